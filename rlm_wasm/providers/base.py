@@ -1,0 +1,57 @@
+"""The seam between the scheduler and LLM back ends: two records and one method.
+
+A provider is any object with ``async def complete(request) -> Completion``. Wrappers (cache,
+budget, record and replay) are providers too. What goes wrong is raised as a ProviderError
+(see rlm_wasm.errors); cancelling the task that runs ``complete`` aborts the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest:
+    """One LLM call as the guest asked for it, its defaults filled in.
+
+    ``images`` are data URLs or base64 text, already checked for type and size. ``json`` asks for
+    one JSON value as the whole text. ``depth`` is the recursion depth of the asking session.
+    """
+
+    id: int
+    instruction: str
+    data: str = ""
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    json: bool = False
+    images: tuple[str, ...] = ()
+    depth: int = 0
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What came back. ``rate_limits`` holds the provider's own figures by name, where it gave any.
+
+    ``cached`` is set by caching wrappers: such an answer is counted, but costs nothing.
+    """
+
+    text: str
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    finish_reason: str = "stop"
+    rate_limits: Mapping[str, Any] = field(default_factory=dict)
+    cached: bool = False
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """One method. Optional attributes: ``name``; ``default_model``; ``async def aclose()``."""
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer one request, or raise a ProviderError."""
+        ...
