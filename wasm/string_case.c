@@ -20,6 +20,19 @@ static bool is_final_sigma(Value s, uint32_t at) {
 
 enum case_kind { UPCASE, DOWNCASE, FOLDCASE, TITLECASE };
 
+/* Whether the word goes on at i: with letters, digits, marks, _ and, between two letters, with
+   what joins them, as in don't (Unicode 29, rules WB4 to WB13). */
+static bool word_goes_on(Value s, uint32_t i) {
+  uint32_t c = string_char(s, i);
+  int category = uc_category(c);
+  if (uc_alphabetic(c) || category == CAT_ND || category == CAT_PC || category == CAT_MN ||
+      category == CAT_MC || category == CAT_CF)
+    return true;
+  bool joins = c == '\'' || c == '.' || c == ':' || c == 0xb7 || c == 0x2018 || c == 0x2019;
+  return joins && i > 0 && i + 1 < STR_LENGTH(s) && uc_alphabetic(string_char(s, i - 1)) &&
+         uc_alphabetic(string_char(s, i + 1));
+}
+
 /* *in_word: for title case, whether a letter of the same word came before. */
 static int map_char(Value s, uint32_t i, enum case_kind kind, bool *in_word, uint32_t out[UC_MAX_MAPPING]) {
   uint32_t c = string_char(s, i);
@@ -28,11 +41,11 @@ static int map_char(Value s, uint32_t i, enum case_kind kind, bool *in_word, uin
     case FOLDCASE: return uc_full_foldcase(c, out);
     case TITLECASE:
       if (!*in_word) {
-        *in_word = uc_cased(c) || uc_alphabetic(c);
+        *in_word = uc_cased(c);
         return uc_full_titlecase(c, out);
       }
-      *in_word = uc_cased(c) || uc_alphabetic(c) || uc_case_ignorable(c);
-      /* fall through: the rest of a word is lowered */
+      *in_word = word_goes_on(s, i);
+      __attribute__((fallthrough));
     default:
       if (c == 0x3a3) {
         out[0] = is_final_sigma(s, i) ? 0x3c2 : 0x3c3;
