@@ -1,0 +1,88 @@
+"""What calls cost: genai-prices' table, which is bundled with it, and the embedder's own figures.
+
+Nothing is fetched. An unknown model has no price, which is said (None) rather than guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rlm_wasm.errors import UsageError
+
+FREE_MODELS: Final = frozenset({"extractive", "echo", "scripted"})
+"""The models of the providers that come along: they cost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens."""
+
+    input_usd: float
+    output_usd: float
+
+    def __post_init__(self) -> None:
+        if not (self.input_usd >= 0 and self.output_usd >= 0):
+            raise UsageError(f"a price must not be negative: {self.input_usd}, {self.output_usd}")
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.input_usd + completion_tokens * self.output_usd) / 1_000_000
+
+
+class PriceTable:
+    """Prices by model; ``overrides`` go before genai-prices' own.
+
+    PriceTable({"my-model": Price(0.10, 0.40)})
+    """
+
+    def __init__(self, overrides: Mapping[str, Price] | None = None) -> None:
+        self._overrides = dict(overrides or {})
+
+    def cost_usd(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """What a call cost, in US dollars; None where the model's price is unknown."""
+        price = self._overrides.get(model)
+        if price is not None:
+            return price.cost_usd(prompt_tokens, completion_tokens)
+        if model in FREE_MODELS:
+            return 0.0
+        return _published(model, prompt_tokens, completion_tokens)
+
+    def knows(self, model: str) -> bool:
+        """Whether the model's price is known."""
+        return self.cost_usd(model, 1, 1) is not None
+
+
+_PUBLISHED: Final = PriceTable()
+
+
+def price_of(provider: Any, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """What a call to a provider's model costs, in US dollars, or None where nobody knows.
+
+    A provider may know better: ``free = True`` says that nothing costs anything, and its own
+    ``price(model, prompt_tokens, completion_tokens)`` is asked before the published prices.
+    """
+    if getattr(provider, "free", False):
+        return 0.0
+    own = getattr(provider, "price", None)
+    if own is not None:
+        found = own(model, prompt_tokens, completion_tokens)
+        return None if found is None else float(found)
+    return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens)
+
+
+def _published(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """By genai-prices, whose import takes a while: only programs that pay for calls wait for it."""
+    if not model:
+        return None
+    from genai_prices import Usage, calc_price
+
+    usage = Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens)
+    # A name that several vendors use means OpenAI's: that is whose protocol the calls speak.
+    for vendor in ("openai", None):
+        try:
+            return float(calc_price(usage, model, provider_id=vendor).total_price)
+        except (LookupError, ValueError):
+            continue
+    return None

@@ -1,0 +1,70 @@
+"""LLM back ends. A provider is any object with ``async def complete(request) -> Completion``.
+
+By name: ``openai`` (any compatible server), ``extractive`` (the embedded default: no network, no
+key), ``scripted`` and ``echo`` (for tests), and what other packages install under the entry-point
+group ``rlm_wasm.providers``. Wrappers are providers around a provider: CachedProvider,
+ConcurrencyProvider, BudgetProvider, RecordingProvider; ReplayProvider stands in for a recorded one.
+
+Importing this package is cheap: each back end is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.registry import (
+    default_provider_name,
+    provider_names,
+    resolve_provider,
+)
+
+if TYPE_CHECKING:
+    from rlm_wasm.providers.budget import BudgetProvider
+    from rlm_wasm.providers.cache import CachedProvider, MemoryCache
+    from rlm_wasm.providers.concurrency import ConcurrencyProvider
+    from rlm_wasm.providers.echo import EchoProvider
+    from rlm_wasm.providers.extractive import ExtractiveProvider
+    from rlm_wasm.providers.openai import OpenAIProvider
+    from rlm_wasm.providers.recording import RecordingProvider, ReplayProvider
+    from rlm_wasm.providers.scripted import ScriptedProvider
+
+__all__ = [
+    "BudgetProvider",
+    "CachedProvider",
+    "Completion",
+    "CompletionRequest",
+    "ConcurrencyProvider",
+    "EchoProvider",
+    "ExtractiveProvider",
+    "MemoryCache",
+    "OpenAIProvider",
+    "Provider",
+    "RecordingProvider",
+    "ReplayProvider",
+    "ScriptedProvider",
+    "default_provider_name",
+    "provider_names",
+    "resolve_provider",
+]
+
+_LAZY = {
+    "BudgetProvider": "budget",
+    "CachedProvider": "cache",
+    "ConcurrencyProvider": "concurrency",
+    "EchoProvider": "echo",
+    "ExtractiveProvider": "extractive",
+    "MemoryCache": "cache",
+    "OpenAIProvider": "openai",
+    "RecordingProvider": "recording",
+    "ReplayProvider": "recording",
+    "ScriptedProvider": "scripted",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a back end or wrapper when it is first asked for."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

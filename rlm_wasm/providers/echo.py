@@ -1,0 +1,39 @@
+"""A provider that says back what it was sent. For tests and for looking at what a program asks."""
+
+from __future__ import annotations
+
+import json
+
+from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.models import estimate_prompt_tokens, estimate_tokens
+
+
+class EchoProvider:
+    """Answers with the data, or with the instruction where there is no data.
+
+    In JSON mode the answer is an object with both, ``{"instruction": …, "data": …}``.
+    """
+
+    name = "echo"
+    free = True
+    inline = True
+    """It never waits, so it needs no task of its own."""
+
+    def __init__(self, *, model: str | None = None) -> None:
+        self.default_model = model or "echo"
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer at once."""
+        if request.json:
+            said = {"instruction": request.instruction, "data": request.data}
+            text = json.dumps(said, ensure_ascii=False)
+        else:
+            text = request.data or request.instruction
+        return Completion(
+            text=text,
+            model=request.model or self.default_model,
+            prompt_tokens=estimate_prompt_tokens(
+                request.instruction, request.data, len(request.images)
+            ),
+            completion_tokens=estimate_tokens(text),
+        )
