@@ -149,7 +149,7 @@ class Contexts:
     def table(self) -> dict[str, Handler]:
         """The operations."""
         return {
-            "context": lambda a: self.texts.get(a[0]),
+            "context": lambda a: self.texts.get(a[0], False),
             "context-length": lambda a: len(self._find(a[0])),
             "context-slice": self._slice,
             "context-lines": self._lines,
@@ -250,19 +250,19 @@ class HostFunctions:
     """The embedder's own functions, by the name that they have in Scheme."""
 
     def __init__(self, functions: Mapping[str, HostFunction]) -> None:
-        self._functions = dict(functions)
+        self.functions = dict(functions)
 
     @property
     def names(self) -> list[str]:
         """What is granted, sorted."""
-        return sorted(self._functions)
+        return sorted(self.functions)
 
     def call(self, arguments: list[Any]) -> Any:
         """``[name, argument …]``; keyword arguments come as a Keyword and a value each."""
         from rlm_wasm.values import Keyword
 
         name, *given = arguments
-        function = self._functions.get(name)
+        function = self.functions.get(name)
         if function is None:
             raise CapabilityDenied(f"the host function {name!r} is not granted to this session")
         positional: list[Any] = []

@@ -136,6 +136,7 @@ class Engine:
         self.compiled_from_cache = True
         self.wasmtime_engine = wasmtime.Engine(config)
         self.module = self._load(path)
+        self.image_size = _memory_size(self.module)
         linker = wasmtime.Linker(self.wasmtime_engine)
         self._pre = linker.instantiate_pre(self.module)
         self.engine_pointer = address(self.wasmtime_engine.ptr())
@@ -176,6 +177,14 @@ class Engine:
         """Changes with everything that compiled code depends on."""
         parts = [self.image_hash, metadata.version("wasmtime"), platform.machine(), sys.platform, "config-1"]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _memory_size(module: wasmtime.Module) -> int:
+    """Bytes of linear memory that a fresh instance has."""
+    for export in module.exports:
+        if isinstance(export.type, wasmtime.MemoryType):
+            return export.type.limits.min * 65536
+    raise InternalError("the guest exports no memory")
 
 
 def _image_hash(path: Path) -> str:

@@ -167,9 +167,20 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     return encode(["eval", {"source": source, "name": name, **options}])
 
 
-def replies(items: list[Any]) -> bytes:
-    """A replies message."""
-    return encode(["replies", items])
+_ARRAY_OF_2_REPLIES = b"\x82\x67replies"
+
+
+def replies_of(encoded: list[bytes]) -> bytes:
+    """A replies message of items that are encoded already."""
+    return _ARRAY_OF_2_REPLIES + _array_head(len(encoded)) + b"".join(encoded)
+
+
+def _array_head(count: int) -> bytes:
+    if count < 24:
+        return bytes([0x80 | count])
+    if count < 1 << 16:
+        return b"\x99" + count.to_bytes(2, "big")
+    return b"\x9a" + count.to_bytes(4, "big")
 
 
 def interrupt(kind: str, message: str, used: float | None = None, limit: float | None = None) -> bytes:

@@ -288,6 +288,10 @@ class Sandbox:
 class MessageTooLarge(Exception):
     """The guest has no room for a message of this length. Nothing happened to it."""
 
+    def __init__(self, length: int) -> None:
+        self.length = length
+        super().__init__(f"the guest has no room for a message of {length:,} bytes")
+
 
 _REASONS = {
     wasmtime.TrapCode.OUT_OF_FUEL: "fuel",

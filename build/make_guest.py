@@ -1,0 +1,234 @@
+"""Build rlm_wasm/_guest/guest.wasm: compile the core, boot it with the prelude, keep its memory.
+
+    python build/make_guest.py [--if-changed] [--output DIR] [--quiet]
+
+needs ziglang, wasmtime and cbor2 (pip install '.[dev]' brings them). The result is the same byte
+for byte wherever it is built. Objects are kept in .guest-build, so that a second build compiles
+only what changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import wasm_image
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "rlm_wasm" / "_guest"
+SCRATCH = ROOT / ".guest-build"
+STACK_BYTES = 256 * 1024
+
+TARGET = ["-target", "wasm32-wasi", "-mexec-model=reactor"]
+COMPILE = [
+    "-std=c17",
+    "-O3",
+    "-g0",
+    "-Wall",
+    "-Wextra",
+    "-fno-strict-aliasing",
+    "-fno-exceptions",
+    "-ffp-contract=off",
+    "-mbulk-memory",
+    "-msign-ext",
+    "-mnontrapping-fptoint",
+    "-DNDEBUG",
+]
+LINK = [
+    "-O3",
+    "-Wl,--export-memory",
+    "-Wl,--no-entry",
+    "-Wl,--strip-all",
+    "-Wl,--gc-sections",
+    "-Wl,--stack-first",
+    f"-Wl,-z,stack-size={STACK_BYTES}",
+]
+BOOT_STEPS = 20_000_000
+BOOT_SLICES = 1000
+
+Say = Callable[[str], None]
+
+
+class BuildError(Exception):
+    """Something in wasm/ or prelude/ is wrong; the message is what its author needs."""
+
+
+def sources() -> list[Path]:
+    """The core's C files."""
+    return sorted((ROOT / "wasm").glob("*.c"))
+
+
+def prelude() -> list[Path]:
+    """The prelude's files in the order in which they are loaded."""
+    order = ROOT / "prelude" / "order.txt"
+    names = [line.split("#")[0].strip() for line in order.read_text(encoding="utf-8").splitlines()]
+    return [ROOT / "prelude" / name for name in names if name]
+
+
+def inputs_hash() -> str:
+    """Changes with everything that the image is made of."""
+    digest = hashlib.sha256(" ".join(TARGET + COMPILE + LINK).encode())
+    files = [*sources(), *sorted((ROOT / "wasm").glob("*.h")), ROOT / "prelude" / "order.txt", *prelude()]
+    for path in [*files, *sorted(Path(__file__).parent.glob("*.py"))]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def zig(arguments: list[str]) -> None:
+    """Run zig's C compiler. Raises BuildError with what it said."""
+    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(done.stderr.strip() or f"zig cc failed with status {done.returncode}")
+    if done.stderr.strip():
+        print(done.stderr.strip(), file=sys.stderr)
+
+
+def compile_core(say: Say) -> bytes:
+    """Compile and link wasm/*.c; only what changed since the last time."""
+    SCRATCH.mkdir(exist_ok=True)
+    headers = hashlib.sha256()
+    for header in sorted((ROOT / "wasm").glob("*.h")):
+        headers.update(header.read_bytes())
+    flags = " ".join(TARGET + COMPILE).encode()
+    objects: list[Path] = []
+    stale: list[tuple[Path, Path]] = []
+    for source in sources():
+        key = hashlib.sha256(flags + headers.digest() + source.read_bytes()).hexdigest()[:16]
+        target = SCRATCH / f"{source.stem}-{key}.o"
+        objects.append(target)
+        if not target.exists():
+            for old in SCRATCH.glob(f"{source.stem}-????????????????.o"):
+                old.unlink()
+            stale.append((source, target))
+
+    def compile_one(job: tuple[Path, Path]) -> None:
+        source, target = job
+        scratch = target.with_suffix(".tmp")
+        zig([*TARGET, *COMPILE, "-c", str(source.relative_to(ROOT)), "-o", str(scratch)])
+        scratch.replace(target)
+
+    if stale:
+        say(f"compiling {len(stale)} of {len(objects)} C files with zig")
+        with concurrent.futures.ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            list(pool.map(compile_one, stale))
+    linked = SCRATCH / "core.wasm"
+    say("linking")
+    zig([*TARGET, *LINK, *[str(target.relative_to(ROOT)) for target in objects], "-o", str(linked)])
+    return linked.read_bytes()
+
+
+def boot(module: bytes, say: Say) -> bytes:
+    """Instantiate the core, load the prelude, seal; the memory as it is then."""
+    import cbor2
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    store = wasmtime.Store(engine)
+    compiled = wasmtime.Module(engine, module)
+    if compiled.imports:
+        names = ", ".join(f"{item.module}.{item.name}" for item in compiled.imports)
+        raise BuildError(f"the core imports {names}: it must not import anything")
+    instance = wasmtime.Instance(store, compiled, [])
+    exports = instance.exports(store)
+    memory = exports["memory"]
+    assert isinstance(memory, wasmtime.Memory)
+
+    def call(name: str, *arguments: int) -> int:
+        function = exports[name]
+        assert isinstance(function, wasmtime.Func)
+        return int(function(store, *arguments) or 0)
+
+    if "_initialize" in {export.name for export in compiled.exports}:
+        call("_initialize")
+
+    def send(message: object, what: str) -> None:
+        encoded = cbor2.dumps(message)
+        inbox = call("rlm_inbox", len(encoded))
+        if not inbox:
+            raise BuildError(f"{what}: no room in the inbox")
+        memory.write(store, encoded, inbox & 0xFFFFFFFF)
+        status = call("rlm_run", len(encoded), BOOT_STEPS)
+        slices = 0
+        while status == 2 and slices < BOOT_SLICES:
+            status = call("rlm_run", 0, BOOT_STEPS)
+            slices += 1
+        start, length = call("rlm_outbox") & 0xFFFFFFFF, call("rlm_outbox_length") & 0xFFFFFFFF
+        said = cbor2.loads(bytes(memory.read(store, start, start + length))) if length else []
+        for item in said:
+            if item[0] == "failed" or (item[0] == "done" and (item[1] or {}).get("status") not in (None, "ok")):
+                raise BuildError(f"{what}: {_trouble(item[1])}")
+            if item[0] == "note":
+                say(f"{what}: {item[2]}")
+        if status != 0:
+            raise BuildError(f"{what}: the guest returned status {status} instead of ending")
+
+    files = prelude()
+    say(f"booting the prelude ({len(files)} files)")
+    for path in files:
+        name = path.relative_to(ROOT).as_posix()
+        send(["boot", {"source": path.read_text(encoding="utf-8"), "name": name}], name)
+    send(["seal"], "seal")
+    return bytes(memory.read(store, 0, memory.data_len(store)))
+
+
+def _trouble(said: object) -> str:
+    if not isinstance(said, dict):
+        return str(said)
+    error = said.get("error") or {}
+    place = f" ({error.get('source')}:{error.get('line')}:{error.get('column')})" if error.get("line") else ""
+    trace = "".join(f"\n    {frame}" for frame in error.get("backtrace") or ())
+    return f"{error.get('message', said)}{place}{trace}"
+
+
+def build(output: Path = OUTPUT, *, if_changed: bool = False, say: Say = print) -> Path:
+    """Make the guest; returns its path. Raises BuildError."""
+    target, note = output / "guest.wasm", output / "guest.json"
+    inputs = inputs_hash()
+    if if_changed and target.exists() and note.exists():
+        if json.loads(note.read_text(encoding="utf-8")).get("inputs") == inputs:
+            return target
+    started = time.monotonic()
+    core = compile_core(say)
+    image = wasm_image.rewrite(core, boot(core, say))
+    output.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_suffix(".tmp")
+    scratch.write_bytes(image)
+    scratch.replace(target)
+    about = {"sha256": hashlib.sha256(image).hexdigest(), "bytes": len(image), "inputs": inputs}
+    note.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    say(f"wrote {target.name}: {len(image):,} bytes in {time.monotonic() - started:.1f} s")
+    return target
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--if-changed", action="store_true", help="do nothing where the image is up to date")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--quiet", action="store_true")
+    options = parser.parse_args()
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            print(f"guest: {text}", flush=True)
+
+    try:
+        build(options.output, if_changed=options.if_changed, say=say)
+    except BuildError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

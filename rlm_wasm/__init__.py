@@ -1,0 +1,68 @@
+"""rlm-wasm: Scheme programs that orchestrate LLM calls, inside WebAssembly.
+
+    async with Runtime(provider="extractive") as runtime:
+        result = await runtime.run('(finish (+ 1 2))')
+        print(result.value)
+
+``Runtime`` makes sessions, a ``Session`` executes programs, a ``Result`` says what came of it.
+"""
+
+from rlm_wasm.errors import (
+    CapabilityDenied,
+    GuestError,
+    GuestSyntaxError,
+    InternalError,
+    LimitExceeded,
+    MissingKey,
+    ProviderError,
+    ProviderTimeout,
+    RateLimited,
+    RlmError,
+    SandboxCrashed,
+    SessionClosed,
+    SnapshotCorrupt,
+    SnapshotError,
+    SnapshotVersionError,
+    UsageError,
+)
+from rlm_wasm.limits import Limits
+from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.runtime import Runtime
+from rlm_wasm.session import Session
+from rlm_wasm.snapshot import Snapshot
+from rlm_wasm.values import ErrorInfo, Execution, Keyword, Progress, Result, Symbol
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CapabilityDenied",
+    "Completion",
+    "CompletionRequest",
+    "ErrorInfo",
+    "Execution",
+    "GuestError",
+    "GuestSyntaxError",
+    "InternalError",
+    "Keyword",
+    "LimitExceeded",
+    "Limits",
+    "MissingKey",
+    "Progress",
+    "Provider",
+    "ProviderError",
+    "ProviderTimeout",
+    "RateLimited",
+    "Result",
+    "RlmError",
+    "Runtime",
+    "SandboxCrashed",
+    "Session",
+    "SessionClosed",
+    "Snapshot",
+    "SnapshotCorrupt",
+    "SnapshotError",
+    "SnapshotVersionError",
+    "Symbol",
+    "UsageError",
+    "__version__",
+]

@@ -1,0 +1,396 @@
+"""LLM calls: counted, reserved, queued, sent, settled, logged.
+
+Every ceiling holds under any fan-out, because a call's worst case is set aside before it is sent
+and settled by the actual figures when it ends. Nothing here knows about wasm.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rlm_wasm import images
+from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
+from rlm_wasm.limits import Limits
+from rlm_wasm.prices import price_of
+from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.trace import ScopeLog
+
+if TYPE_CHECKING:
+    from rlm_wasm.scheduler import Call, Scheduler
+
+DEFAULT_MAX_TOKENS = 4096
+"""What is set aside, and asked for, where a ceiling stands and the program gave no max-tokens."""
+
+Recurse = Callable[[CompletionRequest, "LlmCalls"], Awaitable[Completion]]
+
+
+def estimate_tokens(instruction: str, data: str) -> int:
+    """A prompt's tokens, on the safe side: one for three bytes, and some for the wrapping."""
+    return (len(instruction.encode("utf-8", "replace")) + len(data.encode("utf-8", "replace"))) // 3 + 16
+
+
+@dataclass(slots=True)
+class Usage:
+    """What was used, by an execution or a session. Costs are None once a price was unknown."""
+
+    calls: int = 0
+    done: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Both kinds."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def known_cost(self) -> float | None:
+        """None where the price of a model is unknown."""
+        return None if self.unpriced else self.cost_usd
+
+    def add(self, completion: Completion, cost: float | None) -> None:
+        """Settle one call."""
+        self.done += 1
+        if completion.cached:
+            self.cached += 1
+            return
+        self.prompt_tokens += completion.prompt_tokens
+        self.completion_tokens += completion.completion_tokens
+        if cost is None:
+            self.unpriced += 1
+        else:
+            self.cost_usd += cost
+
+    def plain(self) -> list[Any]:
+        """For a snapshot."""
+        return [getattr(self, name) for name in self.__slots__]
+
+    @classmethod
+    def from_plain(cls, values: list[Any]) -> Usage:
+        """The inverse of plain."""
+        return cls(*values)
+
+
+@dataclass(slots=True)
+class Budget:
+    """What a session and all its children share."""
+
+    limits: Limits
+    execution: Usage = field(default_factory=Usage)
+    session: Usage = field(default_factory=Usage)
+    reserved_tokens: int = 0
+    reserved_cost: float = 0.0
+    last_id: int = 0
+
+    def count(self) -> None:
+        """One more call, or LimitExceeded."""
+        if self.execution.calls >= self.limits.calls:
+            raise LimitExceeded("calls", self.execution.calls + 1, self.limits.calls)
+        self.execution.calls += 1
+        self.session.calls += 1
+
+    def reserve(self, tokens: int, cost: float | None) -> None:
+        """Set a call's worst case aside, or LimitExceeded."""
+        most = self.limits.tokens
+        if most is not None:
+            wanted = self.session.tokens + self.reserved_tokens + tokens
+            if wanted > most:
+                raise LimitExceeded("tokens", wanted, most)
+        most_cost = self.limits.cost_usd
+        if most_cost is not None and cost is not None:
+            total = self.session.cost_usd + self.reserved_cost + cost
+            if total > most_cost:
+                raise LimitExceeded("cost_usd", round(total, 6), most_cost)
+        self.reserved_tokens += tokens
+        self.reserved_cost += cost or 0.0
+
+    def release(self, tokens: int, cost: float | None) -> None:
+        """The inverse of reserve."""
+        self.reserved_tokens -= tokens
+        self.reserved_cost -= cost or 0.0
+
+
+@dataclass(slots=True)
+class _Pending:
+    call: Call
+    request: CompletionRequest
+    recursive: bool
+    tokens: int
+    cost: float | None
+    entry: dict[str, Any]
+    started: float = 0.0
+
+
+class LlmCalls:
+    """One session's LLM calls. ``budget`` is shared with its parent where it has one."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        provider: Callable[[], Provider],
+        *,
+        budget: Budget,
+        log: ScopeLog,
+        model: str | None,
+        depth: int = 0,
+        workspace: Any = None,
+        recurse: Recurse | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._provider = provider
+        self.budget = budget
+        self.log = log
+        self._model = model
+        self.depth = depth
+        self._workspace = workspace
+        self._recurse = recurse
+        self._changed = changed
+        self._waiting: deque[_Pending] = deque()
+        self.running: dict[int, _Pending] = {}
+        self.rate_limits: dict[str, Any] = {}
+
+    # ---- from the guest's request to the provider
+
+    def start(self, call: Call, *, again: bool = False) -> Any:
+        """Serve an "llm" operation. ``again``: it was counted and logged before (a restored session)."""
+        request, recursive, op = self._request(call.arguments)
+        if recursive and self.depth + 1 > self.budget.limits.depth:
+            raise CapabilityDenied(
+                f"recursion depth {self.depth + 1} is deeper than the limit of {self.budget.limits.depth}: "
+                "answer at this depth without #:recursive"
+            )
+        tokens = estimate_tokens(request.instruction, request.data) + (request.max_tokens or DEFAULT_MAX_TOKENS)
+        cost = self._worst_cost(request, tokens) if self.budget.limits.cost_usd is not None else None
+        if not again:
+            self.budget.count()
+        self.budget.reserve(tokens, cost)
+        self.budget.last_id = max(self.budget.last_id, request.id)
+        entry = self.log.add(
+            op,
+            request.instruction if not request.data else f"{request.instruction} | {request.data[:80]}",
+            "sub-call" if self.depth == 0 else f"sub-{self.depth}",
+            call_id=request.id,
+            model=request.model,
+            depth=self.depth + (1 if recursive else 0),
+            parent=call.id,
+        )
+        pending = _Pending(call, request, recursive, tokens, cost, entry)
+        call.on_cancel = lambda: self._forget(pending)
+        if len(self.running) >= self.budget.limits.concurrency:
+            self._waiting.append(pending)
+            self._changed()
+            return self._scheduler.pending
+        return self._send(pending)
+
+    def _request(self, arguments: list[Any]) -> tuple[CompletionRequest, bool, str]:
+        asked = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
+        instruction, data = asked.get("instruction") or "", asked.get("data") or ""
+        if not isinstance(instruction, str) or not isinstance(data, str):
+            raise UsageError("llm-query: #:instruction and #:data must be text")
+        provider = self._provider()
+        model = asked.get("model") or self._model or getattr(provider, "default_model", None)
+        limited = self.budget.limits.tokens is not None or self.budget.limits.cost_usd is not None
+        most = asked.get("max-tokens") or (DEFAULT_MAX_TOKENS if limited else None)
+        temperature = asked.get("temperature")
+        request = CompletionRequest(
+            id=self.budget.last_id + 1,
+            instruction=instruction,
+            data=data,
+            model=model,
+            temperature=None if temperature is None else float(temperature),
+            max_tokens=most,
+            json=bool(asked.get("json")),
+            images=tuple(images.checked(i, self._workspace) for i in asked.get("images") or ()),
+            depth=self.depth,
+            timeout_s=self._scheduler.time_left(),
+        )
+        return request, bool(asked.get("recursive")), str(asked.get("op") or "llm-query")
+
+    def _worst_cost(self, request: CompletionRequest, tokens: int) -> float | None:
+        provider = self._provider()
+        if getattr(provider, "free", False):
+            return 0.0
+        completion = request.max_tokens or DEFAULT_MAX_TOKENS
+        cost = price_of(provider, request.model or "", tokens - completion, completion)
+        if cost is None:
+            raise UsageError(
+                f"the price of model {request.model!r} is unknown, and a cost limit is set: "
+                "use a known model, or limit tokens instead"
+            )
+        return cost
+
+    def _send(self, pending: _Pending) -> Any:
+        pending.started = time.monotonic()
+        self.running[pending.call.id] = pending
+        self._changed()
+        if pending.recursive:
+            if self._recurse is None:
+                self._end(pending)
+                raise CapabilityDenied("#:recursive is not available in this session")
+            work: Any = self._recurse(pending.request, self)
+        else:
+            provider = self._provider()
+            work = provider.complete(pending.request)
+            if getattr(provider, "inline", False):
+                return self._inline(pending, work)
+        return self._scheduler.spawn(pending.call, self._await(pending, work))
+
+    def _inline(self, pending: _Pending, work: Coroutine[Any, Any, Completion]) -> Any:
+        """A provider that never waits is run on the spot: no task, no turn of the event loop."""
+        try:
+            work.send(None)
+        except StopIteration as stop:
+            return self._settle(pending, stop.value)
+        except Exception as error:  # noqa: BLE001  (providers are third parties)
+            raise self._failed(pending, error) from error
+        work.close()
+        raise self._failed(pending, ProviderError("the provider says that it never waits, but it does"))
+
+    async def _await(self, pending: _Pending, work: Awaitable[Completion]) -> Any:
+        try:
+            completion = await work
+        except Exception as error:  # noqa: BLE001
+            raise self._failed(pending, error) from error
+        except BaseException:
+            self._end(pending)
+            raise
+        return self._settle(pending, completion)
+
+    # ---- and back
+
+    def _settle(self, pending: _Pending, completion: Any) -> dict[str, Any]:
+        if not isinstance(completion, Completion):
+            raise self._failed(
+                pending, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
+            )
+        request = pending.request
+        model = completion.model or request.model or ""
+        provider = self._provider()
+        if pending.recursive or completion.cached or getattr(provider, "free", False):
+            cost: float | None = 0.0
+        else:
+            cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
+        if not pending.recursive:  # else it was settled by count_extra
+            self._count(completion, cost)
+        if completion.rate_limits:
+            self.rate_limits[model] = dict(completion.rate_limits)
+        tokens = completion.prompt_tokens + completion.completion_tokens
+        pending.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
+        self._end(pending)
+        text = completion.text
+        if request.json:
+            text = _valid_json(text, completion)
+        return {
+            "text": text,
+            "call": request.id,
+            "model": model,
+            "prompt": 0 if completion.cached else completion.prompt_tokens,
+            "completion": 0 if completion.cached else completion.completion_tokens,
+            "depth": request.depth,
+        }
+
+    def _count(self, completion: Completion, cost: float | None) -> None:
+        self.budget.execution.add(completion, cost)
+        self.budget.session.add(completion, cost)
+
+    def count_extra(self, request: CompletionRequest, completion: Completion) -> None:
+        """Settle one of the calls that a recursive call is made of."""
+        model = completion.model or request.model or ""
+        cost = price_of(self._provider(), model, completion.prompt_tokens, completion.completion_tokens)
+        self._count(completion, cost)
+
+    def _failed(self, pending: _Pending, error: Exception) -> Exception:
+        self.budget.execution.done += 1
+        pending.entry.update(status=f"failed: {error}"[:200])
+        self._end(pending)
+        if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
+            return error
+        request = pending.request
+        status = getattr(error, "status", None)
+        what = f"call {request.id}" + (f" to {request.model}" if request.model else "")
+        shown = f" (status {status})" if status is not None and str(status) not in str(error) else ""
+        name = "" if isinstance(error, ProviderError) else f"{type(error).__name__}: "
+        return ProviderError(f"llm-query: {what} failed{shown}: {name}{error}", status=status)
+
+    def _end(self, pending: _Pending) -> None:
+        if self.running.pop(pending.call.id, None) is None:
+            return
+        self.budget.release(pending.tokens, pending.cost)
+        pending.call.on_cancel = None
+        while self._waiting and len(self.running) < self.budget.limits.concurrency:
+            following = self._waiting.popleft()
+            self._scheduler.start_now(following.call, lambda p=following: self._send(p))
+        self._changed()
+
+    def _forget(self, pending: _Pending) -> None:
+        """The guest or the execution's end cancelled it."""
+        pending.entry.update(status="cancelled")
+        if pending.call.id in self.running:
+            self._end(pending)
+        elif pending in self._waiting:
+            self._waiting.remove(pending)
+            self.budget.release(pending.tokens, pending.cost)
+            self._changed()
+
+    # ---- for people
+
+    def models(self) -> dict[str, int]:
+        """How many calls run, by model."""
+        out: dict[str, int] = {}
+        for pending in self.running.values():
+            name = pending.request.model or "default"
+            out[name] = out.get(name, 0) + 1
+        return out
+
+    def longest_s(self) -> float:
+        """How long the oldest running call has run."""
+        started = [pending.started for pending in self.running.values()]
+        return time.monotonic() - min(started) if started else 0.0
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for a place."""
+        return len(self._waiting)
+
+    def report(self) -> dict[str, Any]:
+        """What (tokens-used), (cost-used) and (budget-remaining) show."""
+        budget, limits = self.budget, self.budget.limits
+        used = budget.session
+
+        def left(most: float | None, spent: float) -> float | None:
+            return None if most is None else max(0, most - spent)
+
+        return {
+            "calls": budget.execution.calls,
+            "prompt": used.prompt_tokens,
+            "completion": used.completion_tokens,
+            "tokens": used.tokens,
+            "cost": used.known_cost,
+            "cached": used.cached,
+            "calls-left": max(0, limits.calls - budget.execution.calls),
+            "tokens-left": left(limits.tokens, used.tokens + budget.reserved_tokens),
+            "cost-left": left(limits.cost_usd, used.cost_usd + budget.reserved_cost),
+            "rate-limits": self.rate_limits,
+        }
+
+
+def _valid_json(text: str, completion: Completion) -> str:
+    """JSON text, taken out of a code fence where it stands in one."""
+    stripped = text.strip()
+    if stripped.startswith("```"):
+        stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
+    try:
+        json.loads(stripped)
+    except ValueError as error:
+        cut = " (it was cut by max-tokens)" if completion.finish_reason == "length" else ""
+        raise ProviderError(f"#:json: the model's answer is no valid JSON{cut}: {error}: {text[:120]!r}") from error
+    return stripped
