@@ -1,0 +1,75 @@
+;; boot.scm — the driver: read, expand, compile, run.
+;;
+;; The expander and the compiler are primitives that never call a guest procedure. What they need of
+;; one (a macro's transformer, a library's text) they ask for with a request, and the driver
+;; here satisfies it. So a program may be suspended, preempted and snapshotted inside a macro, too.
+
+;; Libraries come from the host: (%fetch-library name) gives the text of its definition or #f,
+;; (%fetch-include path library) the text of an included file or #f. main.scm sets them.
+(define %fetch-library (lambda (name) #f))
+(define %fetch-include (lambda (path library) #f))
+
+;; The libraries that are being loaded, innermost first: a circle among them is an error.
+(define %loading '())
+
+(define (%eval-form form env name)
+  (let ((state (%expand-start form env)))
+    (let loop ()
+      (let* ((r (%expand-run state)) (kind (vector-ref r 0)))
+        (case kind
+          ((%call) (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2))) (loop))
+          ((%eval) (%expand-give! state ((%compile (vector-ref r 1) name))) (loop))
+          ((%load-library) (%expand-give! state (%load-library (vector-ref r 1))) (loop))
+          ((%library-exists?) (%expand-give! state (if (%fetch-library (vector-ref r 1)) #t #f)) (loop))
+          ((%include) (%expand-give! state (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))) (loop))
+          ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name))
+          (else ((%compile r name))))))))
+
+;; The value is the last form's.
+(define (%eval-forms forms env name)
+  (cond ((null? forms) (void))
+        ((null? (cdr forms)) (%eval-form (car forms) env name))
+        (else (%eval-form (car forms) env name)
+              (%eval-forms (cdr forms) env name))))
+
+(define (%read-all text name)
+  (let ((reader (%make-reader text name)))
+    (let loop ((forms '()))
+      (let ((form (%read-datum reader)))
+        (if (eof-object? form) (reverse forms) (loop (cons form forms)))))))
+
+;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
+;; what it defines is known before its first form is expanded, so that a procedure may use a name
+;; that the program defines further down, even one that a library has too.
+(define (%eval-program text env name)
+  (let ((forms (%read-all text name)))
+    (for-each (lambda (form) (%note-form! env form)) forms)
+    (%eval-forms forms env name)))
+
+(define (%load-library name)
+  (if (member name %loading)
+      (%raise (%make-condition 'exn:fail:syntax
+                               (string-append "circular import of library " (%written name)) (list name))))
+  (let ((text (%fetch-library name)))
+    (and text
+         (let ((outer %loading))
+           (dynamic-wind
+            (lambda () (set! %loading (cons name outer)))
+            (lambda ()
+              (%eval-forms (%read-all text (%library-file name)) (%make-environment #f) (%library-symbol name))
+              #t)
+            (lambda () (set! %loading outer)))))))
+
+;; Code of libraries does not show in backtraces: its source is a symbol (see error.c).
+(define (%library-symbol name) (string->symbol (%written name)))
+(define (%library-file name) (%library-symbol name))
+
+(define (%include-forms paths fold-case? library)
+  (append-map
+   (lambda (path)
+     (let ((text (%fetch-include path library)))
+       (if (not text)
+           (%raise (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))))
+       (%read-all (if fold-case? (string-append "#!fold-case " text) text)
+                  (if library (%library-symbol library) path))))
+   paths))

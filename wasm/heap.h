@@ -1,0 +1,45 @@
+/* heap.h — allocation and collection.
+ *
+ * The collector runs only between two VM instructions, never inside a primitive. So C code holds
+ * plain pointers and Values in locals without registering them; they stay valid until it returns.
+ * The price: a primitive cannot collect when memory is short. The rule that pays it:
+ *
+ *   - every call of a primitive may allocate HEAP_HEADROOM bytes without asking;
+ *   - one that may need more asks first:  if (!heap_reserve(bytes)) return need_memory(bytes);
+ *     and after that may allocate so much in addition. need_memory returns V_AGAIN; the VM
+ *     collects and calls the primitive again with the same arguments, or ends the evaluation
+ *     with the memory limit. So: reserve before the first side effect.
+ *   - one whose need is not known in advance works in pieces (see V_AGAIN in vm.h).
+ */
+#ifndef RLM_HEAP_H
+#define RLM_HEAP_H
+#include "value.h"
+
+#define HEAP_HEADROOM (64u * 1024u)
+
+/* Never fail (see above). Slots of a new object are NOT initialised by heap_object: fill them
+   before anything can collect. */
+Value heap_object(uint32_t tag, uint32_t flags, uint32_t slots);
+Value heap_raw(uint32_t tag, uint32_t flags, uint32_t bytes);   /* contents not initialised */
+bool heap_reserve(uint64_t bytes);
+
+Value cons(Value car, Value cdr);
+Value cons_at(Value car, Value cdr, uint32_t place);            /* an LPAIR, where place != 0 */
+Value list_n(int count, ...);                                   /* list of count Values */
+Value make_vector(uint32_t length, Value fill);
+Value make_flonum(double d);
+Value make_box(Value v);
+Value make_values(uint32_t count, const Value *values);         /* one value is itself */
+Value make_record(Value rtd, uint32_t fields);                  /* fields start as #f */
+
+/* Static variables of C that hold Values across collections are registered once, at boot. */
+void heap_root(Value *variable);
+
+void heap_init(void);
+void heap_collect(void);          /* at a safe point only */
+void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
+uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
+bool heap_wants_collection(void);
+bool heap_has_room(uint64_t bytes); /* after a collection: can the VM go on, `bytes` wanted? */
+uint32_t heap_epoch(void);       /* changes whenever a collection may have moved objects: address hashes are stale */
+#endif

@@ -1,0 +1,61 @@
+/* rlm.h — the whole contract between the guest and its host.
+ *
+ * The guest is a state machine in linear memory. It imports nothing and never calls out. The host
+ * writes a message into the inbox, calls rlm_run, and reads what the guest wants from the outbox:
+ *
+ *     inbox = rlm_inbox(n)            a buffer of n bytes inside `memory`, 0 where there is no room
+ *     memory[inbox : inbox+n] = one message
+ *     status = rlm_run(n, steps)      n = 0: no message, just go on
+ *     memory[rlm_outbox() : +rlm_outbox_length()] = a CBOR array of messages
+ *
+ * Between two calls the wasm stack is empty, so linear memory (with the mutable global that clang
+ * keeps the stack pointer in, which is then at its initial value) is the whole state.
+ *
+ * Messages are CBOR (RFC 8949). Integers of any size (tags 2, 3), rationals (tag 30: [n, d]),
+ * floats, text, byte strings, arrays (Scheme lists), maps, true, false, null and undefined (void).
+ * Own tags: 39 symbol (text), 40001 keyword (text), 40002 character (uint), 40003 vector (array),
+ * 40004 improper list (array, last item is the tail), 40005 hash table kind: [kind, map] for
+ * another kind than equal, 40006 complex [re, im].
+ *
+ * To the guest:
+ *   ["eval", {source, name, options...}]          start an execution (status was DONE)
+ *   ["replies", [[id, true, value] | [id, false, {type, message, ...}], ...]]
+ *   ["interrupt", {kind, message, ...}]           end the execution now: nothing in it can catch this
+ *   ["boot", {source, name}]                      build time only: evaluate one prelude file
+ *   ["seal"]                                      build time only: what lives now is the image
+ *   ... others are the prelude's own (prelude/rlm/main.scm)
+ * From the guest:
+ *   ["call", id, operation, argument...]          wants a reply with this id
+ *   ["cancel", id]                                no longer wants it
+ *   ["note", kind, ...]                           wants no reply: output, scope log
+ *   ["done", {...}]                               the execution's outcome (with RLM_DONE)
+ */
+#ifndef RLM_H
+#define RLM_H
+#include <stdint.h>
+
+/* What rlm_run returns. */
+enum rlm_status {
+  RLM_DONE = 0,       /* the execution ended; the last outbox message is ["done", ...] */
+  RLM_SUSPENDED = 1,  /* every fiber waits for replies; call again with a message */
+  RLM_PREEMPTED = 2,  /* the step budget is used up; call again, with or without a message */
+  RLM_FAILED = 3,     /* the guest cannot go on (a bad message, a broken image): outbox ["failed", text] */
+};
+
+#ifdef __wasm__
+#define RLM_EXPORT(name) __attribute__((export_name(#name)))
+#else
+#define RLM_EXPORT(name)
+#endif
+
+RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length);
+RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps);
+RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void);
+RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void);
+RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void);             /* used since the instance was born */
+RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void);     /* bytes of objects beyond the image */
+RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void);       /* one byte a 4 KiB page: 0 = free, its content means nothing */
+RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void);
+
+#define RLM_INBOX_LIMIT (64u << 20)  /* bytes; the same as Limits.message_bytes at the most */
+#endif
