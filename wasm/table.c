@@ -474,6 +474,8 @@ void table_entry(Value table, uint32_t position, Value *key, Value *value) {
   *value = ENTRY_VALUE(store, position);
 }
 
+void table_patch(Value table, uint32_t position, Value value) { ENTRY_VALUE(store_of(table), position) = value; }
+
 bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
   int64_t at = table_next_position(table, *position);
   if (at < 0) return false;

@@ -42,6 +42,8 @@ bool table_is_loose(Value table);
 int64_t table_next_position(Value table, uint32_t position);
 void table_entry(Value table, uint32_t position, Value *key, Value *value);
 
+void table_patch(Value table, uint32_t position, Value value);   /* changes a value, of an immutable table too */
+
 /* Where the key is: a position, TABLE_ABSENT, or TABLE_DEEP where the keys' comparison takes more
    than a bounded effort. */
 enum { TABLE_ABSENT = -1, TABLE_DEEP = -2 };
