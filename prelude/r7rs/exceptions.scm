@@ -1,0 +1,143 @@
+;; exceptions.scm — raise, with-exception-handler, guard, error.
+;;
+;; Handlers live in the dynamic state, innermost first. A handler runs in the raise's own place,
+;; with the handlers outside its own installed.
+
+;; What raise does when no handler is left. The main loop puts its own here; it never returns.
+(define %uncaught-handler #f)
+(define (%uncaught obj)
+  (if %uncaught-handler
+      (%uncaught-handler obj)
+      (%halt obj)))
+
+(define (with-exception-handler handler thunk)
+  (unless (procedure? handler)
+    (%err-type 'with-exception-handler 0 "procedure" handler))
+  (unless (procedure? thunk)
+    (%err-type 'with-exception-handler 1 "procedure" thunk))
+  (let* ((outer (%dynamic))
+         (state (or outer %empty-state)))
+    (%set-dynamic! (%with-handlers-state state (cons handler (%state-handlers state))))
+    (let ((result (thunk)))
+      (%set-dynamic! outer)
+      result)))
+
+;; Call the innermost handler in the dynamic state of the raise, minus that handler.
+(define (%call-handler obj)
+  (let* ((state (%state))
+         (handlers (%state-handlers state)))
+    (if (null? handlers)
+        (%uncaught obj)
+        (begin
+          (%set-dynamic! (%with-handlers-state state (cdr handlers)))
+          (let ((result ((car handlers) obj)))
+            (%set-dynamic! state)
+            result)))))
+
+(define (raise-continuable obj) (%call-handler obj))
+
+;; Not continuable: a handler that returns is itself an error, raised to the handlers outside it.
+(define (%raise obj)
+  (let ((state (%state)))
+    (%call-handler obj)
+    (let ((handlers (%state-handlers state)))
+      (%set-dynamic! (%with-handlers-state state (if (pair? handlers) (cdr handlers) '())))
+      (%raise (%handler-returned obj)))))
+
+(define (%handler-returned obj)
+  (%make-condition
+   'exn:fail
+   (if (exn? obj)
+       (string-append "exception handler returned from a non-continuable raise: " (exn-message obj))
+       "exception handler returned from a non-continuable raise")
+   (if (exn? obj) '() (%list obj))))
+
+;; Racket's second argument (a barrier) means nothing here.
+(define (raise obj [barrier? #t]) (%raise (%condition-locate! obj)))
+
+(%set-hook! 'raise %raise)
+
+;; Escape to here and call (handler obj) in this dynamic state, in tail position.
+(define (%catch handler thunk)
+  ((call-with-current-continuation
+    (lambda (escape)
+      (with-exception-handler
+       (lambda (obj) (escape (lambda () (handler obj))))
+       (lambda ()
+         (let ((result (thunk)))
+           (lambda () result))))))))
+
+;; As %catch, but the clauses may decline by calling their second argument, which goes back into
+;; the raise and looks for another handler there.
+(define (%catch-or-reraise clauses thunk)
+  ((call-with-current-continuation
+    (lambda (escape)
+      (with-exception-handler
+       (lambda (obj)
+         ((call-with-current-continuation
+           (lambda (back)
+             (escape
+              (lambda ()
+                (clauses obj (lambda () (back (lambda () (raise-continuable obj)))))))))))
+       (lambda ()
+         (let ((result (thunk)))
+           (lambda () result))))))))
+(define %with-guard %catch-or-reraise)
+
+(define-syntax guard
+  (syntax-rules (else)
+    ((_ (var clause ... (else result ...)) body ...)
+     (%catch (lambda (var) (cond clause ... (else result ...)))
+             (lambda () body ...)))
+    ((_ (var clause ...) body ...)
+     (%catch-or-reraise (lambda (var reraise) (cond clause ... (else (reraise))))
+                        (lambda () body ...)))))
+
+;; ---- error, in both of its styles ----
+;;   (error "message" irritant ...)          R7RS
+;;   (error 'who "format ~a" value ...)      Racket; without directives the values are irritants
+;;   (error 'symbol irritant ...)
+;; The condition keeps the message and the irritants apart, as R7RS wants them back; mark 7 says
+;; `error` then, so that exn-message puts them together (conditions of primitives have complete
+;; messages and irritants besides).
+
+(define (%error-condition message irritants who)
+  (let ((condition (%make-condition 'exn:fail message irritants)))
+    (%set-condition-mark! condition 1 who)
+    (%set-condition-mark! condition 7 'error)
+    condition))
+
+(define (error message . irritants)
+  (%raise
+   (%condition-locate!
+    (cond ((and (symbol? message) (pair? irritants) (string? (car irritants)))
+           (let ((who (string-append (symbol->string message) ": ")) (text (car irritants)))
+             (if (%string-index-of text "~")
+                 (%error-condition (string-append who (apply format irritants)) '() message)
+                 (%error-condition (string-append who text) (cdr irritants) message))))
+          ((symbol? message)
+           (%error-condition (symbol->string message) irritants #f))
+          (else (%error-condition message irritants #f))))))
+
+(define (%err-type who argument expected got)
+  (%raise
+   (%condition-locate!
+    (%make-condition 'exn:fail:contract
+                     (string-append (symbol->string who) ": expected "
+                                    (if (memv (string-ref expected 0) '(#\a #\e #\i #\o #\u)) "an " "a ")
+                                    expected " as argument " (number->string (+ argument 1))
+                                    ", got " (%bounded-text got))
+                     (%list got)))))
+
+;; A value as an error message shows it.
+(define (%bounded-text value)
+  (let ((text (%->string value 1 0)))
+    (if (> (string-length text) 60) (string-append (substring text 0 57) "...") text)))
+
+(define (error-object? obj) (exn? obj))
+(define (error-object-message e)
+  (if (exn? e) (%condition-message e) (%err-type 'error-object-message 0 "error object" e)))
+(define (error-object-irritants e)
+  (if (exn? e) (%condition-irritants e) (%err-type 'error-object-irritants 0 "error object" e)))
+(define (read-error? obj) (%record-is-a? obj struct:exn:fail:read))
+(define (file-error? obj) (%record-is-a? obj struct:exn:fail:filesystem))

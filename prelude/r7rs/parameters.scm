@@ -1,0 +1,106 @@
+;; parameters.scm — make-parameter and parameterize.
+;;
+;; A parameter is an applicable record. Its binding is looked up in the dynamic state's alist of
+;; (parameter . box); outside every parameterize it is the record's own value.
+
+(define-values (%parameter-rtd %make-parameter-record %parameter? )
+  (let ((rtd (%make-rtd 'parameter #f '#(value converter name))))
+    (values rtd
+            (lambda (value converter name) (%record rtd value converter name))
+            (lambda (x) (%record-is-a? x rtd)))))
+
+(define (%parameter-value p)
+  (let ((binding (assq p (%state-params (%state)))))
+    (if binding (unbox (cdr binding)) (%record-ref p 0))))
+
+(define (%parameter-call p . arguments)
+  (let ((binding (assq p (%state-params (%state)))))
+    (cond ((null? arguments)
+           (if binding (unbox (cdr binding)) (%record-ref p 0)))
+          ((null? (cdr arguments))
+           (let ((value (%parameter-convert p (car arguments))))
+             (if binding
+                 (set-box! (cdr binding) value)
+                 (%record-set! p 0 value))))
+          (else (%err-arity p arguments)))))
+
+(%set-rtd-apply! %parameter-rtd %parameter-call)
+
+(define (%parameter-convert p value)
+  (let ((converter (%record-ref p 1)))
+    (if converter (converter value) value)))
+
+(define (make-parameter value [converter #f] [name #f])
+  (%make-parameter-record (if converter (converter value) value) converter name))
+(define (parameter? x) (%parameter? x))
+(define make-unconverted-parameter (lambda (value) (%make-parameter-record value #f #f)))
+
+;; Bindings: a list of (parameter . value), in order. Every value is converted before any of the
+;; new bindings is in force. A procedure that is no parameter of ours but behaves like one
+;; (called with no argument it answers, with one it sets) is bound by swapping.
+(define (%parameterize bindings thunk)
+  (let ((converted
+         (map (lambda (b)
+                (if (%parameter? (car b))
+                    (cons (car b) (box (%parameter-convert (car b) (cdr b))))
+                    b))
+              bindings)))
+    (let loop ((bs converted) (foreign '()) (params '()))
+      (cond ((pair? bs)
+             (if (%parameter? (caar bs))
+                 (loop (cdr bs) foreign (cons (car bs) params))
+                 (loop (cdr bs) (cons (car bs) foreign) params)))
+            ((null? foreign) (%with-params params thunk))
+            (else (%with-params params (lambda () (%swap-bindings foreign thunk))))))))
+
+(define (%with-params params thunk)
+  (let* ((outer (%dynamic))
+         (state (or outer %empty-state)))
+    (%set-dynamic! (%with-params-state state (append params (%state-params state))))
+    (let ((result (thunk)))
+      (%set-dynamic! outer)
+      result)))
+
+(define (%swap-bindings bindings thunk)
+  (for-each (lambda (b)
+              (unless (procedure? (car b)) (%err-type 'parameterize 0 "parameter" (car b))))
+            bindings)
+  (let* ((places (map car bindings))
+         (values (map cdr bindings))
+         (swap (lambda ()
+                 (for-each (lambda (place value) (place value))
+                           places
+                           (let ((old (map (lambda (place) (place)) places)))
+                             (let ((new values)) (set! values old) new))))))
+    (dynamic-wind swap thunk swap)))
+
+(define-syntax parameterize
+  (syntax-rules ()
+    ((_ () body ...) (let () body ...))
+    ((_ ((param value) ...) body ...)
+     (%parameterize (list (cons param value) ...) (lambda () body ...)))))
+
+;; parameterize*: SRFI 39's cousin for computed lists of bindings.
+(define (with-parameters* bindings thunk) (%parameterize bindings thunk))
+
+(define-syntax fluid-let
+  (syntax-rules ()
+    ((_ ((name value) ...) body ...)
+     (%fluid-let (list value ...)
+                 (lambda () (list name ...))
+                 (lambda (%new) (%fluid-set! %new name ...))
+                 (lambda () body ...)))))
+
+(define-syntax %fluid-set!
+  (syntax-rules ()
+    ((_ new) #t)
+    ((_ new name rest ...)
+     (begin (set! name (car new))
+            (let ((more (cdr new))) (%fluid-set! more rest ...))))))
+
+(define (%fluid-let inside get set body)
+  (let ((swap (lambda ()
+                (let ((now (get)))
+                  (set inside)
+                  (set! inside now)))))
+    (dynamic-wind swap body swap)))

@@ -1,0 +1,97 @@
+;; ports.scm — the current ports, display and write, string ports with procedures.
+;;
+;; The current ports are parameters. C's port primitives called without a port use the ports of
+;; %set-default-ports!, so every name that takes an optional port is wrapped here and passes the
+;; parameter's value on.
+
+(define current-input-port (make-parameter (%default-port 0) #f 'current-input-port))
+(define current-output-port (make-parameter (%default-port 1) #f 'current-output-port))
+(define current-error-port (make-parameter (%default-port 2) #f 'current-error-port))
+
+;; (current-output-port) by the short way, for the procedures below.
+(define (%output-port) (%parameter-value current-output-port))
+(define (%input-port) (%parameter-value current-input-port))
+
+;; ---- printing: records with a printer of their own make %print stop and ask ----
+
+(define (%->string value mode labels)
+  (let loop ((result (%print value mode labels)))
+    (if (string? result)
+        result
+        (let* ((record (%print-record result))
+               (shown ((%rtd-printer (%record-rtd record)) record)))
+          (loop (%print-give result (if (string? shown) shown (%->string shown mode labels))))))))
+
+(define (display value [port (%output-port)])
+  (write-string (if (string? value) value (%->string value 0 0)) port))
+(define (write value [port (%output-port)])
+  (write-string (%->string value 1 0) port))
+(define (write-shared value [port (%output-port)])
+  (write-string (%->string value 1 1) port))
+(define (write-simple value [port (%output-port)])
+  (write-string (%->string value 1 2) port))
+
+(define-values (newline write-char write-string write-u8 write-bytevector flush-output-port)
+  (let ((c-newline newline) (c-write-char write-char) (c-write-string write-string)
+        (c-write-u8 write-u8) (c-write-bytevector write-bytevector)
+        (c-flush flush-output-port))
+    (values
+     (lambda ([port (%output-port)]) (c-newline port))
+     (lambda (char [port (%output-port)]) (c-write-char char port))
+     (lambda (string [port (%output-port)] [start 0] [end (string-length string)])
+       (c-write-string string port start end))
+     (lambda (byte [port (%output-port)]) (c-write-u8 byte port))
+     (lambda (bytes [port (%output-port)] [start 0] [end (bytevector-length bytes)])
+       (c-write-bytevector bytes port start end))
+     (lambda ([port (%output-port)]) (c-flush port)))))
+(define flush-output flush-output-port)
+
+(define-values (read-char peek-char read-line read-string read-u8 peek-u8 u8-ready? char-ready?
+                read-bytevector read-bytevector!)
+  (let ((c-read-char read-char) (c-peek-char peek-char) (c-read-line read-line)
+        (c-read-string read-string) (c-read-u8 read-u8) (c-peek-u8 peek-u8)
+        (c-u8-ready? u8-ready?) (c-char-ready? char-ready?)
+        (c-read-bytevector read-bytevector) (c-read-bytevector! read-bytevector!))
+    (values
+     (lambda ([port (%input-port)]) (c-read-char port))
+     (lambda ([port (%input-port)]) (c-peek-char port))
+     (lambda ([port (%input-port)] [mode 'any]) (c-read-line port))
+     (lambda (k [port (%input-port)])
+       ;; Chibi's (read-string port k) too
+       (if (port? k) (c-read-string port k) (c-read-string k port)))
+     (lambda ([port (%input-port)]) (c-read-u8 port))
+     (lambda ([port (%input-port)]) (c-peek-u8 port))
+     (lambda ([port (%input-port)]) (c-u8-ready? port))
+     (lambda ([port (%input-port)]) (c-char-ready? port))
+     (lambda (k [port (%input-port)]) (c-read-bytevector k port))
+     (lambda (bytes [port (%input-port)] [start 0] [end (bytevector-length bytes)])
+       (c-read-bytevector! bytes port start end)))))
+
+(define (read [port (%input-port)]) (%read port))
+
+;; ---- ports and procedures ----
+
+(define (call-with-port port f)
+  (let ((result (f port)))
+    (close-port port)
+    result))
+
+(define (call-with-output-string f)
+  (let ((port (open-output-string)))
+    (f port)
+    (get-output-string port)))
+
+(define (call-with-input-string string f) (f (open-input-string string)))
+
+(define (with-output-to-string thunk)
+  (let ((port (open-output-string)))
+    (parameterize ((current-output-port port)) (thunk))
+    (get-output-string port)))
+
+(define (with-input-from-string string thunk)
+  (parameterize ((current-input-port (open-input-string string))) (thunk)))
+
+(define (with-error-to-string thunk)
+  (let ((port (open-output-string)))
+    (parameterize ((current-error-port port)) (thunk))
+    (get-output-string port)))
