@@ -79,6 +79,9 @@ uint32_t table_count(Value table);
 /* iterate in insertion order: position starts at 0; false at the end */
 bool table_next(Value table, uint32_t *position, Value *key, Value *value);
 
+/* ---- regexp.c ---- */
+Value regexp_make(Value source, bool px);                 /* a regexp, or a signal */
+
 /* ---- print.c ---- */
 /* A bounded rendering for error messages: at most `most` characters then "...", never resumes,
    never charges more than `most`, safe on cycles. */
