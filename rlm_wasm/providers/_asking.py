@@ -40,7 +40,8 @@ _ABOUT_THE_ANSWER: Final = re.compile(
 
 _VERB = r"(?:answer|reply|say|respond|return|write|output|print|give|use)"
 _FALLBACK: Final = re.compile(
-    rf"\b{_VERB}\b(?:\s+(?:only|just|exactly|simply|with|by|the\s+word|the\s+single\s+word|text))*"
+    rf"\b(?i:{_VERB})\b"
+    r"(?:\s+(?:only|just|exactly|simply|with|by|the\s+word|the\s+single\s+word|text))*"
     r"\s*:?\s*(?:[\"“'`](?P<quoted>[^\"”'`\n]{1,60})[\"”'`]|(?P<upper>[A-Z][A-Z_-]+(?: [A-Z_-]+)*)"
     r"|(?P<plain>none|nothing|unknown|n/a|no match|not found|empty))",
 )
@@ -78,7 +79,9 @@ _CHOICE_PATTERNS: Final = tuple(
         rf"\b(?:sentiment|category|class|label|topic|verdict)\s*(?::|=|\bas\b)\s*(?P<list>{_LIST})",
     )
 )
-_LIST_SEPARATOR: Final = re.compile(r"\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+)\s*", re.I)
+_LIST_SEPARATOR: Final = re.compile(
+    r"\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+)\s*", re.I
+)
 
 _SCALE: Final = re.compile(
     r"\b(?:scores?|rat(?:e|ing)|confidence|probability|grade|scale|certainty|likelihood|relevance"
@@ -93,7 +96,7 @@ _NUMBER_ONLY: Final = re.compile(
     re.IGNORECASE,
 )
 _PROGRAM: Final = re.compile(
-    r"\b(?:write|generate|produce|return|create|design)\b[^.]{0,120}\bscheme\b", re.I | re.S
+    r"\b(?:writ(?:e|ing)|generate|produce|return|create|design)\b[^.]{0,120}\bscheme\b", re.I | re.S
 )
 _JSON: Final = re.compile(
     r"\b(?:as|in|return|output|valid|only|produce|give|with|reply|respond|write)\b[^.\n]{0,30}\bjson\b",
@@ -104,7 +107,9 @@ _JSON_ARRAY: Final = re.compile(
     r"|\bjson\b[^.\n]{0,20}\[",
     re.IGNORECASE,
 )
-_TEMPLATE_KEY: Final = re.compile(r"[\"'“](?P<key>[\w -]{1,40})[\"'”]\s*:\s*(?P<hint>[^,}\n]{0,60})")
+_TEMPLATE_KEY: Final = re.compile(
+    r"[\"'“](?P<key>[\w -]{1,40})[\"'”]\s*:\s*(?P<hint>[^,}\n]{0,60})"
+)
 _NAMED_KEYS: Final = re.compile(
     r"\b(?:keys?|fields?|properties|attributes)\b\s*(?:named|called|are|:|=)?\s*"
     r"(?P<list>[\"'“`]?\w+[\"'”`]?(?:\s*\([^)\n]{0,60}\))?"

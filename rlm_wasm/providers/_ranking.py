@@ -151,9 +151,7 @@ def _holds(unit: str, term: str) -> bool:
     return False
 
 
-def _collect(
-    lowered: str, text: str, term: str, spans: set[tuple[int, int]], enough: int
-) -> None:
+def _collect(lowered: str, text: str, term: str, spans: set[tuple[int, int]], enough: int) -> None:
     """Add the extents of the units around the term's hits, until there are enough."""
     at = lowered.find(term)
     while at >= 0 and len(spans) < enough:

@@ -244,7 +244,7 @@ def _as_number(text: str) -> int | float:
 
 def _program(instruction: str) -> str:
     """A Scheme program for a task: asks the task of the context, in one call."""
-    match = re.search(r"^\s*(?:task|goal|question)\s*:\s*(.+)$", instruction, re.I | re.M)
+    match = re.search(r"^\s*(?:the\s+)?(?:task|goal)\s*:\s*(.+)\Z", instruction, re.I | re.M | re.S)
     task = match.group(1).strip() if match else "Summarise the text in three sentences."
     quoted = json.dumps(task, ensure_ascii=False)
     return (

@@ -59,7 +59,7 @@ class OpenAIProvider:
         if not self._key and self.base_url is None:
             raise MissingKey(
                 f"the openai provider needs a key: set {_KEY_VARIABLE}, or run without one by"
-                " --provider extractive (in Python: provider=\"extractive\")"
+                ' --provider extractive (in Python: provider="extractive")'
             )
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             raise ProviderError(

@@ -80,7 +80,9 @@ def _installed(name: str, **options: Any) -> Provider:
     except (ProviderError, UsageError):
         raise
     except Exception as error:
-        raise UsageError(f"the provider {name!r} ({entry.value}) cannot be made: {error}") from error
+        raise UsageError(
+            f"the provider {name!r} ({entry.value}) cannot be made: {error}"
+        ) from error
     if not callable(getattr(made, "complete", None)):
         raise UsageError(f"the provider {name!r} ({entry.value}) has no complete method")
     return made

@@ -20,9 +20,7 @@ from rlm_wasm.prices import PriceTable
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.models import estimate_prompt_tokens, estimate_tokens
 
-_KINDS = (
-    "a list of answers, a mapping from a part of the prompt to its answer, or a function"
-)
+_KINDS = "a list of answers, a mapping from a part of the prompt to its answer, or a function"
 
 Script = Iterable[Any] | Mapping[str, Any] | Callable[[CompletionRequest], Any]
 

@@ -1,0 +1,147 @@
+"""Scripted, echo, gated and simulated providers, and the virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from rlm_wasm.errors import ProviderError, RateLimited
+from rlm_wasm.prices import Price
+from rlm_wasm.providers import Completion, CompletionRequest, EchoProvider, ScriptedProvider
+from rlm_wasm.testing import (
+    GatedProvider,
+    Latency,
+    SimulatedModel,
+    SimulatedProvider,
+    simulate,
+)
+
+
+def ask(instruction: str = "Say it", data: str = "", **options: object) -> CompletionRequest:
+    """A request with defaults."""
+    return CompletionRequest(id=1, instruction=instruction, data=data, **options)  # type: ignore[arg-type]
+
+
+async def test_a_list_is_answered_in_order_and_ends_with_an_error_that_shows_the_prompt() -> None:
+    """Exceptions are raised, data is given as JSON text, a Completion as it is."""
+    done = Completion(text="c", model="m", prompt_tokens=5)
+    provider = ScriptedProvider(["a", RateLimited("busy"), {"k": [1]}, done])
+    assert (await provider.complete(ask())).text == "a"
+    with pytest.raises(RateLimited, match="busy"):
+        await provider.complete(ask())
+    assert (await provider.complete(ask())).text == '{"k": [1]}'
+    assert await provider.complete(ask()) is done
+    with pytest.raises(ProviderError, match="call 5: 'Who'"):
+        await provider.complete(ask("Who"))
+    assert len(provider.requests) == 5
+
+
+async def test_a_mapping_is_searched_by_parts_of_the_prompt() -> None:
+    """In its order; the empty part fits everything."""
+    provider = ScriptedProvider({"capital": "Paris", "": lambda request: request.data.upper()})
+    assert (await provider.complete(ask("the capital?"))).text == "Paris"
+    assert (await provider.complete(ask("else", "x"))).text == "X"
+    with pytest.raises(ProviderError, match="no answer in the script fits"):
+        await ScriptedProvider({"a": "b"}).complete(ask("zzz"))
+
+
+async def test_a_function_may_be_async_and_the_peak_is_counted() -> None:
+    """How many calls were in flight at once."""
+
+    async def slowly(request: CompletionRequest) -> str:
+        await asyncio.sleep(0)
+        return request.data
+
+    provider = ScriptedProvider(slowly)
+    await asyncio.gather(*(provider.complete(ask(data=str(i))) for i in range(5)))
+    assert (provider.peak, provider.in_flight) == (5, 0)
+
+
+async def test_without_a_script_answers_are_numbered() -> None:
+    """As JSON where it is asked for."""
+    provider = ScriptedProvider()
+    assert (await provider.complete(ask())).text == "scripted answer 1"
+    assert json.loads((await provider.complete(ask(json=True))).text) == {
+        "answer": "scripted answer 2"
+    }
+
+
+def test_a_text_is_no_script() -> None:
+    """It would be answered letter by letter."""
+    with pytest.raises(TypeError, match="a list of answers"):
+        ScriptedProvider("hello")  # type: ignore[arg-type]
+
+
+async def test_echo_says_back_the_data_or_else_the_instruction() -> None:
+    """Both, as an object, in JSON mode."""
+    echo = EchoProvider()
+    assert (await echo.complete(ask("i", "d"))).text == "d"
+    assert (await echo.complete(ask("i"))).text == "i"
+    said = json.loads((await echo.complete(ask("i", "d", json=True))).text)
+    assert said == {"instruction": "i", "data": "d"}
+
+
+async def test_gated_calls_end_when_the_test_says_so() -> None:
+    """In any order, and failing or cancelled as well."""
+    gated = GatedProvider()
+    calls = [asyncio.ensure_future(gated.complete(ask(data=str(i)))) for i in range(4)]
+    assert [r.data for r in await gated.arrived(4)] == ["0", "1", "2", "3"]
+    gated.release(2, "second")
+    gated.fail(ProviderError("no"), 0)
+    calls[1].cancel()
+    await asyncio.wait(calls[:3])
+    assert calls[2].result().text == "second"
+    assert isinstance(calls[0].exception(), ProviderError)
+    assert [r.data for r in gated.cancelled] == ["1"]
+    gated.release_all()
+    assert (await calls[3]).text == "3"
+    assert gated.peak == 4
+
+
+def test_the_virtual_clock_jumps_over_waits() -> None:
+    """A day of sleeping takes no time, and waits overlap."""
+
+    async def main() -> str:
+        async with asyncio.timeout(90_000):
+            await asyncio.gather(asyncio.sleep(86_400), asyncio.sleep(3_600))
+        return "done"
+
+    assert simulate(main()) == ("done", pytest.approx(86_400))
+
+
+def test_simulated_models_are_right_as_often_as_they_should_be() -> None:
+    """And the same seed gives the same answers, whatever the order of the calls."""
+
+    def provider() -> SimulatedProvider:
+        return SimulatedProvider(
+            {"cheap": SimulatedModel(accuracy=0.8, price=Price(1, 2))},
+            answers=lambda _request: ["right", "wrong"],
+            seed=7,
+        )
+
+    async def run(order: list[int]) -> dict[int, str]:
+        model = provider()
+        found = await asyncio.gather(*(model.complete(ask(data=str(i))) for i in order))
+        return {i: completion.text for i, completion in zip(order, found, strict=True)}
+
+    there, _ = simulate(run(list(range(1000))))
+    back, _ = simulate(run(list(reversed(range(1000)))))
+    assert there == back
+    assert 760 < list(there.values()).count("right") < 840
+    assert provider().price("cheap", 1_000_000, 1_000_000) == 3
+
+
+def test_stragglers_make_the_tail() -> None:
+    """The 99th percentile is far from the median, as with real services."""
+    model = SimulatedModel(latency=Latency(median_s=2, straggler_rate=0.02, straggler_factor=10))
+    provider = SimulatedProvider({"m": model})
+
+    async def run() -> None:
+        await asyncio.gather(*(provider.complete(ask(data=str(i))) for i in range(2000)))
+
+    simulate(run())
+    drawn = sorted(provider.latencies)
+    assert 1.8 < drawn[1000] < 2.2
+    assert drawn[1980] > 10

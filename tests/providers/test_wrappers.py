@@ -1,0 +1,203 @@
+"""Wrappers are providers: cache, concurrency, budget, record and replay; and prices."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from rlm_wasm.errors import LimitExceeded, ProviderError, RateLimited, UsageError
+from rlm_wasm.prices import Price, PriceTable, price_of
+from rlm_wasm.providers import (
+    BudgetProvider,
+    CachedProvider,
+    Completion,
+    CompletionRequest,
+    ConcurrencyProvider,
+    EchoProvider,
+    MemoryCache,
+    RecordingProvider,
+    ReplayProvider,
+    ScriptedProvider,
+)
+from rlm_wasm.testing import GatedProvider
+
+
+def ask(instruction: str = "Say it", data: str = "", **options: object) -> CompletionRequest:
+    """A request with defaults."""
+    return CompletionRequest(id=1, instruction=instruction, data=data, **options)  # type: ignore[arg-type]
+
+
+async def test_the_same_question_at_temperature_0_is_asked_once() -> None:
+    """The hit is marked; other models, data and temperatures are other questions."""
+    inner = ScriptedProvider()
+    cached = CachedProvider(inner)
+    first = await cached.complete(ask(temperature=0))
+    again = await cached.complete(ask(temperature=0))
+    assert (first.cached, again.cached, again.text) == (False, True, first.text)
+    for other in (
+        ask(temperature=0, model="m"),
+        ask("x", temperature=0),
+        ask(temperature=0.1),
+        ask(),
+    ):
+        assert not (await cached.complete(other)).cached
+    assert (cached.hits, cached.misses, len(inner.requests)) == (1, 3, 5)
+
+
+async def test_always_keeps_what_is_not_meant_to_be_repeatable() -> None:
+    """On request."""
+    cached = CachedProvider(ScriptedProvider(), always=True)
+    await cached.complete(ask())
+    assert (await cached.complete(ask())).cached
+
+
+async def test_kept_answers_grow_old_and_errors_are_never_kept() -> None:
+    """By the clock that is given."""
+    now = [0.0]
+    inner = ScriptedProvider([RateLimited("busy"), "a", "b"])
+    cached = CachedProvider(inner, ttl_s=10, always=True, clock=lambda: now[0])
+    with pytest.raises(RateLimited):
+        await cached.complete(ask())
+    assert (await cached.complete(ask())).text == "a"
+    now[0] = 9.9
+    assert (await cached.complete(ask())).text == "a"
+    now[0] = 10
+    assert (await cached.complete(ask())).text == "b"
+
+
+async def test_the_memory_cache_forgets_what_was_used_least_recently() -> None:
+    """Beyond its bound in bytes; damaged entries are misses."""
+    store = MemoryCache(max_bytes=20)
+    await store.put("a", "12345678")
+    await store.put("b", "12345678")
+    await store.get("a")
+    await store.put("c", "12345678")
+    assert [await store.get(k) for k in "abc"] == ["12345678", None, "12345678"]
+    await store.put("d", "x" * 100)
+    assert len(store) == 2
+
+    class Damaged(MemoryCache):
+        async def get(self, key: str) -> str | None:
+            return "{" if await super().get(key) else None
+
+    cached = CachedProvider(EchoProvider(), Damaged(), always=True)
+    await cached.complete(ask())
+    assert not (await cached.complete(ask())).cached
+
+
+async def test_at_most_so_many_calls_are_in_flight() -> None:
+    """The next starts as soon as one ends."""
+    gated = GatedProvider()
+    limited = ConcurrencyProvider(gated, 2)
+    calls = [asyncio.ensure_future(limited.complete(ask(data=str(i)))) for i in range(4)]
+    await gated.arrived(2)
+    gated.release()
+    await calls[0]
+    assert [r.data for r in await gated.arrived(2)] == ["1", "2"]
+    gated.release_all()
+    await gated.arrived(1)
+    gated.release_all()
+    await asyncio.gather(*calls)
+    assert gated.peak == 2
+    with pytest.raises(UsageError):
+        ConcurrencyProvider(gated, 0)
+
+
+async def test_a_token_budget_holds_under_any_fan_out() -> None:
+    """Worst cases are set aside before anything is sent, and settled by what was used."""
+    gated = GatedProvider()
+    budget = BudgetProvider(gated, tokens=250)
+    calls = [asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=90))) for _ in range(5)]
+    await gated.arrived(2)
+    await asyncio.sleep(0)
+    refused = [call for call in calls if call.done()]
+    assert len(refused) == 3
+    error = refused[0].exception()
+    assert isinstance(error, LimitExceeded)
+    assert (error.kind, error.limit) == ("tokens", 250)
+    gated.release_all()
+    await asyncio.wait(calls)
+    assert budget.tokens_used == 2 * (2 + 1 + 8 + 1)
+    again = asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=90)))
+    await gated.arrived(1)
+    gated.release_all()
+    await again
+
+
+async def test_a_cost_budget_counts_money_and_refuses_unknown_prices() -> None:
+    """Nothing can be promised about a price that nobody knows."""
+    prices = PriceTable({"m": Price(1_000_000, 0)})
+    answer = Completion(text="x", model="m", prompt_tokens=3)
+    budget = BudgetProvider(ScriptedProvider([answer] * 3, model="m", prices=prices), cost_usd=10)
+    await budget.complete(ask("a"))
+    assert budget.cost_used_usd == 3
+    with pytest.raises(LimitExceeded, match="cost_usd"):
+        await budget.complete(ask("a" * 40))
+    with pytest.raises(UsageError, match="price of nobody-knows is unknown"):
+        await budget.complete(ask("a", model="nobody-knows"))
+    assert budget.tokens_used == 3
+
+
+async def test_a_failed_call_gives_its_reservation_back() -> None:
+    """It used nothing."""
+    budget = BudgetProvider(ScriptedProvider([ProviderError("no"), "ok"]), tokens=120)
+    with pytest.raises(ProviderError):
+        await budget.complete(ask(max_tokens=100))
+    await budget.complete(ask(max_tokens=100))
+
+
+async def test_a_recording_is_replayed_without_the_provider(tmp_path: Path) -> None:
+    """Answers and errors, repeated questions in their order."""
+    path = tmp_path / "calls.jsonl"
+    recorder = RecordingProvider(ScriptedProvider(["one", "two", RateLimited("busy")]), path)
+    await recorder.complete(ask("q"))
+    await recorder.complete(ask("q"))
+    with pytest.raises(RateLimited):
+        await recorder.complete(ask("r"))
+    replay = ReplayProvider(path, default_model="scripted")
+    texts = [(await replay.complete(ask("q"))).text for _ in range(3)]
+    assert texts == ["one", "two", "two"]
+    with pytest.raises(RateLimited, match="busy"):
+        await replay.complete(ask("r"))
+    with pytest.raises(ProviderError, match="holds no answer"):
+        await replay.complete(ask("never asked"))
+
+
+def test_a_damaged_recording_names_its_line(tmp_path: Path) -> None:
+    """And a missing one its path."""
+    path = tmp_path / "calls.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(UsageError, match="damaged at line 1"):
+        ReplayProvider(path)
+    with pytest.raises(UsageError, match=r"gone\.jsonl"):
+        ReplayProvider(tmp_path / "gone.jsonl")
+
+
+async def test_a_wrapper_hides_nothing_of_the_inner_provider() -> None:
+    """Its name, its default model, its prices; and it closes it."""
+    closed = []
+
+    class Closable(EchoProvider):
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    wrapper = ConcurrencyProvider(CachedProvider(Closable()), 1)
+    assert (wrapper.name, wrapper.default_model, wrapper.free) == ("echo", "echo", True)
+    await wrapper.aclose()
+    assert closed == [True]
+
+
+def test_prices_are_published_overridden_or_unknown() -> None:
+    """Never guessed."""
+    table = PriceTable({"mine": Price(1, 2), "gpt-4o": Price(0, 0)})
+    assert table.cost_usd("mine", 1_000_000, 500_000) == 2
+    assert table.cost_usd("gpt-4o", 1_000_000, 1_000_000) == 0
+    assert PriceTable().cost_usd("gpt-4o", 1_000_000, 0) == pytest.approx(2.5)
+    assert table.cost_usd("no-such-model", 1, 1) is None
+    assert not table.knows("no-such-model")
+    assert price_of(EchoProvider(), "gpt-4o", 1_000_000, 0) == 0
+    assert price_of(object(), "no-such-model", 1, 1) is None
+    with pytest.raises(UsageError):
+        Price(-1, 0)
