@@ -180,9 +180,9 @@ bool decimal_to_double(uint64_t w, bool inexact, int64_t k, double *out) {
   high += (uint64_t)(low >> 64);                         /* 192 bits: high, then 64 of low */
   uint64_t m = (uint64_t)(high >> 64), middle = (uint64_t)high, bottom = (uint64_t)low;
   int64_t e = floor_log2_ten(k) - 127 - zeros + 128;
-  bool exact = !inexact && power_is_exact(k);
+  bool exact = power_is_exact(k);
   *out = double_make(false, m, middle || bottom || !exact, e);
-  if (exact) return true;
+  if (exact && !inexact) return true;
   /* The true product is above by less than one unit of the power's last bit, which can carry only
      out of a `middle` full of ones; truncated digits add less than 2^zeros units of m. */
   if (!inexact && middle != UINT64_MAX) return true;

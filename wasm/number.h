@@ -95,7 +95,7 @@ double int_to_parts(Value n, int64_t *exponent);        /* n > 0 is about result
 Value int_from_double(double d);                        /* d is an integer */
 Value rational_from_double(double d);                   /* d is finite */
 Value compare_with_double(Value exact, double d, int *order);   /* exact real against a double */
-/* digits * 10^exponent, where `inexact` says that the true digits are a little more */
+/* digits * 10^exponent, where `inexact` says that the true digits may be a little more */
 bool decimal_to_double(uint64_t digits, bool inexact, int64_t exponent, double *out);  /* false: too close to call */
 void double_to_decimal(double d, uint64_t *digits, int *exponent);    /* d > 0, finite: shortest digits that read back */
 

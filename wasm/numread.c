@@ -225,7 +225,7 @@ static Value scan_real(Scanner *s, bool *sign, bool *bare) {
   s->at++;
   TRY(special, scan_infnan(s, negative));
   if (special != V_FALSE) return s->exactness == 'e' ? V_FALSE : special;
-  if (peek(s) == 'i') {
+  if (peek(s) == 'i' && digit_value('i', s->radix) < 0) {
     *bare = true;
     return s->exactness == 'i' ? make_flonum(negative ? -1 : 1) : FIX(negative ? -1 : 1);
   }
