@@ -1,0 +1,286 @@
+;; Text made of values: format and printf, ~a ~s ~v ~e ~r, display's relatives.
+
+;; ---- display and its relatives ----
+(define (displayln v [port (current-output-port)]) (display v port) (newline port))
+(define (writeln v [port (current-output-port)]) (write v port) (newline port))
+(define (print v [port (current-output-port)] [depth 0])
+  (write-string (%->string v 2 0) port) (void))
+(define (println v [port (current-output-port)] [depth 0])
+  (print v port) (newline port))
+(define (pretty-display v [port (current-output-port)]) (displayln v port))
+
+;; ---- format ----
+;; ~a ~s ~v ~e (~.a ~.s ~.v: cut), ~x ~b ~o, ~c, ~n ~%, ~~, and ~ before white space, which is skipped.
+(define (format text . args)
+  (if (not (string? text)) (raise-argument-error 'format "string?" text))
+  (%format 'format text args))
+
+(define (%format who text args)
+  (let ((end (string-length text)))
+    (let loop ((at 0) (left args) (pieces '()))
+      (let ((tilde (%string-index-of text "~" at)))
+        (cond ((not tilde)
+               (if (pair? left) (%format-count-error who text args))
+               (%string-concatenate (reverse (if (= at end) pieces (cons (substring text at end) pieces)))))
+              ((= (+ tilde 1) end)
+               (raise (make-exn:fail:contract
+                       (string-append (symbol->string who) ": ill-formed pattern string\n  explanation: cannot end in `~`") #f)))
+              (else
+               (let ((pieces (if (= at tilde) pieces (cons (substring text at tilde) pieces)))
+                     (directive (string-ref text (+ tilde 1))))
+                 (define (value convert . next)
+                   (if (null? left) (%format-count-error who text args))
+                   (loop (if (pair? next) (car next) (+ tilde 2)) (cdr left) (cons (convert (car left)) pieces)))
+                 (case directive
+                   ((#\a #\A) (value (lambda (v) (if (string? v) v (%->string v 0 0)))))
+                   ((#\s #\S) (value (lambda (v) (%->string v 1 0))))
+                   ((#\v #\V) (value (lambda (v) (%->string v 2 0))))
+                   ((#\e #\E) (value %error-value->string))
+                   ((#\x #\X) (value (lambda (v) (%format-integer who v 16 args))))
+                   ((#\o #\O) (value (lambda (v) (%format-integer who v 8 args))))
+                   ((#\b #\B) (value (lambda (v) (%format-integer who v 2 args))))
+                   ((#\c #\C)
+                    (value (lambda (v)
+                             (if (char? v) (string v) (%format-kind-error who "character" v args)))))
+                   ((#\n #\N #\%) (loop (+ tilde 2) left (cons "\n" pieces)))
+                   ((#\~) (loop (+ tilde 2) left (cons "~" pieces)))
+                   ((#\.)
+                    (let ((mode (and (< (+ tilde 2) end) (assv (string-ref text (+ tilde 2)) '((#\a . 0) (#\A . 0) (#\s . 1) (#\S . 1) (#\v . 2) (#\V . 2))))))
+                      (if mode
+                          (value (lambda (v) (%->string v (cdr mode) 0)) (+ tilde 3))
+                          (%format-tag-error who text tilde args))))
+                   (else
+                    (if (char-whitespace? directive)
+                        (loop (%skip-format-space text (+ tilde 1)) left pieces)
+                        (%format-tag-error who text tilde args)))))))))))
+
+;; white space after a tilde is skipped up to and with one line's end and the next line's indentation
+(define (%skip-format-space text at)
+  (let ((end (string-length text)))
+    (let loop ((at at) (newline? #f))
+      (cond ((= at end) at)
+            ((not (char-whitespace? (string-ref text at))) at)
+            ((char=? (string-ref text at) #\newline) (if newline? at (loop (+ at 1) #t)))
+            (else (loop (+ at 1) newline?))))))
+
+(define (%error-value->string v) (%cut (%->string v 2 0) 1000))
+
+(define (%format-integer who v radix args)
+  (if (and (number? v) (exact? v)) (number->string v radix) (%format-kind-error who "exact integer" v args)))
+
+(define (%shown-args args)
+  (if (null? args) ""
+      (string-append "; arguments were:" (%string-concatenate (map (lambda (a) (string-append " " (%shown a 80))) args)))))
+(define (%format-count-error who text args)
+  (raise (make-exn:fail:contract
+          (string-append (symbol->string who) ": format string requires " (number->string (%format-needs text))
+                         " arguments, given " (number->string (length args)) (%shown-args args)) #f)))
+(define (%format-kind-error who kind v args)
+  (raise (make-exn:fail:contract
+          (string-append (symbol->string who) ": format string requires a " kind ", given something else\n  bad argument: "
+                         (%shown v 80) (%shown-args args)) #f)))
+(define (%format-tag-error who text tilde args)
+  (raise (%with-hint
+          (make-exn:fail:contract
+           (string-append (symbol->string who) ": ill-formed pattern string\n  explanation: tag `"
+                          (substring text tilde (min (string-length text) (+ tilde 2))) "` not allowed" (%shown-args args)) #f)
+          "The directives are ~a (display), ~s (write), ~v (print), ~x ~b ~o (integers), ~c, ~n and ~~. For a number's digits and width use (~r x #:precision 2 #:min-width 8).")))
+(define (%format-needs text)
+  (let loop ((at 0) (count 0))
+    (let ((tilde (%string-index-of text "~" at)))
+      (if (or (not tilde) (= (+ tilde 1) (string-length text)))
+          count
+          (let ((c (string-ref text (+ tilde 1))))
+            (loop (+ tilde 2)
+                  (if (or (memv c '(#\n #\N #\% #\~)) (char-whitespace? c)) count (+ count 1))))))))
+
+(define (printf text . args)
+  (if (not (string? text)) (raise-argument-error 'printf "string?" text))
+  (write-string (%format 'printf text args) (current-output-port)) (void))
+(define (eprintf text . args)
+  (write-string (%format 'eprintf text args) (current-error-port)) (void))
+(define (fprintf port text . args)
+  (if (not (output-port? port)) (raise-argument-error 'fprintf "output-port?" port))
+  (write-string (%format 'fprintf text args) port) (void))
+
+;; ---- ~a ~s ~v ~e ----
+(define (%tilde-values mode joined vs)
+  (%string-join (map (lambda (v) (if (and (eqv? mode 0) (string? v)) v (%->string v mode 0))) vs) joined))
+
+(define (%tilde mode limit-marker)
+  (define (padded #:separator [separator ""] #:width [width #f] #:max-width [max-width width]
+                  #:min-width [min-width (or width 0)] #:limit-marker [marker limit-marker]
+                  #:limit-prefix? [limit-prefix? #f] #:align [align 'left]
+                  #:pad-string [pad " "] #:left-pad-string [left-pad pad] #:right-pad-string [right-pad pad] . vs)
+    (%pad-text (%limit-text (%tilde-values mode separator vs) max-width marker limit-prefix?)
+               min-width align left-pad right-pad))
+  (case-lambda
+    ((v) (if (and (eqv? mode 0) (string? v)) v (%->string v mode 0)))
+    (vs (if (any keyword? vs) (apply padded vs) (%tilde-values mode "" vs)))))
+
+(define ~a (%tilde 0 ""))
+(define ~s (%tilde 1 "..."))
+(define ~v (%tilde 2 "..."))
+(define ~e (%tilde 2 "..."))
+(define ~.a (%tilde 0 "")) (define ~.s (%tilde 1 "...")) (define ~.v (%tilde 2 "..."))
+
+(define (%limit-text text most marker prefix?)
+  (cond ((or (not most) (eqv? most +inf.0) (<= (string-length text) most)) text)
+        (prefix?
+         (let ((keep (max 0 (- most (string-length marker)))))
+           (string-append marker (substring text (- (string-length text) keep) (string-length text)))))
+        (else (string-append (substring text 0 (max 0 (- most (string-length marker)))) marker))))
+
+(define (%pad-text text width align left-pad right-pad)
+  (let ((missing (- width (string-length text))))
+    (if (<= missing 0)
+        text
+        (case align
+          ((left) (string-append text (%padding right-pad missing #f)))
+          ((right) (string-append (%padding left-pad missing #t) text))
+          ((center)
+           (let ((left (quotient missing 2)))
+             (string-append (%padding left-pad left #t) text (%padding right-pad (- missing left) #f))))
+          (else (raise-argument-error '~a "(or/c 'left 'right 'center)" align))))))
+;; n characters of repeated pad; on the left the text ends with whole copies, on the right it begins with them
+(define (%padding pad n left?)
+  (let ((size (string-length pad)))
+    (if (= size 1)
+        (make-string n (string-ref pad 0))
+        (let ((long (%string-repeat pad (+ (quotient n size) 1))))
+          (if left?
+              (substring long (- (string-length long) n) (string-length long))
+              (substring long 0 n))))))
+
+;; ---- ~r ----
+(define (~r x #:sign [sign #f] #:base [base 10] #:precision [precision 6] #:notation [notation 'positional]
+            #:format-exponent [format-exponent #f] #:min-width [min-width 1] #:pad-string [pad " "]
+            #:groups [groups '(3)] #:group-sep [group-sep ""] #:decimal-sep [decimal-sep "."])
+  (if (not (and (real? x) (rational? x))) (raise-argument-error '~r "rational?" x))
+  (let* ((radix (if (pair? base) (cadr base) base))
+         (upper? (pair? base))
+         (magnitude (abs (inexact->exact x)))
+         (notation (if (procedure? notation) (notation x) notation))
+         (digits (if (eq? notation 'exponential)
+                     (%exponential magnitude radix precision format-exponent decimal-sep)
+                     (%positional magnitude radix precision groups group-sep decimal-sep)))
+         (digits (if upper? (string-upcase digits) digits))
+         (negative? (or (< x 0) (eqv? x -0.0)))
+         (padded (%pad-text digits min-width 'right pad pad)))
+    (%signed padded (cond ((zero? x) 0) ((< x 0) -1) (else 1)) sign)))
+
+(define (%signed digits order sign)
+  (define (around part)
+    (if (pair? part) (string-append (car part) digits (cadr part)) (string-append part digits)))
+  (case sign
+    ((#f) (if (< order 0) (string-append "-" digits) digits))
+    ((+) (cond ((> order 0) (string-append "+" digits)) ((< order 0) (string-append "-" digits)) (else digits)))
+    ((++) (if (< order 0) (string-append "-" digits) (string-append "+" digits)))
+    ((parens) (if (< order 0) (string-append "(" digits ")") digits))
+    (else
+     (if (and (list? sign) (= (length sign) 3))
+         (around (cond ((> order 0) (car sign)) ((< order 0) (caddr sign)) (else (cadr sign))))
+         (raise-argument-error '~r "(or/c #f '+ '++ 'parens ...)" sign)))))
+
+;; a non-negative exact number rounded to `places` digits, halves away from zero: two values, the
+;; integer and the fraction's digits
+(define (%rounded-digits magnitude radix places)
+  (let* ((scaled (floor (+ (* magnitude (expt radix places)) 1/2)))
+         (unit (expt radix places)))
+    (values (quotient scaled unit)
+            (if (= places 0) ""
+                (let ((fraction (number->string (remainder scaled unit) radix)))
+                  (string-append (make-string (- places (string-length fraction)) #\0) fraction))))))
+
+(define (%trim-zeros digits)
+  (let loop ((n (string-length digits)))
+    (if (and (> n 0) (char=? (string-ref digits (- n 1)) #\0)) (loop (- n 1)) (substring digits 0 n))))
+
+(define (%positional magnitude radix precision groups group-sep decimal-sep)
+  (let ((exact? (pair? precision)) (places (if (pair? precision) (cadr precision) precision)))
+    (let-values (((whole fraction) (%rounded-digits magnitude radix places)))
+      (let ((fraction (if exact? fraction (%trim-zeros fraction)))
+            (whole (%grouped (number->string whole radix) groups group-sep)))
+        (if (and (string=? fraction "") (not exact?))
+            whole
+            (string-append whole decimal-sep fraction))))))
+
+;; groups: sizes from the right; the last one repeats
+(define (%grouped digits groups separator)
+  (if (string=? separator "")
+      digits
+      (let loop ((end (string-length digits)) (groups groups) (parts '()))
+        (let ((start (- end (car groups))))
+          (if (<= start 0)
+              (%string-join (cons (substring digits 0 end) parts) separator)
+              (loop start (if (null? (cdr groups)) groups (cdr groups)) (cons (substring digits start end) parts)))))))
+
+(define (%exponential magnitude radix precision format-exponent decimal-sep)
+  (let* ((exact? (pair? precision)) (places (if exact? (cadr precision) precision)))
+    (let-values (((exponent whole fraction) (%normalised magnitude radix places)))
+      (let ((fraction (if exact? fraction (%trim-zeros fraction))))
+        (string-append (number->string whole radix)
+                       (if (and (string=? fraction "") (not exact?)) "" (string-append decimal-sep fraction))
+                       (cond ((procedure? format-exponent) (format-exponent exponent))
+                             (else
+                              (let ((shown (number->string (abs exponent) radix)))
+                                (string-append (or format-exponent "e") (if (< exponent 0) "-" "+")
+                                               (if (= (string-length shown) 1) "0" "") shown)))))))))
+;; the exponent such that one digit stands before the point, after rounding too
+(define (%normalised magnitude radix places)
+  (let loop ((exponent (if (zero? magnitude) 0 (%exponent-of magnitude radix))))
+    (let-values (((whole fraction) (%rounded-digits (/ magnitude (expt radix exponent)) radix places)))
+      (if (>= whole radix) (loop (+ exponent 1)) (values exponent whole fraction)))))
+(define (%exponent-of magnitude radix)
+  (let loop ((e 0))
+    (cond ((>= magnitude (expt radix (+ e 1))) (loop (+ e 1)))
+          ((< magnitude (expt radix e)) (loop (- e 1)))
+          (else e))))
+
+;; ---- real->decimal-string: exactly n digits after the point, halves to even ----
+(define (real->decimal-string x [n 2])
+  (if (not (and (real? x) (rational? x))) (raise-argument-error 'real->decimal-string "rational?" x))
+  (let* ((unit (expt 10 n))
+         (scaled (round (* (abs (inexact->exact x)) unit)))
+         (fraction (number->string (remainder scaled unit))))
+    (string-append (if (or (< x 0) (eqv? x -0.0)) "-" "")
+                   (number->string (quotient scaled unit)) "."
+                   (if (= n 0) "" (string-append (make-string (- n (string-length fraction)) #\0) fraction)))))
+
+;; ---- pretty-print: print, broken over lines where it is too wide ----
+(define (pretty-print v [port (current-output-port)] . ignored)
+  (write-string (%pretty v 2) port) (newline port))
+(define (pretty-write v [port (current-output-port)] . ignored)
+  (write-string (%pretty v 1) port) (newline port))
+(define (pretty-format v [width 79] #:mode [mode 'print])
+  (%pretty v (case mode ((display) 0) ((write) 1) (else 2))))
+
+(define (%pretty v mode)
+  (let ((flat (%->string v mode 0)))
+    (if (<= (string-length flat) 79)
+        flat
+        (if (and (= mode 2) (or (pair? v) (hash? v) (vector? v)))
+            (string-append "'" (%pretty-at v 1 1))
+            (%pretty-at v (if (= mode 0) 0 1) 0)))))
+;; the text of v, its first line beginning at `column`
+(define (%pretty-at v mode column)
+  (let ((flat (%->string v mode 0)))
+    (cond ((or (<= (+ column (string-length flat)) 79) (not (or (pair? v) (vector? v) (hash? v)))) flat)
+          ((hash? v)
+           (let* ((open (cond ((hash-equal? v) "#hash(") ((hash-eqv? v) "#hasheqv(") (else "#hasheq(")))
+                  (inner (+ column (string-length open))))
+             (string-append open
+                            (%string-join
+                             (map (lambda (entry)
+                                    (string-append "(" (%->string (car entry) mode 0) " . "
+                                                   (%pretty-at (cdr entry) mode (+ inner 4 (string-length (%->string (car entry) mode 0)))) ")"))
+                                  (hash->list v))
+                             (string-append "\n" (make-string inner #\space)))
+                            ")")))
+          ((vector? v) (string-append "#" (%pretty-at (vector->list v) mode (+ column 1))))
+          ((list? v)
+           (string-append "("
+                          (%string-join (map (lambda (x) (%pretty-at x mode (+ column 1))) v)
+                                        (string-append "\n" (make-string (+ column 1) #\space)))
+                          ")"))
+          (else flat))))
