@@ -14,12 +14,17 @@
 
 ;; ---- printing: records with a printer of their own make %print stop and ask ----
 
+;; While a record's own printer runs, (%print-mode) tells it how: 0 display, 1 write, 2 print.
+(define %current-print-mode 0)
+(define (%print-mode) %current-print-mode)
+
 (define (%->string value mode labels)
   (let loop ((result (%print value mode labels)))
     (if (string? result)
         result
         (let* ((record (%print-record result))
-               (shown ((%rtd-printer (%record-rtd record)) record)))
+               (shown (begin (set! %current-print-mode mode)
+                             ((%rtd-printer (%record-rtd record)) record))))
           (loop (%print-give result (if (string? shown) shown (%->string shown mode labels))))))))
 
 (define (display value [port (%output-port)])
