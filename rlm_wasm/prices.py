@@ -5,11 +5,13 @@ Nothing is fetched. An unknown model has no price, which is said (None) rather t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FREE_MODELS: Final = frozenset({"extractive", "echo", "scripted"})
 """The models of the providers that come along: they cost nothing."""

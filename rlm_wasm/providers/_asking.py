@@ -26,7 +26,7 @@ _STOP_WORDS: Final = frozenset(
     answer answers choose chunk classify concise concisely content contents context data describe
     document exactly explain extract following identify input json key line lines main
     paragraph passage point points provide question read reply respond response section sentence
-    sentences short summarise summarize summary text word words write briefly brief below""".split()
+    sentences short summarise summarize summary text word words write briefly brief below""".split()  # noqa: SIM905 (prose)
 )
 
 _WORD: Final = re.compile(r"[^\W_][\w'’-]*")
@@ -54,9 +54,7 @@ _ABSENCE: Final = re.compile(
 _ITEM = r"(?:[\"“'`][^\"”'`\n]{1,40}[\"”'`]|[A-Za-z][\w+-]*)"
 _LIST = rf"{_ITEM}(?:\s*(?:,\s*(?:or\s+)?|/|\||\s+or\s+){_ITEM})+"
 _LOOSE_ITEM = r"[A-Za-z\"“'`][^,|/.;:()\n]{0,40}?"
-_LOOSE_LIST = (
-    rf"{_LOOSE_ITEM}(?:\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+){_LOOSE_ITEM})+"
-)
+_LOOSE_LIST = rf"{_LOOSE_ITEM}(?:\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+){_LOOSE_ITEM})+"
 _CHOICE_PATTERNS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -79,9 +77,7 @@ _CHOICE_PATTERNS: Final = tuple(
         rf"\b(?:sentiment|category|class|label|topic|verdict)\s*(?::|=|\bas\b)\s*(?P<list>{_LIST})",
     )
 )
-_LIST_SEPARATOR: Final = re.compile(
-    r"\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+)\s*", re.I
-)
+_LIST_SEPARATOR: Final = re.compile(r"\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+)\s*", re.I)
 
 _SCALE: Final = re.compile(
     r"\b(?:scores?|rat(?:e|ing)|confidence|probability|grade|scale|certainty|likelihood|relevance"
@@ -107,9 +103,7 @@ _JSON_ARRAY: Final = re.compile(
     r"|\bjson\b[^.\n]{0,20}\[",
     re.IGNORECASE,
 )
-_TEMPLATE_KEY: Final = re.compile(
-    r"[\"'“](?P<key>[\w -]{1,40})[\"'”]\s*:\s*(?P<hint>[^,}\n]{0,60})"
-)
+_TEMPLATE_KEY: Final = re.compile(r"[\"'“](?P<key>[\w -]{1,40})[\"'”]\s*:\s*(?P<hint>[^,}\n]{0,60})")
 _NAMED_KEYS: Final = re.compile(
     r"\b(?:keys?|fields?|properties|attributes)\b\s*(?:named|called|are|:|=)?\s*"
     r"(?P<list>[\"'“`]?\w+[\"'”`]?(?:\s*\([^)\n]{0,60}\))?"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rlm_wasm.providers._asking import content_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CANDIDATES: Final = 300
 """Enough units to choose from, in a text of up to 300,000 characters; one per 1,000 beyond that.
@@ -59,9 +61,7 @@ def units_of(text: str) -> list[str]:
     return [unit.strip() for unit in found if unit.strip()]
 
 
-def rank(
-    text: str, terms: Sequence[str], phrases: Sequence[str] = (), *, digits: bool = False
-) -> list[Unit]:
+def rank(text: str, terms: Sequence[str], phrases: Sequence[str] = (), *, digits: bool = False) -> list[Unit]:
     """The units of the text that hold a term, best first; equal ones in the text's order."""
     wanted = list(dict.fromkeys([*(_stem(term) for term in terms), *phrases]))
     if not wanted or not text:

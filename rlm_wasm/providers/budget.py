@@ -6,11 +6,15 @@ A call whose worst case does not fit is refused before it is sent.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rlm_wasm.errors import LimitExceeded, UsageError
 from rlm_wasm.prices import price_of
-from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.models import estimate_prompt_tokens
 from rlm_wasm.providers.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 
 
 class BudgetProvider(Wrapper):

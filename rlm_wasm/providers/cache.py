@@ -10,11 +10,13 @@ import dataclasses
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.wrapper import Wrapper, content_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class CacheStore(Protocol):

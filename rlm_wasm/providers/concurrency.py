@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 
 
 class ConcurrencyProvider(Wrapper):

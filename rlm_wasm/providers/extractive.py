@@ -20,13 +20,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.providers._asking import Key, Question, content_words, read_instruction
 from rlm_wasm.providers._ranking import Unit, central, rank, units_of, unwrap
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.models import estimate_prompt_tokens, estimate_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOT_FOUND: Final = "Not found."
 _ENOUGH: Final = 0.5
@@ -41,12 +43,12 @@ _CUES: Final[dict[str, frozenset[str]]] = {
     "positive": frozenset(
         """good great excellent love loved loves wonderful best happy enjoy enjoyed perfect amazing
         fantastic recommend recommended pleased nice superb delightful helpful fast easy thanks
-        thank brilliant awesome beautiful satisfied impressive""".split()
+        thank brilliant awesome beautiful satisfied impressive""".split()  # noqa: SIM905
     ),
     "negative": frozenset(
         """bad terrible awful hate hated worst poor broken disappointing disappointed horrible slow
         useless waste refund wrong fail failed fails crash crashed bug angry never unhappy annoying
-        difficult dirty rude expensive defective problem problems""".split()
+        difficult dirty rude expensive defective problem problems""".split()  # noqa: SIM905
     ),
 }
 _CUE_NAMES: Final = {
@@ -87,9 +89,7 @@ class ExtractiveProvider:
         return Completion(
             text=text,
             model="extractive",
-            prompt_tokens=estimate_prompt_tokens(
-                request.instruction, request.data, len(request.images)
-            ),
+            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data, len(request.images)),
             completion_tokens=estimate_tokens(text),
             finish_reason=finish_reason,
         )
@@ -216,9 +216,7 @@ def _value(key: Key, question: Question, data: str) -> Any:
     name = re.sub(r"[_-]+|(?<=[a-z])(?=[A-Z])", " ", key.name)
     terms = tuple(content_words(name)) or (name.lower(),)
     digits = key.kind == "number"
-    found = rank(data, terms, digits=digits) or rank(
-        data, question.terms, question.phrases, digits=digits
-    )
+    found = rank(data, terms, digits=digits) or rank(data, question.terms, question.phrases, digits=digits)
     if key.choices:
         return _chosen(key.choices, data, found[0].coverage if found else 0.0)
     if key.kind == "boolean":
@@ -247,7 +245,4 @@ def _program(instruction: str) -> str:
     match = re.search(r"^\s*(?:the\s+)?(?:task|goal)\s*:\s*(.+)\Z", instruction, re.I | re.M | re.S)
     task = match.group(1).strip() if match else "Summarise the text in three sentences."
     quoted = json.dumps(task, ensure_ascii=False)
-    return (
-        "```scheme\n(finish (syntax-e (llm-query #:instruction "
-        f'{quoted} #:data (or context ""))))\n```'
-    )
+    return f'```scheme\n(finish (syntax-e (llm-query #:instruction {quoted} #:data (or context ""))))\n```'

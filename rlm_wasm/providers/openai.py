@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm import images
@@ -25,6 +24,8 @@ from rlm_wasm.providers.models import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from openai import AsyncOpenAI, OpenAIError
 
 DEFAULT_MODEL: Final = "gpt-4o-mini"
@@ -62,9 +63,7 @@ class OpenAIProvider:
                 ' --provider extractive (in Python: provider="extractive")'
             )
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            raise ProviderError(
-                f"the base URL must begin with http:// or https://, got {self.base_url!r}"
-            )
+            raise ProviderError(f"the base URL must begin with http:// or https://, got {self.base_url!r}")
         self._max_retries = max_retries
         self._timeout_s = timeout_s
         self._client: AsyncOpenAI | None = None
@@ -82,9 +81,7 @@ class OpenAIProvider:
         try:
             # The SDK's own timeout is by socket read: a server that drips bytes never reaches it.
             async with asyncio.timeout(timeout_s):
-                raw = await client.chat.completions.with_raw_response.create(
-                    **body, timeout=timeout_s
-                )
+                raw = await client.chat.completions.with_raw_response.create(**body, timeout=timeout_s)
         except TimeoutError:
             raise ProviderTimeout(
                 f"{model} at {self._where()} gave no complete answer within {timeout_s:g} s"
@@ -147,8 +144,7 @@ class OpenAIProvider:
         if request.json:
             if "json" not in f"{request.instruction} {request.data}".lower():
                 raise ProviderError(
-                    "#:json #t: the instruction must contain the word json"
-                    " (an OpenAI API requirement)"
+                    "#:json #t: the instruction must contain the word json (an OpenAI API requirement)"
                 )
             body["response_format"] = {"type": "json_object"}
         return body

@@ -77,9 +77,7 @@ class ReplayProvider:
                 entry = json.loads(line)
                 self._answers[entry["key"]].append(entry)
             except (ValueError, TypeError, KeyError):
-                raise UsageError(
-                    f"the recording {str(path)!r} is damaged at line {number}"
-                ) from None
+                raise UsageError(f"the recording {str(path)!r} is damaged at line {number}") from None
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Give back what was recorded for a request of the same content."""

@@ -58,9 +58,7 @@ def resolve_provider(
         _say_default(provider)
     if not isinstance(provider, str):
         if not callable(getattr(provider, "complete", None)):
-            raise UsageError(
-                f"a provider is a name or an object with a complete method, not {provider!r}"
-            )
+            raise UsageError(f"a provider is a name or an object with a complete method, not {provider!r}")
         return provider
     if provider in _BUILT_IN:
         module, class_name, takes_base_url = _BUILT_IN[provider]
@@ -80,9 +78,7 @@ def _installed(name: str, **options: Any) -> Provider:
     except (ProviderError, UsageError):
         raise
     except Exception as error:
-        raise UsageError(
-            f"the provider {name!r} ({entry.value}) cannot be made: {error}"
-        ) from error
+        raise UsageError(f"the provider {name!r} ({entry.value}) cannot be made: {error}") from error
     if not callable(getattr(made, "complete", None)):
         raise UsageError(f"the provider {name!r} ({entry.value}) has no complete method")
     return made

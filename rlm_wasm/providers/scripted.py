@@ -80,9 +80,7 @@ class ScriptedProvider:
         return Completion(
             text=text,
             model=request.model or self.default_model,
-            prompt_tokens=estimate_prompt_tokens(
-                request.instruction, request.data, len(request.images)
-            ),
+            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data, len(request.images)),
             completion_tokens=estimate_tokens(text),
         )
 
@@ -118,9 +116,7 @@ def _next(answers: Any, request: CompletionRequest, number: int) -> Any:
     missing = object()
     answer = next(answers, missing)
     if answer is missing:
-        return ProviderError(
-            f"the script has no answer left for call {number}: {_cut(request.instruction)}"
-        )
+        return ProviderError(f"the script has no answer left for call {number}: {_cut(request.instruction)}")
     return answer
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rlm_wasm.prices import price_of
-from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+
+if TYPE_CHECKING:
+    from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 
 
 class Wrapper:

@@ -178,9 +178,7 @@ class OpenAIServer:
         app.router.add_get("/v1/models", self._models)
         # With handler_cancellation a client that goes away cancels its handler: that is the
         # disconnect that tests of cancellation look for.
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-        )
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
@@ -217,7 +215,8 @@ class OpenAIServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._loop is not None and self._thread is not None
+        assert self._loop is not None
+        assert self._thread is not None
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
@@ -266,9 +265,7 @@ class OpenAIServer:
             await asyncio.sleep(0)
         return await self._in_pieces(request, await self._completion(chat), fault)
 
-    def _json(
-        self, status: int, text: str, headers: Mapping[str, str] | None = None
-    ) -> web.Response:
+    def _json(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
         return web.Response(
             status=status,
             text=text,

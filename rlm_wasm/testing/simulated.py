@@ -17,15 +17,17 @@ import hashlib
 import random
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_wasm.errors import ProviderError
 from rlm_wasm.prices import Price
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.models import estimate_prompt_tokens, estimate_tokens
 from rlm_wasm.providers.wrapper import content_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -119,7 +121,7 @@ class SimulatedProvider:
         key = content_key(request, model)
         self._asked[key] += 1
         seed = f"{self._seed} {key} {self._asked[key]}"
-        return random.Random(hashlib.sha256(seed.encode("ascii")).digest())
+        return random.Random(hashlib.sha256(seed.encode("ascii")).digest())  # noqa: S311 (a simulation)
 
 
 class _JumpingSelector(selectors.DefaultSelector):

@@ -63,15 +63,13 @@ async def test_without_a_script_answers_are_numbered() -> None:
     """As JSON where it is asked for."""
     provider = ScriptedProvider()
     assert (await provider.complete(ask())).text == "scripted answer 1"
-    assert json.loads((await provider.complete(ask(json=True))).text) == {
-        "answer": "scripted answer 2"
-    }
+    assert json.loads((await provider.complete(ask(json=True))).text) == {"answer": "scripted answer 2"}
 
 
 def test_a_text_is_no_script() -> None:
     """It would be answered letter by letter."""
     with pytest.raises(TypeError, match="a list of answers"):
-        ScriptedProvider("hello")  # type: ignore[arg-type]
+        ScriptedProvider("hello")
 
 
 async def test_echo_says_back_the_data_or_else_the_instruction() -> None:
@@ -108,7 +106,9 @@ def test_the_virtual_clock_jumps_over_waits() -> None:
             await asyncio.gather(asyncio.sleep(86_400), asyncio.sleep(3_600))
         return "done"
 
-    assert simulate(main()) == ("done", pytest.approx(86_400))
+    result, seconds = simulate(main())
+    assert result == "done"
+    assert seconds == pytest.approx(86_400)
 
 
 def test_simulated_models_are_right_as_often_as_they_should_be() -> None:

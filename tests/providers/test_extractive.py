@@ -125,9 +125,7 @@ def test_data_in_the_instruction_itself_is_found() -> None:
 
 def test_a_scheme_program_is_one_that_asks_the_task() -> None:
     """So that recursion runs offline."""
-    instruction = (
-        'You solve a task by writing one Scheme program.\nThe task: find the "magic" number'
-    )
+    instruction = 'You solve a task by writing one Scheme program.\nThe task: find the "magic" number'
     program = ask(instruction, "The data begins: …")
     assert program.startswith("```scheme\n(finish ")
     assert '#:instruction "find the \\"magic\\" number"' in program

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
 from rlm_wasm.providers import CompletionRequest, OpenAIProvider
 from rlm_wasm.testing import Fault, OpenAIServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 32).decode()
 
@@ -48,22 +51,16 @@ async def test_instruction_is_the_system_message_and_data_the_user_message(
     assert server.requests[0].headers["Authorization"] == "Bearer test"
 
 
-async def test_only_what_was_asked_for_is_sent(
-    server: OpenAIServer, provider: OpenAIProvider
-) -> None:
+async def test_only_what_was_asked_for_is_sent(server: OpenAIServer, provider: OpenAIProvider) -> None:
     """No temperature, token limit or format unless the program gave one."""
     await provider.complete(ask())
     assert set(server.requests[0].body) == {"model", "messages"}
     assert server.requests[0].model == "gpt-4o-mini"
 
 
-async def test_options_are_sent_by_the_api_s_names(
-    server: OpenAIServer, provider: OpenAIProvider
-) -> None:
+async def test_options_are_sent_by_the_api_s_names(server: OpenAIServer, provider: OpenAIProvider) -> None:
     """Temperature, the token limit and JSON mode."""
-    await provider.complete(
-        ask("As json", model="gpt-4o", temperature=0.5, max_tokens=7, json=True)
-    )
+    await provider.complete(ask("As json", model="gpt-4o", temperature=0.5, max_tokens=7, json=True))
     body = server.requests[0].body
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("gpt-4o", 0.5, 7)
     assert body["response_format"] == {"type": "json_object"}
@@ -79,9 +76,7 @@ async def test_newer_models_get_max_completion_tokens(
     assert "max_tokens" not in server.requests[0].body
 
 
-@pytest.mark.parametrize(
-    "model", ["o1", "o3-mini", "o4-mini-2025-04-16", "ft:o4-mini:org", "gpt-5"]
-)
+@pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025-04-16", "ft:o4-mini:org", "gpt-5"])
 async def test_temperature_is_refused_for_reasoning_models_before_anything_is_sent(
     server: OpenAIServer, provider: OpenAIProvider, model: str
 ) -> None:
@@ -100,9 +95,7 @@ async def test_json_without_the_word_json_is_refused_before_anything_is_sent(
     assert server.requests == []
 
 
-async def test_images_are_parts_of_the_user_message(
-    server: OpenAIServer, provider: OpenAIProvider
-) -> None:
+async def test_images_are_parts_of_the_user_message(server: OpenAIServer, provider: OpenAIProvider) -> None:
     """Base64 becomes a data URL of the type that its bytes say; a data URL stays."""
     await provider.complete(ask(data="What is it?", images=(PNG, f"data:image/png;base64,{PNG}")))
     url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
@@ -129,9 +122,7 @@ async def test_token_counts_and_rate_limits_are_the_server_s() -> None:
     assert completion.model == "gpt-4o-mini"
 
 
-async def test_a_429_is_tried_again_after_retry_after(
-    server: OpenAIServer, provider: OpenAIProvider
-) -> None:
+async def test_a_429_is_tried_again_after_retry_after(server: OpenAIServer, provider: OpenAIProvider) -> None:
     """By the SDK: the program never sees it."""
     server.next(Fault.rate_limit(retry_after_s=0.01))
     assert (await provider.complete(ask())).text == "hello"
@@ -142,7 +133,7 @@ async def test_a_500_is_tried_again(server: OpenAIServer) -> None:
     """Up to max_retries; then it is an error with the server's own words."""
     provider = OpenAIProvider(base_url=server.base_url, api_key="k", max_retries=0)
     server.next(Fault.error(503, "overloaded"))
-    with pytest.raises(ProviderError, match="503.*overloaded") as caught:
+    with pytest.raises(ProviderError, match=r"503.*overloaded") as caught:
         await provider.complete(ask())
     assert caught.value.status == 503
     assert caught.value.retryable
@@ -204,22 +195,18 @@ async def test_the_timeout_covers_hangs_and_bodies_that_drip(
 ) -> None:
     """The server sees that nobody waits any longer."""
     server.next(fault)
-    with pytest.raises(ProviderTimeout, match="0.2 s"):
+    with pytest.raises(ProviderTimeout, match=r"0\.2 s"):
         await provider.complete(ask(timeout_s=0.2))
     await asyncio.wait_for(server.wait_for_disconnects(), 5)
 
 
-async def test_a_slow_body_in_time_is_an_answer(
-    server: OpenAIServer, provider: OpenAIProvider
-) -> None:
+async def test_a_slow_body_in_time_is_an_answer(server: OpenAIServer, provider: OpenAIProvider) -> None:
     """Slow is not wrong."""
     server.next(Fault.slow_body(0.001))
     assert (await provider.complete(ask())).text == "hello"
 
 
-async def test_cancelling_aborts_the_request(
-    server: OpenAIServer, provider: OpenAIProvider
-) -> None:
+async def test_cancelling_aborts_the_request(server: OpenAIServer, provider: OpenAIProvider) -> None:
     """The connection is closed, and the provider still works."""
     server.next(Fault.hang())
     task = asyncio.create_task(provider.complete(ask()))
@@ -265,9 +252,7 @@ def test_a_missing_key_names_the_variable_and_the_way_without(
         OpenAIProvider()
 
 
-async def test_another_server_needs_no_key(
-    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_another_server_needs_no_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Local servers have none."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     provider = OpenAIProvider(base_url=server.base_url)

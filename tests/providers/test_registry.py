@@ -24,9 +24,7 @@ def test_the_four_that_come_along_are_there() -> None:
 
 def test_an_unknown_name_is_answered_with_a_near_miss_and_the_names_there_are() -> None:
     """A usage error, which a command line reports as such."""
-    with pytest.raises(
-        UsageError, match=r"unknown provider 'extractve'. Did you mean extractive\?"
-    ):
+    with pytest.raises(UsageError, match=r"unknown provider 'extractve'. Did you mean extractive\?"):
         resolve_provider("extractve")
     with pytest.raises(UsageError, match="There are: openai, extractive, scripted, echo"):
         resolve_provider("zzz")
@@ -90,7 +88,7 @@ def test_entry_points_add_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert provider_names()[4:] == ["bad", "mine"]
     made = resolve_provider("mine", model="m")
     assert getattr(made, "default_model", None) == "m"
-    with pytest.raises(UsageError, match="'mine'.*bad address"):
+    with pytest.raises(UsageError, match=r"'mine'.*bad address"):
         resolve_provider("mine", base_url="http://bad")
-    with pytest.raises(UsageError, match="'bad'.*no_such_module"):
+    with pytest.raises(UsageError, match=r"'bad'.*no_such_module"):
         resolve_provider("bad")

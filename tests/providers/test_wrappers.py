@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +22,9 @@ from rlm_wasm.providers import (
     ScriptedProvider,
 )
 from rlm_wasm.testing import GatedProvider
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def ask(instruction: str = "Say it", data: str = "", **options: object) -> CompletionRequest:

@@ -1,0 +1,102 @@
+"""What the user hands in: programs, contexts, sizes, counts. Every mistake gets a usage error."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "kb": 10**3,
+    "kib": 1 << 10,
+    "m": 10**6,
+    "mb": 10**6,
+    "mib": 1 << 20,
+    "g": 10**9,
+    "gb": 10**9,
+    "gib": 1 << 30,
+}
+_QUANTITY: Final = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?(?:e\d+)?)\s*([kmg]?i?b?)\s*", re.IGNORECASE)
+_NAMED: Final = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+
+
+class Quantity(click.ParamType[int]):
+    """A whole number with an optional unit: 100_000, 1e9, 5M, 256MiB."""
+
+    def __init__(self, name: str, *, least: int = 0) -> None:
+        self.name = name
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or a usage error that shows what was given."""
+        if isinstance(value, int):
+            return value
+        match = _QUANTITY.fullmatch(str(value))
+        unit = _UNITS.get(match.group(2).lower()) if match else None
+        if match is None or unit is None:
+            self.fail(f"{value!r} is no number such as 100000, 5M or 256MiB", param, ctx)
+        number = int(float(match.group(1).replace("_", "").replace(",", "")) * unit)
+        if number < self._least:
+            self.fail(f"must be at least {self._least}, got {value}", param, ctx)
+        return number
+
+
+def read_program(path: str) -> str:
+    """A program's text from a file, or from standard input for "-"."""
+    name = "standard input" if path == "-" else path
+    text = decoded(read_bytes(path), name)
+    if not text.strip():
+        raise click.UsageError(f"{name} is empty: there is no program to run")
+    return text
+
+
+def read_contexts(options: tuple[str, ...], *, stdin_taken: bool) -> dict[str | None, str]:
+    """Texts by name, None for the one without; from FILE or NAME=FILE, "-" for standard input."""
+    found: dict[str | None, str] = {}
+    for option in options:
+        name, path = _split(option)
+        if path == "-" and stdin_taken:
+            raise click.UsageError("standard input can be read only once")
+        stdin_taken = stdin_taken or path == "-"
+        if name in found:
+            which = "without a name" if name is None else f"named {name}"
+            raise click.UsageError(f"two contexts {which}: give them different names, --context NAME={path}")
+        found[name] = decoded(read_bytes(path), "standard input" if path == "-" else path)
+    return found
+
+
+def _split(option: str) -> tuple[str | None, str]:
+    """``NAME=FILE``, unless a file of that whole name exists."""
+    match = _NAMED.fullmatch(option)
+    if match and not Path(option).exists():
+        return match.group(1), match.group(2)
+    return None, option
+
+
+def read_bytes(path: str) -> bytes:
+    """A file's bytes, or a usage error that says why it cannot be read."""
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise click.UsageError(f"cannot read {path}: {reason}") from None
+
+
+def decoded(data: bytes, name: str) -> str:
+    """UTF-8 text; what isn't is a usage error that names the first bad byte and its place."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = error.start + (len(data) - len(error.object))  # the codec may have cut a BOM off
+        line = data.count(b"\n", 0, at) + 1
+        raise click.UsageError(
+            f"{name} is not UTF-8 text: byte {at:,} (0x{data[at]:02x}, line {line:,}): {error.reason}"
+        ) from None

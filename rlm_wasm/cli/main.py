@@ -1,0 +1,94 @@
+"""The command group, and the one place where exceptions become messages and exit statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+import rlm_wasm
+from rlm_wasm.cli import exits
+
+_COMMANDS = {
+    "run": ("rlm_wasm.cli.run", "run"),
+    "repl": ("rlm_wasm.cli.repl", "repl"),
+    "doctor": ("rlm_wasm.cli.doctor", "doctor"),
+    "compile": ("rlm_wasm.cli.compile", "compile_command"),
+    "sessions": ("rlm_wasm.cli.sessions", "sessions"),
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when it is used, or when its help is shown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer meets them."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        import importlib
+
+        module, attribute = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """An unknown command is told the near ones; a program's path is told about ``run``."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]}?")
+            if args[0].endswith((".scm", ".rkt", ".ss")) or os.path.exists(args[0]):  # noqa: PTH110
+                ctx.fail(f"No such command {args[0]!r}. To run a program: rlm-wasm run {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(rlm_wasm.__version__, prog_name="rlm-wasm")
+def cli() -> None:
+    """Run Scheme programs that orchestrate LLM calls, inside WebAssembly."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line and exit. The only place that turns exceptions into exit statuses."""
+    for stream in (sys.stdout, sys.stderr):
+        # A program's text may hold what the terminal's encoding does not: show it, don't fail.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    try:
+        cli.main(arguments, prog_name="rlm-wasm", standalone_mode=False)
+        status = exits.OK
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = exits.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = exits.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone: there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = exits.GUEST_ERROR
+    except Exception as error:
+        if os.environ.get("RLM_WASM_DEBUG"):
+            raise
+        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        click.echo(exits.message_of_error(error), err=True)
+        status = exits.status_of_error(error)
+    sys.exit(status)
+
+
+__all__ = ["cli", "main"]

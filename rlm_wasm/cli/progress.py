@@ -1,0 +1,95 @@
+"""Live progress on standard error while a program runs, where that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from rlm_wasm.cli.report import _plain, money, seconds
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.live import Live
+
+    from rlm_wasm.values import Progress
+
+_SHOW_AFTER_S = 0.3
+"""A program that is over sooner shows no progress: a flash of a line helps nobody."""
+
+
+class Display:
+    """Shows reports. What the program says by eprintf goes above the progress line.
+
+    ``quiet`` shows nothing at all; without a terminal only the program's own words are shown.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._terminal = not quiet and sys.stderr.isatty()
+        self._open_line = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Take one report."""
+        if progress.stderr and not self._quiet:
+            self._say(progress.stderr)
+        if self._terminal and progress.elapsed_s >= _SHOW_AFTER_S and progress.total:
+            self._show(progress_line(progress))
+
+    def _say(self, text: str) -> None:
+        if self._live is None:
+            click.echo(_plain(text) if self._terminal else text, err=True, nl=False)
+            return
+        # A live line may only be pushed down by whole lines.
+        *lines, self._open_line = (self._open_line + text).split("\n")
+        for line in lines:
+            self._live.console.print(_plain(line), markup=False, highlight=False)
+
+    def _show(self, line: str) -> None:
+        if self._live is None:
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(stderr=True)
+            self._live = Live(console=console, transient=True, redirect_stdout=False)
+            self._live.start()
+        from rich.text import Text
+
+        self._live.update(Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
+
+    def close(self) -> None:
+        """Take the line away."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+        if self._open_line:
+            click.echo(_plain(self._open_line), err=True)
+            self._open_line = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def progress_line(progress: Progress) -> str:
+    """``3/7 calls done · 4 running: gpt-4.1-nano×4 (longest 4.5 s) · 5,000 tokens · 12.3 s``."""
+    parts = [f"{progress.done:,}/{progress.total:,} calls done"]
+    if progress.running:
+        models = ", ".join(f"{name}×{count}" for name, count in sorted(progress.models.items()))
+        longest = f" (longest {seconds(progress.longest_s)})" if progress.longest_s >= 1 else ""
+        parts.append(f"{progress.running:,} running: {models}{longest}")
+    if progress.tokens:
+        parts.append(f"{progress.tokens:,} tokens")
+    if progress.cost_usd:
+        parts.append(money(progress.cost_usd))
+    return " · ".join([*parts, seconds(progress.elapsed_s)])

@@ -1,0 +1,103 @@
+"""Prints a Result: for people, or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rlm_wasm.cli.exits import message_of_error
+
+if TYPE_CHECKING:
+    from rlm_wasm.values import ErrorInfo, Execution, Result
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on standard output, and nothing else."""
+    _write(json.dumps(value, ensure_ascii=False))
+
+
+def error_object(error: BaseException) -> dict[str, Any]:
+    """What --json prints where there is no Result."""
+    return {
+        "status": "error",
+        "error": {"type": type(error).__name__, "message": message_of_error(error)},
+    }
+
+
+def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None:
+    """The program's output and value on standard output; everything else on standard error."""
+    if result.stdout:
+        _write(result.stdout.removesuffix("\n"))
+    if result.ok and result.value:
+        _write(result.value)
+    if result.error is not None:
+        print_error(result.error, source=source, name=name)
+    if result.rolled_back:
+        note("everything that this program did was undone: its instance was lost")
+    if result.truncated:
+        note(f"cut at the output limit: {', '.join(result.truncated)}")
+    if not quiet and sys.stderr.isatty() and result.execution.calls:
+        note(summary(result.execution))
+
+
+def print_error(error: ErrorInfo, *, source: str, name: str) -> None:
+    """The message, the line that it is about with a caret, and the backtrace."""
+    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(_plain(str(error)), err=True)
+    if error.line is not None and error.source in (None, "", "program"):
+        lines = source.splitlines()
+        if 0 < error.line <= len(lines):
+            click.echo(f"  --> {name}:{error.line}:{error.column or 1}", err=True)
+            _excerpt(lines[error.line - 1], error.line, error.column or 1)
+    for frame in error.backtrace[:12]:
+        click.echo(f"  in {_plain(frame)}", err=True)
+
+
+def _excerpt(line: str, number: int, column: int) -> None:
+    """The line with a caret under the column; of a long line the part around it."""
+    start = max(0, column - 60)
+    shown = "".join(c if c.isprintable() else " " for c in line[start : start + 100])
+    margin = f"{number:>5} | "
+    click.echo(f"{margin}{shown}", err=True)
+    click.echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=True)
+
+
+def summary(used: Execution) -> str:
+    """What an execution used, in one line."""
+    calls = "1 call" if used.calls == 1 else f"{used.calls:,} calls"
+    cached = f" ({used.cached:,} cached)" if used.cached else ""
+    parts = [calls + cached, f"{used.tokens:,} tokens", money(used.cost_usd), seconds(used.elapsed)]
+    return " · ".join(part for part in parts if part)
+
+
+def money(usd: float | None) -> str:
+    """Dollars with as many digits as say something; nothing for free ones."""
+    if usd is None:
+        return "price unknown"
+    if usd == 0:
+        return ""
+    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    if value < 60:
+        return f"{value:.1f} s"
+    return f"{int(value) // 60} min {int(value) % 60:02} s"
+
+
+def note(text: str) -> None:
+    """A line of ours on standard error."""
+    click.secho(f"rlm-wasm: {text}", dim=True, err=True)
+
+
+def _plain(text: str) -> str:
+    """Without control characters: what a guest says must not move the user's cursor."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
+def _write(text: str) -> None:
+    click.echo(_plain(text) if sys.stdout.isatty() else text)

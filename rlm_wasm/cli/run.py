@@ -1,0 +1,112 @@
+"""``rlm-wasm run``: one program, from a file, standard input or the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rlm_wasm.cli import exits
+from rlm_wasm.cli.inputs import read_contexts, read_program
+from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.progress import Display
+from rlm_wasm.cli.report import error_object, note, print_json, print_result
+from rlm_wasm.errors import RlmError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rlm_wasm.session import Session
+    from rlm_wasm.values import Result
+
+
+@click.command()
+@click.argument("program", required=False)
+@click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
+@click.option(
+    "--context",
+    "-c",
+    "contexts",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="A text for the program's context; - is standard input. May be repeated with names.",
+)
+@runtime_options
+@click.option("--json", "as_json", is_flag=True, help="Print the whole result as one JSON object.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no words of the program on stderr.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    program: str | None,
+    expression: str | None,
+    contexts: tuple[str, ...],
+    *,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run PROGRAM, a file of Scheme ("-" reads standard input), or -e EXPR.
+
+    The program's value is printed on standard output. Exit status: 0 finished, 1 error in the
+    program, 2 usage, 3 limit, 4 LLM provider, 5 internal error, 130 interrupted.
+    """
+    if (program is None) == (expression is None):
+        raise click.UsageError("give one program: a file, - for standard input, or -e EXPR")
+    if expression is not None:
+        source, name = expression, "-e"
+        if not source.strip():
+            raise click.UsageError("-e is empty: there is no program to run")
+    else:
+        assert program is not None
+        source, name = read_program(program), "stdin" if program == "-" else program
+    texts = read_contexts(contexts, stdin_taken=program == "-")
+    try:
+        result = asyncio.run(_execute(source, texts, RuntimeOptions(**options), quiet=quiet))
+    except RlmError as error:
+        if not as_json:
+            raise
+        print_json(error_object(error))
+        note(exits.message_of_error(error))
+        ctx.exit(exits.status_of_error(error))
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        if result.status == "cancelled":
+            note("interrupted")
+        print_result(result, source=source, name=name, quiet=quiet)
+    ctx.exit(exits.status_of_result(result))
+
+
+async def _execute(
+    source: str, texts: Mapping[str | None, str], options: RuntimeOptions, *, quiet: bool
+) -> Result:
+    async with options.runtime() as runtime, runtime.session() as session:
+        for name, text in texts.items():
+            await session.load_context(text, name)
+        with Display(quiet=quiet) as display, cancelling_on_interrupt(session):
+            return await session.execute(source, on_progress=display)
+
+
+@contextlib.contextmanager
+def cancelling_on_interrupt(session: Session) -> Iterator[None]:
+    """Ctrl-C cancels the execution, whose Result then says so; a second one ends the process."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        session.cancel()
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+    except (NotImplementedError, RuntimeError):
+        # Windows, or not the main thread: asyncio.run's own handling cancels the task instead.
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
