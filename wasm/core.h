@@ -81,6 +81,8 @@ bool table_next(Value table, uint32_t *position, Value *key, Value *value);
 
 /* ---- regexp.c ---- */
 Value regexp_make(Value source, bool px);                 /* a regexp, or a signal */
+Value regexp_source(Value regexp);                        /* its string */
+bool regexp_is_px(Value regexp);
 
 /* ---- print.c ---- */
 /* A bounded rendering for error messages: at most `most` characters then "...", never resumes,
