@@ -1,0 +1,8 @@
+(define (chunk-list lst n)
+  (if (empty? lst)
+      '()
+      (if (<= (length lst) n)
+          (list lst)
+          (cons (take lst n) (chunk-list (drop lst n) n)))))
+(displayln (chunk-list (range 10) 3))
+(println (chunk-list '(a b c d) 2))

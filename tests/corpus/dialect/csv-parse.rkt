@@ -1,0 +1,11 @@
+(define csv "name,age,city\nAnn,30,Oslo\nBob,25,Rome\nCid,41,Lima")
+(define rows (map (lambda (l) (string-split l ",")) (string-split csv "\n")))
+(define header (map string->symbol (car rows)))
+(define records
+  (for/list ([r (cdr rows)])
+    (for/hash ([k header] [v r]) (values k v))))
+(for ([r records])
+  (printf "~a (~a) from ~a\n" (hash-ref r 'name) (hash-ref r 'age) (hash-ref r 'city)))
+(define ages (map (lambda (r) (string->number (hash-ref r 'age))) records))
+(printf "mean age: ~a\n" (exact->inexact (/ (apply + ages) (length ages))))
+(printf "oldest: ~a\n" (apply max ages))

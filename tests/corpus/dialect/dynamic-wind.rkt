@@ -1,0 +1,12 @@
+(define log '())
+(define (note x) (set! log (cons x log)))
+(dynamic-wind
+ (lambda () (note 'in))
+ (lambda () (note 'body))
+ (lambda () (note 'out)))
+(displayln (reverse log))
+(with-handlers ([exn:fail? (lambda (e) (note 'handled))])
+  (dynamic-wind (lambda () (note 'in2)) (lambda () (error "x")) (lambda () (note 'out2))))
+(displayln (reverse log))
+(displayln (let/ec k (for ([i 10]) (when (= i 4) (k i))) 'none))
+(displayln (call/ec (lambda (return) (for-each (lambda (x) (when (negative? x) (return x))) '(1 -2 3)) 'ok)))

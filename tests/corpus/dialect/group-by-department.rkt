@@ -1,0 +1,13 @@
+(define employees
+  (list (hash 'name "Alice" 'dept "eng" 'salary 100)
+        (hash 'name "Bob" 'dept "ops" 'salary 80)
+        (hash 'name "Carol" 'dept "eng" 'salary 120)
+        (hash 'name "Dave" 'dept "ops" 'salary 70)
+        (hash 'name "Eve" 'dept "hr" 'salary 60)))
+(define groups (group-by (lambda (e) (hash-ref e 'dept)) employees))
+(for ([g groups])
+  (define dept (hash-ref (first g) 'dept))
+  (define avg (/ (apply + (map (lambda (e) (hash-ref e 'salary)) g)) (length g)))
+  (printf "~a: ~a employees, average ~a\n" dept (length g) avg))
+(define top (argmax (lambda (e) (hash-ref e 'salary)) employees))
+(displayln (hash-ref top 'name))

@@ -1,0 +1,7 @@
+(struct temperature (degrees)
+  #:guard (lambda (d name)
+            (unless (real? d) (error name "expected a real, got ~a" d))
+            (exact->inexact d)))
+(displayln (temperature-degrees (temperature 20)))
+(with-handlers ([exn:fail? (lambda (e) (displayln (exn-message e)))])
+  (temperature "hot"))

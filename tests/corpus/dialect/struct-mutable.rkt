@@ -1,0 +1,8 @@
+(struct account (owner [balance #:mutable]) #:transparent)
+(define a (account "Ann" 100))
+(set-account-balance! a (- (account-balance a) 30))
+(printf "~a has ~a\n" (account-owner a) (account-balance a))
+(struct counter (n) #:mutable)
+(define c (counter 0))
+(for ([i 5]) (set-counter-n! c (+ (counter-n c) i)))
+(displayln (counter-n c))

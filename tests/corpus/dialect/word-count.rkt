@@ -1,0 +1,7 @@
+(define text "the quick brown fox jumps over the lazy dog the fox")
+(define counts (make-hash))
+(for ([w (string-split text)])
+  (hash-update! counts w add1 0))
+(define sorted (sort (hash->list counts) (lambda (a b) (or (> (cdr a) (cdr b)) (and (= (cdr a) (cdr b)) (string<? (car a) (car b)))))))
+(for ([p sorted])
+  (printf "~a: ~a\n" (car p) (cdr p)))
