@@ -1,0 +1,207 @@
+;; combinators.scm — ways to put LLM calls together. Thunks that are independent run concurrently.
+;; A thunk may give text, a scoped value, or a handle: all of them become text.
+
+(define (%check-procedure who f position what)
+  (if (not (procedure? f)) (%err-type who position what f)))
+(define (%check-thunks who thunks)
+  (if (not (and (list? thunks) (every procedure? thunks)))
+      (%fail 'exn:fail:contract
+             (string-append (symbol->string who) ": expected a list of thunks, got " (%bounded-text thunks)
+                            "; write (list (lambda () ...) (lambda () ...))"))))
+(define (%check-items who items position)
+  (if (not (list? items)) (%err-type who position "list" items)))
+
+(define (%text v) (let ((r (%result v))) (if (string? r) r (%->string r 0 0))))
+
+(define (parallel thunks #:max-concurrent [n 20])
+  (%check-thunks 'parallel thunks)
+  (%check-concurrency "parallel" n)
+  (%map-concurrently "parallel" (lambda (thunk i) (thunk)) thunks n
+                     (lambda (condition thunk i) (%raise-at "parallel" condition i))))
+
+;; The first that succeeds; the others are cancelled. Where all fail, what the last one raised.
+(define (race thunks)
+  (%check-thunks 'race thunks)
+  (if (null? thunks) (%fail 'exn:fail:contract "race: expected at least one thunk"))
+  (let ((handles (map (lambda (thunk) (%spawn (lambda () (%result (thunk))) "race")) thunks)))
+    (let loop ((left handles))
+      (let ((first (%await-first left)))
+        (cond ((eq? (%handle-state first) 'done)
+               (%atomically (lambda () (for-each %cancel! handles)))
+               (%handle-value first))
+              ((null? (cdr left)) (%handle-result first))
+              (else (loop (remq first left))))))))
+
+;; ((sequence f g …) x): f first.
+(define (sequence . fs)
+  (for-each (lambda (f) (%check-procedure 'sequence f 0 "procedure")) fs)
+  (lambda (x) (let loop ((fs fs) (x x)) (if (null? fs) x (loop (cdr fs) (%result ((car fs) x)))))))
+
+(define (fold-sequential f init items)
+  (%check-procedure 'fold-sequential f 0 "procedure (lambda (acc item) ...)")
+  (%check-items 'fold-sequential items 2)
+  (let loop ((acc init) (items items))
+    (if (null? items) acc (loop (%result (f acc (car items))) (cdr items)))))
+
+;; Groups of up to `branch` neighbours are combined, level by level; the groups of a level at once.
+(define (tree-reduce f items #:branch-factor [branch 5] #:leaf-fn [leaf identity])
+  (%check-procedure 'tree-reduce f 0 "procedure")
+  (%check-items 'tree-reduce items 1)
+  (if (null? items) (%fail 'exn:fail:contract "tree-reduce: expected a non-empty list of items"))
+  (if (not (and (exact-integer? branch) (>= branch 2)))
+      (%fail 'exn:fail:contract (string-append "tree-reduce: #:branch-factor must be 2 or more, got " (%bounded-text branch))))
+  (define (combine group)
+    (cond ((null? (cdr group)) (car group))
+          ((procedure-arity-includes? f (length group)) (%result (apply f group)))
+          (else (let loop ((acc (car group)) (rest (cdr group)))
+                  (if (null? rest) acc (loop (%result (f acc (car rest))) (cdr rest)))))))
+  (define (at-once g items)
+    (%map-concurrently "tree-reduce" (lambda (item i) (g item)) items 20
+                       (lambda (condition item i) (%raise condition))))
+  (let loop ((items (if (eq? leaf identity) items (at-once leaf items))))
+    (if (null? (cdr items)) (car items) (loop (at-once combine (%groups items branch))))))
+
+(define (%groups items n)
+  (if (<= (length items) n)
+      (list items)
+      (cons (take items n) (%groups (drop items n) n))))
+
+;; ((recursive-spawn strategy) data): `strategy` gives instructions for a sub-model, which writes its own
+;; program over the data; where it gives a procedure, that is called with the data.
+(define (recursive-spawn strategy #:depth [depth 1])
+  (lambda (data)
+    (let ((task (if (procedure? strategy)
+                    (if (procedure-arity-includes? strategy 0) (strategy) (strategy data))
+                    strategy)))
+      (cond ((procedure? task) (%result (task data)))
+            ((string? task) (syntax-e (llm-query #:instruction task #:data data #:recursive #t)))
+            (else (%result task))))))
+
+(define (fan-out-aggregate map-f reduce-f items #:max-concurrent [n 20])
+  (%check-procedure 'fan-out-aggregate map-f 0 "procedure")
+  (%check-procedure 'fan-out-aggregate reduce-f 1 "procedure")
+  (%result (reduce-f (map-async map-f items #:max-concurrent n))))
+
+(define (iterate-until f done? init #:max-iter [most 10])
+  (%check-procedure 'iterate-until f 0 "procedure")
+  (%check-procedure 'iterate-until done? 1 "procedure")
+  (let loop ((x init) (i 0))
+    (if (or (>= i most) (done? x)) x (loop (%result (f x)) (+ i 1)))))
+
+(define (critique-refine generate critique refine #:max-iter [most 3] #:quality-threshold [threshold #f])
+  (%check-procedure 'critique-refine generate 0 "procedure of no arguments")
+  (%check-procedure 'critique-refine critique 1 "procedure of the draft")
+  (%check-procedure 'critique-refine refine 2 "procedure of draft and critique")
+  (let loop ((draft (%result (generate))) (i 0))
+    (if (>= i most)
+        draft
+        (let ((said (%result (critique draft))))
+          (if (and threshold (%approved? said threshold))
+              draft
+              (loop (%result (refine draft said)) (+ i 1)))))))
+(define (%approved? said threshold)
+  (or (and (string? said) (string-contains? (string-downcase said) "approved"))
+      (and (real? said) (real? threshold) (>= said threshold))))
+
+(define (with-validation f valid?)
+  (lambda arguments
+    (let ((v (%result (apply f arguments))))
+      (if (valid? v)
+          v
+          (%fail 'exn:fail (string-append "validation failed: " (%bounded-text v)))))))
+
+;; 'majority: more than half. 'plurality: the most. 'consensus: all the same.
+(define (vote thunks #:method [method 'majority])
+  (%check-thunks 'vote thunks)
+  (if (null? thunks) (%fail 'exn:fail:contract "vote: expected at least one thunk"))
+  (if (not (memq method '(majority plurality consensus)))
+      (%fail 'exn:fail:contract (string-append "vote: #:method must be 'majority, 'plurality or 'consensus, got " (%bounded-text method))))
+  (%winner (map %ballot (parallel thunks)) method))
+(define (%ballot v) (if (string? v) (string-trim v) v))
+(define (%winner ballots method)
+  (let ((counts (make-hash)))
+    (for-each (lambda (b) (hash-set! counts b (+ 1 (%hash-ref counts b 0)))) ballots)
+    (let* ((best (let loop ((entries (hash->list counts)) (best #f))
+                   (cond ((null? entries) best)
+                         ((or (not best) (> (cdar entries) (cdr best))) (loop (cdr entries) (car entries)))
+                         (else (loop (cdr entries) best)))))
+           (n (length ballots)))
+      (if (case method
+            ((majority) (> (* 2 (cdr best)) n))
+            ((consensus) (= (cdr best) n))
+            (else #t))
+          (car best)
+          (%fail 'exn:fail
+                 (string-append "vote: no " (symbol->string method) " among " (number->string n) " answers; the most frequent, "
+                                (%bounded-text (car best)) ", has " (number->string (cdr best))))))))
+
+(define (ensemble thunks #:aggregator [aggregate %model-sections])
+  (%check-thunks 'ensemble thunks)
+  (%result (aggregate (parallel thunks))))
+(define (%model-sections texts)
+  (let loop ((texts texts) (i 1) (out '()))
+    (if (null? texts)
+        (string-join (reverse out) "\n\n")
+        (loop (cdr texts) (+ i 1)
+              (cons (string-append "Model " (number->string i) ":\n" (%text (car texts))) out)))))
+
+;; Every item by `cheap`, then `expensive` on the list of what came out.
+(define (tiered cheap expensive items)
+  (%check-procedure 'tiered cheap 0 "procedure")
+  (%check-procedure 'tiered expensive 1 "procedure")
+  (%check-items 'tiered items 2)
+  (%result (expensive (map-async cheap items))))
+
+;; Items whose cheap result scores below the threshold are done again by `expensive`.
+(define (active-learning cheap expensive score items #:threshold [threshold 0.7])
+  (%check-items 'active-learning items 3)
+  (let ((firsts (map-async cheap items)))
+    (%map-concurrently "active-learning"
+                       (lambda (pair i)
+                         (let ((s (%result (score (cdr pair)))))
+                           (if (and (real? s) (< s threshold)) (expensive (car pair)) (cdr pair))))
+                       (map cons items firsts) 20
+                       (lambda (condition pair i) (%raise-at "active-learning" condition i)))))
+
+;; Calls for the same key are one call, also while the first is still under way.
+(define (memoized f #:key-fn [key-of list])
+  (%check-procedure 'memoized f 0 "procedure")
+  (let ((known (make-hash)))
+    (lambda arguments
+      (let* ((key (apply key-of arguments)) (seen (%hash-ref known key #f)))
+        (%result
+         (%await
+          (if (and seen (not (memq (%handle-state seen) '(failed cancelled))))
+              seen
+              (let ((handle (%spawn (lambda () (%result (apply f arguments))) "memoized")))
+                (hash-set! known key handle)
+                handle))))))))
+
+(define (choose pred then else-f)
+  (lambda arguments
+    (%result (if (%result (apply pred arguments)) (apply then arguments) (apply else-f arguments)))))
+
+(define (try-fallback primary fallback)
+  (lambda arguments
+    (%catch (lambda (condition) (%result (apply fallback arguments)))
+            (lambda () (%result (apply primary arguments))))))
+
+;; ---- from the guide ----
+
+;; An answer that was asked for before comes from the store: (cached-query "question" #:data text …).
+(define (cached-query instruction #:data [data ""] #:model [model #f] #:json [json #f] #:ttl [ttl #f])
+  (let* ((key (string-append "cached-query:" (%hex-encode (%sha256 (string-append (or model "") "\x1;" instruction "\x1;" data)))))
+         (kept (restore key)))
+    (if (and (pair? kept) (or (not ttl) (< (- (current-seconds) (car kept)) ttl)))
+        (cdr kept)
+        (let ((text (syntax-e (llm-query #:instruction instruction #:data data #:model model #:json json))))
+          (checkpoint key (cons (current-seconds) text))
+          text))))
+
+;; The models' most frequent answer to one question.
+(define (ensemble-vote models question #:data [data ""] #:method [method 'plurality])
+  (%check-items 'ensemble-vote models 0)
+  (vote (map (lambda (model)
+               (lambda () (llm-query-async #:instruction question #:data data #:model model)))
+             models)
+        #:method method))

@@ -1,0 +1,183 @@
+;; main.scm — the message loop: what a message of the host does, and what an execution comes back with.
+
+;; ---- standard output and error: kept here, sent to the host when the machine pauses ----
+
+(define %stdout (open-output-string))
+(define %stderr (open-output-string))
+(%set-default-ports! (open-input-string "") %stdout %stderr)
+(current-input-port (%default-port 0))
+(current-output-port %stdout)
+(current-error-port %stderr)
+(define %output-limit 1048576)
+
+(define (%flush-port port name)
+  (let ((text (%port-take! port)))
+    (if (not (string-null? text))
+        (%outbox! (%cbor-encode (list "note" name text))))))
+(define (%flush-output)
+  (%flush-port %stdout "out")
+  (%flush-port %stderr "err"))
+
+;; ---- outcomes ----
+
+(define (%cut-text text)
+  (if (> (string-length text) %output-limit) (substring text 0 %output-limit) text))
+
+(define (%value-text v)
+  (cond ((void? v) "")
+        ((%default? v) "")
+        (else
+         (let ((values (%values->list v)))
+           (if (and (pair? values) (null? (cdr values)))
+               (%->string v 0 0)
+               (string-join (map (lambda (v) (%->string v 0 0)) values) "\n"))))))
+
+(define (%value-outcome status v)
+  (let* ((text (%value-text v)) (lineage (%string-lineage text)) (out (make-hash)))
+    (hash-set! out "status" status)
+    (hash-set! out "value" (%cut-text text))
+    (if (> (string-length text) %output-limit) (hash-set! out "cut" #t))
+    (let ((data (%data-of v text)))
+      (if (not (eq? data %none)) (hash-set! out "data" data)))
+    (if (pair? lineage) (hash-set! out "lineage" lineage))
+    out))
+
+;; The value itself, where it can cross and is not too large.
+(define (%data-of v text)
+  (cond ((string? v) (if (> (string-length v) %output-limit) %none v))
+        ((or (number? v) (boolean? v) (symbol? v)) v)
+        ((or (void? v) (procedure? v) (> (string-length text) %output-limit)) %none)
+        (else (%catch (lambda (condition) %none)
+                      (lambda () (%cbor-encode v) v)))))
+
+(define (%error-outcome obj) (hash "status" "error" "error" (%describe-error obj)))
+
+(define (%describe-error obj)
+  (if (exn? obj)
+      (let ((out (make-hash)))
+        (hash-set! out "type" (symbol->string (%rtd-name (%record-rtd obj))))
+        (hash-set! out "message" (%cut-text (exn-message obj)))
+        (hash-set! out "irritants" (map (lambda (i) (%cut (%->string i 1 0) 1000))
+                                        (let ((irritants (%condition-irritants obj))) (if (list? irritants) irritants '()))))
+        (let ((source (%condition-mark obj 2)))
+          (if (string? source) (hash-set! out "source" source)))
+        (if (%condition-mark obj 3)
+            (begin (hash-set! out "line" (%condition-mark obj 3))
+                   (hash-set! out "column" (%condition-mark obj 4))))
+        (if (%condition-mark obj 6) (hash-set! out "hint" (%condition-mark obj 6)))
+        (let ((trace (%condition-mark obj 5)))
+          (if (pair? trace) (hash-set! out "backtrace" (map %frame-text trace))))
+        out)
+      (hash "type" "raise"
+            "message" (%cut-text (string-append "uncaught value: " (%cut (%->string obj 1 0) 2000))))))
+
+(define (%frame-text frame)
+  (let ((name (car frame)) (line (cadr frame)) (column (caddr frame)))
+    (string-append (if name (%->string name 0 0) "the program")
+                   (if (and line (not (eqv? line 0)))
+                       (string-append " (line " (number->string line) ", column " (number->string column) ")")
+                       ""))))
+
+;; ---- messages ----
+
+(define (%option options name otherwise) (%hash-ref options name otherwise))
+
+(define (%take-options! options)
+  (let ((limits (%option options "limits" #f)) (due (%option options "replies" #f)))
+    (when limits
+      (set! %handle-limit (%hash-ref limits "handles" %handle-limit))
+      (set! %output-limit (%hash-ref limits "output" %output-limit))
+      (set! %message-limit (%hash-ref limits "message" %message-limit)))
+    (for-each %grant! (%option options "grants" '()))
+    (if due (for-each %deliver-reply! due))))
+
+;; A function of the embedder becomes a procedure of its name.
+(define (%grant! name)
+  (let ((symbol (string->symbol name)))
+    (%environment-define! (interaction-environment) symbol
+      (%procedure-named symbol
+        (lambda arguments (apply %request "host" name (map %plain arguments)))))))
+
+(define (%execute thunk)
+  (set! %outcome #f)
+  (set! %main-fiber (%make-fiber 0 #f thunk (%dynamic-empty) #f #f #f))
+  (%enqueue! %main-fiber)
+  (%run-fibers)
+  (%finish-execution))
+
+(define (%finish-execution)
+  (let ((outcome %outcome))
+    (set! %outcome #f)
+    (set! %main-fiber #f)
+    (set! %base-k #f)
+    (if (not (equal? (%hash-ref outcome "status" "") "ok")) (%clear-fibers!))
+    (%flush-output)
+    (%outbox! (%cbor-encode (list "done" outcome) #t))))
+
+(define (%main)
+  (let* ((message (%cbor-decode (%inbox))) (kind (car message)))
+    (cond ((string=? kind "eval")
+           (let ((options (cadr message)))
+             (%execute
+              (lambda ()
+                (%atomically (lambda () (%take-options! options)))
+                (if (%option options "context" #f) (%context-replaced!))
+                (%end! (%value-outcome "ok" (%eval-program (%hash-ref options "source" "")
+                                                           (interaction-environment)
+                                                           (%option options "name" "program"))))))))
+          ((string=? kind "state")
+           (%execute (lambda () (%end! (hash "status" "ok" "data" (%user-definitions))))))
+          (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
+
+(define (%user-definitions)
+  (map symbol->string (%environment-names (interaction-environment))))
+
+;; The host ends the execution. The machine has dropped what was running; nothing of it can object.
+(define (%interrupted message)
+  (let ((told (cadr (%cbor-decode message))))
+    (%clear-fibers!)
+    (set! %outcome #f)
+    (set! %base-k #f)
+    (%flush-output)
+    (%outbox! (%cbor-encode (list "done" (hash "status" (if (equal? (%hash-ref told "kind" "") "cancelled") "cancelled" "limit")
+                                               "error" told))))))
+
+(define (%out-of-memory)
+  (%clear-fibers!)
+  (set! %outcome #f)
+  (set! %base-k #f)
+  (%flush-output)
+  (%outbox! (%cbor-encode (list "done" (hash "status" "limit"
+                                             "error" (hash "type" "limit" "kind" "memory_bytes"
+                                                           "message" "limit exceeded: memory_bytes"))))))
+
+;; ---- libraries: the host reads their files ----
+
+(define (%library-path name)
+  (string-append (string-join (map (lambda (part) (%->string part 0 0)) name) "/") ".sld"))
+(define (%folder-of path)
+  (let ((slash (%string-last-index-of path "/"))) (if slash (substring path 0 (+ slash 1)) "")))
+
+(set! %fetch-library (lambda (name) (%request "library" (%library-path name))))
+(set! %fetch-include
+  (lambda (path library)
+    (%request "library" (if library (string-append (%folder-of (%library-path library)) path) path))))
+
+;; ---- the scaffold ----
+
+(%protect! 'finish 'finish-var 'llm-query 'llm-query-async 'await 'await-all 'await-all-syntax 'await-any
+           'map-async 'cancel 'spawn 'handle? 'handle-done? 'with-timeout 'syntax-e 'datum->syntax 'syntax?
+           'context 'get-context 'context-length 'context-slice 'context-lines 'context-search
+           'context-chunks 'context-names
+           'token-budget 'tokens-used 'cost-used 'rate-limits 'budget-remaining
+           'checkpoint 'restore 'heartbeat 'py-exec 'py-eval 'py-set! 'py-call
+           'unsafe-raw-query 'unsafe-interpolate 'unsafe-overwrite 'unsafe-exec-sub-output)
+
+;; ---- hooks ----
+
+(set! %uncaught-handler %uncaught-in-fiber)
+(%set-hook! 'interrupt %interrupted)
+(%set-hook! 'memory-limit %out-of-memory)
+(%set-hook! 'tick %tick)
+(%set-hook! 'main %main)
+(interaction-environment)
