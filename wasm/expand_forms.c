@@ -1,0 +1,748 @@
+/* expand_forms.c — the core forms: one function each, the table of them, nodes and errors.
+ *
+ * A function gets the job (form, environment, hole) and fills the hole with a node whose parts are
+ * expanded later. It checks the form's shape first; what a program sees of a mistake is the form's
+ * name, the shape that was expected, and what was found.
+ */
+#include "expand.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- nodes ---- */
+Value make_envvar(Value name) {
+  Value var = heap_object(T_ENVVAR, 0, 6);
+  for (int i = 0; i < 6; i++) SLOTS(var)[i] = V_FALSE;
+  ENVVAR(var)->name = name;
+  ENVVAR(var)->flags = FIX(0);
+  return var;
+}
+
+Value make_node(enum node kind, uint32_t place, int count, ...) {
+  Value node = heap_object(T_VECTOR, 0, (uint32_t)count + 2);
+  VEC(node)[0] = FIX(kind);
+  VEC(node)[1] = FIX(place);
+  va_list parts;
+  va_start(parts, count);
+  for (int i = 0; i < count; i++) NODE(node, i) = va_arg(parts, Value);
+  va_end(parts);
+  return node;
+}
+
+Value node_const(Value v) { return make_node(N_CONST, 0, 1, v); }
+Value node_local(Value var) { return make_node(N_LREF, 0, 1, var); }
+Value node_if(uint32_t place, Value test, Value then, Value otherwise) {
+  return make_node(N_IF, place, 3, test, then, otherwise);
+}
+Value node_let1(uint32_t place, Value var, Value init, Value body) {
+  return make_node(N_LET, place, 3, list_n(1, var), list_n(1, init), body);
+}
+Value node_core(const char *primitive, uint32_t place) {
+  return make_node(N_GREF, place, 1, global_cell(intern(primitive)));
+}
+Value node_call(uint32_t place, const char *primitive, int count, ...) {
+  Value operands = V_NIL, last = V_NIL;
+  va_list parts;
+  va_start(parts, count);
+  for (int i = 0; i < count; i++) {
+    Value pair = cons(va_arg(parts, Value), V_NIL);
+    if (last == V_NIL) operands = pair; else CDR(last) = pair;
+    last = pair;
+  }
+  va_end(parts);
+  return make_node(N_CALL, place, 2, node_core(primitive, place), operands);
+}
+
+/* ---- errors ---- */
+static void put_datum(Builder *b, Value v) {
+  Value stripped = v;
+  if (strip_syntax(v, false, &stripped) != V_TRUE) stripped = v;
+  print_bounded(b, stripped, true, 80);
+}
+
+Value syntax_fail(Job j, const char *format, ...) {
+  Builder b;
+  builder_init(&b);
+  va_list parts;
+  va_start(parts, format);
+  for (const char *p = format; *p; p++) {
+    char text[2] = {*p, 0}, number[24];
+    if (*p != '%') { builder_c(&b, text); continue; }
+    switch (*++p) {
+      case 'v': put_datum(&b, va_arg(parts, Value)); break;
+      case 's': builder_c(&b, va_arg(parts, const char *)); break;
+      case 'd': snprintf(number, sizeof number, "%d", va_arg(parts, int)); builder_c(&b, number); break;
+      default: builder_c(&b, "%");
+    }
+  }
+  va_end(parts);
+  Value string = builder_finish(&b), form = V_FALSE;
+  char message[2048];
+  if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, sizeof message / 4 - 1);
+  message[string_to_utf8(string, (uint8_t *)message)] = 0;
+  if (is_pair(j.form)) TRY(strip_syntax(j.form, false, &form));
+  return err_syntax(message, form, j.place);
+}
+
+Value bad_shape(Job j) {
+  Value macro = head_macro(j.form, j.env);
+  if (!IS(macro, T_MACRO) || MACRO_KIND(macro) != MACRO_CORE) return syntax_fail(j, "bad syntax: %v", j.form);
+  const CoreForm *core = CORE_FORM(macro);
+  return syntax_fail(j, "%s: expected %s, got %v", core->name, core->shape, j.form);
+}
+
+Value refuse_redefinition(Job j, Value id) {
+  Builder b;
+  builder_init(&b);
+  builder_c(&b, "cannot redefine scaffold binding '");
+  builder_string(&b, SYM(identifier_symbol(id))->name);
+  builder_c(&b, "'");
+  Value string = builder_finish(&b), form = V_FALSE;
+  char message[512];
+  if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, 100);
+  message[string_to_utf8(string, (uint8_t *)message)] = 0;
+  if (is_pair(j.form)) TRY(strip_syntax(j.form, false, &form));
+  return err_syntax(message, form, j.place);
+}
+
+/* ---- helpers ---- */
+static Job part(Job j, Value form, Hole hole) {
+  return (Job){.form = form, .env = j.env, .hole = hole, .place = j.place, .name = V_FALSE};
+}
+static Job named_part(Job j, Value form, Hole hole, Value name) {
+  Job p = part(j, form, hole);
+  p.name = name;
+  return p;
+}
+/* The last part of a form: what it is called, the whole is called. */
+static Job tail_part(Job j, Value form, Hole hole) { return named_part(j, form, hole, j.name); }
+
+static uint32_t place_of(Value form, uint32_t otherwise) {
+  uint32_t place = pair_place(form);
+  return place ? place : otherwise;
+}
+
+static Value fill_const(Job j, Value v) {
+  fill(j.hole, make_node(N_CONST, j.place, 1, v));
+  return V_TRUE;
+}
+
+/* A list under construction. */
+typedef struct { Value head, last; } List;
+static void list_start(List *l) { l->head = l->last = V_NIL; }
+static Value list_add(List *l, Value v) {
+  Value pair = cons(v, V_NIL);
+  if (l->last == V_NIL) l->head = pair; else CDR(l->last) = pair;
+  l->last = pair;
+  return pair;
+}
+
+static Value bind_variable(Job j, Value frame, Value id, Value *var) {
+  if (frame_find(frame, id) != V_FALSE) return syntax_fail(j, "the name %v is bound twice in %v", id, CAR(j.form));
+  *var = make_envvar(identifier_symbol(id));
+  return frame_bind(frame, id, *var) ? V_TRUE : short_of_room();
+}
+
+/* One (name expression) of a let-like form. */
+static Value check_binding(Job j, Value binding) {
+  if (list_length(binding) == 2 && is_identifier(CAR(binding))) return V_TRUE;
+  return syntax_fail(j, "%v: each binding must be (name expression), got %v", CAR(j.form), binding);
+}
+
+static Value check_bindings(Job j, Value bindings) {
+  if (list_length(bindings) < 0) return bad_shape(j);
+  for (; bindings != V_NIL; bindings = CDR(bindings)) TRY(check_binding(j, CAR(bindings)));
+  return V_TRUE;
+}
+
+/* ---- constants and variables ---- */
+static Value form_quote(State *s, Job j) {
+  (void)s;
+  if (list_length(j.form) != 2) return bad_shape(j);
+  Value datum = CADR(j.form);
+  TRY(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
+  return fill_const(j, datum);
+}
+
+/* Is the cell one that this top level made, rather than another's that it only sees? */
+static Value set_global(State *s, Job j, Value top, Value cell, Value id) {
+  int64_t flags = FIX_VALUE(CELL(cell)->flags);
+  if (ENV_KIND(top) == ENV_REPL && (flags & CELL_PROTECTED)) return refuse_redefinition(j, id);
+  if (!env_owns(top, cell))
+    return syntax_fail(j, "set!: %v is imported from a library and cannot be assigned; (define %v ...) makes a variable of your own",
+                       id, id);
+  CELL(cell)->flags = FIX((flags | CELL_ASSIGNED) & ~(CELL_IMPORTED | CELL_CONSTANT));
+  Value node = make_node(N_GSET, j.place, 2, cell, V_FALSE);
+  fill(j.hole, node);
+  return expand_later(s, part(j, CADDR(j.form), SLOT(node, 1)));
+}
+
+static Value form_set(State *s, Job j) {
+  if (list_length(j.form) != 3 || !is_identifier(CADR(j.form))) return bad_shape(j);
+  Value id = CADR(j.form), top, symbol, binding = env_lookup_place(j.env, id, &top, &symbol);
+  if (binding == V_FALSE) binding = env_own_cell(top, symbol);
+  if (IS(binding, T_CELL)) return set_global(s, j, top, binding, id);
+  if (!IS(binding, T_ENVVAR)) return syntax_fail(j, "set!: %v is not a variable", id);
+  Value node = make_node(N_LSET, j.place, 2, binding, V_FALSE);
+  fill(j.hole, node);
+  return expand_later(s, part(j, CADDR(j.form), SLOT(node, 1)));
+}
+
+static Value form_current_environment(State *s, Job j) {
+  (void)s;
+  return fill_const(j, env_top(j.env));
+}
+
+/* ---- conditionals ---- */
+static Value form_if(State *s, Job j) {
+  int64_t n = list_length(j.form);
+  if (n != 3 && n != 4) return bad_shape(j);
+  Value node = node_if(j.place, V_FALSE, V_FALSE, V_FALSE), otherwise = n == 4 ? CADR(CDDR(j.form)) : V_VOID;
+  fill(j.hole, node);
+  TRY(expand_later(s, part(j, CADR(j.form), SLOT(node, 0))));
+  TRY(expand_later(s, tail_part(j, CADDR(j.form), SLOT(node, 1))));
+  return expand_later(s, tail_part(j, otherwise, SLOT(node, 2)));
+}
+
+static Value when_or_unless(State *s, Job j, int body) {
+  if (list_length(j.form) < 2) return bad_shape(j);
+  Value node = node_if(j.place, V_FALSE, node_const(V_VOID), node_const(V_VOID));
+  fill(j.hole, node);
+  TRY(expand_later(s, part(j, CADR(j.form), SLOT(node, 0))));
+  if (CDDR(j.form) == V_NIL) return V_TRUE;
+  return body_later(s, tail_part(j, CDDR(j.form), SLOT(node, body)), BODY_MAY_END_IN_DEFINE);
+}
+static Value form_when(State *s, Job j) { return when_or_unless(s, j, 1); }
+static Value form_unless(State *s, Job j) { return when_or_unless(s, j, 2); }
+
+static Value and_or(State *s, Job j, enum node kind, Value empty) {
+  int64_t n = list_length(j.form);
+  if (n < 0) return bad_shape(j);
+  if (n == 1) return fill_const(j, empty);
+  if (n == 2) return expand_later(s, tail_part(j, CADR(j.form), j.hole));
+  Value node = make_node(kind, j.place, 1, V_NIL), nodes;
+  fill(j.hole, node);
+  TRY(expand_list(s, CDR(j.form), j, &nodes));
+  NODE(node, 0) = nodes;
+  return V_TRUE;
+}
+static Value form_and(State *s, Job j) { return and_or(s, j, N_AND, V_TRUE); }
+static Value form_or(State *s, Job j) { return and_or(s, j, N_OR, V_FALSE); }
+
+/* [test => receiver]: the node's hole for what follows comes back. */
+static Value arrow_clause(State *s, Job j, Value clause, Hole *rest) {
+  if (list_length(clause) != 3) return syntax_fail(j, "cond: a clause with => is [test => procedure], got %v", clause);
+  Value var = make_envvar(intern("test"));
+  Value call = make_node(N_CALL, j.place, 2, V_FALSE, list_n(1, node_local(var)));
+  Value branch = node_if(j.place, node_local(var), call, V_FALSE);
+  Value node = node_let1(j.place, var, V_FALSE, branch);
+  fill(j.hole, node);
+  TRY(expand_later(s, part(j, CAR(clause), CAR_OF(NODE(node, 1)))));
+  TRY(expand_later(s, part(j, CADDR(clause), SLOT(call, 0))));
+  *rest = SLOT(branch, 2);
+  return V_TRUE;
+}
+
+static Value cond_clause(State *s, Job j, Value clause, Hole *rest) {
+  if (CDR(clause) == V_NIL) {
+    Value node = make_node(N_OR, j.place, 1, list_n(2, V_FALSE, V_FALSE));
+    fill(j.hole, node);
+    *rest = CAR_OF(CDR(NODE(node, 0)));
+    return expand_later(s, part(j, CAR(clause), CAR_OF(NODE(node, 0))));
+  }
+  if (is_core(j.env, CADR(clause), F_ARROW)) return arrow_clause(s, j, clause, rest);
+  Value node = node_if(j.place, V_FALSE, V_FALSE, V_FALSE);
+  fill(j.hole, node);
+  *rest = SLOT(node, 2);
+  TRY(expand_later(s, part(j, CAR(clause), SLOT(node, 0))));
+  return body_later(s, tail_part(j, CDR(clause), SLOT(node, 1)), BODY_MAY_END_IN_DEFINE);
+}
+
+static Value form_cond(State *s, Job j) {
+  if (list_length(j.form) < 1) return bad_shape(j);
+  Job c = j;
+  for (Value clauses = CDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
+    Value clause = CAR(clauses);
+    if (list_length(clause) < 1) return syntax_fail(j, "cond: each clause must be [test expression ...], got %v", clause);
+    c.place = place_of(clause, j.place);
+    if (is_core(j.env, CAR(clause), F_ELSE)) {
+      if (CDR(clauses) != V_NIL) return syntax_fail(j, "cond: the else clause must be the last one");
+      return body_later(s, tail_part(c, CDR(clause), c.hole), BODY_MAY_BE_EMPTY | BODY_MAY_END_IN_DEFINE);
+    }
+    Hole rest;
+    TRY(cond_clause(s, c, clause, &rest));
+    c.hole = rest;
+  }
+  fill(c.hole, node_const(V_VOID));
+  return V_TRUE;
+}
+
+/* ---- case ---- */
+static bool is_eq_datum(Value v) { return IS(v, T_SYMBOL) || IS_FIX(v) || IS(v, T_CHAR) || IS(v, T_SPECIAL) || IS(v, T_KEYWORD); }
+static bool is_compound(Value v) { return is_pair(v) || IS(v, T_VECTOR) || IS(v, T_BYTES) || IS(v, T_TABLE) || IS(v, T_BOX); }
+
+/* Is the key one of the data? One or two tests, or a search, and equal? for compound data. */
+static Value case_test(Job j, Value key, Value data) {
+  Value tests = V_NIL, atoms = V_NIL;
+  bool eq = true;
+  int64_t count = 0;
+  for (; is_pair(data); data = CDR(data)) {
+    Value datum = CAR(data);
+    if (is_compound(datum)) {
+      tests = cons(node_call(j.place, "equal?", 2, node_local(key), node_const(datum)), tests);
+    } else {
+      atoms = cons(datum, atoms);
+      eq = eq && is_eq_datum(datum);
+      count++;
+    }
+  }
+  if (eq && count <= 2)
+    for (; atoms != V_NIL; atoms = CDR(atoms))
+      tests = cons(node_call(j.place, "eq?", 2, node_local(key), node_const(CAR(atoms))), tests);
+  else
+    tests = cons(node_call(j.place, "%case-member", 2, node_local(key), node_const(atoms)), tests);
+  if (tests == V_NIL) return node_const(V_FALSE);
+  return CDR(tests) == V_NIL ? CAR(tests) : make_node(N_OR, j.place, 1, tests);
+}
+
+/* The consequence of a clause: a body, or => procedure. */
+static Value case_body(State *s, Job j, Value key, Value body, Hole hole) {
+  if (!is_pair(body) || !is_core(j.env, CAR(body), F_ARROW))
+    return body_later(s, tail_part(j, body, hole), BODY_MAY_BE_EMPTY | BODY_MAY_END_IN_DEFINE);
+  if (list_length(body) != 2) return syntax_fail(j, "case: => is followed by one procedure, got %v", body);
+  Value call = make_node(N_CALL, j.place, 2, V_FALSE, list_n(1, node_local(key)));
+  fill(hole, call);
+  return expand_later(s, part(j, CADR(body), SLOT(call, 0)));
+}
+
+static Value form_case(State *s, Job j) {
+  if (list_length(j.form) < 2) return bad_shape(j);
+  Value key = make_envvar(intern("key")), node = node_let1(j.place, key, V_FALSE, V_FALSE);
+  fill(j.hole, node);
+  TRY(expand_later(s, part(j, CADR(j.form), CAR_OF(NODE(node, 1)))));
+  Job c = j;
+  c.hole = SLOT(node, 2);
+  for (Value clauses = CDDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
+    Value clause = CAR(clauses);
+    if (list_length(clause) < 2) return syntax_fail(j, "case: each clause must be [(datum ...) expression ...], got %v", clause);
+    c.place = place_of(clause, j.place);
+    if (is_core(j.env, CAR(clause), F_ELSE)) {
+      if (CDR(clauses) != V_NIL) return syntax_fail(j, "case: the else clause must be the last one");
+      return case_body(s, c, key, CDR(clause), c.hole);
+    }
+    Value data;
+    TRY(strip_syntax(CAR(clause), false, &data));
+    if (list_length(data) < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
+    Value branch = node_if(c.place, case_test(c, key, data), V_FALSE, V_FALSE);
+    fill(c.hole, branch);
+    TRY(case_body(s, c, key, CDR(clause), SLOT(branch, 1)));
+    c.hole = SLOT(branch, 2);
+  }
+  fill(c.hole, node_const(V_VOID));
+  return V_TRUE;
+}
+
+/* ---- sequences ---- */
+static Value form_begin(State *s, Job j) {
+  int64_t n = list_length(j.form);
+  if (n < 0) return bad_shape(j);
+  if (n == 1) return fill_const(j, V_VOID);
+  return body_later(s, tail_part(j, CDR(j.form), j.hole), BODY_MAY_END_IN_DEFINE);
+}
+
+static Value form_begin0(State *s, Job j) {
+  int64_t n = list_length(j.form);
+  if (n < 2) return bad_shape(j);
+  if (n == 2) return expand_later(s, tail_part(j, CADR(j.form), j.hole));
+  Value var = make_envvar(intern("first")), nodes;
+  Value node = node_let1(j.place, var, V_FALSE, V_FALSE);
+  fill(j.hole, node);
+  TRY(expand_later(s, part(j, CADR(j.form), CAR_OF(NODE(node, 1)))));
+  TRY(expand_list(s, CDDR(j.form), j, &nodes));
+  Value last = nodes;
+  while (CDR(last) != V_NIL) last = CDR(last);
+  CDR(last) = list_n(1, node_local(var));
+  NODE(node, 2) = make_node(N_SEQ, j.place, 1, nodes);
+  return V_TRUE;
+}
+
+/* ---- let and its relatives ---- */
+
+/* Bind the names of the bindings in the frame; their expressions are expanded in j.env. */
+static Value let_bindings(State *s, Job j, Value bindings, Value frame, Value env, Value node) {
+  List vars, inits;
+  list_start(&vars);
+  list_start(&inits);
+  Value var;
+  for (Value b = bindings; b != V_NIL; b = CDR(b)) {
+    TRY(bind_variable(j, frame, CAR(CAR(b)), &var));
+    list_add(&vars, var);
+  }
+  NODE(node, 0) = vars.head;
+  for (Value b = bindings; b != V_NIL; b = CDR(b)) {
+    Job init = named_part(j, CADR(CAR(b)), CAR_OF(list_add(&inits, V_FALSE)), identifier_symbol(CAR(CAR(b))));
+    init.env = env;
+    init.place = place_of(CAR(b), j.place);
+    TRY(expand_later(s, init));
+  }
+  NODE(node, 1) = inits.head;
+  return V_TRUE;
+}
+
+static Value let_body(State *s, Job j, Value env, Value body, Hole hole) {
+  Job b = tail_part(j, body, hole);
+  b.env = env;
+  if (body == V_NIL) return bad_shape(j);
+  return body_later(s, b, 0);
+}
+
+/* (let name ((x e) ...) body ...) */
+static Value named_let(State *s, Job j) {
+  if (list_length(j.form) < 4) return bad_shape(j);
+  Value name = CADR(j.form), bindings = CADDR(j.form), frame = make_frame(j.env), var, operands;
+  TRY(check_bindings(j, bindings));
+  TRY(bind_variable(j, frame, name, &var));
+  List formals, inits;
+  list_start(&formals);
+  list_start(&inits);
+  for (Value b = bindings; b != V_NIL; b = CDR(b)) {
+    list_add(&formals, CAR(CAR(b)));
+    list_add(&inits, CADR(CAR(b)));
+  }
+  Value call = make_node(N_CALL, j.place, 2, node_local(var), V_NIL);
+  Value node = make_node(N_LETREC, j.place, 3, list_n(1, var), list_n(1, V_FALSE), call);
+  fill(j.hole, node);
+  TRY(expand_list(s, inits.head, j, &operands));
+  NODE(call, 1) = operands;
+  Job procedure = named_part(j, j.form, CAR_OF(NODE(node, 1)), identifier_symbol(name));
+  procedure.env = frame;
+  return expand_lambda(s, procedure, formals.head, CDDR(CDR(j.form)));
+}
+
+static Value form_let(State *s, Job j) {
+  if (list_length(j.form) < 3) return bad_shape(j);
+  if (is_identifier(CADR(j.form))) return named_let(s, j);
+  Value bindings = CADR(j.form);
+  TRY(check_bindings(j, bindings));
+  if (bindings == V_NIL) return let_body(s, j, j.env, CDDR(j.form), j.hole);
+  Value frame = make_frame(j.env), node = make_node(N_LET, j.place, 3, V_NIL, V_NIL, V_FALSE);
+  fill(j.hole, node);
+  TRY(let_bindings(s, j, bindings, frame, j.env, node));
+  return let_body(s, j, frame, CDDR(j.form), SLOT(node, 2));
+}
+
+static Value form_let_star(State *s, Job j) {
+  if (list_length(j.form) < 3) return bad_shape(j);
+  TRY(check_bindings(j, CADR(j.form)));
+  Value env = j.env;
+  Hole hole = j.hole;
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    Value frame = make_frame(env), node = make_node(N_LET, j.place, 3, V_NIL, V_NIL, V_FALSE);
+    fill(hole, node);
+    TRY(let_bindings(s, j, list_n(1, CAR(b)), frame, env, node));
+    env = frame;
+    hole = SLOT(node, 2);
+  }
+  return let_body(s, j, env, CDDR(j.form), hole);
+}
+
+static Value form_letrec(State *s, Job j) {
+  if (list_length(j.form) < 3) return bad_shape(j);
+  Value bindings = CADR(j.form);
+  TRY(check_bindings(j, bindings));
+  if (bindings == V_NIL) return let_body(s, j, j.env, CDDR(j.form), j.hole);
+  Value frame = make_frame(j.env), node = make_node(N_LETREC, j.place, 3, V_NIL, V_NIL, V_FALSE);
+  fill(j.hole, node);
+  TRY(let_bindings(s, j, bindings, frame, frame, node));
+  return let_body(s, j, frame, CDDR(j.form), SLOT(node, 2));
+}
+
+/* ---- multiple values ---- */
+
+/* The parts of the values object in `temporary`, bound in the frame. */
+static Value bind_values(Job j, Value formals, Value temporary, Value frame, List *vars, List *inits) {
+  int64_t count = 0, i = 0;
+  for (Value f = formals; is_pair(f); f = CDR(f)) count++;
+  bool rest = false;
+  for (Value f = formals; f != V_NIL; f = is_pair(f) ? CDR(f) : V_NIL)
+    if (!is_pair(f)) rest = true;
+  for (Value f = formals; f != V_NIL; f = is_pair(f) ? CDR(f) : V_NIL, i++) {
+    Value id = is_pair(f) ? CAR(f) : f, var, t = node_local(temporary);
+    if (!is_identifier(id)) return syntax_fail(j, "%v: expected a name to bind, got %v", CAR(j.form), id);
+    TRY(bind_variable(j, frame, id, &var));
+    list_add(vars, var);
+    list_add(inits, i == count ? node_call(j.place, "%values-rest", 2, t, node_const(FIX(i)))
+                               : node_call(j.place, "%values-ref", 3, t, node_const(FIX(i)),
+                                           node_const(FIX(rest ? -1 - count : count))));
+  }
+  return V_TRUE;
+}
+
+static Value check_value_bindings(Job j) {
+  if (list_length(j.form) < 3 || list_length(CADR(j.form)) < 0) return bad_shape(j);
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b))
+    if (list_length(CAR(b)) != 2)
+      return syntax_fail(j, "%v: each binding must be [(name ...) expression], got %v", CAR(j.form), CAR(b));
+  return V_TRUE;
+}
+
+/* All expressions first, then all names. */
+static Value form_let_values(State *s, Job j) {
+  TRY(check_value_bindings(j));
+  if (CADR(j.form) == V_NIL) return let_body(s, j, j.env, CDDR(j.form), j.hole);
+  List temporaries, expressions, vars, inits;
+  list_start(&temporaries); list_start(&expressions); list_start(&vars); list_start(&inits);
+  Value frame = make_frame(j.env);
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    Value temporary = make_envvar(intern("values"));
+    list_add(&temporaries, temporary);
+    TRY(expand_later(s, part(j, CADR(CAR(b)), CAR_OF(list_add(&expressions, V_FALSE)))));
+    TRY(bind_values(j, CAR(CAR(b)), temporary, frame, &vars, &inits));
+  }
+  Value inner = make_node(N_LET, j.place, 3, vars.head, inits.head, V_FALSE);
+  fill(j.hole, make_node(N_LET, j.place, 3, temporaries.head, expressions.head, inner));
+  return let_body(s, j, frame, CDDR(j.form), SLOT(inner, 2));
+}
+
+static Value form_let_star_values(State *s, Job j) {
+  TRY(check_value_bindings(j));
+  Value env = j.env;
+  Hole hole = j.hole;
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    List vars, inits;
+    list_start(&vars); list_start(&inits);
+    Value temporary = make_envvar(intern("values")), frame = make_frame(env);
+    TRY(bind_values(j, CAR(CAR(b)), temporary, frame, &vars, &inits));
+    Value inner = make_node(N_LET, j.place, 3, vars.head, inits.head, V_FALSE);
+    Value outer = node_let1(j.place, temporary, V_FALSE, inner);
+    fill(hole, outer);
+    Job init = part(j, CADR(CAR(b)), CAR_OF(NODE(outer, 1)));
+    init.env = env;
+    TRY(expand_later(s, init));
+    env = frame;
+    hole = SLOT(inner, 2);
+  }
+  return let_body(s, j, env, CDDR(j.form), hole);
+}
+
+/* (receive formals expression body ...) */
+static Value rewrite_receive(State *s, Job j, Value *out) {
+  (void)s;
+  if (list_length(j.form) < 4) return bad_shape(j);
+  Value binding = list_n(2, CADR(j.form), CADDR(j.form));
+  *out = cons_at(core_named("let-values"), cons(list_n(1, binding), CDDR(CDR(j.form))), pair_place(j.form));
+  return V_TRUE;
+}
+
+/* ---- do ---- */
+static Value check_do(Job j) {
+  if (list_length(j.form) < 3 || list_length(CADR(j.form)) < 0 || list_length(CADDR(j.form)) < 1) return bad_shape(j);
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    int64_t n = list_length(CAR(b));
+    if ((n != 2 && n != 3) || !is_identifier(CAR(CAR(b))))
+      return syntax_fail(j, "do: each variable is (name init [step]), got %v", CAR(b));
+  }
+  return V_TRUE;
+}
+
+/* A loop procedure of the variables: (if test (begin result ...) (begin command ... (loop step ...))) */
+static Value form_do(State *s, Job j) {
+  TRY(check_do(j));
+  Value loop = make_envvar(intern("do")), frame = make_frame(j.env), var;
+  List vars, inits, steps_;
+  list_start(&vars); list_start(&inits); list_start(&steps_);
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    TRY(bind_variable(j, frame, CAR(CAR(b)), &var));
+    list_add(&vars, var);
+    TRY(expand_later(s, named_part(j, CADR(CAR(b)), CAR_OF(list_add(&inits, V_FALSE)), identifier_symbol(CAR(CAR(b))))));
+  }
+  Job inner = j;
+  inner.env = frame;
+  Value result = node_if(j.place, V_FALSE, node_const(V_VOID), V_FALSE), commands;
+  TRY(expand_later(s, part(inner, CAR(CADDR(j.form)), SLOT(result, 0))));
+  if (CDR(CADDR(j.form)) != V_NIL)
+    TRY(body_later(s, tail_part(inner, CDR(CADDR(j.form)), SLOT(result, 1)), BODY_MAY_END_IN_DEFINE));
+  TRY(expand_list(s, CDDR(CDR(j.form)), inner, &commands));
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b))
+    TRY(expand_later(s, part(inner, CDDR(CAR(b)) == V_NIL ? CAR(CAR(b)) : CADDR(CAR(b)), CAR_OF(list_add(&steps_, V_FALSE)))));
+  Value again = make_node(N_CALL, j.place, 2, node_local(loop), steps_.head);
+  if (commands != V_NIL) {
+    Value last = commands;
+    while (CDR(last) != V_NIL) last = CDR(last);
+    CDR(last) = list_n(1, again);
+    again = make_node(N_SEQ, j.place, 1, commands);
+  }
+  NODE(result, 2) = again;
+  Value lambda = make_node(N_LAMBDA, j.place, 7, intern("do"), FIX(list_length(vars.head)), FIX(0), V_FALSE, vars.head, result, FIX(0));
+  Value start = make_node(N_CALL, j.place, 2, node_local(loop), inits.head);
+  fill(j.hole, make_node(N_LETREC, j.place, 3, list_n(1, loop), list_n(1, lambda), start));
+  return V_TRUE;
+}
+
+/* ---- procedures ---- */
+static Value form_lambda(State *s, Job j) {
+  if (list_length(j.form) < 3) return bad_shape(j);
+  return expand_lambda(s, j, CADR(j.form), CDDR(j.form));
+}
+
+static Value form_named_lambda(State *s, Job j) {
+  if (list_length(j.form) < 3 || !is_pair(CADR(j.form)) || !is_identifier(CAR(CADR(j.form)))) return bad_shape(j);
+  j.name = identifier_symbol(CAR(CADR(j.form)));
+  return expand_lambda(s, j, CDR(CADR(j.form)), CDDR(j.form));
+}
+
+static Value form_case_lambda(State *s, Job j) {
+  if (list_length(j.form) < 1) return bad_shape(j);
+  List lambdas;
+  list_start(&lambdas);
+  for (Value c = CDR(j.form); c != V_NIL; c = CDR(c)) {
+    if (list_length(CAR(c)) < 2) return syntax_fail(j, "case-lambda: each clause must be [formals body ...], got %v", CAR(c));
+    Job clause = tail_part(j, CAR(c), CAR_OF(list_add(&lambdas, V_FALSE)));
+    clause.place = place_of(CAR(c), j.place);
+    TRY(expand_lambda(s, clause, CAR(CAR(c)), CDR(CAR(c))));
+  }
+  fill(j.hole, make_node(N_CASE, j.place, 2, j.name, lambdas.head));
+  return V_TRUE;
+}
+
+/* ---- syntax definitions ---- */
+static Value let_syntax(State *s, Job j, bool recursive) {
+  if (list_length(j.form) < 3) return bad_shape(j);
+  TRY(check_bindings(j, CADR(j.form)));
+  Value frame = make_frame(j.env);
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    Job transformer = part(j, CADR(CAR(b)), j.hole);
+    transformer.place = place_of(CAR(b), j.place);
+    if (recursive) transformer.env = frame;
+    TRY(macro_later(s, transformer, frame, CAR(CAR(b))));
+  }
+  return let_body(s, j, frame, CDDR(j.form), j.hole);
+}
+static Value form_let_syntax(State *s, Job j) { return let_syntax(s, j, false); }
+static Value form_letrec_syntax(State *s, Job j) { return let_syntax(s, j, true); }
+
+/* (define-syntax-rule (name . pattern) template) */
+static Value rewrite_define_syntax_rule(State *s, Job j, Value *out) {
+  (void)s;
+  if (list_length(j.form) != 3 || !is_pair(CADR(j.form)) || !is_identifier(CAR(CADR(j.form)))) return bad_shape(j);
+  Value pattern = CADR(j.form), place = pair_place(j.form);
+  Value rules = list_n(3, core_keyword(F_SYNTAX_RULES), V_NIL, list_n(2, pattern, CADDR(j.form)));
+  *out = cons_at(core_keyword(F_DEFINE_SYNTAX), list_n(2, CAR(pattern), rules), (uint32_t)place);
+  return V_TRUE;
+}
+
+/* (syntax-error "message" form ...) */
+static Value form_syntax_error(State *s, Job j) {
+  (void)s;
+  if (list_length(j.form) < 2) return bad_shape(j);
+  Builder b;
+  builder_init(&b);
+  if (IS(CADR(j.form), T_STRING)) builder_string(&b, CADR(j.form));
+  else put_datum(&b, CADR(j.form));
+  for (Value f = CDDR(j.form); f != V_NIL; f = CDR(f)) {
+    builder_c(&b, " ");
+    put_datum(&b, CAR(f));
+  }
+  Value string = builder_finish(&b), irritants;
+  if (STR_LENGTH(string) > 500) string = string_substring(string, 0, 500);
+  char message[2048];
+  message[string_to_utf8(string, (uint8_t *)message)] = 0;
+  TRY(strip_syntax(CDDR(j.form), false, &irritants));
+  return err_syntax(message, irritants, j.place);
+}
+
+/* A transformer outside a define-syntax: a macro that its definition gives an environment. */
+static Value transformer_value(State *s, Job j, enum macro_kind kind) {
+  if (list_length(j.form) != 2) return bad_shape(j);
+  Value call = node_call(j.place, "%make-transformer", 2, node_const(FIX(kind)), V_FALSE);
+  fill(j.hole, call);
+  return expand_later(s, part(j, CADR(j.form), CAR_OF(CDR(NODE(call, 1)))));
+}
+static Value form_er(State *s, Job j) { return transformer_value(s, j, MACRO_ER); }
+static Value form_sc(State *s, Job j) { return transformer_value(s, j, MACRO_SC); }
+static Value form_rsc(State *s, Job j) { return transformer_value(s, j, MACRO_RSC); }
+
+static Value form_quasiquote(State *s, Job j) {
+  if (list_length(j.form) != 2) return bad_shape(j);
+  j.form = CADR(j.form);
+  push_item(s, DO_QUASI, j, FIX(0), V_FALSE, V_FALSE);
+  return V_TRUE;
+}
+
+/* ---- the table ---- */
+const CoreForm core_forms[] = {
+  {"quote", F_QUOTE, form_quote, NULL, "(quote datum)"},
+  {"quasiquote", F_QUASIQUOTE, form_quasiquote, NULL, "(quasiquote template)"},
+  {"if", F_PLAIN, form_if, NULL, "(if test then [else])"},
+  {"define", F_DEFINE, NULL, NULL, "(define name expression) or (define (name parameter ...) body ...)"},
+  {"set!", F_PLAIN, form_set, NULL, "(set! name expression)"},
+  {"lambda", F_LAMBDA, form_lambda, NULL, "(lambda (parameter ...) body ...)"},
+  {"\xce\xbb", F_PLAIN, form_lambda, NULL, "(\xce\xbb (parameter ...) body ...)"},
+  {"named-lambda", F_PLAIN, form_named_lambda, NULL, "(named-lambda (name parameter ...) body ...)"},
+  {"case-lambda", F_PLAIN, form_case_lambda, NULL, "(case-lambda [formals body ...] ...)"},
+  {"begin", F_BEGIN, form_begin, NULL, "(begin form ...)"},
+  {"begin0", F_PLAIN, form_begin0, NULL, "(begin0 expression ...)"},
+  {"let", F_PLAIN, form_let, NULL, "(let ((name expression) ...) body ...) or (let loop ((name expression) ...) body ...)"},
+  {"let*", F_PLAIN, form_let_star, NULL, "(let* ((name expression) ...) body ...)"},
+  {"letrec", F_PLAIN, form_letrec, NULL, "(letrec ((name expression) ...) body ...)"},
+  {"letrec*", F_PLAIN, form_letrec, NULL, "(letrec* ((name expression) ...) body ...)"},
+  {"let-values", F_PLAIN, form_let_values, NULL, "(let-values (((name ...) expression) ...) body ...)"},
+  {"let*-values", F_PLAIN, form_let_star_values, NULL, "(let*-values (((name ...) expression) ...) body ...)"},
+  {"receive", F_REWRITE, NULL, rewrite_receive, "(receive (name ...) expression body ...)"},
+  {"define-values", F_DEFINE_VALUES, NULL, NULL, "(define-values (name ...) expression)"},
+  {"and", F_PLAIN, form_and, NULL, "(and expression ...)"},
+  {"or", F_PLAIN, form_or, NULL, "(or expression ...)"},
+  {"when", F_PLAIN, form_when, NULL, "(when test body ...)"},
+  {"unless", F_PLAIN, form_unless, NULL, "(unless test body ...)"},
+  {"cond", F_PLAIN, form_cond, NULL, "(cond [test expression ...] ... [else expression ...])"},
+  {"case", F_PLAIN, form_case, NULL, "(case key [(datum ...) expression ...] ... [else expression ...])"},
+  {"do", F_PLAIN, form_do, NULL, "(do ((name init step) ...) (test result ...) command ...)"},
+  {"define-syntax", F_DEFINE_SYNTAX, NULL, NULL, "(define-syntax name transformer)"},
+  {"define-syntax-rule", F_REWRITE, NULL, rewrite_define_syntax_rule, "(define-syntax-rule (name pattern ...) template)"},
+  {"let-syntax", F_PLAIN, form_let_syntax, NULL, "(let-syntax ((name transformer) ...) body ...)"},
+  {"letrec-syntax", F_PLAIN, form_letrec_syntax, NULL, "(letrec-syntax ((name transformer) ...) body ...)"},
+  {"syntax-rules", F_SYNTAX_RULES, NULL, NULL, "(syntax-rules (literal ...) [pattern template] ...)"},
+  {"er-macro-transformer", F_ER, form_er, NULL, "(er-macro-transformer (lambda (form rename compare) ...))"},
+  {"sc-macro-transformer", F_SC, form_sc, NULL, "(sc-macro-transformer (lambda (form environment) ...))"},
+  {"rsc-macro-transformer", F_RSC, form_rsc, NULL, "(rsc-macro-transformer (lambda (form environment) ...))"},
+  {"syntax-error", F_PLAIN, form_syntax_error, NULL, "(syntax-error \"message\" form ...)"},
+  {"cond-expand", F_REWRITE, NULL, rewrite_cond_expand, "(cond-expand [requirement form ...] ... [else form ...])"},
+  {"include", F_REWRITE, NULL, rewrite_include, "(include \"path\" ...)"},
+  {"include-ci", F_REWRITE, NULL, rewrite_include, "(include-ci \"path\" ...)"},
+  {"import", F_IMPORT, NULL, NULL, "(import import-set ...)"},
+  {"define-library", F_DEFINE_LIBRARY, NULL, NULL, "(define-library (name ...) declaration ...)"},
+  {"%current-environment", F_PLAIN, form_current_environment, NULL, "(%current-environment)"},
+  {"else", F_ELSE, NULL, NULL, "else"},
+  {"=>", F_ARROW, NULL, NULL, "=>"},
+  {"...", F_ELLIPSIS, NULL, NULL, "..."},
+  {"_", F_UNDERSCORE, NULL, NULL, "_"},
+  {"unquote", F_UNQUOTE, NULL, NULL, ",expression within a quasiquote"},
+  {"unquote-splicing", F_SPLICING, NULL, NULL, ",@expression within a quasiquote"},
+  {0}
+};
+
+/* The keywords' macro objects, by their index in the table. */
+static Value keywords;
+
+void forms_init(Value env, void (*bind)(Value env, Value name, Value macro)) {
+  uint32_t count = sizeof core_forms / sizeof *core_forms - 1;
+  heap_root(&keywords);
+  keywords = make_vector(count, V_FALSE);
+  for (uint32_t i = 0; i < count; i++) {
+    Value name = intern(core_forms[i].name);
+    VEC(keywords)[i] = make_macro(MACRO_CORE, env, FIX(i), name);
+    bind(env, name, VEC(keywords)[i]);
+  }
+}
+
+Value core_keyword(enum form_id id) {
+  uint32_t i = 0;
+  while (core_forms[i].id != id) i++;
+  return VEC(keywords)[i];
+}
+
+Value core_named(const char *name) {
+  uint32_t i = 0;
+  while (strcmp(core_forms[i].name, name)) i++;
+  return VEC(keywords)[i];
+}
