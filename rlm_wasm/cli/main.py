@@ -16,7 +16,6 @@ _COMMANDS = {
     "repl": ("rlm_wasm.cli.repl", "repl"),
     "doctor": ("rlm_wasm.cli.doctor", "doctor"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),
-    "sessions": ("rlm_wasm.cli.sessions", "sessions"),
 }
 
 

@@ -1,0 +1,218 @@
+"""``rlm-wasm repl``: a session to talk to. History, multi-line input until it is balanced,
+completion of bound names; Ctrl-C cancels what runs, Ctrl-D ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
+from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.progress import Display
+from rlm_wasm.cli.reading import indentation, read_state, word_before
+from rlm_wasm.cli.report import note, print_result, summary
+from rlm_wasm.cli.run import cancelling_on_interrupt
+from rlm_wasm.errors import RlmError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from prompt_toolkit import PromptSession
+
+    from rlm_wasm.session import Session
+
+_HELP = """\
+Type Scheme; a definition stays until ,reset. Enter goes on to the next line while a bracket is open.
+  ,help                this
+  ,load FILE           run a program file in this session
+  ,context [NAME=]FILE load a text as the context
+  ,names [PART]        bound names that contain PART
+  ,log                 what crossed the sandbox's border so far
+  ,state               limits, what was used of them, contexts
+  ,reset               forget definitions, contexts and Python's variables
+  ,quit                leave (or Ctrl-D)"""
+
+
+@click.command()
+@click.option("--context", "-c", "contexts", multiple=True, metavar="[NAME=]FILE", help="Texts to load.")
+@runtime_options
+def repl(contexts: tuple[str, ...], **options: Any) -> None:
+    """Talk to a session: type Scheme, see values.
+
+    Input that is no terminal is read to its end and run form by form, without prompts.
+    """
+    texts = read_contexts(contexts, stdin_taken=True)
+    asyncio.run(_repl(texts, RuntimeOptions(**options)))
+
+
+async def _repl(texts: Mapping[str | None, str], options: RuntimeOptions) -> None:
+    async with options.runtime() as runtime, runtime.session() as session:
+        for name, text in texts.items():
+            await session.load_context(text, name)
+        conversation = _Conversation(session)
+        if sys.stdin.isatty():
+            await conversation.interactive()
+        else:
+            await conversation.piped(decoded(sys.stdin.buffer.read(), "standard input"))
+
+
+class _Conversation:
+    """One user and one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._names: list[str] = []
+
+    async def interactive(self) -> None:
+        """Prompt, run, print, until Ctrl-D or ,quit."""
+        await self._learn_names()
+        prompt = _prompt_session(lambda: self._names)
+        click.secho("rlm-wasm — ,help for help, Ctrl-D to leave", dim=True)
+        while True:
+            try:
+                text = await prompt.prompt_async("> ")
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return
+            if not text.strip():
+                continue
+            if text.startswith(","):
+                if not await self._command(text[1:].strip()):
+                    return
+            else:
+                await self._execute(text)
+                await self._learn_names()
+
+    async def piped(self, text: str) -> None:
+        """Run each piece of input that is complete by itself."""
+        pending = ""
+        for line in text.splitlines(keepends=True):
+            pending += line
+            if pending.strip() and read_state(pending).complete:
+                await self._execute(pending)
+                pending = ""
+        if pending.strip():
+            await self._execute(pending)
+
+    async def _execute(self, source: str, name: str = "input") -> None:
+        try:
+            with Display(quiet=False) as display, cancelling_on_interrupt(self._session):
+                result = await self._session.execute(source, on_progress=display)
+        except RlmError as error:
+            note(str(error))
+            return
+        if result.status == "cancelled":
+            note("interrupted")
+        print_result(result, source=source, name=name, quiet=True)
+        if result.execution.calls and sys.stderr.isatty():
+            note(summary(result.execution))
+
+    async def _command(self, line: str) -> bool:
+        """Run a comma command; False ends the conversation."""
+        word, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if word in ("quit", "exit", "q"):
+            return False
+        try:
+            await self._run_command(word, rest)
+        except click.UsageError as error:
+            note(error.format_message())
+        except RlmError as error:
+            note(str(error))
+        return True
+
+    async def _run_command(self, word: str, rest: str) -> None:
+        session = self._session
+        if word == "load" and rest:
+            await self._execute(decoded(read_bytes(rest), rest), rest)
+        elif word == "context" and rest:
+            for name, text in read_contexts((rest,), stdin_taken=True).items():
+                await session.load_context(text, name)
+                note(f"{name or 'context'}: {len(text):,} characters")
+        elif word == "names":
+            click.echo("\n".join(name for name in self._names if rest in name))
+        elif word == "log":
+            for entry in session.scope_log():
+                click.echo(json.dumps(entry, ensure_ascii=False, default=str))
+        elif word == "state":
+            click.echo(json.dumps(session.state(), ensure_ascii=False, indent=2, default=str))
+        elif word == "reset":
+            await session.reset()
+            note("everything is forgotten")
+        else:
+            if word != "help":
+                note(f"unknown command ,{word}")
+            click.echo(_HELP)
+
+    async def _learn_names(self) -> None:
+        """The names for completion: the library's and those defined here."""
+        try:
+            self._names = sorted(set(await _bound_names(self._session)))
+        except RlmError:
+            self._names = []
+
+
+async def _bound_names(session: Session) -> Iterable[str]:
+    return await session.definitions()
+
+
+def _prompt_session(names: Any) -> PromptSession[str]:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import Completer, Completion
+    from prompt_toolkit.filters import completion_is_selected
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    class Names(Completer):
+        """Completes the name before the cursor."""
+
+        def get_completions(self, document: Any, complete_event: Any) -> Iterable[Completion]:
+            """All names that begin with it."""
+            del complete_event
+            word = word_before(document.text_before_cursor)
+            if word:
+                for name in names():
+                    if name.startswith(word):
+                        yield Completion(name, start_position=-len(word))
+
+    keys = KeyBindings()
+
+    @keys.add("enter", filter=~completion_is_selected)
+    def _enter(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        text = buffer.text
+        at_end = not buffer.document.text_after_cursor.strip()
+        if text.startswith(",") or (at_end and read_state(text).complete):
+            buffer.validate_and_handle()
+        else:
+            buffer.insert_text("\n" + " " * indentation(buffer.document.text_before_cursor))
+
+    path = _history_path()
+    return PromptSession(
+        history=FileHistory(path) if path else InMemoryHistory(),
+        completer=Names(),
+        complete_while_typing=False,
+        multiline=True,
+        key_bindings=keys,
+        prompt_continuation=lambda width, _line, _wrapped: " " * width,
+    )
+
+
+def _history_path() -> str | None:
+    """The history's file in the user's state folder; None where that cannot be written."""
+    import platformdirs
+
+    folder = platformdirs.user_state_path("rlm-wasm")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / "history"
+        path.touch(mode=0o600)
+    except OSError:
+        return None
+    return str(path)
