@@ -8,8 +8,8 @@
 #include "vm_internal.h"
 #include <string.h>
 
-#define CHUNK_VALUES 512u
-#define CHUNK_FRAMES 128u
+#define CHUNK_VALUES 160u
+#define CHUNK_FRAMES 64u
 
 /* frames[from..to) and values[start..end) as a chunk on top of parent */
 static Value make_chunk(Value parent, uint32_t from, uint32_t to, uint32_t start, uint32_t end) {

@@ -66,10 +66,10 @@ static bool memory_grow(uint32_t pages) {      /* pages: a multiple of 16 */
 #include <sys/mman.h>
 static uint32_t native_limit = 1u << 18;
 static void memory_start(void) {
-  void *base = mmap((void *)0x10000000, 0x40000000, PROT_READ | PROT_WRITE,
+  void *base = mmap((void *)0x80000000u, 0x40000000, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
-  if (base != (void *)0x10000000) abort();
-  first_page = 0x10000;
+  if (base != (void *)0x80000000u) abort();
+  first_page = 0x80000;
   end_page = first_page;
 }
 static bool memory_grow(uint32_t pages) { return end_page + pages - first_page <= native_limit; }

@@ -17,7 +17,7 @@ struct Machine m;
 void vm_scan_roots(void (*visit)(Value *)) {
   for (uint32_t i = 0; i < m.sp; i++) visit(&m.values[i]);
   for (uint32_t i = 0; i < m.depth; i++) visit(&m.frames[i].self);
-  Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.resume_stub,
+  Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.tick_stub,
                         &m.hook_raise, &m.hook_main, &m.hook_interrupt, &m.hook_memory, &m.hook_tick,
                         &m.hook_lazy, &m.hook_apply, &m.inbox, &vm.resume, &vm.error, &vm.tail_proc};
   for (uint32_t i = 0; i < sizeof registers / sizeof *registers; i++) visit(registers[i]);
@@ -52,7 +52,7 @@ static Value stub(uint32_t word) {
 
 void vm_init(void) {
   m.underflow = stub(OP_UNDERFLOW);
-  m.resume_stub = stub(OP_RESUME);
+  m.tick_stub = make_procedure((uint32_t[]){OP_CALL, OP_RESUME}, 2, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
   vm_reset();
 }
 
@@ -67,16 +67,27 @@ void vm_reset(void) {
   vm.resume = V_FALSE;
 }
 
-/* Arrange that vm_run calls proc. */
+/* Arrange that vm_run calls proc: in the underflow frame's place, so that its return ends the run. */
 void vm_start(Value proc, int argc, const Value *args) {
   vm_reset();
   for (int i = 0; i < argc; i++) m.values[m.sp++] = args[i];
   m.values[m.sp++] = proc;
-  m.start_argc = (uint32_t)argc;
-  m.starting = true;
+  m.self = stub(OP_TAIL_CALL | (uint32_t)argc << 8);
 }
 
 /* ---- calling: arity ---- */
+
+/* A message came in while the running fiber was preempted: call the prelude's tick in front of
+   what it was about to do. */
+static void enter_tick(void) {
+  if (m.hook_tick == V_FALSE || m.in_tick || vm.resume != V_FALSE) return;
+  m.in_tick = true;
+  m.frames[m.depth++] = (struct Frame){m.self, m.pc, m.fp};
+  m.self = m.tick_stub;
+  m.pc = 0;
+  m.fp = m.sp;
+  m.values[m.sp++] = m.hook_tick;
+}
 
 static bool arity_accepts(Value arity, uint32_t argc) {
   uint32_t required = ARITY_REQUIRED(arity);
@@ -159,28 +170,23 @@ enum run_status vm_run(void) {
   uint32_t word, argc, prim;
   bool tail;
 
-  LOAD();
-  if (m.starting) {
-    m.starting = false;
-    proc = POP();
-    argc = m.start_argc;
-    ip = pc;
-    word = 0;
-    tail = true;              /* in the underflow frame's place: its return ends the run */
-    goto call;
-  }
   if (m.waiting) {            /* back from (%wait): its value is the message */
     m.waiting = false;
-    PUSH(m.inbox);
+    m.values[m.sp++] = m.inbox;
     m.inbox = V_FALSE;
     m.message_waiting = false;
-  } else {
-    goto reentered;
+  } else if (m.message_waiting) {
+    enter_tick();
   }
+  LOAD();
 
+  /* Every way back to the top goes through `continue` or `dispatch`, and the labels below the
+     switch only jump forward: so the loop has one entry, which wasm's structured control flow needs
+     to be fast. To call again a label pushes the procedure and dispatches a call instruction. */
   for (;;) {
     ip = pc;
     word = *pc++;
+  dispatch:
     switch ((enum opcode)(word & 0xff)) {
       case OP_CONST: PUSH(consts[A]); continue;
       case OP_FIXNUM: PUSH(FIX(SIGNED_A)); continue;
@@ -462,6 +468,12 @@ enum run_status vm_run(void) {
     if (result == V_ERROR || result == V_AGAIN) goto signal;
     vm.resume = V_FALSE;
     sp -= argc;
+    if (result == V_WAIT && m.message_waiting) {   /* it came while nobody looked */
+      PUSH(m.inbox);
+      m.inbox = V_FALSE;
+      m.message_waiting = false;
+      continue;
+    }
     if (result == V_WAIT) {
       m.waiting = true;
       SAVE();
@@ -486,9 +498,9 @@ enum run_status vm_run(void) {
       pc = ip = CODE_OF(self);
       sp = fp = m.values;
       PUSH(result);
-      argc = 1;
-      tail = true;
-      goto call;
+      PUSH(proc);
+      word = OP_TAIL_CALL | 1 << 8;
+      goto dispatch;
     }
     /* V_TAIL */
 
@@ -508,7 +520,9 @@ enum run_status vm_run(void) {
       charge(argc >> 3);
     }
     vm.tail_proc = V_FALSE;
-    goto call;
+    PUSH(proc);
+    word = (tail ? OP_TAIL_CALL : OP_CALL) | argc << 8;
+    goto dispatch;
 
   call:                  /* proc, on sp - argc .. sp; tail says which kind; pc is after the call */
     if (TYPE_FAST(proc, T_CLOSURE)) {
@@ -561,13 +575,15 @@ enum run_status vm_run(void) {
     if (TYPE_FAST(proc, T_CASE)) {
       Value closure = select_case(proc, argc);
       if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
-      proc = closure;
-      goto call;
+      PUSH(closure);
+      word = (tail ? OP_TAIL_CALL : OP_CALL) | argc << 8;
+      goto dispatch;
     }
     if (TYPE_FAST(proc, T_CONT)) {
       result = make_values(argc, sp - argc);
       m.cont = proc;
       m.dynamic = SLOTS(proc)[CONT_DYNAMIC];
+      m.in_tick = false;                    /* a tick may leave for another fiber for good */
       m.depth = 1;
       sp = fp = m.values;
       self = m.underflow;
@@ -582,9 +598,9 @@ enum run_status vm_run(void) {
       for (Value *p = sp; p > sp - argc; p--) *p = p[-1];
       sp[-(int32_t)argc] = proc;
       sp++;
-      argc++;
-      proc = RTD(RECORD_RTD(proc))->apply;
-      goto call;
+      PUSH(RTD(RECORD_RTD(proc))->apply);
+      word = (tail ? OP_TAIL_CALL : OP_CALL) | (argc + 1) << 8;
+      goto dispatch;
     }
     result = err_apply(proc, (int)argc);
     goto signal;
@@ -611,11 +627,10 @@ enum run_status vm_run(void) {
     error_locate(vm.error);
     PUSH(vm.error);
     vm.error = V_FALSE;
-    argc = 1;
-    proc = m.hook_raise;
-    tail = false;        /* keeps the failing frame; the hook never returns to it */
-    if (proc == V_FALSE) { m.result = sp[-1]; return RUN_ERROR; }
-    goto call;
+    if (m.hook_raise == V_FALSE) { m.result = sp[-1]; return RUN_ERROR; }
+    PUSH(m.hook_raise);
+    word = OP_CALL | 1 << 8;   /* keeps the failing frame; the hook never returns to it */
+    goto dispatch;
 
   safe_point:
     SAVE();
@@ -628,23 +643,9 @@ enum run_status vm_run(void) {
     if (m.spill || m.sp >= VALUE_STACK - VALUE_RESERVE || m.depth >= FRAME_STACK - 8) {
       m.spill = false;
       if (!stack_spill_below()) return RUN_NO_MEMORY;   /* deep recursion goes to the heap */
+      if (vm.collect) goto safe_point;                  /* steps is 0 for the collector's sake */
     }
     if (vm.steps <= 0) return RUN_PREEMPTED;
-  reentered:
     LOAD();
-    if (m.message_waiting && m.hook_tick != V_FALSE && !m.in_tick && vm.resume == V_FALSE) {
-      m.in_tick = true;
-      m.frames[m.depth++] = (struct Frame){self, (uint32_t)(pc - CODE_OF(self)), (uint32_t)(fp - m.values)};
-      self = m.resume_stub;
-      pc = CODE_OF(self);
-      consts = CONSTS_OF(self);
-      fp = sp;
-      proc = m.hook_tick;
-      argc = 0;
-      tail = false;
-      ip = pc;
-      goto call;
-    }
-    continue;
   }
 }

@@ -21,7 +21,7 @@ extern struct Machine {
   Value cont;          /* the continuation below the stack: T_CONT or #f */
   Value dynamic;       /* the prelude's dynamic state: see prelude */
   Value result;        /* of the last run */
-  Value underflow, resume_stub;   /* closures whose code is one instruction */
+  Value underflow, tick_stub;     /* closures whose code is an instruction or two */
   /* hooks, set by the prelude */
   Value hook_raise, hook_main, hook_interrupt, hook_memory, hook_tick, hook_lazy, hook_apply;
   /* messages */
@@ -30,9 +30,7 @@ extern struct Machine {
   bool waiting;        /* (%wait) suspended us */
   bool active;         /* an execution is under way */
   bool in_tick;
-  bool starting;       /* vm_run begins by a call: procedure on top of start_argc arguments */
   bool spill;          /* a primitive wants the stack emptied into the heap */
-  uint32_t start_argc;
   int64_t slice;       /* steps given for this slice */
 } m;
 
