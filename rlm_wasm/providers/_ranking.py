@@ -25,8 +25,10 @@ Terms are looked up rarest first, so the frequent ones only add to units found b
 _FAR: Final = 2_000
 """How far from a hit the sentence around it may begin: a line may be the whole document."""
 
+_PROSE: Final = re.compile(r"\W{0,2}\w[^\n=<>{}|\\]*\s(?:[^\n]*\s){3}")
 _SENTENCE_GAP: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
 _WRAPPED: Final = re.compile(r"[^\s.!?:;]\n[a-z]")
+_WRAPPED_LINE: Final = re.compile(r"(?<=[^\s.!?:;])(?<=[^\n]{40})\n[ \t]*(?=[a-z(])")
 _SINGLE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n|\s*[-*•\d])")
 _LINE_ENDS: Final = re.compile(r"\n\s*\n|\n")
 _DIGIT: Final = re.compile(r"\d")
@@ -94,15 +96,17 @@ def rank(text: str, terms: Sequence[str], phrases: Sequence[str] = (), *, digits
 
 def central(text: str, count: int) -> list[str]:
     """The sentences that hold most of what the text speaks of, in the text's order."""
-    units = units_of(_sample(text))
+    units = units_of(_WRAPPED_LINE.sub(" ", _sample(text)))
     if len(units) <= count:
         return units
+    # Rulers, code and headings sum nothing up, where there is anything else.
+    units = [unit for unit in units if _PROSE.match(unit)] or units
     words = [content_words(unit) for unit in units]
     frequency = Counter(word for unit in words for word in unit)
 
     def weight(index: int) -> float:
         unit = words[index]
-        lead = 1.0 + 0.5 / (1 + index)  # what stands first usually says what the rest is about
+        lead = 1.0 + 2.0 / (1 + index)  # what stands first usually says what the rest is about
         return lead * sum(math.log(frequency[w]) for w in unit) / (4 + len(unit)) if unit else 0.0
 
     best: list[int] = []

@@ -112,7 +112,8 @@ def _sentences(question: Question, data: str, found: list[Unit]) -> str:
     if question.fallback is not None and best <= _ENOUGH:
         return question.fallback
     if question.summary:
-        return " ".join(central(data, question.count)) or question.fallback or NOT_FOUND
+        separator = "\n" if "\n" in data.strip() else " "
+        return separator.join(central(data, question.count)) or question.fallback or NOT_FOUND
     if not found:
         # Nothing to search for: the beginning is the best that can be shown.
         return NOT_FOUND if question.terms else " ".join(units_of(data[:4096])[: question.count])
