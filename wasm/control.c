@@ -158,6 +158,8 @@ static Value prim_procedure_place(int argc, Value *args) {
 /* ---- odds and ends ---- */
 static Value prim_void(int argc, Value *args) { (void)argc, (void)args; return V_VOID; }
 static Value prim_is_void(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_VOID); }
+static Value prim_not(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_FALSE); }
+static Value prim_is_boolean(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_FALSE || args[0] == V_TRUE); }
 static Value prim_is_default(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_DEFAULT); }
 static Value prim_cell_value(int argc, Value *args) { (void)argc; return IS(args[0], T_CELL) ? CELL(args[0])->value : V_FALSE; }
 static Value prim_cell_name(int argc, Value *args) { (void)argc; return IS(args[0], T_CELL) ? CELL(args[0])->name : V_FALSE; }
@@ -231,6 +233,8 @@ const PrimDef machine_prims[] = {
   {"%procedure-name", prim_procedure_name, 1, 1, NULL},
   {"%procedure-arities", prim_procedure_arities, 1, 1, NULL},
   {"%procedure-place", prim_procedure_place, 1, 1, NULL},
+  {"not", prim_not, 1, 1, "(not v)"},
+  {"boolean?", prim_is_boolean, 1, 1, "(boolean? v)"},
   {"void", prim_void, 0, -1, "(void v ...)"},
   {"void?", prim_is_void, 1, 1, "(void? v)"},
   {"%default?", prim_is_default, 1, 1, NULL},
