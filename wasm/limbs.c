@@ -1,12 +1,16 @@
 /* limbs.c — natural numbers as bare vectors of 32-bit limbs, least significant first.
  *
  * No Values and no allocation here: callers bring the room. Multiplication is schoolbook, then
- * Karatsuba; division is Knuth's algorithm D.
+ * Karatsuba, then by transform (transform.c); division is Knuth's algorithm D, above a size
+ * recursive (Burnikel and Ziegler 1998), so that it costs a few multiplications.
  */
 #include "number.h"
 #include <string.h>
 
-#define KARATSUBA_FROM 40u     /* limbs; measured */
+/* limbs of the smaller operand; measured */
+#define KARATSUBA_FROM 40u
+#define TRANSFORM_FROM 4000u
+#define RECURSIVE_DIVISION_FROM 100u
 
 uint32_t limbs_trim(const Limb *a, uint32_t count) {
   while (count && !a[count - 1]) count--;
@@ -144,6 +148,7 @@ static void mul_karatsuba(Limb *r, const Limb *a, const Limb *b, uint32_t n, Lim
 
 uint32_t limbs_mul_scratch(uint32_t an, uint32_t bn) {
   uint32_t n = an < bn ? an : bn;
+  if (n >= TRANSFORM_FROM) return transform_scratch(an, bn);
   return n < KARATSUBA_FROM ? 0 : 7 * n + 256;
 }
 
@@ -154,6 +159,7 @@ void limbs_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, 
   }
   if (!bn) { memset(r, 0, an * sizeof(Limb)); return; }
   if (bn < KARATSUBA_FROM) { mul_schoolbook(r, a, an, b, bn); return; }
+  if (bn >= TRANSFORM_FROM) { transform_mul(r, a, an, b, bn, scratch); return; }
   if (an == bn) { mul_karatsuba(r, a, b, an, scratch); return; }
   /* pieces of a as long as b; the last one padded */
   Limb *product = scratch, *padded = scratch + 2 * bn, *rest = padded + bn;
@@ -177,6 +183,7 @@ void limbs_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, 
 
 uint64_t limbs_mul_cost(uint32_t an, uint32_t bn) {
   uint64_t n = an < bn ? an : bn, pieces = n ? (an + bn - n) / n : 0, cost = 1;
+  if (n >= TRANSFORM_FROM) return transform_cost(an, bn);
   for (; n >= KARATSUBA_FROM; n = (n + 1) / 2) cost *= 3;
   return 1 + pieces * cost * n * n / 8;
 }
@@ -217,16 +224,63 @@ static void div_schoolbook(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_
   }
 }
 
+static void div_even(Limb *q, Limb *a, const Limb *b, uint32_t n, Limb *scratch);
+
+/* a: n + k limbs of which the upper n are less than b (n limbs); q: k limbs, k <= n. The quotient is
+   guessed from the upper 2k limbs of a and the upper k of b, then what the lower limbs of b
+   take off is subtracted: the guess is at most 2 too large. Recursion is twice as deep as log2 of k. */
+static void div_step(Limb *q, Limb *a, const Limb *b, uint32_t n, uint32_t k, Limb *scratch) {
+  if (k < RECURSIVE_DIVISION_FROM) { div_schoolbook(q, a, n + k - 1, b, n); return; }
+  if (k == n) { div_even(q, a, b, n, scratch); return; }
+  uint32_t low = n - k;
+  Limb over = 0;                                       /* what stands above the n limbs of the remainder */
+  if (limbs_compare(a + n, limbs_trim(a + n, k), b + low, k) < 0) {
+    div_even(q, a + low, b + low, k, scratch);
+  } else {                                             /* equal: the guess is B^k - 1 */
+    memset(q, 0xff, k * sizeof(Limb));
+    memset(a + n, 0, k * sizeof(Limb));
+    over = limbs_add(a + low, a + low, k, b + low, k);
+  }
+  Limb *product = scratch;
+  limbs_mul(product, q, k, b, low, scratch + n);
+  over -= limbs_sub(a, a, n, product, n);
+  while (over >> 31) {                                 /* below zero */
+    const Limb one = 1;
+    limbs_sub(q, q, k, &one, 1);
+    over += limbs_add(a, a, n, b, n);
+  }
+}
+
+/* 2n limbs by n limbs, the upper half of a being less than b */
+static void div_even(Limb *q, Limb *a, const Limb *b, uint32_t n, Limb *scratch) {
+  if (n < RECURSIVE_DIVISION_FROM) { div_schoolbook(q, a, 2 * n - 1, b, n); return; }
+  uint32_t half = n / 2;
+  div_step(q + half, a + half, b, n, n - half, scratch);
+  div_step(q, a, b, n, half, scratch);
+}
+
 uint32_t limbs_div_scratch(uint32_t an, uint32_t bn) {
-  (void)an; (void)bn;
-  return 0;
+  uint32_t qn = an - bn + 1, half = (bn + 1) / 2, karatsuba = 7 * half + 256;
+  if (qn < RECURSIVE_DIVISION_FROM || bn < RECURSIVE_DIVISION_FROM) return 0;
+  uint32_t transform = half >= TRANSFORM_FROM ? transform_scratch(half, half) : 0;
+  return bn + (karatsuba > transform ? karatsuba : transform);
 }
 
 void limbs_div(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
-  (void)scratch;
-  div_schoolbook(q, a, an, b, bn);
+  uint32_t left = an - bn + 1;                         /* limbs of the quotient yet to find */
+  while (left) {
+    uint32_t k = left % bn ? left % bn : bn;
+    left -= k;
+    div_step(q + left, a + left, b, bn, k, scratch);
+  }
 }
 
 uint64_t limbs_div_cost(uint32_t an, uint32_t bn) {
-  return an < bn ? 1 : 1 + (uint64_t)(an - bn + 1) * bn / 8;
+  if (an < bn) return 1;
+  uint32_t qn = an - bn + 1, k = qn < bn ? qn : bn, parts = 1;
+  uint64_t cost = 0;
+  for (; k >= RECURSIVE_DIVISION_FROM; k = (k + 1) / 2, parts *= 2)
+    cost += 2 * parts * limbs_mul_cost((k + 1) / 2, (k + 1) / 2);
+  cost += (uint64_t)parts * k * k / 8;
+  return qn < bn ? cost + limbs_mul_cost(qn, bn - qn) : cost * ((qn + bn - 1) / bn);
 }

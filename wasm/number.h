@@ -1,6 +1,7 @@
 /* number.h — what the files of the numeric tower share.
  *
  *   limbs.c     natural numbers as bare limb vectors: no Values, no allocation
+ *   transform.c their product by a number-theoretic transform
  *   bignum.c    exact integers as Values (fixnum or T_BIGNUM)
  *   ratio.c     exact rationals
  *   flonum.c    doubles: to and from exact numbers and decimal digits, correctly rounded
@@ -36,6 +37,10 @@ void limbs_right(Limb *r, const Limb *a, uint32_t n, uint32_t bits);
 uint32_t limbs_mul_scratch(uint32_t an, uint32_t bn);             /* limbs of scratch that it wants */
 void limbs_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch);
 uint64_t limbs_mul_cost(uint32_t an, uint32_t bn);                /* in steps, for charge() */
+/* transform.c: the same for long factors */
+uint32_t transform_scratch(uint32_t an, uint32_t bn);
+uint64_t transform_cost(uint32_t an, uint32_t bn);
+void transform_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch);
 /* a: an + 1 limbs (the top one may be anything below b's top), becomes the remainder in bn limbs;
    b: bn >= 2 limbs with its top bit set; q: an - bn + 1 limbs. */
 uint32_t limbs_div_scratch(uint32_t an, uint32_t bn);

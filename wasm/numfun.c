@@ -290,7 +290,7 @@ FUNCTION(tanh, FIX(0), FIX(0), INFINITY)
 static Value atan_two(Value y, Value x) {
   if (!is_real(y)) return err_type("atan", 0, "real number", y);
   if (!is_real(x)) return err_type("atan", 1, "real number", x);
-  if (y == FIX(0) && !IS(x, T_FLONUM)) {
+  if (y == FIX(0)) {
     if (x == FIX(0)) return err_divide("atan");
     if (num_sign(x) > 0) return y;
   }
