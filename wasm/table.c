@@ -306,9 +306,11 @@ static int64_t find(enum table_kind kind, Value store, Value key, uint32_t hash,
   return TABLE_ABSENT;
 }
 
-/* In a table that is loose a string stands for the symbol of its name. */
+/* In a table that is loose a string stands for the symbol of its name, or the other way round. */
 static inline Value true_key(Value table, Value key) {
-  return IS(key, T_STRING) && (FIX_VALUE(TABLE(table)->info) & TABLE_LOOSE) ? intern_string(key) : key;
+  if (!(FIX_VALUE(TABLE(table)->info) & TABLE_LOOSE)) return key;
+  if (TABLE_KIND(table) == TABLE_EQ) return IS(key, T_STRING) ? intern_string(key) : key;
+  return IS(key, T_SYMBOL) ? SYM(key)->name : key;
 }
 
 int64_t table_find(Value table, Value key, int effort) {

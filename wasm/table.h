@@ -28,7 +28,8 @@ struct Table {
 };
 #define TABLE(v) ((struct Table *)PTR(v))
 #define TABLE_KIND(v) ((enum table_kind)(FIX_VALUE(TABLE(v)->info) & 3))
-/* From JSON: symbols are the keys, and a string finds the key of its name. */
+/* From JSON (eq, symbols are the keys) or the host (equal, strings are): symbols and strings
+   find each other's entries. */
 #define TABLE_LOOSE 4
 
 Value table_make_sized(enum table_kind kind, bool immutable, uint32_t entries);  /* fits the headroom up to 500 */
