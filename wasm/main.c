@@ -165,8 +165,8 @@ static int32_t boot(void) {
   m.inbox = V_FALSE;
   if (boot_failed) { describe_failure(message); return RLM_FAILED; }
   Value options = CADR(message);
-  Value text = table_get(options, string_from_c("source"), V_FALSE);
-  boot_name = intern_string(table_get(options, string_from_c("name"), string_from_c("prelude")));
+  Value text = table_get(options, intern("source"), V_FALSE);
+  boot_name = intern_string(table_get(options, intern("name"), string_from_c("prelude")));
   boot_reader = call_global("%make-reader", 2, text, boot_name);
   while (!boot_failed) {
     Value form = call_global("%read-datum", 1, boot_reader);
