@@ -49,7 +49,6 @@ LINK = [
     "-Wl,--no-entry",
     "-Wl,--strip-all",
     "-Wl,--gc-sections",
-    "-Wl,--stack-first",
     f"-Wl,-z,stack-size={STACK_BYTES}",
 ]
 BOOT_STEPS = 20_000_000
@@ -163,7 +162,7 @@ def boot(module: bytes, say: Say) -> bytes:
             status = call("rlm_run", 0, BOOT_STEPS)
             slices += 1
         start, length = call("rlm_outbox") & 0xFFFFFFFF, call("rlm_outbox_length") & 0xFFFFFFFF
-        said = cbor2.loads(bytes(memory.read(store, start, start + length))) if length else []
+        said = cbor2.loads(bytes(memory.read(store, start, start + length))) if length > 1 else []
         for item in said:
             if item[0] == "failed" or (item[0] == "done" and (item[1] or {}).get("status") not in (None, "ok")):
                 raise BuildError(f"{what}: {_trouble(item[1])}")

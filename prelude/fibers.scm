@@ -178,32 +178,28 @@
         (%yield))))
 
 ;; ---- requests ----
+;; A request is encoded, and refused where it is too large, before anything is registered; to
+;; register and to send is one step, so that no reply can come in between.
 
 (define %message-limit 67108864)
 
-(define (%send! message who)
-  (let ((bytes (%cbor-encode message)))
+(define (%encode-request id operation arguments)
+  (let ((bytes (%cbor-encode (list* "call" id operation arguments))))
     (if (> (bytevector-length bytes) %message-limit)
         (%fail 'exn:fail:contract
-               (string-append who ": the request has " (number->string (bytevector-length bytes))
+               (string-append operation ": the request has " (number->string (bytevector-length bytes))
                               " bytes; a message may have " (number->string %message-limit)
                               " (message_bytes)")))
-    (%outbox! bytes)))
+    bytes))
 
 ;; Ask the host and wait for the answer; only this fiber waits.
 (define (%request operation . arguments)
-  (let ((id (%fresh-id)))
-    (%send! (list* "call" id operation arguments) operation)
+  (let* ((id (%fresh-id)) (bytes (%encode-request id operation arguments)))
     (%park! (string-append operation " (call " (number->string id) ")")
             (lambda (fiber)
               (%fiber-set-request! fiber id)
-              (hash-set! %requests id fiber)))))
-
-;; Ask the host; (answered ok? value) is called when the answer comes. Gives the id.
-(define (%request-later id operation arguments answered)
-  (%send! (list* "call" id operation arguments) operation)
-  (hash-set! %requests id answered)
-  id)
+              (hash-set! %requests id fiber)
+              (%outbox! bytes)))))
 
 (define (%forget-request! id)
   (when (hash-has-key? %requests id)

@@ -177,12 +177,13 @@
       (if recursive (hash-set! asked "recursive" #t))
       (let ((pictures (append (if image (list image) '()) (if (list? images) images (list images)))))
         (if (pair? pictures) (hash-set! asked "images" pictures)))
-      (let ((handle (%new-handle id (string-append op " call") (lambda () (%forget-request! id)))))
+      (let ((bytes (%encode-request id "llm" (list asked)))
+            (handle (%new-handle id (string-append op " call") (lambda () (%forget-request! id)))))
         (%atomically
          (lambda ()
-           (%request-later id "llm" (list asked)
-                           (lambda (ok? value)
-                             (%finish-call handle budget tokens ok? value)))))
+           (hash-set! %requests id
+                      (lambda (ok? value) (%finish-call handle budget tokens ok? value)))
+           (%outbox! bytes)))
         handle))))
 
 (define (%finish-call handle budget reserved ok? value)

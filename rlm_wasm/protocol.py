@@ -163,8 +163,24 @@ TICK = encode(["tick"])
 
 
 def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
-    """An eval message."""
-    return encode(["eval", {"source": source, "name": name, **options}])
+    """An eval message. Mostly there are no options: then it is put together by hand."""
+    if options:
+        return encode(["eval", {"source": source, "name": name, **options}])
+    return _EVAL_SOURCE + _text(source) + _NAME + _text(name)
+
+
+_EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
+_NAME = b"\x64name"
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    length = len(encoded)
+    if length < 24:
+        return bytes([0x60 | length]) + encoded
+    if length < 1 << 16:
+        return b"\x79" + length.to_bytes(2, "big") + encoded
+    return b"\x7a" + length.to_bytes(4, "big") + encoded
 
 
 _ARRAY_OF_2_REPLIES = b"\x82\x67replies"

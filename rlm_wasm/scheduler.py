@@ -21,6 +21,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cbor2
+
 from rlm_wasm import protocol
 from rlm_wasm.capabilities import Handler, condition_of, is_awaitable
 from rlm_wasm.engine import Engine
@@ -198,6 +200,8 @@ class Scheduler:
         self.last_id = 0
         self.run: Run | None = None
         self.status = Status.DONE
+        self._unread = False
+        """The guest was given a message in the middle of a slice and has not taken it yet."""
         self.start_llm: Callable[..., Any] | None = None
         """Set by the session: serves the operation "llm"."""
 
@@ -237,9 +241,9 @@ class Scheduler:
 
     def due_replies(self) -> list[Any]:
         """Replies to calls that an earlier execution left, for the eval message."""
-        from cbor2 import loads
-
-        items = [loads(encoded) for _, encoded in self._replies]
+        if not self._replies:
+            return []
+        items = [cbor2.loads(encoded) for _, encoded in self._replies]
         if self.run is not None:
             self.run.redeliver.extend(self._replies)
         self._replies = []
@@ -264,8 +268,9 @@ class Scheduler:
                 return self._lost(run, crash)
             run.fuel += sandbox.fuel_used
             self._journal.add(message, steps, sandbox.fuel_used)
+            self._unread = message is not None and status == Status.PREEMPTED
             message = None
-            self.status = Status(status)
+            self.status = _STATUS[status]
             try:
                 self._read_outbox(run)
             except Crash as crash:
@@ -288,13 +293,13 @@ class Scheduler:
                     await self._wait(run)
                 else:
                     await self._turn()
-                    message = protocol.TICK
+                    message = None if self._unread else protocol.TICK
             elif now - self._last_turn > TURN_S:
                 await self._turn()
             if run.limit is not None or run.cancelled:
                 run.interrupted = 1
                 message = self._interrupt(run)
-            elif self._replies:
+            elif self._replies and not self._unread:
                 message = self._take_replies(run)
 
     def _slice(self, run: Run) -> tuple[int, int]:
@@ -459,6 +464,8 @@ class Scheduler:
         kind = message[0]
         if kind == "call":
             self._serve_call(run, message)
+        elif kind == "ack":
+            self._unread = False
         elif kind == "done":
             run.done = message[1]
         elif kind == "note":
@@ -664,6 +671,9 @@ class Scheduler:
         for call in list(self.calls.values()):
             if call.task is None and call.timer is None:
                 self.start_now(call, lambda call=call: self._handle(call, again=True))  # type: ignore[misc]
+
+
+_STATUS = tuple(Status)
 
 
 def limit_account(limit: LimitExceeded) -> dict[str, Any]:

@@ -236,7 +236,7 @@ class Session:
             error=None if error is None else self._error(error, bounded),
             execution=Execution(
                 calls=used.calls,
-                elapsed=round(run.elapsed(), 6),
+                elapsed=run.elapsed(),
                 tokens=used.tokens,
                 prompt_tokens=used.prompt_tokens,
                 completion_tokens=used.completion_tokens,
