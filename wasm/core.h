@@ -57,6 +57,10 @@ double num_to_double(Value real);
 Value num_add(Value a, Value b); Value num_sub(Value a, Value b);
 Value num_mul(Value a, Value b); Value num_div(Value a, Value b);
 Value num_quotient(Value a, Value b); Value num_remainder(Value a, Value b); Value num_modulo(Value a, Value b);
+/* The same as primitives and instructions do them: a long operation pauses at the end of the time
+   slice, V_AGAIN with its progress in vm.resume. Only for a caller that has nothing there itself. */
+Value num_add_pausing(Value a, Value b); Value num_sub_pausing(Value a, Value b);
+Value num_mul_pausing(Value a, Value b); Value num_div_pausing(Value a, Value b);
 Value num_compare(const char *who, Value a, Value b, int *order); /* order: -1 0 1, 2 unordered (NaN); V_TRUE or V_ERROR */
 bool num_eqv(Value a, Value b);                           /* eqv? on two numbers */
 uint64_t num_hash(Value n);                               /* consistent with eqv? */
@@ -98,6 +102,7 @@ void print_bounded(Builder *out, Value v, bool write, uint32_t most);
 
 /* ---- record.c, error.c: built-in exn types ---- */
 Value exn_type(const char *name);                          /* the rtd of a built-in condition type */
+Value error_shown(Value v);                                /* a value as messages show it: printed, bounded */
 
 /* the core environment, at boot */
 void define_global(const char *name, Value v);

@@ -119,20 +119,70 @@ Value err_failf(const char *kind, const char *format, ...) {
   return raise_condition(kind, message, V_NIL, NULL);
 }
 
-static const char *article(const char *noun) { return strchr("aeiouAEIOU", noun[0]) ? "an" : "a"; }
-static const char *prefix(const char *who) { return who ? who : ""; }
-static const char *colon(const char *who) { return who ? ": " : ""; }
+/* ---- wrong arguments: worded as Racket words them, which models know well ---- */
+
+/* A primitive may leave out its own name: the VM knows it and calls error_blame. */
+static Value named_message(const char *who, Value message) {
+  if (!who) return message;
+  return format_string("%s: %q", who, message);
+}
+static Value raise_named(const char *kind, const char *who, Value message, Value irritants, const char *hint) {
+  raise_condition(kind, named_message(who, message), irritants, hint);
+  VEC(RECORD_FIELD(vm.error, 1))[MARK_WHO] = who ? intern(who) : V_DEFAULT;
+  return V_ERROR;
+}
+void error_blame(const char *who) {
+  if (!record_is_a(vm.error, type_rtds[0])) return;
+  Value marks = RECORD_FIELD(vm.error, 1);
+  if (!IS(marks, T_VECTOR) || VEC_LENGTH(marks) != MARK_COUNT || VEC(marks)[MARK_WHO] != V_DEFAULT) return;
+  VEC(marks)[MARK_WHO] = intern(who);
+  RECORD_FIELD(vm.error, 0) = named_message(who, RECORD_FIELD(vm.error, 0));
+}
+
+/* What C calls it, and the contract that says so in Racket. */
+static const struct { const char *noun, *contract; } contracts[] = {
+  {"pair", "pair?"}, {"list", "list?"}, {"proper list", "list?"}, {"string", "string?"}, {"symbol", "symbol?"},
+  {"character", "char?"}, {"vector", "vector?"}, {"bytevector", "bytes?"}, {"procedure", "procedure?"},
+  {"number", "number?"}, {"real number", "real?"}, {"rational number", "rational?"}, {"integer", "integer?"},
+  {"exact integer", "exact-integer?"}, {"exact nonnegative integer", "exact-nonnegative-integer?"},
+  {"exact positive integer", "exact-positive-integer?"}, {"index", "exact-nonnegative-integer?"}, {"byte", "byte?"},
+  {"hash", "hash?"}, {"table", "hash?"}, {"mutable hash", "(and/c hash? (not/c immutable?))"},
+  {"immutable hash", "(and/c hash? immutable?)"}, {"mutable string", "(and/c string? (not/c immutable?))"},
+  {"mutable bytevector", "(and/c bytes? (not/c immutable?))"},
+  {"mutable vector (this one is a literal or immutable)", "(and/c vector? (not/c immutable?))"},
+  {"list of strings", "(listof string?)"}, {"list of pairs", "(listof pair?)"}, {"list of characters", "(listof char?)"},
+  {"list of bytes", "(listof byte?)"}, {"list of lists", "(listof list?)"},
+  {"port", "port?"}, {"input port", "input-port?"}, {"output port", "output-port?"}, {"promise", "promise?"},
+  {"keyword", "keyword?"}, {"box", "box?"}, {"regexp", "regexp?"}, {"exn", "exn?"},
+  {"string or symbol", "(or/c string? symbol?)"}, {"bytevector or string", "(or/c bytes? string?)"},
+};
+static const char *contract_of(const char *noun) {
+  for (size_t i = 0; i < sizeof contracts / sizeof *contracts; i++)
+    if (strcmp(contracts[i].noun, noun) == 0) return contracts[i].contract;
+  return noun;
+}
+/* As `print` shows it: data that would be a variable or a call is quoted. */
+static Value shown(Value v) {
+  bool quoted = IS(v, T_SYMBOL) || is_pair(v) || v == V_NIL || IS(v, T_VECTOR) || IS(v, T_TABLE);
+  Builder b;
+  builder_init(&b);
+  if (quoted) builder_char(&b, '\'');
+  print_bounded(&b, v, true, 160);
+  return builder_finish(&b);
+}
+Value error_shown(Value v) { return shown(v); }
 
 Value err_type(const char *who, int argument, const char *expected, Value got) {
-  return raise_condition("exn:fail:contract",
-    format_string("%s%sexpected %s %s as argument %d, got %v", prefix(who), colon(who), article(expected), expected, argument + 1, got),
-    cons(got, V_NIL), NULL);
+  raise_named("exn:fail:contract", who,
+    format_string("contract violation\n  expected: %s\n  given: %q", contract_of(expected), shown(got)), cons(got, V_NIL), NULL);
+  VEC(RECORD_FIELD(vm.error, 1))[MARK_DATA] = FIX(argument + 1);
+  return V_ERROR;
 }
 Value err_record(Value procedure, Value got) {
   struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(procedure));
   Value rtd = TEMPLATE_CONSTS(t)[0];
   return raise_condition("exn:fail:contract",
-    format_string("%q: expected a %q as argument 1, got %v", t->name, RTD(rtd)->name, got), cons(got, V_NIL), NULL);
+    format_string("%q: contract violation\n  expected: %q?\n  given: %q", t->name, RTD(rtd)->name, shown(got)), cons(got, V_NIL), NULL);
 }
 
 static const char *container(Value of) {
@@ -140,20 +190,16 @@ static const char *container(Value of) {
          is_pair(of) || of == V_NIL ? "list" : "value";
 }
 Value err_range(const char *who, const char *what, int64_t index, int64_t low, int64_t high, Value of) {
-  Value shown = int_from_i64(index);
-  Value message;
-  if (IS(of, T_STRING) || IS(of, T_VECTOR) || IS(of, T_BYTES)) {
-    Value length = IS(of, T_STRING) ? STR(of)->length : FIX(OBJ_LENGTH(of));
-    message = format_string("%s%s%s %v out of range [%v, %v] for a %s of length %v", prefix(who), colon(who), what, shown,
-                            int_from_i64(low), int_from_i64(high), container(of), length);
-  } else {
-    message = format_string("%s%s%s %v out of range [%v, %v] for %v", prefix(who), colon(who), what, shown,
-                            int_from_i64(low), int_from_i64(high), of);
-  }
-  return raise_condition("exn:fail:contract", message, list_n(2, shown, of), NULL);
+  Value at = int_from_i64(index), message;
+  if (is_pair(of) || of == V_NIL)
+    message = format_string("%s too large for list\n  %s: %v\n  in: %q", what, what, at, shown(of));
+  else
+    message = format_string("%s is out of range\n  %s: %v\n  valid range: [%v, %v]\n  %s: %q", what, what, at,
+                            int_from_i64(low), int_from_i64(high), container(of), shown(of));
+  return raise_named("exn:fail:contract", who, message, list_n(2, at, of), NULL);
 }
 Value err_divide(const char *who) {
-  return raise_condition("exn:fail:contract:divide-by-zero", format_string("%s%sdivision by zero", prefix(who), colon(who)), V_NIL, NULL);
+  return raise_named("exn:fail:contract:divide-by-zero", who, string_from_c("division by zero"), V_NIL, NULL);
 }
 Value err_read(const char *message, uint32_t place, bool at_eof, Value irritants) {
   raise_condition(at_eof ? "exn:fail:read:eof" : "exn:fail:read", string_from_c(message), irritants, NULL);
@@ -216,7 +262,7 @@ static Value procedure_name(Value p) {
   return name == V_FALSE ? intern("#<procedure>") : name;
 }
 
-/* "2", "at least 1", "1 to 3" */
+/* "2", "at least 1", "between 1 and 3" */
 static void build_expected(Builder *b, Value procedure) {
   int low = 0, high = 0;
   if (IS(procedure, T_PRIM)) {
@@ -227,38 +273,37 @@ static void build_expected(Builder *b, Value procedure) {
     low = (int)ARITY_REQUIRED(arity);
     high = ARITY_REST(arity) ? -1 : low + (int)ARITY_OPTIONAL(arity);
   } else {
-    builder_c(b, "another number of arguments");
+    builder_c(b, "another number");
     return;
   }
   char text[64];
-  if (high < 0) snprintf(text, sizeof text, "at least %d argument%s", low, low == 1 ? "" : "s");
-  else if (high == low) snprintf(text, sizeof text, "%d argument%s", low, low == 1 ? "" : "s");
-  else snprintf(text, sizeof text, "%d to %d arguments", low, high);
+  if (high < 0) snprintf(text, sizeof text, "at least %d", low);
+  else if (high == low) snprintf(text, sizeof text, "%d", low);
+  else snprintf(text, sizeof text, "between %d and %d", low, high);
   builder_c(b, text);
 }
 
 Value err_arity(Value procedure, int argc, const Value *args) {
-  Builder b;
+  (void)args;
+  Builder b, hint;
   builder_init(&b);
   print_bounded(&b, procedure_name(procedure), false, 60);
-  builder_c(&b, ": expected ");
+  builder_c(&b, ": arity mismatch;\n the expected number of arguments does not match the given number\n  expected: ");
   build_expected(&b, procedure);
   char text[32];
-  snprintf(text, sizeof text, ", got %d", argc);
+  snprintf(text, sizeof text, "\n  given: %d", argc);
   builder_c(&b, text);
-  for (int i = 0; i < argc && i < 4; i++) {
-    builder_c(&b, i ? " " : ": ");
-    print_bounded(&b, args[i], true, 30);
-  }
-  if (argc > 4) builder_c(&b, " ...");
-  builder_c(&b, "; its signature is ");
-  builder_string(&b, procedure_signature(procedure));
-  return raise_condition("exn:fail:contract:arity", builder_finish(&b), V_NIL, NULL);
+  raise_condition("exn:fail:contract:arity", builder_finish(&b), V_NIL, NULL);
+  builder_init(&hint);
+  builder_c(&hint, "The signature is ");
+  builder_string(&hint, procedure_signature(procedure));
+  VEC(RECORD_FIELD(vm.error, 1))[MARK_HINT] = builder_finish(&hint);
+  return V_ERROR;
 }
 Value err_apply(Value object, int argc) {
-  (void)argc;
   return raise_condition("exn:fail:contract",
-    format_string("application: expected a procedure that can be applied, got %v", object), cons(object, V_NIL), NULL);
+    format_string("application: not a procedure;\n expected a procedure that can be applied to arguments\n  given: %q", shown(object)),
+    cons(object, V_NIL), argc == 0 ? "Two opening brackets call the result of what is inside: ((f)) calls f and then its result." : NULL);
 }
 Value err_unbound(Value cell) {
   Value name = CELL(cell)->name;
@@ -302,7 +347,7 @@ static void visit_frame(struct walk *w, Value self, uint32_t pc) {
 static void walk_stack(struct walk *w) {
   visit_frame(w, m.self, m.pc);
   uint32_t frames = 0;
-  for (uint32_t i = m.depth; i-- > 1 && frames++ < 2000;) visit_frame(w, m.frames[i].self, m.frames[i].pc ? m.frames[i].pc - 1 : 0);
+  for (uint32_t i = m.depth; i-- > 1 && frames++ < 2000;) visit_frame(w, m.frames[i].self, FRAME_PC(m.frames[i]) ? FRAME_PC(m.frames[i]) - 1 : 0);
   for (Value c = m.cont; IS(c, T_CONT) && frames < 2000 && w->count < TRACE_LIMIT; c = SLOTS(c)[CONT_PARENT]) {
     uint32_t n = (uint32_t)FIX_VALUE(SLOTS(c)[CONT_FRAMES]);
     Value *frame = SLOTS(c) + CONT_DATA + FIX_VALUE(SLOTS(c)[CONT_VALUES]);

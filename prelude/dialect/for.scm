@@ -3,7 +3,7 @@
 ;; The transformer of a loop; `expand` gets who, nested?, the form's operands and the means of renaming.
 (define (%for-transformer who nested? expand)
   (lambda (form rename compare)
-    (if (and (list? form) (pair? (cdr form)) (list? (cadr form)))
+    (if (and (list? form) (pair? (cdr form)) (or (list? (cadr form)) (keyword? (cadr form))))
         (expand who nested? (cdr form) rename compare (%fresh-namer rename))
         (%macro-error who "bad syntax" form))))
 
@@ -128,7 +128,7 @@
       (if (not n)
           ((%for-single (lambda (rename) `(,(rename 'quote) ()))
                         (lambda (rename body acc) `(,(rename 'cons) ,body ,acc))
-                        (%wrap-in '%reverse-list->vector))
+                        (%wrap-in '%vector-of-reversed))
            who nested? args rename compare fresh)
           (let ((v (fresh "vector")) (i (fresh "i")) (size (fresh "size")))
             `(,(rename 'let*) ((,size ,(cdr n)) (,v (,(rename 'make-vector) ,size ,(if fill (cdr fill) 0))))
@@ -140,7 +140,7 @@
                                             `(,(rename 'begin)
                                               (,(rename 'vector-set!) ,v ,i ,(%body-expression rename forms))
                                               ,(next (list `(,(rename '+) ,i 1))))))
-                              ,v))))))))
+                              ,v)))))))))
 
 ;; for/hash and its kin: a table of its own is filled, and sealed at the end
 (define (%for-table make set seal)

@@ -107,8 +107,8 @@
 (define (%tilde-values mode joined vs)
   (%string-join (map (lambda (v) (if (and (eqv? mode 0) (string? v)) v (%->string v mode 0))) vs) joined))
 
-(define (%tilde mode limit-marker)
-  (define (padded #:separator [separator ""] #:width [width #f] #:max-width [max-width width]
+(define (%tilde mode between limit-marker)
+  (define (padded #:separator [separator between] #:width [width #f] #:max-width [max-width width]
                   #:min-width [min-width (or width 0)] #:limit-marker [marker limit-marker]
                   #:limit-prefix? [limit-prefix? #f] #:align [align 'left]
                   #:pad-string [pad " "] #:left-pad-string [left-pad pad] #:right-pad-string [right-pad pad] . vs)
@@ -116,13 +116,15 @@
                min-width align left-pad right-pad))
   (case-lambda
     ((v) (if (and (eqv? mode 0) (string? v)) v (%->string v mode 0)))
-    (vs (if (any keyword? vs) (apply padded vs) (%tilde-values mode "" vs)))))
+    (vs (if (any keyword? vs) (apply padded vs) (%tilde-values mode between vs)))))
 
-(define ~a (%tilde 0 ""))
-(define ~s (%tilde 1 "..."))
-(define ~v (%tilde 2 "..."))
-(define ~e (%tilde 2 "..."))
-(define ~.a (%tilde 0 "")) (define ~.s (%tilde 1 "...")) (define ~.v (%tilde 2 "..."))
+(define ~a (%tilde 0 "" ""))
+(define ~s (%tilde 1 " " "..."))
+(define ~v (%tilde 2 " " "..."))
+(define ~e (%tilde 2 " " "..."))
+(define ~.a ~a)
+(define ~.s ~s)
+(define ~.v ~v)
 
 (define (%limit-text text most marker prefix?)
   (cond ((or (not most) (eqv? most +inf.0) (<= (string-length text) most)) text)
@@ -142,15 +144,15 @@
            (let ((left (quotient missing 2)))
              (string-append (%padding left-pad left #t) text (%padding right-pad (- missing left) #f))))
           (else (raise-argument-error '~a "(or/c 'left 'right 'center)" align))))))
-;; n characters of repeated pad; on the left the text ends with whole copies, on the right it begins with them
+;; n characters of repeated pad: on the left from its beginning, on the right up to its end
 (define (%padding pad n left?)
   (let ((size (string-length pad)))
     (if (= size 1)
         (make-string n (string-ref pad 0))
         (let ((long (%string-repeat pad (+ (quotient n size) 1))))
           (if left?
-              (substring long (- (string-length long) n) (string-length long))
-              (substring long 0 n))))))
+              (substring long 0 n)
+              (substring long (- (string-length long) n) (string-length long)))))))
 
 ;; ---- ~r ----
 (define (~r x #:sign [sign #f] #:base [base 10] #:precision [precision 6] #:notation [notation 'positional]
@@ -167,9 +169,9 @@
          (digits (if upper? (string-upcase digits) digits))
          (negative? (or (< x 0) (eqv? x -0.0)))
          (padded (%pad-text digits min-width 'right pad pad)))
-    (%signed padded (cond ((zero? x) 0) ((< x 0) -1) (else 1)) sign)))
+    (%with-sign padded (cond ((zero? x) 0) ((< x 0) -1) (else 1)) sign)))
 
-(define (%signed digits order sign)
+(define (%with-sign digits order sign)
   (define (around part)
     (if (pair? part) (string-append (car part) digits (cadr part)) (string-append part digits)))
   (case sign

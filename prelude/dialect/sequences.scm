@@ -272,7 +272,7 @@
 (define empty-sequence '())
 
 ;; ---- what the loops of for.scm finish with ----
-(define (%reverse-list->vector items) (list->vector (reverse! items)))
+(define (%vector-of-reversed items) (list->vector (reverse! items)))
 (define (%reversed-pieces->string pieces)
   (apply string-append
          (map (lambda (piece) (if (char? piece) (string piece) piece)) (reverse! pieces))))

@@ -8,7 +8,7 @@
 (define (%uncaught obj)
   (if %uncaught-handler
       (%uncaught-handler obj)
-      (%halt obj)))
+      (%panic obj)))
 
 (define (with-exception-handler handler thunk)
   (unless (procedure? handler)
@@ -116,23 +116,26 @@
                  (%error-condition (string-append who (apply format irritants)) '() message)
                  (%error-condition (string-append who text) (cdr irritants) message))))
           ((symbol? message)
-           (%error-condition (symbol->string message) irritants #f))
+           (%error-condition (if (pair? irritants) (symbol->string message)
+                                 (string-append "error: " (symbol->string message)))
+                             irritants #f))
           (else (%error-condition message irritants #f))))))
 
 (define (%err-type who argument expected got)
-  (%raise
-   (%condition-locate!
-    (%make-condition 'exn:fail:contract
-                     (string-append (symbol->string who) ": expected "
-                                    (if (memv (string-ref expected 0) '(#\a #\e #\i #\o #\u)) "an " "a ")
-                                    expected " as argument " (number->string (+ argument 1))
-                                    ", got " (%bounded-text got))
-                     (%list got)))))
+  (let ((condition
+         (%make-condition 'exn:fail:contract
+                          (string-append (symbol->string who) ": contract violation\n  expected: "
+                                         (if (%string-index-of expected " ") expected (string-append expected "?"))
+                                         "\n  given: " (%bounded-text got))
+                          (%list got))))
+    (%set-condition-mark! condition 1 who)
+    (%set-condition-mark! condition 7 (+ argument 1))
+    (%raise (%condition-locate! condition))))
 
 ;; A value as an error message shows it.
 (define (%bounded-text value)
-  (let ((text (%->string value 1 0)))
-    (if (> (string-length text) 60) (string-append (substring text 0 57) "...") text)))
+  (let ((text (%->string value 2 0)))
+    (if (> (string-length text) 160) (string-append (substring text 0 157) "...") text)))
 
 (define (error-object? obj) (exn? obj))
 (define (error-object-message e)
@@ -140,4 +143,7 @@
 (define (error-object-irritants e)
   (if (exn? e) (%condition-irritants e) (%err-type 'error-object-irritants 0 "error object" e)))
 (define (read-error? obj) (%record-is-a? obj struct:exn:fail:read))
-(define (file-error? obj) (%record-is-a? obj struct:exn:fail:filesystem))
+;; A refused file operation is a file error too: see capabilities.scm.
+(define (file-error? obj)
+  (or (%record-is-a? obj struct:exn:fail:filesystem)
+      (and (exn? obj) (eq? (%condition-mark obj 7) 'file))))

@@ -8,6 +8,5 @@
     (if (even? x) (values (cons x e) o) (values e (cons x o)))))
 (displayln evens)
 (displayln odds)
-(for/lists (as bs) ([i 3]) (values i (* i i)))
 (define-values (xs ys) (for/lists (xs ys) ([i 3]) (values i (* i 10))))
 (displayln (list xs ys))

@@ -5,8 +5,3 @@
   (show)
   (parameterize ([depth (+ 2 (depth))]) (show)))
 (show)
-(define p (make-parameter 5 (lambda (x) (* x 2))))
-(displayln (p))
-(p 10)
-(displayln (p))
-(parameterize ([p 1]) (displayln (p)))
