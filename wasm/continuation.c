@@ -24,7 +24,7 @@ static Value make_chunk(Value parent, uint32_t from, uint32_t to, uint32_t start
   slot += CONT_DATA + values;
   for (uint32_t i = from; i < to; i++) {
     *slot++ = m.frames[i].self;
-    *slot++ = FIX(((uint64_t)m.frames[i].pc << 30) | (m.frames[i].fp - start));
+    *slot++ = FIX(((uint64_t)FRAME_PC(m.frames[i]) << 30) | (FRAME_FP(m.frames[i]) - start));
   }
   return c;
 }
@@ -33,9 +33,9 @@ static Value make_chunk(Value parent, uint32_t from, uint32_t to, uint32_t start
 static void spill(uint32_t end) {
   uint32_t from = 1;
   while (from < m.depth) {
-    uint32_t start = from == 1 ? 0 : m.frames[from].fp, to = from + 1;
-    while (to < m.depth && to - from < CHUNK_FRAMES && m.frames[to].fp - start < CHUNK_VALUES) to++;
-    m.cont = make_chunk(m.cont, from, to, start, to < m.depth ? m.frames[to].fp : end);
+    uint32_t start = from == 1 ? 0 : FRAME_FP(m.frames[from]), to = from + 1;
+    while (to < m.depth && to - from < CHUNK_FRAMES && FRAME_FP(m.frames[to]) - start < CHUNK_VALUES) to++;
+    m.cont = make_chunk(m.cont, from, to, start, to < m.depth ? FRAME_FP(m.frames[to]) : end);
     from = to;
   }
   m.depth = 1;
@@ -72,14 +72,14 @@ void stack_underflow(void) {
     struct Frame *f = &m.frames[1 + i];
     uint64_t where = (uint64_t)FIX_VALUE(frame[2 * i + 1]);
     f->self = frame[2 * i];
-    f->pc = (uint32_t)(where >> 30);
-    f->fp = (uint32_t)(where & 0x3fffffff);
+    f->pc = ADDRESS(CODE_OF(f->self) + (where >> 30));
+    f->fp = ADDRESS(m.values + (where & 0x3fffffff));
   }
   m.cont = slot[CONT_PARENT];
   struct Frame *top = &m.frames[frames];
   m.self = top->self;
-  m.pc = top->pc;
-  m.fp = top->fp;
+  m.pc = FRAME_PC(*top);
+  m.fp = FRAME_FP(*top);
   m.sp = values;
   m.depth = frames;            /* the top frame is running; frames[0] is the underflow frame */
 }

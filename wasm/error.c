@@ -121,6 +121,25 @@ Value err_failf(const char *kind, const char *format, ...) {
 
 /* ---- wrong arguments: worded as Racket words them, which models know well ---- */
 
+static Value shown(Value v);
+
+/* Where the position matters to Racket, its messages go on with the other arguments. */
+static Value with_other_arguments(Value message, int bad, int argc, const Value *args) {
+  static const char *const ordinals[] = {"1st", "2nd", "3rd", "4th", "5th"};
+  Builder b;
+  builder_init(&b);
+  builder_string(&b, message);
+  builder_c(&b, "\n  argument position: ");
+  builder_c(&b, ordinals[bad < 5 ? bad : 4]);
+  builder_c(&b, "\n  other arguments...:");
+  for (int i = 0; i < argc && i < 8; i++) {
+    if (i == bad) continue;
+    builder_c(&b, "\n   ");
+    builder_string(&b, shown(args[i]));
+  }
+  return builder_finish(&b);
+}
+
 /* A primitive may leave out its own name: the VM knows it and calls error_blame. */
 static Value named_message(const char *who, Value message) {
   if (!who) return message;
@@ -131,12 +150,14 @@ static Value raise_named(const char *kind, const char *who, Value message, Value
   VEC(RECORD_FIELD(vm.error, 1))[MARK_WHO] = who ? intern(who) : V_DEFAULT;
   return V_ERROR;
 }
-void error_blame(const char *who) {
+void error_blame(const char *who, int argc, const Value *args) {
   if (!record_is_a(vm.error, type_rtds[0])) return;
   Value marks = RECORD_FIELD(vm.error, 1);
   if (!IS(marks, T_VECTOR) || VEC_LENGTH(marks) != MARK_COUNT || VEC(marks)[MARK_WHO] != V_DEFAULT) return;
   VEC(marks)[MARK_WHO] = intern(who);
   RECORD_FIELD(vm.error, 0) = named_message(who, RECORD_FIELD(vm.error, 0));
+  if (strncmp(who, "hash-", 5) == 0 && IS_FIX(VEC(marks)[MARK_DATA]) && argc > 1)
+    RECORD_FIELD(vm.error, 0) = with_other_arguments(RECORD_FIELD(vm.error, 0), (int)FIX_VALUE(VEC(marks)[MARK_DATA]) - 1, argc, args);
 }
 
 /* What C calls it, and the contract that says so in Racket. */
@@ -191,7 +212,9 @@ static const char *container(Value of) {
 }
 Value err_range(const char *who, const char *what, int64_t index, int64_t low, int64_t high, Value of) {
   Value at = int_from_i64(index), message;
-  if (is_pair(of) || of == V_NIL)
+  if (low > high && strcmp(what, "index") == 0)
+    message = format_string("index is out of range for empty %s\n  index: %v\n  %s: %q", container(of), at, container(of), shown(of));
+  else if (is_pair(of) || of == V_NIL)
     message = format_string("%s too large for list\n  %s: %v\n  in: %q", what, what, at, shown(of));
   else
     message = format_string("%s is out of range\n  %s: %v\n  valid range: [%v, %v]\n  %s: %q", what, what, at,

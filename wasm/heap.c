@@ -22,7 +22,9 @@
 #define LARGE_LIMIT 3072u
 #define MARGIN_PAGES 192u               /* 768 KiB: more than anything may take between two safe points */
 #define MAX_PAGES (1u << 20)            /* 4 GiB */
+#ifndef COLLECT_AFTER                   /* the sanitised test build collects all the time */
 #define COLLECT_AFTER (8u << 20)        /* bytes of allocation between collections, at the least */
+#endif
 
 enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE };
 
@@ -122,6 +124,9 @@ static uint32_t take_run(uint32_t pages, enum page_state state) {
 }
 
 static void release_run(void *start, uint32_t pages) {
+#ifdef RLM_POISON
+  memset(start, 0xdd, pages * PAGE);         /* a stale pointer shows at once */
+#endif
   uint32_t page = (uint32_t)((uintptr_t)start >> PAGE_SHIFT);
   memset(page_state + page, PAGE_FREE, pages);
   free_pages += pages;
@@ -421,11 +426,14 @@ static void sweep_large(void) {
   }
 }
 
-void vm_scan_roots(void (*visit)(Value *));   /* vm.c */
+void vm_before_collection(void);              /* vm.c */
+void vm_after_collection(void);
+void vm_scan_roots(void (*visit)(Value *));
 
 void heap_collect(void) {
   if (!vm.collect) vm.hidden_steps = vm.steps;
   vm.collect = true;                    /* so that copying does not ask for a collection */
+  vm_before_collection();
   struct block *from = blocks;
   blocks = NULL;
   bump = bump_end = NULL;
@@ -442,6 +450,7 @@ void heap_collect(void) {
     from = next;
   }
   sweep_large();
+  vm_after_collection();
   allocated = 0;
   short_of_memory = false;
   /* as much again as lives, so that the work of collecting stays in proportion */

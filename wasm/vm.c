@@ -11,8 +11,15 @@
 struct VmShared vm;
 struct Machine m;
 
-#define CODE_OF(self) ((uint32_t *)RAW_BYTES(TEMPLATE(CLOSURE_TEMPLATE(self))->code))
 #define CONSTS_OF(self) TEMPLATE_CONSTS(TEMPLATE(CLOSURE_TEMPLATE(self)))
+
+/* Frames hold addresses, for speed; code moves when the heap is collected. */
+void vm_before_collection(void) {
+  for (uint32_t i = 0; i < m.depth; i++) m.frames[i].pc -= ADDRESS(CODE_OF(m.frames[i].self));
+}
+void vm_after_collection(void) {
+  for (uint32_t i = 0; i < m.depth; i++) m.frames[i].pc += ADDRESS(CODE_OF(m.frames[i].self));
+}
 
 void vm_scan_roots(void (*visit)(Value *)) {
   for (uint32_t i = 0; i < m.sp; i++) visit(&m.values[i]);
@@ -58,7 +65,7 @@ void vm_init(void) {
 
 void vm_reset(void) {
   m.sp = m.fp = m.pc = 0;
-  m.frames[0] = (struct Frame){m.underflow, 0, 0};
+  m.frames[0] = (struct Frame){m.underflow, ADDRESS(CODE_OF(m.underflow)), ADDRESS(m.values)};
   m.depth = 1;
   m.cont = V_FALSE;
   m.dynamic = V_FALSE;
@@ -82,7 +89,7 @@ void vm_start(Value proc, int argc, const Value *args) {
 static void enter_tick(void) {
   if (m.hook_tick == V_FALSE || m.in_tick || vm.resume != V_FALSE) return;
   m.in_tick = true;
-  m.frames[m.depth++] = (struct Frame){m.self, m.pc, m.fp};
+  m.frames[m.depth++] = (struct Frame){m.self, ADDRESS(CODE_OF(m.self) + m.pc), ADDRESS(m.values + m.fp)};
   m.self = m.tick_stub;
   m.pc = 0;
   m.fp = m.sp;
@@ -117,9 +124,13 @@ static Value select_case(Value procedure, uint32_t argc) {
 
 /* The registers live in C locals while it runs; SAVE and LOAD move them. */
 #define SAVE() (m.self = self, m.pc = (uint32_t)(pc - CODE_OF(self)), m.fp = (uint32_t)(fp - m.values), \
-                m.sp = (uint32_t)(sp - m.values))
+                m.sp = (uint32_t)(sp - m.values), m.depth = (uint32_t)(frame - m.frames))
 #define LOAD() (self = m.self, consts = CONSTS_OF(self), pc = CODE_OF(self) + m.pc, fp = m.values + m.fp, \
-                sp = m.values + m.sp)
+                sp = m.values + m.sp, frame = m.frames + m.depth)
+#define PUSH_FRAME() (frame->self = self, frame->pc = ADDRESS(pc), frame->fp = ADDRESS(fp), frame++)
+/* the caller's registers; its sp is where the callee's arguments began */
+#define POP_FRAME() (frame--, self = frame->self, consts = CONSTS_OF(self), \
+                     pc = (const uint32_t *)(uintptr_t)frame->pc, fp = (Value *)(uintptr_t)frame->fp)
 #define PUSH(v) (*sp++ = (v))
 #define POP() (*--sp)
 #define A (word >> 8)
@@ -166,6 +177,7 @@ uint16_t op_primitive[256];   /* the primitive behind an inline instruction: pri
 enum run_status vm_run(void) {
   Value self, result, proc;
   Value *consts, *fp, *sp;
+  struct Frame *frame;
   const uint32_t *pc, *ip;
   uint32_t word, argc, prim;
   bool tail;
@@ -266,16 +278,11 @@ enum run_status vm_run(void) {
       }
       case OP_RETURN_LOCAL: result = fp[A]; goto do_return;
       case OP_RETURN: result = sp[-1];
-      do_return: {
-        struct Frame *f = &m.frames[--m.depth];
+      do_return:
         sp = fp;
-        self = f->self;
-        consts = CONSTS_OF(self);
-        pc = CODE_OF(self) + f->pc;
-        fp = m.values + f->fp;
+        POP_FRAME();
         PUSH(result);
         continue;
-      }
       case OP_CALL: proc = POP(); argc = A; tail = false; goto call;
       case OP_TAIL_CALL: proc = POP(); argc = A; tail = true; goto call;
       case OP_CALL_GLOBAL: proc = consts[*pc++]; tail = false; goto call_cell;
@@ -283,9 +290,10 @@ enum run_status vm_run(void) {
       call_cell: {
         Value cell = proc;
         proc = CELL(cell)->value;
-        if (proc == V_UNBOUND) { result = err_unbound(cell); goto signal; }
         argc = A;
-        goto call;
+        if (proc != V_UNBOUND) goto call;
+        result = err_unbound(cell);
+        goto signal;
       }
       case OP_CALL_PRIM:
         argc = A;
@@ -297,7 +305,7 @@ enum run_status vm_run(void) {
         if (m.cont == V_FALSE) {
           m.result = result;
           sp = m.values;
-          m.depth = 1;
+          frame = m.frames + 1;
           fp = m.values;
           pc = ip;
           SAVE();
@@ -309,16 +317,11 @@ enum run_status vm_run(void) {
         LOAD();
         PUSH(result);
         continue;
-      case OP_RESUME: {
-        struct Frame *f = &m.frames[--m.depth];
+      case OP_RESUME:
         sp = fp;                              /* drops the tick's value: fp is where it was pushed */
-        self = f->self;
-        consts = CONSTS_OF(self);
-        pc = CODE_OF(self) + f->pc;
-        fp = m.values + f->fp;
+        POP_FRAME();
         m.in_tick = false;
         continue;
-      }
 
       case OP_CAR: if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CAR(sp[-1]); continue;
       case OP_CDR: if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CDR(sp[-1]); continue;
@@ -439,6 +442,7 @@ enum run_status vm_run(void) {
     result = prim_table[prim]->fn((int)argc, sp - argc);
     if (IS_SIGNAL(result)) {
       if (result == V_TAIL) __builtin_trap();
+      if (result == V_ERROR) error_blame(prim_table[prim]->name, (int)argc, sp - argc);
       goto signal;
     }
     sp -= argc;
@@ -453,6 +457,7 @@ enum run_status vm_run(void) {
       }
       /* primitives that look at the machine itself find it saved */
       m.sp = (uint32_t)(sp - m.values);
+      m.depth = (uint32_t)(frame - m.frames);
       result = p->fn((int)argc, sp - argc);
       if (!IS_SIGNAL(result)) {
         vm.resume = V_FALSE;
@@ -465,6 +470,7 @@ enum run_status vm_run(void) {
     }
 
   primitive_signal:      /* from a primitive with argc arguments on the stack */
+    if (result == V_ERROR) error_blame(prim_table[prim]->name, (int)argc, sp - argc);
     if (result == V_ERROR || result == V_AGAIN) goto signal;
     vm.resume = V_FALSE;
     sp -= argc;
@@ -486,7 +492,7 @@ enum run_status vm_run(void) {
     }
     if (result == V_CAPTURE) {
       if (!tail) {
-        m.frames[m.depth++] = (struct Frame){self, (uint32_t)(pc - CODE_OF(self)), (uint32_t)(fp - m.values)};
+        PUSH_FRAME();
       } else {
         sp = fp;
       }
@@ -497,6 +503,7 @@ enum run_status vm_run(void) {
       consts = CONSTS_OF(self);
       pc = ip = CODE_OF(self);
       sp = fp = m.values;
+      frame = m.frames + 1;
       PUSH(result);
       PUSH(proc);
       word = OP_TAIL_CALL | 1 << 8;
@@ -537,17 +544,14 @@ enum run_status vm_run(void) {
         if (from != fp) for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
         sp = fp + argc;
       } else {
-        struct Frame *f = &m.frames[m.depth++];
-        f->self = self;
-        f->pc = (uint32_t)(pc - CODE_OF(self));
-        f->fp = (uint32_t)(fp - m.values);
+        PUSH_FRAME();
         fp = sp - argc;
       }
       if (FIX_VALUE(arity) < 0) sp = shape_arguments(arity, fp, argc);
       self = proc;
       consts = TEMPLATE_CONSTS(t);
       pc = (uint32_t *)RAW_BYTES(t->code);
-      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && m.depth < FRAME_STACK - 8) continue;
+      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && frame < m.frames + FRAME_STACK - 8) continue;
       goto safe_point;
     }
     if (TYPE_FAST(proc, T_PRIM)) {
@@ -558,6 +562,7 @@ enum run_status vm_run(void) {
         goto signal;
       }
       m.sp = (uint32_t)(sp - m.values);
+      m.depth = (uint32_t)(frame - m.frames);
       result = p->fn((int)argc, sp - argc);
       if (result == V_AGAIN) {
         /* park the arguments where OP_CALL finds them again: procedure on top */
@@ -584,9 +589,10 @@ enum run_status vm_run(void) {
       m.cont = proc;
       m.dynamic = SLOTS(proc)[CONT_DYNAMIC];
       m.in_tick = false;                    /* a tick may leave for another fiber for good */
-      m.depth = 1;
+      frame = m.frames + 1;
       sp = fp = m.values;
       self = m.underflow;
+      pc = CODE_OF(self);
       SAVE();
       stack_underflow();
       LOAD();
@@ -607,7 +613,7 @@ enum run_status vm_run(void) {
 
   again_call:            /* redo a computed call of a primitive, by a procedure that does nothing else */
     if (!tail) {
-      m.frames[m.depth++] = (struct Frame){self, (uint32_t)(pc - CODE_OF(self)), (uint32_t)(fp - m.values)};
+      PUSH_FRAME();
       fp = sp - argc - 1;
     } else {
       Value *from = sp - argc - 1;
@@ -643,6 +649,7 @@ enum run_status vm_run(void) {
     if (m.spill || m.sp >= VALUE_STACK - VALUE_RESERVE || m.depth >= FRAME_STACK - 8) {
       m.spill = false;
       if (!stack_spill_below()) return RUN_NO_MEMORY;   /* deep recursion goes to the heap */
+      LOAD();
       if (vm.collect) goto safe_point;                  /* steps is 0 for the collector's sake */
     }
     if (vm.steps <= 0) return RUN_PREEMPTED;

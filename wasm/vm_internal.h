@@ -9,7 +9,11 @@
 #define MAX_ARGUMENTS (VALUE_STACK - 2 * VALUE_RESERVE)
 
 /* Where to go on when a call returns. */
-struct Frame { Value self; uint32_t pc; uint32_t fp; };   /* pc: code offset; fp: index in the value stack */
+struct Frame { Value self; uint32_t pc; uint32_t fp; };   /* addresses of an instruction and of a value */
+#define ADDRESS(p) ((uint32_t)(uintptr_t)(p))
+#define CODE_OF(self) ((uint32_t *)RAW_BYTES(TEMPLATE(CLOSURE_TEMPLATE(self))->code))
+#define FRAME_PC(f) ((uint32_t)(((f).pc - ADDRESS(CODE_OF((f).self))) / 4))          /* as a code offset */
+#define FRAME_FP(f) ((uint32_t)(((f).fp - ADDRESS(m.values)) / sizeof(Value)))       /* as an index */
 
 extern struct Machine {
   Value values[VALUE_STACK];
@@ -49,6 +53,7 @@ bool stack_spill_below(void);/* move all but the running frame to the heap; fals
 
 /* error.c */
 void error_locate(Value condition);     /* fill in place and backtrace from the machine's state */
+void error_blame(const char *who, int argc, const Value *args);   /* names the primitive in a message that does not */
 uint32_t template_place(Value template, uint32_t pc);
 Value err_arity(Value proc, int argc, const Value *args);
 Value err_apply(Value object, int argc);
