@@ -4,16 +4,14 @@
 ;; Opaque on purpose: text that came from outside gets into the program by syntax-e, which the
 ;; scope log shows.
 
-(define-record-type %scoped
+;; The type's name is what an error shows where text was expected.
+(define-record-type |scoped value: use (syntax-e v)|
   (%make-scoped text call model depth)
   syntax?
   (text %scoped-text)
   (call %scoped-call)
   (model %scoped-model)
   (depth %scoped-depth))
-
-(%set-rtd-printer! %scoped
-  (lambda (v) "#<scoped value: use (syntax-e v) for its text>"))
 
 (define (%preview text)
   (if (> (string-length text) 80) (substring text 0 80) text))

@@ -1,0 +1,110 @@
+"""Every limit fires, names itself, cannot be caught, and leaves the session usable."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rlm_wasm import Limits, Runtime
+from tests.conftest import Answers, Gate
+
+FOR_EVER = "(let loop () (with-handlers ([void (lambda (e) 1)]) (loop)))"
+CATCH = "(with-handlers ([(lambda (e) #t) (lambda (e) 'caught)]) (dynamic-wind void (lambda () {}) (lambda () 1)))"
+
+
+@pytest.mark.parametrize(
+    ("limits", "program", "kind"),
+    [
+        (Limits(fuel=30_000_000), FOR_EVER, "fuel"),
+        (Limits(timeout_s=0.1), FOR_EVER, "timeout_s"),
+        (Limits(timeout_s=0.05), "(sleep 10)", "timeout_s"),
+        (Limits(memory_bytes=8 << 20), "(let loop ((l '())) (loop (cons (make-vector 100 0) l)))", "memory_bytes"),
+        (Limits(memory_bytes=8 << 20), "(make-vector 100000000 0)", "memory_bytes"),
+        (Limits(memory_bytes=8 << 20), "(let loop ((s \"x\")) (loop (string-append s s)))", "memory_bytes"),
+        (Limits(calls=2), '(map (lambda (i) (llm-query #:instruction "q")) (range 3))', "calls"),
+        (Limits(calls=2), '(map (lambda (i) (llm-query-async #:instruction "q")) (range 3))', "calls"),
+        (Limits(handles=5), "(map (lambda (i) (spawn (lambda () (sleep 1)))) (range 6))", "handles"),
+        (Limits(tokens=5000), '(map (lambda (i) (llm-query #:instruction "q" #:max-tokens 2000)) (range 400))', "tokens"),
+    ],
+)  # fmt: skip
+async def test_a_limit_fires(limits: Limits, program: str, kind: str) -> None:
+    """The guest cannot catch it, and the session goes on."""
+    async with Runtime(provider=Answers(), limits=limits) as runtime, runtime.session() as session:
+        await session.execute("(define kept 7)")
+        for text in (program, CATCH.format(program)):
+            result = await session.execute(text)
+            assert result.status == "limit", result
+            assert result.error is not None
+            assert result.error.kind == kind
+            assert result.error.limit == getattr(limits, kind)
+            assert result.error.used is not None
+            assert result.error.used >= result.error.limit
+            assert kind in result.error.message
+        assert (await session.execute("(+ kept 1)")).value == "8"
+
+
+async def test_fuel_is_exact_and_the_same_every_time(runtime: Runtime) -> None:
+    """What a program takes is enough for it; one less is not."""
+    program = "(let loop ((i 0)) (if (< i 2000) (loop (+ i 1)) i))"
+    used = {(await runtime.run(program)).execution.fuel for _ in range(3)}
+    assert len(used) == 1
+    fuel = used.pop()
+    assert (await runtime.run(program, limits=Limits(fuel=fuel))).status in ("ok", "limit")
+    assert (await runtime.run(program, limits=Limits(fuel=fuel - 1))).status == "limit"
+
+
+@pytest.mark.parametrize("fuel", [0, 1, 1_000, 20_000, 50_000, 100_000, 200_000])
+async def test_little_fuel_is_a_limit_and_nothing_else(fuel: int) -> None:
+    """Wherever in reading, expanding, compiling or running it ends."""
+    async with Runtime(provider=Answers(), limits=Limits(fuel=fuel)) as runtime, runtime.session() as session:
+        result = await session.execute("(define (f x) (* x 2)) (map f (list 1 2 3))")
+        assert result.status in ("limit", "ok")
+
+
+async def test_output_is_cut_and_marked() -> None:
+    """Cutting ends nothing."""
+    async with Runtime(provider=Answers(), limits=Limits(output_bytes=1000)) as runtime:
+        result = await runtime.run(
+            "(for ([i 10000]) (display \"0123456789\")) (eprintf (make-string 5000 #\\x)) (make-string 4000 #\\é)"
+        )
+        assert result.status == "ok"
+        assert result.truncated == ("stdout", "stderr", "value")
+        for text in (result.stdout, result.stderr, result.value):
+            assert len(text.encode()) < 1100
+            assert "cut" in text
+
+
+async def test_concurrency_is_never_exceeded(gate: Gate) -> None:
+    """Whatever the program asks for; every call is made in the end."""
+    async with Runtime(provider=gate, limits=Limits(concurrency=4)) as runtime:
+        task = asyncio.create_task(
+            runtime.run('(length (map-async (lambda (i) (llm-query-async #:instruction "q")) (range 30) #:max-concurrent 30))')
+        )
+        while not task.done():
+            assert len(gate.waiting) <= 4
+            gate.release(1)
+            await asyncio.sleep(0)
+        assert (await task).value == "30"
+        assert gate.most == 4
+
+
+async def test_an_oversized_reply_is_a_condition() -> None:
+    """Not the end of the session."""
+    async with Runtime(provider=Answers(lambda r: "x" * 5000), limits=Limits(message_bytes=2000)) as runtime:
+        result = await runtime.run('(with-handlers ([exn:fail? (lambda (e) "too large")]) (llm-query #:instruction "q"))')
+        assert result.value == "too large"
+        result = await runtime.run(
+            '(with-handlers ([exn:fail? exn-message]) (llm-query #:instruction "q" #:data (make-string 5000 #\\x)))'
+        )
+        assert "message_bytes" in result.value
+
+
+async def test_calls_are_counted_exactly_under_any_fan_out(answers: Answers) -> None:
+    """Children included; refused calls are never sent."""
+    async with Runtime(provider=answers, limits=Limits(calls=50)) as runtime:
+        result = await runtime.run(
+            '(map-async (lambda (i) (map-async (lambda (j) (llm-query-async #:instruction "q")) (range 10))) (range 10))'
+        )
+        assert result.status == "limit"
+        assert len(answers.seen) == 50

@@ -1,0 +1,212 @@
+"""Executions and what a session keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from rlm_wasm import Result, Runtime, SessionClosed, UsageError
+from tests.conftest import Gate
+
+
+async def test_the_value_of_the_last_expression_comes_back(runtime: Runtime) -> None:
+    """In display form and as data."""
+    result = await runtime.run('(define x 20) (list (+ x 1) "two" \'three 1/2)')
+    assert (result.status, result.value) == ("ok", "(21 two three 1/2)")
+    assert result.data[:3] == [21, "two", "three"]
+    assert result.ok
+    assert result.error is None
+
+
+async def test_finish_ends_the_program_from_any_depth(runtime: Runtime) -> None:
+    """What stands after it does not run, neither do after thunks."""
+    result = await runtime.run(
+        '(dynamic-wind void (lambda () (map (lambda (x) (if (= x 2) (finish "done") x)) (list 1 2 3)))'
+        ' (lambda () (display "after"))) (display "never")'
+    )
+    assert (result.status, result.value, result.stdout) == ("finished", "done", "")
+
+
+@pytest.mark.parametrize("program", ['"(finish 1)"', "; (finish 1)\n2", "'(finish 1)", "#;(finish 1) 3"])
+async def test_the_word_finish_alone_does_nothing(runtime: Runtime, program: str) -> None:
+    """In strings, comments and quoted data."""
+    assert (await runtime.run(program)).status == "ok"
+
+
+async def test_state_persists_until_reset(runtime: Runtime) -> None:
+    """Definitions, contexts, and the log."""
+    async with runtime.session() as session:
+        await session.load_context("abc")
+        assert (await session.execute("(define x 5)")).value == ""
+        assert (await session.execute("(+ x (string-length context))")).value == "8"
+        assert await session.definitions() == ["x"]
+        await session.reset()
+        result = await session.execute("x")
+        assert result.status == "error"
+        assert "x" in str(result.error)
+        assert (await session.execute("context")).status == "error"
+
+
+async def test_an_error_keeps_what_was_defined_before_it(runtime: Runtime) -> None:
+    """And says where it happened."""
+    async with runtime.session() as session:
+        result = await session.execute('(define a 1)\n(define b (car 5))\n(define c 3)', name="mine")
+        assert result.status == "error"
+        assert result.error is not None
+        assert (result.error.line, result.error.source) == (2, "mine")
+        assert (await session.execute("a")).value == "1"
+        assert (await session.execute("c")).status == "error"
+
+
+async def test_output_comes_back(runtime: Runtime) -> None:
+    """Both kinds, apart."""
+    result = await runtime.run('(display "out") (eprintf "err ~a" 1) (printf "~a\\n" 2)')
+    assert (result.stdout, result.stderr) == ("out2\n", "err 1")
+
+
+async def test_a_result_is_plain_data_when_asked(runtime: Runtime) -> None:
+    """For --json and MCP."""
+    result = await runtime.run('(hash \'a 1.5 "b" (list 1/3 (void) #\\x))')
+    plain = json.loads(json.dumps(result.to_dict()))
+    assert plain["status"] == "ok"
+    assert plain["data"] == {"a": 1.5, "b": ["1/3", None, "x"]}
+    assert plain["execution"]["calls"] == 0
+
+
+@pytest.mark.parametrize(("program", "what"), [("(display \0)", "NUL"), ('"\ud800"', "surrogate")])
+async def test_text_that_is_no_text_is_a_guest_error(runtime: Runtime, program: str, what: str) -> None:
+    """With the place; nothing crashes."""
+    result = await runtime.run(program)
+    assert result.status == "error"
+    assert what in str(result.error)
+
+
+async def test_an_empty_program_is_fine(runtime: Runtime) -> None:
+    """It has no value."""
+    for program in ("", "   ", "; nothing"):
+        result = await runtime.run(program)
+        assert (result.status, result.value) == ("ok", "")
+
+
+async def test_the_callers_own_mistakes_raise(runtime: Runtime) -> None:
+    """They are no results."""
+    session = runtime.session()
+    with pytest.raises(UsageError):
+        await session.execute(b"(+ 1 2)")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="suspended"):
+        await session.resume()
+    with pytest.raises(UsageError, match="offset 1"):
+        await session.load_context(b"a\xff")
+    with pytest.raises(UsageError, match="NUL"):
+        await session.load_context(b"a\0b")
+    await session.aclose()
+    await session.aclose()
+    with pytest.raises(SessionClosed):
+        await session.execute("1")
+    with pytest.raises(UsageError, match="provider"):
+        Runtime(provider=object())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="python"):
+        Runtime(python="perl")
+
+
+async def test_one_execution_at_a_time(gated: Runtime, gate: Gate) -> None:
+    """A second one meanwhile is refused, and harms nothing."""
+    async with gated.session() as session:
+        task = asyncio.create_task(session.execute('(syntax-e (llm-query #:instruction "q"))'))
+        await gate.until(1)
+        with pytest.raises(UsageError, match="one execution"):
+            await session.execute("1")
+        gate.release()
+        assert (await task).value == "[q]"
+
+
+async def test_cancelling_the_task_leaves_the_session_usable(gated: Runtime, gate: Gate) -> None:
+    """Its provider calls are cancelled too."""
+    async with gated.session() as session:
+        await session.execute("(define x 1)")
+        task = asyncio.create_task(session.execute('(define y 2) (llm-query #:instruction "q")'))
+        await gate.until(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+        assert [request.instruction for request in gate.cancelled] == ["q"]
+        assert (await session.execute("(+ x y)")).value == "3"
+
+
+async def test_cancel_gives_a_result(gated: Runtime, gate: Gate) -> None:
+    """Unlike cancelling the task."""
+    async with gated.session() as session:
+        task = asyncio.create_task(session.execute('(llm-query #:instruction "q")'))
+        await gate.until(1)
+        session.cancel()
+        assert (await task).status == "cancelled"
+        assert (await session.execute("1")).value == "1"
+
+
+async def test_a_running_program_can_be_cancelled(runtime: Runtime) -> None:
+    """Also one that never waits: it gets its time in slices."""
+    async with runtime.session() as session:
+        task = asyncio.create_task(session.execute("(let loop () (loop))"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        session.cancel()
+        assert (await task).status == "cancelled"
+
+
+async def test_closing_a_session_ends_what_runs_in_it(gated: Runtime, gate: Gate) -> None:
+    """The result says so."""
+    session = gated.session()
+    task = asyncio.create_task(session.execute('(llm-query #:instruction "q")'))
+    await gate.until(1)
+    await session.aclose()
+    assert (await task).status == "cancelled"
+
+
+async def test_two_busy_programs_share_the_loop(runtime: Runtime) -> None:
+    """A guest that computes lets the others run."""
+    program = "(let loop ((i 0)) (if (< i 400000) (loop (+ i 1)) i))"
+
+    async def run() -> Result:
+        return await runtime.run(program)
+
+    ticks = 0
+
+    async def clock() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    ticker = asyncio.create_task(clock())
+    results = await asyncio.gather(run(), run())
+    ticker.cancel()
+    assert [result.value for result in results] == ["400000", "400000"]
+    assert ticks > 4
+
+
+async def test_sessions_do_not_see_each_other(runtime: Runtime) -> None:
+    """Neither definitions nor contexts; redefinitions of library names stay private too."""
+    async with runtime.session() as one, runtime.session() as two:
+        await one.execute("(define (map f l) 'mine) (define secret 1)")
+        assert (await one.execute("(map car '((1)))")).value == "mine"
+        assert (await two.execute("(map car '((1)))")).value == "(1)"
+        assert (await two.execute("secret")).status == "error"
+
+
+async def test_progress_is_reported(gated: Runtime, gate: Gate) -> None:
+    """Calls done, running and in all; the last report is always delivered."""
+    seen = []
+    task = asyncio.create_task(
+        gated.run(
+            '(eprintf "phase 1\\n") (map-async (lambda (x) (llm-query-async #:instruction x)) (list "a" "b"))',
+            on_progress=seen.append,
+        )
+    )
+    await gate.until(2)
+    gate.release(2)
+    await task
+    assert (seen[-1].done, seen[-1].running, seen[-1].total) == (2, 0, 2)
+    assert "".join(report.stderr for report in seen) == "phase 1\n"
