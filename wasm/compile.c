@@ -334,7 +334,7 @@ static void patch_chain(uint32_t head) {
 enum mode { PUSH_VALUE, TAIL, EFFECT };
 enum generate { G_EXPR, G_TEST, G_IF_THEN, G_IF_ELSE, G_IF_END, G_BRANCH, G_SET, G_FINISH_FN, G_BIND, G_UNLET,
                 G_ANDOR_JUMP, G_ANDOR_END, G_CALL_END, G_INLINE_END, G_FOLD, G_LOOP_START, G_LOOP_JUMP,
-                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END };
+                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END, G_RETURN };
 #define DO(action, a, b, c, d, e) push_item(action, a, b, c, d, e)
 #define EXPR(node, mode) push_item(G_EXPR, node, FIX(mode), V_FALSE, V_FALSE, V_FALSE)
 
@@ -827,6 +827,7 @@ static void do_generate(Value *item) {
       if (IS(a, T_ENVVAR)) generate_set(a, N(b), TRUTH(c)); else generate_global_set(a, N(b));
       break;
     case G_FINISH_FN: finish_fn(); break;
+    case G_RETURN: emit(OP_RETURN, 0); break;
     case G_BIND:
       bind_local(a, GET(depth) - 1);
       if (BOXED(a)) emit(OP_BOX_TOP, 0);
@@ -895,7 +896,9 @@ static Value prim_compile(int argc, Value *args) {
       if (generating) break;
       generating = true;
       begin_fn(V_FALSE, PUSH_VALUE);
-      EXPR(args[0], TAIL);
+      /* not a tail call: its frame tells where in the program an error of the library came from */
+      DO(G_RETURN, V_FALSE, V_FALSE, V_FALSE, V_FALSE, V_FALSE);
+      EXPR(args[0], PUSH_VALUE);
     }
     uint64_t bytes = next_item_bytes();
     if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) return need_memory(bytes);
