@@ -194,7 +194,7 @@ static Value sort_items(Sort *s, Value items, Value less, Value keys) {
   return IS_SIGNAL(merged) ? merged : V_TRUE;
 }
 
-/* (%native-sort items less keys): a fresh sorted list, or #f. items: list or vector; keys: #f, or
+/* (%sort-list items less keys): a fresh sorted list, or #f. items: list or vector; keys: #f, or
    as many in a list or vector. */
 static Value prim_native_sort(int argc, Value *args) {
   Sort s;
@@ -211,7 +211,7 @@ static Value prim_native_sort(int argc, Value *args) {
   return list;
 }
 
-/* (%native-sort-vector! vector less keys): #t and sorted in place, or #f. */
+/* (%sort-vector! vector less keys): #t and sorted in place, or #f. */
 static Value prim_native_sort_vector(int argc, Value *args) {
   CHECK_VECTOR(NULL, 0);
   Sort s;
@@ -223,7 +223,7 @@ static Value prim_native_sort_vector(int argc, Value *args) {
 }
 
 const PrimDef sort_prims[] = {
-  {"%native-sort", prim_native_sort, 2, 3, "(%native-sort items less [keys])"},
-  {"%native-sort-vector!", prim_native_sort_vector, 2, 3, "(%native-sort-vector! vector less [keys])"},
+  {"%sort-list", prim_native_sort, 2, 3, "(%sort-list items less [keys])"},
+  {"%sort-vector!", prim_native_sort_vector, 2, 3, "(%sort-vector! vector less [keys])"},
   {0},
 };
