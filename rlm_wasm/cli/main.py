@@ -67,10 +67,8 @@ def main(arguments: list[str] | None = None) -> Any:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     try:
-        cli.main(arguments, prog_name="rlm-wasm", standalone_mode=False)
-        status = exits.OK
-    except click.exceptions.Exit as error:
-        status = error.exit_code
+        # Without standalone mode, ctx.exit(status) makes this call return the status.
+        status = cli.main(arguments, prog_name="rlm-wasm", standalone_mode=False) or exits.OK
     except click.ClickException as error:
         error.show()
         status = exits.USAGE

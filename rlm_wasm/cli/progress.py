@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import click
 
 from rlm_wasm.cli.report import _plain, money, seconds
+from rlm_wasm.values import Progress
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.live import Live
 
-    from rlm_wasm.values import Progress
 
+_TICK_S = 0.1
 _SHOW_AFTER_S = 0.3
 """A program that is over sooner shows no progress: a flash of a line helps nobody."""
 
@@ -31,13 +35,23 @@ class Display:
         self._live: Live | None = None
         self._terminal = not quiet and sys.stderr.isatty()
         self._open_line = ""
+        self._latest = Progress()
+        self._received = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Take one report."""
+        """Take one report. Reports come when something changes; the clock goes on between them."""
         if progress.stderr and not self._quiet:
             self._say(progress.stderr)
-        if self._terminal and progress.elapsed_s >= _SHOW_AFTER_S and progress.total:
-            self._show(progress_line(progress))
+        self._latest, self._received = progress, time.monotonic()
+
+    def _tick(self) -> None:
+        latest = self._latest
+        if latest.total:
+            since = time.monotonic() - self._received
+            now = replace(latest, elapsed_s=latest.elapsed_s + since, longest_s=latest.longest_s + since)
+            self._show(progress_line(now))
+        self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
     def _say(self, text: str) -> None:
         if self._live is None:
@@ -54,14 +68,16 @@ class Display:
             from rich.live import Live
 
             console = Console(stderr=True)
-            self._live = Live(console=console, transient=True, redirect_stdout=False)
+            self._live = Live(console=console, transient=True, auto_refresh=False, redirect_stdout=False)
             self._live.start()
         from rich.text import Text
 
-        self._live.update(Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
+        self._live.update(Text(line, style="dim", no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def close(self) -> None:
         """Take the line away."""
+        if self._timer is not None:
+            self._timer.cancel()
         live, self._live = self._live, None
         if live is not None:
             live.stop()
@@ -70,6 +86,8 @@ class Display:
             self._open_line = ""
 
     def __enter__(self) -> Self:
+        if self._terminal:
+            self._timer = asyncio.get_running_loop().call_later(_SHOW_AFTER_S, self._tick)
         return self
 
     def __exit__(
