@@ -91,6 +91,7 @@ static Value vformat(const char *format, va_list items) {
       case 'd': snprintf(text, sizeof text, "%d", va_arg(items, int)); builder_c(&b, text); break;
       case 'v': print_bounded(&b, va_arg(items, Value), true, 60); break;
       case 'q': print_bounded(&b, va_arg(items, Value), false, 60); break;
+      case 'S': builder_string(&b, va_arg(items, Value)); break;
       case '%': builder_char(&b, '%'); break;
       default: __builtin_trap();
     }
@@ -143,7 +144,7 @@ static Value with_other_arguments(Value message, int bad, int argc, const Value 
 /* A primitive may leave out its own name: the VM knows it and calls error_blame. */
 static Value named_message(const char *who, Value message) {
   if (!who) return message;
-  return format_string("%s: %q", who, message);
+  return format_string("%s: %S", who, message);
 }
 static Value raise_named(const char *kind, const char *who, Value message, Value irritants, const char *hint) {
   raise_condition(kind, named_message(who, message), irritants, hint);
@@ -195,7 +196,7 @@ Value error_shown(Value v) { return shown(v); }
 
 Value err_type(const char *who, int argument, const char *expected, Value got) {
   raise_named("exn:fail:contract", who,
-    format_string("contract violation\n  expected: %s\n  given: %q", contract_of(expected), shown(got)), cons(got, V_NIL), NULL);
+    format_string("contract violation\n  expected: %s\n  given: %S", contract_of(expected), shown(got)), cons(got, V_NIL), NULL);
   VEC(RECORD_FIELD(vm.error, 1))[MARK_DATA] = FIX(argument + 1);
   return V_ERROR;
 }
@@ -203,7 +204,7 @@ Value err_record(Value procedure, Value got) {
   struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(procedure));
   Value rtd = TEMPLATE_CONSTS(t)[0];
   return raise_condition("exn:fail:contract",
-    format_string("%q: contract violation\n  expected: %q?\n  given: %q", t->name, RTD(rtd)->name, shown(got)), cons(got, V_NIL), NULL);
+    format_string("%q: contract violation\n  expected: %q?\n  given: %S", t->name, RTD(rtd)->name, shown(got)), cons(got, V_NIL), NULL);
 }
 
 static const char *container(Value of) {
@@ -213,11 +214,11 @@ static const char *container(Value of) {
 Value err_range(const char *who, const char *what, int64_t index, int64_t low, int64_t high, Value of) {
   Value at = int_from_i64(index), message;
   if (low > high && strcmp(what, "index") == 0)
-    message = format_string("index is out of range for empty %s\n  index: %v\n  %s: %q", container(of), at, container(of), shown(of));
+    message = format_string("index is out of range for empty %s\n  index: %v\n  %s: %S", container(of), at, container(of), shown(of));
   else if (is_pair(of) || of == V_NIL)
-    message = format_string("%s too large for list\n  %s: %v\n  in: %q", what, what, at, shown(of));
+    message = format_string("%s too large for list\n  %s: %v\n  in: %S", what, what, at, shown(of));
   else
-    message = format_string("%s is out of range\n  %s: %v\n  valid range: [%v, %v]\n  %s: %q", what, what, at,
+    message = format_string("%s is out of range\n  %s: %v\n  valid range: [%v, %v]\n  %s: %S", what, what, at,
                             int_from_i64(low), int_from_i64(high), container(of), shown(of));
   return raise_named("exn:fail:contract", who, message, list_n(2, at, of), NULL);
 }
@@ -325,7 +326,7 @@ Value err_arity(Value procedure, int argc, const Value *args) {
 }
 Value err_apply(Value object, int argc) {
   return raise_condition("exn:fail:contract",
-    format_string("application: not a procedure;\n expected a procedure that can be applied to arguments\n  given: %q", shown(object)),
+    format_string("application: not a procedure;\n expected a procedure that can be applied to arguments\n  given: %S", shown(object)),
     cons(object, V_NIL), argc == 0 ? "Two opening brackets call the result of what is inside: ((f)) calls f and then its result." : NULL);
 }
 Value err_unbound(Value cell) {

@@ -4,6 +4,7 @@
  * finds circularity) and reserve, then build in one go; those that only look go piece by piece,
  * because a circular list would keep them for ever.
  */
+#include <stdio.h>
 #include "table.h"
 #include "worklist.h"
 
@@ -51,14 +52,32 @@ static inline Value chain_end(Chain *c, Value tail) {
 static Value prim_cons(int argc, Value *args) { (void)argc; return cons(args[0], args[1]); }
 static Value prim_car(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); return CAR(args[0]); }
 static Value prim_cdr(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); return CDR(args[0]); }
+static Value prim_rest(int argc, Value *args) {
+  (void)argc;
+  if (!is_pair(args[0])) return err_type(NULL, 0, "(and/c list? (not/c empty?))", args[0]);
+  return CDR(args[0]);
+}
 static Value prim_set_car(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); CAR(args[0]) = args[1]; return V_VOID; }
 static Value prim_set_cdr(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); CDR(args[0]) = args[1]; return V_VOID; }
 
+/* What c<path>r takes: (cons/c any/c pair?) for cadr. */
+static void cxr_contract(Builder *b, const char *path) {
+  size_t n = strlen(path), open = 0;
+  uint32_t tails = 0;                  /* bit i: after the i-th inner contract comes any/c */
+  for (size_t i = n; i-- > 1; open++) {
+    builder_c(b, path[i] == 'd' ? "(cons/c any/c " : "(cons/c ");
+    if (path[i] == 'a') tails |= 1u << open;
+  }
+  builder_c(b, "pair?");
+  while (open-- > 0) builder_c(b, tails >> open & 1 ? " any/c)" : ")");
+}
 static Value cxr_error(const char *path, Value v) {
-  const char *d = path + (path[0] == 'a');
-  if (d[strspn(d, "d")]) return err_failf("exn:fail:contract", "c%sr: expected pairs within pairs, got %v", path, v);
-  return err_failf("exn:fail:contract", "c%sr: expected a list of at least %d elements, got %v", path,
-                   (int)strlen(d) + (path[0] == 'a'), v);
+  char name[8];
+  snprintf(name, sizeof name, "c%sr", path);
+  Builder b;
+  builder_init(&b);
+  cxr_contract(&b, path);
+  return err_failf("exn:fail:contract", "%s: contract violation\n  expected: %S\n  given: %S", name, builder_finish(&b), error_shown(v));
 }
 
 /* path: the letters between c and r; the last one comes first. */
@@ -409,6 +428,7 @@ static Value last_pair(Value *args) {
 static Value prim_last_pair(int argc, Value *args) { (void)argc; return last_pair(args); }
 static Value prim_last(int argc, Value *args) {
   (void)argc;
+  if (!is_pair(args[0])) return err_type(NULL, 0, "(and/c list? (not/c empty?))", args[0]);
   Value pair = last_pair(args);
   return IS_SIGNAL(pair) ? pair : CAR(pair);
 }
@@ -417,7 +437,9 @@ static Value ordinal(Value *args, const char *name, int n) {
   Value at = args[0];
   for (int i = 0; i < n && is_pair(at); i++) at = CDR(at);
   if (is_pair(at)) return CAR(at);
-  return err_failf("exn:fail:contract", "%s: expected a list with at least %d element%s, got %v", name, n + 1, n ? "s" : "", args[0]);
+  if (n == 0) return err_type(name, 0, "(and/c list? (not/c empty?))", args[0]);
+  if (!is_pair(args[0]) && args[0] != V_NIL) return err_type(name, 0, "list", args[0]);
+  return err_failf("exn:fail:contract", "%s: list contains too few elements\n  list: %S", name, error_shown(args[0]));
 }
 #define EACH_ORDINAL(X) X(first, 0) X(second, 1) X(third, 2) X(fourth, 3) X(fifth, 4) X(sixth, 5) X(seventh, 6) \
   X(eighth, 7) X(ninth, 8) X(tenth, 9)
@@ -609,7 +631,7 @@ const PrimDef list_prims[] = {
   {"cons", prim_cons, 2, 2, "(cons a b)"},
   {"car", prim_car, 1, 1, "(car pair)"},
   {"cdr", prim_cdr, 1, 1, "(cdr pair)"},
-  {"rest", prim_cdr, 1, 1, "(rest list)"},
+  {"rest", prim_rest, 1, 1, "(rest list)"},
   {"set-car!", prim_set_car, 2, 2, "(set-car! pair obj)"},
   {"set-cdr!", prim_set_cdr, 2, 2, "(set-cdr! pair obj)"},
   EACH_CXR(CXR_ENTRY)

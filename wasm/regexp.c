@@ -45,6 +45,9 @@ Value regexp_make(Value source, bool px) {
   return rx;
 }
 
+Value regexp_source(Value rx) { return REGEXP(rx)->source; }
+bool regexp_is_px(Value rx) { return TRUTH(REGEXP(rx)->px); }
+
 static Value prim_make(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   return regexp_make(args[0], TRUTH(ARG_OR(1, V_FALSE)));
@@ -252,8 +255,7 @@ static Value exec_all(int argc, Value *args, int form) {
   Value ready = scan_begin(&s, argc, args, 2, 0);
   if (IS_SIGNAL(ready)) return ready;
   uint32_t group = 0;
-  if (wanted != V_TRUE) CHECK_INDEX(NULL, 5, 0, group_count(s.rx) - 1, args[0], group);
-  if (argc <= 5) group = 0;
+  if (HAS_ARG(5) && wanted != V_TRUE) CHECK_INDEX(NULL, 5, 0, group_count(s.rx) - 1, args[0], group);
   for (;;) {
     enum match_outcome outcome = scan_next(&s);
     if (outcome == MATCH_NO) return reversed(s.results);

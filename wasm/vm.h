@@ -61,7 +61,7 @@ Value err_fail(const char *kind, const char *message, Value irritants); /* kind:
       exn:fail:contract:divide-by-zero exn:fail:read exn:fail:read:eof exn:fail:syntax
       exn:fail:user exn:fail:capability exn:fail:memory exn:break */
 Value err_fail_hint(const char *kind, const char *message, Value irritants, const char *hint);
-Value err_failf(const char *kind, const char *format, ...); /* %s C string, %d int, %v Value (written, cut at 60 characters), %q symbol/string displayed */
+Value err_failf(const char *kind, const char *format, ...); /* %s C string, %d int, %v Value (written, cut at 60 characters), %q symbol/string displayed, cut; %S whole string */
 
 /* ---- argument checks: use at the top of a primitive ---- */
 #define CHECK_STRING(who, i) do { if (!IS(args[i], T_STRING)) return err_type(who, i, "string", args[i]); } while (0)

@@ -544,7 +544,7 @@
                        `(,(rename '%match-error) (,(rename 'quote) ,who) ,@vs)))))
 
 (define (%match-error who . values)
-  (raise (make-exn:misc:match?
+  (raise (%make-condition %match-failure-type
           (string-append (symbol->string who) ": no matching clause for "
                          (string-join (map (lambda (v) (%shown v 200)) values) " "))
           #f)))

@@ -1,0 +1,16 @@
+(define (chunk-text text size overlap)
+  (let loop ([start 0] [acc '()])
+    (if (>= start (string-length text))
+        (reverse acc)
+        (let ([end (min (string-length text) (+ start size))])
+          (if (= end (string-length text))
+              (reverse (cons (substring text start end) acc))
+              (loop (- end overlap) (cons (substring text start end) acc)))))))
+(println (chunk-text "abcdefghijklmnopqrstuvwxyz" 10 2))
+(println (chunk-text "short" 10 2))
+(define (chunk-by-words text n)
+  (let loop ([ws (string-split text)] [acc '()])
+    (cond [(null? ws) (reverse acc)]
+          [(< (length ws) n) (reverse (cons (string-join ws) acc))]
+          [else (loop (drop ws n) (cons (string-join (take ws n)) acc))])))
+(println (chunk-by-words "one two three four five six seven" 3))

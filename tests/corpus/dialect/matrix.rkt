@@ -1,0 +1,8 @@
+(define (transpose m) (apply map list m))
+(define (dot a b) (for/sum ([x a] [y b]) (* x y)))
+(define (mat-mul a b) (let ([bt (transpose b)]) (for/list ([row a]) (for/list ([col bt]) (dot row col)))))
+(println (transpose '((1 2 3) (4 5 6))))
+(println (mat-mul '((1 2) (3 4)) '((5 6) (7 8))))
+(define (identity-matrix n) (for/list ([i n]) (for/list ([j n]) (if (= i j) 1 0))))
+(for-each displayln (identity-matrix 3))
+(println (for*/sum ([row '((1 2) (3 4))] [x row]) x))

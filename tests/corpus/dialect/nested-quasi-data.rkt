@@ -1,0 +1,13 @@
+(define people
+  '((name "Ann" age 30 tags (a b))
+    (name "Bob" age 17 tags ())))
+(define (plist-get pl k)
+  (cond [(null? pl) #f] [(eq? (car pl) k) (cadr pl)] [else (plist-get (cddr pl) k)]))
+(for ([p people])
+  (printf "~a ~a ~a\n" (plist-get p 'name) (if (>= (plist-get p 'age) 18) "adult" "minor") (plist-get p 'tags)))
+(define (update-in h ks f)
+  (if (null? (cdr ks))
+      (hash-update h (car ks) f)
+      (hash-set h (car ks) (update-in (hash-ref h (car ks)) (cdr ks) f))))
+(define nested (hash 'a (hash 'b 1)))
+(println (update-in nested '(a b) add1))

@@ -1,0 +1,20 @@
+(define (prime? n)
+  (and (> n 1)
+       (for/and ([d (in-range 2 (add1 (integer-sqrt n)))])
+         (not (zero? (remainder n d))))))
+(println (filter prime? (range 2 50)))
+(define (sieve n)
+  (define v (make-vector (add1 n) #t))
+  (for* ([i (in-range 2 (add1 (integer-sqrt n)))]
+         #:when (vector-ref v i)
+         [j (in-range (* i i) (add1 n) i)])
+    (vector-set! v j #f))
+  (for/list ([i (in-range 2 (add1 n))] #:when (vector-ref v i)) i))
+(println (sieve 60))
+(define (factor n)
+  (let loop ([n n] [d 2])
+    (cond [(= n 1) '()]
+          [(zero? (modulo n d)) (cons d (loop (/ n d) d))]
+          [else (loop n (+ d 1))])))
+(println (factor 360))
+(println (factor 97))

@@ -1,0 +1,7 @@
+(define p (delay (begin (displayln "computing") 42)))
+(println (force p))
+(println (force p))
+(println (promise? p))
+(println (force 5))
+(define-values (a b) (values (delay 1) (delay 2)))
+(println (+ (force a) (force b)))

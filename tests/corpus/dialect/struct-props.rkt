@@ -1,0 +1,13 @@
+(struct adder (n) #:property prop:procedure (lambda (self x) (+ x (adder-n self))))
+(define add5 (adder 5))
+(println (add5 10))
+(println (map add5 '(1 2 3)))
+(println (procedure? add5))
+(struct temp (deg)
+  #:methods gen:custom-write
+  [(define (write-proc t port mode) (fprintf port "<~a degrees>" (temp-deg t)))])
+(println (temp 20))
+(displayln (list (temp 1) (temp 2)))
+(printf "~a\n" (temp 3))
+(struct v2 (x y) #:property prop:custom-write (lambda (v port mode) (fprintf port "#<v2 ~a,~a>" (v2-x v) (v2-y v))))
+(displayln (v2 1 2))

@@ -1,0 +1,11 @@
+(define items '(("Widget" 4 3.5) ("Gadget" 10 12.25) ("Thingamajig" 1 100)))
+(printf "~a~a~a\n" (~a "Item" #:width 14) (~a "Qty" #:width 6 #:align 'right) (~a "Total" #:width 12 #:align 'right))
+(displayln (make-string 32 #\-))
+(for ([it items])
+  (match-define (list name qty price) it)
+  (printf "~a~a~a\n"
+          (~a name #:width 14)
+          (~a qty #:width 6 #:align 'right)
+          (~a (~r (* qty price) #:precision '(= 2)) #:width 12 #:align 'right)))
+(define total (for/sum ([it items]) (* (second it) (third it))))
+(printf "~a\n" (~a (real->decimal-string total 2) #:width 32 #:align 'right))
