@@ -129,8 +129,15 @@
            (%execute (lambda () (%end! (hash "status" "ok" "data" (%user-definitions))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
 
+;; The names that programs have given a meaning of their own.
 (define (%user-definitions)
-  (map symbol->string (%environment-names (interaction-environment))))
+  (let ((core (%core-environment)) (top (interaction-environment)))
+    (map symbol->string
+         (sort (filter (lambda (name)
+                         (not (eq? (%environment-ref top name %none)
+                                   (%environment-ref core name %none))))
+                       (%environment-names top))
+               symbol<?))))
 
 ;; The host ends the execution. The machine has dropped what was running; nothing of it can object.
 (define (%interrupted message)

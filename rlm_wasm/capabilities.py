@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import cbor2
 
@@ -149,7 +149,7 @@ class Contexts:
     def table(self) -> dict[str, Handler]:
         """The operations."""
         return {
-            "context": lambda a: self.texts.get(a[0], False),
+            "context": lambda a: self.texts.get(a[0] or None, False),
             "context-length": lambda a: len(self._find(a[0])),
             "context-slice": self._slice,
             "context-lines": self._lines,
@@ -157,7 +157,8 @@ class Contexts:
             "context-names": lambda _a: [name for name in self.texts if name is not None],
         }
 
-    def _find(self, name: str | None) -> str:
+    def _find(self, name: str | Literal[False] | None) -> str:
+        name = name or None  # the guest says #f for the default one
         text = self.texts.get(name)
         if text is not None:
             return text

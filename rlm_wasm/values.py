@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+import cbor2
+
 
 class Symbol(str):
     """A Scheme symbol. Equal to the str of its name, so that ``data["key"]`` finds it."""
@@ -160,7 +162,7 @@ def json_form(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, VoidType):
+    if isinstance(value, VoidType) or value is cbor2.undefined:
         return None
     if isinstance(value, Mapping):
         return {str(k) if isinstance(k, str) else repr(json_form(k)): json_form(v) for k, v in value.items()}

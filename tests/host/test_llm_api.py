@@ -325,7 +325,7 @@ async def test_contexts_are_read_without_copying_the_whole(runtime: Runtime) -> 
         assert (await session.execute("(context-lines 1 3)")).data == ["two two", "three"]
         assert (await session.execute('(car (context-search "two"))')).value == "(4 . two two)"
         assert (await session.execute('(length (context-search #px"t[wh]"))')).value == "2"
-        assert (await session.execute("(context-chunks 10 2)")).data == ["one\ntwo two", "o\nthree\n"][0:0] or True
+        assert (await session.execute("(context-chunks 10 2)")).data == ["one\ntwo tw", "two\nthree\n"]
         assert (await session.execute('(apply string-append (context-chunks 5 0))')).value == "one\ntwo two\nthree\n"
         assert (await session.execute('(list (get-context "n") (get-context "x") (context-names))')).data == [
             "named text", False, ["n"],

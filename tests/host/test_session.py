@@ -167,7 +167,7 @@ async def test_closing_a_session_ends_what_runs_in_it(gated: Runtime, gate: Gate
 
 async def test_two_busy_programs_share_the_loop(runtime: Runtime) -> None:
     """A guest that computes lets the others run."""
-    program = "(let loop ((i 0)) (if (< i 400000) (loop (+ i 1)) i))"
+    program = "(let loop ((i 0)) (if (< i 2000000) (loop (+ i 1)) i))"
 
     async def run() -> Result:
         return await runtime.run(program)
@@ -183,7 +183,7 @@ async def test_two_busy_programs_share_the_loop(runtime: Runtime) -> None:
     ticker = asyncio.create_task(clock())
     results = await asyncio.gather(run(), run())
     ticker.cancel()
-    assert [result.value for result in results] == ["400000", "400000"]
+    assert [result.value for result in results] == ["2000000", "2000000"]
     assert ticks > 4
 
 
