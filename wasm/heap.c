@@ -36,7 +36,7 @@ static uint32_t search_from;            /* where the last run was found */
 /* A block of small objects: this header, objects up to `used`. */
 struct block { struct block *next; uint32_t pages; uint32_t used; };
 /* A large object: this header, then the object. */
-struct large { struct large *next; uint32_t pages; uint16_t marked, image; };
+struct large { struct large *next; uint32_t pages; uint8_t marked, image, phase; };
 
 #ifdef __wasm__
 #define HEADER_SIZE 16u
@@ -51,6 +51,7 @@ static uint8_t *bump, *bump_end;        /* in blocks, the current one */
 static uint64_t allocated;              /* since the last collection */
 static uint64_t collect_after = COLLECT_AFTER;
 static bool short_of_memory;
+static uint8_t sealing;                 /* heap_seal: everything moves, up in phase 1, down in phase 2 */
 static uint32_t epoch;
 
 /* ---- the edge of memory ---- */
@@ -93,7 +94,7 @@ static bool grow(uint32_t pages) {
 /* The first page of a run of `pages` free ones, 0 where there is none. */
 static uint32_t find_run(uint32_t pages) {
   uint32_t ranges[2][2] = {{search_from, end_page}, {first_page, search_from}};
-  for (int r = 0; r < 2; r++) {
+  for (int r = 0; r < (sealing == 1 ? 1 : 2); r++) {
     uint32_t page = ranges[r][0], end = ranges[r][1];
     if (r == 1) end = end + pages < end_page ? end + pages : end_page;
     while (page + pages <= end) {
@@ -177,6 +178,7 @@ static void *allocate_large(uint64_t bytes) {
   l->next = larges;
   l->pages = pages;
   l->marked = l->image = 0;
+  l->phase = sealing;
   larges = l;
   large_pages += pages;
   count_allocation(bytes);
@@ -304,13 +306,28 @@ static void mark_large(Value v) {
   if (gray_count < 256) gray_list[gray_count++] = v; else gray_overflow = true;
 }
 
+/* Only while sealing: a large object moves too. */
+static void move_large(Value *slot) {
+  Value v = *slot;
+  uint64_t *p = PTR(v), first = *p;
+  if (TAG(first) == T_FORWARD) { *slot = MAKE(TAG(v), PAYLOAD(first)); return; }
+  if (((struct large *)((uint8_t *)p - HEADER_SIZE))->phase == sealing) return;
+  uint32_t length = HEADER_LENGTH(first);
+  uint64_t bytes = 8 + (KIND_IS_RAW(HEADER_KIND(first)) ? ((uint64_t)length + 7) & ~7ull : (uint64_t)length * 8);
+  uint64_t *to = allocate_large(bytes);
+  memcpy(to, p, bytes);
+  *p = MAKE(T_FORWARD, (uint32_t)(uintptr_t)to);
+  *slot = FROM_PTR(TAG(v), to);
+  mark_large(*slot);
+}
+
 static void forward(Value *slot) {
   Value v = *slot;
   if (IS_FIX(v) || TAG(v) < T_PAIR) return;
   uint64_t *p = PTR(v);
   switch (page_state[PAYLOAD(v) >> PAGE_SHIFT]) {
     case PAGE_SMALL: break;
-    case PAGE_LARGE: mark_large(v); return;
+    case PAGE_LARGE: if (sealing) move_large(slot); else mark_large(v); return;
     default: return;
   }
   uint64_t first = *p;
@@ -460,8 +477,13 @@ void heap_collect(void) {
   vm.collect = false;
 }
 
+/* The image should be small and dense, at the low end of memory: a fresh instance maps it whole. */
 void heap_seal(void) {
-  heap_collect();
+  for (sealing = 1; sealing <= 2; sealing++) {
+    search_from = sealing == 1 ? end_page : first_page;
+    heap_collect();
+  }
+  sealing = 0;
   if (blocks) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
   for (struct block *b = blocks; b; b = b->next) {
     memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_IMAGE, b->pages);
@@ -480,9 +502,21 @@ void heap_seal(void) {
   }
   image_pages += large_pages;
   large_pages = 0;
+  uint32_t used = first_page;
   for (uint32_t p = first_page; p < end_page; p++)     /* stale copies would only fatten the image */
-    if (page_state[p] == PAGE_FREE) memset((void *)(uintptr_t)(p << PAGE_SHIFT), 0, PAGE);
+    if (page_state[p] == PAGE_FREE) memset((void *)(uintptr_t)((uintptr_t)p << PAGE_SHIFT), 0, PAGE);
+    else used = p + 1;
+#ifdef __wasm__
+  /* the shipped module's memory ends here (see rlm.h): with room for a program or two, so that a
+     session's first allocation needs no memory.grow */
+  end_page = (used + MARGIN_PAGES + 320 + 15) & ~15u;
+#else
+  (void)used;
+#endif
+  free_pages = 0;
+  for (uint32_t p = first_page; p < end_page; p++) free_pages += page_state[p] == PAGE_FREE;
   search_from = first_page;
+  allocated = 0;
   collect_after = COLLECT_AFTER;
 }
 

@@ -185,8 +185,8 @@ static int32_t seal(void) {
   memset(m.values, 0, sizeof m.values);
   memset(m.frames + 1, 0, sizeof m.frames - sizeof *m.frames);
   outbox = V_FALSE;
-  heap_seal();
   outbox_reset();
+  heap_seal();
   vm.steps_used = 0;
   return RLM_DONE;
 }

@@ -22,7 +22,8 @@
  *   ["replies", [[id, true, value] | [id, false, {type, message, ...}], ...]]
  *   ["interrupt", {kind, message, ...}]           end the execution now: nothing in it can catch this
  *   ["boot", {source, name}]                      build time only: evaluate one prelude file
- *   ["seal"]                                      build time only: what lives now is the image
+ *   ["seal"]                                      build time only: what lives now is the image; the shipped
+ *                                                 module's memory ends after rlm_page_map_length() pages
  *   ... others are the prelude's own (prelude/rlm/main.scm)
  * From the guest:
  *   ["call", id, operation, argument...]          wants a reply with this id
