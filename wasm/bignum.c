@@ -177,17 +177,42 @@ Value int_mul(Value x, Value y) {
   int_view(y, &b);
   if (!a.count || !b.count) return FIX(0);
   if (a.count + b.count > INT_LIMBS_LIMIT + 1) return int_too_large();
+  uint64_t cost = limbs_mul_cost(a.count, b.count);
+  Value r;
+  if (cost > LONG_STEPS && journal_next(&r)) return r;
   uint32_t scratch = limbs_mul_scratch(a.count, b.count);
   TRY(room, int_room((uint64_t)a.count + b.count + scratch));
-  charge((int64_t)limbs_mul_cost(a.count, b.count));
-  Value r = int_new(a.count + b.count, a.negative != b.negative);
+  charge((int64_t)cost);
+  r = int_new(a.count + b.count, a.negative != b.negative);
   limbs_mul(BIG_LIMBS(r), a.limbs, a.count, b.limbs, b.count, limbs_alloc(scratch));
-  return int_trim(r);
+  r = int_trim(r);
+  return cost > LONG_STEPS ? journal_note(r) : r;
 }
 
 /* ---- division ---- */
-static Value remainder_value(Limb rest, bool negative) {
-  return FIX(negative ? -(int64_t)rest : (int64_t)rest);
+/* |a| >= |b| > 0 */
+static Value divide_big(const Int *a, const Int *b, Value *q, Value *r) {
+  uint32_t an = a->count, bn = b->count, scratch = bn == 1 ? 0 : limbs_div_scratch(an, bn);
+  TRY(room, int_room(2ull * an + 2 * bn + 4 + scratch));
+  Value quotient = int_new(an - bn + 1, a->negative != b->negative);
+  if (bn == 1) {
+    Limb rest = limbs_div1(BIG_LIMBS(quotient), a->limbs, an, b->limbs[0]);
+    if (r) *r = FIX(a->negative ? -(int64_t)rest : (int64_t)rest);
+  } else {
+    uint32_t shift = (uint32_t)__builtin_clz(b->limbs[bn - 1]);
+    Value rest = int_new(an + 1, a->negative);
+    Limb *divisor = limbs_alloc(bn), *dividend = BIG_LIMBS(rest);
+    limbs_left(divisor, b->limbs, bn, shift);
+    dividend[an] = limbs_left(dividend, a->limbs, an, shift);
+    limbs_div(BIG_LIMBS(quotient), dividend, an, divisor, bn, limbs_alloc(scratch));
+    if (r) {
+      limbs_right(dividend, dividend, bn, shift);
+      memset(dividend + bn, 0, (an + 1 - bn) * sizeof(Limb));
+      *r = int_trim(rest);
+    }
+  }
+  if (q) *q = int_trim(quotient);
+  return V_TRUE;
 }
 
 Value int_divide(Value x, Value y, Value *q, Value *r) {
@@ -205,27 +230,16 @@ Value int_divide(Value x, Value y, Value *q, Value *r) {
     if (r) *r = x;
     return V_TRUE;
   }
-  uint32_t an = a.count, bn = b.count, scratch = bn == 1 ? 0 : limbs_div_scratch(an, bn);
-  TRY(room, int_room(2ull * an + 2 * bn + 4 + scratch));
-  charge((int64_t)limbs_div_cost(an, bn));
-  Value quotient = int_new(an - bn + 1, a.negative != b.negative);
-  if (bn == 1) {
-    Limb rest = limbs_div1(BIG_LIMBS(quotient), a.limbs, an, b.limbs[0]);
-    if (r) *r = remainder_value(rest, a.negative);
-  } else {
-    uint32_t shift = (uint32_t)__builtin_clz(b.limbs[bn - 1]);
-    Value rest = int_new(an + 1, a.negative);
-    Limb *divisor = limbs_alloc(bn), *dividend = BIG_LIMBS(rest);
-    limbs_left(divisor, b.limbs, bn, shift);
-    dividend[an] = limbs_left(dividend, a.limbs, an, shift);
-    limbs_div(BIG_LIMBS(quotient), dividend, an, divisor, bn, limbs_alloc(scratch));
-    if (r) {
-      limbs_right(dividend, dividend, bn, shift);
-      memset(dividend + bn, 0, (an + 1 - bn) * sizeof(Limb));
-      *r = int_trim(rest);
-    }
+  uint64_t cost = limbs_div_cost(a.count, b.count);
+  Value both;
+  if (cost <= LONG_STEPS || !journal_next(&both)) {
+    TRY_SET(both, divide_big(&a, &b, q, r));
+    charge((int64_t)cost);
+    if (cost <= LONG_STEPS || !journal.open) return V_TRUE;
+    TRY_SET(both, journal_note(cons(q ? *q : V_FALSE, r ? *r : V_FALSE)));
   }
-  if (q) *q = int_trim(quotient);
+  if (q) *q = CAR(both);
+  if (r) *r = CDR(both);
   return V_TRUE;
 }
 
@@ -259,9 +273,9 @@ static uint64_t leading(const Limb *a, uint32_t count, uint32_t top) {
   return bits;
 }
 
-/* r = |x a - y b| in n limbs */
+/* r = |x a + y b| in n limbs; x and y have opposite signs */
 static void combine(Limb *r, const Limb *a, const Limb *b, uint32_t n, int64_t x, int64_t y) {
-  int64_t carry = 0;      /* x and y have one sign, so that their products are subtracted */
+  int64_t carry = 0;
   uint64_t px = (uint64_t)(x < 0 ? -x : x), py = (uint64_t)(y < 0 ? -y : y);
   for (uint32_t i = 0; i < n; i++) {
     int64_t t = (int64_t)(px * a[i]) - (int64_t)(py * b[i]) + carry;
@@ -278,45 +292,74 @@ static void combine(Limb *r, const Limb *a, const Limb *b, uint32_t n, int64_t x
   }
 }
 
-/* Lehmer: many Euclidean steps are found from the leading 62 bits, then applied at once. */
-static Value gcd_big(Value x, Value y) {
-  Int va, vb;
-  int_view(x, &va);
-  int_view(y, &vb);
-  uint32_t n = va.count;                     /* x >= y */
-  TRY(room, int_room(4ull * n + 8));
-  charge((int64_t)n * vb.count / 2);
-  Limb *a = limbs_alloc(n), *b = limbs_alloc(n), *c = limbs_alloc(n), *d = limbs_alloc(n);
-  memcpy(a, va.limbs, n * sizeof(Limb));
-  memcpy(b, vb.limbs, vb.count * sizeof(Limb));
-  memset(b + vb.count, 0, (n - vb.count) * sizeof(Limb));
-  while (n > 2) {
-    uint32_t top = limbs_bits(a, n) - 1;
-    uint64_t p = leading(a, n, top), q = leading(b, n, top);
-    int64_t x0 = 1, x1 = 0, y0 = 0, y1 = 1;  /* p ~ x0 a + y0 b, q ~ x1 a + y1 b */
-    for (;;) {
-      uint64_t lower = q + (uint64_t)x1, upper = q + (uint64_t)y1;
-      if (!lower || !upper) break;
-      uint64_t t = (p + (uint64_t)x0) / lower;
-      if (t != (p + (uint64_t)y0) / upper) break;
-      uint64_t rest = p - t * q;
-      int64_t x2 = x0 - (int64_t)t * x1, y2 = y0 - (int64_t)t * y1;
-      if (t >> 31 || x2 > INT32_MAX || x2 < -INT32_MAX || y2 > INT32_MAX || y2 < -INT32_MAX) break;
-      p = q; q = rest;
-      x0 = x1; x1 = x2;
-      y0 = y1; y1 = y2;
-    }
-    if (!y0) break;                          /* the quotient is large: divide properly */
-    combine(c, a, b, n, x0, y0 < 0 ? -y0 : y0);
-    combine(d, a, b, n, x1, y1 < 0 ? -y1 : y1);
-    Limb *t = a; a = c; c = t;
-    t = b; b = d; d = t;
-    n = limbs_trim(a, n);
+struct pair { Limb *a, *b, *spare_a, *spare_b; uint32_t count; };   /* a >= b, both of count limbs */
+
+/* Lehmer: many Euclidean steps are found from the leading 62 bits, then applied at once. False:
+   none could be found, as the next quotient is large or the numbers are short. */
+static bool lehmer_step(struct pair *p) {
+  uint32_t n = p->count;
+  if (n <= 2) return false;
+  uint32_t top = limbs_bits(p->a, n) - 1;
+  uint64_t a = leading(p->a, n, top), b = leading(p->b, n, top);
+  int64_t x0 = 1, x1 = 0, y0 = 0, y1 = 1;                /* a is about x0 a + y0 b, and b x1 a + y1 b */
+  for (;;) {
+    uint64_t lower = b + (uint64_t)x1, upper = b + (uint64_t)y1;
+    if (!lower || !upper) break;
+    uint64_t q = (a + (uint64_t)x0) / lower;
+    if (q != (a + (uint64_t)y0) / upper || q >> 31) break;
+    int64_t x2 = x0 - (int64_t)q * x1, y2 = y0 - (int64_t)q * y1;
+    if (x2 > INT32_MAX || x2 < -INT32_MAX || y2 > INT32_MAX || y2 < -INT32_MAX) break;
+    uint64_t rest = a - q * b;
+    a = b; b = rest;
+    x0 = x1; x1 = x2;
+    y0 = y1; y1 = y2;
   }
-  Value r = int_new(n, false), s = int_new(n, false);
-  memcpy(BIG_LIMBS(r), a, n * sizeof(Limb));
-  memcpy(BIG_LIMBS(s), b, n * sizeof(Limb));
-  return cons(int_trim(r), int_trim(s));     /* a pair with the same gcd */
+  if (!y0) return false;
+  combine(p->spare_a, p->a, p->b, n, x0, y0);
+  combine(p->spare_b, p->a, p->b, n, x1, y1);
+  *p = (struct pair){p->spare_a, p->spare_b, p->a, p->b, limbs_trim(p->spare_a, n)};
+  charge(n / 2);
+  return true;
+}
+
+static Value limbs_value(const Limb *a, uint32_t count) {
+  Value v = int_new(count, false);
+  if (count) memcpy(BIG_LIMBS(v), a, count * sizeof(Limb));
+  return int_trim(v);
+}
+
+/* From x >= y to a pair with the same gcd, of which one division is more than Lehmer's steps can do.
+   The journal's entry is that pair, in a vector while there is more to do. */
+static Value gcd_big(Value x, Value y) {
+  bool is_long = (uint64_t)int_bits(x) * int_bits(y) / 2048 > LONG_STEPS, again = false;
+  Value entry;
+  if (is_long && journal_next(&entry)) {
+    if (is_pair(entry)) return entry;
+    x = VEC(entry)[0];
+    y = VEC(entry)[1];
+    again = true;
+  }
+  Int a, b;
+  int_view(x, &a);
+  int_view(y, &b);
+  uint32_t n = a.count;
+  TRY(room, int_room(6ull * n + 32));
+  struct pair p = {limbs_alloc(n), limbs_alloc(n), limbs_alloc(n), limbs_alloc(n), n};
+  memcpy(p.a, a.limbs, n * sizeof(Limb));
+  memcpy(p.b, b.limbs, b.count * sizeof(Limb));
+  memset(p.b + b.count, 0, (n - b.count) * sizeof(Limb));
+  bool more;
+  do more = lehmer_step(&p); while (more && !(is_long && journal.open && should_pause()));
+  x = limbs_value(p.a, p.count);
+  y = limbs_value(p.b, p.count);
+  if (more) {
+    entry = make_vector(2, x);
+    VEC(entry)[1] = y;
+  } else {
+    entry = cons(x, y);
+  }
+  if (is_long && journal.open) journal_note_part(entry, again);
+  return more ? V_AGAIN : entry;
 }
 
 Value int_gcd(Value a, Value b) {

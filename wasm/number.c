@@ -247,7 +247,7 @@ static Value equal_complex(Value a, Value b, int *order) {
 Value num_compare(const char *who, Value a, Value b, int *order) {
   *order = 2;
   if (is_real(a) && is_real(b)) return compare_reals(a, b, order);
-  bool equality = !strcmp(who, "=");
+  bool equality = who && !strcmp(who, "=");
   if (equality && is_number(a) && is_number(b)) return equal_complex(a, b, order);
   bool first = equality ? is_number(a) : is_real(a);
   return err_type(who, first, equality ? "number" : "real number", first ? b : a);
@@ -364,23 +364,41 @@ static Value p_even(int argc, Value *args) {
   return num_is_integer(args[0]) ? BOOL(!odd_integer(args[0])) : err_type("even?", 0, "integer", args[0]);
 }
 
-/* ---- arithmetic on any number of arguments ---- */
+/* ---- as primitives ---- */
+#define PAUSING_OPERATION(name) \
+  Value name##_pausing(Value a, Value b) { \
+    if (IS_FIX(a) && IS_FIX(b)) return name(a, b); \
+    if (IS(a, T_FLONUM) && IS(b, T_FLONUM)) return name(a, b); \
+    return PAUSING(name(a, b)); }
+PAUSING_OPERATION(num_add)
+PAUSING_OPERATION(num_sub)
+PAUSING_OPERATION(num_mul)
+PAUSING_OPERATION(num_div)
 
 /* Folds `combine` over the arguments from `first`, starting from `start`. Where memory or the time
-   slice ends, what has been computed so far is kept in vm.resume. */
+   slice ends, vm.resume keeps the sum so far, the next argument and the journal of its operation. */
 static Value fold_from(const char *who, int argc, Value *args, int first, Value start, Value (*combine)(Value, Value)) {
   int i = first;
-  Value sum = start;
-  if (is_pair(vm.resume)) { sum = CAR(vm.resume); i = (int)FIX_VALUE(CDR(vm.resume)); }
-  for (; i < argc; i++) {
+  Value sum = start, noted = V_FALSE;
+  if (IS(vm.resume, T_VECTOR)) {
+    sum = VEC(vm.resume)[0];
+    i = (int)FIX_VALUE(VEC(vm.resume)[1]);
+    noted = VEC(vm.resume)[2];
+  }
+  for (int begun = i; i < argc; i++) {
     if (!is_number(args[i])) return err_type(who, i, "number", args[i]);
-    Value next = argc > 8 && should_pause() ? V_AGAIN : combine(sum, args[i]);
+    journal_open(noted);
+    Value next = i > begun && argc > 8 && should_pause() ? V_AGAIN : combine(sum, args[i]);
+    journal_close(next);
     if (next == V_AGAIN) {
-      vm.resume = cons(sum, FIX(i));
-      return V_AGAIN;
+      noted = vm.resume;
+      vm.resume = make_vector(3, sum);
+      VEC(vm.resume)[1] = FIX(i);
+      VEC(vm.resume)[2] = noted;
     }
-    if (next == V_ERROR) return next;
+    if (IS_SIGNAL(next)) return next;
     sum = next;
+    noted = V_FALSE;
     charge(1);
   }
   return sum;
@@ -391,25 +409,25 @@ Value fold_numbers(const char *who, int argc, Value *args, Value start, Value (*
 }
 
 static Value p_add(int argc, Value *args) {
-  if (argc == 2) return num_add(args[0], args[1]);
+  if (argc == 2) return num_add_pausing(args[0], args[1]);
   return fold_from("+", argc, args, 0, FIX(0), num_add);
 }
 
 static Value p_mul(int argc, Value *args) {
-  if (argc == 2) return num_mul(args[0], args[1]);
+  if (argc == 2) return num_mul_pausing(args[0], args[1]);
   return fold_from("*", argc, args, 0, FIX(1), num_mul);
 }
 
 static Value p_sub(int argc, Value *args) {
-  if (argc == 2) return num_sub(args[0], args[1]);
+  if (argc == 2) return num_sub_pausing(args[0], args[1]);
   if (!is_number(args[0])) return err_type("-", 0, "number", args[0]);
   return argc == 1 ? num_negate(args[0]) : fold_from("-", argc, args, 1, args[0], num_sub);
 }
 
 static Value p_div(int argc, Value *args) {
-  if (argc == 2) return num_div(args[0], args[1]);
+  if (argc == 2) return num_div_pausing(args[0], args[1]);
   if (!is_number(args[0])) return err_type("/", 0, "number", args[0]);
-  return argc == 1 ? num_div(FIX(1), args[0]) : fold_from("/", argc, args, 1, args[0], num_div);
+  return argc == 1 ? num_div_pausing(FIX(1), args[0]) : fold_from("/", argc, args, 1, args[0], num_div);
 }
 
 /* Every argument is checked, also past the one that decides. */
@@ -454,7 +472,7 @@ static Value p_min(int argc, Value *args) { return extreme("min", argc, args, -1
 
 static Value p_add1(int argc, Value *args) { (void)argc; WANT_NUMBER("add1"); return num_add(args[0], FIX(1)); }
 static Value p_sub1(int argc, Value *args) { (void)argc; WANT_NUMBER("sub1"); return num_sub(args[0], FIX(1)); }
-static Value p_sqr(int argc, Value *args) { (void)argc; WANT_NUMBER("sqr"); return num_mul(args[0], args[0]); }
+static Value p_sqr(int argc, Value *args) { (void)argc; WANT_NUMBER("sqr"); return num_mul_pausing(args[0], args[0]); }
 
 static Value p_abs(int argc, Value *args) {
   (void)argc;
@@ -471,8 +489,8 @@ static Value p_sgn(int argc, Value *args) {
   return d == 0 || isnan(d) ? args[0] : make_flonum(d < 0 ? -1 : 1);
 }
 
-static Value p_exact_of(int argc, Value *args) { (void)argc; WANT_NUMBER("exact"); return num_to_exact("exact", args[0]); }
-static Value p_inexact_of(int argc, Value *args) { (void)argc; WANT_NUMBER("inexact"); return num_to_inexact(args[0]); }
+static Value p_exact_of(int argc, Value *args) { (void)argc; WANT_NUMBER("exact"); return PAUSING(num_to_exact("exact", args[0])); }
+static Value p_inexact_of(int argc, Value *args) { (void)argc; WANT_NUMBER("inexact"); return PAUSING(num_to_inexact(args[0])); }
 
 void numbers_init(void) {
   flonum_init();

@@ -4,6 +4,7 @@
  *   transform.c their product by a number-theoretic transform
  *   bignum.c    exact integers as Values (fixnum or T_BIGNUM)
  *   ratio.c     exact rationals
+ *   journal.c   how long computations pause
  *   flonum.c    doubles: to and from exact numbers and decimal digits, correctly rounded
  *   number.c    the tower: generic arithmetic, comparison, predicates
  *   numdiv.c    integer division, gcd, rounding
@@ -46,6 +47,18 @@ void transform_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t 
 uint32_t limbs_div_scratch(uint32_t an, uint32_t bn);
 void limbs_div(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch);
 uint64_t limbs_div_cost(uint32_t an, uint32_t bn);
+
+/* ---- journal.c ---- */
+struct journal { bool open; Value list, rest, last; };
+extern struct journal journal;
+#define LONG_STEPS 100000                               /* an operation of so many steps is long: about a millisecond */
+void journal_open(Value list);
+Value journal_close(Value result);
+bool journal_next(Value *entry);
+Value journal_note(Value result);
+void journal_note_part(Value part, bool replace);
+/* Does a primitive's work with the journal open. */
+#define PAUSING(expression) (journal_open(vm.resume), journal_close(expression))
 
 /* ---- bignum.c: exact integers. Arguments must be exact integers. ---- */
 #define INT_BITS_LIMIT (1u << 23)                       /* the largest integer: 1 MiB */

@@ -62,7 +62,7 @@ Value num_remainder(Value a, Value b) { return remainder_of("remainder", a, b, T
 Value num_modulo(Value a, Value b) { return remainder_of("modulo", a, b, FLOOR); }
 
 #define DIVISION(name, scheme_name, part, how) \
-  static Value name(int argc, Value *args) { (void)argc; return part(scheme_name, args[0], args[1], how); }
+  static Value name(int argc, Value *args) { (void)argc; return PAUSING(part(scheme_name, args[0], args[1], how)); }
 DIVISION(p_quotient, "quotient", quotient_of, TRUNCATE)
 DIVISION(p_remainder, "remainder", remainder_of, TRUNCATE)
 DIVISION(p_modulo, "modulo", remainder_of, FLOOR)
@@ -156,8 +156,8 @@ static Value round_to_exact(const char *who, Value v, enum rounding how) {
 }
 
 #define ROUNDING(name, exact_name, scheme_name, exact_scheme_name, how) \
-  static Value name(int argc, Value *args) { (void)argc; return num_round(scheme_name, args[0], how); } \
-  static Value exact_name(int argc, Value *args) { (void)argc; return round_to_exact(exact_scheme_name, args[0], how); }
+  static Value name(int argc, Value *args) { (void)argc; return PAUSING(num_round(scheme_name, args[0], how)); } \
+  static Value exact_name(int argc, Value *args) { (void)argc; return PAUSING(round_to_exact(exact_scheme_name, args[0], how)); }
 ROUNDING(p_floor, p_exact_floor, "floor", "exact-floor", ROUND_FLOOR)
 ROUNDING(p_ceiling, p_exact_ceiling, "ceiling", "exact-ceiling", ROUND_CEILING)
 ROUNDING(p_truncate, p_exact_truncate, "truncate", "exact-truncate", ROUND_TRUNCATE)
@@ -176,8 +176,7 @@ static Value rationalize_exact(Value x, Value y) {
   return num_negate(mirrored);
 }
 
-static Value p_rationalize(int argc, Value *args) {
-  (void)argc;
+static Value rationalize(Value *args) {
   for (int i = 0; i < 2; i++)
     if (!is_real(args[i])) return err_type("rationalize", i, "real number", args[i]);
   if (is_exact_rational(args[0]) && is_exact_rational(args[1])) return rationalize_exact(args[0], args[1]);
@@ -191,15 +190,18 @@ static Value p_rationalize(int argc, Value *args) {
   return num_to_inexact(r);
 }
 
+static Value p_rationalize(int argc, Value *args) { (void)argc; return PAUSING(rationalize(args)); }
+
 /* ---- integer square roots ---- */
-static Value p_exact_integer_sqrt(int argc, Value *args) {
-  (void)argc;
+static Value exact_integer_sqrt(Value *args) {
   if (!is_exact_integer(args[0]) || int_sign(args[0]) < 0)
     return err_type("exact-integer-sqrt", 0, "exact nonnegative integer", args[0]);
   Value values[2];
   TRY_SET(values[0], int_sqrt(args[0], values + 1));
   return make_values(2, values);
 }
+
+static Value p_exact_integer_sqrt(int argc, Value *args) { (void)argc; return PAUSING(exact_integer_sqrt(args)); }
 
 /* Racket's: of any integer; a negative one gives an imaginary root. */
 static Value integer_sqrt(const char *who, Value v, Value *remainder) {
@@ -218,12 +220,12 @@ static Value integer_sqrt(const char *who, Value v, Value *remainder) {
 static Value p_integer_sqrt(int argc, Value *args) {
   (void)argc;
   Value rest;
-  return integer_sqrt("integer-sqrt", args[0], &rest);
+  return PAUSING(integer_sqrt("integer-sqrt", args[0], &rest));
 }
 static Value p_integer_sqrt_remainder(int argc, Value *args) {
   (void)argc;
   Value values[2];
-  TRY_SET(values[0], integer_sqrt("integer-sqrt/remainder", args[0], values + 1));
+  TRY_SET(values[0], PAUSING(integer_sqrt("integer-sqrt/remainder", args[0], values + 1)));
   return make_values(2, values);
 }
 

@@ -54,7 +54,27 @@ static void write_base(Value n, int radix, uint8_t *out, uint32_t width) {
 #define MAX_LEVEL 24
 struct conversion { int radix; uint32_t base_width; Value powers[MAX_LEVEL]; };   /* powers[i] = radix^(base_width << i) */
 
+#define NOTED_LEVEL 6                         /* blocks of about 1000 limbs are long operations */
+
 /* Exactly base_width << level digits of n. Halves by division; as deep as `level`, below MAX_LEVEL. */
+static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out);
+
+/* The same, noting in the journal blocks that take long. */
+static Value write_block(struct conversion *c, Value n, int level, uint8_t *out) {
+  Value block;
+  uint32_t width = c->base_width << level;
+  if (level != NOTED_LEVEL || !journal.open) return write_halves(c, n, level, out);
+  if (!journal_next(&block)) {
+    TRY(room, int_room(width / 4 + 1));
+    block = heap_raw(T_RAW, 0, width);
+    TRY(done, write_halves(c, n, level, RAW_BYTES(block)));
+    charge(width);
+    TRY_SET(block, journal_note(block));
+  }
+  memcpy(out, RAW_BYTES(block), width);
+  return V_TRUE;
+}
+
 static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out) {
   if (level == 0 || IS_FIX(n)) {
     uint32_t width = c->base_width << level, used = level ? 64 : width;
@@ -65,8 +85,8 @@ static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out
   }
   Value high, low;
   TRY(done, int_divide(n, c->powers[level - 1], &high, &low));
-  TRY(first, write_halves(c, high, level - 1, out));
-  return write_halves(c, low, level - 1, out + (c->base_width << (level - 1)));
+  TRY(first, write_block(c, high, level - 1, out));
+  return write_block(c, low, level - 1, out + (c->base_width << (level - 1)));
 }
 
 /* The text of a large n >= 0, in the end of a fresh scratch area: *out points at the first digit. */
@@ -248,11 +268,11 @@ static Value p_number_to_string(int argc, Value *args) {
   Value radix = ARG_OR(1, FIX(10));
   if (!IS_FIX(radix) || FIX_VALUE(radix) < 2 || FIX_VALUE(radix) > 36)
     return err_type("number->string", 1, "radix from 2 to 36", radix);
-  return num_to_string(args[0], (int)FIX_VALUE(radix));
+  return PAUSING(num_to_string(args[0], (int)FIX_VALUE(radix)));
 }
 
 /* Exact arithmetic, so that the digits are those of the number itself; a half goes to even. */
-static Value p_decimal_string(int argc, Value *args) {
+static Value decimal_string(int argc, Value *args) {
   Value v = args[0], digits = ARG_OR(1, FIX(2));
   if (!is_real(v) || (IS(v, T_FLONUM) && !isfinite(FLO_VALUE(v))))
     return err_type("real->decimal-string", 0, "rational number", v);
@@ -278,6 +298,8 @@ static Value p_decimal_string(int argc, Value *args) {
   memcpy(out + pad, STR_DATA(text) + whole, places - pad);
   return s;
 }
+
+static Value p_decimal_string(int argc, Value *args) { return PAUSING(decimal_string(argc, args)); }
 
 const PrimDef numprint_prims[] = {
   {"number->string", p_number_to_string, 1, 2, "(number->string z [radix])"},

@@ -67,16 +67,27 @@ static Value short_integer(const uint32_t **at, uint32_t count, int radix, uint3
 
 #define SHORT_LIMBS 32u
 #define MAX_LEVEL 24
+#define NOTED_LEVEL 6                         /* blocks of about 2000 limbs are long operations */
+
+static void skip_digits(const uint32_t **at, uint32_t count) {
+  while (count) count -= *(*at)++ != '.';
+}
 
 /* powers[i] = radix^(base << i). Splits so that the lower part has base << i digits: as deep as i. */
 static Value split_integer(const uint32_t **at, uint32_t count, int radix, uint32_t base, uint32_t step, Value *powers, int level) {
   while (level && count <= base << (level - 1)) level--;
   if (!level) return short_integer(at, count, radix, step);
   uint32_t low_count = base << (level - 1);
+  Value known;
+  if (level == NOTED_LEVEL && journal_next(&known)) {
+    skip_digits(at, count);
+    return known;
+  }
   TRY(high, split_integer(at, count - low_count, radix, base, step, powers, level - 1));
   TRY(low, split_integer(at, low_count, radix, base, step, powers, level - 1));
   TRY_SET(high, int_mul(high, powers[level - 1]));
-  return int_add(high, low);
+  TRY(whole, int_add(high, low));
+  return level == NOTED_LEVEL ? journal_note(whole) : whole;
 }
 
 static Value integer_of(Digits d, int radix) {
@@ -310,7 +321,7 @@ static Value p_string_to_number(int argc, Value *args) {
     charge(count / 8);
   }
   for (uint32_t i = 0; i < count; i++) chars[i] = string_char(s, i);
-  return num_parse(chars, count, (int)FIX_VALUE(radix));
+  return PAUSING(num_parse(chars, count, (int)FIX_VALUE(radix)));
 }
 
 const PrimDef numread_prims[] = {
