@@ -340,21 +340,21 @@ enum run_status vm_run(void) {
       case OP_ZEROP: if (!IS_FIX(sp[-1])) SLOW(1); sp[-1] = BOOL(sp[-1] == FIX(0)); continue;
       case OP_IS_TAG: sp[-1] = BOOL(IS(sp[-1], A)); continue;
 
-      case OP_ADD_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_ADD, num_add); continue;
-      case OP_ADD_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_ADD, num_add); continue;
-      case OP_ADD_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_ADD, num_add); continue;
-      case OP_ADD_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_ADD, num_add); continue;
-      case OP_SUB_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_SUB, num_sub); continue;
-      case OP_SUB_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_SUB, num_sub); continue;
-      case OP_SUB_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_SUB, num_sub); continue;
-      case OP_SUB_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_SUB, num_sub); continue;
+      case OP_ADD_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_ADD, num_add_pausing); continue;
+      case OP_ADD_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_ADD, num_add_pausing); continue;
+      case OP_ADD_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_ADD, num_add_pausing); continue;
+      case OP_ADD_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_ADD, num_add_pausing); continue;
+      case OP_SUB_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_SUB, num_sub_pausing); continue;
+      case OP_SUB_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_SUB, num_sub_pausing); continue;
+      case OP_SUB_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_SUB, num_sub_pausing); continue;
+      case OP_SUB_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_SUB, num_sub_pausing); continue;
       case OP_MUL_SS: {
         Value x = sp[-2], y = sp[-1];
         if (x & y & 1) {
           int64_t a = FIX_VALUE(x), b = FIX_VALUE(y);
           if (a == (int32_t)a && b == (int32_t)b) { sp--; sp[-1] = FIX(a * b); continue; }
         }
-        result = num_mul(x, y);
+        result = num_mul_pausing(x, y);
         if (IS_SIGNAL(result)) goto signal;
         sp--;
         sp[-1] = result;
