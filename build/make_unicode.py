@@ -65,8 +65,8 @@ def code_points(ranges: str) -> set[int]:
 
 
 def sigma_is_final(text: str) -> bool:
-    """Whether the capital sigma in text is lowered to its final form: shows two hidden properties."""
-    return "\u03c2" in text.lower()
+    """Whether the capital sigma at text[1] is lowered to its final form: shows two hidden properties."""
+    return text.lower()[1] == "\u03c2"
 
 
 def one(text: str, otherwise: str) -> int:

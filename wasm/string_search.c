@@ -252,17 +252,17 @@ static void put_range(Output *out, Value from, uint32_t start, uint32_t end) {
   out->at += end - start;
 }
 
-/* An empty pattern is found before every character but the last place, as Racket's regexp-replace*
-   does it: (string-replace "ab" "" "-") is "-a-b". */
+/* An empty pattern is found before every character and at the end, as by Racket's regexp-replace*:
+   (string-replace "ab" "" "-") is "-a-b-". */
 static Value replace_nothing(Value s, Value to, bool all) {
   uint32_t length = STR_LENGTH(s);
-  uint64_t times = all && length ? length : 1;
+  uint64_t times = all ? (uint64_t)length + 1 : 1;
   uint32_t width = STR_WIDTH(s) > STR_WIDTH(to) ? STR_WIDTH(s) : STR_WIDTH(to);
   uint64_t total = length + times * STR_LENGTH(to);
   RESERVE(string_size(total, width));
   charge((int64_t)(total / 8));
   Output out = {string_make((uint32_t)total, width), 0};
-  for (uint32_t i = 0; i < length || i == 0; i++) {
+  for (uint32_t i = 0; i <= length; i++) {
     if (i < times) put_range(&out, to, 0, STR_LENGTH(to));
     if (i < length) put_range(&out, s, i, i + 1);
   }
