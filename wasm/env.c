@@ -361,6 +361,11 @@ static Value prim_environment_binding(int argc, Value *args) {
   return intern("variable");
 }
 
+static Value prim_environment_bound(int argc, Value *args) {
+  Value binding = prim_environment_binding(argc, args);
+  return binding == V_FALSE || IS_SIGNAL(binding) ? binding : V_TRUE;
+}
+
 static Value prim_environment_define(int argc, Value *args) {
   (void)argc;
   CHECK_TOP(0);
@@ -381,35 +386,38 @@ static Value prim_note_definition(int argc, Value *args) {
 }
 
 /* What a form of the program's text defines as far as one can tell without expanding it. */
-static Value note_define(Value top, Value form) {
+static void note_define(Value top, Value form) {
   Value target = is_pair(CDR(form)) ? CADR(form) : V_FALSE;
   while (is_pair(target)) target = CAR(target);
   if (IS(target, T_SYMBOL)) env_note(top, target);
-  return V_VOID;
 }
 
-static Value note_formals(Value top, Value form) {
+static void note_formals(Value top, Value form) {
   Value formals = is_pair(CDR(form)) ? CADR(form) : V_FALSE;
   for (int i = 0; is_pair(formals) && i < 100; i++, formals = CDR(formals))
     if (IS(CAR(formals), T_SYMBOL)) env_note(top, CAR(formals));
   if (IS(formals, T_SYMBOL)) env_note(top, formals);
-  return V_VOID;
 }
 
-/* (%note-form! env form); (begin form ...) is the driver's: %note-form! says #t for it */
+enum { NOTE_NESTING = 10 };
+static void note_form(Value top, Value form, int nesting) {
+  if (!is_pair(form) || !IS(CAR(form), T_SYMBOL) || nesting > NOTE_NESTING || list_length(form) < 0) return;
+  Value macro = head_macro(form, top);
+  if (!IS(macro, T_MACRO) || MACRO_KIND(macro) != MACRO_CORE) return;
+  switch (CORE_FORM(macro)->id) {
+    case F_DEFINE: note_define(top, form); return;
+    case F_DEFINE_VALUES: note_formals(top, form); return;
+    case F_BEGIN: for (form = CDR(form); form != V_NIL; form = CDR(form)) note_form(top, CAR(form), nesting + 1); return;
+    default: return;
+  }
+}
+
+/* (%note-form! env form) */
 static Value prim_note_form(int argc, Value *args) {
   (void)argc;
   CHECK_TOP(0);
-  Value form = args[1];
-  if (!is_pair(form) || !IS(CAR(form), T_SYMBOL)) return V_FALSE;
-  Value macro = head_macro(form, args[0]);
-  if (!IS(macro, T_MACRO) || MACRO_KIND(macro) != MACRO_CORE) return V_FALSE;
-  switch (CORE_FORM(macro)->id) {
-    case F_DEFINE: note_define(args[0], form); return V_FALSE;
-    case F_DEFINE_VALUES: note_formals(args[0], form); return V_FALSE;
-    case F_BEGIN: return V_TRUE;
-    default: return V_FALSE;
-  }
+  note_form(args[0], args[1], 0);
+  return V_VOID;
 }
 
 /* (%protect! symbol ...): programs cannot redefine these core bindings */
@@ -440,6 +448,7 @@ const PrimDef env_prims[] = {
   {"%environment-names", prim_environment_names, 1, 1, NULL},
   {"%environment-ref", prim_environment_ref, 2, 3, NULL},
   {"%environment-binding", prim_environment_binding, 2, 2, NULL},
+  {"%environment-bound?", prim_environment_bound, 2, 2, NULL},
   {"%environment-define!", prim_environment_define, 3, 3, NULL},
   {"%note-definition!", prim_note_definition, 2, 2, NULL},
   {"%note-form!", prim_note_form, 2, 2, NULL},

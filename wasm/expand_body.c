@@ -235,11 +235,16 @@ static Value letrec_vars(Value entries, int64_t count) {
   return head;
 }
 
+static Value ends_in_definition(Job j, Value last) {
+  const char *advice = "after the definitions it needs an expression, whose value it returns";
+  if (j.name == V_FALSE) return syntax_fail(j, "a body ends with a definition (of %v): %s", last, advice);
+  return syntax_fail(j, "the body of %v ends with a definition (of %v): %s", j.name, last, advice);
+}
+
 static Value body_with_definitions(State *s, Job j, struct Body *b) {
   int64_t count = FIX_VALUE(b->count), defined = defined_part(b->first);
   if (defined == count && !(FIX_VALUE(b->flags) & BODY_MAY_END_IN_DEFINE))
-    return syntax_fail(j, "a body ends with a definition (of %v): after the definitions it needs an expression, whose value it returns",
-                       ENVVAR(ENTRY(CAR(b->last))->var)->name);
+    return ends_in_definition(j, ENVVAR(ENTRY(CAR(b->last))->var)->name);
   Value entries = b->first, inits, vars = letrec_vars(entries, defined);
   TRY(entry_nodes(s, &entries, defined, b->frame, V_FALSE, &inits));
   Value node = make_node(N_LETREC, j.place, 3, vars, inits, V_FALSE);

@@ -146,7 +146,8 @@ static Value bind_variable(Job j, Value frame, Value id, Value *var) {
 /* One (name expression) of a let-like form. */
 static Value check_binding(Job j, Value binding) {
   if (list_length(binding) == 2 && is_identifier(CAR(binding))) return V_TRUE;
-  return syntax_fail(j, "%v: each binding must be (name expression), got %v", CAR(j.form), binding);
+  return syntax_fail(j, "%v: each binding must be (name expression), as in (%v ((x 1) (y 2)) ...), got %v", CAR(j.form),
+                     CAR(j.form), binding);
 }
 
 static Value check_bindings(Job j, Value bindings) {

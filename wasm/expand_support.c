@@ -1,5 +1,5 @@
 /* expand_support.c — primitives that expanded code calls: multiple values, keyword arguments, case. */
-#include "vm.h"
+#include <stdio.h>
 #include "core.h"
 
 /* ---- multiple values ---- */
@@ -36,12 +36,22 @@ static Value prim_values_rest(int argc, Value *args) {
 /* ---- keyword arguments ---- */
 enum { SPEC_NAME, SPEC_REQUIRED, SPEC_OPTIONAL, SPEC_REST, SPEC_KEYWORDS, SPEC_NEEDED, SPEC_SIGNATURE };
 
-static Value keyword_error(Value spec, const char *format, Value what) {
-  Value name = VEC(spec)[SPEC_NAME] == V_FALSE ? string_from_c("procedure") : VEC(spec)[SPEC_NAME];
+/* "NAME: MESSAGE; its signature is (...)" */
+static Value keyword_error(Value spec, const char *before, Value what, const char *after) {
+  char message[1024];
   Builder b;
   builder_init(&b);
-  print_bounded(&b, what, true, 60);
-  return err_failf("exn:fail:contract:arity", format, name, builder_finish(&b), VEC(spec)[SPEC_SIGNATURE]);
+  builder_string(&b, VEC(spec)[SPEC_NAME] == V_FALSE ? string_from_c("procedure") : SYM(VEC(spec)[SPEC_NAME])->name);
+  builder_c(&b, ": ");
+  builder_c(&b, before);
+  if (what != V_FALSE) print_bounded(&b, what, true, 60);
+  builder_c(&b, after);
+  builder_c(&b, "; its signature is ");
+  print_bounded(&b, VEC(spec)[SPEC_SIGNATURE], false, 500);
+  Value string = builder_finish(&b);
+  if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, sizeof message / 4 - 1);
+  message[string_to_utf8(string, (uint8_t *)message)] = 0;
+  return err_fail("exn:fail:contract:arity", message, V_NIL);
 }
 
 static int64_t keyword_index(Value keywords, Value keyword) {
@@ -51,13 +61,13 @@ static int64_t keyword_index(Value keywords, Value keyword) {
 }
 
 static Value wrong_arguments(Value spec, int64_t got) {
-  Value name = VEC(spec)[SPEC_NAME] == V_FALSE ? string_from_c("procedure") : VEC(spec)[SPEC_NAME];
+  char text[120];
   int64_t low = FIX_VALUE(VEC(spec)[SPEC_REQUIRED]), high = low + FIX_VALUE(VEC(spec)[SPEC_OPTIONAL]);
-  const char *bound = VEC(spec)[SPEC_REST] != V_FALSE || got < low ? (low == high && VEC(spec)[SPEC_REST] == V_FALSE ? "" : "at least ")
-                      : low == high ? "" : "at most ";
+  bool rest = VEC(spec)[SPEC_REST] != V_FALSE;
+  const char *bound = low == high && !rest ? "" : got < low ? "at least " : "at most ";
   int64_t wanted = got < low ? low : high;
-  return err_failf("exn:fail:contract:arity", "%q: expected %s%d positional argument%s, got %d; its signature is %q", name, bound,
-                   (int)wanted, wanted == 1 ? "" : "s", (int)got, VEC(spec)[SPEC_SIGNATURE]);
+  snprintf(text, sizeof text, "expected %s%d positional argument%s, got %d", bound, (int)wanted, wanted == 1 ? "" : "s", (int)got);
+  return keyword_error(spec, text, V_FALSE, "");
 }
 
 /* Positional arguments into the vector and the rest list; keyword ones to their places. */
@@ -70,9 +80,9 @@ static Value sort_arguments(Value spec, Value args, Value vector, int64_t *posit
     Value arg = CAR(args);
     if (IS(arg, T_KEYWORD)) {
       int64_t k = keyword_index(VEC(spec)[SPEC_KEYWORDS], arg);
-      if (k < 0) return keyword_error(spec, "%q: it has no keyword argument %q; its signature is %q", arg);
+      if (k < 0) return keyword_error(spec, "it has no keyword argument ", arg, "");
       args = CDR(args);
-      if (args == V_NIL) return keyword_error(spec, "%q: the keyword %q has no value after it; its signature is %q", arg);
+      if (args == V_NIL) return keyword_error(spec, "the keyword ", arg, " has no value after it");
       VEC(vector)[keywords + k] = CAR(args);
     } else if (*positional < fixed) {
       VEC(vector)[(*positional)++] = arg;
@@ -91,7 +101,7 @@ static Value check_needed(Value spec, Value vector, int64_t first) {
   Value keywords = VEC(spec)[SPEC_KEYWORDS];
   for (Value needed = VEC(spec)[SPEC_NEEDED]; needed != V_NIL; needed = CDR(needed), keywords = CDR(keywords), first++)
     if (CAR(needed) != V_FALSE && VEC(vector)[first] == V_DEFAULT)
-      return keyword_error(spec, "%q: the keyword argument %q is missing; its signature is %q", CAR(keywords));
+      return keyword_error(spec, "the keyword argument ", CAR(keywords), " is missing");
   return V_TRUE;
 }
 
