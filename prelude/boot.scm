@@ -41,8 +41,11 @@
 ;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
 ;; what it defines is known before its first form is expanded, so that a procedure may use a name
 ;; that the program defines further down, even one that a library has too.
+;; The forms are kept for error messages.
+(define %program-forms '())
 (define (%eval-program text env name)
   (let ((forms (%read-all text name)))
+    (set! %program-forms forms)
     (for-each (lambda (form) (%note-form! env form)) forms)
     (%eval-forms forms env name)))
 

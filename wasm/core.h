@@ -102,6 +102,8 @@ void print_bounded(Builder *out, Value v, bool write, uint32_t most);
 
 /* ---- record.c, error.c: built-in exn types ---- */
 Value exn_type(const char *name);                          /* the rtd of a built-in condition type */
+void error_of_caller(void);                              /* that error is the caller's fault: its place counts */
+void error_irritants(Value list);                        /* of the error that was made just now */
 Value error_shown(Value v);                                /* a value as messages show it: printed, bounded */
 
 /* the core environment, at boot */

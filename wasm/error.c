@@ -193,6 +193,8 @@ static Value shown(Value v) {
   return builder_finish(&b);
 }
 Value error_shown(Value v) { return shown(v); }
+void error_of_caller(void) { VEC(RECORD_FIELD(vm.error, 1))[MARK_DATA] = V_DEFAULT; }
+void error_irritants(Value list) { VEC(RECORD_FIELD(vm.error, 1))[MARK_IRRITANTS] = list; }
 
 Value err_type(const char *who, int argument, const char *expected, Value got) {
   raise_named("exn:fail:contract", who,
@@ -213,6 +215,7 @@ static const char *container(Value of) {
 }
 Value err_range(const char *who, const char *what, int64_t index, int64_t low, int64_t high, Value of) {
   Value at = int_from_i64(index), message;
+  if (index < 0) return err_type(who, 1, "exact nonnegative integer", at);
   if (low > high && strcmp(what, "index") == 0)
     message = format_string("index is out of range for empty %s\n  index: %v\n  %s: %S", container(of), at, container(of), shown(of));
   else if (is_pair(of) || of == V_NIL)
@@ -296,6 +299,12 @@ static void build_expected(Builder *b, Value procedure) {
     Value arity = TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity;
     low = (int)ARITY_REQUIRED(arity);
     high = ARITY_REST(arity) ? -1 : low + (int)ARITY_OPTIONAL(arity);
+  } else if (IS(procedure, T_CASE)) {
+    for (uint32_t i = 0; i < OBJ_LENGTH(procedure); i++) {
+      if (i) builder_c(b, " or ");
+      build_expected(b, SLOTS(procedure)[i]);
+    }
+    return;
   } else {
     builder_c(b, "another number");
     return;
@@ -327,7 +336,7 @@ Value err_arity(Value procedure, int argc, const Value *args) {
 Value err_apply(Value object, int argc) {
   return raise_condition("exn:fail:contract",
     format_string("application: not a procedure;\n expected a procedure that can be applied to arguments\n  given: %S", shown(object)),
-    cons(object, V_NIL), argc == 0 ? "Two opening brackets call the result of what is inside: ((f)) calls f and then its result." : NULL);
+    cons(object, V_NIL), argc == 0 ? "Brackets call: (x) calls x, ((f)) calls the result of (f). A value that is no procedure stands without them." : NULL);
 }
 Value err_unbound(Value cell) {
   Value name = CELL(cell)->name;
@@ -368,8 +377,9 @@ static void visit_frame(struct walk *w, Value self, uint32_t pc) {
   w->count++;
 }
 
-static void walk_stack(struct walk *w) {
-  visit_frame(w, m.self, m.pc);
+/* caller: the running frame is that of a procedure that was called wrongly, so not to blame. */
+static void walk_stack(struct walk *w, bool caller) {
+  if (!caller) visit_frame(w, m.self, m.pc);
   uint32_t frames = 0;
   for (uint32_t i = m.depth; i-- > 1 && frames++ < 2000;) visit_frame(w, m.frames[i].self, FRAME_PC(m.frames[i]) ? FRAME_PC(m.frames[i]) - 1 : 0);
   for (Value c = m.cont; IS(c, T_CONT) && frames < 2000 && w->count < TRACE_LIMIT; c = SLOTS(c)[CONT_PARENT]) {
@@ -392,7 +402,8 @@ void error_locate(Value condition) {
   }
   if (VEC(marks)[MARK_SOURCE] != V_FALSE) return;      /* raised before */
   struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0};
-  walk_stack(&w);
+  walk_stack(&w, VEC(marks)[MARK_DATA] == V_DEFAULT);
+  if (VEC(marks)[MARK_DATA] == V_DEFAULT) VEC(marks)[MARK_DATA] = V_FALSE;
   VEC(marks)[MARK_TRACE] = w.trace;
   VEC(marks)[MARK_SOURCE] = w.source;
   if (VEC(marks)[MARK_LINE] == V_FALSE && w.place) {

@@ -234,6 +234,13 @@ static Value prim_syntax_error(int argc, Value *args) {
   return err_syntax(message, stripped, pair_place(form));
 }
 
+/* (%pair-place v): (line . column) of a pair of program text, or #f */
+static Value prim_pair_place(int argc, Value *args) {
+  (void)argc;
+  uint32_t place = pair_place(args[0]);
+  return place ? cons(FIX(PLACE_LINE(place)), FIX(PLACE_COLUMN(place))) : V_FALSE;
+}
+
 const PrimDef syntax_prims[] = {
   {"identifier?", prim_is_identifier, 1, 1, NULL},
   {"identifier->symbol", prim_identifier_to_symbol, 1, 1, NULL},
@@ -246,6 +253,7 @@ const PrimDef syntax_prims[] = {
   {"syntactic-closure-expr", prim_closure_expr, 1, 1, NULL},
   {"strip-syntactic-closures", prim_strip, 1, 1, NULL},
   {"%macro?", prim_is_macro, 1, 1, NULL},
+  {"%pair-place", prim_pair_place, 1, 1, NULL},
   {"%syntax-error", prim_syntax_error, 1, 2, NULL},
   {0}
 };

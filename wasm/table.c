@@ -596,7 +596,11 @@ static Value prim_hash_ref(int argc, Value *args) {
   Value found = locate_argument(args, &i);
   if (IS_SIGNAL(found)) return found;
   if (found == V_TRUE) return ENTRY_VALUE(TABLE(args[0])->store, i);
-  if (!HAS_ARG(2)) return err_failf("exn:fail:contract", "hash-ref: no value found for key\n  key: %S", error_shown(args[1]));
+  if (!HAS_ARG(2)) {
+    err_failf("exn:fail:contract", "hash-ref: no value found for key\n  key: %S", error_shown(args[1]));
+    error_irritants(list_n(2, args[1], args[0]));      /* the prelude looks for near misses */
+    return V_ERROR;
+  }
   return is_procedure(args[2]) ? tail_call(args[2], 0) : args[2];
 }
 

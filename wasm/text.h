@@ -75,6 +75,13 @@ int64_t list_length_checked(Value list);                         /* -1: not a pr
 /* ---- optional [start [end]] arguments ---- */
 #define RANGE(i, of, length, start, end) \
   uint32_t start = 0, end = (length); \
-  do { if (HAS_ARG(i)) CHECK_INDEX(NULL, i, 0, length, of, start); \
-       if (HAS_ARG((i) + 1) && args[(i) + 1] != V_FALSE) CHECK_INDEX(NULL, (i) + 1, start, length, of, end); } while (0)
+  do { if (HAS_ARG(i)) { CHECK_FIX(NULL, i); \
+         if (FIX_VALUE(args[i]) < 0 || FIX_VALUE(args[i]) > (int64_t)end) \
+           return err_range(NULL, "starting index", FIX_VALUE(args[i]), 0, end, of); \
+         start = (uint32_t)FIX_VALUE(args[i]); } \
+       if (HAS_ARG((i) + 1) && args[(i) + 1] != V_FALSE) { CHECK_FIX(NULL, (i) + 1); \
+         if (FIX_VALUE(args[(i) + 1]) < (int64_t)start || FIX_VALUE(args[(i) + 1]) > (int64_t)end) \
+           return err_range(NULL, FIX_VALUE(args[(i) + 1]) > (int64_t)end ? "ending index" : "ending index (smaller than the starting index)", \
+                            FIX_VALUE(args[(i) + 1]), 0, end, of); \
+         end = (uint32_t)FIX_VALUE(args[(i) + 1]); } } while (0)
 #endif

@@ -3,6 +3,7 @@
 ;; The transformer of a loop; `expand` gets who, nested?, the form's operands and the means of renaming.
 (define (%for-transformer who nested? expand)
   (lambda (form rename compare)
+    (set! %macro-form form)
     (if (and (list? form) (pair? (cdr form)) (or (list? (cadr form)) (keyword? (cadr form))))
         (expand who nested? (cdr form) rename compare (%fresh-namer rename))
         (%macro-error who "bad syntax" form))))

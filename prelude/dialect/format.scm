@@ -11,9 +11,13 @@
 
 ;; ---- format ----
 ;; ~a ~s ~v ~e (~.a ~.s ~.v: cut), ~x ~b ~o, ~c, ~n ~%, ~~, and ~ before white space, which is skipped.
+;; The destinations of other Lisps are taken too: (format #f text …) and (format #t text …).
 (define (format text . args)
-  (if (not (string? text)) (raise-argument-error 'format "string?" text))
-  (%format 'format text args))
+  (cond ((string? text) (%format 'format text args))
+        ((and (boolean? text) (pair? args) (string? (car args)))
+         (let ((made (%format 'format (car args) (cdr args))))
+           (if text (begin (display made) (void)) made)))
+        (else (raise-argument-error 'format "string?" text))))
 
 (define (%format who text args)
   (let ((end (string-length text)))
@@ -72,9 +76,11 @@
   (if (null? args) ""
       (string-append "; arguments were:" (%string-concatenate (map (lambda (a) (string-append " " (%shown a 80))) args)))))
 (define (%format-count-error who text args)
-  (raise (make-exn:fail:contract
-          (string-append (symbol->string who) ": format string requires " (number->string (%format-needs text))
-                         " arguments, given " (number->string (length args)) (%shown-args args)) #f)))
+  (%contract-error
+   (string-append (symbol->string who) ": format string requires " (number->string (%format-needs text))
+                  " arguments, given " (number->string (length args)) (%shown-args args))
+   (and (regexp-match? #rx"%[sdif.]|{}" text)
+        "A place for a value is written ~a here, as in (printf \"~a items\\n\" n).")))
 (define (%format-kind-error who kind v args)
   (raise (make-exn:fail:contract
           (string-append (symbol->string who) ": format string requires a " kind ", given something else\n  bad argument: "

@@ -556,17 +556,20 @@
 (define-syntax match
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (if (not (and (list? form) (pair? (cdr form)))) (%macro-error 'match "expected (match value [pattern body ...] ...)" form))
      (%match-expand 'match rename compare (list (cadr form)) (%single-clauses (cddr form))))))
 
 (define-syntax match*
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (%match-expand 'match* rename compare (cadr form) (cddr form)))))
 
 (define-syntax match/values
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (let* ((fresh (%fresh-namer rename))
             (ids (map (lambda (p) (fresh "value")) (car (caddr form)))))
        `(,(rename 'let-values) ((,ids ,(cadr form)))
@@ -575,18 +578,21 @@
 (define-syntax match-lambda
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (let ((x (rename 'x)))
        `(,(rename 'lambda) (,x) ,(%match-expand 'match-lambda rename compare (list x) (%single-clauses (cdr form))))))))
 
 (define-syntax match-lambda*
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (let ((x (rename 'x)))
        `(,(rename 'lambda) ,x ,(%match-expand 'match-lambda* rename compare (list x) (%single-clauses (cdr form))))))))
 
 (define-syntax match-lambda**
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (let* ((fresh (%fresh-namer rename))
             (ids (map (lambda (p) (fresh "x")) (car (cadr form)))))
        `(,(rename 'lambda) ,ids ,(%match-expand 'match-lambda** rename compare ids (cdr form)))))))
@@ -594,6 +600,7 @@
 (define-syntax match-let
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (if (identifier? (cadr form))
          ;; the named one of (chibi match)
          (let* ((fresh (%fresh-namer rename)) (bindings (caddr form))
@@ -609,6 +616,7 @@
 (define-syntax match-let*
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (if (or (null? (cadr form)) (null? (cdadr form)))
          `(,(rename 'match-let) ,@(cdr form))
          `(,(rename 'match-let) (,(caadr form))
@@ -617,6 +625,7 @@
 (define-syntax match-letrec
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      `(,(rename 'let) ()
        ,@(map (lambda (b) `(,(rename 'match-define) ,(car b) ,(cadr b))) (cadr form))
        (,(rename 'let) () ,@(cddr form))))))
@@ -634,12 +643,14 @@
 (define-syntax match-define
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (if (not (and (list? form) (= (length form) 3))) (%macro-error 'match-define "expected (match-define pattern expr)" form))
      (%match-definition 'match-define rename compare (cadr form) (caddr form)))))
 
 (define-syntax match-define-values
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (let* ((patterns (cadr form)) (fresh (%fresh-namer rename))
             (ids (map (lambda (p) (fresh "value")) patterns)))
        `(,(rename 'match-define) (,(rename 'list) ,@patterns)
@@ -648,6 +659,7 @@
 (define-syntax match-let-values
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      `(,(rename 'match-let)
        ,(map (lambda (b)
                `((,(rename 'list) ,@(car b))
@@ -659,6 +671,7 @@
 (define-syntax define/match
   (er-macro-transformer
    (lambda (form rename compare)
+     (set! %macro-form form)
      (let* ((header (cadr form))
             (parameters (filter (lambda (p) (not (keyword? p)))
                                 (let loop ((p (cdr header))) (if (pair? p) (cons (car p) (loop (cdr p))) '()))))

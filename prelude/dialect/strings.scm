@@ -12,7 +12,11 @@
                   (make-exn:fail:contract
                    (string-append (symbol->string who) ": contract violation\n  expected: (listof string?)\n  given: " (%shown items 120)) #f)
                   "The list holds results of LLM calls: unwrap each with (syntax-e …), as in (map syntax-e results)."))
-          (raise-argument-error who "(listof string?)" items))))
+          (%contract-error
+           (string-append (symbol->string who) ": contract violation\n  expected: (listof string?)\n  given: " (%shown items 120))
+           (cond ((string? items) "The list comes first: (string-join strings separator).")
+                 ((list? items) "The items must be strings: (string-join (map ~a items) separator) makes them so.")
+                 (else #f))))))
 
 (define string-join
   (case-lambda

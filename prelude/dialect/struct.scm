@@ -16,6 +16,7 @@
 ;; ---- the form's parts ----
 ;; (struct name [parent] (field ...) option ...), (define-struct (name parent) (field ...) option ...)
 (define (%struct-expand who form rename compare)
+  (set! %macro-form form)
   (define (bad message . part) (apply %macro-error who message (if (pair? part) part (list form))))
   (if (not (and (list? form) (>= (length form) 3)))
       (bad "expected a name and a list of fields"))

@@ -3,9 +3,14 @@
 ;; A macro's procedures run while a program is expanded, so they may use whatever the prelude has
 ;; defined before them.
 
-;; A syntax error at `form`: "match: an ellipsis with nothing before it".
+;; A syntax error at `form`: "match: an ellipsis with nothing before it, got ...". Its place is the
+;; form's, or where that has none, that of the macro use that is being expanded.
+(define %macro-form #f)
 (define (%macro-error who message . form)
-  (%syntax-error (string-append (symbol->string who) ": " message) (if (pair? form) (car form) #f)))
+  (let ((form (if (pair? form) (car form) %macro-form)))
+    (%syntax-error (string-append (symbol->string who) ": " message
+                                  (if form (string-append ", got " (%cut (%->string (strip-syntactic-closures form) 1 0) 80)) ""))
+                   (if (%pair-place form) form %macro-form))))
 
 ;; what stands for "not given" or "not found", where any value of the program may be given
 (define %none (string->uninterned-symbol "none"))
