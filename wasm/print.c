@@ -304,18 +304,33 @@ static Value emit_number(Printer *p, Value v) {
   return V_VOID;
 }
 
+/* A byte of #"...": as itself, by a short name, or in octal; three digits where a digit follows. */
+static void write_byte(Builder *b, uint32_t byte, uint32_t next) {
+  char text[8];
+  const char *escape = byte < 0x80 ? escape_of(byte) : NULL;
+  if (escape) builder_c(b, escape);
+  else if (byte >= ' ' && byte < 0x7f) builder_char(b, byte);
+  else {
+    snprintf(text, sizeof text, next >= '0' && next <= '7' ? "\\%03o" : "\\%o", (unsigned)byte);
+    builder_c(b, text);
+  }
+}
+
 static Value emit_bytes(Printer *p, Value v) {
   uint32_t length = BYTES_LENGTH(v);
   if (p->limit && length > p->limit) length = p->limit;
-  ROOM(p, 4ull * length + 8, 1);
-  builder_c(&p->out, "#u8(");
-  for (uint32_t i = 0; i < length; i++) {
-    char text[8];
-    snprintf(text, sizeof text, i ? " %u" : "%u", BYTES(v)[i]);
-    builder_c(&p->out, text);
+  charge(length / 4);
+  if (p->mode == DISPLAY) {                        /* the text that they encode */
+    if (!heap_reserve(4ull * length + 64)) return need_memory(4ull * length);
+    Value text = string_from_utf8((const char *)BYTES(v), length);
+    ROOM(p, STR_LENGTH(text), STR_WIDTH(text));
+    builder_string(&p->out, text);
+    return V_VOID;
   }
-  builder_char(&p->out, ')');
-  charge(length / 2);
+  ROOM(p, 4ull * length + 8, 1);
+  builder_c(&p->out, "#\"");
+  for (uint32_t i = 0; i < length; i++) write_byte(&p->out, BYTES(v)[i], i + 1 < length ? BYTES(v)[i + 1] : 0);
+  builder_char(&p->out, '"');
   return V_VOID;
 }
 
@@ -532,7 +547,7 @@ static void emit_list_rest(Printer *p, Value *frame) {
   if (rest == V_NIL) {
     builder_char(&p->out, ')');
     p->stack.top -= 3;
-  } else if (is_pair(rest) && (first || !(info_of(p, rest) & INFO_LABEL))) {
+  } else if (is_pair(rest) && (first || (!(info_of(p, rest) & INFO_LABEL) && !(p->mode == PRINT && quoted && abbreviation(rest))))) {
     if (!first || (flags & SPACED)) builder_char(&p->out, ' ');
     frame[1] = CDR(rest);
     frame[2] = FIX(1);
