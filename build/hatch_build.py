@@ -14,7 +14,7 @@ class GuestBuildHook(BuildHookInterface):
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before files are collected. An sdist takes sources only."""
         if self.target_name == "sdist":
             return

@@ -164,7 +164,9 @@ def boot(module: bytes, say: Say) -> bytes:
         start, length = call("rlm_outbox") & 0xFFFFFFFF, call("rlm_outbox_length") & 0xFFFFFFFF
         said = cbor2.loads(bytes(memory.read(store, start, start + length))) if length > 1 else []
         for item in said:
-            if item[0] == "failed" or (item[0] == "done" and (item[1] or {}).get("status") not in (None, "ok")):
+            if item[0] == "failed" or (
+                item[0] == "done" and (item[1] or {}).get("status") not in (None, "ok")
+            ):
                 raise BuildError(f"{what}: {_trouble(item[1])}")
             if item[0] == "note":
                 say(f"{what}: {item[2]}")
@@ -194,9 +196,9 @@ def build(output: Path = OUTPUT, *, if_changed: bool = False, say: Say = print) 
     """Make the guest; returns its path. Raises BuildError."""
     target, note = output / "guest.wasm", output / "guest.json"
     inputs = inputs_hash()
-    if if_changed and target.exists() and note.exists():
-        if json.loads(note.read_text(encoding="utf-8")).get("inputs") == inputs:
-            return target
+    known = json.loads(note.read_text(encoding="utf-8")) if note.exists() and target.exists() else {}
+    if if_changed and known.get("inputs") == inputs:
+        return target
     started = time.monotonic()
     core = compile_core(say)
     image = wasm_image.rewrite(core, boot(core, say))
@@ -212,7 +214,9 @@ def build(output: Path = OUTPUT, *, if_changed: bool = False, say: Say = print) 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--if-changed", action="store_true", help="do nothing where the image is up to date")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--quiet", action="store_true")

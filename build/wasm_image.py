@@ -16,7 +16,9 @@ WASM_PAGE = 65536
 JOIN = 64
 """Zero bytes in a row that end a segment: shorter runs cost less than a segment's head."""
 
-CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT = range(13)
+CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT = range(
+    13
+)
 
 
 class BadModule(Exception):

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm import images
@@ -162,13 +163,17 @@ class LlmCalls:
 
     def start(self, call: Call, *, again: bool = False) -> Any:
         """Serve an "llm" operation. ``again``: it was counted and logged before (a restored session)."""
-        request, recursive, op = self._request(call.arguments)
+        if not call.number:
+            call.number = self.budget.last_id + 1
+        request, recursive, op = self._request(call)
         if recursive and self.depth + 1 > self.budget.limits.depth:
             raise CapabilityDenied(
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self.budget.limits.depth}: "
                 "answer at this depth without #:recursive"
             )
-        tokens = estimate_tokens(request.instruction, request.data) + (request.max_tokens or DEFAULT_MAX_TOKENS)
+        tokens = estimate_tokens(request.instruction, request.data) + (
+            request.max_tokens or DEFAULT_MAX_TOKENS
+        )
         cost = self._worst_cost(request, tokens) if self.budget.limits.cost_usd is not None else None
         if not again:
             self.budget.count()
@@ -191,7 +196,8 @@ class LlmCalls:
             return self._scheduler.pending
         return self._send(pending)
 
-    def _request(self, arguments: list[Any]) -> tuple[CompletionRequest, bool, str]:
+    def _request(self, call: Call) -> tuple[CompletionRequest, bool, str]:
+        arguments = call.arguments
         asked = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
         instruction, data = asked.get("instruction") or "", asked.get("data") or ""
         if not isinstance(instruction, str) or not isinstance(data, str):
@@ -202,7 +208,7 @@ class LlmCalls:
         most = asked.get("max-tokens") or (DEFAULT_MAX_TOKENS if limited else None)
         temperature = asked.get("temperature")
         request = CompletionRequest(
-            id=self.budget.last_id + 1,
+            id=call.number,
             instruction=instruction,
             data=data,
             model=model,
@@ -250,7 +256,7 @@ class LlmCalls:
             work.send(None)
         except StopIteration as stop:
             return self._settle(pending, stop.value)
-        except Exception as error:  # noqa: BLE001  (providers are third parties)
+        except Exception as error:
             raise self._failed(pending, error) from error
         work.close()
         raise self._failed(pending, ProviderError("the provider says that it never waits, but it does"))
@@ -258,7 +264,7 @@ class LlmCalls:
     async def _await(self, pending: _Pending, work: Awaitable[Completion]) -> Any:
         try:
             completion = await work
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise self._failed(pending, error) from error
         except BaseException:
             self._end(pending)
@@ -328,7 +334,7 @@ class LlmCalls:
         pending.call.on_cancel = None
         while self._waiting and len(self.running) < self.budget.limits.concurrency:
             following = self._waiting.popleft()
-            self._scheduler.start_now(following.call, lambda p=following: self._send(p))
+            self._scheduler.start_now(following.call, partial(self._send, following))
         self._changed()
 
     def _forget(self, pending: _Pending) -> None:
@@ -392,5 +398,7 @@ def _valid_json(text: str, completion: Completion) -> str:
         json.loads(stripped)
     except ValueError as error:
         cut = " (it was cut by max-tokens)" if completion.finish_reason == "length" else ""
-        raise ProviderError(f"#:json: the model's answer is no valid JSON{cut}: {error}: {text[:120]!r}") from error
+        raise ProviderError(
+            f"#:json: the model's answer is no valid JSON{cut}: {error}: {text[:120]!r}"
+        ) from error
     return stripped

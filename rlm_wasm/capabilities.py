@@ -113,7 +113,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], bytes] = {}
 
-    async def put(self, namespace: str, key: str, value: bytes, preview: str) -> None:  # noqa: ARG002
+    async def put(self, namespace: str, key: str, value: bytes, preview: str) -> None:
         """Write."""
         self._values[namespace, key] = value
 

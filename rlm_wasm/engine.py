@@ -61,7 +61,9 @@ set_fuel = _prototype("wasmtime_context_set_fuel", _P, _P, ctypes.c_uint64)
 get_fuel = _prototype("wasmtime_context_get_fuel", _P, _P, _P)
 set_epoch_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, _P, ctypes.c_uint64)
 instantiate = _prototype("wasmtime_instance_pre_instantiate", _P, _P, _P, _P, _P)
-export_get = _prototype("wasmtime_instance_export_get", ctypes.c_bool, _P, _P, ctypes.c_char_p, ctypes.c_size_t, _P)
+export_get = _prototype(
+    "wasmtime_instance_export_get", ctypes.c_bool, _P, _P, ctypes.c_char_p, ctypes.c_size_t, _P
+)
 call_unchecked = _prototype("wasmtime_func_call_unchecked", _P, _P, _P, _P, ctypes.c_size_t, _P)
 memory_data = _prototype("wasmtime_memory_data", _P, _P, _P)
 memory_data_size = _prototype("wasmtime_memory_data_size", ctypes.c_size_t, _P, _P)

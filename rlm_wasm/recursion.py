@@ -40,7 +40,9 @@ _FENCE = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)```", re.DOTALL)
 _PREVIEW = 2_000
 
 
-def recursion(runtime: Runtime, session: Session) -> Callable[[CompletionRequest, LlmCalls], Awaitable[Completion]]:
+def recursion(
+    runtime: Runtime, session: Session
+) -> Callable[[CompletionRequest, LlmCalls], Awaitable[Completion]]:
     """How the session serves #:recursive calls."""
 
     async def recurse(request: CompletionRequest, calls: LlmCalls) -> Completion:
@@ -73,9 +75,7 @@ def recursion(runtime: Runtime, session: Session) -> Callable[[CompletionRequest
     return recurse
 
 
-async def _run_child(
-    runtime: Runtime, session: Session, calls: LlmCalls, data: str, program: str
-) -> Result:
+async def _run_child(runtime: Runtime, session: Session, calls: LlmCalls, data: str, program: str) -> Result:
     child = runtime.child(session, calls)
     try:
         await child.load_context(data)

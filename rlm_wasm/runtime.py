@@ -207,12 +207,13 @@ class Runtime:
     @property
     def store(self) -> CheckpointStore:
         """Where checkpoints live."""
-        if self._store is None:
-            self._store = MemoryStore()
-        elif isinstance(self._store, str):
+        if isinstance(self._store, str):
             from rlm_wasm.store import open_store
 
-            self._store = open_store(self._store)
+            opened: CheckpointStore = open_store(self._store)
+            self._store = opened
+        elif self._store is None:
+            self._store = MemoryStore()
         return self._store
 
     def python_backend(self, limits: Limits) -> PythonBackend:

@@ -59,6 +59,7 @@ class Sandbox:
     """One guest. Not for several threads at once."""
 
     __slots__ = (
+        "__weakref__",
         "_base",
         "_calls",
         "_context",
@@ -71,7 +72,6 @@ class Sandbox:
         "_memory_limit",
         "_size",
         "_store",
-        "__weakref__",
         "fuel_used",
     )
 
@@ -308,5 +308,6 @@ def _failure(error: int | None, trap: int | None) -> tuple[str, str]:
         code = owned.trap_code
         reason = _REASONS.get(code, "trap") if code else "trap"
         return reason, owned.message.splitlines()[0]
-    failure = wasmtime.WasmtimeError._from_ptr(ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t)))
+    error_type = ctypes.POINTER(_bindings.wasmtime_error_t)
+    failure = wasmtime.WasmtimeError._from_ptr(ctypes.cast(error or 0, error_type))
     return "trap", str(failure)

@@ -1,7 +1,7 @@
 """Runs one session's guest: slices, requests, replies, limits, and what happens when any of it ends.
 
 General layout: ``_drive`` is the loop. What the guest asked for is served by ``_serve``, at once
-or by a task that ends in ``_finished``. ``_turn`` and ``_wait`` are the only places where an
+or by a task (``_await``). ``_turn`` and ``_wait`` are the only places where an
 execution gives control back to the event loop; between two runs of the guest its memory is
 whole, so that anybody may take a snapshot there.
 
@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import cbor2
@@ -55,6 +56,8 @@ class Call:
     id: int
     operation: str
     arguments: list[Any]
+    number: int = 0
+    """Of an LLM call, as people see it; kept where the call is sent again."""
     task: asyncio.Task[Any] | None = None
     timer: asyncio.TimerHandle | None = None
     on_cancel: Callable[[], None] | None = None
@@ -278,7 +281,9 @@ class Scheduler:
             if status == Status.DONE:
                 return self._ended(run)
             if status == Status.FAILED:
-                return self._lost(run, Crash("trap", str((run.done or {}).get("failed", "the guest gave up"))))
+                return self._lost(
+                    run, Crash("trap", str((run.done or {}).get("failed", "the guest gave up")))
+                )
             if run.interrupted:
                 run.interrupted += 1
                 if run.interrupted > _INTERRUPT_SLICES:
@@ -402,7 +407,10 @@ class Scheduler:
         elif crash.reason == "timeout":
             done = limit_account(LimitExceeded("timeout_s", round(run.elapsed(), 3), limits.timeout_s))
         else:
-            done = {"status": "error", "error": {"type": "sandbox-crashed", "message": f"the sandbox crashed: {crash}"}}
+            done = {
+                "status": "error",
+                "error": {"type": "sandbox-crashed", "message": f"the sandbox crashed: {crash}"},
+            }
         return Outcome(done, run, rolled_back=True)
 
     def _rollback(self, run: Run) -> None:
@@ -494,7 +502,7 @@ class Scheduler:
         if len(self.calls) > self.limits.handles:
             run.limit = run.limit or LimitExceeded("handles", len(self.calls), self.limits.handles)
             return
-        self.start_now(call, lambda: self._handle(call))
+        self.start_now(call, partial(self._handle, call))
 
     def _handle(self, call: Call, *, again: bool = False) -> Any:
         if call.operation == "llm" and self.start_llm is not None:
@@ -527,7 +535,7 @@ class Scheduler:
             if is_awaitable(answer):
                 self.spawn(call, answer)
                 return
-        except Exception as error:  # noqa: BLE001  (handlers are the embedder's)
+        except Exception as error:
             self._fail(call, error)
         else:
             self.calls.pop(call.id, None)
@@ -537,27 +545,27 @@ class Scheduler:
 
     def spawn(self, call: Call, work: Awaitable[Any]) -> Any:
         """Answer a call by a task of its own."""
-        coroutine: Coroutine[Any, Any, Any] = work if asyncio.iscoroutine(work) else _as_coroutine(work)
-        call.task = asyncio.get_running_loop().create_task(coroutine)
-        call.task.add_done_callback(lambda task: self._finished(call, task))
+        call.task = asyncio.get_running_loop().create_task(self._await(call, work))
         return self.pending
 
-    def _finished(self, call: Call, task: asyncio.Task[Any]) -> None:
-        if self.calls.pop(call.id, None) is not call:
-            if not task.cancelled():
-                task.exception()  # nobody wants it; say so, or asyncio complains
-            return
-        if task.cancelled():
-            self._fail(call, CapabilityDenied("the call was cancelled by its host"))
-        else:
-            error = task.exception()
-            if error is None:
-                self._reply(call, True, task.result())
-            elif isinstance(error, Exception):
+    async def _await(self, call: Call, work: Awaitable[Any]) -> None:
+        # The reply is queued in the same step in which the work ends, so that no snapshot can be
+        # taken of a call that is counted as done and still in flight.
+        try:
+            value = await work
+        except Exception as error:
+            if self.calls.get(call.id) is call:
                 self._fail(call, error)
-            else:
-                raise error
-        self._wake()
+                self._wake()
+        except BaseException:
+            if self.calls.get(call.id) is call:
+                self._fail(call, CapabilityDenied("the call was cancelled by its host"))
+                self._wake()
+            raise
+        else:
+            if self.calls.pop(call.id, None) is call:
+                self._reply(call, True, value)
+                self._wake()
 
     def _fail(self, call: Call, error: Exception) -> None:
         self.calls.pop(call.id, None)
@@ -633,7 +641,7 @@ class Scheduler:
         return {
             "status": int(self.status),
             "last": self.last_id,
-            "calls": [[call.id, call.operation, call.arguments] for call in self.calls.values()],
+            "calls": [[call.id, call.operation, call.arguments, call.number] for call in self.calls.values()],
             "replies": [[number, encoded] for number, encoded in self._replies],
             "run": None
             if run is None
@@ -651,8 +659,8 @@ class Scheduler:
         self.status = Status(plain["status"])
         self.last_id = plain["last"]
         self._replies = [(number, encoded) for number, encoded in plain["replies"]]
-        for number, operation, arguments in plain["calls"]:
-            self.calls[number] = Call(number, operation, arguments)
+        for id_, operation, arguments, number in plain["calls"]:
+            self.calls[id_] = Call(id_, operation, arguments, number)
         saved = plain["run"]
         if saved is None:
             return None
@@ -670,7 +678,7 @@ class Scheduler:
         """Start what was in flight when the snapshot was taken."""
         for call in list(self.calls.values()):
             if call.task is None and call.timer is None:
-                self.start_now(call, lambda call=call: self._handle(call, again=True))  # type: ignore[misc]
+                self.start_now(call, partial(self._handle, call, again=True))
 
 
 _STATUS = tuple(Status)
@@ -688,7 +696,3 @@ def limit_account(limit: LimitExceeded) -> dict[str, Any]:
             "limit": limit.limit,
         },
     }
-
-
-async def _as_coroutine(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable

@@ -118,7 +118,9 @@ class Session:
         if bad is not None:
             return bad
         if self._suspended is not None:
-            raise UsageError("this session was restored in the middle of an execution: resume() it, or reset()")
+            raise UsageError(
+                "this session was restored in the middle of an execution: resume() it, or reset()"
+            )
         budget = self._calls.budget
         if self._owns_budget:
             budget.execution = Usage()
@@ -139,7 +141,9 @@ class Session:
                 self._options.pop("replies", None)
         return self._result(outcome)
 
-    async def resume(self, *, timeout_s: float | None = None, on_progress: OnProgress | None = None) -> Result:
+    async def resume(
+        self, *, timeout_s: float | None = None, on_progress: OnProgress | None = None
+    ) -> Result:
         """Go on with the execution that the snapshot was taken of; calls in flight are sent again."""
         self._check_free()
         run = self._suspended

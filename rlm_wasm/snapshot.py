@@ -119,7 +119,9 @@ class Snapshot:
             raise SnapshotCorrupt("this is no rlm-wasm snapshot, or only the beginning of one")
         version, length = _FIXED.unpack_from(data, len(MAGIC))
         if version != FORMAT:
-            raise SnapshotVersionError(f"the snapshot has format {version}; this release reads format {FORMAT}")
+            raise SnapshotVersionError(
+                f"the snapshot has format {version}; this release reads format {FORMAT}"
+            )
         if hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
             raise SnapshotCorrupt("the snapshot is cut or damaged: its checksum does not match")
         try:

@@ -529,7 +529,17 @@ uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */
 bool heap_has_room(uint64_t bytes) { return room_for(2 * BLOCK_PAGES) && heap_reserve(bytes); }
 
-RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void) { return (uint32_t)(uintptr_t)page_state; }
+void vm_unused_memory(uintptr_t ranges[4]);     /* vm.c */
+/* Pages outside the heap hold C data. They count as used, but for the stacks' unused parts. */
+RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void) {
+  memset(page_state, PAGE_IMAGE, first_page);
+  uintptr_t ranges[4];
+  vm_unused_memory(ranges);
+  for (int i = 0; i < 4; i += 2)
+    for (uintptr_t p = (ranges[i] + PAGE - 1) >> PAGE_SHIFT; (p + 1) << PAGE_SHIFT <= ranges[i + 1] && p < first_page; p++)
+      page_state[p] = PAGE_FREE;
+  return (uint32_t)(uintptr_t)page_state;
+}
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void) { return end_page; }
 RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void) { return heap_used(); }
 

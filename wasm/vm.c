@@ -31,6 +31,15 @@ void vm_scan_roots(void (*visit)(Value *)) {
   for (int i = 0; i < 8; i++) visit(&vm.tail_args[i]);
 }
 
+/* Address ranges (from, to) of stack that is not in use: a snapshot leaves them out. */
+void vm_unused_memory(uintptr_t ranges[4]);
+void vm_unused_memory(uintptr_t ranges[4]) {
+  ranges[0] = (uintptr_t)(m.values + m.sp);
+  ranges[1] = (uintptr_t)(m.values + VALUE_STACK);
+  ranges[2] = (uintptr_t)(m.frames + m.depth);
+  ranges[3] = (uintptr_t)(m.frames + FRAME_STACK);
+}
+
 Value need_memory(uint64_t bytes) {
   vm.need_bytes = bytes;
   return V_AGAIN;
@@ -352,7 +361,7 @@ enum run_status vm_run(void) {
         Value x = sp[-2], y = sp[-1];
         if (x & y & 1) {
           int64_t a = FIX_VALUE(x), b = FIX_VALUE(y);
-          if (a == (int32_t)a && b == (int32_t)b) { sp--; sp[-1] = FIX(a * b); continue; }
+          if (a == (int32_t)a && b == (int32_t)b && a * b <= FIX_MAX) { sp--; sp[-1] = FIX(a * b); continue; }
         }
         result = num_mul_pausing(x, y);
         if (IS_SIGNAL(result)) goto signal;

@@ -17,7 +17,7 @@ def test_the_statuses_are_those_of_rlm_h() -> None:
     """enum rlm_status, number by number."""
     declared = {name: int(number) for name, number in re.findall(r"\bRLM_(\w+) = (\d+),", HEADER)}
     assert declared == {status.name: status.value for status in protocol.Status}
-    assert (sandbox.DONE, sandbox.SUSPENDED, sandbox.PREEMPTED, sandbox.FAILED) == tuple(protocol.Status)
+    assert tuple(protocol.Status) == (sandbox.DONE, sandbox.SUSPENDED, sandbox.PREEMPTED, sandbox.FAILED)
 
 
 def test_the_exports_are_those_of_rlm_h() -> None:

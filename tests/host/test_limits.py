@@ -14,7 +14,12 @@ def test_the_defaults_are_those_of_the_table() -> None:
     limits = Limits()
     assert limits.fuel == 100_000_000_000
     assert limits.memory_bytes == limits.python_memory_bytes == 256 << 20
-    assert (limits.timeout_s, limits.output_bytes, limits.calls, limits.handles) == (300, 1 << 20, 1_000, 10_000)
+    assert (limits.timeout_s, limits.output_bytes, limits.calls, limits.handles) == (
+        300,
+        1 << 20,
+        1_000,
+        10_000,
+    )
     assert (limits.concurrency, limits.depth, limits.message_bytes) == (20, 3, 64 << 20)
     assert limits.tokens is None
     assert limits.cost_usd is None

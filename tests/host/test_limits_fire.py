@@ -66,7 +66,7 @@ async def test_output_is_cut_and_marked() -> None:
     """Cutting ends nothing."""
     async with Runtime(provider=Answers(), limits=Limits(output_bytes=1000)) as runtime:
         result = await runtime.run(
-            "(for ([i 10000]) (display \"0123456789\")) (eprintf (make-string 5000 #\\x)) (make-string 4000 #\\é)"
+            '(for ([i 10000]) (display "0123456789")) (eprintf (make-string 5000 #\\x)) (make-string 4000 #\\é)'
         )
         assert result.status == "ok"
         assert result.truncated == ("stdout", "stderr", "value")
@@ -79,7 +79,9 @@ async def test_concurrency_is_never_exceeded(gate: Gate) -> None:
     """Whatever the program asks for; every call is made in the end."""
     async with Runtime(provider=gate, limits=Limits(concurrency=4)) as runtime:
         task = asyncio.create_task(
-            runtime.run('(length (map-async (lambda (i) (llm-query-async #:instruction "q")) (range 30) #:max-concurrent 30))')
+            runtime.run(
+                '(length (map-async (lambda (i) (llm-query-async #:instruction "q")) (range 30) #:max-concurrent 30))'
+            )
         )
         while not task.done():
             assert len(gate.waiting) <= 4
@@ -92,7 +94,9 @@ async def test_concurrency_is_never_exceeded(gate: Gate) -> None:
 async def test_an_oversized_reply_is_a_condition() -> None:
     """Not the end of the session."""
     async with Runtime(provider=Answers(lambda r: "x" * 5000), limits=Limits(message_bytes=2000)) as runtime:
-        result = await runtime.run('(with-handlers ([exn:fail? (lambda (e) "too large")]) (llm-query #:instruction "q"))')
+        result = await runtime.run(
+            '(with-handlers ([exn:fail? (lambda (e) "too large")]) (llm-query #:instruction "q"))'
+        )
         assert result.value == "too large"
         result = await runtime.run(
             '(with-handlers ([exn:fail? exn-message]) (llm-query #:instruction "q" #:data (make-string 5000 #\\x)))'

@@ -35,7 +35,7 @@ async def test_the_request_carries_everything(runtime: Runtime, answers: Answers
     [
         ('(llm-query #:instruction "x" #:json #t)', ["json", "OpenAI API requirement"]),
         ('(llm-query #:instruction "x" #:model "o3-mini" #:temperature 1)', ["temperature", "o3-mini"]),
-        ('(llm-query #:instruction 5)', ["#:instruction", "string"]),
+        ("(llm-query #:instruction 5)", ["#:instruction", "string"]),
         ("(llm-query)", ["#:instruction"]),
         ('(llm-query #:instruction "x" #:data (llm-query-async #:instruction "y"))', ["await"]),
         ('(llm-query #:instruction (llm-query #:instruction "y"))', ["syntax-e"]),
@@ -55,7 +55,9 @@ async def test_the_request_carries_everything(runtime: Runtime, answers: Answers
         ("((with-validation (lambda (x) x) even?) 3)", ["validation failed"]),
     ],
 )
-async def test_a_mistake_is_explained(runtime: Runtime, answers: Answers, program: str, words: list[str]) -> None:
+async def test_a_mistake_is_explained(
+    runtime: Runtime, answers: Answers, program: str, words: list[str]
+) -> None:
     """Before any money is spent."""
     result = await runtime.run(program)
     assert result.status == "error"
@@ -73,7 +75,7 @@ async def test_calls_in_map_async_overlap(gated: Runtime, gate: Gate) -> None:
     """Also those of plain llm-query; never more than was said; the next starts as one ends."""
     task = asyncio.create_task(
         gated.run(
-            '(map-async (lambda (i) (syntax-e (llm-query #:instruction (number->string i)))) (range 7) #:max-concurrent 3)'
+            "(map-async (lambda (i) (syntax-e (llm-query #:instruction (number->string i)))) (range 7) #:max-concurrent 3)"
         )
     )
     for left in range(7, 0, -1):
@@ -107,7 +109,7 @@ async def test_parallel_overlaps_and_keeps_order(gated: Runtime, gate: Gate) -> 
     """Whatever the order of the answers."""
     task = asyncio.create_task(
         gated.run(
-            '(parallel (map (lambda (i) (lambda () (llm-query #:instruction (number->string i)))) (range 4)))'
+            "(parallel (map (lambda (i) (lambda () (llm-query #:instruction (number->string i)))) (range 4)))"
         )
     )
     await gate.until(4)
@@ -120,8 +122,8 @@ async def test_race_cancels_the_losers(gated: Runtime, gate: Gate) -> None:
     """Their requests are really cancelled, those of nested work too."""
     task = asyncio.create_task(
         gated.run(
-            "(race (list (lambda () (llm-query #:instruction \"a\"))"
-            "            (lambda () (map-async (lambda (x) (llm-query #:instruction x)) (list \"b\" \"c\")))))"
+            '(race (list (lambda () (llm-query #:instruction "a"))'
+            '            (lambda () (map-async (lambda (x) (llm-query #:instruction x)) (list "b" "c")))))'
         )
     )
     await gate.until(3)
@@ -198,7 +200,7 @@ async def test_whichever_call_fails_the_others_are_kept_with_on_error(nth: int) 
 
     async with Runtime(provider=Answers(answer)) as runtime:
         result = await runtime.run(
-            '(map-async (lambda (i) (llm-query-async #:instruction (number->string i))) (range 5)'
+            "(map-async (lambda (i) (llm-query-async #:instruction (number->string i))) (range 5)"
             ' #:on-error (lambda (e) "bad"))'
         )
         assert result.data == ["bad" if i == nth else "fine" for i in range(5)]
@@ -235,7 +237,9 @@ async def test_a_deadlock_names_who_waits_for_what(runtime: Runtime) -> None:
 
 async def test_with_timeout_cancels_the_work(gated: Runtime, gate: Gate) -> None:
     """And calls its third argument."""
-    result = await gated.run('(with-timeout 0.01 (lambda () (llm-query #:instruction "a")) (lambda () "late"))')
+    result = await gated.run(
+        '(with-timeout 0.01 (lambda () (llm-query #:instruction "a")) (lambda () "late"))'
+    )
     assert result.value == "late"
     await asyncio.sleep(0)
     assert len(gate.cancelled) == 1
@@ -248,7 +252,7 @@ async def test_a_token_budget_is_deducted_and_refuses(runtime: Runtime) -> None:
     over = await runtime.run(program.format(n=12))
     assert "token budget exceeded" in str(over.error)
     nested = (
-        '(parameterize ([token-budget 100]) (parameterize ([token-budget 50])'
+        "(parameterize ([token-budget 100]) (parameterize ([token-budget 50])"
         ' (llm-query #:instruction "a")) (token-budget))'
     )
     assert (await runtime.run(nested)).value == "85"
@@ -265,7 +269,12 @@ async def test_the_scope_log_is_in_order(runtime: Runtime) -> None:
     assert [entry["op"] for entry in log] == [
         "llm-query-async", "await", "syntax-e", "checkpoint", "restore", "llm-query", "unsafe-interpolate",
     ]  # fmt: skip
-    assert (log[0]["scope"], log[0]["tokens"], log[0]["model"], log[0]["call_id"]) == ("sub-call", 15, "test", 1)
+    assert (log[0]["scope"], log[0]["tokens"], log[0]["model"], log[0]["call_id"]) == (
+        "sub-call",
+        15,
+        "test",
+        1,
+    )
     assert log[2]["datum_preview"] == "[a]"
 
 
@@ -300,7 +309,9 @@ async def test_a_recursive_call_runs_a_program_in_a_child() -> None:
         return "```scheme\n(finish (no-such-thing context))\n```"
 
     async with Runtime(provider=Answers(answer)) as runtime:
-        result = await runtime.run('(syntax-e (llm-query #:instruction "Upcase" #:data "abc" #:recursive #t))')
+        result = await runtime.run(
+            '(syntax-e (llm-query #:instruction "Upcase" #:data "abc" #:recursive #t))'
+        )
         assert result.value == "ABC"
         assert result.execution.calls == 2
         assert "no-such-thing" in seen[1]
@@ -326,7 +337,9 @@ async def test_contexts_are_read_without_copying_the_whole(runtime: Runtime) -> 
         assert (await session.execute('(car (context-search "two"))')).value == "(4 . two two)"
         assert (await session.execute('(length (context-search #px"t[wh]"))')).value == "2"
         assert (await session.execute("(context-chunks 10 2)")).data == ["one\ntwo tw", "two\nthree\n"]
-        assert (await session.execute('(apply string-append (context-chunks 5 0))')).value == "one\ntwo two\nthree\n"
+        assert (
+            await session.execute("(apply string-append (context-chunks 5 0))")
+        ).value == "one\ntwo two\nthree\n"
         assert (await session.execute('(list (get-context "n") (get-context "x") (context-names))')).data == [
             "named text", False, ["n"],
         ]  # fmt: skip
@@ -352,24 +365,33 @@ async def test_checkpoints_belong_to_the_namespace(runtime: Runtime) -> None:
     [
         ("((sequence add1 sqr) 2)", "9"),
         ("(fold-sequential + 0 (list 1 2 3))", "6"),
-        ("(tree-reduce (lambda (a b) (string-append a b)) (list \"a\" \"b\" \"c\" \"d\" \"e\" \"f\"))", "abcdef"),
+        ('(tree-reduce (lambda (a b) (string-append a b)) (list "a" "b" "c" "d" "e" "f"))', "abcdef"),
         ("(tree-reduce + (list 1 2 3 4 5 6 7) #:branch-factor 3)", "28"),
         ("(tree-reduce + (list 5))", "5"),
         ("(fan-out-aggregate sqr (lambda (l) (apply + l)) (list 1 2 3))", "14"),
         ("(iterate-until add1 (lambda (x) (> x 4)) 0)", "5"),
-        ("(critique-refine (lambda () 1) (lambda (d) \"Approved\") (lambda (d c) 2) #:quality-threshold 0.9)", "1"),
+        (
+            '(critique-refine (lambda () 1) (lambda (d) "Approved") (lambda (d c) 2) #:quality-threshold 0.9)',
+            "1",
+        ),
         ("((with-validation add1 even?) 3)", "4"),
-        ("(vote (list (lambda () \"a\") (lambda () \"b\") (lambda () \"a \")))", "a"),
-        ("(ensemble (list (lambda () \"x\") (lambda () \"y\")))", "Model 1:\nx\n\nModel 2:\ny"),
+        ('(vote (list (lambda () "a") (lambda () "b") (lambda () "a ")))', "a"),
+        ('(ensemble (list (lambda () "x") (lambda () "y")))', "Model 1:\nx\n\nModel 2:\ny"),
         ("(tiered add1 (lambda (l) (apply + l)) (list 1 2))", "5"),
-        ("(active-learning add1 (lambda (x) 'hard) (lambda (r) (if (= r 3) 0.1 0.9)) (list 1 2 3))", "(2 hard 4)"),
-        ("(define n 0) (define f (memoized (lambda (x) (set! n (+ n 1)) x))) (list (f 1) (f 1) n)", "(1 1 1)"),
+        (
+            "(active-learning add1 (lambda (x) 'hard) (lambda (r) (if (= r 3) 0.1 0.9)) (list 1 2 3))",
+            "(2 hard 4)",
+        ),
+        (
+            "(define n 0) (define f (memoized (lambda (x) (set! n (+ n 1)) x))) (list (f 1) (f 1) n)",
+            "(1 1 1)",
+        ),
         ("((choose even? add1 sub1) 4)", "5"),
         ("((try-fallback (lambda (x) (car x)) (lambda (x) 'fell)) 5)", "fell"),
         ("(try (car 5) on-error (lambda (m) 'caught))", "caught"),
-        ("(syntax-e ((recursive-spawn (lambda (d) (llm-query #:instruction d))) \"q\"))", "[q]"),
-        ("(cached-query \"q\") (cached-query \"q\") (hash-ref (budget-remaining) 'calls)", "999"),
-        ("(ensemble-vote (list \"m1\" \"m2\") \"q\")", "[q]"),
+        ('(syntax-e ((recursive-spawn (lambda (d) (llm-query #:instruction d))) "q"))', "[q]"),
+        ('(cached-query "q") (cached-query "q") (hash-ref (budget-remaining) \'calls)', "999"),
+        ('(ensemble-vote (list "m1" "m2") "q")', "[q]"),
     ],
 )
 async def test_combinators(runtime: Runtime, program: str, value: str) -> None:

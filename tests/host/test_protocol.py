@@ -24,10 +24,14 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     | st.fractions()
     | st.builds(Symbol, st.text(min_size=1))
     | st.builds(Keyword, st.text(min_size=1)),
-    lambda inner: st.lists(inner)
-    | st.lists(inner).map(tuple)
-    | st.dictionaries(st.text(), inner)
-    | st.builds(lambda items, tail: ImproperList(tuple(items), tail), st.lists(inner, min_size=1), st.integers()),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text(), inner)
+        | st.builds(
+            lambda items, tail: ImproperList(tuple(items), tail), st.lists(inner, min_size=1), st.integers()
+        )
+    ),
     max_leaves=20,
 )
 

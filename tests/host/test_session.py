@@ -52,7 +52,7 @@ async def test_state_persists_until_reset(runtime: Runtime) -> None:
 async def test_an_error_keeps_what_was_defined_before_it(runtime: Runtime) -> None:
     """And says where it happened."""
     async with runtime.session() as session:
-        result = await session.execute('(define a 1)\n(define b (car 5))\n(define c 3)', name="mine")
+        result = await session.execute("(define a 1)\n(define b (car 5))\n(define c 3)", name="mine")
         assert result.status == "error"
         assert result.error is not None
         assert (result.error.line, result.error.source) == (2, "mine")

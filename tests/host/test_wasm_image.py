@@ -76,7 +76,10 @@ def test_segments_hold_every_byte_that_is_not_zero(content: dict[int, int]) -> N
     ("wat", "why"),
     [
         ('(module (import "a" "b" (func)) (memory (export "memory") 1))', "imports"),
-        ('(module (global (mut i32) (i32.const 1)) (global (mut i32) (i32.const 1)) (memory 1))', "mutable globals"),
+        (
+            "(module (global (mut i32) (i32.const 1)) (global (mut i32) (i32.const 1)) (memory 1))",
+            "mutable globals",
+        ),
         ("(module (memory i64 1))", "32-bit memory"),
     ],
 )

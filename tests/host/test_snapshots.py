@@ -1,0 +1,256 @@
+"""Snapshots, forks, restoring, and instances that sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+
+import pytest
+
+from rlm_wasm import Limits, Runtime, Snapshot, SnapshotCorrupt, SnapshotVersionError, UsageError
+from rlm_wasm.sandbox import Sandbox
+from tests.conftest import Gate
+
+# Programs that wait for calls in places where a C stack would be in the way. Each gives its own
+# answer; the instructions tell the calls apart.
+SUSPENDING = {
+    "map": '(map (lambda (x) (syntax-e (llm-query #:instruction x))) (list "a" "b" "c"))',
+    "sort": '(sort (list 3 1 2) (lambda (a b) (llm-query #:instruction "cmp") (< a b)))',
+    "hash update": (
+        '(define h (make-hash)) (hash-update! h "k" (lambda (old) (cons (syntax-e (llm-query #:instruction "u")) old))'
+        ' (lambda () \'())) (hash-ref h "k")'
+    ),
+    "dynamic-wind": (
+        "(define log (list)) (define (say x) (set! log (cons x log))) (dynamic-wind"
+        ' (lambda () (llm-query #:instruction "in") (say 1)) (lambda () (llm-query #:instruction "body") (say 2))'
+        ' (lambda () (llm-query #:instruction "out") (say 3))) (reverse log)'
+    ),
+    "nested map-async": (
+        "(map-async (lambda (i) (apply string-append (map-async (lambda (j) (llm-query-async"
+        ' #:instruction (format "~a~a" i j))) (list 1 2)))) (list "x" "y"))'
+    ),
+    "guard": (
+        '(guard (e (#t (list \'caught (syntax-e (llm-query #:instruction "handler")))))'
+        ' (llm-query #:instruction "body") (raise \'oops))'
+    ),
+    "call/cc re-entry": (
+        "(define k #f) (define n 0) (define v (call/cc (lambda (c) (set! k c) 0)))"
+        " (llm-query #:instruction (number->string v)) (set! n (+ n 1)) (if (< n 3) (k n) (list v n))"
+    ),
+    "a loop made by a macro": (
+        "(define-syntax times (syntax-rules () ((_ n e) (let loop ((i 0) (acc '()))"
+        " (if (= i n) (reverse acc) (loop (+ i 1) (cons e acc)))))))"
+        ' (times 3 (syntax-e (llm-query #:instruction "t")))'
+    ),
+    "a macro's transformer": (
+        "(define-syntax ask (er-macro-transformer (lambda (form rename compare)"
+        ' (syntax-e (llm-query #:instruction "expand"))))) (string-append (ask) "!")'
+    ),
+    "string port": (
+        '(with-output-to-string (lambda () (display (syntax-e (llm-query #:instruction "p")))'
+        ' (llm-query #:instruction "q") (display 1/3)))'
+    ),
+    "generator of promises": (
+        '(define p (delay (syntax-e (llm-query #:instruction "lazy")))) (list (force p) (force p))'
+    ),
+    "parameterize": (
+        '(define x (make-parameter 1)) (parameterize ((x 2)) (llm-query #:instruction "p")'
+        ' (let ((h (spawn (lambda () (llm-query #:instruction "f") (x))))) (list (x) (await h))))'
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUSPENDING)
+async def test_a_program_goes_on_from_every_suspension(name: str) -> None:
+    """In another runtime, from bytes: the same value, output, calls and fuel."""
+    gate = Gate()
+    async with Runtime(provider=gate) as runtime:
+        task = asyncio.create_task(runtime.run(SUSPENDING[name]))
+        while not task.done():
+            gate.release()
+            await asyncio.sleep(0)
+        straight = await task
+        assert straight.status == "ok", straight
+    at = 0
+    while True:
+        one, two = Gate(), Gate()
+        async with Runtime(provider=one) as first, Runtime(provider=two) as second:
+            session = first.session()
+            task = asyncio.create_task(session.execute(SUSPENDING[name]))
+            for _ in range(at):
+                while not one.waiting and not task.done():
+                    await asyncio.sleep(0)
+                one.release()
+                await asyncio.sleep(0)
+            while not one.waiting and not task.done():
+                await asyncio.sleep(0)
+            if task.done():
+                break
+            data = (await session.snapshot()).dump()
+            restored = await second.restore(data)
+            assert restored.suspended
+            resumed = asyncio.create_task(restored.resume())
+            while not resumed.done():
+                two.release()
+                await asyncio.sleep(0)
+            result = await resumed
+            session.cancel()
+            await task
+        ours, theirs = dataclasses.asdict(result), dataclasses.asdict(straight)
+        for both in (ours, theirs):
+            both["execution"].pop("elapsed")
+            both["execution"].pop("fuel")  # depends on how replies are batched
+            both["execution"].pop("memory_bytes")
+        assert ours == theirs
+        at += 1
+    assert at > 0
+
+
+async def test_an_idle_session_is_restored_with_all_it_had(runtime: Runtime) -> None:
+    """Definitions, contexts, log, usage; not the runtime's capabilities."""
+    async with runtime.session(namespace="n") as session:
+        await session.load_context("text")
+        await session.execute('(define v (vector 1 2)) (define (f) v) (llm-query #:instruction "a")')
+        snapshot = Snapshot.load((await session.snapshot()).dump())
+    assert not snapshot.suspended
+    async with Runtime(provider=None) as other:
+        back = await other.restore(snapshot)
+        assert (await back.execute("(list (f) context)")).value == "(#(1 2) text)"
+        assert back.namespace == "n"
+        assert back.state()["used"]["calls"] == 1
+        assert [entry["op"] for entry in back.scope_log()] == ["llm-query"]
+        with pytest.raises(UsageError):
+            await back.resume()
+
+
+async def test_a_fork_is_independent(runtime: Runtime) -> None:
+    """Neither sees what the other does from then on."""
+    async with runtime.session() as session:
+        await session.execute("(define l (list 1 2 3))")
+        fork = await session.fork()
+        await session.execute("(set-car! l 'here)")
+        await fork.execute("(set-car! l 'there)")
+        assert (await session.execute("(car l)")).value == "here"
+        assert (await fork.execute("(car l)")).value == "there"
+
+
+async def test_a_fork_in_the_middle_sends_its_calls_again(gated: Runtime, gate: Gate) -> None:
+    """And both come to their end."""
+    async with gated.session() as session:
+        task = asyncio.create_task(session.execute('(syntax-e (llm-query #:instruction "a"))'))
+        await gate.until(1)
+        fork = await session.fork()
+        other = asyncio.create_task(fork.resume())
+        await gate.until(2)
+        gate.release(2)
+        assert (await task).value == (await other).value == "[a]"
+
+
+async def test_a_restored_session_must_be_resumed_or_reset(gated: Runtime, gate: Gate) -> None:
+    """Another program meanwhile would mix the two."""
+    async with gated.session() as session:
+        task = asyncio.create_task(session.execute('(llm-query #:instruction "a")'))
+        await gate.until(1)
+        fork = await session.fork()
+        with pytest.raises(UsageError, match="resume"):
+            await fork.execute("1")
+        await fork.reset()
+        assert (await fork.execute("1")).value == "1"
+        session.cancel()
+        await task
+
+
+async def test_a_computing_program_can_be_snapshotted(runtime: Runtime) -> None:
+    """At a slice's end."""
+    program = "(let loop ((i 0)) (if (< i 3000000) (loop (+ i 1)) i))"
+    async with runtime.session() as session:
+        task = asyncio.create_task(session.execute(program))
+        await asyncio.sleep(0)
+        snapshot = await session.snapshot()
+        assert snapshot.suspended
+        back = await runtime.restore(snapshot)
+        assert (await back.resume()).value == (await task).value == "3000000"
+
+
+async def test_a_foreign_image_is_refused(runtime: Runtime) -> None:
+    """Pages of another guest would be nonsense in this one."""
+    async with runtime.session() as session:
+        snapshot = await session.snapshot()
+    foreign = dataclasses.replace(snapshot, header={**snapshot.header, "image": "f" * 64})
+    with pytest.raises(SnapshotVersionError, match="ffff"):
+        await runtime.restore(foreign.dump())
+    with pytest.raises(SnapshotCorrupt):
+        await runtime.restore(snapshot.dump()[:-1])
+
+
+async def test_limits_used_come_along(runtime: Runtime) -> None:
+    """A restored session does not get its tokens back."""
+    async with runtime.session(limits=Limits(tokens=10_000)) as session:
+        await session.execute('(llm-query #:instruction "a" #:max-tokens 10)')
+        data = (await session.snapshot()).dump()
+    back = await runtime.restore(data, limits=Limits(tokens=10_000))
+    assert back.state()["used"]["tokens"] == 15
+
+
+async def test_waiting_sessions_sleep_and_wake(
+    gated: Runtime, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond so many live instances the longest unused give theirs up; nobody notices."""
+    monkeypatch.setattr(Sandbox, "most_live", 5)
+    gc.collect()
+    tasks = [
+        asyncio.create_task(gated.run(f'(define x {i}) (llm-query #:instruction "a") (* 2 x)'))
+        for i in range(40)
+    ]
+    await gate.until(40)
+    assert len(Sandbox.live) <= 5
+    gate.release(40)
+    assert [(await task).value for task in tasks] == [str(2 * i) for i in range(40)]
+
+
+async def test_a_crash_rolls_back_to_before_the_evaluation(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What earlier programs did is kept, what this one did is undone, and the Result says so."""
+    from rlm_wasm import sandbox, scheduler
+
+    async with runtime.session() as session:
+        await session.execute('(define a (list 1 2)) (define h (llm-query-async #:instruction "q"))')
+        await session.execute("(set-car! a 5)")
+        monkeypatch.setattr(scheduler, "SLICE_STEPS", 20_000)
+        run = sandbox.Sandbox.run
+
+        def crashing(self: Sandbox, message: bytes | None, steps: int, fuel: int, wall_s: float = 1.0) -> int:
+            if message is None or b"tick" in message:
+                fuel = 1_000  # the hard trap
+            return run(self, message, steps, fuel, wall_s)
+
+        monkeypatch.setattr(sandbox.Sandbox, "run", crashing)
+        result = await session.execute(
+            "(define b 1) (set-car! a 6) (let loop ((i 0)) (if (< i 100000) (loop (+ i 1))))"
+        )
+        monkeypatch.setattr(sandbox.Sandbox, "run", run)
+        assert (result.status, result.rolled_back) == ("limit", True)
+        assert result.error is not None
+        assert result.error.kind == "fuel"
+        assert (await session.execute("(list a (syntax-e (await h)))")).value == "((5 2) [q])"
+        assert (await session.execute("b")).status == "error"
+
+
+async def test_a_long_session_is_rolled_back_from_an_image(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After much work the journal gives way to a memory image."""
+    from rlm_wasm import scheduler
+
+    monkeypatch.setattr(scheduler, "_JOURNAL_FUEL", 200_000)
+    async with runtime.session() as session:
+        for i in range(6):
+            await session.execute(f"(define v{i} (make-vector 10 {i}))")
+        state = session._scheduler
+        assert state._journal.base is not None
+        state.sandbox.close()
+        state.sandbox = state._journal.rebuild(runtime.engine, state._memory_limit)
+        # the last execution is not in the journal's past yet
+        assert (await session.execute("(vector-ref v4 3)")).value == "4"
