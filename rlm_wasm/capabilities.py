@@ -60,7 +60,7 @@ class PythonBackend(Protocol):
     async def run(
         self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
     ) -> PythonReply:
-        """operation: "exec" (code), "eval" (code), "set" (name, value), "call" (reference, method, argument …)."""
+        """operation: "exec" or "eval" (code), "set" (name, value), "call" (object, method, argument …)."""
         ...
 
     def set_context(self, name: str | None, text: str) -> None:

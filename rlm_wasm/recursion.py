@@ -109,7 +109,7 @@ def _second_question(before: str, program: str, trouble: str, attempt: int) -> s
 
 
 def program_of(text: str) -> str | None:
-    """The program in a model's answer: its first fenced Scheme block, or all of it where it looks like one."""
+    """The program in a model's answer: its first fenced Scheme block, or all of it if it looks like one."""
     blocks: list[tuple[Any, Any]] = _FENCE.findall(text)
     for language, body in blocks:
         if language.lower() in ("", "scheme", "racket", "lisp", "r7rs"):

@@ -569,9 +569,8 @@ class Scheduler:
 
     def _fail(self, call: Call, error: Exception) -> None:
         self.calls.pop(call.id, None)
-        if isinstance(error, LimitExceeded):
-            if self.run is not None and self.run.limit is None:
-                self.run.limit = error
+        if isinstance(error, LimitExceeded) and self.run is not None and self.run.limit is None:
+            self.run.limit = error
         self._reply(call, False, condition_of(error))
 
     def _reply(self, call: Call, fine: bool, value: Any) -> None:

@@ -13,6 +13,7 @@ again by the runtime that restores.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ class MemoryImage:
             numbers = struct.unpack(f"<{len(packed) // 4}I", packed)
         except (TypeError, ValueError, struct.error) as error:
             raise SnapshotCorrupt("the snapshot's memory is malformed") from error
-        in_order = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+        in_order = all(a < b for a, b in itertools.pairwise(numbers))
         fits = not numbers or (numbers[-1] + 1) * PAGE <= size
         if len(content) != len(numbers) * PAGE or not in_order or not fits or size > 1 << 32 or size < 0:
             raise SnapshotCorrupt("the snapshot's memory is malformed")
