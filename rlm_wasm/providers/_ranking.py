@@ -99,8 +99,8 @@ def central(text: str, count: int) -> list[str]:
     units = units_of(_WRAPPED_LINE.sub(" ", _sample(text)))
     if len(units) <= count:
         return units
-    # Rulers, code and headings sum nothing up, where there is anything else.
-    units = [unit for unit in units if _PROSE.match(unit)] or units
+    # Rulers, code, headings and introductions sum nothing up, where there is anything else.
+    units = [unit for unit in units if _PROSE.match(unit) and not unit.endswith(":")] or units
     words = [content_words(unit) for unit in units]
     frequency = Counter(word for unit in words for word in unit)
 
