@@ -354,6 +354,14 @@ static bool out_room(Scan *s, uint64_t more, uint32_t width) {
   return false;
 }
 
+/* Racket's regexp-replace* goes on otherwise than regexp-match*: after an empty match it leaves the next
+   character alone. false: that was the last one. */
+static bool replace_advance(Scan *s) {
+  s->from = match_slot(1);
+  if (match_slot(0) < s->from) return true;
+  return s->from++ < s->end;
+}
+
 /* (%regexp-replace rx text insert all? [start end prefix]): what is outside of [start, end) is kept as it is */
 static Value prim_replace(int argc, Value *args) {
   Scan s;
@@ -361,10 +369,10 @@ static Value prim_replace(int argc, Value *args) {
   Value insert = args[2], text = args[1];
   Value ready = scan_begin(&s, argc, args, 4, 0);
   if (IS_SIGNAL(ready)) return ready;
-  bool all = TRUTH(args[3]), any = s.from != s.start || s.least_end;
+  bool all = TRUTH(args[3]), any = s.from != s.start, more_to_come = s.from <= s.end;
   uint32_t width = STR_WIDTH(s.text) > STR_WIDTH(insert) ? STR_WIDTH(s.text) : STR_WIDTH(insert);
   for (;;) {
-    enum match_outcome outcome = all || !any ? scan_next(&s) : MATCH_NO;
+    enum match_outcome outcome = more_to_come && (all || !any) ? scan_next(&s) : MATCH_NO;
     if (outcome == MATCH_PAUSED) return scan_pause(&s);
     if (outcome == MATCH_NO) break;
     uint64_t more = match_slot(0) - s.done + insert_all(&s, insert, false);
@@ -374,7 +382,7 @@ static Value prim_replace(int argc, Value *args) {
     charge((int64_t)(more / 32) + 2);
     any = true;
     s.done = match_slot(1);
-    scan_advance(&s);
+    more_to_come = replace_advance(&s);
     if (should_pause()) return scan_pause(&s);
   }
   if (!any) return text;

@@ -72,7 +72,8 @@ enum regexp_op {
   RE_JUMP,           /* to */
   RE_SPLIT,          /* mark, first, second: where to go; the second after the first failed */
   RE_RUN,            /* mark, atom, operand of atom, min, max, lazy?: one of the four above, many times; two marks */
-  RE_SAVE,           /* slot */
+  RE_SAVE,           /* slot: the position */
+  RE_CLOSE,          /* group: ends here, started where its third slot says */
   RE_START, RE_END, RE_LINE_START, RE_LINE_END, RE_WORD, RE_NOT_WORD,
   RE_BACKREF, RE_BACKREF_NO_CASE,   /* group */
   RE_LOOK,           /* flag, min, max, if true, if false (NOWHERE: fail); the body follows */

@@ -3,7 +3,7 @@
 
 enum { MAX_CODE = 1 << 20 };   /* words */
 
-typedef struct { const Node *nodes; uint32_t *code; uint32_t at, marks; } Emitter;
+typedef struct { const Node *nodes; uint32_t *code; uint32_t at, marks, groups; bool has_references; } Emitter;
 
 static bool is_single(const Node *node) { return node->kind >= N_CHAR && node->kind <= N_SET; }
 
@@ -162,6 +162,16 @@ static void emit_if(Emitter *e, const Node *node) {
   e->code[end] = e->at;
 }
 
+/* Inside of a group a reference to it means what it matched before: then its start has to wait, in a
+   slot behind those of the groups, until its end is known. */
+static void emit_group(Emitter *e, const Node *node) {
+  put(e, RE_SAVE);
+  put(e, e->has_references ? 2 * (e->groups + 1) + node->a : 2 * node->a);
+  emit(e, node->child);
+  put(e, e->has_references ? RE_CLOSE : RE_SAVE);
+  put(e, e->has_references ? node->a : 2 * node->a + 1);
+}
+
 static void emit(Emitter *e, uint32_t index) {
   static const uint8_t tests[] = {[N_START] = RE_START, [N_END] = RE_END, [N_LINE_START] = RE_LINE_START,
                                   [N_LINE_END] = RE_LINE_END, [N_WORD] = RE_WORD, [N_NOT_WORD] = RE_NOT_WORD};
@@ -174,13 +184,7 @@ static void emit(Emitter *e, uint32_t index) {
       break;
     case N_CHOICE: emit_choice(e, node); break;
     case N_REPEAT: emit_repeat(e, node); break;
-    case N_GROUP:
-      put(e, RE_SAVE);
-      put(e, 2 * node->a);
-      emit(e, node->child);
-      put(e, RE_SAVE);
-      put(e, 2 * node->a + 1);
-      break;
+    case N_GROUP: emit_group(e, node); break;
     case N_BACKREF:
       put(e, node->flag & NODE_NO_CASE ? RE_BACKREF_NO_CASE : RE_BACKREF);
       put(e, node->a);
@@ -282,7 +286,8 @@ Value regexp_compile(Value source, bool px, const Tree *tree) {
   RESERVE(words * 4 + 4096);
   charge((int64_t)words);
   Value code = heap_raw(T_RAW, 0, (uint32_t)words * 4);
-  Emitter e = {.nodes = tree->nodes, .code = (uint32_t *)RAW_BYTES(code)};
+  Emitter e = {.nodes = tree->nodes, .code = (uint32_t *)RAW_BYTES(code), .groups = tree->groups,
+               .has_references = tree->has_references};
   emit(&e, tree->root);
   put(&e, RE_MATCH);
   Value rx = heap_object(T_REGEXP, 0, REGEXP_SLOTS);

@@ -19,7 +19,7 @@ enum frame_kind {
   F_LOOK,      /* position, barrier before, length tried (lookbehind): below are the body's frames */
   F_ATOMIC,    /* -, barrier before */
 };
-enum { FRAME = 4, FIRST_FRAMES = 512, SPARE_FRAMES = 8, SLOTS = 2 * (MAX_GROUPS + 1) };
+enum { FRAME = 4, FIRST_FRAMES = 512, SPARE_FRAMES = 8, SLOTS = 3 * (MAX_GROUPS + 1) };
 enum { WORK_SLICE = 2048, MEMORY_AFTER = 4096, MEMORY_MOST = 1 << 28 /* bits */ };
 
 static struct {
@@ -52,7 +52,8 @@ void match_begin(Value regexp, Value text, uint32_t low, uint32_t from, uint32_t
   stack = first_stack;
 }
 
-static uint32_t slot_count(void) { return 2 * ((uint32_t)FIX_VALUE(REGEXP(m.regexp)->groups) + 1); }
+static uint32_t group_count(void) { return (uint32_t)FIX_VALUE(REGEXP(m.regexp)->groups) + 1; }
+static uint32_t slot_count(void) { return 3 * group_count(); }
 
 uint32_t match_slot(uint32_t slot) { return slots[slot]; }
 
@@ -311,6 +312,13 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
       case RE_SAVE:
         push(F_UNDO, 0, op[1], slots[op[1]], 0);
         slots[op[1]] = pos;
+        pc += 2;
+        continue;
+      case RE_CLOSE:
+        push(F_UNDO, 0, 2 * op[1], slots[2 * op[1]], 0);
+        push(F_UNDO, 0, 2 * op[1] + 1, slots[2 * op[1] + 1], 0);
+        slots[2 * op[1]] = slots[2 * group_count() + op[1]];
+        slots[2 * op[1] + 1] = pos;
         pc += 2;
         continue;
       case RE_START: if (pos == low) { pc++; continue; } break;

@@ -619,8 +619,11 @@ Value regexp_parse(Value source, bool px, Tree *tree) {
     fail(&p, "backreference number is larger than the highest-numbered cluster");
   if (failed(&p)) return p.failure;
   static Span groups[MAX_GROUPS + 1];
-  memset(groups, 0, sizeof *groups * (p.groups + 1));
-  measure(&p, tree->root, groups);
+  for (uint32_t i = 0; i <= p.groups; i++) groups[i] = (Span){1, UINT64_MAX};
+  for (int pass = 0; pass < 2; pass++) {           /* twice: references may come before their groups */
+    tree->lookbehind = 0;
+    measure(&p, tree->root, groups);
+  }
   tree->nodes = p.nodes;
   tree->groups = p.groups;
   tree->lookbehind += 1;
