@@ -135,7 +135,10 @@ static Value modify(Job j, Value set, Value all, Value *out) {
 /* The registered library of that name, loaded where it is not there yet. */
 static Value need_library(State *s, Job j, Value name, Value *library) {
   *library = find_library(name);
-  if (*library != V_FALSE) return V_TRUE;
+  if (*library != V_FALSE) {
+    s->given = V_UNBOUND;      /* it was asked for and came: the answer is not for the next question */
+    return V_TRUE;
+  }
   Value loaded;
   TRY(ask(s, &loaded, 2, intern("%load-library"), name));
   *library = find_library(name);
