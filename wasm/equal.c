@@ -16,10 +16,6 @@ bool is_eqv(Value a, Value b) { return a == b || (is_number(a) && is_number(b) &
 
 enum leaf { LEAF_DIFFERENT, LEAF_SAME, NODE };
 
-static bool is_open_record(Value v) {
-  return (FIX_VALUE(RTD(RECORD_RTD(v))->flags) & (RTD_TRANSPARENT | RTD_PREFAB)) != 0;
-}
-
 static enum leaf leaf(bool same) { return same ? LEAF_SAME : LEAF_DIFFERENT; }
 
 /* Decides what can be decided without looking inside; NODE: both have as many slots to compare. */

@@ -415,18 +415,9 @@ static void push_item(Writer *w, int kind, Value container, Value rest) {
 }
 
 static Value not_json(Value v, const char *hint) {
-  Builder b;
-  builder_init(&b);
-  builder_c(&b, "jsexpr->string: no JSON value: ");
-  print_bounded(&b, v, true, 60);
-  if (hint) { builder_c(&b, "; "); builder_c(&b, hint); }
-  Value message = builder_finish(&b);
-  char text[400];
-  uint32_t n = string_utf8_length(message);
-  if (n >= sizeof text) return err_failf("exn:fail:contract", "jsexpr->string: no JSON value: %v", v);
-  string_to_utf8(message, (uint8_t *)text);
-  text[n] = 0;
-  return err_fail("exn:fail:contract", text, cons(v, V_NIL));
+  Value shown = error_shown(v);
+  if (!hint) return err_failf("exn:fail:contract", "jsexpr->string: expected argument of type <legal JSON value>; given: %S", shown);
+  return err_failf("exn:fail:contract", "jsexpr->string: expected argument of type <legal JSON value>; given: %S (%s)", shown, hint);
 }
 
 static uint32_t json_size(uint32_t c, bool ascii) {

@@ -116,6 +116,7 @@ static Value prim_list_star(int argc, Value *args) { return list_from(argc - 1, 
 
 static Value prim_make_list(int argc, Value *args) {
   uint32_t n;
+  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   CHECK_INDEX(NULL, 0, 0, 1 << 28, V_FALSE, n);
   Value fill = ARG_OR(1, V_FALSE), list = V_NIL;
   RESERVE_PAIRS(n);
@@ -357,12 +358,28 @@ static Value take_chain(Value *args, Value list, int64_t k, int index, Chain *ch
   return V_VOID;
 }
 
+/* take, drop and the like, of a list that has fewer than k pairs */
+static Value too_few(Value *args) {
+  char expected[60];
+  snprintf(expected, sizeof expected, "a list with at least %lld elements", (long long)FIX_VALUE(args[1]));
+  return err_type(NULL, 0, expected, args[0]);
+}
+
 static Value prim_take(int argc, Value *args) {
   (void)argc;
   CHECK_COUNT(1);
+  Value end;
+  if (!tail_at(args[0], FIX_VALUE(args[1]), &end)) return too_few(args);
   Chain chain = CHAIN_START;
   Value taken = take_chain(args, args[0], FIX_VALUE(args[1]), 1, &chain);
   return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
+}
+
+static Value prim_drop(int argc, Value *args) {
+  (void)argc;
+  CHECK_COUNT(1);
+  Value tail;
+  return tail_at(args[0], FIX_VALUE(args[1]), &tail) ? tail : too_few(args);
 }
 
 /* (list-set list k x), Racket's: a changed copy that shares the rest. */
@@ -402,7 +419,7 @@ static Value prim_take_right(int argc, Value *args) {
   (void)argc;
   CHECK_COUNT(1);
   int64_t n = pair_count(args[0]), k = FIX_VALUE(args[1]);
-  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_short(args, 0, 1);
+  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_few(args);
   Value list = args[0];
   for (; n > k; n--) list = CDR(list);
   return list;
@@ -412,7 +429,7 @@ static Value prim_drop_right(int argc, Value *args) {
   (void)argc;
   CHECK_COUNT(1);
   int64_t n = pair_count(args[0]), k = FIX_VALUE(args[1]);
-  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_short(args, 0, 1);
+  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_few(args);
   Chain chain = CHAIN_START;
   Value taken = take_chain(args, args[0], n - k, 1, &chain);
   return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
@@ -469,7 +486,7 @@ static inline Value same(Value x, Value item, enum sameness how, Value *state) {
 
 /* The first pair from args[1] on whose car is x, or (in an alist) the first entry whose key is x.
    *index counts the items before it. */
-static Value search(Value *args, enum sameness how, bool alist, int64_t *index) {
+static Value search(Value *args, const char *who, enum sameness how, bool alist, int64_t *index) {
   Value rest = args[1], state = V_FALSE;
   *index = 0;
   if (is_pair(vm.resume)) {
@@ -480,7 +497,9 @@ static Value search(Value *args, enum sameness how, bool alist, int64_t *index) 
   for (; is_pair(rest); rest = CDR(rest), ++*index) {
     Value item = CAR(rest);
     if (alist) {
-      if (!is_pair(item)) return err_failf("exn:fail:contract", "expected a list of pairs, but found %v in %v", item, args[1]);
+      if (!is_pair(item))
+        return err_failf("exn:fail:contract", "%s: non-pair found in list\n  non-pair: %S\n  list: %S",
+                         how == SAME_EQ ? "assq" : how == SAME_EQV ? "assv" : "assoc", error_shown(item), error_shown(args[1]));
       item = CAR(item);
     }
     Value found = same(args[0], item, how, &state);
@@ -492,39 +511,42 @@ static Value search(Value *args, enum sameness how, bool alist, int64_t *index) 
     }
   }
   charge(*index % ROUND / 8);
-  return rest == V_NIL ? V_FALSE : err_type(NULL, 1, "list", args[1]);
+  if (rest == V_NIL) return V_FALSE;
+  if (who) return err_type(who, 1, "list", args[1]);
+  static const char *const names[2][3] = {{"memq", "memv", "member"}, {"assq", "assv", "assoc"}};
+  return err_failf("exn:fail:contract", "%s: not a proper list\n  in: %S", names[alist][how], error_shown(args[1]));
 }
 
-static Value prim_memq(int argc, Value *args) { int64_t n; (void)argc; return search(args, SAME_EQ, false, &n); }
-static Value prim_memv(int argc, Value *args) { int64_t n; (void)argc; return search(args, SAME_EQV, false, &n); }
-static Value prim_assq(int argc, Value *args) { int64_t n; (void)argc; return search(args, SAME_EQ, true, &n); }
-static Value prim_assv(int argc, Value *args) { int64_t n; (void)argc; return search(args, SAME_EQV, true, &n); }
+static Value prim_memq(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQ, false, &n); }
+static Value prim_memv(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQV, false, &n); }
+static Value prim_assq(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQ, true, &n); }
+static Value prim_assv(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQV, true, &n); }
 
 static Value prelude_search(const char *name, Value *args) {
   return tail_call(CELL(global_cell(intern(name)))->value, 3, args[0], args[1], args[2]);
 }
 static Value prim_member(int argc, Value *args) {
   int64_t n;
-  return HAS_ARG(2) ? prelude_search("%member-by", args) : search(args, SAME_EQUAL, false, &n);
+  return HAS_ARG(2) ? prelude_search("%member-by", args) : search(args, NULL, SAME_EQUAL, false, &n);
 }
 static Value prim_assoc(int argc, Value *args) {
   int64_t n;
-  return HAS_ARG(2) ? prelude_search("%assoc-by", args) : search(args, SAME_EQUAL, true, &n);
+  return HAS_ARG(2) ? prelude_search("%assoc-by", args) : search(args, NULL, SAME_EQUAL, true, &n);
 }
 
 static Value prim_list_index_equal(int argc, Value *args) {
   (void)argc;
   int64_t n;
-  Value found = search(args, SAME_EQUAL, false, &n);
+  Value found = search(args, "index-of", SAME_EQUAL, false, &n);
   return is_pair(found) ? FIX(n) : found;
 }
 
 /* ---- removing ---- */
 
 /* The list without the first item that is x; it shares what follows. */
-static Value remove_first(Value *args, enum sameness how) {
+static Value remove_first(Value *args, const char *who, enum sameness how) {
   int64_t n;
-  Value found = search(args, how, false, &n);
+  Value found = search(args, who, how, false, &n);
   if (found == V_FALSE) return args[1];
   if (IS_SIGNAL(found)) return found;
   RESERVE_PAIRS(n);
@@ -532,9 +554,9 @@ static Value remove_first(Value *args, enum sameness how) {
   for (Value l = args[1]; l != found; l = CDR(l)) chain_add(&chain, CAR(l));
   return chain_end(&chain, CDR(found));
 }
-static Value prim_remq(int argc, Value *args) { (void)argc; return remove_first(args, SAME_EQ); }
-static Value prim_remv(int argc, Value *args) { (void)argc; return remove_first(args, SAME_EQV); }
-static Value prim_remove_equal(int argc, Value *args) { (void)argc; return remove_first(args, SAME_EQUAL); }
+static Value prim_remq(int argc, Value *args) { (void)argc; return remove_first(args, "remq", SAME_EQ); }
+static Value prim_remv(int argc, Value *args) { (void)argc; return remove_first(args, "remv", SAME_EQV); }
+static Value prim_remove_equal(int argc, Value *args) { (void)argc; return remove_first(args, "remove", SAME_EQUAL); }
 
 static Value prim_remove_all_equal(int argc, Value *args) {
   (void)argc;
@@ -549,7 +571,7 @@ static Value prim_remove_all_equal(int argc, Value *args) {
     charge(ROUND / 4);
     if (should_pause()) return save_chain(&chain, CDR(rest), V_FALSE);
   }
-  return rest == V_NIL ? chain_end(&chain, V_NIL) : err_type(NULL, 1, "list", args[1]);
+  return rest == V_NIL ? chain_end(&chain, V_NIL) : err_type("remove*", 1, "list", args[1]);
 }
 
 /* (%remove-duplicates list kind): the first of equal items stays. */
@@ -561,6 +583,7 @@ static Value prim_remove_duplicates(int argc, Value *args) {
   Value rest = args[0], seen = V_FALSE;
   load_chain(&chain, &rest, &seen);
   if (seen == V_FALSE) seen = table_make((enum table_kind)kind, false);
+  if (!is_pair(rest) && rest != V_NIL) return err_type("remove-duplicates", 0, "list", args[0]);
   for (uint32_t n = 1; is_pair(rest); rest = CDR(rest), n++) {
     if (n % ROUND == 0 && should_pause()) return save_chain(&chain, rest, seen);
     if (!table_room(seen)) {
@@ -573,7 +596,7 @@ static Value prim_remove_duplicates(int argc, Value *args) {
     table_set(seen, item, V_TRUE);
     if (table_count(seen) != count) chain_add(&chain, item);
   }
-  return rest == V_NIL ? chain_end(&chain, V_NIL) : err_type(NULL, 0, "list", args[0]);
+  return rest == V_NIL ? chain_end(&chain, V_NIL) : err_type("remove-duplicates", 0, "list", args[0]);
 }
 
 /* ---- nested lists ---- */
@@ -661,7 +684,7 @@ const PrimDef list_prims[] = {
   {"append-reverse!", prim_append_reverse_in_place, 2, 2, "(append-reverse! list tail)"},
   {"list-copy", prim_list_copy, 1, 1, "(list-copy list)"},
   {"list-tail", prim_list_tail, 2, 2, "(list-tail list k)"},
-  {"drop", prim_list_tail, 2, 2, "(drop list k)"},
+  {"drop", prim_drop, 2, 2, "(drop list k)"},
   {"list-ref", prim_list_ref, 2, 2, "(list-ref list k)"},
   {"list-set!", prim_list_set_in_place, 3, 3, "(list-set! list k obj)"},
   {"list-set", prim_list_set, 3, 3, "(list-set list k obj)"},

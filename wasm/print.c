@@ -38,9 +38,27 @@ static int64_t rtd_flags(Value record) { return FIX_VALUE(RTD(RECORD_RTD(record)
 static bool is_exn(Value record) { return rtd_is_a(RECORD_RTD(record), exn_type("exn")); }
 static bool is_prefab(Value v) { return IS(v, T_RECORD) && (rtd_flags(v) & RTD_PREFAB); }
 static bool prints_itself(Value v) { return IS(v, T_RECORD) && TRUTH(RTD(RECORD_RTD(v))->printer); }
-/* A record whose fields are shown. */
+static bool shows_fields(Value rtd) {
+  if (FIX_VALUE(RTD(rtd)->flags) & (RTD_TRANSPARENT | RTD_PREFAB)) return true;
+  return VEC_LENGTH(RTD(rtd)->fields) == 2 && rtd_is_a(rtd, exn_type("exn"));    /* the built-in ones */
+}
+/* A record of which some fields are shown: those of the transparent ones among its types. */
 static bool is_shown(Value v) {
-  return IS(v, T_RECORD) && !prints_itself(v) && ((rtd_flags(v) & (RTD_TRANSPARENT | RTD_PREFAB)) || is_exn(v));
+  if (!IS(v, T_RECORD) || prints_itself(v)) return false;
+  for (Value rtd = RECORD_RTD(v); rtd != V_FALSE; rtd = RTD(rtd)->parent)
+    if (shows_fields(rtd)) return true;
+  return false;
+}
+/* From slot i of a record on: the first slot that is shown; the end where none is. */
+static uint32_t skip_hidden(Value v, uint32_t i) {
+  Value types = RTD(RECORD_RTD(v))->ancestors;
+  for (uint32_t d = 0; d < VEC_LENGTH(types) && i < OBJ_LENGTH(v); d++) {
+    uint32_t end = VEC_LENGTH(RTD(VEC(types)[d])->fields) + 1;      /* of this type's own slots */
+    if (i >= end) continue;
+    if (shows_fields(VEC(types)[d])) return i;
+    i = end;
+  }
+  return i;
 }
 
 static bool is_compound(Value v) {
@@ -62,7 +80,7 @@ static bool next_child(Value v, uint32_t *i, Value *child) {
     return true;
   }
   if (!IS(v, T_TABLE)) {
-    if (IS(v, T_RECORD) && *i == 0) *i = 1;
+    if (IS(v, T_RECORD)) *i = skip_hidden(v, *i ? *i : 1);
     if (*i >= OBJ_LENGTH(v)) return false;
     *child = SLOTS(v)[(*i)++];
     return true;
@@ -398,8 +416,10 @@ static Value emit_atom(Printer *p, Value v) {
     case T_PRIM: case T_CLOSURE: case T_CASE: case T_CONT: return emit_procedure(p, v);
     case T_REGEXP: return emit_regexp(p, v);
     case T_PORT:
-      return emit_opaque(p, port_has(v, PORT_INPUT) ? (port_has(v, PORT_TEXT) ? "input-port:string" : "input-port:bytes")
-                                                    : "output-port", V_FALSE);
+      builder_c(&p->out, port_has(v, PORT_INPUT) ? "#<input-port:" : "#<output-port:");
+      builder_c(&p->out, v == default_port(PORT_STDIN) ? "stdin>" : v == default_port(PORT_STDOUT) ? "stdout>" :
+                         v == default_port(PORT_STDERR) ? "stderr>" : "string>");
+      return V_VOID;
     case T_RTD: return emit_opaque(p, "struct-type", RTD(v)->name);
     case T_PROMISE: return emit_opaque(p, "promise", V_FALSE);
     case T_ENV: return emit_opaque(p, "environment", V_FALSE);
@@ -560,6 +580,22 @@ static void emit_list_rest(Printer *p, Value *frame) {
   }
 }
 
+/* A condition's message as exn-message gives it: R7RS's `error` leaves its irritants apart. */
+static Value exn_message(Value exn) {
+  Value message = RECORD_FIELD(exn, 0), marks = RECORD_FIELD(exn, 1);
+  if (!IS(message, T_STRING) || !IS(marks, T_VECTOR) || VEC_LENGTH(marks) < 8 || !is_pair(VEC(marks)[0]) ||
+      VEC(marks)[7] != intern("error") || STR_LENGTH(message) > 1000) return message;
+  Builder b;
+  builder_init(&b);
+  builder_string(&b, message);
+  uint32_t n = 0;
+  for (Value l = VEC(marks)[0]; is_pair(l) && n < 20; l = CDR(l), n++) {
+    builder_char(&b, ' ');
+    print_bounded(&b, CAR(l), true, 200);
+  }
+  return builder_finish(&b);
+}
+
 static void emit_slots(Printer *p, Value *frame) {
   int64_t flags = FIX_VALUE(frame[0]);
   Value v = frame[1];
@@ -570,9 +606,15 @@ static void emit_slots(Printer *p, Value *frame) {
     return;
   }
   if (i > 0 || (flags & SPACED)) builder_char(&p->out, ' ');
+  uint32_t shown = IS(v, T_RECORD) ? skip_hidden(v, i) : i;
+  if (shown > i) {
+    builder_c(&p->out, "...");
+    frame[2] = FIX(shown);
+    return;
+  }
   frame[2] = FIX(i + 1);
   if (i == 2 && IS(v, T_RECORD) && is_exn(v)) builder_c(&p->out, "#<continuation-mark-set>");
-  else push_frame(p, VALUE | (flags & QUOTED), SLOTS(v)[i], 0);
+  else push_frame(p, VALUE | (flags & QUOTED), i == 1 && IS(v, T_RECORD) && is_exn(v) ? exn_message(v) : SLOTS(v)[i], 0);
 }
 
 static void emit_entries(Printer *p, Value *frame) {

@@ -105,7 +105,7 @@ static bool by_address(enum table_kind kind, Value key) {
     case T_PAIR: case T_LPAIR: case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
       return false;
     case T_RECORD:
-      return !(FIX_VALUE(RTD(RECORD_RTD(key))->flags) & (RTD_TRANSPARENT | RTD_PREFAB));
+      return !is_open_record(key);
     default:
       return true;
   }
@@ -489,10 +489,10 @@ bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
 /* ---- primitives ---- */
 
 #define CHECK_TABLE(i) do { if (!IS(args[i], T_TABLE)) return err_type(NULL, i, "hash", args[i]); } while (0)
-#define CHECK_MUTABLE(i) do { CHECK_TABLE(i); \
-    if (is_immutable(args[i])) return err_type(NULL, i, "mutable hash", args[i]); } while (0)
-#define CHECK_IMMUTABLE(i) do { CHECK_TABLE(i); \
-    if (!is_immutable(args[i])) return err_type(NULL, i, "immutable hash", args[i]); } while (0)
+#define CHECK_MUTABLE(i) do { \
+    if (!IS(args[i], T_TABLE) || is_immutable(args[i])) return err_type(NULL, i, "mutable hash", args[i]); } while (0)
+#define CHECK_IMMUTABLE(i) do { \
+    if (!IS(args[i], T_TABLE) || !is_immutable(args[i])) return err_type(NULL, i, "immutable hash", args[i]); } while (0)
 
 static Value prim_is_hash(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_TABLE)); }
 
@@ -575,7 +575,8 @@ static Value put_arguments(int argc, Value *args, int first, Value table) {
 
 static Value from_arguments(int argc, Value *args, enum table_kind kind) {
   if (argc % 2)
-    return err_fail("exn:fail:contract", "hash: expected a value after every key: the number of arguments is odd", V_NIL);
+    return err_failf("exn:fail:contract", "hash: key does not have a value (i.e., an odd number of arguments were provided)\n  key: %S",
+                     error_shown(args[argc - 1]));
   Value table = put_arguments(argc, args, 0, IS(vm.resume, T_VECTOR) ? V_FALSE : table_make(kind, false));
   if (!IS_SIGNAL(table)) SET_FLAG(table, H_IMMUTABLE);
   return table;
@@ -653,18 +654,19 @@ static Value prim_hash_remove(int argc, Value *args) {
   return table_drop(args[0], args[1]);
 }
 
-static Value odd_arguments(const char *who) {
-  return err_failf("exn:fail:contract", "%s: expected a value after every key: the last key has none", who);
+static Value odd_arguments(const char *who, Value key) {
+  return err_failf("exn:fail:contract", "%s: key does not have a value (i.e., an odd number of arguments were provided)\n  key: %S",
+                   who, error_shown(key));
 }
 
 static Value prim_hash_set_many(int argc, Value *args) {
   CHECK_IMMUTABLE(0);
-  return argc % 2 ? put_arguments(argc, args, 1, args[0]) : odd_arguments("hash-set*");
+  return argc % 2 ? put_arguments(argc, args, 1, args[0]) : odd_arguments("hash-set*", args[argc - 1]);
 }
 
 static Value prim_hash_set_many_mutable(int argc, Value *args) {
   CHECK_MUTABLE(0);
-  if (argc % 2 == 0) return odd_arguments("hash-set*!");
+  if (argc % 2 == 0) return odd_arguments("hash-set*!", args[argc - 1]);
   Value table = put_arguments(argc, args, 1, args[0]);
   return IS_SIGNAL(table) ? table : V_VOID;
 }

@@ -50,6 +50,13 @@ void table_patch(Value table, uint32_t position, Value value);   /* changes a va
 enum { TABLE_ABSENT = -1, TABLE_DEEP = -2 };
 int64_t table_find(Value table, Value key, int effort);
 
+/* Do equal? and hashing look inside? Where its type and all types above are transparent. */
+static inline bool is_open_record(Value record) {
+  for (Value rtd = RECORD_RTD(record); rtd != V_FALSE; rtd = RTD(rtd)->parent)
+    if (!(FIX_VALUE(RTD(rtd)->flags) & (RTD_TRANSPARENT | RTD_PREFAB))) return false;
+  return true;
+}
+
 /* equal.c, for the walks of the others */
 enum { EQUAL_NO, EQUAL_YES, EQUAL_DEEP };
 int equal_bounded(Value a, Value b, int effort); /* EQUAL_DEEP: more than `effort` nodes */

@@ -8,6 +8,23 @@
 
 /* A vector whose slots are to be filled at once; the caller has reserved. */
 static Value blank_vector(uint32_t length) { return heap_object(T_VECTOR, 0, length); }
+/* [start [end]] of a vector; the messages name which is wrong. */
+#define SPAN(i, of, start, end) \
+  uint32_t start = 0, end = VEC_LENGTH(of); \
+  do { Value wrong_ = span(argc, args, i, of, &start, &end); if (IS_SIGNAL(wrong_)) return wrong_; } while (0)
+static Value span(int argc, Value *args, int i, Value of, uint32_t *start, uint32_t *end) {
+  uint32_t *into[2] = {start, end}, length = VEC_LENGTH(of);
+  for (int k = 0; k < 2; k++) {
+    if (!HAS_ARG(i + k) || (k && args[i + k] == V_FALSE)) continue;
+    Value index = args[i + k];
+    if (!IS_FIX(index) || FIX_VALUE(index) < 0) return err_type(NULL, i + k, "exact nonnegative integer", index);
+    int64_t low = k ? *start : 0;
+    if (FIX_VALUE(index) < low || FIX_VALUE(index) > length)
+      return err_range(NULL, k ? "ending index" : "starting index", FIX_VALUE(index), low, length, of);
+    *into[k] = (uint32_t)FIX_VALUE(index);
+  }
+  return V_VOID;
+}
 #define RESERVE_VECTOR(n) RESERVE(8ull * (n) + 16)
 
 static void copy_slots(Value to, uint32_t at, Value from, uint32_t start, uint32_t end) {
@@ -28,6 +45,7 @@ static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(
 
 static Value prim_make_vector(int argc, Value *args) {
   uint32_t n;
+  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   CHECK_INDEX(NULL, 0, 0, MOST_SLOTS, V_FALSE, n);
   RESERVE_VECTOR(n);
   charge(n / 16);
@@ -66,7 +84,7 @@ static Value prim_vector_set(int argc, Value *args) {
 
 static Value prim_vector_to_list(int argc, Value *args) {
   CHECK_VECTOR(NULL, 0);
-  RANGE(1, args[0], VEC_LENGTH(args[0]), start, end);
+  SPAN(1, args[0], start, end);
   uint64_t bytes = 16ull * (end - start);
   if (!reserve_small(bytes)) return need_memory(2 * bytes);
   charge((end - start) / 8);
@@ -91,7 +109,7 @@ static Value prim_list_to_vector(int argc, Value *args) {
 
 static Value prim_vector_fill(int argc, Value *args) {
   CHECK_MUTABLE_VECTOR(0);
-  RANGE(2, args[0], VEC_LENGTH(args[0]), start, end);
+  SPAN(2, args[0], start, end);
   charge((end - start) / 16);
   for (uint32_t i = start; i < end; i++) VEC(args[0])[i] = args[1];
   return V_VOID;
@@ -99,7 +117,7 @@ static Value prim_vector_fill(int argc, Value *args) {
 
 static Value prim_vector_copy(int argc, Value *args) {
   CHECK_VECTOR(NULL, 0);
-  RANGE(1, args[0], VEC_LENGTH(args[0]), start, end);
+  SPAN(1, args[0], start, end);
   return copy_of(args[0], start, end);
 }
 
@@ -109,10 +127,10 @@ static Value prim_vector_copy_into(int argc, Value *args) {
   CHECK_VECTOR(NULL, 2);
   uint32_t at;
   CHECK_INDEX(NULL, 1, 0, VEC_LENGTH(args[0]), args[0], at);
-  RANGE(3, args[2], VEC_LENGTH(args[2]), start, end);
+  SPAN(3, args[2], start, end);
   if (end - start > VEC_LENGTH(args[0]) - at)
-    return err_failf("exn:fail:contract", "vector-copy!: %d elements do not fit into a vector of length %d from index %d on",
-                     (int)(end - start), (int)VEC_LENGTH(args[0]), (int)at);
+    return err_failf("exn:fail:contract", "vector-copy!: not enough room in target vector\n  target length: %d\n  needed length: %d",
+                     (int)VEC_LENGTH(args[0]), (int)(at + end - start));
   copy_slots(args[0], at, args[2], start, end);
   return V_VOID;
 }
@@ -201,7 +219,7 @@ static Value prim_vector_swap(int argc, Value *args) {
 
 static Value prim_vector_reverse_in_place(int argc, Value *args) {
   CHECK_MUTABLE_VECTOR(0);
-  RANGE(1, args[0], VEC_LENGTH(args[0]), start, end);
+  SPAN(1, args[0], start, end);
   charge((end - start) / 8);
   for (Value *v = VEC(args[0]); start + 1 < end; start++, end--) {
     Value kept = v[start];
@@ -227,7 +245,7 @@ static Value prim_unbox(int argc, Value *args) { (void)argc; CHECK_BOX(0); retur
 static Value prim_set_box(int argc, Value *args) {
   (void)argc;
   CHECK_BOX(0);
-  if (OBJ_FLAGS(args[0]) & H_IMMUTABLE) return err_type(NULL, 0, "mutable box", args[0]);
+  if (OBJ_FLAGS(args[0]) & H_IMMUTABLE) return err_type(NULL, 0, "(and/c box? (not/c immutable?))", args[0]);
   SLOTS(args[0])[0] = args[1];
   return V_VOID;
 }
