@@ -29,6 +29,7 @@ void vm_scan_roots(void (*visit)(Value *)) {
                         &m.hook_lazy, &m.hook_apply, &m.inbox, &vm.resume, &vm.error, &vm.tail_proc};
   for (uint32_t i = 0; i < sizeof registers / sizeof *registers; i++) visit(registers[i]);
   for (int i = 0; i < 8; i++) visit(&vm.tail_args[i]);
+  for (int i = 0; i < CALL_STUBS; i++) visit(&m.call_stubs[i]);
 }
 
 /* Address ranges (from, to) of stack that is not in use: a snapshot leaves them out. */
@@ -66,7 +67,13 @@ static Value stub(uint32_t word) {
   return make_procedure(&word, 1, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
 }
 
+/* A closure that tail-calls the procedure on top of its argc arguments. */
+static Value call_stub(uint32_t argc) {
+  return argc < CALL_STUBS ? m.call_stubs[argc] : stub(OP_TAIL_CALL | argc << 8);
+}
+
 void vm_init(void) {
+  for (uint32_t i = 0; i < CALL_STUBS; i++) m.call_stubs[i] = stub(OP_TAIL_CALL | i << 8);
   m.underflow = stub(OP_UNDERFLOW);
   m.tick_stub = make_procedure((uint32_t[]){OP_CALL, OP_RESUME}, 2, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
   vm_reset();
@@ -88,7 +95,7 @@ void vm_start(Value proc, int argc, const Value *args) {
   vm_reset();
   for (int i = 0; i < argc; i++) m.values[m.sp++] = args[i];
   m.values[m.sp++] = proc;
-  m.self = stub(OP_TAIL_CALL | (uint32_t)argc << 8);
+  m.self = call_stub((uint32_t)argc);
 }
 
 /* ---- calling: arity ---- */
@@ -201,13 +208,13 @@ enum run_status vm_run(void) {
   }
   LOAD();
 
-  /* Every way back to the top goes through `continue` or `dispatch`, and the labels below the
-     switch only jump forward: so the loop has one entry, which wasm's structured control flow needs
-     to be fast. To call again a label pushes the procedure and dispatches a call instruction. */
+  /* Every way back to the top is a `continue`, and the labels below the switch only jump forward.
+     So the loop has one entry and no loop inside it, which structured control flow needs to be fast:
+     each loop header costs a check of fuel and epoch. A label that has to call leaves the procedure on
+     top of its arguments and goes to call_again, where a stub does the calling. */
   for (;;) {
     ip = pc;
     word = *pc++;
-  dispatch:
     switch ((enum opcode)(word & 0xff)) {
       case OP_CONST: PUSH(consts[A]); continue;
       case OP_FIXNUM: PUSH(FIX(SIGNED_A)); continue;
@@ -515,8 +522,9 @@ enum run_status vm_run(void) {
       frame = m.frames + 1;
       PUSH(result);
       PUSH(proc);
-      word = OP_TAIL_CALL | 1 << 8;
-      goto dispatch;
+      argc = 1;
+      tail = true;
+      goto call_again;
     }
     /* V_TAIL */
 
@@ -537,8 +545,7 @@ enum run_status vm_run(void) {
     }
     vm.tail_proc = V_FALSE;
     PUSH(proc);
-    word = (tail ? OP_TAIL_CALL : OP_CALL) | argc << 8;
-    goto dispatch;
+    goto call_again;
 
   call:                  /* proc, on sp - argc .. sp; tail says which kind; pc is after the call */
     if (TYPE_FAST(proc, T_CLOSURE)) {
@@ -576,7 +583,7 @@ enum run_status vm_run(void) {
       if (result == V_AGAIN) {
         /* park the arguments where OP_CALL finds them again: procedure on top */
         PUSH(proc);
-        goto again_call;
+        goto call_again;
       }
       if (result == V_WAIT) __builtin_trap();     /* the compiler calls %wait by OP_CALL_PRIM */
       if (IS_SIGNAL(result)) goto primitive_signal;
@@ -590,8 +597,7 @@ enum run_status vm_run(void) {
       Value closure = select_case(proc, argc);
       if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
       PUSH(closure);
-      word = (tail ? OP_TAIL_CALL : OP_CALL) | argc << 8;
-      goto dispatch;
+      goto call_again;
     }
     if (TYPE_FAST(proc, T_CONT)) {
       result = make_values(argc, sp - argc);
@@ -614,24 +620,11 @@ enum run_status vm_run(void) {
       sp[-(int32_t)argc] = proc;
       sp++;
       PUSH(RTD(RECORD_RTD(proc))->apply);
-      word = (tail ? OP_TAIL_CALL : OP_CALL) | (argc + 1) << 8;
-      goto dispatch;
+      argc++;
+      goto call_again;
     }
     result = err_apply(proc, (int)argc);
     goto signal;
-
-  again_call:            /* redo a computed call of a primitive, by a procedure that does nothing else */
-    if (!tail) {
-      PUSH_FRAME();
-      fp = sp - argc - 1;
-    } else {
-      Value *from = sp - argc - 1;
-      for (uint32_t i = 0; i <= argc; i++) fp[i] = from[i];
-      sp = fp + argc + 1;
-    }
-    self = stub(OP_TAIL_CALL | argc << 8);
-    pc = CODE_OF(self);
-    goto safe_point;
 
   signal:                /* result is V_ERROR or V_AGAIN; pc is past the instruction's first word */
     if (result == V_AGAIN) { pc = ip; goto safe_point; }
@@ -644,8 +637,24 @@ enum run_status vm_run(void) {
     vm.error = V_FALSE;
     if (m.hook_raise == V_FALSE) { m.result = sp[-1]; return RUN_ERROR; }
     PUSH(m.hook_raise);
-    word = OP_CALL | 1 << 8;   /* keeps the failing frame; the hook never returns to it */
-    goto dispatch;
+    argc = 1;
+    tail = false;        /* keeps the failing frame; the hook never returns to it */
+    goto call_again;
+
+  call_again:            /* procedure on top of argc arguments: call it by a stub in our place or above us */
+    if (!tail) {
+      PUSH_FRAME();
+      fp = sp - argc - 1;
+    } else {
+      Value *from = sp - argc - 1;
+      if (from != fp) for (uint32_t i = 0; i <= argc; i++) fp[i] = from[i];
+      sp = fp + argc + 1;
+    }
+    self = call_stub(argc);
+    consts = CONSTS_OF(self);
+    pc = CODE_OF(self);
+    if (--vm.steps > 0 && !vm.need_bytes && !m.spill) continue;
+    goto safe_point;
 
   safe_point:
     SAVE();

@@ -6,6 +6,7 @@
 #define VALUE_STACK (256u * 1024u)      /* values; deeper recursion is spilled to the heap */
 #define VALUE_RESERVE (16u * 1024u)     /* no frame is larger */
 #define FRAME_STACK (32u * 1024u)       /* calls */
+#define CALL_STUBS 16
 #define MAX_ARGUMENTS (VALUE_STACK - 2 * VALUE_RESERVE)
 
 /* Where to go on when a call returns. */
@@ -25,6 +26,7 @@ extern struct Machine {
   Value cont;          /* the continuation below the stack: T_CONT or #f */
   Value dynamic;       /* the prelude's dynamic state: see prelude */
   Value result;        /* of the last run */
+  Value call_stubs[CALL_STUBS];
   Value underflow, tick_stub;     /* closures whose code is an instruction or two */
   /* hooks, set by the prelude */
   Value hook_raise, hook_main, hook_interrupt, hook_memory, hook_tick, hook_lazy, hook_apply;
