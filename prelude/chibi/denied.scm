@@ -5,7 +5,7 @@
 (define (%define-denied-library! name what instead exports)
   (for-each (lambda (export)
               (let ((internal (%denied-name export)))
-                (unless (%environment-bound? (%core-environment) internal)
+                (unless (%environment-ref (%core-environment) internal #f)
                   (%environment-define! (%core-environment) internal
                                         (%no-capability export what instead)))))
             exports)

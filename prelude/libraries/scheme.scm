@@ -95,8 +95,3 @@
     syntax-rules tan truncate values vector vector->list vector-fill! vector-length vector-ref
     vector-set! vector? with-input-from-file with-output-to-file write write-char zero? => ... _
     unquote unquote-splicing))
-
-;; ---- the large language's names for SRFIs ----
-
-(define (%alias-library! new old)
-  (%define-core-library! new (map (lambda (e) e) (%core-library-table old))))

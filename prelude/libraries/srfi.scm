@@ -37,8 +37,11 @@
     string-fill! string-length string-ref string-set! string-take string-drop string-take-right
     string-drop-right (srfi-13:string-pad . string-pad) string-pad-right
     (string-trim-left . string-trim) string-trim-right string-trim-both
-    (string-trim-left . string-trim-left) string-compare string= string<> string< string> string<=
-    string>= string-ci= string-ci<> string-ci< string-ci> string-ci<= string-ci>=
+    (string-trim-left . string-trim-left) string-compare (srfi-13:string= . string=) (srfi-13:string<> . string<>) (srfi-13:string< . string<)
+    (srfi-13:string> . string>) (srfi-13:string<= . string<=) (srfi-13:string>= . string>=)
+    (srfi-13:string-ci= . string-ci=) (srfi-13:string-ci<> . string-ci<>)
+    (srfi-13:string-ci< . string-ci<) (srfi-13:string-ci> . string-ci>)
+    (srfi-13:string-ci<= . string-ci<=) (srfi-13:string-ci>= . string-ci>=)
     (srfi-13:string-hash . string-hash) (string-ci-hash . string-hash-ci) string-prefix-length
     string-suffix-length (srfi-13:string-prefix? . string-prefix?)
     (srfi-13:string-suffix? . string-suffix?) string-prefix-ci?
@@ -77,10 +80,10 @@
     hash-table-delete! hash-table-exists? hash-table-update! hash-table-update!/default
     hash-table-size hash-table-keys hash-table-values hash-table-walk hash-table-fold
     hash-table->alist hash-table-copy hash-table-merge! (srfi-69:hash . hash)
-    (srfi-69:string-hash . string-hash) string-ci-hash hash-by-identity hash-table-cell))
+    (srfi-69:string-hash . string-hash) string-ci-hash hash-by-identity))
 
 (%define-core-library! '(srfi 95)
-  '(sorted? merge merge! (srfi-95:sort . sort) (srfi-95:sort! . sort!) object-cmp))
+  '(sorted? merge merge! (srfi-95:sort . sort) (srfi-95:sort! . sort!) (%object-order . object-cmp)))
 (%define-core-library! '(srfi 98) '(get-environment-variable get-environment-variables))
 (%define-core-library! '(srfi 111) '(box box? unbox set-box!))
 

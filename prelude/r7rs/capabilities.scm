@@ -2,16 +2,19 @@
 ;; file system, process or environment: each of them says so and what to use instead. `exit`
 ;; points to finish.
 
-(define (%no-capability who what instead)
+(define (%no-capability who what instead [kind #f])
   (lambda arguments
-    (%raise (%make-condition
-             'exn:fail:capability
-             (string-append (symbol->string who) ": this sandbox has no " what
-                            (if instead (string-append "; " instead) ""))
-             arguments))))
+    (let ((condition
+           (%make-condition 'exn:fail:capability
+                            (string-append (symbol->string who) ": this sandbox has no " what
+                                           (if instead (string-append "; " instead) ""))
+                            arguments)))
+      (%set-condition-mark! condition 7 kind)
+      (%raise (%condition-locate! condition)))))
 
+;; mark 7 says `file`: file-error? is true of these.
 (define (%no-file who)
-  (%no-capability who "file system" "use get-context, checkpoint and restore, or string ports"))
+  (%no-capability who "file system" "use get-context, checkpoint and restore, or string ports" 'file))
 
 (define open-input-file (%no-file 'open-input-file))
 (define open-output-file (%no-file 'open-output-file))

@@ -22,4 +22,3 @@
 (define scheme-report-environment (%report-environment 'scheme-report-environment))
 (define null-environment (%report-environment 'null-environment))
 
-(define (features) (%features))

@@ -27,6 +27,9 @@
                              ((%rtd-printer (%record-rtd record)) record))))
           (loop (%print-give result (if (string? shown) shown (%->string shown mode labels))))))))
 
+;; As write shows it.
+(define (%written value) (%->string value 1 0))
+
 (define (display value [port (%output-port)])
   (write-string (if (string? value) value (%->string value 0 0)) port))
 (define (write value [port (%output-port)])

@@ -49,18 +49,20 @@
 
 ;; ---- SRFI 95: (sort sequence less? [key]), either kind of sequence ----
 
+;; Chibi sorts anything without a comparison: by the default comparator's order.
 (define (%less-and-sequence who a b)
-  (cond ((procedure? b) (values a b))
+  (cond ((not b) (values a %default<?))
+        ((procedure? b) (values a b))
         ((procedure? a) (values b a))
         (else (%err-type who 1 "procedure" b))))
 
-(define (srfi-95:sort a [b <] [key #f])
+(define (srfi-95:sort a [b #f] [key #f])
   (let-values (((sequence less?) (%less-and-sequence 'sort a b)))
     (cond ((vector? sequence) (list->vector (%sort-by less? key (vector->list sequence))))
           ((list? sequence) (%sort-by less? key sequence))
           (else (%err-type 'sort 0 "list or vector" sequence)))))
 
-(define (srfi-95:sort! a [b <] [key #f])
+(define (srfi-95:sort! a [b #f] [key #f])
   (let-values (((sequence less?) (%less-and-sequence 'sort! a b)))
     (if (vector? sequence)
         (let loop ((i 0) (rest (%sort-by less? key (vector->list sequence))))

@@ -118,6 +118,8 @@
                           ((same? (ref a i) (ref b i)) (loop (+ i 1)))
                           (else #f))))))))
 
+(define (%object-order a b) (cond ((%default<? a b) -1) ((%default<? b a) 1) (else 0)))
+
 (define %default-comparator
   (make-comparator #t %default=? %default<? equal-hash-code))
 (define (make-default-comparator) %default-comparator)

@@ -182,3 +182,21 @@
           ((string=? a b) (equal n))
           (else (greater n)))))
 (define (string-xcopy! to at s from [end #f]) (string-copy! to at s from (or end (string-length s))))
+
+;; ---- comparisons of parts: string= and its kin take a range of each string ----
+
+(define (%ranged compare)
+  (lambda (a b [start-a 0] [end-a (string-length a)] [start-b 0] [end-b (string-length b)])
+    (compare (substring a start-a end-a) (substring b start-b end-b))))
+(define srfi-13:string= (%ranged string=?))
+(define srfi-13:string<> (%ranged (lambda (a b) (not (string=? a b)))))
+(define srfi-13:string< (%ranged string<?))
+(define srfi-13:string> (%ranged string>?))
+(define srfi-13:string<= (%ranged string<=?))
+(define srfi-13:string>= (%ranged string>=?))
+(define srfi-13:string-ci= (%ranged string-ci=?))
+(define srfi-13:string-ci<> (%ranged (lambda (a b) (not (string-ci=? a b)))))
+(define srfi-13:string-ci< (%ranged string-ci<?))
+(define srfi-13:string-ci> (%ranged string-ci>?))
+(define srfi-13:string-ci<= (%ranged string-ci<=?))
+(define srfi-13:string-ci>= (%ranged string-ci>=?))

@@ -209,3 +209,4 @@
 (define (srfi-69:string-hash s [bound #f]) (%bounded-hash (string-hash s) (and (integer? bound) bound)))
 (define hash-by-equal srfi-69:hash)
 (define hash-by-eqv srfi-69:hash)
+(define (hash-table-mutable? t) (if (hash? t) (not (immutable? t)) #t))

@@ -1,0 +1,103 @@
+;; chibi/bytevector.scm — what (scheme bytevector) takes from C: integers and floats of several
+;; sizes in a bytevector, UTF-16 and UTF-32.
+
+(define (%big? endianness) (eq? endianness 'big))
+
+(define-syntax %define-integer-access
+  (syntax-rules ()
+    ((_ n uref uset sref sset nuref nuset nsref nsset)
+     (begin
+       (define (uref b k endianness) (%bytes-ref b k n (%big? endianness)))
+       (define (uset b k v endianness) (%bytes-set! b k n (%big? endianness) v))
+       (define (sref b k endianness) (%signed (uref b k endianness) n))
+       (define sset uset)
+       (define (nuref b k) (uref b k 'little))
+       (define (nuset b k v) (uset b k v 'little))
+       (define (nsref b k) (sref b k 'little))
+       (define (nsset b k v) (sset b k v 'little))))))
+(%define-integer-access 1 %bv:u8-ref %bv:u8-set! %bv:s8-ref* %bv:s8-set!* %bv:x1 %bv:x2
+                        %bv:s8-ref %bv:s8-set!)
+(%define-integer-access 2 %bv:u16-ref %bv:u16-set! %bv:s16-ref %bv:s16-set!
+                        %bv:u16-native-ref %bv:u16-native-set! %bv:s16-native-ref %bv:s16-native-set!)
+(%define-integer-access 4 %bv:u32-ref %bv:u32-set! %bv:s32-ref %bv:s32-set!
+                        %bv:u32-native-ref %bv:u32-native-set! %bv:s32-native-ref %bv:s32-native-set!)
+(%define-integer-access 8 %bv:u64-ref %bv:u64-set! %bv:s64-ref %bv:s64-set!
+                        %bv:u64-native-ref %bv:u64-native-set! %bv:s64-native-ref %bv:s64-native-set!)
+
+(define (%bv:single-ref b k endianness) (%bits->float (%bytes-ref b k 4 (%big? endianness)) 8 23))
+(define (%bv:double-ref b k endianness) (%bits->float (%bytes-ref b k 8 (%big? endianness)) 11 52))
+(define (%bv:single-set! b k x endianness)
+  (%bytes-set! b k 4 (%big? endianness) (%float->bits (inexact x) 8 23)))
+(define (%bv:double-set! b k x endianness)
+  (%bytes-set! b k 8 (%big? endianness) (%float->bits (inexact x) 11 52)))
+(define (%bv:single-native-ref b k) (%bv:single-ref b k 'little))
+(define (%bv:double-native-ref b k) (%bv:double-ref b k 'little))
+(define (%bv:single-native-set! b k x) (%bv:single-set! b k x 'little))
+(define (%bv:double-native-set! b k x) (%bv:double-set! b k x 'little))
+
+(define (%string->units s unit encode big?)
+  (let* ((units (append-map encode (map char->integer (string->list s))))
+         (bytes (make-bytevector (* unit (length units)))))
+    (let loop ((at 0) (units units))
+      (if (null? units)
+          bytes
+          (begin (%bytes-set! bytes at unit big? (car units))
+                 (loop (+ at unit) (cdr units)))))))
+(define (%bv:string->utf16 s endianness)
+  (%string->units s 2
+    (lambda (c)
+      (if (< c #x10000)
+          (list c)
+          (let ((c (- c #x10000)))
+            (list (+ #xd800 (arithmetic-shift c -10)) (+ #xdc00 (bitwise-and c #x3ff))))))
+    (%big? endianness)))
+(define (%bv:string->utf32 s endianness) (%string->units s 4 list (%big? endianness)))
+
+;; A byte order mark decides, unless the caller insists on the endianness given.
+(define (%units bytes unit endianness mandatory? mark)
+  (let* ((n (quotient (bytevector-length bytes) unit))
+         (marked (and (not mandatory?) (> n 0)
+                      (cond ((= mark (%bytes-ref bytes 0 unit #t)) 'big)
+                            ((= mark (%bytes-ref bytes 0 unit #f)) 'little)
+                            (else #f))))
+         (big? (%big? (or marked endianness))))
+    (let loop ((i (- n 1)) (units '()))
+      (if (< i (if marked 1 0))
+          units
+          (loop (- i 1) (cons (%bytes-ref bytes (* i unit) unit big?) units))))))
+(define (%bv:utf16->string bytes endianness mandatory?)
+  (let loop ((units (%units bytes 2 endianness mandatory? #xfeff)) (chars '()))
+    (cond ((null? units) (list->string (reverse chars)))
+          ((and (<= #xd800 (car units) #xdbff) (pair? (cdr units)) (<= #xdc00 (cadr units) #xdfff))
+           (loop (cddr units)
+                 (cons (integer->char (+ #x10000 (* 1024 (- (car units) #xd800)) (- (cadr units) #xdc00)))
+                       chars)))
+          ((<= #xd800 (car units) #xdfff) (loop (cdr units) (cons #\xfffd chars)))
+          (else (loop (cdr units) (cons (integer->char (car units)) chars))))))
+(define (%bv:utf32->string bytes endianness mandatory?)
+  (list->string
+   (map (lambda (u) (if (or (<= #xd800 u #xdfff) (> u #x10ffff)) #\xfffd (integer->char u)))
+        (%units bytes 4 endianness mandatory? #xfeff))))
+
+(%define-core-library! '(%native "bytevector")
+  '((%bv:s8-ref . bytevector-s8-ref) (%bv:s8-set! . bytevector-s8-set!)
+    (%bv:u16-ref . bytevector-u16-ref) (%bv:u16-set! . bytevector-u16-set!)
+    (%bv:s16-ref . bytevector-s16-ref) (%bv:s16-set! . bytevector-s16-set!)
+    (%bv:u32-ref . bytevector-u32-ref) (%bv:u32-set! . bytevector-u32-set!)
+    (%bv:s32-ref . bytevector-s32-ref) (%bv:s32-set! . bytevector-s32-set!)
+    (%bv:u64-ref . bytevector-u64-ref) (%bv:u64-set! . bytevector-u64-set!)
+    (%bv:s64-ref . bytevector-s64-ref) (%bv:s64-set! . bytevector-s64-set!)
+    (%bv:u16-native-ref . bytevector-u16-native-ref) (%bv:u16-native-set! . bytevector-u16-native-set!)
+    (%bv:s16-native-ref . bytevector-s16-native-ref) (%bv:s16-native-set! . bytevector-s16-native-set!)
+    (%bv:u32-native-ref . bytevector-u32-native-ref) (%bv:u32-native-set! . bytevector-u32-native-set!)
+    (%bv:s32-native-ref . bytevector-s32-native-ref) (%bv:s32-native-set! . bytevector-s32-native-set!)
+    (%bv:u64-native-ref . bytevector-u64-native-ref) (%bv:u64-native-set! . bytevector-u64-native-set!)
+    (%bv:s64-native-ref . bytevector-s64-native-ref) (%bv:s64-native-set! . bytevector-s64-native-set!)
+    (%bv:single-ref . bytevector-ieee-single-ref) (%bv:single-set! . bytevector-ieee-single-set!)
+    (%bv:double-ref . bytevector-ieee-double-ref) (%bv:double-set! . bytevector-ieee-double-set!)
+    (%bv:single-native-ref . bytevector-ieee-single-native-ref)
+    (%bv:single-native-set! . bytevector-ieee-single-native-set!)
+    (%bv:double-native-ref . bytevector-ieee-double-native-ref)
+    (%bv:double-native-set! . bytevector-ieee-double-native-set!)
+    (%bv:string->utf16 . %string->utf16) (%bv:string->utf32 . %string->utf32)
+    (%bv:utf16->string . %utf16->string) (%bv:utf32->string . %utf32->string)))

@@ -1,0 +1,16 @@
+;; R7RS 6.12: environments and evaluation.
+
+(check (eval '(* 7 3) (environment '(scheme base))) => 21)
+(check (let ((f (eval '(lambda (f x) (f x x)) (null-environment 5)))) (f + 10)) => 20)
+(check (eval '(expt 2 10) (environment '(scheme base))) => 1024)
+(check-near (eval '(sin 0) (environment '(scheme inexact))) => 0)
+(check (eval '(p:car '(1 2)) (environment '(prefix (only (scheme base) car quote) p:) '(only (scheme base) quote))) => 1)
+(check (eval '(let-syntax ((foo (syntax-rules () ((_ x) (* x 2))))) (foo 4)) (environment '(scheme base))) => 8)
+(check-error error-object? (eval '(display 1) (environment '(scheme base))))
+(check-error error-object? (eval '(if) (interaction-environment)))
+(define top 5)
+(check (eval 'top (interaction-environment)) => 5)
+(check (begin (eval '(define made-by-eval 6) (interaction-environment)) (eval '(+ made-by-eval 1) (interaction-environment))) => 7)
+(check (eval (list '+ 1 (list 'quote 2))) => 3)
+(check (eval '(begin (define-syntax twice (syntax-rules () ((_ e) (begin e e)))) (let ((n 0)) (twice (set! n (+ n 1))) n)) (interaction-environment)) => 2)
+(report)

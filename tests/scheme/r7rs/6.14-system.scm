@@ -1,0 +1,18 @@
+;; R7RS 6.14: the outside world, of which the sandbox has little.
+
+(check (list (real? (current-second)) (inexact? (current-second)) (exact-integer? (current-jiffy)) (exact-integer? (jiffies-per-second))) => '(#t #t #t #t))
+(check (let* ((a (current-jiffy)) (b (current-jiffy))) (<= a b)) => #t)
+(check (list (list? (features)) (and (memq 'r7rs (features)) #t) (and (memq 'full-unicode (features)) #t)) => '(#t #t #t))
+(check (list (list? (command-line)) (get-environment-variable "HOME") (get-environment-variables)) => '(#t #f ()))
+(check-error file-error? (open-input-file "/etc/passwd"))
+(check-error file-error? (open-output-file "x"))
+(check-error file-error? (open-binary-input-file "x"))
+(check-error file-error? (delete-file "x"))
+(check-error file-error? (file-exists? "x"))
+(check-error file-error? (with-input-from-file "x" read))
+(check-error file-error? (call-with-output-file "x" display))
+(check-error file-error? (load "x"))
+(check-error error-object? (exit))
+(check-error error-object? (emergency-exit 1))
+(check (guard (e (#t (error-object-message e))) (open-input-file "x")) => "open-input-file: this sandbox has no file system; use get-context, checkpoint and restore, or string ports")
+(report)
