@@ -12,6 +12,7 @@
     ├── SnapshotError
     │   ├── SnapshotVersionError   made by another format or another guest image
     │   └── SnapshotCorrupt        cut, altered, or no snapshot at all
+    ├── StoreError                 the store cannot be reached, read or written
     ├── SandboxCrashed             the instance trapped; the session was rolled back
     ├── SessionClosed
     ├── UsageError                 the caller's own mistake (also a ValueError)
@@ -99,6 +100,10 @@ class SnapshotVersionError(SnapshotError):
 
 class SnapshotCorrupt(SnapshotError):
     """The bytes are no snapshot, or a damaged one."""
+
+
+class StoreError(RlmError):
+    """The store cannot be reached, read or written."""
 
 
 class SandboxCrashed(RlmError):
