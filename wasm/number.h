@@ -9,7 +9,7 @@
  *   number.c    the tower: generic arithmetic, comparison, predicates
  *   numdiv.c    integer division, gcd, rounding
  *   numfun.c    sqrt, expt, exp, log, sin ..., on reals and complex numbers
- *   bitwise.c, random.c, numread.c (parsing), numprint.c (printing)
+ *   bitwise.c, random.c, fixflo.c, numread.c (parsing), numprint.c (printing)
  *
  * A function that returns a Value may return a signal (V_ERROR: a number too large, a wrong type;
  * V_AGAIN: memory is short) unless it says otherwise. TRY passes it on.
@@ -154,5 +154,5 @@ int format_flonum(double d, char *out);                 /* display form, no NUL;
 
 void random_init(void);                                 /* random.c */
 void numbers_init(void);                                /* at boot: tables, seed, pi, euler */
-extern const PrimDef number_prims[], division_prims[], function_prims[], bitwise_prims[], random_prims[], numprint_prims[], numread_prims[];
+extern const PrimDef number_prims[], division_prims[], function_prims[], bitwise_prims[], random_prims[], numprint_prims[], numread_prims[], fixflo_prims[];
 #endif
