@@ -3,9 +3,11 @@
  * Backtracking with an explicit stack: the order in which alternatives are tried is the order that
  * Racket and Perl define, and all of their operators fit. What makes it linear is the memory: once
  * a search has taken long enough to pay for it, a bit for every choice point and every position
- * records that this was tried; a second visit fails at once, because nothing that follows depends
- * on how one got there. (Where something does depend on it, in patterns with back-references and
- * inside of lookaround, nothing is recorded.) The memory serves all starting positions of a search.
+ * records that this was tried; a second visit fails at once, because what follows does not depend
+ * on how one got there. The memory serves all starting positions of a search.
+ *   Inside of a lookahead what was tried may have succeeded, and would again; so there the bit is
+ * set only when all that follows has failed. Where what follows does depend on how one got there,
+ * in lookbehind (which is bounded) and in patterns with back-references, nothing is recorded.
  *
  * A frame of the stack is four words: kind and instruction, and three of the kind's own.
  */
@@ -18,6 +20,7 @@ enum frame_kind {
   F_LAZY,      /* position, how many more at the most: a lazy run may take more */
   F_LOOK,      /* position, barrier before, length tried (lookbehind): below are the body's frames */
   F_ATOMIC,    /* -, barrier before */
+  F_TRIED,     /* position, mark: when this is reached, all that could follow has failed */
 };
 enum { FRAME = 4, FIRST_FRAMES = 512, SPARE_FRAMES = 8, SLOTS = 3 * (MAX_GROUPS + 1) };
 enum { WORK_SLICE = 2048, MEMORY_AFTER = 4096, MEMORY_MOST = 1 << 28 /* bits */ };
@@ -30,7 +33,7 @@ static struct {
   bool running;                /* an attempt is under way */
   uint32_t depth, capacity;    /* of the stack, in frames */
   uint32_t barrier;            /* 1 + index of the innermost F_LOOK or F_ATOMIC; 0: none */
-  uint32_t looks;              /* how many F_LOOKs there are */
+  uint32_t looks, behinds;     /* how many F_LOOKs there are, and how many of them are lookbehinds */
   uint64_t work;               /* since match_begin */
   Value memory;                /* T_RAW of bits, or #f */
   uint32_t memory_start, memory_span;   /* the positions it is about */
@@ -159,17 +162,40 @@ static void memory_make(void) {
   m.memory_span = (uint32_t)span;
 }
 
-/* Records that the choice point is tried at this position; false where it was before. */
-static inline bool first_time(uint32_t mark, uint32_t pos) {
-  uint32_t offset = pos - m.memory_start;
-  if (m.looks || offset >= m.memory_span) return true;
-  uint64_t bit = (uint64_t)mark * m.memory_span + offset;
-  uint8_t *byte = RAW_BYTES(m.memory) + (bit >> 3), mask = (uint8_t)(1u << (bit & 7));
+static inline bool remembers(uint32_t pos) {
+  return m.memory != V_FALSE && !m.behinds && pos - m.memory_start < m.memory_span;
+}
+
+static inline uint8_t *memory_bit(uint32_t mark, uint32_t pos, uint8_t *mask) {
+  uint64_t bit = (uint64_t)mark * m.memory_span + (pos - m.memory_start);
+  *mask = (uint8_t)(1u << (bit & 7));
+  return RAW_BYTES(m.memory) + (bit >> 3);
+}
+
+static void record(uint32_t mark, uint32_t pos) {
+  uint8_t mask;
+  if (remembers(pos)) *memory_bit(mark, pos, &mask) |= mask;
+}
+
+/* May the choice point be tried at this position? Records that it is, or inside of a lookahead
+   sees to it that its failure will be. */
+static bool may_try_remembering(uint32_t mark, uint32_t pos) {
+  uint8_t mask, *byte = memory_bit(mark, pos, &mask);
   if (*byte & mask) return false;
-  *byte |= mask;
+  if (m.looks) push(F_TRIED, 0, pos, mark, 0);
+  else *byte |= mask;
   return true;
 }
-#define FIRST_TIME(mark, pos) (m.memory == V_FALSE || first_time(mark, pos))
+static inline bool may_try(uint32_t mark, uint32_t pos) { return !remembers(pos) || may_try_remembering(mark, pos); }
+
+/* The same for a run that has come to this position; its frame records failures by itself. */
+static inline bool may_reach(uint32_t mark, uint32_t pos) {
+  if (!remembers(pos)) return true;
+  uint8_t mask, *byte = memory_bit(mark, pos, &mask);
+  if (*byte & mask) return false;
+  if (!m.looks) *byte |= mask;
+  return true;
+}
 
 /* ---- looking at characters ---- */
 
@@ -285,18 +311,18 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         break;
       case RE_JUMP: pc = op[1]; continue;
       case RE_SPLIT:
-        if (!FIRST_TIME(op[1], pos)) break;
+        if (!may_try(op[1], pos)) break;
         push(F_CHOICE, op[3], pos, 0, 0);
         pc = op[2];
         continue;
       case RE_RUN: {
         uint32_t mark = op[1], atom = op[2], operand = op[3], min = op[4], max = op[5];
-        if (!FIRST_TIME(mark, pos)) break;
+        if (!may_try(mark, pos)) break;
         if (min > end - pos) break;
         uint32_t least = pos + min, most = max > end - pos ? end : pos + max;
         if (min && run_end(atom, operand, sets, data, width, pos, least) < least) break;
-        bool remembered = max == UNBOUNDED && m.memory != V_FALSE;
-        if (remembered && !first_time(mark + 1, least)) break;
+        bool remembered = max == UNBOUNDED && m.memory != V_FALSE && !m.behinds;
+        if (remembered && !may_reach(mark + 1, least)) break;
         pc += RUN_SIZE;
         pos = least;
         if (op[6]) {
@@ -304,7 +330,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
           continue;
         }
         if (!remembered) pos = run_end(atom, operand, sets, data, width, least, most);
-        else while (pos < most && atom_matches(atom, operand, sets, GET(pos)) && first_time(mark + 1, pos + 1)) pos++;
+        else while (pos < most && atom_matches(atom, operand, sets, GET(pos)) && may_reach(mark + 1, pos + 1)) pos++;
         m.work += (pos - least) / 4;
         if (pos > least) push(F_RUN, pc, pos, least, 0);
         continue;
@@ -344,6 +370,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         push(F_LOOK, pc, pos, m.barrier, min);
         m.barrier = m.depth;
         m.looks++;
+        m.behinds += op[1] & NODE_BEHIND;
         pos -= min;
         pc += LOOK_SIZE;
         continue;
@@ -355,6 +382,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         if (negated) undo_to_barrier(frame);
         else cut(frame);
         m.looks--;
+        m.behinds -= look[1] & NODE_BEHIND;
         pos = frame[1];
         pc = negated ? look[5] : look[4];
         if (pc == NOWHERE) break;
@@ -392,7 +420,14 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         m.depth--;
         continue;
       }
+      if (kind == F_TRIED) {
+        record(top[2], pos);
+        m.depth--;
+        continue;
+      }
       if (kind == F_RUN) {
+        const uint32_t *run = code + pc - RUN_SIZE;
+        if (m.looks && run[5] == UNBOUNDED) record(run[1] + 1, pos);
         pos--;
         if (code[pc] == RE_CHAR) {
           uint32_t was = pos;
@@ -406,7 +441,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
       if (kind == F_LAZY) {
         const uint32_t *run = code + pc;
         if (top[2] == 0 || pos >= end || !atom_matches(run[2], run[3], sets, GET(pos)) ||
-            (run[5] == UNBOUNDED && !FIRST_TIME(run[1] + 1, pos + 1))) {
+            (run[5] == UNBOUNDED && !may_reach(run[1] + 1, pos + 1))) {
           m.depth--;
           continue;
         }
@@ -431,6 +466,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
       }
       m.depth--;
       m.looks--;
+      m.behinds -= look[1] & NODE_BEHIND;
       pc = look[1] & NODE_NOT ? look[4] : look[5];
       if (pc != NOWHERE) break;
     }
@@ -443,7 +479,7 @@ ALWAYS_INLINE enum match_outcome search(const uint8_t *data, uint32_t width) {
       enum match_outcome start = next_start(data, width);
       if (start != MATCH_YES) return start;
       m.running = true;
-      m.pc = m.depth = m.barrier = m.looks = 0;
+      m.pc = m.depth = m.barrier = m.looks = m.behinds = 0;
       m.pos = m.start;
       memset(slots, 0xff, slot_count() * 4);
     }
