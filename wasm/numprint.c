@@ -271,7 +271,8 @@ static Value p_number_to_string(int argc, Value *args) {
   return PAUSING(num_to_string(args[0], (int)FIX_VALUE(radix)));
 }
 
-/* Exact arithmetic, so that the digits are those of the number itself; a half goes to even. */
+/* Exact arithmetic, so that the digits are those of the number itself; a half goes to even.
+   As in Racket the point stands even where no digit follows. */
 static Value decimal_string(int argc, Value *args) {
   Value v = args[0], digits = ARG_OR(1, FIX(2));
   if (!is_real(v) || (IS(v, T_FLONUM) && !isfinite(FLO_VALUE(v))))
@@ -286,14 +287,14 @@ static Value decimal_string(int argc, Value *args) {
   TRY_SET(v, int_abs(v));
   TRY(text, num_to_string(v, 10));
   uint32_t count = STR_LENGTH(text), whole = count > places ? count - places : 0, pad = count > places ? 0 : places - count;
-  uint32_t length = negative + (whole ? whole : 1) + (places ? 1 + places : 0);
+  uint32_t length = negative + (whole ? whole : 1) + 1 + places;
   TRY(room, int_room(length / 4 + 16));
   Value s = string_make(length, 1);
   uint8_t *out = STR_DATA(s);
   if (negative) *out++ = '-';
   if (whole) memcpy(out, STR_DATA(text), whole); else *out = '0';
   out += whole ? whole : 1;
-  if (places) *out++ = '.';
+  *out++ = '.';
   memset(out, '0', pad);
   memcpy(out + pad, STR_DATA(text) + whole, places - pad);
   return s;
