@@ -12,6 +12,7 @@ from rlm_wasm.errors import (
     RlmError,
     SessionClosed,
     SnapshotError,
+    StoreError,
     UsageError,
 )
 
@@ -44,7 +45,7 @@ def status_of_result(result: Result) -> int:
 
 def status_of_error(error: BaseException) -> int:
     """The exit status for what was raised instead of a Result."""
-    if isinstance(error, UsageError | SnapshotError | CapabilityDenied | SessionClosed):
+    if isinstance(error, UsageError | SnapshotError | StoreError | CapabilityDenied | SessionClosed):
         return USAGE
     if isinstance(error, ProviderError):
         return PROVIDER

@@ -96,13 +96,14 @@ class RuntimeOptions:
     def runtime(self) -> Runtime:
         """The Runtime. A missing key or an unknown provider is raised here, before anything runs."""
         from rlm_wasm.runtime import Runtime
+        from rlm_wasm.store import open_store
 
         return Runtime(
             provider=self.provider,
             model=self.model,
             base_url=self.base_url,
             python=self.python,
-            store=self.store,
+            store=None if self.store is None else open_store(self.store),
             workspace=self.workspace,
             libraries=self.libraries,
             limits=self.limits(),

@@ -1,0 +1,277 @@
+"""The store over SQLAlchemy Core: one statement is one transaction, so that nothing is half written.
+
+SQLAlchemy's calls block; they run on threads of the store's own, never on the event loop. Several
+processes may use one database at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from rlm_wasm.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+SCHEMA_VERSION: Final = 1
+_BUSY_S: Final = 30
+"""How long SQLite waits for another process's transaction."""
+
+_metadata = sa.MetaData()
+
+_schema = sa.Table(
+    "rlm_schema",
+    _metadata,
+    sa.Column("version", sa.Integer, primary_key=True),
+)
+_checkpoints = sa.Table(
+    "rlm_checkpoints",
+    _metadata,
+    sa.Column("namespace", sa.String(255), primary_key=True),
+    sa.Column("key", sa.String(1024), primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("preview", sa.Text, nullable=False),
+    sa.Column("written_at", sa.Float, nullable=False),
+)
+_completions = sa.Table(
+    "rlm_completions",
+    _metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.Float, nullable=False, index=True),
+)
+
+
+class DatabaseStore:
+    """Checkpoints by namespace and key; ``completions()`` is a cache for CachedProvider."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = sa.engine.make_url(url)
+            if self.url.drivername == "postgresql":
+                self.url = self.url.set(drivername=_postgresql_driver())
+            self._engine = sa.create_engine(self.url, **_options(self.url))
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise UsageError(f"{url!r} is no database URL: {error}") from None
+        except ModuleNotFoundError as error:
+            raise UsageError(_driver_missing(url, error)) from None
+        if self.url.get_backend_name() == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        # SQLite has one writer anyway; a server may serve several of our threads.
+        workers = 1 if self.url.get_backend_name() == "sqlite" else 4
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rlm-wasm store")
+        self._closed = False
+        try:
+            self._make_tables()
+        except BaseException:
+            self._pool.shutdown(wait=False)
+            self._engine.dispose()
+            raise
+
+    # ---- checkpoints
+
+    async def put(self, namespace: str, key: str, value: bytes, preview: str) -> None:
+        """Write a checkpoint, in place of an earlier one: all of it or nothing."""
+        row = {"value": value, "preview": preview, "written_at": time.time()}
+        await self._do(lambda: self._upsert(_checkpoints, {"namespace": namespace, "key": key}, row))
+
+    async def get(self, namespace: str, key: str) -> bytes | None:
+        """A checkpoint's value; None where there is none."""
+        found = sa.select(_checkpoints.c.value).where(
+            _checkpoints.c.namespace == namespace, _checkpoints.c.key == key
+        )
+        value = await self._do(lambda: self._scalar(found))
+        return None if value is None else bytes(value)
+
+    async def keys(self, namespace: str) -> list[str]:
+        """All keys of a namespace, sorted."""
+        found = sa.select(_checkpoints.c.key).where(_checkpoints.c.namespace == namespace)
+        return sorted(row[0] for row in await self._do(lambda: self._rows(found)))
+
+    async def delete(self, namespace: str, key: str) -> bool:
+        """Forget a checkpoint; False where there was none."""
+        gone = sa.delete(_checkpoints).where(_checkpoints.c.namespace == namespace, _checkpoints.c.key == key)
+        return await self._do(lambda: self._execute(gone)) > 0
+
+    # ---- completions
+
+    def completions(self, max_bytes: int = 1 << 30) -> CompletionCache:
+        """A store for CachedProvider in this database."""
+        return CompletionCache(self, max_bytes)
+
+    # ---- the end
+
+    async def aclose(self) -> None:
+        """Finish what was begun and close the connections. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
+            self._engine.dispose()
+
+    # ---- on the store's threads
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise StoreError("the store is closed")
+        task = asyncio.get_running_loop().run_in_executor(self._pool, _mapped, work, self._shown())
+        # A write that was begun is finished also when nobody waits for it any longer.
+        return await asyncio.shield(task)
+
+    def _make_tables(self) -> None:
+        def make() -> None:
+            try:
+                self._create()
+            except SQLAlchemyError:
+                # PostgreSQL lets two processes that make the same table at once clash all the same.
+                self._create()
+            version = self._scalar(sa.select(sa.func.max(_schema.c.version)))
+            if version is None:
+                self._upsert(_schema, {"version": SCHEMA_VERSION}, {})
+            elif version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"the store {self._shown()} was made by a later release of rlm-wasm"
+                    f" (schema {version}, this release knows {SCHEMA_VERSION})"
+                )
+
+        _mapped(make, self._shown())
+
+    def _create(self) -> None:
+        with self._engine.begin() as connection:
+            for table in _metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+
+    def _upsert(self, table: sa.Table, key: dict[str, Any], row: dict[str, Any]) -> None:
+        """Insert, or update where the key is there; one statement, so two processes never clash."""
+        backend = self.url.get_backend_name()
+        if backend in ("sqlite", "postgresql"):
+            from sqlalchemy.dialects import postgresql, sqlite
+
+            insert: Any = (sqlite if backend == "sqlite" else postgresql).insert(table)
+            statement = insert.values(**key, **row)
+            if row:
+                statement = statement.on_conflict_do_update(index_elements=list(key), set_=row)
+            else:
+                statement = statement.on_conflict_do_nothing(index_elements=list(key))
+            self._execute(statement)
+            return
+        where = sa.and_(*(table.c[name] == value for name, value in key.items()))
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(table).where(where))
+            connection.execute(sa.insert(table).values(**key, **row))
+
+    def _execute(self, statement: sa.Executable) -> int:
+        with self._engine.begin() as connection:
+            done = connection.execute(statement)
+            return int(getattr(done, "rowcount", 0))
+
+    def _scalar(self, statement: sa.Select[Any]) -> Any:
+        with self._engine.connect() as connection:
+            return connection.execute(statement).scalar()
+
+    def _rows(self, statement: sa.Select[Any]) -> list[Any]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(statement))
+
+    def _shown(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+
+class CompletionCache:
+    """Kept completions; beyond ``max_bytes`` those used least recently are forgotten."""
+
+    def __init__(self, store: DatabaseStore, max_bytes: int) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+
+    async def get(self, key: str) -> str | None:
+        """The text under the key, which becomes the most recently used."""
+        store = self._store
+
+        def read() -> str | None:
+            value: str | None = store._scalar(
+                sa.select(_completions.c.value).where(_completions.c.key == key)
+            )
+            if value is not None:
+                used = sa.update(_completions).where(_completions.c.key == key)
+                store._execute(used.values(used_at=time.time()))
+            return value
+
+        return await store._do(read)
+
+    async def put(self, key: str, value: str) -> None:
+        """Keep a text, and forget old ones where there are too many."""
+        store = self._store
+        size = len(value.encode("utf-8", "surrogatepass"))
+        if size > self._max_bytes:
+            return
+
+        def write() -> None:
+            row = {"value": value, "bytes": size, "used_at": time.time()}
+            store._upsert(_completions, {"key": key}, row)
+            total = store._scalar(sa.select(sa.func.sum(_completions.c.bytes))) or 0
+            if total > self._max_bytes:
+                self._forget(int(total))
+
+        await store._do(write)
+
+    def _forget(self, total: int) -> None:
+        by_age = sa.select(_completions.c.key, _completions.c.bytes).order_by(_completions.c.used_at)
+        old = []
+        for key, size in self._store._rows(by_age):
+            if total <= self._max_bytes:
+                break
+            old.append(key)
+            total -= size
+        self._store._execute(sa.delete(_completions).where(_completions.c.key.in_(old)))
+
+
+def _mapped(work: Callable[[], T], shown: str) -> T:
+    """Run on the calling thread; the database's errors become StoreError."""
+    try:
+        return work()
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()
+        raise StoreError(f"the store {shown}: {said[0] if said else type(error).__name__}") from error
+
+
+def _options(url: sa.URL) -> dict[str, Any]:
+    if url.get_backend_name() != "sqlite":
+        return {"pool_pre_ping": True}
+    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": _BUSY_S}}
+    if not url.database or url.database == ":memory:":
+        # Every connection to memory is a database of its own: keep to one.
+        options["poolclass"] = sa.StaticPool
+    return options
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Readers never wait for a writer, and a crash of the machine loses no more than the last write."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _postgresql_driver() -> str:
+    """psycopg where it is installed; else SQLAlchemy's own default, psycopg2."""
+    import importlib.util
+
+    return "postgresql+psycopg" if importlib.util.find_spec("psycopg") else "postgresql+psycopg2"
+
+
+def _driver_missing(url: str, error: ModuleNotFoundError) -> str:
+    hint = "; for PostgreSQL: pip install 'psycopg[binary]'" if url.startswith("postgresql") else ""
+    return f"the driver {error.name} for this store is not installed{hint}"

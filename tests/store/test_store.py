@@ -1,0 +1,167 @@
+"""The store: atomic, durable, shared by processes; checkpoints and kept completions.
+
+With RLM_WASM_TEST_POSTGRESQL (a URL) every test runs against that server too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from rlm_wasm import Runtime
+from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.providers import CachedProvider, CompletionRequest, ScriptedProvider
+from rlm_wasm.store import open_store
+
+URLS = ["sqlite", "memory", *(["postgresql"] if os.environ.get("RLM_WASM_TEST_POSTGRESQL") else [])]
+
+
+@pytest.fixture(params=URLS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind."""
+    return {
+        "sqlite": f"sqlite:///{tmp_path / 'state.db'}",
+        "memory": "sqlite://",
+        "postgresql": os.environ.get("RLM_WASM_TEST_POSTGRESQL", ""),
+    }[str(request.param)]
+
+
+@pytest.fixture
+def namespace() -> str:
+    """One that no other test uses."""
+    return uuid.uuid4().hex
+
+
+async def test_checkpoints_are_kept_by_namespace_and_key(url: str, namespace: str) -> None:
+    """The last value counts; other namespaces hold other things."""
+    store = open_store(url)
+    assert await store.get(namespace, "k") is None
+    await store.put(namespace, "k", b"one", "1")
+    await store.put(namespace, "k", b"two\0\xff", "2")
+    await store.put(namespace, "a", b"", "")
+    await store.put(namespace + "x", "k", b"other", "3")
+    assert await store.get(namespace, "k") == b"two\0\xff"
+    assert await store.get(namespace, "a") == b""
+    assert await store.keys(namespace) == ["a", "k"]
+    assert await store.delete(namespace, "a")
+    assert not await store.delete(namespace, "a")
+    await store.aclose()
+    await store.aclose()
+    with pytest.raises(StoreError, match="closed"):
+        await store.get(namespace, "k")
+
+
+async def test_concurrent_writes_of_one_key_never_clash(url: str, namespace: str) -> None:
+    """One of them is the last."""
+    store = open_store(url)
+    await asyncio.gather(*(store.put(namespace, "k", str(i).encode(), "") for i in range(50)))
+    value = await store.get(namespace, "k")
+    assert value is not None
+    assert 0 <= int(value) < 50
+    await store.aclose()
+
+
+async def test_two_processes_write_to_one_file_at_once(tmp_path: Path) -> None:
+    """Nothing is lost and nobody fails."""
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    program = (
+        "import asyncio, sys\n"
+        "from rlm_wasm.store import open_store\n"
+        "async def main():\n"
+        "    store = open_store(sys.argv[1])\n"
+        "    for i in range(100):\n"
+        "        await store.put('n', f'{sys.argv[2]}-{i}', b'x' * 1000, '')\n"
+        "    await store.aclose()\n"
+        "asyncio.run(main())\n"
+    )
+    root = str(Path(__file__).parents[2])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+    }
+    both = [subprocess.Popen([sys.executable, "-c", program, url, name], env=environment) for name in "ab"]
+    assert [process.wait(120) for process in both] == [0, 0]
+    store = open_store(url)
+    assert len(await store.keys("n")) == 200
+    await store.aclose()
+
+
+async def test_programs_checkpoint_across_runtimes(tmp_path: Path) -> None:
+    """Any datum; reset does not forget it, another namespace does not see it."""
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    async with Runtime(provider="echo", store=url) as runtime, runtime.session() as session:
+        await session.execute("""(checkpoint "k" (list 1/2 "é" 'sym #(1 2) (hash "a" 1)))""")
+        await session.reset()
+        assert (await session.execute('(equal? (restore "k") (restore "k"))')).value == "#t"
+    async with Runtime(provider="echo", store=url) as runtime:
+        result = await runtime.run('(finish (restore "k"))')
+        assert result.value.startswith("(1/2 é sym #(1 2)")
+        async with runtime.session(namespace="other") as session:
+            assert (await session.execute('(restore "k")')).value == "#f"
+
+
+async def test_completions_are_kept_across_providers_and_bounded(url: str) -> None:
+    """The least recently used go first."""
+    store = open_store(url)
+    request = CompletionRequest(id=1, instruction=uuid.uuid4().hex, temperature=0)
+    first = CachedProvider(ScriptedProvider(["answer"]), store.completions())
+    assert not (await first.complete(request)).cached
+    second = CachedProvider(ScriptedProvider([]), store.completions())
+    kept = await second.complete(request)
+    assert (kept.text, kept.cached) == ("answer", True)
+    small = store.completions(max_bytes=25)
+    for key in ("a" * 64, "b" * 64):
+        await small.put(key, "x" * 10)
+    assert await small.get("a" * 64) is not None
+    await small.put("c" * 64, "x" * 10)
+    assert [await small.get(k * 64) for k in "abc"] == ["x" * 10, None, "x" * 10]
+    await small.put("d" * 64, "x" * 100)
+    assert await small.get("d" * 64) is None
+    await store.aclose()
+
+
+@pytest.mark.parametrize("url", ["state.db", "nonsense://x", "sqlite:/x", "://"])
+def test_what_is_no_database_url_is_a_usage_error(url: str) -> None:
+    """It shows what was given."""
+    with pytest.raises(UsageError):
+        open_store(url)
+
+
+def test_a_database_that_cannot_be_opened_is_a_store_error(tmp_path: Path) -> None:
+    """A missing folder, and a file that is none; passwords are not shown."""
+    with pytest.raises(StoreError, match="unable to open"):
+        open_store(f"sqlite:///{tmp_path}/missing/state.db")
+    (tmp_path / "text.db").write_text("not a database " * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        open_store(f"sqlite:///{tmp_path / 'text.db'}")
+
+
+def test_a_store_of_a_later_release_is_refused(tmp_path: Path) -> None:
+    """Rather than misread."""
+    path = tmp_path / "state.db"
+    open_store(f"sqlite:///{path}")
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE rlm_schema SET version = 99")
+    with pytest.raises(StoreError, match="later release"):
+        open_store(f"sqlite:///{path}")
+
+
+async def test_a_store_that_fails_is_a_condition_in_the_program(tmp_path: Path) -> None:
+    """Which it can handle; the session lives on."""
+    path = tmp_path / "state.db"
+    async with Runtime(provider="echo", store=f"sqlite:///{path}") as runtime, runtime.session() as session:
+        await session.execute('(checkpoint "k" 1)')
+        with sqlite3.connect(path) as connection:
+            connection.execute("DROP TABLE rlm_checkpoints")
+        result = await session.execute('(restore "k")')
+        assert result.status == "error"
+        assert result.error is not None
+        assert "no such table" in result.error.message
+        assert (await session.execute("(+ 1 1)")).value == "2"
