@@ -1,0 +1,75 @@
+"""Strings, ports and regular expressions where they could go wrong: Unicode, time, pauses."""
+
+from __future__ import annotations
+
+import pytest
+
+from rlm_wasm import Limits, Runtime
+from rlm_wasm.testing import EchoProvider
+
+
+async def value_of(program: str, **limits: int) -> str:
+    """What the program's last expression is, in display form."""
+    async with Runtime(provider=EchoProvider(), python="off", limits=Limits(**limits)) as runtime:
+        result = await runtime.run(program)
+    assert result.error is None, result.error
+    return result.value
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ('(string-upcase "straße ﬁn")', "STRASSE FIN"),
+        ('(string-downcase "ΑΣ ΑΣΑ ΣΣ")', "ας ασα σς"),
+        ('(string-ci=? "Straße" "STRASSE")', "#t"),
+        ('(string-length (string-normalize-nfd "é"))', "2"),
+        ('(let ((s (make-string 3 #\\a))) (string-set! s 1 #\\😀) s)', "a😀a"),
+        ('(bytes->string/utf-8 (bytes 97 255 98) #\\?)', "a?b"),
+    ],
+)
+async def test_case_and_width_follow_unicode(expression: str, value: str) -> None:
+    """Full mappings, the final sigma, characters beyond 16 bits, ill-formed bytes."""
+    assert await value_of(expression) == value
+
+
+@pytest.mark.parametrize("pattern", ["(a|a)*b", "(?:a+)+b", ".*.*=.*", "(a|aa)+$x", "(?=(a+)+b)a", "(?!(?:a|a)*b)x"])
+async def test_a_pattern_made_to_be_slow_takes_linear_time(pattern: str) -> None:
+    """A backtracker without a memory would need 2^5000 steps for most of these."""
+    assert await value_of(f'(regexp-match (pregexp "{pattern}") (make-string 5000 #\\a))') == "#f"
+
+
+async def test_a_back_reference_that_explodes_ends_by_the_fuel_limit() -> None:
+    """It cannot be linear; it is charged and can be stopped, and nothing else is harmed."""
+    program = '(regexp-match #px"(a*)(a*)(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3\\\\4\\\\5\\\\6b" (make-string 400 #\\a))'
+    async with Runtime(provider=EchoProvider(), python="off", limits=Limits(fuel=200_000_000)) as runtime:
+        session = runtime.session()
+        result = await session.execute(program)
+        assert (result.status, result.error and result.error.kind) == ("limit", "fuel")
+        await session.aclose()
+
+
+async def test_every_match_of_a_large_text_is_found_across_pauses() -> None:
+    """The text is gone through in many slices."""
+    program = """
+      (define text (string-append* (map (lambda (i) (format "item ~a costs 1,~a.\\n" i i)) (range 20000))))
+      (list (length (regexp-match* #px"[0-9]+" text))
+            (length (regexp-split #rx"\\n" text))
+            (string-length (regexp-replace* #rx"item" text "thing"))
+            (- (string-length text)))
+    """
+    numbers = [int(n) for n in (await value_of(program)).strip("()").split()]
+    assert numbers[:2] == [60_000, 20_001]
+    assert numbers[2] + numbers[3] == 20_000
+
+
+async def test_a_string_port_reads_back_what_was_written() -> None:
+    """Characters of every width, lines, and the end."""
+    program = """
+      (define out (open-output-string))
+      (for-each (lambda (s) (write-string s out) (newline out)) '("plain" "é" "€" "😀"))
+      (define in (open-input-string (get-output-string out)))
+      (let loop ((lines '()))
+        (let ((line (read-line in)))
+          (if (eof-object? line) (reverse lines) (loop (cons line lines)))))
+    """
+    assert await value_of(program) == "(plain é € 😀)"
