@@ -122,7 +122,7 @@ FL_COMPARE(p_fl_greater_equal, "fl>=", >=)
     return make_flonum(c_function(FLO_VALUE(args[0]))); }
 FL_FUNCTION(abs, fabs)
 FL_FUNCTION(sqrt, sqrt)
-FL_FUNCTION(exp, exp)
+FL_FUNCTION(exp, flonum_exp)
 FL_FUNCTION(log, log)
 FL_FUNCTION(sin, sin)
 FL_FUNCTION(cos, cos)

@@ -494,6 +494,7 @@ static Value p_inexact_of(int argc, Value *args) { (void)argc; WANT_NUMBER("inex
 
 void numbers_init(void) {
   flonum_init();
+  exp_init();
   random_init();
   define_global("pi", make_flonum(3.141592653589793));
   define_global("euler", make_flonum(2.718281828459045));

@@ -8,6 +8,7 @@
  *   flonum.c    doubles: to and from exact numbers and decimal digits, correctly rounded
  *   number.c    the tower: generic arithmetic, comparison, predicates
  *   numdiv.c    integer division, gcd, rounding
+ *   exp.c       e^x
  *   numfun.c    sqrt, expt, exp, log, sin ..., on reals and complex numbers
  *   bitwise.c, random.c, fixflo.c, numread.c (parsing), numprint.c (printing)
  *
@@ -116,6 +117,10 @@ Value compare_with_double(Value exact, double d, int *order);   /* exact real ag
 /* digits * 10^exponent, where `inexact` says that the true digits may be a little more */
 bool decimal_to_double(uint64_t digits, bool inexact, int64_t exponent, double *out);  /* false: too close to call */
 void double_to_decimal(double d, uint64_t *digits, int *exponent);    /* d > 0, finite: shortest digits that read back */
+
+/* ---- exp.c ---- */
+void exp_init(void);
+double flonum_exp(double x);
 
 /* ---- number.c ---- */
 enum rank { RANK_NONE = -1, RANK_INTEGER, RANK_RATIO, RANK_FLONUM, RANK_COMPLEX };

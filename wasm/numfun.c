@@ -105,7 +105,7 @@ Value num_sqrt(Value z) {
 
 /* ---- exp and log ---- */
 static Complex complex_exp(Complex z) {
-  double r = exp(z.re);
+  double r = flonum_exp(z.re);
   if (z.im == 0) return (Complex){r, z.im};
   return (Complex){r * cos(z.im), r * sin(z.im)};
 }
@@ -151,7 +151,7 @@ static Value num_exp(Value z) {
   if (z == FIX(0)) return FIX(1);
   Complex c;
   TRY(done, to_complex(z, &c));
-  return IS(z, T_COMPLEX) ? complex_value(complex_exp(c)) : make_flonum(exp(c.re));
+  return IS(z, T_COMPLEX) ? complex_value(complex_exp(c)) : make_flonum(flonum_exp(c.re));
 }
 
 /* ---- expt ---- */
