@@ -64,7 +64,7 @@
         (if (%condition-mark obj 3)
             (begin (hash-set! out "line" (%condition-mark obj 3))
                    (hash-set! out "column" (%condition-mark obj 4))))
-        (let ((hint (%condition-advice obj (%environment-names (interaction-environment)))))
+        (let ((hint (%condition-advice obj (%visible-names))))
           (if hint (hash-set! out "hint" hint)))
         (let ((trace (%condition-mark obj 5)))
           (if (pair? trace) (hash-set! out "backtrace" (map %frame-text trace))))

@@ -551,7 +551,11 @@
 
 ;; ---- the forms ----
 (define (%single-clauses clauses)
-  (map (lambda (clause) (if (pair? clause) (cons (list (car clause)) (cdr clause)) clause)) clauses))
+  (map (lambda (clause)
+         (if (not (and (list? clause) (pair? clause) (pair? (cdr clause))))
+             (%macro-error 'match "expected a clause [pattern body ...]" clause))
+         (cons (list (car clause)) (cdr clause)))
+       clauses))
 
 (define-syntax match
   (er-macro-transformer

@@ -1,0 +1,6 @@
+(define (build n) (if (zero? n) '() (cons n (build (sub1 n)))))
+(println (length (build 20000)))
+(println (apply + (build 1000)))
+(println (foldr + 0 (build 10000)))
+(define (count-leaves t) (cond [(null? t) 0] [(pair? t) (+ (count-leaves (car t)) (count-leaves (cdr t)))] [else 1]))
+(println (count-leaves '((1 2) (3 (4 5)) 6)))

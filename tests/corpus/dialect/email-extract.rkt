@@ -1,0 +1,6 @@
+(define text "Contact: bob@example.com, alice.smith@mail.org; invalid@ and @nope.")
+(define emails (regexp-match* #px"[\\w.]+@[\\w]+\\.[a-z]+" text))
+(for-each displayln emails)
+(println (map (lambda (e) (second (string-split e "@"))) emails))
+(println (regexp-match* #px"(\\w+)@(\\w+)" "a@b c@d" #:match-select values))
+(println (regexp-match* #px"(\\w+)@(\\w+)" "a@b c@d" #:match-select cadr))

@@ -1,0 +1,7 @@
+(define data '(1 2 2 3 3 3 5))
+(for ([n (in-range 1 6)])
+  (define c (count (lambda (x) (= x n)) data))
+  (printf "~a | ~a\n" n (make-string c #\*)))
+(define bins (for/fold ([h (hash)]) ([x data]) (hash-update h (if (< x 3) 'low 'high) add1 0)))
+(println (hash-ref bins 'low))
+(println (hash-ref bins 'high))

@@ -1,0 +1,10 @@
+(define stock (make-hash (list (cons "apple" 10) (cons "pear" 4))))
+(define (sell! item n)
+  (define have (hash-ref stock item 0))
+  (cond [(< have n) (printf "cannot sell ~a ~as, only ~a left\n" n item have)]
+        [else (hash-set! stock item (- have n))
+              (printf "sold ~a ~as\n" n item)]))
+(sell! "apple" 3)
+(sell! "pear" 9)
+(sell! "kiwi" 1)
+(for ([k (sort (hash-keys stock) string<?)]) (printf "~a: ~a\n" k (hash-ref stock k)))

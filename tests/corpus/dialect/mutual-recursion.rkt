@@ -1,0 +1,5 @@
+(define (my-even? n) (if (zero? n) #t (my-odd? (sub1 n))))
+(define (my-odd? n) (if (zero? n) #f (my-even? (sub1 n))))
+(println (my-even? 1001))
+(define (collatz n [steps 0]) (cond [(= n 1) steps] [(even? n) (collatz (quotient n 2) (add1 steps))] [else (collatz (add1 (* 3 n)) (add1 steps))]))
+(println (map collatz '(1 7 27)))

@@ -1,0 +1,12 @@
+(define (process items)
+  (define (valid? x) (and (number? x) (positive? x)))
+  (define cleaned (filter valid? items))
+  (define total (apply + cleaned))
+  (define n (length cleaned))
+  (if (zero? n)
+      'nothing
+      (let ([avg (/ total n)])
+        (define above (filter (lambda (x) (> x avg)) cleaned))
+        (list total avg above))))
+(println (process '(1 2 "x" -5 9)))
+(println (process '()))

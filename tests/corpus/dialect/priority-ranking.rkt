@@ -1,0 +1,6 @@
+(define tasks '((write 3 5) (test 1 8) (deploy 2 2) (plan 3 1)))
+(define sorted (sort tasks (lambda (a b) (if (= (second a) (second b)) (> (third a) (third b)) (< (second a) (second b))))))
+(for ([t sorted] [i (in-naturals 1)])
+  (printf "~a. ~a (priority ~a, size ~a)\n" i (first t) (second t) (third t)))
+(println (map first (take sorted 2)))
+(println (apply max (map third tasks)))

@@ -1,0 +1,17 @@
+(define (read-until pred lst)
+  (let loop ([l lst] [acc '()])
+    (cond [(null? l) (values (reverse acc) '())]
+          [(pred (car l)) (values (reverse acc) l)]
+          [else (loop (cdr l) (cons (car l) acc))])))
+(define-values (before after) (read-until negative? '(1 2 -3 4)))
+(println before)
+(println after)
+(define i 0)
+(let loop ()
+  (when (< i 3)
+    (printf "~a " i)
+    (set! i (add1 i))
+    (loop)))
+(newline)
+(do ([j 0 (+ j 1)]) ((= j 3)) (printf "j~a " j))
+(newline)

@@ -1,0 +1,2 @@
+(define h (hash 'a 1))
+(h 'a)

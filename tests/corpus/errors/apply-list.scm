@@ -1,0 +1,2 @@
+(define items '(1 2 3))
+(displayln (items 0))

@@ -1,0 +1,2 @@
+(define total (+ 1 2))
+(total)

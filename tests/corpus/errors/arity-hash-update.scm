@@ -1,0 +1,2 @@
+(define h (make-hash))
+(hash-update! h 'a)

@@ -1,0 +1,1 @@
+(map (lambda (x y) (+ x y)) '(1 2 3))

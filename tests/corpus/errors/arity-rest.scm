@@ -1,0 +1,2 @@
+(define (f a . rest) a)
+(f)

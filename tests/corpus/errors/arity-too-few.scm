@@ -1,0 +1,2 @@
+(define (combine a b) (string-append a b))
+(combine "x")

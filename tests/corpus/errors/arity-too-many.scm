@@ -1,0 +1,2 @@
+(define (greet name) (string-append "hi " name))
+(greet "a" "b")

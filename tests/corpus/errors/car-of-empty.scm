@@ -1,0 +1,2 @@
+(define (first-word s) (car (string-split s)))
+(first-word "")

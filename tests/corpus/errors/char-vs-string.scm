@@ -1,0 +1,2 @@
+(string-split "a-b" #\-)
+(string=? "a" #\a)

@@ -1,0 +1,2 @@
+(define (average xs) (/ (apply + xs) (length xs)))
+(average '())

@@ -1,0 +1,2 @@
+(define (f x) (* x 2))
+(displayln ((f 2)))

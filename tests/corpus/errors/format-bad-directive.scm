@@ -1,0 +1,1 @@
+(printf "~d items\n" 5)

@@ -1,0 +1,1 @@
+(printf "%s items\n" 5)

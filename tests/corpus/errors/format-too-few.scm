@@ -1,0 +1,1 @@
+(printf "~a and ~a\n" 1)

@@ -1,0 +1,2 @@
+(define h (llm-query-async #:instruction "x"))
+(string-append "r: " h)

@@ -1,0 +1,1 @@
+(for ([x (in-hash (hash 'a 1))]) (displayln x))

@@ -1,0 +1,2 @@
+(define config (hash 'name "x" 'size 3))
+(hash-ref config 'sise)

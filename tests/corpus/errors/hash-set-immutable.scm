@@ -1,0 +1,2 @@
+(define h (hash 'a 1))
+(hash-set! h 'b 2)

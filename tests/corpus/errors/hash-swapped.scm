@@ -1,0 +1,1 @@
+(hash-ref 'a (hash 'a 1))

@@ -1,0 +1,1 @@
+(jsexpr->string (hash "a" 'sym))

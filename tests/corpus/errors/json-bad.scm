@@ -1,0 +1,1 @@
+(string->jsexpr "{\"a\": 1,}")

@@ -1,0 +1,1 @@
+(string->jsexpr '(1 2))

@@ -1,0 +1,2 @@
+(define (f x #:size size) (* x size))
+(f 1)

@@ -1,0 +1,1 @@
+(length (hash 'a 1))

@@ -1,0 +1,1 @@
+(length (vector 1 2))

@@ -1,0 +1,1 @@
+(let-values ([(a b) 5]) a)

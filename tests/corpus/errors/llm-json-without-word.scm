@@ -1,0 +1,1 @@
+(llm-query #:instruction "List the items" #:json #t)

@@ -1,0 +1,1 @@
+(llm-query "Summarize this")

@@ -1,0 +1,2 @@
+(define r (llm-query #:instruction "Say hi"))
+(string-append "Result: " r)

@@ -1,0 +1,1 @@
+(llm-query #:prompt "What?" #:data "x")

@@ -1,0 +1,1 @@
+(map-async (lambda (x) (llm-query-async #:instruction x)) "abc")

@@ -1,0 +1,1 @@
+(map-async '("a" "b") (lambda (x) (llm-query-async #:instruction x)))

@@ -1,0 +1,1 @@
+(map char-upcase "hello")

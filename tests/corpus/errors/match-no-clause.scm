@@ -1,0 +1,2 @@
+(define (kind x) (match x [(list a b) 'pair] [(? string?) 'text]))
+(kind 42)

@@ -1,0 +1,2 @@
+(define n (py-exec "1 + 1"))
+(+ n 1)

@@ -1,0 +1,1 @@
+(raise-argument-error 'my-proc "positive?" -5)

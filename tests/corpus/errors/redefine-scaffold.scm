@@ -1,0 +1,1 @@
+(define (finish x) (displayln x))

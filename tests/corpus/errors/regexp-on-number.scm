@@ -1,0 +1,1 @@
+(regexp-match #rx"a" 42)

@@ -1,0 +1,1 @@
+(set! undefined-thing 5)

@@ -1,0 +1,2 @@
+(define n (string->number "12a"))
+(+ n 1)

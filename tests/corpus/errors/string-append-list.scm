@@ -1,0 +1,1 @@
+(string-append "items: " '("a" "b"))

@@ -1,0 +1,2 @@
+(struct point (x y))
+(point-x '(1 2))

@@ -1,0 +1,1 @@
+(substring "hello" 2 10)

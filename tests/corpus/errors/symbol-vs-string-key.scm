@@ -1,0 +1,2 @@
+(define h (hash "name" "x"))
+(hash-ref h 'name)

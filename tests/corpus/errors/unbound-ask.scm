@@ -1,0 +1,1 @@
+(define answer (ask "What is this?"))

@@ -1,0 +1,1 @@
+(displayln (String-Append "a" "b"))

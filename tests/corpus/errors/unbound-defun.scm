@@ -1,0 +1,1 @@
+(defun square (x) (* x x))

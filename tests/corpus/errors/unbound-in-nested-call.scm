@@ -1,0 +1,5 @@
+(define (outer xs)
+  (map (lambda (x) (inner x)) xs))
+(define (inner x)
+  (+ x ofset))
+(outer '(1 2 3))

@@ -1,0 +1,1 @@
+(displayln (mod 5 3))

@@ -1,0 +1,2 @@
+(define (f x) (if (null? x) nil x))
+(f '())

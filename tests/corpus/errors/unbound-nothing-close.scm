@@ -1,0 +1,1 @@
+(frobnicate-the-widget 1 2)

@@ -1,0 +1,1 @@
+(displayln (map 1+ '(1 2)))

@@ -1,0 +1,1 @@
+(if (string-prefix "abc" "a") 1 2)

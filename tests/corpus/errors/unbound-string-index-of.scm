@@ -1,0 +1,1 @@
+(displayln (string-index-of "hello" "l"))

@@ -1,0 +1,1 @@
+(displayln (sum '(1 2 3)))

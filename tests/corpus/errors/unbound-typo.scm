@@ -1,0 +1,2 @@
+(define words (list "a" "b"))
+(displayln (string-jion words ", "))

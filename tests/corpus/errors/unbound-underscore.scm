@@ -1,0 +1,1 @@
+(displayln (string_append "a" "b"))

@@ -1,0 +1,2 @@
+(displayln "hello)
+(displayln "world")

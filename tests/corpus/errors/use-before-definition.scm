@@ -1,0 +1,2 @@
+(displayln total)
+(define total 5)

@@ -1,0 +1,1 @@
+(define-values (a b) (values 1 2 3))

@@ -1,0 +1,2 @@
+(define (f x)
+  (let ([y 1)] y))
