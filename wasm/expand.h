@@ -157,6 +157,7 @@ enum form_id {
   F_BEGIN, F_DEFINE, F_DEFINE_VALUES, F_DEFINE_SYNTAX, F_IMPORT, F_DEFINE_LIBRARY,
   F_LAMBDA, F_SYNTAX_RULES, F_ER, F_SC, F_RSC, F_QUOTE, F_QUASIQUOTE,
   F_ELSE, F_ARROW, F_ELLIPSIS, F_UNDERSCORE, F_UNQUOTE, F_SPLICING,
+  F_COUNT
 };
 typedef struct {
   const char *name;
@@ -173,8 +174,10 @@ void forms_init(Value env, void (*bind)(Value env, Value name, Value macro));
 
 /* Constructors of nodes */
 Value node_const(Value v);
-Value node_core(const char *primitive, uint32_t place);  /* a reference to the core environment's binding */
-Value node_call(uint32_t place, const char *primitive, int count, ...);
+enum core_name { C_EQ, C_EQUAL, C_CONS, C_CONS_STAR, C_APPEND, C_LIST_TO_VECTOR, C_VECTOR_REF, C_VALUES_REF, C_VALUES_REST,
+                 C_KEYWORD_ARGUMENTS, C_CASE_MEMBER, C_MAKE_TRANSFORMER, CORE_NAMES };
+Value node_core(enum core_name name, uint32_t place);    /* a reference to the core environment's procedure */
+Value node_call(uint32_t place, enum core_name procedure, int count, ...);
 Value node_if(uint32_t place, Value test, Value then, Value otherwise);
 Value node_let1(uint32_t place, Value var, Value init, Value body);
 Value node_local(Value var);

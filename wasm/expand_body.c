@@ -116,8 +116,8 @@ static Value value_names(Job j, Value formals, int64_t *count, bool *rest) {
 /* (%values-ref t i n) or (%values-rest t i) */
 static Value value_part(uint32_t place, Value temporary, int64_t i, int64_t count, bool rest) {
   Value t = node_local(temporary);
-  if (i == count) return node_call(place, "%values-rest", 2, t, node_const(FIX(i)));
-  return node_call(place, "%values-ref", 3, t, node_const(FIX(i)), node_const(FIX(rest ? -1 - count : count)));
+  if (i == count) return node_call(place, C_VALUES_REST, 2, t, node_const(FIX(i)));
+  return node_call(place, C_VALUES_REF, 3, t, node_const(FIX(i)), node_const(FIX(rest ? -1 - count : count)));
 }
 
 static Value body_define_values(Value item, Job j) {

@@ -37,10 +37,20 @@ Value node_if(uint32_t place, Value test, Value then, Value otherwise) {
 Value node_let1(uint32_t place, Value var, Value init, Value body) {
   return make_node(N_LET, place, 3, list_n(1, var), list_n(1, init), body);
 }
-Value node_core(const char *primitive, uint32_t place) {
-  return make_node(N_GREF, place, 1, global_cell(intern(primitive)));
+
+/* The core environment's procedures that expanded code calls. */
+static const char *const core_names[CORE_NAMES] = {
+  [C_EQ] = "eq?", [C_EQUAL] = "equal?", [C_CONS] = "cons", [C_CONS_STAR] = "%cons*", [C_APPEND] = "append",
+  [C_LIST_TO_VECTOR] = "list->vector", [C_VECTOR_REF] = "vector-ref", [C_VALUES_REF] = "%values-ref",
+  [C_VALUES_REST] = "%values-rest", [C_KEYWORD_ARGUMENTS] = "%keyword-arguments", [C_CASE_MEMBER] = "%case-member",
+  [C_MAKE_TRANSFORMER] = "%make-transformer",
+};
+static Value core_cells;       /* a vector */
+
+Value node_core(enum core_name name, uint32_t place) {
+  return make_node(N_GREF, place, 1, VEC(core_cells)[name]);
 }
-Value node_call(uint32_t place, const char *primitive, int count, ...) {
+Value node_call(uint32_t place, enum core_name primitive, int count, ...) {
   Value operands = V_NIL, last = V_NIL;
   va_list parts;
   va_start(parts, count);
@@ -165,6 +175,13 @@ static Value form_quote(State *s, Job j) {
   return fill_const(j, datum);
 }
 
+/* Chibi's: the datum as the macro made it, aliases and all. */
+static Value form_syntax_quote(State *s, Job j) {
+  (void)s;
+  if (list_length(j.form) != 2) return bad_shape(j);
+  return fill_const(j, CADR(j.form));
+}
+
 /* Is the cell one that this top level made, rather than another's that it only sees? */
 static Value set_global(State *s, Job j, Value top, Value cell, Value id) {
   int64_t flags = FIX_VALUE(CELL(cell)->flags);
@@ -259,6 +276,9 @@ static Value cond_clause(State *s, Job j, Value clause, Hole *rest) {
   return body_later(s, tail_part(j, CDR(clause), SLOT(node, 1)), BODY_MAY_END_IN_DEFINE);
 }
 
+/* Clauses after else are a mistake to tell a program's author of; published libraries have some. */
+static bool is_program(Job j) { return ENV_KIND(env_top(j.env)) == ENV_REPL; }
+
 static Value form_cond(State *s, Job j) {
   if (list_length(j.form) < 1) return bad_shape(j);
   Job c = j;
@@ -267,7 +287,8 @@ static Value form_cond(State *s, Job j) {
     if (list_length(clause) < 1) return syntax_fail(j, "cond: each clause must be [test expression ...], got %v", clause);
     c.place = place_of(clause, j.place);
     if (is_core(j.env, CAR(clause), F_ELSE)) {
-      if (CDR(clauses) != V_NIL) return syntax_fail(j, "cond: the else clause must be the last one");
+      if (CDR(clauses) != V_NIL && is_program(j))
+        return syntax_fail(j, "cond: the else clause must be the last one");
       return body_later(s, tail_part(c, CDR(clause), c.hole), BODY_MAY_BE_EMPTY | BODY_MAY_END_IN_DEFINE);
     }
     Hole rest;
@@ -290,7 +311,7 @@ static Value case_test(Job j, Value key, Value data) {
   for (; is_pair(data); data = CDR(data)) {
     Value datum = CAR(data);
     if (is_compound(datum)) {
-      tests = cons(node_call(j.place, "equal?", 2, node_local(key), node_const(datum)), tests);
+      tests = cons(node_call(j.place, C_EQUAL, 2, node_local(key), node_const(datum)), tests);
     } else {
       atoms = cons(datum, atoms);
       eq = eq && is_eq_datum(datum);
@@ -299,9 +320,9 @@ static Value case_test(Job j, Value key, Value data) {
   }
   if (eq && count <= 2)
     for (; atoms != V_NIL; atoms = CDR(atoms))
-      tests = cons(node_call(j.place, "eq?", 2, node_local(key), node_const(CAR(atoms))), tests);
+      tests = cons(node_call(j.place, C_EQ, 2, node_local(key), node_const(CAR(atoms))), tests);
   else
-    tests = cons(node_call(j.place, "%case-member", 2, node_local(key), node_const(atoms)), tests);
+    tests = cons(node_call(j.place, C_CASE_MEMBER, 2, node_local(key), node_const(atoms)), tests);
   if (tests == V_NIL) return node_const(V_FALSE);
   return CDR(tests) == V_NIL ? CAR(tests) : make_node(N_OR, j.place, 1, tests);
 }
@@ -328,7 +349,8 @@ static Value form_case(State *s, Job j) {
     if (list_length(clause) < 2) return syntax_fail(j, "case: each clause must be [(datum ...) expression ...], got %v", clause);
     c.place = place_of(clause, j.place);
     if (is_core(j.env, CAR(clause), F_ELSE)) {
-      if (CDR(clauses) != V_NIL) return syntax_fail(j, "case: the else clause must be the last one");
+      if (CDR(clauses) != V_NIL && is_program(j))
+        return syntax_fail(j, "case: the else clause must be the last one");
       return case_body(s, c, key, CDR(clause), c.hole);
     }
     Value data;
@@ -472,8 +494,8 @@ static Value bind_values(Job j, Value formals, Value temporary, Value frame, Lis
     if (!is_identifier(id)) return syntax_fail(j, "%v: expected a name to bind, got %v", CAR(j.form), id);
     TRY(bind_variable(j, frame, id, &var));
     list_add(vars, var);
-    list_add(inits, i == count ? node_call(j.place, "%values-rest", 2, t, node_const(FIX(i)))
-                               : node_call(j.place, "%values-ref", 3, t, node_const(FIX(i)),
+    list_add(inits, i == count ? node_call(j.place, C_VALUES_REST, 2, t, node_const(FIX(i)))
+                               : node_call(j.place, C_VALUES_REF, 3, t, node_const(FIX(i)),
                                            node_const(FIX(rest ? -1 - count : count))));
   }
   return V_TRUE;
@@ -655,7 +677,7 @@ static Value form_syntax_error(State *s, Job j) {
 /* A transformer outside a define-syntax: a macro that its definition gives an environment. */
 static Value transformer_value(State *s, Job j, enum macro_kind kind) {
   if (list_length(j.form) != 2) return bad_shape(j);
-  Value call = node_call(j.place, "%make-transformer", 2, node_const(FIX(kind)), V_FALSE);
+  Value call = node_call(j.place, C_MAKE_TRANSFORMER, 2, node_const(FIX(kind)), V_FALSE);
   fill(j.hole, call);
   return expand_later(s, part(j, CADR(j.form), CAR_OF(CDR(NODE(call, 1)))));
 }
@@ -673,6 +695,7 @@ static Value form_quasiquote(State *s, Job j) {
 /* ---- the table ---- */
 const CoreForm core_forms[] = {
   {"quote", F_QUOTE, form_quote, NULL, "(quote datum)"},
+  {"%syntax-quote", F_PLAIN, form_syntax_quote, NULL, "(syntax-quote datum)"},
   {"quasiquote", F_QUASIQUOTE, form_quasiquote, NULL, "(quasiquote template)"},
   {"if", F_PLAIN, form_if, NULL, "(if test then [else])"},
   {"define", F_DEFINE, NULL, NULL, "(define name expression) or (define (name parameter ...) body ...)"},
@@ -724,23 +747,24 @@ const CoreForm core_forms[] = {
 
 /* The keywords' macro objects, by their index in the table. */
 static Value keywords;
+static uint8_t first_form[F_COUNT];
 
 void forms_init(Value env, void (*bind)(Value env, Value name, Value macro)) {
   uint32_t count = sizeof core_forms / sizeof *core_forms - 1;
   heap_root(&keywords);
+  heap_root(&core_cells);
   keywords = make_vector(count, V_FALSE);
-  for (uint32_t i = 0; i < count; i++) {
+  for (uint32_t i = count; i-- > 0;) {
+    first_form[core_forms[i].id] = (uint8_t)i;
     Value name = intern(core_forms[i].name);
     VEC(keywords)[i] = make_macro(MACRO_CORE, env, FIX(i), name);
     bind(env, name, VEC(keywords)[i]);
   }
+  core_cells = make_vector(CORE_NAMES, V_FALSE);
+  for (int i = 0; i < CORE_NAMES; i++) VEC(core_cells)[i] = global_cell(intern(core_names[i]));
 }
 
-Value core_keyword(enum form_id id) {
-  uint32_t i = 0;
-  while (core_forms[i].id != id) i++;
-  return VEC(keywords)[i];
-}
+Value core_keyword(enum form_id id) { return VEC(keywords)[first_form[id]]; }
 
 Value core_named(const char *name) {
   uint32_t i = 0;

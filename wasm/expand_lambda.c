@@ -169,7 +169,7 @@ static Value defaults_and_body(State *s, Job j, Formals *f, Value vars, Value en
     if (param->otherwise == V_UNBOUND) continue;
     Value hidden = CAR(vars), var = make_envvar(identifier_symbol(param->id)), frame = make_frame(env);
     frame_bind(frame, param->id, var);
-    Value missing = node_call(j.place, "eq?", 2, node_local(hidden), node_const(V_DEFAULT));
+    Value missing = node_call(j.place, C_EQ, 2, node_local(hidden), node_const(V_DEFAULT));
     Value choice = node_if(j.place, missing, V_FALSE, node_local(hidden));
     Value let = node_let1(j.place, var, choice, V_FALSE);
     fill(hole, let);
@@ -238,7 +238,7 @@ static Value keyword_inits(Job j, Formals *f, Value vector) {
   for (Value p = f->params; p != V_NIL; p = CDR(p)) {
     enum param_kind kind = (enum param_kind)FIX_VALUE(PARAM(CAR(p))->kind);
     int64_t index = kind == P_KEY ? keyword++ : kind == P_REST ? f->required + f->optional : positional++;
-    *next = cons(node_call(j.place, "vector-ref", 2, node_local(vector), node_const(FIX(index))), V_NIL);
+    *next = cons(node_call(j.place, C_VECTOR_REF, 2, node_local(vector), node_const(FIX(index))), V_NIL);
     next = &CDR(*next);
   }
   return inits;
@@ -247,7 +247,7 @@ static Value keyword_inits(Job j, Formals *f, Value vector) {
 static Value keyword_lambda(State *s, Job j, Formals *f, Value vars, Value frame, Value body) {
   Value args = make_envvar(intern("arguments")), vector = make_envvar(intern("arguments"));
   Value node = lambda_node(j, 0, 0, true, list_n(1, args));
-  Value sorted = node_call(j.place, "%keyword-arguments", 2, node_const(keyword_spec(j, f)), node_local(args));
+  Value sorted = node_call(j.place, C_KEYWORD_ARGUMENTS, 2, node_const(keyword_spec(j, f)), node_local(args));
   Value inner = make_node(N_LET, j.place, 3, vars, keyword_inits(j, f, vector), V_FALSE);
   NODE(node, LAMBDA_BODY) = node_let1(j.place, vector, sorted, inner);
   fill(j.hole, node);

@@ -8,7 +8,7 @@
 
 enum { RUN_MOST = 60 };        /* operands of one call */
 
-static bool is_named(Value v, const char *name) { return is_identifier(v) && identifier_symbol(v) == intern(name); }
+static Value name_of(enum form_id id) { return MACRO(core_keyword(id))->name; }
 
 /* Might there be an unquote in it? Any identifier of that name counts. Gives up on huge (or cyclic)
    templates with "no". */
@@ -17,7 +17,7 @@ static Value may_unquote(Value v, bool *found) {
   stack_init(&s);
   push(&s, v);
   int64_t seen = 0;
-  Value names[] = {intern("unquote"), intern("unquote-splicing"), intern("quasiquote")};
+  Value names[] = {name_of(F_UNQUOTE), name_of(F_SPLICING), name_of(F_QUASIQUOTE)};
   *found = false;
   while (s.top && seen < (1 << 20)) {
     v = pop(&s);
@@ -63,12 +63,13 @@ static Value unquoted(State *s, Job j, Value expr, Hole hole) {
 }
 
 /* (keyword x) */
-static bool is_form(Job j, Value v, enum form_id id, const char *name) {
-  return is_pair(v) && is_named(CAR(v), name) && is_pair(CDR(v)) && CDDR(v) == V_NIL && is_core(j.env, CAR(v), id);
+static bool is_form(Job j, Value v, enum form_id id) {
+  return is_pair(v) && is_identifier(CAR(v)) && identifier_symbol(CAR(v)) == name_of(id) && is_pair(CDR(v)) &&
+         CDDR(v) == V_NIL && is_core(j.env, CAR(v), id);
 }
-static bool is_unquote(Job j, Value v) { return is_form(j, v, F_UNQUOTE, "unquote"); }
-static bool is_splicing(Job j, Value v) { return is_form(j, v, F_SPLICING, "unquote-splicing"); }
-static bool is_nested(Job j, Value v) { return is_form(j, v, F_QUASIQUOTE, "quasiquote"); }
+static bool is_unquote(Job j, Value v) { return is_form(j, v, F_UNQUOTE); }
+static bool is_splicing(Job j, Value v) { return is_form(j, v, F_SPLICING); }
+static bool is_nested(Job j, Value v) { return is_form(j, v, F_QUASIQUOTE); }
 
 /* The run of elements so far as a call, whose last operand is the hole for what follows. */
 typedef struct { Value head, last; int count; } Run;
@@ -82,7 +83,7 @@ static Hole run_flush(Run *r, Job j, Hole hole) {
   if (r->count == 0) return hole;
   Value rest = cons(V_FALSE, V_NIL);
   CDR(r->last) = rest;
-  fill(hole, make_node(N_CALL, j.place, 2, node_core("%cons*", j.place), r->head));
+  fill(hole, make_node(N_CALL, j.place, 2, node_core(C_CONS_STAR, j.place), r->head));
   r->count = 0;
   return CAR_OF(rest);
 }
@@ -124,7 +125,7 @@ static Value quasi_list(State *s, Job j, Value list, int64_t level) {
       hole = run_flush(&run, j, hole);
       if (CDR(list) == V_NIL) return unquoted(s, j, CADR(element), hole);
       Value operands = list_n(2, V_FALSE, V_FALSE);
-      fill(hole, make_node(N_CALL, j.place, 2, node_core("append", j.place), operands));
+      fill(hole, make_node(N_CALL, j.place, 2, node_core(C_APPEND, j.place), operands));
       TRY(unquoted(s, j, CADR(element), CAR_OF(operands)));
       hole = CAR_OF(CDR(operands));
       continue;
@@ -139,7 +140,7 @@ static Value quasi_list(State *s, Job j, Value list, int64_t level) {
 /* (keyword . rest), the rest at another level */
 static Value quasi_keyword(State *s, Job j, int64_t level) {
   Value operands = list_n(2, V_FALSE, V_FALSE);
-  fill(j.hole, make_node(N_CALL, j.place, 2, node_core("cons", j.place), operands));
+  fill(j.hole, make_node(N_CALL, j.place, 2, node_core(C_CONS, j.place), operands));
   TRY(quoted(j, CAR(j.form), CAR_OF(operands)));
   return quasi_later(s, j, CDR(j.form), level, CAR_OF(CDR(operands)));
 }
@@ -154,7 +155,7 @@ static Value vector_to_list(Value vector, Value *list) {
 static Value quasi_vector(State *s, Job j, int64_t level) {
   Value list, operands = list_n(1, V_FALSE);
   TRY(vector_to_list(j.form, &list));
-  fill(j.hole, make_node(N_CALL, j.place, 2, node_core("list->vector", j.place), operands));
+  fill(j.hole, make_node(N_CALL, j.place, 2, node_core(C_LIST_TO_VECTOR, j.place), operands));
   return quasi_later(s, j, list, level, CAR_OF(operands));
 }
 
