@@ -101,7 +101,7 @@ async def _run_python(block: Block) -> None:
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile("\n" * (block.line - 1) + block.code, block.page, "exec", flags=flags)
     names: dict[str, Any] = {"__name__": "block"}
-    if "asyncio.run(" in block.code:
+    if "asyncio.run(" in block.code or "simulate(" in block.code:
         # The block starts an event loop of its own: not inside of ours.
         subprocess.run([sys.executable, "-c", block.code], check=True, timeout=120, env=_environment(ROOT))
         return
