@@ -8,9 +8,9 @@ it leaves out is equal by construction.
 
 from __future__ import annotations
 
-import array
 import ctypes
 import os
+import re
 import sys
 from ctypes import string_at
 from typing import TYPE_CHECKING, Any
@@ -26,15 +26,16 @@ _memcmp = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None).memcmp
 _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _memcmp.restype = ctypes.c_int
 
-# /proc/self/pagemap: bit 63 present, 62 swapped, 61 file page (not yet copied on write)
-_PRESENT, _SWAPPED, _FILE = 1 << 63, 1 << 62, 1 << 61
+# /proc/self/pagemap has 64 bits a page; of the highest byte: 0x80 present, 0x40 swapped, 0x20 a
+# page of the file, so not yet copied on write.
+_WRITTEN = re.compile(rb"[\x40-\x9f\xc0-\xdf]")
 
 
 def changed_pages(engine: Engine, base: int, size: int, used: bytes) -> list[int]:
     """Page numbers, ascending. ``used`` holds a byte a page; 0 says that its content means nothing."""
     pristine, pristine_size = pristine_memory(engine)
     count = size // PAGE
-    candidates = _written(base, count)
+    candidates = written_pages(base, count)
     if candidates is None:
         candidates = _differing_blocks(base, count, pristine, pristine_size // PAGE)
     known = len(used)
@@ -59,26 +60,36 @@ def _differing_blocks(base: int, count: int, pristine: int, pristine_count: int)
     return out
 
 
-def _written(base: int, count: int) -> list[int] | None:
+def written_pages(base: int, count: int) -> list[int] | None:
     """The pages that were written since they were mapped, as far as the kernel tells."""
-    if sys.platform != "linux" or os.sysconf("SC_PAGESIZE") != PAGE:
-        return None
-    try:
-        handle = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    handle = _pagemap()
+    if handle is None:
         return None
     try:
         raw = os.pread(handle, count * 8, base // PAGE * 8)
     except OSError:
         return None
-    finally:
-        os.close(handle)
     if len(raw) != count * 8:
         return None
-    entries = array.array("Q", raw)
-    return [
-        n for n, entry in enumerate(entries) if entry >= _SWAPPED and not (entry & _PRESENT and entry & _FILE)
-    ]
+    return [match.start() for match in _WRITTEN.finditer(raw[7::8])]
+
+
+_opened: tuple[int, int | None] = (0, None)
+
+
+def _pagemap() -> int | None:
+    """An open /proc/self/pagemap of this very process, or None where there is none."""
+    global _opened
+    process = os.getpid()
+    if _opened[0] != process:
+        handle: int | None = None
+        if sys.platform == "linux" and os.sysconf("SC_PAGESIZE") == PAGE:
+            try:
+                handle = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                handle = None
+        _opened = (process, handle)
+    return _opened[1]
 
 
 _pristine: dict[int, tuple[Any, int, int]] = {}

@@ -19,7 +19,7 @@ from rlm_wasm.engine import Engine
 from rlm_wasm.errors import CapabilityDenied, SessionClosed, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.recursion import recursion
-from rlm_wasm.sandbox import Sandbox
+from rlm_wasm.sandbox import live_sandboxes
 from rlm_wasm.session import Session
 from rlm_wasm.snapshot import Snapshot
 from rlm_wasm.values import OnProgress, Result
@@ -233,7 +233,7 @@ class Runtime:
         """Figures about this process, for people."""
         return {
             "sessions": len(self._sessions),
-            "live_instances": len(Sandbox.live),
+            "live_instances": len(live_sandboxes()),
             "image": self.engine.image_hash,
             "compiled_from_cache": self.engine.compiled_from_cache,
         }

@@ -69,7 +69,7 @@ class BoundedText:
     def __init__(self, limit: int, parts: list[str] | None = None, dropped: int = 0) -> None:
         self._limit = limit
         self._parts = parts or []
-        self._bytes = sum(len(part.encode("utf-8", "replace")) for part in self._parts)
+        self._bytes = len("".join(parts).encode("utf-8", "replace")) if parts else 0
         self.dropped = dropped
 
     def add(self, text: str) -> None:
