@@ -1,2 +1,0 @@
-(define n (py-exec "1 + 1"))
-(+ n 1)
