@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from prompt_toolkit import PromptSession
 
+    from rlm_wasm.runtime import Runtime
     from rlm_wasm.session import Session
 
 _HELP = """\
 Type Scheme; a definition stays until ,reset. Enter goes on to the next line while a bracket is open.
+(help 'map-async) says what a procedure does, (apropos "string") finds one.
   ,help                this
   ,load FILE           run a program file in this session
   ,context [NAME=]FILE load a text as the context
@@ -56,7 +58,7 @@ async def _repl(texts: Mapping[str | None, str], options: RuntimeOptions) -> Non
             await session.load_context(text, name)
         conversation = _Conversation(session)
         if sys.stdin.isatty():
-            await conversation.interactive()
+            await conversation.interactive(await _library_names(runtime))
         else:
             await conversation.piped(decoded(sys.stdin.buffer.read(), "standard input"))
 
@@ -66,11 +68,12 @@ class _Conversation:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._library: list[str] = []
         self._names: list[str] = []
 
-    async def interactive(self) -> None:
+    async def interactive(self, library: list[str]) -> None:
         """Prompt, run, print, until Ctrl-D or ,quit."""
-        await self._learn_names()
+        self._library = self._names = library
         prompt = _prompt_session(lambda: self._names)
         click.secho("rlm-wasm — ,help for help, Ctrl-D to leave", dim=True)
         while True:
@@ -153,13 +156,15 @@ class _Conversation:
     async def _learn_names(self) -> None:
         """The names for completion: the library's and those defined here."""
         try:
-            self._names = sorted(set(await _bound_names(self._session)))
+            self._names = sorted({*self._library, *await self._session.definitions()})
         except RlmError:
-            self._names = []
+            self._names = self._library
 
 
-async def _bound_names(session: Session) -> Iterable[str]:
-    return await session.definitions()
+async def _library_names(runtime: Runtime) -> list[str]:
+    """What every program finds bound, asked of a session of its own."""
+    result = await runtime.run('(apropos "")')
+    return sorted(map(str, result.data)) if isinstance(result.data, list) else []
 
 
 def _prompt_session(names: Any) -> PromptSession[str]:
