@@ -24,23 +24,29 @@
   (if (> (string-length text) %output-limit) (substring text 0 %output-limit) text))
 
 (define (%value-text v)
-  (cond ((void? v) "")
-        ((%default? v) "")
+  (cond ((string? v) v)
+        ((number? v) (number->string v))
+        ((or (void? v) (%default? v)) "")
         (else
          (let ((values (%values->list v)))
            (if (and (pair? values) (null? (cdr values)))
                (%->string v 0 0)
                (string-join (map (lambda (v) (%->string v 0 0)) values) "\n"))))))
 
+;; Keys that would say nothing are left out.
 (define (%value-outcome status v)
-  (let* ((text (%value-text v)) (lineage (%string-lineage text)) (out (make-hash)))
-    (hash-set! out "status" status)
-    (hash-set! out "value" (%cut-text text))
-    (if (> (string-length text) %output-limit) (hash-set! out "cut" #t))
-    (let ((data (%data-of v text)))
-      (if (not (eq? data %none)) (hash-set! out "data" data)))
-    (if (pair? lineage) (hash-set! out "lineage" lineage))
-    out))
+  (let* ((text (%value-text v)) (lineage (%string-lineage text)) (data (%data-of v text))
+         (long? (> (string-length text) %output-limit)))
+    (cond ((or long? (pair? lineage))
+           (let ((out (make-hash)))
+             (hash-set! out "status" status)
+             (hash-set! out "value" (%cut-text text))
+             (if long? (hash-set! out "cut" #t))
+             (if (not (eq? data %none)) (hash-set! out "data" data))
+             (if (pair? lineage) (hash-set! out "lineage" lineage))
+             out))
+          ((eq? data %none) (hash "status" status "value" text))
+          (else (hash "status" status "value" text "data" data)))))
 
 ;; The value itself, where it can cross and is not too large.
 (define (%data-of v text)
@@ -121,8 +127,9 @@
            (let ((options (cadr message)))
              (%execute
               (lambda ()
-                (%atomically (lambda () (%take-options! options)))
-                (if (%option options "context" #f) (%context-replaced!))
+                (when (> (hash-count options) 2) ; more than source and name
+                  (%atomically (lambda () (%take-options! options)))
+                  (if (%option options "context" #f) (%context-replaced!)))
                 (%end! (%value-outcome "ok" (%eval-program (%hash-ref options "source" "")
                                                            (interaction-environment)
                                                            (%option options "name" "program"))))))))
