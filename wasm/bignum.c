@@ -349,7 +349,7 @@ static Value gcd_big(Value x, Value y) {
   memcpy(p.b, b.limbs, b.count * sizeof(Limb));
   memset(p.b + b.count, 0, (n - b.count) * sizeof(Limb));
   bool more;
-  do more = lehmer_step(&p); while (more && !(is_long && journal.open && should_pause()));
+  do more = lehmer_step(&p); while (more && !(is_long && journal_should_pause()));
   x = limbs_value(p.a, p.count);
   y = limbs_value(p.b, p.count);
   if (more) {

@@ -17,6 +17,13 @@ void journal_open(Value list) {
   journal.open = true;
   journal.list = journal.rest = list;
   journal.last = V_FALSE;
+  journal.begun_at = vm.steps;
+  journal.patience = 0;
+}
+
+/* Where going the same way again is work in itself, pausing too often would be all that is done. */
+bool journal_should_pause(void) {
+  return journal.open && should_pause() && journal.begun_at - vm.steps >= journal.patience;
 }
 
 /* The end of a primitive's work: what it returns, vm.resume being set. */
@@ -46,7 +53,7 @@ static void append(Value entry) {
 Value journal_note(Value result) {
   if (!journal.open || IS_SIGNAL(result)) return result;
   append(result);
-  return should_pause() ? V_AGAIN : result;
+  return journal_should_pause() ? V_AGAIN : result;
 }
 
 void journal_note_part(Value part, bool replace) {

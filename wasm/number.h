@@ -50,10 +50,16 @@ void limbs_div(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *
 uint64_t limbs_div_cost(uint32_t an, uint32_t bn);
 
 /* ---- journal.c ---- */
-struct journal { bool open; Value list, rest, last; };
+struct journal {
+  bool open;
+  Value list, rest, last;   /* all entries; those not read yet; the one that was read or made last */
+  int64_t begun_at;         /* vm.steps at the beginning */
+  int64_t patience;         /* steps to do before a pause */
+};
 extern struct journal journal;
 #define LONG_STEPS 100000                               /* an operation of so many steps is long: about a millisecond */
 void journal_open(Value list);
+bool journal_should_pause(void);
 Value journal_close(Value result);
 bool journal_next(Value *entry);
 Value journal_note(Value result);

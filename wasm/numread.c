@@ -309,19 +309,24 @@ Value num_parse(const uint32_t *chars, uint32_t count, int radix) {
   return scan_prefix(&s) ? scan_complex(&s) : V_FALSE;
 }
 
-static Value p_string_to_number(int argc, Value *args) {
-  CHECK_STRING("string->number", 0);
-  Value radix = ARG_OR(1, FIX(10)), s = args[0];
-  if (!IS_FIX(radix) || FIX_VALUE(radix) < 2 || FIX_VALUE(radix) > 36)
-    return err_type("string->number", 1, "radix from 2 to 36", radix);
+static Value parse_string(Value s, int radix) {
   uint32_t few[64], count = STR_LENGTH(s), *chars = few;
   if (count > 64) {
     TRY(room, int_room(count));
     chars = limbs_alloc(count);
     charge(count / 8);
+    journal.patience = 16 * (int64_t)count;
   }
   for (uint32_t i = 0; i < count; i++) chars[i] = string_char(s, i);
-  return PAUSING(num_parse(chars, count, (int)FIX_VALUE(radix)));
+  return num_parse(chars, count, radix);
+}
+
+static Value p_string_to_number(int argc, Value *args) {
+  CHECK_STRING("string->number", 0);
+  Value radix = ARG_OR(1, FIX(10)), s = args[0];
+  if (!IS_FIX(radix) || FIX_VALUE(radix) < 2 || FIX_VALUE(radix) > 36)
+    return err_type("string->number", 1, "radix from 2 to 36", radix);
+  return PAUSING(parse_string(s, (int)FIX_VALUE(radix)));
 }
 
 const PrimDef numread_prims[] = {
