@@ -1,0 +1,73 @@
+"""Takes guests' memories from standard input and goes on with each in a fresh instance.
+
+Run as a process of its own by test_suspension.py. Input: CBOR [[memory, waiting calls], …]; output:
+CBOR [[notes, done, steps], …].
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import cbor2
+
+from rlm_wasm import protocol
+from rlm_wasm.engine import Engine
+from rlm_wasm.sandbox import SUSPENDED, Sandbox
+from rlm_wasm.snapshot import MemoryImage
+
+STEPS = 10_000_000
+FUEL = 1 << 50
+MEMORY = 64 << 20
+
+
+def answer(call: list[Any]) -> Any:
+    """What a call gets, whoever serves it."""
+    asked = call[3] if len(call) > 3 else None
+    if call[2] == "llm":
+        text = f"<{asked['instruction']}>"
+        return {"text": text, "call": call[1], "model": "m", "prompt": 1, "completion": 1, "depth": 0}
+    return None
+
+
+def go_on(
+    sandbox: Sandbox, status: int, waiting: list[Any], suspended: Callable[[list[Any]], None] = lambda _w: None
+) -> list[Any]:
+    """Serve a guest, one reply at a time, to its end; ``suspended`` is told each time it waits."""
+    notes: list[Any] = []
+    done: Any = None
+    while True:
+        for message in protocol.messages(sandbox.outbox()) if status != -1 else []:
+            if message[0] == "call":
+                waiting.append(message)
+            elif message[0] == "done":
+                done = message[1]
+            elif message[0] == "note" and message[1] in ("out", "err"):
+                notes.append(message[1:])
+        if status not in (SUSPENDED, -1):
+            return [notes, done, sandbox.steps()]
+        if status != -1:
+            suspended(waiting)
+        call = waiting.pop(0)
+        status = sandbox.run(
+            protocol.replies_of([protocol.encode([call[1], True, protocol.reply_value(answer(call))])]), STEPS, FUEL
+        )
+
+
+def main() -> None:
+    """One round for each memory."""
+    engine = Engine.shared()
+    out = []
+    for plain, waiting in cbor2.loads(sys.stdin.buffer.read()):
+        sandbox = Sandbox(engine, engine.image_size + MEMORY, MemoryImage.from_plain(plain))
+        out.append(go_on(sandbox, -1, waiting))
+        sandbox.close()
+    sys.stdout.buffer.write(protocol.encode(out))
+
+
+if __name__ == "__main__":
+    main()
