@@ -233,10 +233,16 @@ Value env_define_cell(Value top, Value id, Value *cell) {
     if (seen != V_FALSE) own = adopt(top, symbol, seen);
     if (own == seen) own = V_FALSE;
   }
+  /* A second definition in a library by a macro is another variable: only that alias means it. */
+  if (IS(own, T_CELL) && FIX_VALUE(e->kind) == ENV_LIBRARY && IS(id, T_SYNTAX) && cell_has(own, CELL_DEFINED)) {
+    symbol = gensym("hidden");
+    own = V_FALSE;
+  }
   if (!IS(own, T_CELL)) {
     own = make_cell(symbol, V_UNBOUND, 0);
     table_set(e->bindings, symbol, own);
   }
+  if (FIX_VALUE(e->kind) == ENV_LIBRARY) CELL(own)->flags = FIX(FIX_VALUE(CELL(own)->flags) | CELL_DEFINED);
   cell_clear(own, CELL_IMPORTED | CELL_CONSTANT | CELL_LAZY);
   remember_alias(top, id, own);
   *cell = own;

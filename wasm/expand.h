@@ -42,7 +42,8 @@ enum { FRAME_SLOTS = 4, TOP_SLOTS = 8 };
 #define ENV_KIND(v) ((enum env_kind)FIX_VALUE(ENV(v)->kind))
 #define IS_TOP(v) (ENV(v)->parent == V_FALSE)
 
-enum { CELL_ASSIGNED = 16 };       /* a flag of cells: some set! names it, so it is shared, never copied */
+enum { CELL_ASSIGNED = 16,         /* flags of cells: some set! names it, so it is shared, never copied */
+       CELL_DEFINED = 32 };        /* a library has a definition of it */
 #define CELL_ORIGIN(cell) (OBJ_LENGTH(cell) > 3 ? SLOTS(cell)[3] : V_FALSE)  /* what an import was copied from */
 
 Value core_environment(void);
@@ -174,7 +175,7 @@ void forms_init(Value env, void (*bind)(Value env, Value name, Value macro));
 
 /* Constructors of nodes */
 Value node_const(Value v);
-enum core_name { C_EQ, C_EQUAL, C_CONS, C_CONS_STAR, C_APPEND, C_LIST_TO_VECTOR, C_VECTOR_REF, C_VALUES_REF, C_VALUES_REST,
+enum core_name { C_EQ, C_EQUAL, C_CONS, C_LIST, C_CONS_STAR, C_APPEND, C_LIST_TO_VECTOR, C_VECTOR_REF, C_VALUES_REF, C_VALUES_REST,
                  C_KEYWORD_ARGUMENTS, C_CASE_MEMBER, C_MAKE_TRANSFORMER, CORE_NAMES };
 Value node_core(enum core_name name, uint32_t place);    /* a reference to the core environment's procedure */
 Value node_call(uint32_t place, enum core_name procedure, int count, ...);

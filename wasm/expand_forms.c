@@ -40,7 +40,7 @@ Value node_let1(uint32_t place, Value var, Value init, Value body) {
 
 /* The core environment's procedures that expanded code calls. */
 static const char *const core_names[CORE_NAMES] = {
-  [C_EQ] = "eq?", [C_EQUAL] = "equal?", [C_CONS] = "cons", [C_CONS_STAR] = "%cons*", [C_APPEND] = "append",
+  [C_EQ] = "eq?", [C_EQUAL] = "equal?", [C_CONS] = "cons", [C_LIST] = "list", [C_CONS_STAR] = "%cons*", [C_APPEND] = "append",
   [C_LIST_TO_VECTOR] = "list->vector", [C_VECTOR_REF] = "vector-ref", [C_VALUES_REF] = "%values-ref",
   [C_VALUES_REST] = "%values-rest", [C_KEYWORD_ARGUMENTS] = "%keyword-arguments", [C_CASE_MEMBER] = "%case-member",
   [C_MAKE_TRANSFORMER] = "%make-transformer",

@@ -109,7 +109,10 @@ static Value import_rename(Job j, Value set, Value all, Value *out) {
     if (list_length(pair) != 2 || !is_identifier(CAR(pair)) || !is_identifier(CADR(pair)))
       return syntax_fail(j, "import: expected (rename import-set (old new) ...), got %v", set);
     Value binding = table_get(all, identifier_symbol(CAR(pair)), V_FALSE);
-    if (binding == V_FALSE) return not_exported(j, CAR(pair), set);
+    if (binding == V_FALSE) {       /* Chibi lets it pass, and its libraries rely on that */
+      if (ENV_KIND(env_top(j.env)) == ENV_REPL) return not_exported(j, CAR(pair), set);
+      continue;
+    }
     renamed = cons(cons(identifier_symbol(CADR(pair)), binding), renamed);
   }
   for (Value n = CDDR(set); n != V_NIL; n = CDR(n)) table_remove(all, identifier_symbol(CAR(CAR(n))));

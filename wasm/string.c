@@ -730,10 +730,10 @@ static Value prim_cursor_diff(int argc, Value *args) {
 
 #define CURSOR_COMPARISON(name, op) \
   static Value name(int argc, Value *args) { \
-    (void)argc; \
-    CHECK_FIX(NULL, 0); \
-    CHECK_FIX(NULL, 1); \
-    return BOOL(FIX_VALUE(args[0]) op FIX_VALUE(args[1])); \
+    for (int i = 0; i < argc; i++) CHECK_FIX(NULL, i); \
+    for (int i = 1; i < argc; i++) \
+      if (!(FIX_VALUE(args[i - 1]) op FIX_VALUE(args[i]))) return V_FALSE; \
+    return V_TRUE; \
   }
 CURSOR_COMPARISON(prim_cursor_eq, ==)
 CURSOR_COMPARISON(prim_cursor_lt, <)
@@ -787,10 +787,10 @@ const PrimDef string_prims[] = {
   {"string-index->cursor", prim_cursor_same, 2, 2, "(string-index->cursor string k)"},
   {"string-cursor-offset", prim_cursor_same, 2, 2, "(string-cursor-offset string cursor)"},
   {"substring-cursor", prim_substring, 2, 3, "(substring-cursor string start [end])"},
-  {"string-cursor=?", prim_cursor_eq, 2, 2, "(string-cursor=? a b)"},
-  {"string-cursor<?", prim_cursor_lt, 2, 2, "(string-cursor<? a b)"},
-  {"string-cursor>?", prim_cursor_gt, 2, 2, "(string-cursor>? a b)"},
-  {"string-cursor<=?", prim_cursor_le, 2, 2, "(string-cursor<=? a b)"},
-  {"string-cursor>=?", prim_cursor_ge, 2, 2, "(string-cursor>=? a b)"},
+  {"string-cursor=?", prim_cursor_eq, 2, -1, "(string-cursor=? a b ...)"},
+  {"string-cursor<?", prim_cursor_lt, 2, -1, "(string-cursor<? a b ...)"},
+  {"string-cursor>?", prim_cursor_gt, 2, -1, "(string-cursor>? a b ...)"},
+  {"string-cursor<=?", prim_cursor_le, 2, -1, "(string-cursor<=? a b ...)"},
+  {"string-cursor>=?", prim_cursor_ge, 2, -1, "(string-cursor>=? a b ...)"},
   {0},
 };

@@ -54,9 +54,11 @@
                                 (call-with-output-string
                                   (lambda (port) (printer record write port)))))))
 
-(define (%chibi:procedure-name f) (object-name f))
-(define (%chibi:procedure-arity f) (%procedure-required f))
-(define (%chibi:procedure-variadic? f) (%procedure-variadic? f))
+(define (%chibi:procedure-name f) (%procedure-name f))
+(define (%chibi:procedure-arity f)
+  (apply min (map car (or (%procedure-arities f) '((0 . #f))))))
+(define (%chibi:procedure-variadic? f)
+  (any (lambda (arity) (not (cdr arity))) (or (%procedure-arities f) '((0 . #f)))))
 
 (define (%no-compiler who)
   (lambda args

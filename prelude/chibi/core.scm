@@ -73,8 +73,9 @@
   (lambda (x) (%chibi:check-instance name x rtd) (%record-ref x index)))
 (define (%chibi:make-setter name rtd index)
   (lambda (x value) (%chibi:check-instance name x rtd) (%record-set! x index value)))
-(define (%chibi:slot-ref rtd x index) (%record-ref x index))
-(define (%chibi:slot-set! rtd x index value) (%record-set! x index value))
+(define (%slot-index rtd field) (if (symbol? field) (%chibi:type-slot-offset rtd field) field))
+(define (%chibi:slot-ref rtd x field) (%record-ref x (%slot-index rtd field)))
+(define (%chibi:slot-set! rtd x field value) (%record-set! x (%slot-index rtd field) value))
 (define (%chibi:is-a? x rtd)
   (cond ((eq? rtd %chibi:Object) #t)
         ((%rtd? rtd) (%record-is-a? x rtd))
@@ -100,6 +101,14 @@
   (if separator (%string-join strings separator) (%string-concatenate strings)))
 (define (%chibi:length* x) (let loop ((x x) (n 0)) (if (pair? x) (loop (cdr x) (+ n 1)) n)))
 (define (%chibi:append2 a b) (append a b))
+;; Chibi passes over what is no list; (chibi generic) relies on that.
+(define (%chibi:append . lists)
+  (if (null? lists)
+      '()
+      (let loop ((lists lists) (kept '()))
+        (if (null? (cdr lists))
+            (apply append (reverse (cons (car lists) kept)))
+            (loop (cdr lists) (if (list? (car lists)) (cons (car lists) kept) kept))))))
 (define (%chibi:write-string s [n (string-length s)] [port (current-output-port)])
   (write-string s port 0 (if (integer? n) n (string-length s))))
 (define (%chibi:string-copy! to at from [start 0] [end (string-length from)])
@@ -121,7 +130,6 @@
 
 ;; ---- syntax ----
 
-(define-syntax %chibi:syntax-quote (syntax-rules () ((_ x) (quote x))))
 
 (define-syntax %chibi:define-auxiliary-syntax
   (er-macro-transformer
@@ -154,3 +162,6 @@
 (define (%chibi:yield!) (void))
 (define (%chibi:register-optimization! . args) (void))
 (define (%chibi:gc . args) (%collect-garbage) 0)
+
+;; Ephemerons hold their key strongly here (a session is short-lived), so none is ever broken.
+(define (%ephemeron-broken? e) #f)

@@ -4,6 +4,17 @@
   (display x port)
   (newline port))
 
+;; Chibi's read-line takes a limit.
+(define (%chibi:read-line [port (current-input-port)] [limit #f])
+  (if limit
+      (let loop ((n 0) (chars '()))
+        (let ((c (peek-char port)))
+          (cond ((eof-object? c) (if (= n 0) c (list->string (reverse chars))))
+                ((eqv? c #\newline) (read-char port) (list->string (reverse chars)))
+                ((= n limit) (list->string (reverse chars)))
+                (else (read-char port) (loop (+ n 1) (cons c chars))))))
+      (read-line port)))
+
 (define (%chibi:port-fold kons knil [read read] [port (current-input-port)])
   (let loop ((acc knil))
     (let ((x (read port)))
@@ -50,7 +61,7 @@
 ;; Chibi's custom input port is (lambda (buffer start end) ...) that fills a string or bytevector
 ;; and returns where it stopped; ours asks a handler to feed it.
 
-(define %chunk 1024)
+(define %chunk 4096)
 
 (define (%custom-input text? fill close)
   (%make-custom-port #t text?

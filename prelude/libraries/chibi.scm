@@ -3,7 +3,7 @@
 ;; from a library folder.
 
 (%define-core-library! '(chibi)
-  '(* + - / ... < <= = => > >= _ abs acos and angle any append apply asin assoc assq assv atan
+  '(* + - / ... < <= = => > >= _ abs acos and angle any (%chibi:append . append) apply asin assoc assq assv atan
     begin boolean? bytevector-length bytevector-u8-ref bytevector-u8-set! bytevector? caar cadr
     call-with-current-continuation call-with-input-file call-with-input-string
     call-with-output-file call-with-output-string call-with-values call/cc car case cdar cddr cdr
@@ -14,7 +14,7 @@
     current-error-port current-input-port current-output-port define define-syntax delay
     delay-force delete-file denominator display do dynamic-wind else emergency-exit eof-object?
     eq? equal? eqv? er-macro-transformer error eval even? every exact exact->inexact
-    exact-integer? exact? exit exp expt file-exists? find find-tail finite? floor for-each force
+    exact-integer? exact? exit exp expt file-exists? (%lenient-find . find) (%lenient-find-tail . find-tail) finite? floor for-each force
     gcd get-environment-variable get-output-bytevector get-output-string identifier->symbol
     identifier=? identifier? if imag-part immutable? inexact inexact->exact inexact? infinite?
     input-port? integer->char integer? interaction-environment lambda lcm length let let*
@@ -32,7 +32,7 @@
     string-copy string-cursor->index string-cursor-end string-cursor-next string-cursor-offset
     string-cursor-prev string-cursor-ref string-cursor-start string-cursor<=? string-cursor<?
     string-cursor=? string-cursor>=? string-cursor>? string-cursor? string-fill!
-    string-index->cursor string-length string-ref string-set! string-size string<=? string<?
+    string-index->cursor string-length string-ref string-set! (string-length . string-size) string<=? string<?
     string=? string>=? string>? string? strip-syntactic-closures substring substring-cursor
     symbol->string symbol? syntactic-closure-expr syntactic-closure? syntax-error syntax-rules
     tan textual-port? binary-port? truncate unquote unquote-splicing utf8->string values vector
@@ -59,7 +59,7 @@
     (%chibi:pair-source . pair-source) (%chibi:pair-source-set! . pair-source-set!)
     (%chibi:set-port-line! . set-port-line!) (%chibi:port-fileno . port-fileno)
     (%chibi:stream-port? . stream-port?) (%chibi:port-open? . port-open?)
-    (%chibi:promise . promise) (%chibi:syntax-quote . syntax-quote)
+    (%chibi:promise . promise) (%syntax-quote . syntax-quote)
     (%chibi:define-auxiliary-syntax . define-auxiliary-syntax)
     (%chibi:make-renamer . make-renamer) (%chibi:env-exports . env-exports)
     (%chibi:compile . compile) (%chibi:find-module-file . find-module-file)
@@ -152,7 +152,7 @@
     (%chibi:no-ast . Lit)))
 
 (%define-core-library! '(chibi io)
-  '(read-string read-line write-string write-u8 read-u8 peek-u8 open-input-bytevector
+  '(read-string (%chibi:read-line . read-line) write-string write-u8 read-u8 peek-u8 open-input-bytevector
     open-output-bytevector get-output-bytevector string->utf8 utf8->string call-with-input-file
     call-with-output-file (%chibi:read-string! . read-string!) (%chibi:write-line . write-line)
     (%chibi:port-fold . port-fold) (%chibi:port-fold-right . port-fold-right)
@@ -178,11 +178,12 @@
     (%chibi:utf8-ref . utf8-ref) (%chibi:utf8-next . utf8-next) (%chibi:utf8-prev . utf8-prev)
     (%chibi:send-file . send-file) (%chibi:is-a-socket? . is-a-socket?)
     (%chibi:file-position . seek/set) (%chibi:file-position . seek/cur)
-    (%chibi:file-position . seek/end) (read-line . %%read-line)))
+    (%chibi:file-position . seek/end) (%chibi:read-line . %%read-line)))
 
 (%define-core-library! '(chibi weak)
-  '(make-ephemeron ephemeron? ephemeron-broken? ephemeron-key ephemeron-value))
+  '(make-ephemeron ephemeron? (%ephemeron-broken? . ephemeron-broken?)
+    (%ephemeron-key . ephemeron-key) (%ephemeron-value . ephemeron-value)))
 
 (%define-core-library! '(srfi 124)
-  '(make-ephemeron ephemeron? ephemeron-broken? (ephemeron-key . ephemeron-key)
-    (ephemeron-value . ephemeron-datum) (values . reference-barrier)))
+  '(make-ephemeron ephemeron? (%ephemeron-broken? . ephemeron-broken?)
+    (%ephemeron-key . ephemeron-key) (%ephemeron-value . ephemeron-datum) (values . reference-barrier)))

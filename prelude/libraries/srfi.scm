@@ -11,7 +11,7 @@
     concatenate (concatenate . concatenate!) cons cons* count delete (delete . delete!)
     delete-duplicates (delete-duplicates . delete-duplicates!) dotted-list? drop drop-right
     (drop-right . drop-right!) drop-while eighth every fifth filter (filter . filter!)
-    filter-map find find-tail first fold fold-right for-each fourth iota last last-pair length
+    filter-map (%lenient-find . find) (%lenient-find-tail . find-tail) first fold fold-right for-each fourth iota last last-pair length
     length+ list list-copy list-index list-ref list-tabulate list= lset-adjoin
     lset-diff+intersection (lset-diff+intersection . lset-diff+intersection!) lset-difference
     (lset-difference . lset-difference!) lset-intersection

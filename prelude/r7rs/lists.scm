@@ -156,6 +156,13 @@
           ((good? (car rest)) rest)
           (else (loop (cdr rest))))))
 
+;; As find and find-tail, but what is no list has nothing to find: SRFI 1's libraries rely on it.
+(define (%lenient-find good? list)
+  (let ((tail (%lenient-find-tail good? list))) (and tail (car tail))))
+(define (%lenient-find-tail good? list)
+  (let loop ((rest list))
+    (and (pair? rest) (if (good? (car rest)) rest (loop (cdr rest))))))
+
 ;; The last call of the predicate is a tail call, as SRFI 1 asks.
 (define any
   (case-lambda
