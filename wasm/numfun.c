@@ -387,14 +387,36 @@ static Value p_conjugate(int argc, Value *args) {
   return make_rectangular(num_real_part(args[0]), im);
 }
 
-static Value scaled(const char *who, Value *args, double factor, double divisor) {
+static Value scaled(const char *who, Value *args, double factor) {
   WANT_REAL(who, 0);
   if (args[0] == FIX(0)) return args[0];
   TRY(x, num_to_inexact(args[0]));
-  return make_flonum(FLO_VALUE(x) * factor / divisor);
+  return make_flonum(FLO_VALUE(x) * factor);
 }
-static Value p_degrees_radians(int argc, Value *args) { (void)argc; return scaled("degrees->radians", args, PI, 180); }
-static Value p_radians_degrees(int argc, Value *args) { (void)argc; return scaled("radians->degrees", args, 180, PI); }
+static Value p_degrees_radians(int argc, Value *args) { (void)argc; return scaled("degrees->radians", args, PI / 180); }
+static Value p_radians_degrees(int argc, Value *args) { (void)argc; return scaled("radians->degrees", args, 180 / PI); }
+
+/* v / 10^m against 1 */
+static Value compare_with_power(Value v, int64_t m, int *order) {
+  TRY(power, int_power(FIX(10), (uint64_t)(m < 0 ? -m : m)));
+  if (m < 0) TRY_SET(v, rational_mul(v, power));
+  return rational_compare(v, m < 0 ? FIX(1) : power, order);
+}
+
+/* The m with 10^m <= v < 10^(m+1): guessed from the numbers of bits, which is off by 1 at the most. */
+static Value order_of_magnitude(Value v) {
+  if (!is_real(v) || num_sign(v) <= 0 || (IS(v, T_FLONUM) && isinf(FLO_VALUE(v))))
+    return err_type("order-of-magnitude", 0, "(and/c (>/c 0.0) (not/c +inf.0))", v);
+  TRY_SET(v, num_to_exact("order-of-magnitude", v));
+  int64_t bits = (int64_t)int_bits(rational_numerator(v)) - (int64_t)int_bits(rational_denominator(v));
+  int64_t m = (int64_t)floor((double)bits * 0.30102999566398120);
+  int order;
+  TRY(low, compare_with_power(v, m, &order));
+  if (order < 0) return FIX(m - 1);
+  TRY(high, compare_with_power(v, m + 1, &order));
+  return FIX(order < 0 ? m : m + 1);
+}
+static Value p_order_of_magnitude(int argc, Value *args) { (void)argc; return PAUSING(order_of_magnitude(args[0])); }
 
 const PrimDef function_prims[] = {
   {"sqrt", p_sqrt, 1, 1, "(sqrt z)"},
@@ -419,5 +441,6 @@ const PrimDef function_prims[] = {
   {"conjugate", p_conjugate, 1, 1, "(conjugate z)"},
   {"degrees->radians", p_degrees_radians, 1, 1, "(degrees->radians x)"},
   {"radians->degrees", p_radians_degrees, 1, 1, "(radians->degrees x)"},
+  {"order-of-magnitude", p_order_of_magnitude, 1, 1, "(order-of-magnitude x)"},
   {0},
 };

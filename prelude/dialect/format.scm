@@ -245,16 +245,6 @@
           ((< magnitude (expt radix e)) (loop (- e 1)))
           (else e))))
 
-;; ---- real->decimal-string: exactly n digits after the point, halves to even ----
-(define (real->decimal-string x [n 2])
-  (if (not (and (real? x) (rational? x))) (raise-argument-error 'real->decimal-string "rational?" x))
-  (let* ((unit (expt 10 n))
-         (scaled (round (* (abs (inexact->exact x)) unit)))
-         (fraction (number->string (remainder scaled unit))))
-    (string-append (if (or (< x 0) (eqv? x -0.0)) "-" "")
-                   (number->string (quotient scaled unit)) "."
-                   (if (= n 0) "" (string-append (make-string (- n (string-length fraction)) #\0) fraction)))))
-
 ;; ---- pretty-print: print, broken over lines where it is too wide ----
 (define (pretty-print v [port (current-output-port)] . ignored)
   (write-string (%pretty v 2) port) (newline port))

@@ -1,21 +1,3 @@
-;; racket/math and the number names that are the dialect's own, where the core has not got them.
+;; racket/math: what the core has not got.
 
-(define pi 3.141592653589793)
-(define euler 2.718281828459045)
-(define euler.0 2.718281828459045)
-(define (exact-round x) (%exact-rounded 'exact-round round x))
-(define (exact-floor x) (%exact-rounded 'exact-floor floor x))
-(define (exact-ceiling x) (%exact-rounded 'exact-ceiling ceiling x))
-(define (exact-truncate x) (%exact-rounded 'exact-truncate truncate x))
-(define (%exact-rounded who f x)
-  (if (not (and (real? x) (rational? x))) (raise-argument-error who "rational?" x))
-  (inexact->exact (f x)))
-(define (sgn x) (cond ((not (real? x)) (raise-argument-error 'sgn "real?" x)) ((> x 0) (if (exact? x) 1 1.0)) ((< x 0) (if (exact? x) -1 -1.0)) (else x)))
-(define (positive-integer? x) (and (integer? x) (> x 0)))
-(define (negative-integer? x) (and (integer? x) (< x 0)))
-(define (natural? x) (exact-nonnegative-integer? x))
-(define (order-of-magnitude x)
-  (let loop ((m 0) (x (inexact->exact x)))
-    (cond ((>= x 10) (loop (+ m 1) (/ x 10))) ((< x 1) (loop (- m 1) (* x 10))) (else m))))
-(define (degrees->radians d) (* d (/ pi 180)))
-(define (radians->degrees r) (* r (/ 180 pi)))
+(define euler.0 euler)
