@@ -21,7 +21,7 @@ from rlm_wasm import engine as wasm
 from rlm_wasm.engine import TICK_S, Engine
 from rlm_wasm.errors import InternalError, SandboxCrashed
 from rlm_wasm.pages import changed_pages, pristine_memory, written_pages
-from rlm_wasm.snapshot import PAGE, MemoryImage
+from rlm_wasm.snapshot import PAGE, MemoryImage, PackedImage
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
@@ -183,7 +183,7 @@ class Sandbox:
 
     __slots__ = ("__weakref__", "_engine", "_frozen", "_i", "_live", "_memory_limit", "fuel_used")
 
-    most_live: ClassVar[int] = 2048
+    most_live: ClassVar[int] = 1024
     """Above so many that hold an instance, in one thread, the longest unused go to sleep."""
 
     def __init__(self, engine: Engine, memory_limit: int, image: MemoryImage | None = None) -> None:
@@ -191,7 +191,7 @@ class Sandbox:
         self._memory_limit = memory_limit
         self._live = live_sandboxes()
         self._i: _Instance | None = None
-        self._frozen = image
+        self._frozen: MemoryImage | PackedImage | None = image
         self.fuel_used = 0
         """By the last ``run``."""
         if image is None:
@@ -234,7 +234,7 @@ class Sandbox:
     def sleep(self) -> None:
         """Keep the changed pages and give the instance up; ``run`` wakes it."""
         if self._i is not None:
-            self._frozen = self.capture()
+            self._frozen = self.capture().packed()
             self._drop()
 
     def _wake(self) -> _Instance:
@@ -242,7 +242,7 @@ class Sandbox:
         if image is None:
             raise InternalError("a closed sandbox was entered")
         instance = self._instantiate()
-        self._load(instance, image)
+        self._load(instance, image.unpacked() if isinstance(image, PackedImage) else image)
         self._frozen = None
         return instance
 
@@ -266,7 +266,8 @@ class Sandbox:
         if instance is None:
             if self._frozen is None:
                 raise InternalError("a closed sandbox was captured")
-            return self._frozen
+            frozen = self._frozen
+            return frozen.unpacked() if isinstance(frozen, PackedImage) else frozen
         used = self._page_map(instance)
         size, base = self._memory_size(instance), instance.base
         numbers = changed_pages(self._engine, base, size, used)
@@ -352,7 +353,7 @@ class Sandbox:
         """Bytes of objects beyond the image."""
         instance = self._i
         if instance is None:
-            return len(self._frozen.content) if self._frozen else 0
+            return len(self._frozen.numbers) * PAGE if self._frozen else 0
         self._call(instance, "rlm_heap_used", 1)
         return instance.calls.long0.value
 
