@@ -61,12 +61,14 @@
         (c-u8-ready? u8-ready?) (c-char-ready? char-ready?)
         (c-read-bytevector read-bytevector) (c-read-bytevector! read-bytevector!))
     (values
-     (lambda ([port (%input-port)]) (c-read-char port))
-     (lambda ([port (%input-port)]) (c-peek-char port))
-     (lambda ([port (%input-port)] [mode 'any]) (c-read-line port))
+     (lambda ([port (%input-port)])
+       (if (binary-port? port) (%bytes-read-char port) (c-read-char port)))
+     (lambda ([port (%input-port)])
+       (if (binary-port? port) (%bytes-peek-char port) (c-peek-char port)))
+     (lambda ([port (%input-port)] [mode 'any])
+       (if (binary-port? port) (%bytes-read-line port) (c-read-line port)))
      (lambda (k [port (%input-port)])
-       ;; Chibi's (read-string port k) too
-       (if (port? k) (c-read-string port k) (c-read-string k port)))
+       (if (binary-port? port) (%bytes-read-string k port) (c-read-string k port)))
      (lambda ([port (%input-port)]) (c-read-u8 port))
      (lambda ([port (%input-port)]) (c-peek-u8 port))
      (lambda ([port (%input-port)]) (c-u8-ready? port))
@@ -74,6 +76,33 @@
      (lambda (k [port (%input-port)]) (c-read-bytevector k port))
      (lambda (bytes [port (%input-port)] [start 0] [end (bytevector-length bytes)])
        (c-read-bytevector! bytes port start end)))))
+
+;; Chibi's ports are both textual and binary, and its libraries read headers as text: a binary
+;; port that is read as text gives the characters of its bytes as UTF-8.
+(define (%bytes-read-char port)
+  (let ((b (read-u8 port)))
+    (cond ((eof-object? b) b)
+          ((< b #x80) (integer->char b))
+          (else
+           (let loop ((bytes (%list b)) (more (cond ((>= b #xf0) 3) ((>= b #xe0) 2) ((>= b #xc0) 1) (else 0))))
+             (if (or (= more 0) (eof-object? (peek-u8 port)))
+                 (string-ref (bytes->string/utf-8 (apply bytevector (reverse bytes)) #\xfffd) 0)
+                 (loop (cons (read-u8 port) bytes) (- more 1))))))))
+(define (%bytes-peek-char port)
+  (let ((b (peek-u8 port))) (if (eof-object? b) b (integer->char b))))
+(define (%bytes-read-string k port)
+  (let loop ((n 0) (chars '()))
+    (let ((c (if (< n k) (%bytes-read-char port) (eof-object))))
+      (cond ((not (eof-object? c)) (loop (+ n 1) (cons c chars)))
+            ((and (= n 0) (> k 0)) c)
+            (else (list->string (reverse chars)))))))
+(define (%bytes-read-line port)
+  (let loop ((chars '()))
+    (let ((c (%bytes-read-char port)))
+      (cond ((eof-object? c) (if (null? chars) c (list->string (reverse chars))))
+            ((eqv? c #\newline)
+             (list->string (reverse (if (and (pair? chars) (eqv? (car chars) #\return)) (cdr chars) chars))))
+            (else (loop (cons c chars)))))))
 
 (define (read [port (%input-port)]) (%read port))
 

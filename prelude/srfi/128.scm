@@ -58,7 +58,9 @@
 (define (char-ci-hash x) (equal-hash-code (char-foldcase x)))
 (define (symbol-hash x) (equal-hash-code x))
 (define (number-hash x) (equal-hash-code x))
-(define (default-hash x) (equal-hash-code x))
+(define (default-hash x)
+  (let ((c (and (= 9 (%type-rank x)) (%registered-for x))))
+    (if c (comparator-hash c x) (equal-hash-code x))))
 (define %hash-bound 33554432)
 (define %hash-salt 16064047)
 (define-syntax hash-bound (syntax-rules () ((_) %hash-bound)))
@@ -121,7 +123,7 @@
 (define (%object-order a b) (cond ((%default<? a b) -1) ((%default<? b a) 1) (else 0)))
 
 (define %default-comparator
-  (make-comparator #t %default=? %default<? equal-hash-code))
+  (make-comparator #t %default=? %default<? default-hash))
 (define (make-default-comparator) %default-comparator)
 
 (define (make-eq-comparator) (make-comparator #t eq? #f eq-hash-code))
