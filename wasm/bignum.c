@@ -249,12 +249,6 @@ Value int_quotient(Value a, Value b) {
   return q;
 }
 
-Value int_floor_quotient(Value a, Value b) {
-  Value q, r;
-  TRY(done, int_divide(a, b, &q, &r));
-  return r != FIX(0) && (int_sign(r) < 0) != (int_sign(b) < 0) ? int_sub(q, FIX(1)) : q;
-}
-
 /* ---- greatest common divisor ---- */
 static uint64_t gcd64(uint64_t a, uint64_t b) {
   while (b) { uint64_t r = a % b; a = b; b = r; }

@@ -13,7 +13,8 @@ static uint64_t double_bits(double d) { uint64_t b; memcpy(&b, &d, 8); return b;
 static double double_from_bits(uint64_t b) { double d; memcpy(&d, &b, 8); return d; }
 
 /* ---- to double ---- */
-double double_make(bool negative, uint64_t m, bool sticky, int64_t e) {
+/* m * 2^e rounded to nearest even; sticky: the value is a little more than that */
+static double double_make(bool negative, uint64_t m, bool sticky, int64_t e) {
   uint64_t sign = (uint64_t)negative << 63;
   if (!m) return double_from_bits(sign);
   int zeros = __builtin_clzll(m);

@@ -88,7 +88,6 @@ uint32_t int_bits(Value a);                             /* of the magnitude */
 /* Truncating division; q or r may be NULL; b is not zero. V_TRUE or a signal. */
 Value int_divide(Value a, Value b, Value *q, Value *r);
 Value int_quotient(Value a, Value b);
-Value int_floor_quotient(Value a, Value b);
 Value int_gcd(Value a, Value b);
 Value int_shift(Value a, int64_t left);                 /* arithmetic: a right shift rounds down */
 uint32_t int_trailing_zeros(Value a);                   /* a is not zero */
@@ -111,9 +110,6 @@ Value rational_simplest(Value low, Value high);         /* the simplest rational
 
 /* ---- flonum.c ---- */
 void flonum_init(void);                                 /* makes the table of powers of ten */
-double double_make(bool negative, uint64_t mantissa, bool sticky, int64_t exponent);
-                                                        /* mantissa * 2^exponent, rounded to nearest even;
-                                                           sticky: a little more than the mantissa */
 double int_to_double(Value n);
 Value rational_to_double(Value v, double *out);           /* V_TRUE or a signal */
 double int_to_parts(Value n, int64_t *exponent);        /* n > 0 is about result * 2^exponent, result in [0.5, 1] */
@@ -153,15 +149,6 @@ Value num_to_exact(const char *who, Value v);
 Value num_to_inexact(Value v);
 /* The shape of a primitive that folds a binary operation over its arguments; see number.c. */
 Value fold_numbers(const char *who, int argc, Value *args, Value start, Value (*combine)(Value, Value));
-
-/* ---- numdiv.c, numfun.c ---- */
-Value num_sqrt(Value z);
-Value num_expt(Value base, Value exponent);
-Value num_round(const char *who, Value real, enum rounding how);
-
-/* ---- numprint.c ---- */
-#define FLONUM_CHARS 32
-int format_flonum(double d, char *out);                 /* display form, no NUL; at most FLONUM_CHARS */
 
 void random_init(void);                                 /* random.c */
 void numbers_init(void);                                /* at boot: tables, seed, pi, euler */

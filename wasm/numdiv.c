@@ -145,7 +145,7 @@ static double round_double(double d, enum rounding how) {
   }
 }
 
-Value num_round(const char *who, Value v, enum rounding how) {
+static Value num_round(const char *who, Value v, enum rounding how) {
   if (!is_real(v)) return err_type(who, 0, "real number", v);
   return IS(v, T_FLONUM) ? make_flonum(round_double(FLO_VALUE(v), how)) : rational_round(v, how);
 }

@@ -92,7 +92,7 @@ static Value exact_complex_root(Value z) {
   return make_rectangular(x, y);
 }
 
-Value num_sqrt(Value z) {
+static Value num_sqrt(Value z) {
   if (!IS(z, T_COMPLEX)) return real_sqrt(z);
   if (num_is_exact(z)) {
     TRY(root, exact_complex_root(z));
@@ -195,7 +195,7 @@ static Value power_of_zero(Value base, Value exponent) {
   return base == FIX(0) ? err_divide("expt") : make_flonum(num_is_zero(exponent) ? 1 : INFINITY);
 }
 
-Value num_expt(Value base, Value exponent) {
+static Value num_expt(Value base, Value exponent) {
   if (is_exact_integer(exponent)) return integer_power(base, exponent);
   if (base == FIX(1)) return base;
   if (IS(exponent, T_RATIO) && DENOMINATOR(exponent) == FIX(2)) {      /* a power of the square root */

@@ -203,7 +203,8 @@ static int place_digits(char *out, const char *digits, int count, int point) {
   return (int)(out - start);
 }
 
-int format_flonum(double d, char *out) {
+/* The display form; at most 32 characters. */
+static int format_flonum(double d, char *out) {
   if (isnan(d)) return copy_text(out, "+nan.0");
   if (isinf(d)) return copy_text(out, d > 0 ? "+inf.0" : "-inf.0");
   int n = 0;
