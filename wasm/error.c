@@ -225,6 +225,12 @@ Value err_range(const char *who, const char *what, int64_t index, int64_t low, i
                             int_from_i64(low), int_from_i64(high), container(of), shown(of));
   return raise_named("exn:fail:contract", who, message, list_n(2, at, of), NULL);
 }
+Value err_slice(int64_t start, int64_t end, int64_t length, Value of) {
+  if (end < 0 || end > length) return err_range(NULL, "ending index", end, 0, length, of);
+  Value message = format_string("ending index is smaller than starting index\n  ending index: %v\n  starting index: %v\n  valid range: [0, %v]\n  %s: %S",
+                                int_from_i64(end), int_from_i64(start), int_from_i64(length), container(of), shown(of));
+  return raise_named("exn:fail:contract", NULL, message, list_n(2, int_from_i64(end), of), NULL);
+}
 Value err_divide(const char *who) {
   return raise_named("exn:fail:contract:divide-by-zero", who, string_from_c("division by zero"), V_NIL, NULL);
 }

@@ -592,7 +592,7 @@ static Value prim_list_to_string(int argc, Value *args) {
   if (length < 0) return err_type(NULL, 0, "list of characters", args[0]);
   uint32_t all = 0;
   for (Value rest = args[0]; rest != V_NIL; rest = CDR(rest)) {
-    if (!IS(CAR(rest), T_CHAR)) return err_type(NULL, 0, "list of characters", args[0]);
+    if (!IS(CAR(rest), T_CHAR)) return err_type(NULL, 0, "character", CAR(rest));
     all |= CHAR_VALUE(CAR(rest));
   }
   uint32_t width = char_width(all), i = 0;

@@ -81,6 +81,6 @@ int64_t list_length_checked(Value list);                         /* -1: not a pr
          start = (uint32_t)FIX_VALUE(args[i]); } \
        if (HAS_ARG((i) + 1) && args[(i) + 1] != V_FALSE) { CHECK_FIX(NULL, (i) + 1); \
          if (FIX_VALUE(args[(i) + 1]) < (int64_t)start || FIX_VALUE(args[(i) + 1]) > (int64_t)end) \
-           return err_range(NULL, "ending index", FIX_VALUE(args[(i) + 1]), start, end, of); \
+           return err_slice(start, FIX_VALUE(args[(i) + 1]), end, of); \
          end = (uint32_t)FIX_VALUE(args[(i) + 1]); } } while (0)
 #endif

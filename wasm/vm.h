@@ -53,6 +53,7 @@ Value tail_apply(Value proc, Value list);
 Value err_type(const char *who, int argument, const char *expected, Value got); /* argument from 0;
       "string-length: expected a string as argument 1, got 42" */
 Value err_range(const char *who, const char *what, int64_t index, int64_t low, int64_t high, Value of);
+Value err_slice(int64_t start, int64_t end, int64_t length, Value of);   /* an end before the start or beyond the length */
 Value err_divide(const char *who);
 Value err_read(const char *message, uint32_t place, bool at_eof, Value irritants); /* exn:fail:read, :read:eof */
 Value err_syntax(const char *message, Value form, uint32_t place);   /* exn:fail:syntax */

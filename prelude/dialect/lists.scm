@@ -10,7 +10,7 @@
      (let loop ((rest items) (acc init))
        (if (pair? rest)
            (loop (cdr rest) (f (car rest) acc))
-           (begin (%check-list-end 'foldl rest items 2) acc))))
+           (if (null? rest) acc (raise-argument-error 'foldl "list?" 2 f init items)))))
     ((f init a b)
      (%check-equal-lengths 'foldl a b)
      (let loop ((a a) (b b) (acc init))
@@ -23,6 +23,7 @@
 (define foldr
   (case-lambda
     ((f init items)
+     (if (not (list? items)) (raise-argument-error 'foldr "list?" 2 f init items))
      (let loop ((rest (reverse items)) (acc init))
        (if (pair? rest) (loop (cdr rest) (f (car rest) acc)) acc)))
     ((f init . lists)

@@ -1,0 +1,8 @@
+(for-each println (list 1.0 0.1 100.0 1234567.0 0.001 1/3 -0.0 3.14 2.5e-3 123456789.123 1e10 (/ 1.0 3) (sqrt 2) (* 1.1 1.1) (/ 10 4) (/ 10.0 4) (exact->inexact 2/3) 1e3 12345.6789 (expt 2.0 0.5) (- 0.3 0.1) 99.99 1e-3 0.05 (round 3.456) (/ 22 7.0)))
+(println (list +inf.0 -inf.0 +nan.0))
+(displayln (list 1.0 2.50 -3.75))
+(println (exact->inexact 100))
+(println (inexact->exact 0.1))
+(println (number->string 1.5))
+(println (~a 3.0))
+(println (format "~a ~s" 1.5 1/2))

@@ -1,0 +1,2 @@
+(define-syntax-rule (t e ...) (begin (println e) ...))
+(t (format "~a" '(1 "a" #\b)) (format "~s" '(1 "a" #\b)) (format "~v" '(1 "a" #\b)) (format "~a~a" 1 2) (format "~~") (format "a~nb") (format "~%") (format "[~a]" (void)) (format "~s" 'a) (format "~s" "q\"") (format "~a ~s" "x" "x") (format "~x" 255) (format "~b" -5) (format "~o" 8) (format "~c" #\a) (format "~e" '(1 2)) (format "~a" (list)) (format "~a" #t))
