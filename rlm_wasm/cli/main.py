@@ -15,6 +15,7 @@ _COMMANDS = {
     "run": ("rlm_wasm.cli.run", "run"),
     "repl": ("rlm_wasm.cli.repl", "repl"),
     "doctor": ("rlm_wasm.cli.doctor", "doctor"),
+    "sessions": ("rlm_wasm.cli.sessions", "sessions"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),
 }
 
@@ -61,6 +62,9 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit. The only place that turns exceptions into exit statuses."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         # A program's text may hold what the terminal's encoding does not: show it, don't fail.
         reconfigure = getattr(stream, "reconfigure", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,6 +14,7 @@ from rlm_wasm.limits import Limits
 
 if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime
+    from rlm_wasm.store.database import DatabaseStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,7 +63,7 @@ _OPTIONS = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RuntimeOptions:
     """The shared options, as given."""
 
@@ -93,17 +95,27 @@ class RuntimeOptions:
         }
         return Limits(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
+    @cached_property
+    def _opened(self) -> DatabaseStore:
+        from rlm_wasm.store import open_store
+
+        assert self.store is not None
+        return open_store(self.store)
+
+    def opened_store(self) -> DatabaseStore:
+        """The store, opened once: the Runtime's own."""
+        return self._opened
+
     def runtime(self) -> Runtime:
         """The Runtime. A missing key or an unknown provider is raised here, before anything runs."""
         from rlm_wasm.runtime import Runtime
-        from rlm_wasm.store import open_store
 
         return Runtime(
             provider=self.provider,
             model=self.model,
             base_url=self.base_url,
             python=self.python,
-            store=None if self.store is None else open_store(self.store),
+            store=None if self.store is None else self.opened_store(),
             workspace=self.workspace,
             libraries=self.libraries,
             limits=self.limits(),

@@ -11,6 +11,7 @@ import click
 
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.inputs import read_contexts, read_program
+from rlm_wasm.cli.kept import KeptSession, default_store_url
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_json, print_result
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     metavar="[NAME=]FILE",
     help="A text for the program's context; - is standard input. May be repeated with names.",
 )
+@click.option(
+    "--session",
+    "kept",
+    metavar="NAME",
+    help="Go on from what the session of this name has defined, and keep what this run defines.",
+)
 @runtime_options
 @click.option("--json", "as_json", is_flag=True, help="Print the whole result as one JSON object.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no words of the program on stderr.")
@@ -44,6 +51,7 @@ def run(
     program: str | None,
     expression: str | None,
     contexts: tuple[str, ...],
+    kept: str | None,
     *,
     as_json: bool,
     quiet: bool,
@@ -64,8 +72,10 @@ def run(
         assert program is not None
         source, name = read_program(program), "stdin" if program == "-" else program
     texts = read_contexts(contexts, stdin_taken=program == "-")
+    if kept is not None:
+        options["store"] = options["store"] or default_store_url()
     try:
-        result = asyncio.run(_execute(source, texts, RuntimeOptions(**options), quiet=quiet))
+        result = asyncio.run(_execute(source, texts, kept, RuntimeOptions(**options), quiet=quiet))
     except RlmError as error:
         if not as_json:
             raise
@@ -82,13 +92,26 @@ def run(
 
 
 async def _execute(
-    source: str, texts: Mapping[str | None, str], options: RuntimeOptions, *, quiet: bool
+    source: str,
+    texts: Mapping[str | None, str],
+    kept: str | None,
+    options: RuntimeOptions,
+    *,
+    quiet: bool,
 ) -> Result:
-    async with options.runtime() as runtime, runtime.session() as session:
-        for name, text in texts.items():
-            await session.load_context(text, name)
-        with Display(quiet=quiet) as display, cancelling_on_interrupt(session):
-            return await session.execute(source, on_progress=display)
+    async with options.runtime() as runtime:
+        keeper = None if kept is None else KeptSession(options.opened_store(), kept)
+        opened = runtime.session() if keeper is None else await keeper.open(runtime, suspended=False)
+        async with opened as session:
+            for name, text in texts.items():
+                await session.load_context(text, name)
+            with Display(quiet=quiet) as display:
+                if keeper is not None:
+                    return await keeper.execute(
+                        session, lambda report: session.execute(source, on_progress=report), display
+                    )
+                with cancelling_on_interrupt(session):
+                    return await session.execute(source, on_progress=display)
 
 
 @contextlib.contextmanager

@@ -16,40 +16,18 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.store.tables import SCHEMA_VERSION, checkpoints, metadata, schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rlm_wasm.store.completions import CompletionCache
+    from rlm_wasm.store.sessions import SessionShelf
+
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
 _BUSY_S: Final = 30
 """How long SQLite waits for another process's transaction."""
-
-_metadata = sa.MetaData()
-
-_schema = sa.Table(
-    "rlm_schema",
-    _metadata,
-    sa.Column("version", sa.Integer, primary_key=True),
-)
-_checkpoints = sa.Table(
-    "rlm_checkpoints",
-    _metadata,
-    sa.Column("namespace", sa.String(255), primary_key=True),
-    sa.Column("key", sa.String(1024), primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
-    sa.Column("preview", sa.Text, nullable=False),
-    sa.Column("written_at", sa.Float, nullable=False),
-)
-_completions = sa.Table(
-    "rlm_completions",
-    _metadata,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-    sa.Column("bytes", sa.BigInteger, nullable=False),
-    sa.Column("used_at", sa.Float, nullable=False, index=True),
-)
 
 
 class DatabaseStore:
@@ -83,31 +61,40 @@ class DatabaseStore:
     async def put(self, namespace: str, key: str, value: bytes, preview: str) -> None:
         """Write a checkpoint, in place of an earlier one: all of it or nothing."""
         row = {"value": value, "preview": preview, "written_at": time.time()}
-        await self._do(lambda: self._upsert(_checkpoints, {"namespace": namespace, "key": key}, row))
+        await self.run(lambda: self.upsert(checkpoints, {"namespace": namespace, "key": key}, row))
 
     async def get(self, namespace: str, key: str) -> bytes | None:
         """A checkpoint's value; None where there is none."""
-        found = sa.select(_checkpoints.c.value).where(
-            _checkpoints.c.namespace == namespace, _checkpoints.c.key == key
+        found = sa.select(checkpoints.c.value).where(
+            checkpoints.c.namespace == namespace, checkpoints.c.key == key
         )
-        value = await self._do(lambda: self._scalar(found))
+        value = await self.run(lambda: self.scalar(found))
         return None if value is None else bytes(value)
 
     async def keys(self, namespace: str) -> list[str]:
         """All keys of a namespace, sorted."""
-        found = sa.select(_checkpoints.c.key).where(_checkpoints.c.namespace == namespace)
-        return sorted(row[0] for row in await self._do(lambda: self._rows(found)))
+        found = sa.select(checkpoints.c.key).where(checkpoints.c.namespace == namespace)
+        return sorted(row[0] for row in await self.run(lambda: self.rows(found)))
 
     async def delete(self, namespace: str, key: str) -> bool:
         """Forget a checkpoint; False where there was none."""
-        gone = sa.delete(_checkpoints).where(_checkpoints.c.namespace == namespace, _checkpoints.c.key == key)
-        return await self._do(lambda: self._execute(gone)) > 0
+        gone = sa.delete(checkpoints).where(checkpoints.c.namespace == namespace, checkpoints.c.key == key)
+        return await self.run(lambda: self.execute(gone)) > 0
 
-    # ---- completions
+    # ---- completions and sessions
 
     def completions(self, max_bytes: int = 1 << 30) -> CompletionCache:
         """A store for CachedProvider in this database."""
+        from rlm_wasm.store.completions import CompletionCache
+
         return CompletionCache(self, max_bytes)
+
+    @property
+    def sessions(self) -> SessionShelf:
+        """Sessions that outlive their process."""
+        from rlm_wasm.store.sessions import SessionShelf
+
+        return SessionShelf(self)
 
     # ---- the end
 
@@ -120,7 +107,8 @@ class DatabaseStore:
 
     # ---- on the store's threads
 
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something blocking on a thread of the store's."""
         if self._closed:
             raise StoreError("the store is closed")
         task = asyncio.get_running_loop().run_in_executor(self._pool, _mapped, work, self._shown())
@@ -134,9 +122,9 @@ class DatabaseStore:
             except SQLAlchemyError:
                 # PostgreSQL lets two processes that make the same table at once clash all the same.
                 self._create()
-            version = self._scalar(sa.select(sa.func.max(_schema.c.version)))
+            version = self.scalar(sa.select(sa.func.max(schema.c.version)))
             if version is None:
-                self._upsert(_schema, {"version": SCHEMA_VERSION}, {})
+                self.upsert(schema, {"version": SCHEMA_VERSION}, {})
             elif version > SCHEMA_VERSION:
                 raise StoreError(
                     f"the store {self._shown()} was made by a later release of rlm-wasm"
@@ -147,12 +135,12 @@ class DatabaseStore:
 
     def _create(self) -> None:
         with self._engine.begin() as connection:
-            for table in _metadata.sorted_tables:
+            for table in metadata.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
 
-    def _upsert(self, table: sa.Table, key: dict[str, Any], row: dict[str, Any]) -> None:
+    def upsert(self, table: sa.Table, key: dict[str, Any], row: dict[str, Any]) -> None:
         """Insert, or update where the key is there; one statement, so two processes never clash."""
         backend = self.url.get_backend_name()
         if backend in ("sqlite", "postgresql"):
@@ -164,78 +152,32 @@ class DatabaseStore:
                 statement = statement.on_conflict_do_update(index_elements=list(key), set_=row)
             else:
                 statement = statement.on_conflict_do_nothing(index_elements=list(key))
-            self._execute(statement)
+            self.execute(statement)
             return
         where = sa.and_(*(table.c[name] == value for name, value in key.items()))
         with self._engine.begin() as connection:
             connection.execute(sa.delete(table).where(where))
             connection.execute(sa.insert(table).values(**key, **row))
 
-    def _execute(self, statement: sa.Executable) -> int:
+    def execute(self, statement: sa.Executable) -> int:
+        """Run a statement in a transaction of its own: how many rows it touched."""
         with self._engine.begin() as connection:
             done = connection.execute(statement)
             return int(getattr(done, "rowcount", 0))
 
-    def _scalar(self, statement: sa.Select[Any]) -> Any:
+    def scalar(self, statement: sa.Select[Any]) -> Any:
+        """The first column of the first row, or None."""
         with self._engine.connect() as connection:
             return connection.execute(statement).scalar()
 
-    def _rows(self, statement: sa.Select[Any]) -> list[Any]:
+    def rows(self, statement: sa.Select[Any]) -> list[Any]:
+        """All rows."""
         with self._engine.connect() as connection:
             return list(connection.execute(statement))
 
     def _shown(self) -> str:
         """The URL without its password."""
         return self.url.render_as_string(hide_password=True)
-
-
-class CompletionCache:
-    """Kept completions; beyond ``max_bytes`` those used least recently are forgotten."""
-
-    def __init__(self, store: DatabaseStore, max_bytes: int) -> None:
-        self._store = store
-        self._max_bytes = max_bytes
-
-    async def get(self, key: str) -> str | None:
-        """The text under the key, which becomes the most recently used."""
-        store = self._store
-
-        def read() -> str | None:
-            value: str | None = store._scalar(
-                sa.select(_completions.c.value).where(_completions.c.key == key)
-            )
-            if value is not None:
-                used = sa.update(_completions).where(_completions.c.key == key)
-                store._execute(used.values(used_at=time.time()))
-            return value
-
-        return await store._do(read)
-
-    async def put(self, key: str, value: str) -> None:
-        """Keep a text, and forget old ones where there are too many."""
-        store = self._store
-        size = len(value.encode("utf-8", "surrogatepass"))
-        if size > self._max_bytes:
-            return
-
-        def write() -> None:
-            row = {"value": value, "bytes": size, "used_at": time.time()}
-            store._upsert(_completions, {"key": key}, row)
-            total = store._scalar(sa.select(sa.func.sum(_completions.c.bytes))) or 0
-            if total > self._max_bytes:
-                self._forget(int(total))
-
-        await store._do(write)
-
-    def _forget(self, total: int) -> None:
-        by_age = sa.select(_completions.c.key, _completions.c.bytes).order_by(_completions.c.used_at)
-        old = []
-        for key, size in self._store._rows(by_age):
-            if total <= self._max_bytes:
-                break
-            old.append(key)
-            total -= size
-        self._store._execute(sa.delete(_completions).where(_completions.c.key.in_(old)))
 
 
 def _mapped(work: Callable[[], T], shown: str) -> T:

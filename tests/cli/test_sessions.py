@@ -1,0 +1,153 @@
+"""Kept sessions: ``run --session``, and ``rlm-wasm sessions``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rlm_wasm.cli import kept, main
+from rlm_wasm.testing import Fault, OpenAIServer
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the command in this process, with a store of its own."""
+    monkeypatch.setenv("RLM_WASM_STORE", f"sqlite:///{tmp_path / 'state.db'}")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+def test_definitions_and_contexts_are_there_in_the_next_run(run: Run, tmp_path: Path) -> None:
+    """Under the same name only."""
+    (tmp_path / "a.txt").write_text("alpha")
+    program = "(define (twice x) (* 2 x))"
+    assert run("run", "--session", "one", "-p", "echo", "-e", program, "-c", str(tmp_path / "a.txt"))[0] == 0
+    assert (
+        run("run", "--session", "one", "-p", "echo", "-e", "(list (twice 21) context)")[1] == "(42 alpha)\n"
+    )
+    assert run("run", "--session", "two", "-p", "echo", "-e", "(twice 21)")[0] == 1
+
+
+def test_sessions_are_listed_shown_forked_and_removed(run: Run) -> None:
+    """With near misses for names that are not there."""
+    run("run", "--session", "first", "-p", "echo", "-e", "(define x 1) (finish x)")
+    assert run("sessions", "fork", "first", "second")[0] == 0
+    run("run", "--session", "second", "-p", "echo", "-e", "(set! x 2)")
+    assert run("run", "--session", "first", "-p", "echo", "-e", "x")[1] == "1\n"
+    names = [session["name"] for session in json.loads(run("sessions", "list", "--json")[1])]
+    assert names == ["first", "second"]
+    assert "finished" not in run("sessions", "list")[1]
+    shown = json.loads(run("sessions", "show", "first", "--json")[1])
+    assert (shown["name"], shown["suspended"]) == ("first", False)
+    assert "suspended:    False" in run("sessions", "show", "first")[1]
+    status, _, err = run("sessions", "show", "frist")
+    assert status == 2
+    assert "Did you mean first?" in err
+    assert run("sessions", "fork", "first", "second")[0] == 2
+    assert run("sessions", "resume", "first", "-p", "echo")[0] == 2
+    assert run("sessions", "rm", "first", "nobody")[0] == 2
+    assert run("sessions", "rm", "first", "second")[0] == 0
+    assert json.loads(run("sessions", "list", "--json")[1]) == []
+
+
+def test_an_interrupted_execution_goes_on_where_it_was(run: Run) -> None:
+    """In another process: what was computed stays computed, the call in flight is sent again."""
+    program = """
+        (define first (syntax-e (llm-query #:instruction "Repeat" #:data "one")))
+        (eprintf "waiting\\n")
+        (define second (syntax-e (llm-query #:instruction "Repeat" #:data "two")))
+        (finish (string-append first "+" second))
+    """
+    with OpenAIServer() as server:
+        options = ("-p", "openai", "--base-url", server.base_url)
+        _calls_until_the_second_hangs(server, program, options)
+        assert [request.user for request in server.requests] == ["one", "two"]
+        assert json.loads(run("sessions", "list", "--json")[1])[0]["status"] == "suspended"
+        status, _, err = run("run", "--session", "long", "-e", "1", *options)
+        assert status == 2
+        assert "rlm-wasm sessions resume long" in err
+        assert run("sessions", "resume", "long", *options)[:2] == (0, "one+two\n")
+        assert [request.user for request in server.requests] == ["one", "two", "two"]
+        assert run("sessions", "resume", "long", *options)[0] == 2
+
+
+def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: tuple[str, ...]) -> None:
+    served = server._respond
+
+    async def respond(request: object, chat: object, fault: Fault | None) -> object:
+        second = len(server.requests) == 2
+        return await served(request, chat, Fault.hang() if second else fault)  # type: ignore[arg-type]
+
+    server._respond = respond  # type: ignore[method-assign,assignment]
+    root = str(Path(__file__).parents[2])
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "rlm_wasm", "run", "--session", "long", "-e", program, *options]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(server.requests) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "kept in the middle: rlm-wasm sessions resume long goes on" in err
+
+
+async def test_an_execution_is_saved_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash loses seconds, not hours."""
+    from rlm_wasm import Runtime
+    from rlm_wasm.store import open_store
+    from rlm_wasm.testing import GatedProvider
+
+    monkeypatch.setattr(kept, "SAVE_EVERY_S", 0.05)
+    store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
+    gated = GatedProvider()
+    async with Runtime(provider=gated, store=store) as runtime:
+        keeper = kept.KeptSession(store, "s")
+        async with await keeper.open(runtime, suspended=False) as session:
+            import asyncio
+
+            program = '(finish (syntax-e (llm-query #:instruction "a" #:data "done")))'
+            work = asyncio.ensure_future(
+                keeper.execute(session, lambda d: session.execute(program, on_progress=d), lambda _: None)
+            )
+            await gated.arrived(1)
+            while not await store.sessions.list():
+                await asyncio.sleep(0.01)
+            snapshot = await store.sessions.load("s")
+            assert snapshot is not None
+            assert snapshot.suspended
+            gated.release()
+            assert (await work).value == "done"
+            assert [s.status for s in await store.sessions.list()] == ["finished"]
+
+
+def test_a_damaged_snapshot_is_refused(run: Run, tmp_path: Path) -> None:
+    """By name, and without harm."""
+    import sqlite3
+
+    run("run", "--session", "s", "-p", "echo", "-e", "(define x 1)")
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        connection.execute("UPDATE rlm_sessions SET snapshot = x'00'")
+    status, _, err = run("run", "--session", "s", "-p", "echo", "-e", "x")
+    assert status == 2
+    assert "snapshot" in err
