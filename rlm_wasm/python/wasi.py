@@ -1,0 +1,367 @@
+"""CPython inside WebAssembly. The only file that enters the Python component.
+
+The component reaches nothing but what is defined here: a clock, seeded randomness, and one
+function that serves contexts and the workspace's files. Every answer is cut before it is parsed,
+for code in there can overwrite its own driver. After a trap the instance is dead: the next call
+makes another, with the variables as they were captured last, and says what was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+from wasmtime import _bindings, component
+
+from rlm_wasm.capabilities import PythonFailure, PythonReply
+from rlm_wasm.errors import LimitExceeded, UsageError
+from rlm_wasm.limits import Limits
+from rlm_wasm.python import codec
+from rlm_wasm.python.component import PythonEngine
+from rlm_wasm.python.files import Workspace
+from rlm_wasm.python.values import Reference, from_scheme, to_scheme
+
+SMALL_STATE = 256 << 10
+"""Captured variables up to this size are captured after every change, larger ones now and then."""
+LARGE_STATE_EVERY = 8
+ERROR_LIMIT = 64 << 10
+CAPTURE_FUEL = 20_000_000_000
+CAPTURE_SECONDS = 10.0
+
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="rlm-wasm-python")
+
+
+class _Lost(Exception):
+    """The instance trapped. ``reason``: "fuel", "timeout", "cancelled" or what the trap said."""
+
+    def __init__(self, reason: str, fuel: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.fuel = fuel
+
+
+class WasiPython:
+    """One session's Python. Calls are served one after the other, off the event loop's thread."""
+
+    name = "wasi"
+
+    def __init__(self, *, limits: Limits, workspace: Path | None, seed: int = 0) -> None:
+        self._limits = limits
+        self._workspace = Workspace(workspace)
+        self._contexts: dict[str | None, str] = {}
+        self._lock = asyncio.Lock()
+        self._random = random.Random(seed)  # noqa: S311  reproducible runs, no secrets
+        self._instance: _Instance | None = None
+        self._captured: str | None = None
+        self._since_capture = 0
+        self._changed: list[str] = []
+        self._stale_contexts = False
+        self._closed = False
+
+    async def run(self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float) -> PythonReply:
+        """See PythonBackend. A limit that fires ends the instance, not the session."""
+        given = [from_scheme(argument) for argument in arguments]
+        if operation in ("exec", "eval") and not isinstance(given[0], str):
+            raise UsageError(f"py-{operation}: the code must be a string, got {type(given[0]).__name__}")
+        if operation == "call" and not isinstance(given[0], Reference):
+            raise UsageError("py-call: the first argument must be a Python object that py-eval returned")
+        async with self._lock:
+            cancelled = threading.Event()
+            work = asyncio.get_running_loop().run_in_executor(
+                _threads, self._serve, operation, given, fuel, timeout_s, cancelled
+            )
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                cancelled.set()
+                await asyncio.wait([work])
+                work.exception()
+                raise
+
+    # ---- in the worker thread
+
+    def _serve(
+        self, operation: str, given: list[Any], fuel: int, timeout_s: float, cancelled: threading.Event
+    ) -> PythonReply:
+        started = time.monotonic()
+        used = 0
+        try:
+            instance, note = self._ready(timeout_s, cancelled)
+            request = self._request(operation, given)
+            if len(request) > self._limits.message_bytes:
+                raise LimitExceeded("message_bytes", len(request), self._limits.message_bytes)
+            text, used = instance.call(request, fuel, timeout_s - (time.monotonic() - started), cancelled)
+        except _Lost as lost:
+            self._drop()
+            raise self._limit(lost, fuel, timeout_s) from None
+        value, answer = self._parse(text, used)
+        self._note_change(operation, given)
+        if operation in ("exec", "set", "call"):
+            self._capture_now_and_then()
+        if "error" in answer:
+            raise PythonFailure(
+                answer["error"], kind=answer["kind"], traceback=answer["traceback"], fuel=used
+            )
+        return PythonReply(
+            value=to_scheme(value), stdout=answer["stdout"], stderr=answer["stderr"], fuel=used, note=note
+        )
+
+    def _request(self, operation: str, given: list[Any]) -> str:
+        def reference(value: Any) -> list[Any]:
+            if isinstance(value, Reference):
+                return [value.key, value.shown]
+            raise UsageError(f"Python has no form for a value of kind {type(value).__name__}")
+
+        return '{"op": %s, "args": %s}' % (json.dumps(operation), codec.dumps(given, reference))  # noqa: UP031
+
+    def _parse(self, text: str, used: int) -> tuple[Any, dict[str, Any]]:
+        """Hostile: the form is checked, and what it does not fit is a failure of the code that ran."""
+        if len(text) > self._limits.message_bytes:
+            raise PythonFailure(
+                f"the value is too large to leave Python: {len(text):,} characters, the limit is "
+                f"{self._limits.message_bytes:,} (message_bytes)",
+                kind="OverflowError",
+                fuel=used,
+            )
+        try:
+            value_text, _, answer_text = text.rpartition("\n")
+            answer = json.loads(answer_text)
+            shape = {"stdout": str, "stderr": str}
+            if "error" in answer:
+                shape |= {"error": str, "kind": str, "traceback": str}
+            if not isinstance(answer, dict) or any(not isinstance(answer.get(k), t) for k, t in shape.items()):
+                raise ValueError("its form is wrong")
+            value = codec.loads(value_text, lambda content: Reference(int(content[0]), str(content[1])[:200]))
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError, AttributeError) as error:
+            raise PythonFailure(
+                f"the Python code broke its driver: the answer cannot be read ({error})", kind="RuntimeError", fuel=used
+            ) from None
+        for part in ("error", "traceback"):
+            if part in answer:
+                answer[part] = answer[part][:ERROR_LIMIT]
+        return value, answer
+
+    def _ready(self, timeout_s: float, cancelled: threading.Event) -> tuple[_Instance, str]:
+        """A live instance, and what the guest has to know about how it came to be."""
+        note = ""
+        if self._instance is None:
+            self._instance = _Instance(PythonEngine.shared(), self._limits, self._host, self._random)
+            if self._captured is not None:
+                self._internal("restore", [self._captured], cancelled)
+            note = self._loss()
+        if self._stale_contexts:
+            self._internal("forget-context", [], cancelled)
+            self._stale_contexts = False
+        return self._instance, note
+
+    def _loss(self) -> str:
+        changed, self._changed = self._changed, []
+        if not changed:
+            return ""
+        return "Python was restarted; undone since its last checkpoint: " + "; ".join(changed)
+
+    def _internal(self, operation: str, arguments: list[Any], cancelled: threading.Event) -> Any:
+        assert self._instance is not None
+        text, used = self._instance.call(
+            self._request(operation, arguments), CAPTURE_FUEL, CAPTURE_SECONDS, cancelled
+        )
+        value, answer = self._parse(text, used)
+        if "error" in answer:
+            raise PythonFailure(answer["error"], kind=answer["kind"], fuel=used)
+        return value
+
+    def _note_change(self, operation: str, given: list[Any]) -> None:
+        if operation in ("exec", "set", "call"):
+            first = given[0].splitlines()[0][:60] if isinstance(given[0], str) and given[0].strip() else operation
+            self._changed = [*self._changed[-8:], first]
+
+    def _capture_now_and_then(self) -> None:
+        self._since_capture += 1
+        large = self._captured is not None and len(self._captured) > SMALL_STATE
+        if large and self._since_capture < LARGE_STATE_EVERY:
+            return
+        try:
+            self._capture()
+        except (_Lost, PythonFailure):
+            if self._instance is not None and self._instance.dead:
+                self._drop()
+
+    def _capture(self) -> None:
+        found = self._internal("capture", [], threading.Event())
+        if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
+            self._captured = found[0]
+            self._since_capture = 0
+            self._changed = []
+
+    def _drop(self) -> None:
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
+    def _limit(self, lost: _Lost, fuel: int, timeout_s: float) -> Exception:
+        if lost.reason == "fuel":
+            error: Exception = LimitExceeded("fuel", fuel, self._limits.fuel)
+        elif lost.reason in ("timeout", "cancelled"):
+            error = LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s)
+        else:
+            error = PythonFailure(
+                f"Python was stopped: {lost.reason}. Its variables are those of the last checkpoint.", kind="SystemError"
+            )
+        error.fuel = lost.fuel  # type: ignore[union-attr]
+        return error
+
+    def _host(self, request: str, cancelled: threading.Event, deadline: float) -> str:
+        """What the component may ask. Never raises: an exception here would kill the instance."""
+        try:
+            operation, *arguments = json.loads(request)
+            if operation == "context":
+                value: Any = self._contexts.get(arguments[0])
+            elif operation == "context-names":
+                value = sorted(name for name in self._contexts if name is not None)
+            elif operation == "sleep":
+                cancelled.wait(max(0.0, min(float(arguments[0]), deadline - time.monotonic())))
+                value = None
+            else:
+                value = self._workspace.serve(operation, arguments)
+            return json.dumps({"value": value})
+        except OSError as error:
+            kind = type(error).__name__
+            return json.dumps({"error": f"[Errno {error.errno}] {error.strerror}: {error.filename!r}", "kind": kind})
+        except Exception as error:
+            return json.dumps({"error": str(error), "kind": "ValueError"})
+
+    # ---- the rest of PythonBackend
+
+    def set_context(self, name: str | None, text: str) -> None:
+        """See PythonBackend: asked for when Python first touches it."""
+        self._contexts[name] = text
+        self._stale_contexts = self._instance is not None
+
+    async def reset(self) -> None:
+        """See PythonBackend: the next call makes a new instance."""
+        async with self._lock:
+            self._drop()
+            self._captured = None
+            self._changed = []
+
+    async def capture(self) -> bytes | None:
+        """See PythonBackend."""
+        async with self._lock:
+            if self._instance is not None:
+                loop = asyncio.get_running_loop()
+                try:
+                    await loop.run_in_executor(_threads, self._capture)
+                except (_Lost, PythonFailure):
+                    self._drop()
+            return None if self._captured is None else self._captured.encode("ascii", "replace")
+
+    async def restore(self, captured: bytes) -> None:
+        """See PythonBackend. The variables come back at the next call."""
+        async with self._lock:
+            self._drop()
+            self._captured = captured.decode("ascii", "replace")
+            self._changed = []
+
+    async def aclose(self) -> None:
+        """See PythonBackend."""
+        self._closed = True
+        async with self._lock:
+            self._drop()
+
+
+class _Instance:
+    """A Store and an instance of the component. Never entered by two threads at once."""
+
+    def __init__(self, engine: PythonEngine, limits: Limits, host: Any, seeded: random.Random) -> None:
+        self._engine = engine
+        self._host = host
+        self._cancelled = threading.Event()
+        self._deadline = 0.0
+        self.dead = False
+        self._store = wasmtime.Store(engine.engine)
+        self._store.set_limits(memory_size=limits.python_memory_bytes, instances=200, tables=100, memories=50)
+        self._store.set_fuel(1 << 62)
+        self._store.set_epoch_deadline(1 << 40)
+        self._watch()
+        linker = engine.linker(self._serve, seeded)
+        try:
+            instance = linker.instantiate(self._store, engine.component)
+        except wasmtime.WasmtimeError as error:
+            raise PythonFailure(
+                f"Python cannot start within python_memory_bytes={limits.python_memory_bytes:,}: {_first_line(error)}",
+                kind="MemoryError",
+            ) from None
+        found = instance.get_func(self._store, "run")
+        assert found is not None
+        self._run = found
+
+    def _watch(self) -> None:
+        """Look every tick whether to go on: wasmtime has no other way to stop a call from outside."""
+
+        def tick(_context: Any, _data: Any, delta: Any, _kind: Any) -> int:
+            if self._cancelled.is_set() or time.monotonic() > self._deadline:
+                error = _bindings.wasmtime_error_new(ctypes.create_string_buffer(b"rlm-wasm: stopped"))
+                return int(ctypes.cast(error, ctypes.c_void_p).value or 0)
+            delta[0] = 1
+            return 0
+
+        kind = _bindings._wasmtime_store_epoch_deadline_callback.argtypes[1]
+        self._tick = kind(tick)  # kept: the store calls it as long as it lives
+        finalizer = _bindings._wasmtime_store_epoch_deadline_callback.argtypes[3]
+        self._finalizer = finalizer(lambda _data: None)
+        _bindings.wasmtime_store_epoch_deadline_callback(self._store.ptr(), self._tick, None, self._finalizer)
+
+    def _serve(self, request: str) -> str:
+        return str(self._host(request, self._cancelled, self._deadline))
+
+    def call(self, request: str, fuel: int, timeout_s: float, cancelled: threading.Event) -> tuple[str, int]:
+        """The answer and the fuel used. Raises _Lost: then this instance is dead."""
+        fuel = max(fuel, 1)
+        self._cancelled = cancelled
+        self._deadline = time.monotonic() + max(timeout_s, 0.0)
+        self._store.set_fuel(fuel)
+        self._store.set_epoch_deadline(1)
+        try:
+            with self._engine.ticking():
+                answer = self._run(self._store, request)
+                self._run.post_return(self._store)
+        except wasmtime.WasmtimeError as error:
+            self.dead = True
+            raise _Lost(self._reason(error), fuel - self._fuel_left()) from None
+        except wasmtime.Trap as error:
+            self.dead = True
+            raise _Lost(self._reason(error), fuel - self._fuel_left()) from None
+        return str(answer), fuel - self._fuel_left()
+
+    def _fuel_left(self) -> int:
+        return self._store.get_fuel()
+
+    def _reason(self, error: Exception) -> str:
+        text = str(error)
+        if "all fuel consumed" in text:
+            return "fuel"
+        if "rlm-wasm: stopped" in text or "interrupt" in text:
+            return "cancelled" if self._cancelled.is_set() else "timeout"
+        if "call stack exhausted" in text:
+            return "the call stack is exhausted (recursion too deep)"
+        return _first_line(error)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._store.close()
+
+
+def _first_line(error: Exception) -> str:
+    """The cause without wasm's backtrace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if not line[:1].isdigit() and "backtrace" not in line and line != "Caused by:"]
+    return (causes[-1] if causes else "a trap")[:300]
