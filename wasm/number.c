@@ -30,8 +30,9 @@ static Value not_numbers(const char *who, Value a, Value b) {
 
 /* ---- conversions ---- */
 /* A real as a double; only a ratio so large that memory is short can make this a signal. */
-static Value to_double(Value v, double *out) {
+static inline Value to_double(Value v, double *out) {
   if (IS(v, T_FLONUM)) { *out = FLO_VALUE(v); return V_TRUE; }
+  if (IS_FIX(v)) { *out = (double)FIX_VALUE(v); return V_TRUE; }
   return rational_to_double(v, out);
 }
 
@@ -367,8 +368,7 @@ static Value p_even(int argc, Value *args) {
 /* ---- as primitives ---- */
 #define PAUSING_OPERATION(name) \
   Value name##_pausing(Value a, Value b) { \
-    if (IS_FIX(a) && IS_FIX(b)) return name(a, b); \
-    if (IS(a, T_FLONUM) && IS(b, T_FLONUM)) return name(a, b); \
+    if ((IS_FIX(a) && IS_FIX(b)) || IS(a, T_FLONUM) || IS(b, T_FLONUM)) return name(a, b); \
     return PAUSING(name(a, b)); }
 PAUSING_OPERATION(num_add)
 PAUSING_OPERATION(num_sub)

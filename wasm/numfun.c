@@ -312,7 +312,12 @@ static Value p_atan(int argc, Value *args) {
 #define WANT_NUMBER(who, i) if (!is_number(args[i])) return err_type(who, i, "number", args[i])
 #define WANT_REAL(who, i) if (!is_real(args[i])) return err_type(who, i, "real number", args[i])
 
-static Value p_sqrt(int argc, Value *args) { (void)argc; WANT_NUMBER("sqrt", 0); return PAUSING(num_sqrt(args[0])); }
+static Value p_sqrt(int argc, Value *args) {
+  (void)argc;
+  if (IS(args[0], T_FLONUM) && !(FLO_VALUE(args[0]) < 0)) return make_flonum(sqrt(FLO_VALUE(args[0])));
+  WANT_NUMBER("sqrt", 0);
+  return PAUSING(num_sqrt(args[0]));
+}
 static Value p_exp(int argc, Value *args) { (void)argc; WANT_NUMBER("exp", 0); return num_exp(args[0]); }
 
 static Value p_log(int argc, Value *args) {
