@@ -300,7 +300,10 @@ static Value (*const steps[ITEM_KINDS])(State *, Value) = {
    is in proportion to. */
 static int64_t form_weight(Value form, int levels, int64_t most) {
   int64_t weight = 0;
-  for (; is_pair(form) && weight < most; form = CDR(form)) {
+  Value slow = form;                /* half as fast: a quoted datum may be circular */
+  for (int64_t step = 0; is_pair(form) && weight < most; form = CDR(form), step++) {
+    if (step & 1) slow = CDR(slow);
+    if (step && slow == form) break;
     weight++;
     if (levels && is_pair(CAR(form))) weight += form_weight(CAR(form), levels - 1, most - weight);
   }

@@ -91,7 +91,6 @@
 (define true #t)
 (define false #f)
 (define (false? x) (eq? x #f))
-(define (symbol=? a b) (eq? a b))
 (define-syntax local (syntax-rules () ((_ (definition ...) body ...) (let () definition ... body ...))))
 ;; set! on several variables; fluid-let is the standard's neighbour
 (define-syntax set!-values
