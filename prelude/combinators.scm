@@ -44,7 +44,16 @@
     (if (null? items) acc (loop (%result (f acc (car items))) (cdr items)))))
 
 ;; Groups of up to `branch` neighbours are combined, level by level; the groups of a level at once.
-(define (tree-reduce f items #:branch-factor [branch 5] #:leaf-fn [leaf identity])
+;; (tree-reduce texts) merges pairs of texts by a model.
+(define (tree-reduce f [items %none] #:branch-factor [branch #f] #:leaf-fn [leaf identity])
+  (if (eq? items %none)
+      (%tree-reduce %merged f (or branch 2) leaf)
+      (%tree-reduce f items (or branch 5) leaf)))
+(define (%merged . texts)
+  (llm-query #:instruction "Merge these texts: summarise them as one, and keep every fact."
+             #:data (string-join (map %text texts) "\n\n")))
+
+(define (%tree-reduce f items branch leaf)
   (%check-procedure 'tree-reduce f 0 "procedure")
   (%check-items 'tree-reduce items 1)
   (if (null? items) (%fail 'exn:fail:contract "tree-reduce: expected a non-empty list of items"))
@@ -67,14 +76,15 @@
       (cons (take items n) (%groups (drop items n) n))))
 
 ;; ((recursive-spawn strategy) data): `strategy` gives instructions for a sub-model, which writes its own
-;; program over the data; where it gives a procedure, that is called with the data.
+;; program over the data and may recurse `depth` levels further; where it gives a procedure, that is
+;; called with the data.
 (define (recursive-spawn strategy #:depth [depth 1])
   (lambda (data)
     (let ((task (if (procedure? strategy)
                     (if (procedure-arity-includes? strategy 0) (strategy) (strategy data))
                     strategy)))
       (cond ((procedure? task) (%result (task data)))
-            ((string? task) (syntax-e (llm-query #:instruction task #:data data #:recursive #t)))
+            ((string? task) (syntax-e (llm-query #:instruction task #:data data #:recursive depth)))
             (else (%result task))))))
 
 (define (fan-out-aggregate map-f reduce-f items #:max-concurrent [n 20])
@@ -189,14 +199,29 @@
 ;; ---- from the guide ----
 
 ;; An answer that was asked for before comes from the store: (cached-query "question" #:data text …).
-(define (cached-query instruction #:data [data ""] #:model [model #f] #:json [json #f] #:ttl [ttl #f])
-  (let* ((key (string-append "cached-query:" (%hex-encode (%sha256 (string-append (or model "") "\x1;" instruction "\x1;" data)))))
-         (kept (restore key)))
-    (if (and (pair? kept) (or (not ttl) (< (- (current-seconds) (car kept)) ttl)))
-        (cdr kept)
-        (let ((text (syntax-e (llm-query #:instruction instruction #:data data #:model model #:json json))))
-          (checkpoint key (cons (current-seconds) text))
-          text))))
+;; The same question again while the first is under way waits for that.
+(define (cached-query instruction #:data [data ""] #:model [model #f] #:temperature [temperature #f]
+                      #:max-tokens [max-tokens #f] #:json [json #f] #:ttl [ttl #f])
+  (let* ((asked (list (%check-text "cached-query" "the question" instruction #f)
+                      (%check-text "cached-query" "#:data" data #t) model temperature max-tokens json))
+         (key (string-append "cached-query:" (%hex-encode (%sha256 (%->string asked 1 0)))))
+         (running (%hash-ref %asked-now key #f)))
+    (if (and running (%pending? running))
+        (%await running)
+        (let ((handle
+               (%spawn
+                (lambda ()
+                  (let ((kept (restore key)))
+                    (if (and (pair? kept) (or (not ttl) (< (- (current-seconds) (car kept)) ttl)))
+                        (cdr kept)
+                        (let ((text (syntax-e (llm-query #:instruction instruction #:data data #:model model
+                                                         #:temperature temperature #:max-tokens max-tokens #:json json))))
+                          (checkpoint key (cons (current-seconds) text))
+                          text))))
+                "cached-query")))
+          (hash-set! %asked-now key handle)
+          (%await handle)))))
+(define %asked-now (make-hash))
 
 ;; The models' most frequent answer to one question.
 (define (ensemble-vote models question #:data [data ""] #:method [method 'plurality])

@@ -22,8 +22,13 @@
                    (apply hash "op" op "preview" (%preview (if (string? preview) preview (%->string preview 0 0)))
                           "scope" scope more)))))
 
+;; The text, as a string that carries the call it came from, and those that the call was made from.
 (define (%unwrap v)
-  (%string-with-lineage (%scoped-text v) (list (%scoped-call v))))
+  (set! %lineage? #t)
+  (if (eqv? (%scoped-call v) 0)
+      (%scoped-text v)
+      (%string-with-lineage (%scoped-text v) (list (%scoped-call v)))))
+(define %lineage? #f) ; whether any string of this session can carry one
 
 (define (syntax-e v)
   (cond ((syntax? v)
@@ -43,11 +48,26 @@
       (%make-scoped text 0 #f 0)))
 (define syntax->datum syntax-e)
 
-;; The calls that a text derives from.
+;; The ids of the calls that a value's texts derive from, ascending: those that its text came out
+;; of, and those that went into their prompts.
 (define (provenance v)
-  (cond ((syntax? v) (list (%scoped-call v)))
+  (cond ((syntax? v) (%string-lineage (%unwrap v)))
         ((string? v) (%string-lineage v))
-        (else '())))
+        ((or (not %lineage?) (not (or (pair? v) (vector? v) (hash? v) (%record? v)))) '())
+        (else (%string-lineage (%->string v 1 0))))) ; the printer gathers, and knows cycles
+(define (%lineages-joined a b)
+  (cond ((null? a) b)
+        ((null? b) a)
+        (else (%string-lineage (%string-with-lineage (%string-with-lineage "" a) b)))))
+(define (%with-lineage v ids)
+  (cond ((null? ids) v)
+        ((string? v) (%string-with-lineage v ids))
+        ((list? v) (map (lambda (item) (%with-lineage item ids)) v))
+        ((vector? v) (vector-map (lambda (item) (%with-lineage item ids)) v))
+        ((hash? v)
+         (hash-for-each v (lambda (key item) (hash-set! v key (%with-lineage item ids))))
+         v)
+        (else v)))
 
 ;; ---- token budgets ----
 ;; A budget is what (parameterize ([token-budget n]) …) sets: how many tokens, used, and set aside
@@ -135,7 +155,7 @@
                   (char=? (string-ref name 0) #\o)
                   (char-numeric? (string-ref name 1)))))))
 
-(define (%check-call who instruction model temperature max-tokens json)
+(define (%check-call who instruction model temperature max-tokens json recursive)
   (if (and json (not (string-contains? (string-downcase instruction) "json")))
       (%fail 'exn:fail:contract
              (string-append who ": #:json #t needs the word \"json\" in the instruction (OpenAI API requirement);"
@@ -148,6 +168,9 @@
   (if (and temperature (not (%takes-temperature? model)))
       (%fail 'exn:fail:contract
              (string-append who ": model " model " does not take #:temperature (o-series models have none); leave it out")))
+  (if (not (or (boolean? recursive) (and (exact-integer? recursive) (> recursive 0))))
+      (%fail 'exn:fail:contract
+             (string-append who ": #:recursive must be #t, #f or how many levels deep, got " (%bounded-text recursive))))
   (if (and max-tokens (not (and (exact-integer? max-tokens) (> max-tokens 0))))
       (%fail 'exn:fail:contract
              (string-append who ": #:max-tokens must be a positive integer, got " (%bounded-text max-tokens)))))
@@ -156,7 +179,7 @@
 (define (%start-call op instruction data model temperature max-tokens json image images recursive)
   (let ((instruction (%check-text op "#:instruction" instruction #f))
         (data (%check-text op "#:data" data #t)))
-    (%check-call op instruction model temperature max-tokens json)
+    (%check-call op instruction model temperature max-tokens json recursive)
     (if (and (string-null? instruction) (string-null? data))
         (%fail 'exn:fail:contract
                (string-append op ": give #:instruction or #:data, for example (" op
@@ -164,6 +187,7 @@
     (let* ((tokens (+ (quotient (+ (string-size instruction) (string-size data)) 4) 8 (or max-tokens 0)))
            (budget (%reserve! tokens))
            (id (%fresh-id))
+           (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
            (asked (make-hash)))
       (hash-set! asked "op" op)
       (hash-set! asked "instruction" instruction)
@@ -172,7 +196,7 @@
       (if temperature (hash-set! asked "temperature" (inexact temperature)))
       (if max-tokens (hash-set! asked "max-tokens" max-tokens))
       (if json (hash-set! asked "json" #t))
-      (if recursive (hash-set! asked "recursive" #t))
+      (if recursive (hash-set! asked "recursive" recursive))
       (let ((pictures (append (if image (list image) '()) (if (list? images) images (list images)))))
         (if (pair? pictures) (hash-set! asked "images" pictures)))
       (let ((bytes (%encode-request id "llm" (list asked)))
@@ -180,11 +204,11 @@
         (%atomically
          (lambda ()
            (hash-set! %requests id
-                      (lambda (ok? value) (%finish-call handle budget tokens ok? value)))
+                      (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
            (%outbox! bytes)))
         handle))))
 
-(define (%finish-call handle budget reserved ok? value)
+(define (%finish-call handle budget reserved from ok? value)
   (if ok?
       (let ((used (+ (%hash-ref value "prompt" 0) (%hash-ref value "completion" 0))))
         (%settle-budget! budget reserved used)
@@ -197,7 +221,7 @@
                                                         (number->string (%budget-limit blown)) " tokens")
                                          '()))
               (%settle! handle 'done
-                        (%make-scoped (%hash-ref value "text" "") (%hash-ref value "call" 0)
+                        (%make-scoped (%with-lineage (%hash-ref value "text" "") from) (%hash-ref value "call" 0)
                                       (%hash-ref value "model" #f) (%hash-ref value "depth" 0))))))
       (begin
         (%settle-budget! budget reserved 0)
@@ -424,8 +448,12 @@
     (if bytes (%cbor-decode bytes) otherwise)))
 
 ;; ---- Python ----
+;; What Python does with a text cannot be followed. So whatever it gives back counts as derived from
+;; every text that it was given.
 
+(define %python-lineage '())
 (define (%python operation . arguments)
+  (if %lineage? (set! %python-lineage (%lineages-joined %python-lineage (provenance arguments))))
   (let* ((reply (apply %request operation arguments))
          (note (%hash-ref reply "note" "")) (trouble (%hash-ref reply "stderr" "")))
     (if (not (string-null? trouble)) (write-string trouble (current-error-port)))
@@ -436,11 +464,12 @@
   (cond ((string? code) code)
         (else (%err-type who 0 "string of Python code" code))))
 
-(define (py-exec code) (%hash-ref (%python "py-exec" (%check-code 'py-exec code)) "stdout" ""))
+(define (py-exec code)
+  (%with-lineage (%hash-ref (%python "py-exec" (%check-code 'py-exec code)) "stdout" "") %python-lineage))
 (define (py-eval code)
   (let ((reply (%python "py-eval" (%check-code 'py-eval code))))
     (write-string (%hash-ref reply "stdout" ""))
-    (%hash-ref reply "value" (void))))
+    (%with-lineage (%hash-ref reply "value" (void)) %python-lineage)))
 (define (py-set! name v)
   (if (not (or (string? name) (symbol? name))) (%err-type 'py-set! 0 "name of a Python variable" name))
   (%python "py-set!" (if (symbol? name) (symbol->string name) name) (%plain v))
@@ -449,7 +478,7 @@
   (let ((reply (apply %python "py-call" object (if (symbol? method) (symbol->string method) method)
                       (map %plain arguments))))
     (write-string (%hash-ref reply "stdout" ""))
-    (%hash-ref reply "value" (void))))
+    (%with-lineage (%hash-ref reply "value" (void)) %python-lineage)))
 
 ;; ---- unsafe-…: deliberate holes, logged under their names ----
 

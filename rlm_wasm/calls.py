@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_MAX_TOKENS = 4096
 """What is set aside, and asked for, where a ceiling stands and the program gave no max-tokens."""
 
-Recurse = Callable[[CompletionRequest, "LlmCalls"], Awaitable[Completion]]
+Recurse = Callable[[CompletionRequest, "LlmCalls", int], Awaitable[Completion]]
+"""Serves a recursive call; the last argument is how deep its child may recurse."""
 
 
 def estimate_tokens(instruction: str, data: str) -> int:
@@ -123,7 +124,8 @@ class Budget:
 class _Pending:
     call: Call
     request: CompletionRequest
-    recursive: bool
+    recursive: int
+    """0, or how many levels deep it may recurse."""
     tokens: int
     cost: float | None
     entry: dict[str, Any]
@@ -142,6 +144,7 @@ class LlmCalls:
         log: ScopeLog,
         model: str | None,
         depth: int = 0,
+        deepest: int | None = None,
         workspace: Any = None,
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
@@ -152,6 +155,7 @@ class LlmCalls:
         self.log = log
         self._model = model
         self.depth = depth
+        self._deepest = budget.limits.depth if deepest is None else deepest
         self._workspace = workspace
         self._recurse = recurse
         self._changed = changed
@@ -166,9 +170,9 @@ class LlmCalls:
         if not call.number:
             call.number = self.budget.last_id + 1
         request, recursive, op = self._request(call)
-        if recursive and self.depth + 1 > self.budget.limits.depth:
+        if recursive and self.depth + 1 > self._deepest:
             raise CapabilityDenied(
-                f"recursion depth {self.depth + 1} is deeper than the limit of {self.budget.limits.depth}: "
+                f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
         tokens = estimate_tokens(request.instruction, request.data) + (
@@ -196,7 +200,7 @@ class LlmCalls:
             return self._scheduler.pending
         return self._send(pending)
 
-    def _request(self, call: Call) -> tuple[CompletionRequest, bool, str]:
+    def _request(self, call: Call) -> tuple[CompletionRequest, int, str]:
         arguments = call.arguments
         asked = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
         instruction, data = asked.get("instruction") or "", asked.get("data") or ""
@@ -219,7 +223,9 @@ class LlmCalls:
             depth=self.depth,
             timeout_s=self._scheduler.time_left(),
         )
-        return request, bool(asked.get("recursive")), str(asked.get("op") or "llm-query")
+        wanted = asked.get("recursive") or 0
+        recursive = self.budget.limits.depth + 1 if wanted is True else int(wanted)
+        return request, recursive, str(asked.get("op") or "llm-query")
 
     def _worst_cost(self, request: CompletionRequest, tokens: int) -> float | None:
         provider = self._provider()
@@ -242,7 +248,8 @@ class LlmCalls:
             if self._recurse is None:
                 self._end(pending)
                 raise CapabilityDenied("#:recursive is not available in this session")
-            work: Any = self._recurse(pending.request, self)
+            deepest = min(self._deepest, self.depth + pending.recursive)
+            work: Any = self._recurse(pending.request, self, deepest)
         else:
             provider = self._provider()
             work = provider.complete(pending.request)

@@ -42,10 +42,10 @@ _PREVIEW = 2_000
 
 def recursion(
     runtime: Runtime, session: Session
-) -> Callable[[CompletionRequest, LlmCalls], Awaitable[Completion]]:
+) -> Callable[[CompletionRequest, LlmCalls, int], Awaitable[Completion]]:
     """How the session serves #:recursive calls."""
 
-    async def recurse(request: CompletionRequest, calls: LlmCalls) -> Completion:
+    async def recurse(request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
         provider = runtime.provider()
         asked = _first_question(request)
         prompt = completion = 0
@@ -60,7 +60,7 @@ def recursion(
             program = program_of(answer.text)
             if program is None:
                 return replace(answer, prompt_tokens=prompt, completion_tokens=completion)
-            result = await _run_child(runtime, session, calls, request.data, program)
+            result = await _run_child(runtime, session, calls, request.data, program, deepest)
             if result.ok:
                 return Completion(
                     text=result.value,
@@ -75,8 +75,10 @@ def recursion(
     return recurse
 
 
-async def _run_child(runtime: Runtime, session: Session, calls: LlmCalls, data: str, program: str) -> Result:
-    child = runtime.child(session, calls)
+async def _run_child(
+    runtime: Runtime, session: Session, calls: LlmCalls, data: str, program: str, deepest: int
+) -> Result:
+    child = runtime.child(session, calls, deepest)
     try:
         await child.load_context(data)
         result = await child.execute(program, timeout_s=session.time_left(), name="sub-program")

@@ -146,7 +146,7 @@ class Runtime:
         self._sessions[id(session)] = session
         return session
 
-    def child(self, parent: Session, calls: LlmCalls) -> Session:
+    def child(self, parent: Session, calls: LlmCalls, deepest: int) -> Session:
         """A session for one #:recursive call: one level deeper, on its parent's budget."""
         return Session(
             self,
@@ -154,6 +154,7 @@ class Runtime:
             namespace=parent.namespace,
             host_functions=parent.host_functions,
             parent=calls,
+            deepest=deepest,
         )
 
     def forget(self, session: Session) -> None:

@@ -51,6 +51,7 @@ class Session:
         host_functions: Mapping[str, HostFunction],
         snapshot: Snapshot | None = None,
         parent: LlmCalls | None = None,
+        deepest: int | None = None,
     ) -> None:
         self._runtime = runtime
         self.limits = limits
@@ -87,6 +88,7 @@ class Session:
             log=self._log,
             model=runtime.model,
             depth=depth,
+            deepest=deepest,
             workspace=runtime.workspace,
             recurse=runtime.recurse(self),
             changed=self._changed,
