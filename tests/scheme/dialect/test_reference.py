@@ -1,0 +1,64 @@
+"""The reference: its examples give what they say, its names are bound, the page is up to date."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlm_wasm import Runtime
+from rlm_wasm.testing import EchoProvider
+
+ROOT = Path(__file__).resolve().parents[3]
+
+EXAMPLES = """
+(define wrong
+  (for*/list ([section (reference)] [entry (cdr section)] #:when (pair? (cdddr entry))
+              [got (in-value (with-handlers ([void (lambda (e) (if (exn? e) (exn-message e) (~s e)))])
+                               (~s (eval (fourth entry)))))]
+              #:unless (equal? got (~s (fifth entry))))
+    (list (~a (car entry)) got (~s (fifth entry)))))
+(finish (jsexpr->string wrong))
+"""
+
+UNBOUND = """
+(finish (jsexpr->string (for*/list ([section (reference)] [entry (cdr section)] #:unless (memq (car entry) (apropos (~a (car entry)))))
+  (~a (car entry)))))
+"""
+
+
+@pytest.fixture
+async def quiet() -> Runtime:
+    """A runtime whose models only repeat."""
+    async with Runtime(provider=EchoProvider(), python="off") as runtime:
+        yield runtime
+
+
+async def test_every_example_gives_what_it_says(quiet: Runtime) -> None:
+    """Over five hundred of them."""
+    assert json.loads((await quiet.run(EXAMPLES)).value) == []
+
+
+async def test_every_name_is_bound(quiet: Runtime) -> None:
+    """As a variable or a macro."""
+    unbound = set(json.loads((await quiet.run(UNBOUND)).value))
+    core_forms = set("define define-values lambda λ let let* letrec letrec* let-values let*-values receive set!".split())
+    core_forms |= set("define-syntax-rule define-syntax let-syntax letrec-syntax syntax-rules er-macro-transformer".split())
+    core_forms |= set("sc-macro-transformer rsc-macro-transformer if cond case and or when unless begin begin0 do case-lambda".split())
+    assert unbound <= core_forms | {"context"}  # read when it is first asked for
+
+
+async def test_help_explains_a_name_and_apropos_finds_it(quiet: Runtime) -> None:
+    """Inside a program."""
+    result = await quiet.run("(help 'string-join) (displayln (memq 'string-join (apropos \"string-j\")))")
+    assert result.stdout.startswith("(string-join strings [separator])\n")
+    assert result.stdout.endswith("(string-join)\n")
+
+
+def test_the_page_is_up_to_date() -> None:
+    """``python build/make_reference.py`` writes it."""
+    check = subprocess.run([sys.executable, "build/make_reference.py", "--check"], cwd=ROOT, env=None, check=False)
+    assert check.returncode == 0
