@@ -346,7 +346,8 @@ static Value form_case(State *s, Job j) {
   c.hole = SLOT(node, 2);
   for (Value clauses = CDDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
     Value clause = CAR(clauses);
-    if (list_length(clause) < 2) return syntax_fail(j, "case: each clause must be [(datum ...) expression ...], got %v", clause);
+    if (list_length(clause) < (is_program(j) ? 2 : 1))
+      return syntax_fail(j, "case: each clause must be [(datum ...) expression ...], got %v", clause);
     c.place = place_of(clause, j.place);
     if (is_core(j.env, CAR(clause), F_ELSE)) {
       if (CDR(clauses) != V_NIL && is_program(j))

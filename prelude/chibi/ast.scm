@@ -95,3 +95,4 @@
   (syntax-rules ()
     ((_ template)
      (syntax-rules () ((_ xs (... ...)) (template xs (... ...))) (x template)))))
+(define %chibi:no-modules #f)

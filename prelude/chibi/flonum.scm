@@ -91,8 +91,55 @@
             (loop (+ i 1) (+ sum (cos (- (* n t) (* x (sin t)))))))))))
 (define %fl:yn (%no-capability 'flsecond-bessel "Bessel functions of the second kind" #f))
 
-(define %fl-e 2.718281828459045)
-(define %fl-pi 3.141592653589793)
-(define %fl:infinite 1) (define %fl:nan 0) (define %fl:subnormal 3) (define %fl:zero 2) (define %fl:normal 4)
+;; ---- the table: constants and functions ----
+
+(define %fl-constants
+  (let* ((e 2.718281828459045) (pi 3.141592653589793) (phi 1.618033988749895)
+         (euler 0.5772156649015329) (root (lambda (x y) (expt x (/ 1.0 y)))))
+    `((fl-e . ,e) (fl-1/e . ,(/ e)) (fl-e-2 . ,(* e e)) (fl-e-pi/4 . ,(exp (/ pi 4)))
+      (fl-log2-e . ,(/ (log 2.0))) (fl-log10-e . ,(/ (log 10.0))) (fl-log-2 . ,(log 2.0))
+      (fl-1/log-2 . ,(/ (log 2.0))) (fl-log-3 . ,(log 3.0)) (fl-log-pi . ,(log pi))
+      (fl-log-10 . ,(log 10.0)) (fl-1/log-10 . ,(/ (log 10.0))) (fl-pi . ,pi) (fl-1/pi . ,(/ pi))
+      (fl-2pi . ,(* 2 pi)) (fl-2/pi . ,(/ 2 pi)) (fl-pi/2 . ,(/ pi 2)) (fl-pi/4 . ,(/ pi 4))
+      (fl-pi-squared . ,(* pi pi)) (fl-degree . ,(/ pi 180)) (fl-sqrt-pi . ,(sqrt pi))
+      (fl-2/sqrt-pi . ,(/ 2 (sqrt pi))) (fl-sqrt-2 . ,(sqrt 2.0)) (fl-sqrt-3 . ,(sqrt 3.0))
+      (fl-sqrt-5 . ,(sqrt 5.0)) (fl-sqrt-10 . ,(sqrt 10.0)) (fl-1/sqrt-2 . ,(/ (sqrt 2.0)))
+      (fl-cbrt-2 . ,(root 2.0 3)) (fl-cbrt-3 . ,(root 3.0 3)) (fl-4thrt-2 . ,(root 2.0 4))
+      (fl-phi . ,phi) (fl-log-phi . ,(log phi)) (fl-1/log-phi . ,(/ (log phi)))
+      (fl-euler . ,euler) (fl-e-euler . ,(exp euler)) (fl-sin-1 . ,(sin 1.0)) (fl-cos-1 . ,(cos 1.0))
+      (fl-gamma-1/2 . ,(sqrt pi)) (fl-gamma-1/3 . 2.678938534707747) (fl-gamma-2/3 . 1.3541179394264)
+      (fl-greatest . 1.7976931348623157e308) (fl-least . 5e-324) (fl-epsilon . 2.220446049250313e-16)
+      (fl-integer-exponent-zero . -2147483648) (fl-integer-exponent-nan . 2147483647)
+      (fl-fast-+* . #f) (FP_NAN . 0) (FP_INFINITE . 1) (FP_ZERO . 2) (FP_SUBNORMAL . 3) (FP_NORMAL . 4))))
+
 (define (%fl:classify x)
   (cond ((nan? x) 0) ((infinite? x) 1) ((= x 0.0) 2) ((< (abs x) 2.2250738585072014e-308) 3) (else 4)))
+(define (%fl:fma x y z) (inexact (+ (* (exact x) (exact y)) (exact z))))
+
+(define %fl-functions
+  (map cons
+       '(flonum? fl+* fladjacent flcopysign make-flonum flexponent flinteger-exponent sign-bit
+         flfinite? flinfinite? flnan? flnormalized? flabs flposdiff flfloor flceiling fltruncate
+         flexp flexp2 flexp-1 flsqrt flcbrt flhypot flexpt fllog fllog1+ fllog2 fllog10 flsin
+         flcos fltan flasin flacos flatan1 flatan2 flsinh flcosh fltanh flasinh flacosh flatanh
+         flgamma lgamma_r flfirst-bessel flsecond-bessel flerf flerfc fpclassify frexp modf remquo)
+       (list flonum? %fl:fma %fl:nextafter %fl:copysign %fl:ldexp %fl:exponent %fl:integer-exponent
+             (lambda (x) (if (%negative-zero-or-less? x) 1 0))
+             finite? infinite? nan? (lambda (x) (= 4 (%fl:classify x))) abs
+             (lambda (x y) (max 0.0 (- x y))) floor ceiling truncate
+             exp (lambda (x) (expt 2.0 x)) %fl:expm1 sqrt %fl:cbrt %fl:hypot expt log %fl:log1p
+             (lambda (x) (log x 2)) (lambda (x) (log x 10)) sin cos tan asin acos
+             (lambda (x) (atan x)) (lambda (y x) (atan y x))
+             sinh cosh tanh %fl:asinh %fl:acosh %fl:atanh
+             %fl:gamma %fl:lgamma-sign %fl:jn %fl:yn %fl:erf %fl:erfc %fl:classify %fl:frexp %fl:modf
+             %fl:remquo)))
+
+(define (%native-library! name bindings)
+  (%define-core-library!
+   name
+   (map (lambda (b)
+          (let ((internal (string->symbol (string-append "%fl:" (symbol->string (car b))))))
+            (%environment-define! (%core-environment) internal (cdr b))
+            (cons internal (car b))))
+        bindings)))
+(%native-library! '(%native "144/math") (append %fl-constants %fl-functions))

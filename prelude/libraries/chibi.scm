@@ -72,7 +72,18 @@
     (error-object-irritants . exception-irritants) (%chibi:write-string . %write-string)
     (%call/cc . %call/cc) (%current-environment . current-environment)
     (%make-environment . make-environment) (flush-output-port . flush-output)
-    (%subbytes . subbytes) (%environment-parent . env-parent)))
+    (%subbytes . subbytes) (%environment-parent . env-parent)
+    make-uvector list->uvector (%chibi:opcode? . opcode?) (%chibi:make-immutable! . make-immutable!)))
+
+;; Chibi's own module system; only the part that needs no view of its modules.
+(%define-core-library! '(meta)
+  '(environment (environment . mutable-environment)
+    (%chibi:no-ast . module-env) (%chibi:no-ast . module-meta-data) (%chibi:no-ast . module-exports)
+    (%chibi:no-ast . make-module) (%chibi:no-ast . load-module) (%chibi:no-ast . find-module)
+    (%chibi:no-ast . resolve-import) (%chibi:no-ast . resolve-module-imports)
+    (%chibi:no-ast . module-name-prefix) (%chibi:no-ast . module-name->file)
+    (%chibi:no-ast . add-module!) (%chibi:no-ast . delete-module!) (%chibi:no-modules . *modules*)
+    (%chibi:no-modules . raw-script-file)))
 
 (%define-core-library! '(chibi ast)
   '((%chibi:type-of . type-of) (%chibi:Object . Object) (%chibi:Input-Port . Input-Port)
