@@ -106,7 +106,7 @@ def _ask(*request):
 
 workspace.install(_ask)
 time.sleep = lambda seconds: _ask("sleep", max(0.0, float(seconds)))
-codec.allow_long_integers()
+sys.set_int_max_str_digits(0)
 
 
 def _fresh():
@@ -225,7 +225,7 @@ def _do(operation, arguments):
 
 def _described(error):
     """Message and traceback of what the code raised: its own lines only."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__ and "app.py" not in f.filename]
+    frames = [f for f in traceback.extract_tb(error.__traceback__, limit=-40) if not f.filename.startswith("/0/")]
     lines = ["Traceback (most recent call last):\n"] if frames else []
     lines += traceback.format_list(frames)
     lines += traceback.format_exception_only(type(error), error)

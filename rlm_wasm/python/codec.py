@@ -8,20 +8,16 @@ A dict is a JSON object where its keys are strings other than "$", else ["dict",
 import base64
 import datetime
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 MOST_DEPTH = 200
+LONG_BITS = 12_000
+"""Longer integers go as hexadecimal: CPython refuses long decimals, whose conversion is quadratic."""
 
 
 class TooDeep(ValueError):
     """Nested deeper than MOST_DEPTH, perhaps because it contains itself."""
-
-
-def allow_long_integers() -> None:
-    """Integers of any size cross the boundary; their length was bounded with the message's."""
-    sys.set_int_max_str_digits(0)
 
 
 def dumps(value: Any, reference: Callable[[Any], list[Any]]) -> str:
@@ -38,6 +34,8 @@ def _plain(value: Any, reference: Callable[[Any], list[Any]], depth: int) -> Any
     if depth > MOST_DEPTH:
         raise TooDeep(f"the value is nested deeper than {MOST_DEPTH} levels, or contains itself")
     kind = type(value)
+    if kind is int and value.bit_length() > LONG_BITS:
+        return {"$": ["int", hex(value)]}
     if value is None or kind in (bool, int, float, str):
         return value
 
@@ -83,6 +81,8 @@ def _value(plain: Any, dereference: Callable[[list[Any]], Any]) -> Any:
     kind, *content = plain["$"]
     if kind == "ref":
         return dereference(content)
+    if kind == "int":
+        return int(content[0], 16)
     if kind == "bytes":
         return base64.b64decode(content[0])
     if kind == "date":

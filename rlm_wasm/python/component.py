@@ -98,9 +98,9 @@ class PythonEngine:
             with root.add_instance(f"wasi:io/poll@{WASI}") as poll:
                 # Nothing here can be waited for: everything is ready at once, and sleep asks the host.
                 poll.add_resource("pollable", component.ResourceType.host(_POLLABLE), lambda *_: None)
-                poll.add_func("poll", lambda _s, items: list(range(len(items))))
-                poll.add_func("[method]pollable.ready", lambda _s, _p: True)
-                poll.add_func("[method]pollable.block", lambda _s, _p: None)
+                poll.add_func("poll", _poll)
+                poll.add_func("[method]pollable.ready", lambda store, item: item.drop(store) is None)
+                poll.add_func("[method]pollable.block", lambda store, item: item.drop(store))
             _define(root, f"wasi:clocks/monotonic-clock@{WASI}", _monotonic_clock())
             _define(root, f"wasi:random/random@{WASI}", _randomness(seeded))
             root.add_func("host", lambda _s, request: host(request))
@@ -133,6 +133,12 @@ def _define(root: component.LinkerInstance, name: str, functions: dict[str, Any]
     with root.add_instance(name) as instance:
         for function, body in functions.items():
             instance.add_func(function, body)
+
+
+def _poll(store: Any, items: list[Any]) -> list[int]:
+    for item in items:  # borrowed: has to be given back before the call ends
+        item.drop(store)
+    return list(range(len(items)))
 
 
 def _environment() -> dict[str, Any]:

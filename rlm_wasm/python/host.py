@@ -1,0 +1,150 @@
+"""Python in this very process: TRUSTED code only, with no isolation at all.
+
+For embedders whose programs are their own and want their packages (numpy, pandas). The code can do
+whatever the process can. Fuel and memory are not limited, and a timeout only ends the wait: the
+thread runs on until its code ends.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import io
+import linecache
+import pickle
+import threading
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rlm_wasm.capabilities import PythonFailure, PythonReply
+from rlm_wasm.errors import LimitExceeded, UsageError
+from rlm_wasm.limits import Limits
+from rlm_wasm.python import codec
+from rlm_wasm.python.values import Reference, from_scheme, to_scheme
+
+_FILE = "<python>"
+_output_lock = threading.Lock()  # sys.stdout is the process's
+
+
+class HostPython:
+    """One session's namespace. Calls are served one after the other in a thread of their own."""
+
+    name = "host"
+
+    def __init__(self, *, limits: Limits, workspace: Path | None) -> None:
+        self._limits = limits
+        self._workspace = workspace
+        self._space: dict[str, Any] = {}
+        self._contexts: dict[str, str] = {}
+        self._objects: dict[int, Any] = {}
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rlm-wasm-host-python")
+        self._fresh()
+
+    def _fresh(self) -> None:
+        context = self._space.get("context")
+        self._space = {"__name__": "__main__", "contexts": self._contexts}
+        if context is not None:
+            self._space["context"] = context
+        self._objects.clear()
+
+    async def run(self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float) -> PythonReply:
+        """See PythonBackend; ``fuel`` is not looked at."""
+        given = [self._resolve(from_scheme(argument)) for argument in arguments]
+        if operation in ("exec", "eval") and not isinstance(given[0], str):
+            raise UsageError(f"py-{operation}: the code must be a string, got {type(given[0]).__name__}")
+        async with self._lock:
+            work = asyncio.get_running_loop().run_in_executor(self._thread, self._serve, operation, given)
+            try:
+                return await asyncio.wait_for(work, timeout_s)
+            except TimeoutError:
+                self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rlm-wasm-host-python")
+                raise LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s) from None
+
+    def _resolve(self, value: Any) -> Any:
+        if isinstance(value, Reference):
+            if value.key not in self._objects:
+                raise UsageError(f"this Python object is gone: {value.shown}")
+            return self._objects[value.key]
+        if isinstance(value, list):
+            return [self._resolve(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._resolve(item) for key, item in value.items()}
+        return value
+
+    def _reference(self, value: Any) -> list[Any]:
+        self._objects[id(value)] = value
+        return [id(value), repr(value)[:200]]
+
+    def _serve(self, operation: str, given: list[Any]) -> PythonReply:
+        out, err = io.StringIO(), io.StringIO()
+        with _output_lock, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                value = self._do(operation, given)
+                text = codec.dumps(value, self._reference)
+            except Exception as error:
+                frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+                shown = "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])
+                raise PythonFailure(
+                    f"{type(error).__name__}: {error}", kind=type(error).__name__, traceback=shown
+                ) from None
+        plain = codec.loads(text, lambda content: Reference(int(content[0]), str(content[1])))
+        limit = self._limits.output_bytes
+        return PythonReply(value=to_scheme(plain), stdout=out.getvalue()[:limit], stderr=err.getvalue()[:limit])
+
+    def _do(self, operation: str, given: list[Any]) -> Any:
+        if operation in ("exec", "eval"):
+            return self._execute(given[0], last_value=operation == "eval")
+        if operation == "set":
+            self._space[given[0]] = given[1]
+            return None
+        if operation == "call":
+            target, method, *rest = given
+            return getattr(target, method)(*rest)
+        raise UsageError(f"no such Python operation: {operation}")
+
+    def _execute(self, code: str, *, last_value: bool) -> Any:
+        linecache.cache[_FILE] = (len(code), None, code.splitlines(True), _FILE)
+        tree = ast.parse(code, _FILE)
+        last = None
+        if last_value and tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = compile(ast.Expression(tree.body.pop().value), _FILE, "eval")  # type: ignore[attr-defined]
+        with contextlib.chdir(self._workspace) if self._workspace else contextlib.nullcontext():
+            exec(compile(tree, _FILE, "exec"), self._space)  # noqa: S102  trusted: see the module's docstring
+            return eval(last, self._space) if last is not None else None  # noqa: S307
+
+    def set_context(self, name: str | None, text: str) -> None:
+        """See PythonBackend."""
+        if name is None:
+            self._space["context"] = text
+        else:
+            self._contexts[name] = text
+
+    async def reset(self) -> None:
+        """See PythonBackend."""
+        async with self._lock:
+            self._fresh()
+
+    async def capture(self) -> bytes | None:
+        """See PythonBackend: the variables that pickle takes."""
+        kept = {}
+        async with self._lock:
+            for name, value in self._space.items():
+                if name in ("__builtins__", "contexts", "context"):
+                    continue
+                with contextlib.suppress(Exception):
+                    pickle.dumps(value)
+                    kept[name] = value
+        return pickle.dumps(kept)
+
+    async def restore(self, captured: bytes) -> None:
+        """Refused: unpickling runs code, and a snapshot may come from anywhere."""
+        raise UsageError('a snapshot\'s Python variables are not restored by the "host" back end')
+
+    async def aclose(self) -> None:
+        """See PythonBackend."""
+        self._thread.shutdown(wait=False)
