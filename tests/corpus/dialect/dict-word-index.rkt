@@ -1,0 +1,11 @@
+(define docs '((1 "the cat sat") (2 "the dog ran") (3 "a cat ran")))
+(define index
+  (for*/fold ([h (hash)]) ([d docs] [w (remove-duplicates (string-split (second d)))])
+    (hash-update h w (lambda (l) (cons (first d) l)) '())))
+(for ([k (sort (hash-keys index) string<?)])
+  (printf "~a: ~a\n" (~a k #:min-width 5) (reverse (hash-ref index k))))
+(define (search . words)
+  (for/fold ([r (hash-ref index (car words) '())]) ([w (cdr words)])
+    (filter (lambda (id) (member id (hash-ref index w '()))) r)))
+(println (search "cat" "ran"))
+(println (search "zebra"))
