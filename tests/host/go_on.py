@@ -1,6 +1,6 @@
 """Takes guests' memories from standard input and goes on with each in a fresh instance.
 
-Run as a process of its own by test_suspension.py. Input: CBOR [[memory, waiting calls], …]; output:
+Run as a process of its own by test_suspension.py. Input: CBOR [image hash, [[memory, waiting calls], …]]; output:
 CBOR [[notes, done, steps], …].
 """
 
@@ -61,8 +61,10 @@ def go_on(
 def main() -> None:
     """One round for each memory."""
     engine = Engine.shared()
+    image, memories = cbor2.loads(sys.stdin.buffer.read())
+    assert image == engine.image_hash, "the guest was built anew meanwhile"
     out = []
-    for plain, waiting in cbor2.loads(sys.stdin.buffer.read()):
+    for plain, waiting in memories:
         sandbox = Sandbox(engine, engine.image_size + MEMORY, MemoryImage.from_plain(plain))
         out.append(go_on(sandbox, -1, waiting))
         sandbox.close()

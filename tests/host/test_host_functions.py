@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from doubles import Answers
 from rlm_wasm import Runtime, UsageError
-from tests.conftest import Answers
 
 
 async def test_a_function_is_called_with_data_and_gives_data() -> None:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from doubles import Answers, Gate
 from rlm_wasm import Limits, Runtime
-from tests.conftest import Answers, Gate
 
 FOR_EVER = "(let loop () (with-handlers ([void (lambda (e) 1)]) (loop)))"
 CATCH = "(with-handlers ([(lambda (e) #t) (lambda (e) 'caught)]) (dynamic-wind void (lambda () {}) (lambda () 1)))"

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from doubles import Answers, Gate
 from rlm_wasm import Completion, Limits, ProviderError, Runtime
-from tests.conftest import Answers, Gate
 
 
 async def test_a_call_gives_a_scoped_value(runtime: Runtime) -> None:

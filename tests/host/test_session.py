@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from doubles import Gate
 from rlm_wasm import Result, Runtime, SessionClosed, UsageError
-from tests.conftest import Gate
 
 
 async def test_the_value_of_the_last_expression_comes_back(runtime: Runtime) -> None:

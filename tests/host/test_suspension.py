@@ -10,11 +10,11 @@ from typing import Any
 import cbor2
 import pytest
 
+from host.go_on import FUEL, MEMORY, STEPS, go_on
+from host.suspending import SUSPENDING
 from rlm_wasm import protocol
 from rlm_wasm.engine import Engine
 from rlm_wasm.sandbox import Sandbox
-from tests.host.go_on import FUEL, MEMORY, STEPS, go_on
-from tests.host.test_snapshots import SUSPENDING
 
 MORE = {
     "output between": '(for ([i 3]) (printf "~a " i) (llm-query #:instruction (number->string i))) (eprintf "end")',
@@ -53,7 +53,7 @@ def test_another_process_comes_to_the_same_end(name: str) -> None:
     assert memories
     process = subprocess.run(
         [sys.executable, str(Path(__file__).parent / "go_on.py")],
-        input=protocol.encode(memories),
+        input=protocol.encode([engine.image_hash, memories]),
         capture_output=True,
         check=True,
     )
