@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import struct
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,19 @@ FORMAT = 1
 _FIXED = struct.Struct("<HI")
 _DIGEST = 32
 _MOST_BODY = 8 << 30
+
+
+_local = threading.local()
+
+
+def _zstd() -> tuple[Any, Any]:
+    """This thread's compressor and decompressor: making them costs more than a small image does."""
+    pair: tuple[Any, Any] | None = getattr(_local, "zstd", None)
+    if pair is None:
+        import zstandard
+
+        pair = _local.zstd = (zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor())
+    return pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +67,7 @@ class MemoryImage:
 
     def packed(self) -> PackedImage:
         """The same, compressed: for instances that sleep."""
-        import zstandard
-
-        compressed = zstandard.ZstdCompressor(level=1).compress(self.content)
+        compressed = _zstd()[0].compress(self.content)
         # Its buffer is as large as the input; a copy is as large as its length says.
         return PackedImage(self.size, self.numbers, bytes(memoryview(compressed)))
 
@@ -90,10 +102,8 @@ class PackedImage:
 
     def unpacked(self) -> MemoryImage:
         """As it was."""
-        import zstandard
-
         length = len(self.numbers) * PAGE
-        content = zstandard.ZstdDecompressor().decompress(self.content, max_output_size=length) if length else b""
+        content = _zstd()[1].decompress(self.content, max_output_size=length) if length else b""
         return MemoryImage(self.size, self.numbers, content)
 
 
