@@ -5,9 +5,8 @@
 /* ---- division with remainder ---- */
 enum division { TRUNCATE, FLOOR };
 
-static Value divide_flonums(const char *who, Value a, Value b, enum division how, Value *q, Value *r) {
+static Value divide_flonums(Value a, Value b, enum division how, Value *q, Value *r) {
   double x = num_to_double(a), y = num_to_double(b);
-  if (y == 0) return err_divide(who);
   double rest = fmod(x, y), quotient = rint((x - rest) / y);
   if (how == FLOOR && rest != 0 && (rest < 0) != (y < 0)) {
     rest += y;
@@ -22,13 +21,13 @@ static Value divide_flonums(const char *who, Value a, Value b, enum division how
 static Value divide(const char *who, Value a, Value b, enum division how, Value *q, Value *r) {
   if (!num_is_integer(a)) return err_type(who, 0, "integer", a);
   if (!num_is_integer(b)) return err_type(who, 1, "integer", b);
-  if (b == FIX(0)) return err_divide(who);
+  if (num_is_zero(b)) return err_divide(who);
   if (a == FIX(0)) {                               /* also of a flonum: exact, as in a product */
     if (q) *q = a;
     if (r) *r = a;
     return V_TRUE;
   }
-  if (IS(a, T_FLONUM) || IS(b, T_FLONUM)) return divide_flonums(who, a, b, how, q, r);
+  if (IS(a, T_FLONUM) || IS(b, T_FLONUM)) return divide_flonums(a, b, how, q, r);
   if (how == TRUNCATE) return int_divide(a, b, q, r);
   Value quotient, rest;
   TRY(done, int_divide(a, b, &quotient, &rest));
@@ -116,7 +115,10 @@ static Value fold_rationals(const char *who, int argc, Value *args, Value start,
   return fold_numbers(who, argc, args, start, op);
 }
 static Value p_gcd(int argc, Value *args) { return fold_rationals("gcd", argc, args, FIX(0), gcd_any); }
-static Value p_lcm(int argc, Value *args) { return fold_rationals("lcm", argc, args, FIX(1), lcm_any); }
+static Value p_lcm(int argc, Value *args) {              /* 1 is neutral among integers only: start with the first */
+  Value start = argc && is_finite_real(args[0]) ? absolute(args[0]) : FIX(1);
+  return IS_SIGNAL(start) ? start : fold_rationals("lcm", argc, args, start, lcm_any);
+}
 
 /* ---- numerator, denominator ---- */
 static Value part_of_rational(const char *who, Value v, Value (*part)(Value)) {

@@ -200,6 +200,7 @@ static Value num_expt(Value base, Value exponent) {
   if (base == FIX(1)) return base;
   if (IS(exponent, T_RATIO) && DENOMINATOR(exponent) == FIX(2)) {      /* a power of the square root */
     TRY(root, num_sqrt(base));
+    if (NUMERATOR(exponent) == FIX(1)) return root;
     if (num_is_exact(root)) return integer_power(root, NUMERATOR(exponent));
   }
   Complex b, e;
