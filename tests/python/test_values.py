@@ -1,0 +1,132 @@
+"""What py-exec, py-eval, py-set! and py-call mean, in either back end."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rlm_wasm.capabilities import PythonBackend, PythonFailure
+from rlm_wasm.errors import UsageError
+from rlm_wasm.python import codec
+
+from .conftest import run
+
+
+async def test_eval_returns_the_last_expression_of_several_lines(either: PythonBackend) -> None:
+    reply = await run(either, "eval", "import math\nx = 20\nx + math.floor(1.5)")
+    assert reply.value == 21
+
+
+async def test_exec_returns_what_was_printed_and_no_value(either: PythonBackend) -> None:
+    reply = await run(either, "exec", "for i in range(3):\n    print(i)\n99")
+    assert (reply.value, reply.stdout) == (None, "0\n1\n2\n")
+
+
+async def test_variables_live_from_call_to_call_until_reset(either: PythonBackend) -> None:
+    await run(either, "exec", "data = [1, 2]\ndef total(): return sum(data)")
+    await run(either, "exec", "data.append(39)")
+    assert (await run(either, "eval", "total()")).value == 42
+    await either.reset()
+    with pytest.raises(PythonFailure, match="NameError"):
+        await run(either, "eval", "data")
+
+
+async def test_a_variable_is_set_as_data_never_as_code(either: PythonBackend) -> None:
+    hostile = '"""); import os; os._exit(1) #\n{}'
+    await run(either, "set", "text", hostile)
+    assert (await run(either, "eval", "text")).value == hostile
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("None", None),
+        ("True", True),
+        ("2**200", 2**200),
+        ("-(10**6000)", -(10**6000)),
+        ("float('inf')", math.inf),
+        ("'déjà \\U0001f600'", "déjà \U0001f600"),
+        ("b'\\x00\\xff'", b"\x00\xff"),
+        ("(1, [2, (3,)])", [1, [2, [3]]]),
+        ("{1: 'a', (2, 3): None}", {1: "a", (2, 3): None}),
+        ("{3, 1, 2}", [1, 2, 3]),
+        ("__import__('datetime').date(2026, 1, 31)", "2026-01-31"),
+        ("__import__('fractions').Fraction(1, 3)", Fraction(1, 3)),
+        ("1+2j", 1 + 2j),
+        ("{'$': 1}", {"$": 1}),
+    ],
+)
+async def test_a_value_with_a_data_form_comes_back_as_data(either: PythonBackend, code: str, expected: Any) -> None:
+    assert (await run(either, "eval", code)).value == expected
+
+
+async def test_nan_comes_back_as_nan(either: PythonBackend) -> None:
+    assert math.isnan((await run(either, "eval", "float('nan')")).value)
+
+
+async def test_an_object_without_data_form_is_a_reference_that_calls_take(either: PythonBackend) -> None:
+    found = (await run(either, "eval", "import re\nre.search('b+', 'abbbc')")).value
+    assert (await run(either, "call", found, "group")).value == "bbb"
+    await run(either, "set", "again", found)
+    assert (await run(either, "eval", "again.span()")).value == [1, 4]
+
+
+async def test_calling_a_method_of_what_is_no_object_is_refused(either: PythonBackend) -> None:
+    with pytest.raises((UsageError, PythonFailure)):
+        await run(either, "call", "text", "no_such_method")
+
+
+async def test_an_exception_comes_with_the_line_of_the_code(either: PythonBackend) -> None:
+    with pytest.raises(PythonFailure) as caught:
+        await run(either, "exec", "x = 1\n\nx / 0")
+    assert "ZeroDivisionError" in str(caught.value)
+    assert 'line 3' in caught.value.traceback
+
+
+async def test_a_syntax_error_is_a_failure_with_its_line(either: PythonBackend) -> None:
+    with pytest.raises(PythonFailure, match="SyntaxError"):
+        await run(either, "exec", "a = 1\nb = = 2")
+
+
+async def test_a_value_that_contains_itself_is_a_clear_failure(either: PythonBackend) -> None:
+    with pytest.raises(PythonFailure, match="contains itself"):
+        await run(either, "eval", "x = []\nx.append(x)\nx")
+
+
+async def test_contexts_appear_as_variables(either: PythonBackend) -> None:
+    either.set_context(None, "the default text")
+    either.set_context("other", "another")
+    assert (await run(either, "eval", "context")).value == "the default text"
+    assert (await run(either, "eval", "contexts['other'].upper()")).value == "ANOTHER"
+
+
+async def test_variables_survive_capture_and_restore(python: PythonBackend, make: Any) -> None:
+    await run(python, "exec", "base = 40\ndef add(n): return base + n")
+    captured = await python.capture()
+    assert captured is not None
+    other = make("wasi")
+    await other.restore(captured)
+    assert (await run(other, "eval", "add(2)")).value == 42
+    await run(other, "exec", "base = 100")
+    assert (await run(other, "eval", "add(2)")).value == 102
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.fractions() | st.dates() | st.times() | st.datetimes(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers() | st.tuples(st.integers()), inner),
+    max_leaves=20,
+)
+
+
+@given(plain)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_the_codec_gives_back_what_it_took(value: Any) -> None:
+    def refuse(item: Any) -> list[Any]:
+        raise AssertionError(item)
+
+    assert codec.loads(codec.dumps(value, refuse), refuse) == value
