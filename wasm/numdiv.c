@@ -13,7 +13,7 @@ static Value divide_flonums(Value a, Value b, enum division how, Value *q, Value
     quotient -= 1;
   }
   if (q) *q = make_flonum(quotient);
-  if (r) *r = make_flonum(rest);
+  if (r) *r = make_flonum(rest + 0.0);             /* never -0.0 */
   return V_TRUE;
 }
 
