@@ -29,7 +29,8 @@
     reverse reverse! round rsc-macro-transformer sc-macro-transformer scheme-report-environment
     set! set-car! set-cdr! sin sqrt string string->list string->number string->symbol
     string->utf8 string-append string-ci<=? string-ci<? string-ci=? string-ci>=? string-ci>?
-    string-copy string-cursor->index string-cursor-end string-cursor-next string-cursor-offset
+    string-copy string-cursor->index string-cursor-end string-cursor-next
+    (values . string-cursor-offset)
     string-cursor-prev string-cursor-ref string-cursor-start string-cursor<=? string-cursor<?
     string-cursor=? string-cursor>=? string-cursor>? string-cursor? string-fill!
     string-index->cursor string-length string-ref string-set! (string-length . string-size) string<=? string<?
@@ -72,7 +73,7 @@
     (error-object-irritants . exception-irritants) (%chibi:write-string . %write-string)
     (%call/cc . %call/cc) (%current-environment . current-environment)
     (%make-environment . make-environment) (flush-output-port . flush-output)
-    (%subbytes . subbytes) (%environment-parent . env-parent)
+    subbytes (%chibi:no-ast . env-parent)
     make-uvector list->uvector (%chibi:opcode? . opcode?) (%chibi:make-immutable! . make-immutable!)))
 
 ;; Chibi's own module system; only the part that needs no view of its modules.

@@ -1,0 +1,28 @@
+"""Chibi-Scheme's libraries load unchanged and pass their own tests.
+
+They are not part of this repository: without an installed Chibi these tests skip.
+``.ci/fetch-chibi.sh FOLDER`` brings the Debian package's files; set RLM_WASM_CHIBI to
+FOLDER/usr/share/chibi.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import chibi_suites
+
+FOLDER = chibi_suites.folder()
+SUITES = [] if FOLDER is None else [s for s in chibi_suites.suites(FOLDER) if s not in chibi_suites.NOT_RUN]
+
+pytestmark = pytest.mark.skipif(FOLDER is None, reason="no Chibi libraries: see .ci/fetch-chibi.sh")
+
+
+@pytest.mark.parametrize("suite", SUITES or ["none"])
+async def test_the_suite_passes(suite: str) -> None:
+    """All checks but those that are known to ask for something else than this language."""
+    assert FOLDER is not None
+    outcome = await chibi_suites.run(FOLDER, suite)
+    assert not outcome.error, outcome.error
+    failures = chibi_suites.EXPECTED_FAILURES.get(suite, (0, ""))[0]
+    assert outcome.checks - outcome.passed == failures, outcome.output
+    assert outcome.checks > 0
