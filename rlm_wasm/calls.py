@@ -36,7 +36,7 @@ def estimate_tokens(instruction: str, data: str) -> int:
     return (len(instruction.encode("utf-8", "replace")) + len(data.encode("utf-8", "replace"))) // 3 + 16
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Usage:
     """What was used, by an execution or a session. Costs are None once a price was unknown."""
 
@@ -81,7 +81,7 @@ class Usage:
         return cls(*values)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Budget:
     """What a session and all its children share."""
 
@@ -120,7 +120,7 @@ class Budget:
         self.reserved_cost -= cost or 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Pending:
     call: Call
     request: CompletionRequest

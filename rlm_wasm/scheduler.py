@@ -49,7 +49,7 @@ _JOURNAL_BYTES = 1 << 20
 _JOURNAL_FUEL = 50_000_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """One request of the guest that has no reply yet."""
 
@@ -98,7 +98,7 @@ class BoundedText:
         return ["".join(self._parts), self.dropped]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Run:
     """One execution, as far as it has come."""
 

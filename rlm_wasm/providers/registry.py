@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.errors import ProviderError, UsageError
 from rlm_wasm.providers.base import Provider
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 ENTRY_POINT_GROUP: Final = "rlm_wasm.providers"
 
@@ -91,8 +93,10 @@ def _unknown(name: str) -> str:
     return f"unknown provider {name!r}.{hint} There are: {', '.join(names)}."
 
 
-def _entry_points() -> importlib.metadata.EntryPoints:
-    return importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # slow to import, and rarely wanted
+
+    return entry_points(group=ENTRY_POINT_GROUP)
 
 
 def _say_default(name: str) -> None:
