@@ -6,6 +6,7 @@ and settled by the actual figures when it ends. Nothing here knows about wasm.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import deque
@@ -91,6 +92,10 @@ class Budget:
     reserved_tokens: int = 0
     reserved_cost: float = 0.0
     last_id: int = 0
+    in_flight: int = 0
+    """Provider calls, those of children included."""
+    waiting: deque[Callable[[], None]] = field(default_factory=deque)
+    """What starts the calls that wait for a place."""
 
     def count(self) -> None:
         """One more call, or LimitExceeded."""
@@ -98,6 +103,21 @@ class Budget:
             raise LimitExceeded("calls", self.execution.calls + 1, self.limits.calls)
         self.execution.calls += 1
         self.session.calls += 1
+
+    def take_place(self, start: Callable[[], None]) -> bool:
+        """A place for a provider call at once (True), or ``start`` is called when there is one."""
+        if self.in_flight < self.limits.concurrency:
+            self.in_flight += 1
+            return True
+        self.waiting.append(start)
+        return False
+
+    def leave_place(self) -> None:
+        """The call has ended: the longest waiting one gets its place."""
+        if self.waiting:
+            self.waiting.popleft()()
+        else:
+            self.in_flight -= 1
 
     def reserve(self, tokens: int, cost: float | None) -> None:
         """Set a call's worst case aside, or LimitExceeded."""
@@ -130,6 +150,9 @@ class _Pending:
     cost: float | None
     entry: dict[str, Any]
     started: float = 0.0
+    start: Callable[[], None] | None = None
+    """In the queue while it waits for a place."""
+    placed: bool = False
 
 
 class LlmCalls:
@@ -159,7 +182,6 @@ class LlmCalls:
         self._workspace = workspace
         self._recurse = recurse
         self._changed = changed
-        self._waiting: deque[_Pending] = deque()
         self.running: dict[int, _Pending] = {}
         self.rate_limits: dict[str, Any] = {}
 
@@ -194,11 +216,18 @@ class LlmCalls:
         )
         pending = _Pending(call, request, recursive, tokens, cost, entry)
         call.on_cancel = lambda: self._forget(pending)
-        if len(self.running) >= self.budget.limits.concurrency:
-            self._waiting.append(pending)
-            self._changed()
-            return self._scheduler.pending
-        return self._send(pending)
+        if recursive:  # takes no place of its own: what it is made of does
+            return self._send(pending)
+        pending.start = partial(self._placed, pending)
+        if self.budget.take_place(pending.start):
+            pending.placed, pending.start = True, None
+            return self._send(pending)
+        self._changed()
+        return self._scheduler.pending
+
+    def _placed(self, pending: _Pending) -> None:
+        pending.placed, pending.start = True, None
+        self._scheduler.start_now(pending.call, partial(self._send, pending))
 
     def _request(self, call: Call) -> tuple[CompletionRequest, int, str]:
         arguments = call.arguments
@@ -292,7 +321,7 @@ class LlmCalls:
             cost: float | None = 0.0
         else:
             cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
-        if not pending.recursive:  # else it was settled by count_extra
+        if not pending.recursive:  # else ``ask`` settled it
             self._count(completion, cost)
         if completion.rate_limits:
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -315,11 +344,33 @@ class LlmCalls:
         self.budget.execution.add(completion, cost)
         self.budget.session.add(completion, cost)
 
-    def count_extra(self, request: CompletionRequest, completion: Completion) -> None:
-        """Settle one of the calls that a recursive call is made of."""
+    async def ask(self, request: CompletionRequest) -> Completion:
+        """One of the calls that a recursive call is made of: waits for its place like any other."""
+        placed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def start() -> None:
+            if placed.done():  # cancelled just now
+                self.budget.leave_place()
+            else:
+                placed.set_result(None)
+
+        if not self.budget.take_place(start):
+            try:
+                await placed
+            except asyncio.CancelledError:
+                if start in self.budget.waiting:
+                    self.budget.waiting.remove(start)
+                elif placed.done() and not placed.cancelled():
+                    self.budget.leave_place()
+                raise
+        try:
+            completion: Completion = await self._provider().complete(request)
+        finally:
+            self.budget.leave_place()
         model = completion.model or request.model or ""
         cost = price_of(self._provider(), model, completion.prompt_tokens, completion.completion_tokens)
         self._count(completion, cost)
+        return completion
 
     def _failed(self, pending: _Pending, error: Exception) -> Exception:
         self.budget.execution.done += 1
@@ -339,9 +390,9 @@ class LlmCalls:
             return
         self.budget.release(pending.tokens, pending.cost)
         pending.call.on_cancel = None
-        while self._waiting and len(self.running) < self.budget.limits.concurrency:
-            following = self._waiting.popleft()
-            self._scheduler.start_now(following.call, partial(self._send, following))
+        if pending.placed:
+            pending.placed = False
+            self.budget.leave_place()
         self._changed()
 
     def _forget(self, pending: _Pending) -> None:
@@ -349,8 +400,9 @@ class LlmCalls:
         pending.entry.update(status="cancelled")
         if pending.call.id in self.running:
             self._end(pending)
-        elif pending in self._waiting:
-            self._waiting.remove(pending)
+        elif pending.start is not None:
+            self.budget.waiting.remove(pending.start)
+            pending.start = None
             self.budget.release(pending.tokens, pending.cost)
             self._changed()
 
@@ -372,7 +424,7 @@ class LlmCalls:
     @property
     def queued(self) -> int:
         """Calls that wait for a place."""
-        return len(self._waiting)
+        return len(self.budget.waiting)
 
     def report(self) -> dict[str, Any]:
         """What (tokens-used), (cost-used) and (budget-remaining) show."""

@@ -46,15 +46,13 @@ def recursion(
     """How the session serves #:recursive calls."""
 
     async def recurse(request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
-        provider = runtime.provider()
         asked = _first_question(request)
         prompt = completion = 0
         trouble = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 calls.budget.count()
-            answer: Completion = await provider.complete(asked)
-            calls.count_extra(asked, answer)
+            answer = await calls.ask(asked)
             prompt += answer.prompt_tokens
             completion += answer.completion_tokens
             program = program_of(answer.text)

@@ -150,7 +150,7 @@ class Runtime:
         """A session for one #:recursive call: one level deeper, on its parent's budget."""
         return Session(
             self,
-            limits=parent.limits,
+            limits=parent.limits_left(),
             namespace=parent.namespace,
             host_functions=parent.host_functions,
             parent=calls,
@@ -165,6 +165,22 @@ class Runtime:
     def sessions(self) -> list[Session]:
         """Those that are open."""
         return list(self._sessions.values())
+
+    def rehearsal(self, provider: Provider, store: CheckpointStore) -> Runtime:
+        """A runtime for trying programs out: the same language and limits, nothing that has an effect.
+
+        It has no workspace, no host functions, and no Python in this process.
+        """
+        rehearsal = Runtime(
+            provider,
+            self.model,
+            python="off" if self._python == "host" else self._python,
+            store=store,
+            limits=self.limits,
+            engine=self.engine,
+        )
+        rehearsal.library_folders = self.library_folders
+        return rehearsal
 
     # ---- host functions
 

@@ -408,6 +408,11 @@ class Session:
             "log_entries": len(self._log),
         }
 
+    @property
+    def contexts(self) -> Mapping[str | None, str]:
+        """The texts that are loaded, by name; the main one under None. A copy of the table."""
+        return dict(self._contexts.texts)
+
     async def checkpoints(self) -> list[str]:
         """Keys in the session's namespace of the store."""
         return await self._runtime.store.keys(self.namespace)
@@ -534,6 +539,10 @@ class Session:
     def time_left(self) -> float | None:
         """Seconds until the running execution's timeout."""
         return self._scheduler.time_left()
+
+    def limits_left(self) -> Limits:
+        """What a child may use: this session's limits, less the fuel of the running execution."""
+        return replace(self.limits, fuel=self._scheduler.fuel_left())
 
     def charge(self, fuel: int) -> None:
         """Fuel that a child used."""

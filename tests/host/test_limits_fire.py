@@ -112,3 +112,36 @@ async def test_calls_are_counted_exactly_under_any_fan_out(answers: Answers) -> 
         )
         assert result.status == "limit"
         assert len(answers.seen) == 50
+
+
+async def test_children_share_their_parents_places(gate: Gate) -> None:
+    """Concurrency is one figure for a session and all its recursive calls."""
+    program = (
+        "```scheme\n(finish (string-join (map-async (lambda (i) (llm-query-async #:instruction \"leaf\"))"
+        ' (range 5)) ","))\n```'
+    )
+    gate._answer = lambda request: "x" if request.instruction == "leaf" else program
+    async with Runtime(provider=gate, limits=Limits(concurrency=3)) as runtime:
+        task = asyncio.create_task(
+            runtime.run(
+                '(map-async (lambda (i) (llm-query-async #:instruction "task" #:data "d" #:recursive #t)) (range 4))'
+            )
+        )
+        while not task.done():
+            assert len(gate.waiting) <= 3
+            gate.release(1)
+            await asyncio.sleep(0)
+        result = await task
+        assert result.data == ["x,x,x,x,x"] * 4, result
+        assert gate.most == 3
+        assert result.execution.calls == 24
+
+
+async def test_a_childs_fuel_is_its_parents() -> None:
+    """A limit inside a child is the parent's limit."""
+    program = "```scheme\n(let loop () (loop))\n```"
+    async with Runtime(provider=Answers(lambda request: program), limits=Limits(fuel=50_000_000)) as runtime:
+        result = await runtime.run('(llm-query #:instruction "go" #:data "d" #:recursive #t)')
+        assert result.status == "limit"
+        assert result.error is not None
+        assert result.error.kind == "fuel"
