@@ -20,7 +20,8 @@ LAYERS = [
     {"session", "recursion"},
     {"runtime"},
     {"testing"},
-    {"cli", "mcp", "viewer"},
+    {"mcp", "viewer"},
+    {"cli"},
 ]
 BESIDE = {("limits", "errors"), ("calls", "scheduler")}
 BELOW_ALL = {"errors", "limits", "values"}
