@@ -166,9 +166,11 @@ static Digits scan_digits(Scanner *s) {
   return d;
 }
 
-/* e[sign]digits at the scanner, if it is there; false: there is an e but no exponent after it */
+/* e[sign]digits at the scanner, if it is there; false: there is an e but no exponent after it.
+   The marks of older reports for other precisions (s f d l) mean the same, as in Racket. */
 static bool scan_exponent(Scanner *s, int64_t *exponent) {
-  if (s->radix != 10 || peek(s) != 'e') return true;
+  uint32_t mark = peek(s);
+  if (s->radix != 10 || !(mark == 'e' || mark == 's' || mark == 'f' || mark == 'd' || mark == 'l')) return true;
   s->at++;
   bool negative = peek(s) == '-';
   if (negative || peek(s) == '+') s->at++;
