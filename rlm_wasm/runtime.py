@@ -239,7 +239,9 @@ class Runtime:
             raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')
         from rlm_wasm.python import resolve
 
-        backend: PythonBackend = resolve(self._python, limits=limits, workspace=self.workspace)
+        backend: PythonBackend | None = resolve(self._python, limits=limits, workspace=self.workspace)
+        if backend is None:
+            raise CapabilityDenied("there is no Python in this runtime")
         return backend
 
     def recurse(self, session: Session) -> Any:

@@ -14,6 +14,7 @@ from rlm_wasm.cli import exits
 _COMMANDS = {
     "run": ("rlm_wasm.cli.run", "run"),
     "repl": ("rlm_wasm.cli.repl", "repl"),
+    "mcp": ("rlm_wasm.cli.mcp", "mcp"),
     "doctor": ("rlm_wasm.cli.doctor", "doctor"),
     "sessions": ("rlm_wasm.cli.sessions", "sessions"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),

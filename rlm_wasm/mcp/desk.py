@@ -1,0 +1,246 @@
+"""A desk is a session as its clients see it: what they ask for is done in the order of asking.
+
+Whoever asks waits on a task of the desk's own. A client that goes away therefore never tears an
+execution apart: its execution is cancelled by ``Session.cancel``, which aborts the LLM requests
+and leaves the session as usable as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rlm_wasm.capabilities import MemoryStore
+from rlm_wasm.errors import SnapshotError, UsageError
+from rlm_wasm.snapshot import Snapshot
+from rlm_wasm.values import Progress, Result
+
+if TYPE_CHECKING:
+    from rlm_wasm.mcp.progress import Announcer
+    from rlm_wasm.runtime import Runtime
+    from rlm_wasm.session import Session
+
+T = TypeVar("T")
+
+RUNS_KEPT = 100
+SAVED_NAMESPACE = "rlm-wasm/mcp-sessions"
+"""Where the store keeps named sessions between two runs of the server."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution: asked for, running or done."""
+
+    id: int
+    code: str
+    asked_at: float
+    started: bool = False
+    progress: Progress = field(default_factory=Progress)
+    result: Result | None = None
+    log_from: int = 0
+    log_to: int = 0
+
+
+class Desk:
+    """A session, its queue and its runs. ``changed`` is told the URIs of resources that changed."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        session: Session,
+        *,
+        name: str | None = None,
+        changed: Callable[[Desk, list[str], bool], None] | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.session = session
+        self.name = name
+        self.runs: dict[int, Run] = {}
+        self.waiting = 0
+        self.current: Run | None = None
+        self._changed = changed
+        self._turn = asyncio.Lock()
+        self._last_id = 0
+        self._log_length = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.closed = False
+
+    @classmethod
+    async def named(
+        cls, runtime: Runtime, name: str, changed: Callable[[Desk, list[str], bool], None] | None = None
+    ) -> Desk:
+        """The named session, as the store kept it, or a new one."""
+        kept = await runtime.store.get(SAVED_NAMESPACE, name)
+        if kept is None:
+            return cls(runtime, runtime.session(), name=name, changed=changed)
+        try:
+            session = await runtime.restore(Snapshot.load(kept))
+        except SnapshotError as error:
+            raise UsageError(
+                f'the kept session "{name}" cannot be taken up again ({error}): use another name'
+            ) from error
+        return cls(runtime, session, name=name, changed=changed)
+
+    # ---- in turn
+
+    async def execute(self, code: str, timeout_s: float | None, announcer: Announcer | None = None) -> Run:
+        """Run a program when its turn comes. Cancelling this cancels the program."""
+        self._last_id += 1
+        run = Run(self._last_id, code, time.time())
+        self.runs[run.id] = run
+        while len(self.runs) > RUNS_KEPT:
+            del self.runs[next(iter(self.runs))]
+        task = self._begin(self._execute(run, timeout_s, announcer))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if announcer is not None:
+                announcer.abandon()
+            if self.current is run:
+                self.session.cancel()
+            else:
+                task.cancel()
+            raise
+        if announcer is not None:
+            await announcer.aclose()
+        return run
+
+    async def _execute(self, run: Run, timeout_s: float | None, announcer: Announcer | None) -> None:
+        async with self._turn:
+            self.current, run.started = run, True
+            run.log_from = self._log_length
+            if announcer is not None:
+                announcer.start()
+                self.session.on_stderr = announcer.stderr
+
+            def progress(news: Progress) -> None:
+                run.progress = news
+                if announcer is not None:
+                    announcer.progress(news)
+                self._tell(["rlm://status"])
+
+            try:
+                run.result = await self.session.execute(
+                    run.code, timeout_s=timeout_s, on_progress=progress, name="program"
+                )
+            finally:
+                self.current = None
+                self.session.on_stderr = None
+                run.log_to = self._log_length = self.session.state()["log_entries"]
+            await self._keep()
+        self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
+
+    async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something with the session when nothing else runs in it."""
+
+        async def do() -> T:
+            async with self._turn:
+                done = await work()
+                await self._keep()
+                return done
+
+        task = self._begin(do())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    def _begin(self, work: Any) -> asyncio.Task[Any]:
+        if self.closed:
+            work.close()
+            raise UsageError("the session is closed")
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has gone: nobody else will look at it
+
+    async def load_context(self, text: str | bytes, name: str | None) -> None:
+        """Load a text, in turn."""
+        await self.in_turn(lambda: self.session.load_context(text, name))
+        self._tell([f"rlm://contexts/{name or 'context'}", "rlm://status"], listing=True)
+
+    async def reset(self) -> None:
+        """Forget everything but the checkpoints, in turn."""
+        await self.in_turn(self.session.reset)
+        self._log_length = 0
+        self.runs.clear()
+        self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
+
+    # ---- at once
+
+    @property
+    def queued(self) -> int:
+        """Executions that wait for their turn."""
+        return sum(1 for run in self.runs.values() if run.result is None and not run.started)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or waits."""
+        return self._turn.locked()
+
+    def status(self) -> dict[str, Any]:
+        """What is going on, without waiting for it."""
+        state = self.session.state()
+        run = self.current
+        last = next((r for r in reversed(self.runs.values()) if r.result is not None), None)
+        status: dict[str, Any] = {
+            "running": run is not None,
+            "queued": self.queued,
+            "calls_in_flight": state["calls_in_flight"],
+            "calls_queued": state["calls_queued"],
+            "used": state["used"],
+        }
+        if run is not None:
+            status["run"] = {
+                "id": run.id,
+                "elapsed": round(time.time() - run.asked_at, 3),
+                "calls_done": run.progress.done,
+                "calls": run.progress.total,
+            }
+        if last is not None and last.result is not None:
+            status["last_run"] = {"id": last.id, "status": last.result.status}
+        return status
+
+    async def state(self) -> dict[str, Any]:
+        """What the sandbox holds. What the programs defined is known only while nothing runs."""
+        state = self.session.state()
+        state["checkpoints"] = await self.session.checkpoints()
+        state["session"] = self.name
+        if not self.busy and not state["suspended"]:
+            state["definitions"] = await self.in_turn(self.session.definitions)
+        return state
+
+    def scope_log(self) -> list[dict[str, Any]]:
+        """What crossed between host, sandbox and sub-calls, in order."""
+        return self.session.scope_log()
+
+    # ---- keeping
+
+    async def _keep(self) -> None:
+        """A named session survives the server where there is a store that does."""
+        if self.name is not None and not isinstance(self.runtime.store, MemoryStore):
+            snapshot = await self.session.snapshot()
+            await self.runtime.store.put(SAVED_NAMESPACE, self.name, snapshot.dump(), "MCP session")
+
+    def _tell(self, uris: list[str], *, listing: bool = False) -> None:
+        if self._changed is not None:
+            self._changed(self, uris, listing)
+
+    async def aclose(self) -> None:
+        """Cancel what runs, forget what waits, close the session. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.session.aclose()

@@ -1,0 +1,133 @@
+"""Resources: the runs, logs and contexts of the connection's session, and the guide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import mcp_types as types
+
+from rlm_wasm.mcp import render, texts
+from rlm_wasm.values import json_form
+
+if TYPE_CHECKING:
+    from rlm_wasm.mcp.desk import Desk
+
+MARKDOWN = "text/markdown"
+JSON = "application/json"
+PLAIN = "text/plain"
+MOST_CHARACTERS = 1_000_000
+"""Of a context that is read as a resource: a program, not a client, is to read more."""
+
+_PAGES = {
+    "rlm://guide": ("guide", "Usage guide", "Workflow, choosing patterns and models, common mistakes."),
+    "rlm://api": ("api", "API reference", "Everything that a program may call, condensed."),
+    "rlm://combinators": ("combinators", "Combinators", "Signatures and examples."),
+}
+
+
+def listed(desk: Desk) -> list[types.Resource]:
+    """What there is to read now."""
+    found = [
+        _resource("rlm://status", "status", "Status", "What runs now.", JSON),
+        _resource("rlm://log", "log", "Scope log", "The session's whole audit trail.", JSON),
+        _resource("rlm://runs", "runs", "Runs", "The programs that ran in this session.", JSON),
+    ]
+    for name, length in desk.session.state()["contexts"].items():
+        found.append(
+            _resource(
+                f"rlm://contexts/{quote(name, safe='')}",
+                f"context-{name}",
+                f"Context {name}",
+                f"{length:,} characters.",
+                PLAIN,
+            )
+        )
+    for run in desk.runs.values():
+        state = "waiting or running" if run.result is None else run.result.status
+        found.append(
+            _resource(f"rlm://runs/{run.id}", f"run-{run.id}", f"Run {run.id}", f"A program: {state}.", JSON)
+        )
+    for uri, (name, title, about) in _PAGES.items():
+        found.append(_resource(uri, name, title, about, MARKDOWN))
+    for pattern in texts.patterns().values():
+        title = f"Pattern {pattern.id}: {pattern.name}"
+        uri = f"rlm://patterns/{pattern.id}"
+        found.append(_resource(uri, f"pattern-{pattern.id}", title, pattern.summary, MARKDOWN))
+    return found
+
+
+def templates() -> list[types.ResourceTemplate]:
+    """The shapes of the URIs."""
+    return [
+        _template("rlm://runs/{run}", "run", "One program and its result.", JSON),
+        _template("rlm://runs/{run}/log", "run-log", "What one program's calls were.", JSON),
+        _template(
+            "rlm://contexts/{context}", "context", "A loaded text (its first million characters).", PLAIN
+        ),
+        _template("rlm://patterns/{pattern}", "pattern", "An orchestration pattern, 1 to 16.", MARKDOWN),
+    ]
+
+
+def read(desk: Desk, uri: str) -> types.TextResourceContents | None:
+    """A resource's text; None where there is none."""
+    if uri in _PAGES:
+        return _text(uri, MARKDOWN, texts.page(_PAGES[uri][0]))
+    kind, *path = uri.removeprefix("rlm://").split("/") if uri.startswith("rlm://") else [""]
+    if kind == "status" and not path:
+        return _json(uri, desk.status())
+    if kind == "log" and not path:
+        return _json(uri, desk.scope_log())
+    if kind == "runs":
+        return _run(desk, uri, path)
+    if kind == "contexts" and len(path) == 1:
+        return _context(desk, uri, unquote(path[0]))
+    if kind == "patterns" and len(path) == 1 and path[0].isdecimal():
+        pattern = texts.patterns().get(int(path[0]))
+        return None if pattern is None else _text(uri, MARKDOWN, pattern.text)
+    return None
+
+
+def _run(desk: Desk, uri: str, path: list[str]) -> types.TextResourceContents | None:
+    if not path:
+        return _json(uri, [_run_line(run) for run in desk.runs.values()])
+    run = desk.runs.get(int(path[0])) if path[0].isdecimal() else None
+    if run is None:
+        return None
+    if path[1:] == ["log"]:
+        until = run.log_to if run.result is not None else None
+        return _json(uri, desk.scope_log()[run.log_from : until] if run.started else [])
+    if path[1:]:
+        return None
+    result = None if run.result is None else render.structured(run.result)
+    return _json(uri, {**_run_line(run), "code": run.code, "result": result})
+
+
+def _run_line(run: Any) -> dict[str, Any]:
+    status = run.result.status if run.result is not None else "running" if run.started else "waiting"
+    return {"id": run.id, "status": status, "asked_at": run.asked_at}
+
+
+def _context(desk: Desk, uri: str, name: str) -> types.TextResourceContents | None:
+    text = desk.session.contexts.get(None if name == "context" else name)
+    if text is None:
+        return None
+    if len(text) > MOST_CHARACTERS:
+        text = text[:MOST_CHARACTERS] + f"\n[… {len(text) - MOST_CHARACTERS:,} more characters]"
+    return _text(uri, PLAIN, text)
+
+
+def _json(uri: str, value: Any) -> types.TextResourceContents:
+    return _text(uri, JSON, render.as_json(json_form(value)))
+
+
+def _text(uri: str, mime_type: str, text: str) -> types.TextResourceContents:
+    return types.TextResourceContents(uri=uri, mime_type=mime_type, text=text)
+
+
+def _resource(uri: str, name: str, title: str, about: str, mime_type: str) -> types.Resource:
+    return types.Resource(uri=uri, name=name, title=title, description=about, mime_type=mime_type)
+
+
+def _template(uri: str, name: str, about: str, mime_type: str) -> types.ResourceTemplate:
+    return types.ResourceTemplate(uri_template=uri, name=name, description=about, mime_type=mime_type)

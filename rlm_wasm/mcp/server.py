@@ -1,0 +1,153 @@
+"""The server: the SDK's requests, answered by a House of desks."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import mcp_types as types
+from mcp.server.lowlevel import Server
+from mcp.server.lowlevel.server import NotificationOptions
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.exceptions import MCPError
+
+import rlm_wasm
+from rlm_wasm.mcp import prompts, resources, tools
+from rlm_wasm.mcp.house import House
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mcp.server.context import ServerRequestContext
+
+    from rlm_wasm.runtime import Runtime
+
+    Context = ServerRequestContext[House, Any]
+
+INSTRUCTIONS = """\
+A persistent Scheme REPL (R7RS with Racket's common procedures) for orchestrating LLM sub-calls over \
+data too large for one prompt. Workflow: load_context (data) → execute_scheme (a program that calls \
+llm-query / map-async and ends with (finish value)) → get_scope_log (audit) → reset (before an \
+unrelated task). State persists between calls. Read get_usage_guide first; get_pattern_details for \
+complete programs; plan_strategy and estimate_cost before spending."""
+
+
+def make_server(runtime: Runtime, *, session: str | None = None) -> Server[House]:
+    """A server over the runtime, for any transport of the SDK.
+
+    ``session`` names the session of clients that name none: it is shared by them, and where the
+    runtime has a store it is taken up again after a restart. Closing the transport closes the
+    sessions, never the runtime.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_server: Server[House]) -> AsyncIterator[House]:
+        house = House(runtime, bus, session=session)
+        try:
+            yield house
+        finally:
+            await house.aclose()
+
+    bus = InMemorySubscriptionBus()
+    server: Server[House] = _Announcing(
+        "rlm-wasm",
+        version=rlm_wasm.__version__,
+        title="rlm-wasm: Scheme programs that orchestrate LLM calls",
+        website_url="https://pypi.org/project/rlm-wasm/",
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        get_tool_input_schema=tools.input_schema,
+        on_list_tools=_list_tools,
+        on_call_tool=_call_tool,
+        on_list_resources=_list_resources,
+        on_list_resource_templates=_list_templates,
+        on_read_resource=_read_resource,
+        on_subscribe_resource=_subscribe,
+        on_unsubscribe_resource=_unsubscribe,
+        on_subscriptions_listen=ListenHandler(bus),
+        on_list_prompts=_list_prompts,
+        on_get_prompt=_get_prompt,
+        on_completion=_complete,
+    )
+    # Deprecated with the protocol of 2026-07-28, and what clients of the eras before it speak.
+    server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, _set_level)
+    return server
+
+
+class _Announcing(Server[House]):
+    """Says that the resource list changes, whatever transport asks for the options."""
+
+    def create_initialization_options(self, *args: Any, **options: Any) -> Any:
+        """As the base class, with the notifications that this server sends."""
+        if not args and "notification_options" not in options:
+            options["notification_options"] = NotificationOptions(resources_changed=True)
+        return super().create_initialization_options(*args, **options)
+
+
+async def _list_tools(ctx: Context, _params: Any) -> types.ListToolsResult:
+    del ctx
+    return types.ListToolsResult(tools=tools.listed())
+
+
+async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    return await tools.call(ctx, params.name, params.arguments)
+
+
+async def _list_resources(ctx: Context, _params: Any) -> types.ListResourcesResult:
+    desk = await ctx.lifespan_context.desk(ctx)
+    return types.ListResourcesResult(resources=resources.listed(desk))
+
+
+async def _list_templates(ctx: Context, _params: Any) -> types.ListResourceTemplatesResult:
+    del ctx
+    return types.ListResourceTemplatesResult(resource_templates=resources.templates())
+
+
+async def _read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    desk = await ctx.lifespan_context.desk(ctx)
+    uri = str(params.uri)
+    found = resources.read(desk, uri)
+    if found is None:
+        raise MCPError(
+            types.INVALID_PARAMS,
+            f"there is no resource {uri}: resources/list shows those that exist",
+            {"uri": uri},
+        )
+    return types.ReadResourceResult(contents=[found])
+
+
+async def _subscribe(ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+    await ctx.lifespan_context.desk(ctx)
+    ctx.lifespan_context.seat(ctx).subscriptions[str(params.uri)] = ctx.session
+    return types.EmptyResult()
+
+
+async def _unsubscribe(ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+    ctx.lifespan_context.seat(ctx).subscriptions.pop(str(params.uri), None)
+    return types.EmptyResult()
+
+
+async def _list_prompts(ctx: Context, _params: Any) -> types.ListPromptsResult:
+    del ctx
+    return types.ListPromptsResult(prompts=prompts.listed())
+
+
+async def _get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    del ctx
+    try:
+        return prompts.filled(params.name, params.arguments or {})
+    except ValueError as error:
+        raise MCPError(types.INVALID_PARAMS, str(error)) from error
+
+
+async def _complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+    desk = await ctx.lifespan_context.desk(ctx)
+    values = prompts.completions(desk, params.argument.name, params.argument.value)
+    return types.CompleteResult(
+        completion=types.Completion(values=values[:100], total=len(values), has_more=len(values) > 100)
+    )
+
+
+async def _set_level(ctx: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
+    ctx.lifespan_context.seat(ctx).level = params.level
+    return types.EmptyResult()
