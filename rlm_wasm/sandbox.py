@@ -397,7 +397,7 @@ def _failure(error: int | None, trap: int | None) -> tuple[str, str]:
         owned = wasmtime.Trap._from_ptr(pointer)
         code = owned.trap_code
         reason = _REASONS.get(code, "trap") if code else "trap"
-        return reason, owned.message.splitlines()[0]
+        return reason, code.name.lower().replace("_", " ") if code else owned.message.splitlines()[0]
     error_type = ctypes.POINTER(_bindings.wasmtime_error_t)
     failure = wasmtime.WasmtimeError._from_ptr(ctypes.cast(error or 0, error_type))
     return "trap", str(failure)
