@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from doubles import Answers
 from rlm_wasm import Runtime, Session
-from tests.conftest import Answers
 
 GUIDE = (Path(__file__).parent / "guide" / "examples.md").read_text(encoding="utf-8")
 EXAMPLES = [block.strip() for block in re.findall(r"^```scheme\n(.*?)^```$", GUIDE, re.M | re.S)]
