@@ -112,7 +112,7 @@ def compile_core(say: Say) -> bytes:
 
     def compile_one(job: tuple[Path, Path]) -> None:
         source, target = job
-        scratch = target.with_suffix(".tmp")
+        scratch = target.with_suffix(f".{os.getpid()}")  # two builds at once do not meet
         zig([*TARGET, *COMPILE, "-c", str(source.relative_to(ROOT)), "-o", str(scratch)])
         scratch.replace(target)
 
@@ -120,10 +120,12 @@ def compile_core(say: Say) -> bytes:
         say(f"compiling {len(stale)} of {len(objects)} C files with zig")
         with concurrent.futures.ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
             list(pool.map(compile_one, stale))
-    linked = SCRATCH / "core.wasm"
+    linked = SCRATCH / f"core-{os.getpid()}.wasm"
     say("linking")
     zig([*TARGET, *LINK, *[str(target.relative_to(ROOT)) for target in objects], "-o", str(linked)])
-    return linked.read_bytes()
+    core = linked.read_bytes()
+    linked.unlink()
+    return core
 
 
 def boot(module: bytes, say: Say) -> bytes:
@@ -203,7 +205,7 @@ def build(output: Path = OUTPUT, *, if_changed: bool = False, say: Say = print) 
     core = compile_core(say)
     image = wasm_image.rewrite(core, boot(core, say))
     output.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_suffix(".tmp")
+    scratch = target.with_suffix(f".{os.getpid()}")
     scratch.write_bytes(image)
     scratch.replace(target)
     about = {"sha256": hashlib.sha256(image).hexdigest(), "bytes": len(image), "inputs": inputs}
