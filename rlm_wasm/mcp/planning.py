@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import ProviderError
@@ -191,224 +193,60 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\\/", "/")
 
 
-def _ask(instruction: str, data: str, model: str, more: str = "") -> str:
-    return f'(llm-query #:instruction {instruction} #:data {data} #:model "{model}"{more})'
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A file of the strategies folder: three lines about it, then the program with its blanks."""
+
+    name: str
+    patterns: tuple[int, ...]
+    why: str
+    program: Template
+
+    def filled(self, scene: _Scene) -> str:
+        """The program for a task."""
+        sizes = {
+            "cheap": scene.cheap,
+            "middle": scene.middle,
+            "good": scene.good,
+            "branch": str(scene.branch),
+        }
+        parts = {part: Template(_file(f"parts-{part}")).substitute(sizes) for part in ("findings", "merge")}
+        stand_in = "" if scene.loaded else _STAND_IN
+        head = f"(define task {_quoted(scene.task)})\n{stand_in}(define chunks {scene.chunks})\n"
+        return self.program.substitute(sizes, head=head, **parts)
 
 
-def _head(scene: _Scene) -> str:
-    stand_in = "" if scene.loaded else "(define data-chunks #f)  ; your own list of texts, or load_context\n"
-    return f"(define task {_quoted(scene.task)})\n{stand_in}(define chunks {scene.chunks})\n"
+_STAND_IN = "(define data-chunks #f)  ; your own list of texts, or load_context\n"
 
 
-def _map(scene: _Scene, instruction: str) -> str:
-    return (
-        "(define findings\n  (map-async\n   (lambda (chunk)\n     (llm-query-async\n"
-        f"      #:instruction (string-append {_quoted(instruction)} task)\n"
-        f'      #:data chunk #:model "{scene.cheap}" #:max-tokens 400))\n   chunks #:max-concurrent 20))\n'
+def _file(name: str) -> str:
+    return files("rlm_wasm.mcp").joinpath("strategies", f"{name}.scm").read_text(encoding="utf-8")
+
+
+@cache
+def _template(key: str) -> _Template:
+    name, patterns, why, program = _file(key).split("\n", 3)
+    return _Template(
+        name.removeprefix("; name: "),
+        tuple(map(int, patterns.removeprefix("; patterns: ").split())),
+        why.removeprefix("; why: "),
+        Template(program),
     )
-
-
-_NOTE = "Note what this part of the data contributes to the task. Be brief. Task: "
-_MERGE = "Merge these partial results into one answer to the task, losing nothing that matters. Task: "
-
-
-def _merge(model: str) -> str:
-    inner = _ask(f"(string-append {_quoted(_MERGE)} task)", '(string-join parts "\\n---\\n")', model)
-    return f"(define (merge . parts)\n  (syntax-e\n   {inner}))\n"
-
-
-def _fan_out(s: _Scene) -> str:
-    return f"{_head(s)}{_map(s, _NOTE)}{_merge(s.good)}(finish (apply merge findings))\n"
-
-
-def _tree(s: _Scene) -> str:
-    return (
-        f"{_head(s)}{_map(s, _NOTE)}{_merge(s.middle)}"
-        f"(define overview (tree-reduce merge findings #:branch-factor {s.branch}))\n"
-        "(finish\n (syntax-e\n  "
-        + _ask('(string-append "Answer the task from this overview. Task: " task)', "overview", s.good)
-        + "))\n"
-    )
-
-
-def _triage(s: _Scene) -> str:
-    ask = 'Do the task for this part. Answer as json: {"answer": text, "confidence": number from 0 to 1}. Task: '
-    return (
-        f"{_head(s)}(define (cheap chunk)\n  (syntax-e (llm-query #:instruction (string-append {_quoted(ask)} task)\n"
-        f'                       #:data chunk #:model "{s.cheap}" #:json #t)))\n'
-        f"(define (careful chunk)\n  (syntax-e (llm-query #:instruction (string-append {_quoted(ask)} task)\n"
-        f'                       #:data chunk #:model "{s.good}" #:json #t)))\n'
-        "(define (confidence answer)\n  (let ([c (hash-ref (string->jsexpr answer) 'confidence 0)]) (if (real? c) c 0)))\n"
-        "(define answers (active-learning cheap careful confidence chunks #:threshold 0.7))\n"
-        '(define (text-of answer) (format "~a" (hash-ref (string->jsexpr answer) \'answer answer)))\n'
-        f"{_merge(s.middle)}(finish (tree-reduce merge (map text-of answers) #:branch-factor {s.branch}))\n"
-    )
-
-
-def _hedged(s: _Scene) -> str:
-    one, two = (
-        _ask('(string-append "Do the task for this part. Task: " task)', "chunk", m)
-        for m in (s.cheap, s.middle)
-    )
-    return (
-        f"{_head(s)};; two models race for each part: the slower one is cancelled\n(define findings\n  (map-async\n"
-        f"   (lambda (chunk)\n     (race (list (lambda () {one})\n                 (lambda () {two}))))\n"
-        f"   chunks #:max-concurrent 10))\n{_merge(s.middle)}(finish (apply merge findings))\n"
-    )
-
-
-def _refined(s: _Scene) -> str:
-    critique = _quoted('Criticise this draft; say "approved" if nothing is left to improve. Task: ')
-    return (
-        f"{_head(s)}{_map(s, _NOTE)}{_merge(s.middle)}"
-        f"(define notes (tree-reduce merge findings #:branch-factor {s.branch}))\n"
-        f"(define (draft) (syntax-e {_ask('task', 'notes', s.good)}))\n"
-        "(define (critique text)\n  (syntax-e "
-        + _ask(f"(string-append {critique} task)", "text", s.middle)
-        + "))\n"
-        "(define (refine text said)\n  (syntax-e "
-        + _ask(
-            '(string-append "Improve the draft by the critique. Task: " task)',
-            '(string-append text "\\n\\nCritique:\\n" said)',
-            s.good,
-        )
-        + "))\n(finish (critique-refine draft critique refine #:max-iter 2 #:quality-threshold 0.9))\n"
-    )
-
-
-def _vote(s: _Scene) -> str:
-    return (
-        f'{_head(s)}(define models (list "{s.cheap}" "{s.middle}" "gpt-4.1-mini"))\n'
-        '(define (decide chunk)\n  (ensemble-vote models (string-append "Reply with the label only. Task: " task) #:data chunk))\n'
-        "(define labels (map-async decide chunks #:max-concurrent 10))\n"
-        '(finish (string-join (for/list ([label labels] [i (in-naturals 1)]) (format "~a: ~a" i label)) "\\n"))\n'
-    )
-
-
-def _needle(s: _Scene) -> str:
-    ask = "Quote the lines that answer the task, word for word. If there are none, reply NONE. Task: "
-    return (
-        f"{_head(s)}{_map(s, ask)}"
-        '(define hits (remove-duplicates (filter (lambda (f) (not (string-prefix? (string-trim f) "NONE"))) findings)))\n'
-        '(finish\n (if (null? hits)\n     "nothing was found"\n     (syntax-e '
-        + _ask(
-            '(string-append "Answer the task from these quotes. Task: " task)',
-            '(string-join hits "\\n")',
-            s.good,
-        )
-        + ")))\n"
-    )
-
-
-def _fold(s: _Scene) -> str:
-    ask = "Continue the account with the next part; keep what later parts may need. Task: "
-    return (
-        f"{_head(s)}(define (next account chunk)\n  (syntax-e\n   "
-        + _ask(
-            f"(string-append {_quoted(ask)} task)",
-            '(string-append "So far:\\n" account "\\n\\nNext part:\\n" chunk)',
-            s.middle,
-        )
-        + '))\n(finish (fold-sequential next "" chunks))\n'
-    )
-
-
-def _delegated(s: _Scene) -> str:
-    return (
-        f"{_head(s)};; each part goes to a sub-model with a sandbox of its own, which writes its own program\n"
-        "(define findings\n  (map-async\n   (lambda (chunk)\n     (llm-query-async #:instruction task #:data chunk "
-        f'#:model "{s.middle}" #:recursive #t))\n   chunks #:max-concurrent 5))\n'
-        f"{_merge(s.good)}(finish (tree-reduce merge findings #:branch-factor {s.branch}))\n"
-    )
-
-
-def _written(s: _Scene) -> str:
-    return (
-        f"{_head(s)};; a model looks at a sample and writes the instruction that the cheap one then follows\n"
-        "(define sample (string-join (map (lambda (c) (substring c 0 (min 1500 (string-length c)))) "
-        '(take chunks (min 3 (length chunks)))) "\\n---\\n"))\n'
-        "(define instruction\n  (syntax-e "
-        + _ask(
-            '(string-append "Write the best instruction for a small model that will see one part at a time. Task: " task)',
-            "sample",
-            s.good,
-        )
-        + ")\n)\n(define findings\n  (map-async (lambda (chunk) (llm-query-async #:instruction instruction #:data chunk "
-        f'#:model "{s.cheap}" #:max-tokens 400)) chunks #:max-concurrent 20))\n'
-        f"{_merge(s.middle)}(finish (tree-reduce merge findings #:branch-factor {s.branch}))\n"
-    )
-
-
-_STRATEGIES: dict[str, tuple[str, tuple[int, ...], str, Callable[[_Scene], str]]] = {
-    "fan-out": (
-        "Parallel fan-out",
-        (1,),
-        "Every part at once by a cheap model, one synthesis by a better one: fast, and simple to check.",
-        _fan_out,
-    ),
-    "tree": (
-        "Fan-out with tree aggregation",
-        (1, 10),
-        "Many parts: merging them level by level keeps what one flat prompt would lose.",
-        _tree,
-    ),
-    "triage": (
-        "Cheap first, careful where unsure",
-        (9, 10),
-        "Only parts that the cheap model is unsure about cost real money.",
-        _triage,
-    ),
-    "hedged": (
-        "Hedged fan-out",
-        (7, 1),
-        "Two models race for every part, which cuts the slowest answers off.",
-        _hedged,
-    ),
-    "refined": (
-        "Draft, criticise, refine",
-        (1, 4),
-        "Notes from all parts, then a draft that a critic must approve.",
-        _refined,
-    ),
-    "vote": (
-        "Vote of several models",
-        (8,),
-        "Independent models rarely make the same mistake on a label.",
-        _vote,
-    ),
-    "needle": (
-        "Search every part",
-        (1,),
-        "Parts that hold nothing say NONE, so the last prompt stays small.",
-        _needle,
-    ),
-    "fold": ("Cumulative fold", (5,), "Order matters: every part is read knowing the ones before it.", _fold),
-    "delegated": (
-        "Recursive delegation",
-        (3, 10),
-        "Sub-models program their own way through each part.",
-        _delegated,
-    ),
-    "written": (
-        "Let a model write the instruction",
-        (6, 1),
-        "A good model looks at samples and tells the cheap one what to do.",
-        _written,
-    ),
-}
 
 
 async def _tried(runtime: Runtime, session: Session | None, scene: _Scene, key: str) -> Strategy:
-    name, patterns, why, compose = _STRATEGIES[key]
-    program = compose(scene)
+    template = _template(key)
+    program = template.filled(scene)
     tried = program if scene.loaded else _standing_in(program, scene)
     found = await estimate(runtime, tried, session=session)
-    return Strategy(name=name, patterns=patterns, why=why, program=program, estimate=found)
+    return Strategy(
+        name=template.name, patterns=template.patterns, why=template.why, program=program, estimate=found
+    )
 
 
 def _standing_in(program: str, scene: _Scene) -> str:
     data = f"(define data-chunks (for/list ([i {scene.items}]) (make-string 2000 #\\a)))"
-    return re.sub(r"^\(define data-chunks #f\).*$", lambda _: data, program, flags=re.M)
+    return program.replace(_STAND_IN, data + "\n")
 
 
 # ---- a model's advice

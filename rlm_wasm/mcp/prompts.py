@@ -63,7 +63,8 @@ _SCENARIOS = {
         (1,),
         "Find in {context}: {task}\n"
         "Try context-search first, which costs nothing. Otherwise let {model} read every chunk "
-        "(context-chunks with an overlap longer than a line), answering NONE where there is nothing; then one "
+        "(context-chunks with an overlap longer than a line), answering NONE where there is nothing; then "
+        "one "
         "better model judges the findings.",
     ),
     "classify-on-a-budget": _Scenario(
@@ -73,7 +74,8 @@ _SCENARIOS = {
         ("context", "model", "budget"),
         (9, 8),
         "Classify every item of {context} as one of: {labels}. Spend at most {budget} dollars.\n"
-        "Let {model} label each item with a confidence (#:json #t); only items below 0.7 get a vote of several "
+        "Let {model} label each item with a confidence (#:json #t); only items below 0.7 get a vote of "
+        "several "
         "models. Call estimate_cost before running, and set a token-budget.",
     ),
     "refine-a-text": _Scenario(
@@ -82,7 +84,8 @@ _SCENARIOS = {
         ("task",),
         ("context",),
         (4,),
-        "Write: {task}\nMaterial: {context}. Draft it, let a second model criticise it against explicit criteria, "
+        "Write: {task}\nMaterial: {context}. Draft it, let a second model criticise it against explicit "
+        "criteria, "
         'refine, at most three rounds; stop at "approved".',
     ),
     "unknown-structure": _Scenario(
@@ -93,7 +96,8 @@ _SCENARIOS = {
         (2, 6),
         "The structure of {context} is unknown. Task: {task}\n"
         "Look at (context-slice 0 2000) and a few samples first. Then either write the extraction yourself "
-        "(regexps, JSON, Python) or let a model write it, and check its output on a sample before running it on "
+        "(regexps, JSON, Python) or let a model write it, and check its output on a sample before running "
+        "it on "
         "everything.",
     ),
     "answer-repeated-questions": _Scenario(
@@ -116,7 +120,8 @@ _SCENARIOS = {
 }
 
 _CLOSING = (
-    "\n\nWork with the rlm-wasm tools: load_context unless the data is loaded, estimate_cost for the program, "
+    "\n\nWork with the rlm-wasm tools: load_context unless the data is loaded, estimate_cost for the "
+    "program, "
     "execute_scheme, and look at get_scope_log if the result is surprising."
 )
 

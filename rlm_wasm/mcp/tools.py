@@ -160,7 +160,7 @@ async def _load_context(ctx: Context, arguments: dict[str, Any]) -> Answer:
     data, path = arguments.get("data"), arguments.get("path")
     if (data is None) == (path is None):
         raise WrongArguments('send either "data" (the text) or "path" (a file of the workspace)')
-    text = data if data is not None else _workspace_file(desk, path)
+    text = data if data is not None else _workspace_file(desk, str(path))
     size = len(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else len(text)
     if size > MAX_CONTEXT_BYTES:
         raise WrongArguments(f"the text has {size:,} bytes; a context can have {MAX_CONTEXT_BYTES:,}")
@@ -202,7 +202,8 @@ async def _reset(ctx: Context, arguments: dict[str, Any]) -> Answer:
     kept = await desk.session.checkpoints()
     return (
         {"reset": True, "checkpoints_kept": len(kept)},
-        f"reset: definitions, Python variables, contexts and the log are gone; {len(kept)} checkpoints are kept",
+        f"reset: definitions, Python variables, contexts and the log are gone; {len(kept)} checkpoints are "
+        "kept",
     )
 
 
@@ -316,7 +317,8 @@ _API = ToolEntry(
     title="API reference",
     description=(
         "Condensed reference of the whole API for writing programs: LLM calls, context, Python, checkpoints, "
-        "JSON, strings, and the mistakes to avoid. Read it before the first program; also good as a sub-model's "
+        "JSON, strings, and the mistakes to avoid. Read it before the first program; also good as a "
+        "sub-model's "
         "instruction when it is to write code."
     ),
     gives=MARKDOWN,
@@ -361,7 +363,8 @@ ENTRIES: tuple[ToolEntry, ...] = (
         name="load_context",
         title="Load data",
         description=(
-            "Give the sandbox a text of up to 100 MB: as data, or as path of a file in the server's workspace. "
+            "Give the sandbox a text of up to 100 MB: as data, or as path of a file in the server's "
+            "workspace. "
             "Programs see it as `context`, or with a name as (get-context name); it is never copied into a "
             "prompt by itself. Loading again replaces it."
         ),
@@ -481,7 +484,8 @@ ENTRIES: tuple[ToolEntry, ...] = (
         title="Pattern details",
         description=(
             "Complete runnable programs for patterns: 1 parallel fan-out, 2 code generation, 3 recursive "
-            "delegation, 4 critique-refine, 5 cumulative fold, 6 meta-orchestration, 7 speculative execution, "
+            "delegation, 4 critique-refine, 5 cumulative fold, 6 meta-orchestration, 7 speculative "
+            "execution, "
             "8 ensemble voting, 9 active learning, 10 tree aggregation, 11 consensus, 12 backtracking, "
             "13 anytime, 14 memoization, 15 streaming, 16 multi-armed bandit."
         ),
@@ -574,8 +578,10 @@ ENTRIES: tuple[ToolEntry, ...] = (
         name="estimate_cost",
         title="Estimate a program's cost",
         description=(
-            "Run a program against made-up answers, in a copy of the session, before anything is spent: calls "
-            "by model, tokens, fan-out, depth, expected cost and an upper bound in USD, and whether the figures "
+            "Run a program against made-up answers, in a copy of the session, before anything is spent: "
+            "calls "
+            "by model, tokens, fan-out, depth, expected cost and an upper bound in USD, and whether the "
+            "figures "
             "depend on what models answer. Changes nothing."
         ),
         takes=_object("code", code=_CODE, session=SESSION),
