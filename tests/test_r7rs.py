@@ -1,4 +1,4 @@
-"""R7RS-small, section by section: the project's own suite in tests/scheme/r7rs."""
+"""R7RS-small by section and the built-in SRFIs: the project's own suites in tests/scheme."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import pytest
 
 from rlm_wasm import Runtime
 
-SUITE = Path(__file__).parent / "scheme" / "r7rs"
-SECTIONS = sorted(path for path in SUITE.glob("*.scm") if path.name != "check.scm")
+SUITES = Path(__file__).parent / "scheme"
+CHECK = SUITES / "r7rs" / "check.scm"
+SECTIONS = sorted(path for suite in ("r7rs", "srfi") for path in (SUITES / suite).glob("[0-9]*.scm"))
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda path: path.stem)
 async def test_the_section_holds(section: Path) -> None:
     """Every check of it passes; a failure names the expression, what it gave and what it should give."""
-    source = (SUITE / "check.scm").read_text(encoding="utf-8") + section.read_text(encoding="utf-8")
+    source = CHECK.read_text(encoding="utf-8") + section.read_text(encoding="utf-8")
     async with Runtime(provider="echo", python="off") as runtime:
         result = await runtime.run(source)
     assert result.status == "ok", result.error

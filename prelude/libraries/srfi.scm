@@ -1,8 +1,12 @@
-;; libraries/srfi.scm — the export tables of the SRFIs.
+;; libraries/srfi.scm — the export tables of the SRFIs, and of the libraries of R7RS-large that
+;; are SRFIs under another name.
+
+(define (%define-core-libraries! names table)
+  (for-each (lambda (name) (%define-core-library! name table)) names))
 
 (%define-core-library! '(srfi 0) '(cond-expand))
 
-(%define-core-library! '(srfi 1)
+(%define-core-libraries! '((srfi 1) (scheme list))
   '(alist-cons alist-copy alist-delete (alist-delete . alist-delete!) any append
     append! append-map (append-map . append-map!) append-reverse append-reverse! assoc assq assv
     (srfi-1:break . break) (srfi-1:break . break!) caaaar caaadr caaar caadar caaddr caadr caar
@@ -55,6 +59,25 @@
     (srfi-13:string-replace . string-replace) string-tokenize xsubstring string-xcopy!
     string-null?))
 
+(%define-core-libraries! '((srfi 14) (scheme charset))
+  '(char-set? char-set= char-set<= char-set-hash char-set-cursor char-set-ref char-set-cursor-next
+    end-of-char-set? char-set-fold char-set-unfold (char-set-unfold . char-set-unfold!)
+    char-set-for-each char-set-map char-set-copy char-set list->char-set
+    (list->char-set . list->char-set!) string->char-set (string->char-set . string->char-set!)
+    char-set-filter (char-set-filter . char-set-filter!) ucs-range->char-set
+    (ucs-range->char-set . ucs-range->char-set!) ->char-set char-set->list char-set->string
+    char-set-size char-set-count char-set-contains? char-set-every char-set-any char-set-adjoin
+    (char-set-adjoin . char-set-adjoin!) char-set-delete (char-set-delete . char-set-delete!)
+    char-set-complement (char-set-complement . char-set-complement!) char-set-union
+    (char-set-union . char-set-union!) char-set-intersection
+    (char-set-intersection . char-set-intersection!) char-set-difference
+    (char-set-difference . char-set-difference!) char-set-xor (char-set-xor . char-set-xor!)
+    char-set-diff+intersection (char-set-diff+intersection . char-set-diff+intersection!)
+    char-set:lower-case char-set:upper-case char-set:title-case char-set:letter char-set:digit
+    char-set:letter+digit char-set:graphic char-set:printing char-set:whitespace
+    char-set:iso-control char-set:punctuation char-set:symbol char-set:hex-digit char-set:blank
+    char-set:ascii char-set:empty char-set:full))
+
 (%define-core-library! '(srfi 16) '(case-lambda))
 (%define-core-library! '(srfi 23) '(error))
 (%define-core-library! '(srfi 26) '(cut cute <> <...>))
@@ -85,9 +108,17 @@
 (%define-core-library! '(srfi 95)
   '(sorted? merge merge! (srfi-95:sort . sort) (srfi-95:sort! . sort!) (%object-order . object-cmp)))
 (%define-core-library! '(srfi 98) '(get-environment-variable get-environment-variables))
-(%define-core-library! '(srfi 111) '(box box? unbox set-box!))
+(%define-core-libraries! '((srfi 111) (scheme box)) '(box box? unbox set-box!))
 
-(%define-core-library! '(srfi 125)
+(%define-core-libraries! '((srfi 115) (scheme regex))
+  '((srfi-115:regexp . regexp) (srfi-115:regexp? . regexp?) rx valid-sre? regexp->sre
+    char-set->sre regexp-matches regexp-matches? regexp-search regexp-fold regexp-extract
+    (srfi-115:regexp-split . regexp-split) regexp-partition
+    (srfi-115:regexp-replace . regexp-replace) regexp-replace-all
+    (srfi-115:regexp-match? . regexp-match?) regexp-match-count regexp-match-submatch
+    regexp-match-submatch-start regexp-match-submatch-end regexp-match->list))
+
+(%define-core-libraries! '((srfi 125) (scheme hash-table))
   '(make-hash-table hash-table hash-table-unfold alist->hash-table hash-table? hash-table-contains?
     hash-table-exists? hash-table-empty? hash-table=? hash-table-mutable? hash-table-ref
     hash-table-ref/default hash-table-set! hash-table-delete! hash-table-intern!
@@ -100,7 +131,7 @@
     (srfi-69:string-hash . string-hash) string-ci-hash hash-by-identity
     hash-table-equivalence-function hash-table-hash-function))
 
-(%define-core-library! '(srfi 128)
+(%define-core-libraries! '((srfi 128) (scheme comparator))
   '(comparator? comparator-ordered? comparator-hashable? make-comparator make-pair-comparator
     make-list-comparator make-vector-comparator make-eq-comparator make-eqv-comparator
     make-equal-comparator boolean-hash char-hash char-ci-hash (srfi-69:string-hash . string-hash)
@@ -114,7 +145,7 @@
     rational-comparator complex-comparator number-comparator pair-comparator symbol-comparator
     exact-integer-comparator))
 
-(%define-core-library! '(srfi 132)
+(%define-core-libraries! '((srfi 132) (scheme sort))
   '(list-sorted? vector-sorted? list-sort list-stable-sort list-sort! list-stable-sort!
     (srfi-132:vector-sort . vector-sort) (srfi-132:vector-stable-sort . vector-stable-sort)
     (srfi-132:vector-sort! . vector-sort!) (srfi-132:vector-stable-sort! . vector-stable-sort!)
@@ -122,7 +153,7 @@
     list-delete-neighbor-dups! vector-delete-neighbor-dups vector-delete-neighbor-dups!
     vector-find-median vector-find-median! vector-select! vector-separate!))
 
-(%define-core-library! '(srfi 133)
+(%define-core-libraries! '((srfi 133) (scheme vector))
   '(make-vector vector vector-unfold vector-unfold-right vector-copy vector-reverse-copy
     vector-append vector-concatenate vector-append-subvectors vector? vector-empty? vector=
     vector-ref vector-length vector-fold vector-fold-right vector-map vector-map!
@@ -134,7 +165,7 @@
 
 (%define-core-library! '(srfi 145) '(assume))
 
-(%define-core-library! '(srfi 151)
+(%define-core-libraries! '((srfi 151) (scheme bitwise))
   '(bitwise-not bitwise-and bitwise-ior bitwise-xor bitwise-eqv bitwise-nand bitwise-nor
     bitwise-andc1 bitwise-andc2 bitwise-orc1 bitwise-orc2 arithmetic-shift bit-count
     integer-length bitwise-if bit-set? copy-bit bit-swap any-bit-set? every-bit-set?
@@ -143,7 +174,7 @@
     list->bits bits->vector vector->bits bits bitwise-fold bitwise-for-each bitwise-unfold
     make-bitwise-generator))
 
-(%define-core-library! '(srfi 158)
+(%define-core-libraries! '((srfi 158) (srfi 121) (scheme generator))
   '(generator circular-generator make-iota-generator make-range-generator make-coroutine-generator
     list->generator vector->generator reverse-vector->generator string->generator
     bytevector->generator make-for-each-generator make-unfold-generator gcons* gappend gflatten

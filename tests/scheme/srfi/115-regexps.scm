@@ -1,0 +1,12 @@
+;; SRFI 115.
+(import (srfi 115))
+(check (list (regexp-matches? '(+ alpha) "abc") (regexp-matches? '(+ alpha) "abc1") (regexp-matches? '(* num) "")) => '(#t #f #t))
+(check (let ((m (regexp-search '(: ($ (+ num)) "-" (-> rest (+ alpha))) "x 12-ab y"))) (list (regexp-match-submatch m) (regexp-match-submatch m 1) (regexp-match-submatch m 'rest) (regexp-match-submatch-start m) (regexp-match-count m))) => '("12-ab" "12" "ab" 2 2))
+(check (regexp-search '(or "cat" "dog") "bird") => #f)
+(check (list (regexp-replace '(+ num) "a12b34" "N") (regexp-replace-all '(+ num) "a12b34" "N") (regexp-replace-all '(: ($ alpha) ($ num)) "a1b2" '(2 1))) => '("aNb34" "aNbN" "1a2b"))
+(check (list (regexp-split '(+ space) "a b  c") (regexp-extract '(+ num) "a1b22c") (regexp-partition '(+ num) "a1b2")) => '(("a" "b" "c") ("1" "22") ("a" "1" "b" "2")))
+(check (regexp-fold '(+ num) (lambda (i m s acc) (cons (string->number (regexp-match-submatch m)) acc)) '() "1 22 333") => '(333 22 1))
+(check (list (regexp-matches? '(w/nocase "ABC") "abc") (regexp-matches? '(: bos (= 3 any) eos) "xyz") (regexp-matches? '(** 2 3 "a") "aaaa") (regexp-matches? '(~ ("abc")) "d") (regexp-matches? '(- alpha ("x")) "x") (regexp-matches? '(/ #\a #\f) "c") (regexp-matches? '(: "a" (? "b") "c") "ac")) => '(#t #t #f #t #f #t #t))
+(check (regexp-match->list (regexp-search (rx ($ (+ alpha)) " " ($ (+ num))) "abc 123")) => '("abc 123" "abc" "123"))
+(check (list (regexp? (regexp '(+ any))) (valid-sre? '(no-such-thing 1)) (regexp-matches? "a.c" "abc")) => '(#t #f #f))
+(report)

@@ -1,0 +1,13 @@
+;; SRFI 95, 132 and 133.
+(import (srfi 132) (srfi 133) (prefix (srfi 95) s:))
+(check (list (list-sort < '(3 1 2)) (vector-sort < #(3 1 2)) (list-sort (lambda (a b) (< (car a) (car b))) '((2 a) (1 b) (2 c) (1 d)))) => '((1 2 3) #(1 2 3) ((1 b) (1 d) (2 a) (2 c))))
+(check (let ((v (vector 5 3 1 4))) (vector-sort! < v 1 3) v) => #(5 1 3 4))
+(check (list (list-sorted? < '(1 2 3)) (list-sorted? < '(1 1)) (list-sorted? < '(2 1)) (list-merge < '(1 3) '(2 4)) (vector-merge < #(1 3) #(2)) (list-delete-neighbor-dups = '(1 1 2 1)) (vector-find-median < #(3 1 2) 0)) => '(#t #t #f (1 2 3 4) #(1 2 3) (1 2 1) 2))
+(check (list (s:sort '(3 1 2) <) (s:sort #(3 1 2) <) (s:sort '((2 a) (1 b)) < car) (s:sorted? '(1 2) <) (s:merge '(1 4) '(2 3) <)) => '((1 2 3) #(1 2 3) ((1 b) (2 a)) #t (1 2 3 4)))
+(check (let ((n (list-sort < (map (lambda (i) (modulo (* i 7919) 10007)) (iota 10007))))) (equal? n (iota 10007))) => #t)
+(check (let ((n (list-sort (lambda (a b) (< a b)) (map (lambda (i) (modulo (* i 7919) 10007)) (iota 10007))))) (equal? n (iota 10007))) => #t)
+(check (call/cc (lambda (k) (list-sort (lambda (a b) (if (= 5 (max a b)) (k 'escaped) (< a b))) '(1 5 3)))) => 'escaped)
+(check (list (vector-unfold (lambda (i x) (values x (* 2 x))) 4 1) (vector-fold (lambda (acc x) (cons x acc)) '() #(1 2 3)) (vector-fold-right (lambda (acc x) (cons x acc)) '() #(1 2 3)) (vector-count even? #(1 2 4)) (vector-index even? #(1 2)) (vector-index-right even? #(2 4 5)) (vector-any even? #(1 3)) (vector-every odd? #(1 3))) => '(#(1 2 4 8) (3 2 1) (1 2 3) 2 1 1 #f #t))
+(check (list (vector-binary-search #(1 3 5 7) 5 -) (vector-concatenate '(#(1) #(2 3))) (vector-reverse-copy #(1 2 3)) (vector= eq? #(a b) #(a b)) (reverse-list->vector '(1 2 3)) (call-with-values (lambda () (vector-partition even? #(1 2 3 4))) list) (vector-cumulate + 0 #(1 2 3))) => '(2 #(1 2 3) #(3 2 1) #t #(3 2 1) (#(2 4 1 3) 2) #(1 3 6)))
+(check (let ((v (vector 1 2 3 4))) (vector-swap! v 0 3) (vector-reverse! v 1 3) v) => #(4 3 2 1))
+(report)
