@@ -47,6 +47,7 @@
   (let ((forms (%read-all text name)))
     (set! %program-forms forms)
     (for-each (lambda (form) (%note-form! env form)) forms)
+    (%note-structs! forms)
     (%eval-forms forms env name)))
 
 (define (%load-library name)

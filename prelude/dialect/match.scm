@@ -25,6 +25,18 @@
 ;; pattern; with another head it is a list of patterns, as in (chibi match).
 (define %struct-names (make-hasheq))
 (define (%register-struct! name kind) (hash-set! %struct-names name kind))
+(for-each (lambda (name) (%register-struct! name 'struct))
+          '(exn exn:fail exn:fail:contract exn:fail:contract:arity exn:fail:contract:divide-by-zero
+            exn:fail:contract:variable exn:fail:read exn:fail:read:eof exn:fail:syntax exn:fail:user exn:break))
+
+;; The structs of a program's own forms, before any of it is expanded: a procedure may match
+;; structs that are defined below it.
+(define (%note-structs! forms)
+  (for-each (lambda (form)
+              (if (and (pair? form) (memq (car form) '(struct define-struct)) (pair? (cdr form)))
+                  (let ((name (if (pair? (cadr form)) (caadr form) (cadr form))))
+                    (if (symbol? name) (%register-struct! name 'struct)))))
+            forms))
 
 (define (%struct-pattern-type cx name)
   (if (%hash-ref %struct-names (%id-symbol name) #f)

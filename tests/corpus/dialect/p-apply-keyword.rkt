@@ -1,0 +1,6 @@
+(define (report title #:width [w 20] #:char [c #\=] . lines)
+  (displayln (make-string w c))
+  (displayln title)
+  (for ([l lines]) (printf "- ~a\n" l)))
+(report "T" "a" "b" #:width 5)
+(apply report "U" #:char #\* '("c"))

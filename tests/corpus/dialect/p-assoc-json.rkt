@@ -1,0 +1,8 @@
+(define person (hasheq 'name "Ann" 'age 30))
+(define s (jsexpr->string (hasheq 'age 30)))
+(println s)
+(define back (string->jsexpr "{\"name\":\"Ann\",\"langs\":[\"c\",\"lisp\"],\"nested\":{\"deep\":[1,{\"x\":null}]}}"))
+(println (hash-ref back 'langs))
+(println (hash-ref (second (hash-ref (hash-ref back 'nested) 'deep)) 'x))
+(println (hash-ref person 'name))
+(println (jsexpr->string (list "tab\t" "uni\u00e9")))

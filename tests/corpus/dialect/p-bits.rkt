@@ -1,0 +1,5 @@
+(println (for/list ([i 8]) (bitwise-and 1 (arithmetic-shift 181 (- i)))))
+(define (popcount n) (if (zero? n) 0 (+ (bitwise-and n 1) (popcount (arithmetic-shift n -1)))))
+(println (map popcount '(0 1 255 1023)))
+(println (~r 181 #:base 2 #:min-width 10 #:pad-string "0"))
+(println (bitwise-xor 5 1))

@@ -1,0 +1,6 @@
+(define (make-counter #:start [n 0] #:step [s 1])
+  (define (next!) (set! n (+ n s)) n)
+  (define (reset!) (set! n 0))
+  (lambda (m) (case m [(next) (next!)] [(reset) (reset!) n] [(value) n])))
+(define c (make-counter #:step 5))
+(println (list (c 'next) (c 'next) (c 'value) (c 'reset) (c 'next)))

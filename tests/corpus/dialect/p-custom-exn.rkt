@@ -1,0 +1,5 @@
+(struct http-error exn:fail (status) #:transparent)
+(define (fetch url) (if (regexp-match? #rx"404" url) (raise (http-error (format "not found: ~a" url) (current-continuation-marks) 404)) "body"))
+(for ([u '("/ok" "/404")])
+  (displayln (with-handlers ([http-error? (lambda (e) (format "~a ~a" (http-error-status e) (exn-message e)))]) (fetch u))))
+(println (exn:fail? (http-error "m" (current-continuation-marks) 1)))

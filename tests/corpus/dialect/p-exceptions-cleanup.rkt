@@ -1,0 +1,5 @@
+(define events '())
+(define (note! e) (set! events (append events (list e))))
+(define (with-resource thunk) (dynamic-wind (lambda () (note! 'open)) thunk (lambda () (note! 'close))))
+(println (with-handlers ([exn:fail? (lambda (e) (note! 'handled) 'recovered)]) (with-resource (lambda () (note! 'use) (error "boom")))))
+(println events)

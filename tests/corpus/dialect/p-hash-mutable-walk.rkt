@@ -1,0 +1,6 @@
+(define h (make-hash))
+(for ([w '("x" "y" "x")]) (hash-update! h w (lambda (n) (+ n 1)) 0))
+(hash-for-each h (lambda (k v) (when (> v 1) (printf "~a appears ~a times\n" k v))))
+(println (apply + (hash-values h)))
+(println (for/list ([k (sort (hash-keys h) string<?)]) (format "~a=~a" k (hash-ref h k))))
+(println (hash-ref h "nope" 'default))

@@ -1,0 +1,5 @@
+(define (safe-div a b) (and (not (zero? b)) (/ a b)))
+(define (bind m f) (and m (f m)))
+(println (bind (safe-div 10 2) (lambda (x) (safe-div x 5))))
+(println (bind (safe-div 1 0) add1))
+(println (or (safe-div 1 0) 'undefined))

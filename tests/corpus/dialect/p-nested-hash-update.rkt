@@ -1,0 +1,6 @@
+(define db (hash))
+(define (add db user key val) (hash-update db user (lambda (h) (hash-set h key val)) (hash)))
+(define db2 (add (add (add db 'ann 'age 5) 'ann 'city "x") 'bob 'age 7))
+(println (hash-ref (hash-ref db2 'ann) 'city))
+(println (sort (hash-keys db2) symbol<?))
+(println (hash-count (hash-ref db2 'ann)))

@@ -1,0 +1,6 @@
+(define (partition-by f lst)
+  (define-values (y n) (partition f lst))
+  (hash 'yes y 'no n))
+(define r (partition-by even? (range 10)))
+(println (hash-ref r 'yes))
+(println (hash-ref r 'no))

@@ -1,0 +1,7 @@
+(define attempts 0)
+(define (flaky) (set! attempts (add1 attempts)) (if (< attempts 3) (error "fail" attempts) 'ok))
+(define (retry thunk n)
+  (with-handlers ([exn:fail? (lambda (e) (printf "retrying after: ~a\n" (exn-message e)) (if (> n 0) (retry thunk (sub1 n)) 'gave-up))])
+    (thunk)))
+(println (retry flaky 5))
+(println attempts)

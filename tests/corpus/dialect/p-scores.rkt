@@ -1,0 +1,5 @@
+(define scores (hash "ann" '(90 85) "bob" '(70 65 80)))
+(for ([name (sort (hash-keys scores) string<?)])
+  (define s (hash-ref scores name))
+  (printf "~a: avg ~a, best ~a\n" name (real->decimal-string (/ (apply + s) (length s)) 1) (apply max s)))
+(println (for/sum ([(k v) scores]) (length v)))

@@ -1,0 +1,6 @@
+(define a '(1 2 3)) (define b '(2 3 4))
+(println (filter (lambda (x) (member x b)) a))
+(println (remove-duplicates (append a b)))
+(println (filter-not (lambda (x) (member x b)) a))
+(println (remove* b a))
+(println (sort (set->list (set-union (list->set a) (list->set b))) <))

@@ -1,0 +1,6 @@
+(define words '("apple" "cherry" "banana"))
+(define sorted (sort words string<?))
+(println sorted)
+(println (sort words > #:key string-length))
+(println (sort words string<? #:key (lambda (w) (substring w (- (string-length w) 1)))))
+(println (index-of sorted "cherry"))

@@ -1,0 +1,5 @@
+(define grid (build-vector 3 (lambda (r) (make-vector 4 #\.))))
+(define (plot! r c ch) (vector-set! (vector-ref grid r) c ch))
+(plot! 0 0 #\A) (plot! 2 3 #\Z)
+(for ([row (in-vector grid)]) (displayln (list->string (vector->list row))))
+(println (for*/sum ([row grid] [c row]) (if (char=? c #\.) 1 0)))

@@ -1,0 +1,5 @@
+(define (windows l n) (if (< (length l) n) '() (cons (take l n) (windows (cdr l) n))))
+(println (windows '(1 2 3 4) 2))
+(define (moving-avg l n) (map (lambda (w) (/ (apply + w) n)) (windows l n)))
+(println (moving-avg '(1 2 3 4 5) 3))
+(println (map exact->inexact (moving-avg '(1 2 4) 2)))
