@@ -49,7 +49,6 @@ from typing import Any
 
 import cbor2
 
-from rlm_wasm.errors import InternalError
 from rlm_wasm.values import VOID, Char, ImproperList, Keyword, Symbol, VoidType
 
 
@@ -148,7 +147,7 @@ def messages(outbox: bytes) -> list[Any]:
     """The outbox's messages."""
     found = decode(outbox)
     if not isinstance(found, list):
-        raise InternalError("the guest's outbox holds no array")
+        raise Unencodable("the guest's outbox holds no array")
     return found
 
 

@@ -273,14 +273,14 @@ class Scheduler:
             self._journal.add(message, steps, sandbox.fuel_used)
             self._unread = message is not None and status == Status.PREEMPTED
             message = None
-            self.status = _STATUS[status]
+            self.status = _STATUS.get(status, Status.FAILED)
             try:
                 self._read_outbox(run)
             except Crash as crash:
                 return self._lost(run, crash)
             if status == Status.DONE:
                 return self._ended(run)
-            if status == Status.FAILED:
+            if self.status is Status.FAILED:
                 return self._lost(
                     run, Crash("trap", str((run.done or {}).get("failed", "the guest gave up")))
                 )
@@ -680,7 +680,7 @@ class Scheduler:
                 self.start_now(call, partial(self._handle, call, again=True))
 
 
-_STATUS = tuple(Status)
+_STATUS = {int(status): status for status in Status}
 
 
 def limit_account(limit: LimitExceeded) -> dict[str, Any]:
