@@ -21,7 +21,8 @@ sys.path.insert(0, str(ROOT))
 ASK = """
 (define (text e) (let ([s (~v e)]) (if (string-prefix? s "'") (substring s 1) s)))
 (define told (for*/set ([section (reference)] [entry (cdr section)]) (car entry)))
-(define (first-line name) (car (string-split (with-output-to-string (lambda () (help (symbol->string name)))) "\n")))
+(define (first-line name)
+  (car (string-split (with-output-to-string (lambda () (help (symbol->string name)))) "\n")))
 (finish
  (jsexpr->string
   (append
@@ -34,7 +35,8 @@ ASK = """
                 (list signature sentence (text example) (~s result))]))))
    (list (list "More names of R7RS, the SRFIs and Racket"
                (for/list ([name (apropos "")]
-                          #:unless (or (set-member? told name) (regexp-match? #px"^srfi-|^chibi:" (symbol->string name))))
+                          #:unless (set-member? told name)
+                          #:unless (regexp-match? #px"^srfi-|^chibi:" (symbol->string name)))
                  (list (~a name) (first-line name))))))))
 """
 
@@ -55,8 +57,11 @@ def page(sections: list[tuple[str, list[list[str]]]]) -> str:
         lines += [f"## {title}", ""]
         for signature, sentence, *example in entries:
             if title.startswith("More names"):
-                shapes = [re.sub(r"^\(\S+?(?=[ )])", f"({signature}", shape) for shape in sentence.split(" or ")]
-                lines.append("- `" + (" or ".join(shapes) if sentence.startswith("(") else signature) + "`")
+                shapes = [
+                    re.sub(r"^\(\S+?(?=[ )])", f"({signature}", shape) for shape in sentence.split(" or ")
+                ]
+                shown = " or ".join(shapes) if sentence.startswith("(") else signature
+                lines.append(f"- `{shown}`")
                 continue
             lines.append(f"- `{signature}`  ")
             lines.append(f"  {sentence}" + ("  " if example else ""))

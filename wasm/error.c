@@ -155,6 +155,7 @@ void error_blame(const char *who, int argc, const Value *args) {
   if (!record_is_a(vm.error, type_rtds[0])) return;
   Value marks = RECORD_FIELD(vm.error, 1);
   if (!IS(marks, T_VECTOR) || VEC_LENGTH(marks) != MARK_COUNT || VEC(marks)[MARK_WHO] != V_DEFAULT) return;
+  who += *who == '%';                     /* %string-split is string-split to the program */
   VEC(marks)[MARK_WHO] = intern(who);
   RECORD_FIELD(vm.error, 0) = named_message(who, RECORD_FIELD(vm.error, 0));
   if (strncmp(who, "hash-", 5) == 0 && IS_FIX(VEC(marks)[MARK_DATA]) && argc > 1)

@@ -120,17 +120,3 @@
 (define (current-command-line-arguments) (vector))
 (define (getenv . ignored) #f)
 (define (runtime-info) '())
-
-;; module-level forms that a script may bring along
-(define-syntax provide (syntax-rules () ((_ . rest) (void))))
-(define-syntax module+ (er-macro-transformer (lambda (form rename compare) `(,(rename 'begin) ,@(cddr form)))))
-(define-syntax begin-for-syntax (syntax-rules () ((_ . rest) (void))))
-(define-syntax require (syntax-rules () ((_ . rest) (void))))
-
-;; ---- namespaces: there is one ----
-(define (make-base-namespace) (interaction-environment))
-(define (make-base-empty-namespace) (interaction-environment))
-(define (current-namespace . ignored) (interaction-environment))
-(define (namespace-require . ignored) (void))
-(define (namespace-anchor->namespace anchor) (interaction-environment))
-(define-syntax define-namespace-anchor (syntax-rules () ((_ name) (define name #f))))

@@ -240,7 +240,7 @@
     (cond ((eq? bad %none) #f)
           ((string-prefix? message "application: ") (%application-advice bad))
           ((string-prefix? message "hash-ref: no value") (%key-advice bad (cadr irritants)))
-          ((regexp-match? #rx"out of range|too large" message) #f)
+          ((regexp-match? #rx"out of range|too large|smaller than" message) #f)
           ((%value-advice bad who))
           ((and (exact-integer? position) (> position 1))
            (string-append "It is the " (%article-position position) " argument."))
@@ -278,6 +278,10 @@
          "This is a list: look up in an association list with (cdr (assoc key alist)) or (dict-ref alist key), or make a table of it with (make-hash alist).")
         ((and (hash? bad) (memq who '(hash-set! hash-update! hash-remove!)))
          "(hash …) makes an immutable table: start from (make-hash), or use hash-set, hash-update or hash-remove and keep their result.")
+        ((memq who '(vector-set! vector-fill! vector-sort! vector-swap! string-set! string-fill!))
+         (if (or (vector? bad) (string? bad))
+             "What is written out in the program cannot be changed: make it with (vector …), (string …) or a copy (vector-copy v), (string-copy s)."
+             #f))
         ((and (symbol? bad) (memq who '(hash-ref hash-set hash-set!))) "The table comes first: (hash-ref table key default).")
         (else #f)))
 

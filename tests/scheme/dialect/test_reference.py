@@ -45,9 +45,43 @@ async def test_every_example_gives_what_it_says(quiet: Runtime) -> None:
 async def test_every_name_is_bound(quiet: Runtime) -> None:
     """As a variable or a macro."""
     unbound = set(json.loads((await quiet.run(UNBOUND)).value))
-    core_forms = set(["define", "define-values", "lambda", "λ", "let", "let*", "letrec", "letrec*", "let-values", "let*-values", "receive", "set!"])
-    core_forms |= set(["define-syntax-rule", "define-syntax", "let-syntax", "letrec-syntax", "syntax-rules", "er-macro-transformer"])
-    core_forms |= set(["sc-macro-transformer", "rsc-macro-transformer", "if", "cond", "case", "and", "or", "when", "unless", "begin", "begin0", "do", "case-lambda"])
+    core_forms = {
+        "define",
+        "define-values",
+        "lambda",
+        "λ",
+        "let",
+        "let*",
+        "letrec",
+        "letrec*",
+        "let-values",
+        "let*-values",
+        "receive",
+        "set!",
+    }
+    core_forms |= {
+        "define-syntax-rule",
+        "define-syntax",
+        "let-syntax",
+        "letrec-syntax",
+        "syntax-rules",
+        "er-macro-transformer",
+    }
+    core_forms |= {
+        "sc-macro-transformer",
+        "rsc-macro-transformer",
+        "if",
+        "cond",
+        "case",
+        "and",
+        "or",
+        "when",
+        "unless",
+        "begin",
+        "begin0",
+        "do",
+        "case-lambda",
+    }
     assert unbound <= core_forms | {"context"}  # read when it is first asked for
 
 
@@ -60,5 +94,7 @@ async def test_help_explains_a_name_and_apropos_finds_it(quiet: Runtime) -> None
 
 def test_the_page_is_up_to_date() -> None:
     """``python build/make_reference.py`` writes it."""
-    check = subprocess.run([sys.executable, "build/make_reference.py", "--check"], cwd=ROOT, env=None, check=False)
+    check = subprocess.run(
+        [sys.executable, "build/make_reference.py", "--check"], cwd=ROOT, env=None, check=False
+    )
     assert check.returncode == 0

@@ -1,0 +1,5 @@
+(define (area s) (match s [(circle r) (* r r)] [(rect w h) (* w h)]))
+(struct circle (r))
+(struct rect (w h))
+(println (map area (list (circle 2) (rect 3 4))))
+(println (match (with-handlers ([void values]) (error "msg")) [(exn:fail m _) m]))

@@ -1,0 +1,1 @@
+(for ([i 200]) (printf "line ~a: ~a\n" i (* i i)))

@@ -1,0 +1,6 @@
+(require racket/list racket/string (only-in racket/math pi))
+(define (main) (displayln (string-join (map number->string (range 3)) ",")))
+(main)
+(define/contract (double x) (-> number? number?) (* x 2))
+(println (double 4))
+(println (> pi 3))

@@ -1,0 +1,6 @@
+(define (classify n)
+  (if (even? n)
+      (if (> n 10) 'big-even 'small-even)
+      (if (> n 10) 'big-odd 'small-odd)))
+(println (map classify '(2 12 3 13)))
+(println (void? (when #f 1)))

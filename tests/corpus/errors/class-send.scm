@@ -1,0 +1,2 @@
+(define obj (new point% [x 1]))
+(send obj move 1 2)

@@ -1,0 +1,2 @@
+(define h (hash 1 "one" 2 "two"))
+(hash-ref h "1")

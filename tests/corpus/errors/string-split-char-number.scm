@@ -1,0 +1,1 @@
+(string-split "a-b" 5)
