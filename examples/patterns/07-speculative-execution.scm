@@ -1,0 +1,15 @@
+;; Pattern 7, speculative execution (hedging): the same question three ways, the first answer counts.
+;;
+;;   rlm-wasm run examples/patterns/07-speculative-execution.scm --context examples/reviews.txt
+
+(define (ask instruction model)
+  (llm-query-async #:instruction instruction #:data context #:model model))
+
+(define attempts
+  (list (ask "What broke? Quote the line." "gpt-4o-mini")
+        (ask "Which part is broken? Quote the line." "gpt-4.1-mini")
+        (ask "Find the line about something that broke." "gpt-4.1-nano")))
+
+(define-values (answer others) (await-any attempts))
+(for-each cancel others)                  ; nobody pays for the rest of their answers
+(finish answer)

@@ -1,0 +1,242 @@
+"""The programs of the patterns, recipes and scenarios run on real data, and do what their pages say."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import Answers, Gate
+from rlm_wasm import CompletionRequest, ProviderError, Result, Runtime
+
+ROOT = Path(__file__).parent.parent
+PROGRAMS = ROOT / "examples" / "patterns"
+REVIEWS = (ROOT / "examples" / "reviews.txt").read_text(encoding="utf-8")
+
+
+def source(name: str) -> str:
+    """A program's text."""
+    return (PROGRAMS / f"{name}.scm").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Docstrings of a dozen modules of Python's standard library."""
+    path = tmp_path_factory.mktemp("corpus") / "corpus.txt"
+    script = ROOT / "examples" / "make_corpus.py"
+    subprocess.run([sys.executable, str(script), str(path), "--limit", "12"], check=True, capture_output=True)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(PROGRAMS.glob("*.scm")), ids=lambda path: path.stem)
+async def test_a_program_runs_offline_on_real_data(path: Path, corpus: str) -> None:
+    """With the extractive provider and the data that its first lines name."""
+    text = path.read_text(encoding="utf-8")
+    assert f"rlm-wasm run examples/patterns/{path.name} --context " in text
+    named = text.split("--context ", 1)[1].split()[0]
+    context = corpus if named == "corpus.txt" else (ROOT / named).read_text(encoding="utf-8")
+    async with Runtime(provider="extractive") as runtime:
+        result = await runtime.run(text, context=context, timeout_s=120)
+    assert result.status == "finished", result.error
+    assert result.value.strip()
+    assert result.value not in ("Not found.", "no findings")
+
+
+def test_there_are_sixteen_patterns_five_recipes_and_six_scenarios() -> None:
+    """As in the usage guide."""
+    names = [path.stem for path in PROGRAMS.glob("*.scm")]
+    assert sorted(int(n[:2]) for n in names if n[0].isdigit()) == list(range(1, 17))
+    assert len([n for n in names if n.startswith("recipe-")]) == 5
+    assert len([n for n in names if n.startswith("scenario-")]) == 6
+
+
+async def run(name: str, provider: Any, context: str = REVIEWS) -> Result:
+    """Run a program with a provider of the test's own."""
+    async with Runtime(provider=provider) as runtime:
+        return await runtime.run(source(name), context=context)
+
+
+async def test_fan_out_goes_on_without_a_section_that_fails(corpus: str) -> None:
+    """Fail each of the first three calls in turn."""
+    for nth in (1, 2, 3):
+        count = 0
+
+        def answer(request: CompletionRequest, nth: int = nth) -> str:
+            nonlocal count
+            count += 1
+            if count == nth:
+                raise ProviderError("no")
+            return "fine"
+
+        result = await run("01-parallel-fan-out", Answers(answer), corpus)
+        assert result.status == "finished"
+        assert "11 of 12 sections" in result.stderr
+
+
+async def test_fan_out_keeps_ten_calls_in_flight(corpus: str) -> None:
+    """And no more."""
+    gate = Gate()
+    task = asyncio.create_task(run("01-parallel-fan-out", gate, corpus))
+    await gate.until(10)
+    while not task.done():
+        gate.release(20)
+        await asyncio.sleep(0)
+    assert gate.most == 10
+
+
+async def test_generated_code_runs_over_the_whole_text() -> None:
+    """The model saw a sample; its program counts every line."""
+    program = 'Here:\n```scheme\n(length (filter non-empty-string? (string-split context "\\n")))\n```'
+    assert (await run("02-code-generation", Answers(lambda r: program))).value == "12"
+
+
+async def test_generated_code_that_fails_is_replaced_by_a_question() -> None:
+    """The program's error is said on standard error."""
+
+    def answer(request: CompletionRequest) -> str:
+        return "```scheme\n(car 5)\n```" if "Write a Scheme" in request.instruction else "the hinge"
+
+    result = await run("02-code-generation", Answers(answer))
+    assert result.value == "the hinge"
+    assert "the model's program failed" in result.stderr
+
+
+async def test_a_critic_who_approves_ends_the_loop() -> None:
+    """One draft, two rounds: five calls would be the most, four are made."""
+    verdicts = iter(["rejected: too long", "Approved."])
+
+    def answer(request: CompletionRequest) -> str:
+        return next(verdicts) if "approved or rejected" in request.instruction else "a text"
+
+    provider = Answers(answer)
+    assert (await run("04-critique-refine", provider)).value == "a text"
+    assert len(provider.seen) == 4
+    assert "too long" in provider.seen[2].instruction
+
+
+@pytest.mark.parametrize(("plan", "calls"), [("direct", 2), ("LINES", 14), ("tree.", 2), ("no idea", 2)])
+async def test_the_plan_chooses_the_pipeline(plan: str, calls: int) -> None:
+    """A plan that names none means the direct way."""
+    provider = Answers(lambda r: plan if "Choose one of" in r.instruction else "answer")
+    assert (await run("06-meta-orchestration", provider)).value == "answer"
+    assert len(provider.seen) == calls
+
+
+async def test_hedging_takes_the_first_answer_and_cancels_the_others() -> None:
+    """Whichever it is."""
+    for winner in range(3):
+        gate = Gate(lambda request: request.model or "")
+        task = asyncio.create_task(run("07-speculative-execution", gate))
+        await gate.until(3)
+        model = gate.waiting[winner][0].model
+        gate.waiting[winner][1].set_result(None)
+        assert (await task).value == model
+        await asyncio.sleep(0)
+        assert len(gate.cancelled) == 2
+
+
+async def test_only_what_the_cheap_model_was_unsure_of_is_done_again() -> None:
+    """Two of twelve."""
+
+    def answer(request: CompletionRequest) -> str:
+        if request.model == "gpt-4o":
+            return "negative"
+        return "unclear" if "hinge" in request.data or "phone" in request.data else "positive"
+
+    provider = Answers(answer)
+    assert (await run("09-active-learning", provider)).value == "14 calls for 12 reviews"
+    assert [r.model for r in provider.seen].count("gpt-4o") == 2
+
+
+async def test_no_merge_holds_more_than_five_texts(corpus: str) -> None:
+    """However many chunks there are."""
+    provider = Answers(lambda r: "one line")
+    assert (await run("10-tree-aggregation", provider, corpus)).ok
+    merges = [r for r in provider.seen if "these summaries" in r.instruction]
+    assert merges
+    assert all(len(r.data.split("\n")) <= 5 for r in merges)
+
+
+async def test_without_four_of_five_a_person_decides() -> None:
+    """Three votes are no consensus."""
+    yes = ("gpt-4.1-nano", "gpt-4o-mini", "gpt-4.1-mini")
+    result = await run("11-consensus-protocol", Answers(lambda r: "Yes." if r.model in yes else "no"))
+    assert result.data == ["undecided: ask a person"] * 4
+    result = await run("11-consensus-protocol", Answers(lambda r: "no" if r.model == "gpt-4o" else "Yes."))
+    assert result.data == ["yes"] * 4
+
+
+async def test_a_strategy_whose_answer_is_not_in_the_text_is_rejected() -> None:
+    """The first answer is made up, the second call fails, the third is right."""
+    answers = iter(["It has a phone line.", ProviderError("no"), "nobody answers the phone"])
+
+    def answer(request: CompletionRequest) -> str:
+        said = next(answers)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    result = await run("12-backtracking-search", Answers(answer))
+    assert result.value == "nobody answers the phone"
+    assert result.stderr.count("rejected: ") == 2
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+async def test_an_anytime_answer_survives_a_level_that_fails(nth: int) -> None:
+    """The best one so far is kept."""
+    count = 0
+
+    def answer(request: CompletionRequest) -> str:
+        nonlocal count
+        count += 1
+        if count == nth:
+            raise ProviderError("no")
+        return f"level {count}"
+
+    assert (await run("13-anytime", Answers(answer))).value == ("level 2" if nth == 3 else "level 3")
+
+
+async def test_eight_questions_of_three_kinds_take_three_calls() -> None:
+    """Wordings that differ in case and spaces are one question."""
+    result = await run("14-memoization", Answers(lambda r: "answer"))
+    assert result.value == "8 questions, 3 calls"
+
+
+async def test_a_stream_goes_on_where_it_stopped(corpus: str) -> None:
+    """The third call fails; the next run asks only for what is left."""
+    count = 0
+
+    def answer(request: CompletionRequest) -> str:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise ProviderError("no")
+        return f"known {count}"
+
+    text = corpus[:20_000]
+    provider = Answers(answer)
+    async with Runtime(provider=provider) as runtime:
+        assert (await runtime.run(source("15-stream-processing"), context=text)).status == "error"
+        result = await runtime.run(source("15-stream-processing"), context=text)
+    assert result.status == "finished"
+    assert provider.seen[3].data.startswith("known 2\n")
+    assert len(provider.seen) == 6
+
+
+async def test_a_bandit_prefers_the_model_that_answers_in_the_right_form() -> None:
+    """The others are tried, and then left alone."""
+    provider = Answers(lambda r: "positive" if r.model == "gpt-4o-mini" else "I would say it is fine")
+    result = await run("16-multi-armed-bandit", provider)
+    pulls = {str(item.items[0]): item.tail for item in result.data}
+    assert pulls["gpt-4o-mini"] > 3 * pulls["gpt-4.1-nano"] > 0
+
+
+async def test_the_late_hedge_asks_again_only_where_the_first_is_late() -> None:
+    """A quick first answer is the only call."""
+    provider = Answers(lambda r: "the hinge")
+    assert (await run("scenario-6-hedged-p99", provider)).value == "the hinge"
+    assert len(provider.seen) == 1
