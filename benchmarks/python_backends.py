@@ -64,6 +64,108 @@ def main() -> None:
     except ImportError:
         print("pydantic-monty is not installed: its column is left out")
     else:
+        def first(pool: Any) -> None:
+            with pool.checkout() as session:
+                session.feed_run("1 + 1")
+
+        with pydantic_monty.Monty() as pool:  # a pool of subprocess workers
+            first(pool)
+            rows["new instance + first eval"]["monty"] = median_ms(lambda: first(pool), 15)
+            with pool.checkout() as session:
+                rows["warm eval"]["monty"] = median_ms(lambda: session.feed_run("1 + 1"), 200)
+                rows["warm exec"]["monty"] = median_ms(lambda: session.feed_run("x = 1"), 100)
+                rows["1 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text1}), 9)
+                rows["10 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text10}), 3)
+                rows["CPU loop"]["monty"] = median_ms(lambda: session.feed_run(LOOP), 5)
+    loop.run_until_complete(backend.aclose())
+
+    backend = WasiPython(limits=Limits(), workspace=None)
+    wasi(backend, "eval", "1 + 1")
+    space: dict[str, Any] = {}
+    text1, text10 = "x" * 1_000_000, "x" * 10_000_000
+    wasi(backend, "set", "text1", text1)
+    wasi(backend, "set", "text10", text10)
+    rows["new instance + first eval"] = {"wasi": median_ms(fresh, 15), "exec": median_ms(lambda: evaluate("1 + 1", {}), 15)}
+    rows["warm eval"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "1 + 1"), 200), "exec": median_ms(lambda: evaluate("1 + 1", space), 200)}
+    rows["warm exec"] = {"wasi": median_ms(lambda: wasi(backend, "exec", "x = 1"), 100), "exec": median_ms(lambda: exec("x = 1", space), 100)}
+    rows["1 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text1), 9)}
+    rows["1 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text1"), 9)}
+    rows["10 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text10), 3)}
+    rows["10 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text10"), 3)}
+    rows["CPU loop"] = {"wasi": median_ms(lambda: wasi(backend, "eval", LOOP), 5), "exec": median_ms(lambda: evaluate(LOOP, {}), 5)}
+    try:
+        import pydantic_monty
+    except ImportError:
+        print("pydantic-monty is not installed: its column is left out")
+    else:
+        def first(pool: Any) -> None:
+            with pool.checkout() as session:
+                session.feed_run("1 + 1")
+
+        with pydantic_monty.Monty() as pool:  # a pool of subprocess workers
+            first(pool)
+            rows["new instance + first eval"]["monty"] = median_ms(lambda: first(pool), 15)
+            with pool.checkout() as session:
+                rows["warm eval"]["monty"] = median_ms(lambda: session.feed_run("1 + 1"), 200)
+                rows["warm exec"]["monty"] = median_ms(lambda: session.feed_run("x = 1"), 100)
+                rows["1 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text1}), 9)
+                rows["10 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text10}), 3)
+                rows["CPU loop"]["monty"] = median_ms(lambda: session.feed_run(LOOP), 5)
+    loop.run_until_complete(backend.aclose())
+
+    backend = WasiPython(limits=Limits(), workspace=None)
+    wasi(backend, "eval", "1 + 1")
+    space: dict[str, Any] = {}
+    text1, text10 = "x" * 1_000_000, "x" * 10_000_000
+    wasi(backend, "set", "text1", text1)
+    wasi(backend, "set", "text10", text10)
+    rows["new instance + first eval"] = {"wasi": median_ms(fresh, 15), "exec": median_ms(lambda: evaluate("1 + 1", {}), 15)}
+    rows["warm eval"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "1 + 1"), 200), "exec": median_ms(lambda: evaluate("1 + 1", space), 200)}
+    rows["warm exec"] = {"wasi": median_ms(lambda: wasi(backend, "exec", "x = 1"), 100), "exec": median_ms(lambda: exec("x = 1", space), 100)}
+    rows["1 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text1), 9)}
+    rows["1 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text1"), 9)}
+    rows["10 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text10), 3)}
+    rows["10 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text10"), 3)}
+    rows["CPU loop"] = {"wasi": median_ms(lambda: wasi(backend, "eval", LOOP), 5), "exec": median_ms(lambda: evaluate(LOOP, {}), 5)}
+    try:
+        import pydantic_monty
+    except ImportError:
+        print("pydantic-monty is not installed: its column is left out")
+    else:
+        def first(pool: Any) -> None:
+            with pool.checkout() as session:
+                session.feed_run("1 + 1")
+
+        with pydantic_monty.Monty() as pool:  # a pool of subprocess workers
+            first(pool)
+            rows["new instance + first eval"]["monty"] = median_ms(lambda: first(pool), 15)
+            with pool.checkout() as session:
+                rows["warm eval"]["monty"] = median_ms(lambda: session.feed_run("1 + 1"), 200)
+                rows["warm exec"]["monty"] = median_ms(lambda: session.feed_run("x = 1"), 100)
+                rows["1 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text1}), 9)
+                rows["10 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text10}), 3)
+                rows["CPU loop"]["monty"] = median_ms(lambda: session.feed_run(LOOP), 5)
+    loop.run_until_complete(backend.aclose())
+
+    backend = WasiPython(limits=Limits(), workspace=None)
+    wasi(backend, "eval", "1 + 1")
+    space: dict[str, Any] = {}
+    text1, text10 = "x" * 1_000_000, "x" * 10_000_000
+    wasi(backend, "set", "text1", text1)
+    wasi(backend, "set", "text10", text10)
+    rows["new instance + first eval"] = {"wasi": median_ms(fresh, 15), "exec": median_ms(lambda: evaluate("1 + 1", {}), 15)}
+    rows["warm eval"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "1 + 1"), 200), "exec": median_ms(lambda: evaluate("1 + 1", space), 200)}
+    rows["warm exec"] = {"wasi": median_ms(lambda: wasi(backend, "exec", "x = 1"), 100), "exec": median_ms(lambda: exec("x = 1", space), 100)}
+    rows["1 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text1), 9)}
+    rows["1 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text1"), 9)}
+    rows["10 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text10), 3)}
+    rows["10 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text10"), 3)}
+    rows["CPU loop"] = {"wasi": median_ms(lambda: wasi(backend, "eval", LOOP), 5), "exec": median_ms(lambda: evaluate(LOOP, {}), 5)}
+    try:
+        import pydantic_monty
+    except ImportError:
+        print("pydantic-monty is not installed: its column is left out")
+    else:
         def monty(code: str) -> Any:
             return pydantic_monty.Monty(code).run()
 
