@@ -106,15 +106,21 @@ static bool put(Value *table, Value key, Value value) {
   return true;
 }
 
-/* What another environment's binding is for a program: mostly a copy in a cell of its own. What
-   the program cannot redefine, and what its library assigns, is shared. */
+static bool is_noted(Value top, Value symbol) {
+  return ENV(top)->noted != V_FALSE && table_get(ENV(top)->noted, symbol, V_FALSE) != V_FALSE;
+}
+
+/* What the program cannot redefine, and what its library assigns, it shares. */
+static bool is_shared(Value binding) {
+  return !IS(binding, T_CELL) || CELL(binding)->value == V_UNBOUND ||
+         cell_has(binding, CELL_PROTECTED | CELL_LAZY | CELL_ASSIGNED);
+}
+
+/* What another environment's binding is for a program: mostly a copy in a cell of its own. */
 static Value adopt(Value top, Value symbol, Value binding) {
-  if (!IS(binding, T_CELL) || CELL(binding)->value == V_UNBOUND ||
-      cell_has(binding, CELL_PROTECTED | CELL_LAZY | CELL_ASSIGNED))
-    return binding;
+  if (is_shared(binding)) return binding;
   Value cell = copy_cell(binding);
-  if (ENV(top)->noted != V_FALSE && table_get(ENV(top)->noted, symbol, V_FALSE) != V_FALSE)
-    cell_clear(cell, CELL_IMPORTED | CELL_CONSTANT);
+  if (is_noted(top, symbol)) cell_clear(cell, CELL_IMPORTED | CELL_CONSTANT);
   return put(&ENV(top)->bindings, symbol, cell) ? cell : binding;
 }
 
@@ -217,34 +223,41 @@ static bool is_protected(Value top, Value symbol, Value own) {
   return IS(binding, T_CELL) && cell_has(binding, CELL_PROTECTED);
 }
 
-/* An alias that is defined means the new binding from now on, besides the plain symbol. */
-static void remember_alias(Value top, Value id, Value binding) {
-  if (IS(id, T_SYNTAX)) put(&ENV(top)->renames, id, binding);
+/* May the definition of an alias define the plain symbol, too? As long as that means nothing else:
+   what a macro defines for itself must not change a variable of the program's, nor one that the
+   same macro defined at another use. */
+static bool is_free_name(Value top, Value symbol, Value own) {
+  if (IS(own, T_CELL) && CELL(own)->value == V_UNBOUND && !is_noted(top, symbol)) return true;
+  return own == V_FALSE && (ENV_KIND(top) != ENV_REPL || visible(top, symbol) == V_FALSE);
+}
+
+static Value no_room(Value table) { return need_memory(table_bytes(2 * table_count(table))); }
+
+/* The alias alone is bound: a cell of its own. */
+static Value define_hidden(Value top, Value id, Value *cell) {
+  Value known = top_lookup(top, id);
+  *cell = IS(known, T_CELL) ? known : make_cell(identifier_symbol(id), V_UNBOUND, 0);
+  return put(&ENV(top)->renames, id, *cell) ? V_TRUE : no_room(ENV(top)->renames);
 }
 
 Value env_define_cell(Value top, Value id, Value *cell) {
-  Value symbol = identifier_symbol(id);
+  Value symbol = identifier_symbol(id), seen = V_FALSE;
   struct Env *e = ENV(top);
   Value own = table_get(e->bindings, symbol, V_FALSE);
+  if (IS(id, T_SYNTAX) && !is_free_name(top, symbol, own)) return define_hidden(top, id, cell);
   if (is_protected(top, symbol, own)) return V_FALSE;
-  if (!table_room(e->bindings)) return need_memory(64 * (uint64_t)table_count(e->bindings));
+  if (!table_room(e->bindings)) return no_room(e->bindings);
   if (own == V_FALSE && FIX_VALUE(e->kind) == ENV_REPL) {
-    Value seen = visible(top, symbol);
+    seen = visible(top, symbol);
     if (seen != V_FALSE) own = adopt(top, symbol, seen);
     if (own == seen) own = V_FALSE;
-  }
-  /* A second definition in a library by a macro is another variable: only that alias means it. */
-  if (IS(own, T_CELL) && FIX_VALUE(e->kind) == ENV_LIBRARY && IS(id, T_SYNTAX) && cell_has(own, CELL_DEFINED)) {
-    symbol = gensym("hidden");
-    own = V_FALSE;
   }
   if (!IS(own, T_CELL)) {
     own = make_cell(symbol, V_UNBOUND, 0);
     table_set(e->bindings, symbol, own);
   }
-  if (FIX_VALUE(e->kind) == ENV_LIBRARY) CELL(own)->flags = FIX(FIX_VALUE(CELL(own)->flags) | CELL_DEFINED);
   cell_clear(own, CELL_IMPORTED | CELL_CONSTANT | CELL_LAZY);
-  remember_alias(top, id, own);
+  if (IS(id, T_SYNTAX) && !put(&e->renames, id, own)) return no_room(e->renames);
   *cell = own;
   return V_TRUE;
 }
@@ -253,10 +266,11 @@ Value env_define_macro(Value top, Value id, Value macro) {
   Value symbol = identifier_symbol(id);
   struct Env *e = ENV(top);
   Value own = table_get(e->bindings, symbol, V_FALSE);
-  if (is_protected(top, symbol, own)) return V_FALSE;
-  if (!put(&e->bindings, symbol, macro)) return need_memory(64 * (uint64_t)table_count(e->bindings));
-  remember_alias(top, id, macro);
-  return V_TRUE;
+  bool alias = IS(id, T_SYNTAX);
+  if (!alias && is_protected(top, symbol, own)) return V_FALSE;
+  if (alias && !put(&e->renames, id, macro)) return no_room(e->renames);
+  if (alias && !is_free_name(top, symbol, own)) return V_TRUE;
+  return put(&e->bindings, symbol, macro) ? V_TRUE : no_room(e->bindings);
 }
 
 /* The program that is about to run defines this name: so it is a variable of the program's own,
@@ -273,12 +287,21 @@ void env_note(Value top, Value symbol) {
     cell_clear(own, CELL_IMPORTED | CELL_CONSTANT);
 }
 
+/* Earlier references to a name that meant nothing until now go to its cell: it takes the value. */
+static void fulfil(Value own, Value binding) {
+  CELL(own)->value = CELL(binding)->value;
+  CELL(own)->flags = FIX(FIX_VALUE(CELL(binding)->flags) | CELL_IMPORTED);
+}
+
 void env_import(Value top, Value symbol, Value binding) {
   struct Env *e = ENV(top);
   put(&e->imports, symbol, binding);
   Value own = table_get(e->bindings, symbol, V_FALSE);
-  if (own == V_FALSE || FIX_VALUE(e->kind) == ENV_CORE) return;
-  if (own != binding && canonical(own) != canonical(binding)) table_remove(e->bindings, symbol);
+  if (own == V_FALSE || own == binding || FIX_VALUE(e->kind) == ENV_CORE) return;
+  if (IS(own, T_CELL) && CELL(own)->value == V_UNBOUND && !is_shared(binding) && FIX_VALUE(e->kind) == ENV_REPL)
+    fulfil(own, binding);
+  else if (canonical(own) != canonical(binding) || canonical(own) == V_FALSE)
+    table_remove(e->bindings, symbol);
 }
 
 /* ---- core.h: the core environment as C sees it ---- */

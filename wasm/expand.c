@@ -105,7 +105,8 @@ Value expand_list(State *s, Value forms, Job j, Value *nodes) {
     Value pair = cons(V_FALSE, V_NIL);
     if (last == V_NIL) *nodes = pair; else CDR(last) = pair;
     last = pair;
-    Job part = {.form = CAR(forms), .env = j.env, .hole = CAR_OF(pair), .place = j.place, .name = V_FALSE};
+    uint32_t place = pair_place(forms);       /* of the element, even of an atom */
+    Job part = {.form = CAR(forms), .env = j.env, .hole = CAR_OF(pair), .place = place ? place : j.place, .name = V_FALSE};
     TRY(expand_later(s, part));
   }
   return V_TRUE;
@@ -130,6 +131,16 @@ Value make_macro(enum macro_kind kind, Value env, Value data, Value name) {
   return macro;
 }
 
+/* An environment without any import knows how to import. */
+static Value import_keyword(Value symbol) {
+  static const char *const names[] = {"import", "define-library", "cond-expand", "begin", NULL};
+  for (int i = 0; names[i]; i++) {
+    Value keyword = core_named(names[i]);
+    if (MACRO(keyword)->name == symbol) return keyword;
+  }
+  return V_FALSE;
+}
+
 Value head_macro(Value form, Value env) {
   if (!is_pair(form)) return V_FALSE;
   Value head = CAR(form);
@@ -137,11 +148,7 @@ Value head_macro(Value form, Value env) {
   if (!is_identifier(head)) return V_FALSE;
   Value binding = env_lookup(env, head);
   if (IS(binding, T_MACRO)) return binding;
-  /* an environment without any import knows how to import */
-  if (binding == V_FALSE && IS_TOP(env))
-    for (enum form_id id = F_IMPORT; id <= F_DEFINE_LIBRARY; id++)
-      if (MACRO(core_keyword(id))->name == head) return core_keyword(id);
-  return V_FALSE;
+  return binding == V_FALSE && IS_TOP(env) ? import_keyword(head) : V_FALSE;
 }
 
 bool is_core(Value env, Value id, int form) {

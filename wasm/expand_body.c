@@ -29,6 +29,7 @@ enum { ENTRY_SLOTS = 6, ENTRY_BYTES = 512 };
 /* The item's form is the one being looked at (V_UNBOUND: take the next), b the forms after it. */
 Value body_later(State *s, Job j, int flags) {
   if (is_pair(j.form) && CDR(j.form) == V_NIL && !is_pair(CAR(j.form)) && !IS(CAR(j.form), T_SYNTAX)) {
+    if (pair_place(j.form)) j.place = pair_place(j.form);
     j.form = CAR(j.form);
     return expand_later(s, j);
   }
@@ -275,9 +276,9 @@ Value step_body(State *s, Value item) {
   if (i->form == V_UNBOUND) {
     if (!is_pair(i->b)) return finish_body(s, item);
     i->form = CAR(i->b);
-    i->b = CDR(i->b);
     i->env = BODY(i->c)->frame;
-    i->place = BODY(i->c)->place;
+    i->place = pair_place(i->b) ? FIX(pair_place(i->b)) : BODY(i->c)->place;
+    i->b = CDR(i->b);
     return V_VOID;
   }
   Job j = item_job(item);

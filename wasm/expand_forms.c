@@ -119,6 +119,12 @@ Value refuse_redefinition(Job j, Value id) {
 static Job part(Job j, Value form, Hole hole) {
   return (Job){.form = form, .env = j.env, .hole = hole, .place = j.place, .name = V_FALSE};
 }
+/* The element of a list, at its own place: an atom has none, but the pair that holds it has. */
+static Job element(Job j, Value pair, Hole hole) {
+  Job p = part(j, CAR(pair), hole);
+  if (pair_place(pair)) p.place = pair_place(pair);
+  return p;
+}
 static Job named_part(Job j, Value form, Hole hole, Value name) {
   Job p = part(j, form, hole);
   p.name = name;
@@ -192,7 +198,7 @@ static Value set_global(State *s, Job j, Value top, Value cell, Value id) {
   CELL(cell)->flags = FIX((flags | CELL_ASSIGNED) & ~(CELL_IMPORTED | CELL_CONSTANT));
   Value node = make_node(N_GSET, j.place, 2, cell, V_FALSE);
   fill(j.hole, node);
-  return expand_later(s, part(j, CADDR(j.form), SLOT(node, 1)));
+  return expand_later(s, element(j, CDDR(j.form), SLOT(node, 1)));
 }
 
 static Value form_set(State *s, Job j) {
@@ -203,7 +209,7 @@ static Value form_set(State *s, Job j) {
   if (!IS(binding, T_ENVVAR)) return syntax_fail(j, "set!: %v is not a variable", id);
   Value node = make_node(N_LSET, j.place, 2, binding, V_FALSE);
   fill(j.hole, node);
-  return expand_later(s, part(j, CADDR(j.form), SLOT(node, 1)));
+  return expand_later(s, element(j, CDDR(j.form), SLOT(node, 1)));
 }
 
 static Value form_current_environment(State *s, Job j) {
@@ -215,18 +221,21 @@ static Value form_current_environment(State *s, Job j) {
 static Value form_if(State *s, Job j) {
   int64_t n = list_length(j.form);
   if (n != 3 && n != 4) return bad_shape(j);
-  Value node = node_if(j.place, V_FALSE, V_FALSE, V_FALSE), otherwise = n == 4 ? CADR(CDDR(j.form)) : V_VOID;
+  Value node = node_if(j.place, V_FALSE, V_FALSE, node_const(V_VOID)), rest = CDR(j.form);
   fill(j.hole, node);
-  TRY(expand_later(s, part(j, CADR(j.form), SLOT(node, 0))));
-  TRY(expand_later(s, tail_part(j, CADDR(j.form), SLOT(node, 1))));
-  return expand_later(s, tail_part(j, otherwise, SLOT(node, 2)));
+  for (uint32_t i = 0; rest != V_NIL; rest = CDR(rest), i++) {
+    Job e = element(j, rest, SLOT(node, i));
+    if (i > 0) e.name = j.name;
+    TRY(expand_later(s, e));
+  }
+  return V_TRUE;
 }
 
 static Value when_or_unless(State *s, Job j, int body) {
   if (list_length(j.form) < 2) return bad_shape(j);
   Value node = node_if(j.place, V_FALSE, node_const(V_VOID), node_const(V_VOID));
   fill(j.hole, node);
-  TRY(expand_later(s, part(j, CADR(j.form), SLOT(node, 0))));
+  TRY(expand_later(s, element(j, CDR(j.form), SLOT(node, 0))));
   if (CDDR(j.form) == V_NIL) return V_TRUE;
   return body_later(s, tail_part(j, CDDR(j.form), SLOT(node, body)), BODY_MAY_END_IN_DEFINE);
 }
@@ -255,7 +264,7 @@ static Value arrow_clause(State *s, Job j, Value clause, Hole *rest) {
   Value branch = node_if(j.place, node_local(var), call, V_FALSE);
   Value node = node_let1(j.place, var, V_FALSE, branch);
   fill(j.hole, node);
-  TRY(expand_later(s, part(j, CAR(clause), CAR_OF(NODE(node, 1)))));
+  TRY(expand_later(s, element(j, clause, CAR_OF(NODE(node, 1)))));
   TRY(expand_later(s, part(j, CADDR(clause), SLOT(call, 0))));
   *rest = SLOT(branch, 2);
   return V_TRUE;
@@ -266,13 +275,13 @@ static Value cond_clause(State *s, Job j, Value clause, Hole *rest) {
     Value node = make_node(N_OR, j.place, 1, list_n(2, V_FALSE, V_FALSE));
     fill(j.hole, node);
     *rest = CAR_OF(CDR(NODE(node, 0)));
-    return expand_later(s, part(j, CAR(clause), CAR_OF(NODE(node, 0))));
+    return expand_later(s, element(j, clause, CAR_OF(NODE(node, 0))));
   }
   if (is_core(j.env, CADR(clause), F_ARROW)) return arrow_clause(s, j, clause, rest);
   Value node = node_if(j.place, V_FALSE, V_FALSE, V_FALSE);
   fill(j.hole, node);
   *rest = SLOT(node, 2);
-  TRY(expand_later(s, part(j, CAR(clause), SLOT(node, 0))));
+  TRY(expand_later(s, element(j, clause, SLOT(node, 0))));
   return body_later(s, tail_part(j, CDR(clause), SLOT(node, 1)), BODY_MAY_END_IN_DEFINE);
 }
 
@@ -341,7 +350,7 @@ static Value form_case(State *s, Job j) {
   if (list_length(j.form) < 2) return bad_shape(j);
   Value key = make_envvar(intern("key")), node = node_let1(j.place, key, V_FALSE, V_FALSE);
   fill(j.hole, node);
-  TRY(expand_later(s, part(j, CADR(j.form), CAR_OF(NODE(node, 1)))));
+  TRY(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
   Job c = j;
   c.hole = SLOT(node, 2);
   for (Value clauses = CDDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
@@ -381,7 +390,7 @@ static Value form_begin0(State *s, Job j) {
   Value var = make_envvar(intern("first")), nodes;
   Value node = node_let1(j.place, var, V_FALSE, V_FALSE);
   fill(j.hole, node);
-  TRY(expand_later(s, part(j, CADR(j.form), CAR_OF(NODE(node, 1)))));
+  TRY(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
   TRY(expand_list(s, CDDR(j.form), j, &nodes));
   Value last = nodes;
   while (CDR(last) != V_NIL) last = CDR(last);
@@ -406,7 +415,7 @@ static Value let_bindings(State *s, Job j, Value bindings, Value frame, Value en
   for (Value b = bindings; b != V_NIL; b = CDR(b)) {
     Job init = named_part(j, CADR(CAR(b)), CAR_OF(list_add(&inits, V_FALSE)), identifier_symbol(CAR(CAR(b))));
     init.env = env;
-    init.place = place_of(CAR(b), j.place);
+    init.place = place_of(CDR(CAR(b)), j.place);
     TRY(expand_later(s, init));
   }
   NODE(node, 1) = inits.head;

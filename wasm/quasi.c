@@ -79,6 +79,14 @@ static void run_add(Run *r, Value pair) {
   r->last = pair;
 }
 
+/* A long template is (append (list a ...) rest): its parts do not wait on the stack. */
+static Hole run_part(Run *r, Job j, Hole hole) {
+  Value list = make_node(N_CALL, j.place, 2, node_core(C_LIST, j.place), r->head), operands = list_n(2, list, V_FALSE);
+  fill(hole, make_node(N_CALL, j.place, 2, node_core(C_APPEND, j.place), operands));
+  r->count = 0;
+  return CAR_OF(CDR(operands));
+}
+
 static Hole run_flush(Run *r, Job j, Hole hole) {
   if (r->count == 0) return hole;
   Value rest = cons(V_FALSE, V_NIL);
@@ -130,7 +138,7 @@ static Value quasi_list(State *s, Job j, Value list, int64_t level) {
       hole = CAR_OF(CDR(operands));
       continue;
     }
-    if (run.count == RUN_MOST) hole = run_flush(&run, j, hole);
+    if (run.count == RUN_MOST) hole = run_part(&run, j, hole);
     TRY(quasi_element(s, j, element, level, &run));
   }
   hole = run_flush(&run, j, hole);

@@ -43,6 +43,17 @@
 (check (run "(define (h) (define test-protected 7) test-protected) (h)") => 7)
 (check (run "(test-protected)") => 'safe)
 
+;; what a macro defines for itself at top level: no other variable changes
+(check (run "(define n 1)
+             (define-syntax define-counter (syntax-rules () ((_ name) (begin (define n 0) (define (name) (set! n (+ n 1)) n)))))
+             (define-counter tick) (define-counter tock)
+             (tick) (tick) (tock) (+ (* 100 n) (* 10 (tick)) (tock))")
+       => 132)
+(check (run "(define-syntax define-hidden (syntax-rules () ((_ v) (define fresh-plain v)))) (define-hidden 5) fresh-plain") => 5)
+(check (run "(define-syntax define-fold (syntax-rules () ((_ get) (begin (define fold-right 5) (define (get) fold-right)))))
+             (define-fold get-it) (list (get-it) (fold-right cons '() '(1)))")
+       => '(5 (1)))
+
 ;; core tables
 (%define-core-library! '(test base) '(define lambda if + list (%test-protected . hidden-name) let begin set!
                                       define-syntax syntax-rules quote))
@@ -54,6 +65,11 @@
 (check (run "(import (test strings)) (test-trim 1)") => '(srfi . 1))
 (check (run "(use-trim 1)") => '(dialect . 1))
 (check (%library-missing '(test base)) => '())
+;; a reference that was there before the import
+(define (%test-late) 'late)
+(%define-core-library! '(test late) '((%test-late . late)))
+(check (failure "(define (call-late) (late)) (call-late)") => "unbound variable: late")
+(check (run "(import (test late)) (call-late)") => 'late)
 
 ;; libraries of a program
 (check (run "(define-library (my lib)
