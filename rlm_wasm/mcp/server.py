@@ -40,13 +40,23 @@ def make_server(runtime: Runtime, *, session: str | None = None) -> Server[House
     sessions, never the runtime.
     """
 
+    house: House | None = None
+    connections = 0
+
     @asynccontextmanager
     async def lifespan(_server: Server[House]) -> AsyncIterator[House]:
-        house = House(runtime, bus, session=session)
+        # Some transports open this for every connection, some once: all of them meet in one house.
+        nonlocal house, connections
+        if house is None:
+            house = House(runtime, bus, session=session)
+        connections += 1
         try:
             yield house
         finally:
-            await house.aclose()
+            connections -= 1
+            if not connections:
+                closing, house = house, None
+                await closing.aclose()
 
     bus = InMemorySubscriptionBus()
     server: Server[House] = _Announcing(
