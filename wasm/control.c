@@ -200,14 +200,16 @@ static Value prim_set_promise_content(int argc, Value *args) {
 }
 static Value prim_make_ephemeron(int argc, Value *args) {
   (void)argc;
-  Value e = heap_object(T_EPHEMERON, 0, 2);
+  Value e = heap_object(T_EPHEMERON, 0, 3);
   SLOTS(e)[0] = args[0];
   SLOTS(e)[1] = args[1];
+  SLOTS(e)[2] = V_FALSE;           /* broken? the collector's: see heap.c */
   return e;
 }
 static Value prim_is_ephemeron(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_EPHEMERON)); }
 static Value ephemeron_slot(Value e, int i, const char *who) { return IS(e, T_EPHEMERON) ? SLOTS(e)[i] : err_type(who, 0, "ephemeron", e); }
 static Value prim_ephemeron_key(int argc, Value *args) { (void)argc; return ephemeron_slot(args[0], 0, "ephemeron-key"); }
+static Value prim_ephemeron_broken(int argc, Value *args) { (void)argc; return ephemeron_slot(args[0], 2, "ephemeron-broken?"); }
 static Value prim_ephemeron_value(int argc, Value *args) { (void)argc; return ephemeron_slot(args[0], 1, "ephemeron-value"); }
 
 /* These may replace themselves by another call: the compiler calls them properly in tail position. */
@@ -251,6 +253,7 @@ const PrimDef machine_prims[] = {
   {"%set-promise-content!", prim_set_promise_content, 2, 2, NULL},
   {"make-ephemeron", prim_make_ephemeron, 2, 2, "(make-ephemeron key value)"},
   {"ephemeron?", prim_is_ephemeron, 1, 1, "(ephemeron? v)"},
+  {"%ephemeron-broken?", prim_ephemeron_broken, 1, 1, NULL},
   {"%ephemeron-key", prim_ephemeron_key, 1, 1, NULL},
   {"%ephemeron-value", prim_ephemeron_value, 1, 1, NULL},
   {0}

@@ -361,6 +361,29 @@ static void scan_slots(Value *slots, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) forward(slots + i);
 }
 
+/* Ephemerons: the value is kept by the key, not by the ephemeron. Those that the scan meets are
+   chained through their third slot; when nothing else is left to scan, those whose key is alive
+   keep their value too, and in the end the others are broken. */
+enum { EPHEMERON_KEY, EPHEMERON_VALUE, EPHEMERON_BROKEN };
+static Value ephemerons;
+
+static void chain_ephemeron(uint8_t *object) {
+  Value e = FROM_PTR(T_EPHEMERON, object);
+  if (SLOTS(e)[EPHEMERON_BROKEN] == V_TRUE) return;      /* before this collection */
+  SLOTS(e)[EPHEMERON_BROKEN] = ephemerons;
+  ephemerons = e;
+}
+
+static bool is_alive(Value v) {
+  if (IS_FIX(v) || TAG(v) < T_PAIR) return true;
+  uint64_t *p = PTR(v);
+  switch (page_state[PAYLOAD(v) >> PAGE_SHIFT]) {
+    case PAGE_SMALL: return TAG(*p) == T_FORWARD;
+    case PAGE_LARGE: return ((struct large *)((uint8_t *)p - HEADER_SIZE))->marked;
+    default: return true;
+  }
+}
+
 /* Scan objects from `from` up to `to`; returns where it stopped (== to). */
 static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
   while (from < to) {
@@ -374,7 +397,8 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
     } else if (KIND_IS_RAW(HEADER_KIND(word))) {
       from += 8 + ((HEADER_LENGTH(word) + 7) & ~7u);
     } else {
-      scan_slots((Value *)from + 1, HEADER_LENGTH(word));
+      if (HEADER_KIND(word) == T_EPHEMERON && !sealing) chain_ephemeron(from);
+      else scan_slots((Value *)from + 1, HEADER_LENGTH(word));
       from += 8 + HEADER_LENGTH(word) * 8;
     }
   }
@@ -388,9 +412,11 @@ static void scan_large(struct large *l) {
 
 /* Scan what has been copied or marked until nothing is left. New blocks are pushed in front of
    `blocks`; they are scanned in the order of their birth, kept in `queue`. */
+static struct block *scan_block;      /* where the scan has come to */
+static uint8_t *scan_at;
 static void scan_all(void) {
-  struct block *current = NULL;
-  uint8_t *at = NULL;
+  struct block *current = scan_block;
+  uint8_t *at = scan_at;
   for (;;) {
     bool progress = false;
     /* find the oldest block not finished: walk the list from the newest down to `current` */
@@ -421,7 +447,34 @@ static void scan_all(void) {
       for (struct large *l = larges; l; l = l->next)
         if (l->marked == 1) { l->marked = 2; scan_large(l); progress = true; }
     }
-    if (!progress) return;
+    if (!progress) break;
+  }
+  scan_block = current;
+  scan_at = at;
+}
+
+/* Is there an ephemeron in the chain whose key turned out to be alive? Keep their values. A value
+   may keep the next key, so this is repeated; after many rounds all are taken for alive, so that a
+   long chain does not make a collection quadratic. */
+enum { EPHEMERON_ROUNDS = 64 };
+static bool keep_values(uint32_t round) {
+  bool kept = false;
+  for (Value *link = &ephemerons; *link != V_FALSE;) {
+    Value e = *link;
+    if (round < EPHEMERON_ROUNDS && !is_alive(SLOTS(e)[EPHEMERON_KEY])) { link = &SLOTS(e)[EPHEMERON_BROKEN]; continue; }
+    *link = SLOTS(e)[EPHEMERON_BROKEN];
+    SLOTS(e)[EPHEMERON_BROKEN] = V_FALSE;
+    scan_slots(SLOTS(e), 2);
+    kept = true;
+  }
+  return kept;
+}
+static void break_ephemerons(void) {
+  while (ephemerons != V_FALSE) {
+    Value e = ephemerons;
+    ephemerons = SLOTS(e)[EPHEMERON_BROKEN];
+    SLOTS(e)[EPHEMERON_KEY] = SLOTS(e)[EPHEMERON_VALUE] = V_FALSE;
+    SLOTS(e)[EPHEMERON_BROKEN] = V_TRUE;
   }
 }
 
@@ -456,11 +509,16 @@ void heap_collect(void) {
   bump = bump_end = NULL;
   small_pages = 0;
   copied = 0;
+  scan_block = NULL;
+  scan_at = NULL;
+  ephemerons = V_FALSE;
   epoch++;
   for (uint32_t i = 0; i < root_count; i++) forward(roots[i]);
   vm_scan_roots(forward);
   scan_image();
-  scan_all();
+  uint32_t round = 0;
+  do scan_all(); while (keep_values(round++));
+  break_ephemerons();
   while (from) {
     struct block *next = from->next;
     release_run(from, from->pages);

@@ -58,7 +58,7 @@ enum tag {
   T_VALUES = 0x54,   /* multiple values (never exactly one) */
   T_PORT = 0x56,     /* see port.c */
   T_REGEXP = 0x58,   /* see regexp.c */
-  T_EPHEMERON = 0x5a,/* key, datum: held strongly (a session is short-lived) */
+  T_EPHEMERON = 0x5a,/* key, datum, broken?: see heap.c */
   T_ENVVAR = 0x5c,   /* a lexical variable while a form is compiled: see ast.h */
   T_PROMISE = 0x5e,  /* one slot: see prelude */
 };

@@ -162,6 +162,3 @@
 (define (%chibi:yield!) (void))
 (define (%chibi:register-optimization! . args) (void))
 (define (%chibi:gc . args) (%collect-garbage) 0)
-
-;; Ephemerons hold their key strongly here (a session is short-lived), so none is ever broken.
-(define (%ephemeron-broken? e) #f)
