@@ -75,8 +75,13 @@
         (let ((trace (%condition-mark obj 5)))
           (if (pair? trace) (hash-set! out "backtrace" (map %frame-text trace))))
         out)
-      (hash "type" "raise"
-            "message" (%cut-text (string-append "uncaught value: " (%cut (%->string obj 1 0) 2000))))))
+      (let ((out (make-hash)))
+        (hash-set! out "type" "raise")
+        (hash-set! out "message" (%cut-text (string-append "uncaught value: " (%cut (%->string obj 1 0) 2000))))
+        (if (and %raised-at (%condition-mark %raised-at 3))
+            (begin (hash-set! out "line" (%condition-mark %raised-at 3))
+                   (hash-set! out "column" (%condition-mark %raised-at 4))))
+        out)))
 
 (define (%frame-text frame)
   (let ((name (car frame)) (line (cadr frame)) (column (caddr frame)))

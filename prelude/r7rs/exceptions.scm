@@ -4,8 +4,12 @@
 ;; with the handlers outside its own installed.
 
 ;; What raise does when no handler is left. The main loop puts its own here; it never returns.
+;; %raised-at is a condition that knows the place of an uncaught object that is none.
 (define %uncaught-handler #f)
+(define %raised-at #f)
 (define (%uncaught obj)
+  (unless (exn? obj)
+    (set! %raised-at (%condition-locate! (%make-condition 'exn "" '()))))
   (if %uncaught-handler
       (%uncaught-handler obj)
       (%panic obj)))
@@ -45,12 +49,17 @@
       (%raise (%handler-returned obj)))))
 
 (define (%handler-returned obj)
-  (%make-condition
-   'exn:fail
-   (if (exn? obj)
-       (string-append "exception handler returned from a non-continuable raise: " (exn-message obj))
-       "exception handler returned from a non-continuable raise")
-   (if (exn? obj) '() (%list obj))))
+  (let ((condition
+         (%make-condition
+          'exn:fail
+          (if (exn? obj)
+              (string-append "exception handler returned from a non-continuable raise: " (exn-message obj))
+              "exception handler returned from a non-continuable raise")
+          (if (exn? obj) '() (%list obj)))))
+    (if (exn? obj)      ; it happened where that was raised
+        (for-each (lambda (mark) (%set-condition-mark! condition mark (%condition-mark obj mark)))
+                  '(2 3 4 5)))
+    (%condition-locate! condition)))
 
 ;; Racket's second argument (a barrier) means nothing here.
 (define (raise obj [barrier? #t]) (%raise (%condition-locate! obj)))

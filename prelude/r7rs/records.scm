@@ -29,14 +29,14 @@
        (for-each (lambda (f)
                    (unless (or (identifier? f)
                                (and (list? f) (<= 1 (length f) 3) (every identifier? f)))
-                     (bad "bad field" f)))
+                     (bad "a field is name, (name), (name accessor) or (name accessor modifier)" form)))
                  fields)
        (when (%has-duplicates? names) (bad "duplicate field" form))
        `(,(rename 'begin)
          (,_define ,type-name
-           (,(rename '%make-rtd) (,_quote ,plain) ,(or parent #f)
+           (,(rename '%make-rtd) (,_quote ,bare) ,(or parent #f)
             (,_quote ,(list->vector (map identifier->symbol names)))))
-         ,@(%record-constructor-form type-name bare constructor names parent rename bad)
+         ,@(%record-constructor-form form type-name bare constructor names parent rename bad)
          ,@(cond ((not predicate) '())
                  (else
                   (let ((name (if (eq? predicate #t) (%symbol-append bare '?) predicate)))
@@ -54,7 +54,7 @@
             fields))))))
 
 ;; (make field ...): every named field is set, the others stay unset (#f).
-(define (%record-constructor-form type-name bare constructor names parent rename bad)
+(define (%record-constructor-form form type-name bare constructor names parent rename bad)
   (define (make name field-symbols)
     `((,(rename 'define) ,name
        (,(rename '%record-constructor) ,type-name ,field-symbols
@@ -63,11 +63,14 @@
         ((eq? constructor #t) (make (%symbol-append 'make- bare) #f))
         ((identifier? constructor) (make constructor #f))
         ((not (and (list? constructor) (every identifier? constructor)))
-         (bad "bad constructor" constructor))
+         (bad "bad constructor" form))
         (else
          (for-each (lambda (f)
                      (unless (or parent (memq (identifier->symbol f) (map identifier->symbol names)))
-                       (bad "the constructor names an unknown field" f)))
+                       (bad (string-append "the constructor names the field "
+                                           (symbol->string (identifier->symbol f))
+                                           ", which is not among the fields")
+                            form)))
                    (cdr constructor))
          (make (car constructor)
                `(,(rename 'quote) ,(list->vector (map identifier->symbol (cdr constructor))))))))
