@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_wasm.capabilities import MemoryStore
@@ -37,8 +37,7 @@ class Run:
     id: int
     code: str
     asked_at: float
-    started: bool = False
-    progress: Progress = field(default_factory=Progress)
+    started_at: float = 0.0
     result: Result | None = None
     log_from: int = 0
     log_to: int = 0
@@ -59,12 +58,12 @@ class Desk:
         self.session = session
         self.name = name
         self.runs: dict[int, Run] = {}
-        self.waiting = 0
         self.current: Run | None = None
         self._changed = changed
         self._turn = asyncio.Lock()
         self._last_id = 0
         self._log_length = 0
+        self._calls_before = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closed = False
 
@@ -110,14 +109,13 @@ class Desk:
 
     async def _execute(self, run: Run, timeout_s: float | None, announcer: Announcer | None) -> None:
         async with self._turn:
-            self.current, run.started = run, True
+            self.current, run.started_at = run, time.time()
             run.log_from = self._log_length
             if announcer is not None:
                 announcer.start()
                 self.session.on_stderr = announcer.stderr
 
             def progress(news: Progress) -> None:
-                run.progress = news
                 if announcer is not None:
                     announcer.progress(news)
                 self._tell(["rlm://status"])
@@ -129,7 +127,9 @@ class Desk:
             finally:
                 self.current = None
                 self.session.on_stderr = None
-                run.log_to = self._log_length = self.session.state()["log_entries"]
+                state = self.session.state()
+                run.log_to = self._log_length = state["log_entries"]
+                self._calls_before = state["used"]["calls"]
             await self._keep()
         self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
 
@@ -180,7 +180,7 @@ class Desk:
     @property
     def queued(self) -> int:
         """Executions that wait for their turn."""
-        return sum(1 for run in self.runs.values() if run.result is None and not run.started)
+        return sum(1 for run in self.runs.values() if run.result is None and not run.started_at)
 
     @property
     def busy(self) -> bool:
@@ -200,11 +200,12 @@ class Desk:
             "used": state["used"],
         }
         if run is not None:
+            calls = state["used"]["calls"] - self._calls_before
             status["run"] = {
                 "id": run.id,
-                "elapsed": round(time.time() - run.asked_at, 3),
-                "calls_done": run.progress.done,
-                "calls": run.progress.total,
+                "elapsed": round(time.time() - run.started_at, 3),
+                "calls": calls,
+                "calls_done": calls - len(state["calls_in_flight"]) - state["calls_queued"],
             }
         if last is not None and last.result is not None:
             status["last_run"] = {"id": last.id, "status": last.result.status}

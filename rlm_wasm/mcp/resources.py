@@ -96,7 +96,7 @@ def _run(desk: Desk, uri: str, path: list[str]) -> types.TextResourceContents | 
         return None
     if path[1:] == ["log"]:
         until = run.log_to if run.result is not None else None
-        return _json(uri, desk.scope_log()[run.log_from : until] if run.started else [])
+        return _json(uri, desk.scope_log()[run.log_from : until] if run.started_at else [])
     if path[1:]:
         return None
     result = None if run.result is None else render.structured(run.result)
@@ -104,7 +104,7 @@ def _run(desk: Desk, uri: str, path: list[str]) -> types.TextResourceContents | 
 
 
 def _run_line(run: Any) -> dict[str, Any]:
-    status = run.result.status if run.result is not None else "running" if run.started else "waiting"
+    status = run.result.status if run.result is not None else "running" if run.started_at else "waiting"
     return {"id": run.id, "status": status, "asked_at": run.asked_at}
 
 
