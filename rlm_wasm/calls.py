@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rlm_wasm import images
+from rlm_wasm import images, telemetry
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.prices import price_of
@@ -150,6 +150,7 @@ class _Pending:
     cost: float | None
     entry: dict[str, Any]
     started: float = 0.0
+    span: telemetry.Span = None
     start: Callable[[], None] | None = None
     """In the queue while it waits for a place."""
     placed: bool = False
@@ -184,6 +185,8 @@ class LlmCalls:
         self._changed = changed
         self.running: dict[int, _Pending] = {}
         self.rate_limits: dict[str, Any] = {}
+        self.parent_span: telemetry.Span = None
+        """The running execution's."""
 
     # ---- from the guest's request to the provider
 
@@ -230,31 +233,27 @@ class LlmCalls:
         self._scheduler.start_now(pending.call, partial(self._send, pending))
 
     def _request(self, call: Call) -> tuple[CompletionRequest, int, str]:
-        arguments = call.arguments
-        asked = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
-        instruction, data = asked.get("instruction") or "", asked.get("data") or ""
+        op, instruction, data, model, temperature, most, as_json, pictures, wanted = call.arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
         provider = self._provider()
-        model = asked.get("model") or self._model or getattr(provider, "default_model", None)
-        limited = self.budget.limits.tokens is not None or self.budget.limits.cost_usd is not None
-        most = asked.get("max-tokens") or (DEFAULT_MAX_TOKENS if limited else None)
-        temperature = asked.get("temperature")
+        limits = self.budget.limits
+        if not most:
+            most = DEFAULT_MAX_TOKENS if limits.tokens is not None or limits.cost_usd is not None else None
         request = CompletionRequest(
             id=call.number,
             instruction=instruction,
             data=data,
-            model=model,
-            temperature=None if temperature is None else float(temperature),
+            model=model or self._model or getattr(provider, "default_model", None),
+            temperature=temperature if isinstance(temperature, float) else None,
             max_tokens=most,
-            json=bool(asked.get("json")),
-            images=tuple(images.checked(i, self._workspace) for i in asked.get("images") or ()),
+            json=bool(as_json),
+            images=tuple(images.checked(i, self._workspace) for i in pictures) if pictures else (),
             depth=self.depth,
             timeout_s=self._scheduler.time_left(),
         )
-        wanted = asked.get("recursive") or 0
-        recursive = self.budget.limits.depth + 1 if wanted is True else int(wanted)
-        return request, recursive, str(asked.get("op") or "llm-query")
+        recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
+        return request, recursive, str(op)
 
     def _worst_cost(self, request: CompletionRequest, tokens: int) -> float | None:
         provider = self._provider()
@@ -272,11 +271,16 @@ class LlmCalls:
     def _send(self, pending: _Pending) -> Any:
         pending.started = time.monotonic()
         self.running[pending.call.id] = pending
+        pending.span = telemetry.call_started(
+            pending.request,
+            str(getattr(self._provider(), "name", "custom")),
+            recursive=pending.recursive > 0,
+            parent=self.parent_span,
+        )
         self._changed()
         if pending.recursive:
             if self._recurse is None:
-                self._end(pending)
-                raise CapabilityDenied("#:recursive is not available in this session")
+                raise self._failed(pending, CapabilityDenied("#:recursive is not available in this session"))
             deepest = min(self._deepest, self.depth + pending.recursive)
             work: Any = self._recurse(pending.request, self, deepest)
         else:
@@ -299,17 +303,19 @@ class LlmCalls:
 
     async def _await(self, pending: _Pending, work: Awaitable[Completion]) -> Any:
         try:
-            completion = await work
+            with telemetry.inside(pending.span):
+                completion = await work
         except Exception as error:
             raise self._failed(pending, error) from error
         except BaseException:
             self._end(pending)
+            telemetry.call_failed(pending.span, "cancelled")
             raise
         return self._settle(pending, completion)
 
     # ---- and back
 
-    def _settle(self, pending: _Pending, completion: Any) -> dict[str, Any]:
+    def _settle(self, pending: _Pending, completion: Any) -> list[Any]:
         if not isinstance(completion, Completion):
             raise self._failed(
                 pending, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
@@ -327,18 +333,13 @@ class LlmCalls:
             self.rate_limits[model] = dict(completion.rate_limits)
         tokens = completion.prompt_tokens + completion.completion_tokens
         pending.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
+        telemetry.call_ended(pending.span, completion)
         self._end(pending)
         text = completion.text
         if request.json:
             text = _valid_json(text, completion)
-        return {
-            "text": text,
-            "call": request.id,
-            "model": model,
-            "prompt": 0 if completion.cached else completion.prompt_tokens,
-            "completion": 0 if completion.cached else completion.completion_tokens,
-            "depth": request.depth,
-        }
+        used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
+        return [text, request.id, model, *used, request.depth]
 
     def _count(self, completion: Completion, cost: float | None) -> None:
         self.budget.execution.add(completion, cost)
@@ -375,6 +376,7 @@ class LlmCalls:
     def _failed(self, pending: _Pending, error: Exception) -> Exception:
         self.budget.execution.done += 1
         pending.entry.update(status=f"failed: {error}"[:200])
+        telemetry.call_failed(pending.span, error)
         self._end(pending)
         if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
             return error
@@ -398,6 +400,8 @@ class LlmCalls:
     def _forget(self, pending: _Pending) -> None:
         """The guest or the execution's end cancelled it."""
         pending.entry.update(status="cancelled")
+        telemetry.call_failed(pending.span, "cancelled")
+        pending.span = None
         if pending.call.id in self.running:
             self._end(pending)
         elif pending.start is not None:

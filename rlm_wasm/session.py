@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import cbor2
 
-from rlm_wasm import protocol
+from rlm_wasm import protocol, telemetry
 from rlm_wasm.calls import Budget, LlmCalls, Usage
 from rlm_wasm.capabilities import (
     Contexts,
@@ -134,14 +134,17 @@ class Session:
                 options["replies"] = due
             return protocol.evaluate(source, name, options)
 
-        outcome = None
+        span = self._traced()
+        outcome = result = None
         try:
             outcome = await self._run(self._scheduler.execute(message), timeout_s, on_progress)
+            result = self._result(outcome)
+            return result
         finally:
+            telemetry.execution_ended(span, result)
             if outcome is None or outcome.rolled_back:
                 self._options = {**options, **self._options}  # what the guest was told is undone
                 self._options.pop("replies", None)
-        return self._result(outcome)
 
     async def resume(
         self, *, timeout_s: float | None = None, on_progress: OnProgress | None = None
@@ -153,8 +156,19 @@ class Session:
             raise UsageError("resume: this session has no suspended execution")
         self._suspended = None
         self._scheduler.run = run
-        self._scheduler.send_again()
-        return self._result(await self._run(self._scheduler.resume(run), timeout_s, on_progress))
+        span = self._traced()
+        result = None
+        try:
+            self._scheduler.send_again()
+            result = self._result(await self._run(self._scheduler.resume(run), timeout_s, on_progress))
+            return result
+        finally:
+            telemetry.execution_ended(span, result)
+
+    def _traced(self) -> telemetry.Span:
+        span = telemetry.execution_started(namespace=self.namespace, depth=self._calls.depth)
+        self._calls.parent_span = span
+        return span
 
     async def _run(self, work: Any, timeout_s: float | None, on_progress: OnProgress | None) -> Outcome:
         scheduler = self._scheduler

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "rlm_wasm"
 # where the pair is listed in BESIDE.
 LAYERS = [
     {"errors", "limits", "values"},
-    {"trace", "snapshot", "engine", "protocol", "prices", "images", "providers.base"},
+    {"trace", "telemetry", "snapshot", "engine", "protocol", "prices", "images", "providers.base"},
     {"capabilities", "pages"},
     {"sandbox", "providers", "python", "store"},
     {"calls", "scheduler"},
