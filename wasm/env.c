@@ -184,8 +184,11 @@ Value env_own_cell(Value top, Value symbol) {
   return cell;
 }
 
-bool env_owns(Value top, Value cell) {
-  return ENV_KIND(top) == ENV_CORE || table_get(ENV(top)->bindings, CELL(cell)->name, V_FALSE) == cell;
+bool env_owns(Value top, Value id, Value cell) {
+  struct Env *e = ENV(top);
+  if (FIX_VALUE(e->kind) == ENV_CORE) return true;
+  if (IS(id, T_SYMBOL)) return table_get(e->bindings, id, V_FALSE) == cell;
+  return e->renames != V_FALSE && table_get(e->renames, id, V_FALSE) == cell;
 }
 
 /* Do two identifiers mean the same? Copies of one library binding do; and a name that is bound
@@ -227,7 +230,7 @@ static bool is_protected(Value top, Value symbol, Value own) {
    what a macro defines for itself must not change a variable of the program's, nor one that the
    same macro defined at another use. */
 static bool is_free_name(Value top, Value symbol, Value own) {
-  if (IS(own, T_CELL) && CELL(own)->value == V_UNBOUND && !is_noted(top, symbol)) return true;
+  if (IS(own, T_CELL) && CELL(own)->value == V_UNBOUND && !is_noted(top, symbol) && !cell_has(own, CELL_DEFINED)) return true;
   return own == V_FALSE && (ENV_KIND(top) != ENV_REPL || visible(top, symbol) == V_FALSE);
 }
 
@@ -257,6 +260,7 @@ Value env_define_cell(Value top, Value id, Value *cell) {
     table_set(e->bindings, symbol, own);
   }
   cell_clear(own, CELL_IMPORTED | CELL_CONSTANT | CELL_LAZY);
+  if (IS(id, T_SYNTAX)) CELL(own)->flags = FIX(FIX_VALUE(CELL(own)->flags) | CELL_DEFINED);
   if (IS(id, T_SYNTAX) && !put(&e->renames, id, own)) return no_room(e->renames);
   *cell = own;
   return V_TRUE;

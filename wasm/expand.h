@@ -43,7 +43,7 @@ enum { FRAME_SLOTS = 4, TOP_SLOTS = 8 };
 #define IS_TOP(v) (ENV(v)->parent == V_FALSE)
 
 enum { CELL_ASSIGNED = 16,         /* flags of cells: some set! names it, so it is shared, never copied */
-       CELL_DEFINED = 32 };        /* a library has a definition of it */
+       CELL_DEFINED = 32 };        /* an alias was defined as it, even if it has no value yet */
 #define CELL_ORIGIN(cell) (OBJ_LENGTH(cell) > 3 ? SLOTS(cell)[3] : V_FALSE)  /* what an import was copied from */
 
 Value core_environment(void);
@@ -58,11 +58,11 @@ bool frame_bind(Value frame, Value id, Value binding);   /* false: memory is sho
 /* A binding is a T_ENVVAR, a T_MACRO or a T_CELL. V_FALSE: unbound. */
 #define OUT_OF_PHASE V_EOF         /* a local variable, seen from a transformer expression */
 Value env_lookup(Value env, Value id);
-/* Where an unbound identifier ends up: its top level and symbol. */
+/* Where the search ended: for what no frame binds, the top level, and what its binding there goes by. */
 Value env_lookup_place(Value env, Value id, Value *top, Value *symbol);
 Value make_cell(Value name, Value value, int64_t flags);
 Value env_own_cell(Value top, Value symbol);             /* the cell of an unbound name, made */
-bool env_owns(Value top, Value cell);                    /* is the cell this top level's, not only seen there? */
+bool env_owns(Value top, Value id, Value cell);          /* is it this top level's, not only seen there? */
 /* For definitions: V_TRUE; V_FALSE for a binding that a program must not change; V_AGAIN. */
 Value env_define_cell(Value top, Value id, Value *cell);
 Value env_define_macro(Value top, Value id, Value macro);
