@@ -188,18 +188,10 @@
            (budget (%reserve! tokens))
            (id (%fresh-id))
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
-           (asked (make-hash)))
-      (hash-set! asked "op" op)
-      (hash-set! asked "instruction" instruction)
-      (hash-set! asked "data" data)
-      (if model (hash-set! asked "model" model))
-      (if temperature (hash-set! asked "temperature" (inexact temperature)))
-      (if max-tokens (hash-set! asked "max-tokens" max-tokens))
-      (if json (hash-set! asked "json" #t))
-      (if recursive (hash-set! asked "recursive" recursive))
-      (let ((pictures (append (if image (list image) '()) (if (list? images) images (list images)))))
-        (if (pair? pictures) (hash-set! asked "images" pictures)))
-      (let ((bytes (%encode-request id "llm" (list asked)))
+           (pictures (append (if image (list image) '()) (if (list? images) images (list images)))))
+      (let ((bytes (%encode-request id "llm"
+                                    (list op instruction data model (and temperature (inexact temperature))
+                                          max-tokens (and json #t) pictures recursive)))
             (handle (%new-handle id (string-append op " call") (lambda () (%forget-request! id)))))
         (%atomically
          (lambda ()
@@ -209,8 +201,9 @@
         handle))))
 
 (define (%finish-call handle budget reserved from ok? value)
+;; value: (text call-id model prompt-tokens completion-tokens depth)
   (if ok?
-      (let ((used (+ (%hash-ref value "prompt" 0) (%hash-ref value "completion" 0))))
+      (let* ((told (cdr value)) (used (+ (caddr told) (cadddr told))))
         (%settle-budget! budget reserved used)
         (let ((blown (%blown budget)))
           (if blown
@@ -221,8 +214,7 @@
                                                         (number->string (%budget-limit blown)) " tokens")
                                          '()))
               (%settle! handle 'done
-                        (%make-scoped (%with-lineage (%hash-ref value "text" "") from) (%hash-ref value "call" 0)
-                                      (%hash-ref value "model" #f) (%hash-ref value "depth" 0))))))
+                        (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4))))))
       (begin
         (%settle-budget! budget reserved 0)
         (%settle! handle 'failed (%reply-condition value)))))

@@ -15,6 +15,7 @@ To the guest (one message a run):
 From the guest (the outbox is an array of these):
 
     ["call", id, operation, argument, …]   ids ascend within a session
+    ["ack"]                                 took the message that came in the middle of a slice
     ["cancel", id]
     ["note", "out" | "err", text]          standard output and error
     ["note", "log", {"op", "preview", …}]  an entry of the scope log
@@ -26,8 +27,8 @@ From the guest (the outbox is an array of these):
 
 Operations (the table of capabilities.py serves them; the guest's side is prelude/llm.scm):
 
-    llm {op, instruction, data, model, temperature, max-tokens, json, images, recursive}
-        → {"text", "call", "model", "prompt", "completion", "depth", "cost"}
+    llm op instruction data model temperature max-tokens json? images recursive   (#f: not given)
+        → (text call-id model prompt-tokens completion-tokens depth)
     sleep seconds · now → milliseconds since 1970
     context [name] → text or #f · context-length · context-slice start end · context-lines ·
     context-search text most · context-names     (the name comes last; #f is the default context)

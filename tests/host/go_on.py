@@ -27,10 +27,8 @@ MEMORY = 64 << 20
 
 def answer(call: list[Any]) -> Any:
     """What a call gets, whoever serves it."""
-    asked = call[3] if len(call) > 3 else None
     if call[2] == "llm":
-        text = f"<{asked['instruction']}>"
-        return {"text": text, "call": call[1], "model": "m", "prompt": 1, "completion": 1, "depth": 0}
+        return [f"<{call[4]}>", call[1], "m", 1, 1, 0]
     return None
 
 

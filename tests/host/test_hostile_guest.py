@@ -9,8 +9,8 @@ from typing import Any
 import cbor2
 import pytest
 import wasmtime
-from doubles import Answers
 
+from doubles import Answers
 from rlm_wasm import InternalError, Limits, Result, Runtime
 from rlm_wasm.engine import Engine
 
