@@ -188,11 +188,11 @@ static Value form_syntax_quote(State *s, Job j) {
   return fill_const(j, CADR(j.form));
 }
 
-/* Is the cell one that this top level made, rather than another's that it only sees? */
-static Value set_global(State *s, Job j, Value top, Value cell, Value id) {
+static Value set_global(State *s, Job j, Value top, Value symbol, Value cell) {
+  Value id = CADR(j.form);
   int64_t flags = FIX_VALUE(CELL(cell)->flags);
   if (ENV_KIND(top) == ENV_REPL && (flags & CELL_PROTECTED)) return refuse_redefinition(j, id);
-  if (!env_owns(top, cell))
+  if (!env_owns(top, symbol, cell))
     return syntax_fail(j, "set!: %v is imported from a library and cannot be assigned; (define %v ...) makes a variable of your own",
                        id, id);
   CELL(cell)->flags = FIX((flags | CELL_ASSIGNED) & ~(CELL_IMPORTED | CELL_CONSTANT));
@@ -205,7 +205,7 @@ static Value form_set(State *s, Job j) {
   if (list_length(j.form) != 3 || !is_identifier(CADR(j.form))) return bad_shape(j);
   Value id = CADR(j.form), top, symbol, binding = env_lookup_place(j.env, id, &top, &symbol);
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
-  if (IS(binding, T_CELL)) return set_global(s, j, top, binding, id);
+  if (IS(binding, T_CELL)) return set_global(s, j, top, symbol, binding);
   if (!IS(binding, T_ENVVAR)) return syntax_fail(j, "set!: %v is not a variable", id);
   Value node = make_node(N_LSET, j.place, 2, binding, V_FALSE);
   fill(j.hole, node);
