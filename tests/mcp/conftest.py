@@ -25,9 +25,11 @@ async def _connected(
     **options: Any,
 ) -> AsyncIterator[Client]:
     options.setdefault("python", "off")
-    async with Runtime(provider, **options) as runtime:
-        async with Client(make_server(runtime, session=session), mode=mode, **(client or {})) as found:
-            yield found
+    async with (
+        Runtime(provider, **options) as runtime,
+        Client(make_server(runtime, session=session), mode=mode, **(client or {})) as found,
+    ):
+        yield found
 
 
 @pytest.fixture

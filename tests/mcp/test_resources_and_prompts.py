@@ -93,10 +93,12 @@ async def test_a_subscriber_of_the_modern_era_listens(connect) -> None:
     """By subscriptions/listen."""
     from mcp.shared.subscriptions import ResourceUpdated
 
-    async with connect(mode="2026-07-28") as client:
-        async with client.listen(resource_subscriptions=["rlm://runs"]) as events:
-            await client.call_tool("execute_scheme", {"code": "1"})
-            assert await anext(aiter(events)) == ResourceUpdated("rlm://runs")
+    async with (
+        connect(mode="2026-07-28") as client,
+        client.listen(resource_subscriptions=["rlm://runs"]) as events,
+    ):
+        await client.call_tool("execute_scheme", {"code": "1"})
+        assert await anext(aiter(events)) == ResourceUpdated("rlm://runs")
 
 
 async def test_the_status_changes_while_a_program_runs(connect) -> None:

@@ -1,0 +1,87 @@
+"""The guide that the server hands out: every program in it runs, every name in it is bound."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from rlm_wasm import Runtime
+from rlm_wasm.mcp import texts
+from rlm_wasm.mcp.estimating import estimate
+
+PAGES = ("guide", "api", "combinators")
+BLOCK = re.compile(r"^```scheme\n(.*?)^```$", re.M | re.S)
+
+
+def programs() -> list[tuple[str, str]]:
+    """All Scheme blocks of the guide."""
+    found = []
+    for name in PAGES:
+        found += [(f"{name} {n}", code) for n, code in enumerate(BLOCK.findall(texts.page(name)), 1)]
+    for pattern in texts.patterns().values():
+        found += [
+            (f"pattern {pattern.id}, {n}", code) for n, code in enumerate(BLOCK.findall(pattern.text), 1)
+        ]
+    return found
+
+
+def test_there_are_sixteen_patterns_in_order() -> None:
+    """Each with a goal, a summary and a program."""
+    assert list(texts.patterns()) == list(range(1, 17))
+    for pattern in texts.patterns().values():
+        assert pattern.goal
+        assert pattern.summary.endswith(".")
+        assert "(finish" in pattern.program
+
+
+@pytest.mark.parametrize("provider", ["extractive", "echo", "scripted"])
+async def test_every_program_of_the_guide_runs_to_its_end(provider: str) -> None:
+    """With any provider: a model may answer anything."""
+    for name, code in programs():
+        async with Runtime(provider, python="off") as runtime:
+            result = await runtime.run(code, context="A text.\n" * 3000, timeout_s=30)
+        assert result.ok, f"{name}: {result.error}"
+
+
+async def test_every_pattern_passes_its_estimate() -> None:
+    """It parses, expands and runs dry, and calls what its page says it calls."""
+    async with Runtime("scripted", python="off") as runtime:
+        for pattern in texts.patterns().values():
+            found = await estimate(runtime, pattern.program)
+            assert found.status == "finished", pattern.name
+            assert found.calls > 0, pattern.name
+
+
+async def test_the_names_in_the_combinators_table_are_bound() -> None:
+    """No signature without a procedure."""
+    table = re.findall(r"^\| `\(+([\w!?*-]+)", texts.page("combinators"), re.M)
+    assert len(table) >= 18
+    async with Runtime("scripted", python="off") as runtime:
+        result = await runtime.run(f"(andmap procedure? (list {' '.join(table)}))")
+    assert result.value == "#t", result.error
+
+
+def test_the_pages_speak_of_all_tools_and_patterns() -> None:
+    """So that a model finds them."""
+    guide = texts.page("guide")
+    for tool in (
+        "load_context",
+        "execute_scheme",
+        "plan_strategy",
+        "estimate_cost",
+        "get_scope_log",
+        "reset",
+    ):
+        assert f"`{tool}`" in guide
+    for pattern in texts.patterns().values():
+        assert f"{pattern.id} {pattern.name.split()[0]}" in guide, pattern.name
+
+
+def test_the_strategies_of_the_planner_are_files_with_a_head() -> None:
+    """Name, patterns, reason."""
+    for file in files("rlm_wasm.mcp").joinpath("strategies").iterdir():
+        if not file.name.startswith("parts-"):
+            head = file.read_text(encoding="utf-8").split("\n")[:3]
+            assert [line.split(":")[0] for line in head] == ["; name", "; patterns", "; why"], file.name
