@@ -66,15 +66,25 @@
 
 (%set-hook! 'raise %raise)
 
-;; Escape to here and call (handler obj) in this dynamic state, in tail position.
+;; Escape to here and call (handler obj) in this dynamic state, in tail position. A raw
+;; continuation does: it only ever goes outwards from the handler, so there are only winders to
+;; leave. This is what most guards are, so it is written out.
 (define (%catch handler thunk)
-  ((call-with-current-continuation
-    (lambda (escape)
-      (with-exception-handler
-       (lambda (obj) (escape (lambda () (handler obj))))
-       (lambda ()
-         (let ((result (thunk)))
-           (lambda () result))))))))
+  ((%call/cc
+    (lambda (k)
+      (let* ((outer (%dynamic))
+             (state (or outer %empty-state))
+             (winders (vector-ref state 0)))
+        (%set-dynamic!
+         (vector winders
+                 (cons (lambda (obj)
+                         (unless (eq? winders (vector-ref (%state) 0)) (%rewind! winders))
+                         (k (lambda () (handler obj))))
+                       (vector-ref state 1))
+                 (vector-ref state 2)))
+        (let ((result (thunk)))
+          (%set-dynamic! outer)
+          (lambda () result)))))))
 
 ;; As %catch, but the clauses may decline by calling their second argument, which goes back into
 ;; the raise and looks for another handler there.

@@ -30,14 +30,21 @@
 ;; As write shows it.
 (define (%written value) (%->string value 1 0))
 
+(define %write-text write-string)        ; C's, which wants the port
+
+;; The printer takes some setting up: what is text already, or nearly so, goes past it.
 (define (display value [port (%output-port)])
-  (write-string (if (string? value) value (%->string value 0 0)) port))
+  (%write-text (cond ((string? value) value)
+                     ((number? value) (number->string value))
+                     ((symbol? value) (symbol->string value))
+                     (else (%->string value 0 0)))
+               port))
 (define (write value [port (%output-port)])
-  (write-string (%->string value 1 0) port))
+  (%write-text (if (number? value) (number->string value) (%->string value 1 0)) port))
 (define (write-shared value [port (%output-port)])
-  (write-string (%->string value 1 1) port))
+  (%write-text (%->string value 1 1) port))
 (define (write-simple value [port (%output-port)])
-  (write-string (%->string value 1 2) port))
+  (%write-text (%->string value 1 2) port))
 
 (define-values (newline write-char write-string write-u8 write-bytevector flush-output-port)
   (let ((c-newline newline) (c-write-char write-char) (c-write-string write-string)
