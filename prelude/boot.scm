@@ -9,9 +9,6 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
-;; The libraries that are being loaded, innermost first: a circle among them is an error.
-(define %loading '())
-
 (define (%eval-form form env name)
   (let ((state (%expand-start form env)))
     (let loop ()
@@ -50,19 +47,19 @@
     (%note-structs! forms)
     (%eval-forms forms env name)))
 
+;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
+;; first: a circle among them is an error. A failure that ends the execution leaves nothing behind.
 (define (%load-library name)
-  (if (member name %loading)
+  (if (member name (%loading))
       (%raise (%make-condition 'exn:fail:syntax
                                (string-append "circular import of library " (%written name)) (list name))))
   (let ((text (%fetch-library name)))
     (and text
-         (let ((outer %loading))
-           (dynamic-wind
-            (lambda () (set! %loading (cons name outer)))
-            (lambda ()
-              (%eval-forms (%read-all text (%library-file name)) (%make-environment #f) (%library-symbol name))
-              #t)
-            (lambda () (set! %loading outer)))))))
+         (%parameterize
+          (list (cons %loading (cons name (%loading))))
+          (lambda ()
+            (%eval-forms (%read-all text (%library-file name)) (%make-environment #f) (%library-symbol name))
+            #t)))))
 
 ;; Code of libraries does not show in backtraces: its source is a symbol (see error.c).
 (define (%library-symbol name) (string->symbol (%written name)))

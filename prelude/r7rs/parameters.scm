@@ -104,3 +104,6 @@
                   (set inside)
                   (set! inside now)))))
     (dynamic-wind swap body swap)))
+
+;; The driver's (boot.scm): the libraries that are being loaded.
+(define %loading (make-parameter '()))

@@ -108,3 +108,5 @@
 ;; records that macros define
 (define-syntax define-point
   (syntax-rules () ((_ name make x y) (define-record-type name (make x y) name? (x get-x) (y get-y)))))
+
+(report)

@@ -93,3 +93,5 @@
 (check (let ((x 1)) (define-syntax-rule (inc! v) (set! v (+ v 1))) (inc! x) (inc! x) x) => 3)
 (define-syntax-rule (my-unless c body ...) (if c (void) (begin body ...)))
 (check (my-unless #f 1 2) => 2)
+
+(report)
