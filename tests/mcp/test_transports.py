@@ -20,7 +20,7 @@ from mcp import Client, StdioServerParameters
 from rlm_wasm import Runtime, UsageError
 from rlm_wasm.cli.main import cli
 from rlm_wasm.mcp.serve import host_and_port, http_app
-from rlm_wasm.testing import GatedProvider, OpenAIServer
+from rlm_wasm.testing import Fault, GatedProvider, OpenAIServer
 
 COMMAND = [sys.executable, "-m", "rlm_wasm", "mcp", "--python", "off"]
 
@@ -62,10 +62,9 @@ main()
 async def test_stray_prints_do_not_corrupt_the_wire(tmp_path: Path) -> None:
     """Neither print, nor a write to descriptor 1, nor a child process: they go to standard error."""
     errors = tmp_path / "errors"
-    script = tmp_path / "noisy.py"
-    script.write_text(STRAY, encoding="utf-8")
-    command = f'exec "{sys.executable}" "{script}" 2> "{errors}"'
-    parameters = StdioServerParameters(command="/bin/sh", args=["-c", command], env=dict(os.environ))
+    command = f'exec "{sys.executable}" -c "$PROGRAM" 2> "{errors}"'
+    environment = {**os.environ, "PROGRAM": STRAY}
+    parameters = StdioServerParameters(command="/bin/sh", args=["-c", command], env=environment)
     async with Client(parameters, mode="legacy") as client:
         for number in range(3):
             result = await client.call_tool("execute_scheme", {"code": f"(finish {number})"})
@@ -115,7 +114,7 @@ def test_nothing_but_the_protocol_is_on_standard_output() -> None:
 async def test_a_client_that_dies_in_mid_call_leaves_no_work_behind() -> None:
     """The LLM request of its program is aborted, and the server's process ends."""
     async with OpenAIServer() as llm:
-        llm.hang()
+        llm.next(Fault.hang())
         process = await asyncio.create_subprocess_exec(
             *COMMAND, "--provider", "openai", "--base-url", llm.base_url,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -131,10 +130,10 @@ async def test_a_client_that_dies_in_mid_call_leaves_no_work_behind() -> None:
         ):  # fmt: skip
             process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
         await process.stdin.drain()
-        await llm.arrived(1)
+        await llm.wait_for_requests(1)
         process.stdin.close()
         assert await asyncio.wait_for(process.wait(), 30) == 0
-        await llm.aborted(1)
+        await llm.wait_for_disconnects(1)
 
 
 @asynccontextmanager
