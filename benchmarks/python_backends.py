@@ -41,143 +41,60 @@ def main() -> None:
         return loop.run_until_complete(backend.run(operation, list(arguments), fuel=FUEL, timeout_s=120))
 
     def fresh() -> None:
-        backend = WasiPython(limits=Limits(), workspace=None)
-        wasi(backend, "eval", "1 + 1")
-        loop.run_until_complete(backend.aclose())
+        one = WasiPython(limits=Limits(), workspace=None)
+        wasi(one, "eval", "1 + 1")
+        loop.run_until_complete(one.aclose())
 
     backend = WasiPython(limits=Limits(), workspace=None)
     wasi(backend, "eval", "1 + 1")
     space: dict[str, Any] = {}
-    text1, text10 = "x" * 1_000_000, "x" * 10_000_000
-    wasi(backend, "set", "text1", text1)
-    wasi(backend, "set", "text10", text10)
-    rows["new instance + first eval"] = {"wasi": median_ms(fresh, 15), "exec": median_ms(lambda: evaluate("1 + 1", {}), 15)}
-    rows["warm eval"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "1 + 1"), 200), "exec": median_ms(lambda: evaluate("1 + 1", space), 200)}
-    rows["warm exec"] = {"wasi": median_ms(lambda: wasi(backend, "exec", "x = 1"), 100), "exec": median_ms(lambda: exec("x = 1", space), 100)}
-    rows["1 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text1), 9)}
-    rows["1 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text1"), 9)}
-    rows["10 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text10), 3)}
-    rows["10 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text10"), 3)}
-    rows["CPU loop"] = {"wasi": median_ms(lambda: wasi(backend, "eval", LOOP), 5), "exec": median_ms(lambda: evaluate(LOOP, {}), 5)}
-    try:
-        import pydantic_monty
-    except ImportError:
-        print("pydantic-monty is not installed: its column is left out")
-    else:
-        def first(pool: Any) -> None:
-            with pool.checkout() as session:
-                session.feed_run("1 + 1")
+    texts = {"1 MB": "x" * 1_000_000, "10 MB": "x" * 10_000_000}
 
-        with pydantic_monty.Monty() as pool:  # a pool of subprocess workers
-            first(pool)
-            rows["new instance + first eval"]["monty"] = median_ms(lambda: first(pool), 15)
-            with pool.checkout() as session:
-                rows["warm eval"]["monty"] = median_ms(lambda: session.feed_run("1 + 1"), 200)
-                rows["warm exec"]["monty"] = median_ms(lambda: session.feed_run("x = 1"), 100)
-                rows["1 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text1}), 9)
-                rows["10 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text10}), 3)
-                rows["CPU loop"]["monty"] = median_ms(lambda: session.feed_run(LOOP), 5)
+    def row(name: str, rounds: int, **ways: Callable[[], Any]) -> None:
+        rows[name] = {way: median_ms(act, rounds) for way, act in ways.items()}
+
+    row("new instance + first eval", 15, wasi=fresh, exec=lambda: evaluate("1 + 1", {}))
+    row("warm eval", 200, wasi=lambda: wasi(backend, "eval", "1 + 1"), exec=lambda: evaluate("1 + 1", space))
+    row("warm exec", 100, wasi=lambda: wasi(backend, "exec", "x = 1"), exec=lambda: exec("x = 1", space))
+    for size, text in texts.items():
+        wasi(backend, "set", "text", text)
+        row(f"{size} in", 5, wasi=lambda text=text: wasi(backend, "set", "v", text))  # type: ignore[misc]
+        row(f"{size} out", 5, wasi=lambda: wasi(backend, "eval", "text"))
+    row("CPU loop", 5, wasi=lambda: wasi(backend, "eval", LOOP), exec=lambda: evaluate(LOOP, {}))
     loop.run_until_complete(backend.aclose())
+    add_monty(rows, texts)
 
-    backend = WasiPython(limits=Limits(), workspace=None)
-    wasi(backend, "eval", "1 + 1")
-    space: dict[str, Any] = {}
-    text1, text10 = "x" * 1_000_000, "x" * 10_000_000
-    wasi(backend, "set", "text1", text1)
-    wasi(backend, "set", "text10", text10)
-    rows["new instance + first eval"] = {"wasi": median_ms(fresh, 15), "exec": median_ms(lambda: evaluate("1 + 1", {}), 15)}
-    rows["warm eval"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "1 + 1"), 200), "exec": median_ms(lambda: evaluate("1 + 1", space), 200)}
-    rows["warm exec"] = {"wasi": median_ms(lambda: wasi(backend, "exec", "x = 1"), 100), "exec": median_ms(lambda: exec("x = 1", space), 100)}
-    rows["1 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text1), 9)}
-    rows["1 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text1"), 9)}
-    rows["10 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text10), 3)}
-    rows["10 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text10"), 3)}
-    rows["CPU loop"] = {"wasi": median_ms(lambda: wasi(backend, "eval", LOOP), 5), "exec": median_ms(lambda: evaluate(LOOP, {}), 5)}
-    try:
-        import pydantic_monty
-    except ImportError:
-        print("pydantic-monty is not installed: its column is left out")
-    else:
-        def first(pool: Any) -> None:
-            with pool.checkout() as session:
-                session.feed_run("1 + 1")
-
-        with pydantic_monty.Monty() as pool:  # a pool of subprocess workers
-            first(pool)
-            rows["new instance + first eval"]["monty"] = median_ms(lambda: first(pool), 15)
-            with pool.checkout() as session:
-                rows["warm eval"]["monty"] = median_ms(lambda: session.feed_run("1 + 1"), 200)
-                rows["warm exec"]["monty"] = median_ms(lambda: session.feed_run("x = 1"), 100)
-                rows["1 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text1}), 9)
-                rows["10 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text10}), 3)
-                rows["CPU loop"]["monty"] = median_ms(lambda: session.feed_run(LOOP), 5)
-    loop.run_until_complete(backend.aclose())
-
-    backend = WasiPython(limits=Limits(), workspace=None)
-    wasi(backend, "eval", "1 + 1")
-    space: dict[str, Any] = {}
-    text1, text10 = "x" * 1_000_000, "x" * 10_000_000
-    wasi(backend, "set", "text1", text1)
-    wasi(backend, "set", "text10", text10)
-    rows["new instance + first eval"] = {"wasi": median_ms(fresh, 15), "exec": median_ms(lambda: evaluate("1 + 1", {}), 15)}
-    rows["warm eval"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "1 + 1"), 200), "exec": median_ms(lambda: evaluate("1 + 1", space), 200)}
-    rows["warm exec"] = {"wasi": median_ms(lambda: wasi(backend, "exec", "x = 1"), 100), "exec": median_ms(lambda: exec("x = 1", space), 100)}
-    rows["1 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text1), 9)}
-    rows["1 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text1"), 9)}
-    rows["10 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text10), 3)}
-    rows["10 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text10"), 3)}
-    rows["CPU loop"] = {"wasi": median_ms(lambda: wasi(backend, "eval", LOOP), 5), "exec": median_ms(lambda: evaluate(LOOP, {}), 5)}
-    try:
-        import pydantic_monty
-    except ImportError:
-        print("pydantic-monty is not installed: its column is left out")
-    else:
-        def first(pool: Any) -> None:
-            with pool.checkout() as session:
-                session.feed_run("1 + 1")
-
-        with pydantic_monty.Monty() as pool:  # a pool of subprocess workers
-            first(pool)
-            rows["new instance + first eval"]["monty"] = median_ms(lambda: first(pool), 15)
-            with pool.checkout() as session:
-                rows["warm eval"]["monty"] = median_ms(lambda: session.feed_run("1 + 1"), 200)
-                rows["warm exec"]["monty"] = median_ms(lambda: session.feed_run("x = 1"), 100)
-                rows["1 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text1}), 9)
-                rows["10 MB in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs={"v": text10}), 3)
-                rows["CPU loop"]["monty"] = median_ms(lambda: session.feed_run(LOOP), 5)
-    loop.run_until_complete(backend.aclose())
-
-    backend = WasiPython(limits=Limits(), workspace=None)
-    wasi(backend, "eval", "1 + 1")
-    space: dict[str, Any] = {}
-    text1, text10 = "x" * 1_000_000, "x" * 10_000_000
-    wasi(backend, "set", "text1", text1)
-    wasi(backend, "set", "text10", text10)
-    rows["new instance + first eval"] = {"wasi": median_ms(fresh, 15), "exec": median_ms(lambda: evaluate("1 + 1", {}), 15)}
-    rows["warm eval"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "1 + 1"), 200), "exec": median_ms(lambda: evaluate("1 + 1", space), 200)}
-    rows["warm exec"] = {"wasi": median_ms(lambda: wasi(backend, "exec", "x = 1"), 100), "exec": median_ms(lambda: exec("x = 1", space), 100)}
-    rows["1 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text1), 9)}
-    rows["1 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text1"), 9)}
-    rows["10 MB in"] = {"wasi": median_ms(lambda: wasi(backend, "set", "v", text10), 3)}
-    rows["10 MB out"] = {"wasi": median_ms(lambda: wasi(backend, "eval", "text10"), 3)}
-    rows["CPU loop"] = {"wasi": median_ms(lambda: wasi(backend, "eval", LOOP), 5), "exec": median_ms(lambda: evaluate(LOOP, {}), 5)}
-    try:
-        import pydantic_monty
-    except ImportError:
-        print("pydantic-monty is not installed: its column is left out")
-    else:
-        def monty(code: str) -> Any:
-            return pydantic_monty.Monty(code).run()
-
-        rows["warm eval"]["monty"] = median_ms(lambda: monty("1 + 1"), 200)
-        rows["new instance + first eval"]["monty"] = median_ms(lambda: monty("1 + 1"), 50)
-        rows["CPU loop"]["monty"] = median_ms(lambda: monty(LOOP), 5)
-    loop.run_until_complete(backend.aclose())
     print(f"{'ms, median':<28}{'wasi':>10}{'exec':>10}{'monty':>10}{'wasi/exec':>11}")
-    for name, row in rows.items():
-        cells = "".join(f"{row[k]:>10.3f}" if k in row else f"{'-':>10}" for k in ("wasi", "exec", "monty"))
-        ratio = f"{row['wasi'] / row['exec']:>11.1f}" if row.get("exec") else f"{'-':>11}"
+    for name, found in rows.items():
+        cells = "".join(
+            f"{found[k]:>10.3f}" if k in found else f"{'-':>10}" for k in ("wasi", "exec", "monty")
+        )
+        ratio = f"{found['wasi'] / found['exec']:>11.1f}" if found.get("exec") else f"{'-':>11}"
         print(f"{name:<28}{cells}{ratio}")
+
+
+def add_monty(rows: dict[str, dict[str, float]], texts: dict[str, str]) -> None:
+    """pydantic-monty runs a Python of its own in a pool of subprocess workers."""
+    try:
+        import pydantic_monty
+    except ImportError:
+        print("pydantic-monty is not installed: its column is left out")
+        return
+
+    def first(pool: Any) -> None:
+        with pool.checkout() as session:
+            session.feed_run("1 + 1")
+
+    with pydantic_monty.Monty() as pool:
+        first(pool)
+        rows["new instance + first eval"]["monty"] = median_ms(lambda: first(pool), 15)
+        with pool.checkout() as session:
+            rows["warm eval"]["monty"] = median_ms(lambda: session.feed_run("1 + 1"), 200)
+            rows["warm exec"]["monty"] = median_ms(lambda: session.feed_run("x = 1"), 100)
+            for size, text in texts.items():
+                inputs = {"v": text}
+                rows[f"{size} in"]["monty"] = median_ms(lambda: session.feed_run("len(v)", inputs=inputs), 5)  # noqa: B023
+            rows["CPU loop"]["monty"] = median_ms(lambda: session.feed_run(LOOP), 5)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,10 @@ async def rows() -> list[tuple[str, str]]:
     """(module, what happened) for each public top-level module."""
     python = WasiPython(limits=Limits(), workspace=None)
     listed = await python.run(
-        "eval", ["import sys\n[n for n in sys.stdlib_module_names if n[0] != '_']"], fuel=20_000_000_000, timeout_s=60
+        "eval",
+        ["import sys\n[n for n in sys.stdlib_module_names if n[0] != '_']"],
+        fuel=20_000_000_000,
+        timeout_s=60,
     )
     names = sorted({*listed.value, *SMOKE})
     found = []

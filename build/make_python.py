@@ -58,7 +58,9 @@ def build(if_changed: bool = False, say: Say = print) -> Path:
         folder = Path(scratch) / "guest"
         shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("__pycache__", "wit"))
         shutil.copy(CODEC, folder)
-        shutil.copytree(_package("cloudpickle"), folder / "cloudpickle", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            _package("cloudpickle"), folder / "cloudpickle", ignore=shutil.ignore_patterns("__pycache__")
+        )
         made = Path(scratch) / "python.wasm"
         command = [_program("componentize-py"), "-d", str(SOURCES / "wit"), "-w", "guest"]
         command += ["componentize", "-p", str(folder), "app", "-o", str(made)]

@@ -175,7 +175,9 @@ def _rebind(value):
         try:
             import types
 
-            fresh = types.FunctionType(value.__code__, _space, value.__name__, value.__defaults__, value.__closure__)
+            fresh = types.FunctionType(
+                value.__code__, _space, value.__name__, value.__defaults__, value.__closure__
+            )
             fresh.__kwdefaults__ = value.__kwdefaults__
             fresh.__dict__.update(value.__dict__)
             _space[value.__name__] = fresh
@@ -225,7 +227,9 @@ def _do(operation, arguments):
 
 def _described(error):
     """Message and traceback of what the code raised: its own lines only."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__, limit=-40) if not f.filename.startswith("/0/")]
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__, limit=-40) if not f.filename.startswith("/0/")
+    ]
     lines = ["Traceback (most recent call last):\n"] if frames else []
     lines += traceback.format_list(frames)
     lines += traceback.format_exception_only(type(error), error)

@@ -13,7 +13,8 @@ import sys
 import zlib
 
 LEFT_OUT = {
-    "__pycache__", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages", "test", "tests", "tkinter",
+    "__pycache__", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages", "test", "tests",
+    "tkinter",
     "turtledemo", "venv", "_pyrepl", "msilib", "turtle.py", "antigravity.py", "this.py", "__phello__",
 }  # fmt: skip
 

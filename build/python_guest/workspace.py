@@ -32,7 +32,9 @@ def _read(path):
     return base64.b64decode(_ask("read", path))
 
 
-def open_file(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
+def open_file(
+    file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None
+):
     """The builtin's parameters. Raises what the builtin would."""
     if not isinstance(file, str | bytes | os.PathLike):
         raise TypeError("open(): only paths can be opened here")

@@ -21,7 +21,7 @@ class TooDeep(ValueError):
 
 
 def dumps(value: Any, reference: Callable[[Any], list[Any]]) -> str:
-    """Text of a value; ``reference(object)`` gives [id, repr] under which an object without data form is kept."""
+    """Text of a value. ``reference(object)`` keeps one that has no data form and gives [id, repr]."""
     return json.dumps(_plain(value, reference, 0))
 
 
@@ -86,7 +86,7 @@ def _value(plain: Any, dereference: Callable[[list[Any]], Any]) -> Any:
     if kind == "bytes":
         return base64.b64decode(content[0])
     if kind == "date":
-        types = {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}
+        types: dict[str, Any] = {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}
         return types[content[0]].fromisoformat(content[1])
     if kind == "complex":
         return complex(*content)

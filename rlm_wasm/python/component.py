@@ -151,8 +151,7 @@ def _environment() -> dict[str, Any]:
 
 def _time(seconds: int, nanoseconds: int) -> component.Record:
     record = component.Record()
-    record.seconds = seconds
-    record.nanoseconds = nanoseconds
+    vars(record).update(seconds=seconds, nanoseconds=nanoseconds)
     return record
 
 

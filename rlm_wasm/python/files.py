@@ -49,7 +49,8 @@ class Workspace:
 
     def _steps(self, path: str) -> list[str]:
         if self._root is None:
-            raise FileNotFoundError(2, "No such file or directory: no workspace was granted (--workspace DIR)", path)
+            reason = "No such file or directory: no workspace was granted (--workspace DIR)"
+            raise FileNotFoundError(2, reason, path)
         if path.startswith("/"):
             inside = f"{self._root}/"
             if not path.startswith(inside):
@@ -88,7 +89,9 @@ class Workspace:
                 if not stat.S_ISREG(found.st_mode):
                     raise IsADirectoryError(21, "Is no regular file", path)
                 if found.st_size > FILE_LIMIT:
-                    raise OSError(27, f"File too large: {found.st_size} bytes, the limit is {FILE_LIMIT}", path)
+                    raise OSError(
+                        27, f"File too large: {found.st_size} bytes, the limit is {FILE_LIMIT}", path
+                    )
                 return base64.b64encode(file.read(FILE_LIMIT)).decode("ascii")
 
         return str(self._in_folder(path, steps, act))
@@ -123,7 +126,7 @@ class Workspace:
     def _list(self, path: str, steps: list[str]) -> list[str]:
         folder = self._open_folder(steps)
         try:
-            return sorted(os.listdir(folder))
+            return sorted(os.listdir(folder))  # noqa: PTH208  a descriptor, no path
         finally:
             os.close(folder)
 

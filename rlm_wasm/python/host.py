@@ -52,7 +52,9 @@ class HostPython:
             self._space["context"] = context
         self._objects.clear()
 
-    async def run(self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float) -> PythonReply:
+    async def run(
+        self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
+    ) -> PythonReply:
         """See PythonBackend; ``fuel`` is not looked at."""
         given = [self._resolve(from_scheme(argument)) for argument in arguments]
         if operation in ("exec", "eval") and not isinstance(given[0], str):
@@ -94,7 +96,9 @@ class HostPython:
                 ) from None
         plain = codec.loads(text, lambda content: Reference(int(content[0]), str(content[1])))
         limit = self._limits.output_bytes
-        return PythonReply(value=to_scheme(plain), stdout=out.getvalue()[:limit], stderr=err.getvalue()[:limit])
+        return PythonReply(
+            value=to_scheme(plain), stdout=out.getvalue()[:limit], stderr=err.getvalue()[:limit]
+        )
 
     def _do(self, operation: str, given: list[Any]) -> Any:
         if operation in ("exec", "eval"):

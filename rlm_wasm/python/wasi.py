@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import wasmtime
-from wasmtime import _bindings, component
+from wasmtime import _bindings
 
 from rlm_wasm.capabilities import PythonFailure, PythonReply
 from rlm_wasm.errors import LimitExceeded, UsageError
@@ -67,7 +67,9 @@ class WasiPython:
         self._stale_contexts = False
         self._closed = False
 
-    async def run(self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float) -> PythonReply:
+    async def run(
+        self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
+    ) -> PythonReply:
         """See PythonBackend. A limit that fires ends the instance, not the session."""
         given = [from_scheme(argument) for argument in arguments]
         if operation in ("exec", "eval") and not isinstance(given[0], str):
@@ -138,12 +140,16 @@ class WasiPython:
             shape = {"stdout": str, "stderr": str}
             if "error" in answer:
                 shape |= {"error": str, "kind": str, "traceback": str}
-            if not isinstance(answer, dict) or any(not isinstance(answer.get(k), t) for k, t in shape.items()):
+            if not isinstance(answer, dict) or any(
+                not isinstance(answer.get(k), t) for k, t in shape.items()
+            ):
                 raise ValueError("its form is wrong")
             value = codec.loads(value_text, lambda content: Reference(int(content[0]), str(content[1])[:200]))
         except (ValueError, KeyError, IndexError, TypeError, RecursionError, AttributeError) as error:
             raise PythonFailure(
-                f"the Python code broke its driver: the answer cannot be read ({error})", kind="RuntimeError", fuel=used
+                f"the Python code broke its driver: the answer cannot be read ({error})",
+                kind="RuntimeError",
+                fuel=used,
             ) from None
         for part in ("error", "traceback"):
             if part in answer:
@@ -181,7 +187,9 @@ class WasiPython:
 
     def _note_change(self, operation: str, given: list[Any]) -> None:
         if operation in ("exec", "set", "call"):
-            first = given[0].splitlines()[0][:60] if isinstance(given[0], str) and given[0].strip() else operation
+            first = (
+                given[0].splitlines()[0][:60] if isinstance(given[0], str) and given[0].strip() else operation
+            )
             self._changed = [*self._changed[-8:], first]
 
     def _capture_now_and_then(self) -> None:
@@ -214,9 +222,10 @@ class WasiPython:
             error = LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s)
         else:
             error = PythonFailure(
-                f"Python was stopped: {lost.reason}. Its variables are those of the last checkpoint.", kind="SystemError"
+                f"Python was stopped: {lost.reason}. Its variables are those of the last checkpoint.",
+                kind="SystemError",
             )
-        error.fuel = lost.fuel  # type: ignore[union-attr]
+        vars(error)["fuel"] = lost.fuel  # the session counts what was used up to here
         return error
 
     def _host(self, request: str, cancelled: threading.Event, deadline: float) -> str:
@@ -235,7 +244,9 @@ class WasiPython:
             return json.dumps({"value": value})
         except OSError as error:
             kind = type(error).__name__
-            return json.dumps({"error": f"[Errno {error.errno}] {error.strerror}: {error.filename!r}", "kind": kind})
+            return json.dumps(
+                {"error": f"[Errno {error.errno}] {error.strerror}: {error.filename!r}", "kind": kind}
+            )
         except Exception as error:
             return json.dumps({"error": str(error), "kind": "ValueError"})
 
@@ -297,7 +308,8 @@ class _Instance:
             instance = linker.instantiate(self._store, engine.component)
         except wasmtime.WasmtimeError as error:
             raise PythonFailure(
-                f"Python cannot start within python_memory_bytes={limits.python_memory_bytes:,}: {_first_line(error)}",
+                f"Python cannot start within {limits.python_memory_bytes:,} bytes (python_memory_bytes): "
+                f"{_first_line(error)}",
                 kind="MemoryError",
             ) from None
         found = instance.get_func(self._store, "run")
@@ -363,5 +375,7 @@ class _Instance:
 def _first_line(error: Exception) -> str:
     """The cause without wasm's backtrace."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line for line in lines if not line[:1].isdigit() and "backtrace" not in line and line != "Caused by:"]
+    causes = [
+        line for line in lines if not line[:1].isdigit() and "backtrace" not in line and line != "Caused by:"
+    ]
     return (causes[-1] if causes else "a trap")[:300]

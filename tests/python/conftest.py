@@ -21,7 +21,9 @@ async def make() -> AsyncIterator[Make]:
     """A factory: make(kind, limits=…, workspace=…)."""
     made: list[PythonBackend] = []
 
-    def build(kind: str = "wasi", *, limits: Limits | None = None, workspace: Path | None = None) -> PythonBackend:
+    def build(
+        kind: str = "wasi", *, limits: Limits | None = None, workspace: Path | None = None
+    ) -> PythonBackend:
         backend = resolve(kind, limits=limits or Limits(), workspace=workspace)
         assert backend is not None
         made.append(backend)
@@ -44,6 +46,8 @@ async def either(request: pytest.FixtureRequest, make: Make) -> PythonBackend:
     return make(request.param)
 
 
-async def run(backend: PythonBackend, operation: str, *arguments: Any, fuel: int = FUEL, timeout_s: float = 60.0) -> PythonReply:
+async def run(
+    backend: PythonBackend, operation: str, *arguments: Any, fuel: int = FUEL, timeout_s: float = 60.0
+) -> PythonReply:
     """A call with generous limits."""
     return await backend.run(operation, list(arguments), fuel=fuel, timeout_s=timeout_s)

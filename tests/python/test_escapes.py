@@ -62,7 +62,7 @@ async def test_contained(python: PythonBackend, attack: str) -> None:
 HARMLESS = {
     "looks at its environment": ("import os\nlen(os.environ)", 0),
     "looks at its arguments": ("import sys\nlen(sys.argv) <= 1", True),
-    "finds the process's number": ("import os\nos.getpid() != %d" % os.getpid(), True),
+    "finds the process's number": (f"import os\nos.getpid() != {os.getpid()}", True),
     "sees no files in its root": ("import os\nos.path.exists('/etc')", False),
 }
 
@@ -77,9 +77,9 @@ FORGERIES = {
     "no text at all": "wit_world_answer = lambda request: ''",
     "no JSON": "lambda request: 'not json'",
     "a list for an answer": "lambda request: 'null\\n[]'",
-    "numbers for texts": "lambda request: 'null\\n{\"stdout\": 5, \"stderr\": 6}'",
-    "a kind that does not exist": "lambda request: '{\"$\": [\"os.system\", \"x\"]}\\n{\"stdout\": \"\", \"stderr\": \"\"}'",
-    "an object nested for ever": "lambda request: '[' * 100000 + '\\n{\"stdout\": \"\", \"stderr\": \"\"}'",
+    "numbers for texts": 'lambda request: \'null\\n{"stdout": 5, "stderr": 6}\'',
+    "a kind that does not exist": 'lambda request: \'{"$": ["os.system", "x"]}\\n{"stdout": "", "stderr": ""}\'',
+    "an object nested for ever": 'lambda request: \'[\' * 100000 + \'\\n{"stdout": "", "stderr": ""}\'',
 }
 
 
@@ -109,7 +109,12 @@ async def test_endless_output_is_cut(python: PythonBackend) -> None:
 async def test_fuel_stops_a_loop_and_the_variables_stay(python: PythonBackend) -> None:
     await run(python, "exec", "kept = 7")
     with pytest.raises(LimitExceeded) as caught:
-        await run(python, "exec", "while True:\n    try:\n        pass\n    except BaseException:\n        pass", fuel=200_000_000)
+        await run(
+            python,
+            "exec",
+            "while True:\n    try:\n        pass\n    except BaseException:\n        pass",
+            fuel=200_000_000,
+        )
     assert caught.value.kind == "fuel"
     assert (await run(python, "eval", "kept")).value == 7
 
@@ -144,12 +149,16 @@ class TestWorkspace:
     async def test_files_inside_can_be_read_and_written(self, make: Make, tmp_path: Path) -> None:
         (tmp_path / "input.json").write_text('{"a": [1, 2]}')
         python = make("wasi", workspace=tmp_path)
-        assert (await run(python, "eval", "import json\njson.load(open('input.json'))")).value == {"a": [1, 2]}
+        assert (await run(python, "eval", "import json\njson.load(open('input.json'))")).value == {
+            "a": [1, 2]
+        }
         await run(python, "exec", "with open('out.txt', 'w') as f:\n    f.write('done')")
         assert (tmp_path / "out.txt").read_text() == "done"
         assert (await run(python, "eval", "import os\nos.listdir('.')")).value == ["input.json", "out.txt"]
 
-    @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "link/secret", "link", "a/../../secret", "\\0"])
+    @pytest.mark.parametrize(
+        "path", ["../secret", "/etc/passwd", "link/secret", "link", "a/../../secret", "\\0"]
+    )
     async def test_no_path_leads_outside(self, make: Make, tmp_path: Path, path: str) -> None:
         inside = tmp_path / "inside"
         inside.mkdir()

@@ -60,7 +60,9 @@ async def test_a_variable_is_set_as_data_never_as_code(either: PythonBackend) ->
         ("{'$': 1}", {"$": 1}),
     ],
 )
-async def test_a_value_with_a_data_form_comes_back_as_data(either: PythonBackend, code: str, expected: Any) -> None:
+async def test_a_value_with_a_data_form_comes_back_as_data(
+    either: PythonBackend, code: str, expected: Any
+) -> None:
     assert (await run(either, "eval", code)).value == expected
 
 
@@ -88,7 +90,7 @@ async def test_an_exception_comes_with_the_line_of_the_code(either: PythonBacken
     with pytest.raises(PythonFailure) as caught:
         await run(either, "exec", "x = 1\n\nx / 0")
     assert "ZeroDivisionError" in str(caught.value)
-    assert 'line 3' in caught.value.traceback
+    assert "line 3" in caught.value.traceback
 
 
 async def test_a_syntax_error_is_a_failure_with_its_line(either: PythonBackend) -> None:
@@ -120,8 +122,21 @@ async def test_variables_survive_capture_and_restore(python: PythonBackend, make
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.fractions() | st.dates() | st.times() | st.datetimes(),
-    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers() | st.tuples(st.integers()), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.fractions()
+    | st.dates()
+    | st.times()
+    | st.datetimes(),
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers() | st.tuples(st.integers()), inner)
+    ),
     max_leaves=20,
 )
 
