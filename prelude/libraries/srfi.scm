@@ -93,7 +93,7 @@
     (read . read-with-shared-structure) (read . read/ss)))
 (%define-core-library! '(srfi 39) '(make-parameter parameterize))
 (%define-core-library! '(srfi 46) '(syntax-rules))
-(%define-core-library! '(srfi 48) '(format))
+(%define-core-library! '(srfi 48) '((srfi-48:format . format)))
 (%define-core-library! '(srfi 62) '())
 (%define-core-library! '(srfi 87) '(case => else))
 

@@ -10,6 +10,10 @@
 (define (%uncaught obj)
   (unless (exn? obj)
     (set! %raised-at (%condition-locate! (%make-condition 'exn "" '()))))
+  ;; The computation is left: its after thunks run, as in Racket. What goes wrong in them is lost.
+  (let ((winders (vector-ref (%state) 0)))
+    (when (pair? winders)
+      (%catch (lambda (e) #f) (lambda () (%unwind! winders '())))))
   (if %uncaught-handler
       (%uncaught-handler obj)
       (%panic obj)))

@@ -1,0 +1,11 @@
+;; SRFI 28 and 48.
+(import (prefix (srfi 28) s28:) (prefix (srfi 48) s48:))
+(check (s28:format "Hello, ~a! ~s~%" "World" "x") => "Hello, World! \"x\"\n")
+(check (s48:format "~a ~s ~d ~x ~o ~b ~c~~" "a" "b" 10 255 8 5 #\z) => "a \"b\" 10 ff 10 101 z~")
+(check (s48:format #f "[~5F|~8,2F|~,3F|~0,0F]" 1.5 3.14159 2 7) => "[  1.5|    3.14|2.000|7.]")
+(check (s48:format "~?!" "~a-~a" '(1 2)) => "1-2!")
+(check (call-with-port (open-output-string) (lambda (p) (s48:format p "x~tY~_z") (get-output-string p))) => "x\tY z")
+(check-error error-object? (s48:format "~a"))
+(check-error error-object? (s48:format "a" 1))
+(check-error error-object? (s48:format "~q" 1))
+(report)
