@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -240,3 +242,38 @@ async def test_the_late_hedge_asks_again_only_where_the_first_is_late() -> None:
     provider = Answers(lambda r: "the hinge")
     assert (await run("scenario-6-hedged-p99", provider)).value == "the hinge"
     assert len(provider.seen) == 1
+
+
+def test_the_pages_show_the_programs_and_figures_as_they_are() -> None:
+    """docs/patterns/ has a page for every program; build/make_pattern_pages.py fills them."""
+    script = ROOT / "build" / "make_pattern_pages.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shown = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "patterns").glob("*.md"))
+    for path in PROGRAMS.glob("*.scm"):
+        assert f"<!-- program: {path.name} -->" in shown
+
+
+def test_the_measurements_bear_out_what_the_pages_say_of_them() -> None:
+    """The verdicts are prose; these are the figures that they rest on."""
+
+    def figures(name: str) -> list[list[float]]:
+        rows = json.loads((ROOT / "benchmarks" / "patterns.json").read_text(encoding="utf-8"))[name]["rows"]
+        return [[float(m.replace(",", "")) for m in re.findall(r"\d[\d,.]*", " ".join(row))] for row in rows]
+
+    speed_ups = [row[-1] for row in figures("fan-out")]
+    assert max(speed_ups[:3]) < 10 < speed_ups[-1]
+    one, three, late = figures("hedging")
+    assert one[-2] / three[-2] > 5
+    assert late[-1] < 1.1
+    _alone, by_three, by_five = figures("ensemble")
+    assert by_three[1] < 93 < 94.5 < by_five[1]
+    assert by_five[2] < 91
+    cheap, dear, active = figures("active-learning")
+    assert dear[-1] / active[-1] > 3
+    assert active[0] > cheap[0]
+    assert [row[0] for row in figures("cache")] == [1000, 400]
+    assert figures("bandit")[-1][-1] == min(row[-1] for row in figures("bandit"))
+    assert len({row[-3] for row in figures("tree")}) == 1
+    assert figures("consensus")[1][-3] < 1
+    assert figures("critique")[-1][1] > 90

@@ -11,5 +11,5 @@
         (ask "Find the line about something that broke." "gpt-4.1-nano")))
 
 (define-values (answer others) (await-any attempts))
-(for-each cancel others)                  ; nobody pays for the rest of their answers
+(for-each cancel others)                  ; their requests are aborted
 (finish answer)
