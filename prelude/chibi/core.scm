@@ -150,6 +150,16 @@
               (set! renamed (cons (cons id alias) renamed))
               alias))))))
 
+;; A symbol, or the symbols of a datum, as the identifier means them.
+(define (%chibi:symbol->identifier id symbol)
+  (if (symbol? id) symbol (close-syntax symbol (syntactic-closure-env id))))
+(define (%chibi:datum->syntax id datum)
+  (let walk ((x datum))
+    (cond ((pair? x) (cons (walk (car x)) (walk (cdr x))))
+          ((vector? x) (vector-map walk x))
+          ((symbol? x) (%chibi:symbol->identifier id x))
+          (else x))))
+
 ;; ---- environments and evaluation ----
 
 (define (%chibi:env-exports env) (%environment-names env))

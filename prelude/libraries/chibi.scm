@@ -74,6 +74,7 @@
     (%call/cc . %call/cc) (%current-environment . current-environment)
     (%make-environment . make-environment) (flush-output-port . flush-output)
     subbytes (%chibi:no-ast . env-parent)
+    (%chibi:datum->syntax . datum->syntax) (%chibi:symbol->identifier . symbol->identifier)
     make-uvector list->uvector (%chibi:opcode? . opcode?) (%chibi:make-immutable! . make-immutable!)))
 
 ;; Chibi's own module system; only the part that needs no view of its modules.

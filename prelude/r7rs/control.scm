@@ -94,8 +94,6 @@
 (define call/cc call-with-current-continuation)
 (define call-with-escape-continuation call-with-current-continuation)
 (define call/ec call-with-current-continuation)
-(define within-continuation
-  (lambda (k thunk) (call-with-values thunk k)))
 
 (define-syntax let/cc
   (syntax-rules ()

@@ -3,7 +3,7 @@
 ;; A parameter is an applicable record. Its binding is looked up in the dynamic state's alist of
 ;; (parameter . box); outside every parameterize it is the record's own value.
 
-(define-values (%parameter-rtd %make-parameter-record %parameter? )
+(define-values (%parameter-rtd %make-parameter-record %parameter?)
   (let ((rtd (%make-rtd 'parameter #f '#(value converter name))))
     (values rtd
             (lambda (value converter name) (%record rtd value converter name))
@@ -33,7 +33,6 @@
 (define (make-parameter value [converter #f] [name #f])
   (%make-parameter-record (if converter (converter value) value) converter name))
 (define (parameter? x) (%parameter? x))
-(define make-unconverted-parameter (lambda (value) (%make-parameter-record value #f #f)))
 
 ;; Bindings: a list of (parameter . value), in order. Every value is converted before any of the
 ;; new bindings is in force. A procedure that is no parameter of ours but behaves like one
@@ -79,9 +78,6 @@
     ((_ () body ...) (let () body ...))
     ((_ ((param value) ...) body ...)
      (%parameterize (list (cons param value) ...) (lambda () body ...)))))
-
-;; parameterize*: SRFI 39's cousin for computed lists of bindings.
-(define (with-parameters* bindings thunk) (%parameterize bindings thunk))
 
 (define-syntax fluid-let
   (syntax-rules ()

@@ -12,10 +12,6 @@
   (syntax-rules ()
     ((_ expression) (%new-promise #f (lambda () expression)))))
 
-(define-syntax make-lazy
-  (syntax-rules ()
-    ((_ expression) (delay-force expression))))
-
 ;; Racket's delay takes a body.
 (define-syntax delay
   (syntax-rules ()
@@ -53,5 +49,3 @@
 (define-syntax cons-stream
   (syntax-rules ()
     ((_ a b) (cons a (delay b)))))
-
-(define (make-parameterized-promise thunk) (%new-promise #f thunk))
