@@ -247,10 +247,11 @@ class Session:
         error = done.get("error")
         used = self._calls.budget.execution
         data = done.get("data")
+        value = bounded(done.get("value"), "value")
         return Result(
             status=status,
-            value=bounded(done.get("value"), "value"),
-            data=None if data is cbor2.undefined else data,
+            value=value,
+            data=value if data is True else protocol.data_of(data),
             stdout=run.out.text(),
             stderr=run.err.text(),
             error=None if error is None else self._error(error, bounded),
@@ -388,7 +389,7 @@ class Session:
         """The names that the session's programs have defined."""
         self._check_free()
         outcome = await self._run(self._scheduler.execute(lambda: protocol.encode(["state"])), None, None)
-        data = outcome.done.get("data")
+        data = protocol.data_of(outcome.done.get("data"))
         return [str(name) for name in data] if isinstance(data, list) else []
 
     def state(self) -> dict[str, Any]:
@@ -421,6 +422,16 @@ class Session:
             },
             "log_entries": len(self._log),
         }
+
+    @property
+    def calls_made(self) -> int:
+        """LLM calls of the whole session."""
+        return self._calls.budget.session.calls
+
+    @property
+    def log_length(self) -> int:
+        """How many entries the scope log has."""
+        return len(self._log)
 
     @property
     def contexts(self) -> Mapping[str | None, str]:

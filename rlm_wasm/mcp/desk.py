@@ -62,7 +62,6 @@ class Desk:
         self._changed = changed
         self._turn = asyncio.Lock()
         self._last_id = 0
-        self._log_length = 0
         self._calls_before = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closed = False
@@ -110,7 +109,7 @@ class Desk:
     async def _execute(self, run: Run, timeout_s: float | None, announcer: Announcer | None) -> None:
         async with self._turn:
             self.current, run.started_at = run, time.time()
-            run.log_from = self._log_length
+            run.log_from = self.session.log_length
             if announcer is not None:
                 announcer.start()
                 self.session.on_stderr = announcer.stderr
@@ -127,11 +126,10 @@ class Desk:
             finally:
                 self.current = None
                 self.session.on_stderr = None
-                state = self.session.state()
-                run.log_to = self._log_length = state["log_entries"]
-                self._calls_before = state["used"]["calls"]
+                run.log_to = self.session.log_length
+                self._calls_before = self.session.calls_made
             await self._keep()
-        self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
+        self._tell(["rlm://status", "rlm://log", "rlm://runs"])
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the session when nothing else runs in it."""
@@ -171,7 +169,6 @@ class Desk:
     async def reset(self) -> None:
         """Forget everything but the checkpoints, in turn."""
         await self.in_turn(self.session.reset)
-        self._log_length = 0
         self.runs.clear()
         self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
 

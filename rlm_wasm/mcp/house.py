@@ -83,6 +83,12 @@ class House:
         return seat.desk
 
     def _changed(self, desk: Desk, uris: list[str], listing: bool) -> None:
+        if not listing and not any(
+            seat is self._shared or not seat.subscriptions.keys().isdisjoint(uris)
+            for seat in self._seats
+            if seat.desk is desk
+        ):
+            return
         task = asyncio.get_running_loop().create_task(self._announce(desk, uris, listing))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)

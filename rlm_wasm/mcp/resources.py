@@ -27,7 +27,10 @@ _PAGES = {
 
 
 def listed(desk: Desk) -> list[types.Resource]:
-    """What there is to read now."""
+    """What there is to read now.
+
+    Runs are not listed one by one (rlm://runs does): clients fetch the list anew whenever it changes.
+    """
     found = [
         _resource("rlm://status", "status", "Status", "What runs now.", JSON),
         _resource("rlm://log", "log", "Scope log", "The session's whole audit trail.", JSON),
@@ -42,11 +45,6 @@ def listed(desk: Desk) -> list[types.Resource]:
                 f"{length:,} characters.",
                 PLAIN,
             )
-        )
-    for run in desk.runs.values():
-        state = "waiting or running" if run.result is None else run.result.status
-        found.append(
-            _resource(f"rlm://runs/{run.id}", f"run-{run.id}", f"Run {run.id}", f"A program: {state}.", JSON)
         )
     for uri, (name, title, about) in _PAGES.items():
         found.append(_resource(uri, name, title, about, MARKDOWN))
