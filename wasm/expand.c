@@ -240,7 +240,13 @@ static Value transformer_arguments(struct Macro *m, Job j) {
   }
 }
 
+/* One form that becomes another macro use again and again. */
+enum { EXPANSIONS_MOST = 100000 };
+
 Value expand_macro(State *s, Value macro, Job j, Value *out) {
+  if (s->expansions == FIX(EXPANSIONS_MOST))
+    return syntax_fail(j, "%v: the expansion of this macro does not end: it became a macro use %d times", CAR(j.form), EXPANSIONS_MOST);
+  if (s->given == V_UNBOUND) s->expansions = FIX(FIX_VALUE(s->expansions) + 1);
   if (MACRO_KIND(macro) == MACRO_RULES) return apply_rules(s, macro, j, out);
   struct Macro *m = MACRO(macro);
   Value answer, arguments = s->given == V_UNBOUND ? transformer_arguments(m, j) : V_NIL;
@@ -343,7 +349,10 @@ static Value step(State *s) {
   TRY(prepare(item));
   fresh_first = fresh_last = V_NIL;
   Value outcome = steps[FIX_VALUE(ITEM(item)->kind)](s, item);
-  if (outcome == V_TRUE) s->stack = ITEM(item)->next;
+  if (outcome == V_TRUE) {
+    s->stack = ITEM(item)->next;
+    s->expansions = FIX(0);
+  }
   if (outcome == V_TRUE || outcome == V_VOID) push_fresh(s);
   fresh_first = fresh_last = V_NIL;
   return outcome;
@@ -361,7 +370,7 @@ static Value prim_expand_start(int argc, Value *args) {
   Value state = heap_object(T_VECTOR, 0, STATE_SLOTS);
   State *s = PTR(state);
   *s = (State){.header = s->header, .stack = V_NIL, .result = V_FALSE, .given = V_UNBOUND,
-               .done = V_FALSE};
+               .done = V_FALSE, .expansions = FIX(0)};
   fresh_first = fresh_last = V_NIL;
   Job j = {.form = args[0], .env = args[1], .hole = {state, 1}, .place = pair_place(args[0]), .name = V_FALSE};
   push_item(s, DO_TOP, j, V_FALSE, V_FALSE, V_FALSE);

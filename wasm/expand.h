@@ -100,8 +100,9 @@ typedef struct State {   /* a T_VECTOR */
   Value result;        /* the AST, when the stack is empty */
   Value given;         /* what the driver gave for the last request; V_UNBOUND: nothing */
   Value done;          /* a request that ends the expansion (%splice) */
+  Value expansions;    /* fixnum: macro uses since an item was done */
 } State;
-enum { STATE_SLOTS = 4 };
+enum { STATE_SLOTS = 5 };
 
 /* Where a node goes when it is ready: a slot of a node or item, or the car of a pair. */
 typedef struct { Value obj; uint32_t index; } Hole;

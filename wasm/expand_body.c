@@ -275,6 +275,7 @@ Value step_body(State *s, Value item) {
   struct Item *i = ITEM(item);
   if (i->form == V_UNBOUND) {
     if (!is_pair(i->b)) return finish_body(s, item);
+    s->expansions = FIX(0);
     i->form = CAR(i->b);
     i->env = BODY(i->c)->frame;
     i->place = pair_place(i->b) ? FIX(pair_place(i->b)) : BODY(i->c)->place;

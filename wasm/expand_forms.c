@@ -493,8 +493,10 @@ static Value form_letrec(State *s, Job j) {
 /* ---- multiple values ---- */
 
 /* The parts of the values object in `temporary`, bound in the frame. */
-static Value bind_values(Job j, Value formals, Value temporary, Value frame, List *vars, List *inits) {
+static Value bind_values(Job j, Value binding, Value temporary, Value frame, List *vars, List *inits) {
   int64_t count = 0, i = 0;
+  Value formals = CAR(binding);
+  j.place = place_of(CDR(binding), j.place);
   for (Value f = formals; is_pair(f); f = CDR(f)) count++;
   bool rest = false;
   for (Value f = formals; f != V_NIL; f = is_pair(f) ? CDR(f) : V_NIL)
@@ -530,7 +532,7 @@ static Value form_let_values(State *s, Job j) {
     Value temporary = make_envvar(intern("values"));
     list_add(&temporaries, temporary);
     TRY(expand_later(s, part(j, CADR(CAR(b)), CAR_OF(list_add(&expressions, V_FALSE)))));
-    TRY(bind_values(j, CAR(CAR(b)), temporary, frame, &vars, &inits));
+    TRY(bind_values(j, CAR(b), temporary, frame, &vars, &inits));
   }
   Value inner = make_node(N_LET, j.place, 3, vars.head, inits.head, V_FALSE);
   fill(j.hole, make_node(N_LET, j.place, 3, temporaries.head, expressions.head, inner));
@@ -545,7 +547,7 @@ static Value form_let_star_values(State *s, Job j) {
     List vars, inits;
     list_start(&vars); list_start(&inits);
     Value temporary = make_envvar(intern("values")), frame = make_frame(env);
-    TRY(bind_values(j, CAR(CAR(b)), temporary, frame, &vars, &inits));
+    TRY(bind_values(j, CAR(b), temporary, frame, &vars, &inits));
     Value inner = make_node(N_LET, j.place, 3, vars.head, inits.head, V_FALSE);
     Value outer = node_let1(j.place, temporary, V_FALSE, inner);
     fill(hole, outer);

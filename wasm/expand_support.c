@@ -6,8 +6,9 @@
 static int64_t values_count(Value v) { return IS(v, T_VALUES) ? (int64_t)OBJ_LENGTH(v) : 1; }
 
 static Value wrong_count(const char *expected, int64_t count, Value got) {
-  return err_failf("exn:fail:contract:arity", "expected %s%d value%s, got %d", expected, (int)count,
-                   count == 1 ? "" : "s", (int)values_count(got));
+  return err_failf("exn:fail:contract:arity",
+                   "result arity mismatch;\n expected number of values not received\n  expected: %s%d\n  received: %d",
+                   expected, (int)count, (int)values_count(got));
 }
 
 /* (%values-ref values i n): the value number i of exactly n; of at least m where n is -1 - m */
@@ -36,22 +37,42 @@ static Value prim_values_rest(int argc, Value *args) {
 /* ---- keyword arguments ---- */
 enum { SPEC_NAME, SPEC_REQUIRED, SPEC_OPTIONAL, SPEC_REST, SPEC_KEYWORDS, SPEC_NEEDED, SPEC_SIGNATURE };
 
-/* "NAME: MESSAGE; its signature is (...)" */
-static Value keyword_error(Value spec, const char *before, Value what, const char *after) {
-  char message[1024];
+/* A C string of at most so many bytes, cut where a character begins. */
+static void text_of(Builder *b, char *text, uint32_t size) {
+  Value string = builder_finish(b);
+  if (string_utf8_length(string) >= size) string = string_substring(string, 0, size / 4 - 1);
+  text[string_to_utf8(string, (uint8_t *)text)] = 0;
+}
+
+static void put_name(Builder *b, Value spec) {
+  builder_string(b, VEC(spec)[SPEC_NAME] == V_FALSE ? string_from_c("#<procedure>") : SYM(VEC(spec)[SPEC_NAME])->name);
+}
+
+/* It is the caller who is at fault; the signature is the hint. */
+static Value blame_caller(Value spec, Builder *message) {
+  char text[1024], hint[1024];
+  Builder b;
+  text_of(message, text, sizeof text);
+  builder_init(&b);
+  builder_c(&b, "The signature is ");
+  print_bounded(&b, VEC(spec)[SPEC_SIGNATURE], false, 900);
+  text_of(&b, hint, sizeof hint);
+  err_fail_hint("exn:fail:contract:arity", text, V_NIL, hint);
+  error_of_caller();
+  return V_ERROR;
+}
+
+/* In Racket's words. */
+static Value keyword_error(Value spec, const char *what, const char *which, Value keyword) {
   Builder b;
   builder_init(&b);
-  builder_string(&b, VEC(spec)[SPEC_NAME] == V_FALSE ? string_from_c("procedure") : SYM(VEC(spec)[SPEC_NAME])->name);
-  builder_c(&b, ": ");
-  builder_c(&b, before);
-  if (what != V_FALSE) print_bounded(&b, what, true, 60);
-  builder_c(&b, after);
-  builder_c(&b, "; its signature is ");
-  print_bounded(&b, VEC(spec)[SPEC_SIGNATURE], false, 500);
-  Value string = builder_finish(&b);
-  if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, sizeof message / 4 - 1);
-  message[string_to_utf8(string, (uint8_t *)message)] = 0;
-  return err_fail("exn:fail:contract:arity", message, V_NIL);
+  builder_c(&b, "application: ");
+  builder_c(&b, what);
+  builder_c(&b, "\n  procedure: ");
+  put_name(&b, spec);
+  builder_c(&b, which);
+  print_bounded(&b, keyword, true, 60);
+  return blame_caller(spec, &b);
 }
 
 static int64_t keyword_index(Value keywords, Value keyword) {
@@ -61,13 +82,19 @@ static int64_t keyword_index(Value keywords, Value keyword) {
 }
 
 static Value wrong_arguments(Value spec, int64_t got) {
-  char text[120];
+  char text[160];
   int64_t low = FIX_VALUE(VEC(spec)[SPEC_REQUIRED]), high = low + FIX_VALUE(VEC(spec)[SPEC_OPTIONAL]);
-  bool rest = VEC(spec)[SPEC_REST] != V_FALSE;
-  const char *bound = low == high && !rest ? "" : got < low ? "at least " : "at most ";
-  int64_t wanted = got < low ? low : high;
-  snprintf(text, sizeof text, "expected %s%d positional argument%s, got %d", bound, (int)wanted, wanted == 1 ? "" : "s", (int)got);
-  return keyword_error(spec, text, V_FALSE, "");
+  Builder b;
+  builder_init(&b);
+  put_name(&b, spec);
+  builder_c(&b, ": arity mismatch;\n the expected number of arguments does not match the given number\n  expected: ");
+  if (VEC(spec)[SPEC_REST] != V_FALSE) snprintf(text, sizeof text, "at least %d", (int)low);
+  else if (low == high) snprintf(text, sizeof text, "%d", (int)low);
+  else snprintf(text, sizeof text, "between %d and %d", (int)low, (int)high);
+  builder_c(&b, text);
+  snprintf(text, sizeof text, " besides keyword arguments\n  given: %d", (int)got);
+  builder_c(&b, text);
+  return blame_caller(spec, &b);
 }
 
 /* Positional arguments into the vector and the rest list; keyword ones to their places. */
@@ -80,9 +107,9 @@ static Value sort_arguments(Value spec, Value args, Value vector, int64_t *posit
     Value arg = CAR(args);
     if (IS(arg, T_KEYWORD)) {
       int64_t k = keyword_index(VEC(spec)[SPEC_KEYWORDS], arg);
-      if (k < 0) return keyword_error(spec, "it has no keyword argument ", arg, "");
+      if (k < 0) return keyword_error(spec, "procedure does not expect an argument with given keyword", "\n  given keyword: ", arg);
       args = CDR(args);
-      if (args == V_NIL) return keyword_error(spec, "the keyword ", arg, " has no value after it");
+      if (args == V_NIL) return keyword_error(spec, "no argument after the keyword", "\n  keyword: ", arg);
       VEC(vector)[keywords + k] = CAR(args);
     } else if (*positional < fixed) {
       VEC(vector)[(*positional)++] = arg;
@@ -101,7 +128,7 @@ static Value check_needed(Value spec, Value vector, int64_t first) {
   Value keywords = VEC(spec)[SPEC_KEYWORDS];
   for (Value needed = VEC(spec)[SPEC_NEEDED]; needed != V_NIL; needed = CDR(needed), keywords = CDR(keywords), first++)
     if (CAR(needed) != V_FALSE && VEC(vector)[first] == V_DEFAULT)
-      return keyword_error(spec, "the keyword argument ", CAR(keywords), " is missing");
+      return keyword_error(spec, "required keyword argument not supplied", "\n  required keyword: ", CAR(keywords));
   return V_TRUE;
 }
 
