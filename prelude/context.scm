@@ -6,7 +6,7 @@
 (define %context-cells '())
 (%lazy! 'context)
 (define (%default-context)
-  (let ((text (%request "context" #f)))
+  (let ((text (%whole-context #f)))
     (or text
         (%fail 'exn:fail:contract:variable
                "context: no context is loaded; give one with load_context, or --context FILE"))))
@@ -17,6 +17,18 @@
       (set! %context-cells (cons cell %context-cells))
       (%set-cell-value! cell text)
       text)))
+
+;; A whole text, or #f; a long one comes in pieces, so that it may be longer than a message.
+(define (%whole-context name)
+  (let ((length (%request "context-size" name)))
+    (cond ((not length) #f)
+          ((<= length 8388608) (%request "context" name))
+          (else
+           (let loop ((start 0) (pieces '()))
+             (if (>= start length)
+                 (%string-concatenate (reverse pieces))
+                 (let ((end (min length (+ start 8388608))))
+                   (loop end (cons (%request "context-slice" start end name) pieces)))))))))
 
 ;; The host says that the default context is another one now.
 (define (%context-replaced!)
@@ -31,7 +43,7 @@
         (else (%fail 'exn:fail:contract
                      (string-append (symbol->string who) ": a context's name must be a string, got " (%bounded-text name))))))
 
-(define (get-context [name #f]) (%request "context" (%context-name 'get-context name)))
+(define (get-context [name #f]) (%whole-context (%context-name 'get-context name)))
 (define (context-names) (%request "context-names"))
 (define (context-length [name #f]) (%request "context-length" (%context-name 'context-length name)))
 

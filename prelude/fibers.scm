@@ -178,13 +178,14 @@
         (%yield))))
 
 ;; ---- requests ----
-;; A request is encoded, and refused where it is too large, before anything is registered; to
+;; The arguments travel as an encoded array in a byte string, so that what the host cannot take of
+;; them is a condition here. A request is encoded, and refused where it is too large, before anything is registered; to
 ;; register and to send is one step, so that no reply can come in between.
 
 (define %message-limit 67108864)
 
 (define (%encode-request id operation arguments)
-  (let ((bytes (%cbor-encode (list* "call" id operation arguments))))
+  (let ((bytes (%cbor-encode (list "call" id operation (%cbor-encode arguments)))))
     (if (> (bytevector-length bytes) %message-limit)
         (%fail 'exn:fail:contract
                (string-append operation ": the request has " (number->string (bytevector-length bytes))

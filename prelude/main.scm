@@ -50,11 +50,10 @@
 
 ;; The value itself, where it can cross and is not too large.
 (define (%data-of v text)
-  (cond ((string? v) (if (> (string-length v) %output-limit) %none v))
-        ((or (number? v) (boolean? v) (symbol? v)) v)
+  (cond ((string? v) (if (> (string-length v) %output-limit) %none #t)) ; the text is the value
         ((or (void? v) (procedure? v) (> (string-length text) %output-limit)) %none)
         (else (%catch (lambda (condition) %none)
-                      (lambda () (%cbor-encode v) v)))))
+                      (lambda () (%cbor-encode v))))))
 
 (define (%error-outcome obj) (hash "status" "error" "error" (%describe-error obj)))
 
@@ -139,7 +138,7 @@
                                                            (interaction-environment)
                                                            (%option options "name" "program"))))))))
           ((string=? kind "state")
-           (%execute (lambda () (%end! (hash "status" "ok" "data" (%user-definitions))))))
+           (%execute (lambda () (%end! (hash "status" "ok" "data" (%cbor-encode (%user-definitions)))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
 
 ;; The names that programs have given a meaning of their own.

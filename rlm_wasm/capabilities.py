@@ -150,6 +150,7 @@ class Contexts:
         """The operations."""
         return {
             "context": lambda a: self.texts.get(a[0] or None, False),
+            "context-size": self._size,
             "context-length": lambda a: len(self._find(a[0])),
             "context-slice": self._slice,
             "context-lines": self._lines,
@@ -166,6 +167,10 @@ class Contexts:
             raise CapabilityDenied("no context is loaded: give one with load_context, or --context FILE")
         known = ", ".join(sorted(n for n in self.texts if n is not None)) or "none"
         raise CapabilityDenied(f"there is no context named {name!r} (loaded: {known})")
+
+    def _size(self, arguments: list[Any]) -> int | Literal[False]:
+        text = self.texts.get(arguments[0] or None)
+        return False if text is None else len(text)
 
     def _slice(self, arguments: list[Any]) -> str:
         start, end, name = arguments

@@ -14,13 +14,13 @@ To the guest (one message a run):
 
 From the guest (the outbox is an array of these):
 
-    ["call", id, operation, argument, …]   ids ascend within a session
+    ["call", id, operation, arguments]     ids ascend within a session; arguments: an encoded array
     ["ack"]                                 took the message that came in the middle of a slice
     ["cancel", id]
     ["note", "out" | "err", text]          standard output and error
     ["note", "log", {"op", "preview", …}]  an entry of the scope log
     ["done", {"status": "finished" | "ok" | "error" | "limit" | "cancelled", "value": text,
-              "data": …, "lineage": [call id, …],
+              "data": encoded (true: the value is its text), "lineage": [call id, …],
               "error": {"type", "message", "irritants", "source", "line", "column", "hint",
                         "backtrace", "kind", "used", "limit"}}]
     ["failed", text]
@@ -30,7 +30,7 @@ Operations (the table of capabilities.py serves them; the guest's side is prelud
     llm op instruction data model temperature max-tokens json? images recursive   (#f: not given)
         → (text call-id model prompt-tokens completion-tokens depth)
     sleep seconds · now → milliseconds since 1970
-    context [name] → text or #f · context-length · context-slice start end · context-lines ·
+    context [name] → text or #f · context-size → characters or #f · context-length · context-slice start end · context-lines ·
     context-search text most · context-names     (the name comes last; #f is the default context)
     checkpoint key bytes preview · restore key → bytes or #f
     py-exec code · py-eval code · py-set! name value · py-call reference method argument …
@@ -150,6 +150,17 @@ def messages(outbox: bytes) -> list[Any]:
     if not isinstance(found, list):
         raise Unencodable("the guest's outbox holds no array")
     return found
+
+
+def data_of(packed: Any) -> Any:
+    """An outcome's data, None where it has none that Python can take."""
+    if not isinstance(packed, bytes):
+        return None
+    try:
+        value = decode(packed)
+    except Unencodable:
+        return None
+    return None if value is cbor2.undefined else value
 
 
 def reply_value(value: Any) -> Any:

@@ -493,12 +493,17 @@ class Scheduler:
             raise ValueError(kind)
 
     def _serve_call(self, run: Run, message: list[Any]) -> None:
-        _, number, operation, *arguments = message
-        if not isinstance(number, int) or number in self.calls:
-            raise ValueError("call id")
+        _, number, operation, packed = message
+        if not isinstance(number, int) or number in self.calls or not isinstance(packed, bytes):
+            raise ValueError("call")
         self.last_id = max(self.last_id, number)
-        call = Call(number, operation, arguments)
+        call = Call(number, operation, [])
         self.calls[number] = call
+        try:
+            call.arguments = protocol.messages(packed)
+        except Unencodable as error:
+            self._fail(call, error)
+            return
         if len(self.calls) > self.limits.handles:
             run.limit = run.limit or LimitExceeded("handles", len(self.calls), self.limits.handles)
             return
@@ -597,11 +602,8 @@ class Scheduler:
         return protocol.replies_of([encoded for _, encoded in batch])
 
     def _too_large(self, run: Run, error: MessageTooLarge) -> bytes:
-        run.limit = LimitExceeded(
-            "memory_bytes",
-            self.sandbox.heap_used() + error.length,
-            self.limits.memory_bytes,
-        )
+        most = self.limits.memory_bytes
+        run.limit = LimitExceeded("memory_bytes", max(self.sandbox.heap_used() + error.length, most), most)
         run.interrupted = 1
         return self._interrupt(run)
 

@@ -116,7 +116,7 @@ class Session:
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
-        bad = _bad_text(source)
+        bad = _bad_text(source, self.limits.message_bytes)
         if bad is not None:
             return bad
         if self._suspended is not None:
@@ -600,28 +600,27 @@ class Session:
 _DEFAULT_LIMITS = Limits()
 
 
-def _bad_text(source: str) -> Result | None:
-    """A Result for a program that is no text."""
-    at = source.find("\0")
-    what = "a NUL character"
-    if at < 0:
+def _bad_text(source: str, limit: int) -> Result | None:
+    """A Result for a program that is no text, or too much of it."""
+    at, what = source.find("\0"), "a NUL character"
+    length = len(source)
+    if at < 0 and (length > limit // 4 or not source.isascii()):
         try:
-            source.encode("utf-8")
+            length = len(source.encode())
         except UnicodeEncodeError as error:
             at, what = error.start, f"a lone surrogate (U+{ord(source[error.start]):04X})"
-        else:
-            return None
-    line = source.count("\n", 0, at) + 1
-    column = at - source.rfind("\n", 0, at)
-    return Result(
-        status="error",
-        error=ErrorInfo(
-            type="exn:fail:read",
-            message=f"the program contains {what} (line {line}, column {column})",
-            line=line,
-            column=column,
-        ),
-    )
+    if at >= 0:
+        line = source.count("\n", 0, at) + 1
+        column = at - source.rfind("\n", 0, at)
+        message = f"the program contains {what} (line {line}, column {column})"
+        return _unreadable(message, line=line, column=column)
+    if length > limit:
+        return _unreadable(f"the program has {length:,} bytes; a message may have {limit:,} (message_bytes)")
+    return None
+
+
+def _unreadable(message: str, **place: int) -> Result:
+    return Result(status="error", error=ErrorInfo(type="exn:fail:read", message=message, **place))  # type: ignore[arg-type]
 
 
 __all__ = ["Session", "check_host_function"]

@@ -26,7 +26,7 @@
  *                                                 module's memory ends after rlm_page_map_length() pages
  *   ... others are the prelude's own (prelude/rlm/main.scm)
  * From the guest:
- *   ["call", id, operation, argument...]          wants a reply with this id
+ *   ["call", id, operation, arguments]            wants a reply with this id; arguments: encoded
  *   ["cancel", id]                                no longer wants it
  *   ["note", kind, ...]                           wants no reply: output, scope log
  *   ["done", {...}]                               the execution's outcome (with RLM_DONE)

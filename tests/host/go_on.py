@@ -28,7 +28,7 @@ MEMORY = 64 << 20
 def answer(call: list[Any]) -> Any:
     """What a call gets, whoever serves it."""
     if call[2] == "llm":
-        return [f"<{call[4]}>", call[1], "m", 1, 1, 0]
+        return [f"<{protocol.decode(call[3])[1]}>", call[1], "m", 1, 1, 0]
     return None
 
 

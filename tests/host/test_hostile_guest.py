@@ -57,6 +57,8 @@ async def _result(engine: Engine, limits: Limits | None = None) -> Result:
         return await runtime.run("(+ 1 2)")
 
 
+NINE = ["call", 1, "sleep", cbor2.dumps([9])]
+
 LIES: dict[str, dict[str, Any]] = {
     "an outbox outside of memory": {"outbox": "(i32.const 0x7fffff00)"},
     "an outbox that wraps around": {"outbox": "(i32.const -16)", "length": "64"},
@@ -73,8 +75,9 @@ LIES: dict[str, dict[str, Any]] = {
     "a trap": {"run": "(unreachable)"},
     "recursion without end": {"run": "(call 1 (local.get 0) (local.get 1))"},
     "waiting for nothing": {"run": "(i32.const 1)"},
-    "a call twice": {"said": [["call", 1, "sleep", 9], ["call", 1, "sleep", 9]], "run": "(i32.const 1)"},
-    "a call without a number": {"said": [["call", "x", "sleep", 9]], "run": "(i32.const 1)"},
+    "a call twice": {"said": [NINE, NINE], "run": "(i32.const 1)"},
+    "a call without arguments": {"said": [["call", 1, "sleep"]], "run": "(i32.const 1)"},
+    "a call without a number": {"said": [["call", "x", "sleep", b"\x80"]], "run": "(i32.const 1)"},
 }
 
 
@@ -97,7 +100,7 @@ async def test_an_outcome_without_meaning_is_a_defect(status: Any, tmp_path: Pat
 
 async def test_unknown_operations_are_denied(tmp_path: Path) -> None:
     """And the guest, which never ends, is stopped by the clock."""
-    engine = _guest(tmp_path, said=[["call", 1, "format-disk", "/"]], run="(i32.const 1)")
+    engine = _guest(tmp_path, said=[["call", 1, "format-disk", b"\x80"]], run="(i32.const 1)")
     result = await _result(engine, Limits(timeout_s=0.2))
     assert result.status in ("limit", "error")
     assert result.rolled_back

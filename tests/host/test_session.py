@@ -8,7 +8,7 @@ import json
 import pytest
 
 from doubles import Gate
-from rlm_wasm import Result, Runtime, SessionClosed, UsageError
+from rlm_wasm import Limits, Result, Runtime, SessionClosed, UsageError
 
 
 async def test_the_value_of_the_last_expression_comes_back(runtime: Runtime) -> None:
@@ -210,3 +210,33 @@ async def test_progress_is_reported(gated: Runtime, gate: Gate) -> None:
     await task
     assert (seen[-1].done, seen[-1].running, seen[-1].total) == (2, 0, 2)
     assert "".join(report.stderr for report in seen) == "phase 1\n"
+
+
+async def test_a_program_longer_than_a_message_is_a_guest_error() -> None:
+    """With both figures; the session is untouched."""
+    async with Runtime(provider=Gate(), limits=Limits(message_bytes=1000)) as runtime:
+        result = await runtime.run('"' + "x" * 2000 + '"')
+        assert result.status == "error"
+        assert "2,002 bytes" in str(result.error)
+        assert "message_bytes" in str(result.error)
+
+
+async def test_data_that_python_cannot_take_is_left_out(runtime: Runtime) -> None:
+    """The value in display form is there all the same, and nothing is rolled back."""
+    async with runtime.session() as session:
+        result = await session.execute(
+            "(define t (for/hash ([i 3000]) (values (* i 2305843009213693951) i))) t"
+        )
+        assert (result.status, result.data) == ("ok", None)
+        assert result.value.startswith("#hash(")
+        assert (await session.execute("(hash-count t)")).value == "3000"
+        assert (await session.execute("(lambda (x) x)")).data is None
+        assert (await session.execute('(list "a" (bytes 1 2))')).data == ["a", b"\x01\x02"]
+
+
+async def test_a_context_longer_than_a_message_comes_whole() -> None:
+    """In pieces."""
+    text = "".join(f"line {i}\n" for i in range(1_100_000))
+    async with Runtime(provider=Gate(), limits=Limits(message_bytes=9 << 20)) as runtime:
+        result = await runtime.run("(list (string-length context) (substring context 9000000 9000012))", context=text)
+        assert result.data == [len(text), text[9000000:9000012]]
