@@ -30,8 +30,9 @@ Operations (the table of capabilities.py serves them; the guest's side is prelud
     llm op instruction data model temperature max-tokens json? images recursive   (#f: not given)
         → (text call-id model prompt-tokens completion-tokens depth)
     sleep seconds · now → milliseconds since 1970
-    context [name] → text or #f · context-size → characters or #f · context-length · context-slice start end · context-lines ·
-    context-search text most · context-names     (the name comes last; #f is the default context)
+    context → text or #f · context-size → characters or #f · context-length · context-slice start end ·
+    context-lines start end · context-search text most     (the name comes last; #f: the default one)
+    context-names
     checkpoint key bytes preview · restore key → bytes or #f
     py-exec code · py-eval code · py-set! name value · py-call reference method argument …
     usage → hash of what was used and what is left · rate-limits
