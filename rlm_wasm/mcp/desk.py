@@ -13,21 +13,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlm_wasm.capabilities import MemoryStore
 from rlm_wasm.errors import SnapshotError, UsageError
-from rlm_wasm.snapshot import Snapshot
 from rlm_wasm.values import Progress, Result
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.progress import Announcer
     from rlm_wasm.runtime import Runtime
     from rlm_wasm.session import Session
+    from rlm_wasm.store.sessions import SessionShelf
 
 T = TypeVar("T")
 
 RUNS_KEPT = 100
-SAVED_NAMESPACE = "rlm-wasm/mcp-sessions"
-"""Where the store keeps named sessions between two runs of the server."""
+
+
+def _shelf(runtime: Runtime) -> SessionShelf | None:
+    """Where named sessions are kept: the same place as `rlm-wasm sessions` has."""
+    shelf: SessionShelf | None = getattr(runtime.store, "sessions", None)
+    return shelf
 
 
 @dataclass(slots=True)
@@ -71,16 +74,22 @@ class Desk:
         cls, runtime: Runtime, name: str, changed: Callable[[Desk, list[str], bool], None] | None = None
     ) -> Desk:
         """The named session, as the store kept it, or a new one."""
-        kept = await runtime.store.get(SAVED_NAMESPACE, name)
-        if kept is None:
-            return cls(runtime, runtime.session(), name=name, changed=changed)
+        shelf = _shelf(runtime)
         try:
-            session = await runtime.restore(Snapshot.load(kept))
+            kept = None if shelf is None else await shelf.load(name)
+            if kept is None:
+                return cls(runtime, runtime.session(), name=name, changed=changed)
+            if kept.suspended:
+                raise UsageError(
+                    f'the session "{name}" is in the middle of an execution: '
+                    f"`rlm-wasm sessions resume {name}` goes on with it"
+                )
+            return cls(runtime, await runtime.restore(kept), name=name, changed=changed)
         except SnapshotError as error:
             raise UsageError(
-                f'the kept session "{name}" cannot be taken up again ({error}): use another name'
+                f'the kept session "{name}" cannot be taken up again ({error}): use another name, or '
+                f"forget it by `rlm-wasm sessions rm {name}`"
             ) from error
-        return cls(runtime, session, name=name, changed=changed)
 
     # ---- in turn
 
@@ -128,7 +137,7 @@ class Desk:
                 self.session.on_stderr = None
                 run.log_to = self.session.log_length
                 self._calls_before = self.session.calls_made
-            await self._keep()
+            await self._keep(run.result)
         self._tell(["rlm://status", "rlm://log", "rlm://runs"])
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -223,11 +232,13 @@ class Desk:
 
     # ---- keeping
 
-    async def _keep(self) -> None:
+    async def _keep(self, result: Result | None = None) -> None:
         """A named session survives the server where there is a store that does."""
-        if self.name is not None and not isinstance(self.runtime.store, MemoryStore):
-            snapshot = await self.session.snapshot()
-            await self.runtime.store.put(SAVED_NAMESPACE, self.name, snapshot.dump(), "MCP session")
+        shelf = None if self.name is None else _shelf(self.runtime)
+        if shelf is not None and self.name is not None:
+            status = "ok" if result is None else result.status
+            note = "" if result is None else str(result.error or result.value)
+            await shelf.save(self.name, await self.session.snapshot(), status=status, note=note)
 
     def _tell(self, uris: list[str], *, listing: bool = False) -> None:
         if self._changed is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,12 @@ def test_the_strategies_of_the_planner_are_files_with_a_head() -> None:
         if not file.name.startswith("parts-"):
             head = file.read_text(encoding="utf-8").split("\n")[:3]
             assert [line.split(":")[0] for line in head] == ["; name", "; patterns", "; why"], file.name
+
+
+def test_the_compact_pages_and_those_of_the_documentation_agree() -> None:
+    """On number, name, goal and summary: docs/patterns has the long story, the guide what a prompt can take."""
+    pages = sorted((Path(__file__).parents[2] / "docs" / "patterns").glob("[0-9]*.md"))
+    heads = [page.read_text(encoding="utf-8").split("\n")[:5] for page in pages]
+    ours = [pattern.text.split("\n")[:5] for pattern in texts.patterns().values()]
+    assert [head[0] for head in heads] == [head[0] for head in ours]
+    assert [head[2:5] for head in heads] == [head[2:5] for head in ours]

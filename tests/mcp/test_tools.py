@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from mcp import MCPError
 
 from rlm_wasm import Runtime
 from rlm_wasm.mcp import make_server, tools
-from rlm_wasm.testing import ScriptedProvider
+from rlm_wasm.testing import GatedProvider, ScriptedProvider
 
 NAMES = {
     "execute_scheme",
@@ -352,3 +353,28 @@ async def test_a_named_session_is_taken_up_again_after_a_restart(connect, tmp_pa
     async with connect(store=store, session="work") as client:
         result = await client.call_tool("execute_scheme", {"code": "(list (add1 x) context)"})
         assert result.structured_content["data"] == [42, "a text"]
+
+
+async def test_a_named_session_is_one_of_those_that_the_command_line_lists(
+    connect, text_of, tmp_path: Path
+) -> None:
+    """And one that was interrupted there is not overwritten."""
+    from rlm_wasm.store import open_store
+
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    async with connect(store=url, session="work") as client:
+        await client.call_tool("execute_scheme", {"code": "(finish 7)"})
+    async with Runtime("extractive", python="off", store=open_store(url)) as runtime:
+        [kept] = await runtime.store.sessions.list()
+        assert (kept.name, kept.status, kept.note) == ("work", "finished", "7")
+    gate = GatedProvider()
+    async with Runtime(gate, python="off", store=open_store(url)) as runtime, runtime.session() as session:
+        running = asyncio.create_task(session.execute('(llm-query #:instruction "x")'))
+        await gate.arrived(1)
+        await runtime.store.sessions.save("half", await session.snapshot(), status="suspended")
+        session.cancel()
+        await running
+    async with connect(store=url) as client:
+        refused = await client.call_tool("execute_scheme", {"code": "1", "session": "half"})
+        assert refused.is_error
+        assert "rlm-wasm sessions resume half" in text_of(refused)
