@@ -97,6 +97,8 @@ _ENCODERS: dict[type, Any] = {
     ImproperList: lambda encoder, value: encoder.encode(_tagged(TAG_IMPROPER, [*value.items, value.tail])),
     tuple: lambda encoder, value: encoder.encode(_tagged(TAG_VECTOR, list(value))),
     complex: _encode_complex,
+    # cbor2's own encoder makes a tuple of the two parts, which would become a vector
+    Fraction: lambda encoder, value: encoder.encode(_tagged(30, [value.numerator, value.denominator])),
 }
 
 
