@@ -184,10 +184,11 @@ async def estimate(runtime: Runtime, code: str, *, session: Session | None = Non
         runs[style] = provider.tally, result
         if not provider.tally.trail:  # no call: the answers cannot matter
             break
-    return _found(runs)
+    free = f"The provider {getattr(inner, 'name', 'configured')} costs nothing."
+    return _found(runs, free if getattr(inner, "free", False) else "")
 
 
-def _found(runs: dict[Style, tuple[_Tally, Result]]) -> Estimate:
+def _found(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:
     plain, result = runs["plain"]
     tallies = [tally for tally, _ in runs.values()]
     outcomes = {style: outcome.ok for style, (_, outcome) in runs.items()}
@@ -212,7 +213,7 @@ def _found(runs: dict[Style, tuple[_Tally, Result]]) -> Estimate:
         cost_usd=None if unpriced else expected.cost,
         upper_bound_usd=None if unpriced else bound,
         depends_on_answers=depends,
-        notes=tuple(_notes(runs, shown, unpriced, depends=depends)),
+        notes=tuple([*_notes(runs, shown, unpriced, depends=depends), *([free] if free else [])]),
         unpriced_models=tuple(unpriced),
     )
 
