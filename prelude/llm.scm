@@ -64,9 +64,11 @@
         ((string? v) (%string-with-lineage v ids))
         ((list? v) (map (lambda (item) (%with-lineage item ids)) v))
         ((vector? v) (vector-map (lambda (item) (%with-lineage item ids)) v))
-        ((hash? v)
-         (hash-for-each v (lambda (key item) (hash-set! v key (%with-lineage item ids))))
-         v)
+        ((hash? v) ; as messages bring them: immutable
+         (let loop ((entries (hash->list v)) (v v))
+           (if (null? entries)
+               v
+               (loop (cdr entries) (hash-set v (caar entries) (%with-lineage (cdar entries) ids))))))
         (else v)))
 
 ;; ---- token budgets ----

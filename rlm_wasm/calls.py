@@ -200,10 +200,8 @@ class LlmCalls:
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
-        tokens = estimate_tokens(request.instruction, request.data) + (
-            request.max_tokens or DEFAULT_MAX_TOKENS
-        )
-        cost = self._worst_cost(request, tokens) if self.budget.limits.cost_usd is not None else None
+        # What a recursive call is made of is reserved piece by piece, by ``ask``.
+        tokens, cost = (0, None) if recursive else self._worst(request)
         if not again:
             self.budget.count()
         self.budget.reserve(tokens, cost)
@@ -255,18 +253,22 @@ class LlmCalls:
         recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
         return request, recursive, str(op)
 
-    def _worst_cost(self, request: CompletionRequest, tokens: int) -> float | None:
+    def _worst(self, request: CompletionRequest) -> tuple[int, float | None]:
+        """The most tokens that a call may take, and dollars where a ceiling stands on them."""
+        prompt = estimate_tokens(request.instruction, request.data)
+        completion = request.max_tokens or DEFAULT_MAX_TOKENS
+        if self.budget.limits.cost_usd is None:
+            return prompt + completion, None
         provider = self._provider()
         if getattr(provider, "free", False):
-            return 0.0
-        completion = request.max_tokens or DEFAULT_MAX_TOKENS
-        cost = price_of(provider, request.model or "", tokens - completion, completion)
+            return prompt + completion, 0.0
+        cost = price_of(provider, request.model or "", prompt, completion)
         if cost is None:
             raise UsageError(
                 f"the price of model {request.model!r} is unknown, and a cost limit is set: "
                 "use a known model, or limit tokens instead"
             )
-        return cost
+        return prompt + completion, cost
 
     def _send(self, pending: _Pending) -> Any:
         pending.started = time.monotonic()
@@ -282,12 +284,12 @@ class LlmCalls:
             if self._recurse is None:
                 raise self._failed(pending, CapabilityDenied("#:recursive is not available in this session"))
             deepest = min(self._deepest, self.depth + pending.recursive)
-            work: Any = self._recurse(pending.request, self, deepest)
+            work: Any = partial(self._recurse, pending.request, self, deepest)
         else:
             provider = self._provider()
-            work = provider.complete(pending.request)
             if getattr(provider, "inline", False):
-                return self._inline(pending, work)
+                return self._inline(pending, provider.complete(pending.request))
+            work = partial(provider.complete, pending.request)
         return self._scheduler.spawn(pending.call, self._await(pending, work))
 
     def _inline(self, pending: _Pending, work: Coroutine[Any, Any, Completion]) -> Any:
@@ -301,10 +303,10 @@ class LlmCalls:
         work.close()
         raise self._failed(pending, ProviderError("the provider says that it never waits, but it does"))
 
-    async def _await(self, pending: _Pending, work: Awaitable[Completion]) -> Any:
+    async def _await(self, pending: _Pending, work: Callable[[], Awaitable[Completion]]) -> Any:
         try:
             with telemetry.inside(pending.span):
-                completion = await work
+                completion = await work()
         except Exception as error:
             raise self._failed(pending, error) from error
         except BaseException:
@@ -322,13 +324,8 @@ class LlmCalls:
             )
         request = pending.request
         model = completion.model or request.model or ""
-        provider = self._provider()
-        if pending.recursive or completion.cached or getattr(provider, "free", False):
-            cost: float | None = 0.0
-        else:
-            cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
-        if not pending.recursive:  # else ``ask`` settled it
-            self._count(completion, cost)
+        if not pending.recursive:  # else ``ask`` settled what it is made of
+            self._count(request, completion)
         if completion.rate_limits:
             self.rate_limits[model] = dict(completion.rate_limits)
         tokens = completion.prompt_tokens + completion.completion_tokens
@@ -341,12 +338,31 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth]
 
-    def _count(self, completion: Completion, cost: float | None) -> None:
+    def _count(self, request: CompletionRequest, completion: Completion) -> None:
+        provider = self._provider()
+        if completion.cached or getattr(provider, "free", False):
+            cost: float | None = 0.0
+        else:
+            model = completion.model or request.model or ""
+            cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
         self.budget.execution.add(completion, cost)
         self.budget.session.add(completion, cost)
 
     async def ask(self, request: CompletionRequest) -> Completion:
-        """One of the calls that a recursive call is made of: waits for its place like any other."""
+        """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
+        worst = self._worst(request)
+        self.budget.reserve(*worst)
+        try:
+            completion = await self._asked(request)
+        except Exception:
+            self.budget.execution.done += 1
+            raise
+        finally:
+            self.budget.release(*worst)
+        self._count(request, completion)
+        return completion
+
+    async def _asked(self, request: CompletionRequest) -> Completion:
         placed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def start() -> None:
@@ -366,15 +382,13 @@ class LlmCalls:
                 raise
         try:
             completion: Completion = await self._provider().complete(request)
+            return completion
         finally:
             self.budget.leave_place()
-        model = completion.model or request.model or ""
-        cost = price_of(self._provider(), model, completion.prompt_tokens, completion.completion_tokens)
-        self._count(completion, cost)
-        return completion
 
     def _failed(self, pending: _Pending, error: Exception) -> Exception:
-        self.budget.execution.done += 1
+        if not pending.recursive:
+            self.budget.execution.done += 1
         pending.entry.update(status=f"failed: {error}"[:200])
         telemetry.call_failed(pending.span, error)
         self._end(pending)
