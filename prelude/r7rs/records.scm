@@ -24,6 +24,9 @@
             (fields (if (pair? (cdddr form)) (cddddr form) '()))
             (field-name (lambda (f) (if (pair? f) (car f) f)))
             (names (map field-name fields))
+            (symbols (%field-symbols names))
+            (symbol-of (lambda (id)
+                         (let ((own (assq id symbols))) (if own (cdr own) (identifier->symbol id)))))
             (_define (rename 'define))
             (_quote (rename 'quote)))
        (for-each (lambda (f)
@@ -35,8 +38,8 @@
        `(,(rename 'begin)
          (,_define ,type-name
            (,(rename '%make-rtd) (,_quote ,bare) ,(or parent #f)
-            (,_quote ,(list->vector (map identifier->symbol names)))))
-         ,@(%record-constructor-form form type-name bare constructor names parent rename bad)
+            (,_quote ,(list->vector (map cdr symbols)))))
+         ,@(%record-constructor-form form type-name bare constructor names parent symbol-of rename bad)
          ,@(cond ((not predicate) '())
                  (else
                   (let ((name (if (eq? predicate #t) (%symbol-append bare '?) predicate)))
@@ -45,7 +48,7 @@
          ,@(append-map
             (lambda (f)
               (define (definition maker name)
-                `(,_define ,name (,(rename maker) ,type-name (,_quote ,(identifier->symbol (car f)))
+                `(,_define ,name (,(rename maker) ,type-name (,_quote ,(symbol-of (car f)))
                                   (,_quote ,(identifier->symbol name)))))
               (cond ((or (not (pair? f)) (null? (cdr f))) '())
                     ((null? (cddr f)) (list (definition '%record-accessor (cadr f))))
@@ -54,7 +57,7 @@
             fields))))))
 
 ;; (make field ...): every named field is set, the others stay unset (#f).
-(define (%record-constructor-form form type-name bare constructor names parent rename bad)
+(define (%record-constructor-form form type-name bare constructor names parent symbol-of rename bad)
   (define (make name field-symbols)
     `((,(rename 'define) ,name
        (,(rename '%record-constructor) ,type-name ,field-symbols
@@ -66,14 +69,26 @@
          (bad "bad constructor" form))
         (else
          (for-each (lambda (f)
-                     (unless (or parent (memq (identifier->symbol f) (map identifier->symbol names)))
+                     (unless (or parent (memq f names) (memq (identifier->symbol f) (map identifier->symbol names)))
                        (bad (string-append "the constructor names the field "
                                            (symbol->string (identifier->symbol f))
                                            ", which is not among the fields")
                             form)))
                    (cdr constructor))
          (make (car constructor)
-               `(,(rename 'quote) ,(list->vector (map identifier->symbol (cdr constructor))))))))
+               `(,(rename 'quote) ,(list->vector (map symbol-of (cdr constructor))))))))
+
+;; An association list of the fields' identifiers and their symbols. A macro may have made several
+;; identifiers out of one symbol: those after the first get symbols of their own.
+(define (%field-symbols names)
+  (let loop ((rest names) (symbols '()))
+    (if (null? rest)
+        (reverse symbols)
+        (let ((symbol (identifier->symbol (car rest))))
+          (loop (cdr rest)
+                (cons (cons (car rest)
+                            (if (any (lambda (s) (eq? symbol (cdr s))) symbols) (gensym symbol) symbol))
+                      symbols))))))
 
 (define (%symbol-append . parts)
   (string->symbol (apply string-append (map symbol->string parts))))

@@ -47,6 +47,13 @@
        => '(#t #t 2 3 #f))
 (check (eq? (kons 1 2) (kons 1 2)) => #f)
 (check (let () (define-record-type local (make-local a) local? (a local-a)) (local-a (make-local 4))) => 4)
+(define-syntax define-triple
+  (syntax-rules ()
+    ((_ make (get ...)) (define-triple make (get ...) ()))
+    ((_ make () ((field get) ...)) (define-record-type triple (make field ...) triple? (field get) ...))
+    ((_ make (get more ...) (done ...)) (define-triple make (more ...) (done ... (field get))))))
+(define-triple make-triple (triple-a triple-b triple-c))
+(check (let ((t (make-triple 1 2 3))) (list (triple-a t) (triple-b t) (triple-c t))) => '(1 2 3))
 
 ;; libraries
 (define-library (test counter)
