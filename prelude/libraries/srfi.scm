@@ -97,6 +97,16 @@
 (%define-core-library! '(srfi 62) '())
 (%define-core-library! '(srfi 87) '(case => else))
 
+(%define-core-library! '(srfi 64)
+  '(test-begin test-end test-group test-group-with-cleanup test-assert test-equal test-eqv test-eq
+    test-approximate test-error test-skip test-expect-fail test-match-name test-match-nth
+    test-match-any test-match-all test-read-eval-string test-with-runner test-apply test-runner?
+    test-runner-current test-runner-get test-runner-simple test-runner-null test-runner-create
+    test-runner-factory test-runner-pass-count test-runner-fail-count test-runner-xpass-count
+    test-runner-xfail-count test-runner-skip-count test-runner-test-name test-runner-group-stack
+    test-runner-group-path test-runner-aux-value test-runner-aux-value! test-result-alist
+    test-result-ref test-result-set! test-result-kind test-passed?))
+
 (%define-core-library! '(srfi 69)
   '(make-hash-table hash-table? alist->hash-table hash-table-equivalence-function
     hash-table-hash-function hash-table-ref hash-table-ref/default hash-table-set!
