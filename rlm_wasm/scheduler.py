@@ -551,6 +551,9 @@ class Scheduler:
     def spawn(self, call: Call, work: Awaitable[Any]) -> Any:
         """Answer a call by a task of its own."""
         call.task = asyncio.get_running_loop().create_task(self._await(call, work))
+        close = getattr(work, "close", None)
+        if close is not None:  # a task that is cancelled before its first step never begins the work
+            call.task.add_done_callback(lambda _task: close())
         return self.pending
 
     async def _await(self, call: Call, work: Awaitable[Any]) -> None:
