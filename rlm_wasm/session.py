@@ -65,6 +65,8 @@ class Session:
         self._python: PythonBackend | None = None
         self._python_saved: bytes | None = None
         self._options: dict[str, Any] = {}
+        self._known_variables: list[str] | None = None
+        self._written: set[str] = set()
         self._busy = False
         self._suspended: Run | None = None
         self._on_progress: OnProgress | None = None
@@ -174,6 +176,7 @@ class Session:
         scheduler = self._scheduler
         scheduler.limits = self.limits if timeout_s is None else self._tightened(timeout_s)
         self._on_progress = on_progress
+        self._known_variables = None
         self._busy = True
         try:
             outcome: Outcome = await work
@@ -360,6 +363,7 @@ class Session:
         self._suspended = None
         self._scheduler.reset()
         self._contexts.texts.clear()
+        self._known_variables = None
         self._log.clear()
         self._fresh_options()
         if self._python is not None:
@@ -388,17 +392,36 @@ class Session:
     async def definitions(self) -> list[str]:
         """The names that the session's programs have defined."""
         self._check_free()
-        outcome = await self._run(self._scheduler.execute(lambda: protocol.encode(["state"])), None, None)
-        data = protocol.data_of(outcome.done.get("data"))
-        return [str(name) for name in data] if isinstance(data, list) else []
+        return self._variables() or []
+
+    def _variables(self) -> list[str] | None:
+        """Asked of the guest, where it is free; it answers at once. None where it is not."""
+        if self.closed or self._busy or self._suspended is not None:
+            return None
+        if self._known_variables is None:
+            work = self._scheduler.execute(lambda: protocol.encode(["state"]))
+            try:
+                work.send(None)
+            except StopIteration as stop:
+                data = protocol.data_of(stop.value.done.get("data"))
+                self._known_variables = [str(name) for name in data] if isinstance(data, list) else []
+            else:
+                work.close()  # it wanted to wait: never mind
+        return self._known_variables
 
     def state(self) -> dict[str, Any]:
-        """Contexts, limits and what was used of them, calls in flight, whether it runs."""
+        """Variables, contexts, checkpoints, limits and what was used of them, calls in flight.
+
+        ``variables`` is None while an execution is under way; ``checkpoints`` are the keys that
+        this session wrote (``checkpoints()`` asks the store).
+        """
         used = self._calls.budget.session
         return {
             "namespace": self.namespace,
             "running": self._busy,
             "suspended": self.suspended,
+            "variables": self._variables(),
+            "checkpoints": sorted(self._written),
             "contexts": {name or "context": len(text) for name, text in self._contexts.texts.items()},
             "host_functions": self._functions.names,
             "calls_in_flight": [
@@ -523,6 +546,7 @@ class Session:
         key, value, preview = arguments
         self._log.add("checkpoint", f"{key}: {preview}", "host")
         await self._runtime.store.put(self.namespace, str(key), value, str(preview))
+        self._written.add(str(key))
 
     async def _restore(self, arguments: list[Any]) -> Any:
         key = str(arguments[0])

@@ -240,3 +240,21 @@ async def test_a_context_longer_than_a_message_comes_whole() -> None:
     async with Runtime(provider=Gate(), limits=Limits(message_bytes=9 << 20)) as runtime:
         result = await runtime.run("(list (string-length context) (substring context 9000000 9000012))", context=text)
         assert result.data == [len(text), text[9000000:9000012]]
+
+
+async def test_the_state_shows_what_the_session_holds(gated: Runtime, gate: Gate) -> None:
+    """Without waiting; while a program runs its variables are not known."""
+    async with gated.session() as session:
+        await session.load_context("abc", "n")
+        await session.execute('(define b 1) (define (a) b) (checkpoint "k" 5)')
+        state = session.state()
+        assert state["variables"] == ["a", "b"]
+        assert (state["contexts"], state["checkpoints"]) == ({"n": 3}, ["k"])
+        task = asyncio.create_task(session.execute('(llm-query #:instruction "q")'))
+        await gate.until(1)
+        state = session.state()
+        assert state["variables"] is None
+        assert [call["call_id"] for call in state["calls_in_flight"]] == [1]
+        session.cancel()
+        await task
+        assert session.state()["used"]["calls"] == 1
