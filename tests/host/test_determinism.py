@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from doubles import Answers
-
 from rlm_wasm import Runtime
 
 PROGRAM = """
