@@ -185,6 +185,28 @@ async def test_http_serves_both_eras_with_progress() -> None:
     assert any(message.startswith("0/1 done — 1 active: gated×1") for message in heard)
 
 
+@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+async def test_a_request_cancelled_by_http_aborts_its_calls(era: str) -> None:
+    """By a notification in the handshake era, by closing the answer's stream in the modern one."""
+    gate = GatedProvider()
+    async with (
+        Runtime(gate, python="off") as runtime,
+        serving(runtime) as url,
+        Client(url, mode=era) as client,
+    ):
+        call = asyncio.create_task(
+            client.call_tool("execute_scheme", {"code": '(llm-query #:instruction "x")'})
+        )
+        await gate.arrived(1)
+        call.cancel()
+        await asyncio.wait([call])
+        while not gate.cancelled:
+            await asyncio.sleep(0)
+        after = await client.call_tool("execute_scheme", {"code": "(+ 1 1)"})
+        assert after.structured_content["value"] == "2"
+    assert gate.waiting == []
+
+
 async def test_needle_is_found_by_the_protocol_alone() -> None:
     """An assistant reads the guide, loads a haystack, estimates, searches, and looks at the log."""
     haystack = "".join(
