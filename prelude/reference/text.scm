@@ -182,7 +182,10 @@
  ("((memoized f #:key-fn k) argument ...)" "f, whose results are kept." ((memoized add1) 1) 2)
  ("((choose pred then else) argument ...)" "One of two procedures." ((choose even? sqr add1) 4) 16)
  ("((try-fallback primary fallback) argument ...)" "fallback where primary fails." ((try-fallback car (lambda (x) 'none)) '()) none)
- ("(cached-query instruction ...)" "llm-query whose answers are kept in the store."))
+ ("(tree-reduce texts)" "Merges pairs of texts by a model, until one is left.")
+ ("(cached-query instruction #:data text #:model m #:ttl seconds)" "llm-query whose answers are kept in the store.")
+ ("(ensemble-vote models question #:data text #:method 'plurality)" "The models' most frequent answer.")
+ ("(provenance v)" "The ids of the LLM calls that a value's texts derive from." (length (provenance "plain")) 0))
 
 (%reference "Python"
  ("(py-exec code)" "Runs Python statements; gives what they print.")
