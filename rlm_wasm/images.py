@@ -18,6 +18,9 @@ _MAGIC = (
     (b"GIF89a", "image/gif"),
 )
 
+_BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
+"""What base64 of these types begins with: it may hold a slash, like a file's name."""
+
 
 def checked(source: Any, workspace: Path | None) -> str:
     """A data URL. Raises UsageError or CapabilityDenied."""
@@ -31,7 +34,7 @@ def checked(source: Any, workspace: Path | None) -> str:
     if source.startswith(("http://", "https://")):
         raise UsageError("#:image: URLs are not fetched; give a workspace file, a data URL or base64 text")
     looks_like_a_file = len(source) < 1024 and ("." in source or "/" in source)
-    if looks_like_a_file and not source.startswith("/9j/"):
+    if looks_like_a_file and not source.startswith(_BASE64_STARTS):
         return _data_url(_from_workspace(source, workspace))
     return _data_url(_decoded(source))
 
@@ -49,10 +52,14 @@ def _from_workspace(name: str, workspace: Path | None) -> bytes:
     if workspace is None:
         raise CapabilityDenied(f"#:image {name!r}: no workspace folder is granted (--workspace DIR)")
     root = Path(workspace).resolve()
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+        found = path.is_file()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"#:image: {name[:80]!r} is no name of a file") from error
     if not path.is_relative_to(root):
         raise CapabilityDenied(f"#:image {name!r} lies outside of the workspace")
-    if not path.is_file():
+    if not found:
         raise UsageError(f"#:image: there is no file {name!r} in the workspace")
     if path.stat().st_size > MOST_BYTES:
         raise UsageError(f"#:image {name!r} is larger than {MOST_BYTES >> 20} MiB")

@@ -9,6 +9,8 @@ import pytest
 
 from doubles import Answers, Gate
 from rlm_wasm import CompletionRequest, ProviderError, Runtime
+from rlm_wasm.providers.openai import OpenAIProvider
+from rlm_wasm.testing import Fault, OpenAIServer
 
 ASK = '(define (ask x) (lambda () (llm-query-async #:instruction (format "~a" x))))'
 """(ask x): a thunk that asks for x."""
@@ -330,3 +332,16 @@ async def test_a_program_that_never_works_is_given_up_after_three_attempts() -> 
     assert len(provider.seen) == 3
     assert "It failed" in provider.seen[2].data
     assert "(car 5)" in provider.seen[1].data
+
+
+async def test_the_losers_of_a_race_are_aborted_at_the_server() -> None:
+    """Over HTTP: the server sees that nobody waits for them any longer."""
+    async with OpenAIServer(lambda request: "won") as server:
+        server.next(Fault.hang(), Fault.hang())
+        provider = OpenAIProvider(base_url=server.base_url, api_key="test")
+        async with Runtime(provider=provider) as runtime:
+            result = await runtime.run(
+                '(race (map (lambda (x) (lambda () (llm-query #:instruction x))) (list "a" "b" "c")))'
+            )
+            assert result.value == "won", result.error
+            await asyncio.wait_for(server.wait_for_disconnects(2), 10)
