@@ -103,13 +103,14 @@ class Desk:
         task = self._begin(self._execute(run, timeout_s, announcer))
         try:
             await asyncio.shield(task)
-        except asyncio.CancelledError:
+        except BaseException:
             if announcer is not None:
                 announcer.abandon()
             if self.current is run:
-                self.session.cancel()
+                self.session.cancel()  # its Result will say so
             else:
                 task.cancel()
+                self.runs.pop(run.id, None)
             raise
         if announcer is not None:
             await announcer.aclose()
@@ -140,11 +141,17 @@ class Desk:
             await self._keep(run.result)
         self._tell(["rlm://status", "rlm://log", "rlm://runs"])
 
-    async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do something with the session when nothing else runs in it."""
+    async def in_turn(self, work: Callable[[], Awaitable[T]], *, whole: bool = False) -> T:
+        """Do something with the session when nothing else runs in it.
+
+        ``whole``: once begun it is done to its end, also where nobody waits for it any more.
+        """
+        begun = False
 
         async def do() -> T:
+            nonlocal begun
             async with self._turn:
+                begun = True
                 done = await work()
                 await self._keep()
                 return done
@@ -153,7 +160,8 @@ class Desk:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.cancel()
+            if not (whole and begun):
+                task.cancel()
             raise
 
     def _begin(self, work: Any) -> asyncio.Task[Any]:
@@ -172,13 +180,13 @@ class Desk:
 
     async def load_context(self, text: str | bytes, name: str | None) -> None:
         """Load a text, in turn."""
-        await self.in_turn(lambda: self.session.load_context(text, name))
+        await self.in_turn(lambda: self.session.load_context(text, name), whole=True)
         self._tell([f"rlm://contexts/{name or 'context'}", "rlm://status"], listing=True)
 
     async def reset(self) -> None:
         """Forget everything but the checkpoints, in turn."""
-        await self.in_turn(self.session.reset)
-        self.runs.clear()
+        await self.in_turn(self.session.reset, whole=True)
+        self.runs = {number: run for number, run in self.runs.items() if run.result is None}
         self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
 
     # ---- at once

@@ -213,7 +213,7 @@ def _found(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:
         cost_usd=None if unpriced else expected.cost,
         upper_bound_usd=None if unpriced else bound,
         depends_on_answers=depends,
-        notes=tuple([*_notes(runs, shown, unpriced, depends=depends), *([free] if free else [])]),
+        notes=(*_notes(runs, shown, unpriced, depends=depends), *([free] if free else [])),
         unpriced_models=tuple(unpriced),
     )
 

@@ -245,6 +245,8 @@ async def test_a_request_cancelled_in_the_queue_never_runs(connect, mode) -> Non
             while (await client.call_tool("get_status", {})).structured_content["queued"] == 0:
                 await asyncio.sleep(0)
             group.cancel_scope.cancel()
+        while (await client.call_tool("get_status", {})).structured_content["queued"]:
+            await asyncio.sleep(0)
         gate.release()
         assert (await running).structured_content["value"] == "x"
         result = await client.call_tool("execute_scheme", {"code": "never"})
