@@ -33,14 +33,14 @@ from rlm_wasm.protocol import Status, Unencodable
 from rlm_wasm.sandbox import SLICE_WALL_S, Crash, MessageTooLarge, Sandbox
 from rlm_wasm.snapshot import MemoryImage
 
-SLICE_STEPS = 400_000
+SLICE_STEPS = 100_000
 """VM steps between two turns of the event loop: a few milliseconds. A constant, so that the same
 program with the same replies takes the same course on every machine."""
 
 TURN_S = 0.005
 """Requests that are served at once may keep the loop this long."""
 
-_FUEL_A_STEP = 24
+_FUEL_A_STEP = 300
 _FUEL_RESERVE = 4_000_000_000
 """Above an execution's limit stands this much before the hard trap: a slice always fits."""
 
