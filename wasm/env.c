@@ -118,6 +118,7 @@ static bool is_shared(Value binding) {
 
 /* What another environment's binding is for a program: mostly a copy in a cell of its own. */
 static Value adopt(Value top, Value symbol, Value binding) {
+  if (IS(binding, T_MACRO)) put(&ENV(top)->bindings, symbol, binding);   /* found at once the next time */
   if (is_shared(binding)) return binding;
   Value cell = copy_cell(binding);
   if (is_noted(top, symbol)) cell_clear(cell, CELL_IMPORTED | CELL_CONSTANT);

@@ -70,8 +70,8 @@ static Value keyword_as_variable(Job j) {
 Value reference(Job j) {
   Value top, symbol, binding = env_lookup_place(j.env, j.form, &top, &symbol);
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
-  if (IS(binding, T_CELL)) fill(j.hole, make_node(N_GREF, j.place, 1, binding));
-  else if (IS(binding, T_ENVVAR)) fill(j.hole, make_node(N_LREF, j.place, 1, binding));
+  if (IS(binding, T_CELL)) fill(j.hole, make_leaf(N_GREF, j.place, binding));
+  else if (IS(binding, T_ENVVAR)) fill(j.hole, make_leaf(N_LREF, j.place, binding));
   else if (IS(binding, T_MACRO)) return keyword_as_variable(j);
   else return syntax_fail(j, "%v: a local variable of the run time cannot be used in a macro transformer",
                           identifier_symbol(j.form));
@@ -82,7 +82,7 @@ Value reference(Job j) {
 static Value constant(Job j) {
   Value datum = j.form;
   if (IS(datum, T_VECTOR)) TRY(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
-  fill(j.hole, make_node(N_CONST, j.place, 1, datum));
+  fill(j.hole, make_leaf(N_CONST, j.place, datum));
   return V_TRUE;
 }
 
@@ -148,7 +148,7 @@ Value head_macro(Value form, Value env) {
   if (!is_identifier(head)) return V_FALSE;
   Value binding = env_lookup(env, head);
   if (IS(binding, T_MACRO)) return binding;
-  return binding == V_FALSE && IS_TOP(env) ? import_keyword(head) : V_FALSE;
+  return binding == V_FALSE && IS_TOP(env) && ENV_KIND(env) == ENV_LIBRARY ? import_keyword(head) : V_FALSE;
 }
 
 bool is_core(Value env, Value id, int form) {

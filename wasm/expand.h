@@ -175,6 +175,7 @@ Value core_named(const char *name);                      /* by name, for the pla
 void forms_init(Value env, void (*bind)(Value env, Value name, Value macro));
 
 /* Constructors of nodes */
+Value make_leaf(enum node kind, uint32_t place, Value part);
 Value node_const(Value v);
 enum core_name { C_EQ, C_EQUAL, C_CONS, C_LIST, C_CONS_STAR, C_APPEND, C_LIST_TO_VECTOR, C_VECTOR_REF, C_VALUES_REF, C_VALUES_REST,
                  C_KEYWORD_ARGUMENTS, C_CASE_MEMBER, C_MAKE_TRANSFORMER, CORE_NAMES };

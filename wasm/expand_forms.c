@@ -18,6 +18,15 @@ Value make_envvar(Value name) {
   return var;
 }
 
+/* The most frequent ones: of one part. */
+Value make_leaf(enum node kind, uint32_t place, Value part) {
+  Value node = heap_object(T_VECTOR, 0, 3);
+  VEC(node)[0] = FIX(kind);
+  VEC(node)[1] = FIX(place);
+  NODE(node, 0) = part;
+  return node;
+}
+
 Value make_node(enum node kind, uint32_t place, int count, ...) {
   Value node = heap_object(T_VECTOR, 0, (uint32_t)count + 2);
   VEC(node)[0] = FIX(kind);
@@ -29,8 +38,8 @@ Value make_node(enum node kind, uint32_t place, int count, ...) {
   return node;
 }
 
-Value node_const(Value v) { return make_node(N_CONST, 0, 1, v); }
-Value node_local(Value var) { return make_node(N_LREF, 0, 1, var); }
+Value node_const(Value v) { return make_leaf(N_CONST, 0, v); }
+Value node_local(Value var) { return make_leaf(N_LREF, 0, var); }
 Value node_if(uint32_t place, Value test, Value then, Value otherwise) {
   return make_node(N_IF, place, 3, test, then, otherwise);
 }
@@ -48,7 +57,7 @@ static const char *const core_names[CORE_NAMES] = {
 static Value core_cells;       /* a vector */
 
 Value node_core(enum core_name name, uint32_t place) {
-  return make_node(N_GREF, place, 1, VEC(core_cells)[name]);
+  return make_leaf(N_GREF, place, VEC(core_cells)[name]);
 }
 Value node_call(uint32_t place, enum core_name primitive, int count, ...) {
   Value operands = V_NIL, last = V_NIL;
@@ -139,7 +148,7 @@ static uint32_t place_of(Value form, uint32_t otherwise) {
 }
 
 static Value fill_const(Job j, Value v) {
-  fill(j.hole, make_node(N_CONST, j.place, 1, v));
+  fill(j.hole, make_leaf(N_CONST, j.place, v));
   return V_TRUE;
 }
 
