@@ -25,6 +25,8 @@ from rlm_wasm.snapshot import PAGE, MemoryImage, PackedImage
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
+_FAR = 1 << 40
+"""Where deadline and fuel stand while no program runs."""
 SLICE_WALL_S = 10.0
 """One entry into wasm is trapped after this: the backstop under steps and fuel."""
 
@@ -90,8 +92,8 @@ class _Instance:
         context = wasm.store_context(store)
         instance = (ctypes.c_uint8 * ctypes.sizeof(_bindings.wasmtime_instance_t))()
         wasm.store_limiter(store, memory_limit, -1, 1, -1, 1)
-        wasm.set_epoch_deadline(context, 1 << 40)
-        wasm.set_fuel(context, 1 << 40)
+        wasm.set_epoch_deadline(context, _FAR)
+        wasm.set_fuel(context, _FAR)
         trap = c_void_p()
         failed = wasm.instantiate(engine.pre_pointer, context, addressof(instance), addressof(trap))
         if failed or trap.value:
@@ -331,6 +333,10 @@ class Sandbox:
             else:
                 wasm.get_fuel(context, calls.fuel_at)
                 self.fuel_used = fuel - calls.fuel.value
+                # The deadline and the fuel were the program's. What the host asks later (the outbox, the
+                # page map of a snapshot) must not trap because other guests moved the epoch meanwhile.
+                wasm.set_epoch_deadline(context, _FAR)
+                wasm.set_fuel(context, _FAR)
 
     def _awake(self) -> _Instance:
         return self._i if self._i is not None else self._wake()
