@@ -207,3 +207,16 @@ async def test_a_long_session_is_rolled_back_from_an_image(
         state.sandbox = state._journal.rebuild(runtime.engine, state._memory_limit)
         # the last execution is not in the journal's past yet
         assert (await session.execute("(vector-ref v4 3)")).value == "4"
+
+
+async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None:
+    """Its instance ran with a deadline; when that is long past, it is asked for its memory."""
+    from rlm_wasm import engine
+
+    async with runtime.session() as session:
+        await session.execute("(define x 1)")
+        for _ in range(1_000):
+            engine.increment_epoch(runtime.engine.engine_pointer)
+        assert session.state()["used"]["memory_bytes"] > 0
+        assert (await (await session.fork()).execute("x")).value == "1"
+        assert (await session.execute("x")).value == "1"
