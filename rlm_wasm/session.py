@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -300,7 +300,7 @@ class Session:
     def _noted(self, message: list[Any]) -> None:
         if message[1] == "err":
             if self.on_stderr is not None:
-                self.on_stderr(message[2])
+                _tell(self.on_stderr, message[2])
             if self._on_progress is not None:
                 self._fresh_stderr.append(message[2])
                 self._changed()
@@ -328,7 +328,8 @@ class Session:
         used = self._calls.budget.execution
         stderr, self._fresh_stderr = "".join(self._fresh_stderr), []
         running = len(self._calls.running)
-        callback(
+        _tell(
+            callback,
             Progress(
                 done=used.done,
                 running=running,
@@ -339,7 +340,7 @@ class Session:
                 elapsed_s=0.0 if run is None else run.elapsed(),
                 longest_s=self._calls.longest_s(),
                 stderr=stderr,
-            )
+            ),
         )
 
     # ---- state
@@ -622,6 +623,15 @@ class Session:
 
 
 _DEFAULT_LIMITS = Limits()
+
+
+def _tell(callback: Callable[[Any], Any], what: Any) -> None:
+    """Call the embedder back. What that raises is its own affair, and never the program's."""
+    try:
+        callback(what)
+    except Exception as error:
+        context = {"message": "a callback of rlm_wasm failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
 
 
 def _bad_text(source: str, limit: int) -> Result | None:

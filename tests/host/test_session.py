@@ -258,3 +258,18 @@ async def test_the_state_shows_what_the_session_holds(gated: Runtime, gate: Gate
         session.cancel()
         await task
         assert session.state()["used"]["calls"] == 1
+
+
+async def test_a_callback_that_fails_harms_nothing(runtime: Runtime) -> None:
+    """The event loop's exception handler hears of it."""
+    heard = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context["exception"]))
+
+    def broken(_what: object) -> None:
+        raise ValueError("mine")
+
+    async with runtime.session() as session:
+        session.on_stderr = broken
+        result = await session.execute('(eprintf "x") (syntax-e (llm-query #:instruction "q"))', on_progress=broken)
+        assert (result.status, result.value, result.stderr) == ("ok", "[q]", "x")
+    assert {type(error) for error in heard} == {ValueError}
