@@ -31,7 +31,6 @@ SLICE_WALL_S = 10.0
 """One entry into wasm is trapped after this: the backstop under steps and fuel."""
 
 _WASM_PAGE = 65536
-_FOREVER = 1 << 40
 _OUTBOX_LIMIT = 65 << 20
 
 
@@ -334,10 +333,6 @@ class Sandbox:
             else:
                 wasm.get_fuel(context, calls.fuel_at)
                 self.fuel_used = fuel - calls.fuel.value
-                # What is asked of the guest between two runs (its outbox, its page map) may come much
-                # later, and is short: no deadline of this run may fall on it.
-                wasm.set_epoch_deadline(context, _FOREVER)
-                wasm.set_fuel(context, _FOREVER)
                 # The deadline and the fuel were the program's. What the host asks later (the outbox, the
                 # page map of a snapshot) must not trap because other guests moved the epoch meanwhile.
                 wasm.set_epoch_deadline(context, _FAR)
