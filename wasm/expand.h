@@ -9,8 +9,9 @@
  * environment; that is the whole of hygiene.
  *
  * Files: env.c (what an identifier means), syntax.c (aliases and closures), expand.c (the machine:
- * expressions, calls, macro uses), expand_body.c (bodies and top-level forms), expand_forms.c (the
- * core forms), expand_lambda.c (parameters), quasi.c, syntax_rules.c, library.c.
+ * expressions, calls, macro uses), expand_body.c (bodies and top-level forms), expand_forms.c and
+ * expand_let.c (the core forms), expand_lambda.c (parameters), nodes.c (nodes, errors), quasi.c,
+ * syntax_rules.c, library.c; expand_support.c is what expanded code calls.
  */
 #ifndef RLM_EXPAND_H
 #define RLM_EXPAND_H
@@ -174,7 +175,8 @@ Value core_keyword(enum form_id id);                     /* the macro object: st
 Value core_named(const char *name);                      /* by name, for the plain ones */
 void forms_init(Value env, void (*bind)(Value env, Value name, Value macro));
 
-/* Constructors of nodes */
+/* Constructors of nodes (nodes.c) */
+void nodes_init(void);
 Value make_leaf(enum node kind, uint32_t place, Value part);
 Value node_const(Value v);
 enum core_name { C_EQ, C_EQUAL, C_CONS, C_LIST, C_CONS_STAR, C_APPEND, C_LIST_TO_VECTOR, C_VECTOR_REF, C_VALUES_REF, C_VALUES_REST,
@@ -190,6 +192,7 @@ Value bad_shape(Job j);                                  /* "if: expected (if te
 Value syntax_fail(Job j, const char *format, ...);       /* %v: a datum, stripped and cut; %s: C string; %d: int */
 
 Value refuse_redefinition(Job j, Value id);               /* a protected binding */
+void put_datum(Builder *b, Value v);                      /* stripped, cut */
 
 /* expand_lambda.c */
 Value expand_lambda(State *s, Job j, Value formals, Value body);
