@@ -72,7 +72,9 @@ Value define_target(Job j, Value form, Value *id, Value *expr) {
   if (n < 2) return bad_shape(j);
   Value target = CADR(form), body = CDDR(form);
   while (is_pair(target)) {
-    if (body == V_NIL) return syntax_fail(j, "define: the procedure has no body; expected %s, got %v", CORE_FORM(core_keyword(F_DEFINE))->shape, form);
+    if (body == V_NIL)
+      return syntax_fail(j, "define: the procedure has no body; expected %s, got %v",
+                         CORE_FORM(core_keyword(F_DEFINE))->shape, form);
     body = list_n(1, cons_at(core_keyword(F_LAMBDA), cons(CDR(target), body), pair_place(form)));
     target = CAR(target);
     n = 3;
@@ -264,7 +266,10 @@ static Value finish_body(State *s, Value item) {
   int64_t count = FIX_VALUE(b->count);
   if (!room((uint64_t)count * ENTRY_BYTES)) return short_of_room();
   if (FIX_VALUE(b->definitions)) return body_with_definitions(s, j, b);
-  if (count) return sequence(s, j, b->first, count, b->frame, ENV(b->frame)->bindings == V_NIL ? ENV(b->frame)->parent : V_FALSE);
+  if (count) {        /* a frame without bindings is left out */
+    bool empty = ENV(b->frame)->bindings == V_NIL;
+    return sequence(s, j, b->first, count, b->frame, empty ? ENV(b->frame)->parent : V_FALSE);
+  }
   if (!(FIX_VALUE(b->flags) & BODY_MAY_BE_EMPTY))
     return syntax_fail(j, "a body is empty: it needs at least one expression");
   fill(j.hole, node_const(V_VOID));
