@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from rlm_wasm import Completion, CompletionRequest, Limits, Runtime
+from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, Session
 
 
 class AtOnce:
@@ -30,15 +30,23 @@ class AtOnce:
         return Completion(text="yes", model="at-once")
 
 
-async def measure(work: Callable[[], Awaitable[object]], count: int) -> dict[str, float]:
+async def nothing() -> None:
+    """What has to be done after a sample, and is not counted."""
+
+
+async def measure(
+    work: Callable[[], Awaitable[object]], count: int, after: Callable[[], Awaitable[object]] = nothing
+) -> dict[str, float]:
     """Median, p10 and p90 of so many calls, in microseconds."""
     for _ in range(max(count // 10, 20)):
         await work()
+        await after()
     samples = []
     for _ in range(count):
         started = time.perf_counter()
         await work()
         samples.append((time.perf_counter() - started) * 1e6)
+        await after()
     deciles = statistics.quantiles(samples, n=10)
     return {"median": statistics.median(samples), "p10": deciles[0], "p90": deciles[-1]}
 
@@ -48,12 +56,16 @@ async def main() -> dict[str, dict[str, float]]:
     figures = {}
     async with Runtime(provider=AtOnce(inline=True), limits=Limits(calls=1_000_000)) as runtime:
 
-        async def fresh() -> None:
-            session = runtime.session()
-            await session.execute("(+ 1 2)")
-            await session.aclose()
+        made: list[Session] = []
 
-        figures["(a) new session + (+ 1 2)"] = await measure(fresh, 2000)
+        async def fresh() -> None:
+            made.append(runtime.session())
+            await made[-1].execute("(+ 1 2)")
+
+        async def close() -> None:
+            await made.pop().aclose()
+
+        figures["(a) new session + (+ 1 2)"] = await measure(fresh, 2000, close)
         async with runtime.session() as session:
             figures["(b) warm (+ 1 2)"] = await measure(lambda: session.execute("(+ 1 2)"), 3000)
     for inline in (True, False):
@@ -63,11 +75,11 @@ async def main() -> dict[str, dict[str, float]]:
     return figures
 
 
-async def round_trip(session: object) -> dict[str, float]:
+async def round_trip(session: Session) -> dict[str, float]:
     """200 calls one after another, less the same loop without calls, a call."""
     loop = "(let loop ((i 0)) (if (< i 200) (begin {} (loop (+ i 1)))))"
-    calls = await measure(lambda: session.execute(loop.format('(llm-query #:instruction "q")')), 60)  # type: ignore[attr-defined]
-    empty = await measure(lambda: session.execute(loop.format("(void)")), 60)  # type: ignore[attr-defined]
+    calls = await measure(lambda: session.execute(loop.format('(llm-query #:instruction "q")')), 60)
+    empty = await measure(lambda: session.execute(loop.format("(void)")), 60)
     return {name: (calls[name] - empty[name]) / 200 for name in calls}
 
 
