@@ -52,6 +52,7 @@ class PythonEngine:
         self.compiled_from_cache = True
         self.component = self._load(packed, say or _say)
         self._running = 0
+        self._ticking = False
         self._running_lock = threading.Lock()
 
     @classmethod
@@ -112,7 +113,8 @@ class PythonEngine:
         """The epoch moves while anything runs."""
         with self._running_lock:
             self._running += 1
-            if self._running == 1:
+            if not self._ticking:
+                self._ticking = True
                 threading.Thread(target=self._tick, name="rlm-wasm-python-epoch", daemon=True).start()
         try:
             yield
@@ -124,7 +126,8 @@ class PythonEngine:
         while True:
             time.sleep(TICK_S)
             with self._running_lock:
-                if self._running == 0:
+                if self._running == 0:  # a whole tick without a call
+                    self._ticking = False
                     return
                 self.engine.increment_epoch()
 
