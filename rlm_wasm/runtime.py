@@ -38,6 +38,7 @@ class Runtime:
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
     workspace       the one folder that Python and images may see; None: no files at all
+    workspace_writable  False: Python may read the workspace's files, not change them
     libraries       folders of Scheme libraries that ``import`` may read
     limits          a ceiling for every session
     host_functions  by name; ``host_function`` adds more
@@ -52,6 +53,7 @@ class Runtime:
         python: str = "wasi",
         store: str | CheckpointStore | None = None,
         workspace: str | Path | None = None,
+        workspace_writable: bool = True,
         libraries: Sequence[str | Path] = (),
         limits: Limits | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
@@ -62,6 +64,7 @@ class Runtime:
         self.model = model
         self.limits = limits if limits is not None else Limits()
         self.workspace = None if workspace is None else Path(workspace).resolve()
+        self.workspace_writable = workspace_writable
         if self.workspace is not None and not self.workspace.is_dir():
             raise UsageError(f"the workspace {self.workspace} is no folder")
         self.library_folders = LibraryFolders(libraries)
@@ -239,7 +242,9 @@ class Runtime:
             raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')
         from rlm_wasm.python import resolve
 
-        backend: PythonBackend | None = resolve(self._python, limits=limits, workspace=self.workspace)
+        backend: PythonBackend | None = resolve(
+            self._python, limits=limits, workspace=self.workspace, writable=self.workspace_writable
+        )
         if backend is None:
             raise CapabilityDenied("there is no Python in this runtime")
         return backend

@@ -16,14 +16,19 @@ from rlm_wasm.limits import Limits
 __all__ = ["resolve"]
 
 
-def resolve(kind: str, *, limits: Limits, workspace: Path | None) -> PythonBackend | None:
-    """A back end for one session; None for "off". Raises UsageError for an unknown kind."""
+def resolve(
+    kind: str, *, limits: Limits, workspace: Path | None, writable: bool = True
+) -> PythonBackend | None:
+    """A back end for one session; None for "off". Raises UsageError for an unknown kind.
+
+    ``writable`` False: the workspace's files can be read only ("wasi"; "host" is not confined at all).
+    """
     if kind == "off":
         return None
     if kind == "wasi":
         from rlm_wasm.python.wasi import WasiPython
 
-        return WasiPython(limits=limits, workspace=workspace)
+        return WasiPython(limits=limits, workspace=workspace, writable=writable)
     if kind == "host":
         from rlm_wasm.python.host import HostPython
 

@@ -54,9 +54,11 @@ class WasiPython:
 
     name = "wasi"
 
-    def __init__(self, *, limits: Limits, workspace: Path | None, seed: int = 0) -> None:
+    def __init__(
+        self, *, limits: Limits, workspace: Path | None, writable: bool = True, seed: int = 0
+    ) -> None:
         self._limits = limits
-        self._workspace = Workspace(workspace)
+        self._workspace = Workspace(workspace, writable=writable)
         self._contexts: dict[str | None, str] = {}
         self._lock = asyncio.Lock()
         self._random = random.Random(seed)  # noqa: S311  reproducible runs, no secrets

@@ -105,6 +105,19 @@ async def test_a_workspace_file_is_read_as_the_usage_guide_says(tmp_path: Path) 
     assert result.data == 500
 
 
+async def test_a_read_only_workspace_can_be_read_and_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "input.txt").write_text("as it was")
+    async with Runtime(provider="echo", workspace=tmp_path, workspace_writable=False) as runtime, runtime.session() as session:
+        assert (await session.execute('(py-eval "open(\'input.txt\').read()")')).data == "as it was"
+        for code in ("open('input.txt', 'w').write('x')", "open('new.txt', 'a').close()", "import os\\nos.remove('input.txt')"):
+            result = await session.execute(f'(py-exec "{code}")')
+            assert result.status == "error"
+            assert result.error is not None
+            assert "PermissionError" in result.error.message
+    assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
+    assert (tmp_path / "input.txt").read_text() == "as it was"
+
+
 async def test_a_snapshot_carries_python_variables(runtime: Runtime) -> None:
     async with runtime.session() as session:
         await session.execute('(py-exec "kept = 41")')
