@@ -63,7 +63,6 @@ def make_server(runtime: Runtime, *, session: str | None = None) -> Server[House
         "rlm-wasm",
         version=rlm_wasm.__version__,
         title="rlm-wasm: Scheme programs that orchestrate LLM calls",
-        website_url="https://pypi.org/project/rlm-wasm/",
         instructions=INSTRUCTIONS,
         lifespan=lifespan,
         get_tool_input_schema=tools.input_schema,
