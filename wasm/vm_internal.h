@@ -29,7 +29,7 @@ extern struct Machine {
   Value call_stubs[CALL_STUBS];
   Value underflow, tick_stub;     /* closures whose code is an instruction or two */
   /* hooks, set by the prelude */
-  Value hook_raise, hook_main, hook_interrupt, hook_memory, hook_tick, hook_lazy, hook_apply;
+  Value hook_raise, hook_main, hook_interrupt, hook_memory, hook_tick, hook_lazy;
   /* messages */
   Value inbox;         /* bytevector or #f */
   bool message_waiting;/* the inbox holds a message that nobody took yet */
@@ -37,7 +37,6 @@ extern struct Machine {
   bool active;         /* an execution is under way */
   bool in_tick;
   bool spill;          /* a primitive wants the stack emptied into the heap */
-  int64_t slice;       /* steps given for this slice */
 } m;
 
 enum run_status { RUN_DONE, RUN_SUSPENDED, RUN_PREEMPTED, RUN_NO_MEMORY, RUN_ERROR /* no raise hook */ };

@@ -67,7 +67,6 @@ class WasiPython:
         self._since_capture = 0
         self._changed: list[str] = []
         self._stale_contexts = False
-        self._closed = False
 
     async def run(
         self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
@@ -286,7 +285,6 @@ class WasiPython:
 
     async def aclose(self) -> None:
         """See PythonBackend."""
-        self._closed = True
         async with self._lock:
             self._drop()
 
