@@ -18,8 +18,7 @@ PROGRAMS = {
     "import wasmtime": "import wasmtime",
     "import rlm_wasm": "import rlm_wasm",
     "import rlm_wasm and run (+ 1 2)": (
-        "import asyncio, rlm_wasm; "
-        "assert asyncio.run(rlm_wasm.Runtime('echo').run('(+ 1 2)')).value == '3'"
+        "import asyncio, rlm_wasm; assert asyncio.run(rlm_wasm.Runtime('echo').run('(+ 1 2)')).value == '3'"
     ),
 }
 

@@ -55,7 +55,6 @@ async def main() -> dict[str, dict[str, float]]:
     """All of them."""
     figures = {}
     async with Runtime(provider=AtOnce(inline=True), limits=Limits(calls=1_000_000)) as runtime:
-
         made: list[Session] = []
 
         async def fresh() -> None:
@@ -71,7 +70,9 @@ async def main() -> dict[str, dict[str, float]]:
     for inline in (True, False):
         async with Runtime(provider=AtOnce(inline=inline), limits=Limits(calls=1_000_000)) as runtime:
             async with runtime.session() as session:
-                figures[f"(c) suspend + resume, {'inline' if inline else 'in a task'}"] = await round_trip(session)
+                figures[f"(c) suspend + resume, {'inline' if inline else 'in a task'}"] = await round_trip(
+                    session
+                )
     return figures
 
 

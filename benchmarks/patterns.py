@@ -6,8 +6,6 @@ prices are dollars for a million tokens. The same seed gives the same figures on
 --write keeps them in benchmarks/patterns.json, which docs/patterns/ quotes.
 """
 
-
-
 from __future__ import annotations
 
 import json
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rlm_wasm import CompletionRequest, Limits, Runtime
-from rlm_wasm.prices import Price
+from rlm_wasm.providers.prices import Price
 from rlm_wasm.testing import Latency, SimulatedModel, SimulatedProvider, simulate
 
 NANO, MINI, FULL = Price(0.10, 0.40), Price(0.15, 0.60), Price(2.50, 10.0)

@@ -43,14 +43,18 @@ async def main(count: int) -> None:
         await runtime.run("(+ 1 2)")
         before, started = resident_bytes(), time.monotonic()
         tasks = [
-            asyncio.create_task(runtime.run(f'(define x {i}) (+ x (string-length (syntax-e (llm-query #:instruction "q"))))'))
+            asyncio.create_task(
+                runtime.run(f'(define x {i}) (+ x (string-length (syntax-e (llm-query #:instruction "q"))))')
+            )
             for i in range(count)
         ]
         while provider.waiting < count:
             await asyncio.sleep(0.05)
         used, took = resident_bytes() - before, time.monotonic() - started
         live = runtime.stats()["live_instances"]
-        print(f"{count:,} sessions suspended in {took:.1f} s: {used / 2**20:.0f} MiB, {used / count / 1024:.1f} KiB each; {live:,} hold an instance")
+        print(
+            f"{count:,} sessions suspended in {took:.1f} s: {used / 2**20:.0f} MiB, {used / count / 1024:.1f} KiB each; {live:,} hold an instance"
+        )
         started = time.monotonic()
         provider.released.set()
         results = [await task for task in tasks]

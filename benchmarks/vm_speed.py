@@ -120,7 +120,9 @@ def sorting() -> int:
         data.append(x)
         x = (x * 1103515245 + 12345) % 2147483648
     data.reverse()
-    by_comparison = functools.cmp_to_key(lambda a, b: a % 1000 - b % 1000)  # as the guest's: a procedure of two
+    by_comparison = functools.cmp_to_key(
+        lambda a, b: a % 1000 - b % 1000
+    )  # as the guest's: a procedure of two
     return sorted(data)[0] + sorted(data, key=by_comparison)[0]
 
 
@@ -201,7 +203,9 @@ async def measure(rounds: int) -> dict[str, float]:
                 expected = PYTHON[name]()
                 native.append(time.perf_counter() - start)
                 if result.value != str(expected):
-                    raise SystemExit(f"{name}: the guest says {result.value or result.error}, CPython {expected}")
+                    raise SystemExit(
+                        f"{name}: the guest says {result.value or result.error}, CPython {expected}"
+                    )
             a, b = statistics.median(guest), statistics.median(native)
             ratios[name] = a / b
             print(f"{name:<18}{a * 1e3:>10.1f}{b * 1e3:>12.1f}{a / b:>8.2f}")

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from rlm_wasm import Limits
-from rlm_wasm.capabilities import PythonFailure
-from rlm_wasm.errors import LimitExceeded
+from rlm_wasm.errors import LimitExceeded, PythonFailure
 from rlm_wasm.python.wasi import WasiPython
 
 SMOKE = {

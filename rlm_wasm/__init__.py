@@ -7,6 +7,7 @@
 ``Runtime`` makes sessions, a ``Session`` executes programs, a ``Result`` says what came of it.
 """
 
+from rlm_wasm.data import Keyword, Symbol
 from rlm_wasm.errors import (
     CapabilityDenied,
     GuestError,
@@ -27,10 +28,10 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.results import ErrorInfo, Execution, Progress, Result
 from rlm_wasm.runtime import Runtime
+from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Session
-from rlm_wasm.snapshot import Snapshot
-from rlm_wasm.values import ErrorInfo, Execution, Keyword, Progress, Result, Symbol
 
 __version__ = "0.1.0"
 

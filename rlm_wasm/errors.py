@@ -120,3 +120,33 @@ class UsageError(RlmError, ValueError):
 
 class InternalError(RlmError):
     """A defect of rlm-wasm itself."""
+
+
+class PythonFailure(RlmError):
+    """The Python code raised. ``traceback`` is the text to show; ``kind`` the exception's class."""
+
+    def __init__(self, message: str, *, kind: str = "Exception", traceback: str = "", fuel: int = 0) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.traceback = traceback
+        self.fuel = fuel
+
+
+class Unencodable(RlmError):
+    """A Python value has no form in Scheme, or what came from the guest none in Python."""
+
+
+class Crash(SandboxCrashed):
+    """The instance trapped and is gone. ``reason``: "fuel", "timeout", "stack" or "trap"."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class MessageTooLarge(RlmError):
+    """The guest has no room for a message of this length. Nothing happened to it."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        super().__init__(f"the guest has no room for a message of {length:,} bytes")

@@ -7,25 +7,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rlm_wasm.capabilities import (
-    CheckpointStore,
-    HostFunction,
-    LibraryFolders,
-    MemoryStore,
-    PythonBackend,
-    check_host_function,
-)
-from rlm_wasm.engine import Engine
+from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
+from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
+from rlm_wasm.capabilities.libraries import LibraryFolders
+from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.errors import CapabilityDenied, SessionClosed, UsageError
 from rlm_wasm.limits import Limits
-from rlm_wasm.recursion import recursion
-from rlm_wasm.sandbox import live_sandboxes
+from rlm_wasm.llm.recursion import recursion
+from rlm_wasm.results import OnProgress, Result
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.sandbox import live_sandboxes
+from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Session
-from rlm_wasm.snapshot import Snapshot
-from rlm_wasm.values import OnProgress, Result
 
 if TYPE_CHECKING:
-    from rlm_wasm.calls import LlmCalls
+    from rlm_wasm.llm.calls import LlmCalls
     from rlm_wasm.providers.base import Provider
 
 

@@ -11,23 +11,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import cbor2
 
-from rlm_wasm import protocol, telemetry
-from rlm_wasm.calls import Budget, LlmCalls, Usage
-from rlm_wasm.capabilities import (
-    Contexts,
-    Handler,
-    HostFunction,
-    HostFunctions,
-    PythonBackend,
-    check_host_function,
-    now,
-)
+from rlm_wasm import tracing as telemetry
+from rlm_wasm.capabilities.contexts import Contexts
+from rlm_wasm.capabilities.host_functions import HostFunction, HostFunctions, check_host_function
+from rlm_wasm.capabilities.python import PythonBackend
+from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError, UsageError
+from rlm_wasm.execution.scheduler import BoundedText, Outcome, Run, Scheduler
 from rlm_wasm.limits import Limits
-from rlm_wasm.scheduler import BoundedText, Outcome, Run, Scheduler
-from rlm_wasm.snapshot import Snapshot
-from rlm_wasm.trace import ScopeLog
-from rlm_wasm.values import ErrorInfo, Execution, OnProgress, Progress, Result
+from rlm_wasm.llm.calls import Budget, LlmCalls, Usage
+from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Progress, Result
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.scope_log import ScopeLog
 
 if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime

@@ -40,8 +40,14 @@ def test_a_list_nested_a_hundred_thousand_deep_is_written_read_and_compared(run:
 
 def test_deep_keys_are_found_in_tables(run: Run) -> None:
     """A comparison too long for one go is resumed."""
-    assert run(f"{NEST}(define h (make-hash)) (hash-set! h (nest 20000 1) 'in) (hash-ref h (nest 20000 1) 'out)") == "in"
-    assert run(f"{NEST}(define h (make-hash)) (hash-set! h (nest 20000 1) 'in) (hash-ref h (nest 20000 2) 'out)") == "out"
+    assert (
+        run(f"{NEST}(define h (make-hash)) (hash-set! h (nest 20000 1) 'in) (hash-ref h (nest 20000 1) 'out)")
+        == "in"
+    )
+    assert (
+        run(f"{NEST}(define h (make-hash)) (hash-set! h (nest 20000 1) 'in) (hash-ref h (nest 20000 2) 'out)")
+        == "out"
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,9 @@ def test_deep_keys_are_found_in_tables(run: Run) -> None:
         ("(append (make-list 3 'a) (let ((b (box 0))) (set-box! b b) (list b)))", "(a a a #0=#&#0#)"),
     ],
 )
-def test_cycles_and_only_cycles_are_written_with_labels_that_read_back(run: Run, make: str, written: str) -> None:
+def test_cycles_and_only_cycles_are_written_with_labels_that_read_back(
+    run: Run, make: str, written: str
+) -> None:
     """R7RS's write."""
     assert run(f"{TEXT}(text {make})") == written
     assert run(f"{TEXT}(text (read (open-input-string {_quoted(written)})))") == written
@@ -62,7 +70,10 @@ def test_cycles_and_only_cycles_are_written_with_labels_that_read_back(run: Run,
 def test_cyclic_values_are_compared_in_finite_time(run: Run) -> None:
     """Equal where their unfoldings are."""
     ring = "(define (ring . l) (set-cdr! (last-pair l) l) l)"
-    assert run(f"{ring} (list (equal? (ring 1 2) (ring 1 2 1 2)) (equal? (ring 1 2) (ring 1 2 1 3)))") == "(#t #f)"
+    assert (
+        run(f"{ring} (list (equal? (ring 1 2) (ring 1 2 1 2)) (equal? (ring 1 2) (ring 1 2 1 3)))")
+        == "(#t #f)"
+    )
 
 
 def test_tables_keep_insertion_order_through_growth_and_removal(run: Run) -> None:
@@ -112,7 +123,10 @@ def test_json_errors_show_the_place(run: Run) -> None:
 
 def test_json_objects_are_found_by_symbol_and_by_string(run: Run) -> None:
     """Symbols are the keys, as in Racket."""
-    assert run('(define h (string->jsexpr "{\\"a\\": [1, null]}")) (list (hash-ref h \'a) (hash-ref h "a"))') == "((1 null) (1 null))"
+    assert (
+        run('(define h (string->jsexpr "{\\"a\\": [1, null]}")) (list (hash-ref h \'a) (hash-ref h "a"))')
+        == "((1 null) (1 null))"
+    )
 
 
 def test_json_in_a_code_fence_is_accepted_on_request(run: Run) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm import CompletionRequest, Result, Runtime
+from rlm_wasm.extractive.provider import answer
 from rlm_wasm.providers import OpenAIProvider
-from rlm_wasm.providers.extractive import answer
 from rlm_wasm.testing import ChatRequest, OpenAIServer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

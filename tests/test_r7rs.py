@@ -10,7 +10,9 @@ from rlm_wasm import Runtime
 
 SUITES = Path(__file__).parent / "scheme"
 CHECK = SUITES / "r7rs" / "check.scm"
-SECTIONS = sorted(path for suite in ("r7rs", "srfi", "chibi") for path in (SUITES / suite).glob("*.scm") if path != CHECK)
+SECTIONS = sorted(
+    path for suite in ("r7rs", "srfi", "chibi") for path in (SUITES / suite).glob("*.scm") if path != CHECK
+)
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda path: path.stem)

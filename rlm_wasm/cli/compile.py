@@ -15,7 +15,7 @@ from rlm_wasm.cli.report import note, seconds
 @click.option("--no-python", is_flag=True, help="Only the Scheme guest, not the Python one.")
 def compile_command(*, no_python: bool) -> None:
     """Compile the guests into the user's cache: done at install time, no run waits for it."""
-    from rlm_wasm.engine import Engine, private_cache_dir
+    from rlm_wasm.sandbox.engine import Engine, private_cache_dir
 
     if private_cache_dir() is None:
         note("the cache folder cannot be written: nothing would be kept (see rlm-wasm doctor)")

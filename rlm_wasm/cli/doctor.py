@@ -90,7 +90,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _guest() -> Iterator[Finding]:
-    from rlm_wasm.engine import guest_path
+    from rlm_wasm.sandbox.engine import guest_path
 
     path = guest_path()
     yield Finding("guest", "ok", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
@@ -126,7 +126,7 @@ def _python_guest() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    from rlm_wasm.engine import cache_dir, private_cache_dir
+    from rlm_wasm.sandbox.engine import cache_dir, private_cache_dir
 
     folder = private_cache_dir()
     if folder is None:

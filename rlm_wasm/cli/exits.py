@@ -17,7 +17,7 @@ from rlm_wasm.errors import (
 )
 
 if TYPE_CHECKING:
-    from rlm_wasm.values import Result
+    from rlm_wasm.results import Result
 
 OK = 0
 GUEST_ERROR = 1

@@ -21,7 +21,7 @@ def mcp(*, http: str | None, session: str | None, **options: Any) -> None:
 
     docs/mcp.md shows how to set it up in the usual clients.
     """
-    from rlm_wasm.mcp.serve import host_and_port, log_to_stderr, serve_http, serve_stdio
+    from rlm_wasm.mcp.transports import host_and_port, log_to_stderr, serve_http, serve_stdio
 
     address = None if http is None else host_and_port(http)
     log_to_stderr()

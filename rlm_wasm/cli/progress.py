@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from rlm_wasm.cli.report import _plain, money, seconds
-from rlm_wasm.values import Progress
+from rlm_wasm.results import Progress
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,7 @@ import click
 from rlm_wasm.cli.exits import message_of_error
 
 if TYPE_CHECKING:
-    from rlm_wasm.values import ErrorInfo, Execution, Result
+    from rlm_wasm.results import ErrorInfo, Execution, Result
 
 
 def print_json(value: dict[str, Any]) -> None:

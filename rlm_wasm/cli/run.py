@@ -11,17 +11,17 @@ import click
 
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.inputs import read_contexts, read_program
-from rlm_wasm.cli.kept import KeptSession, default_store_url
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_json, print_result
 from rlm_wasm.errors import RlmError
+from rlm_wasm.named_sessions import KeptSession, default_store_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rlm_wasm.results import Result
     from rlm_wasm.session import Session
-    from rlm_wasm.values import Result
 
 
 @click.command()

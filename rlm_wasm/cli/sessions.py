@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rlm_wasm.cli import exits
-from rlm_wasm.cli.kept import KeptSession, default_store_url, no_such_session
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import note, print_json, print_result
+from rlm_wasm.named_sessions import KeptSession, default_store_url, no_such_session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from rlm_wasm.snapshot import Snapshot
+    from rlm_wasm.results import Result
+    from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.store.sessions import SessionShelf
-    from rlm_wasm.values import Result
 
 _store_option = click.option(
     "--store", metavar="URL", help="Where sessions are kept; RLM_WASM_STORE, or a file of yours."

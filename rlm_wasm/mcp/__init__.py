@@ -14,21 +14,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rlm_wasm.mcp.estimating import Estimate, estimate
-    from rlm_wasm.mcp.planning import Plan, plan
-    from rlm_wasm.mcp.serve import serve_http, serve_stdio
     from rlm_wasm.mcp.server import make_server
+    from rlm_wasm.mcp.transports import serve_http, serve_stdio
+    from rlm_wasm.planning.estimate import Estimate, estimate
+    from rlm_wasm.planning.plan import Plan, plan
 
 __all__ = ["Estimate", "Plan", "estimate", "make_server", "plan", "serve_http", "serve_stdio"]
 
 _LAZY = {
-    "Estimate": "rlm_wasm.mcp.estimating",
-    "Plan": "rlm_wasm.mcp.planning",
-    "estimate": "rlm_wasm.mcp.estimating",
+    "Estimate": "rlm_wasm.planning.estimate",
+    "Plan": "rlm_wasm.planning.plan",
+    "estimate": "rlm_wasm.planning.estimate",
     "make_server": "rlm_wasm.mcp.server",
-    "plan": "rlm_wasm.mcp.planning",
-    "serve_http": "rlm_wasm.mcp.serve",
-    "serve_stdio": "rlm_wasm.mcp.serve",
+    "plan": "rlm_wasm.planning.plan",
+    "serve_http": "rlm_wasm.mcp.transports",
+    "serve_stdio": "rlm_wasm.mcp.transports",
 }
 
 

@@ -11,7 +11,7 @@ import mcp_types as types
 from rlm_wasm.mcp import texts
 
 if TYPE_CHECKING:
-    from rlm_wasm.mcp.desk import Desk
+    from rlm_wasm.mcp.session_queue import Desk
 
 MODELS = (
     "gpt-4.1",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rlm_wasm.values import Execution, Result, json_form
+from rlm_wasm.data import json_form
+from rlm_wasm.results import Execution, Result
 
 
 def structured(result: Result) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from urllib.parse import quote, unquote
 
 import mcp_types as types
 
+from rlm_wasm.data import json_form
 from rlm_wasm.mcp import render, texts
-from rlm_wasm.values import json_form
 
 if TYPE_CHECKING:
-    from rlm_wasm.mcp.desk import Desk
+    from rlm_wasm.mcp.session_queue import Desk
 
 MARKDOWN = "text/markdown"
 JSON = "application/json"

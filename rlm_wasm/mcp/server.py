@@ -12,8 +12,9 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.exceptions import MCPError
 
 import rlm_wasm
-from rlm_wasm.mcp import prompts, resources, tools
-from rlm_wasm.mcp.house import House
+from rlm_wasm.mcp import prompts, resources
+from rlm_wasm.mcp.session_registry import House
+from rlm_wasm.mcp.tools import table as tools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

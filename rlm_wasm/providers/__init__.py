@@ -21,14 +21,13 @@ from rlm_wasm.providers.registry import (
 )
 
 if TYPE_CHECKING:
-    from rlm_wasm.providers.budget import BudgetProvider
-    from rlm_wasm.providers.cache import CachedProvider, MemoryCache
-    from rlm_wasm.providers.concurrency import ConcurrencyProvider
     from rlm_wasm.providers.echo import EchoProvider
-    from rlm_wasm.providers.extractive import ExtractiveProvider
     from rlm_wasm.providers.openai import OpenAIProvider
-    from rlm_wasm.providers.recording import RecordingProvider, ReplayProvider
     from rlm_wasm.providers.scripted import ScriptedProvider
+    from rlm_wasm.providers.wrappers.budget import BudgetProvider
+    from rlm_wasm.providers.wrappers.cache import CachedProvider, MemoryCache
+    from rlm_wasm.providers.wrappers.concurrency import ConcurrencyProvider
+    from rlm_wasm.providers.wrappers.recording import RecordingProvider, ReplayProvider
 
 __all__ = [
     "BudgetProvider",
@@ -37,7 +36,6 @@ __all__ = [
     "CompletionRequest",
     "ConcurrencyProvider",
     "EchoProvider",
-    "ExtractiveProvider",
     "MemoryCache",
     "OpenAIProvider",
     "Provider",
@@ -50,15 +48,14 @@ __all__ = [
 ]
 
 _LAZY = {
-    "BudgetProvider": "budget",
-    "CachedProvider": "cache",
-    "ConcurrencyProvider": "concurrency",
+    "BudgetProvider": "wrappers.budget",
+    "CachedProvider": "wrappers.cache",
+    "ConcurrencyProvider": "wrappers.concurrency",
     "EchoProvider": "echo",
-    "ExtractiveProvider": "extractive",
-    "MemoryCache": "cache",
+    "MemoryCache": "wrappers.cache",
     "OpenAIProvider": "openai",
-    "RecordingProvider": "recording",
-    "ReplayProvider": "recording",
+    "RecordingProvider": "wrappers.recording",
+    "ReplayProvider": "wrappers.recording",
     "ScriptedProvider": "scripted",
 }
 

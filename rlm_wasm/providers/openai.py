@@ -12,16 +12,12 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from rlm_wasm import images
+from rlm_wasm.capabilities import images
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited
-from rlm_wasm.prices import PriceTable
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.models import (
-    estimate_prompt_tokens,
-    estimate_tokens,
-    takes_temperature,
-    wants_max_completion_tokens,
-)
+from rlm_wasm.providers.prices import PriceTable
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.vendor_rules import takes_temperature, wants_max_completion_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,7 +27,7 @@ Factory = Callable[..., Provider]
 _BUILT_IN: Final[dict[str, tuple[str, str, bool]]] = {
     # name: (module, class, whether a base URL means anything to it)
     "openai": ("rlm_wasm.providers.openai", "OpenAIProvider", True),
-    "extractive": ("rlm_wasm.providers.extractive", "ExtractiveProvider", False),
+    "extractive": ("rlm_wasm.extractive.provider", "ExtractiveProvider", False),
     "scripted": ("rlm_wasm.providers.scripted", "ScriptedProvider", False),
     "echo": ("rlm_wasm.providers.echo", "EchoProvider", False),
 }

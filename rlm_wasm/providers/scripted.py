@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from rlm_wasm.errors import ProviderError
-from rlm_wasm.prices import PriceTable
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.models import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.prices import PriceTable
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
 _KINDS = "a list of answers, a mapping from a part of the prompt to its answer, or a function"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlm_wasm.capabilities import PythonBackend
+from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.errors import UsageError
 from rlm_wasm.limits import Limits
 

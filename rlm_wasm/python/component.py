@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import wasmtime
 from wasmtime import component
 
-from rlm_wasm.engine import private_cache_dir, write_atomically
 from rlm_wasm.errors import InternalError
+from rlm_wasm.sandbox.engine import private_cache_dir, write_atomically
 
 _COMPONENT = Path(__file__).parent / "_component" / "python.wasm.zst"
 _POLLABLE = 1

@@ -20,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rlm_wasm.capabilities import PythonFailure, PythonReply
-from rlm_wasm.errors import LimitExceeded, UsageError
+from rlm_wasm.capabilities.python import PythonReply
+from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec
 from rlm_wasm.python.values import Reference, from_scheme, to_scheme

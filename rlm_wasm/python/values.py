@@ -12,8 +12,8 @@ from typing import Any
 
 import cbor2
 
+from rlm_wasm.data import VOID, ImproperList, Symbol
 from rlm_wasm.errors import UsageError
-from rlm_wasm.values import VOID, ImproperList, Symbol
 
 OBJECT = Symbol("python-object")
 

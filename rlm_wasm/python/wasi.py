@@ -22,12 +22,12 @@ from typing import Any
 import wasmtime
 from wasmtime import _bindings
 
-from rlm_wasm.capabilities import PythonFailure, PythonReply
-from rlm_wasm.errors import LimitExceeded, UsageError
+from rlm_wasm.capabilities.python import PythonReply
+from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec
 from rlm_wasm.python.component import PythonEngine
-from rlm_wasm.python.files import Workspace
 from rlm_wasm.python.values import Reference, from_scheme, to_scheme
 
 SMALL_STATE = 256 << 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.snapshot import Snapshot
+from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.store.tables import sessions
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.models import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
 
 class GatedProvider:

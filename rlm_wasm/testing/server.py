@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from rlm_wasm.providers.models import estimate_tokens
+from rlm_wasm.providers.tokens import estimate_tokens
 
 FaultKind = Literal["status", "malformed", "hang", "slow", "cut", "drop", "raw"]
 

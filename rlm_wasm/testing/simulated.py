@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_wasm.errors import ProviderError
-from rlm_wasm.prices import Price
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.models import estimate_prompt_tokens, estimate_tokens
-from rlm_wasm.providers.wrapper import content_key
+from rlm_wasm.providers.prices import Price
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.wrappers.base import content_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence

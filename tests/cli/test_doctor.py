@@ -47,7 +47,7 @@ def test_doctor_fails_where_the_guest_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """And says how to get it."""
-    monkeypatch.setattr("rlm_wasm.engine._GUEST", tmp_path)
+    monkeypatch.setattr("rlm_wasm.sandbox.engine._GUEST", tmp_path)
     assert _run("doctor", "--offline") == 1
     out = capsys.readouterr().out
     assert "A run would not work." in out
@@ -59,7 +59,7 @@ def test_compile_fills_the_cache(
 ) -> None:
     """Where RLM_WASM_CACHE says."""
     monkeypatch.setenv("RLM_WASM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("rlm_wasm.engine.Engine._shared", None)
+    monkeypatch.setattr("rlm_wasm.sandbox.engine.Engine._shared", None)
     assert _run("compile", "--no-python") == 0
     assert "Scheme guest: ready" in capsys.readouterr().out
     assert list((tmp_path / "cache").glob("*.cwasm"))

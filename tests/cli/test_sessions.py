@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rlm_wasm.cli import kept, main
+from rlm_wasm import named_sessions as kept
+from rlm_wasm.cli import main
 from rlm_wasm.testing import Fault, OpenAIServer
 
 Run = Callable[..., tuple[int, str, str]]

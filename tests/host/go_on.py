@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import cbor2
 
-from rlm_wasm import protocol
-from rlm_wasm.engine import Engine
-from rlm_wasm.sandbox import SUSPENDED, Sandbox
-from rlm_wasm.snapshot import MemoryImage
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.sandbox import SUSPENDED, Sandbox
+from rlm_wasm.sandbox.snapshot import MemoryImage
 
 STEPS = 10_000_000
 FUEL = 1 << 50
@@ -33,7 +33,10 @@ def answer(call: list[Any]) -> Any:
 
 
 def go_on(
-    sandbox: Sandbox, status: int, waiting: list[Any], suspended: Callable[[list[Any]], None] = lambda _w: None
+    sandbox: Sandbox,
+    status: int,
+    waiting: list[Any],
+    suspended: Callable[[list[Any]], None] = lambda _w: None,
 ) -> list[Any]:
     """Serve a guest, one reply at a time, to its end; ``suspended`` is told each time it waits."""
     notes: list[Any] = []
@@ -52,7 +55,9 @@ def go_on(
             suspended(waiting)
         call = waiting.pop(0)
         status = sandbox.run(
-            protocol.replies_of([protocol.encode([call[1], True, protocol.reply_value(answer(call))])]), STEPS, FUEL
+            protocol.replies_of([protocol.encode([call[1], True, protocol.reply_value(answer(call))])]),
+            STEPS,
+            FUEL,
         )
 
 

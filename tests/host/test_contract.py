@@ -7,8 +7,8 @@ from pathlib import Path
 
 import wasmtime
 
-from rlm_wasm import engine, protocol, sandbox
-from rlm_wasm.engine import Engine
+from rlm_wasm.sandbox import engine, protocol, sandbox
+from rlm_wasm.sandbox.engine import Engine
 
 HEADER = (Path(__file__).parents[2] / "wasm" / "rlm.h").read_text(encoding="utf-8")
 

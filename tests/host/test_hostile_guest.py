@@ -12,7 +12,7 @@ import wasmtime
 
 from doubles import Answers
 from rlm_wasm import InternalError, Limits, Result, Runtime
-from rlm_wasm.engine import Engine
+from rlm_wasm.sandbox.engine import Engine
 
 OUTBOX = 4096
 

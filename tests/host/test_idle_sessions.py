@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rlm_wasm import Runtime, engine
+from rlm_wasm import Runtime
+from rlm_wasm.sandbox import engine
 
 
 async def test_a_snapshot_of_a_session_that_was_idle_for_long_is_taken() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from doubles import Answers
-from rlm_wasm import Runtime, images
+from rlm_wasm import Runtime
+from rlm_wasm.capabilities import images
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + b"\xff" * 8
 URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"

@@ -117,7 +117,7 @@ async def test_calls_are_counted_exactly_under_any_fan_out(answers: Answers) -> 
 async def test_children_share_their_parents_places(gate: Gate) -> None:
     """Concurrency is one figure for a session and all its recursive calls."""
     program = (
-        "```scheme\n(finish (string-join (map-async (lambda (i) (llm-query-async #:instruction \"leaf\"))"
+        '```scheme\n(finish (string-join (map-async (lambda (i) (llm-query-async #:instruction "leaf"))'
         ' (range 5)) ","))\n```'
     )
     gate._answer = lambda request: "x" if request.instruction == "leaf" else program

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_wasm import protocol
-from rlm_wasm.protocol import Unencodable, decode, encode
-from rlm_wasm.values import VOID, Char, ImproperList, Keyword, Symbol
+from rlm_wasm.data import VOID, Char, ImproperList, Keyword, Symbol
+from rlm_wasm.errors import Unencodable
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.protocol import decode, encode
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none()

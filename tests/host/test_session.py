@@ -238,7 +238,9 @@ async def test_a_context_longer_than_a_message_comes_whole() -> None:
     """In pieces."""
     text = "".join(f"line {i}\n" for i in range(1_100_000))
     async with Runtime(provider=Gate(), limits=Limits(message_bytes=9 << 20)) as runtime:
-        result = await runtime.run("(list (string-length context) (substring context 9000000 9000012))", context=text)
+        result = await runtime.run(
+            "(list (string-length context) (substring context 9000000 9000012))", context=text
+        )
         assert result.data == [len(text), text[9000000:9000012]]
 
 
@@ -263,13 +265,17 @@ async def test_the_state_shows_what_the_session_holds(gated: Runtime, gate: Gate
 async def test_a_callback_that_fails_harms_nothing(runtime: Runtime) -> None:
     """The event loop's exception handler hears of it."""
     heard = []
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context["exception"]))
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: heard.append(context["exception"])
+    )
 
     def broken(_what: object) -> None:
         raise ValueError("mine")
 
     async with runtime.session() as session:
         session.on_stderr = broken
-        result = await session.execute('(eprintf "x") (syntax-e (llm-query #:instruction "q"))', on_progress=broken)
+        result = await session.execute(
+            '(eprintf "x") (syntax-e (llm-query #:instruction "q"))', on_progress=broken
+        )
         assert (result.status, result.value, result.stderr) == ("ok", "[q]", "x")
     assert {type(error) for error in heard} == {ValueError}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_wasm import Snapshot, SnapshotCorrupt, SnapshotError, SnapshotVersionError
-from rlm_wasm.snapshot import MAGIC, PAGE, MemoryImage
+from rlm_wasm.sandbox.snapshot import MAGIC, PAGE, MemoryImage
 
 
 def _snapshot() -> Snapshot:

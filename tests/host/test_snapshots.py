@@ -11,7 +11,7 @@ import pytest
 from doubles import Gate
 from host.suspending import SUSPENDING
 from rlm_wasm import Limits, Runtime, Snapshot, SnapshotCorrupt, SnapshotVersionError, UsageError
-from rlm_wasm.sandbox import Sandbox, live_sandboxes
+from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
 
 
 @pytest.mark.parametrize("name", SUSPENDING)
@@ -166,7 +166,8 @@ async def test_a_crash_rolls_back_to_before_the_evaluation(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What earlier programs did is kept, what this one did is undone, and the Result says so."""
-    from rlm_wasm import sandbox, scheduler
+    from rlm_wasm.execution import scheduler
+    from rlm_wasm.sandbox import sandbox
 
     async with runtime.session() as session:
         await session.execute('(define a (list 1 2)) (define h (llm-query-async #:instruction "q"))')
@@ -195,7 +196,7 @@ async def test_a_long_session_is_rolled_back_from_an_image(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After much work the journal gives way to a memory image."""
-    from rlm_wasm import scheduler
+    from rlm_wasm.execution import scheduler
 
     monkeypatch.setattr(scheduler, "_JOURNAL_FUEL", 200_000)
     async with runtime.session() as session:
@@ -211,7 +212,7 @@ async def test_a_long_session_is_rolled_back_from_an_image(
 
 async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None:
     """Its instance ran with a deadline; when that is long past, it is asked for its memory."""
-    from rlm_wasm import engine
+    from rlm_wasm.sandbox import engine
 
     async with runtime.session() as session:
         await session.execute("(define x 1)")

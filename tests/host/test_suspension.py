@@ -12,9 +12,9 @@ import pytest
 
 from host.go_on import FUEL, MEMORY, STEPS, go_on
 from host.suspending import SUSPENDING
-from rlm_wasm import protocol
-from rlm_wasm.engine import Engine
-from rlm_wasm.sandbox import Sandbox
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.sandbox import Sandbox
 
 MORE = {
     "output between": '(for ([i 3]) (printf "~a " i) (llm-query #:instruction (number->string i))) (eprintf "end")',
@@ -28,7 +28,7 @@ MORE = {
         " (hash-ref t 3)"
     ),
     "deep recursion": (
-        "(define (deep n) (if (= n 0) (string-length (syntax-e (llm-query #:instruction \"bottom\"))) (+ 1 (deep (- n 1)))))"
+        '(define (deep n) (if (= n 0) (string-length (syntax-e (llm-query #:instruction "bottom"))) (+ 1 (deep (- n 1)))))'
         " (deep 20000)"
     ),
     "an error": '(define (f) (llm-query #:instruction "x") (car (list))) (+ 1 (f))',
@@ -69,12 +69,17 @@ def test_an_instance_that_is_used_again_equals_a_new_one() -> None:
     """Whatever ran in it: not one byte of one session reaches the next."""
     from ctypes import string_at
 
-    from rlm_wasm.pages import pristine_memory
+    from rlm_wasm.sandbox.pages import pristine_memory
 
     engine = Engine.shared()
     pristine, size = pristine_memory(engine)
     fresh = string_at(pristine, size)
-    programs = [*SUSPENDING.values(), *MORE.values(), "(define secret (make-string 20000 #\\S))", "(let loop () (loop))"]
+    programs = [
+        *SUSPENDING.values(),
+        *MORE.values(),
+        "(define secret (make-string 20000 #\\S))",
+        "(let loop () (loop))",
+    ]
     for program in programs:
         used = Sandbox(engine, engine.image_size + MEMORY)
         status = used.run(protocol.evaluate(program, "program", {}), 300_000, FUEL)

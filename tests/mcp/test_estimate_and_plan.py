@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm import Limits, Runtime
-from rlm_wasm.mcp.estimating import estimate
-from rlm_wasm.mcp.planning import Task, plan
-from rlm_wasm.prices import Price, PriceTable
+from rlm_wasm.planning.estimate import estimate
+from rlm_wasm.planning.plan import Task, plan
+from rlm_wasm.providers.prices import Price, PriceTable
 from rlm_wasm.testing import ScriptedProvider
 
 FAN_OUT = """
@@ -45,7 +45,7 @@ async def test_an_estimate_counts_calls_by_model_and_fan_out_and_spends_nothing(
 async def test_the_upper_bound_holds_for_answers_as_long_as_they_may_be() -> None:
     """The same program, run for real with answers of exactly #:max-tokens or 1,024 tokens."""
     from rlm_wasm.providers.base import Completion, CompletionRequest
-    from rlm_wasm.providers.models import estimate_prompt_tokens
+    from rlm_wasm.providers.tokens import estimate_prompt_tokens
 
     def long(request: CompletionRequest) -> Completion:
         most = request.max_tokens or 1024

@@ -11,10 +11,10 @@ from mcp import Client
 
 from rlm_wasm import Runtime
 from rlm_wasm.mcp import make_server
-from rlm_wasm.mcp import progress as announcing
-from rlm_wasm.mcp.progress import said
+from rlm_wasm.mcp import notifier as announcing
+from rlm_wasm.mcp.notifier import said
+from rlm_wasm.results import Progress
 from rlm_wasm.testing import GatedProvider
-from rlm_wasm.values import Progress
 
 THREE = """
 (map-async (lambda (x) (llm-query-async #:instruction "say" #:data x #:model "gpt-4.1-nano"))

@@ -10,7 +10,7 @@ import pytest
 
 from rlm_wasm import Runtime
 from rlm_wasm.mcp import texts
-from rlm_wasm.mcp.estimating import estimate
+from rlm_wasm.planning.estimate import estimate
 
 PAGES = ("guide", "api", "combinators")
 BLOCK = re.compile(r"^```scheme\n(.*?)^```$", re.M | re.S)
@@ -82,7 +82,7 @@ def test_the_pages_speak_of_all_tools_and_patterns() -> None:
 
 def test_the_strategies_of_the_planner_are_files_with_a_head() -> None:
     """Name, patterns, reason."""
-    for file in files("rlm_wasm.mcp").joinpath("strategies").iterdir():
+    for file in files("rlm_wasm.planning").joinpath("strategies").iterdir():
         if not file.name.startswith("parts-"):
             head = file.read_text(encoding="utf-8").split("\n")[:3]
             assert [line.split(":")[0] for line in head] == ["; name", "; patterns", "; why"], file.name

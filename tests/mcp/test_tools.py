@@ -11,7 +11,8 @@ import pytest
 from mcp import MCPError
 
 from rlm_wasm import Runtime
-from rlm_wasm.mcp import make_server, tools
+from rlm_wasm.mcp import make_server
+from rlm_wasm.mcp.tools import table as tools
 from rlm_wasm.testing import GatedProvider, ScriptedProvider
 
 NAMES = {
@@ -319,7 +320,7 @@ async def test_a_defect_is_answered_without_bringing_the_server_down(connect, te
     def broken(_self: Any) -> Any:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("rlm_wasm.mcp.desk.Desk.status", broken)
+    monkeypatch.setattr("rlm_wasm.mcp.session_queue.Desk.status", broken)
     async with connect() as client:
         result = await client.call_tool("get_status", {})
         assert result.is_error

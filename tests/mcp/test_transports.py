@@ -19,7 +19,7 @@ from mcp import Client, StdioServerParameters
 
 from rlm_wasm import Runtime, UsageError
 from rlm_wasm.cli.main import cli
-from rlm_wasm.mcp.serve import host_and_port, http_app
+from rlm_wasm.mcp.transports import host_and_port, http_app
 from rlm_wasm.testing import Fault, GatedProvider, OpenAIServer
 
 COMMAND = [sys.executable, "-m", "rlm_wasm", "mcp", "--python", "off"]
@@ -45,7 +45,7 @@ async def test_a_subprocess_serves_on_its_pipes(era: str) -> None:
 STRAY = """
 import sys
 sys.argv = ["rlm-wasm", "mcp", "--python", "off", "--provider", "extractive"]
-from rlm_wasm.mcp import tools
+from rlm_wasm.mcp.tools import table as tools
 before = tools.call
 async def noisy(*arguments):
     import os, subprocess

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from rlm_wasm.errors import ProviderError, RateLimited
-from rlm_wasm.prices import Price
 from rlm_wasm.providers import Completion, CompletionRequest, EchoProvider, ScriptedProvider
+from rlm_wasm.providers.prices import Price
 from rlm_wasm.testing import (
     GatedProvider,
     Latency,

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from rlm_wasm.providers import CompletionRequest, ExtractiveProvider
-from rlm_wasm.providers.extractive import NOT_FOUND, answer
+from rlm_wasm.extractive import ExtractiveProvider
+from rlm_wasm.extractive.provider import NOT_FOUND, answer
+from rlm_wasm.providers import CompletionRequest
 
 HAY = "\n".join(f"Entry {n}: the number of hay bales is {n * 7 % 1000}." for n in range(3000))
 NEEDLE = "By the way, the magic number is 74219, which nobody knows."

@@ -7,9 +7,9 @@ import importlib.metadata
 import pytest
 
 from rlm_wasm.errors import MissingKey, UsageError
+from rlm_wasm.extractive import ExtractiveProvider
 from rlm_wasm.providers import (
     EchoProvider,
-    ExtractiveProvider,
     OpenAIProvider,
     provider_names,
     registry,

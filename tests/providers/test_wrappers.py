@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rlm_wasm.errors import LimitExceeded, ProviderError, RateLimited, UsageError
-from rlm_wasm.prices import Price, PriceTable, price_of
 from rlm_wasm.providers import (
     BudgetProvider,
     CachedProvider,
@@ -21,6 +20,7 @@ from rlm_wasm.providers import (
     ReplayProvider,
     ScriptedProvider,
 )
+from rlm_wasm.providers.prices import Price, PriceTable, price_of
 from rlm_wasm.testing import GatedProvider
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rlm_wasm import Limits
-from rlm_wasm.capabilities import PythonBackend, PythonReply
+from rlm_wasm.capabilities.python import PythonBackend, PythonReply
 from rlm_wasm.python import resolve
 
 FUEL = 20_000_000_000

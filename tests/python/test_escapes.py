@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm import Limits
-from rlm_wasm.capabilities import PythonBackend, PythonFailure
-from rlm_wasm.errors import LimitExceeded
+from rlm_wasm.capabilities.python import PythonBackend
+from rlm_wasm.errors import LimitExceeded, PythonFailure
 
 from .conftest import Make, run
 

@@ -29,7 +29,7 @@ async def test_state_lives_across_executions_until_reset(runtime: Runtime) -> No
 
 
 async def test_py_exec_gives_what_was_printed(runtime: Runtime) -> None:
-    result = await runtime.run('(finish (string-upcase (py-exec "print(\'hello\')")))')
+    result = await runtime.run("(finish (string-upcase (py-exec \"print('hello')\")))")
     assert result.value == "HELLO\n"
 
 
@@ -53,7 +53,7 @@ async def test_an_exception_is_a_condition_that_can_be_caught(runtime: Runtime) 
 
 
 async def test_objects_are_used_by_py_call(runtime: Runtime) -> None:
-    program = '(define m (py-eval "import re\\nre.search(\'b+\', \'abbc\')")) (finish (py-call m "group"))'
+    program = "(define m (py-eval \"import re\\nre.search('b+', 'abbc')\")) (finish (py-call m \"group\"))"
     assert (await runtime.run(program)).value == "bb"
 
 
@@ -107,9 +107,16 @@ async def test_a_workspace_file_is_read_as_the_usage_guide_says(tmp_path: Path) 
 
 async def test_a_read_only_workspace_can_be_read_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "input.txt").write_text("as it was")
-    async with Runtime(provider="echo", workspace=tmp_path, workspace_writable=False) as runtime, runtime.session() as session:
-        assert (await session.execute('(py-eval "open(\'input.txt\').read()")')).data == "as it was"
-        for code in ("open('input.txt', 'w').write('x')", "open('new.txt', 'a').close()", "import os\\nos.remove('input.txt')"):
+    async with (
+        Runtime(provider="echo", workspace=tmp_path, workspace_writable=False) as runtime,
+        runtime.session() as session,
+    ):
+        assert (await session.execute("(py-eval \"open('input.txt').read()\")")).data == "as it was"
+        for code in (
+            "open('input.txt', 'w').write('x')",
+            "open('new.txt', 'a').close()",
+            "import os\\nos.remove('input.txt')",
+        ):
             result = await session.execute(f'(py-exec "{code}")')
             assert result.status == "error"
             assert result.error is not None

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlm_wasm.capabilities import PythonBackend, PythonFailure
-from rlm_wasm.errors import UsageError
+from rlm_wasm.capabilities.python import PythonBackend
+from rlm_wasm.errors import PythonFailure, UsageError
 from rlm_wasm.python import codec
 
 from .conftest import run

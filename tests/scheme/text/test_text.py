@@ -23,8 +23,8 @@ async def value_of(program: str, **limits: int) -> str:
         ('(string-downcase "ΑΣ ΑΣΑ ΣΣ")', "ας ασα σς"),
         ('(string-ci=? "Straße" "STRASSE")', "#t"),
         ('(string-length (string-normalize-nfd "é"))', "2"),
-        ('(let ((s (make-string 3 #\\a))) (string-set! s 1 #\\😀) s)', "a😀a"),
-        ('(bytes->string/utf-8 (bytes 97 255 98) #\\?)', "a?b"),
+        ("(let ((s (make-string 3 #\\a))) (string-set! s 1 #\\😀) s)", "a😀a"),
+        ("(bytes->string/utf-8 (bytes 97 255 98) #\\?)", "a?b"),
     ],
 )
 async def test_case_and_width_follow_unicode(expression: str, value: str) -> None:
@@ -32,7 +32,9 @@ async def test_case_and_width_follow_unicode(expression: str, value: str) -> Non
     assert await value_of(expression) == value
 
 
-@pytest.mark.parametrize("pattern", ["(a|a)*b", "(?:a+)+b", ".*.*=.*", "(a|aa)+$x", "(?=(a+)+b)a", "(?!(?:a|a)*b)x"])
+@pytest.mark.parametrize(
+    "pattern", ["(a|a)*b", "(?:a+)+b", ".*.*=.*", "(a|aa)+$x", "(?=(a+)+b)a", "(?!(?:a|a)*b)x"]
+)
 async def test_a_pattern_made_to_be_slow_takes_linear_time(pattern: str) -> None:
     """A backtracker without a memory would need 2^5000 steps for most of these."""
     assert await value_of(f'(regexp-match (pregexp "{pattern}") (make-string 5000 #\\a))') == "#f"
@@ -40,7 +42,9 @@ async def test_a_pattern_made_to_be_slow_takes_linear_time(pattern: str) -> None
 
 async def test_a_back_reference_that_explodes_ends_by_the_fuel_limit() -> None:
     """It cannot be linear; it is charged and can be stopped, and nothing else is harmed."""
-    program = '(regexp-match #px"(a*)(a*)(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3\\\\4\\\\5\\\\6b" (make-string 400 #\\a))'
+    program = (
+        '(regexp-match #px"(a*)(a*)(a*)(a*)(a*)(a*)\\\\1\\\\2\\\\3\\\\4\\\\5\\\\6b" (make-string 400 #\\a))'
+    )
     async with Runtime(provider=EchoProvider(), python="off", limits=Limits(fuel=200_000_000)) as runtime:
         session = runtime.session()
         result = await session.execute(program)

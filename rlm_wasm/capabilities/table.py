@@ -1,0 +1,49 @@
+"""What a guest may ask for: a table from operation to handler, and nothing outside of it.
+
+A handler gets the arguments that the guest sent and returns a value, or an awaitable where it
+has to wait. What it raises becomes a condition in the guest. A session's table holds what its
+runtime granted; an operation that is not in it is answered with a capability condition.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rlm_wasm.errors import (
+    CapabilityDenied,
+    LimitExceeded,
+    ProviderError,
+    PythonFailure,
+    Unencodable,
+    UsageError,
+)
+
+Handler = Callable[[list[Any]], Any]
+
+
+def now(_arguments: list[Any]) -> float:
+    """Milliseconds since 1970."""
+    return time.time() * 1000.0
+
+
+def condition_of(error: BaseException) -> dict[str, Any]:
+    """What a handler raised as the guest sees it. Never a traceback of the host's own code."""
+    if isinstance(error, CapabilityDenied):
+        return {"type": "exn:fail:capability", "message": str(error)}
+    if isinstance(error, ProviderError):
+        return {"type": "exn:fail:llm", "message": str(error), "status": error.status}
+    if isinstance(error, PythonFailure):
+        return {"type": "exn:fail:python", "message": str(error), "trace": error.traceback}
+    if isinstance(error, Unencodable):
+        return {"type": "exn:fail:contract", "message": str(error)}
+    if isinstance(error, LimitExceeded | UsageError | IndexError):
+        return {"type": "exn:fail:contract", "message": str(error)}
+    return {"type": "exn:fail", "message": f"{type(error).__name__}: {error}"}
+
+
+def is_awaitable(value: Any) -> bool:
+    """Whether a handler's answer has to be waited for."""
+    return inspect.isawaitable(value)

@@ -1,0 +1,1 @@
+"""LLM calls over executions: counted, reserved, sent, settled; and recursion into children."""

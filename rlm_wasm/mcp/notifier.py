@@ -1,0 +1,156 @@
+"""Tells the client how far an execution is, while it runs: progress, log lines, a timeout's approach.
+
+Everything is sent by one task, in order, at most as fast as the client takes it: what changed
+meanwhile is sent as one. Nothing is sent after ``aclose``, so nothing can follow the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+from mcp.shared.exceptions import MCPDeprecationWarning
+
+from rlm_wasm.results import Progress
+
+if TYPE_CHECKING:
+    from mcp.server.session import ServerSession
+    from mcp_types import LoggingLevel
+
+log = logging.getLogger("rlm_wasm.mcp")
+program_log = logging.getLogger("rlm_wasm.mcp.program")
+
+BEAT_S = 2.0
+WARN_AT = 0.8
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+
+def said(progress: Progress, waited_s: float = 0.0) -> str:
+    """A line such as ``3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45 s)``."""
+    if not progress.total:
+        return f"running — {progress.elapsed_s + waited_s:.0f} s"
+    line = f"{progress.done}/{progress.total} done"
+    if not progress.running:
+        return line
+    models = ", ".join(f"{model or 'default'}×{count}" for model, count in progress.models.items())
+    longest = progress.longest_s + waited_s
+    return f"{line} — {progress.running} active: {models} (longest: {longest:.0f} s)"
+
+
+class Announcer:
+    """One execution's news for the client that asked for it."""
+
+    def __init__(
+        self, client: ServerSession, request_id: str | int | None, timeout_s: float, level: str
+    ) -> None:
+        self._client = client
+        self._request_id = request_id
+        self._timeout_s = timeout_s
+        self._least = LEVELS.index(level)
+        self._loop = asyncio.get_running_loop()
+        self._progress = Progress()
+        self._at = time.monotonic()
+        self._shape = (0, 0, 0)
+        self._line = ""
+        self._lines: list[tuple[LoggingLevel, str]] = []
+        self._note = ""
+        self._sent = 0.0
+        self._beats = 0
+        self._due = False
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def start(self) -> None:
+        """The execution's turn has come."""
+        self._at = time.monotonic()
+        self._timers = [
+            self._loop.call_later(BEAT_S, self._beat),
+            self._loop.call_later(WARN_AT * self._timeout_s, self._warn),
+        ]
+
+    def progress(self, progress: Progress) -> None:
+        """For ``Session.execute(on_progress=…)``."""
+        self._progress, self._at = progress, time.monotonic()
+        shape = (progress.done, progress.running, progress.total)
+        if shape != self._shape:
+            self._shape = shape
+            self._poke()
+
+    def stderr(self, text: str) -> None:
+        """What the program prints on standard error: whole lines are sent on at once."""
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._say("info", line)
+
+    def _say(self, level: LoggingLevel, line: str) -> None:
+        (program_log.warning if level == "warning" else program_log.info)("%s", line)
+        if LEVELS.index(level) >= self._least:
+            self._lines.append((level, line))
+            self._poke()
+
+    def _beat(self) -> None:
+        self._timers[0] = self._loop.call_later(BEAT_S, self._beat)
+        self._poke()
+
+    def _warn(self) -> None:
+        used = WARN_AT * self._timeout_s
+        self._note = f"timeout warning: {used:.3g} of {self._timeout_s:.3g} s used"
+        self._say("warning", self._note)
+
+    def _poke(self) -> None:
+        self._due = True
+        if not self._closed and (self._task is None or self._task.done()):
+            self._task = self._loop.create_task(self._send())
+
+    async def _send(self) -> None:
+        while self._due:
+            self._due = False
+            lines, self._lines = self._lines, []
+            for level, line in lines:
+                await self._send_line(level, line)
+            await self._send_progress()
+
+    async def _send_line(self, level: LoggingLevel, line: str) -> None:
+        with warnings.catch_warnings():
+            # Clients of the handshake era have no other way to see a program's words.
+            warnings.simplefilter("ignore", MCPDeprecationWarning)
+            await self._client.send_log_message(level, line, "program", related_request_id=self._request_id)
+
+    async def _send_progress(self) -> None:
+        progress = self._progress
+        # The protocol wants a larger value each time, also where no further call has ended.
+        if progress.done > self._sent:
+            self._sent, self._beats = float(progress.done), 0
+        else:
+            self._beats += 1
+            self._sent = progress.done + self._beats / (self._beats + 1)
+        total = float(progress.total) if progress.total >= self._sent else None
+        message = said(progress, time.monotonic() - self._at)
+        if self._note:
+            message = f"{message} — {self._note}"
+        await self._client.report_progress(self._sent, total, message)
+
+    async def aclose(self) -> None:
+        """Send what is left; from now on nothing is sent."""
+        self._stop_timers()
+        if self._line:
+            self._say("info", self._line)
+            self._line = ""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """The client does not want to know any more."""
+        self._stop_timers()
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()

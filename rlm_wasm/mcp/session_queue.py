@@ -1,0 +1,263 @@
+"""A desk is a session as its clients see it: what they ask for is done in the order of asking.
+
+Whoever asks waits on a task of the desk's own. A client that goes away therefore never tears an
+execution apart: its execution is cancelled by ``Session.cancel``, which aborts the LLM requests
+and leaves the session as usable as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rlm_wasm.errors import SnapshotError, UsageError
+from rlm_wasm.results import Progress, Result
+
+if TYPE_CHECKING:
+    from rlm_wasm.mcp.notifier import Announcer
+    from rlm_wasm.runtime import Runtime
+    from rlm_wasm.session import Session
+    from rlm_wasm.store.sessions import SessionShelf
+
+T = TypeVar("T")
+
+RUNS_KEPT = 100
+
+
+def _shelf(runtime: Runtime) -> SessionShelf | None:
+    """Where named sessions are kept: the same place as `rlm-wasm sessions` has."""
+    shelf: SessionShelf | None = getattr(runtime.store, "sessions", None)
+    return shelf
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution: asked for, running or done."""
+
+    id: int
+    code: str
+    asked_at: float
+    started_at: float = 0.0
+    result: Result | None = None
+    log_from: int = 0
+    log_to: int = 0
+
+
+class Desk:
+    """A session, its queue and its runs. ``changed`` is told the URIs of resources that changed."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        session: Session,
+        *,
+        name: str | None = None,
+        changed: Callable[[Desk, list[str], bool], None] | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.session = session
+        self.name = name
+        self.runs: dict[int, Run] = {}
+        self.current: Run | None = None
+        self._changed = changed
+        self._turn = asyncio.Lock()
+        self._last_id = 0
+        self._calls_before = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.closed = False
+
+    @classmethod
+    async def named(
+        cls, runtime: Runtime, name: str, changed: Callable[[Desk, list[str], bool], None] | None = None
+    ) -> Desk:
+        """The named session, as the store kept it, or a new one."""
+        shelf = _shelf(runtime)
+        try:
+            kept = None if shelf is None else await shelf.load(name)
+            if kept is None:
+                return cls(runtime, runtime.session(), name=name, changed=changed)
+            if kept.suspended:
+                raise UsageError(
+                    f'the session "{name}" is in the middle of an execution: '
+                    f"`rlm-wasm sessions resume {name}` goes on with it"
+                )
+            return cls(runtime, await runtime.restore(kept), name=name, changed=changed)
+        except SnapshotError as error:
+            raise UsageError(
+                f'the kept session "{name}" cannot be taken up again ({error}): use another name, or '
+                f"forget it by `rlm-wasm sessions rm {name}`"
+            ) from error
+
+    # ---- in turn
+
+    async def execute(self, code: str, timeout_s: float | None, announcer: Announcer | None = None) -> Run:
+        """Run a program when its turn comes. Cancelling this cancels the program."""
+        self._last_id += 1
+        run = Run(self._last_id, code, time.time())
+        self.runs[run.id] = run
+        while len(self.runs) > RUNS_KEPT:
+            del self.runs[next(iter(self.runs))]
+        task = self._begin(self._execute(run, timeout_s, announcer))
+        try:
+            await asyncio.shield(task)
+        except BaseException:
+            if announcer is not None:
+                announcer.abandon()
+            if self.current is run:
+                self.session.cancel()  # its Result will say so
+            else:
+                task.cancel()
+                self.runs.pop(run.id, None)
+            raise
+        if announcer is not None:
+            await announcer.aclose()
+        return run
+
+    async def _execute(self, run: Run, timeout_s: float | None, announcer: Announcer | None) -> None:
+        async with self._turn:
+            self.current, run.started_at = run, time.time()
+            run.log_from = self.session.log_length
+            if announcer is not None:
+                announcer.start()
+                self.session.on_stderr = announcer.stderr
+
+            def progress(news: Progress) -> None:
+                if announcer is not None:
+                    announcer.progress(news)
+                self._tell(["rlm://status"])
+
+            try:
+                run.result = await self.session.execute(
+                    run.code, timeout_s=timeout_s, on_progress=progress, name="program"
+                )
+            finally:
+                self.current = None
+                self.session.on_stderr = None
+                run.log_to = self.session.log_length
+                self._calls_before = self.session.calls_made
+            await self._keep(run.result)
+        self._tell(["rlm://status", "rlm://log", "rlm://runs"])
+
+    async def in_turn(self, work: Callable[[], Awaitable[T]], *, whole: bool = False) -> T:
+        """Do something with the session when nothing else runs in it.
+
+        ``whole``: once begun it is done to its end, also where nobody waits for it any more.
+        """
+        begun = False
+
+        async def do() -> T:
+            nonlocal begun
+            async with self._turn:
+                begun = True
+                done = await work()
+                await self._keep()
+                return done
+
+        task = self._begin(do())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not (whole and begun):
+                task.cancel()
+            raise
+
+    def _begin(self, work: Any) -> asyncio.Task[Any]:
+        if self.closed:
+            work.close()
+            raise UsageError("the session is closed")
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has gone: nobody else will look at it
+
+    async def load_context(self, text: str | bytes, name: str | None) -> None:
+        """Load a text, in turn."""
+        await self.in_turn(lambda: self.session.load_context(text, name), whole=True)
+        self._tell([f"rlm://contexts/{name or 'context'}", "rlm://status"], listing=True)
+
+    async def reset(self) -> None:
+        """Forget everything but the checkpoints, in turn."""
+        await self.in_turn(self.session.reset, whole=True)
+        self.runs = {number: run for number, run in self.runs.items() if run.result is None}
+        self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
+
+    # ---- at once
+
+    @property
+    def queued(self) -> int:
+        """Executions that wait for their turn."""
+        return sum(1 for run in self.runs.values() if run.result is None and not run.started_at)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or waits."""
+        return self._turn.locked()
+
+    def status(self) -> dict[str, Any]:
+        """What is going on, without waiting for it."""
+        state = self.session.state()
+        run = self.current
+        last = next((r for r in reversed(self.runs.values()) if r.result is not None), None)
+        status: dict[str, Any] = {
+            "running": run is not None,
+            "queued": self.queued,
+            "calls_in_flight": state["calls_in_flight"],
+            "calls_queued": state["calls_queued"],
+            "used": state["used"],
+        }
+        if run is not None:
+            calls = state["used"]["calls"] - self._calls_before
+            status["run"] = {
+                "id": run.id,
+                "elapsed": round(time.time() - run.started_at, 3),
+                "calls": calls,
+                "calls_done": calls - len(state["calls_in_flight"]) - state["calls_queued"],
+            }
+        if last is not None and last.result is not None:
+            status["last_run"] = {"id": last.id, "status": last.result.status}
+        return status
+
+    async def state(self) -> dict[str, Any]:
+        """What the sandbox holds. What the programs defined is known only while nothing runs."""
+        state = self.session.state()
+        state["checkpoints"] = await self.session.checkpoints()
+        state["session"] = self.name
+        if not self.busy and not state["suspended"]:
+            state["definitions"] = await self.in_turn(self.session.definitions)
+        return state
+
+    def scope_log(self) -> list[dict[str, Any]]:
+        """What crossed between host, sandbox and sub-calls, in order."""
+        return self.session.scope_log()
+
+    # ---- keeping
+
+    async def _keep(self, result: Result | None = None) -> None:
+        """A named session survives the server where there is a store that does."""
+        shelf = None if self.name is None else _shelf(self.runtime)
+        if shelf is not None and self.name is not None:
+            status = "ok" if result is None else result.status
+            note = "" if result is None else str(result.error or result.value)
+            await shelf.save(self.name, await self.session.snapshot(), status=status, note=note)
+
+    def _tell(self, uris: list[str], *, listing: bool = False) -> None:
+        if self._changed is not None:
+            self._changed(self, uris, listing)
+
+    async def aclose(self) -> None:
+        """Cancel what runs, forget what waits, close the session. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.session.aclose()

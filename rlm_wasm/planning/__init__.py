@@ -1,0 +1,1 @@
+"""What a task or a program would take, found out before any money is spent."""

@@ -1,0 +1,1 @@
+"""Providers around a provider: cache, concurrency, budget, record and replay."""

@@ -1,0 +1,66 @@
+"""What all wrappers share: a provider around a provider, which hides nothing of the inner one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rlm_wasm.providers.prices import price_of
+
+if TYPE_CHECKING:
+    from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+
+
+class Wrapper:
+    """Passes everything on. A wrapper overrides ``complete`` and calls ``self.inner.complete``."""
+
+    def __init__(self, inner: Provider) -> None:
+        self.inner = inner
+
+    @property
+    def name(self) -> str:
+        """The inner provider's name: a wrapper is no back end of its own."""
+        return str(getattr(self.inner, "name", type(self.inner).__name__))
+
+    @property
+    def default_model(self) -> str | None:
+        """The model that the inner provider takes when a request names none."""
+        model = getattr(self.inner, "default_model", None)
+        return None if model is None else str(model)
+
+    @property
+    def free(self) -> bool:
+        """Whether the inner provider costs nothing."""
+        return bool(getattr(self.inner, "free", False))
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """What the inner provider's call costs."""
+        return price_of(self.inner, model, prompt_tokens, completion_tokens)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Pass the request on."""
+        return await self.inner.complete(request)
+
+    async def aclose(self) -> None:
+        """Close the inner provider, where it can be closed."""
+        close = getattr(self.inner, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def content_key(request: CompletionRequest, default_model: str | None) -> str:
+    """Hash everything that shapes the answer: not the id, the depth or the timeout."""
+    # Imported here: hashing needs OpenSSL's library, which a program without wrappers never loads.
+    import hashlib
+    import json
+
+    shaping = [
+        request.instruction,
+        request.data,
+        request.model or default_model,
+        request.temperature,
+        request.max_tokens,
+        request.json,
+        list(request.images),
+    ]
+    text = json.dumps(shaping, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -1,0 +1,128 @@
+"""The same question is asked once: a wrapper that keeps answers by a hash of their request.
+
+Only answers that are meant to be repeatable are kept: those asked for with temperature 0, or all
+with ``always=True``. A hit costs nothing and is marked: ``Completion.cached``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol
+
+from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.wrappers.base import Wrapper, content_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CacheStore(Protocol):
+    """Where answers are kept: texts by key. A store may forget anything at any time."""
+
+    async def get(self, key: str) -> str | None:
+        """The text under the key, or None."""
+        ...
+
+    async def put(self, key: str, value: str) -> None:
+        """Keep a text, in place of an earlier one under the same key."""
+        ...
+
+
+class MemoryCache:
+    """A store in memory: forgets the least recently used beyond ``max_bytes``."""
+
+    def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self._max_bytes = max_bytes
+        self._used = 0
+        self._entries: OrderedDict[str, str] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    async def get(self, key: str) -> str | None:
+        """The text under the key, which becomes the most recently used."""
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    async def put(self, key: str, value: str) -> None:
+        """Keep a text; one that is larger than the whole bound is not kept."""
+        self._forget(key)
+        if _size(key, value) > self._max_bytes:
+            return
+        self._entries[key] = value
+        self._used += _size(key, value)
+        while self._used > self._max_bytes:
+            self._forget(next(iter(self._entries)))
+
+    def _forget(self, key: str) -> None:
+        value = self._entries.pop(key, None)
+        if value is not None:
+            self._used -= _size(key, value)
+
+
+def _size(key: str, value: str) -> int:
+    return len(key) + len(value.encode("utf-8", "surrogatepass"))
+
+
+class CachedProvider(Wrapper):
+    """Answers from the store where it can; ``hits`` and ``misses`` count.
+
+    ``ttl_s`` is how long an answer is good for; None is for ever. A damaged entry counts as a
+    miss. Errors are never kept.
+    """
+
+    def __init__(
+        self,
+        inner: Provider,
+        store: CacheStore | None = None,
+        *,
+        ttl_s: float | None = None,
+        always: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(inner)
+        self.hits = 0
+        self.misses = 0
+        self._store: CacheStore = MemoryCache() if store is None else store
+        self._ttl_s = ttl_s
+        self._always = always
+        self._clock = clock
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Give the kept answer, or ask and keep it."""
+        if not (self._always or request.temperature == 0):
+            return await self.inner.complete(request)
+        key = content_key(request, self.default_model)
+        kept = self._load(await self._store.get(key))
+        if kept is not None:
+            self.hits += 1
+            return kept
+        self.misses += 1
+        completion = await self.inner.complete(request)
+        await self._store.put(key, self._dump(completion))
+        return completion
+
+    def _dump(self, completion: Completion) -> str:
+        fields = {
+            f.name: getattr(completion, f.name)
+            for f in dataclasses.fields(completion)
+            if f.name not in ("rate_limits", "cached")  # of that moment, not of the answer
+        }
+        return json.dumps({"at": self._clock(), "completion": fields})
+
+    def _load(self, text: str | None) -> Completion | None:
+        if text is None:
+            return None
+        try:
+            entry = json.loads(text)
+            age = self._clock() - entry["at"]
+            if self._ttl_s is not None and not 0 <= age < self._ttl_s:
+                return None
+            return Completion(**entry["completion"], cached=True)
+        except (ValueError, TypeError, KeyError):
+            return None

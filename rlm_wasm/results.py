@@ -1,0 +1,99 @@
+"""The records that an execution comes back with, and the lines that show them to people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rlm_wasm.data import json_form
+
+Status = Literal["finished", "ok", "error", "limit", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """What went wrong. For limits: kind, used and limit, and the message says all three."""
+
+    type: str
+    message: str
+    irritants: tuple[str, ...] = ()
+    source: str | None = None
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+    backtrace: tuple[str, ...] = ()
+    kind: str | None = None
+    used: float | None = None
+    limit: float | None = None
+
+    def __str__(self) -> str:
+        place = ""
+        if self.line and "(line " not in self.message:
+            place = f" (line {self.line}, column {self.column})"
+        hint = f" {self.hint}" if self.hint and self.hint not in self.message else ""
+        return f"{self.message}{place}{'.' if hint and not self.message.endswith('.') else ''}{hint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What an execution used."""
+
+    calls: int = 0
+    elapsed: float = 0.0
+    tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    cached: int = 0
+    fuel: int = 0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The outcome of one execution.
+
+    ``truncated`` names the parts that were cut at ``output_bytes``. ``rolled_back`` is set where
+    the instance was lost: then everything that this execution did is undone.
+    ``derived_from`` lists the ids of the LLM calls whose text the final value derives from.
+    """
+
+    status: Status
+    value: str = ""
+    data: Any = None
+    stdout: str = ""
+    stderr: str = ""
+    error: ErrorInfo | None = None
+    execution: Execution = field(default_factory=Execution)
+    truncated: tuple[str, ...] = ()
+    rolled_back: bool = False
+    derived_from: tuple[int, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program came to its end or finished."""
+        return self.status in ("finished", "ok")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data that ``json.dumps`` takes."""
+        plain: dict[str, Any] = json_form(self)
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running execution is. ``stderr`` is what came since the last report."""
+
+    done: int = 0
+    running: int = 0
+    total: int = 0
+    models: Mapping[str, int] = field(default_factory=dict)
+    tokens: int = 0
+    cost_usd: float | None = 0.0
+    elapsed_s: float = 0.0
+    longest_s: float = 0.0
+    stderr: str = ""
+
+
+OnProgress = Callable[[Progress], None]

@@ -1,0 +1,1 @@
+"""The only code that enters WebAssembly: engine, instances, memory pages, messages, snapshots."""
