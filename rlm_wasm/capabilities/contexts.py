@@ -1,84 +1,189 @@
-"""The texts that a session was given. The guest sees slices of them without copying the whole in."""
+"""The texts that a session was given. The guest sees slices of them without copying the whole in.
+
+Whatever takes time in proportion to a text is done in turns of the event loop and charged as fuel.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable, Generator
 from typing import Any, Literal
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import CapabilityDenied, UsageError
+from rlm_wasm.turns import at_once_or_in_turns
+
+MAX_HITS = 10_000
+"""Lines that one search gives."""
+MAX_LINE = 2_000
+"""Characters of a line that a search shows."""
+
+_BLOCK = 1 << 16
+"""Characters that the line index counts at once."""
+_A_TURN = 1 << 21
+"""Characters that are looked through between two looks at the clock."""
+
+
+class Context:
+    """One text, and where its lines are."""
+
+    __slots__ = ("_newlines", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._newlines: list[int] | None = None
+        """How many newlines stand before each block, and at last in the whole text."""
+
+    def index(self) -> Generator[None, None, list[int]]:
+        """The newlines before each block, counted once; it yields between parts of a large text."""
+        if self._newlines is None:
+            text, count, before, looked = self.text, 0, [0], 0
+            for start in range(0, len(text), _BLOCK):
+                count += text.count("\n", start, start + _BLOCK)
+                before.append(count)
+                looked += _BLOCK
+                if looked >= _A_TURN:
+                    looked = 0
+                    yield
+            self._newlines = before
+        return self._newlines
+
+    def start_of_line(self, number: int, before: list[int]) -> int:
+        """The offset at which a line (from 0) starts; the text's length where it has fewer lines."""
+        if number <= 0:
+            return 0
+        if number > before[-1]:
+            return len(self.text)
+        block = bisect_right(before, number - 1) - 1
+        at = block * _BLOCK
+        for _ in range(number - before[block]):
+            at = self.text.index("\n", at) + 1
+        return at
 
 
 class Contexts:
-    """The session's texts. The guest sees slices of them without copying the whole in."""
+    """The session's texts by name; the main one under None. ``charge`` is told the bytes that were looked at."""
 
-    _MOST_HITS = 10_000
-
-    def __init__(self) -> None:
-        self.texts: dict[str | None, str] = {}
+    def __init__(
+        self, max_bytes: int = 64 << 20, charge: Callable[[int], None] = lambda _bytes: None
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._charge = charge
+        self._contexts: dict[str | None, Context] = {}
 
     def load(self, text: str | bytes | bytearray, name: str | None) -> None:
         """Add or replace one. Raises UsageError for what is no text."""
         if name is not None and (not isinstance(name, str) or not name):
             raise UsageError("a context's name must be a non-empty string")
-        self.texts[name] = as_text(text, "the context")
+        self._contexts[name] = Context(as_text(text, "the context"))
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._contexts.clear()
+
+    @property
+    def texts(self) -> dict[str | None, str]:
+        """By name, the main one under None. A copy of the table."""
+        return {name: context.text for name, context in self._contexts.items()}
 
     def table(self) -> dict[str, Handler]:
         """The operations."""
         return {
-            "context": lambda a: self.texts.get(a[0] or None, False),
+            "context": self._whole,
             "context-size": self._size,
-            "context-length": lambda a: len(self._find(a[0])),
+            "context-length": lambda a: len(self._find(a[0]).text),
             "context-slice": self._slice,
             "context-lines": self._lines,
             "context-search": self._search,
-            "context-names": lambda _a: [name for name in self.texts if name is not None],
+            "context-names": lambda _a: [name for name in self._contexts if name is not None],
         }
 
-    def _find(self, name: str | Literal[False] | None) -> str:
+    def _find(self, name: str | Literal[False] | None) -> Context:
         name = name or None  # the guest says #f for the default one
-        text = self.texts.get(name)
-        if text is not None:
-            return text
+        context = self._contexts.get(name)
+        if context is not None:
+            return context
         if name is None:
             raise CapabilityDenied("no context is loaded: give one with load_context, or --context FILE")
-        known = ", ".join(sorted(n for n in self.texts if n is not None)) or "none"
+        known = ", ".join(sorted(n for n in self._contexts if n is not None)) or "none"
         raise CapabilityDenied(f"there is no context named {name!r} (loaded: {known})")
 
+    def _whole(self, arguments: list[Any]) -> str | Literal[False]:
+        context = self._contexts.get(arguments[0] or None)
+        return False if context is None else context.text
+
     def _size(self, arguments: list[Any]) -> int | Literal[False]:
-        text = self.texts.get(arguments[0] or None)
-        return False if text is None else len(text)
+        context = self._contexts.get(arguments[0] or None)
+        return False if context is None else len(context.text)
 
     def _slice(self, arguments: list[Any]) -> str:
         start, end, name = arguments
-        text = self._find(name)
+        text = self._find(name).text
         if not 0 <= start <= end <= len(text):
             raise IndexError(f"context-slice: {start}..{end} is outside of a context of length {len(text)}")
+        self._check_size("context-slice", end - start)
         return text[start:end]
 
-    def _lines(self, arguments: list[Any]) -> list[str]:
+    def _check_size(self, operation: str, length: int) -> None:
+        if length > self._max_bytes:
+            raise UsageError(
+                f"{operation}: {length:,} characters are more than a message may have "
+                f"({self._max_bytes:,} bytes): take a smaller part"
+            )
+
+    def _lines(self, arguments: list[Any]) -> Any:
         start, end, name = arguments
-        text = self._find(name)
-        lines = text.split("\n")
-        if lines and not lines[-1]:
-            lines.pop()
         if not 0 <= start <= end:
             raise IndexError(f"context-lines: {start}..{end} is no range of line numbers (from 0)")
-        return [line.removesuffix("\r") for line in lines[start:end]]
+        return at_once_or_in_turns(self._found_lines(self._find(name), start, end))
 
-    def _search(self, arguments: list[Any]) -> list[list[Any]]:
+    def _found_lines(self, context: Context, start: int, end: int) -> Generator[None, None, list[str]]:
+        text = context.text
+        before = yield from context.index()
+        first, last = context.start_of_line(start, before), context.start_of_line(end, before)
+        self._check_size("context-lines", last - first)
+        self._charge(last - first)
+        found: list[str] = []
+        while first < last:
+            part = min(last, first + _A_TURN)
+            if part < last:  # a whole number of lines
+                newline = text.find("\n", part, last)
+                part = last if newline < 0 else newline + 1
+            lines = text[first:part].split("\n")
+            if not lines[-1]:  # what stands behind the last newline is no line
+                lines.pop()
+            found.extend(line.removesuffix("\r") for line in lines)
+            first = part
+            if first < last:
+                yield
+        return found
+
+    def _search(self, arguments: list[Any]) -> Any:
         pattern, most, name = arguments
-        text = self._find(name)
+        context = self._find(name)
         if not isinstance(pattern, str) or not pattern:
             raise UsageError("context-search: the pattern must be a non-empty string or a regexp")
+        limit = min(most, MAX_HITS) if isinstance(most, int) else MAX_HITS
+        return at_once_or_in_turns(self._hits(context.text, pattern, limit))
+
+    def _hits(self, text: str, pattern: str, limit: int) -> Generator[None, None, list[list[Any]]]:
         found: list[list[Any]] = []
-        at = text.find(pattern)
-        limit = min(most, self._MOST_HITS) if isinstance(most, int) else self._MOST_HITS
-        while at >= 0 and len(found) < limit:
-            start = text.rfind("\n", 0, at) + 1
-            end = text.find("\n", at)
+        at = 0
+        while len(found) < limit and at < len(text):
+            hit = text.find(pattern, at, at + _A_TURN + len(pattern) - 1)
+            if hit < 0:
+                self._charge(min(_A_TURN, len(text) - at))
+                at += _A_TURN
+                yield
+                continue
+            start = text.rfind("\n", 0, hit) + 1
+            end = text.find("\n", hit)
             end = len(text) if end < 0 else end
-            found.append([at, text[start : min(end, start + 2000)]])
-            at = text.find(pattern, max(end, at + 1))
+            self._charge(end - at)
+            found.append([hit, text[start : min(end, start + MAX_LINE)]])
+            at = max(end, hit + 1)
+            if len(found) % 500 == 0:
+                yield
         return found
 
 

@@ -1,7 +1,7 @@
-"""LLM calls: counted, reserved, queued, sent, settled, logged.
+"""LLM calls: numbered, checked, reserved, queued, sent, settled, logged.
 
-Every ceiling holds under any fan-out, because a call's worst case is set aside before it is sent
-and settled by the actual figures when it ends. Nothing here knows about wasm.
+A guest's request for one (a HostRequest, with the protocol's id) becomes an LlmCall, with the number
+that people see. Nothing here knows about wasm.
 """
 
 from __future__ import annotations
@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rlm_wasm import tracing as telemetry
+from rlm_wasm import tracing
 from rlm_wasm.capabilities import images
+from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
-from rlm_wasm.limits import Limits
+from rlm_wasm.execution.requests import PENDING, HostRequest
+from rlm_wasm.llm.budget import Budget, Waiting, WorstCase
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.prices import price_of
+from rlm_wasm.providers.tokens import estimate_prompt_tokens
 from rlm_wasm.scope_log import ScopeLog
-
-if TYPE_CHECKING:
-    from rlm_wasm.execution.scheduler import Call, Scheduler
 
 DEFAULT_MAX_TOKENS = 4096
 """What is set aside, and asked for, where a ceiling stands and the program gave no max-tokens."""
@@ -33,136 +32,34 @@ Recurse = Callable[[CompletionRequest, "LlmCalls", int], Awaitable[Completion]]
 """Serves a recursive call; the last argument is how deep its child may recurse."""
 
 
-def estimate_tokens(instruction: str, data: str) -> int:
-    """A prompt's tokens, on the safe side: one for three bytes, and some for the wrapping."""
-    return (len(instruction.encode("utf-8", "replace")) + len(data.encode("utf-8", "replace"))) // 3 + 16
-
-
 @dataclass(slots=True, eq=False, repr=False)
-class Usage:
-    """What was used, by an execution or a session. Costs are None once a price was unknown."""
+class LlmCall:
+    """One call, from its admission to its end."""
 
-    calls: int = 0
-    done: int = 0
-    cached: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """Both kinds."""
-        return self.prompt_tokens + self.completion_tokens
-
-    @property
-    def known_cost(self) -> float | None:
-        """None where the price of a model is unknown."""
-        return None if self.unpriced else self.cost_usd
-
-    def add(self, completion: Completion, cost: float | None) -> None:
-        """Settle one call."""
-        self.done += 1
-        if completion.cached:
-            self.cached += 1
-            return
-        self.prompt_tokens += completion.prompt_tokens
-        self.completion_tokens += completion.completion_tokens
-        if cost is None:
-            self.unpriced += 1
-        else:
-            self.cost_usd += cost
-
-    def plain(self) -> list[Any]:
-        """For a snapshot."""
-        return [getattr(self, name) for name in self.__slots__]
-
-    @classmethod
-    def from_plain(cls, values: list[Any]) -> Usage:
-        """The inverse of plain."""
-        return cls(*values)
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Budget:
-    """What a session and all its children share."""
-
-    limits: Limits
-    execution: Usage = field(default_factory=Usage)
-    session: Usage = field(default_factory=Usage)
-    reserved_tokens: int = 0
-    reserved_cost: float = 0.0
-    last_id: int = 0
-    in_flight: int = 0
-    """Provider calls, those of children included."""
-    waiting: deque[Callable[[], None]] = field(default_factory=deque)
-    """What starts the calls that wait for a place."""
-
-    def count(self) -> None:
-        """One more call, or LimitExceeded."""
-        if self.execution.calls >= self.limits.calls:
-            raise LimitExceeded("calls", self.execution.calls + 1, self.limits.calls)
-        self.execution.calls += 1
-        self.session.calls += 1
-
-    def take_place(self, start: Callable[[], None]) -> bool:
-        """A place for a provider call at once (True), or ``start`` is called when there is one."""
-        if self.in_flight < self.limits.concurrency:
-            self.in_flight += 1
-            return True
-        self.waiting.append(start)
-        return False
-
-    def leave_place(self) -> None:
-        """The call has ended: the longest waiting one gets its place."""
-        if self.waiting:
-            self.waiting.popleft()()
-        else:
-            self.in_flight -= 1
-
-    def reserve(self, tokens: int, cost: float | None) -> None:
-        """Set a call's worst case aside, or LimitExceeded."""
-        most = self.limits.tokens
-        if most is not None:
-            wanted = self.session.tokens + self.reserved_tokens + tokens
-            if wanted > most:
-                raise LimitExceeded("tokens", wanted, most)
-        most_cost = self.limits.cost_usd
-        if most_cost is not None and cost is not None:
-            total = self.session.cost_usd + self.reserved_cost + cost
-            if total > most_cost:
-                raise LimitExceeded("cost_usd", round(total, 6), most_cost)
-        self.reserved_tokens += tokens
-        self.reserved_cost += cost or 0.0
-
-    def release(self, tokens: int, cost: float | None) -> None:
-        """The inverse of reserve."""
-        self.reserved_tokens -= tokens
-        self.reserved_cost -= cost or 0.0
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class _Pending:
-    call: Call
+    host_request: HostRequest
     request: CompletionRequest
     recursive: int
     """0, or how many levels deep it may recurse."""
-    tokens: int
-    cost: float | None
+    worst: WorstCase
     entry: dict[str, Any]
+    """Its line in the scope log."""
     started: float = 0.0
-    span: telemetry.Span = None
-    start: Callable[[], None] | None = None
-    """In the queue while it waits for a place."""
+    span: tracing.Span = None
+    waiting: Waiting | None = None
+    """While it waits for its place."""
     placed: bool = False
+
+    @property
+    def number(self) -> int:
+        """As people see it."""
+        return self.request.id
 
 
 class LlmCalls:
-    """One session's LLM calls. ``budget`` is shared with its parent where it has one."""
+    """One session's LLM calls. ``budget`` and ``log`` are its parent's where it has one."""
 
     def __init__(
         self,
-        scheduler: Scheduler,
         provider: Callable[[], Provider],
         *,
         budget: Budget,
@@ -170,11 +67,10 @@ class LlmCalls:
         model: str | None,
         depth: int = 0,
         deepest: int | None = None,
-        workspace: Any = None,
+        workspace: Workspace | None = None,
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._scheduler = scheduler
         self._provider = provider
         self.budget = budget
         self.log = log
@@ -184,29 +80,33 @@ class LlmCalls:
         self._workspace = workspace
         self._recurse = recurse
         self._changed = changed
-        self.running: dict[int, _Pending] = {}
+        self.running: dict[int, LlmCall] = {}
+        """Those that were sent, by number."""
         self.rate_limits: dict[str, Any] = {}
-        self.parent_span: telemetry.Span = None
-        """The running execution's."""
+        self._span: tracing.Span = None
+
+    def trace_below(self, span: tracing.Span) -> None:
+        """From now on calls stand below this span."""
+        self._span = span
 
     # ---- from the guest's request to the provider
 
-    def start(self, call: Call, *, again: bool = False) -> Any:
-        """Serve an "llm" operation. ``again``: it was counted and logged before (a restored session)."""
-        if not call.number:
-            call.number = self.budget.last_id + 1
-        request, recursive, op = self._request(call)
+    def start(self, host_request: HostRequest) -> Any:
+        """Serve an "llm" operation."""
+        if not host_request.call_number:
+            host_request.call_number = self.budget.last_number + 1
+        request, recursive, op = self._request(host_request)
         if recursive and self.depth + 1 > self._deepest:
             raise CapabilityDenied(
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
         # What a recursive call is made of is reserved piece by piece, by ``ask``.
-        tokens, cost = (0, None) if recursive else self._worst(request)
-        if not again:
+        worst = WorstCase() if recursive else self._worst(request)
+        if not host_request.again:  # else it was counted and logged before
             self.budget.count()
-        self.budget.reserve(tokens, cost)
-        self.budget.last_id = max(self.budget.last_id, request.id)
+        self.budget.last_number = max(self.budget.last_number, request.id)
+        placed = bool(recursive) or self.budget.take(worst)
         entry = self.log.add(
             op,
             request.instruction if not request.data else f"{request.instruction} | {request.data[:80]}",
@@ -214,125 +114,139 @@ class LlmCalls:
             call_id=request.id,
             model=request.model,
             depth=self.depth + (1 if recursive else 0),
-            parent=call.id,
+            parent=host_request.id,
         )
-        pending = _Pending(call, request, recursive, tokens, cost, entry)
-        call.on_cancel = lambda: self._forget(pending)
-        if recursive:  # takes no place of its own: what it is made of does
-            return self._send(pending)
-        pending.start = partial(self._placed, pending)
-        if self.budget.take_place(pending.start):
-            pending.placed, pending.start = True, None
-            return self._send(pending)
+        call = LlmCall(host_request, request, recursive, worst, entry)
+        host_request.on_cancel = lambda: self._cancelled(call)
+        if placed:
+            call.placed = not recursive  # a recursive one takes no place: what it is made of does
+            return self._send(call)
+        call.waiting = Waiting(worst, partial(self._placed, call), partial(self._refused, call))
+        self.budget.wait(call.waiting)
         self._changed()
-        return self._scheduler.pending
+        return PENDING
 
-    def _placed(self, pending: _Pending) -> None:
-        pending.placed, pending.start = True, None
-        self._scheduler.start_now(pending.call, partial(self._send, pending))
+    def _placed(self, call: LlmCall) -> None:
+        call.placed, call.waiting = True, None
+        call.host_request.run(partial(self._send, call))
 
-    def _request(self, call: Call) -> tuple[CompletionRequest, int, str]:
-        op, instruction, data, model, temperature, most, as_json, pictures, wanted = call.arguments
+    def _refused(self, call: LlmCall, limit: LimitExceeded) -> None:
+        call.waiting = None
+
+        def refuse() -> Any:
+            raise self._failed(call, limit)
+
+        call.host_request.run(refuse)
+
+    def _request(self, host_request: HostRequest) -> tuple[CompletionRequest, int, str]:
+        op, instruction, data, model, temperature, most, as_json, pictures, wanted = host_request.arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
         provider = self._provider()
         limits = self.budget.limits
         if not most:
             most = DEFAULT_MAX_TOKENS if limits.tokens is not None or limits.cost_usd is not None else None
+        pictures = pictures or []
+        if len(pictures) > limits.images:
+            raise UsageError(
+                f"llm-query: {len(pictures)} images; a call may have {limits.images} (the limit images)"
+            )
         request = CompletionRequest(
-            id=call.number,
+            id=host_request.call_number,
             instruction=instruction,
             data=data,
             model=model or self._model or getattr(provider, "default_model", None),
             temperature=temperature if isinstance(temperature, float) else None,
             max_tokens=most,
             json=bool(as_json),
-            images=tuple(images.checked(i, self._workspace) for i in pictures) if pictures else (),
+            images=tuple(images.checked(i, self._workspace) for i in pictures),
             depth=self.depth,
-            timeout_s=self._scheduler.time_left(),
+            timeout_s=host_request.time_left(),
         )
         recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
         return request, recursive, str(op)
 
-    def _worst(self, request: CompletionRequest) -> tuple[int, float | None]:
+    def _worst(self, request: CompletionRequest) -> WorstCase:
         """The most tokens that a call may take, and dollars where a ceiling stands on them."""
-        prompt = estimate_tokens(request.instruction, request.data)
+        prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if self.budget.limits.cost_usd is None:
-            return prompt + completion, None
+            return WorstCase(prompt, completion)
         provider = self._provider()
         if getattr(provider, "free", False):
-            return prompt + completion, 0.0
-        cost = price_of(provider, request.model or "", prompt, completion)
+            return WorstCase(prompt, completion, 0.0, 0.0)
+        model = request.model or ""
+        cost = price_of(provider, model, prompt, completion)
         if cost is None:
             raise UsageError(
                 f"the price of model {request.model!r} is unknown, and a cost limit is set: "
                 "use a known model, or limit tokens instead"
             )
-        return prompt + completion, cost
+        return WorstCase(prompt, completion, cost, price_of(provider, model, prompt, 0))
 
-    def _send(self, pending: _Pending) -> Any:
-        pending.started = time.monotonic()
-        self.running[pending.call.id] = pending
-        pending.span = telemetry.call_started(
-            pending.request,
-            str(getattr(self._provider(), "name", "custom")),
-            recursive=pending.recursive > 0,
-            parent=self.parent_span,
+    def _send(self, call: LlmCall) -> Any:
+        call.started = time.monotonic()
+        self.running[call.number] = call
+        provider = self._provider()
+        call.span = tracing.call_started(
+            call.request,
+            str(getattr(provider, "name", "custom")),
+            recursive=call.recursive > 0,
+            parent=self._span,
         )
         self._changed()
-        if pending.recursive:
+        if call.recursive:
             if self._recurse is None:
-                raise self._failed(pending, CapabilityDenied("#:recursive is not available in this session"))
-            deepest = min(self._deepest, self.depth + pending.recursive)
-            work: Any = partial(self._recurse, pending.request, self, deepest)
+                raise self._failed(call, CapabilityDenied("#:recursive is not available in this session"))
+            deepest = min(self._deepest, self.depth + call.recursive)
+            work: Any = partial(self._recurse, call.request, self, deepest)
+        elif getattr(provider, "inline", False):
+            return self._inline(call, provider.complete(call.request))
         else:
-            provider = self._provider()
-            if getattr(provider, "inline", False):
-                return self._inline(pending, provider.complete(pending.request))
-            work = partial(provider.complete, pending.request)
-        return self._scheduler.spawn(pending.call, self._await(pending, work))
+            work = partial(provider.complete, call.request)
+        return call.host_request.spawn(self._await(call, work))
 
-    def _inline(self, pending: _Pending, work: Coroutine[Any, Any, Completion]) -> Any:
+    def _inline(self, call: LlmCall, work: Coroutine[Any, Any, Completion]) -> Any:
         """A provider that never waits is run on the spot: no task, no turn of the event loop."""
         try:
             work.send(None)
         except StopIteration as stop:
-            return self._settle(pending, stop.value)
+            return self._settle(call, stop.value)
         except Exception as error:
-            raise self._failed(pending, error) from error
+            raise self._failed(call, error) from error
         work.close()
-        raise self._failed(pending, ProviderError("the provider says that it never waits, but it does"))
+        raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
 
-    async def _await(self, pending: _Pending, work: Callable[[], Awaitable[Completion]]) -> Any:
+    async def _await(self, call: LlmCall, work: Callable[[], Awaitable[Completion]]) -> Any:
         try:
-            with telemetry.inside(pending.span):
+            with tracing.inside(call.span):
                 completion = await work()
         except Exception as error:
-            raise self._failed(pending, error) from error
+            raise self._failed(call, error) from error
         except BaseException:
-            self._end(pending)
-            telemetry.call_failed(pending.span, "cancelled")
+            # Where the guest or the execution's end cancelled it, ``_cancelled`` has settled it.
+            self._end(call, cancelled=True)
+            tracing.call_failed(call.span, "cancelled")
             raise
-        return self._settle(pending, completion)
+        return self._settle(call, completion)
 
     # ---- and back
 
-    def _settle(self, pending: _Pending, completion: Any) -> list[Any]:
+    def _settle(self, call: LlmCall, completion: Any) -> list[Any]:
         if not isinstance(completion, Completion):
             raise self._failed(
-                pending, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
+                call, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
             )
-        request = pending.request
+        request = call.request
         model = completion.model or request.model or ""
-        if not pending.recursive:  # else ``ask`` settled what it is made of
+        if not call.recursive:  # else ``ask`` settled what it is made of
             self._count(request, completion)
         if completion.rate_limits:
             self.rate_limits[model] = dict(completion.rate_limits)
         tokens = completion.prompt_tokens + completion.completion_tokens
-        pending.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
-        telemetry.call_ended(pending.span, completion)
-        self._end(pending)
+        call.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
+        tracing.call_ended(call.span, completion)
+        self._end(call)
         text = completion.text
         if request.json:
             text = _valid_json(text, completion)
@@ -352,92 +266,107 @@ class LlmCalls:
     async def ask(self, request: CompletionRequest) -> Completion:
         """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
         worst = self._worst(request)
-        self.budget.reserve(*worst)
+        if not self.budget.take(worst):
+            await self._place(worst)
         try:
-            completion = await self._asked(request)
+            completion: Completion = await self._provider().complete(request)
         except Exception:
             self.budget.execution.done += 1
+            self.budget.settle(worst)
             raise
-        finally:
-            self.budget.release(*worst)
+        except BaseException:
+            self.budget.settle_cancelled(worst)
+            raise
         self._count(request, completion)
+        self.budget.settle(worst)
         return completion
 
-    async def _asked(self, request: CompletionRequest) -> Completion:
+    async def _place(self, worst: WorstCase) -> None:
+        """Until there is a place. Raises LimitExceeded where there will be none."""
         placed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def start() -> None:
             if placed.done():  # cancelled just now
-                self.budget.leave_place()
+                self.budget.settle(worst)
             else:
                 placed.set_result(None)
 
-        if not self.budget.take_place(start):
-            try:
-                await placed
-            except asyncio.CancelledError:
-                if start in self.budget.waiting:
-                    self.budget.waiting.remove(start)
-                elif placed.done() and not placed.cancelled():
-                    self.budget.leave_place()
-                raise
-        try:
-            completion: Completion = await self._provider().complete(request)
-            return completion
-        finally:
-            self.budget.leave_place()
+        def refuse(limit: LimitExceeded) -> None:
+            if not placed.done():
+                placed.set_exception(limit)
 
-    def _failed(self, pending: _Pending, error: Exception) -> Exception:
-        if not pending.recursive:
+        waiting = Waiting(worst, start, refuse)
+        self.budget.wait(waiting)
+        try:
+            await placed
+        except asyncio.CancelledError:
+            if waiting in self.budget.waiting:
+                self.budget.leave_queue(waiting)
+            elif placed.done() and not placed.cancelled() and placed.exception() is None:
+                self.budget.settle(worst)
+            raise
+
+    def _failed(self, call: LlmCall, error: Exception) -> Exception:
+        if not call.recursive:
             self.budget.execution.done += 1
-        pending.entry.update(status=f"failed: {error}"[:200])
-        telemetry.call_failed(pending.span, error)
-        self._end(pending)
+        call.entry.update(status=f"failed: {error}"[:200])
+        tracing.call_failed(call.span, error)
+        self._end(call)
         if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
             return error
-        request = pending.request
+        request = call.request
         status = getattr(error, "status", None)
         what = f"call {request.id}" + (f" to {request.model}" if request.model else "")
         shown = f" (status {status})" if status is not None and str(status) not in str(error) else ""
         name = "" if isinstance(error, ProviderError) else f"{type(error).__name__}: "
         return ProviderError(f"llm-query: {what} failed{shown}: {name}{error}", status=status)
 
-    def _end(self, pending: _Pending) -> None:
-        if self.running.pop(pending.call.id, None) is None:
+    def _end(self, call: LlmCall, *, cancelled: bool = False) -> None:
+        """The call is over: its place and its reservation are given back."""
+        if self.running.pop(call.number, None) is None:
             return
-        self.budget.release(pending.tokens, pending.cost)
-        pending.call.on_cancel = None
-        if pending.placed:
-            pending.placed = False
-            self.budget.leave_place()
+        call.host_request.on_cancel = None
+        if call.placed:
+            call.placed = False
+            if cancelled:
+                self.budget.settle_cancelled(call.worst)
+            else:
+                self.budget.settle(call.worst)
         self._changed()
 
-    def _forget(self, pending: _Pending) -> None:
-        """The guest or the execution's end cancelled it."""
-        pending.entry.update(status="cancelled")
-        telemetry.call_failed(pending.span, "cancelled")
-        pending.span = None
-        if pending.call.id in self.running:
-            self._end(pending)
-        elif pending.start is not None:
-            self.budget.waiting.remove(pending.start)
-            pending.start = None
-            self.budget.release(pending.tokens, pending.cost)
+    def _cancelled(self, call: LlmCall) -> None:
+        """The guest, the embedder or the execution's end cancelled it."""
+        call.entry.update(status="cancelled")
+        tracing.call_failed(call.span, "cancelled")
+        call.span = None
+        if call.number in self.running:
+            self._end(call, cancelled=True)
+        elif call.waiting is not None:
+            waiting, call.waiting = call.waiting, None
+            self.budget.leave_queue(waiting)
             self._changed()
+
+    def cancel(self, number: int) -> bool:
+        """The embedder cancels a call: it fails in the guest. False where no call of that number runs."""
+        call = self.running.get(number)
+        if call is None:
+            return False
+        call.host_request.abort(ProviderError(f"llm-query: call {number} was cancelled"))
+        return True
 
     # ---- for people
 
-    def models(self) -> dict[str, int]:
+    def models(self) -> Mapping[str, int]:
         """How many calls run, by model."""
         out: dict[str, int] = {}
-        for pending in self.running.values():
-            name = pending.request.model or "default"
+        for call in self.running.values():
+            name = call.request.model or "default"
             out[name] = out.get(name, 0) + 1
         return out
 
     def longest_s(self) -> float:
-        """How long the oldest running call has run."""
-        started = [pending.started for pending in self.running.values()]
+        """How long the oldest running call has run, in seconds."""
+        started = [call.started for call in self.running.values()]
         return time.monotonic() - min(started) if started else 0.0
 
     @property
@@ -461,8 +390,8 @@ class LlmCalls:
             "cost": used.known_cost,
             "cached": used.cached,
             "calls-left": max(0, limits.calls - budget.execution.calls),
-            "tokens-left": left(limits.tokens, used.tokens + budget.reserved_tokens),
-            "cost-left": left(limits.cost_usd, used.cost_usd + budget.reserved_cost),
+            "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens),
+            "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd),
             "rate-limits": self.rate_limits,
         }
 
@@ -474,7 +403,7 @@ def _valid_json(text: str, completion: Completion) -> str:
         stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
     try:
         json.loads(stripped)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         cut = " (it was cut by max-tokens)" if completion.finish_reason == "length" else ""
         raise ProviderError(
             f"#:json: the model's answer is no valid JSON{cut}: {error}: {text[:120]!r}"

@@ -1,53 +1,24 @@
-"""The messages between guest and host, and their encoding. wasm/rlm.h is the other half.
+"""The messages between guest and host: one dataclass a message, checked once, at the border.
 
-To the guest (one message a run):
+wasm/rlm.h is the other half of the contract, and docs/internals/protocol.md is made from the classes
+below. The outbox of a run is an array of messages, each an array whose first item is its kind; the
+rest are the fields in their order, or one table of them for the messages marked so.
 
-    ["eval", {"source": text, "name": text, …}]
-        start an execution. Further keys, all optional: "replies": as below, for calls that an
-        earlier execution left; "grants": names of host functions that become procedures;
-        "context": true where the default context was replaced; "handles": most handles alive;
-        "output": most bytes of value and error text; "depth": this session's recursion depth.
-    ["replies", [[id, true, value] | [id, false, {"type", "message", …}], …]]
-    ["interrupt", {"kind", "message", "used", "limit"}]
-        end the execution. kind is a field of Limits, or "cancelled".
-    ["tick"]      a time slice ended: give the next fiber a turn.
-
-From the guest (the outbox is an array of these):
-
-    ["call", id, operation, arguments]     ids ascend within a session; arguments: an encoded array
-    ["ack"]                                 took the message that came in the middle of a slice
-    ["cancel", id]
-    ["note", "out" | "err", text]          standard output and error
-    ["note", "log", {"op", "preview", …}]  an entry of the scope log
-    ["done", {"status": "finished" | "ok" | "error" | "limit" | "cancelled", "value": text,
-              "data": encoded (true: the value is its text), "lineage": [call id, …],
-              "error": {"type", "message", "irritants", "source", "line", "column", "hint",
-                        "backtrace", "kind", "used", "limit"}}]
-    ["failed", text]
-
-Operations (the table of capabilities.py serves them; the guest's side is prelude/llm.scm):
-
-    llm op instruction data model temperature max-tokens json? images recursive   (#f: not given)
-        → (text call-id model prompt-tokens completion-tokens depth)
-    sleep seconds · now → milliseconds since 1970
-    context → text or #f · context-size → characters or #f · context-length · context-slice start end ·
-    context-lines start end · context-search text most     (the name comes last; #f: the default one)
-    context-names
-    checkpoint key bytes preview · restore key → bytes or #f
-    py-exec code · py-eval code · py-set! name value · py-call reference method argument …
-    usage → hash of what was used and what is left · rate-limits
-    library path → text or #f
-    host name argument …                  the embedder's functions
-
-Everything that leaves the guest is bounded before it is parsed (Sandbox.outbox).
+Everything that leaves the guest is bounded before it is parsed (``Sandbox.outbox``), and is data of
+a hostile program after that: a message of another shape is Unencodable, whatever is wrong with it.
+The records are checked by the few functions of this module and not by cattrs, whose import alone
+takes a fifth of the time in which a process imports this package and answers its first program.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import cbor2
 
@@ -55,7 +26,7 @@ from rlm_wasm.data import VOID, Char, ImproperList, Keyword, Symbol, VoidType
 from rlm_wasm.errors import Unencodable
 
 
-class Status(IntEnum):
+class GuestStatus(IntEnum):
     """What rlm_run returns. wasm/rlm.h has the same; a test compares them."""
 
     DONE = 0
@@ -63,6 +34,298 @@ class Status(IntEnum):
     PREEMPTED = 2
     FAILED = 3
 
+
+# ---- what a field may hold
+
+T = TypeVar("T")
+Check = Callable[[Any], Any]
+
+
+def _a(kind: type, name: str, *, least: int | None = None) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is not kind or (least is not None and value < least):
+            raise Unencodable(f"not {name}")
+        return value
+
+    check.__doc__ = name
+    return check
+
+
+_text = _a(str, "text")
+_count = _a(int, "a number from 1 up", least=1)
+_bytes = _a(bytes, "bytes")
+_flag = _a(bool, "true or false")
+_list = _a(list, "an array")
+_table = _a(dict, "a table")
+
+
+def _place(value: Any) -> int | None:
+    """a line or column, or false"""
+    if value is False or value is None:
+        return None
+    if type(value) is not int or value < 0:
+        raise Unencodable("not a line or column")
+    return value or None
+
+
+def _number(value: Any) -> float | None:
+    """a finite number, or false"""
+    return plain_number(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """an array of text"""
+    return tuple(_text(item) for item in _list(value))
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    """an array of call numbers"""
+    return tuple(_count(item) for item in _list(value))
+
+
+def _data(value: Any) -> bytes | bool:
+    """an encoded value, or true: the value is its text"""
+    if value is not True and type(value) is not bytes:
+        raise Unencodable("not an encoded value")
+    result: bytes | bool = value
+    return result
+
+
+def _error_report(value: Any) -> ErrorReport:
+    """a table (see below)"""
+    return record(ErrorReport, value)
+
+
+def wire(check: Check, doc: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field of a message: how it is checked, and what it means."""
+    return dataclasses.field(default=default, metadata={"check": check, "doc": doc})
+
+
+def record(kind: type[T], value: Any) -> T:
+    """A dataclass made of a table of its fields. Raises Unencodable for any other shape."""
+    if type(value) is not dict:
+        raise Unencodable(f"{kind.__name__} is no table")
+    checks = _checks_of(kind)
+    try:
+        return kind(**{name: checks[name](item) for name, item in value.items()})
+    except (KeyError, TypeError) as error:
+        raise Unencodable(f"{kind.__name__} has no such field, or lacks one: {error}") from None
+
+
+_CHECKS: dict[type, dict[str, Check]] = {}
+
+
+def _checks_of(kind: type[Any]) -> dict[str, Check]:
+    checks = _CHECKS.get(kind)
+    if checks is None:
+        checks = _CHECKS[kind] = {f.name: f.metadata["check"] for f in dataclasses.fields(kind)}
+    return checks
+
+
+# ---- from the guest
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The guest wants something of the host, and a reply with this id."""
+
+    KIND: ClassVar = "call"
+    id: int = wire(_count, "ascends within a session")
+    operation: str = wire(_text, "one of the operations below")
+    arguments: bytes = wire(_bytes, "an encoded array")
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The guest took the message that came in the middle of a slice."""
+
+    KIND: ClassVar = "ack"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The guest no longer wants the reply."""
+
+    KIND: ClassVar = "cancel"
+    id: int = wire(_count, "of the call")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the program printed."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"out" or "err"')
+    text: str = wire(_text, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An entry of the scope log that the guest makes: a scoped value was opened, combined …"""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"log"')
+    entry: dict[str, Any] = wire(_table, "op, preview, scope, and what else is known")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """What went wrong in a program, as its guest tells it."""
+
+    type: str = wire(_text, "the condition's type, such as exn:fail:contract", "exn:fail")
+    message: str = wire(_text, "", "")
+    irritants: tuple[str, ...] = wire(_texts, "in write form, each cut at 1,000 characters", ())
+    source: str | None = wire(_text, "the name of the program or library", None)
+    line: int | None = wire(_place, "from 1", None)
+    column: int | None = wire(_place, "from 1", None)
+    hint: str | None = wire(_text, "what the author may have meant", None)
+    backtrace: tuple[str, ...] = wire(_texts, "the innermost first", ())
+    kind: str | None = wire(_text, "of a limit that the guest itself found: a field of Limits", None)
+    used: float | None = wire(_number, "of that limit", None)
+    limit: float | None = wire(_number, "of that limit", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The execution's outcome: the last message of a run that is DONE. A table."""
+
+    KIND: ClassVar = "done"
+    status: str = wire(_text, "finished, ok, error, limit or cancelled")
+    value: str = wire(_text, "the value's text", "")
+    data: bytes | bool | None = wire(_data, "the value itself, where it can cross", None)
+    cut: bool = wire(_flag, "whether the text was cut", False)
+    lineage: tuple[int, ...] = wire(_ids, "the LLM calls that the value derives from", ())
+    error: ErrorReport | None = wire(_error_report, "where the status is error or limit", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The guest cannot go on: a defect, and the end of its instance."""
+
+    KIND: ClassVar = "failed"
+    text: str = wire(_text, "why")
+
+
+Message = Call | Acknowledged | Cancelled | Output | Logged | Done | Failed
+FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Done, Failed)
+_AS_TABLE = frozenset({Done})
+_BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind is not Logged}
+STATUSES = frozenset({"finished", "ok", "error", "limit", "cancelled"})
+
+
+def _message(items: Any) -> Message:
+    if type(items) is not list or not items:
+        raise Unencodable("a message is no array")
+    kind = _BY_KIND.get(items[0]) if type(items[0]) is str else None
+    if kind is None:
+        raise Unencodable(f"there is no message {items[0]!r:.40}")
+    result: Message
+    if kind is Output and items[1:2] == ["log"]:
+        kind = Logged
+    if kind in _AS_TABLE:
+        if len(items) != 2:
+            raise Unencodable(f"{kind.__name__} is no table")
+        result = record(kind, items[1])
+        return result
+    checks = _checks_of(kind)
+    if len(items) != len(checks) + 1:
+        raise Unencodable(f"{kind.__name__} has {len(items) - 1} fields")
+    result = kind(*[check(item) for check, item in zip(checks.values(), items[1:], strict=True)])
+    return result
+
+
+def messages(outbox: bytes) -> list[Message]:
+    """The outbox's messages. Raises Unencodable for what is none."""
+    items = decode(outbox)
+    if type(items) is not list:
+        raise Unencodable("the guest's outbox holds no array")
+    return [_message(item) for item in items]
+
+
+# ---- to the guest
+
+
+@dataclass(frozen=True, slots=True)
+class GuestLimits:
+    """The limits that the guest itself looks at."""
+
+    handles: int = wire(_count, "handles alive")
+    output: int = wire(_count, "characters of value and error text")
+    message: int = wire(_count, "bytes of a request")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Start an execution. A table; what says nothing is left out."""
+
+    KIND: ClassVar = "eval"
+    source: str = wire(_text, "the program")
+    name: str = wire(_text, "what errors call it")
+    grants: list[str] | None = wire(_list, "host functions that become procedures", None)
+    limits: GuestLimits | None = wire(_table, "where they are not the defaults", None)
+    context: bool | None = wire(_flag, "true where the default context was replaced", None)
+    replies: list[Any] | None = wire(_list, "to calls that an earlier execution left", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """Answers to calls: [id, true, value], or [id, false, {type, message, …}] for what became of a failed one."""
+
+    KIND: ClassVar = "replies"
+    items: list[Any] = wire(_list, "in the order in which they came")
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """End the execution now. Nothing in it can object, and why is for the host alone to say."""
+
+    KIND: ClassVar = "interrupt"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A time slice ended: give the next fiber a turn."""
+
+    KIND: ClassVar = "tick"
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Asks for the names that programs have defined; the outcome's data is an array of text."""
+
+    KIND: ClassVar = "state"
+
+
+TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitions)
+
+OPERATIONS: dict[str, tuple[str, str]] = {
+    "llm": (
+        "op instruction data model temperature max-tokens json? images recursive (false: not given)",
+        "text call-number model prompt-tokens completion-tokens depth",
+    ),
+    "sleep": ("seconds", "nothing, later"),
+    "now": ("", "milliseconds since 1970"),
+    "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
+    "context-size": ("name", "characters, or false"),
+    "context-length": ("name", "characters"),
+    "context-slice": ("start end name", "text"),
+    "context-lines": ("start end name", "array of text"),
+    "context-search": ("text most name", "array of [offset, line]"),
+    "context-names": ("", "array of text"),
+    "checkpoint": ("key bytes preview", "nothing"),
+    "restore": ("key", "bytes, or false"),
+    "py-exec": ("code", "table: value, stdout, stderr, note"),
+    "py-eval": ("code", "the same"),
+    "py-set!": ("name value", "the same"),
+    "py-call": ("reference method argument …", "the same"),
+    "usage": ("", "table of what was used and what is left"),
+    "library": ("path", "text, or false"),
+    "host": ("name argument …", "what the embedder's function returned"),
+}
+"""What a guest may ask for: arguments, and the reply. The session's table serves what was granted."""
+
+
+# ---- values
 
 TAG_SYMBOL = 39
 TAG_KEYWORD = 40001
@@ -72,10 +335,12 @@ TAG_IMPROPER = 40004
 TAG_TABLE = 40005
 TAG_COMPLEX = 40006
 
-MOST_DEPTH = 400
+MAX_DEPTH = 400
 """Containers in one another that may cross."""
 
 _SMALL = 16 * 1024
+IN_ONE_GO = 64 * 1024
+"""Bytes that are decoded without a turn of the event loop in between."""
 
 
 def _tagged(tag: int, value: Any) -> cbor2.CBORTag:
@@ -107,28 +372,78 @@ def encode(value: Any) -> bytes:
     """CBOR as the guest reads it. Raises Unencodable."""
     try:
         return cbor2.dumps(value, encoders=_ENCODERS, default=_no_form)
-    except (cbor2.CBOREncodeError, RecursionError, UnicodeEncodeError) as error:
+    except (cbor2.CBOREncodeError, RecursionError, UnicodeEncodeError, ValueError) as error:
         raise Unencodable(str(error)) from error
 
 
-def _character(value: Any, _immutable: bool) -> Char:
+def _pair(value: Any) -> tuple[Any, Any]:
+    if type(value) is not list or len(value) != 2:
+        raise Unencodable("a tag that holds two parts has others")
+    first, second = value
+    return first, second
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise Unencodable("no integer")
+    return value
+
+
+def _fraction(value: Any) -> Fraction:
+    above, below = _pair(value)
+    if _integer(below) == 0:
+        raise Unencodable("a rational with denominator 0")
+    return Fraction(_integer(above), below)
+
+
+def _complex(value: Any) -> complex:
+    real, imaginary = _pair(value)
+    if not (isinstance(real, int | float) and isinstance(imaginary, int | float)):
+        raise Unencodable("a complex number of other parts than numbers")
+    return complex(real, imaginary)
+
+
+def _character(value: Any) -> Char:
+    if not 0 <= _integer(value) < 0x110000 or 0xD800 <= value < 0xE000:
+        raise Unencodable("no character")
     return Char(chr(value))
 
 
-def _improper(value: Any, _immutable: bool) -> ImproperList:
-    *items, tail = value
-    return ImproperList(tuple(items), tail)
+def _improper(value: Any) -> ImproperList:
+    if type(value) is not list or len(value) < 2:
+        raise Unencodable("no improper list")
+    return ImproperList(tuple(value[:-1]), value[-1])
 
 
-_DECODERS: dict[int, Any] = {
-    TAG_SYMBOL: lambda value, _immutable: Symbol(value),
-    TAG_KEYWORD: lambda value, _immutable: Keyword(value),
+_TAGS: dict[int, Callable[[Any], Any]] = {
+    30: _fraction,
+    TAG_SYMBOL: lambda value: Symbol(_text(value)),
+    TAG_KEYWORD: lambda value: Keyword(_text(value)),
     TAG_CHARACTER: _character,
-    TAG_VECTOR: lambda value, _immutable: tuple(value),
+    TAG_VECTOR: lambda value: tuple(_list(value)),
     TAG_IMPROPER: _improper,
-    TAG_TABLE: lambda value, _immutable: value[1],
-    TAG_COMPLEX: lambda value, _immutable: complex(*value),
+    TAG_TABLE: lambda value: _table(_pair(value)[1]),
+    TAG_COMPLEX: _complex,
 }
+"""What a guest may say by tags, besides large integers (2 and 3). Nothing else builds an object here."""
+
+
+def _refused(value: Any, _immutable: bool) -> Any:
+    raise Unencodable("a tag that a guest does not use")
+
+
+# cbor2 knows more tags than a guest uses, among them such that build regular expressions, e-mail
+# messages and circular lists: every one of them is refused. An unknown tag comes as a CBORTag, below.
+_DECODERS: dict[int, Any] = dict.fromkeys(
+    (0, 1, 4, 5, 25, 28, 29, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refused
+)
+_DECODERS.update(
+    {tag: (lambda value, _immutable, make=make: make(value)) for tag, make in _TAGS.items()}  # type: ignore[misc]
+)
+
+
+def _unknown_tag(tag: cbor2.CBORTag, _immutable: bool) -> Any:
+    raise Unencodable(f"the tag {tag.tag}, which a guest does not use")
 
 
 def decode(data: bytes) -> Any:
@@ -138,21 +453,25 @@ def decode(data: bytes) -> Any:
     """
     try:
         return cbor2.loads(
-            data, semantic_decoders=_DECODERS, max_depth=MOST_DEPTH, strict_hashable_types=len(data) > _SMALL
+            data,
+            semantic_decoders=_DECODERS,
+            tag_hook=_unknown_tag,
+            max_depth=MAX_DEPTH,
+            strict_hashable_types=len(data) > _SMALL,
         )
-    except (cbor2.CBORError, ValueError, TypeError, OverflowError, IndexError, ZeroDivisionError) as error:
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, IndexError, ArithmeticError) as error:
         raise Unencodable(f"a message from the guest cannot be read: {error}") from error
 
 
-def messages(outbox: bytes) -> list[Any]:
-    """The outbox's messages."""
-    found = decode(outbox)
-    if not isinstance(found, list):
-        raise Unencodable("the guest's outbox holds no array")
-    return found
+def arguments_of(packed: bytes) -> list[Any]:
+    """A call's arguments. Raises Unencodable."""
+    items = decode(packed)
+    if type(items) is not list:
+        raise Unencodable("a call's arguments are no array")
+    return items
 
 
-def data_of(packed: Any) -> Any:
+def data_of(packed: bytes | bool | None) -> Any:
     """An outcome's data, None where it has none that Python can take."""
     if not isinstance(packed, bytes):
         return None
@@ -164,27 +483,29 @@ def data_of(packed: Any) -> Any:
 
 
 def reply_value(value: Any) -> Any:
-    """A Python value as the guest shall see it: what JSON and Scheme both have, the rest refused."""
-    if value is None:
-        return VOID
-    return value
+    """A Python value as the guest shall see it: None is void."""
+    return VOID if value is None else value
 
 
-TICK = encode(["tick"])
+# ---- the messages that are sent often, put together by hand
+
+TICK = encode([Tick.KIND])
+INTERRUPT = encode([Interrupt.KIND])
+DEFINITIONS = encode([Definitions.KIND])
 
 
 def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     """An eval message. Mostly there are no options: then it is put together by hand."""
     if options:
-        return encode(["eval", {"source": source, "name": name, **options}])
-    return _EVAL_SOURCE + _text(source) + _NAME + _text(name)
+        return encode([Evaluate.KIND, {"source": source, "name": name, **options}])
+    return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
 
 
 _EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
 _NAME = b"\x64name"
 
 
-def _text(text: str) -> bytes:
+def _encoded_text(text: str) -> bytes:
     encoded = text.encode()
     length = len(encoded)
     if length < 24:
@@ -194,12 +515,12 @@ def _text(text: str) -> bytes:
     return b"\x7a" + length.to_bytes(4, "big") + encoded
 
 
-_ARRAY_OF_2_REPLIES = b"\x82\x67replies"
+_REPLIES = b"\x82\x67replies"
 
 
-def replies_of(encoded: list[bytes]) -> bytes:
+def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
-    return _ARRAY_OF_2_REPLIES + _array_head(len(encoded)) + b"".join(encoded)
+    return _REPLIES + _array_head(len(encoded)) + b"".join(encoded)
 
 
 def _array_head(count: int) -> bytes:
@@ -210,14 +531,142 @@ def _array_head(count: int) -> bytes:
     return b"\x9a" + count.to_bytes(4, "big")
 
 
-def interrupt(kind: str, message: str, used: float | None = None, limit: float | None = None) -> bytes:
-    """An interrupt message."""
-    return encode(["interrupt", {"kind": kind, "message": message, "used": used, "limit": limit}])
-
-
 def plain_number(value: Any) -> float | None:
     """A finite real, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
     return number if math.isfinite(number) else None
+
+
+# ---- large values, in turns
+
+_NODES_A_TURN = 2_000
+_BYTES_A_TURN = 1 << 20
+
+
+def decode_in_turns(data: bytes) -> Generator[None, None, Any]:
+    """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up."""
+    done = 0
+    stack: list[_Open] = []
+    at = 0
+    value: Any = None
+    try:
+        while True:
+            head = data[at]
+            major, short = head >> 5, head & 31
+            at += 1
+            if short < 24:
+                number = short
+            elif short < 28:
+                width = 1 << (short - 24)
+                number = int.from_bytes(data[at : at + width], "big")
+                if at + width > len(data):
+                    raise Unencodable("the message ends in its middle")
+                at += width
+            elif short == 31 and major in (4, 5):
+                number = -1  # ends with a break
+            elif head == 0xFF and stack and stack[-1].missing < 0 and stack[-1].whole:
+                number = 0
+            else:
+                raise Unencodable("no CBOR")
+            done += 1
+            if done % _NODES_A_TURN == 0:
+                yield
+            if major in (4, 5, 6):
+                if len(stack) >= MAX_DEPTH:
+                    raise Unencodable(f"nested deeper than {MAX_DEPTH}")
+                missing = 1 if major == 6 else number
+                stack.append(_Open(major, missing, number))
+                if missing != 0:
+                    continue
+                value = stack.pop().close()
+            elif head == 0xFF:
+                value = stack.pop().close()
+            elif major in (2, 3):
+                if at + number > len(data):
+                    raise Unencodable("the message ends in its middle")
+                if major == 2:
+                    value = data[at : at + number]
+                    at += number
+                else:
+                    end, pieces = at + number, []
+                    while at < end:
+                        stop = min(end, at + _BYTES_A_TURN)
+                        while stop < end and data[stop] & 0xC0 == 0x80:
+                            stop += 1
+                        pieces.append(data[at:stop].decode())
+                        at = stop
+                        if at < end:
+                            yield
+                    value = pieces[0] if len(pieces) == 1 else "".join(pieces)
+            elif major < 2:
+                value = number if major == 0 else -1 - number
+            else:
+                value = _simple(data, at, short, number)
+            while stack:
+                ready = stack[-1].take(value)
+                if not ready:
+                    break
+                value = stack.pop().close()
+            else:
+                if at != len(data):
+                    raise Unencodable("there is something behind the message")
+                return value
+    except (IndexError, UnicodeDecodeError) as error:
+        raise Unencodable(f"a message from the guest cannot be read: {error}") from error
+
+
+def _simple(data: bytes, at: int, short: int, number: int) -> Any:
+    if short in (25, 26, 27):
+        return cbor2.loads(data[at - (1 << (short - 24)) - 1 : at])
+    simple = {20: False, 21: True, 22: None, 23: cbor2.undefined}
+    if number not in simple or short >= 24:
+        raise Unencodable("no CBOR")
+    return simple[number]
+
+
+class _Open:
+    """A container whose items come."""
+
+    __slots__ = ("_items", "_key", "_major", "_tag", "missing", "whole")
+
+    def __init__(self, major: int, missing: int, tag: int) -> None:
+        self._major = major
+        self._tag = tag
+        self.missing = missing
+        self._items: Any = {} if major == 5 else []
+        self._key: Any = None
+        self.whole = True
+        """Of a table: whether what came so far are pairs."""
+
+    def take(self, value: Any) -> bool:
+        """One more item: whether it was the last."""
+        if self._major == 5:
+            if self.whole:
+                if type(value) not in (str, bytes, Symbol):
+                    raise Unencodable("a large table with other keys than text")
+                self._key, self.whole = value, False
+                return False
+            self._items[self._key] = value
+            self.whole = True
+        else:
+            self._items.append(value)
+        self.missing -= 1
+        return self.missing == 0
+
+    def close(self) -> Any:
+        """The value."""
+        if self._major != 6:
+            return self._items
+        (content,) = self._items
+        if self._tag in (2, 3):
+            magnitude = int.from_bytes(_bytes(content), "big")
+            return magnitude if self._tag == 2 else -1 - magnitude
+        make = _TAGS.get(self._tag)
+        if make is None:
+            raise Unencodable(f"the tag {self._tag}, which a guest does not use")
+        return make(content)

@@ -1,0 +1,98 @@
+"""The one account of what a guest makes the host do: fuel, bytes held, memory.
+
+Every request passes it on its way in, every reply on its way out. A session and the children of its
+``#:recursive`` calls share one account, so that a limit means the same however the work is divided.
+"""
+
+from __future__ import annotations
+
+from rlm_wasm.errors import LimitExceeded
+from rlm_wasm.limits import Limits
+
+FUEL_A_BYTE = 1
+"""Fuel for each byte that the host decodes, searches, copies or encodes for a guest. A guest's fuel and
+the host's bytes take about the same time, some 10⁹ a second."""
+
+FUEL_A_REQUEST = 1_000
+"""Fuel for what serving any request takes, its bytes aside."""
+
+
+class FuelAccount:
+    """The fuel of one execution and of all that it began: guests, Python, the host's own work."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int, used: int = 0) -> None:
+        self.limit = limit
+        self.used = used
+
+    @property
+    def left(self) -> int:
+        """Until the limit; never negative."""
+        return max(self.limit - self.used, 0)
+
+    def charge(self, fuel: int) -> None:
+        """So much was used. Whether that was too much is looked at between two slices."""
+        self.used += fuel
+
+
+class MemoryPool:
+    """The Scheme memory of a session and its children: together under ``memory_bytes``."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._sizes: dict[int, int] = {}
+
+    def left(self, member: int) -> int:
+        """What a member may grow to, as the others stand."""
+        others = sum(size for key, size in self._sizes.items() if key != member)
+        return max(self.limit - others, 0)
+
+    def update(self, member: int, size: int) -> None:
+        """A member's memory has so many bytes now. Raises LimitExceeded."""
+        self._sizes[member] = size
+        if len(self._sizes) > 1:
+            total = sum(self._sizes.values())
+            if total > self.limit:
+                raise LimitExceeded("memory_bytes", total, self.limit)
+
+    def leave(self, member: int) -> None:
+        """A member has ended."""
+        self._sizes.pop(member, None)
+
+
+class Meter:
+    """Bytes that the host holds for a session at this moment: arguments, replies, queued requests.
+
+    ``hold`` and ``release`` come in pairs, whatever happens in between.
+    """
+
+    def __init__(self, limits: Limits, *, parent: Meter | None = None) -> None:
+        self._limit = limits.host_bytes
+        self._root: Meter = self if parent is None else parent._root
+        self.memory: MemoryPool = MemoryPool(limits.memory_bytes) if parent is None else parent.memory
+        self._held = 0
+        self.peak = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes now, those of the whole family."""
+        return self._root._held
+
+    def hold(self, size: int, *, always: bool = False) -> None:
+        """Take so many bytes, or raise LimitExceeded and take nothing. ``always`` never raises."""
+        root = self._root
+        held = root._held + size
+        if held > root._limit and not always:
+            raise LimitExceeded("host_bytes", held, root._limit)
+        root._held = held
+        if held > root.peak:
+            root.peak = held
+
+    def release(self, size: int) -> None:
+        """Give them back."""
+        self._root._held -= size
+
+    def has_room(self, size: int) -> bool:
+        """Whether ``hold`` would take so many."""
+        return self._root._held + size <= self._root._limit

@@ -1,0 +1,184 @@
+"""One execution as far as it has come, how it ended, and the Result that is made of that."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from rlm_wasm.errors import InternalError, LimitExceeded
+from rlm_wasm.execution.meter import FuelAccount
+from rlm_wasm.execution.output import BoundedText
+from rlm_wasm.limits import Limits
+from rlm_wasm.results import ErrorInfo, Execution, Result, Status
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.protocol import Done, ErrorReport
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class ActiveExecution:
+    """One execution, as far as it has come."""
+
+    limits: Limits
+    out: BoundedText
+    err: BoundedText
+    first_id: int
+    """Requests from this id on are its own; those before are an earlier execution's."""
+    account: FuelAccount
+    """Shared with what it began, and with what began it."""
+    started: float = field(default_factory=time.monotonic)
+    elapsed_before: float = 0.0
+    fuel: int = 0
+    """Its own."""
+    done: Done | None = None
+    limit: LimitExceeded | None = None
+    cancelled: bool = False
+    interrupted: int = 0
+    """Slices since it was told to end; 0: it was not."""
+    redeliver: list[tuple[int, bytes]] = field(default_factory=list)
+    """Replies to an earlier execution's calls that this one took: due again after a rollback."""
+    timer: asyncio.TimerHandle | None = None
+
+    def elapsed(self) -> float:
+        """Seconds, those before a snapshot included."""
+        return self.elapsed_before + time.monotonic() - self.started
+
+    def time_left(self) -> float:
+        """Seconds until ``timeout_s``; never negative."""
+        return max(self.limits.timeout_s - self.elapsed(), 0.0)
+
+    def charge(self, fuel: int) -> None:
+        """Fuel that it used: in its guest, or by what the host did for it."""
+        self.fuel += fuel
+        self.account.charge(fuel)
+
+    def end_by(self, limit: LimitExceeded) -> None:
+        """A limit fired. The first one counts."""
+        if self.limit is None:
+            self.limit = limit
+
+    def check(self, now: float | None) -> None:
+        """Look at fuel, and at the time where ``now`` is given (seconds on the monotonic clock)."""
+        if self.limit is not None:
+            return
+        account = self.account
+        if account.used > account.limit:
+            self.limit = LimitExceeded("fuel", account.used, account.limit)
+        elif now is not None and self.elapsed_before + now - self.started > self.limits.timeout_s:
+            self.limit = self.too_late()
+
+    def too_late(self) -> LimitExceeded:
+        """What ``timeout_s`` says when it fires."""
+        return LimitExceeded("timeout_s", round(self.elapsed(), 3), self.limits.timeout_s)
+
+    def to_state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {
+            "out": self.out.to_state(),
+            "err": self.err.to_state(),
+            "first": self.first_id,
+            "fuel": self.fuel,
+            "elapsed": self.elapsed(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], limits: Limits) -> ActiveExecution:
+        """The inverse of to_state, under limits that may be others."""
+        return cls(
+            limits,
+            BoundedText.from_state(state["out"], limits.output_bytes),
+            BoundedText.from_state(state["err"], limits.output_bytes),
+            state["first"],
+            FuelAccount(limits.fuel, state["fuel"]),
+            elapsed_before=state["elapsed"],
+            fuel=state["fuel"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution ended. ``done`` is the guest's own account, or one made here in its place."""
+
+    done: Done
+    execution: ActiveExecution
+    rolled_back: bool = False
+
+
+def limit_report(limit: LimitExceeded) -> Done:
+    """The account of an execution that a limit ended."""
+    return Done(
+        "limit",
+        error=ErrorReport("limit", str(limit), kind=limit.kind, used=limit.used, limit=limit.limit),
+    )
+
+
+CANCELLED = Done("cancelled")
+
+
+def result_of(outcome: Outcome, used: Execution, warnings: tuple[str, ...] = ()) -> Result:
+    """The Result. ``used`` is what the execution took. Raises InternalError for a status that there is none."""
+    done, execution = outcome.done, outcome.execution
+    if done.status not in protocol.STATUSES:
+        raise InternalError(f"the guest ended with status {done.status!r}")
+    limits = execution.limits
+    bounded = _Bounds(limits.output_bytes)
+    for part, text in (("stdout", execution.out), ("stderr", execution.err)):
+        if text.dropped:
+            bounded.cut.append(part)
+    if done.cut:
+        bounded.cut.append("value")
+    value = bounded(done.value, "value")
+    error = None
+    if done.error is not None:
+        report = done.error
+        if report.kind == "memory_bytes":
+            report = _memory_report(max(used.memory_bytes, limits.memory_bytes), limits.memory_bytes)
+        error = ErrorInfo(
+            type=report.type,
+            message=bounded(report.message, "error"),
+            irritants=tuple(bounded(text, "error") for text in report.irritants),
+            source=report.source or None,
+            line=report.line,
+            column=report.column,
+            hint=report.hint or None,
+            backtrace=report.backtrace,
+            kind=report.kind,
+            used=report.used,
+            limit=report.limit,
+        )
+    return Result(
+        status=cast(Status, done.status),
+        value=value,
+        data=value if done.data is True else protocol.data_of(done.data),
+        stdout=execution.out.text(),
+        stderr=execution.err.text(),
+        error=error,
+        execution=used,
+        truncated=tuple(bounded.cut),
+        rolled_back=outcome.rolled_back,
+        derived_from=done.lineage,
+    )
+
+
+def _memory_report(used: int, limit: int) -> ErrorReport:
+    error = limit_report(LimitExceeded("memory_bytes", used, limit)).error
+    assert error is not None
+    return error
+
+
+class _Bounds:
+    """Cuts texts at a bound, and remembers the parts in which it did."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.cut: list[str] = []
+
+    def __call__(self, text: str, part: str) -> str:
+        if len(text) * 4 <= self._limit:
+            return text
+        bounded = BoundedText(self._limit)
+        bounded.add(text)
+        if bounded.dropped and part not in self.cut:
+            self.cut.append(part)
+        return bounded.text()

@@ -1,0 +1,447 @@
+"""What a guest asked its host for, from the request to the reply that it takes.
+
+Every request is admitted (its bytes are held by the meter, its work is charged to fuel), waits for its
+turn, is served, and has its reply held until the guest takes it. Requests are served in the order of
+asking, a few milliseconds at a time, and only as fast as their replies are taken: whatever a program
+asks for, the host holds a bounded part of it at once, and the event loop is never kept.
+
+A request is not an LLM call: most of them ask for other things, and an LLM call has a number of its own
+(rlm_wasm.llm.calls).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import Any
+
+from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
+from rlm_wasm.errors import CapabilityDenied, LimitExceeded, Unencodable
+from rlm_wasm.execution.meter import FUEL_A_BYTE, FUEL_A_REQUEST, Meter
+from rlm_wasm.limits import Limits
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.turns import in_turns
+
+REPLIES_AHEAD = 4 << 20
+"""Bytes of replies that are made before the guest has taken those before: more waits unserved."""
+
+PENDING = object()
+"""A handler's answer when the reply comes by another way."""
+
+
+class HostRequest:
+    """One request of the guest that has no reply yet. Its id is the protocol's."""
+
+    __slots__ = (
+        "_queue",
+        "again",
+        "arguments",
+        "call_number",
+        "held",
+        "id",
+        "on_cancel",
+        "operation",
+        "packed",
+        "queued",
+        "started",
+        "task",
+        "timer",
+    )
+
+    def __init__(self, queue: HostRequests, id_: int, operation: str, packed: bytes) -> None:
+        self._queue = queue
+        self.id = id_
+        self.operation = operation
+        self.packed: bytes | None = packed
+        """The arguments as they came; None once they are decoded."""
+        self.arguments: list[Any] = []
+        self.held = 0
+        self.call_number = 0
+        """Of the LLM call that serves it, as people see it; kept where the request is sent again."""
+        self.again = False
+        """It was served before, by the process that the snapshot was taken in."""
+        self.queued = False
+        self.started = False
+        self.task: asyncio.Task[Any] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.on_cancel: Callable[[], None] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for the reply still."""
+        return self._queue.live.get(self.id) is self
+
+    def run(self, work: Callable[[], Any]) -> None:
+        """Do what answers the request; its answer, or what it raised, is the reply."""
+        self._queue.run(self, work)
+
+    def spawn(self, work: Awaitable[Any]) -> Any:
+        """Answer the request by a task of its own."""
+        self._queue.spawn(self, work)
+        return PENDING
+
+    def resolve(self, value: Any) -> None:
+        """The reply has come."""
+        self._queue.resolve(self, value)
+
+    def abort(self, error: Exception) -> None:
+        """The embedder ends it: it fails in the guest with a condition."""
+        self._queue.abort(self, error)
+
+    def time_left(self) -> float | None:
+        """Seconds until the timeout of the execution under way."""
+        return self._queue.time_left()
+
+
+class HostRequests:
+    """One guest's requests. ``table`` says what it may ask for; ``services`` take the request itself.
+
+    ``changed`` is called when a reply has come outside of ``serve``, ``limit`` when a limit fired.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        meter: Meter,
+        *,
+        table: Mapping[str, Handler],
+        services: Mapping[str, Callable[[HostRequest], Any]],
+        charge: Callable[[int], None],
+        changed: Callable[[], None],
+        limit: Callable[[LimitExceeded], None],
+        time_left: Callable[[], float | None],
+    ) -> None:
+        self._limits = limits
+        self._meter = meter
+        self._table = table
+        self._services = {"sleep": _sleep, **services}
+        self._charge = charge
+        self._changed = changed
+        self._limit = limit
+        self.time_left = time_left
+        self.live: dict[int, HostRequest] = {}
+        self._waiting: deque[HostRequest] = deque()
+        self._replies: deque[tuple[int, bytes]] = deque()
+        self._reply_bytes = 0
+        self.last_id = 0
+
+    # ---- in
+
+    def admit(self, call: protocol.Call) -> None:
+        """Take a request on. Raises Unencodable for an id that is taken, LimitExceeded for no room."""
+        if call.id in self.live:
+            raise Unencodable("a call's id is taken")
+        request = HostRequest(self, call.id, call.operation, call.arguments)
+        self.last_id = max(self.last_id, call.id)
+        self.live[call.id] = request
+        size = len(call.arguments)
+        self._charge(FUEL_A_REQUEST + size * FUEL_A_BYTE)
+        self._hold(request, size)
+        if len(self.live) > self._limits.handles:
+            raise LimitExceeded("handles", len(self.live), self._limits.handles)
+        self._queue(request)
+
+    def _queue(self, request: HostRequest) -> None:
+        request.queued = True
+        self._waiting.append(request)
+
+    def _hold(self, request: HostRequest, size: int) -> None:
+        self._meter.hold(size)
+        request.held += size
+
+    def _release(self, request: HostRequest) -> None:
+        held, request.held = request.held, 0
+        self._meter.release(held)
+
+    @property
+    def backlog(self) -> bool:
+        """Whether a request can be served now."""
+        return bool(self._waiting) and self._reply_bytes < REPLIES_AHEAD
+
+    @property
+    def replies_due(self) -> bool:
+        """Whether the guest has a reply to take."""
+        return bool(self._replies)
+
+    # ---- served in turns
+
+    def serve(self, until: float) -> None:
+        """Serve requests in their order until a moment of the monotonic clock; at least one."""
+        waiting = self._waiting
+        while waiting and self._reply_bytes < REPLIES_AHEAD:
+            request = waiting.popleft()
+            if self.live.get(request.id) is request:
+                self._begin(request)
+                if time.monotonic() >= until:
+                    return
+
+    def _begin(self, request: HostRequest) -> None:
+        request.started = True
+        packed = request.packed
+        if packed is not None:
+            if len(packed) > protocol.IN_ONE_GO:
+                self.spawn(request, self._decoded_in_turns(request, packed))
+                return
+            try:
+                request.arguments = protocol.arguments_of(packed)
+            except Unencodable as error:
+                self.fail(request, error)
+                return
+            request.packed = None
+        self.run(request, lambda: self._handle(request))
+
+    async def _decoded_in_turns(self, request: HostRequest, packed: bytes) -> Any:
+        arguments = await in_turns(protocol.decode_in_turns(packed))
+        if type(arguments) is not list:
+            raise Unencodable("a call's arguments are no array")
+        request.arguments, request.packed = arguments, None
+        answer = self._handle(request)
+        if answer is PENDING or not is_awaitable(answer):
+            return answer
+        return await answer
+
+    def _handle(self, request: HostRequest) -> Any:
+        service = self._services.get(request.operation)
+        if service is not None:
+            return service(request)
+        handler = self._table.get(request.operation)
+        if handler is None:
+            raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")
+        return handler(request.arguments)
+
+    def run(self, request: HostRequest, work: Callable[[], Any]) -> None:
+        """Do what answers a request; its answer, or what it raised, is the reply."""
+        try:
+            answer = work()
+            if answer is PENDING:
+                return
+            if is_awaitable(answer):
+                self.spawn(request, answer)
+                return
+        except Exception as error:
+            self.fail(request, error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # An embedder's function that ends its process ends itself: the session is not its own.
+            self.fail(request, _ended(error))
+        else:
+            self.resolve(request, answer)
+
+    def spawn(self, request: HostRequest, work: Awaitable[Any]) -> None:
+        """Answer a request by a task of its own."""
+        request.task = asyncio.get_running_loop().create_task(self._await(request, work))
+        close = getattr(work, "close", None)
+        if close is not None:  # a task that is cancelled before its first step never begins the work
+            request.task.add_done_callback(lambda _task: close())
+
+    async def _await(self, request: HostRequest, work: Awaitable[Any]) -> None:
+        # The reply is queued in the same step in which the work ends, so that no snapshot can be
+        # taken of a call that is counted as done and still in flight.
+        try:
+            value = await work
+        except Exception as error:
+            if request.wanted:
+                self.fail(request, error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if request.wanted:
+                self.fail(request, _ended(error))
+        except BaseException:
+            if request.wanted:
+                self.fail(request, CapabilityDenied(f"{request.operation}: it was cancelled by its host"))
+            raise
+        else:
+            if value is not PENDING and request.wanted:
+                self.resolve(request, value)
+
+    # ---- out
+
+    def resolve(self, request: HostRequest, value: Any) -> None:
+        """The reply has come. One that is large and of many parts is encoded in turns."""
+        if self.live.get(request.id) is not request:
+            return
+        if isinstance(value, list | tuple | dict) and len(value) > _ENCODED_AT_ONCE:
+            self.spawn(request, self._encoded_in_turns(request, value))
+            return
+        self._queue_reply(request, True, value)
+
+    async def _encoded_in_turns(self, request: HostRequest, value: Any) -> Any:
+        encoded = await in_turns(encode_in_turns(value))
+        self._queue_encoded(request, b"\x83" + protocol.encode(request.id) + b"\xf5" + encoded)
+        return PENDING
+
+    def fail(self, request: HostRequest, error: BaseException) -> None:
+        """The request failed. A limit among the reasons ends the execution."""
+        if isinstance(error, LimitExceeded):
+            self._limit(error)
+        self._queue_reply(request, False, condition_of(error))
+
+    def _queue_reply(self, request: HostRequest, fine: bool, value: Any) -> None:
+        try:
+            encoded = protocol.encode([request.id, fine, protocol.reply_value(value)])
+        except Unencodable as error:
+            encoded = protocol.encode([request.id, False, condition_of(error)])
+        self._queue_encoded(request, encoded)
+
+    def _queue_encoded(self, request: HostRequest, encoded: bytes) -> None:
+        if self.live.pop(request.id, None) is None:
+            return
+        self._release(request)
+        size = len(encoded)
+        most = self._limits.message_bytes
+        if size > most:
+            error = Unencodable(
+                f"{request.operation}: the reply has {size:,} bytes; a message may have {most:,} (message_bytes)"
+            )
+            encoded = protocol.encode([request.id, False, condition_of(error)])
+            size = len(encoded)
+        self._charge(size * FUEL_A_BYTE)
+        try:
+            self._meter.hold(size)
+        except LimitExceeded as limit:
+            self._limit(limit)
+            return
+        self._reply_bytes += size
+        self._replies.append((request.id, encoded))
+        self._changed()
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """Encoded replies for the guest, as many as fit one message; they are the guest's from now on."""
+        taken: list[tuple[int, bytes]] = []
+        size = 0
+        replies = self._replies
+        while replies and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes):
+            item = replies.popleft()
+            taken.append(item)
+            size += len(item[1])
+        self._reply_bytes -= size
+        self._meter.release(size)
+        return taken
+
+    def give_back(self, replies: list[tuple[int, bytes]]) -> None:
+        """Replies that a guest had taken and that are due again: it went back to before that."""
+        for item in reversed(replies):
+            self._replies.appendleft(item)
+            self._reply_bytes += len(item[1])
+            self._meter.hold(len(item[1]), always=True)
+
+    # ---- cancelling
+
+    def cancel(self, id_: int) -> None:
+        """The guest no longer wants a reply. One that has come already is dropped by the guest."""
+        request = self.live.pop(id_, None)
+        if request is not None:
+            self._drop(request)
+
+    def cancel_all(self, from_id: int = 0) -> None:
+        """Nobody wants the replies any longer: neither those that are due nor those to come."""
+        for request in [request for request in self.live.values() if request.id >= from_id]:
+            del self.live[request.id]
+            self._drop(request)
+        self._waiting = deque(request for request in self._waiting if request.wanted)
+        kept = [item for item in self._replies if item[0] < from_id]
+        dropped = sum(len(item[1]) for item in self._replies) - sum(len(item[1]) for item in kept)
+        self._replies = deque(kept)
+        self._reply_bytes -= dropped
+        self._meter.release(dropped)
+
+    def abort(self, request: HostRequest, error: Exception) -> None:
+        """The embedder ends a request: it fails in the guest with a condition."""
+        if request.wanted:
+            self._drop(request)
+            self.fail(request, error)
+
+    def _drop(self, request: HostRequest) -> None:
+        self._release(request)
+        if request.on_cancel is not None:
+            request.on_cancel()
+        if request.timer is not None:
+            request.timer.cancel()
+        if request.task is not None:
+            request.task.cancel()
+
+    # ---- snapshots
+
+    def to_state(self) -> dict[str, Any]:
+        """Requests and replies as data, for a snapshot."""
+        return {
+            "last": self.last_id,
+            "requests": [
+                [
+                    request.id,
+                    request.operation,
+                    request.packed if request.packed is not None else protocol.encode(request.arguments),
+                    request.call_number,
+                    request.started,
+                ]
+                for request in self.live.values()
+            ],
+            "replies": [[number, encoded] for number, encoded in self._replies],
+        }
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Take over what ``to_state`` gave; ``send_again`` starts what was in flight."""
+        self.last_id = state["last"]
+        self.give_back([(number, encoded) for number, encoded in state["replies"]])
+        for id_, operation, packed, number, started in state["requests"]:
+            request = HostRequest(self, id_, operation, packed)
+            request.call_number = number
+            request.again = started
+            self._hold(request, len(packed))
+            self.live[id_] = request
+
+    def send_again(self, allowed: Callable[[HostRequest], str | None]) -> None:
+        """Serve what was in flight when the snapshot was taken.
+
+        ``allowed`` gives None for a request that may be served again, else why it may not: then it
+        fails in the guest with those words.
+        """
+        for request in list(self.live.values()):
+            if not request.queued:
+                refused = allowed(request) if request.again else None
+                if refused is None:
+                    self._queue(request)
+                else:
+                    self.fail(request, CapabilityDenied(refused))
+
+
+_ENCODED_AT_ONCE = 10_000
+"""Items of a reply that are encoded without a turn of the event loop in between."""
+
+
+def encode_in_turns(value: Any) -> Generator[None, None, bytes]:
+    """As ``protocol.encode``, for a container of many items; it yields between them."""
+    count = len(value)
+    if isinstance(value, dict):
+        head, pieces = 0xBA, iter(value.items())
+    else:
+        head, pieces = 0x9A, iter(value)
+    out = [bytes([head]) + count.to_bytes(4, "big")]
+    if isinstance(value, tuple):  # a vector
+        out.insert(0, b"\xd9" + protocol.TAG_VECTOR.to_bytes(2, "big"))
+    batch: list[bytes] = []
+    for item in pieces:
+        if head == 0xBA:
+            batch.append(protocol.encode(item[0]) + protocol.encode(item[1]))
+        else:
+            batch.append(protocol.encode(item))
+        if len(batch) >= 1_000:
+            out.append(b"".join(batch))
+            batch.clear()
+            yield
+    out.append(b"".join(batch))
+    return b"".join(out)
+
+
+def _ended(error: BaseException) -> Exception:
+    """What a host function did that tried to end its process."""
+    return RuntimeError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _sleep(request: HostRequest) -> Any:
+    seconds = protocol.plain_number(request.arguments[0])
+    if seconds is None or seconds > 1e6:
+        return PENDING  # for ever: a timeout will end it
+    loop = asyncio.get_running_loop()
+    request.timer = loop.call_later(max(seconds, 0.0), request.resolve, None)
+    return PENDING

@@ -1,0 +1,253 @@
+"""What LLM calls may use, exactly, under any fan-out: places, tokens, money.
+
+A call's worst case is set aside before it is sent and settled by the actual figures when it ends. One
+that does not fit beside the reservations of others waits until those are settled; it is refused only
+when it cannot fit even alone. A call that was cancelled after it was sent may have cost anything up to
+its worst case: that stays set aside for good. A session and all its children share one Budget.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from rlm_wasm.errors import LimitExceeded
+from rlm_wasm.limits import Limits
+from rlm_wasm.providers.base import Completion
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Usage:
+    """What was used, by an execution or a session."""
+
+    calls: int = 0
+    """Asked for by programs, those that still wait included."""
+    done: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    """Calls to models whose price is unknown."""
+
+    @property
+    def tokens(self) -> int:
+        """Both kinds."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def known_cost(self) -> float | None:
+        """US dollars; None where the price of a model is unknown."""
+        return None if self.unpriced else self.cost_usd
+
+    def add(self, completion: Completion, cost: float | None) -> None:
+        """Settle one call."""
+        self.done += 1
+        if completion.cached:
+            self.cached += 1
+            return
+        self._count(completion.prompt_tokens, completion.completion_tokens, cost)
+
+    def _count(self, prompt: int, completion: int, cost: float | None) -> None:
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        if cost is None:
+            self.unpriced += 1
+        else:
+            self.cost_usd += cost
+
+    def add_cancelled(self, prompt: int, cost: float | None) -> None:
+        """A call that was sent and then cancelled: at least its prompt was used."""
+        self.done += 1
+        self._count(prompt, 0, cost)
+
+    def to_state(self) -> list[Any]:
+        """For a snapshot: the fields in their order."""
+        return [getattr(self, f.name) for f in fields(self)]
+
+    @classmethod
+    def from_state(cls, state: list[Any]) -> Usage:
+        """The inverse of to_state."""
+        return cls(*state)
+
+
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """The most that a call may use, its prompt and its longest answer. ``usd`` None: no price was asked for."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = None
+    prompt_usd: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Both kinds."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Waiting:
+    """A call that waits for its place and its money. ``start`` and ``refuse`` are called once, one of them."""
+
+    worst: WorstCase
+    start: Callable[[], None]
+    refuse: Callable[[LimitExceeded], None]
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Budget:
+    """Places, tokens and money of a session and its children."""
+
+    limits: Limits
+    execution: Usage = field(default_factory=Usage)
+    session: Usage = field(default_factory=Usage)
+    reserved_tokens: int = 0
+    reserved_usd: float = 0.0
+    lost_tokens: int = 0
+    """Of calls that were cancelled after they were sent: they may have been used, nobody knows."""
+    lost_usd: float = 0.0
+    last_number: int = 0
+    in_flight: int = 0
+    """Provider calls that have a place."""
+    waiting: deque[Waiting] = field(default_factory=deque)
+    _starting: bool = False
+
+    def count(self) -> None:
+        """One more call. Raises LimitExceeded."""
+        if self.execution.calls >= self.limits.calls:
+            raise LimitExceeded("calls", self.execution.calls + 1, self.limits.calls)
+        self.execution.calls += 1
+        self.session.calls += 1
+
+    # ---- a place, and what it may cost
+
+    def take(self, worst: WorstCase) -> bool:
+        """A place and the worst case set aside at once (True), or it has to ``wait``.
+
+        Raises LimitExceeded where it could never fit.
+        """
+        self._check_alone(worst)
+        if self.waiting or self.in_flight >= self.limits.concurrency or not self._fits(worst):
+            return False
+        self._reserve(worst)
+        return True
+
+    def wait(self, call: Waiting) -> None:
+        """Line up; the call is started or refused later."""
+        self.waiting.append(call)
+
+    def leave_queue(self, call: Waiting) -> None:
+        """It was cancelled while it waited."""
+        self.waiting.remove(call)
+        self._next()
+
+    def settle(self, worst: WorstCase) -> None:
+        """A call has ended and was counted: its place and what was set aside are free again."""
+        self._release(worst)
+        self._next()
+
+    def settle_cancelled(self, worst: WorstCase) -> None:
+        """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside."""
+        for usage in (self.execution, self.session):
+            usage.add_cancelled(worst.prompt_tokens, worst.prompt_usd or 0.0)
+        self.lost_tokens += worst.completion_tokens
+        self.lost_usd += (worst.usd or 0.0) - (worst.prompt_usd or 0.0)
+        self._release(worst)
+        self._next()
+
+    def _reserve(self, worst: WorstCase) -> None:
+        self.in_flight += 1
+        self.reserved_tokens += worst.tokens
+        self.reserved_usd += worst.usd or 0.0
+
+    def _release(self, worst: WorstCase) -> None:
+        self.in_flight -= 1
+        self.reserved_tokens -= worst.tokens
+        self.reserved_usd = max(self.reserved_usd - (worst.usd or 0.0), 0.0) if self.in_flight else 0.0
+
+    def _next(self) -> None:
+        """Start the calls that wait longest, as far as there are places and money."""
+        if self._starting:  # a call that ended at once: the loop below goes on with the next
+            return
+        self._starting = True
+        try:
+            self._start_waiting()
+        finally:
+            self._starting = False
+
+    def _start_waiting(self) -> None:
+        waiting = self.waiting
+        while waiting and self.in_flight < self.limits.concurrency:
+            call = waiting[0]
+            if self._fits(call.worst):
+                waiting.popleft()
+                self._reserve(call.worst)
+                call.start()
+                continue
+            try:
+                self._check_alone(call.worst)
+            except LimitExceeded as limit:
+                waiting.popleft()
+                call.refuse(limit)
+                continue
+            return  # until others settle
+
+    @property
+    def used_tokens(self) -> int:
+        """What is gone for sure, and what may be gone."""
+        return self.session.tokens + self.lost_tokens
+
+    @property
+    def used_usd(self) -> float:
+        """What is gone for sure, and what may be gone."""
+        return self.session.cost_usd + self.lost_usd
+
+    def _fits(self, worst: WorstCase) -> bool:
+        limits = self.limits
+        if limits.tokens is not None:
+            if self.used_tokens + self.reserved_tokens + worst.tokens > limits.tokens:
+                return False
+        if limits.cost_usd is not None and worst.usd is not None:
+            if self.used_usd + self.reserved_usd + worst.usd > limits.cost_usd:
+                return False
+        return True
+
+    def _check_alone(self, worst: WorstCase) -> None:
+        limits = self.limits
+        if limits.tokens is not None and self.used_tokens + worst.tokens > limits.tokens:
+            raise _no_room("tokens", self.used_tokens, self.reserved_tokens, worst.tokens, limits.tokens)
+        if limits.cost_usd is not None and worst.usd is not None:
+            if self.used_usd + worst.usd > limits.cost_usd:
+                raise _no_room("cost_usd", self.used_usd, self.reserved_usd, worst.usd, limits.cost_usd)
+
+    # ---- snapshots
+
+    def to_state(self) -> dict[str, Any]:
+        """For a snapshot. Calls in flight are sent again by whoever restores, and reserved then."""
+        return {
+            "execution": self.execution.to_state(),
+            "session": self.session.to_state(),
+            "last_number": self.last_number,
+            "lost_tokens": self.lost_tokens,
+            "lost_usd": self.lost_usd,
+        }
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Take over what to_state gave."""
+        self.execution = Usage.from_state(state["execution"])
+        self.session = Usage.from_state(state["session"])
+        self.last_number = state["last_number"]
+        self.lost_tokens = state["lost_tokens"]
+        self.lost_usd = state["lost_usd"]
+
+
+def _no_room(kind: str, used: float, reserved: float, asked: float, limit: float) -> LimitExceeded:
+    used, reserved, asked = (round(amount, 6) for amount in (used, reserved, asked))
+    message = (
+        f"limit exceeded: {kind} (used {used:,}, reserved by calls in flight {reserved:,}, "
+        f"asked for {asked:,}, limit {limit:,})"
+    )
+    return LimitExceeded(kind, used, limit, message)

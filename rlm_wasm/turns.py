@@ -1,0 +1,44 @@
+"""How long one session may keep the event loop: the one owner of that rule.
+
+Work that takes time in proportion to what a guest sent or asked for is written as a generator that
+yields between short parts; here it is run with a turn of the event loop every few milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from typing import Any
+
+TURN_S = 0.005
+"""Seconds that one session may keep the event loop before the others have a turn."""
+
+
+async def in_turns(work: Generator[None, None, Any]) -> Any:
+    """The generator's result; the others have a turn every TURN_S."""
+    until = time.monotonic() + TURN_S
+    while True:
+        try:
+            while time.monotonic() < until:
+                next(work)
+        except StopIteration as stop:
+            return stop.value
+        await asyncio.sleep(0)
+        until = time.monotonic() + TURN_S
+
+
+def at_once_or_in_turns(work: Generator[None, None, Any]) -> Any:
+    """The result of work that fits into one turn, else an awaitable of it."""
+    until = time.monotonic() + TURN_S
+    try:
+        while time.monotonic() < until:
+            next(work)
+    except StopIteration as stop:
+        return stop.value
+    return _later(work)
+
+
+async def _later(work: Generator[None, None, Any]) -> Any:
+    await asyncio.sleep(0)
+    return await in_turns(work)
