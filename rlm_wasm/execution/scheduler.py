@@ -27,7 +27,7 @@ import cbor2
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import (
     CapabilityDenied,
-    Crash,
+    InstanceLost,
     InternalError,
     LimitExceeded,
     MessageTooLarge,
@@ -270,10 +270,10 @@ class Scheduler:
                 status = sandbox.run(message, steps, fuel, self._wall(run))
             except MessageTooLarge as error:
                 if run.interrupted or message is None:
-                    return self._lost(run, Crash("trap", "the guest has no room for a message"))
+                    return self._lost(run, InstanceLost("trap", "the guest has no room for a message"))
                 message = self._too_large(run, error)
                 continue
-            except Crash as crash:
+            except InstanceLost as crash:
                 run.fuel += sandbox.fuel_used
                 return self._lost(run, crash)
             run.fuel += sandbox.fuel_used
@@ -283,25 +283,25 @@ class Scheduler:
             self.status = _STATUS.get(status, Status.FAILED)
             try:
                 self._read_outbox(run)
-            except Crash as crash:
+            except InstanceLost as crash:
                 return self._lost(run, crash)
             if status == Status.DONE:
                 return self._ended(run)
             if self.status is Status.FAILED:
                 return self._lost(
-                    run, Crash("trap", str((run.done or {}).get("failed", "the guest gave up")))
+                    run, InstanceLost("trap", str((run.done or {}).get("failed", "the guest gave up")))
                 )
             if run.interrupted:
                 run.interrupted += 1
                 if run.interrupted > _INTERRUPT_SLICES:
-                    return self._lost(run, Crash("trap", "the guest does not react to an interrupt"))
+                    return self._lost(run, InstanceLost("trap", "the guest does not react to an interrupt"))
                 continue
             now = time.monotonic()
             self._check(run, now)
             if run.limit is None and not run.cancelled and not self._replies:
                 if status == Status.SUSPENDED:
                     if not self.calls:
-                        return self._lost(run, Crash("trap", "the guest waits for nothing"))
+                        return self._lost(run, InstanceLost("trap", "the guest waits for nothing"))
                     await self._wait(run)
                 else:
                     await self._turn()
@@ -401,7 +401,7 @@ class Scheduler:
             self.cancel_calls()
         return Outcome(done, run)
 
-    def _lost(self, run: Run, crash: Crash) -> Outcome:
+    def _lost(self, run: Run, crash: InstanceLost) -> Outcome:
         """The instance is gone or broken: go back to where the execution began."""
         self._rollback(run)
         limits = self.limits
@@ -425,7 +425,7 @@ class Scheduler:
         self.sandbox.close()
         try:
             self.sandbox = self._journal.rebuild(self._engine, self._memory_limit)
-        except Crash as error:
+        except InstanceLost as error:
             raise InternalError(f"the session cannot be brought back: {error}") from error
         self._replies = [*run.redeliver, *(item for item in self._replies if item[0] < run.first_id)]
         self.status = Status.DONE
@@ -444,7 +444,7 @@ class Scheduler:
                 if status == Status.DONE:
                     self.status = Status.DONE
                     return
-        except (Crash, MessageTooLarge, InternalError):
+        except (InstanceLost, MessageTooLarge, InternalError):
             pass
         self._rollback(run)
 
@@ -473,7 +473,7 @@ class Scheduler:
                 self._serve(run, message)
         except (Unencodable, TypeError, ValueError, IndexError, KeyError) as error:
             self.sandbox.close()
-            raise Crash("trap", f"the guest sent a malformed message: {error}") from error
+            raise InstanceLost("trap", f"the guest sent a malformed message: {error}") from error
 
     def _serve(self, run: Run, message: list[Any]) -> None:
         kind = message[0]
