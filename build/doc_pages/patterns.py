@@ -1,39 +1,27 @@
-"""Fill the programs and figures into docs/patterns/: python build/make_pattern_pages.py [--check]
+"""The programs and figures in docs/patterns/.
 
-A page says ``<!-- program: NAME.scm -->`` where the text of examples/patterns/NAME.scm stands, and
-``<!-- figures: KEY -->`` where that measurement of benchmarks/patterns.json does; each ends with
-``<!-- end -->``. With --check nothing is written, and a page that is out of date ends in status 1.
+``program: NAME.scm`` is the text of examples/patterns/NAME.scm; ``figures: KEY`` that measurement
+of benchmarks/patterns.json.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-PAGES = ROOT / "docs" / "patterns"
-REGION = re.compile(r"<!-- (program|figures): ([\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
+ROOT = Path(__file__).resolve().parents[2]
 UNTESTED = "<!-- test: skip (tests/test_patterns.py runs it, on the data that it names) -->"
 
 
-def filled(page: str) -> str:
-    """A page with its regions as they should be."""
-    return REGION.sub(lambda match: _region(match[1], match[2]), page)
+def program(name: str) -> str:
+    """A program of the examples."""
+    text = (ROOT / "examples" / "patterns" / name).read_text(encoding="utf-8")
+    return f"{UNTESTED}\n```scheme\n{text}```"
 
 
-def _region(kind: str, name: str) -> str:
-    return f"<!-- {kind}: {name} -->\n{_program(name) if kind == 'program' else _figures(name)}\n<!-- end -->"
-
-
-def _program(name: str) -> str:
-    program = (ROOT / "examples" / "patterns" / name).read_text(encoding="utf-8")
-    return f"{UNTESTED}\n```scheme\n{program}```"
-
-
-def _figures(name: str) -> str:
-    table = json.loads((ROOT / "benchmarks" / "patterns.json").read_text(encoding="utf-8"))[name]
+def figures(key: str) -> str:
+    """A measurement as a table, with its verdict."""
+    table = json.loads((ROOT / "benchmarks" / "patterns.json").read_text(encoding="utf-8"))[key]
     lines = [f"| {' | '.join(table['columns'])} |", f"|{'---|' * len(table['columns'])}"]
     lines += [f"| {' | '.join(row)} |" for row in table["rows"]]
     verdict = table["verdict"][0].upper() + table["verdict"][1:]
@@ -42,22 +30,3 @@ def _figures(name: str) -> str:
         + "\n".join(lines)
         + f"\n\nThe usage guide claims: {table['claim']} {verdict}"
     )
-
-
-def main() -> int:
-    """Fill all pages, or check them."""
-    stale = []
-    for path in sorted(PAGES.glob("*.md")):
-        text = path.read_text(encoding="utf-8")
-        if filled(text) != text:
-            stale.append(path.name)
-            if "--check" not in sys.argv:
-                path.write_text(filled(text), encoding="utf-8")
-    if stale and "--check" in sys.argv:
-        print(f"out of date: {', '.join(stale)}; run python build/make_pattern_pages.py", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

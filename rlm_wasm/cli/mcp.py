@@ -19,8 +19,6 @@ def mcp(*, http: str | None, session: str | None, options: RuntimeOptions) -> No
     """Serve assistants by MCP.
 
     The Model Context Protocol goes over stdin and stdout, or over HTTP with --http.
-
-    docs/mcp.md shows how to set it up in the usual clients.
     """
     from rlm_wasm.mcp.transports import host_and_port, log_to_stderr, serve_http, serve_stdio
 
