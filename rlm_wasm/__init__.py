@@ -10,6 +10,7 @@
 from rlm_wasm.data import Keyword, Symbol
 from rlm_wasm.errors import (
     CapabilityDenied,
+    ExecutionCancelled,
     GuestError,
     GuestSyntaxError,
     InternalError,
@@ -24,6 +25,7 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     SnapshotError,
     SnapshotVersionError,
+    StoreError,
     UsageError,
 )
 from rlm_wasm.limits import Limits
@@ -41,6 +43,7 @@ __all__ = [
     "CompletionRequest",
     "ErrorInfo",
     "Execution",
+    "ExecutionCancelled",
     "GuestError",
     "GuestSyntaxError",
     "InternalError",
@@ -63,6 +66,7 @@ __all__ = [
     "SnapshotCorrupt",
     "SnapshotError",
     "SnapshotVersionError",
+    "StoreError",
     "Symbol",
     "UsageError",
     "__version__",

@@ -1,44 +1,83 @@
 """Every exception that rlm-wasm raises stands in this file, and nothing else does.
 
     RlmError
-    ├── GuestError                 the program's own error (run() and friends with check=True)
-    │   └── GuestSyntaxError       it could not be read or expanded
+    ├── GuestError                 the program's own error, from Result.raise_for_status()
+    │   └── GuestSyntaxError       its text could not be read or expanded
     ├── LimitExceeded              kind, used, limit
+    ├── ExecutionCancelled         session.cancel(), or Ctrl-C, ended the execution
     ├── CapabilityDenied           the guest asked for what it was not granted
     ├── ProviderError              an LLM call failed: status, retryable
-    │   ├── ProviderTimeout
+    │   ├── ProviderTimeout        no answer in time
     │   ├── RateLimited            retry_after_s
     │   └── MissingKey             names the variable to set and the keyless alternative
-    ├── SnapshotError
+    ├── PythonFailure              the program's Python code raised: kind, traceback
+    ├── SnapshotError              a snapshot cannot be used
     │   ├── SnapshotVersionError   made by another format or another guest image
     │   └── SnapshotCorrupt        cut, altered, or no snapshot at all
     ├── StoreError                 the store cannot be reached, read or written
-    ├── SandboxCrashed             the instance trapped; the session was rolled back
-    ├── SessionClosed
+    ├── SandboxCrashed             the sandbox is lost; the session was rolled back
+    │   ├── InstanceLost           its wasm instance trapped: reason
+    │   └── PythonInstanceLost     its Python instance trapped: reason, fuel
+    ├── SessionClosed              the session or its runtime was closed before
     ├── UsageError                 the caller's own mistake (also a ValueError)
+    │   └── InvalidToolArguments   an MCP client's: arguments that a tool does not take
+    ├── Unencodable                a value that has no form on the other side
+    ├── MessageTooLarge            a message that the guest has no room for: length
     └── InternalError              a defect of rlm-wasm: please report it
 
 ``Session.execute`` reports guest errors and limits in the Result. It raises only for the
-caller's own mistakes and for InternalError.
+caller's own mistakes and for InternalError. ``Result.raise_for_status`` makes exceptions of what
+a Result reports. Each class says when it is raised and what the reader can do about it.
 """
 
 from __future__ import annotations
 
 
 class RlmError(Exception):
-    """The root of the tree."""
+    """The root of the tree: catch it to catch whatever rlm-wasm raises on purpose."""
 
 
 class GuestError(RlmError):
-    """The program ended with an error of its own."""
+    """The program ended with an error that it did not handle.
+
+    Raised by ``Result.raise_for_status``. Mend the program: the message, ``line`` and ``hint`` are
+    made to be shown to its author, be that a person or a model.
+
+    ``type`` is the condition's type ("exn:fail:contract" …); ``line`` and ``column`` count from 1
+    and are None where the place is not known; ``backtrace`` has the innermost frame first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        type: str = "exn:fail",  # noqa: A002 - as in ErrorInfo
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+        backtrace: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.type = type
+        self.line = line
+        self.column = column
+        self.hint = hint
+        self.backtrace = backtrace
 
 
 class GuestSyntaxError(GuestError):
-    """The program could not be read or expanded."""
+    """The program's text, or text that it gave to ``read`` or ``eval``, is no Scheme.
+
+    Raised by ``Result.raise_for_status`` where reading or expanding failed. Mend the text.
+    """
 
 
 class LimitExceeded(RlmError):
-    """A limit fired. ``kind`` is the field of Limits."""
+    """A limit fired. ``kind`` is the field of Limits, ``used`` and ``limit`` are in its unit.
+
+    Raised by ``Result.raise_for_status``, and by provider wrappers that hold a budget. Give a
+    higher limit, where the Runtime's ceiling allows it, or less to do.
+    """
 
     def __init__(self, kind: str, used: float, limit: float, message: str | None = None) -> None:
         self.kind = kind
@@ -47,15 +86,28 @@ class LimitExceeded(RlmError):
         super().__init__(message or f"limit exceeded: {kind} (used {used:,}, limit {limit:,})")
 
 
+class ExecutionCancelled(RlmError):
+    """The execution was ended from outside, by ``session.cancel()`` or Ctrl-C.
+
+    Raised by ``Result.raise_for_status``. Nothing is wrong with the program or the session:
+    definitions made before are there, and the program can be run again.
+    """
+
+
 class CapabilityDenied(RlmError):
-    """The guest asked for an operation that its session was not granted."""
+    """The guest asked for an operation that its session was not granted.
+
+    In the guest a condition; raised by ``Result.raise_for_status`` where the program did not
+    handle it. Grant the capability to the Runtime or the session, if the program should have it.
+    """
 
 
 class ProviderError(RlmError):
     """An LLM call failed.
 
-    ``status`` is the HTTP status where there was one; ``retryable`` says whether the same call
-    may succeed later.
+    Raised by providers, and by ``Result.raise_for_status`` where the program did not handle it.
+    ``status`` is the HTTP status where there was one; ``retryable`` says whether the same call may
+    succeed later.
     """
 
     def __init__(self, message: str, *, status: int | None = None, retryable: bool = False) -> None:
@@ -65,14 +117,17 @@ class ProviderError(RlmError):
 
 
 class ProviderTimeout(ProviderError):
-    """The provider did not answer in time."""
+    """The provider did not answer within the call's ``timeout_s``. Try again, or allow more."""
 
     def __init__(self, message: str, *, status: int | None = None, retryable: bool = True) -> None:
         super().__init__(message, status=status, retryable=retryable)
 
 
 class RateLimited(ProviderError):
-    """The provider refused for now."""
+    """The provider refused for now, after the retries that its client makes by itself.
+
+    Wait ``retry_after_s`` seconds where the provider said so, or lower ``concurrency``.
+    """
 
     def __init__(
         self,
@@ -87,43 +142,16 @@ class RateLimited(ProviderError):
 
 
 class MissingKey(ProviderError):
-    """The provider needs a key that is not set."""
-
-
-class SnapshotError(RlmError):
-    """A snapshot cannot be used."""
-
-
-class SnapshotVersionError(SnapshotError):
-    """The snapshot was made by another format version or another guest image."""
-
-
-class SnapshotCorrupt(SnapshotError):
-    """The bytes are no snapshot, or a damaged one."""
-
-
-class StoreError(RlmError):
-    """The store cannot be reached, read or written."""
-
-
-class SandboxCrashed(RlmError):
-    """The instance trapped and is gone. Sessions recover from it by themselves."""
-
-
-class SessionClosed(RlmError):
-    """The session or its runtime was closed."""
-
-
-class UsageError(RlmError, ValueError):
-    """The caller's own mistake: an unknown option, a bad value, two executions at once."""
-
-
-class InternalError(RlmError):
-    """A defect of rlm-wasm itself."""
+    """The provider needs a key that is not set. Set the variable that the message names."""
 
 
 class PythonFailure(RlmError):
-    """The Python code raised. ``traceback`` is the text to show; ``kind`` the exception's class."""
+    """The program's Python code raised, or cannot be run.
+
+    In the guest a condition; only a caller of a Python back end meets the exception itself.
+    ``kind`` is the class of the Python exception, ``traceback`` the text to show, ``fuel`` what
+    the code used until then.
+    """
 
     def __init__(self, message: str, *, kind: str = "Exception", traceback: str = "", fuel: int = 0) -> None:
         super().__init__(message)
@@ -132,21 +160,90 @@ class PythonFailure(RlmError):
         self.fuel = fuel
 
 
-class Unencodable(RlmError):
-    """A Python value has no form in Scheme, or what came from the guest none in Python."""
+class SnapshotError(RlmError):
+    """A snapshot cannot be used; a subclass says why. Nothing was restored from it."""
 
 
-class Crash(SandboxCrashed):
-    """The instance trapped and is gone. ``reason``: "fuel", "timeout", "stack" or "trap"."""
+class SnapshotVersionError(SnapshotError):
+    """The snapshot was made by another format version or another guest image.
+
+    Restore it with the release that made it, or run its programs again.
+    """
+
+
+class SnapshotCorrupt(SnapshotError):
+    """The bytes are no snapshot, or a damaged one. Take an older copy."""
+
+
+class StoreError(RlmError):
+    """The store cannot be reached, read or written. The message names its URL, without a password."""
+
+
+class SandboxCrashed(RlmError):
+    """The sandbox is lost, with everything that the execution in it had done.
+
+    Sessions recover by themselves: the Result has ``rolled_back`` set, and
+    ``Result.raise_for_status`` raises this. Raised directly where a snapshot needs more memory
+    than the session's ``memory_bytes``. A program that crashes its sandbox shows a defect: please
+    report it.
+    """
+
+
+class InstanceLost(SandboxCrashed):
+    """The wasm instance trapped and is gone; the scheduler rolls its session back.
+
+    ``reason``: "fuel", "timeout", "stack" or "trap".
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
         super().__init__(message)
 
 
+class PythonInstanceLost(SandboxCrashed):
+    """The Python instance trapped and is gone; the next Python code gets a fresh one.
+
+    ``reason``: "fuel", "timeout", "cancelled" or what the trap said; ``fuel`` is what it had used.
+    """
+
+    def __init__(self, reason: str, fuel: int) -> None:
+        self.reason = reason
+        self.fuel = fuel
+        super().__init__(reason)
+
+
+class SessionClosed(RlmError):
+    """The session or its runtime was closed before. Open another one."""
+
+
+class UsageError(RlmError, ValueError):
+    """The caller's own mistake: an unknown option, a bad value, two executions at once.
+
+    The message says what is wrong and what would be right.
+    """
+
+
+class InvalidToolArguments(UsageError):
+    """An MCP client sent arguments that the tool does not take. It is told so, and can send better ones."""
+
+
+class Unencodable(RlmError):
+    """A Python value has no form in Scheme, or what came from the guest none in Python.
+
+    Give data: numbers, texts, bytes, lists, dicts, sets, None, True and False.
+    """
+
+
 class MessageTooLarge(RlmError):
-    """The guest has no room for a message of this length. Nothing happened to it."""
+    """The guest has no room for a message of ``length`` bytes. Nothing happened to it.
+
+    Send less at a time, or allow more ``memory_bytes``.
+    """
 
     def __init__(self, length: int) -> None:
         self.length = length
         super().__init__(f"the guest has no room for a message of {length:,} bytes")
+
+
+class InternalError(RlmError):
+    """A defect of rlm-wasm itself: please report it, with the program that shows it."""

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from rlm_wasm.data import json_form
+from rlm_wasm.errors import (
+    CapabilityDenied,
+    ExecutionCancelled,
+    GuestError,
+    GuestSyntaxError,
+    LimitExceeded,
+    ProviderError,
+    RlmError,
+    SandboxCrashed,
+)
 
 Status = Literal["finished", "ok", "error", "limit", "cancelled"]
 
@@ -50,6 +60,14 @@ class Execution:
     memory_bytes: int = 0
 
 
+_EXCEPTIONS: Mapping[str, type[RlmError]] = {
+    "exn:fail:llm": ProviderError,
+    "exn:fail:capability": CapabilityDenied,
+    "sandbox-crashed": SandboxCrashed,
+}
+"""Types of errors that are not the program's own, and what they are raised as."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The outcome of one execution.
@@ -74,6 +92,43 @@ class Result:
     def ok(self) -> bool:
         """Whether the program came to its end or finished."""
         return self.status in ("finished", "ok")
+
+    def raise_for_status(self) -> Self:
+        """This Result where it is ``ok``; otherwise what it reports, as an exception.
+
+        Raises:
+            GuestSyntaxError: reading or expanding failed.
+            ProviderError: an LLM call failed, and the program did not handle it.
+            CapabilityDenied: the program asked for what it was not granted.
+            SandboxCrashed: the instance was lost; what the execution did is undone.
+            GuestError: any other error of the program.
+            LimitExceeded: a limit fired.
+            ExecutionCancelled: the execution was cancelled.
+        """
+        if self.ok:
+            return self
+        raise self._exception()
+
+    def _exception(self) -> RlmError:
+        error = self.error
+        if self.status == "cancelled":
+            return ExecutionCancelled("the execution was cancelled")
+        if error is None:
+            return GuestError(f"the execution ended with status {self.status} and no word about it")
+        message = str(error)
+        if self.status == "limit":
+            return LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, message)
+        if error.type in _EXCEPTIONS:
+            return _EXCEPTIONS[error.type](message)
+        syntax = error.type.startswith(("exn:fail:read", "exn:fail:syntax"))
+        return (GuestSyntaxError if syntax else GuestError)(
+            message,
+            type=error.type,
+            line=error.line,
+            column=error.column,
+            hint=error.hint,
+            backtrace=error.backtrace,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data that ``json.dumps`` takes."""

@@ -14,7 +14,10 @@ from rlm_wasm.cli.report import note, seconds
 @click.command(name="compile")
 @click.option("--no-python", is_flag=True, help="Only the Scheme guest, not the Python one.")
 def compile_command(*, no_python: bool) -> None:
-    """Compile the guests into the user's cache: done at install time, no run waits for it."""
+    """Compile the guests into your cache.
+
+    Done when something is installed, so that no run has to wait for it.
+    """
     from rlm_wasm.sandbox.engine import Engine, private_cache_dir
 
     if private_cache_dir() is None:

@@ -44,7 +44,10 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 @click.pass_context
 def doctor(ctx: click.Context, /, base_url: str | None, *, offline: bool, as_json: bool) -> None:
-    """Say what is installed, cached and reachable; exit 0 when a run would work."""
+    """Say what is installed, cached and reachable.
+
+    Exit status 0 where a run would work, 1 where it would not.
+    """
     findings = []
     for check in (_python, _packages, _guest, _run, _python_guest, _cache, _libraries):
         findings += _checked(check)

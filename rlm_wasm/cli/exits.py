@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rlm_wasm.errors import (
     CapabilityDenied,
+    ExecutionCancelled,
     GuestError,
     LimitExceeded,
     ProviderError,
@@ -53,6 +54,8 @@ def status_of_error(error: BaseException) -> int:
         return LIMIT
     if isinstance(error, GuestError):
         return GUEST_ERROR
+    if isinstance(error, ExecutionCancelled):
+        return INTERRUPTED
     return INTERNAL
 
 

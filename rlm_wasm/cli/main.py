@@ -10,6 +10,7 @@ import click
 
 import rlm_wasm
 from rlm_wasm.cli import exits
+from rlm_wasm.cli.environment import epilog
 
 _COMMANDS = {
     "run": ("rlm_wasm.cli.run", "run"),
@@ -55,7 +56,11 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=epilog(),
+)
 @click.version_option(rlm_wasm.__version__, prog_name="rlm-wasm")
 def cli() -> None:
     """Run Scheme programs that orchestrate LLM calls, inside WebAssembly."""

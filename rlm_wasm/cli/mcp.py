@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import click
 
@@ -16,10 +15,10 @@ from rlm_wasm.cli.options import RuntimeOptions, runtime_options
     "--session", metavar="NAME", help="One session for all clients; with --store it survives restarts."
 )
 @runtime_options
-def mcp(*, http: str | None, session: str | None, **options: Any) -> None:
-    """Serve assistants by the Model Context Protocol, on stdin and stdout or by HTTP.
+def mcp(*, http: str | None, session: str | None, options: RuntimeOptions) -> None:
+    """Serve assistants by MCP.
 
-    docs/mcp.md shows how to set it up in the usual clients.
+    The Model Context Protocol goes over stdin and stdout, or over HTTP with --http.
     """
     from rlm_wasm.mcp.transports import host_and_port, log_to_stderr, serve_http, serve_stdio
 
@@ -27,7 +26,7 @@ def mcp(*, http: str | None, session: str | None, **options: Any) -> None:
     log_to_stderr()
 
     async def serve() -> None:
-        async with RuntimeOptions(**options).runtime() as runtime:
+        async with options.runtime() as runtime:
             if address is None:
                 await serve_stdio(runtime, session=session)
             else:

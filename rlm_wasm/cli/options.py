@@ -1,16 +1,17 @@
-"""The options that ``run`` and ``repl`` share, and the Runtime that they describe."""
+"""The options that all commands share that run programs, and the Runtime that they describe."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from rlm_wasm.cli.inputs import Quantity
-from rlm_wasm.limits import Limits
+from rlm_wasm.limits import Limits, LimitSpec, specs
 
 if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime
@@ -18,28 +19,44 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_LIMIT: Final = "limit_"
+"""What the parameters of limits begin with, so that they are told from the others."""
+
+
+def _limit_option(spec: LimitSpec) -> Callable[[F], F]:
+    """The option of one limit, all from what Limits says about it."""
+    least = max(spec.minimum, spec.option_minimum)
+    kind: click.ParamType[Any]
+    if spec.unit == "seconds":
+        kind, metavar = click.FloatRange(min=0, min_open=True), "S"
+    elif spec.unit == "dollars":
+        kind, metavar = click.FloatRange(min=0), "USD"
+    else:
+        kind, metavar = Quantity("size", least=least), "SIZE" if spec.unit == "bytes" else "N"
+    assert spec.option is not None
+    return click.option(
+        spec.option,
+        f"{_LIMIT}{spec.name}",
+        type=kind,
+        metavar=metavar,
+        help=f"{spec.meaning}  [per {spec.scope}; default: {spec.shown_default}]",
+        hidden=not spec.enforced_by,
+    )
+
+
 _OPTIONS = [
     click.option(
         "--provider",
         "-p",
         metavar="P",
-        help="LLM back end: openai, extractive, scripted, echo or a plug-in's.",
+        help="LLM back end: openai, extractive, scripted, echo or a plug-in's.  "
+        "[default: openai where OPENAI_API_KEY is set, else extractive]",
     ),
     click.option("--model", "-m", metavar="M", help="Model where the program names none."),
-    click.option("--base-url", metavar="U", help="Address of an OpenAI-compatible server."),
-    click.option("--fuel", type=Quantity("n", least=1), help="Instructions that the program may execute."),
     click.option(
-        "--memory", type=Quantity("size", least=1 << 20), help="Memory of the guest, such as 256MiB."
+        "--base-url", metavar="U", help="Address of an OpenAI-compatible server.  [default: OPENAI_BASE_URL]"
     ),
-    click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Seconds in all."
-    ),
-    click.option("--max-calls", type=Quantity("n"), help="LLM calls."),
-    click.option("--max-tokens", type=Quantity("n"), help="Tokens of all calls together."),
-    click.option(
-        "--max-cost", type=click.FloatRange(min=0), metavar="USD", help="Dollars of all calls together."
-    ),
-    click.option("--concurrency", type=Quantity("n", least=1), help="LLM calls in flight at once."),
+    *(_limit_option(spec) for spec in specs() if spec.option is not None),
     click.option(
         "--python",
         type=click.Choice(["wasi", "host", "off"]),
@@ -59,7 +76,11 @@ _OPTIONS = [
         type=click.Path(exists=True, file_okay=False),
         help="A folder of Scheme libraries that import may read. May be repeated.",
     ),
-    click.option("--store", metavar="URL", help="Where checkpoints live, such as sqlite:///state.db."),
+    click.option(
+        "--store",
+        metavar="URL",
+        help="Where checkpoints and named sessions live, such as sqlite:///state.db.  [default: in memory]",
+    ),
 ]
 
 
@@ -70,30 +91,11 @@ class RuntimeOptions:
     provider: str | None
     model: str | None
     base_url: str | None
-    fuel: int | None
-    memory: int | None
-    timeout: float | None
-    max_calls: int | None
-    max_tokens: int | None
-    max_cost: float | None
-    concurrency: int | None
     python: str
     workspace: str | None
     libraries: tuple[str, ...]
     store: str | None
-
-    def limits(self) -> Limits:
-        """The defaults, with what was given instead."""
-        given = {
-            "fuel": self.fuel,
-            "memory_bytes": self.memory,
-            "timeout_s": self.timeout,
-            "calls": self.max_calls,
-            "tokens": self.max_tokens,
-            "cost_usd": self.max_cost,
-            "concurrency": self.concurrency,
-        }
-        return Limits(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    limits: Limits
 
     @cached_property
     def _opened(self) -> DatabaseStore:
@@ -118,12 +120,27 @@ class RuntimeOptions:
             store=None if self.store is None else self.opened_store(),
             workspace=self.workspace,
             libraries=self.libraries,
-            limits=self.limits(),
+            limits=self.limits,
         )
 
 
-def runtime_options(command: F) -> F:
-    """Give a command the shared options; it takes them as keywords, for RuntimeOptions."""
+def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the shared options; it takes them as one RuntimeOptions, its ``options``."""
+
+    @functools.wraps(command)
+    def with_options(*arguments: Any, **given: Any) -> None:
+        shared = {name: given.pop(name) for name in _shared_names() if name in given}
+        chosen = {
+            name.removeprefix(_LIMIT): given.pop(name) for name in list(given) if name.startswith(_LIMIT)
+        }
+        limits = Limits(**{name: value for name, value in chosen.items() if value is not None})
+        command(*arguments, options=RuntimeOptions(**shared, limits=limits), **given)
+
+    decorated: Callable[..., None] = with_options
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
+
+
+def _shared_names() -> list[str]:
+    return [f.name for f in fields(RuntimeOptions) if f.name != "limits"]

@@ -43,13 +43,13 @@ Type Scheme; a definition stays until ,reset. Enter goes on to the next line whi
 @click.command()
 @click.option("--context", "-c", "contexts", multiple=True, metavar="[NAME=]FILE", help="Texts to load.")
 @runtime_options
-def repl(contexts: tuple[str, ...], **options: Any) -> None:
+def repl(contexts: tuple[str, ...], *, options: RuntimeOptions) -> None:
     """Talk to a session: type Scheme, see values.
 
     Input that is no terminal is read to its end and run form by form, without prompts.
     """
     texts = read_contexts(contexts, stdin_taken=True)
-    asyncio.run(_repl(texts, RuntimeOptions(**options)))
+    asyncio.run(_repl(texts, options))
 
 
 async def _repl(texts: Mapping[str | None, str], options: RuntimeOptions) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -55,9 +56,11 @@ def run(
     *,
     as_json: bool,
     quiet: bool,
-    **options: Any,
+    options: RuntimeOptions,
 ) -> None:
-    """Run PROGRAM, a file of Scheme ("-" reads standard input), or -e EXPR.
+    """Run a Scheme program.
+
+    PROGRAM is a file; "-" reads standard input, and -e EXPR takes the text itself.
 
     The program's value is printed on standard output. Exit status: 0 finished, 1 error in the
     program, 2 usage, 3 limit, 4 LLM provider, 5 internal error, 130 interrupted.
@@ -73,9 +76,9 @@ def run(
         source, name = read_program(program), "stdin" if program == "-" else program
     texts = read_contexts(contexts, stdin_taken=program == "-")
     if kept is not None:
-        options["store"] = options["store"] or default_store_url()
+        options = replace(options, store=options.store or default_store_url())
     try:
-        result = asyncio.run(_execute(source, texts, kept, RuntimeOptions(**options), quiet=quiet))
+        result = asyncio.run(_execute(source, texts, kept, options, quiet=quiet))
     except RlmError as error:
         if not as_json:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rlm_wasm.store.sessions import SessionShelf
 
 _store_option = click.option(
-    "--store", metavar="URL", help="Where sessions are kept; RLM_WASM_STORE, or a file of yours."
+    "--store", metavar="URL", help="Where sessions are kept.  [default: RLM_WASM_STORE, or a file of yours]"
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -85,13 +85,13 @@ def show(name: str, store: str | None, *, as_json: bool) -> None:
 @_json_option
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no words of the program on stderr.")
 @click.pass_context
-def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
+def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, options: RuntimeOptions) -> None:
     """Go on with session NAME's execution where it was interrupted.
 
     Provider, workspace and the other grants are no part of what was kept: give them again.
     """
-    options["store"] = options["store"] or default_store_url()
-    result = asyncio.run(_resume(name, RuntimeOptions(**options), quiet=quiet))
+    options = replace(options, store=options.store or default_store_url())
+    result = asyncio.run(_resume(name, options, quiet=quiet))
     if as_json:
         print_json(result.to_dict())
     else:

@@ -44,7 +44,7 @@ class ReplayLog:
             self._entries.append((message, steps))
 
     def rebuild(self, engine: Engine, memory_limit: int) -> Sandbox:
-        """A sandbox as it was when the running execution began. Raises Crash where that fails.
+        """A sandbox as it was when the running execution began. Raises InstanceLost where that fails.
 
         Where the execution began before the image was taken, it is as the image is: in the middle of
         that execution, which the caller ends.

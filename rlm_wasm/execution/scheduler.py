@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rlm_wasm.capabilities.table import Handler
-from rlm_wasm.errors import Crash, InternalError, LimitExceeded, MessageTooLarge, Unencodable
+from rlm_wasm.errors import InstanceLost, InternalError, LimitExceeded, MessageTooLarge, Unencodable
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.output import BoundedText
@@ -163,10 +163,10 @@ class Scheduler:
                     )
                 except MessageTooLarge as error:
                     if execution.interrupted or message is None:
-                        return self._lost(execution, Crash("trap", "the guest has no room for a message"))
+                        return self._lost(execution, InstanceLost("trap", "the guest has no room for a message"))
                     message = self._too_large(execution, error)
                     continue
-                except Crash as crash:
+                except InstanceLost as crash:
                     execution.charge(sandbox.fuel_used)
                     return self._lost(execution, crash)
                 execution.charge(sandbox.fuel_used)
@@ -178,19 +178,19 @@ class Scheduler:
                     self._read_outbox(execution)
                     self._meter.memory.update(id(self), sandbox.memory_bytes() - self._engine.image_size)
                 except ValueError:
-                    return self._lost(execution, Crash("trap", f"the guest has no status {status}"))
-                except Crash as crash:
+                    return self._lost(execution, InstanceLost("trap", f"the guest has no status {status}"))
+                except InstanceLost as crash:
                     return self._lost(execution, crash)
                 except LimitExceeded as limit:
                     execution.end_by(limit)
                 if self._status is GuestStatus.DONE:
                     return self._ended(execution)
                 if self._status is GuestStatus.FAILED:
-                    return self._lost(execution, Crash("trap", _why(execution)))
+                    return self._lost(execution, InstanceLost("trap", _why(execution)))
                 if execution.interrupted:
                     execution.interrupted += 1
                     if execution.interrupted > _INTERRUPT_SLICES:
-                        return self._lost(execution, Crash("trap", "the guest does not react to an interrupt"))
+                        return self._lost(execution, InstanceLost("trap", "the guest does not react to an interrupt"))
                     continue
             now = time.monotonic()
             execution.check(now)
@@ -212,7 +212,7 @@ class Scheduler:
                 ready = False
                 if not requests.backlog:
                     if not requests.live and not requests.replies_due:
-                        return self._lost(execution, Crash("trap", "the guest waits for nothing"))
+                        return self._lost(execution, InstanceLost("trap", "the guest waits for nothing"))
                     await self._wait(execution)
 
     def _hard_fuel(self, execution: ActiveExecution) -> int:
@@ -297,7 +297,7 @@ class Scheduler:
             self.requests.cancel_all()
         return Outcome(done, execution)
 
-    def _lost(self, execution: ActiveExecution, crash: Crash) -> Outcome:
+    def _lost(self, execution: ActiveExecution, crash: InstanceLost) -> Outcome:
         """The instance is gone or broken: go back to where the execution began."""
         self._rollback(execution)
         if execution.limit is not None:
@@ -322,8 +322,8 @@ class Scheduler:
         try:
             self.sandbox = log.rebuild(self._engine, self._memory_limit)
             if log.in_execution and not self._end_at_once():
-                raise Crash("trap", "the guest does not react to an interrupt")
-        except (Crash, MessageTooLarge) as error:
+                raise InstanceLost("trap", "the guest does not react to an interrupt")
+        except (InstanceLost, MessageTooLarge) as error:
             raise InternalError(f"the session cannot be brought back: {error}") from error
         if log.in_execution:  # there is no state before that execution: it is over, and what it asked for
             requests.cancel_all()
@@ -352,7 +352,7 @@ class Scheduler:
         try:
             if self._end_at_once():
                 return
-        except (Crash, MessageTooLarge, InternalError):
+        except (InstanceLost, MessageTooLarge, InternalError):
             pass
         self._rollback(execution)
 
@@ -384,7 +384,7 @@ class Scheduler:
                 self._serve(execution, message)
         except Unencodable as error:
             self.sandbox.close()
-            raise Crash("trap", f"the guest sent a malformed message: {error}") from error
+            raise InstanceLost("trap", f"the guest sent a malformed message: {error}") from error
 
     def _serve(self, execution: ActiveExecution, message: protocol.Message) -> None:
         if isinstance(message, protocol.Call):

@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rlm_wasm.errors import InvalidToolArguments
+
 _SAID = {
     "string": "a text",
     "integer": "a whole number",
@@ -21,24 +23,20 @@ _SAID = {
 }
 
 
-class WrongArguments(Exception):
-    """The message says what is wrong; the tool adds an example of what to send."""
-
-
 def checked(schema: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The arguments as the schema wants them. Raises WrongArguments."""
+    """The arguments as the schema wants them. Raises InvalidToolArguments."""
     known: Mapping[str, Any] = schema.get("properties", {})
     arguments: dict[str, Any] = {}
     for name, value in (given or {}).items():
         if name not in known:
-            raise WrongArguments(_unknown(name, list(known)))
+            raise InvalidToolArguments(_unknown(name, list(known)))
         if value is None:  # what a client sends for an option that was left out
             continue
         arguments[name] = _value(f'"{name}"', known[name], value)
     missing = [name for name in schema.get("required", ()) if name not in arguments]
     if missing:
         names = " and ".join(f'"{name}"' for name in missing)
-        raise WrongArguments(f"{names} {'is' if len(missing) == 1 else 'are'} missing")
+        raise InvalidToolArguments(f"{names} {'is' if len(missing) == 1 else 'are'} missing")
     return arguments
 
 
@@ -60,7 +58,7 @@ def _value(where: str, schema: Mapping[str, Any], value: Any) -> Any:
         if found is not None:
             return _within(where, schema, kind, found[0])
     wanted = " or ".join(_SAID[kind] for kind in kinds)
-    raise WrongArguments(f"{where} must be {wanted}, not {_shown(value)}")
+    raise InvalidToolArguments(f"{where} must be {wanted}, not {_shown(value)}")
 
 
 def _as_kind(kind: str, value: Any) -> tuple[Any] | None:
@@ -102,20 +100,20 @@ def _within(where: str, schema: Mapping[str, Any], kind: str, value: Any) -> Any
         if lowered in schema["enum"]:
             return lowered
         names = ", ".join(f'"{choice}"' for choice in schema["enum"])
-        raise WrongArguments(f"{where} must be one of {names}, not {_shown(value)}")
+        raise InvalidToolArguments(f"{where} must be one of {names}, not {_shown(value)}")
     if kind == "string" and len(value) < schema.get("minLength", 0):
-        raise WrongArguments(f"{where} is empty")
+        raise InvalidToolArguments(f"{where} is empty")
     if kind in ("integer", "number"):
         least, most, above = schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum")
         if least is not None and value < least:
-            raise WrongArguments(f"{where} must be at least {least}, not {value}")
+            raise InvalidToolArguments(f"{where} must be at least {least}, not {value}")
         if above is not None and value <= above:
-            raise WrongArguments(f"{where} must be more than {above}, not {value}")
+            raise InvalidToolArguments(f"{where} must be more than {above}, not {value}")
         if most is not None and value > most:
-            raise WrongArguments(f"{where} must be at most {most}, not {value}")
+            raise InvalidToolArguments(f"{where} must be at most {most}, not {value}")
     if kind == "array":
         if len(value) < schema.get("minItems", 0):
-            raise WrongArguments(f"{where} is an empty list")
+            raise InvalidToolArguments(f"{where} is an empty list")
         return [_value(f"{where}, item {n}", schema["items"], item) for n, item in enumerate(value, 1)]
     return value
 

@@ -16,10 +16,6 @@ LONG_BITS = 12_000
 """Longer integers go as hexadecimal: CPython refuses long decimals, whose conversion is quadratic."""
 
 
-class TooDeep(ValueError):
-    """Nested deeper than MOST_DEPTH, perhaps because it contains itself."""
-
-
 def dumps(value: Any, reference: Callable[[Any], list[Any]]) -> str:
     """Text of a value. ``reference(object)`` keeps one that has no data form and gives [id, repr]."""
     return json.dumps(_plain(value, reference, 0))
@@ -32,7 +28,7 @@ def loads(text: str, dereference: Callable[[list[Any]], Any]) -> Any:
 
 def _plain(value: Any, reference: Callable[[Any], list[Any]], depth: int) -> Any:
     if depth > MOST_DEPTH:
-        raise TooDeep(f"the value is nested deeper than {MOST_DEPTH} levels, or contains itself")
+        raise ValueError(f"the value is nested deeper than {MOST_DEPTH} levels, or contains itself")
     kind = type(value)
     if kind is int and value.bit_length() > LONG_BITS:
         return {"$": ["int", hex(value)]}

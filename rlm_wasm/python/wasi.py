@@ -24,7 +24,7 @@ from wasmtime import _bindings
 
 from rlm_wasm.capabilities.python import PythonReply
 from rlm_wasm.capabilities.workspace import Workspace
-from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
+from rlm_wasm.errors import LimitExceeded, PythonFailure, PythonInstanceLost, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec
 from rlm_wasm.python.component import PythonEngine
@@ -38,15 +38,6 @@ CAPTURE_FUEL = 20_000_000_000
 CAPTURE_SECONDS = 10.0
 
 _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="rlm-wasm-python")
-
-
-class _Lost(Exception):
-    """The instance trapped. ``reason``: "fuel", "timeout", "cancelled" or what the trap said."""
-
-    def __init__(self, reason: str, fuel: int) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.fuel = fuel
 
 
 class WasiPython:
@@ -103,7 +94,7 @@ class WasiPython:
             if len(request) > self._limits.message_bytes:
                 raise LimitExceeded("message_bytes", len(request), self._limits.message_bytes)
             text, used = instance.call(request, fuel, timeout_s - (time.monotonic() - started), cancelled)
-        except _Lost as lost:
+        except PythonInstanceLost as lost:
             self._drop()
             raise self._limit(lost, fuel, timeout_s) from None
         value, answer = self._parse(text, used)
@@ -200,7 +191,7 @@ class WasiPython:
             return
         try:
             self._capture()
-        except (_Lost, PythonFailure):
+        except (PythonInstanceLost, PythonFailure):
             if self._instance is not None and self._instance.dead:
                 self._drop()
 
@@ -216,7 +207,7 @@ class WasiPython:
             self._instance.close()
             self._instance = None
 
-    def _limit(self, lost: _Lost, fuel: int, timeout_s: float) -> Exception:
+    def _limit(self, lost: PythonInstanceLost, fuel: int, timeout_s: float) -> Exception:
         if lost.reason == "fuel":
             error: Exception = LimitExceeded("fuel", fuel, self._limits.fuel)
         elif lost.reason in ("timeout", "cancelled"):
@@ -272,7 +263,7 @@ class WasiPython:
                 loop = asyncio.get_running_loop()
                 try:
                     await loop.run_in_executor(_threads, self._capture)
-                except (_Lost, PythonFailure):
+                except (PythonInstanceLost, PythonFailure):
                     self._drop()
             return None if self._captured is None else self._captured.encode("ascii", "replace")
 
@@ -336,7 +327,7 @@ class _Instance:
         return str(self._host(request, self._cancelled, self._deadline))
 
     def call(self, request: str, fuel: int, timeout_s: float, cancelled: threading.Event) -> tuple[str, int]:
-        """The answer and the fuel used. Raises _Lost: then this instance is dead."""
+        """The answer and the fuel used. Raises PythonInstanceLost: then this instance is dead."""
         fuel = max(fuel, 1)
         self._cancelled = cancelled
         self._deadline = time.monotonic() + max(timeout_s, 0.0)
@@ -348,10 +339,10 @@ class _Instance:
                 self._run.post_return(self._store)
         except wasmtime.WasmtimeError as error:
             self.dead = True
-            raise _Lost(self._reason(error), fuel - self._fuel_left()) from None
+            raise PythonInstanceLost(self._reason(error), fuel - self._fuel_left()) from None
         except wasmtime.Trap as error:
             self.dead = True
-            raise _Lost(self._reason(error), fuel - self._fuel_left()) from None
+            raise PythonInstanceLost(self._reason(error), fuel - self._fuel_left()) from None
         return str(answer), fuel - self._fuel_left()
 
     def _fuel_left(self) -> int:

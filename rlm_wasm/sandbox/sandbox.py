@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import wasmtime
 from wasmtime import _bindings
 
-from rlm_wasm.errors import Crash, InternalError, MessageTooLarge, SandboxCrashed
+from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SandboxCrashed
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import TICK_S, Engine
 from rlm_wasm.sandbox.pages import changed_pages, pristine_memory, written_pages
@@ -279,7 +279,7 @@ class Sandbox:
             trap, calls.trap.value = calls.trap.value, None
             reason, message = _failure(failed, trap)
             self._drop(crashed=True)
-            raise Crash(reason, message)
+            raise InstanceLost(reason, message)
 
     def _memory_size(self, instance: _Instance) -> int:
         instance.size = size = wasm.memory_data_size(instance.context, instance.memory_at)
@@ -288,7 +288,7 @@ class Sandbox:
     def run(self, message: bytes | None, steps: int, fuel: int, wall_s: float = SLICE_WALL_S) -> int:
         """Give a message (or none), run so many steps, return the status.
 
-        ``fuel`` is where the hard trap stands. Raises Crash after a trap: the instance is gone.
+        ``fuel`` is where the hard trap stands. Raises InstanceLost after a trap: the instance is gone.
         """
         instance = self._i
         if instance is None:
@@ -313,7 +313,7 @@ class Sandbox:
                 if inbox == 0:
                     raise MessageTooLarge(length)
                 if inbox + length > instance.size and inbox + length > self._memory_size(instance):
-                    raise Crash("trap", "the guest named an inbox outside its memory")
+                    raise InstanceLost("trap", "the guest named an inbox outside its memory")
                 memmove(instance.base + inbox, message, length)
             calls.long0.value = length
             calls.long1.value = steps
@@ -344,7 +344,7 @@ class Sandbox:
         self._call(instance, "rlm_outbox", 1)
         end = calls.unsigned0.value + length
         if length > _OUTBOX_LIMIT or (end > instance.size and end > self._memory_size(instance)):
-            raise Crash("trap", "the guest named an outbox outside its memory")
+            raise InstanceLost("trap", "the guest named an outbox outside its memory")
         return string_at(instance.base + end - length, length)
 
     def heap_used(self) -> int:
@@ -369,7 +369,7 @@ class Sandbox:
         self._call(instance, "rlm_page_map", 1)
         start = instance.calls.unsigned0.value
         if start + length > self._memory_size(instance):
-            raise Crash("trap", "the guest named a page map outside its memory")
+            raise InstanceLost("trap", "the guest named a page map outside its memory")
         return string_at(instance.base + start, length)
 
 

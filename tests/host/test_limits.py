@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
-from rlm_wasm import Limits, UsageError
+from rlm_wasm import Limits, UsageError, limits
+from rlm_wasm.limits import LimitSpec, quantity, specs
 
 
-def test_the_defaults_are_those_of_the_table() -> None:
-    """docs promise these figures."""
+def test_the_defaults_are_those_that_the_docs_promise() -> None:
+    """Whoever relies on them would notice."""
     limits = Limits()
     assert limits.fuel == 100_000_000_000
     assert limits.memory_bytes == limits.python_memory_bytes == 256 << 20
@@ -23,6 +25,8 @@ def test_the_defaults_are_those_of_the_table() -> None:
     assert (limits.concurrency, limits.depth, limits.message_bytes) == (20, 3, 64 << 20)
     assert limits.tokens is None
     assert limits.cost_usd is None
+    assert (limits.host_bytes, limits.checkpoint_bytes, limits.log_bytes) == (256 << 20, 256 << 20, 16 << 20)
+    assert (limits.images, limits.workspace_bytes, limits.iterations) == (20, 1 << 30, 20)
 
 
 def test_a_session_can_only_tighten() -> None:
@@ -48,3 +52,48 @@ def test_limits_are_frozen_and_keyword_only() -> None:
         Limits().fuel = 1  # type: ignore[misc]
     with pytest.raises(TypeError):
         Limits(1)  # type: ignore[call-arg, misc]
+
+
+def test_every_field_is_described() -> None:
+    """Help and docs are made from it."""
+    assert [spec.name for spec in specs()] == [f.name for f in dataclasses.fields(Limits)]
+    for spec in specs():
+        assert spec.meaning.endswith("."), spec.name
+        assert spec.meaning.count(". ") == 0, f"{spec.name}: one sentence"
+        assert spec.default == getattr(Limits(), spec.name)
+    options = [spec.option for spec in specs() if spec.option is not None]
+    assert len(options) == len(set(options))
+
+
+@pytest.mark.parametrize("spec", [s for s in specs() if s.enforced_by], ids=lambda spec: spec.name)
+def test_the_module_that_holds_a_limit_names_it(spec: LimitSpec) -> None:
+    """So that a reader who looks for it there finds it."""
+    text = (Path(limits.__file__).parent / spec.enforced_by).read_text(encoding="utf-8")
+    assert f"limits.{spec.name}" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (256 << 20, "bytes", "256 MiB"),
+        (3 << 30, "bytes", "3 GiB"),
+        (1000, "bytes", "1,000 bytes"),
+        (0, "bytes", "0 bytes"),
+        (300.0, "seconds", "300 s"),
+        (0.5, "seconds", "0.5 s"),
+        (1_000, "count", "1,000"),
+        (2.5, "dollars", "$2.50"),
+        (None, "dollars", "none"),
+    ],
+)
+def test_figures_are_shown_for_people(value: float | None, unit: limits.Unit, text: str) -> None:
+    """In the largest unit that fits without a remainder."""
+    assert quantity(value, unit) == text
+
+
+def test_what_a_limit_cannot_be_is_refused() -> None:
+    """With the least or the most that it can."""
+    with pytest.raises(UsageError, match="at least 1"):
+        Limits(concurrency=0)
+    with pytest.raises(UsageError, match="64 MiB at the most"):
+        Limits(message_bytes=(64 << 20) + 1)

@@ -13,9 +13,9 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from rlm_wasm.data import json_form
-from rlm_wasm.errors import InternalError, RlmError
+from rlm_wasm.errors import InternalError, InvalidToolArguments, RlmError
 from rlm_wasm.mcp import render, texts
-from rlm_wasm.mcp.arguments import WrongArguments, checked
+from rlm_wasm.mcp.arguments import checked
 from rlm_wasm.mcp.notifier import Announcer
 from rlm_wasm.planning import estimate as estimating
 from rlm_wasm.planning import plan as planning
@@ -161,11 +161,11 @@ async def _load_context(ctx: Context, arguments: dict[str, Any]) -> Answer:
     desk, name = await _desk(ctx, arguments), arguments.get("name")
     data, path = arguments.get("data"), arguments.get("path")
     if (data is None) == (path is None):
-        raise WrongArguments('send either "data" (the text) or "path" (a file of the workspace)')
+        raise InvalidToolArguments('send either "data" (the text) or "path" (a file of the workspace)')
     text = data if data is not None else _workspace_file(desk, str(path))
     size = len(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else len(text)
     if size > MAX_CONTEXT_BYTES:
-        raise WrongArguments(f"the text has {size:,} bytes; a context can have {MAX_CONTEXT_BYTES:,}")
+        raise InvalidToolArguments(f"the text has {size:,} bytes; a context can have {MAX_CONTEXT_BYTES:,}")
     await desk.load_context(text, name)
     characters = desk.session.state()["contexts"][name or "context"]
     how = "context" if name is None else f'(get-context "{name}")'
@@ -179,22 +179,26 @@ async def _load_context(ctx: Context, arguments: dict[str, Any]) -> Answer:
 def _workspace_file(desk: Desk, path: str) -> bytes:
     workspace = desk.runtime.workspace
     if workspace is None:
-        raise WrongArguments(
+        raise InvalidToolArguments(
             'this server has no workspace, so it reads no files: send the text as "data", or start the '
             "server with --workspace DIR"
         )
     file = (workspace / path).resolve()
     if not file.is_relative_to(workspace):
-        raise WrongArguments(f"{path} is outside of the workspace: name a file inside of it")
+        raise InvalidToolArguments(f"{path} is outside of the workspace: name a file inside of it")
     if not file.is_file():
-        raise WrongArguments(f"there is no file {path} in the workspace")
+        raise InvalidToolArguments(f"there is no file {path} in the workspace")
     if file.stat().st_size > MAX_CONTEXT_BYTES:
-        raise WrongArguments(f"{path} has {file.stat().st_size:,} bytes; {MAX_CONTEXT_BYTES:,} are the most")
+        raise InvalidToolArguments(
+            f"{path} has {file.stat().st_size:,} bytes; {MAX_CONTEXT_BYTES:,} are the most"
+        )
     content = file.read_bytes()
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise WrongArguments(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise InvalidToolArguments(
+            f"{path} is no UTF-8 text ({error.reason} at byte {error.start})"
+        ) from None
     return content
 
 
@@ -237,7 +241,7 @@ async def _cancel_call(ctx: Context, arguments: dict[str, Any]) -> Answer:
         text = "the running program was cancelled" if cancelled else "no program is running"
         return {"cancelled": cancelled, "call_id": wanted}, text
     if isinstance(wanted, str) and not wanted.isdecimal():
-        raise WrongArguments(f'"call_id" must be a call\'s number or "execution", not "{wanted}"')
+        raise InvalidToolArguments(f'"call_id" must be a call\'s number or "execution", not "{wanted}"')
     cancelled = desk.session.cancel_call(int(wanted))
     flying = [call["call_id"] for call in desk.session.state()["calls_in_flight"]]
     text = (
@@ -259,7 +263,7 @@ async def _get_pattern_details(_ctx: Context, arguments: dict[str, Any]) -> Answ
     known = texts.patterns()
     missing = [number for number in wanted if number not in known]
     if missing:
-        raise WrongArguments(
+        raise InvalidToolArguments(
             f"there is no pattern {missing[0]}: they are numbered from 1 to {texts.PATTERNS}"
         )
     shown = [known[number] for number in wanted]
@@ -618,7 +622,7 @@ async def call(ctx: Context, name: str, given: dict[str, Any] | None) -> types.C
         raise MCPError(types.INVALID_PARAMS, f"there is no tool {name}: {hint}")
     try:
         answer = await entry.act(ctx, checked(entry.takes, given))
-    except WrongArguments as error:
+    except InvalidToolArguments as error:
         return _refused(f"{name}: {error}. Send, for example, {entry.example}")
     except InternalError as error:
         log.exception("%s failed", name)

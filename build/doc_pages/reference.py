@@ -1,9 +1,6 @@
-"""Write docs/reference.md from the guest's own reference (prelude/reference/).
+"""docs/reference.md, from the guest's own reference (prelude/reference/).
 
-    python build/make_reference.py [--check]
-
-The table is asked of the guest itself, so what the page says is what ``(help 'name)`` says. With
-``--check`` nothing is written, and the exit status is 1 where the page is out of date.
+The table is asked of the guest itself, so what the page says is what ``(help 'name)`` says.
 """
 
 from __future__ import annotations
@@ -11,12 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reference.md"
-sys.path.insert(0, str(ROOT))
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference.md"
 
 ASK = """
 (define (text e) (let ([s (~v e)]) (if (string-prefix? s "'") (substring s 1) s)))
@@ -44,7 +38,7 @@ HEAD = """# Reference
 
 Every name that a program reaches for, with its signature, what it does, and an example and what it
 gives. The same is at hand in a program: `(help 'name)` and `(apropos "text")`. This page is
-generated from `prelude/reference/` by `python build/make_reference.py`; a test runs the examples.
+generated from `prelude/reference/` by `python build/make_docs.py`; a test runs the examples.
 
 [The language](language.md) explains the forms.
 """
@@ -83,14 +77,6 @@ async def ask() -> list[tuple[str, list[list[str]]]]:
     return [(title, entries) for title, entries in json.loads(result.value)]
 
 
-def main() -> int:
-    """Write or check."""
-    text = page(asyncio.run(ask()))
-    if "--check" in sys.argv:
-        return 0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text else 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def text() -> str:
+    """The page as it should be."""
+    return page(asyncio.run(ask()))

@@ -1,0 +1,1 @@
+"""What is generated in docs/: a module a source. ``build/make_docs.py`` runs them all."""

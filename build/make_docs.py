@@ -1,0 +1,57 @@
+"""Write what is generated in docs/: python build/make_docs.py [--check]
+
+The command line's reference from the commands, the limits from Limits, the exceptions from errors.py,
+the patterns' programs and figures from examples/ and benchmarks/, and reference.md from the guest
+itself. With ``--check`` nothing is written, and what is out of date ends in exit status 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from doc_pages import commands, patterns, reference, tables  # noqa: E402 - both need the path
+from doc_pages.regions import filled  # noqa: E402
+
+RENDERERS = {
+    "command": commands.command,
+    "options": commands.options,
+    "environment": commands.environment,
+    "limits": tables.limits,
+    "errors": tables.error_tree,
+    "program": patterns.program,
+    "figures": patterns.figures,
+}
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Each page with a generated part, and its text as it should be."""
+    yield reference.PAGE, reference.text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        if path != reference.PAGE:
+            yield path, filled(path.read_text(encoding="utf-8"), RENDERERS)
+
+
+def main() -> int:
+    """Write, or check."""
+    check = "--check" in sys.argv[1:]
+    stale = [
+        (path, text)
+        for path, text in generated()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path, text in stale:
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}", file=sys.stderr)
+    if check and stale:
+        print("python build/make_docs.py writes them", file=sys.stderr)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
