@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, cast
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
 from rlm_wasm.capabilities.libraries import LibraryFolders
-from rlm_wasm.capabilities.python import PythonBackend
-from rlm_wasm.errors import CapabilityDenied, SessionClosed, UsageError
+from rlm_wasm.errors import SessionClosed, UsageError
+from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.limits import Limits
-from rlm_wasm.llm.recursion import recursion
+from rlm_wasm.providers.base import Provider
 from rlm_wasm.results import OnProgress, Result
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
-from rlm_wasm.session import Session
-
-if TYPE_CHECKING:
-    from rlm_wasm.llm.calls import LlmCalls
-    from rlm_wasm.providers.base import Provider
+from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
 
 
 class Runtime:
@@ -38,6 +35,10 @@ class Runtime:
     libraries       folders of Scheme libraries that ``import`` may read
     limits          a ceiling for every session
     host_functions  by name; ``host_function`` adds more
+    child_grants    what the children of #:recursive calls get of these: by default, no effects
+    snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
+
+    Raises UsageError for what cannot be granted.
     """
 
     def __init__(
@@ -50,32 +51,34 @@ class Runtime:
         store: str | CheckpointStore | None = None,
         workspace: str | Path | None = None,
         workspace_writable: bool = True,
-        libraries: Sequence[str | Path] = (),
+        libraries: Sequence[str | Path] | LibraryFolders = (),
         limits: Limits | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
+        child_grants: ChildGrants | None = None,
+        snapshot_key: bytes | None = None,
         engine: Engine | None = None,
     ) -> None:
-        if python not in ("wasi", "host", "off"):
-            raise UsageError(f'python must be "wasi", "host" or "off", got {python!r}')
-        self.model = model
         self.limits = limits if limits is not None else Limits()
-        self.workspace = None if workspace is None else Path(workspace).resolve()
-        self.workspace_writable = workspace_writable
-        if self.workspace is not None and not self.workspace.is_dir():
-            raise UsageError(f"the workspace {self.workspace} is no folder")
-        self.library_folders = LibraryFolders(libraries)
-        self._python = python
+        self.closed = False
+        self._model = model
         self._base_url = base_url
-        self._provider: Any = None
+        self._provider: Provider | None = None
         if provider is not None:
-            self._provider = self._resolved(provider)
+            self._provider = self._resolved(provider, model)
         self._store = store
+        self._python = _python_kind(python)
+        self._workspace = _folder(workspace)
+        self._workspace_writable = workspace_writable
+        self._libraries = libraries if isinstance(libraries, LibraryFolders) else LibraryFolders(libraries)
+        self._child = child_grants if child_grants is not None else ChildGrants()
+        if snapshot_key is not None and (not isinstance(snapshot_key, bytes) or len(snapshot_key) < 16):
+            raise UsageError("snapshot_key must be at least 16 bytes")
+        self._snapshot_key = snapshot_key
         self._functions: dict[str, HostFunction] = {}
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
         self._engine = engine
-        self._sessions: dict[int, Session] = {}
-        self.closed = False
+        self._sessions: set[Session] = set()
 
     # ---- sessions
 
@@ -85,17 +88,25 @@ class Runtime:
         limits: Limits | None = None,
         namespace: str = "default",
         host_functions: Mapping[str, HostFunction] | None = None,
+        provider: str | Provider | None = None,
+        model: str | None = None,
+        python: str | None = None,
+        workspace: str | Path | None = None,
     ) -> Session:
-        """A new session. ``limits`` can only tighten; ``host_functions`` replaces the runtime's set."""
+        """A new session. What is left out is the runtime's.
+
+        ``limits`` can only tighten; ``host_functions`` replaces the runtime's set. A provider that is
+        given here is the caller's to close. Raises SessionClosed, UsageError.
+        """
         self._check_open()
-        granted = self._functions if host_functions is None else host_functions
-        for name, function in granted.items():
-            check_host_function(name, function)
-        session = Session(
-            self, limits=self.limits.tightened_by(limits), namespace=namespace, host_functions=granted
+        grants = self._grants_with(host_functions, provider, model, python, workspace)
+        return Session(
+            grants,
+            limits=self.limits.tightened_by(limits),
+            namespace=namespace,
+            opened=self._sessions,
+            snapshot_key=self._snapshot_key,
         )
-        self._sessions[id(session)] = session
-        return session
 
     async def run(
         self,
@@ -104,6 +115,7 @@ class Runtime:
         context: str | bytes | Mapping[str, str | bytes] | None = None,
         timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
         limits: Limits | None = None,
     ) -> Result:
         """One program in a session of its own. ``context``: a text, or texts by name."""
@@ -113,73 +125,58 @@ class Runtime:
                     await session.load_context(text, name)
             elif context is not None:
                 await session.load_context(context)
-            return await session.execute(source, timeout_s=timeout_s, on_progress=on_progress)
+            return await session.execute(
+                source, timeout_s=timeout_s, on_progress=on_progress, on_output=on_output
+            )
 
     async def restore(
         self,
         snapshot: Snapshot | bytes,
         *,
+        namespace: str | None = None,
         limits: Limits | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
+        resend: Collection[str] = SENT_AGAIN,
     ) -> Session:
         """A session that goes on where the snapshot was taken.
 
-        Raises SnapshotVersionError or SnapshotCorrupt. Capabilities are this runtime's, never the
-        snapshot's.
+        Capabilities are this runtime's, never the snapshot's. Its limits are the snapshot's, tightened by
+        the runtime's and by ``limits``. ``namespace``: whose checkpoints it sees; None is the snapshot's
+        own, which for bytes that are not signed can only be "default". ``resend`` says what of its
+        requests in flight is sent again: "llm", "host" (host functions), "python"; one that is not
+        fails in the program.
+
+        Raises SnapshotVersionError, SnapshotCorrupt, SessionClosed, UsageError.
         """
-        loaded = snapshot if isinstance(snapshot, Snapshot) else Snapshot.load(snapshot)
-        return self.restored(loaded, limits, self._functions if host_functions is None else host_functions)
-
-    def restored(
-        self, snapshot: Snapshot, limits: Limits | None, host_functions: Mapping[str, HostFunction]
-    ) -> Session:
-        """See ``restore``."""
         self._check_open()
-        session = Session(
-            self,
-            limits=self.limits.tightened_by(limits),
-            namespace=str(snapshot.header.get("namespace", "default")),
-            host_functions=host_functions,
-            snapshot=snapshot,
+        unknown = set(resend) - {"llm", "host", "python"}
+        if unknown:
+            raise UsageError(f'restore: resend takes "llm", "host" and "python", not {sorted(unknown)}')
+        key = self._snapshot_key
+        loaded = snapshot if isinstance(snapshot, Snapshot) else Snapshot.load(snapshot, key=key)
+        if key is not None:
+            loaded.check_signature(key)
+        if namespace is None:
+            namespace = loaded.namespace
+            if namespace != "default" and not loaded.trusted:
+                raise UsageError(
+                    f"the snapshot says that it belongs to the namespace {namespace!r}, and nobody signed "
+                    f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
+                )
+        return Session._restored(
+            self._grants_with(host_functions, None, None, None, None),
+            loaded,
+            limits=self.limits.tightened_by(loaded.limits()).tightened_by(limits),
+            namespace=namespace,
+            opened=self._sessions,
+            resend=resend,
+            snapshot_key=key,
         )
-        self._sessions[id(session)] = session
-        return session
-
-    def child(self, parent: Session, calls: LlmCalls, deepest: int) -> Session:
-        """A session for one #:recursive call: one level deeper, on its parent's budget."""
-        return Session(
-            self,
-            limits=parent.limits_left(),
-            namespace=parent.namespace,
-            host_functions=parent.host_functions,
-            parent=calls,
-            deepest=deepest,
-        )
-
-    def forget(self, session: Session) -> None:
-        """The session was closed."""
-        self._sessions.pop(id(session), None)
 
     @property
     def sessions(self) -> list[Session]:
         """Those that are open."""
-        return list(self._sessions.values())
-
-    def rehearsal(self, provider: Provider, store: CheckpointStore) -> Runtime:
-        """A runtime for trying programs out: the same language and limits, nothing that has an effect.
-
-        It has no workspace, no host functions, and no Python in this process.
-        """
-        rehearsal = Runtime(
-            provider,
-            self.model,
-            python="off" if self._python == "host" else self._python,
-            store=store,
-            limits=self.limits,
-            engine=self.engine,
-        )
-        rehearsal.library_folders = self.library_folders
-        return rehearsal
+        return list(self._sessions)
 
     # ---- host functions
 
@@ -187,7 +184,7 @@ class Runtime:
         """Grant a Python callable, sync or async, to sessions made from now on, under this name.
 
         Arguments and results cross as data; what it raises becomes a condition in the program.
-        A synchronous one runs on the event loop: let it be quick.
+        A synchronous one runs on the event loop: let it be quick. Raises UsageError.
         """
 
         def decorate(function: HostFunction) -> HostFunction:
@@ -200,7 +197,48 @@ class Runtime:
         check_host_function(name, function)
         self._functions[name] = function
 
-    # ---- what sessions ask for
+    # ---- what sessions are granted
+
+    @property
+    def grants(self) -> Grants:
+        """What a session gets that asks for nothing else."""
+        return Grants(
+            engine=self.engine,
+            provider=self._made_provider,
+            store=self._opened_store,
+            model=self._model,
+            python=self._python,
+            workspace=self._workspace,
+            workspace_writable=self._workspace_writable,
+            libraries=self._libraries,
+            host_functions=dict(self._functions),
+            child=self._child,
+        )
+
+    def _grants_with(
+        self,
+        host_functions: Mapping[str, HostFunction] | None,
+        provider: str | Provider | None,
+        model: str | None,
+        python: str | None,
+        workspace: str | Path | None,
+    ) -> Grants:
+        grants = self.grants
+        changes: dict[str, Any] = {}
+        if host_functions is not None:
+            for name, function in host_functions.items():
+                check_host_function(name, function)
+            changes["host_functions"] = dict(host_functions)
+        if provider is not None:
+            made = self._resolved(provider, model)
+            changes["provider"] = lambda: made
+        if model is not None:
+            changes["model"] = model
+        if python is not None:
+            changes["python"] = _python_kind(python)
+        if workspace is not None:
+            changes["workspace"] = _folder(workspace)
+        return replace(grants, **changes) if changes else grants
 
     @property
     def engine(self) -> Engine:
@@ -209,20 +247,12 @@ class Runtime:
             self._engine = Engine.shared()
         return self._engine
 
-    def provider(self) -> Any:
-        """The LLM back end, made at the first call where it was not given."""
-        if self._provider is None:
-            self._provider = self._resolved(None)
-        return self._provider
-
-    def _resolved(self, provider: Any) -> Any:
-        from rlm_wasm.providers import resolve_provider
-
-        return resolve_provider(provider, model=self.model, base_url=self._base_url)
-
     @property
     def store(self) -> CheckpointStore:
         """Where checkpoints live."""
+        return self._opened_store()
+
+    def _opened_store(self) -> CheckpointStore:
         if isinstance(self._store, str):
             from rlm_wasm.store import open_store
 
@@ -232,22 +262,15 @@ class Runtime:
             self._store = MemoryStore()
         return self._store
 
-    def python_backend(self, limits: Limits) -> PythonBackend:
-        """A back end for one session's py-exec and py-eval. Raises CapabilityDenied where it is off."""
-        if self._python == "off":
-            raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')
-        from rlm_wasm.python import resolve
+    def _made_provider(self) -> Provider:
+        if self._provider is None:
+            self._provider = self._resolved(None, self._model)
+        return self._provider
 
-        backend: PythonBackend | None = resolve(
-            self._python, limits=limits, workspace=self.workspace, writable=self.workspace_writable
-        )
-        if backend is None:
-            raise CapabilityDenied("there is no Python in this runtime")
-        return backend
+    def _resolved(self, provider: str | Provider | None, model: str | None) -> Provider:
+        from rlm_wasm.providers import resolve_provider
 
-    def recurse(self, session: Session) -> Any:
-        """How a session serves #:recursive calls."""
-        return recursion(self, session)
+        return resolve_provider(provider, model=model, base_url=self._base_url)
 
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""
@@ -283,3 +306,18 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _python_kind(python: str) -> PythonKind:
+    if python not in ("wasi", "host", "off"):
+        raise UsageError(f'python must be "wasi", "host" or "off", got {python!r}')
+    return cast(PythonKind, python)
+
+
+def _folder(workspace: str | Path | None) -> Path | None:
+    if workspace is None:
+        return None
+    folder = Path(workspace).resolve()
+    if not folder.is_dir():
+        raise UsageError(f"the workspace {folder} is no folder")
+    return folder

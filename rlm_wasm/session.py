@@ -1,34 +1,48 @@
-"""A session: one guest with its state, from its first execution to its end."""
+"""A session: one guest with its state, from its first execution to its end.
+
+It puts together what a program may reach (its Grants) and drives it (execution.Scheduler); everything
+that either of them does, it leaves to them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-import cbor2
-
-from rlm_wasm import tracing as telemetry
+from rlm_wasm import tracing
+from rlm_wasm.capabilities.checkpoints import Checkpoints
 from rlm_wasm.capabilities.contexts import Contexts
-from rlm_wasm.capabilities.host_functions import HostFunction, HostFunctions, check_host_function
-from rlm_wasm.capabilities.python import PythonBackend
+from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
-from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError, UsageError
-from rlm_wasm.execution.scheduler import BoundedText, Outcome, Run, Scheduler
+from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.errors import SessionClosed, SnapshotCorrupt, SnapshotVersionError, UsageError
+from rlm_wasm.execution.meter import FuelAccount, Meter
+from rlm_wasm.execution.outcome import Outcome, result_of
+from rlm_wasm.execution.progress import ProgressReporter, tell
+from rlm_wasm.execution.requests import HostRequest
+from rlm_wasm.execution.scheduler import Scheduler
+from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
-from rlm_wasm.llm.calls import Budget, LlmCalls, Usage
+from rlm_wasm.llm.budget import Budget, Usage
+from rlm_wasm.llm.calls import LlmCalls
+from rlm_wasm.llm.recursion import recursion
+from rlm_wasm.python import python_backend
+from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Progress, Result
 from rlm_wasm.sandbox import protocol
-from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.sandbox.protocol import Logged, Output
+from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
 from rlm_wasm.scope_log import ScopeLog
 
-if TYPE_CHECKING:
-    from rlm_wasm.runtime import Runtime
+OnOutput = Callable[[str, str], None]
+"""Called with "out" or "err" and each piece of text that the program prints, as it comes."""
 
-_REPORT_S = 0.05
+SENT_AGAIN = ("llm",)
+"""What of a snapshot's requests in flight is sent again without being asked for."""
 
 
 class Session:
@@ -40,62 +54,127 @@ class Session:
 
     def __init__(
         self,
-        runtime: Runtime,
+        grants: Grants,
         *,
         limits: Limits,
         namespace: str,
-        host_functions: Mapping[str, HostFunction],
-        snapshot: Snapshot | None = None,
-        parent: LlmCalls | None = None,
-        deepest: int | None = None,
+        opened: set[Session],
+        parent: _Parent | None = None,
+        memory: MemoryImage | None = None,
+        resend: Collection[str] = SENT_AGAIN,
+        snapshot_key: bytes | None = None,
     ) -> None:
-        self._runtime = runtime
+        """For Runtime.session. ``opened`` holds the session while it is open."""
+        self._grants = grants
         self.limits = limits
         self.namespace = namespace
         self.closed = False
-        self.on_stderr: Any = None
-        """Called with each piece of standard error text as it comes."""
-        self._log = parent.log if parent is not None else ScopeLog()
-        self._contexts = Contexts()
-        self._functions = HostFunctions(host_functions)
-        self._python: PythonBackend | None = None
-        self._python_saved: bytes | None = None
+        self._opened = opened
+        self._resend = frozenset(resend)
+        self._snapshot_key = snapshot_key
+        self._busy = False
         self._options: dict[str, Any] = {}
         self._known_variables: list[str] | None = None
-        self._written: set[str] = set()
-        self._busy = False
-        self._suspended: Run | None = None
-        self._on_progress: OnProgress | None = None
-        self._reported = 0.0
-        self._report_timer: asyncio.TimerHandle | None = None
-        self._fresh_stderr: list[str] = []
-        self._counted: tuple[Usage, float] = (Usage(), 0.0)
-        depth = 0 if parent is None else parent.depth + 1
-        self._scheduler = Scheduler(
-            runtime.engine,
-            limits,
-            self._table(),
-            memory=None if snapshot is None else snapshot.memory,
-            note=self._noted,
-            changed=self._changed,
+        self._reporter: ProgressReporter | None = None
+        self._on_output: OnOutput | None = None
+        self._owns_budget = parent is None
+        self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
+        self._functions = HostFunctions(grants.host_functions)
+        self._meter = Meter(limits, parent=None if parent is None else parent.meter)
+        workspace = Workspace(
+            grants.workspace, writable=grants.workspace_writable, max_written_bytes=limits.workspace_bytes
         )
         self._calls = LlmCalls(
-            self._scheduler,
-            runtime.provider,
-            budget=parent.budget if parent is not None else Budget(limits),
+            grants.provider,
+            budget=Budget(limits) if parent is None else parent.calls.budget,
             log=self._log,
-            model=runtime.model,
-            depth=depth,
-            deepest=deepest,
-            workspace=runtime.workspace,
-            recurse=runtime.recurse(self),
+            model=grants.model,
+            depth=0 if parent is None else parent.calls.depth + 1,
+            deepest=None if parent is None else parent.deepest,
+            workspace=workspace,
+            recurse=recursion(self._run_child),
             changed=self._changed,
         )
-        self._scheduler.start_llm = self._calls.start
-        self._owns_budget = parent is None
+        self._contexts = Contexts(limits.message_bytes, self._charge)
+        self._checkpoints = Checkpoints(
+            grants.store,
+            namespace,
+            self._log,
+            max_bytes=limits.checkpoint_bytes,
+            writable=grants.checkpoints_writable,
+        )
+        self._python = SessionPython(
+            lambda: python_backend(
+                grants.python, limits=limits, workspace=workspace, folder=grants.workspace
+            ),
+            self._log,
+            contexts=lambda: self._contexts.texts,
+            fuel_left=lambda: self._scheduler.fuel_left(),
+            time_left=lambda: self._scheduler.time_left(),
+            charge=self._charge,
+        )
+        self._scheduler = Scheduler(
+            grants.engine,
+            limits,
+            self._meter,
+            table=self._table(),
+            services={"llm": self._calls.start},
+            observe=self._observe,
+            account=None if parent is None else parent.account,
+            memory=memory,
+        )
         self._fresh_options()
-        if snapshot is not None:
-            self._adopt(snapshot)
+        opened.add(self)
+
+    @classmethod
+    def _restored(
+        cls,
+        grants: Grants,
+        snapshot: Snapshot,
+        *,
+        limits: Limits,
+        namespace: str,
+        opened: set[Session],
+        resend: Collection[str] = SENT_AGAIN,
+        snapshot_key: bytes | None = None,
+    ) -> Session:
+        """For Runtime.restore and ``fork``."""
+        image = grants.engine.image_hash
+        if snapshot.image_hash != image:
+            raise SnapshotVersionError(
+                f"the snapshot belongs to guest image {snapshot.image_hash[:12]}…, "
+                f"this release has {image[:12]}…"
+            )
+        session = cls(
+            grants,
+            limits=limits,
+            namespace=namespace,
+            opened=opened,
+            memory=snapshot.memory,
+            resend=resend,
+            snapshot_key=snapshot_key,
+        )
+        try:
+            session._adopt(snapshot)
+        except BaseException:
+            session._scheduler.close()
+            opened.discard(session)
+            raise
+        return session
+
+    def _table(self) -> dict[str, Handler]:
+        return {
+            "now": now,
+            "host": self._functions.call,
+            "library": self._grants.libraries.read,
+            "usage": lambda _arguments: self._calls.report(),
+            **self._contexts.table(),
+            **self._checkpoints.table(),
+            **self._python.table(),
+        }
+
+    def _charge(self, fuel: int) -> None:
+        self._scheduler.charge(fuel)
 
     # ---- executing
 
@@ -105,11 +184,15 @@ class Session:
         *,
         timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
         name: str = "program",
     ) -> Result:
         """Run a program to its end. Its errors and limits are in the Result.
 
-        Cancelling the task that awaits this cancels the program's calls; the session stays usable.
+        ``on_progress`` is called a few times a second, ``on_output`` with each piece of text that the
+        program prints. Cancelling the task that awaits this cancels the program's calls; the session
+        stays usable. Raises UsageError where an execution is under way or suspended, SessionClosed,
+        InternalError.
         """
         self._check_free()
         if not isinstance(source, str):
@@ -117,76 +200,87 @@ class Session:
         bad = _bad_text(source, self.limits.message_bytes)
         if bad is not None:
             return bad
-        if self._suspended is not None:
+        if self.suspended:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
-        budget = self._calls.budget
         if self._owns_budget:
-            budget.execution = Usage()
+            self._calls.budget.execution = Usage()
         options, self._options = self._options, {}
 
         def message() -> bytes:
             due = self._scheduler.due_replies()
             if due:
-                options["replies"] = due
+                return protocol.evaluate(source, name, {**options, "replies": due})
             return protocol.evaluate(source, name, options)
 
-        span = self._traced()
-        outcome = result = None
+        outcome: Outcome | None = None
         try:
-            outcome = await self._run(self._scheduler.execute(message), timeout_s, on_progress)
-            result = self._result(outcome)
+            work = self._scheduler.execute(message, self._tightened(timeout_s))
+            outcome, result = await self._run(work, on_progress, on_output)
             return result
         finally:
-            telemetry.execution_ended(span, result)
             if outcome is None or outcome.rolled_back:
                 self._options = {**options, **self._options}  # what the guest was told is undone
-                self._options.pop("replies", None)
 
     async def resume(
-        self, *, timeout_s: float | None = None, on_progress: OnProgress | None = None
+        self,
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
     ) -> Result:
-        """Go on with the execution that the snapshot was taken of; calls in flight are sent again."""
+        """Go on with the execution that the snapshot was taken of; calls in flight are sent again.
+
+        Raises UsageError where there is none, SessionClosed, InternalError.
+        """
         self._check_free()
-        run = self._suspended
-        if run is None:
+        if not self.suspended:
             raise UsageError("resume: this session has no suspended execution")
-        self._suspended = None
-        self._scheduler.run = run
-        span = self._traced()
-        result = None
-        try:
-            self._scheduler.send_again()
-            result = self._result(await self._run(self._scheduler.resume(run), timeout_s, on_progress))
-            return result
-        finally:
-            telemetry.execution_ended(span, result)
+        self._scheduler.requests.send_again(self._may_be_sent_again)
+        work = self._scheduler.resume(self._tightened(timeout_s))
+        return (await self._run(work, on_progress, on_output))[1]
 
-    def _traced(self) -> telemetry.Span:
-        span = telemetry.execution_started(namespace=self.namespace, depth=self._calls.depth)
-        self._calls.parent_span = span
-        return span
-
-    async def _run(self, work: Any, timeout_s: float | None, on_progress: OnProgress | None) -> Outcome:
-        scheduler = self._scheduler
-        scheduler.limits = self.limits if timeout_s is None else self._tightened(timeout_s)
-        self._on_progress = on_progress
+    async def _run(
+        self, work: Any, on_progress: OnProgress | None, on_output: OnOutput | None
+    ) -> tuple[Outcome, Result]:
+        span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
+        self._calls.trace_below(span)
+        self._on_output = on_output
+        if on_progress is not None:
+            self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
+        result = None
         try:
             outcome: Outcome = await work
-            return outcome
+            result = result_of(outcome, self._used(outcome))
+            return outcome, result
         finally:
             self._busy = False
-            if on_progress is not None:
-                self._report()
-                self._on_progress = None
-            if self._report_timer is not None:
-                self._report_timer.cancel()
-                self._report_timer = None
+            self._on_output = None
+            if self._reporter is not None:
+                self._reporter.close()
+                self._reporter = None
+            tracing.execution_ended(span, result)
 
-    def _tightened(self, timeout_s: float) -> Limits:
+    def _used(self, outcome: Outcome) -> Execution:
+        used, execution = self._calls.budget.execution, outcome.execution
+        return Execution(
+            calls=used.calls,
+            elapsed=execution.elapsed(),
+            tokens=used.tokens,
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+            cost_usd=used.known_cost,
+            cached=used.cached,
+            fuel=execution.account.used if self._owns_budget else execution.fuel,
+            memory_bytes=self._scheduler.sandbox.heap_used(),
+        )
+
+    def _tightened(self, timeout_s: float | None) -> Limits:
+        if timeout_s is None:
+            return self.limits
         return replace(self.limits, timeout_s=min(float(timeout_s), self.limits.timeout_s))
 
     def _check_free(self) -> None:
@@ -203,153 +297,78 @@ class Session:
     @property
     def suspended(self) -> bool:
         """Whether ``resume`` has something to go on with."""
-        return self._suspended is not None
+        return not self._busy and self._scheduler.execution is not None
 
     def cancel(self) -> None:
         """End the running execution: its Result says "cancelled". Without one nothing happens."""
-        self._scheduler.cancel()
+        if self._busy:
+            self._scheduler.cancel()
 
     def cancel_call(self, call_id: int) -> bool:
         """Cancel one LLM call by the id that the scope log shows; False where none such runs."""
-        for number, pending in list(self._calls.running.items()):
-            if pending.request.id == call_id:
-                return self._scheduler.cancel_call(number)
-        return False
+        return self._calls.cancel(call_id)
 
-    # ---- the Result
+    # ---- children of #:recursive calls
 
-    def _result(self, outcome: Outcome) -> Result:
-        done, run = outcome.done, outcome.run
-        limit = self.limits.output_bytes
-        truncated: list[str] = []
-
-        def bounded(text: Any, part: str) -> str:
-            if not isinstance(text, str):
-                return "" if text is None else str(text)
-            if len(text) * 4 <= limit:
-                return text
-            cut = BoundedText(limit)
-            cut.add(text)
-            if cut.dropped and part not in truncated:
-                truncated.append(part)
-            return cut.text()
-
-        if run.out.dropped:
-            truncated.append("stdout")
-        if run.err.dropped:
-            truncated.append("stderr")
-        if done.get("cut"):
-            truncated.append("value")
-        status = done.get("status")
-        if status not in ("finished", "ok", "error", "limit", "cancelled"):
-            raise InternalError(f"the guest ended with status {status!r}")
-        error = done.get("error")
-        used = self._calls.budget.execution
-        data = done.get("data")
-        value = bounded(done.get("value"), "value")
-        return Result(
-            status=status,
-            value=value,
-            data=value if data is True else protocol.data_of(data),
-            stdout=run.out.text(),
-            stderr=run.err.text(),
-            error=None if error is None else self._error(error, bounded),
-            execution=Execution(
-                calls=used.calls,
-                elapsed=run.elapsed(),
-                tokens=used.tokens,
-                prompt_tokens=used.prompt_tokens,
-                completion_tokens=used.completion_tokens,
-                cost_usd=used.known_cost,
-                cached=used.cached,
-                fuel=run.fuel,
-                memory_bytes=self._scheduler.sandbox.heap_used(),
-            ),
-            truncated=tuple(truncated),
-            rolled_back=outcome.rolled_back,
-            derived_from=tuple(done.get("lineage") or ()),
+    async def _run_child(self, calls: LlmCalls, deepest: int, data: str, program: str) -> Result:
+        scheduler = self._scheduler
+        scheduler.note_memory()
+        parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account())
+        child = Session(
+            self._grants.for_child(),
+            limits=self.limits,
+            namespace=self.namespace,
+            opened=set(),
+            parent=parent,
         )
-
-    def _error(self, error: dict[str, Any], bounded: Any) -> ErrorInfo:
-        kind, used, most = error.get("kind"), error.get("used"), error.get("limit")
-        message = error.get("message")
-        if kind == "memory_bytes":
-            most = self.limits.memory_bytes
-            used = used or max(self._scheduler.sandbox.heap_used(), most)
-            message = f"limit exceeded: memory_bytes (used {used:,}, limit {most:,})"
-        return ErrorInfo(
-            type=str(error.get("type") or "exn:fail"),
-            message=bounded(message, "error"),
-            irritants=tuple(bounded(i, "error") for i in error.get("irritants") or ()),
-            source=error.get("source") or None,
-            line=error.get("line") or None,
-            column=error.get("column") or None,
-            hint=error.get("hint") or None,
-            backtrace=tuple(str(frame) for frame in error.get("backtrace") or ()),
-            kind=kind,
-            used=used,
-            limit=most,
-        )
+        try:
+            await child.load_context(data)
+            return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
+        finally:
+            await child.aclose()
 
     # ---- progress and notes
 
-    def _noted(self, message: list[Any]) -> None:
-        if message[1] == "err":
-            if self.on_stderr is not None:
-                _tell(self.on_stderr, message[2])
-            if self._on_progress is not None:
-                self._fresh_stderr.append(message[2])
-                self._changed()
-        elif message[1] == "log":
-            entry = message[2]
-            op, preview = str(entry.pop("op", "?")), entry.pop("preview", "")
-            scope = str(entry.pop("scope", "sandbox"))
-            self._log.add(op, preview, scope, **{str(k).replace("-", "_"): v for k, v in entry.items()})
+    def _observe(self, message: Output | Logged) -> None:
+        if isinstance(message, Logged):
+            self._log.add_from_guest(message.entry)
+            return
+        if self._on_output is not None:
+            tell(self._on_output, message.stream, message.text)
+        if message.stream == "err" and self._reporter is not None:
+            self._reporter.stderr(message.text)
 
     def _changed(self) -> None:
-        if self._on_progress is None or self._report_timer is not None:
-            return
-        wait = self._reported + _REPORT_S - time.monotonic()
-        if wait <= 0:
-            self._report()
-        else:
-            self._report_timer = asyncio.get_running_loop().call_later(wait, self._report)
+        if self._reporter is not None:
+            self._reporter.changed()
 
-    def _report(self) -> None:
-        self._report_timer = None
-        callback, run = self._on_progress, self._scheduler.run
-        if callback is None:
-            return
-        self._reported = time.monotonic()
-        used = self._calls.budget.execution
-        stderr, self._fresh_stderr = "".join(self._fresh_stderr), []
-        running = len(self._calls.running)
-        _tell(
-            callback,
-            Progress(
-                done=used.done,
-                running=running,
-                total=used.calls,
-                models=self._calls.models(),
-                tokens=used.tokens,
-                cost_usd=used.known_cost,
-                elapsed_s=0.0 if run is None else run.elapsed(),
-                longest_s=self._calls.longest_s(),
-                stderr=stderr,
-            ),
+    def _progress(self, stderr: str) -> Progress:
+        used, execution = self._calls.budget.execution, self._scheduler.execution
+        return Progress(
+            done=used.done,
+            running=len(self._calls.running),
+            total=used.calls,
+            models=self._calls.models(),
+            tokens=used.tokens,
+            cost_usd=used.known_cost,
+            elapsed_s=0.0 if execution is None else execution.elapsed(),
+            longest_s=self._calls.longest_s(),
+            stderr=stderr,
         )
 
     # ---- state
 
     async def load_context(self, text: str | bytes, name: str | None = None) -> None:
-        """Give the program a text: ``context``, or ``(get-context name)``. Bytes must be UTF-8."""
+        """Give the program a text: ``context``, or ``(get-context name)``. Bytes must be UTF-8.
+
+        Raises UsageError for what is no text, SessionClosed.
+        """
         if self.closed:
             raise SessionClosed("the session is closed")
         self._contexts.load(text, name)
         if name is None:
             self._options["context"] = True
-        if self._python is not None:
-            self._python.set_context(name, self._contexts.texts[name])
+        self._python.set_context(name, self._contexts.text(name))
 
     async def reset(self) -> None:
         """Forget everything but the checkpoints: definitions, Python variables, contexts, the log.
@@ -357,29 +376,21 @@ class Session:
         An execution that runs meanwhile is a UsageError: cancel it first.
         """
         self._check_free()
-        self._suspended = None
         self._scheduler.reset()
-        self._contexts.texts.clear()
+        self._contexts.clear()
         self._known_variables = None
         self._log.clear()
         self._fresh_options()
-        if self._python is not None:
-            await self._python.reset()
-        self._python_saved = None
+        await self._python.reset()
 
     def _fresh_options(self) -> None:
         """What a fresh guest has to be told with its first program."""
         options: dict[str, Any] = {}
         if self._functions.names:
             options["grants"] = self._functions.names
-        if self.limits != _DEFAULT_LIMITS:
-            options["limits"] = {
-                "handles": self.limits.handles,
-                "output": self.limits.output_bytes,
-                "message": self.limits.message_bytes,
-            }
-        if self._calls.depth:
-            options["depth"] = self._calls.depth
+        told = _guest_limits(self.limits)
+        if told != _DEFAULT_GUEST_LIMITS:
+            options["limits"] = told
         self._options = options
 
     def scope_log(self) -> list[dict[str, Any]]:
@@ -393,17 +404,10 @@ class Session:
 
     def _variables(self) -> list[str] | None:
         """Asked of the guest, where it is free; it answers at once. None where it is not."""
-        if self.closed or self._busy or self._suspended is not None:
+        if self.closed or self._busy or self.suspended:
             return None
         if self._known_variables is None:
-            work = self._scheduler.execute(lambda: protocol.encode(["state"]))
-            try:
-                work.send(None)
-            except StopIteration as stop:
-                data = protocol.data_of(stop.value.done.get("data"))
-                self._known_variables = [str(name) for name in data] if isinstance(data, list) else []
-            else:
-                work.close()  # it wanted to wait: never mind
+            self._known_variables = self._scheduler.definitions()
         return self._known_variables
 
     def state(self) -> dict[str, Any]:
@@ -418,16 +422,16 @@ class Session:
             "running": self._busy,
             "suspended": self.suspended,
             "variables": self._variables(),
-            "checkpoints": sorted(self._written),
+            "checkpoints": sorted(self._checkpoints.written),
             "contexts": {name or "context": len(text) for name, text in self._contexts.texts.items()},
             "host_functions": self._functions.names,
             "calls_in_flight": [
                 {
-                    "call_id": pending.request.id,
-                    "model": pending.request.model,
-                    "running_s": round(time.monotonic() - pending.started, 3),
+                    "call_id": call.number,
+                    "model": call.request.model,
+                    "running_s": round(time.monotonic() - call.started, 3),
                 }
-                for pending in self._calls.running.values()
+                for call in self._calls.running.values()
             ],
             "calls_queued": self._calls.queued,
             "limits": asdict(self.limits),
@@ -439,6 +443,7 @@ class Session:
                 "cost_usd": used.known_cost,
                 "cached": used.cached,
                 "memory_bytes": 0 if self.closed else self._scheduler.sandbox.heap_used(),
+                "host_bytes": self._meter.held,
             },
             "log_entries": len(self._log),
         }
@@ -456,11 +461,11 @@ class Session:
     @property
     def contexts(self) -> Mapping[str | None, str]:
         """The texts that are loaded, by name; the main one under None. A copy of the table."""
-        return dict(self._contexts.texts)
+        return self._contexts.texts
 
     async def checkpoints(self) -> list[str]:
         """Keys in the session's namespace of the store."""
-        return await self._runtime.store.keys(self.namespace)
+        return await self._checkpoints.keys()
 
     # ---- snapshots
 
@@ -468,131 +473,66 @@ class Session:
         """The session as a value, also in the middle of an execution."""
         if self.closed:
             raise SessionClosed("the session is closed")
-        python = self._python_saved
-        if self._python is not None:
-            python = await self._python.capture()
-        scheduler, run = self._scheduler, self._scheduler.run or self._suspended
-        memory = scheduler.sandbox.capture()
-        plain = scheduler.plain(run)
+        python = await self._python.capture()
+        # Nothing is awaited from here on: memory and the host's side are of one moment.
+        scheduler = self._scheduler
+        execution = scheduler.execution
         budget = self._calls.budget
         header = {
-            "image": self._runtime.engine.image_hash,
-            "suspended": run is not None,
+            "image": self._grants.engine.image_hash,
+            "suspended": execution is not None,
             "namespace": self.namespace,
-            "used": {"fuel": 0 if run is None else run.fuel, "calls": budget.session.calls},
+            "used": {"fuel": 0 if execution is None else execution.fuel, "calls": budget.session.calls},
         }
         body = {
-            "scheduler": plain,
+            "scheduler": scheduler.to_state(),
             "contexts": [[name, text] for name, text in self._contexts.texts.items()],
             "options": dict(self._options),
-            "execution": budget.execution.plain(),
-            "session": budget.session.plain(),
-            "last_call": budget.last_id,
+            "budget": budget.to_state(),
             "limits": asdict(self.limits),
             "log": self._log.entries(),
             "python": python,
         }
-        # A copy by value: what the session does from now on must not reach into it.
-        return Snapshot(header, memory, cbor2.loads(protocol.encode(body)))
+        return Snapshot(header, scheduler.sandbox.capture(), body, key=self._snapshot_key)
 
     async def fork(self) -> Session:
         """An independent session that starts where this one is; in an execution: ``resume`` it."""
-        return self._runtime.restored(await self.snapshot(), self.limits, self._functions.functions)
+        return Session._restored(
+            self._grants,
+            await self.snapshot(),
+            limits=self.limits,
+            namespace=self.namespace,
+            opened=self._opened,
+            resend=("llm", "host", "python"),
+            snapshot_key=self._snapshot_key,
+        )
 
     def _adopt(self, snapshot: Snapshot) -> None:
-        if snapshot.image_hash != self._runtime.engine.image_hash:
-            raise SnapshotVersionError(
-                f"the snapshot belongs to guest image {snapshot.image_hash[:12]}…, "
-                f"this release has {self._runtime.engine.image_hash[:12]}…"
-            )
         body = snapshot.body
-        self._suspended = self._scheduler.adopt(body["scheduler"])
-        for name, text in body["contexts"]:
-            self._contexts.texts[name] = text
-        self._options = dict(body["options"])
-        if self._functions.names:
-            self._options["grants"] = self._functions.names
-        budget = self._calls.budget
-        budget.execution = Usage.from_plain(body["execution"])
-        budget.session = Usage.from_plain(body["session"])
-        budget.last_id = body["last_call"]
-        self._log.replace(body["log"])
-        self._python_saved = body["python"]
-        if self._suspended is None:
-            self._scheduler.send_again()
-
-    # ---- capabilities
-
-    def _table(self) -> dict[str, Handler]:
-        runtime = self._runtime
-        return {
-            "now": now,
-            "host": self._functions.call,
-            "library": runtime.library_folders.read,
-            "checkpoint": self._checkpoint,
-            "restore": self._restore,
-            "usage": lambda _arguments: self._calls.report(),
-            "py-exec": lambda a: self._python_run("exec", a),
-            "py-eval": lambda a: self._python_run("eval", a),
-            "py-set!": lambda a: self._python_run("set", a),
-            "py-call": lambda a: self._python_run("call", a),
-            **self._contexts.table(),
-        }
-
-    async def _checkpoint(self, arguments: list[Any]) -> None:
-        key, value, preview = arguments
-        self._log.add("checkpoint", f"{key}: {preview}", "host")
-        await self._runtime.store.put(self.namespace, str(key), value, str(preview))
-        self._written.add(str(key))
-
-    async def _restore(self, arguments: list[Any]) -> Any:
-        key = str(arguments[0])
-        self._log.add("restore", key, "host")
-        found = await self._runtime.store.get(self.namespace, key)
-        return False if found is None else found
-
-    async def _python_run(self, operation: str, arguments: list[Any]) -> Any:
-        op = {"exec": "py-exec", "eval": "py-eval", "set": "py-set!", "call": "py-call"}[operation]
-        self._log.add(op, arguments[0], "host")
-        backend = await self._python_backend()
-        scheduler = self._scheduler
         try:
-            reply = await backend.run(
-                operation, arguments, fuel=scheduler.fuel_left(), timeout_s=scheduler.time_left() or 1.0
-            )
-        except Exception as error:
-            scheduler.charge(getattr(error, "fuel", 0))
-            raise
-        scheduler.charge(reply.fuel)
-        return {"value": reply.value, "stdout": reply.stdout, "stderr": reply.stderr, "note": reply.note}
+            self._scheduler.from_state(body["scheduler"])
+            for name, text in body["contexts"]:
+                self._contexts.load(text, name)
+            self._options = {**body["options"]}
+            if self._functions.names:
+                self._options["grants"] = self._functions.names
+            self._calls.budget.from_state(body["budget"])
+            self._log.replace(body["log"])
+            self._python.restore(body["python"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SnapshotCorrupt(f"the snapshot is malformed: {error}") from error
+        if not self.suspended:
+            self._scheduler.requests.send_again(self._may_be_sent_again)
 
-    async def _python_backend(self) -> PythonBackend:
-        if self._python is None:
-            backend = self._runtime.python_backend(self.limits)
-            for name, text in self._contexts.texts.items():
-                backend.set_context(name, text)
-            if self._python_saved is not None:
-                await backend.restore(self._python_saved)
-                self._python_saved = None
-            self._python = backend
-        return self._python
-
-    @property
-    def host_functions(self) -> dict[str, HostFunction]:
-        """What the session was granted."""
-        return self._functions.functions
-
-    def time_left(self) -> float | None:
-        """Seconds until the running execution's timeout."""
-        return self._scheduler.time_left()
-
-    def limits_left(self) -> Limits:
-        """What a child may use: this session's limits, less the fuel of the running execution."""
-        return replace(self.limits, fuel=self._scheduler.fuel_left())
-
-    def charge(self, fuel: int) -> None:
-        """Fuel that a child used."""
-        self._scheduler.charge(fuel)
+    def _may_be_sent_again(self, request: HostRequest) -> str | None:
+        kind = _SENT_AGAIN_AS.get(request.operation)
+        if kind is None or kind in self._resend:
+            return None
+        what = request.operation if kind != "host" else "a host function"
+        return (
+            f"{what} was in flight when the snapshot was taken, and is not called a second time "
+            f'unless the embedder says so: restore(…, resend=("llm", "{kind}"))'
+        )
 
     # ---- the end
 
@@ -602,12 +542,11 @@ class Session:
             return
         self.closed = True
         self._scheduler.cancel()
-        self._runtime.forget(self)
+        self._opened.discard(self)
         while self._busy:
             await asyncio.sleep(0)
         self._scheduler.close()
-        if self._python is not None:
-            await self._python.aclose()
+        await self._python.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -618,16 +557,39 @@ class Session:
         await self.aclose()
 
 
-_DEFAULT_LIMITS = Limits()
+class _Parent:
+    """What a child takes from the session whose #:recursive call began it."""
+
+    __slots__ = ("account", "calls", "deepest", "meter")
+
+    def __init__(self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount) -> None:
+        self.calls = calls
+        self.deepest = deepest
+        self.meter = meter
+        self.account = account
 
 
-def _tell(callback: Callable[[Any], Any], what: Any) -> None:
-    """Call the embedder back. What that raises is its own affair, and never the program's."""
-    try:
-        callback(what)
-    except Exception as error:
-        context = {"message": "a callback of rlm_wasm failed", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)
+_SENT_AGAIN_AS = {
+    "llm": "llm",
+    "host": "host",
+    "py-exec": "python",
+    "py-eval": "python",
+    "py-set!": "python",
+    "py-call": "python",
+}
+"""Operations with effects, by the word that ``restore(resend=…)`` has for them."""
+
+
+def _guest_limits(limits: Limits) -> dict[str, int]:
+    """The limits that the guest itself looks at."""
+    return {
+        "handles": limits.handles,
+        "output": limits.output_bytes,
+        "message": limits.message_bytes,
+    }
+
+
+_DEFAULT_GUEST_LIMITS = _guest_limits(Limits())
 
 
 def _bad_text(source: str, limit: int) -> Result | None:
@@ -651,6 +613,3 @@ def _bad_text(source: str, limit: int) -> Result | None:
 
 def _unreadable(message: str, **place: int) -> Result:
     return Result(status="error", error=ErrorInfo(type="exn:fail:read", message=message, **place))  # type: ignore[arg-type]
-
-
-__all__ = ["Session", "check_host_function"]

@@ -1,8 +1,16 @@
-"""Where checkpoint and restore keep values: the protocol, and the store that lives in memory."""
+"""Checkpoints: where programs keep values under a key, and the store that lives in memory."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from rlm_wasm.capabilities.table import Handler
+from rlm_wasm.errors import CapabilityDenied, UsageError
+from rlm_wasm.scope_log import ScopeLog
+
+MAX_KEY = 1024
+"""Characters of a checkpoint's key."""
 
 
 class CheckpointStore(Protocol):
@@ -18,6 +26,10 @@ class CheckpointStore(Protocol):
 
     async def keys(self, namespace: str) -> list[str]:
         """All keys, sorted."""
+        ...
+
+    async def size(self, namespace: str) -> int:
+        """Bytes of all values."""
         ...
 
     async def aclose(self) -> None:
@@ -43,5 +55,69 @@ class MemoryStore:
         """All keys, sorted."""
         return sorted(key for space, key in self._values if space == namespace)
 
+    async def size(self, namespace: str) -> int:
+        """Bytes of all values."""
+        return sum(len(value) for (space, _), value in self._values.items() if space == namespace)
+
     async def aclose(self) -> None:
         """Nothing to give back."""
+
+
+class Checkpoints:
+    """One session's checkpoints: those of its namespace."""
+
+    def __init__(
+        self,
+        store: Callable[[], CheckpointStore],
+        namespace: str,
+        log: ScopeLog,
+        *,
+        max_bytes: int,
+        writable: bool = True,
+    ) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._log = log
+        self._max_bytes = max_bytes
+        self._writable = writable
+        self.written: set[str] = set()
+        """Keys that this session wrote."""
+
+    def table(self) -> dict[str, Handler]:
+        """The operations."""
+        return {"checkpoint": self._checkpoint, "restore": self._restore}
+
+    async def _checkpoint(self, arguments: list[Any]) -> None:
+        key, value, preview = arguments
+        if not isinstance(key, str) or not isinstance(value, bytes) or not isinstance(preview, str):
+            raise UsageError("checkpoint: a key is text, and the value encoded")
+        if len(key) > MAX_KEY:
+            raise UsageError(f"checkpoint: the key has {len(key):,} characters; {MAX_KEY:,} are the most")
+        if not self._writable:
+            raise CapabilityDenied(
+                "checkpoint: this session may read checkpoints, not write them "
+                "(a child of a #:recursive call: give the value to its parent by finish)"
+            )
+        store, namespace = self._store(), self._namespace
+        before = await store.get(namespace, key)
+        total = await store.size(namespace) - len(before or b"") + len(value)
+        if total > self._max_bytes:
+            raise UsageError(
+                f"checkpoint: the namespace {namespace!r} would hold {total:,} bytes; "
+                f"it may hold {self._max_bytes:,} (the limit checkpoint_bytes)"
+            )
+        self._log.add("checkpoint", f"{key}: {preview}", "host")
+        await store.put(namespace, key, value, preview)
+        self.written.add(key)
+
+    async def _restore(self, arguments: list[Any]) -> bytes | bool:
+        key = arguments[0]
+        if not isinstance(key, str):
+            raise UsageError("restore: a key is text")
+        self._log.add("restore", key, "host")
+        result = await self._store().get(self._namespace, key)
+        return False if result is None else result
+
+    async def keys(self) -> list[str]:
+        """All keys of the namespace, sorted."""
+        return await self._store().keys(self._namespace)

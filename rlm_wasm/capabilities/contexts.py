@@ -77,6 +77,10 @@ class Contexts:
             raise UsageError("a context's name must be a non-empty string")
         self._contexts[name] = Context(as_text(text, "the context"))
 
+    def text(self, name: str | None) -> str:
+        """One of them. Raises KeyError."""
+        return self._contexts[name].text
+
     def clear(self) -> None:
         """Forget all of them."""
         self._contexts.clear()

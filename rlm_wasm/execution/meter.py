@@ -43,6 +43,11 @@ class MemoryPool:
         self.limit = limit
         self._sizes: dict[int, int] = {}
 
+    @property
+    def shared(self) -> bool:
+        """Whether there is anybody to share it with."""
+        return bool(self._sizes)
+
     def left(self, member: int) -> int:
         """What a member may grow to, as the others stand."""
         others = sum(size for key, size in self._sizes.items() if key != member)
@@ -51,10 +56,9 @@ class MemoryPool:
     def update(self, member: int, size: int) -> None:
         """A member's memory has so many bytes now. Raises LimitExceeded."""
         self._sizes[member] = size
-        if len(self._sizes) > 1:
-            total = sum(self._sizes.values())
-            if total > self.limit:
-                raise LimitExceeded("memory_bytes", total, self.limit)
+        total = sum(self._sizes.values())
+        if total > self.limit:
+            raise LimitExceeded("memory_bytes", total, self.limit)
 
     def leave(self, member: int) -> None:
         """A member has ended."""

@@ -78,7 +78,7 @@ class ActiveExecution:
             "out": self.out.to_state(),
             "err": self.err.to_state(),
             "first": self.first_id,
-            "fuel": self.fuel,
+            "fuel": self.account.used,
             "elapsed": self.elapsed(),
         }
 

@@ -176,7 +176,8 @@ class Scheduler:
                 try:
                     self._status = GuestStatus(status)
                     self._read_outbox(execution)
-                    self._meter.memory.update(id(self), sandbox.memory_bytes() - self._engine.image_size)
+                    if self._meter.memory.shared:
+                        self.note_memory()
                 except ValueError:
                     return self._lost(execution, InstanceLost("trap", f"the guest has no status {status}"))
                 except InstanceLost as crash:
@@ -273,6 +274,10 @@ class Scheduler:
     def fuel_account(self) -> FuelAccount:
         """The running execution's, for what it begins."""
         return FuelAccount(self.limits.fuel) if self.execution is None else self.execution.account
+
+    def note_memory(self) -> None:
+        """Tell the pool how much memory this guest has. Raises LimitExceeded."""
+        self._meter.memory.update(id(self), self.sandbox.memory_bytes() - self._engine.image_size)
 
     def charge(self, fuel: int) -> None:
         """Fuel that was used outside of this guest, by Python or by the host."""

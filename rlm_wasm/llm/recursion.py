@@ -1,25 +1,20 @@
 """#:recursive: a sub-model writes a Scheme program for its task, which runs in a child sandbox.
 
-The child shares the parent's budget (its calls and tokens count there, exactly), one level
-deeper; its context is the data. Programs are taken from fenced blocks; one that fails is shown
-its error and may try again.
+The child shares the parent's account (its calls, tokens, fuel and memory count there, exactly), one
+level deeper; its context is the data. A program that fails is shown its error and may be mended; a
+limit is a limit, and ends the parent as it would have without the child.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import LimitExceeded, ProviderError
+from rlm_wasm.llm.calls import LlmCalls, Recurse
+from rlm_wasm.llm.programs import NoProgram, program_in
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.results import Result
-
-if TYPE_CHECKING:
-    from rlm_wasm.llm.calls import LlmCalls
-    from rlm_wasm.runtime import Runtime
-    from rlm_wasm.session import Session
 
 ATTEMPTS = 3
 """How often the sub-model may try."""
@@ -36,14 +31,14 @@ concurrently. (context-chunks size overlap) and (context-search "text") work on 
 (string->jsexpr s), regexps (#px"…"), for/list, match. No files, no network.
 """
 
-_FENCE = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)```", re.DOTALL)
 _PREVIEW = 2_000
 
+RunChild = Callable[[LlmCalls, int, str, str], Awaitable[Result]]
+"""Runs a program in a child: the parent's calls, how deep it may recurse, its context, its program."""
 
-def recursion(
-    runtime: Runtime, session: Session
-) -> Callable[[CompletionRequest, LlmCalls, int], Awaitable[Completion]]:
-    """How the session serves #:recursive calls."""
+
+def recursion(run_child: RunChild) -> Recurse:
+    """How a session serves #:recursive calls."""
 
     async def recurse(request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
         asked = _first_question(request)
@@ -55,10 +50,10 @@ def recursion(
             answer = await calls.ask(asked)
             prompt += answer.prompt_tokens
             completion += answer.completion_tokens
-            program = program_of(answer.text)
-            if program is None:
+            program = program_in(answer.text)
+            if isinstance(program, NoProgram):
                 return replace(answer, prompt_tokens=prompt, completion_tokens=completion)
-            result = await _run_child(runtime, session, calls, request.data, program, deepest)
+            result = await run_child(calls, deepest, request.data, program.source)
             if result.ok:
                 return Completion(
                     text=result.value,
@@ -66,27 +61,14 @@ def recursion(
                     prompt_tokens=prompt,
                     completion_tokens=completion,
                 )
-            trouble = str(result.error) if result.error else result.status
-            asked = replace(asked, data=_second_question(asked.data, program, trouble, attempt))
+            error = result.error
+            if result.status == "limit" and error is not None:
+                raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
+            trouble = str(error) if error else result.status
+            asked = replace(asked, data=_second_question(asked.data, program.source, trouble, attempt))
         raise ProviderError(f"the sub-model's program failed {ATTEMPTS} times; at last: {trouble}")
 
     return recurse
-
-
-async def _run_child(
-    runtime: Runtime, session: Session, calls: LlmCalls, data: str, program: str, deepest: int
-) -> Result:
-    child = runtime.child(session, calls, deepest)
-    try:
-        await child.load_context(data)
-        result = await child.execute(program, timeout_s=session.time_left(), name="sub-program")
-    finally:
-        await child.aclose()
-    session.charge(result.execution.fuel)
-    error = result.error
-    if result.status == "limit" and error is not None and error.kind in ("calls", "tokens", "cost_usd"):
-        raise LimitExceeded(error.kind, error.used or 0, error.limit or 0)  # shared with the parent
-    return result
 
 
 def _first_question(request: CompletionRequest) -> CompletionRequest:
@@ -106,13 +88,3 @@ def _second_question(before: str, program: str, trouble: str, attempt: int) -> s
         f"{kept}\n\nYour program number {attempt + 1} was:\n```scheme\n{program}\n```\n"
         f"It failed: {trouble}\nWrite a corrected program."
     )
-
-
-def program_of(text: str) -> str | None:
-    """The program in a model's answer: its first fenced Scheme block, or all of it if it looks like one."""
-    blocks: list[tuple[Any, Any]] = _FENCE.findall(text)
-    for language, body in blocks:
-        if language.lower() in ("", "scheme", "racket", "lisp", "r7rs"):
-            return str(body).strip() or None
-    stripped = text.strip()
-    return stripped if stripped.startswith(("(", ";")) and stripped.endswith(")") else None

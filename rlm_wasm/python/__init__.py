@@ -10,27 +10,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from rlm_wasm.capabilities.python import PythonBackend
-from rlm_wasm.errors import UsageError
+from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.limits import Limits
 
-__all__ = ["resolve"]
+__all__ = ["python_backend"]
 
 
-def resolve(
-    kind: str, *, limits: Limits, workspace: Path | None, writable: bool = True
-) -> PythonBackend | None:
-    """A back end for one session; None for "off". Raises UsageError for an unknown kind.
+def python_backend(
+    kind: str, *, limits: Limits, workspace: Workspace, folder: Path | None = None
+) -> PythonBackend:
+    """A back end for one session.
 
-    ``writable`` False: the workspace's files can be read only ("wasi"; "host" is not confined at all).
+    ``workspace`` is what the isolated back end sees of files; ``folder`` is where the other one, which is
+    not confined at all, starts. Raises CapabilityDenied for "off", UsageError for an unknown kind.
     """
     if kind == "off":
-        return None
+        raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')
     if kind == "wasi":
         from rlm_wasm.python.wasi import WasiPython
 
-        return WasiPython(limits=limits, workspace=workspace, writable=writable)
+        return WasiPython(limits=limits, workspace=workspace)
     if kind == "host":
         from rlm_wasm.python.host import HostPython
 
-        return HostPython(limits=limits, workspace=workspace)
+        return HostPython(limits=limits, workspace=folder)
     raise UsageError(f'python must be "wasi", "host" or "off", got {kind!r}')

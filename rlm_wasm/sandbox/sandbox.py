@@ -347,6 +347,13 @@ class Sandbox:
             raise InstanceLost("trap", "the guest named an outbox outside its memory")
         return string_at(instance.base + end - length, length)
 
+    def memory_bytes(self) -> int:
+        """Size of the linear memory, the image included."""
+        instance = self._i
+        if instance is None:
+            return self._frozen.size if self._frozen else 0
+        return self._memory_size(instance)
+
     def heap_used(self) -> int:
         """Bytes of objects beyond the image."""
         instance = self._i

@@ -1,0 +1,95 @@
+"""One session's Python: the operations py-exec, py-eval, py-set! and py-call over a back end.
+
+The back end is made at the first use, so that a program without Python never pays for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from rlm_wasm.capabilities.python import PythonBackend
+from rlm_wasm.capabilities.table import Handler
+from rlm_wasm.scope_log import ScopeLog
+
+
+class SessionPython:
+    """``make`` gives a back end, or raises CapabilityDenied; fuel and time are those of the execution."""
+
+    def __init__(
+        self,
+        make: Callable[[], PythonBackend],
+        log: ScopeLog,
+        *,
+        contexts: Callable[[], Mapping[str | None, str]],
+        fuel_left: Callable[[], int],
+        time_left: Callable[[], float | None],
+        charge: Callable[[int], None],
+    ) -> None:
+        self._make = make
+        self._log = log
+        self._contexts = contexts
+        self._fuel_left = fuel_left
+        self._time_left = time_left
+        self._charge = charge
+        self._backend: PythonBackend | None = None
+        self._saved: bytes | None = None
+        """Captured variables of a snapshot that no back end was made for yet."""
+
+    def table(self) -> dict[str, Handler]:
+        """The operations."""
+        return {
+            "py-exec": partial(self._run, "py-exec", "exec"),
+            "py-eval": partial(self._run, "py-eval", "eval"),
+            "py-set!": partial(self._run, "py-set!", "set"),
+            "py-call": partial(self._run, "py-call", "call"),
+        }
+
+    async def _run(self, name: str, operation: str, arguments: list[Any]) -> Any:
+        self._log.add(name, arguments[0], "host")
+        backend = await self._opened()
+        try:
+            reply = await backend.run(
+                operation, arguments, fuel=self._fuel_left(), timeout_s=self._time_left() or 1.0
+            )
+        except Exception as error:
+            self._charge(getattr(error, "fuel", 0))
+            raise
+        self._charge(reply.fuel)
+        return {"value": reply.value, "stdout": reply.stdout, "stderr": reply.stderr, "note": reply.note}
+
+    async def _opened(self) -> PythonBackend:
+        if self._backend is None:
+            backend = self._make()
+            for name, text in self._contexts().items():
+                backend.set_context(name, text)
+            if self._saved is not None:
+                await backend.restore(self._saved)
+                self._saved = None
+            self._backend = backend
+        return self._backend
+
+    def set_context(self, name: str | None, text: str) -> None:
+        """A context was loaded."""
+        if self._backend is not None:
+            self._backend.set_context(name, text)
+
+    async def reset(self) -> None:
+        """Forget every variable."""
+        if self._backend is not None:
+            await self._backend.reset()
+        self._saved = None
+
+    async def capture(self) -> bytes | None:
+        """The variables, for a snapshot."""
+        return self._saved if self._backend is None else await self._backend.capture()
+
+    def restore(self, captured: bytes | None) -> None:
+        """Take over what ``capture`` gave, when Python is used first."""
+        self._saved = captured
+
+    async def aclose(self) -> None:
+        """Give everything back. Idempotent."""
+        if self._backend is not None:
+            await self._backend.aclose()
