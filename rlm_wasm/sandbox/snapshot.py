@@ -2,21 +2,26 @@
 
 A dumped snapshot is
 
-    magic "RLMSNAP\\n" · format version u16 · header length u32 · header · zstd body · SHA-256 of all before
+    magic "RLMSNAP\\n" · format version u16 · seal u8 · header length u32 · header · zstd body · 32 bytes
 
 The header (CBOR, not compressed) says which guest image the pages belong to and what was used so
 far. The body holds the pages and the host's side of the session: contexts, calls in flight,
-output so far. No capability is in it: provider, store, workspace and host functions are given
-again by the runtime that restores.
+output so far. The last 32 bytes seal all before them: a SHA-256, which finds damage, or an
+HMAC-SHA-256 with the key of the Runtime that made it, which only that key's holders can make. No
+capability is in a snapshot: provider, store, workspace and host functions are given again by the
+runtime that restores.
+
+A snapshot is a way in: what is loaded is bounded before it is unpacked, and checked before it is used.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import itertools
 import struct
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
@@ -25,10 +30,16 @@ from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
 
 PAGE = 4096
 MAGIC = b"RLMSNAP\n"
-FORMAT = 1
-_FIXED = struct.Struct("<HI")
-_DIGEST = 32
-_MOST_BODY = 8 << 30
+FORMAT = 2
+_FIXED = struct.Struct("<HBI")
+_SEAL_BYTES = 32
+_PLAIN, _KEYED = 0, 1
+_MAX_HEADER = 64 << 10
+
+MAX_RATIO = 100
+MIN_BODY = 64 << 20
+"""A body may unpack to MAX_RATIO times its bytes, or to MIN_BODY where that is more. ``dump`` writes equal
+pages once, so that no session's memory comes near that."""
 
 
 _local = threading.local()
@@ -71,25 +82,43 @@ class MemoryImage:
         # Its buffer is as large as the input; a copy is as large as its length says.
         return PackedImage(self.size, self.numbers, bytes(memoryview(compressed)))
 
-    def plain(self) -> list[Any]:
-        """For CBOR."""
-        return [self.size, b"".join(n.to_bytes(4, "little") for n in self.numbers), self.content]
+    def to_state(self) -> list[Any]:
+        """For CBOR: size, page numbers, for each its place among the different pages, and those."""
+        places: dict[bytes, int] = {}
+        content = self.content
+        which = [
+            places.setdefault(content[at : at + PAGE], len(places)) for at in range(0, len(content), PAGE)
+        ]
+        count = len(self.numbers)
+        return [
+            self.size,
+            struct.pack(f"<{count}I", *self.numbers),
+            struct.pack(f"<{count}I", *which),
+            b"".join(places),
+        ]
 
     @classmethod
-    def from_plain(cls, plain: Any) -> MemoryImage:
-        """The inverse of ``plain``, checked: what does not fit together is refused."""
+    def from_state(cls, state: Any, max_size: int) -> MemoryImage:
+        """The inverse of ``to_state``, checked. Raises SnapshotCorrupt for what does not fit together."""
         try:
-            size, packed, content = plain
-            if not (isinstance(size, int) and isinstance(packed, bytes) and isinstance(content, bytes)):
+            size, packed, places, pages = state
+            if not (type(size) is int and all(type(part) is bytes for part in (packed, places, pages))):
                 raise TypeError("memory")
-            numbers = struct.unpack(f"<{len(packed) // 4}I", packed)
+            count = len(packed) // 4
+            numbers = struct.unpack(f"<{count}I", packed)
+            which = struct.unpack(f"<{count}I", places)
         except (TypeError, ValueError, struct.error) as error:
             raise SnapshotCorrupt("the snapshot's memory is malformed") from error
         in_order = all(a < b for a, b in itertools.pairwise(numbers))
         fits = not numbers or (numbers[-1] + 1) * PAGE <= size
-        if len(content) != len(numbers) * PAGE or not in_order or not fits or size > 1 << 32 or size < 0:
+        known = not which or (max(which) + 1) * PAGE <= len(pages)
+        if len(pages) % PAGE or not (in_order and fits and known and 0 <= size <= 1 << 32):
             raise SnapshotCorrupt("the snapshot's memory is malformed")
-        return cls(size, numbers, content)
+        if size > max_size:
+            raise SnapshotCorrupt(
+                f"the snapshot's memory has {size:,} bytes; the runtime's limit memory_bytes allows {max_size:,}"
+            )
+        return cls(size, numbers, b"".join(pages[n * PAGE : (n + 1) * PAGE] for n in which))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +146,12 @@ class Snapshot:
     """
 
     header: dict[str, Any]
-    memory: MemoryImage
+    _memory: MemoryImage | list[Any]
     body: dict[str, Any]
+    key: bytes | None = field(default=None, repr=False)
+    """Signs what ``dump`` gives."""
+    trusted: bool = True
+    """Whether its words are known to be a session's: made in this process, or signed."""
 
     @property
     def image_hash(self) -> str:
@@ -126,48 +159,115 @@ class Snapshot:
         return str(self.header["image"])
 
     @property
+    def namespace(self) -> str:
+        """Whose checkpoints the session saw."""
+        return str(self.header.get("namespace", "default"))
+
+    @property
     def suspended(self) -> bool:
         """Whether an execution was under way: then the restored session's ``resume()`` goes on."""
         return bool(self.header.get("suspended"))
 
+    def memory(self, max_size: int = 1 << 32) -> MemoryImage:
+        """The guest's memory. Raises SnapshotCorrupt for one that is malformed or larger than that."""
+        if isinstance(self._memory, MemoryImage):
+            return self._memory
+        return MemoryImage.from_state(self._memory, max_size)
+
     def dump(self) -> bytes:
-        """The snapshot as bytes, compressed."""
+        """The snapshot as bytes, compressed, and signed where its runtime has a ``snapshot_key``."""
         import zstandard
 
         header = cbor2.dumps(self.header)
-        packed = cbor2.dumps([self.memory.plain(), self.body])
+        memory = self._memory
+        packed = cbor2.dumps([memory.to_state() if isinstance(memory, MemoryImage) else memory, self.body])
         body = zstandard.ZstdCompressor(level=3).compress(packed)
-        out = MAGIC + _FIXED.pack(FORMAT, len(header)) + header + body
-        return out + hashlib.sha256(out).digest()
+        kind = _PLAIN if self.key is None else _KEYED
+        out = MAGIC + _FIXED.pack(FORMAT, kind, len(header)) + header + body
+        return out + _seal(out, self.key)
 
     @classmethod
-    def load(cls, data: bytes) -> Snapshot:
+    def load(cls, data: bytes, *, key: bytes | None = None) -> Snapshot:
         """Read what ``dump`` wrote. Raises SnapshotCorrupt or SnapshotVersionError.
 
-        Load only what you or somebody you trust dumped: the checksum finds damage, it is no
-        signature. A forged snapshot can confuse its own session, and reach nothing else.
+        With a ``key`` only what was signed by it is read. Without one the seal finds damage and nothing
+        else: a forged snapshot can confuse its own session, spend within its limits what the restoring
+        runtime grants, and reach nothing else.
         """
-        import zstandard
-
         data = bytes(data)
         start = len(MAGIC) + _FIXED.size
-        if len(data) < start + _DIGEST or not data.startswith(MAGIC):
+        if len(data) < start + _SEAL_BYTES or not data.startswith(MAGIC):
             raise SnapshotCorrupt("this is no rlm-wasm snapshot, or only the beginning of one")
-        version, length = _FIXED.unpack_from(data, len(MAGIC))
+        version, kind, length = _FIXED.unpack_from(data, len(MAGIC))
         if version != FORMAT:
             raise SnapshotVersionError(
                 f"the snapshot has format {version}; this release reads format {FORMAT}"
             )
-        if hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
-            raise SnapshotCorrupt("the snapshot is cut or damaged: its checksum does not match")
-        try:
-            header = cbor2.loads(data[start : start + length])
-            unpacker = zstandard.ZstdDecompressor().decompressobj()
-            packed = unpacker.decompress(data[start + length : -_DIGEST])
-            memory, body = cbor2.loads(packed)
-            if len(packed) > _MOST_BODY or not isinstance(header, dict) or not isinstance(body, dict):
-                raise TypeError("body")
-            header["image"]
-        except (cbor2.CBORDecodeError, zstandard.ZstdError, KeyError, TypeError, ValueError) as error:
-            raise SnapshotCorrupt(f"the snapshot is malformed: {error}") from error
-        return cls(header, MemoryImage.from_plain(memory), body)
+        if key is not None and kind != _KEYED:
+            raise SnapshotCorrupt("the snapshot is not signed, and this runtime takes signed ones only")
+        sealed, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+        if key is not None or kind == _PLAIN:
+            if not hmac.compare_digest(_seal(sealed, key), seal):
+                what = "cut or damaged: its checksum" if key is None else "forged, or signed by another key: its seal"
+                raise SnapshotCorrupt(f"the snapshot is {what} does not match")
+        elif kind != _KEYED:
+            raise SnapshotCorrupt("the snapshot is sealed in a way that this release does not know")
+        if length > _MAX_HEADER or start + length > len(sealed):
+            raise SnapshotCorrupt("the snapshot's header is malformed")
+        header = _table(_decoded(sealed[start : start + length]), "header")
+        if not isinstance(header.get("image"), str):
+            raise SnapshotCorrupt("the snapshot does not say which guest it belongs to")
+        content = _decoded(_unpacked(sealed[start + length :]))
+        if type(content) is not list or len(content) != 2 or type(content[0]) is not list:
+            raise SnapshotCorrupt("the snapshot's body is malformed")
+        return cls(header, content[0], _table(content[1], "body"), key=key, trusted=key is not None)
+
+    def check_signature(self, key: bytes) -> None:
+        """Raises SnapshotCorrupt for one that was loaded without this key."""
+        if not self.trusted or (self.key is not None and not hmac.compare_digest(self.key, key)):
+            raise SnapshotCorrupt("the snapshot is not signed by this runtime's snapshot_key")
+
+
+def _seal(data: bytes, key: bytes | None) -> bytes:
+    if key is None:
+        return hashlib.sha256(data).digest()
+    return hmac.digest(key, data, "sha256")
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Decompressed, as far as a body of that size may be large."""
+    import zstandard
+
+    limit = max(MIN_BODY, MAX_RATIO * len(body))
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
+            unpacked: bytes = reader.read(limit + 1)
+            if len(unpacked) > limit:
+                raise SnapshotCorrupt(
+                    f"the snapshot's {len(body):,} bytes unpack to more than {limit:,}: no session's do"
+                )
+    except zstandard.ZstdError as error:
+        raise SnapshotCorrupt(f"the snapshot's body cannot be unpacked: {error}") from error
+    return unpacked
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return cbor2.loads(data, max_depth=64, tag_hook=_no_tag, semantic_decoders=_NO_TAGS)
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise SnapshotCorrupt(f"the snapshot is malformed: {error}") from error
+
+
+def _no_tag(_tag: Any, _immutable: bool) -> Any:
+    raise SnapshotCorrupt("the snapshot holds what no snapshot holds")
+
+
+_NO_TAGS: dict[int, Any] = dict.fromkeys(
+    (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _no_tag
+)
+
+
+def _table(value: Any, what: str) -> dict[str, Any]:
+    if type(value) is not dict or not all(type(key) is str for key in value):
+        raise SnapshotCorrupt(f"the snapshot's {what} is no table of names")
+    return value
