@@ -25,7 +25,7 @@ From the guest (the outbox is an array of these):
                         "backtrace", "kind", "used", "limit"}}]
     ["failed", text]
 
-Operations (the table of capabilities.py serves them; the guest's side is prelude/llm.scm):
+Operations (the table of capabilities.py serves them; the guest's side is prelude/llm/):
 
     llm op instruction data model temperature max-tokens json? images recursive   (#f: not given)
         → (text call-id model prompt-tokens completion-tokens depth)
