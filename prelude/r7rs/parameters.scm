@@ -101,5 +101,5 @@
                   (set! inside now)))))
     (dynamic-wind swap body swap)))
 
-;; The driver's (boot.scm): the libraries that are being loaded.
+;; The driver's (runtime/boot.scm): the libraries that are being loaded.
 (define %loading (make-parameter '()))
