@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Union
 
 ROOT = Path(__file__).parent.parent
 PRELUDE = ROOT / "prelude"
 CORE = ROOT / "wasm"
 
-type Datum = str | list["Datum"]
+Datum = Union[str, "list[Datum]"]
 
 TOKEN = re.compile(
     r"""(?P<space>\s+|;[^\n]*|\#\|.*?\|\#)
