@@ -1,7 +1,7 @@
 ;; llm/budgets.scm — what calls cost the program: token budgets, and what the host says was used.
 ;;
-;; Invariant: a call's tokens are set aside in every budget around it before it is sent, and what it
-;; really used takes their place when it ends, however it ends.
+;; Invariant: a call's tokens are set aside in every budget around it before it is sent, and given back
+;; when it is answered, fails or is cancelled; what it really used is charged then.
 ;;
 ;; A budget is what (parameterize ([token-budget n]) …) sets: how many tokens, used, and set aside
 ;; for calls that are under way. A call is charged to every budget around it.

@@ -52,20 +52,23 @@
                (string-append op ": give #:instruction or #:data, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
     (let* ((tokens (+ (quotient (+ (string-size instruction) (string-size data)) 4) 8 (or max-tokens 0)))
-           (budget (%reserve! tokens))
            (id (%fresh-id))
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
-           (pictures (append (if image (list image) '()) (if (list? images) images (list images)))))
-      (let ((bytes (%encode-request id "llm"
-                                    (list op instruction data model (and temperature (inexact temperature))
-                                          max-tokens (and json #t) pictures recursive)))
-            (handle (%new-handle id (string-append op " call") (lambda () (%forget-request! id)))))
-        (%atomically
-         (lambda ()
-           (hash-set! %requests id
-                      (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
-           (%outbox! bytes)))
-        handle))))
+           (pictures (append (if image (list image) '()) (if (list? images) images (list images))))
+           (bytes (%encode-request id "llm"
+                                   (list op instruction data model (and temperature (inexact temperature))
+                                         max-tokens (and json #t) pictures recursive)))
+           (budget (%reserve! tokens)) ; last: what cannot be sent sets nothing aside
+           (handle (%new-handle id (string-append op " call")
+                                (lambda ()
+                                  (%forget-request! id)
+                                  (%settle-budget! budget tokens 0)))))
+      (%atomically
+       (lambda ()
+         (hash-set! %requests id
+                    (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
+         (%outbox! bytes)))
+      handle)))
 
 (define (%finish-call handle budget reserved from ok? value)
   (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth)
