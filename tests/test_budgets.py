@@ -149,6 +149,23 @@ async def test_token_budgets_nest(runtime: Runtime, program: str, expected: str)
     assert result.value == expected, result.error
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        '(cancel (llm-query-async #:instruction "q" #:max-tokens 1000))',
+        '(with-timeout 0 (lambda () (llm-query #:instruction "q" #:max-tokens 1000)) void)',
+        '(try (llm-query-async #:instruction "q" #:max-tokens 1000 #:images (list car)) on-error void)',
+    ],
+)
+async def test_a_call_without_an_answer_gives_its_token_budget_back(call: str, gate: Gate) -> None:
+    """A cancelled one, one that came too late, and one that could not be sent."""
+    async with Runtime(provider=gate) as runtime:
+        fits = '(llm-query-async #:instruction "q" #:max-tokens 1000)'
+        program = f"(parameterize ([token-budget 1500]) (for ([i 5]) {call}) {fits} (token-budget))"
+        result = await runtime.run(program)
+    assert result.value == "1500", result.error
+
+
 @pytest.mark.parametrize("fit", [1, 2, 5])
 async def test_a_token_budget_holds_exactly_under_fan_out(fit: int) -> None:
     """As many calls are sent as fit for sure."""

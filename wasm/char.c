@@ -89,16 +89,6 @@ static Value prim_digit_value(int argc, Value *args) {
   return digit < 0 ? V_FALSE : FIX(digit);
 }
 
-/* (%char-digit char radix): the value of 0-9, a-z, A-Z where it is below the radix, else #f */
-static Value prim_char_digit(int argc, Value *args) {
-  (void)argc;
-  CHECK_CHAR(NULL, 0);
-  CHECK_FIX(NULL, 1);
-  uint32_t c = CHAR_VALUE(args[0]);
-  int64_t digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'z' ? (c | 32) - 'a' + 10 : FIX_MAX;
-  return digit < FIX_VALUE(args[1]) ? FIX(digit) : V_FALSE;
-}
-
 /* Racket's names: lu, ll ... */
 static Value prim_general_category(int argc, Value *args) {
   (void)argc;
@@ -143,7 +133,6 @@ const PrimDef char_prims[] = {
   {"char-titlecase", prim_char_titlecase, 1, 1, "(char-titlecase char)"},
   {"char-foldcase", prim_char_foldcase, 1, 1, "(char-foldcase char)"},
   {"digit-value", prim_digit_value, 1, 1, "(digit-value char)"},
-  {"%char-digit", prim_char_digit, 2, 2, "(%char-digit char radix)"},
   {"char-general-category", prim_general_category, 1, 1, "(char-general-category char)"},
   {"char-utf-8-length", prim_char_utf8_length, 1, 1, "(char-utf-8-length char)"},
   {0},

@@ -71,7 +71,6 @@ static Value prim_call_cc(int argc, Value *args) {
   vm.tail_proc = args[0];
   return V_CAPTURE;
 }
-static Value prim_is_continuation(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_CONT)); }
 static Value prim_dynamic(int argc, Value *args) { (void)argc, (void)args; return m.dynamic; }
 static Value prim_set_dynamic(int argc, Value *args) { (void)argc; m.dynamic = args[0]; return V_VOID; }
 
@@ -146,14 +145,6 @@ static Value prim_procedure_arities(int argc, Value *args) {
   for (uint32_t i = OBJ_LENGTH(p); i-- > 0;) list = cons(closure_arity(SLOTS(p)[i]), list);
   return list;
 }
-/* (%procedure-place p): (source line . column) of a program's procedure, or #f */
-static Value prim_procedure_place(int argc, Value *args) {
-  (void)argc;
-  if (!IS(args[0], T_CLOSURE)) return V_FALSE;
-  struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(args[0]));
-  uint32_t place = (uint32_t)FIX_VALUE(t->place);
-  return place ? cons(t->source, cons(FIX(PLACE_LINE(place)), FIX(PLACE_COLUMN(place)))) : V_FALSE;
-}
 
 /* ---- odds and ends ---- */
 static Value prim_void(int argc, Value *args) { (void)argc, (void)args; return V_VOID; }
@@ -161,24 +152,18 @@ static Value prim_is_void(int argc, Value *args) { (void)argc; return BOOL(args[
 static Value prim_not(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_FALSE); }
 static Value prim_is_boolean(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_FALSE || args[0] == V_TRUE); }
 static Value prim_is_default(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_DEFAULT); }
-static Value prim_cell_value(int argc, Value *args) { (void)argc; return IS(args[0], T_CELL) ? CELL(args[0])->value : V_FALSE; }
-static Value prim_cell_name(int argc, Value *args) { (void)argc; return IS(args[0], T_CELL) ? CELL(args[0])->name : V_FALSE; }
 static Value prim_set_cell_value(int argc, Value *args) {
   (void)argc;
   if (!IS(args[0], T_CELL)) return err_type("%set-cell-value!", 0, "cell", args[0]);
   CELL(args[0])->value = args[1];
   return V_VOID;
 }
-static Value prim_heap_used(int argc, Value *args) { (void)argc, (void)args; return FIX(heap_used()); }
-/* (%charge n): n more steps */
-static Value prim_charge(int argc, Value *args) { (void)argc; if (IS_FIX(args[0]) && FIX_VALUE(args[0]) > 0) charge(FIX_VALUE(args[0])); return V_VOID; }
 static Value prim_collect(int argc, Value *args) {
   (void)argc, (void)args;
   if (vm.resume != V_FALSE) return V_VOID;
   vm.resume = V_TRUE;
   return need_memory(1);
 }
-static Value prim_boxed(int argc, Value *args) { (void)argc; return make_box(args[0]); }
 
 static Value prim_make_promise(int argc, Value *args) {
   (void)argc;
@@ -222,7 +207,6 @@ const PrimDef control_prims[] = {
 const PrimDef machine_prims[] = {
   {"values", prim_values, 0, -1, "(values v ...)"},
   {"%values->list", prim_values_to_list, 1, 1, NULL},
-  {"%continuation?", prim_is_continuation, 1, 1, NULL},
   {"%dynamic", prim_dynamic, 0, 0, NULL},
   {"%set-dynamic!", prim_set_dynamic, 1, 1, NULL},
   {"%wait", prim_wait, 0, 0, NULL},
@@ -234,19 +218,13 @@ const PrimDef machine_prims[] = {
   {"%procedure-named", prim_procedure_named, 2, 2, NULL},
   {"%procedure-name", prim_procedure_name, 1, 1, NULL},
   {"%procedure-arities", prim_procedure_arities, 1, 1, NULL},
-  {"%procedure-place", prim_procedure_place, 1, 1, NULL},
   {"not", prim_not, 1, 1, "(not v)"},
   {"boolean?", prim_is_boolean, 1, 1, "(boolean? v)"},
   {"void", prim_void, 0, -1, "(void v ...)"},
   {"void?", prim_is_void, 1, 1, "(void? v)"},
   {"%default?", prim_is_default, 1, 1, NULL},
-  {"%cell-value", prim_cell_value, 1, 1, NULL},
-  {"%cell-name", prim_cell_name, 1, 1, NULL},
   {"%set-cell-value!", prim_set_cell_value, 2, 2, NULL},
-  {"%heap-used", prim_heap_used, 0, 0, NULL},
-  {"%charge", prim_charge, 1, 1, NULL},
   {"%collect-garbage", prim_collect, 0, 0, NULL},
-  {"%boxed", prim_boxed, 1, 1, NULL},
   {"%make-promise", prim_make_promise, 1, 1, NULL},
   {"promise?", prim_is_promise, 1, 1, "(promise? v)"},
   {"%promise-content", prim_promise_content, 1, 1, NULL},

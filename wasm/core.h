@@ -72,7 +72,6 @@ bool is_eqv(Value a, Value b);
 Value prim_equal(int argc, Value *args);                  /* resumable */
 /* A structural hash, consistent with equal?, of at most a bounded number of nodes: O(1) stack. */
 uint64_t equal_hash(Value v);
-uint64_t eqv_hash(Value v);                               /* eq hash of moving objects: see table.c */
 
 /* ---- table.c ---- */
 enum table_kind { TABLE_EQUAL, TABLE_EQV, TABLE_EQ, TABLE_STRING };

@@ -384,22 +384,6 @@ static Value prim_environment_ref(int argc, Value *args) {
   return CELL(binding)->value;
 }
 
-/* (%environment-binding env symbol) -> variable, macro or #f */
-static Value prim_environment_binding(int argc, Value *args) {
-  (void)argc;
-  CHECK_TOP(0);
-  CHECK_SYMBOL(NULL, 1);
-  Value binding = env_lookup(args[0], args[1]);
-  if (IS(binding, T_MACRO)) return intern("macro");
-  if (!IS(binding, T_CELL) || CELL(binding)->value == V_UNBOUND) return V_FALSE;
-  return intern("variable");
-}
-
-static Value prim_environment_bound(int argc, Value *args) {
-  Value binding = prim_environment_binding(argc, args);
-  return binding == V_FALSE || IS_SIGNAL(binding) ? binding : V_TRUE;
-}
-
 static Value prim_environment_define(int argc, Value *args) {
   (void)argc;
   CHECK_TOP(0);
@@ -409,14 +393,6 @@ static Value prim_environment_define(int argc, Value *args) {
     return err_failf("exn:fail:syntax", "cannot redefine scaffold binding '%q'", args[1]);
   if (outcome == V_TRUE) CELL(cell)->value = args[2];
   return outcome == V_TRUE ? V_VOID : outcome;
-}
-
-static Value prim_note_definition(int argc, Value *args) {
-  (void)argc;
-  CHECK_TOP(0);
-  CHECK_SYMBOL(NULL, 1);
-  env_note(args[0], args[1]);
-  return V_VOID;
 }
 
 /* What a form of the program's text defines as far as one can tell without expanding it. */
@@ -481,10 +457,7 @@ const PrimDef env_prims[] = {
   {"environment?", prim_is_environment, 1, 1, NULL},
   {"%environment-names", prim_environment_names, 1, 1, NULL},
   {"%environment-ref", prim_environment_ref, 2, 3, NULL},
-  {"%environment-binding", prim_environment_binding, 2, 2, NULL},
-  {"%environment-bound?", prim_environment_bound, 2, 2, NULL},
   {"%environment-define!", prim_environment_define, 3, 3, NULL},
-  {"%note-definition!", prim_note_definition, 2, 2, NULL},
   {"%note-form!", prim_note_form, 2, 2, NULL},
   {"%protect!", prim_protect, 0, -1, NULL},
   {"%lazy!", prim_lazy, 1, 1, NULL},

@@ -286,21 +286,14 @@ uint64_t equal_hash(Value v) {
   return h;
 }
 
-uint64_t eqv_hash(Value v) { return is_number(v) ? num_hash(v) : mix(2, v); }
-
 /* ---- primitives ---- */
 
 static Value prim_eq(int argc, Value *args) { (void)argc; return BOOL(args[0] == args[1]); }
 static Value prim_eqv(int argc, Value *args) { (void)argc; return BOOL(is_eqv(args[0], args[1])); }
-static Value prim_equal_hash(int argc, Value *args) {
-  (void)argc;
-  return FIX((int64_t)(equal_hash(args[0]) >> 3));
-}
 
 const PrimDef equal_prims[] = {
   {"eq?", prim_eq, 2, 2, "(eq? a b)"},
   {"eqv?", prim_eqv, 2, 2, "(eqv? a b)"},
   {"equal?", prim_equal, 2, 2, "(equal? a b)"},
-  {"%equal-hash", prim_equal_hash, 1, 1, "(%equal-hash obj)"},
   {0},
 };

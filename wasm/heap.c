@@ -582,7 +582,6 @@ uint64_t heap_used(void) {
   uint64_t used = ((uint64_t)small_pages + large_pages) * PAGE;
   return bump ? used - (uint64_t)(bump_end - bump) : used;
 }
-bool heap_wants_collection(void) { return vm.collect; }
 uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */
 bool heap_has_room(uint64_t bytes) { return room_for(2 * BLOCK_PAGES) && heap_reserve(bytes); }

@@ -39,7 +39,6 @@ void heap_init(void);
 void heap_collect(void);          /* at a safe point only */
 void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
 uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
-bool heap_wants_collection(void);
 bool heap_has_room(uint64_t bytes); /* after a collection: can the VM go on, `bytes` wanted? */
 uint32_t heap_epoch(void);       /* changes whenever a collection may have moved objects: address hashes are stale */
 #endif

@@ -377,21 +377,6 @@ static Value prim_json_parse(int argc, Value *args) {
   return p.at == p.length ? v : fail(&p, p.at, "something follows the value");
 }
 
-/* (%json-parse-prefix string start): two values, the first value and where it ends. */
-static Value prim_json_parse_prefix(int argc, Value *args) {
-  (void)argc;
-  uint32_t start;
-  CHECK_STRING(NULL, 0);
-  CHECK_INDEX(NULL, 1, 0, STR_LENGTH(args[0]), args[0], start);
-  Parser p;
-  parser_start(&p, args[0], start, false);
-  Value v = parse(&p);
-  if (v == V_AGAIN) return parser_pause(&p);
-  if (IS_SIGNAL(v)) return v;
-  Value both[2] = {v, FIX(p.at)};
-  return make_values(2, both);
-}
-
 /* ---- writing ---- */
 
 typedef struct {
@@ -638,7 +623,6 @@ static Value prim_json_null(int argc, Value *args) { (void)argc; (void)args; ret
 
 const PrimDef json_prims[] = {
   {"%json-parse", prim_json_parse, 1, 3, "(%json-parse string [lenient? [start]])"},
-  {"%json-parse-prefix", prim_json_parse_prefix, 2, 2, "(%json-parse-prefix string start)"},
   {"%json-write", prim_json_write, 1, 3, "(%json-write value [indent [ascii?]])"},
   {"jsexpr?", prim_is_jsexpr, 1, 1, "(jsexpr? obj)"},
   {"json-null", prim_json_null, 0, 0, "(json-null)"},

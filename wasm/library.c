@@ -461,56 +461,6 @@ static Value prim_define_core_library(int argc, Value *args) {
   return V_VOID;
 }
 
-static Value check_library(Value *args, Value *library) {
-  *library = find_library(args[0]);
-  return *library == V_FALSE ? err_failf("exn:fail", "there is no library %v", args[0]) : V_TRUE;
-}
-
-/* The names outside; or, missing only, those whose name inside is bound to nothing. */
-static Value list_exports(Value library, bool missing) {
-  uint32_t position = 0;
-  Value outside, inside, names = V_NIL, *next = &names;
-  uint64_t bytes = (uint64_t)table_count(CDR(library)) * 16 + 64;
-  if (!heap_reserve(bytes)) return need_memory(bytes);
-  while (table_next(CDR(library), &position, &outside, &inside)) {
-    Value binding = env_lookup(CAR(library), inside);
-    bool bound = binding != V_FALSE && !(IS(binding, T_CELL) && CELL(binding)->value == V_UNBOUND);
-    if (missing && bound) continue;
-    *next = cons(outside, V_NIL);
-    next = &CDR(*next);
-  }
-  return names;
-}
-
-static Value prim_library_exports(int argc, Value *args) {
-  (void)argc;
-  Value library;
-  TRY(check_library(args, &library));
-  return list_exports(library, false);
-}
-static Value prim_library_missing(int argc, Value *args) {
-  (void)argc;
-  Value library;
-  TRY(check_library(args, &library));
-  return list_exports(library, true);
-}
-static Value prim_is_library(int argc, Value *args) {
-  (void)argc;
-  return BOOL(find_library(args[0]) != V_FALSE);
-}
-
-static Value prim_library_names(int argc, Value *args) {
-  (void)argc; (void)args;
-  uint32_t position = 0;
-  Value name, library, names = V_NIL, *next = &names;
-  if (!heap_reserve(table_count(registry) * 16 + 64)) return need_memory(table_count(registry) * 16 + 64);
-  while (table_next(registry, &position, &name, &library)) {
-    *next = cons(name, V_NIL);
-    next = &CDR(*next);
-  }
-  return names;
-}
-
 /* (features): R7RS */
 static Value prim_features(int argc, Value *args) {
   (void)argc; (void)args;
@@ -523,10 +473,6 @@ static Value prim_features(int argc, Value *args) {
 const PrimDef library_prims[] = {
   {"%register-library!", prim_register_library, 3, 3, NULL},
   {"%define-core-library!", prim_define_core_library, 2, 2, NULL},
-  {"%library-exports", prim_library_exports, 1, 1, NULL},
-  {"%library-missing", prim_library_missing, 1, 1, NULL},
-  {"%library-known?", prim_is_library, 1, 1, NULL},
-  {"%library-names", prim_library_names, 0, 0, NULL},
   {"features", prim_features, 0, 0, NULL},
   {0}
 };

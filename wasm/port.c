@@ -7,7 +7,7 @@ static Value make_port(int64_t flags, Value data, Value handler) {
   *PORT(port) = (struct Port){
     .header = HEADER_OF(port), .flags = FIX(flags | PORT_OPEN), .data = data, .length = FIX(0), .width = FIX(1),
     .lineage = V_FALSE, .position = FIX(0), .located = FIX(0), .line = FIX(1), .column = FIX(0),
-    .written = FIX(0), .limit = V_FALSE, .dropped = FIX(0), .handler = handler,
+    .handler = handler,
   };
   return port;
 }
@@ -451,22 +451,6 @@ static Value prim_read_bytes_to(int argc, Value *args) {
 
 bool port_mid_line(Value port) { return port_has(port, PORT_MID_LINE); }
 
-/* How many of `count` units, which take `bytes` bytes in all, still fit the port's limit. One unit
-   takes 1 to 4 bytes; the cut is made between two of them. */
-static uint32_t units_that_fit(Value port, Value s, uint32_t start, uint32_t count, uint64_t bytes) {
-  if (PORT(port)->limit == V_FALSE) return count;
-  int64_t room = FIX_VALUE(PORT(port)->limit) - FIX_VALUE(PORT(port)->written);
-  if (FIX_VALUE(PORT(port)->dropped) > 0) return 0;
-  if (room >= (int64_t)bytes) return count;
-  uint32_t fit = 0;
-  while (fit < count) {
-    room -= s == V_FALSE ? 1 : (int64_t)utf8_size(string_char(s, start + fit));
-    if (room < 0) break;
-    fit++;
-  }
-  return fit;
-}
-
 static Builder port_builder(Value port) {
   return (Builder){PORT(port)->data, (uint32_t)FIX_VALUE(PORT(port)->length), (uint32_t)FIX_VALUE(PORT(port)->width),
                    PORT(port)->lineage};
@@ -485,12 +469,6 @@ static uint64_t range_bytes(Value s, uint32_t start, uint32_t end) {
   return bytes;
 }
 
-/* The counters after `kept` bytes went in and `dropped` did not. */
-static void count_output(Value port, uint64_t kept, uint64_t dropped) {
-  PORT(port)->written = FIX(FIX_VALUE(PORT(port)->written) + (int64_t)kept);
-  PORT(port)->dropped = FIX(FIX_VALUE(PORT(port)->dropped) + (int64_t)dropped);
-}
-
 /* Text to a binary port is written as UTF-8, as to Racket's ports, which are all both. */
 static Value write_encoded(Value port, Value s, uint32_t start, uint32_t end) {
   Builder b = port_builder(port);
@@ -500,24 +478,18 @@ static Value write_encoded(Value port, Value s, uint32_t start, uint32_t end) {
     uint8_t utf8[4];
     builder_chars(&b, utf8, 1, utf8_encode(string_char(s, i), utf8));
   }
-  count_output(port, bytes, 0);
   port_store(port, &b);
   return V_VOID;
 }
 
 static Value write_text(Value port, Value s, uint32_t start, uint32_t end) {
   uint32_t width = STR_WIDTH(s);
-  uint64_t bytes = range_bytes(s, start, end), kept = bytes;
-  uint32_t fit = units_that_fit(port, s, start, end - start, bytes);
+  uint32_t count = end - start;
   Builder b = port_builder(port);
-  if (fit < end - start) kept = range_bytes(s, start, start + fit);
   const uint8_t *data = STR_DATA(s) + (size_t)start * width;
-  if (fit) {
-    if (!builder_room(&b, fit, b.width < width ? chars_width(data, width, fit) : width)) return need_memory((uint64_t)fit * width);
-    builder_chars(&b, data, width, fit);
-    b.lineage = lineage_union(b.lineage, STR(s)->lineage);
-  }
-  count_output(port, kept, bytes - kept);
+  if (!builder_room(&b, count, b.width < width ? chars_width(data, width, count) : width)) return need_memory((uint64_t)count * width);
+  builder_chars(&b, data, width, count);
+  b.lineage = lineage_union(b.lineage, STR(s)->lineage);
   set_flag(port, PORT_MID_LINE, string_char(s, end - 1) != '\n');
   port_store(port, &b);
   return V_VOID;
@@ -543,18 +515,16 @@ static Value write_bytes(Value port, const uint8_t *data, uint32_t count) {
     memcpy(BYTES(bytes), data, count);
     return tail_call(PORT(port)->handler, 3, port, intern("write"), bytes);
   }
-  uint32_t fit = units_that_fit(port, V_FALSE, 0, count, count);
   Builder b = port_builder(port);
-  if (!builder_room(&b, fit, 1)) return need_memory(fit);
-  builder_chars(&b, data, 1, fit);
-  count_output(port, fit, count - fit);
+  if (!builder_room(&b, count, 1)) return need_memory(count);
+  builder_chars(&b, data, 1, count);
   port_store(port, &b);
   return V_VOID;
 }
 
 /* One character: the commonest case, without a string around it where the port is a plain one. */
 static Value write_char(Value port, uint32_t c) {
-  bool plain = PORT(port)->handler == V_FALSE && port_has(port, PORT_TEXT) && PORT(port)->limit == V_FALSE;
+  bool plain = PORT(port)->handler == V_FALSE && port_has(port, PORT_TEXT);
   if (!plain) {
     Value s = string_make(1, char_width(c));
     string_put(s, 0, c);
@@ -563,7 +533,6 @@ static Value write_char(Value port, uint32_t c) {
   Builder b = port_builder(port);
   if (!builder_room(&b, 1, char_width(c))) return need_memory((uint64_t)b.length * 4);
   builder_char(&b, c);
-  count_output(port, utf8_size(c), 0);
   set_flag(port, PORT_MID_LINE, c != '\n');
   port_store(port, &b);
   return V_VOID;
@@ -669,27 +638,6 @@ static Value prim_take(int argc, Value *args) {
   return content;
 }
 
-/* (%port-limit! port bytes-or-#f) */
-static Value prim_limit(int argc, Value *args) {
-  (void)argc;
-  GET_PORT(port, plain_output(args));
-  if (args[1] != V_FALSE) CHECK_FIX(NULL, 1);
-  PORT(port)->limit = args[1];
-  return V_VOID;
-}
-
-static Value prim_truncated(int argc, Value *args) {
-  (void)argc;
-  GET_PORT(port, plain_output(args));
-  return PORT(port)->dropped;
-}
-
-static Value prim_written(int argc, Value *args) {
-  (void)argc;
-  if (!IS(args[0], T_PORT)) return err_type(NULL, 0, "port", args[0]);
-  return FIX(FIX_VALUE(PORT(args[0])->written) + FIX_VALUE(PORT(args[0])->dropped));
-}
-
 const PrimDef port_prims[] = {
   {"%set-default-ports!", prim_set_defaults, 3, 3, "(%set-default-ports! in out err)"},
   {"%default-port", prim_default, 1, 1, "(%default-port which)"},
@@ -747,10 +695,6 @@ const PrimDef port_prims[] = {
   {"port-column", prim_column, 1, 1, "(port-column port)"},
   {"port-count-lines!", prim_nothing, 1, 1, "(port-count-lines! port)"},
   {"%port-take!", prim_take, 1, 1, "(%port-take! port)"},
-  {"%port-limit!", prim_limit, 2, 2, "(%port-limit! port bytes)"},
-  {"port-truncated", prim_truncated, 1, 1, "(port-truncated port)"},
-  {"%port-truncated", prim_truncated, 1, 1, "(%port-truncated port)"},
-  {"%port-written", prim_written, 1, 1, "(%port-written port)"},
   {"eof-object", prim_eof, 0, 0, "(eof-object)"},
   {"eof-object?", prim_is_eof, 1, 1, "(eof-object? obj)"},
   {0},

@@ -20,12 +20,9 @@ struct Port {
   Value located;     /* input: the position that line and column are those of */
   Value line;        /* from 1 */
   Value column;      /* from 0 */
-  Value written;     /* output: bytes (as UTF-8) in all */
-  Value limit;       /* output: #f, or how many bytes are kept */
-  Value dropped;     /* output: bytes beyond the limit */
   Value handler;     /* #f, or the procedure of a custom port */
 };
-enum { PORT_SLOTS = 13 };
+enum { PORT_SLOTS = 10 };
 #define PORT(v) ((struct Port *)PTR(v))
 
 enum { PORT_INPUT = 1, PORT_OUTPUT = 2, PORT_TEXT = 4, PORT_OPEN = 8,

@@ -930,14 +930,6 @@ static Value prim_read_datum(int argc, Value *args) {
   return datum;
 }
 
-static Value reader_number(Value *args, int slot) {
-  CHECK_READER(0);
-  return VEC(args[0])[slot];
-}
-static Value prim_reader_position(int argc, Value *args) { (void)argc; return reader_number(args, R_AT); }
-static Value prim_reader_line(int argc, Value *args) { (void)argc; return reader_number(args, R_LINE); }
-static Value prim_reader_column(int argc, Value *args) { (void)argc; return reader_number(args, R_COLUMN); }
-
 /* (read [port]): the reader is kept in vm.resume while it goes on. */
 static Value prim_read(int argc, Value *args) {
   Value port = port_argument(argc, args, 0, PORT_STDIN), state = vm.resume;
@@ -959,31 +951,10 @@ static Value prim_read(int argc, Value *args) {
   return datum;
 }
 
-/* (%text-complete? string): is no bracket, string or comment left open? What is wrong in another
-   way counts as complete: there is nothing to wait for. */
-static Value prim_text_complete(int argc, Value *args) {
-  (void)argc;
-  CHECK_STRING(NULL, 0);
-  Value state = is_reader(vm.resume) ? vm.resume : make_reader(args[0], V_FALSE, 0, 1, 1, 0);
-  Reader r;
-  reader_load(&r, state);
-  Value datum;
-  do datum = read_datum(&r); while (!IS_SIGNAL(datum) && datum != V_EOF && !should_pause());
-  reader_save(&r);
-  if (datum == V_EOF) return V_TRUE;
-  if (datum == V_ERROR) return BOOL(!r.at_eof);
-  vm.resume = state;
-  return V_AGAIN;
-}
-
 const PrimDef read_prims[] = {
   {"%make-reader", prim_make_reader, 1, 5, "(%make-reader string [source position line column])"},
   {"%read-datum", prim_read_datum, 1, 1, "(%read-datum reader)"},
-  {"%reader-position", prim_reader_position, 1, 1, "(%reader-position reader)"},
-  {"%reader-line", prim_reader_line, 1, 1, "(%reader-line reader)"},
-  {"%reader-column", prim_reader_column, 1, 1, "(%reader-column reader)"},
   {"read", prim_read, 0, 1, "(read [port])"},
   {"%read", prim_read, 0, 1, "(%read [port])"},
-  {"%text-complete?", prim_text_complete, 1, 1, "(%text-complete? string)"},
   {0},
 };

@@ -59,8 +59,6 @@ static Value prim_is_pregexp(int argc, Value *args) { (void)argc; return BOOL(IS
 #define CHECK_REGEXP(i) do { if (!IS(args[i], T_REGEXP)) return err_type(NULL, i, "regexp", args[i]); } while (0)
 
 static Value prim_source(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->source; }
-static Value prim_is_px(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->px; }
-static Value prim_groups(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->groups; }
 static Value prim_lookbehind(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->lookbehind; }
 
 /* ---- going through a text ---- */
@@ -447,8 +445,6 @@ const PrimDef regexp_prims[] = {
   {"regexp?", prim_is_regexp, 1, 1, "(regexp? obj)"},
   {"pregexp?", prim_is_pregexp, 1, 1, "(pregexp? obj)"},
   {"%regexp-source", prim_source, 1, 1, "(%regexp-source rx)"},
-  {"%regexp-px?", prim_is_px, 1, 1, "(%regexp-px? rx)"},
-  {"%regexp-groups", prim_groups, 1, 1, "(%regexp-groups rx)"},
   {"regexp-max-lookbehind", prim_lookbehind, 1, 1, "(regexp-max-lookbehind rx)"},
   {"%regexp-exec", prim_exec, 2, 6, "(%regexp-exec rx string [start end prefix lookbehind-from])"},
   {"%regexp-match?", prim_is_match, 2, 6, "(%regexp-match? rx string [start end prefix lookbehind-from])"},

@@ -211,19 +211,7 @@ static Value prim_native_sort(int argc, Value *args) {
   return list;
 }
 
-/* (%sort-vector! vector less keys): #t and sorted in place, or #f. */
-static Value prim_native_sort_vector(int argc, Value *args) {
-  CHECK_VECTOR(NULL, 0);
-  Sort s;
-  Value sorted = sort_items(&s, args[0], args[1], ARG_OR(2, V_FALSE));
-  if (sorted != V_TRUE) return sorted;
-  for (uint32_t i = 0; i < s.count; i++) VEC(args[0])[i] = VEC(s.from)[(size_t)i * s.stride];
-  charge(s.count / 8);
-  return V_TRUE;
-}
-
 const PrimDef sort_prims[] = {
   {"%sort-list", prim_native_sort, 2, 3, "(%sort-list items less [keys])"},
-  {"%sort-vector!", prim_native_sort_vector, 2, 3, "(%sort-vector! vector less [keys])"},
   {0},
 };

@@ -676,14 +676,6 @@ static bool is_lineage(Value list) {
   return list == V_NIL;
 }
 
-static Value prim_set_lineage(int argc, Value *args) {
-  (void)argc;
-  CHECK_STRING(NULL, 0);
-  if (!is_lineage(args[1])) return err_type(NULL, 1, "ascending list of call ids", args[1]);
-  STR(args[0])->lineage = args[1] == V_NIL ? V_FALSE : args[1];
-  return V_VOID;
-}
-
 static Value prim_with_lineage(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
@@ -772,7 +764,6 @@ const PrimDef string_prims[] = {
   {"string>=?", prim_string_ge, 1, -1, "(string>=? string ...)"},
   {"string-hash", prim_string_hash, 1, 2, "(string-hash string [bound])"},
   {"%string-lineage", prim_lineage, 1, 1, "(%string-lineage string)"},
-  {"%string-set-lineage!", prim_set_lineage, 2, 2, "(%string-set-lineage! string ids)"},
   {"%string-with-lineage", prim_with_lineage, 2, 2, "(%string-with-lineage string ids)"},
   {"string-cursor?", prim_is_cursor, 1, 1, "(string-cursor? obj)"},
   {"string-cursor-start", prim_cursor_start, 1, 1, "(string-cursor-start string)"},

@@ -205,17 +205,6 @@ static Value prim_index_char(int argc, Value *args) {
   return i < end ? FIX(i) : V_FALSE;
 }
 
-static Value prim_last_index_char(int argc, Value *args) {
-  CHECK_STRING(NULL, 0);
-  CHECK_CHAR_SET(1);
-  RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
-  bool negated = TRUTH(ARG_OR(4, V_FALSE));
-  uint32_t i = end;
-  while (i > start && in_set(args[1], string_char(args[0], i - 1)) == negated) i--;
-  charge((int64_t)(end - i) / 8 * set_cost(args[1]));
-  return i > start ? FIX(i - 1) : V_FALSE;
-}
-
 static Value prim_count_char(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_CHAR_SET(1);
@@ -229,17 +218,6 @@ static Value prim_count_char(int argc, Value *args) {
 /* Calls body with `hit` at each non-overlapping occurrence of sub (which is not empty). */
 #define FOR_EACH_HIT(s, sub, from, to, hit) \
   for (uint32_t hit = search(s, from, to, sub); hit <= (to); hit = search(s, hit + STR_LENGTH(sub), to, sub))
-
-static Value prim_count_of(int argc, Value *args) {
-  (void)argc;
-  CHECK_STRING(NULL, 0);
-  CHECK_STRING(NULL, 1);
-  uint32_t count = 0, length = STR_LENGTH(args[0]);
-  if (STR_LENGTH(args[1]) == 0) return FIX(length + 1);
-  charge(length / 16);
-  FOR_EACH_HIT(args[0], args[1], 0, length, hit) count++;
-  return FIX(count);
-}
 
 /* ---- replacing ---- */
 
@@ -312,27 +290,6 @@ static Value prim_replace(int argc, Value *args) {
   return result;
 }
 
-/* (%string-translate s from to): each character that is in `from` becomes the one at the same
-   place of `to`, or goes where `to` is shorter */
-static Value prim_translate(int argc, Value *args) {
-  (void)argc;
-  for (int i = 0; i < 3; i++) CHECK_STRING(NULL, i);
-  Value s = args[0], from = args[1], to = args[2];
-  uint32_t length = STR_LENGTH(s), count = STR_LENGTH(from);
-  Builder b;
-  builder_init(&b);
-  uint32_t width = STR_WIDTH(s) > STR_WIDTH(to) ? STR_WIDTH(s) : STR_WIDTH(to);
-  if (!builder_room(&b, length, width)) return need_memory((uint64_t)length * width);
-  charge((int64_t)length / 8 * (1 + count / 8));
-  for (uint32_t i = 0; i < length; i++) {
-    uint32_t c = string_char(s, i), place = chars_find(STR_DATA(from), STR_WIDTH(from), 0, count, c);
-    if (place == count) builder_char(&b, c);
-    else if (place < STR_LENGTH(to)) builder_char(&b, string_char(to, place));
-  }
-  b.lineage = STR(s)->lineage;
-  return builder_finish(&b);
-}
-
 /* ---- trimming: [*start, *end) shrinks ---- */
 
 /* How far the separator (a string, #f: whitespace) reaches from `start` on: once, or as often as it comes. */
@@ -388,18 +345,6 @@ static Value prim_trim(int argc, Value *args) {
   trim(args[0], sep, TRUTH(ARG_OR(2, V_TRUE)), TRUTH(ARG_OR(3, V_TRUE)), TRUTH(ARG_OR(4, V_FALSE)), &start, &end);
   charge((STR_LENGTH(args[0]) - (end - start)) / 8);
   return whole_or_part(args[0], start, end);
-}
-
-/* (%string-trim-chars s set left? right?) */
-static Value prim_trim_chars(int argc, Value *args) {
-  CHECK_STRING(NULL, 0);
-  CHECK_CHAR_SET(1);
-  Value s = args[0];
-  uint32_t start = 0, end = STR_LENGTH(s);
-  if (TRUTH(ARG_OR(2, V_TRUE))) while (start < end && in_set(args[1], string_char(s, start))) start++;
-  if (TRUTH(ARG_OR(3, V_TRUE))) while (end > start && in_set(args[1], string_char(s, end - 1))) end--;
-  charge((int64_t)(STR_LENGTH(s) - (end - start)) / 8 * set_cost(args[1]));
-  return whole_or_part(s, start, end);
 }
 
 /* ---- splitting ---- */
@@ -547,15 +492,11 @@ const PrimDef string_search_prims[] = {
   {"%string-index-of", prim_index_of, 2, 4, "(%string-index-of string sub [start end])"},
   {"%string-last-index-of", prim_last_index_of, 2, 4, "(%string-last-index-of string sub [start end])"},
   {"%string-index-char", prim_index_char, 2, 5, "(%string-index-char string set [start end negated?])"},
-  {"%string-last-index-char", prim_last_index_char, 2, 5, "(%string-last-index-char string set [start end negated?])"},
   {"%string-count-char", prim_count_char, 2, 4, "(%string-count-char string set [start end])"},
-  {"%string-count-of", prim_count_of, 2, 2, "(%string-count-of string sub)"},
   {"%string-prefix-length", prim_prefix_length, 2, 2, "(%string-prefix-length a b)"},
   {"%string-suffix-length", prim_suffix_length, 2, 2, "(%string-suffix-length a b)"},
   {"%string-replace", prim_replace, 3, 4, "(%string-replace string from to [all?])"},
-  {"%string-translate", prim_translate, 3, 3, "(%string-translate string from to)"},
   {"%string-trim", prim_trim, 1, 5, "(%string-trim string [separator left? right? repeat?])"},
-  {"%string-trim-chars", prim_trim_chars, 2, 4, "(%string-trim-chars string set [left? right?])"},
   {"%string-split", prim_split, 1, 4, "(%string-split string [separator trim? repeat?])"},
   {"%string-normalize-spaces", prim_normalize_spaces, 1, 1, "(%string-normalize-spaces string)"},
   {"%string-lines", prim_lines, 1, 1, "(%string-lines string)"},

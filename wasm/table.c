@@ -757,37 +757,8 @@ static Value prim_hash_value(int argc, Value *args) {
   int64_t i;
   return entry_argument(args, &store, &i) ? ENTRY_VALUE(store, i) : V_FALSE;
 }
-static Value prim_hash_value_set(int argc, Value *args) {
-  (void)argc;
-  CHECK_MUTABLE(0);
-  CHECK_FIX(NULL, 1);
-  Value store;
-  int64_t i;
-  if (!entry_argument(args, &store, &i)) return err_range(NULL, "position", FIX_VALUE(args[1]), 0, table_count(args[0]), args[0]);
-  ENTRY_VALUE(store, i) = args[2];
-  return V_VOID;
-}
 
 /* ---- several tables ---- */
-
-/* (%hash-union a b): a with the entries of b set; a itself where it is mutable. */
-static Value prim_hash_union(int argc, Value *args) {
-  (void)argc;
-  CHECK_TABLE(0);
-  CHECK_TABLE(1);
-  Value table = args[0], at = FIX(0), key, value;
-  load_progress(&table, &at);
-  uint32_t position = (uint32_t)FIX_VALUE(at), before = position;
-  for (uint32_t n = 1; table_next(args[1], &position, &key, &value); n++, before = position) {
-    Value next = table_put(table, key, value);
-    if (IS_SIGNAL(next)) return save_progress(table, FIX(before), vm.resume);
-    vm.resume = V_FALSE;
-    table = next;
-    charge(2);
-    if (n % ROUND == 0 && should_pause()) return save_progress(table, FIX(position), V_FALSE);
-  }
-  return table;
-}
 
 /* Are the keys of a all in b? */
 static Value prim_hash_keys_subset(int argc, Value *args) {
@@ -873,8 +844,6 @@ const PrimDef table_prims[] = {
   {"%hash-next", prim_hash_next, 2, 2, "(%hash-next hash position)"},
   {"%hash-key", prim_hash_key, 2, 2, "(%hash-key hash position)"},
   {"%hash-value", prim_hash_value, 2, 2, "(%hash-value hash position)"},
-  {"%hash-value-set!", prim_hash_value_set, 3, 3, "(%hash-value-set! hash position value)"},
-  {"%hash-union", prim_hash_union, 2, 2, "(%hash-union hash hash)"},
   {"hash-keys-subset?", prim_hash_keys_subset, 2, 2, "(hash-keys-subset? hash hash)"},
   {"equal-hash-code", prim_equal_hash_code, 1, 1, "(equal-hash-code obj)"},
   {"equal-hash", prim_equal_hash_code, 1, 1, "(equal-hash obj)"},

@@ -78,7 +78,6 @@ enum tag {
 #define V_DEFAULT MAKE(T_SPECIAL, 5)       /* an optional parameter that was not given */
 #define V_UNBOUND MAKE(T_SPECIAL, 6)       /* in a cell or letrec variable before its definition */
 #define V_NULL MAKE(T_SPECIAL, 7)          /* JSON null, CBOR null */
-#define V_UNSPECIFIED V_VOID
 
 #define V_ERROR MAKE(T_SIGNAL, 1)          /* vm.error holds the condition to raise */
 #define V_AGAIN MAKE(T_SIGNAL, 2)          /* call me again with the same arguments; see vm.h */
@@ -142,7 +141,6 @@ static inline bool is_procedure(Value v);
 #define CADR(v) CAR(CDR(v))
 #define CDDR(v) CDR(CDR(v))
 #define CADDR(v) CAR(CDDR(v))
-#define CDDDR(v) CDR(CDDR(v))
 /* place of an LPAIR: line in the high 20 bits, column in the low 12, both from 1, saturating;
    0 where unknown. The place of the pair's opening bracket or, for a later pair of a list, of
    its car. */

@@ -48,8 +48,7 @@ Value tail_apply(Value proc, Value list);
 /* ---- errors ----
  * All build a condition (record of an exn type) in vm.error and return V_ERROR. The VM adds the
  * place and the backtrace. `who` is the procedure's Scheme name, or NULL for the primitive's own
- * name as registered. Message wording follows guest-language.md section 4 and Racket:
- *   "vector-ref: index 7 out of range for a vector of length 3"                                */
+ * name as registered. Messages are worded as Racket's, where Racket has one. */
 Value err_type(const char *who, int argument, const char *expected, Value got); /* argument from 0;
       "string-length: expected a string as argument 1, got 42" */
 Value err_range(const char *who, const char *what, int64_t index, int64_t low, int64_t high, Value of);

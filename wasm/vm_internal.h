@@ -1,4 +1,4 @@
-/* vm_internal.h — the machine's registers, for vm.c, stack.c, error.c, control.c and main.c. */
+/* vm_internal.h — the machine's registers, for vm.c, continuation.c, error.c, control.c and main.c. */
 #ifndef RLM_VM_INTERNAL_H
 #define RLM_VM_INTERNAL_H
 #include "code.h"

@@ -44,8 +44,6 @@
 
 ;; ---- walking ----
 ;; The entries are taken before the first call, so that f may change the table.
-(define (%hash-loop table f)
-  (for-each (lambda (entry) (f (car entry) (cdr entry))) (hash->list table)))
 (define (hash-for-each table f [ordered? #f])
   (if (not (hash? table)) (%swapped-hash 'hash-for-each table f))
   (for-each (lambda (entry) (f (car entry) (cdr entry))) (%hash-entries table ordered?)))

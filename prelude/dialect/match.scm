@@ -8,11 +8,10 @@
 
 ;; ---- the context of one expansion ----
 (define-record-type %match-context
-  (%make-match-context who rename compare fresh)
-  %match-context?
+  (%make-match-context who rename fresh)
+  #f
   (who %context-who)
   (rename %context-rename)
-  (compare %context-compare)
   (fresh %context-fresh))
 
 (define (%is cx name . args) (cons ((%context-rename cx) name) args))
@@ -548,8 +547,8 @@
                 (%is cx 'if `(,@(%is cx 'let) ,bindings ,guard) result (fail))
                 result))))))
 
-(define (%match-expand who rename compare exprs clauses)
-  (let* ((cx (%make-match-context who rename compare (%fresh-namer rename)))
+(define (%match-expand who rename exprs clauses)
+  (let* ((cx (%make-match-context who rename (%fresh-namer rename)))
          (vs (map (lambda (e) (%fresh cx "v")) exprs)))
     `(,(rename 'let) ,(map list vs exprs)
       ,(%match-clauses cx clauses vs
@@ -574,13 +573,13 @@
    (lambda (form rename compare)
      (set! %macro-form form)
      (if (not (and (list? form) (pair? (cdr form)))) (%macro-error 'match "expected (match value [pattern body ...] ...)" form))
-     (%match-expand 'match rename compare (list (cadr form)) (%single-clauses (cddr form))))))
+     (%match-expand 'match rename (list (cadr form)) (%single-clauses (cddr form))))))
 
 (define-syntax match*
   (er-macro-transformer
    (lambda (form rename compare)
      (set! %macro-form form)
-     (%match-expand 'match* rename compare (cadr form) (cddr form)))))
+     (%match-expand 'match* rename (cadr form) (cddr form)))))
 
 (define-syntax match/values
   (er-macro-transformer
@@ -589,21 +588,21 @@
      (let* ((fresh (%fresh-namer rename))
             (ids (map (lambda (p) (fresh "value")) (car (caddr form)))))
        `(,(rename 'let-values) ((,ids ,(cadr form)))
-         ,(%match-expand 'match/values rename compare ids (cddr form)))))))
+         ,(%match-expand 'match/values rename ids (cddr form)))))))
 
 (define-syntax match-lambda
   (er-macro-transformer
    (lambda (form rename compare)
      (set! %macro-form form)
      (let ((x (rename 'x)))
-       `(,(rename 'lambda) (,x) ,(%match-expand 'match-lambda rename compare (list x) (%single-clauses (cdr form))))))))
+       `(,(rename 'lambda) (,x) ,(%match-expand 'match-lambda rename (list x) (%single-clauses (cdr form))))))))
 
 (define-syntax match-lambda*
   (er-macro-transformer
    (lambda (form rename compare)
      (set! %macro-form form)
      (let ((x (rename 'x)))
-       `(,(rename 'lambda) ,x ,(%match-expand 'match-lambda* rename compare (list x) (%single-clauses (cdr form))))))))
+       `(,(rename 'lambda) ,x ,(%match-expand 'match-lambda* rename (list x) (%single-clauses (cdr form))))))))
 
 (define-syntax match-lambda**
   (er-macro-transformer
@@ -611,7 +610,7 @@
      (set! %macro-form form)
      (let* ((fresh (%fresh-namer rename))
             (ids (map (lambda (p) (fresh "x")) (car (cadr form)))))
-       `(,(rename 'lambda) ,ids ,(%match-expand 'match-lambda** rename compare ids (cdr form)))))))
+       `(,(rename 'lambda) ,ids ,(%match-expand 'match-lambda** rename ids (cdr form)))))))
 
 (define-syntax match-let
   (er-macro-transformer
@@ -623,10 +622,10 @@
                 (ids (map (lambda (b) (fresh "x")) bindings)))
            `((,(rename 'letrec)
               ((,(cadr form) (,(rename 'lambda) ,ids
-                              ,(%match-expand 'match-let rename compare ids (list (cons (map car bindings) (cdddr form)))))))
+                              ,(%match-expand 'match-let rename ids (list (cons (map car bindings) (cdddr form)))))))
               ,(cadr form))
              ,@(map cadr bindings)))
-         (%match-expand 'match-let rename compare (map cadr (cadr form))
+         (%match-expand 'match-let rename (map cadr (cadr form))
                         (list (cons (map car (cadr form)) (cddr form))))))))
 
 (define-syntax match-let*
@@ -646,14 +645,14 @@
        ,@(map (lambda (b) `(,(rename 'match-define) ,(car b) ,(cadr b))) (cadr form))
        (,(rename 'let) () ,@(cddr form))))))
 
-(define (%match-definition who rename compare pattern expr)
-  (let* ((cx (%make-match-context who rename compare (%fresh-namer rename)))
+(define (%match-definition who rename pattern expr)
+  (let* ((cx (%make-match-context who rename (%fresh-namer rename)))
          (ids (%pattern-variables cx pattern)))
     (if (= (length ids) 1)
         `(,(rename 'define) ,(car ids)
-          ,(%match-expand who rename compare (list expr) `(((,pattern) ,(car ids)))))
+          ,(%match-expand who rename (list expr) `(((,pattern) ,(car ids)))))
         `(,(rename 'define-values) ,ids
-          ,(%match-expand who rename compare (list expr)
+          ,(%match-expand who rename (list expr)
                           `(((,pattern) (,(rename 'values) ,@ids))))))))
 
 (define-syntax match-define
@@ -661,7 +660,7 @@
    (lambda (form rename compare)
      (set! %macro-form form)
      (if (not (and (list? form) (= (length form) 3))) (%macro-error 'match-define "expected (match-define pattern expr)" form))
-     (%match-definition 'match-define rename compare (cadr form) (caddr form)))))
+     (%match-definition 'match-define rename (cadr form) (caddr form)))))
 
 (define-syntax match-define-values
   (er-macro-transformer
@@ -693,4 +692,4 @@
                                 (let loop ((p (cdr header))) (if (pair? p) (cons (car p) (loop (cdr p))) '()))))
             (ids (map (lambda (p) (if (pair? p) (car p) p)) parameters)))
        `(,(rename 'define) ,header
-         ,(%match-expand (%id-symbol (car header)) rename compare ids (cddr form)))))))
+         ,(%match-expand (%id-symbol (car header)) rename ids (cddr form)))))))

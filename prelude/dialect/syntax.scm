@@ -46,8 +46,6 @@
       (set! count (+ count 1))
       (rename (string->symbol (string-append name "." (number->string count)))))))
 
-(define (%proper-list? x) (list? x))
-
 ;; ((name value) ...) or ([name value] ...), as let has them.
 (define (%binding? x)
   (and (pair? x) (pair? (cdr x)) (null? (cddr x))))

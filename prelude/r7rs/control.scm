@@ -11,7 +11,6 @@
 (define %empty-state (vector '() '() '()))
 (define (%dynamic-empty) %empty-state)
 (define (%state) (or (%dynamic) %empty-state))
-(define (%state-winders s) (vector-ref s 0))
 (define (%state-handlers s) (vector-ref s 1))
 (define (%state-params s) (vector-ref s 2))
 (define (%with-handlers-state s handlers)
@@ -22,14 +21,6 @@
 ;; What a new fiber starts from: its parent's parameters, but none of its parent's duties.
 (define (%dynamic-for-fiber parent)
   (if parent (vector '() '() (vector-ref parent 2)) %empty-state))
-
-;; Run thunk under another state. Multiple values travel as one value, so this serves them too.
-(define (%call-with-state state thunk)
-  (let ((old (%dynamic)))
-    (%set-dynamic! state)
-    (let ((result (thunk)))
-      (%set-dynamic! old)
-      result)))
 
 (define (dynamic-wind before thunk after)
   (before)
@@ -69,11 +60,6 @@
          (common (%common-winders from to)))
     (%unwind! from common)
     (%wind! to common)))
-
-;; Run every after thunk of the current state: for a fiber that is being ended.
-(define (%unwind-all)
-  (%unwind! (vector-ref (%state) 0) '())
-  (%set-dynamic! %empty-state))
 
 (define (call-with-current-continuation receiver)
   (%call/cc

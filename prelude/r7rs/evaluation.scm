@@ -1,6 +1,6 @@
 ;; evaluation.scm — eval and the environments of R7RS.
 
-;; The session's top level. The main loop makes a fresh one at boot and at reset.
+;; The session's top level. It is made once, when the image is built (the end of runtime/main.scm).
 (define %repl-environment #f)
 (define (interaction-environment)
   (unless %repl-environment (set! %repl-environment (%make-repl-environment)))

@@ -22,7 +22,14 @@
              (if binding
                  (set-box! (cdr binding) value)
                  (%record-set! p 0 value))))
-          (else (%err-arity p arguments)))))
+          (else
+           (%raise
+            (%make-condition
+             'exn:fail:contract:arity
+             (string-append (if (%record-ref p 2) (%written (%record-ref p 2)) "parameter")
+                            ": arity mismatch;\n the expected number of arguments does not match the given number\n"
+                            "  expected: at most 1\n  given: " (number->string (length arguments)))
+             '()))))))
 
 (%set-rtd-apply! %parameter-rtd %parameter-call)
 
@@ -101,5 +108,5 @@
                   (set! inside now)))))
     (dynamic-wind swap body swap)))
 
-;; The driver's (boot.scm): the libraries that are being loaded.
+;; The driver's (runtime/boot.scm): the libraries that are being loaded.
 (define %loading (make-parameter '()))

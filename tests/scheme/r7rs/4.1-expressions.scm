@@ -119,6 +119,8 @@
 (check (list (f 12) (parameterize ((radix 2)) (f 12)) (f 12)) => '("12" "1100" "12"))
 (check-error error-object? (parameterize ((radix 0)) (f 12)))
 (define p1 (make-parameter 1))
+(check (guard (e ((error-object? e) (error-object-message e))) (p1 2 3))
+       => "parameter: arity mismatch;\n the expected number of arguments does not match the given number\n  expected: at most 1\n  given: 2")
 (define p2 (make-parameter 2 (lambda (x) (* x 10))))
 (check (p2) => 20)
 (check (parameterize ((p1 (p2)) (p2 (p1))) (list (p1) (p2))) => '(20 10))

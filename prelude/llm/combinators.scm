@@ -1,4 +1,4 @@
-;; combinators.scm — ways to put LLM calls together. Thunks that are independent run concurrently.
+;; llm/combinators.scm — ways to put LLM calls together. Thunks that are independent run concurrently.
 ;; A thunk may give text, a scoped value, or a handle: all of them become text.
 
 (define (%check-procedure who f position what)

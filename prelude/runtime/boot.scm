@@ -1,11 +1,11 @@
-;; boot.scm — the driver: read, expand, compile, run.
+;; runtime/boot.scm — the driver: read, expand, compile, run.
 ;;
 ;; The expander and the compiler are primitives that never call a guest procedure. What they need of
 ;; one (a macro's transformer, a library's text) they ask for with a request, and the driver
 ;; here satisfies it. So a program may be suspended, preempted and snapshotted inside a macro, too.
 
 ;; Libraries come from the host: (%fetch-library name) gives the text of its definition or #f,
-;; (%fetch-include path library) the text of an included file or #f. main.scm sets them.
+;; (%fetch-include path library) the text of an included file or #f. runtime/main.scm sets them.
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 

@@ -1,8 +1,8 @@
-;; context.scm — the texts that the embedder loaded. They stay with the host: `context` and
+;; llm/context.scm — the texts that the embedder loaded. They stay with the host: `context` and
 ;; get-context copy a whole one in, the rest works on pieces.
 
-;; `context` is a lazy global: its cell is unbound until it is first used. %context-cell is the
-;; cell that was filled, so that a replaced context can be fetched again.
+;; `context` is a lazy global: its cell is unbound until it is first used. %context-cells are the
+;; cells that were filled, so that a replaced context can be fetched again.
 (define %context-cells '())
 (%lazy! 'context)
 (define (%default-context)

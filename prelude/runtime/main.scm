@@ -1,4 +1,8 @@
-;; main.scm — the message loop: what a message of the host does, and what an execution comes back with.
+;; runtime/main.scm — the message loop: what a message of the host does, and what an execution comes back
+;; with.
+;;
+;; Invariant: an execution ends with exactly one "done" message, whatever ended it: its value, finish, an
+;; error, a limit or an interrupt.
 
 ;; ---- standard output and error: kept here, sent to the host when the machine pauses ----
 
@@ -88,6 +92,18 @@
                    (if (and line (not (eqv? line 0)))
                        (string-append " (line " (number->string line) ", column " (number->string column) ")")
                        ""))))
+
+;; ---- a program ends itself ----
+
+(define (finish v) (%end! (%value-outcome "finished" (if (syntax? v) (%unwrap v) v))))
+
+(define (finish-var name)
+  (let ((symbol (if (string? name) (string->symbol name) name)))
+    (if (not (symbol? symbol)) (%err-type 'finish-var 0 "name of a variable" name))
+    (let ((v (%environment-ref (interaction-environment) symbol %none)))
+      (if (eq? v %none)
+          (%fail 'exn:fail:contract:variable (string-append "finish-var: unbound variable: " (symbol->string symbol)))
+          (finish v)))))
 
 ;; ---- messages ----
 

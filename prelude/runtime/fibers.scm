@@ -1,4 +1,4 @@
-;; fibers.scm — many threads of control in one machine, requests to the host, handles.
+;; runtime/fibers.scm — many threads of control in one machine, requests to the host, handles.
 ;;
 ;; A fiber is a raw continuation. It runs until it parks: it stores its continuation, says what it
 ;; waits for, and jumps to the base loop, which runs the next fiber that can go on, or waits for a
@@ -206,6 +206,17 @@
   (when (hash-has-key? %requests id)
     (hash-remove! %requests id)
     (%outbox! (%cbor-encode (list "cancel" id)))))
+
+;; ---- time: the host's, so that it is recorded and replays ----
+
+(define (current-inexact-milliseconds) (%request "now"))
+(define (current-milliseconds) (exact (floor (%request "now"))))
+(define (current-seconds) (exact (floor (/ (%request "now") 1000))))
+
+(define (sleep [seconds 0])
+  (if (not (and (real? seconds) (>= seconds 0))) (%err-type 'sleep 0 "non-negative number of seconds" seconds))
+  (if (eqv? seconds 0) (%yield) (%request "sleep" (inexact seconds)))
+  (void))
 
 ;; ---- handles ----
 

@@ -1,0 +1,99 @@
+;; llm/calls.scm — llm-query and llm-query-async: a call's arguments are checked here, it is charged to
+;; the budgets around it and sent, and its reply settles a handle with a scoped value.
+
+(define (%check-text who keyword v scoped-too?)
+  (cond ((string? v) v)
+        ((and scoped-too? (syntax? v)) (%unwrap v))
+        ((syntax? v)
+         (%fail 'exn:fail:contract
+                (string-append who ": " keyword " got a scoped value; write (syntax-e v) to use its text")))
+        ((handle? v)
+         (%fail 'exn:fail:contract
+                (string-append who ": " keyword " got an async handle; write (syntax-e (await handle))")))
+        (else
+         (%fail 'exn:fail:contract
+                (string-append who ": " keyword " must be a string, got " (%bounded-text v)
+                               "; (format \"~a\" v) makes text of anything")))))
+
+(define (%takes-temperature? model)
+  (or (not model)
+      (let* ((parts (%string-split model "/" #f #f)) (name (last parts)))
+        (not (and (> (string-length name) 1)
+                  (char=? (string-ref name 0) #\o)
+                  (char-numeric? (string-ref name 1)))))))
+
+(define (%check-call who instruction model temperature max-tokens json recursive)
+  (if (and json (not (string-contains? (string-downcase instruction) "json")))
+      (%fail 'exn:fail:contract
+             (string-append who ": #:json #t needs the word \"json\" in the instruction (OpenAI API requirement);"
+                            " say for example \"Answer in JSON with the keys ...\"")))
+  (if (and model (not (string? model)))
+      (%fail 'exn:fail:contract (string-append who ": #:model must be a string, got " (%bounded-text model))))
+  (if (and temperature (not (and (real? temperature) (<= 0 temperature 2))))
+      (%fail 'exn:fail:contract
+             (string-append who ": #:temperature must be a number from 0 to 2, got " (%bounded-text temperature))))
+  (if (and temperature (not (%takes-temperature? model)))
+      (%fail 'exn:fail:contract
+             (string-append who ": model " model " does not take #:temperature (o-series models have none); leave it out")))
+  (if (not (or (boolean? recursive) (and (exact-integer? recursive) (> recursive 0))))
+      (%fail 'exn:fail:contract
+             (string-append who ": #:recursive must be #t, #f or how many levels deep, got " (%bounded-text recursive))))
+  (if (and max-tokens (not (and (exact-integer? max-tokens) (> max-tokens 0))))
+      (%fail 'exn:fail:contract
+             (string-append who ": #:max-tokens must be a positive integer, got " (%bounded-text max-tokens)))))
+
+;; Send one call; gives its handle. `op` is its name in the log.
+(define (%start-call op instruction data model temperature max-tokens json image images recursive)
+  (let ((instruction (%check-text op "#:instruction" instruction #f))
+        (data (%check-text op "#:data" data #t)))
+    (%check-call op instruction model temperature max-tokens json recursive)
+    (if (and (string-null? instruction) (string-null? data))
+        (%fail 'exn:fail:contract
+               (string-append op ": give #:instruction or #:data, for example (" op
+                              " #:instruction \"Summarize\" #:data text)")))
+    (let* ((tokens (+ (quotient (+ (string-size instruction) (string-size data)) 4) 8 (or max-tokens 0)))
+           (id (%fresh-id))
+           (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
+           (pictures (append (if image (list image) '()) (if (list? images) images (list images))))
+           (bytes (%encode-request id "llm"
+                                   (list op instruction data model (and temperature (inexact temperature))
+                                         max-tokens (and json #t) pictures recursive)))
+           (budget (%reserve! tokens)) ; last: what cannot be sent sets nothing aside
+           (handle (%new-handle id (string-append op " call")
+                                (lambda ()
+                                  (%forget-request! id)
+                                  (%settle-budget! budget tokens 0)))))
+      (%atomically
+       (lambda ()
+         (hash-set! %requests id
+                    (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
+         (%outbox! bytes)))
+      handle)))
+
+(define (%finish-call handle budget reserved from ok? value)
+  (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth)
+      (let* ((told (cdr value)) (used (+ (caddr told) (cadddr told))))
+        (%settle-budget! budget reserved used)
+        (let ((blown (%blown budget)))
+          (if blown
+              (%settle! handle 'failed
+                        (%make-condition 'exn:fail:budget
+                                         (string-append "token budget exceeded: used "
+                                                        (number->string (%budget-used blown)) " of "
+                                                        (number->string (%budget-limit blown)) " tokens")
+                                         '()))
+              (%settle! handle 'done
+                        (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4))))))
+      (begin
+        (%settle-budget! budget reserved 0)
+        (%settle! handle 'failed (%reply-condition value)))))
+
+(define (llm-query #:instruction [instruction ""] #:data [data ""] #:model [model #f]
+                   #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]
+                   #:image [image #f] #:images [images '()] #:recursive [recursive #f])
+  (%await (%start-call "llm-query" instruction data model temperature max-tokens json image images recursive)))
+
+(define (llm-query-async #:instruction [instruction ""] #:data [data ""] #:model [model #f]
+                         #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]
+                         #:image [image #f] #:images [images '()] #:recursive [recursive #f])
+  (%start-call "llm-query-async" instruction data model temperature max-tokens json image images recursive))

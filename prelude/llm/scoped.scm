@@ -1,0 +1,72 @@
+;; llm/scoped.scm — scoped values: text that a model wrote, with the call that it came from, and what
+;; every string carries of that afterwards (its lineage).
+;;
+;; Opaque on purpose: text that came from outside gets into the program by syntax-e, which the
+;; scope log shows.
+
+;; The type's name is what an error shows where text was expected.
+(define-record-type |scoped value: use (syntax-e v)|
+  (%make-scoped text call model depth)
+  syntax?
+  (text %scoped-text)
+  (call %scoped-call)
+  (model %scoped-model)
+  (depth %scoped-depth))
+
+(define (%preview text)
+  (if (> (string-length text) 80) (substring text 0 80) text))
+
+(define (%log! op preview scope . more)
+  (%outbox! (%cbor-encode
+             (list "note" "log"
+                   (apply hash "op" op "preview" (%preview (if (string? preview) preview (%->string preview 0 0)))
+                          "scope" scope more)))))
+
+;; The text, as a string that carries the call it came from, and those that the call was made from.
+(define (%unwrap v)
+  (set! %lineage? #t)
+  (if (eqv? (%scoped-call v) 0)
+      (%scoped-text v)
+      (%string-with-lineage (%scoped-text v) (list (%scoped-call v)))))
+(define %lineage? #f) ; whether any string of this session can carry one
+
+(define (syntax-e v)
+  (cond ((syntax? v)
+         (%log! "syntax-e" (%scoped-text v) "sandbox" "call-id" (%scoped-call v))
+         (%unwrap v))
+        ((string? v) v)
+        ((handle? v)
+         (%fail 'exn:fail:contract
+                "syntax-e: got an async handle; await it first: (syntax-e (await handle))"))
+        (else (%err-type 'syntax-e 0 "scoped value" v))))
+
+(define (datum->syntax context text)
+  (if (not (string? text)) (%err-type 'datum->syntax 1 "string" text))
+  (%log! "datum->syntax" text "sandbox")
+  (if (syntax? context)
+      (%make-scoped text (%scoped-call context) (%scoped-model context) (%scoped-depth context))
+      (%make-scoped text 0 #f 0)))
+(define syntax->datum syntax-e)
+
+;; The ids of the calls that a value's texts derive from, ascending: those that its text came out
+;; of, and those that went into their prompts.
+(define (provenance v)
+  (cond ((syntax? v) (%string-lineage (%unwrap v)))
+        ((string? v) (%string-lineage v))
+        ((or (not %lineage?) (not (or (pair? v) (vector? v) (hash? v) (%record? v)))) '())
+        (else (%string-lineage (%->string v 1 0))))) ; the printer gathers, and knows cycles
+(define (%lineages-joined a b)
+  (cond ((null? a) b)
+        ((null? b) a)
+        (else (%string-lineage (%string-with-lineage (%string-with-lineage "" a) b)))))
+(define (%with-lineage v ids)
+  (cond ((null? ids) v)
+        ((string? v) (%string-with-lineage v ids))
+        ((list? v) (map (lambda (item) (%with-lineage item ids)) v))
+        ((vector? v) (vector-map (lambda (item) (%with-lineage item ids)) v))
+        ((hash? v) ; as messages bring them: immutable
+         (let loop ((entries (hash->list v)) (v v))
+           (if (null? entries)
+               v
+               (loop (cdr entries) (hash-set v (caar entries) (%with-lineage (cdar entries) ids))))))
+        (else v)))
