@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rlm_wasm.capabilities.python import PythonBackend
+from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import UsageError
 from rlm_wasm.limits import Limits
 
@@ -28,7 +29,7 @@ def resolve(
     if kind == "wasi":
         from rlm_wasm.python.wasi import WasiPython
 
-        return WasiPython(limits=limits, workspace=workspace, writable=writable)
+        return WasiPython(limits=limits, workspace=Workspace(workspace, writable=writable))
     if kind == "host":
         from rlm_wasm.python.host import HostPython
 

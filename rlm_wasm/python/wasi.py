@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import wasmtime
@@ -54,11 +53,9 @@ class WasiPython:
 
     name = "wasi"
 
-    def __init__(
-        self, *, limits: Limits, workspace: Path | None, writable: bool = True, seed: int = 0
-    ) -> None:
+    def __init__(self, *, limits: Limits, workspace: Workspace, seed: int = 0) -> None:
         self._limits = limits
-        self._workspace = Workspace(workspace, writable=writable)
+        self._workspace = workspace
         self._contexts: dict[str | None, str] = {}
         self._lock = asyncio.Lock()
         self._random = random.Random(seed)  # noqa: S311  reproducible runs, no secrets
