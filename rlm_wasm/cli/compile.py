@@ -15,10 +15,12 @@ from rlm_wasm.cli.report import note, seconds
 @click.option("--no-python", is_flag=True, help="Only the Scheme guest, not the Python one.")
 def compile_command(*, no_python: bool) -> None:
     """Compile the guests into the user's cache: done at install time, no run waits for it."""
-    from rlm_wasm.sandbox.engine import Engine, private_cache_dir
+    from rlm_wasm.sandbox.compiled_cache import CompiledCache
+    from rlm_wasm.sandbox.engine import Engine
 
-    if private_cache_dir() is None:
-        note("the cache folder cannot be written: nothing would be kept (see rlm-wasm doctor)")
+    problem = CompiledCache().problem
+    if problem:
+        note(f"{problem}: nothing would be kept (see rlm-wasm doctor)")
     started = time.perf_counter()
     engine = Engine.shared()
     _say("Scheme guest", cached=engine.compiled_from_cache, took=time.perf_counter() - started)
