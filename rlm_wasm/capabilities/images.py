@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 from pathlib import Path
 from typing import Any
 
+from rlm_wasm.capabilities.workspace import Workspace, refusal
 from rlm_wasm.errors import CapabilityDenied, UsageError
 
-MOST_BYTES = 20 << 20
+MAX_BYTES = 20 << 20
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -22,8 +24,10 @@ _BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 """What base64 of these types begins with: it may hold a slash, like a file's name."""
 
 
-def checked(source: Any, workspace: Path | None) -> str:
+def checked(source: Any, workspace: Workspace | Path | None) -> str:
     """A data URL. Raises UsageError or CapabilityDenied."""
+    if not isinstance(workspace, Workspace):
+        workspace = Workspace(workspace, writable=False)
     if not isinstance(source, str) or not source:
         raise UsageError("#:image must be a file name in the workspace, a data URL, or base64 text")
     if source.startswith("data:"):
@@ -40,30 +44,25 @@ def checked(source: Any, workspace: Path | None) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    if len(text) > MOST_BYTES * 4 // 3 + 4:
-        raise UsageError(f"#:image is larger than {MOST_BYTES >> 20} MiB")
+    if len(text) > MAX_BYTES * 4 // 3 + 4:
+        raise UsageError(f"#:image is larger than {MAX_BYTES >> 20} MiB")
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise UsageError("#:image is neither a workspace file, nor a data URL, nor base64") from error
 
 
-def _from_workspace(name: str, workspace: Path | None) -> bytes:
-    if workspace is None:
+def _from_workspace(name: str, workspace: Workspace) -> bytes:
+    if not workspace.granted:
         raise CapabilityDenied(f"#:image {name!r}: no workspace folder is granted (--workspace DIR)")
-    root = Path(workspace).resolve()
     try:
-        path = (root / name).resolve()
-        found = path.is_file()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"#:image: {name[:80]!r} is no name of a file") from error
-    if not path.is_relative_to(root):
-        raise CapabilityDenied(f"#:image {name!r} lies outside of the workspace")
-    if not found:
-        raise UsageError(f"#:image: there is no file {name!r} in the workspace")
-    if path.stat().st_size > MOST_BYTES:
-        raise UsageError(f"#:image {name!r} is larger than {MOST_BYTES >> 20} MiB")
-    return path.read_bytes()
+        return workspace.read_bytes(name, MAX_BYTES)
+    except PermissionError as error:
+        raise CapabilityDenied(f"#:image {refusal(error)}") from None
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise UsageError(f"#:image {name!r} is larger than {MAX_BYTES >> 20} MiB") from None
+        raise UsageError(f"#:image {refusal(error)}") from None
 
 
 def _data_url(content: bytes) -> str:

@@ -6,27 +6,43 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rlm_wasm.errors import UsageError
+from rlm_wasm.capabilities.workspace import Workspace, refusal
+from rlm_wasm.errors import CapabilityDenied, UsageError
+
+MAX_BYTES = 4 << 20
+"""Bytes that a library's file may have."""
 
 
 class LibraryFolders:
-    """Scheme libraries that ``import`` may read: these folders, read-only, never outside them."""
+    """Scheme libraries that ``import`` may read: each folder is a read-only Workspace.
 
-    _MOST_BYTES = 4 << 20
+    So a folder may be given by a link (as /usr/share/chibi may be), but no link inside of it is followed.
+    """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
-        self._folders = [Path(folder).resolve() for folder in folders]
-        for folder in self._folders:
-            if not folder.is_dir():
+        """Raises UsageError for what is no folder."""
+        self._folders: list[Workspace] = []
+        for folder in folders:
+            if not Path(folder).is_dir():
                 raise UsageError(f"the library folder {folder} does not exist")
+            self._folders.append(Workspace(folder, writable=False))
 
     def read(self, arguments: list[Any]) -> str | bool:
-        """The text of a file by its relative path; False where there is none."""
+        """The text of a file by its relative path; False where no folder has it.
+
+        Raises CapabilityDenied for a file that is there and must not be read.
+        """
         name = arguments[0]
-        if not isinstance(name, str) or "\0" in name:
+        if not isinstance(name, str):
             return False
+        refused: OSError | None = None
         for folder in self._folders:
-            path = (folder / name).resolve()
-            if path.is_relative_to(folder) and path.is_file() and path.stat().st_size <= self._MOST_BYTES:
-                return path.read_text(encoding="utf-8", errors="replace")
+            try:
+                return folder.read_text(name, MAX_BYTES, errors="replace")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                refused = refused or error
+        if refused is not None:
+            raise CapabilityDenied(f"a library's file {refusal(refused)}")
         return False

@@ -1,142 +1,287 @@
-"""The workspace: the one folder of files that a program may see, by relative paths, never outside.
+"""The one owner of where a workspace path may lead: everything that opens a granted file opens it here.
 
-Every step of a path is opened by itself, relative to the folder above it and without following
-symbolic links; so "..", absolute paths, links and races between a check and a use all end here.
+Python's ``open``, images, ``load_context(path=…)`` and library folders all read through ``Workspace``.
+Each step of a path is opened by itself, relative to the folder above it and without following symbolic
+links, and what is looked at is the open file, never a name a second time. So "..", absolute paths, links,
+devices and races between a check and a use all end here, with the same answer for everybody.
+
+The rule for links: none is followed, wherever it leads. Only the granted folder itself may be given by
+one; it is resolved once, when it is granted.
 """
 
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
-FILE_LIMIT = 64 << 20
+from rlm_wasm.errors import UsageError
+
+MAX_FILE_BYTES = 64 << 20
 """Bytes that one file may have."""
+MAX_WRITTEN_BYTES = 1 << 30
+"""Bytes that a session may write in all, unless told otherwise."""
+MIN_CHARGE_BYTES = 4096
+"""What a written file or a new folder counts at the least: a disk has only so many of them."""
 
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_HAS_OPENAT = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_OUTSIDE = "outside of the workspace"
+_LINK = "a symbolic link, which may lead outside of the workspace: links are not followed"
+_NO_FILE = "no regular file"
+_NO_NAME = "no name of a file"
+
+_T = TypeVar("_T")
 
 
 class Workspace:
-    """A granted folder. ``writable`` says whether files in it may be changed."""
+    """A granted folder, for one session. ``Workspace(None)`` is none: it has no file at all.
 
-    def __init__(self, root: Path | None, *, writable: bool = True) -> None:
-        self._root = root
+    Every method takes a path relative to the folder (or absolute, inside of it) and raises OSError as a
+    file system would: FileNotFoundError for what is not there, PermissionError for what is not granted
+    (outside, through a link, read-only), IsADirectoryError, and for the rest an OSError whose ``strerror``
+    says what is wrong. Files are regular files of up to MAX_FILE_BYTES; nothing here waits for a pipe.
+    """
+
+    def __init__(
+        self, root: str | Path | None, *, writable: bool = True, max_written_bytes: int = MAX_WRITTEN_BYTES
+    ) -> None:
+        """``max_written_bytes``: what may be written in all, overwritten files included (workspace_bytes).
+
+        Raises UsageError where the platform has no way to open a file relative to a folder.
+        """
+        self._roots: tuple[str, ...] = ()
+        if root is not None:
+            if not _HAS_OPENAT:
+                raise UsageError(
+                    "this platform cannot open files relative to a folder (openat), "
+                    "so no folder can be granted safely: leave the workspace and library folders out"
+                )
+            self._roots = tuple(dict.fromkeys((os.path.realpath(root), os.path.abspath(root))))  # noqa: PTH100
         self._writable = writable
+        self._max_written_bytes = max_written_bytes
+        self._written_bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def granted(self) -> bool:
+        """Whether there is a folder."""
+        return bool(self._roots)
+
+    @property
+    def written_bytes(self) -> int:
+        """What was charged to ``max_written_bytes`` so far."""
+        return self._written_bytes
+
+    # ---- reading
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """A regular file, open for reading."""
+
+        def act(folder: int, name: str) -> int:
+            return _open(name, os.O_RDONLY, folder, path)
+
+        with os.fdopen(self._in_folder(path, act), "rb") as file:
+            yield file
+
+    def read_bytes(self, path: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+        """A whole file. Raises OSError (EFBIG) beyond ``max_bytes``."""
+        with self.open(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = b"" if size > max_bytes else file.read(max_bytes + 1)  # it may grow meanwhile
+        if size > max_bytes or len(content) > max_bytes:
+            at_least = max(size, len(content))
+            raise OSError(
+                errno.EFBIG, f"too large: {at_least:,} bytes, {max_bytes:,} are the most", _shown(path)
+            )
+        return content
+
+    def read_text(self, path: str, max_bytes: int = MAX_FILE_BYTES, *, errors: str = "strict") -> str:
+        """A whole file of UTF-8. Raises UnicodeDecodeError where it is none and ``errors`` is "strict"."""
+        return self.read_bytes(path, max_bytes).decode("utf-8", errors)
+
+    # ---- what Python inside the sandbox asks for
 
     def serve(self, operation: str, arguments: list[Any]) -> Any:
-        """read, write, stat, list, remove or mkdir. Raises OSError, as a file system would."""
+        """read, write, stat, list, remove, mkdir: a path, and content as base64. Raises OSError."""
         path = arguments[0] if arguments else "."
-        if not isinstance(path, str) or "\0" in path:
-            raise ValueError("embedded null byte or no text in a path")
-        if operation in ("write", "remove", "mkdir") and not self._writable:
-            raise PermissionError(13, "the workspace is read-only", path)
-        steps = self._steps(path)
         if operation == "read":
-            return self._read(path, steps)
+            return base64.b64encode(self.read_bytes(path)).decode("ascii")
         if operation == "write":
-            return self._write(path, steps, base64.b64decode(arguments[1]))
+            return self.write_bytes(path, base64.b64decode(arguments[1]))
         if operation == "stat":
-            return self._stat(steps)
+            return self._stat(path)
         if operation == "list":
-            return self._list(path, steps)
+            return self._list(path)
         if operation == "remove":
-            return self._in_folder(path, steps, lambda folder, name: os.unlink(name, dir_fd=folder))
+            self._check_writable(path)
+            return self._in_folder(path, lambda folder, name: os.unlink(name, dir_fd=folder))
         if operation == "mkdir":
-            return self._mkdir(path, steps, exist_ok=bool(arguments[1]))
+            return self._mkdir(path, exist_ok=bool(arguments[1]))
         raise ValueError(f"no such operation: {operation}")
 
-    def _steps(self, path: str) -> list[str]:
-        if self._root is None:
-            reason = "No such file or directory: no workspace was granted (--workspace DIR)"
-            raise FileNotFoundError(2, reason, path)
-        if path.startswith("/"):
-            inside = f"{self._root}/"
-            if not path.startswith(inside):
-                raise PermissionError(13, "outside of the workspace", path)
-            path = path[len(inside) :]
-        steps = [step for step in path.split("/") if step not in ("", ".")]
-        if ".." in steps:
-            raise PermissionError(13, "outside of the workspace", path)
-        return steps
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Replace a file's content, or make it. Raises OSError (EDQUOT) beyond ``max_written_bytes``."""
+        self._check_writable(path)
+        if len(content) > MAX_FILE_BYTES:
+            raise OSError(
+                errno.EFBIG,
+                f"too large: {len(content):,} bytes, {MAX_FILE_BYTES:,} are the most",
+                _shown(path),
+            )
 
-    def _open_folder(self, steps: list[str]) -> int:
-        assert self._root is not None
-        handle = os.open(self._root, _FOLDER)
-        for step in steps:
-            try:
-                deeper = os.open(step, _FOLDER, dir_fd=handle)
-            finally:
-                os.close(handle)
-            handle = deeper
-        return handle
+        def act(folder: int, name: str) -> int:
+            self._charge(len(content), path)
+            return _open(name, os.O_WRONLY | os.O_CREAT, folder, path)
 
-    def _in_folder(self, path: str, steps: list[str], act: Any) -> Any:
-        if not steps:
-            raise IsADirectoryError(21, "Is a directory", path)
-        folder = self._open_folder(steps[:-1])
+        with os.fdopen(self._in_folder(path, act), "wb") as file:
+            file.truncate()  # only now: what was opened is known to be a regular file
+            file.write(content)
+
+    def _check_writable(self, path: str) -> None:
+        if self.granted and not self._writable:
+            raise PermissionError(errno.EACCES, "the workspace is read-only", _shown(path))
+
+    def _charge(self, count: int, path: str) -> None:
+        with self._lock:
+            wanted = self._written_bytes + max(count, MIN_CHARGE_BYTES)
+            if wanted > self._max_written_bytes:
+                reason = (
+                    f"the session may write {self._max_written_bytes:,} bytes into the workspace "
+                    f"(workspace_bytes) and has written {self._written_bytes:,}"
+                )
+                raise OSError(getattr(errno, "EDQUOT", errno.ENOSPC), reason, _shown(path))
+            self._written_bytes = wanted
+
+    def _stat(self, path: str) -> dict[str, Any] | None:
+        if not self._steps(path):
+            return {"kind": "folder", "size": 0}
         try:
-            return act(folder, steps[-1])
-        finally:
-            os.close(folder)
-
-    def _read(self, path: str, steps: list[str]) -> str:
-        def act(folder: int, name: str) -> str:
-            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-            with os.fdopen(handle, "rb") as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode):
-                    raise IsADirectoryError(21, "Is no regular file", path)
-                if found.st_size > FILE_LIMIT:
-                    raise OSError(
-                        27, f"File too large: {found.st_size} bytes, the limit is {FILE_LIMIT}", path
-                    )
-                return base64.b64encode(file.read(FILE_LIMIT)).decode("ascii")
-
-        return str(self._in_folder(path, steps, act))
-
-    def _write(self, path: str, steps: list[str], content: bytes) -> None:
-        if len(content) > FILE_LIMIT:
-            raise OSError(27, f"File too large: the limit is {FILE_LIMIT} bytes", path)
-
-        def act(folder: int, name: str) -> None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            with os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb") as file:
-                file.write(content)
-
-        self._in_folder(path, steps, act)
-
-    def _stat(self, steps: list[str]) -> dict[str, Any] | None:
-        try:
-            if not steps:
-                return {"kind": "folder", "size": 0}
-            folder = self._open_folder(steps[:-1])
+            status = self._in_folder(
+                path, lambda folder, name: os.stat(name, dir_fd=folder, follow_symlinks=False)
+            )
         except (FileNotFoundError, NotADirectoryError):
             return None
-        try:
-            found = os.stat(steps[-1], dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        finally:
-            os.close(folder)
-        kind = "folder" if stat.S_ISDIR(found.st_mode) else "file" if stat.S_ISREG(found.st_mode) else "other"
-        return {"kind": kind, "size": found.st_size}
+        mode = status.st_mode
+        kind = "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+        return {"kind": kind, "size": status.st_size}
 
-    def _list(self, path: str, steps: list[str]) -> list[str]:
-        folder = self._open_folder(steps)
+    def _list(self, path: str) -> list[str]:
+        folder = self._open_folder(self._steps(path), path)
         try:
             return sorted(os.listdir(folder))  # noqa: PTH208  a descriptor, no path
         finally:
             os.close(folder)
 
-    def _mkdir(self, path: str, steps: list[str], *, exist_ok: bool) -> None:
+    def _mkdir(self, path: str, *, exist_ok: bool) -> None:
+        self._check_writable(path)
+        steps = self._steps(path)
         for depth in range(1, len(steps) + 1):
-            folder = self._open_folder(steps[: depth - 1])
+            folder = self._open_folder(steps[: depth - 1], path)
             try:
+                self._charge(0, path)
                 os.mkdir(steps[depth - 1], dir_fd=folder)
             except FileExistsError:
                 if depth == len(steps) and not exist_ok:
                     raise
             finally:
                 os.close(folder)
+
+    # ---- the steps of a path
+
+    def _steps(self, path: str) -> list[str]:
+        if not self._roots:
+            reason = "no such file or directory: no workspace was granted (--workspace DIR)"
+            raise FileNotFoundError(errno.ENOENT, reason, _shown(path))
+        if not isinstance(path, str) or "\0" in path:
+            raise OSError(errno.EINVAL, _NO_NAME, _shown(path))
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError:  # half a surrogate pair: no bytes stand for it
+            raise OSError(errno.EINVAL, _NO_NAME, _shown(path)) from None
+        inner = path
+        if path.startswith("/"):
+            root = next((root for root in self._roots if f"{path}/".startswith(f"{root}/")), None)
+            if root is None:
+                raise PermissionError(errno.EACCES, _OUTSIDE, _shown(path))
+            inner = path[len(root) :]
+        steps = [step for step in inner.split("/") if step not in ("", ".")]
+        if ".." in steps:
+            raise PermissionError(errno.EACCES, _OUTSIDE, _shown(path))
+        return steps
+
+    def _open_folder(self, steps: list[str], path: str) -> int:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(self._roots[0], flags)
+        for step in steps:
+            try:
+                deeper = os.open(step, flags, dir_fd=handle)
+            except OSError as error:
+                raise _explained(error, step, handle, path) from None
+            finally:
+                os.close(handle)
+            handle = deeper
+        return handle
+
+    def _in_folder(self, path: str, act: Callable[[int, str], _T]) -> _T:
+        steps = self._steps(path)
+        if not steps:
+            raise IsADirectoryError(errno.EISDIR, "is a directory", _shown(path))
+        folder = self._open_folder(steps[:-1], path)
+        try:
+            return act(folder, steps[-1])
+        except OSError as error:
+            raise _explained(error, steps[-1], folder, path) from None
+        finally:
+            os.close(folder)
+
+
+def _open(name: str, flags: int, folder: int, path: str) -> int:
+    """A descriptor of a regular file. O_NONBLOCK: opening a pipe or a device must not wait for anybody."""
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    handle = os.open(name, flags, 0o666, dir_fd=folder)
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "is a directory", _shown(path))
+        if not stat.S_ISREG(mode):
+            raise PermissionError(errno.EACCES, _NO_FILE, _shown(path))
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _explained(error: OSError, step: str, folder: int, path: str) -> OSError:
+    """The refusal in words that do not depend on the platform. It only words, it grants nothing."""
+    number, reason = error.errno or errno.EIO, error.strerror or str(error)
+    if number in (errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", errno.ELOOP)):
+        try:
+            link = stat.S_ISLNK(os.stat(step, dir_fd=folder, follow_symlinks=False).st_mode)
+        except OSError:
+            link = False
+        if link or number == errno.ELOOP:
+            number, reason = errno.EACCES, _LINK
+    elif number in (errno.ENXIO, errno.EOPNOTSUPP, errno.ENODEV):  # a socket; a pipe that nobody reads
+        number, reason = errno.EACCES, _NO_FILE
+    elif number == errno.ENOENT:
+        reason = "no such file or directory"
+    elif number == errno.ENAMETOOLONG:
+        reason = f"{_NO_NAME} (too long)"
+    return OSError(number, reason, _shown(path))
+
+
+def _shown(path: Any) -> str:
+    text = path if isinstance(path, str) else repr(path)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def refusal(error: OSError) -> str:
+    """What an OSError of a Workspace says, without its number: for messages to people and models."""
+    return f"{error.filename!r}: {error.strerror}" if error.filename is not None else str(error)

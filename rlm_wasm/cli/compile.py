@@ -14,14 +14,13 @@ from rlm_wasm.cli.report import note, seconds
 @click.command(name="compile")
 @click.option("--no-python", is_flag=True, help="Only the Scheme guest, not the Python one.")
 def compile_command(*, no_python: bool) -> None:
-    """Compile the guests into your cache.
+    """Compile the guests into the user's cache: done at install time, no run waits for it."""
+    from rlm_wasm.sandbox.compiled_cache import CompiledCache
+    from rlm_wasm.sandbox.engine import Engine
 
-    Done when something is installed, so that no run has to wait for it.
-    """
-    from rlm_wasm.sandbox.engine import Engine, private_cache_dir
-
-    if private_cache_dir() is None:
-        note("the cache folder cannot be written: nothing would be kept (see rlm-wasm doctor)")
+    problem = CompiledCache().problem
+    if problem:
+        note(f"{problem}: nothing would be kept (see rlm-wasm doctor)")
     started = time.perf_counter()
     engine = Engine.shared()
     _say("Scheme guest", cached=engine.compiled_from_cache, took=time.perf_counter() - started)

@@ -129,20 +129,21 @@ def _python_guest() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    from rlm_wasm.sandbox.engine import cache_dir, private_cache_dir
+    from rlm_wasm.sandbox.compiled_cache import CompiledCache
 
-    folder = private_cache_dir()
-    if folder is None:
+    cache = CompiledCache()
+    if cache.problem:
         yield Finding(
             "cache",
             "note",
-            f"{cache_dir()} cannot be yours alone: every start compiles the guest again"
-            " (RLM_WASM_CACHE names another folder)",
+            f"{cache.problem}: every start compiles the guest again (RLM_WASM_CACHE names another folder)",
         )
         return
-    files = [path for path in folder.iterdir() if path.suffix == ".cwasm"]
+    files = [path for path in cache.folder.iterdir() if path.suffix == ".cwasm"]
     size = sum(path.stat().st_size for path in files) / 1e6
-    yield Finding("cache", "ok", f"{folder} ({len(files)} compiled modules, {size:.1f} MB)")
+    yield Finding("cache", "ok", f"{cache.folder} ({len(files)} compiled modules, {size:.1f} MB)")
+    for problem in filter(None, (cache.check(path.name) for path in files)):
+        yield Finding("cache", "note", f"{problem}: it is not loaded, and compiled again")
 
 
 def _libraries() -> Iterator[Finding]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import os
 import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,11 +17,11 @@ import wasmtime
 from wasmtime import component
 
 from rlm_wasm.errors import InternalError
-from rlm_wasm.sandbox.engine import private_cache_dir, write_atomically
+from rlm_wasm.sandbox.compiled_cache import CompiledCache
+from rlm_wasm.sandbox.epochs import EpochTicker, forked
 
 _COMPONENT = Path(__file__).parent / "_component" / "python.wasm.zst"
 _POLLABLE = 1
-TICK_S = 0.05
 WASI = "0.2.9"
 
 
@@ -48,12 +48,10 @@ class PythonEngine:
         config.epoch_interruption = True
         config.wasm_component_model = True
         config.max_wasm_stack = 2 << 20  # less traps on nested parentheses; more aborts the process
+        config.parallel_compilation = not forked()  # its threads would not have come along
         self.engine = wasmtime.Engine(config)
-        self.compiled_from_cache = True
         self.component = self._load(packed, say or _say)
-        self._running = 0
-        self._ticking = False
-        self._running_lock = threading.Lock()
+        self.ticker = EpochTicker(self.engine.increment_epoch)
 
     @classmethod
     def shared(cls) -> PythonEngine:
@@ -67,27 +65,23 @@ class PythonEngine:
         key = hashlib.sha256(
             b"\0".join([packed, metadata.version("wasmtime").encode(), sys.platform.encode(), b"config-1"])
         ).hexdigest()[:32]
-        folder = private_cache_dir()
-        cached = folder / f"python-{key}.cwasm" if folder else None
-        if cached is not None and cached.is_file():
-            try:
-                return component.Component.deserialize_file(self.engine, str(cached))
-            except wasmtime.WasmtimeError:
-                pass  # another CPU, or a damaged file: compile again
-        import zstandard
 
-        self.compiled_from_cache = False
-        say("compiling Python for WebAssembly; this happens once and takes about 15 s ...")
-        started = time.monotonic()
-        compiled = component.Component(self.engine, zstandard.decompress(packed))
-        say(f"compiled Python in {time.monotonic() - started:.0f} s")
-        if cached is not None:
-            try:
-                write_atomically(cached, compiled.serialize())
-                return component.Component.deserialize_file(self.engine, str(cached))
-            except OSError:
-                pass
-        return compiled
+        def compile_module() -> component.Component:
+            import zstandard
+
+            say("compiling Python for WebAssembly; this happens once and takes about 15 s ...")
+            started = time.monotonic()
+            compiled = component.Component(self.engine, zstandard.decompress(packed))
+            say(f"compiled Python in {time.monotonic() - started:.0f} s")
+            return compiled
+
+        loaded, self.compiled_from_cache = CompiledCache().load(
+            f"python-{key}.cwasm",
+            from_file=lambda name: component.Component.deserialize_file(self.engine, name),
+            compile_module=compile_module,
+            serialize=lambda compiled: compiled.serialize(),
+        )
+        return loaded
 
     def linker(self, host: Callable[[str], str], seeded: random.Random) -> component.Linker:
         """All that the component can reach. What is not here traps."""
@@ -108,28 +102,14 @@ class PythonEngine:
         linker.define_unknown_imports_as_traps(self.component)
         return linker
 
-    @contextlib.contextmanager
-    def ticking(self) -> Iterator[None]:
-        """The epoch moves while anything runs."""
-        with self._running_lock:
-            self._running += 1
-            if not self._ticking:
-                self._ticking = True
-                threading.Thread(target=self._tick, name="rlm-wasm-python-epoch", daemon=True).start()
-        try:
-            yield
-        finally:
-            with self._running_lock:
-                self._running -= 1
 
-    def _tick(self) -> None:
-        while True:
-            time.sleep(TICK_S)
-            with self._running_lock:
-                if self._running == 0:  # a whole tick without a call
-                    self._ticking = False
-                    return
-                self.engine.increment_epoch()
+def _renew_lock() -> None:
+    """In a forked child: a thread that held it is gone."""
+    PythonEngine._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _define(root: component.LinkerInstance, name: str, functions: dict[str, Any]) -> None:

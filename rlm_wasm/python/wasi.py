@@ -14,9 +14,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import wasmtime
@@ -26,7 +24,7 @@ from rlm_wasm.capabilities.python import PythonReply
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import LimitExceeded, PythonFailure, PythonInstanceLost, UsageError
 from rlm_wasm.limits import Limits
-from rlm_wasm.python import codec
+from rlm_wasm.python import codec, workers
 from rlm_wasm.python.component import PythonEngine
 from rlm_wasm.python.values import Reference, from_scheme, to_scheme
 
@@ -37,7 +35,9 @@ ERROR_LIMIT = 64 << 10
 CAPTURE_FUEL = 20_000_000_000
 CAPTURE_SECONDS = 10.0
 
-_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="rlm-wasm-python")
+
+class _Stopped(PythonInstanceLost):
+    """The call was stopped before it began: the instance is as it was."""
 
 
 class WasiPython:
@@ -45,11 +45,9 @@ class WasiPython:
 
     name = "wasi"
 
-    def __init__(
-        self, *, limits: Limits, workspace: Path | None, writable: bool = True, seed: int = 0
-    ) -> None:
+    def __init__(self, *, limits: Limits, workspace: Workspace, seed: int = 0) -> None:
         self._limits = limits
-        self._workspace = Workspace(workspace, writable=writable)
+        self._workspace = workspace
         self._contexts: dict[str | None, str] = {}
         self._lock = asyncio.Lock()
         self._random = random.Random(seed)  # noqa: S311  reproducible runs, no secrets
@@ -71,7 +69,7 @@ class WasiPython:
         async with self._lock:
             cancelled = threading.Event()
             work = asyncio.get_running_loop().run_in_executor(
-                _threads, self._serve, operation, given, fuel, timeout_s, cancelled
+                workers.shared.threads, self._serve, operation, given, fuel, timeout_s, cancelled
             )
             try:
                 return await asyncio.shield(work)
@@ -95,7 +93,8 @@ class WasiPython:
                 raise LimitExceeded("message_bytes", len(request), self._limits.message_bytes)
             text, used = instance.call(request, fuel, timeout_s - (time.monotonic() - started), cancelled)
         except PythonInstanceLost as lost:
-            self._drop()
+            if not isinstance(lost, _Stopped):
+                self._drop()
             raise self._limit(lost, fuel, timeout_s) from None
         value, answer = self._parse(text, used)
         self._note_change(operation, given)
@@ -154,7 +153,11 @@ class WasiPython:
         if self._instance is None:
             self._instance = _Instance(PythonEngine.shared(), self._limits, self._host, self._random)
             if self._captured is not None:
-                self._internal("restore", [self._captured], cancelled)
+                try:
+                    self._internal("restore", [self._captured], cancelled)
+                except BaseException:
+                    self._drop()  # without its variables it must not go on
+                    raise
             note = self._loss()
         if self._stale_contexts:
             self._internal("forget-context", [], cancelled)
@@ -220,7 +223,7 @@ class WasiPython:
         vars(error)["fuel"] = lost.fuel  # the session counts what was used up to here
         return error
 
-    def _host(self, request: str, cancelled: threading.Event, deadline: float) -> str:
+    def _host(self, request: str, sleep: Callable[[float], None]) -> str:
         """What the component may ask. Never raises: an exception here would kill the instance."""
         try:
             operation, *arguments = json.loads(request)
@@ -229,7 +232,7 @@ class WasiPython:
             elif operation == "context-names":
                 value = sorted(name for name in self._contexts if name is not None)
             elif operation == "sleep":
-                cancelled.wait(max(0.0, min(float(arguments[0]), deadline - time.monotonic())))
+                sleep(float(arguments[0]))
                 value = None
             else:
                 value = self._workspace.serve(operation, arguments)
@@ -262,7 +265,7 @@ class WasiPython:
             if self._instance is not None:
                 loop = asyncio.get_running_loop()
                 try:
-                    await loop.run_in_executor(_threads, self._capture)
+                    await loop.run_in_executor(workers.shared.threads, self._capture)
                 except (PythonInstanceLost, PythonFailure):
                     self._drop()
             return None if self._captured is None else self._captured.encode("ascii", "replace")
@@ -288,6 +291,7 @@ class _Instance:
         self._host = host
         self._cancelled = threading.Event()
         self._deadline = 0.0
+        self._turn = workers.Turn(workers.shared.turns, self._stopped)
         self.dead = False
         self._store = wasmtime.Store(engine.engine)
         self._store.set_limits(memory_size=limits.python_memory_bytes, instances=200, tables=100, memories=50)
@@ -311,7 +315,7 @@ class _Instance:
         """Look every tick whether to go on: wasmtime has no other way to stop a call from outside."""
 
         def tick(_context: Any, _data: Any, delta: Any, _kind: Any) -> int:
-            if self._cancelled.is_set() or time.monotonic() > self._deadline:
+            if self._stopped() or not self._turn.pass_on():
                 error = _bindings.wasmtime_error_new(ctypes.create_string_buffer(b"rlm-wasm: stopped"))
                 return int(ctypes.cast(error, ctypes.c_void_p).value or 0)
             delta[0] = 1
@@ -323,8 +327,16 @@ class _Instance:
         self._finalizer = finalizer(lambda _data: None)
         _bindings.wasmtime_store_epoch_deadline_callback(self._store.ptr(), self._tick, None, self._finalizer)
 
+    def _stopped(self) -> bool:
+        return self._cancelled.is_set() or time.monotonic() > self._deadline
+
     def _serve(self, request: str) -> str:
-        return str(self._host(request, self._cancelled, self._deadline))
+        return str(self._host(request, self._sleep))
+
+    def _sleep(self, seconds: float) -> None:
+        """Others run meanwhile."""
+        until = max(0.0, min(seconds, self._deadline - time.monotonic()))
+        self._turn.pause(lambda: self._cancelled.wait(until))
 
     def call(self, request: str, fuel: int, timeout_s: float, cancelled: threading.Event) -> tuple[str, int]:
         """The answer and the fuel used. Raises PythonInstanceLost: then this instance is dead."""
@@ -333,8 +345,11 @@ class _Instance:
         self._deadline = time.monotonic() + max(timeout_s, 0.0)
         self._store.set_fuel(fuel)
         self._store.set_epoch_deadline(1)
+        self._turn = workers.Turn(workers.shared.turns, self._stopped)
+        if not self._turn.begin():
+            raise _Stopped("cancelled" if cancelled.is_set() else "timeout", 0)
         try:
-            with self._engine.ticking():
+            with self._engine.ticker.running():
                 answer = self._run(self._store, request)
                 self._run.post_return(self._store)
         except wasmtime.WasmtimeError as error:
@@ -343,6 +358,8 @@ class _Instance:
         except wasmtime.Trap as error:
             self.dead = True
             raise PythonInstanceLost(self._reason(error), fuel - self._fuel_left()) from None
+        finally:
+            self._turn.end()
         return str(answer), fuel - self._fuel_left()
 
     def _fuel_left(self) -> int:

@@ -1,8 +1,7 @@
 """One wasmtime engine a process, with the guest compiled once and kept ready to instantiate.
 
-The compiled guest is cached as a ``.cwasm`` file in the user's cache folder. Loading such a
-file is running its native code, so the folder is the user's alone (mode 0700) and is not used
-where it is not.
+The compiled guest is kept in the cache of compiled modules (compiled_cache.py); while guests run the
+engine's epoch moves (epochs.py).
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ import hashlib
 import json
 import os
 import platform
-import stat
 import sys
-import tempfile
 import threading
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,9 +21,8 @@ import wasmtime
 from wasmtime import _ffi
 
 from rlm_wasm.errors import InternalError
-
-TICK_S = 0.05
-"""How often the epoch moves while a guest runs."""
+from rlm_wasm.sandbox.compiled_cache import CompiledCache
+from rlm_wasm.sandbox.epochs import EpochTicker, forked
 
 _GUEST = Path(__file__).parent.parent / "_guest"
 _EXPORTS = (
@@ -81,44 +77,6 @@ def guest_path() -> Path:
     return path
 
 
-def cache_dir() -> Path:
-    """Where compiled code is kept: RLM_WASM_CACHE, or the user's cache folder."""
-    given = os.environ.get("RLM_WASM_CACHE")
-    if given:
-        return Path(given)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("rlm-wasm"))
-
-
-def private_cache_dir() -> Path | None:
-    """The cache folder, made if need be; None where it cannot be the user's alone."""
-    path = cache_dir()
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if sys.platform != "win32":
-            status = path.lstat()
-            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-                return None
-            if status.st_mode & 0o077:
-                path.chmod(0o700)
-    except OSError:
-        return None
-    return path
-
-
-def write_atomically(path: Path, content: bytes | bytearray) -> None:
-    """Write so that a reader sees all of it or nothing."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 class Engine:
     """The compiled guest. ``Engine.shared()`` is what everybody uses."""
 
@@ -134,7 +92,7 @@ class Engine:
         config.cranelift_nan_canonicalization = True  # the same bits on every machine
         config.wasm_threads = False
         config.memory_init_cow = True
-        self.compiled_from_cache = True
+        config.parallel_compilation = not forked()  # its threads would not have come along
         self.wasmtime_engine = wasmtime.Engine(config)
         self.module = self._load(path)
         self.image_size = _memory_size(self.module)
@@ -142,7 +100,7 @@ class Engine:
         self._pre = linker.instantiate_pre(self.module)
         self.engine_pointer = address(self.wasmtime_engine.ptr())
         self.pre_pointer = address(self._pre.ptr())
-        self.ticker = _Ticker(self.engine_pointer)
+        self.ticker = EpochTicker(partial(increment_epoch, self.engine_pointer))
         self.exports = {name: name.encode() for name in _EXPORTS}
 
     @classmethod
@@ -155,24 +113,13 @@ class Engine:
         return cls._shared
 
     def _load(self, path: Path) -> wasmtime.Module:
-        folder = private_cache_dir()
-        if folder is None:
-            self.compiled_from_cache = False
-            return wasmtime.Module.from_file(self.wasmtime_engine, path)
-        cached = folder / f"guest-{self.cache_key()}.cwasm"
-        if cached.is_file():
-            try:
-                return wasmtime.Module.deserialize_file(self.wasmtime_engine, str(cached))
-            except wasmtime.WasmtimeError:
-                pass  # another CPU, or a damaged file: compile again
-        self.compiled_from_cache = False
-        module = wasmtime.Module.from_file(self.wasmtime_engine, path)
-        try:
-            write_atomically(cached, module.serialize())
-            # What is deserialised from a file is mapped, so that its pages are shared.
-            return wasmtime.Module.deserialize_file(self.wasmtime_engine, str(cached))
-        except OSError:
-            return module
+        module, self.compiled_from_cache = CompiledCache().load(
+            f"guest-{self.cache_key()}.cwasm",
+            from_file=lambda name: wasmtime.Module.deserialize_file(self.wasmtime_engine, name),
+            compile_module=lambda: wasmtime.Module.from_file(self.wasmtime_engine, path),
+            serialize=lambda module: module.serialize(),
+        )
+        return module
 
     def cache_key(self) -> str:
         """Changes with everything that compiled code depends on."""
@@ -185,6 +132,15 @@ class Engine:
             "config-1",
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _renew_lock() -> None:
+    """In a forked child: a thread that held it is gone."""
+    Engine._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _memory_size(module: wasmtime.Module) -> int:
@@ -209,33 +165,3 @@ def _image_hash(path: Path) -> str:
 def address(pointer: Any) -> int:
     """The address that a ctypes pointer holds."""
     return ctypes.cast(pointer, ctypes.c_void_p).value or 0
-
-
-class _Ticker:
-    """Moves the engine's epoch while guests run; parks itself when nothing has run for a while."""
-
-    def __init__(self, engine_pointer: int) -> None:
-        self._engine = engine_pointer
-        self._wanted = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.busy_until = 0.0
-        """On the monotonic clock: no entry into wasm that began so far lasts longer than this."""
-        self.parked = True
-
-    def wake(self) -> None:
-        """To be called before an entry into wasm where ``parked`` is set."""
-        self.parked = False
-        if self._thread is None or not self._thread.is_alive():  # also after a fork
-            self._thread = threading.Thread(target=self._tick, name="rlm-wasm epochs", daemon=True)
-            self._thread.start()
-        # Set last: where the thread is about to park, it finds this and goes round again.
-        self._wanted.set()
-
-    def _tick(self) -> None:
-        while True:
-            self._wanted.wait()
-            self._wanted.clear()
-            while time.monotonic() < self.busy_until:
-                time.sleep(TICK_S)
-                increment_epoch(self._engine)
-            self.parked = True

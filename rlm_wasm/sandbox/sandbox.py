@@ -19,7 +19,8 @@ from wasmtime import _bindings
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SandboxCrashed
 from rlm_wasm.sandbox import engine as wasm
-from rlm_wasm.sandbox.engine import TICK_S, Engine
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.epochs import TICK_S
 from rlm_wasm.sandbox.pages import changed_pages, pristine_memory, written_pages
 from rlm_wasm.sandbox.snapshot import PAGE, MemoryImage, PackedImage
 

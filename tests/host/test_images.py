@@ -49,12 +49,12 @@ async def test_files_data_urls_and_base64_become_data_urls(workspace: Path) -> N
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("b.png", "no file"),
+        ("b.png", "no such file"),
         ("a.txt", "no PNG, JPEG, GIF or WebP"),
         ("../secret.png", "outside of the workspace"),
-        ("link.png", "outside of the workspace"),
+        ("link.png", "links are not followed"),
         ("/etc/passwd", "outside of the workspace"),
-        ("x/" * 400, "no file"),
+        ("x/" * 400, "no such file"),
         ("." + "x" * 900, "no name of a file"),
         ("https://example.org/a.png", "not fetched"),
         ("data:image/png,abc", "base64"),
@@ -77,7 +77,7 @@ async def test_without_a_workspace_there_are_no_files() -> None:
 
 def test_an_image_that_is_too_large_is_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a file and as base64."""
-    monkeypatch.setattr(images, "MOST_BYTES", 100)
+    monkeypatch.setattr(images, "MAX_BYTES", 100)
     for source in ("a.png", URL):
         with pytest.raises(images.UsageError, match="larger than"):
             images.checked(source, workspace)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
+from rlm_wasm.capabilities.workspace import Workspace, refusal
 from rlm_wasm.data import json_form
 from rlm_wasm.errors import InternalError, InvalidToolArguments, RlmError
 from rlm_wasm.mcp import render, texts
@@ -183,22 +184,16 @@ def _workspace_file(desk: Desk, path: str) -> bytes:
             'this server has no workspace, so it reads no files: send the text as "data", or start the '
             "server with --workspace DIR"
         )
-    file = (workspace / path).resolve()
-    if not file.is_relative_to(workspace):
-        raise InvalidToolArguments(f"{path} is outside of the workspace: name a file inside of it")
-    if not file.is_file():
-        raise InvalidToolArguments(f"there is no file {path} in the workspace")
-    if file.stat().st_size > MAX_CONTEXT_BYTES:
-        raise InvalidToolArguments(
-            f"{path} has {file.stat().st_size:,} bytes; {MAX_CONTEXT_BYTES:,} are the most"
-        )
-    content = file.read_bytes()
+    try:
+        content = Workspace(workspace, writable=False).read_bytes(path, MAX_CONTEXT_BYTES)
+    except FileNotFoundError:
+        raise InvalidToolArguments(f"there is no file {path} in the workspace") from None
+    except OSError as error:
+        raise InvalidToolArguments(f"cannot read the workspace file {refusal(error)}") from None
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidToolArguments(
-            f"{path} is no UTF-8 text ({error.reason} at byte {error.start})"
-        ) from None
+        raise InvalidToolArguments(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
     return content
 
 

@@ -1,0 +1,66 @@
+"""After ``os.fork()`` a child goes on: its deadlines are met and its Python runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PROGRAM = """
+import asyncio, os, sys, threading
+from rlm_wasm import Runtime
+
+async def work(runtime):
+    async with runtime.session() as session:
+        assert (await session.execute("(+ 1 2)")).data == 3
+        assert (await session.execute('(py-eval "6 * 7")')).data == 42
+        # both ends of the epoch: a spinning Scheme program and a spinning Python program are stopped
+        for spinning in ("(let loop () (loop))", '(py-exec "while True: pass")'):
+            result = await session.execute(spinning, timeout_s=0.2)
+            assert result.status == "limit", result
+
+async def main(kept):
+    async with Runtime(provider="echo") as runtime:
+        await work(runtime)
+    if kept is not None:
+        assert (await kept.run("eval", ["x + 1"], fuel=10**10, timeout_s=60)).value == 42
+
+async def parent():
+    from rlm_wasm import Limits
+    from rlm_wasm.python import resolve
+    kept = resolve("wasi", limits=Limits(), workspace=None)
+    await kept.run("exec", ["x = 41"], fuel=10**10, timeout_s=60)
+    async with Runtime(provider="echo") as runtime:
+        await work(runtime)
+    return kept
+
+kept = asyncio.run(parent())
+child = os.fork()
+if child == 0:
+    status = 1
+    try:
+        asyncio.run(main(kept))
+        status = 0
+    finally:
+        os._exit(status)
+_, status = os.waitpid(child, 0)
+asyncio.run(main(kept))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_child_runs_scheme_and_python() -> None:
+    """With a runtime of its own and with a back end of its parent's; and the parent goes on, too."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
