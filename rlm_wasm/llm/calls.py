@@ -21,6 +21,7 @@ from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, Usag
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.prices import price_of
+from rlm_wasm.providers.tokens import estimate_prompt_tokens
 from rlm_wasm.scope_log import ScopeLog
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ DEFAULT_MAX_TOKENS = 4096
 
 Recurse = Callable[[CompletionRequest, "LlmCalls", int], Awaitable[Completion]]
 """Serves a recursive call; the last argument is how deep its child may recurse."""
-
-
-def estimate_tokens(instruction: str, data: str) -> int:
-    """A prompt's tokens, on the safe side: one for three bytes, and some for the wrapping."""
-    return (len(instruction.encode("utf-8", "replace")) + len(data.encode("utf-8", "replace"))) // 3 + 16
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -256,7 +252,7 @@ class LlmCalls:
 
     def _worst(self, request: CompletionRequest) -> tuple[int, float | None]:
         """The most tokens that a call may take, and dollars where a ceiling stands on them."""
-        prompt = estimate_tokens(request.instruction, request.data)
+        prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if self.budget.limits.cost_usd is None:
             return prompt + completion, None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.prices import price_of
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
 
 if TYPE_CHECKING:
     from rlm_wasm.results import Result
@@ -134,13 +134,13 @@ def _answer(request: CompletionRequest, style: Style, most: int, number: int) ->
         return f'```scheme\n(finish "the sub-program\'s answer number {number + 1}")\n```'
     if request.json:
         return _json_answer(request.instruction, style)
-    length = 4 * min(most, MOST_TOKENS if style == "long" else EXPECTED_TOKENS)
+    tokens = min(most, MOST_TOKENS if style == "long" else EXPECTED_TOKENS)
     if style == "negative":
         return "NONE"
     if style == "positive":
         return "yes 1 approved"
     filler = _FILLER.format(n=number + 1)
-    return (filler * (length // len(filler) + 1))[:length]
+    return first_tokens(filler * (4 * tokens // len(filler) + 1), tokens)
 
 
 def _json_answer(instruction: str, style: Style) -> str:
