@@ -71,6 +71,7 @@ class ExtractiveProvider:
 
     name = "extractive"
     free = True
+    language_model = False
 
     def __init__(self, *, model: str | None = None) -> None:
         # A program names models for the provider that it is meant for; here each is this one.

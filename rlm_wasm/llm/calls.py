@@ -20,6 +20,7 @@ from rlm_wasm.capabilities import images
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens
 from rlm_wasm.scope_log import ScopeLog
@@ -239,7 +240,7 @@ class LlmCalls:
             id=call.number,
             instruction=instruction,
             data=data,
-            model=model or self._model or getattr(provider, "default_model", None),
+            model=model or self._model or info_of(provider).default_model,
             temperature=temperature if isinstance(temperature, float) else None,
             max_tokens=most,
             json=bool(as_json),
@@ -257,7 +258,7 @@ class LlmCalls:
         if self.budget.limits.cost_usd is None:
             return prompt + completion, None
         provider = self._provider()
-        if getattr(provider, "free", False):
+        if info_of(provider).free:
             return prompt + completion, 0.0
         cost = price_of(provider, request.model or "", prompt, completion)
         if cost is None:
@@ -272,7 +273,7 @@ class LlmCalls:
         self.running[pending.call.id] = pending
         pending.span = telemetry.call_started(
             pending.request,
-            str(getattr(self._provider(), "name", "custom")),
+            info_of(self._provider()).name,
             recursive=pending.recursive > 0,
             parent=self.parent_span,
         )
@@ -284,7 +285,7 @@ class LlmCalls:
             work: Any = partial(self._recurse, pending.request, self, deepest)
         else:
             provider = self._provider()
-            if getattr(provider, "inline", False):
+            if info_of(provider).inline:
                 return self._inline(pending, provider.complete(pending.request))
             work = partial(provider.complete, pending.request)
         return self._scheduler.spawn(pending.call, self._await(pending, work))
@@ -337,7 +338,7 @@ class LlmCalls:
 
     def _count(self, request: CompletionRequest, completion: Completion) -> None:
         provider = self._provider()
-        if completion.cached or getattr(provider, "free", False):
+        if completion.cached or info_of(provider).free:
             cost: float | None = 0.0
         else:
             model = completion.model or request.model or ""

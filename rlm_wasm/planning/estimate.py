@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
 
@@ -95,7 +96,7 @@ class DryRunProvider:
     free = True  # the tally has the figures; nothing may stop the dry run for money
 
     def __init__(self, inner: Any, style: Style, model: str | None = None) -> None:
-        self.default_model = model or getattr(inner, "default_model", None)
+        self.default_model = model or info_of(inner).default_model
         self.tally = _Tally()
         self._inner = inner
         self._style = style
@@ -184,8 +185,8 @@ async def estimate(runtime: Runtime, code: str, *, session: Session | None = Non
         runs[style] = provider.tally, result
         if not provider.tally.trail:  # no call: the answers cannot matter
             break
-    free = f"The provider {getattr(inner, 'name', 'configured')} costs nothing."
-    return _found(runs, free if getattr(inner, "free", False) else "")
+    info = info_of(inner)
+    return _found(runs, f"The provider {info.name} costs nothing." if info.free else "")
 
 
 def _found(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:

@@ -50,7 +50,7 @@ class Completion:
 
 @runtime_checkable
 class Provider(Protocol):
-    """One method. Optional attributes: ``name``; ``default_model``; ``async def aclose()``."""
+    """One method. Optional attributes are those of ProviderInfo, and ``async def aclose()``."""
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer one request, or raise a ProviderError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ from rlm_wasm.providers import (
     ReplayProvider,
     ScriptedProvider,
 )
+from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import Price, PriceTable, price_of
 from rlm_wasm.testing import GatedProvider
 
@@ -187,7 +189,9 @@ async def test_a_wrapper_hides_nothing_of_the_inner_provider() -> None:
             closed.append(True)
 
     wrapper = ConcurrencyProvider(CachedProvider(Closable()), 1)
-    assert (wrapper.name, wrapper.default_model, wrapper.free) == ("echo", "echo", True)
+    assert (wrapper.name, wrapper.default_model) == ("echo", "echo")
+    # But it may wait, as the inner one never does; and it prices as the inner one.
+    assert info_of(wrapper) == replace(info_of(Closable()), inline=False, price=wrapper.price)
     await wrapper.aclose()
     assert closed == [True]
 
@@ -201,6 +205,7 @@ def test_prices_are_published_overridden_or_unknown() -> None:
     assert table.cost_usd("no-such-model", 1, 1) is None
     assert not table.knows("no-such-model")
     assert price_of(EchoProvider(), "gpt-4o", 1_000_000, 0) == 0
-    assert price_of(object(), "no-such-model", 1, 1) is None
+    assert price_of(ScriptedProvider(), "scripted", 1, 1) == 0
+    assert price_of(ScriptedProvider(), "no-such-model", 1, 1) is None
     with pytest.raises(UsageError):
         Price(-1, 0)

@@ -64,6 +64,8 @@ class ReplayProvider:
     """
 
     name = "replay"
+    free = True
+    language_model = False
 
     def __init__(self, path: str | Path, *, default_model: str | None = None) -> None:
         self.default_model = default_model
