@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from rlm_wasm.records import Natural
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionRequest:
@@ -41,8 +43,8 @@ class Completion:
 
     text: str
     model: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Natural = 0
+    completion_tokens: Natural = 0
     finish_reason: str = "stop"
     rate_limits: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False
