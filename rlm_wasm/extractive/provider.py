@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rlm_wasm.extractive.instruction_parser import Key, Question, content_words, read_instruction
 from rlm_wasm.extractive.ranking import Unit, central, rank, units_of, unwrap
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,7 @@ class ExtractiveProvider:
 
     name = "extractive"
     free = True
+    language_model = False
 
     def __init__(self, *, model: str | None = None) -> None:
         # A program names models for the provider that it is meant for; here each is this one.
@@ -85,7 +86,7 @@ class ExtractiveProvider:
             text = answer(request)
         finish_reason = "stop"
         if request.max_tokens is not None and estimate_tokens(text) > request.max_tokens:
-            text, finish_reason = text[: request.max_tokens * 4], "length"
+            text, finish_reason = first_tokens(text, request.max_tokens), "length"
         return Completion(
             text=text,
             model="extractive",

@@ -21,8 +21,10 @@ from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, Usag
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import Budget, Waiting, WorstCase
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens
+from rlm_wasm.providers.vendor_rules import check_request
 from rlm_wasm.scope_log import ScopeLog
 
 DEFAULT_MAX_TOKENS = 4096
@@ -71,7 +73,8 @@ class LlmCalls:
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._provider = provider
+        self._make_provider = provider
+        self._made: tuple[Provider, ProviderInfo] | None = None
         self.budget = budget
         self.log = log
         self._model = model
@@ -84,6 +87,13 @@ class LlmCalls:
         """Those that were sent, by number."""
         self.rate_limits: dict[str, Any] = {}
         self._span: tracing.Span = None
+
+    def _provider(self) -> tuple[Provider, ProviderInfo]:
+        """The provider, made at the first call, and what it says of itself."""
+        if self._made is None:
+            provider = self._make_provider()
+            self._made = provider, info_of(provider)
+        return self._made
 
     def trace_below(self, span: tracing.Span) -> None:
         """From now on calls stand below this span."""
@@ -142,8 +152,10 @@ class LlmCalls:
         op, instruction, data, model, temperature, most, as_json, pictures, wanted = host_request.arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
-        provider = self._provider()
+        _, info = self._provider()
         limits = self.budget.limits
+        model = model or self._model or info.default_model
+        temperature = temperature if isinstance(temperature, float) else None
         if not most:
             most = DEFAULT_MAX_TOKENS if limits.tokens is not None or limits.cost_usd is not None else None
         pictures = pictures or []
@@ -151,12 +163,19 @@ class LlmCalls:
             raise UsageError(
                 f"llm-query: {len(pictures)} images; a call may have {limits.images} (the limit images)"
             )
+        check_request(
+            model,
+            temperature=temperature,
+            json=bool(as_json),
+            instruction=instruction,
+            images=len(pictures),
+        )
         request = CompletionRequest(
             id=host_request.call_number,
             instruction=instruction,
             data=data,
-            model=model or self._model or getattr(provider, "default_model", None),
-            temperature=temperature if isinstance(temperature, float) else None,
+            model=model,
+            temperature=temperature,
             max_tokens=most,
             json=bool(as_json),
             images=tuple(images.checked(i, self._workspace) for i in pictures),
@@ -172,8 +191,8 @@ class LlmCalls:
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if self.budget.limits.cost_usd is None:
             return WorstCase(prompt, completion)
-        provider = self._provider()
-        if getattr(provider, "free", False):
+        provider, info = self._provider()
+        if info.free:
             return WorstCase(prompt, completion, 0.0, 0.0)
         model = request.model or ""
         cost = price_of(provider, model, prompt, completion)
@@ -187,10 +206,10 @@ class LlmCalls:
     def _send(self, call: LlmCall) -> Any:
         call.started = time.monotonic()
         self.running[call.number] = call
-        provider = self._provider()
+        provider, info = self._provider()
         call.span = tracing.call_started(
             call.request,
-            str(getattr(provider, "name", "custom")),
+            info.name,
             recursive=call.recursive > 0,
             parent=self._span,
         )
@@ -200,7 +219,7 @@ class LlmCalls:
                 raise self._failed(call, CapabilityDenied("#:recursive is not available in this session"))
             deepest = min(self._deepest, self.depth + call.recursive)
             work: Any = partial(self._recurse, call.request, self, deepest)
-        elif getattr(provider, "inline", False):
+        elif info.inline:
             return self._inline(call, provider.complete(call.request))
         else:
             work = partial(provider.complete, call.request)
@@ -254,8 +273,8 @@ class LlmCalls:
         return [text, request.id, model, *used, request.depth]
 
     def _count(self, request: CompletionRequest, completion: Completion) -> None:
-        provider = self._provider()
-        if completion.cached or getattr(provider, "free", False):
+        provider, info = self._provider()
+        if completion.cached or info.free:
             cost: float | None = 0.0
         else:
             model = completion.model or request.model or ""
@@ -269,7 +288,7 @@ class LlmCalls:
         if not self.budget.take(worst):
             await self._place(worst)
         try:
-            completion: Completion = await self._provider().complete(request)
+            completion: Completion = await self._provider()[0].complete(request)
         except Exception:
             self.budget.execution.done += 1
             self.budget.settle(worst)

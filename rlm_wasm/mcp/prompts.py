@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import mcp_types as types
 
 from rlm_wasm.mcp import texts
+from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.session_queue import Desk
@@ -183,7 +184,7 @@ def completions(desk: Desk, argument: str, begun: str) -> list[str]:
     if argument == "pattern":
         known = [str(number) for number in texts.patterns()]
     elif argument == "model":
-        own = getattr(desk.runtime.provider(), "default_model", None)
+        own = info_of(desk.runtime.provider()).default_model
         known = sorted({*MODELS, *([own] if own else [])})
     elif argument == "context":
         known = [name or "context" for name in desk.session.contexts]

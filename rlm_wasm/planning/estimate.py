@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
 
 if TYPE_CHECKING:
     from rlm_wasm.results import Result
@@ -95,7 +96,7 @@ class DryRunProvider:
     free = True  # the tally has the figures; nothing may stop the dry run for money
 
     def __init__(self, inner: Any, style: Style, model: str | None = None) -> None:
-        self.default_model = model or getattr(inner, "default_model", None)
+        self.default_model = model or info_of(inner).default_model
         self.tally = _Tally()
         self._inner = inner
         self._style = style
@@ -134,13 +135,13 @@ def _answer(request: CompletionRequest, style: Style, most: int, number: int) ->
         return f'```scheme\n(finish "the sub-program\'s answer number {number + 1}")\n```'
     if request.json:
         return _json_answer(request.instruction, style)
-    length = 4 * min(most, MOST_TOKENS if style == "long" else EXPECTED_TOKENS)
+    tokens = min(most, MOST_TOKENS if style == "long" else EXPECTED_TOKENS)
     if style == "negative":
         return "NONE"
     if style == "positive":
         return "yes 1 approved"
     filler = _FILLER.format(n=number + 1)
-    return (filler * (length // len(filler) + 1))[:length]
+    return first_tokens(filler * (4 * tokens // len(filler) + 1), tokens)
 
 
 def _json_answer(instruction: str, style: Style) -> str:
@@ -184,8 +185,8 @@ async def estimate(runtime: Runtime, code: str, *, session: Session | None = Non
         runs[style] = provider.tally, result
         if not provider.tally.trail:  # no call: the answers cannot matter
             break
-    free = f"The provider {getattr(inner, 'name', 'configured')} costs nothing."
-    return _found(runs, free if getattr(inner, "free", False) else "")
+    info = info_of(inner)
+    return _found(runs, f"The provider {info.name} costs nothing." if info.free else "")
 
 
 def _found(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:

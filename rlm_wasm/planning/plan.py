@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rlm_wasm.errors import ProviderError
 from rlm_wasm.planning.estimate import Estimate, estimate
 from rlm_wasm.providers.base import CompletionRequest
+from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 CHEAP, GOOD, MIDDLE = "gpt-4.1-nano", "gpt-4o", "gpt-4o-mini"
 CHUNK = 20_000
 _SCALES = {"small": 10, "medium": 50, "large": 200, "massive": 1000}
-_UNASKED = frozenset({"extractive", "echo", "scripted"})
-"""Providers whose models cannot judge a plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +263,7 @@ async def _advised(
 ) -> Strategy | str:
     """The model's refinement of the first strategy; else what became of it, or nothing."""
     provider: Any = runtime.provider()
-    if getattr(provider, "name", "") in _UNASKED:
+    if not info_of(provider).language_model:
         return ""
     request = CompletionRequest(
         id=0,

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from rlm_wasm.records import Natural
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionRequest:
@@ -41,8 +43,8 @@ class Completion:
 
     text: str
     model: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Natural = 0
+    completion_tokens: Natural = 0
     finish_reason: str = "stop"
     rate_limits: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False
@@ -50,7 +52,7 @@ class Completion:
 
 @runtime_checkable
 class Provider(Protocol):
-    """One method. Optional attributes: ``name``; ``default_model``; ``async def aclose()``."""
+    """One method. Optional attributes are those of ProviderInfo, and ``async def aclose()``."""
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer one request, or raise a ProviderError."""

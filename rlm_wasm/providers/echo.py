@@ -16,6 +16,7 @@ class EchoProvider:
 
     name = "echo"
     free = True
+    language_model = False
     inline = True
     """It never waits, so it needs no task of its own."""
 

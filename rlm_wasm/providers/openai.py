@@ -13,11 +13,11 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.capabilities import images
-from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited
+from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
-from rlm_wasm.providers.vendor_rules import takes_temperature, wants_max_completion_tokens
+from rlm_wasm.providers.vendor_rules import check_request, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,26 +122,22 @@ class OpenAIProvider:
 
     def _body(self, request: CompletionRequest, model: str) -> dict[str, Any]:
         """The request's parameters. What the API would refuse is refused here, for nothing."""
+        check_request(
+            model,
+            temperature=request.temperature,
+            json=request.json,
+            instruction=request.instruction,
+            images=len(request.images),
+        )
         body: dict[str, Any] = {"model": model, "messages": _messages(request)}
         if request.temperature is not None:
-            if not takes_temperature(model):
-                raise ProviderError(
-                    f"{model} does not take #:temperature (o-series and other reasoning models"
-                    " choose it themselves): leave it out, or use another model"
-                )
-            if not 0 <= request.temperature <= 2:
-                raise ProviderError(f"temperature must be 0 to 2, got {request.temperature:g}")
             body["temperature"] = request.temperature
         if request.max_tokens is not None:
             if request.max_tokens < 1:
-                raise ProviderError(f"max_tokens must be at least 1, got {request.max_tokens}")
-            longer = wants_max_completion_tokens(model)
+                raise UsageError(f"#:max-tokens must be at least 1, got {request.max_tokens}")
+            longer = rules_of(model).max_completion_tokens
             body["max_completion_tokens" if longer else "max_tokens"] = request.max_tokens
         if request.json:
-            if "json" not in f"{request.instruction} {request.data}".lower():
-                raise ProviderError(
-                    "#:json #t: the instruction must contain the word json (an OpenAI API requirement)"
-                )
             body["response_format"] = {"type": "json_object"}
         return body
 

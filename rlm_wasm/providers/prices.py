@@ -6,15 +6,15 @@ Nothing is fetched. An unknown model has no price, which is said (None) rather t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FREE_MODELS: Final = frozenset({"extractive", "echo", "scripted"})
-"""The models of the providers that come along: they cost nothing."""
+    from rlm_wasm.providers.base import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,6 @@ class PriceTable:
         price = self._overrides.get(model)
         if price is not None:
             return price.cost_usd(prompt_tokens, completion_tokens)
-        if model in FREE_MODELS:
-            return 0.0
         return _published(model, prompt_tokens, completion_tokens)
 
     def knows(self, model: str) -> bool:
@@ -59,17 +57,17 @@ class PriceTable:
 _PUBLISHED: Final = PriceTable()
 
 
-def price_of(provider: Any, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+def price_of(provider: Provider, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
     """What a call to a provider's model costs, in US dollars, or None where nobody knows.
 
     A provider may know better: ``free = True`` says that nothing costs anything, and its own
     ``price(model, prompt_tokens, completion_tokens)`` is asked before the published prices.
     """
-    if getattr(provider, "free", False):
+    info = info_of(provider)
+    if info.free:
         return 0.0
-    own = getattr(provider, "price", None)
-    if own is not None:
-        found = own(model, prompt_tokens, completion_tokens)
+    if info.price is not None:
+        found = info.price(model, prompt_tokens, completion_tokens)
         return None if found is None else float(found)
     return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens)
 

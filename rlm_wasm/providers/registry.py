@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.errors import ProviderError, UsageError
 from rlm_wasm.providers.base import Provider
+from rlm_wasm.providers.info import is_provider
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -59,7 +60,7 @@ def resolve_provider(
         provider = "openai" if base_url is not None else default_provider_name()
         _say_default(provider)
     if not isinstance(provider, str):
-        if not callable(getattr(provider, "complete", None)):
+        if not is_provider(provider):
             raise UsageError(f"a provider is a name or an object with a complete method, not {provider!r}")
         return provider
     if provider in _BUILT_IN:
@@ -81,7 +82,7 @@ def _installed(name: str, **options: Any) -> Provider:
         raise
     except Exception as error:
         raise UsageError(f"the provider {name!r} ({entry.value}) cannot be made: {error}") from error
-    if not callable(getattr(made, "complete", None)):
+    if not is_provider(made):
         raise UsageError(f"the provider {name!r} ({entry.value}) has no complete method")
     return made
 

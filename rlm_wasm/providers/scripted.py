@@ -34,6 +34,7 @@ class ScriptedProvider:
     """
 
     name = "scripted"
+    language_model = False
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class ScriptedProvider:
         latency_s: float = 0.0,
         prices: PriceTable | None = None,
     ) -> None:
-        self.price = (prices or PriceTable()).cost_usd
+        self._prices = prices or PriceTable()
         if isinstance(script, str) or not (
             script is None or callable(script) or isinstance(script, Iterable)
         ):
@@ -68,6 +69,11 @@ class ScriptedProvider:
         finally:
             self.in_flight -= 1
         return self._completion(request, answer)
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """By ``prices``, or as published; the model "scripted" costs nothing."""
+        cost = self._prices.cost_usd(model, prompt_tokens, completion_tokens)
+        return 0.0 if cost is None and model == "scripted" else cost
 
     def _completion(self, request: CompletionRequest, answer: Any) -> Completion:
         if isinstance(answer, Completion):

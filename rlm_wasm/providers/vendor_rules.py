@@ -1,27 +1,117 @@
-"""What a model's name tells before anything is sent: its family, and how long a text is for it.
+"""What a vendor's model takes, by its name: asked before a call is sent, and before any money is spent.
 
-Only facts that change the request stand here. Prices are in rlm_wasm.providers.prices.
+One table, for the check that a program's mistake meets and for the shape of the request alike. It
+refuses only what is known to fail; where a vendor may decide otherwise, its own words decide.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 from typing import Final
 
-_PREFIX = r"^(?:ft:)?(?:[\w.-]+/)*"
-_O_SERIES: Final = re.compile(_PREFIX + r"o[1-9](?:$|[-:])")
-_GPT5_REASONING: Final = re.compile(_PREFIX + r"gpt-5(?:-(?:mini|nano|pro))?(?:-\d{4}-\d\d-\d\d)?$")
-_GPT5: Final = re.compile(_PREFIX + r"gpt-(?:[5-9]|\d\d)(?:$|[.:-])")
+from rlm_wasm.errors import UsageError
+
+_NAME_LENGTH: Final = 100
+"""Of a model's name, as much as is looked at and shown: a program may write anything there."""
 
 
-def takes_temperature(model: str) -> bool:
-    """Whether the model accepts ``temperature``: reasoning models do not."""
-    return not (_O_SERIES.match(model) or _GPT5_REASONING.match(model))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRules:
+    """What one model takes."""
+
+    temperature: bool = True
+    json: bool = True
+    images: bool = True
+    max_completion_tokens: bool = False
+    """The limit on the answer has this name; older models, and most compatible servers, know it as
+    ``max_tokens``."""
 
 
-def wants_max_completion_tokens(model: str) -> bool:
-    """Whether the limit on the answer is called ``max_completion_tokens`` for this model.
+_TEXT_ONLY: Final = ModelRules(images=False)
+_OLDEST: Final = ModelRules(images=False, json=False)
+_REASONING: Final = ModelRules(temperature=False, max_completion_tokens=True)
+_REASONING_TEXT_ONLY: Final = ModelRules(temperature=False, images=False, max_completion_tokens=True)
+_FIRST_REASONING: Final = ModelRules(temperature=False, images=False, json=False, max_completion_tokens=True)
+_NEWER: Final = ModelRules(max_completion_tokens=True)
+_SEARCHING: Final = ModelRules(temperature=False)
+_ANY: Final = ModelRules()
 
-    Older models, and most compatible servers, know it as ``max_tokens``.
+_DATED: Final = r"(?:-\d{4}-\d\d-\d\d)?"
+_TABLE: Final[tuple[tuple[re.Pattern[str], ModelRules], ...]] = tuple(
+    (re.compile(pattern), rules)
+    for pattern, rules in (
+        (r"o1-(?:mini|preview)(?:-.*)?", _FIRST_REASONING),
+        (rf"o3-mini{_DATED}", _REASONING_TEXT_ONLY),
+        (r"o[1-9](?:-.*)?", _REASONING),
+        (r"gpt-4o(?:-mini)?-search-.*", _SEARCHING),
+        (r"gpt-5-search-.*", _REASONING),
+        (rf"gpt-5(?:-(?:mini|nano|pro|codex))?{_DATED}", _REASONING),
+        # From 5.1 on a model reasons only where it is told to, until 5.5 turned that round.
+        (rf"gpt-5\.[56](?:-(?:mini|nano))?{_DATED}", _REASONING),
+        (rf"gpt-5\.\d(?:-(?:pro|codex)(?:-(?:mini|max))?){_DATED}", _REASONING),
+        (r"gpt-(?:[5-9]|\d\d)(?:[.-].*)?", _NEWER),
+        (r"gpt-4(?:-32k)?(?:-0[36]1[34])?", _OLDEST),
+        (r"gpt-4-(?:1106-preview|0125-preview|turbo-preview)", _TEXT_ONLY),
+        (r"gpt-(?:4o-(?:mini-)?)?audio(?:-.*)?", _TEXT_ONLY),
+        (r"gpt-3\.5-.*|gpt-oss(?:-.*)?|deepseek-(?:chat|reasoner)", _TEXT_ONLY),
+    )
+)
+
+
+def rules_of(model: str | None) -> ModelRules:
+    """What a model takes, by its name: a vendor's prefix and a fine-tune's suffix don't matter.
+
+    What stands in no line of the table may take anything.
     """
-    return bool(_O_SERIES.match(model) or _GPT5.match(model))
+    name = _family(model or "")
+    return next((rules for pattern, rules in _TABLE if pattern.fullmatch(name)), _ANY)
+
+
+def check_request(
+    model: str | None,
+    *,
+    temperature: float | None = None,
+    json: bool = False,
+    instruction: str = "",
+    images: int = 0,
+) -> None:
+    """Refuse what a model would refuse: UsageError, in words that say what to change.
+
+    ``images`` is how many pictures there are. The rule that the instruction names json stands for
+    every provider, so that a program which runs with one runs with the others.
+    """
+    rules, shown = rules_of(model), (model or "")[:_NAME_LENGTH]
+    if json and "json" not in instruction.lower():
+        raise UsageError(
+            '#:json #t needs the word "json" in the instruction (OpenAI API requirement);'
+            ' say for example "Answer in JSON with the keys ..."'
+        )
+    if json and not rules.json:
+        raise UsageError(
+            f"model {shown} does not take #:json; leave it out and ask for JSON in the instruction,"
+            " or use a newer model"
+        )
+    if temperature is not None:
+        if not 0 <= temperature <= 2:  # not a number is neither
+            text = "nan" if math.isnan(temperature) else f"{temperature:g}"
+            raise UsageError(f"#:temperature must be a number from 0 to 2, got {text}")
+        if not rules.temperature:
+            raise UsageError(
+                f"model {shown} does not take #:temperature (o-series and other reasoning models have none);"
+                " leave it out"
+            )
+    if images and not rules.images:
+        raise UsageError(
+            f"model {shown} reads no images; leave out #:image and #:images, or use a model that sees,"
+            " for example gpt-4o-mini"
+        )
+
+
+def _family(model: str) -> str:
+    """``ft:o4-mini:org::id``, ``openai/o4-mini`` and ``O4-mini:free`` are all ``o4-mini``."""
+    head = model[:_NAME_LENGTH].strip().lower()
+    tuned = re.match(r"(?:[^:]*/)?ft:(.*)", head)
+    name = (tuned.group(1) if tuned else head).partition(":")[0]
+    return name.rpartition("/")[2]

@@ -50,7 +50,7 @@ class GatedProvider:
         return Completion(
             text=text,
             model=request.model or self.default_model,
-            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data),
+            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data, len(request.images)),
             completion_tokens=estimate_tokens(text),
         )
 

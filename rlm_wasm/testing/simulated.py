@@ -108,7 +108,7 @@ class SimulatedProvider:
         return Completion(
             text=text,
             model=name,
-            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data),
+            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data, len(request.images)),
             completion_tokens=model.answer_tokens or estimate_tokens(text),
         )
 

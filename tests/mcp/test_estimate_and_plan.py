@@ -218,6 +218,7 @@ class Advisor(ScriptedProvider):
     """A model that can judge plans."""
 
     name = "advisor"
+    language_model = True
 
 
 async def test_a_configured_model_refines_the_recommended_program() -> None:

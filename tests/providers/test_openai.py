@@ -81,7 +81,7 @@ async def test_temperature_is_refused_for_reasoning_models_before_anything_is_se
     server: OpenAIServer, provider: OpenAIProvider, model: str
 ) -> None:
     """The error names the model and the option."""
-    with pytest.raises(ProviderError, match=f"{model} does not take #:temperature"):
+    with pytest.raises(UsageError, match=f"{model} does not take #:temperature"):
         await provider.complete(ask(model=model, temperature=0.0))
     assert server.requests == []
 
@@ -89,9 +89,9 @@ async def test_temperature_is_refused_for_reasoning_models_before_anything_is_se
 async def test_json_without_the_word_json_is_refused_before_anything_is_sent(
     server: OpenAIServer, provider: OpenAIProvider
 ) -> None:
-    """The API would refuse it."""
-    with pytest.raises(ProviderError, match="OpenAI API requirement"):
-        await provider.complete(ask("An object", json=True))
+    """The API would refuse it; the data doesn't count, as for every provider."""
+    with pytest.raises(UsageError, match="OpenAI API requirement"):
+        await provider.complete(ask("An object", "as json", json=True))
     assert server.requests == []
 
 

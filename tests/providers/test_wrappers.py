@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,9 @@ from rlm_wasm.providers import (
     ReplayProvider,
     ScriptedProvider,
 )
+from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import Price, PriceTable, price_of
+from rlm_wasm.providers.wrappers.base import content_key
 from rlm_wasm.testing import GatedProvider
 
 if TYPE_CHECKING:
@@ -168,6 +172,58 @@ async def test_a_recording_is_replayed_without_the_provider(tmp_path: Path) -> N
         await replay.complete(ask("never asked"))
 
 
+async def test_a_recording_of_an_earlier_version_is_replayed(tmp_path: Path) -> None:
+    """With the fields that there were then."""
+    path = tmp_path / "calls.jsonl"
+    request = ask("q", model="m")
+    then = {
+        "key": content_key(request, None),
+        "request": {"id": 1, "instruction": "q", "data": "", "model": "m", "images": [], "depth": 0},
+        "completion": {
+            "text": "then", "model": "m", "prompt_tokens": 3, "completion_tokens": 1,
+            "finish_reason": "stop", "rate_limits": {}, "cached": False,
+        },
+    }  # fmt: skip
+    path.write_text(json.dumps(then) + "\n")
+    answer = await ReplayProvider(path).complete(request)
+    assert answer == Completion(text="then", model="m", prompt_tokens=3, completion_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"completion": {"text": 5}}, "completion.text must be text, not 5"),
+        ({"completion": {"text": "x", "prompt_tokens": -1}}, "completion.prompt_tokens must be at least 0"),
+        ({"completion": {"text": "x", "cost": 1}}, "completion has unknown cost"),
+        ({"error": {"type": "SystemExit", "message": "x"}}, "error.type must be 'ProviderError' or"),
+        ({}, "either an answer or an error"),
+    ],
+)
+def test_a_recording_that_someone_altered_is_refused(
+    tmp_path: Path, entry: dict[str, object], words: str
+) -> None:
+    """When it is opened, with the line and the field."""
+    path = tmp_path / "calls.jsonl"
+    path.write_text(json.dumps({"key": "k", "request": {}, **entry}) + "\n")
+    with pytest.raises(UsageError, match=f"damaged at line 1: .*{words}"):
+        ReplayProvider(path)
+
+
+@pytest.mark.parametrize(
+    "damage", ["[" * 100_000, '{"at": "1"}', '{"at": NaN, "completion": {"text": ""}}', "5"]
+)
+async def test_a_damaged_entry_of_the_cache_is_a_miss(damage: str) -> None:
+    """And is written anew."""
+
+    class Damaged(MemoryCache):
+        async def get(self, key: str) -> str | None:
+            return damage
+
+    cached = CachedProvider(EchoProvider(), Damaged(), always=True)
+    assert not (await cached.complete(ask())).cached
+    assert cached.misses == 1
+
+
 def test_a_damaged_recording_names_its_line(tmp_path: Path) -> None:
     """And a missing one its path."""
     path = tmp_path / "calls.jsonl"
@@ -187,7 +243,9 @@ async def test_a_wrapper_hides_nothing_of_the_inner_provider() -> None:
             closed.append(True)
 
     wrapper = ConcurrencyProvider(CachedProvider(Closable()), 1)
-    assert (wrapper.name, wrapper.default_model, wrapper.free) == ("echo", "echo", True)
+    assert (wrapper.name, wrapper.default_model) == ("echo", "echo")
+    # But it may wait, as the inner one never does; and it prices as the inner one.
+    assert info_of(wrapper) == replace(info_of(Closable()), inline=False, price=wrapper.price)
     await wrapper.aclose()
     assert closed == [True]
 
@@ -201,6 +259,7 @@ def test_prices_are_published_overridden_or_unknown() -> None:
     assert table.cost_usd("no-such-model", 1, 1) is None
     assert not table.knows("no-such-model")
     assert price_of(EchoProvider(), "gpt-4o", 1_000_000, 0) == 0
-    assert price_of(object(), "no-such-model", 1, 1) is None
+    assert price_of(ScriptedProvider(), "scripted", 1, 1) == 0
+    assert price_of(ScriptedProvider(), "no-such-model", 1, 1) is None
     with pytest.raises(UsageError):
         Price(-1, 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rlm_wasm.providers.info import ProviderInfo, close, info_of
 from rlm_wasm.providers.prices import price_of
 
 if TYPE_CHECKING:
@@ -17,20 +19,19 @@ class Wrapper:
         self.inner = inner
 
     @property
+    def info(self) -> ProviderInfo:
+        """The inner provider's: a wrapper is no back end of its own. But it may wait."""
+        return replace(info_of(self.inner), inline=False, price=self.price)
+
+    @property
     def name(self) -> str:
-        """The inner provider's name: a wrapper is no back end of its own."""
-        return str(getattr(self.inner, "name", type(self.inner).__name__))
+        """The inner provider's name."""
+        return self.info.name
 
     @property
     def default_model(self) -> str | None:
         """The model that the inner provider takes when a request names none."""
-        model = getattr(self.inner, "default_model", None)
-        return None if model is None else str(model)
-
-    @property
-    def free(self) -> bool:
-        """Whether the inner provider costs nothing."""
-        return bool(getattr(self.inner, "free", False))
+        return self.info.default_model
 
     def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
         """What the inner provider's call costs."""
@@ -42,9 +43,7 @@ class Wrapper:
 
     async def aclose(self) -> None:
         """Close the inner provider, where it can be closed."""
-        close = getattr(self.inner, "aclose", None)
-        if close is not None:
-            await close()
+        await close(self.inner)
 
 
 def content_key(request: CompletionRequest, default_model: str | None) -> str:

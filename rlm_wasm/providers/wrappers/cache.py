@@ -6,14 +6,15 @@ with ``always=True``. A hit costs nothing and is marked: ``Completion.cached``.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.wrappers.base import Wrapper, content_key
+from rlm_wasm.records import structure, unstructure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,14 @@ def _size(key: str, value: str) -> int:
     return len(key) + len(value.encode("utf-8", "surrogatepass"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """What the store keeps of an answer, as JSON; ``at`` is when it came, in seconds of the clock."""
+
+    at: float
+    completion: Completion
+
+
 class CachedProvider(Wrapper):
     """Answers from the store where it can; ``hits`` and ``misses`` count.
 
@@ -108,21 +117,17 @@ class CachedProvider(Wrapper):
         return completion
 
     def _dump(self, completion: Completion) -> str:
-        fields = {
-            f.name: getattr(completion, f.name)
-            for f in dataclasses.fields(completion)
-            if f.name not in ("rate_limits", "cached")  # of that moment, not of the answer
-        }
-        return json.dumps({"at": self._clock(), "completion": fields})
+        # Rate limits are of that moment, not of the answer.
+        kept = replace(completion, rate_limits={}, cached=False)
+        return json.dumps(unstructure(_Entry(at=self._clock(), completion=kept)))
 
     def _load(self, text: str | None) -> Completion | None:
         if text is None:
             return None
         try:
-            entry = json.loads(text)
-            age = self._clock() - entry["at"]
-            if self._ttl_s is not None and not 0 <= age < self._ttl_s:
-                return None
-            return Completion(**entry["completion"], cached=True)
-        except (ValueError, TypeError, KeyError):
+            entry = structure(_Entry, json.loads(text), "a kept answer")
+        except (ValueError, RecursionError):
             return None
+        if self._ttl_s is not None and not 0 <= self._clock() - entry.at < self._ttl_s:
+            return None
+        return replace(entry.completion, cached=True)

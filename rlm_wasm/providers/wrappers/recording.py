@@ -6,19 +6,49 @@ read, and the answer or the error. Prompts stand in it in clear: treat it as you
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited, UsageError
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.wrappers.base import Wrapper, content_key
+from rlm_wasm.records import structure, unstructure
 
 _ERRORS: dict[str, type[ProviderError]] = {
     cls.__name__: cls for cls in (ProviderError, ProviderTimeout, RateLimited)
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    """A ProviderError, as it is written down."""
+
+    type: Literal["ProviderError", "ProviderTimeout", "RateLimited"]
+    message: str
+    status: int | None = None
+    retryable: bool = False
+
+    def error(self) -> ProviderError:
+        """The exception again."""
+        return _ERRORS[self.type](self.message, status=self.status, retryable=self.retryable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """One line of the file: what was asked, and the answer or the error."""
+
+    key: str
+    request: Mapping[str, Any]
+    completion: Completion | None = None
+    error: _Failure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.completion is None) == (self.error is None):
+            raise UsageError("either an answer or an error")
 
 
 class RecordingProvider(Wrapper):
@@ -33,25 +63,16 @@ class RecordingProvider(Wrapper):
         try:
             completion = await self.inner.complete(request)
         except ProviderError as error:
-            kind = type(error).__name__
-            failure = {
-                "type": kind if kind in _ERRORS else "ProviderError",
-                "message": str(error),
-                "status": error.status,
-                "retryable": error.retryable,
-            }
-            self._write(request, "error", failure)
+            kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
+            failure = {"message": str(error), "status": error.status, "retryable": error.retryable}
+            self._write(request, "error", {"type": kind, **failure})
             raise
-        answer = dataclasses.asdict(dataclasses.replace(completion, rate_limits={}))
-        self._write(request, "completion", answer)
+        self._write(request, "completion", unstructure(replace(completion, rate_limits={})))
         return completion
 
     def _write(self, request: CompletionRequest, kind: str, outcome: dict[str, Any]) -> None:
-        entry = {
-            "key": content_key(request, self.default_model),
-            "request": dataclasses.asdict(request),
-            kind: outcome,
-        }
+        key = content_key(request, self.default_model)
+        entry = {"key": key, "request": unstructure(request), kind: outcome}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -64,20 +85,24 @@ class ReplayProvider:
     """
 
     name = "replay"
+    free = True
+    language_model = False
 
     def __init__(self, path: str | Path, *, default_model: str | None = None) -> None:
         self.default_model = default_model
-        self._answers: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self._answers: dict[str, deque[_Entry]] = defaultdict(deque)
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"the recording {str(path)!r} cannot be read: {error}") from None
         for number, line in enumerate(lines, 1):
             try:
-                entry = json.loads(line)
-                self._answers[entry["key"]].append(entry)
-            except (ValueError, TypeError, KeyError):
-                raise UsageError(f"the recording {str(path)!r} is damaged at line {number}") from None
+                entry = structure(_Entry, json.loads(line), "its record")
+            except (ValueError, RecursionError) as error:
+                raise UsageError(
+                    f"the recording {str(path)!r} is damaged at line {number}: {error}"
+                ) from None
+            self._answers[entry.key].append(entry)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Give back what was recorded for a request of the same content."""
@@ -87,7 +112,7 @@ class ReplayProvider:
                 f"the recording holds no answer to call {request.id}: {request.instruction[:120]!r}"
             )
         entry = answers.popleft() if len(answers) > 1 else answers[0]
-        if "error" in entry:
-            failure = dict(entry["error"])
-            raise _ERRORS[failure.pop("type")](failure.pop("message"), **failure)
-        return Completion(**entry["completion"])
+        if entry.error is not None:
+            raise entry.error.error()
+        assert entry.completion is not None
+        return entry.completion

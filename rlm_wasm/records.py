@@ -1,0 +1,306 @@
+"""Records from plain data and back: one strict converter for everything that comes from outside.
+
+    completion = structure(Completion, json.loads(text), "the cached answer")
+    json.dumps(unstructure(completion))
+
+What crosses a border (a snapshot, a message, a file, a cache) is taken for hostile: unknown keys,
+missing ones and values of another type are refused, and nothing is converted on the quiet. The
+converter is cattrs', imported when the first record is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
+from functools import cache, partial
+from itertools import repeat
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from rlm_wasm.errors import RlmError, UsageError
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+T = TypeVar("T")
+Hook = Callable[[Any, Any], Any]
+"""From a value and the type that is wanted to a value of that type."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A bound in a field's type: ``Annotated[int, AtLeast(1)]``."""
+
+    least: float
+
+
+Natural = Annotated[int, AtLeast(0)]
+"""0, 1, 2 …"""
+
+NonNegative = Annotated[float, AtLeast(0)]
+"""A finite number from 0 up."""
+
+_MAX_PROBLEMS: Final = 3
+_SHOWN: Final = 60
+_NAMES: Final = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    bytes: "bytes",
+    type(None): "nothing",
+}
+
+
+def structure(record: type[T], data: object, what: str, error: type[RlmError] = UsageError) -> T:
+    """A record of the class, made from mappings, sequences and plain values.
+
+    Floats are finite, and whole numbers count as floats; tuples and lists are made from either; else
+    a value has the field's own type. What does not fit is raised as ``error``, whose message names
+    ``what`` was read and each field that is wrong (three at the most).
+    """
+    from cattrs import BaseValidationError, StructureHandlerNotFoundError
+
+    try:
+        return _converter().structure(data, record)
+    except StructureHandlerNotFoundError:
+        raise  # a field whose type nobody taught the converter: a defect, no bad data
+    except (BaseValidationError, _Misfit) as caught:
+        problems = _problems(caught, "")
+        more = len(problems) - _MAX_PROBLEMS
+        shown = "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+        raise error(f"{what}: {shown}") from None
+
+
+def unstructure(record: object) -> Any:
+    """The record as dictionaries, lists and plain values, for ``structure`` to read again."""
+    return _converter().unstructure(record)
+
+
+class _Misfit(Exception):
+    """A value that is not what its place wants. The message follows the place's name."""
+
+    def __init__(self, wanted: str, value: object) -> None:
+        super().__init__(f"must be {wanted}, not {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool | int | float | str | bytes):
+        # An integer may have more digits than Python is willing to write.
+        large = isinstance(value, int) and value.bit_length() > 200
+        text = "a huge number" if large else repr(value[:_SHOWN] if isinstance(value, str | bytes) else value)
+        return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return f"a list of {len(value)}" if isinstance(value, list | tuple) else type(value).__name__
+
+
+@cache
+def _converter() -> Converter:
+    from cattrs import Converter
+
+    made = Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
+    for kind in (int, str, bool, bytes):
+        made.register_structure_hook(kind, _exactly(kind))
+    made.register_structure_hook(float, _number)
+    for fits, factory in (
+        (_is_bounded, _bounded),
+        (_is_literal, _one_of),
+        (_is_choice, _any_of),
+        (_is_sequence, _sequence),
+        (_is_mapping, _mapping),
+        (is_dataclass, _record),
+    ):
+        made.register_structure_hook_factory(fits, partial(factory, made))
+    return made
+
+
+def _exactly(kind: type) -> Hook:
+    def check(value: Any, _kind: Any) -> Any:
+        if type(value) is not kind:
+            raise _Misfit(_NAMES[kind], value)
+        return value
+
+    return check
+
+
+def _number(value: Any, _kind: Any) -> float:
+    """JSON writes 1 where 1.0 is meant. What is no number, or none that JSON has, is refused."""
+    if type(value) not in (int, float):
+        raise _Misfit("a number", value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise _Misfit("a finite number", value)
+    return number
+
+
+def _is_bounded(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and any(isinstance(a, AtLeast) for a in get_args(kind)[1:])
+
+
+def _bounded(converter: Converter, kind: Any) -> Hook:
+    inner, *notes = get_args(kind)
+    least = next(note.least for note in notes if isinstance(note, AtLeast))
+
+    def check(value: Any, _kind: Any) -> Any:
+        found = converter.structure(value, inner)
+        if found < least:
+            raise _Misfit(f"at least {least:g}", value)
+        return found
+
+    return check
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _one_of(_converter: Converter, kind: Any) -> Hook:
+    choices = get_args(kind)
+
+    def check(value: Any, _kind: Any) -> Any:
+        # 1, 1.0 and True are equal; of these a literal is one.
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            raise _Misfit(" or ".join(map(repr, choices)), value)
+        return value
+
+    return check
+
+
+def _is_choice(kind: Any) -> bool:
+    """A union of plain types; cattrs itself knows "a record or None"."""
+    return isinstance(kind, UnionType) and all(choice in _NAMES for choice in get_args(kind))
+
+
+def _any_of(_converter: Converter, kind: Any) -> Hook:
+    choices = get_args(kind)
+    wanted = " or ".join(_NAMES[choice] for choice in choices)
+
+    def check(value: Any, _kind: Any) -> Any:
+        if type(value) not in choices or type(value) is float:
+            if float in choices and type(value) in (int, float):
+                return _number(value, float)
+            raise _Misfit(wanted, value)
+        return value
+
+    return check
+
+
+# Containers are taken apart here: to cattrs, text would do as a sequence of letters.
+
+
+def _is_sequence(kind: Any) -> bool:
+    return (get_origin(kind) or kind) in (list, tuple)
+
+
+def _sequence(converter: Converter, kind: Any) -> Hook:
+    made, items = get_origin(kind) or kind, get_args(kind)
+    fixed = made is tuple and len(items) > 0 and items[-1] is not Ellipsis
+    each = items[0] if items and not fixed else Any
+
+    def take(value: Any, _kind: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise _Misfit("a list", value)
+        if fixed and len(value) != len(items):
+            raise _Misfit(f"a list of {len(items)} values", value)
+        kinds = items if fixed else repeat(each)
+        return made(_each(converter, enumerate(value), kinds))
+
+    return take
+
+
+def _is_mapping(kind: Any) -> bool:
+    return (get_origin(kind) or kind) in (dict, Mapping)
+
+
+def _mapping(converter: Converter, kind: Any) -> Hook:
+    of_key, of_value = get_args(kind) or (Any, Any)
+
+    def take(value: Any, _kind: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise _Misfit("a mapping", value)
+        keys = _each(converter, ((key, key) for key in value), repeat(of_key))
+        return dict(zip(keys, _each(converter, value.items(), repeat(of_value)), strict=True))
+
+    return take
+
+
+def _each(converter: Converter, items: Iterable[tuple[Any, Any]], kinds: Iterable[Any]) -> list[Any]:
+    """The values structured; which of them do not fit is told by their index or key."""
+    from cattrs import IterableValidationError, IterableValidationNote
+
+    found, misfits = [], []
+    for (index, value), kind in zip(items, kinds, strict=False):
+        try:
+            found.append(converter.structure(value, kind))
+        except Exception as error:
+            error.add_note(IterableValidationNote("", index, kind))
+            misfits.append(error)
+    if misfits:
+        raise IterableValidationError("", misfits, list)
+    return found
+
+
+def _record(converter: Converter, kind: Any) -> Hook:
+    from cattrs.gen import make_dict_structure_fn, override
+
+    # cattrs reads the types without what Annotated adds: those with bounds are handed to it.
+    hints = get_type_hints(kind, include_extras=True)
+    plain = get_type_hints(kind)
+    bounded = {name: hint for name, hint in hints.items() if hint != plain[name]}
+    overrides: dict[str, Any] = {
+        name: override(struct_hook=partial(_as, converter, hint)) for name, hint in bounded.items()
+    }
+    fields_of = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **overrides)
+
+    def take(value: Any, kind: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise _Misfit("a mapping", value)
+        return fields_of(value, kind)
+
+    return take
+
+
+def _as(converter: Converter, hint: Any, value: Any, _kind: Any) -> Any:
+    return converter.structure(value, hint)
+
+
+def _problems(error: BaseException, place: str) -> list[str]:
+    """What is wrong and where, from cattrs' tree of exceptions."""
+    from cattrs import AttributeValidationNote, ForbiddenExtraKeysError, IterableValidationNote
+
+    if isinstance(error, BaseExceptionGroup):
+        found: list[str] = []
+        for inner in error.exceptions:
+            where = place
+            for note in getattr(inner, "__notes__", ()):
+                if isinstance(note, AttributeValidationNote):
+                    where = f"{place}.{note.name}" if place else note.name
+                elif isinstance(note, IterableValidationNote):
+                    where = f"{place}[{_shown(note.index)}]"
+            found += _problems(inner, where)
+        return found
+    if isinstance(error, ForbiddenExtraKeysError):
+        names = ", ".join(sorted(str(name)[:_SHOWN] for name in error.extra_fields)[:_MAX_PROBLEMS])
+        return [f"{place + ' has ' if place else ''}unknown {names}"]
+    if isinstance(error, KeyError):
+        return [f"{place} is missing"]
+    if isinstance(error, _Misfit):
+        return [f"{place or 'it'} {error}"]
+    return [f"{place or 'it'}: {str(error)[:200]}"]
