@@ -233,7 +233,11 @@ class Runtime:
         return self._store
 
     def python_backend(self, limits: Limits) -> PythonBackend:
-        """A back end for one session's py-exec and py-eval. Raises CapabilityDenied where it is off."""
+        """A back end for one session's py-exec and py-eval.
+
+        Raises:
+            CapabilityDenied: Python is off.
+        """
         if self._python == "off":
             raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')
         from rlm_wasm.python import resolve

@@ -110,6 +110,11 @@ class Session:
         """Run a program to its end. Its errors and limits are in the Result.
 
         Cancelling the task that awaits this cancels the program's calls; the session stays usable.
+
+        Raises:
+            UsageError: the source is no text, an execution is running, or one is to be resumed.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
         """
         self._check_free()
         if not isinstance(source, str):
@@ -147,7 +152,13 @@ class Session:
     async def resume(
         self, *, timeout_s: float | None = None, on_progress: OnProgress | None = None
     ) -> Result:
-        """Go on with the execution that the snapshot was taken of; calls in flight are sent again."""
+        """Go on with the execution that the snapshot was taken of; calls in flight are sent again.
+
+        Raises:
+            UsageError: there is no execution to go on with, or one is running.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
         self._check_free()
         run = self._suspended
         if run is None:
@@ -342,7 +353,12 @@ class Session:
     # ---- state
 
     async def load_context(self, text: str | bytes, name: str | None = None) -> None:
-        """Give the program a text: ``context``, or ``(get-context name)``. Bytes must be UTF-8."""
+        """Give the program a text: ``context``, or ``(get-context name)``. Bytes must be UTF-8.
+
+        Raises:
+            UsageError: the text is no text, or no UTF-8.
+            SessionClosed: the session was closed before.
+        """
         if self.closed:
             raise SessionClosed("the session is closed")
         self._contexts.load(text, name)
@@ -465,7 +481,11 @@ class Session:
     # ---- snapshots
 
     async def snapshot(self) -> Snapshot:
-        """The session as a value, also in the middle of an execution."""
+        """The session as a value, also in the middle of an execution.
+
+        Raises:
+            SessionClosed: the session was closed before.
+        """
         if self.closed:
             raise SessionClosed("the session is closed")
         python = self._python_saved
