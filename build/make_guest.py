@@ -2,7 +2,7 @@
 
     python build/make_guest.py [--if-changed] [--output DIR] [--quiet]
 
-needs ziglang, wasmtime and cbor2 (pip install '.[dev]' brings them). The result is the same byte
+needs ziglang, wasmtime and cbor2 ("requires" of pyproject.toml names them). The result is the same byte
 for byte wherever it is built. Objects are kept in .guest-build, so that a second build compiles
 only what changed.
 """

@@ -2,7 +2,7 @@
 
     python build/make_python.py [--if-changed]
 
-needs componentize-py, cloudpickle and zstandard (pip install '.[dev]' brings them). The result is
+needs componentize-py, cloudpickle and zstandard ("requires" of pyproject.toml names them). The result is
 not the same byte for byte from build to build; caches are keyed by its hash.
 """
 

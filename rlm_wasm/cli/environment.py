@@ -14,7 +14,8 @@ VARIABLES: Final = {
 
 
 def epilog() -> str:
-    """The variables as the end of a help page; ``\\b`` keeps click from filling the lines."""
+    """The variables as the end of a help page."""
     width = max(map(len, VARIABLES))
     lines = [f"  {name:<{width}}  {meaning}" for name, meaning in VARIABLES.items()]
+    # The backspace keeps click from filling the lines.
     return "\n".join(["\b", "Environment variables:", *lines])

@@ -18,8 +18,7 @@ _HERE_STRING: Final = re.compile(r"#<<([^\n]*)(?:\n|\Z)")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """``depth`` brackets are open, the innermost at ``column``; ``inside`` names an open string
-    or comment."""
+    """What is open: ``depth`` brackets, the innermost at ``column``; ``inside`` names a string or comment."""
 
     depth: int
     column: int

@@ -1,5 +1,7 @@
-"""``rlm-wasm repl``: a session to talk to. History, multi-line input until it is balanced,
-completion of bound names; Ctrl-C cancels what runs, Ctrl-D ends it.
+"""``rlm-wasm repl``: a session to talk to.
+
+History, multi-line input until it is balanced, completion of bound names; Ctrl-C cancels what runs,
+Ctrl-D ends it.
 """
 
 from __future__ import annotations

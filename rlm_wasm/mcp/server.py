@@ -40,7 +40,6 @@ def make_server(runtime: Runtime, *, session: str | None = None) -> Server[House
     runtime has a store it is taken up again after a restart. Closing the transport closes the
     sessions, never the runtime.
     """
-
     house: House | None = None
     connections = 0
 

@@ -21,8 +21,9 @@ __all__ = ["open_store"]
 def open_store(url: str) -> DatabaseStore:
     """Open a store, making its tables if need be.
 
-    Raises UsageError for what is no database URL or where its driver is not installed, StoreError
-    where the database cannot be reached or was made by a later release.
+    Raises:
+        UsageError: it is no database URL, or its driver is not installed.
+        StoreError: the database cannot be reached, or was made by a later release.
     """
     if "://" not in url:
         raise UsageError(f"a store is a database URL such as sqlite:///state.db, got {url!r}")

@@ -208,7 +208,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _postgresql_driver() -> str:
-    """psycopg where it is installed; else SQLAlchemy's own default, psycopg2."""
+    """The driver: psycopg where it is installed; else SQLAlchemy's own default, psycopg2."""
     import importlib.util
 
     return "postgresql+psycopg" if importlib.util.find_spec("psycopg") else "postgresql+psycopg2"

@@ -50,7 +50,7 @@ async def embed() -> None:
         restored = await runtime.restore(Snapshot.load(data))
         again: Result = await restored.resume()
         once: Result = await runtime.run("(+ 1 2)", context={"name": "text"}, timeout_s=5)
-        print(again.status, once.value)
+        print(again.status, once.raise_for_status().value)
 
 
 async def use(session: Session) -> None:
