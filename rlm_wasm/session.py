@@ -28,7 +28,7 @@ from rlm_wasm.execution.scheduler import Scheduler
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget, Usage
-from rlm_wasm.llm.calls import LlmCalls
+from rlm_wasm.llm.calls import LlmCalls, estimated_tokens
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.session_python import SessionPython
@@ -168,6 +168,7 @@ class Session:
             "host": self._functions.call,
             "library": self._grants.libraries.read,
             "usage": lambda _arguments: self._calls.report(),
+            "estimate-tokens": estimated_tokens,
             **self._contexts.table(),
             **self._checkpoints.table(),
             **self._python.table(),

@@ -26,6 +26,10 @@
   (%record %token-budget-rtd (%make-budget +inf.0 0 0 #f) (lambda (n) (%to-budget n)) 'token-budget))
 
 (define (%current-budget) (%parameter-value token-budget))
+;; Whether a budget stands around us: else nobody need know what a call may take.
+(define (%budgeted?)
+  (let loop ((budget (%current-budget)))
+    (and budget (or (< (%budget-limit budget) +inf.0) (loop (%budget-outer budget))))))
 (define (%budget-left budget) (- (%budget-limit budget) (%budget-used budget)))
 
 ;; (token-budget) is what is left.

@@ -15,26 +15,13 @@
                 (string-append who ": " keyword " must be a string, got " (%bounded-text v)
                                "; (format \"~a\" v) makes text of anything")))))
 
-(define (%takes-temperature? model)
-  (or (not model)
-      (let* ((parts (%string-split model "/" #f #f)) (name (last parts)))
-        (not (and (> (string-length name) 1)
-                  (char=? (string-ref name 0) #\o)
-                  (char-numeric? (string-ref name 1)))))))
-
-(define (%check-call who instruction model temperature max-tokens json recursive)
-  (if (and json (not (string-contains? (string-downcase instruction) "json")))
-      (%fail 'exn:fail:contract
-             (string-append who ": #:json #t needs the word \"json\" in the instruction (OpenAI API requirement);"
-                            " say for example \"Answer in JSON with the keys ...\"")))
+;; What a vendor's model takes is the host's to say: it refuses a call before it is sent.
+(define (%check-call who model temperature max-tokens recursive)
   (if (and model (not (string? model)))
       (%fail 'exn:fail:contract (string-append who ": #:model must be a string, got " (%bounded-text model))))
-  (if (and temperature (not (and (real? temperature) (<= 0 temperature 2))))
+  (if (and temperature (not (real? temperature)))
       (%fail 'exn:fail:contract
              (string-append who ": #:temperature must be a number from 0 to 2, got " (%bounded-text temperature))))
-  (if (and temperature (not (%takes-temperature? model)))
-      (%fail 'exn:fail:contract
-             (string-append who ": model " model " does not take #:temperature (o-series models have none); leave it out")))
   (if (not (or (boolean? recursive) (and (exact-integer? recursive) (> recursive 0))))
       (%fail 'exn:fail:contract
              (string-append who ": #:recursive must be #t, #f or how many levels deep, got " (%bounded-text recursive))))
@@ -46,15 +33,17 @@
 (define (%start-call op instruction data model temperature max-tokens json image images recursive)
   (let ((instruction (%check-text op "#:instruction" instruction #f))
         (data (%check-text op "#:data" data #t)))
-    (%check-call op instruction model temperature max-tokens json recursive)
+    (%check-call op model temperature max-tokens recursive)
     (if (and (string-null? instruction) (string-null? data))
         (%fail 'exn:fail:contract
                (string-append op ": give #:instruction or #:data, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
-    (let* ((tokens (+ (quotient (+ (string-size instruction) (string-size data)) 4) 8 (or max-tokens 0)))
+    (let* ((pictures (append (if image (list image) '()) (if (list? images) images (list images))))
+           (tokens (if (%budgeted?)
+                       (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
+                       0))
            (id (%fresh-id))
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
-           (pictures (append (if image (list image) '()) (if (list? images) images (list images))))
            (bytes (%encode-request id "llm"
                                    (list op instruction data model (and temperature (inexact temperature))
                                          max-tokens (and json #t) pictures recursive)))

@@ -167,15 +167,14 @@
                        (%environment-names top))
                symbol<?))))
 
-;; The host ends the execution. The machine has dropped what was running; nothing of it can object.
+;; The host ends the execution, and knows why. The machine has dropped what was running; nothing of it
+;; can object.
 (define (%interrupted message)
-  (let ((told (cadr (%cbor-decode message))))
-    (%clear-fibers!)
-    (set! %outcome #f)
-    (set! %base-k #f)
-    (%flush-output)
-    (%outbox! (%cbor-encode (list "done" (hash "status" (if (equal? (%hash-ref told "kind" "") "cancelled") "cancelled" "limit")
-                                               "error" told))))))
+  (%clear-fibers!)
+  (set! %outcome #f)
+  (set! %base-k #f)
+  (%flush-output)
+  (%outbox! (%cbor-encode (list "done" (hash "status" "cancelled")))))
 
 (define (%out-of-memory)
   (%clear-fibers!)

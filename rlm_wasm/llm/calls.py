@@ -163,13 +163,16 @@ class LlmCalls:
             raise UsageError(
                 f"llm-query: {len(pictures)} images; a call may have {limits.images} (the limit images)"
             )
-        check_request(
-            model,
-            temperature=temperature,
-            json=bool(as_json),
-            instruction=instruction,
-            images=len(pictures),
-        )
+        try:
+            check_request(
+                model,
+                temperature=temperature,
+                json=bool(as_json),
+                instruction=instruction,
+                images=len(pictures),
+            )
+        except UsageError as error:
+            raise UsageError(f"{op}: {error}") from None
         request = CompletionRequest(
             id=host_request.call_number,
             instruction=instruction,
@@ -413,6 +416,12 @@ class LlmCalls:
             "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd),
             "rate-limits": self.rate_limits,
         }
+
+
+def estimated_tokens(arguments: list[Any]) -> int:
+    """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""
+    instruction, data, pictures, most = arguments
+    return estimate_prompt_tokens(instruction, data, pictures) + int(most or 0)
 
 
 def _valid_json(text: str, completion: Completion) -> str:

@@ -303,6 +303,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
         "op instruction data model temperature max-tokens json? images recursive (false: not given)",
         "text call-number model prompt-tokens completion-tokens depth",
     ),
+    "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
     "sleep": ("seconds", "nothing, later"),
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
