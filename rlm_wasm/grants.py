@@ -61,7 +61,9 @@ class Grants:
         return replace(
             self,
             host_functions={
-                name: function for name, function in self.host_functions.items() if name in child.host_functions
+                name: function
+                for name, function in self.host_functions.items()
+                if name in child.host_functions
             },
             checkpoints_writable=self.checkpoints_writable and child.checkpoints,
             workspace_writable=self.workspace_writable and child.workspace_writable,

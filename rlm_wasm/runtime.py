@@ -20,6 +20,7 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
+from rlm_wasm.session_state import state_of
 
 
 class Runtime:
@@ -166,7 +167,7 @@ class Runtime:
         return Session._restored(
             self._grants_with(host_functions, None, None, None, None),
             loaded,
-            limits=self.limits.tightened_by(loaded.limits()).tightened_by(limits),
+            limits=self.limits.tightened_by(state_of(loaded).limits).tightened_by(limits),
             namespace=namespace,
             opened=self._sessions,
             resend=resend,

@@ -59,7 +59,9 @@ class ScopeLog:
         """Take over a snapshot's."""
         self.clear()
         for entry in entries:
-            self._keep({str(key)[:PREVIEW]: _bounded(value) for key, value in list(entry.items())[:_MAX_FIELDS]})
+            self._keep(
+                {str(key)[:PREVIEW]: _bounded(value) for key, value in list(entry.items())[:_MAX_FIELDS]}
+            )
 
     def clear(self) -> None:
         """Forget everything."""

@@ -19,7 +19,13 @@ from rlm_wasm.capabilities.contexts import Contexts
 from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
-from rlm_wasm.errors import SessionClosed, SnapshotCorrupt, SnapshotVersionError, UsageError
+from rlm_wasm.errors import (
+    LimitExceeded,
+    SessionClosed,
+    SnapshotCorrupt,
+    SnapshotVersionError,
+    UsageError,
+)
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, result_of
 from rlm_wasm.execution.progress import ProgressReporter, tell
@@ -37,6 +43,7 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import Logged, Output
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
 from rlm_wasm.scope_log import ScopeLog
+from rlm_wasm.session_state import SessionState, state_of
 
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
@@ -145,17 +152,22 @@ class Session:
                 f"the snapshot belongs to guest image {snapshot.image_hash[:12]}…, "
                 f"this release has {image[:12]}…"
             )
+        state = state_of(snapshot)
         session = cls(
             grants,
             limits=limits,
             namespace=namespace,
             opened=opened,
-            memory=snapshot.memory,
+            memory=snapshot.memory(grants.engine.image_size + limits.memory_bytes),
             resend=resend,
             snapshot_key=snapshot_key,
         )
         try:
-            session._adopt(snapshot)
+            session._adopt(state)
+        except LimitExceeded as error:
+            session._scheduler.close()
+            opened.discard(session)
+            raise SnapshotCorrupt(f"the snapshot does not fit the limits of this runtime: {error}") from error
         except BaseException:
             session._scheduler.close()
             opened.discard(session)
@@ -485,16 +497,17 @@ class Session:
             "namespace": self.namespace,
             "used": {"fuel": 0 if execution is None else execution.fuel, "calls": budget.session.calls},
         }
-        body = {
-            "scheduler": scheduler.to_state(),
-            "contexts": [[name, text] for name, text in self._contexts.texts.items()],
-            "options": dict(self._options),
-            "budget": budget.to_state(),
-            "limits": asdict(self.limits),
-            "log": self._log.entries(),
-            "python": python,
-        }
-        return Snapshot(header, scheduler.sandbox.capture(), body, key=self._snapshot_key)
+        state = SessionState(
+            scheduler=scheduler.to_state(),
+            contexts=tuple(self._contexts.texts.items()),
+            context_replaced="context" in self._options,
+            limits_told="limits" not in self._options,
+            budget=budget.to_state(),
+            limits=self.limits,
+            log=tuple(self._log.entries()),
+            python=python,
+        )
+        return Snapshot(header, scheduler.sandbox.capture(), state, key=self._snapshot_key)
 
     async def fork(self) -> Session:
         """An independent session that starts where this one is; in an execution: ``resume`` it."""
@@ -508,20 +521,19 @@ class Session:
             snapshot_key=self._snapshot_key,
         )
 
-    def _adopt(self, snapshot: Snapshot) -> None:
-        body = snapshot.body
-        try:
-            self._scheduler.from_state(body["scheduler"])
-            for name, text in body["contexts"]:
-                self._contexts.load(text, name)
-            self._options = {**body["options"]}
-            if self._functions.names:
-                self._options["grants"] = self._functions.names
-            self._calls.budget.from_state(body["budget"])
-            self._log.replace(body["log"])
-            self._python.restore(body["python"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SnapshotCorrupt(f"the snapshot is malformed: {error}") from error
+    def _adopt(self, state: SessionState) -> None:
+        self._scheduler.from_state(state.scheduler)
+        for name, text in state.contexts:
+            self._contexts.load(text, name)
+        if state.context_replaced:
+            self._options["context"] = True
+        if state.limits_told and _guest_limits(state.limits) == _guest_limits(self.limits):
+            self._options.pop("limits", None)
+        elif _guest_limits(state.limits) != _DEFAULT_GUEST_LIMITS:
+            self._options["limits"] = _guest_limits(self.limits)
+        self._calls.budget.from_state(state.budget)
+        self._log.replace(list(state.log))
+        self._python.restore(state.python)
         if not self.suspended:
             self._scheduler.requests.send_again(self._may_be_sent_again)
 

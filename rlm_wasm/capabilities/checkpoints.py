@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import CapabilityDenied, UsageError
@@ -28,12 +28,17 @@ class CheckpointStore(Protocol):
         """All keys, sorted."""
         ...
 
-    async def size(self, namespace: str) -> int:
-        """Bytes of all values."""
-        ...
-
     async def aclose(self) -> None:
         """Give everything back. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class SizedStore(Protocol):
+    """A store that can say how much a namespace holds; of others a session counts what it wrote itself."""
+
+    async def size(self, namespace: str) -> int:
+        """Bytes of all values."""
         ...
 
 
@@ -80,8 +85,8 @@ class Checkpoints:
         self._log = log
         self._max_bytes = max_bytes
         self._writable = writable
-        self.written: set[str] = set()
-        """Keys that this session wrote."""
+        self.written: dict[str, int] = {}
+        """Keys that this session wrote, and the bytes of their values."""
 
     def table(self) -> dict[str, Handler]:
         """The operations."""
@@ -99,8 +104,11 @@ class Checkpoints:
                 "(a child of a #:recursive call: give the value to its parent by finish)"
             )
         store, namespace = self._store(), self._namespace
-        before = await store.get(namespace, key)
-        total = await store.size(namespace) - len(before or b"") + len(value)
+        if isinstance(store, SizedStore):
+            others = await store.size(namespace) - len(await store.get(namespace, key) or b"")
+        else:
+            others = sum(size for other, size in self.written.items() if other != key)
+        total = others + len(value)
         if total > self._max_bytes:
             raise UsageError(
                 f"checkpoint: the namespace {namespace!r} would hold {total:,} bytes; "
@@ -108,7 +116,7 @@ class Checkpoints:
             )
         self._log.add("checkpoint", f"{key}: {preview}", "host")
         await store.put(namespace, key, value, preview)
-        self.written.add(key)
+        self.written[key] = len(value)
 
     async def _restore(self, arguments: list[Any]) -> bytes | bool:
         key = arguments[0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from rlm_wasm.errors import InternalError, LimitExceeded
 from rlm_wasm.execution.meter import FuelAccount
 from rlm_wasm.execution.output import BoundedText
+from rlm_wasm.execution.state import ExecutionState
 from rlm_wasm.limits import Limits
 from rlm_wasm.results import ErrorInfo, Execution, Result, Status
 from rlm_wasm.sandbox import protocol
@@ -72,27 +73,23 @@ class ActiveExecution:
         """What ``timeout_s`` says when it fires."""
         return LimitExceeded("timeout_s", round(self.elapsed(), 3), self.limits.timeout_s)
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> ExecutionState:
         """For a snapshot."""
-        return {
-            "out": self.out.to_state(),
-            "err": self.err.to_state(),
-            "first": self.first_id,
-            "fuel": self.account.used,
-            "elapsed": self.elapsed(),
-        }
+        return ExecutionState(
+            self.out.to_state(), self.err.to_state(), self.first_id, self.account.used, self.elapsed()
+        )
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], limits: Limits) -> ActiveExecution:
+    def from_state(cls, state: ExecutionState, limits: Limits) -> ActiveExecution:
         """The inverse of to_state, under limits that may be others."""
         return cls(
             limits,
-            BoundedText.from_state(state["out"], limits.output_bytes),
-            BoundedText.from_state(state["err"], limits.output_bytes),
-            state["first"],
-            FuelAccount(limits.fuel, state["fuel"]),
-            elapsed_before=state["elapsed"],
-            fuel=state["fuel"],
+            BoundedText.from_state(state.out, limits.output_bytes),
+            BoundedText.from_state(state.err, limits.output_bytes),
+            state.first_id,
+            FuelAccount(limits.fuel, state.fuel),
+            elapsed_before=state.elapsed_s,
+            fuel=state.fuel,
         )
 
 

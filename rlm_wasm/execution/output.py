@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from rlm_wasm.execution.state import TextState
 
 
 class BoundedText:
     """Text up to so many bytes of UTF-8."""
 
-    def __init__(self, limit: int, parts: list[str] | None = None, dropped: int = 0) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parts = parts or []
-        self._bytes = len("".join(parts).encode("utf-8", "replace")) if parts else 0
-        self.dropped = dropped
+        self._parts: list[str] = []
+        self._bytes = 0
+        self.dropped = 0
+        """Bytes."""
 
     def add(self, text: str) -> None:
         """Append what fits."""
@@ -38,14 +39,14 @@ class BoundedText:
             whole += f"\n… [cut: {self.dropped:,} more bytes]"
         return whole
 
-    def to_state(self) -> list[Any]:
-        """For a snapshot: text, and bytes dropped."""
-        return ["".join(self._parts), self.dropped]
+    def to_state(self) -> TextState:
+        """For a snapshot."""
+        return TextState("".join(self._parts), self.dropped)
 
     @classmethod
-    def from_state(cls, state: list[Any], limit: int) -> BoundedText:
+    def from_state(cls, state: TextState, limit: int) -> BoundedText:
         """The inverse of to_state, under a limit that may be another."""
-        text, dropped = state
-        bounded = cls(limit, dropped=dropped)
-        bounded.add(text)
+        bounded = cls(limit)
+        bounded.add(state.text)
+        bounded.dropped += state.dropped
         return bounded

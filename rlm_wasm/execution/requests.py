@@ -18,8 +18,9 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
-from rlm_wasm.errors import CapabilityDenied, LimitExceeded, Unencodable
+from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FUEL_A_REQUEST, Meter
+from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.turns import in_turns
@@ -89,6 +90,16 @@ class HostRequest:
     def abort(self, error: Exception) -> None:
         """The embedder ends it: it fails in the guest with a condition."""
         self._queue.abort(self, error)
+
+    def to_state(self) -> RequestState:
+        """For a snapshot."""
+        packed = self.packed if self.packed is not None else protocol.encode(self.arguments)
+        return RequestState(self.id, self.operation, packed, self.call_number, self.started)
+
+    def take_over(self, state: RequestState) -> None:
+        """It is the one of a snapshot."""
+        self.call_number = state.call_number
+        self.again = state.started
 
     def time_left(self) -> float | None:
         """Seconds until the timeout of the execution under way."""
@@ -362,33 +373,29 @@ class HostRequests:
 
     # ---- snapshots
 
-    def to_state(self) -> dict[str, Any]:
-        """Requests and replies as data, for a snapshot."""
-        return {
-            "last": self.last_id,
-            "requests": [
-                [
-                    request.id,
-                    request.operation,
-                    request.packed if request.packed is not None else protocol.encode(request.arguments),
-                    request.call_number,
-                    request.started,
-                ]
-                for request in self.live.values()
-            ],
-            "replies": [[number, encoded] for number, encoded in self._replies],
-        }
+    def to_state(self) -> RequestsState:
+        """Requests and replies, for a snapshot."""
+        return RequestsState(
+            self.last_id,
+            tuple(request.to_state() for request in self.live.values()),
+            tuple(self._replies),
+        )
 
-    def from_state(self, state: dict[str, Any]) -> None:
-        """Take over what ``to_state`` gave; ``send_again`` starts what was in flight."""
-        self.last_id = state["last"]
-        self.give_back([(number, encoded) for number, encoded in state["replies"]])
-        for id_, operation, packed, number, started in state["requests"]:
-            request = HostRequest(self, id_, operation, packed)
-            request.call_number = number
-            request.again = started
-            self._hold(request, len(packed))
-            self.live[id_] = request
+    def from_state(self, state: RequestsState) -> None:
+        """Take over what ``to_state`` gave; ``send_again`` starts what was in flight.
+
+        Raises SnapshotCorrupt for what could not have come about, LimitExceeded for no room.
+        """
+        ids = [request.id for request in state.requests] + [id_ for id_, _ in state.replies]
+        if len(set(ids)) < len(ids) or max(ids, default=0) > state.last_id:
+            raise SnapshotCorrupt("the snapshot's requests in flight have ids that cannot be")
+        self.last_id = state.last_id
+        self.give_back(list(state.replies))
+        for saved in state.requests:
+            request = HostRequest(self, saved.id, saved.operation, saved.arguments)
+            request.take_over(saved)
+            self._hold(request, len(saved.arguments))
+            self.live[saved.id] = request
 
     def send_again(self, allowed: Callable[[HostRequest], str | None]) -> None:
         """Serve what was in flight when the snapshot was taken.

@@ -20,12 +20,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rlm_wasm.capabilities.table import Handler
-from rlm_wasm.errors import InstanceLost, InternalError, LimitExceeded, MessageTooLarge, Unencodable
+from rlm_wasm.errors import (
+    InstanceLost,
+    InternalError,
+    LimitExceeded,
+    MessageTooLarge,
+    SnapshotCorrupt,
+    Unencodable,
+)
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.output import BoundedText
 from rlm_wasm.execution.replay_log import ReplayLog
 from rlm_wasm.execution.requests import HostRequest, HostRequests
+from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
@@ -163,7 +171,9 @@ class Scheduler:
                     )
                 except MessageTooLarge as error:
                     if execution.interrupted or message is None:
-                        return self._lost(execution, InstanceLost("trap", "the guest has no room for a message"))
+                        return self._lost(
+                            execution, InstanceLost("trap", "the guest has no room for a message")
+                        )
                     message = self._too_large(execution, error)
                     continue
                 except InstanceLost as crash:
@@ -191,7 +201,9 @@ class Scheduler:
                 if execution.interrupted:
                     execution.interrupted += 1
                     if execution.interrupted > _INTERRUPT_SLICES:
-                        return self._lost(execution, InstanceLost("trap", "the guest does not react to an interrupt"))
+                        return self._lost(
+                            execution, InstanceLost("trap", "the guest does not react to an interrupt")
+                        )
                     continue
             now = time.monotonic()
             execution.check(now)
@@ -425,24 +437,29 @@ class Scheduler:
 
     # ---- snapshots
 
-    def to_state(self) -> dict[str, Any]:
-        """The host's side of the guest, as data."""
+    def to_state(self) -> SchedulerState:
+        """The host's side of the guest."""
         execution = self.execution
-        return {
-            "status": int(self._status),
-            "unread": self._unread,
-            **self.requests.to_state(),
-            "execution": None if execution is None else execution.to_state(),
-        }
+        return SchedulerState(
+            int(self._status),
+            self._unread,
+            self.requests.to_state(),
+            None if execution is None else execution.to_state(),
+        )
 
-    def from_state(self, state: dict[str, Any]) -> None:
-        """Take over what ``to_state`` gave; ``requests.send_again`` starts what was in flight."""
-        self._status = GuestStatus(state["status"])
-        self._unread = state["unread"]
-        self.requests.from_state(state)
-        saved = state["execution"]
-        if saved is not None:
-            self.execution = ActiveExecution.from_state(saved, self.limits)
+    def from_state(self, state: SchedulerState) -> None:
+        """Take over what ``to_state`` gave; ``requests.send_again`` starts what was in flight.
+
+        Raises SnapshotCorrupt for what could not have come about, LimitExceeded for no room.
+        """
+        running = state.execution is not None
+        if state.status not in ((GuestStatus.SUSPENDED, GuestStatus.PREEMPTED) if running else (0,)):
+            raise SnapshotCorrupt(f"the snapshot's guest has status {state.status}, which cannot be")
+        self._status = GuestStatus(state.status)
+        self._unread = state.unread
+        self.requests.from_state(state.requests)
+        if state.execution is not None:
+            self.execution = ActiveExecution.from_state(state.execution, self.limits)
             self._replay_log = ReplayLog(self._replay_log.base, in_execution=True)
 
 

@@ -10,26 +10,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from rlm_wasm.errors import LimitExceeded
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
+from rlm_wasm.records import Natural, NonNegative
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Usage:
     """What was used, by an execution or a session."""
 
-    calls: int = 0
+    calls: Natural = 0
     """Asked for by programs, those that still wait included."""
-    done: int = 0
-    cached: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0
+    done: Natural = 0
+    cached: Natural = 0
+    prompt_tokens: Natural = 0
+    completion_tokens: Natural = 0
+    cost_usd: NonNegative = 0.0
+    unpriced: Natural = 0
     """Calls to models whose price is unknown."""
 
     @property
@@ -63,14 +63,16 @@ class Usage:
         self.done += 1
         self._count(prompt, 0, cost)
 
-    def to_state(self) -> list[Any]:
-        """For a snapshot: the fields in their order."""
-        return [getattr(self, f.name) for f in fields(self)]
 
-    @classmethod
-    def from_state(cls, state: list[Any]) -> Usage:
-        """The inverse of to_state."""
-        return cls(*state)
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """What of a Budget a snapshot holds: a call in flight is reserved again by whoever sends it again."""
+
+    execution: Usage
+    session: Usage
+    last_number: Natural
+    lost_tokens: Natural
+    lost_usd: NonNegative
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,23 +227,19 @@ class Budget:
 
     # ---- snapshots
 
-    def to_state(self) -> dict[str, Any]:
-        """For a snapshot. Calls in flight are sent again by whoever restores, and reserved then."""
-        return {
-            "execution": self.execution.to_state(),
-            "session": self.session.to_state(),
-            "last_number": self.last_number,
-            "lost_tokens": self.lost_tokens,
-            "lost_usd": self.lost_usd,
-        }
+    def to_state(self) -> BudgetState:
+        """For a snapshot."""
+        return BudgetState(
+            replace(self.execution), replace(self.session), self.last_number, self.lost_tokens, self.lost_usd
+        )
 
-    def from_state(self, state: dict[str, Any]) -> None:
+    def from_state(self, state: BudgetState) -> None:
         """Take over what to_state gave."""
-        self.execution = Usage.from_state(state["execution"])
-        self.session = Usage.from_state(state["session"])
-        self.last_number = state["last_number"]
-        self.lost_tokens = state["lost_tokens"]
-        self.lost_usd = state["lost_usd"]
+        self.execution = replace(state.execution)
+        self.session = replace(state.session)
+        self.last_number = state.last_number
+        self.lost_tokens = state.lost_tokens
+        self.lost_usd = state.lost_usd
 
 
 def _no_room(kind: str, used: float, reserved: float, asked: float, limit: float) -> LimitExceeded:

@@ -184,7 +184,7 @@ def completions(desk: Desk, argument: str, begun: str) -> list[str]:
     if argument == "pattern":
         known = [str(number) for number in texts.patterns()]
     elif argument == "model":
-        own = info_of(desk.runtime.provider()).default_model
+        own = info_of(desk.runtime.grants.provider()).default_model
         known = sorted({*MODELS, *([own] if own else [])})
     elif argument == "context":
         known = [name or "context" for name in desk.session.contexts]

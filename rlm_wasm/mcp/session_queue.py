@@ -122,7 +122,10 @@ class Desk:
             run.log_from = self.session.log_length
             if announcer is not None:
                 announcer.start()
-                self.session.on_stderr = announcer.stderr
+
+            def output(stream: str, text: str) -> None:
+                if announcer is not None and stream == "err":
+                    announcer.stderr(text)
 
             def progress(news: Progress) -> None:
                 if announcer is not None:
@@ -131,11 +134,14 @@ class Desk:
 
             try:
                 run.result = await self.session.execute(
-                    run.code, timeout_s=timeout_s, on_progress=progress, name="program"
+                    run.code,
+                    timeout_s=timeout_s,
+                    on_progress=progress,
+                    on_output=output,
+                    name="program",
                 )
             finally:
                 self.current = None
-                self.session.on_stderr = None
                 run.log_to = self.session.log_length
                 self._calls_before = self.session.calls_made
             await self._keep(run.result)

@@ -14,18 +14,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
-from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
-
-if TYPE_CHECKING:
-    from rlm_wasm.results import Result
-    from rlm_wasm.runtime import Runtime
-    from rlm_wasm.session import Session
+from rlm_wasm.results import Result
+from rlm_wasm.runtime import Runtime
+from rlm_wasm.session import Session
 
 EXPECTED_TOKENS = 200
 """How long an answer is thought to be where the program says nothing."""
@@ -172,14 +170,31 @@ class _ReadThrough(MemoryStore):
         return sorted({*await super().keys(namespace), *await self._real.keys(namespace)})
 
 
+def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
+    """The same language and limits, and nothing that has an effect: no workspace, no host functions, no
+    Python in this process, checkpoints that are not kept.
+    """
+    grants = runtime.grants
+    return Runtime(
+        provider,
+        grants.model,
+        python="off" if grants.python == "host" else grants.python,
+        store=_ReadThrough(grants.store()),
+        libraries=grants.libraries,
+        limits=runtime.limits,
+        engine=grants.engine,
+    )
+
+
 async def estimate(runtime: Runtime, code: str, *, session: Session | None = None) -> Estimate:
     """Run ``code`` dry, in a copy of ``session`` or in a fresh one. Spends and changes nothing."""
     snapshot = None if session is None else await session.snapshot()
-    inner = runtime.provider()
+    grants = runtime.grants
+    inner = grants.provider()
     runs: dict[Style, tuple[_Tally, Result]] = {}
     for style in _STYLES:
-        provider = DryRunProvider(inner, style, runtime.model)
-        async with runtime.rehearsal(provider, _ReadThrough(runtime.store)) as scratch:
+        provider = DryRunProvider(inner, style, grants.model)
+        async with _dry_runtime(runtime, provider) as scratch:
             copy = scratch.session() if snapshot is None else await scratch.restore(snapshot)
             result = await copy.execute(code, timeout_s=TIMEOUT_S)
         runs[style] = provider.tally, result

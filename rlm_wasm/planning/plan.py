@@ -262,7 +262,7 @@ async def _advised(
     runtime: Runtime, session: Session | None, task: Task, scene: _Scene, first: Strategy
 ) -> Strategy | str:
     """The model's refinement of the first strategy; else what became of it, or nothing."""
-    provider: Any = runtime.provider()
+    provider: Any = runtime.grants.provider()
     if not info_of(provider).language_model:
         return ""
     request = CompletionRequest(
@@ -274,7 +274,7 @@ async def _advised(
             priority=task.priority,
         ),
         data=first.program,
-        model=runtime.model,
+        model=runtime.grants.model,
         json=True,
         max_tokens=3000,
         timeout_s=60,

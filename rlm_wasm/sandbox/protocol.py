@@ -41,7 +41,7 @@ T = TypeVar("T")
 Check = Callable[[Any], Any]
 
 
-def _a(kind: type, name: str, *, least: int | None = None) -> Check:
+def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
     def check(value: Any) -> Any:
         if type(value) is not kind or (least is not None and value < least):
             raise Unencodable(f"not {name}")
@@ -60,7 +60,7 @@ _table = _a(dict, "a table")
 
 
 def _place(value: Any) -> int | None:
-    """a line or column, or false"""
+    """A line or column, or false"""
     if value is False or value is None:
         return None
     if type(value) is not int or value < 0:
@@ -69,22 +69,22 @@ def _place(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    """a finite number, or false"""
+    """A finite number, or false"""
     return plain_number(value)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """an array of text"""
+    """An array of text"""
     return tuple(_text(item) for item in _list(value))
 
 
 def _ids(value: Any) -> tuple[int, ...]:
-    """an array of call numbers"""
+    """An array of call numbers"""
     return tuple(_count(item) for item in _list(value))
 
 
 def _data(value: Any) -> bytes | bool:
-    """an encoded value, or true: the value is its text"""
+    """An encoded value, or true: the value is its text"""
     if value is not True and type(value) is not bytes:
         raise Unencodable("not an encoded value")
     result: bytes | bool = value
@@ -92,7 +92,7 @@ def _data(value: Any) -> bytes | bool:
 
 
 def _error_report(value: Any) -> ErrorReport:
-    """a table (see below)"""
+    """A table (see below)"""
     return record(ErrorReport, value)
 
 
@@ -438,9 +438,7 @@ def _refused(value: Any, _immutable: bool) -> Any:
 _DECODERS: dict[int, Any] = dict.fromkeys(
     (0, 1, 4, 5, 25, 28, 29, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refused
 )
-_DECODERS.update(
-    {tag: (lambda value, _immutable, make=make: make(value)) for tag, make in _TAGS.items()}  # type: ignore[misc]
-)
+_DECODERS.update({tag: (lambda value, _immutable, make=make: make(value)) for tag, make in _TAGS.items()})
 
 
 def _unknown_tag(tag: cbor2.CBORTag, _immutable: bool) -> Any:

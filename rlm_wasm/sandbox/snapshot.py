@@ -27,6 +27,7 @@ from typing import Any
 import cbor2
 
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
+from rlm_wasm.records import unstructure
 
 PAGE = 4096
 MAGIC = b"RLMSNAP\n"
@@ -147,7 +148,8 @@ class Snapshot:
 
     header: dict[str, Any]
     _memory: MemoryImage | list[Any]
-    body: dict[str, Any]
+    body: Any
+    """A record, or the plain data of one that was loaded: the session checks it before it is used."""
     key: bytes | None = field(default=None, repr=False)
     """Signs what ``dump`` gives."""
     trusted: bool = True
@@ -180,7 +182,8 @@ class Snapshot:
 
         header = cbor2.dumps(self.header)
         memory = self._memory
-        packed = cbor2.dumps([memory.to_state() if isinstance(memory, MemoryImage) else memory, self.body])
+        pages = memory.to_state() if isinstance(memory, MemoryImage) else memory
+        packed = cbor2.dumps([pages, unstructure(self.body)])
         body = zstandard.ZstdCompressor(level=3).compress(packed)
         kind = _PLAIN if self.key is None else _KEYED
         out = MAGIC + _FIXED.pack(FORMAT, kind, len(header)) + header + body
@@ -208,7 +211,11 @@ class Snapshot:
         sealed, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
         if key is not None or kind == _PLAIN:
             if not hmac.compare_digest(_seal(sealed, key), seal):
-                what = "cut or damaged: its checksum" if key is None else "forged, or signed by another key: its seal"
+                what = (
+                    "cut or damaged: its checksum"
+                    if key is None
+                    else "forged, or signed by another key: its seal"
+                )
                 raise SnapshotCorrupt(f"the snapshot is {what} does not match")
         elif kind != _KEYED:
             raise SnapshotCorrupt("the snapshot is sealed in a way that this release does not know")

@@ -76,6 +76,13 @@ class DatabaseStore:
         found = sa.select(checkpoints.c.key).where(checkpoints.c.namespace == namespace)
         return sorted(row[0] for row in await self.run(lambda: self.rows(found)))
 
+    async def size(self, namespace: str) -> int:
+        """Bytes of a namespace's values."""
+        total = sa.select(sa.func.sum(sa.func.length(checkpoints.c.value))).where(
+            checkpoints.c.namespace == namespace
+        )
+        return int(await self.run(lambda: self.scalar(total)) or 0)
+
     async def delete(self, namespace: str, key: str) -> bool:
         """Forget a checkpoint; False where there was none."""
         gone = sa.delete(checkpoints).where(checkpoints.c.namespace == namespace, checkpoints.c.key == key)

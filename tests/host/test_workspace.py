@@ -20,7 +20,7 @@ from rlm_wasm.capabilities import images, workspace
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.capabilities.workspace import MIN_CHARGE_BYTES, Workspace
 from rlm_wasm.errors import CapabilityDenied, PythonFailure
-from rlm_wasm.mcp.arguments import WrongArguments
+from rlm_wasm.errors import InvalidToolArguments
 from rlm_wasm.mcp.tools import table
 from rlm_wasm.python.wasi import WasiPython
 
@@ -91,7 +91,7 @@ async def answer(reader: Reader, root: Path, path: str) -> str:
     """One word for what a user says about a path."""
     try:
         content = await reader(root, path)
-    except (PythonFailure, CapabilityDenied, UsageError, WrongArguments) as error:
+    except (PythonFailure, CapabilityDenied, UsageError, InvalidToolArguments) as error:
         message = str(error)
         words = ("links are not followed", "outside", "no regular file", "directory", "no name of a file")
         if "no such file" in message or "there is no file" in message:
@@ -207,7 +207,7 @@ async def test_a_file_that_is_too_large_is_refused_by_its_size(
     with (root / "large.gif").open("wb") as file:
         file.truncate(1 << 40)
     for read in readers.values():
-        with pytest.raises((PythonFailure, UsageError, WrongArguments, CapabilityDenied), match="large"):
+        with pytest.raises((PythonFailure, UsageError, InvalidToolArguments, CapabilityDenied), match="large"):
             await read(root, "large.gif")
 
 

@@ -178,7 +178,7 @@ async def _load_context(ctx: Context, arguments: dict[str, Any]) -> Answer:
 
 
 def _workspace_file(desk: Desk, path: str) -> bytes:
-    workspace = desk.runtime.workspace
+    workspace = desk.runtime.grants.workspace
     if workspace is None:
         raise InvalidToolArguments(
             'this server has no workspace, so it reads no files: send the text as "data", or start the '
@@ -193,7 +193,9 @@ def _workspace_file(desk: Desk, path: str) -> bytes:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidToolArguments(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise InvalidToolArguments(
+            f"{path} is no UTF-8 text ({error.reason} at byte {error.start})"
+        ) from None
     return content
 
 

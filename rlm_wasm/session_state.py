@@ -1,0 +1,40 @@
+"""What a session keeps besides its guest's memory: the body of a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rlm_wasm.errors import SnapshotCorrupt, UsageError
+from rlm_wasm.execution.state import SchedulerState
+from rlm_wasm.limits import Limits
+from rlm_wasm.llm.budget import BudgetState
+from rlm_wasm.records import structure
+from rlm_wasm.sandbox.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """All of it. Texts are shared with the session that it was taken of; nothing else is."""
+
+    scheduler: SchedulerState
+    contexts: tuple[tuple[str | None, str], ...]
+    context_replaced: bool
+    """Whether the guest has yet to be told of the main context."""
+    limits_told: bool
+    """Whether the guest knows its limits and the host functions."""
+    budget: BudgetState
+    limits: Limits
+    log: tuple[dict[str, Any], ...]
+    python: bytes | None
+
+
+def state_of(snapshot: Snapshot) -> SessionState:
+    """A snapshot's body, checked where it came as bytes. Raises SnapshotCorrupt."""
+    body = snapshot.body
+    if isinstance(body, SessionState):
+        return body
+    try:
+        return structure(SessionState, body, "the snapshot", SnapshotCorrupt)
+    except UsageError as error:  # Limits that cannot be
+        raise SnapshotCorrupt(f"the snapshot: {error}") from error
