@@ -102,7 +102,9 @@
           ((and (= (hash-count %requests) 0) (%deadlock!)) (loop))
           (else
            (%flush-output)
-           (%deliver! (%cbor-decode (%wait)))
+           (let ((early (%inbox))) ; it came in the middle of a slice, while no fiber ran
+             (if early (%outbox! %ack))
+             (%deliver! (%cbor-decode (or early (%wait)))))
            (loop)))))
 
 (define (%run-fiber fiber)

@@ -181,7 +181,10 @@ class Scheduler:
                     return self._lost(execution, crash)
                 execution.charge(sandbox.fuel_used)
                 self._replay_log.add(message, SLICE_STEPS, sandbox.fuel_used)
-                self._unread = status == GuestStatus.PREEMPTED and (self._unread or message is not None)
+                # A guest that waited, or began, takes its message at once; one in the middle of a slice
+                # when it can, and says so.
+                in_slice = message is not None and self._status is GuestStatus.PREEMPTED
+                self._unread = status == GuestStatus.PREEMPTED and (self._unread or in_slice)
                 message = None
                 try:
                     self._status = GuestStatus(status)
@@ -195,6 +198,7 @@ class Scheduler:
                 except LimitExceeded as limit:
                     execution.end_by(limit)
                 if self._status is GuestStatus.DONE:
+                    await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if self._status is GuestStatus.FAILED:
                     return self._lost(execution, InstanceLost("trap", _why(execution)))
@@ -227,6 +231,16 @@ class Scheduler:
                     if not requests.live and not requests.replies_due:
                         return self._lost(execution, InstanceLost("trap", "the guest waits for nothing"))
                     await self._wait(execution)
+
+    async def _serve_the_rest(self, execution: ActiveExecution) -> None:
+        """Begin what the program asked for at last: it goes on, for the next execution to await."""
+        requests = self.requests
+        if execution.done is None or execution.done.status != "ok":
+            return
+        while requests.backlog and execution.limit is None and not execution.cancelled:
+            requests.serve(self._turn_ends)
+            if time.monotonic() >= self._turn_ends:
+                await self._turn()
 
     def _hard_fuel(self, execution: ActiveExecution) -> int:
         """Where the hard trap stands: beyond the limit, which is looked at after every slice."""

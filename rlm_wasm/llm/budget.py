@@ -248,4 +248,4 @@ def _no_room(kind: str, used: float, reserved: float, asked: float, limit: float
         f"limit exceeded: {kind} (used {used:,}, reserved by calls in flight {reserved:,}, "
         f"asked for {asked:,}, limit {limit:,})"
     )
-    return LimitExceeded(kind, used, limit, message)
+    return LimitExceeded(kind, round(used + asked, 6), limit, message)

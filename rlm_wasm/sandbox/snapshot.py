@@ -2,12 +2,13 @@
 
 A dumped snapshot is
 
-    magic "RLMSNAP\\n" · format version u16 · seal u8 · header length u32 · header · zstd body · 32 bytes
+    magic "RLMSNAP\\n" · format version u16 · seal u8 · header length u32 · header · zstd body · 64 bytes
 
 The header (CBOR, not compressed) says which guest image the pages belong to and what was used so
 far. The body holds the pages and the host's side of the session: contexts, calls in flight,
-output so far. The last 32 bytes seal all before them: a SHA-256, which finds damage, or an
-HMAC-SHA-256 with the key of the Runtime that made it, which only that key's holders can make. No
+output so far. The last 64 bytes seal all before them: a SHA-256, which finds damage, and an
+HMAC-SHA-256, by the key of the Runtime that made it or else by one that lives as long as this process,
+which nobody else can make. No
 capability is in a snapshot: provider, store, workspace and host functions are given again by the
 runtime that restores.
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
+import secrets
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -33,8 +35,10 @@ PAGE = 4096
 MAGIC = b"RLMSNAP\n"
 FORMAT = 2
 _FIXED = struct.Struct("<HBI")
-_SEAL_BYTES = 32
-_PLAIN, _KEYED = 0, 1
+_SEAL_BYTES = 64
+_UNSIGNED, _SIGNED = 0, 1
+_OURS = secrets.token_bytes(32)
+"""Seals what is dumped without a key, so that this process knows its own snapshots again."""
 _MAX_HEADER = 64 << 10
 
 MAX_RATIO = 100
@@ -106,6 +110,8 @@ class MemoryImage:
             if not (type(size) is int and all(type(part) is bytes for part in (packed, places, pages))):
                 raise TypeError("memory")
             count = len(packed) // 4
+            if len(packed) % 4 or len(places) != len(packed):
+                raise TypeError("memory")
             numbers = struct.unpack(f"<{count}I", packed)
             which = struct.unpack(f"<{count}I", places)
         except (TypeError, ValueError, struct.error) as error:
@@ -137,7 +143,7 @@ class PackedImage:
         return MemoryImage(self.size, self.numbers, content)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """A session as a value. ``header`` is small and plain; ``body`` is the session's own.
 
@@ -176,6 +182,18 @@ class Snapshot:
             return self._memory
         return MemoryImage.from_state(self._memory, max_size)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether restoring either gives the same."""
+        if not isinstance(other, Snapshot):
+            return NotImplemented
+        mine, theirs = (
+            (snapshot.header, snapshot.memory(), cbor2.dumps(unstructure(snapshot.body)))
+            for snapshot in (self, other)
+        )
+        return mine == theirs
+
+    __hash__ = None  # type: ignore[assignment]
+
     def dump(self) -> bytes:
         """The snapshot as bytes, compressed, and signed where its runtime has a ``snapshot_key``."""
         import zstandard
@@ -185,7 +203,7 @@ class Snapshot:
         pages = memory.to_state() if isinstance(memory, MemoryImage) else memory
         packed = cbor2.dumps([pages, unstructure(self.body)])
         body = zstandard.ZstdCompressor(level=3).compress(packed)
-        kind = _PLAIN if self.key is None else _KEYED
+        kind = _UNSIGNED if self.key is None else _SIGNED
         out = MAGIC + _FIXED.pack(FORMAT, kind, len(header)) + header + body
         return out + _seal(out, self.key)
 
@@ -206,19 +224,14 @@ class Snapshot:
             raise SnapshotVersionError(
                 f"the snapshot has format {version}; this release reads format {FORMAT}"
             )
-        if key is not None and kind != _KEYED:
-            raise SnapshotCorrupt("the snapshot is not signed, and this runtime takes signed ones only")
         sealed, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
-        if key is not None or kind == _PLAIN:
-            if not hmac.compare_digest(_seal(sealed, key), seal):
-                what = (
-                    "cut or damaged: its checksum"
-                    if key is None
-                    else "forged, or signed by another key: its seal"
-                )
-                raise SnapshotCorrupt(f"the snapshot is {what} does not match")
-        elif kind != _KEYED:
-            raise SnapshotCorrupt("the snapshot is sealed in a way that this release does not know")
+        if not hmac.compare_digest(hashlib.sha256(sealed).digest(), seal[:32]):
+            raise SnapshotCorrupt("the snapshot is cut or damaged: its checksum does not match")
+        if key is not None and kind != _SIGNED:
+            raise SnapshotCorrupt("the snapshot is not signed, and this runtime takes signed ones only")
+        trusted = hmac.compare_digest(_seal(sealed, key)[32:], seal[32:])
+        if key is not None and not trusted:
+            raise SnapshotCorrupt("the snapshot is forged, or signed by another key")
         if length > _MAX_HEADER or start + length > len(sealed):
             raise SnapshotCorrupt("the snapshot's header is malformed")
         header = _table(_decoded(sealed[start : start + length]), "header")
@@ -227,18 +240,16 @@ class Snapshot:
         content = _decoded(_unpacked(sealed[start + length :]))
         if type(content) is not list or len(content) != 2 or type(content[0]) is not list:
             raise SnapshotCorrupt("the snapshot's body is malformed")
-        return cls(header, content[0], _table(content[1], "body"), key=key, trusted=key is not None)
+        return cls(header, content[0], _table(content[1], "body"), key=key, trusted=trusted)
 
     def check_signature(self, key: bytes) -> None:
         """Raises SnapshotCorrupt for one that was loaded without this key."""
-        if not self.trusted or (self.key is not None and not hmac.compare_digest(self.key, key)):
+        if not self.trusted or not hmac.compare_digest(self.key or b"", key):
             raise SnapshotCorrupt("the snapshot is not signed by this runtime's snapshot_key")
 
 
 def _seal(data: bytes, key: bytes | None) -> bytes:
-    if key is None:
-        return hashlib.sha256(data).digest()
-    return hmac.digest(key, data, "sha256")
+    return hashlib.sha256(data).digest() + hmac.digest(key or _OURS, data, "sha256")
 
 
 def _unpacked(body: bytes) -> bytes:

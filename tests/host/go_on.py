@@ -25,10 +25,10 @@ FUEL = 1 << 50
 MEMORY = 64 << 20
 
 
-def answer(call: list[Any]) -> Any:
+def answer(call: protocol.Call) -> Any:
     """What a call gets, whoever serves it."""
-    if call[2] == "llm":
-        return [f"<{protocol.decode(call[3])[1]}>", call[1], "m", 1, 1, 0]
+    if call.operation == "llm":
+        return [f"<{protocol.decode(call.arguments)[1]}>", call.id, "m", 1, 1, 0]
     return None
 
 
@@ -43,19 +43,19 @@ def go_on(
     done: Any = None
     while True:
         for message in protocol.messages(sandbox.outbox()) if status != -1 else []:
-            if message[0] == "call":
-                waiting.append(message)
-            elif message[0] == "done":
-                done = message[1]
-            elif message[0] == "note" and message[1] in ("out", "err"):
-                notes.append(message[1:])
+            if isinstance(message, protocol.Call):
+                waiting.append([message.id, message.operation, message.arguments])
+            elif isinstance(message, protocol.Done):
+                done = [message.status, message.value, message.data, str(message.error)]
+            elif isinstance(message, protocol.Output):
+                notes.append([message.stream, message.text])
         if status not in (SUSPENDED, -1):
             return [notes, done, sandbox.steps()]
         if status != -1:
             suspended(waiting)
-        call = waiting.pop(0)
+        call = protocol.Call(*waiting.pop(0))
         status = sandbox.run(
-            protocol.replies_of([protocol.encode([call[1], True, protocol.reply_value(answer(call))])]),
+            protocol.replies_of([protocol.encode([call.id, True, protocol.reply_value(answer(call))])]),
             STEPS,
             FUEL,
         )
@@ -68,7 +68,7 @@ def main() -> None:
     assert image == engine.image_hash, "the guest was built anew meanwhile"
     out = []
     for plain, waiting in memories:
-        sandbox = Sandbox(engine, engine.image_size + MEMORY, MemoryImage.from_plain(plain))
+        sandbox = Sandbox(engine, engine.image_size + MEMORY, MemoryImage.from_state(plain, 1 << 32))
         out.append(go_on(sandbox, -1, waiting))
         sandbox.close()
     sys.stdout.buffer.write(protocol.encode(out))

@@ -16,8 +16,8 @@ HEADER = (Path(__file__).parents[2] / "wasm" / "rlm.h").read_text(encoding="utf-
 def test_the_statuses_are_those_of_rlm_h() -> None:
     """enum rlm_status, number by number."""
     declared = {name: int(number) for name, number in re.findall(r"\bRLM_(\w+) = (\d+),", HEADER)}
-    assert declared == {status.name: status.value for status in protocol.Status}
-    assert tuple(protocol.Status) == (sandbox.DONE, sandbox.SUSPENDED, sandbox.PREEMPTED, sandbox.FAILED)
+    assert declared == {status.name: status.value for status in protocol.GuestStatus}
+    assert tuple(protocol.GuestStatus) == (sandbox.DONE, sandbox.SUSPENDED, sandbox.PREEMPTED, sandbox.FAILED)
 
 
 def test_the_exports_are_those_of_rlm_h() -> None:
