@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import mcp_types as types
 
-from rlm_wasm.mcp import texts
+from rlm_wasm.mcp import guide as texts
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.session_queue import Desk

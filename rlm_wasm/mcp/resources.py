@@ -8,7 +8,8 @@ from urllib.parse import quote, unquote
 import mcp_types as types
 
 from rlm_wasm.data import json_form
-from rlm_wasm.mcp import render, texts
+from rlm_wasm.mcp import guide as texts
+from rlm_wasm.mcp import render
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.session_queue import Desk

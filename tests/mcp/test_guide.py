@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm import Runtime
-from rlm_wasm.mcp import texts
+from rlm_wasm.mcp import guide as texts
 from rlm_wasm.planning.estimate import estimate
 
 PAGES = ("guide", "api", "combinators")

@@ -14,9 +14,10 @@ from mcp.shared.exceptions import MCPError
 
 from rlm_wasm.data import json_form
 from rlm_wasm.errors import InternalError, RlmError
-from rlm_wasm.mcp import render, texts
-from rlm_wasm.mcp.arguments import WrongArguments, checked
+from rlm_wasm.mcp import guide as texts
+from rlm_wasm.mcp import render
 from rlm_wasm.mcp.notifier import Announcer
+from rlm_wasm.mcp.tools.arguments import WrongArguments, checked
 from rlm_wasm.planning import estimate as estimating
 from rlm_wasm.planning import plan as planning
 
