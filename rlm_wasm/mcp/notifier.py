@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mcp.shared.exceptions import MCPDeprecationWarning
 
+from rlm_wasm.execution.progress import later, progress_line
 from rlm_wasm.results import Progress
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ program_log = logging.getLogger("rlm_wasm.mcp.program")
 BEAT_S = 2.0
 WARN_AT = 0.8
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-
-
-def said(progress: Progress, waited_s: float = 0.0) -> str:
-    """A line such as ``3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45 s)``."""
-    if not progress.total:
-        return f"running — {progress.elapsed_s + waited_s:.0f} s"
-    line = f"{progress.done}/{progress.total} done"
-    if not progress.running:
-        return line
-    models = ", ".join(f"{model or 'default'}×{count}" for model, count in progress.models.items())
-    longest = progress.longest_s + waited_s
-    return f"{line} — {progress.running} active: {models} (longest: {longest:.0f} s)"
 
 
 class Announcer:
@@ -129,7 +118,7 @@ class Announcer:
             self._beats += 1
             self._sent = progress.done + self._beats / (self._beats + 1)
         total = float(progress.total) if progress.total >= self._sent else None
-        message = said(progress, time.monotonic() - self._at)
+        message = progress_line(later(progress, time.monotonic() - self._at))
         if self._note:
             message = f"{message} — {self._note}"
         await self._client.report_progress(self._sent, total, message)
