@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from rlm_wasm.mcp.notifier import Announcer
     from rlm_wasm.runtime import Runtime
     from rlm_wasm.session import Session
-    from rlm_wasm.store.sessions import SessionShelf
+    from rlm_wasm.store.sessions import SessionRepository
 
 T = TypeVar("T")
 
 RUNS_KEPT = 100
 
 
-def _shelf(runtime: Runtime) -> SessionShelf | None:
+def _shelf(runtime: Runtime) -> SessionRepository | None:
     """Where named sessions are kept: the same place as `rlm-wasm sessions` has."""
-    shelf: SessionShelf | None = getattr(runtime.store, "sessions", None)
+    shelf: SessionRepository | None = getattr(runtime.store, "sessions", None)
     return shelf
 
 

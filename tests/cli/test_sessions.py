@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from rlm_wasm import named_sessions as kept
 from rlm_wasm.cli import main
 from rlm_wasm.testing import Fault, OpenAIServer
 
@@ -111,35 +110,6 @@ def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: t
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "kept in the middle: rlm-wasm sessions resume long goes on" in err
-
-
-async def test_an_execution_is_saved_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash loses seconds, not hours."""
-    from rlm_wasm import Runtime
-    from rlm_wasm.store import open_store
-    from rlm_wasm.testing import GatedProvider
-
-    monkeypatch.setattr(kept, "SAVE_EVERY_S", 0.05)
-    store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
-    gated = GatedProvider()
-    async with Runtime(provider=gated, store=store) as runtime:
-        keeper = kept.KeptSession(store, "s")
-        async with await keeper.open(runtime, suspended=False) as session:
-            import asyncio
-
-            program = '(finish (syntax-e (llm-query #:instruction "a" #:data "done")))'
-            work = asyncio.ensure_future(
-                keeper.execute(session, lambda d: session.execute(program, on_progress=d), lambda _: None)
-            )
-            await gated.arrived(1)
-            while not await store.sessions.list():
-                await asyncio.sleep(0.01)
-            snapshot = await store.sessions.load("s")
-            assert snapshot is not None
-            assert snapshot.suspended
-            gated.release()
-            assert (await work).value == "done"
-            assert [s.status for s in await store.sessions.list()] == ["finished"]
 
 
 def test_a_damaged_snapshot_is_refused(run: Run, tmp_path: Path) -> None:
