@@ -10,26 +10,26 @@ from rlm_wasm.results import Result, summary
 
 
 def structured(result: Result) -> dict[str, Any]:
-    """The Result by the names of interfaces.md, without what is empty."""
+    """The Result without what is empty."""
     execution = json_form(result.execution)
-    shown: dict[str, Any] = {"status": result.status, "value": result.value, "stdout": result.stdout}
+    content: dict[str, Any] = {"status": result.status, "value": result.value, "stdout": result.stdout}
     if result.stderr:
-        shown["stderr"] = result.stderr
+        content["stderr"] = result.stderr
     if isinstance(result.data, dict | list | tuple) and "value" not in result.truncated:
-        shown["data"] = json_form(result.data)
+        content["data"] = json_form(result.data)
     if result.error is not None:
         error = json_form(result.error)
-        shown["error"] = {k: v for k, v in error.items() if v not in (None, [], "")}
+        content["error"] = {k: v for k, v in error.items() if v not in (None, [], "")}
     if result.truncated:
-        shown["truncated"] = list(result.truncated)
+        content["truncated"] = list(result.truncated)
     if result.rolled_back:
-        shown["rolled_back"] = True
+        content["rolled_back"] = True
     execution["elapsed"] = round(execution["elapsed"], 3)
-    shown["execution"] = execution
-    return shown
+    content["execution"] = execution
+    return content
 
 
-def readable(result: Result) -> str:
+def to_text(result: Result) -> str:
     """The outcome first, then what was printed, then what it took."""
     parts = [_outcome(result)]
     if result.stdout:
