@@ -447,6 +447,24 @@ async def test_a_store_that_fails_costs_no_answer_and_is_told_once(
     assert warnings == [("warning", "session work is not saved: the disk is full")]
 
 
+async def test_a_server_that_stops_in_mid_program_leaves_its_named_session_usable(
+    connect, tmp_path: Path
+) -> None:
+    """The program counts as cancelled; nothing has to be resumed by hand."""
+    gate, store = GatedProvider(), f"sqlite:///{tmp_path / 'state.db'}"
+    async with connect(gate, store=store, session="work") as client:
+        await client.call_tool("execute_scheme", {"code": "(define x 41)"})
+        call = asyncio.create_task(
+            client.call_tool("execute_scheme", {"code": '(llm-query #:instruction "never answered")'})
+        )
+        await gate.arrived(1)
+    await asyncio.gather(call, return_exceptions=True)
+    assert gate.waiting == []
+    async with connect(store=store, session="work") as client:
+        result = await client.call_tool("execute_scheme", {"code": "(add1 x)"})
+        assert result.structured_content["value"] == "42"
+
+
 async def test_a_named_session_is_one_of_those_that_the_command_line_lists(
     connect, text_of, tmp_path: Path
 ) -> None:
