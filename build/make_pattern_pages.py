@@ -1,8 +1,16 @@
 """Fill the programs and figures into docs/patterns/: python build/make_pattern_pages.py [--check]
 
-A page says ``<!-- program: NAME.scm -->`` where the text of examples/patterns/NAME.scm stands, and
-``<!-- figures: KEY -->`` where that measurement of benchmarks/patterns.json does; each ends with
-``<!-- end -->``. With --check nothing is written, and a page that is out of date ends in status 1.
+The head of a pattern (number, name, goal, a sentence) and its small program have one source, the page of
+the MCP server's guide, rlm_wasm/mcp/guide/patterns/: tools and prompts serve it as it is, and these pages
+include it. A page says
+
+    <!-- pattern: 4 -->           where the head and the small program of pattern 4 stand
+    <!-- table: patterns -->      where the heads of all patterns stand, with links
+    <!-- program: NAME.scm -->    where the text of examples/patterns/NAME.scm does
+    <!-- figures: KEY -->         where that measurement of benchmarks/patterns.json does
+
+each up to ``<!-- end -->``. With --check nothing is written, and a page that is out of date ends in
+status 1.
 """
 
 from __future__ import annotations
@@ -13,8 +21,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from rlm_wasm.mcp.guide import pattern, patterns  # noqa: E402
+
 PAGES = ROOT / "docs" / "patterns"
-REGION = re.compile(r"<!-- (program|figures): ([\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
+REGION = re.compile(r"<!-- (pattern|table|program|figures): ([\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 UNTESTED = "<!-- test: skip (tests/test_patterns.py runs it, on the data that it names) -->"
 
 
@@ -24,7 +36,22 @@ def filled(page: str) -> str:
 
 
 def _region(kind: str, name: str) -> str:
-    return f"<!-- {kind}: {name} -->\n{_program(name) if kind == 'program' else _figures(name)}\n<!-- end -->"
+    makers = {"pattern": _pattern, "table": _table, "program": _program, "figures": _figures}
+    return f"<!-- {kind}: {name} -->\n{makers[kind](name)}\n<!-- end -->"
+
+
+def _pattern(number: str) -> str:
+    source = pattern(int(number))
+    head = f"# {source.id}. {source.name}\n\nGoal: {source.goal}\n\n{source.summary}"
+    return f"{head}\n\n```scheme\n{source.program}```"
+
+
+def _table(_name: str) -> str:
+    lines = ["| goal | pattern | in a sentence |", "|---|---|---|"]
+    for source in patterns().values():
+        [page] = PAGES.glob(f"{source.id:02}-*.md")
+        lines.append(f"| {source.goal} | [{source.id}. {source.name}]({page.name}) | {source.summary} |")
+    return "\n".join(lines)
 
 
 def _program(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm import Runtime
-from rlm_wasm.mcp import guide
+from rlm_wasm.mcp import guide, prompts
 from rlm_wasm.planning.estimate import estimate
 
 PAGES = ("guide", "api", "combinators")
@@ -88,10 +88,14 @@ def test_the_strategies_of_the_planner_are_files_with_a_head() -> None:
             assert [line.split(":")[0] for line in head] == ["; name", "; patterns", "; why"], file.name
 
 
-def test_the_compact_pages_and_those_of_the_documentation_agree() -> None:
-    """On number, name, goal and summary: docs/patterns has the long story, the guide what a prompt can take."""
+def test_heads_and_small_programs_of_the_patterns_have_one_source() -> None:
+    """The guide's pages: docs/patterns includes them, tools and prompts serve them."""
     pages = sorted((Path(__file__).parents[2] / "docs" / "patterns").glob("[0-9]*.md"))
-    heads = [page.read_text(encoding="utf-8").split("\n")[:5] for page in pages]
-    ours = [pattern.text.split("\n")[:5] for pattern in guide.patterns().values()]
-    assert [head[0] for head in heads] == [head[0] for head in ours]
-    assert [head[2:5] for head in heads] == [head[2:5] for head in ours]
+    assert len(pages) == guide.PATTERNS
+    for page, pattern in zip(pages, guide.patterns().values(), strict=True):
+        text = page.read_text(encoding="utf-8")
+        included = text[: text.index("<!-- end -->")].removeprefix(f"<!-- pattern: {pattern.id} -->\n")
+        assert included.startswith("\n".join(pattern.text.split("\n")[:5]))
+        assert BLOCK.findall(included) == [pattern.program]
+        prompt = prompts.filled("apply-pattern", {"pattern": str(pattern.id), "task": "x"})
+        assert pattern.program in prompt.messages[0].content.text
