@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,34 @@ def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: t
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "kept in the middle: rlm-wasm sessions resume long goes on" in err
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_result_is_printed_whatever_the_store_does(
+    run: Run, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    """The run whose save fails says so; those before and after it are kept."""
+    from rlm_wasm.errors import StoreError
+    from rlm_wasm.store.sessions import SessionRepository
+
+    save, writes = SessionRepository.save, 0
+
+    async def failing(self: SessionRepository, name: str, *arguments: Any, **options: Any) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == nth:
+            raise StoreError("the disk is full")
+        await save(self, name, *arguments, **options)
+
+    monkeypatch.setattr(SessionRepository, "save", failing)
+    for number in (1, 2, 3):
+        program = f"(define v{number} {number}) v{number}"
+        status, out, err = run("run", "--session", "s", "-p", "echo", "-e", program)
+        assert (status, out) == (0, f"{number}\n")
+        assert ("session s is not saved: the disk is full" in err) == (number == nth)
+    for number in (1, 2, 3):
+        status = run("run", "--session", "s", "-p", "echo", "-e", f"v{number}")[0]
+        assert status == (1 if number == nth else 0)
 
 
 def test_a_damaged_snapshot_is_refused(run: Run, tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ BLOCK = re.compile(r"^```scheme\n(.*?)^```$", re.M | re.S)
 
 def programs() -> list[tuple[str, str]]:
     """All Scheme blocks of the guide."""
-    found = []
+    blocks = []
     for name in PAGES:
-        found += [(f"{name} {n}", code) for n, code in enumerate(BLOCK.findall(guide.page(name)), 1)]
+        blocks += [(f"{name} {n}", code) for n, code in enumerate(BLOCK.findall(guide.page(name)), 1)]
     for pattern in guide.patterns().values():
-        found += [
+        blocks += [
             (f"pattern {pattern.id}, {n}", code) for n, code in enumerate(BLOCK.findall(pattern.text), 1)
         ]
-    return found
+    return blocks
 
 
 def test_there_are_sixteen_patterns_in_order() -> None:
@@ -50,9 +50,9 @@ async def test_every_pattern_passes_its_estimate() -> None:
     """It parses, expands and runs dry, and calls what its page says it calls."""
     async with Runtime("scripted", python="off") as runtime:
         for pattern in guide.patterns().values():
-            found = await estimate(runtime, pattern.program)
-            assert found.status == "finished", pattern.name
-            assert found.calls > 0, pattern.name
+            outcome = await estimate(runtime, pattern.program)
+            assert outcome.status == "finished", pattern.name
+            assert outcome.calls > 0, pattern.name
 
 
 async def test_the_names_in_the_combinators_table_are_bound() -> None:

@@ -43,8 +43,10 @@ def listed() -> list[dict[str, Any]]:
 
 
 def test_the_tools_are_those_of_the_contract() -> None:
-    """interfaces.md names them."""
+    """And those that the documentation names."""
     assert {tool["name"] for tool in listed()} == NAMES
+    page = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text(encoding="utf-8")
+    assert all(f"`{name}" in page for name in NAMES)
 
 
 def test_every_tool_has_schemas_a_title_and_honest_annotations() -> None:
@@ -122,11 +124,11 @@ async def test_a_program_gives_its_result_as_data_and_as_text(connect, mode, tex
     """With the keys that users know."""
     async with connect(mode=mode) as client:
         result = await client.call_tool("execute_scheme", {"code": '(display "hello") (finish (+ 1 2))'})
-    shown = result.structured_content
+    content = result.structured_content
     assert not result.is_error
-    assert (shown["status"], shown["value"], shown["stdout"]) == ("finished", "3", "hello")
-    assert shown["execution"]["calls"] == 0
-    assert shown["execution"]["elapsed"] >= 0
+    assert (content["status"], content["value"], content["stdout"]) == ("finished", "3", "hello")
+    assert content["execution"]["calls"] == 0
+    assert content["execution"]["elapsed"] >= 0
     assert text_of(result).startswith("finished: 3")
     assert "0 calls, 0 tokens" in text_of(result)
 
@@ -302,9 +304,9 @@ async def test_patterns_come_with_complete_programs(connect, text_of, wanted: An
     """However the numbers are written."""
     async with connect() as client:
         result = await client.call_tool("get_pattern_details", {"pattern_ids": wanted})
-    shown = result.structured_content["patterns"]
-    assert [pattern["id"] for pattern in shown] == [1, 4]
-    assert all("(finish" in pattern["program"] for pattern in shown)
+    content = result.structured_content["patterns"]
+    assert [pattern["id"] for pattern in content] == [1, 4]
+    assert all("(finish" in pattern["program"] for pattern in content)
     assert "# 1. Parallel Fan-Out" in text_of(result)
 
 
@@ -316,7 +318,7 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "message"),
     [
         ("execute_scheme", {}, '"code" is missing'),
         ("execute_scheme", {"code": 7}, '"code" must be a text, not 7'),
@@ -350,14 +352,14 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
     ],
 )
 async def test_wrong_arguments_are_answered_with_what_to_send(
-    connect, text_of, name: str, arguments: dict[str, Any], said: str
+    connect, text_of, name: str, arguments: dict[str, Any], message: str
 ) -> None:
     """An answer that the model reads, not a protocol error."""
     async with connect() as client:
         result = await client.call_tool(name, arguments)
     assert result.is_error
     assert text_of(result).startswith(f"{name}: ")
-    assert said in text_of(result)
+    assert message in text_of(result)
     assert "Send, for example, {" in text_of(result)
 
 

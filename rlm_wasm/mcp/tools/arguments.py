@@ -166,8 +166,8 @@ class _JsonSchema(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
         """A default is shown where the client may want to send it."""
-        found = super().default_schema(schema)
-        return {key: value for key, value in found.items() if key != "default"}
+        field = super().default_schema(schema)
+        return {key: value for key, value in field.items() if key != "default"}
 
 
 def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
