@@ -23,6 +23,8 @@ RENDERERS = {
     "environment": commands.environment,
     "limits": tables.limits,
     "errors": tables.error_tree,
+    "pattern": patterns.pattern,
+    "table": patterns.table,
     "program": patterns.program,
     "figures": patterns.figures,
 }

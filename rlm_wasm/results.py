@@ -152,3 +152,27 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+
+
+def summary(used: Execution) -> str:
+    """What an execution used, in one line: ``7 calls (3 cached), 5,000 tokens, $0.0012, 12.3 s``."""
+    calls = "1 call" if used.calls == 1 else f"{used.calls:,} calls"
+    cached = f" ({used.cached:,} cached)" if used.cached else ""
+    parts = [calls + cached, f"{used.tokens:,} tokens", money(used.cost_usd), seconds(used.elapsed)]
+    return ", ".join(part for part in parts if part)
+
+
+def money(usd: float | None) -> str:
+    """US dollars with as many digits as say something; nothing where it was free."""
+    if usd is None:
+        return "price unknown"
+    if usd == 0:
+        return ""
+    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
+
+
+def seconds(value: float) -> str:
+    """A duration, given in seconds, for people."""
+    if value < 60:
+        return f"{value:.1f} s"
+    return f"{int(value) // 60} min {int(value) % 60:02} s"

@@ -1,6 +1,9 @@
-"""The programs and figures in docs/patterns/.
+"""The heads, programs and figures in docs/patterns/.
 
-``program: NAME.scm`` is the text of examples/patterns/NAME.scm; ``figures: KEY`` that measurement
+The head of a pattern (number, name, goal, a sentence) and its small program have one source, the page of
+the MCP server's guide, rlm_wasm/mcp/guide/patterns/: tools and prompts serve it as it is, and these pages
+include it. ``pattern: 4`` is the head and the small program of pattern 4; ``table: patterns`` the heads of
+all of them, with links; ``program: NAME.scm`` is the text of examples/patterns/NAME.scm; ``figures: KEY`` that measurement
 of benchmarks/patterns.json.
 """
 
@@ -9,7 +12,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rlm_wasm.mcp import guide
+
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "docs" / "patterns"
 UNTESTED = "<!-- test: skip (tests/test_patterns.py runs it, on the data that it names) -->"
 
 
@@ -17,6 +23,22 @@ def program(name: str) -> str:
     """A program of the examples."""
     text = (ROOT / "examples" / "patterns" / name).read_text(encoding="utf-8")
     return f"{UNTESTED}\n```scheme\n{text}```"
+
+
+def pattern(number: str) -> str:
+    """A pattern's head and small program."""
+    source = guide.pattern(int(number))
+    head = f"# {source.id}. {source.name}\n\nGoal: {source.goal}\n\n{source.summary}"
+    return f"{head}\n\n```scheme\n{source.program}```"
+
+
+def table(_name: str) -> str:
+    """All heads, with links to their pages."""
+    lines = ["| goal | pattern | in a sentence |", "|---|---|---|"]
+    for source in guide.patterns().values():
+        [page] = PAGES.glob(f"{source.id:02}-*.md")
+        lines.append(f"| {source.goal} | [{source.id}. {source.name}]({page.name}) | {source.summary} |")
+    return "\n".join(lines)
 
 
 def figures(key: str) -> str:

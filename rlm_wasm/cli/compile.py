@@ -8,7 +8,8 @@ import time
 
 import click
 
-from rlm_wasm.cli.report import note, seconds
+from rlm_wasm.cli.report import note
+from rlm_wasm.results import seconds
 
 
 @click.command(name="compile")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import click
 
-from rlm_wasm.cli.report import _plain, money, seconds
+from rlm_wasm.cli.report import _plain
+from rlm_wasm.execution.progress import later, progress_line
 from rlm_wasm.results import Progress
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class Display:
     def _tick(self) -> None:
         latest = self._latest
         if latest.total:
-            since = time.monotonic() - self._received
-            now = replace(latest, elapsed_s=latest.elapsed_s + since, longest_s=latest.longest_s + since)
-            self._show(progress_line(now))
+            self._show(progress_line(later(latest, time.monotonic() - self._received)))
         self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
     def _say(self, text: str) -> None:
@@ -97,17 +95,3 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def progress_line(progress: Progress) -> str:
-    """``3/7 calls done · 4 running: gpt-4.1-nano×4 (longest 4.5 s) · 5,000 tokens · 12.3 s``."""
-    parts = [f"{progress.done:,}/{progress.total:,} calls done"]
-    if progress.running:
-        models = ", ".join(f"{name}×{count}" for name, count in sorted(progress.models.items()))
-        longest = f" (longest {seconds(progress.longest_s)})" if progress.longest_s >= 1 else ""
-        parts.append(f"{progress.running:,} running: {models}{longest}")
-    if progress.tokens:
-        parts.append(f"{progress.tokens:,} tokens")
-    if progress.cost_usd:
-        parts.append(money(progress.cost_usd))
-    return " · ".join([*parts, seconds(progress.elapsed_s)])

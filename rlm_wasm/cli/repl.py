@@ -17,9 +17,10 @@ from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.reading import indentation, read_state, word_before
-from rlm_wasm.cli.report import note, print_result, summary
+from rlm_wasm.cli.report import note, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.errors import RlmError
+from rlm_wasm.results import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rlm_wasm.cli.exits import message_of_error
+from rlm_wasm.results import summary
 
 if TYPE_CHECKING:
-    from rlm_wasm.results import ErrorInfo, Execution, Result
+    from rlm_wasm.results import ErrorInfo, Result
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -63,30 +64,6 @@ def _excerpt(line: str, number: int, column: int) -> None:
     margin = f"{number:>5} | "
     click.echo(f"{margin}{shown}", err=True)
     click.echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=True)
-
-
-def summary(used: Execution) -> str:
-    """What an execution used, in one line."""
-    calls = "1 call" if used.calls == 1 else f"{used.calls:,} calls"
-    cached = f" ({used.cached:,} cached)" if used.cached else ""
-    parts = [calls + cached, f"{used.tokens:,} tokens", money(used.cost_usd), seconds(used.elapsed)]
-    return " · ".join(part for part in parts if part)
-
-
-def money(usd: float | None) -> str:
-    """Dollars with as many digits as say something; nothing for free ones."""
-    if usd is None:
-        return "price unknown"
-    if usd == 0:
-        return ""
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
-
-
-def seconds(value: float) -> str:
-    """A duration for people."""
-    if value < 60:
-        return f"{value:.1f} s"
-    return f"{int(value) // 60} min {int(value) % 60:02} s"
 
 
 def note(text: str) -> None:

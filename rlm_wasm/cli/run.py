@@ -16,10 +16,11 @@ from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_json, print_result
 from rlm_wasm.errors import RlmError
-from rlm_wasm.named_sessions import KeptSession, default_store_url
+from rlm_wasm.named_sessions import NamedSession, default_store_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from rlm_wasm.results import Result
     from rlm_wasm.session import Session
@@ -103,28 +104,44 @@ async def _execute(
     quiet: bool,
 ) -> Result:
     async with options.runtime() as runtime:
-        keeper = None if kept is None else KeptSession(options.opened_store(), kept)
-        opened = runtime.session() if keeper is None else await keeper.open(runtime, suspended=False)
+        named = None
+        if kept is not None:
+            named = NamedSession(options.opened_store().sessions, kept, notify=note)
+        opened = runtime.session() if named is None else await named.open(runtime)
         async with opened as session:
             for name, text in texts.items():
                 await session.load_context(text, name)
             with Display(quiet=quiet) as display:
-                if keeper is not None:
-                    return await keeper.execute(
-                        session, lambda report: session.execute(source, on_progress=report), display
-                    )
-                with cancelling_on_interrupt(session):
-                    return await session.execute(source, on_progress=display)
+                execution = session.execute(source, on_progress=display)
+                return await interruptibly(session, execution, named)
+
+
+async def interruptibly(session: Session, execution: Awaitable[Result], named: NamedSession | None) -> Result:
+    """Await an execution that Ctrl-C ends; a named session's is saved in its middle first."""
+    if named is None:
+        with cancelling_on_interrupt(session):
+            return await execution
+    interrupting: set[asyncio.Task[None]] = set()
+    with on_interrupt(lambda: interrupting.add(asyncio.ensure_future(named.interrupt(session)))):
+        result = await named.execute(session, execution)
+    for task in interrupting:
+        await task
+    return result
+
+
+def cancelling_on_interrupt(session: Session) -> AbstractContextManager[None]:
+    """Ctrl-C cancels the execution, whose Result then says so; a second one ends the process."""
+    return on_interrupt(session.cancel)
 
 
 @contextlib.contextmanager
-def cancelling_on_interrupt(session: Session) -> Iterator[None]:
-    """Ctrl-C cancels the execution, whose Result then says so; a second one ends the process."""
+def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C does something else than to end the process."""
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
         loop.remove_signal_handler(signal.SIGINT)
-        session.cancel()
+        act()
 
     try:
         loop.add_signal_handler(signal.SIGINT, interrupted)

@@ -14,14 +14,15 @@ from rlm_wasm.cli import exits
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import note, print_json, print_result
-from rlm_wasm.named_sessions import KeptSession, default_store_url, no_such_session
+from rlm_wasm.cli.run import interruptibly
+from rlm_wasm.errors import UsageError
+from rlm_wasm.named_sessions import NamedSession, default_store_url, no_such_session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rlm_wasm.results import Result
-    from rlm_wasm.sandbox.snapshot import Snapshot
-    from rlm_wasm.store.sessions import SessionShelf
+    from rlm_wasm.store.sessions import SessionRepository
 
 _store_option = click.option(
     "--store", metavar="URL", help="Where sessions are kept.  [default: RLM_WASM_STORE, or a file of yours]"
@@ -39,11 +40,11 @@ def sessions() -> None:
 @_json_option
 def list_command(store: str | None, *, as_json: bool) -> None:
     """List kept sessions, the one used last first."""
-    found = asyncio.run(_with_shelf(store, lambda shelf: shelf.list()))
+    listed = asyncio.run(_with_repository(store, lambda repository: repository.list()))
     if as_json:
-        click.echo(json.dumps([asdict(session) for session in found], ensure_ascii=False))
+        click.echo(json.dumps([asdict(session) for session in listed], ensure_ascii=False))
         return
-    for session in found:
+    for session in listed:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.written_at))
         first_line = " ".join(session.note.split())[:60]
         click.echo(f"{session.name:<20} {session.status:<10} {when}  {session.bytes:>10,} B  {first_line}")
@@ -55,10 +56,10 @@ def list_command(store: str | None, *, as_json: bool) -> None:
 @_json_option
 def show(name: str, store: str | None, *, as_json: bool) -> None:
     """Show what session NAME holds, without running it."""
-    snapshot = asyncio.run(_with_shelf(store, lambda shelf: _loaded(shelf, name)))
+    snapshot = asyncio.run(_with_repository(store, lambda repository: NamedSession(repository, name).load()))
     body = snapshot.body
     contexts = {key or "context": len(text) for key, text in body.get("contexts", [])}
-    shown: dict[str, Any] = {
+    description: dict[str, Any] = {
         "name": name,
         "suspended": snapshot.suspended,
         "namespace": snapshot.header.get("namespace"),
@@ -70,9 +71,9 @@ def show(name: str, store: str | None, *, as_json: bool) -> None:
         "log": body.get("log", []),
     }
     if as_json:
-        print_json(shown)
+        print_json(description)
         return
-    for key, value in shown.items():
+    for key, value in description.items():
         if key == "log":
             click.echo(f"{key + ':':<13} {len(value)} entries (all of them with --json)")
         else:
@@ -103,10 +104,10 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
 
 async def _resume(name: str, options: RuntimeOptions, *, quiet: bool) -> Result:
     async with options.runtime() as runtime:
-        kept = KeptSession(options.opened_store(), name)
-        async with await kept.open(runtime, suspended=True) as session:
+        named = NamedSession(options.opened_store().sessions, name, notify=note)
+        async with await named.open(runtime, suspended=True) as session:
             with Display(quiet=quiet) as display:
-                return await kept.execute(session, lambda d: session.resume(on_progress=d), display)
+                return await interruptibly(session, session.resume(on_progress=display), named)
 
 
 @sessions.command()
@@ -116,14 +117,14 @@ async def _resume(name: str, options: RuntimeOptions, *, quiet: bool) -> Result:
 def fork(name: str, new_name: str, store: str | None) -> None:
     """Keep a copy of session NAME as NEW_NAME; both go on by themselves."""
 
-    async def copy(shelf: SessionShelf) -> None:
-        there = {session.name: session for session in await shelf.list()}
-        if new_name in there:
-            raise click.UsageError(f"there is a session {new_name} already")
-        snapshot = await _loaded(shelf, name)
-        await shelf.save(new_name, snapshot, status=there[name].status, note=there[name].note)
+    async def copy(repository: SessionRepository) -> None:
+        listed = {session.name: session for session in await repository.list()}
+        if new_name in listed:
+            raise UsageError(f"there is a session {new_name} already")
+        snapshot = await NamedSession(repository, name).load()
+        await repository.save(new_name, snapshot, status=listed[name].status, note=listed[name].note)
 
-    asyncio.run(_with_shelf(store, copy))
+    asyncio.run(_with_repository(store, copy))
 
 
 @sessions.command()
@@ -132,25 +133,18 @@ def fork(name: str, new_name: str, store: str | None) -> None:
 def rm(names: tuple[str, ...], store: str | None) -> None:
     """Forget sessions."""
 
-    async def remove(shelf: SessionShelf) -> None:
-        there = {session.name for session in await shelf.list()}
+    async def remove(repository: SessionRepository) -> None:
+        listed = {session.name for session in await repository.list()}
         for name in names:
-            if name not in there:
-                raise click.UsageError(await no_such_session(shelf, name))
+            if name not in listed:
+                raise UsageError(await no_such_session(repository, name))
         for name in names:
-            await shelf.delete(name)
+            await repository.delete(name)
 
-    asyncio.run(_with_shelf(store, remove))
-
-
-async def _loaded(shelf: SessionShelf, name: str) -> Snapshot:
-    snapshot = await shelf.load(name)
-    if snapshot is None:
-        raise click.UsageError(await no_such_session(shelf, name))
-    return snapshot
+    asyncio.run(_with_repository(store, remove))
 
 
-async def _with_shelf(url: str | None, work: Callable[[SessionShelf], Awaitable[Any]]) -> Any:
+async def _with_repository(url: str | None, work: Callable[[SessionRepository], Awaitable[Any]]) -> Any:
     from rlm_wasm.store import open_store
 
     store = open_store(url or default_store_url())

@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rlm_wasm.mcp.server import make_server
     from rlm_wasm.mcp.transports import serve_http, serve_stdio
-    from rlm_wasm.planning.estimate import Estimate, estimate
-    from rlm_wasm.planning.plan import Plan, plan
+    from rlm_wasm.planning import Estimate, Plan, estimate, plan
 
 __all__ = ["Estimate", "Plan", "estimate", "make_server", "plan", "serve_http", "serve_stdio"]
 
 _LAZY = {
-    "Estimate": "rlm_wasm.planning.estimate",
-    "Plan": "rlm_wasm.planning.plan",
-    "estimate": "rlm_wasm.planning.estimate",
+    "Estimate": "rlm_wasm.planning",
+    "Plan": "rlm_wasm.planning",
+    "estimate": "rlm_wasm.planning",
     "make_server": "rlm_wasm.mcp.server",
-    "plan": "rlm_wasm.planning.plan",
+    "plan": "rlm_wasm.planning",
     "serve_http": "rlm_wasm.mcp.transports",
     "serve_stdio": "rlm_wasm.mcp.transports",
 }

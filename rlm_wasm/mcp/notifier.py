@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mcp.shared.exceptions import MCPDeprecationWarning
 
+from rlm_wasm.execution.progress import later, progress_line
 from rlm_wasm.results import Progress
 
 if TYPE_CHECKING:
@@ -28,19 +29,7 @@ WARN_AT = 0.8
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
 
-def said(progress: Progress, waited_s: float = 0.0) -> str:
-    """A line such as ``3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45 s)``."""
-    if not progress.total:
-        return f"running — {progress.elapsed_s + waited_s:.0f} s"
-    line = f"{progress.done}/{progress.total} done"
-    if not progress.running:
-        return line
-    models = ", ".join(f"{model or 'default'}×{count}" for model, count in progress.models.items())
-    longest = progress.longest_s + waited_s
-    return f"{line} — {progress.running} active: {models} (longest: {longest:.0f} s)"
-
-
-class Announcer:
+class ProgressNotifier:
     """One execution's news for the client that asked for it."""
 
     def __init__(
@@ -49,7 +38,7 @@ class Announcer:
         self._client = client
         self._request_id = request_id
         self._timeout_s = timeout_s
-        self._least = LEVELS.index(level)
+        self._min_level = LEVELS.index(level)
         self._loop = asyncio.get_running_loop()
         self._progress = Progress()
         self._at = time.monotonic()
@@ -75,20 +64,25 @@ class Announcer:
     def progress(self, progress: Progress) -> None:
         """For ``Session.execute(on_progress=…)``."""
         self._progress, self._at = progress, time.monotonic()
+        self._stderr(progress.stderr)
         shape = (progress.done, progress.running, progress.total)
         if shape != self._shape:
             self._shape = shape
             self._poke()
 
-    def stderr(self, text: str) -> None:
+    def _stderr(self, text: str) -> None:
         """What the program prints on standard error: whole lines are sent on at once."""
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
-            self._say("info", line)
+            self._log("info", line)
 
-    def _say(self, level: LoggingLevel, line: str) -> None:
+    def warning(self, message: str) -> None:
+        """A message of the server's own, sent on at once."""
+        self._log("warning", message)
+
+    def _log(self, level: LoggingLevel, line: str) -> None:
         (program_log.warning if level == "warning" else program_log.info)("%s", line)
-        if LEVELS.index(level) >= self._least:
+        if LEVELS.index(level) >= self._min_level:
             self._lines.append((level, line))
             self._poke()
 
@@ -99,7 +93,7 @@ class Announcer:
     def _warn(self) -> None:
         used = WARN_AT * self._timeout_s
         self._note = f"timeout warning: {used:.3g} of {self._timeout_s:.3g} s used"
-        self._say("warning", self._note)
+        self.warning(self._note)
 
     def _poke(self) -> None:
         self._due = True
@@ -129,7 +123,7 @@ class Announcer:
             self._beats += 1
             self._sent = progress.done + self._beats / (self._beats + 1)
         total = float(progress.total) if progress.total >= self._sent else None
-        message = said(progress, time.monotonic() - self._at)
+        message = progress_line(later(progress, time.monotonic() - self._at))
         if self._note:
             message = f"{message} — {self._note}"
         await self._client.report_progress(self._sent, total, message)
@@ -138,7 +132,7 @@ class Announcer:
         """Send what is left; from now on nothing is sent."""
         self._stop_timers()
         if self._line:
-            self._say("info", self._line)
+            self._log("info", self._line)
             self._line = ""
         self._closed = True
         if self._task is not None:

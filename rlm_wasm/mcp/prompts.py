@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import mcp_types as types
 
-from rlm_wasm.mcp import texts
+from rlm_wasm.mcp import guide
 from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
-    from rlm_wasm.mcp.session_queue import Desk
+    from rlm_wasm.mcp.session_queue import SessionQueue
 
 MODELS = (
     "gpt-4.1",
@@ -164,7 +164,7 @@ def filled(name: str, arguments: Mapping[str, str]) -> types.GetPromptResult:
     }
     text = scenario.text.format(**values)
     for number in scenario.patterns or (_pattern_number(arguments["pattern"]),):
-        pattern = texts.pattern(number)
+        pattern = guide.pattern(number)
         text += f"\n\nPattern {pattern.id}, {pattern.name}:\n```scheme\n{pattern.program}```"
     return types.GetPromptResult(
         description=scenario.about,
@@ -174,22 +174,22 @@ def filled(name: str, arguments: Mapping[str, str]) -> types.GetPromptResult:
 
 def _pattern_number(text: str) -> int:
     head = text.split()[0].rstrip(".:") if text.split() else ""
-    if not head.isdecimal() or int(head) not in texts.patterns():
-        raise ValueError(f'"pattern" is a number from 1 to {texts.PATTERNS}, not {text!r}')
+    if not head.isdecimal() or int(head) not in guide.patterns():
+        raise ValueError(f'"pattern" is a number from 1 to {guide.PATTERNS}, not {text!r}')
     return int(head)
 
 
-def completions(desk: Desk, argument: str, begun: str) -> list[str]:
+def completions(queue: SessionQueue, argument: str, begun: str) -> list[str]:
     """What an argument's value may be, given its beginning."""
     if argument == "pattern":
-        known = [str(number) for number in texts.patterns()]
+        known = [str(number) for number in guide.patterns()]
     elif argument == "model":
-        own = info_of(desk.runtime.grants.provider()).default_model
+        own = info_of(queue.runtime.grants.provider()).default_model
         known = sorted({*MODELS, *([own] if own else [])})
     elif argument == "context":
-        known = [name or "context" for name in desk.session.contexts]
+        known = [name or "context" for name in queue.session.contexts]
     elif argument == "run":
-        known = [str(number) for number in desk.runs]
+        known = [str(number) for number in queue.runs]
     else:
         return []
     return [value for value in known if value.startswith(begun)]

@@ -6,30 +6,30 @@ import json
 from typing import Any
 
 from rlm_wasm.data import json_form
-from rlm_wasm.results import Execution, Result
+from rlm_wasm.results import Result, summary
 
 
 def structured(result: Result) -> dict[str, Any]:
-    """The Result by the names of interfaces.md, without what is empty."""
+    """The Result without what is empty."""
     execution = json_form(result.execution)
-    shown: dict[str, Any] = {"status": result.status, "value": result.value, "stdout": result.stdout}
+    content: dict[str, Any] = {"status": result.status, "value": result.value, "stdout": result.stdout}
     if result.stderr:
-        shown["stderr"] = result.stderr
+        content["stderr"] = result.stderr
     if isinstance(result.data, dict | list | tuple) and "value" not in result.truncated:
-        shown["data"] = json_form(result.data)
+        content["data"] = json_form(result.data)
     if result.error is not None:
         error = json_form(result.error)
-        shown["error"] = {k: v for k, v in error.items() if v not in (None, [], "")}
+        content["error"] = {k: v for k, v in error.items() if v not in (None, [], "")}
     if result.truncated:
-        shown["truncated"] = list(result.truncated)
+        content["truncated"] = list(result.truncated)
     if result.rolled_back:
-        shown["rolled_back"] = True
+        content["rolled_back"] = True
     execution["elapsed"] = round(execution["elapsed"], 3)
-    shown["execution"] = execution
-    return shown
+    content["execution"] = execution
+    return content
 
 
-def readable(result: Result) -> str:
+def to_text(result: Result) -> str:
     """The outcome first, then what was printed, then what it took."""
     parts = [_outcome(result)]
     if result.stdout:
@@ -40,7 +40,7 @@ def readable(result: Result) -> str:
         parts.append(f"cut at the output limit: {', '.join(result.truncated)}")
     if result.rolled_back:
         parts.append("everything that this program did was undone: its instance was lost")
-    parts.append(summary(result.execution))
+    parts.append(f"[{summary(result.execution)}]")
     return "\n\n".join(parts)
 
 
@@ -51,14 +51,6 @@ def _outcome(result: Result) -> str:
     if result.status == "cancelled":
         return "cancelled: the program was ended from outside; the session is usable"
     return f"{result.status}: {result.value}" if result.value else result.status
-
-
-def summary(execution: Execution) -> str:
-    """``7 calls, 5,000 tokens, $0.0012, 12.3 s``."""
-    calls = f"{execution.calls:,} call{'' if execution.calls == 1 else 's'}"
-    cost = "cost unknown" if execution.cost_usd is None else f"${execution.cost_usd:.4f}"
-    cached = f", {execution.cached:,} from the cache" if execution.cached else ""
-    return f"[{calls}, {execution.tokens:,} tokens, {cost}, {execution.elapsed:.3g} s{cached}]"
 
 
 def log_lines(entries: list[dict[str, Any]], first: int = 1) -> str:

@@ -8,15 +8,15 @@ from urllib.parse import quote, unquote
 import mcp_types as types
 
 from rlm_wasm.data import json_form
-from rlm_wasm.mcp import render, texts
+from rlm_wasm.mcp import guide, render
 
 if TYPE_CHECKING:
-    from rlm_wasm.mcp.session_queue import Desk
+    from rlm_wasm.mcp.session_queue import SessionQueue
 
 MARKDOWN = "text/markdown"
 JSON = "application/json"
 PLAIN = "text/plain"
-MOST_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000
 """Of a context that is read as a resource: a program, not a client, is to read more."""
 
 _PAGES = {
@@ -26,18 +26,18 @@ _PAGES = {
 }
 
 
-def listed(desk: Desk) -> list[types.Resource]:
+def listed(queue: SessionQueue) -> list[types.Resource]:
     """What there is to read now.
 
     Runs are not listed one by one (rlm://runs does): clients fetch the list anew whenever it changes.
     """
-    found = [
+    listing = [
         _resource("rlm://status", "status", "Status", "What runs now.", JSON),
         _resource("rlm://log", "log", "Scope log", "The session's whole audit trail.", JSON),
         _resource("rlm://runs", "runs", "Runs", "The programs that ran in this session.", JSON),
     ]
-    for name, length in desk.session.state()["contexts"].items():
-        found.append(
+    for name, length in queue.session.state()["contexts"].items():
+        listing.append(
             _resource(
                 f"rlm://contexts/{quote(name, safe='')}",
                 f"context-{name}",
@@ -47,12 +47,12 @@ def listed(desk: Desk) -> list[types.Resource]:
             )
         )
     for uri, (name, title, about) in _PAGES.items():
-        found.append(_resource(uri, name, title, about, MARKDOWN))
-    for pattern in texts.patterns().values():
+        listing.append(_resource(uri, name, title, about, MARKDOWN))
+    for pattern in guide.patterns().values():
         title = f"Pattern {pattern.id}: {pattern.name}"
         uri = f"rlm://patterns/{pattern.id}"
-        found.append(_resource(uri, f"pattern-{pattern.id}", title, pattern.summary, MARKDOWN))
-    return found
+        listing.append(_resource(uri, f"pattern-{pattern.id}", title, pattern.summary, MARKDOWN))
+    return listing
 
 
 def templates() -> list[types.ResourceTemplate]:
@@ -67,34 +67,34 @@ def templates() -> list[types.ResourceTemplate]:
     ]
 
 
-def read(desk: Desk, uri: str) -> types.TextResourceContents | None:
+def read(queue: SessionQueue, uri: str) -> types.TextResourceContents | None:
     """A resource's text; None where there is none."""
     if uri in _PAGES:
-        return _text(uri, MARKDOWN, texts.page(_PAGES[uri][0]))
+        return _text(uri, MARKDOWN, guide.page(_PAGES[uri][0]))
     kind, *path = uri.removeprefix("rlm://").split("/") if uri.startswith("rlm://") else [""]
     if kind == "status" and not path:
-        return _json(uri, desk.status())
+        return _json(uri, queue.status())
     if kind == "log" and not path:
-        return _json(uri, desk.scope_log())
+        return _json(uri, queue.scope_log())
     if kind == "runs":
-        return _run(desk, uri, path)
+        return _run(queue, uri, path)
     if kind == "contexts" and len(path) == 1:
-        return _context(desk, uri, unquote(path[0]))
+        return _context(queue, uri, unquote(path[0]))
     if kind == "patterns" and len(path) == 1 and path[0].isdecimal():
-        pattern = texts.patterns().get(int(path[0]))
+        pattern = guide.patterns().get(int(path[0]))
         return None if pattern is None else _text(uri, MARKDOWN, pattern.text)
     return None
 
 
-def _run(desk: Desk, uri: str, path: list[str]) -> types.TextResourceContents | None:
+def _run(queue: SessionQueue, uri: str, path: list[str]) -> types.TextResourceContents | None:
     if not path:
-        return _json(uri, [_run_line(run) for run in desk.runs.values()])
-    run = desk.runs.get(int(path[0])) if path[0].isdecimal() else None
+        return _json(uri, [_run_line(run) for run in queue.runs.values()])
+    run = queue.runs.get(int(path[0])) if path[0].isdecimal() else None
     if run is None:
         return None
     if path[1:] == ["log"]:
         until = run.log_to if run.result is not None else None
-        return _json(uri, desk.scope_log()[run.log_from : until] if run.started_at else [])
+        return _json(uri, queue.scope_log()[run.log_from : until] if run.started_at else [])
     if path[1:]:
         return None
     result = None if run.result is None else render.structured(run.result)
@@ -106,12 +106,12 @@ def _run_line(run: Any) -> dict[str, Any]:
     return {"id": run.id, "status": status, "asked_at": run.asked_at}
 
 
-def _context(desk: Desk, uri: str, name: str) -> types.TextResourceContents | None:
-    text = desk.session.contexts.get(None if name == "context" else name)
+def _context(queue: SessionQueue, uri: str, name: str) -> types.TextResourceContents | None:
+    text = queue.session.contexts.get(None if name == "context" else name)
     if text is None:
         return None
-    if len(text) > MOST_CHARACTERS:
-        text = text[:MOST_CHARACTERS] + f"\n[… {len(text) - MOST_CHARACTERS:,} more characters]"
+    if len(text) > MAX_CHARACTERS:
+        text = text[:MAX_CHARACTERS] + f"\n[… {len(text) - MAX_CHARACTERS:,} more characters]"
     return _text(uri, PLAIN, text)
 
 

@@ -1,4 +1,4 @@
-"""The server: the SDK's requests, answered by a House of desks."""
+"""The server: the SDK's requests, answered from a registry of sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 
 import rlm_wasm
 from rlm_wasm.mcp import prompts, resources
-from rlm_wasm.mcp.session_registry import House
+from rlm_wasm.mcp.session_registry import SessionRegistry
 from rlm_wasm.mcp.tools import table as tools
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rlm_wasm.runtime import Runtime
 
-    Context = ServerRequestContext[House, Any]
+    Context = ServerRequestContext[SessionRegistry, Any]
 
 INSTRUCTIONS = """\
 A persistent Scheme REPL (R7RS with Racket's common procedures) for orchestrating LLM sub-calls over \
@@ -33,33 +33,33 @@ unrelated task). State persists between calls. Read get_usage_guide first; get_p
 complete programs; plan_strategy and estimate_cost before spending."""
 
 
-def make_server(runtime: Runtime, *, session: str | None = None) -> Server[House]:
+def make_server(runtime: Runtime, *, session: str | None = None) -> Server[SessionRegistry]:
     """A server over the runtime, for any transport of the SDK.
 
     ``session`` names the session of clients that name none: it is shared by them, and where the
     runtime has a store it is taken up again after a restart. Closing the transport closes the
     sessions, never the runtime.
     """
-    house: House | None = None
+    registry: SessionRegistry | None = None
     connections = 0
 
     @asynccontextmanager
-    async def lifespan(_server: Server[House]) -> AsyncIterator[House]:
-        # Some transports open this for every connection, some once: all of them meet in one house.
-        nonlocal house, connections
-        if house is None:
-            house = House(runtime, bus, session=session)
+    async def lifespan(_server: Server[SessionRegistry]) -> AsyncIterator[SessionRegistry]:
+        # Some transports open this for every connection, some once: all of them share one registry.
+        nonlocal registry, connections
+        if registry is None:
+            registry = SessionRegistry(runtime, bus, session=session)
         connections += 1
         try:
-            yield house
+            yield registry
         finally:
             connections -= 1
             if not connections:
-                closing, house = house, None
+                closing, registry = registry, None
                 await closing.aclose()
 
     bus = InMemorySubscriptionBus()
-    server: Server[House] = _Announcing(
+    server: Server[SessionRegistry] = _Server(
         "rlm-wasm",
         version=rlm_wasm.__version__,
         title="rlm-wasm: Scheme programs that orchestrate LLM calls",
@@ -83,7 +83,7 @@ def make_server(runtime: Runtime, *, session: str | None = None) -> Server[House
     return server
 
 
-class _Announcing(Server[House]):
+class _Server(Server[SessionRegistry]):
     """Says that the resource list changes, whatever transport asks for the options."""
 
     def create_initialization_options(self, *args: Any, **options: Any) -> Any:
@@ -103,8 +103,8 @@ async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> types
 
 
 async def _list_resources(ctx: Context, _params: Any) -> types.ListResourcesResult:
-    desk = await ctx.lifespan_context.desk(ctx)
-    return types.ListResourcesResult(resources=resources.listed(desk))
+    queue = await ctx.lifespan_context.queue(ctx)
+    return types.ListResourcesResult(resources=resources.listed(queue))
 
 
 async def _list_templates(ctx: Context, _params: Any) -> types.ListResourceTemplatesResult:
@@ -113,26 +113,26 @@ async def _list_templates(ctx: Context, _params: Any) -> types.ListResourceTempl
 
 
 async def _read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-    desk = await ctx.lifespan_context.desk(ctx)
+    queue = await ctx.lifespan_context.queue(ctx)
     uri = str(params.uri)
-    found = resources.read(desk, uri)
-    if found is None:
+    contents = resources.read(queue, uri)
+    if contents is None:
         raise MCPError(
             types.INVALID_PARAMS,
             f"there is no resource {uri}: resources/list shows those that exist",
             {"uri": uri},
         )
-    return types.ReadResourceResult(contents=[found])
+    return types.ReadResourceResult(contents=[contents])
 
 
 async def _subscribe(ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
-    await ctx.lifespan_context.desk(ctx)
-    ctx.lifespan_context.seat(ctx).subscriptions[str(params.uri)] = ctx.session
+    await ctx.lifespan_context.queue(ctx)
+    ctx.lifespan_context.client(ctx).subscribe(str(params.uri), ctx.session)
     return types.EmptyResult()
 
 
 async def _unsubscribe(ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
-    ctx.lifespan_context.seat(ctx).subscriptions.pop(str(params.uri), None)
+    ctx.lifespan_context.client(ctx).unsubscribe(str(params.uri))
     return types.EmptyResult()
 
 
@@ -150,13 +150,13 @@ async def _get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> typ
 
 
 async def _complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-    desk = await ctx.lifespan_context.desk(ctx)
-    values = prompts.completions(desk, params.argument.name, params.argument.value)
+    queue = await ctx.lifespan_context.queue(ctx)
+    values = prompts.completions(queue, params.argument.name, params.argument.value)
     return types.CompleteResult(
         completion=types.Completion(values=values[:100], total=len(values), has_more=len(values) > 100)
     )
 
 
 async def _set_level(ctx: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
-    ctx.lifespan_context.seat(ctx).level = params.level
+    ctx.lifespan_context.client(ctx).choose_level(params.level)
     return types.EmptyResult()

@@ -1,6 +1,6 @@
-"""A desk is a session as its clients see it: what they ask for is done in the order of asking.
+"""A session as its clients see it: what they ask for is done in the order of asking.
 
-Whoever asks waits on a task of the desk's own. A client that goes away therefore never tears an
+Whoever asks waits on a task of the queue's own. A client that goes away therefore never tears an
 execution apart: its execution is cancelled by ``Session.cancel``, which aborts the LLM requests
 and leaves the session as usable as before.
 """
@@ -8,29 +8,27 @@ and leaves the session as usable as before.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlm_wasm.errors import SnapshotError, UsageError
+from rlm_wasm.errors import UsageError
+from rlm_wasm.named_sessions import NamedSession
 from rlm_wasm.results import Progress, Result
 
 if TYPE_CHECKING:
-    from rlm_wasm.mcp.notifier import Announcer
+    from rlm_wasm.mcp.notifier import ProgressNotifier
     from rlm_wasm.runtime import Runtime
     from rlm_wasm.session import Session
-    from rlm_wasm.store.sessions import SessionShelf
+    from rlm_wasm.store.sessions import SessionRepository
+
+log = logging.getLogger("rlm_wasm.mcp")
 
 T = TypeVar("T")
 
-RUNS_KEPT = 100
-
-
-def _shelf(runtime: Runtime) -> SessionShelf | None:
-    """Where named sessions are kept: the same place as `rlm-wasm sessions` has."""
-    shelf: SessionShelf | None = getattr(runtime.store, "sessions", None)
-    return shelf
+MAX_RUNS = 100
 
 
 @dataclass(slots=True)
@@ -46,8 +44,8 @@ class Run:
     log_to: int = 0
 
 
-class Desk:
-    """A session, its queue and its runs. ``changed`` is told the URIs of resources that changed."""
+class SessionQueue:
+    """A session, what waits for it, and its runs. ``changed`` gets the URIs of resources that changed."""
 
     def __init__(
         self,
@@ -55,7 +53,7 @@ class Desk:
         session: Session,
         *,
         name: str | None = None,
-        changed: Callable[[Desk, list[str], bool], None] | None = None,
+        changed: Callable[[SessionQueue, list[str], bool], None] | None = None,
     ) -> None:
         self.runtime = runtime
         self.session = session
@@ -67,85 +65,89 @@ class Desk:
         self._last_id = 0
         self._calls_before = 0
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._running: asyncio.Task[None] | None = None
+        self._notifier: ProgressNotifier | None = None
+        self._named: NamedSession | None = None
         self.closed = False
 
     @classmethod
-    async def named(
-        cls, runtime: Runtime, name: str, changed: Callable[[Desk, list[str], bool], None] | None = None
-    ) -> Desk:
-        """The named session, as the store kept it, or a new one."""
-        shelf = _shelf(runtime)
-        try:
-            kept = None if shelf is None else await shelf.load(name)
-            if kept is None:
-                return cls(runtime, runtime.session(), name=name, changed=changed)
-            if kept.suspended:
-                raise UsageError(
-                    f'the session "{name}" is in the middle of an execution: '
-                    f"`rlm-wasm sessions resume {name}` goes on with it"
-                )
-            return cls(runtime, await runtime.restore(kept), name=name, changed=changed)
-        except SnapshotError as error:
-            raise UsageError(
-                f'the kept session "{name}" cannot be taken up again ({error}): use another name, or '
-                f"forget it by `rlm-wasm sessions rm {name}`"
-            ) from error
+    async def open(
+        cls,
+        runtime: Runtime,
+        name: str,
+        *,
+        changed: Callable[[SessionQueue, list[str], bool], None] | None = None,
+    ) -> SessionQueue:
+        """The named session, as the runtime's store has it, or a new one. Raises UsageError."""
+        repository: SessionRepository | None = getattr(runtime.store, "sessions", None)
+        if repository is None:
+            return cls(runtime, runtime.session(), name=name, changed=changed)
+        queue: SessionQueue
+
+        def notify(message: str) -> None:
+            if queue._notifier is not None:
+                queue._notifier.warning(message)
+            else:
+                log.warning("%s", message)
+
+        named = NamedSession(repository, name, notify=notify)
+        queue = cls(runtime, await named.open(runtime), name=name, changed=changed)
+        queue._named = named
+        return queue
 
     # ---- in turn
 
-    async def execute(self, code: str, timeout_s: float | None, announcer: Announcer | None = None) -> Run:
+    async def execute(
+        self, code: str, timeout_s: float | None, notifier: ProgressNotifier | None = None
+    ) -> Run:
         """Run a program when its turn comes. Cancelling this cancels the program."""
         self._last_id += 1
         run = Run(self._last_id, code, time.time())
         self.runs[run.id] = run
-        while len(self.runs) > RUNS_KEPT:
+        while len(self.runs) > MAX_RUNS:
             del self.runs[next(iter(self.runs))]
-        task = self._begin(self._execute(run, timeout_s, announcer))
+        task = self._begin(self._execute(run, timeout_s, notifier))
         try:
             await asyncio.shield(task)
         except BaseException:
-            if announcer is not None:
-                announcer.abandon()
+            if notifier is not None:
+                notifier.abandon()
             if self.current is run:
                 self.session.cancel()  # its Result will say so
             else:
                 task.cancel()
                 self.runs.pop(run.id, None)
             raise
-        if announcer is not None:
-            await announcer.aclose()
+        if notifier is not None:
+            await notifier.aclose()
         return run
 
-    async def _execute(self, run: Run, timeout_s: float | None, announcer: Announcer | None) -> None:
+    async def _execute(self, run: Run, timeout_s: float | None, notifier: ProgressNotifier | None) -> None:
         async with self._turn:
             self.current, run.started_at = run, time.time()
+            self._running, self._notifier = asyncio.current_task(), notifier
             run.log_from = self.session.log_length
-            if announcer is not None:
-                announcer.start()
+            if notifier is not None:
+                notifier.start()
 
-            def output(stream: str, text: str) -> None:
-                if announcer is not None and stream == "err":
-                    announcer.stderr(text)
+            def progress(report: Progress) -> None:
+                if notifier is not None:
+                    notifier.progress(report)
+                self._publish(["rlm://status"])
 
-            def progress(news: Progress) -> None:
-                if announcer is not None:
-                    announcer.progress(news)
-                self._tell(["rlm://status"])
-
+            execution = self.session.execute(
+                run.code, timeout_s=timeout_s, on_progress=progress, name="program"
+            )
             try:
-                run.result = await self.session.execute(
-                    run.code,
-                    timeout_s=timeout_s,
-                    on_progress=progress,
-                    on_output=output,
-                    name="program",
-                )
+                if self._named is None:
+                    run.result = await execution
+                else:
+                    run.result = await self._named.execute(self.session, execution)
             finally:
-                self.current = None
+                self.current = self._running = self._notifier = None
                 run.log_to = self.session.log_length
                 self._calls_before = self.session.calls_made
-            await self._keep(run.result)
-        self._tell(["rlm://status", "rlm://log", "rlm://runs"])
+        self._publish(["rlm://status", "rlm://log", "rlm://runs"])
 
     async def in_turn(self, work: Callable[[], Awaitable[T]], *, whole: bool = False) -> T:
         """Do something with the session when nothing else runs in it.
@@ -159,7 +161,8 @@ class Desk:
             async with self._turn:
                 begun = True
                 done = await work()
-                await self._keep()
+                if self._named is not None:
+                    await self._named.save(self.session)
                 return done
 
         task = self._begin(do())
@@ -187,13 +190,13 @@ class Desk:
     async def load_context(self, text: str | bytes, name: str | None) -> None:
         """Load a text, in turn."""
         await self.in_turn(lambda: self.session.load_context(text, name), whole=True)
-        self._tell([f"rlm://contexts/{name or 'context'}", "rlm://status"], listing=True)
+        self._publish([f"rlm://contexts/{name or 'context'}", "rlm://status"], listing=True)
 
     async def reset(self) -> None:
         """Forget everything but the checkpoints, in turn."""
         await self.in_turn(self.session.reset, whole=True)
         self.runs = {number: run for number, run in self.runs.items() if run.result is None}
-        self._tell(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
+        self._publish(["rlm://status", "rlm://log", "rlm://runs"], listing=True)
 
     # ---- at once
 
@@ -244,26 +247,18 @@ class Desk:
         """What crossed between host, sandbox and sub-calls, in order."""
         return self.session.scope_log()
 
-    # ---- keeping
-
-    async def _keep(self, result: Result | None = None) -> None:
-        """A named session survives the server where there is a store that does."""
-        shelf = None if self.name is None else _shelf(self.runtime)
-        if shelf is not None and self.name is not None:
-            status = "ok" if result is None else result.status
-            note = "" if result is None else str(result.error or result.value)
-            await shelf.save(self.name, await self.session.snapshot(), status=status, note=note)
-
-    def _tell(self, uris: list[str], *, listing: bool = False) -> None:
+    def _publish(self, uris: list[str], *, listing: bool = False) -> None:
         if self._changed is not None:
             self._changed(self, uris, listing)
 
     async def aclose(self) -> None:
-        """Cancel what runs, forget what waits, close the session. Idempotent."""
+        """Cancel what runs, forget what waits, save and close the session. Idempotent."""
         if self.closed:
             return
         self.closed = True
         for task in list(self._tasks):
-            task.cancel()
+            if task is not self._running:
+                task.cancel()
+        self.session.cancel()  # what runs ends with a result, and a named session is saved with it
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.session.aclose()

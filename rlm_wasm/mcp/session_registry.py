@@ -1,4 +1,4 @@
-"""Which client sits at which desk, and who is told when a resource changes.
+"""Which client works in which session, and who is told when a resource changes.
 
 A connection of the handshake era (until 2025-11-25) has a session of its own, which ends with it.
 From 2026-07-28 on the protocol knows no connections: all clients of one server process then share
@@ -18,7 +18,7 @@ from mcp.server.subscriptions import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from rlm_wasm.mcp.session_queue import Desk
+from rlm_wasm.mcp.session_queue import SessionQueue
 
 if TYPE_CHECKING:
     from mcp.server.connection import Connection
@@ -28,96 +28,108 @@ if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime
 
 
-class Seat:
-    """One connection: its desk, what it subscribed to, the log level that it wants."""
+class ClientState:
+    """One connection: its session, what it subscribed to, the log level that it wants."""
 
     def __init__(self) -> None:
-        self.desk: Desk | None = None
+        self.queue: SessionQueue | None = None
         self.subscriptions: dict[str, ServerSession] = {}
-        self.client: ServerSession | None = None
-        self.level = "info"
+        self.connection: ServerSession | None = None
+        self.log_level = "info"
+
+    def subscribe(self, uri: str, connection: ServerSession) -> None:
+        """Tell the connection when the resource changes."""
+        self.subscriptions[uri] = connection
+
+    def unsubscribe(self, uri: str) -> None:
+        """Tell it no more. Without a subscription nothing happens."""
+        self.subscriptions.pop(uri, None)
+
+    def choose_level(self, level: str) -> None:
+        """Send log messages from this level on."""
+        self.log_level = level
 
 
-class House:
-    """All desks of a server. ``session`` names the one that clients get who name none."""
+class SessionRegistry:
+    """All sessions of a server. ``session`` names the one that clients get who name none."""
 
     def __init__(self, runtime: Runtime, bus: SubscriptionBus, *, session: str | None = None) -> None:
         self.runtime = runtime
         self.bus = bus
         self._default = session
-        self._shared = Seat()
-        self._seats: set[Seat] = {self._shared}
-        self._named: dict[str, Desk] = {}
+        self._shared = ClientState()
+        self._clients: set[ClientState] = {self._shared}
+        self._named: dict[str, SessionQueue] = {}
         self._opening = asyncio.Lock()
         self._sending: set[asyncio.Task[None]] = set()
 
-    def seat(self, ctx: ServerRequestContext[Any, Any]) -> Seat:
+    def client(self, ctx: ServerRequestContext[Any, Any]) -> ClientState:
         """The connection's."""
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return self._shared
         # The SDK documents Connection.state and exit_stack for just this purpose, but hands no
         # handler the connection yet.
         connection: Connection = ctx.session._connection
-        seat: Seat | None = connection.state.get("rlm_wasm.seat")
-        if seat is None:
-            seat = connection.state["rlm_wasm.seat"] = Seat()
-            self._seats.add(seat)
-            connection.exit_stack.push_async_callback(self._leave, seat)
-        seat.client = ctx.session
-        return seat
+        client: ClientState | None = connection.state.get("rlm_wasm.client")
+        if client is None:
+            client = connection.state["rlm_wasm.client"] = ClientState()
+            self._clients.add(client)
+            connection.exit_stack.push_async_callback(self._leave, client)
+        client.connection = ctx.session
+        return client
 
-    async def desk(self, ctx: ServerRequestContext[Any, Any], name: str | None = None) -> Desk:
-        """The desk that a request is about: the named one, or the connection's."""
+    async def queue(self, ctx: ServerRequestContext[Any, Any], name: str | None = None) -> SessionQueue:
+        """The session that a request is about: the named one, or the connection's."""
         name = name or self._default
         if name is not None:
             async with self._opening:
                 if name not in self._named:
-                    self._named[name] = await Desk.named(self.runtime, name, self._changed)
-                desk = self._named[name]
-            seat = self.seat(ctx)
-            seat.desk = seat.desk or desk
-            return desk
-        seat = self.seat(ctx)
-        if seat.desk is None:
-            seat.desk = Desk(self.runtime, self.runtime.session(), changed=self._changed)
-        return seat.desk
+                    self._named[name] = await SessionQueue.open(self.runtime, name, changed=self._changed)
+                queue = self._named[name]
+            client = self.client(ctx)
+            client.queue = client.queue or queue
+            return queue
+        client = self.client(ctx)
+        if client.queue is None:
+            client.queue = SessionQueue(self.runtime, self.runtime.session(), changed=self._changed)
+        return client.queue
 
-    def _changed(self, desk: Desk, uris: list[str], listing: bool) -> None:
+    def _changed(self, queue: SessionQueue, uris: list[str], listing: bool) -> None:
         if not listing and not any(
-            seat is self._shared or not seat.subscriptions.keys().isdisjoint(uris)
-            for seat in self._seats
-            if seat.desk is desk
+            client is self._shared or not client.subscriptions.keys().isdisjoint(uris)
+            for client in self._clients
+            if client.queue is queue
         ):
             return
-        task = asyncio.get_running_loop().create_task(self._announce(desk, uris, listing))
+        task = asyncio.get_running_loop().create_task(self._publish(queue, uris, listing))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _announce(self, desk: Desk, uris: list[str], listing: bool) -> None:
-        for seat in list(self._seats):
-            if seat.desk is not desk:
+    async def _publish(self, queue: SessionQueue, uris: list[str], listing: bool) -> None:
+        for client in list(self._clients):
+            if client.queue is not queue:
                 continue
-            if seat is self._shared:
+            if client is self._shared:
                 events: list[ServerEvent] = [ResourceUpdated(uri) for uri in uris]
                 for event in [*events, ResourcesListChanged()] if listing else events:
                     await self.bus.publish(event)
                 continue
             for uri in uris:
-                if uri in seat.subscriptions:
-                    await seat.subscriptions[uri].send_resource_updated(uri)
-            if listing and seat.client is not None:
-                await seat.client.send_resource_list_changed()
+                if uri in client.subscriptions:
+                    await client.subscriptions[uri].send_resource_updated(uri)
+            if listing and client.connection is not None:
+                await client.connection.send_resource_list_changed()
 
-    async def _leave(self, seat: Seat) -> None:
-        self._seats.discard(seat)
-        if seat.desk is not None and seat.desk.name is None:
-            await seat.desk.aclose()
+    async def _leave(self, client: ClientState) -> None:
+        self._clients.discard(client)
+        if client.queue is not None and client.queue.name is None:
+            await client.queue.aclose()
 
     async def aclose(self) -> None:
-        """Close every desk. Idempotent."""
-        for seat in list(self._seats):
-            await self._leave(seat)
-        for desk in self._named.values():
-            await desk.aclose()
+        """Close every session. Idempotent."""
+        for client in list(self._clients):
+            await self._leave(client)
+        for queue in self._named.values():
+            await queue.aclose()
         for task in self._sending:
             task.cancel()

@@ -20,14 +20,14 @@ from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 from rlm_wasm.results import Result
 from rlm_wasm.runtime import Runtime
 from rlm_wasm.session import Session
 
 EXPECTED_TOKENS = 200
 """How long an answer is thought to be where the program says nothing."""
-MOST_TOKENS = 1024
+MAX_TOKENS = 1024
 """How long it can be at the most, for the upper bound, where the program gives no #:max-tokens."""
 TIMEOUT_S = 30.0
 
@@ -57,16 +57,16 @@ class Estimate:
     notes: tuple[str, ...] = ()
     unpriced_models: tuple[str, ...] = ()
 
-    def readable(self) -> str:
+    def to_text(self) -> str:
         """For people."""
         models = ", ".join(f"{model} × {count:,}" for model, count in self.calls_by_model.items())
         cost = "unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
-        most = "unknown" if self.upper_bound_usd is None else f"${self.upper_bound_usd:.4f}"
+        bound = "unknown" if self.upper_bound_usd is None else f"${self.upper_bound_usd:.4f}"
         lines = [
             f"{self.calls:,} calls{f': {models}' if models else ''}",
             f"about {self.prompt_tokens:,} prompt and {self.completion_tokens:,} completion tokens",
             f"{self.fan_out} at once at the most, recursion depth {self.depth}",
-            f"expected cost {cost}, upper bound {most}",
+            f"expected cost {cost}, upper bound {bound}",
             *self.notes,
         ]
         return "\n".join(lines)
@@ -110,10 +110,14 @@ class DryRunProvider:
         finally:
             tally.flying -= 1
         model = request.model or self.default_model or "default"
-        most = request.max_tokens or MOST_TOKENS
-        text = _answer(request, self._style, most, sum(tally.models.values()))
+        max_tokens = request.max_tokens or MAX_TOKENS
+        text = _answer(request, self._style, max_tokens, sum(tally.models.values()))
         prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
-        completion = most if self._style == "long" else min(most, max(EXPECTED_TOKENS, estimate_tokens(text)))
+        completion = (
+            max_tokens
+            if self._style == "long"
+            else min(max_tokens, max(EXPECTED_TOKENS, estimate_tokens(text)))
+        )
         recursive = "one ```scheme block" in request.instruction
         tally.depth = max(tally.depth, request.depth + recursive)
         tally.models[model] += 1
@@ -128,18 +132,18 @@ class DryRunProvider:
         return Completion(text=text, model=model, prompt_tokens=prompt, completion_tokens=completion)
 
 
-def _answer(request: CompletionRequest, style: Style, most: int, number: int) -> str:
+def _answer(request: CompletionRequest, style: Style, max_tokens: int, number: int) -> str:
     if "one ```scheme block" in request.instruction:  # a #:recursive call wants a program
         return f'```scheme\n(finish "the sub-program\'s answer number {number + 1}")\n```'
     if request.json:
         return _json_answer(request.instruction, style)
-    tokens = min(most, MOST_TOKENS if style == "long" else EXPECTED_TOKENS)
+    length = 4 * min(max_tokens, MAX_TOKENS if style == "long" else EXPECTED_TOKENS)
     if style == "negative":
         return "NONE"
     if style == "positive":
         return "yes 1 approved"
     filler = _FILLER.format(n=number + 1)
-    return first_tokens(filler * (4 * tokens // len(filler) + 1), tokens)
+    return (filler * (length // len(filler) + 1))[:length]
 
 
 def _json_answer(instruction: str, style: Style) -> str:
@@ -163,16 +167,17 @@ class _ReadThrough(MemoryStore):
         self._real = real
 
     async def get(self, namespace: str, key: str) -> bytes | None:
-        found = await super().get(namespace, key)
-        return found if found is not None else await self._real.get(namespace, key)
+        written = await super().get(namespace, key)
+        return written if written is not None else await self._real.get(namespace, key)
 
     async def keys(self, namespace: str) -> list[str]:
         return sorted({*await super().keys(namespace), *await self._real.keys(namespace)})
 
 
 def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
-    """The same language and limits, and nothing that has an effect: no workspace, no host functions, no
-    Python in this process, checkpoints that are not kept.
+    """The same language and limits, and nothing that has an effect.
+
+    So: no workspace, no host functions, no Python in this process, checkpoints that are not kept.
     """
     grants = runtime.grants
     return Runtime(
@@ -201,25 +206,25 @@ async def estimate(runtime: Runtime, code: str, *, session: Session | None = Non
         if not provider.tally.trail:  # no call: the answers cannot matter
             break
     info = info_of(inner)
-    return _found(runs, f"The provider {info.name} costs nothing." if info.free else "")
+    return _estimate(runs, f"The provider {info.name} costs nothing." if info.free else "")
 
 
-def _found(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:
+def _estimate(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:
     plain, result = runs["plain"]
     tallies = [tally for tally, _ in runs.values()]
-    outcomes = {style: outcome.ok for style, (_, outcome) in runs.items()}
-    depends = len({_shape(t) for t in tallies}) > 1 or len(set(outcomes.values())) > 1
+    succeeded = {result.ok for _, result in runs.values()}
+    depends = len({_shape(t) for t in tallies}) > 1 or len(succeeded) > 1
     # A run that a made-up answer stopped says little: take the one that went furthest.
     expected = max(tallies, key=lambda t: sum(t.models.values())) if not result.ok else plain
     unpriced = sorted(set().union(*(t.unpriced for t in tallies)))
     bound = max(t.cost for t in tallies)
     if "long" in runs and sum(runs["long"][0].models.values()) < max(sum(t.models.values()) for t in tallies):
         # The run with the most calls did not have the longest answers: scale by its calls.
-        most_calls = max(sum(t.models.values()) for t in tallies)
-        bound = max(bound, runs["long"][0].cost / max(1, sum(runs["long"][0].models.values())) * most_calls)
-    shown = result if result.ok else next((r for _, r in runs.values() if r.ok), result)
+        max_calls = max(sum(t.models.values()) for t in tallies)
+        bound = max(bound, runs["long"][0].cost / max(1, sum(runs["long"][0].models.values())) * max_calls)
+    outcome = result if result.ok else next((r for _, r in runs.values() if r.ok), result)
     return Estimate(
-        status=shown.status,
+        status=outcome.status,
         calls=sum(expected.models.values()),
         calls_by_model=dict(expected.models),
         prompt_tokens=expected.prompt,
@@ -229,7 +234,7 @@ def _found(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:
         cost_usd=None if unpriced else expected.cost,
         upper_bound_usd=None if unpriced else bound,
         depends_on_answers=depends,
-        notes=(*_notes(runs, shown, unpriced, depends=depends), *([free] if free else [])),
+        notes=(*_notes(runs, outcome, unpriced, depends=depends), *([free] if free else [])),
         unpriced_models=tuple(unpriced),
     )
 
@@ -239,7 +244,7 @@ def _shape(tally: _Tally) -> tuple[tuple[str, int], ...]:
 
 
 def _notes(
-    runs: dict[Style, tuple[_Tally, Result]], shown: Result, unpriced: list[str], *, depends: bool
+    runs: dict[Style, tuple[_Tally, Result]], outcome: Result, unpriced: list[str], *, depends: bool
 ) -> list[str]:
     notes = []
     counts = [sum(tally.models.values()) for tally, _ in runs.values()]
@@ -248,8 +253,8 @@ def _notes(
             f"The control flow depends on the answers: {min(counts):,} to {max(counts):,} calls in "
             f"{len(runs)} dry runs with different answers; the real figures may lie outside of that."
         )
-    if not shown.ok:
-        notes.append(f"The dry run ended with {shown.status}: {shown.error or 'no reason given'}")
+    if not outcome.ok:
+        notes.append(f"The dry run ended with {outcome.status}: {outcome.error or 'no reason given'}")
     elif not all(result.ok for _, result in runs.values()):
         error = next(result.error for _, result in runs.values() if not result.ok)
         notes.append(f"Some answers would make the program fail: {error}")
@@ -260,6 +265,6 @@ def _notes(
     if any(counts):
         notes.append(
             f"Assumed: answers of {EXPECTED_TOKENS} tokens; for the upper bound of #:max-tokens, or "
-            f"{MOST_TOKENS:,} where a call has none."
+            f"{MAX_TOKENS:,} where a call has none."
         )
     return notes

@@ -52,12 +52,12 @@ class Strategy:
     program: str
     estimate: Estimate
 
-    def readable(self) -> str:
+    def to_text(self) -> str:
         """For people."""
         numbers = ", ".join(map(str, self.patterns))
         return (
             f"### {self.name} (pattern {numbers})\n{self.why}\n\n```scheme\n{self.program}```\n"
-            f"{self.estimate.readable()}"
+            f"{self.estimate.to_text()}"
         )
 
 
@@ -70,11 +70,11 @@ class Plan:
     creative: tuple[Strategy, ...]
     notes: tuple[str, ...] = ()
 
-    def readable(self) -> str:
+    def to_text(self) -> str:
         """For people."""
-        parts = ["## Recommended", self.recommended.readable(), "## Alternatives"]
-        parts += [strategy.readable() for strategy in self.alternatives]
-        parts += ["## Creative", *(strategy.readable() for strategy in self.creative)]
+        parts = ["## Recommended", self.recommended.to_text(), "## Alternatives"]
+        parts += [strategy.to_text() for strategy in self.alternatives]
+        parts += ["## Creative", *(strategy.to_text() for strategy in self.creative)]
         return "\n\n".join([*parts, *self.notes])
 
 
@@ -237,9 +237,12 @@ async def _tried(runtime: Runtime, session: Session | None, scene: _Scene, key: 
     template = _template(key)
     program = template.filled(scene)
     tried = program if scene.loaded else _standing_in(program, scene)
-    found = await estimate(runtime, tried, session=session)
     return Strategy(
-        name=template.name, patterns=template.patterns, why=template.why, program=program, estimate=found
+        name=template.name,
+        patterns=template.patterns,
+        why=template.why,
+        program=program,
+        estimate=await estimate(runtime, tried, session=session),
     )
 
 
@@ -283,17 +286,17 @@ async def _advised(
         answer = json.loads((await provider.complete(request)).text)
         program = str(answer["program"])
         tried = program if scene.loaded else _standing_in(program, scene)
-        found = await estimate(runtime, tried, session=session)
+        figures = await estimate(runtime, tried, session=session)
     except ProviderError as error:
         return f"The model gave no advice ({error}): this plan is by rules alone."
     except (ValueError, KeyError, TypeError):
         return "The model's advice could not be read: this plan is by rules alone."
-    if found.status not in ("ok", "finished"):
-        return f"The model's program failed its dry run ({found.notes[0]}): this plan is by rules alone."
+    if figures.status not in ("ok", "finished"):
+        return f"The model's program failed its dry run ({figures.notes[0]}): this plan is by rules alone."
     return replace(
         first,
         name=str(answer.get("name") or f"{first.name}, refined"),
         why=str(answer.get("why") or first.why),
         program=program,
-        estimate=found,
+        estimate=figures,
     )

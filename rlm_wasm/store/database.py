@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rlm_wasm.store.completions import CompletionCache
-    from rlm_wasm.store.sessions import SessionShelf
+    from rlm_wasm.store.sessions import SessionRepository
 
 T = TypeVar("T")
 
@@ -65,16 +65,16 @@ class DatabaseStore:
 
     async def get(self, namespace: str, key: str) -> bytes | None:
         """A checkpoint's value; None where there is none."""
-        found = sa.select(checkpoints.c.value).where(
+        query = sa.select(checkpoints.c.value).where(
             checkpoints.c.namespace == namespace, checkpoints.c.key == key
         )
-        value = await self.run(lambda: self.scalar(found))
+        value = await self.run(lambda: self.scalar(query))
         return None if value is None else bytes(value)
 
     async def keys(self, namespace: str) -> list[str]:
         """All keys of a namespace, sorted."""
-        found = sa.select(checkpoints.c.key).where(checkpoints.c.namespace == namespace)
-        return sorted(row[0] for row in await self.run(lambda: self.rows(found)))
+        query = sa.select(checkpoints.c.key).where(checkpoints.c.namespace == namespace)
+        return sorted(row[0] for row in await self.run(lambda: self.rows(query)))
 
     async def size(self, namespace: str) -> int:
         """Bytes of a namespace's values."""
@@ -97,11 +97,11 @@ class DatabaseStore:
         return CompletionCache(self, max_bytes)
 
     @property
-    def sessions(self) -> SessionShelf:
+    def sessions(self) -> SessionRepository:
         """Sessions that outlive their process."""
-        from rlm_wasm.store.sessions import SessionShelf
+        from rlm_wasm.store.sessions import SessionRepository
 
-        return SessionShelf(self)
+        return SessionRepository(self)
 
     # ---- the end
 
@@ -118,7 +118,7 @@ class DatabaseStore:
         """Do something blocking on a thread of the store's."""
         if self._closed:
             raise StoreError("the store is closed")
-        task = asyncio.get_running_loop().run_in_executor(self._pool, _mapped, work, self._shown())
+        task = asyncio.get_running_loop().run_in_executor(self._pool, _mapped, work, self._display_url())
         # A write that was begun is finished also when nobody waits for it any longer.
         return await asyncio.shield(task)
 
@@ -134,11 +134,11 @@ class DatabaseStore:
                 self.upsert(schema, {"version": SCHEMA_VERSION}, {})
             elif version > SCHEMA_VERSION:
                 raise StoreError(
-                    f"the store {self._shown()} was made by a later release of rlm-wasm"
+                    f"the store {self._display_url()} was made by a later release of rlm-wasm"
                     f" (schema {version}, this release knows {SCHEMA_VERSION})"
                 )
 
-        _mapped(make, self._shown())
+        _mapped(make, self._display_url())
 
     def _create(self) -> None:
         with self._engine.begin() as connection:
@@ -182,18 +182,18 @@ class DatabaseStore:
         with self._engine.connect() as connection:
             return list(connection.execute(statement))
 
-    def _shown(self) -> str:
+    def _display_url(self) -> str:
         """The URL without its password."""
         return self.url.render_as_string(hide_password=True)
 
 
-def _mapped(work: Callable[[], T], shown: str) -> T:
+def _mapped(work: Callable[[], T], url: str) -> T:
     """Run on the calling thread; the database's errors become StoreError."""
     try:
         return work()
     except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()
-        raise StoreError(f"the store {shown}: {said[0] if said else type(error).__name__}") from error
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+        raise StoreError(f"the store {url}: {lines[0] if lines else type(error).__name__}") from error
 
 
 def _options(url: sa.URL) -> dict[str, Any]:

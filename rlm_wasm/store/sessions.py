@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -15,10 +15,13 @@ from rlm_wasm.store.tables import sessions
 if TYPE_CHECKING:
     from rlm_wasm.store.database import DatabaseStore
 
+MAX_NAME_CHARACTERS: Final = 255
+"""What the table's column holds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSession:
-    """What is known of a kept session without loading it.
+    """What is known of a saved session without loading it.
 
     ``status`` is its last execution's, or "suspended" where the snapshot was taken in the middle of
     one; ``note`` is for people; times are seconds since 1970.
@@ -32,16 +35,24 @@ class StoredSession:
     written_at: float
 
 
-class SessionShelf:
-    """Kept sessions by name. Two writers of one name: the last one counts."""
+class SessionRepository:
+    """Sessions by name. Two writers of one name: the last one counts."""
 
     def __init__(self, store: DatabaseStore) -> None:
         self._store = store
 
+    @staticmethod
+    def check_name(name: str) -> None:
+        """Raises UsageError for what cannot be a session's name."""
+        if not name or len(name) > MAX_NAME_CHARACTERS:
+            raise UsageError(f"a session's name has 1 to {MAX_NAME_CHARACTERS} characters, got {name!r}")
+
     async def save(self, name: str, snapshot: Snapshot, *, status: str, note: str = "") -> None:
-        """Keep a snapshot under a name, in place of an earlier one."""
-        if not name or len(name) > 255:
-            raise UsageError(f"a session's name has 1 to 255 characters, got {name!r}")
+        """Write a snapshot under a name, in place of an earlier one.
+
+        Raises UsageError for what is no name, StoreError where the database fails.
+        """
+        self.check_name(name)
         store = self._store
         status = "suspended" if snapshot.suspended else status
 
@@ -60,9 +71,9 @@ class SessionShelf:
         await store.run(write)
 
     async def load(self, name: str) -> Snapshot | None:
-        """A kept snapshot; None where there is none of that name."""
-        found = sa.select(sessions.c.snapshot).where(sessions.c.name == name)
-        data = await self._store.run(lambda: self._store.scalar(found))
+        """A saved snapshot; None where there is none of that name."""
+        query = sa.select(sessions.c.snapshot).where(sessions.c.name == name)
+        data = await self._store.run(lambda: self._store.scalar(query))
         return None if data is None else Snapshot.load(bytes(data))
 
     async def list(self) -> list[StoredSession]:

@@ -346,7 +346,7 @@ def test_progress_is_live_where_standard_error_is_a_terminal() -> None:
                 break
             shown += piece
         assert process.wait(30) == 0
-        assert "0/3 calls done · 3 running: m×3".encode() in shown
+        assert "0/3 done — 3 active: m×3".encode() in shown
         assert b"3 calls" in shown
 
 

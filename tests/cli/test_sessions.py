@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rlm_wasm import named_sessions as kept
 from rlm_wasm.cli import main
 from rlm_wasm.testing import Fault, OpenAIServer
 
@@ -113,33 +113,32 @@ def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: t
     assert "kept in the middle: rlm-wasm sessions resume long goes on" in err
 
 
-async def test_an_execution_is_saved_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash loses seconds, not hours."""
-    from rlm_wasm import Runtime
-    from rlm_wasm.store import open_store
-    from rlm_wasm.testing import GatedProvider
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_result_is_printed_whatever_the_store_does(
+    run: Run, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    """The run whose save fails says so; those before and after it are kept."""
+    from rlm_wasm.errors import StoreError
+    from rlm_wasm.store.sessions import SessionRepository
 
-    monkeypatch.setattr(kept, "SAVE_EVERY_S", 0.05)
-    store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
-    gated = GatedProvider()
-    async with Runtime(provider=gated, store=store) as runtime:
-        keeper = kept.KeptSession(store, "s")
-        async with await keeper.open(runtime, suspended=False) as session:
-            import asyncio
+    save, writes = SessionRepository.save, 0
 
-            program = '(finish (syntax-e (llm-query #:instruction "a" #:data "done")))'
-            work = asyncio.ensure_future(
-                keeper.execute(session, lambda d: session.execute(program, on_progress=d), lambda _: None)
-            )
-            await gated.arrived(1)
-            while not await store.sessions.list():
-                await asyncio.sleep(0.01)
-            snapshot = await store.sessions.load("s")
-            assert snapshot is not None
-            assert snapshot.suspended
-            gated.release()
-            assert (await work).value == "done"
-            assert [s.status for s in await store.sessions.list()] == ["finished"]
+    async def failing(self: SessionRepository, name: str, *arguments: Any, **options: Any) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == nth:
+            raise StoreError("the disk is full")
+        await save(self, name, *arguments, **options)
+
+    monkeypatch.setattr(SessionRepository, "save", failing)
+    for number in (1, 2, 3):
+        program = f"(define v{number} {number}) v{number}"
+        status, out, err = run("run", "--session", "s", "-p", "echo", "-e", program)
+        assert (status, out) == (0, f"{number}\n")
+        assert ("session s is not saved: the disk is full" in err) == (number == nth)
+    for number in (1, 2, 3):
+        status = run("run", "--session", "s", "-p", "echo", "-e", f"v{number}")[0]
+        assert status == (1 if number == nth else 0)
 
 
 def test_a_damaged_snapshot_is_refused(run: Run, tmp_path: Path) -> None:

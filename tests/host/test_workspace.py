@@ -207,7 +207,9 @@ async def test_a_file_that_is_too_large_is_refused_by_its_size(
     with (root / "large.gif").open("wb") as file:
         file.truncate(1 << 40)
     for read in readers.values():
-        with pytest.raises((PythonFailure, UsageError, InvalidToolArguments, CapabilityDenied), match="large"):
+        with pytest.raises(
+            (PythonFailure, UsageError, InvalidToolArguments, CapabilityDenied), match="large"
+        ):
             await read(root, "large.gif")
 
 

@@ -27,9 +27,9 @@ async def _connected(
     options.setdefault("python", "off")
     async with (
         Runtime(provider, **options) as runtime,
-        Client(make_server(runtime, session=session), mode=mode, **(client or {})) as found,
+        Client(make_server(runtime, session=session), mode=mode, **(client or {})) as connected,
     ):
-        yield found
+        yield connected
 
 
 @pytest.fixture

@@ -31,15 +31,15 @@ async def test_an_estimate_counts_calls_by_model_and_fan_out_and_spends_nothing(
     """The provider is never asked."""
     provider = priced()
     async with Runtime(provider, python="off") as runtime:
-        found = await estimate(runtime, FAN_OUT)
+        outcome = await estimate(runtime, FAN_OUT)
     assert provider.requests == []
-    assert found.status == "finished"
-    assert (found.calls, dict(found.calls_by_model), found.fan_out) == (5, {"cheap": 4, "dear": 1}, 3)
-    assert found.depth == 0
-    assert not found.depends_on_answers
-    assert found.cost_usd is not None
-    assert found.upper_bound_usd is not None
-    assert 0 < found.cost_usd < found.upper_bound_usd
+    assert outcome.status == "finished"
+    assert (outcome.calls, dict(outcome.calls_by_model), outcome.fan_out) == (5, {"cheap": 4, "dear": 1}, 3)
+    assert outcome.depth == 0
+    assert not outcome.depends_on_answers
+    assert outcome.cost_usd is not None
+    assert outcome.upper_bound_usd is not None
+    assert 0 < outcome.cost_usd < outcome.upper_bound_usd
 
 
 async def test_the_upper_bound_holds_for_answers_as_long_as_they_may_be() -> None:
@@ -48,31 +48,31 @@ async def test_the_upper_bound_holds_for_answers_as_long_as_they_may_be() -> Non
     from rlm_wasm.providers.tokens import estimate_prompt_tokens
 
     def long(request: CompletionRequest) -> Completion:
-        most = request.max_tokens or 1024
+        max_tokens = request.max_tokens or 1024
         return Completion(
-            text="word" * most,
+            text="word" * max_tokens,
             model=request.model or "",
             prompt_tokens=estimate_prompt_tokens(request.instruction, request.data),
-            completion_tokens=most,
+            completion_tokens=max_tokens,
         )
 
     prices = PriceTable({"cheap": Price(1, 2), "dear": Price(10, 20)})
     async with Runtime(ScriptedProvider(long, prices=prices), python="off") as runtime:
-        found = await estimate(runtime, FAN_OUT)
+        outcome = await estimate(runtime, FAN_OUT)
         result = await runtime.run(FAN_OUT)
-    assert result.execution.cost_usd == pytest.approx(found.upper_bound_usd)
+    assert result.execution.cost_usd == pytest.approx(outcome.upper_bound_usd)
 
 
 async def test_an_unknown_price_is_said_and_not_guessed() -> None:
     """None, with the model's name."""
     async with Runtime(priced(), python="off") as runtime:
-        found = await estimate(runtime, '(llm-query #:instruction "x" #:model "nobody-knows-me")')
-    assert (found.cost_usd, found.upper_bound_usd, found.unpriced_models) == (
+        outcome = await estimate(runtime, '(llm-query #:instruction "x" #:model "nobody-knows-me")')
+    assert (outcome.cost_usd, outcome.upper_bound_usd, outcome.unpriced_models) == (
         None,
         None,
         ("nobody-knows-me",),
     )
-    assert any("nobody-knows-me" in note for note in found.notes)
+    assert any("nobody-knows-me" in note for note in outcome.notes)
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,19 @@ async def test_an_unknown_price_is_said_and_not_guessed() -> None:
 async def test_control_flow_that_depends_on_the_answers_is_said(code: str) -> None:
     """A branch, a loop, an answer that has to be JSON."""
     async with Runtime(priced(), python="off") as runtime:
-        found = await estimate(runtime, code)
-    assert found.depends_on_answers or found.status == "error"
-    assert found.notes
+        outcome = await estimate(runtime, code)
+    assert outcome.depends_on_answers or outcome.status == "error"
+    assert outcome.notes
 
 
 async def test_a_recursive_call_counts_its_depth_and_says_what_is_unknown() -> None:
     """What sub-models write cannot be known."""
     async with Runtime(priced(), python="off") as runtime:
-        found = await estimate(
+        outcome = await estimate(
             runtime, '(finish (syntax-e (llm-query #:instruction "x" #:data "y" #:recursive #t)))'
         )
-    assert (found.status, found.depth) == ("finished", 1)
-    assert any("#:recursive" in note for note in found.notes)
+    assert (outcome.status, outcome.depth) == ("finished", 1)
+    assert any("#:recursive" in note for note in outcome.notes)
 
 
 async def test_json_answers_have_the_keys_that_were_asked_for() -> None:
@@ -108,8 +108,8 @@ async def test_json_answers_have_the_keys_that_were_asked_for() -> None:
     (finish (list (string-length (hash-ref h 'label)) (+ 1 (hash-ref h 'score))))
     """
     async with Runtime(priced(), python="off") as runtime:
-        found = await estimate(runtime, code)
-    assert (found.status, found.calls, found.depends_on_answers) == ("finished", 1, False)
+        outcome = await estimate(runtime, code)
+    assert (outcome.status, outcome.calls, outcome.depends_on_answers) == ("finished", 1, False)
 
 
 async def test_an_estimate_sees_the_session_and_changes_nothing_of_it() -> None:
@@ -121,8 +121,8 @@ async def test_an_estimate_sees_the_session_and_changes_nothing_of_it() -> None:
         (set! twice 3) (define new 1) (checkpoint "k" 9) (checkpoint "l" 9)
         (for ([i twice]) (llm-query #:instruction context))
         """
-        found = await estimate(runtime, code, session=session)
-        assert found.calls == 3
+        outcome = await estimate(runtime, code, session=session)
+        assert outcome.calls == 3
         after = await session.execute('(list twice (restore "k") (restore "l"))')
         assert after.data == [2, 1, False]
         assert await session.definitions() == ["twice"]
@@ -132,9 +132,9 @@ async def test_an_estimate_sees_the_session_and_changes_nothing_of_it() -> None:
 async def test_an_estimate_of_a_wrong_program_says_what_is_wrong() -> None:
     """As the program's own error would."""
     async with Runtime(priced(), python="off") as runtime:
-        found = await estimate(runtime, "(finish (strng-append))")
-    assert found.status == "error"
-    assert "strng-append" in found.notes[0]
+        outcome = await estimate(runtime, "(finish (strng-append))")
+    assert outcome.status == "error"
+    assert "strng-append" in outcome.notes[0]
 
 
 async def test_an_estimate_has_no_effects(tmp_path: Path) -> None:
@@ -143,17 +143,17 @@ async def test_an_estimate_has_no_effects(tmp_path: Path) -> None:
     async with Runtime(
         priced(), python="off", workspace=tmp_path, host_functions={"pay": lambda: called.append(1)}
     ) as runtime:
-        found = await estimate(runtime, "(pay)")
-    assert found.status == "error"
+        outcome = await estimate(runtime, "(pay)")
+    assert outcome.status == "error"
     assert called == []
 
 
 async def test_limits_hold_in_a_dry_run() -> None:
     """A program that calls without end is stopped."""
     async with Runtime(priced(), python="off", limits=Limits(calls=20)) as runtime:
-        found = await estimate(runtime, '(let loop () (llm-query #:instruction "x") (loop))')
-    assert found.status == "limit"
-    assert found.calls == 20
+        outcome = await estimate(runtime, '(let loop () (llm-query #:instruction "x") (loop))')
+    assert outcome.status == "limit"
+    assert outcome.calls == 20
 
 
 PRIORITIES = ("balanced", "speed", "quality", "cost")
@@ -173,12 +173,12 @@ async def test_every_program_of_every_plan_passes_its_estimate(priority: str) ->
         for task, loaded in itertools.product(TASKS, (None, "Some words. " * 4000)):
             if loaded is not None:
                 await session.load_context(loaded)
-            found = await plan(
+            outcome = await plan(
                 runtime, Task(task_description=task, priority=priority, scale="small"), session=session
             )
-            strategies = [found.recommended, *found.alternatives, *found.creative]
-            assert len(found.alternatives) >= 1
-            assert len(found.creative) == 2
+            strategies = [outcome.recommended, *outcome.alternatives, *outcome.creative]
+            assert len(outcome.alternatives) >= 1
+            assert len(outcome.creative) == 2
             assert len({s.name for s in strategies}) == len(strategies)
             for strategy in strategies:
                 assert strategy.estimate.status == "finished", f"{strategy.name}: {strategy.estimate.notes}"
@@ -229,14 +229,14 @@ async def test_a_configured_model_refines_the_recommended_program() -> None:
         "program": '(finish (syntax-e (llm-query #:instruction "Do it" #:data "x")))',
     }
     async with Runtime(Advisor([better]), python="off") as runtime:
-        found = await plan(runtime, Task(task_description="Summarize"))
-    assert (found.recommended.name, found.recommended.why) == ("Mine", "Shorter.")
-    assert found.recommended.estimate.calls == 1
-    assert found.alternatives[0].name == "Parallel fan-out"
+        outcome = await plan(runtime, Task(task_description="Summarize"))
+    assert (outcome.recommended.name, outcome.recommended.why) == ("Mine", "Shorter.")
+    assert outcome.recommended.estimate.calls == 1
+    assert outcome.alternatives[0].name == "Parallel fan-out"
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ("no json", "could not be read"),
         ({"name": "x"}, "could not be read"),
@@ -244,27 +244,27 @@ async def test_a_configured_model_refines_the_recommended_program() -> None:
         (None, "gave no advice"),
     ],
 )
-async def test_advice_that_is_no_use_leaves_the_rules_plan(answer: object, said: str) -> None:
+async def test_advice_that_is_no_use_leaves_the_rules_plan(answer: object, message: str) -> None:
     """And says why."""
     async with Runtime(Advisor([] if answer is None else [answer]), python="off") as runtime:
-        found = await plan(runtime, Task(task_description="Summarize"))
-    assert found.recommended.name == "Parallel fan-out"
-    assert any(said in note for note in found.notes)
+        outcome = await plan(runtime, Task(task_description="Summarize"))
+    assert outcome.recommended.name == "Parallel fan-out"
+    assert any(message in note for note in outcome.notes)
 
 
 async def test_the_tools_give_estimates_and_plans_as_data(connect, mode, text_of) -> None:
     """And as text that names the figures."""
     async with connect(priced(), mode=mode) as client:
-        found = await client.call_tool("estimate_cost", {"code": FAN_OUT})
-        assert found.structured_content["calls_by_model"] == {"cheap": 4, "dear": 1}
-        assert "upper bound $" in text_of(found)
+        outcome = await client.call_tool("estimate_cost", {"code": FAN_OUT})
+        assert outcome.structured_content["calls_by_model"] == {"cheap": 4, "dear": 1}
+        assert "upper bound $" in text_of(outcome)
         await client.call_tool("load_context", {"data": "words " * 5000})
         planned = await client.call_tool(
             "plan_strategy",
             {"task_description": "Summarize", "priority": "cost", "scale": 3, "min_outputs": 2},
         )
-        shown = planned.structured_content
-        assert "at least 2 results" in shown["recommended"]["program"]
-        again = await client.call_tool("estimate_cost", {"code": shown["recommended"]["program"]})
-        assert again.structured_content["calls"] == shown["recommended"]["estimate"]["calls"]
-        json.dumps(shown)
+        content = planned.structured_content
+        assert "at least 2 results" in content["recommended"]["program"]
+        again = await client.call_tool("estimate_cost", {"code": content["recommended"]["program"]})
+        assert again.structured_content["calls"] == content["recommended"]["estimate"]["calls"]
+        json.dumps(content)

@@ -12,8 +12,6 @@ from mcp import Client
 from rlm_wasm import Runtime
 from rlm_wasm.mcp import make_server
 from rlm_wasm.mcp import notifier as announcing
-from rlm_wasm.mcp.notifier import said
-from rlm_wasm.results import Progress
 from rlm_wasm.testing import GatedProvider
 
 THREE = """
@@ -55,16 +53,6 @@ class Log:
     async def until(self, part: str) -> None:
         async with self._news:
             await self._news.wait_for(lambda: any(part in line for _, line in self.lines))
-
-
-def test_progress_is_worded_for_people() -> None:
-    """As the usage guide shows it."""
-    progress = Progress(done=3, running=2, total=7, models={"gpt-4.1-nano": 2}, longest_s=44.6)
-    assert said(progress) == "3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45 s)"
-    assert said(Progress(done=7, total=7)) == "7/7 done"
-    assert said(Progress(elapsed_s=3.2), 2.0) == "running — 5 s"
-    both = Progress(done=1, running=3, total=9, models={"a": 1, "b": 2}, longest_s=1)
-    assert said(both, 2) == "1/9 done — 3 active: a×1, b×2 (longest: 3 s)"
 
 
 async def test_progress_arrives_with_every_change_and_only_increases(connect, mode) -> None:

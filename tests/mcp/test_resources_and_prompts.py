@@ -61,8 +61,8 @@ async def test_a_resource_that_is_not_there_is_an_error(connect, mode, uri: str)
 async def test_templates_say_how_uris_are_made(connect, mode) -> None:
     """For clients that complete them."""
     async with connect(mode=mode) as client:
-        found = (await client.list_resource_templates()).resource_templates
-    assert {t.uri_template for t in found} == {
+        templates = (await client.list_resource_templates()).resource_templates
+    assert {t.uri_template for t in templates} == {
         "rlm://runs/{run}",
         "rlm://runs/{run}/log",
         "rlm://contexts/{context}",
@@ -137,7 +137,7 @@ async def test_prompts_cover_the_common_scenarios(connect, mode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "message"),
     [
         ("absent", {}, "there are analyze-documents"),
         ("find-in-text", {}, 'needs "task"'),
@@ -147,11 +147,11 @@ async def test_prompts_cover_the_common_scenarios(connect, mode) -> None:
     ],
 )
 async def test_a_prompt_asked_for_wrongly_says_what_to_send(
-    connect, mode, name: str, arguments: dict[str, str], said: str
+    connect, mode, name: str, arguments: dict[str, str], message: str
 ) -> None:
     """As a protocol error: nothing else is possible there."""
     async with connect(mode=mode) as client:
-        with pytest.raises(MCPError, match=said):
+        with pytest.raises(MCPError, match=message):
             await client.get_prompt(name, arguments)
 
 

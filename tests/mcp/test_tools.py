@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from mcp import MCPError
 
 from rlm_wasm import Runtime
 from rlm_wasm.mcp import make_server
+from rlm_wasm.mcp.tools import plan as plan_tools
+from rlm_wasm.mcp.tools import state as state_tools
 from rlm_wasm.mcp.tools import table as tools
+from rlm_wasm.mcp.tools.arguments import checked
 from rlm_wasm.testing import GatedProvider, ScriptedProvider
 
 NAMES = {
@@ -39,8 +43,10 @@ def listed() -> list[dict[str, Any]]:
 
 
 def test_the_tools_are_those_of_the_contract() -> None:
-    """interfaces.md names them."""
+    """And those that the documentation names."""
     assert {tool["name"] for tool in listed()} == NAMES
+    page = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text(encoding="utf-8")
+    assert all(f"`{name}" in page for name in NAMES)
 
 
 def test_every_tool_has_schemas_a_title_and_honest_annotations() -> None:
@@ -58,6 +64,57 @@ def test_every_tool_has_schemas_a_title_and_honest_annotations() -> None:
     assert destructive == {"reset", "cancel_call"}
 
 
+def test_schemas_are_of_draft_2020_12_and_stand_by_themselves() -> None:
+    """A client finds no reference to follow, no name twice, and no null to send."""
+
+    def walk(schema: Any) -> None:
+        if isinstance(schema, dict):
+            assert not {"$ref", "$defs", "title", "default"} & schema.keys() - {"properties"}
+            for key, value in schema.items():
+                for part in value.values() if key == "properties" else [value]:
+                    walk(part)
+        elif isinstance(schema, list):
+            for part in schema:
+                walk(part)
+
+    for tool in listed():
+        for schema in (tool["inputSchema"], tool["outputSchema"]):
+            Draft202012Validator.check_schema(schema)
+            walk(schema)
+        assert "null" not in json.dumps(tool["inputSchema"])
+
+
+def test_bounds_are_in_the_schemas() -> None:
+    """So that a client can check before it sends."""
+    schemas = {tool["name"]: tool["inputSchema"]["properties"] for tool in listed()}
+    assert schemas["execute_scheme"]["timeout"]["exclusiveMinimum"] == 0
+    assert schemas["get_pattern_details"]["pattern_ids"]["minItems"] == 1
+    assert schemas["get_pattern_details"]["pattern_ids"]["items"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 16,
+    }
+    assert schemas["plan_strategy"]["scale"]["type"] == ["integer", "string"]
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "values"),
+    [
+        (state_tools.LogArguments, {"last": "7"}, {"last": 7}),
+        (state_tools.LogArguments, {"last": 7.0, "session": None}, {"last": 7}),
+        (plan_tools.PlanArguments, {"task_description": "x", "scale": "500"}, {"scale": 500}),
+        (plan_tools.PlanArguments, {"task_description": "x", "scale": "large"}, {"scale": "large"}),
+        (plan_tools.PlanArguments, {"task_description": "x", "priority": " Cost"}, {"priority": "cost"}),
+    ],
+)
+def test_what_can_only_mean_one_thing_is_taken_as_that(
+    model: Any, arguments: dict[str, Any], values: dict[str, Any]
+) -> None:
+    """Numbers as text, words in any case, null for what is left out."""
+    taken = checked(model, arguments)
+    assert {name: getattr(taken, name) for name in values} == values
+
+
 def test_the_tool_list_takes_less_than_6000_tokens() -> None:
     """Every conversation pays for it: a token is about four characters."""
     assert len(json.dumps(listed(), ensure_ascii=False)) / 4 < 6_000
@@ -67,11 +124,11 @@ async def test_a_program_gives_its_result_as_data_and_as_text(connect, mode, tex
     """With the keys that users know."""
     async with connect(mode=mode) as client:
         result = await client.call_tool("execute_scheme", {"code": '(display "hello") (finish (+ 1 2))'})
-    shown = result.structured_content
+    content = result.structured_content
     assert not result.is_error
-    assert (shown["status"], shown["value"], shown["stdout"]) == ("finished", "3", "hello")
-    assert shown["execution"]["calls"] == 0
-    assert shown["execution"]["elapsed"] >= 0
+    assert (content["status"], content["value"], content["stdout"]) == ("finished", "3", "hello")
+    assert content["execution"]["calls"] == 0
+    assert content["execution"]["elapsed"] >= 0
     assert text_of(result).startswith("finished: 3")
     assert "0 calls, 0 tokens" in text_of(result)
 
@@ -162,7 +219,7 @@ async def test_without_a_workspace_a_path_is_refused_with_the_option_that_grants
 
 async def test_a_context_larger_than_the_limit_is_refused(connect, text_of, monkeypatch) -> None:
     """The limit is 100 MB; here it is 10 bytes."""
-    monkeypatch.setattr(tools, "MAX_CONTEXT_BYTES", 10)
+    monkeypatch.setattr(state_tools, "MAX_CONTEXT_BYTES", 10)
     async with connect() as client:
         refused = await client.call_tool("load_context", {"data": "12345678901"})
         assert "11 bytes" in text_of(refused)
@@ -247,9 +304,9 @@ async def test_patterns_come_with_complete_programs(connect, text_of, wanted: An
     """However the numbers are written."""
     async with connect() as client:
         result = await client.call_tool("get_pattern_details", {"pattern_ids": wanted})
-    shown = result.structured_content["patterns"]
-    assert [pattern["id"] for pattern in shown] == [1, 4]
-    assert all("(finish" in pattern["program"] for pattern in shown)
+    content = result.structured_content["patterns"]
+    assert [pattern["id"] for pattern in content] == [1, 4]
+    assert all("(finish" in pattern["program"] for pattern in content)
     assert "# 1. Parallel Fan-Out" in text_of(result)
 
 
@@ -261,7 +318,7 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "message"),
     [
         ("execute_scheme", {}, '"code" is missing'),
         ("execute_scheme", {"code": 7}, '"code" must be a text, not 7'),
@@ -276,6 +333,12 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
         ("reset", {"all": True}, 'there is no argument "all"'),
         ("get_usage_guide", {"x": 1}, "this tool takes none"),
         ("get_scope_log", {"last": 0}, '"last" must be at least 1'),
+        ("get_scope_log", {"last": True}, '"last" must be a whole number, not true'),
+        ("get_scope_log", {"last": 1.5}, '"last" must be a whole number, not 1.5'),
+        ("get_scope_log", {"last": 1, "all": None}, 'there is no argument "all"'),
+        ("execute_scheme", {"code": "1", "timeout": "NaN"}, '"timeout" must be a number'),
+        ("get_pattern_details", {"pattern_ids": [1, True]}, '"pattern_ids", item 2 must be a whole number'),
+        ("cancel_call", {"call_id": [1]}, '"call_id" must be a whole number or a text, not [1]'),
         ("cancel_call", {}, '"call_id" is missing'),
         ("cancel_call", {"call_id": "it"}, 'a call\'s number or "execution"'),
         ("get_pattern_details", {}, '"pattern_ids" is missing'),
@@ -289,14 +352,14 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
     ],
 )
 async def test_wrong_arguments_are_answered_with_what_to_send(
-    connect, text_of, name: str, arguments: dict[str, Any], said: str
+    connect, text_of, name: str, arguments: dict[str, Any], message: str
 ) -> None:
     """An answer that the model reads, not a protocol error."""
     async with connect() as client:
         result = await client.call_tool(name, arguments)
     assert result.is_error
     assert text_of(result).startswith(f"{name}: ")
-    assert said in text_of(result)
+    assert message in text_of(result)
     assert "Send, for example, {" in text_of(result)
 
 
@@ -320,7 +383,7 @@ async def test_a_defect_is_answered_without_bringing_the_server_down(connect, te
     def broken(_self: Any) -> Any:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("rlm_wasm.mcp.session_queue.Desk.status", broken)
+    monkeypatch.setattr("rlm_wasm.mcp.session_queue.SessionQueue.status", broken)
     async with connect() as client:
         result = await client.call_tool("get_status", {})
         assert result.is_error
@@ -354,6 +417,54 @@ async def test_a_named_session_is_taken_up_again_after_a_restart(connect, tmp_pa
     async with connect(store=store, session="work") as client:
         result = await client.call_tool("execute_scheme", {"code": "(list (add1 x) context)"})
         assert result.structured_content["data"] == [42, "a text"]
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+async def test_a_store_that_fails_costs_no_answer_and_is_told_once(
+    connect, tmp_path: Path, monkeypatch, nth: int
+) -> None:
+    """As a warning to the client whose program it is; the next program is saved again."""
+    from rlm_wasm.errors import StoreError
+    from rlm_wasm.store.sessions import SessionRepository
+
+    writes, warnings = [], []
+    save = SessionRepository.save
+
+    async def failing(self: Any, name: str, *arguments: Any, **options: Any) -> None:
+        writes.append(name)
+        if len(writes) == nth:
+            raise StoreError("the disk is full")
+        await save(self, name, *arguments, **options)
+
+    async def logged(params: Any) -> None:
+        warnings.append((params.level, params.data))
+
+    monkeypatch.setattr(SessionRepository, "save", failing)
+    client = {"logging_callback": logged, "log_level": "warning"}
+    async with connect(store=f"sqlite:///{tmp_path / 'state.db'}", session="work", client=client) as client:
+        for number in (1, 2, 3):
+            result = await client.call_tool("execute_scheme", {"code": f"(finish {number})"})
+            assert result.structured_content["value"] == str(number)
+    assert len(writes) == 3
+    assert warnings == [("warning", "session work is not saved: the disk is full")]
+
+
+async def test_a_server_that_stops_in_mid_program_leaves_its_named_session_usable(
+    connect, tmp_path: Path
+) -> None:
+    """The program counts as cancelled; nothing has to be resumed by hand."""
+    gate, store = GatedProvider(), f"sqlite:///{tmp_path / 'state.db'}"
+    async with connect(gate, store=store, session="work") as client:
+        await client.call_tool("execute_scheme", {"code": "(define x 41)"})
+        call = asyncio.create_task(
+            client.call_tool("execute_scheme", {"code": '(llm-query #:instruction "never answered")'})
+        )
+        await gate.arrived(1)
+    await asyncio.gather(call, return_exceptions=True)
+    assert gate.waiting == []
+    async with connect(store=store, session="work") as client:
+        result = await client.call_tool("execute_scheme", {"code": "(add1 x)"})
+        assert result.structured_content["value"] == "42"
 
 
 async def test_a_named_session_is_one_of_those_that_the_command_line_lists(

@@ -31,10 +31,9 @@ def page(name: str) -> str:
 @cache
 def pattern(number: int) -> Pattern:
     """A pattern by its number. Raises KeyError where there is none."""
-    found = patterns().get(number)
-    if found is None:
+    if number not in patterns():
         raise KeyError(f"there is no pattern {number}: they are numbered from 1 to {PATTERNS}")
-    return found
+    return patterns()[number]
 
 
 @cache
@@ -44,7 +43,7 @@ def patterns() -> dict[int, Pattern]:
     A page begins with ``# 1. Name``, a line ``Goal: …`` and a paragraph that sums it up; its
     first Scheme block is the complete program.
     """
-    found = {}
+    pages = {}
     for file in files("rlm_wasm.mcp").joinpath("guide", "patterns").iterdir():
         if not file.name.endswith(".md"):
             continue
@@ -53,5 +52,5 @@ def patterns() -> dict[int, Pattern]:
         program = re.search(r"^```scheme\n(.*?)^```$", text, re.M | re.S)
         if head is None or program is None:
             raise ValueError(f"{file.name} is no page of a pattern")
-        found[int(head[1])] = Pattern(int(head[1]), head[2], head[3], head[4], text, program[1])
-    return dict(sorted(found.items()))
+        pages[int(head[1])] = Pattern(int(head[1]), head[2], head[3], head[4], text, program[1])
+    return dict(sorted(pages.items()))
