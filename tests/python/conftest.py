@@ -10,7 +10,8 @@ import pytest
 
 from rlm_wasm import Limits
 from rlm_wasm.capabilities.python import PythonBackend, PythonReply
-from rlm_wasm.python import resolve
+from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.python import python_backend
 
 FUEL = 20_000_000_000
 Make = Callable[..., PythonBackend]
@@ -24,7 +25,9 @@ async def make() -> AsyncIterator[Make]:
     def build(
         kind: str = "wasi", *, limits: Limits | None = None, workspace: Path | None = None
     ) -> PythonBackend:
-        backend = resolve(kind, limits=limits or Limits(), workspace=workspace)
+        backend = python_backend(
+            kind, limits=limits or Limits(), workspace=Workspace(workspace), folder=workspace
+        )
         assert backend is not None
         made.append(backend)
         return backend

@@ -30,8 +30,9 @@ async def main(kept):
 
 async def parent():
     from rlm_wasm import Limits
-    from rlm_wasm.python import resolve
-    kept = resolve("wasi", limits=Limits(), workspace=None)
+    from rlm_wasm.capabilities.workspace import Workspace
+    from rlm_wasm.python import python_backend
+    kept = python_backend("wasi", limits=Limits(), workspace=Workspace(None))
     await kept.run("exec", ["x = 41"], fuel=10**10, timeout_s=60)
     async with Runtime(provider="echo") as runtime:
         await work(runtime)
