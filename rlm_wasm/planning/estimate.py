@@ -116,7 +116,7 @@ class DryRunProvider:
         text = _answer(request, self._style, most, sum(tally.models.values()))
         prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
         completion = most if self._style == "long" else min(most, max(EXPECTED_TOKENS, estimate_tokens(text)))
-        recursive = "one ```scheme block" in request.instruction
+        recursive = _wants_program(request)
         tally.depth = max(tally.depth, request.depth + recursive)
         tally.models[model] += 1
         tally.prompt += prompt
@@ -130,8 +130,13 @@ class DryRunProvider:
         return Completion(text=text, model=model, prompt_tokens=prompt, completion_tokens=completion)
 
 
+def _wants_program(request: CompletionRequest) -> bool:
+    """Whether it is what a #:recursive call is made of."""
+    return request.purpose == "program" or "one ```scheme block" in request.instruction
+
+
 def _answer(request: CompletionRequest, style: Style, most: int, number: int) -> str:
-    if "one ```scheme block" in request.instruction:  # a #:recursive call wants a program
+    if _wants_program(request):
         return f'```scheme\n(finish "the sub-program\'s answer number {number + 1}")\n```'
     if request.json:
         return _json_answer(request.instruction, style)
