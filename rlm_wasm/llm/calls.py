@@ -7,7 +7,6 @@ and settled by the actual figures when it ends. Nothing here knows about wasm.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,6 +18,7 @@ from rlm_wasm import tracing as telemetry
 from rlm_wasm.capabilities import images
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
 from rlm_wasm.limits import Limits
+from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
@@ -470,7 +470,7 @@ def _valid_json(text: str, completion: Completion) -> str:
     if stripped.startswith("```"):
         stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
     try:
-        json.loads(stripped)
+        strict_json.loads(stripped)
     except ValueError as error:
         cut = " (it was cut by max-tokens)" if completion.finish_reason == "length" else ""
         raise ProviderError(
