@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm import tracing as telemetry
@@ -20,7 +20,7 @@ from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, Usag
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-from rlm_wasm.providers.info import info_of
+from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens
 from rlm_wasm.scope_log import ScopeLog
@@ -186,6 +186,11 @@ class LlmCalls:
         self.parent_span: telemetry.Span = None
         """The running execution's."""
 
+    @cached_property
+    def _info(self) -> ProviderInfo:
+        """What the provider says of itself, read once a session: every call wants some of it."""
+        return info_of(self._provider())
+
     # ---- from the guest's request to the provider
 
     def start(self, call: Call, *, again: bool = False) -> Any:
@@ -232,15 +237,14 @@ class LlmCalls:
         op, instruction, data, model, temperature, most, as_json, pictures, wanted = call.arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
-        provider = self._provider()
-        limits = self.budget.limits
+        info, limits = self._info, self.budget.limits
         if not most:
             most = DEFAULT_MAX_TOKENS if limits.tokens is not None or limits.cost_usd is not None else None
         request = CompletionRequest(
             id=call.number,
             instruction=instruction,
             data=data,
-            model=model or self._model or info_of(provider).default_model,
+            model=model or self._model or info.default_model,
             temperature=temperature if isinstance(temperature, float) else None,
             max_tokens=most,
             json=bool(as_json),
@@ -253,12 +257,14 @@ class LlmCalls:
 
     def _worst(self, request: CompletionRequest) -> tuple[int, float | None]:
         """The most tokens that a call may take, and dollars where a ceiling stands on them."""
+        if self.budget.limits.tokens is None and self.budget.limits.cost_usd is None:
+            return 0, None  # nothing that a call could break is worth an estimate
         prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if self.budget.limits.cost_usd is None:
             return prompt + completion, None
         provider = self._provider()
-        if info_of(provider).free:
+        if self._info.free:
             return prompt + completion, 0.0
         cost = price_of(provider, request.model or "", prompt, completion)
         if cost is None:
@@ -273,7 +279,7 @@ class LlmCalls:
         self.running[pending.call.id] = pending
         pending.span = telemetry.call_started(
             pending.request,
-            info_of(self._provider()).name,
+            self._info.name,
             recursive=pending.recursive > 0,
             parent=self.parent_span,
         )
@@ -285,7 +291,7 @@ class LlmCalls:
             work: Any = partial(self._recurse, pending.request, self, deepest)
         else:
             provider = self._provider()
-            if info_of(provider).inline:
+            if self._info.inline:
                 return self._inline(pending, provider.complete(pending.request))
             work = partial(provider.complete, pending.request)
         return self._scheduler.spawn(pending.call, self._await(pending, work))
@@ -338,7 +344,7 @@ class LlmCalls:
 
     def _count(self, request: CompletionRequest, completion: Completion) -> None:
         provider = self._provider()
-        if completion.cached or info_of(provider).free:
+        if completion.cached or self._info.free:
             cost: float | None = 0.0
         else:
             model = completion.model or request.model or ""
