@@ -29,12 +29,11 @@ _MAX_COUNT: Final = 2**53
 _RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
 
 
-def read_completion(
-    text: str, headers: Mapping[str, str], request: CompletionRequest, *, model: str, where: str
-) -> Completion:
-    """The answer in a response of status 200. Raises ProviderError where it is none.
+def read_answer(text: str, headers: Mapping[str, str], *, model: str, where: str) -> Mapping[str, Any]:
+    """The body of a response of status 200, with a first choice that has a message.
 
-    ``model`` was asked for, ``where`` names the server in errors.
+    ``model`` was asked for, ``where`` names the server in errors. Raises ProviderError where the server
+    failed after all; nothing was answered then, so that a retryable one may be sent again.
     """
     try:
         answer = strict_json.loads(text)
@@ -48,9 +47,17 @@ def read_completion(
             raise _failure(said["error"], headers, model, where)
     if choice is None:
         raise ProviderError(f"{where} answered without a choice: {_shortened(text)}")
+    found: Mapping[str, Any] = answer
+    return found
+
+
+def completion_of(
+    answer: Mapping[str, Any], headers: Mapping[str, str], request: CompletionRequest, *, model: str
+) -> Completion:
+    """The Completion in what ``read_answer`` gave. Raises ProviderError where the model gave no text."""
+    choice = answer["choices"][0]
     content = _content(choice, request, model)
-    answered_by = answer.get("model")
-    usage = answer.get("usage")
+    answered_by, usage = answer.get("model"), answer.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     estimate = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
     return Completion(

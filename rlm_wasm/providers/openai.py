@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from rlm_wasm.capabilities import images
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.chat_answers import is_retryable, read_completion, retry_after_s, words
+from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.vendor_rules import check_request, rules_of
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL: Final = "gpt-4o-mini"
 DEFAULT_TIMEOUT_S: Final = 120.0
+BACKOFF_S: Final = 0.5
+"""Between a failure that came with status 200 and the next try; for all others the SDK knows."""
 _KEY_VARIABLE: Final = "OPENAI_API_KEY"
 
 
@@ -75,9 +77,18 @@ class OpenAIProvider:
         try:
             # The SDK's own timeout is by socket read: a server that drips bytes never reaches it.
             async with asyncio.timeout(timeout_s):
-                raw = await client.chat.completions.with_raw_response.create(
-                    **body, timeout=timeout_s, extra_headers=headers
-                )
+                for tries_left in range(self._max_retries, -1, -1):
+                    raw = await client.chat.completions.with_raw_response.create(
+                        **body, timeout=timeout_s, extra_headers=headers
+                    )
+                    try:
+                        answer = read_answer(raw.text, raw.headers, model=model, where=self._where())
+                        break
+                    except ProviderError as error:
+                        # Failures with status 200, which the SDK takes for answers.
+                        if not (tries_left and error.retryable):
+                            raise
+                    await asyncio.sleep(BACKOFF_S)
         except TimeoutError:
             raise ProviderTimeout(
                 f"{model} at {self._where()} gave no complete answer within {timeout_s:g} s"
@@ -89,7 +100,7 @@ class OpenAIProvider:
             raise ProviderError(
                 f"the connection to {self._where()} failed: {_first_line(error)}", retryable=True
             ) from error
-        return read_completion(raw.text, raw.headers, request, model=model, where=self._where())
+        return completion_of(answer, raw.headers, request, model=model)
 
     async def aclose(self) -> None:
         """Close the connections. The provider may be used again afterwards."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,6 +127,45 @@ async def test_an_error_inside_a_200_is_a_failed_call(
     with pytest.raises(ProviderError, match=words) as caught:
         await provider.complete(REQUEST)
     assert (caught.value.status, caught.value.retryable) == (status, retryable)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.malformed_json(),
+        Fault.body({"error": {"code": 503, "message": "busy"}}),
+        Fault.body({"choices": [{"message": {"content": None}, "error": {"code": 429}}]}),
+    ],
+)
+async def test_a_passing_failure_with_status_200_is_tried_again(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """As one with its own status is, and as often; with the same idempotency key."""
+    monkeypatch.setattr("rlm_wasm.providers.openai.BACKOFF_S", 0)
+    provider = OpenAIProvider(base_url=server.base_url, api_key="k", max_retries=2)
+    server.next(fault, fault)
+    assert (await provider.complete(replace(REQUEST, idempotency_key="7"))).text == "hello"
+    assert [request.headers["Idempotency-Key"] for request in server.requests] == ["7"] * 3
+    server.next(fault, fault, fault)
+    with pytest.raises(ProviderError):
+        await provider.complete(REQUEST)
+    assert len(server.requests) == 6
+    await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    "fault", [answering(None, reasoning="Hm"), answering("", "error"), Fault.body({"error": {"code": 400}})]
+)
+async def test_what_was_paid_for_and_what_stays_wrong_is_not_tried_again(
+    server: OpenAIServer, fault: Fault
+) -> None:
+    """A second answer would be billed too, beyond what was set aside for the call."""
+    provider = OpenAIProvider(base_url=server.base_url, api_key="k", max_retries=2)
+    server.next(fault)
+    with pytest.raises(ProviderError):
+        await provider.complete(REQUEST)
+    assert len(server.requests) == 1
+    await provider.aclose()
 
 
 async def test_a_rate_limit_inside_a_200_is_one(server: OpenAIServer, provider: OpenAIProvider) -> None:
