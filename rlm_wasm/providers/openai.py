@@ -60,7 +60,7 @@ class OpenAIProvider:
                 ' --provider extractive (in Python: provider="extractive")'
             )
         self._address, self._query = _split(self.base_url)
-        self._max_retries = max_retries
+        self._max_retries = max(0, max_retries)
         self._timeout_s = timeout_s
         self._client: AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
