@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Provider
+from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.results import OnProgress, Result
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
@@ -295,10 +296,10 @@ class Runtime:
         self.closed = True
         for session in self.sessions:
             await session.aclose()
-        for owned in (self._provider, self._store):
-            close: Callable[[], Awaitable[None]] | None = getattr(owned, "aclose", None)
-            if close is not None:
-                await close()
+        if self._provider is not None:
+            await close_provider(self._provider)
+        if self._store is not None and not isinstance(self._store, str):
+            await self._store.aclose()
 
     async def __aenter__(self) -> Self:
         return self

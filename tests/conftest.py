@@ -11,31 +11,31 @@ import pytest
 # Tests never touch the user's cache; one folder for the run, so that the guest is compiled once.
 os.environ.setdefault("RLM_WASM_CACHE", tempfile.mkdtemp(prefix="rlm-wasm-cache-"))
 
-from doubles import Answers, Gate
 from rlm_wasm import Runtime
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 
 @pytest.fixture
-def gate() -> Gate:
+def gate() -> GatedProvider:
     """A provider whose answers wait for the test."""
-    return Gate()
+    return GatedProvider(bracketed)
 
 
 @pytest.fixture
-def answers() -> Answers:
+def answers() -> InlineProvider:
     """A provider that answers at once."""
-    return Answers()
+    return InlineProvider()
 
 
 @pytest.fixture
-async def runtime(answers: Answers) -> AsyncIterator[Runtime]:
+async def runtime(answers: InlineProvider) -> AsyncIterator[Runtime]:
     """A runtime whose provider answers at once."""
     async with Runtime(provider=answers) as made:
         yield made
 
 
 @pytest.fixture
-async def gated(gate: Gate) -> AsyncIterator[Runtime]:
+async def gated(gate: GatedProvider) -> AsyncIterator[Runtime]:
     """A runtime whose provider waits for the test."""
     async with Runtime(provider=gate) as made:
         yield made

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from doubles import Answers, Gate
 from rlm_wasm import Completion, CompletionRequest, Limits, ProviderError, Runtime
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 WORST = 16 + 1000
 """What a call of one letter may take at most, at #:max-tokens 1000 (a letter is less than a token)."""
@@ -18,7 +18,7 @@ START = '(define hs (map (lambda (i) (llm-query-async #:instruction "q" #:max-to
 FAN_OUT = '(map-async (lambda (i) (llm-query-async #:instruction "q" #:max-tokens 1000)) (range {}) #:max-concurrent 100)'
 
 
-class Priced(Gate):
+class Priced(GatedProvider):
     """A dollar for a million tokens of either kind, and no more than it was allowed."""
 
     free = False
@@ -31,25 +31,25 @@ class Priced(Gate):
 @pytest.mark.parametrize("fit", [1, 2, 3, 7])
 async def test_under_fan_out_as_many_calls_are_sent_as_fit_for_sure(fit: int) -> None:
     """The next one is refused before it is sent, however little the others take in the end."""
-    gate = Gate()
+    gate = GatedProvider(bracketed)
     limits = Limits(tokens=fit * WORST)
     async with Runtime(provider=gate, limits=limits) as runtime, runtime.session() as session:
         assert (await session.execute(START.format(fit))).ok
-        await gate.until(fit)
+        await gate.arrived(fit)
         result = await session.execute('(llm-query #:instruction "q" #:max-tokens 1000)')
-    at_once = Gate()
+    at_once = GatedProvider(bracketed)
     async with Runtime(provider=at_once, limits=limits) as runtime:
         assert (await runtime.run(FAN_OUT.format(fit + 1))).status == "limit"
-    assert len(at_once.seen) <= fit
+    assert len(at_once.requests) <= fit
     assert result.status == "limit"
     assert result.error is not None
     assert (result.error.kind, result.error.limit) == ("tokens", fit * WORST)
-    assert len(gate.seen) == fit
+    assert len(gate.requests) == fit
 
 
-async def test_what_a_call_did_not_take_is_given_back(gate: Gate) -> None:
+async def test_what_a_call_did_not_take_is_given_back(gate: GatedProvider) -> None:
     """Fifteen tokens a call, one after the other: far more of them fit than at once."""
-    async with Runtime(provider=Answers(), limits=Limits(tokens=2 * WORST)) as runtime:
+    async with Runtime(provider=InlineProvider(), limits=Limits(tokens=2 * WORST)) as runtime:
         program = '(for/sum ([i (in-range {})]) (llm-query #:instruction "q" #:max-tokens 1000) 1)'
         assert (await runtime.run(program.format(60))).value == "60"
         assert (await runtime.run(program.format(200))).status == "limit"
@@ -61,21 +61,21 @@ async def test_a_ceiling_on_money_holds_under_fan_out() -> None:
     limits = Limits(cost_usd=3.5 * WORST / 1_000_000)
     async with Runtime(provider=provider, limits=limits) as runtime, runtime.session() as session:
         assert (await session.execute(START.format(3))).ok
-        await provider.until(3)
+        await provider.arrived(3)
         result = await session.execute('(llm-query #:instruction "q" #:max-tokens 1000)')
     assert result.status == "limit"
     assert result.error is not None
     assert result.error.kind == "cost_usd"
-    assert len(provider.seen) == 3
+    assert len(provider.requests) == 3
 
 
-async def test_failed_and_cancelled_calls_give_back_what_was_set_aside(gate: Gate) -> None:
+async def test_failed_and_cancelled_calls_give_back_what_was_set_aside(gate: GatedProvider) -> None:
     """Nothing of it stays reserved."""
     async with Runtime(provider=gate, limits=Limits(tokens=WORST)) as runtime, runtime.session() as session:
         for _ in range(3):
             task = asyncio.create_task(session.execute('(llm-query #:instruction "q" #:max-tokens 1000)'))
-            await gate.until(1)
-            gate.release(error=ProviderError("no"))
+            await gate.arrived(1)
+            gate.fail(ProviderError("no"))
             assert (await task).status == "error"
         result = await session.execute(
             '(with-timeout 0.001 (lambda () (llm-query #:instruction "q" #:max-tokens 1000)) (lambda () "late"))'
@@ -87,17 +87,17 @@ async def test_failed_and_cancelled_calls_give_back_what_was_set_aside(gate: Gat
 
 async def test_the_calls_of_a_recursive_call_are_reserved_too() -> None:
     """The language reference in its prompt counts: what cannot fit for sure is not sent."""
-    provider = Answers()
+    provider = InlineProvider()
     async with Runtime(provider=provider, limits=Limits(tokens=WORST + 50)) as runtime:
         result = await runtime.run('(llm-query #:instruction "q" #:max-tokens 1000 #:recursive #t)')
     assert result.status == "limit"
-    assert provider.seen == []
+    assert provider.requests == []
 
 
 async def test_an_unknown_price_says_so() -> None:
     """Tokens are counted, the cost is unknown; with a ceiling on cost the call is refused."""
 
-    class Unknown(Answers):
+    class Unknown(InlineProvider):
         free = False
 
     async with Runtime(provider=Unknown()) as runtime:
@@ -121,7 +121,7 @@ async def test_usage_is_shown_to_the_program() -> None:
             rate_limits={"remaining-requests": "9"},
         )
 
-    async with Runtime(provider=Answers(answer), limits=Limits(tokens=10_000, calls=7)) as runtime:
+    async with Runtime(provider=InlineProvider(answer), limits=Limits(tokens=10_000, calls=7)) as runtime:
         result = await runtime.run(
             '(llm-query #:instruction "q" #:model "m") (define (of table key) (hash-ref table key))'
             "(list (of (tokens-used) 'prompt) (of (tokens-used) 'completion) (of (tokens-used) 'total)"
@@ -169,11 +169,11 @@ async def test_a_call_without_an_answer_gives_its_token_budget_back(call: str, g
 @pytest.mark.parametrize("fit", [1, 2, 5])
 async def test_a_token_budget_holds_exactly_under_fan_out(fit: int) -> None:
     """As many calls are sent as fit for sure."""
-    gate = Gate()
+    gate = GatedProvider(bracketed)
     fan_out = FAN_OUT.format(fit + 3)[:-1] + " #:on-error (lambda (e) (substring (exn-message e) 0 21)))"
     async with Runtime(provider=gate) as runtime:
         task = asyncio.create_task(runtime.run(f"(parameterize ([token-budget {fit * 1008}]) {fan_out})"))
-        await gate.until(fit)
-        gate.release(fit)
+        await gate.arrived(fit)
+        gate.release_many(fit)
         assert (await task).data == ["[q]"] * fit + ["token budget exceeded"] * 3
-    assert len(gate.seen) == fit
+    assert len(gate.requests) == fit

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from doubles import Answers, Gate
 from rlm_wasm import CompletionRequest, ProviderError, Runtime
 from rlm_wasm.providers.openai import OpenAIProvider
-from rlm_wasm.testing import Fault, OpenAIServer
+from rlm_wasm.testing import Fault, GatedProvider, InlineProvider, OpenAIServer
 
 ASK = '(define (ask x) (lambda () (llm-query-async #:instruction (format "~a" x))))'
 """(ask x): a thunk that asks for x."""
@@ -151,13 +150,13 @@ CONCURRENT = {
 
 
 @pytest.mark.parametrize("name", CONCURRENT)
-async def test_independent_work_runs_at_the_same_time(gated: Runtime, gate: Gate, name: str) -> None:
+async def test_independent_work_runs_at_the_same_time(gated: Runtime, gate: GatedProvider, name: str) -> None:
     """All three calls are at the provider before the first is answered."""
     task = asyncio.create_task(gated.run(ASK + CONCURRENT[name]))
-    await gate.until(3)
-    assert len(gate.seen) == 3
+    await gate.arrived(3)
+    assert len(gate.requests) == 3
     while not task.done():
-        gate.release(100)
+        gate.release_many(100)
         await asyncio.sleep(0)
     assert (await task).ok, (await task).error
 
@@ -170,18 +169,20 @@ async def test_independent_work_runs_at_the_same_time(gated: Runtime, gate: Gate
         "(iterate-until (lambda (x) ((ask x))) (lambda (x) #f) 1 #:max-iter 3)",
     ],
 )
-async def test_dependent_work_runs_one_after_the_other(gated: Runtime, gate: Gate, program: str) -> None:
+async def test_dependent_work_runs_one_after_the_other(
+    gated: Runtime, gate: GatedProvider, program: str
+) -> None:
     """Never more than one call at the provider."""
     task = asyncio.create_task(gated.run(ASK + program))
     for _ in range(3):
-        await gate.until(1)
+        await gate.arrived(1)
         gate.release()
         await asyncio.sleep(0)
     assert (await task).ok
-    assert (gate.most, len(gate.seen)) == (1, 3)
+    assert (gate.peak, len(gate.requests)) == (1, 3)
 
 
-class FailsOn(Answers):
+class FailsOn(InlineProvider):
     """The Nth call fails, from 1."""
 
     def __init__(self, nth: int) -> None:
@@ -190,8 +191,8 @@ class FailsOn(Answers):
 
     async def complete(self, request: CompletionRequest) -> Any:
         """Answer, or fail."""
-        if len(self.seen) + 1 == self.nth:
-            self.seen.append(request)
+        if len(self.requests) + 1 == self.nth:
+            self.requests.append(request)
             raise ProviderError("out of order", status=500)
         return await super().complete(request)
 
@@ -248,30 +249,30 @@ async def test_a_failed_attempt_is_not_memoized() -> None:
         assert (await runtime.run(program)).value == "[1]"
 
 
-async def test_the_same_key_at_once_is_one_call(gated: Runtime, gate: Gate) -> None:
+async def test_the_same_key_at_once_is_one_call(gated: Runtime, gate: GatedProvider) -> None:
     """memoized while the first is still under way."""
     task = asyncio.create_task(
         gated.run(ASK + "(define f (memoized (lambda (x) ((ask x))))) (map-async f '(1 1 1))")
     )
-    await gate.until(1)
+    await gate.arrived(1)
     gate.release()
     assert (await task).data == ["[1]"] * 3
-    assert len(gate.seen) == 1
+    assert len(gate.requests) == 1
 
 
-async def test_map_async_starts_the_next_as_soon_as_one_ends(gated: Runtime, gate: Gate) -> None:
+async def test_map_async_starts_the_next_as_soon_as_one_ends(gated: Runtime, gate: GatedProvider) -> None:
     """A slow item holds up nobody else."""
     task = asyncio.create_task(
         gated.run(ASK + "(map-async (lambda (x) ((ask x))) (range 5) #:max-concurrent 2)")
     )
-    await gate.until(2)
+    await gate.arrived(2)
     for _ in range(3):
-        gate.waiting[1][1].set_result(None)
+        gate.release(1)
         await asyncio.sleep(0)
-        await gate.until(2)
-    assert gate.waiting[0][0].instruction == "0"
+        await gate.arrived(2)
+    assert gate.waiting[0].instruction == "0"
     while not task.done():
-        gate.release(5)
+        gate.release_many(5)
         await asyncio.sleep(0)
     assert (await task).data == [f"[{i}]" for i in range(5)]
 
@@ -287,7 +288,7 @@ async def test_a_program_that_redefines_parallel_changes_nothing_inside_of_the_l
 async def test_recursive_spawn_bounds_the_depth() -> None:
     """#:depth 1: the child may not recurse further."""
     program = '```scheme\n(finish (syntax-e (llm-query #:instruction "again" #:recursive #t)))\n```'
-    async with Runtime(provider=Answers(lambda request: program)) as runtime:
+    async with Runtime(provider=InlineProvider(lambda request: program)) as runtime:
         result = await runtime.run('((recursive-spawn (lambda () "go") #:depth 1) "data")')
         assert result.status == "error"
         assert "depth 2 is deeper than the limit of 1" in str(result.error)
@@ -301,19 +302,19 @@ async def test_children_run_at_the_same_time_and_log_their_depth() -> None:
             return '```scheme\n(finish (string-append context (syntax-e (llm-query #:instruction "inner"))))\n```'
         return "!"
 
-    provider = Gate(answer)
+    provider = GatedProvider(answer)
     async with Runtime(provider=provider) as runtime, runtime.session() as session:
         task = asyncio.create_task(
             session.execute(
                 '(map-async (lambda (x) (llm-query-async #:instruction "go" #:data x #:recursive #t)) (list "a" "b"))'
             )
         )
-        await provider.until(2)
+        await provider.arrived(2)
         while not task.done():
-            provider.release(2)
+            provider.release_many(2)
             await asyncio.sleep(0)
         result = await task
-        assert provider.most == 2
+        assert provider.peak == 2
         assert result.data == ["a!", "b!"], result.error
         assert result.execution.calls == 4
         log = [entry for entry in session.scope_log() if entry["op"].startswith("llm-query")]
@@ -324,14 +325,14 @@ async def test_children_run_at_the_same_time_and_log_their_depth() -> None:
 
 async def test_a_program_that_never_works_is_given_up_after_three_attempts() -> None:
     """Each time it is shown the error of the one before."""
-    provider = Answers(lambda request: "```scheme\n(car 5)\n```")
+    provider = InlineProvider(lambda request: "```scheme\n(car 5)\n```")
     async with Runtime(provider=provider) as runtime:
         result = await runtime.run('(llm-query #:instruction "go" #:data "d" #:recursive #t)')
     assert result.status == "error"
     assert "3 times" in str(result.error)
-    assert len(provider.seen) == 3
-    assert "It failed" in provider.seen[2].data
-    assert "(car 5)" in provider.seen[1].data
+    assert len(provider.requests) == 3
+    assert "It failed" in provider.requests[2].data
+    assert "(car 5)" in provider.requests[1].data
 
 
 async def test_the_losers_of_a_race_are_aborted_at_the_server() -> None:

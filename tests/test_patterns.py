@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from doubles import Answers, Gate
 from rlm_wasm import CompletionRequest, ProviderError, Result, Runtime
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = ROOT / "examples" / "patterns"
@@ -74,26 +74,26 @@ async def test_fan_out_goes_on_without_a_section_that_fails(corpus: str) -> None
                 raise ProviderError("no")
             return "fine"
 
-        result = await run("01-parallel-fan-out", Answers(answer), corpus)
+        result = await run("01-parallel-fan-out", InlineProvider(answer), corpus)
         assert result.status == "finished"
         assert "11 of 12 sections" in result.stderr
 
 
 async def test_fan_out_keeps_ten_calls_in_flight(corpus: str) -> None:
     """And no more."""
-    gate = Gate()
+    gate = GatedProvider(bracketed)
     task = asyncio.create_task(run("01-parallel-fan-out", gate, corpus))
-    await gate.until(10)
+    await gate.arrived(10)
     while not task.done():
-        gate.release(20)
+        gate.release_many(20)
         await asyncio.sleep(0)
-    assert gate.most == 10
+    assert gate.peak == 10
 
 
 async def test_generated_code_runs_over_the_whole_text() -> None:
     """The model saw a sample; its program counts every line."""
     program = 'Here:\n```scheme\n(length (filter non-empty-string? (string-split context "\\n")))\n```'
-    assert (await run("02-code-generation", Answers(lambda r: program))).value == "12"
+    assert (await run("02-code-generation", InlineProvider(lambda r: program))).value == "12"
 
 
 async def test_generated_code_that_fails_is_replaced_by_a_question() -> None:
@@ -102,7 +102,7 @@ async def test_generated_code_that_fails_is_replaced_by_a_question() -> None:
     def answer(request: CompletionRequest) -> str:
         return "```scheme\n(car 5)\n```" if "Write a Scheme" in request.instruction else "the hinge"
 
-    result = await run("02-code-generation", Answers(answer))
+    result = await run("02-code-generation", InlineProvider(answer))
     assert result.value == "the hinge"
     assert "the model's program failed" in result.stderr
 
@@ -114,28 +114,28 @@ async def test_a_critic_who_approves_ends_the_loop() -> None:
     def answer(request: CompletionRequest) -> str:
         return next(verdicts) if "approved or rejected" in request.instruction else "a text"
 
-    provider = Answers(answer)
+    provider = InlineProvider(answer)
     assert (await run("04-critique-refine", provider)).value == "a text"
-    assert len(provider.seen) == 4
-    assert "too long" in provider.seen[2].instruction
+    assert len(provider.requests) == 4
+    assert "too long" in provider.requests[2].instruction
 
 
 @pytest.mark.parametrize(("plan", "calls"), [("direct", 2), ("LINES", 14), ("tree.", 2), ("no idea", 2)])
 async def test_the_plan_chooses_the_pipeline(plan: str, calls: int) -> None:
     """A plan that names none means the direct way."""
-    provider = Answers(lambda r: plan if "Choose one of" in r.instruction else "answer")
+    provider = InlineProvider(lambda r: plan if "Choose one of" in r.instruction else "answer")
     assert (await run("06-meta-orchestration", provider)).value == "answer"
-    assert len(provider.seen) == calls
+    assert len(provider.requests) == calls
 
 
 async def test_hedging_takes_the_first_answer_and_cancels_the_others() -> None:
     """Whichever it is."""
     for winner in range(3):
-        gate = Gate(lambda request: request.model or "")
+        gate = GatedProvider(lambda request: request.model or "")
         task = asyncio.create_task(run("07-speculative-execution", gate))
-        await gate.until(3)
-        model = gate.waiting[winner][0].model
-        gate.waiting[winner][1].set_result(None)
+        await gate.arrived(3)
+        model = gate.waiting[winner].model
+        gate.release(winner)
         assert (await task).value == model
         await asyncio.sleep(0)
         assert len(gate.cancelled) == 2
@@ -149,16 +149,16 @@ async def test_only_what_the_cheap_model_was_unsure_of_is_done_again() -> None:
             return "negative"
         return "unclear" if "hinge" in request.data or "phone" in request.data else "positive"
 
-    provider = Answers(answer)
+    provider = InlineProvider(answer)
     assert (await run("09-active-learning", provider)).value == "14 calls for 12 reviews"
-    assert [r.model for r in provider.seen].count("gpt-4o") == 2
+    assert [r.model for r in provider.requests].count("gpt-4o") == 2
 
 
 async def test_no_merge_holds_more_than_five_texts(corpus: str) -> None:
     """However many chunks there are."""
-    provider = Answers(lambda r: "one line")
+    provider = InlineProvider(lambda r: "one line")
     assert (await run("10-tree-aggregation", provider, corpus)).ok
-    merges = [r for r in provider.seen if "these summaries" in r.instruction]
+    merges = [r for r in provider.requests if "these summaries" in r.instruction]
     assert merges
     assert all(len(r.data.split("\n")) <= 5 for r in merges)
 
@@ -166,9 +166,11 @@ async def test_no_merge_holds_more_than_five_texts(corpus: str) -> None:
 async def test_without_four_of_five_a_person_decides() -> None:
     """Three votes are no consensus."""
     yes = ("gpt-4.1-nano", "gpt-4o-mini", "gpt-4.1-mini")
-    result = await run("11-consensus-protocol", Answers(lambda r: "Yes." if r.model in yes else "no"))
+    result = await run("11-consensus-protocol", InlineProvider(lambda r: "Yes." if r.model in yes else "no"))
     assert result.data == ["undecided: ask a person"] * 4
-    result = await run("11-consensus-protocol", Answers(lambda r: "no" if r.model == "gpt-4o" else "Yes."))
+    result = await run(
+        "11-consensus-protocol", InlineProvider(lambda r: "no" if r.model == "gpt-4o" else "Yes.")
+    )
     assert result.data == ["yes"] * 4
 
 
@@ -182,7 +184,7 @@ async def test_a_strategy_whose_answer_is_not_in_the_text_is_rejected() -> None:
             raise said
         return said
 
-    result = await run("12-backtracking-search", Answers(answer))
+    result = await run("12-backtracking-search", InlineProvider(answer))
     assert result.value == "nobody answers the phone"
     assert result.stderr.count("rejected: ") == 2
 
@@ -199,12 +201,12 @@ async def test_an_anytime_answer_survives_a_level_that_fails(nth: int) -> None:
             raise ProviderError("no")
         return f"level {count}"
 
-    assert (await run("13-anytime", Answers(answer))).value == ("level 2" if nth == 3 else "level 3")
+    assert (await run("13-anytime", InlineProvider(answer))).value == ("level 2" if nth == 3 else "level 3")
 
 
 async def test_eight_questions_of_three_kinds_take_three_calls() -> None:
     """Wordings that differ in case and spaces are one question."""
-    result = await run("14-memoization", Answers(lambda r: "answer"))
+    result = await run("14-memoization", InlineProvider(lambda r: "answer"))
     assert result.value == "8 questions, 3 calls"
 
 
@@ -220,18 +222,18 @@ async def test_a_stream_goes_on_where_it_stopped(corpus: str) -> None:
         return f"known {count}"
 
     text = corpus[:20_000]
-    provider = Answers(answer)
+    provider = InlineProvider(answer)
     async with Runtime(provider=provider) as runtime:
         assert (await runtime.run(source("15-stream-processing"), context=text)).status == "error"
         result = await runtime.run(source("15-stream-processing"), context=text)
     assert result.status == "finished"
-    assert provider.seen[3].data.startswith("known 2\n")
-    assert len(provider.seen) == 6
+    assert provider.requests[3].data.startswith("known 2\n")
+    assert len(provider.requests) == 6
 
 
 async def test_a_bandit_prefers_the_model_that_answers_in_the_right_form() -> None:
     """The others are tried, and then left alone."""
-    provider = Answers(lambda r: "positive" if r.model == "gpt-4o-mini" else "I would say it is fine")
+    provider = InlineProvider(lambda r: "positive" if r.model == "gpt-4o-mini" else "I would say it is fine")
     result = await run("16-multi-armed-bandit", provider)
     pulls = {str(item.items[0]): item.tail for item in result.data}
     assert pulls["gpt-4o-mini"] > 3 * pulls["gpt-4.1-nano"] > 0
@@ -239,9 +241,9 @@ async def test_a_bandit_prefers_the_model_that_answers_in_the_right_form() -> No
 
 async def test_the_late_hedge_asks_again_only_where_the_first_is_late() -> None:
     """A quick first answer is the only call."""
-    provider = Answers(lambda r: "the hinge")
+    provider = InlineProvider(lambda r: "the hinge")
     assert (await run("scenario-6-hedged-p99", provider)).value == "the hinge"
-    assert len(provider.seen) == 1
+    assert len(provider.requests) == 1
 
 
 def test_every_program_stands_in_a_page() -> None:

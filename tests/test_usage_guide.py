@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from doubles import Answers
 from rlm_wasm import Runtime, Session
+from rlm_wasm.testing import InlineProvider
 
 GUIDE = (Path(__file__).parent / "guide" / "examples.md").read_text(encoding="utf-8")
 EXAMPLES = [block.strip() for block in re.findall(r"^```scheme\n(.*?)^```$", GUIDE, re.M | re.S)]
@@ -52,7 +52,7 @@ def _complete(example: str) -> str:
 
 
 @pytest.fixture
-async def session(answers: Answers, tmp_path: Path) -> AsyncIterator[Session]:
+async def session(answers: InlineProvider, tmp_path: Path) -> AsyncIterator[Session]:
     """With what the examples take for granted."""
     for name in ("input.json", "f.json"):
         (tmp_path / name).write_text(json.dumps({"answer": 42}), encoding="utf-8")
@@ -84,38 +84,38 @@ async def test_an_example_with_python_runs(session: Session, example: str) -> No
 
 
 @needs_python
-async def test_state_persists_from_call_to_call(session: Session, answers: Answers) -> None:
+async def test_state_persists_from_call_to_call(session: Session, answers: InlineProvider) -> None:
     """The guide's pipeline of three executions."""
     first, second, third = CALLS
     assert (await session.execute(first)).ok
     assert (await session.execute(_complete(second))).ok
-    assert answers.seen[-1].data == "{'answer': 42}"
+    assert answers.requests[-1].data == "{'answer': 42}"
     assert (await session.execute('(py-exec "saved = []\\ndef save(x): saved.append(x)")')).ok
     result = await session.execute(third)
     assert result.ok, result.error
     assert (await session.execute('(py-eval "saved[0]")')).value == "[analyze]"
 
 
-async def test_tree_reduce_of_texts_alone_merges_pairs(session: Session, answers: Answers) -> None:
+async def test_tree_reduce_of_texts_alone_merges_pairs(session: Session, answers: InlineProvider) -> None:
     """Five texts take four merges; each prompt holds two texts at the most."""
     assert (await session.execute("(tree-reduce chunks)")).ok
-    assert len(answers.seen) == 4
-    assert answers.seen[0].data == "First part.\n\nSecond part."
+    assert len(answers.requests) == 4
+    assert answers.requests[0].data == "First part.\n\nSecond part."
 
 
-async def test_a_cached_query_asks_once(session: Session, answers: Answers) -> None:
+async def test_a_cached_query_asks_once(session: Session, answers: InlineProvider) -> None:
     """Also where the same question comes again while the first is under way, and after a reset."""
     program = '(map-async (lambda (x) (cached-query "How?" #:data "By key.")) (range 10))'
     assert (await session.execute(program)).data == ["[How?]"] * 10
-    assert len(answers.seen) == 1
+    assert len(answers.requests) == 1
     await session.reset()
     assert (await session.execute('(cached-query "How?" #:data "By key.")')).value == "[How?]"
-    assert len(answers.seen) == 1
+    assert len(answers.requests) == 1
     await session.execute('(cached-query "How?" #:data "By another.")')
-    assert len(answers.seen) == 2
+    assert len(answers.requests) == 2
 
 
-async def test_ensemble_vote_asks_every_model(session: Session, answers: Answers) -> None:
+async def test_ensemble_vote_asks_every_model(session: Session, answers: InlineProvider) -> None:
     """And gives the most frequent answer."""
     assert (await session.execute("(ensemble-vote models question)")).value == "[Is it safe?]"
-    assert [request.model for request in answers.seen] == ["gpt-4.1-nano", "gpt-4o-mini", "gpt-4o"]
+    assert [request.model for request in answers.requests] == ["gpt-4.1-nano", "gpt-4o-mini", "gpt-4o"]

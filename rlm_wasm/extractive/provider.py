@@ -100,7 +100,7 @@ def answer(request: CompletionRequest) -> str:
     """The answer's text. A pure function of instruction, data and the JSON flag."""
     question = read_instruction(request.instruction, json=request.json)
     data = unwrap(request.data or _data_within(request.instruction))
-    if question.form == "program":
+    if question.form == "program" or request.purpose == "program":
         return _program(request.instruction)
     found = rank(data, question.terms, question.phrases, digits=question.wants_digits)
     if question.json:

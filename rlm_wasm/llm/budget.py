@@ -8,6 +8,7 @@ its worst case: that stays set aside for good. A session and all its children sh
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,7 @@ class Usage:
 class BudgetState:
     """What of a Budget a snapshot holds: a call in flight is reserved again by whoever sends it again."""
 
+    id: str
     execution: Usage
     session: Usage
     last_number: Natural
@@ -82,7 +84,6 @@ class WorstCase:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float | None = None
-    prompt_usd: float | None = None
 
     @property
     def tokens(self) -> int:
@@ -104,6 +105,8 @@ class Budget:
     """Places, tokens and money of a session and its children."""
 
     limits: Limits
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Of the session, wherever it goes on: with a call's number it names that call to a provider."""
     execution: Usage = field(default_factory=Usage)
     session: Usage = field(default_factory=Usage)
     reserved_tokens: int = 0
@@ -151,12 +154,13 @@ class Budget:
         self._release(worst)
         self._next()
 
-    def settle_cancelled(self, worst: WorstCase) -> None:
-        """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside."""
+    def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None]) -> None:
+        """A call was cancelled after it was sent: its prompt (tokens, dollars) is counted, the rest stays set aside."""
+        tokens, usd = prompt
         for usage in (self.execution, self.session):
-            usage.add_cancelled(worst.prompt_tokens, worst.prompt_usd or 0.0)
-        self.lost_tokens += worst.completion_tokens
-        self.lost_usd += (worst.usd or 0.0) - (worst.prompt_usd or 0.0)
+            usage.add_cancelled(tokens, usd)
+        self.lost_tokens += max(worst.tokens - tokens, 0)
+        self.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
         self._release(worst)
         self._next()
 
@@ -230,11 +234,17 @@ class Budget:
     def to_state(self) -> BudgetState:
         """For a snapshot."""
         return BudgetState(
-            replace(self.execution), replace(self.session), self.last_number, self.lost_tokens, self.lost_usd
+            self.id,
+            replace(self.execution),
+            replace(self.session),
+            self.last_number,
+            self.lost_tokens,
+            self.lost_usd,
         )
 
     def from_state(self, state: BudgetState) -> None:
         """Take over what to_state gave."""
+        self.id = state.id
         self.execution = replace(state.execution)
         self.session = replace(state.session)
         self.last_number = state.last_number

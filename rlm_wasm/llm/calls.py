@@ -7,7 +7,7 @@ that people see. Nothing here knows about wasm.
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import Budget, Waiting, WorstCase
+from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
@@ -184,19 +185,23 @@ class LlmCalls:
             images=tuple(images.checked(i, self._workspace) for i in pictures),
             depth=self.depth,
             timeout_s=host_request.time_left(),
+            idempotency_key=f"{self.budget.id}-{host_request.call_number}",
         )
         recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
         return request, recursive, str(op)
 
     def _worst(self, request: CompletionRequest) -> WorstCase:
         """The most tokens that a call may take, and dollars where a ceiling stands on them."""
+        limits = self.budget.limits
+        if limits.tokens is None and limits.cost_usd is None:
+            return WorstCase()  # nothing that a call could break is worth an estimate
         prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
-        if self.budget.limits.cost_usd is None:
+        if limits.cost_usd is None:
             return WorstCase(prompt, completion)
         provider, info = self._provider()
         if info.free:
-            return WorstCase(prompt, completion, 0.0, 0.0)
+            return WorstCase(prompt, completion, 0.0)
         model = request.model or ""
         cost = price_of(provider, model, prompt, completion)
         if cost is None:
@@ -204,7 +209,7 @@ class LlmCalls:
                 f"the price of model {request.model!r} is unknown, and a cost limit is set: "
                 "use a known model, or limit tokens instead"
             )
-        return WorstCase(prompt, completion, cost, price_of(provider, model, prompt, 0))
+        return WorstCase(prompt, completion, cost)
 
     def _send(self, call: LlmCall) -> Any:
         call.started = time.monotonic()
@@ -269,7 +274,7 @@ class LlmCalls:
         call.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
         tracing.call_ended(call.span, completion)
         self._end(call)
-        text = completion.text
+        text = whole_characters(completion.text)
         if request.json:
             text = _valid_json(text, completion)
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
@@ -297,7 +302,7 @@ class LlmCalls:
             self.budget.settle(worst)
             raise
         except BaseException:
-            self.budget.settle_cancelled(worst)
+            self.budget.settle_cancelled(worst, self._prompt_of(request))
             raise
         self._count(request, completion)
         self.budget.settle(worst)
@@ -351,10 +356,16 @@ class LlmCalls:
         if call.placed:
             call.placed = False
             if cancelled:
-                self.budget.settle_cancelled(call.worst)
+                self.budget.settle_cancelled(call.worst, self._prompt_of(call.request))
             else:
                 self.budget.settle(call.worst)
         self._changed()
+
+    def _prompt_of(self, request: CompletionRequest) -> tuple[int, float | None]:
+        """What a call that was sent used at the least: its prompt's tokens, and dollars."""
+        provider, info = self._provider()
+        prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
+        return prompt, 0.0 if info.free else price_of(provider, request.model or "", prompt, 0)
 
     def _cancelled(self, call: LlmCall) -> None:
         """The guest, the embedder or the execution's end cancelled it."""
@@ -424,13 +435,21 @@ def estimated_tokens(arguments: list[Any]) -> int:
     return estimate_prompt_tokens(instruction, data, pictures) + int(most or 0)
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def whole_characters(text: str) -> str:
+    """The text with U+FFFD for each half of a character: those have no form in Scheme."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
 def _valid_json(text: str, completion: Completion) -> str:
     """JSON text, taken out of a code fence where it stands in one."""
     stripped = text.strip()
     if stripped.startswith("```"):
         stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
     try:
-        json.loads(stripped)
+        strict_json.loads(stripped)
     except (ValueError, RecursionError) as error:
         cut = " (it was cut by max-tokens)" if completion.finish_reason == "length" else ""
         raise ProviderError(

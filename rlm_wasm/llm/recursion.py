@@ -65,7 +65,11 @@ def recursion(run_child: RunChild) -> Recurse:
             if result.status == "limit" and error is not None:
                 raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
             trouble = str(error) if error else result.status
-            asked = replace(asked, data=_second_question(asked.data, program.source, trouble, attempt))
+            asked = replace(
+                asked,
+                data=_second_question(asked.data, program.source, trouble, attempt),
+                idempotency_key=f"{request.idempotency_key}-{attempt + 2}",
+            )
         raise ProviderError(f"the sub-model's program failed {ATTEMPTS} times; at last: {trouble}")
 
     return recurse
@@ -79,6 +83,7 @@ def _first_question(request: CompletionRequest) -> CompletionRequest:
         instruction=REFERENCE.format(length=f"{len(request.data):,}") + "\nThe task: " + request.instruction,
         data=f"The data begins:\n{shown}{more}",
         json=False,
+        purpose="program",
     )
 
 

@@ -118,7 +118,7 @@ class DryRunProvider:
             if self._style == "long"
             else min(max_tokens, max(EXPECTED_TOKENS, estimate_tokens(text)))
         )
-        recursive = "one ```scheme block" in request.instruction
+        recursive = request.purpose == "program"
         tally.depth = max(tally.depth, request.depth + recursive)
         tally.models[model] += 1
         tally.prompt += prompt
@@ -133,7 +133,7 @@ class DryRunProvider:
 
 
 def _answer(request: CompletionRequest, style: Style, max_tokens: int, number: int) -> str:
-    if "one ```scheme block" in request.instruction:  # a #:recursive call wants a program
+    if request.purpose == "program":  # a #:recursive call
         return f'```scheme\n(finish "the sub-program\'s answer number {number + 1}")\n```'
     if request.json:
         return _json_answer(request.instruction, style)

@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.registry import (
     default_provider_name,
     provider_names,
@@ -39,10 +40,12 @@ __all__ = [
     "MemoryCache",
     "OpenAIProvider",
     "Provider",
+    "ProviderInfo",
     "RecordingProvider",
     "ReplayProvider",
     "ScriptedProvider",
     "default_provider_name",
+    "info_of",
     "provider_names",
     "resolve_provider",
 ]

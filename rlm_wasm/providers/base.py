@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from rlm_wasm.records import Natural
 
@@ -20,6 +20,8 @@ class CompletionRequest:
 
     ``images`` are data URLs or base64 text, already checked for type and size. ``json`` asks for
     one JSON value as the whole text. ``depth`` is the recursion depth of the asking session.
+    ``idempotency_key`` is the same when a call is sent again, so that a server which knows it does
+    not bill it twice. ``purpose`` says what the answer is for: "program" where it will be run.
     """
 
     id: int
@@ -32,6 +34,8 @@ class CompletionRequest:
     images: tuple[str, ...] = ()
     depth: int = 0
     timeout_s: float | None = None
+    idempotency_key: str | None = None
+    purpose: Literal["query", "program"] = "query"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,26 +8,25 @@ transport; this file shapes the request and maps what can go wrong to rlm_wasm.e
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from rlm_wasm.capabilities import images
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
 from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
 from rlm_wasm.providers.prices import PriceTable
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 from rlm_wasm.providers.vendor_rules import check_request, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from openai import AsyncOpenAI, OpenAIError
+    from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
 DEFAULT_MODEL: Final = "gpt-4o-mini"
 DEFAULT_TIMEOUT_S: Final = 120.0
+BACKOFF_S: Final = 0.5
+"""Between a failure that came with status 200 and the next try; for all others the SDK knows."""
 _KEY_VARIABLE: Final = "OPENAI_API_KEY"
-_RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
 
 
 class OpenAIProvider:
@@ -51,16 +50,17 @@ class OpenAIProvider:
     ) -> None:
         self.price = (prices or PriceTable()).cost_usd
         self.default_model = model or DEFAULT_MODEL
-        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        self._key = api_key or os.environ.get(_KEY_VARIABLE) or ""
+        self.base_url = (base_url or os.environ.get("OPENAI_BASE_URL") or "").strip() or None
+        self._key = _checked_key(api_key, "api_key") or _checked_key(
+            os.environ.get(_KEY_VARIABLE), _KEY_VARIABLE
+        )
         if not self._key and self.base_url is None:
             raise MissingKey(
                 f"the openai provider needs a key: set {_KEY_VARIABLE}, or run without one by"
                 ' --provider extractive (in Python: provider="extractive")'
             )
-        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            raise ProviderError(f"the base URL must begin with http:// or https://, got {self.base_url!r}")
-        self._max_retries = max_retries
+        self._address, self._query = _split(self.base_url)
+        self._max_retries = max(0, max_retries)
         self._timeout_s = timeout_s
         self._client: AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,7 +69,7 @@ class OpenAIProvider:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask, and wait for the whole answer. ``timeout_s`` covers all retries together."""
         model = request.model or self.default_model
-        body = self._body(request, model)
+        body, headers = self._body(request, model), _headers(request)
         timeout_s = request.timeout_s or self._timeout_s
         client = await self._started()
         from openai import OpenAIError
@@ -77,7 +77,18 @@ class OpenAIProvider:
         try:
             # The SDK's own timeout is by socket read: a server that drips bytes never reaches it.
             async with asyncio.timeout(timeout_s):
-                raw = await client.chat.completions.with_raw_response.create(**body, timeout=timeout_s)
+                for tries_left in range(self._max_retries, -1, -1):
+                    raw = await client.chat.completions.with_raw_response.create(
+                        **body, timeout=timeout_s, extra_headers=headers
+                    )
+                    try:
+                        answer = read_answer(raw.text, raw.headers, model=model, where=self._where())
+                        break
+                    except ProviderError as error:
+                        # Failures with status 200, which the SDK takes for answers.
+                        if not (tries_left and error.retryable):
+                            raise
+                    await asyncio.sleep(BACKOFF_S)
         except TimeoutError:
             raise ProviderTimeout(
                 f"{model} at {self._where()} gave no complete answer within {timeout_s:g} s"
@@ -89,7 +100,7 @@ class OpenAIProvider:
             raise ProviderError(
                 f"the connection to {self._where()} failed: {_first_line(error)}", retryable=True
             ) from error
-        return self._completion(raw.text, raw.headers, request, model)
+        return completion_of(answer, raw.headers, request, model=model)
 
     async def aclose(self) -> None:
         """Close the connections. The provider may be used again afterwards."""
@@ -114,7 +125,10 @@ class OpenAIProvider:
 
         return AsyncOpenAI(
             api_key=self._key or "none",
-            base_url=self.base_url,
+            base_url=self._address,
+            default_query=self._query,
+            # A version in the address is Azure's way, and so is this name for the key.
+            default_headers={"api-key": self._key} if self._key and "api-version" in self._query else None,
             max_retries=self._max_retries,
             timeout=self._timeout_s,
             http_client=DefaultAioHttpClient(),
@@ -141,47 +155,9 @@ class OpenAIProvider:
             body["response_format"] = {"type": "json_object"}
         return body
 
-    def _completion(
-        self, text: str, headers: Mapping[str, str], request: CompletionRequest, model: str
-    ) -> Completion:
-        """Read the answer. Compatible servers leave fields out, so nothing is taken for granted."""
-        try:
-            answer = json.loads(text)
-        except ValueError as error:
-            raise ProviderError(
-                f"{self._where()} answered with malformed JSON: {error}", retryable=True
-            ) from None
-        choice = _first_choice(answer)
-        if choice is None:
-            raise ProviderError(f"{self._where()} answered without a choice: {text[:200]!r}")
-        message = choice["message"]
-        content, refusal = message.get("content"), message.get("refusal")
-        finish_reason = str(choice.get("finish_reason") or "stop")
-        if not isinstance(content, str):
-            if isinstance(refusal, str) and refusal:
-                raise ProviderError(f"{model} refused: {refusal}")
-            if finish_reason == "content_filter":
-                raise ProviderError(f"{model}'s answer was withheld by the content filter")
-            content = ""
-        if not content and finish_reason == "length":
-            raise ProviderError(
-                f"{model} used all {request.max_tokens or 'its'} tokens before it began to answer:"
-                " raise #:max-tokens"
-            )
-        usage = answer.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        estimate = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
-        return Completion(
-            text=content,
-            model=str(answer.get("model") or model),
-            prompt_tokens=_count(usage.get("prompt_tokens"), estimate),
-            completion_tokens=_count(usage.get("completion_tokens"), estimate_tokens(content)),
-            finish_reason=finish_reason,
-            rate_limits=_rate_limits(headers),
-        )
-
     def _where(self) -> str:
-        return self.base_url or "api.openai.com"
+        """The server, for errors."""
+        return self._address or "api.openai.com"
 
     def _mapped(self, error: OpenAIError, model: str) -> ProviderError:
         """The SDK's error as one of ours, in words that say what to do."""
@@ -192,7 +168,7 @@ class OpenAIProvider:
             return RateLimited(
                 f"{self._where()} refused for now (429): {_said(error)}",
                 retryable=not quota,
-                retry_after_s=_seconds(error.response.headers.get("retry-after")),
+                retry_after_s=retry_after_s(error.response.headers),
             )
         if isinstance(error, openai.AuthenticationError):
             key = f"the key in {_KEY_VARIABLE}" if self._key else f"no key ({_KEY_VARIABLE})"
@@ -201,7 +177,7 @@ class OpenAIProvider:
             return ProviderError(
                 f"{model} at {self._where()} failed ({error.status_code}): {_said(error)}",
                 status=error.status_code,
-                retryable=error.status_code in (408, 409) or error.status_code >= 500,
+                retryable=is_retryable(error.status_code),
             )
         if isinstance(error, openai.APIConnectionError):
             return self._unreachable(error)
@@ -223,6 +199,44 @@ class OpenAIProvider:
         return ProviderError(f"{self._where()} cannot be reached: {error}", retryable=True)
 
 
+def _split(base_url: str | None) -> tuple[str | None, dict[str, str]]:
+    """The address without its query, and the query, which goes with every request."""
+    if base_url is None:
+        return None, {}
+    if not base_url.startswith(("http://", "https://")):
+        raise ProviderError(f"the base URL must begin with http:// or https://, got {base_url!r}")
+    try:
+        parts = urlsplit(base_url)
+    except ValueError as error:
+        raise ProviderError(f"the base URL {base_url!r} is malformed: {error}") from None
+    if "@" in parts.netloc:
+        raise ProviderError(f"the base URL holds a user name or password: give the key by {_KEY_VARIABLE}")
+    return urlunsplit(parts._replace(query="", fragment="")), dict(parse_qsl(parts.query))
+
+
+def _checked_key(key: str | None, name: str) -> str:
+    """The key without the blanks around it. What no header can hold is named, the key is not shown."""
+    key = (key or "").strip()
+    for place, char in enumerate(key, 1):
+        if not "!" <= char <= "~":
+            blank = {"\n": "a line break", "\r": "a line break", " ": "a blank"}
+            what = blank.get(char, f"the character {char!r}")
+            raise ProviderError(
+                f"the key in {name} is malformed: {what} stands at place {place} of {len(key)}; copy it anew"
+            )
+    return key
+
+
+def _headers(request: CompletionRequest) -> dict[str, str]:
+    """What goes beside the body: the key by which a server knows a call that is sent again."""
+    key = request.idempotency_key
+    if key is None:
+        return {}
+    if not (key and key.isascii() and key.isprintable()):
+        raise UsageError(f"idempotency_key must be printable ASCII, got {key[:100]!r}")
+    return {"Idempotency-Key": key}
+
+
 def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
     """Always both messages: many chat templates refuse a conversation without a user's turn."""
     user: str | list[dict[str, Any]] = request.data
@@ -238,43 +252,9 @@ def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
     ]
 
 
-def _first_choice(answer: Any) -> dict[str, Any] | None:
-    """The first choice, if the answer has one with a message."""
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
-        return choice
-    return None
-
-
-def _count(value: Any, estimate: int) -> int:
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if good else estimate
-
-
-def _rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:
-    """``x-ratelimit-remaining-tokens: 12`` as ``{"remaining-tokens": 12}``, durations as text."""
-    found: dict[str, Any] = {}
-    for key, value in headers.items():
-        name = key.lower()
-        if name.startswith(_RATE_LIMIT_PREFIX):
-            found[name[len(_RATE_LIMIT_PREFIX) :]] = int(value) if value.isdecimal() else value
-    return found
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except ValueError:
-        return None
-
-
-def _said(error: Any) -> str:
+def _said(error: APIStatusError) -> str:
     """What the server itself said, without the SDK's frame around it."""
-    body = error.body
-    if isinstance(body, dict) and isinstance(body.get("message"), str):
-        return str(body["message"])[:500]
-    return _first_line(error)
+    return words(error.body or error.response.text)
 
 
 def _first_line(error: BaseException) -> str:

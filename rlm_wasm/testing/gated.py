@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.testing.inline import completion_of
+
+ARRIVAL_TIMEOUT_S = 30.0
+"""After so long ``arrived`` gives up, so that a test fails instead of hanging."""
 
 
 class GatedProvider:
     """Every call waits at a gate.
 
-    ``requests`` holds all that came, ``waiting`` those still at the gate, ``cancelled`` those whose
-    task was cancelled there, each in the order in which it happened; ``peak`` is how many waited
-    at once at the most.
+    ``answer`` makes the text, or the whole Completion, of a call that is let through; by default it is
+    the request's data, or its instruction where there is none. ``requests`` holds all that came,
+    ``waiting`` those still at the gate, ``cancelled`` those whose task was cancelled there, each in the
+    order in which it happened; ``peak`` is how many waited at once at the most.
     """
 
     name = "gated"
     default_model = "gated"
+    free = True
+    language_model = False
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Callable[[CompletionRequest], str | Completion] | None = None) -> None:
         self.requests: list[CompletionRequest] = []
         self.cancelled: list[CompletionRequest] = []
         self.peak = 0
-        self._gates: dict[int, asyncio.Future[str]] = {}
-        self._changed = asyncio.Condition()
+        self._answer = answer or (lambda request: request.data or request.instruction)
+        self._gates: dict[int, asyncio.Future[str | None]] = {}
+        self._expected: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
     def waiting(self) -> list[CompletionRequest]:
@@ -35,11 +43,12 @@ class GatedProvider:
         """Wait until the test opens the gate."""
         number = len(self.requests)
         self.requests.append(request)
-        gate: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        gate: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._gates[number] = gate
         self.peak = max(self.peak, len(self._gates))
-        async with self._changed:
-            self._changed.notify_all()
+        for count, here in self._expected:
+            if len(self._gates) >= count and not here.done():
+                here.set_result(None)
         try:
             text = await gate
         except asyncio.CancelledError:
@@ -47,31 +56,38 @@ class GatedProvider:
             raise
         finally:
             self._gates.pop(number, None)
-        return Completion(
-            text=text,
-            model=request.model or self.default_model,
-            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data, len(request.images)),
-            completion_tokens=estimate_tokens(text),
-        )
+        return completion_of(request, self._answer(request) if text is None else text, self.default_model)
 
-    async def arrived(self, count: int) -> list[CompletionRequest]:
-        """Wait until ``count`` calls are at the gate, and give them."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self._gates) >= count)
+    async def arrived(self, count: int, timeout_s: float = ARRIVAL_TIMEOUT_S) -> list[CompletionRequest]:
+        """Wait until ``count`` calls are at the gate, and give them. Raises TimeoutError after so long."""
+        if len(self._gates) < count:
+            here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            expected = (count, here)
+            self._expected.append(expected)
+            try:
+                await asyncio.wait_for(here, timeout_s)
+            except TimeoutError:
+                raise TimeoutError(
+                    f"{len(self._gates)} calls are at the gate after {timeout_s:g} s, not {count}"
+                ) from None
+            finally:
+                self._expected.remove(expected)
         return self.waiting
 
     def release(self, index: int = 0, text: str | None = None) -> CompletionRequest:
-        """Let one call through: by its place in ``waiting``; its data is the answer by default."""
+        """Let one call through, by its place in ``waiting``: with the text, or with its ``answer``."""
         number = list(self._gates)[index]
-        request = self.requests[number]
-        answer = text if text is not None else request.data or request.instruction
-        self._gates.pop(number).set_result(answer)
-        return request
+        self._gates.pop(number).set_result(text)
+        return self.requests[number]
+
+    def release_many(self, count: int) -> None:
+        """Let as many through, oldest first, or all where fewer wait."""
+        for _ in range(min(count, len(self._gates))):
+            self.release()
 
     def release_all(self) -> None:
         """Let all that wait through, oldest first."""
-        while self._gates:
-            self.release()
+        self.release_many(len(self._gates))
 
     def fail(self, error: Exception, index: int = 0) -> CompletionRequest:
         """Make one call fail."""

@@ -28,10 +28,11 @@ FaultKind = Literal["status", "malformed", "hang", "slow", "cut", "drop", "raw"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """One request, as it came."""
+    """One request, as it came. The names of headers are found in capitals or not."""
 
     body: Mapping[str, Any]
     headers: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -86,6 +87,17 @@ class Fault:
         """Answer any error status, in OpenAI's form."""
         text = json.dumps({"error": {"message": message, "type": code, "code": code}})
         return cls(kind="status", status=status, text=text, headers=dict(headers or {}))
+
+    @classmethod
+    def page(
+        cls,
+        text: str = "<html><h1>Bad Gateway</h1></html>",
+        *,
+        status: int = 502,
+        media_type: str = "text/html",
+    ) -> Fault:
+        """Answer any status with any text, as gateways and frameworks do."""
+        return cls(kind="status", status=status, text=text, headers={"Content-Type": media_type})
 
     @classmethod
     def malformed_json(cls, text: str = '{"choices": [{"message"') -> Fault:
@@ -224,7 +236,9 @@ class OpenAIServer:
         return web.json_response({"object": "list", "data": [{"id": "test", "object": "model"}]})
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        chat = ChatRequest(body=await request.json(), headers=dict(request.headers))
+        chat = ChatRequest(
+            body=await request.json(), headers=request.headers.copy(), query=dict(request.query)
+        )
         fault = self._faults.popleft() if self._faults else None
         self.requests.append(chat)
         self.in_flight += 1
@@ -266,12 +280,8 @@ class OpenAIServer:
         return await self._in_pieces(request, await self._completion(chat), fault)
 
     def _json(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
-        return web.Response(
-            status=status,
-            text=text,
-            content_type="application/json",
-            headers={**self._headers, **(headers or {})},
-        )
+        sent = {"Content-Type": "application/json", **self._headers, **(headers or {})}
+        return web.Response(status=status, body=text.encode("utf-8"), headers=sent)
 
     async def _in_pieces(self, request: web.Request, text: str, fault: Fault) -> web.StreamResponse:
         body = text.encode("utf-8")

@@ -67,6 +67,7 @@ class SimulatedProvider:
     """
 
     name = "simulated"
+    language_model = False
 
     def __init__(
         self,

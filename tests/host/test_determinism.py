@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from doubles import Answers
 from rlm_wasm import Runtime
+from rlm_wasm.testing import InlineProvider
 
 PROGRAM = """
 (define (busy n) (let loop ((i 0)) (if (< i n) (loop (+ i 1)) i)))
@@ -23,7 +23,7 @@ async def test_computing_fibers_are_switched_at_the_same_places() -> None:
     """Same value, same output, same log, same number of instructions; fibers take turns."""
     seen = []
     for _ in range(3):
-        async with Runtime(provider=Answers()) as runtime, runtime.session() as session:
+        async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
             result = await session.execute(PROGRAM)
             assert result.status == "ok", result.error
             seen.append((result.value, result.stdout, session.scope_log(), result.execution.fuel))

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from doubles import Answers
 from rlm_wasm import Runtime, UsageError
+from rlm_wasm.testing import InlineProvider
 
 
 async def test_a_function_is_called_with_data_and_gives_data() -> None:
     """Sync or async; keywords too."""
-    async with Runtime(provider=Answers()) as runtime:
+    async with Runtime(provider=InlineProvider()) as runtime:
 
         @runtime.host_function("lookup")
         async def lookup(key: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ async def test_what_it_raises_is_a_condition() -> None:
     def broken() -> None:
         raise KeyError("gone")
 
-    async with Runtime(provider=Answers(), host_functions={"broken": broken}) as runtime:
+    async with Runtime(provider=InlineProvider(), host_functions={"broken": broken}) as runtime:
         result = await runtime.run("(broken)")
         assert result.status == "error"
         assert "KeyError: 'gone'" in str(result.error)
@@ -47,7 +47,7 @@ async def test_what_it_raises_is_a_condition() -> None:
 
 async def test_nothing_is_granted_that_was_not_given() -> None:
     """A session may have fewer than its runtime."""
-    async with Runtime(provider=Answers(), host_functions={"f": lambda: 1}) as runtime:
+    async with Runtime(provider=InlineProvider(), host_functions={"f": lambda: 1}) as runtime:
         assert (await runtime.run("(f)")).value == "1"
         async with runtime.session(host_functions={}) as session:
             assert (await session.execute("(f)")).status == "error"
@@ -59,7 +59,7 @@ async def test_nothing_is_granted_that_was_not_given() -> None:
 
 async def test_a_value_without_a_form_in_scheme_is_a_condition() -> None:
     """Naming its type."""
-    async with Runtime(provider=Answers(), host_functions={"f": lambda: object()}) as runtime:
+    async with Runtime(provider=InlineProvider(), host_functions={"f": lambda: object()}) as runtime:
         assert "object" in str((await runtime.run("(f)")).error)
 
 
@@ -67,13 +67,13 @@ async def test_a_value_without_a_form_in_scheme_is_a_condition() -> None:
 def test_a_name_that_scheme_cannot_say_is_refused(name: Any) -> None:
     """At once, not when a program runs."""
     with pytest.raises(UsageError, match="name"):
-        Runtime(provider=Answers(), host_functions={name: print})
+        Runtime(provider=InlineProvider(), host_functions={name: print})
     with pytest.raises(UsageError, match="callable"):
-        Runtime(provider=Answers(), host_functions={"f": 5})  # type: ignore[dict-item]
+        Runtime(provider=InlineProvider(), host_functions={"f": 5})  # type: ignore[dict-item]
 
 
 async def test_a_procedure_cannot_leave() -> None:
     """The condition says that it has no data form."""
-    async with Runtime(provider=Answers(), host_functions={"f": lambda x: x}) as runtime:
+    async with Runtime(provider=InlineProvider(), host_functions={"f": lambda x: x}) as runtime:
         assert (await runtime.run("(f (lambda (x) x))")).status == "error"
         assert (await runtime.run('(f (list 1 (vector 2 \'a) "b"))')).value == "(1 #(2 a) b)"

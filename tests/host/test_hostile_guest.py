@@ -10,9 +10,9 @@ import cbor2
 import pytest
 import wasmtime
 
-from doubles import Answers
 from rlm_wasm import InternalError, Limits, Result, Runtime
 from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.testing import InlineProvider
 
 OUTBOX = 4096
 
@@ -53,7 +53,7 @@ def _guest(folder: Path, said: Any = None, raw: bytes | None = None, **parts: st
 
 
 async def _result(engine: Engine, limits: Limits | None = None) -> Result:
-    async with Runtime(provider=Answers(), engine=engine, limits=limits) as runtime:
+    async with Runtime(provider=InlineProvider(), engine=engine, limits=limits) as runtime:
         return await runtime.run("(+ 1 2)")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from doubles import Answers
 from rlm_wasm import Runtime
 from rlm_wasm.capabilities import images
+from rlm_wasm.testing import InlineProvider
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + b"\xff" * 8
 URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
@@ -28,9 +28,9 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-async def ask(workspace: Path | None, arguments: str) -> tuple[Answers, str]:
+async def ask(workspace: Path | None, arguments: str) -> tuple[InlineProvider, str]:
     """The provider, and what the program says."""
-    provider = Answers()
+    provider = InlineProvider()
     async with Runtime(provider=provider, workspace=workspace) as runtime:
         result = await runtime.run(f'(syntax-e (llm-query #:instruction "what is it?" {arguments}))')
     return provider, result.value or str(result.error)
@@ -41,9 +41,12 @@ async def test_files_data_urls_and_base64_become_data_urls(workspace: Path) -> N
     for source in ("a.png", URL, base64.b64encode(PNG).decode()):
         provider, said = await ask(workspace, f'#:image "{source}"')
         assert said == "[what is it?]"
-        assert provider.seen[0].images == (URL,)
+        assert provider.requests[0].images == (URL,)
     provider, _ = await ask(workspace, f'#:images (list "a.png" "{base64.b64encode(JPEG).decode()}")')
-    assert [image.split(";")[0] for image in provider.seen[0].images] == ["data:image/png", "data:image/jpeg"]
+    assert [image.split(";")[0] for image in provider.requests[0].images] == [
+        "data:image/png",
+        "data:image/jpeg",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,14 +68,14 @@ async def test_what_is_no_image_is_explained_and_not_sent(workspace: Path, sourc
     """Before any money is spent."""
     provider, said = await ask(workspace, f'#:image "{source}"')
     assert words in said
-    assert provider.seen == []
+    assert provider.requests == []
 
 
 async def test_without_a_workspace_there_are_no_files() -> None:
     """A capability condition."""
     provider, said = await ask(None, '#:image "a.png"')
     assert "no workspace" in said
-    assert provider.seen == []
+    assert provider.requests == []
 
 
 def test_an_image_that_is_too_large_is_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from doubles import Answers, Gate
 from rlm_wasm import Limits, Runtime
+from rlm_wasm.testing import GatedProvider, InlineProvider
 
 FOR_EVER = "(let loop () (with-handlers ([void (lambda (e) 1)]) (loop)))"
 CATCH = "(with-handlers ([(lambda (e) #t) (lambda (e) 'caught)]) (dynamic-wind void (lambda () {}) (lambda () 1)))"
@@ -30,7 +30,7 @@ CATCH = "(with-handlers ([(lambda (e) #t) (lambda (e) 'caught)]) (dynamic-wind v
 )  # fmt: skip
 async def test_a_limit_fires(limits: Limits, program: str, kind: str) -> None:
     """The guest cannot catch it, and the session goes on."""
-    async with Runtime(provider=Answers(), limits=limits) as runtime, runtime.session() as session:
+    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
         await session.execute("(define kept 7)")
         for text in (program, CATCH.format(program)):
             result = await session.execute(text)
@@ -57,14 +57,17 @@ async def test_fuel_is_exact_and_the_same_every_time(runtime: Runtime) -> None:
 @pytest.mark.parametrize("fuel", [0, 1, 1_000, 20_000, 50_000, 100_000, 200_000])
 async def test_little_fuel_is_a_limit_and_nothing_else(fuel: int) -> None:
     """Wherever in reading, expanding, compiling or running it ends."""
-    async with Runtime(provider=Answers(), limits=Limits(fuel=fuel)) as runtime, runtime.session() as session:
+    async with (
+        Runtime(provider=InlineProvider(), limits=Limits(fuel=fuel)) as runtime,
+        runtime.session() as session,
+    ):
         result = await session.execute("(define (f x) (* x 2)) (map f (list 1 2 3))")
         assert result.status in ("limit", "ok")
 
 
 async def test_output_is_cut_and_marked() -> None:
     """Cutting ends nothing."""
-    async with Runtime(provider=Answers(), limits=Limits(output_bytes=1000)) as runtime:
+    async with Runtime(provider=InlineProvider(), limits=Limits(output_bytes=1000)) as runtime:
         result = await runtime.run(
             '(for ([i 10000]) (display "0123456789")) (eprintf (make-string 5000 #\\x)) (make-string 4000 #\\é)'
         )
@@ -75,7 +78,7 @@ async def test_output_is_cut_and_marked() -> None:
             assert "cut" in text
 
 
-async def test_concurrency_is_never_exceeded(gate: Gate) -> None:
+async def test_concurrency_is_never_exceeded(gate: GatedProvider) -> None:
     """Whatever the program asks for; every call is made in the end."""
     async with Runtime(provider=gate, limits=Limits(concurrency=4)) as runtime:
         task = asyncio.create_task(
@@ -85,15 +88,17 @@ async def test_concurrency_is_never_exceeded(gate: Gate) -> None:
         )
         while not task.done():
             assert len(gate.waiting) <= 4
-            gate.release(1)
+            gate.release_many(1)
             await asyncio.sleep(0)
         assert (await task).value == "30"
-        assert gate.most == 4
+        assert gate.peak == 4
 
 
 async def test_an_oversized_reply_is_a_condition() -> None:
     """Not the end of the session."""
-    async with Runtime(provider=Answers(lambda r: "x" * 5000), limits=Limits(message_bytes=2000)) as runtime:
+    async with Runtime(
+        provider=InlineProvider(lambda r: "x" * 5000), limits=Limits(message_bytes=2000)
+    ) as runtime:
         result = await runtime.run(
             '(with-handlers ([exn:fail? (lambda (e) "too large")]) (llm-query #:instruction "q"))'
         )
@@ -104,23 +109,23 @@ async def test_an_oversized_reply_is_a_condition() -> None:
         assert "message_bytes" in result.value
 
 
-async def test_calls_are_counted_exactly_under_any_fan_out(answers: Answers) -> None:
+async def test_calls_are_counted_exactly_under_any_fan_out(answers: InlineProvider) -> None:
     """Children included; refused calls are never sent."""
     async with Runtime(provider=answers, limits=Limits(calls=50)) as runtime:
         result = await runtime.run(
             '(map-async (lambda (i) (map-async (lambda (j) (llm-query-async #:instruction "q")) (range 10))) (range 10))'
         )
         assert result.status == "limit"
-        assert len(answers.seen) == 50
+        assert len(answers.requests) == 50
 
 
-async def test_children_share_their_parents_places(gate: Gate) -> None:
+async def test_children_share_their_parents_places() -> None:
     """Concurrency is one figure for a session and all its recursive calls."""
     program = (
         '```scheme\n(finish (string-join (map-async (lambda (i) (llm-query-async #:instruction "leaf"))'
         ' (range 5)) ","))\n```'
     )
-    gate._answer = lambda request: "x" if request.instruction == "leaf" else program
+    gate = GatedProvider(lambda request: "x" if request.instruction == "leaf" else program)
     async with Runtime(provider=gate, limits=Limits(concurrency=3)) as runtime:
         task = asyncio.create_task(
             runtime.run(
@@ -129,18 +134,20 @@ async def test_children_share_their_parents_places(gate: Gate) -> None:
         )
         while not task.done():
             assert len(gate.waiting) <= 3
-            gate.release(1)
+            gate.release_many(1)
             await asyncio.sleep(0)
         result = await task
         assert result.data == ["x,x,x,x,x"] * 4, result
-        assert gate.most == 3
+        assert gate.peak == 3
         assert result.execution.calls == 24
 
 
 async def test_a_childs_fuel_is_its_parents() -> None:
     """A limit inside a child is the parent's limit."""
     program = "```scheme\n(let loop () (loop))\n```"
-    async with Runtime(provider=Answers(lambda request: program), limits=Limits(fuel=50_000_000)) as runtime:
+    async with Runtime(
+        provider=InlineProvider(lambda request: program), limits=Limits(fuel=50_000_000)
+    ) as runtime:
         result = await runtime.run('(llm-query #:instruction "go" #:data "d" #:recursive #t)')
         assert result.status == "limit"
         assert result.error is not None

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from doubles import Answers, Gate
 from rlm_wasm import Completion, Limits, ProviderError, Runtime
+from rlm_wasm.testing import GatedProvider, InlineProvider
 
 
 async def test_a_call_gives_a_scoped_value(runtime: Runtime) -> None:
@@ -20,12 +20,12 @@ async def test_a_call_gives_a_scoped_value(runtime: Runtime) -> None:
     assert (await runtime.run('(syntax-e (llm-query #:instruction "q"))')).value == "[q]"
 
 
-async def test_the_request_carries_everything(runtime: Runtime, answers: Answers) -> None:
+async def test_the_request_carries_everything(runtime: Runtime, answers: InlineProvider) -> None:
     """As the program said it."""
     await runtime.run(
         '(llm-query #:instruction "i" #:data "d" #:model "gpt-4o" #:temperature 0.5 #:max-tokens 7)'
     )
-    request = answers.seen[0]
+    request = answers.requests[0]
     assert (request.instruction, request.data, request.model) == ("i", "d", "gpt-4o")
     assert (request.temperature, request.max_tokens, request.json, request.depth) == (0.5, 7, False, 0)
 
@@ -56,7 +56,7 @@ async def test_the_request_carries_everything(runtime: Runtime, answers: Answers
     ],
 )
 async def test_a_mistake_is_explained(
-    runtime: Runtime, answers: Answers, program: str, words: list[str]
+    runtime: Runtime, answers: InlineProvider, program: str, words: list[str]
 ) -> None:
     """Before any money is spent."""
     result = await runtime.run(program)
@@ -71,7 +71,7 @@ async def test_a_local_binding_may_have_a_scaffold_name(runtime: Runtime) -> Non
     assert (await runtime.run("(define (tree-reduce x) x) (tree-reduce 3)")).value == "3"
 
 
-async def test_calls_in_map_async_overlap(gated: Runtime, gate: Gate) -> None:
+async def test_calls_in_map_async_overlap(gated: Runtime, gate: GatedProvider) -> None:
     """Also those of plain llm-query; never more than was said; the next starts as one ends."""
     task = asyncio.create_task(
         gated.run(
@@ -79,16 +79,16 @@ async def test_calls_in_map_async_overlap(gated: Runtime, gate: Gate) -> None:
         )
     )
     for left in range(7, 0, -1):
-        await gate.until(min(left, 3))
+        await gate.arrived(min(left, 3))
         assert len(gate.waiting) == min(left, 3)
         gate.release()
         await asyncio.sleep(0)
     result = await task
     assert result.data == [f"[{i}]" for i in range(7)]
-    assert gate.most == 3
+    assert gate.peak == 3
 
 
-async def test_two_hundred_items_take_ten_rounds(gated: Runtime, gate: Gate) -> None:
+async def test_two_hundred_items_take_ten_rounds(gated: Runtime, gate: GatedProvider) -> None:
     """At #:max-concurrent 20; rounds are counted, time is not."""
     task = asyncio.create_task(
         gated.run(
@@ -96,29 +96,29 @@ async def test_two_hundred_items_take_ten_rounds(gated: Runtime, gate: Gate) -> 
         )
     )
     rounds = 0
-    while len(gate.seen) < 200 or gate.waiting:
-        await gate.until(20)
-        gate.release(20)
+    while len(gate.requests) < 200 or gate.waiting:
+        await gate.arrived(20)
+        gate.release_many(20)
         rounds += 1
         await asyncio.sleep(0)
     assert (await task).value == "200"
     assert rounds == 10
 
 
-async def test_parallel_overlaps_and_keeps_order(gated: Runtime, gate: Gate) -> None:
+async def test_parallel_overlaps_and_keeps_order(gated: Runtime, gate: GatedProvider) -> None:
     """Whatever the order of the answers."""
     task = asyncio.create_task(
         gated.run(
             "(parallel (map (lambda (i) (lambda () (llm-query #:instruction (number->string i)))) (range 4)))"
         )
     )
-    await gate.until(4)
-    gate.waiting.reverse()
-    gate.release(4)
+    await gate.arrived(4)
+    for _ in range(4):
+        gate.release(-1)
     assert (await task).data == ["[0]", "[1]", "[2]", "[3]"]
 
 
-async def test_race_cancels_the_losers(gated: Runtime, gate: Gate) -> None:
+async def test_race_cancels_the_losers(gated: Runtime, gate: GatedProvider) -> None:
     """Their requests are really cancelled, those of nested work too."""
     task = asyncio.create_task(
         gated.run(
@@ -126,14 +126,14 @@ async def test_race_cancels_the_losers(gated: Runtime, gate: Gate) -> None:
             '            (lambda () (map-async (lambda (x) (llm-query #:instruction x)) (list "b" "c")))))'
         )
     )
-    await gate.until(3)
-    gate.release(1)
+    await gate.arrived(3)
+    gate.release()
     assert (await task).value == "[a]"
     await asyncio.sleep(0)
     assert sorted(request.instruction for request in gate.cancelled) == ["b", "c"]
 
 
-async def test_await_any_gives_the_first_and_the_rest(gated: Runtime, gate: Gate) -> None:
+async def test_await_any_gives_the_first_and_the_rest(gated: Runtime, gate: GatedProvider) -> None:
     """Two values."""
     task = asyncio.create_task(
         gated.run(
@@ -141,11 +141,11 @@ async def test_await_any_gives_the_first_and_the_rest(gated: Runtime, gate: Gate
             "(define-values (first rest) (await-any hs)) (list first (length rest) (sort (await-all rest) string<?))"
         )
     )
-    await gate.until(3)
-    gate.waiting[1][1].set_result(None)
+    await gate.arrived(3)
+    gate.release(1)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    gate.release(2)
+    gate.release_many(2)
     assert (await task).data == ["[b]", 2, ["[a]", "[c]"]]
 
 
@@ -175,13 +175,13 @@ async def test_a_failed_call_names_itself_and_can_be_caught() -> None:
         assert (await runtime.run(caught)).value == "caught"
 
 
-async def test_the_first_failure_of_map_async_cancels_the_rest(gated: Runtime, gate: Gate) -> None:
+async def test_the_first_failure_of_map_async_cancels_the_rest(gated: Runtime, gate: GatedProvider) -> None:
     """And names the index."""
     task = asyncio.create_task(
         gated.run('(map-async (lambda (i) (llm-query-async #:instruction i)) (list "a" "b" "c"))')
     )
-    await gate.until(3)
-    gate.waiting[1][1].set_exception(ProviderError("no"))
+    await gate.arrived(3)
+    gate.fail(ProviderError("no"), 1)
     result = await task
     await asyncio.sleep(0)
     assert result.status == "error"
@@ -198,7 +198,7 @@ async def test_whichever_call_fails_the_others_are_kept_with_on_error(nth: int) 
             raise ProviderError("no")
         return "fine"
 
-    async with Runtime(provider=Answers(answer)) as runtime:
+    async with Runtime(provider=InlineProvider(answer)) as runtime:
         result = await runtime.run(
             "(map-async (lambda (i) (llm-query-async #:instruction (number->string i))) (range 5)"
             ' #:on-error (lambda (e) "bad"))'
@@ -206,17 +206,17 @@ async def test_whichever_call_fails_the_others_are_kept_with_on_error(nth: int) 
         assert result.data == ["bad" if i == nth else "fine" for i in range(5)]
 
 
-async def test_a_call_that_nobody_awaited_goes_on(gated: Runtime, gate: Gate) -> None:
+async def test_a_call_that_nobody_awaited_goes_on(gated: Runtime, gate: GatedProvider) -> None:
     """The session's next execution can await it."""
     async with gated.session() as session:
         assert (await session.execute('(define h (llm-query-async #:instruction "a"))')).status == "ok"
-        await gate.until(1)
+        await gate.arrived(1)
         gate.release()
         await asyncio.sleep(0)
         assert (await session.execute("(syntax-e (await h))")).value == "[a]"
 
 
-async def test_finish_cancels_what_is_in_flight(gated: Runtime, gate: Gate) -> None:
+async def test_finish_cancels_what_is_in_flight(gated: Runtime, gate: GatedProvider) -> None:
     """So do an error and a limit."""
     for end in ("(finish 1)", "(car 5)"):
         result = await gated.run(f'(llm-query-async #:instruction "a") (sleep 0.01) {end}')
@@ -235,7 +235,7 @@ async def test_a_deadlock_names_who_waits_for_what(runtime: Runtime) -> None:
     assert "the program waits for" in str(result.error)
 
 
-async def test_with_timeout_cancels_the_work(gated: Runtime, gate: Gate) -> None:
+async def test_with_timeout_cancels_the_work(gated: Runtime, gate: GatedProvider) -> None:
     """And calls its third argument."""
     result = await gated.run(
         '(with-timeout 0.01 (lambda () (llm-query #:instruction "a")) (lambda () "late"))'
@@ -291,7 +291,7 @@ async def test_lineage_survives_string_operations(runtime: Runtime) -> None:
 async def test_json_answers_are_validated() -> None:
     """Fences are taken off; nonsense is an error that shows it."""
     texts = iter(['```json\n{"a": 1}\n```', "no json"])
-    async with Runtime(provider=Answers(lambda request: next(texts))) as runtime:
+    async with Runtime(provider=InlineProvider(lambda request: next(texts))) as runtime:
         asked = '(syntax-e (llm-query #:instruction "json please" #:json #t))'
         assert (await runtime.run(asked)).value == '{"a": 1}'
         assert "no valid JSON" in str((await runtime.run(asked)).error)
@@ -308,7 +308,7 @@ async def test_a_recursive_call_runs_a_program_in_a_child() -> None:
             return "Sorry:\n```scheme\n(finish (string-upcase context))\n```"
         return "```scheme\n(finish (no-such-thing context))\n```"
 
-    async with Runtime(provider=Answers(answer)) as runtime:
+    async with Runtime(provider=InlineProvider(answer)) as runtime:
         result = await runtime.run(
             '(syntax-e (llm-query #:instruction "Upcase" #:data "abc" #:recursive #t))'
         )
@@ -320,7 +320,7 @@ async def test_a_recursive_call_runs_a_program_in_a_child() -> None:
 async def test_recursion_has_a_depth() -> None:
     """The condition names it."""
     program = '```scheme\n(finish (syntax-e (llm-query #:instruction "again" #:recursive #t)))\n```'
-    async with Runtime(provider=Answers(lambda request: program), limits=Limits(depth=2)) as runtime:
+    async with Runtime(provider=InlineProvider(lambda request: program), limits=Limits(depth=2)) as runtime:
         result = await runtime.run('(syntax-e (llm-query #:instruction "go" #:recursive #t))')
         assert result.status == "error"
         assert "depth" in str(result.error)

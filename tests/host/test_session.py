@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from doubles import Gate
 from rlm_wasm import Limits, Result, Runtime, SessionClosed, UsageError
+from rlm_wasm.testing import GatedProvider, bracketed
 
 
 async def test_the_value_of_the_last_expression_comes_back(runtime: Runtime) -> None:
@@ -111,23 +111,23 @@ async def test_the_callers_own_mistakes_raise(runtime: Runtime) -> None:
         Runtime(python="perl")
 
 
-async def test_one_execution_at_a_time(gated: Runtime, gate: Gate) -> None:
+async def test_one_execution_at_a_time(gated: Runtime, gate: GatedProvider) -> None:
     """A second one meanwhile is refused, and harms nothing."""
     async with gated.session() as session:
         task = asyncio.create_task(session.execute('(syntax-e (llm-query #:instruction "q"))'))
-        await gate.until(1)
+        await gate.arrived(1)
         with pytest.raises(UsageError, match="one execution"):
             await session.execute("1")
         gate.release()
         assert (await task).value == "[q]"
 
 
-async def test_cancelling_the_task_leaves_the_session_usable(gated: Runtime, gate: Gate) -> None:
+async def test_cancelling_the_task_leaves_the_session_usable(gated: Runtime, gate: GatedProvider) -> None:
     """Its provider calls are cancelled too."""
     async with gated.session() as session:
         await session.execute("(define x 1)")
         task = asyncio.create_task(session.execute('(define y 2) (llm-query #:instruction "q")'))
-        await gate.until(1)
+        await gate.arrived(1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -136,11 +136,11 @@ async def test_cancelling_the_task_leaves_the_session_usable(gated: Runtime, gat
         assert (await session.execute("(+ x y)")).value == "3"
 
 
-async def test_cancel_gives_a_result(gated: Runtime, gate: Gate) -> None:
+async def test_cancel_gives_a_result(gated: Runtime, gate: GatedProvider) -> None:
     """Unlike cancelling the task."""
     async with gated.session() as session:
         task = asyncio.create_task(session.execute('(llm-query #:instruction "q")'))
-        await gate.until(1)
+        await gate.arrived(1)
         session.cancel()
         assert (await task).status == "cancelled"
         assert (await session.execute("1")).value == "1"
@@ -156,11 +156,11 @@ async def test_a_running_program_can_be_cancelled(runtime: Runtime) -> None:
         assert (await task).status == "cancelled"
 
 
-async def test_closing_a_session_ends_what_runs_in_it(gated: Runtime, gate: Gate) -> None:
+async def test_closing_a_session_ends_what_runs_in_it(gated: Runtime, gate: GatedProvider) -> None:
     """The result says so."""
     session = gated.session()
     task = asyncio.create_task(session.execute('(llm-query #:instruction "q")'))
-    await gate.until(1)
+    await gate.arrived(1)
     await session.aclose()
     assert (await task).status == "cancelled"
 
@@ -196,7 +196,7 @@ async def test_sessions_do_not_see_each_other(runtime: Runtime) -> None:
         assert (await two.execute("secret")).status == "error"
 
 
-async def test_progress_is_reported(gated: Runtime, gate: Gate) -> None:
+async def test_progress_is_reported(gated: Runtime, gate: GatedProvider) -> None:
     """Calls done, running and in all; the last report is always delivered."""
     seen = []
     task = asyncio.create_task(
@@ -205,8 +205,8 @@ async def test_progress_is_reported(gated: Runtime, gate: Gate) -> None:
             on_progress=seen.append,
         )
     )
-    await gate.until(2)
-    gate.release(2)
+    await gate.arrived(2)
+    gate.release_many(2)
     await task
     assert (seen[-1].done, seen[-1].running, seen[-1].total) == (2, 0, 2)
     assert "".join(report.stderr for report in seen) == "phase 1\n"
@@ -214,7 +214,7 @@ async def test_progress_is_reported(gated: Runtime, gate: Gate) -> None:
 
 async def test_a_program_longer_than_a_message_is_a_guest_error() -> None:
     """With both figures; the session is untouched."""
-    async with Runtime(provider=Gate(), limits=Limits(message_bytes=1000)) as runtime:
+    async with Runtime(provider=GatedProvider(bracketed), limits=Limits(message_bytes=1000)) as runtime:
         result = await runtime.run('"' + "x" * 2000 + '"')
         assert result.status == "error"
         assert "2,002 bytes" in str(result.error)
@@ -237,14 +237,14 @@ async def test_data_that_python_cannot_take_is_left_out(runtime: Runtime) -> Non
 async def test_a_context_longer_than_a_message_comes_whole() -> None:
     """In pieces."""
     text = "".join(f"line {i}\n" for i in range(1_100_000))
-    async with Runtime(provider=Gate(), limits=Limits(message_bytes=9 << 20)) as runtime:
+    async with Runtime(provider=GatedProvider(bracketed), limits=Limits(message_bytes=9 << 20)) as runtime:
         result = await runtime.run(
             "(list (string-length context) (substring context 9000000 9000012))", context=text
         )
         assert result.data == [len(text), text[9000000:9000012]]
 
 
-async def test_the_state_shows_what_the_session_holds(gated: Runtime, gate: Gate) -> None:
+async def test_the_state_shows_what_the_session_holds(gated: Runtime, gate: GatedProvider) -> None:
     """Without waiting; while a program runs its variables are not known."""
     async with gated.session() as session:
         await session.load_context("abc", "n")
@@ -253,7 +253,7 @@ async def test_the_state_shows_what_the_session_holds(gated: Runtime, gate: Gate
         assert state["variables"] == ["a", "b"]
         assert (state["contexts"], state["checkpoints"]) == ({"n": 3}, ["k"])
         task = asyncio.create_task(session.execute('(llm-query #:instruction "q")'))
-        await gate.until(1)
+        await gate.arrived(1)
         state = session.state()
         assert state["variables"] is None
         assert [call["call_id"] for call in state["calls_in_flight"]] == [1]

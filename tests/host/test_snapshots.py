@@ -8,33 +8,33 @@ import gc
 
 import pytest
 
-from doubles import Gate
 from host.suspending import SUSPENDING
 from rlm_wasm import Limits, Runtime, Snapshot, SnapshotCorrupt, SnapshotVersionError, UsageError
 from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
+from rlm_wasm.testing import GatedProvider, bracketed
 
 
 @pytest.mark.parametrize("name", SUSPENDING)
 async def test_a_program_goes_on_from_every_suspension(name: str) -> None:
     """In another runtime, from bytes: the same value, output, calls and fuel."""
-    gate = Gate()
+    gate = GatedProvider(bracketed)
     async with Runtime(provider=gate) as runtime:
         task = asyncio.create_task(runtime.run(SUSPENDING[name]))
         while not task.done():
-            gate.release()
+            gate.release_many(1)
             await asyncio.sleep(0)
         straight = await task
         assert straight.status == "ok", straight
     at = 0
     while True:
-        one, two = Gate(), Gate()
+        one, two = GatedProvider(bracketed), GatedProvider(bracketed)
         async with Runtime(provider=one) as first, Runtime(provider=two) as second:
             session = first.session()
             task = asyncio.create_task(session.execute(SUSPENDING[name]))
             for _ in range(at):
                 while not one.waiting and not task.done():
                     await asyncio.sleep(0)
-                one.release()
+                one.release_many(1)
                 await asyncio.sleep(0)
             while not one.waiting and not task.done():
                 await asyncio.sleep(0)
@@ -45,7 +45,7 @@ async def test_a_program_goes_on_from_every_suspension(name: str) -> None:
             assert restored.suspended
             resumed = asyncio.create_task(restored.resume())
             while not resumed.done():
-                two.release()
+                two.release_many(1)
                 await asyncio.sleep(0)
             result = await resumed
             session.cancel()
@@ -88,23 +88,23 @@ async def test_a_fork_is_independent(runtime: Runtime) -> None:
         assert (await fork.execute("(car l)")).value == "there"
 
 
-async def test_a_fork_in_the_middle_sends_its_calls_again(gated: Runtime, gate: Gate) -> None:
+async def test_a_fork_in_the_middle_sends_its_calls_again(gated: Runtime, gate: GatedProvider) -> None:
     """And both come to their end."""
     async with gated.session() as session:
         task = asyncio.create_task(session.execute('(syntax-e (llm-query #:instruction "a"))'))
-        await gate.until(1)
+        await gate.arrived(1)
         fork = await session.fork()
         other = asyncio.create_task(fork.resume())
-        await gate.until(2)
-        gate.release(2)
+        await gate.arrived(2)
+        gate.release_many(2)
         assert (await task).value == (await other).value == "[a]"
 
 
-async def test_a_restored_session_must_be_resumed_or_reset(gated: Runtime, gate: Gate) -> None:
+async def test_a_restored_session_must_be_resumed_or_reset(gated: Runtime, gate: GatedProvider) -> None:
     """Another program meanwhile would mix the two."""
     async with gated.session() as session:
         task = asyncio.create_task(session.execute('(llm-query #:instruction "a")'))
-        await gate.until(1)
+        await gate.arrived(1)
         fork = await session.fork()
         with pytest.raises(UsageError, match="resume"):
             await fork.execute("1")
@@ -147,7 +147,7 @@ async def test_limits_used_come_along(runtime: Runtime) -> None:
 
 
 async def test_waiting_sessions_sleep_and_wake(
-    gated: Runtime, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    gated: Runtime, gate: GatedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond so many live instances the longest unused give theirs up; nobody notices."""
     monkeypatch.setattr(Sandbox, "most_live", 5)
@@ -156,9 +156,9 @@ async def test_waiting_sessions_sleep_and_wake(
         asyncio.create_task(gated.run(f'(define x {i}) (llm-query #:instruction "a") (* 2 x)'))
         for i in range(40)
     ]
-    await gate.until(40)
+    await gate.arrived(40)
     assert len(live_sandboxes()) <= 5
-    gate.release(40)
+    gate.release_many(40)
     assert [(await task).value for task in tasks] == [str(2 * i) for i in range(40)]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from doubles import Answers, Gate
 from rlm_wasm import CompletionRequest, ProviderError, Runtime
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 
 class Span(trace.NonRecordingSpan):
@@ -65,7 +65,7 @@ def tracer(monkeypatch: pytest.MonkeyPatch) -> Tracer:
 
 async def test_an_execution_and_its_calls_are_spans(tracer: Tracer) -> None:
     """By the GenAI conventions; the calls stand below the execution; no text is recorded."""
-    async with Runtime(provider=Answers()) as runtime:
+    async with Runtime(provider=InlineProvider()) as runtime:
         await runtime.run(
             '(llm-query #:instruction "secret" #:model "gpt-4o" #:temperature 0.5 #:max-tokens 9)'
         )
@@ -90,7 +90,7 @@ async def test_a_failed_call_and_a_failed_execution_say_why(tracer: Tracer) -> N
     def broken(request: CompletionRequest) -> str:
         raise ProviderError("no", status=500)
 
-    async with Runtime(provider=Answers(broken)) as runtime:
+    async with Runtime(provider=InlineProvider(broken)) as runtime:
         await runtime.run('(llm-query #:instruction "a")')
     execution, call = tracer.spans
     assert call.attributes["error.type"] == "ProviderError"
@@ -103,14 +103,14 @@ async def test_a_failed_call_and_a_failed_execution_say_why(tracer: Tracer) -> N
 
 async def test_cancelled_calls_end_their_spans_once(tracer: Tracer) -> None:
     """The losers of a race."""
-    gate = Gate()
+    gate = GatedProvider(bracketed)
     async with Runtime(provider=gate) as runtime:
         task = asyncio.create_task(
             runtime.run(
                 '(race (map (lambda (x) (lambda () (llm-query #:instruction x))) (list "a" "b" "c")))'
             )
         )
-        await gate.until(3)
+        await gate.arrived(3)
         gate.release()
         await task
         await asyncio.sleep(0)
@@ -130,7 +130,7 @@ async def test_a_childs_execution_stands_below_the_call_that_began_it(tracer: Tr
             return '```scheme\n(finish (syntax-e (llm-query #:instruction "inner")))\n```'
         return "done"
 
-    async with Runtime(provider=Answers(answer)) as runtime:
+    async with Runtime(provider=InlineProvider(answer)) as runtime:
         await runtime.run('(llm-query #:instruction "go" #:data "d" #:recursive #t)')
     names = []
     span: Any = tracer.spans[-1]

@@ -12,9 +12,11 @@ from rlm_wasm.providers import Completion, CompletionRequest, EchoProvider, Scri
 from rlm_wasm.providers.prices import Price
 from rlm_wasm.testing import (
     GatedProvider,
+    InlineProvider,
     Latency,
     SimulatedModel,
     SimulatedProvider,
+    bracketed,
     simulate,
 )
 
@@ -96,6 +98,49 @@ async def test_gated_calls_end_when_the_test_says_so() -> None:
     gated.release_all()
     assert (await calls[3]).text == "3"
     assert gated.peak == 4
+
+
+async def test_gated_calls_are_let_through_by_number_and_answered_by_a_function() -> None:
+    """Fewer than were asked for are no mistake; a text given on release goes before the function."""
+    gated = GatedProvider(lambda request: Completion(text=request.data * 2, model="m", prompt_tokens=3))
+    calls = [asyncio.ensure_future(gated.complete(ask(data=str(i)))) for i in range(4)]
+    await gated.arrived(4)
+    gated.release(-1, "last")
+    gated.release_many(2)
+    gated.release_many(100)
+    gated.release_many(1)
+    assert [(await call).text for call in calls] == ["00", "11", "22", "last"]
+    assert (await calls[0]).prompt_tokens == 3
+
+
+async def test_calls_that_never_come_are_waited_for_no_longer_than_said() -> None:
+    """The error tells how many there are; whoever waits for fewer is not disturbed."""
+    gated = GatedProvider()
+    calls = [
+        asyncio.ensure_future(gated.arrived(count, timeout_s)) for count, timeout_s in ((2, 30), (3, 0.01))
+    ]
+    await asyncio.sleep(0)
+    asked = [asyncio.ensure_future(gated.complete(ask(data=str(i)))) for i in range(2)]
+    assert [r.data for r in await calls[0]] == ["0", "1"]
+    with pytest.raises(TimeoutError, match=r"2 calls are at the gate after 0.01 s, not 3"):
+        await calls[1]
+    gated.release_all()
+    await asyncio.gather(*asked)
+
+
+def test_inline_calls_are_answered_before_they_can_wait() -> None:
+    """By a function, or with the instruction in brackets."""
+
+    def on_the_spot(provider: InlineProvider, request: CompletionRequest) -> Completion:
+        with pytest.raises(StopIteration) as stopped:
+            provider.complete(request).send(None)
+        answer: Completion = stopped.value.value
+        return answer
+
+    provider = InlineProvider()
+    assert on_the_spot(provider, ask()) == bracketed(ask())
+    assert on_the_spot(InlineProvider(lambda r: r.data.upper()), ask(data="x", model="m")).text == "X"
+    assert provider.requests == [ask()]
 
 
 def test_the_virtual_clock_jumps_over_waits() -> None:

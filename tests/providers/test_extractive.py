@@ -132,6 +132,12 @@ def test_a_scheme_program_is_one_that_asks_the_task() -> None:
     assert '#:instruction "find the \\"magic\\" number"' in program
 
 
+def test_what_is_asked_for_as_a_program_is_answered_by_one() -> None:
+    """Whatever the words of the instruction."""
+    request = CompletionRequest(id=1, instruction="Task: find the magic number", purpose="program")
+    assert '#:instruction "find the magic number"' in answer(request)
+
+
 @pytest.mark.parametrize("data", ["", "\n\n\n", "İstanbul'da 7 gün. " * 50, "字" * 5000, "\ud800"])
 @pytest.mark.parametrize("instruction", ["", "?", "Summarise.", "What is the magic number?", "İ"])
 def test_no_input_is_too_strange(instruction: str, data: str) -> None:

@@ -103,6 +103,26 @@ async def test_images_are_parts_of_the_user_message(server: OpenAIServer, provid
     assert content == [{"type": "text", "text": "What is it?"}, url, url]
 
 
+async def test_the_idempotency_key_goes_with_every_attempt(
+    server: OpenAIServer, provider: OpenAIProvider
+) -> None:
+    """So that a server which knows it bills a call once, however often it was sent; none without one."""
+    server.next(Fault.rate_limit())
+    await provider.complete(ask(idempotency_key="call-7"))
+    await provider.complete(ask())
+    assert [r.headers.get("Idempotency-Key") for r in server.requests] == ["call-7", "call-7", None]
+
+
+@pytest.mark.parametrize("key", ["", "a\nX-Other: 1", "clé"])
+async def test_an_idempotency_key_that_no_header_can_hold_is_refused(
+    server: OpenAIServer, provider: OpenAIProvider, key: str
+) -> None:
+    """Before anything is sent."""
+    with pytest.raises(UsageError, match="idempotency_key"):
+        await provider.complete(ask(idempotency_key=key))
+    assert server.requests == []
+
+
 async def test_an_image_that_is_none_is_refused(provider: OpenAIProvider) -> None:
     """Before it is sent."""
     with pytest.raises(UsageError, match="PNG"):

@@ -1,0 +1,228 @@
+"""What a chat-completions server said, read as a Completion or as an error in the server's own words.
+
+Servers that call themselves compatible leave fields out, put others in, and report failures with
+status 200. So nothing is taken for granted here, and what is no answer is a failed call that says
+what came: never an empty text that counts as success.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from rlm_wasm.errors import ProviderError, RateLimited
+from rlm_wasm.providers import strict_json
+from rlm_wasm.providers.base import Completion
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+
+if TYPE_CHECKING:
+    from rlm_wasm.providers.base import CompletionRequest
+
+_SHOWN: Final = 300
+"""So many characters of a server's own words reach the error."""
+_MAX_COUNT: Final = 2**53
+"""No call has more tokens; a larger figure would break the sums that it goes into."""
+_RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
+
+
+def read_answer(text: str, headers: Mapping[str, str], *, model: str, where: str) -> Mapping[str, Any]:
+    """The body of a response of status 200, with a first choice that has a message.
+
+    ``model`` was asked for, ``where`` names the server in errors. Raises ProviderError where the server
+    failed after all; nothing was answered then, so that a retryable one may be sent again.
+    """
+    try:
+        answer = strict_json.loads(text)
+    except ValueError as error:
+        raise ProviderError(
+            f"{where} answered with malformed JSON ({error}): {_shortened(text)}", retryable=True
+        ) from None
+    choice = _first_choice(answer)
+    for said in (answer, choice):
+        if isinstance(said, Mapping) and said.get("error"):
+            raise _failure(said["error"], headers, model, where)
+    if choice is None:
+        raise ProviderError(f"{where} answered without a choice: {_shortened(text)}")
+    found: Mapping[str, Any] = answer
+    return found
+
+
+def completion_of(
+    answer: Mapping[str, Any], headers: Mapping[str, str], request: CompletionRequest, *, model: str
+) -> Completion:
+    """The Completion in what ``read_answer`` gave. Raises ProviderError where the model gave no text."""
+    choice = answer["choices"][0]
+    content = _content(choice, request, model)
+    answered_by, usage = answer.get("model"), answer.get("usage")
+    usage = usage if isinstance(usage, Mapping) else {}
+    estimate = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
+    return Completion(
+        text=content,
+        model=answered_by if isinstance(answered_by, str) and answered_by else model,
+        prompt_tokens=_count(usage.get("prompt_tokens"), estimate),
+        completion_tokens=_count(usage.get("completion_tokens"), estimate_tokens(content)),
+        finish_reason=str(choice.get("finish_reason") or "stop"),
+        rate_limits=rate_limits(headers),
+    )
+
+
+def _first_choice(answer: Any) -> Mapping[str, Any] | None:
+    """The first choice, if the answer has one with a message."""
+    choices = answer.get("choices") if isinstance(answer, Mapping) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, Mapping) and isinstance(choice.get("message"), Mapping) else None
+
+
+def _failure(said: Any, headers: Mapping[str, str], model: str, where: str) -> ProviderError:
+    """An error that came with status 200: its code, where it is one, is the status."""
+    code = said.get("code") if isinstance(said, Mapping) else None
+    digits = str(code)
+    status = int(digits) if re.fullmatch(r"[45]\d\d", digits) else None
+    kind = _shortened(str(code or "an error inside the answer"))
+    message = f"{model} at {where} failed ({kind}): {words(said)}"
+    if status == 429:
+        return RateLimited(message, retry_after_s=retry_after_s(headers))
+    return ProviderError(message, status=status, retryable=is_retryable(status))
+
+
+def is_retryable(status: int | None) -> bool:
+    """Whether the same call may succeed later, by its HTTP status; without one it may."""
+    return status is None or status in (408, 409, 429) or status >= 500
+
+
+def _content(choice: Mapping[str, Any], request: CompletionRequest, model: str) -> str:
+    """The text of a choice; what is none is said."""
+    message = choice["message"]
+    reason = choice.get("finish_reason")
+    content, refusal = _text_of(message.get("content")), message.get("refusal") or _refusal(message)
+    if reason == "content_filter":
+        raise ProviderError(f"{model}'s answer was withheld by the content filter")
+    if reason == "error":
+        raise ProviderError(
+            f"{model} broke off with an error{_after(content)} (finish_reason: error)", retryable=True
+        )
+    if content:
+        return content
+    if refusal:
+        raise ProviderError(f"{model} refused: {words(refusal)}")
+    if reason == "length":
+        raise ProviderError(
+            f"{model} used all {request.max_tokens or 'its'} tokens before it began to answer:"
+            " raise #:max-tokens"
+        )
+    called = message.get("tool_calls") or message.get("function_call")
+    if called:
+        raise ProviderError(f"{model} called a tool in place of an answer: {_shortened(str(called))}")
+    reasoning = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
+    if reasoning:
+        raise ProviderError(f"{model} reasoned and gave no answer: {_shortened(reasoning)}", retryable=True)
+    if content is None:
+        raise ProviderError(f"{model} gave no content: {_shortened(str(dict(message)))}", retryable=True)
+    return content
+
+
+def _text_of(content: Any) -> str | None:
+    """A message's text: the text parts joined where it comes in parts; None where there is none."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return None
+    parts = [part if isinstance(part, str) else _part(part) for part in content]
+    texts = [part for part in parts if part is not None]
+    return "".join(texts) if texts else None
+
+
+def _part(part: Any) -> str | None:
+    """The text of a part that is one of text: parts of reasoning and refusal have other types."""
+    if not isinstance(part, Mapping) or part.get("type", "text") not in ("text", "output_text"):
+        return None
+    text = part.get("text")
+    return text if isinstance(text, str) else None
+
+
+def _refusal(message: Mapping[str, Any]) -> Any:
+    """A refusal that is one of the content's parts."""
+    parts = message.get("content")
+    refused = (
+        part["refusal"]
+        for part in (parts if isinstance(parts, list) else ())
+        if isinstance(part, Mapping) and part.get("refusal")
+    )
+    return next(refused, None)
+
+
+def _after(content: str | None) -> str:
+    return f" after {_shortened(content)}" if content else ""
+
+
+def words(body: Any) -> str:
+    """What a server says about a failure, from whatever it sent: JSON of some form, text, a web page."""
+    if isinstance(body, Mapping):
+        for key in ("message", "error", "detail", "msg", "error_description", "errors"):
+            if body.get(key):
+                return words(body[key])
+        return _shortened(str(dict(body)))
+    if isinstance(body, list) and body:
+        return _shortened("; ".join(_located(item) for item in body[:3]))
+    if isinstance(body, str) and body.strip():
+        return _shortened(body)
+    return "no reason given"
+
+
+def _located(item: Any) -> str:
+    """One entry of a list of errors: FastAPI says where each is."""
+    place = item.get("loc") if isinstance(item, Mapping) else None
+    where = f"{'.'.join(map(str, place))}: " if isinstance(place, list) else ""
+    return where + words(item)
+
+
+def _shortened(text: str) -> str:
+    """On one line, and no longer than may be shown."""
+    line = " ".join(text[: 4 * _SHOWN].split())
+    return line if len(line) <= _SHOWN and len(text) <= 4 * _SHOWN else line[:_SHOWN] + "…"
+
+
+def _count(value: Any, estimate: int) -> int:
+    """A count of tokens; what is none is estimated."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_COUNT:
+        return estimate
+    return int(value)
+
+
+def rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:
+    """``x-ratelimit-remaining-tokens: 12`` as ``{"remaining-tokens": 12}``; else the value's text."""
+    found: dict[str, Any] = {}
+    for key, value in headers.items():
+        name = key.lower()
+        if name.startswith(_RATE_LIMIT_PREFIX):
+            plain = value.isascii() and value.isdecimal() and len(value) < 16
+            found[name[len(_RATE_LIMIT_PREFIX) :]] = int(value) if plain else value
+    return found
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """How many seconds to wait, from Retry-After in either form (a number, a date), or None."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (_date(value) - _date(headers.get("date"))).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return max(0.0, seconds)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _date(value: str | None) -> datetime:
+    """An HTTP date; now where there is none."""
+    if value is None:
+        return datetime.now(UTC)
+    date = parsedate_to_datetime(value)
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
