@@ -15,6 +15,12 @@ WORST = 16 + 1000
 START = '(define hs (map (lambda (i) (llm-query-async #:instruction "q" #:max-tokens 1000)) (range {})))'
 """Calls that the next execution finds in flight."""
 
+async def turns(count: int) -> None:
+    """So many turns of the event loop for everybody else."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 FAN_OUT = '(map-async (lambda (i) (llm-query-async #:instruction "q" #:max-tokens 1000)) (range {}) #:max-concurrent 100)'
 
 
@@ -30,21 +36,55 @@ class Priced(GatedProvider):
 
 @pytest.mark.parametrize("fit", [1, 2, 3, 7])
 async def test_under_fan_out_as_many_calls_are_sent_as_fit_for_sure(fit: int) -> None:
-    """The next one is refused before it is sent, however little the others take in the end."""
+    """The next one waits until one of them is settled, and goes out on what that did not take."""
     gate = GatedProvider(bracketed)
     limits = Limits(tokens=fit * WORST)
     async with Runtime(provider=gate, limits=limits) as runtime, runtime.session() as session:
         assert (await session.execute(START.format(fit))).ok
         await gate.arrived(fit)
-        result = await session.execute('(llm-query #:instruction "q" #:max-tokens 1000)')
-    at_once = GatedProvider(bracketed)
-    async with Runtime(provider=at_once, limits=limits) as runtime:
-        assert (await runtime.run(FAN_OUT.format(fit + 1))).status == "limit"
-    assert len(at_once.requests) <= fit
+        task = asyncio.create_task(session.execute('(llm-query #:instruction "q" #:max-tokens 1000)'))
+        await turns(20)
+        assert len(gate.requests) == fit
+        assert session.state()["calls_queued"] == 1
+        gate.release_many(fit)
+        used = fit * 15
+        if used + WORST > limits.tokens:
+            result = await task
+            assert result.status == "limit"
+            assert result.error is not None
+            assert (result.error.kind, result.error.limit) == ("tokens", fit * WORST)
+        else:
+            await gate.arrived(1)
+            gate.release_many(1)
+            assert (await task).ok
+    assert len(gate.requests) <= fit + 1
+
+
+async def test_a_call_that_could_never_fit_is_refused_with_what_is_used_reserved_and_asked() -> None:
+    """Also while others are in flight: nothing is waited for in vain."""
+    gate = GatedProvider(bracketed)
+    limits = Limits(tokens=2 * WORST)
+    async with Runtime(provider=gate, limits=limits) as runtime, runtime.session() as session:
+        assert (await session.execute(START.format(1))).ok
+        await gate.arrived(1)
+        result = await session.execute('(llm-query #:instruction "q" #:max-tokens 3000)')
     assert result.status == "limit"
     assert result.error is not None
-    assert (result.error.kind, result.error.limit) == ("tokens", fit * WORST)
-    assert len(gate.requests) == fit
+    assert "used 0, reserved by calls in flight 1,005, asked for 3,005, limit 2,032" in result.error.message
+    assert len(gate.requests) == 1
+
+
+async def test_many_small_calls_under_a_small_ceiling_run_one_after_the_other() -> None:
+    """Forty calls whose worst cases together are twice the ceiling, and whose true costs are next to nothing."""
+    async with Runtime(provider=InlineProvider(), limits=Limits(tokens=20 * WORST)) as runtime:
+        assert (await runtime.run(FAN_OUT.format(40))).ok
+    gate = GatedProvider(bracketed)
+    async with Runtime(provider=gate, limits=Limits(tokens=20 * WORST)) as runtime:
+        task = asyncio.create_task(runtime.run(FAN_OUT.format(40)))
+        for _ in range(40):
+            await gate.arrived(1)
+            gate.release_many(1)
+        assert (await task).ok
 
 
 async def test_what_a_call_did_not_take_is_given_back(gate: GatedProvider) -> None:
@@ -62,14 +102,14 @@ async def test_a_ceiling_on_money_holds_under_fan_out() -> None:
     async with Runtime(provider=provider, limits=limits) as runtime, runtime.session() as session:
         assert (await session.execute(START.format(3))).ok
         await provider.arrived(3)
-        result = await session.execute('(llm-query #:instruction "q" #:max-tokens 1000)')
-    assert result.status == "limit"
-    assert result.error is not None
-    assert result.error.kind == "cost_usd"
-    assert len(provider.requests) == 3
+        task = asyncio.create_task(session.execute('(llm-query #:instruction "q" #:max-tokens 1000)'))
+        await turns(20)
+        assert len(provider.requests) == 3
+        session.cancel()
+        assert (await task).status == "cancelled"
 
 
-async def test_failed_and_cancelled_calls_give_back_what_was_set_aside(gate: GatedProvider) -> None:
+async def test_a_failed_call_gives_back_what_was_set_aside(gate: GatedProvider) -> None:
     """Nothing of it stays reserved."""
     async with Runtime(provider=gate, limits=Limits(tokens=WORST)) as runtime, runtime.session() as session:
         for _ in range(3):
@@ -77,12 +117,24 @@ async def test_failed_and_cancelled_calls_give_back_what_was_set_aside(gate: Gat
             await gate.arrived(1)
             gate.fail(ProviderError("no"))
             assert (await task).status == "error"
-        result = await session.execute(
-            '(with-timeout 0.001 (lambda () (llm-query #:instruction "q" #:max-tokens 1000)) (lambda () "late"))'
-        )
-        assert result.value == "late"
         left = await session.execute("(hash-ref (budget-remaining) 'tokens)")
         assert left.value == str(WORST)
+
+
+async def test_a_call_that_was_cancelled_after_it_was_sent_may_have_cost_all_of_it() -> None:
+    """So a loop of calls that are given up at once ends at the ceiling, not never."""
+    gate = GatedProvider(bracketed)
+    program = (
+        "(let loop ([n 0]) (with-timeout 0.001"
+        ' (lambda () (llm-query #:instruction "q" #:max-tokens 1000)) (lambda () "late")) (loop (+ n 1)))'
+    )
+    async with Runtime(provider=gate, limits=Limits(tokens=5 * WORST)) as runtime:
+        result = await runtime.run(program)
+    assert result.status == "limit"
+    assert result.error is not None
+    assert result.error.kind == "tokens"
+    assert len(gate.requests) == 5
+    assert result.execution.prompt_tokens == 5 * 5  # what was sent is in the ledger
 
 
 async def test_the_calls_of_a_recursive_call_are_reserved_too() -> None:
@@ -157,7 +209,7 @@ async def test_token_budgets_nest(runtime: Runtime, program: str, expected: str)
         '(try (llm-query-async #:instruction "q" #:max-tokens 1000 #:images (list car)) on-error void)',
     ],
 )
-async def test_a_call_without_an_answer_gives_its_token_budget_back(call: str, gate: Gate) -> None:
+async def test_a_call_without_an_answer_gives_its_token_budget_back(call: str, gate: GatedProvider) -> None:
     """A cancelled one, one that came too late, and one that could not be sent."""
     async with Runtime(provider=gate) as runtime:
         fits = '(llm-query-async #:instruction "q" #:max-tokens 1000)'
@@ -172,7 +224,7 @@ async def test_a_token_budget_holds_exactly_under_fan_out(fit: int) -> None:
     gate = GatedProvider(bracketed)
     fan_out = FAN_OUT.format(fit + 3)[:-1] + " #:on-error (lambda (e) (substring (exn-message e) 0 21)))"
     async with Runtime(provider=gate) as runtime:
-        task = asyncio.create_task(runtime.run(f"(parameterize ([token-budget {fit * 1008}]) {fan_out})"))
+        task = asyncio.create_task(runtime.run(f"(parameterize ([token-budget {fit * 1005}]) {fan_out})"))
         await gate.arrived(fit)
         gate.release_many(fit)
         assert (await task).data == ["[q]"] * fit + ["token budget exceeded"] * 3

@@ -346,8 +346,10 @@ class HostRequests:
 
     def cancel_all(self, from_id: int = 0) -> None:
         """Nobody wants the replies any longer: neither those that are due nor those to come."""
-        for request in [request for request in self.live.values() if request.id >= from_id]:
+        dropped = [request for request in self.live.values() if request.id >= from_id]
+        for request in dropped:
             del self.live[request.id]
+        for request in reversed(dropped):  # those that wait before those whose places they wait for
             self._drop(request)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]

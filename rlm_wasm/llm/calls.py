@@ -138,7 +138,11 @@ class LlmCalls:
         return PENDING
 
     def _placed(self, call: LlmCall) -> None:
-        call.placed, call.waiting = True, None
+        call.waiting = None
+        if not call.host_request.wanted:  # it is being cancelled, with the one whose place it would get
+            self.budget.settle(call.worst)
+            return
+        call.placed = True
         call.host_request.run(partial(self._send, call))
 
     def _refused(self, call: LlmCall, limit: LimitExceeded) -> None:
