@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import rlm_wasm
-from doubles import Answers
 from rlm_wasm import (
     CapabilityDenied,
     CompletionRequest,
@@ -29,6 +28,7 @@ from rlm_wasm import (
     SandboxCrashed,
     errors,
 )
+from rlm_wasm.testing import InlineProvider
 
 PACKAGE = Path(rlm_wasm.__file__).parent
 CLASSES = {name: value for name, value in vars(errors).items() if inspect.isclass(value)}
@@ -130,7 +130,7 @@ async def test_raise_for_status_raises_what_the_result_reports(
     program: str, expected: type[RlmError]
 ) -> None:
     """The exact class, with the message that the Result has."""
-    async with Runtime(provider=Answers(), python="off", limits=Limits(fuel=50_000_000)) as runtime:
+    async with Runtime(provider=InlineProvider(), python="off", limits=Limits(fuel=50_000_000)) as runtime:
         result = await runtime.run(program)
     assert result.error is not None
     with pytest.raises(expected, match=re.escape(str(result.error))) as raised:
@@ -161,7 +161,7 @@ async def test_a_failed_call_is_the_providers_error() -> None:
     def refuse(_: CompletionRequest) -> str:
         raise ProviderError("out of order")
 
-    async with Runtime(provider=Answers(refuse)) as runtime:
+    async with Runtime(provider=InlineProvider(refuse)) as runtime:
         result = await runtime.run('(llm-query #:instruction "q")')
     with pytest.raises(ProviderError, match="out of order"):
         result.raise_for_status()

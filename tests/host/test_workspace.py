@@ -19,8 +19,7 @@ from rlm_wasm import Limits, UsageError
 from rlm_wasm.capabilities import images, workspace
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.capabilities.workspace import MIN_CHARGE_BYTES, Workspace
-from rlm_wasm.errors import CapabilityDenied, PythonFailure
-from rlm_wasm.errors import InvalidToolArguments
+from rlm_wasm.errors import CapabilityDenied, InvalidToolArguments, PythonFailure
 from rlm_wasm.mcp.tools import table
 from rlm_wasm.python.wasi import WasiPython
 
