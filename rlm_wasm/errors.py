@@ -123,10 +123,24 @@ class InternalError(RlmError):
 
 
 class PythonFailure(RlmError):
-    """The Python code raised. ``traceback`` is the text to show; ``kind`` the exception's class."""
+    """The Python code raised.
 
-    def __init__(self, message: str, *, kind: str = "Exception", traceback: str = "", fuel: int = 0) -> None:
+    The message's first line is the exception; those after it name Python's lines, the innermost last.
+    ``kind`` is the exception's class, ``traceback`` Python's own text, ``frames`` one text each, the
+    innermost first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "Exception",
+        traceback: str = "",
+        frames: tuple[str, ...] = (),
+        fuel: int = 0,
+    ) -> None:
         super().__init__(message)
+        self.frames = frames
         self.kind = kind
         self.traceback = traceback
         self.fuel = fuel

@@ -26,7 +26,8 @@ from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec, workers
 from rlm_wasm.python.component import PythonEngine
-from rlm_wasm.python.values import Reference, from_scheme, to_scheme
+from rlm_wasm.python.snippets import MAX_FRAMES
+from rlm_wasm.python.values import Reference, arguments_of, to_scheme
 
 SMALL_STATE = 256 << 10
 """Captured variables up to this size are captured after every change, larger ones now and then."""
@@ -70,15 +71,10 @@ class WasiPython:
         self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
     ) -> PythonReply:
         """See PythonBackend. A limit that fires ends the instance, not the session."""
-        given = [from_scheme(argument) for argument in arguments]
-        if operation in ("exec", "eval") and not isinstance(given[0], str):
-            raise UsageError(f"py-{operation}: the code must be a string, got {type(given[0]).__name__}")
-        if operation == "call" and not isinstance(given[0], Reference):
-            raise UsageError("py-call: the first argument must be a Python object that py-eval returned")
         async with self._lock:
             cancelled = threading.Event()
             work = asyncio.get_running_loop().run_in_executor(
-                workers.shared.threads, self._serve, operation, given, fuel, timeout_s, cancelled
+                workers.shared.threads, self._serve, operation, arguments, fuel, timeout_s, cancelled
             )
             try:
                 return await asyncio.shield(work)
@@ -91,10 +87,16 @@ class WasiPython:
     # ---- in the worker thread
 
     def _serve(
-        self, operation: str, given: list[Any], fuel: int, timeout_s: float, cancelled: threading.Event
+        self,
+        operation: str,
+        arguments: Sequence[Any],
+        fuel: int,
+        timeout_s: float,
+        cancelled: threading.Event,
     ) -> PythonReply:
         started = time.monotonic()
         used = 0
+        given = arguments_of(operation, arguments)
         try:
             instance, note = self._ready(timeout_s, cancelled)
             request = self._request(operation, given)
@@ -111,16 +113,20 @@ class WasiPython:
             self._capture_now_and_then()
         if "error" in answer:
             raise PythonFailure(
-                answer["error"], kind=answer["kind"], traceback=answer["traceback"], fuel=used
+                answer["error"],
+                kind=answer["kind"],
+                traceback=answer["traceback"],
+                frames=tuple(answer["frames"]),
+                fuel=used,
             )
         return PythonReply(
-            value=to_scheme(value), stdout=answer["stdout"], stderr=answer["stderr"], fuel=used, note=note
+            value=value, stdout=answer["stdout"], stderr=answer["stderr"], fuel=used, note=note
         )
 
     def _request(self, operation: str, given: list[Any]) -> str:
         def reference(value: Any) -> list[Any]:
             if isinstance(value, Reference):
-                return [value.key, value.shown]
+                return [value.key, value.text]
             raise UsageError(f"Python has no form for a value of kind {type(value).__name__}")
 
         return '{"op": %s, "args": %s}' % (json.dumps(operation), codec.dumps(given, reference))  # noqa: UP031
@@ -137,15 +143,17 @@ class WasiPython:
         try:
             value_text, _, answer_text = text.rpartition("\n")
             answer = json.loads(answer_text)
-            shape = {"stdout": str, "stderr": str}
+            shape: dict[str, type] = {"stdout": str, "stderr": str}
             if "error" in answer:
-                shape |= {"error": str, "kind": str, "traceback": str}
+                shape |= {"error": str, "kind": str, "traceback": str, "frames": list}
             if not isinstance(answer, dict) or any(
                 not isinstance(answer.get(k), t) for k, t in shape.items()
             ):
                 raise ValueError("its form is wrong")
-            value = codec.loads(value_text, lambda content: Reference(int(content[0]), str(content[1])[:200]))
-        except (ValueError, KeyError, IndexError, TypeError, RecursionError, AttributeError) as error:
+            value = to_scheme(value_text)
+        except codec.TooLarge as error:
+            raise PythonFailure(str(error), kind="OverflowError", fuel=used) from None
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError) as error:
             raise PythonFailure(
                 f"the Python code broke its driver: the answer cannot be read ({error})",
                 kind="RuntimeError",
@@ -154,6 +162,8 @@ class WasiPython:
         for part in ("error", "traceback"):
             if part in answer:
                 answer[part] = answer[part][:ERROR_LIMIT]
+        if "error" in answer:
+            answer["frames"] = [str(frame)[:200] for frame in answer["frames"][:MAX_FRAMES]]
         return value, answer
 
     def _ready(self, timeout_s: float, cancelled: threading.Event) -> tuple[_Instance, str]:
