@@ -1,20 +1,34 @@
 """``asyncio`` without sockets: an event loop whose only event is that time goes by.
 
-Python's own loop makes a pair of sockets to be woken by other threads. There are neither here.
+Python's own loop makes a pair of sockets to be woken by other threads. There are neither here, and what
+asks for a socket is an OSError, so that nothing is lost by trying.
 """
 
+import selectors
 import time
 
 import stdlib_finder
 
 
 def install():
-    """When asyncio is first imported, its loops become ours."""
+    """When asyncio or socket are first imported, they become ours."""
     stdlib_finder.after["asyncio"] = _patch
+    stdlib_finder.after["socket"] = _without_network
+
+
+def _without_network(socket):
+    def refuse(*_, **__):
+        raise OSError(58, "there is no network here")
+
+    socket.socket.__init__ = refuse
+    for name in ("socketpair", "create_connection", "create_server", "fromfd"):
+        setattr(socket, name, refuse)
+    for name in ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        setattr(socket, name, refuse)
 
 
 def _patch(asyncio):
-    class Selector(asyncio.selectors.BaseSelector):
+    class Selector(selectors.BaseSelector):
         """Nothing can be watched; to select is to sleep."""
 
         def register(self, fileobj, events, data=None):

@@ -96,7 +96,11 @@ class _Encoder:
         return {"$": ["ref", *self._reference(value)]}
 
     def _items(self, items: Any, depth: int) -> list[Any]:
-        if len(items) > self._left:  # before a range of a million million is gone through
+        try:
+            count = len(items)
+        except OverflowError:  # a range can have more items than there are numbers for it
+            raise TooLarge from None
+        if count > self._left:  # before a range of a million million is gone through
             raise TooLarge
         return [self.plain(item, depth + 1) for item in items]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import pickle
 import sys
 import threading
@@ -26,6 +27,15 @@ from rlm_wasm.python.snippets import NoInput, Snippets
 from rlm_wasm.python.values import Reference, arguments_of, to_scheme
 
 _process_lock = threading.Lock()  # sys.stdin, sys.stdout and the current folder are the process's
+
+
+def _renew_lock() -> None:
+    global _process_lock
+    _process_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class HostPython:
@@ -45,6 +55,7 @@ class HostPython:
         self._fresh()
 
     def _new_thread(self) -> None:
+        self._process = os.getpid()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rlm-wasm-host-python")
 
     def _fresh(self) -> None:
@@ -59,6 +70,8 @@ class HostPython:
     ) -> PythonReply:
         """See PythonBackend; ``fuel`` is not looked at."""
         async with self._lock:
+            if self._process != os.getpid():  # a forked child: its parent's thread did not come along
+                self._new_thread()
             work = asyncio.get_running_loop().run_in_executor(self._thread, self._serve, operation, arguments)
             try:
                 return await asyncio.wait_for(work, timeout_s)
@@ -148,9 +161,10 @@ class HostPython:
 @contextlib.contextmanager
 def _standard_streams(out: io.StringIO, err: io.StringIO) -> Iterator[None]:
     """The process's standard streams are the call's in the body."""
-    stdin, sys.stdin = sys.stdin, NoInput()
+    before = sys.stdin, sys.__stdout__, sys.__stderr__
+    sys.stdin, sys.__stdout__, sys.__stderr__ = NoInput(), out, err  # type: ignore[misc, assignment]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             yield
     finally:
-        sys.stdin = stdin
+        sys.stdin, sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]

@@ -36,7 +36,8 @@ class Snippets:
         name = f"{_PREFIX}{self._count}>"
         linecache.cache.pop(f"{_PREFIX}{self._count - MAX_SOURCES}>", None)
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        tree = ast.parse(source, name)
+        tree = compile(source, name, "exec", ast.PyCF_ONLY_AST)
+        assert isinstance(tree, ast.Module)
         last = None
         if last_value and tree.body and isinstance(tree.body[-1], ast.Expr):
             last = compile(ast.Expression(tree.body.pop().value), name, "eval")  # type: ignore[attr-defined]
@@ -55,7 +56,8 @@ class Snippets:
             if os.path.dirname(frame.filename) != _HERE  # noqa: PTH120
         ][-MAX_FRAMES:]
         message = [f"{kind}: {text}"[:2000] if text else kind]
-        message += map(self._line_of, frames[-MAX_MESSAGE_FRAMES:])
+        own = [frame for frame in frames if frame.filename.startswith(_PREFIX)] or frames
+        message += map(self._line_of, own[-MAX_MESSAGE_FRAMES:])
         message += _syntax_lines(error)
         lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else []
         try:
@@ -79,7 +81,8 @@ class Snippets:
             return f"line {frame.lineno}"
         if frame.filename.startswith(_PREFIX):
             return f"line {frame.lineno} of an earlier call"
-        return f"{frame.filename.strip('<>')} line {frame.lineno}"
+        file = "/".join(frame.filename.strip("<>").split("/")[-2:])
+        return f"{file} line {frame.lineno}"
 
 
 def _syntax_lines(error: BaseException) -> list[str]:

@@ -64,6 +64,9 @@ class PairTable(Mapping[Any, Any]):
                 return value
         raise KeyError(key)
 
+    def __repr__(self) -> str:
+        return f"PairTable({self.pairs!r})"
+
     __hash__ = None  # type: ignore[assignment]
 
 
