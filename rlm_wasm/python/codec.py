@@ -11,12 +11,15 @@ import collections
 import dataclasses
 import datetime
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 MAX_DEPTH = 200
 MAX_NODES = 1_000_000
 """Parts of one value: numbers, texts, lists and so on, each counted as often as it stands there."""
+MAX_MARKS = 2 * MAX_NODES
+"""Commas, colons and opening brackets in the text of a value: a tagged part has several."""
 LONG_BITS = 12_000
 """Longer integers go as hexadecimal: CPython refuses long decimals, whose conversion is quadratic."""
 MAX_EXPONENT = 5_000
@@ -37,9 +40,11 @@ class TooLarge(ValueError):
 def dumps(value: Any, reference: Callable[[Any], list[Any]]) -> str:
     """Text of a value. ``reference(object)`` keeps one that has no data form and gives [id, repr].
 
-    Raises TooDeep and TooLarge.
+    Half a surrogate pair, for which no bytes stand, becomes U+FFFD. Raises TooDeep and TooLarge.
     """
-    return json.dumps(_Encoder(reference).plain(value, 0), ensure_ascii=False)
+    text = valid_text(json.dumps(_Encoder(reference).plain(value, 0), ensure_ascii=False))
+    check_marks(text)
+    return text
 
 
 def loads(text: str, dereference: Callable[[list[Any]], Any]) -> Any:
@@ -47,7 +52,52 @@ def loads(text: str, dereference: Callable[[list[Any]], Any]) -> Any:
     return _value(json.loads(text), dereference)
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def valid_text(text: str) -> str:
+    """Text that can be encoded: half a surrogate pair becomes U+FFFD."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+_STRING_PART = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_STEP = 1 << 16
+
+
+def check_marks(text: str, limit: int | None = None) -> int:
+    """Count the marks of JSON text that may begin a part (strings passed over), and its strings.
+
+    Raises TooLarge where there are more than ``limit`` (MAX_MARKS) of either, before any part is made. In
+    steps that are short: while one C call runs, no other thread does. Returns 0 for text too short for that.
+    """
+    if limit is None:
+        limit = MAX_MARKS
+    if len(text) <= limit:
+        return 0
+    marks = strings = at = 0
+    while True:
+        quote = text.find('"', at, at + _STEP)
+        end = quote if quote >= 0 else min(at + _STEP, len(text))
+        if end > at:
+            marks += sum(text.count(mark, at, end) for mark in ",[{:")
+        strings += quote >= 0
+        if max(marks, strings) > limit:
+            raise TooLarge
+        if quote < 0:
+            if end == len(text):
+                return marks
+            at = end
+            continue
+        at = quote + 1
+        while at < len(text) and text[at] != '"':
+            found = _STRING_PART.match(text, at, at + _STEP)
+            moved = found.end() if found is not None else at
+            at = moved if moved > at else at + 2  # an escape that a step has cut in two
+        at += 1
+
+
 _SCALARS = (type(None), bool, int, float, str)
+_AS_THEY_ARE = frozenset([type(None), bool, float, str])
 _VIEWS = tuple(map(type, ({}.keys(), {}.values(), {}.items())))
 _LISTS = (list, collections.deque, range, *_VIEWS)
 
@@ -57,13 +107,10 @@ class _Encoder:
 
     def __init__(self, reference: Callable[[Any], list[Any]]) -> None:
         self._reference = reference
-        self._left = MAX_NODES
+        self._left = MAX_NODES - 1
 
     def plain(self, value: Any, depth: int) -> Any:
         kind = type(value)
-        self._left -= 1
-        if self._left < 0:
-            raise TooLarge
         if kind is int:
             return value if value.bit_length() <= LONG_BITS else {"$": ["int", hex(value)]}
         if kind in _SCALARS:
@@ -100,12 +147,15 @@ class _Encoder:
             count = len(items)
         except OverflowError:  # a range can have more items than there are numbers for it
             raise TooLarge from None
-        if count > self._left:  # before a range of a million million is gone through
+        self._left -= count
+        if self._left < 0:  # before a range of a million million is gone through
             raise TooLarge
-        return [self.plain(item, depth + 1) for item in items]
+        depth += 1
+        return [item if type(item) in _AS_THEY_ARE else self.plain(item, depth) for item in items]
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
-        if len(value) > self._left:
+        self._left -= 2 * len(value)
+        if self._left < 0:
             raise TooLarge
         if all(type(key) is str and key != "$" for key in value):
             return {key: self.plain(item, depth + 1) for key, item in value.items()}

@@ -103,14 +103,16 @@ class HostPython:
             except BaseException as error:  # SystemExit and KeyboardInterrupt too: they are the code's own
                 failure = self._snippets.describe(error)
                 raise PythonFailure(
-                    failure["error"],
+                    codec.valid_text(failure["error"]),
                     kind=failure["kind"],
                     traceback=failure["traceback"],
                     frames=tuple(failure["frames"]),
                 ) from None
         limit = self._limits.output_bytes
         return PythonReply(
-            value=to_scheme(text), stdout=out.getvalue()[:limit], stderr=err.getvalue()[:limit]
+            value=to_scheme(text),
+            stdout=codec.valid_text(out.getvalue()[:limit]),
+            stderr=codec.valid_text(err.getvalue()[:limit]),
         )
 
     def _do(self, operation: str, given: list[Any]) -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import json
 import keyword
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -23,7 +22,7 @@ import cbor2
 
 from rlm_wasm.data import VOID, ImproperList, Symbol
 from rlm_wasm.errors import UsageError
-from rlm_wasm.python.codec import MAX_DEPTH, MAX_NODES, TooLarge
+from rlm_wasm.python.codec import MAX_DEPTH, MAX_NODES, check_marks
 
 OBJECT = Symbol("python-object")
 MAX_RATIO_BITS = 1 << 15
@@ -131,43 +130,11 @@ def _key(key: Any) -> Any:
 def to_scheme(text: str) -> Any:
     """What the codec's text says, as it crosses to the guest. The text is hostile.
 
-    Raises TooLarge beyond MAX_NODES parts, and ValueError, KeyError, IndexError, TypeError, ArithmeticError
+    Raises TooLarge beyond MAX_MARKS, and ValueError, KeyError, IndexError, TypeError, ArithmeticError
     or RecursionError for what the codec would not have written.
     """
-    if len(text) > MAX_NODES:  # a part takes a character at least
-        check_nodes(text, MAX_NODES)
+    check_marks(text)
     return _scheme(json.loads(text), 0)
-
-
-_STRING_PART = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_STEP = 1 << 16
-
-
-def check_nodes(text: str, limit: int) -> int:
-    """Count what may begin a part in JSON text, strings passed over. Raises TooLarge beyond the limit.
-
-    In steps that are short: while one C call runs, no other thread does.
-    """
-    nodes = at = 0
-    while True:
-        quote = text.find('"', at, at + _STEP)
-        end = quote if quote >= 0 else min(at + _STEP, len(text))
-        nodes += 1 + sum(text.count(mark, at, end) for mark in ",[{:") if end > at else 1
-        if nodes > limit:
-            raise TooLarge
-        if quote < 0:
-            if end == len(text):
-                return nodes
-            at = end
-            continue
-        at = quote + 1
-        while at < len(text) and text[at] != '"':
-            found = _STRING_PART.match(text, at, at + _STEP)
-            moved = found.end() if found is not None else at
-            if moved == at:
-                moved = at + 2  # an escape that a step has cut in two
-            at = moved
-        at += 1
 
 
 def _scheme(plain: Any, depth: int) -> Any:

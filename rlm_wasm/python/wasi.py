@@ -159,6 +159,8 @@ class WasiPython:
                 kind="RuntimeError",
                 fuel=used,
             ) from None
+        for part in shape.keys() - {"frames"}:
+            answer[part] = codec.valid_text(answer[part])
         for part in ("error", "traceback"):
             if part in answer:
                 answer[part] = answer[part][:ERROR_LIMIT]
@@ -255,7 +257,7 @@ class WasiPython:
                 value = None
             else:
                 value = self._workspace.serve(operation, arguments)
-            return json.dumps({"value": value})
+            return _encodable({"value": value})
         except OSError as error:
             kind = type(error).__name__
             return json.dumps(
@@ -397,6 +399,16 @@ class _Instance:
     def close(self) -> None:
         """Idempotent."""
         self._store.close()
+
+
+def _encodable(answer: dict[str, Any]) -> str:
+    """JSON text: as it is, for an escaped context takes six times its memory; escaped where it has to be."""
+    text = json.dumps(answer, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        return json.dumps(answer)
+    return text
 
 
 def _first_line(error: Exception) -> str:

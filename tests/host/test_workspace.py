@@ -67,8 +67,7 @@ async def readers() -> AsyncIterator[dict[str, Reader]]:
     async def python(root: Path, path: str) -> bytes:
         backend = WasiPython(limits=Limits(), workspace=Workspace(root))
         made.append(backend)
-        await backend.run("set", ["path", path], fuel=10**10, timeout_s=60)
-        reply = await backend.run("eval", ["open(path, 'rb').read()"], fuel=10**10, timeout_s=60)
+        reply = await backend.run("eval", [f"open({path!r}, 'rb').read()"], fuel=10**10, timeout_s=60)
         return cast(bytes, reply.value)
 
     async def image(root: Path, path: str) -> bytes:

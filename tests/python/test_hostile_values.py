@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlm_wasm import Limits
 from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.errors import PythonFailure, UsageError
 from rlm_wasm.python import codec, values
-from rlm_wasm.python.values import PairTable, check_nodes, from_scheme, to_scheme
+from rlm_wasm.python.codec import check_marks
+from rlm_wasm.python.values import PairTable, from_scheme, to_scheme
 from rlm_wasm.sandbox import protocol
 
-from .conftest import run
+from .conftest import Make, run
 
 COLLIDING = 2**61 - 1
 """Every multiple of it has the hash 0: n of them in one table are n² / 2 comparisons."""
@@ -70,6 +72,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """A hundred parts are the most."""
     for module in (codec, values):
         monkeypatch.setattr(module, "MAX_NODES", 100)
+    monkeypatch.setattr(codec, "MAX_MARKS", 200)
     return 100
 
 
@@ -108,7 +111,8 @@ def test_what_is_too_large_is_refused_where_it_is_made(small: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "forged", ["[" + "[]," * 200 + "0]", '{"a":' * 150 + "0" + "}" * 150, '["' + '","' * 200 + '"]']
+    "forged",
+    ["[" + "[]," * 200 + "0]", '"' * 500, '{"a":' * 250 + "0" + "}" * 250, '["' + '","' * 200 + '"]'],
 )
 def test_what_a_forged_answer_has_too_many_of_is_never_made(
     small: int, forged: str, monkeypatch: pytest.MonkeyPatch
@@ -148,20 +152,20 @@ def test_the_count_is_never_too_low_and_strings_do_not_add_to_it(
 ) -> None:
     """Whatever the text's steps cut in two."""
     text = json.dumps(value, ensure_ascii=ascii_only)
-    before, values._STEP = values._STEP, step
+    before, codec._STEP = codec._STEP, step
     try:
-        counted = check_nodes(text, 10**9)
-        longer = check_nodes(text.replace("é", 'é,[{:\\"aaaa'), 10**9)
+        counted = check_marks(text + " " * 10_000, 10_000)
+        longer = check_marks(text.replace("é", 'é,[{:\\"aaaa') + " " * 10_000, 10_000)
     finally:
-        values._STEP = before
-    assert counted >= _parts(value)
+        codec._STEP = before
+    assert counted + 1 >= _parts(value)
     assert longer == counted
 
 
 def test_a_long_text_is_one_part() -> None:
     """However many commas and quotes it has."""
     for text in ("a,b\n" * 500_000, '"\\' * 500_000, "[" * 2_000_000):
-        assert check_nodes(json.dumps([text]), 200) < 200
+        assert check_marks(json.dumps([text]), 200) == 1
         assert to_scheme(json.dumps([text])) == [text]
 
 
@@ -205,3 +209,19 @@ async def test_forged_frames_are_bounded(python: PythonBackend, frames: str) -> 
         await run(python, "eval", "1")
     assert len(caught.value.frames) <= 40
     assert all(isinstance(frame, str) and len(frame) <= 200 for frame in caught.value.frames)
+
+
+@pytest.mark.parametrize("code", ["'a\\ud800b'", "{'a\\ud800b': 1}.popitem()[0]"])
+async def test_half_a_surrogate_pair_is_replaced(either: PythonBackend, code: str) -> None:
+    """No bytes stand for it, so it can cross nowhere."""
+    assert (await run(either, "eval", code)).value == "a\ufffdb"
+    reply = await run(either, "exec", f"print({code})")
+    assert reply.stdout.encode() == "a\ufffdb\n".encode()
+
+
+async def test_a_context_with_an_accent_needs_four_times_its_length(make: Make) -> None:
+    """Not a fifteenth of it, escaped."""
+    length = 8 << 20
+    python = make("wasi", limits=Limits(python_memory_bytes=(32 << 20) + 4 * length))
+    python.set_context(None, "é" * length)
+    assert (await run(python, "eval", "len(context)")).value == length
