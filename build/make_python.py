@@ -78,18 +78,18 @@ def build(if_changed: bool = False, say: Say = print) -> Path:
 
 
 def _package(name: str) -> Path:
-    found = util.find_spec(name)
-    if found is None or found.origin is None:
+    origin = util.find_spec(name)
+    if origin is None or origin.origin is None:
         raise BuildError(f"the build needs the package {name}")
-    return Path(found.origin).parent
+    return Path(origin.origin).parent
 
 
 def _program(name: str) -> str:
     beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if not found:
+    origin = str(beside) if beside.is_file() else shutil.which(name)
+    if not origin:
         raise BuildError(f"the build needs {name} (pip install {name})")
-    return found
+    return origin
 
 
 if __name__ == "__main__":

@@ -136,10 +136,10 @@ _space = _fresh()
 def _reference(value):
     _objects[id(value)] = value  # kept alive, so that the id stays its own
     try:
-        shown = repr(value)
+        text = repr(value)
     except BaseException:
-        shown = f"<{type(value).__name__}>"
-    return [id(value), shown[:200]]
+        text = f"<{type(value).__name__}>"
+    return [id(value), text[:200]]
 
 
 def _capture():
@@ -161,10 +161,10 @@ def _capture():
 def _restore(state):
     global _space
     _space = _fresh()
-    found = cloudpickle.loads(state)
-    for value in found.values():
+    variables = cloudpickle.loads(state)
+    for value in variables.values():
         _rebind(value)
-    _space.update(found)
+    _space.update(variables)
 
 
 def _rebind(value):

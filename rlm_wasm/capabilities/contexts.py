@@ -11,16 +11,18 @@ from rlm_wasm.errors import CapabilityDenied, UsageError
 class Contexts:
     """The session's texts. The guest sees slices of them without copying the whole in."""
 
-    _MOST_HITS = 10_000
+    _MAX_HITS = 10_000
 
     def __init__(self) -> None:
         self.texts: dict[str | None, str] = {}
+        self._line_indexes: dict[str | None, _LineIndex] = {}
 
     def load(self, text: str | bytes | bytearray, name: str | None) -> None:
         """Add or replace one. Raises UsageError for what is no text."""
         if name is not None and (not isinstance(name, str) or not name):
             raise UsageError("a context's name must be a non-empty string")
         self.texts[name] = as_text(text, "the context")
+        self._line_indexes.pop(name, None)
 
     def table(self) -> dict[str, Handler]:
         """The operations."""
@@ -58,28 +60,61 @@ class Contexts:
     def _lines(self, arguments: list[Any]) -> list[str]:
         start, end, name = arguments
         text = self._find(name)
-        lines = text.split("\n")
-        if lines and not lines[-1]:
-            lines.pop()
         if not 0 <= start <= end:
             raise IndexError(f"context-lines: {start}..{end} is no range of line numbers (from 0)")
-        return [line.removesuffix("\r") for line in lines[start:end]]
+        index = self._line_indexes.get(name or None)
+        if index is None:
+            index = self._line_indexes[name or None] = _LineIndex(text)
+        first, last = index.offset(start), index.offset(end)
+        lines = text[first:last].split("\n")
+        if not lines[-1]:
+            lines.pop()
+        return [line.removesuffix("\r") for line in lines]
 
     def _search(self, arguments: list[Any]) -> list[list[Any]]:
-        pattern, most, name = arguments
+        pattern, max_hits, name = arguments
         text = self._find(name)
         if not isinstance(pattern, str) or not pattern:
             raise UsageError("context-search: the pattern must be a non-empty string or a regexp")
-        found: list[list[Any]] = []
+        hits: list[list[Any]] = []
         at = text.find(pattern)
-        limit = min(most, self._MOST_HITS) if isinstance(most, int) else self._MOST_HITS
-        while at >= 0 and len(found) < limit:
+        limit = min(max_hits, self._MAX_HITS) if isinstance(max_hits, int) else self._MAX_HITS
+        while at >= 0 and len(hits) < limit:
             start = text.rfind("\n", 0, at) + 1
             end = text.find("\n", at)
             end = len(text) if end < 0 else end
-            found.append([at, text[start : min(end, start + 2000)]])
+            hits.append([at, text[start : min(end, start + 2000)]])
             at = text.find(pattern, max(end, at + 1))
-        return found
+        return hits
+
+
+class _LineIndex:
+    """Where lines begin, as far as somebody asked: each call looks at what it skips over only once."""
+
+    EVERY = 256
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._marks = [0]
+        """Where each EVERYth line begins."""
+        self._count: int | None = None
+        """How many lines there are, once the end was seen."""
+
+    def offset(self, line: int) -> int:
+        """Where a line begins; the text's length for one beyond its end."""
+        text = self._text
+        if self._count is not None and line >= self._count:
+            return len(text)
+        number = min(line // self.EVERY, len(self._marks) - 1)
+        at = self._marks[number]
+        for reached in range(number * self.EVERY + 1, line + 1):
+            at = text.find("\n", at) + 1
+            if at == 0:
+                self._count = reached
+                return len(text)
+            if reached == len(self._marks) * self.EVERY:
+                self._marks.append(at)
+        return at
 
 
 def as_text(data: str | bytes | bytearray, what: str) -> str:

@@ -273,11 +273,11 @@ class _Inside:
         at = 0
         while at < len(line):
             if self._mode == "#|":
-                found = _COMMENT_EDGE.search(line, at)
-                if found is None:
+                match = _COMMENT_EDGE.search(line, at)
+                if match is None:
                     return
-                at = found.end()
-                self._nesting += 1 if found[0] == "#|" else -1
+                at = match.end()
+                self._nesting += 1 if match[0] == "#|" else -1
                 if not self._nesting:
                     self._mode = ""
             elif self._mode:
@@ -286,12 +286,12 @@ class _Inside:
                     self._mode = ""
                     at += 1
             else:
-                found = _SPECIAL.search(line, at)
-                if found is None:
+                match = _SPECIAL.search(line, at)
+                if match is None:
                     return
-                at = found.end()
-                if found[0] in ('"', "|", "#|"):
-                    self._mode = found[0]
+                at = match.end()
+                if match[0] in ('"', "|", "#|"):
+                    self._mode = match[0]
                     self._nesting = 1
 
 
@@ -459,8 +459,8 @@ _AFTER_PREFIX = tuple("([{\"'`,")
 
 
 def _end_of(body: re.Pattern[str], text: str, at: int) -> int:
-    found = body.match(text, at)
-    return at if found is None else found.end()
+    match = body.match(text, at)
+    return at if match is None else match.end()
 
 
 def _looks_like_scheme(code: str) -> bool:

@@ -18,20 +18,23 @@ __all__ = ["resolve"]
 
 
 def resolve(
-    kind: str, *, limits: Limits, workspace: Path | None, writable: bool = True
+    kind: str, *, limits: Limits, workspace: Workspace | Path | None, writable: bool = True
 ) -> PythonBackend | None:
     """A back end for one session; None for "off". Raises UsageError for an unknown kind.
 
-    ``writable`` False: the workspace's files can be read only ("wasi"; "host" is not confined at all).
+    ``workspace`` is the session's own, which counts what it writes, or a folder to make one of; then
+    ``writable`` False means that its files can be read only ("wasi"; "host" is not confined at all).
     """
+    if not isinstance(workspace, Workspace):
+        workspace = Workspace(workspace, writable=writable)
     if kind == "off":
         return None
     if kind == "wasi":
         from rlm_wasm.python.wasi import WasiPython
 
-        return WasiPython(limits=limits, workspace=Workspace(workspace, writable=writable))
+        return WasiPython(limits=limits, workspace=workspace)
     if kind == "host":
         from rlm_wasm.python.host import HostPython
 
-        return HostPython(limits=limits, workspace=workspace)
+        return HostPython(limits=limits, workspace=workspace.root)
     raise UsageError(f'python must be "wasi", "host" or "off", got {kind!r}')

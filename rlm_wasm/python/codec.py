@@ -90,8 +90,8 @@ def check_marks(text: str, limit: int | None = None) -> int:
             continue
         at = quote + 1
         while at < len(text) and text[at] != '"':
-            found = _STRING_PART.match(text, at, at + _STEP)
-            moved = found.end() if found is not None else at
+            match = _STRING_PART.match(text, at, at + _STEP)
+            moved = match.end() if match is not None else at
             at = moved if moved > at else at + 2  # an escape that a step has cut in two
         at += 1
 

@@ -92,9 +92,9 @@ def _syntax_lines(error: BaseException) -> list[str]:
     lines = [f"  line {error.lineno}:"]
     source = (error.text or "").rstrip("\n")
     if source.strip():
-        shown = source.lstrip()
-        at = max((error.offset or 1) - 1 - (len(source) - len(shown)), 0)
-        lines += [f"    {shown[:200]}", f"    {' ' * at}^"]
+        visible = source.lstrip()
+        at = max((error.offset or 1) - 1 - (len(source) - len(visible)), 0)
+        lines += [f"    {visible[:200]}", f"    {' ' * at}^"]
     return lines
 
 

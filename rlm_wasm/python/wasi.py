@@ -220,9 +220,9 @@ class WasiPython:
                 self._drop()
 
     def _capture(self) -> None:
-        found = self._internal("capture", [], threading.Event())
-        if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
-            self._captured = found[0]
+        captured = self._internal("capture", [], threading.Event())
+        if isinstance(captured, list) and len(captured) == 2 and isinstance(captured[0], str):
+            self._captured = captured[0]
             self._since_capture = 0
             self._changed = []
 
@@ -328,9 +328,9 @@ class _Instance:
                 f"{_first_line(error)}",
                 kind="MemoryError",
             ) from None
-        found = instance.get_func(self._store, "run")
-        assert found is not None
-        self._run = found
+        function = instance.get_func(self._store, "run")
+        assert function is not None
+        self._run = function
 
     def _watch(self) -> None:
         """Look every tick whether to go on: wasmtime has no other way to stop a call from outside."""
