@@ -129,7 +129,11 @@ class WasiPython:
                 return [value.key, value.text]
             raise UsageError(f"Python has no form for a value of kind {type(value).__name__}")
 
-        return '{"op": %s, "args": %s}' % (json.dumps(operation), codec.dumps(given, reference))  # noqa: UP031
+        try:
+            text = codec.dumps(given, reference)
+        except (codec.TooDeep, codec.TooLarge) as error:
+            raise UsageError(f"what is handed to Python: {error}") from None
+        return f'{{"op": {json.dumps(operation)}, "args": {text}}}'
 
     def _parse(self, text: str, used: int) -> tuple[Any, dict[str, Any]]:
         """Hostile: the form is checked, and what it does not fit is a failure of the code that ran."""

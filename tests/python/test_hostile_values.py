@@ -225,3 +225,14 @@ async def test_a_context_with_an_accent_needs_four_times_its_length(make: Make) 
     python = make("wasi", limits=Limits(python_memory_bytes=(32 << 20) + 4 * length))
     python.set_context(None, "é" * length)
     assert (await run(python, "eval", "len(context)")).value == length
+
+
+async def test_a_value_that_is_nested_too_deep_is_refused_on_its_way_in(python: PythonBackend) -> None:
+    """As the caller's mistake, and the variables stay."""
+    await run(python, "exec", "kept = 1")
+    deep: Any = []
+    for _ in range(codec.MAX_DEPTH + 5):
+        deep = [deep]
+    with pytest.raises(UsageError, match="deeper than 200"):
+        await run(python, "set", "deep", deep)
+    assert (await run(python, "eval", "kept")).value == 1
