@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rlm_wasm import Limits
+from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.python.wasi import WasiPython
 
 LOOP = "n = 0\nfor i in range(300000):\n    n += i * i % 7\nn"
@@ -41,11 +42,11 @@ def main() -> None:
         return loop.run_until_complete(backend.run(operation, list(arguments), fuel=FUEL, timeout_s=120))
 
     def fresh() -> None:
-        one = WasiPython(limits=Limits(), workspace=None)
+        one = WasiPython(limits=Limits(), workspace=Workspace(None))
         wasi(one, "eval", "1 + 1")
         loop.run_until_complete(one.aclose())
 
-    backend = WasiPython(limits=Limits(), workspace=None)
+    backend = WasiPython(limits=Limits(), workspace=Workspace(None))
     wasi(backend, "eval", "1 + 1")
     space: dict[str, Any] = {}
     texts = {"1 MB": "x" * 1_000_000, "10 MB": "x" * 10_000_000}

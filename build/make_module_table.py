@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from rlm_wasm import Limits
+from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import LimitExceeded, PythonFailure
 from rlm_wasm.python.wasi import WasiPython
 
@@ -54,7 +55,7 @@ SMOKE = {
 
 async def rows() -> list[tuple[str, str]]:
     """(module, what happened) for each public top-level module."""
-    python = WasiPython(limits=Limits(), workspace=None)
+    python = WasiPython(limits=Limits(), workspace=Workspace(None))
     listed = await python.run(
         "eval",
         ["import sys\n[n for n in sys.stdlib_module_names if n[0] != '_']"],

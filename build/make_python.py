@@ -22,7 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "build" / "python_guest"
-CODEC = ROOT / "rlm_wasm" / "python" / "codec.py"
+SHARED = [ROOT / "rlm_wasm" / "python" / name for name in ("codec.py", "snippets.py")]
+"""What both sides of the boundary are made of."""
 OUTPUT = ROOT / "rlm_wasm" / "python" / "_component"
 LEVEL = 12
 
@@ -36,7 +37,7 @@ class BuildError(Exception):
 def inputs() -> str:
     """A hash of all that the component is made from."""
     digest = hashlib.sha256()
-    for path in sorted([*SOURCES.rglob("*.py"), *SOURCES.rglob("*.wit"), CODEC]):
+    for path in sorted([*SOURCES.rglob("*.py"), *SOURCES.rglob("*.wit"), *SHARED]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     for package in ("componentize-py", "cloudpickle"):
         digest.update(metadata.version(package).encode())
@@ -57,7 +58,8 @@ def build(if_changed: bool = False, say: Say = print) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "guest"
         shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("__pycache__", "wit"))
-        shutil.copy(CODEC, folder)
+        for shared in SHARED:
+            shutil.copy(shared, folder)
         shutil.copytree(
             _package("cloudpickle"), folder / "cloudpickle", ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -76,18 +78,18 @@ def build(if_changed: bool = False, say: Say = print) -> Path:
 
 
 def _package(name: str) -> Path:
-    found = util.find_spec(name)
-    if found is None or found.origin is None:
+    origin = util.find_spec(name)
+    if origin is None or origin.origin is None:
         raise BuildError(f"the build needs the package {name}")
-    return Path(found.origin).parent
+    return Path(origin.origin).parent
 
 
 def _program(name: str) -> str:
     beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if not found:
+    origin = str(beside) if beside.is_file() else shutil.which(name)
+    if not origin:
         raise BuildError(f"the build needs {name} (pip install {name})")
-    return found
+    return origin
 
 
 if __name__ == "__main__":

@@ -18,10 +18,13 @@
     ├── SandboxCrashed             the sandbox is lost; the session was rolled back
     │   ├── InstanceLost           its wasm instance trapped: reason
     │   └── PythonInstanceLost     its Python instance trapped: reason, fuel
+    │       └── PythonNotBegun     it was stopped before its code began
     ├── SessionClosed              the session or its runtime was closed before
     ├── UsageError                 the caller's own mistake (also a ValueError)
     │   └── InvalidToolArguments   an MCP client's: arguments that a tool does not take
     ├── Unencodable                a value that has no form on the other side
+    ├── UnfitValue                 a field of a record from outside that is not what its place wants
+    ├── UntrustedFile              a file of compiled code that somebody else may have written
     ├── MessageTooLarge            a message that the guest has no room for: length
     └── InternalError              a defect of rlm-wasm: please report it
 
@@ -149,12 +152,23 @@ class PythonFailure(RlmError):
     """The program's Python code raised, or cannot be run.
 
     In the guest a condition; only a caller of a Python back end meets the exception itself.
-    ``kind`` is the class of the Python exception, ``traceback`` the text to show, ``fuel`` what
-    the code used until then.
+
+    The message's first line is the exception; those after it name Python's lines, the innermost last.
+    ``kind`` is the exception's class, ``traceback`` Python's own text, ``frames`` one text each, the
+    innermost first; ``fuel`` is what the code used until then.
     """
 
-    def __init__(self, message: str, *, kind: str = "Exception", traceback: str = "", fuel: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "Exception",
+        traceback: str = "",
+        frames: tuple[str, ...] = (),
+        fuel: int = 0,
+    ) -> None:
         super().__init__(message)
+        self.frames = frames
         self.kind = kind
         self.traceback = traceback
         self.fuel = fuel
@@ -212,6 +226,10 @@ class PythonInstanceLost(SandboxCrashed):
         super().__init__(reason)
 
 
+class PythonNotBegun(PythonInstanceLost):
+    """The call was stopped before its code began: the instance is as it was."""
+
+
 class SessionClosed(RlmError):
     """The session or its runtime was closed before. Open another one."""
 
@@ -232,6 +250,17 @@ class Unencodable(RlmError):
 
     Give data: numbers, texts, bytes, lists, dicts, sets, None, True and False.
     """
+
+
+class UnfitValue(RlmError):
+    """A value that is not what its place in a record wants. The message follows the place's name.
+
+    ``records.structure`` gathers them and raises the error of what was read.
+    """
+
+
+class UntrustedFile(RlmError):
+    """Somebody else may have written this file, and loading it would be running it: it is left alone."""
 
 
 class MessageTooLarge(RlmError):

@@ -28,7 +28,7 @@ from typing import (
     get_type_hints,
 )
 
-from rlm_wasm.errors import RlmError, UsageError
+from rlm_wasm.errors import RlmError, UnfitValue, UsageError
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -76,7 +76,7 @@ def structure(record: type[T], data: object, what: str, error: type[RlmError] = 
         return _converter().structure(data, record)
     except StructureHandlerNotFoundError:
         raise  # a field whose type nobody taught the converter: a defect, no bad data
-    except (BaseValidationError, _Misfit) as caught:
+    except (BaseValidationError, UnfitValue) as caught:
         problems = _problems(caught, "")
         more = len(problems) - _MAX_PROBLEMS
         shown = "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
@@ -88,11 +88,8 @@ def unstructure(record: object) -> Any:
     return _converter().unstructure(record)
 
 
-class _Misfit(Exception):
-    """A value that is not what its place wants. The message follows the place's name."""
-
-    def __init__(self, wanted: str, value: object) -> None:
-        super().__init__(f"must be {wanted}, not {_shown(value)}")
+def _misfit(wanted: str, value: object) -> UnfitValue:
+    return UnfitValue(f"must be {wanted}, not {_shown(value)}")
 
 
 def _shown(value: object) -> str:
@@ -131,7 +128,7 @@ def _converter() -> Converter:
 def _exactly(kind: type) -> Hook:
     def check(value: Any, _kind: Any) -> Any:
         if type(value) is not kind:
-            raise _Misfit(_NAMES[kind], value)
+            raise _misfit(_NAMES[kind], value)
         return value
 
     return check
@@ -140,13 +137,13 @@ def _exactly(kind: type) -> Hook:
 def _number(value: Any, _kind: Any) -> float:
     """JSON writes 1 where 1.0 is meant. What is no number, or none that JSON has, is refused."""
     if type(value) not in (int, float):
-        raise _Misfit("a number", value)
+        raise _misfit("a number", value)
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise _Misfit("a finite number", value)
+        raise _misfit("a finite number", value)
     return number
 
 
@@ -161,7 +158,7 @@ def _bounded(converter: Converter, kind: Any) -> Hook:
     def check(value: Any, _kind: Any) -> Any:
         found = converter.structure(value, inner)
         if found < least:
-            raise _Misfit(f"at least {least:g}", value)
+            raise _misfit(f"at least {least:g}", value)
         return found
 
     return check
@@ -177,7 +174,7 @@ def _one_of(_converter: Converter, kind: Any) -> Hook:
     def check(value: Any, _kind: Any) -> Any:
         # 1, 1.0 and True are equal; of these a literal is one.
         if not any(type(value) is type(choice) and value == choice for choice in choices):
-            raise _Misfit(" or ".join(map(repr, choices)), value)
+            raise _misfit(" or ".join(map(repr, choices)), value)
         return value
 
     return check
@@ -196,7 +193,7 @@ def _any_of(_converter: Converter, kind: Any) -> Hook:
         if type(value) not in choices or type(value) is float:
             if float in choices and type(value) in (int, float):
                 return _number(value, float)
-            raise _Misfit(wanted, value)
+            raise _misfit(wanted, value)
         return value
 
     return check
@@ -216,9 +213,9 @@ def _sequence(converter: Converter, kind: Any) -> Hook:
 
     def take(value: Any, _kind: Any) -> Any:
         if not isinstance(value, list | tuple):
-            raise _Misfit("a list", value)
+            raise _misfit("a list", value)
         if fixed and len(value) != len(items):
-            raise _Misfit(f"a list of {len(items)} values", value)
+            raise _misfit(f"a list of {len(items)} values", value)
         kinds = items if fixed else repeat(each)
         return made(_each(converter, enumerate(value), kinds))
 
@@ -234,7 +231,7 @@ def _mapping(converter: Converter, kind: Any) -> Hook:
 
     def take(value: Any, _kind: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise _Misfit("a mapping", value)
+            raise _misfit("a mapping", value)
         keys = _each(converter, ((key, key) for key in value), repeat(of_key))
         return dict(zip(keys, _each(converter, value.items(), repeat(of_value)), strict=True))
 
@@ -271,7 +268,7 @@ def _record(converter: Converter, kind: Any) -> Hook:
 
     def take(value: Any, kind: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise _Misfit("a mapping", value)
+            raise _misfit("a mapping", value)
         return fields_of(value, kind)
 
     return take
@@ -301,6 +298,6 @@ def _problems(error: BaseException, place: str) -> list[str]:
         return [f"{place + ' has ' if place else ''}unknown {names}"]
     if isinstance(error, KeyError):
         return [f"{place} is missing"]
-    if isinstance(error, _Misfit):
+    if isinstance(error, UnfitValue):
         return [f"{place or 'it'} {error}"]
     return [f"{place or 'it'}: {str(error)[:200]}"]

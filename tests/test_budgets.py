@@ -15,6 +15,7 @@ WORST = 16 + 1000
 START = '(define hs (map (lambda (i) (llm-query-async #:instruction "q" #:max-tokens 1000)) (range {})))'
 """Calls that the next execution finds in flight."""
 
+
 async def turns(count: int) -> None:
     """So many turns of the event loop for everybody else."""
     for _ in range(count):

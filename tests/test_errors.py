@@ -56,7 +56,8 @@ def test_every_exception_is_defined_in_the_one_file() -> None:
     elsewhere = [
         f"{path}: {node.name}"
         for path, tree in _modules()
-        if path != Path("errors.py")
+        # codec.py runs inside the Python guest, too, where errors.py is not.
+        if path not in (Path("errors.py"), Path("python/codec.py"))
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         and any(_name(base) in known or _name(base).endswith(("Error", "Exception")) for base in node.bases)

@@ -4,18 +4,18 @@ Code that runs here can overwrite anything in this file; it gains nothing by tha
 believes no answer further than its form.
 """
 
-import ast
 import base64
 import builtins
 import io
 import json
-import linecache
+import os
 import sys
 import time
-import traceback
 
 import cloudpickle
 import codec
+import event_loop
+import snippets
 import stdlib_finder
 import workspace
 
@@ -104,6 +104,21 @@ def _ask(*request):
     return answer["value"]
 
 
+def _write(descriptor, data):
+    stream = {1: sys.__stdout__, 2: sys.__stderr__}.get(descriptor)
+    if stream is None:
+        raise OSError(9, "Bad file descriptor")
+    return stream.write(bytes(data).decode("utf-8", "replace")) and len(data)
+
+
+def _no_descriptor(*_):
+    raise OSError(9, "Bad file descriptor: there are none here, open() reads the workspace's files")
+
+
+_no_input = snippets.NoInput()
+_snippets = snippets.Snippets()
+os.write, os.read = _write, _no_descriptor
+event_loop.install()
 workspace.install(_ask)
 time.sleep = lambda seconds: _ask("sleep", max(0.0, float(seconds)))
 sys.set_int_max_str_digits(0)
@@ -121,26 +136,10 @@ _space = _fresh()
 def _reference(value):
     _objects[id(value)] = value  # kept alive, so that the id stays its own
     try:
-        shown = repr(value)
+        text = repr(value)
     except BaseException:
-        shown = f"<{type(value).__name__}>"
-    return [id(value), shown[:200]]
-
-
-def _compile(code, last_value):
-    """The code in two parts: statements, and the last expression where its value is wanted."""
-    linecache.cache["<python>"] = (len(code), None, code.splitlines(True), "<python>")
-    tree = ast.parse(code, "<python>")
-    last = None
-    if last_value and tree.body and isinstance(tree.body[-1], ast.Expr):
-        last = compile(ast.Expression(tree.body.pop().value), "<python>", "eval")
-    return compile(tree, "<python>", "exec"), last
-
-
-def _execute(code, last_value):
-    statements, last = _compile(code, last_value)
-    exec(statements, _space)
-    return eval(last, _space) if last is not None else None
+        text = f"<{type(value).__name__}>"
+    return [id(value), text[:200]]
 
 
 def _capture():
@@ -162,10 +161,10 @@ def _capture():
 def _restore(state):
     global _space
     _space = _fresh()
-    found = cloudpickle.loads(state)
-    for value in found.values():
+    variables = cloudpickle.loads(state)
+    for value in variables.values():
         _rebind(value)
-    _space.update(found)
+    _space.update(variables)
 
 
 def _rebind(value):
@@ -198,9 +197,9 @@ def _restored_functions():
 def _do(operation, arguments):
     global _space
     if operation == "exec":
-        return _execute(arguments[0], False)
+        return _snippets.execute(arguments[0], _space, last_value=False)
     if operation == "eval":
-        return _execute(arguments[0], True)
+        return _snippets.execute(arguments[0], _space, last_value=True)
     if operation == "set":
         _space[arguments[0]] = arguments[1]
         return None
@@ -225,23 +224,14 @@ def _do(operation, arguments):
     raise ValueError(f"no such operation: {operation}")
 
 
-def _described(error):
-    """Message and traceback of what the code raised: its own lines only."""
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__, limit=-40) if not f.filename.startswith("/0/")
-    ]
-    lines = ["Traceback (most recent call last):\n"] if frames else []
-    lines += traceback.format_list(frames)
-    lines += traceback.format_exception_only(type(error), error)
-    return "".join(lines)[-20000:]
-
-
 def run(request):
     """One request: {"op", "args"}; the answer: {"value"} or {"error"}, and what was printed."""
     global _out
     _out = _Output()
     errors = _Output()
-    sys.stdout, sys.stderr = _out, errors
+    sys.stdin = sys.__stdin__ = _no_input
+    sys.stdout = sys.__stdout__ = _out
+    sys.stderr = sys.__stderr__ = errors
     answer = {}
     try:
         message = codec.loads(request, lambda content: _objects[content[0]])
@@ -249,12 +239,10 @@ def run(request):
         text = codec.dumps(value, _reference)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: nothing leaves
         try:
-            shown = _described(error)
-            answer["error"] = f"{type(error).__name__}: {error}"[:4000]
+            answer = _snippets.describe(error)
         except BaseException:
-            shown = answer["error"] = type(error).__name__
-        answer["kind"] = type(error).__name__
-        answer["traceback"] = shown
+            name = type(error).__name__
+            answer = {"error": name, "kind": name, "traceback": name, "frames": []}
         text = "null"
     answer["stdout"], answer["stderr"] = _out.text(), errors.text()
     return text + "\n" + json.dumps(answer)

@@ -18,6 +18,7 @@ LEFT_OUT = {
     "turtledemo", "venv", "_pyrepl", "msilib", "turtle.py", "antigravity.py", "this.py", "__phello__",
 }  # fmt: skip
 
+after = {}  # name: what is to be done to a module once it is there
 _modules = {}  # name: (is_package, compressed code)
 
 
@@ -60,7 +61,10 @@ class Finder:
 
     @staticmethod
     def exec_module(module):
-        exec(marshal.loads(zlib.decompress(_modules[module.__spec__.name][1])), module.__dict__)
+        name = module.__spec__.name
+        exec(marshal.loads(zlib.decompress(_modules[name][1])), module.__dict__)
+        if name in after:
+            after[name](module)
 
 
 def install():

@@ -97,10 +97,10 @@ def isdir(path):
 
 def getsize(path):
     """Bytes."""
-    found = _stat(path)
-    if found is None:
+    status = _stat(path)
+    if status is None:
         raise FileNotFoundError(f"[Errno 2] No such file or directory: {path!r}")
-    return found["size"]
+    return status["size"]
 
 
 def remove(path):

@@ -36,7 +36,7 @@ def condition_of(error: BaseException) -> dict[str, Any]:
     if isinstance(error, ProviderError):
         return {"type": "exn:fail:llm", "message": str(error), "status": error.status}
     if isinstance(error, PythonFailure):
-        return {"type": "exn:fail:python", "message": str(error), "trace": error.traceback}
+        return {"type": "exn:fail:python", "message": str(error), "frames": list(error.frames)}
     if isinstance(error, Unencodable):
         return {"type": "exn:fail:contract", "message": str(error)}
     if isinstance(error, LimitExceeded | UsageError | IndexError):

@@ -74,6 +74,11 @@ class Workspace:
         return bool(self._roots)
 
     @property
+    def root(self) -> Path | None:
+        """The folder, for those that are not confined to it."""
+        return Path(self._roots[0]) if self._roots else None
+
+    @property
     def written_bytes(self) -> int:
         """What was charged to ``max_written_bytes`` so far."""
         return self._written_bytes

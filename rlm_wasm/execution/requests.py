@@ -353,10 +353,10 @@ class HostRequests:
             self._drop(request)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]
-        dropped = sum(len(item[1]) for item in self._replies) - sum(len(item[1]) for item in kept)
+        forgotten = sum(len(item[1]) for item in self._replies) - sum(len(item[1]) for item in kept)
         self._replies = deque(kept)
-        self._reply_bytes -= dropped
-        self._meter.release(dropped)
+        self._reply_bytes -= forgotten
+        self._meter.release(forgotten)
 
     def abort(self, request: HostRequest, error: Exception) -> None:
         """The embedder ends a request: it fails in the guest with a condition."""

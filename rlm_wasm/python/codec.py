@@ -3,22 +3,48 @@
 JSON's own types stand for themselves. Everything else is an object with the one key "$":
 {"$": [kind, content...]}. An object that has no data form goes as a reference: ["ref", id, repr].
 A dict is a JSON object where its keys are strings other than "$", else ["dict", [key, value]...].
+A value has MAX_NODES parts at the most, a shared one counted wherever it stands.
 """
 
 import base64
+import collections
+import dataclasses
 import datetime
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
-MOST_DEPTH = 200
+MAX_DEPTH = 200
+MAX_NODES = 1_000_000
+"""Parts of one value: numbers, texts, lists and so on, each counted as often as it stands there."""
+MAX_MARKS = 2 * MAX_NODES
+"""Commas, colons and opening brackets in the text of a value: a tagged part has several."""
 LONG_BITS = 12_000
 """Longer integers go as hexadecimal: CPython refuses long decimals, whose conversion is quadratic."""
+MAX_EXPONENT = 5_000
+"""A Decimal beyond 10 to the power of this has no data form: as an exact number it would be huge."""
+
+
+class TooDeep(ValueError):
+    """Nested deeper than MAX_DEPTH, perhaps because it contains itself."""
+
+
+class TooLarge(ValueError):
+    """More than MAX_NODES parts."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the value has more than {MAX_NODES:,} parts: hand over less at once")
 
 
 def dumps(value: Any, reference: Callable[[Any], list[Any]]) -> str:
-    """Text of a value. ``reference(object)`` keeps one that has no data form and gives [id, repr]."""
-    return json.dumps(_plain(value, reference, 0))
+    """Text of a value. ``reference(object)`` keeps one that has no data form and gives [id, repr].
+
+    Half a surrogate pair, for which no bytes stand, becomes U+FFFD. Raises TooDeep and TooLarge.
+    """
+    text = valid_text(json.dumps(_Encoder(reference).plain(value, 0), ensure_ascii=False))
+    check_marks(text)
+    return text
 
 
 def loads(text: str, dereference: Callable[[list[Any]], Any]) -> Any:
@@ -26,40 +52,125 @@ def loads(text: str, dereference: Callable[[list[Any]], Any]) -> Any:
     return _value(json.loads(text), dereference)
 
 
-def _plain(value: Any, reference: Callable[[Any], list[Any]], depth: int) -> Any:
-    if depth > MOST_DEPTH:
-        raise ValueError(f"the value is nested deeper than {MOST_DEPTH} levels, or contains itself")
-    kind = type(value)
-    if kind is int and value.bit_length() > LONG_BITS:
-        return {"$": ["int", hex(value)]}
-    if value is None or kind in (bool, int, float, str):
-        return value
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
-    def inner(item: Any) -> Any:
-        return _plain(item, reference, depth + 1)
 
-    if kind is list:
-        return [inner(item) for item in value]
-    if kind is tuple:
-        return {"$": ["tuple", *map(inner, value)]}
-    if kind is dict:
+def valid_text(text: str) -> str:
+    """Text that can be encoded: half a surrogate pair becomes U+FFFD."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+_STRING_PART = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_STEP = 1 << 16
+
+
+def check_marks(text: str, limit: int | None = None) -> int:
+    """Count the marks of JSON text that may begin a part (strings passed over), and its strings.
+
+    Raises TooLarge where there are more than ``limit`` (MAX_MARKS) of either, before any part is made. In
+    steps that are short: while one C call runs, no other thread does. Returns 0 for text too short for that.
+    """
+    if limit is None:
+        limit = MAX_MARKS
+    if len(text) <= limit:
+        return 0
+    marks = strings = at = 0
+    while True:
+        quote = text.find('"', at, at + _STEP)
+        end = quote if quote >= 0 else min(at + _STEP, len(text))
+        if end > at:
+            marks += sum(text.count(mark, at, end) for mark in ",[{:")
+        strings += quote >= 0
+        if max(marks, strings) > limit:
+            raise TooLarge
+        if quote < 0:
+            if end == len(text):
+                return marks
+            at = end
+            continue
+        at = quote + 1
+        while at < len(text) and text[at] != '"':
+            match = _STRING_PART.match(text, at, at + _STEP)
+            moved = match.end() if match is not None else at
+            at = moved if moved > at else at + 2  # an escape that a step has cut in two
+        at += 1
+
+
+_SCALARS = (type(None), bool, int, float, str)
+_AS_THEY_ARE = frozenset([type(None), bool, float, str])
+_VIEWS = tuple(map(type, ({}.keys(), {}.values(), {}.items())))
+_LISTS = (list, collections.deque, range, *_VIEWS)
+
+
+class _Encoder:
+    """Makes what json.dumps takes, and counts its parts."""
+
+    def __init__(self, reference: Callable[[Any], list[Any]]) -> None:
+        self._reference = reference
+        self._left = MAX_NODES - 1
+
+    def plain(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind is int:
+            return value if value.bit_length() <= LONG_BITS else {"$": ["int", hex(value)]}
+        if kind in _SCALARS:
+            return value
+        if depth > MAX_DEPTH:
+            raise TooDeep(f"the value is nested deeper than {MAX_DEPTH} levels, or contains itself")
+        if isinstance(value, _LISTS):
+            return self._items(value, depth)
+        if isinstance(value, tuple):
+            return {"$": ["tuple", *self._items(value, depth)]}
+        if isinstance(value, dict):
+            return self._dict(value, depth)
+        if isinstance(value, set | frozenset):
+            return {"$": ["set", *self._items(sorted(value, key=_order), depth)]}
+        if isinstance(value, bytes | bytearray | memoryview):
+            return {"$": ["bytes", base64.b64encode(value).decode("ascii")]}
+        if kind is complex:
+            return {"$": ["complex", value.real, value.imag]}
+        for date in (datetime.datetime, datetime.date, datetime.time):
+            if isinstance(value, date):
+                return {"$": ["date", date.__name__, value.isoformat()]}
+        for base in (bool, int, float, str):  # a subclass, such as an enum's member
+            if isinstance(value, base):
+                return self.plain(base(value), depth)
+        if kind.__module__ in ("decimal", "fractions") and kind.__name__ in ("Decimal", "Fraction"):
+            return self._exact(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            return self._dict(fields, depth)
+        return {"$": ["ref", *self._reference(value)]}
+
+    def _items(self, items: Any, depth: int) -> list[Any]:
+        try:
+            count = len(items)
+        except OverflowError:  # a range can have more items than there are numbers for it
+            raise TooLarge from None
+        self._left -= count
+        if self._left < 0:  # before a range of a million million is gone through
+            raise TooLarge
+        depth += 1
+        return [item if type(item) in _AS_THEY_ARE else self.plain(item, depth) for item in items]
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> Any:
+        self._left -= 2 * len(value)
+        if self._left < 0:
+            raise TooLarge
         if all(type(key) is str and key != "$" for key in value):
-            return {key: inner(item) for key, item in value.items()}
-        return {"$": ["dict", *([inner(key), inner(item)] for key, item in value.items())]}
-    if kind in (set, frozenset):
-        return {"$": ["set", *map(inner, sorted(value, key=_order))]}
-    if kind in (bytes, bytearray):
-        return {"$": ["bytes", base64.b64encode(value).decode("ascii")]}
-    if kind is complex:
-        return {"$": ["complex", value.real, value.imag]}
-    if kind in (datetime.datetime, datetime.date, datetime.time):
-        return {"$": ["date", kind.__name__, value.isoformat()]}
-    if kind.__module__ == "fractions" and kind.__name__ == "Fraction":
-        return {"$": ["ratio", value.numerator, value.denominator]}
-    for base in (bool, int, float, str):  # a subclass, such as an enum's member
-        if isinstance(value, base):
-            return base(value)
-    return {"$": ["ref", *reference(value)]}
+            return {key: self.plain(item, depth + 1) for key, item in value.items()}
+        pairs = ([self.plain(key, depth + 1), self.plain(item, depth + 1)] for key, item in value.items())
+        return {"$": ["dict", *pairs]}
+
+    def _exact(self, value: Any) -> Any:
+        if hasattr(value, "is_finite") and not value.is_finite():
+            return float("nan") if value.is_nan() else float(value)
+        if hasattr(value, "adjusted") and abs(value.adjusted()) > MAX_EXPONENT:
+            return {"$": ["ref", *self._reference(value)]}
+        numerator, denominator = value.as_integer_ratio()
+        if hasattr(value, "adjusted") and denominator == 1:
+            return self.plain(numerator, 0)
+        return {"$": ["ratio", self.plain(numerator, 0), self.plain(denominator, 0)]}
 
 
 def _order(item: Any) -> tuple[str, Any]:
@@ -72,7 +183,7 @@ def _value(plain: Any, dereference: Callable[[list[Any]], Any]) -> Any:
         return [_value(item, dereference) for item in plain]
     if not isinstance(plain, dict):
         return plain
-    if set(plain) != {"$"}:
+    if len(plain) != 1 or "$" not in plain:
         return {key: _value(item, dereference) for key, item in plain.items()}
     kind, *content = plain["$"]
     if kind == "ref":
@@ -86,11 +197,11 @@ def _value(plain: Any, dereference: Callable[[list[Any]], Any]) -> Any:
         return types[content[0]].fromisoformat(content[1])
     if kind == "complex":
         return complex(*content)
+    items = [_value(item, dereference) for item in content]
     if kind == "ratio":
         from fractions import Fraction
 
-        return Fraction(content[0], content[1])
-    items = [_value(item, dereference) for item in content]
+        return Fraction(items[0], items[1])
     if kind == "tuple":
         return tuple(items)
     if kind == "set":

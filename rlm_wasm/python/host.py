@@ -7,15 +7,14 @@ thread runs on until its code ends.
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextlib
 import io
-import linecache
+import os
 import pickle
+import sys
 import threading
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,19 @@ from rlm_wasm.capabilities.python import PythonReply
 from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec
-from rlm_wasm.python.values import Reference, from_scheme, to_scheme
+from rlm_wasm.python.snippets import NoInput, Snippets
+from rlm_wasm.python.values import Reference, arguments_of, to_scheme
 
-_FILE = "<python>"
-_output_lock = threading.Lock()  # sys.stdout is the process's
+_process_lock = threading.Lock()  # sys.stdin, sys.stdout and the current folder are the process's
+
+
+def _renew_lock() -> None:
+    global _process_lock
+    _process_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class HostPython:
@@ -41,9 +49,14 @@ class HostPython:
         self._space: dict[str, Any] = {}
         self._contexts: dict[str, str] = {}
         self._objects: dict[int, Any] = {}
+        self._snippets = Snippets()
         self._lock = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rlm-wasm-host-python")
+        self._new_thread()
         self._fresh()
+
+    def _new_thread(self) -> None:
+        self._process = os.getpid()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rlm-wasm-host-python")
 
     def _fresh(self) -> None:
         context = self._space.get("context")
@@ -56,21 +69,20 @@ class HostPython:
         self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
     ) -> PythonReply:
         """See PythonBackend; ``fuel`` is not looked at."""
-        given = [self._resolve(from_scheme(argument)) for argument in arguments]
-        if operation in ("exec", "eval") and not isinstance(given[0], str):
-            raise UsageError(f"py-{operation}: the code must be a string, got {type(given[0]).__name__}")
         async with self._lock:
-            work = asyncio.get_running_loop().run_in_executor(self._thread, self._serve, operation, given)
+            if self._process != os.getpid():  # a forked child: its parent's thread did not come along
+                self._new_thread()
+            work = asyncio.get_running_loop().run_in_executor(self._thread, self._serve, operation, arguments)
             try:
                 return await asyncio.wait_for(work, timeout_s)
             except TimeoutError:
-                self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rlm-wasm-host-python")
+                self._new_thread()
                 raise LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s) from None
 
     def _resolve(self, value: Any) -> Any:
         if isinstance(value, Reference):
             if value.key not in self._objects:
-                raise UsageError(f"this Python object is gone: {value.shown}")
+                raise UsageError(f"this Python object is gone: {value.text}")
             return self._objects[value.key]
         if isinstance(value, list):
             return [self._resolve(item) for item in value]
@@ -82,27 +94,31 @@ class HostPython:
         self._objects[id(value)] = value
         return [id(value), repr(value)[:200]]
 
-    def _serve(self, operation: str, given: list[Any]) -> PythonReply:
+    def _serve(self, operation: str, arguments: Sequence[Any]) -> PythonReply:
+        given = [self._resolve(value) for value in arguments_of(operation, arguments)]
         out, err = io.StringIO(), io.StringIO()
-        with _output_lock, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with _process_lock, _standard_streams(out, err):
             try:
-                value = self._do(operation, given)
-                text = codec.dumps(value, self._reference)
-            except Exception as error:
-                frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
-                shown = "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])
+                text = codec.dumps(self._do(operation, given), self._reference)
+            except BaseException as error:  # SystemExit and KeyboardInterrupt too: they are the code's own
+                failure = self._snippets.describe(error)
                 raise PythonFailure(
-                    f"{type(error).__name__}: {error}", kind=type(error).__name__, traceback=shown
+                    codec.valid_text(failure["error"]),
+                    kind=failure["kind"],
+                    traceback=failure["traceback"],
+                    frames=tuple(failure["frames"]),
                 ) from None
-        plain = codec.loads(text, lambda content: Reference(int(content[0]), str(content[1])))
         limit = self._limits.output_bytes
         return PythonReply(
-            value=to_scheme(plain), stdout=out.getvalue()[:limit], stderr=err.getvalue()[:limit]
+            value=to_scheme(text),
+            stdout=codec.valid_text(out.getvalue()[:limit]),
+            stderr=codec.valid_text(err.getvalue()[:limit]),
         )
 
     def _do(self, operation: str, given: list[Any]) -> Any:
         if operation in ("exec", "eval"):
-            return self._execute(given[0], last_value=operation == "eval")
+            with contextlib.chdir(self._workspace) if self._workspace else contextlib.nullcontext():
+                return self._snippets.execute(given[0], self._space, last_value=operation == "eval")
         if operation == "set":
             self._space[given[0]] = given[1]
             return None
@@ -110,16 +126,6 @@ class HostPython:
             target, method, *rest = given
             return getattr(target, method)(*rest)
         raise UsageError(f"no such Python operation: {operation}")
-
-    def _execute(self, code: str, *, last_value: bool) -> Any:
-        linecache.cache[_FILE] = (len(code), None, code.splitlines(True), _FILE)
-        tree = ast.parse(code, _FILE)
-        last = None
-        if last_value and tree.body and isinstance(tree.body[-1], ast.Expr):
-            last = compile(ast.Expression(tree.body.pop().value), _FILE, "eval")  # type: ignore[attr-defined]
-        with contextlib.chdir(self._workspace) if self._workspace else contextlib.nullcontext():
-            exec(compile(tree, _FILE, "exec"), self._space)  # noqa: S102  trusted: see the module's docstring
-            return eval(last, self._space) if last is not None else None  # noqa: S307
 
     def set_context(self, name: str | None, text: str) -> None:
         """See PythonBackend."""
@@ -152,3 +158,15 @@ class HostPython:
     async def aclose(self) -> None:
         """See PythonBackend."""
         self._thread.shutdown(wait=False)
+
+
+@contextlib.contextmanager
+def _standard_streams(out: io.StringIO, err: io.StringIO) -> Iterator[None]:
+    """The process's standard streams are the call's in the body."""
+    before = sys.stdin, sys.__stdout__, sys.__stderr__
+    sys.stdin, sys.__stdout__, sys.__stderr__ = NoInput(), out, err  # type: ignore[misc, assignment]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+    finally:
+        sys.stdin, sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]

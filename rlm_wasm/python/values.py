@@ -3,68 +3,176 @@
 Into Python: symbols and characters are strings, void is None, vectors are lists, hash tables are
 dicts. Out of it: tuples and sets are lists, dates are ISO strings. An object without a data form is
 ``#(python-object id "repr")`` in Scheme, which py-call, py-set! and later arguments take back.
+
+What comes out is hostile. It is never made into a set or a dict with keys of its choice, whose hashes it
+could have chosen to collide: a set crosses as a list, a dict as its pairs, and the table is built by the
+Scheme guest, at its own cost. Its parts are counted before any is made.
 """
 
 from __future__ import annotations
 
-import datetime
+import base64
+import json
+import keyword
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import cbor2
 
 from rlm_wasm.data import VOID, ImproperList, Symbol
 from rlm_wasm.errors import UsageError
+from rlm_wasm.python.codec import MAX_DEPTH, MAX_NODES, check_marks
 
 OBJECT = Symbol("python-object")
+MAX_RATIO_BITS = 1 << 15
+"""Numerator and denominator of a fraction that comes out, for it takes a gcd, which is quadratic."""
 
 
 class Reference:
     """An object that lives in Python; ``key`` finds it there."""
 
-    __slots__ = ("key", "shown")
+    __slots__ = ("key", "text")
 
-    def __init__(self, key: int, shown: str) -> None:
+    def __init__(self, key: int, text: str) -> None:
         self.key = key
-        self.shown = shown
+        self.text = text
+
+
+class PairTable(Mapping[Any, Any]):
+    """A table as its pairs. Encoded as any other mapping; nothing in it is ever hashed or looked up."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: list[tuple[Any, Any]]) -> None:
+        self.pairs = pairs
+
+    def items(self) -> Any:
+        """The pairs, in order: as much of a view as an encoder needs."""
+        return self.pairs
+
+    def __iter__(self) -> Iterator[Any]:
+        return (key for key, _ in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: Any) -> Any:
+        for candidate, value in self.pairs:
+            if candidate == key:
+                return value
+        raise KeyError(key)
+
+    def __repr__(self) -> str:
+        return f"PairTable({self.pairs!r})"
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+# ---- in
+
+
+def arguments_of(operation: str, arguments: Sequence[Any]) -> list[Any]:
+    """A call's arguments as Python values, checked. Raises UsageError."""
+    counter = _FromScheme()
+    given = [counter.value(argument) for argument in arguments]
+    if operation in ("exec", "eval") and not isinstance(given[0], str):
+        raise UsageError(f"py-{operation}: the code must be a string, got {type(given[0]).__name__}")
+    if operation == "call" and not isinstance(given[0], Reference):
+        raise UsageError("py-call: the first argument must be a Python object that py-eval returned")
+    if operation == "set":
+        name = given[0]
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            text = name[:60] if isinstance(name, str) else type(name).__name__
+            raise UsageError(f"py-set!: {text!r} is no name of a Python variable (letters, digits and _)")
+    return given
 
 
 def from_scheme(value: Any) -> Any:
-    """A Python value. Raises UsageError for what Python has no form for."""
-    if value is None or value is VOID or value is cbor2.undefined:
-        return None
-    if isinstance(value, tuple | list):
-        if len(value) == 3 and isinstance(value, tuple) and value[0] == OBJECT and isinstance(value[1], int):
-            return Reference(value[1], str(value[2]))
-        return [from_scheme(item) for item in value]
-    if isinstance(value, dict):
-        return {_key(from_scheme(key)): from_scheme(item) for key, item in value.items()}
-    if isinstance(value, ImproperList):
-        return [*map(from_scheme, value.items), from_scheme(value.tail)]
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bool | int | float | complex | bytes) or type(value).__name__ == "Fraction":
-        return value
-    raise UsageError(f"Python has no form for a value of kind {type(value).__name__}")
+    """A Python value. Raises UsageError for what Python has no form for, and beyond MAX_NODES parts."""
+    return _FromScheme().value(value)
+
+
+class _FromScheme:
+    """Counts the parts of all arguments of a call: a list that stands in a million places is a million."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NODES
+
+    def value(self, value: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise UsageError(f"a value for Python has {MAX_NODES:,} parts at the most: send less at once")
+        if value is None or value is VOID or value is cbor2.undefined:
+            return None
+        if isinstance(value, str):
+            return str(value)
+        if isinstance(value, bool | int | float | complex | bytes | Fraction):
+            return value
+        if isinstance(value, tuple | list):
+            if isinstance(value, tuple) and len(value) == 3 and value[0] == OBJECT:
+                return Reference(int(value[1]), str(value[2]))
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {_key(self.value(key)): self.value(item) for key, item in value.items()}
+        if isinstance(value, ImproperList):
+            return [*map(self.value, value.items), self.value(value.tail)]
+        raise UsageError(f"Python has no form for a value of kind {type(value).__name__}")
 
 
 def _key(key: Any) -> Any:
     return tuple(map(_key, key)) if isinstance(key, list) else key
 
 
-def to_scheme(value: Any) -> Any:
-    """What crosses to the guest."""
-    if isinstance(value, Reference):
-        return (OBJECT, value.key, value.shown)
-    if isinstance(value, list | tuple):
-        return [to_scheme(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return [to_scheme(item) for item in sorted(value, key=lambda item: (type(item).__name__, str(item)))]
-    if isinstance(value, dict):
-        return {_scheme_key(key): to_scheme(item) for key, item in value.items()}
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
-        return value.isoformat()
-    return value
+# ---- out
+
+
+def to_scheme(text: str) -> Any:
+    """What the codec's text says, as it crosses to the guest. The text is hostile.
+
+    Raises TooLarge beyond MAX_MARKS, and ValueError, KeyError, IndexError, TypeError, ArithmeticError
+    or RecursionError for what the codec would not have written.
+    """
+    check_marks(text)
+    return _scheme(json.loads(text), 0)
+
+
+def _scheme(plain: Any, depth: int) -> Any:
+    if isinstance(plain, list):
+        return _items(plain, depth)
+    if not isinstance(plain, dict):
+        return plain
+    if len(plain) != 1 or "$" not in plain:
+        return {key: _scheme(item, depth + 1) for key, item in plain.items()}
+    kind, *content = plain["$"]
+    if kind in ("tuple", "set"):
+        return _items(content, depth)
+    if kind == "dict":
+        return PairTable([(_scheme_key(_scheme(k, depth + 1)), _scheme(v, depth + 1)) for k, v in content])
+    if kind == "ref":
+        return (OBJECT, int(content[0]), str(content[1])[:200])
+    if kind == "int":
+        return int(str(content[0]), 16)
+    if kind == "bytes":
+        return base64.b64decode(content[0])
+    if kind == "date":
+        return str(content[1])[:64]
+    if kind == "complex":
+        real, imaginary = content
+        return complex(float(real), float(imaginary))
+    if kind == "ratio":
+        numerator, denominator = (_scheme(part, depth + 1) for part in content)
+        if max(numerator.bit_length(), denominator.bit_length()) > MAX_RATIO_BITS:
+            raise OverflowError(f"a fraction of more than {MAX_RATIO_BITS:,} bits")
+        return Fraction(numerator, denominator)
+    raise ValueError(f"no such kind of value: {kind!r}")
+
+
+def _items(items: list[Any], depth: int) -> list[Any]:
+    if depth > MAX_DEPTH + 1:
+        raise ValueError("nested too deep")
+    return [_scheme(item, depth + 1) for item in items]
 
 
 def _scheme_key(key: Any) -> Any:
-    return tuple(map(_scheme_key, key)) if isinstance(key, tuple | list) else to_scheme(key)
+    return tuple(map(_scheme_key, key)) if isinstance(key, list) else key

@@ -22,11 +22,12 @@ from wasmtime import _bindings
 
 from rlm_wasm.capabilities.python import PythonReply
 from rlm_wasm.capabilities.workspace import Workspace
-from rlm_wasm.errors import LimitExceeded, PythonFailure, PythonInstanceLost, UsageError
+from rlm_wasm.errors import LimitExceeded, PythonFailure, PythonInstanceLost, PythonNotBegun, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec, workers
 from rlm_wasm.python.component import PythonEngine
-from rlm_wasm.python.values import Reference, from_scheme, to_scheme
+from rlm_wasm.python.snippets import MAX_FRAMES
+from rlm_wasm.python.values import Reference, arguments_of, to_scheme
 
 SMALL_STATE = 256 << 10
 """Captured variables up to this size are captured after every change, larger ones now and then."""
@@ -34,10 +35,6 @@ LARGE_STATE_EVERY = 8
 ERROR_LIMIT = 64 << 10
 CAPTURE_FUEL = 20_000_000_000
 CAPTURE_SECONDS = 10.0
-
-
-class _Stopped(PythonInstanceLost):
-    """The call was stopped before it began: the instance is as it was."""
 
 
 class WasiPython:
@@ -61,15 +58,10 @@ class WasiPython:
         self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
     ) -> PythonReply:
         """See PythonBackend. A limit that fires ends the instance, not the session."""
-        given = [from_scheme(argument) for argument in arguments]
-        if operation in ("exec", "eval") and not isinstance(given[0], str):
-            raise UsageError(f"py-{operation}: the code must be a string, got {type(given[0]).__name__}")
-        if operation == "call" and not isinstance(given[0], Reference):
-            raise UsageError("py-call: the first argument must be a Python object that py-eval returned")
         async with self._lock:
             cancelled = threading.Event()
             work = asyncio.get_running_loop().run_in_executor(
-                workers.shared.threads, self._serve, operation, given, fuel, timeout_s, cancelled
+                workers.shared.threads, self._serve, operation, arguments, fuel, timeout_s, cancelled
             )
             try:
                 return await asyncio.shield(work)
@@ -82,10 +74,16 @@ class WasiPython:
     # ---- in the worker thread
 
     def _serve(
-        self, operation: str, given: list[Any], fuel: int, timeout_s: float, cancelled: threading.Event
+        self,
+        operation: str,
+        arguments: Sequence[Any],
+        fuel: int,
+        timeout_s: float,
+        cancelled: threading.Event,
     ) -> PythonReply:
         started = time.monotonic()
         used = 0
+        given = arguments_of(operation, arguments)
         try:
             instance, note = self._ready(timeout_s, cancelled)
             request = self._request(operation, given)
@@ -93,7 +91,7 @@ class WasiPython:
                 raise LimitExceeded("message_bytes", len(request), self._limits.message_bytes)
             text, used = instance.call(request, fuel, timeout_s - (time.monotonic() - started), cancelled)
         except PythonInstanceLost as lost:
-            if not isinstance(lost, _Stopped):
+            if not isinstance(lost, PythonNotBegun):
                 self._drop()
             raise self._limit(lost, fuel, timeout_s) from None
         value, answer = self._parse(text, used)
@@ -102,19 +100,27 @@ class WasiPython:
             self._capture_now_and_then()
         if "error" in answer:
             raise PythonFailure(
-                answer["error"], kind=answer["kind"], traceback=answer["traceback"], fuel=used
+                answer["error"],
+                kind=answer["kind"],
+                traceback=answer["traceback"],
+                frames=tuple(answer["frames"]),
+                fuel=used,
             )
         return PythonReply(
-            value=to_scheme(value), stdout=answer["stdout"], stderr=answer["stderr"], fuel=used, note=note
+            value=value, stdout=answer["stdout"], stderr=answer["stderr"], fuel=used, note=note
         )
 
     def _request(self, operation: str, given: list[Any]) -> str:
         def reference(value: Any) -> list[Any]:
             if isinstance(value, Reference):
-                return [value.key, value.shown]
+                return [value.key, value.text]
             raise UsageError(f"Python has no form for a value of kind {type(value).__name__}")
 
-        return '{"op": %s, "args": %s}' % (json.dumps(operation), codec.dumps(given, reference))  # noqa: UP031
+        try:
+            text = codec.dumps(given, reference)
+        except (codec.TooDeep, codec.TooLarge) as error:
+            raise UsageError(f"what is handed to Python: {error}") from None
+        return f'{{"op": {json.dumps(operation)}, "args": {text}}}'
 
     def _parse(self, text: str, used: int) -> tuple[Any, dict[str, Any]]:
         """Hostile: the form is checked, and what it does not fit is a failure of the code that ran."""
@@ -128,23 +134,29 @@ class WasiPython:
         try:
             value_text, _, answer_text = text.rpartition("\n")
             answer = json.loads(answer_text)
-            shape = {"stdout": str, "stderr": str}
+            shape: dict[str, type] = {"stdout": str, "stderr": str}
             if "error" in answer:
-                shape |= {"error": str, "kind": str, "traceback": str}
+                shape |= {"error": str, "kind": str, "traceback": str, "frames": list}
             if not isinstance(answer, dict) or any(
                 not isinstance(answer.get(k), t) for k, t in shape.items()
             ):
                 raise ValueError("its form is wrong")
-            value = codec.loads(value_text, lambda content: Reference(int(content[0]), str(content[1])[:200]))
-        except (ValueError, KeyError, IndexError, TypeError, RecursionError, AttributeError) as error:
+            value = to_scheme(value_text)
+        except codec.TooLarge as error:
+            raise PythonFailure(str(error), kind="OverflowError", fuel=used) from None
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError) as error:
             raise PythonFailure(
                 f"the Python code broke its driver: the answer cannot be read ({error})",
                 kind="RuntimeError",
                 fuel=used,
             ) from None
+        for part in shape.keys() - {"frames"}:
+            answer[part] = codec.valid_text(answer[part])
         for part in ("error", "traceback"):
             if part in answer:
                 answer[part] = answer[part][:ERROR_LIMIT]
+        if "error" in answer:
+            answer["frames"] = [str(frame)[:200] for frame in answer["frames"][:MAX_FRAMES]]
         return value, answer
 
     def _ready(self, timeout_s: float, cancelled: threading.Event) -> tuple[_Instance, str]:
@@ -199,9 +211,9 @@ class WasiPython:
                 self._drop()
 
     def _capture(self) -> None:
-        found = self._internal("capture", [], threading.Event())
-        if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
-            self._captured = found[0]
+        captured = self._internal("capture", [], threading.Event())
+        if isinstance(captured, list) and len(captured) == 2 and isinstance(captured[0], str):
+            self._captured = captured[0]
             self._since_capture = 0
             self._changed = []
 
@@ -236,7 +248,7 @@ class WasiPython:
                 value = None
             else:
                 value = self._workspace.serve(operation, arguments)
-            return json.dumps({"value": value})
+            return _encodable({"value": value})
         except OSError as error:
             kind = type(error).__name__
             return json.dumps(
@@ -307,9 +319,9 @@ class _Instance:
                 f"{_first_line(error)}",
                 kind="MemoryError",
             ) from None
-        found = instance.get_func(self._store, "run")
-        assert found is not None
-        self._run = found
+        function = instance.get_func(self._store, "run")
+        assert function is not None
+        self._run = function
 
     def _watch(self) -> None:
         """Look every tick whether to go on: wasmtime has no other way to stop a call from outside."""
@@ -347,7 +359,7 @@ class _Instance:
         self._store.set_epoch_deadline(1)
         self._turn = workers.Turn(workers.shared.turns, self._stopped)
         if not self._turn.begin():
-            raise _Stopped("cancelled" if cancelled.is_set() else "timeout", 0)
+            raise PythonNotBegun("cancelled" if cancelled.is_set() else "timeout", 0)
         try:
             with self._engine.ticker.running():
                 answer = self._run(self._store, request)
@@ -378,6 +390,16 @@ class _Instance:
     def close(self) -> None:
         """Idempotent."""
         self._store.close()
+
+
+def _encodable(answer: dict[str, Any]) -> str:
+    """JSON text: as it is, for an escaped context takes six times its memory; escaped where it has to be."""
+    text = json.dumps(answer, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        return json.dumps(answer)
+    return text
 
 
 def _first_line(error: Exception) -> str:

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 import wasmtime
 
+from rlm_wasm.errors import UntrustedFile
+
 _T = TypeVar("_T")
 
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -47,7 +49,7 @@ class CompiledCache:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(self._open_folder())
-        except _Untrusted as refused:
+        except UntrustedFile as refused:
             self.problem = str(refused)
         except OSError as error:
             self.problem = f"{self.folder} cannot be used: {error.strerror or error}"
@@ -83,14 +85,14 @@ class CompiledCache:
             os.close(self._open_file(name))
         except FileNotFoundError:
             return ""
-        except (_Untrusted, OSError) as error:
+        except (UntrustedFile, OSError) as error:
             return str(error)
         return ""
 
     def _from_cache(self, name: str, from_file: Callable[[str], _T]) -> _T | None:
         try:
             handle = self._open_file(name)
-        except (_Untrusted, OSError):
+        except (UntrustedFile, OSError):
             return None
         try:
             return from_file(_path_of(handle, self.folder / name))
@@ -119,10 +121,6 @@ class CompiledCache:
         return _trusted(os.open(self.folder, flags), str(self.folder), stat.S_ISDIR)
 
 
-class _Untrusted(Exception):
-    """Somebody else may have written this."""
-
-
 def _trusted(handle: int, name: str, of_kind: Callable[[int], bool]) -> int:
     status = os.fstat(handle)
     problem = ""
@@ -134,7 +132,7 @@ def _trusted(handle: int, name: str, of_kind: Callable[[int], bool]) -> int:
         problem = f"can be written by others (mode {stat.S_IMODE(status.st_mode):03o}; chmod go-w closes it)"
     if problem:
         os.close(handle)
-        raise _Untrusted(f"{name} {problem}")
+        raise UntrustedFile(f"{name} {problem}")
     return handle
 
 

@@ -6,8 +6,8 @@ A dumped snapshot is
 
 The header (CBOR, not compressed) says which guest image the pages belong to and what was used so
 far. The body holds the pages and the host's side of the session: contexts, calls in flight,
-output so far. The last 64 bytes seal all before them: a SHA-256, which finds damage, and an
-HMAC-SHA-256, by the key of the Runtime that made it or else by one that lives as long as this process,
+output so far. The last 64 bytes seal all before them: an HMAC-SHA-256, and a SHA-256 of all
+including that, which finds damage. The HMAC is by the key of the Runtime that made it or else by one that lives as long as this process,
 which nobody else can make. No
 capability is in a snapshot: provider, store, workspace and host functions are given again by the
 runtime that restores.
@@ -225,11 +225,11 @@ class Snapshot:
                 f"the snapshot has format {version}; this release reads format {FORMAT}"
             )
         sealed, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
-        if not hmac.compare_digest(hashlib.sha256(sealed).digest(), seal[:32]):
+        if not hmac.compare_digest(hashlib.sha256(data[:-32]).digest(), seal[32:]):
             raise SnapshotCorrupt("the snapshot is cut or damaged: its checksum does not match")
         if key is not None and kind != _SIGNED:
             raise SnapshotCorrupt("the snapshot is not signed, and this runtime takes signed ones only")
-        trusted = hmac.compare_digest(_seal(sealed, key)[32:], seal[32:])
+        trusted = hmac.compare_digest(_seal(sealed, key), seal)
         if key is not None and not trusted:
             raise SnapshotCorrupt("the snapshot is forged, or signed by another key")
         if length > _MAX_HEADER or start + length > len(sealed):
@@ -249,7 +249,8 @@ class Snapshot:
 
 
 def _seal(data: bytes, key: bytes | None) -> bytes:
-    return hashlib.sha256(data).digest() + hmac.digest(key or _OURS, data, "sha256")
+    mac = hmac.digest(key or _OURS, data, "sha256")
+    return mac + hashlib.sha256(data + mac).digest()
 
 
 def _unpacked(body: bytes) -> bytes:

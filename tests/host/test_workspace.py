@@ -20,7 +20,7 @@ from rlm_wasm.capabilities import images, workspace
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.capabilities.workspace import MIN_CHARGE_BYTES, Workspace
 from rlm_wasm.errors import CapabilityDenied, InvalidToolArguments, PythonFailure
-from rlm_wasm.mcp.tools import table
+from rlm_wasm.mcp.tools import state
 from rlm_wasm.python.wasi import WasiPython
 
 INSIDE = b"GIF89a (lies inside)"
@@ -66,16 +66,15 @@ async def readers() -> AsyncIterator[dict[str, Reader]]:
     async def python(root: Path, path: str) -> bytes:
         backend = WasiPython(limits=Limits(), workspace=Workspace(root))
         made.append(backend)
-        await backend.run("set", ["path", path], fuel=10**10, timeout_s=60)
-        reply = await backend.run("eval", ["open(path, 'rb').read()"], fuel=10**10, timeout_s=60)
+        reply = await backend.run("eval", [f"open({path!r}, 'rb').read()"], fuel=10**10, timeout_s=60)
         return cast(bytes, reply.value)
 
     async def image(root: Path, path: str) -> bytes:
         return base64.b64decode(images.checked(path, Workspace(root)).partition(",")[2])
 
     async def load_context(root: Path, path: str) -> bytes:
-        desk: Any = SimpleNamespace(runtime=SimpleNamespace(workspace=root))
-        return table._workspace_file(desk, path)
+        desk: Any = SimpleNamespace(runtime=SimpleNamespace(grants=SimpleNamespace(workspace=root)))
+        return state._workspace_file(desk, path)
 
     async def library(root: Path, path: str) -> bytes | None:
         text = LibraryFolders([root]).read([path])

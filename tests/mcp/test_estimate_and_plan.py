@@ -60,7 +60,10 @@ async def test_the_upper_bound_holds_for_answers_as_long_as_they_may_be() -> Non
     async with Runtime(ScriptedProvider(long, prices=prices), python="off") as runtime:
         outcome = await estimate(runtime, FAN_OUT)
         result = await runtime.run(FAN_OUT)
-    assert result.execution.cost_usd == pytest.approx(outcome.upper_bound_usd)
+    cost, bound = result.execution.cost_usd, outcome.upper_bound_usd
+    assert cost is not None
+    assert bound is not None
+    assert 0.98 * bound <= cost <= bound
 
 
 async def test_an_unknown_price_is_said_and_not_guessed() -> None:

@@ -25,15 +25,16 @@ async def work(runtime):
 async def main(kept):
     async with Runtime(provider="echo") as runtime:
         await work(runtime)
-    if kept is not None:
-        assert (await kept.run("eval", ["x + 1"], fuel=10**10, timeout_s=60)).value == 42
+    for backend in kept:
+        assert (await backend.run("eval", ["x + 1"], fuel=10**10, timeout_s=60)).value == 42
 
 async def parent():
     from rlm_wasm import Limits
     from rlm_wasm.capabilities.workspace import Workspace
     from rlm_wasm.python import python_backend
-    kept = python_backend("wasi", limits=Limits(), workspace=Workspace(None))
-    await kept.run("exec", ["x = 41"], fuel=10**10, timeout_s=60)
+    kept = [python_backend(kind, limits=Limits(), workspace=Workspace(None)) for kind in ("wasi", "host")]
+    for backend in kept:
+        await backend.run("exec", ["x = 41"], fuel=10**10, timeout_s=60)
     async with Runtime(provider="echo") as runtime:
         await work(runtime)
     return kept
@@ -55,7 +56,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 def test_a_forked_child_runs_scheme_and_python() -> None:
-    """With a runtime of its own and with a back end of its parent's; and the parent goes on, too."""
+    """With a runtime of its own and with the back ends of its parent; and the parent goes on, too."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM)],
         capture_output=True,

@@ -58,6 +58,29 @@ async def test_a_variable_is_set_as_data_never_as_code(either: PythonBackend) ->
         ("__import__('fractions').Fraction(1, 3)", Fraction(1, 3)),
         ("1+2j", 1 + 2j),
         ("{'$': 1}", {"$": 1}),
+        ("from collections import Counter\nCounter('aab')", {"a": 2, "b": 1}),
+        ("from collections import defaultdict\ndefaultdict(list, {1: [2]})", {1: [2]}),
+        ("from collections import OrderedDict\nOrderedDict(b=1, a=2)", {"b": 1, "a": 2}),
+        ("from collections import deque\ndeque([1, 2], 5)", [1, 2]),
+        ("from collections import namedtuple\nnamedtuple('P', 'x y')(1, 2)", [1, 2]),
+        ("range(2, 8, 3)", [2, 5]),
+        ("{'a': 1}.keys()", ["a"]),
+        ("{'a': 1}.values()", [1]),
+        ("{'a': 1}.items()", [["a", 1]]),
+        ("frozenset([2, 1])", [1, 2]),
+        ("bytearray(b'ab')", b"ab"),
+        ("memoryview(b'ab')", b"ab"),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y: list\nP(1, [2])",
+            {"x": 1, "y": [2]},
+        ),
+        ("from decimal import Decimal\nDecimal('1.10')", Fraction(11, 10)),
+        ("from decimal import Decimal\n[Decimal('5'), Decimal('1E+3'), Decimal('-0')]", [5, 1000, 0]),
+        ("from decimal import Decimal\n[Decimal('Infinity'), Decimal('-Infinity')]", [math.inf, -math.inf]),
+        ("from fractions import Fraction\nFraction(3**5000, 2)", Fraction(3**5000, 2)),
+        ("import enum\nclass E(enum.IntEnum):\n    A = 4\nE.A", 4),
+        ("__import__('datetime').datetime(2026, 1, 31, 5)", "2026-01-31T05:00:00"),
+        ("__import__('datetime').time(5, 30)", "05:30:00"),
     ],
 )
 async def test_a_value_with_a_data_form_comes_back_as_data(
@@ -68,6 +91,12 @@ async def test_a_value_with_a_data_form_comes_back_as_data(
 
 async def test_an_integer_of_any_size_comes_back(either: PythonBackend) -> None:
     assert (await run(either, "eval", "-(7**9000)")).value == -(7**9000)
+
+
+async def test_a_decimal_that_would_be_huge_as_an_exact_number_is_a_reference(either: PythonBackend) -> None:
+    found = (await run(either, "eval", "from decimal import Decimal\nDecimal('1E+999999')")).value
+    assert found[0] == "python-object"
+    assert (await run(either, "call", found, "adjusted")).value == 999_999
 
 
 async def test_nan_comes_back_as_nan(either: PythonBackend) -> None:

@@ -1,0 +1,123 @@
+"""What a piece of Python code is, and how it fails, in both back ends (the build puts this inside, too)."""
+
+import ast
+import io
+import linecache
+import os
+import textwrap
+import traceback
+from types import CodeType
+from typing import Any
+
+MAX_SOURCES = 200
+"""Pieces of code whose source lines are kept for tracebacks."""
+MAX_MESSAGE_FRAMES = 6
+"""Frames that stand in a failure's message, the innermost ones."""
+MAX_FRAMES = 40
+_HERE = os.path.dirname(__file__)  # noqa: PTH120  inside there is no pathlib yet
+_PREFIX = "<python "
+
+
+class Snippets:
+    """Compiles pieces of code, each under a name of its own, so that a traceback shows the right lines."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def execute(self, code: str, space: dict[str, Any], *, last_value: bool) -> Any:
+        """Run code in a namespace; the value of its last expression where that is wanted."""
+        statements, last = self._compile(code, last_value=last_value)
+        exec(statements, space)  # noqa: S102  what this module is for
+        return eval(last, space) if last is not None else None  # noqa: S307
+
+    def _compile(self, code: str, *, last_value: bool) -> tuple[CodeType, CodeType | None]:
+        self._count += 1
+        source = source_of(code)
+        name = f"{_PREFIX}{self._count}>"
+        linecache.cache.pop(f"{_PREFIX}{self._count - MAX_SOURCES}>", None)
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        tree = compile(source, name, "exec", ast.PyCF_ONLY_AST)
+        assert isinstance(tree, ast.Module)
+        last = None
+        if last_value and tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = compile(ast.Expression(tree.body.pop().value), name, "eval")  # type: ignore[attr-defined]
+        return compile(tree, name, "exec"), last
+
+    def describe(self, error: BaseException) -> dict[str, Any]:
+        """Message, kind, traceback and frames of what the code raised: its own lines, not ours."""
+        kind = type(error).__name__
+        try:
+            text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
+        except BaseException:
+            text = "(its message cannot be made)"
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__, limit=-2 * MAX_FRAMES)
+            if os.path.dirname(frame.filename) != _HERE  # noqa: PTH120
+        ][-MAX_FRAMES:]
+        message = [f"{kind}: {text}"[:2000] if text else kind]
+        own = [frame for frame in frames if frame.filename.startswith(_PREFIX)] or frames
+        message += map(self._line_of, own[-MAX_MESSAGE_FRAMES:])
+        message += _syntax_lines(error)
+        lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else []
+        try:
+            lines += traceback.format_exception_only(error)
+        except BaseException:
+            lines.append(f"{kind}\n")
+        return {
+            "error": "\n".join(message),
+            "kind": kind,
+            "traceback": "".join(lines)[-20000:],
+            "frames": [f"{frame.name} ({self._place(frame)})"[:200] for frame in reversed(frames)],
+        }
+
+    def _line_of(self, frame: traceback.FrameSummary) -> str:
+        where = "" if frame.name == "<module>" else f", in {frame.name}"
+        source = f": {frame.line[:200]}" if frame.line else ""
+        return f"  {self._place(frame)}{where}{source}"
+
+    def _place(self, frame: traceback.FrameSummary) -> str:
+        if frame.filename == f"{_PREFIX}{self._count}>":
+            return f"line {frame.lineno}"
+        if frame.filename.startswith(_PREFIX):
+            return f"line {frame.lineno} of an earlier call"
+        file = "/".join(frame.filename.strip("<>").split("/")[-2:])
+        return f"{file} line {frame.lineno}"
+
+
+def _syntax_lines(error: BaseException) -> list[str]:
+    """The line that cannot be read, and a caret under the place."""
+    if not isinstance(error, SyntaxError) or error.lineno is None:
+        return []
+    lines = [f"  line {error.lineno}:"]
+    source = (error.text or "").rstrip("\n")
+    if source.strip():
+        visible = source.lstrip()
+        at = max((error.offset or 1) - 1 - (len(source) - len(visible)), 0)
+        lines += [f"    {visible[:200]}", f"    {' ' * at}^"]
+    return lines
+
+
+def source_of(code: str) -> str:
+    """Code as it was meant: out of its Markdown fence, and not indented as a whole."""
+    lines = code.strip("\n").split("\n")
+    first, last = lines[0].strip(), lines[-1].strip()
+    if len(lines) > 1 and first.startswith(("```", "~~~")) and last and set(last) == {first[0]}:
+        code = "\n".join(lines[1:-1])
+    body = code.lstrip("\n")
+    return textwrap.dedent(code) if body[:1] in (" ", "\t") else code
+
+
+class NoInput(io.TextIOBase):
+    """Standard input that is not there: reading raises EOFError that says what to do instead."""
+
+    def readable(self) -> bool:
+        """It can be asked."""
+        return True
+
+    def _refuse(self, *_: Any) -> Any:
+        raise EOFError(
+            "a program has no standard input, and nobody to ask: hand data over with py-set! or as a context"
+        )
+
+    read = readline = readlines = __next__ = _refuse
