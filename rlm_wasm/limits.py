@@ -91,7 +91,7 @@ class Limits:
         meaning="Wasm instructions, of Scheme and Python together; reading, expanding and compiling count.",
         option="--fuel",
         option_minimum=1,
-        enforced_by="execution/scheduler.py",
+        enforced_by="execution/outcome.py",
     )
     memory_bytes: int = _limit(
         256 * MIB,
@@ -117,7 +117,7 @@ class Limits:
         scope="execution",
         meaning="Wall clock, waiting included.",
         option="--timeout",
-        enforced_by="execution/scheduler.py",
+        enforced_by="execution/outcome.py",
     )
     output_bytes: int = _limit(
         1 * MIB,
@@ -125,7 +125,7 @@ class Limits:
         scope="execution",
         meaning="Stdout, stderr, value and error text are each cut there and marked; cutting ends nothing.",
         option="--output-bytes",
-        enforced_by="session.py",
+        enforced_by="execution/outcome.py",
     )
     calls: int = _limit(
         1_000,
@@ -133,7 +133,7 @@ class Limits:
         scope="execution",
         meaning="LLM calls, those of recursive children included.",
         option="--max-calls",
-        enforced_by="llm/calls.py",
+        enforced_by="llm/budget.py",
     )
     handles: int = _limit(
         10_000,
@@ -141,7 +141,7 @@ class Limits:
         scope="session",
         meaning="Handles of asynchronous calls and threads that are alive at once.",
         option="--handles",
-        enforced_by="execution/scheduler.py",
+        enforced_by="execution/requests.py",
     )
     concurrency: int = _limit(
         20,
@@ -150,7 +150,7 @@ class Limits:
         meaning="LLM calls in flight at once, those of children included; the others wait.",
         option="--concurrency",
         minimum=1,
-        enforced_by="llm/calls.py",
+        enforced_by="llm/budget.py",
     )
     depth: int = _limit(
         3,
@@ -167,7 +167,7 @@ class Limits:
         meaning="One message between guest and host, either way; a larger one is a condition.",
         option="--message-bytes",
         maximum=64 * MIB,
-        enforced_by="execution/scheduler.py",
+        enforced_by="execution/requests.py",
     )
     tokens: int | None = _limit(
         None,
@@ -175,7 +175,7 @@ class Limits:
         scope="session",
         meaning="Tokens of all LLM calls together; a call that may not fit is refused before it is sent.",
         option="--max-tokens",
-        enforced_by="llm/calls.py",
+        enforced_by="llm/budget.py",
     )
     cost_usd: float | None = _limit(
         None,
@@ -183,7 +183,7 @@ class Limits:
         scope="session",
         meaning="Dollars for all LLM calls together; a call that may not fit is refused before it is sent.",
         option="--max-cost",
-        enforced_by="llm/calls.py",
+        enforced_by="llm/budget.py",
     )
     host_bytes: int = _limit(
         256 * MIB,
@@ -191,6 +191,7 @@ class Limits:
         scope="session",
         meaning="What the host holds for the session at once: arguments, replies, queued requests, images.",
         option="--host-bytes",
+        enforced_by="execution/meter.py",
     )
     checkpoint_bytes: int = _limit(
         256 * MIB,
@@ -198,6 +199,7 @@ class Limits:
         scope="namespace",
         meaning="Checkpoints kept, all sessions of the namespace together.",
         option="--checkpoint-bytes",
+        enforced_by="session.py",
     )
     log_bytes: int = _limit(
         16 * MIB,
@@ -205,6 +207,7 @@ class Limits:
         scope="session",
         meaning="The scope log; beyond it the oldest previews go first.",
         option="--log-bytes",
+        enforced_by="session.py",
     )
     images: int = _limit(
         20,
@@ -212,6 +215,7 @@ class Limits:
         scope="call",
         meaning="Images that one LLM call may carry.",
         option="--images",
+        enforced_by="llm/calls.py",
     )
     workspace_bytes: int = _limit(
         1 * GIB,
@@ -219,6 +223,7 @@ class Limits:
         scope="session",
         meaning="What the session may write into the workspace folder.",
         option="--workspace-bytes",
+        enforced_by="session.py",
     )
     iterations: int = _limit(
         20,
