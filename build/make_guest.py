@@ -35,6 +35,8 @@ COMPILE = [
     "-g0",
     "-Wall",
     "-Wextra",
+    "-Werror",
+    "-Iwasm",
     "-fno-strict-aliasing",
     "-fno-exceptions",
     "-ffp-contract=off",
@@ -62,8 +64,13 @@ class BuildError(Exception):
 
 
 def sources() -> list[Path]:
-    """The core's C files."""
-    return sorted((ROOT / "wasm").glob("*.c"))
+    """The core's C files: all but the driver of the native debug build."""
+    return sorted(path for path in (ROOT / "wasm").rglob("*.c") if path.name != "native.c")
+
+
+def headers() -> list[Path]:
+    """Everything that the C files include."""
+    return sorted((ROOT / "wasm").rglob("*.h"))
 
 
 def prelude() -> list[Path]:
@@ -76,9 +83,9 @@ def prelude() -> list[Path]:
 def inputs_hash() -> str:
     """Changes with everything that the image is made of."""
     digest = hashlib.sha256(" ".join(TARGET + COMPILE + LINK).encode())
-    files = [*sources(), *sorted((ROOT / "wasm").glob("*.h")), ROOT / "prelude" / "order.txt", *prelude()]
+    files = [*sources(), *headers(), ROOT / "prelude" / "order.txt", *prelude()]
     for path in [*files, *sorted(Path(__file__).parent.glob("*.py"))]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -93,20 +100,21 @@ def zig(arguments: list[str]) -> None:
 
 
 def compile_core(say: Say) -> bytes:
-    """Compile and link wasm/*.c; only what changed since the last time."""
+    """Compile and link the core; only what changed since the last time."""
     SCRATCH.mkdir(exist_ok=True)
-    headers = hashlib.sha256()
-    for header in sorted((ROOT / "wasm").glob("*.h")):
-        headers.update(header.read_bytes())
+    included = hashlib.sha256()
+    for header in headers():
+        included.update(header.relative_to(ROOT).as_posix().encode() + b"\0" + header.read_bytes())
     flags = " ".join(TARGET + COMPILE).encode()
     objects: list[Path] = []
     stale: list[tuple[Path, Path]] = []
     for source in sources():
-        key = hashlib.sha256(flags + headers.digest() + source.read_bytes()).hexdigest()[:16]
-        target = SCRATCH / f"{source.stem}-{key}.o"
+        key = hashlib.sha256(flags + included.digest() + source.read_bytes()).hexdigest()[:16]
+        name = "-".join(source.relative_to(ROOT / "wasm").with_suffix("").parts)  # two folders may have a file of a name
+        target = SCRATCH / f"{name}-{key}.o"
         objects.append(target)
         if not target.exists():
-            for old in SCRATCH.glob(f"{source.stem}-????????????????.o"):
+            for old in SCRATCH.glob(f"{name}-????????????????.o"):
                 old.unlink()
             stale.append((source, target))
 

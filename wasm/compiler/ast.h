@@ -22,14 +22,15 @@
  *                                    named let too. A reference before initialisation is an error
  *   N_AND    exprs                   N_OR exprs (at least two each)
  */
-#ifndef RLM_AST_H
-#define RLM_AST_H
-#include "core.h"
+#ifndef RLM_COMPILER_AST_H
+#define RLM_COMPILER_AST_H
+#include "core/value.h"
 
 enum node { N_CONST, N_LREF, N_LSET, N_GREF, N_GSET, N_GDEF, N_IF, N_SEQ, N_LAMBDA, N_CASE,
             N_CALL, N_LET, N_LETREC, N_AND, N_OR };
 
 /* A lexical variable. The expander fills the name; the rest belongs to the compiler. */
+
 struct EnvVar {
   uint64_t header;   /* T_ENVVAR, 6 slots */
   Value name;        /* symbol: the name in the program's text, for messages */
@@ -41,10 +42,9 @@ struct EnvVar {
 #define ENVVAR(v) ((struct EnvVar *)PTR(v))
 Value make_envvar(Value name);
 
+Value make_leaf(enum node kind, uint32_t place, Value part);  /* the most frequent ones: of one part */
 Value make_node(enum node kind, uint32_t place, int count, ...);   /* count Values after the place */
 #define NODE_KIND(n) ((enum node)FIX_VALUE(VEC(n)[0]))
 #define NODE_PLACE(n) ((uint32_t)FIX_VALUE(VEC(n)[1]))
 #define NODE(n, i) (VEC(n)[2 + (i)])
-
-/* compile.c: (%compile ast source-name) -> a thunk (closure of no arguments); resumable */
 #endif

@@ -1,182 +1,23 @@
-/* compile.c — from the expander's tree (ast.h) to code (code.h).
+/* generate.c — from the expander's tree (compiler/ast.h) to code (vm/code.h).
  *
- * Two passes, each a stack of things still to do (`work`), so that no C recursion follows the
- * program: `analyse` finds which variables are assigned or used too early (they live in boxes) and
- * which named lets are plain loops; `generate` writes the code. Both pause between two items; the
+ * Two passes, each a stack of things still to do (work.h), so that no C recursion follows the
+ * program: analyse.c finds which variables are assigned or used too early (they live in boxes) and
+ * which named lets are plain loops; this file writes the code. Both pause between two items; the
  * stack and the functions under construction are heap objects, so a pause may collect or snapshot.
  *
  * Assigned variables are always boxed: a continuation may be entered twice, and copies the stack.
  */
-#include "ast.h"
-#include "code.h"
+#include "compiler/generate.h"
+#include "compiler/analyse.h"
+#include "compiler/work.h"
+#include "core/prims.h"
+#include "vm/inline_prims.h"
 #include <string.h>
 
-/* ---- the stack of things to do ---- */
-#define ITEM 6
-static Value work, fn, source;
-static uint32_t work_top;
+Value work;
+uint32_t work_top;
+static Value fn, source;
 static bool generating;
-
-static uint32_t push_item(int action, Value a, Value b, Value c, Value d, Value e) {
-  if ((work_top + 1) * ITEM > VEC_LENGTH(work)) {
-    Value bigger = make_vector(VEC_LENGTH(work) * 2, V_FALSE);
-    memcpy(VEC(bigger), VEC(work), work_top * ITEM * sizeof(Value));
-    work = bigger;
-  }
-  Value *item = VEC(work) + work_top * ITEM;
-  item[0] = FIX(action); item[1] = a; item[2] = b; item[3] = c; item[4] = d; item[5] = e;
-  return work_top++;
-}
-#define ITEM_SLOT(index, slot) (VEC(work)[(index) * ITEM + (slot)])
-
-static uint32_t list_count(Value list) {
-  uint32_t n = 0;
-  for (; is_pair(list); list = CDR(list)) n++;
-  return n;
-}
-
-/* Push an item for each element so that the first is done first. */
-static void push_reversed(int action, Value list, Value b, Value last_b) {
-  uint32_t n = list_count(list), first = work_top;
-  for (uint32_t i = 0; i < n; i++) push_item(action, V_FALSE, b, V_FALSE, V_FALSE, V_FALSE);
-  for (uint32_t i = n; i-- > 0; list = CDR(list)) ITEM_SLOT(first + i, 1) = CAR(list);
-  if (n) ITEM_SLOT(first, 2) = last_b;
-}
-
-/* ---- variables ---- */
-enum var_flags { VAR_ASSIGNED = 1, VAR_NOT_LOOP = 2, VAR_EARLY = 4, VAR_LOOP = 8 };
-#define VAR_FLAGS(v) FIX_VALUE(ENVVAR(v)->flags)
-#define VAR_ADD(v, f) (ENVVAR(v)->flags = FIX(VAR_FLAGS(v) | (f)))
-#define BOXED(v) ((VAR_FLAGS(v) & (VAR_ASSIGNED | VAR_EARLY)) != 0)
-
-/* N_LAMBDA's slots */
-#define L_NAME 0
-#define L_REQUIRED 1
-#define L_OPTIONAL 2
-#define L_REST 3
-#define L_VARS 4
-#define L_BODY 5
-#define L_FREE 6     /* after its code is made: the vector of captured variables */
-
-static bool simple_lambda(Value node) {
-  return NODE_KIND(node) == N_LAMBDA && NODE(node, L_OPTIONAL) == FIX(0) && !TRUTH(NODE(node, L_REST));
-}
-static bool lambda_takes(Value node, uint32_t count) {
-  return simple_lambda(node) && NODE(node, L_REQUIRED) == FIX(count);
-}
-
-/* A named let whose one variable is called by the letrec's body: a loop, if its other uses allow. */
-static bool loop_candidate(Value node) {
-  if (list_count(NODE(node, 0)) != 1) return false;
-  Value var = CAR(NODE(node, 0)), lambda = CAR(NODE(node, 1)), body = NODE(node, 2);
-  return simple_lambda(lambda) && NODE_KIND(body) == N_CALL && NODE_KIND(NODE(body, 0)) == N_LREF &&
-         NODE(NODE(body, 0), 0) == var && list_count(NODE(body, 1)) < 200 &&
-         lambda_takes(lambda, list_count(NODE(body, 1)));
-}
-
-/* ---- analysis ----
- * An item's context is the list of loop variables in whose tail position the expression stands. */
-enum analysis { AN_NODE, AN_INDEX, AN_LETREC_END };
-#define LATER FIX(1 << 30)
-
-/* A use of a letrec variable while an initialisation at or before its own runs is "early". */
-static void note_use(Value var) {
-  Value record = ENVVAR(var)->data1;
-  if (IS(record, T_BOX) && FIX_VALUE(SLOTS(record)[0]) < FIX_VALUE(ENVVAR(var)->data2)) VAR_ADD(var, VAR_EARLY);
-}
-
-/* A call of a variable in a tail position: fine for a loop; loops in between must be loops too. */
-static void note_call(Value var, uint32_t argc, Value context) {
-  note_use(var);
-  Value at = context;
-  while (is_pair(at) && CAR(at) != var) at = CDR(at);
-  if (!is_pair(at) || !lambda_takes(ENVVAR(var)->slot, argc)) { VAR_ADD(var, VAR_NOT_LOOP); return; }
-  for (Value inner = context; inner != at; inner = CDR(inner))
-    ENVVAR(CAR(inner))->owner = cons(var, ENVVAR(CAR(inner))->owner);
-}
-
-static void analyse_letrec(Value node, Value context) {
-  Value vars = NODE(node, 0), inits = NODE(node, 1);
-  Value record = make_box(FIX(0));
-  bool loop = loop_candidate(node);
-  int64_t index = 0, run = 0;
-  for (Value v = vars, i = inits; is_pair(v); v = CDR(v), i = CDR(i), index++) {
-    struct EnvVar *var = ENVVAR(CAR(v));
-    bool lambda = NODE_KIND(CAR(i)) == N_LAMBDA;
-    if (!lambda) run = index + 1;
-    var->data1 = record;
-    var->data2 = FIX(lambda ? run : index + 1);
-    var->slot = CAR(i);
-    var->owner = V_NIL;
-    if (!loop) VAR_ADD(CAR(v), VAR_NOT_LOOP);
-  }
-  push_item(AN_LETREC_END, node, V_FALSE, V_FALSE, V_FALSE, V_FALSE);
-  if (loop) {
-    Value operands = NODE(NODE(node, 2), 1);
-    push_item(AN_NODE, NODE(CAR(inits), L_BODY), cons(CAR(vars), context), V_FALSE, V_FALSE, V_FALSE);
-    push_reversed(AN_NODE, operands, V_NIL, V_NIL);
-    push_item(AN_INDEX, record, LATER, V_FALSE, V_FALSE, V_FALSE);
-    return;
-  }
-  push_item(AN_NODE, NODE(node, 2), context, V_FALSE, V_FALSE, V_FALSE);
-  push_item(AN_INDEX, record, LATER, V_FALSE, V_FALSE, V_FALSE);
-  uint32_t n = list_count(inits), first = work_top;
-  for (uint32_t i = 0; i < 2 * n; i++) push_item(AN_NODE, V_FALSE, V_NIL, V_FALSE, V_FALSE, V_FALSE);
-  Value init = inits;
-  for (uint32_t i = 0; i < n; i++, init = CDR(init)) {
-    uint32_t at = first + 2 * (n - 1 - i);
-    ITEM_SLOT(at, 1) = CAR(init);
-    ITEM_SLOT(at + 1, 0) = FIX(AN_INDEX);
-    ITEM_SLOT(at + 1, 1) = record;
-    ITEM_SLOT(at + 1, 2) = FIX(i);
-  }
-}
-
-static void analyse_node(Value node, Value context) {
-#define VISIT(n, c) push_item(AN_NODE, n, c, V_FALSE, V_FALSE, V_FALSE)
-  switch (NODE_KIND(node)) {
-    case N_CONST: case N_GREF: break;
-    case N_LREF: VAR_ADD(NODE(node, 0), VAR_NOT_LOOP); note_use(NODE(node, 0)); break;
-    case N_LSET:
-      VAR_ADD(NODE(node, 0), VAR_NOT_LOOP | VAR_ASSIGNED);
-      note_use(NODE(node, 0));
-      VISIT(NODE(node, 1), V_NIL);
-      break;
-    case N_GSET: case N_GDEF: VISIT(NODE(node, 1), V_NIL); break;
-    case N_IF:
-      VISIT(NODE(node, 2), context);
-      VISIT(NODE(node, 1), context);
-      VISIT(NODE(node, 0), V_NIL);
-      break;
-    case N_SEQ: case N_AND: case N_OR: push_reversed(AN_NODE, NODE(node, 0), V_NIL, context); break;
-    case N_LAMBDA: VISIT(NODE(node, L_BODY), V_NIL); break;
-    case N_CASE: push_reversed(AN_NODE, NODE(node, 1), V_NIL, V_NIL); break;
-    case N_CALL: {
-      Value operator = NODE(node, 0);
-      uint32_t argc = list_count(NODE(node, 1));
-      if (NODE_KIND(operator) == N_LREF) note_call(NODE(operator, 0), argc, context);
-      else if (lambda_takes(operator, argc)) VISIT(NODE(operator, L_BODY), context);
-      else VISIT(operator, V_NIL);
-      push_reversed(AN_NODE, NODE(node, 1), V_NIL, V_NIL);
-      break;
-    }
-    case N_LET:
-      VISIT(NODE(node, 2), context);
-      push_reversed(AN_NODE, NODE(node, 1), V_NIL, V_NIL);
-      break;
-    case N_LETREC: analyse_letrec(node, context); break;
-  }
-}
-
-static void analyse_letrec_end(Value node) {
-  Value var = CAR(NODE(node, 0));
-  if (!loop_candidate(node)) return;
-  if (VAR_FLAGS(var) & (VAR_NOT_LOOP | VAR_ASSIGNED)) {
-    for (Value outer = ENVVAR(var)->owner; is_pair(outer); outer = CDR(outer)) VAR_ADD(CAR(outer), VAR_NOT_LOOP);
-  } else {
-    VAR_ADD(var, VAR_LOOP);
-  }
-}
 
 /* ---- functions under construction ---- */
 struct Fn {
@@ -859,14 +700,6 @@ static void do_generate(Value *item) {
   }
 }
 
-static void do_analyse(Value *item) {
-  switch ((enum analysis)FIX_VALUE(item[0])) {
-    case AN_NODE: analyse_node(item[1], item[2]); break;
-    case AN_INDEX: SLOTS(item[1])[0] = item[2]; break;
-    case AN_LETREC_END: analyse_letrec_end(item[1]); break;
-  }
-}
-
 /* Every item allocates in proportion to the lists of its node and to what it doubles. */
 static uint64_t next_item_bytes(void) {
   uint64_t bytes = (uint64_t)VEC_LENGTH(work) * 8 * 2;
@@ -883,12 +716,10 @@ static Value prim_compile(int argc, Value *args) {
   (void)argc;
   if (vm.resume == V_FALSE) {
     if (!IS(args[0], T_VECTOR)) return err_type("%compile", 0, "syntax tree", args[0]);
-    work = make_vector(64 * ITEM, V_FALSE);
-    work_top = 0;
     fn = V_FALSE;
     source = args[1];
     generating = false;
-    push_item(AN_NODE, args[0], V_NIL, V_FALSE, V_FALSE, V_FALSE);
+    analyse_begin(args[0]);
     vm.resume = V_TRUE;
   }
   for (;;) {
@@ -906,7 +737,7 @@ static Value prim_compile(int argc, Value *args) {
     if (should_pause()) return V_AGAIN;
     Value item[ITEM];
     memcpy(item, VEC(work) + --work_top * ITEM, sizeof item);
-    if (generating) do_generate(item); else do_analyse(item);
+    if (generating) do_generate(item); else analyse_item(item);
     if (generating && GET(max_depth) > 12000)
       return err_fail("exn:fail:syntax", "procedure too large: it needs more than 12000 values on the stack at once; build the data in parts", V_NIL);
   }
@@ -916,7 +747,7 @@ static Value prim_compile(int argc, Value *args) {
   return closure;
 }
 
-void compile_init(void) {
+void compiler_init(void) {
   heap_root(&work);
   heap_root(&fn);
   heap_root(&source);

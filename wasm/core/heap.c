@@ -10,9 +10,8 @@
  * free pages >= pages of small blocks + MARGIN. Where memory.grow cannot keep it, a collection is
  * asked for, and what cannot be helped by one ends the evaluation (need_memory).
  */
-#include "heap.h"
-#include "vm.h"
-#include "rlm.h"
+#include "core/heap.h"
+#include "core/prims.h"
 #include <stdarg.h>
 #include <string.h>
 
@@ -247,6 +246,17 @@ Value list_n(int count, ...) {
   return head;
 }
 
+/* The slow pointer goes half as fast: it is met again in a circle. */
+int64_t list_length(Value v) {
+  int64_t n = 0;
+  Value slow = v;
+  for (; is_pair(v); v = CDR(v), n++) {
+    if (n && slow == v) return -1;
+    if (n % 2) slow = CDR(slow);
+  }
+  return v == V_NIL ? n : -1;
+}
+
 Value make_vector(uint32_t length, Value fill) {
   Value v = heap_object(T_VECTOR, 0, length);
   for (uint32_t i = 0; i < length; i++) VEC(v)[i] = fill;
@@ -289,6 +299,9 @@ void heap_root(Value *variable) {
   if (root_count == MAX_ROOTS) __builtin_trap();
   roots[root_count++] = variable;
 }
+
+static const HeapClient *client;
+void heap_serve(const HeapClient *who) { client = who; }
 
 static uint64_t copied;
 
@@ -496,14 +509,10 @@ static void sweep_large(void) {
   }
 }
 
-void vm_before_collection(void);              /* vm.c */
-void vm_after_collection(void);
-void vm_scan_roots(void (*visit)(Value *));
-
 void heap_collect(void) {
   if (!vm.collect) vm.hidden_steps = vm.steps;
   vm.collect = true;                    /* so that copying does not ask for a collection */
-  vm_before_collection();
+  client->before_collection();
   struct block *from = blocks;
   blocks = NULL;
   bump = bump_end = NULL;
@@ -514,7 +523,7 @@ void heap_collect(void) {
   ephemerons = V_FALSE;
   epoch++;
   for (uint32_t i = 0; i < root_count; i++) forward(roots[i]);
-  vm_scan_roots(forward);
+  client->scan_roots(forward);
   scan_image();
   uint32_t round = 0;
   do scan_all(); while (keep_values(round++));
@@ -525,7 +534,7 @@ void heap_collect(void) {
     from = next;
   }
   sweep_large();
-  vm_after_collection();
+  client->after_collection();
   allocated = 0;
   short_of_memory = false;
   /* as much again as lives, so that the work of collecting stays in proportion */
@@ -582,24 +591,21 @@ uint64_t heap_used(void) {
   uint64_t used = ((uint64_t)small_pages + large_pages) * PAGE;
   return bump ? used - (uint64_t)(bump_end - bump) : used;
 }
-bool heap_wants_collection(void) { return vm.collect; }
 uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */
 bool heap_has_room(uint64_t bytes) { return room_for(2 * BLOCK_PAGES) && heap_reserve(bytes); }
 
-void vm_unused_memory(uintptr_t ranges[4]);     /* vm.c */
 /* Pages outside the heap hold C data. They count as used, but for the stacks' unused parts. */
-RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void) {
+const uint8_t *heap_page_map(void) {
   memset(page_state, PAGE_IMAGE, first_page);
   uintptr_t ranges[4];
-  vm_unused_memory(ranges);
+  client->unused_memory(ranges);
   for (int i = 0; i < 4; i += 2)
     for (uintptr_t p = (ranges[i] + PAGE - 1) >> PAGE_SHIFT; (p + 1) << PAGE_SHIFT <= ranges[i + 1] && p < first_page; p++)
       page_state[p] = PAGE_FREE;
-  return (uint32_t)(uintptr_t)page_state;
+  return page_state;
 }
-RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void) { return end_page; }
-RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void) { return heap_used(); }
+uint32_t heap_page_map_length(void) { return end_page; }
 
 void heap_init(void) {
   memory_start();

@@ -9,11 +9,11 @@
  *     and after that may allocate so much in addition. need_memory returns V_AGAIN; the VM
  *     collects and calls the primitive again with the same arguments, or ends the evaluation
  *     with the memory limit. So: reserve before the first side effect.
- *   - one whose need is not known in advance works in pieces (see V_AGAIN in vm.h).
+ *   - one whose need is not known in advance works in pieces (see V_AGAIN in core/prims.h).
  */
-#ifndef RLM_HEAP_H
-#define RLM_HEAP_H
-#include "value.h"
+#ifndef RLM_CORE_HEAP_H
+#define RLM_CORE_HEAP_H
+#include "core/value.h"
 
 #define HEAP_HEADROOM (64u * 1024u)
 
@@ -26,6 +26,7 @@ bool heap_reserve(uint64_t bytes);
 Value cons(Value car, Value cdr);
 Value cons_at(Value car, Value cdr, uint32_t place);            /* an LPAIR, where place != 0 */
 Value list_n(int count, ...);                                   /* list of count Values */
+int64_t list_length(Value v);                                   /* -1: not a proper list, or a circular one */
 Value make_vector(uint32_t length, Value fill);
 Value make_flonum(double d);
 Value make_box(Value v);
@@ -35,11 +36,22 @@ Value make_record(Value rtd, uint32_t fields);                  /* fields start 
 /* Static variables of C that hold Values across collections are registered once, at boot. */
 void heap_root(Value *variable);
 
+/* Who runs on the heap: the virtual machine, which says at boot how it takes part in a collection.
+   Its stacks are roots, and its frames hold addresses of code, which moves. */
+
+typedef struct {
+  void (*before_collection)(void);
+  void (*after_collection)(void);
+  void (*scan_roots)(void (*visit)(Value *));
+  void (*unused_memory)(uintptr_t ranges[4]);  /* two address ranges (from, to) of C data that a snapshot may leave out */
+} HeapClient;
+void heap_serve(const HeapClient *client);
 void heap_init(void);
 void heap_collect(void);          /* at a safe point only */
 void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
 uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
-bool heap_wants_collection(void);
+const uint8_t *heap_page_map(void);  /* one byte a 4 KiB page of linear memory: 0 = free, its content means nothing */
+uint32_t heap_page_map_length(void);
 bool heap_has_room(uint64_t bytes); /* after a collection: can the VM go on, `bytes` wanted? */
 uint32_t heap_epoch(void);       /* changes whenever a collection may have moved objects: address hashes are stale */
 #endif

@@ -45,21 +45,21 @@ enum tag {
   T_VECTOR = 0x3a,   /* H_IMMUTABLE flag */
   T_CLOSURE = 0x3c,  /* template, captured values */
   T_CASE = 0x3e,     /* case-lambda: closures, tried in order by arity */
-  T_TEMPLATE = 0x40, /* compiled code: see struct Template in vm.h */
-  T_CONT = 0x42,     /* a captured continuation: see vm.c */
+  T_TEMPLATE = 0x40, /* compiled code: see core/template.h */
+  T_CONT = 0x42,     /* a captured continuation: see vm/continuation.c */
   T_BOX = 0x44,      /* one slot: an assigned and captured variable; also Racket's box */
   T_CELL = 0x46,     /* a global variable: see struct Cell */
   T_RECORD = 0x48,   /* rtd, fields */
   T_RTD = 0x4a,      /* a record type: see struct Rtd */
-  T_TABLE = 0x4c,    /* a hash table: see table.h */
-  T_ENV = 0x4e,      /* an environment (compile time and run time): see expand.h */
-  T_MACRO = 0x50,    /* a transformer: see expand.h */
+  T_TABLE = 0x4c,    /* a hash table: see data/table.h */
+  T_ENV = 0x4e,      /* an environment (compile time and run time): see expander/env.h */
+  T_MACRO = 0x50,    /* a transformer: see expander/expand.h */
   T_SYNTAX = 0x52,   /* a syntactic closure (env, free names, expr); an identifier where expr is one */
   T_VALUES = 0x54,   /* multiple values (never exactly one) */
-  T_PORT = 0x56,     /* see port.c */
-  T_REGEXP = 0x58,   /* see regexp.c */
-  T_EPHEMERON = 0x5a,/* key, datum, broken?: see heap.c */
-  T_ENVVAR = 0x5c,   /* a lexical variable while a form is compiled: see ast.h */
+  T_PORT = 0x56,     /* see io/port.h */
+  T_REGEXP = 0x58,   /* see text/regexp.h */
+  T_EPHEMERON = 0x5a,/* key, datum, broken?: see core/heap.c */
+  T_ENVVAR = 0x5c,   /* a lexical variable while a form is compiled: see compiler/ast.h */
   T_PROMISE = 0x5e,  /* one slot: see prelude */
 };
 
@@ -81,7 +81,7 @@ enum tag {
 #define V_UNSPECIFIED V_VOID
 
 #define V_ERROR MAKE(T_SIGNAL, 1)          /* vm.error holds the condition to raise */
-#define V_AGAIN MAKE(T_SIGNAL, 2)          /* call me again with the same arguments; see vm.h */
+#define V_AGAIN MAKE(T_SIGNAL, 2)          /* call me again with the same arguments; see core/prims.h */
 #define V_TAIL MAKE(T_SIGNAL, 3)           /* call vm.tail_proc with vm.tail_args in my place */
 #define V_CAPTURE MAKE(T_SIGNAL, 4)        /* call vm.tail_proc with the current continuation */
 #define V_WAIT MAKE(T_SIGNAL, 5)           /* suspend the machine until a message comes: %wait */
@@ -124,7 +124,7 @@ enum header_flags {
   H_WIDTH4 = 8,
   H_WIDTH_MASK = 12,
   H_UNINTERNED = 16, /* gensym */
-  H_LARGE = 0x4000,  /* in the large-object space: heap.c's own */
+  H_LARGE = 0x4000,  /* in the large-object space: core/heap.c's own */
 };
 
 /* slots of a Value object, and bytes of a raw one */

@@ -5,7 +5,7 @@
  */
 #ifndef RLM_WORKLIST_H
 #define RLM_WORKLIST_H
-#include "vm.h"
+#include "core/heap.h"
 #include <string.h>
 
 typedef struct { Value slots; uint32_t top; } Stack;

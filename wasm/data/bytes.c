@@ -1,5 +1,6 @@
 /* bytes.c — bytevectors (Racket's bytes), R7RS's and Racket's names for the same procedures. */
-#include "text.h"
+#include "core/prims.h"
+#include <string.h>
 
 #define CHECK_BYTE(i) do { if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < 0 || FIX_VALUE(args[i]) > 255) \
     return err_type(NULL, i, "byte", args[i]); } while (0)
@@ -133,7 +134,7 @@ static Value prim_to_list(int argc, Value *args) {
 
 static Value prim_from_list(int argc, Value *args) {
   (void)argc;
-  int64_t length = list_length_checked(args[0]);
+  int64_t length = list_length(args[0]);
   if (length < 0) return err_type(NULL, 0, "list of bytes", args[0]);
   RESERVE((uint64_t)length + 16);
   charge(length / 4);

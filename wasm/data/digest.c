@@ -1,5 +1,6 @@
 /* digest.c — base64, hexadecimal, SHA-256, MD5 and CRC-32 of bytevectors and of strings (as UTF-8). */
-#include "text.h"
+#include "text/string.h"
+#include "text/utf8.h"
 
 /* ---- the bytes of an argument ---- */
 

@@ -7,8 +7,11 @@
  * (Adams and Dybvig, "Efficient nondestructive equality checking"), so that cyclic data ends and
  * long acyclic data pays little for it.
  */
-#include "table.h"
-#include "worklist.h"
+#include "data/equal.h"
+#include "core/worklist.h"
+#include "data/table.h"
+#include "numbers/number.h"
+#include "text/string.h"
 
 bool is_eqv(Value a, Value b) { return a == b || (is_number(a) && is_number(b) && num_eqv(a, b)); }
 

@@ -4,9 +4,14 @@
  * finds circularity) and reserve, then build in one go; those that only look go piece by piece,
  * because a circular list would keep them for ever.
  */
+#include "core/globals.h"
+#include "core/worklist.h"
+#include "data/equal.h"
+#include "data/table.h"
+#include "numbers/number.h"
+#include "text/string.h"
+#include "text/symbol.h"
 #include <stdio.h>
-#include "table.h"
-#include "worklist.h"
 
 enum { IMPROPER = -1, CIRCULAR = -2 };
 
@@ -24,10 +29,10 @@ static int64_t measure(Value v, Value *tortoise) {
   charge(n / 8);
   return v == V_NIL ? n : IMPROPER;
 }
-static int64_t list_length(Value v) { Value in_circle; return measure(v, &in_circle); }
+static int64_t measured_length(Value v) { Value in_circle; return measure(v, &in_circle); }
 
 #define CHECK_LIST(i, variable) \
-  int64_t variable = list_length(args[i]); \
+  int64_t variable = measured_length(args[i]); \
   if (variable < 0) return err_type(NULL, i, variable == CIRCULAR ? "proper list (this one is circular)" : "list", args[i])
 
 #define RESERVE_PAIRS(n) do { uint64_t bytes_ = 16ull * (uint64_t)(n); \
@@ -99,9 +104,9 @@ EACH_CXR(DEFINE_CXR)
 
 static Value prim_is_pair(int argc, Value *args) { (void)argc; return BOOL(is_pair(args[0])); }
 static Value prim_is_null(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_NIL); }
-static Value prim_is_list(int argc, Value *args) { (void)argc; return BOOL(list_length(args[0]) >= 0); }
-static Value prim_is_dotted(int argc, Value *args) { (void)argc; return BOOL(list_length(args[0]) == IMPROPER); }
-static Value prim_is_circular(int argc, Value *args) { (void)argc; return BOOL(list_length(args[0]) == CIRCULAR); }
+static Value prim_is_list(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) >= 0); }
+static Value prim_is_dotted(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) == IMPROPER); }
+static Value prim_is_circular(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) == CIRCULAR); }
 
 /* ---- making ---- */
 
@@ -199,7 +204,7 @@ static Value prim_length(int argc, Value *args) {
 
 static Value prim_length_plus(int argc, Value *args) {
   (void)argc;
-  int64_t n = list_length(args[0]);
+  int64_t n = measured_length(args[0]);
   return n == CIRCULAR ? V_FALSE : n >= 0 ? FIX(n) : err_type(NULL, 0, "list", args[0]);
 }
 
@@ -234,7 +239,7 @@ static Value prim_append_star(int argc, Value *args) {
     total += n;
   }
   for (Value l = args[last]; l != V_NIL; l = CDR(l)) {
-    int64_t n = list_length(CAR(l));
+    int64_t n = measured_length(CAR(l));
     if (n < 0 && CDR(l) != V_NIL) return err_type(NULL, last, "list of lists", args[last]);
     total += n < 0 ? 0 : n;
   }
@@ -286,7 +291,7 @@ static Value prim_append_reverse_in_place(int argc, Value *args) { (void)argc; r
 /* A list that ends in anything is copied up to there; what is no list is its own copy. */
 static Value prim_list_copy(int argc, Value *args) {
   (void)argc;
-  if (list_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
+  if (measured_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
   uint64_t n = 0;
   for (Value l = args[0]; is_pair(l); l = CDR(l)) n++;
   RESERVE_PAIRS(n);
@@ -300,7 +305,7 @@ static Value prim_list_copy(int argc, Value *args) {
 /* ---- places ---- */
 
 static Value too_short(Value *args, int list, int index) {
-  int64_t n = list_length(args[list]), pairs = 0;
+  int64_t n = measured_length(args[list]), pairs = 0;
   if (n == IMPROPER) for (Value l = args[list]; is_pair(l); l = CDR(l)) pairs++; else pairs = n;
   return err_range(NULL, "index", FIX_VALUE(args[index]), 0, pairs, args[list]);
 }
@@ -409,7 +414,7 @@ static Value prim_sublist(int argc, Value *args) {
 
 /* How many pairs a list that may be improper has; a circular one has none to count. */
 static int64_t pair_count(Value list) {
-  if (list_length(list) == CIRCULAR) return CIRCULAR;
+  if (measured_length(list) == CIRCULAR) return CIRCULAR;
   int64_t n = 0;
   for (; is_pair(list); list = CDR(list)) n++;
   return n;
@@ -437,7 +442,7 @@ static Value prim_drop_right(int argc, Value *args) {
 
 static Value last_pair(Value *args) {
   CHECK_PAIR(NULL, 0);
-  if (list_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
+  if (measured_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
   Value list = args[0];
   while (is_pair(CDR(list))) list = CDR(list);
   return list;

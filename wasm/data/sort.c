@@ -4,9 +4,9 @@
  * covered (a procedure of the program's, items of mixed kinds) is answered with #f: the prelude
  * then sorts in Scheme, and its comparison raises the error, if there is one to raise.
  */
-#include "code.h"
-#include "text.h"
-#include "worklist.h"
+#include "core/worklist.h"
+#include "numbers/number.h"
+#include "text/string.h"
 
 enum kind { NUMBERS, STRINGS, CHARS, SYMBOLS };
 typedef struct { const char *name; enum kind kind; bool reversed, or_equal; } Order;

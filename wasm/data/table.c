@@ -1,7 +1,11 @@
 /* table.c — hash tables: insertion order, compact index, persistent immutable versions.
  * The layout and its invariants stand in table.h. */
-#include "table.h"
-#include "worklist.h"
+#include "data/table.h"
+#include "core/worklist.h"
+#include "data/equal.h"
+#include "numbers/number.h"
+#include "text/string.h"
+#include "text/symbol.h"
 
 /* ---- stores ---- */
 

@@ -14,9 +14,17 @@
  * the usual linear use costs no more than a mutable table. Versions that are used by turns end up
  * with a store each, once the walks have cost as much as a copy.
  */
-#ifndef RLM_TABLE_H
-#define RLM_TABLE_H
-#include "core.h"
+#ifndef RLM_DATA_TABLE_H
+#define RLM_DATA_TABLE_H
+#include "core/value.h"
+
+enum table_kind { TABLE_EQUAL, TABLE_EQV, TABLE_EQ, TABLE_STRING };
+Value table_make(enum table_kind kind, bool immutable);
+Value table_get(Value table, Value key, Value otherwise); /* no guest procedure is called */
+void table_set(Value table, Value key, Value value);      /* mutable tables; small growth fits the headroom */
+uint32_t table_count(Value table);
+/* iterate in insertion order: position starts at 0; false at the end */
+bool table_next(Value table, uint32_t *position, Value *key, Value *value);
 
 struct Table {
   uint64_t header;     /* H_IMMUTABLE: a version */
@@ -28,6 +36,7 @@ struct Table {
 };
 #define TABLE(v) ((struct Table *)PTR(v))
 #define TABLE_KIND(v) ((enum table_kind)(FIX_VALUE(TABLE(v)->info) & 3))
+
 /* From JSON (eq, symbols are the keys) or the host (equal, strings are): symbols and strings
    find each other's entries. */
 #define TABLE_LOOSE 4
@@ -47,21 +56,7 @@ void table_patch(Value table, uint32_t position, Value value);   /* changes a va
 
 /* Where the key is: a position, TABLE_ABSENT, or TABLE_DEEP where the keys' comparison takes more
    than a bounded effort. */
+
 enum { TABLE_ABSENT = -1, TABLE_DEEP = -2 };
 int64_t table_find(Value table, Value key, int effort);
-
-/* Do equal? and hashing look inside? Where its type and all types above are transparent. */
-static inline bool is_open_record(Value record) {
-  for (Value rtd = RECORD_RTD(record); rtd != V_FALSE; rtd = RTD(rtd)->parent)
-    if (!(FIX_VALUE(RTD(rtd)->flags) & (RTD_TRANSPARENT | RTD_PREFAB))) return false;
-  return true;
-}
-
-/* equal.c, for the walks of the others */
-enum { EQUAL_NO, EQUAL_YES, EQUAL_DEEP };
-int equal_bounded(Value a, Value b, int effort); /* EQUAL_DEEP: more than `effort` nodes */
-/* Any two values, resumable: V_TRUE, V_FALSE, or V_AGAIN with *state to go on from (V_FALSE at
-   first). Where equal_bounded gave up. */
-Value equal_run(Value a, Value b, Value *state);
-#define EQUAL_EFFORT 500
 #endif

@@ -1,6 +1,6 @@
 /* vector.c — vectors and boxes: everything that needs no guest procedure. */
-#include "text.h"
-#include "worklist.h"
+#include "core/prims.h"
+#include "core/worklist.h"
 
 #define CHECK_MUTABLE_VECTOR(i) do { CHECK_VECTOR(NULL, i); \
     if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable vector (this one is a literal or immutable)", args[i]); } while (0)

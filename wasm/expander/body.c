@@ -1,10 +1,16 @@
-/* expand_body.c — bodies and top-level forms: the places where definitions may stand.
+/* body.c — bodies and top-level forms: the places where definitions may stand.
  *
  * A body is scanned form by form, macros in head position being expanded, until every definition
  * is known; only then are the right-hand sides and expressions expanded, inside the scope of all
  * of them. Definitions and expressions may be mixed: the whole is one letrec*.
  */
-#include "expand.h"
+#include "expander/body.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "expander/nodes.h"
+#include "expander/syntax.h"
+#include "expander/syntax_rules.h"
+#include "text/symbol.h"
 
 struct Body {          /* a T_VECTOR */
   uint64_t header;
@@ -98,8 +104,8 @@ static Value bind_local(Job j, Value frame, Value id, Value *var) {
 
 static Value body_define(Value item, Job j) {
   Value id, expr, var;
-  TRY(define_target(j, j.form, &id, &expr));
-  TRY(bind_local(j, BODY(ITEM(item)->c)->frame, id, &var));
+  TRY_STEP(define_target(j, j.form, &id, &expr));
+  TRY_STEP(bind_local(j, BODY(ITEM(item)->c)->frame, id, &var));
   add_entry(item, var, expr, identifier_symbol(id), V_FALSE);
   next_form(item);
   return V_VOID;
@@ -128,10 +134,10 @@ static Value body_define_values(Value item, Job j) {
   Value formals = CADR(j.form), frame = BODY(ITEM(item)->c)->frame, var;
   int64_t count, i = 0;
   bool rest;
-  TRY(value_names(j, formals, &count, &rest));
+  TRY_STEP(value_names(j, formals, &count, &rest));
   Value temporary = make_envvar(intern("values"));
   for (Value f = formals; f != V_NIL; f = is_pair(f) ? CDR(f) : V_NIL, i++) {
-    TRY(bind_local(j, frame, is_pair(f) ? CAR(f) : f, &var));
+    TRY_STEP(bind_local(j, frame, is_pair(f) ? CAR(f) : f, &var));
     if (i == 0) add_entry(item, temporary, CADDR(j.form), V_FALSE, V_FALSE);
     add_entry(item, var, V_FALSE, V_FALSE, value_part(j.place, temporary, i, count, rest));
   }
@@ -168,11 +174,11 @@ static Value body_core(State *s, Value item, Job j, const CoreForm *core) {
       next_form(item);
       Value id = CADR(j.form);
       j.form = CADDR(j.form);
-      TRY(macro_later(s, j, frame, definition_name(id, frame)));
+      TRY_STEP(macro_later(s, j, frame, definition_name(id, frame)));
       return V_VOID;
     case F_REWRITE: {
       Value form;
-      TRY(core->rewrite(s, j, &form));
+      TRY_STEP(core->rewrite(s, j, &form));
       i->form = form;
       return V_VOID;
     }
@@ -203,7 +209,7 @@ static Value entry_nodes(State *s, Value *entries, int64_t count, Value frame, V
     Value pair = cons(V_FALSE, V_NIL), entry = CAR(*entries);
     if (last == V_NIL) *nodes = pair; else CDR(last) = pair;
     last = pair;
-    TRY(entry_node(s, entry, ENTRY(entry)->env == frame ? env : V_FALSE, CAR_OF(pair)));
+    TRY_STEP(entry_node(s, entry, ENTRY(entry)->env == frame ? env : V_FALSE, CAR_OF(pair)));
   }
   return V_TRUE;
 }
@@ -212,7 +218,7 @@ static Value sequence(State *s, Job j, Value entries, int64_t count, Value frame
   if (count == 1)
     return entry_node(s, CAR(entries), ENTRY(CAR(entries))->env == frame ? env : V_FALSE, j.hole);
   Value nodes;
-  TRY(entry_nodes(s, &entries, count, frame, env, &nodes));
+  TRY_STEP(entry_nodes(s, &entries, count, frame, env, &nodes));
   fill(j.hole, make_node(N_SEQ, j.place, 1, nodes));
   return V_TRUE;
 }
@@ -249,7 +255,7 @@ static Value body_with_definitions(State *s, Job j, struct Body *b) {
   if (defined == count && !(FIX_VALUE(b->flags) & BODY_MAY_END_IN_DEFINE))
     return ends_in_definition(j, ENVVAR(ENTRY(CAR(b->last))->var)->name);
   Value entries = b->first, inits, vars = letrec_vars(entries, defined);
-  TRY(entry_nodes(s, &entries, defined, b->frame, V_FALSE, &inits));
+  TRY_STEP(entry_nodes(s, &entries, defined, b->frame, V_FALSE, &inits));
   Value node = make_node(N_LETREC, j.place, 3, vars, inits, V_FALSE);
   fill(j.hole, node);
   j.hole = SLOT(node, 2);
@@ -304,7 +310,7 @@ Value step_body(State *s, Value item) {
     return V_VOID;
   }
   if (MACRO_KIND(macro) == MACRO_CORE) return body_core(s, item, j, CORE_FORM(macro));
-  TRY(expand_macro(s, macro, j, &form));
+  TRY_STEP(expand_macro(s, macro, j, &form));
   i->form = form;
   return V_VOID;
 }
@@ -312,7 +318,7 @@ Value step_body(State *s, Value item) {
 /* ---- the top level ---- */
 static Value top_define(State *s, Job j, Value home) {
   Value id, expr, cell;
-  TRY(define_target(j, j.form, &id, &expr));
+  TRY_STEP(define_target(j, j.form, &id, &expr));
   Value outcome = env_define_cell(env_top(home), id, &cell);
   if (outcome == V_FALSE) return refuse_redefinition(j, id);
   if (outcome != V_TRUE) return outcome;
@@ -327,7 +333,7 @@ static Value top_define_values(State *s, Job j, Value home) {
   Value formals = CADR(j.form), cell;
   int64_t count, i = 0;
   bool rest;
-  TRY(value_names(j, formals, &count, &rest));
+  TRY_STEP(value_names(j, formals, &count, &rest));
   Value temporary = make_envvar(intern("values")), definitions = V_NIL;
   for (Value f = formals; f != V_NIL; f = is_pair(f) ? CDR(f) : V_NIL, i++) {
     Value id = is_pair(f) ? CAR(f) : f, outcome = env_define_cell(env_top(home), id, &cell);
@@ -386,7 +392,7 @@ static Value top_core(State *s, Value item, Job j, Value home, const CoreForm *c
       push_item(s, DO_LIBRARY, j, V_FALSE, V_FALSE, V_FALSE);
       return V_TRUE;
     case F_REWRITE:
-      TRY(core->rewrite(s, j, &form));
+      TRY_STEP(core->rewrite(s, j, &form));
       ITEM(item)->form = form;
       return V_VOID;
     default:
@@ -412,7 +418,7 @@ Value step_top(State *s, Value item) {
   Value macro = head_macro(j.form, j.env), form;
   if (macro == V_FALSE) return expand_later(s, j);
   if (MACRO_KIND(macro) == MACRO_CORE) return top_core(s, item, j, i->a, CORE_FORM(macro));
-  TRY(expand_macro(s, macro, j, &form));
+  TRY_STEP(expand_macro(s, macro, j, &form));
   i->form = form;
   return V_VOID;
 }
@@ -449,7 +455,7 @@ static Value evaluate_transformer(State *s, Value item, Job j, Value expr, enum 
 
 static Value take_transformer(State *s, Value item, Job j) {
   Value value, name = identifier_symbol(ITEM(item)->b);
-  TRY(ask(s, &value, 2, intern("%eval"), ITEM(item)->c));
+  TRY_STEP(ask(s, &value, 2, intern("%eval"), ITEM(item)->c));
   if (IS(value, T_MACRO)) {
     if (MACRO(value)->env == V_FALSE)
       value = make_macro(MACRO_KIND(value), j.env, MACRO(value)->data, name);
@@ -465,7 +471,7 @@ static Value core_transformer(State *s, Value item, Job j, const CoreForm *core)
   Value value;
   switch (core->id) {
     case F_SYNTAX_RULES:
-      TRY(compile_rules(j, j.form, &value));
+      TRY_STEP(compile_rules(j, j.form, &value));
       MACRO(value)->name = identifier_symbol(ITEM(item)->b);
       return bind_macro(item, j, value);
     case F_ER: case F_SC: case F_RSC:
@@ -473,7 +479,7 @@ static Value core_transformer(State *s, Value item, Job j, const CoreForm *core)
       return evaluate_transformer(s, item, j, CADR(j.form),
                                   core->id == F_ER ? MACRO_ER : core->id == F_SC ? MACRO_SC : MACRO_RSC);
     case F_REWRITE:
-      TRY(core->rewrite(s, j, &value));
+      TRY_STEP(core->rewrite(s, j, &value));
       ITEM(item)->form = value;
       return V_VOID;
     default: return evaluate_transformer(s, item, j, j.form, MACRO_RAW);
@@ -496,7 +502,7 @@ Value step_macro(State *s, Value item) {
   Value macro = head_macro(j.form, j.env), form;
   if (macro == V_FALSE) return evaluate_transformer(s, item, j, j.form, MACRO_RAW);
   if (MACRO_KIND(macro) == MACRO_CORE) return core_transformer(s, item, j, CORE_FORM(macro));
-  TRY(expand_macro(s, macro, j, &form));
+  TRY_STEP(expand_macro(s, macro, j, &form));
   ITEM(item)->form = form;
   return V_VOID;
 }

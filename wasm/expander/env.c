@@ -6,8 +6,13 @@
  * redefine any name, for its earlier references too, and the library's procedures never notice.
  * A library's environment shares the bindings that it imports and cannot change them.
  */
-#include "expand.h"
-#include "table.h"
+#include "expander/env.h"
+#include "core/globals.h"
+#include "data/table.h"
+#include "expander/forms.h"
+#include "expander/library.h"
+#include "expander/syntax.h"
+#include "text/symbol.h"
 
 enum { LONG_FRAME = 24 };     /* from so many bindings on a frame is a hash table */
 
@@ -309,20 +314,15 @@ void env_import(Value top, Value symbol, Value binding) {
     table_remove(e->bindings, symbol);
 }
 
-/* ---- core.h: the core environment as C sees it ---- */
-Value global_cell(Value symbol) { return env_own_cell(core_env, symbol); }
-
-void define_global(const char *name, Value v) {
-  Value cell = global_cell(intern(name));
-  CELL(cell)->value = v;
-  if (IS(v, T_PRIM)) CELL(cell)->flags = FIX(FIX_VALUE(CELL(cell)->flags) | CELL_CONSTANT);
-}
+/* The core environment, as C sees it: core/globals.h. */
+static Value core_cell(Value symbol) { return env_own_cell(core_env, symbol); }
 
 static void bind_keyword(Value env, Value name, Value macro) { put(&ENV(env)->bindings, name, macro); }
 
-void expand_init(void) {
+void expander_init(void) {
   heap_root(&core_env);
   core_env = make_top(ENV_CORE, V_FALSE);
+  globals_init(core_cell);
   forms_init(core_env, bind_keyword);
   library_init();
 }

@@ -5,7 +5,17 @@
  * reserved before a step changes anything; where it turns out too short in the middle, the step is
  * abandoned and starts again after a collection.
  */
-#include "expand.h"
+#include "expander/expand.h"
+#include "core/globals.h"
+#include "expander/body.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "expander/library.h"
+#include "expander/nodes.h"
+#include "expander/quasi.h"
+#include "expander/syntax.h"
+#include "expander/syntax_rules.h"
+#include "text/symbol.h"
 #include <stdarg.h>
 
 /* Items pushed by the running step, in order; they go on the stack when it succeeds. */
@@ -81,7 +91,7 @@ Value reference(Job j) {
 /* ---- constants ---- */
 static Value constant(Job j) {
   Value datum = j.form;
-  if (IS(datum, T_VECTOR)) TRY(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
+  if (IS(datum, T_VECTOR)) TRY_STEP(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
   fill(j.hole, make_leaf(N_CONST, j.place, datum));
   return V_TRUE;
 }
@@ -107,7 +117,7 @@ Value expand_list(State *s, Value forms, Job j, Value *nodes) {
     last = pair;
     uint32_t place = pair_place(forms);       /* of the element, even of an atom */
     Job part = {.form = CAR(forms), .env = j.env, .hole = CAR_OF(pair), .place = place ? place : j.place, .name = V_FALSE};
-    TRY(expand_later(s, part));
+    TRY_STEP(expand_later(s, part));
   }
   return V_TRUE;
 }
@@ -118,8 +128,8 @@ static Value expand_call(State *s, Job j) {
   Value node = make_node(N_CALL, j.place, 2, V_FALSE, V_NIL), operands;
   fill(j.hole, node);
   Job operator = {.form = CAR(j.form), .env = j.env, .hole = SLOT(node, 0), .place = j.place, .name = V_FALSE};
-  TRY(expand_later(s, operator));
-  TRY(expand_list(s, CDR(j.form), j, &operands));
+  TRY_STEP(expand_later(s, operator));
+  TRY_STEP(expand_list(s, CDR(j.form), j, &operands));
   NODE(node, 1) = operands;
   return V_TRUE;
 }
@@ -250,7 +260,7 @@ Value expand_macro(State *s, Value macro, Job j, Value *out) {
   if (MACRO_KIND(macro) == MACRO_RULES) return apply_rules(s, macro, j, out);
   struct Macro *m = MACRO(macro);
   Value answer, arguments = s->given == V_UNBOUND ? transformer_arguments(m, j) : V_NIL;
-  TRY(ask(s, &answer, 3, intern("%call"), m->data, arguments));
+  TRY_STEP(ask(s, &answer, 3, intern("%call"), m->data, arguments));
   *out = FIX_VALUE(m->kind) == MACRO_SC ? make_syntax(m->env, V_NIL, answer) : answer;
   return V_TRUE;
 }
@@ -293,11 +303,11 @@ static Value step_expr(State *s, Value item) {
   Value macro = head_macro(j.form, j.env), form;
   if (macro == V_FALSE) return expand_call(s, j);
   if (MACRO_KIND(macro) != MACRO_CORE) {
-    TRY(expand_macro(s, macro, j, &form));
+    TRY_STEP(expand_macro(s, macro, j, &form));
   } else {
     const CoreForm *core = CORE_FORM(macro);
     if (core->id != F_REWRITE) return core->expand ? core->expand(s, j) : not_an_expression(j, core);
-    TRY(core->rewrite(s, j, &form));
+    TRY_STEP(core->rewrite(s, j, &form));
   }
   ITEM(item)->form = form;
   return V_VOID;
@@ -346,7 +356,7 @@ static void push_fresh(State *s) {
 
 static Value step(State *s) {
   Value item = s->stack;
-  TRY(prepare(item));
+  TRY_STEP(prepare(item));
   fresh_first = fresh_last = V_NIL;
   Value outcome = steps[FIX_VALUE(ITEM(item)->kind)](s, item);
   if (outcome == V_TRUE) {

@@ -1,10 +1,19 @@
-/* expand_forms.c — the core forms: one function each, and the table of them.
+/* forms.c — the core forms: one function each, and the table of them.
  *
  * A function gets the job (form, environment, hole) and fills the hole with a node whose parts are
  * expanded later. It checks the form's shape first; what a program sees of a mistake is the form's
  * name, the shape that was expected, and what was found.
  */
-#include "expand_forms.h"
+#include "expander/forms.h"
+#include "expander/body.h"
+#include "expander/env.h"
+#include "expander/lambda.h"
+#include "expander/let.h"
+#include "expander/library.h"
+#include "expander/nodes.h"
+#include "expander/syntax.h"
+#include "text/symbol.h"
+#include "text/utf8.h"
 #include <string.h>
 
 /* ---- constants and variables ---- */
@@ -12,7 +21,7 @@ static Value form_quote(State *s, Job j) {
   (void)s;
   if (list_length(j.form) != 2) return bad_shape(j);
   Value datum = CADR(j.form);
-  TRY(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
+  TRY_STEP(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
   return fill_const(j, datum);
 }
 
@@ -61,7 +70,7 @@ static Value form_if(State *s, Job j) {
   for (uint32_t i = 0; rest != V_NIL; rest = CDR(rest), i++) {
     Job e = element(j, rest, SLOT(node, i));
     if (i > 0) e.name = j.name;
-    TRY(expand_later(s, e));
+    TRY_STEP(expand_later(s, e));
   }
   return V_TRUE;
 }
@@ -70,7 +79,7 @@ static Value when_or_unless(State *s, Job j, int body) {
   if (list_length(j.form) < 2) return bad_shape(j);
   Value node = node_if(j.place, V_FALSE, node_const(V_VOID), node_const(V_VOID));
   fill(j.hole, node);
-  TRY(expand_later(s, element(j, CDR(j.form), SLOT(node, 0))));
+  TRY_STEP(expand_later(s, element(j, CDR(j.form), SLOT(node, 0))));
   if (CDDR(j.form) == V_NIL) return V_TRUE;
   return body_later(s, tail_part(j, CDDR(j.form), SLOT(node, body)), BODY_MAY_END_IN_DEFINE);
 }
@@ -84,7 +93,7 @@ static Value and_or(State *s, Job j, enum node kind, Value empty) {
   if (n == 2) return expand_later(s, tail_part(j, CADR(j.form), j.hole));
   Value node = make_node(kind, j.place, 1, V_NIL), nodes;
   fill(j.hole, node);
-  TRY(expand_list(s, CDR(j.form), j, &nodes));
+  TRY_STEP(expand_list(s, CDR(j.form), j, &nodes));
   NODE(node, 0) = nodes;
   return V_TRUE;
 }
@@ -99,8 +108,8 @@ static Value arrow_clause(State *s, Job j, Value clause, Hole *rest) {
   Value branch = node_if(j.place, node_local(var), call, V_FALSE);
   Value node = node_let1(j.place, var, V_FALSE, branch);
   fill(j.hole, node);
-  TRY(expand_later(s, element(j, clause, CAR_OF(NODE(node, 1)))));
-  TRY(expand_later(s, part(j, CADDR(clause), SLOT(call, 0))));
+  TRY_STEP(expand_later(s, element(j, clause, CAR_OF(NODE(node, 1)))));
+  TRY_STEP(expand_later(s, part(j, CADDR(clause), SLOT(call, 0))));
   *rest = SLOT(branch, 2);
   return V_TRUE;
 }
@@ -116,7 +125,7 @@ static Value cond_clause(State *s, Job j, Value clause, Hole *rest) {
   Value node = node_if(j.place, V_FALSE, V_FALSE, V_FALSE);
   fill(j.hole, node);
   *rest = SLOT(node, 2);
-  TRY(expand_later(s, element(j, clause, SLOT(node, 0))));
+  TRY_STEP(expand_later(s, element(j, clause, SLOT(node, 0))));
   return body_later(s, tail_part(j, CDR(clause), SLOT(node, 1)), BODY_MAY_END_IN_DEFINE);
 }
 
@@ -136,7 +145,7 @@ static Value form_cond(State *s, Job j) {
       return body_later(s, tail_part(c, CDR(clause), c.hole), BODY_MAY_BE_EMPTY | BODY_MAY_END_IN_DEFINE);
     }
     Hole rest;
-    TRY(cond_clause(s, c, clause, &rest));
+    TRY_STEP(cond_clause(s, c, clause, &rest));
     c.hole = rest;
   }
   fill(c.hole, node_const(V_VOID));
@@ -185,7 +194,7 @@ static Value form_case(State *s, Job j) {
   if (list_length(j.form) < 2) return bad_shape(j);
   Value key = make_envvar(intern("key")), node = node_let1(j.place, key, V_FALSE, V_FALSE);
   fill(j.hole, node);
-  TRY(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
+  TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
   Job c = j;
   c.hole = SLOT(node, 2);
   for (Value clauses = CDDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
@@ -199,11 +208,11 @@ static Value form_case(State *s, Job j) {
       return case_body(s, c, key, CDR(clause), c.hole);
     }
     Value data;
-    TRY(strip_syntax(CAR(clause), false, &data));
+    TRY_STEP(strip_syntax(CAR(clause), false, &data));
     if (list_length(data) < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
     Value branch = node_if(c.place, case_test(c, key, data), V_FALSE, V_FALSE);
     fill(c.hole, branch);
-    TRY(case_body(s, c, key, CDR(clause), SLOT(branch, 1)));
+    TRY_STEP(case_body(s, c, key, CDR(clause), SLOT(branch, 1)));
     c.hole = SLOT(branch, 2);
   }
   fill(c.hole, node_const(V_VOID));
@@ -225,8 +234,8 @@ static Value form_begin0(State *s, Job j) {
   Value var = make_envvar(intern("first")), nodes;
   Value node = node_let1(j.place, var, V_FALSE, V_FALSE);
   fill(j.hole, node);
-  TRY(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
-  TRY(expand_list(s, CDDR(j.form), j, &nodes));
+  TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
+  TRY_STEP(expand_list(s, CDDR(j.form), j, &nodes));
   Value last = nodes;
   while (CDR(last) != V_NIL) last = CDR(last);
   CDR(last) = list_n(1, node_local(var));
@@ -254,7 +263,7 @@ static Value form_case_lambda(State *s, Job j) {
     if (list_length(CAR(c)) < 2) return syntax_fail(j, "case-lambda: each clause must be [formals body ...], got %v", CAR(c));
     Job clause = tail_part(j, CAR(c), CAR_OF(list_add(&lambdas, V_FALSE)));
     clause.place = place_of(CAR(c), j.place);
-    TRY(expand_lambda(s, clause, CAR(CAR(c)), CDR(CAR(c))));
+    TRY_STEP(expand_lambda(s, clause, CAR(CAR(c)), CDR(CAR(c))));
   }
   fill(j.hole, make_node(N_CASE, j.place, 2, j.name, lambdas.head));
   return V_TRUE;
@@ -263,13 +272,13 @@ static Value form_case_lambda(State *s, Job j) {
 /* ---- syntax definitions ---- */
 static Value let_syntax(State *s, Job j, bool recursive) {
   if (list_length(j.form) < 3) return bad_shape(j);
-  TRY(check_bindings(j, CADR(j.form)));
+  TRY_STEP(check_bindings(j, CADR(j.form)));
   Value frame = make_frame(j.env);
   for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
     Job transformer = part(j, CADR(CAR(b)), j.hole);
     transformer.place = place_of(CAR(b), j.place);
     if (recursive) transformer.env = frame;
-    TRY(macro_later(s, transformer, frame, CAR(CAR(b))));
+    TRY_STEP(macro_later(s, transformer, frame, CAR(CAR(b))));
   }
   return let_body(s, j, frame, CDDR(j.form), j.hole);
 }
@@ -302,7 +311,7 @@ static Value form_syntax_error(State *s, Job j) {
   if (STR_LENGTH(string) > 500) string = string_substring(string, 0, 500);
   char message[2048];
   message[string_to_utf8(string, (uint8_t *)message)] = 0;
-  TRY(strip_syntax(CDDR(j.form), false, &irritants));
+  TRY_STEP(strip_syntax(CDDR(j.form), false, &irritants));
   return err_syntax(message, irritants, j.place);
 }
 

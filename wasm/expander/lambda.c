@@ -1,4 +1,4 @@
-/* expand_lambda.c — procedures and their parameters.
+/* lambda.c — procedures and their parameters.
  *
  * Required, optional and rest parameters are the machine's own. An optional parameter that is not
  * given holds V_DEFAULT; where it has a default expression the body begins with a let that takes
@@ -6,14 +6,18 @@
  *
  *   (lambda (a [b e]) body)  ->  (lambda (a #!optional b') (let ((b (if (eq? b' default) e b'))) body))
  *
- * A procedure with keyword parameters takes one list; %keyword-arguments (expand_support.c) sorts
+ * A procedure with keyword parameters takes one list; %keyword-arguments (support.c) sorts
  * it out into a vector:
  *
  *   (lambda (a #:k [k e]) body)
  *     ->  (lambda args (let ((v (%keyword-arguments spec args)))
  *           (let ((a (vector-ref v 0)) (k' (vector-ref v 1))) (let ((k (if ...))) body))))
  */
-#include "expand.h"
+#include "expander/lambda.h"
+#include "expander/env.h"
+#include "expander/nodes.h"
+#include "expander/syntax.h"
+#include "text/symbol.h"
 
 enum param_kind { P_REQUIRED, P_OPTIONAL, P_REST, P_KEY };
 
@@ -81,7 +85,7 @@ static Value parse_formals(Job j, Value formals, Formals *f) {
     if (IS(param, T_KEYWORD)) {
       formals = CDR(formals);
       if (!is_pair(formals)) return syntax_fail(j, "the keyword %v needs a parameter name after it", param);
-      TRY(parse_keyword(j, f, param, CAR(formals)));
+      TRY_STEP(parse_keyword(j, f, param, CAR(formals)));
     } else if (is_named(param, "#!optional")) {
       optional = true;
     } else if (is_named(param, "#!rest")) {
@@ -90,7 +94,7 @@ static Value parse_formals(Job j, Value formals, Formals *f) {
       formals = CAR(formals);
       break;
     } else {
-      TRY(parse_positional(j, f, param, optional));
+      TRY_STEP(parse_positional(j, f, param, optional));
     }
   }
   if (formals == V_NIL) return V_TRUE;
@@ -132,7 +136,7 @@ static Value plain_lambda(State *s, Job j, Value formals, Value body) {
   int64_t required = 0;
   Value f = formals;
   for (; f != V_NIL; f = is_pair(f) ? CDR(f) : V_NIL) {
-    TRY(bind_parameter(j, frame, is_pair(f) ? CAR(f) : f, &var));
+    TRY_STEP(bind_parameter(j, frame, is_pair(f) ? CAR(f) : f, &var));
     if (is_pair(f)) required++;
     Value pair = cons(var, V_NIL);
     if (last == V_NIL) vars = pair; else CDR(last) = pair;
@@ -153,7 +157,7 @@ static Value parameter_variables(Job j, Formals *f, Value frame, Value *vars) {
   *vars = V_NIL;
   for (Value p = f->params; p != V_NIL; p = CDR(p)) {
     struct Param *param = PARAM(CAR(p));
-    TRY(bind_parameter(j, names, param->id, &var));
+    TRY_STEP(bind_parameter(j, names, param->id, &var));
     if (param->otherwise == V_UNBOUND && !frame_bind(frame, param->id, var)) return short_of_room();
     Value pair = cons(var, V_NIL);
     if (last == V_NIL) *vars = pair; else CDR(last) = pair;
@@ -175,7 +179,7 @@ static Value defaults_and_body(State *s, Job j, Formals *f, Value vars, Value en
     fill(hole, let);
     Job otherwise = {.form = param->otherwise, .env = env, .hole = SLOT(choice, 1), .place = j.place,
                      .name = identifier_symbol(param->id)};
-    TRY(expand_later(s, otherwise));
+    TRY_STEP(expand_later(s, otherwise));
     env = frame;
     hole = SLOT(let, 2);
   }
@@ -258,8 +262,8 @@ Value expand_lambda(State *s, Job j, Value formals, Value body) {
   if (plain_formals(formals)) return plain_lambda(s, j, formals, body);
   Formals f;
   Value frame = make_frame(j.env), vars;
-  TRY(parse_formals(j, formals, &f));
-  TRY(parameter_variables(j, &f, frame, &vars));
+  TRY_STEP(parse_formals(j, formals, &f));
+  TRY_STEP(parameter_variables(j, &f, frame, &vars));
   if (f.keys) return keyword_lambda(s, j, &f, vars, frame, body);
   Value node = lambda_node(j, f.required, f.optional, f.rest, vars);
   fill(j.hole, node);

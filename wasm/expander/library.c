@@ -8,8 +8,14 @@
  * What needs the host (a library's text, an included file) is asked of the driver. A step that
  * asks starts again with the answer: so everything before the question is repeatable.
  */
-#include "expand.h"
-#include "table.h"
+#include "expander/library.h"
+#include "core/globals.h"
+#include "data/table.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "expander/nodes.h"
+#include "expander/syntax.h"
+#include "text/symbol.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +39,7 @@ static Value put(Value table, Value key, Value value) {
 
 /* A name: a proper list of identifiers, exact integers, strings; without aliases and places. */
 static Value library_name(Job j, Value name, Value *out) {
-  TRY(strip_syntax(name, true, out));
+  TRY_STEP(strip_syntax(name, true, out));
   bool good = list_length(*out) > 0;
   for (Value n = *out; good && n != V_NIL; n = CDR(n))
     good = IS(CAR(n), T_SYMBOL) || IS_FIX(CAR(n)) || IS(CAR(n), T_STRING);
@@ -116,7 +122,7 @@ static Value import_rename(Job j, Value set, Value all, Value *out) {
     renamed = cons(cons(identifier_symbol(CADR(pair)), binding), renamed);
   }
   for (Value n = CDDR(set); n != V_NIL; n = CDR(n)) table_remove(all, identifier_symbol(CAR(CAR(n))));
-  for (; renamed != V_NIL; renamed = CDR(renamed)) TRY(put(all, CAR(CAR(renamed)), CDR(CAR(renamed))));
+  for (; renamed != V_NIL; renamed = CDR(renamed)) TRY_STEP(put(all, CAR(CAR(renamed)), CDR(CAR(renamed))));
   *out = all;
   return V_TRUE;
 }
@@ -143,7 +149,7 @@ static Value need_library(State *s, Job j, Value name, Value *library) {
     return V_TRUE;
   }
   Value loaded;
-  TRY(ask(s, &loaded, 2, intern("%load-library"), name));
+  TRY_STEP(ask(s, &loaded, 2, intern("%load-library"), name));
   *library = find_library(name);
   if (*library == V_FALSE) return syntax_fail(j, "import: there is no library %v", name);
   return V_TRUE;
@@ -153,10 +159,10 @@ static Value import_set(State *s, Job j, Value set, Value top) {
   Value modifiers = V_NIL, name, library, bindings;
   if (list_length(set) < 1) return syntax_fail(j, "import: bad import set %v; expected a library name such as (srfi 1)", set);
   for (; is_modifier(set); set = CADR(set)) modifiers = cons(set, modifiers);
-  TRY(library_name(j, set, &name));
-  TRY(need_library(s, j, name, &library));
-  TRY(library_bindings(library, &bindings));
-  for (; modifiers != V_NIL; modifiers = CDR(modifiers)) TRY(modify(j, CAR(modifiers), bindings, &bindings));
+  TRY_STEP(library_name(j, set, &name));
+  TRY_STEP(need_library(s, j, name, &library));
+  TRY_STEP(library_bindings(library, &bindings));
+  for (; modifiers != V_NIL; modifiers = CDR(modifiers)) TRY_STEP(modify(j, CAR(modifiers), bindings, &bindings));
   uint32_t position = 0;
   Value symbol, binding;
   if (!room(2 * table_bytes(table_count(bindings)))) return short_of_room();
@@ -169,7 +175,7 @@ Value step_import(State *s, Value item) {
   Job j = item_job(item);
   if (j.form == V_NIL) return V_TRUE;
   if (!is_pair(j.form)) return syntax_fail(j, "import: expected (import import-set ...)");
-  TRY(import_set(s, j, CAR(j.form), env_top(j.env)));
+  TRY_STEP(import_set(s, j, CAR(j.form), env_top(j.env)));
   ITEM(item)->form = CDR(j.form);
   return V_VOID;
 }
@@ -202,14 +208,14 @@ static bool is_srfi_feature(Value symbol) {
 
 static Value library_exists(State *s, Job j, Value name, bool *yes) {
   Value known, answer;
-  TRY(library_name(j, name, &name));
+  TRY_STEP(library_name(j, name, &name));
   *yes = true;
   if (find_library(name) != V_FALSE) return V_TRUE;
   known = table_get(existing, name, V_DEFAULT);
   if (known == V_DEFAULT) {
-    TRY(ask(s, &answer, 2, intern("%library-exists?"), name));
+    TRY_STEP(ask(s, &answer, 2, intern("%library-exists?"), name));
     known = BOOL(TRUTH(answer));
-    TRY(put(existing, name, known));
+    TRY_STEP(put(existing, name, known));
   }
   *yes = TRUTH(known);
   return V_TRUE;
@@ -228,13 +234,13 @@ static Value requirement(State *s, Job j, Value r, int nesting, bool *yes) {
   if (is_word(CAR(r), "library") && list_length(r) == 2) return library_exists(s, j, CADR(r), yes);
   bool all = is_word(CAR(r), "and");
   if (is_word(CAR(r), "not") && list_length(r) == 2) {
-    TRY(requirement(s, j, CADR(r), nesting + 1, yes));
+    TRY_STEP(requirement(s, j, CADR(r), nesting + 1, yes));
     *yes = !*yes;
     return V_TRUE;
   }
   if (!all && !is_word(CAR(r), "or")) return syntax_fail(j, "cond-expand: bad feature requirement %v", r);
   *yes = all;
-  for (r = CDR(r); r != V_NIL && *yes == all; r = CDR(r)) TRY(requirement(s, j, CAR(r), nesting + 1, yes));
+  for (r = CDR(r); r != V_NIL && *yes == all; r = CDR(r)) TRY_STEP(requirement(s, j, CAR(r), nesting + 1, yes));
   return V_TRUE;
 }
 
@@ -245,7 +251,7 @@ static Value choose_clause(State *s, Job j, Value *forms) {
   for (Value c = CDR(j.form); c != V_NIL; c = CDR(c)) {
     bool yes;
     if (list_length(CAR(c)) < 1) return syntax_fail(j, "cond-expand: each clause must be [requirement form ...], got %v", CAR(c));
-    TRY(requirement(s, j, CAR(CAR(c)), 0, &yes));
+    TRY_STEP(requirement(s, j, CAR(CAR(c)), 0, &yes));
     if (!yes) continue;
     *forms = CDR(CAR(c));
     return V_TRUE;
@@ -255,7 +261,7 @@ static Value choose_clause(State *s, Job j, Value *forms) {
 
 Value rewrite_cond_expand(State *s, Job j, Value *out) {
   Value forms;
-  TRY(choose_clause(s, j, &forms));
+  TRY_STEP(choose_clause(s, j, &forms));
   *out = cons_at(core_keyword(F_BEGIN), forms, pair_place(j.form));
   return V_TRUE;
 }
@@ -266,15 +272,15 @@ static Value included_forms(State *s, Job j, Value library, Value *forms) {
   if (list_length(j.form) < 2) return bad_shape(j);
   for (Value p = CDR(j.form); p != V_NIL; p = CDR(p))
     if (!IS(CAR(p), T_STRING)) return syntax_fail(j, "include: expected a string, got %v", CAR(p));
-  TRY(strip_syntax(CDR(j.form), true, &paths));
-  TRY(ask(s, forms, 4, intern("%include"), paths, BOOL(is_word(CAR(j.form), "include-ci")), library));
+  TRY_STEP(strip_syntax(CDR(j.form), true, &paths));
+  TRY_STEP(ask(s, forms, 4, intern("%include"), paths, BOOL(is_word(CAR(j.form), "include-ci")), library));
   if (list_length(*forms) < 0) return syntax_fail(j, "include: the file could not be read");
   return V_TRUE;
 }
 
 Value rewrite_include(State *s, Job j, Value *out) {
   Value forms;
-  TRY(included_forms(s, j, ENV(env_top(j.env))->name, &forms));
+  TRY_STEP(included_forms(s, j, ENV(env_top(j.env))->name, &forms));
   *out = cons_at(core_keyword(F_BEGIN), forms, pair_place(j.form));
   return V_TRUE;
 }
@@ -286,7 +292,7 @@ Value rewrite_include(State *s, Job j, Value *out) {
 static Value start_library(Value item, Job j) {
   Value name;
   if (list_length(j.form) < 2) return bad_shape(j);
-  TRY(library_name(j, CADR(j.form), &name));
+  TRY_STEP(library_name(j, CADR(j.form), &name));
   struct Item *i = ITEM(item);
   i->c = cons(make_top(ENV_LIBRARY, name), table_make(TABLE_EQ, false));
   i->name = name;
@@ -305,8 +311,8 @@ static Value add_export(Job j, Value exports, Value outside, Value inside) {
 static Value declare_export(Job j, Value exports) {
   for (Value e = CDR(j.form); e != V_NIL; e = CDR(e)) {
     Value spec = CAR(e);
-    if (list_length(spec) == 3 && is_word(CAR(spec), "rename")) TRY(add_export(j, exports, CADDR(spec), CADR(spec)));
-    else TRY(add_export(j, exports, spec, spec));
+    if (list_length(spec) == 3 && is_word(CAR(spec), "rename")) TRY_STEP(add_export(j, exports, CADDR(spec), CADR(spec)));
+    else TRY_STEP(add_export(j, exports, spec, spec));
   }
   return V_TRUE;
 }
@@ -339,14 +345,14 @@ static Value declare_shared(State *s, Job j, Value env) {
     Value name = list_n(2, intern("%native"), CAR(p));
     if (find_library(name) == V_FALSE)
       return syntax_fail(j, "include-shared: the native module %v is not available", CAR(p));
-    TRY(import_set(s, j, name, env));
+    TRY_STEP(import_set(s, j, name, env));
   }
   return V_TRUE;
 }
 
 static Value declare_imports(State *s, Value item, Job j, Value env) {
   while (CDR(j.form) != V_NIL) {       /* one at a time: a load in between starts this step again */
-    TRY(import_set(s, j, CADR(j.form), env));
+    TRY_STEP(import_set(s, j, CADR(j.form), env));
     j.form = ITEM(item)->form = cons_at(CAR(j.form), CDDR(j.form), j.place);
   }
   return V_TRUE;
@@ -356,8 +362,8 @@ static Value declare_imports(State *s, Value item, Job j, Value env) {
 static Value declare_alias(State *s, Value item, Job j) {
   Value name, library;
   if (list_length(j.form) != 2) return syntax_fail(j, "alias-for: expected (alias-for library-name)");
-  TRY(library_name(j, CADR(j.form), &name));
-  TRY(need_library(s, j, name, &library));
+  TRY_STEP(library_name(j, CADR(j.form), &name));
+  TRY_STEP(need_library(s, j, name, &library));
   ITEM(item)->c = cons(CAR(library), CDR(library));
   return V_TRUE;
 }
@@ -368,15 +374,15 @@ static Value declaration(State *s, Value item, Job j) {
   if (is_word(word, "import")) return declare_imports(s, item, j, env);
   if (is_word(word, "begin") || is_word(word, "body")) return add_forms(item, CDR(j.form));
   if (is_word(word, "include") || is_word(word, "include-ci")) {
-    TRY(included_forms(s, j, ENV(env)->name, &forms));
+    TRY_STEP(included_forms(s, j, ENV(env)->name, &forms));
     return add_forms(item, forms);
   }
   if (is_word(word, "include-library-declarations")) {
-    TRY(included_forms(s, j, ENV(env)->name, &forms));
+    TRY_STEP(included_forms(s, j, ENV(env)->name, &forms));
     return more_declarations(item, forms);
   }
   if (is_word(word, "cond-expand")) {
-    TRY(choose_clause(s, j, &forms));
+    TRY_STEP(choose_clause(s, j, &forms));
     return more_declarations(item, forms);
   }
   if (is_word(word, "include-shared") || is_word(word, "include-shared-optionally")) return declare_shared(s, j, env);
@@ -414,7 +420,7 @@ Value step_library(State *s, Value item) {
   }
   if (list_length(j.form) < 1) return syntax_fail(j, "define-library: expected a declaration, got %v", j.form);
   if (pair_place(j.form)) j.place = pair_place(j.form);
-  TRY(declaration(s, item, j));
+  TRY_STEP(declaration(s, item, j));
   i->form = V_UNBOUND;
   return V_VOID;
 }
@@ -436,7 +442,7 @@ static Value prim_register_library(int argc, Value *args) {
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
   if (!IS(args[2], T_TABLE)) return err_type(NULL, 2, "table", args[2]);
   if (!table_room(registry)) return need_memory(table_bytes(table_count(registry) * 2));
-  if (ENV(args[1])->extra == V_TRUE) TRY(export_all(args[1], args[2]));
+  if (ENV(args[1])->extra == V_TRUE) TRY_STEP(export_all(args[1], args[2]));
   table_set(registry, args[0], cons(args[1], args[2]));
   return V_VOID;
 }
@@ -485,13 +491,13 @@ static Value list_exports(Value library, bool missing) {
 static Value prim_library_exports(int argc, Value *args) {
   (void)argc;
   Value library;
-  TRY(check_library(args, &library));
+  TRY_STEP(check_library(args, &library));
   return list_exports(library, false);
 }
 static Value prim_library_missing(int argc, Value *args) {
   (void)argc;
   Value library;
-  TRY(check_library(args, &library));
+  TRY_STEP(check_library(args, &library));
   return list_exports(library, true);
 }
 static Value prim_is_library(int argc, Value *args) {

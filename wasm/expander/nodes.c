@@ -1,37 +1,15 @@
 /* nodes.c — what the core forms are made of: nodes of the AST, and the errors that show a form. */
-#include "expand.h"
+#include "expander/nodes.h"
+#include "core/globals.h"
+#include "expander/forms.h"
+#include "expander/syntax.h"
+#include "io/printer.h"
+#include "text/symbol.h"
+#include "text/utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
 
 /* ---- nodes ---- */
-Value make_envvar(Value name) {
-  Value var = heap_object(T_ENVVAR, 0, 6);
-  for (int i = 0; i < 6; i++) SLOTS(var)[i] = V_FALSE;
-  ENVVAR(var)->name = name;
-  ENVVAR(var)->flags = FIX(0);
-  return var;
-}
-
-/* The most frequent ones: of one part. */
-Value make_leaf(enum node kind, uint32_t place, Value part) {
-  Value node = heap_object(T_VECTOR, 0, 3);
-  VEC(node)[0] = FIX(kind);
-  VEC(node)[1] = FIX(place);
-  NODE(node, 0) = part;
-  return node;
-}
-
-Value make_node(enum node kind, uint32_t place, int count, ...) {
-  Value node = heap_object(T_VECTOR, 0, (uint32_t)count + 2);
-  VEC(node)[0] = FIX(kind);
-  VEC(node)[1] = FIX(place);
-  va_list parts;
-  va_start(parts, count);
-  for (int i = 0; i < count; i++) NODE(node, i) = va_arg(parts, Value);
-  va_end(parts);
-  return node;
-}
-
 Value node_const(Value v) { return make_leaf(N_CONST, 0, v); }
 Value node_local(Value var) { return make_leaf(N_LREF, 0, var); }
 Value node_if(uint32_t place, Value test, Value then, Value otherwise) {
@@ -99,7 +77,7 @@ Value syntax_fail(Job j, const char *format, ...) {
   char message[2048];
   if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, sizeof message / 4 - 1);
   message[string_to_utf8(string, (uint8_t *)message)] = 0;
-  if (is_pair(j.form)) TRY(strip_syntax(j.form, false, &form));
+  if (is_pair(j.form)) TRY_STEP(strip_syntax(j.form, false, &form));
   return err_syntax(message, form, j.place);
 }
 
@@ -120,6 +98,6 @@ Value refuse_redefinition(Job j, Value id) {
   char message[512];
   if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, 100);
   message[string_to_utf8(string, (uint8_t *)message)] = 0;
-  if (is_pair(j.form)) TRY(strip_syntax(j.form, false, &form));
+  if (is_pair(j.form)) TRY_STEP(strip_syntax(j.form, false, &form));
   return err_syntax(message, form, j.place);
 }

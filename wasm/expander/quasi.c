@@ -3,8 +3,12 @@
  * A list template becomes one call for each run of elements, so that `(a ,b c ,@d) costs
  * (%cons* 'a b 'c d): what has no unquote in it stays a constant, shared by every evaluation.
  */
-#include "expand.h"
-#include "worklist.h"
+#include "expander/quasi.h"
+#include "core/worklist.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "expander/nodes.h"
+#include "expander/syntax.h"
 
 enum { RUN_MOST = 60 };        /* operands of one call */
 
@@ -42,7 +46,7 @@ static Value may_unquote(Value v, bool *found) {
 }
 
 static Value quoted(Job j, Value datum, Hole hole) {
-  TRY(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
+  TRY_STEP(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
   fill(hole, node_const(datum));
   return V_TRUE;
 }
@@ -102,13 +106,13 @@ static Value dynamic_part(Job j, Value list, int64_t *count) {
   *count = 0;
   for (; is_pair(list); list = CDR(list)) {
     bool found;
-    TRY(may_unquote(CAR(list), &found));
+    TRY_STEP(may_unquote(CAR(list), &found));
     i++;
     if (found) *count = i;
     if (i > 1 && (is_unquote(j, list) || is_nested(j, list))) { *count = i; return V_TRUE; }
   }
   bool found;
-  TRY(may_unquote(list, &found));
+  TRY_STEP(may_unquote(list, &found));
   if (found) *count = i + 1;
   return V_TRUE;
 }
@@ -117,7 +121,7 @@ static Value quasi_element(State *s, Job j, Value element, int64_t level, Run *r
   bool found;
   Value pair = cons(V_FALSE, V_NIL);
   run_add(run, pair);
-  TRY(may_unquote(element, &found));
+  TRY_STEP(may_unquote(element, &found));
   return found ? quasi_later(s, j, element, level, CAR_OF(pair)) : quoted(j, element, CAR_OF(pair));
 }
 
@@ -125,7 +129,7 @@ static Value quasi_list(State *s, Job j, Value list, int64_t level) {
   Run run = {.count = 0};
   Hole hole = j.hole;
   int64_t count, i = 0;
-  TRY(dynamic_part(j, list, &count));
+  TRY_STEP(dynamic_part(j, list, &count));
   for (; is_pair(list) && i < count; list = CDR(list), i++) {
     if (i > 0 && (is_unquote(j, list) || is_nested(j, list))) break;    /* (a . ,b) */
     Value element = CAR(list);
@@ -134,12 +138,12 @@ static Value quasi_list(State *s, Job j, Value list, int64_t level) {
       if (CDR(list) == V_NIL) return unquoted(s, j, CADR(element), hole);
       Value operands = list_n(2, V_FALSE, V_FALSE);
       fill(hole, make_node(N_CALL, j.place, 2, node_core(C_APPEND, j.place), operands));
-      TRY(unquoted(s, j, CADR(element), CAR_OF(operands)));
+      TRY_STEP(unquoted(s, j, CADR(element), CAR_OF(operands)));
       hole = CAR_OF(CDR(operands));
       continue;
     }
     if (run.count == RUN_MOST) hole = run_part(&run, j, hole);
-    TRY(quasi_element(s, j, element, level, &run));
+    TRY_STEP(quasi_element(s, j, element, level, &run));
   }
   hole = run_flush(&run, j, hole);
   return i < count ? quasi_later(s, j, list, level, hole) : quoted(j, list, hole);
@@ -149,7 +153,7 @@ static Value quasi_list(State *s, Job j, Value list, int64_t level) {
 static Value quasi_keyword(State *s, Job j, int64_t level) {
   Value operands = list_n(2, V_FALSE, V_FALSE);
   fill(j.hole, make_node(N_CALL, j.place, 2, node_core(C_CONS, j.place), operands));
-  TRY(quoted(j, CAR(j.form), CAR_OF(operands)));
+  TRY_STEP(quoted(j, CAR(j.form), CAR_OF(operands)));
   return quasi_later(s, j, CDR(j.form), level, CAR_OF(CDR(operands)));
 }
 
@@ -162,7 +166,7 @@ static Value vector_to_list(Value vector, Value *list) {
 
 static Value quasi_vector(State *s, Job j, int64_t level) {
   Value list, operands = list_n(1, V_FALSE);
-  TRY(vector_to_list(j.form, &list));
+  TRY_STEP(vector_to_list(j.form, &list));
   fill(j.hole, make_node(N_CALL, j.place, 2, node_core(C_LIST_TO_VECTOR, j.place), operands));
   return quasi_later(s, j, list, level, CAR_OF(operands));
 }
@@ -176,7 +180,7 @@ Value step_quasi(State *s, Value item) {
     ITEM(item)->form = SYNTAX_EXPR(j.form);
     return V_VOID;
   }
-  TRY(may_unquote(j.form, &found));
+  TRY_STEP(may_unquote(j.form, &found));
   if (!found) return quoted(j, j.form, j.hole);
   if (IS(j.form, T_VECTOR)) return quasi_vector(s, j, level);
   if (!is_pair(j.form)) return quoted(j, j.form, j.hole);

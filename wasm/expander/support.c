@@ -1,6 +1,8 @@
-/* expand_support.c — primitives that expanded code calls: multiple values, keyword arguments, case. */
+/* support.c — primitives that expanded code calls: multiple values, keyword arguments, case. */
+#include "data/equal.h"
+#include "io/printer.h"
+#include "text/utf8.h"
 #include <stdio.h>
-#include "core.h"
 
 /* ---- multiple values ---- */
 static int64_t values_count(Value v) { return IS(v, T_VALUES) ? (int64_t)OBJ_LENGTH(v) : 1; }
@@ -133,7 +135,7 @@ static Value check_needed(Value spec, Value vector, int64_t first) {
 }
 
 /* (%keyword-arguments spec arguments) -> a vector: positional parameters, the rest list, keyword
-   parameters; V_DEFAULT where none was given. The spec is expand_lambda.c's keyword_spec. */
+   parameters; V_DEFAULT where none was given. The spec is lambda.c's keyword_spec. */
 static Value prim_keyword_arguments(int argc, Value *args) {
   (void)argc;
   Value spec = args[0];

@@ -4,9 +4,12 @@
  * that environment, except that the free names mean what they mean where the object is used.
  * Where the expression is an identifier the object is one too: an alias.
  */
-#include "expand.h"
-#include "worklist.h"
-#include "table.h"
+#include "expander/syntax.h"
+#include "core/worklist.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "text/string.h"
+#include "text/utf8.h"
 
 Value make_syntax(Value env, Value free, Value expr) {
   Value v = heap_object(T_SYNTAX, 0, 3);
@@ -24,16 +27,6 @@ bool is_identifier(Value v) {
 Value identifier_symbol(Value id) {
   while (IS(id, T_SYNTAX)) id = SYNTAX_EXPR(id);
   return id;
-}
-
-int64_t list_length(Value v) {
-  int64_t n = 0;
-  Value slow = v;
-  for (; is_pair(v); v = CDR(v), n++) {
-    if (n && slow == v) return -1;
-    if (n % 2) slow = CDR(slow);
-  }
-  return v == V_NIL ? n : -1;
 }
 
 /* ---- stripping: a datum without aliases ----

@@ -17,7 +17,12 @@
  * C recursion here follows the nesting of patterns and templates, never what they are applied to,
  * and NESTING bounds it.
  */
-#include "expand.h"
+#include "expander/syntax_rules.h"
+#include "data/equal.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "expander/nodes.h"
+#include "expander/syntax.h"
 
 enum { LITERAL, DATUM, VECTOR, ELLIPSIS, RENAME };
 enum { NESTING = 200, ELLIPSES = 32, ROOM_A_STEP = 256 };
@@ -114,7 +119,7 @@ static Value pattern_list(Rules *r, Value p, int depth, int nesting, Value *out)
     Value sub;
     bool more = is_pair(CDR(p)) && is_ellipsis(r, CADR(p));
     int64_t first = r->var_count;
-    TRY(pattern(r, CAR(p), depth + more, nesting + 1, &sub));
+    TRY_STEP(pattern(r, CAR(p), depth + more, nesting + 1, &sub));
     if (!more) {
       *next = cons(sub, V_NIL);
       next = &CDR(*next);
@@ -143,8 +148,8 @@ static Value pattern(Rules *r, Value p, int depth, int nesting, Value *out) {
     return V_TRUE;
   }
   Value list, sub;
-  TRY(vector_list(p, &list));
-  TRY(pattern(r, list, depth, nesting + 1, &sub));
+  TRY_STEP(vector_list(p, &list));
+  TRY_STEP(pattern(r, list, depth, nesting + 1, &sub));
   *out = node1(VECTOR, sub);
   return V_TRUE;
 }
@@ -181,7 +186,7 @@ static Value template_repeated(Rules *r, Value sub, int more, int level, int nes
   if (level + more > ELLIPSES) return too_deep(r);
   for (int k = level + 1; k <= level + more; k++) r->iterated[k] = V_NIL;
   Value inner;
-  TRY(template(r, sub, level + more, nesting + 1, &inner));
+  TRY_STEP(template(r, sub, level + more, nesting + 1, &inner));
   for (int k = level + more; k > level; k--) {
     if (r->iterated[k] == V_NIL)
       return syntax_fail(r->j, "syntax-rules: no pattern variable in %v can be repeated by the ... after it", sub);
@@ -201,11 +206,11 @@ static Value template_list(Rules *r, Value t, int level, int nesting, Value *out
       return syntax_fail(r->j, "syntax-rules: %v in a template must come after what it repeats", element);
     while (is_pair(CDR(t)) && is_ellipsis(r, CADR(t))) { more++; t = CDR(t); }
     if (more) {
-      TRY(template_repeated(r, element, more, level, nesting, next));
+      TRY_STEP(template_repeated(r, element, more, level, nesting, next));
       next = &PART(*next, 3);
     } else {
       Value sub;
-      TRY(template(r, element, level, nesting + 1, &sub));
+      TRY_STEP(template(r, element, level, nesting + 1, &sub));
       *next = cons(sub, V_NIL);
       next = &CDR(*next);
     }
@@ -232,8 +237,8 @@ static Value template(Rules *r, Value t, int level, int nesting, Value *out) {
     return V_TRUE;
   }
   Value list, sub;
-  TRY(vector_list(t, &list));
-  TRY(template(r, list, level, nesting + 1, &sub));
+  TRY_STEP(vector_list(t, &list));
+  TRY_STEP(template(r, list, level, nesting + 1, &sub));
   *out = node1(VECTOR, sub);
   return V_TRUE;
 }
@@ -251,10 +256,10 @@ static Value compile_rule(Rules *r, Value rule, Value *out) {
   r->vars = r->renames = V_NIL;
   r->var_count = r->rename_count = 0;
   Value compiled = make_vector(RULE_SLOTS, V_FALSE), part;
-  TRY(pattern(r, CDR(CAR(rule)), 0, 0, &part));
+  TRY_STEP(pattern(r, CDR(CAR(rule)), 0, 0, &part));
   VEC(compiled)[RULE_PATTERN] = part;
   VEC(compiled)[RULE_VARS] = FIX(r->var_count);
-  TRY(template(r, CADR(rule), 0, 0, &part));
+  TRY_STEP(template(r, CADR(rule), 0, 0, &part));
   VEC(compiled)[RULE_TEMPLATE] = part;
   if (!room((uint64_t)r->rename_count * 8)) return short_of_room();
   VEC(compiled)[RULE_RENAMES] = renames_vector(r);
@@ -279,10 +284,10 @@ Value compile_rules(Job j, Value form, Value *macro) {
   }
   if (list_length(rest) < 1 || list_length(CAR(rest)) < 0) return bad_shape(r.j);
   r.literals = CAR(rest);
-  TRY(check_literals(&r));
+  TRY_STEP(check_literals(&r));
   Value rules = V_NIL, *next = &rules, compiled = V_FALSE;
   for (rest = CDR(rest); rest != V_NIL; rest = CDR(rest)) {
-    TRY(compile_rule(&r, CAR(rest), &compiled));
+    TRY_STEP(compile_rule(&r, CAR(rest), &compiled));
     *next = cons(compiled, V_NIL);
     next = &CDR(*next);
   }

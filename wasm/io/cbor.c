@@ -10,9 +10,14 @@
  *                   find their names, too
  *   40005 [k, map]  any other table; k: enum table_kind + 4 loose + 8 mutable
  */
-#include "table.h"
-#include "text.h"
-#include "worklist.h"
+#include "core/worklist.h"
+#include "data/table.h"
+#include "io/printer.h"
+#include "numbers/bignum.h"
+#include "numbers/number.h"
+#include "numbers/numread.h"
+#include "text/symbol.h"
+#include "text/utf8.h"
 
 enum { UNSIGNED, NEGATIVE, BYTE_STRING, TEXT_STRING, ARRAY, MAP, TAGGED, SIMPLE };
 enum {

@@ -4,11 +4,16 @@
  * (table.h: loose); an array a list; null the symbol `null`, as Racket has it. Both directions are
  * resumable, with an explicit stack.
  */
+#include "core/worklist.h"
+#include "data/table.h"
+#include "numbers/number.h"
+#include "numbers/numprint.h"
+#include "numbers/numread.h"
+#include "text/string.h"
+#include "text/symbol.h"
+#include "text/utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include "table.h"
-#include "text.h"
-#include "worklist.h"
 
 /* ---- parsing ---- */
 

@@ -1,6 +1,10 @@
 /* port.c — see port.h. */
-#include "port.h"
-#include "text.h"
+#include "io/port.h"
+#include "core/globals.h"
+#include "text/string.h"
+#include "text/string_search.h"
+#include "text/symbol.h"
+#include "text/utf8.h"
 
 static Value make_port(int64_t flags, Value data, Value handler) {
   Value port = heap_object(T_PORT, 0, PORT_SLOTS);

@@ -5,9 +5,9 @@
  * tail-calls the handler, (handler port 'fill retry args), which feeds the port (%port-feed!) and
  * applies `retry`, the same primitive, to the same arguments again.
  */
-#ifndef RLM_PORT_H
-#define RLM_PORT_H
-#include "core.h"
+#ifndef RLM_IO_PORT_H
+#define RLM_IO_PORT_H
+#include "core/value.h"
 
 struct Port {
   uint64_t header;
@@ -25,6 +25,7 @@ struct Port {
   Value dropped;     /* output: bytes beyond the limit */
   Value handler;     /* #f, or the procedure of a custom port */
 };
+
 enum { PORT_SLOTS = 13 };
 #define PORT(v) ((struct Port *)PTR(v))
 
@@ -35,19 +36,16 @@ static inline bool port_has(Value port, int64_t flags) { return (FIX_VALUE(PORT(
 
 enum { PORT_STDIN, PORT_STDOUT, PORT_STDERR };
 Value default_port(int which);
+
 /* The port that argument i names, or the default one: a port of that direction, else V_ERROR. */
 Value port_argument(int argc, Value *args, int i, int which);
-
-/* Appends s[start, end): V_VOID, or a signal that the primitive returns as its own result (the
-   custom port's handler, memory, an error). So it is the last thing that a primitive does. */
-Value port_write_string(Value port, Value s, uint32_t start, uint32_t end);
-bool port_mid_line(Value port);
 
 /* For `read`: the text of an input port and where it stands. port_complete sees to it that all of
    it is there: V_TRUE, or a signal to return. i: the port's place among the arguments of `name`. */
 Value port_complete(Value port, const char *name, int i, int argc, Value *args);
 void port_text(Value port, Value *string, uint32_t *position);
 void port_set_position(Value port, uint32_t position);
+
 /* Line (from 1) and column (from 0) of what comes next. */
 void port_location(Value port, uint32_t *line, uint32_t *column);
 #endif

@@ -1,17 +1,23 @@
-/* print.c — values to text: display, write and Racket's print.
+/* printer.c — values to text: display, write and Racket's print.
  *
  * Two walks, both with an explicit stack and resumable. The first, left out where a short look
  * shows that the value is small and finite, finds which nodes need a datum label (those that a
  * cycle comes back to; for write-shared all that are met twice) and, for print, which contain a
  * structure and so are shown as constructor calls. The second emits text to a builder.
  */
+#include "io/printer.h"
+#include "core/template.h"
+#include "core/worklist.h"
+#include "data/table.h"
+#include "io/port.h"
+#include "numbers/number.h"
+#include "numbers/numprint.h"
+#include "numbers/numread.h"
+#include "text/regexp.h"
+#include "text/symbol.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
 #include <stdio.h>
-#include "code.h"
-#include "port.h"
-#include "table.h"
-#include "text.h"
-#include "unicode.h"
-#include "worklist.h"
 
 enum mode { DISPLAY, WRITE, PRINT };
 enum labels { LABEL_CYCLES, LABEL_SHARED, LABEL_NONE };

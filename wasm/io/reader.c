@@ -1,4 +1,4 @@
-/* read.c — the reader: text to data, with places.
+/* reader.c — the reader: text to data, with places.
  *
  * A reader is a vector: the text, where it stands, and a stack of frames for what has been opened
  * and not yet closed. One token is read at a time; a datum that is complete is delivered to the
@@ -6,12 +6,17 @@
  * can stop for a collection or the end of a time slice and go on later. A token for which memory
  * is short is simply read again.
  */
+#include "core/worklist.h"
+#include "data/equal.h"
+#include "data/table.h"
+#include "io/port.h"
+#include "numbers/numread.h"
+#include "text/regexp.h"
+#include "text/symbol.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include "port.h"
-#include "table.h"
-#include "text.h"
-#include "worklist.h"
 
 /* ---- the state ---- */
 

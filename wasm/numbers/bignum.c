@@ -4,7 +4,8 @@
  * on bare limbs; so a V_AGAIN leaves nothing half done. Results above INT_BITS_LIMIT are refused
  * before they are computed where that can be foreseen.
  */
-#include "number.h"
+#include "numbers/bignum.h"
+#include "numbers/resume_log.h"
 #include <string.h>
 
 /* ---- limbs of a Value, and back ---- */
@@ -73,7 +74,7 @@ Value int_from_bytes(const uint8_t *big_endian, uint32_t count, bool negative) {
   while (count && !*big_endian) big_endian++, count--;
   if (count > INT_BITS_LIMIT / 8) return int_too_large();
   uint32_t limbs = (count + 3) / 4;
-  TRY(room, int_room(limbs));
+  TRY_LET(room, int_room(limbs));
   Value v = int_new(limbs, negative);
   memset(BIG_LIMBS(v), 0, limbs * sizeof(Limb));
   for (uint32_t i = 0; i < count; i++)
@@ -126,7 +127,7 @@ int int_compare(Value x, Value y) {
 Value int_negate(Value v) {
   if (IS_FIX(v)) return int_from_i64(-FIX_VALUE(v));
   uint32_t count = BIG_COUNT(v);
-  TRY(room, int_room(count));
+  TRY_LET(room, int_room(count));
   charge(count / 8);
   Value r = int_new(count, !BIG_NEGATIVE(v));
   memcpy(BIG_LIMBS(r), BIG_LIMBS(v), count * sizeof(Limb));
@@ -144,7 +145,7 @@ static Value add_signed(Value x, Value y, bool flip) {
   const Int *big = &a, *small = &b;
   bool negative = a.negative;
   if (limbs_compare(a.limbs, a.count, b.limbs, b.count) < 0) { big = &b; small = &a; negative = b_negative; }
-  TRY(room, int_room(big->count + 1));
+  TRY_LET(room, int_room(big->count + 1));
   charge(big->count / 8);
   Value r = int_new(big->count + 1, negative);
   Limb *out = BIG_LIMBS(r);
@@ -179,21 +180,21 @@ Value int_mul(Value x, Value y) {
   if (a.count + b.count > INT_LIMBS_LIMIT + 1) return int_too_large();
   uint64_t cost = limbs_mul_cost(a.count, b.count);
   Value r;
-  if (cost > LONG_STEPS && journal_next(&r)) return r;
+  if (cost > LONG_STEPS && resume_log_next(&r)) return r;
   uint32_t scratch = limbs_mul_scratch(a.count, b.count);
-  TRY(room, int_room((uint64_t)a.count + b.count + scratch));
+  TRY_LET(room, int_room((uint64_t)a.count + b.count + scratch));
   charge((int64_t)cost);
   r = int_new(a.count + b.count, a.negative != b.negative);
   limbs_mul(BIG_LIMBS(r), a.limbs, a.count, b.limbs, b.count, limbs_alloc(scratch));
   r = int_trim(r);
-  return cost > LONG_STEPS ? journal_note(r) : r;
+  return cost > LONG_STEPS ? resume_log_note(r) : r;
 }
 
 /* ---- division ---- */
 /* |a| >= |b| > 0 */
 static Value divide_big(const Int *a, const Int *b, Value *q, Value *r) {
   uint32_t an = a->count, bn = b->count, scratch = bn == 1 ? 0 : limbs_div_scratch(an, bn);
-  TRY(room, int_room(2ull * an + 2 * bn + 4 + scratch));
+  TRY_LET(room, int_room(2ull * an + 2 * bn + 4 + scratch));
   Value quotient = int_new(an - bn + 1, a->negative != b->negative);
   if (bn == 1) {
     Limb rest = limbs_div1(BIG_LIMBS(quotient), a->limbs, an, b->limbs[0]);
@@ -232,11 +233,11 @@ Value int_divide(Value x, Value y, Value *q, Value *r) {
   }
   uint64_t cost = limbs_div_cost(a.count, b.count);
   Value both;
-  if (cost <= LONG_STEPS || !journal_next(&both)) {
+  if (cost <= LONG_STEPS || !resume_log_next(&both)) {
     TRY_SET(both, divide_big(&a, &b, q, r));
     charge((int64_t)cost);
-    if (cost <= LONG_STEPS || !journal.open) return V_TRUE;
-    TRY_SET(both, journal_note(cons(q ? *q : V_FALSE, r ? *r : V_FALSE)));
+    if (cost <= LONG_STEPS || !resume_log.open) return V_TRUE;
+    TRY_SET(both, resume_log_note(cons(q ? *q : V_FALSE, r ? *r : V_FALSE)));
   }
   if (q) *q = CAR(both);
   if (r) *r = CDR(both);
@@ -245,7 +246,7 @@ Value int_divide(Value x, Value y, Value *q, Value *r) {
 
 Value int_quotient(Value a, Value b) {
   Value q;
-  TRY(done, int_divide(a, b, &q, NULL));
+  TRY_LET(done, int_divide(a, b, &q, NULL));
   return q;
 }
 
@@ -323,11 +324,11 @@ static Value limbs_value(const Limb *a, uint32_t count) {
 }
 
 /* From x >= y to a pair with the same gcd, of which one division is more than Lehmer's steps can do.
-   The journal's entry is that pair, in a vector while there is more to do. */
+   The resume_log's entry is that pair, in a vector while there is more to do. */
 static Value gcd_big(Value x, Value y) {
   bool is_long = (uint64_t)int_bits(x) * int_bits(y) / 2048 > LONG_STEPS, again = false;
   Value entry;
-  if (is_long && journal_next(&entry)) {
+  if (is_long && resume_log_next(&entry)) {
     if (is_pair(entry)) return entry;
     x = VEC(entry)[0];
     y = VEC(entry)[1];
@@ -337,13 +338,13 @@ static Value gcd_big(Value x, Value y) {
   int_view(x, &a);
   int_view(y, &b);
   uint32_t n = a.count;
-  TRY(room, int_room(6ull * n + 32));
+  TRY_LET(room, int_room(6ull * n + 32));
   struct pair p = {limbs_alloc(n), limbs_alloc(n), limbs_alloc(n), limbs_alloc(n), n};
   memcpy(p.a, a.limbs, n * sizeof(Limb));
   memcpy(p.b, b.limbs, b.count * sizeof(Limb));
   memset(p.b + b.count, 0, (n - b.count) * sizeof(Limb));
   bool more;
-  do more = lehmer_step(&p); while (more && !(is_long && journal_should_pause()));
+  do more = lehmer_step(&p); while (more && !(is_long && resume_log_should_pause()));
   x = limbs_value(p.a, p.count);
   y = limbs_value(p.b, p.count);
   if (more) {
@@ -352,7 +353,7 @@ static Value gcd_big(Value x, Value y) {
   } else {
     entry = cons(x, y);
   }
-  if (is_long && journal.open) journal_note_part(entry, again);
+  if (is_long && resume_log.open) resume_log_note_part(entry, again);
   return more ? V_AGAIN : entry;
 }
 
@@ -363,14 +364,14 @@ Value int_gcd(Value a, Value b) {
     if (int_compare(a, b) < 0) { Value t = a; a = b; b = t; }
     if (b == FIX(0)) return a;
     if (!IS_FIX(b) && int_bits(a) - int_bits(b) < 32) {
-      TRY(pair, gcd_big(a, b));
+      TRY_LET(pair, gcd_big(a, b));
       bool smaller = int_compare(CAR(pair), a) < 0;
       a = CAR(pair);
       b = CDR(pair);
       if (smaller) continue;
     }
     Value r;
-    TRY(done, int_divide(a, b, NULL, &r));
+    TRY_LET(done, int_divide(a, b, NULL, &r));
     a = b;
     b = r;
   }
@@ -384,7 +385,7 @@ static Value shift_left(Value v, uint64_t bits) {
   if (!a.count) return FIX(0);
   if (bits + limbs_bits(a.limbs, a.count) > INT_BITS_LIMIT) return int_too_large();
   uint32_t whole = (uint32_t)(bits / 32), count = a.count + whole + 1;
-  TRY(room, int_room(count));
+  TRY_LET(room, int_room(count));
   charge(count / 8);
   Value r = int_new(count, a.negative);
   Limb *out = BIG_LIMBS(r);
@@ -399,7 +400,7 @@ static Value shift_right(Value v, uint64_t bits) {
   if (bits >= limbs_bits(a.limbs, a.count)) return FIX(a.negative ? -1 : 0);
   uint32_t whole = (uint32_t)(bits / 32), count = a.count - whole;
   bool round = a.negative && int_trailing_zeros(v) < bits;
-  TRY(room, int_room(count));
+  TRY_LET(room, int_room(count));
   charge(count / 8);
   Value r = int_new(count, a.negative);
   limbs_right(BIG_LIMBS(r), a.limbs + whole, count, bits % 32);
@@ -423,7 +424,7 @@ Value int_power(Value base, uint64_t exponent) {
   uint32_t bits = int_bits(base), zeros = int_trailing_zeros(base);
   if (exponent > INT_BITS_LIMIT || (bits - 1) * exponent >= INT_BITS_LIMIT) return int_too_large();
   if (zeros == bits - 1) {                                 /* a power of two */
-    TRY(r, int_shift(FIX(1), (int64_t)(zeros * exponent)));
+    TRY_LET(r, int_shift(FIX(1), (int64_t)(zeros * exponent)));
     return int_sign(base) < 0 && exponent & 1 ? int_negate(r) : r;
   }
   Value r = base;
@@ -444,8 +445,8 @@ Value int_sqrt(Value n, Value *remainder) {
     for (int s = c ? 63 - __builtin_clzll((uint64_t)c) : -1; s >= 0; s--) {
       int64_t e = d;
       d = c >> s;
-      TRY(head, int_shift(n, -(2 * c - e - d + 1)));
-      TRY(correction, int_quotient(head, root));
+      TRY_LET(head, int_shift(n, -(2 * c - e - d + 1)));
+      TRY_LET(correction, int_quotient(head, root));
       TRY_SET(root, int_shift(root, d - e - 1));
       TRY_SET(root, int_add(root, correction));
     }

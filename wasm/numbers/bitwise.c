@@ -1,5 +1,6 @@
 /* bitwise.c — exact integers as endless two's complement bit strings. */
-#include "number.h"
+#include "numbers/bignum.h"
+#include "numbers/number.h"
 
 /* The i-th limb of n in two's complement. `carry` starts as 1 and goes from limb to limb. */
 static Limb complement_limb(const Int *n, uint32_t i, Limb *carry) {
@@ -21,7 +22,7 @@ static Value bitwise(enum operation op, Value x, Value y) {
   int_view(x, &a);
   int_view(y, &b);
   uint32_t count = (a.count > b.count ? a.count : b.count) + 1;    /* one more for the sign */
-  TRY(room, int_room(count));
+  TRY_LET(room, int_room(count));
   charge(count / 8);
   bool negative = operate(op, a.negative, b.negative) & 1;
   Value r = int_new(count, negative);
@@ -67,7 +68,7 @@ static Value p_length(int argc, Value *args) {
   (void)argc;
   WANT_INTEGER("integer-length", 0);
   if (int_sign(args[0]) >= 0) return FIX(int_bits(args[0]));
-  TRY(n, bit_not(args[0]));
+  TRY_LET(n, bit_not(args[0]));
   return FIX(int_bits(n));
 }
 
@@ -99,7 +100,7 @@ static Value bit_index(const char *who, Value *args, int i, int64_t *out) {
 
 static Value bit_set(Value n, int64_t index) {
   if (IS_FIX(n)) return BOOL(FIX_VALUE(n) >> (index > 62 ? 62 : index) & 1);
-  TRY(shifted, int_shift(n, -index));
+  TRY_LET(shifted, int_shift(n, -index));
   return BOOL(int_odd(shifted));
 }
 
@@ -107,13 +108,13 @@ static Value p_bit_set(int argc, Value *args) {       /* Racket: (n index) */
   (void)argc;
   int64_t index;
   WANT_INTEGER("bitwise-bit-set?", 0);
-  TRY(done, bit_index("bitwise-bit-set?", args, 1, &index));
+  TRY_LET(done, bit_index("bitwise-bit-set?", args, 1, &index));
   return bit_set(args[0], index);
 }
 static Value p_srfi_bit_set(int argc, Value *args) {  /* SRFI 151: (index n) */
   (void)argc;
   int64_t index;
-  TRY(done, bit_index("bit-set?", args, 0, &index));
+  TRY_LET(done, bit_index("bit-set?", args, 0, &index));
   WANT_INTEGER("bit-set?", 1);
   return bit_set(args[1], index);
 }
@@ -121,12 +122,12 @@ static Value p_srfi_bit_set(int argc, Value *args) {  /* SRFI 151: (index n) */
 static Value field(const char *who, Value *args) {    /* (n start end) */
   int64_t start, end;
   WANT_INTEGER(who, 0);
-  TRY(first, bit_index(who, args, 1, &start));
-  TRY(second, bit_index(who, args, 2, &end));
+  TRY_LET(first, bit_index(who, args, 1, &start));
+  TRY_LET(second, bit_index(who, args, 2, &end));
   if (end < start) return err_range(who, "end", end, start, INT_BITS_LIMIT, args[0]);
-  TRY(shifted, int_shift(args[0], -start));
-  TRY(bit, int_shift(FIX(1), end - start));
-  TRY(mask, int_sub(bit, FIX(1)));
+  TRY_LET(shifted, int_shift(args[0], -start));
+  TRY_LET(bit, int_shift(FIX(1), end - start));
+  TRY_LET(mask, int_sub(bit, FIX(1)));
   return bit_and(shifted, mask);
 }
 static Value p_field(int argc, Value *args) { (void)argc; return field("bitwise-bit-field", args); }

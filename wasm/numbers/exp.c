@@ -4,7 +4,9 @@
  * x = k ln2/64 + r with |r| <= ln2/128, so e^x = 2^(k/64) e^r. The 64 fractional powers of two are
  * kept as unevaluated sums of two doubles; they are computed at boot by exact square roots.
  */
-#include "number.h"
+#include "numbers/exp.h"
+#include "numbers/bignum.h"
+#include "numbers/flonum.h"
 #include <math.h>
 
 static struct { double high, low; } powers[64];        /* 2^(i/64) */

@@ -2,7 +2,11 @@
  *
  * Here they are no faster than the generic ones; what they add is the check of their arguments.
  */
-#include "number.h"
+#include "numbers/bignum.h"
+#include "numbers/exp.h"
+#include "numbers/flonum.h"
+#include "numbers/number.h"
+#include "numbers/numdiv.h"
 #include <math.h>
 
 /* ---- fixnums ---- */
@@ -19,7 +23,7 @@ static Value as_fixnum(const char *who, Value v) {
 
 /* One argument is combined with `unit` before it: (fx- 5) is 0 - 5. */
 static Value fold_fixnums(const char *who, int argc, Value *args, Value unit, Value (*op)(Value, Value)) {
-  TRY(fine, want_fixnums(who, argc, args));
+  TRY_LET(fine, want_fixnums(who, argc, args));
   Value r = argc == 1 ? unit : args[0];
   for (int i = argc == 1 ? 0 : 1; i < argc; i++) TRY_SET(r, as_fixnum(who, op(r, args[i])));
   return r;
@@ -51,7 +55,7 @@ FX(p_fx_max, "fxmax", FIX(FIX_MIN), larger)
 FX(p_fx_min, "fxmin", FIX(FIX_MAX), smaller)
 
 static Value shift(const char *who, int argc, Value *args, Value (*op)(Value, Value)) {
-  TRY(fine, want_fixnums(who, argc, args));
+  TRY_LET(fine, want_fixnums(who, argc, args));
   if (FIX_VALUE(args[1]) < 0 || FIX_VALUE(args[1]) > 62) return err_type(who, 1, "(integer-in 0 62)", args[1]);
   return as_fixnum(who, op(args[0], args[1]));
 }
@@ -59,21 +63,21 @@ static Value p_fx_left(int argc, Value *args) { return shift("fxlshift", argc, a
 static Value p_fx_right(int argc, Value *args) { return shift("fxrshift", argc, args, shift_right); }
 
 static Value p_fx_not(int argc, Value *args) {
-  TRY(fine, want_fixnums("fxnot", argc, args));
+  TRY_LET(fine, want_fixnums("fxnot", argc, args));
   return FIX(~FIX_VALUE(args[0]));
 }
 static Value p_fx_abs(int argc, Value *args) {
-  TRY(fine, want_fixnums("fxabs", argc, args));
+  TRY_LET(fine, want_fixnums("fxabs", argc, args));
   return as_fixnum("fxabs", int_abs(args[0]));
 }
 static Value p_fx_to_fl(int argc, Value *args) {
-  TRY(fine, want_fixnums("fx->fl", argc, args));
+  TRY_LET(fine, want_fixnums("fx->fl", argc, args));
   return make_flonum((double)FIX_VALUE(args[0]));
 }
 
 #define FX_COMPARE(name, scheme_name, op) \
   static Value name(int argc, Value *args) { \
-    TRY(fine, want_fixnums(scheme_name, argc, args)); \
+    TRY_LET(fine, want_fixnums(scheme_name, argc, args)); \
     bool all = true; \
     for (int i = 0; i + 1 < argc; i++) all = all && (int64_t)args[i] op (int64_t)args[i + 1]; \
     return BOOL(all); }
@@ -92,7 +96,7 @@ static Value want_flonums(const char *who, int argc, Value *args) {
 
 #define FL(name, scheme_name, unit, expression) \
   static Value name(int argc, Value *args) { \
-    TRY(fine, want_flonums(scheme_name, argc, args)); \
+    TRY_LET(fine, want_flonums(scheme_name, argc, args)); \
     double a = argc > 1 ? FLO_VALUE(args[0]) : unit; \
     for (int i = argc > 1 ? 1 : 0; i < argc; i++) { double b = FLO_VALUE(args[i]); a = (expression); } \
     return make_flonum(a); }
@@ -106,7 +110,7 @@ FL(p_fl_expt, "flexpt", 1.0, pow(a, b))
 
 #define FL_COMPARE(name, scheme_name, op) \
   static Value name(int argc, Value *args) { \
-    TRY(fine, want_flonums(scheme_name, argc, args)); \
+    TRY_LET(fine, want_flonums(scheme_name, argc, args)); \
     bool all = true; \
     for (int i = 0; i + 1 < argc; i++) all = all && FLO_VALUE(args[i]) op FLO_VALUE(args[i + 1]); \
     return BOOL(all); }
@@ -118,7 +122,7 @@ FL_COMPARE(p_fl_greater_equal, "fl>=", >=)
 
 #define FL_FUNCTION(function, c_function) \
   static Value p_fl_##function(int argc, Value *args) { \
-    TRY(fine, want_flonums("fl" #function, argc, args)); \
+    TRY_LET(fine, want_flonums("fl" #function, argc, args)); \
     return make_flonum(c_function(FLO_VALUE(args[0]))); }
 FL_FUNCTION(abs, fabs)
 FL_FUNCTION(sqrt, sqrt)
@@ -146,7 +150,7 @@ static Value fl_to_integer(const char *who, Value v) {
 }
 static Value p_fl_to_integer(int argc, Value *args) { (void)argc; return fl_to_integer("fl->exact-integer", args[0]); }
 static Value p_fl_to_fx(int argc, Value *args) {
-  TRY(fine, want_flonums("fl->fx", argc, args));
+  TRY_LET(fine, want_flonums("fl->fx", argc, args));
   return as_fixnum("fl->fx", fl_to_integer("fl->fx", make_flonum(trunc(FLO_VALUE(args[0])))));
 }
 

@@ -3,7 +3,9 @@
  * One table of powers of ten, 128 bits each, serves both directions of decimal conversion. It is
  * computed at boot (so it is part of the image) with the limb arithmetic.
  */
-#include "number.h"
+#include "numbers/flonum.h"
+#include "numbers/bignum.h"
+#include "numbers/ratio.h"
 #include <math.h>
 #include <string.h>
 
@@ -78,7 +80,7 @@ Value rational_to_double(Value v, double *out) {
   }
   int64_t shift = 65 - ((int64_t)int_bits(n) - (int64_t)int_bits(d)), exponent;
   if (shift >= 0) TRY_SET(n, int_shift(n, shift)); else TRY_SET(d, int_shift(d, -shift));
-  TRY(done, int_divide(n, d, &q, &r));                   /* 65 or 66 bits */
+  TRY_LET(done, int_divide(n, d, &q, &r));                   /* 65 or 66 bits */
   bool sticky;
   uint64_t m = top_bits(q, &sticky, &exponent);
   *out = double_make(int_sign(n) < 0, m, sticky || r != FIX(0), exponent - shift);
@@ -106,7 +108,7 @@ Value rational_from_double(double d) {
   int64_t exponent;
   Value m = scaled_integer(d, &exponent);
   if (exponent >= 0) return int_shift(m, exponent);
-  TRY(power, int_shift(FIX(1), -exponent));
+  TRY_LET(power, int_shift(FIX(1), -exponent));
   return rational_make(m, power);
 }
 
@@ -118,7 +120,7 @@ Value compare_with_double(Value exact, double d, int *order) {
     *order = e < d ? -1 : e > d;
     return V_TRUE;
   }
-  TRY(other, rational_from_double(d));
+  TRY_LET(other, rational_from_double(d));
   return rational_compare(exact, other, order);
 }
 

@@ -4,7 +4,9 @@
  * Karatsuba, then by transform (transform.c); division is Knuth's algorithm D, above a size
  * recursive (Burnikel and Ziegler 1998), so that it costs a few multiplications.
  */
-#include "number.h"
+#include "numbers/limbs.h"
+#include "numbers/transform.h"
+#include <stdbool.h>
 #include <string.h>
 
 /* limbs of the smaller operand; measured */

@@ -4,7 +4,15 @@
  * two arguments. A complex number has both parts exact or both flonums, and its imaginary part is
  * never an exact 0. As in Racket an exact 0 stays exact in a product.
  */
-#include "number.h"
+#include "numbers/number.h"
+#include "core/globals.h"
+#include "numbers/bignum.h"
+#include "numbers/exp.h"
+#include "numbers/flonum.h"
+#include "numbers/random.h"
+#include "numbers/ratio.h"
+#include "numbers/resume_log.h"
+#include "text/symbol.h"
 #include <math.h>
 #include <string.h>
 
@@ -44,14 +52,14 @@ double num_to_double(Value v) {
 static Value real_to_inexact(Value v) {
   double d;
   if (IS(v, T_FLONUM)) return v;
-  TRY(done, rational_to_double(v, &d));
+  TRY_LET(done, rational_to_double(v, &d));
   return make_flonum(d);
 }
 
 Value num_to_inexact(Value v) {
   if (!IS(v, T_COMPLEX)) return real_to_inexact(v);
-  TRY(re, real_to_inexact(REAL_PART(v)));
-  TRY(im, real_to_inexact(IMAG_PART(v)));
+  TRY_LET(re, real_to_inexact(REAL_PART(v)));
+  TRY_LET(im, real_to_inexact(IMAG_PART(v)));
   return make_rectangular(re, im);
 }
 
@@ -63,8 +71,8 @@ static Value real_to_exact(const char *who, Value v) {
 
 Value num_to_exact(const char *who, Value v) {
   if (!IS(v, T_COMPLEX)) return real_to_exact(who, v);
-  TRY(re, real_to_exact(who, REAL_PART(v)));
-  TRY(im, real_to_exact(who, IMAG_PART(v)));
+  TRY_LET(re, real_to_exact(who, REAL_PART(v)));
+  TRY_LET(im, real_to_exact(who, IMAG_PART(v)));
   return make_rectangular(re, im);
 }
 
@@ -87,19 +95,19 @@ Value make_rectangular(Value re, Value im) {
 Value make_complex_double(double re, double im) { return make_rectangular(make_flonum(re), make_flonum(im)); }
 
 static Value complex_add(Value a, Value b, Value (*op)(Value, Value)) {
-  TRY(re, op(num_real_part(a), num_real_part(b)));
-  TRY(im, op(num_imag_part(a), num_imag_part(b)));
+  TRY_LET(re, op(num_real_part(a), num_real_part(b)));
+  TRY_LET(im, op(num_imag_part(a), num_imag_part(b)));
   return make_rectangular(re, im);
 }
 
 static Value complex_mul(Value a, Value b) {
   Value ar = num_real_part(a), ai = num_imag_part(a), br = num_real_part(b), bi = num_imag_part(b);
-  TRY(rr, num_mul(ar, br));
-  TRY(ii, num_mul(ai, bi));
-  TRY(ri, num_mul(ar, bi));
-  TRY(ir, num_mul(ai, br));
-  TRY(re, num_sub(rr, ii));
-  TRY(im, num_add(ri, ir));
+  TRY_LET(rr, num_mul(ar, br));
+  TRY_LET(ii, num_mul(ai, bi));
+  TRY_LET(ri, num_mul(ar, bi));
+  TRY_LET(ir, num_mul(ai, br));
+  TRY_LET(re, num_sub(rr, ii));
+  TRY_LET(im, num_add(ri, ir));
   return make_rectangular(re, im);
 }
 
@@ -116,28 +124,28 @@ static Value complex_div_double(double a, double b, double c, double d) {
 static Value complex_div(Value a, Value b) {
   Value ar = num_real_part(a), ai = num_imag_part(a), br = num_real_part(b), bi = num_imag_part(b);
   if (!IS(b, T_COMPLEX)) {
-    TRY(re, num_div(ar, b));
-    TRY(im, num_div(ai, b));
+    TRY_LET(re, num_div(ar, b));
+    TRY_LET(im, num_div(ai, b));
     return make_rectangular(re, im);
   }
   if (!num_is_exact(a) || !num_is_exact(b)) {
     double parts[4];
     Value values[4] = {ar, ai, br, bi};
-    for (int i = 0; i < 4; i++) { TRY(done, to_double(values[i], parts + i)); }
+    for (int i = 0; i < 4; i++) { TRY_LET(done, to_double(values[i], parts + i)); }
     return complex_div_double(parts[0], parts[1], parts[2], parts[3]);
   }
-  TRY(rr, num_mul(br, br));
-  TRY(ii, num_mul(bi, bi));
-  TRY(norm, num_add(rr, ii));
-  TRY(minus, num_negate(bi));
-  TRY(conjugate, make_rectangular(br, minus));
-  TRY(product, complex_mul(a, conjugate));
+  TRY_LET(rr, num_mul(br, br));
+  TRY_LET(ii, num_mul(bi, bi));
+  TRY_LET(norm, num_add(rr, ii));
+  TRY_LET(minus, num_negate(bi));
+  TRY_LET(conjugate, make_rectangular(br, minus));
+  TRY_LET(product, complex_mul(a, conjugate));
   return complex_div(product, norm);
 }
 
 /* ---- the four operations ---- */
 #define FLONUM_PAIR(a, b, x, y) \
-  double x, y; { TRY(x_, to_double(a, &x)); TRY(y_, to_double(b, &y)); }
+  double x, y; { TRY_LET(x_, to_double(a, &x)); TRY_LET(y_, to_double(b, &y)); }
 
 Value num_add(Value a, Value b) {
   if (IS_FIX(a) && IS_FIX(b)) return int_from_i64(FIX_VALUE(a) + FIX_VALUE(b));
@@ -211,8 +219,8 @@ Value num_negate(Value v) {
     case RANK_INTEGER: return int_negate(v);
     case RANK_FLONUM: return make_flonum(-FLO_VALUE(v));
     case RANK_COMPLEX: {
-      TRY(re, num_negate(REAL_PART(v)));
-      TRY(im, num_negate(IMAG_PART(v)));
+      TRY_LET(re, num_negate(REAL_PART(v)));
+      TRY_LET(im, num_negate(IMAG_PART(v)));
       return make_rectangular(re, im);
     }
     default: return num_sub(FIX(0), v);
@@ -239,8 +247,8 @@ static Value compare_reals(Value a, Value b, int *order) {
 
 static Value equal_complex(Value a, Value b, int *order) {
   int re, im;
-  TRY(first, compare_reals(num_real_part(a), num_real_part(b), &re));
-  TRY(second, compare_reals(num_imag_part(a), num_imag_part(b), &im));
+  TRY_LET(first, compare_reals(num_real_part(a), num_real_part(b), &re));
+  TRY_LET(second, compare_reals(num_imag_part(a), num_imag_part(b), &im));
   *order = re == 0 && im == 0 ? 0 : 2;
   return V_TRUE;
 }
@@ -376,7 +384,7 @@ PAUSING_OPERATION(num_mul)
 PAUSING_OPERATION(num_div)
 
 /* Folds `combine` over the arguments from `first`, starting from `start`. Where memory or the time
-   slice ends, vm.resume keeps the sum so far, the next argument and the journal of its operation. */
+   slice ends, vm.resume keeps the sum so far, the next argument and the resume_log of its operation. */
 static Value fold_from(const char *who, int argc, Value *args, int first, Value start, Value (*combine)(Value, Value)) {
   int i = first;
   Value sum = start, noted = V_FALSE;
@@ -387,9 +395,9 @@ static Value fold_from(const char *who, int argc, Value *args, int first, Value 
   }
   for (int begun = i; i < argc; i++) {
     if (!is_number(args[i])) return err_type(who, i, "number", args[i]);
-    journal_open(noted);
+    resume_log_open(noted);
     Value next = i > begun && argc > 8 && should_pause() ? V_AGAIN : combine(sum, args[i]);
-    journal_close(next);
+    resume_log_close(next);
     if (next == V_AGAIN) {
       noted = vm.resume;
       vm.resume = make_vector(3, sum);
@@ -439,7 +447,7 @@ static Value compare_chain(const char *who, int argc, Value *args, unsigned want
   charge(argc / 4);
   for (int i = 0; all && i + 1 < argc; i++) {
     int order;
-    TRY(done, num_compare(who, args[i], args[i + 1], &order));
+    TRY_LET(done, num_compare(who, args[i], args[i + 1], &order));
     all = order != 2 && (wanted >> (order + 1) & 1);
   }
   return BOOL(all);
@@ -458,7 +466,7 @@ static Value extreme(const char *who, int argc, Value *args, int wanted) {
     if (!is_real(args[i])) return err_type(who, i, "real number", args[i]);
     if (IS(args[i], T_FLONUM)) inexact = true;
     int order;
-    TRY(done, num_compare(who, args[i], best, &order));
+    TRY_LET(done, num_compare(who, args[i], best, &order));
     if (order == wanted || part_is_nan(args[i])) best = args[i];
   }
   charge(argc / 4);
@@ -496,8 +504,8 @@ void numbers_init(void) {
   flonum_init();
   exp_init();
   random_init();
-  define_global("pi", make_flonum(3.141592653589793));
-  define_global("euler", make_flonum(2.718281828459045));
+  define_global(intern("pi"), make_flonum(3.141592653589793));
+  define_global(intern("euler"), make_flonum(2.718281828459045));
 }
 
 const PrimDef number_prims[] = {

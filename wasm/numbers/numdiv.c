@@ -1,5 +1,10 @@
 /* numdiv.c — integer division, gcd and lcm, rounding, the parts of rationals. */
-#include "number.h"
+#include "numbers/numdiv.h"
+#include "numbers/bignum.h"
+#include "numbers/flonum.h"
+#include "numbers/number.h"
+#include "numbers/ratio.h"
+#include "numbers/resume_log.h"
 #include <math.h>
 
 /* ---- division with remainder ---- */
@@ -30,7 +35,7 @@ static Value divide(const char *who, Value a, Value b, enum division how, Value 
   if (IS(a, T_FLONUM) || IS(b, T_FLONUM)) return divide_flonums(a, b, how, q, r);
   if (how == TRUNCATE) return int_divide(a, b, q, r);
   Value quotient, rest;
-  TRY(done, int_divide(a, b, &quotient, &rest));
+  TRY_LET(done, int_divide(a, b, &quotient, &rest));
   if (rest != FIX(0) && (int_sign(rest) < 0) != (int_sign(b) < 0)) {
     TRY_SET(rest, int_add(rest, b));
     if (q) TRY_SET(quotient, int_sub(quotient, FIX(1)));
@@ -42,17 +47,17 @@ static Value divide(const char *who, Value a, Value b, enum division how, Value 
 
 static Value quotient_of(const char *who, Value a, Value b, enum division how) {
   Value q;
-  TRY(done, divide(who, a, b, how, &q, NULL));
+  TRY_LET(done, divide(who, a, b, how, &q, NULL));
   return q;
 }
 static Value remainder_of(const char *who, Value a, Value b, enum division how) {
   Value r;
-  TRY(done, divide(who, a, b, how, NULL, &r));
+  TRY_LET(done, divide(who, a, b, how, NULL, &r));
   return r;
 }
 static Value both_of(const char *who, Value a, Value b, enum division how) {
   Value values[2];
-  TRY(done, divide(who, a, b, how, values, values + 1));
+  TRY_LET(done, divide(who, a, b, how, values, values + 1));
   return make_values(2, values);
 }
 
@@ -78,21 +83,21 @@ static Value absolute(Value v) { return num_sign(v) < 0 ? num_negate(v) : v; }
 
 static Value int_lcm(Value a, Value b) {
   if (a == FIX(0) || b == FIX(0)) return FIX(0);
-  TRY(g, int_gcd(a, b));
-  TRY(part, int_quotient(a, g));
-  TRY(product, int_mul(part, b));
+  TRY_LET(g, int_gcd(a, b));
+  TRY_LET(part, int_quotient(a, g));
+  TRY_LET(product, int_mul(part, b));
   return int_abs(product);
 }
 
 /* For n/d in lowest terms: gcd is gcd of the numerators over lcm of the denominators; lcm the reverse. */
 static Value rational_gcd(Value a, Value b) {
-  TRY(n, int_gcd(rational_numerator(a), rational_numerator(b)));
-  TRY(d, int_lcm(rational_denominator(a), rational_denominator(b)));
+  TRY_LET(n, int_gcd(rational_numerator(a), rational_numerator(b)));
+  TRY_LET(d, int_lcm(rational_denominator(a), rational_denominator(b)));
   return d == FIX(1) ? n : rational_make(n, d);
 }
 static Value rational_lcm(Value a, Value b) {
-  TRY(n, int_lcm(rational_numerator(a), rational_numerator(b)));
-  TRY(d, int_gcd(rational_denominator(a), rational_denominator(b)));
+  TRY_LET(n, int_lcm(rational_numerator(a), rational_numerator(b)));
+  TRY_LET(d, int_gcd(rational_denominator(a), rational_denominator(b)));
   return d == FIX(1) ? n : rational_make(n, d);
 }
 
@@ -103,7 +108,7 @@ static Value exactly(Value a, Value b, Value (*op)(Value, Value)) {
   bool inexact = IS(a, T_FLONUM) || IS(b, T_FLONUM);
   TRY_SET(a, num_to_exact(NULL, a));
   TRY_SET(b, num_to_exact(NULL, b));
-  TRY(r, op(a, b));
+  TRY_LET(r, op(a, b));
   return inexact ? num_to_inexact(r) : r;
 }
 static Value gcd_any(Value a, Value b) { return exactly(a, b, rational_gcd); }
@@ -125,7 +130,7 @@ static Value part_of_rational(const char *who, Value v, Value (*part)(Value)) {
   if (!is_finite_real(v)) return err_type(who, 0, "rational number", v);
   if (!IS(v, T_FLONUM)) return part(v);
   if (FLO_VALUE(v) == 0 && part == rational_numerator) return v;
-  TRY(exact, rational_from_double(FLO_VALUE(v)));
+  TRY_LET(exact, rational_from_double(FLO_VALUE(v)));
   return num_to_inexact(part(exact));
 }
 static Value p_numerator(int argc, Value *args) {
@@ -168,13 +173,13 @@ ROUNDING(p_round, p_exact_round, "round", "exact-round", ROUND_EVEN)
 /* ---- rationalize: the simplest rational within y of x ---- */
 static Value rationalize_exact(Value x, Value y) {
   TRY_SET(y, absolute(y));
-  TRY(low, rational_sub(x, y));
-  TRY(high, rational_add(x, y));
+  TRY_LET(low, rational_sub(x, y));
+  TRY_LET(high, rational_add(x, y));
   if (num_sign(low) > 0) return rational_simplest(low, high);
   if (num_sign(high) >= 0) return FIX(0);
-  TRY(a, num_negate(high));
-  TRY(b, num_negate(low));
-  TRY(mirrored, rational_simplest(a, b));
+  TRY_LET(a, num_negate(high));
+  TRY_LET(b, num_negate(low));
+  TRY_LET(mirrored, rational_simplest(a, b));
   return num_negate(mirrored);
 }
 
@@ -186,9 +191,9 @@ static Value rationalize(Value *args) {
   if (isnan(x) || isnan(y) || (isinf(x) && isinf(y))) return make_flonum(NAN);
   if (isinf(y)) return make_flonum(0);
   if (isinf(x)) return make_flonum(x);
-  TRY(ex, num_to_exact("rationalize", args[0]));
-  TRY(ey, num_to_exact("rationalize", args[1]));
-  TRY(r, rationalize_exact(ex, ey));
+  TRY_LET(ex, num_to_exact("rationalize", args[0]));
+  TRY_LET(ey, num_to_exact("rationalize", args[1]));
+  TRY_LET(r, rationalize_exact(ex, ey));
   return num_to_inexact(r);
 }
 
@@ -211,7 +216,7 @@ static Value integer_sqrt(const char *who, Value v, Value *remainder) {
   bool inexact = IS(v, T_FLONUM), negative = num_sign(v) < 0;
   if (inexact) TRY_SET(v, int_from_double(FLO_VALUE(v)));
   TRY_SET(v, int_abs(v));
-  TRY(root, int_sqrt(v, remainder));
+  TRY_LET(root, int_sqrt(v, remainder));
   if (negative) TRY_SET(*remainder, int_negate(*remainder));
   if (inexact) {
     TRY_SET(root, num_to_inexact(root));

@@ -4,7 +4,12 @@
  * roots of perfect squares, integer powers, exp 0, log 1, sin 0 ... Else doubles; a real result of
  * a real argument stays real.
  */
-#include "number.h"
+#include "numbers/bignum.h"
+#include "numbers/exp.h"
+#include "numbers/flonum.h"
+#include "numbers/number.h"
+#include "numbers/ratio.h"
+#include "numbers/resume_log.h"
 #include <math.h>
 
 #define PI 3.141592653589793
@@ -13,8 +18,8 @@ typedef struct { double re, im; } Complex;
 static Value complex_value(Complex z) { return make_complex_double(z.re, z.im); }
 
 static Value to_complex(Value v, Complex *out) {
-  TRY(re, num_to_inexact(num_real_part(v)));
-  TRY(im, num_to_inexact(num_imag_part(v)));
+  TRY_LET(re, num_to_inexact(num_real_part(v)));
+  TRY_LET(im, num_to_inexact(num_imag_part(v)));
   *out = (Complex){FLO_VALUE(re), FLO_VALUE(im)};
   return V_TRUE;
 }
@@ -38,9 +43,9 @@ static Complex complex_sqrt(Complex z) {
 /* The exact root of an exact rational, or V_FALSE where it is irrational. v >= 0 */
 static Value rational_root(Value v) {
   Value rest;
-  TRY(n, int_sqrt(rational_numerator(v), &rest));
+  TRY_LET(n, int_sqrt(rational_numerator(v), &rest));
   if (rest != FIX(0)) return V_FALSE;
-  TRY(d, int_sqrt(rational_denominator(v), &rest));
+  TRY_LET(d, int_sqrt(rational_denominator(v), &rest));
   if (rest != FIX(0)) return V_FALSE;
   return d == FIX(1) ? n : rational_make(n, d);
 }
@@ -48,14 +53,14 @@ static Value rational_root(Value v) {
 /* sqrt of an exact v >= 0, also beyond the range of doubles */
 static Value inexact_root(Value v) {
   double d;
-  TRY(done, rational_to_double(v, &d));
+  TRY_LET(done, rational_to_double(v, &d));
   if (isfinite(d) && d >= 0x1p-1000) return make_flonum(sqrt(d));
   int64_t up = 2 * ((int64_t)int_bits(rational_denominator(v)) / 2 + 64);
-  TRY(scaled, int_shift(rational_numerator(v), up));
+  TRY_LET(scaled, int_shift(rational_numerator(v), up));
   TRY_SET(scaled, int_quotient(scaled, rational_denominator(v)));
-  TRY(root, int_sqrt(scaled, NULL));
-  TRY(power, int_shift(FIX(1), up / 2));
-  TRY(ratio, rational_make(root, power));
+  TRY_LET(root, int_sqrt(scaled, NULL));
+  TRY_LET(power, int_shift(FIX(1), up / 2));
+  TRY_LET(ratio, rational_make(root, power));
   return num_to_inexact(ratio);
 }
 
@@ -75,10 +80,10 @@ static Value real_sqrt(Value v) {
 /* (x + yi)^2 = a + bi exactly, with m = |a + bi|: x^2 = (m + a)/2, y^2 = (m - a)/2. Signals, or V_FALSE. */
 static Value exact_complex_root(Value z) {
   Value a = REAL_PART(z), b = IMAG_PART(z);
-  TRY(aa, rational_mul(a, a));
-  TRY(bb, rational_mul(b, b));
-  TRY(norm, rational_add(aa, bb));
-  TRY(m, rational_root(norm));
+  TRY_LET(aa, rational_mul(a, a));
+  TRY_LET(bb, rational_mul(b, b));
+  TRY_LET(norm, rational_add(aa, bb));
+  TRY_LET(m, rational_root(norm));
   if (m == V_FALSE) return m;
   Value x, y;
   TRY_SET(x, rational_add(m, a));
@@ -95,11 +100,11 @@ static Value exact_complex_root(Value z) {
 static Value num_sqrt(Value z) {
   if (!IS(z, T_COMPLEX)) return real_sqrt(z);
   if (num_is_exact(z)) {
-    TRY(root, exact_complex_root(z));
+    TRY_LET(root, exact_complex_root(z));
     if (root != V_FALSE) return root;
   }
   Complex c;
-  TRY(done, to_complex(z, &c));
+  TRY_LET(done, to_complex(z, &c));
   return complex_value(complex_sqrt(c));
 }
 
@@ -124,9 +129,9 @@ static Complex complex_log(Complex z) {
 /* The logarithm of |v|, v an exact rational other than 0, of any size. */
 static Value exact_log(Value v) {
   double d;
-  TRY(n, int_abs(rational_numerator(v)));
-  TRY(magnitude, rational_make(n, rational_denominator(v)));
-  TRY(done, rational_to_double(magnitude, &d));
+  TRY_LET(n, int_abs(rational_numerator(v)));
+  TRY_LET(magnitude, rational_make(n, rational_denominator(v)));
+  TRY_LET(done, rational_to_double(magnitude, &d));
   if (isfinite(d) && d >= 0x1p-1000) return make_flonum(log(d));
   int64_t up, down;
   double a = int_to_parts(n, &up), b = int_to_parts(rational_denominator(v), &down);
@@ -138,7 +143,7 @@ static Value num_log(const char *who, Value z) {
   if (z == FIX(0)) return err_divide(who);
   if (IS(z, T_COMPLEX)) {
     Complex c;
-    TRY(done, to_complex(z, &c));
+    TRY_LET(done, to_complex(z, &c));
     return complex_value(complex_log(c));
   }
   Value size;
@@ -150,7 +155,7 @@ static Value num_log(const char *who, Value z) {
 static Value num_exp(Value z) {
   if (z == FIX(0)) return FIX(1);
   Complex c;
-  TRY(done, to_complex(z, &c));
+  TRY_LET(done, to_complex(z, &c));
   return IS(z, T_COMPLEX) ? complex_value(complex_exp(c)) : make_flonum(flonum_exp(c.re));
 }
 
@@ -165,8 +170,8 @@ static Value power_by_squaring(Value base, uint64_t exponent) {
 }
 
 static Value rational_power(Value base, uint64_t exponent, bool negative) {
-  TRY(n, int_power(rational_numerator(base), exponent));
-  TRY(d, int_power(rational_denominator(base), exponent));
+  TRY_LET(n, int_power(rational_numerator(base), exponent));
+  TRY_LET(d, int_power(rational_denominator(base), exponent));
   if (!negative) return d == FIX(1) ? n : rational_make(n, d);
   return rational_div(d, n);
 }
@@ -185,7 +190,7 @@ static Value integer_power(Value base, Value exponent) {
   }
   uint64_t n = (uint64_t)(negative ? -FIX_VALUE(exponent) : FIX_VALUE(exponent));
   if (is_exact_rational(base)) return rational_power(base, n, negative);
-  TRY(r, power_by_squaring(base, n));
+  TRY_LET(r, power_by_squaring(base, n));
   return negative ? num_div(FIX(1), r) : r;
 }
 
@@ -199,13 +204,13 @@ static Value num_expt(Value base, Value exponent) {
   if (is_exact_integer(exponent)) return integer_power(base, exponent);
   if (base == FIX(1)) return base;
   if (IS(exponent, T_RATIO) && DENOMINATOR(exponent) == FIX(2)) {      /* a power of the square root */
-    TRY(root, num_sqrt(base));
+    TRY_LET(root, num_sqrt(base));
     if (NUMERATOR(exponent) == FIX(1)) return root;
     if (num_is_exact(root)) return integer_power(root, NUMERATOR(exponent));
   }
   Complex b, e;
-  TRY(first, to_complex(base, &b));
-  TRY(second, to_complex(exponent, &e));
+  TRY_LET(first, to_complex(base, &b));
+  TRY_LET(second, to_complex(exponent, &e));
   if (is_real(base) && is_real(exponent)) {
     if (base == FIX(0)) return power_of_zero(base, exponent);
     if (b.re >= 0 || isnan(b.re) || e.re == trunc(e.re) || isnan(e.re)) return make_flonum(pow(b.re, e.re));
@@ -258,7 +263,7 @@ static Value apply_function(const struct function *f, Value *args) {
   if (!is_number(z)) return err_type(f->name, 0, "number", z);
   if (z == f->exact_argument) return f->exact_result;
   Complex c;
-  TRY(done, to_complex(z, &c));
+  TRY_LET(done, to_complex(z, &c));
   if (IS(z, T_COMPLEX)) return complex_value(f->complex(c));
   if (fabs(c.re) > f->limit) {
     if (c.re > 0) c.im = -0.0;
@@ -323,7 +328,7 @@ static Value p_exp(int argc, Value *args) { (void)argc; WANT_NUMBER("exp", 0); r
 
 static Value p_log(int argc, Value *args) {
   WANT_NUMBER("log", 0);
-  TRY(a, num_log("log", args[0]));
+  TRY_LET(a, num_log("log", args[0]));
   if (argc == 1) return a;
   WANT_NUMBER("log", 1);
   if (args[1] == FIX(1)) return err_divide("log");
@@ -331,7 +336,7 @@ static Value p_log(int argc, Value *args) {
     double d = num_to_double(args[0]);                    /* exact for powers of the base */
     if (d > 0 && isfinite(d)) return make_flonum(args[1] == FIX(2) ? log2(d) : log10(d));
   }
-  TRY(b, num_log("log", args[1]));
+  TRY_LET(b, num_log("log", args[1]));
   return num_div(a, b);
 }
 
@@ -354,10 +359,10 @@ static Value p_make_polar(int argc, Value *args) {
   WANT_REAL("make-polar", 0);
   WANT_REAL("make-polar", 1);
   if (args[1] == FIX(0) || args[0] == FIX(0)) return args[0];
-  TRY(angle, num_to_inexact(args[1]));
+  TRY_LET(angle, num_to_inexact(args[1]));
   double a = FLO_VALUE(angle);
-  TRY(re, num_mul(args[0], make_flonum(cos(a))));
-  TRY(im, num_mul(args[0], make_flonum(sin(a))));
+  TRY_LET(re, num_mul(args[0], make_flonum(cos(a))));
+  TRY_LET(im, num_mul(args[0], make_flonum(sin(a))));
   return make_rectangular(re, im);
 }
 
@@ -371,9 +376,9 @@ static Value p_magnitude(int argc, Value *args) {
   if (IS(z, T_FLONUM)) return make_flonum(fabs(FLO_VALUE(z)));
   if (!IS(z, T_COMPLEX)) return num_sign(z) < 0 ? num_negate(z) : z;
   if (IS(REAL_PART(z), T_FLONUM)) return make_flonum(hypot(FLO_VALUE(REAL_PART(z)), FLO_VALUE(IMAG_PART(z))));
-  TRY(aa, rational_mul(REAL_PART(z), REAL_PART(z)));
-  TRY(bb, rational_mul(IMAG_PART(z), IMAG_PART(z)));
-  TRY(norm, rational_add(aa, bb));
+  TRY_LET(aa, rational_mul(REAL_PART(z), REAL_PART(z)));
+  TRY_LET(bb, rational_mul(IMAG_PART(z), IMAG_PART(z)));
+  TRY_LET(norm, rational_add(aa, bb));
   return real_sqrt(norm);
 }
 
@@ -389,14 +394,14 @@ static Value p_angle(int argc, Value *args) {
 static Value p_conjugate(int argc, Value *args) {
   (void)argc;
   WANT_NUMBER("conjugate", 0);
-  TRY(im, num_negate(num_imag_part(args[0])));
+  TRY_LET(im, num_negate(num_imag_part(args[0])));
   return make_rectangular(num_real_part(args[0]), im);
 }
 
 static Value scaled(const char *who, Value *args, double factor) {
   WANT_REAL(who, 0);
   if (args[0] == FIX(0)) return args[0];
-  TRY(x, num_to_inexact(args[0]));
+  TRY_LET(x, num_to_inexact(args[0]));
   return make_flonum(FLO_VALUE(x) * factor);
 }
 static Value p_degrees_radians(int argc, Value *args) { (void)argc; return scaled("degrees->radians", args, PI / 180); }
@@ -404,7 +409,7 @@ static Value p_radians_degrees(int argc, Value *args) { (void)argc; return scale
 
 /* v / 10^m against 1 */
 static Value compare_with_power(Value v, int64_t m, int *order) {
-  TRY(power, int_power(FIX(10), (uint64_t)(m < 0 ? -m : m)));
+  TRY_LET(power, int_power(FIX(10), (uint64_t)(m < 0 ? -m : m)));
   if (m < 0) TRY_SET(v, rational_mul(v, power));
   return rational_compare(v, m < 0 ? FIX(1) : power, order);
 }
@@ -417,9 +422,9 @@ static Value order_of_magnitude(Value v) {
   int64_t bits = (int64_t)int_bits(rational_numerator(v)) - (int64_t)int_bits(rational_denominator(v));
   int64_t m = (int64_t)floor((double)bits * 0.30102999566398120);
   int order;
-  TRY(low, compare_with_power(v, m, &order));
+  TRY_LET(low, compare_with_power(v, m, &order));
   if (order < 0) return FIX(m - 1);
-  TRY(high, compare_with_power(v, m + 1, &order));
+  TRY_LET(high, compare_with_power(v, m + 1, &order));
   return FIX(order < 0 ? m : m + 1);
 }
 static Value p_order_of_magnitude(int argc, Value *args) { (void)argc; return PAUSING(order_of_magnitude(args[0])); }

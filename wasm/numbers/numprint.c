@@ -2,7 +2,13 @@
  *
  * The display form is Racket's: 3.14, 100.0, 1e21, 1e-7, +inf.0, 1/3, 1+2i.
  */
-#include "number.h"
+#include "numbers/numprint.h"
+#include "numbers/bignum.h"
+#include "numbers/flonum.h"
+#include "numbers/number.h"
+#include "numbers/ratio.h"
+#include "numbers/resume_log.h"
+#include "text/string.h"
 #include <math.h>
 #include <string.h>
 
@@ -59,17 +65,17 @@ struct conversion { int radix; uint32_t base_width; Value powers[MAX_LEVEL]; }; 
 /* Exactly base_width << level digits of n. Halves by division; as deep as `level`, below MAX_LEVEL. */
 static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out);
 
-/* The same, noting in the journal blocks that take long. */
+/* The same, noting in the resume_log blocks that take long. */
 static Value write_block(struct conversion *c, Value n, int level, uint8_t *out) {
   Value block;
   uint32_t width = c->base_width << level;
-  if (level != NOTED_LEVEL || !journal.open) return write_halves(c, n, level, out);
-  if (!journal_next(&block)) {
-    TRY(room, int_room(width / 4 + 1));
+  if (level != NOTED_LEVEL || !resume_log.open) return write_halves(c, n, level, out);
+  if (!resume_log_next(&block)) {
+    TRY_LET(room, int_room(width / 4 + 1));
     block = heap_raw(T_RAW, 0, width);
-    TRY(done, write_halves(c, n, level, RAW_BYTES(block)));
+    TRY_LET(done, write_halves(c, n, level, RAW_BYTES(block)));
     charge(width);
-    TRY_SET(block, journal_note(block));
+    TRY_SET(block, resume_log_note(block));
   }
   memcpy(out, RAW_BYTES(block), width);
   return V_TRUE;
@@ -84,8 +90,8 @@ static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out
     return V_TRUE;
   }
   Value high, low;
-  TRY(done, int_divide(n, c->powers[level - 1], &high, &low));
-  TRY(first, write_block(c, high, level - 1, out));
+  TRY_LET(done, int_divide(n, c->powers[level - 1], &high, &low));
+  TRY_LET(first, write_block(c, high, level - 1, out));
   return write_block(c, low, level - 1, out + (c->base_width << (level - 1)));
 }
 
@@ -105,9 +111,9 @@ static Value big_digits(Value n, int radix, uint8_t **out, uint32_t *count) {
     }
   }
   uint32_t width = c.base_width << level;
-  TRY(room, int_room(width / 4 + 1));
+  TRY_LET(room, int_room(width / 4 + 1));
   uint8_t *text = (uint8_t *)limbs_alloc(width / 4 + 1);
-  TRY(done, write_halves(&c, n, level, text));
+  TRY_LET(done, write_halves(&c, n, level, text));
   uint32_t zeros = 0;
   while (text[zeros] == '0') zeros++;
   *out = text + zeros;
@@ -118,7 +124,7 @@ static Value big_digits(Value n, int radix, uint8_t **out, uint32_t *count) {
 /* Where the radix is a power of two the digits are groups of bits. */
 static Value bit_digits(Value n, int radix, uint8_t **out, uint32_t *count) {
   uint32_t bits = (uint32_t)__builtin_ctz((uint32_t)radix), total = (int_bits(n) + bits - 1) / bits;
-  TRY(room, int_room(total / 4 + 1));
+  TRY_LET(room, int_room(total / 4 + 1));
   charge(total / 8);
   uint8_t *text = (uint8_t *)limbs_alloc(total / 4 + 1);
   Int a;
@@ -155,7 +161,7 @@ static Value put_integer(struct pieces *p, Value n, int radix) {
     count = digits_of((uint64_t)FIX_VALUE(n), radix);
     write_small((uint64_t)FIX_VALUE(n), radix, text, count);
   } else {
-    TRY(done, (radix & (radix - 1) ? big_digits : bit_digits)(n, radix, &text, &count));
+    TRY_LET(done, (radix & (radix - 1) ? big_digits : bit_digits)(n, radix, &text, &count));
   }
   put(p, text, count);
   return V_TRUE;
@@ -230,7 +236,7 @@ static Value put_real(struct pieces *p, Value v, int radix) {
     put(p, text, (uint32_t)format_flonum(FLO_VALUE(v), (char *)text));
     return V_TRUE;
   }
-  TRY(numerator, put_integer(p, rational_numerator(v), radix));
+  TRY_LET(numerator, put_integer(p, rational_numerator(v), radix));
   if (!IS(v, T_RATIO)) return V_TRUE;
   put(p, "/", 1);
   return put_integer(p, DENOMINATOR(v), radix);
@@ -240,7 +246,7 @@ static Value put_imaginary(struct pieces *p, Value v, int radix) {
   if (v == FIX(1) || v == FIX(-1)) { put(p, v == FIX(1) ? "+i" : "-i", 2); return V_TRUE; }
   uint32_t at = p->count;
   put(p, "+", 1);
-  TRY(done, put_real(p, v, radix));
+  TRY_LET(done, put_real(p, v, radix));
   uint8_t first = p->items[at + 1].text[0];
   if (first == '-' || first == '+') { p->items[at].count = 0; p->total--; }   /* has a sign of its own */
   put(p, "i", 1);
@@ -251,9 +257,9 @@ Value num_to_string(Value v, int radix) {
   struct pieces p;
   p.count = p.smalls = 0;
   p.total = 0;
-  if (num_real_part(v) != FIX(0) || !IS(v, T_COMPLEX)) { TRY(real, put_real(&p, num_real_part(v), radix)); }
-  if (IS(v, T_COMPLEX)) { TRY(imaginary, put_imaginary(&p, IMAG_PART(v), radix)); }
-  TRY(room, int_room(p.total / 4 + 16));
+  if (num_real_part(v) != FIX(0) || !IS(v, T_COMPLEX)) { TRY_LET(real, put_real(&p, num_real_part(v), radix)); }
+  if (IS(v, T_COMPLEX)) { TRY_LET(imaginary, put_imaginary(&p, IMAG_PART(v), radix)); }
+  TRY_LET(room, int_room(p.total / 4 + 16));
   charge((int64_t)p.total / 8);
   Value s = string_make((uint32_t)p.total, 1);
   uint8_t *out = STR_DATA(s);
@@ -282,14 +288,14 @@ static Value decimal_string(int argc, Value *args) {
   bool negative = num_sign(v) < 0 || (IS(v, T_FLONUM) && signbit(FLO_VALUE(v)));
   uint32_t places = (uint32_t)(FIX_VALUE(digits) > INT_BITS_LIMIT ? INT_BITS_LIMIT : FIX_VALUE(digits));
   TRY_SET(v, num_to_exact("real->decimal-string", v));
-  TRY(power, int_power(FIX(10), places));
+  TRY_LET(power, int_power(FIX(10), places));
   TRY_SET(v, rational_mul(v, power));
   TRY_SET(v, rational_round(v, ROUND_EVEN));
   TRY_SET(v, int_abs(v));
-  TRY(text, num_to_string(v, 10));
+  TRY_LET(text, num_to_string(v, 10));
   uint32_t count = STR_LENGTH(text), whole = count > places ? count - places : 0, pad = count > places ? 0 : places - count;
   uint32_t length = negative + (whole ? whole : 1) + 1 + places;
-  TRY(room, int_room(length / 4 + 16));
+  TRY_LET(room, int_room(length / 4 + 16));
   Value s = string_make(length, 1);
   uint8_t *out = STR_DATA(s);
   if (negative) *out++ = '-';

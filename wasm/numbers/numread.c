@@ -6,7 +6,12 @@
  *
  * A scanner goes over the text once; digits are not converted before their part's end is known.
  */
-#include "number.h"
+#include "numbers/numread.h"
+#include "numbers/bignum.h"
+#include "numbers/flonum.h"
+#include "numbers/number.h"
+#include "numbers/ratio.h"
+#include "numbers/resume_log.h"
 #include <math.h>
 
 typedef struct {
@@ -59,7 +64,7 @@ static Value short_integer(const uint32_t **at, uint32_t count, int radix, uint3
     if (carry) limbs[n++] = carry;
     count -= first;
   }
-  TRY(room, int_room(n));
+  TRY_LET(room, int_room(n));
   Value v = int_new(n, false);
   for (uint32_t i = 0; i < n; i++) BIG_LIMBS(v)[i] = limbs[i];
   return int_trim(v);
@@ -79,15 +84,15 @@ static Value split_integer(const uint32_t **at, uint32_t count, int radix, uint3
   if (!level) return short_integer(at, count, radix, step);
   uint32_t low_count = base << (level - 1);
   Value known;
-  if (level == NOTED_LEVEL && journal_next(&known)) {
+  if (level == NOTED_LEVEL && resume_log_next(&known)) {
     skip_digits(at, count);
     return known;
   }
-  TRY(high, split_integer(at, count - low_count, radix, base, step, powers, level - 1));
-  TRY(low, split_integer(at, low_count, radix, base, step, powers, level - 1));
+  TRY_LET(high, split_integer(at, count - low_count, radix, base, step, powers, level - 1));
+  TRY_LET(low, split_integer(at, low_count, radix, base, step, powers, level - 1));
   TRY_SET(high, int_mul(high, powers[level - 1]));
-  TRY(whole, int_add(high, low));
-  return level == NOTED_LEVEL ? journal_note(whole) : whole;
+  TRY_LET(whole, int_add(high, low));
+  return level == NOTED_LEVEL ? resume_log_note(whole) : whole;
 }
 
 static Value integer_of(Digits d, int radix) {
@@ -136,25 +141,25 @@ static Value inexact_decimal(Digits d, int64_t exponent, bool negative) {
     d.end = at;
     d.count = DOUBLE_DIGITS;
   }
-  TRY(n, integer_of(d, 10));                  /* what is left is near the doubles' range: a small power */
+  TRY_LET(n, integer_of(d, 10));                  /* what is left is near the doubles' range: a small power */
   if (rest) {
     TRY_SET(n, int_mul(n, FIX(10)));
     TRY_SET(n, int_add(n, FIX(1)));
     exponent--;
   }
-  TRY(power, int_power(FIX(10), (uint64_t)(exponent < 0 ? -exponent : exponent)));
-  TRY(exact, exponent < 0 ? rational_make(n, power) : int_mul(n, power));
-  TRY(done, rational_to_double(exact, &value));
+  TRY_LET(power, int_power(FIX(10), (uint64_t)(exponent < 0 ? -exponent : exponent)));
+  TRY_LET(exact, exponent < 0 ? rational_make(n, power) : int_mul(n, power));
+  TRY_LET(done, rational_to_double(exact, &value));
   return make_flonum(negative ? -value : value);
 }
 
 static Value exact_decimal(Digits d, int64_t exponent, bool negative) {
-  TRY(n, integer_of(d, 10));
+  TRY_LET(n, integer_of(d, 10));
   if (n == FIX(0)) return n;
   if (negative) TRY_SET(n, int_negate(n));
   uint64_t size = (uint64_t)(exponent < 0 ? -exponent : exponent);
   if (size > INT_BITS_LIMIT) return int_too_large();
-  TRY(power, int_power(FIX(10), size));
+  TRY_LET(power, int_power(FIX(10), size));
   return exponent < 0 ? rational_make(n, power) : int_mul(n, power);
 }
 
@@ -189,12 +194,12 @@ static Value scan_ureal(Scanner *s, bool negative) {
     s->at++;
     Digits below = scan_digits(s);
     if (!whole.count || !below.count) return V_FALSE;
-    TRY(n, integer_of(whole, s->radix));
-    TRY(d, integer_of(below, s->radix));
+    TRY_LET(n, integer_of(whole, s->radix));
+    TRY_LET(d, integer_of(below, s->radix));
     if (d == FIX(0)) return V_FALSE;
     if (n == FIX(0) && negative && s->exactness == 'i') return make_flonum(-0.0);
     if (negative) TRY_SET(n, int_negate(n));
-    TRY(ratio, rational_make(n, d));
+    TRY_LET(ratio, rational_make(n, d));
     return s->exactness == 'i' ? num_to_inexact(ratio) : ratio;
   }
   bool point = s->radix == 10 && peek(s) == '.';
@@ -212,7 +217,7 @@ static Value scan_ureal(Scanner *s, bool negative) {
   bool decimal = point || s->at != before;
   if (decimal && s->exactness != 'e') return inexact_decimal(whole, exponent - shift, negative);
   if (decimal) return exact_decimal(whole, exponent - shift, negative);
-  TRY(n, integer_of(whole, s->radix));
+  TRY_LET(n, integer_of(whole, s->radix));
   if (s->exactness == 'i') {
     double d = int_to_double(n);
     return make_flonum(negative ? -d : d);
@@ -236,7 +241,7 @@ static Value scan_real(Scanner *s, bool *sign, bool *bare) {
   *bare = false;
   if (!*sign) return scan_ureal(s, false);
   s->at++;
-  TRY(special, scan_infnan(s, negative));
+  TRY_LET(special, scan_infnan(s, negative));
   if (special != V_FALSE) return s->exactness == 'e' ? V_FALSE : special;
   if (peek(s) == 'i' && digit_value('i', s->radix) < 0) {
     *bare = true;
@@ -247,16 +252,16 @@ static Value scan_real(Scanner *s, bool *sign, bool *bare) {
 
 static Value polar(Value magnitude, Value angle, char exactness) {
   if (angle == FIX(0) || magnitude == FIX(0)) return magnitude;
-  TRY(radians, num_to_inexact(angle));
-  TRY(re, num_mul(magnitude, make_flonum(cos(FLO_VALUE(radians)))));
-  TRY(im, num_mul(magnitude, make_flonum(sin(FLO_VALUE(radians)))));
-  TRY(z, make_rectangular(re, im));
+  TRY_LET(radians, num_to_inexact(angle));
+  TRY_LET(re, num_mul(magnitude, make_flonum(cos(FLO_VALUE(radians)))));
+  TRY_LET(im, num_mul(magnitude, make_flonum(sin(FLO_VALUE(radians)))));
+  TRY_LET(z, make_rectangular(re, im));
   return exactness == 'e' ? num_to_exact("string->number", z) : z;
 }
 
 static Value scan_complex(Scanner *s) {
   bool sign, bare;
-  TRY(first, scan_real(s, &sign, &bare));
+  TRY_LET(first, scan_real(s, &sign, &bare));
   if (first == V_FALSE) return V_FALSE;
   if (s->at == s->end && !bare) return first;
   switch (peek(s)) {
@@ -265,11 +270,11 @@ static Value scan_complex(Scanner *s) {
       return s->at == s->end && sign ? make_rectangular(FIX(0), first) : V_FALSE;
     case '@': {
       s->at++;
-      TRY(angle, scan_real(s, &sign, &bare));
+      TRY_LET(angle, scan_real(s, &sign, &bare));
       return angle == V_FALSE || bare || s->at != s->end ? V_FALSE : polar(first, angle, s->exactness);
     }
     case '+': case '-': {
-      TRY(imaginary, scan_real(s, &sign, &bare));
+      TRY_LET(imaginary, scan_real(s, &sign, &bare));
       if (imaginary == V_FALSE || peek(s) != 'i' || s->at + 1 != s->end) return V_FALSE;
       return make_rectangular(first, imaginary);
     }
@@ -314,10 +319,10 @@ Value num_parse(const uint32_t *chars, uint32_t count, int radix) {
 static Value parse_string(Value s, int radix) {
   uint32_t few[64], count = STR_LENGTH(s), *chars = few;
   if (count > 64) {
-    TRY(room, int_room(count));
+    TRY_LET(room, int_room(count));
     chars = limbs_alloc(count);
     charge(count / 8);
-    journal.patience = 16 * (int64_t)count;
+    resume_log.patience = 16 * (int64_t)count;
   }
   for (uint32_t i = 0; i < count; i++) chars[i] = string_char(s, i);
   return num_parse(chars, count, radix);

@@ -3,7 +3,9 @@
  * The state is in linear memory, so it travels with snapshots; without (random-seed k) every
  * session draws the same numbers.
  */
-#include "number.h"
+#include "numbers/random.h"
+#include "numbers/bignum.h"
+#include "numbers/number.h"
 
 static uint64_t state[4];
 
@@ -40,7 +42,7 @@ static uint64_t below(uint64_t limit) {                /* limit > 0; no bias: wh
 
 static Value below_big(Value limit) {
   uint32_t bits = int_bits(limit), count = (bits + 31) / 32;
-  TRY(room, int_room(count));
+  TRY_LET(room, int_room(count));
   charge(count);
   for (;;) {                                           /* half of the draws hit, at the worst */
     Value r = int_new(count, false);
@@ -64,10 +66,10 @@ static Value p_random(int argc, Value *args) {
   }
   for (int i = 0; i < 2; i++)
     if (!is_exact_integer(args[i])) return err_type("random", i, "exact integer", args[i]);
-  TRY(range, int_sub(args[1], args[0]));
+  TRY_LET(range, int_sub(args[1], args[0]));
   if (int_sign(range) <= 0)
     return err_failf("exn:fail:contract", "random: the upper end must be above the lower one, got %v and %v", args[0], args[1]);
-  TRY(r, random_below(range));
+  TRY_LET(r, random_below(range));
   return int_add(args[0], r);
 }
 

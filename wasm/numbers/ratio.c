@@ -1,6 +1,7 @@
 /* ratio.c — exact rationals. Every function takes integers too; a T_RATIO is in lowest terms with
  * a denominator above 1, so equality is equality of parts. */
-#include "number.h"
+#include "numbers/ratio.h"
+#include "numbers/bignum.h"
 
 static Value ratio_new(Value n, Value d) {
   if (d == FIX(1)) return n;
@@ -14,7 +15,7 @@ Value rational_numerator(Value v) { return IS(v, T_RATIO) ? NUMERATOR(v) : v; }
 Value rational_denominator(Value v) { return IS(v, T_RATIO) ? DENOMINATOR(v) : FIX(1); }
 
 Value rational_make(Value n, Value d) {
-  TRY(g, int_gcd(n, d));
+  TRY_LET(g, int_gcd(n, d));
   if (g != FIX(1)) {
     TRY_SET(n, int_quotient(n, g));
     TRY_SET(d, int_quotient(d, g));
@@ -28,23 +29,23 @@ Value rational_make(Value n, Value d) {
 
 /* a/b + c/d. With g = gcd(b, d), what can still cancel divides g (Knuth 4.5.1). */
 static Value add_parts(Value a, Value b, Value c, Value d, Value (*combine)(Value, Value)) {
-  TRY(g, int_gcd(b, d));
-  TRY(b1, g == FIX(1) ? b : int_quotient(b, g));
-  TRY(d1, g == FIX(1) ? d : int_quotient(d, g));
-  TRY(left, int_mul(a, d1));
-  TRY(right, int_mul(c, b1));
-  TRY(n, combine(left, right));
+  TRY_LET(g, int_gcd(b, d));
+  TRY_LET(b1, g == FIX(1) ? b : int_quotient(b, g));
+  TRY_LET(d1, g == FIX(1) ? d : int_quotient(d, g));
+  TRY_LET(left, int_mul(a, d1));
+  TRY_LET(right, int_mul(c, b1));
+  TRY_LET(n, combine(left, right));
   if (n == FIX(0)) return n;
   if (g == FIX(1)) {
-    TRY(bd, int_mul(b, d));
+    TRY_LET(bd, int_mul(b, d));
     return ratio_new(n, bd);
   }
-  TRY(h, int_gcd(n, g));
+  TRY_LET(h, int_gcd(n, g));
   if (h != FIX(1)) {
     TRY_SET(n, int_quotient(n, h));
     TRY_SET(d, int_quotient(d, h));
   }
-  TRY(product, int_mul(b1, d));
+  TRY_LET(product, int_mul(b1, d));
   return ratio_new(n, product);
 }
 
@@ -58,12 +59,12 @@ Value rational_sub(Value a, Value b) {
 
 /* (a/b)(c/d): cancelling crosswise first keeps the products small. */
 static Value mul_parts(Value a, Value b, Value c, Value d) {
-  TRY(g, int_gcd(a, d));
-  TRY(h, int_gcd(c, b));
+  TRY_LET(g, int_gcd(a, d));
+  TRY_LET(h, int_gcd(c, b));
   if (g != FIX(1)) { TRY_SET(a, int_quotient(a, g)); TRY_SET(d, int_quotient(d, g)); }
   if (h != FIX(1)) { TRY_SET(c, int_quotient(c, h)); TRY_SET(b, int_quotient(b, h)); }
-  TRY(n, int_mul(a, c));
-  TRY(m, int_mul(b, d));
+  TRY_LET(n, int_mul(a, c));
+  TRY_LET(m, int_mul(b, d));
   if (int_sign(m) < 0) {
     TRY_SET(n, int_negate(n));
     TRY_SET(m, int_negate(m));
@@ -102,7 +103,7 @@ Value rational_round(Value v, enum rounding how) {
     TRY_SET(n, int_add(n, d));
     TRY_SET(d, int_shift(d, 1));
   }
-  TRY(done, int_divide(n, d, &q, &r));
+  TRY_LET(done, int_divide(n, d, &q, &r));
   if (how == ROUND_TRUNCATE) return q;
   if (how == ROUND_CEILING) return int_sign(r) > 0 ? int_add(q, FIX(1)) : q;
   if (int_sign(r) < 0) return int_sub(q, FIX(1));
@@ -114,18 +115,18 @@ Value rational_round(Value v, enum rounding how) {
 Value rational_simplest(Value low, Value high) {
   Value p0 = FIX(0), p1 = FIX(1), q0 = FIX(1), q1 = FIX(0);
   for (;;) {
-    TRY(whole, rational_round(low, ROUND_FLOOR));
-    TRY(top, rational_round(high, ROUND_FLOOR));
+    TRY_LET(whole, rational_round(low, ROUND_FLOOR));
+    TRY_LET(top, rational_round(high, ROUND_FLOOR));
     bool exact = whole == low || !IS(low, T_RATIO), differ = int_compare(whole, top) < 0;
     Value term = whole;
     if (!exact && differ) TRY_SET(term, int_add(whole, FIX(1)));
-    TRY(tp, int_mul(term, p1));
-    TRY(p2, int_add(tp, p0));
-    TRY(tq, int_mul(term, q1));
-    TRY(q2, int_add(tq, q0));
+    TRY_LET(tp, int_mul(term, p1));
+    TRY_LET(p2, int_add(tp, p0));
+    TRY_LET(tq, int_mul(term, q1));
+    TRY_LET(q2, int_add(tq, q0));
     if (exact || differ) return ratio_new(p2, q2);
-    TRY(low_rest, rational_sub(low, whole));
-    TRY(high_rest, rational_sub(high, whole));
+    TRY_LET(low_rest, rational_sub(low, whole));
+    TRY_LET(high_rest, rational_sub(high, whole));
     TRY_SET(low, rational_div(FIX(1), high_rest));
     TRY_SET(high, rational_div(FIX(1), low_rest));
     p0 = p1; p1 = p2;

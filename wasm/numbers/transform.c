@@ -5,7 +5,7 @@
  * 2^64 is 2^32 - 1 and 2^96 is -1, so reduction needs no division; 7 generates the group, whose
  * order p - 1 is divisible by 2^32.
  */
-#include "number.h"
+#include "numbers/transform.h"
 #include <string.h>
 
 #define P 0xffffffff00000001u

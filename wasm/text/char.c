@@ -1,6 +1,8 @@
 /* char.c — procedures on characters. */
-#include "text.h"
-#include "unicode.h"
+#include "core/prims.h"
+#include "text/symbol.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
 
 static Value prim_is_char(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_CHAR)); }
 

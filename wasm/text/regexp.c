@@ -2,7 +2,9 @@
  * replacing. Those that go through a whole text work in pieces and keep their progress (Scan) in
  * vm.resume, so that any of them may be paused anywhere.
  */
-#include "regexp.h"
+#include "text/regexp.h"
+#include "text/regexp_compile.h"
+#include "text/regexp_match.h"
 
 /* ---- making ---- */
 

@@ -1,5 +1,5 @@
 /* regexp_compile.c — from the tree of a pattern to code, and what helps to find where a match may start. */
-#include "regexp.h"
+#include "text/regexp_compile.h"
 
 enum { MAX_CODE = 1 << 20 };   /* words */
 

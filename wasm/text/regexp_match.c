@@ -11,7 +11,10 @@
  *
  * A frame of the stack is four words: kind and instruction, and three of the kind's own.
  */
-#include "regexp.h"
+#include "text/regexp_match.h"
+#include "text/regexp_compile.h"
+#include "text/string_search.h"
+#include "text/unicode.h"
 
 enum frame_kind {
   F_CHOICE,    /* position: go on at the instruction from there */

@@ -2,9 +2,9 @@
  *
  * Recursive descent. The pattern is the guest's, so that nesting is bounded.
  */
+#include "text/regexp_parse.h"
+#include "text/unicode.h"
 #include <stdlib.h>
-#include "regexp.h"
-#include "unicode.h"
 
 enum { MAX_NESTING = 200, MAX_PATTERN = 1 << 20, SCRATCH_RANGES = 4096 };
 

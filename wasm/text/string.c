@@ -5,8 +5,9 @@
  * string-copy! into a string widen it in place. New strings are as narrow as their source or
  * narrower. Whatever copies text carries its lineage along (value.h).
  */
+#include "text/string.h"
+#include "text/utf8.h"
 #include <stdlib.h>
-#include "text.h"
 
 /* ---- arrays of characters ---- */
 
@@ -42,21 +43,6 @@ bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t 
   for (uint32_t i = 0; i < count; i++)
     if (chars_get(a, a_width, i) != chars_get(b, b_width, i)) return false;
   return true;
-}
-
-/* The length of a proper list, -1 of anything else, also a circular one (Brent's method). */
-int64_t list_length_checked(Value list) {
-  int64_t length = 0, mark = 1;
-  Value tortoise = list;
-  for (; is_pair(list); length++) {
-    list = CDR(list);
-    if (list == tortoise) return -1;
-    if (length == mark) {
-      tortoise = list;
-      mark *= 2;
-    }
-  }
-  return list == V_NIL ? length : -1;
 }
 
 /* ---- lineage: #f or an ascending list of call ids ---- */
@@ -472,7 +458,7 @@ static Value append_strings(int argc, Value *args) {
    (or #f) between them. */
 static Value join_list(int first, Value *args, int argument, Value separator) {
   Value list = args[argument];
-  int64_t count = list_length_checked(list);
+  int64_t count = list_length(list);
   if (count < 0) return err_type(NULL, argument, "list of strings", list);
   Total t = {.width = 1};
   for (int i = 0; i < first; i++) {
@@ -588,7 +574,7 @@ static Value prim_string_to_list(int argc, Value *args) {
 
 static Value prim_list_to_string(int argc, Value *args) {
   (void)argc;
-  int64_t length = list_length_checked(args[0]);
+  int64_t length = list_length(args[0]);
   if (length < 0) return err_type(NULL, 0, "list of characters", args[0]);
   uint32_t all = 0;
   for (Value rest = args[0]; rest != V_NIL; rest = CDR(rest)) {

@@ -3,8 +3,8 @@
  * All of these may change the number of characters. They run in two passes over a source of mapped
  * characters: one that measures the result, one that writes it.
  */
-#include "text.h"
-#include "unicode.h"
+#include "text/string.h"
+#include "text/unicode.h"
 
 /* ---- case mapping ---- */
 

@@ -3,7 +3,8 @@
  * The names with % are what the prelude's string-split, string-trim, string-replace ... come down to
  * where the pattern is a string; their rules for empty pieces are Racket's.
  */
-#include "text.h"
+#include "text/string_search.h"
+#include "text/string.h"
 
 /* ---- searching characters ---- */
 

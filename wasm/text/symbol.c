@@ -4,8 +4,10 @@
  * of the hash: a table grows by itself, so that interning never needs more than the headroom that
  * every primitive has. Symbols are not collected.
  */
+#include "text/symbol.h"
+#include "text/string.h"
+#include "text/utf8.h"
 #include <stdio.h>
-#include "text.h"
 
 /* ---- the intern table ---- */
 

@@ -1,7 +1,7 @@
 /* unicode.c — look-ups in the character tables. */
-#include "core.h"
-#include "unicode.h"
-#include "unicode_data.h"
+#include "text/unicode.h"
+#include "text/unicode_data.h"
+#include <stddef.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

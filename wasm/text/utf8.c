@@ -1,5 +1,6 @@
 /* utf8.c — UTF-8 in and out of strings. */
-#include "text.h"
+#include "text/utf8.h"
+#include "text/string.h"
 
 uint32_t utf8_encode(uint32_t c, uint8_t *out) {
   if (c - 0xd800 < 0x800) c = 0xfffd;

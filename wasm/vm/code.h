@@ -1,34 +1,12 @@
-/* code.h — compiled code: what compile.c writes and vm.c runs.
+/* code.h — compiled code: the instructions that compiler/generate.c writes and vm.c runs.
  *
  * Code is an array of 32-bit words. An instruction is one word, the opcode in the low 8 bits and a
  * 24-bit operand A above; some have further words. "push" and "pop" are the value stack's; fp
  * points at the running procedure's first argument, and its locals and temporaries lie above.
  */
-#ifndef RLM_CODE_H
-#define RLM_CODE_H
-#include "core.h"
-
-struct Template {
-  uint64_t header;    /* T_TEMPLATE, TEMPLATE_FIXED + constants slots */
-  Value code;         /* T_RAW of uint32_t */
-  Value arity;        /* fixnum: required where there is neither optional nor rest; else negative:
-                         -(1 + required + optional * 0x1000 + (rest ? 0x1000000 : 0)) */
-  Value name;         /* symbol or #f */
-  Value source;       /* string: a program's source name; symbol: a prelude file (not shown in backtraces) */
-  Value places;       /* T_RAW of uint32_t pairs (code offset, place), ascending */
-  Value params;       /* list of symbols, for signatures */
-  Value place;        /* fixnum: of the lambda */
-};
-#define TEMPLATE_FIXED 7
-#define TEMPLATE(v) ((struct Template *)PTR(v))
-#define TEMPLATE_CONSTS(t) ((Value *)(t) + 1 + TEMPLATE_FIXED)
-#define ARITY_SIMPLE(required) FIX(required)
-#define ARITY_GENERAL(required, optional, rest) \
-  FIX(-(1 + (int64_t)(required) + (int64_t)(optional) * 0x1000 + ((rest) ? 0x1000000 : 0)))
-#define ARITY_PARTS(a) (-FIX_VALUE(a) - 1)
-#define ARITY_REQUIRED(a) (FIX_VALUE(a) >= 0 ? (uint32_t)FIX_VALUE(a) : (uint32_t)(ARITY_PARTS(a) & 0xfff))
-#define ARITY_OPTIONAL(a) (FIX_VALUE(a) >= 0 ? 0u : (uint32_t)(ARITY_PARTS(a) >> 12 & 0xfff))
-#define ARITY_REST(a) (FIX_VALUE(a) < 0 && (ARITY_PARTS(a) >> 24 & 1))
+#ifndef RLM_VM_CODE_H
+#define RLM_VM_CODE_H
+#include "core/template.h"
 
 /* X(name) in order; the comment gives operand and effect. Binary operations come in forms by where
    their operands are: SS both on the stack, SI stack and immediate (A), LL two locals (A: first
@@ -91,20 +69,4 @@ enum opcode {
 #undef X
   OP_COUNT
 };
-
-/* Primitives that have an instruction of their own: vm.c's table by name, indexed by primitive. */
-extern uint8_t prim_opcode[];   /* by primitive index: the SS form's opcode, or OP_COUNT */
-extern uint8_t prim_tag[];      /* for OP_IS_TAG: the tag */
-extern bool prim_tail[];         /* may return V_TAIL or V_CAPTURE: in tail position it is called as a procedure */
-uint32_t opcode_arguments(enum opcode op);
-
-/* prims.c */
-extern const PrimDef *prim_table[];
-extern uint32_t prim_count;
-int prim_index(const char *name);   /* -1: none */
-void prims_init(void);              /* binds every primitive in the core environment */
-void compile_init(void);
-
-/* vm.c: a procedure whose code is given in words; for record.c */
-Value make_procedure(const uint32_t *code, uint32_t words, uint32_t consts, const Value *constants, Value name, Value params, Value arity);
 #endif

@@ -5,7 +5,8 @@
  * continuation that is captured again shares what lies below. A chunk is never changed: it can be
  * entered many times.
  */
-#include "vm_internal.h"
+#include "vm/continuation.h"
+#include "vm/machine.h"
 #include <string.h>
 
 #define CHUNK_VALUES 160u

@@ -1,24 +1,9 @@
 /* control.c — primitives that steer the machine: application, continuations, the dynamic state,
  * messages, hooks; and what can be asked of procedures. */
-#include "vm_internal.h"
-#include <stdarg.h>
+#include "text/symbol.h"
+#include "vm/continuation.h"
+#include "vm/machine.h"
 #include <string.h>
-
-Value tail_apply(Value proc, Value list) {
-  vm.tail_proc = proc;
-  vm.tail_args[0] = list;
-  vm.tail_argc = TAIL_LIST;
-  return V_TAIL;
-}
-Value tail_call(Value proc, int argc, ...) {
-  va_list items;
-  va_start(items, argc);
-  vm.tail_proc = proc;
-  for (int i = 0; i < argc; i++) vm.tail_args[i] = va_arg(items, Value);
-  va_end(items);
-  vm.tail_argc = argc;
-  return V_TAIL;
-}
 
 /* Room on the stack for n more values: true, or the primitive returns V_AGAIN after a spill. */
 static bool stack_room(uint64_t n) {

@@ -4,7 +4,15 @@
  * in it are MARK_ below. The VM fills in where; the wording is for somebody who will repair the
  * program: what was expected, what came instead, where.
  */
-#include "vm_internal.h"
+#include "vm/error.h"
+#include "core/globals.h"
+#include "io/printer.h"
+#include "numbers/bignum.h"
+#include "text/symbol.h"
+#include "text/utf8.h"
+#include "vm/continuation.h"
+#include "vm/machine.h"
+#include "vm/record.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,8 +42,6 @@ Value exn_type(const char *name) {
   return type_rtds[1];
 }
 
-Value make_rtd(Value name, Value parent, Value own_fields, int64_t flags);   /* record.c */
-
 void error_init(void) {
   for (size_t i = 0; i < TYPE_COUNT; i++) {
     Value fields = make_vector(types[i].parent ? 0 : 2, V_FALSE);
@@ -47,7 +53,7 @@ void error_init(void) {
     heap_root(&type_rtds[i]);
     char global[80];
     snprintf(global, sizeof global, "struct:%s", types[i].name);
-    define_global(global, type_rtds[i]);
+    define_global(intern(global), type_rtds[i]);
   }
 }
 

@@ -1,7 +1,8 @@
-/* vm_internal.h — the machine's registers, for vm.c, stack.c, error.c, control.c and main.c. */
-#ifndef RLM_VM_INTERNAL_H
-#define RLM_VM_INTERNAL_H
-#include "code.h"
+/* machine.h — the machine: its stacks and registers, as they stand between two instructions. */
+#ifndef RLM_VM_MACHINE_H
+#define RLM_VM_MACHINE_H
+#include "core/prims.h"
+#include "vm/code.h"
 
 #define VALUE_STACK (256u * 1024u)      /* values; deeper recursion is spilled to the heap */
 #define VALUE_RESERVE (16u * 1024u)     /* no frame is larger */
@@ -10,6 +11,7 @@
 #define MAX_ARGUMENTS (VALUE_STACK - 2 * VALUE_RESERVE)
 
 /* Where to go on when a call returns. */
+
 struct Frame { Value self; uint32_t pc; uint32_t fp; };   /* addresses of an instruction and of a value */
 #define ADDRESS(p) ((uint32_t)(uintptr_t)(p))
 #define CODE_OF(self) ((uint32_t *)RAW_BYTES(TEMPLATE(CLOSURE_TEMPLATE(self))->code))
@@ -39,26 +41,14 @@ extern struct Machine {
   bool spill;          /* a primitive wants the stack emptied into the heap */
 } m;
 
-enum run_status { RUN_DONE, RUN_SUSPENDED, RUN_PREEMPTED, RUN_NO_MEMORY, RUN_ERROR /* no raise hook */ };
-enum run_status vm_run(void);
-void vm_reset(void);                               /* empty stacks, no continuation */
-void vm_start(Value proc, int argc, const Value *args);  /* vm_run then calls proc */
-void vm_init(void);
+void machine_init(void);
+void machine_reset(void);                               /* empty stacks, no continuation */
+void machine_start(Value proc, int argc, const Value *args);  /* vm_run then calls proc */
 
-/* T_CONT slots */
-enum { CONT_PARENT, CONT_DYNAMIC, CONT_FRAMES, CONT_VALUES, CONT_DATA };
-bool stack_can_capture(void); /* is there memory for it? */
-Value stack_capture(void);   /* spill the stack; the captured continuation, also m.cont */
-void stack_underflow(void);  /* put m.cont's top chunk back on the (empty) stack; the registers are its top frame's */
-bool stack_spill_below(void);/* move all but the running frame to the heap; false: no memory */
+/* A procedure whose code is given in words. */
+Value make_procedure(const uint32_t *code, uint32_t words, uint32_t consts, const Value *constants, Value name, Value params, Value arity);
 
-/* error.c */
-void error_locate(Value condition);     /* fill in place and backtrace from the machine's state */
-void error_blame(const char *who, int argc, const Value *args);   /* names the primitive in a message that does not */
-uint32_t template_place(Value template, uint32_t pc);
-Value err_arity(Value proc, int argc, const Value *args);
-Value err_apply(Value object, int argc);
-Value err_unbound(Value cell);
-Value err_record(Value procedure, Value got);
-void error_init(void);
+/* A closure that tail-calls the procedure on top of its argc arguments. */
+Value make_call_stub(uint32_t argc);
+static inline Value call_stub(uint32_t argc) { return argc < CALL_STUBS ? m.call_stubs[argc] : make_call_stub(argc); }
 #endif

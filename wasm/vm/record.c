@@ -1,5 +1,7 @@
 /* record.c — record types and records. */
-#include "vm_internal.h"
+#include "vm/record.h"
+#include "text/symbol.h"
+#include "vm/machine.h"
 #include <string.h>
 
 Value make_rtd(Value name, Value parent, Value own_fields, int64_t flags) {
