@@ -110,7 +110,7 @@ def compile_core(say: Say) -> bytes:
     stale: list[tuple[Path, Path]] = []
     for source in sources():
         key = hashlib.sha256(flags + included.digest() + source.read_bytes()).hexdigest()[:16]
-        name = "-".join(source.relative_to(ROOT / "wasm").with_suffix("").parts)  # two folders may have a file of a name
+        name = "-".join(source.relative_to(ROOT / "wasm").with_suffix("").parts)  # unique by its folder
         target = SCRATCH / f"{name}-{key}.o"
         objects.append(target)
         if not target.exists():

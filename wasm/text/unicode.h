@@ -20,7 +20,7 @@ enum uc_category {
 extern const char *const uc_category_names[CAT_COUNT];     /* "Lu" ... */
 
 /* Full mappings: one character may become up to three. Each returns how many it wrote.
-   Lower case does not know about the final sigma: see string.c. */
+   Lower case does not know about the final sigma: see string_case.c. */
 
 enum { UC_MAX_MAPPING = 3 };
 typedef int (*UcMapping)(uint32_t c, uint32_t out[UC_MAX_MAPPING]);
