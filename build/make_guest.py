@@ -28,6 +28,7 @@ OUTPUT = ROOT / "rlm_wasm" / "_guest"
 SCRATCH = ROOT / ".guest-build"
 STACK_BYTES = 256 * 1024
 
+ZIG = [sys.executable, "-m", "ziglang", "cc"]
 TARGET = ["-target", "wasm32-wasi", "-mexec-model=reactor"]
 COMPILE = [
     "-std=c17",
@@ -45,6 +46,7 @@ COMPILE = [
     "-mnontrapping-fptoint",
     "-DNDEBUG",
 ]
+DEBUG = ["-DRLM_DEBUG"]
 LINK = [
     "-O3",
     "-Wl,--export-memory",
@@ -89,48 +91,58 @@ def inputs_hash() -> str:
     return digest.hexdigest()
 
 
-def zig(arguments: list[str]) -> None:
-    """Run zig's C compiler. Raises BuildError with what it said."""
-    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
+def run_compiler(command: list[str]) -> None:
+    """Run a C compiler. Raises BuildError with what it said."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BuildError(done.stderr.strip() or f"zig cc failed with status {done.returncode}")
+        raise BuildError(done.stderr.strip() or f"{command[0]} failed with status {done.returncode}")
     if done.stderr.strip():
         print(done.stderr.strip(), file=sys.stderr)
 
 
-def compile_core(say: Say) -> bytes:
-    """Compile and link the core; only what changed since the last time."""
-    SCRATCH.mkdir(exist_ok=True)
+def compile_all(
+    files: list[Path], compiler: list[str], flags: list[str], folder: Path, say: Say
+) -> list[Path]:
+    """The files' objects, kept in the folder; only what changed since the last time is compiled."""
+    folder.mkdir(parents=True, exist_ok=True)
     included = hashlib.sha256()
     for header in headers():
         included.update(header.relative_to(ROOT).as_posix().encode() + b"\0" + header.read_bytes())
-    flags = " ".join(TARGET + COMPILE).encode()
     objects: list[Path] = []
     stale: list[tuple[Path, Path]] = []
-    for source in sources():
-        key = hashlib.sha256(flags + included.digest() + source.read_bytes()).hexdigest()[:16]
+    for source in files:
+        key = hashlib.sha256(" ".join(flags).encode() + included.digest() + source.read_bytes()).hexdigest()[
+            :16
+        ]
         name = "-".join(source.relative_to(ROOT / "wasm").with_suffix("").parts)  # unique by its folder
-        target = SCRATCH / f"{name}-{key}.o"
+        target = folder / f"{name}-{key}.o"
         objects.append(target)
         if not target.exists():
-            for old in SCRATCH.glob(f"{name}-????????????????.o"):
+            for old in folder.glob(f"{name}-????????????????.o"):
                 old.unlink()
             stale.append((source, target))
 
     def compile_one(job: tuple[Path, Path]) -> None:
         source, target = job
         scratch = target.with_suffix(f".{os.getpid()}")  # two builds at once do not meet
-        zig([*TARGET, *COMPILE, "-c", str(source.relative_to(ROOT)), "-o", str(scratch)])
+        run_compiler([*compiler, *flags, "-c", str(source.relative_to(ROOT)), "-o", str(scratch)])
         scratch.replace(target)
 
     if stale:
-        say(f"compiling {len(stale)} of {len(objects)} C files with zig")
+        say(f"compiling {len(stale)} of {len(objects)} C files")
         with concurrent.futures.ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
             list(pool.map(compile_one, stale))
+    return objects
+
+
+def compile_core(say: Say, *, debug: bool = False) -> bytes:
+    """Compile and link the core."""
+    flags = [*TARGET, *COMPILE, *(DEBUG if debug else [])]
+    objects = compile_all(sources(), ZIG, flags, SCRATCH / "debug" if debug else SCRATCH, say)
     linked = SCRATCH / f"core-{os.getpid()}.wasm"
     say("linking")
-    zig([*TARGET, *LINK, *[str(target.relative_to(ROOT)) for target in objects], "-o", str(linked)])
+    names = [str(target.relative_to(ROOT)) for target in objects]
+    run_compiler([*ZIG, *TARGET, *LINK, *names, "-o", str(linked)])
     core = linked.read_bytes()
     linked.unlink()
     return core

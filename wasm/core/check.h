@@ -1,16 +1,19 @@
 /* check.h — invariants that memory safety hangs on.
  *
- * CHECK(cond) costs nothing in the shipped module. In a debug image (RLM_DEBUG: build/native.py) a
- * broken one is reported by its text, file and line, and the machine stops there and then, not
- * where the damage shows.
+ * CHECK(condition) costs nothing in the shipped module. In a debug build (RLM_DEBUG: build/native.py, or
+ * build/make_guest.py --debug) a broken one stops the machine there and then, not where the damage
+ * shows: the native process prints its text, file and line; of a module, the host reads them at the
+ * address that the export rlm_check_failure gives, and make_guest.py does.
  */
 #ifndef RLM_CORE_CHECK_H
 #define RLM_CORE_CHECK_H
 
 #ifdef RLM_DEBUG
-_Noreturn void check_failed(const char *condition, const char *file, int line);
-#define CHECK(cond) ((cond) ? (void)0 : check_failed(#cond, __FILE__, __LINE__))
+_Noreturn void check_failed(const char *text);
+#define CHECK_TEXT_(line) #line
+#define CHECK_TEXT(line) CHECK_TEXT_(line)
+#define CHECK(condition) ((condition) ? (void)0 : check_failed(#condition " (" __FILE__ ":" CHECK_TEXT(__LINE__) ")"))
 #else
-#define CHECK(cond) ((void)sizeof(cond))   /* not evaluated, but still compiled */
+#define CHECK(condition) ((void)sizeof(condition))   /* not evaluated, but still compiled */
 #endif
 #endif

@@ -21,7 +21,7 @@
 #define LARGE_LIMIT 3072u
 #define MARGIN_PAGES 192u               /* 768 KiB: more than anything may take between two safe points */
 #define MAX_PAGES (1u << 20)            /* 4 GiB */
-#ifndef COLLECT_AFTER                   /* the sanitised test build collects all the time */
+#ifndef COLLECT_AFTER                   /* the debug build collects all the time */
 #define COLLECT_AFTER (8u << 20)        /* bytes of allocation between collections, at the least */
 #endif
 
@@ -64,17 +64,52 @@ static bool memory_grow(uint32_t pages) {      /* pages: a multiple of 16 */
   return __builtin_wasm_memory_grow(0, pages >> 4) != (size_t)-1;
 }
 #else
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-static uint32_t native_limit = 1u << 18;
+/* The debug build's memory: above what the process itself begins with, below the address sanitizer's
+   shadow, and where 32 bits are an address. */
+#define NATIVE_BASE 0x44000000u
+#define NATIVE_BYTES 0x38000000u
 static void memory_start(void) {
-  void *base = mmap((void *)0x80000000u, 0x40000000, PROT_READ | PROT_WRITE,
+  void *base = mmap((void *)NATIVE_BASE, NATIVE_BYTES, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
-  if (base != (void *)0x80000000u) abort();
-  first_page = 0x80000;
-  end_page = first_page;
+  if (base != (void *)NATIVE_BASE) {
+    perror("no memory at the address that the heap wants");
+    exit(1);
+  }
+  first_page = end_page = NATIVE_BASE >> PAGE_SHIFT;
 }
-static bool memory_grow(uint32_t pages) { return end_page + pages - first_page <= native_limit; }
+static bool memory_grow(uint32_t pages) { return end_page + pages - first_page <= NATIVE_BYTES >> PAGE_SHIFT; }
+#endif
+
+/* In a debug build what is free may not be touched: the sanitizer says so at once, and without one
+   the bytes there make no sense. */
+#ifdef RLM_POISON
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#endif
+#ifdef ADDRESS_SANITIZER
+void __asan_poison_memory_region(void const volatile *start, size_t bytes);
+void __asan_unpoison_memory_region(void const volatile *start, size_t bytes);
+#else
+#define __asan_poison_memory_region(start, bytes) ((void)0)
+#define __asan_unpoison_memory_region(start, bytes) ((void)0)
+#endif
+static void poison(void *start, uint32_t pages) {
+  memset(start, 0xdd, (size_t)pages * PAGE);
+  __asan_poison_memory_region(start, (size_t)pages * PAGE);
+}
+static void unpoison(uint32_t page, uint32_t pages) {
+  __asan_unpoison_memory_region((void *)((uintptr_t)page << PAGE_SHIFT), (size_t)pages * PAGE);
+}
+#else
+static void poison(void *start, uint32_t pages) { (void)start, (void)pages; }
+static void unpoison(uint32_t page, uint32_t pages) { (void)page, (void)pages; }
 #endif
 
 static bool grow(uint32_t pages) {
@@ -118,15 +153,14 @@ static uint32_t take_run(uint32_t pages, enum page_state state) {
     if (!page) return 0;
   }
   memset(page_state + page, state, pages);
+  unpoison(page, pages);
   free_pages -= pages;
   search_from = page + pages;
   return page;
 }
 
 static void release_run(void *start, uint32_t pages) {
-#ifdef RLM_POISON
-  memset(start, 0xdd, pages * PAGE);         /* a stale pointer shows at once */
-#endif
+  poison(start, pages);
   uint32_t page = (uint32_t)((uintptr_t)start >> PAGE_SHIFT);
   memset(page_state + page, PAGE_FREE, pages);
   free_pages += pages;
@@ -142,6 +176,11 @@ static bool room_for(uint64_t pages) {
 }
 
 /* ---- allocation ---- */
+#ifdef RLM_DEBUG
+uint32_t heap_collect_every;            /* allocations from one collection to the next; 0: as memory asks for it */
+static uint32_t since_collection;
+#endif
+
 /* Ask the VM for a collection at its next safe point: out of steps, it looks why. */
 static void count_allocation(uint64_t bytes) {
   allocated += bytes;
@@ -185,6 +224,12 @@ static void *allocate_large(uint64_t bytes) {
 }
 
 static inline void *allocate_small(uint32_t bytes) {
+#ifdef RLM_DEBUG
+  if (heap_collect_every && !vm.collect && ++since_collection >= heap_collect_every) {
+    short_of_memory = true;
+    count_allocation(bytes);
+  }
+#endif
   if ((uint32_t)(bump_end - bump) < bytes) new_block();
   void *p = bump;
   bump += bytes;
@@ -537,6 +582,9 @@ void heap_collect(void) {
   client->after_collection();
   allocated = 0;
   short_of_memory = false;
+#ifdef RLM_DEBUG
+  since_collection = 0;
+#endif
   /* as much again as lives, so that the work of collecting stays in proportion */
   uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE;
   collect_after = live > COLLECT_AFTER ? live : COLLECT_AFTER;
@@ -570,10 +618,11 @@ void heap_seal(void) {
   image_pages += large_pages;
   large_pages = 0;
   uint32_t used = first_page;
+  for (uint32_t p = first_page; p < end_page; p++)
+    if (page_state[p] != PAGE_FREE) used = p + 1;
+#ifdef __wasm__
   for (uint32_t p = first_page; p < end_page; p++)     /* stale copies would only fatten the image */
     if (page_state[p] == PAGE_FREE) memset((void *)(uintptr_t)((uintptr_t)p << PAGE_SHIFT), 0, PAGE);
-    else used = p + 1;
-#ifdef __wasm__
   /* the shipped module's memory ends here (see rlm.h): with room for a program or two, so that a
      session's first allocation needs no memory.grow */
   end_page = (used + MARGIN_PAGES + 320 + 15) & ~15u;

@@ -53,5 +53,8 @@ uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
 const uint8_t *heap_page_map(void);  /* one byte a 4 KiB page of linear memory: 0 = free, its content means nothing */
 uint32_t heap_page_map_length(void);
 bool heap_has_room(uint64_t bytes); /* after a collection: can the VM go on, `bytes` wanted? */
+#ifdef RLM_DEBUG
+extern uint32_t heap_collect_every; /* allocations from one collection to the next; 0: as memory asks for it */
+#endif
 uint32_t heap_epoch(void);       /* changes whenever a collection may have moved objects: address hashes are stale */
 #endif
