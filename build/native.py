@@ -5,8 +5,8 @@
     python build/native.py --corpora            build, run the test programs, compare what they print
 
 The guest's C runs as it is, booted with the whole prelude by wasm/host/native.c, in a tenth of the
-time that a rebuild of the image takes. A collection comes after every 4 KiB instead of 8 MiB, or
-with --collect-always after every allocation; what the collector leaves behind is overwritten, and
+time that a rebuild of the image takes. A collection comes with every block of 64 KiB instead of
+after 8 MiB, or with --collect-always after every allocation; what the collector leaves behind is overwritten, and
 where the address sanitizer is there, may not be touched; CHECK()s are on. It needs Linux, because
 the machine's addresses have 32 bits: the process is linked where those reach.
 
@@ -241,6 +241,7 @@ class Sessions:
         self._process.stdin.flush()
         texts = {"out": "", "err": ""}
         done: Mapping[str, object] | None = None
+        asked_for: str | None = None
         waits_for: str | None = None
         while frame := self._frame():
             status, data = frame
@@ -253,8 +254,10 @@ class Sessions:
                     texts[said[1]] += said[2]
                 elif said[0] == "done":
                     done = said[1]
-                elif said[0] == "call" and status == SUSPENDED:
-                    waits_for = said[2]
+                elif said[0] == "call":
+                    asked_for = str(said[2])
+            if status == SUSPENDED:
+                waits_for = asked_for or "a message"
         raise make_guest.BuildError(f"the native build went away: {self._said()}")
 
 

@@ -9,6 +9,7 @@
  */
 #include "compiler/generate.h"
 #include "compiler/analyse.h"
+#include "core/check.h"
 #include "compiler/work.h"
 #include "core/prims.h"
 #include "vm/inline_prims.h"
@@ -76,6 +77,7 @@ static uint32_t emit(enum opcode op, int32_t a) {
 }
 static void adjust_depth(int32_t by) {
   int32_t depth = (int32_t)GET(depth) + by;
+  CHECK(depth >= 0);                    /* the code would pop what it never pushed */
   SET(depth, depth);
   if (depth > (int32_t)GET(max_depth)) SET(max_depth, depth);
 }

@@ -11,6 +11,7 @@
  * asked for, and what cannot be helped by one ends the evaluation (need_memory).
  */
 #include "core/heap.h"
+#include "core/check.h"
 #include "core/prims.h"
 #include <stdarg.h>
 #include <string.h>
@@ -162,6 +163,7 @@ static uint32_t take_run(uint32_t pages, enum page_state state) {
 static void release_run(void *start, uint32_t pages) {
   poison(start, pages);
   uint32_t page = (uint32_t)((uintptr_t)start >> PAGE_SHIFT);
+  CHECK(page >= first_page && page + pages <= end_page && page_state[page] != PAGE_FREE && page_state[page] != PAGE_IMAGE);
   memset(page_state + page, PAGE_FREE, pages);
   free_pages += pages;
   if (page < search_from) search_from = page;
@@ -244,12 +246,14 @@ static inline void *allocate(uint64_t bytes, uint32_t *flags) {
 
 Value heap_object(uint32_t tag, uint32_t flags, uint32_t slots) {
   uint64_t *p = allocate(8 + (uint64_t)slots * 8, &flags);
+  CHECK(tag >= T_RATIO);
   *p = HEADER(tag, flags, slots);
   return FROM_PTR(tag, p);
 }
 
 Value heap_raw(uint32_t tag, uint32_t flags, uint32_t bytes) {
   uint64_t *p = allocate(8 + (((uint64_t)bytes + 7) & ~7ull), &flags);
+  CHECK(KIND_IS_RAW(tag));
   *p = HEADER(tag, flags, bytes);
   return FROM_PTR(tag, p);
 }
@@ -357,6 +361,7 @@ static Value gray_list[256];
 static bool gray_overflow;
 
 static void mark_large(Value v) {
+  CHECK(IS_HEADER(HEADER_OF(v)) && HEADER_KIND(HEADER_OF(v)) == TAG(v));
   struct large *l = (struct large *)((uint8_t *)PTR(v) - HEADER_SIZE);
   if (l->marked) return;
   l->marked = 1;
@@ -383,6 +388,8 @@ static void forward(Value *slot) {
   Value v = *slot;
   if (IS_FIX(v) || TAG(v) < T_PAIR) return;
   uint64_t *p = PTR(v);
+  CHECK(PAYLOAD(v) >> PAGE_SHIFT >= first_page && PAYLOAD(v) >> PAGE_SHIFT < end_page && PAYLOAD(v) % 8 == 0);
+  CHECK(page_state[PAYLOAD(v) >> PAGE_SHIFT] != PAGE_FREE);      /* a stale pointer */
   switch (page_state[PAYLOAD(v) >> PAGE_SHIFT]) {
     case PAGE_SMALL: break;
     case PAGE_LARGE: if (sealing) move_large(slot); else mark_large(v); return;
@@ -398,6 +405,7 @@ static void forward(Value *slot) {
     to[0] = p[0];
     to[1] = p[1];
   } else if (IS(v, T_LPAIR)) {
+    CHECK(IS_HEADER(p[-1]) && HEADER_KIND(p[-1]) == T_LPAIR);
     bytes = 24;
     to = allocate_small(24);
     to[0] = p[-1];
@@ -405,6 +413,7 @@ static void forward(Value *slot) {
     to[2] = p[1];
     to++;
   } else {
+    CHECK(IS_HEADER(first) && HEADER_KIND(first) == TAG(v));
     uint32_t length = HEADER_LENGTH(first);
     bytes = 8 + (KIND_IS_RAW(HEADER_KIND(first)) ? (length + 7) & ~7u : length * 8);
     to = allocate_small(bytes);
@@ -460,6 +469,7 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
       from += 8 + HEADER_LENGTH(word) * 8;
     }
   }
+  CHECK(from == to);                     /* objects lie side by side */
   return from;
 }
 
@@ -554,9 +564,12 @@ static void sweep_large(void) {
   }
 }
 
+static bool collecting;
 void heap_collect(void) {
   if (!vm.collect) vm.hidden_steps = vm.steps;
   vm.collect = true;                    /* so that copying does not ask for a collection */
+  CHECK(!collecting);
+  collecting = true;
   client->before_collection();
   struct block *from = blocks;
   blocks = NULL;
@@ -590,6 +603,7 @@ void heap_collect(void) {
   collect_after = live > COLLECT_AFTER ? live : COLLECT_AFTER;
   vm.steps = vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) - (int64_t)(copied >> 8);
   vm.collect = false;
+  collecting = false;
 }
 
 /* The image should be small and dense, at the low end of memory: a fresh instance maps it whole. */

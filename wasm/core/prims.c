@@ -1,5 +1,6 @@
 /* prims.c — the registry of primitives, and how one answers the machine. */
 #include "core/prims.h"
+#include "core/check.h"
 #include <stdarg.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ Value tail_apply(Value proc, Value list) {
   return V_TAIL;
 }
 Value tail_call(Value proc, int argc, ...) {
+  CHECK(argc >= 0 && argc <= (int)(sizeof vm.tail_args / sizeof *vm.tail_args));
   va_list items;
   va_start(items, argc);
   vm.tail_proc = proc;

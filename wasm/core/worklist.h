@@ -5,6 +5,7 @@
  */
 #ifndef RLM_WORKLIST_H
 #define RLM_WORKLIST_H
+#include "core/check.h"
 #include "core/heap.h"
 #include <string.h>
 
@@ -27,8 +28,14 @@ static inline bool stack_room(Stack *s, uint32_t n) {
   return true;
 }
 
-static inline void push(Stack *s, Value v) { VEC(s->slots)[s->top++] = v; }
-static inline Value pop(Stack *s) { return VEC(s->slots)[--s->top]; }
+static inline void push(Stack *s, Value v) {
+  CHECK(s->top < VEC_LENGTH(s->slots));
+  VEC(s->slots)[s->top++] = v;
+}
+static inline Value pop(Stack *s) {
+  CHECK(s->top > 0);
+  return VEC(s->slots)[--s->top];
+}
 static inline Value *stack_top(Stack *s, uint32_t depth) { return VEC(s->slots) + s->top - depth; }
 
 /* Small objects are copied by the collector, so room for them counts twice. */

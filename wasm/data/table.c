@@ -1,6 +1,7 @@
 /* table.c — hash tables: insertion order, compact index, persistent immutable versions.
  * The layout and its invariants stand in table.h. */
 #include "data/table.h"
+#include "core/check.h"
 #include "core/worklist.h"
 #include "data/equal.h"
 #include "numbers/number.h"
@@ -142,6 +143,7 @@ static void store_rehash(enum table_kind kind, Value store) {
 
 static void store_append(enum table_kind kind, Value store, Value key, Value value, uint32_t hash) {
   uint32_t i = S_NUMBER(store, S_USED);
+  CHECK(i < CAPACITY(store));
   ENTRY_KEY(store, i) = key;
   ENTRY_VALUE(store, i) = value;
   HASHES(store)[i] = hash;
@@ -476,6 +478,7 @@ int64_t table_next_position(Value table, uint32_t position) {
 
 void table_entry(Value table, uint32_t position, Value *key, Value *value) {
   Value store = store_of(table);
+  CHECK(position < S_NUMBER(store, S_USED));
   *key = ENTRY_KEY(store, position);
   *value = ENTRY_VALUE(store, position);
 }

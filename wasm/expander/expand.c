@@ -6,6 +6,7 @@
  * abandoned and starts again after a collection.
  */
 #include "expander/expand.h"
+#include "core/check.h"
 #include "core/globals.h"
 #include "expander/body.h"
 #include "expander/env.h"
@@ -23,7 +24,10 @@ static Value fresh_first, fresh_last;
 
 void fill(Hole hole, Value node) {
   if (is_pair(hole.obj)) CAR(hole.obj) = node;
-  else VEC(hole.obj)[hole.index] = node;
+  else {
+    CHECK(IS(hole.obj, T_VECTOR) && hole.index < VEC_LENGTH(hole.obj));
+    VEC(hole.obj)[hole.index] = node;
+  }
 }
 
 /* ---- memory within a step ---- */

@@ -5,6 +5,7 @@
  * recursive (Burnikel and Ziegler 1998), so that it costs a few multiplications.
  */
 #include "numbers/limbs.h"
+#include "core/check.h"
 #include "numbers/transform.h"
 #include <stdbool.h>
 #include <string.h>
@@ -49,6 +50,7 @@ Limb limbs_add(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn) 
 }
 
 Limb limbs_sub(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn) {
+  CHECK(an >= bn);
   uint64_t borrow = 0;
   UNROLLED for (uint32_t i = 0; i < bn; i++) {
     uint64_t d = (uint64_t)a[i] - b[i] - borrow;
@@ -272,6 +274,7 @@ uint32_t limbs_div_scratch(uint32_t an, uint32_t bn) {
 }
 
 void limbs_div(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
+  CHECK(bn >= 2 && an >= bn && b[bn - 1] >> 31);
   uint32_t left = an - bn + 1;                         /* limbs of the quotient yet to find */
   while (left) {
     uint32_t k = left % bn ? left % bn : bn;

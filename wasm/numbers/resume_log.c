@@ -10,6 +10,7 @@
  * callers (the reader, the printer) compute without pausing.
  */
 #include "numbers/resume_log.h"
+#include "core/check.h"
 
 struct resume_log resume_log;
 
@@ -57,5 +58,6 @@ Value resume_log_note(Value result) {
 }
 
 void resume_log_note_part(Value part, bool replace) {
+  CHECK(!replace || is_pair(resume_log.last));
   if (replace) CAR(resume_log.last) = part; else append(part);
 }

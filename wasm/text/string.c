@@ -6,6 +6,7 @@
  * narrower. Whatever copies text carries its lineage along (value.h).
  */
 #include "text/string.h"
+#include "core/check.h"
 #include "text/utf8.h"
 #include <stdlib.h>
 
@@ -161,7 +162,10 @@ Value string_substring(Value s, uint32_t start, uint32_t end) {
   return part;
 }
 
-void string_put(Value s, uint32_t i, uint32_t c) { chars_put(STR_DATA(s), STR_WIDTH(s), i, c); }
+void string_put(Value s, uint32_t i, uint32_t c) {
+  CHECK(i < STR_LENGTH(s) && char_width(c) <= STR_WIDTH(s));
+  chars_put(STR_DATA(s), STR_WIDTH(s), i, c);
+}
 
 /* Makes the characters of s at least so wide; the caller has reserved. */
 void string_widen(Value s, uint32_t width) {
@@ -272,6 +276,7 @@ static void builder_need(Builder *b, uint32_t more, uint32_t width) {
 
 void builder_char(Builder *b, uint32_t c) {
   builder_need(b, 1, char_width(c));
+  CHECK((uint64_t)(b->length + 1) * b->width <= OBJ_LENGTH(b->chars));
   chars_put(RAW_BYTES(b->chars), b->width, b->length++, c);
 }
 
@@ -279,6 +284,7 @@ void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t cou
   if (!count) return;
   uint32_t narrow = b->width < width ? chars_width(data, width, count) : width;
   builder_need(b, count, narrow);
+  CHECK((uint64_t)(b->length + count) * b->width <= OBJ_LENGTH(b->chars));
   chars_copy(RAW_BYTES(b->chars) + (size_t)b->length * b->width, b->width, data, width, count);
   b->length += count;
 }

@@ -6,6 +6,7 @@
  * entered many times.
  */
 #include "vm/continuation.h"
+#include "core/check.h"
 #include "vm/machine.h"
 #include <string.h>
 
@@ -14,6 +15,7 @@
 
 /* frames[from..to) and values[start..end) as a chunk on top of parent */
 static Value make_chunk(Value parent, uint32_t from, uint32_t to, uint32_t start, uint32_t end) {
+  CHECK(from <= to && to <= m.depth && start <= end && end <= m.sp);
   uint32_t frames = to - from, values = end - start;
   Value c = heap_object(T_CONT, 0, CONT_DATA + values + 2 * frames);
   Value *slot = SLOTS(c);
@@ -67,6 +69,7 @@ void stack_underflow(void) {
   }
   Value *slot = SLOTS(m.cont);
   uint32_t frames = (uint32_t)FIX_VALUE(slot[CONT_FRAMES]), values = (uint32_t)FIX_VALUE(slot[CONT_VALUES]);
+  CHECK(frames < FRAME_STACK && values < VALUE_STACK && CONT_DATA + values + 2 * frames == OBJ_LENGTH(m.cont));
   memcpy(m.values, slot + CONT_DATA, values * sizeof(Value));
   Value *frame = slot + CONT_DATA + values;
   for (uint32_t i = 0; i < frames; i++) {

@@ -1,5 +1,6 @@
 /* machine.c — the machine's state at rest, and what the collector needs to know of it. */
 #include "vm/machine.h"
+#include "core/check.h"
 #include <string.h>
 
 /* Frames hold addresses, for speed; code moves when the heap is collected. */
@@ -11,6 +12,7 @@ static void after_collection(void) {
 }
 
 static void scan_roots(void (*visit)(Value *)) {
+  CHECK(m.sp <= VALUE_STACK && m.depth <= FRAME_STACK);
   for (uint32_t i = 0; i < m.sp; i++) visit(&m.values[i]);
   for (uint32_t i = 0; i < m.depth; i++) visit(&m.frames[i].self);
   Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.tick_stub,

@@ -6,6 +6,7 @@
  * slice may end, and the prelude's tick may be called.
  */
 #include "vm/vm.h"
+#include "core/check.h"
 #include "data/equal.h"
 #include "numbers/number.h"
 #include "vm/continuation.h"
@@ -192,7 +193,7 @@ enum run_status vm_run(void) {
         PUSH(c);
         continue;
       }
-      case OP_PATCH: { uint32_t w = *pc++; CLOSURE_FREE(fp[A], w >> 16) = fp[w & 0xffff]; continue; }
+      case OP_PATCH: { uint32_t w = *pc++; CHECK((w >> 16) + 1 < OBJ_LENGTH(fp[A])); CLOSURE_FREE(fp[A], w >> 16) = fp[w & 0xffff]; continue; }
       case OP_POP: sp--; continue;
       case OP_POPN: sp -= A; continue;
       case OP_SLIDE: result = sp[-1]; sp -= A; sp[-1] = result; continue;
@@ -384,6 +385,7 @@ enum run_status vm_run(void) {
     continue;
 
   call_primitive: {
+      CHECK(prim < prim_count);
       const PrimDef *p = prim_table[prim];
       if ((int)argc < p->min_args || (p->max_args >= 0 && (int)argc > p->max_args)) {
         result = err_arity(MAKE(T_PRIM, prim), (int)argc, sp - argc);
@@ -576,6 +578,7 @@ enum run_status vm_run(void) {
 
   safe_point:
     SAVE();
+    CHECK(m.fp <= m.sp && m.sp < VALUE_STACK && m.depth >= 1 && m.depth < FRAME_STACK && IS(m.self, T_CLOSURE));
     if (vm.collect || vm.need_bytes) {
       heap_collect();
       uint64_t need = vm.need_bytes;
