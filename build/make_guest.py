@@ -36,6 +36,7 @@ COMPILE = [
     "-g0",
     "-Wall",
     "-Wextra",
+    "-Wvla",  # the size of an array on the C stack is never a program's choice
     "-Werror",
     "-Iwasm",
     "-fno-strict-aliasing",

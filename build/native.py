@@ -43,6 +43,7 @@ FLAGS = [
     "-fno-pie",
     "-Wall",
     "-Wextra",
+    "-Wvla",  # the size of an array on the C stack is never a program's choice
     "-Werror",
     "-Iwasm",
     "-DRLM_DEBUG",

@@ -283,14 +283,12 @@ static void finish_fn(void) {
     CLOSURE_TEMPLATE(closure) = template;
     emit_constant(closure);
   } else {
-    uint32_t words[count];
-    for (uint32_t i = 0; i < count; i++) {
-      Value var = VEC(free)[i];
-      words[i] = is_local(var) ? VAR_SLOT(var) << 1 : capture(var) << 1 | 1;
-    }
     emit(OP_CLOSURE, (int32_t)constant(template));
     emit_word(count);
-    for (uint32_t i = 0; i < count; i++) emit_word(words[i]);
+    for (uint32_t i = 0; i < count; i++) {
+      Value var = VEC(free)[i];
+      emit_word(is_local(var) ? VAR_SLOT(var) << 1 : capture(var) << 1 | 1);
+    }
     adjust_depth(1);
   }
   finish(mode);
