@@ -1,6 +1,6 @@
 """Build rlm_wasm/_guest/guest.wasm: compile the core, boot it with the prelude, keep its memory.
 
-    python build/make_guest.py [--if-changed] [--output DIR] [--quiet]
+    python build/make_guest.py [--if-changed] [--output DIR] [--debug] [--quiet]
 
 needs ziglang, wasmtime and cbor2 (pip install '.[dev]' brings them). The result is the same byte
 for byte wherever it is built. Objects are kept in .guest-build, so that a second build compiles
@@ -83,9 +83,9 @@ def prelude() -> list[Path]:
     return [ROOT / "prelude" / name for name in names if name]
 
 
-def inputs_hash() -> str:
+def inputs_hash(*, debug: bool = False) -> str:
     """Changes with everything that the image is made of."""
-    digest = hashlib.sha256(" ".join(TARGET + COMPILE + LINK).encode())
+    digest = hashlib.sha256(" ".join(TARGET + COMPILE + (DEBUG if debug else []) + LINK).encode())
     files = [*sources(), *headers(), ROOT / "prelude" / "order.txt", *prelude()]
     for path in [*files, *sorted(Path(__file__).parent.glob("*.py"))]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
@@ -158,19 +158,32 @@ def boot(module: bytes, say: Say) -> bytes:
     store = wasmtime.Store(engine)
     compiled = wasmtime.Module(engine, module)
     if compiled.imports:
-        names = ", ".join(f"{item.module}.{item.name}" for item in compiled.imports)
-        raise BuildError(f"the core imports {names}: it must not import anything")
+        imported = ", ".join(f"{item.module}.{item.name}" for item in compiled.imports)
+        raise BuildError(f"the core imports {imported}: it must not import anything")
     instance = wasmtime.Instance(store, compiled, [])
     exports = instance.exports(store)
+    names = {export.name for export in compiled.exports}
     memory = exports["memory"]
     assert isinstance(memory, wasmtime.Memory)
 
     def call(name: str, *arguments: int) -> int:
         function = exports[name]
         assert isinstance(function, wasmtime.Func)
-        return int(function(store, *arguments) or 0)
+        try:
+            return int(function(store, *arguments) or 0)
+        except wasmtime.Trap as trap:
+            raise BuildError(f"the core trapped: {broken_invariant() or trap.message}") from trap
 
-    if "_initialize" in {export.name for export in compiled.exports}:
+    def broken_invariant() -> str | None:
+        """What CHECK says in a debug image: see wasm/core/check.h."""
+        if "rlm_check_failure" not in names:
+            return None
+        function = exports["rlm_check_failure"]
+        assert isinstance(function, wasmtime.Func)
+        start = int(function(store)) & 0xFFFFFFFF
+        return bytes(memory.read(store, start, start + 400)).split(b"\0")[0].decode() if start else None
+
+    if "_initialize" in names:
         call("_initialize")
 
     def send(message: object, what: str) -> None:
@@ -215,15 +228,15 @@ def _trouble(said: object) -> str:
     return f"{error.get('message', said)}{place}{trace}"
 
 
-def build(output: Path = OUTPUT, *, if_changed: bool = False, say: Say = print) -> Path:
+def build(output: Path = OUTPUT, *, if_changed: bool = False, debug: bool = False, say: Say = print) -> Path:
     """Make the guest; returns its path. Raises BuildError."""
     target, note = output / "guest.wasm", output / "guest.json"
-    inputs = inputs_hash()
+    inputs = inputs_hash(debug=debug)
     known = json.loads(note.read_text(encoding="utf-8")) if note.exists() and target.exists() else {}
     if if_changed and known.get("inputs") == inputs:
         return target
     started = time.monotonic()
-    core = compile_core(say)
+    core = compile_core(say, debug=debug)
     image = wasm_image.rewrite(core, boot(core, say))
     output.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(f".{os.getpid()}")
@@ -243,6 +256,9 @@ def main() -> int:
     parser.add_argument("--if-changed", action="store_true", help="do nothing where the image is up to date")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument(
+        "--debug", action="store_true", help="check the core's invariants (wasm/core/check.h)"
+    )
     options = parser.parse_args()
 
     def say(text: str) -> None:
@@ -250,7 +266,7 @@ def main() -> int:
             print(f"guest: {text}", flush=True)
 
     try:
-        build(options.output, if_changed=options.if_changed, say=say)
+        build(options.output, if_changed=options.if_changed, debug=options.debug, say=say)
     except BuildError as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1

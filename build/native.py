@@ -4,11 +4,11 @@
     python build/native.py FILE                 build, run a program ("-": standard input)
     python build/native.py --corpora            build, run the test programs, compare what they print
 
-The guest's C runs as it is, booted with the whole prelude by wasm/host/native.c, in a tenth of the
-time that a rebuild of the image takes. A collection comes with every block of 64 KiB instead of
-after 8 MiB, or with --collect-always after every allocation; what the collector leaves behind is overwritten, and
-where the address sanitizer is there, may not be touched; CHECK()s are on. It needs Linux, because
-the machine's addresses have 32 bits: the process is linked where those reach.
+The guest's C runs as it is, booted with the whole prelude by wasm/host/native.c. A collection comes
+with every block of 64 KiB instead of after 8 MiB, or with --collect-always after every allocation;
+what the collector leaves behind is overwritten, and where the address sanitizer is there, may not be
+touched; CHECK()s are on. It needs Linux, because the machine's addresses have 32 bits: the process
+is linked where those reach.
 
 Compilers are tried in turn: clang and gcc with the address and the undefined behaviour sanitizer,
 then the zig that builds the guest, which has the latter alone.

@@ -3,6 +3,28 @@
  * Code is an array of 32-bit words. An instruction is one word, the opcode in the low 8 bits and a
  * 24-bit operand A above; some have further words. "push" and "pop" are the value stack's; fp
  * points at the running procedure's first argument, and its locals and temporaries lie above.
+ *
+ * What an instruction takes from the value stack and what it leaves (top right):
+ *
+ *   CONST FIXNUM SPECIAL LOCAL FREE GLOBAL, LOCAL_BOX FREE_BOX, CAR_L CDR_L        → v
+ *   LOCAL2                                                                         → v w
+ *   CLOSURE, ADD_LI ADD_LL SUB_LI SUB_LL                                           → v
+ *   SET_LOCAL_BOX SET_FREE_BOX INIT_BOX SET_GLOBAL DEFINE_GLOBAL, POP            v →
+ *   BOX_LOCAL PATCH JUMP, and the comparisons and tests with L operands            →
+ *   BOX_TOP, the operations of one operand, ADD_SI SUB_SI                        v → w
+ *   the operations of two operands (CONS, EQ, ADD_SS, VECTOR_REF ...)          v w → x
+ *   VECTOR_SET                                                               v w x → void
+ *   SLIDE                                                              v1 ... vA w → w
+ *   POPN, LOOP (into the slots)                                          v1 ... vn →
+ *   LIST                                                                 v1 ... vA → list
+ *   JUMP_FALSE JUMP_TRUE, JN_.._SI, J(N)_NULL J(N)_PAIR                          v →
+ *   JN_.._SS, J(N)_EQ                                                          v w →
+ *   AND_JUMP OR_JUMP                                                             v → v where it jumps, else nothing
+ *   CALL TAIL_CALL                                                  a1 ... aA proc → result
+ *   CALL_GLOBAL TAIL_CALL_GLOBAL CALL_PRIM                               a1 ... aA → result
+ *   RETURN UNDERFLOW                                                             v → v in the frame below
+ *   RETURN_LOCAL, ACCESS MODIFY PREDICATE CONSTRUCT                                → v in the frame below
+ *   RESUME (with the tick's value on top)                                        v → in the frame below
  */
 #ifndef RLM_VM_CODE_H
 #define RLM_VM_CODE_H

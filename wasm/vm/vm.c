@@ -127,7 +127,28 @@ enum run_status vm_run(void) {
   }
   LOAD();
 
-  /* Every way back to the top is a `continue`, and the labels below the switch only jump forward.
+  /* What stands where at each label. `...` is what the frame had before; the registers sp, fp, self, pc
+     and frame are those of the running procedure, `ip` is the instruction that is being done.
+
+       label             on the stack (top right)        in variables
+       ----------------  ------------------------------  ------------------------------------------------
+       push_bound        ...                             result: a box's content, perhaps V_UNBOUND
+       unbound_set       ...                             (the value is dropped)
+       do_return         fp: arguments, locals           result: what the procedure returns
+       call_cell         ... a1 ... an                   proc: a cell; word's A: n; tail
+       call              ... a1 ... an                   proc: what is called; argc: n; tail
+       call_again        ... a1 ... an proc              argc: n; tail
+       call_primitive    ... a1 ... an                   prim; argc: n; pc is past the instruction
+       inline_slow       ... a1 ... an                   prim; argc: n; pc is past the opcode only
+       primitive_signal  ... a1 ... an                   prim; argc: n; result: a signal; tail. V_AGAIN only from
+                                                         call_primitive: `call` goes to call_again for it
+       signal            as the instruction found it     result: V_ERROR (vm.error is set), or V_AGAIN: pc goes back
+                                                         to ip, so the instruction is done again with its operands
+       safe_point        all of it in place              every register can be saved: nothing is in a variable
+
+     tail: the call takes the place of the running procedure; else it goes on top, and pc is where to return.
+
+     Every way back to the top is a `continue`, and the labels below the switch only jump forward.
      So the loop has one entry and no loop inside it, which structured control flow needs to be fast:
      each loop header costs a check of fuel and epoch. A label that has to call leaves the procedure on
      top of its arguments and goes to call_again, where a stub does the calling. */
