@@ -304,7 +304,8 @@ def _differs(got: str, expected: str) -> str | None:
     return None if got == expected else f"gave {got!r}\n    instead of {expected!r}"
 
 
-def _prints(expected: str) -> Callable[[Outcome], str | None]:
+def prints(expected: str) -> Callable[[Outcome], str | None]:
+    """The judge of a program that succeeds: None, or what is wrong with its standard output."""
     return lambda outcome: str(_error(outcome)) if _error(outcome) else _differs(outcome.stdout, expected)
 
 
@@ -321,7 +322,7 @@ def cases() -> list[Case]:
     """The dialect's programs, the wrong programs, and the suites of R7RS, the SRFIs and the expander."""
     tests = ROOT / "tests"
     found = []
-    for folder, ending, judge in (("dialect", "rkt", _prints), ("errors", "scm", _fails_with)):
+    for folder, ending, judge in (("dialect", "rkt", prints), ("errors", "scm", _fails_with)):
         for path in sorted((tests / "corpus" / folder).glob(f"*.{ending}")):
             expected = path.with_suffix(".expected").read_text(encoding="utf-8")
             found.append(Case(f"{folder}/{path.stem}", path.read_text(encoding="utf-8"), judge(expected)))
@@ -361,7 +362,7 @@ def run_cases(native: Native, chosen: list[Case], *, collect_always: bool = Fals
     return report
 
 
-def _spread(found: list[Case], limit: int | None) -> list[Case]:
+def spread(found: list[Case], limit: int | None) -> list[Case]:
     """So many of them, from everywhere."""
     if not limit or limit >= len(found):
         return found
@@ -387,7 +388,7 @@ def main() -> int:
         native = build(say)
         if options.corpora:
             chosen = [case for case in cases() if not options.match or options.match in case.name]
-            chosen = _spread(chosen, options.limit)
+            chosen = spread(chosen, options.limit)
             report = run_cases(native, chosen, collect_always=options.collect_always)
             for name, why in report.failed.items():
                 say(f"FAILED {name}: {why[:CUT]}")

@@ -81,7 +81,6 @@ def test_a_header_belongs_to_the_c_file_of_its_name() -> None:
     }
     assert alone == {
         CONTRACT,
-        "core/check.h",  # macros
         "core/raise.h",  # declared for everybody, made in vm/error.c
         "core/template.h",  # a structure
         "core/value.h",

@@ -106,6 +106,7 @@ static void poison(void *start, uint32_t pages) {
   __asan_poison_memory_region(start, (size_t)pages * PAGE);
 }
 static void unpoison(uint32_t page, uint32_t pages) {
+  (void)page, (void)pages;              /* where there is no such sanitizer */
   __asan_unpoison_memory_region((void *)((uintptr_t)page << PAGE_SHIFT), (size_t)pages * PAGE);
 }
 #else
