@@ -5,9 +5,9 @@
  *
  * It boots the prelude as build/make_guest.py does, by the messages of rlm.h. Then it runs one
  * program, from a file or standard input, and prints its output, and its value or error; or it
- * serves sessions: each line-free frame on standard input (a length, a message) is run in a process
+ * serves sessions: each frame on standard input (four bytes of length, a message) is run in a process
  * of its own, forked from the booted one, and what the machine says comes back in frames on standard
- * output. A host operation has nobody to answer it here: the program ends where it waits.
+ * output (a byte of status, four of length, an outbox). A host operation has nobody to answer it here: the program ends where it waits.
  */
 #include "core/heap.h"
 #include "rlm.h"
@@ -173,7 +173,9 @@ static int print_outbox(void) {
 
 static int run_program(const char *name) {
   bool file = strcmp(name, "-") != 0;
-  uint32_t length = put_message("eval", file ? read_file(name) : read_all(stdin, name), "program");
+  Bytes source = file ? read_file(name) : read_all(stdin, name);
+  uint32_t length = put_message("eval", source, "program");
+  free(source.data);
   for (;; length = 0) {
     int32_t status = rlm_run(length, steps_a_slice);
     int ended = print_outbox();
