@@ -30,7 +30,6 @@ enum node { N_CONST, N_LREF, N_LSET, N_GREF, N_GSET, N_GDEF, N_IF, N_SEQ, N_LAMB
             N_CALL, N_LET, N_LETREC, N_AND, N_OR };
 
 /* A lexical variable. The expander fills the name; the rest belongs to the compiler. */
-
 struct EnvVar {
   uint64_t header;   /* T_ENVVAR, 6 slots */
   Value name;        /* symbol: the name in the program's text, for messages */

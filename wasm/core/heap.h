@@ -38,7 +38,6 @@ void heap_root(Value *variable);
 
 /* Who runs on the heap: the virtual machine, which says at boot how it takes part in a collection.
    Its stacks are roots, and its frames hold addresses of code, which moves. */
-
 typedef struct {
   void (*before_collection)(void);
   void (*after_collection)(void);

@@ -56,7 +56,6 @@ void table_patch(Value table, uint32_t position, Value value);   /* changes a va
 
 /* Where the key is: a position, TABLE_ABSENT, or TABLE_DEEP where the keys' comparison takes more
    than a bounded effort. */
-
 enum { TABLE_ABSENT = -1, TABLE_DEEP = -2 };
 int64_t table_find(Value table, Value key, int effort);
 #endif

@@ -47,7 +47,6 @@ typedef struct State {   /* a T_VECTOR */
 enum { STATE_SLOTS = 5 };
 
 /* Where a node goes when it is ready: a slot of a node or item, or the car of a pair. */
-
 typedef struct { Value obj; uint32_t index; } Hole;
 #define SLOT(node, i) ((Hole){(node), 2 + (i)})          /* of an AST node, as NODE(node, i) */
 #define CAR_OF(pair) ((Hole){(pair), 0})

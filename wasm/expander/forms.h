@@ -56,7 +56,6 @@ static inline Value fill_const(Job j, Value v) {
 }
 
 /* A list under construction. */
-
 typedef struct { Value head, last; } List;
 static inline void list_start(List *l) { l->head = l->last = V_NIL; }
 static inline Value list_add(List *l, Value v) {

@@ -7,7 +7,8 @@
  * program, from a file or standard input, and prints its output, and its value or error; or it
  * serves sessions: each frame on standard input (four bytes of length, a message) is run in a process
  * of its own, forked from the booted one, and what the machine says comes back in frames on standard
- * output (a byte of status, four of length, an outbox). A host operation has nobody to answer it here: the program ends where it waits.
+ * output (a byte of status, four of length, an outbox). A host operation has nobody to answer it here:
+ * the program ends where it waits.
  */
 #include "core/heap.h"
 #include "rlm.h"

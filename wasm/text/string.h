@@ -42,7 +42,6 @@ void string_widen(Value s, uint32_t width);              /* in place, at least t
 
 /* A growing string: the characters are kept in a T_RAW that doubles. Lives across V_AGAIN where
    kept in Values (save/restore: builder_save gives a Value, builder_load takes it back). */
-
 typedef struct { Value chars; uint32_t length, width; Value lineage; } Builder;
 void builder_init(Builder *b);
 void builder_char(Builder *b, uint32_t c);
@@ -60,7 +59,6 @@ void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t cou
 
 /* The union of the lineages of many strings. Count all of them, reserve lineage_cost, begin, take
    all of them again in the same order, end. */
-
 enum { LINEAGE_SEEN = 64 };
 
 typedef struct {

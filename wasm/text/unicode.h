@@ -21,7 +21,6 @@ extern const char *const uc_category_names[CAT_COUNT];     /* "Lu" ... */
 
 /* Full mappings: one character may become up to three. Each returns how many it wrote.
    Lower case does not know about the final sigma: see string_case.c. */
-
 enum { UC_MAX_MAPPING = 3 };
 typedef int (*UcMapping)(uint32_t c, uint32_t out[UC_MAX_MAPPING]);
 int uc_full_upcase(uint32_t c, uint32_t out[UC_MAX_MAPPING]);
@@ -33,7 +32,6 @@ bool uc_cased(uint32_t c);             /* Cased and not Case_Ignorable */
 bool uc_case_ignorable(uint32_t c);    /* Case_Ignorable and not Cased, which is what final sigma asks */
 
 /* Normalisation. uc_decompose gives the full (recursive) decomposition: at most 18 characters. */
-
 enum { UC_MAX_DECOMPOSITION = 18 };
 int uc_combining_class(uint32_t c);
 int uc_decompose(uint32_t c, bool compatibility, uint32_t out[UC_MAX_DECOMPOSITION]);

@@ -13,7 +13,6 @@ static inline uint32_t utf8_size(uint32_t c) { return c < 0x80 ? 1 : c < 0x800 ?
 
 /* Decodes one character of [at, end); *next is where to go on. Ill-formed: UTF8_BAD, and *next is
    after the maximal subpart. */
-
 enum { UTF8_BAD = 0xffffffff };
 uint32_t utf8_decode(const uint8_t *at, const uint8_t *end, const uint8_t **next);
 #endif

@@ -4,7 +4,6 @@
 #include "core/value.h"
 
 /* T_CONT slots */
-
 enum { CONT_PARENT, CONT_DYNAMIC, CONT_FRAMES, CONT_VALUES, CONT_DATA };
 bool stack_can_capture(void); /* is there memory for it? */
 Value stack_capture(void);   /* spill the stack; the captured continuation, also m.cont */

@@ -11,7 +11,6 @@
 #define MAX_ARGUMENTS (VALUE_STACK - 2 * VALUE_RESERVE)
 
 /* Where to go on when a call returns. */
-
 struct Frame { Value self; uint32_t pc; uint32_t fp; };   /* addresses of an instruction and of a value */
 #define ADDRESS(p) ((uint32_t)(uintptr_t)(p))
 #define CODE_OF(self) ((uint32_t *)RAW_BYTES(TEMPLATE(CLOSURE_TEMPLATE(self))->code))
