@@ -7,7 +7,7 @@
 const PrimDef *prim_table[MAX_PRIMS];
 bool prim_tail[MAX_PRIMS];
 uint32_t prim_count;
-struct VmShared vm;
+_Alignas(64) struct VmShared vm;        /* the steps are counted all the time: a cache line of their own */
 
 uint32_t prims_add(const PrimDef *table, bool tail) {
   uint32_t first = prim_count;
