@@ -157,12 +157,31 @@ def build(say: Say = print) -> Native:
     return Native(program, toolchain)
 
 
-def command_line(native: Native, *, steps: int | None = None, collect_always: bool = False) -> list[str]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a process runs its programs."""
+
+    steps: int | None = None
+    """Steps a time slice; None: the driver's own 20,000."""
+    collect_every: int | None = None
+    """Allocations from one collection to the next; None: as memory asks for it."""
+    memory_mib: int | None = None
+    """Where memory, the image's included, stops growing; None: at 896 MiB."""
+
+    def arguments(self) -> list[str]:
+        """For the command line."""
+        given = dataclasses.asdict(self).items()
+        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given if value is not None]
+        return [word for pair in pairs for word in pair]
+
+
+DEFAULT = Options()
+
+
+def command_line(native: Native, options: Options = DEFAULT) -> list[str]:
     """The process with its options and the prelude."""
-    options = ["--steps", str(steps)] if steps else []
-    options += ["--collect-every", "1"] if collect_always else []
     files = [path.relative_to(ROOT).as_posix() for path in make_guest.prelude()]
-    return [str(native.path), *options, "--prelude", *files, "--"]
+    return [str(native.path), *options.arguments(), "--prelude", *files, "--"]
 
 
 def environment() -> dict[str, str]:
@@ -190,10 +209,10 @@ class Outcome:
 class Sessions:
     """Runs programs, each in a process of its own."""
 
-    def __init__(self, native: Native, *, steps: int | None = None, collect_always: bool = False) -> None:
+    def __init__(self, native: Native, options: Options = DEFAULT) -> None:
         """Boot. Raises BuildError with what the process said where that fails."""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
-        command = command_line(native, steps=steps, collect_always=collect_always)
+        command = command_line(native, options)
         command.insert(1, "--sessions")
         self._process = subprocess.Popen(
             command[:-1],
@@ -345,10 +364,10 @@ class Report:
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def run_cases(native: Native, chosen: list[Case], *, collect_always: bool = False) -> Report:
+def run_cases(native: Native, chosen: list[Case], options: Options = DEFAULT) -> Report:
     """Run them and compare."""
     report = Report()
-    with Sessions(native, collect_always=collect_always) as sessions:
+    with Sessions(native, options) as sessions:
         for case in chosen:
             outcome = sessions.run(case.source)
             if outcome.crash:
@@ -379,7 +398,15 @@ def main() -> int:
     parser.add_argument("--limit", type=int, metavar="N", help="only N of them, from everywhere")
     parser.add_argument("--match", metavar="TEXT", help="only those with TEXT in their names")
     parser.add_argument("--collect-always", action="store_true", help="collect after every allocation")
+    parser.add_argument("--collect-every", type=int, metavar="N", help="collect after N allocations")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of a time slice")
+    parser.add_argument("--memory-mib", type=int, metavar="N", help="where memory stops growing")
     options = parser.parse_args()
+    how = Options(
+        steps=options.steps,
+        collect_every=1 if options.collect_always else options.collect_every,
+        memory_mib=options.memory_mib,
+    )
 
     def say(text: str) -> None:
         print(f"native: {text}", file=sys.stderr, flush=True)
@@ -389,7 +416,7 @@ def main() -> int:
         if options.corpora:
             chosen = [case for case in cases() if not options.match or options.match in case.name]
             chosen = spread(chosen, options.limit)
-            report = run_cases(native, chosen, collect_always=options.collect_always)
+            report = run_cases(native, chosen, how)
             for name, why in report.failed.items():
                 say(f"FAILED {name}: {why[:CUT]}")
             say(f"{report.passed} of {len(chosen)} programs as expected, {len(report.failed)} not")
@@ -398,7 +425,7 @@ def main() -> int:
                 say(f"skipped {len(report.skipped)} that wait for the host ({operations})")
             return 1 if report.failed else 0
         if options.program:
-            command = command_line(native, collect_always=options.collect_always)
+            command = command_line(native, how)
             source = options.program if options.program == "-" else str(Path(options.program).resolve())
             return subprocess.run([*command, source], cwd=ROOT, env=environment(), check=False).returncode
         print(native.path)

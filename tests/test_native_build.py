@@ -45,7 +45,7 @@ def test_programs_survive_a_collection_after_every_allocation(built: native.Nati
         "(hash-ref (hash-set (hash 'a 1) 'b (list 2)) 'b)": "(2)",
         "(call/cc (lambda (k) (for-each k '(1 2)) 3))": "1",
     }
-    with native.Sessions(built, collect_always=True) as sessions:
+    with native.Sessions(built, native.Options(collect_every=1)) as sessions:
         for source, value in programs.items():
             outcome = sessions.run(source)
             assert outcome.crash is None
@@ -55,11 +55,28 @@ def test_programs_survive_a_collection_after_every_allocation(built: native.Nati
 
 def test_a_time_slice_may_end_anywhere(built: native.Native) -> None:
     """Seven steps at a time: every long operation goes on where it stopped."""
-    with native.Sessions(built, steps=7) as sessions:
+    with native.Sessions(built, native.Options(steps=7)) as sessions:
         outcome = sessions.run("(println (sort '(3 1 2) <)) (string-length (number->string (expt 3 2000)))")
     assert (outcome.crash, outcome.stdout) == (None, "'(1 2 3)\n")
     assert outcome.outcome is not None
     assert outcome.outcome["value"] == "955"
+
+
+def test_memory_that_cannot_grow_ends_the_program_with_the_limit(built: native.Native) -> None:
+    """The emergency collection has room to copy, the program is dropped, and the host is told."""
+    sources = [
+        "(let loop ((kept '())) (loop (cons (make-vector 100 0) kept)))",
+        '(let loop ((s "0123456789")) (loop (string-append s s)))',
+        "(define (deep n) (+ 1 (deep (+ n 1)))) (deep 0)",
+    ]
+    with native.Sessions(built, native.Options(memory_mib=24)) as sessions:
+        for source in sources:
+            outcome = sessions.run(source)
+            assert outcome.crash is None
+            assert "limit exceeded: memory_bytes" in native.error_text(outcome)
+        small = sessions.run("(length (iota 1000))").outcome
+    assert small is not None
+    assert small["value"] == "1000"
 
 
 def test_sessions_do_not_see_each_other(sessions: native.Sessions) -> None:

@@ -24,7 +24,7 @@
  *   ["boot", {source, name}]                      build time only: evaluate one prelude file
  *   ["seal"]                                      build time only: what lives now is the image; the shipped
  *                                                 module's memory ends after rlm_page_map_length() pages
- *   ... others are the prelude's own (prelude/rlm/main.scm)
+ *   ... others are the prelude's own (its main.scm)
  * From the guest:
  *   ["call", id, operation, arguments]            wants a reply with this id; arguments: encoded
  *   ["cancel", id]                                no longer wants it

@@ -81,7 +81,8 @@ static void memory_start(void) {
   }
   first_page = end_page = NATIVE_BASE >> PAGE_SHIFT;
 }
-static bool memory_grow(uint32_t pages) { return end_page + pages - first_page <= NATIVE_BYTES >> PAGE_SHIFT; }
+uint32_t heap_page_limit = NATIVE_BYTES >> PAGE_SHIFT;
+static bool memory_grow(uint32_t pages) { return end_page + pages - first_page <= heap_page_limit; }
 #endif
 
 /* In a debug build what is free may not be touched: the sanitizer says so at once, and without one

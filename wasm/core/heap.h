@@ -55,5 +55,8 @@ bool heap_has_room(uint64_t bytes); /* after a collection: can the VM go on, `by
 #ifdef RLM_DEBUG
 extern uint32_t heap_collect_every; /* allocations from one collection to the next; 0: as memory asks for it */
 #endif
+#ifndef __wasm__
+extern uint32_t heap_page_limit;    /* where memory stops growing, as a host's limit makes it; at most what it is at first */
+#endif
 uint32_t heap_epoch(void);       /* changes whenever a collection may have moved objects: address hashes are stale */
 #endif

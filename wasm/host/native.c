@@ -1,6 +1,6 @@
 /* native.c — the driver of the debug build: the core as an ordinary process, see build/native.py.
  *
- *   native [--steps N] [--collect-every N] --prelude FILE ... -- [PROGRAM]
+ *   native [--steps N] [--collect-every N] [--memory-mib N] --prelude FILE ... -- [PROGRAM]
  *   native ... --sessions
  *
  * It boots the prelude as build/make_guest.py does, by the messages of rlm.h. Then it runs one
@@ -244,18 +244,20 @@ static void seal(void) {
 }
 
 int main(int argc, char **argv) {
-  uint32_t every = 0;
+  uint32_t every = 0, mib = 0;
   bool sessions = false;
   int i = 1;
   for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
     if (strcmp(argv[i], "--sessions") == 0) sessions = true;
     else if (strcmp(argv[i], "--steps") == 0 && i + 1 < argc) steps_a_slice = atoll(argv[++i]);
     else if (strcmp(argv[i], "--collect-every") == 0 && i + 1 < argc) every = (uint32_t)atoll(argv[++i]);
+    else if (strcmp(argv[i], "--memory-mib") == 0 && i + 1 < argc) mib = (uint32_t)atoll(argv[++i]);
     else if (strcmp(argv[i], "--prelude") == 0) {
       for (i++; i < argc && strcmp(argv[i], "--") != 0; i++) boot_file(argv[i]);
     } else die("unknown option", argv[i]);
   }
   seal();
   heap_collect_every = every;
+  if (mib && mib * 256 < heap_page_limit) heap_page_limit = mib * 256;
   return sessions ? serve_sessions() : run_program(i < argc ? argv[i] : "-");
 }
