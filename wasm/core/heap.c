@@ -200,7 +200,7 @@ static void new_block(void) {
   uint32_t pages = BLOCK_PAGES, page = 0;
   if (!room_for(2 * BLOCK_PAGES)) short_of_memory = true;
   while (!(page = take_run(pages, PAGE_SMALL)))
-    if (!(pages /= 2)) __builtin_trap();     /* the margin is gone: a primitive broke heap.h's rule */
+    if (!(pages /= 2)) TRAP("the margin is gone: a primitive allocated more than it had reserved");
   struct block *b = (struct block *)(uintptr_t)(page << PAGE_SHIFT);
   b->next = blocks;
   b->pages = pages;
@@ -215,7 +215,7 @@ static void *allocate_large(uint64_t bytes) {
   uint32_t pages = (uint32_t)((bytes + HEADER_SIZE + PAGE - 1) >> PAGE_SHIFT);
   if (!room_for(pages)) short_of_memory = true;
   uint32_t page = take_run(pages, PAGE_LARGE);
-  if (!page) __builtin_trap();               /* not reserved: see heap.h */
+  if (!page) TRAP("a large object was not reserved: see heap.h");
   struct large *l = (struct large *)(uintptr_t)(page << PAGE_SHIFT);
   l->next = larges;
   l->pages = pages;
@@ -347,7 +347,7 @@ static uint32_t root_count;
 void heap_root(Value *variable) {
   for (uint32_t i = 0; i < root_count; i++)
     if (roots[i] == variable) return;
-  if (root_count == MAX_ROOTS) __builtin_trap();
+  if (root_count == MAX_ROOTS) TRAP("too many roots: see MAX_ROOTS");
   roots[root_count++] = variable;
 }
 

@@ -12,7 +12,7 @@ _Alignas(64) struct VmShared vm;        /* the steps are counted all the time: a
 uint32_t prims_add(const PrimDef *table, bool tail) {
   uint32_t first = prim_count;
   for (; table->name; table++) {
-    if (prim_count == MAX_PRIMS) __builtin_trap();
+    if (prim_count == MAX_PRIMS) TRAP("too many primitives: see MAX_PRIMS");
     prim_tail[prim_count] = tail;
     prim_table[prim_count++] = table;
   }

@@ -5,6 +5,7 @@
  * program: what was expected, what came instead, where.
  */
 #include "vm/error.h"
+#include "core/check.h"
 #include "core/globals.h"
 #include "io/printer.h"
 #include "numbers/bignum.h"
@@ -99,7 +100,7 @@ static Value vformat(const char *format, va_list items) {
       case 'q': print_bounded(&b, va_arg(items, Value), false, 60); break;
       case 'S': builder_string(&b, va_arg(items, Value)); break;
       case '%': builder_char(&b, '%'); break;
-      default: __builtin_trap();
+      default: TRAP("no such directive");
     }
   }
   return builder_finish(&b);

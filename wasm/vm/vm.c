@@ -394,12 +394,12 @@ enum run_status vm_run(void) {
       }
       case OP_COUNT: break;
     }
-    __builtin_trap();    /* no such instruction: the compiler's mistake */
+    TRAP("no such instruction");         /* the compiler's mistake */
 
   inline_slow:
     result = prim_table[prim]->fn((int)argc, sp - argc);
     if (IS_SIGNAL(result)) {
-      if (result == V_TAIL) __builtin_trap();
+      if (result == V_TAIL) TRAP("an inline primitive made a tail call");
       if (result == V_ERROR) error_blame(prim_table[prim]->name, (int)argc, sp - argc);
       goto signal;
     }
@@ -528,7 +528,7 @@ enum run_status vm_run(void) {
         PUSH(proc);
         goto call_again;
       }
-      if (result == V_WAIT) __builtin_trap();     /* the compiler calls %wait by OP_CALL_PRIM */
+      if (result == V_WAIT) TRAP("%wait was called by value");   /* the compiler calls it by OP_CALL_PRIM */
       if (IS_SIGNAL(result)) goto primitive_signal;
       vm.resume = V_FALSE;
       if (tail) goto do_return;
@@ -571,7 +571,7 @@ enum run_status vm_run(void) {
 
   signal:                /* result is V_ERROR or V_AGAIN; pc is past the instruction's first word */
     if (result == V_AGAIN) { pc = ip; goto safe_point; }
-    if (result == V_TAIL) __builtin_trap();
+    if (result == V_TAIL) TRAP("a tail call came to the wrong label");
     vm.resume = V_FALSE;
     SAVE();
     m.pc = (uint32_t)(ip - CODE_OF(self));
