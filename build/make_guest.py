@@ -1,6 +1,6 @@
 """Build rlm_wasm/_guest/guest.wasm: compile the core, boot it with the prelude, keep its memory.
 
-    python build/make_guest.py [--if-changed] [--output DIR] [--quiet]
+    python build/make_guest.py [--if-changed] [--output DIR] [--debug] [--quiet]
 
 needs ziglang, wasmtime and cbor2 ("requires" of pyproject.toml names them). The result is the same byte
 for byte wherever it is built. Objects are kept in .guest-build, so that a second build compiles
@@ -28,6 +28,7 @@ OUTPUT = ROOT / "rlm_wasm" / "_guest"
 SCRATCH = ROOT / ".guest-build"
 STACK_BYTES = 256 * 1024
 
+ZIG = [sys.executable, "-m", "ziglang", "cc"]
 TARGET = ["-target", "wasm32-wasi", "-mexec-model=reactor"]
 COMPILE = [
     "-std=c17",
@@ -35,6 +36,9 @@ COMPILE = [
     "-g0",
     "-Wall",
     "-Wextra",
+    "-Wvla",  # the size of an array on the C stack is never a program's choice
+    "-Werror",
+    "-Iwasm",
     "-fno-strict-aliasing",
     "-fno-exceptions",
     "-ffp-contract=off",
@@ -43,6 +47,7 @@ COMPILE = [
     "-mnontrapping-fptoint",
     "-DNDEBUG",
 ]
+DEBUG = ["-DRLM_DEBUG"]
 LINK = [
     "-O3",
     "-Wl,--export-memory",
@@ -62,8 +67,13 @@ class BuildError(Exception):
 
 
 def sources() -> list[Path]:
-    """The core's C files."""
-    return sorted((ROOT / "wasm").glob("*.c"))
+    """The core's C files: all but the driver of the native debug build."""
+    return sorted(path for path in (ROOT / "wasm").rglob("*.c") if path.name != "native.c")
+
+
+def headers() -> list[Path]:
+    """Everything that the C files include."""
+    return sorted((ROOT / "wasm").rglob("*.h"))
 
 
 def prelude() -> list[Path]:
@@ -73,56 +83,67 @@ def prelude() -> list[Path]:
     return [ROOT / "prelude" / name for name in names if name]
 
 
-def inputs_hash() -> str:
+def inputs_hash(*, debug: bool = False) -> str:
     """Changes with everything that the image is made of."""
-    digest = hashlib.sha256(" ".join(TARGET + COMPILE + LINK).encode())
-    files = [*sources(), *sorted((ROOT / "wasm").glob("*.h")), ROOT / "prelude" / "order.txt", *prelude()]
+    digest = hashlib.sha256(" ".join(TARGET + COMPILE + (DEBUG if debug else []) + LINK).encode())
+    files = [*sources(), *headers(), ROOT / "prelude" / "order.txt", *prelude()]
     for path in [*files, *sorted(Path(__file__).parent.glob("*.py"))]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def zig(arguments: list[str]) -> None:
-    """Run zig's C compiler. Raises BuildError with what it said."""
-    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
+def run_compiler(command: list[str]) -> None:
+    """Run a C compiler. Raises BuildError with what it said."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BuildError(done.stderr.strip() or f"zig cc failed with status {done.returncode}")
+        raise BuildError(done.stderr.strip() or f"{command[0]} failed with status {done.returncode}")
     if done.stderr.strip():
         print(done.stderr.strip(), file=sys.stderr)
 
 
-def compile_core(say: Say) -> bytes:
-    """Compile and link wasm/*.c; only what changed since the last time."""
-    SCRATCH.mkdir(exist_ok=True)
-    headers = hashlib.sha256()
-    for header in sorted((ROOT / "wasm").glob("*.h")):
-        headers.update(header.read_bytes())
-    flags = " ".join(TARGET + COMPILE).encode()
+def compile_all(
+    files: list[Path], compiler: list[str], flags: list[str], folder: Path, say: Say
+) -> list[Path]:
+    """The files' objects, kept in the folder; only what changed since the last time is compiled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    included = hashlib.sha256()
+    for header in headers():
+        included.update(header.relative_to(ROOT).as_posix().encode() + b"\0" + header.read_bytes())
     objects: list[Path] = []
     stale: list[tuple[Path, Path]] = []
-    for source in sources():
-        key = hashlib.sha256(flags + headers.digest() + source.read_bytes()).hexdigest()[:16]
-        target = SCRATCH / f"{source.stem}-{key}.o"
+    for source in files:
+        key = hashlib.sha256(" ".join(flags).encode() + included.digest() + source.read_bytes()).hexdigest()[
+            :16
+        ]
+        name = "-".join(source.relative_to(ROOT / "wasm").with_suffix("").parts)  # unique by its folder
+        target = folder / f"{name}-{key}.o"
         objects.append(target)
         if not target.exists():
-            for old in SCRATCH.glob(f"{source.stem}-????????????????.o"):
+            for old in folder.glob(f"{name}-????????????????.o"):
                 old.unlink()
             stale.append((source, target))
 
     def compile_one(job: tuple[Path, Path]) -> None:
         source, target = job
         scratch = target.with_suffix(f".{os.getpid()}")  # two builds at once do not meet
-        zig([*TARGET, *COMPILE, "-c", str(source.relative_to(ROOT)), "-o", str(scratch)])
+        run_compiler([*compiler, *flags, "-c", str(source.relative_to(ROOT)), "-o", str(scratch)])
         scratch.replace(target)
 
     if stale:
-        say(f"compiling {len(stale)} of {len(objects)} C files with zig")
+        say(f"compiling {len(stale)} of {len(objects)} C files")
         with concurrent.futures.ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
             list(pool.map(compile_one, stale))
+    return objects
+
+
+def compile_core(say: Say, *, debug: bool = False) -> bytes:
+    """Compile and link the core."""
+    flags = [*TARGET, *COMPILE, *(DEBUG if debug else [])]
+    objects = compile_all(sources(), ZIG, flags, SCRATCH / "debug" if debug else SCRATCH, say)
     linked = SCRATCH / f"core-{os.getpid()}.wasm"
     say("linking")
-    zig([*TARGET, *LINK, *[str(target.relative_to(ROOT)) for target in objects], "-o", str(linked)])
+    names = [str(target.relative_to(ROOT)) for target in objects]
+    run_compiler([*ZIG, *TARGET, *LINK, *names, "-o", str(linked)])
     core = linked.read_bytes()
     linked.unlink()
     return core
@@ -137,19 +158,32 @@ def boot(module: bytes, say: Say) -> bytes:
     store = wasmtime.Store(engine)
     compiled = wasmtime.Module(engine, module)
     if compiled.imports:
-        names = ", ".join(f"{item.module}.{item.name}" for item in compiled.imports)
-        raise BuildError(f"the core imports {names}: it must not import anything")
+        imported = ", ".join(f"{item.module}.{item.name}" for item in compiled.imports)
+        raise BuildError(f"the core imports {imported}: it must not import anything")
     instance = wasmtime.Instance(store, compiled, [])
     exports = instance.exports(store)
+    names = {export.name for export in compiled.exports}
     memory = exports["memory"]
     assert isinstance(memory, wasmtime.Memory)
 
     def call(name: str, *arguments: int) -> int:
         function = exports[name]
         assert isinstance(function, wasmtime.Func)
-        return int(function(store, *arguments) or 0)
+        try:
+            return int(function(store, *arguments) or 0)
+        except wasmtime.Trap as trap:
+            raise BuildError(f"the core trapped: {broken_invariant() or trap.message}") from trap
 
-    if "_initialize" in {export.name for export in compiled.exports}:
+    def broken_invariant() -> str | None:
+        """What CHECK says in a debug image: see wasm/core/check.h."""
+        if "rlm_check_failure" not in names:
+            return None
+        function = exports["rlm_check_failure"]
+        assert isinstance(function, wasmtime.Func)
+        start = int(function(store)) & 0xFFFFFFFF
+        return bytes(memory.read(store, start, start + 400)).split(b"\0")[0].decode() if start else None
+
+    if "_initialize" in names:
         call("_initialize")
 
     def send(message: object, what: str) -> None:
@@ -194,15 +228,15 @@ def _trouble(said: object) -> str:
     return f"{error.get('message', said)}{place}{trace}"
 
 
-def build(output: Path = OUTPUT, *, if_changed: bool = False, say: Say = print) -> Path:
+def build(output: Path = OUTPUT, *, if_changed: bool = False, debug: bool = False, say: Say = print) -> Path:
     """Make the guest; returns its path. Raises BuildError."""
     target, note = output / "guest.wasm", output / "guest.json"
-    inputs = inputs_hash()
+    inputs = inputs_hash(debug=debug)
     known = json.loads(note.read_text(encoding="utf-8")) if note.exists() and target.exists() else {}
     if if_changed and known.get("inputs") == inputs:
         return target
     started = time.monotonic()
-    core = compile_core(say)
+    core = compile_core(say, debug=debug)
     image = wasm_image.rewrite(core, boot(core, say))
     output.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(f".{os.getpid()}")
@@ -222,6 +256,9 @@ def main() -> int:
     parser.add_argument("--if-changed", action="store_true", help="do nothing where the image is up to date")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument(
+        "--debug", action="store_true", help="check the core's invariants (wasm/core/check.h)"
+    )
     options = parser.parse_args()
 
     def say(text: str) -> None:
@@ -229,7 +266,7 @@ def main() -> int:
             print(f"guest: {text}", flush=True)
 
     try:
-        build(options.output, if_changed=options.if_changed, say=say)
+        build(options.output, if_changed=options.if_changed, debug=options.debug, say=say)
     except BuildError as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1

@@ -1,6 +1,6 @@
-"""Write wasm/unicode_data.h: what the Scheme core knows about characters.
+"""Write wasm/text/unicode_data.h: what the Scheme core knows about characters.
 
-    python3.11 build/make_unicode.py > wasm/unicode_data.h
+    python3.11 build/make_unicode.py > wasm/text/unicode_data.h
 
 Everything comes from the interpreter's own unicodedata and str methods, except Other_Alphabetic,
 which Python does not carry: it is listed below and has to be brought along when the Unicode version

@@ -65,7 +65,7 @@ def show(name: str, store: str | None, *, as_json: bool) -> None:
         "namespace": snapshot.header.get("namespace"),
         "guest": snapshot.image_hash,
         "used": snapshot.header.get("used"),
-        "memory_bytes": snapshot.memory.size,
+        "memory_bytes": snapshot.memory().size,
         "contexts": contexts,
         "limits": body.get("limits"),
         "log": body.get("log", []),

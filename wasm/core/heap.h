@@ -1,0 +1,62 @@
+/* heap.h — allocation and collection.
+ *
+ * The collector runs only between two VM instructions, never inside a primitive. So C code holds
+ * plain pointers and Values in locals without registering them; they stay valid until it returns.
+ * The price: a primitive cannot collect when memory is short. The rule that pays it:
+ *
+ *   - every call of a primitive may allocate HEAP_HEADROOM bytes without asking;
+ *   - one that may need more asks first:  if (!heap_reserve(bytes)) return need_memory(bytes);
+ *     and after that may allocate so much in addition. need_memory returns V_AGAIN; the VM
+ *     collects and calls the primitive again with the same arguments, or ends the evaluation
+ *     with the memory limit. So: reserve before the first side effect.
+ *   - one whose need is not known in advance works in pieces (see V_AGAIN in core/prims.h).
+ */
+#ifndef RLM_CORE_HEAP_H
+#define RLM_CORE_HEAP_H
+#include "core/value.h"
+
+#define HEAP_HEADROOM (64u * 1024u)
+
+/* Never fail (see above). Slots of a new object are NOT initialised by heap_object: fill them
+   before anything can collect. */
+Value heap_object(uint32_t tag, uint32_t flags, uint32_t slots);
+Value heap_raw(uint32_t tag, uint32_t flags, uint32_t bytes);   /* contents not initialised */
+bool heap_reserve(uint64_t bytes);
+
+Value cons(Value car, Value cdr);
+Value cons_at(Value car, Value cdr, uint32_t place);            /* an LPAIR, where place != 0 */
+Value list_n(int count, ...);                                   /* list of count Values */
+int64_t list_length(Value v);                                   /* -1: not a proper list, or a circular one */
+Value make_vector(uint32_t length, Value fill);
+Value make_flonum(double d);
+Value make_box(Value v);
+Value make_values(uint32_t count, const Value *values);         /* one value is itself */
+Value make_record(Value rtd, uint32_t fields);                  /* fields start as #f */
+
+/* Static variables of C that hold Values across collections are registered once, at boot. */
+void heap_root(Value *variable);
+
+/* Who runs on the heap: the virtual machine, which says at boot how it takes part in a collection.
+   Its stacks are roots, and its frames hold addresses of code, which moves. */
+typedef struct {
+  void (*before_collection)(void);
+  void (*after_collection)(void);
+  void (*scan_roots)(void (*visit)(Value *));
+  void (*unused_memory)(uintptr_t ranges[4]);  /* two address ranges (from, to) of C data that a snapshot may leave out */
+} HeapClient;
+void heap_serve(const HeapClient *client);
+void heap_init(void);
+void heap_collect(void);          /* at a safe point only */
+void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
+uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
+const uint8_t *heap_page_map(void);  /* one byte a 4 KiB page of linear memory: 0 = free, its content means nothing */
+uint32_t heap_page_map_length(void);
+bool heap_has_room(uint64_t bytes); /* after a collection: can the VM go on, `bytes` wanted? */
+#ifdef RLM_DEBUG
+extern uint32_t heap_collect_every; /* allocations from one collection to the next; 0: as memory asks for it */
+#endif
+#ifndef __wasm__
+extern uint32_t heap_page_limit;    /* where memory stops growing, as a host's limit makes it; at most what it is at first */
+#endif
+uint32_t heap_epoch(void);       /* changes whenever a collection may have moved objects: address hashes are stale */
+#endif

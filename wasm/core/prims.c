@@ -1,0 +1,48 @@
+/* prims.c — the registry of primitives, and how one answers the machine. */
+#include "core/prims.h"
+#include "core/check.h"
+#include <stdarg.h>
+#include <string.h>
+
+const PrimDef *prim_table[MAX_PRIMS];
+bool prim_tail[MAX_PRIMS];
+uint32_t prim_count;
+_Alignas(64) struct VmShared vm;        /* the steps are counted all the time: a cache line of their own */
+
+uint32_t prims_add(const PrimDef *table, bool tail) {
+  uint32_t first = prim_count;
+  for (; table->name; table++) {
+    if (prim_count == MAX_PRIMS) TRAP("too many primitives: see MAX_PRIMS");
+    prim_tail[prim_count] = tail;
+    prim_table[prim_count++] = table;
+  }
+  return first;
+}
+
+int prim_index(const char *name) {
+  for (uint32_t i = 0; i < prim_count; i++)
+    if (strcmp(prim_table[i]->name, name) == 0) return (int)i;
+  return -1;
+}
+
+Value need_memory(uint64_t bytes) {
+  vm.need_bytes = bytes;
+  return V_AGAIN;
+}
+
+Value tail_apply(Value proc, Value list) {
+  vm.tail_proc = proc;
+  vm.tail_args[0] = list;
+  vm.tail_argc = TAIL_LIST;
+  return V_TAIL;
+}
+Value tail_call(Value proc, int argc, ...) {
+  CHECK(argc >= 0 && argc <= (int)(sizeof vm.tail_args / sizeof *vm.tail_args));
+  va_list items;
+  va_start(items, argc);
+  vm.tail_proc = proc;
+  for (int i = 0; i < argc; i++) vm.tail_args[i] = va_arg(items, Value);
+  va_end(items);
+  vm.tail_argc = argc;
+  return V_TAIL;
+}

@@ -1,0 +1,27 @@
+/* template.h — compiled code as a value: what compiler/generate.c makes and the machine runs. */
+#ifndef RLM_CORE_TEMPLATE_H
+#define RLM_CORE_TEMPLATE_H
+#include "core/value.h"
+
+struct Template {
+  uint64_t header;    /* T_TEMPLATE, TEMPLATE_FIXED + constants slots */
+  Value code;         /* T_RAW of uint32_t */
+  Value arity;        /* fixnum: required where there is neither optional nor rest; else negative:
+                         -(1 + required + optional * 0x1000 + (rest ? 0x1000000 : 0)) */
+  Value name;         /* symbol or #f */
+  Value source;       /* string: a program's source name; symbol: a prelude file (not shown in backtraces) */
+  Value places;       /* T_RAW of uint32_t pairs (code offset, place), ascending */
+  Value params;       /* list of symbols, for signatures */
+  Value place;        /* fixnum: of the lambda */
+};
+#define TEMPLATE_FIXED 7
+#define TEMPLATE(v) ((struct Template *)PTR(v))
+#define TEMPLATE_CONSTS(t) ((Value *)(t) + 1 + TEMPLATE_FIXED)
+#define ARITY_SIMPLE(required) FIX(required)
+#define ARITY_GENERAL(required, optional, rest) \
+  FIX(-(1 + (int64_t)(required) + (int64_t)(optional) * 0x1000 + ((rest) ? 0x1000000 : 0)))
+#define ARITY_PARTS(a) (-FIX_VALUE(a) - 1)
+#define ARITY_REQUIRED(a) (FIX_VALUE(a) >= 0 ? (uint32_t)FIX_VALUE(a) : (uint32_t)(ARITY_PARTS(a) & 0xfff))
+#define ARITY_OPTIONAL(a) (FIX_VALUE(a) >= 0 ? 0u : (uint32_t)(ARITY_PARTS(a) >> 12 & 0xfff))
+#define ARITY_REST(a) (FIX_VALUE(a) < 0 && (ARITY_PARTS(a) >> 24 & 1))
+#endif

@@ -1,0 +1,718 @@
+/* list.c — pairs and lists: everything that needs no guest procedure.
+ *
+ * A list may be improper, circular or millions long. Procedures that copy first measure (which
+ * finds circularity) and reserve, then build in one go; those that only look go piece by piece,
+ * because a circular list would keep them for ever.
+ */
+#include "core/globals.h"
+#include "core/worklist.h"
+#include "data/equal.h"
+#include "data/table.h"
+#include "numbers/number.h"
+#include "text/string.h"
+#include "text/symbol.h"
+#include <stdio.h>
+
+enum { IMPROPER = -1, CIRCULAR = -2 };
+
+/* The length of a proper list, IMPROPER or CIRCULAR (and a pair of the circle). Brent: the hare
+   meets the tortoise, which is moved up to it at every power of two. */
+static int64_t measure(Value v, Value *tortoise) {
+  int64_t n = 0, limit = 2;
+  *tortoise = v;
+  while (is_pair(v)) {
+    v = CDR(v);
+    n++;
+    if (v == *tortoise) { charge(n / 8); return CIRCULAR; }
+    if (n == limit) { *tortoise = v; limit *= 2; }
+  }
+  charge(n / 8);
+  return v == V_NIL ? n : IMPROPER;
+}
+static int64_t measured_length(Value v) { Value in_circle; return measure(v, &in_circle); }
+
+#define CHECK_LIST(i, variable) \
+  int64_t variable = measured_length(args[i]); \
+  if (variable < 0) return err_type(NULL, i, variable == CIRCULAR ? "proper list (this one is circular)" : "list", args[i])
+
+#define RESERVE_PAIRS(n) do { uint64_t bytes_ = 16ull * (uint64_t)(n); \
+    if (!reserve_small(bytes_)) return need_memory(2 * bytes_); } while (0)
+
+/* A list under construction. */
+typedef struct { Value head, last; } Chain;
+#define CHAIN_START {V_NIL, V_NIL}
+static inline void chain_add(Chain *c, Value v) {
+  Value pair = cons(v, V_NIL);
+  if (c->head == V_NIL) c->head = pair; else CDR(c->last) = pair;
+  c->last = pair;
+}
+static inline Value chain_end(Chain *c, Value tail) {
+  if (c->head == V_NIL) return tail;
+  CDR(c->last) = tail;
+  return c->head;
+}
+
+/* ---- pairs ---- */
+
+static Value prim_cons(int argc, Value *args) { (void)argc; return cons(args[0], args[1]); }
+static Value prim_car(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); return CAR(args[0]); }
+static Value prim_cdr(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); return CDR(args[0]); }
+static Value prim_rest(int argc, Value *args) {
+  (void)argc;
+  if (!is_pair(args[0])) return err_type(NULL, 0, "(and/c list? (not/c empty?))", args[0]);
+  return CDR(args[0]);
+}
+static Value prim_set_car(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); CAR(args[0]) = args[1]; return V_VOID; }
+static Value prim_set_cdr(int argc, Value *args) { (void)argc; CHECK_PAIR(NULL, 0); CDR(args[0]) = args[1]; return V_VOID; }
+
+/* What c<path>r takes: (cons/c any/c pair?) for cadr. */
+static void cxr_contract(Builder *b, const char *path) {
+  size_t n = strlen(path), open = 0;
+  uint32_t tails = 0;                  /* bit i: after the i-th inner contract comes any/c */
+  for (size_t i = n; i-- > 1; open++) {
+    builder_c(b, path[i] == 'd' ? "(cons/c any/c " : "(cons/c ");
+    if (path[i] == 'a') tails |= 1u << open;
+  }
+  builder_c(b, "pair?");
+  while (open-- > 0) builder_c(b, tails >> open & 1 ? " any/c)" : ")");
+}
+static Value cxr_error(const char *path, Value v) {
+  char name[8];
+  snprintf(name, sizeof name, "c%sr", path);
+  Builder b;
+  builder_init(&b);
+  cxr_contract(&b, path);
+  return err_failf("exn:fail:contract", "%s: contract violation\n  expected: %S\n  given: %S", name, builder_finish(&b), error_shown(v));
+}
+
+/* path: the letters between c and r; the last one comes first. */
+static Value cxr(Value v, const char *path) {
+  Value at = v;
+  for (const char *p = path + strlen(path); p-- > path;) {
+    if (!is_pair(at)) return cxr_error(path, v);
+    at = *p == 'a' ? CAR(at) : CDR(at);
+  }
+  return at;
+}
+
+#define EACH_CXR(X) X(aa) X(ad) X(da) X(dd) \
+  X(aaa) X(aad) X(ada) X(add) X(daa) X(dad) X(dda) X(ddd) \
+  X(aaaa) X(aaad) X(aada) X(aadd) X(adaa) X(adad) X(adda) X(addd) \
+  X(daaa) X(daad) X(dada) X(dadd) X(ddaa) X(ddad) X(ddda) X(dddd)
+#define DEFINE_CXR(path) static Value prim_c##path##r(int argc, Value *args) { (void)argc; return cxr(args[0], #path); }
+EACH_CXR(DEFINE_CXR)
+
+static Value prim_is_pair(int argc, Value *args) { (void)argc; return BOOL(is_pair(args[0])); }
+static Value prim_is_null(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_NIL); }
+static Value prim_is_list(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) >= 0); }
+static Value prim_is_dotted(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) == IMPROPER); }
+static Value prim_is_circular(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) == CIRCULAR); }
+
+/* ---- making ---- */
+
+static Value list_from(int argc, Value *args, Value tail) {
+  RESERVE_PAIRS(argc);
+  charge(argc / 8);
+  while (argc-- > 0) tail = cons(args[argc], tail);
+  return tail;
+}
+static Value prim_list(int argc, Value *args) { return list_from(argc, args, V_NIL); }
+static Value prim_list_star(int argc, Value *args) { return list_from(argc - 1, args, args[argc - 1]); }
+
+static Value prim_make_list(int argc, Value *args) {
+  uint32_t n;
+  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
+  CHECK_INDEX(NULL, 0, 0, 1 << 28, V_FALSE, n);
+  Value fill = ARG_OR(1, V_FALSE), list = V_NIL;
+  RESERVE_PAIRS(n);
+  charge(n / 8);
+  while (n-- > 0) list = cons(fill, list);
+  return list;
+}
+
+/* (iota count [start [step]]) */
+static Value prim_iota(int argc, Value *args) {
+  uint32_t n;
+  CHECK_INDEX(NULL, 0, 0, 1 << 28, V_FALSE, n);
+  Value start = ARG_OR(1, FIX(0)), step = ARG_OR(2, FIX(1));
+  if (!is_number(start)) return err_type(NULL, 1, "number", start);
+  if (!is_number(step)) return err_type(NULL, 2, "number", step);
+  uint64_t bytes = 16ull * n + (IS_FIX(start) && IS_FIX(step) ? 0 : 64ull * n);
+  if (!reserve_small(bytes)) return need_memory(2 * bytes);
+  Chain chain = CHAIN_START;
+  for (uint32_t i = 0; i < n; i++) {
+    Value offset = num_mul(FIX(i), step);
+    if (IS_SIGNAL(offset)) return offset;
+    Value item = num_add(start, offset);
+    if (IS_SIGNAL(item)) return item;
+    chain_add(&chain, item);
+  }
+  charge(n / 4);
+  return chain_end(&chain, V_NIL);
+}
+
+/* Progress of a list that grows at its end: #(head last where state). */
+static Value save_chain(Chain *chain, Value where, Value state) {
+  Value progress = make_vector(4, state);
+  VEC(progress)[0] = chain->head;
+  VEC(progress)[1] = chain->last;
+  VEC(progress)[2] = where;
+  vm.resume = progress;
+  return V_AGAIN;
+}
+static void load_chain(Chain *chain, Value *where, Value *state) {
+  if (!IS(vm.resume, T_VECTOR)) return;
+  chain->head = VEC(vm.resume)[0];
+  chain->last = VEC(vm.resume)[1];
+  *where = VEC(vm.resume)[2];
+  *state = VEC(vm.resume)[3];
+}
+
+/* (range end) (range start end [step]), by repeated addition as Racket does. */
+static Value prim_range(int argc, Value *args) {
+  for (int i = 0; i < argc; i++)
+    if (!is_real(args[i])) return err_type(NULL, i, "real number", args[i]);
+  Value start = argc > 1 ? args[0] : FIX(0), end = argc > 1 ? args[1] : args[0], step = argc > 2 ? args[2] : FIX(1);
+  int sign, order;
+  Value compared = num_compare(NULL, step, FIX(0), &sign);
+  if (IS_SIGNAL(compared)) return compared;
+  if (sign == 0) return err_fail("exn:fail:contract", "range: the step is 0: the list would never end", V_NIL);
+  Chain chain = CHAIN_START;
+  Value state = V_FALSE;
+  load_chain(&chain, &start, &state);
+  for (uint32_t n = 1;; n++) {
+    compared = num_compare(NULL, start, end, &order);
+    if (IS_SIGNAL(compared)) return compared;
+    if (order != -sign) return chain_end(&chain, V_NIL);      /* NaN ends it too */
+    Value next = num_add(start, step);
+    if (next == V_AGAIN) return save_chain(&chain, start, V_FALSE);
+    if (IS_SIGNAL(next)) return next;
+    chain_add(&chain, start);
+    start = next;
+    charge(1);
+    if (n % ROUND == 0 && should_pause()) return save_chain(&chain, start, V_FALSE);
+  }
+}
+
+/* ---- measuring, copying ---- */
+
+static Value prim_length(int argc, Value *args) {
+  (void)argc;
+  CHECK_LIST(0, n);
+  return FIX(n);
+}
+
+static Value prim_length_plus(int argc, Value *args) {
+  (void)argc;
+  int64_t n = measured_length(args[0]);
+  return n == CIRCULAR ? V_FALSE : n >= 0 ? FIX(n) : err_type(NULL, 0, "list", args[0]);
+}
+
+static void chain_copy(Chain *chain, Value list) {
+  for (; is_pair(list); list = CDR(list)) chain_add(chain, CAR(list));
+}
+
+/* Appends args[0 .. argc): all but the last are copied. */
+static Value append(int argc, Value *args) {
+  if (argc == 0) return V_NIL;
+  int64_t total = 0;
+  for (int i = 0; i < argc - 1; i++) {
+    CHECK_LIST(i, n);
+    total += n;
+  }
+  RESERVE_PAIRS(total);
+  Chain chain = CHAIN_START;
+  for (int i = 0; i < argc - 1; i++) chain_copy(&chain, args[i]);
+  charge(total / 4);
+  return chain_end(&chain, args[argc - 1]);
+}
+static Value prim_append(int argc, Value *args) { return append(argc, args); }
+
+/* (append* list ... lists): the last argument is a list of lists. */
+static Value prim_append_star(int argc, Value *args) {
+  int last = argc - 1;
+  CHECK_LIST(last, lists);
+  (void)lists;
+  int64_t total = 0;
+  for (int i = 0; i < last; i++) {
+    CHECK_LIST(i, n);
+    total += n;
+  }
+  for (Value l = args[last]; l != V_NIL; l = CDR(l)) {
+    int64_t n = measured_length(CAR(l));
+    if (n < 0 && CDR(l) != V_NIL) return err_type(NULL, last, "list of lists", args[last]);
+    total += n < 0 ? 0 : n;
+  }
+  RESERVE_PAIRS(total);
+  Chain chain = CHAIN_START;
+  for (int i = 0; i < last; i++) chain_copy(&chain, args[i]);
+  Value l = args[last];
+  for (; l != V_NIL && CDR(l) != V_NIL; l = CDR(l)) chain_copy(&chain, CAR(l));
+  charge(total / 4);
+  return chain_end(&chain, l == V_NIL ? V_NIL : CAR(l));
+}
+
+static Value prim_append_in_place(int argc, Value *args) {
+  Value result = V_NIL, last = V_FALSE;
+  for (int i = 0; i < argc; i++) {
+    if (args[i] == V_NIL) continue;
+    if (last == V_FALSE) result = args[i]; else CDR(last) = args[i];
+    if (i == argc - 1 || !is_pair(args[i])) break;
+    CHECK_LIST(i, n);
+    (void)n;
+    for (last = args[i]; is_pair(CDR(last));) last = CDR(last);
+  }
+  return result;
+}
+
+static Value reverse_onto(Value *args, Value tail) {
+  CHECK_LIST(0, n);
+  RESERVE_PAIRS(n);
+  charge(n / 8);
+  for (Value l = args[0]; l != V_NIL; l = CDR(l)) tail = cons(CAR(l), tail);
+  return tail;
+}
+static Value prim_reverse(int argc, Value *args) { (void)argc; return reverse_onto(args, V_NIL); }
+static Value prim_append_reverse(int argc, Value *args) { (void)argc; return reverse_onto(args, args[1]); }
+
+static Value reverse_in_place(Value *args, Value tail) {
+  CHECK_LIST(0, n);
+  charge(n / 8);
+  for (Value l = args[0], next; l != V_NIL; l = next) {
+    next = CDR(l);
+    CDR(l) = tail;
+    tail = l;
+  }
+  return tail;
+}
+static Value prim_reverse_in_place(int argc, Value *args) { (void)argc; return reverse_in_place(args, V_NIL); }
+static Value prim_append_reverse_in_place(int argc, Value *args) { (void)argc; return reverse_in_place(args, args[1]); }
+
+/* A list that ends in anything is copied up to there; what is no list is its own copy. */
+static Value prim_list_copy(int argc, Value *args) {
+  (void)argc;
+  if (measured_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
+  uint64_t n = 0;
+  for (Value l = args[0]; is_pair(l); l = CDR(l)) n++;
+  RESERVE_PAIRS(n);
+  charge((int64_t)n / 8);
+  Chain chain = CHAIN_START;
+  Value l = args[0];
+  for (; is_pair(l); l = CDR(l)) chain_add(&chain, CAR(l));
+  return chain_end(&chain, l);
+}
+
+/* ---- places ---- */
+
+static Value too_short(Value *args, int list, int index) {
+  int64_t n = measured_length(args[list]), pairs = 0;
+  if (n == IMPROPER) for (Value l = args[list]; is_pair(l); l = CDR(l)) pairs++; else pairs = n;
+  return err_range(NULL, "index", FIX_VALUE(args[index]), 0, pairs, args[list]);
+}
+
+#define CHECK_COUNT(i) do { \
+    if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < 0) return err_type(NULL, i, "exact nonnegative integer", args[i]); } while (0)
+
+/* Follows k cdrs; false: the list is shorter. A circular one would let a huge k run for ever:
+   there the rounds are left out. */
+static bool tail_at(Value list, int64_t k, Value *tail) {
+  Value in_circle;
+  if (k > 1 << 20 && measure(list, &in_circle) == CIRCULAR) {
+    int64_t around = 1;
+    for (Value l = CDR(in_circle); l != in_circle; l = CDR(l)) around++;
+    for (; k > 0 && list != in_circle; k--) list = CDR(list);
+    k %= around;
+  }
+  charge(k / 8);
+  for (; k > 0; k--) {
+    if (!is_pair(list)) return false;
+    list = CDR(list);
+  }
+  *tail = list;
+  return true;
+}
+
+static Value list_tail(Value *args, int list, int index) {
+  Value tail;
+  CHECK_COUNT(index);
+  return tail_at(args[list], FIX_VALUE(args[index]), &tail) ? tail : too_short(args, list, index);
+}
+static Value prim_list_tail(int argc, Value *args) { (void)argc; return list_tail(args, 0, 1); }
+
+static Value prim_list_ref(int argc, Value *args) {
+  (void)argc;
+  Value tail = list_tail(args, 0, 1);
+  return IS_SIGNAL(tail) ? tail : is_pair(tail) ? CAR(tail) : too_short(args, 0, 1);
+}
+
+static Value prim_list_set_in_place(int argc, Value *args) {
+  (void)argc;
+  Value tail = list_tail(args, 0, 1);
+  if (IS_SIGNAL(tail)) return tail;
+  if (!is_pair(tail)) return too_short(args, 0, 1);
+  CAR(tail) = args[2];
+  return V_VOID;
+}
+
+/* The first k items of a list as a chain; V_VOID, or a signal. */
+static Value take_chain(Value *args, Value list, int64_t k, int index, Chain *chain) {
+  Value end;
+  if (!tail_at(list, k, &end)) return too_short(args, 0, index);
+  RESERVE_PAIRS(k);
+  for (; k > 0; k--, list = CDR(list)) chain_add(chain, CAR(list));
+  return V_VOID;
+}
+
+/* take, drop and the like, of a list that has fewer than k pairs */
+static Value too_few(Value *args) {
+  char expected[60];
+  snprintf(expected, sizeof expected, "a list with at least %lld elements", (long long)FIX_VALUE(args[1]));
+  return err_type(NULL, 0, expected, args[0]);
+}
+
+static Value prim_take(int argc, Value *args) {
+  (void)argc;
+  CHECK_COUNT(1);
+  Value end;
+  if (!tail_at(args[0], FIX_VALUE(args[1]), &end)) return too_few(args);
+  Chain chain = CHAIN_START;
+  Value taken = take_chain(args, args[0], FIX_VALUE(args[1]), 1, &chain);
+  return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
+}
+
+static Value prim_drop(int argc, Value *args) {
+  (void)argc;
+  CHECK_COUNT(1);
+  Value tail;
+  return tail_at(args[0], FIX_VALUE(args[1]), &tail) ? tail : too_few(args);
+}
+
+/* (list-set list k x), Racket's: a changed copy that shares the rest. */
+static Value prim_list_set(int argc, Value *args) {
+  (void)argc;
+  Value tail = list_tail(args, 0, 1);
+  if (IS_SIGNAL(tail)) return tail;
+  if (!is_pair(tail)) return too_short(args, 0, 1);
+  Chain chain = CHAIN_START;
+  Value taken = take_chain(args, args[0], FIX_VALUE(args[1]), 1, &chain);
+  if (IS_SIGNAL(taken)) return taken;
+  return chain_end(&chain, cons(args[2], CDR(tail)));
+}
+
+static Value prim_sublist(int argc, Value *args) {
+  (void)argc;
+  CHECK_COUNT(1);
+  CHECK_COUNT(2);
+  int64_t start = FIX_VALUE(args[1]), end = FIX_VALUE(args[2]);
+  if (start > end) return err_range(NULL, "start", start, 0, end, args[0]);
+  Value from = list_tail(args, 0, 1);
+  if (IS_SIGNAL(from)) return from;
+  Chain chain = CHAIN_START;
+  Value taken = take_chain(args, from, end - start, 2, &chain);
+  return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
+}
+
+/* How many pairs a list that may be improper has; a circular one has none to count. */
+static int64_t pair_count(Value list) {
+  if (measured_length(list) == CIRCULAR) return CIRCULAR;
+  int64_t n = 0;
+  for (; is_pair(list); list = CDR(list)) n++;
+  return n;
+}
+
+static Value prim_take_right(int argc, Value *args) {
+  (void)argc;
+  CHECK_COUNT(1);
+  int64_t n = pair_count(args[0]), k = FIX_VALUE(args[1]);
+  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_few(args);
+  Value list = args[0];
+  for (; n > k; n--) list = CDR(list);
+  return list;
+}
+
+static Value prim_drop_right(int argc, Value *args) {
+  (void)argc;
+  CHECK_COUNT(1);
+  int64_t n = pair_count(args[0]), k = FIX_VALUE(args[1]);
+  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_few(args);
+  Chain chain = CHAIN_START;
+  Value taken = take_chain(args, args[0], n - k, 1, &chain);
+  return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
+}
+
+static Value last_pair(Value *args) {
+  CHECK_PAIR(NULL, 0);
+  if (measured_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
+  Value list = args[0];
+  while (is_pair(CDR(list))) list = CDR(list);
+  return list;
+}
+static Value prim_last_pair(int argc, Value *args) { (void)argc; return last_pair(args); }
+static Value prim_last(int argc, Value *args) {
+  (void)argc;
+  if (!is_pair(args[0])) return err_type(NULL, 0, "(and/c list? (not/c empty?))", args[0]);
+  Value pair = last_pair(args);
+  return IS_SIGNAL(pair) ? pair : CAR(pair);
+}
+
+static Value ordinal(Value *args, const char *name, int n) {
+  Value at = args[0];
+  for (int i = 0; i < n && is_pair(at); i++) at = CDR(at);
+  if (is_pair(at)) return CAR(at);
+  if (n == 0) return err_type(name, 0, "(and/c list? (not/c empty?))", args[0]);
+  if (!is_pair(args[0]) && args[0] != V_NIL) return err_type(name, 0, "list", args[0]);
+  return err_failf("exn:fail:contract", "%s: list contains too few elements\n  list: %S", name, error_shown(args[0]));
+}
+#define EACH_ORDINAL(X) X(first, 0) X(second, 1) X(third, 2) X(fourth, 3) X(fifth, 4) X(sixth, 5) X(seventh, 6) \
+  X(eighth, 7) X(ninth, 8) X(tenth, 9)
+#define DEFINE_ORDINAL(name, n) static Value prim_##name(int argc, Value *args) { (void)argc; return ordinal(args, #name, n); }
+EACH_ORDINAL(DEFINE_ORDINAL)
+
+/* ---- searching ---- */
+
+enum sameness { SAME_EQ, SAME_EQV, SAME_EQUAL };
+
+/* Where a search goes on: vm.resume is (rest . state of equal_run). */
+static Value save_search(Value rest, Value state) { vm.resume = cons(rest, state); return V_AGAIN; }
+
+/* Is x the item? V_TRUE, V_FALSE or V_AGAIN with *state. */
+static inline Value same(Value x, Value item, enum sameness how, Value *state) {
+  if (x == item) return V_TRUE;
+  if (how == SAME_EQ) return V_FALSE;
+  if (how == SAME_EQV) return BOOL(is_eqv(x, item));
+  if (*state == V_FALSE) {
+    int quick = equal_bounded(x, item, EQUAL_EFFORT);
+    if (quick != EQUAL_DEEP) return BOOL(quick == EQUAL_YES);
+  }
+  Value result = equal_run(x, item, state);
+  if (result != V_AGAIN) *state = V_FALSE;
+  return result;
+}
+
+/* The first pair from args[1] on whose car is x, or (in an alist) the first entry whose key is x.
+   *index counts the items before it. */
+static Value search(Value *args, const char *who, enum sameness how, bool alist, int64_t *index) {
+  Value rest = args[1], state = V_FALSE;
+  *index = 0;
+  if (is_pair(vm.resume)) {
+    rest = CDR(CAR(vm.resume));
+    *index = FIX_VALUE(CAR(CAR(vm.resume)));
+    state = CDR(vm.resume);
+  }
+  for (; is_pair(rest); rest = CDR(rest), ++*index) {
+    Value item = CAR(rest);
+    if (alist) {
+      if (!is_pair(item))
+        return err_failf("exn:fail:contract", "%s: non-pair found in list\n  non-pair: %S\n  list: %S",
+                         how == SAME_EQ ? "assq" : how == SAME_EQV ? "assv" : "assoc", error_shown(item), error_shown(args[1]));
+      item = CAR(item);
+    }
+    Value found = same(args[0], item, how, &state);
+    if (found == V_TRUE) return alist ? CAR(rest) : rest;
+    if (found == V_AGAIN) return save_search(cons(FIX(*index), rest), state);
+    if (*index % ROUND == ROUND - 1) {
+      charge(ROUND / 8);
+      if (should_pause()) return save_search(cons(FIX(*index + 1), CDR(rest)), V_FALSE);
+    }
+  }
+  charge(*index % ROUND / 8);
+  if (rest == V_NIL) return V_FALSE;
+  if (who) return err_type(who, 1, "list", args[1]);
+  static const char *const names[2][3] = {{"memq", "memv", "member"}, {"assq", "assv", "assoc"}};
+  return err_failf("exn:fail:contract", "%s: not a proper list\n  in: %S", names[alist][how], error_shown(args[1]));
+}
+
+static Value prim_memq(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQ, false, &n); }
+static Value prim_memv(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQV, false, &n); }
+static Value prim_assq(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQ, true, &n); }
+static Value prim_assv(int argc, Value *args) { int64_t n; (void)argc; return search(args, NULL, SAME_EQV, true, &n); }
+
+static Value prelude_search(const char *name, Value *args) {
+  return tail_call(CELL(global_cell(intern(name)))->value, 3, args[0], args[1], args[2]);
+}
+static Value prim_member(int argc, Value *args) {
+  int64_t n;
+  return HAS_ARG(2) ? prelude_search("%member-by", args) : search(args, NULL, SAME_EQUAL, false, &n);
+}
+static Value prim_assoc(int argc, Value *args) {
+  int64_t n;
+  return HAS_ARG(2) ? prelude_search("%assoc-by", args) : search(args, NULL, SAME_EQUAL, true, &n);
+}
+
+static Value prim_list_index_equal(int argc, Value *args) {
+  (void)argc;
+  int64_t n;
+  Value found = search(args, "index-of", SAME_EQUAL, false, &n);
+  return is_pair(found) ? FIX(n) : found;
+}
+
+/* ---- removing ---- */
+
+/* The list without the first item that is x; it shares what follows. */
+static Value remove_first(Value *args, const char *who, enum sameness how) {
+  int64_t n;
+  Value found = search(args, who, how, false, &n);
+  if (found == V_FALSE) return args[1];
+  if (IS_SIGNAL(found)) return found;
+  RESERVE_PAIRS(n);
+  Chain chain = CHAIN_START;
+  for (Value l = args[1]; l != found; l = CDR(l)) chain_add(&chain, CAR(l));
+  return chain_end(&chain, CDR(found));
+}
+static Value prim_remq(int argc, Value *args) { (void)argc; return remove_first(args, "remq", SAME_EQ); }
+static Value prim_remv(int argc, Value *args) { (void)argc; return remove_first(args, "remv", SAME_EQV); }
+static Value prim_remove_equal(int argc, Value *args) { (void)argc; return remove_first(args, "remove", SAME_EQUAL); }
+
+static Value prim_remove_all_equal(int argc, Value *args) {
+  (void)argc;
+  Chain chain = CHAIN_START;
+  Value rest = args[1], state = V_FALSE;
+  load_chain(&chain, &rest, &state);
+  for (uint32_t n = 1; is_pair(rest); rest = CDR(rest), n++) {
+    Value found = same(args[0], CAR(rest), SAME_EQUAL, &state);
+    if (found == V_AGAIN) return save_chain(&chain, rest, state);
+    if (found == V_FALSE) chain_add(&chain, CAR(rest));
+    if (n % ROUND) continue;
+    charge(ROUND / 4);
+    if (should_pause()) return save_chain(&chain, CDR(rest), V_FALSE);
+  }
+  return rest == V_NIL ? chain_end(&chain, V_NIL) : err_type("remove*", 1, "list", args[1]);
+}
+
+/* (%remove-duplicates list kind): the first of equal items stays. */
+static Value prim_remove_duplicates(int argc, Value *args) {
+  (void)argc;
+  uint32_t kind;
+  CHECK_INDEX(NULL, 1, 0, TABLE_STRING, V_FALSE, kind);
+  Chain chain = CHAIN_START;
+  Value rest = args[0], seen = V_FALSE;
+  load_chain(&chain, &rest, &seen);
+  if (seen == V_FALSE) seen = table_make((enum table_kind)kind, false);
+  if (!is_pair(rest) && rest != V_NIL) return err_type("remove-duplicates", 0, "list", args[0]);
+  for (uint32_t n = 1; is_pair(rest); rest = CDR(rest), n++) {
+    if (n % ROUND == 0 && should_pause()) return save_chain(&chain, rest, seen);
+    if (!table_room(seen)) {
+      save_chain(&chain, rest, seen);
+      return need_memory(table_bytes(2 * table_count(seen)));
+    }
+    charge(2);
+    Value item = CAR(rest);
+    uint32_t count = table_count(seen);
+    table_set(seen, item, V_TRUE);
+    if (table_count(seen) != count) chain_add(&chain, item);
+  }
+  return rest == V_NIL ? chain_end(&chain, V_NIL) : err_type("remove-duplicates", 0, "list", args[0]);
+}
+
+/* ---- nested lists ---- */
+
+/* The leaves of a tree of lists in order. A stack of what is left to visit; vm.resume keeps it. */
+static Value prim_flatten(int argc, Value *args) {
+  (void)argc;
+  Chain chain = CHAIN_START;
+  Value height = V_FALSE, slots = V_FALSE;
+  load_chain(&chain, &height, &slots);
+  Stack stack;
+  if (slots == V_FALSE) {
+    stack_init(&stack);
+    push(&stack, args[0]);
+  } else {
+    stack = (Stack){slots, (uint32_t)FIX_VALUE(height)};
+  }
+  for (uint32_t n = 1; stack.top; n++) {
+    if (!stack_room(&stack, 2)) {
+      save_chain(&chain, FIX(stack.top), stack.slots);
+      return need_memory(stack_bytes(&stack));
+    }
+    Value v = pop(&stack);
+    if (is_pair(v)) {
+      if (CDR(v) != V_NIL) push(&stack, CDR(v));
+      push(&stack, CAR(v));
+    } else if (v != V_NIL) {
+      chain_add(&chain, v);
+    }
+    if (n % ROUND) continue;
+    charge(ROUND / 4);
+    if (should_pause()) return save_chain(&chain, FIX(stack.top), stack.slots);
+  }
+  return chain_end(&chain, V_NIL);
+}
+
+/* (add-between list x) */
+static Value prim_add_between(int argc, Value *args) {
+  (void)argc;
+  CHECK_LIST(0, n);
+  RESERVE_PAIRS(2 * n);
+  charge(n / 4);
+  Chain chain = CHAIN_START;
+  for (Value l = args[0]; l != V_NIL; l = CDR(l)) {
+    chain_add(&chain, CAR(l));
+    if (CDR(l) != V_NIL) chain_add(&chain, args[1]);
+  }
+  return chain_end(&chain, V_NIL);
+}
+
+#define CXR_ENTRY(path) {"c" #path "r", prim_c##path##r, 1, 1, "(c" #path "r pair)"},
+#define ORDINAL_ENTRY(name, n) {#name, prim_##name, 1, 1, "(" #name " list)"},
+
+const PrimDef list_prims[] = {
+  {"cons", prim_cons, 2, 2, "(cons a b)"},
+  {"car", prim_car, 1, 1, "(car pair)"},
+  {"cdr", prim_cdr, 1, 1, "(cdr pair)"},
+  {"rest", prim_rest, 1, 1, "(rest list)"},
+  {"set-car!", prim_set_car, 2, 2, "(set-car! pair obj)"},
+  {"set-cdr!", prim_set_cdr, 2, 2, "(set-cdr! pair obj)"},
+  EACH_CXR(CXR_ENTRY)
+  EACH_ORDINAL(ORDINAL_ENTRY)
+  {"pair?", prim_is_pair, 1, 1, "(pair? obj)"},
+  {"cons?", prim_is_pair, 1, 1, "(cons? obj)"},
+  {"null?", prim_is_null, 1, 1, "(null? obj)"},
+  {"empty?", prim_is_null, 1, 1, "(empty? obj)"},
+  {"list?", prim_is_list, 1, 1, "(list? obj)"},
+  {"proper-list?", prim_is_list, 1, 1, "(proper-list? obj)"},
+  {"dotted-list?", prim_is_dotted, 1, 1, "(dotted-list? obj)"},
+  {"circular-list?", prim_is_circular, 1, 1, "(circular-list? obj)"},
+  {"list", prim_list, 0, -1, "(list obj ...)"},
+  {"list*", prim_list_star, 1, -1, "(list* obj ... tail)"},
+  {"cons*", prim_list_star, 1, -1, "(cons* obj ... tail)"},
+  {"make-list", prim_make_list, 1, 2, "(make-list count [fill])"},
+  {"iota", prim_iota, 1, 3, "(iota count [start [step]])"},
+  {"range", prim_range, 1, 3, "(range [start] end [step])"},
+  {"length", prim_length, 1, 1, "(length list)"},
+  {"length+", prim_length_plus, 1, 1, "(length+ list)"},
+  {"append", prim_append, 0, -1, "(append list ...)"},
+  {"append*", prim_append_star, 1, -1, "(append* list ... lists)"},
+  {"append!", prim_append_in_place, 0, -1, "(append! list ...)"},
+  {"reverse", prim_reverse, 1, 1, "(reverse list)"},
+  {"reverse!", prim_reverse_in_place, 1, 1, "(reverse! list)"},
+  {"append-reverse", prim_append_reverse, 2, 2, "(append-reverse list tail)"},
+  {"append-reverse!", prim_append_reverse_in_place, 2, 2, "(append-reverse! list tail)"},
+  {"list-copy", prim_list_copy, 1, 1, "(list-copy list)"},
+  {"list-tail", prim_list_tail, 2, 2, "(list-tail list k)"},
+  {"drop", prim_drop, 2, 2, "(drop list k)"},
+  {"list-ref", prim_list_ref, 2, 2, "(list-ref list k)"},
+  {"list-set!", prim_list_set_in_place, 3, 3, "(list-set! list k obj)"},
+  {"list-set", prim_list_set, 3, 3, "(list-set list k obj)"},
+  {"take", prim_take, 2, 2, "(take list k)"},
+  {"list-head", prim_take, 2, 2, "(list-head list k)"},
+  {"take-right", prim_take_right, 2, 2, "(take-right list k)"},
+  {"drop-right", prim_drop_right, 2, 2, "(drop-right list k)"},
+  {"sublist", prim_sublist, 3, 3, "(sublist list start end)"},
+  {"last-pair", prim_last_pair, 1, 1, "(last-pair list)"},
+  {"last", prim_last, 1, 1, "(last list)"},
+  {"memq", prim_memq, 2, 2, "(memq obj list)"},
+  {"memv", prim_memv, 2, 2, "(memv obj list)"},
+  {"member", prim_member, 2, 3, "(member obj list [same?])"},
+  {"assq", prim_assq, 2, 2, "(assq obj alist)"},
+  {"assv", prim_assv, 2, 2, "(assv obj alist)"},
+  {"assoc", prim_assoc, 2, 3, "(assoc obj alist [same?])"},
+  {"%list-index-equal", prim_list_index_equal, 2, 2, "(%list-index-equal obj list)"},
+  {"remq", prim_remq, 2, 2, "(remq obj list)"},
+  {"remv", prim_remv, 2, 2, "(remv obj list)"},
+  {"%remove-equal", prim_remove_equal, 2, 2, "(%remove-equal obj list)"},
+  {"%remove-all-equal", prim_remove_all_equal, 2, 2, "(%remove-all-equal obj list)"},
+  {"%remove-duplicates", prim_remove_duplicates, 2, 2, "(%remove-duplicates list kind)"},
+  {"flatten", prim_flatten, 1, 1, "(flatten tree)"},
+  {"add-between", prim_add_between, 2, 2, "(add-between list obj)"},
+  {0},
+};

@@ -1,0 +1,861 @@
+/* table.c — hash tables: insertion order, compact index, persistent immutable versions.
+ * The layout and its invariants stand in table.h. */
+#include "data/table.h"
+#include "core/check.h"
+#include "core/worklist.h"
+#include "data/equal.h"
+#include "numbers/number.h"
+#include "text/string.h"
+#include "text/symbol.h"
+
+/* ---- stores ---- */
+
+enum { S_COUNT, S_USED, S_EPOCH, S_ADDRESSED, S_INDEX, S_DEBT, S_ENTRIES };
+
+#define S(store, slot) (VEC(store)[slot])
+#define S_NUMBER(store, slot) ((uint32_t)FIX_VALUE(VEC(store)[slot]))
+#define ENTRY_KEY(store, i) (VEC(store)[S_ENTRIES + 2 * (i)])
+#define ENTRY_VALUE(store, i) (VEC(store)[S_ENTRIES + 2 * (i) + 1])
+#define CAPACITY(store) ((VEC_LENGTH(store) - S_ENTRIES) / 2)
+#define HASHES(store) ((uint32_t *)RAW_BYTES(S(store, S_INDEX)))
+
+/* The index has a power of two of places and the store two thirds as many entries, so that every
+   probe meets a free place. */
+static uint32_t index_places(uint32_t capacity) {
+  uint32_t places = 8;
+  while (places * 2 / 3 < capacity) places *= 2;
+  return places;
+}
+static uint32_t index_width(uint32_t places) { return places <= 256 ? 1 : places <= 65536 ? 2 : 4; }
+
+/* The store's open-addressed part, taken apart. */
+typedef struct { uint8_t *at; uint32_t mask, width; } Index;
+
+static Index index_of(Value store) {
+  uint32_t capacity = CAPACITY(store), places = index_places(capacity);
+  return (Index){RAW_BYTES(S(store, S_INDEX)) + 4 * (size_t)capacity, places - 1, index_width(places)};
+}
+static inline uint32_t place_get(const Index *x, uint32_t place) {
+  return x->width == 1 ? x->at[place] : x->width == 2 ? ((uint16_t *)x->at)[place] : ((uint32_t *)x->at)[place];
+}
+static inline void place_put(Index *x, uint32_t place, uint32_t content) {
+  if (x->width == 1) x->at[place] = (uint8_t)content;
+  else if (x->width == 2) ((uint16_t *)x->at)[place] = (uint16_t)content;
+  else ((uint32_t *)x->at)[place] = content;
+}
+
+static uint64_t store_bytes(uint32_t capacity) {
+  uint32_t places = index_places(capacity);
+  return 16ull + S_ENTRIES * 8 + 16ull * capacity + 16 + 4ull * capacity + (uint64_t)places * index_width(places);
+}
+
+uint64_t table_bytes(uint32_t entries) { return store_bytes(index_places(entries) * 2 / 3) + 64; }
+
+static Value make_store(uint32_t entries) {
+  uint32_t places = index_places(entries), capacity = places * 2 / 3;
+  if (places == 8 && entries < 3) capacity = 3;      /* many tables stay tiny */
+  uint32_t index_bytes = 4 * capacity + places * index_width(places);
+  Value index = heap_raw(T_RAW, 0, index_bytes);
+  memset(RAW_BYTES(index), 0, index_bytes);
+  Value store = heap_object(T_VECTOR, 0, S_ENTRIES + 2 * capacity);
+  S(store, S_COUNT) = S(store, S_USED) = S(store, S_DEBT) = FIX(0);
+  S(store, S_EPOCH) = FIX(heap_epoch());
+  S(store, S_ADDRESSED) = V_FALSE;
+  S(store, S_INDEX) = index;
+  for (uint32_t i = 0; i < capacity; i++) {
+    ENTRY_KEY(store, i) = V_UNBOUND;
+    ENTRY_VALUE(store, i) = V_FALSE;
+  }
+  charge(capacity / 8);
+  return store;
+}
+
+static void index_insert(Value store, uint32_t position) {
+  Index x = index_of(store);
+  uint32_t place = HASHES(store)[position] & x.mask;
+  while (place_get(&x, place)) place = (place + 1) & x.mask;
+  place_put(&x, place, position + 1);
+}
+
+/* Takes a live position out and closes the gap, so that the index never holds dead ones. */
+static void index_delete(Value store, uint32_t position) {
+  Index x = index_of(store);
+  uint32_t *hashes = HASHES(store), gap = hashes[position] & x.mask;
+  while (place_get(&x, gap) != position + 1) gap = (gap + 1) & x.mask;
+  for (uint32_t next = (gap + 1) & x.mask;; next = (next + 1) & x.mask) {
+    uint32_t content = place_get(&x, next);
+    if (!content) break;
+    uint32_t home = hashes[content - 1] & x.mask;
+    if (((next - home) & x.mask) < ((next - gap) & x.mask)) continue;   /* it may not move before its home */
+    place_put(&x, gap, content);
+    gap = next;
+  }
+  place_put(&x, gap, 0);
+}
+
+/* ---- hashing ---- */
+
+static uint32_t fold(uint64_t h) {
+  h ^= h >> 33;
+  h *= 0xff51afd7ed558ccdu;
+  h ^= h >> 33;
+  return (uint32_t)h;
+}
+
+/* Is the key told apart by where it lies? Then its hash is stale once the collector moved it. */
+static bool by_address(enum table_kind kind, Value key) {
+  if (IS_FIX(key) || TAG(key) < T_PAIR || IS(key, T_SYMBOL) || IS(key, T_KEYWORD) || is_number(key)) return false;
+  if (kind == TABLE_EQ || kind == TABLE_EQV) return true;
+  switch (TAG(key)) {
+    case T_PAIR: case T_LPAIR: case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
+      return false;
+    case T_RECORD:
+      return !is_open_record(key);
+    default:
+      return true;
+  }
+}
+
+static uint32_t key_hash(enum table_kind kind, Value key) {
+  if (IS_FIX(key) || TAG(key) < T_PAIR) return fold(key * 0x9e3779b97f4a7c15u);
+  if (IS(key, T_SYMBOL) || IS(key, T_KEYWORD)) return fold((uint64_t)FIX_VALUE(SYM(key)->hash));
+  if (is_number(key)) return fold(num_hash(key));
+  if (by_address(kind, key)) return fold((uint64_t)PAYLOAD(key) * 0x9e3779b97f4a7c15u);
+  return fold(equal_hash(key));
+}
+
+/* After a collection: new hashes for the keys that moved, a new index. */
+static void store_rehash(enum table_kind kind, Value store) {
+  uint32_t used = S_NUMBER(store, S_USED), *hashes = HASHES(store);
+  Index x = index_of(store);
+  memset(x.at, 0, (size_t)(x.mask + 1) * x.width);
+  for (uint32_t i = 0; i < used; i++) {
+    Value key = ENTRY_KEY(store, i);
+    if (key == V_UNBOUND) continue;
+    if (by_address(kind, key)) hashes[i] = key_hash(kind, key);
+    index_insert(store, i);
+  }
+  S(store, S_EPOCH) = FIX(heap_epoch());
+  charge(used / 4);
+}
+
+/* ---- entries of a store ---- */
+
+static void store_append(enum table_kind kind, Value store, Value key, Value value, uint32_t hash) {
+  uint32_t i = S_NUMBER(store, S_USED);
+  CHECK(i < CAPACITY(store));
+  ENTRY_KEY(store, i) = key;
+  ENTRY_VALUE(store, i) = value;
+  HASHES(store)[i] = hash;
+  S(store, S_USED) = FIX(i + 1);
+  S(store, S_COUNT) += 2;                        /* a fixnum's one */
+  if (by_address(kind, key)) S(store, S_ADDRESSED) = V_TRUE;
+  index_insert(store, i);
+}
+
+static void store_remove(Value store, uint32_t i) {
+  index_delete(store, i);
+  ENTRY_KEY(store, i) = V_UNBOUND;
+  ENTRY_VALUE(store, i) = V_FALSE;
+  S(store, S_COUNT) -= 2;
+  uint32_t used = S_NUMBER(store, S_USED);
+  while (used && ENTRY_KEY(store, used - 1) == V_UNBOUND) used--;
+  S(store, S_USED) = FIX(used);
+}
+
+/* Makes the entry at a position this one; V_UNBOUND as the key makes it none. */
+static void store_assign(enum table_kind kind, Value store, uint32_t i, Value key, Value value) {
+  bool live = i < S_NUMBER(store, S_USED) && ENTRY_KEY(store, i) != V_UNBOUND;
+  if (key == V_UNBOUND) {
+    if (live) store_remove(store, i);
+    return;
+  }
+  ENTRY_VALUE(store, i) = value;
+  if (live) return;
+  ENTRY_KEY(store, i) = key;
+  HASHES(store)[i] = key_hash(kind, key);
+  if (i >= S_NUMBER(store, S_USED)) S(store, S_USED) = FIX(i + 1);
+  S(store, S_COUNT) += 2;
+  if (by_address(kind, key)) S(store, S_ADDRESSED) = V_TRUE;
+  index_insert(store, i);
+}
+
+static void copy_entries(enum table_kind kind, Value to, Value from) {
+  uint32_t used = S_NUMBER(from, S_USED), *hashes = HASHES(from);
+  for (uint32_t i = 0; i < used; i++)
+    if (ENTRY_KEY(from, i) != V_UNBOUND)
+      store_append(kind, to, ENTRY_KEY(from, i), ENTRY_VALUE(from, i), hashes[i]);
+  charge(used / 4);
+}
+
+/* A copy without gaps, with room for so many entries. */
+static Value store_copy(enum table_kind kind, Value store, uint32_t entries) {
+  Value copy = make_store(entries);
+  copy_entries(kind, copy, store);
+  return copy;
+}
+
+/* A copy in which every entry keeps its position. */
+static Value store_clone(Value store) {
+  Value copy = heap_object(T_VECTOR, 0, VEC_LENGTH(store));
+  memcpy(VEC(copy), VEC(store), VEC_LENGTH(store) * sizeof(Value));
+  Value index = S(store, S_INDEX), index_copy = heap_raw(T_RAW, 0, OBJ_LENGTH(index));
+  memcpy(RAW_BYTES(index_copy), RAW_BYTES(index), OBJ_LENGTH(index));
+  S(copy, S_INDEX) = index_copy;
+  charge(VEC_LENGTH(store) / 8);
+  return copy;
+}
+
+/* ---- versions ---- */
+
+/* Brings the store to this version. The links from here to the version that holds the store are
+   turned round first; then each difference on the way back is applied to the store, and its
+   inverse is left in the version that the store leaves. Where walks have cost as much as a copy,
+   the version that held the store keeps one of its own. */
+static void reroot(Value table) {
+  Value before = V_FALSE, holder = table;
+  uint32_t steps = 0;
+  for (; IS(TABLE(holder)->store, T_TABLE); steps++) {
+    Value next = TABLE(holder)->store;
+    TABLE(holder)->store = before;
+    before = holder;
+    holder = next;
+  }
+  Value store = TABLE(holder)->store;
+  uint32_t debt = S_NUMBER(store, S_DEBT) + steps;
+  bool split = debt > S_NUMBER(store, S_COUNT) + 16 && heap_reserve(store_bytes(CAPACITY(store)));
+  S(store, S_DEBT) = FIX(split ? 0 : debt);
+  Value own = split ? store_clone(store) : V_FALSE;
+  while (before != V_FALSE) {
+    struct Table *from = TABLE(holder), *to = TABLE(before);
+    uint32_t i = (uint32_t)FIX_VALUE(to->position);
+    bool live = i < S_NUMBER(store, S_USED);
+    if (own != V_FALSE) {
+      from->store = own;
+      own = V_FALSE;
+    } else {
+      from->store = before;
+      from->position = to->position;
+      from->key = live ? ENTRY_KEY(store, i) : V_UNBOUND;
+      from->value = live ? ENTRY_VALUE(store, i) : V_FALSE;
+    }
+    store_assign(TABLE_KIND(table), store, i, to->key, to->value);
+    holder = before;
+    before = to->store;
+    to->store = store;
+    to->position = to->key = to->value = V_FALSE;
+  }
+  charge(steps);
+}
+
+/* The store, at this version, with valid hashes. */
+static Value store_of(Value table) {
+  if (IS(TABLE(table)->store, T_TABLE)) reroot(table);
+  Value store = TABLE(table)->store;
+  if (S(store, S_ADDRESSED) != V_FALSE && FIX_VALUE(S(store, S_EPOCH)) != (int64_t)heap_epoch())
+    store_rehash(TABLE_KIND(table), store);
+  return store;
+}
+
+static Value make_table(int64_t info, bool immutable, Value store) {
+  Value table = heap_object(T_TABLE, immutable ? H_IMMUTABLE : 0, 5);
+  struct Table *t = TABLE(table);
+  t->info = FIX(info);
+  t->store = store;
+  t->position = t->key = t->value = V_FALSE;
+  return table;
+}
+
+static bool is_immutable(Value table) { return (OBJ_FLAGS(table) & H_IMMUTABLE) != 0; }
+
+/* A version that takes the store over from `table`, which becomes its difference at a position. */
+static Value next_version(Value table, uint32_t i, Value key, Value value) {
+  struct Table *t = TABLE(table);
+  Value next = make_table(FIX_VALUE(t->info), true, t->store);
+  t->store = next;
+  t->position = FIX(i);
+  t->key = key;
+  t->value = value;
+  return next;
+}
+
+/* ---- finding ---- */
+
+/* equal? where it can be told at once: the usual keys. */
+static int keys_equal(enum table_kind kind, Value a, Value b, int effort) {
+  if (a == b) return EQUAL_YES;
+  if (IS_FIX(a) || IS_FIX(b) || TAG(a) < T_PAIR || TAG(b) < T_PAIR || IS(a, T_SYMBOL)) return EQUAL_NO;
+  if (is_number(a)) return is_number(b) && num_eqv(a, b) ? EQUAL_YES : EQUAL_NO;
+  if (kind == TABLE_EQ || kind == TABLE_EQV) return EQUAL_NO;
+  if (IS(a, T_STRING)) {
+    if (!IS(b, T_STRING)) return EQUAL_NO;
+    charge(STR_LENGTH(a) >> 5);
+    return string_equal(a, b) ? EQUAL_YES : EQUAL_NO;
+  }
+  return equal_bounded(a, b, effort);
+}
+
+static int64_t find(enum table_kind kind, Value store, Value key, uint32_t hash, int effort) {
+  Index x = index_of(store);
+  const uint32_t *hashes = HASHES(store);
+  uint32_t tried = 0;
+  for (uint32_t place = hash & x.mask;; place = (place + 1) & x.mask) {
+    uint32_t content = place_get(&x, place);
+    if (!content) break;
+    if (hashes[content - 1] != hash) continue;
+    int equal = keys_equal(kind, ENTRY_KEY(store, content - 1), key, effort);
+    if (equal == EQUAL_YES) return content - 1;
+    if (equal == EQUAL_DEEP) return TABLE_DEEP;
+    tried++;
+  }
+  charge(1 + tried);
+  return TABLE_ABSENT;
+}
+
+/* In a table that is loose a string stands for the symbol of its name, or the other way round. */
+static inline Value true_key(Value table, Value key) {
+  if (!(FIX_VALUE(TABLE(table)->info) & TABLE_LOOSE)) return key;
+  if (TABLE_KIND(table) == TABLE_EQ) return IS(key, T_STRING) ? intern_string(key) : key;
+  return IS(key, T_SYMBOL) ? SYM(key)->name : key;
+}
+
+int64_t table_find(Value table, Value key, int effort) {
+  Value store = store_of(table);
+  key = true_key(table, key);
+  return find(TABLE_KIND(table), store, key, key_hash(TABLE_KIND(table), key), effort);
+}
+
+/* As find, but to the end however deep the keys are: V_TRUE with the position, V_FALSE or V_AGAIN.
+   The slow search goes by position, which stays the same while this primitive is resumed, and
+   keeps (position . state of the comparison) in vm.resume. */
+static Value find_deep(Value table, Value store, Value key, uint32_t hash, uint32_t *position) {
+  uint32_t i = 0;
+  Value state = V_FALSE;
+  if (is_pair(vm.resume)) {
+    i = (uint32_t)FIX_VALUE(CAR(vm.resume));
+    state = CDR(vm.resume);
+  }
+  for (; i < S_NUMBER(store, S_USED); i++, state = V_FALSE) {
+    Value candidate = ENTRY_KEY(store, i);
+    if (candidate == V_UNBOUND || HASHES(store)[i] != hash) continue;
+    int quick = state == V_FALSE ? keys_equal(TABLE_KIND(table), candidate, key, EQUAL_EFFORT) : EQUAL_DEEP;
+    if (quick == EQUAL_NO) continue;
+    Value equal = quick == EQUAL_YES ? V_TRUE : equal_run(candidate, key, &state);
+    if (equal == V_AGAIN) vm.resume = cons(FIX(i), state);
+    if (equal == V_TRUE) *position = i;
+    if (equal != V_FALSE) return equal;
+  }
+  return V_FALSE;
+}
+
+/* Where the key is, for a primitive: V_TRUE (and the position), V_FALSE or V_AGAIN. */
+static Value locate(Value table, Value key, uint32_t hash, uint32_t *position) {
+  Value store = store_of(table);
+  int64_t found = find(TABLE_KIND(table), store, key, hash, EQUAL_EFFORT);
+  if (found == TABLE_DEEP) return find_deep(table, store, key, hash, position);
+  if (found == TABLE_ABSENT) return V_FALSE;
+  *position = (uint32_t)found;
+  return V_TRUE;
+}
+
+/* ---- adding ---- */
+
+static bool is_full(Value store) { return S_NUMBER(store, S_USED) == CAPACITY(store); }
+
+/* How many entries to make room for in the place of a full store: with many gaps the same size
+   will do. */
+static uint32_t grown(Value store) {
+  uint32_t count = S_NUMBER(store, S_COUNT);
+  return count < CAPACITY(store) / 2 ? CAPACITY(store) : count + count / 2 + 5;
+}
+
+static bool grow_reserve(Value store) { return heap_reserve(table_bytes(grown(store))); }
+
+/* Adds an entry whose key is not there. The caller has reserved where the store is full. */
+static Value add_mutable(Value table, Value key, Value value, uint32_t hash) {
+  enum table_kind kind = TABLE_KIND(table);
+  Value store = TABLE(table)->store;
+  if (is_full(store)) store = TABLE(table)->store = store_copy(kind, store, grown(store));
+  store_append(kind, store, key, value, hash);
+  return table;
+}
+
+static Value add_version(Value table, Value key, Value value, uint32_t hash) {
+  enum table_kind kind = TABLE_KIND(table);
+  Value store = TABLE(table)->store, next;
+  if (is_full(store)) {
+    store = store_copy(kind, store, grown(store));
+    next = make_table(FIX_VALUE(TABLE(table)->info), true, store);
+  } else {
+    next = next_version(table, S_NUMBER(store, S_USED), V_UNBOUND, V_FALSE);
+  }
+  store_append(kind, store, key, value, hash);
+  return next;
+}
+
+static Value set_version(Value table, uint32_t i, Value value) {
+  Value store = TABLE(table)->store, old = ENTRY_VALUE(store, i);
+  if (old == value) return table;
+  Value next = next_version(table, i, ENTRY_KEY(store, i), old);
+  ENTRY_VALUE(store, i) = value;
+  return next;
+}
+
+/* The table with the entry: itself where it is mutable, a version of it where not; or V_AGAIN. */
+static Value table_put(Value table, Value key, Value value) {
+  uint32_t position = 0, hash;
+  key = true_key(table, key);
+  hash = key_hash(TABLE_KIND(table), key);
+  Value found = locate(table, key, hash, &position);
+  if (IS_SIGNAL(found)) return found;
+  bool immutable = is_immutable(table);
+  Value store = TABLE(table)->store;
+  if (found == V_TRUE) {
+    if (immutable) return set_version(table, position, value);
+    ENTRY_VALUE(store, position) = value;
+    return table;
+  }
+  if (is_full(store) && !grow_reserve(store)) return need_memory(table_bytes(grown(store)));
+  return immutable ? add_version(table, key, value, hash) : add_mutable(table, key, value, hash);
+}
+
+static Value table_drop(Value table, Value key) {
+  uint32_t i = 0;
+  key = true_key(table, key);
+  Value found = locate(table, key, key_hash(TABLE_KIND(table), key), &i);
+  if (found == V_FALSE) return table;
+  if (IS_SIGNAL(found)) return found;
+  Value store = TABLE(table)->store;
+  if (is_immutable(table)) table = next_version(table, i, ENTRY_KEY(store, i), ENTRY_VALUE(store, i));
+  store_remove(store, i);
+  return table;
+}
+
+/* ---- for the other files ---- */
+
+Value table_make_sized(enum table_kind kind, bool immutable, uint32_t entries) {
+  return make_table(kind, immutable, make_store(entries));
+}
+Value table_make(enum table_kind kind, bool immutable) { return table_make_sized(kind, immutable, 0); }
+void table_set_loose(Value table) { TABLE(table)->info = FIX(FIX_VALUE(TABLE(table)->info) | TABLE_LOOSE); }
+bool table_is_loose(Value table) { return (FIX_VALUE(TABLE(table)->info) & TABLE_LOOSE) != 0; }
+
+bool table_room(Value table) {
+  Value store = store_of(table);
+  return !is_full(store) || grow_reserve(store);
+}
+
+/* Keys that take so long to compare count as different here; the primitives look to the end. */
+#define C_EFFORT 100000
+
+Value table_get(Value table, Value key, Value otherwise) {
+  int64_t i = table_find(table, key, C_EFFORT);
+  return i < 0 ? otherwise : ENTRY_VALUE(TABLE(table)->store, i);
+}
+
+void table_set(Value table, Value key, Value value) {
+  Value store = store_of(table);
+  uint32_t hash = key_hash(TABLE_KIND(table), key);
+  int64_t i = find(TABLE_KIND(table), store, key, hash, C_EFFORT);
+  if (i >= 0) ENTRY_VALUE(store, i) = value;
+  else add_mutable(table, key, value, hash);
+}
+
+bool table_remove(Value table, Value key) {
+  int64_t i = table_find(table, key, C_EFFORT);
+  if (i >= 0) store_remove(TABLE(table)->store, (uint32_t)i);
+  return i >= 0;
+}
+
+uint32_t table_count(Value table) { return S_NUMBER(store_of(table), S_COUNT); }
+
+int64_t table_next_position(Value table, uint32_t position) {
+  Value store = store_of(table);
+  uint32_t used = S_NUMBER(store, S_USED);
+  while (position < used && ENTRY_KEY(store, position) == V_UNBOUND) position++;
+  return position < used ? (int64_t)position : -1;
+}
+
+void table_entry(Value table, uint32_t position, Value *key, Value *value) {
+  Value store = store_of(table);
+  CHECK(position < S_NUMBER(store, S_USED));
+  *key = ENTRY_KEY(store, position);
+  *value = ENTRY_VALUE(store, position);
+}
+
+void table_patch(Value table, uint32_t position, Value value) { ENTRY_VALUE(store_of(table), position) = value; }
+
+bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
+  int64_t at = table_next_position(table, *position);
+  if (at < 0) return false;
+  table_entry(table, (uint32_t)at, key, value);
+  *position = (uint32_t)at + 1;
+  return true;
+}
+
+/* ---- primitives ---- */
+
+#define CHECK_TABLE(i) do { if (!IS(args[i], T_TABLE)) return err_type(NULL, i, "hash", args[i]); } while (0)
+#define CHECK_MUTABLE(i) do { \
+    if (!IS(args[i], T_TABLE) || is_immutable(args[i])) return err_type(NULL, i, "mutable hash", args[i]); } while (0)
+#define CHECK_IMMUTABLE(i) do { \
+    if (!IS(args[i], T_TABLE) || !is_immutable(args[i])) return err_type(NULL, i, "immutable hash", args[i]); } while (0)
+
+static Value prim_is_hash(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_TABLE)); }
+
+static Value is_of_kind(Value *args, enum table_kind kind) {
+  CHECK_TABLE(0);
+  return BOOL(TABLE_KIND(args[0]) == kind);
+}
+static Value prim_is_hash_equal(int argc, Value *args) { (void)argc; return is_of_kind(args, TABLE_EQUAL); }
+static Value prim_is_hash_eqv(int argc, Value *args) { (void)argc; return is_of_kind(args, TABLE_EQV); }
+static Value prim_is_hash_eq(int argc, Value *args) { (void)argc; return is_of_kind(args, TABLE_EQ); }
+
+static Value prim_hash_kind(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  return FIX(TABLE_KIND(args[0]));
+}
+
+static Value prim_make_hash_kind(int argc, Value *args) {
+  uint32_t kind;
+  CHECK_INDEX(NULL, 0, 0, TABLE_STRING, V_FALSE, kind);
+  return table_make((enum table_kind)kind, TRUTH(ARG_OR(1, V_FALSE)));
+}
+
+/* Filling a fresh table from a list may take several goes: vm.resume keeps #(table rest state)
+   where the state is find_deep's. */
+static void load_progress(Value *table, Value *rest) {
+  if (!IS(vm.resume, T_VECTOR)) return;
+  Value progress = vm.resume;
+  *table = VEC(progress)[0];
+  *rest = VEC(progress)[1];
+  vm.resume = VEC(progress)[2];
+}
+static Value save_progress(Value table, Value rest, Value state) {
+  Value progress = make_vector(3, state);
+  VEC(progress)[0] = table;
+  VEC(progress)[1] = rest;
+  vm.resume = progress;
+  return V_AGAIN;
+}
+
+static Value from_alist(int argc, Value *args, enum table_kind kind, bool immutable) {
+  Value table = V_FALSE, rest = ARG_OR(0, V_NIL);
+  load_progress(&table, &rest);
+  if (table == V_FALSE) table = table_make(kind, false);
+  for (uint32_t n = 1; is_pair(rest); n++) {
+    if (!is_pair(CAR(rest))) return err_type(NULL, 0, "list of pairs", args[0]);
+    if (IS_SIGNAL(table_put(table, CAR(CAR(rest)), CDR(CAR(rest))))) return save_progress(table, rest, vm.resume);
+    vm.resume = V_FALSE;
+    rest = CDR(rest);
+    charge(2);
+    if (n % ROUND == 0 && should_pause()) return save_progress(table, rest, V_FALSE);
+  }
+  if (rest != V_NIL) return err_type(NULL, 0, "list of pairs", args[0]);
+  if (immutable) SET_FLAG(table, H_IMMUTABLE);
+  return table;
+}
+
+static Value prim_make_hash(int argc, Value *args) { return from_alist(argc, args, TABLE_EQUAL, false); }
+static Value prim_make_hasheqv(int argc, Value *args) { return from_alist(argc, args, TABLE_EQV, false); }
+static Value prim_make_hasheq(int argc, Value *args) { return from_alist(argc, args, TABLE_EQ, false); }
+static Value prim_make_immutable_hash(int argc, Value *args) { return from_alist(argc, args, TABLE_EQUAL, true); }
+static Value prim_make_immutable_hasheqv(int argc, Value *args) { return from_alist(argc, args, TABLE_EQV, true); }
+static Value prim_make_immutable_hasheq(int argc, Value *args) { return from_alist(argc, args, TABLE_EQ, true); }
+
+/* Puts (key value ...) arguments from `first` on into a table, whose every state goes to
+   save_progress. */
+static Value put_arguments(int argc, Value *args, int first, Value table) {
+  Value at = FIX(first);
+  load_progress(&table, &at);
+  for (int64_t i = FIX_VALUE(at); i < argc; i += 2) {
+    Value next = table_put(table, args[i], args[i + 1]);
+    if (IS_SIGNAL(next)) return save_progress(table, FIX(i), vm.resume);
+    vm.resume = V_FALSE;
+    table = next;
+    charge(2);
+    if (i % ROUND >= ROUND - 2 && should_pause()) return save_progress(table, FIX(i + 2), V_FALSE);
+  }
+  return table;
+}
+
+static Value from_arguments(int argc, Value *args, enum table_kind kind) {
+  if (argc % 2)
+    return err_failf("exn:fail:contract", "hash: key does not have a value (i.e., an odd number of arguments were provided)\n  key: %S",
+                     error_shown(args[argc - 1]));
+  Value table = put_arguments(argc, args, 0, IS(vm.resume, T_VECTOR) ? V_FALSE : table_make(kind, false));
+  if (!IS_SIGNAL(table)) SET_FLAG(table, H_IMMUTABLE);
+  return table;
+}
+static Value prim_hash(int argc, Value *args) { return from_arguments(argc, args, TABLE_EQUAL); }
+static Value prim_hasheqv(int argc, Value *args) { return from_arguments(argc, args, TABLE_EQV); }
+static Value prim_hasheq(int argc, Value *args) { return from_arguments(argc, args, TABLE_EQ); }
+
+/* V_TRUE with the position, V_FALSE or V_AGAIN. */
+static Value locate_argument(Value *args, uint32_t *position) {
+  Value key = true_key(args[0], args[1]);
+  return locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
+}
+
+static Value prim_hash_ref(int argc, Value *args) {
+  CHECK_TABLE(0);
+  uint32_t i = 0;
+  Value found = locate_argument(args, &i);
+  if (IS_SIGNAL(found)) return found;
+  if (found == V_TRUE) return ENTRY_VALUE(TABLE(args[0])->store, i);
+  if (!HAS_ARG(2)) {
+    err_failf("exn:fail:contract", "hash-ref: no value found for key\n  key: %S", error_shown(args[1]));
+    error_irritants(list_n(2, args[1], args[0]));      /* the prelude looks for near misses */
+    return V_ERROR;
+  }
+  return is_procedure(args[2]) ? tail_call(args[2], 0) : args[2];
+}
+
+static Value prim_hash_ref_plain(int argc, Value *args) {
+  CHECK_TABLE(0);
+  uint32_t i = 0;
+  Value found = locate_argument(args, &i);
+  if (IS_SIGNAL(found)) return found;
+  return found == V_TRUE ? ENTRY_VALUE(TABLE(args[0])->store, i) : ARG_OR(2, V_FALSE);
+}
+
+static Value prim_hash_has_key(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  uint32_t i;
+  return locate_argument(args, &i);
+}
+
+static Value prim_hash_entry(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  uint32_t i = 0;
+  Value found = locate_argument(args, &i);
+  return found == V_TRUE ? FIX(i) : found;
+}
+
+static Value prim_hash_set_mutable(int argc, Value *args) {
+  (void)argc;
+  CHECK_MUTABLE(0);
+  Value table = table_put(args[0], args[1], args[2]);
+  return IS_SIGNAL(table) ? table : V_VOID;
+}
+
+static Value prim_hash_set(int argc, Value *args) {
+  (void)argc;
+  CHECK_IMMUTABLE(0);
+  return table_put(args[0], args[1], args[2]);
+}
+
+static Value prim_hash_remove_mutable(int argc, Value *args) {
+  (void)argc;
+  CHECK_MUTABLE(0);
+  Value table = table_drop(args[0], args[1]);
+  return IS_SIGNAL(table) ? table : V_VOID;
+}
+
+static Value prim_hash_remove(int argc, Value *args) {
+  (void)argc;
+  CHECK_IMMUTABLE(0);
+  return table_drop(args[0], args[1]);
+}
+
+static Value odd_arguments(const char *who, Value key) {
+  return err_failf("exn:fail:contract", "%s: key does not have a value (i.e., an odd number of arguments were provided)\n  key: %S",
+                   who, error_shown(key));
+}
+
+static Value prim_hash_set_many(int argc, Value *args) {
+  CHECK_IMMUTABLE(0);
+  return argc % 2 ? put_arguments(argc, args, 1, args[0]) : odd_arguments("hash-set*", args[argc - 1]);
+}
+
+static Value prim_hash_set_many_mutable(int argc, Value *args) {
+  CHECK_MUTABLE(0);
+  if (argc % 2 == 0) return odd_arguments("hash-set*!", args[argc - 1]);
+  Value table = put_arguments(argc, args, 1, args[0]);
+  return IS_SIGNAL(table) ? table : V_VOID;
+}
+
+static Value prim_hash_count(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return FIX(table_count(args[0])); }
+static Value prim_is_hash_empty(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return BOOL(table_count(args[0]) == 0); }
+
+enum listed { LIST_KEYS, LIST_VALUES, LIST_ENTRIES };
+static Value list_entries(Value *args, enum listed what) {
+  CHECK_TABLE(0);
+  Value store = store_of(args[0]), list = V_NIL;
+  uint64_t bytes = (what == LIST_ENTRIES ? 32ull : 16ull) * S_NUMBER(store, S_COUNT);
+  if (!reserve_small(bytes)) return need_memory(2 * bytes);
+  for (uint32_t i = S_NUMBER(store, S_USED); i-- > 0;) {
+    Value key = ENTRY_KEY(store, i), value = ENTRY_VALUE(store, i);
+    if (key == V_UNBOUND) continue;
+    list = cons(what == LIST_KEYS ? key : what == LIST_VALUES ? value : cons(key, value), list);
+  }
+  charge(S_NUMBER(store, S_USED) / 4);
+  return list;
+}
+static Value prim_hash_keys(int argc, Value *args) { (void)argc; return list_entries(args, LIST_KEYS); }
+static Value prim_hash_values(int argc, Value *args) { (void)argc; return list_entries(args, LIST_VALUES); }
+static Value prim_hash_to_list(int argc, Value *args) { (void)argc; return list_entries(args, LIST_ENTRIES); }
+
+static Value prim_hash_clear_mutable(int argc, Value *args) {
+  (void)argc;
+  CHECK_MUTABLE(0);
+  TABLE(args[0])->store = make_store(0);
+  return V_VOID;
+}
+
+static Value cleared(Value table, bool immutable) {
+  return make_table(FIX_VALUE(TABLE(table)->info), immutable, make_store(0));
+}
+static Value prim_hash_clear(int argc, Value *args) {
+  (void)argc;
+  CHECK_IMMUTABLE(0);
+  return table_count(args[0]) ? cleared(args[0], true) : args[0];
+}
+static Value prim_hash_copy_clear(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  return cleared(args[0], is_immutable(args[0]));
+}
+
+static Value copied(Value table, bool immutable) {
+  if (immutable && is_immutable(table)) return table;
+  Value store = store_of(table);
+  uint32_t count = S_NUMBER(store, S_COUNT);
+  if (!heap_reserve(table_bytes(count))) return need_memory(table_bytes(count));
+  return make_table(FIX_VALUE(TABLE(table)->info), immutable, store_copy(TABLE_KIND(table), store, count));
+}
+static Value prim_hash_copy(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return copied(args[0], false); }
+static Value prim_hash_copy_as(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return copied(args[0], TRUTH(args[1])); }
+static Value prim_hash_immutable(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return copied(args[0], true); }
+
+/* ---- walking by position ---- */
+
+static Value prim_hash_next(int argc, Value *args) {
+  (void)argc;
+  uint32_t from;
+  CHECK_TABLE(0);
+  CHECK_INDEX(NULL, 1, 0, 0xffffffff, args[0], from);
+  int64_t at = table_next_position(args[0], from);
+  return at < 0 ? V_FALSE : FIX(at);
+}
+
+/* The live entry at a position given by the guest, or false. */
+static bool entry_argument(Value *args, Value *store, int64_t *i) {
+  *store = store_of(args[0]);
+  *i = FIX_VALUE(args[1]);
+  return *i >= 0 && *i < (int64_t)S_NUMBER(*store, S_USED) && ENTRY_KEY(*store, *i) != V_UNBOUND;
+}
+static Value prim_hash_key(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  CHECK_FIX(NULL, 1);
+  Value store;
+  int64_t i;
+  return entry_argument(args, &store, &i) ? ENTRY_KEY(store, i) : V_FALSE;
+}
+static Value prim_hash_value(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  CHECK_FIX(NULL, 1);
+  Value store;
+  int64_t i;
+  return entry_argument(args, &store, &i) ? ENTRY_VALUE(store, i) : V_FALSE;
+}
+
+/* ---- several tables ---- */
+
+/* Are the keys of a all in b? */
+static Value prim_hash_keys_subset(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  CHECK_TABLE(1);
+  Value unused = V_FALSE, at = FIX(0), key, value;
+  load_progress(&unused, &at);
+  uint32_t position = (uint32_t)FIX_VALUE(at), before = position, found;
+  for (uint32_t n = 1; table_next(args[0], &position, &key, &value); n++, before = position) {
+    Value sought = true_key(args[1], key);
+    Value in = locate(args[1], sought, key_hash(TABLE_KIND(args[1]), sought), &found);
+    if (in == V_FALSE) return V_FALSE;
+    if (IS_SIGNAL(in)) return save_progress(V_FALSE, FIX(before), vm.resume);
+    vm.resume = V_FALSE;
+    charge(2);
+    if (n % ROUND == 0 && should_pause()) return save_progress(V_FALSE, FIX(position), V_FALSE);
+  }
+  return V_TRUE;
+}
+
+/* ---- hash codes ---- */
+
+/* Objects that only their address tells apart get a number when first asked for: addresses change. */
+static Value identities;
+static Value identity_code(Value object) {
+  if (!identities) {
+    identities = table_make(TABLE_EQ, false);
+    heap_root(&identities);
+  }
+  Value code = table_get(identities, object, V_FALSE);
+  if (code != V_FALSE) return code;
+  if (!table_room(identities)) return need_memory(table_bytes(2 * table_count(identities)));
+  code = FIX(table_count(identities) + 1);
+  table_set(identities, object, code);
+  return code;
+}
+
+static Value hash_code(enum table_kind kind, Value v) {
+  if (by_address(kind, v)) return identity_code(v);
+  return FIX(key_hash(kind, v));
+}
+static Value prim_equal_hash_code(int argc, Value *args) { (void)argc; return hash_code(TABLE_EQUAL, args[0]); }
+static Value prim_eqv_hash_code(int argc, Value *args) { (void)argc; return hash_code(TABLE_EQV, args[0]); }
+
+const PrimDef table_prims[] = {
+  {"hash?", prim_is_hash, 1, 1, "(hash? obj)"},
+  {"hash-equal?", prim_is_hash_equal, 1, 1, "(hash-equal? hash)"},
+  {"hash-eqv?", prim_is_hash_eqv, 1, 1, "(hash-eqv? hash)"},
+  {"hash-eq?", prim_is_hash_eq, 1, 1, "(hash-eq? hash)"},
+  {"%hash-kind", prim_hash_kind, 1, 1, "(%hash-kind hash)"},
+  {"%make-hash", prim_make_hash_kind, 1, 2, "(%make-hash kind [immutable?])"},
+  {"make-hash", prim_make_hash, 0, 1, "(make-hash [alist])"},
+  {"make-hasheqv", prim_make_hasheqv, 0, 1, "(make-hasheqv [alist])"},
+  {"make-hasheq", prim_make_hasheq, 0, 1, "(make-hasheq [alist])"},
+  {"make-immutable-hash", prim_make_immutable_hash, 0, 1, "(make-immutable-hash [alist])"},
+  {"make-immutable-hasheqv", prim_make_immutable_hasheqv, 0, 1, "(make-immutable-hasheqv [alist])"},
+  {"make-immutable-hasheq", prim_make_immutable_hasheq, 0, 1, "(make-immutable-hasheq [alist])"},
+  {"hash", prim_hash, 0, -1, "(hash key value ...)"},
+  {"hasheqv", prim_hasheqv, 0, -1, "(hasheqv key value ...)"},
+  {"hasheq", prim_hasheq, 0, -1, "(hasheq key value ...)"},
+  {"hash-ref", prim_hash_ref, 2, 3, "(hash-ref hash key [failure])"},
+  {"%hash-ref", prim_hash_ref_plain, 2, 3, "(%hash-ref hash key [default])"},
+  {"hash-has-key?", prim_hash_has_key, 2, 2, "(hash-has-key? hash key)"},
+  {"%hash-entry", prim_hash_entry, 2, 2, "(%hash-entry hash key)"},
+  {"hash-set!", prim_hash_set_mutable, 3, 3, "(hash-set! hash key value)"},
+  {"hash-set", prim_hash_set, 3, 3, "(hash-set hash key value)"},
+  {"hash-set*", prim_hash_set_many, 1, -1, "(hash-set* hash key value ...)"},
+  {"hash-set*!", prim_hash_set_many_mutable, 1, -1, "(hash-set*! hash key value ...)"},
+  {"hash-remove!", prim_hash_remove_mutable, 2, 2, "(hash-remove! hash key)"},
+  {"hash-remove", prim_hash_remove, 2, 2, "(hash-remove hash key)"},
+  {"hash-count", prim_hash_count, 1, 1, "(hash-count hash)"},
+  {"hash-empty?", prim_is_hash_empty, 1, 1, "(hash-empty? hash)"},
+  {"hash-keys", prim_hash_keys, 1, 2, "(hash-keys hash)"},
+  {"hash-values", prim_hash_values, 1, 2, "(hash-values hash)"},
+  {"hash->list", prim_hash_to_list, 1, 2, "(hash->list hash)"},
+  {"hash-clear!", prim_hash_clear_mutable, 1, 1, "(hash-clear! hash)"},
+  {"hash-clear", prim_hash_clear, 1, 1, "(hash-clear hash)"},
+  {"hash-copy-clear", prim_hash_copy_clear, 1, 1, "(hash-copy-clear hash)"},
+  {"hash-copy", prim_hash_copy, 1, 1, "(hash-copy hash)"},
+  {"%hash-copy", prim_hash_copy_as, 2, 2, "(%hash-copy hash immutable?)"},
+  {"%hash-immutable", prim_hash_immutable, 1, 1, "(%hash-immutable hash)"},
+  {"%hash-next", prim_hash_next, 2, 2, "(%hash-next hash position)"},
+  {"%hash-key", prim_hash_key, 2, 2, "(%hash-key hash position)"},
+  {"%hash-value", prim_hash_value, 2, 2, "(%hash-value hash position)"},
+  {"hash-keys-subset?", prim_hash_keys_subset, 2, 2, "(hash-keys-subset? hash hash)"},
+  {"equal-hash-code", prim_equal_hash_code, 1, 1, "(equal-hash-code obj)"},
+  {"equal-hash", prim_equal_hash_code, 1, 1, "(equal-hash obj)"},
+  {"hash-code", prim_equal_hash_code, 1, 1, "(hash-code obj)"},
+  {"eqv-hash-code", prim_eqv_hash_code, 1, 1, "(eqv-hash-code obj)"},
+  {"eq-hash-code", prim_eqv_hash_code, 1, 1, "(eq-hash-code obj)"},
+  {0},
+};

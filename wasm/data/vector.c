@@ -1,0 +1,283 @@
+/* vector.c — vectors and boxes: everything that needs no guest procedure. */
+#include "core/prims.h"
+#include "core/worklist.h"
+
+#define CHECK_MUTABLE_VECTOR(i) do { CHECK_VECTOR(NULL, i); \
+    if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable vector (this one is a literal or immutable)", args[i]); } while (0)
+#define MOST_SLOTS (1u << 28)
+
+/* A vector whose slots are to be filled at once; the caller has reserved. */
+static Value blank_vector(uint32_t length) { return heap_object(T_VECTOR, 0, length); }
+/* [start [end]] of a vector; the messages name which is wrong. */
+#define SPAN(i, of, start, end) \
+  uint32_t start = 0, end = VEC_LENGTH(of); \
+  do { Value wrong_ = span(argc, args, i, of, &start, &end); if (IS_SIGNAL(wrong_)) return wrong_; } while (0)
+static Value span(int argc, Value *args, int i, Value of, uint32_t *start, uint32_t *end) {
+  uint32_t *into[2] = {start, end}, length = VEC_LENGTH(of);
+  for (int k = 0; k < 2; k++) {
+    if (!HAS_ARG(i + k) || (k && args[i + k] == V_FALSE)) continue;
+    Value index = args[i + k];
+    if (!IS_FIX(index) || FIX_VALUE(index) < 0) return err_type(NULL, i + k, "exact nonnegative integer", index);
+    int64_t low = k ? *start : 0;
+    if (FIX_VALUE(index) < low || FIX_VALUE(index) > length)
+      return err_range(NULL, k ? "ending index" : "starting index", FIX_VALUE(index), low, length, of);
+    *into[k] = (uint32_t)FIX_VALUE(index);
+  }
+  return V_VOID;
+}
+#define RESERVE_VECTOR(n) RESERVE(8ull * (n) + 16)
+
+static void copy_slots(Value to, uint32_t at, Value from, uint32_t start, uint32_t end) {
+  if (end > start) memmove(VEC(to) + at, VEC(from) + start, (size_t)(end - start) * sizeof(Value));
+  charge((end - start) / 16);
+}
+
+static Value copy_of(Value v, uint32_t start, uint32_t end) {
+  RESERVE_VECTOR(end - start);
+  Value copy = blank_vector(end - start);
+  copy_slots(copy, 0, v, start, end);
+  return copy;
+}
+
+/* ---- R7RS ---- */
+
+static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_VECTOR)); }
+
+static Value prim_make_vector(int argc, Value *args) {
+  uint32_t n;
+  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
+  CHECK_INDEX(NULL, 0, 0, MOST_SLOTS, V_FALSE, n);
+  RESERVE_VECTOR(n);
+  charge(n / 16);
+  return make_vector(n, ARG_OR(1, FIX(0)));
+}
+
+static Value prim_vector(int argc, Value *args) {
+  RESERVE_VECTOR((uint32_t)argc);
+  charge(argc / 16);
+  Value v = blank_vector((uint32_t)argc);
+  if (argc) memcpy(VEC(v), args, (size_t)argc * sizeof(Value));
+  return v;
+}
+
+static Value prim_vector_length(int argc, Value *args) { (void)argc; CHECK_VECTOR(NULL, 0); return FIX(VEC_LENGTH(args[0])); }
+
+static Value bad_index(Value v, Value index, int argument) {
+  if (!IS_FIX(index)) return err_type(NULL, argument, "index", index);
+  return err_range(NULL, "index", FIX_VALUE(index), 0, (int64_t)VEC_LENGTH(v) - 1, v);
+}
+
+static Value prim_vector_ref(int argc, Value *args) {
+  (void)argc;
+  CHECK_VECTOR(NULL, 0);
+  if (!IS_FIX(args[1]) || (uint64_t)FIX_VALUE(args[1]) >= VEC_LENGTH(args[0])) return bad_index(args[0], args[1], 1);
+  return VEC(args[0])[FIX_VALUE(args[1])];
+}
+
+static Value prim_vector_set(int argc, Value *args) {
+  (void)argc;
+  CHECK_MUTABLE_VECTOR(0);
+  if (!IS_FIX(args[1]) || (uint64_t)FIX_VALUE(args[1]) >= VEC_LENGTH(args[0])) return bad_index(args[0], args[1], 1);
+  VEC(args[0])[FIX_VALUE(args[1])] = args[2];
+  return V_VOID;
+}
+
+static Value prim_vector_to_list(int argc, Value *args) {
+  CHECK_VECTOR(NULL, 0);
+  SPAN(1, args[0], start, end);
+  uint64_t bytes = 16ull * (end - start);
+  if (!reserve_small(bytes)) return need_memory(2 * bytes);
+  charge((end - start) / 8);
+  Value list = V_NIL;
+  while (end > start) list = cons(VEC(args[0])[--end], list);
+  return list;
+}
+
+static Value prim_list_to_vector(int argc, Value *args) {
+  (void)argc;
+  uint64_t n = 0;
+  Value l = args[0];
+  for (; is_pair(l) && n <= MOST_SLOTS; l = CDR(l)) n++;     /* a circular list ends here, too */
+  if (l != V_NIL) return err_type(NULL, 0, "list", args[0]);
+  RESERVE_VECTOR(n);
+  charge((int64_t)n / 8);
+  Value v = blank_vector((uint32_t)n);
+  uint32_t i = 0;
+  for (l = args[0]; l != V_NIL; l = CDR(l)) VEC(v)[i++] = CAR(l);
+  return v;
+}
+
+static Value prim_vector_fill(int argc, Value *args) {
+  CHECK_MUTABLE_VECTOR(0);
+  SPAN(2, args[0], start, end);
+  charge((end - start) / 16);
+  for (uint32_t i = start; i < end; i++) VEC(args[0])[i] = args[1];
+  return V_VOID;
+}
+
+static Value prim_vector_copy(int argc, Value *args) {
+  CHECK_VECTOR(NULL, 0);
+  SPAN(1, args[0], start, end);
+  return copy_of(args[0], start, end);
+}
+
+/* (vector-copy! to at from [start end]) */
+static Value prim_vector_copy_into(int argc, Value *args) {
+  CHECK_MUTABLE_VECTOR(0);
+  CHECK_VECTOR(NULL, 2);
+  uint32_t at;
+  CHECK_INDEX(NULL, 1, 0, VEC_LENGTH(args[0]), args[0], at);
+  SPAN(3, args[2], start, end);
+  if (end - start > VEC_LENGTH(args[0]) - at)
+    return err_failf("exn:fail:contract", "vector-copy!: not enough room in target vector\n  target length: %d\n  needed length: %d",
+                     (int)VEC_LENGTH(args[0]), (int)(at + end - start));
+  copy_slots(args[0], at, args[2], start, end);
+  return V_VOID;
+}
+
+static Value prim_vector_append(int argc, Value *args) {
+  uint64_t total = 0;
+  for (int i = 0; i < argc; i++) {
+    CHECK_VECTOR(NULL, i);
+    total += VEC_LENGTH(args[i]);
+  }
+  if (total > MOST_SLOTS) return need_memory(8 * total);
+  RESERVE_VECTOR(total);
+  Value v = blank_vector((uint32_t)total);
+  uint32_t at = 0;
+  for (int i = 0; i < argc; at += VEC_LENGTH(args[i]), i++) copy_slots(v, at, args[i], 0, VEC_LENGTH(args[i]));
+  return v;
+}
+
+/* ---- more ---- */
+
+static Value prim_vector_immutable(int argc, Value *args) {
+  Value v = prim_vector(argc, args);
+  if (!IS_SIGNAL(v)) SET_FLAG(v, H_IMMUTABLE);
+  return v;
+}
+
+static Value prim_to_immutable_vector(int argc, Value *args) {
+  (void)argc;
+  CHECK_VECTOR(NULL, 0);
+  if (OBJ_FLAGS(args[0]) & H_IMMUTABLE) return args[0];
+  Value v = copy_of(args[0], 0, VEC_LENGTH(args[0]));
+  if (!IS_SIGNAL(v)) SET_FLAG(v, H_IMMUTABLE);
+  return v;
+}
+
+/* Is it a string, vector, bytevector, box or hash that cannot be changed? */
+static Value prim_is_immutable(int argc, Value *args) {
+  (void)argc;
+  switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
+      return BOOL(OBJ_FLAGS(args[0]) & H_IMMUTABLE);
+    default:
+      return V_FALSE;
+  }
+}
+
+static Value prim_vector_grow(int argc, Value *args) {
+  (void)argc;
+  CHECK_VECTOR(NULL, 0);
+  uint32_t n, length = VEC_LENGTH(args[0]);
+  CHECK_INDEX(NULL, 1, length, MOST_SLOTS, args[0], n);
+  RESERVE_VECTOR(n);
+  Value v = make_vector(n, V_FALSE);
+  copy_slots(v, 0, args[0], 0, length);
+  return v;
+}
+
+enum part { TAKE, DROP, TAKE_RIGHT, DROP_RIGHT };
+static Value part_of(Value *args, enum part part) {
+  CHECK_VECTOR(NULL, 0);
+  uint32_t k, length = VEC_LENGTH(args[0]);
+  CHECK_INDEX(NULL, 1, 0, length, args[0], k);
+  switch (part) {
+    case TAKE: return copy_of(args[0], 0, k);
+    case DROP: return copy_of(args[0], k, length);
+    case TAKE_RIGHT: return copy_of(args[0], length - k, length);
+    default: return copy_of(args[0], 0, length - k);
+  }
+}
+static Value prim_vector_take(int argc, Value *args) { (void)argc; return part_of(args, TAKE); }
+static Value prim_vector_drop(int argc, Value *args) { (void)argc; return part_of(args, DROP); }
+static Value prim_vector_take_right(int argc, Value *args) { (void)argc; return part_of(args, TAKE_RIGHT); }
+static Value prim_vector_drop_right(int argc, Value *args) { (void)argc; return part_of(args, DROP_RIGHT); }
+
+static Value prim_vector_swap(int argc, Value *args) {
+  (void)argc;
+  CHECK_MUTABLE_VECTOR(0);
+  uint32_t i, j;
+  CHECK_INDEX(NULL, 1, 0, (int64_t)VEC_LENGTH(args[0]) - 1, args[0], i);
+  CHECK_INDEX(NULL, 2, 0, (int64_t)VEC_LENGTH(args[0]) - 1, args[0], j);
+  Value kept = VEC(args[0])[i];
+  VEC(args[0])[i] = VEC(args[0])[j];
+  VEC(args[0])[j] = kept;
+  return V_VOID;
+}
+
+static Value prim_vector_reverse_in_place(int argc, Value *args) {
+  CHECK_MUTABLE_VECTOR(0);
+  SPAN(1, args[0], start, end);
+  charge((end - start) / 8);
+  for (Value *v = VEC(args[0]); start + 1 < end; start++, end--) {
+    Value kept = v[start];
+    v[start] = v[end - 1];
+    v[end - 1] = kept;
+  }
+  return V_VOID;
+}
+
+/* ---- boxes ---- */
+
+#define CHECK_BOX(i) do { if (!IS(args[i], T_BOX)) return err_type(NULL, i, "box", args[i]); } while (0)
+
+static Value prim_box(int argc, Value *args) { (void)argc; return make_box(args[0]); }
+static Value prim_box_immutable(int argc, Value *args) {
+  (void)argc;
+  Value box = make_box(args[0]);
+  SET_FLAG(box, H_IMMUTABLE);
+  return box;
+}
+static Value prim_is_box(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_BOX)); }
+static Value prim_unbox(int argc, Value *args) { (void)argc; CHECK_BOX(0); return SLOTS(args[0])[0]; }
+static Value prim_set_box(int argc, Value *args) {
+  (void)argc;
+  CHECK_BOX(0);
+  if (OBJ_FLAGS(args[0]) & H_IMMUTABLE) return err_type(NULL, 0, "(and/c box? (not/c immutable?))", args[0]);
+  SLOTS(args[0])[0] = args[1];
+  return V_VOID;
+}
+
+const PrimDef vector_prims[] = {
+  {"vector?", prim_is_vector, 1, 1, "(vector? obj)"},
+  {"make-vector", prim_make_vector, 1, 2, "(make-vector length [fill])"},
+  {"vector", prim_vector, 0, -1, "(vector obj ...)"},
+  {"vector-length", prim_vector_length, 1, 1, "(vector-length vector)"},
+  {"vector-ref", prim_vector_ref, 2, 2, "(vector-ref vector k)"},
+  {"vector-set!", prim_vector_set, 3, 3, "(vector-set! vector k obj)"},
+  {"vector->list", prim_vector_to_list, 1, 3, "(vector->list vector [start end])"},
+  {"list->vector", prim_list_to_vector, 1, 1, "(list->vector list)"},
+  {"vector-fill!", prim_vector_fill, 2, 4, "(vector-fill! vector fill [start end])"},
+  {"vector-copy", prim_vector_copy, 1, 3, "(vector-copy vector [start end])"},
+  {"subvector", prim_vector_copy, 3, 3, "(subvector vector start end)"},
+  {"vector-copy!", prim_vector_copy_into, 3, 5, "(vector-copy! to at from [start end])"},
+  {"vector-append", prim_vector_append, 0, -1, "(vector-append vector ...)"},
+  {"vector-immutable", prim_vector_immutable, 0, -1, "(vector-immutable obj ...)"},
+  {"vector->immutable-vector", prim_to_immutable_vector, 1, 1, "(vector->immutable-vector vector)"},
+  {"immutable?", prim_is_immutable, 1, 1, "(immutable? obj)"},
+  {"vector-grow", prim_vector_grow, 2, 2, "(vector-grow vector length)"},
+  {"vector-take", prim_vector_take, 2, 2, "(vector-take vector k)"},
+  {"vector-drop", prim_vector_drop, 2, 2, "(vector-drop vector k)"},
+  {"vector-take-right", prim_vector_take_right, 2, 2, "(vector-take-right vector k)"},
+  {"vector-drop-right", prim_vector_drop_right, 2, 2, "(vector-drop-right vector k)"},
+  {"vector-swap!", prim_vector_swap, 3, 3, "(vector-swap! vector i j)"},
+  {"%vector-reverse!", prim_vector_reverse_in_place, 1, 3, "(%vector-reverse! vector [start end])"},
+  {"box", prim_box, 1, 1, "(box obj)"},
+  {"box-immutable", prim_box_immutable, 1, 1, "(box-immutable obj)"},
+  {"box?", prim_is_box, 1, 1, "(box? obj)"},
+  {"unbox", prim_unbox, 1, 1, "(unbox box)"},
+  {"set-box!", prim_set_box, 2, 2, "(set-box! box obj)"},
+  {0},
+};

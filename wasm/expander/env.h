@@ -1,0 +1,60 @@
+/* env.h — environments: what an identifier means. */
+#ifndef RLM_EXPANDER_ENV_H
+#define RLM_EXPANDER_ENV_H
+#include "core/value.h"
+
+struct Env {           /* T_ENV: a frame has the first four slots only */
+  uint64_t header;
+  Value parent;        /* the enclosing environment; #f: this is a top level */
+  Value kind;          /* fixnum of enum env_kind */
+  Value bindings;      /* frame: ((identifier . binding) ...), a table once it is long;
+                          top level: its own bindings, a table from symbol to binding */
+  Value extra;         /* ENV_FREE: the environment of those names; frame: how many bindings */
+  Value renames;       /* #f, or a table: aliases that were defined here, to bindings */
+  Value imports;       /* #f, or a table: symbol to the binding of another environment */
+  Value noted;         /* #f, or a table of symbols: the program defines them itself */
+  Value name;          /* #f, or the library's name */
+};
+
+enum env_kind {
+  ENV_FRAME,           /* local bindings */
+  ENV_FREE,            /* `bindings` is a list of names that mean what they mean in `extra` */
+  ENV_PHASE,           /* within a transformer expression: local variables outside do not exist yet */
+  ENV_CORE,            /* top level: all of the prelude */
+  ENV_LIBRARY,         /* top level: imports are shared, nothing else is visible */
+  ENV_REPL,            /* top level: programs. Sees the core's public names, as copies */
+};
+
+enum { FRAME_SLOTS = 4, TOP_SLOTS = 8 };
+#define ENV(v) ((struct Env *)PTR(v))
+#define ENV_KIND(v) ((enum env_kind)FIX_VALUE(ENV(v)->kind))
+#define IS_TOP(v) (ENV(v)->parent == V_FALSE)
+
+enum { CELL_ASSIGNED = 16,         /* flags of cells: some set! names it, so it is shared, never copied */
+       CELL_DEFINED = 32 };        /* an alias was defined as it, even if it has no value yet */
+#define CELL_ORIGIN(cell) (OBJ_LENGTH(cell) > 3 ? SLOTS(cell)[3] : V_FALSE)  /* what an import was copied from */
+
+Value core_environment(void);
+void expander_init(void);           /* at boot: the core environment and the core forms */
+
+Value make_frame(Value parent);
+Value make_top(enum env_kind kind, Value name);
+Value env_top(Value env);
+Value frame_find(Value frame, Value id);                 /* in this frame only; V_FALSE: not there */
+bool frame_bind(Value frame, Value id, Value binding);   /* false: memory is short */
+
+/* A binding is a T_ENVVAR, a T_MACRO or a T_CELL. V_FALSE: unbound. */
+#define OUT_OF_PHASE V_EOF         /* a local variable, seen from a transformer expression */
+Value env_lookup(Value env, Value id);
+
+/* Where the search ended: for what no frame binds, the top level, and what its binding there goes by. */
+Value env_lookup_place(Value env, Value id, Value *top, Value *symbol);
+Value env_own_cell(Value top, Value symbol);             /* the cell of an unbound name, made */
+bool env_owns(Value top, Value id, Value cell);          /* is it this top level's, not only seen there? */
+
+/* For definitions: V_TRUE; V_FALSE for a binding that a program must not change; V_AGAIN. */
+Value env_define_cell(Value top, Value id, Value *cell);
+Value env_define_macro(Value top, Value id, Value macro);
+void env_import(Value top, Value symbol, Value binding);
+bool same_identifier(Value env1, Value id1, Value env2, Value id2);
+#endif

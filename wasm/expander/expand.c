@@ -1,0 +1,429 @@
+/* expand.c — the machine: items, expressions, calls, macro uses.
+ *
+ * %expand-run steps the item on top of the stack until none is left. A step pops its item, fills
+ * the hole that the item names with a node, and pushes items for the holes of that node. Memory is
+ * reserved before a step changes anything; where it turns out too short in the middle, the step is
+ * abandoned and starts again after a collection.
+ */
+#include "expander/expand.h"
+#include "core/check.h"
+#include "core/globals.h"
+#include "expander/body.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "expander/library.h"
+#include "expander/nodes.h"
+#include "expander/quasi.h"
+#include "expander/syntax.h"
+#include "expander/syntax_rules.h"
+#include "text/symbol.h"
+#include <stdarg.h>
+
+/* Items pushed by the running step, in order; they go on the stack when it succeeds. */
+static Value fresh_first, fresh_last;
+
+void fill(Hole hole, Value node) {
+  if (is_pair(hole.obj)) CAR(hole.obj) = node;
+  else {
+    CHECK(IS(hole.obj, T_VECTOR) && hole.index < VEC_LENGTH(hole.obj));
+    VEC(hole.obj)[hole.index] = node;
+  }
+}
+
+/* ---- memory within a step ---- */
+enum { ROOM_PIECE = 64 << 10, STEP_BYTES = 8 << 10, BYTES_A_PAIR = 256 };
+static int64_t room_left;
+static uint64_t room_used;
+
+bool room(uint64_t bytes) {
+  room_left -= (int64_t)bytes;
+  room_used += bytes;
+  if (room_left >= 0) return true;
+  if (!heap_reserve(bytes + ROOM_PIECE)) return false;
+  room_left = ROOM_PIECE;
+  return true;
+}
+
+/* The step starts again with all that it used this time, and half as much more, reserved. */
+Value short_of_room(void) { return need_memory(room_used + room_used / 2 + 2 * ROOM_PIECE); }
+
+/* ---- items ---- */
+Value push_item(State *s, enum item_kind kind, Job j, Value a, Value b, Value c) {
+  (void)s;
+  Value item = heap_object(T_VECTOR, 0, ITEM_SLOTS);
+  struct Item *i = ITEM(item);
+  i->kind = FIX(kind);
+  i->form = j.form;
+  i->env = j.env;
+  i->obj = j.hole.obj;
+  i->index = FIX(j.hole.index);
+  i->place = FIX(j.place);
+  i->name = j.name;
+  i->a = a;
+  i->b = b;
+  i->c = c;
+  i->next = V_NIL;
+  if (fresh_first == V_NIL) fresh_first = item;
+  else ITEM(fresh_last)->next = item;
+  fresh_last = item;
+  return item;
+}
+
+Job item_job(Value item) {
+  struct Item *i = ITEM(item);
+  return (Job){.form = i->form, .env = i->env, .hole = {i->obj, (uint32_t)FIX_VALUE(i->index)},
+               .place = (uint32_t)FIX_VALUE(i->place), .name = i->name};
+}
+
+/* ---- identifiers as expressions ---- */
+static Value keyword_as_variable(Job j) {
+  return syntax_fail(j, "%v: this is a keyword of the syntax, not a variable; it must stand first in a form",
+                     identifier_symbol(j.form));
+}
+
+Value reference(Job j) {
+  Value top, symbol, binding = env_lookup_place(j.env, j.form, &top, &symbol);
+  if (binding == V_FALSE) binding = env_own_cell(top, symbol);
+  if (IS(binding, T_CELL)) fill(j.hole, make_leaf(N_GREF, j.place, binding));
+  else if (IS(binding, T_ENVVAR)) fill(j.hole, make_leaf(N_LREF, j.place, binding));
+  else if (IS(binding, T_MACRO)) return keyword_as_variable(j);
+  else return syntax_fail(j, "%v: a local variable of the run time cannot be used in a macro transformer",
+                          identifier_symbol(j.form));
+  return V_TRUE;
+}
+
+/* ---- constants ---- */
+static Value constant(Job j) {
+  Value datum = j.form;
+  if (IS(datum, T_VECTOR)) TRY_STEP(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
+  fill(j.hole, make_leaf(N_CONST, j.place, datum));
+  return V_TRUE;
+}
+
+Value expand_later(State *s, Job j) {
+  if (is_pair(j.form) || (IS(j.form, T_SYNTAX) && !is_identifier(j.form)))
+    push_item(s, DO_EXPR, j, V_FALSE, V_FALSE, V_FALSE);
+  else if (IS(j.form, T_SYMBOL) || IS(j.form, T_SYNTAX))
+    return reference(j);
+  else if (j.form == V_NIL)
+    return syntax_fail(j, "(): a call needs a procedure; the empty list is written '()");
+  else
+    return constant(j);
+  return V_TRUE;
+}
+
+Value expand_list(State *s, Value forms, Job j, Value *nodes) {
+  Value last = V_NIL;
+  *nodes = V_NIL;
+  for (; is_pair(forms); forms = CDR(forms)) {
+    Value pair = cons(V_FALSE, V_NIL);
+    if (last == V_NIL) *nodes = pair; else CDR(last) = pair;
+    last = pair;
+    uint32_t place = pair_place(forms);       /* of the element, even of an atom */
+    Job part = {.form = CAR(forms), .env = j.env, .hole = CAR_OF(pair), .place = place ? place : j.place, .name = V_FALSE};
+    TRY_STEP(expand_later(s, part));
+  }
+  return V_TRUE;
+}
+
+static Value expand_call(State *s, Job j) {
+  if (list_length(j.form) < 0)
+    return syntax_fail(j, "a call must be a proper list, got %v", j.form);
+  Value node = make_node(N_CALL, j.place, 2, V_FALSE, V_NIL), operands;
+  fill(j.hole, node);
+  Job operator = {.form = CAR(j.form), .env = j.env, .hole = SLOT(node, 0), .place = j.place, .name = V_FALSE};
+  TRY_STEP(expand_later(s, operator));
+  TRY_STEP(expand_list(s, CDR(j.form), j, &operands));
+  NODE(node, 1) = operands;
+  return V_TRUE;
+}
+
+/* ---- macro uses ---- */
+Value make_macro(enum macro_kind kind, Value env, Value data, Value name) {
+  Value macro = heap_object(T_MACRO, 0, 4);
+  *MACRO(macro) = (struct Macro){.header = MACRO(macro)->header, .kind = FIX(kind), .env = env, .data = data, .name = name};
+  return macro;
+}
+
+/* An environment without any import knows how to import. */
+static Value import_keyword(Value symbol) {
+  static const char *const names[] = {"import", "define-library", "cond-expand", "begin", NULL};
+  for (int i = 0; names[i]; i++) {
+    Value keyword = core_named(names[i]);
+    if (MACRO(keyword)->name == symbol) return keyword;
+  }
+  return V_FALSE;
+}
+
+Value head_macro(Value form, Value env) {
+  if (!is_pair(form)) return V_FALSE;
+  Value head = CAR(form);
+  if (IS(head, T_MACRO)) return head;
+  if (!is_identifier(head)) return V_FALSE;
+  Value binding = env_lookup(env, head);
+  if (IS(binding, T_MACRO)) return binding;
+  return binding == V_FALSE && IS_TOP(env) && ENV_KIND(env) == ENV_LIBRARY ? import_keyword(head) : V_FALSE;
+}
+
+bool is_core(Value env, Value id, int form) {
+  if (!is_identifier(id)) return false;
+  Value binding = env_lookup(env, id), keyword = core_keyword((enum form_id)form);
+  if (binding != V_FALSE) return binding == keyword;
+  return identifier_symbol(id) == MACRO(keyword)->name;
+}
+
+/* The driver's answer to a request, or the request itself. */
+Value ask(State *s, Value *answer, int count, ...) {
+  if (s->given != V_UNBOUND) {
+    *answer = s->given;
+    s->given = V_UNBOUND;
+    return V_TRUE;
+  }
+  Value request = heap_object(T_VECTOR, 0, (uint32_t)count);
+  va_list parts;
+  va_start(parts, count);
+  for (int i = 0; i < count; i++) VEC(request)[i] = va_arg(parts, Value);
+  va_end(parts);
+  return request;
+}
+
+/* ---- the procedures that an er-macro-transformer gets ----
+ * Records that can be applied: (rename symbol), (compare id1 id2). */
+static Value rename_type, compare_type;
+
+static Value make_applicable(const char *name, const char *primitive) {
+  Value rtd = heap_object(T_RTD, 0, 9);
+  for (int i = 0; i < 9; i++) SLOTS(rtd)[i] = V_FALSE;
+  struct Rtd *r = RTD(rtd);
+  r->name = intern(name);
+  r->fields = make_vector(2, V_FALSE);
+  VEC(r->fields)[0] = intern("env");
+  VEC(r->fields)[1] = intern("aliases");
+  r->depth = FIX(0);
+  r->ancestors = make_vector(1, rtd);
+  r->apply = CELL(global_cell(intern(primitive)))->value;
+  r->flags = FIX(RTD_OPAQUE);
+  r->properties = V_NIL;
+  return rtd;
+}
+
+static Value applicable(Value *type, const char *name, const char *primitive, Value env) {
+  if (*type == 0) {                /* made at the first use: the primitive exists by then */
+    heap_root(type);
+    *type = make_applicable(name, primitive);
+  }
+  Value record = make_record(*type, 2);
+  RECORD_FIELD(record, 0) = env;
+  RECORD_FIELD(record, 1) = V_NIL;
+  return record;
+}
+
+/* The same symbol gives the same alias within one use of the macro. */
+static Value prim_rename(int argc, Value *args) {
+  (void)argc;
+  if (!is_identifier(args[1])) return err_type("rename", 0, "identifier", args[1]);
+  for (Value a = RECORD_FIELD(args[0], 1); a != V_NIL; a = CDR(a))
+    if (CAR(CAR(a)) == args[1]) return CDR(CAR(a));
+  Value alias = make_syntax(RECORD_FIELD(args[0], 0), V_NIL, args[1]);
+  RECORD_FIELD(args[0], 1) = cons(cons(args[1], alias), RECORD_FIELD(args[0], 1));
+  return alias;
+}
+
+static Value prim_compare(int argc, Value *args) {
+  (void)argc;
+  if (!is_identifier(args[1]) || !is_identifier(args[2])) return BOOL(args[1] == args[2]);
+  Value env = RECORD_FIELD(args[0], 0);
+  return BOOL(same_identifier(env, args[1], env, args[2]));
+}
+
+/* (%make-transformer kind proc): define-syntax gives it its environment */
+static Value prim_make_transformer(int argc, Value *args) {
+  (void)argc;
+  if (!is_procedure(args[1])) return err_type("er-macro-transformer", 0, "procedure", args[1]);
+  return make_macro((enum macro_kind)FIX_VALUE(args[0]), V_FALSE, args[1], V_FALSE);
+}
+
+static Value transformer_arguments(struct Macro *m, Job j) {
+  switch (FIX_VALUE(m->kind)) {
+    case MACRO_ER:
+      return list_n(3, j.form, applicable(&rename_type, "rename", "%rename", m->env),
+                    applicable(&compare_type, "compare", "%compare", j.env));
+    case MACRO_SC: return list_n(2, j.form, j.env);
+    case MACRO_RSC: return list_n(2, j.form, m->env);
+    default: return list_n(3, j.form, j.env, m->env);
+  }
+}
+
+/* One form that becomes another macro use again and again. */
+enum { EXPANSIONS_MOST = 100000 };
+
+Value expand_macro(State *s, Value macro, Job j, Value *out) {
+  if (s->expansions == FIX(EXPANSIONS_MOST))
+    return syntax_fail(j, "%v: the expansion of this macro does not end: it became a macro use %d times", CAR(j.form), EXPANSIONS_MOST);
+  if (s->given == V_UNBOUND) s->expansions = FIX(FIX_VALUE(s->expansions) + 1);
+  if (MACRO_KIND(macro) == MACRO_RULES) return apply_rules(s, macro, j, out);
+  struct Macro *m = MACRO(macro);
+  Value answer, arguments = s->given == V_UNBOUND ? transformer_arguments(m, j) : V_NIL;
+  TRY_STEP(ask(s, &answer, 3, intern("%call"), m->data, arguments));
+  *out = FIX_VALUE(m->kind) == MACRO_SC ? make_syntax(m->env, V_NIL, answer) : answer;
+  return V_TRUE;
+}
+
+/* ---- expressions ---- */
+Value enter_closure(Value syntax, Value env) {
+  if (SYNTAX_FREE(syntax) == V_NIL) return SYNTAX_ENV(syntax);
+  Value frame = make_frame(SYNTAX_ENV(syntax));
+  ENV(frame)->kind = FIX(ENV_FREE);
+  ENV(frame)->bindings = SYNTAX_FREE(syntax);
+  ENV(frame)->extra = env;
+  return frame;
+}
+
+static Value not_an_expression(Job j, const CoreForm *form) {
+  switch (form->id) {
+    case F_DEFINE: case F_DEFINE_VALUES: case F_DEFINE_SYNTAX:
+      return syntax_fail(j, "%s: a definition cannot stand where an expression is expected; put it at the start of a "
+                         "body, or wrap it: (let () (define ...) ...)", form->name);
+    case F_IMPORT: case F_DEFINE_LIBRARY:
+      return syntax_fail(j, "%s: only allowed at the top level of a program", form->name);
+    case F_SYNTAX_RULES:
+      return syntax_fail(j, "%s: only allowed as a transformer: (define-syntax name (%s ...))", form->name, form->name);
+    default:
+      return syntax_fail(j, "%s: not allowed as an expression; it is part of another form's syntax", form->name);
+  }
+}
+
+/* One expression: what it becomes is rewritten in the item until it is a core form or a call. */
+static Value step_expr(State *s, Value item) {
+  Job j = item_job(item);
+  if (IS(j.form, T_SYNTAX) && !is_identifier(j.form)) {
+    ITEM(item)->env = enter_closure(j.form, j.env);
+    ITEM(item)->form = SYNTAX_EXPR(j.form);
+    return V_VOID;
+  }
+  if (!is_pair(j.form)) return expand_later(s, j);
+  uint32_t place = pair_place(j.form);
+  if (place) { j.place = place; ITEM(item)->place = FIX(place); }
+  Value macro = head_macro(j.form, j.env), form;
+  if (macro == V_FALSE) return expand_call(s, j);
+  if (MACRO_KIND(macro) != MACRO_CORE) {
+    TRY_STEP(expand_macro(s, macro, j, &form));
+  } else {
+    const CoreForm *core = CORE_FORM(macro);
+    if (core->id != F_REWRITE) return core->expand ? core->expand(s, j) : not_an_expression(j, core);
+    TRY_STEP(core->rewrite(s, j, &form));
+  }
+  ITEM(item)->form = form;
+  return V_VOID;
+}
+
+/* ---- running ---- */
+static Value (*const steps[ITEM_KINDS])(State *, Value) = {
+  [DO_EXPR] = step_expr, [DO_BODY] = step_body, [DO_TOP] = step_top, [DO_MACRO] = step_macro,
+  [DO_QUASI] = step_quasi, [DO_LIBRARY] = step_library, [DO_IMPORT] = step_import,
+};
+
+/* How many pairs a form has down to its sublists' sublists: what the allocation of any core form
+   is in proportion to. */
+static int64_t form_weight(Value form, int levels, int64_t most) {
+  int64_t weight = 0;
+  Value slow = form;                /* half as fast: a quoted datum may be circular */
+  for (int64_t step = 0; is_pair(form) && weight < most; form = CDR(form), step++) {
+    if (step & 1) slow = CDR(slow);
+    if (step && slow == form) break;
+    weight++;
+    if (levels && is_pair(CAR(form))) weight += form_weight(CAR(form), levels - 1, most - weight);
+  }
+  return weight;
+}
+
+enum { LARGEST_FORM = 1 << 22 };
+
+/* Reserve what the step may take. */
+static Value prepare(Value item) {
+  int64_t weight = form_weight(ITEM(item)->form, 3, LARGEST_FORM);
+  if (weight >= LARGEST_FORM)
+    return err_syntax("a form is too large, or circular", V_FALSE, (uint32_t)FIX_VALUE(ITEM(item)->place));
+  charge(1 + weight / 8);
+  uint64_t bytes = STEP_BYTES + (uint64_t)weight * BYTES_A_PAIR;
+  if (!heap_reserve(bytes)) return need_memory(bytes);
+  room_left = 0;
+  room_used = bytes;
+  return V_TRUE;
+}
+
+static void push_fresh(State *s) {
+  if (fresh_first == V_NIL) return;
+  ITEM(fresh_last)->next = s->stack;
+  s->stack = fresh_first;
+}
+
+static Value step(State *s) {
+  Value item = s->stack;
+  TRY_STEP(prepare(item));
+  fresh_first = fresh_last = V_NIL;
+  Value outcome = steps[FIX_VALUE(ITEM(item)->kind)](s, item);
+  if (outcome == V_TRUE) {
+    s->stack = ITEM(item)->next;
+    s->expansions = FIX(0);
+  }
+  if (outcome == V_TRUE || outcome == V_VOID) push_fresh(s);
+  fresh_first = fresh_last = V_NIL;
+  return outcome;
+}
+
+/* ---- primitives ---- */
+static State *check_state(Value v) {
+  return IS(v, T_VECTOR) && VEC_LENGTH(v) == STATE_SLOTS ? PTR(v) : NULL;
+}
+
+/* (%expand-start form env) -> state */
+static Value prim_expand_start(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  Value state = heap_object(T_VECTOR, 0, STATE_SLOTS);
+  State *s = PTR(state);
+  *s = (State){.header = s->header, .stack = V_NIL, .result = V_FALSE, .given = V_UNBOUND,
+               .done = V_FALSE, .expansions = FIX(0)};
+  fresh_first = fresh_last = V_NIL;
+  Job j = {.form = args[0], .env = args[1], .hole = {state, 1}, .place = pair_place(args[0]), .name = V_FALSE};
+  push_item(s, DO_TOP, j, V_FALSE, V_FALSE, V_FALSE);
+  push_fresh(s);
+  return state;
+}
+
+/* (%expand-run state) -> an AST, or a request */
+static Value prim_expand_run(int argc, Value *args) {
+  (void)argc;
+  State *s = check_state(args[0]);
+  if (!s) return err_type(NULL, 0, "expansion", args[0]);
+  while (s->stack != V_NIL) {
+    Value outcome = step(s);
+    if (outcome != V_TRUE && outcome != V_VOID) return outcome;
+    if (s->done != V_FALSE) return s->done;
+    if (should_pause()) {
+      vm.resume = V_TRUE;
+      return V_AGAIN;
+    }
+  }
+  return s->result;
+}
+
+/* (%expand-give! state value): the answer to the last request */
+static Value prim_expand_give(int argc, Value *args) {
+  (void)argc;
+  State *s = check_state(args[0]);
+  if (!s) return err_type(NULL, 0, "expansion", args[0]);
+  s->given = args[1];
+  return V_VOID;
+}
+
+const PrimDef expand_prims[] = {
+  {"%expand-start", prim_expand_start, 2, 2, NULL},
+  {"%expand-run", prim_expand_run, 1, 1, NULL},
+  {"%expand-give!", prim_expand_give, 2, 2, NULL},
+  {"%make-transformer", prim_make_transformer, 2, 2, NULL},
+  {"%rename", prim_rename, 2, 2, "(rename identifier)"},
+  {"%compare", prim_compare, 3, 3, "(compare identifier identifier)"},
+  {0}
+};

@@ -1,0 +1,252 @@
+/* syntax.c — identifiers, aliases and syntactic closures.
+ *
+ * A T_SYNTAX object is (environment, free names, expression): the expression as it is meant in
+ * that environment, except that the free names mean what they mean where the object is used.
+ * Where the expression is an identifier the object is one too: an alias.
+ */
+#include "expander/syntax.h"
+#include "core/worklist.h"
+#include "expander/env.h"
+#include "expander/forms.h"
+#include "text/string.h"
+#include "text/utf8.h"
+
+Value make_syntax(Value env, Value free, Value expr) {
+  Value v = heap_object(T_SYNTAX, 0, 3);
+  SYNTAX_ENV(v) = env;
+  SYNTAX_FREE(v) = free;
+  SYNTAX_EXPR(v) = expr;
+  return v;
+}
+
+bool is_identifier(Value v) {
+  while (IS(v, T_SYNTAX)) v = SYNTAX_EXPR(v);
+  return IS(v, T_SYMBOL);
+}
+
+Value identifier_symbol(Value id) {
+  while (IS(id, T_SYNTAX)) id = SYNTAX_EXPR(id);
+  return id;
+}
+
+/* ---- stripping: a datum without aliases ----
+ * A first walk looks whether there are any, and most data have none. A second one copies. Data may
+ * be deep, and cyclic (datum labels): the looking gives up after so many nodes and leaves the datum
+ * as it is, for aliases come from macro templates, which are not so large. */
+enum { LOOK_AT_MOST = 1 << 20 };
+
+/* A keyword's macro object, which the expander itself puts into forms, becomes its name again. */
+static Value bare(Value v) {
+  while (IS(v, T_SYNTAX)) v = SYNTAX_EXPR(v);
+  return IS(v, T_MACRO) ? MACRO(v)->name : v;
+}
+
+static bool stack_push(Stack *s, Value v) {
+  if (!stack_room(s, 1)) return false;
+  push(s, v);
+  return true;
+}
+
+typedef struct { Stack stack; int64_t seen; bool drop_places, dirty; } Look;
+
+/* An alias, or a pair with a place that is not wanted, has to be copied; what is inside is looked at. */
+static Value look_through(Look *l, Value v) {
+  if (IS(v, T_SYNTAX) || IS(v, T_MACRO) || (l->drop_places && IS(v, T_LPAIR))) l->dirty = true;
+  return bare(v);
+}
+
+static bool look_later(Look *l, Value v) {
+  v = look_through(l, v);
+  return !(is_pair(v) || IS(v, T_VECTOR)) || stack_push(&l->stack, v);
+}
+
+/* False: memory is short. */
+static bool look(Look *l, Value v) {
+  stack_init(&l->stack);
+  if (!look_later(l, v)) return false;
+  while (l->stack.top && l->seen < LOOK_AT_MOST) {
+    v = pop(&l->stack);
+    for (; is_pair(v) && ++l->seen < LOOK_AT_MOST; v = look_through(l, CDR(v)))
+      if (!look_later(l, CAR(v))) return false;
+    if (!IS(v, T_VECTOR)) continue;
+    l->seen += VEC_LENGTH(v);
+    for (uint32_t i = 0; i < VEC_LENGTH(v); i++)
+      if (!look_later(l, VEC(v)[i])) return false;
+  }
+  return true;
+}
+
+/* The copying keeps pairs (where the copy goes, what to copy) on the stack. `where` is a pair,
+   meaning its car, or (index . vector), or (-1 . pair), meaning its cdr. */
+static bool copy_list(Stack *s, Value v, bool drop_places, Value *out) {
+  Value head = V_NIL, last = V_NIL;
+  for (v = bare(v); is_pair(v); v = bare(CDR(v))) {
+    if (!room(48) || !stack_room(s, 2)) return false;
+    Value pair = drop_places ? cons(V_NIL, V_NIL) : cons_at(V_NIL, V_NIL, pair_place(v));
+    Value car = bare(CAR(v));
+    if (is_pair(car) || IS(car, T_VECTOR)) { push(s, pair); push(s, car); }
+    else CAR(pair) = car;
+    if (head == V_NIL) head = pair; else CDR(last) = pair;
+    last = pair;
+  }
+  if (!IS(v, T_VECTOR)) CDR(last) = v;
+  else if (!stack_room(s, 2)) return false;
+  else { push(s, cons(FIX(-1), last)); push(s, v); }
+  *out = head;
+  return true;
+}
+
+static bool copy_vector(Stack *s, Value v, Value *out) {
+  uint32_t length = VEC_LENGTH(v);
+  if (!room(8 + (uint64_t)length * 8)) return false;
+  Value copy = heap_object(T_VECTOR, OBJ_FLAGS(v) & H_IMMUTABLE, length);
+  for (uint32_t i = 0; i < length; i++) {
+    Value element = VEC(copy)[i] = bare(VEC(v)[i]);
+    if (!is_pair(element) && !IS(element, T_VECTOR)) continue;
+    VEC(copy)[i] = V_FALSE;
+    if (!room(32) || !stack_room(s, 2)) return false;
+    push(s, cons(FIX(i), copy));
+    push(s, element);
+  }
+  *out = copy;
+  return true;
+}
+
+static void place_copy(Value where, Value copy) {
+  if (IS(where, T_PAIR) && IS_FIX(CAR(where))) {
+    if (CAR(where) == FIX(-1)) CDR(CDR(where)) = copy;
+    else VEC(CDR(where))[FIX_VALUE(CAR(where))] = copy;
+  } else {
+    CAR(where) = copy;
+  }
+}
+
+static Value copy_stripped(Value datum, bool drop_places, Value *out) {
+  Stack s;
+  stack_init(&s);
+  Value result = cons(V_NIL, V_NIL);
+  push(&s, result);
+  push(&s, bare(datum));
+  while (s.top) {
+    Value v = pop(&s), where = pop(&s), copy = v;
+    bool fits = is_pair(v) ? copy_list(&s, v, drop_places, &copy)
+              : IS(v, T_VECTOR) ? copy_vector(&s, v, &copy) : true;
+    if (!fits) return short_of_room();
+    place_copy(where, copy);
+  }
+  *out = CAR(result);
+  return V_TRUE;
+}
+
+Value strip_syntax(Value datum, bool drop_places, Value *out) {
+  *out = bare(datum);
+  if (!is_pair(*out) && !IS(*out, T_VECTOR)) return V_TRUE;
+  Look l = {.drop_places = drop_places};
+  if (!look(&l, datum)) return short_of_room();
+  charge(l.seen / 8 + 1);
+  if (!l.dirty || l.seen >= LOOK_AT_MOST) return V_TRUE;
+  return copy_stripped(datum, drop_places, out);
+}
+
+/* ---- primitives ---- */
+static Value prim_is_identifier(int argc, Value *args) {
+  (void)argc;
+  return BOOL(is_identifier(args[0]));
+}
+
+static Value prim_identifier_to_symbol(int argc, Value *args) {
+  (void)argc;
+  if (!is_identifier(args[0])) return err_type(NULL, 0, "identifier", args[0]);
+  return identifier_symbol(args[0]);
+}
+
+/* (identifier=? env1 id1 env2 id2) */
+static Value prim_same_identifier(int argc, Value *args) {
+  (void)argc;
+  for (int i = 0; i < 4; i += 2) {
+    if (!IS(args[i], T_ENV)) return err_type(NULL, i, "environment", args[i]);
+    if (!is_identifier(args[i + 1])) return args[1] == args[3] ? V_TRUE : V_FALSE;
+  }
+  return BOOL(same_identifier(args[0], args[1], args[2], args[3]));
+}
+
+/* (make-syntactic-closure env free-names expression) */
+static Value close_over(Value env, Value free, Value expr) {
+  if (!is_pair(expr) && !IS(expr, T_SYMBOL) && !IS(expr, T_SYNTAX) && !IS(expr, T_VECTOR)) return expr;
+  return make_syntax(env, free, expr);
+}
+
+static Value prim_make_syntactic_closure(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_ENV)) return err_type(NULL, 0, "environment", args[0]);
+  if (list_length(args[1]) < 0) return err_type(NULL, 1, "list of identifiers", args[1]);
+  return close_over(args[0], args[1], args[2]);
+}
+
+static Value prim_close_syntax(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  return close_over(args[1], V_NIL, args[0]);
+}
+
+static Value prim_is_closure(int argc, Value *args) {
+  (void)argc;
+  return BOOL(IS(args[0], T_SYNTAX));
+}
+
+static Value closure_part(Value *args, int part) {
+  if (!IS(args[0], T_SYNTAX)) return err_type(NULL, 0, "syntactic closure", args[0]);
+  return SLOTS(args[0])[part];
+}
+static Value prim_closure_env(int argc, Value *args) { (void)argc; return closure_part(args, 0); }
+static Value prim_closure_free(int argc, Value *args) { (void)argc; return closure_part(args, 1); }
+static Value prim_closure_expr(int argc, Value *args) { (void)argc; return closure_part(args, 2); }
+
+static Value prim_strip(int argc, Value *args) {
+  (void)argc;
+  Value out, outcome = strip_syntax(args[0], false, &out);
+  return outcome == V_TRUE ? out : outcome;
+}
+
+static Value prim_is_macro(int argc, Value *args) {
+  (void)argc;
+  return BOOL(IS(args[0], T_MACRO));
+}
+
+/* (%syntax-error message form) from a transformer: the expander adds the place */
+static Value prim_syntax_error(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  Value form = ARG_OR(1, V_FALSE), stripped = form;
+  Value outcome = strip_syntax(form, false, &stripped);
+  if (outcome != V_TRUE) return outcome;
+  uint32_t size = string_utf8_length(args[0]);
+  if (size > 2000) size = 2000;
+  char message[2001];
+  Value cut = size == string_utf8_length(args[0]) ? args[0] : string_substring(args[0], 0, 500);
+  message[string_to_utf8(cut, (uint8_t *)message)] = 0;
+  return err_syntax(message, stripped, pair_place(form));
+}
+
+/* (%pair-place v): (line . column) of a pair of program text, or #f */
+static Value prim_pair_place(int argc, Value *args) {
+  (void)argc;
+  uint32_t place = pair_place(args[0]);
+  return place ? cons(FIX(PLACE_LINE(place)), FIX(PLACE_COLUMN(place))) : V_FALSE;
+}
+
+const PrimDef syntax_prims[] = {
+  {"identifier?", prim_is_identifier, 1, 1, NULL},
+  {"identifier->symbol", prim_identifier_to_symbol, 1, 1, NULL},
+  {"identifier=?", prim_same_identifier, 4, 4, "(identifier=? env1 id1 env2 id2)"},
+  {"make-syntactic-closure", prim_make_syntactic_closure, 3, 3, "(make-syntactic-closure env free-names form)"},
+  {"close-syntax", prim_close_syntax, 2, 2, "(close-syntax form env)"},
+  {"syntactic-closure?", prim_is_closure, 1, 1, NULL},
+  {"syntactic-closure-env", prim_closure_env, 1, 1, NULL},
+  {"syntactic-closure-vars", prim_closure_free, 1, 1, NULL},
+  {"syntactic-closure-expr", prim_closure_expr, 1, 1, NULL},
+  {"strip-syntactic-closures", prim_strip, 1, 1, NULL},
+  {"%macro?", prim_is_macro, 1, 1, NULL},
+  {"%pair-place", prim_pair_place, 1, 1, NULL},
+  {"%syntax-error", prim_syntax_error, 1, 2, NULL},
+  {0}
+};

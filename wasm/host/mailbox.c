@@ -1,0 +1,155 @@
+/* mailbox.c — the host's side of the machine: rlm.h. Between two calls nothing of it is on the C stack. */
+#include "host/mailbox.h"
+#include "host/boot.h"
+#include "rlm.h"
+#include "text/utf8.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+#include <string.h>
+
+/* ---- outbox: one CBOR array of indefinite length, made by appending ---- */
+static Value outbox;
+static uint32_t outbox_length;
+
+static void outbox_reset(void) {
+  if (!IS(outbox, T_RAW) || OBJ_LENGTH(outbox) > 65536) outbox = heap_raw(T_RAW, 0, 2048);
+  RAW_BYTES(outbox)[0] = 0x9f;
+  outbox_length = 1;
+}
+/* (%outbox! bytevector): append one encoded item */
+static Value prim_outbox(int argc, Value *args) {
+  (void)argc;
+  CHECK_BYTES("%outbox!", 0);
+  uint64_t n = BYTES_LENGTH(args[0]), need = outbox_length + n + 1;
+  if (need > OBJ_LENGTH(outbox)) {
+    if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
+    if (!heap_reserve(need * 2)) return need_memory(need * 2);
+    Value bigger = heap_raw(T_RAW, 0, (uint32_t)(need * 2));
+    memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox), outbox_length);
+    outbox = bigger;
+  }
+  memcpy(RAW_BYTES(outbox) + outbox_length, BYTES(args[0]), n);
+  outbox_length += (uint32_t)n;
+  return V_VOID;
+}
+const PrimDef message_prims[] = {{"%outbox!", prim_outbox, 1, 1, NULL}, {0}};
+
+void outbox_text(const char *kind, Value text) {      /* [kind, text] */
+  uint32_t n = string_utf8_length(text), k = (uint32_t)strlen(kind);
+  Value bytes = heap_raw(T_BYTES, 0, n + k + 16);
+  uint8_t *p = BYTES(bytes);
+  *p++ = 0x82;
+  *p++ = (uint8_t)(0x60 + k);
+  memcpy(p, kind, k);
+  p += k;
+  *p++ = 0x7a;
+  for (int shift = 24; shift >= 0; shift -= 8) *p++ = (uint8_t)(n >> shift);
+  p += string_to_utf8(text, p);
+  HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(p - BYTES(bytes)));
+  prim_outbox(1, &bytes);
+}
+
+void mailbox_init(void) {
+  heap_root(&outbox);
+  outbox = V_FALSE;
+  m.inbox = V_FALSE;
+}
+void mailbox_empty(void) {
+  m.inbox = V_FALSE;
+  outbox = V_FALSE;
+  outbox_reset();
+}
+
+/* ---- inbox ---- */
+RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
+  initialize_guest();
+  if (length > RLM_INBOX_LIMIT || !heap_reserve(length + 4096)) return 0;
+  m.inbox = heap_raw(T_BYTES, 0, length);
+  return (uint32_t)(uintptr_t)BYTES(m.inbox);
+}
+RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void) { return outbox_length ? (uint32_t)(uintptr_t)RAW_BYTES(outbox) : 0; }
+RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void) { return outbox_length; }
+RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void) { return vm.steps_used; }
+
+/* Is the inbox an array that begins with this text? */
+static bool message_is(const char *kind) {
+  uint32_t k = (uint32_t)strlen(kind), n = BYTES_LENGTH(m.inbox);
+  const uint8_t *p = BYTES(m.inbox);
+  return n >= k + 2 && (p[0] >> 5 == 4) && p[1] == 0x60 + k && memcmp(p + 2, kind, k) == 0;
+}
+RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void) { return heap_used(); }
+RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void) { return (uint32_t)(uintptr_t)heap_page_map(); }
+RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void) { return heap_page_map_length(); }
+
+/* ---- running ---- */
+static int64_t steps_left(void) { return vm.collect ? vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) : vm.steps; }
+static void give_steps(int64_t steps) {
+  if (vm.collect) { vm.hidden_steps = steps; vm.steps = 0; } else vm.steps = steps;
+}
+
+static int32_t finish(enum run_status status) {
+  switch (status) {
+    case RUN_DONE: m.active = false; return RLM_DONE;
+    case RUN_SUSPENDED: return RLM_SUSPENDED;
+    case RUN_PREEMPTED: return RLM_PREEMPTED;
+    default:
+      m.active = false;
+      describe_failure(m.result);
+      machine_reset();
+      return RLM_FAILED;
+  }
+}
+
+static int32_t run_machine(int64_t steps) {
+  give_steps(steps);
+  enum run_status status = vm_run();
+  if (status == RUN_NO_MEMORY) {
+    /* drop the execution, keep the definitions; the hook tells the host which limit it was */
+    machine_reset();
+    vm.need_bytes = 0;
+    m.inbox = V_FALSE;
+    m.message_waiting = false;
+    heap_collect();
+    if (!heap_has_room(0) || m.hook_memory == V_FALSE) {
+      m.result = V_FALSE;
+      status = RUN_ERROR;
+    } else {
+      machine_start(m.hook_memory, 0, NULL);
+      status = vm_run();
+      if (status == RUN_NO_MEMORY) status = RUN_ERROR;
+    }
+  }
+  vm.steps_used += (uint64_t)(steps - steps_left());
+  return finish(status);
+}
+
+RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
+  initialize_guest();
+  outbox_reset();
+  int32_t status;
+  if (length && IS(m.inbox, T_BYTES) && message_is("boot")) status = boot_file();
+  else if (length && IS(m.inbox, T_BYTES) && message_is("seal")) return seal_image();
+  else {
+    if (length) m.message_waiting = true;
+    if (length && message_is("interrupt")) {
+      if (!m.active) { m.message_waiting = false; status = RLM_DONE; goto done; }
+      Value message = m.inbox;
+      m.message_waiting = false;
+      m.inbox = V_FALSE;
+      machine_start(m.hook_interrupt, 1, &message);
+      status = run_machine(steps);
+    } else if (!m.active) {
+      if (!length) { status = RLM_DONE; goto done; }
+      m.active = true;
+      machine_start(m.hook_main, 0, NULL);
+      status = run_machine(steps);
+    } else if (m.waiting && !length) {
+      status = RLM_SUSPENDED;
+    } else {
+      status = run_machine(steps);
+    }
+  }
+done:
+  RAW_BYTES(outbox)[outbox_length++] = 0xff;   /* prim_outbox left room */
+  return status;
+}

@@ -1,0 +1,9 @@
+/* mailbox.h — what the host is told beside the program's own messages. */
+#ifndef RLM_HOST_MAILBOX_H
+#define RLM_HOST_MAILBOX_H
+#include "core/value.h"
+
+void mailbox_init(void);
+void mailbox_empty(void);                          /* no message waits, none is held */
+void outbox_text(const char *kind, Value text);    /* [kind, text] */
+#endif

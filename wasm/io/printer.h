@@ -1,0 +1,9 @@
+/* printer.h — how values are shown. */
+#ifndef RLM_IO_PRINTER_H
+#define RLM_IO_PRINTER_H
+#include "text/string.h"
+
+/* A bounded rendering for error messages: at most `most` characters then "...", never resumes,
+   never charges more than `most`, safe on cycles. */
+void print_bounded(Builder *out, Value v, bool write, uint32_t most);
+#endif

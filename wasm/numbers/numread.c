@@ -1,0 +1,342 @@
+/* numread.c — text to numbers: the syntax of R7RS section 7.1.1, over code points.
+ *
+ *   number  = prefix (real | real @ real | [real] sign [ureal] i | [real] infnan i)
+ *   prefix  = at most one radix (#b #o #d #x) and one exactness (#e #i), in any order
+ *   real    = [sign] ureal | infnan        ureal = digits | digits / digits | decimal
+ *
+ * A scanner goes over the text once; digits are not converted before their part's end is known.
+ */
+#include "numbers/numread.h"
+#include "numbers/bignum.h"
+#include "numbers/flonum.h"
+#include "numbers/number.h"
+#include "numbers/ratio.h"
+#include "numbers/resume_log.h"
+#include <math.h>
+
+typedef struct {
+  const uint32_t *at, *end;
+  int radix;
+  char exactness;           /* 'e', 'i', or 0 */
+} Scanner;
+
+static uint32_t lower(uint32_t c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
+static uint32_t peek(const Scanner *s) { return s->at < s->end ? lower(*s->at) : 0; }
+
+static int digit_value(uint32_t c, int radix) {
+  c = lower(c);
+  int value = c >= '0' && c <= '9' ? (int)c - '0' : c >= 'a' && c <= 'z' ? (int)c - 'a' + 10 : 99;
+  return value < radix ? value : -1;
+}
+
+static bool skip_text(Scanner *s, const char *text) {
+  const uint32_t *p = s->at;
+  for (; *text; text++, p++)
+    if (p == s->end || lower(*p) != (uint32_t)*text) return false;
+  s->at = p;
+  return true;
+}
+
+/* ---- digits to integers ---- */
+
+/* Digits as they stand in the text: [start, end) with perhaps a point inside, which is skipped. */
+typedef struct { const uint32_t *start, *end; uint32_t count; } Digits;
+
+static uint32_t limb_of(const uint32_t **at, uint32_t count, int radix) {
+  uint32_t value = 0;
+  while (count) {
+    uint32_t c = *(*at)++;
+    if (c == '.') continue;
+    value = value * (uint32_t)radix + (uint32_t)digit_value(c, radix);
+    count--;
+  }
+  return value;
+}
+
+static Value short_integer(const uint32_t **at, uint32_t count, int radix, uint32_t step) {
+  Limb limbs[40];
+  uint32_t n = 0;
+  for (uint32_t first = count % step; count; first = step) {
+    if (!first) continue;
+    uint64_t power = 1;
+    for (uint32_t i = 0; i < first; i++) power *= (uint64_t)radix;
+    Limb carry = limbs_mul1(limbs, limbs, n, (Limb)power, limb_of(at, first, radix));
+    if (carry) limbs[n++] = carry;
+    count -= first;
+  }
+  TRY_LET(room, int_room(n));
+  Value v = int_new(n, false);
+  for (uint32_t i = 0; i < n; i++) BIG_LIMBS(v)[i] = limbs[i];
+  return int_trim(v);
+}
+
+#define SHORT_LIMBS 32u
+#define MAX_LEVEL 24
+#define NOTED_LEVEL 6                         /* blocks of about 2000 limbs are long operations */
+
+static void skip_digits(const uint32_t **at, uint32_t count) {
+  while (count) count -= *(*at)++ != '.';
+}
+
+/* powers[i] = radix^(base << i). Splits so that the lower part has base << i digits: as deep as i. */
+static Value split_integer(const uint32_t **at, uint32_t count, int radix, uint32_t base, uint32_t step, Value *powers, int level) {
+  while (level && count <= base << (level - 1)) level--;
+  if (!level) return short_integer(at, count, radix, step);
+  uint32_t low_count = base << (level - 1);
+  Value known;
+  if (level == NOTED_LEVEL && resume_log_next(&known)) {
+    skip_digits(at, count);
+    return known;
+  }
+  TRY_LET(high, split_integer(at, count - low_count, radix, base, step, powers, level - 1));
+  TRY_LET(low, split_integer(at, low_count, radix, base, step, powers, level - 1));
+  TRY_SET(high, int_mul(high, powers[level - 1]));
+  TRY_LET(whole, int_add(high, low));
+  return level == NOTED_LEVEL ? resume_log_note(whole) : whole;
+}
+
+static Value integer_of(Digits d, int radix) {
+  const uint32_t *at = d.start;
+  while (at < d.end && (*at == '0' || *at == '.')) { if (*at == '0') d.count--; at++; }
+  if (d.count <= 11 || (d.count <= 18 && radix <= 10)) {
+    int64_t value = 0;
+    for (; at < d.end; at++)
+      if (*at != '.') value = value * radix + digit_value(*at, radix);
+    return FIX(value);
+  }
+  if (d.count > INT_BITS_LIMIT) return int_too_large();
+  uint32_t step = 1, base;
+  for (uint64_t power = (uint64_t)radix; power * (uint64_t)radix <= UINT32_MAX; step++) power *= (uint64_t)radix;
+  base = step * SHORT_LIMBS;
+  Value powers[MAX_LEVEL];
+  int level = 0;
+  for (; d.count > base << level; level++) {
+    if (level) TRY_SET(powers[level], int_mul(powers[level - 1], powers[level - 1]));
+    else TRY_SET(powers[0], int_power(FIX(radix), base));
+  }
+  charge(d.count / 8);
+  return split_integer(&at, d.count, radix, base, step, powers, level);
+}
+
+/* ---- decimals ---- */
+#define EXPONENT_LIMIT ((int64_t)1 << 40)     /* where it stops counting: far beyond every use */
+#define DOUBLE_DIGITS 800                     /* no more decide a double's rounding, but for "not all zero" */
+
+/* digits * 10^exponent, negated: a double */
+static Value inexact_decimal(Digits d, int64_t exponent, bool negative) {
+  const uint32_t *at = d.start;
+  while (at < d.end && (*at == '0' || *at == '.')) { if (*at == '0') d.count--; at++; }
+  uint64_t w = 0;
+  uint32_t used = 0;
+  double value;
+  d.start = at;
+  for (; at < d.end && used < 19; at++)
+    if (*at != '.') { w = w * 10 + (*at - '0'); used++; }
+  if (decimal_to_double(w, used < d.count, exponent + (d.count - used), &value)) return make_flonum(negative ? -value : value);
+  bool rest = false;                          /* is anything but zeros cut off? */
+  if (d.count > DOUBLE_DIGITS) {
+    exponent += d.count - DOUBLE_DIGITS;
+    for (at = d.start, used = 0; used < DOUBLE_DIGITS; at++) used += *at != '.';
+    for (const uint32_t *p = at; p < d.end && !rest; p++) rest = *p > '0';
+    d.end = at;
+    d.count = DOUBLE_DIGITS;
+  }
+  TRY_LET(n, integer_of(d, 10));                  /* what is left is near the doubles' range: a small power */
+  if (rest) {
+    TRY_SET(n, int_mul(n, FIX(10)));
+    TRY_SET(n, int_add(n, FIX(1)));
+    exponent--;
+  }
+  TRY_LET(power, int_power(FIX(10), (uint64_t)(exponent < 0 ? -exponent : exponent)));
+  TRY_LET(exact, exponent < 0 ? rational_make(n, power) : int_mul(n, power));
+  TRY_LET(done, rational_to_double(exact, &value));
+  return make_flonum(negative ? -value : value);
+}
+
+static Value exact_decimal(Digits d, int64_t exponent, bool negative) {
+  TRY_LET(n, integer_of(d, 10));
+  if (n == FIX(0)) return n;
+  if (negative) TRY_SET(n, int_negate(n));
+  uint64_t size = (uint64_t)(exponent < 0 ? -exponent : exponent);
+  if (size > INT_BITS_LIMIT) return int_too_large();
+  TRY_LET(power, int_power(FIX(10), size));
+  return exponent < 0 ? rational_make(n, power) : int_mul(n, power);
+}
+
+/* ---- the grammar ---- */
+static Digits scan_digits(Scanner *s) {
+  Digits d = {s->at, s->at, 0};
+  while (s->at < s->end && digit_value(*s->at, s->radix) >= 0) { s->at++; d.count++; }
+  d.end = s->at;
+  return d;
+}
+
+/* e[sign]digits at the scanner, if it is there; false: there is an e but no exponent after it.
+   The marks of older reports for other precisions (s f d l) mean the same, as in Racket. */
+static bool scan_exponent(Scanner *s, int64_t *exponent) {
+  uint32_t mark = peek(s);
+  if (s->radix != 10 || !(mark == 'e' || mark == 's' || mark == 'f' || mark == 'd' || mark == 'l')) return true;
+  s->at++;
+  bool negative = peek(s) == '-';
+  if (negative || peek(s) == '+') s->at++;
+  Digits d = scan_digits(s);
+  int64_t value = 0;
+  for (const uint32_t *p = d.start; p < d.end; p++)
+    if (value < EXPONENT_LIMIT) value = value * 10 + (*p - '0');
+  *exponent = negative ? -value : value;
+  return d.count > 0;
+}
+
+/* V_FALSE: no number here. 1/0 is none either. */
+static Value scan_ureal(Scanner *s, bool negative) {
+  Digits whole = scan_digits(s);
+  if (peek(s) == '/') {
+    s->at++;
+    Digits below = scan_digits(s);
+    if (!whole.count || !below.count) return V_FALSE;
+    TRY_LET(n, integer_of(whole, s->radix));
+    TRY_LET(d, integer_of(below, s->radix));
+    if (d == FIX(0)) return V_FALSE;
+    if (n == FIX(0) && negative && s->exactness == 'i') return make_flonum(-0.0);
+    if (negative) TRY_SET(n, int_negate(n));
+    TRY_LET(ratio, rational_make(n, d));
+    return s->exactness == 'i' ? num_to_inexact(ratio) : ratio;
+  }
+  bool point = s->radix == 10 && peek(s) == '.';
+  int64_t exponent = 0, shift = 0;
+  if (point) {
+    s->at++;
+    Digits fraction = scan_digits(s);
+    whole.end = s->at;
+    whole.count += fraction.count;
+    shift = fraction.count;
+  }
+  if (!whole.count) return V_FALSE;
+  const uint32_t *before = s->at;
+  if (!scan_exponent(s, &exponent)) return V_FALSE;
+  bool decimal = point || s->at != before;
+  if (decimal && s->exactness != 'e') return inexact_decimal(whole, exponent - shift, negative);
+  if (decimal) return exact_decimal(whole, exponent - shift, negative);
+  TRY_LET(n, integer_of(whole, s->radix));
+  if (s->exactness == 'i') {
+    double d = int_to_double(n);
+    return make_flonum(negative ? -d : d);
+  }
+  return negative ? int_negate(n) : n;
+}
+
+/* inf.0 or nan.0 after a sign */
+static Value scan_infnan(Scanner *s, bool negative) {
+  double d;
+  if (skip_text(s, "inf.0")) d = INFINITY;
+  else if (skip_text(s, "nan.0")) d = NAN;
+  else return V_FALSE;
+  return make_flonum(negative ? -d : d);
+}
+
+/* A real; *sign tells whether it began with a sign. With `imaginary`, a sign alone before an i is 1. */
+static Value scan_real(Scanner *s, bool *sign, bool *bare) {
+  bool negative = peek(s) == '-';
+  *sign = negative || peek(s) == '+';
+  *bare = false;
+  if (!*sign) return scan_ureal(s, false);
+  s->at++;
+  TRY_LET(special, scan_infnan(s, negative));
+  if (special != V_FALSE) return s->exactness == 'e' ? V_FALSE : special;
+  if (peek(s) == 'i' && digit_value('i', s->radix) < 0) {
+    *bare = true;
+    return s->exactness == 'i' ? make_flonum(negative ? -1 : 1) : FIX(negative ? -1 : 1);
+  }
+  return scan_ureal(s, negative);
+}
+
+static Value polar(Value magnitude, Value angle, char exactness) {
+  if (angle == FIX(0) || magnitude == FIX(0)) return magnitude;
+  TRY_LET(radians, num_to_inexact(angle));
+  TRY_LET(re, num_mul(magnitude, make_flonum(cos(FLO_VALUE(radians)))));
+  TRY_LET(im, num_mul(magnitude, make_flonum(sin(FLO_VALUE(radians)))));
+  TRY_LET(z, make_rectangular(re, im));
+  return exactness == 'e' ? num_to_exact("string->number", z) : z;
+}
+
+static Value scan_complex(Scanner *s) {
+  bool sign, bare;
+  TRY_LET(first, scan_real(s, &sign, &bare));
+  if (first == V_FALSE) return V_FALSE;
+  if (s->at == s->end && !bare) return first;
+  switch (peek(s)) {
+    case 'i':
+      s->at++;
+      return s->at == s->end && sign ? make_rectangular(FIX(0), first) : V_FALSE;
+    case '@': {
+      s->at++;
+      TRY_LET(angle, scan_real(s, &sign, &bare));
+      return angle == V_FALSE || bare || s->at != s->end ? V_FALSE : polar(first, angle, s->exactness);
+    }
+    case '+': case '-': {
+      TRY_LET(imaginary, scan_real(s, &sign, &bare));
+      if (imaginary == V_FALSE || peek(s) != 'i' || s->at + 1 != s->end) return V_FALSE;
+      return make_rectangular(first, imaginary);
+    }
+    default: return V_FALSE;
+  }
+}
+
+/* #x, #e and so on; false: something else after #, or one kind twice */
+static bool scan_prefix(Scanner *s) {
+  bool radix_seen = false;
+  while (peek(s) == '#') {
+    s->at++;
+    uint32_t c = peek(s);
+    int radix = c == 'b' ? 2 : c == 'o' ? 8 : c == 'd' ? 10 : c == 'x' ? 16 : 0;
+    if (radix) {
+      if (radix_seen) return false;
+      radix_seen = true;
+      s->radix = radix;
+    } else {
+      if ((c != 'e' && c != 'i') || s->exactness) return false;
+      s->exactness = (char)c;
+    }
+    s->at++;
+  }
+  return true;
+}
+
+/* Can it be a number at all? The reader asks for every symbol, so this comes first. */
+static bool looks_like_number(const uint32_t *chars, uint32_t count, int radix) {
+  if (!count) return false;
+  if (chars[0] == '#') return count > 2;
+  if (chars[0] == '+' || chars[0] == '-' || chars[0] == '.') return count > 1;
+  return digit_value(chars[0], radix) >= 0;
+}
+
+Value num_parse(const uint32_t *chars, uint32_t count, int radix) {
+  if (!looks_like_number(chars, count, radix)) return V_FALSE;
+  Scanner s = {chars, chars + count, radix, 0};
+  return scan_prefix(&s) ? scan_complex(&s) : V_FALSE;
+}
+
+static Value parse_string(Value s, int radix) {
+  uint32_t few[64], count = STR_LENGTH(s), *chars = few;
+  if (count > 64) {
+    TRY_LET(room, int_room(count));
+    chars = limbs_alloc(count);
+    charge(count / 8);
+    resume_log.patience = 16 * (int64_t)count;
+  }
+  for (uint32_t i = 0; i < count; i++) chars[i] = string_char(s, i);
+  return num_parse(chars, count, radix);
+}
+
+static Value p_string_to_number(int argc, Value *args) {
+  CHECK_STRING("string->number", 0);
+  Value radix = ARG_OR(1, FIX(10)), s = args[0];
+  if (!IS_FIX(radix) || FIX_VALUE(radix) < 2 || FIX_VALUE(radix) > 36)
+    return err_type("string->number", 1, "radix from 2 to 36", radix);
+  return PAUSING(parse_string(s, (int)FIX_VALUE(radix)));
+}
+
+const PrimDef numread_prims[] = {
+  {"string->number", p_string_to_number, 1, 2, "(string->number s [radix])"},
+  {0},
+};

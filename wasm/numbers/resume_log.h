@@ -1,0 +1,23 @@
+/* resume_log.h — how long computations with numbers pause: see resume_log.c. */
+#ifndef RLM_NUMBERS_RESUME_LOG_H
+#define RLM_NUMBERS_RESUME_LOG_H
+#include "core/prims.h"
+
+struct resume_log {
+  bool open;
+  Value list, rest, last;   /* all entries; those not read yet; the one that was read or made last */
+  int64_t begun_at;         /* vm.steps at the beginning */
+  int64_t patience;         /* steps to do before a pause */
+};
+extern struct resume_log resume_log;
+#define LONG_STEPS 100000                               /* an operation of so many steps is long: about a millisecond */
+void resume_log_open(Value list);
+bool resume_log_should_pause(void);
+Value resume_log_close(Value result);
+bool resume_log_next(Value *entry);
+Value resume_log_note(Value result);
+void resume_log_note_part(Value part, bool replace);
+
+/* Does a primitive's work with the log open. */
+#define PAUSING(expression) (resume_log_open(vm.resume), resume_log_close(expression))
+#endif

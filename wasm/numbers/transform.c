@@ -1,0 +1,132 @@
+/* transform.c — multiplication of long numbers by a number-theoretic transform.
+ *
+ * The factors are cut into 16-bit digits; their convolution is computed modulo the prime
+ * p = 2^64 - 2^32 + 1, which is larger than every sum of up to 2^32 products of digits. Modulo p,
+ * 2^64 is 2^32 - 1 and 2^96 is -1, so reduction needs no division; 7 generates the group, whose
+ * order p - 1 is divisible by 2^32.
+ */
+#include "numbers/transform.h"
+#include <string.h>
+
+#define P 0xffffffff00000001u
+#define ORDER_LOG 32
+
+static inline uint64_t mod_add(uint64_t a, uint64_t b) { return a >= P - b ? a - (P - b) : a + b; }
+static inline uint64_t mod_sub(uint64_t a, uint64_t b) { return a >= b ? a - b : a + (P - b); }
+
+static inline uint64_t mod_mul(uint64_t a, uint64_t b) {
+  uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
+  uint64_t ll = al * bl, lh = al * bh, hl = ah * bl, hh = ah * bh;
+  uint64_t middle = (ll >> 32) + (uint32_t)lh + (uint32_t)hl;
+  uint64_t low = middle << 32 | (uint32_t)ll, high = hh + (lh >> 32) + (hl >> 32) + (middle >> 32);
+  /* low + high 2^64, with high = h1 2^32 + h0: low - h1 + h0 (2^32 - 1) */
+  uint64_t h0 = (uint32_t)high, h1 = high >> 32, t = low - h1;
+  if (t > low) t -= 0xffffffff;                          /* borrowed 2^64 */
+  uint64_t r = t + (h0 << 32) - h0;
+  if (r < t) r += 0xffffffff;                            /* carried out 2^64 */
+  return r >= P ? r - P : r;
+}
+
+static uint64_t mod_power(uint64_t base, uint64_t exponent) {
+  uint64_t r = 1;
+  for (; exponent; exponent >>= 1, base = mod_mul(base, base))
+    if (exponent & 1) r = mod_mul(r, base);
+  return r;
+}
+
+/* Blocks of the transform are visited in order; from block s to s + 1 the bit-reversed exponent of
+   the twiddle factor changes by an amount that depends only on the trailing ones of s. */
+struct roots { uint64_t step[ORDER_LOG], inverse_step[ORDER_LOG]; };
+
+static void make_roots(struct roots *r) {
+  uint64_t root[ORDER_LOG + 1], inverse[ORDER_LOG + 1], up = 1, down = 1;
+  root[ORDER_LOG] = mod_power(7, (P - 1) >> ORDER_LOG);
+  inverse[ORDER_LOG] = mod_power(root[ORDER_LOG], P - 2);
+  for (int i = ORDER_LOG; i > 0; i--) {
+    root[i - 1] = mod_mul(root[i], root[i]);
+    inverse[i - 1] = mod_mul(inverse[i], inverse[i]);
+  }
+  for (int i = 0; i + 2 <= ORDER_LOG; i++) {
+    r->step[i] = mod_mul(root[i + 2], up);
+    r->inverse_step[i] = mod_mul(inverse[i + 2], down);
+    up = mod_mul(up, inverse[i + 2]);
+    down = mod_mul(down, root[i + 2]);
+  }
+}
+
+/* In place; the result is in bit-reversed order, which the way back undoes. */
+static void forward(uint64_t *a, uint32_t n, const struct roots *roots) {
+  for (uint32_t half = n / 2; half; half /= 2) {
+    uint64_t w = 1;
+    for (uint32_t s = 0; s < n / (2 * half); s++) {
+      uint64_t *x = a + 2 * half * s, *y = x + half;
+      for (uint32_t i = 0; i < half; i++) {
+        uint64_t l = x[i], r = mod_mul(y[i], w);
+        x[i] = mod_add(l, r);
+        y[i] = mod_sub(l, r);
+      }
+      w = mod_mul(w, roots->step[__builtin_ctz(~s)]);
+    }
+  }
+}
+
+static void backward(uint64_t *a, uint32_t n, const struct roots *roots) {
+  for (uint32_t half = 1; half < n; half *= 2) {
+    uint64_t w = 1;
+    for (uint32_t s = 0; s < n / (2 * half); s++) {
+      uint64_t *x = a + 2 * half * s, *y = x + half;
+      for (uint32_t i = 0; i < half; i++) {
+        uint64_t l = x[i], r = y[i];
+        x[i] = mod_add(l, r);
+        y[i] = mod_mul(mod_sub(l, r), w);
+      }
+      w = mod_mul(w, roots->inverse_step[__builtin_ctz(~s)]);
+    }
+  }
+}
+
+static uint32_t transform_size(uint32_t limbs) {
+  uint32_t n = 2;
+  while (n < 2 * limbs) n *= 2;
+  return n;
+}
+
+static void load(uint64_t *out, uint32_t n, const Limb *a, uint32_t an) {
+  for (uint32_t i = 0; i < an; i++) {
+    out[2 * i] = a[i] & 0xffff;
+    out[2 * i + 1] = a[i] >> 16;
+  }
+  memset(out + 2 * an, 0, (n - 2 * an) * sizeof *out);
+}
+
+uint32_t transform_scratch(uint32_t an, uint32_t bn) { return 4 * transform_size(an + bn) + 2; }
+
+uint64_t transform_cost(uint32_t an, uint32_t bn) {
+  uint64_t n = transform_size(an + bn);
+  return n * (uint64_t)__builtin_ctzll(n);
+}
+
+void transform_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
+  struct roots roots;
+  make_roots(&roots);
+  uint32_t n = transform_size(an + bn);
+  uint64_t *x = (uint64_t *)(((uintptr_t)scratch + 7) & ~(uintptr_t)7), *y = x + n;
+  load(x, n, a, an);
+  forward(x, n, &roots);
+  if (a != b || an != bn) {
+    load(y, n, b, bn);
+    forward(y, n, &roots);
+  } else {
+    y = x;
+  }
+  uint64_t scale = mod_power(n, P - 2), carry = 0;
+  for (uint32_t i = 0; i < n; i++) x[i] = mod_mul(mod_mul(x[i], y[i]), scale);
+  backward(x, n, &roots);
+  for (uint32_t i = 0; i < an + bn; i++) {               /* a sum is below 2^51, so the carries fit */
+    carry += x[2 * i];
+    Limb low = (Limb)(carry & 0xffff);
+    carry = (carry >> 16) + x[2 * i + 1];
+    r[i] = low | (Limb)carry << 16;
+    carry >>= 16;
+  }
+}

@@ -1,0 +1,461 @@
+/* regexp.c — the primitives on regular expressions: making, searching, all matches, splitting,
+ * replacing. Those that go through a whole text work in pieces and keep their progress (Scan) in
+ * vm.resume, so that any of them may be paused anywhere.
+ */
+#include "text/regexp.h"
+#include "text/regexp_compile.h"
+#include "text/regexp_match.h"
+
+/* ---- making ---- */
+
+/* Programs often give a pattern as a string, in a loop: the last few are remembered. */
+enum { CACHE = 16 };
+static Value cache[CACHE];
+static uint32_t cache_next;
+
+static Value cached(Value source, bool px) {
+  for (int i = 0; i < CACHE; i++)
+    if (cache[i] != V_FALSE && REGEXP(cache[i])->px == BOOL(px) && string_equal(REGEXP(cache[i])->source, source))
+      return cache[i];
+  return V_FALSE;
+}
+
+static void remember(Value rx) {
+  uint32_t i = cache_next++ % CACHE;
+  heap_root(&cache[i]);
+  cache[i] = rx;
+}
+
+static Value frozen_source(Value source) {
+  if ((OBJ_FLAGS(source) & H_IMMUTABLE) && STR(source)->lineage == V_FALSE) return source;
+  Value copy = string_substring(source, 0, STR_LENGTH(source));
+  STR(copy)->lineage = V_FALSE;
+  SET_FLAG(copy, H_IMMUTABLE);
+  return copy;
+}
+
+Value regexp_make(Value source, bool px) {
+  Value rx = cached(source, px);
+  if (rx != V_FALSE) return rx;
+  RESERVE(string_size(STR_LENGTH(source), STR_WIDTH(source)));
+  source = frozen_source(source);
+  Tree tree;
+  Value parsed = regexp_parse(source, px, &tree);
+  if (IS_SIGNAL(parsed)) return parsed;
+  rx = regexp_compile(source, px, &tree);
+  if (!IS_SIGNAL(rx)) remember(rx);
+  return rx;
+}
+
+Value regexp_source(Value rx) { return REGEXP(rx)->source; }
+bool regexp_is_px(Value rx) { return TRUTH(REGEXP(rx)->px); }
+
+static Value prim_make(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  return regexp_make(args[0], TRUTH(ARG_OR(1, V_FALSE)));
+}
+
+static Value prim_is_regexp(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_REGEXP)); }
+static Value prim_is_pregexp(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_REGEXP) && TRUTH(REGEXP(args[0])->px)); }
+
+#define CHECK_REGEXP(i) do { if (!IS(args[i], T_REGEXP)) return err_type(NULL, i, "regexp", args[i]); } while (0)
+
+static Value prim_source(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->source; }
+static Value prim_lookbehind(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->lookbehind; }
+
+/* ---- going through a text ---- */
+
+typedef struct {
+  Value rx, text;                /* text is args[1], or the end of the prefix with the part in front of which it is put */
+  uint32_t low, start, end;      /* of text: what lookbehind sees, what is searched */
+  int64_t shift;                 /* what to add to a position in text for one in args[1] */
+  uint32_t from, least_end;      /* of the next search */
+  uint32_t done;                 /* up to where text has been used for the result */
+  bool matching;                 /* a search is under way */
+  Value results;                 /* a list, the newest first */
+  Builder out;
+  uint32_t room;                 /* bytes that may be allocated before asking again */
+} Scan;
+
+static Value scan_save(const Scan *s) {
+  Value raw = heap_raw(T_RAW, 0, sizeof *s), saved = make_vector(5, V_FALSE);
+  memcpy(RAW_BYTES(raw), s, sizeof *s);
+  VEC(saved)[0] = raw;
+  VEC(saved)[1] = s->matching ? match_save() : V_FALSE;
+  VEC(saved)[2] = s->text;
+  VEC(saved)[3] = s->results;
+  VEC(saved)[4] = builder_save((Builder *)&s->out);
+  return saved;
+}
+
+static void scan_load(Scan *s, Value saved) {
+  memcpy(s, RAW_BYTES(VEC(saved)[0]), sizeof *s);
+  if (s->matching) match_load(VEC(saved)[1]);
+  s->text = VEC(saved)[2];
+  s->results = VEC(saved)[3];
+  builder_load(&s->out, VEC(saved)[4]);
+  s->room = HEAP_HEADROOM / 2;
+}
+
+/* For a prefix: a text that has its end in front of the part that is searched. */
+static Value put_prefix(Scan *s, Value prefix) {
+  uint32_t all = STR_LENGTH(prefix), wanted = (uint32_t)FIX_VALUE(REGEXP(s->rx)->lookbehind);
+  uint32_t count = all < wanted ? all : wanted, length = s->end - s->start;
+  uint32_t width = STR_WIDTH(prefix) > STR_WIDTH(s->text) ? STR_WIDTH(prefix) : STR_WIDTH(s->text);
+  RESERVE(string_size((uint64_t)count + length, width));
+  charge(length / 64);
+  Value text = string_make(count + length, width);
+  chars_copy(STR_DATA(text), width, STR_DATA(prefix) + (size_t)(all - count) * STR_WIDTH(prefix), STR_WIDTH(prefix), count);
+  chars_copy(STR_DATA(text) + (size_t)count * width, width, STR_DATA(s->text) + (size_t)s->start * STR_WIDTH(s->text),
+             STR_WIDTH(s->text), length);
+  STR(text)->lineage = STR(s->text)->lineage;
+  s->shift = (int64_t)s->start - count;
+  s->text = text;
+  s->low = 0;
+  s->start = s->from = s->done = count;
+  s->end = count + length;
+  return V_TRUE;
+}
+
+/* The arguments are (rx text [start end prefix]); `lookbehind`: the place of one more that says from where on lookbehind sees
+   text before start. V_TRUE, or a signal. */
+static Value scan_begin(Scan *s, int argc, Value *args, int range, int lookbehind) {
+  if (vm.resume != V_FALSE) {
+    s->rx = args[0];
+    scan_load(s, vm.resume);
+    s->rx = args[0];
+    return V_TRUE;
+  }
+  CHECK_REGEXP(0);
+  CHECK_STRING(NULL, 1);
+  RANGE(range, args[1], STR_LENGTH(args[1]), start, end);
+  Value prefix = ARG_OR(range + 2, V_FALSE);
+  if (prefix != V_FALSE && !IS(prefix, T_STRING)) return err_type(NULL, range + 2, "string or #f", prefix);
+  *s = (Scan){.rx = args[0], .text = args[1], .low = start, .start = start, .end = end, .from = start, .done = start,
+              .results = V_NIL, .room = HEAP_HEADROOM / 2};
+  builder_init(&s->out);
+  if (lookbehind && HAS_ARG(lookbehind) && args[lookbehind] != V_FALSE)
+    CHECK_INDEX(NULL, lookbehind, 0, start, args[1], s->low);
+  return prefix != V_FALSE && STR_LENGTH(prefix) ? put_prefix(s, prefix) : V_TRUE;
+}
+
+static Value scan_pause(Scan *s) {
+  vm.resume = scan_save(s);
+  return V_AGAIN;
+}
+
+/* The next match, by Racket's rule: the search goes on where the last match ended, and after an
+   empty one the next has to end further on. */
+static enum match_outcome scan_next(Scan *s) {
+  if (!s->matching) {
+    match_begin(s->rx, s->text, s->low, s->from, s->end, s->least_end);
+    s->matching = true;
+    charge(4);
+  }
+  enum match_outcome outcome = match_run();
+  if (outcome == MATCH_PAUSED) return outcome;
+  s->matching = false;
+  return outcome;
+}
+
+static void scan_advance(Scan *s) {
+  s->from = match_slot(1);
+  s->least_end = match_slot(0) == match_slot(1) ? s->from + 1 : 0;
+}
+
+/* May so many bytes be allocated? Where not, need_memory has been called, and the match that wanted
+   them is searched again when the scan goes on. */
+static bool scan_room(Scan *s, uint64_t bytes) {
+  if (bytes <= s->room) {
+    s->room -= (uint32_t)bytes;
+    return true;
+  }
+  if (!heap_reserve(bytes + HEAP_HEADROOM)) {
+    need_memory(bytes + HEAP_HEADROOM);
+    return false;
+  }
+  s->room = HEAP_HEADROOM / 2;
+  return true;
+}
+
+static Value reversed(Value list) {          /* in place: nobody else has it */
+  Value result = V_NIL;
+  while (list != V_NIL) {
+    Value rest = CDR(list);
+    CDR(list) = result;
+    result = list;
+    list = rest;
+  }
+  return result;
+}
+
+/* ---- one match ---- */
+
+static Value position(const Scan *s, uint32_t slot) {
+  return match_slot(slot) == NOWHERE ? V_FALSE : FIX((int64_t)match_slot(slot) + s->shift);
+}
+
+static uint32_t group_count(Value rx) { return (uint32_t)FIX_VALUE(REGEXP(rx)->groups) + 1; }
+
+static Value match_positions(const Scan *s) {
+  uint32_t count = 2 * group_count(s->rx);
+  Value positions = heap_object(T_VECTOR, 0, count);
+  for (uint32_t i = 0; i < count; i++) VEC(positions)[i] = position(s, i);
+  return positions;
+}
+
+static Value match_string(const Scan *s, uint32_t group) {
+  if (match_slot(2 * group) == NOWHERE || match_slot(2 * group + 1) == NOWHERE) return V_FALSE;
+  return string_substring(s->text, match_slot(2 * group), match_slot(2 * group + 1));
+}
+
+static uint64_t match_string_size(const Scan *s, uint32_t group) {
+  if (match_slot(2 * group) == NOWHERE || match_slot(2 * group + 1) == NOWHERE) return 32;
+  return string_size(match_slot(2 * group + 1) - match_slot(2 * group), STR_WIDTH(s->text)) + 32;
+}
+
+static uint64_t match_strings_size(const Scan *s) {
+  uint64_t bytes = 0;
+  for (uint32_t group = 0; group < group_count(s->rx); group++) bytes += match_string_size(s, group);
+  return bytes;
+}
+
+static Value match_strings(const Scan *s) {
+  Value list = V_NIL;
+  for (uint32_t group = group_count(s->rx); group-- > 0;) list = cons(match_string(s, group), list);
+  return list;
+}
+
+enum { AS_POSITIONS, AS_STRINGS, AS_BOOLEAN };
+
+static Value exec_once(int argc, Value *args, int form, int lookbehind) {
+  Scan s;
+  Value ready = scan_begin(&s, argc, args, 2, lookbehind);
+  if (IS_SIGNAL(ready)) return ready;
+  enum match_outcome outcome = scan_next(&s);
+  if (outcome == MATCH_PAUSED) return scan_pause(&s);
+  if (outcome == MATCH_NO) return V_FALSE;
+  if (form == AS_BOOLEAN) return V_TRUE;
+  uint64_t bytes = form == AS_STRINGS ? match_strings_size(&s) : group_count(s.rx) * 16 + 8;
+  if (!scan_room(&s, bytes)) return scan_pause(&s);
+  charge((int64_t)(bytes / 64));
+  return form == AS_STRINGS ? match_strings(&s) : match_positions(&s);
+}
+
+static Value prim_exec(int argc, Value *args) { return exec_once(argc, args, AS_POSITIONS, 5); }
+static Value prim_match_strings(int argc, Value *args) { return exec_once(argc, args, AS_STRINGS, 5); }
+static Value prim_is_match(int argc, Value *args) { return exec_once(argc, args, AS_BOOLEAN, 5); }
+
+/* ---- all matches ---- */
+
+/* What is kept of each match: its positions or its text, of one group or (#t) of all. */
+static Value exec_all(int argc, Value *args, int form) {
+  Value wanted = ARG_OR(5, FIX(0));
+  Scan s;
+  Value ready = scan_begin(&s, argc, args, 2, 0);
+  if (IS_SIGNAL(ready)) return ready;
+  uint32_t group = 0;
+  if (HAS_ARG(5) && wanted != V_TRUE) CHECK_INDEX(NULL, 5, 0, group_count(s.rx) - 1, args[0], group);
+  for (;;) {
+    enum match_outcome outcome = scan_next(&s);
+    if (outcome == MATCH_NO) return reversed(s.results);
+    if (outcome == MATCH_PAUSED) return scan_pause(&s);
+    uint64_t bytes = form == AS_POSITIONS ? group_count(s.rx) * 16 + 64
+                     : wanted == V_TRUE   ? match_strings_size(&s) + 32 : match_string_size(&s, group);
+    if (!scan_room(&s, bytes)) return scan_pause(&s);
+    Value result;
+    if (wanted == V_TRUE) result = form == AS_POSITIONS ? match_positions(&s) : match_strings(&s);
+    else if (form == AS_STRINGS) result = match_string(&s, group);
+    else result = match_slot(2 * group) == NOWHERE ? V_FALSE : cons(position(&s, 2 * group), position(&s, 2 * group + 1));
+    s.results = cons(result, s.results);
+    charge((int64_t)(bytes / 64) + 2);
+    scan_advance(&s);
+    if (should_pause()) return scan_pause(&s);
+  }
+}
+
+static Value prim_exec_all(int argc, Value *args) { return exec_all(argc, args, AS_POSITIONS); }
+static Value prim_match_all_strings(int argc, Value *args) { return exec_all(argc, args, AS_STRINGS); }
+
+/* (%regexp-split rx text [start end prefix]) → list of strings */
+static Value prim_split(int argc, Value *args) {
+  Scan s;
+  Value ready = scan_begin(&s, argc, args, 2, 0);
+  if (IS_SIGNAL(ready)) return ready;
+  for (;;) {
+    enum match_outcome outcome = scan_next(&s);
+    if (outcome == MATCH_PAUSED) return scan_pause(&s);
+    uint32_t stop = outcome == MATCH_YES ? match_slot(0) : s.end;
+    if (!scan_room(&s, string_size(stop - s.done, STR_WIDTH(s.text)) + 32)) return scan_pause(&s);
+    s.results = cons(string_substring(s.text, s.done, stop), s.results);
+    charge((stop - s.done) / 64 + 2);
+    if (outcome == MATCH_NO) return reversed(s.results);
+    s.done = match_slot(1);
+    scan_advance(&s);
+    if (should_pause()) return scan_pause(&s);
+  }
+}
+
+/* ---- replacing ---- */
+
+/* The pieces of an insert string: & and \n stand for groups, \& \\ for themselves, \$ for nothing, and
+   any other \ is \0. Returns where the next piece begins; *group: NOWHERE for literal text [*from, *to). */
+static uint32_t insert_piece(Value insert, uint32_t at, uint32_t *group, uint32_t *from, uint32_t *to) {
+  uint32_t length = STR_LENGTH(insert), c = string_char(insert, at);
+  *group = NOWHERE;
+  *from = *to = at;
+  if (c == '&') {
+    *group = 0;
+    return at + 1;
+  }
+  if (c != '\\') {
+    while (*to < length && string_char(insert, *to) != '&' && string_char(insert, *to) != '\\') ++*to;
+    return *to;
+  }
+  uint32_t next = at + 1 < length ? string_char(insert, at + 1) : 0;
+  if (next == '$') return at + 2;
+  if (next == '&' || next == '\\') {
+    *from = at + 1;
+    *to = at + 2;
+    return at + 2;
+  }
+  *group = 0;
+  for (at++; at < length && string_char(insert, at) >= '0' && string_char(insert, at) <= '9'; at++)
+    if (*group < MAX_GROUPS) *group = *group * 10 + (string_char(insert, at) - '0');
+  return at;
+}
+
+static void add_text(Scan *s, Value from, uint32_t start, uint32_t end) {
+  builder_chars(&s->out, STR_DATA(from) + (size_t)start * STR_WIDTH(from), STR_WIDTH(from), end - start);
+}
+
+/* Goes through the insert string twice: to measure (add = false) and to add. */
+static uint64_t insert_all(Scan *s, Value insert, bool add) {
+  uint64_t total = 0;
+  for (uint32_t at = 0; at < STR_LENGTH(insert);) {
+    uint32_t group, from, to;
+    Value source = insert;
+    at = insert_piece(insert, at, &group, &from, &to);
+    if (group != NOWHERE) {
+      if (group >= group_count(s->rx) || match_slot(2 * group) == NOWHERE || match_slot(2 * group + 1) == NOWHERE) continue;
+      source = s->text;
+      from = match_slot(2 * group);
+      to = match_slot(2 * group + 1);
+    }
+    total += to - from;
+    if (add) add_text(s, source, from, to);
+  }
+  return total;
+}
+
+static bool out_room(Scan *s, uint64_t more, uint32_t width) {
+  if (builder_room(&s->out, more, width)) return true;
+  need_memory((s->out.length + more) * 4);
+  return false;
+}
+
+/* Racket's regexp-replace* goes on otherwise than regexp-match*: after an empty match it leaves the next
+   character alone. false: that was the last one. */
+static bool replace_advance(Scan *s) {
+  s->from = match_slot(1);
+  if (match_slot(0) < s->from) return true;
+  return s->from++ < s->end;
+}
+
+/* (%regexp-replace rx text insert all? [start end prefix]): what is outside of [start, end) is kept as it is */
+static Value prim_replace(int argc, Value *args) {
+  Scan s;
+  if (!IS(args[2], T_STRING)) return err_type(NULL, 2, "string", args[2]);
+  Value insert = args[2], text = args[1];
+  Value ready = scan_begin(&s, argc, args, 4, 0);
+  if (IS_SIGNAL(ready)) return ready;
+  bool all = TRUTH(args[3]), any = s.from != s.start, more_to_come = s.from <= s.end;
+  uint32_t width = STR_WIDTH(s.text) > STR_WIDTH(insert) ? STR_WIDTH(s.text) : STR_WIDTH(insert);
+  for (;;) {
+    enum match_outcome outcome = more_to_come && (all || !any) ? scan_next(&s) : MATCH_NO;
+    if (outcome == MATCH_PAUSED) return scan_pause(&s);
+    if (outcome == MATCH_NO) break;
+    uint64_t more = match_slot(0) - s.done + insert_all(&s, insert, false);
+    if (!out_room(&s, more, width)) return scan_pause(&s);
+    add_text(&s, s.text, s.done, match_slot(0));
+    insert_all(&s, insert, true);
+    charge((int64_t)(more / 32) + 2);
+    any = true;
+    s.done = match_slot(1);
+    more_to_come = replace_advance(&s);
+    if (should_pause()) return scan_pause(&s);
+  }
+  if (!any) return text;
+  /* what was before start goes in front, in one last step: nothing is allocated before the reservation */
+  uint32_t before = (uint32_t)((int64_t)s.start + s.shift), after = (uint32_t)((int64_t)s.end + s.shift);
+  uint32_t rest = s.end - s.done, tail = STR_LENGTH(text) - after;
+  uint64_t length = (uint64_t)before + s.out.length + rest + tail;
+  LineageSum lineage = {0};
+  lineage_count(&lineage, text);
+  lineage_count(&lineage, insert);
+  uint32_t out_width = STR_WIDTH(text) > s.out.width ? STR_WIDTH(text) : s.out.width;
+  if (!scan_room(&s, string_size(length, out_width) + lineage_cost(&lineage) + 64)) return scan_pause(&s);
+  charge((int64_t)(length / 64));
+  Value result = string_make((uint32_t)length, out_width);
+  uint8_t *to = STR_DATA(result);
+  chars_copy(to, out_width, STR_DATA(text), STR_WIDTH(text), before);
+  to += (size_t)before * out_width;
+  if (s.out.length) chars_copy(to, out_width, RAW_BYTES(s.out.chars), s.out.width, s.out.length);
+  to += (size_t)s.out.length * out_width;
+  chars_copy(to, out_width, STR_DATA(s.text) + (size_t)s.done * STR_WIDTH(s.text), STR_WIDTH(s.text), rest);
+  to += (size_t)rest * out_width;
+  chars_copy(to, out_width, STR_DATA(text) + (size_t)after * STR_WIDTH(text), STR_WIDTH(text), tail);
+  STR(result)->lineage = lineage_union(STR(text)->lineage, STR(insert)->lineage);
+  return result;
+}
+
+/* ---- quoting ---- */
+
+static Value quote_chars(Value s, const char *special, const char *before, const char *after) {
+  uint32_t length = STR_LENGTH(s);
+  Builder b;
+  builder_init(&b);
+  uint64_t most = (uint64_t)length * 2 + 16;
+  if (!builder_room(&b, most, STR_WIDTH(s))) return need_memory(most * 4);
+  charge(length / 8);
+  builder_c(&b, before);
+  for (uint32_t i = 0; i < length; i++) {
+    uint32_t c = string_char(s, i);
+    if (c && c < 128 && strchr(special, (int)c)) builder_char(&b, '\\');
+    builder_char(&b, c);
+  }
+  builder_c(&b, after);
+  b.lineage = STR(s)->lineage;
+  return builder_finish(&b);
+}
+
+/* (regexp-quote s [case-sensitive?]) */
+static Value prim_quote(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  bool no_case = !TRUTH(ARG_OR(1, V_TRUE));
+  return quote_chars(args[0], "\\.[]{}()*+?^$|", no_case ? "(?i:" : "", no_case ? ")" : "");
+}
+
+static Value prim_replace_quote(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  return quote_chars(args[0], "&\\", "", "");
+}
+
+const PrimDef regexp_prims[] = {
+  {"%make-regexp", prim_make, 1, 3, "(%make-regexp pattern [px?])"},
+  {"regexp?", prim_is_regexp, 1, 1, "(regexp? obj)"},
+  {"pregexp?", prim_is_pregexp, 1, 1, "(pregexp? obj)"},
+  {"%regexp-source", prim_source, 1, 1, "(%regexp-source rx)"},
+  {"regexp-max-lookbehind", prim_lookbehind, 1, 1, "(regexp-max-lookbehind rx)"},
+  {"%regexp-exec", prim_exec, 2, 6, "(%regexp-exec rx string [start end prefix lookbehind-from])"},
+  {"%regexp-match?", prim_is_match, 2, 6, "(%regexp-match? rx string [start end prefix lookbehind-from])"},
+  {"%regexp-match-strings", prim_match_strings, 2, 6, "(%regexp-match-strings rx string [start end prefix lookbehind-from])"},
+  {"%regexp-exec-all", prim_exec_all, 2, 6, "(%regexp-exec-all rx string [start end prefix group])"},
+  {"%regexp-match-all-strings", prim_match_all_strings, 2, 6, "(%regexp-match-all-strings rx string [start end prefix group])"},
+  {"%regexp-split", prim_split, 2, 5, "(%regexp-split rx string [start end prefix])"},
+  {"%regexp-replace", prim_replace, 4, 7, "(%regexp-replace rx string insert all? [start end prefix])"},
+  {"regexp-quote", prim_quote, 1, 2, "(regexp-quote string [case-sensitive?])"},
+  {"regexp-replace-quote", prim_replace_quote, 1, 1, "(regexp-replace-quote string)"},
+  {0},
+};

@@ -1,0 +1,779 @@
+/* string.c — strings: representation, lineage, builders, and R7RS's procedures except comparison
+ * without case and case mapping (string_case.c) and conversion to bytes (utf8.c).
+ *
+ * A string's characters all have one width. Reading never changes it; string-set! and
+ * string-copy! into a string widen it in place. New strings are as narrow as their source or
+ * narrower. Whatever copies text carries its lineage along (value.h).
+ */
+#include "text/string.h"
+#include "core/check.h"
+#include "text/utf8.h"
+#include <stdlib.h>
+
+/* ---- arrays of characters ---- */
+
+uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count) {
+  uint32_t all = 0;
+  if (width == 1) return 1;
+  if (width == 2) for (uint32_t i = 0; i < count; i++) all |= ((const uint16_t *)data)[i];
+  else for (uint32_t i = 0; i < count; i++) all |= ((const uint32_t *)data)[i];
+  return char_width(all);
+}
+
+#define COPY_LOOP(to_type, from_type) \
+  for (uint32_t i = 0; i < count; i++) ((to_type *)to)[i] = (to_type)((const from_type *)from)[i]
+
+void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count) {
+  if (to_width == from_width) { if (count) memmove(to, from, (size_t)count * to_width); }
+  else if (to_width == 1 && from_width == 2) COPY_LOOP(uint8_t, uint16_t);
+  else if (to_width == 1) COPY_LOOP(uint8_t, uint32_t);
+  else if (to_width == 2 && from_width == 1) COPY_LOOP(uint16_t, uint8_t);
+  else if (to_width == 2) COPY_LOOP(uint16_t, uint32_t);
+  else if (from_width == 1) COPY_LOOP(uint32_t, uint8_t);
+  else COPY_LOOP(uint32_t, uint16_t);
+}
+
+void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count) {
+  if (width == 1) memset(to, (int)c, count);
+  else if (width == 2) for (uint32_t i = 0; i < count; i++) ((uint16_t *)to)[i] = (uint16_t)c;
+  else for (uint32_t i = 0; i < count; i++) ((uint32_t *)to)[i] = c;
+}
+
+bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
+  if (a_width == b_width) return memcmp(a, b, (size_t)count * a_width) == 0;
+  for (uint32_t i = 0; i < count; i++)
+    if (chars_get(a, a_width, i) != chars_get(b, b_width, i)) return false;
+  return true;
+}
+
+/* ---- lineage: #f or an ascending list of call ids ---- */
+
+static Value append_id(Value *head, Value last, Value id) {
+  Value pair = cons(id, V_NIL);
+  if (last == V_FALSE) *head = pair;
+  else CDR(last) = pair;
+  return pair;
+}
+
+static bool lineage_includes(Value all, Value some) {
+  while (some != V_NIL) {
+    while (all != V_NIL && FIX_VALUE(CAR(all)) < FIX_VALUE(CAR(some))) all = CDR(all);
+    if (all == V_NIL || CAR(all) != CAR(some)) return false;
+    some = CDR(some);
+  }
+  return true;
+}
+
+Value lineage_union(Value a, Value b) {
+  if (a == b || b == V_FALSE) return a;
+  if (a == V_FALSE) return b;
+  if (lineage_includes(a, b)) return a;
+  if (lineage_includes(b, a)) return b;
+  Value head = V_FALSE, last = V_FALSE;
+  while (a != V_NIL || b != V_NIL) {
+    bool from_a = b == V_NIL || (a != V_NIL && FIX_VALUE(CAR(a)) <= FIX_VALUE(CAR(b)));
+    Value id = CAR(from_a ? a : b);
+    if (a != V_NIL && CAR(a) == id) a = CDR(a);
+    if (b != V_NIL && CAR(b) == id) b = CDR(b);
+    last = append_id(&head, last, id);
+  }
+  return head;
+}
+
+uint64_t lineage_length(Value lineage) {
+  uint64_t n = 0;
+  if (lineage == V_FALSE) return 0;
+  for (; lineage != V_NIL; lineage = CDR(lineage)) n++;
+  return n;
+}
+
+/* The sum of many: pass 1 counts, pass 2 gathers the ids in an array that lineage_end sorts. The
+   same few lineages usually come again and again: those seen lately are skipped. */
+
+static bool seen_before(LineageSum *sum, Value lineage) {
+  Value *place = &sum->seen[(PAYLOAD(lineage) >> 3) % LINEAGE_SEEN];
+  if (*place == lineage) return true;
+  *place = lineage;
+  return false;
+}
+
+void lineage_count(LineageSum *sum, Value s) {
+  Value lineage = STR(s)->lineage;
+  if (lineage == V_FALSE || seen_before(sum, lineage)) return;
+  if (sum->only == V_FALSE) sum->only = lineage;
+  else sum->several = true;
+  sum->ids += lineage_length(lineage);
+}
+
+uint64_t lineage_cost(const LineageSum *sum) { return sum->several ? sum->ids * 24 + 64 : 0; }
+
+void lineage_begin(LineageSum *sum) {
+  if (!sum->several) return;
+  sum->gathered = (int64_t *)RAW_BYTES(heap_raw(T_RAW, 0, (uint32_t)sum->ids * 8));
+  sum->ids = 0;
+  memset(sum->seen, 0, sizeof sum->seen);
+}
+
+void lineage_take(LineageSum *sum, Value s) {
+  Value lineage = STR(s)->lineage;
+  if (!sum->several || lineage == V_FALSE || seen_before(sum, lineage)) return;
+  for (; lineage != V_NIL; lineage = CDR(lineage)) sum->gathered[sum->ids++] = FIX_VALUE(CAR(lineage));
+}
+
+static int compare_ids(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+Value lineage_end(LineageSum *sum) {
+  if (!sum->several) return sum->only;
+  qsort(sum->gathered, (size_t)sum->ids, sizeof *sum->gathered, compare_ids);
+  Value list = V_NIL;
+  for (uint64_t i = sum->ids; i-- > 0;)
+    if (list == V_NIL || CAR(list) != FIX(sum->gathered[i])) list = cons(FIX(sum->gathered[i]), list);
+  return list;
+}
+
+/* ---- making strings ---- */
+
+static Value string_around(Value chars, uint32_t length, uint32_t width) {
+  Value s = heap_object(T_STRING, width == 1 ? H_WIDTH1 : width == 2 ? H_WIDTH2 : H_WIDTH4, 3);
+  STR(s)->length = FIX(length);
+  STR(s)->chars = chars;
+  STR(s)->lineage = V_FALSE;
+  return s;
+}
+
+Value string_make(uint32_t length, uint32_t width) {
+  return string_around(heap_raw(T_RAW, 0, length * width), length, width);
+}
+
+Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count) {
+  uint32_t narrow = chars_width(data, width, count);
+  Value s = string_make(count, narrow);
+  chars_copy(STR_DATA(s), narrow, data, width, count);
+  return s;
+}
+
+Value string_substring(Value s, uint32_t start, uint32_t end) {
+  uint32_t width = STR_WIDTH(s);
+  Value part = string_from_chars(STR_DATA(s) + (size_t)start * width, width, end - start);
+  STR(part)->lineage = STR(s)->lineage;
+  return part;
+}
+
+void string_put(Value s, uint32_t i, uint32_t c) {
+  CHECK(i < STR_LENGTH(s) && char_width(c) <= STR_WIDTH(s));
+  chars_put(STR_DATA(s), STR_WIDTH(s), i, c);
+}
+
+/* Makes the characters of s at least so wide; the caller has reserved. */
+void string_widen(Value s, uint32_t width) {
+  uint32_t old = STR_WIDTH(s), length = STR_LENGTH(s);
+  if (old >= width) return;
+  Value chars = heap_raw(T_RAW, 0, length * width);
+  chars_copy(RAW_BYTES(chars), width, STR_DATA(s), old, length);
+  STR(s)->chars = chars;
+  uint64_t flags = width == 2 ? H_WIDTH2 : H_WIDTH4;
+  HEADER_OF(s) = (HEADER_OF(s) & ~((uint64_t)H_WIDTH_MASK << 16)) | flags << 16;
+}
+
+/* ---- comparing, hashing ---- */
+
+bool string_equal(Value a, Value b) {
+  if (a == b) return true;
+  uint32_t length = STR_LENGTH(a);
+  return length == STR_LENGTH(b) && chars_equal(STR_DATA(a), STR_WIDTH(a), STR_DATA(b), STR_WIDTH(b), length);
+}
+
+int string_compare(Value a, Value b) {
+  uint32_t la = STR_LENGTH(a), lb = STR_LENGTH(b), common = la < lb ? la : lb;
+  if (STR_WIDTH(a) == 1 && STR_WIDTH(b) == 1) {
+    int order = memcmp(STR_DATA(a), STR_DATA(b), common);
+    if (order) return order;
+  } else {
+    for (uint32_t i = 0; i < common; i++) {
+      uint32_t ca = string_char(a, i), cb = string_char(b, i);
+      if (ca != cb) return ca < cb ? -1 : 1;
+    }
+  }
+  return la < lb ? -1 : la > lb;
+}
+
+static uint64_t hash_mix(uint64_t h, uint64_t word) {
+  h = (h ^ word) * 0x9e3779b97f4a7c15u;
+  return h ^ (h >> 29);
+}
+
+static uint64_t hash_chars(uint64_t h, const uint8_t *data, uint32_t width, uint32_t start, uint32_t end) {
+  uint32_t i = start;
+  for (; i + 1 < end; i += 2)
+    h = hash_mix(h, chars_get(data, width, i) | (uint64_t)chars_get(data, width, i + 1) << 32);
+  return i < end ? hash_mix(h, chars_get(data, width, i)) : h;
+}
+
+/* Strings that are equal have equal hashes whatever their widths. Of a very long one only the
+   ends are looked at, so that the cost is bounded. */
+enum { HASH_WHOLE = 1 << 16, HASH_END = 1 << 14 };
+uint64_t string_hash(Value s) {
+  uint32_t length = STR_LENGTH(s), width = STR_WIDTH(s);
+  uint64_t h = hash_mix(0x51ed270b27b4f3cfu, length);
+  if (length <= HASH_WHOLE) {
+    h = hash_chars(h, STR_DATA(s), width, 0, length);
+  } else {
+    h = hash_chars(h, STR_DATA(s), width, 0, HASH_END);
+    h = hash_chars(h, STR_DATA(s), width, length - HASH_END, length);
+  }
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93u;
+  return h ^ (h >> 32);
+}
+
+/* ---- builders ---- */
+
+enum { BUILDER_FIRST = 64 };   /* bytes */
+
+void builder_init(Builder *b) { *b = (Builder){V_FALSE, 0, 1, V_FALSE}; }
+
+static uint32_t builder_capacity(const Builder *b) { return b->chars == V_FALSE ? 0 : OBJ_LENGTH(b->chars) / b->width; }
+
+static void builder_move(Builder *b, uint64_t capacity, uint32_t width) {
+  uint64_t bytes = capacity * width;
+  if (bytes < BUILDER_FIRST) bytes = BUILDER_FIRST;
+  Value chars = heap_raw(T_RAW, 0, (uint32_t)bytes);
+  if (b->length) chars_copy(RAW_BYTES(chars), width, RAW_BYTES(b->chars), b->width, b->length);
+  b->chars = chars;
+  b->width = width;
+}
+
+/* The capacity to move to for so many more characters of that width; 0 where there is room. */
+static uint64_t builder_wants(const Builder *b, uint64_t more, uint32_t width) {
+  uint64_t need = b->length + more;
+  if (width <= b->width && need <= builder_capacity(b)) return 0;
+  return need <= builder_capacity(b) ? need : need + need / 2;
+}
+
+bool builder_room(Builder *b, uint64_t more, uint32_t width) {
+  uint64_t capacity = builder_wants(b, more, width);
+  if (!capacity) return true;
+  if (width < b->width) width = b->width;
+  uint64_t bytes = capacity * width;
+  if (bytes > HEAP_HEADROOM / 4) {
+    if (bytes > UINT32_MAX / 2 || !heap_reserve(bytes + 64)) {
+      bytes = (b->length + more) * width;        /* then without any to spare */
+      if (bytes > UINT32_MAX - 64 || !heap_reserve(bytes + 64)) return false;
+      capacity = b->length + more;
+    }
+  }
+  builder_move(b, capacity, width);
+  return true;
+}
+
+static void builder_need(Builder *b, uint32_t more, uint32_t width) {
+  uint64_t capacity = builder_wants(b, more, width);
+  if (capacity) builder_move(b, capacity, width > b->width ? width : b->width);
+}
+
+void builder_char(Builder *b, uint32_t c) {
+  builder_need(b, 1, char_width(c));
+  CHECK((uint64_t)(b->length + 1) * b->width <= OBJ_LENGTH(b->chars));
+  chars_put(RAW_BYTES(b->chars), b->width, b->length++, c);
+}
+
+void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count) {
+  if (!count) return;
+  uint32_t narrow = b->width < width ? chars_width(data, width, count) : width;
+  builder_need(b, count, narrow);
+  CHECK((uint64_t)(b->length + count) * b->width <= OBJ_LENGTH(b->chars));
+  chars_copy(RAW_BYTES(b->chars) + (size_t)b->length * b->width, b->width, data, width, count);
+  b->length += count;
+}
+
+void builder_string(Builder *b, Value s) {
+  builder_chars(b, STR_DATA(s), STR_WIDTH(s), STR_LENGTH(s));
+  b->lineage = lineage_union(b->lineage, STR(s)->lineage);
+}
+
+void builder_c(Builder *b, const char *utf8) {
+  const uint8_t *at = (const uint8_t *)utf8, *end = at + strlen(utf8);
+  while (at < end) {
+    uint32_t c = utf8_decode(at, end, &at);
+    builder_char(b, c == UTF8_BAD ? 0xfffd : c);
+  }
+}
+
+/* The characters are copied to where they just fit, unless that would save little, or would be
+   a large allocation that nobody has reserved. */
+Value builder_finish(Builder *b) {
+  uint64_t bytes = (uint64_t)b->length * b->width;
+  bool as_is = bytes && (bytes > HEAP_HEADROOM / 4 || bytes * 8 >= (uint64_t)OBJ_LENGTH(b->chars) * 7);
+  Value s = as_is ? string_around(b->chars, b->length, b->width)
+                  : string_from_chars(bytes ? RAW_BYTES(b->chars) : NULL, b->width, b->length);
+  STR(s)->lineage = b->lineage;
+  builder_init(b);
+  return s;
+}
+
+Value builder_save(Builder *b) {
+  Value saved = make_vector(4, V_FALSE);
+  VEC(saved)[0] = b->chars;
+  VEC(saved)[1] = FIX(b->length);
+  VEC(saved)[2] = FIX(b->width);
+  VEC(saved)[3] = b->lineage;
+  return saved;
+}
+
+void builder_load(Builder *b, Value saved) {
+  b->chars = VEC(saved)[0];
+  b->length = (uint32_t)FIX_VALUE(VEC(saved)[1]);
+  b->width = (uint32_t)FIX_VALUE(VEC(saved)[2]);
+  b->lineage = VEC(saved)[3];
+}
+
+/* ---- primitives: making and looking ---- */
+
+static Value prim_is_string(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_STRING)); }
+
+static Value prim_string_length(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  return STR(args[0])->length;
+}
+
+static Value prim_string_ref(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  uint32_t i, length = STR_LENGTH(args[0]);
+  CHECK_INDEX(NULL, 1, 0, (int64_t)length - 1, args[0], i);
+  return CHAR(string_char(args[0], i));
+}
+
+static Value prim_string_set(int argc, Value *args) {
+  (void)argc;
+  CHECK_MUTABLE_STRING(0);
+  uint32_t i, length = STR_LENGTH(args[0]);
+  CHECK_INDEX(NULL, 1, 0, (int64_t)length - 1, args[0], i);
+  CHECK_CHAR(NULL, 2);
+  uint32_t c = CHAR_VALUE(args[2]), width = char_width(c);
+  if (width > STR_WIDTH(args[0])) {
+    RESERVE(string_size(length, width));
+    charge(length / 8);
+    string_widen(args[0], width);
+  }
+  string_put(args[0], i, c);
+  return V_VOID;
+}
+
+static Value prim_make_string(int argc, Value *args) {
+  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
+  if (HAS_ARG(1)) CHECK_CHAR(NULL, 1);
+  uint64_t length = (uint64_t)FIX_VALUE(args[0]);
+  uint32_t c = HAS_ARG(1) ? CHAR_VALUE(args[1]) : 0, width = char_width(c);
+  RESERVE(string_size(length, width));
+  charge((int64_t)(length / 64));
+  Value s = string_make((uint32_t)length, width);
+  chars_fill(STR_DATA(s), width, c, (uint32_t)length);
+  return s;
+}
+
+static Value prim_string(int argc, Value *args) {
+  uint32_t all = 0;
+  for (int i = 0; i < argc; i++) {
+    CHECK_CHAR(NULL, i);
+    all |= CHAR_VALUE(args[i]);
+  }
+  uint32_t width = char_width(all);
+  RESERVE(string_size((uint64_t)argc, width));
+  charge(argc / 8);
+  Value s = string_make((uint32_t)argc, width);
+  for (int i = 0; i < argc; i++) string_put(s, (uint32_t)i, CHAR_VALUE(args[i]));
+  return s;
+}
+
+static Value prim_substring(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
+  RESERVE(string_size(end - start, STR_WIDTH(args[0])));
+  charge((end - start) / 64);
+  return string_substring(args[0], start, end);
+}
+
+static Value prim_string_to_immutable(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  if (OBJ_FLAGS(args[0]) & H_IMMUTABLE) return args[0];
+  uint32_t length = STR_LENGTH(args[0]);
+  RESERVE(string_size(length, STR_WIDTH(args[0])));
+  charge(length / 64);
+  Value copy = string_substring(args[0], 0, length);
+  SET_FLAG(copy, H_IMMUTABLE);
+  return copy;
+}
+
+static Value prim_string_is_null(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  return BOOL(STR_LENGTH(args[0]) == 0);
+}
+
+static Value prim_non_empty_string(int argc, Value *args) {
+  (void)argc;
+  return BOOL(IS(args[0], T_STRING) && STR_LENGTH(args[0]) > 0);
+}
+
+/* ---- appending ---- */
+
+/* What a concatenation will need, gathered in a first pass over its pieces. */
+typedef struct { uint64_t length; uint32_t width; LineageSum lineage; } Total;
+
+static void total_add(Total *t, Value s) {
+  t->length += STR_LENGTH(s);
+  if (STR_WIDTH(s) > t->width) t->width = STR_WIDTH(s);
+  lineage_count(&t->lineage, s);
+}
+
+static uint64_t total_size(const Total *t) { return string_size(t->length, t->width) + lineage_cost(&t->lineage); }
+
+static Value total_begin(Total *t) {
+  lineage_begin(&t->lineage);
+  return string_make((uint32_t)t->length, t->width);
+}
+
+static void put_piece(Total *t, Value s, uint64_t *at, Value piece) {
+  chars_copy(STR_DATA(s) + *at * STR_WIDTH(s), STR_WIDTH(s), STR_DATA(piece), STR_WIDTH(piece), STR_LENGTH(piece));
+  *at += STR_LENGTH(piece);
+  lineage_take(&t->lineage, piece);
+}
+
+static Value append_strings(int argc, Value *args) {
+  Total t = {.width = 1};
+  for (int i = 0; i < argc; i++) {
+    CHECK_STRING(NULL, i);
+    total_add(&t, args[i]);
+  }
+  RESERVE(total_size(&t));
+  charge((int64_t)(t.length / 64) + argc / 4);
+  Value s = total_begin(&t);
+  uint64_t at = 0;
+  for (int i = 0; i < argc; i++) put_piece(&t, s, &at, args[i]);
+  STR(s)->lineage = lineage_end(&t.lineage);
+  return s;
+}
+
+/* The strings of `list`, which is argument `argument`, with `first` strings before and `separator`
+   (or #f) between them. */
+static Value join_list(int first, Value *args, int argument, Value separator) {
+  Value list = args[argument];
+  int64_t count = list_length(list);
+  if (count < 0) return err_type(NULL, argument, "list of strings", list);
+  Total t = {.width = 1};
+  for (int i = 0; i < first; i++) {
+    CHECK_STRING(NULL, i);
+    total_add(&t, args[i]);
+  }
+  for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
+    if (!IS(CAR(rest), T_STRING)) return err_type(NULL, argument, "list of strings", list);
+    total_add(&t, CAR(rest));
+  }
+  if (separator != V_FALSE && count > 1) {
+    total_add(&t, separator);
+    t.length += (uint64_t)STR_LENGTH(separator) * (uint64_t)(count - 2);
+  }
+  RESERVE(total_size(&t));
+  charge((int64_t)(t.length / 64) + count / 4);
+  Value s = total_begin(&t);
+  uint64_t at = 0;
+  for (int i = 0; i < first; i++) put_piece(&t, s, &at, args[i]);
+  for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
+    if (separator != V_FALSE && rest != list) put_piece(&t, s, &at, separator);
+    put_piece(&t, s, &at, CAR(rest));
+  }
+  STR(s)->lineage = lineage_end(&t.lineage);
+  return s;
+}
+
+static Value prim_string_append_star(int argc, Value *args) { return join_list(argc - 1, args, argc - 1, V_FALSE); }
+
+static Value prim_string_join(int argc, Value *args) {
+  Value separator = ARG_OR(1, V_FALSE);
+  if (separator != V_FALSE) CHECK_STRING(NULL, 1);
+  return join_list(0, args, 0, separator);
+}
+
+static Value prim_string_repeat(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  if (!IS_FIX(args[1]) || FIX_VALUE(args[1]) < 0) return err_type(NULL, 1, "exact nonnegative integer", args[1]);
+  uint64_t length = STR_LENGTH(args[0]), times = (uint64_t)FIX_VALUE(args[1]), total;
+  uint32_t width = STR_WIDTH(args[0]);
+  if (__builtin_mul_overflow(length, times, &total)) total = UINT64_MAX / 64;
+  RESERVE(string_size(total, width));
+  charge((int64_t)(total / 64));
+  Value s = string_make((uint32_t)total, width);
+  if (total) memcpy(STR_DATA(s), STR_DATA(args[0]), length * width);
+  for (uint64_t done = length; done < total; done *= 2)     /* doubling */
+    memcpy(STR_DATA(s) + done * width, STR_DATA(s), (done * 2 > total ? total - done : done) * width);
+  STR(s)->lineage = STR(args[0])->lineage;
+  return s;
+}
+
+/* ---- changing in place ---- */
+
+static Value prim_string_copy_to(int argc, Value *args) {
+  CHECK_MUTABLE_STRING(0);
+  uint32_t at, room = STR_LENGTH(args[0]);
+  CHECK_INDEX(NULL, 1, 0, room, args[0], at);
+  CHECK_STRING(NULL, 2);
+  RANGE(3, args[2], STR_LENGTH(args[2]), start, end);
+  uint32_t count = end - start, width = STR_WIDTH(args[2]);
+  if (count > room - at) return err_range(NULL, "end of the copy", (int64_t)at + count, 0, room, args[0]);
+  if (STR_WIDTH(args[0]) < width) {
+    width = chars_width(STR_DATA(args[2]) + (size_t)start * width, width, count);
+    RESERVE(string_size(room, width));
+    string_widen(args[0], width);
+  }
+  charge(count / 64);
+  width = STR_WIDTH(args[0]);
+  chars_copy(STR_DATA(args[0]) + (size_t)at * width, width,
+             STR_DATA(args[2]) + (size_t)start * STR_WIDTH(args[2]), STR_WIDTH(args[2]), count);
+  STR(args[0])->lineage = lineage_union(STR(args[0])->lineage, STR(args[2])->lineage);
+  return V_VOID;
+}
+
+static Value prim_string_fill(int argc, Value *args) {
+  CHECK_MUTABLE_STRING(0);
+  CHECK_CHAR(NULL, 1);
+  uint32_t length = STR_LENGTH(args[0]), c = CHAR_VALUE(args[1]);
+  RANGE(2, args[0], length, start, end);
+  if (char_width(c) > STR_WIDTH(args[0])) {
+    RESERVE(string_size(length, char_width(c)));
+    string_widen(args[0], char_width(c));
+  }
+  charge(length / 64);
+  uint32_t width = STR_WIDTH(args[0]);
+  chars_fill(STR_DATA(args[0]) + (size_t)start * width, width, c, end - start);
+  return V_VOID;
+}
+
+static Value prim_string_reverse(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
+  RESERVE(string_size(end - start, STR_WIDTH(args[0])));
+  charge((end - start) / 8);
+  Value s = string_make(end - start, STR_WIDTH(args[0]));
+  for (uint32_t i = start; i < end; i++) string_put(s, end - 1 - i, string_char(args[0], i));
+  STR(s)->lineage = STR(args[0])->lineage;
+  return s;
+}
+
+/* ---- lists and vectors of characters ---- */
+
+static Value prim_string_to_list(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
+  RESERVE((uint64_t)(end - start) * 16);
+  charge((end - start) / 4);
+  Value list = V_NIL;
+  for (uint32_t i = end; i > start; i--) list = cons(CHAR(string_char(args[0], i - 1)), list);
+  return list;
+}
+
+static Value prim_list_to_string(int argc, Value *args) {
+  (void)argc;
+  int64_t length = list_length(args[0]);
+  if (length < 0) return err_type(NULL, 0, "list of characters", args[0]);
+  uint32_t all = 0;
+  for (Value rest = args[0]; rest != V_NIL; rest = CDR(rest)) {
+    if (!IS(CAR(rest), T_CHAR)) return err_type(NULL, 0, "character", CAR(rest));
+    all |= CHAR_VALUE(CAR(rest));
+  }
+  uint32_t width = char_width(all), i = 0;
+  RESERVE(string_size((uint64_t)length, width));
+  charge(length / 4);
+  Value s = string_make((uint32_t)length, width);
+  for (Value rest = args[0]; rest != V_NIL; rest = CDR(rest)) string_put(s, i++, CHAR_VALUE(CAR(rest)));
+  return s;
+}
+
+static Value prim_string_to_vector(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
+  RESERVE((uint64_t)(end - start) * 8);
+  charge((end - start) / 4);
+  Value v = heap_object(T_VECTOR, 0, end - start);
+  for (uint32_t i = start; i < end; i++) VEC(v)[i - start] = CHAR(string_char(args[0], i));
+  return v;
+}
+
+static Value prim_vector_to_string(int argc, Value *args) {
+  CHECK_VECTOR(NULL, 0);
+  RANGE(1, args[0], VEC_LENGTH(args[0]), start, end);
+  uint32_t all = 0;
+  for (uint32_t i = start; i < end; i++) {
+    if (!IS(VEC(args[0])[i], T_CHAR)) return err_type(NULL, 0, "vector of characters", args[0]);
+    all |= CHAR_VALUE(VEC(args[0])[i]);
+  }
+  uint32_t width = char_width(all);
+  RESERVE(string_size(end - start, width));
+  charge((end - start) / 4);
+  Value s = string_make(end - start, width);
+  for (uint32_t i = start; i < end; i++) string_put(s, i - start, CHAR_VALUE(VEC(args[0])[i]));
+  return s;
+}
+
+/* ---- comparisons: any number of strings, all of them checked ---- */
+
+#define COMPARISON(name, test) \
+  static Value name(int argc, Value *args) { \
+    bool all = true; \
+    for (int i = 0; i < argc; i++) CHECK_STRING(NULL, i); \
+    for (int i = 1; i < argc && all; i++) { \
+      Value a = args[i - 1], b = args[i]; \
+      charge(STR_LENGTH(b) / 64); \
+      all = test; \
+    } \
+    return BOOL(all); \
+  }
+COMPARISON(prim_string_eq, string_equal(a, b))
+COMPARISON(prim_string_lt, string_compare(a, b) < 0)
+COMPARISON(prim_string_gt, string_compare(a, b) > 0)
+COMPARISON(prim_string_le, string_compare(a, b) <= 0)
+COMPARISON(prim_string_ge, string_compare(a, b) >= 0)
+
+static Value prim_string_hash(int argc, Value *args) {
+  CHECK_STRING(NULL, 0);
+  uint64_t bound = (uint64_t)1 << 60;
+  if (HAS_ARG(1)) {
+    if (!IS_FIX(args[1]) || FIX_VALUE(args[1]) <= 0) return err_type(NULL, 1, "exact positive integer", args[1]);
+    bound = (uint64_t)FIX_VALUE(args[1]);
+  }
+  charge(STR_LENGTH(args[0]) / 16 < HASH_WHOLE ? STR_LENGTH(args[0]) / 16 : HASH_WHOLE / 16);
+  return FIX((int64_t)(string_hash(args[0]) % bound));
+}
+
+/* ---- lineage ---- */
+
+static Value prim_lineage(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  return STR(args[0])->lineage == V_FALSE ? V_NIL : STR(args[0])->lineage;
+}
+
+static bool is_lineage(Value list) {
+  int64_t before = FIX_MIN;
+  for (; is_pair(list); list = CDR(list)) {
+    if (!IS_FIX(CAR(list)) || FIX_VALUE(CAR(list)) <= before) return false;
+    before = FIX_VALUE(CAR(list));
+  }
+  return list == V_NIL;
+}
+
+static Value prim_with_lineage(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  if (!is_lineage(args[1])) return err_type(NULL, 1, "ascending list of call ids", args[1]);
+  Value lineage = args[1] == V_NIL ? V_FALSE : args[1];
+  bool shared = OBJ_FLAGS(args[0]) & H_IMMUTABLE;   /* nobody can change the characters: no copy */
+  uint64_t ids = lineage_length(lineage) + lineage_length(STR(args[0])->lineage);
+  RESERVE(ids * 16 + (shared ? 64 : string_size(STR_LENGTH(args[0]), STR_WIDTH(args[0]))));
+  Value s = shared ? string_around(STR(args[0])->chars, STR_LENGTH(args[0]), STR_WIDTH(args[0]))
+                   : string_substring(args[0], 0, STR_LENGTH(args[0]));
+  if (shared) SET_FLAG(s, H_IMMUTABLE);
+  STR(s)->lineage = lineage_union(STR(args[0])->lineage, lineage);
+  return s;
+}
+
+/* ---- Chibi's string cursors: here an index is one ---- */
+
+static Value prim_is_cursor(int argc, Value *args) { (void)argc; return BOOL(IS_FIX(args[0]) && FIX_VALUE(args[0]) >= 0); }
+
+static Value prim_cursor_start(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  return FIX(0);
+}
+
+static Value move_cursor(Value *args, int64_t by) {
+  CHECK_STRING(NULL, 0);
+  CHECK_FIX(NULL, 1);
+  return FIX(FIX_VALUE(args[1]) + by);
+}
+static Value prim_cursor_next(int argc, Value *args) { (void)argc; return move_cursor(args, 1); }
+static Value prim_cursor_prev(int argc, Value *args) { (void)argc; return move_cursor(args, -1); }
+static Value prim_cursor_forward(int argc, Value *args) { (void)argc; CHECK_FIX(NULL, 2); return move_cursor(args, FIX_VALUE(args[2])); }
+static Value prim_cursor_back(int argc, Value *args) { (void)argc; CHECK_FIX(NULL, 2); return move_cursor(args, -FIX_VALUE(args[2])); }
+static Value prim_cursor_same(int argc, Value *args) { (void)argc; return move_cursor(args, 0); }
+
+static Value prim_cursor_diff(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  CHECK_FIX(NULL, 1);
+  CHECK_FIX(NULL, 2);
+  return FIX(FIX_VALUE(args[2]) - FIX_VALUE(args[1]));
+}
+
+#define CURSOR_COMPARISON(name, op) \
+  static Value name(int argc, Value *args) { \
+    for (int i = 0; i < argc; i++) CHECK_FIX(NULL, i); \
+    for (int i = 1; i < argc; i++) \
+      if (!(FIX_VALUE(args[i - 1]) op FIX_VALUE(args[i]))) return V_FALSE; \
+    return V_TRUE; \
+  }
+CURSOR_COMPARISON(prim_cursor_eq, ==)
+CURSOR_COMPARISON(prim_cursor_lt, <)
+CURSOR_COMPARISON(prim_cursor_gt, >)
+CURSOR_COMPARISON(prim_cursor_le, <=)
+CURSOR_COMPARISON(prim_cursor_ge, >=)
+
+const PrimDef string_prims[] = {
+  {"string?", prim_is_string, 1, 1, "(string? obj)"},
+  {"string-length", prim_string_length, 1, 1, "(string-length string)"},
+  {"string-ref", prim_string_ref, 2, 2, "(string-ref string k)"},
+  {"string-set!", prim_string_set, 3, 3, "(string-set! string k char)"},
+  {"make-string", prim_make_string, 1, 2, "(make-string k [char])"},
+  {"string", prim_string, 0, -1, "(string char ...)"},
+  {"substring", prim_substring, 2, 3, "(substring string start [end])"},
+  {"string-copy", prim_substring, 1, 3, "(string-copy string [start end])"},
+  {"string->immutable-string", prim_string_to_immutable, 1, 1, "(string->immutable-string string)"},
+  {"string-null?", prim_string_is_null, 1, 1, "(string-null? string)"},
+  {"non-empty-string?", prim_non_empty_string, 1, 1, "(non-empty-string? obj)"},
+  {"string-append", append_strings, 0, -1, "(string-append string ...)"},
+  {"string-append*", prim_string_append_star, 1, -1, "(string-append* string ... list)"},
+  {"%string-concatenate", prim_string_append_star, 1, 1, "(%string-concatenate list)"},
+  {"%string-join", prim_string_join, 1, 2, "(%string-join list [separator])"},
+  {"%string-repeat", prim_string_repeat, 2, 2, "(%string-repeat string n)"},
+  {"string-copy!", prim_string_copy_to, 3, 5, "(string-copy! to at from [start end])"},
+  {"string-fill!", prim_string_fill, 2, 4, "(string-fill! string char [start end])"},
+  {"string-reverse", prim_string_reverse, 1, 3, "(string-reverse string [start end])"},
+  {"string->list", prim_string_to_list, 1, 3, "(string->list string [start end])"},
+  {"list->string", prim_list_to_string, 1, 1, "(list->string list)"},
+  {"string->vector", prim_string_to_vector, 1, 3, "(string->vector string [start end])"},
+  {"vector->string", prim_vector_to_string, 1, 3, "(vector->string vector [start end])"},
+  {"string=?", prim_string_eq, 1, -1, "(string=? string ...)"},
+  {"string<?", prim_string_lt, 1, -1, "(string<? string ...)"},
+  {"string>?", prim_string_gt, 1, -1, "(string>? string ...)"},
+  {"string<=?", prim_string_le, 1, -1, "(string<=? string ...)"},
+  {"string>=?", prim_string_ge, 1, -1, "(string>=? string ...)"},
+  {"string-hash", prim_string_hash, 1, 2, "(string-hash string [bound])"},
+  {"%string-lineage", prim_lineage, 1, 1, "(%string-lineage string)"},
+  {"%string-with-lineage", prim_with_lineage, 2, 2, "(%string-with-lineage string ids)"},
+  {"string-cursor?", prim_is_cursor, 1, 1, "(string-cursor? obj)"},
+  {"string-cursor-start", prim_cursor_start, 1, 1, "(string-cursor-start string)"},
+  {"string-cursor-end", prim_string_length, 1, 1, "(string-cursor-end string)"},
+  {"string-cursor-next", prim_cursor_next, 2, 2, "(string-cursor-next string cursor)"},
+  {"string-cursor-prev", prim_cursor_prev, 2, 2, "(string-cursor-prev string cursor)"},
+  {"string-cursor-forward", prim_cursor_forward, 3, 3, "(string-cursor-forward string cursor n)"},
+  {"string-cursor-back", prim_cursor_back, 3, 3, "(string-cursor-back string cursor n)"},
+  {"string-cursor-ref", prim_string_ref, 2, 2, "(string-cursor-ref string cursor)"},
+  {"string-cursor-diff", prim_cursor_diff, 3, 3, "(string-cursor-diff string from to)"},
+  {"string-cursor->index", prim_cursor_same, 2, 2, "(string-cursor->index string cursor)"},
+  {"string-index->cursor", prim_cursor_same, 2, 2, "(string-index->cursor string k)"},
+  {"string-cursor-offset", prim_cursor_same, 2, 2, "(string-cursor-offset string cursor)"},
+  {"substring-cursor", prim_substring, 2, 3, "(substring-cursor string start [end])"},
+  {"string-cursor=?", prim_cursor_eq, 2, -1, "(string-cursor=? a b ...)"},
+  {"string-cursor<?", prim_cursor_lt, 2, -1, "(string-cursor<? a b ...)"},
+  {"string-cursor>?", prim_cursor_gt, 2, -1, "(string-cursor>? a b ...)"},
+  {"string-cursor<=?", prim_cursor_le, 2, -1, "(string-cursor<=? a b ...)"},
+  {"string-cursor>=?", prim_cursor_ge, 2, -1, "(string-cursor>=? a b ...)"},
+  {0},
+};

@@ -1,0 +1,77 @@
+/* string.h — strings, growing strings, raw characters in memory, and lineages. */
+#ifndef RLM_TEXT_STRING_H
+#define RLM_TEXT_STRING_H
+#include <string.h>
+#include "core/prims.h"
+
+/* ---- characters in memory: a pointer, a width (1, 2 or 4) and a count ---- */
+static inline uint32_t chars_get(const uint8_t *data, uint32_t width, uint32_t i) {
+  return width == 1 ? data[i] : width == 2 ? ((const uint16_t *)data)[i] : ((const uint32_t *)data)[i];
+}
+
+static inline void chars_put(uint8_t *data, uint32_t width, uint32_t i, uint32_t c) {
+  if (width == 1) data[i] = (uint8_t)c;
+  else if (width == 2) ((uint16_t *)data)[i] = (uint16_t)c;
+  else ((uint32_t *)data)[i] = c;
+}
+
+static inline uint32_t char_width(uint32_t c) { return c < 0x100 ? 1 : c < 0x10000 ? 2 : 4; }
+
+/* The narrowest width that holds all of them. */
+uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count);
+
+/* Copies between widths; overlapping is fine where the widths are equal. Narrowing needs characters that fit. */
+void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count);
+void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count);
+bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count);
+
+/* ---- strings ---- */
+Value string_make(uint32_t length, uint32_t width);      /* width 1, 2 or 4; characters not initialised */
+Value string_substring(Value s, uint32_t start, uint32_t end); /* narrowest width is not required; keeps lineage */
+void string_put(Value s, uint32_t i, uint32_t c);        /* c must fit the width */
+bool string_equal(Value a, Value b);
+int string_compare(Value a, Value b);                    /* by code point: <0, 0, >0 */
+uint64_t string_hash(Value s);
+Value lineage_union(Value a, Value b);                   /* of two lineage slots; #f with #f is #f at once */
+static inline uint64_t string_size(uint64_t length, uint32_t width) { return length * width + 64; }
+Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count);   /* as narrow as can be */
+void string_widen(Value s, uint32_t width);              /* in place, at least that wide; reserved by the caller */
+#define CHECK_MUTABLE_STRING(i) do { \
+    if (!IS(args[i], T_STRING)) return err_type(NULL, i, "string", args[i]); \
+    if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable string", args[i]); } while (0)
+
+/* A growing string: the characters are kept in a T_RAW that doubles. Lives across V_AGAIN where
+   kept in Values (save/restore: builder_save gives a Value, builder_load takes it back). */
+typedef struct { Value chars; uint32_t length, width; Value lineage; } Builder;
+void builder_init(Builder *b);
+void builder_char(Builder *b, uint32_t c);
+void builder_c(Builder *b, const char *utf8);
+void builder_string(Builder *b, Value s);
+Value builder_finish(Builder *b);                        /* a fresh string */
+Value builder_save(Builder *b);
+void builder_load(Builder *b, Value saved);
+
+/* Makes room for so many more characters of that width; false where memory is short. */
+bool builder_room(Builder *b, uint64_t more, uint32_t width);
+
+/* Appends characters; room has been made or the piece is small. */
+void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count);
+
+/* The union of the lineages of many strings. Count all of them, reserve lineage_cost, begin, take
+   all of them again in the same order, end. */
+enum { LINEAGE_SEEN = 64 };
+
+typedef struct {
+  Value seen[LINEAGE_SEEN];
+  Value only;              /* the first one found */
+  bool several;
+  uint64_t ids;
+  int64_t *gathered;
+} LineageSum;              /* starts as {0} */
+void lineage_count(LineageSum *sum, Value s);
+uint64_t lineage_cost(const LineageSum *sum);
+void lineage_begin(LineageSum *sum);
+void lineage_take(LineageSum *sum, Value s);
+Value lineage_end(LineageSum *sum);
+uint64_t lineage_length(Value lineage);
+#endif

@@ -1,0 +1,18 @@
+/* utf8.h — UTF-8: strings from and to it, and single characters. */
+#ifndef RLM_TEXT_UTF8_H
+#define RLM_TEXT_UTF8_H
+#include "core/value.h"
+
+Value string_from_utf8(const char *utf8, size_t bytes);  /* ill-formed input: U+FFFD a maximal subpart */
+Value string_from_c(const char *utf8);
+uint32_t string_utf8_length(Value s);
+uint32_t string_to_utf8(Value s, uint8_t *out);          /* returns bytes written; lone surrogates as U+FFFD */
+
+uint32_t utf8_encode(uint32_t c, uint8_t *out);          /* 1 to 4 bytes; a lone surrogate as U+FFFD */
+static inline uint32_t utf8_size(uint32_t c) { return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4; }
+
+/* Decodes one character of [at, end); *next is where to go on. Ill-formed: UTF8_BAD, and *next is
+   after the maximal subpart. */
+enum { UTF8_BAD = 0xffffffff };
+uint32_t utf8_decode(const uint8_t *at, const uint8_t *end, const uint8_t **next);
+#endif

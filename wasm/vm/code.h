@@ -1,0 +1,94 @@
+/* code.h — compiled code: the instructions that compiler/generate.c writes and vm.c runs.
+ *
+ * Code is an array of 32-bit words. An instruction is one word, the opcode in the low 8 bits and a
+ * 24-bit operand A above; some have further words. "push" and "pop" are the value stack's; fp
+ * points at the running procedure's first argument, and its locals and temporaries lie above.
+ *
+ * What an instruction takes from the value stack and what it leaves (top right):
+ *
+ *   CONST FIXNUM SPECIAL LOCAL FREE GLOBAL, LOCAL_BOX FREE_BOX, CAR_L CDR_L        → v
+ *   LOCAL2                                                                         → v w
+ *   CLOSURE, ADD_LI ADD_LL SUB_LI SUB_LL                                           → v
+ *   SET_LOCAL_BOX SET_FREE_BOX INIT_BOX SET_GLOBAL DEFINE_GLOBAL, POP            v →
+ *   BOX_LOCAL PATCH JUMP, and the comparisons and tests with L operands            →
+ *   BOX_TOP, the operations of one operand, ADD_SI SUB_SI                        v → w
+ *   the operations of two operands (CONS, EQ, ADD_SS, VECTOR_REF ...)          v w → x
+ *   VECTOR_SET                                                               v w x → void
+ *   SLIDE                                                              v1 ... vA w → w
+ *   POPN, LOOP (into the slots)                                          v1 ... vn →
+ *   LIST                                                                 v1 ... vA → list
+ *   JUMP_FALSE JUMP_TRUE, JN_.._SI, J(N)_NULL J(N)_PAIR                          v →
+ *   JN_.._SS, J(N)_EQ                                                          v w →
+ *   AND_JUMP OR_JUMP                                                             v → v where it jumps, else nothing
+ *   CALL TAIL_CALL                                                  a1 ... aA proc → result
+ *   CALL_GLOBAL TAIL_CALL_GLOBAL CALL_PRIM                               a1 ... aA → result
+ *   RETURN UNDERFLOW                                                             v → v in the frame below
+ *   RETURN_LOCAL, ACCESS MODIFY PREDICATE CONSTRUCT                                → v in the frame below
+ *   RESUME (with the tick's value on top)                                        v → in the frame below
+ */
+#ifndef RLM_VM_CODE_H
+#define RLM_VM_CODE_H
+#include "core/template.h"
+
+/* X(name) in order; the comment gives operand and effect. Binary operations come in forms by where
+   their operands are: SS both on the stack, SI stack and immediate (A), LL two locals (A: first
+   12 bits and next 12 bits), LI local (low 12 bits) and immediate (high 12 bits, signed). */
+#define OPCODES(X) \
+  X(CONST)         /* A: constant index; push it */ \
+  X(FIXNUM)        /* A: signed; push it */ \
+  X(SPECIAL)       /* A: payload of a T_SPECIAL; push it */ \
+  X(LOCAL)         /* A: slot; push fp[A] */ \
+  X(LOCAL2)        /* A: two slots of 12 bits; push both */ \
+  X(LOCAL_BOX)     /* A: slot of a box; push its content, an error where unbound */ \
+  X(FREE)          /* A: index; push the closure's captured value */ \
+  X(FREE_BOX)      /* likewise the content of a captured box */ \
+  X(GLOBAL)        /* A: constant index of a cell; push its value */ \
+  X(SET_LOCAL_BOX) X(SET_FREE_BOX) X(SET_GLOBAL) X(DEFINE_GLOBAL) /* pop into it */ \
+  X(INIT_BOX)      /* A: slot; pop into the box: letrec's initialisation */ \
+  X(BOX_TOP)       /* wrap the top in a box */ \
+  X(BOX_LOCAL)     /* A: slot; fp[A] = box(fp[A]) */ \
+  X(CLOSURE)       /* A: constant index of a template; next word: count; then count words: bit 0 free?, rest index */ \
+  X(PATCH)         /* A: slot of a closure; next word: captured index << 16 | slot of the value: letrec's knots */ \
+  X(POP) X(POPN)   /* A: how many */ \
+  X(SLIDE)         /* A: keep the top, drop A below it */ \
+  X(JUMP) X(JUMP_FALSE) X(JUMP_TRUE)      /* A: signed distance from the next word; the latter two pop */ \
+  X(AND_JUMP)      /* if the top is false jump and keep it, else pop */ \
+  X(OR_JUMP)       /* if the top is true jump and keep it, else pop */ \
+  X(LOOP)          /* A: first slot; next word: count << 24 | distance back: pop count values into the slots, jump back */ \
+  X(RETURN) X(RETURN_LOCAL) \
+  X(CALL) X(TAIL_CALL)                    /* A: argument count; the procedure is on top of the arguments */ \
+  X(CALL_GLOBAL) X(TAIL_CALL_GLOBAL)      /* A: argument count; next word: constant index of the cell */ \
+  X(CALL_PRIM)     /* A: argument count; next word: primitive index */ \
+  X(UNDERFLOW)     /* the bottom frame: go on in the captured continuation below, or halt */ \
+  X(RESUME)        /* drop the top, go on in the frame below without pushing: after a tick */ \
+  X(CAR) X(CDR) X(CAR_L) X(CDR_L) X(CADR) X(CDDR) X(CONS) X(SET_CAR) X(SET_CDR) \
+  X(PAIRP) X(NULLP) X(NOT) X(EQ) X(EQV) X(ZEROP) \
+  X(IS_TAG)        /* A: tag; replace the top by whether it has it */ \
+  X(ADD_SS) X(ADD_SI) X(ADD_LI) X(ADD_LL) \
+  X(SUB_SS) X(SUB_SI) X(SUB_LI) X(SUB_LL) \
+  X(MUL_SS) X(QUOTIENT) X(REMAINDER) X(MODULO) \
+  X(LT_SS) X(GT_SS) X(LE_SS) X(GE_SS) X(EQN_SS) \
+  /* compare and jump where it does not hold; next word: signed distance */ \
+  X(JN_LT_SS) X(JN_LT_SI) X(JN_LT_LI) X(JN_LT_LL) \
+  X(JN_GT_SS) X(JN_GT_SI) X(JN_GT_LI) X(JN_GT_LL) \
+  X(JN_LE_SS) X(JN_LE_SI) X(JN_LE_LI) X(JN_LE_LL) \
+  X(JN_GE_SS) X(JN_GE_SI) X(JN_GE_LI) X(JN_GE_LL) \
+  X(JN_EQN_SS) X(JN_EQN_SI) X(JN_EQN_LI) X(JN_EQN_LL) \
+  X(JN_EQ) X(J_EQ) X(JN_NULL) X(J_NULL) X(JN_PAIR) X(J_PAIR)   /* A: signed distance */ \
+  X(JN_NULL_L) X(J_NULL_L) X(JN_PAIR_L) X(J_PAIR_L)            /* A: slot; next word: distance */ \
+  X(VECTOR_REF) X(VECTOR_SET) X(VECTOR_LENGTH) X(STRING_REF) X(STRING_LENGTH) \
+  X(CHAR_EQ) X(UNBOX) X(BOX) X(SET_BOX) \
+  X(RECORD_REF) X(RECORD_IS) \
+  /* whole bodies of record procedures: constant 0 is the rtd */ \
+  X(ACCESS) X(MODIFY)   /* A: field */ \
+  X(PREDICATE) \
+  X(CONSTRUCT)     /* A: fields; constant 1: #f, or a vector that tells each field's argument or -1 */ \
+  X(LIST)          /* A: count; pop them, push their list */
+
+enum opcode {
+#define X(name) OP_##name,
+  OPCODES(X)
+#undef X
+  OP_COUNT
+};
+#endif

@@ -1,0 +1,84 @@
+/* machine.c — the machine's state at rest, and what the collector needs to know of it. */
+#include "vm/machine.h"
+#include "core/check.h"
+#include <string.h>
+
+/* Frames hold addresses, for speed; code moves when the heap is collected. */
+static void before_collection(void) {
+  for (uint32_t i = 0; i < m.depth; i++) m.frames[i].pc -= ADDRESS(CODE_OF(m.frames[i].self));
+}
+static void after_collection(void) {
+  for (uint32_t i = 0; i < m.depth; i++) m.frames[i].pc += ADDRESS(CODE_OF(m.frames[i].self));
+}
+
+static void scan_roots(void (*visit)(Value *)) {
+  CHECK(m.sp <= VALUE_STACK && m.depth <= FRAME_STACK);
+  for (uint32_t i = 0; i < m.sp; i++) visit(&m.values[i]);
+  for (uint32_t i = 0; i < m.depth; i++) visit(&m.frames[i].self);
+  Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.tick_stub,
+                        &m.hook_raise, &m.hook_main, &m.hook_interrupt, &m.hook_memory, &m.hook_tick,
+                        &m.hook_lazy, &m.inbox, &vm.resume, &vm.error, &vm.tail_proc};
+  for (uint32_t i = 0; i < sizeof registers / sizeof *registers; i++) visit(registers[i]);
+  for (int i = 0; i < 8; i++) visit(&vm.tail_args[i]);
+  for (int i = 0; i < CALL_STUBS; i++) visit(&m.call_stubs[i]);
+}
+
+/* Address ranges (from, to) of stack that is not in use: a snapshot leaves them out. */
+static void unused_memory(uintptr_t ranges[4]) {
+  ranges[0] = (uintptr_t)(m.values + m.sp);
+  ranges[1] = (uintptr_t)(m.values + VALUE_STACK);
+  ranges[2] = (uintptr_t)(m.frames + m.depth);
+  ranges[3] = (uintptr_t)(m.frames + FRAME_STACK);
+}
+
+Value make_procedure(const uint32_t *code, uint32_t words, uint32_t consts, const Value *constants, Value name, Value params, Value arity) {
+  Value t = heap_object(T_TEMPLATE, 0, TEMPLATE_FIXED + consts);
+  TEMPLATE(t)->code = heap_raw(T_RAW, 0, words * 4);
+  memcpy(RAW_BYTES(TEMPLATE(t)->code), code, words * 4);
+  for (uint32_t i = 0; i < consts; i++) TEMPLATE_CONSTS(TEMPLATE(t))[i] = constants[i];
+  TEMPLATE(t)->arity = arity;
+  TEMPLATE(t)->name = name;
+  TEMPLATE(t)->source = V_FALSE;
+  TEMPLATE(t)->places = heap_raw(T_RAW, 0, 0);
+  TEMPLATE(t)->params = params;
+  TEMPLATE(t)->place = FIX(0);
+  Value c = heap_object(T_CLOSURE, 0, 1);
+  CLOSURE_TEMPLATE(c) = t;
+  return c;
+}
+
+/* A closure whose code is one instruction. */
+static Value stub(uint32_t word) {
+  return make_procedure(&word, 1, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
+}
+
+Value make_call_stub(uint32_t argc) { return stub(OP_TAIL_CALL | argc << 8); }
+
+static const HeapClient client = {before_collection, after_collection, scan_roots, unused_memory};
+
+void machine_init(void) {
+  heap_serve(&client);
+  for (uint32_t i = 0; i < CALL_STUBS; i++) m.call_stubs[i] = make_call_stub(i);
+  m.underflow = stub(OP_UNDERFLOW);
+  m.tick_stub = make_procedure((uint32_t[]){OP_CALL, OP_RESUME}, 2, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
+  machine_reset();
+}
+
+void machine_reset(void) {
+  m.sp = m.fp = m.pc = 0;
+  m.frames[0] = (struct Frame){m.underflow, ADDRESS(CODE_OF(m.underflow)), ADDRESS(m.values)};
+  m.depth = 1;
+  m.cont = V_FALSE;
+  m.dynamic = V_FALSE;
+  m.self = m.underflow;
+  m.waiting = m.in_tick = false;
+  vm.resume = V_FALSE;
+}
+
+/* Arrange that vm_run calls proc: in the underflow frame's place, so that its return ends the run. */
+void machine_start(Value proc, int argc, const Value *args) {
+  machine_reset();
+  for (int i = 0; i < argc; i++) m.values[m.sp++] = args[i];
+  m.values[m.sp++] = proc;
+  m.self = call_stub((uint32_t)argc);
+}
