@@ -42,9 +42,7 @@ def dumps(value: Any, reference: Callable[[Any], list[Any]]) -> str:
 
     Half a surrogate pair, for which no bytes stand, becomes U+FFFD. Raises TooDeep and TooLarge.
     """
-    text = valid_text(json.dumps(_Encoder(reference).plain(value, 0), ensure_ascii=False))
-    check_marks(text)
-    return text
+    return valid_text(json.dumps(_Encoder(reference).plain(value, 0), ensure_ascii=False))
 
 
 def loads(text: str, dereference: Callable[[list[Any]], Any]) -> Any:
@@ -108,11 +106,23 @@ class _Encoder:
     def __init__(self, reference: Callable[[Any], list[Any]]) -> None:
         self._reference = reference
         self._left = MAX_NODES - 1
+        self._marks_left = MAX_MARKS
+
+    def _count(self, nodes: int, marks: int) -> None:
+        """Before anything is made of them. ``marks`` are as many as check_marks will find, or more."""
+        self._left -= nodes
+        self._marks_left -= marks
+        if self._left < 0 or self._marks_left < 0:
+            raise TooLarge
+
+    def _tagged(self, kind: str, *content: Any) -> dict[str, Any]:
+        self._count(0, 4 + len(content))
+        return {"$": [kind, *content]}
 
     def plain(self, value: Any, depth: int) -> Any:
         kind = type(value)
         if kind is int:
-            return value if value.bit_length() <= LONG_BITS else {"$": ["int", hex(value)]}
+            return value if value.bit_length() <= LONG_BITS else self._tagged("int", hex(value))
         if kind in _SCALARS:
             return value
         if depth > MAX_DEPTH:
@@ -120,18 +130,18 @@ class _Encoder:
         if isinstance(value, _LISTS):
             return self._items(value, depth)
         if isinstance(value, tuple):
-            return {"$": ["tuple", *self._items(value, depth)]}
+            return self._tagged("tuple", *self._items(value, depth))
         if isinstance(value, dict):
             return self._dict(value, depth)
         if isinstance(value, set | frozenset):
-            return {"$": ["set", *self._items(sorted(value, key=_order), depth)]}
+            return self._tagged("set", *self._items(sorted(value, key=_order), depth))
         if isinstance(value, bytes | bytearray | memoryview):
-            return {"$": ["bytes", base64.b64encode(value).decode("ascii")]}
+            return self._tagged("bytes", base64.b64encode(value).decode("ascii"))
         if kind is complex:
-            return {"$": ["complex", value.real, value.imag]}
+            return self._tagged("complex", value.real, value.imag)
         for date in (datetime.datetime, datetime.date, datetime.time):
             if isinstance(value, date):
-                return {"$": ["date", date.__name__, value.isoformat()]}
+                return self._tagged("date", date.__name__, value.isoformat())
         for base in (bool, int, float, str):  # a subclass, such as an enum's member
             if isinstance(value, base):
                 return self.plain(base(value), depth)
@@ -140,37 +150,34 @@ class _Encoder:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
             return self._dict(fields, depth)
-        return {"$": ["ref", *self._reference(value)]}
+        return self._tagged("ref", *self._reference(value))
 
     def _items(self, items: Any, depth: int) -> list[Any]:
         try:
             count = len(items)
         except OverflowError:  # a range can have more items than there are numbers for it
             raise TooLarge from None
-        self._left -= count
-        if self._left < 0:  # before a range of a million million is gone through
-            raise TooLarge
+        self._count(count, count + 1)
         depth += 1
         return [item if type(item) in _AS_THEY_ARE else self.plain(item, depth) for item in items]
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
-        self._left -= 2 * len(value)
-        if self._left < 0:
-            raise TooLarge
+        self._count(2 * len(value), 2 * len(value) + 1)
         if all(type(key) is str and key != "$" for key in value):
             return {key: self.plain(item, depth + 1) for key, item in value.items()}
         pairs = ([self.plain(key, depth + 1), self.plain(item, depth + 1)] for key, item in value.items())
-        return {"$": ["dict", *pairs]}
+        self._count(0, len(value))  # each pair is a list
+        return self._tagged("dict", *pairs)
 
     def _exact(self, value: Any) -> Any:
         if hasattr(value, "is_finite") and not value.is_finite():
             return float("nan") if value.is_nan() else float(value)
         if hasattr(value, "adjusted") and abs(value.adjusted()) > MAX_EXPONENT:
-            return {"$": ["ref", *self._reference(value)]}
+            return self._tagged("ref", *self._reference(value))
         numerator, denominator = value.as_integer_ratio()
         if hasattr(value, "adjusted") and denominator == 1:
             return self.plain(numerator, 0)
-        return {"$": ["ratio", self.plain(numerator, 0), self.plain(denominator, 0)]}
+        return self._tagged("ratio", self.plain(numerator, 0), self.plain(denominator, 0))
 
 
 def _order(item: Any) -> tuple[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from fractions import Fraction
 from typing import Any
@@ -168,6 +169,16 @@ plain = st.recursive(
     ),
     max_leaves=20,
 )
+
+
+@given(plain)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_what_the_encoder_takes_the_decoder_takes(value: Any) -> None:
+    """It counts as many marks as the text has, or more."""
+    encoder = codec._Encoder(lambda item: [id(item), ""])
+    text = json.dumps(encoder.plain(value, 0))
+    counted = codec.MAX_MARKS - encoder._marks_left
+    assert codec.check_marks(text + " " * counted, counted + 1) <= counted
 
 
 @given(plain)
