@@ -110,6 +110,9 @@ def test_what_an_embedder_can_catch_is_exported() -> None:
     inner = {
         "InstanceLost", "PythonInstanceLost", "InvalidToolArguments",
         "Unencodable", "MessageTooLarge", "PythonFailure",
+        "PythonNotBegun",
+        "UnfitValue",
+        "UntrustedFile",
     }  # fmt: skip
     assert set(CLASSES) - inner <= set(rlm_wasm.__all__)
 

@@ -167,7 +167,7 @@ class Contexts:
         context = self._find(name)
         if not isinstance(pattern, str) or not pattern:
             raise UsageError("context-search: the pattern must be a non-empty string or a regexp")
-        limit = min(most, MAX_HITS) if isinstance(most, int) else MAX_HITS
+        limit = min(most, MAX_HITS) if type(most) is int else MAX_HITS
         return at_once_or_in_turns(self._hits(context.text, pattern, limit))
 
     def _hits(self, text: str, pattern: str, limit: int) -> Generator[None, None, list[list[Any]]]:
