@@ -98,7 +98,11 @@ class Runtime:
         """A new session. What is left out is the runtime's.
 
         ``limits`` can only tighten; ``host_functions`` replaces the runtime's set. A provider that is
-        given here is the caller's to close. Raises SessionClosed, UsageError.
+        given here is the caller's to close.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: what is asked for cannot be granted.
         """
         self._check_open()
         grants = self._grants_with(host_functions, provider, model, python, workspace)
@@ -148,7 +152,11 @@ class Runtime:
         requests in flight is sent again: "llm", "host" (host functions), "python"; one that is not
         fails in the program.
 
-        Raises SnapshotVersionError, SnapshotCorrupt, SessionClosed, UsageError.
+        Raises:
+            SnapshotVersionError: the snapshot belongs to another format or guest.
+            SnapshotCorrupt: it is damaged, forged, unsigned where it must be signed, or too large.
+            SessionClosed: the runtime was closed before.
+            UsageError: its namespace has to be named, or ``resend`` is no such thing.
         """
         self._check_open()
         unknown = set(resend) - {"llm", "host", "python"}

@@ -145,7 +145,12 @@ class Session:
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
     ) -> Session:
-        """For Runtime.restore and ``fork``."""
+        """For Runtime.restore and ``fork``.
+
+        Raises:
+            SnapshotVersionError: the snapshot belongs to another guest.
+            SnapshotCorrupt: it is malformed, or does not fit the limits.
+        """
         image = grants.engine.image_hash
         if snapshot.image_hash != image:
             raise SnapshotVersionError(
@@ -204,8 +209,12 @@ class Session:
 
         ``on_progress`` is called a few times a second, ``on_output`` with each piece of text that the
         program prints. Cancelling the task that awaits this cancels the program's calls; the session
-        stays usable. Raises UsageError where an execution is under way or suspended, SessionClosed,
-        InternalError.
+        stays usable.
+
+        Raises:
+            UsageError: the source is no text, an execution is running, or one is to be resumed.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
         """
         self._check_free()
         if not isinstance(source, str):
@@ -245,7 +254,10 @@ class Session:
     ) -> Result:
         """Go on with the execution that the snapshot was taken of; calls in flight are sent again.
 
-        Raises UsageError where there is none, SessionClosed, InternalError.
+        Raises:
+            UsageError: there is no execution to go on with, or one is running.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
         """
         self._check_free()
         if not self.suspended:
@@ -374,7 +386,9 @@ class Session:
     async def load_context(self, text: str | bytes, name: str | None = None) -> None:
         """Give the program a text: ``context``, or ``(get-context name)``. Bytes must be UTF-8.
 
-        Raises UsageError for what is no text, SessionClosed.
+        Raises:
+            UsageError: the text is no text, or no UTF-8.
+            SessionClosed: the session was closed before.
         """
         if self.closed:
             raise SessionClosed("the session is closed")
@@ -483,7 +497,11 @@ class Session:
     # ---- snapshots
 
     async def snapshot(self) -> Snapshot:
-        """The session as a value, also in the middle of an execution."""
+        """The session as a value, also in the middle of an execution.
+
+        Raises:
+            SessionClosed: the session was closed before.
+        """
         if self.closed:
             raise SessionClosed("the session is closed")
         python = await self._python.capture()

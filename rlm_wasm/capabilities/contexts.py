@@ -62,7 +62,7 @@ class Context:
 
 
 class Contexts:
-    """The session's texts by name; the main one under None. ``charge`` is told the bytes that were looked at."""
+    """The session's texts by name, the main one under None. ``charge`` is told how much was looked at."""
 
     def __init__(
         self, max_bytes: int = 64 << 20, charge: Callable[[int], None] = lambda _bytes: None

@@ -114,7 +114,7 @@ CANCELLED = Done("cancelled")
 
 
 def result_of(outcome: Outcome, used: Execution, warnings: tuple[str, ...] = ()) -> Result:
-    """The Result. ``used`` is what the execution took. Raises InternalError for a status that there is none."""
+    """The Result. ``used`` is what the execution took. Raises InternalError for an unknown status."""
     done, execution = outcome.done, outcome.execution
     if done.status not in protocol.STATUSES:
         raise InternalError(f"the guest ended with status {done.status!r}")

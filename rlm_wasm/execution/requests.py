@@ -302,7 +302,8 @@ class HostRequests:
         most = self._limits.message_bytes
         if size > most:
             error = Unencodable(
-                f"{request.operation}: the reply has {size:,} bytes; a message may have {most:,} (message_bytes)"
+                f"{request.operation}: the reply has {size:,} bytes; "
+                f"a message may have {most:,} (message_bytes)"
             )
             encoded = protocol.encode([request.id, False, condition_of(error)])
             size = len(encoded)

@@ -1,4 +1,4 @@
-"""What of a running guest a snapshot holds on the host's side, as records that are checked when they come back."""
+"""What a snapshot holds of a running guest on the host's side: records, checked when they come back."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class BudgetState:
 
 @dataclass(frozen=True, slots=True)
 class WorstCase:
-    """The most that a call may use, its prompt and its longest answer. ``usd`` None: no price was asked for."""
+    """The most that a call may use: its prompt and its longest answer. ``usd`` None: nobody asked."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -93,7 +93,7 @@ class WorstCase:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Waiting:
-    """A call that waits for its place and its money. ``start`` and ``refuse`` are called once, one of them."""
+    """A call that waits for its place and its money. One of ``start`` and ``refuse`` is called, once."""
 
     worst: WorstCase
     start: Callable[[], None]
@@ -155,7 +155,10 @@ class Budget:
         self._next()
 
     def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None]) -> None:
-        """A call was cancelled after it was sent: its prompt (tokens, dollars) is counted, the rest stays set aside."""
+        """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside.
+
+        ``prompt``: tokens, and dollars where they are known.
+        """
         tokens, usd = prompt
         for usage in (self.execution, self.session):
             usage.add_cancelled(tokens, usd)
@@ -213,21 +216,19 @@ class Budget:
 
     def _fits(self, worst: WorstCase) -> bool:
         limits = self.limits
-        if limits.tokens is not None:
-            if self.used_tokens + self.reserved_tokens + worst.tokens > limits.tokens:
-                return False
-        if limits.cost_usd is not None and worst.usd is not None:
-            if self.used_usd + self.reserved_usd + worst.usd > limits.cost_usd:
-                return False
-        return True
+        tokens = self.used_tokens + self.reserved_tokens + worst.tokens
+        if limits.tokens is not None and tokens > limits.tokens:
+            return False
+        usd = self.used_usd + self.reserved_usd + (worst.usd or 0.0)
+        return limits.cost_usd is None or worst.usd is None or usd <= limits.cost_usd
 
     def _check_alone(self, worst: WorstCase) -> None:
         limits = self.limits
         if limits.tokens is not None and self.used_tokens + worst.tokens > limits.tokens:
             raise _no_room("tokens", self.used_tokens, self.reserved_tokens, worst.tokens, limits.tokens)
-        if limits.cost_usd is not None and worst.usd is not None:
-            if self.used_usd + worst.usd > limits.cost_usd:
-                raise _no_room("cost_usd", self.used_usd, self.reserved_usd, worst.usd, limits.cost_usd)
+        most, usd = limits.cost_usd, worst.usd
+        if most is not None and usd is not None and self.used_usd + usd > most:
+            raise _no_room("cost_usd", self.used_usd, self.reserved_usd, usd, most)
 
     # ---- snapshots
 

@@ -59,8 +59,13 @@ _list = _a(list, "an array")
 _table = _a(dict, "a table")
 
 
+def _status(value: Any) -> str:
+    """One of STATUSES; another one is told by whoever makes the Result and knows what was under way."""
+    return value if type(value) is str else repr(value)[:40]
+
+
 def _place(value: Any) -> int | None:
-    """A line or column, or false"""
+    """A line or column, or false."""
     if value is False or value is None:
         return None
     if type(value) is not int or value < 0:
@@ -69,22 +74,22 @@ def _place(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or false"""
+    """A finite number, or false."""
     return plain_number(value)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """An array of text"""
+    """An array of text."""
     return tuple(_text(item) for item in _list(value))
 
 
 def _ids(value: Any) -> tuple[int, ...]:
-    """An array of call numbers"""
+    """An array of call numbers."""
     return tuple(_count(item) for item in _list(value))
 
 
 def _data(value: Any) -> bytes | bool:
-    """An encoded value, or true: the value is its text"""
+    """An encoded value, or true: the value is its text."""
     if value is not True and type(value) is not bytes:
         raise Unencodable("not an encoded value")
     result: bytes | bool = value
@@ -92,7 +97,7 @@ def _data(value: Any) -> bytes | bool:
 
 
 def _error_report(value: Any) -> ErrorReport:
-    """A table (see below)"""
+    """A table (see below)."""
     return record(ErrorReport, value)
 
 
@@ -161,7 +166,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry of the scope log that the guest makes: a scoped value was opened, combined …"""
+    """An entry of the scope log that the guest makes: a scoped value was opened, or combined."""
 
     KIND: ClassVar = "note"
     stream: str = wire(_text, '"log"')
@@ -190,7 +195,7 @@ class Done:
     """The execution's outcome: the last message of a run that is DONE. A table."""
 
     KIND: ClassVar = "done"
-    status: str = wire(_text, "finished, ok, error, limit or cancelled")
+    status: str = wire(_status, "finished, ok, error, limit or cancelled")
     value: str = wire(_text, "the value's text", "")
     data: bytes | bool | None = wire(_data, "the value itself, where it can cross", None)
     cut: bool = wire(_flag, "whether the text was cut", False)
@@ -269,7 +274,7 @@ class Evaluate:
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """Answers to calls: [id, true, value], or [id, false, {type, message, …}] for what became of a failed one."""
+    """Answers to calls: [id, true, value], or [id, false, {type, message, …}] of a failed one."""
 
     KIND: ClassVar = "replies"
     items: list[Any] = wire(_list, "in the order in which they came")

@@ -2,15 +2,14 @@
 
 A dumped snapshot is
 
-    magic "RLMSNAP\\n" · format version u16 · seal u8 · header length u32 · header · zstd body · 64 bytes
+    magic "RLMSNAP\\n" · format version u16 · signed u8 · header length u32 · header · body · 64 bytes
 
 The header (CBOR, not compressed) says which guest image the pages belong to and what was used so
 far. The body holds the pages and the host's side of the session: contexts, calls in flight,
-output so far. The last 64 bytes seal all before them: an HMAC-SHA-256, and a SHA-256 of all
-including that, which finds damage. The HMAC is by the key of the Runtime that made it or else by one that lives as long as this process,
-which nobody else can make. No
-capability is in a snapshot: provider, store, workspace and host functions are given again by the
-runtime that restores.
+output so far; it is compressed by zstd. The last 64 bytes seal all before them: an HMAC-SHA-256, by the
+key of the Runtime that made it or else by one that lives as long as this process, and a SHA-256 that
+finds damage. No capability is in a snapshot: provider, store, workspace and host functions are given
+again by the runtime that restores.
 
 A snapshot is a way in: what is loaded is bounded before it is unpacked, and checked before it is used.
 """
@@ -123,7 +122,7 @@ class MemoryImage:
             raise SnapshotCorrupt("the snapshot's memory is malformed")
         if size > max_size:
             raise SnapshotCorrupt(
-                f"the snapshot's memory has {size:,} bytes; the runtime's limit memory_bytes allows {max_size:,}"
+                f"the snapshot's memory has {size:,} bytes; the limit memory_bytes allows {max_size:,}"
             )
         return cls(size, numbers, b"".join(pages[n * PAGE : (n + 1) * PAGE] for n in which))
 

@@ -67,6 +67,8 @@ def test_a_search_gives_the_first_hit_of_each_line_however_the_text_is_cut(text:
 class Counted(str):
     """A text that counts the characters that were looked through."""
 
+    __slots__ = ()
+
     looked = 0
 
     def count(self, part: str, start: int = 0, end: int = 0) -> int:  # type: ignore[override]

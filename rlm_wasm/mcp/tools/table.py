@@ -74,7 +74,7 @@ async def call(ctx: Context, name: str, given: dict[str, Any] | None) -> types.C
 
 
 def _defect(name: str, message: str) -> types.CallToolResult:
-    log.error("%s failed", name, exc_info=True)
+    log.exception("%s failed", name)  # noqa: LOG004 - called by handlers of exceptions only
     return _refused(f"{name}: internal error: {message}. This is a defect of rlm-wasm.")
 
 
