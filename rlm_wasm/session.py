@@ -33,7 +33,7 @@ from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
-from rlm_wasm.llm.budget import Budget, Usage
+from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls, estimated_tokens
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
@@ -227,7 +227,7 @@ class Session:
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
         if self._owns_budget:
-            self._calls.budget.execution = Usage()
+            self._calls.budget.begin_execution()
         options, self._options = self._options, {}
 
         def message() -> bytes:

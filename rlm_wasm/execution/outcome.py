@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -39,7 +40,7 @@ class ActiveExecution:
     """Slices since it was told to end; 0: it was not."""
     redeliver: list[tuple[int, bytes]] = field(default_factory=list)
     """Replies to an earlier execution's calls that this one took: due again after a rollback."""
-    timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def elapsed(self) -> float:
         """Seconds, those before a snapshot included."""
@@ -53,6 +54,34 @@ class ActiveExecution:
         """Fuel that it used: in its guest, or by what the host did for it."""
         self.fuel += fuel
         self.account.charge(fuel)
+
+    def run_under(self, limits: Limits) -> None:
+        """From now on these limits hold."""
+        self.limits = limits
+
+    def finish(self, done: Done) -> None:
+        """The guest's account of its end has come."""
+        self.done = done
+
+    def cancel(self) -> None:
+        """End it: its Result says "cancelled"."""
+        self.cancelled = True
+
+    def interrupt(self) -> None:
+        """The guest is told to end, or was told and has had one more slice."""
+        self.interrupted += 1
+
+    def start_clock(self, too_late: Callable[[ActiveExecution], None]) -> None:
+        """Call ``too_late`` when ``timeout_s`` is over; once is enough."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.time_left(), too_late, self)
+
+    def stop_clock(self) -> None:
+        """It is over. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def end_by(self, limit: LimitExceeded) -> None:
         """A limit fired. The first one counts."""

@@ -74,6 +74,15 @@ class HostRequest:
         """Whether anybody waits for the reply still."""
         return self._queue.live.get(self.id) is self
 
+    def serve_as(self, call_number: int, on_cancel: Callable[[], None]) -> None:
+        """It is an LLM call of this number; ``on_cancel`` is called where nobody wants it any longer."""
+        self.call_number = call_number
+        self.on_cancel = on_cancel
+
+    def past_cancelling(self) -> None:
+        """What serves it is over."""
+        self.on_cancel = None
+
     def run(self, work: Callable[[], Any]) -> None:
         """Do what answers the request; its answer, or what it raised, is the reply."""
         self._queue.run(self, work)
@@ -373,6 +382,10 @@ class HostRequests:
             request.timer.cancel()
         if request.task is not None:
             request.task.cancel()
+
+    def forget_ids(self) -> None:
+        """The guest is a fresh one, which counts from the beginning."""
+        self.last_id = 0
 
     # ---- snapshots
 

@@ -115,7 +115,7 @@ class Scheduler:
         """Go on with the execution that a snapshot was taken of."""
         execution = self.execution
         assert execution is not None
-        execution.limits = limits
+        execution.run_under(limits)
         return await self._guarded(execution, None)
 
     async def _guarded(self, execution: ActiveExecution, message: bytes | None) -> Outcome:
@@ -125,8 +125,7 @@ class Scheduler:
             completed = True
             return outcome
         finally:
-            if execution.timer is not None:
-                execution.timer.cancel()
+            execution.stop_clock()
             if not completed:
                 self._abandon(execution)
             self.execution = None
@@ -203,7 +202,7 @@ class Scheduler:
                 if self._status is GuestStatus.FAILED:
                     return self._lost(execution, InstanceLost("trap", _why(execution)))
                 if execution.interrupted:
-                    execution.interrupted += 1
+                    execution.interrupt()
                     if execution.interrupted > _INTERRUPT_SLICES:
                         return self._lost(
                             execution, InstanceLost("trap", "the guest does not react to an interrupt")
@@ -260,8 +259,7 @@ class Scheduler:
         """Until a reply, a limit, or a cancellation has come."""
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        if execution.timer is None:
-            execution.timer = loop.call_later(execution.time_left(), self._too_late, execution)
+        execution.start_clock(self._too_late)
         try:
             await self._waiter
         finally:
@@ -286,7 +284,7 @@ class Scheduler:
     def cancel(self) -> None:
         """End the running execution; its Result says "cancelled"."""
         if self.execution is not None:
-            self.execution.cancelled = True
+            self.execution.cancel()
             self._wake()
 
     def time_left(self) -> float | None:
@@ -313,7 +311,7 @@ class Scheduler:
     # ---- endings
 
     def _interrupt(self, execution: ActiveExecution) -> bytes:
-        execution.interrupted = 1
+        execution.interrupt()
         self.requests.cancel_all()
         return protocol.INTERRUPT
 
@@ -394,7 +392,7 @@ class Scheduler:
         self._unread = False
         self._replay_log = ReplayLog()
         self.sandbox = Sandbox(self._engine, self._memory_limit)
-        self.requests.last_id = 0
+        self.requests.forget_ids()
 
     def close(self) -> None:
         """Cancel what is in flight and drop the instance."""
@@ -423,7 +421,7 @@ class Scheduler:
         elif isinstance(message, protocol.Acknowledged):
             self._unread = False
         elif isinstance(message, Done):
-            execution.done = message
+            execution.finish(message)
         elif isinstance(message, Output):
             if message.stream == "out":
                 execution.out.add(message.text)
@@ -435,7 +433,7 @@ class Scheduler:
         elif isinstance(message, protocol.Cancelled):
             self.requests.cancel(message.id)
         else:
-            execution.done = Done("error", error=protocol.ErrorReport(message=message.text))
+            execution.finish(Done("error", error=protocol.ErrorReport(message=message.text)))
 
     def _take_replies(self, execution: ActiveExecution) -> bytes:
         batch = self.requests.take()

@@ -127,6 +127,23 @@ class Budget:
         self.execution.calls += 1
         self.session.calls += 1
 
+    def begin_execution(self) -> None:
+        """A new execution counts from nothing."""
+        self.execution = Usage()
+
+    def count_failed(self) -> None:
+        """A call has failed."""
+        self.execution.done += 1
+
+    @property
+    def next_number(self) -> int:
+        """What the next call will be called."""
+        return self.last_number + 1
+
+    def take_number(self, number: int) -> None:
+        """A call has this number."""
+        self.last_number = max(self.last_number, number)
+
     # ---- a place, and what it may cost
 
     def take(self, worst: WorstCase) -> bool:

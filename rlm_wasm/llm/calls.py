@@ -104,9 +104,8 @@ class LlmCalls:
 
     def start(self, host_request: HostRequest) -> Any:
         """Serve an "llm" operation."""
-        if not host_request.call_number:
-            host_request.call_number = self.budget.last_number + 1
-        request, recursive, op = self._request(host_request)
+        number = host_request.call_number or self.budget.next_number
+        request, recursive, op = self._request(host_request, number)
         if recursive and self.depth + 1 > self._deepest:
             raise CapabilityDenied(
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
@@ -116,7 +115,7 @@ class LlmCalls:
         worst = WorstCase() if recursive else self._worst(request)
         if not host_request.again:  # else it was counted and logged before
             self.budget.count()
-        self.budget.last_number = max(self.budget.last_number, request.id)
+        self.budget.take_number(number)
         placed = bool(recursive) or self.budget.take(worst)
         entry = self.log.add(
             op,
@@ -128,7 +127,7 @@ class LlmCalls:
             parent=host_request.id,
         )
         call = LlmCall(host_request, request, recursive, worst, entry)
-        host_request.on_cancel = lambda: self._cancelled(call)
+        host_request.serve_as(number, partial(self._cancelled, call))
         if placed:
             call.placed = not recursive  # a recursive one takes no place: what it is made of does
             return self._send(call)
@@ -153,7 +152,7 @@ class LlmCalls:
 
         call.host_request.run(refuse)
 
-    def _request(self, host_request: HostRequest) -> tuple[CompletionRequest, int, str]:
+    def _request(self, host_request: HostRequest, number: int) -> tuple[CompletionRequest, int, str]:
         op, instruction, data, model, temperature, most, as_json, pictures, wanted = host_request.arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
@@ -179,7 +178,7 @@ class LlmCalls:
         except UsageError as error:
             raise UsageError(f"{op}: {error}") from None
         request = CompletionRequest(
-            id=host_request.call_number,
+            id=number,
             instruction=instruction,
             data=data,
             model=model,
@@ -189,7 +188,7 @@ class LlmCalls:
             images=tuple(images.checked(i, self._workspace) for i in pictures),
             depth=self.depth,
             timeout_s=host_request.time_left(),
-            idempotency_key=f"{self.budget.id}-{host_request.call_number}",
+            idempotency_key=f"{self.budget.id}-{number}",
         )
         recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
         return request, recursive, str(op)
@@ -302,7 +301,7 @@ class LlmCalls:
         try:
             completion: Completion = await self._provider()[0].complete(request)
         except Exception:
-            self.budget.execution.done += 1
+            self.budget.count_failed()
             self.budget.settle(worst)
             raise
         except BaseException:
@@ -339,7 +338,7 @@ class LlmCalls:
 
     def _failed(self, call: LlmCall, error: Exception) -> Exception:
         if not call.recursive:
-            self.budget.execution.done += 1
+            self.budget.count_failed()
         call.entry.update(status=f"failed: {error}"[:200])
         tracing.call_failed(call.span, error)
         self._end(call)
@@ -356,7 +355,7 @@ class LlmCalls:
         """The call is over: its place and its reservation are given back."""
         if self.running.pop(call.number, None) is None:
             return
-        call.host_request.on_cancel = None
+        call.host_request.past_cancelling()
         if call.placed:
             call.placed = False
             if cancelled:

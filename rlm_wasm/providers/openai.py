@@ -12,8 +12,8 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from rlm_wasm.capabilities import images
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
+from rlm_wasm.providers import data_urls
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
 from rlm_wasm.providers.prices import PriceTable
@@ -243,8 +243,7 @@ def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
     if request.images:
         user = [{"type": "text", "text": request.data}] if request.data else []
         user += [
-            {"type": "image_url", "image_url": {"url": images.checked(image, None)}}
-            for image in request.images
+            {"type": "image_url", "image_url": {"url": data_urls.checked(image)}} for image in request.images
         ]
     return [
         {"role": "system", "content": request.instruction},

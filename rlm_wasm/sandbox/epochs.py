@@ -55,6 +55,13 @@ class EpochTicker:
             # Set last: where the thread is about to park, it finds this and goes round again.
             self._wanted.set()
 
+    def run_until(self, moment: float) -> None:
+        """The epoch moves until this moment of the monotonic clock."""
+        if moment > self.busy_until:
+            self.busy_until = moment
+        if self.parked:
+            self.wake()
+
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """The epoch moves in the body."""

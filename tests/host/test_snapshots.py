@@ -150,7 +150,7 @@ async def test_waiting_sessions_sleep_and_wake(
     gated: Runtime, gate: GatedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond so many live instances the longest unused give theirs up; nobody notices."""
-    monkeypatch.setattr(Sandbox, "most_live", 5)
+    monkeypatch.setattr(Sandbox, "max_live", 5)
     gc.collect()
     tasks = [
         asyncio.create_task(gated.run(f'(define x {i}) (llm-query #:instruction "a") (* 2 x)'))

@@ -1,0 +1,128 @@
+"""One Store with one instance of the guest, and the addresses that calls into it need."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from typing import Any
+
+import wasmtime
+from wasmtime import _bindings
+
+from rlm_wasm.errors import InternalError
+from rlm_wasm.sandbox import engine as wasm
+from rlm_wasm.sandbox.engine import Engine
+
+FAR = 1 << 40
+"""Where deadline and fuel stand while no program runs."""
+
+
+class CallBuffers:
+    """Room for the arguments and results of calls through the C API, made once an instance."""
+
+    __slots__ = (
+        "fuel",
+        "fuel_at",
+        "long0",
+        "long1",
+        "trap",
+        "trap_at",
+        "unsigned0",
+        "values",
+        "values_at",
+        "word0",
+    )
+
+    def __init__(self) -> None:
+        self.values = (_bindings.wasmtime_val_raw_t * 2)()
+        self.trap = c_void_p()
+        self.fuel = c_uint64()
+        self.word0 = c_int32.from_buffer(self.values)
+        self.unsigned0 = c_uint32.from_buffer(self.values)
+        self.long0 = c_uint64.from_buffer(self.values)
+        self.long1 = c_int64.from_buffer(self.values, ctypes.sizeof(_bindings.wasmtime_val_raw_t))
+        self.values_at = addressof(self.values)
+        self.trap_at = addressof(self.trap)
+        self.fuel_at = addressof(self.fuel)
+
+
+class Instance:
+    """One Store with one instance of the guest, and the addresses that calls need."""
+
+    __slots__ = (
+        "_externs",
+        "base",
+        "calls",
+        "context",
+        "functions",
+        "instance",
+        "memory_at",
+        "size",
+        "store",
+    )
+
+    def __init__(self, engine: Engine, memory_limit: int) -> None:
+        self.store: int | None = None
+        store = wasm.store_new(engine.engine_pointer, None, None)
+        context = wasm.store_context(store)
+        instance = (ctypes.c_uint8 * ctypes.sizeof(_bindings.wasmtime_instance_t))()
+        wasm.store_limiter(store, memory_limit, -1, 1, -1, 1)
+        wasm.set_epoch_deadline(context, FAR)
+        wasm.set_fuel(context, FAR)
+        trap = c_void_p()
+        failed = wasm.instantiate(engine.pre_pointer, context, addressof(instance), addressof(trap))
+        if failed or trap.value:
+            message = failure_of(failed, trap.value)[1]
+            wasm.store_delete(store)
+            raise InternalError(f"the guest cannot be instantiated: {message}")
+        self.store, self.context, self.instance = store, context, instance
+        self.calls = CallBuffers()
+        self._externs: list[Any] = []
+        self.functions: dict[str, int] = {}
+        self.memory_at = self.export("memory", "memory")
+        self.base: int = wasm.memory_data(context, self.memory_at)
+        self.size: int = wasm.memory_data_size(context, self.memory_at)
+
+    def export(self, name: str, kind: str) -> int:
+        """The address of an export's handle."""
+        extern = _bindings.wasmtime_extern_t()
+        encoded = name.encode()
+        at = addressof(self.instance)
+        if not wasm.export_get(self.context, at, encoded, len(encoded), addressof(extern)):
+            raise InternalError(f"the guest has no export {name!r}")
+        self._externs.append(extern)  # keeps the address alive
+        return addressof(getattr(extern.of, kind))
+
+    def measure(self) -> int:
+        """Bytes of its memory now."""
+        self.size = int(wasm.memory_data_size(self.context, self.memory_at))
+        return self.size
+
+    def delete(self) -> None:
+        """Idempotent."""
+        if self.store is not None:
+            store, self.store = self.store, None
+            wasm.store_delete(store)
+
+    def __del__(self) -> None:
+        self.delete()
+
+
+_REASONS = {
+    wasmtime.TrapCode.OUT_OF_FUEL: "fuel",
+    wasmtime.TrapCode.INTERRUPT: "timeout",
+    wasmtime.TrapCode.STACK_OVERFLOW: "stack",
+}
+
+
+def failure_of(error: int | None, trap: int | None) -> tuple[str, str]:
+    """Reason and message of what a C call returned; frees it."""
+    if trap:
+        pointer = ctypes.cast(trap, ctypes.POINTER(_bindings.wasm_trap_t))
+        owned = wasmtime.Trap._from_ptr(pointer)
+        code = owned.trap_code
+        reason = _REASONS.get(code, "trap") if code else "trap"
+        return reason, code.name.lower().replace("_", " ") if code else owned.message.splitlines()[0]
+    error_type = ctypes.POINTER(_bindings.wasmtime_error_t)
+    failure = wasmtime.WasmtimeError._from_ptr(ctypes.cast(error or 0, error_type))
+    return "trap", str(failure)
