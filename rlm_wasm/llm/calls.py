@@ -119,7 +119,7 @@ class LlmCalls:
         placed = bool(recursive) or self.budget.take(worst)
         entry = self.log.add(
             op,
-            request.instruction if not request.data else f"{request.instruction} | {request.data[:80]}",
+            request.instruction[:80] + (f" | {request.data[:80]}" if request.data else ""),
             "sub-call" if self.depth == 0 else f"sub-{self.depth}",
             call_id=request.id,
             model=request.model,

@@ -9,6 +9,8 @@ import pytest
 
 from rlm_wasm import Runtime
 from rlm_wasm.capabilities import images
+from rlm_wasm.providers import data_urls
+from rlm_wasm.providers import data_urls
 from rlm_wasm.testing import InlineProvider
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + b"\xff" * 8
@@ -80,7 +82,8 @@ async def test_without_a_workspace_there_are_no_files() -> None:
 
 def test_an_image_that_is_too_large_is_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a file and as base64."""
-    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    for module in (images, data_urls):
+        monkeypatch.setattr(module, "MAX_BYTES", 100)
     for source in ("a.png", URL):
         with pytest.raises(images.UsageError, match="larger than"):
             images.checked(source, workspace)
