@@ -9,7 +9,8 @@ import pytest
 
 from rlm_wasm import Runtime
 from rlm_wasm.capabilities import images
-from rlm_wasm.providers import data_urls
+from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.errors import UsageError
 from rlm_wasm.providers import data_urls
 from rlm_wasm.testing import InlineProvider
 
@@ -85,5 +86,5 @@ def test_an_image_that_is_too_large_is_refused(workspace: Path, monkeypatch: pyt
     for module in (images, data_urls):
         monkeypatch.setattr(module, "MAX_BYTES", 100)
     for source in ("a.png", URL):
-        with pytest.raises(images.UsageError, match="larger than"):
-            images.checked(source, workspace)
+        with pytest.raises(UsageError, match="larger than"):
+            images.checked(source, Workspace(workspace))
