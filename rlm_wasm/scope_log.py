@@ -29,7 +29,8 @@ class ScopeLog:
         """Append one; gives the entry, so that what is known later can be filled in."""
         text = preview if isinstance(preview, str) else str(preview)
         entry = {"op": op[:PREVIEW], "datum_preview": text[:PREVIEW], "scope": scope[:PREVIEW]}
-        entry.update((key, _bounded(value)) for key, value in more.items())
+        for key, value in more.items():
+            entry[key] = value if value is None or type(value) in _SMALL else _bounded(value)
         self._keep(entry)
         return entry
 
@@ -74,6 +75,7 @@ class ScopeLog:
 
 
 _MAX_FIELDS = 16
+_SMALL = frozenset((bool, float))
 
 
 def _bounded(value: Any) -> Any:

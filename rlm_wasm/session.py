@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -88,7 +89,7 @@ class Session:
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
         self._functions = HostFunctions(grants.host_functions)
         self._meter = Meter(limits, parent=None if parent is None else parent.meter)
-        workspace = Workspace(
+        self._workspace = Workspace(
             grants.workspace, writable=grants.workspace_writable, max_written_bytes=limits.workspace_bytes
         )
         self._calls = LlmCalls(
@@ -98,33 +99,16 @@ class Session:
             model=grants.model,
             depth=0 if parent is None else parent.calls.depth + 1,
             deepest=None if parent is None else parent.deepest,
-            workspace=workspace,
+            workspace=self._workspace,
             recurse=recursion(self._run_child),
             changed=self._changed,
         )
         self._contexts = Contexts(limits.message_bytes, self._charge)
-        self._checkpoints = Checkpoints(
-            grants.store,
-            namespace,
-            self._log,
-            max_bytes=limits.checkpoint_bytes,
-            writable=grants.checkpoints_writable,
-        )
-        self._python = SessionPython(
-            lambda: python_backend(
-                grants.python, limits=limits, workspace=workspace, folder=grants.workspace
-            ),
-            self._log,
-            contexts=lambda: self._contexts.texts,
-            fuel_left=lambda: self._scheduler.fuel_left(),
-            time_left=lambda: self._scheduler.time_left(),
-            charge=self._charge,
-        )
         self._scheduler = Scheduler(
             grants.engine,
             limits,
             self._meter,
-            table=self._table(),
+            table=self._table,
             services={"llm": self._calls.start},
             observe=self._observe,
             account=None if parent is None else parent.account,
@@ -178,6 +162,36 @@ class Session:
             opened.discard(session)
             raise
         return session
+
+    @cached_property
+    def _checkpoints(self) -> Checkpoints:
+        """Made when it is first wanted, like what follows: most sessions want neither."""
+        return Checkpoints(
+            self._grants.store,
+            self.namespace,
+            self._log,
+            max_bytes=self.limits.checkpoint_bytes,
+            writable=self._grants.checkpoints_writable,
+        )
+
+    @cached_property
+    def _python(self) -> SessionPython:
+        grants = self._grants
+        return SessionPython(
+            lambda: python_backend(
+                grants.python, limits=self.limits, workspace=self._workspace, folder=grants.workspace
+            ),
+            self._log,
+            contexts=lambda: self._contexts.texts,
+            fuel_left=self._scheduler.fuel_left,
+            time_left=self._scheduler.time_left,
+            charge=self._charge,
+        )
+
+    @property
+    def _python_made(self) -> SessionPython | None:
+        made: SessionPython | None = self.__dict__.get("_python")
+        return made
 
     def _table(self) -> dict[str, Handler]:
         return {
@@ -395,7 +409,8 @@ class Session:
         self._contexts.load(text, name)
         if name is None:
             self._options["context"] = True
-        self._python.set_context(name, self._contexts.text(name))
+        if self._python_made is not None:
+            self._python_made.set_context(name, self._contexts.text(name))
 
     async def reset(self) -> None:
         """Forget everything but the checkpoints: definitions, Python variables, contexts, the log.
@@ -408,7 +423,8 @@ class Session:
         self._known_variables = None
         self._log.clear()
         self._fresh_options()
-        await self._python.reset()
+        if self._python_made is not None:
+            await self._python_made.reset()
 
     def _fresh_options(self) -> None:
         """What a fresh guest has to be told with its first program."""
@@ -504,7 +520,7 @@ class Session:
         """
         if self.closed:
             raise SessionClosed("the session is closed")
-        python = await self._python.capture()
+        python = None if self._python_made is None else await self._python_made.capture()
         # Nothing is awaited from here on: memory and the host's side are of one moment.
         scheduler = self._scheduler
         execution = scheduler.execution
@@ -551,7 +567,8 @@ class Session:
             self._options["limits"] = _guest_limits(self.limits)
         self._calls.budget.from_state(state.budget)
         self._log.replace(list(state.log))
-        self._python.restore(state.python)
+        if state.python is not None:
+            self._python.restore(state.python)
         if not self.suspended:
             self._scheduler.requests.send_again(self._may_be_sent_again)
 
@@ -577,7 +594,8 @@ class Session:
         while self._busy:
             await asyncio.sleep(0)
         self._scheduler.close()
-        await self._python.aclose()
+        if self._python_made is not None:
+            await self._python_made.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -53,6 +53,10 @@ RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length);
 RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps);
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void);
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void);
+/* The same as rlm_outbox, rlm_outbox_length and rlm_heap_used, written at the end of every rlm_run to a
+   place that never moves. */
+struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; };
+RLM_EXPORT(rlm_report) uint32_t rlm_report(void);           /* where it lies */
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void);             /* used since the instance was born */
 RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void);     /* bytes of objects beyond the image */
 RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void);       /* one byte a 4 KiB page: 0 = free, its content means nothing */

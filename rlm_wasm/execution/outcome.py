@@ -122,7 +122,7 @@ class ActiveExecution:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Outcome:
     """How an execution ended. ``done`` is the guest's own account, or one made here in its place."""
 

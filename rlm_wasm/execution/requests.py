@@ -116,9 +116,10 @@ class HostRequest:
 
 
 class HostRequests:
-    """One guest's requests. ``table`` says what it may ask for; ``services`` take the request itself.
+    """One guest's requests.
 
-    ``changed`` is called when a reply has come outside of ``serve``, ``limit`` when a limit fired.
+    ``table`` makes the table of what it may ask for, when it first asks; ``services`` take the request
+    itself. ``changed`` is called when a reply has come outside of ``serve``, ``limit`` when a limit fired.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class HostRequests:
         limits: Limits,
         meter: Meter,
         *,
-        table: Mapping[str, Handler],
+        table: Callable[[], Mapping[str, Handler]],
         services: Mapping[str, Callable[[HostRequest], Any]],
         charge: Callable[[int], None],
         changed: Callable[[], None],
@@ -135,7 +136,8 @@ class HostRequests:
     ) -> None:
         self._limits = limits
         self._meter = meter
-        self._table = table
+        self._make_table = table
+        self._table: Mapping[str, Handler] | None = None
         self._services = {"sleep": _sleep, **services}
         self._charge = charge
         self._changed = changed
@@ -226,6 +228,8 @@ class HostRequests:
         service = self._services.get(request.operation)
         if service is not None:
             return service(request)
+        if self._table is None:
+            self._table = self._make_table()
         handler = self._table.get(request.operation)
         if handler is None:
             raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")

@@ -63,7 +63,7 @@ class Scheduler:
         limits: Limits,
         meter: Meter,
         *,
-        table: Mapping[str, Handler],
+        table: Callable[[], Mapping[str, Handler]],
         services: Mapping[str, Callable[[HostRequest], Any]],
         observe: Callable[[Output | Logged], None],
         account: FuelAccount | None = None,
@@ -186,18 +186,19 @@ class Scheduler:
                 self._unread = status == GuestStatus.PREEMPTED and (self._unread or in_slice)
                 message = None
                 try:
-                    self._status = GuestStatus(status)
+                    self._status = _STATUSES[status]
                     self._read_outbox(execution)
                     if self._meter.memory.shared:
                         self.note_memory()
-                except ValueError:
+                except KeyError:
                     return self._lost(execution, InstanceLost("trap", f"the guest has no status {status}"))
                 except InstanceLost as crash:
                     return self._lost(execution, crash)
                 except LimitExceeded as limit:
                     execution.end_by(limit)
                 if self._status is GuestStatus.DONE:
-                    await self._serve_the_rest(execution)
+                    if requests.backlog:
+                        await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if self._status is GuestStatus.FAILED:
                     return self._lost(execution, InstanceLost("trap", _why(execution)))
@@ -473,6 +474,9 @@ class Scheduler:
         if state.execution is not None:
             self.execution = ActiveExecution.from_state(state.execution, self.limits)
             self._replay_log = ReplayLog(self._replay_log.base, in_execution=True)
+
+
+_STATUSES = {int(status): status for status in GuestStatus}
 
 
 def _why(execution: ActiveExecution) -> str:

@@ -91,6 +91,10 @@ class WorstCase:
         return self.prompt_tokens + self.completion_tokens
 
 
+UNBOUNDED = WorstCase()
+"""Of a call where no ceiling stands: nobody need know what it may use."""
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Waiting:
     """A call that waits for its place and its money. One of ``start`` and ``refuse`` is called, once."""
@@ -105,8 +109,6 @@ class Budget:
     """Places, tokens and money of a session and its children."""
 
     limits: Limits
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Of the session, wherever it goes on: with a call's number it names that call to a provider."""
     execution: Usage = field(default_factory=Usage)
     session: Usage = field(default_factory=Usage)
     reserved_tokens: int = 0
@@ -119,6 +121,14 @@ class Budget:
     """Provider calls that have a place."""
     waiting: deque[Waiting] = field(default_factory=deque)
     _starting: bool = False
+    _id: str = ""
+
+    @property
+    def id(self) -> str:
+        """Of the session, wherever it goes on: with a call's number it names that call to a provider."""
+        if not self._id:
+            self._id = secrets.token_hex(8)
+        return self._id
 
     def count(self) -> None:
         """One more call. Raises LimitExceeded."""
@@ -151,8 +161,11 @@ class Budget:
 
         Raises LimitExceeded where it could never fit.
         """
-        self._check_alone(worst)
-        if self.waiting or self.in_flight >= self.limits.concurrency or not self._fits(worst):
+        if worst is not UNBOUNDED:
+            self._check_alone(worst)
+        if self.waiting or self.in_flight >= self.limits.concurrency:
+            return False
+        if worst is not UNBOUNDED and not self._fits(worst):
             return False
         self._reserve(worst)
         return True
@@ -262,7 +275,7 @@ class Budget:
 
     def from_state(self, state: BudgetState) -> None:
         """Take over what to_state gave."""
-        self.id = state.id
+        self._id = state.id
         self.execution = replace(state.execution)
         self.session = replace(state.session)
         self.last_number = state.last_number

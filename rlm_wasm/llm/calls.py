@@ -19,7 +19,7 @@ from rlm_wasm.capabilities import images
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
 from rlm_wasm.execution.requests import PENDING, HostRequest
-from rlm_wasm.llm.budget import Budget, Waiting, WorstCase
+from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
@@ -112,7 +112,7 @@ class LlmCalls:
                 "answer at this depth without #:recursive"
             )
         # What a recursive call is made of is reserved piece by piece, by ``ask``.
-        worst = WorstCase() if recursive else self._worst(request)
+        worst = UNBOUNDED if recursive else self._worst(request)
         if not host_request.again:  # else it was counted and logged before
             self.budget.count()
         self.budget.take_number(number)
@@ -197,7 +197,7 @@ class LlmCalls:
         """The most tokens that a call may take, and dollars where a ceiling stands on them."""
         limits = self.budget.limits
         if limits.tokens is None and limits.cost_usd is None:
-            return WorstCase()  # nothing that a call could break is worth an estimate
+            return UNBOUNDED  # nothing that a call could break is worth an estimate
         prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if limits.cost_usd is None:

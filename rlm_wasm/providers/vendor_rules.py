@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from rlm_wasm.errors import UsageError
@@ -60,6 +61,7 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], ModelRules], ...]] = tuple(
 )
 
 
+@lru_cache(maxsize=256)
 def rules_of(model: str | None) -> ModelRules:
     """What a model takes, by its name: a vendor's prefix and a fine-tune's suffix don't matter.
 

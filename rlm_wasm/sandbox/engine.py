@@ -25,16 +25,6 @@ from rlm_wasm.sandbox.compiled_cache import CompiledCache
 from rlm_wasm.sandbox.epochs import EpochTicker, forked
 
 _GUEST = Path(__file__).parent.parent / "_guest"
-_EXPORTS = (
-    "rlm_inbox",
-    "rlm_run",
-    "rlm_outbox",
-    "rlm_outbox_length",
-    "rlm_steps",
-    "rlm_heap_used",
-    "rlm_page_map",
-    "rlm_page_map_length",
-)
 
 
 def _prototype(name: str, result: Any, *arguments: Any) -> Any:
@@ -101,7 +91,8 @@ class Engine:
         self.engine_pointer = address(self.wasmtime_engine.ptr())
         self.pre_pointer = address(self._pre.ptr())
         self.ticker = EpochTicker(partial(increment_epoch, self.engine_pointer))
-        self.exports = {name: name.encode() for name in _EXPORTS}
+        self.report_at: int | None = None
+        """Where guests leave what is wanted after every run; 0: nowhere, None: nobody has asked yet."""
 
     @classmethod
     def shared(cls) -> Engine:
@@ -120,6 +111,10 @@ class Engine:
             serialize=lambda module: module.serialize(),
         )
         return module
+
+    def remember_report(self, at: int) -> None:
+        """A guest of this engine has said where it leaves its reports."""
+        self.report_at = at
 
     def cache_key(self) -> str:
         """Changes with everything that compiled code depends on."""

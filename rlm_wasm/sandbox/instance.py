@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+import struct
+from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p, string_at
 from typing import Any
 
 import wasmtime
@@ -12,6 +13,9 @@ from wasmtime import _bindings
 from rlm_wasm.errors import InternalError
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
+
+_REPORT = struct.Struct("<IIQ")
+"""struct rlm_report of wasm/rlm.h: outbox, its length, bytes of objects."""
 
 FAR = 1 << 40
 """Where deadline and fuel stand while no program runs."""
@@ -51,18 +55,21 @@ class Instance:
 
     __slots__ = (
         "_externs",
+        "_report_at",
         "base",
         "calls",
         "context",
         "functions",
         "instance",
         "memory_at",
+        "reports",
         "size",
         "store",
     )
 
     def __init__(self, engine: Engine, memory_limit: int) -> None:
         self.store: int | None = None
+        self.forget_run()
         store = wasm.store_new(engine.engine_pointer, None, None)
         context = wasm.store_context(store)
         instance = (ctypes.c_uint8 * ctypes.sizeof(_bindings.wasmtime_instance_t))()
@@ -92,6 +99,31 @@ class Instance:
             raise InternalError(f"the guest has no export {name!r}")
         self._externs.append(extern)  # keeps the address alive
         return addressof(getattr(extern.of, kind))
+
+    def has(self, name: str) -> bool:
+        """Whether there is an export of this name."""
+        extern = _bindings.wasmtime_extern_t()
+        encoded = name.encode()
+        at = addressof(self.instance)
+        return bool(wasm.export_get(self.context, at, encoded, len(encoded), addressof(extern)))
+
+    def read_reports(self, at: int) -> None:
+        """It has run, and leaves at this address what is wanted after every run; 0: it leaves nothing."""
+        self.reports = True
+        self._report_at = self.base + at if 0 < at <= self.size - _REPORT.size else 0
+
+    def report(self) -> tuple[int, int, int] | None:
+        """Outbox, its length, and bytes of objects, as of the last run; None where it left nothing."""
+        at = self._report_at
+        if not at:
+            return None
+        outbox, length, heap_used = _REPORT.unpack(string_at(at, _REPORT.size))
+        return outbox, length, heap_used
+
+    def forget_run(self) -> None:
+        """It is as a new one again."""
+        self.reports = False
+        self._report_at = 0
 
     def measure(self) -> int:
         """Bytes of its memory now."""

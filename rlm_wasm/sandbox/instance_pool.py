@@ -45,6 +45,7 @@ class InstancePool:
                 pristine, _ = pristine_memory(engine)
                 for page in written:
                     memmove(instance.base + page * PAGE, pristine + page * PAGE, PAGE)
+                instance.forget_run()
                 kept.append(instance)
                 return
         instance.delete()

@@ -110,9 +110,11 @@ def record(kind: type[T], value: Any) -> T:
     """A dataclass made of a table of its fields. Raises Unencodable for any other shape."""
     if type(value) is not dict:
         raise Unencodable(f"{kind.__name__} is no table")
-    checks = _checks_of(kind)
+    checks = _CHECKS.get(kind) or _checks_of(kind)
     try:
-        return kind(**{name: checks[name](item) for name, item in value.items()})
+        for name in value:
+            value[name] = checks[name](value[name])
+        return kind(**value)
     except (KeyError, TypeError) as error:
         raise Unencodable(f"{kind.__name__} has no such field, or lacks one: {error}") from None
 
@@ -190,7 +192,7 @@ class ErrorReport:
     limit: float | None = wire(_number, "of that limit", None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Done:
     """The execution's outcome: the last message of a run that is DONE. A table."""
 
@@ -213,7 +215,6 @@ class Failed:
 
 Message = Call | Acknowledged | Cancelled | Output | Logged | Done | Failed
 FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Done, Failed)
-_AS_TABLE = frozenset({Done})
 _BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind is not Logged}
 STATUSES = frozenset({"finished", "ok", "error", "limit", "cancelled"})
 
@@ -222,16 +223,13 @@ def _message(items: Any) -> Message:
     if type(items) is not list or not items:
         raise Unencodable("a message is no array")
     kind = _BY_KIND.get(items[0]) if type(items[0]) is str else None
-    if kind is None:
+    if kind is Done and len(items) == 2:
+        return record(Done, items[1])
+    if kind is None or kind is Done:
         raise Unencodable(f"there is no message {items[0]!r:.40}")
     result: Message
     if kind is Output and items[1:2] == ["log"]:
         kind = Logged
-    if kind in _AS_TABLE:
-        if len(items) != 2:
-            raise Unencodable(f"{kind.__name__} is no table")
-        result = record(kind, items[1])
-        return result
     checks = _checks_of(kind)
     if len(items) != len(checks) + 1:
         raise Unencodable(f"{kind.__name__} has {len(items) - 1} fields")
@@ -244,7 +242,7 @@ def messages(outbox: bytes) -> list[Message]:
     items = decode(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
-    return [_message(item) for item in items]
+    return list(map(_message, items))
 
 
 # ---- to the guest

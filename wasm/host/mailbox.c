@@ -69,6 +69,16 @@ RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
 }
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void) { return outbox_length ? (uint32_t)(uintptr_t)RAW_BYTES(outbox) : 0; }
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void) { return outbox_length; }
+
+/* What a host wants to know after every run lies in one place: a look there is cheaper than three calls. */
+static struct rlm_report report;
+RLM_EXPORT(rlm_report) uint32_t rlm_report(void) { return (uint32_t)(uintptr_t)&report; }
+static void write_report(void) {
+  report.outbox = rlm_outbox();
+  report.outbox_length = rlm_outbox_length();
+  report.heap_used = heap_used();
+}
+
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void) { return vm.steps_used; }
 
 /* Is the inbox an array that begins with this text? */
@@ -151,5 +161,6 @@ RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
   }
 done:
   RAW_BYTES(outbox)[outbox_length++] = 0xff;   /* prim_outbox left room */
+  write_report();
   return status;
 }
