@@ -239,6 +239,8 @@ def _message(items: Any) -> Message:
 
 def messages(outbox: bytes) -> list[Message]:
     """The outbox's messages. Raises Unencodable for what is none."""
+    if not outbox:
+        return []
     items = decode(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
