@@ -96,7 +96,3 @@ class Meter:
     def release(self, size: int) -> None:
         """Give them back."""
         self._root._held -= size
-
-    def has_room(self, size: int) -> bool:
-        """Whether ``hold`` would take so many."""
-        return self._root._held + size <= self._root._limit

@@ -155,7 +155,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class ParsedInstruction:
     """An instruction, read."""
 
     terms: tuple[str, ...]
@@ -172,7 +172,7 @@ class Question:
     keys: tuple[Key, ...] = ()
 
 
-def read_instruction(instruction: str, *, json: bool = False) -> Question:
+def read_instruction(instruction: str, *, json: bool = False) -> ParsedInstruction:
     """Take an instruction apart. Never fails: what isn't recognised is a search."""
     as_json = json or bool(_JSON.search(instruction))
     choices = () if as_json else _choices(instruction)
@@ -188,7 +188,7 @@ def read_instruction(instruction: str, *, json: bool = False) -> Question:
     elif _NUMBER_ONLY.search(instruction):
         form = "number"
     terms, phrases = _terms(instruction, excluded={c.lower() for c in choices})
-    return Question(
+    return ParsedInstruction(
         terms=terms,
         phrases=phrases,
         form=form,

@@ -22,7 +22,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from rlm_wasm.extractive.instruction_parser import Key, Question, content_words, read_instruction
+from rlm_wasm.extractive.instruction_parser import Key, ParsedInstruction, content_words, read_instruction
 from rlm_wasm.extractive.ranking import Unit, central, rank, units_of, unwrap
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
@@ -108,7 +108,7 @@ def answer(request: CompletionRequest) -> str:
     return _FORMS[question.form](question, data, found)
 
 
-def _sentences(question: Question, data: str, found: list[Unit]) -> str:
+def _sentences(question: ParsedInstruction, data: str, found: list[Unit]) -> str:
     best = found[0].coverage if found else 0.0
     if question.fallback is not None and best <= _ENOUGH:
         return question.fallback
@@ -122,11 +122,11 @@ def _sentences(question: Question, data: str, found: list[Unit]) -> str:
     return "\n".join(dict.fromkeys(u.text for u in sorted(good, key=lambda u: u.start)))
 
 
-def _choice(question: Question, data: str, found: list[Unit]) -> str:
+def _choice(question: ParsedInstruction, data: str, found: list[Unit]) -> str:
     return _chosen(question.choices, data, found[0].coverage if found else 0.0)
 
 
-def _scaled(question: Question, data: str, found: list[Unit]) -> str:
+def _scaled(question: ParsedInstruction, data: str, found: list[Unit]) -> str:
     assert question.scale is not None
     low, high = question.scale
     value = low + (high - low) * max(found[0].coverage if found else 0.0, abs(_polarity(data)))
@@ -134,7 +134,7 @@ def _scaled(question: Question, data: str, found: list[Unit]) -> str:
     return str(round(value)) if whole else f"{value:.2f}"
 
 
-def _number(question: Question, _data: str, found: list[Unit]) -> str:
+def _number(question: ParsedInstruction, _data: str, found: list[Unit]) -> str:
     for unit in found:
         if unit.coverage <= _ENOUGH and question.fallback is not None:
             break
@@ -144,7 +144,7 @@ def _number(question: Question, _data: str, found: list[Unit]) -> str:
     return question.fallback or NOT_FOUND
 
 
-_FORMS: Final[dict[str, Callable[[Question, str, list[Unit]], str]]] = {
+_FORMS: Final[dict[str, Callable[[ParsedInstruction, str, list[Unit]], str]]] = {
     "sentences": _sentences,
     "choice": _choice,
     "scale": _scaled,
@@ -199,7 +199,7 @@ def _polarity(data: str) -> float:
     return (good - bad) / (good + bad) if good + bad else 0.0
 
 
-def _json(question: Question, data: str, found: list[Unit]) -> Any:
+def _json(question: ParsedInstruction, data: str, found: list[Unit]) -> Any:
     """A JSON value of the form that the instruction describes."""
     if question.array:
         count = question.count if question.count > 1 else 10
@@ -213,7 +213,7 @@ def _json(question: Question, data: str, found: list[Unit]) -> Any:
     return {key.name: _value(key, question, data) for key in question.keys}
 
 
-def _value(key: Key, question: Question, data: str) -> Any:
+def _value(key: Key, question: ParsedInstruction, data: str) -> Any:
     """The value for one key, looked for by the key's own name first."""
     name = re.sub(r"[_-]+|(?<=[a-z])(?=[A-Z])", " ", key.name)
     terms = tuple(content_words(name)) or (name.lower(),)

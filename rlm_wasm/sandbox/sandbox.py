@@ -91,11 +91,6 @@ class Sandbox:
             self._live.pop(id(self), None)
             instance.delete()
 
-    @property
-    def asleep(self) -> bool:
-        """Whether there is no instance at the moment."""
-        return self._i is None
-
     def sleep(self) -> None:
         """Keep the changed pages and give the instance up; ``run`` wakes it."""
         if self._i is not None:
