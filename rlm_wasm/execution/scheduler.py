@@ -123,6 +123,7 @@ class Scheduler:
         try:
             outcome = await self._drive(execution, message)
             completed = True
+            self.sandbox.give_back()
             return outcome
         finally:
             execution.stop_clock()

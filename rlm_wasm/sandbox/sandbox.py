@@ -19,13 +19,16 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.epochs import TICK_S
 from rlm_wasm.sandbox.instance import FAR, Instance, failure_of
 from rlm_wasm.sandbox.instance_pool import InstancePool
-from rlm_wasm.sandbox.pages import changed_pages
+from rlm_wasm.sandbox.pages import changed_pages, give_back
 from rlm_wasm.sandbox.snapshot import PAGE, MemoryImage, PackedImage
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
 SLICE_WALL_S = 10.0
 """One entry into wasm is trapped after this: the backstop under steps and fuel."""
+
+GIVE_BACK_FROM = 4 << 20
+"""Bytes by which a guest has grown before a look at what of that is free is worth it."""
 
 _WASM_PAGE = 65536
 _OUTBOX_LIMIT = 65 << 20
@@ -236,6 +239,12 @@ class Sandbox:
         if instance is None:
             return self._frozen.size if self._frozen else 0
         return self._memory_size(instance)
+
+    def give_back(self) -> None:
+        """The guest rests: what of its memory it has no use for goes back to the system."""
+        instance = self._i
+        if instance is not None and self._memory_size(instance) - self._engine.image_size >= GIVE_BACK_FROM:
+            give_back(instance.base, self._page_map(instance)[: instance.size // PAGE])
 
     def heap_used(self) -> int:
         """Bytes of objects beyond the image."""
