@@ -4,7 +4,8 @@
         result = await runtime.run('(finish (+ 1 2))')
         print(result.value)
 
-``Runtime`` makes sessions, a ``Session`` executes programs, a ``Result`` says what came of it.
+``Runtime`` makes sessions, a ``Session`` executes programs, a ``Result`` says what came of it;
+``run`` does all of that for one program, without asyncio.
 """
 
 from rlm_wasm.data import Keyword, Symbol
@@ -31,7 +32,7 @@ from rlm_wasm.errors import (
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.results import ErrorInfo, Execution, Progress, Result
-from rlm_wasm.runtime import Runtime
+from rlm_wasm.runtime import Runtime, run
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Session
 
@@ -70,4 +71,5 @@ __all__ = [
     "Symbol",
     "UsageError",
     "__version__",
+    "run",
 ]

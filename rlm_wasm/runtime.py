@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -316,6 +317,33 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def run(
+    source: str,
+    *,
+    context: str | bytes | Mapping[str, str | bytes] | None = None,
+    timeout_s: float | None = None,
+    **runtime_options: Any,
+) -> Result:
+    """One program in a Runtime of its own, without asyncio: for scripts and notebooks' plain cells.
+
+    ``runtime_options`` are those of Runtime. Its errors and limits are in the Result.
+
+    Raises:
+        UsageError: an option that cannot be granted, or an event loop runs here already.
+        InternalError: a defect of rlm-wasm.
+    """
+
+    async def once() -> Result:
+        async with Runtime(**runtime_options) as runtime:
+            return await runtime.run(source, context=context, timeout_s=timeout_s)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(once())
+    raise UsageError("an event loop runs here already: await Runtime.run, or call run in another thread")
 
 
 def _python_kind(python: str) -> PythonKind:

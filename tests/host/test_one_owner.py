@@ -72,15 +72,15 @@ async def test_a_call_that_is_cancelled_by_its_number_is_told_by_that_number() -
     program = (
         '(define t (now-or-later)) (try (syntax-e (llm-query #:instruction "q")) on-error (lambda (m) m))'
     )
-    async with Runtime(provider=gate, host_functions={"now-or-later": lambda: 1}) as runtime:
-        async with runtime.session() as session:
-            task = asyncio.create_task(session.execute(program))
-            await gate.arrived(1)
-            [running] = session.state()["calls_in_flight"]
-            assert running["call_id"] == 1
-            assert not session.cancel_call(2)
-            assert session.cancel_call(1)
-            result = await task
+    functions = {"now-or-later": lambda: 1}
+    async with Runtime(provider=gate, host_functions=functions) as runtime, runtime.session() as session:
+        task = asyncio.create_task(session.execute(program))
+        await gate.arrived(1)
+        [running] = session.state()["calls_in_flight"]
+        assert running["call_id"] == 1
+        assert not session.cancel_call(2)
+        assert session.cancel_call(1)
+        result = await task
     assert result.value == "llm-query: call 1 was cancelled"
 
 
