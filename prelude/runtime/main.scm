@@ -116,7 +116,8 @@
       (set! %output-limit (%hash-ref limits "output" %output-limit))
       (set! %message-limit (%hash-ref limits "message" %message-limit)))
     (for-each %grant! (%option options "grants" '()))
-    (if due (for-each %deliver-reply! due))))
+    (if due
+        (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
 
 ;; A function of the embedder becomes a procedure of its name.
 (define (%grant! name)
@@ -127,7 +128,7 @@
 
 (define (%execute thunk)
   (set! %outcome #f)
-  (set! %main-fiber (%make-fiber 0 #f thunk (%dynamic-empty) #f #f #f))
+  (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
   (%enqueue! %main-fiber)
   (%run-fibers)
   (%finish-execution))
@@ -135,9 +136,10 @@
 (define (%finish-execution)
   (let ((outcome %outcome))
     (set! %outcome #f)
+    (%leave-pool! %main-fiber)
     (set! %main-fiber #f)
     (set! %base-k #f)
-    (if (not (equal? (%hash-ref outcome "status" "") "ok")) (%clear-fibers!))
+    (if (equal? (%hash-ref outcome "status" "") "ok") (%deliver-all!) (%clear-fibers!))
     (%flush-output)
     (%outbox! (%cbor-encode (list "done" outcome) #t))))
 
@@ -148,7 +150,7 @@
              (%execute
               (lambda ()
                 (when (> (hash-count options) 2) ; more than source and name
-                  (%atomically (lambda () (%take-options! options)))
+                  (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
                 (%end! (%value-outcome "ok" (%eval-program (%hash-ref options "source" "")
                                                            (interaction-environment)
