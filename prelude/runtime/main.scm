@@ -75,8 +75,9 @@
                    (hash-set! out "column" (%condition-mark obj 4))))
         (let ((hint (%condition-advice obj (%visible-names))))
           (if hint (hash-set! out "hint" hint)))
-        (let ((trace (%condition-mark obj 5)))
-          (if (pair? trace) (hash-set! out "backtrace" (map %frame-text trace))))
+        (let* ((scheme (%condition-mark obj 5)) (python (%python-frames obj))
+               (trace (append python (if (pair? scheme) (map %frame-text scheme) '()))))
+          (if (pair? trace) (hash-set! out "backtrace" trace)))
         out)
       (let ((out (make-hash)))
         (hash-set! out "type" "raise")
@@ -85,6 +86,12 @@
             (begin (hash-set! out "line" (%condition-mark %raised-at 3))
                    (hash-set! out "column" (%condition-mark %raised-at 4))))
         out)))
+
+;; Where in Python it failed, as the host told it: texts, the innermost first, as ours are.
+(define (%python-frames condition)
+  (let* ((told (%condition-mark condition 7))
+         (frames (if (hash? told) (%hash-ref told "frames" '()) '())))
+    (if (and (list? frames) (every string? frames)) frames '())))
 
 (define (%frame-text frame)
   (let ((name (car frame)) (line (cadr frame)) (column (caddr frame)))

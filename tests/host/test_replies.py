@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlm_wasm import Limits, Runtime
+from rlm_wasm import Limits, ProviderError, Runtime
 from rlm_wasm.execution import scheduler
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
@@ -214,6 +214,31 @@ async def test_cancelling_reaches_all_that_was_begun(gate: GatedProvider) -> Non
         gate.release_all()
         assert (await task).value == "[last]"
     assert [request.instruction for request in gate.cancelled] == ["q"] * 1500
+
+
+@pytest.mark.parametrize(
+    ("program", "place"),
+    [
+        ('(+ 1\n   (llm-query #:instruction "q"))', (2, 4)),
+        (
+            '(define h (llm-query-async #:instruction "q"))\n(define (f)\n  (list (await h)))\n(list (f))',
+            (3, 9),
+        ),
+        ('(define h (llm-query-async #:instruction "q"))\n(list (await-all (list h)))', (2, 7)),
+        ('\n(map-async (lambda (x) (llm-query-async #:instruction "q")) (list 1))', (2, 1)),
+    ],
+)
+async def test_a_failed_call_has_the_place_where_it_was_awaited(program: str, place: tuple[int, int]) -> None:
+    """Where it was sent is long gone when the reply comes."""
+
+    def fail(request: object) -> str:
+        raise ProviderError("overloaded")
+
+    async with Runtime(provider=InlineProvider(fail)) as runtime:
+        error = (await runtime.run(program)).error
+    assert error is not None
+    assert "overloaded" in error.message
+    assert (error.line, error.column) == place
 
 
 # ---- work is linear
