@@ -36,6 +36,7 @@ from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls, estimated_tokens
+from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.session_python import SessionPython
@@ -200,6 +201,7 @@ class Session:
             "library": self._grants.libraries.read,
             "usage": lambda _arguments: self._calls.report(),
             "estimate-tokens": estimated_tokens,
+            "program-in": program_operation(self._charge),
             **self._contexts.table(),
             **self._checkpoints.table(),
             **self._python.table(),

@@ -44,20 +44,17 @@
          (string-append "token budget exceeded: " what " (used " (number->string (%budget-used budget))
                         " of " (number->string (%budget-limit budget)) " tokens)")))
 
-(define (%reserve! tokens)
-  (let ((budget (%current-budget)))
-    (let loop ((b budget))
-      (when b
-        (if (> (+ (%budget-used b) (%budget-reserved b) tokens) (%budget-limit b))
-            (%over-budget (string-append "a call of about " (number->string tokens)
-                                         " tokens does not fit, it was not sent")
-                          b))
-        (loop (%budget-outer b))))
-    (let loop ((b budget))
-      (when b
-        (%budget-set-reserved! b (+ (%budget-reserved b) tokens))
-        (loop (%budget-outer b))))
-    budget))
+;; The budget of those around us in which a call does not fit, or #f.
+(define (%too-tight budget tokens)
+  (and budget
+       (if (> (+ (%budget-used budget) (%budget-reserved budget) tokens) (%budget-limit budget))
+           budget
+           (%too-tight (%budget-outer budget) tokens))))
+
+(define (%set-aside! budget tokens)
+  (when budget
+    (%budget-set-reserved! budget (+ (%budget-reserved budget) tokens))
+    (%set-aside! (%budget-outer budget) tokens)))
 
 (define (%settle-budget! budget reserved used)
   (when budget

@@ -43,20 +43,33 @@
                        (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
                        0))
            (id (%fresh-id))
+           (fiber %current-fiber)
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
            (bytes (%encode-request id "llm"
                                    (list op instruction data model (and temperature (inexact temperature))
                                          max-tokens (and json #t) pictures recursive)))
-           (budget (%reserve! tokens)) ; last: what cannot be sent sets nothing aside
-           (handle (%new-handle id (string-append op " call")
-                                (lambda ()
-                                  (%forget-request! id)
-                                  (%settle-budget! budget tokens 0)))))
-      (%atomically
-       (lambda ()
-         (hash-set! %requests id
-                    (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
-         (%outbox! bytes)))
+           (handle #f)
+           (tight ; what cannot be sent sets nothing aside, and nobody comes in between
+            (%atomically
+             (lambda ()
+               (let ((budget (%current-budget)))
+                 (or (%too-tight budget tokens)
+                     (begin
+                       (%set-aside! budget tokens)
+                       (set! handle (%make-handle id (string-append op " call")
+                                                  (lambda ()
+                                                    (%forget-request! id)
+                                                    (%settle-budget! budget tokens 0))))
+                       (%own! fiber handle)
+                       (hash-set! %requests id
+                                  (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
+                       (%outbox! bytes)
+                       #f)))))))
+      (if tight
+          (%over-budget (string-append "a call of about " (number->string tokens)
+                                       " tokens does not fit, it was not sent")
+                        tight))
+      (%check-handle-limit)
       handle)))
 
 (define (%finish-call handle budget reserved from ok? value)

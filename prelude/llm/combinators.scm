@@ -23,14 +23,14 @@
 (define (race thunks)
   (%check-thunks 'race thunks)
   (if (null? thunks) (%fail 'exn:fail:contract "race: expected at least one thunk"))
-  (let ((handles (map (lambda (thunk) (%spawn (lambda () (%result (thunk))) "race")) thunks)))
-    (let loop ((left handles))
-      (let ((first (%await-first left)))
-        (cond ((eq? (%handle-state first) 'done)
-               (%atomically (lambda () (for-each %cancel! handles)))
-               (%handle-value first))
-              ((null? (cdr left)) (%handle-result first))
-              (else (loop (remq first left))))))))
+  (let* ((handles (map (lambda (thunk) (%spawn (lambda () (%result (thunk))) "race")) thunks))
+         (last #f)
+         (first (%await-until handles
+                              (lambda (handle)
+                                (set! last handle)
+                                (eq? (%handle-state handle) 'done)))))
+    (for-each %stop! handles)
+    (%handle-result (or first last))))
 
 ;; ((sequence f g …) x): f first.
 (define (sequence . fs)

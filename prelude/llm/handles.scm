@@ -31,33 +31,23 @@
   (%until-all-or-failure hs)
   (map await hs))
 
+(define (%failed? h) (eq? (%handle-state h) 'failed))
+
 (define (%until-all-or-failure hs)
-  (let ((pending (filter %pending? hs)))
-    (if (and (pair? pending) (not (find (lambda (h) (eq? (%handle-state h) 'failed)) hs)))
-        (let ((left (length pending)))
-          (%park! (string-append (number->string left) " handles")
-                  (lambda (fiber)
-                    (for-each
-                     (lambda (h)
-                       (%when-settled! h
-                         (lambda (h)
-                           (set! left (- left 1))
-                           (if (or (= left 0) (eq? (%handle-state h) 'failed)) (%wake! fiber void)))))
-                     pending)))))
-    (let ((failed (find (lambda (h) (eq? (%handle-state h) 'failed)) hs)))
-      (when failed
-        (for-each %cancel! hs)
-        (%raise (%handle-value failed))))))
+  (let ((failed (or (find %failed? hs) (%await-until hs %failed?))))
+    (when failed
+      (for-each %stop! hs)
+      (%handle-result failed))))
 
 (define (await-any hs)
-  (%check-handles 'await-any hs)
   (if (null? hs) (%fail 'exn:fail:contract "await-any: cannot await-any on empty list"))
-  (let* ((first (%await-first hs)) (v (await first)))
-    (values (%plain v) (remq first hs))))
+  (let* ((pool (%pool-for hs (lambda (hs) (%check-handles 'await-any hs))))
+         (first (%next-of! pool)) (rest (%pool-list pool)) (v (await first)))
+    (values (%plain v) rest)))
 
 (define (cancel h)
   (%check-handle 'cancel h)
-  (%atomically (lambda () (%cancel! h)))
+  (%stop! h)
   (void))
 
 (define (handle-done? h) (not (%pending? (%check-handle 'handle-done? h))))
@@ -76,12 +66,12 @@
       (%err-type 'with-timeout 2 "procedure of no arguments" on-timeout))
   (let* ((work (%spawn thunk "with-timeout"))
          (timer (%spawn (lambda () (sleep seconds)) "timer"))
-         (first (%await-first (list work timer))))
+         (first (%await-until (list work timer) values)))
     (cond ((eq? first work)
-           (%atomically (lambda () (%cancel! timer)))
+           (%stop! timer)
            (%handle-result work))
           (else
-           (%atomically (lambda () (%cancel! work)))
+           (%stop! work)
            (if on-timeout
                (on-timeout)
                (%fail 'exn:fail:timeout
@@ -121,7 +111,7 @@
        (let ((told (%make-condition (%rtd-name (%record-rtd condition))
                                     (string-append who ": item " (number->string index) ": " (exn-message condition))
                                     (%condition-irritants condition))))
-         (for-each (lambda (i) (%set-condition-mark! told i (%condition-mark condition i))) '(1 2 3 4 5 6))
+         (for-each (lambda (i) (%set-condition-mark! told i (%condition-mark condition i))) '(1 2 3 4 5 6 7))
          told)
        condition)))
 

@@ -19,15 +19,12 @@
   (%environment-define! (interaction-environment) name (%plain v))
   (void))
 
-;; Read and evaluate what a model wrote, here, with everything that the program may do.
+;; Read and evaluate what a model wrote, here, with everything that the program may do. Which part of
+;; its answer is the program, the host says: as for #:recursive.
 (define (unsafe-exec-sub-output v)
   (let ((text (if (syntax? v) (%scoped-text v) v)))
     (if (not (string? text)) (%err-type 'unsafe-exec-sub-output 0 "scoped value or string" v))
     (%log! "unsafe-exec-sub-output" text "sandbox")
-    (%eval-program (%fenced-code text) (interaction-environment) "sub-output")))
-
-;; The first fenced block of Scheme in a text, or all of it.
-(define (%fenced-code text)
-  (let ((match (%regexp-match-strings %fence text)))
-    (if match (cadr match) text)))
-(define %fence (%make-regexp "```[ ]*(?:scheme|racket|lisp)?[^\n]*\n(.*?)```" #t))
+    (let* ((found (%request "program-in" text)) (program (car found)))
+      (if (not program) (%fail 'exn:fail (string-append "unsafe-exec-sub-output: " (cadr found))))
+      (%eval-program program (interaction-environment) "sub-output"))))

@@ -5,10 +5,11 @@
 ;; message of the host. Nothing else ever switches fibers, except the tick at the end of a slice.
 ;;
 ;; Invariant: %current-fiber is the running fiber, and #f while the base loop or a step that must
-;; not be interrupted is at work. The tick leaves everything alone then.
+;; not be interrupted is at work. The tick leaves everything alone then. Such a step is short: what
+;; concerns many handles or replies is done in pieces.
 
 (define-record-type %fiber
-  (%make-fiber id k resume state handle what request)
+  (%fiber-of id k resume state handle what request youngest leave pool)
   %fiber?
   (id %fiber-id)
   (k %fiber-k %fiber-set-k!)                ; where it goes on; #f: not started, or dead
@@ -16,19 +17,29 @@
   (state %fiber-state)                      ; the dynamic state that it starts with
   (handle %fiber-handle)                    ; settled by its end; #f: the program itself
   (what %fiber-what %fiber-set-what!)       ; what it waits for, for people: #f while it can run
-  (request %fiber-request %fiber-set-request!)) ; id of the request it waits for, or #f
+  (request %fiber-request %fiber-set-request!) ; id of the request it waits for, or #f
+  (youngest %fiber-youngest %fiber-set-youngest!) ; of the pending handles that it made, or #f
+  (leave %fiber-leave %fiber-set-leave!)    ; a thunk: nobody need wake it any longer; or #f
+  (pool %fiber-pool %fiber-set-pool!))      ; what its last await-any left, or #f
+
+(define (%make-fiber id thunk state handle) (%fiber-of id #f thunk state handle #f #f #f #f #f))
 
 ;; A handle stands for something that will come: a call's answer, a fiber's value.
 (define-record-type handle
-  (%make-handle id what state value waiters owner abort)
+  (%handle-of id what state value waiters slack owner abort older younger)
   handle?
   (id %handle-id)
   (what %handle-what)                       ; text for people: "llm-query-async call", "spawn"
   (state %handle-state %handle-set-state!)  ; pending, done, failed, cancelled
   (value %handle-value %handle-set-value!)  ; the value, or the condition
-  (waiters %handle-waiters %handle-set-waiters!) ; procedures of one argument, the handle
-  (owner %handle-owner)                     ; the fiber that made it
-  (abort %handle-abort %handle-set-abort!)) ; a thunk that stops the work
+  (waiters %handle-waiters %handle-set-waiters!) ; newest first
+  (slack %handle-slack %handle-set-slack!)  ; so many of them may die until the dead are taken out
+  (owner %handle-owner %handle-set-owner!)  ; the fiber that made it, #f once it is settled
+  (abort %handle-abort %handle-set-abort!)  ; a thunk that stops the work, or the fiber that does it
+  (older %handle-older %handle-set-older!)  ; the owner's pending handles are a list, so that to make
+  (younger %handle-younger %handle-set-younger!)) ; and to settle one takes the same time among many
+
+(define (%make-handle id what abort) (%handle-of id what 'pending #f '() 8 #f abort #f #f))
 
 (define %current-fiber #f)
 (define %main-fiber #f)       ; the fiber that runs the program
@@ -37,6 +48,9 @@
 (define %next-id 1)
 (define %requests (%make-hash 1 #f)) ; id -> fiber, or procedure (ok? value)
 (define %live (%make-hash 1 #f))     ; id -> handle that is pending
+(define %arrived '())         ; replies that were taken from a message and not delivered yet
+(define %doomed '())          ; killed fibers whose handles are still to be cancelled
+(define %piece 256)           ; so many replies are delivered, or handles cancelled, in one step
 (define %handle-limit 10000)
 
 (define (%fresh-id)
@@ -84,7 +98,7 @@
 
 ;; Let the other fibers have a turn.
 (define (%yield)
-  (if (and (pair? %queue-head) %current-fiber)
+  (if (and %current-fiber (or (pair? %queue-head) (pair? %arrived) (pair? %doomed)))
       (%park! "its turn" (lambda (fiber) (%wake! fiber void)))))
 
 ;; ---- the base loop ----
@@ -93,18 +107,20 @@
   (%call/cc (lambda (k) (set! %base-k k)))
   (set! %current-fiber #f)
   (let loop ()
+    (if (pair? %arrived) (%deliver-some!))
     (cond (%outcome #t)
+          ((pair? %doomed) (%reap!) (loop)) ; first: what began in a killed fiber must not go on
           ((pair? %queue-head)
            (let ((fiber (car %queue-head)))
              (set! %queue-head (cdr %queue-head))
              (if (%fiber-resume fiber) (%run-fiber fiber))
              (loop)))
-          ((and (= (hash-count %requests) 0) (%deadlock!)) (loop))
+          ((pair? %arrived) (loop))
+          ((%take-message!) (loop)) ; it came in the middle of a slice, while no fiber ran
+          ((= (hash-count %requests) 0) (%deadlock!) (loop))
           (else
            (%flush-output)
-           (let ((early (%inbox))) ; it came in the middle of a slice, while no fiber ran
-             (if early (%outbox! %ack))
-             (%deliver! (%cbor-decode (or early (%wait)))))
+           (%accept! (%wait))
            (loop)))))
 
 (define (%run-fiber fiber)
@@ -118,13 +134,14 @@
            (set! %current-fiber fiber)
            (let ((value (resume)))
              (set! %current-fiber #f)
+             (%leave-pool! fiber)
              (if (%fiber-handle fiber) (%settle! (%fiber-handle fiber) 'done value)))))))
 
 ;; Every fiber waits and nothing is on its way: the program is told, where it waits.
 (define (%deadlock!)
   (let ((text (string-append "deadlock: " (%who-waits) "; nothing that is running can end that")))
-    (%wake! %main-fiber (lambda () (%fail 'exn:fail:deadlock text)))
-    #t))
+    (%leave! %main-fiber)
+    (%wake! %main-fiber (lambda () (%fail 'exn:fail:deadlock text)))))
 
 (define (%who-waits)
   (let ((others (filter %fiber-what (filter values (map %fiber-of-handle (hash-values %live))))))
@@ -147,10 +164,34 @@
 
 (define %ack (%cbor-encode '("ack")))
 
-(define (%deliver! message)
-  (let ((kind (car message)))
-    (if (string=? kind "replies")
-        (for-each %deliver-reply! (cadr message)))))
+;; Take a message that came in the middle of a slice, where there is one, and say so: only then
+;; does the host send another. While replies of the last one are left, it waits.
+(define (%take-message!)
+  (and (null? %arrived)
+       (let ((message (%inbox)))
+         (and message
+              (begin
+                (%outbox! %ack)
+                (%accept! message)
+                #t)))))
+
+(define (%accept! message)
+  (let ((decoded (%cbor-decode message)))
+    (if (string=? (car decoded) "replies") (set! %arrived (cadr decoded)))))
+
+(define (%deliver-some!)
+  (let loop ((n %piece))
+    (when (and (> n 0) (pair? %arrived))
+      (let ((reply (car %arrived)))
+        (set! %arrived (cdr %arrived))
+        (%deliver-reply! reply)
+        (loop (- n 1))))))
+
+;; An execution is over and what it began goes on: nothing that came may be lost.
+(define (%deliver-all!)
+  (when (or (pair? %arrived) (%take-message!))
+    (%deliver-some!)
+    (%deliver-all!)))
 
 (define (%deliver-reply! reply)
   (let* ((id (car reply)) (waiting (%hash-ref %requests id #f)))
@@ -171,13 +212,9 @@
 
 ;; The end of a time slice: take a message, if one came, and let the others run.
 (define (%tick)
-  (if %current-fiber
-      (let ((message (%inbox)))
-        (when message
-          (%outbox! %ack)
-          (let ((decoded (%cbor-decode message)))
-            (%atomically (lambda () (%deliver! decoded) (%flush-output)))))
-        (%yield))))
+  (when %current-fiber
+    (%atomically (lambda () (%take-message!) (%deliver-some!) (%flush-output)))
+    (%yield)))
 
 ;; ---- requests ----
 ;; The arguments travel as an encoded array in a byte string, so that what the host cannot take of
@@ -222,29 +259,76 @@
 
 ;; ---- handles ----
 
-(define (%new-handle id what abort)
-  (let ((handle (%make-handle id what 'pending #f '() %current-fiber abort)))
-    (hash-set! %live id handle)
-    (if (> (hash-count %live) %handle-limit)
-        (%end-by-limit! "handles" (hash-count %live) %handle-limit))
-    handle))
+(define (%check-handle-limit)
+  (if (> (hash-count %live) %handle-limit)
+      (%end-by-limit! "handles" (hash-count %live) %handle-limit)))
+
+(define (%own! owner handle)
+  (let ((older (%fiber-youngest owner)))
+    (%handle-set-owner! handle owner)
+    (%handle-set-older! handle older)
+    (if older (%handle-set-younger! older handle))
+    (%fiber-set-youngest! owner handle)
+    (hash-set! %live (%handle-id handle) handle)))
+
+(define (%disown! handle)
+  (let ((owner (%handle-owner handle)) (older (%handle-older handle)) (younger (%handle-younger handle)))
+    (cond (younger (%handle-set-older! younger older))
+          (owner (%fiber-set-youngest! owner older)))
+    (if older (%handle-set-younger! older younger))
+    (%forget-relatives! handle)
+    (hash-remove! %live (%handle-id handle))))
+
+(define (%forget-relatives! handle)
+  (%handle-set-owner! handle #f)
+  (%handle-set-older! handle #f)
+  (%handle-set-younger! handle #f))
 
 (define (%settle! handle state value)
   (when (eq? (%handle-state handle) 'pending)
     (%handle-set-value! handle value)
     (%handle-set-state! handle state)
     (%handle-set-abort! handle #f)
-    (hash-remove! %live (%handle-id handle))
+    (%disown! handle)
     (let ((waiters (%handle-waiters handle)))
       (%handle-set-waiters! handle '())
-      (for-each (lambda (waiter) (waiter handle)) (reverse waiters)))))
+      (for-each (lambda (waiter) (if (%waiter-call waiter) ((%waiter-call waiter) handle)))
+                (reverse waiters)))))
 
 (define (%pending? handle) (eq? (%handle-state handle) 'pending))
+
+;; ---- who waits for a handle ----
+;; A waiter is a procedure of the handle in a pair, so that it can be dead: its fiber waits no longer.
+;; The dead are taken out of a handle when there are about as many of them as of the others.
+
+(define (%waiter call) (cons call '()))
+(define (%waiter-call waiter) (car waiter))
 
 (define (%when-settled! handle waiter)
   (if (%pending? handle)
       (%handle-set-waiters! handle (cons waiter (%handle-waiters handle)))
-      (waiter handle)))
+      ((%waiter-call waiter) handle)))
+
+(define (%forget-waiter! waiter handles)
+  (set-car! waiter #f)
+  (for-each
+   (lambda (handle)
+     (when (%pending? handle)
+       (let ((waiters (%handle-waiters handle)) (slack (- (%handle-slack handle) 1)))
+         (cond ((and (pair? waiters) (eq? (car waiters) waiter)) (%handle-set-waiters! handle (cdr waiters)))
+               ((> slack 0) (%handle-set-slack! handle slack))
+               (else
+                (let ((alive (filter %waiter-call waiters)))
+                  (%handle-set-waiters! handle alive)
+                  (%handle-set-slack! handle (max 8 (length alive)))))))))
+   handles))
+
+;; Nothing that the fiber waited for may wake it from now on.
+(define (%leave! fiber)
+  (let ((leave (%fiber-leave fiber)))
+    (when leave
+      (%fiber-set-leave! fiber #f)
+      (leave))))
 
 (define (%handle-text handle)
   (string-append (%handle-what handle) " " (number->string (%handle-id handle))))
@@ -253,51 +337,164 @@
 (define (%handle-result handle)
   (case (%handle-state handle)
     ((done) (%handle-value handle))
-    ((failed) (%raise (%handle-value handle)))
+    ((failed) (%raise (%condition-locate! (%handle-value handle))))
     (else (%fail 'exn:fail (string-append "await: " (%handle-text handle) " was cancelled")))))
 
 (define (%await handle)
   (if (%pending? handle)
       (%park! (%handle-text handle)
               (lambda (fiber)
-                (%when-settled! handle
-                                (lambda (handle) (%wake! fiber (lambda () (%handle-result handle)))))))
+                (let ((waiter (%waiter (lambda (handle)
+                                         (%fiber-set-leave! fiber #f)
+                                         (%wake! fiber (lambda () (%handle-result handle)))))))
+                  (%fiber-set-leave! fiber (lambda () (%forget-waiter! waiter (list handle))))
+                  (%when-settled! handle waiter))))
       (%handle-result handle)))
 
-;; Wait until one of them is settled; gives it.
-(define (%await-first handles)
-  (or (find (lambda (handle) (not (%pending? handle))) handles)
-      (%park! (string-append "the first of " (number->string (length handles)) " handles")
-              (lambda (fiber)
-                (for-each
-                 (lambda (handle)
-                   (%when-settled! handle (lambda (handle) (%wake! fiber (lambda () handle)))))
-                 handles)))))
+;; Wait until all are settled, or until (enough? handle) holds for one: gives that one, or #f.
+(define (%await-until handles enough?)
+  (let ((left (length handles)) (found #f) (parked #f) (fiber %current-fiber))
+    (define (over?) (or found (= left 0)))
+    (define waiter
+      (%waiter (lambda (handle)
+                 (set! left (- left 1))
+                 (if (and (not found) (enough? handle)) (set! found handle))
+                 (when (and parked (over?))
+                   (set! parked #f)
+                   (%wake! fiber void)))))
+    (%fiber-set-leave! fiber (lambda () (%forget-waiter! waiter handles)))
+    (let loop ((handles handles))
+      (when (and (pair? handles) (not (over?)))
+        (%atomically (lambda () (%when-settled! (car handles) waiter)))
+        (loop (cdr handles))))
+    (if (not (over?))
+        (%park! (string-append (number->string left) " handles")
+                (lambda (fiber) (if (over?) (%wake! fiber void) (set! parked #t)))))
+    (%fiber-set-leave! fiber #f)
+    (if found (%forget-waiter! waiter handles))
+    found))
+
+;; ---- the next of many, again and again ----
+;; A loop calls await-any with what the last call left, or with that and new handles in front of it.
+;; So a fiber remembers what it left, its pool: the handles of a list, all of which tell the pool when
+;; they are settled. It says which is next without a look at the others.
+
+(define-record-type %pool
+  (%pool-of list last size waiter settled in-order parked)
+  #f
+  (list %pool-list %pool-set-list!)
+  (last %pool-last %pool-set-last!)         ; its last pair: what was appended to it since shows there
+  (size %pool-size %pool-set-size!)
+  (waiter %pool-waiter %pool-set-waiter!)
+  (settled %pool-settled %pool-set-settled!) ; newest first
+  (in-order %pool-in-order %pool-set-in-order!) ; those before them, oldest first
+  (parked %pool-parked %pool-set-parked!))  ; the fiber, while it waits
+
+(define (%make-pool)
+  (let ((pool (%pool-of '() #f 0 #f '() '() #f)))
+    (%pool-set-waiter! pool
+      (%waiter (lambda (handle)
+                 (let ((fiber (%pool-parked pool)))
+                   (%pool-set-settled! pool (cons handle (%pool-settled pool)))
+                   (when fiber
+                     (%pool-set-parked! pool #f)
+                     (%fiber-set-leave! fiber #f)
+                     (%wake! fiber void))))))
+    pool))
+
+(define (%leave-pool! fiber)
+  (let ((pool (%fiber-pool fiber)))
+    (when pool
+      (%fiber-set-pool! fiber #f)
+      (%forget-waiter! (%pool-waiter pool) (%pool-list pool)))))
+
+;; The pool of a list, of which (check list) has to hold where it is not known.
+(define (%pool-for handles check)
+  (let* ((fiber %current-fiber) (known (%fiber-pool fiber)) (tail (and known (%pool-list known))))
+    (if (and (pair? tail) (pair? (cdr (%pool-last known)))) (set! tail #f))
+    (let loop ((rest handles) (new '()) (n 0) (last #f))
+      (cond ((and (pair? tail) (eq? rest tail)) (%join! known handles new n))
+            ((pair? rest)
+             (if (= n 16) (check handles)) ; a list without an end is found out
+             (loop (cdr rest) (cons (car rest) new) (+ n 1) rest))
+            (else
+             (check handles)
+             (%leave-pool! fiber)
+             (let ((pool (%make-pool)))
+               (%fiber-set-pool! fiber pool)
+               (%pool-set-last! pool last)
+               (%join! pool handles new n)))))))
+
+;; `new` are the last one first. Those that are settled come before all others, as in the list.
+(define (%join! pool handles new n)
+  (for-each
+   (lambda (handle)
+     (%atomically
+      (lambda ()
+        (if (%pending? handle)
+            (%when-settled! handle (%pool-waiter pool))
+            (%pool-set-in-order! pool (cons handle (%pool-in-order pool)))))))
+   new)
+  (%pool-set-list! pool handles)
+  (%pool-set-size! pool (+ (%pool-size pool) n))
+  pool)
+
+;; Wait for the next one that is settled. It is in the pool no longer: (%pool-list pool) is the rest.
+(define (%next-of! pool)
+  (let ((handle (%atomically (lambda () (%pool-take! pool)))))
+    (if (not handle)
+        (begin
+          (%park! (string-append "the first of " (number->string (%pool-size pool)) " handles")
+                  (lambda (fiber)
+                    (cond ((pair? (%pool-settled pool)) (%wake! fiber void))
+                          (else
+                           (%pool-set-parked! pool fiber)
+                           (%fiber-set-leave! fiber (lambda () (%pool-set-parked! pool #f)))))))
+          (%next-of! pool))
+        (let* ((handles (%pool-list pool)) (rest (remq handle handles)))
+          (if (eq? rest handles)
+              (%next-of! pool) ; the program took it out of its list by a mutation
+              (begin
+                (if (eq? handle (car (%pool-last pool)))
+                    (%pool-set-last! pool (if (pair? rest) (last-pair rest) #f)))
+                (%pool-set-list! pool rest)
+                (%pool-set-size! pool (- (%pool-size pool) 1))
+                handle))))))
+
+(define (%pool-take! pool)
+  (if (null? (%pool-in-order pool))
+      (begin
+        (%pool-set-in-order! pool (reverse (%pool-settled pool)))
+        (%pool-set-settled! pool '())))
+  (let ((settled (%pool-in-order pool)))
+    (and (pair? settled)
+         (begin
+           (%pool-set-in-order! pool (cdr settled))
+           (car settled)))))
 
 ;; ---- fibers of the program ----
 
 (define (%spawn thunk what)
-  (%atomically-fiber
-   (lambda (parent)
-     (let* ((id (%fresh-id))
-            (state (%dynamic-for-fiber (%dynamic)))
-            (handle (%make-handle id what 'pending #f '() parent #f))
-            (fiber (%make-fiber id #f thunk state handle #f #f)))
-       (%handle-set-abort! handle fiber)
-       (hash-set! %live id handle)
-       (%enqueue! fiber)
-       handle))))
-
-(define (%atomically-fiber f)
-  (let ((fiber %current-fiber))
-    (set! %current-fiber #f)
-    (let ((result (f fiber)))
-      (set! %current-fiber fiber)
-      (if (> (hash-count %live) %handle-limit)
-          (%end-by-limit! "handles" (hash-count %live) %handle-limit))
-      result)))
+  (let* ((parent %current-fiber) (id (%fresh-id)) (handle (%make-handle id what #f))
+         (fiber (%make-fiber id thunk (%dynamic-for-fiber (%dynamic)) handle)))
+    (%handle-set-abort! handle fiber)
+    (%atomically (lambda () (%own! parent handle) (%enqueue! fiber)))
+    (%check-handle-limit)
+    handle))
 
 ;; Stop what a handle stands for, with everything that it began. No after thunks run.
+(define (%stop! handle)
+  (let ((fiber %current-fiber))
+    (%atomically (lambda () (%cancel! handle)))
+    (let loop ()
+      (when (pair? %doomed)
+        (%atomically %reap!)
+        (loop)))
+    (if (%killed? fiber)
+        (begin
+          (set! %current-fiber #f)
+          (%base-k #f)))))
+
 (define (%cancel! handle)
   (when (%pending? handle)
     (let ((abort (%handle-abort handle)))
@@ -306,19 +503,33 @@
           (if abort (abort)))
       (%settle! handle 'cancelled #f))))
 
+;; The handles that it made are cancelled after it, by %reap!: they may be many, and have made others.
 (define (%kill! fiber)
   (let ((request (%fiber-request fiber)))
     (%fiber-set-k! fiber #f)
     (%fiber-set-resume! fiber #f)
     (%fiber-set-what! fiber #f)
+    (%fiber-set-request! fiber #f)
+    (%leave! fiber)
+    (%leave-pool! fiber)
     (if request (%forget-request! request))
-    (for-each (lambda (handle) (if (eq? (%handle-owner handle) fiber) (%cancel! handle)))
-              (hash-values %live))))
+    (if (%fiber-youngest fiber) (set! %doomed (cons fiber %doomed)))))
+
+(define (%killed? fiber)
+  (let ((handle (%fiber-handle fiber))) (and handle (eq? (%handle-state handle) 'cancelled))))
+
+(define (%reap!)
+  (let loop ((n %piece))
+    (when (and (> n 0) (pair? %doomed))
+      (let ((handle (%fiber-youngest (car %doomed))))
+        (if handle (%cancel! handle) (set! %doomed (cdr %doomed)))
+        (loop (- n 1))))))
 
 ;; What nobody caught. In the program's own fiber it ends the execution; in another it is what
 ;; awaiting that fiber raises. A condition goes to whoever awaits; the fiber is done.
 (define (%uncaught-in-fiber obj)
   (let ((handle (and %current-fiber (%fiber-handle %current-fiber))))
+    (if %current-fiber (%leave-pool! %current-fiber))
     (set! %current-fiber #f)
     (if handle
         (begin (%settle! handle 'failed obj) (%base-k #f))
@@ -343,7 +554,10 @@
 (define (%clear-fibers!)
   (set! %queue-head '())
   (set! %queue-tail '())
+  (set! %arrived '())
+  (set! %doomed '())
   (for-each (lambda (handle)
+              (%forget-relatives! handle)
               (%handle-set-waiters! handle '())
               (%handle-set-abort! handle #f)
               (%handle-set-state! handle 'cancelled))

@@ -75,8 +75,9 @@
                    (hash-set! out "column" (%condition-mark obj 4))))
         (let ((hint (%condition-advice obj (%visible-names))))
           (if hint (hash-set! out "hint" hint)))
-        (let ((trace (%condition-mark obj 5)))
-          (if (pair? trace) (hash-set! out "backtrace" (map %frame-text trace))))
+        (let* ((scheme (%condition-mark obj 5)) (python (%python-frames obj))
+               (trace (append python (if (pair? scheme) (map %frame-text scheme) '()))))
+          (if (pair? trace) (hash-set! out "backtrace" trace)))
         out)
       (let ((out (make-hash)))
         (hash-set! out "type" "raise")
@@ -85,6 +86,12 @@
             (begin (hash-set! out "line" (%condition-mark %raised-at 3))
                    (hash-set! out "column" (%condition-mark %raised-at 4))))
         out)))
+
+;; Where in Python it failed, as the host told it: texts, the innermost first, as ours are.
+(define (%python-frames condition)
+  (let* ((told (%condition-mark condition 7))
+         (frames (if (hash? told) (%hash-ref told "frames" '()) '())))
+    (if (and (list? frames) (every string? frames)) frames '())))
 
 (define (%frame-text frame)
   (let ((name (car frame)) (line (cadr frame)) (column (caddr frame)))
@@ -116,7 +123,8 @@
       (set! %output-limit (%hash-ref limits "output" %output-limit))
       (set! %message-limit (%hash-ref limits "message" %message-limit)))
     (for-each %grant! (%option options "grants" '()))
-    (if due (for-each %deliver-reply! due))))
+    (if due
+        (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
 
 ;; A function of the embedder becomes a procedure of its name.
 (define (%grant! name)
@@ -127,7 +135,7 @@
 
 (define (%execute thunk)
   (set! %outcome #f)
-  (set! %main-fiber (%make-fiber 0 #f thunk (%dynamic-empty) #f #f #f))
+  (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
   (%enqueue! %main-fiber)
   (%run-fibers)
   (%finish-execution))
@@ -135,9 +143,10 @@
 (define (%finish-execution)
   (let ((outcome %outcome))
     (set! %outcome #f)
+    (%leave-pool! %main-fiber)
     (set! %main-fiber #f)
     (set! %base-k #f)
-    (if (not (equal? (%hash-ref outcome "status" "") "ok")) (%clear-fibers!))
+    (if (equal? (%hash-ref outcome "status" "") "ok") (%deliver-all!) (%clear-fibers!))
     (%flush-output)
     (%outbox! (%cbor-encode (list "done" outcome) #t))))
 
@@ -148,7 +157,7 @@
              (%execute
               (lambda ()
                 (when (> (hash-count options) 2) ; more than source and name
-                  (%atomically (lambda () (%take-options! options)))
+                  (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
                 (%end! (%value-outcome "ok" (%eval-program (%hash-ref options "source" "")
                                                            (interaction-environment)

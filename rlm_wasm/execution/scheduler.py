@@ -218,6 +218,11 @@ class Scheduler:
                 execution.check(now)
             if now >= self._turn_ends:
                 await self._turn()
+                if requests.backlog and execution.limit is None and not execution.cancelled:
+                    # All that can be served is, before the guest goes on: which replies come together
+                    # is not the clock's to say.
+                    ready = False
+                    continue
             ready = True
             if execution.limit is not None or execution.cancelled:
                 message = self._interrupt(execution)

@@ -19,11 +19,15 @@ Every regular expression here is possessive or matches a single run, so that non
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["NoProgram", "Program", "program_in"]
+from rlm_wasm.errors import UsageError
+
+__all__ = ["NoProgram", "Program", "program_in", "program_operation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ class NoProgram:
 
     reason: str
 
+
+MAX_ANSWER = 1_000_000
+"""Characters of an answer that a guest may have a program looked for in."""
+
+FUEL_A_CHARACTER = 1_000
+"""Of that: about a microsecond."""
+
+_AT_ONCE = 5_000
+"""Characters that are looked through on the event loop; a longer answer is in a thread."""
 
 ASK_FOR = "Reply with one ```scheme block that ends with (finish value)."
 
@@ -87,6 +100,29 @@ def program_in(text: str) -> Program | NoProgram:
     if not "".join(prose).strip() and not blocks:
         return NoProgram(f"The answer is reasoning alone. {ASK_FOR}")
     return NoProgram(f"The answer holds no Scheme program. {ASK_FOR}")
+
+
+def program_operation(charge: Callable[[int], None]) -> Callable[[list[Any]], Any]:
+    """The operation by which a guest asks for the program in an answer; ``charge`` takes its fuel.
+
+    Its reply: the program and False, or False and the reason. It raises UsageError for what is no text,
+    or too long.
+    """
+
+    def reply(text: str) -> list[str | bool]:
+        found = program_in(text)
+        return [found.source, False] if isinstance(found, Program) else [False, found.reason]
+
+    def program_in_arguments(arguments: list[Any]) -> Any:
+        text = arguments[0] if len(arguments) == 1 else None
+        if not isinstance(text, str):
+            raise UsageError("program-in takes one text")
+        if len(text) > MAX_ANSWER:
+            raise UsageError(f"the answer has {len(text):,} characters; a program is found in {MAX_ANSWER:,}")
+        charge(len(text) * FUEL_A_CHARACTER)
+        return reply(text) if len(text) <= _AT_ONCE else asyncio.to_thread(reply, text)
+
+    return program_in_arguments
 
 
 # ---- from an answer to its blocks

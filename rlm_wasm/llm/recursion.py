@@ -1,8 +1,9 @@
 """#:recursive: a sub-model writes a Scheme program for its task, which runs in a child sandbox.
 
 The child shares the parent's account (its calls, tokens, fuel and memory count there, exactly), one
-level deeper; its context is the data. A program that fails is shown its error and may be mended; a
-limit is a limit, and ends the parent as it would have without the child.
+level deeper; its context is the data. A program that fails, or that has no value, is shown back and may
+be mended; so is an answer that holds no program: prose is never taken for what a program found. A limit
+is a limit, and ends the parent as it would have without the child.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ concurrently. (context-chunks size overlap) and (context-search "text") work on 
 (string->jsexpr s), regexps (#px"…"), for/list, match. No files, no network.
 """
 
+NO_VALUE = "it ended without a value; end it with (finish value), the value being the answer"
+
 _PREVIEW = 2_000
 
 RunChild = Callable[[LlmCalls, int, str, str], Awaitable[Result]]
@@ -41,7 +44,7 @@ def recursion(run_child: RunChild) -> Recurse:
     """How a session serves #:recursive calls."""
 
     async def recurse(request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
-        asked = _first_question(request)
+        first = asked = _first_question(request)
         prompt = completion = 0
         trouble = ""
         for attempt in range(ATTEMPTS):
@@ -52,25 +55,28 @@ def recursion(run_child: RunChild) -> Recurse:
             completion += answer.completion_tokens
             program = program_in(answer.text)
             if isinstance(program, NoProgram):
-                return replace(answer, prompt_tokens=prompt, completion_tokens=completion)
-            result = await run_child(calls, deepest, request.data, program.source)
-            if result.ok:
-                return Completion(
-                    text=result.value,
-                    model=answer.model or request.model or "",
-                    prompt_tokens=prompt,
-                    completion_tokens=completion,
-                )
-            error = result.error
-            if result.status == "limit" and error is not None:
-                raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
-            trouble = str(error) if error else result.status
+                trouble = program.reason
+                told = _about_answer(attempt, answer.text, trouble)
+            else:
+                result = await run_child(calls, deepest, request.data, program.source)
+                if result.ok and result.value.strip():
+                    return Completion(
+                        text=result.value,
+                        model=answer.model or request.model or "",
+                        prompt_tokens=prompt,
+                        completion_tokens=completion,
+                    )
+                error = result.error
+                if result.status == "limit" and error is not None:
+                    raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
+                trouble = NO_VALUE if result.ok else str(error) if error else result.status
+                told = _about_program(attempt, program.source, trouble)
             asked = replace(
-                asked,
-                data=_second_question(asked.data, program.source, trouble, attempt),
+                first,
+                data=f"{first.data}\n\n{told}",
                 idempotency_key=f"{request.idempotency_key}-{attempt + 2}",
             )
-        raise ProviderError(f"the sub-model's program failed {ATTEMPTS} times; at last: {trouble}")
+        raise ProviderError(f"the sub-model gave no program that works, {ATTEMPTS} times; at last: {trouble}")
 
     return recurse
 
@@ -87,9 +93,13 @@ def _first_question(request: CompletionRequest) -> CompletionRequest:
     )
 
 
-def _second_question(before: str, program: str, trouble: str, attempt: int) -> str:
-    kept = before.split("\n\nYour program number ")[0]
+def _about_program(attempt: int, program: str, trouble: str) -> str:
     return (
-        f"{kept}\n\nYour program number {attempt + 1} was:\n```scheme\n{program}\n```\n"
+        f"Your program number {attempt + 1} was:\n```scheme\n{program}\n```\n"
         f"It failed: {trouble}\nWrite a corrected program."
     )
+
+
+def _about_answer(attempt: int, text: str, reason: str) -> str:
+    shown = text[:_PREVIEW] + ("" if len(text) <= _PREVIEW else "\n[… cut]")
+    return f"Your answer number {attempt + 1} was:\n{shown}\n\nIt cannot be run: {reason}"

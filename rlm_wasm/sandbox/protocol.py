@@ -324,6 +324,10 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "py-eval": ("code", "the same"),
     "py-set!": ("name value", "the same"),
     "py-call": ("reference method argument …", "the same"),
+    "program-in": (
+        "text",
+        "array: the program in a model's answer and false, or false and why there is none",
+    ),
     "usage": ("", "table of what was used and what is left"),
     "library": ("path", "text, or false"),
     "host": ("name argument …", "what the embedder's function returned"),

@@ -132,3 +132,24 @@ async def test_a_snapshot_carries_python_variables(runtime: Runtime) -> None:
     restored = await runtime.restore(kept)
     async with restored:
         assert (await restored.execute('(py-eval "kept + 1")')).data == 42
+
+
+@pytest.mark.parametrize(
+    ("program", "backtrace"),
+    [
+        ('(py-exec "def f(x):\n    return 1/x\nf(0)")', ("f (line 2)", "<module> (line 3)")),
+        ('(define (g) (+ 1 (py-eval "1/0")))\n(list (g))', ("<module> (line 1)", "g (line 1, column 18)")),
+        ('(define h (spawn (lambda () (list (py-exec "1/0")))))\n(list (await h))', ("<module> (line 1)",)),
+        ('(map-async (lambda (x) (py-eval "1/0")) (list 1))', ("<module> (line 1)",)),
+        ('(with-handlers ([exn:fail:python? raise]) (py-exec "1/0"))', ("<module> (line 1)",)),
+    ],
+)
+async def test_an_uncaught_exception_says_where_in_python(
+    runtime: Runtime, program: str, backtrace: tuple[str, ...]
+) -> None:
+    """The innermost first, and then where the program called."""
+    error = (await runtime.run(program)).error
+    assert error is not None
+    assert error.type == "exn:fail:python"
+    assert error.backtrace == backtrace
+    assert error.line is not None
