@@ -173,6 +173,10 @@ class Session:
             session._scheduler.close()
             opened.discard(session)
             raise SnapshotCorrupt(f"the snapshot does not fit the limits of this runtime: {error}") from error
+        except UsageError as error:  # a context without a name, and the like
+            session._scheduler.close()
+            opened.discard(session)
+            raise SnapshotCorrupt(f"the snapshot: {error}") from error
         except BaseException:
             session._scheduler.close()
             opened.discard(session)

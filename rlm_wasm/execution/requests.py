@@ -405,6 +405,8 @@ class HostRequests:
         ids = [request.id for request in state.requests] + [id_ for id_, _ in state.replies]
         if len(set(ids)) < len(ids) or max(ids, default=0) > state.last_id:
             raise SnapshotCorrupt("the snapshot's requests in flight have ids that cannot be")
+        if len(ids) > self._limits.handles:
+            raise LimitExceeded("handles", len(ids), self._limits.handles)
         self.last_id = state.last_id
         self.give_back(list(state.replies))
         for saved in state.requests:

@@ -8,15 +8,18 @@ its worst case: that stays set aside for good. A session and all its children sh
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from rlm_wasm.errors import LimitExceeded
+from rlm_wasm.errors import LimitExceeded, SnapshotCorrupt
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
+
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -261,7 +264,9 @@ class Budget:
         )
 
     def from_state(self, state: BudgetState) -> None:
-        """Take over what to_state gave."""
+        """Take over what to_state gave. Raises SnapshotCorrupt."""
+        if not _ID.fullmatch(state.id):  # it goes into a header of every request
+            raise SnapshotCorrupt("the snapshot's budget has no id")
         self.id = state.id
         self.execution = replace(state.execution)
         self.session = replace(state.session)
