@@ -524,12 +524,20 @@ _REPLIES = b"\x82\x67replies"
 
 def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
-    return _REPLIES + _array_head(len(encoded)) + b"".join(encoded)
+    return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
 
 
-def _array_head(count: int) -> bytes:
+def items_of(values: list[Any]) -> bytes:
+    """The encoded items of an array, without its head. Raises Unencodable."""
+    return encode(values)[len(array_head(len(values))) :]
+
+
+def array_head(count: int) -> bytes:
+    """What begins an array of so many items."""
     if count < 24:
         return bytes([0x80 | count])
+    if count < 1 << 8:
+        return b"\x98" + count.to_bytes(1, "big")
     if count < 1 << 16:
         return b"\x99" + count.to_bytes(2, "big")
     return b"\x9a" + count.to_bytes(4, "big")
@@ -552,8 +560,20 @@ _NODES_A_TURN = 2_000
 _BYTES_A_TURN = 1 << 20
 
 
-def decode_in_turns(data: bytes) -> Generator[None, None, Any]:
-    """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up."""
+class Encoded:
+    """A value that is encoded already, for a reply."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+
+def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
+    """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up.
+
+    It yields how many parts it has made.
+    """
     done = 0
     stack: list[_Open] = []
     at = 0
@@ -579,7 +599,7 @@ def decode_in_turns(data: bytes) -> Generator[None, None, Any]:
                 raise Unencodable("no CBOR")
             done += 1
             if done % _NODES_A_TURN == 0:
-                yield
+                yield done
             if major in (4, 5, 6):
                 if len(stack) >= MAX_DEPTH:
                     raise Unencodable(f"nested deeper than {MAX_DEPTH}")
@@ -605,7 +625,7 @@ def decode_in_turns(data: bytes) -> Generator[None, None, Any]:
                         pieces.append(data[at:stop].decode())
                         at = stop
                         if at < end:
-                            yield
+                            yield done
                     value = pieces[0] if len(pieces) == 1 else "".join(pieces)
             elif major < 2:
                 value = number if major == 0 else -1 - number
