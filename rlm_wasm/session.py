@@ -27,7 +27,7 @@ from rlm_wasm.errors import (
     UsageError,
 )
 from rlm_wasm.execution.meter import FuelAccount, Meter
-from rlm_wasm.execution.outcome import Outcome, result_of
+from rlm_wasm.execution.outcome import Outcome, data_of, result_of
 from rlm_wasm.execution.progress import ProgressReporter, tell
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler
@@ -283,7 +283,7 @@ class Session:
         result = None
         try:
             outcome: Outcome = await work
-            result = result_of(outcome, self._used(outcome))
+            result = result_of(outcome, self._used(outcome), await data_of(outcome))
             return outcome, result
         finally:
             self._busy = False

@@ -345,6 +345,9 @@ MAX_DEPTH = 400
 """Containers in one another that may cross."""
 
 _SMALL = 16 * 1024
+MAX_PARTS = 1_000_000
+"""Values in one another and beside one another that may cross to Python at once. A list of empty lists takes
+seventy bytes for each in the host, and the collector of the host's Python looks at every one."""
 IN_ONE_GO = 64 * 1024
 """Bytes that are decoded without a turn of the event loop in between."""
 
@@ -476,11 +479,20 @@ def arguments_of(packed: bytes) -> list[Any]:
 
 
 def data_of(packed: bytes | bool | None) -> Any:
-    """An outcome's data, None where it has none that Python can take."""
+    """A small outcome's data, None where it has none that Python can take."""
     if not isinstance(packed, bytes):
         return None
     try:
         value = decode(packed)
+    except Unencodable:
+        return None
+    return None if value is cbor2.undefined else value
+
+
+def data_in_turns(packed: bytes) -> Generator[int, None, Any]:
+    """As ``data_of``, for an outcome of any size."""
+    try:
+        value = yield from decode_in_turns(packed)
     except Unencodable:
         return None
     return None if value is cbor2.undefined else value
@@ -599,6 +611,8 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                 raise Unencodable("no CBOR")
             done += 1
             if done % _NODES_A_TURN == 0:
+                if done > MAX_PARTS:
+                    raise Unencodable(f"a value of more than {MAX_PARTS:,} parts: hand over less at once")
                 yield done
             if major in (4, 5, 6):
                 if len(stack) >= MAX_DEPTH:
