@@ -34,7 +34,7 @@ from rlm_wasm.execution.scheduler import Scheduler
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
-from rlm_wasm.llm.calls import LlmCalls, estimated_tokens
+from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.session_python import SessionPython
@@ -88,9 +88,13 @@ class Session:
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
         self._functions = HostFunctions(grants.host_functions)
         self._meter = Meter(limits, parent=None if parent is None else parent.meter)
-        workspace = Workspace(
-            grants.workspace, writable=grants.workspace_writable, max_written_bytes=limits.workspace_bytes
-        )
+        if parent is None:
+            workspace = Workspace(
+                grants.workspace, writable=grants.workspace_writable, max_written_bytes=limits.workspace_bytes
+            )
+        else:
+            workspace = parent.workspace.narrowed(writable=grants.workspace_writable)
+        self._workspace = workspace
         self._calls = LlmCalls(
             grants.provider,
             budget=Budget(limits) if parent is None else parent.calls.budget,
@@ -189,7 +193,7 @@ class Session:
             "host": self._functions.call,
             "library": self._grants.libraries.read,
             "usage": lambda _arguments: self._calls.report(),
-            "estimate-tokens": estimated_tokens,
+            "estimate-tokens": self._calls.estimated_tokens,
             **self._contexts.table(),
             **self._checkpoints.table(),
             **self._python.table(),
@@ -341,20 +345,21 @@ class Session:
 
     async def _run_child(self, calls: LlmCalls, deepest: int, data: str, program: str) -> Result:
         scheduler = self._scheduler
-        scheduler.note_memory()
-        parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account())
-        child = Session(
-            self._grants.for_child(),
-            limits=self.limits,
-            namespace=self.namespace,
-            opened=set(),
-            parent=parent,
-        )
-        try:
-            await child.load_context(data)
-            return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
-        finally:
-            await child.aclose()
+        async with calls.budget.children(calls.depth):
+            scheduler.note_memory()
+            parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account(), self._workspace)
+            child = Session(
+                self._grants.for_child(),
+                limits=self.limits,
+                namespace=self.namespace,
+                opened=set(),
+                parent=parent,
+            )
+            try:
+                await child.load_context(data)
+                return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
+            finally:
+                await child.aclose()
 
     # ---- progress and notes
 
@@ -595,13 +600,16 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "calls", "deepest", "meter")
+    __slots__ = ("account", "calls", "deepest", "meter", "workspace")
 
-    def __init__(self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount) -> None:
+    def __init__(
+        self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount, workspace: Workspace
+    ) -> None:
         self.calls = calls
         self.deepest = deepest
         self.meter = meter
         self.account = account
+        self.workspace = workspace
 
 
 _SENT_AGAIN_AS = {

@@ -24,7 +24,7 @@ _BLOCK = 1 << 16
 _A_TURN = 1 << 21
 """Characters that are looked through between two looks at the clock."""
 _LINES_A_TURN = 1 << 18
-"""Characters that are made into lines at once: a line of two characters takes fifty bytes until it is encoded."""
+"""Characters that become lines at once: one of two characters takes fifty bytes before it is encoded."""
 MAX_PATTERN = 1 << 16
 """Characters that are searched for: to look for more is work before the first of them is compared."""
 
@@ -146,7 +146,9 @@ class Contexts:
             raise IndexError(f"context-lines: {start}..{end} is no range of line numbers (from 0)")
         return at_once_or_in_turns(self._found_lines(self._find(name), start, end))
 
-    def _found_lines(self, context: Context, start: int, end: int) -> Generator[None, None, list[str] | Encoded]:
+    def _found_lines(
+        self, context: Context, start: int, end: int
+    ) -> Generator[None, None, list[str] | Encoded]:
         text = context.text
         before = yield from context.index()
         first, last = context.start_of_line(start, before), context.start_of_line(end, before)

@@ -24,8 +24,11 @@ BYTES_A_PART = 72
 
 
 def footprint(value: Any) -> int:
-    """Bytes that decoded data takes in the host. A text of one wide character takes four for each of them,
-    and a list of empty lists seventy times what it took encoded."""
+    """Bytes that decoded data takes in the host.
+
+    A text with one wide character takes four for each of them, and a list of empty lists seventy times
+    what it took encoded.
+    """
     size = 0
     rest = [value]
     while rest:

@@ -80,6 +80,10 @@ class HostRequest:
         self.call_number = call_number
         self.on_cancel = on_cancel
 
+    def hold(self, size: int) -> None:
+        """So many bytes are held for it until it is over. Raises LimitExceeded."""
+        self._queue.hold(self, size)
+
     def past_cancelling(self) -> None:
         """What serves it is over."""
         self.on_cancel = None
@@ -147,7 +151,7 @@ class HostRequests:
         self._replies: deque[tuple[int, bytes]] = deque()
         self._reply_bytes = 0
         self._working: HostRequest | None = None
-        """The one whose work takes several turns; those behind it wait, so that one at a time is in memory."""
+        """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
         self.last_id = 0
 
     # ---- in
@@ -161,7 +165,7 @@ class HostRequests:
         self.live[call.id] = request
         size = len(call.arguments)
         self._charge(FUEL_A_REQUEST + size * FUEL_A_BYTE)
-        self._hold(request, size)
+        self.hold(request, size)
         if len(self.live) > self._limits.handles:
             raise LimitExceeded("handles", len(self.live), self._limits.handles)
         self._queue(request)
@@ -170,7 +174,7 @@ class HostRequests:
         request.queued = True
         self._waiting.append(request)
 
-    def _hold(self, request: HostRequest, size: int) -> None:
+    def hold(self, request: HostRequest, size: int) -> None:
         """More bytes, or fewer where it is negative. Raises LimitExceeded."""
         self._meter.hold(size)
         request.held += size
@@ -210,7 +214,7 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self._hold(request, footprint(arguments))
+                self.hold(request, footprint(arguments))
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
@@ -227,12 +231,12 @@ class HostRequests:
             except StopIteration as stop:
                 arguments = stop.value
                 break
-            self._hold(request, (parts - counted) * BYTES_A_PART)
+            self.hold(request, (parts - counted) * BYTES_A_PART)
             counted = parts
             yield
         if type(arguments) is not list:
             raise Unencodable("a call's arguments are no array")
-        self._hold(request, before + footprint(arguments) - request.held)
+        self.hold(request, before + footprint(arguments) - request.held)
         return arguments
 
     def _ready(self, request: HostRequest, arguments: list[Any]) -> None:
@@ -454,7 +458,7 @@ class HostRequests:
         for saved in state.requests:
             request = HostRequest(self, saved.id, saved.operation, saved.arguments)
             request.take_over(saved)
-            self._hold(request, len(saved.arguments))
+            self.hold(request, len(saved.arguments))
             self.live[saved.id] = request
 
     def send_again(self, allowed: Callable[[HostRequest], str | None]) -> None:

@@ -8,6 +8,7 @@ its worst case: that stays set aside for good. A session and all its children sh
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections import deque
@@ -121,6 +122,7 @@ class Budget:
     in_flight: int = 0
     """Provider calls that have a place."""
     waiting: deque[Waiting] = field(default_factory=deque)
+    _children: dict[int, asyncio.Semaphore] = field(default_factory=dict)
     _starting: bool = False
 
     def count(self) -> None:
@@ -133,6 +135,15 @@ class Budget:
     def begin_execution(self) -> None:
         """A new execution counts from nothing."""
         self.execution = Usage()
+
+    def children(self, depth: int) -> asyncio.Semaphore:
+        """Places for the sandboxes of ``#:recursive`` calls that are alive at once: ``concurrency`` a depth.
+
+        By depth, so that no child waits for a place that its own parent has.
+        """
+        if depth not in self._children:
+            self._children[depth] = asyncio.Semaphore(self.limits.concurrency)
+        return self._children[depth]
 
     def count_failed(self) -> None:
         """A call has failed."""
