@@ -284,7 +284,7 @@ class HostRequests:
                 return
         except Exception as error:
             self.fail(request, error)
-        except (SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             # An embedder's function that ends its process ends itself: the session is not its own.
             self.fail(request, _ended(error))
         else:
@@ -384,6 +384,14 @@ class HostRequests:
         self._reply_bytes -= size
         self._meter.release(size)
         return taken
+
+    def keep(self, replies: list[tuple[int, bytes]]) -> None:
+        """Replies that the guest has taken, and that are kept for a rollback. Raises LimitExceeded."""
+        self._meter.hold(sum(len(item[1]) for item in replies))
+
+    def drop(self, replies: list[tuple[int, bytes]]) -> None:
+        """They are kept no longer."""
+        self._meter.release(sum(len(item[1]) for item in replies))
 
     def give_back(self, replies: list[tuple[int, bytes]]) -> None:
         """Replies that a guest had taken and that are due again: it went back to before that."""
