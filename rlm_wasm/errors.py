@@ -110,8 +110,10 @@ class ProviderError(RlmError):
 
     Raised by providers, and by ``Result.raise_for_status`` where the program did not handle it.
     ``status`` is the HTTP status where there was one; ``retryable`` says whether the same call may
-    succeed later.
+    succeed later; ``answered`` that there was an answer, which is billed, and which is no use.
     """
+
+    answered = False
 
     def __init__(self, message: str, *, status: int | None = None, retryable: bool = False) -> None:
         super().__init__(message)

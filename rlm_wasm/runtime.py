@@ -22,7 +22,10 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
-from rlm_wasm.session_state import state_of
+from rlm_wasm.session_state import SessionState, state_of
+
+_AT_ONCE = 1 << 18
+"""Bytes of a snapshot that are read on the event loop."""
 
 
 class Runtime:
@@ -164,7 +167,12 @@ class Runtime:
         if unknown:
             raise UsageError(f'restore: resend takes "llm", "host" and "python", not {sorted(unknown)}')
         key = self._snapshot_key
-        loaded = snapshot if isinstance(snapshot, Snapshot) else Snapshot.load(snapshot, key=key)
+        if isinstance(snapshot, Snapshot):
+            loaded = snapshot
+        elif len(snapshot) <= _AT_ONCE:
+            loaded = Snapshot.load(snapshot, key=key)
+        else:
+            loaded = await asyncio.to_thread(Snapshot.load, snapshot, key=key)
         if key is not None:
             loaded.check_signature(key)
         if namespace is None:
@@ -174,10 +182,16 @@ class Runtime:
                     f"the snapshot says that it belongs to the namespace {namespace!r}, and nobody signed "
                     f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
                 )
+        if isinstance(loaded.body, SessionState):
+            state = loaded.body
+        else:
+            state = await asyncio.to_thread(state_of, loaded)
+            loaded = replace(loaded, body=state)
+        self._check_open()
         return Session._restored(
             self._grants_with(host_functions, None, None, None, None),
             loaded,
-            limits=self.limits.tightened_by(state_of(loaded).limits).tightened_by(limits),
+            limits=self.limits.tightened_by(state.limits).tightened_by(limits),
             namespace=namespace,
             opened=self._sessions,
             resend=resend,

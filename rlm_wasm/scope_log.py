@@ -11,6 +11,8 @@ PREVIEW = 80
 
 _ENTRY_BYTES = 600
 """About what an entry takes beside its texts."""
+_LATER_BYTES = 4 * (PREVIEW + 200)
+"""What may be filled in later: the model that answered, how the call failed."""
 
 
 class ScopeLog:
@@ -21,14 +23,14 @@ class ScopeLog:
 
     def __init__(self, max_bytes: int = 16 << 20) -> None:
         self._max_bytes = max_bytes
-        self._entries: deque[dict[str, Any]] = deque()
+        self._entries: deque[tuple[dict[str, Any], int]] = deque()
         self._bytes = 0
         self.forgotten = 0
 
     def add(self, op: str, preview: Any, scope: str, **more: Any) -> dict[str, Any]:
         """Append one; gives the entry, so that what is known later can be filled in."""
-        text = preview if isinstance(preview, str) else str(preview)
-        entry = {"op": op[:PREVIEW], "datum_preview": text[:PREVIEW], "scope": scope[:PREVIEW]}
+        text = preview[:PREVIEW] if isinstance(preview, str) else str(_bounded(preview))[:PREVIEW]
+        entry = {"op": op[:PREVIEW], "datum_preview": text, "scope": scope[:PREVIEW]}
         for key, value in more.items():
             entry[key] = value if value is None or type(value) in _SMALL else _bounded(value)
         self._keep(entry)
@@ -37,24 +39,24 @@ class ScopeLog:
     def add_from_guest(self, entry: dict[str, Any]) -> None:
         """Append what the guest says of itself. It may say anything: keys and values are bounded."""
         known = dict(entry)
-        op, preview = str(known.pop("op", "?")), str(known.pop("preview", ""))
-        scope = str(known.pop("scope", "sandbox"))
+        op, preview = str(_bounded(known.pop("op", "?"))), known.pop("preview", "")
+        scope = str(_bounded(known.pop("scope", "sandbox")))
         more = {str(key).replace("-", "_")[:PREVIEW]: known[key] for key in list(known)[:_MAX_FIELDS]}
         for taken in ("op", "datum_preview", "scope"):
             more.pop(taken, None)
         self.add(op, preview, scope, **more)
 
     def _keep(self, entry: dict[str, Any]) -> None:
-        self._entries.append(entry)
-        self._bytes += _ENTRY_BYTES
+        size = _ENTRY_BYTES + _LATER_BYTES + sum(map(_size, entry.values()))
+        self._entries.append((entry, size))
+        self._bytes += size
         while self._entries and (len(self._entries) > MAX_ENTRIES or self._bytes > self._max_bytes):
-            self._entries.popleft()
-            self._bytes -= _ENTRY_BYTES
+            self._bytes -= self._entries.popleft()[1]
             self.forgotten += 1
 
     def entries(self) -> list[dict[str, Any]]:
         """A copy."""
-        return [dict(entry) for entry in self._entries]
+        return [dict(entry) for entry, _ in self._entries]
 
     def replace(self, entries: list[dict[str, Any]]) -> None:
         """Take over a snapshot's."""
@@ -78,14 +80,23 @@ _MAX_FIELDS = 16
 _SMALL = frozenset((bool, float))
 
 
-def _bounded(value: Any) -> Any:
-    """A value of an entry, cut where it is long."""
+def _size(value: Any) -> int:
+    """Bytes of a bounded value: of a text at four a character."""
+    if isinstance(value, str):
+        return 4 * len(value)
+    return sum(map(_size, value)) + 60 * len(value) if isinstance(value, list) else 0
+
+
+def _bounded(value: Any, *, whole: bool = True) -> Any:
+    """A value of an entry, cut where it is long. What stands in a list of a list is named by its type."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
-        return value if -(1 << 63) <= value < 1 << 63 else str(value)[:PREVIEW]
+        return value if -(1 << 63) <= value < 1 << 63 else "a huge number"
     if isinstance(value, str):
         return value[:PREVIEW]
-    if isinstance(value, list | tuple):
-        return [_bounded(item) for item in value[:_MAX_FIELDS]]
-    return str(value)[:PREVIEW]
+    if isinstance(value, bytes):
+        return repr(value[:PREVIEW])[:PREVIEW]
+    if isinstance(value, list | tuple) and whole:
+        return [_bounded(item, whole=False) for item in value[:_MAX_FIELDS]]
+    return f"#<{type(value).__name__}>"

@@ -28,14 +28,14 @@ from rlm_wasm.errors import (
     UsageError,
 )
 from rlm_wasm.execution.meter import FuelAccount, Meter
-from rlm_wasm.execution.outcome import Outcome, result_of
+from rlm_wasm.execution.outcome import Outcome, data_of, result_of
 from rlm_wasm.execution.progress import ProgressReporter, tell
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
-from rlm_wasm.llm.calls import LlmCalls, estimated_tokens
+from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
@@ -90,9 +90,13 @@ class Session:
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
         self._functions = HostFunctions(grants.host_functions)
         self._meter = Meter(limits, parent=None if parent is None else parent.meter)
-        self._workspace = Workspace(
-            grants.workspace, writable=grants.workspace_writable, max_written_bytes=limits.workspace_bytes
-        )
+        if parent is None:
+            workspace = Workspace(
+                grants.workspace, writable=grants.workspace_writable, max_written_bytes=limits.workspace_bytes
+            )
+        else:
+            workspace = parent.workspace.narrowed(writable=grants.workspace_writable)
+        self._workspace = workspace
         self._calls = LlmCalls(
             grants.provider,
             budget=Budget(limits) if parent is None else parent.calls.budget,
@@ -158,6 +162,10 @@ class Session:
             session._scheduler.close()
             opened.discard(session)
             raise SnapshotCorrupt(f"the snapshot does not fit the limits of this runtime: {error}") from error
+        except UsageError as error:  # a context without a name, and the like
+            session._scheduler.close()
+            opened.discard(session)
+            raise SnapshotCorrupt(f"the snapshot: {error}") from error
         except BaseException:
             session._scheduler.close()
             opened.discard(session)
@@ -200,7 +208,7 @@ class Session:
             "host": self._functions.call,
             "library": self._grants.libraries.read,
             "usage": lambda _arguments: self._calls.report(),
-            "estimate-tokens": estimated_tokens,
+            "estimate-tokens": self._calls.estimated_tokens,
             "program-in": program_operation(self._charge),
             **self._contexts.table(),
             **self._checkpoints.table(),
@@ -295,7 +303,7 @@ class Session:
         result = None
         try:
             outcome: Outcome = await work
-            result = result_of(outcome, self._used(outcome))
+            result = result_of(outcome, self._used(outcome), await data_of(outcome))
             return outcome, result
         finally:
             self._busy = False
@@ -353,20 +361,21 @@ class Session:
 
     async def _run_child(self, calls: LlmCalls, deepest: int, data: str, program: str) -> Result:
         scheduler = self._scheduler
-        scheduler.note_memory()
-        parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account())
-        child = Session(
-            self._grants.for_child(),
-            limits=self.limits,
-            namespace=self.namespace,
-            opened=set(),
-            parent=parent,
-        )
-        try:
-            await child.load_context(data)
-            return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
-        finally:
-            await child.aclose()
+        async with calls.budget.children(calls.depth):
+            scheduler.note_memory()
+            parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account(), self._workspace)
+            child = Session(
+                self._grants.for_child(),
+                limits=self.limits,
+                namespace=self.namespace,
+                opened=set(),
+                parent=parent,
+            )
+            try:
+                await child.load_context(data)
+                return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
+            finally:
+                await child.aclose()
 
     # ---- progress and notes
 
@@ -611,13 +620,16 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "calls", "deepest", "meter")
+    __slots__ = ("account", "calls", "deepest", "meter", "workspace")
 
-    def __init__(self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount) -> None:
+    def __init__(
+        self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount, workspace: Workspace
+    ) -> None:
         self.calls = calls
         self.deepest = deepest
         self.meter = meter
         self.account = account
+        self.workspace = workspace
 
 
 _SENT_AGAIN_AS = {

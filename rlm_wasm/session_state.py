@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlm_wasm.errors import SnapshotCorrupt, UsageError
@@ -30,11 +30,21 @@ class SessionState:
 
 
 def state_of(snapshot: Snapshot) -> SessionState:
-    """A snapshot's body, checked where it came as bytes. Raises SnapshotCorrupt."""
+    """A snapshot's body, checked where it came as bytes. Raises SnapshotCorrupt.
+
+    Of a request in flight that nobody signed, it is not believed that it was never served.
+    """
     body = snapshot.body
     if isinstance(body, SessionState):
         return body
     try:
-        return structure(SessionState, body, "the snapshot", SnapshotCorrupt)
+        state = structure(SessionState, body, "the snapshot", SnapshotCorrupt)
     except UsageError as error:  # Limits that cannot be
         raise SnapshotCorrupt(f"the snapshot: {error}") from error
+    if snapshot.trusted:
+        return state
+    requests = state.scheduler.requests
+    doubted = replace(
+        requests, requests=tuple(replace(request, started=True) for request in requests.requests)
+    )
+    return replace(state, scheduler=replace(state.scheduler, requests=doubted))

@@ -15,7 +15,19 @@ TURN_S = 0.005
 """Seconds that one session may keep the event loop before the others have a turn."""
 
 
-async def in_turns(work: Generator[None, None, Any]) -> Any:
+class InTurns:
+    """Work that did not fit into one turn. Awaitable; HostRequests does one at a time, in its order."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Generator[Any, None, Any]) -> None:
+        self.work = work
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return in_turns(self.work).__await__()
+
+
+async def in_turns(work: Generator[Any, None, Any]) -> Any:
     """The generator's result; the others have a turn every TURN_S."""
     until = time.monotonic() + TURN_S
     while True:
@@ -28,17 +40,12 @@ async def in_turns(work: Generator[None, None, Any]) -> Any:
         until = time.monotonic() + TURN_S
 
 
-def at_once_or_in_turns(work: Generator[None, None, Any]) -> Any:
-    """The result of work that fits into one turn, else an awaitable of it."""
+def at_once_or_in_turns(work: Generator[Any, None, Any]) -> Any:
+    """The result of work that fits into one turn, else the rest of it as InTurns."""
     until = time.monotonic() + TURN_S
     try:
         while time.monotonic() < until:
             next(work)
     except StopIteration as stop:
         return stop.value
-    return _later(work)
-
-
-async def _later(work: Generator[None, None, Any]) -> Any:
-    await asyncio.sleep(0)
-    return await in_turns(work)
+    return InTurns(work)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, runtime_checkable
 
 from rlm_wasm.capabilities.table import Handler
@@ -11,6 +12,14 @@ from rlm_wasm.scope_log import ScopeLog
 
 MAX_KEY = 1024
 """Characters of a checkpoint's key."""
+KEY_BYTES = 256
+"""What a checkpoint counts beside its value and its key's characters: so that there is no number of them
+that costs nothing."""
+
+
+def size_of(key: str, value: bytes) -> int:
+    """What a checkpoint counts to checkpoint_bytes."""
+    return KEY_BYTES + 4 * len(key) + len(value)
 
 
 class CheckpointStore(Protocol):
@@ -46,23 +55,27 @@ class MemoryStore:
     """Checkpoints that live as long as the runtime."""
 
     def __init__(self) -> None:
-        self._values: dict[tuple[str, str], bytes] = {}
+        self._values: dict[str, dict[str, bytes]] = {}
+        self._sizes: dict[str, int] = {}
 
     async def put(self, namespace: str, key: str, value: bytes, preview: str) -> None:
         """Write."""
-        self._values[namespace, key] = value
+        values = self._values.setdefault(namespace, {})
+        before = size_of(key, values[key]) if key in values else 0
+        values[key] = value
+        self._sizes[namespace] = self._sizes.get(namespace, 0) + size_of(key, value) - before
 
     async def get(self, namespace: str, key: str) -> bytes | None:
         """Read."""
-        return self._values.get((namespace, key))
+        return self._values.get(namespace, {}).get(key)
 
     async def keys(self, namespace: str) -> list[str]:
         """All keys, sorted."""
-        return sorted(key for space, key in self._values if space == namespace)
+        return sorted(self._values.get(namespace, {}))
 
     async def size(self, namespace: str) -> int:
-        """Bytes of all values."""
-        return sum(len(value) for (space, _), value in self._values.items() if space == namespace)
+        """Bytes of all values and keys."""
+        return self._sizes.get(namespace, 0)
 
     async def aclose(self) -> None:
         """Nothing to give back."""
@@ -86,11 +99,24 @@ class Checkpoints:
         self._max_bytes = max_bytes
         self._writable = writable
         self.written: dict[str, int] = {}
-        """Keys that this session wrote, and the bytes of their values."""
+        """Keys that this session wrote, and what each counts."""
+        self._written_bytes = 0
+        self._one: asyncio.Lock | None = None
+        """One checkpoint at a time: what two of them look at is not changed between, and no more than one
+        value of a hundred that are asked for at once is on its way."""
 
     def table(self) -> dict[str, Handler]:
         """The operations."""
-        return {"checkpoint": self._checkpoint, "restore": self._restore}
+        return {
+            "checkpoint": lambda arguments: self._alone(self._checkpoint, arguments),
+            "restore": lambda arguments: self._alone(self._restore, arguments),
+        }
+
+    async def _alone(self, act: Callable[[list[Any]], Awaitable[Any]], arguments: list[Any]) -> Any:
+        if self._one is None:
+            self._one = asyncio.Lock()
+        async with self._one:
+            return await act(arguments)
 
     async def _checkpoint(self, arguments: list[Any]) -> None:
         key, value, preview = arguments
@@ -104,11 +130,13 @@ class Checkpoints:
                 "(a child of a #:recursive call: give the value to its parent by finish)"
             )
         store, namespace = self._store(), self._namespace
+        size = size_of(key, value)
         if isinstance(store, SizedStore):
-            others = await store.size(namespace) - len(await store.get(namespace, key) or b"")
+            old = await store.get(namespace, key)
+            others = await store.size(namespace) - (0 if old is None else size_of(key, old))
         else:
-            others = sum(size for other, size in self.written.items() if other != key)
-        total = others + len(value)
+            others = self._written_bytes - self.written.get(key, 0)
+        total = others + size
         if total > self._max_bytes:
             raise UsageError(
                 f"checkpoint: the namespace {namespace!r} would hold {total:,} bytes; "
@@ -116,7 +144,8 @@ class Checkpoints:
             )
         self._log.add("checkpoint", f"{key}: {preview}", "host")
         await store.put(namespace, key, value, preview)
-        self.written[key] = len(value)
+        self._written_bytes += size - self.written.get(key, 0)
+        self.written[key] = size
 
     async def _restore(self, arguments: list[Any]) -> bytes | bool:
         key = arguments[0]

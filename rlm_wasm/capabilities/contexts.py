@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import CapabilityDenied, UsageError
+from rlm_wasm.sandbox.protocol import Encoded, array_head, items_of
 from rlm_wasm.turns import at_once_or_in_turns
 
 MAX_HITS = 10_000
@@ -22,6 +23,10 @@ _BLOCK = 1 << 16
 """Characters that the line index counts at once."""
 _A_TURN = 1 << 21
 """Characters that are looked through between two looks at the clock."""
+_LINES_A_TURN = 1 << 18
+"""Characters that become lines at once: one of two characters takes fifty bytes before it is encoded."""
+MAX_PATTERN = 1 << 16
+"""Characters that are searched for: to look for more is work before the first of them is compared."""
 
 
 class Context:
@@ -131,7 +136,7 @@ class Contexts:
     def _check_size(self, operation: str, length: int) -> None:
         if length > self._max_bytes:
             raise UsageError(
-                f"{operation}: {length:,} characters are more than a message may have "
+                f"{operation}: {length:,} characters or bytes are more than a message may have "
                 f"({self._max_bytes:,} bytes): take a smaller part"
             )
 
@@ -141,32 +146,40 @@ class Contexts:
             raise IndexError(f"context-lines: {start}..{end} is no range of line numbers (from 0)")
         return at_once_or_in_turns(self._found_lines(self._find(name), start, end))
 
-    def _found_lines(self, context: Context, start: int, end: int) -> Generator[None, None, list[str]]:
+    def _found_lines(
+        self, context: Context, start: int, end: int
+    ) -> Generator[None, None, list[str] | Encoded]:
         text = context.text
         before = yield from context.index()
         first, last = context.start_of_line(start, before), context.start_of_line(end, before)
         self._check_size("context-lines", last - first)
         self._charge(last - first)
-        found: list[str] = []
+        if last - first <= _LINES_A_TURN:
+            return _lines_of(text[first:last])
+        count = size = 0
+        encoded: list[bytes] = []
         while first < last:
-            part = min(last, first + _A_TURN)
+            part = min(last, first + _LINES_A_TURN)
             if part < last:  # a whole number of lines
                 newline = text.find("\n", part, last)
                 part = last if newline < 0 else newline + 1
-            lines = text[first:part].split("\n")
-            if not lines[-1]:  # what stands behind the last newline is no line
-                lines.pop()
-            found.extend(line.removesuffix("\r") for line in lines)
+            lines = _lines_of(text[first:part])
+            count += len(lines)
+            items = items_of(lines)
+            size += len(items)
+            self._check_size("context-lines", size)
+            encoded.append(items)
             first = part
-            if first < last:
-                yield
-        return found
+            yield
+        return Encoded(array_head(count) + b"".join(encoded))
 
     def _search(self, arguments: list[Any]) -> Any:
         pattern, most, name = arguments
         context = self._find(name)
         if not isinstance(pattern, str) or not pattern:
             raise UsageError("context-search: the pattern must be a non-empty string or a regexp")
+        if len(pattern) > MAX_PATTERN:
+            raise UsageError(f"context-search: {MAX_PATTERN:,} characters are the most of a pattern")
         limit = min(most, MAX_HITS) if type(most) is int else MAX_HITS
         return at_once_or_in_turns(self._hits(context.text, pattern, limit))
 
@@ -189,6 +202,13 @@ class Contexts:
             if len(found) % 500 == 0:
                 yield
         return found
+
+
+def _lines_of(text: str) -> list[str]:
+    lines = text.split("\n")
+    if not lines[-1]:  # what stands behind the last newline is no line
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 def as_text(data: str | bytes | bytearray, what: str) -> str:

@@ -41,7 +41,11 @@ def condition_of(error: BaseException) -> dict[str, Any]:
         return {"type": "exn:fail:contract", "message": str(error)}
     if isinstance(error, LimitExceeded | UsageError | IndexError):
         return {"type": "exn:fail:contract", "message": str(error)}
-    return {"type": "exn:fail", "message": f"{type(error).__name__}: {error}"}
+    try:
+        text = str(error)
+    except Exception:
+        text = "(no message)"
+    return {"type": "exn:fail", "message": f"{type(error).__name__}: {text}"}
 
 
 def is_awaitable(value: Any) -> bool:

@@ -39,6 +39,16 @@ _NO_NAME = "no name of a file"
 _T = TypeVar("_T")
 
 
+class _Quota:
+    """What a session and its children have written."""
+
+    __slots__ = ("lock", "written_bytes")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.written_bytes = 0
+
+
 class Workspace:
     """A granted folder, for one session. ``Workspace(None)`` is none: it has no file at all.
 
@@ -65,8 +75,7 @@ class Workspace:
             self._roots = tuple(dict.fromkeys((os.path.realpath(root), os.path.abspath(root))))  # noqa: PTH100
         self._writable = writable
         self._max_written_bytes = max_written_bytes
-        self._written_bytes = 0
-        self._lock = threading.Lock()
+        self._quota = _Quota()
 
     @property
     def granted(self) -> bool:
@@ -81,7 +90,14 @@ class Workspace:
     @property
     def written_bytes(self) -> int:
         """What was charged to ``max_written_bytes`` so far."""
-        return self._written_bytes
+        return self._quota.written_bytes
+
+    def narrowed(self, *, writable: bool) -> Workspace:
+        """The same folder for a child: written to the same account, and writable only where this one is."""
+        child = Workspace(None, writable=self._writable and writable)
+        child._roots, child._quota = self._roots, self._quota
+        child._max_written_bytes = self._max_written_bytes
+        return child
 
     # ---- reading
 
@@ -154,15 +170,16 @@ class Workspace:
             raise PermissionError(errno.EACCES, "the workspace is read-only", _shown(path))
 
     def _charge(self, count: int, path: str) -> None:
-        with self._lock:
-            wanted = self._written_bytes + max(count, MIN_CHARGE_BYTES)
+        quota = self._quota
+        with quota.lock:
+            wanted = quota.written_bytes + max(count, MIN_CHARGE_BYTES)
             if wanted > self._max_written_bytes:
                 reason = (
                     f"the session may write {self._max_written_bytes:,} bytes into the workspace "
-                    f"(workspace_bytes) and has written {self._written_bytes:,}"
+                    f"(workspace_bytes) and has written {quota.written_bytes:,}"
                 )
                 raise OSError(getattr(errno, "EDQUOT", errno.ENOSPC), reason, _shown(path))
-            self._written_bytes = wanted
+            quota.written_bytes = wanted
 
     def _stat(self, path: str) -> dict[str, Any] | None:
         if not self._steps(path):

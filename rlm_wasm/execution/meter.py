@@ -6,6 +6,9 @@ Every request passes it on its way in, every reply on its way out. A session and
 
 from __future__ import annotations
 
+from sys import getsizeof
+from typing import Any
+
 from rlm_wasm.errors import LimitExceeded
 from rlm_wasm.limits import Limits
 
@@ -15,6 +18,28 @@ the host's bytes take about the same time, some 10⁹ a second."""
 
 FUEL_A_REQUEST = 1_000
 """Fuel for what serving any request takes, its bytes aside."""
+
+BYTES_A_PART = 72
+"""What one value among many takes in the host at the least: an empty list, and its place in another."""
+
+
+def footprint(value: Any) -> int:
+    """Bytes that decoded data takes in the host.
+
+    A text with one wide character takes four for each of them, and a list of empty lists seventy times
+    what it took encoded.
+    """
+    size = 0
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        size += getsizeof(item)
+        if type(item) in (list, tuple):
+            rest.extend(item)
+        elif type(item) is dict:
+            rest.extend(item)
+            rest.extend(item.values())
+    return size
 
 
 class FuelAccount:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from rlm_wasm.errors import InternalError, LimitExceeded
 from rlm_wasm.execution.meter import FuelAccount
@@ -16,6 +16,7 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.results import ErrorInfo, Execution, Result, Status
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import Done, ErrorReport
+from rlm_wasm.turns import in_turns
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -142,8 +143,19 @@ def limit_report(limit: LimitExceeded) -> Done:
 CANCELLED = Done("cancelled")
 
 
-def result_of(outcome: Outcome, used: Execution, warnings: tuple[str, ...] = ()) -> Result:
-    """The Result. ``used`` is what the execution took. Raises InternalError for an unknown status."""
+async def data_of(outcome: Outcome) -> Any:
+    """The value as Python data, None where it has none. What is large is decoded in turns."""
+    packed = outcome.done.data
+    if isinstance(packed, bytes) and len(packed) > protocol.IN_ONE_GO:
+        return await in_turns(protocol.data_in_turns(packed))
+    return protocol.data_of(packed)
+
+
+def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
+    """The Result. ``used`` is what the execution took, ``data`` what ``data_of`` gave.
+
+    Raises InternalError for an unknown status.
+    """
     done, execution = outcome.done, outcome.execution
     if done.status not in protocol.STATUSES:
         raise InternalError(f"the guest ended with status {done.status!r}")
@@ -161,22 +173,22 @@ def result_of(outcome: Outcome, used: Execution, warnings: tuple[str, ...] = ())
         if report.kind == "memory_bytes":
             report = _memory_report(max(used.memory_bytes, limits.memory_bytes), limits.memory_bytes)
         error = ErrorInfo(
-            type=report.type,
+            type=_short(report.type),
             message=bounded(report.message, "error"),
-            irritants=tuple(bounded(text, "error") for text in report.irritants),
-            source=report.source or None,
+            irritants=tuple(bounded(text, "error") for text in report.irritants[:_MAX_ITEMS]),
+            source=_short(report.source) or None,
             line=report.line,
             column=report.column,
-            hint=report.hint or None,
-            backtrace=report.backtrace,
-            kind=report.kind,
+            hint=_short(report.hint) or None,
+            backtrace=tuple(_short(frame) for frame in report.backtrace[:_MAX_ITEMS]),
+            kind=_short(report.kind) or None,
             used=report.used,
             limit=report.limit,
         )
     return Result(
         status=cast(Status, done.status),
         value=value,
-        data=value if done.data is True else protocol.data_of(done.data),
+        data=value if done.data is True else data,
         stdout=execution.out.text(),
         stderr=execution.err.text(),
         error=error,
@@ -185,6 +197,17 @@ def result_of(outcome: Outcome, used: Execution, warnings: tuple[str, ...] = ())
         rolled_back=outcome.rolled_back,
         derived_from=done.lineage,
     )
+
+
+_MAX_ITEMS = 100
+"""Irritants of an error, and frames of its backtrace."""
+_MAX_SHORT = 1_000
+"""Characters of what in an error is no message: a type, a hint, a frame."""
+
+
+def _short(text: str | None) -> str:
+    """Cut: a program's own names may be of any length."""
+    return "" if text is None else text if len(text) <= _MAX_SHORT else text[:_MAX_SHORT] + "…"
 
 
 def _memory_report(used: int, limit: int) -> ErrorReport:

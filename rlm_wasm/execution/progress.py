@@ -13,6 +13,9 @@ from rlm_wasm.results import OnProgress, Progress, money, seconds
 REPORT_S = 0.05
 """Seconds between two reports at the least."""
 
+MAX_STDERR = 64 << 10
+"""Characters of standard error in one report: a flood is cut, and says so."""
+
 
 class ProgressReporter:
     """Reports when something changed, and once at the end. ``measure`` says how things stand."""
@@ -23,10 +26,13 @@ class ProgressReporter:
         self._reported = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._stderr: list[str] = []
+        self._stderr_room = MAX_STDERR
 
     def stderr(self, text: str) -> None:
         """The program printed something on standard error."""
-        self._stderr.append(text)
+        if self._stderr_room > 0:
+            self._stderr.append(text[: self._stderr_room])
+            self._stderr_room -= len(text)
         self.changed()
 
     def changed(self) -> None:
@@ -43,6 +49,9 @@ class ProgressReporter:
         self._timer = None
         self._reported = time.monotonic()
         stderr, self._stderr = "".join(self._stderr), []
+        if self._stderr_room < 0:
+            stderr += f"\n… [cut: {-self._stderr_room:,} more characters]\n"
+        self._stderr_room = MAX_STDERR
         tell(self._callback, self._measure(stderr))
 
     def close(self) -> None:

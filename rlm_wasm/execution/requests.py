@@ -15,15 +15,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
 from typing import Any
 
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
-from rlm_wasm.execution.meter import FUEL_A_BYTE, FUEL_A_REQUEST, Meter
+from rlm_wasm.execution.meter import BYTES_A_PART, FUEL_A_BYTE, FUEL_A_REQUEST, Meter, footprint
 from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
 from rlm_wasm.sandbox import protocol
-from rlm_wasm.turns import in_turns
+from rlm_wasm.turns import InTurns, in_turns
 
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
@@ -78,6 +79,10 @@ class HostRequest:
         """It is an LLM call of this number; ``on_cancel`` is called where nobody wants it any longer."""
         self.call_number = call_number
         self.on_cancel = on_cancel
+
+    def hold(self, size: int) -> None:
+        """So many bytes are held for it until it is over. Raises LimitExceeded."""
+        self._queue.hold(self, size)
 
     def past_cancelling(self) -> None:
         """What serves it is over."""
@@ -147,6 +152,8 @@ class HostRequests:
         self._waiting: deque[HostRequest] = deque()
         self._replies: deque[tuple[int, bytes]] = deque()
         self._reply_bytes = 0
+        self._working: HostRequest | None = None
+        """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
         self.last_id = 0
 
     # ---- in
@@ -160,7 +167,7 @@ class HostRequests:
         self.live[call.id] = request
         size = len(call.arguments)
         self._charge(FUEL_A_REQUEST + size * FUEL_A_BYTE)
-        self._hold(request, size)
+        self.hold(request, size)
         if len(self.live) > self._limits.handles:
             raise LimitExceeded("handles", len(self.live), self._limits.handles)
         self._queue(request)
@@ -169,7 +176,8 @@ class HostRequests:
         request.queued = True
         self._waiting.append(request)
 
-    def _hold(self, request: HostRequest, size: int) -> None:
+    def hold(self, request: HostRequest, size: int) -> None:
+        """More bytes, or fewer where it is negative. Raises LimitExceeded."""
         self._meter.hold(size)
         request.held += size
 
@@ -180,7 +188,7 @@ class HostRequests:
     @property
     def backlog(self) -> bool:
         """Whether a request can be served now."""
-        return bool(self._waiting) and self._reply_bytes < REPLIES_AHEAD
+        return bool(self._waiting) and self._reply_bytes < REPLIES_AHEAD and self._working is None
 
     @property
     def replies_due(self) -> bool:
@@ -192,7 +200,7 @@ class HostRequests:
     def serve(self, until: float) -> None:
         """Serve requests in their order until a moment of the monotonic clock; at least one."""
         waiting = self._waiting
-        while waiting and self._reply_bytes < REPLIES_AHEAD:
+        while self.backlog:
             request = waiting.popleft()
             if self.live.get(request.id) is request:
                 self._begin(request)
@@ -204,25 +212,56 @@ class HostRequests:
         packed = request.packed
         if packed is not None:
             if len(packed) > protocol.IN_ONE_GO:
-                self.spawn(request, self._decoded_in_turns(request, packed))
+                self._work(request, self._decoded(request, packed), partial(self._ready, request))
                 return
             try:
-                request.arguments = protocol.arguments_of(packed)
-            except Unencodable as error:
+                arguments = protocol.arguments_of(packed)
+                self.hold(request, footprint(arguments))
+            except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
-            request.packed = None
+            request.arguments, request.packed = arguments, None
         self.run(request, lambda: self._handle(request))
 
-    async def _decoded_in_turns(self, request: HostRequest, packed: bytes) -> Any:
-        arguments = await in_turns(protocol.decode_in_turns(packed))
+    def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
+        """Large arguments. What is made of them is held as it is made, and at last what it is."""
+        before, counted = request.held, 0
+        work = protocol.decode_in_turns(packed)
+        while True:
+            try:
+                parts = next(work)
+            except StopIteration as stop:
+                arguments = stop.value
+                break
+            self.hold(request, (parts - counted) * BYTES_A_PART)
+            counted = parts
+            yield
         if type(arguments) is not list:
             raise Unencodable("a call's arguments are no array")
+        self.hold(request, before + footprint(arguments) - request.held)
+        return arguments
+
+    def _ready(self, request: HostRequest, arguments: list[Any]) -> None:
         request.arguments, request.packed = arguments, None
-        answer = self._handle(request)
-        if answer is PENDING or not is_awaitable(answer):
-            return answer
-        return await answer
+        self.run(request, lambda: self._handle(request))
+
+    def _work(
+        self, request: HostRequest, work: Generator[Any, None, Any], then: Callable[[Any], None]
+    ) -> None:
+        """Do work that takes several turns. Nothing else is served until it is done."""
+        self._working = request
+        self.spawn(request, self._worked(work, then))
+        assert request.task is not None
+        request.task.add_done_callback(lambda _task: self._next(request))
+
+    async def _worked(self, work: Generator[Any, None, Any], then: Callable[[Any], None]) -> Any:
+        then(await in_turns(work))
+        return PENDING
+
+    def _next(self, request: HostRequest) -> None:
+        if self._working is request:
+            self._working = None
+            self._changed()
 
     def _handle(self, request: HostRequest) -> Any:
         service = self._services.get(request.operation)
@@ -241,12 +280,15 @@ class HostRequests:
             answer = work()
             if answer is PENDING:
                 return
+            if isinstance(answer, InTurns):
+                self._work(request, answer.work, request.resolve)
+                return
             if is_awaitable(answer):
                 self.spawn(request, answer)
                 return
         except Exception as error:
             self.fail(request, error)
-        except (SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             # An embedder's function that ends its process ends itself: the session is not its own.
             self.fail(request, _ended(error))
         else:
@@ -283,6 +325,10 @@ class HostRequests:
     def resolve(self, request: HostRequest, value: Any) -> None:
         """The reply has come. One that is large and of many parts is encoded in turns."""
         if self.live.get(request.id) is not request:
+            return
+        if isinstance(value, protocol.Encoded):
+            head = b"\x83" + protocol.encode(request.id) + b"\xf5"
+            self._queue_encoded(request, head + value.content)
             return
         if isinstance(value, list | tuple | dict) and len(value) > _ENCODED_AT_ONCE:
             self.spawn(request, self._encoded_in_turns(request, value))
@@ -342,6 +388,14 @@ class HostRequests:
         self._reply_bytes -= size
         self._meter.release(size)
         return taken
+
+    def keep(self, replies: list[tuple[int, bytes]]) -> None:
+        """Replies that the guest has taken, and that are kept for a rollback. Raises LimitExceeded."""
+        self._meter.hold(sum(len(item[1]) for item in replies))
+
+    def drop(self, replies: list[tuple[int, bytes]]) -> None:
+        """They are kept no longer."""
+        self._meter.release(sum(len(item[1]) for item in replies))
 
     def give_back(self, replies: list[tuple[int, bytes]]) -> None:
         """Replies that a guest had taken and that are due again: it went back to before that."""
@@ -409,12 +463,14 @@ class HostRequests:
         ids = [request.id for request in state.requests] + [id_ for id_, _ in state.replies]
         if len(set(ids)) < len(ids) or max(ids, default=0) > state.last_id:
             raise SnapshotCorrupt("the snapshot's requests in flight have ids that cannot be")
+        if len(ids) > self._limits.handles:
+            raise LimitExceeded("handles", len(ids), self._limits.handles)
         self.last_id = state.last_id
         self.give_back(list(state.replies))
         for saved in state.requests:
             request = HostRequest(self, saved.id, saved.operation, saved.arguments)
             request.take_over(saved)
-            self._hold(request, len(saved.arguments))
+            self.hold(request, len(saved.arguments))
             self.live[saved.id] = request
 
     def send_again(self, allowed: Callable[[HostRequest], str | None]) -> None:

@@ -129,6 +129,7 @@ class Scheduler:
             execution.stop_clock()
             if not completed:
                 self._abandon(execution)
+            self.requests.drop(execution.redeliver)
             self.execution = None
             self._waiter = None
 
@@ -136,13 +137,19 @@ class Scheduler:
         """The names that programs have defined; None where the guest cannot say so at once."""
         message: bytes | None = protocol.DEFINITIONS
         for _ in range(_INTERRUPT_SLICES):
-            status = self._run_aside(message)
+            try:
+                status = self._run_aside(message)
+                said = protocol.messages(self.sandbox.outbox()) if status == GuestStatus.DONE else []
+            except (MessageTooLarge, Unencodable):
+                return None
             message = None
             if status == GuestStatus.DONE:
-                for item in protocol.messages(self.sandbox.outbox()):
+                for item in said:
                     if isinstance(item, Done):
                         names = protocol.data_of(item.data)
-                        return [str(name) for name in names] if isinstance(names, list) else []
+                        return (
+                            [name for name in names if isinstance(name, str)] if type(names) is list else []
+                        )
                 break
         return None
 
@@ -156,7 +163,7 @@ class Scheduler:
         """Replies to calls that an earlier execution left, for the eval message."""
         taken = self.requests.take()
         if self.execution is not None:
-            self.execution.redeliver.extend(taken)
+            self._keep(self.execution, taken)
         return [protocol.decode(encoded) for _, encoded in taken]
 
     async def _drive(self, execution: ActiveExecution, message: bytes | None) -> Outcome:
@@ -209,6 +216,8 @@ class Scheduler:
                         return self._lost(
                             execution, InstanceLost("trap", "the guest does not react to an interrupt")
                         )
+                    if time.monotonic() >= self._turn_ends:
+                        await self._turn()
                     continue
             now = time.monotonic()
             execution.check(now)
@@ -444,8 +453,17 @@ class Scheduler:
 
     def _take_replies(self, execution: ActiveExecution) -> bytes:
         batch = self.requests.take()
-        execution.redeliver.extend(item for item in batch if item[0] < execution.first_id)
+        self._keep(execution, [item for item in batch if item[0] < execution.first_id])
         return protocol.replies_of([encoded for _, encoded in batch])
+
+    def _keep(self, execution: ActiveExecution, replies: list[tuple[int, bytes]]) -> None:
+        """An earlier execution's replies are due again after a rollback: until then they are held."""
+        try:
+            self.requests.keep(replies)
+        except LimitExceeded as limit:
+            execution.end_by(limit)
+        else:
+            execution.redeliver.extend(replies)
 
     def _too_large(self, execution: ActiveExecution, error: MessageTooLarge) -> bytes:
         most = self.limits.memory_bytes

@@ -8,15 +8,19 @@ its worst case: that stays set aside for good. A session and all its children sh
 
 from __future__ import annotations
 
+import asyncio
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from rlm_wasm.errors import LimitExceeded
+from rlm_wasm.errors import LimitExceeded, SnapshotCorrupt
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
+
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -120,6 +124,7 @@ class Budget:
     in_flight: int = 0
     """Provider calls that have a place."""
     waiting: deque[Waiting] = field(default_factory=deque)
+    _children: dict[int, asyncio.Semaphore] = field(default_factory=dict)
     _starting: bool = False
     _id: str = ""
 
@@ -140,6 +145,15 @@ class Budget:
     def begin_execution(self) -> None:
         """A new execution counts from nothing."""
         self.execution = Usage()
+
+    def children(self, depth: int) -> asyncio.Semaphore:
+        """Places for the sandboxes of ``#:recursive`` calls that are alive at once: ``concurrency`` a depth.
+
+        By depth, so that no child waits for a place that its own parent has.
+        """
+        if depth not in self._children:
+            self._children[depth] = asyncio.Semaphore(self.limits.concurrency)
+        return self._children[depth]
 
     def count_failed(self) -> None:
         """A call has failed."""
@@ -274,7 +288,9 @@ class Budget:
         )
 
     def from_state(self, state: BudgetState) -> None:
-        """Take over what to_state gave."""
+        """Take over what to_state gave. Raises SnapshotCorrupt."""
+        if not _ID.fullmatch(state.id):  # it goes into a header of every request
+            raise SnapshotCorrupt("the snapshot's budget has no id")
         self._id = state.id
         self.execution = replace(state.execution)
         self.session = replace(state.session)

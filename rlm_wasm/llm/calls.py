@@ -9,27 +9,41 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from rlm_wasm import tracing
 from rlm_wasm.capabilities import images
+from rlm_wasm.capabilities.table import is_awaitable
 from rlm_wasm.capabilities.workspace import Workspace
-from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
+from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, ProviderTimeout, UsageError
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
-from rlm_wasm.providers.tokens import estimate_prompt_tokens
-from rlm_wasm.providers.vendor_rules import check_request
+from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
+from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens
 from rlm_wasm.scope_log import ScopeLog
+from rlm_wasm.turns import at_once_or_in_turns, in_turns
 
 DEFAULT_MAX_TOKENS = 4096
 """What is set aside, and asked for, where a ceiling stands and the program gave no max-tokens."""
+
+MAX_MODEL_NAME = 200
+"""Characters of a model's name: it stands in the log, in reports and in errors."""
+
+MAX_JSON = 1 << 20
+"""Characters of an answer to a #:json call: no model's is longer, and reading it is one piece of work."""
+
+_AT_ONCE = 1 << 18
+"""Characters of a prompt or an answer that are looked at without a turn of the event loop in between."""
+_MAX_MODELS = 100
+"""Models whose rate limits are kept."""
+_MAX_OP = 40
 
 Recurse = Callable[[CompletionRequest, "LlmCalls", int], Awaitable[Completion]]
 """Serves a recursive call; the last argument is how deep its child may recurse."""
@@ -46,6 +60,8 @@ class LlmCall:
     worst: WorstCase
     entry: dict[str, Any]
     """Its line in the scope log."""
+    pictures: tuple[Any, ...] = ()
+    """As the program named them: they are read when the call is sent, and not while it waits."""
     started: float = 0.0
     span: tracing.Span = None
     waiting: Waiting | None = None
@@ -105,14 +121,47 @@ class LlmCalls:
     def start(self, host_request: HostRequest) -> Any:
         """Serve an "llm" operation."""
         number = host_request.call_number or self.budget.next_number
-        request, recursive, op = self._request(host_request, number)
+        request, pictures, recursive, op = self._request(host_request, number)
         if recursive and self.depth + 1 > self._deepest:
             raise CapabilityDenied(
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
+        if _size(request) <= _AT_ONCE or not self._bounded:
+            texts = (
+                estimate_tokens(request.instruction) + estimate_tokens(request.data) if self._bounded else 0
+            )
+            return self._begin(host_request, request, pictures, recursive, op, texts)
+        return self._begin_later(host_request, request, pictures, recursive, op)
+
+    async def _begin_later(
+        self,
+        host_request: HostRequest,
+        request: CompletionRequest,
+        pictures: tuple[Any, ...],
+        recursive: int,
+        op: str,
+    ) -> Any:
+        """A large prompt is looked at in turns."""
+        texts = await in_turns(tokens_in_turns(request.instruction, request.data))
+        if not host_request.call_number:  # others may have been numbered meanwhile
+            request = replace(request, id=self.budget.next_number, idempotency_key=None)
+            request = replace(request, idempotency_key=f"{self.budget.id}-{request.id}")
+        answer = self._begin(host_request, request, pictures, recursive, op, texts)
+        return await answer if is_awaitable(answer) else answer
+
+    def _begin(
+        self,
+        host_request: HostRequest,
+        request: CompletionRequest,
+        pictures: tuple[Any, ...],
+        recursive: int,
+        op: str,
+        texts: int,
+    ) -> Any:
+        number = request.id
         # What a recursive call is made of is reserved piece by piece, by ``ask``.
-        worst = UNBOUNDED if recursive else self._worst(request)
+        worst = UNBOUNDED if recursive else self._worst(request, texts, len(pictures))
         if not host_request.again:  # else it was counted and logged before
             self.budget.count()
         self.budget.take_number(number)
@@ -126,7 +175,7 @@ class LlmCalls:
             depth=self.depth + (1 if recursive else 0),
             parent=host_request.id,
         )
-        call = LlmCall(host_request, request, recursive, worst, entry)
+        call = LlmCall(host_request, request, recursive, worst, entry, pictures)
         host_request.serve_as(number, partial(self._cancelled, call))
         if placed:
             call.placed = not recursive  # a recursive one takes no place: what it is made of does
@@ -152,17 +201,23 @@ class LlmCalls:
 
         call.host_request.run(refuse)
 
-    def _request(self, host_request: HostRequest, number: int) -> tuple[CompletionRequest, int, str]:
+    def _request(
+        self, host_request: HostRequest, number: int
+    ) -> tuple[CompletionRequest, tuple[Any, ...], int, str]:
         op, instruction, data, model, temperature, most, as_json, pictures, wanted = host_request.arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
         _, info = self._provider()
         limits = self.budget.limits
         model = model or self._model or info.default_model
+        if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):
+            raise UsageError(f"{op!s:.40}: #:model is a name of {MAX_MODEL_NAME} characters at the most")
         temperature = temperature if isinstance(temperature, float) else None
+        if most and (type(most) is not int or most < 1):
+            raise UsageError(f"{op!s:.40}: #:max-tokens must be a positive integer")
         if not most:
             most = DEFAULT_MAX_TOKENS if limits.tokens is not None or limits.cost_usd is not None else None
-        pictures = pictures or []
+        pictures = tuple(pictures or ())
         if len(pictures) > limits.images:
             raise UsageError(
                 f"llm-query: {len(pictures)} images; a call may have {limits.images} (the limit images)"
@@ -185,20 +240,27 @@ class LlmCalls:
             temperature=temperature,
             max_tokens=most,
             json=bool(as_json),
-            images=tuple(images.checked(i, self._workspace) for i in pictures),
             depth=self.depth,
             timeout_s=host_request.time_left(),
             idempotency_key=f"{self.budget.id}-{number}",
         )
         recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
-        return request, recursive, str(op)
+        return request, pictures, recursive, str(op)[:_MAX_OP]
 
-    def _worst(self, request: CompletionRequest) -> WorstCase:
-        """The most tokens that a call may take, and dollars where a ceiling stands on them."""
+    @property
+    def _bounded(self) -> bool:
+        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
+        return self.budget.limits.tokens is not None or self.budget.limits.cost_usd is not None
+
+    def _worst(self, request: CompletionRequest, texts: int, images: int) -> WorstCase:
+        """The most tokens that a call may take, and dollars where a ceiling stands on them.
+
+        ``texts`` are the tokens of its two texts.
+        """
         limits = self.budget.limits
-        if limits.tokens is None and limits.cost_usd is None:
-            return UNBOUNDED  # nothing that a call could break is worth an estimate
-        prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
+        if not self._bounded:
+            return UNBOUNDED
+        prompt = texts + beside_texts(request.data, images, max_image_tokens(request.model) if images else 0)
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if limits.cost_usd is None:
             return WorstCase(prompt, completion)
@@ -230,11 +292,25 @@ class LlmCalls:
                 raise self._failed(call, CapabilityDenied("#:recursive is not available in this session"))
             deepest = min(self._deepest, self.depth + call.recursive)
             work: Any = partial(self._recurse, call.request, self, deepest)
+        elif call.pictures:
+            work = partial(self._with_images, call, provider)
         elif info.inline:
-            return self._inline(call, provider.complete(call.request))
+            if _size(call.request) <= _AT_ONCE:
+                return self._inline(call, provider.complete(call.request))
+            work = partial(_in_thread, provider, call.request)
         else:
             work = partial(provider.complete, call.request)
         return call.host_request.spawn(self._await(call, work))
+
+    async def _with_images(self, call: LlmCall, provider: Provider) -> Completion:
+        """Read what the program named, hold its bytes while the call is under way, and ask."""
+        read: list[str] = []
+        for picture in call.pictures:
+            url = await asyncio.to_thread(images.checked, picture, self._workspace)
+            call.host_request.hold(len(url))
+            read.append(url)
+        request = replace(call.request, images=tuple(read))
+        return await provider.complete(request)
 
     def _inline(self, call: LlmCall, work: Coroutine[Any, Any, Completion]) -> Any:
         """A provider that never waits is run on the spot: no task, no turn of the event loop."""
@@ -258,6 +334,8 @@ class LlmCalls:
             self._end(call, cancelled=True)
             tracing.call_failed(call.span, "cancelled")
             raise
+        if isinstance(completion, Completion) and len(completion.text) > _AT_ONCE:
+            completion = replace(completion, text=await in_turns(whole_in_turns(completion.text)))
         return self._settle(call, completion)
 
     # ---- and back
@@ -268,16 +346,19 @@ class LlmCalls:
                 call, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
             )
         request = call.request
-        model = completion.model or request.model or ""
+        model = (completion.model or request.model or "")[:MAX_MODEL_NAME]
         if not call.recursive:  # else ``ask`` settled what it is made of
             self._count(request, completion)
         if completion.rate_limits:
+            self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
+            if len(self.rate_limits) > _MAX_MODELS:
+                del self.rate_limits[next(iter(self.rate_limits))]
         tokens = completion.prompt_tokens + completion.completion_tokens
         call.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
         tracing.call_ended(call.span, completion)
         self._end(call)
-        text = whole_characters(completion.text)
+        text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
         if request.json:
             text = _valid_json(text, completion)
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
@@ -288,24 +369,28 @@ class LlmCalls:
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
-            model = completion.model or request.model or ""
+            model = (completion.model or request.model or "")[:MAX_MODEL_NAME]
             cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
         self.budget.execution.add(completion, cost)
         self.budget.session.add(completion, cost)
 
     async def ask(self, request: CompletionRequest) -> Completion:
         """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
-        worst = self._worst(request)
+        texts = await in_turns(tokens_in_turns(request.instruction, request.data)) if self._bounded else 0
+        worst = self._worst(request, texts, len(request.images))
         if not self.budget.take(worst):
             await self._place(worst)
         try:
             completion: Completion = await self._provider()[0].complete(request)
-        except Exception:
-            self.budget.count_failed()
-            self.budget.settle(worst)
+        except Exception as error:
+            if may_have_cost(error):
+                self.budget.settle_cancelled(worst, self._prompt_of(request, worst))
+            else:
+                self.budget.count_failed()
+                self.budget.settle(worst)
             raise
         except BaseException:
-            self.budget.settle_cancelled(worst, self._prompt_of(request))
+            self.budget.settle_cancelled(worst, self._prompt_of(request, worst))
             raise
         self._count(request, completion)
         self.budget.settle(worst)
@@ -337,11 +422,12 @@ class LlmCalls:
             raise
 
     def _failed(self, call: LlmCall, error: Exception) -> Exception:
-        if not call.recursive:
+        lost = call.placed and may_have_cost(error)
+        if not call.recursive and not lost:
             self.budget.count_failed()
         call.entry.update(status=f"failed: {error}"[:200])
         tracing.call_failed(call.span, error)
-        self._end(call)
+        self._end(call, cancelled=lost)
         if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
             return error
         request = call.request
@@ -359,15 +445,17 @@ class LlmCalls:
         if call.placed:
             call.placed = False
             if cancelled:
-                self.budget.settle_cancelled(call.worst, self._prompt_of(call.request))
+                self.budget.settle_cancelled(call.worst, self._prompt_of(call.request, call.worst))
             else:
                 self.budget.settle(call.worst)
         self._changed()
 
-    def _prompt_of(self, request: CompletionRequest) -> tuple[int, float | None]:
+    def _prompt_of(self, request: CompletionRequest, worst: WorstCase) -> tuple[int, float | None]:
         """What a call that was sent used at the least: its prompt's tokens, and dollars."""
         provider, info = self._provider()
-        prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
+        prompt = worst.prompt_tokens  # estimated already, where a ceiling stands
+        if not prompt:
+            prompt = _least_tokens(request)
         return prompt, 0.0 if info.free else price_of(provider, request.model or "", prompt, 0)
 
     def _cancelled(self, call: LlmCall) -> None:
@@ -431,11 +519,53 @@ class LlmCalls:
             "rate-limits": self.rate_limits,
         }
 
+    def estimated_tokens(self, arguments: list[Any]) -> Any:
+        """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""
+        instruction, data, pictures, most = arguments
+        if not isinstance(instruction, str) or not isinstance(data, str):
+            raise UsageError("estimate-tokens: two texts")
+        each = max_image_tokens(self._model or self._provider()[1].default_model) if pictures else 0
+        beside = beside_texts(data, pictures, each) + int(most or 0)
 
-def estimated_tokens(arguments: list[Any]) -> int:
-    """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""
-    instruction, data, pictures, most = arguments
-    return estimate_prompt_tokens(instruction, data, pictures) + int(most or 0)
+        def work() -> Generator[None, None, int]:
+            return (yield from tokens_in_turns(instruction, data)) + beside
+
+        return at_once_or_in_turns(work())
+
+
+def may_have_cost(error: Exception) -> bool:
+    """Whether a call that failed was perhaps answered, and is billed: the answer came too late or was none.
+
+    What a server refused (by a status of 400 or more), and what never reached one, costs nothing.
+    """
+    return isinstance(error, ProviderTimeout) or bool(getattr(error, "answered", False))
+
+
+def _least_tokens(request: CompletionRequest) -> int:
+    """An estimate of a prompt by its beginning: nobody's ceiling depends on it."""
+    shown = request.instruction[:_AT_ONCE], request.data[:_AT_ONCE]
+    length = len(request.instruction) + len(request.data)
+    return estimate_tokens("".join(shown)) * max(length, 1) // max(len("".join(shown)), 1)
+
+
+def _size(request: CompletionRequest) -> int:
+    return len(request.instruction) + len(request.data)
+
+
+async def _in_thread(provider: Provider, request: CompletionRequest) -> Completion:
+    """A provider that never waits computes: with a large prompt, beside the event loop."""
+
+    def run() -> Completion:
+        work: Any = provider.complete(request)
+        try:
+            work.send(None)
+        except StopIteration as stop:
+            answer: Completion = stop.value
+            return answer
+        work.close()
+        raise ProviderError("the provider says that it never waits, but it does")
+
+    return await asyncio.to_thread(run)
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -446,11 +576,26 @@ def whole_characters(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
+def whole_in_turns(text: str) -> Generator[None, None, str]:
+    """As ``whole_characters``; it yields between parts."""
+    if text.isascii():
+        return text
+    parts = []
+    for at in range(0, len(text), _AT_ONCE):
+        parts.append(whole_characters(text[at : at + _AT_ONCE]))
+        yield
+    return "".join(parts)
+
+
 def _valid_json(text: str, completion: Completion) -> str:
     """JSON text, taken out of a code fence where it stands in one."""
     stripped = text.strip()
     if stripped.startswith("```"):
         stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
+    if len(stripped) > MAX_JSON:
+        raise ProviderError(
+            f"#:json: the answer has {len(stripped):,} characters; {MAX_JSON:,} are the most that is checked"
+        )
     try:
         strict_json.loads(stripped)
     except (ValueError, RecursionError) as error:

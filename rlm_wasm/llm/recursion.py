@@ -8,6 +8,7 @@ is a limit, and ends the parent as it would have without the child.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -33,8 +34,12 @@ concurrently. (context-chunks size overlap) and (context-search "text") work on 
 """
 
 NO_VALUE = "it ended without a value; end it with (finish value), the value being the answer"
+MAX_ANSWER = 1 << 20
+"""Characters of an answer with a program: longer than any model's."""
 
 _PREVIEW = 2_000
+_AT_ONCE = 4_096
+"""Characters of an answer whose program is looked for on the event loop."""
 
 RunChild = Callable[[LlmCalls, int, str, str], Awaitable[Result]]
 """Runs a program in a child: the parent's calls, how deep it may recurse, its context, its program."""
@@ -51,9 +56,15 @@ def recursion(run_child: RunChild) -> Recurse:
             if attempt:
                 calls.budget.count()
             answer = await calls.ask(asked)
+            if len(answer.text) > MAX_ANSWER:
+                raise ProviderError(
+                    f"the sub-model's answer has {len(answer.text):,} characters; "
+                    f"{MAX_ANSWER:,} are the most of a program"
+                )
             prompt += answer.prompt_tokens
             completion += answer.completion_tokens
-            program = program_in(answer.text)
+            text = answer.text
+            program = program_in(text) if len(text) <= _AT_ONCE else await asyncio.to_thread(program_in, text)
             if isinstance(program, NoProgram):
                 trouble = program.reason
                 told = _about_answer(attempt, answer.text, trouble)

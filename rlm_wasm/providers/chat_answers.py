@@ -56,7 +56,11 @@ def completion_of(
 ) -> Completion:
     """The Completion in what ``read_answer`` gave. Raises ProviderError where the model gave no text."""
     choice = answer["choices"][0]
-    content = _content(choice, request, model)
+    try:
+        content = _content(choice, request, model)
+    except ProviderError as error:
+        error.answered = True  # a refusal, or reasoning without an answer, is billed like any other
+        raise
     answered_by, usage = answer.get("model"), answer.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     estimate = estimate_prompt_tokens(request.instruction, request.data, len(request.images))

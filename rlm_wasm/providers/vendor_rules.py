@@ -71,6 +71,36 @@ def rules_of(model: str | None) -> ModelRules:
     return next((rules for pattern, rules in _TABLE if pattern.fullmatch(name)), _ANY)
 
 
+MAX_IMAGE_TOKENS: Final = 5_000
+"""What an image may take, at high detail and of any size, by a model that stands in no line below."""
+
+_TILES: Final = 8
+"""Squares of 512 pixels: an image is scaled into 2048 × 2048, and its shorter side then to 768."""
+_PATCHES: Final = 1536
+"""Squares of 32 pixels: larger images are scaled down to as many."""
+
+# OpenAI's guide "Images and vision", calculating costs: a base and so much a tile, or a factor a patch.
+# Where the guide and what was billed differ, the higher one.
+_IMAGE_TOKENS: Final[tuple[tuple[re.Pattern[str], int], ...]] = tuple(
+    (re.compile(pattern), math.ceil(tokens))
+    for pattern, tokens in (
+        (r"(?:chat)?gpt-4o-mini(?:-.*)?", 2833 + _TILES * 5667),
+        (r"(?:gpt-4\.1|gpt-5(?:\.\d)?)-nano(?:-.*)?", _PATCHES * 2.46),
+        (r"(?:gpt-4\.1|gpt-5(?:\.\d)?)-mini(?:-.*)?", _PATCHES * 1.62),
+        (r"o4-mini(?:-.*)?", _PATCHES * 1.72),
+        (r"(?:chatgpt-4o|gpt-4o|gpt-4\.5|gpt-4-(?:turbo|vision))(?:-.*)?", 85 + _TILES * 170),
+        (r"gpt-4\.1(?:-.*)?", _PATCHES),
+        (r"o[13](?:-.*)?", 75 + _TILES * 150),
+    )
+)
+
+
+def max_image_tokens(model: str | None) -> int:
+    """The most that one image may take by a model: what is set aside for it before a call is sent."""
+    name = _family(model or "")
+    return next((tokens for pattern, tokens in _IMAGE_TOKENS if pattern.fullmatch(name)), MAX_IMAGE_TOKENS)
+
+
 def check_request(
     model: str | None,
     *,

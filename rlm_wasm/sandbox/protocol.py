@@ -349,6 +349,9 @@ MAX_DEPTH = 400
 """Containers in one another that may cross."""
 
 _SMALL = 16 * 1024
+MAX_PARTS = 1_000_000
+"""Values in one another and beside one another that may cross to Python at once. A list of empty lists takes
+seventy bytes for each in the host, and the collector of the host's Python looks at every one."""
 IN_ONE_GO = 64 * 1024
 """Bytes that are decoded without a turn of the event loop in between."""
 
@@ -480,11 +483,20 @@ def arguments_of(packed: bytes) -> list[Any]:
 
 
 def data_of(packed: bytes | bool | None) -> Any:
-    """An outcome's data, None where it has none that Python can take."""
+    """A small outcome's data, None where it has none that Python can take."""
     if not isinstance(packed, bytes):
         return None
     try:
         value = decode(packed)
+    except Unencodable:
+        return None
+    return None if value is cbor2.undefined else value
+
+
+def data_in_turns(packed: bytes) -> Generator[int, None, Any]:
+    """As ``data_of``, for an outcome of any size."""
+    try:
+        value = yield from decode_in_turns(packed)
     except Unencodable:
         return None
     return None if value is cbor2.undefined else value
@@ -528,12 +540,20 @@ _REPLIES = b"\x82\x67replies"
 
 def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
-    return _REPLIES + _array_head(len(encoded)) + b"".join(encoded)
+    return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
 
 
-def _array_head(count: int) -> bytes:
+def items_of(values: list[Any]) -> bytes:
+    """The encoded items of an array, without its head. Raises Unencodable."""
+    return encode(values)[len(array_head(len(values))) :]
+
+
+def array_head(count: int) -> bytes:
+    """What begins an array of so many items."""
     if count < 24:
         return bytes([0x80 | count])
+    if count < 1 << 8:
+        return b"\x98" + count.to_bytes(1, "big")
     if count < 1 << 16:
         return b"\x99" + count.to_bytes(2, "big")
     return b"\x9a" + count.to_bytes(4, "big")
@@ -556,8 +576,20 @@ _NODES_A_TURN = 2_000
 _BYTES_A_TURN = 1 << 20
 
 
-def decode_in_turns(data: bytes) -> Generator[None, None, Any]:
-    """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up."""
+class Encoded:
+    """A value that is encoded already, for a reply."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+
+def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
+    """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up.
+
+    It yields how many parts it has made.
+    """
     done = 0
     stack: list[_Open] = []
     at = 0
@@ -583,7 +615,9 @@ def decode_in_turns(data: bytes) -> Generator[None, None, Any]:
                 raise Unencodable("no CBOR")
             done += 1
             if done % _NODES_A_TURN == 0:
-                yield
+                if done > MAX_PARTS:
+                    raise Unencodable(f"a value of more than {MAX_PARTS:,} parts: hand over less at once")
+                yield done
             if major in (4, 5, 6):
                 if len(stack) >= MAX_DEPTH:
                     raise Unencodable(f"nested deeper than {MAX_DEPTH}")
@@ -609,7 +643,7 @@ def decode_in_turns(data: bytes) -> Generator[None, None, Any]:
                         pieces.append(data[at:stop].decode())
                         at = stop
                         if at < end:
-                            yield
+                            yield done
                     value = pieces[0] if len(pieces) == 1 else "".join(pieces)
             elif major < 2:
                 value = number if major == 0 else -1 - number

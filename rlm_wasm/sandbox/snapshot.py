@@ -42,8 +42,12 @@ _MAX_HEADER = 64 << 10
 
 MAX_RATIO = 100
 MIN_BODY = 64 << 20
-"""A body may unpack to MAX_RATIO times its bytes, or to MIN_BODY where that is more. ``dump`` writes equal
-pages once, so that no session's memory comes near that."""
+"""A body may unpack to MAX_RATIO times its bytes, or to MIN_BODY where that is more. ``dump`` pads what is
+smaller than that."""
+
+MAX_PARTS = 3_000_000
+"""Values that the body of a snapshot may consist of, where nobody signed it: a part of one byte takes
+sixty in memory. A full log has a tenth of that."""
 
 
 _local = threading.local()
@@ -202,6 +206,8 @@ class Snapshot:
         pages = memory.to_state() if isinstance(memory, MemoryImage) else memory
         packed = cbor2.dumps([pages, unstructure(self.body)])
         body = zstandard.ZstdCompressor(level=3).compress(packed)
+        if len(packed) > MIN_BODY:  # a context may repeat itself: what stands behind the frame is not read
+            body = body.ljust(len(packed) // MAX_RATIO + 1, b"\0")
         kind = _UNSIGNED if self.key is None else _SIGNED
         out = MAGIC + _FIXED.pack(FORMAT, kind, len(header)) + header + body
         return out + _seal(out, self.key)
@@ -236,7 +242,10 @@ class Snapshot:
         header = _table(_decoded(sealed[start : start + length]), "header")
         if not isinstance(header.get("image"), str):
             raise SnapshotCorrupt("the snapshot does not say which guest it belongs to")
-        content = _decoded(_unpacked(sealed[start + length :]))
+        body = _unpacked(sealed[start + length :])
+        if not trusted:
+            _check_parts(body)
+        content = _decoded(body)
         if type(content) is not list or len(content) != 2 or type(content[0]) is not list:
             raise SnapshotCorrupt("the snapshot's body is malformed")
         return cls(header, content[0], _table(content[1], "body"), key=key, trusted=trusted)
@@ -269,6 +278,31 @@ def _unpacked(body: bytes) -> bytes:
     return unpacked
 
 
+def _check_parts(body: bytes) -> None:
+    """Count what a forger's few bytes would become before any of it is made. Raises SnapshotCorrupt.
+
+    Walks over the heads of all values; texts and bytes are passed over by their lengths.
+    """
+    at, end, parts = 0, len(body), 0
+    while at < end:
+        head = body[at]
+        at += 1
+        parts += 1
+        if parts > MAX_PARTS:
+            raise SnapshotCorrupt(f"the snapshot has more than {MAX_PARTS:,} parts: no session's has")
+        short = head & 31
+        if short < 24:
+            number = short
+        elif short < 28:
+            width = 1 << (short - 24)
+            number = int.from_bytes(body[at : at + width], "big")
+            at += width
+        else:
+            raise SnapshotCorrupt("the snapshot is malformed: a length is missing")
+        if head >> 5 in (2, 3):
+            at += number
+
+
 def _decoded(data: bytes) -> Any:
     try:
         return cbor2.loads(data, max_depth=64, tag_hook=_no_tag, semantic_decoders=_NO_TAGS)
@@ -281,7 +315,8 @@ def _no_tag(_tag: Any, _immutable: bool) -> Any:
 
 
 _NO_TAGS: dict[int, Any] = dict.fromkeys(
-    (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _no_tag
+    (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799),
+    _no_tag,
 )
 
 

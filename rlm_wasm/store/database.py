@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from rlm_wasm.capabilities.checkpoints import KEY_BYTES
 from rlm_wasm.errors import StoreError, UsageError
 from rlm_wasm.store.tables import SCHEMA_VERSION, checkpoints, metadata, schema
 
@@ -77,10 +78,9 @@ class DatabaseStore:
         return sorted(row[0] for row in await self.run(lambda: self.rows(query)))
 
     async def size(self, namespace: str) -> int:
-        """Bytes of a namespace's values."""
-        total = sa.select(sa.func.sum(sa.func.length(checkpoints.c.value))).where(
-            checkpoints.c.namespace == namespace
-        )
+        """Bytes of a namespace's values and keys, as ``checkpoints.size_of`` counts each."""
+        each = sa.func.length(checkpoints.c.value) + 4 * sa.func.length(checkpoints.c.key) + KEY_BYTES
+        total = sa.select(sa.func.sum(each)).where(checkpoints.c.namespace == namespace)
         return int(await self.run(lambda: self.scalar(total)) or 0)
 
     async def delete(self, namespace: str, key: str) -> bool:
