@@ -2,7 +2,8 @@
 
 The command line's reference from the commands, the limits from Limits, the exceptions from errors.py,
 the messages from protocol.py, the patterns' programs and figures from examples/ and benchmarks/, and
-reference.md from the guest itself. With ``--check`` nothing is written, and what is out of date ends in exit status 1.
+reference.md from the guest itself. With ``--check`` nothing is written, and what is out of date ends in
+exit status 1.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ import cbor2
 from doc_pages.protocol import shape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_dead_code import Datum, read
 
 from rlm_wasm import Runtime
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import ErrorReport
-from test_dead_code import Datum, read
 
 ROOT = Path(__file__).parents[2]
 HEADER = (ROOT / "wasm" / "rlm.h").read_text(encoding="utf-8")
