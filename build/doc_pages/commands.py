@@ -31,9 +31,8 @@ def command(name: str) -> str:
         for each in found.list_commands(context):
             inner = found.get_command(context, each)
             assert inner is not None
-            pieces = " ".join(
-                [each, *inner.collect_usage_pieces(click.Context(inner, info_name=each, parent=context))]
-            )
+            used = inner.collect_usage_pieces(click.Context(inner, info_name=each, parent=context))
+            pieces = " ".join([each, *used])
             lines.append(f"| `{name} {pieces}` | {_cell(_code(_prose(inner)))} |")
         parts.append("\n".join(lines))
     own = {option.name: option for option in _options(found)}

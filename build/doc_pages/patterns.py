@@ -3,8 +3,8 @@
 The head of a pattern (number, name, goal, a sentence) and its small program have one source, the page of
 the MCP server's guide, rlm_wasm/mcp/guide/patterns/: tools and prompts serve it as it is, and these pages
 include it. ``pattern: 4`` is the head and the small program of pattern 4; ``table: patterns`` the heads of
-all of them, with links; ``program: NAME.scm`` is the text of examples/patterns/NAME.scm; ``figures: KEY`` that measurement
-of benchmarks/patterns.json.
+all of them, with links; ``program: NAME.scm`` is the text of examples/patterns/NAME.scm; ``figures: KEY``
+that measurement of benchmarks/patterns.json.
 """
 
 from __future__ import annotations
