@@ -1,8 +1,9 @@
 """Write what is generated in docs/: python build/make_docs.py [--check]
 
 The command line's reference from the commands, the limits from Limits, the exceptions from errors.py,
-the patterns' programs and figures from examples/ and benchmarks/, and reference.md from the guest
-itself. With ``--check`` nothing is written, and what is out of date ends in exit status 1.
+the messages from protocol.py, the patterns' programs and figures from examples/ and benchmarks/, and
+reference.md from the guest itself. With ``--check`` nothing is written, and what is out of date ends in
+exit status 1.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from doc_pages import commands, patterns, reference, tables  # noqa: E402 - both need the path
+from doc_pages import commands, patterns, protocol, reference, tables  # noqa: E402 - both need the path
 from doc_pages.regions import filled  # noqa: E402
 
 RENDERERS = {
@@ -27,6 +28,11 @@ RENDERERS = {
     "table": patterns.table,
     "program": patterns.program,
     "figures": patterns.figures,
+    "messages": protocol.messages,
+    "records": protocol.records,
+    "operations": protocol.operations,
+    "statuses": protocol.statuses,
+    "tags": protocol.tags,
 }
 
 

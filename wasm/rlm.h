@@ -17,19 +17,32 @@
  * 40004 improper list (array, last item is the tail), 40005 hash table kind: [kind, map] for
  * another kind than equal, 40006 complex [re, im].
  *
- * To the guest:
- *   ["eval", {source, name, options...}]          start an execution (status was DONE)
- *   ["replies", [[id, true, value] | [id, false, {type, message, ...}], ...]]
- *   ["interrupt", {kind, message, ...}]           end the execution now: nothing in it can catch this
- *   ["boot", {source, name}]                      build time only: evaluate one prelude file
- *   ["seal"]                                      build time only: what lives now is the image; the shipped
- *                                                 module's memory ends after rlm_page_map_length() pages
- *   ... others are the prelude's own (prelude/runtime/main.scm)
+ * Each message is written as it is sent: [kind, field, ...], or [kind, {field, ...}] where the fields
+ * stand in a table, from which those that say nothing are left out. What the fields hold, and what the
+ * operations of "call" are, is in docs/internals/protocol.md; a test compares the kinds and fields here with
+ * the host's, rlm_wasm/sandbox/protocol.py.
+ *
+ * To the guest, of which at most one is in the inbox:
+ *   ["eval", {source, name, grants, limits, context, replies}]
+ *                                  start an execution (the status was DONE)
+ *   ["replies", items]             item: [id, true, value] or [id, false, {type, message, ...}]
+ *   ["interrupt"]                  end the execution now: nothing in it can catch this
+ *   ["tick"]                       the time slice is over: let the next fiber run
+ *   ["state"]                      what programs have defined; answered with "done" (the status was DONE)
+ *   ["boot", {source, name}]       build time only: evaluate one file of the prelude
+ *   ["seal"]                       build time only: what lives now is the image; the shipped module's
+ *                                  memory ends after rlm_page_map_length() pages
  * From the guest:
- *   ["call", id, operation, arguments]            wants a reply with this id; arguments: encoded
- *   ["cancel", id]                                no longer wants it
- *   ["note", kind, ...]                           wants no reply: output, scope log
- *   ["done", {...}]                               the execution's outcome (with RLM_DONE)
+ *   ["call", id, operation, arguments]
+ *                                  wants a reply with this id; arguments: a byte string, an encoded array
+ *   ["ack"]                        took the message that came while it was preempted: until then the host
+ *                                  must not write another one
+ *   ["cancel", id]                 no longer wants the reply
+ *   ["note", stream, text]         printed something; stream: "out" or "err"
+ *   ["note", "log", entry]         an entry of the scope log
+ *   ["done", {status, value, data, cut, lineage, error}]
+ *                                  the execution's outcome (with RLM_DONE)
+ *   ["failed", text]               with RLM_FAILED
  */
 #ifndef RLM_H
 #define RLM_H

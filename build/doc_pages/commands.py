@@ -21,7 +21,8 @@ NOTE = re.compile(r"\s+\[(?:per (?P<scope>\w+); )?default: (?P<default>[^\]]+)\]
 
 def command(name: str) -> str:
     """One command's part; of a command in a group both names are given."""
-    context, found = click.Context(cli, info_name="rlm-wasm"), _command(name)
+    # With the group's own settings: click keeps the help option that the first context asks for.
+    context, found = click.Context(cli, info_name="rlm-wasm", **cli.context_settings), _command(name)
     context = click.Context(found, info_name=name, parent=context)
     usage = " ".join(["rlm-wasm", name, *found.collect_usage_pieces(context)])
     parts = [f"```text\n{usage}\n```", _code(_prose(found))]
@@ -30,7 +31,8 @@ def command(name: str) -> str:
         for each in found.list_commands(context):
             inner = found.get_command(context, each)
             assert inner is not None
-            pieces = " ".join([each, *inner.collect_usage_pieces(click.Context(inner, info_name=each))])
+            used = inner.collect_usage_pieces(click.Context(inner, info_name=each, parent=context))
+            pieces = " ".join([each, *used])
             lines.append(f"| `{name} {pieces}` | {_cell(_code(_prose(inner)))} |")
         parts.append("\n".join(lines))
     own = {option.name: option for option in _options(found)}
