@@ -17,6 +17,7 @@ import click
 
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.report import print_json
+from rlm_wasm.cli.terminal import echo
 from rlm_wasm.errors import RlmError
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def doctor(ctx: click.Context, /, base_url: str | None, *, offline: bool, as_jso
     else:
         for finding in findings:
             mark, colour = _MARKS[finding.verdict]
-            click.secho(f"{mark} ", fg=colour, nl=False)
-            click.echo(f"{finding.name:<12} {finding.text}")
-        click.echo("A run would not work." if bad else "A run would work.")
+            echo(f"{mark} ", fg=colour, nl=False)
+            echo(f"{finding.name:<12} {finding.text}")
+        echo("A run would not work." if bad else "A run would work.")
     ctx.exit(exits.GUEST_ERROR if bad else exits.OK)
 
 
