@@ -60,6 +60,10 @@ class MemoryStore:
         """All keys, sorted."""
         return sorted(key for space, key in self._values if space == namespace)
 
+    async def delete(self, namespace: str, key: str) -> bool:
+        """Forget one; False where there was none."""
+        return self._values.pop((namespace, key), None) is not None
+
     async def size(self, namespace: str) -> int:
         """Bytes of all values."""
         return sum(len(value) for (space, _), value in self._values.items() if space == namespace)

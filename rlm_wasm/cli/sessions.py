@@ -119,11 +119,11 @@ def fork(name: str, new_name: str, store: str | None) -> None:
     """Keep a copy of session NAME as NEW_NAME; both go on by themselves."""
 
     async def copy(repository: SessionRepository) -> None:
-        listed = {session.name: session for session in await repository.list()}
-        if new_name in listed:
+        if new_name in {session.name for session in await repository.list()}:
             raise UsageError(f"there is a session {new_name} already")
-        snapshot = await NamedSession(repository, name).load()
-        await repository.save(new_name, snapshot, status=listed[name].status, note=listed[name].note)
+        repository.check_name(new_name)
+        if not await repository.copy(name, new_name):
+            raise UsageError(await no_such_session(repository, name))
 
     asyncio.run(_with_repository(store, copy))
 

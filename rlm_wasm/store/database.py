@@ -97,6 +97,18 @@ class DatabaseStore:
         gone = sa.delete(checkpoints).where(checkpoints.c.namespace == namespace, checkpoints.c.key == key)
         return await self.run(lambda: self.execute(gone)) > 0
 
+    async def copy_checkpoints(self, namespace: str, into: str) -> None:
+        """Give another namespace what this one holds, in place of what stands under the same keys there."""
+        columns = (checkpoints.c.key, checkpoints.c.value, checkpoints.c.preview, checkpoints.c.written_at)
+
+        def copy() -> None:
+            for row in self.rows(sa.select(*columns).where(checkpoints.c.namespace == namespace)):
+                key, *rest = row
+                values = dict(zip(("value", "preview", "written_at"), rest, strict=True))
+                self.upsert(checkpoints, {"namespace": into, "key": key}, values)
+
+        await self.run(copy)
+
     # ---- completions and sessions
 
     def completions(self, max_bytes: int = 1 << 30) -> CompletionCache:
