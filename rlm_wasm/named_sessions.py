@@ -66,6 +66,8 @@ class NamedSession:
         self._autosave_s = autosave_s
         self._writing = asyncio.Lock()
         self._interrupted = False
+        self.kept = True
+        """Whether what was to be saved last is in the store."""
         self.found = False
         """Whether ``open`` found it in the store."""
 
@@ -120,7 +122,9 @@ class NamedSession:
         except Exception as error:
             log.debug("saving session %s failed", self.name, exc_info=True)
             self._notify(f"session {self.name} is not saved: {error}")
+            self.kept = False
             return False
+        self.kept = True
         return True
 
     async def execute(self, session: Session, work: Awaitable[Result]) -> Result:

@@ -109,6 +109,7 @@ class SessionQueue:
         queue: SessionQueue
 
         def notify(message: str) -> None:
+            queue.notice = message  # clients that ask for no log are told by the answer
             if queue._notifier is not None:
                 queue._notifier.warning(message)
             else:

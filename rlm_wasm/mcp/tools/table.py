@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 from rlm_wasm.errors import InternalError, InvalidToolArguments, RlmError
 from rlm_wasm.mcp.tools import execute, guide, plan, state
 from rlm_wasm.mcp.tools.arguments import checked
+from rlm_wasm.redaction import without_credentials
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.tools.entry import Context, ToolEntry
@@ -65,17 +66,17 @@ async def call(ctx: Context, name: str, given: dict[str, Any] | None) -> types.C
     except InvalidToolArguments as error:
         return _refused(f"{name}: {error}. Send, for example, {tool.example}")
     except InternalError as error:
-        return _defect(name, str(error))
+        return _defect(name, error, str(error))
     except RlmError as error:
         return _refused(f"{name}: {error}")
     except Exception as error:
-        return _defect(name, f"{type(error).__name__}: {error}")
+        return _defect(name, error, f"{type(error).__name__}: {error}")
     return answer.to_result()
 
 
-def _defect(name: str, message: str) -> types.CallToolResult:
-    log.error("%s failed", name, exc_info=True)
-    return _refused(f"{name}: internal error: {message}. This is a defect of rlm-wasm.")
+def _defect(name: str, error: Exception, message: str) -> types.CallToolResult:
+    log.error("%s failed", name, exc_info=error)
+    return _refused(f"{name}: internal error: {without_credentials(message)}. This is a defect of rlm-wasm.")
 
 
 def _refused(message: str) -> types.CallToolResult:
