@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.data import json_form, json_text
@@ -22,7 +23,7 @@ _FRAME: Final = 1_000
 """Characters of a text beside what a program makes: headings, places, what was used."""
 
 _SHORT: Final = 200
-_ITEMS: Final = 20
+_ITEMS: Final = 8
 _MAX_DEPTH: Final = 64
 """Of data: many readers of JSON take no more than about a hundred levels."""
 
@@ -51,8 +52,9 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
     if result.error is not None:
         texts = {"error": result.error.message, **texts}
     cut = list(result.truncated)
+    error = None if result.error is None else _error(result.error, most)
     if most is not None:
-        texts = _within(texts, most - _FRAME, rest, cut)
+        texts = _within(texts, most - _FRAME - len(json_text(error)), rest, cut)
     execution = json_form(result.execution)
     content: dict[str, Any] = {"status": result.status, "value": texts["value"], "stdout": texts["stdout"]}
     if result.stderr:
@@ -63,8 +65,8 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
             content["data"] = data
         else:
             cut.append("data")
-    if result.error is not None:
-        content["error"] = _error(result.error, texts["error"])
+    if error is not None:
+        content["error"] = {**error, "message": texts["error"]}
     if cut:
         content["truncated"] = cut
     if result.rolled_back:
@@ -74,14 +76,15 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
     return content
 
 
-def _error(error: ErrorInfo, message: str) -> dict[str, Any]:
-    form = json_form(error)
-    form["message"] = message
-    form["irritants"] = [text[:_SHORT] for text in error.irritants[:_ITEMS]]
-    form["backtrace"] = [text[:_SHORT] for text in error.backtrace[:_ITEMS]]
-    for name in ("type", "hint", "source"):
-        form[name] = form[name] and form[name][: _SHORT * 2]
-    return {k: v for k, v in form.items() if v not in (None, [], "")}
+def _error(error: ErrorInfo, most: int | None) -> dict[str, Any]:
+    """An error without its message; its other texts have a third of ``most`` together."""
+    short = _SHORT if most is None else min(_SHORT, most // 80)
+    form = json_form(replace(error, message=""))
+    form["irritants"] = [text[:short] for text in error.irritants[:_ITEMS]]
+    form["backtrace"] = [text[:short] for text in error.backtrace[:_ITEMS]]
+    for name in ("type", "hint", "source", "kind"):
+        form[name] = form[name] and form[name][: short * 2]
+    return {key: value for key, value in form.items() if value not in (None, [], "")}
 
 
 def to_text(result: Result, most: int | None = None, rest: str = "") -> str:

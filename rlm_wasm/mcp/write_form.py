@@ -14,7 +14,7 @@ from rlm_wasm.data import Char, ImproperList, Keyword, Symbol, VoidType, decimal
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _CHARACTERS: Final = {" ": "space", "\n": "newline", "\t": "tab", "\r": "return", "\0": "nul"}
 _PLAIN_SYMBOL: Final = re.compile(r"[^\s()\[\]{}\"';`,|#\\\x00-\x1f\x7f][^\s()\[\]{}\"';`,|\\\x00-\x1f\x7f]*")
-_NUMBER: Final = re.compile(r"[+-]?\.?\d[\d./e+\-i@]*|\.+|[+-](?:inf|nan)\.0|[+-]i", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[+-]?\.?\d[\d./e+\-i@]*|\.|[+-](?:inf|nan)\.0|[+-]i", re.IGNORECASE)
 _EXPONENT: Final = re.compile(r"e\+?(-?)0*(\d)")
 
 
