@@ -7,6 +7,7 @@ order in which text is read. On a pipe or into a file every character goes as it
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Final
 
@@ -51,9 +52,10 @@ def is_terminal(*, err: bool) -> bool:
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True, **style: Any) -> None:
-    """Write a text; ``style`` is click's, and counts on a terminal only."""
+    """Write a text; ``style`` is click's, and counts on a terminal only, and where NO_COLOR is not set."""
     if is_terminal(err=err):
-        click.echo(click.style(visible(text), **style) if style else visible(text), err=err, nl=nl)
+        styled = bool(style) and not os.environ.get("NO_COLOR")
+        click.echo(click.style(visible(text), **style) if styled else visible(text), err=err, nl=nl)
     else:
         click.echo(text, err=err, nl=nl, color=True)  # click would take a program's escape sequences out
 

@@ -12,6 +12,7 @@ class ServerBounds:
     result_chars    of a tool's answer: characters of its text, and of its structured content's texts
     sessions        that are open at once; beyond, the one that was used longest ago is closed
     session_bytes   of all that are open, in their sandboxes and contexts; beyond, likewise
+    context_bytes   of one session's contexts together; a further one is refused
     waiting         programs that wait in one session; a further one is refused
     runs, run_bytes that one session keeps for ``rlm://runs``, with their programs
     log_lines       of a program's standard error that are sent on, and log_bytes of text
@@ -22,6 +23,7 @@ class ServerBounds:
     result_chars: int = 20_000
     sessions: int = 64
     session_bytes: int = 1 << 30
+    context_bytes: int = 512 << 20
     waiting: int = 100
     runs: int = 100
     run_bytes: int = 4 << 20

@@ -180,8 +180,8 @@ def newest(entries: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     return chosen[::-1]
 
 
-def shortened(value: dict[str, Any], most: int) -> dict[str, Any]:
-    """A table with long texts and lists cut so far that all of it has at most ``most`` characters as JSON."""
+def shortened(value: Any, most: int) -> dict[str, Any]:
+    """A table or record, its long texts and lists cut until it has at most ``most`` characters as JSON."""
     form: dict[str, Any] = json_form(value)
     text, items = 2_000, 2_000
     while len(json_text(form, indent=1)) > most and items > 1:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rlm_wasm.capabilities.checkpoints import MemoryStore
 from rlm_wasm.errors import RlmError, UsageError
 from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.named_sessions import NamedSession
@@ -324,16 +325,15 @@ class SessionQueue:
         self.session.cancel()  # what runs ends with a result, and a named session is saved with it
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.session.aclose()
-        if self.name is None:
-            await self._forget_checkpoints()
+        await self._forget_checkpoints()
 
     async def _forget_checkpoints(self) -> None:
-        """Those of a session that nobody can name any more."""
+        """Those of a session that nobody can name any more, and those that only live in memory."""
         if not self.session.state()["checkpoints"]:
             return  # the store may not even be open
         store = self.runtime.store
         delete = getattr(store, "delete", None)
-        if delete is None:
+        if delete is None or (self.name is not None and not isinstance(store, MemoryStore)):
             return
         try:
             for key in await store.keys(self.session.namespace):

@@ -25,6 +25,9 @@ log = logging.getLogger("rlm_wasm.mcp")
 UNNAMED: Final = "unnamed-"
 """What keys of sessions begin with that no client named. Nobody can name a session so."""
 
+MAX_NAME_CHARACTERS: Final = 255
+"""What a store keeps."""
+
 _REMEMBERED: Final = 1_000
 """Names of sessions that were closed to make room, so that whoever comes back is told."""
 
@@ -48,6 +51,8 @@ class SessionRegistry:
         Raises UsageError for a key that there is no longer, for what cannot be a name, and where there
         is no room.
         """
+        if len(name) > MAX_NAME_CHARACTERS:
+            raise UsageError(f"a session's name has 1 to {MAX_NAME_CHARACTERS} characters, not {len(name):,}")
         async with self._opening:
             queue = self._open.get(name)
             if queue is None:

@@ -89,6 +89,18 @@ def test_on_a_pipe_every_character_goes_as_it_is(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.usefixtures("terminal")
+def test_colours_are_ours_and_can_be_turned_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By NO_COLOR, as everywhere."""
+    echo("error", fg="red")
+    assert capsys.readouterr().out == "error\n"
+    monkeypatch.delenv("NO_COLOR")
+    echo("\x1b[2J", fg="red")
+    assert capsys.readouterr().out == "\x1b[31m␛[2J\x1b[0m\n"
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_json_on_a_terminal_says_the_same_by_escapes(attack: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is copied from the screen is read back as it was."""

@@ -398,3 +398,39 @@ async def test_subscriptions_are_bounded() -> None:
         for uri in ("rlm://runs", "rlm://" + "x" * 3_000):
             with pytest.raises(MCPError, match=r"subscriptions already|at most"):
                 await client.subscribe_resource(uri)
+
+
+async def test_contexts_of_one_session_are_bounded(text_of: Any) -> None:
+    """By number and by bytes; loading in place of one always fits."""
+    bounds = ServerBounds(context_bytes=1_000)
+    async with (
+        Runtime("echo", python="off") as runtime,
+        Client(make_server(runtime, bounds=bounds)) as client,
+    ):
+        assert not (await client.call_tool("load_context", {"data": "x" * 900})).is_error
+        refused = await client.call_tool("load_context", {"data": "y" * 200, "name": "more"})
+        assert refused.is_error
+        assert "more than 1,000 bytes" in text_of(refused)
+        assert not (await client.call_tool("load_context", {"data": "z" * 950})).is_error
+
+
+async def test_names_of_sessions_are_bounded(text_of: Any) -> None:
+    """Also where no store says so; the refusal does not repeat them."""
+    async with Runtime("echo", python="off") as runtime, Client(make_server(runtime)) as client:
+        refused = await client.call_tool("execute_scheme", {"code": "1", "session": "n" * 1_000_000})
+        assert refused.is_error
+        assert len(text_of(refused)) < 200
+        unknown = await client.call_tool("execute_scheme", {"code": "1", "s" * 100_000: 1})
+        assert len(text_of(unknown)) < 2_100
+        assert runtime.sessions == []
+
+
+async def test_checkpoints_in_memory_go_with_the_session_that_was_closed_to_make_room() -> None:
+    """Else names without end would keep them without end."""
+    async with Runtime("echo", python="off") as runtime:
+        server = make_server(runtime, bounds=ServerBounds(sessions=1))
+        async with Client(server, mode=MODERN) as client:
+            for number in range(5):
+                await executed(client, '(checkpoint "k" "v")', session=f"s{number}")
+            held = [await runtime.store.keys(f"s{number}") for number in range(5)]
+    assert held == [[], [], [], [], ["k"]]

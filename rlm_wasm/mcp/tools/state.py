@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rlm_wasm.mcp.tools.entry import Context
 
 MAX_CONTEXT_BYTES = 100_000_000
+MAX_CONTEXTS = 1_000
 DEFAULT_ENTRIES = 1_000
 
 
@@ -119,6 +120,7 @@ async def load_context(ctx: Context, arguments: LoadArguments) -> Answer:
     size = len(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else len(text)
     if size > MAX_CONTEXT_BYTES:
         raise InvalidToolArguments(f"the text has {size:,} bytes; a context can have {MAX_CONTEXT_BYTES:,}")
+    _check_room(queue, arguments.name, size)
     await queue.load_context(text, arguments.name)
     name = arguments.name or "context"
     characters = queue.session.state()["contexts"][name]
@@ -134,6 +136,21 @@ async def load_context(ctx: Context, arguments: LoadArguments) -> Answer:
             told,
         ),
     )
+
+
+def _check_room(queue: SessionQueue, name: str | None, size: int) -> None:
+    """Raises InvalidToolArguments where a session's contexts would be too many or too large together."""
+    others = {key: text for key, text in queue.session.contexts.items() if key != name}
+    most = queue.bounds.context_bytes
+    if len(others) >= MAX_CONTEXTS:
+        raise InvalidToolArguments(
+            f"the session has {len(others):,} contexts already: reset, or load in place of one"
+        )
+    if sum(map(len, others.values())) + size > most:
+        raise InvalidToolArguments(
+            f"with this text the session's contexts would have more than {most:,} bytes: reset, or load in"
+            " place of one"
+        )
 
 
 def _workspace_file(queue: SessionQueue, path: str) -> bytes:

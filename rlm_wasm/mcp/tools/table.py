@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rlm_wasm.mcp")
 
+MAX_REFUSAL = 2_000
+"""Characters: of what a client sent, its refusal repeats no more."""
+
 TOOLS: tuple[ToolEntry[Any], ...] = (
     execute.EXECUTE_SCHEME,
     state.LOAD_CONTEXT,
@@ -80,4 +83,6 @@ def _defect(name: str, error: Exception, message: str) -> types.CallToolResult:
 
 
 def _refused(message: str) -> types.CallToolResult:
+    if len(message) > MAX_REFUSAL:
+        message = f"{message[:MAX_REFUSAL]}…"
     return types.CallToolResult(content=[types.TextContent(text=message)], is_error=True)
