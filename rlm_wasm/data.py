@@ -7,9 +7,13 @@ float, complex, bool, str, bytes, list (Scheme lists), tuple (vectors), dict (ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+import decimal
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from fractions import Fraction
+from typing import Any, Final
 
 import cbor2
 
@@ -65,23 +69,141 @@ VOID = VoidType()
 
 
 def json_form(value: Any) -> Any:
-    """The nearest thing to ``value`` that JSON can say."""
-    if value is None or isinstance(value, bool | int | float):
-        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-            return str(value)
+    """The nearest thing to ``value`` that JSON can say; nested as deep as it is.
+
+    Keys of tables: text, symbols and characters by their name; any other key as its JSON text. Where
+    that is a key already, a ``#`` stands in front: the keys 1 and "1" become "#1" and "1". Bytes are
+    text in Latin-1, a pair's tail is the last item, what JSON has no number for is text. Integers stay
+    integers of any size: ``json_text`` writes them, where ``json.dumps`` refuses those of more digits
+    than ``sys.get_int_max_str_digits()`` and what is nested deeper than Python's recursion limit.
+    ``value`` must not contain itself.
+    """
+    whole: list[Any] = [value]
+    work: list[tuple[Any, Any]] = [(whole, 0)]
+    while work:
+        into, at = work.pop()
+        given = into[at]
+        items: Any
+        if isinstance(given, Mapping):
+            items = _named(given)
+        elif isinstance(given, list | tuple | set | frozenset):
+            items = list(given)
+        elif isinstance(given, ImproperList):
+            items = [*given.items, given.tail]
+        elif is_dataclass(given) and not isinstance(given, type):
+            items = {f.name: getattr(given, f.name) for f in fields(given)}
+        else:
+            into[at] = _leaf(given)
+            continue
+        into[at] = items
+        work.extend((items, key) for key in (items if isinstance(items, dict) else range(len(items))))
+    return whole[0]
+
+
+def _leaf(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
         return str(value)
     if isinstance(value, VoidType) or value is cbor2.undefined:
         return None
-    if isinstance(value, Mapping):
-        return {str(k) if isinstance(k, str) else repr(json_form(k)): json_form(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [json_form(item) for item in value]
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    if isinstance(value, ImproperList):
-        return [*map(json_form, value.items), json_form(value.tail)]
-    if hasattr(value, "__dataclass_fields__"):
-        return {f.name: json_form(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Fraction):
+        return f"{decimal_text(value.numerator)}/{decimal_text(value.denominator)}"
     return str(value)
+
+
+def _named(table: Mapping[Any, Any]) -> dict[str, Any]:
+    taken = {str(key) for key in table if isinstance(key, str)}
+    named: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(key, str):
+            named[str(key)] = value
+            continue
+        name = json_text(json_form(key))
+        while name in taken:
+            name = f"#{name}"
+        taken.add(name)
+        named[name] = value
+    return named
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON text of what ``json_form`` gives, nested as deep and with integers of any size.
+
+    Integers are JSON numbers with all their digits, which takes less than quadratic time. ``indent``
+    counts where nothing is nested too deep for it.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent)
+    except (RecursionError, ValueError):  # nested too deep, or an integer of too many digits
+        return "".join(_json_parts(value))
+
+
+def _json_parts(value: Any) -> Iterator[str]:
+    """A text in pieces, with a stack of what is open in place of recursion."""
+    stack: list[tuple[Iterator[Any], str]] = []
+    pending = value
+    while True:
+        if isinstance(pending, dict):
+            yield "{"
+            stack.append((iter(pending.items()), "}"))
+        elif isinstance(pending, list):
+            yield "["
+            stack.append((iter(pending), "]"))
+        elif isinstance(pending, int) and not isinstance(pending, bool):
+            yield decimal_text(pending)
+        else:
+            yield json.dumps(pending, ensure_ascii=False)
+        first = isinstance(pending, dict | list)
+        while stack:
+            items, closing = stack[-1]
+            try:
+                pending = next(items)
+            except StopIteration:
+                stack.pop()
+                yield closing
+                first = False
+                continue
+            if not first:
+                yield ", "
+            if closing == "}":
+                key, pending = pending
+                yield f"{json.dumps(key, ensure_ascii=False)}: "
+            break
+        else:
+            return
+
+
+def decimal_text(number: int) -> str:
+    """All digits of an integer, also where ``str`` refuses: halves are put together by ``decimal``.
+
+    Its products take less than quadratic time, and ``sys.set_int_max_str_digits`` is left alone.
+    """
+    if number.bit_length() <= _LEAF_BITS:
+        return str(number)
+    with decimal.localcontext(_EXACT):
+        digits = str(_to_decimal(abs(number), number.bit_length(), {}))
+    return f"-{digits}" if number < 0 else digits
+
+
+_LEAF_BITS: Final = 2_048
+"""617 digits at the most: fewer than the least limit that Python can be set to, 640."""
+
+_EXACT: Final = decimal.Context(
+    prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.Inexact]
+)
+
+
+def _to_decimal(number: int, bits: int, powers: dict[int, decimal.Decimal]) -> decimal.Decimal:
+    """``powers`` keeps the powers of two; the recursion is as deep as the logarithm of ``bits``."""
+    if bits <= _LEAF_BITS:
+        return decimal.Decimal(number)
+    half = bits >> 1
+    high, low = number >> half, number & ((1 << half) - 1)
+    if half not in powers:
+        powers[half] = decimal.Decimal(2) ** half
+    return _to_decimal(high, bits - half, powers) * powers[half] + _to_decimal(low, half, powers)

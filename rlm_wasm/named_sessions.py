@@ -66,6 +66,10 @@ class NamedSession:
         self._autosave_s = autosave_s
         self._writing = asyncio.Lock()
         self._interrupted = False
+        self.kept = True
+        """Whether what was to be saved last is in the store."""
+        self.found = False
+        """Whether ``open`` found it in the store."""
 
     async def load(self) -> Snapshot:
         """What is saved under the name. Raises UsageError, with the near name, where nothing is."""
@@ -77,6 +81,8 @@ class NamedSession:
     async def open(self, runtime: Runtime, *, suspended: bool = False) -> Session:
         """The session as it was saved, or a new one where there is none of that name.
 
+        Its checkpoints are those of the namespace of its name.
+
         ``suspended``: the one that was interrupted in the middle of an execution, for ``resume``.
         Raises UsageError where its state does not fit: in the middle, and a new execution is asked
         for; absent or not in the middle, and it is to be resumed; saved by another release; or where
@@ -86,7 +92,8 @@ class NamedSession:
         try:
             snapshot = await self.load() if suspended else await self._repository.load(self.name)
             if snapshot is None:
-                return runtime.session()
+                return runtime.session(namespace=self.name)
+            self.found = True
             if snapshot.suspended and not suspended:
                 raise UsageError(
                     f"session {self.name} is in the middle of an execution: rlm-wasm sessions resume"
@@ -96,7 +103,8 @@ class NamedSession:
                 raise UsageError(
                     f"session {self.name} is not in the middle of an execution: nothing to resume"
                 )
-            return await runtime.restore(snapshot)
+            # What a snapshot says of its namespace counts for nothing: the name decides.
+            return await runtime.restore(snapshot, namespace=self.name)
         except SnapshotError as error:
             raise UsageError(
                 f"session {self.name} cannot be taken up again ({error}): use another name, or forget it"
@@ -114,7 +122,9 @@ class NamedSession:
         except Exception as error:
             log.debug("saving session %s failed", self.name, exc_info=True)
             self._notify(f"session {self.name} is not saved: {error}")
+            self.kept = False
             return False
+        self.kept = True
         return True
 
     async def execute(self, session: Session, work: Awaitable[Result]) -> Result:

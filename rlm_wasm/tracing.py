@@ -1,7 +1,10 @@
 """OpenTelemetry spans for executions and LLM calls, by the GenAI semantic conventions.
 
 Where the application has not imported OpenTelemetry there is nobody to tell, and this module does
-not import it either: off costs one look into ``sys.modules``. Texts are never recorded.
+not import it either: off costs one look into ``sys.modules``.
+
+No text is recorded, that of errors neither: a program's error quotes its data. RLM_WASM_TRACE_TEXT=1
+gives a failed span the error's message, for whoever may see the data.
 
     execute_tool execute_scheme        an execution; a child's stands below the call that began it
     └── chat gpt-4o                    a call to a provider
@@ -10,13 +13,23 @@ not import it either: off costs one look into ``sys.modules``. Texts are never r
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from rlm_wasm.redaction import without_credentials
 
 if TYPE_CHECKING:
     from rlm_wasm.providers.base import Completion, CompletionRequest
     from rlm_wasm.results import Result
+
+TEXT_VARIABLE: Final = "RLM_WASM_TRACE_TEXT"
+"""The environment variable that lets spans carry the messages of errors."""
+
+_MODEL: Final = re.compile(r"[\w.:/@+-]{1,100}")
+_KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:.?!-]{0,79}")
 
 Span = Any
 """An opentelemetry.trace.Span, or None where nobody listens."""
@@ -36,6 +49,11 @@ def _start(name: str, kind: str, attributes: dict[str, Any], parent: Span = None
         attributes={k: v for k, v in attributes.items() if v is not None},
     )
     return span if span.is_recording() else None
+
+
+def _name(model: str | None) -> str | None:
+    """A model's name. The program chooses it, and may choose a text that is none."""
+    return model if model is None or _MODEL.fullmatch(model) else "?"
 
 
 def inside(span: Span) -> AbstractContextManager[Any]:
@@ -90,7 +108,7 @@ def execution_ended(span: Span, result: Result | None) -> None:
 
 def call_started(request: CompletionRequest, provider: str, *, recursive: bool, parent: Span) -> Span:
     """A call is sent."""
-    operation, name = ("invoke_agent", "rlm-wasm") if recursive else ("chat", request.model or "")
+    operation, name = ("invoke_agent", "rlm-wasm") if recursive else ("chat", _name(request.model) or "")
     return _start(
         f"{operation} {name}".strip(),
         "INTERNAL" if recursive else "CLIENT",
@@ -98,7 +116,7 @@ def call_started(request: CompletionRequest, provider: str, *, recursive: bool, 
             "gen_ai.operation.name": operation,
             "gen_ai.provider.name": provider,
             "gen_ai.agent.name": name if recursive else None,
-            "gen_ai.request.model": request.model,
+            "gen_ai.request.model": _name(request.model),
             "gen_ai.request.temperature": request.temperature,
             "gen_ai.request.max_tokens": request.max_tokens,
             "gen_ai.output.type": "json" if request.json else "text",
@@ -115,7 +133,7 @@ def call_ended(span: Span, completion: Completion) -> None:
         return
     span.set_attributes(
         {
-            "gen_ai.response.model": completion.model or "",
+            "gen_ai.response.model": _name(completion.model) or "",
             "gen_ai.response.finish_reasons": [completion.finish_reason or "stop"],
             "gen_ai.usage.input_tokens": completion.prompt_tokens,
             "gen_ai.usage.output_tokens": completion.completion_tokens,
@@ -138,5 +156,7 @@ def call_failed(span: Span, error: BaseException | str) -> None:
 
 def _fail(span: Span, kind: str, message: str) -> None:
     trace = sys.modules["opentelemetry.trace"]
-    span.set_attribute("error.type", kind)
-    span.set_status(trace.Status(trace.StatusCode.ERROR, message[:200]))
+    # A program names its own kinds of errors, by any text.
+    span.set_attribute("error.type", kind if _KIND.fullmatch(kind) else "error")
+    text = without_credentials(message)[:200] if os.environ.get(TEXT_VARIABLE) == "1" else None
+    span.set_status(trace.Status(trace.StatusCode.ERROR, text))

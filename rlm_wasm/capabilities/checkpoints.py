@@ -73,6 +73,10 @@ class MemoryStore:
         """All keys, sorted."""
         return sorted(self._values.get(namespace, {}))
 
+    async def delete(self, namespace: str, key: str) -> bool:
+        """Forget one; False where there was none."""
+        return self._values.pop((namespace, key), None) is not None
+
     async def size(self, namespace: str) -> int:
         """Bytes of all values and keys."""
         return self._sizes.get(namespace, 0)

@@ -9,6 +9,7 @@ import time
 import click
 
 from rlm_wasm.cli.report import note
+from rlm_wasm.cli.terminal import echo
 from rlm_wasm.results import seconds
 
 
@@ -43,4 +44,4 @@ def compile_command(*, no_python: bool) -> None:
 
 def _say(what: str, *, cached: bool, took: float) -> None:
     how = "was there already" if cached else "ready"
-    click.echo(f"{what}: {how} ({seconds(took)})")
+    echo(f"{what}: {how} ({seconds(took)})")

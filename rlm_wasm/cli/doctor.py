@@ -17,7 +17,9 @@ import click
 
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.report import print_json
+from rlm_wasm.cli.terminal import echo
 from rlm_wasm.errors import RlmError
+from rlm_wasm.redaction import address_without_credentials, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,9 +61,9 @@ def doctor(ctx: click.Context, /, base_url: str | None, *, offline: bool, as_jso
     else:
         for finding in findings:
             mark, colour = _MARKS[finding.verdict]
-            click.secho(f"{mark} ", fg=colour, nl=False)
-            click.echo(f"{finding.name:<12} {finding.text}")
-        click.echo("A run would not work." if bad else "A run would work.")
+            echo(f"{mark} ", fg=colour, nl=False)
+            echo(f"{finding.name:<12} {finding.text}")
+        echo("A run would not work." if bad else "A run would work.")
     ctx.exit(exits.GUEST_ERROR if bad else exits.OK)
 
 
@@ -72,7 +74,7 @@ def _checked(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     try:
         found.extend(check())
     except Exception as error:
-        found.append(Finding(name, "bad", f"{type(error).__name__}: {error}"))
+        found.append(Finding(name, "bad", f"{type(error).__name__}: {without_credentials(str(error))}"))
     return found
 
 
@@ -165,7 +167,7 @@ def _providers(base_url: str | None, *, offline: bool) -> Iterator[Finding]:
         return
     address = (base_url or "https://api.openai.com/v1").rstrip("/")
     if offline:
-        yield Finding("openai", "note", f"{address} was not tried (--offline)")
+        yield Finding("openai", "note", f"{address_without_credentials(address)} was not tried (--offline)")
         return
     yield asyncio.run(_reach(address))
 
@@ -175,6 +177,7 @@ async def _reach(address: str) -> Finding:
     import aiohttp
 
     key = os.environ.get("OPENAI_API_KEY", "")
+    shown = address_without_credentials(address)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = aiohttp.ClientTimeout(total=_REACH_TIMEOUT_S)
     try:
@@ -184,8 +187,8 @@ async def _reach(address: str) -> Finding:
         ):
             status = response.status
     except (aiohttp.ClientError, TimeoutError, ValueError, RlmError) as error:
-        text = str(error) or "no answer in time"
-        return Finding("openai", "note", f"{address} cannot be reached: {text}")
+        text = without_credentials(str(error).replace(address, shown)) or "no answer in time"
+        return Finding("openai", "note", f"{shown} cannot be reached: {text}")
     if status == 401:
-        return Finding("openai", "note", f"{address} refuses the key in OPENAI_API_KEY (401)")
-    return Finding("openai", "ok", f"{address} answers ({status})")
+        return Finding("openai", "note", f"{shown} refuses the key in OPENAI_API_KEY (401)")
+    return Finding("openai", "ok", f"{shown} answers ({status})")

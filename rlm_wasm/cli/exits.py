@@ -26,6 +26,7 @@ USAGE = 2
 LIMIT = 3
 PROVIDER = 4
 INTERNAL = 5
+NOT_KEPT = 6
 INTERRUPTED = 130
 
 _BY_STATUS = {
@@ -37,8 +38,14 @@ _BY_STATUS = {
 }
 
 
-def status_of_result(result: Result) -> int:
-    """The exit status for a Result. An LLM call's failure that the program let through is 4."""
+def status_of_result(result: Result, *, kept: bool = True) -> int:
+    """The exit status for a Result. An LLM call's failure that the program let through is 4.
+
+    Where the program did its work and only its session could not be ``kept``, it is 6: the result counts,
+    and standard error says what is lost.
+    """
+    if result.ok and not kept:
+        return NOT_KEPT
     if result.error is not None and result.error.type == "exn:fail:llm":
         return PROVIDER
     return _BY_STATUS[result.status]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ import click
 import rlm_wasm
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.environment import epilog
+from rlm_wasm.cli.terminal import echo
 
 _COMMANDS = {
     "run": ("rlm_wasm.cli.run", "run"),
@@ -80,10 +82,12 @@ def main(arguments: list[str] | None = None) -> Any:
         # Without standalone mode, ctx.exit(status) makes this call return the status.
         status = cli.main(arguments, prog_name="rlm-wasm", standalone_mode=False) or exits.OK
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        echo(shown.getvalue(), err=True, nl=False)
         status = exits.USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         status = exits.INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone: there is nobody to tell.
@@ -92,8 +96,8 @@ def main(arguments: list[str] | None = None) -> Any:
     except Exception as error:
         if os.environ.get("RLM_WASM_DEBUG"):
             raise
-        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        click.echo(exits.message_of_error(error), err=True)
+        echo("error: ", fg="red", bold=True, err=True, nl=False)
+        echo(exits.message_of_error(error), err=True)
         status = exits.status_of_error(error)
     sys.exit(status)
 

@@ -3,33 +3,84 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 
 import click
 
+from rlm_wasm.cli.inputs import Quantity
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.terminal import is_terminal, visible
 
 
 @click.command()
 @click.option("--http", metavar="HOST:PORT", help="Streamable HTTP there, instead of stdin and stdout.")
 @click.option(
+    "--token-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="With --http: the bearer token that every request must carry. Required beyond this machine.",
+)
+@click.option(
     "--session", metavar="NAME", help="One session for all clients; with --store it survives restarts."
 )
+@click.option(
+    "--result-chars",
+    type=Quantity("characters", least=2_000),
+    default=20_000,
+    metavar="N",
+    help="Characters of a result's text, and of its data; the rest is a resource.  [default: 20,000]",
+)
 @runtime_options
-def mcp(*, http: str | None, session: str | None, options: RuntimeOptions) -> None:
+def mcp(
+    *,
+    http: str | None,
+    token_file: str | None,
+    session: str | None,
+    result_chars: int,
+    options: RuntimeOptions,
+) -> None:
     """Serve assistants by MCP.
 
     The Model Context Protocol goes over stdin and stdout, or over HTTP with --http.
     """
-    from rlm_wasm.mcp.transports import host_and_port, log_to_stderr, serve_http, serve_stdio
+    from rlm_wasm.mcp.bearer import read_token
+    from rlm_wasm.mcp.bounds import ServerBounds
+    from rlm_wasm.mcp.transports import check_address, host_and_port, serve_http, serve_stdio
 
+    if token_file is not None and http is None:
+        raise click.UsageError("--token-file belongs to --http: standard input needs no token")
     address = None if http is None else host_and_port(http)
-    log_to_stderr()
+    token = None if token_file is None else read_token(token_file)
+    if address is not None:
+        check_address(address[0], token)
+    _log_to_stderr()
+    bounds = ServerBounds(result_chars=result_chars)
 
     async def serve() -> None:
         async with options.runtime() as runtime:
             if address is None:
-                await serve_stdio(runtime, session=session)
+                await serve_stdio(runtime, session=session, bounds=bounds)
             else:
-                await serve_http(runtime, *address, session=session)
+                await serve_http(runtime, *address, session=session, token=token, bounds=bounds)
 
     asyncio.run(serve())
+
+
+class _Lines(logging.Formatter):
+    """A record's line, of which a terminal obeys nothing that a program chose."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As the base class."""
+        line = super().format(record)
+        return visible(line) if is_terminal(err=True) else line
+
+
+def _log_to_stderr() -> None:
+    """The server's log, which holds what programs say with eprintf, goes to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("rlm_wasm.mcp")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-import click
-
-from rlm_wasm.cli.report import _plain
+from rlm_wasm.cli.terminal import echo, in_line, is_terminal, visible
 from rlm_wasm.execution.progress import later, progress_line
 from rlm_wasm.results import Progress
 
@@ -33,7 +30,7 @@ class Display:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._live: Live | None = None
-        self._terminal = not quiet and sys.stderr.isatty()
+        self._terminal = not quiet and is_terminal(err=True)
         self._open_line = ""
         self._latest = Progress()
         self._received = 0.0
@@ -53,12 +50,12 @@ class Display:
 
     def _say(self, text: str) -> None:
         if self._live is None:
-            click.echo(_plain(text) if self._terminal else text, err=True, nl=False)
+            echo(text, err=True, nl=False)
             return
         # A live line may only be pushed down by whole lines.
         *lines, self._open_line = (self._open_line + text).split("\n")
         for line in lines:
-            self._live.console.print(_plain(line), markup=False, highlight=False)
+            self._live.console.print(visible(line), markup=False, highlight=False)
 
     def _show(self, line: str) -> None:
         if self._live is None:
@@ -70,7 +67,7 @@ class Display:
             self._live.start()
         from rich.text import Text
 
-        self._live.update(Text(line, style="dim", no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._live.update(Text(in_line(line), style="dim", no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def close(self) -> None:
         """Take the line away."""
@@ -80,7 +77,7 @@ class Display:
         if live is not None:
             live.stop()
         if self._open_line:
-            click.echo(_plain(self._open_line), err=True)
+            echo(self._open_line, err=True)
             self._open_line = ""
 
     def __enter__(self) -> Self:

@@ -7,7 +7,6 @@ Ctrl-D ends it.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.reading import indentation, read_state, word_before
 from rlm_wasm.cli.report import note, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
+from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
 from rlm_wasm.errors import RlmError
 from rlm_wasm.results import summary
 
@@ -78,7 +78,7 @@ class _Conversation:
         """Prompt, run, print, until Ctrl-D or ,quit."""
         self._library = self._names = library
         prompt = _prompt_session(lambda: self._names)
-        click.secho("rlm-wasm — ,help for help, Ctrl-D to leave", dim=True)
+        echo("rlm-wasm — ,help for help, Ctrl-D to leave", dim=True)
         while True:
             try:
                 text = await prompt.prompt_async("> ")
@@ -116,7 +116,7 @@ class _Conversation:
         if result.status == "cancelled":
             note("interrupted")
         print_result(result, source=source, name=name, quiet=True)
-        if result.execution.calls and sys.stderr.isatty():
+        if result.execution.calls and is_terminal(err=True):
             note(summary(result.execution))
 
     async def _command(self, line: str) -> bool:
@@ -142,19 +142,19 @@ class _Conversation:
                 await session.load_context(text, name)
                 note(f"{name or 'context'}: {len(text):,} characters")
         elif word == "names":
-            click.echo("\n".join(name for name in self._names if rest in name))
+            echo("\n".join(name for name in self._names if rest in name))
         elif word == "log":
             for entry in session.scope_log():
-                click.echo(json.dumps(entry, ensure_ascii=False, default=str))
+                echo_json(entry)
         elif word == "state":
-            click.echo(json.dumps(session.state(), ensure_ascii=False, indent=2, default=str))
+            echo_json(session.state(), indent=2)
         elif word == "reset":
             await session.reset()
             note("everything is forgotten")
         else:
             if word != "help":
                 note(f"unknown command ,{word}")
-            click.echo(_HELP)
+            echo(_HELP)
 
     async def _learn_names(self) -> None:
         """The names for completion: the library's and those defined here."""

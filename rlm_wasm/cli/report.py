@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from rlm_wasm.cli.exits import message_of_error
+from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
 from rlm_wasm.results import summary
 
 if TYPE_CHECKING:
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 
 def print_json(value: dict[str, Any]) -> None:
     """One object on standard output, and nothing else."""
-    _write(json.dumps(value, ensure_ascii=False))
+    echo_json(value)
 
 
 def error_object(error: BaseException) -> dict[str, Any]:
@@ -31,30 +28,30 @@ def error_object(error: BaseException) -> dict[str, Any]:
 def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None:
     """The program's output and value on standard output; everything else on standard error."""
     if result.stdout:
-        _write(result.stdout.removesuffix("\n"))
+        echo(result.stdout.removesuffix("\n"))
     if result.ok and result.value:
-        _write(result.value)
+        echo(result.value)
     if result.error is not None:
         print_error(result.error, source=source, name=name)
     if result.rolled_back:
         note("everything that this program did was undone: its instance was lost")
     if result.truncated:
         note(f"cut at the output limit: {', '.join(result.truncated)}")
-    if not quiet and sys.stderr.isatty() and result.execution.calls:
+    if not quiet and is_terminal(err=True) and result.execution.calls:
         note(summary(result.execution))
 
 
 def print_error(error: ErrorInfo, *, source: str, name: str) -> None:
     """The message, the line that it is about with a caret, and the backtrace."""
-    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    click.echo(_plain(str(error)), err=True)
+    echo("error: ", fg="red", bold=True, err=True, nl=False)
+    echo(str(error), err=True)
     if error.line is not None and error.source in (None, "", "program"):
         lines = source.splitlines()
         if 0 < error.line <= len(lines):
-            click.echo(f"  --> {name}:{error.line}:{error.column or 1}", err=True)
+            echo(f"  --> {name}:{error.line}:{error.column or 1}", err=True)
             _excerpt(lines[error.line - 1], error.line, error.column or 1)
     for frame in error.backtrace[:12]:
-        click.echo(f"  in {_plain(frame)}", err=True)
+        echo(f"  in {frame}", err=True)
 
 
 def _excerpt(line: str, number: int, column: int) -> None:
@@ -62,19 +59,10 @@ def _excerpt(line: str, number: int, column: int) -> None:
     start = max(0, column - 60)
     shown = "".join(c if c.isprintable() else " " for c in line[start : start + 100])
     margin = f"{number:>5} | "
-    click.echo(f"{margin}{shown}", err=True)
-    click.echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=True)
+    echo(f"{margin}{shown}", err=True)
+    echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=True)
 
 
 def note(text: str) -> None:
     """A line of ours on standard error."""
-    click.secho(f"rlm-wasm: {text}", dim=True, err=True)
-
-
-def _plain(text: str) -> str:
-    """Without control characters: what a guest says must not move the user's cursor."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
-
-
-def _write(text: str) -> None:
-    click.echo(_plain(text) if sys.stdout.isatty() else text)
+    echo(f"rlm-wasm: {text}", dim=True, err=True)

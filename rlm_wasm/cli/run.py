@@ -64,7 +64,8 @@ def run(
     PROGRAM is a file; "-" reads standard input, and -e EXPR takes the text itself.
 
     The program's value is printed on standard output. Exit status: 0 finished, 1 error in the
-    program, 2 usage, 3 limit, 4 LLM provider, 5 internal error, 130 interrupted.
+    program, 2 usage, 3 limit, 4 LLM provider, 5 internal error, 6 finished, but the session
+    could not be kept, 130 interrupted.
     """
     if (program is None) == (expression is None):
         raise click.UsageError("give one program: a file, - for standard input, or -e EXPR")
@@ -79,7 +80,7 @@ def run(
     if kept is not None:
         options = replace(options, store=options.store or default_store_url())
     try:
-        result = asyncio.run(_execute(source, texts, kept, options, quiet=quiet))
+        result, kept_it = asyncio.run(_execute(source, texts, kept, options, quiet=quiet))
     except RlmError as error:
         if not as_json:
             raise
@@ -92,7 +93,7 @@ def run(
         if result.status == "cancelled":
             note("interrupted")
         print_result(result, source=source, name=name, quiet=quiet)
-    ctx.exit(exits.status_of_result(result))
+    ctx.exit(exits.status_of_result(result, kept=kept_it))
 
 
 async def _execute(
@@ -102,7 +103,8 @@ async def _execute(
     options: RuntimeOptions,
     *,
     quiet: bool,
-) -> Result:
+) -> tuple[Result, bool]:
+    """The result, and whether the session is kept as it was to be."""
     async with options.runtime() as runtime:
         named = None
         if kept is not None:
@@ -113,7 +115,8 @@ async def _execute(
                 await session.load_context(text, name)
             with Display(quiet=quiet) as display:
                 execution = session.execute(source, on_progress=display)
-                return await interruptibly(session, execution, named)
+                result = await interruptibly(session, execution, named)
+        return result, named is None or named.kept
 
 
 async def interruptibly(session: Session, execution: Awaitable[Result], named: NamedSession | None) -> Result:

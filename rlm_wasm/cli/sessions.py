@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import note, print_json, print_result
 from rlm_wasm.cli.run import interruptibly
+from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import UsageError
 from rlm_wasm.named_sessions import NamedSession, default_store_url, no_such_session
 
@@ -42,12 +42,13 @@ def list_command(store: str | None, *, as_json: bool) -> None:
     """List kept sessions, the one used last first."""
     listed = asyncio.run(_with_repository(store, lambda repository: repository.list()))
     if as_json:
-        click.echo(json.dumps([asdict(session) for session in listed], ensure_ascii=False))
+        echo_json([asdict(session) for session in listed])
         return
     for session in listed:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.written_at))
         first_line = " ".join(session.note.split())[:60]
-        click.echo(f"{session.name:<20} {session.status:<10} {when}  {session.bytes:>10,} B  {first_line}")
+        name = in_line(session.name) if is_terminal(err=False) else session.name
+        echo(f"{name:<20} {session.status:<10} {when}  {session.bytes:>10,} B  {first_line}")
 
 
 @sessions.command()
@@ -75,9 +76,9 @@ def show(name: str, store: str | None, *, as_json: bool) -> None:
         return
     for key, value in description.items():
         if key == "log":
-            click.echo(f"{key + ':':<13} {len(value)} entries (all of them with --json)")
+            echo(f"{key + ':':<13} {len(value)} entries (all of them with --json)")
         else:
-            click.echo(f"{key + ':':<13} {value}")
+            echo(f"{key + ':':<13} {value}")
 
 
 @sessions.command()
@@ -92,22 +93,23 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
     Provider, workspace and the other grants are no part of what was kept: give them again.
     """
     options = replace(options, store=options.store or default_store_url())
-    result = asyncio.run(_resume(name, options, quiet=quiet))
+    result, kept = asyncio.run(_resume(name, options, quiet=quiet))
     if as_json:
         print_json(result.to_dict())
     else:
         if result.status == "cancelled":
             note("interrupted")
         print_result(result, source="", name=name, quiet=quiet)
-    ctx.exit(exits.status_of_result(result))
+    ctx.exit(exits.status_of_result(result, kept=kept))
 
 
-async def _resume(name: str, options: RuntimeOptions, *, quiet: bool) -> Result:
+async def _resume(name: str, options: RuntimeOptions, *, quiet: bool) -> tuple[Result, bool]:
     async with options.runtime() as runtime:
         named = NamedSession(options.opened_store().sessions, name, notify=note)
         async with await named.open(runtime, suspended=True) as session:
             with Display(quiet=quiet) as display:
-                return await interruptibly(session, session.resume(on_progress=display), named)
+                result = await interruptibly(session, session.resume(on_progress=display), named)
+        return result, named.kept
 
 
 @sessions.command()
@@ -118,11 +120,11 @@ def fork(name: str, new_name: str, store: str | None) -> None:
     """Keep a copy of session NAME as NEW_NAME; both go on by themselves."""
 
     async def copy(repository: SessionRepository) -> None:
-        listed = {session.name: session for session in await repository.list()}
-        if new_name in listed:
+        if new_name in {session.name for session in await repository.list()}:
             raise UsageError(f"there is a session {new_name} already")
-        snapshot = await NamedSession(repository, name).load()
-        await repository.save(new_name, snapshot, status=listed[name].status, note=listed[name].note)
+        repository.check_name(new_name)
+        if not await repository.copy(name, new_name):
+            raise UsageError(await no_such_session(repository, name))
 
     asyncio.run(_with_repository(store, copy))
 

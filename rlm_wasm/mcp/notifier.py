@@ -1,7 +1,9 @@
 """Tells the client how far an execution is, while it runs: progress, log lines, a timeout's approach.
 
 Everything is sent by one task, in order, at most as fast as the client takes it: what changed
-meanwhile is sent as one. Nothing is sent after ``aclose``, so nothing can follow the answer.
+meanwhile is sent as one. Nothing is sent after ``aclose``, so nothing can follow the answer. Of what the
+program says a bounded part is sent on and logged, and less waits for a client that does not read; a line
+says how many were left out.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 from mcp.shared.exceptions import MCPDeprecationWarning
 
 from rlm_wasm.execution.progress import later, progress_line
+from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.results import Progress
 
 if TYPE_CHECKING:
@@ -33,7 +36,12 @@ class ProgressNotifier:
     """One execution's news for the client that asked for it."""
 
     def __init__(
-        self, client: ServerSession, request_id: str | int | None, timeout_s: float, level: str
+        self,
+        client: ServerSession,
+        request_id: str | int | None,
+        timeout_s: float,
+        level: str,
+        bounds: ServerBounds = ServerBounds(),  # noqa: B008  # frozen
     ) -> None:
         self._client = client
         self._request_id = request_id
@@ -43,6 +51,12 @@ class ProgressNotifier:
         self._progress = Progress()
         self._at = time.monotonic()
         self._shape = (0, 0, 0)
+        self._bounds = bounds
+        self._lines_left = bounds.log_lines
+        self._bytes_left = bounds.log_bytes
+        self._dropped = 0
+        self._open_end = False
+        self._unsent = 0
         self._line = ""
         self._lines: list[tuple[LoggingLevel, str]] = []
         self._note = ""
@@ -72,9 +86,24 @@ class ProgressNotifier:
 
     def _stderr(self, text: str) -> None:
         """What the program prints on standard error: whole lines are sent on at once."""
-        *lines, self._line = (self._line + text).split("\n")
-        for line in lines:
-            self._log("info", line)
+        at = 0
+        while self._lines_left and self._bytes_left > 0:
+            end = text.find("\n", at)
+            piece = text[at : len(text) if end < 0 else end][: self._bytes_left]
+            self._bytes_left -= len(piece.encode("utf-8", "replace"))
+            self._line += piece
+            if end < 0:
+                return
+            self._end_line()
+            at = end + 1
+        # One that has begun is sent as far as it came; what is beyond is only counted.
+        self._dropped += text.count("\n", at)
+        self._open_end = not text.endswith("\n")
+
+    def _end_line(self) -> None:
+        line, self._line = self._line, ""
+        self._lines_left -= 1
+        self._log("info", line)
 
     def warning(self, message: str) -> None:
         """A message of the server's own, sent on at once."""
@@ -83,7 +112,10 @@ class ProgressNotifier:
     def _log(self, level: LoggingLevel, line: str) -> None:
         (program_log.warning if level == "warning" else program_log.info)("%s", line)
         if LEVELS.index(level) >= self._min_level:
-            self._lines.append((level, line))
+            if len(self._lines) < self._bounds.unsent_lines:
+                self._lines.append((level, line))
+            else:
+                self._unsent += 1
             self._poke()
 
     def _beat(self) -> None:
@@ -104,8 +136,11 @@ class ProgressNotifier:
         while self._due:
             self._due = False
             lines, self._lines = self._lines, []
+            unsent, self._unsent = self._unsent, 0
             for level, line in lines:
                 await self._send_line(level, line)
+            if unsent:
+                await self._send_line("warning", f"[{unsent:,} lines left out: the client read too slowly]")
             await self._send_progress()
 
     async def _send_line(self, level: LoggingLevel, line: str) -> None:
@@ -132,8 +167,11 @@ class ProgressNotifier:
         """Send what is left; from now on nothing is sent."""
         self._stop_timers()
         if self._line:
-            self._log("info", self._line)
-            self._line = ""
+            self._end_line()
+        dropped = self._dropped + self._open_end
+        if dropped:
+            more = "1 more line was" if dropped == 1 else f"{dropped:,} more lines were"
+            self.warning(f"[{more} left out: stderr of the answer has what output_bytes allows]")
         self._closed = True
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)

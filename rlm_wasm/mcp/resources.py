@@ -12,12 +12,17 @@ from rlm_wasm.mcp import guide, render
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.session_queue import SessionQueue
+    from rlm_wasm.results import Result
 
 MARKDOWN = "text/markdown"
 JSON = "application/json"
 PLAIN = "text/plain"
 MAX_CHARACTERS = 1_000_000
 """Of a context that is read as a resource: a program, not a client, is to read more."""
+
+MAX_ENTRIES = 5_000
+"""Of a log, the newest ones."""
+PARTS = ("value", "stdout", "stderr")
 
 _PAGES = {
     "rlm://guide": ("guide", "Usage guide", "Workflow, choosing patterns and models, common mistakes."),
@@ -59,12 +64,24 @@ def templates() -> list[types.ResourceTemplate]:
     """The shapes of the URIs."""
     return [
         _template("rlm://runs/{run}", "run", "One program and its result.", JSON),
+        _template("rlm://runs/{run}/{part}", "run-part", "Its value, stdout or stderr, uncut.", PLAIN),
+        _template("rlm://runs/{run}/{part}/{start}", "run-part-from", "From a character on.", PLAIN),
+        _template("rlm://sessions/{session}/runs/{run}", "session-run", "Of a named session.", JSON),
         _template("rlm://runs/{run}/log", "run-log", "What one program's calls were.", JSON),
         _template(
             "rlm://contexts/{context}", "context", "A loaded text (its first million characters).", PLAIN
         ),
         _template("rlm://patterns/{pattern}", "pattern", "An orchestration pattern, 1 to 16.", MARKDOWN),
     ]
+
+
+def session_of(uri: str) -> tuple[str | None, str]:
+    """The named session that a URI is about, and the URI within it; None is the client's own session."""
+    prefix = "rlm://sessions/"
+    if not uri.startswith(prefix):
+        return None, uri
+    name, _, rest = uri.removeprefix(prefix).partition("/")
+    return unquote(name) or None, f"rlm://{rest}"
 
 
 def read(queue: SessionQueue, uri: str) -> types.TextResourceContents | None:
@@ -75,7 +92,7 @@ def read(queue: SessionQueue, uri: str) -> types.TextResourceContents | None:
     if kind == "status" and not path:
         return _json(uri, queue.status())
     if kind == "log" and not path:
-        return _json(uri, queue.scope_log())
+        return _json(uri, queue.scope_log()[-MAX_ENTRIES:])
     if kind == "runs":
         return _run(queue, uri, path)
     if kind == "contexts" and len(path) == 1:
@@ -94,11 +111,24 @@ def _run(queue: SessionQueue, uri: str, path: list[str]) -> types.TextResourceCo
         return None
     if path[1:] == ["log"]:
         until = run.log_to if run.result is not None else None
-        return _json(uri, queue.scope_log()[run.log_from : until] if run.started_at else [])
+        entries = queue.scope_log()[run.log_from : until] if run.started_at else []
+        return _json(uri, entries[-MAX_ENTRIES:])
     if path[1:]:
-        return None
+        return None if run.result is None else _part(uri, run.result, path[1:])
     result = None if run.result is None else render.structured(run.result)
     return _json(uri, {**_run_line(run), "code": run.code, "result": result})
+
+
+def _part(uri: str, result: Result, path: list[str]) -> types.TextResourceContents | None:
+    """A text of a result, from a character on."""
+    name, *start = path
+    if name not in PARTS or len(start) > 1 or (start and not start[0].isdecimal()):
+        return None
+    text = render.value_of(result) if name == "value" else str(getattr(result, name))
+    at = int(start[0]) if start and len(start[0]) < 16 else 0
+    end = at + MAX_CHARACTERS
+    more = f"\n[… {len(text) - end:,} more characters: from {end} on]" if end < len(text) else ""
+    return _text(uri, PLAIN, text[at:end] + more)
 
 
 def _run_line(run: Any) -> dict[str, Any]:

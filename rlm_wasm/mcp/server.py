@@ -1,19 +1,21 @@
-"""The server: the SDK's requests, answered from a registry of sessions."""
+"""The server: the SDK's requests, answered from the sessions of whoever asks."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import mcp_types as types
 from mcp.server.lowlevel import Server
 from mcp.server.lowlevel.server import NotificationOptions
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.exceptions import MCPError
 
 import rlm_wasm
+from rlm_wasm.errors import RlmError
 from rlm_wasm.mcp import prompts, resources
-from rlm_wasm.mcp.session_registry import SessionRegistry
+from rlm_wasm.mcp.bounds import ServerBounds
+from rlm_wasm.mcp.clients import Clients, ServerState
 from rlm_wasm.mcp.tools import table as tools
 
 if TYPE_CHECKING:
@@ -21,9 +23,13 @@ if TYPE_CHECKING:
 
     from mcp.server.context import ServerRequestContext
 
+    from rlm_wasm.mcp.session_queue import SessionQueue
     from rlm_wasm.runtime import Runtime
 
-    Context = ServerRequestContext[SessionRegistry, Any]
+    Context = ServerRequestContext[Clients, Any]
+
+CLOSING_S = 30.0
+"""Seconds that sessions have to end and to be saved when their transport closes."""
 
 INSTRUCTIONS = """\
 A persistent Scheme REPL (R7RS with Racket's common procedures) for orchestrating LLM sub-calls over \
@@ -33,33 +39,40 @@ unrelated task). State persists between calls. Read get_usage_guide first; get_p
 complete programs; plan_strategy and estimate_cost before spending."""
 
 
-def make_server(runtime: Runtime, *, session: str | None = None) -> Server[SessionRegistry]:
+def make_server(
+    runtime: Runtime, *, session: str | None = None, bounds: ServerBounds | None = None
+) -> Server[Clients]:
     """A server over the runtime, for any transport of the SDK.
 
     ``session`` names the session of clients that name none: it is shared by them, and where the
-    runtime has a store it is taken up again after a restart. Closing the transport closes the
-    sessions, never the runtime.
+    runtime has a store it is taken up again after a restart. Without it a client that names no session
+    has one of its own. ``bounds`` is what the server keeps and sends at the most. Closing the transport
+    closes the sessions, never the runtime.
     """
-    registry: SessionRegistry | None = None
-    connections = 0
+    shared: ServerState | None = None
+    streams = 0
 
     @asynccontextmanager
-    async def lifespan(_server: Server[SessionRegistry]) -> AsyncIterator[SessionRegistry]:
-        # Some transports open this for every connection, some once: all of them share one registry.
-        nonlocal registry, connections
-        if registry is None:
-            registry = SessionRegistry(runtime, bus, session=session)
-        connections += 1
+    async def lifespan(_server: Server[Clients]) -> AsyncIterator[Clients]:
+        # A transport with one stream opens this for the stream, HTTP once for all of its clients.
+        nonlocal shared, streams
+        if shared is None:
+            shared = ServerState(runtime, bounds or ServerBounds(), session=session)
+        streams += 1
+        clients = Clients(shared)
         try:
-            yield registry
+            yield clients
         finally:
-            connections -= 1
-            if not connections:
-                closing, registry = registry, None
-                await closing.aclose()
+            streams -= 1
+            # A transport that was cancelled would cancel this, too, and leave programs running.
+            with anyio.move_on_after(CLOSING_S, shield=True):
+                await clients.aclose()
+                if not streams:
+                    closing, shared = shared, None
+                    if closing is not None:
+                        await closing.aclose()
 
-    bus = InMemorySubscriptionBus()
-    server: Server[SessionRegistry] = _Server(
+    server: Server[Clients] = _Server(
         "rlm-wasm",
         version=rlm_wasm.__version__,
         title="rlm-wasm: Scheme programs that orchestrate LLM calls",
@@ -73,7 +86,7 @@ def make_server(runtime: Runtime, *, session: str | None = None) -> Server[Sessi
         on_read_resource=_read_resource,
         on_subscribe_resource=_subscribe,
         on_unsubscribe_resource=_unsubscribe,
-        on_subscriptions_listen=ListenHandler(bus),
+        on_subscriptions_listen=_listen,
         on_list_prompts=_list_prompts,
         on_get_prompt=_get_prompt,
         on_completion=_complete,
@@ -83,7 +96,7 @@ def make_server(runtime: Runtime, *, session: str | None = None) -> Server[Sessi
     return server
 
 
-class _Server(Server[SessionRegistry]):
+class _Server(Server[Clients]):
     """Says that the resource list changes, whatever transport asks for the options."""
 
     def create_initialization_options(self, *args: Any, **options: Any) -> Any:
@@ -103,7 +116,7 @@ async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> types
 
 
 async def _list_resources(ctx: Context, _params: Any) -> types.ListResourcesResult:
-    queue = await ctx.lifespan_context.queue(ctx)
+    queue = await _queue(ctx)
     return types.ListResourcesResult(resources=resources.listed(queue))
 
 
@@ -113,27 +126,44 @@ async def _list_templates(ctx: Context, _params: Any) -> types.ListResourceTempl
 
 
 async def _read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-    queue = await ctx.lifespan_context.queue(ctx)
     uri = str(params.uri)
-    contents = resources.read(queue, uri)
+    name, own = resources.session_of(uri)
+    contents = resources.read(await _queue(ctx, name), own)
     if contents is None:
         raise MCPError(
             types.INVALID_PARAMS,
             f"there is no resource {uri}: resources/list shows those that exist",
             {"uri": uri},
         )
-    return types.ReadResourceResult(contents=[contents])
+    return types.ReadResourceResult(contents=[contents.model_copy(update={"uri": uri})])
 
 
 async def _subscribe(ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
-    await ctx.lifespan_context.queue(ctx)
-    ctx.lifespan_context.client(ctx).subscribe(str(params.uri), ctx.session)
+    clients = ctx.lifespan_context
+    await _queue(ctx)
+    try:
+        clients.client(ctx).subscribe(str(params.uri), ctx.session, clients.bounds.subscriptions)
+    except RlmError as error:
+        raise MCPError(types.INVALID_PARAMS, str(error)) from error
     return types.EmptyResult()
 
 
 async def _unsubscribe(ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
     ctx.lifespan_context.client(ctx).unsubscribe(str(params.uri))
     return types.EmptyResult()
+
+
+async def _listen(
+    ctx: Context, params: types.SubscriptionsListenRequestParams
+) -> types.SubscriptionsListenResult:
+    return await ctx.lifespan_context.listeners(ctx).listen(ctx, params)
+
+
+async def _queue(ctx: Context, name: str | None = None) -> SessionQueue:
+    try:
+        return await ctx.lifespan_context.queue(ctx, name)
+    except RlmError as error:
+        raise MCPError(types.INVALID_PARAMS, str(error)) from error
 
 
 async def _list_prompts(ctx: Context, _params: Any) -> types.ListPromptsResult:
@@ -150,7 +180,7 @@ async def _get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> typ
 
 
 async def _complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-    queue = await ctx.lifespan_context.queue(ctx)
+    queue = await _queue(ctx)
     values = prompts.completions(queue, params.argument.name, params.argument.value)
     return types.CompleteResult(
         completion=types.Completion(values=values[:100], total=len(values), has_more=len(values) > 100)

@@ -14,7 +14,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlm_wasm.errors import UsageError
+from rlm_wasm.capabilities.checkpoints import MemoryStore
+from rlm_wasm.errors import RlmError, UsageError
+from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.named_sessions import NamedSession
 from rlm_wasm.results import Progress, Result
 
@@ -28,7 +30,8 @@ log = logging.getLogger("rlm_wasm.mcp")
 
 T = TypeVar("T")
 
-MAX_RUNS = 100
+Changed = Callable[["SessionQueue", list[str], bool], None]
+"""Called with a queue, the URIs of resources that changed, and whether the list of them did."""
 
 
 @dataclass(slots=True)
@@ -43,21 +46,41 @@ class Run:
     log_from: int = 0
     log_to: int = 0
 
+    @property
+    def bytes(self) -> int:
+        """About what it takes to keep it."""
+        result = self.result
+        texts = [self.code] if result is None else [self.code, result.value, result.stdout, result.stderr]
+        # The value stands there a second time, as data.
+        return sum(map(len, texts)) + (0 if result is None else len(result.value))
+
 
 class SessionQueue:
-    """A session, what waits for it, and its runs. ``changed`` gets the URIs of resources that changed."""
+    """A session, what waits for it, and its runs.
+
+    ``key`` is what clients name it by, ``name`` the same where it is a named one. ``notice`` is something
+    that the next answer tells the client.
+    """
 
     def __init__(
         self,
         runtime: Runtime,
         session: Session,
         *,
+        key: str,
         name: str | None = None,
-        changed: Callable[[SessionQueue, list[str], bool], None] | None = None,
+        changed: Changed | None = None,
+        bounds: ServerBounds = ServerBounds(),  # noqa: B008  # frozen
     ) -> None:
         self.runtime = runtime
         self.session = session
+        self.key = key
         self.name = name
+        self.bounds = bounds
+        self.notice = ""
+        self.gives_key = False
+        """Whether its client can come back by the key only: answers then say it."""
+        self.is_new = True
         self.runs: dict[int, Run] = {}
         self.current: Run | None = None
         self._changed = changed
@@ -76,36 +99,53 @@ class SessionQueue:
         runtime: Runtime,
         name: str,
         *,
-        changed: Callable[[SessionQueue, list[str], bool], None] | None = None,
+        changed: Changed | None = None,
+        bounds: ServerBounds = ServerBounds(),  # noqa: B008  # frozen
     ) -> SessionQueue:
         """The named session, as the runtime's store has it, or a new one. Raises UsageError."""
         repository: SessionRepository | None = getattr(runtime.store, "sessions", None)
         if repository is None:
-            return cls(runtime, runtime.session(), name=name, changed=changed)
+            session = runtime.session(namespace=name)
+            return cls(runtime, session, key=name, name=name, changed=changed, bounds=bounds)
         queue: SessionQueue
 
         def notify(message: str) -> None:
+            queue.notice = message  # clients that ask for no log are told by the answer
             if queue._notifier is not None:
                 queue._notifier.warning(message)
             else:
                 log.warning("%s", message)
 
         named = NamedSession(repository, name, notify=notify)
-        queue = cls(runtime, await named.open(runtime), name=name, changed=changed)
-        queue._named = named
+        session = await named.open(runtime)
+        queue = cls(runtime, session, key=name, name=name, changed=changed, bounds=bounds)
+        queue._named, queue.is_new = named, not named.found
         return queue
+
+    def told(self) -> dict[str, str]:
+        """What an answer has to say of the session itself: ``session``, its key, and ``notice``, once."""
+        told = {"session": self.key} if self.gives_key else {}
+        if self.notice:
+            told["notice"], self.notice = self.notice, ""
+        return told
 
     # ---- in turn
 
     async def execute(
         self, code: str, timeout_s: float | None, notifier: ProgressNotifier | None = None
     ) -> Run:
-        """Run a program when its turn comes. Cancelling this cancels the program."""
+        """Run a program when its turn comes. Cancelling this cancels the program.
+
+        Raises UsageError where too many wait already.
+        """
+        if self.queued >= self.bounds.waiting:
+            raise UsageError(
+                f"{self.queued} programs wait in this session already: wait for their results, or name"
+                " another session"
+            )
         self._last_id += 1
         run = Run(self._last_id, code, time.time())
         self.runs[run.id] = run
-        while len(self.runs) > MAX_RUNS:
-            del self.runs[next(iter(self.runs))]
         task = self._begin(self._execute(run, timeout_s, notifier))
         try:
             await asyncio.shield(task)
@@ -147,7 +187,18 @@ class SessionQueue:
                 self.current = self._running = self._notifier = None
                 run.log_to = self.session.log_length
                 self._calls_before = self.session.calls_made
+                self._forget_runs(run)
         self._publish(["rlm://status", "rlm://log", "rlm://runs"])
+
+    def _forget_runs(self, newest: Run) -> None:
+        """The oldest ones that have ended, as far as there are too many."""
+        total = sum(run.bytes for run in self.runs.values())
+        for run in list(self.runs.values()):
+            if len(self.runs) <= self.bounds.runs and total <= self.bounds.run_bytes:
+                break
+            if run.result is not None and run is not newest:
+                total -= run.bytes
+                del self.runs[run.id]
 
     async def in_turn(self, work: Callable[[], Awaitable[T]], *, whole: bool = False) -> T:
         """Do something with the session when nothing else runs in it.
@@ -208,7 +259,19 @@ class SessionQueue:
     @property
     def busy(self) -> bool:
         """Whether something runs or waits."""
-        return self._turn.locked()
+        return self._turn.locked() or bool(self._tasks)
+
+    @property
+    def unused(self) -> bool:
+        """Whether no client would miss it."""
+        return not self.busy and not self._last_id and not self.session.contexts
+
+    @property
+    def bytes(self) -> int:
+        """About what its sandbox, its contexts and its runs take."""
+        last = next((run.result for run in reversed(self.runs.values()) if run.result is not None), None)
+        held = sum(map(len, self.session.contexts.values())) + sum(run.bytes for run in self.runs.values())
+        return held + (0 if last is None else last.execution.memory_bytes)
 
     def status(self) -> dict[str, Any]:
         """What is going on, without waiting for it."""
@@ -239,7 +302,7 @@ class SessionQueue:
         state = self.session.state()
         state["checkpoints"] = await self.session.checkpoints()
         state["session"] = self.name
-        if not self.busy and not state["suspended"]:
+        if not self._turn.locked() and not state["suspended"]:
             state["definitions"] = await self.in_turn(self.session.definitions)
         return state
 
@@ -262,3 +325,18 @@ class SessionQueue:
         self.session.cancel()  # what runs ends with a result, and a named session is saved with it
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.session.aclose()
+        await self._forget_checkpoints()
+
+    async def _forget_checkpoints(self) -> None:
+        """Those of a session that nobody can name any more, and those that only live in memory."""
+        if not self.session.state()["checkpoints"]:
+            return  # the store may not even be open
+        store = self.runtime.store
+        delete = getattr(store, "delete", None)
+        if delete is None or (self.name is not None and not isinstance(store, MemoryStore)):
+            return
+        try:
+            for key in await store.keys(self.session.namespace):
+                await delete(self.session.namespace, key)
+        except RlmError as error:
+            log.warning("checkpoints of a session that ended are still in the store: %s", error)

@@ -1,135 +1,137 @@
-"""Which client works in which session, and who is told when a resource changes.
+"""All sessions of a server: opened by name or for one client alone, bounded, the oldest closed first.
 
-A connection of the handshake era (until 2025-11-25) has a session of its own, which ends with it.
-From 2026-07-28 on the protocol knows no connections: all clients of one server process then share
-one session, unless they name one. A named session can be used from anywhere.
+A session that nobody named belongs to one client. Its key cannot be guessed, and its checkpoints are in
+a namespace of that key, which ends with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import logging
+import secrets
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
 
-from mcp.server.subscriptions import (
-    ResourcesListChanged,
-    ResourceUpdated,
-    ServerEvent,
-    SubscriptionBus,
-)
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-
+from rlm_wasm.errors import UsageError
+from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.mcp.session_queue import SessionQueue
 
 if TYPE_CHECKING:
-    from mcp.server.connection import Connection
-    from mcp.server.context import ServerRequestContext
-    from mcp.server.session import ServerSession
-
+    from rlm_wasm.mcp.session_queue import Changed
     from rlm_wasm.runtime import Runtime
 
+log = logging.getLogger("rlm_wasm.mcp")
 
-class ClientState:
-    """One connection: its session, what it subscribed to, the log level that it wants."""
+UNNAMED: Final = "unnamed-"
+"""What keys of sessions begin with that no client named. Nobody can name a session so."""
 
-    def __init__(self) -> None:
-        self.queue: SessionQueue | None = None
-        self.subscriptions: dict[str, ServerSession] = {}
-        self.connection: ServerSession | None = None
-        self.log_level = "info"
+MAX_NAME_CHARACTERS: Final = 255
+"""What a store keeps."""
 
-    def subscribe(self, uri: str, connection: ServerSession) -> None:
-        """Tell the connection when the resource changes."""
-        self.subscriptions[uri] = connection
-
-    def unsubscribe(self, uri: str) -> None:
-        """Tell it no more. Without a subscription nothing happens."""
-        self.subscriptions.pop(uri, None)
-
-    def choose_level(self, level: str) -> None:
-        """Send log messages from this level on."""
-        self.log_level = level
+_REMEMBERED: Final = 1_000
+"""Names of sessions that were closed to make room, so that whoever comes back is told."""
 
 
 class SessionRegistry:
-    """All sessions of a server. ``session`` names the one that clients get who name none."""
+    """Sessions by key. ``changed`` is told of the resources of each of them that change."""
 
-    def __init__(self, runtime: Runtime, bus: SubscriptionBus, *, session: str | None = None) -> None:
+    def __init__(self, runtime: Runtime, bounds: ServerBounds, changed: Changed) -> None:
         self.runtime = runtime
-        self.bus = bus
-        self._default = session
-        self._shared = ClientState()
-        self._clients: set[ClientState] = {self._shared}
-        self._named: dict[str, SessionQueue] = {}
+        self.bounds = bounds
+        self._changed = changed
+        self._open: OrderedDict[str, SessionQueue] = OrderedDict()
+        """The one used last at the end."""
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._opening = asyncio.Lock()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
-    def client(self, ctx: ServerRequestContext[Any, Any]) -> ClientState:
-        """The connection's."""
-        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return self._shared
-        # The SDK documents Connection.state and exit_stack for just this purpose, but hands no
-        # handler the connection yet.
-        connection: Connection = ctx.session._connection
-        client: ClientState | None = connection.state.get("rlm_wasm.client")
-        if client is None:
-            client = connection.state["rlm_wasm.client"] = ClientState()
-            self._clients.add(client)
-            connection.exit_stack.push_async_callback(self._leave, client)
-        client.connection = ctx.session
-        return client
+    async def named(self, name: str) -> SessionQueue:
+        """The session of a name, opened where it is not; or one that an answer gave its key of.
 
-    async def queue(self, ctx: ServerRequestContext[Any, Any], name: str | None = None) -> SessionQueue:
-        """The session that a request is about: the named one, or the connection's."""
-        name = name or self._default
-        if name is not None:
-            async with self._opening:
-                if name not in self._named:
-                    self._named[name] = await SessionQueue.open(self.runtime, name, changed=self._changed)
-                queue = self._named[name]
-            client = self.client(ctx)
-            client.queue = client.queue or queue
-            return queue
-        client = self.client(ctx)
-        if client.queue is None:
-            client.queue = SessionQueue(self.runtime, self.runtime.session(), changed=self._changed)
-        return client.queue
+        Raises UsageError for a key that there is no longer, for what cannot be a name, and where there
+        is no room.
+        """
+        if len(name) > MAX_NAME_CHARACTERS:
+            raise UsageError(f"a session's name has 1 to {MAX_NAME_CHARACTERS} characters, not {len(name):,}")
+        async with self._opening:
+            queue = self._open.get(name)
+            if queue is None:
+                if name.startswith(UNNAMED):
+                    raise UsageError(
+                        f"there is no session {name}: it was forgotten. Name one yourself to keep it longer"
+                    )
+                self._make_room()
+                # One that is being closed has to be saved before it is opened anew.
+                await asyncio.gather(*self._closing, return_exceptions=True)
+                queue = await SessionQueue.open(self.runtime, name, changed=self._changed, bounds=self.bounds)
+                self._add(queue)
+        self.touch(queue)
+        return queue
 
-    def _changed(self, queue: SessionQueue, uris: list[str], listing: bool) -> None:
-        if not listing and not any(
-            client is self._shared or not client.subscriptions.keys().isdisjoint(uris)
-            for client in self._clients
-            if client.queue is queue
-        ):
-            return
-        task = asyncio.get_running_loop().create_task(self._publish(queue, uris, listing))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+    def unnamed(self) -> SessionQueue:
+        """A new session for one client alone. Raises UsageError where there is no room."""
+        self._make_room()
+        key = f"{UNNAMED}{secrets.token_hex(16)}"
+        queue = SessionQueue(
+            self.runtime,
+            self.runtime.session(namespace=key),
+            key=key,
+            changed=self._changed,
+            bounds=self.bounds,
+        )
+        self._open[key] = queue
+        return queue
 
-    async def _publish(self, queue: SessionQueue, uris: list[str], listing: bool) -> None:
-        for client in list(self._clients):
-            if client.queue is not queue:
-                continue
-            if client is self._shared:
-                events: list[ServerEvent] = [ResourceUpdated(uri) for uri in uris]
-                for event in [*events, ResourcesListChanged()] if listing else events:
-                    await self.bus.publish(event)
-                continue
-            for uri in uris:
-                if uri in client.subscriptions:
-                    await client.subscriptions[uri].send_resource_updated(uri)
-            if listing and client.connection is not None:
-                await client.connection.send_resource_list_changed()
+    def _add(self, queue: SessionQueue) -> None:
+        self._open[queue.key] = queue
+        if self._forgotten.pop(queue.key, self) is None and queue.is_new:
+            queue.notice = forgotten(queue.key)
 
-    async def _leave(self, client: ClientState) -> None:
-        self._clients.discard(client)
-        if client.queue is not None and client.queue.name is None:
-            await client.queue.aclose()
+    def touch(self, queue: SessionQueue) -> None:
+        """It is used now: others go before it."""
+        if queue.key in self._open:
+            self._open.move_to_end(queue.key)
+
+    def _make_room(self) -> None:
+        bounds = self.bounds
+        total = sum(queue.bytes for queue in self._open.values())
+        for queue in list(self._open.values()):
+            if len(self._open) < bounds.sessions and total <= bounds.session_bytes:
+                return
+            if not queue.busy:
+                total -= queue.bytes
+                self._forget(queue)
+        if len(self._open) >= bounds.sessions:
+            raise UsageError(
+                f"{len(self._open)} sessions are at work, and there is no room for more: try again later"
+            )
+
+    def _forget(self, queue: SessionQueue) -> None:
+        log.info("session %.80s is closed to make room", queue.key)
+        self._forgotten[queue.key] = None
+        while len(self._forgotten) > _REMEMBERED:
+            self._forgotten.popitem(last=False)
+        self.close(queue)
+
+    def close(self, queue: SessionQueue) -> asyncio.Task[None]:
+        """Close a session; a named one can be opened again. The task ends when that is done."""
+        self._open.pop(queue.key, None)
+        task = asyncio.get_running_loop().create_task(queue.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return task
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     async def aclose(self) -> None:
         """Close every session. Idempotent."""
-        for client in list(self._clients):
-            await self._leave(client)
-        for queue in self._named.values():
-            await queue.aclose()
-        for task in self._sending:
-            task.cancel()
+        for queue in list(self._open.values()):
+            self.close(queue)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+def forgotten(key: str) -> str:
+    """What a client is told whose session was closed to make room."""
+    which = "your earlier session" if key.startswith(UNNAMED) else f"the earlier session {key}"
+    return f"this session is new: {which} was forgotten, because this server had no room for more"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import logging
+import ipaddress
 import sys
 from typing import TYPE_CHECKING
 
 from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.mcp.bearer import BearerAuth
 from rlm_wasm.mcp.server import make_server
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from rlm_wasm.mcp.bounds import ServerBounds
     from rlm_wasm.runtime import Runtime
 
 PATH = "/mcp"
@@ -21,39 +24,112 @@ MAX_BODY_BYTES = 256 << 20
 """A context of 100 MB, escaped as JSON, fits into a request."""
 
 
-async def serve_stdio(runtime: Runtime, *, session: str | None = None) -> None:
+async def serve_stdio(
+    runtime: Runtime, *, session: str | None = None, bounds: ServerBounds | None = None
+) -> None:
     """Serve one client on standard input and output until it goes away.
 
     Meanwhile descriptor 1 is standard error (the SDK diverts it), so that nothing that prints can
     break the protocol.
     """
-    server = make_server(runtime, session=session)
+    server = make_server(runtime, session=session, bounds=bounds)
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
 
-def http_app(runtime: Runtime, *, host: str = "127.0.0.1", session: str | None = None) -> Starlette:
-    """The ASGI application, for servers of your own."""
-    server = make_server(runtime, session=session)
-    return server.streamable_http_app(
-        streamable_http_path=PATH, host=host, max_request_body_size=MAX_BODY_BYTES
+def http_app(
+    runtime: Runtime,
+    *,
+    host: str = "127.0.0.1",
+    session: str | None = None,
+    token: str | None = None,
+    bounds: ServerBounds | None = None,
+) -> Starlette:
+    """The ASGI application, for servers of your own.
+
+    With a ``token`` every request must carry it (``Authorization: Bearer …``). On a loopback ``host``
+    foreign Host and Origin headers are refused.
+    """
+    server = make_server(runtime, session=session, bounds=bounds)
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        host=host,
+        max_request_body_size=MAX_BODY_BYTES,
+        transport_security=_local_only(host) if is_loopback(host) else None,
+    )
+    if token is not None:
+        app.add_middleware(BearerAuth, token=token)
+    return app
+
+
+def _local_only(host: str) -> TransportSecuritySettings:
+    """Against DNS rebinding: a page of the web that reaches this address by a name of its own."""
+    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=sorted(f"{name}:*" for name in names),
+        allowed_origins=sorted(f"http://{name}:*" for name in names),
     )
 
 
-async def serve_http(runtime: Runtime, host: str, port: int, *, session: str | None = None) -> None:
-    """Serve streamable HTTP until the process is interrupted."""
+async def serve_http(
+    runtime: Runtime,
+    host: str,
+    port: int,
+    *,
+    session: str | None = None,
+    token: str | None = None,
+    bounds: ServerBounds | None = None,
+) -> None:
+    """Serve streamable HTTP until the process is interrupted.
+
+    Raises UsageError for an address beyond this machine without a ``token``.
+    """
+    check_address(host, token)
     import uvicorn
 
     config = uvicorn.Config(
-        http_app(runtime, host=host, session=session),
+        http_app(runtime, host=host, session=session, token=token, bounds=bounds),
         host=host,
         port=port,
         log_level="warning",
         timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
-    print(f"rlm-wasm: MCP at http://{host}:{port}{PATH}", file=sys.stderr)
+    print(f"rlm-wasm: {what_is_shared(runtime, host, port, session, token)}", file=sys.stderr)
     await server.serve()
+
+
+def check_address(host: str, token: str | None) -> None:
+    """Raises UsageError for an address that other machines reach, where no token keeps them out."""
+    if token is None and not is_loopback(host):
+        raise UsageError(
+            f"{host} can be reached from other machines, and whoever reaches this server runs programs with"
+            " your provider's key: give it a token by --token-file FILE, or bind it to 127.0.0.1"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address. Of names only localhost is one."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def what_is_shared(runtime: Runtime, host: str, port: int, session: str | None, token: str | None) -> str:
+    """One line: where the server is, who may come, and what those who come have in common."""
+    grants = runtime.grants
+    address = f"[{host}]" if ":" in host else host
+    common = ["the provider and its key"]
+    if grants.workspace is not None:
+        common.append(f"the workspace {grants.workspace}")
+    if grants.host_functions:
+        common.append("host functions")
+    common.append("sessions by name" if session is None else f"one session, {session}")
+    listed = f"{', '.join(common[:-1])} and {common[-1]}"
+    who = "whoever has the token" if token is not None else "whoever works on this machine"
+    return f"MCP at http://{address}:{port}{PATH}, for {who}; clients share {listed}; limits are a session's"
 
 
 def host_and_port(text: str) -> tuple[str, int]:
@@ -63,13 +139,3 @@ def host_and_port(text: str) -> tuple[str, int]:
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise UsageError(f"--http wants HOST:PORT such as 127.0.0.1:8000, got {text!r}")
     return host, int(port)
-
-
-def log_to_stderr() -> None:
-    """The server's log, which holds what programs say with eprintf, goes to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log = logging.getLogger("rlm_wasm.mcp")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False

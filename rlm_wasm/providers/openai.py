@@ -18,6 +18,7 @@ from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.vendor_rules import check_request, rules_of
+from rlm_wasm.redaction import address_without_credentials, without_credentials
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, OpenAIError
@@ -196,7 +197,7 @@ class OpenAIProvider:
                     f"{self._where()} cannot be reached: {_first_line(cause)}", retryable=True
                 )
             cause = cause.__cause__
-        return ProviderError(f"{self._where()} cannot be reached: {error}", retryable=True)
+        return ProviderError(f"{self._where()} cannot be reached: {_first_line(error)}", retryable=True)
 
 
 def _split(base_url: str | None) -> tuple[str | None, dict[str, str]]:
@@ -204,11 +205,15 @@ def _split(base_url: str | None) -> tuple[str | None, dict[str, str]]:
     if base_url is None:
         return None, {}
     if not base_url.startswith(("http://", "https://")):
-        raise ProviderError(f"the base URL must begin with http:// or https://, got {base_url!r}")
+        shown = address_without_credentials(base_url)
+        raise ProviderError(f"the base URL must begin with http:// or https://, got {shown!r}")
     try:
         parts = urlsplit(base_url)
     except ValueError as error:
-        raise ProviderError(f"the base URL {base_url!r} is malformed: {error}") from None
+        shown = address_without_credentials(base_url)
+        raise ProviderError(
+            f"the base URL {shown!r} is malformed: {without_credentials(str(error))}"
+        ) from None
     if "@" in parts.netloc:
         raise ProviderError(f"the base URL holds a user name or password: give the key by {_KEY_VARIABLE}")
     return urlunsplit(parts._replace(query="", fragment="")), dict(parse_qsl(parts.query))
@@ -253,8 +258,9 @@ def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
 
 def _said(error: APIStatusError) -> str:
     """What the server itself said, without the SDK's frame around it."""
-    return words(error.body or error.response.text)
+    return without_credentials(words(error.body or error.response.text))
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
+    return without_credentials(line)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.redaction import address_without_credentials
 
 if TYPE_CHECKING:
     from rlm_wasm.store.database import DatabaseStore
@@ -26,7 +27,9 @@ def open_store(url: str) -> DatabaseStore:
         StoreError: the database cannot be reached, or was made by a later release.
     """
     if "://" not in url:
-        raise UsageError(f"a store is a database URL such as sqlite:///state.db, got {url!r}")
+        raise UsageError(
+            f"a store is a database URL such as sqlite:///state.db, got {address_without_credentials(url)!r}"
+        )
     from rlm_wasm.store.database import DatabaseStore
 
     return DatabaseStore(url)

@@ -17,6 +17,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rlm_wasm.capabilities.checkpoints import KEY_BYTES
 from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.redaction import HIDDEN, address_without_credentials, without_credentials
+from rlm_wasm.store import files
 from rlm_wasm.store.tables import SCHEMA_VERSION, checkpoints, metadata, schema
 
 if TYPE_CHECKING:
@@ -41,10 +43,17 @@ class DatabaseStore:
                 self.url = self.url.set(drivername=_postgresql_driver())
             self._engine = sa.create_engine(self.url, **_options(self.url))
         except (ArgumentError, NoSuchModuleError) as error:
-            raise UsageError(f"{url!r} is no database URL: {error}") from None
+            shown = address_without_credentials(url)
+            raise UsageError(f"{shown!r} is no database URL: {without_credentials(str(error))}") from None
+        except ValueError:  # a port that is no number, and may be a piece of a password
+            shown = address_without_credentials(url)
+            raise UsageError(
+                f"{shown!r} is no database URL: in a password, write / as %2F, @ as %40"
+            ) from None
         except ModuleNotFoundError as error:
             raise UsageError(_driver_missing(url, error)) from None
         if self.url.get_backend_name() == "sqlite":
+            files.secure(self.url)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         # SQLite has one writer anyway; a server may serve several of our threads.
         workers = 1 if self.url.get_backend_name() == "sqlite" else 4
@@ -88,6 +97,18 @@ class DatabaseStore:
         gone = sa.delete(checkpoints).where(checkpoints.c.namespace == namespace, checkpoints.c.key == key)
         return await self.run(lambda: self.execute(gone)) > 0
 
+    async def copy_checkpoints(self, namespace: str, into: str) -> None:
+        """Give another namespace what this one holds, in place of what stands under the same keys there."""
+        columns = (checkpoints.c.key, checkpoints.c.value, checkpoints.c.preview, checkpoints.c.written_at)
+
+        def copy() -> None:
+            for row in self.rows(sa.select(*columns).where(checkpoints.c.namespace == namespace)):
+                key, *rest = row
+                values = dict(zip(("value", "preview", "written_at"), rest, strict=True))
+                self.upsert(checkpoints, {"namespace": into, "key": key}, values)
+
+        await self.run(copy)
+
     # ---- completions and sessions
 
     def completions(self, max_bytes: int = 1 << 30) -> CompletionCache:
@@ -118,7 +139,7 @@ class DatabaseStore:
         """Do something blocking on a thread of the store's."""
         if self._closed:
             raise StoreError("the store is closed")
-        task = asyncio.get_running_loop().run_in_executor(self._pool, _mapped, work, self._display_url())
+        task = asyncio.get_running_loop().run_in_executor(self._pool, self._mapped, work)
         # A write that was begun is finished also when nobody waits for it any longer.
         return await asyncio.shield(task)
 
@@ -138,7 +159,7 @@ class DatabaseStore:
                     f" (schema {version}, this release knows {SCHEMA_VERSION})"
                 )
 
-        _mapped(make, self._display_url())
+        self._mapped(make)
 
     def _create(self) -> None:
         with self._engine.begin() as connection:
@@ -183,23 +204,38 @@ class DatabaseStore:
             return list(connection.execute(statement))
 
     def _display_url(self) -> str:
-        """The URL without its password."""
-        return self.url.render_as_string(hide_password=True)
+        """The URL without what opens the store."""
+        return without_credentials(self.url.render_as_string(hide_password=True))
 
+    def _secrets(self) -> tuple[str, ...]:
+        """What a driver may repeat in its errors: the password, and those of the query."""
+        named = (
+            value
+            for name, values in self.url.normalized_query.items()
+            for value in values
+            if HIDDEN in without_credentials(f"?{name}={value}")
+        )
+        return tuple(filter(None, (self.url.password, *named)))
 
-def _mapped(work: Callable[[], T], url: str) -> T:
-    """Run on the calling thread; the database's errors become StoreError."""
-    try:
-        return work()
-    except SQLAlchemyError as error:
-        lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-        raise StoreError(f"the store {url}: {lines[0] if lines else type(error).__name__}") from error
+    def _mapped(self, work: Callable[[], T]) -> T:
+        """Run on the calling thread; the database's errors become StoreError, without what opens it."""
+        try:
+            return work()
+        except SQLAlchemyError as error:
+            lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+            line = without_credentials(lines[0] if lines else type(error).__name__)
+            for secret in self._secrets():
+                line = line.replace(secret, HIDDEN)
+            raise StoreError(f"the store {self._display_url()}: {line}") from error
 
 
 def _options(url: sa.URL) -> dict[str, Any]:
     if url.get_backend_name() != "sqlite":
-        return {"pool_pre_ping": True}
-    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": _BUSY_S}}
+        return {"pool_pre_ping": True, "hide_parameters": True}
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        "connect_args": {"check_same_thread": False, "timeout": _BUSY_S},
+    }
     if not url.database or url.database == ":memory:":
         # Every connection to memory is a database of its own: keep to one.
         options["poolclass"] = sa.StaticPool

@@ -70,6 +70,19 @@ class SessionRepository:
 
         await store.run(write)
 
+    async def copy(self, name: str, new_name: str) -> bool:
+        """Keep a session under a second name, with its checkpoints; False where there is none of that name.
+
+        Raises UsageError for what is no name, StoreError where the database fails.
+        """
+        snapshot = await self.load(name)
+        if snapshot is None:
+            return False
+        known = {session.name: session for session in await self.list()}[name]
+        await self._store.copy_checkpoints(name, new_name)
+        await self.save(new_name, snapshot, status=known.status, note=known.note)
+        return True
+
     async def load(self, name: str) -> Snapshot | None:
         """A saved snapshot; None where there is none of that name."""
         query = sa.select(sessions.c.snapshot).where(sessions.c.name == name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -117,7 +118,7 @@ def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: t
 def test_a_result_is_printed_whatever_the_store_does(
     run: Run, monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:
-    """The run whose save fails says so; those before and after it are kept."""
+    """The run whose save fails says so, by its exit status, too; those before and after it are kept."""
     from rlm_wasm.errors import StoreError
     from rlm_wasm.store.sessions import SessionRepository
 
@@ -134,7 +135,7 @@ def test_a_result_is_printed_whatever_the_store_does(
     for number in (1, 2, 3):
         program = f"(define v{number} {number}) v{number}"
         status, out, err = run("run", "--session", "s", "-p", "echo", "-e", program)
-        assert (status, out) == (0, f"{number}\n")
+        assert (status, out) == (6 if number == nth else 0, f"{number}\n")
         assert ("session s is not saved: the disk is full" in err) == (number == nth)
     for number in (1, 2, 3):
         status = run("run", "--session", "s", "-p", "echo", "-e", f"v{number}")[0]
@@ -151,3 +152,42 @@ def test_a_damaged_snapshot_is_refused(run: Run, tmp_path: Path) -> None:
     status, _, err = run("run", "--session", "s", "-p", "echo", "-e", "x")
     assert status == 2
     assert "snapshot" in err
+
+
+def test_a_failing_program_s_own_status_goes_before_what_could_not_be_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard error says both."""
+    from rlm_wasm.errors import StoreError
+    from rlm_wasm.store.sessions import SessionRepository
+
+    async def failing(self: SessionRepository, *_arguments: Any, **_options: Any) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(SessionRepository, "save", failing)
+    status, _, err = run("run", "--session", "s", "-p", "echo", "-e", '(error "no")')
+    assert status == 1
+    assert "session s is not saved: the disk is full" in err
+
+
+def test_a_snapshot_that_claims_another_namespace_gets_that_of_its_name(run: Run, tmp_path: Path) -> None:
+    """Whoever wrote it, and whatever it says: checkpoints are found by the session's name."""
+    assert run("run", "--session", "mine", "-p", "echo", "-e", '(checkpoint "k" "secret")')[0] == 0
+    assert run("run", "--session", "thief", "-p", "echo", "-e", "(define x 1)")[0] == 0
+    with sqlite3.connect(tmp_path / "state.db") as database:
+        database.execute(
+            "UPDATE rlm_sessions SET snapshot = (SELECT snapshot FROM rlm_sessions WHERE name = 'mine')"
+            " WHERE name = 'thief'"
+        )
+    database.close()
+    assert run("run", "--session", "thief", "-p", "echo", "-e", '(restore "k")')[1] == "#f\n"
+    assert run("run", "--session", "mine", "-p", "echo", "-e", '(restore "k")')[1] == "secret\n"
+
+
+def test_a_fork_has_copies_of_its_checkpoints(run: Run) -> None:
+    """What one of them writes afterwards the other does not see."""
+    run("run", "--session", "one", "-p", "echo", "-e", '(checkpoint "k" "first")')
+    assert run("sessions", "fork", "one", "two")[0] == 0
+    run("run", "--session", "two", "-p", "echo", "-e", '(checkpoint "k" "second")')
+    assert run("run", "--session", "one", "-p", "echo", "-e", '(restore "k")')[1] == "first\n"
+    assert run("run", "--session", "two", "-p", "echo", "-e", '(restore "k")')[1] == "second\n"

@@ -101,6 +101,46 @@ async def test_a_failed_call_and_a_failed_execution_say_why(tracer: Tracer) -> N
         assert span.ends == 1
 
 
+LEAKS = (
+    '(error "the secret" "of the data")',
+    '(raise (string->symbol "the secret of the data"))',
+    '(llm-query #:instruction "a" #:model "the secret of the data")',
+    '(struct |the secret of the data| exn:fail ()) (raise (|the secret of the data| "the secret" #f))',
+)
+
+
+@pytest.mark.parametrize("program", LEAKS)
+async def test_spans_carry_no_text_of_a_program_s_errors(tracer: Tracer, program: str) -> None:
+    """Neither its message, nor a name that the program made of its data, nor what a server said."""
+
+    def broken(request: CompletionRequest) -> str:
+        raise ProviderError("the server repeats the secret")
+
+    async with Runtime(provider=InlineProvider(broken)) as runtime:
+        await runtime.run(program)
+    for span in tracer.spans:
+        recorded = [span.name, *span.attributes.values()]
+        assert not [text for text in recorded if "secret" in str(text)]
+        assert span.status is not None
+        assert span.status.description is None
+
+
+async def test_spans_carry_the_text_of_errors_where_that_is_asked_for(
+    tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an environment variable; what opens a server is not among it."""
+    monkeypatch.setenv("RLM_WASM_TRACE_TEXT", "1")
+
+    def broken(request: CompletionRequest) -> str:
+        raise ProviderError("https://me:hunter2@example.org/?api-key=hunter2 failed")
+
+    async with Runtime(provider=InlineProvider(broken)) as runtime:
+        await runtime.run('(llm-query #:instruction "a")')
+    for span in tracer.spans:
+        assert span.status is not None
+        assert "https://***@example.org/?api-key=*** failed" in str(span.status.description)
+
+
 async def test_cancelled_calls_end_their_spans_once(tracer: Tracer) -> None:
     """The losers of a race."""
     gate = GatedProvider(bracketed)

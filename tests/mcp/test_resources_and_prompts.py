@@ -65,6 +65,9 @@ async def test_templates_say_how_uris_are_made(connect, mode) -> None:
     assert {t.uri_template for t in templates} == {
         "rlm://runs/{run}",
         "rlm://runs/{run}/log",
+        "rlm://runs/{run}/{part}",
+        "rlm://runs/{run}/{part}/{start}",
+        "rlm://sessions/{session}/runs/{run}",
         "rlm://contexts/{context}",
         "rlm://patterns/{pattern}",
     }

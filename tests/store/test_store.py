@@ -8,17 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from rlm_wasm import Runtime
 from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.named_sessions import default_store_url
 from rlm_wasm.providers import CachedProvider, CompletionRequest, ScriptedProvider
-from rlm_wasm.store import open_store
+from rlm_wasm.store import files, open_store
 
 URLS = ["sqlite", "memory", *(["postgresql"] if os.environ.get("RLM_WASM_TEST_POSTGRESQL") else [])]
 
@@ -73,7 +78,7 @@ async def test_two_processes_write_to_one_file_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     program = (
         "import asyncio, sys\n"
-        "from rlm_wasm.store import open_store\n"
+        "from rlm_wasm.store import files, open_store\n"
         "async def main():\n"
         "    store = open_store(sys.argv[1])\n"
         "    for i in range(100):\n"
@@ -165,3 +170,123 @@ async def test_a_store_that_fails_is_a_condition_in_the_program(tmp_path: Path) 
         assert result.error is not None
         assert "no such table" in result.error.message
         assert (await session.execute("(+ 1 1)")).value == "2"
+
+
+# ---- who else may read and write it
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """The most generous one."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+async def test_the_files_of_a_store_are_the_user_s_alone(tmp_path: Path) -> None:
+    """Those that SQLite makes beside the database, too; also through a link to a file that is not there."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "far.db")
+    for name in ("state.db", "link.db"):
+        store = open_store(f"sqlite:///{tmp_path / name}")
+        await store.put("n", "k", b"v", "v")
+        made = {
+            path.name: stat.S_IMODE(path.stat().st_mode)
+            for path in tmp_path.iterdir()
+            if not path.is_symlink()
+        }
+        assert {"state.db", "state.db-wal", "state.db-shm"} <= set(made) or "far.db-wal" in made
+        assert set(made.values()) == {0o600}
+        await store.aclose()
+
+
+def test_a_umask_that_takes_everything_away_hinders_nobody(tmp_path: Path) -> None:
+    """The mode does not depend on it."""
+    before = os.umask(0o777)
+    try:
+        files.secure(sa.make_url(f"sqlite:///{tmp_path / 'state.db'}"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "state.db").stat().st_mode) == 0o600
+
+
+def test_the_default_store_s_folder_is_the_user_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is made; the mode of one that is there stays."""
+    monkeypatch.delenv("RLM_WASM_STORE", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = tmp_path / "rlm-wasm"
+    assert default_store_url() == f"sqlite:///{folder / 'state.db'}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o750)
+    default_store_url()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_store_that_every_user_may_write_is_refused(tmp_path: Path, suffix: str) -> None:
+    """With the command that mends it; its mode stays as it is."""
+    path = tmp_path / f"state.db{suffix}"
+    path.touch()
+    path.chmod(0o666)
+    with pytest.raises(StoreError, match="every user may write it; chmod 600"):
+        open_store(f"sqlite:///{tmp_path / 'state.db'}")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+
+
+@pytest.mark.parametrize(
+    ("owner", "user", "refused"), [(7, 7, False), (0, 7, False), (8, 7, True), (8, 0, True)]
+)
+def test_a_store_of_another_user_is_not_trusted(owner: int, user: int, refused: bool) -> None:
+    """The superuser's is."""
+    info = os.stat_result((stat.S_IFREG | 0o600, 0, 0, 1, owner, owner, 0, 0, 0, 0))
+    assert (files.writable_by_others(info, user) is not None) == refused
+
+
+def test_a_store_that_others_may_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the command that mends it; its mode is the user's affair."""
+    path = tmp_path / "state.db"
+    path.touch()
+    path.chmod(0o644)
+    files.secure(sa.make_url(f"sqlite:///{path}"))
+    assert "can be read by other users: chmod 600 state.db" in caplog.text
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+# ---- what opens it
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2@db",
+        "me:hunter2@db/x",
+        "postgresql//me:hunter2@db/x",
+        "nosuch://me:hunter2@db/x",
+        "nosuch://me:hunt/er2@db/x",
+        "postgresql+psycopg://me:hun/hunter2@db/x",
+        "nosuch://db/x?password=hunter2",
+    ],
+)
+def test_no_error_of_a_store_holds_a_password(url: str) -> None:
+    """Not even where the URL is none."""
+    with pytest.raises((UsageError, StoreError)) as caught:
+        open_store(url)
+    assert "hunter2" not in str(caught.value)
+    assert "er2" not in str(caught.value)
+
+
+def test_a_driver_that_repeats_the_password_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by the message, nor with the statement's values."""
+    store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
+    monkeypatch.setattr(store, "url", sa.make_url("postgresql://me:hunter2@db/x?sslpassword=hunter3"))
+
+    def fail() -> None:
+        raise OperationalError("insert", {"value": "hunter4"}, Exception("no: password=hunter2 hunter3"))
+
+    with pytest.raises(StoreError) as caught:
+        store._mapped(fail)
+    assert str(caught.value) == "the store postgresql://***@db/x?sslpassword=***: no: password=*** ***"

@@ -14,9 +14,9 @@ from rlm_wasm.mcp.tools.arguments import Arguments, schema_of
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
-    from rlm_wasm.mcp.session_registry import SessionRegistry
+    from rlm_wasm.mcp.clients import Clients
 
-    Context = ServerRequestContext[SessionRegistry, Any]
+    Context = ServerRequestContext[Clients, Any]
 
 A = TypeVar("A", bound=Arguments)
 

@@ -62,6 +62,8 @@ class ExecuteReply(Reply):
     error: ErrorReply = ErrorReply(type="", message="")
     truncated: list[str] = Field(default_factory=list)
     rolled_back: bool = False
+    session: str = ""
+    notice: str = ""
     execution: Execution
 
 
@@ -84,18 +86,23 @@ class CancelReply(Reply):
 
 async def execute_scheme(ctx: Context, arguments: ExecuteArguments) -> Answer:
     """Run a program, with progress for the client."""
-    queue = await ctx.lifespan_context.queue(ctx, arguments.session)
+    clients = ctx.lifespan_context
+    queue = await clients.queue(ctx, arguments.session)
     limit = queue.session.limits.timeout_s
     notifier = ProgressNotifier(
         ctx.session,
         ctx.request_id,
         limit if arguments.timeout is None else min(arguments.timeout, limit),
-        ctx.lifespan_context.client(ctx).log_level,
+        clients.client(ctx).log_level,
+        clients.bounds,
     )
     run = await queue.execute(arguments.code, arguments.timeout, notifier)
     if run.result is None:
         raise InternalError("the execution ended without a result")
-    return Answer(render.structured(run.result), render.to_text(run.result), failed=not run.result.ok)
+    most, rest = clients.bounds.result_chars, render.rest_of(queue, run.id)
+    content, text = render.structured(run.result, most, rest), render.to_text(run.result, most, rest)
+    told = queue.told()
+    return Answer({**content, **told}, render.with_news(text, told), failed=not run.result.ok)
 
 
 async def cancel_call(ctx: Context, arguments: CancelArguments) -> Answer:

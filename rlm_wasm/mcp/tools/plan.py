@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from rlm_wasm.data import json_form
+from rlm_wasm.mcp import render
 from rlm_wasm.mcp.tools.arguments import (
     NUMERIC,
     Arguments,
@@ -76,7 +77,8 @@ async def estimate_cost(ctx: Context, arguments: EstimateArguments) -> Answer:
     """Run a program dry, in turn."""
     queue = await ctx.lifespan_context.queue(ctx, arguments.session)
     result = await queue.in_turn(lambda: estimate(queue.runtime, arguments.code, session=queue.session))
-    return Answer(json_form(result), result.to_text())
+    most = queue.bounds.result_chars
+    return Answer(render.shortened(result, most), result.to_text()[:most])
 
 
 async def plan_strategy(ctx: Context, arguments: PlanArguments) -> Answer:

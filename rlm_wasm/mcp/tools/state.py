@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from rlm_wasm.capabilities.workspace import Workspace, refusal
-from rlm_wasm.data import json_form
 from rlm_wasm.errors import InvalidToolArguments
 from rlm_wasm.mcp import render
 from rlm_wasm.mcp.tools.arguments import (
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from rlm_wasm.mcp.tools.entry import Context
 
 MAX_CONTEXT_BYTES = 100_000_000
+MAX_CONTEXTS = 1_000
 DEFAULT_ENTRIES = 1_000
 
 
@@ -50,6 +50,8 @@ class LoadReply(Reply):
     name: str
     characters: int
     bytes: int
+    session: str = ""
+    notice: str = ""
 
 
 class ResetReply(Reply):
@@ -62,6 +64,11 @@ class ResetReply(Reply):
 class LogArguments(Arguments):
     """How much of the log."""
 
+    before: Annotated[
+        Maybe[Annotated[int, Field(ge=2), NUMERIC]],
+        Field(description="Only entries before this number, for what an answer left out."),
+    ] = None
+
     last: Annotated[
         Maybe[Annotated[int, Field(ge=1), NUMERIC]],
         Field(description=f"Only the last so many (default {DEFAULT_ENTRIES})."),
@@ -70,10 +77,11 @@ class LogArguments(Arguments):
 
 
 class LogReply(Reply):
-    """Entries of the scope log; ``total`` is how many there are in all."""
+    """Entries of the scope log; ``total`` is how many there are in all, ``first`` the first one's number."""
 
     entries: list[dict[str, Any]]
     total: int
+    first: int
 
 
 class StateReply(Reply):
@@ -112,17 +120,37 @@ async def load_context(ctx: Context, arguments: LoadArguments) -> Answer:
     size = len(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else len(text)
     if size > MAX_CONTEXT_BYTES:
         raise InvalidToolArguments(f"the text has {size:,} bytes; a context can have {MAX_CONTEXT_BYTES:,}")
+    _check_room(queue, arguments.name, size)
     await queue.load_context(text, arguments.name)
     name = arguments.name or "context"
     characters = queue.session.state()["contexts"][name]
     expression, argument = (
         ("context", "") if arguments.name is None else (f'(get-context "{name}")', f' "{name}"')
     )
+    told = queue.told()
     return Answer(
-        LoadReply(name=name, characters=characters, bytes=size),
-        f"loaded {characters:,} characters: {expression} is the text in a program; "
-        f"(context-chunks 8000 200{argument}) cuts it",
+        LoadReply(name=name, characters=characters, bytes=size, **told),
+        render.with_news(
+            f"loaded {characters:,} characters: {expression} is the text in a program; "
+            f"(context-chunks 8000 200{argument}) cuts it",
+            told,
+        ),
     )
+
+
+def _check_room(queue: SessionQueue, name: str | None, size: int) -> None:
+    """Raises InvalidToolArguments where a session's contexts would be too many or too large together."""
+    others = {key: text for key, text in queue.session.contexts.items() if key != name}
+    most = queue.bounds.context_bytes
+    if len(others) >= MAX_CONTEXTS:
+        raise InvalidToolArguments(
+            f"the session has {len(others):,} contexts already: reset, or load in place of one"
+        )
+    if sum(map(len, others.values())) + size > most:
+        raise InvalidToolArguments(
+            f"with this text the session's contexts would have more than {most:,} bytes: reset, or load in"
+            " place of one"
+        )
 
 
 def _workspace_file(queue: SessionQueue, path: str) -> bytes:
@@ -162,21 +190,28 @@ async def reset(ctx: Context, arguments: SessionArguments) -> Answer:
 async def get_scope_log(ctx: Context, arguments: LogArguments) -> Answer:
     """The last entries of the scope log."""
     entries = (await ctx.lifespan_context.queue(ctx, arguments.session)).scope_log()
-    first = max(0, len(entries) - (arguments.last or DEFAULT_ENTRIES))
-    chosen = json_form(entries[first:])
-    return Answer({"entries": chosen, "total": len(entries)}, render.log_lines(chosen, first + 1))
+    until = len(entries) if arguments.before is None else min(arguments.before - 1, len(entries))
+    first = max(0, until - (arguments.last or DEFAULT_ENTRIES))
+    chosen = render.newest(entries[first:until], ctx.lifespan_context.bounds.result_chars)
+    left_out = until - first - len(chosen)
+    first = until - len(chosen)
+    text = render.log_lines(chosen, first + 1)
+    if left_out:
+        text = f"[{left_out:,} earlier entries: ask with before={first + 1}]\n{text}"
+    return Answer({"entries": chosen, "total": len(entries), "first": first + 1}, text)
 
 
 async def get_sandbox_state(ctx: Context, arguments: SessionArguments) -> Answer:
     """What the session holds."""
     queue = await ctx.lifespan_context.queue(ctx, arguments.session)
-    state = json_form(await queue.state())
+    state = render.shortened(await queue.state(), ctx.lifespan_context.bounds.result_chars)
     return Answer(state, render.as_json(state))
 
 
 async def get_status(ctx: Context, arguments: SessionArguments) -> Answer:
     """What is going on, at once."""
-    status = json_form((await ctx.lifespan_context.queue(ctx, arguments.session)).status())
+    queue = await ctx.lifespan_context.queue(ctx, arguments.session)
+    status = render.shortened(queue.status(), ctx.lifespan_context.bounds.result_chars)
     return Answer(status, render.as_json(status))
 
 

@@ -13,11 +13,15 @@ from mcp.shared.exceptions import MCPError
 from rlm_wasm.errors import InternalError, InvalidToolArguments, RlmError
 from rlm_wasm.mcp.tools import execute, guide, plan, state
 from rlm_wasm.mcp.tools.arguments import checked
+from rlm_wasm.redaction import without_credentials
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.tools.entry import Context, ToolEntry
 
 log = logging.getLogger("rlm_wasm.mcp")
+
+MAX_REFUSAL = 2_000
+"""Characters: of what a client sent, its refusal repeats no more."""
 
 TOOLS: tuple[ToolEntry[Any], ...] = (
     execute.EXECUTE_SCHEME,
@@ -65,18 +69,20 @@ async def call(ctx: Context, name: str, given: dict[str, Any] | None) -> types.C
     except InvalidToolArguments as error:
         return _refused(f"{name}: {error}. Send, for example, {tool.example}")
     except InternalError as error:
-        return _defect(name, str(error))
+        return _defect(name, error, str(error))
     except RlmError as error:
         return _refused(f"{name}: {error}")
     except Exception as error:
-        return _defect(name, f"{type(error).__name__}: {error}")
+        return _defect(name, error, f"{type(error).__name__}: {error}")
     return answer.to_result()
 
 
-def _defect(name: str, message: str) -> types.CallToolResult:
-    log.exception("%s failed", name)  # noqa: LOG004 - called by handlers of exceptions only
-    return _refused(f"{name}: internal error: {message}. This is a defect of rlm-wasm.")
+def _defect(name: str, error: Exception, message: str) -> types.CallToolResult:
+    log.error("%s failed", name, exc_info=error)
+    return _refused(f"{name}: internal error: {without_credentials(message)}. This is a defect of rlm-wasm.")
 
 
 def _refused(message: str) -> types.CallToolResult:
+    if len(message) > MAX_REFUSAL:
+        message = f"{message[:MAX_REFUSAL]}…"
     return types.CallToolResult(content=[types.TextContent(text=message)], is_error=True)
