@@ -49,6 +49,7 @@ static struct block *blocks, *image_blocks;
 static struct large *larges;
 static uint8_t *bump, *bump_end;        /* in blocks, the current one */
 static uint64_t allocated;              /* since the last collection */
+static uint64_t collected;              /* bytes that collections went through since the instance was born */
 static uint64_t collect_after = COLLECT_AFTER;
 static bool short_of_memory;
 static uint8_t sealing;                 /* heap_seal: everything moves, up in phase 1, down in phase 2 */
@@ -354,7 +355,7 @@ void heap_root(Value *variable) {
 static const HeapClient *client;
 void heap_serve(const HeapClient *who) { client = who; }
 
-static uint64_t copied;
+static uint64_t copied, scanned;        /* bytes, by this collection: small objects, slots of large ones */
 
 /* Large objects that are marked but not yet scanned. Past 256 of them the list of all large
    objects is walked instead: no stack grows with the data. */
@@ -477,7 +478,9 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
 
 static void scan_large(struct large *l) {
   uint64_t *p = (uint64_t *)((uint8_t *)l + HEADER_SIZE);
-  if (!KIND_IS_RAW(HEADER_KIND(*p))) scan_slots((Value *)p + 1, HEADER_LENGTH(*p));
+  if (KIND_IS_RAW(HEADER_KIND(*p))) return;
+  scan_slots((Value *)p + 1, HEADER_LENGTH(*p));
+  scanned += HEADER_LENGTH(*p) * 8ull;
 }
 
 /* Scan what has been copied or marked until nothing is left. New blocks are pushed in front of
@@ -577,7 +580,7 @@ void heap_collect(void) {
   blocks = NULL;
   bump = bump_end = NULL;
   small_pages = 0;
-  copied = 0;
+  copied = scanned = 0;
   scan_block = NULL;
   scan_at = NULL;
   ephemerons = V_FALSE;
@@ -603,7 +606,8 @@ void heap_collect(void) {
   /* as much again as lives, so that the work of collecting stays in proportion */
   uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE;
   collect_after = live > COLLECT_AFTER ? live : COLLECT_AFTER;
-  vm.steps = vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) - (int64_t)(copied >> 8);
+  vm.steps = vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) - (int64_t)((copied + scanned) >> 8);
+  collected += copied + scanned;
   vm.collect = false;
   collecting = false;
 }
@@ -656,6 +660,7 @@ uint64_t heap_used(void) {
   uint64_t used = ((uint64_t)small_pages + large_pages) * PAGE;
   return bump ? used - (uint64_t)(bump_end - bump) : used;
 }
+uint64_t heap_collected(void) { return collected; }
 uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */
 bool heap_has_room(uint64_t bytes) { return room_for(2 * BLOCK_PAGES) && heap_reserve(bytes); }
