@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 STEPS = 100_000
 BOUND = 60_000_000
 """Fuel that a slice may use."""
-FUEL_A_BYTE = 6
+FUEL_A_BYTE = 10
 """Fuel that a collection uses at most for each byte that it goes through."""
 _FAR = 1 << 40
 _MEMORY = 1 << 30
@@ -264,9 +264,11 @@ def cases(sizes: Sizes, match: str = "") -> tuple[list[Case], list[str]]:
         calls: list[str] = []
         for column in range(max(len(CHOICES[a]) for a in arguments)):
             values = [CHOICES[a][min(column, len(CHOICES[a]) - 1)] for a in arguments]
-            call = f"({name} {' '.join(values)})".replace("numbers-length", "last")
-            calls.append(re.sub(r"\blast\b", str(sizes.items - 1), call))
-        out += [Case(call, _needed(call), call) for call in dict.fromkeys(calls)]
+            values = [re.sub(r"\b(numbers-length|last)\b", str(sizes.items - 1), value) for value in values]
+            calls.append(f"({name} {' '.join(values)})")
+        out += [
+            Case(call, _needed(call), f"(call-with-values (lambda () {call}) void)") for call in dict.fromkeys(calls)
+        ]
     for name, (needs, program) in PROGRAMS.items():
         out.append(Case(name, tuple(needs.split()), _filled(program, sizes)))
     return [case for case in out if match in case.name], left

@@ -25,6 +25,7 @@ typedef struct {
   Stack stack;
   Value null;
   int expect;             /* enum expect */
+  Value number;           /* progress with a long one */
 } Parser;
 
 /* Frames: the list so far and its last pair; or the table and the key that waits. */
@@ -121,7 +122,7 @@ static Value parse_number(Parser *p) {
     chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, 4 * count));
   }
   for (uint32_t i = 0; i < count; i++) chars[i] = char_at(p, from + i);
-  Value number = num_parse(chars, count, 10);
+  Value number = num_parse_pausing(chars, count, 10, &p->number);
   if (!IS_SIGNAL(number)) p->at = at;
   return number;
 }
@@ -339,7 +340,7 @@ static void find_start(Parser *p) {
     if (char_at(p, i) == '{' || char_at(p, i) == '[') { p->at = i; return; }
 }
 
-enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_SIZE };
+enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_NUMBER, PS_SIZE };
 
 static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
   parser_text(p, text);
@@ -350,10 +351,12 @@ static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
     p->at = (uint32_t)FIX_VALUE(s[PS_AT]);
     p->stack = (Stack){s[PS_STACK], (uint32_t)FIX_VALUE(s[PS_TOP])};
     p->expect = (int)FIX_VALUE(s[PS_EXPECT]);
+    p->number = s[PS_NUMBER];
     return;
   }
   p->at = at;
   p->expect = EXPECT_VALUE;
+  p->number = V_FALSE;
   stack_init(&p->stack);
   if (lenient) find_start(p);
 }
@@ -364,6 +367,7 @@ static Value parser_pause(Parser *p) {
   s[PS_STACK] = p->stack.slots;
   s[PS_TOP] = FIX(p->stack.top);
   s[PS_EXPECT] = FIX(p->expect);
+  s[PS_NUMBER] = p->number;
   vm.resume = state;
   return V_AGAIN;
 }
@@ -392,11 +396,12 @@ typedef struct {
   uint32_t checked;       /* see is_cyclic in cbor.c */
   bool only_check;        /* for jsexpr?: nothing is written */
   bool ascii;
+  Value number;           /* progress with a long one */
 } Writer;
 
 /* Frames: kind, container, what is left (a list; a position of a table). */
 enum { W_VALUE, W_LIST, W_TABLE, W_FRAME = 3 };
-#define ROOM(w, n, width) do { if (!builder_room(&(w)->out, (n), (width))) return need_memory(8 * (uint64_t)(n)); } while (0)
+#define ROOM(w, n, width) BUILDER_ROOM(&(w)->out, (n), (width))
 
 static void push_item(Writer *w, int kind, Value container, Value rest) {
   push(&w->stack, FIX(kind));
@@ -465,7 +470,7 @@ static Value write_number(Writer *w, Value v) {
               (IS(v, T_FLONUM) && FLO_VALUE(v) - FLO_VALUE(v) == 0);
   if (!fits) return not_json(v, IS(v, T_RATIO) ? "exact->inexact makes a number of it that JSON has" : NULL);
   if (w->only_check) return V_VOID;
-  Value text = num_to_string(v, 10);
+  Value text = num_to_string_pausing(v, 10, &w->number);
   if (IS_SIGNAL(text)) return text;
   ROOM(w, STR_LENGTH(text), 1);
   builder_string(&w->out, text);
@@ -572,7 +577,7 @@ static Value write_step(Writer *w) {
   }
 }
 
-enum { WS_OUT, WS_STACK, WS_TOP, WS_CHECKED, WS_SIZE };
+enum { WS_OUT, WS_STACK, WS_TOP, WS_CHECKED, WS_NUMBER, WS_SIZE };
 
 static Value write_json(Writer *w, Value v) {
   w->null = intern("null");
@@ -581,10 +586,12 @@ static Value write_json(Writer *w, Value v) {
     builder_load(&w->out, s[WS_OUT]);
     w->stack = (Stack){s[WS_STACK], (uint32_t)FIX_VALUE(s[WS_TOP])};
     w->checked = (uint32_t)FIX_VALUE(s[WS_CHECKED]);
+    w->number = s[WS_NUMBER];
   } else {
     builder_init(&w->out);
     stack_init(&w->stack);
     w->checked = 96;
+    w->number = V_FALSE;
     push_item(w, W_VALUE, v, V_NIL);
   }
   Value done = V_VOID;
@@ -601,6 +608,7 @@ static Value write_json(Writer *w, Value v) {
   s[WS_STACK] = w->stack.slots;
   s[WS_TOP] = FIX(w->stack.top);
   s[WS_CHECKED] = FIX(w->checked);
+  s[WS_NUMBER] = w->number;
   vm.resume = state;
   return V_AGAIN;
 }

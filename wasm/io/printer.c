@@ -32,6 +32,7 @@ typedef struct {
   Value info;             /* V_FALSE, or a table: node to fixnum of INFO_ bits */
   uint32_t next_label;
   uint32_t limit;         /* of characters, for print_bounded; 0: none */
+  Value number;           /* progress with a long one; V_FALSE: none */
   Value record;           /* one with its own printer, met just now; V_FALSE: none */
 } Printer;
 
@@ -185,7 +186,7 @@ static Value scan(Printer *p) {
 /* ---- atoms ---- */
 
 /* Room for so many characters; else the caller returns V_AGAIN and is called again. */
-#define ROOM(p, n, width) do { if (!builder_room(&(p)->out, (n), (width))) return need_memory((uint64_t)(n) * 8); } while (0)
+#define ROOM(p, n, width) BUILDER_ROOM(&(p)->out, (n), (width))
 
 static bool is_graphic(uint32_t c) {
   if (c < 0x80) return c > ' ' && c < 0x7f;
@@ -314,14 +315,22 @@ static Value emit_name(Printer *p, Value name, bool keyword) {
   return V_VOID;
 }
 
+/* How many limbs an exact number has in all. */
+static uint64_t number_limbs(Value v) {
+  if (IS(v, T_COMPLEX)) return number_limbs(REAL_PART(v)) + number_limbs(IMAG_PART(v));   /* one level deep */
+  if (IS(v, T_RATIO)) return number_limbs(NUMERATOR(v)) + number_limbs(DENOMINATOR(v));   /* and another */
+  return IS(v, T_BIGNUM) ? BIG_COUNT(v) : 1;
+}
+
 static Value emit_number(Printer *p, Value v) {
-  if (p->limit && IS(v, T_BIGNUM) && BIG_COUNT(v) > 64) {       /* for messages: never a long computation */
+  uint64_t limbs = p->limit ? number_limbs(v) : 0;
+  if (limbs > 64) {                                             /* for messages: never a long computation */
     char text[60];
-    snprintf(text, sizeof text, "#<integer of about %u digits>", (unsigned)(BIG_COUNT(v) * 9.633));
+    snprintf(text, sizeof text, "#<%s of about %u digits>", IS(v, T_BIGNUM) ? "integer" : "number", (unsigned)((double)limbs * 9.633));
     builder_c(&p->out, text);
     return V_VOID;
   }
-  Value text = num_to_string(v, 10);
+  Value text = num_to_string_pausing(v, 10, &p->number);
   if (IS_SIGNAL(text)) return text;
   ROOM(p, STR_LENGTH(text), 1);
   builder_string(&p->out, text);
@@ -672,7 +681,7 @@ static Value emit(Printer *p) {
 /* ---- both ---- */
 
 static void printer_init(Printer *p, Value v, enum mode mode, enum labels labels) {
-  *p = (Printer){.value = v, .mode = mode, .labels = labels, .info = V_FALSE, .record = V_FALSE};
+  *p = (Printer){.value = v, .mode = mode, .labels = labels, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE};
   stack_init(&p->stack);
   builder_init(&p->out);
 }
@@ -702,7 +711,7 @@ static Value print_on(Printer *p) {
 
 /* The printer between two goes, in vm.resume; or between two of a record's own printing, in the
    guest's hands. */
-enum { P_MARK, P_VALUE, P_MODE, P_LABELS, P_SCANNING, P_STACK, P_TOP, P_OUT, P_INFO, P_NEXT, P_RECORD, P_SIZE };
+enum { P_MARK, P_VALUE, P_MODE, P_LABELS, P_SCANNING, P_STACK, P_TOP, P_OUT, P_INFO, P_NEXT, P_RECORD, P_NUMBER, P_SIZE };
 #define PRINTER_MARK FIX(0x7072696e746572)
 
 static Value printer_save(Printer *p) {
@@ -718,6 +727,7 @@ static Value printer_save(Printer *p) {
   s[P_INFO] = p->info;
   s[P_NEXT] = FIX(p->next_label);
   s[P_RECORD] = p->record;
+  s[P_NUMBER] = p->number;
   return state;
 }
 
@@ -727,7 +737,7 @@ static void printer_load(Printer *p, Value state) {
   Value *s = VEC(state);
   *p = (Printer){.value = s[P_VALUE], .mode = (enum mode)FIX_VALUE(s[P_MODE]), .labels = (enum labels)FIX_VALUE(s[P_LABELS]),
                  .scanning = TRUTH(s[P_SCANNING]), .stack = {s[P_STACK], (uint32_t)FIX_VALUE(s[P_TOP])}, .info = s[P_INFO],
-                 .next_label = (uint32_t)FIX_VALUE(s[P_NEXT]), .record = s[P_RECORD]};
+                 .next_label = (uint32_t)FIX_VALUE(s[P_NEXT]), .record = s[P_RECORD], .number = s[P_NUMBER]};
   builder_load(&p->out, s[P_OUT]);
 }
 

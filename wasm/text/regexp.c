@@ -416,7 +416,7 @@ static Value quote_chars(Value s, const char *special, const char *before, const
   Builder b;
   builder_init(&b);
   uint64_t most = (uint64_t)length * 2 + 16;
-  if (!builder_room(&b, most, STR_WIDTH(s))) return need_memory(most * 4);
+  BUILDER_ROOM(&b, most, STR_WIDTH(s));
   charge(length / 8);
   builder_c(&b, before);
   for (uint32_t i = 0; i < length; i++) {

@@ -269,6 +269,11 @@ bool builder_room(Builder *b, uint64_t more, uint32_t width) {
   return true;
 }
 
+/* All of the characters move to the new place: it is not the increment that is wanted. */
+uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width) {
+  return (b->length + more) * (width > b->width ? width : b->width) + 64;
+}
+
 static void builder_need(Builder *b, uint32_t more, uint32_t width) {
   uint64_t capacity = builder_wants(b, more, width);
   if (capacity) builder_move(b, capacity, width > b->width ? width : b->width);

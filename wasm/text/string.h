@@ -54,6 +54,11 @@ void builder_load(Builder *b, Value saved);
 /* Makes room for so many more characters of that width; false where memory is short. */
 bool builder_room(Builder *b, uint64_t more, uint32_t width);
 
+/* What to ask for where there is none: need_memory(builder_bytes(...)). */
+uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width);
+#define BUILDER_ROOM(b, more, width) do { \
+    if (!builder_room((b), (more), (width))) return need_memory(builder_bytes((b), (more), (width))); } while (0)
+
 /* Appends characters; room has been made or the piece is small. */
 void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count);
 
