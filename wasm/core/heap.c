@@ -32,6 +32,7 @@ static uint8_t page_state[MAX_PAGES];
 static uint32_t first_page, end_page;   /* the pages that are ours: [first_page, end_page) */
 static uint32_t free_pages, small_pages, large_pages, image_pages;
 static uint32_t search_from;            /* where the last run was found */
+static uint32_t spare_page, spare_pages;/* a run that heap_reserve found and nobody took: it is asked for again and again */
 
 /* A block of small objects: this header, objects up to `used`. */
 struct block { struct block *next; uint32_t pages; uint32_t used; };
@@ -156,6 +157,11 @@ static uint32_t take_run(uint32_t pages, enum page_state state) {
     page = find_run(pages);
     if (!page) return 0;
   }
+  if (page < spare_page + spare_pages && spare_page < page + pages) {
+    uint32_t end = spare_page + spare_pages;
+    spare_page = page + pages;
+    spare_pages = spare_page < end ? end - spare_page : 0;
+  }
   memset(page_state + page, state, pages);
   unpoison(page, pages);
   free_pages -= pages;
@@ -266,7 +272,13 @@ bool heap_reserve(uint64_t bytes) {
   uint64_t pages = (bytes + HEADER_SIZE + PAGE - 1) >> PAGE_SHIFT;
   /* twice: what is reserved may be small objects, for which the collector needs room again */
   if (pages > MAX_PAGES || !room_for(bytes > (1u << 20) ? pages + BLOCK_PAGES : 2 * pages)) return false;
-  return find_run((uint32_t)pages) || grow((uint32_t)pages);
+  if (pages <= spare_pages) return true;
+  uint32_t page = find_run((uint32_t)pages);
+  if (!page) return grow((uint32_t)pages);
+  spare_page = page;
+  spare_pages = (uint32_t)pages;
+  while (page + spare_pages < end_page && page_state[page + spare_pages] == PAGE_FREE) spare_pages++;
+  return true;
 }
 
 Value cons(Value car, Value cdr) {
@@ -649,7 +661,7 @@ void heap_seal(void) {
 #else
   (void)used;
 #endif
-  free_pages = 0;
+  free_pages = spare_pages = 0;
   for (uint32_t p = first_page; p < end_page; p++) free_pages += page_state[p] == PAGE_FREE;
   search_from = first_page;
   allocated = 0;

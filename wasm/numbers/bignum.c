@@ -178,7 +178,7 @@ Value int_sub(Value a, Value b) {
    what has been done so far, which its result takes the place of. */
 static bool go_on(Value *part) { return resume_log.open && resume_log_next(part); }
 
-static Value pause_with(Value part, bool again) {
+static Value pause_part(Value part, bool again) {
   resume_log_note_part(part, again);
   return V_AGAIN;
 }
@@ -209,7 +209,7 @@ static Value mul_in_passes(const Int *a, const Int *b) {
   for (; pass < passes; pass++) {
     if (resume_log_should_pause() && pass != (uint32_t)FIX_VALUE(VEC(part)[MUL_PASS])) {
       VEC(part)[MUL_PASS] = FIX(pass);
-      return pause_with(part, again);
+      return pause_part(part, again);
     }
     transform_pass(pass, (uint64_t *)RAW_BYTES(VEC(part)[MUL_SCRATCH]), BIG_LIMBS(r), an, bn);
     charge((int64_t)transform_pass_cost(an, bn));
@@ -234,7 +234,7 @@ static Value mul_in_pieces(const Int *a, const Int *b) {
   for (uint32_t at = begun; at < an; at += length) {
     if (resume_log_should_pause() && at != begun) {
       VEC(part)[0] = FIX(at);
-      return pause_with(part, again);
+      return pause_part(part, again);
     }
     uint32_t n = an - at < length ? an - at : length;
     limbs_mul(product, a->limbs + at, n, b->limbs, bn, rest);
@@ -321,7 +321,7 @@ static Value divide_from_left(const Int *a, const Int *b, bool is_long, Value *q
     while (left) {
       if (resume_log_should_pause() && left != begun) {
         VEC(part)[DIV_LEFT] = FIX(left);
-        return pause_with(part, again);
+        return pause_part(part, again);
       }
       left = limbs_div_part(BIG_LIMBS(quotient), BIG_LIMBS(rest), left, divisor, bn, room_to_work);
       charge((int64_t)cost);

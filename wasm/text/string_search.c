@@ -11,8 +11,15 @@
 uint32_t chars_find(const uint8_t *data, uint32_t width, uint32_t start, uint32_t end, uint32_t c) {
   if (char_width(c) > width || start >= end) return end;
   if (width == 1) {
-    const uint8_t *hit = memchr(data + start, (int)c, end - start);
-    return hit ? (uint32_t)(hit - data) : end;
+    /* eight at a time: a byte of `word` that is zero is one of c */
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    for (uint64_t word; end - start >= 8; start += 8) {
+      memcpy(&word, data + start, 8);
+      word ^= ones * c;
+      if ((word - ones) & ~word & tops) break;
+    }
+    while (start < end && data[start] != c) start++;
+    return start;
   }
   if (width == 2) {
     const uint16_t *chars = (const uint16_t *)data;
@@ -98,14 +105,6 @@ uint32_t chars_search(const uint8_t *data, uint32_t width, uint32_t start, uint3
   return nowhere;
 }
 
-static uint32_t search_back(Value s, uint32_t start, uint32_t end, Value sub) {
-  uint32_t count = STR_LENGTH(sub), width = STR_WIDTH(s);
-  if (end - start < count) return end + 1;
-  for (uint32_t i = end - count + 1; i-- > start;)
-    if (chars_equal(STR_DATA(s) + (size_t)i * width, width, STR_DATA(sub), STR_WIDTH(sub), count)) return i;
-  return end + 1;
-}
-
 static uint32_t search(Value s, uint32_t start, uint32_t end, Value sub) {
   return chars_search(STR_DATA(s), STR_WIDTH(s), start, end, STR_DATA(sub), STR_WIDTH(sub), STR_LENGTH(sub));
 }
@@ -124,8 +123,21 @@ static Value prim_last_index_of(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
-  charge((end - start) / 8);
-  return index_or_false(search_back(args[0], start, end, args[1]), end);
+  Value s = args[0], sub = args[1], *kept = progress();
+  uint32_t count = STR_LENGTH(sub), width = STR_WIDTH(s);
+  if (end - start < count) return V_FALSE;
+  if (!count) return FIX(end);
+  uint32_t first = string_char(sub, 0), tried = 0, i = kept ? (uint32_t)FIX_VALUE(kept[0]) : end - count + 1;
+  while (i-- > start) {
+    if (string_char(s, i) == first) {
+      if (chars_equal(STR_DATA(s) + (size_t)i * width, width, STR_DATA(sub), STR_WIDTH(sub), count)) return FIX(i);
+      charge(1 + count / 64);                            /* it may have been nearly all of it */
+    }
+    if (++tried % 16) continue;
+    charge(1);
+    if (should_pause() && i > start) return pause_keeping(1, FIX(i));
+  }
+  return V_FALSE;
 }
 
 static Value prim_contains(int argc, Value *args) { return BOOL(prim_index_of(argc, args) != V_FALSE); }
@@ -199,10 +211,18 @@ static Value prim_index_char(int argc, Value *args) {
   CHECK_CHAR_SET(1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
   bool negated = TRUTH(ARG_OR(4, V_FALSE));
-  uint32_t i = start;
-  if (IS(args[1], T_CHAR) && !negated) i = chars_find(STR_DATA(args[0]), STR_WIDTH(args[0]), start, end, CHAR_VALUE(args[1]));
-  else while (i < end && in_set(args[1], string_char(args[0], i)) == negated) i++;
-  charge((int64_t)(i - start) / 8 * set_cost(args[1]));
+  Value *kept = progress();
+  uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : start, cost = set_cost(args[1]);
+  if (IS(args[1], T_CHAR) && !negated) {
+    i = chars_find(STR_DATA(args[0]), STR_WIDTH(args[0]), start, end, CHAR_VALUE(args[1]));
+    charge((i - start) / 32);
+  } else {
+    for (uint32_t n = 1; i < end && in_set(args[1], string_char(args[0], i)) == negated; i++, n++) {
+      if (n % 8) continue;
+      charge(cost);
+      if (should_pause()) return pause_keeping(1, FIX(i + 1));
+    }
+  }
   return i < end ? FIX(i) : V_FALSE;
 }
 
@@ -210,9 +230,14 @@ static Value prim_count_char(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_CHAR_SET(1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
-  uint32_t count = 0;
-  for (uint32_t i = start; i < end; i++) count += in_set(args[1], string_char(args[0], i));
-  charge((int64_t)(end - start) / 8 * set_cost(args[1]));
+  Value *kept = progress();
+  uint32_t count = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, i = kept ? (uint32_t)FIX_VALUE(kept[0]) : start, cost = set_cost(args[1]);
+  for (uint32_t n = 1; i < end; i++, n++) {
+    count += in_set(args[1], string_char(args[0], i));
+    if (n % 8) continue;
+    charge(cost);
+    if (should_pause()) return pause_keeping(2, FIX(i + 1), FIX(count));
+  }
   return FIX(count);
 }
 
