@@ -228,7 +228,8 @@ static void write_string_char(Builder *b, uint32_t c) {
   }
 }
 
-static Value emit_string(Printer *p, Value s) {
+/* *next: 0 at first, and when all of it is there. */
+static Value emit_string(Printer *p, Value s, uint32_t *next) {
   uint32_t length = STR_LENGTH(s), cut = length;
   if (p->limit && cut > p->limit) cut = p->limit;
   if (p->mode == DISPLAY) {
@@ -238,14 +239,20 @@ static Value emit_string(Printer *p, Value s) {
     charge(cut / 32);
     return V_VOID;
   }
+  /* a piece at a time: the frame's index is where the next one begins, plus one */
+  uint32_t from = *next ? *next - 1 : 0, end = cut - from > LONG_ROUND ? from + LONG_ROUND : cut;
   uint64_t size = 2;
-  for (uint32_t i = 0; i < cut; i++) size += written_size(string_char(s, i));
+  for (uint32_t i = from; i < end; i++) size += written_size(string_char(s, i));
   ROOM(p, size, STR_WIDTH(s));
-  builder_char(&p->out, '"');
-  for (uint32_t i = 0; i < cut; i++) write_string_char(&p->out, string_char(s, i));
+  if (from == 0) builder_char(&p->out, '"');
+  if (size == end - from + 2ull) builder_chars(&p->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), end - from);
+  else for (uint32_t i = from; i < end; i++) write_string_char(&p->out, string_char(s, i));
+  charge((end - from) / 8);
+  *next = end + 1;
+  if (end < cut) return V_VOID;
+  *next = 0;
   builder_char(&p->out, '"');
   p->out.lineage = lineage_union(p->out.lineage, STR(s)->lineage);
-  charge(cut / 8);
   return V_VOID;
 }
 
@@ -419,12 +426,12 @@ static Value emit_regexp(Printer *p, Value v) {
   return V_VOID;
 }
 
-static Value emit_atom(Printer *p, Value v) {
+static Value emit_atom(Printer *p, Value v, uint32_t *next) {
   if (is_number(v)) return emit_number(p, v);
   switch (TAG(v)) {
     case T_SPECIAL: return emit_special(p, v);
     case T_CHAR: return emit_char(p, CHAR_VALUE(v));
-    case T_STRING: return emit_string(p, v);
+    case T_STRING: return emit_string(p, v, next);
     case T_SYMBOL: return emit_name(p, SYM(v)->name, false);
     case T_KEYWORD: return emit_name(p, SYM(v)->name, true);
     case T_BYTES: return emit_bytes(p, v);
@@ -551,14 +558,16 @@ static Value emit_value(Printer *p) {
   if (!is_compound(v) && !IS(v, T_VECTOR) && !IS(v, T_TABLE)) {
     if (quote) builder_char(&p->out, '\'');
     Value done = V_VOID;
-    if (!IS(v, T_RECORD)) done = emit_atom(p, v);
+    uint32_t next = (uint32_t)FIX_VALUE(frame[2]);
+    if (!IS(v, T_RECORD)) done = emit_atom(p, v, &next);
     else {
       builder_c(&p->out, TRUTH(RTD(RECORD_RTD(v))->apply) ? "#<procedure:" : "#<");
       emit_type_name(p, RECORD_RTD(v));
       builder_char(&p->out, '>');
     }
-    if (!IS_SIGNAL(done)) p->stack.top -= 3;
+    if (!IS_SIGNAL(done) && !next) p->stack.top -= 3;
     else if (quote) p->out.length--;
+    if (!IS_SIGNAL(done)) frame[2] = FIX(next);
     return done;
   }
   p->stack.top -= 3;
@@ -659,7 +668,7 @@ static void emit_entries(Printer *p, Value *frame) {
 
 /* V_VOID when done, or when a record wants to print itself. */
 static Value emit(Printer *p) {
-  for (uint32_t n = 1; p->stack.top; n++) {
+  while (p->stack.top) {
     if (!stack_room(&p->stack, 18)) return need_memory(stack_bytes(&p->stack));
     ROOM(p, 300, 1);
     Value *frame = stack_top(&p->stack, 3), done = V_VOID;
@@ -673,7 +682,7 @@ static Value emit(Printer *p) {
     if (IS_SIGNAL(done)) return done;
     if (p->record != V_FALSE || (p->limit && p->out.length >= p->limit)) return V_VOID;
     charge(1);
-    if (n % ROUND == 0 && should_pause()) return V_AGAIN;
+    if (should_pause()) return V_AGAIN;
   }
   return V_VOID;
 }
