@@ -279,6 +279,7 @@ class Sandbox:
         if failed or calls.trap.value:
             trap, calls.trap.value = calls.trap.value, None
             reason, message = _failure(failed, trap)
+            wasm.get_fuel(instance.context, calls.fuel_at)  # while there is an instance: run() tells what was used
             self._drop(crashed=True)
             raise InstanceLost(reason, message)
 
@@ -321,11 +322,10 @@ class Sandbox:
             self._call(instance, "rlm_run", 2)
             return calls.word0.value
         finally:
-            if self._i is None:
-                self.fuel_used = fuel
-            else:
+            if self._i is not None:
                 wasm.get_fuel(context, calls.fuel_at)
-                self.fuel_used = fuel - calls.fuel.value
+            self.fuel_used = fuel - calls.fuel.value
+            if self._i is not None:
                 # The deadline and the fuel were the program's. What the host asks later (the outbox, the
                 # page map of a snapshot) must not trap because other guests moved the epoch meanwhile.
                 wasm.set_epoch_deadline(context, _FAR)

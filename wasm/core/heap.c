@@ -26,7 +26,7 @@
 #define COLLECT_AFTER (8u << 20)        /* bytes of allocation between collections, at the least */
 #endif
 
-enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE };
+enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE, PAGE_FROM };   /* FROM: small, while it is collected */
 
 static uint8_t page_state[MAX_PAGES];
 static uint32_t first_page, end_page;   /* the pages that are ours: [first_page, end_page) */
@@ -399,27 +399,47 @@ static void move_large(Value *slot) {
   mark_large(*slot);
 }
 
-static void forward(Value *slot) {
+/* A word at a time: most objects are shorter than what a call for copying memory is worth. */
+#ifdef __clang__
+__attribute__((no_builtin("memcpy", "memmove")))
+#endif
+static void copy_words(uint64_t *to, const uint64_t *from, uint32_t bytes) {
+  for (uint32_t i = 0; i < bytes / 8; i++) to[i] = from[i];
+}
+
+/* The rest of a list is copied with its pair: it lies side by side then, and is not looked at twice. */
+static void forward_list(Value *slot, uint64_t *p) {
+  for (;;) {
+    uint64_t *to = allocate_small(16);
+    Value rest = p[1];
+    to[0] = p[0];
+    to[1] = rest;
+    *p = MAKE(T_FORWARD, (uint32_t)(uintptr_t)to);
+    *slot = FROM_PTR(T_PAIR, to);
+    copied += 16;
+    if (!IS(rest, T_PAIR) || page_state[PAYLOAD(rest) >> PAGE_SHIFT] != PAGE_FROM) return;
+    p = PTR(rest);
+    if (TAG(*p) == T_FORWARD) { to[1] = MAKE(T_PAIR, PAYLOAD(*p)); return; }
+    slot = to + 1;
+  }
+}
+
+static void forward_object(Value *slot) {
   Value v = *slot;
-  if (IS_FIX(v) || TAG(v) < T_PAIR) return;
   uint64_t *p = PTR(v);
   CHECK(PAYLOAD(v) >> PAGE_SHIFT >= first_page && PAYLOAD(v) >> PAGE_SHIFT < end_page && PAYLOAD(v) % 8 == 0);
   CHECK(page_state[PAYLOAD(v) >> PAGE_SHIFT] != PAGE_FREE);      /* a stale pointer */
   switch (page_state[PAYLOAD(v) >> PAGE_SHIFT]) {
-    case PAGE_SMALL: break;
+    case PAGE_FROM: break;
     case PAGE_LARGE: if (sealing) move_large(slot); else mark_large(v); return;
-    default: return;
+    default: return;                     /* of the image, or copied already */
   }
   uint64_t first = *p;
   if (TAG(first) == T_FORWARD) { *slot = MAKE(TAG(v), PAYLOAD(first)); return; }
+  if (IS(v, T_PAIR)) { forward_list(slot, p); return; }
   uint32_t bytes;
   uint64_t *to;
-  if (IS(v, T_PAIR)) {
-    bytes = 16;
-    to = allocate_small(16);
-    to[0] = p[0];
-    to[1] = p[1];
-  } else if (IS(v, T_LPAIR)) {
+  if (IS(v, T_LPAIR)) {
     CHECK(IS_HEADER(p[-1]) && HEADER_KIND(p[-1]) == T_LPAIR);
     bytes = 24;
     to = allocate_small(24);
@@ -432,15 +452,20 @@ static void forward(Value *slot) {
     uint32_t length = HEADER_LENGTH(first);
     bytes = 8 + (KIND_IS_RAW(HEADER_KIND(first)) ? (length + 7) & ~7u : length * 8);
     to = allocate_small(bytes);
-    memcpy(to, p, bytes);
+    copy_words(to, p, bytes);
   }
   copied += bytes;
   *p = MAKE(T_FORWARD, (uint32_t)(uintptr_t)to);
   *slot = FROM_PTR(TAG(v), to);
 }
 
+static inline void forward_slot(Value *slot) {
+  if (!IS_FIX(*slot) && TAG(*slot) >= T_PAIR) forward_object(slot);
+}
+static void forward(Value *slot) { forward_slot(slot); }
+
 static void scan_slots(Value *slots, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) forward(slots + i);
+  _Pragma("GCC unroll 4") for (uint32_t i = 0; i < count; i++) forward_slot(slots + i);
 }
 
 /* Ephemerons: the value is kept by the key, not by the ephemeron. Those that the scan meets are
@@ -460,7 +485,7 @@ static bool is_alive(Value v) {
   if (IS_FIX(v) || TAG(v) < T_PAIR) return true;
   uint64_t *p = PTR(v);
   switch (page_state[PAYLOAD(v) >> PAGE_SHIFT]) {
-    case PAGE_SMALL: return TAG(*p) == T_FORWARD;
+    case PAGE_FROM: return TAG(*p) == T_FORWARD;
     case PAGE_LARGE: return ((struct large *)((uint8_t *)p - HEADER_SIZE))->marked;
     default: return true;
   }
@@ -471,7 +496,8 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
   while (from < to) {
     uint64_t word = *(uint64_t *)from;
     if (!IS_HEADER(word)) {
-      scan_slots((Value *)from, 2);
+      forward_slot((Value *)from);
+      forward_slot((Value *)from + 1);
       from += 16;
     } else if (HEADER_KIND(word) == T_LPAIR) {
       scan_slots((Value *)from + 1, 2);
@@ -589,6 +615,7 @@ void heap_collect(void) {
   collecting = true;
   client->before_collection();
   struct block *from = blocks;
+  for (struct block *b = from; b; b = b->next) memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_FROM, b->pages);
   blocks = NULL;
   bump = bump_end = NULL;
   small_pages = 0;

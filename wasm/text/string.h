@@ -33,7 +33,9 @@ bool string_equal(Value a, Value b);
 int string_compare(Value a, Value b);                    /* by code point: <0, 0, >0 */
 uint64_t string_hash(Value s);
 Value lineage_union(Value a, Value b);                   /* of two lineage slots; #f with #f is #f at once */
-static inline uint64_t string_size(uint64_t length, uint32_t width) { return length * width + 64; }
+static inline uint64_t string_size(uint64_t length, uint32_t width) {
+  return length > UINT32_MAX ? UINT64_MAX / 2 : length * width + 64;      /* the first is more than any memory */
+}
 Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count);   /* as narrow as can be */
 void string_widen(Value s, uint32_t width);              /* in place, at least that wide; reserved by the caller */
 #define CHECK_MUTABLE_STRING(i) do { \
