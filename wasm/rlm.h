@@ -72,6 +72,7 @@ struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; };
 RLM_EXPORT(rlm_report) uint32_t rlm_report(void);           /* where it lies */
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void);             /* used since the instance was born */
 RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void);     /* bytes of objects beyond the image */
+RLM_EXPORT(rlm_collected) uint64_t rlm_collected(void);     /* bytes that collections went through since it was born */
 RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void);       /* one byte a 4 KiB page: 0 = free, its content means nothing */
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void);
 

@@ -147,6 +147,9 @@ class Sandbox:
         if failed or calls.trap.value:
             trap, calls.trap.value = calls.trap.value, None
             reason, message = failure_of(failed, trap)
+            wasm.get_fuel(
+                instance.context, calls.fuel_at
+            )  # while there is an instance: run() tells what was used
             self._drop(crashed=True)
             raise InstanceLost(reason, message)
 
@@ -183,20 +186,18 @@ class Sandbox:
             calls.long1.value = steps
             self._call(instance, "rlm_run", 2)
             status = calls.word0.value
-            if not instance.reports:
-                self._find_report(instance)
-                calls.word0.value = status
-            return status
         finally:
-            if self._i is None:
-                self.fuel_used = fuel
-            else:
+            if self._i is not None:
                 wasm.get_fuel(context, calls.fuel_at)
-                self.fuel_used = fuel - calls.fuel.value
+            self.fuel_used = fuel - calls.fuel.value
+            if self._i is not None:
                 # The deadline and the fuel were the program's. What the host asks later (the outbox, the
                 # page map of a snapshot) must not trap because other guests moved the epoch meanwhile.
                 wasm.set_epoch_deadline(context, FAR)
                 wasm.set_fuel(context, FAR)
+        if not instance.reports:
+            self._find_report(instance)
+        return status
 
     def _find_report(self, instance: Instance) -> None:
         """Where the guest leaves what is wanted after every run. One that leaves none is asked each time."""

@@ -116,7 +116,8 @@ static void emit_constant(Value v) {
 static uint32_t capture(Value var) {
   uint32_t n = GET(free_count);
   for (uint32_t i = 0; i < n; i++)
-    if (VEC(FN->free)[i] == var) return i;
+    if (VEC(FN->free)[i] == var) { charge(i / 32); return i; }
+  charge(n / 32);
   if (n == VEC_LENGTH(FN->free)) FN->free = grown_vector(FN->free);
   VEC(FN->free)[n] = var;
   SET(free_count, n + 1);
@@ -706,7 +707,10 @@ static uint64_t next_item_bytes(void) {
   Value node = ITEM_SLOT(work_top - 1, 1);
   for (int i = 0; IS(node, T_VECTOR) && i < 2 && VEC_LENGTH(node) > 3 && VEC_LENGTH(node) < 10; i++) {
     Value list = NODE(node, i);
-    if (is_pair(list)) bytes += (uint64_t)list_count(list) * ITEM * 2 * 16;
+    if (!is_pair(list)) continue;
+    uint64_t count = list_count(list);
+    bytes += count * ITEM * 2 * 16;
+    charge((int64_t)count / 8);
   }
   if (fn != V_FALSE) bytes += (uint64_t)(OBJ_LENGTH(FN->code) + OBJ_LENGTH(FN->places) + VEC_LENGTH(FN->consts) * 8 + VEC_LENGTH(FN->free) * 16) * 3;
   return bytes;

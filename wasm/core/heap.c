@@ -26,12 +26,13 @@
 #define COLLECT_AFTER (8u << 20)        /* bytes of allocation between collections, at the least */
 #endif
 
-enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE };
+enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE, PAGE_FROM };   /* FROM: small, while it is collected */
 
 static uint8_t page_state[MAX_PAGES];
 static uint32_t first_page, end_page;   /* the pages that are ours: [first_page, end_page) */
 static uint32_t free_pages, small_pages, large_pages, image_pages;
 static uint32_t search_from;            /* where the last run was found */
+static uint32_t spare_page, spare_pages;/* a run that heap_reserve found and nobody took: it is asked for again and again */
 
 /* A block of small objects: this header, objects up to `used`. */
 struct block { struct block *next; uint32_t pages; uint32_t used; };
@@ -49,6 +50,7 @@ static struct block *blocks, *image_blocks;
 static struct large *larges;
 static uint8_t *bump, *bump_end;        /* in blocks, the current one */
 static uint64_t allocated;              /* since the last collection */
+static uint64_t collected;              /* bytes that collections went through since the instance was born */
 static uint64_t collect_after = COLLECT_AFTER;
 static bool short_of_memory;
 static uint8_t sealing;                 /* heap_seal: everything moves, up in phase 1, down in phase 2 */
@@ -154,6 +156,11 @@ static uint32_t take_run(uint32_t pages, enum page_state state) {
     if (!grow(pages)) return 0;
     page = find_run(pages);
     if (!page) return 0;
+  }
+  if (page < spare_page + spare_pages && spare_page < page + pages) {
+    uint32_t end = spare_page + spare_pages;
+    spare_page = page + pages;
+    spare_pages = spare_page < end ? end - spare_page : 0;
   }
   memset(page_state + page, state, pages);
   unpoison(page, pages);
@@ -265,7 +272,13 @@ bool heap_reserve(uint64_t bytes) {
   uint64_t pages = (bytes + HEADER_SIZE + PAGE - 1) >> PAGE_SHIFT;
   /* twice: what is reserved may be small objects, for which the collector needs room again */
   if (pages > MAX_PAGES || !room_for(bytes > (1u << 20) ? pages + BLOCK_PAGES : 2 * pages)) return false;
-  return find_run((uint32_t)pages) || grow((uint32_t)pages);
+  if (pages <= spare_pages) return true;
+  uint32_t page = find_run((uint32_t)pages);
+  if (!page) return grow((uint32_t)pages);
+  spare_page = page;
+  spare_pages = (uint32_t)pages;
+  while (page + spare_pages < end_page && page_state[page + spare_pages] == PAGE_FREE) spare_pages++;
+  return true;
 }
 
 Value cons(Value car, Value cdr) {
@@ -354,7 +367,7 @@ void heap_root(Value *variable) {
 static const HeapClient *client;
 void heap_serve(const HeapClient *who) { client = who; }
 
-static uint64_t copied;
+static uint64_t copied, scanned;        /* bytes, by this collection: small objects, slots of large ones */
 
 /* Large objects that are marked but not yet scanned. Past 256 of them the list of all large
    objects is walked instead: no stack grows with the data. */
@@ -386,27 +399,47 @@ static void move_large(Value *slot) {
   mark_large(*slot);
 }
 
-static void forward(Value *slot) {
+/* A word at a time: most objects are shorter than what a call for copying memory is worth. */
+#ifdef __clang__
+__attribute__((no_builtin("memcpy", "memmove")))
+#endif
+static void copy_words(uint64_t *to, const uint64_t *from, uint32_t bytes) {
+  for (uint32_t i = 0; i < bytes / 8; i++) to[i] = from[i];
+}
+
+/* The rest of a list is copied with its pair: it lies side by side then, and is not looked at twice. */
+static void forward_list(Value *slot, uint64_t *p) {
+  for (;;) {
+    uint64_t *to = allocate_small(16);
+    Value rest = p[1];
+    to[0] = p[0];
+    to[1] = rest;
+    *p = MAKE(T_FORWARD, (uint32_t)(uintptr_t)to);
+    *slot = FROM_PTR(T_PAIR, to);
+    copied += 16;
+    if (!IS(rest, T_PAIR) || page_state[PAYLOAD(rest) >> PAGE_SHIFT] != PAGE_FROM) return;
+    p = PTR(rest);
+    if (TAG(*p) == T_FORWARD) { to[1] = MAKE(T_PAIR, PAYLOAD(*p)); return; }
+    slot = to + 1;
+  }
+}
+
+static void forward_object(Value *slot) {
   Value v = *slot;
-  if (IS_FIX(v) || TAG(v) < T_PAIR) return;
   uint64_t *p = PTR(v);
   CHECK(PAYLOAD(v) >> PAGE_SHIFT >= first_page && PAYLOAD(v) >> PAGE_SHIFT < end_page && PAYLOAD(v) % 8 == 0);
   CHECK(page_state[PAYLOAD(v) >> PAGE_SHIFT] != PAGE_FREE);      /* a stale pointer */
   switch (page_state[PAYLOAD(v) >> PAGE_SHIFT]) {
-    case PAGE_SMALL: break;
+    case PAGE_FROM: break;
     case PAGE_LARGE: if (sealing) move_large(slot); else mark_large(v); return;
-    default: return;
+    default: return;                     /* of the image, or copied already */
   }
   uint64_t first = *p;
   if (TAG(first) == T_FORWARD) { *slot = MAKE(TAG(v), PAYLOAD(first)); return; }
+  if (IS(v, T_PAIR)) { forward_list(slot, p); return; }
   uint32_t bytes;
   uint64_t *to;
-  if (IS(v, T_PAIR)) {
-    bytes = 16;
-    to = allocate_small(16);
-    to[0] = p[0];
-    to[1] = p[1];
-  } else if (IS(v, T_LPAIR)) {
+  if (IS(v, T_LPAIR)) {
     CHECK(IS_HEADER(p[-1]) && HEADER_KIND(p[-1]) == T_LPAIR);
     bytes = 24;
     to = allocate_small(24);
@@ -419,15 +452,20 @@ static void forward(Value *slot) {
     uint32_t length = HEADER_LENGTH(first);
     bytes = 8 + (KIND_IS_RAW(HEADER_KIND(first)) ? (length + 7) & ~7u : length * 8);
     to = allocate_small(bytes);
-    memcpy(to, p, bytes);
+    copy_words(to, p, bytes);
   }
   copied += bytes;
   *p = MAKE(T_FORWARD, (uint32_t)(uintptr_t)to);
   *slot = FROM_PTR(TAG(v), to);
 }
 
+static inline void forward_slot(Value *slot) {
+  if (!IS_FIX(*slot) && TAG(*slot) >= T_PAIR) forward_object(slot);
+}
+static void forward(Value *slot) { forward_slot(slot); }
+
 static void scan_slots(Value *slots, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) forward(slots + i);
+  _Pragma("GCC unroll 4") for (uint32_t i = 0; i < count; i++) forward_slot(slots + i);
 }
 
 /* Ephemerons: the value is kept by the key, not by the ephemeron. Those that the scan meets are
@@ -447,7 +485,7 @@ static bool is_alive(Value v) {
   if (IS_FIX(v) || TAG(v) < T_PAIR) return true;
   uint64_t *p = PTR(v);
   switch (page_state[PAYLOAD(v) >> PAGE_SHIFT]) {
-    case PAGE_SMALL: return TAG(*p) == T_FORWARD;
+    case PAGE_FROM: return TAG(*p) == T_FORWARD;
     case PAGE_LARGE: return ((struct large *)((uint8_t *)p - HEADER_SIZE))->marked;
     default: return true;
   }
@@ -458,7 +496,8 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
   while (from < to) {
     uint64_t word = *(uint64_t *)from;
     if (!IS_HEADER(word)) {
-      scan_slots((Value *)from, 2);
+      forward_slot((Value *)from);
+      forward_slot((Value *)from + 1);
       from += 16;
     } else if (HEADER_KIND(word) == T_LPAIR) {
       scan_slots((Value *)from + 1, 2);
@@ -477,7 +516,9 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
 
 static void scan_large(struct large *l) {
   uint64_t *p = (uint64_t *)((uint8_t *)l + HEADER_SIZE);
-  if (!KIND_IS_RAW(HEADER_KIND(*p))) scan_slots((Value *)p + 1, HEADER_LENGTH(*p));
+  if (KIND_IS_RAW(HEADER_KIND(*p))) return;
+  scan_slots((Value *)p + 1, HEADER_LENGTH(*p));
+  scanned += HEADER_LENGTH(*p) * 8ull;
 }
 
 /* Scan what has been copied or marked until nothing is left. New blocks are pushed in front of
@@ -574,10 +615,11 @@ void heap_collect(void) {
   collecting = true;
   client->before_collection();
   struct block *from = blocks;
+  for (struct block *b = from; b; b = b->next) memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_FROM, b->pages);
   blocks = NULL;
   bump = bump_end = NULL;
   small_pages = 0;
-  copied = 0;
+  copied = scanned = 0;
   scan_block = NULL;
   scan_at = NULL;
   ephemerons = V_FALSE;
@@ -603,7 +645,8 @@ void heap_collect(void) {
   /* as much again as lives, so that the work of collecting stays in proportion */
   uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE;
   collect_after = live > COLLECT_AFTER ? live : COLLECT_AFTER;
-  vm.steps = vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) - (int64_t)(copied >> 8);
+  vm.steps = vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) - (int64_t)((copied + scanned) >> 8);
+  collected += copied + scanned;
   vm.collect = false;
   collecting = false;
 }
@@ -645,7 +688,7 @@ void heap_seal(void) {
 #else
   (void)used;
 #endif
-  free_pages = 0;
+  free_pages = spare_pages = 0;
   for (uint32_t p = first_page; p < end_page; p++) free_pages += page_state[p] == PAGE_FREE;
   search_from = first_page;
   allocated = 0;
@@ -656,6 +699,7 @@ uint64_t heap_used(void) {
   uint64_t used = ((uint64_t)small_pages + large_pages) * PAGE;
   return bump ? used - (uint64_t)(bump_end - bump) : used;
 }
+uint64_t heap_collected(void) { return collected; }
 uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */
 bool heap_has_room(uint64_t bytes) { return room_for(2 * BLOCK_PAGES) && heap_reserve(bytes); }

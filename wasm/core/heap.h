@@ -49,6 +49,7 @@ void heap_init(void);
 void heap_collect(void);          /* at a safe point only */
 void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
 uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
+uint64_t heap_collected(void);    /* bytes that collections copied or looked through since the instance was born */
 const uint8_t *heap_page_map(void);  /* one byte a 4 KiB page of linear memory: 0 = free, its content means nothing */
 uint32_t heap_page_map_length(void);
 bool heap_has_room(uint64_t bytes); /* after a collection: can the VM go on, `bytes` wanted? */

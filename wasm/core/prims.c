@@ -30,6 +30,16 @@ Value need_memory(uint64_t bytes) {
   return V_AGAIN;
 }
 
+Value pause_keeping(int count, ...) {
+  Value kept = make_vector((uint32_t)count, V_FALSE);
+  va_list items;
+  va_start(items, count);
+  for (int i = 0; i < count; i++) VEC(kept)[i] = va_arg(items, Value);
+  va_end(items);
+  vm.resume = kept;
+  return V_AGAIN;
+}
+
 Value tail_apply(Value proc, Value list) {
   vm.tail_proc = proc;
   vm.tail_args[0] = list;

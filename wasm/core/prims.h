@@ -51,12 +51,26 @@ extern struct VmShared {
 static inline void charge(int64_t steps) { vm.steps -= steps; }
 static inline bool should_pause(void) { return vm.steps <= 0; }  /* the heap zeroes it to ask for a collection */
 Value need_memory(uint64_t bytes);
+
+/* The progress of a primitive that goes through something long, as a vector in vm.resume: NULL at the first
+   call. Nobody else runs while there is one, so what the arguments hold is what it was. */
+static inline Value *progress(void) { return IS(vm.resume, T_VECTOR) ? VEC(vm.resume) : NULL; }
+Value pause_keeping(int count, ...);                 /* keeps so many Values; V_AGAIN */
+#define LONG_ROUND 2048u                             /* so many characters, bytes or slots between two looks at the clock */
 Value tail_call(Value proc, int argc, ...);          /* up to 8 Values */
 Value tail_apply(Value proc, Value list);
 
 /* Pass a signal on: the value, where it is none, in a new variable or in one that there is. */
 #define TRY_LET(name, expression) Value name = (expression); if (IS_SIGNAL(name)) return name
 #define TRY_SET(name, expression) do { name = (expression); if (IS_SIGNAL(name)) return name; } while (0)
+
+/* A loop over [from, to) that charges a step for `a_step` of its turns and pauses where it must, with what `pause`
+   keeps; i is then where to go on. */
+#define FOR_PAUSING(i, from, to, a_step, pause) \
+  for (uint32_t i = (from), begun_ = i, to_ = (to); \
+       i < to_ || (charge((i - begun_) % LONG_ROUND / (a_step)), false); i++) \
+    if (i != begun_ && (i - begun_) % LONG_ROUND == 0 && (charge(LONG_ROUND / (a_step)), should_pause())) return (pause); \
+    else
 
 /* ---- argument checks: use at the top of a primitive ---- */
 #define CHECK_STRING(who, i) do { if (!IS(args[i], T_STRING)) return err_type(who, i, "string", args[i]); } while (0)

@@ -125,10 +125,9 @@ COMPARISON(prim_gt, >)
 static Value prim_to_list(int argc, Value *args) {
   CHECK_BYTES(NULL, 0);
   RANGE(1, args[0], BYTES_LENGTH(args[0]), start, end);
-  RESERVE((uint64_t)(end - start) * 16);
-  charge((end - start) / 4);
-  Value list = V_NIL;
-  for (uint32_t i = end; i > start; i--) list = cons(FIX(BYTES(args[0])[i - 1]), list);
+  Value *kept = progress(), list = kept ? kept[1] : V_NIL;
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 4, pause_keeping(2, FIX(i), list))
+    list = cons(FIX(BYTES(args[0])[end - 1 - i]), list);
   return list;
 }
 

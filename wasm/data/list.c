@@ -31,10 +31,42 @@ static int64_t measure(Value v, Value *tortoise) {
 }
 static int64_t measured_length(Value v) { Value in_circle; return measure(v, &in_circle); }
 
+
+/* The same, which pauses: true where it could not end. For a primitive whose progress this is, while it is a
+   vector of so many. */
+enum { MEASURE_AT, MEASURE_TORTOISE, MEASURE_COUNT, MEASURE_LIMIT, MEASURE_SIZE };
+enum { MEASURE_ROUND = 4096 };
+static bool measure_pausing(Value list, int64_t *length) {
+  Value v = list, tortoise = list, *kept = progress();
+  int64_t n = 0, limit = 2;
+  if (kept && VEC_LENGTH(vm.resume) == MEASURE_SIZE) {
+    v = kept[MEASURE_AT];
+    tortoise = kept[MEASURE_TORTOISE];
+    n = FIX_VALUE(kept[MEASURE_COUNT]);
+    limit = FIX_VALUE(kept[MEASURE_LIMIT]);
+  }
+  while (is_pair(v)) {
+    v = CDR(v);
+    n++;
+    if (v == tortoise) { charge(n % MEASURE_ROUND / 8); *length = CIRCULAR; return false; }
+    if (n == limit) { tortoise = v; limit *= 2; }
+    if (n % MEASURE_ROUND) continue;
+    charge(MEASURE_ROUND / 8);
+    if (!should_pause()) continue;
+    pause_keeping(MEASURE_SIZE, v, tortoise, FIX(n), FIX(limit));
+    return true;
+  }
+  charge(n % MEASURE_ROUND / 8);
+  *length = v == V_NIL ? n : IMPROPER;
+  return false;
+}
+
 #define CHECK_LIST(i, variable) \
-  int64_t variable = measured_length(args[i]); \
+  int64_t variable; \
+  if (measure_pausing(args[i], &variable)) return V_AGAIN; \
   if (variable < 0) return err_type(NULL, i, variable == CIRCULAR ? "proper list (this one is circular)" : "list", args[i])
 
+#define MOST_PAIRS (1 << 28)             /* more do not fit any memory */
 #define RESERVE_PAIRS(n) do { uint64_t bytes_ = 16ull * (uint64_t)(n); \
     if (!reserve_small(bytes_)) return need_memory(2 * bytes_); } while (0)
 
@@ -104,9 +136,15 @@ EACH_CXR(DEFINE_CXR)
 
 static Value prim_is_pair(int argc, Value *args) { (void)argc; return BOOL(is_pair(args[0])); }
 static Value prim_is_null(int argc, Value *args) { (void)argc; return BOOL(args[0] == V_NIL); }
-static Value prim_is_list(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) >= 0); }
-static Value prim_is_dotted(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) == IMPROPER); }
-static Value prim_is_circular(int argc, Value *args) { (void)argc; return BOOL(measured_length(args[0]) == CIRCULAR); }
+#define DEFINE_SHAPE(name, test) \
+  static Value name(int argc, Value *args) { \
+    (void)argc; \
+    int64_t n; \
+    return measure_pausing(args[0], &n) ? V_AGAIN : BOOL(n test); \
+  }
+DEFINE_SHAPE(prim_is_list, >= 0)
+DEFINE_SHAPE(prim_is_dotted, == IMPROPER)
+DEFINE_SHAPE(prim_is_circular, == CIRCULAR)
 
 /* ---- making ---- */
 
@@ -120,34 +158,37 @@ static Value prim_list(int argc, Value *args) { return list_from(argc, args, V_N
 static Value prim_list_star(int argc, Value *args) { return list_from(argc - 1, args, args[argc - 1]); }
 
 static Value prim_make_list(int argc, Value *args) {
-  uint32_t n;
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  CHECK_INDEX(NULL, 0, 0, 1 << 28, V_FALSE, n);
-  Value fill = ARG_OR(1, V_FALSE), list = V_NIL;
-  RESERVE_PAIRS(n);
-  charge(n / 8);
-  while (n-- > 0) list = cons(fill, list);
+  if (FIX_VALUE(args[0]) > MOST_PAIRS) return need_memory(UINT64_MAX / 2);
+  uint32_t n = (uint32_t)FIX_VALUE(args[0]);
+  Value fill = ARG_OR(1, V_FALSE), *kept = progress(), list = kept ? kept[1] : V_NIL;
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, n, 8, pause_keeping(2, FIX(i), list)) list = cons(fill, list);
   return list;
 }
 
 /* (iota count [start [step]]) */
 static Value prim_iota(int argc, Value *args) {
+  if (IS_FIX(args[0]) && FIX_VALUE(args[0]) > MOST_PAIRS) return need_memory(UINT64_MAX / 2);
   uint32_t n;
-  CHECK_INDEX(NULL, 0, 0, 1 << 28, V_FALSE, n);
+  CHECK_INDEX(NULL, 0, 0, MOST_PAIRS, V_FALSE, n);
   Value start = ARG_OR(1, FIX(0)), step = ARG_OR(2, FIX(1));
   if (!is_number(start)) return err_type(NULL, 1, "number", start);
   if (!is_number(step)) return err_type(NULL, 2, "number", step);
-  uint64_t bytes = 16ull * n + (IS_FIX(start) && IS_FIX(step) ? 0 : 64ull * n);
-  if (!reserve_small(bytes)) return need_memory(2 * bytes);
   Chain chain = CHAIN_START;
-  for (uint32_t i = 0; i < n; i++) {
+  Value *kept = progress();
+  if (kept) chain = (Chain){kept[1], kept[2]};
+  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, round = 1; i < n; i++, round++) {
+    if (round % ROUND == 0) {
+      charge(ROUND / 2);
+      if (should_pause()) return pause_keeping(3, FIX(i), chain.head, chain.last);
+    }
     Value offset = num_mul(FIX(i), step);
     if (IS_SIGNAL(offset)) return offset;
     Value item = num_add(start, offset);
     if (IS_SIGNAL(item)) return item;
     chain_add(&chain, item);
   }
-  charge(n / 4);
+  charge(n % ROUND / 2);
   return chain_end(&chain, V_NIL);
 }
 
@@ -204,52 +245,107 @@ static Value prim_length(int argc, Value *args) {
 
 static Value prim_length_plus(int argc, Value *args) {
   (void)argc;
-  int64_t n = measured_length(args[0]);
+  int64_t n;
+  if (measure_pausing(args[0], &n)) return V_AGAIN;
   return n == CIRCULAR ? V_FALSE : n >= 0 ? FIX(n) : err_type(NULL, 0, "list", args[0]);
 }
 
-static void chain_copy(Chain *chain, Value list) {
-  for (; is_pair(list); list = CDR(list)) chain_add(chain, CAR(list));
+/* A copy of list after list, which pauses. A circle is found while its items are copied. */
+typedef struct {
+  Chain chain;
+  int64_t index;          /* of the list that is being copied */
+  Value lists;            /* append*: the rest of the last argument, from that list on; else #f */
+  Value at, tortoise;     /* what of it is yet to be copied; a pair that the walk met */
+  int64_t n, limit;
+} Copier;
+enum { COPY_HEAD, COPY_LAST, COPY_INDEX, COPY_LISTS, COPY_AT, COPY_TORTOISE, COPY_N, COPY_LIMIT, COPY_SIZE };
+
+static Value copier_pause(Copier *c) {
+  return pause_keeping(COPY_SIZE, c->chain.head, c->chain.last, FIX(c->index), c->lists, c->at, c->tortoise, FIX(c->n), FIX(c->limit));
+}
+static bool copier_load(Copier *c) {
+  Value *kept = progress();
+  if (!kept) return false;
+  *c = (Copier){.chain = {kept[COPY_HEAD], kept[COPY_LAST]}, .index = FIX_VALUE(kept[COPY_INDEX]), .lists = kept[COPY_LISTS],
+                .at = kept[COPY_AT], .tortoise = kept[COPY_TORTOISE], .n = FIX_VALUE(kept[COPY_N]), .limit = FIX_VALUE(kept[COPY_LIMIT])};
+  return true;
+}
+static void copier_begin(Copier *c, Value list) {
+  c->at = c->tortoise = list;
+  c->n = 0;
+  c->limit = 2;
+}
+
+enum copied { COPIED, COPY_PAUSED, COPY_CIRCULAR };
+static enum copied copier_run(Copier *c) {
+  while (is_pair(c->at)) {
+    chain_add(&c->chain, CAR(c->at));
+    c->at = CDR(c->at);
+    c->n++;
+    if (c->at == c->tortoise) return COPY_CIRCULAR;
+    if (c->n == c->limit) { c->tortoise = c->at; c->limit *= 2; }
+    if (c->n % ROUND) continue;
+    charge(ROUND / 4);
+    if (should_pause()) return COPY_PAUSED;
+  }
+  charge(c->n % ROUND / 4);
+  return COPIED;
+}
+
+static Value not_a_list(int argument, enum copied how, Value list) {
+  return err_type(NULL, argument, how == COPY_CIRCULAR ? "proper list (this one is circular)" : "list", list);
+}
+
+/* Copies args[0 .. count) behind each other. V_TRUE, V_AGAIN or V_ERROR. */
+static Value copy_arguments(Copier *c, bool loaded, int64_t count, Value *args) {
+  if (!loaded) {
+    *c = (Copier){.chain = CHAIN_START, .lists = V_FALSE};
+    copier_begin(c, count ? args[0] : V_NIL);
+  }
+  while (c->index < count) {
+    enum copied how = copier_run(c);
+    if (how == COPY_PAUSED) return copier_pause(c);
+    if (how == COPY_CIRCULAR || c->at != V_NIL) return not_a_list((int)c->index, how, args[c->index]);
+    if (++c->index < count) copier_begin(c, args[c->index]);
+    charge(1);
+  }
+  return V_TRUE;
 }
 
 /* Appends args[0 .. argc): all but the last are copied. */
 static Value append(int argc, Value *args) {
   if (argc == 0) return V_NIL;
-  int64_t total = 0;
-  for (int i = 0; i < argc - 1; i++) {
-    CHECK_LIST(i, n);
-    total += n;
-  }
-  RESERVE_PAIRS(total);
-  Chain chain = CHAIN_START;
-  for (int i = 0; i < argc - 1; i++) chain_copy(&chain, args[i]);
-  charge(total / 4);
-  return chain_end(&chain, args[argc - 1]);
+  Copier c;
+  TRY_LET(copied, copy_arguments(&c, copier_load(&c), argc - 1, args));
+  return chain_end(&c.chain, args[argc - 1]);
 }
 static Value prim_append(int argc, Value *args) { return append(argc, args); }
 
 /* (append* list ... lists): the last argument is a list of lists. */
 static Value prim_append_star(int argc, Value *args) {
   int last = argc - 1;
-  CHECK_LIST(last, lists);
-  (void)lists;
-  int64_t total = 0;
-  for (int i = 0; i < last; i++) {
-    CHECK_LIST(i, n);
-    total += n;
+  Copier c;
+  bool loaded = copier_load(&c);
+  if (!loaded || c.lists == V_FALSE) {
+    if (!loaded) {
+      int64_t lists = list_length(args[last]);
+      if (lists < 0) return err_type(NULL, last, "list", args[last]);
+      charge(lists / 8);
+    }
+    TRY_LET(copied, copy_arguments(&c, loaded, last, args));
+    c.lists = args[last];
+    copier_begin(&c, is_pair(c.lists) ? CAR(c.lists) : V_NIL);
   }
-  for (Value l = args[last]; l != V_NIL; l = CDR(l)) {
-    int64_t n = measured_length(CAR(l));
-    if (n < 0 && CDR(l) != V_NIL) return err_type(NULL, last, "list of lists", args[last]);
-    total += n < 0 ? 0 : n;
+  while (is_pair(c.lists) && CDR(c.lists) != V_NIL) {
+    enum copied how = copier_run(&c);
+    if (how == COPY_PAUSED) return copier_pause(&c);
+    if (how == COPY_CIRCULAR || c.at != V_NIL) return err_type(NULL, last, "list of lists", args[last]);
+    c.lists = CDR(c.lists);
+    copier_begin(&c, CAR(c.lists));
+    charge(1);
+    if (should_pause()) return copier_pause(&c);
   }
-  RESERVE_PAIRS(total);
-  Chain chain = CHAIN_START;
-  for (int i = 0; i < last; i++) chain_copy(&chain, args[i]);
-  Value l = args[last];
-  for (; l != V_NIL && CDR(l) != V_NIL; l = CDR(l)) chain_copy(&chain, CAR(l));
-  charge(total / 4);
-  return chain_end(&chain, l == V_NIL ? V_NIL : CAR(l));
+  return chain_end(&c.chain, c.lists == V_NIL ? V_NIL : CAR(c.lists));
 }
 
 static Value prim_append_in_place(int argc, Value *args) {
@@ -258,31 +354,59 @@ static Value prim_append_in_place(int argc, Value *args) {
     if (args[i] == V_NIL) continue;
     if (last == V_FALSE) result = args[i]; else CDR(last) = args[i];
     if (i == argc - 1 || !is_pair(args[i])) break;
-    CHECK_LIST(i, n);
-    (void)n;
+    int64_t n = measured_length(args[i]);
+    if (n < 0) return err_type(NULL, i, n == CIRCULAR ? "proper list (this one is circular)" : "list", args[i]);
     for (last = args[i]; is_pair(CDR(last));) last = CDR(last);
   }
   return result;
 }
 
+/* Progress: the rest of the list, what has been reversed, and how the walk looks for a circle. */
 static Value reverse_onto(Value *args, Value tail) {
-  CHECK_LIST(0, n);
-  RESERVE_PAIRS(n);
-  charge(n / 8);
-  for (Value l = args[0]; l != V_NIL; l = CDR(l)) tail = cons(CAR(l), tail);
-  return tail;
+  Value at = args[0], tortoise = at, *kept = progress();
+  int64_t n = 0, limit = 2;
+  if (kept) {
+    at = kept[0];
+    tail = kept[1];
+    tortoise = kept[2];
+    n = FIX_VALUE(kept[3]);
+    limit = FIX_VALUE(kept[4]);
+  }
+  while (is_pair(at)) {
+    tail = cons(CAR(at), tail);
+    at = CDR(at);
+    n++;
+    if (at == tortoise) return not_a_list(0, COPY_CIRCULAR, args[0]);
+    if (n == limit) { tortoise = at; limit *= 2; }
+    if (n % ROUND) continue;
+    charge(ROUND / 8);
+    if (should_pause()) return pause_keeping(5, at, tail, tortoise, FIX(n), FIX(limit));
+  }
+  charge(n % ROUND / 8);
+  return at == V_NIL ? tail : not_a_list(0, COPIED, args[0]);
 }
 static Value prim_reverse(int argc, Value *args) { (void)argc; return reverse_onto(args, V_NIL); }
 static Value prim_append_reverse(int argc, Value *args) { (void)argc; return reverse_onto(args, args[1]); }
 
 static Value reverse_in_place(Value *args, Value tail) {
-  CHECK_LIST(0, n);
-  charge(n / 8);
-  for (Value l = args[0], next; l != V_NIL; l = next) {
+  Value l = args[0], *kept = progress();
+  if (kept && VEC_LENGTH(vm.resume) == 2) {
+    l = kept[0];
+    tail = kept[1];
+  } else {
+    CHECK_LIST(0, n);
+    (void)n;
+  }
+  uint32_t n = 1;
+  for (Value next; l != V_NIL; l = next, n++) {
     next = CDR(l);
     CDR(l) = tail;
     tail = l;
+    if (n % LONG_ROUND) continue;
+    charge(LONG_ROUND / 8);
+    if (should_pause() && next != V_NIL) return pause_keeping(2, next, tail);
   }
+  charge(n % LONG_ROUND / 8);
   return tail;
 }
 static Value prim_reverse_in_place(int argc, Value *args) { (void)argc; return reverse_in_place(args, V_NIL); }
@@ -291,15 +415,15 @@ static Value prim_append_reverse_in_place(int argc, Value *args) { (void)argc; r
 /* A list that ends in anything is copied up to there; what is no list is its own copy. */
 static Value prim_list_copy(int argc, Value *args) {
   (void)argc;
-  if (measured_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
-  uint64_t n = 0;
-  for (Value l = args[0]; is_pair(l); l = CDR(l)) n++;
-  RESERVE_PAIRS(n);
-  charge((int64_t)n / 8);
-  Chain chain = CHAIN_START;
-  Value l = args[0];
-  for (; is_pair(l); l = CDR(l)) chain_add(&chain, CAR(l));
-  return chain_end(&chain, l);
+  Copier c;
+  if (!copier_load(&c)) {
+    c = (Copier){.chain = CHAIN_START, .lists = V_FALSE};
+    copier_begin(&c, args[0]);
+  }
+  enum copied how = copier_run(&c);
+  if (how == COPY_PAUSED) return copier_pause(&c);
+  if (how == COPY_CIRCULAR) return not_a_list(0, how, args[0]);
+  return chain_end(&c.chain, c.at);
 }
 
 /* ---- places ---- */
@@ -356,10 +480,21 @@ static Value prim_list_set_in_place(int argc, Value *args) {
 
 /* The first k items of a list as a chain; V_VOID, or a signal. */
 static Value take_chain(Value *args, Value list, int64_t k, int index, Chain *chain) {
-  Value end;
-  if (!tail_at(list, k, &end)) return too_short(args, 0, index);
-  RESERVE_PAIRS(k);
-  for (; k > 0; k--, list = CDR(list)) chain_add(chain, CAR(list));
+  Value end, *kept = progress();
+  if (kept) {
+    *chain = (Chain){kept[0], kept[1]};
+    list = kept[2];
+    k = FIX_VALUE(kept[3]);
+  } else if (!tail_at(list, k, &end)) {
+    return too_short(args, 0, index);
+  }
+  for (uint32_t n = 1; k > 0; k--, n++, list = CDR(list)) {
+    if (n % ROUND == 0) {
+      charge(ROUND / 8);
+      if (should_pause()) return pause_keeping(4, chain->head, chain->last, list, FIX(k));
+    }
+    chain_add(chain, CAR(list));
+  }
   return V_VOID;
 }
 
@@ -374,7 +509,7 @@ static Value prim_take(int argc, Value *args) {
   (void)argc;
   CHECK_COUNT(1);
   Value end;
-  if (!tail_at(args[0], FIX_VALUE(args[1]), &end)) return too_few(args);
+  if (!progress() && !tail_at(args[0], FIX_VALUE(args[1]), &end)) return too_few(args);
   Chain chain = CHAIN_START;
   Value taken = take_chain(args, args[0], FIX_VALUE(args[1]), 1, &chain);
   return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
@@ -641,13 +776,21 @@ static Value prim_flatten(int argc, Value *args) {
 /* (add-between list x) */
 static Value prim_add_between(int argc, Value *args) {
   (void)argc;
-  CHECK_LIST(0, n);
-  RESERVE_PAIRS(2 * n);
-  charge(n / 4);
   Chain chain = CHAIN_START;
-  for (Value l = args[0]; l != V_NIL; l = CDR(l)) {
+  Value l = args[0], *kept = progress();
+  if (kept && VEC_LENGTH(vm.resume) == 3) {
+    chain = (Chain){kept[0], kept[1]};
+    l = kept[2];
+  } else {
+    CHECK_LIST(0, length);
+    (void)length;
+  }
+  for (uint32_t n = 1; l != V_NIL; l = CDR(l), n++) {
     chain_add(&chain, CAR(l));
     if (CDR(l) != V_NIL) chain_add(&chain, args[1]);
+    if (n % ROUND) continue;
+    charge(ROUND / 4);
+    if (should_pause() && CDR(l) != V_NIL) return pause_keeping(3, chain.head, chain.last, CDR(l));
   }
   return chain_end(&chain, V_NIL);
 }

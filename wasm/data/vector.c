@@ -44,9 +44,9 @@ static Value copy_of(Value v, uint32_t start, uint32_t end) {
 static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_VECTOR)); }
 
 static Value prim_make_vector(int argc, Value *args) {
-  uint32_t n;
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  CHECK_INDEX(NULL, 0, 0, MOST_SLOTS, V_FALSE, n);
+  if (FIX_VALUE(args[0]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
+  uint32_t n = (uint32_t)FIX_VALUE(args[0]);
   RESERVE_VECTOR(n);
   charge(n / 16);
   return make_vector(n, ARG_OR(1, FIX(0)));
@@ -85,11 +85,9 @@ static Value prim_vector_set(int argc, Value *args) {
 static Value prim_vector_to_list(int argc, Value *args) {
   CHECK_VECTOR(NULL, 0);
   SPAN(1, args[0], start, end);
-  uint64_t bytes = 16ull * (end - start);
-  if (!reserve_small(bytes)) return need_memory(2 * bytes);
-  charge((end - start) / 8);
-  Value list = V_NIL;
-  while (end > start) list = cons(VEC(args[0])[--end], list);
+  Value *kept = progress(), list = kept ? kept[1] : V_NIL;
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 8, pause_keeping(2, FIX(i), list))
+    list = cons(VEC(args[0])[end - 1 - i], list);
   return list;
 }
 
@@ -181,6 +179,7 @@ static Value prim_vector_grow(int argc, Value *args) {
   (void)argc;
   CHECK_VECTOR(NULL, 0);
   uint32_t n, length = VEC_LENGTH(args[0]);
+  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);
   CHECK_INDEX(NULL, 1, length, MOST_SLOTS, args[0], n);
   RESERVE_VECTOR(n);
   Value v = make_vector(n, V_FALSE);

@@ -153,9 +153,11 @@ static Value top_lookup(Value top, Value id) {
 /* ---- looking up ---- */
 Value env_lookup_place(Value env, Value id, Value *top, Value *symbol) {
   bool phase = false;
+  uint32_t frames = 0;
   for (;;) {
     Value at = env, found = V_FALSE;
     while (!IS_TOP(at)) {
+      if (++frames % 16 == 0) charge(1);
       enum env_kind kind = ENV_KIND(at);
       if (kind == ENV_FRAME) {
         found = frame_find(at, id);

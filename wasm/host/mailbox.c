@@ -88,6 +88,7 @@ static bool message_is(const char *kind) {
   return n >= k + 2 && (p[0] >> 5 == 4) && p[1] == 0x60 + k && memcmp(p + 2, kind, k) == 0;
 }
 RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void) { return heap_used(); }
+RLM_EXPORT(rlm_collected) uint64_t rlm_collected(void) { return heap_collected(); }
 RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void) { return (uint32_t)(uintptr_t)heap_page_map(); }
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void) { return heap_page_map_length(); }
 

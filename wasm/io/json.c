@@ -25,6 +25,9 @@ typedef struct {
   Stack stack;
   Value null;
   int expect;             /* enum expect */
+  Value number;           /* progress with a long one */
+  Value string;           /* a builder that is saved, V_FALSE where none is under way; and where it goes on */
+  uint32_t string_at;
 } Parser;
 
 /* Frames: the list so far and its last pair; or the table and the key that waits. */
@@ -121,7 +124,7 @@ static Value parse_number(Parser *p) {
     chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, 4 * count));
   }
   for (uint32_t i = 0; i < count; i++) chars[i] = char_at(p, from + i);
-  Value number = num_parse(chars, count, 10);
+  Value number = num_parse_pausing(chars, count, 10, &p->number);
   if (!IS_SIGNAL(number)) p->at = at;
   return number;
 }
@@ -173,33 +176,46 @@ static uint32_t escape(Parser *p, uint32_t *at) {
   return 0x10000 + (((uint32_t)value - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
 }
 
+/* A piece at a time, each up to the next escape; between two of them the parser keeps what there is. */
 static Value parse_string(Parser *p) {
-  uint32_t start = p->at + 1, end = start, at = start;
-  while (char_at(p, end) != '"') {
-    if (char_at(p, end) == '\\') end++;
-    if (char_at(p, end) == END) return fail(p, p->at, "a string that does not end begins");
-    if (char_at(p, end) < ' ' && !p->lenient)
-      return fail(p, end, char_at(p, end) == '\n' ? "a line ends inside a string (write \\n)" : "a control character inside a string");
-    end++;
-  }
-  uint64_t bytes = 2ull * p->width * (end - start) + 256;
-  if (!heap_reserve(bytes)) return need_memory(bytes);
-  charge((end - start) / 8);
   Builder b;
-  builder_init(&b);
-  while (at < end) {
-    uint32_t run = at;
-    while (run < end && char_at(p, run) != '\\') run++;
-    builder_chars(&b, p->data + (size_t)at * p->width, p->width, run - at);
-    at = run;
-    if (at == end) break;
-    uint32_t c = escape(p, &at);
-    if (c == END) return fail(p, at, "an unknown escape");
-    builder_char(&b, c);
+  uint32_t at = p->at + 1;
+  if (p->string == V_FALSE) {
+    builder_init(&b);
+  } else {
+    builder_load(&b, p->string);
+    at = p->string_at;
+  }
+  for (uint32_t c;;) {
+    uint32_t from = at, most = p->length - at > LONG_ROUND ? at + LONG_ROUND : p->length;
+    while (at < most && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ') at++;
+    if (!builder_room(&b, at - from + 2, p->width)) {
+      p->string = builder_save(&b);
+      p->string_at = from;
+      return need_memory(builder_bytes(&b, at - from + 2, p->width));
+    }
+    builder_chars(&b, p->data + (size_t)from * p->width, p->width, at - from);
+    charge((at - from) / 8);
+    c = char_at(p, at);
+    if (c == '"') break;
+    if (c == END) return fail(p, p->at, "a string that does not end begins");
+    if (c == '\\') {
+      if ((c = escape(p, &at)) == END) return fail(p, at, "an unknown escape");
+      builder_char(&b, c);
+    } else if (c < ' ') {
+      if (!p->lenient) return fail(p, at, c == '\n' ? "a line ends inside a string (write \\n)" : "a control character inside a string");
+      builder_char(&b, c);
+      at++;
+    }
+    if (!should_pause()) continue;
+    p->string = builder_save(&b);
+    p->string_at = at;
+    return V_AGAIN;
   }
   Value s = builder_finish(&b);
   STR(s)->lineage = STR(p->text)->lineage;
-  p->at = end + 1;
+  p->string = V_FALSE;
+  p->at = at + 1;
   return s;
 }
 
@@ -290,7 +306,7 @@ static Value parse_token(Parser *p, uint32_t c) {
 }
 
 static Value parse(Parser *p) {
-  for (uint32_t n = 1;; n++) {
+  for (;;) {
     skip_blanks(p);
     uint32_t at = p->at, top = p->stack.top;
     int expect = p->expect;
@@ -309,7 +325,7 @@ static Value parse(Parser *p) {
     }
     if (v != NOTHING) return v;
     charge(2);
-    if (n % ROUND == 0 && should_pause()) return V_AGAIN;
+    if (should_pause()) return V_AGAIN;
   }
 }
 
@@ -339,7 +355,7 @@ static void find_start(Parser *p) {
     if (char_at(p, i) == '{' || char_at(p, i) == '[') { p->at = i; return; }
 }
 
-enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_SIZE };
+enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_NUMBER, PS_STRING, PS_STRING_AT, PS_SIZE };
 
 static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
   parser_text(p, text);
@@ -350,10 +366,15 @@ static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
     p->at = (uint32_t)FIX_VALUE(s[PS_AT]);
     p->stack = (Stack){s[PS_STACK], (uint32_t)FIX_VALUE(s[PS_TOP])};
     p->expect = (int)FIX_VALUE(s[PS_EXPECT]);
+    p->number = s[PS_NUMBER];
+    p->string = s[PS_STRING];
+    p->string_at = (uint32_t)FIX_VALUE(s[PS_STRING_AT]);
     return;
   }
   p->at = at;
   p->expect = EXPECT_VALUE;
+  p->number = p->string = V_FALSE;
+  p->string_at = 0;
   stack_init(&p->stack);
   if (lenient) find_start(p);
 }
@@ -364,6 +385,9 @@ static Value parser_pause(Parser *p) {
   s[PS_STACK] = p->stack.slots;
   s[PS_TOP] = FIX(p->stack.top);
   s[PS_EXPECT] = FIX(p->expect);
+  s[PS_NUMBER] = p->number;
+  s[PS_STRING] = p->string;
+  s[PS_STRING_AT] = FIX(p->string_at);
   vm.resume = state;
   return V_AGAIN;
 }
@@ -392,11 +416,12 @@ typedef struct {
   uint32_t checked;       /* see is_cyclic in cbor.c */
   bool only_check;        /* for jsexpr?: nothing is written */
   bool ascii;
+  Value number;           /* progress with a long one */
 } Writer;
 
 /* Frames: kind, container, what is left (a list; a position of a table). */
 enum { W_VALUE, W_LIST, W_TABLE, W_FRAME = 3 };
-#define ROOM(w, n, width) do { if (!builder_room(&(w)->out, (n), (width))) return need_memory(8 * (uint64_t)(n)); } while (0)
+#define ROOM(w, n, width) BUILDER_ROOM(&(w)->out, (n), (width))
 
 static void push_item(Writer *w, int kind, Value container, Value rest) {
   push(&w->stack, FIX(kind));
@@ -436,17 +461,44 @@ static void write_char(Writer *w, uint32_t c) {
   }
 }
 
+/* Characters [from, to) of it, in the writer's escapes; the caller made room. */
+static void write_chars(Writer *w, Value s, uint32_t from, uint32_t to, bool plain) {
+  if (plain) builder_chars(&w->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), to - from);
+  else for (uint32_t i = from; i < to; i++) write_char(w, string_char(s, i));
+}
+
+static uint64_t escaped_size(Writer *w, Value s, uint32_t from, uint32_t to) {
+  uint64_t size = 0;
+  for (uint32_t i = from; i < to; i++) size += json_size(string_char(s, i), w->ascii);
+  return size;
+}
+
+/* A key: all of it. */
 static Value write_text(Writer *w, Value s, const char *after) {
-  if (w->only_check) return V_VOID;
   uint32_t length = STR_LENGTH(s);
-  uint64_t size = 8;
-  for (uint32_t i = 0; i < length; i++) size += json_size(string_char(s, i), w->ascii);
-  ROOM(w, size, STR_WIDTH(s));
+  uint64_t size = escaped_size(w, s, 0, length);
+  ROOM(w, size + 8, STR_WIDTH(s));
   charge(length / 8);
   builder_char(&w->out, '"');
-  for (uint32_t i = 0; i < length; i++) write_char(w, string_char(s, i));
+  write_chars(w, s, 0, length, size == length);
   builder_char(&w->out, '"');
   builder_c(&w->out, after);
+  w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);
+  return V_VOID;
+}
+
+/* A string, a piece at a time: *next is where the next one begins, 0 at first and when all of it is there. */
+static Value write_string(Writer *w, Value s, uint32_t *next) {
+  if (w->only_check) return V_VOID;
+  uint32_t length = STR_LENGTH(s), from = *next, end = length - from > LONG_ROUND ? from + LONG_ROUND : length;
+  uint64_t size = escaped_size(w, s, from, end);
+  ROOM(w, size + 8, STR_WIDTH(s));
+  charge((end - from) / 8);
+  if (!from) builder_char(&w->out, '"');
+  write_chars(w, s, from, end, size == end - from);
+  *next = end < length ? end : 0;
+  if (end < length) return V_VOID;
+  builder_char(&w->out, '"');
   w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);
   return V_VOID;
 }
@@ -465,7 +517,7 @@ static Value write_number(Writer *w, Value v) {
               (IS(v, T_FLONUM) && FLO_VALUE(v) - FLO_VALUE(v) == 0);
   if (!fits) return not_json(v, IS(v, T_RATIO) ? "exact->inexact makes a number of it that JSON has" : NULL);
   if (w->only_check) return V_VOID;
-  Value text = num_to_string(v, 10);
+  Value text = num_to_string_pausing(v, 10, &w->number);
   if (IS_SIGNAL(text)) return text;
   ROOM(w, STR_LENGTH(text), 1);
   builder_string(&w->out, text);
@@ -483,13 +535,13 @@ static bool is_finite_list(Value v) {
   return v == V_NIL;
 }
 
-static Value write_value(Writer *w, Value v) {
+static Value write_value(Writer *w, Value v, uint32_t *next) {
   if (is_number(v)) return write_number(w, v);
   if (v == V_TRUE || v == V_FALSE) { write_c(w, v == V_TRUE ? "true" : "false"); return V_VOID; }
   if (v == w->null || v == V_NULL) { write_c(w, "null"); return V_VOID; }
   if (v == V_NIL) { write_c(w, "[]"); return V_VOID; }
   switch (TAG(v)) {
-    case T_STRING: return write_text(w, v, "");
+    case T_STRING: return write_string(w, v, next);
     case T_PAIR: case T_LPAIR:
       if (!is_finite_list(v)) return not_json(v, "JSON has proper lists only");
       write_c(w, "[");
@@ -537,9 +589,11 @@ static Value write_step(Writer *w) {
   ROOM(w, 64 + (w->indent > 0 ? (uint64_t)w->indent * depth : 0), 1);
   switch (FIX_VALUE(frame[0])) {
     case W_VALUE: {
+      uint32_t next = IS_FIX(rest) ? (uint32_t)FIX_VALUE(rest) : 0;
       w->stack.top -= W_FRAME;
-      Value done = write_value(w, v);
-      if (done == V_AGAIN) w->stack.top += W_FRAME;
+      Value done = write_value(w, v, &next);
+      if (done == V_AGAIN || next) w->stack.top += W_FRAME;     /* a string has more to come */
+      if (next) frame[2] = FIX(next);
       return done;
     }
     case W_LIST:
@@ -572,7 +626,7 @@ static Value write_step(Writer *w) {
   }
 }
 
-enum { WS_OUT, WS_STACK, WS_TOP, WS_CHECKED, WS_SIZE };
+enum { WS_OUT, WS_STACK, WS_TOP, WS_CHECKED, WS_NUMBER, WS_SIZE };
 
 static Value write_json(Writer *w, Value v) {
   w->null = intern("null");
@@ -581,19 +635,21 @@ static Value write_json(Writer *w, Value v) {
     builder_load(&w->out, s[WS_OUT]);
     w->stack = (Stack){s[WS_STACK], (uint32_t)FIX_VALUE(s[WS_TOP])};
     w->checked = (uint32_t)FIX_VALUE(s[WS_CHECKED]);
+    w->number = s[WS_NUMBER];
   } else {
     builder_init(&w->out);
     stack_init(&w->stack);
     w->checked = 96;
+    w->number = V_FALSE;
     push_item(w, W_VALUE, v, V_NIL);
   }
   Value done = V_VOID;
-  for (uint32_t n = 1; w->stack.top && !IS_SIGNAL(done); n++) {
+  while (w->stack.top && !IS_SIGNAL(done)) {
     if (!stack_room(&w->stack, 2 * W_FRAME)) { done = need_memory(stack_bytes(&w->stack)); break; }
     done = write_step(w);
     charge(1);
     if (!IS_SIGNAL(done) && w->stack.top && is_cyclic(w)) done = not_json(VEC(w->stack.slots)[1], "it is cyclic");
-    if (done == V_VOID && n % ROUND == 0 && should_pause()) done = V_AGAIN;
+    if (done == V_VOID && should_pause()) done = V_AGAIN;
   }
   if (done != V_AGAIN) return done;
   Value state = make_vector(WS_SIZE, V_FALSE), *s = VEC(state);
@@ -601,6 +657,7 @@ static Value write_json(Writer *w, Value v) {
   s[WS_STACK] = w->stack.slots;
   s[WS_TOP] = FIX(w->stack.top);
   s[WS_CHECKED] = FIX(w->checked);
+  s[WS_NUMBER] = w->number;
   vm.resume = state;
   return V_AGAIN;
 }

@@ -491,7 +491,7 @@ static Value write_text(Value port, Value s, uint32_t start, uint32_t end) {
   uint32_t count = end - start;
   Builder b = port_builder(port);
   const uint8_t *data = STR_DATA(s) + (size_t)start * width;
-  if (!builder_room(&b, count, b.width < width ? chars_width(data, width, count) : width)) return need_memory((uint64_t)count * width);
+  BUILDER_ROOM(&b, count, b.width < width ? chars_width(data, width, count) : width);
   builder_chars(&b, data, width, count);
   b.lineage = lineage_union(b.lineage, STR(s)->lineage);
   set_flag(port, PORT_MID_LINE, string_char(s, end - 1) != '\n');
@@ -520,7 +520,7 @@ static Value write_bytes(Value port, const uint8_t *data, uint32_t count) {
     return tail_call(PORT(port)->handler, 3, port, intern("write"), bytes);
   }
   Builder b = port_builder(port);
-  if (!builder_room(&b, count, 1)) return need_memory(count);
+  BUILDER_ROOM(&b, count, 1);
   builder_chars(&b, data, 1, count);
   port_store(port, &b);
   return V_VOID;
@@ -535,7 +535,7 @@ static Value write_char(Value port, uint32_t c) {
     return port_write_string(port, s, 0, 1);
   }
   Builder b = port_builder(port);
-  if (!builder_room(&b, 1, char_width(c))) return need_memory((uint64_t)b.length * 4);
+  BUILDER_ROOM(&b, 1, char_width(c));
   builder_char(&b, c);
   set_flag(port, PORT_MID_LINE, c != '\n');
   port_store(port, &b);

@@ -32,6 +32,7 @@ typedef struct {
   Value info;             /* V_FALSE, or a table: node to fixnum of INFO_ bits */
   uint32_t next_label;
   uint32_t limit;         /* of characters, for print_bounded; 0: none */
+  Value number;           /* progress with a long one; V_FALSE: none */
   Value record;           /* one with its own printer, met just now; V_FALSE: none */
 } Printer;
 
@@ -185,7 +186,7 @@ static Value scan(Printer *p) {
 /* ---- atoms ---- */
 
 /* Room for so many characters; else the caller returns V_AGAIN and is called again. */
-#define ROOM(p, n, width) do { if (!builder_room(&(p)->out, (n), (width))) return need_memory((uint64_t)(n) * 8); } while (0)
+#define ROOM(p, n, width) BUILDER_ROOM(&(p)->out, (n), (width))
 
 static bool is_graphic(uint32_t c) {
   if (c < 0x80) return c > ' ' && c < 0x7f;
@@ -227,7 +228,8 @@ static void write_string_char(Builder *b, uint32_t c) {
   }
 }
 
-static Value emit_string(Printer *p, Value s) {
+/* *next: 0 at first, and when all of it is there. */
+static Value emit_string(Printer *p, Value s, uint32_t *next) {
   uint32_t length = STR_LENGTH(s), cut = length;
   if (p->limit && cut > p->limit) cut = p->limit;
   if (p->mode == DISPLAY) {
@@ -237,14 +239,20 @@ static Value emit_string(Printer *p, Value s) {
     charge(cut / 32);
     return V_VOID;
   }
+  /* a piece at a time: the frame's index is where the next one begins, plus one */
+  uint32_t from = *next ? *next - 1 : 0, end = cut - from > LONG_ROUND ? from + LONG_ROUND : cut;
   uint64_t size = 2;
-  for (uint32_t i = 0; i < cut; i++) size += written_size(string_char(s, i));
+  for (uint32_t i = from; i < end; i++) size += written_size(string_char(s, i));
   ROOM(p, size, STR_WIDTH(s));
-  builder_char(&p->out, '"');
-  for (uint32_t i = 0; i < cut; i++) write_string_char(&p->out, string_char(s, i));
+  if (from == 0) builder_char(&p->out, '"');
+  if (size == end - from + 2ull) builder_chars(&p->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), end - from);
+  else for (uint32_t i = from; i < end; i++) write_string_char(&p->out, string_char(s, i));
+  charge((end - from) / 8);
+  *next = end + 1;
+  if (end < cut) return V_VOID;
+  *next = 0;
   builder_char(&p->out, '"');
   p->out.lineage = lineage_union(p->out.lineage, STR(s)->lineage);
-  charge(cut / 8);
   return V_VOID;
 }
 
@@ -314,14 +322,22 @@ static Value emit_name(Printer *p, Value name, bool keyword) {
   return V_VOID;
 }
 
+/* How many limbs an exact number has in all. */
+static uint64_t number_limbs(Value v) {
+  if (IS(v, T_COMPLEX)) return number_limbs(REAL_PART(v)) + number_limbs(IMAG_PART(v));   /* one level deep */
+  if (IS(v, T_RATIO)) return number_limbs(NUMERATOR(v)) + number_limbs(DENOMINATOR(v));   /* and another */
+  return IS(v, T_BIGNUM) ? BIG_COUNT(v) : 1;
+}
+
 static Value emit_number(Printer *p, Value v) {
-  if (p->limit && IS(v, T_BIGNUM) && BIG_COUNT(v) > 64) {       /* for messages: never a long computation */
+  uint64_t limbs = p->limit ? number_limbs(v) : 0;
+  if (limbs > 64) {                                             /* for messages: never a long computation */
     char text[60];
-    snprintf(text, sizeof text, "#<integer of about %u digits>", (unsigned)(BIG_COUNT(v) * 9.633));
+    snprintf(text, sizeof text, "#<%s of about %u digits>", IS(v, T_BIGNUM) ? "integer" : "number", (unsigned)((double)limbs * 9.633));
     builder_c(&p->out, text);
     return V_VOID;
   }
-  Value text = num_to_string(v, 10);
+  Value text = num_to_string_pausing(v, 10, &p->number);
   if (IS_SIGNAL(text)) return text;
   ROOM(p, STR_LENGTH(text), 1);
   builder_string(&p->out, text);
@@ -410,12 +426,12 @@ static Value emit_regexp(Printer *p, Value v) {
   return V_VOID;
 }
 
-static Value emit_atom(Printer *p, Value v) {
+static Value emit_atom(Printer *p, Value v, uint32_t *next) {
   if (is_number(v)) return emit_number(p, v);
   switch (TAG(v)) {
     case T_SPECIAL: return emit_special(p, v);
     case T_CHAR: return emit_char(p, CHAR_VALUE(v));
-    case T_STRING: return emit_string(p, v);
+    case T_STRING: return emit_string(p, v, next);
     case T_SYMBOL: return emit_name(p, SYM(v)->name, false);
     case T_KEYWORD: return emit_name(p, SYM(v)->name, true);
     case T_BYTES: return emit_bytes(p, v);
@@ -542,14 +558,16 @@ static Value emit_value(Printer *p) {
   if (!is_compound(v) && !IS(v, T_VECTOR) && !IS(v, T_TABLE)) {
     if (quote) builder_char(&p->out, '\'');
     Value done = V_VOID;
-    if (!IS(v, T_RECORD)) done = emit_atom(p, v);
+    uint32_t next = (uint32_t)FIX_VALUE(frame[2]);
+    if (!IS(v, T_RECORD)) done = emit_atom(p, v, &next);
     else {
       builder_c(&p->out, TRUTH(RTD(RECORD_RTD(v))->apply) ? "#<procedure:" : "#<");
       emit_type_name(p, RECORD_RTD(v));
       builder_char(&p->out, '>');
     }
-    if (!IS_SIGNAL(done)) p->stack.top -= 3;
+    if (!IS_SIGNAL(done) && !next) p->stack.top -= 3;
     else if (quote) p->out.length--;
+    if (!IS_SIGNAL(done)) frame[2] = FIX(next);
     return done;
   }
   p->stack.top -= 3;
@@ -650,7 +668,7 @@ static void emit_entries(Printer *p, Value *frame) {
 
 /* V_VOID when done, or when a record wants to print itself. */
 static Value emit(Printer *p) {
-  for (uint32_t n = 1; p->stack.top; n++) {
+  while (p->stack.top) {
     if (!stack_room(&p->stack, 18)) return need_memory(stack_bytes(&p->stack));
     ROOM(p, 300, 1);
     Value *frame = stack_top(&p->stack, 3), done = V_VOID;
@@ -664,7 +682,7 @@ static Value emit(Printer *p) {
     if (IS_SIGNAL(done)) return done;
     if (p->record != V_FALSE || (p->limit && p->out.length >= p->limit)) return V_VOID;
     charge(1);
-    if (n % ROUND == 0 && should_pause()) return V_AGAIN;
+    if (should_pause()) return V_AGAIN;
   }
   return V_VOID;
 }
@@ -672,7 +690,7 @@ static Value emit(Printer *p) {
 /* ---- both ---- */
 
 static void printer_init(Printer *p, Value v, enum mode mode, enum labels labels) {
-  *p = (Printer){.value = v, .mode = mode, .labels = labels, .info = V_FALSE, .record = V_FALSE};
+  *p = (Printer){.value = v, .mode = mode, .labels = labels, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE};
   stack_init(&p->stack);
   builder_init(&p->out);
 }
@@ -702,7 +720,7 @@ static Value print_on(Printer *p) {
 
 /* The printer between two goes, in vm.resume; or between two of a record's own printing, in the
    guest's hands. */
-enum { P_MARK, P_VALUE, P_MODE, P_LABELS, P_SCANNING, P_STACK, P_TOP, P_OUT, P_INFO, P_NEXT, P_RECORD, P_SIZE };
+enum { P_MARK, P_VALUE, P_MODE, P_LABELS, P_SCANNING, P_STACK, P_TOP, P_OUT, P_INFO, P_NEXT, P_RECORD, P_NUMBER, P_SIZE };
 #define PRINTER_MARK FIX(0x7072696e746572)
 
 static Value printer_save(Printer *p) {
@@ -718,6 +736,7 @@ static Value printer_save(Printer *p) {
   s[P_INFO] = p->info;
   s[P_NEXT] = FIX(p->next_label);
   s[P_RECORD] = p->record;
+  s[P_NUMBER] = p->number;
   return state;
 }
 
@@ -727,7 +746,7 @@ static void printer_load(Printer *p, Value state) {
   Value *s = VEC(state);
   *p = (Printer){.value = s[P_VALUE], .mode = (enum mode)FIX_VALUE(s[P_MODE]), .labels = (enum labels)FIX_VALUE(s[P_LABELS]),
                  .scanning = TRUTH(s[P_SCANNING]), .stack = {s[P_STACK], (uint32_t)FIX_VALUE(s[P_TOP])}, .info = s[P_INFO],
-                 .next_label = (uint32_t)FIX_VALUE(s[P_NEXT]), .record = s[P_RECORD]};
+                 .next_label = (uint32_t)FIX_VALUE(s[P_NEXT]), .record = s[P_RECORD], .number = s[P_NUMBER]};
   builder_load(&p->out, s[P_OUT]);
 }
 

@@ -20,7 +20,7 @@
 
 /* ---- the state ---- */
 
-enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_SLOTS };
+enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_SLOTS };
 enum { FOLD_CASE = 1, PLACES = 2 };      /* PLACES: program text; literals are immutable then */
 #define READER_MARK FIX(0x7265616465)
 
@@ -291,7 +291,7 @@ static Value parse_number(Reader *r, uint32_t from, uint32_t end) {
     chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, (uint32_t)bytes));
   }
   for (uint32_t i = 0; i < count; i++) chars[i] = char_at(r, from + i);
-  return num_parse(chars, count, 10);
+  return num_parse_pausing(chars, count, 10, &VEC(r->state)[R_NUMBER]);
 }
 
 static bool may_be_number(Reader *r, uint32_t from) {

@@ -6,6 +6,7 @@
  */
 #include "numbers/bignum.h"
 #include "numbers/resume_log.h"
+#include "numbers/transform.h"
 #include <string.h>
 
 /* ---- limbs of a Value, and back ---- */
@@ -42,7 +43,7 @@ Value int_new(uint32_t limbs, bool negative) {
   return heap_raw(T_BIGNUM, negative ? H_NEGATIVE : 0, limbs * (uint32_t)sizeof(Limb));
 }
 
-Value int_trim(Value big) {
+static Value trim(Value big) {                          /* of any size */
   Limb *limbs = BIG_LIMBS(big);
   uint32_t count = limbs_trim(limbs, BIG_COUNT(big));
   if (count <= 2) {
@@ -50,10 +51,13 @@ Value int_trim(Value big) {
     if (magnitude <= (uint64_t)FIX_MAX) return FIX(BIG_NEGATIVE(big) ? -(int64_t)magnitude : (int64_t)magnitude);
     if (magnitude == (uint64_t)FIX_MAX + 1 && BIG_NEGATIVE(big)) return FIX(FIX_MIN);
   }
-  if (count > INT_LIMBS_LIMIT) return int_too_large();
   HEADER_OF(big) = HEADER(T_BIGNUM, OBJ_FLAGS(big), count * (uint32_t)sizeof(Limb));
   return big;
 }
+
+static Value within_limit(Value v) { return IS(v, T_BIGNUM) && BIG_COUNT(v) > INT_LIMBS_LIMIT ? int_too_large() : v; }
+
+Value int_trim(Value big) { return within_limit(trim(big)); }
 
 Value int_from_u64(uint64_t n) {
   if (n <= (uint64_t)FIX_MAX) return FIX(n);
@@ -169,7 +173,79 @@ Value int_sub(Value a, Value b) {
 }
 
 /* ---- multiplication ---- */
-Value int_mul(Value x, Value y) {
+
+/* A product or quotient that takes long is noted in the resume_log while it is under way: a vector of
+   what has been done so far, which its result takes the place of. */
+static bool go_on(Value *part) { return resume_log.open && resume_log_next(part); }
+
+static Value pause_part(Value part, bool again) {
+  resume_log_note_part(part, again);
+  return V_AGAIN;
+}
+
+static Value finish(Value result, bool again) {
+  if (!resume_log.open || IS_SIGNAL(result)) return result;
+  resume_log_note_part(result, again);
+  return resume_log_should_pause() ? V_AGAIN : result;
+}
+
+/* By a transform: #(passes done, scratch, result). */
+enum { MUL_PASS, MUL_SCRATCH, MUL_RESULT, MUL_PART };
+static Value mul_in_passes(const Int *a, const Int *b) {
+  uint32_t an = a->count, bn = b->count;
+  Value part;
+  bool again = go_on(&part);
+  if (again && !IS(part, T_VECTOR)) return part;
+  if (!again) {
+    TRY_LET(room, int_room((uint64_t)an + bn + 2 * transform_words(an, bn) + 32));
+    part = make_vector(MUL_PART, FIX(0));
+    VEC(part)[MUL_SCRATCH] = heap_raw(T_RAW, 0, 8 * transform_words(an, bn));
+    VEC(part)[MUL_RESULT] = int_new(an + bn, a->negative != b->negative);
+    transform_begin((uint64_t *)RAW_BYTES(VEC(part)[MUL_SCRATCH]), a->limbs, an, b->limbs, bn);
+    charge((an + bn) / 8);
+  }
+  Value r = VEC(part)[MUL_RESULT];
+  uint32_t passes = transform_passes(an, bn), pass = (uint32_t)FIX_VALUE(VEC(part)[MUL_PASS]);
+  for (; pass < passes; pass++) {
+    if (resume_log_should_pause() && pass != (uint32_t)FIX_VALUE(VEC(part)[MUL_PASS])) {
+      VEC(part)[MUL_PASS] = FIX(pass);
+      return pause_part(part, again);
+    }
+    transform_pass(pass, (uint64_t *)RAW_BYTES(VEC(part)[MUL_SCRATCH]), BIG_LIMBS(r), an, bn);
+    charge((int64_t)transform_pass_cost(an, bn));
+  }
+  return finish(trim(r), again);
+}
+
+/* A long factor by a short one, a piece of the long one at a time: #(limbs done, result). */
+static Value mul_in_pieces(const Int *a, const Int *b) {
+  uint32_t an = a->count, bn = b->count, length = bn < 256 ? 4096 : bn, scratch = limbs_mul_scratch(length, bn);
+  Value part;
+  bool again = go_on(&part);
+  if (again && !IS(part, T_VECTOR)) return part;
+  TRY_LET(room, int_room((again ? 0 : (uint64_t)an + bn) + length + bn + scratch + 32));
+  if (!again) {
+    part = make_vector(2, FIX(0));
+    VEC(part)[1] = int_new(an + bn, a->negative != b->negative);
+    memset(BIG_LIMBS(VEC(part)[1]), 0, (an + bn) * sizeof(Limb));
+  }
+  Limb *r = BIG_LIMBS(VEC(part)[1]), *product = limbs_alloc(length + bn), *rest = limbs_alloc(scratch);
+  uint32_t begun = (uint32_t)FIX_VALUE(VEC(part)[0]);
+  for (uint32_t at = begun; at < an; at += length) {
+    if (resume_log_should_pause() && at != begun) {
+      VEC(part)[0] = FIX(at);
+      return pause_part(part, again);
+    }
+    uint32_t n = an - at < length ? an - at : length;
+    limbs_mul(product, a->limbs + at, n, b->limbs, bn, rest);
+    limbs_add(r + at, r + at, n + bn, product, n + bn);
+    charge((int64_t)limbs_mul_cost(n, bn));
+  }
+  return finish(trim(VEC(part)[1]), again);
+}
+
+/* Also of factors whose product is beyond the limit, on the way to a number that is not. */
+static Value multiply(Value x, Value y) {
   int64_t product;
   if (IS_FIX(x) && IS_FIX(y) && !__builtin_mul_overflow(FIX_VALUE(x), FIX_VALUE(y), &product))
     return int_from_i64(product);
@@ -177,8 +253,12 @@ Value int_mul(Value x, Value y) {
   int_view(x, &a);
   int_view(y, &b);
   if (!a.count || !b.count) return FIX(0);
-  if (a.count + b.count > INT_LIMBS_LIMIT + 1) return int_too_large();
   uint64_t cost = limbs_mul_cost(a.count, b.count);
+  if (resume_log.open && cost > LONG_STEPS) {
+    const Int *large = a.count < b.count ? &b : &a, *small = a.count < b.count ? &a : &b;
+    if (limbs_mul_in_passes(a.count, b.count)) return mul_in_passes(large, small);
+    if (large->count >= 2 * small->count) return mul_in_pieces(large, small);
+  }
   Value r;
   if (cost > LONG_STEPS && resume_log_next(&r)) return r;
   uint32_t scratch = limbs_mul_scratch(a.count, b.count);
@@ -186,33 +266,191 @@ Value int_mul(Value x, Value y) {
   charge((int64_t)cost);
   r = int_new(a.count + b.count, a.negative != b.negative);
   limbs_mul(BIG_LIMBS(r), a.limbs, a.count, b.limbs, b.count, limbs_alloc(scratch));
-  r = int_trim(r);
+  r = trim(r);
   return cost > LONG_STEPS ? resume_log_note(r) : r;
 }
 
+Value int_mul(Value x, Value y) {
+  if ((uint64_t)int_bits(x) + int_bits(y) > INT_BITS_LIMIT + 32) return int_too_large();
+  TRY_LET(product, multiply(x, y));
+  return within_limit(product);
+}
+
 /* ---- division ---- */
-/* |a| >= |b| > 0 */
-static Value divide_big(const Int *a, const Int *b, Value *q, Value *r) {
+
+/* |a| >= |b| > 0, from the left; where it takes long: #(limbs of the quotient yet to find, quotient, rest, divisor). */
+enum { DIV_LEFT, DIV_QUOTIENT, DIV_REST, DIV_DIVISOR, DIV_PART };
+static Value divide_from_left(const Int *a, const Int *b, bool is_long, Value *q, Value *r) {
   uint32_t an = a->count, bn = b->count, scratch = bn == 1 ? 0 : limbs_div_scratch(an, bn);
-  TRY_LET(room, int_room(2ull * an + 2 * bn + 4 + scratch));
-  Value quotient = int_new(an - bn + 1, a->negative != b->negative);
-  if (bn == 1) {
-    Limb rest = limbs_div1(BIG_LIMBS(quotient), a->limbs, an, b->limbs[0]);
-    if (r) *r = FIX(a->negative ? -(int64_t)rest : (int64_t)rest);
-  } else {
-    uint32_t shift = (uint32_t)__builtin_clz(b->limbs[bn - 1]);
-    Value rest = int_new(an + 1, a->negative);
-    Limb *divisor = limbs_alloc(bn), *dividend = BIG_LIMBS(rest);
-    limbs_left(divisor, b->limbs, bn, shift);
+  Value part = V_FALSE;
+  bool again = is_long && go_on(&part);
+  if (again && is_pair(part)) { *q = CAR(part); *r = CDR(part); return V_TRUE; }
+  TRY_LET(room, int_room((again ? 0 : 2ull * an + 2 * bn + 32) + scratch));
+  Value quotient, rest;
+  if (bn == 1) {                                        /* never long */
+    quotient = int_new(an, a->negative != b->negative);
+    Limb left = limbs_div1(BIG_LIMBS(quotient), a->limbs, an, b->limbs[0]);
+    *q = int_trim(quotient);
+    *r = FIX(a->negative ? -(int64_t)left : (int64_t)left);
+    return is_long ? finish(cons(*q, *r), again) : V_TRUE;
+  }
+  uint32_t shift = (uint32_t)__builtin_clz(b->limbs[bn - 1]);
+  if (!again) {
+    quotient = int_new(an - bn + 1, a->negative != b->negative);
+    rest = int_new(an + 1, a->negative);
+    Value divisor = heap_raw(T_RAW, 0, bn * (uint32_t)sizeof(Limb));
+    Limb *dividend = BIG_LIMBS(rest);
+    limbs_left((Limb *)RAW_BYTES(divisor), b->limbs, bn, shift);
     dividend[an] = limbs_left(dividend, a->limbs, an, shift);
-    limbs_div(BIG_LIMBS(quotient), dividend, an, divisor, bn, limbs_alloc(scratch));
-    if (r) {
-      limbs_right(dividend, dividend, bn, shift);
-      memset(dividend + bn, 0, (an + 1 - bn) * sizeof(Limb));
-      *r = int_trim(rest);
+    if (!is_long || !resume_log.open) {
+      limbs_div(BIG_LIMBS(quotient), dividend, an, (Limb *)RAW_BYTES(divisor), bn, limbs_alloc(scratch));
+    } else {
+      part = make_vector(DIV_PART, FIX(an - bn + 1));
+      VEC(part)[DIV_QUOTIENT] = quotient;
+      VEC(part)[DIV_REST] = rest;
+      VEC(part)[DIV_DIVISOR] = divisor;
+    }
+  } else {
+    quotient = VEC(part)[DIV_QUOTIENT];
+    rest = VEC(part)[DIV_REST];
+  }
+  if (part != V_FALSE) {
+    Limb *room_to_work = limbs_alloc(scratch), *divisor = (Limb *)RAW_BYTES(VEC(part)[DIV_DIVISOR]);
+    uint32_t left = (uint32_t)FIX_VALUE(VEC(part)[DIV_LEFT]), begun = left;
+    uint64_t cost = limbs_div_cost(2 * bn, bn);
+    while (left) {
+      if (resume_log_should_pause() && left != begun) {
+        VEC(part)[DIV_LEFT] = FIX(left);
+        return pause_part(part, again);
+      }
+      left = limbs_div_part(BIG_LIMBS(quotient), BIG_LIMBS(rest), left, divisor, bn, room_to_work);
+      charge((int64_t)cost);
     }
   }
-  if (q) *q = int_trim(quotient);
+  Limb *dividend = BIG_LIMBS(rest);
+  limbs_right(dividend, dividend, bn, shift);
+  memset(dividend + bn, 0, (an + 1 - bn) * sizeof(Limb));
+  *q = int_trim(quotient);
+  *r = int_trim(rest);
+  return is_long ? finish(cons(*q, *r), again) : V_TRUE;
+}
+
+/* Shifts a natural number by whole limbs, to the left where it is positive. */
+static Value magnitude_shift(Value v, int64_t limbs) { return int_shift(v, 32 * limbs); }
+
+/* q is at most a little too large or too small: corrects it by the remainder. All are positive. */
+static Value settle(Value a, Value b, Value *q, Value *r) {
+  TRY_LET(product, multiply(*q, b));
+  TRY_SET(*r, int_sub(a, product));
+  while (int_sign(*r) < 0) {
+    TRY_SET(*r, int_add(*r, b));
+    TRY_SET(*q, int_sub(*q, FIX(1)));
+  }
+  while (int_compare(*r, b) >= 0) {
+    TRY_SET(*r, int_sub(*r, b));
+    TRY_SET(*q, int_add(*q, FIX(1)));
+  }
+  return V_TRUE;
+}
+
+/* From so many limbs of the divisor and of the quotient on, multiplications by the reciprocal pay. */
+enum { RECIPROCAL_FROM = 1000 };
+
+/* About 2^(64n) / b, b having n limbs. Newton's iteration, whose precision doubles; beneath the last
+   steps, a division. */
+static Value newton_step(Value b, int64_t n);
+static Value reciprocal_of(Value b) {
+  Value x, mark;
+  if (resume_log_begin(&mark, &x)) return x;
+  int64_t n = (int_bits(b) + 31) / 32;
+  if (n >= RECIPROCAL_FROM) {
+    TRY_SET(x, newton_step(b, n));
+  } else {
+    TRY_LET(power, int_shift(FIX(1), 64 * n));
+    TRY_SET(x, int_quotient(power, b));
+  }
+  return resume_log_finish(mark, x);
+}
+
+static Value newton_step(Value b, int64_t n) {
+  int64_t half = n / 2 + 2;                             /* of its upper limbs, and two more to be sure */
+  TRY_LET(upper, magnitude_shift(b, half - n));
+  TRY_LET(x, reciprocal_of(upper));
+  /* With B a limb's base, x is about B^(n + half) / b, and x B^(n - half) what is wanted, to half its length;
+     x (B^(n + half) - b x) / B^(2 half) is to be added. */
+  TRY_LET(product, int_mul(b, x));                      /* about 2^(32 (n + half)) */
+  TRY_LET(one, int_shift(FIX(1), 32 * (n + half)));
+  TRY_LET(error, int_sub(one, product));
+  bool negative = int_sign(error) < 0;
+  TRY_SET(error, int_abs(error));
+  TRY_SET(error, magnitude_shift(error, -(n - half)));  /* what the lower limbs say is beyond the precision */
+  TRY_LET(correction, int_mul(error, x));
+  TRY_SET(correction, magnitude_shift(correction, n - 3 * half));
+  TRY_SET(x, magnitude_shift(x, n - half));
+  return negative ? int_sub(x, correction) : int_add(x, correction);
+}
+
+/* a >= b > 0; reciprocal: that of b, or #f. */
+static Value divide_long(Value a, Value b, Value reciprocal, Value *q, Value *r) {
+  int64_t an = (int_bits(a) + 31) / 32, bn = (int_bits(b) + 31) / 32, qn = an - bn + 1;
+  if (int_compare(a, b) < 0) {
+    *q = FIX(0);
+    *r = a;
+    return V_TRUE;
+  }
+  Value both, mark;
+  if (resume_log_begin(&mark, &both)) {
+    *q = CAR(both);
+    *r = CDR(both);
+    return V_TRUE;
+  }
+  if (qn > bn + 1) {                                    /* in two: the upper part, and what it leaves with the lower */
+    int64_t low = qn / 2;
+    TRY_LET(upper, magnitude_shift(a, -low));
+    TRY_LET(shifted, magnitude_shift(upper, low));
+    TRY_LET(lower, int_sub(a, shifted));
+    Value high, rest;
+    TRY_LET(first, divide_long(upper, b, reciprocal, &high, &rest));
+    TRY_SET(rest, magnitude_shift(rest, low));
+    TRY_SET(rest, int_add(rest, lower));
+    Value low_quotient;
+    TRY_LET(second, divide_long(rest, b, reciprocal, &low_quotient, r));
+    TRY_SET(high, magnitude_shift(high, low));
+    TRY_SET(*q, int_add(high, low_quotient));
+  } else {
+    TRY_LET(head, magnitude_shift(a, -(bn - 1)));       /* what decides the quotient */
+    TRY_SET(head, multiply(head, reciprocal));
+    TRY_SET(*q, magnitude_shift(head, -(bn + 1)));
+    TRY_LET(done, settle(a, b, q, r));
+  }
+  TRY_SET(both, resume_log_finish(mark, cons(*q, *r)));
+  return V_TRUE;
+}
+
+/* A quotient that is much shorter than the divisor is decided by the upper limbs of both. */
+static Value divide_by_upper(Value a, Value b, int64_t qn, Value *q, Value *r) {
+  int64_t bn = (int_bits(b) + 31) / 32, low = bn - qn - 2;
+  TRY_LET(upper_a, magnitude_shift(a, -low));
+  TRY_LET(upper_b, magnitude_shift(b, -low));
+  TRY_SET(*q, int_quotient(upper_a, upper_b));
+  return settle(a, b, q, r);
+}
+
+/* The same for any signs, as one entry of the log. */
+static Value divide_whole(Value x, Value y, int64_t qn, bool by_upper, Value *q, Value *r) {
+  Value both, mark;
+  if (!resume_log_begin(&mark, &both)) {
+    TRY_LET(a, int_abs(x));
+    TRY_LET(b, int_abs(y));
+    Value quotient, rest, reciprocal = V_FALSE;
+    if (!by_upper) TRY_SET(reciprocal, reciprocal_of(b));
+    TRY_LET(done, by_upper ? divide_by_upper(a, b, qn, &quotient, &rest) : divide_long(a, b, reciprocal, &quotient, &rest));
+    if (int_sign(x) != int_sign(y)) TRY_SET(quotient, int_negate(quotient));
+    if (int_sign(x) < 0) TRY_SET(rest, int_negate(rest));
+    TRY_SET(both, resume_log_finish(mark, cons(quotient, rest)));
+  }
+  *q = CAR(both);
+  *r = CDR(both);
   return V_TRUE;
 }
 
@@ -231,16 +469,18 @@ Value int_divide(Value x, Value y, Value *q, Value *r) {
     if (r) *r = x;
     return V_TRUE;
   }
+  Value quotient, rest;
   uint64_t cost = limbs_div_cost(a.count, b.count);
-  Value both;
-  if (cost <= LONG_STEPS || !resume_log_next(&both)) {
-    TRY_SET(both, divide_big(&a, &b, q, r));
-    charge((int64_t)cost);
-    if (cost <= LONG_STEPS || !resume_log.open) return V_TRUE;
-    TRY_SET(both, resume_log_note(cons(q ? *q : V_FALSE, r ? *r : V_FALSE)));
+  uint32_t qn = a.count - b.count + 1;
+  bool is_long = cost > LONG_STEPS, upper = is_long && qn + 8 < b.count;
+  if (upper || (is_long && qn >= RECIPROCAL_FROM && b.count >= RECIPROCAL_FROM)) {
+    TRY_LET(done, divide_whole(x, y, qn, upper, &quotient, &rest));
+  } else {
+    if (!is_long || !resume_log.open) charge((int64_t)cost);
+    TRY_LET(done, divide_from_left(&a, &b, is_long, &quotient, &rest));
   }
-  if (q) *q = CAR(both);
-  if (r) *r = CDR(both);
+  if (q) *q = quotient;
+  if (r) *r = rest;
   return V_TRUE;
 }
 
@@ -445,10 +685,15 @@ Value int_sqrt(Value n, Value *remainder) {
     for (int s = c ? 63 - __builtin_clzll((uint64_t)c) : -1; s >= 0; s--) {
       int64_t e = d;
       d = c >> s;
-      TRY_LET(head, int_shift(n, -(2 * c - e - d + 1)));
-      TRY_LET(correction, int_quotient(head, root));
-      TRY_SET(root, int_shift(root, d - e - 1));
-      TRY_SET(root, int_add(root, correction));
+      Value mark, better;
+      if (!resume_log_begin(&mark, &better)) {
+        TRY_LET(head, int_shift(n, -(2 * c - e - d + 1)));
+        TRY_LET(correction, int_quotient(head, root));
+        TRY_SET(better, int_shift(root, d - e - 1));
+        TRY_SET(better, int_add(better, correction));
+        TRY_SET(better, resume_log_finish(mark, better));
+      }
+      root = better;
     }
   }
   TRY_SET(square, int_mul(root, root));

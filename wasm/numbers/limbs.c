@@ -7,7 +7,6 @@
 #include "numbers/limbs.h"
 #include "core/check.h"
 #include "numbers/transform.h"
-#include <stdbool.h>
 #include <string.h>
 
 /* limbs of the smaller operand; measured */
@@ -87,7 +86,8 @@ Limb limbs_div1(Limb *q, const Limb *a, uint32_t n, Limb d) {
 
 Limb limbs_left(Limb *r, const Limb *a, uint32_t n, uint32_t bits) {
   uint64_t out = 0;
-  for (uint32_t i = 0; i < n; i++) {
+  if (!bits) { memmove(r, a, n * sizeof(Limb)); return 0; }
+  UNROLLED for (uint32_t i = 0; i < n; i++) {
     out |= (uint64_t)a[i] << bits;
     r[i] = (Limb)out;
     out >>= 32;
@@ -96,10 +96,9 @@ Limb limbs_left(Limb *r, const Limb *a, uint32_t n, uint32_t bits) {
 }
 
 void limbs_right(Limb *r, const Limb *a, uint32_t n, uint32_t bits) {
-  for (uint32_t i = 0; i < n; i++) {
-    uint64_t both = a[i] | (i + 1 < n ? (uint64_t)a[i + 1] << 32 : 0);
-    r[i] = (Limb)(both >> bits);
-  }
+  if (!bits) { memmove(r, a, n * sizeof(Limb)); return; }
+  UNROLLED for (uint32_t i = 0; i + 1 < n; i++) r[i] = (Limb)((a[i] | (uint64_t)a[i + 1] << 32) >> bits);
+  if (n) r[n - 1] = a[n - 1] >> bits;
 }
 
 /* ---- multiplication ---- */
@@ -188,6 +187,8 @@ void limbs_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, 
   }
 }
 
+bool limbs_mul_in_passes(uint32_t an, uint32_t bn) { return (an < bn ? an : bn) >= TRANSFORM_FROM; }
+
 uint64_t limbs_mul_cost(uint32_t an, uint32_t bn) {
   uint64_t n = an < bn ? an : bn, pieces = n ? (an + bn - n) / n : 0, cost = 1;
   if (n >= TRANSFORM_FROM) return transform_cost(an, bn);
@@ -275,12 +276,14 @@ uint32_t limbs_div_scratch(uint32_t an, uint32_t bn) {
 
 void limbs_div(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
   CHECK(bn >= 2 && an >= bn && b[bn - 1] >> 31);
-  uint32_t left = an - bn + 1;                         /* limbs of the quotient yet to find */
-  while (left) {
-    uint32_t k = left % bn ? left % bn : bn;
-    left -= k;
-    div_step(q + left, a + left, b, bn, k, scratch);
-  }
+  for (uint32_t left = an - bn + 1; left;) left = limbs_div_part(q, a, left, b, bn, scratch);
+}
+
+uint32_t limbs_div_part(Limb *q, Limb *a, uint32_t left, const Limb *b, uint32_t bn, Limb *scratch) {
+  uint32_t k = left % bn ? left % bn : bn;
+  left -= k;
+  div_step(q + left, a + left, b, bn, k, scratch);
+  return left;
 }
 
 uint64_t limbs_div_cost(uint32_t an, uint32_t bn) {

@@ -1,6 +1,7 @@
 /* limbs.h — natural numbers as bare little-endian vectors of 32-bit limbs: no Values, no allocation. */
 #ifndef RLM_NUMBERS_LIMBS_H
 #define RLM_NUMBERS_LIMBS_H
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef uint32_t Limb;
@@ -20,9 +21,12 @@ void limbs_right(Limb *r, const Limb *a, uint32_t n, uint32_t bits);
 uint32_t limbs_mul_scratch(uint32_t an, uint32_t bn);             /* limbs of scratch that it wants */
 void limbs_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch);
 uint64_t limbs_mul_cost(uint32_t an, uint32_t bn);                /* in steps, for charge() */
+bool limbs_mul_in_passes(uint32_t an, uint32_t bn);               /* so long that it is to be made in passes: transform.h */
 /* a: an + 1 limbs (the top one may be anything below b's top), becomes the remainder in bn limbs;
    b: bn >= 2 limbs with its top bit set; q: an - bn + 1 limbs. */
 uint32_t limbs_div_scratch(uint32_t an, uint32_t bn);
 void limbs_div(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch);
+/* One step of it, from the left: `left` limbs of the quotient are yet to find; returns how many then. */
+uint32_t limbs_div_part(Limb *q, Limb *a, uint32_t left, const Limb *b, uint32_t bn, Limb *scratch);
 uint64_t limbs_div_cost(uint32_t an, uint32_t bn);
 #endif

@@ -270,6 +270,14 @@ Value num_to_string(Value v, int radix) {
   return s;
 }
 
+Value num_to_string_pausing(Value v, int radix, Value *progress) {
+  resume_log_open(*progress);
+  Value text = num_to_string(v, radix);
+  *progress = text == V_AGAIN ? resume_log.list : V_FALSE;
+  resume_log.open = false;
+  return text;
+}
+
 static Value p_number_to_string(int argc, Value *args) {
   if (!is_number(args[0])) return err_type("number->string", 0, "number", args[0]);
   Value radix = ARG_OR(1, FIX(10));

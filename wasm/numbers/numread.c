@@ -83,8 +83,9 @@ static Value split_integer(const uint32_t **at, uint32_t count, int radix, uint3
   while (level && count <= base << (level - 1)) level--;
   if (!level) return short_integer(at, count, radix, step);
   uint32_t low_count = base << (level - 1);
-  Value known;
-  if (level == NOTED_LEVEL && resume_log_next(&known)) {
+  Value known, mark = V_FALSE;
+  bool noted = level >= NOTED_LEVEL;
+  if (noted && resume_log_begin(&mark, &known)) {
     skip_digits(at, count);
     return known;
   }
@@ -92,7 +93,30 @@ static Value split_integer(const uint32_t **at, uint32_t count, int radix, uint3
   TRY_LET(low, split_integer(at, low_count, radix, base, step, powers, level - 1));
   TRY_SET(high, int_mul(high, powers[level - 1]));
   TRY_LET(whole, int_add(high, low));
-  return level == NOTED_LEVEL ? resume_log_note(whole) : whole;
+  return noted ? resume_log_finish(mark, whole) : whole;
+}
+
+/* Where the radix is a power of two, the digits are groups of bits. */
+static Value integer_of_bits(const uint32_t *at, uint32_t count, int radix) {
+  uint32_t bits = (uint32_t)__builtin_ctz((uint32_t)radix), limbs = (uint32_t)(((uint64_t)count * bits + 31) / 32);
+  TRY_LET(room, int_room(limbs));
+  charge(count / 32);
+  Value v = int_new(limbs, false);
+  uint64_t group = 0;
+  uint32_t filled = 0, limb = 0;
+  for (const uint32_t *digit = at + count; count;) {     /* from the last one, which is the lowest */
+    count--;
+    digit--;
+    group |= (uint64_t)digit_value(*digit, radix) << filled;
+    filled += bits;
+    if (filled < 32) continue;
+    BIG_LIMBS(v)[limb++] = (Limb)group;
+    group >>= 32;
+    filled -= 32;
+  }
+  if (filled) BIG_LIMBS(v)[limb++] = (Limb)group;
+  while (limb < limbs) BIG_LIMBS(v)[limb++] = 0;
+  return int_trim(v);
 }
 
 static Value integer_of(Digits d, int radix) {
@@ -105,6 +129,7 @@ static Value integer_of(Digits d, int radix) {
     return FIX(value);
   }
   if (d.count > INT_BITS_LIMIT) return int_too_large();
+  if (!(radix & (radix - 1)) && at + d.count == d.end) return integer_of_bits(at, d.count, radix);
   uint32_t step = 1, base;
   for (uint64_t power = (uint64_t)radix; power * (uint64_t)radix <= UINT32_MAX; step++) power *= (uint64_t)radix;
   base = step * SHORT_LIMBS;
@@ -310,10 +335,22 @@ static bool looks_like_number(const uint32_t *chars, uint32_t count, int radix) 
   return digit_value(chars[0], radix) >= 0;
 }
 
+/* How much must be done before a pause: to look through the digits again is work, too. */
+#define PATIENCE(count) ((int64_t)(count) / 8 + 3 * LONG_STEPS)
+
 Value num_parse(const uint32_t *chars, uint32_t count, int radix) {
   if (!looks_like_number(chars, count, radix)) return V_FALSE;
   Scanner s = {chars, chars + count, radix, 0};
   return scan_prefix(&s) ? scan_complex(&s) : V_FALSE;
+}
+
+Value num_parse_pausing(const uint32_t *chars, uint32_t count, int radix, Value *progress) {
+  resume_log_open(*progress);
+  resume_log.patience = PATIENCE(count);
+  Value number = num_parse(chars, count, radix);
+  *progress = number == V_AGAIN ? resume_log.list : V_FALSE;
+  resume_log.open = false;
+  return number;
 }
 
 static Value parse_string(Value s, int radix) {
@@ -322,7 +359,7 @@ static Value parse_string(Value s, int radix) {
     TRY_LET(room, int_room(count));
     chars = limbs_alloc(count);
     charge(count / 8);
-    resume_log.patience = 16 * (int64_t)count;
+    resume_log.patience = PATIENCE(count);
   }
   for (uint32_t i = 0; i < count; i++) chars[i] = string_char(s, i);
   return num_parse(chars, count, radix);

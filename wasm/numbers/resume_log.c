@@ -61,3 +61,24 @@ void resume_log_note_part(Value part, bool replace) {
   CHECK(!replace || is_pair(resume_log.last));
   if (replace) CAR(resume_log.last) = part; else append(part);
 }
+
+/* Its entry is #t while it is under way, then its result in a box. */
+bool resume_log_begin(Value *mark, Value *result) {
+  Value entry;
+  *mark = V_FALSE;
+  if (!resume_log.open) return false;
+  if (!resume_log_next(&entry)) append(entry = V_TRUE);
+  *mark = resume_log.last;
+  if (entry == V_TRUE) return false;
+  *result = SLOTS(entry)[0];
+  return true;
+}
+
+Value resume_log_finish(Value mark, Value result) {
+  if (!resume_log.open || IS_SIGNAL(result)) return result;
+  CHECK(!is_pair(resume_log.rest) && CAR(mark) == V_TRUE);    /* nothing can come after it yet */
+  resume_log.last = mark;
+  CAR(mark) = make_box(result);
+  CDR(mark) = V_FALSE;
+  return resume_log_should_pause() ? V_AGAIN : result;
+}

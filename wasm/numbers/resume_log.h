@@ -10,13 +10,18 @@ struct resume_log {
   int64_t patience;         /* steps to do before a pause */
 };
 extern struct resume_log resume_log;
-#define LONG_STEPS 100000                               /* an operation of so many steps is long: about a millisecond */
+#define LONG_STEPS 20000                                /* an operation of so many steps is long: some tenths of a millisecond */
 void resume_log_open(Value list);
 bool resume_log_should_pause(void);
 Value resume_log_close(Value result);
 bool resume_log_next(Value *entry);
 Value resume_log_note(Value result);
 void resume_log_note_part(Value part, bool replace);
+
+/* An operation made of long ones. It begins; when it is done, its result takes the place of everything that
+   was noted since. */
+bool resume_log_begin(Value *mark, Value *result);      /* true: it was done before, with this result */
+Value resume_log_finish(Value mark, Value result);      /* the result, or V_AGAIN where it is time to pause */
 
 /* Does a primitive's work with the log open. */
 #define PAUSING(expression) (resume_log_open(vm.resume), resume_log_close(expression))

@@ -54,34 +54,31 @@ static void make_roots(struct roots *r) {
   }
 }
 
-/* In place; the result is in bit-reversed order, which the way back undoes. */
-static void forward(uint64_t *a, uint32_t n, const struct roots *roots) {
-  for (uint32_t half = n / 2; half; half /= 2) {
-    uint64_t w = 1;
-    for (uint32_t s = 0; s < n / (2 * half); s++) {
-      uint64_t *x = a + 2 * half * s, *y = x + half;
-      for (uint32_t i = 0; i < half; i++) {
-        uint64_t l = x[i], r = mod_mul(y[i], w);
-        x[i] = mod_add(l, r);
-        y[i] = mod_sub(l, r);
-      }
-      w = mod_mul(w, roots->step[__builtin_ctz(~s)]);
+/* One pass of the way there, in place; after the last the result is in bit-reversed order, which the way
+   back undoes. */
+static void forward_pass(uint64_t *a, uint32_t n, uint32_t half, const struct roots *roots) {
+  uint64_t w = 1;
+  for (uint32_t s = 0; s < n / (2 * half); s++) {
+    uint64_t *x = a + 2 * half * s, *y = x + half;
+    for (uint32_t i = 0; i < half; i++) {
+      uint64_t l = x[i], r = mod_mul(y[i], w);
+      x[i] = mod_add(l, r);
+      y[i] = mod_sub(l, r);
     }
+    w = mod_mul(w, roots->step[__builtin_ctz(~s)]);
   }
 }
 
-static void backward(uint64_t *a, uint32_t n, const struct roots *roots) {
-  for (uint32_t half = 1; half < n; half *= 2) {
-    uint64_t w = 1;
-    for (uint32_t s = 0; s < n / (2 * half); s++) {
-      uint64_t *x = a + 2 * half * s, *y = x + half;
-      for (uint32_t i = 0; i < half; i++) {
-        uint64_t l = x[i], r = y[i];
-        x[i] = mod_add(l, r);
-        y[i] = mod_mul(mod_sub(l, r), w);
-      }
-      w = mod_mul(w, roots->inverse_step[__builtin_ctz(~s)]);
+static void backward_pass(uint64_t *a, uint32_t n, uint32_t half, const struct roots *roots) {
+  uint64_t w = 1;
+  for (uint32_t s = 0; s < n / (2 * half); s++) {
+    uint64_t *x = a + 2 * half * s, *y = x + half;
+    for (uint32_t i = 0; i < half; i++) {
+      uint64_t l = x[i], r = y[i];
+      x[i] = mod_add(l, r);
+      y[i] = mod_mul(mod_sub(l, r), w);
     }
+    w = mod_mul(w, roots->inverse_step[__builtin_ctz(~s)]);
   }
 }
 
@@ -99,6 +96,7 @@ static void load(uint64_t *out, uint32_t n, const Limb *a, uint32_t an) {
   memset(out + 2 * an, 0, (n - 2 * an) * sizeof *out);
 }
 
+uint32_t transform_words(uint32_t an, uint32_t bn) { return 2 * transform_size(an + bn); }
 uint32_t transform_scratch(uint32_t an, uint32_t bn) { return 4 * transform_size(an + bn) + 2; }
 
 uint64_t transform_cost(uint32_t an, uint32_t bn) {
@@ -106,27 +104,50 @@ uint64_t transform_cost(uint32_t an, uint32_t bn) {
   return n * (uint64_t)__builtin_ctzll(n);
 }
 
-void transform_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
+/* Passes: those of both factors, the product, those of the way back, the carries. */
+uint32_t transform_passes(uint32_t an, uint32_t bn) { return 3 * (uint32_t)__builtin_ctz(transform_size(an + bn)) + 2; }
+
+uint64_t transform_pass_cost(uint32_t an, uint32_t bn) { return transform_size(an + bn) / 16; }
+
+void transform_begin(uint64_t *scratch, const Limb *a, uint32_t an, const Limb *b, uint32_t bn) {
+  uint32_t n = transform_size(an + bn);
+  load(scratch, n, a, an);
+  load(scratch + n, n, b, bn);
+}
+
+void transform_pass(uint32_t pass, uint64_t *scratch, Limb *r, uint32_t an, uint32_t bn) {
   struct roots roots;
   make_roots(&roots);
-  uint32_t n = transform_size(an + bn);
-  uint64_t *x = (uint64_t *)(((uintptr_t)scratch + 7) & ~(uintptr_t)7), *y = x + n;
-  load(x, n, a, an);
-  forward(x, n, &roots);
-  if (a != b || an != bn) {
-    load(y, n, b, bn);
-    forward(y, n, &roots);
+  uint32_t n = transform_size(an + bn), levels = (uint32_t)__builtin_ctz(n);
+  uint64_t *x = scratch, *y = scratch + n, carry = 0;
+  if (pass < levels) {
+    forward_pass(x, n, n >> (pass + 1), &roots);
+  } else if (pass < 2 * levels) {
+    forward_pass(y, n, n >> (pass - levels + 1), &roots);
+  } else if (pass == 2 * levels) {
+    uint64_t scale = mod_power(n, P - 2);
+    for (uint32_t i = 0; i < n; i++) x[i] = mod_mul(mod_mul(x[i], y[i]), scale);
+  } else if (pass <= 3 * levels) {
+    backward_pass(x, n, 1u << (pass - 2 * levels - 1), &roots);
   } else {
-    y = x;
+    for (uint32_t i = 0; i < an + bn; i++) {             /* a sum is below 2^51, so the carries fit */
+      carry += x[2 * i];
+      Limb low = (Limb)(carry & 0xffff);
+      carry = (carry >> 16) + x[2 * i + 1];
+      r[i] = low | (Limb)carry << 16;
+      carry >>= 16;
+    }
   }
-  uint64_t scale = mod_power(n, P - 2), carry = 0;
-  for (uint32_t i = 0; i < n; i++) x[i] = mod_mul(mod_mul(x[i], y[i]), scale);
-  backward(x, n, &roots);
-  for (uint32_t i = 0; i < an + bn; i++) {               /* a sum is below 2^51, so the carries fit */
-    carry += x[2 * i];
-    Limb low = (Limb)(carry & 0xffff);
-    carry = (carry >> 16) + x[2 * i + 1];
-    r[i] = low | (Limb)carry << 16;
-    carry >>= 16;
+}
+
+void transform_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
+  uint64_t *x = (uint64_t *)(((uintptr_t)scratch + 7) & ~(uintptr_t)7);
+  uint32_t passes = transform_passes(an, bn), levels = (passes - 2) / 3, pass = 0;
+  transform_begin(x, a, an, b, bn);
+  if (a == b && an == bn) {                              /* a square: one factor's way there is both's */
+    for (; pass < levels; pass++) transform_pass(pass, x, r, an, bn);
+    memcpy(x + (1u << levels), x, (size_t)8 << levels);
+    pass = 2 * levels;
   }
+  for (; pass < passes; pass++) transform_pass(pass, x, r, an, bn);
 }

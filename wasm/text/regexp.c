@@ -415,11 +415,16 @@ static Value quote_chars(Value s, const char *special, const char *before, const
   uint32_t length = STR_LENGTH(s);
   Builder b;
   builder_init(&b);
-  uint64_t most = (uint64_t)length * 2 + 16;
-  if (!builder_room(&b, most, STR_WIDTH(s))) return need_memory(most * 4);
-  charge(length / 8);
-  builder_c(&b, before);
-  for (uint32_t i = 0; i < length; i++) {
+  uint32_t from = 0;
+  Value *kept = progress();
+  if (kept) {
+    from = (uint32_t)FIX_VALUE(kept[0]);
+    builder_load(&b, kept[1]);
+  } else {
+    BUILDER_ROOM(&b, (uint64_t)length * 2 + 16, STR_WIDTH(s));
+    builder_c(&b, before);
+  }
+  FOR_PAUSING(i, from, length, 4, pause_keeping(2, FIX(i), builder_save(&b))) {
     uint32_t c = string_char(s, i);
     if (c && c < 128 && strchr(special, (int)c)) builder_char(&b, '\\');
     builder_char(&b, c);

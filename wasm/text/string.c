@@ -39,11 +39,35 @@ void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count) {
   else for (uint32_t i = 0; i < count; i++) ((uint32_t *)to)[i] = c;
 }
 
+/* How many bytes are the same: eight at a time. */
+static size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count) {
+  size_t i = 0;
+  for (uint64_t x, y; i + 8 <= count; i += 8) {
+    memcpy(&x, a + i, 8);
+    memcpy(&y, b + i, 8);
+    if (x != y) break;
+  }
+  while (i < count && a[i] == b[i]) i++;
+  return i;
+}
+
+#define SAME_LOOP(a_type, b_type) while (i < count && ((const a_type *)a)[i] == ((const b_type *)b)[i]) i++
+/* How many characters from the start on are the same. */
+static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
+  uint32_t i = 0;
+  if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) / a_width);
+  if (a_width > b_width) {
+    const uint8_t *t = a; a = b; b = t;
+    uint32_t width = a_width; a_width = b_width; b_width = width;
+  }
+  if (a_width == 2) SAME_LOOP(uint16_t, uint32_t);
+  else if (b_width == 2) SAME_LOOP(uint8_t, uint16_t);
+  else SAME_LOOP(uint8_t, uint32_t);
+  return i;
+}
+
 bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
-  if (a_width == b_width) return memcmp(a, b, (size_t)count * a_width) == 0;
-  for (uint32_t i = 0; i < count; i++)
-    if (chars_get(a, a_width, i) != chars_get(b, b_width, i)) return false;
-  return true;
+  return same_chars(a, a_width, b, b_width, count) == count;
 }
 
 /* ---- lineage: #f or an ascending list of call ids ---- */
@@ -188,15 +212,8 @@ bool string_equal(Value a, Value b) {
 
 int string_compare(Value a, Value b) {
   uint32_t la = STR_LENGTH(a), lb = STR_LENGTH(b), common = la < lb ? la : lb;
-  if (STR_WIDTH(a) == 1 && STR_WIDTH(b) == 1) {
-    int order = memcmp(STR_DATA(a), STR_DATA(b), common);
-    if (order) return order;
-  } else {
-    for (uint32_t i = 0; i < common; i++) {
-      uint32_t ca = string_char(a, i), cb = string_char(b, i);
-      if (ca != cb) return ca < cb ? -1 : 1;
-    }
-  }
+  uint32_t i = same_chars(STR_DATA(a), STR_WIDTH(a), STR_DATA(b), STR_WIDTH(b), common);
+  if (i < common) return string_char(a, i) < string_char(b, i) ? -1 : 1;
   return la < lb ? -1 : la > lb;
 }
 
@@ -267,6 +284,11 @@ bool builder_room(Builder *b, uint64_t more, uint32_t width) {
   }
   builder_move(b, capacity, width);
   return true;
+}
+
+/* All of the characters move to the new place: it is not the increment that is wanted. */
+uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width) {
+  return (b->length + more) * (width > b->width ? width : b->width) + 64;
 }
 
 static void builder_need(Builder *b, uint32_t more, uint32_t width) {
@@ -558,10 +580,15 @@ static Value prim_string_fill(int argc, Value *args) {
 static Value prim_string_reverse(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
-  RESERVE(string_size(end - start, STR_WIDTH(args[0])));
-  charge((end - start) / 8);
-  Value s = string_make(end - start, STR_WIDTH(args[0]));
-  for (uint32_t i = start; i < end; i++) string_put(s, end - 1 - i, string_char(args[0], i));
+  Value *kept = progress(), s;
+  if (!kept) {
+    RESERVE(string_size(end - start, STR_WIDTH(args[0])));
+    s = string_make(end - start, STR_WIDTH(args[0]));
+  } else {
+    s = kept[1];
+  }
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : start, end, 8, pause_keeping(2, FIX(i), s))
+    string_put(s, end - 1 - i, string_char(args[0], i));
   STR(s)->lineage = STR(args[0])->lineage;
   return s;
 }
@@ -571,53 +598,89 @@ static Value prim_string_reverse(int argc, Value *args) {
 static Value prim_string_to_list(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
-  RESERVE((uint64_t)(end - start) * 16);
-  charge((end - start) / 4);
-  Value list = V_NIL;
-  for (uint32_t i = end; i > start; i--) list = cons(CHAR(string_char(args[0], i - 1)), list);
+  Value *kept = progress(), list = kept ? kept[1] : V_NIL;
+  /* i: how many from the end are in it. No reservation: the heap asks for a pause when it is short */
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 4, pause_keeping(2, FIX(i), list))
+    list = cons(CHAR(string_char(args[0], end - 1 - i)), list);
   return list;
 }
 
+/* Progress: the rest of the list, how many were before, all of their bits; then the string, too. */
 static Value prim_list_to_string(int argc, Value *args) {
   (void)argc;
-  int64_t length = list_length(args[0]);
-  if (length < 0) return err_type(NULL, 0, "list of characters", args[0]);
-  uint32_t all = 0;
-  for (Value rest = args[0]; rest != V_NIL; rest = CDR(rest)) {
-    if (!IS(CAR(rest), T_CHAR)) return err_type(NULL, 0, "character", CAR(rest));
-    all |= CHAR_VALUE(CAR(rest));
+  Value *kept = progress(), rest = args[0], s = V_FALSE;
+  uint32_t count = 0, all = 0;
+  if (kept) {
+    rest = kept[0];
+    count = (uint32_t)FIX_VALUE(kept[1]);
+    all = (uint32_t)FIX_VALUE(kept[2]);
+    s = kept[3];
+  } else if (list_length(args[0]) < 0) {
+    return err_type(NULL, 0, "list of characters", args[0]);
   }
-  uint32_t width = char_width(all), i = 0;
-  RESERVE(string_size((uint64_t)length, width));
-  charge(length / 4);
-  Value s = string_make((uint32_t)length, width);
-  for (Value rest = args[0]; rest != V_NIL; rest = CDR(rest)) string_put(s, i++, CHAR_VALUE(CAR(rest)));
+#define PAUSE() pause_keeping(4, rest, FIX(count), FIX(all), s)
+  if (s == V_FALSE) {
+    for (; rest != V_NIL; rest = CDR(rest)) {
+      if (!IS(CAR(rest), T_CHAR)) return err_type(NULL, 0, "character", CAR(rest));
+      all |= CHAR_VALUE(CAR(rest));
+      if (++count % LONG_ROUND) continue;
+      charge(LONG_ROUND / 8);
+      if (should_pause() && CDR(rest) != V_NIL) { rest = CDR(rest); return PAUSE(); }
+    }
+    uint64_t size = string_size(count, char_width(all));
+    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+      PAUSE();
+      return need_memory(size);
+    }
+    s = string_make(count, char_width(all));
+    rest = args[0];
+    count = 0;
+  }
+  for (; rest != V_NIL; rest = CDR(rest)) {
+    string_put(s, count, CHAR_VALUE(CAR(rest)));
+    if (++count % LONG_ROUND) continue;
+    charge(LONG_ROUND / 8);
+    if (should_pause() && CDR(rest) != V_NIL) { rest = CDR(rest); return PAUSE(); }
+  }
+#undef PAUSE
+  charge(count % LONG_ROUND / 4);
   return s;
 }
 
 static Value prim_string_to_vector(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
-  RESERVE((uint64_t)(end - start) * 8);
-  charge((end - start) / 4);
-  Value v = heap_object(T_VECTOR, 0, end - start);
-  for (uint32_t i = start; i < end; i++) VEC(v)[i - start] = CHAR(string_char(args[0], i));
+  Value *kept = progress(), v;
+  if (!kept) {
+    RESERVE((uint64_t)(end - start) * 8 + 16);
+    v = make_vector(end - start, V_FALSE);
+  } else {
+    v = kept[1];
+  }
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : start, end, 8, pause_keeping(2, FIX(i), v))
+    VEC(v)[i - start] = CHAR(string_char(args[0], i));
   return v;
 }
 
 static Value prim_vector_to_string(int argc, Value *args) {
   CHECK_VECTOR(NULL, 0);
   RANGE(1, args[0], VEC_LENGTH(args[0]), start, end);
-  uint32_t all = 0;
-  for (uint32_t i = start; i < end; i++) {
-    if (!IS(VEC(args[0])[i], T_CHAR)) return err_type(NULL, 0, "vector of characters", args[0]);
-    all |= CHAR_VALUE(VEC(args[0])[i]);
+  Value *kept = progress(), s = kept ? kept[2] : V_FALSE;
+  uint32_t all = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, at = kept ? (uint32_t)FIX_VALUE(kept[0]) : start;
+  if (s == V_FALSE) {
+    FOR_PAUSING(i, at, end, 16, pause_keeping(3, FIX(i), FIX(all), s)) {
+      if (!IS(VEC(args[0])[i], T_CHAR)) return err_type(NULL, 0, "vector of characters", args[0]);
+      all |= CHAR_VALUE(VEC(args[0])[i]);
+    }
+    uint64_t size = string_size(end - start, char_width(all));
+    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+      pause_keeping(3, FIX(end), FIX(all), s);
+      return need_memory(size);
+    }
+    s = string_make(end - start, char_width(all));
+    at = start;
   }
-  uint32_t width = char_width(all);
-  RESERVE(string_size(end - start, width));
-  charge((end - start) / 4);
-  Value s = string_make(end - start, width);
-  for (uint32_t i = start; i < end; i++) string_put(s, i - start, CHAR_VALUE(VEC(args[0])[i]));
+  FOR_PAUSING(i, at, end, 8, pause_keeping(3, FIX(i), FIX(all), s)) string_put(s, i - start, CHAR_VALUE(VEC(args[0])[i]));
   return s;
 }
 

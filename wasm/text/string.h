@@ -33,7 +33,9 @@ bool string_equal(Value a, Value b);
 int string_compare(Value a, Value b);                    /* by code point: <0, 0, >0 */
 uint64_t string_hash(Value s);
 Value lineage_union(Value a, Value b);                   /* of two lineage slots; #f with #f is #f at once */
-static inline uint64_t string_size(uint64_t length, uint32_t width) { return length * width + 64; }
+static inline uint64_t string_size(uint64_t length, uint32_t width) {
+  return length > UINT32_MAX ? UINT64_MAX / 2 : length * width + 64;      /* the first is more than any memory */
+}
 Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count);   /* as narrow as can be */
 void string_widen(Value s, uint32_t width);              /* in place, at least that wide; reserved by the caller */
 #define CHECK_MUTABLE_STRING(i) do { \
@@ -53,6 +55,11 @@ void builder_load(Builder *b, Value saved);
 
 /* Makes room for so many more characters of that width; false where memory is short. */
 bool builder_room(Builder *b, uint64_t more, uint32_t width);
+
+/* What to ask for where there is none: need_memory(builder_bytes(...)). */
+uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width);
+#define BUILDER_ROOM(b, more, width) do { \
+    if (!builder_room((b), (more), (width))) return need_memory(builder_bytes((b), (more), (width))); } while (0)
 
 /* Appends characters; room has been made or the piece is small. */
 void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count);

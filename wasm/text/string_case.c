@@ -9,13 +9,17 @@
 /* ---- case mapping ---- */
 
 /* Capital sigma at the end of a word: a cased letter before it and none after, not counting
-   characters that case ignores (Unicode 3.13, Final_Sigma). */
+   characters that case ignores (Unicode 3.13, Final_Sigma). Nobody looks farther than FAR: a text that
+   was written to be slow has a word's end there. */
+enum { FAR = 1 << 16 };
 static bool is_final_sigma(Value s, uint32_t at) {
-  uint32_t i = at, length = STR_LENGTH(s);
-  while (i > 0 && uc_case_ignorable(string_char(s, i - 1))) i--;
-  if (i == 0 || !uc_cased(string_char(s, i - 1))) return false;
-  for (i = at + 1; i < length && uc_case_ignorable(string_char(s, i)); i++) {}
-  return i == length || !uc_cased(string_char(s, i));
+  uint32_t i = at, length = STR_LENGTH(s), first = at > FAR ? at - FAR : 0, last = length - at > FAR ? at + FAR : length;
+  while (i > first && uc_case_ignorable(string_char(s, i - 1))) i--;
+  charge((at - i) / 16);
+  if (i == first || !uc_cased(string_char(s, i - 1))) return false;
+  for (i = at + 1; i < last && uc_case_ignorable(string_char(s, i)); i++) {}
+  charge((i - at) / 16);
+  return i == last || !uc_cased(string_char(s, i));
 }
 
 enum case_kind { UPCASE, DOWNCASE, FOLDCASE, TITLECASE };
@@ -55,49 +59,105 @@ static int map_char(Value s, uint32_t i, enum case_kind kind, bool *in_word, uin
   }
 }
 
-static bool is_ascii(Value s) {
+/* Characters [from, to): eight at a time. */
+static bool is_ascii(Value s, uint32_t from, uint32_t to) {
   if (STR_WIDTH(s) != 1) return false;
-  const uint8_t *data = STR_DATA(s);
-  uint8_t all = 0;
-  for (uint32_t i = 0, n = STR_LENGTH(s); i < n; i++) all |= data[i];
-  return all < 0x80;
+  const uint8_t *at = STR_DATA(s) + from, *end = STR_DATA(s) + to;
+  uint64_t all = 0, word;
+  for (; end - at >= 8; at += 8) {
+    memcpy(&word, at, 8);
+    all |= word;
+  }
+  for (; at < end; at++) all |= *at;
+  return !(all & 0x8080808080808080u);
 }
 
-static Value map_ascii(Value s, enum case_kind kind) {
+/* The end of the round that begins at `from`. */
+static uint32_t round_end(Value s, uint32_t from) {
   uint32_t length = STR_LENGTH(s);
-  Value result = string_make(length, 1);
-  const uint8_t *from = STR_DATA(s);
-  uint8_t *to = STR_DATA(result), low = kind == UPCASE ? 'a' : 'A';
-  for (uint32_t i = 0; i < length; i++) to[i] = (uint8_t)(from[i] - low) < 26 ? from[i] ^ 32 : from[i];
-  STR(result)->lineage = STR(s)->lineage;
-  return result;
+  return length - from > LONG_ROUND ? from + LONG_ROUND : length;
 }
+
+static void map_ascii(Value s, uint32_t from, uint32_t to, enum case_kind kind, Value result, uint32_t at) {
+  const uint8_t *data = STR_DATA(s);
+  uint8_t low = kind == UPCASE ? 'a' : 'A';
+  if (STR_WIDTH(result) == 1) {
+    uint8_t *out = STR_DATA(result) + at;
+    for (uint32_t i = from; i < to; i++) *out++ = (uint8_t)(data[i] - low) < 26 ? data[i] ^ 32 : data[i];
+  } else {
+    for (uint32_t i = from; i < to; i++) string_put(result, at++, (uint8_t)(data[i] - low) < 26 ? data[i] ^ 32 : data[i]);
+  }
+}
+
+/* Progress: what is known of the result (its characters and all of their bits), where the pass has come to,
+   whether that is in a word; then the result and how much of it is written. */
+enum { M_TOTAL, M_BITS, M_NEXT, M_IN_WORD, M_RESULT, M_WRITTEN };
 
 static Value map_string(Value *args, enum case_kind kind) {
   CHECK_STRING(NULL, 0);
-  Value s = args[0];
-  uint32_t length = STR_LENGTH(s), all = 0, out[UC_MAX_MAPPING];
+  Value s = args[0], result = V_FALSE, *kept = progress();
+  uint32_t length = STR_LENGTH(s), all = 0, next = 0, at = 0, out[UC_MAX_MAPPING];
   uint64_t total = 0;
   bool in_word = false;
-  if (kind != TITLECASE && is_ascii(s)) {
-    RESERVE(string_size(length, 1));
+  if (length <= LONG_ROUND && kind != TITLECASE && is_ascii(s, 0, length)) {      /* nearly always */
     charge(length / 32);
-    return map_ascii(s, kind);
+    result = string_make(length, 1);
+    map_ascii(s, 0, length, kind, result, 0);
+    STR(result)->lineage = STR(s)->lineage;
+    return result;
   }
-  for (uint32_t i = 0; i < length; i++) {
-    int count = map_char(s, i, kind, &in_word, out);
-    total += (uint64_t)count;
-    while (count) all |= out[--count];
+  if (kept) {
+    total = (uint64_t)FIX_VALUE(kept[M_TOTAL]);
+    all = (uint32_t)FIX_VALUE(kept[M_BITS]);
+    next = (uint32_t)FIX_VALUE(kept[M_NEXT]);
+    in_word = TRUTH(kept[M_IN_WORD]);
+    result = kept[M_RESULT];
+    at = (uint32_t)FIX_VALUE(kept[M_WRITTEN]);
   }
-  uint32_t width = char_width(all), at = 0;
-  RESERVE(string_size(total, width));
-  charge(length / 2);
-  Value result = string_make((uint32_t)total, width);
-  in_word = false;
-  for (uint32_t i = 0; i < length; i++) {
-    int count = map_char(s, i, kind, &in_word, out);
-    for (int j = 0; j < count; j++) string_put(result, at++, out[j]);
+#define PAUSE() pause_keeping(6, FIX(total), FIX(all), FIX(next), BOOL(in_word), result, FIX(at))
+  while (result == V_FALSE && next < length) {
+    uint32_t end = round_end(s, next);
+    if (kind != TITLECASE && is_ascii(s, next, end)) {
+      total += end - next;
+      charge((end - next) / 256);
+      next = end;
+    } else {
+      charge((end - next) / 2);
+      for (; next < end; next++) {
+        int count = map_char(s, next, kind, &in_word, out);
+        total += (uint64_t)count;
+        while (count) all |= out[--count];
+      }
+    }
+    if (should_pause() && next < length) return PAUSE();
   }
+  if (result == V_FALSE) {
+    uint32_t width = char_width(all);
+    if (string_size(total, width) > HEAP_HEADROOM / 4 && !heap_reserve(string_size(total, width))) {
+      PAUSE();
+      return need_memory(string_size(total, width));
+    }
+    result = string_make((uint32_t)total, width);
+    next = 0;
+    in_word = false;
+  }
+  while (next < length) {
+    uint32_t end = round_end(s, next);
+    if (kind != TITLECASE && is_ascii(s, next, end)) {
+      map_ascii(s, next, end, kind, result, at);
+      at += end - next;
+      charge((end - next) / 32);
+      next = end;
+    } else {
+      charge((end - next) / 2);
+      for (; next < end; next++) {
+        int count = map_char(s, next, kind, &in_word, out);
+        for (int j = 0; j < count; j++) string_put(result, at++, out[j]);
+      }
+    }
+    if (should_pause() && next < length) return PAUSE();
+  }
+#undef PAUSE
   STR(result)->lineage = STR(s)->lineage;
   return result;
 }
@@ -122,22 +182,43 @@ static uint32_t fold_next(Fold *f) {
   return f->folded[0];
 }
 
-static int compare_folded(Value a, Value b) {
-  Fold fa = {.s = a}, fb = {.s = b};
-  for (;;) {
-    uint32_t ca = fold_next(&fa), cb = fold_next(&fb);
+/* Where a string's folding stands, as one number; and there again. */
+static Value fold_save(const Fold *f) { return FIX((int64_t)f->next * 8 + (f->count - f->at)); }
+static void fold_load(Fold *f, Value saved) {
+  int left = (int)(FIX_VALUE(saved) & 7);
+  f->next = (uint32_t)(FIX_VALUE(saved) >> 3);
+  if (!left) return;
+  f->count = uc_full_foldcase(string_char(f->s, f->next - 1), f->folded);
+  f->at = f->count - left;
+}
+
+enum { FOLDED_PAUSED = 2 };                          /* beside -1, 0 and 1 */
+static int compare_folded(Fold *a, Fold *b) {
+  for (uint32_t n = 1;; n++) {
+    uint32_t ca = fold_next(a), cb = fold_next(b);
     if (ca == cb && ca == 0xffffffff) return 0;
-    if (ca != cb) return ca + 1 < cb + 1 ? -1 : 1;     /* the end (0xffffffff) is before everything */
+    if (ca != cb) return ca + 1 < cb + 1 ? -1 : 1;   /* the end (0xffffffff) is before everything */
+    if (n % LONG_ROUND) continue;
+    charge(LONG_ROUND / 2);
+    if (should_pause()) return FOLDED_PAUSED;
   }
 }
 
+/* Progress: the string that is compared with the one before it, and where both stand. */
 #define COMPARISON(name, op) \
   static Value name(int argc, Value *args) { \
+    Value *kept = progress(); \
     bool all = true; \
-    for (int i = 0; i < argc; i++) CHECK_STRING(NULL, i); \
-    for (int i = 1; i < argc && all; i++) { \
-      charge(STR_LENGTH(args[i]) / 4); \
-      all = compare_folded(args[i - 1], args[i]) op 0; \
+    int i = kept ? (int)FIX_VALUE(kept[0]) : 1; \
+    if (!kept) for (int k = 0; k < argc; k++) CHECK_STRING(NULL, k); \
+    for (; i < argc && all; i++, kept = NULL) { \
+      Fold a = {.s = args[i - 1]}, b = {.s = args[i]}; \
+      if (kept) { fold_load(&a, kept[1]); fold_load(&b, kept[2]); } \
+      uint32_t begun = b.next; \
+      int order = compare_folded(&a, &b); \
+      if (order == FOLDED_PAUSED) return pause_keeping(3, FIX(i), fold_save(&a), fold_save(&b)); \
+      charge((b.next - begun) % LONG_ROUND / 4); \
+      all = order op 0; \
     } \
     return BOOL(all); \
   }
@@ -155,9 +236,20 @@ static Value prim_ci_hash(int argc, Value *args) {
     if (!IS_FIX(args[1]) || FIX_VALUE(args[1]) <= 0) return err_type(NULL, 1, "exact positive integer", args[1]);
     bound = (uint64_t)FIX_VALUE(args[1]);
   }
-  charge(STR_LENGTH(args[0]) / 4);
   Fold f = {.s = args[0]};
-  for (uint32_t c; (c = fold_next(&f)) != 0xffffffff;) hash = (hash ^ c) * 0x100000001b3u;
+  Value *kept = progress();
+  if (kept) {
+    fold_load(&f, kept[0]);
+    hash = (uint64_t)FIX_VALUE(kept[1]) << 32 | (uint64_t)FIX_VALUE(kept[2]);
+  }
+  uint32_t n = 1;
+  for (uint32_t c; (c = fold_next(&f)) != 0xffffffff; n++) {
+    hash = (hash ^ c) * 0x100000001b3u;
+    if (n % LONG_ROUND) continue;
+    charge(LONG_ROUND / 2);
+    if (should_pause()) return pause_keeping(3, fold_save(&f), FIX(hash >> 32), FIX(hash & 0xffffffff));
+  }
+  charge(n % LONG_ROUND / 4);
   return FIX((int64_t)((hash ^ hash >> 32) % bound));
 }
 
@@ -166,68 +258,146 @@ static Value prim_ci_hash(int argc, Value *args) {
 /* Canonical ordering of what came last: out[start, end) holds one starter and its marks. */
 static void insert_mark(uint32_t *out, uint32_t first, uint32_t at, uint32_t c) {
   int class = uc_combining_class(c);
+  uint32_t from = at;
   while (at > first && uc_combining_class(out[at - 1]) > class) {
     out[at] = out[at - 1];
     at--;
   }
   out[at] = c;
+  charge((from - at) / 16);
 }
 
-/* Decomposes s into out and orders the marks. Returns how many; out == NULL only counts. A run of
-   marks is bounded by nobody, so ordering is by insertion from the right, which is linear on
-   marks in order; runs that were written to be slow are cut by treating every 256th mark as a starter. */
-enum { LONGEST_RUN = 256 };
-static uint32_t decompose(Value s, bool compatibility, uint32_t *out) {
-  uint32_t total = 0, first_mark = 0, parts[UC_MAX_DECOMPOSITION];
-  for (uint32_t i = 0, n = STR_LENGTH(s); i < n; i++) {
-    int count = uc_decompose(string_char(s, i), compatibility, parts);
-    for (int j = 0; j < count && out; j++) {
-      uint32_t at = total + (uint32_t)j;
-      if (uc_combining_class(parts[j]) == 0 || at - first_mark >= LONGEST_RUN) {
-        out[at] = parts[j];
-        first_mark = at + 1;
-      } else {
-        insert_mark(out, first_mark, at, parts[j]);
-      }
+/* It goes in phases over the characters: how many there will be; decomposing them, the marks in order;
+   composing in place (Unicode 3.11, D117); copying them to where they just fit. A run of marks is bounded
+   by nobody, so ordering is by insertion from the right, which is linear on marks in order; runs that were
+   written to be slow are cut by treating every 256th mark as a starter. */
+enum { LONGEST_RUN = 256, NORMALIZE_ROUND = 256 };
+enum phase { COUNT, DECOMPOSE, COMPOSE, COPY };
+
+typedef struct {
+  Value s, result;
+  bool compatibility;
+  uint32_t *chars;                                   /* from DECOMPOSE on */
+  uint32_t next, count;                              /* where the phase has come to, of so many */
+  uint32_t total;                                    /* characters that there are behind it */
+  uint32_t first_mark;                               /* DECOMPOSE: after the last starter */
+  uint32_t starter;                                  /* COMPOSE: the last one's index + 1, 0: none; and the class of */
+  int last_class;                                    /* the character that was kept last */
+  uint32_t bits;                                     /* of all characters that were kept */
+} Normalizer;
+
+static void decompose_next(Normalizer *n, bool store) {
+  uint32_t parts[UC_MAX_DECOMPOSITION];
+  int count = uc_decompose(string_char(n->s, n->next), n->compatibility, parts);
+  for (int j = 0; j < count && store; j++) {
+    uint32_t at = n->total + (uint32_t)j;
+    n->bits |= parts[j];
+    if (uc_combining_class(parts[j]) == 0 || at - n->first_mark >= LONGEST_RUN) {
+      n->chars[at] = parts[j];
+      n->first_mark = at + 1;
+    } else {
+      insert_mark(n->chars, n->first_mark, at, parts[j]);
     }
-    total += (uint32_t)count;
   }
-  return total;
+  n->total += (uint32_t)count;
 }
 
-/* Composes in place (Unicode 3.11, D117). Returns how many characters are left. */
-static uint32_t compose(uint32_t *chars, uint32_t count) {
-  uint32_t kept = 0, starter = UINT32_MAX;
-  int last_class = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    uint32_t c = chars[i];
-    int class = uc_combining_class(c);
-    bool blocked = starter == UINT32_MAX || (kept > starter + 1 && last_class >= class);
-    uint32_t composed = blocked ? 0 : uc_compose(chars[starter], c);
-    if (composed) {
-      chars[starter] = composed;
-      continue;
-    }
-    if (class == 0) starter = kept;
-    last_class = class;
-    chars[kept++] = c;
+static void compose_next(Normalizer *n) {
+  uint32_t c = n->chars[n->next];
+  int class = uc_combining_class(c);
+  bool blocked = !n->starter || (n->total > n->starter && n->last_class >= class);
+  uint32_t composed = blocked ? 0 : uc_compose(n->chars[n->starter - 1], c);
+  if (composed) {
+    n->chars[n->starter - 1] = composed;
+    n->bits |= composed;
+    return;
   }
-  return kept;
+  if (class == 0) n->starter = n->total + 1;
+  n->last_class = class;
+  n->bits |= c;
+  n->chars[n->total++] = c;
+}
+
+enum { N_PHASE, N_NEXT, N_COUNT, N_TOTAL, N_CHARS, N_RESULT, N_FIRST_MARK, N_STARTER, N_CLASS, N_BITS, N_SIZE };
+
+static Value normalizer_pause(Normalizer *n, enum phase phase, Value chars) {
+  return pause_keeping(N_SIZE, FIX(phase), FIX(n->next), FIX(n->count), FIX(n->total), chars, n->result,
+                       FIX(n->first_mark), FIX(n->starter), FIX(n->last_class), FIX(n->bits));
 }
 
 static Value normalize(Value *args, bool compatibility, bool compositions) {
   CHECK_STRING(NULL, 0);
-  Value s = args[0];
-  if (is_ascii(s)) return s;
-  charge(STR_LENGTH(s) * 4ll);
-  uint32_t total = decompose(s, compatibility, NULL);
-  RESERVE((uint64_t)total * 8 + 128);
-  uint32_t *chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, total * 4));
-  decompose(s, compatibility, chars);
-  if (compositions) total = compose(chars, total);
-  Value result = string_from_chars((uint8_t *)chars, 4, total);
-  STR(result)->lineage = STR(s)->lineage;
-  return result;
+  Value s = args[0], chars = V_FALSE, *kept = progress();
+  uint32_t length = STR_LENGTH(s);
+  Normalizer n = {.s = s, .result = V_FALSE, .compatibility = compatibility, .count = length};
+  enum phase phase = COUNT;
+  if (kept) {
+    phase = (enum phase)FIX_VALUE(kept[N_PHASE]);
+    n.next = (uint32_t)FIX_VALUE(kept[N_NEXT]);
+    n.count = (uint32_t)FIX_VALUE(kept[N_COUNT]);
+    n.total = (uint32_t)FIX_VALUE(kept[N_TOTAL]);
+    chars = kept[N_CHARS];
+    n.result = kept[N_RESULT];
+    n.first_mark = (uint32_t)FIX_VALUE(kept[N_FIRST_MARK]);
+    n.starter = (uint32_t)FIX_VALUE(kept[N_STARTER]);
+    n.last_class = (int)FIX_VALUE(kept[N_CLASS]);
+    n.bits = (uint32_t)FIX_VALUE(kept[N_BITS]);
+    if (chars != V_FALSE) n.chars = (uint32_t *)RAW_BYTES(chars);
+  }
+  for (;;) {
+    while (n.next < n.count) {
+      uint32_t end = n.count - n.next > NORMALIZE_ROUND ? n.next + NORMALIZE_ROUND : n.count;
+      if (phase == COUNT && is_ascii(s, n.next, end)) {
+        n.total += end - n.next;
+        charge((end - n.next) / 64 + 1);
+        n.next = end;
+      } else if (phase == COPY) {
+        chars_copy(STR_DATA(n.result) + (size_t)n.next * STR_WIDTH(n.result), STR_WIDTH(n.result),
+                   (uint8_t *)(n.chars + n.next), 4, end - n.next);
+        charge((end - n.next) / 64 + 1);
+        n.next = end;
+      } else {
+        charge(end - n.next);
+        for (; n.next < end; n.next++) {
+          if (phase == COMPOSE) compose_next(&n);
+          else decompose_next(&n, phase == DECOMPOSE);
+        }
+      }
+      if (should_pause() && n.next < n.count) return normalizer_pause(&n, phase, chars);
+    }
+    uint64_t room = 0;
+    switch (phase) {
+      case COUNT:
+        if (STR_WIDTH(s) == 1 && n.total == length && is_ascii(s, 0, length)) return s;
+        room = n.total * 4ull + 64;
+        break;
+      case DECOMPOSE: break;
+      case COMPOSE: room = string_size(n.total, char_width(n.bits)); break;
+      default:
+        STR(n.result)->lineage = STR(s)->lineage;
+        return n.result;
+    }
+    if (room > HEAP_HEADROOM / 4 && !heap_reserve(room)) {
+      normalizer_pause(&n, phase, chars);
+      return need_memory(room);
+    }
+    if (phase == COUNT) {
+      chars = heap_raw(T_RAW, 0, n.total * 4);
+      n.chars = (uint32_t *)RAW_BYTES(chars);
+      n.next = n.total = 0;
+      phase = DECOMPOSE;
+    } else if (phase == DECOMPOSE) {
+      n.count = n.total;
+      n.next = compositions ? 0 : n.total;
+      if (compositions) n.total = n.bits = 0;
+      phase = COMPOSE;
+    } else {
+      n.result = string_make(n.total, char_width(n.bits));
+      n.count = n.total;
+      n.next = 0;
+      phase = COPY;
+    }
+  }
 }
 
 static Value prim_nfc(int argc, Value *args) { (void)argc; return normalize(args, false, true); }

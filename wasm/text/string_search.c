@@ -11,8 +11,15 @@
 uint32_t chars_find(const uint8_t *data, uint32_t width, uint32_t start, uint32_t end, uint32_t c) {
   if (char_width(c) > width || start >= end) return end;
   if (width == 1) {
-    const uint8_t *hit = memchr(data + start, (int)c, end - start);
-    return hit ? (uint32_t)(hit - data) : end;
+    /* eight at a time: a byte of `word` that is zero is one of c */
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    for (uint64_t word; end - start >= 8; start += 8) {
+      memcpy(&word, data + start, 8);
+      word ^= ones * c;
+      if ((word - ones) & ~word & tops) break;
+    }
+    while (start < end && data[start] != c) start++;
+    return start;
   }
   if (width == 2) {
     const uint16_t *chars = (const uint16_t *)data;
@@ -98,14 +105,6 @@ uint32_t chars_search(const uint8_t *data, uint32_t width, uint32_t start, uint3
   return nowhere;
 }
 
-static uint32_t search_back(Value s, uint32_t start, uint32_t end, Value sub) {
-  uint32_t count = STR_LENGTH(sub), width = STR_WIDTH(s);
-  if (end - start < count) return end + 1;
-  for (uint32_t i = end - count + 1; i-- > start;)
-    if (chars_equal(STR_DATA(s) + (size_t)i * width, width, STR_DATA(sub), STR_WIDTH(sub), count)) return i;
-  return end + 1;
-}
-
 static uint32_t search(Value s, uint32_t start, uint32_t end, Value sub) {
   return chars_search(STR_DATA(s), STR_WIDTH(s), start, end, STR_DATA(sub), STR_WIDTH(sub), STR_LENGTH(sub));
 }
@@ -124,8 +123,21 @@ static Value prim_last_index_of(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
-  charge((end - start) / 8);
-  return index_or_false(search_back(args[0], start, end, args[1]), end);
+  Value s = args[0], sub = args[1], *kept = progress();
+  uint32_t count = STR_LENGTH(sub), width = STR_WIDTH(s);
+  if (end - start < count) return V_FALSE;
+  if (!count) return FIX(end);
+  uint32_t first = string_char(sub, 0), tried = 0, i = kept ? (uint32_t)FIX_VALUE(kept[0]) : end - count + 1;
+  while (i-- > start) {
+    if (string_char(s, i) == first) {
+      if (chars_equal(STR_DATA(s) + (size_t)i * width, width, STR_DATA(sub), STR_WIDTH(sub), count)) return FIX(i);
+      charge(1 + count / 64);                            /* it may have been nearly all of it */
+    }
+    if (++tried % 16) continue;
+    charge(1);
+    if (should_pause() && i > start) return pause_keeping(1, FIX(i));
+  }
+  return V_FALSE;
 }
 
 static Value prim_contains(int argc, Value *args) { return BOOL(prim_index_of(argc, args) != V_FALSE); }
@@ -199,10 +211,18 @@ static Value prim_index_char(int argc, Value *args) {
   CHECK_CHAR_SET(1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
   bool negated = TRUTH(ARG_OR(4, V_FALSE));
-  uint32_t i = start;
-  if (IS(args[1], T_CHAR) && !negated) i = chars_find(STR_DATA(args[0]), STR_WIDTH(args[0]), start, end, CHAR_VALUE(args[1]));
-  else while (i < end && in_set(args[1], string_char(args[0], i)) == negated) i++;
-  charge((int64_t)(i - start) / 8 * set_cost(args[1]));
+  Value *kept = progress();
+  uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : start, cost = set_cost(args[1]);
+  if (IS(args[1], T_CHAR) && !negated) {
+    i = chars_find(STR_DATA(args[0]), STR_WIDTH(args[0]), start, end, CHAR_VALUE(args[1]));
+    charge((i - start) / 32);
+  } else {
+    for (uint32_t n = 1; i < end && in_set(args[1], string_char(args[0], i)) == negated; i++, n++) {
+      if (n % 8) continue;
+      charge(cost);
+      if (should_pause()) return pause_keeping(1, FIX(i + 1));
+    }
+  }
   return i < end ? FIX(i) : V_FALSE;
 }
 
@@ -210,15 +230,16 @@ static Value prim_count_char(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_CHAR_SET(1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
-  uint32_t count = 0;
-  for (uint32_t i = start; i < end; i++) count += in_set(args[1], string_char(args[0], i));
-  charge((int64_t)(end - start) / 8 * set_cost(args[1]));
+  Value *kept = progress();
+  uint32_t count = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, i = kept ? (uint32_t)FIX_VALUE(kept[0]) : start, cost = set_cost(args[1]);
+  for (uint32_t n = 1; i < end; i++, n++) {
+    count += in_set(args[1], string_char(args[0], i));
+    if (n % 8) continue;
+    charge(cost);
+    if (should_pause()) return pause_keeping(2, FIX(i + 1), FIX(count));
+  }
   return FIX(count);
 }
-
-/* Calls body with `hit` at each non-overlapping occurrence of sub (which is not empty). */
-#define FOR_EACH_HIT(s, sub, from, to, hit) \
-  for (uint32_t hit = search(s, from, to, sub); hit <= (to); hit = search(s, hit + STR_LENGTH(sub), to, sub))
 
 /* ---- replacing ---- */
 
@@ -233,62 +254,65 @@ static void put_range(Output *out, Value from, uint32_t start, uint32_t end) {
 
 /* An empty pattern is found before every character and at the end, as by Racket's regexp-replace*:
    (string-replace "ab" "" "-") is "-a-b-". */
-static Value replace_nothing(Value s, Value to, bool all) {
+static bool next_hit(Value s, Value from, uint32_t at, uint32_t *hit) {
   uint32_t length = STR_LENGTH(s);
-  uint64_t times = all ? (uint64_t)length + 1 : 1;
-  uint32_t width = STR_WIDTH(s) > STR_WIDTH(to) ? STR_WIDTH(s) : STR_WIDTH(to);
-  uint64_t total = length + times * STR_LENGTH(to);
-  RESERVE(string_size(total, width));
-  charge((int64_t)(total / 8));
-  Output out = {string_make((uint32_t)total, width), 0};
-  for (uint32_t i = 0; i <= length; i++) {
-    if (i < times) put_range(&out, to, 0, STR_LENGTH(to));
-    if (i < length) put_range(&out, s, i, i + 1);
-  }
-  return out.s;
+  *hit = STR_LENGTH(from) ? search(s, at, length, from) : at;
+  return at <= length && *hit <= length;
 }
 
-static Value replace_hits(Value s, Value from, Value to, uint64_t hits) {
-  uint32_t length = STR_LENGTH(s), done = 0;
-  uint32_t width = STR_WIDTH(s) > STR_WIDTH(to) ? STR_WIDTH(s) : STR_WIDTH(to);
-  uint64_t total = length - hits * STR_LENGTH(from) + hits * STR_LENGTH(to);
-  RESERVE(string_size(total, width));
-  charge((int64_t)(total / 32));
-  Output out = {string_make((uint32_t)total, width), 0};
-  FOR_EACH_HIT(s, from, 0, length, hit) {
-    put_range(&out, s, done, hit);
-    put_range(&out, to, 0, STR_LENGTH(to));
-    done = hit + STR_LENGTH(from);
-    if (--hits == 0) break;
-  }
-  put_range(&out, s, done, length);
-  return out.s;
-}
-
-/* (%string-replace s from to [all?]) */
+/* (%string-replace s from to [all?]). Progress: how many hits there are, where the pass has come to; then the
+   result and how much of it is written. */
+enum { R_HITS, R_AT, R_RESULT, R_WRITTEN, R_SIZE };
 static Value prim_replace(int argc, Value *args) {
   for (int i = 0; i < 3; i++) CHECK_STRING(NULL, i);
-  Value s = args[0], from = args[1], to = args[2], result;
+  Value s = args[0], from = args[1], to = args[2], *kept = progress();
   bool all = TRUTH(ARG_OR(3, V_TRUE));
+  uint32_t length = STR_LENGTH(s), step = STR_LENGTH(from) ? STR_LENGTH(from) : 1, at = 0, hit;
   uint64_t hits = 0;
-  uint32_t length = STR_LENGTH(s);
-  LineageSum sum = {0};
-  lineage_count(&sum, s);
-  lineage_count(&sum, to);
-  RESERVE(lineage_cost(&sum));
-  charge(length / 32);
-  if (STR_LENGTH(from) == 0) {
-    result = replace_nothing(s, to, all);
-  } else {
-    FOR_EACH_HIT(s, from, 0, length, hit) {
-      hits++;
-      if (!all) break;
-    }
-    if (!hits) return s;
-    result = replace_hits(s, from, to, hits);
+  Output out = {V_FALSE, 0};
+  if (kept) {
+    hits = (uint64_t)FIX_VALUE(kept[R_HITS]);
+    at = (uint32_t)FIX_VALUE(kept[R_AT]);
+    out = (Output){kept[R_RESULT], (uint64_t)FIX_VALUE(kept[R_WRITTEN])};
   }
-  if (!IS_SIGNAL(result)) STR(result)->lineage = lineage_union(STR(s)->lineage, STR(to)->lineage);
-  return result;
+#define PAUSE() pause_keeping(R_SIZE, FIX(hits), FIX(at), out.s, FIX(out.at))
+  if (out.s == V_FALSE) {
+    while ((all || !hits) && next_hit(s, from, at, &hit)) {
+      hits++;
+      charge(1 + (hit - at) / 32);
+      at = hit + step;
+      if (should_pause()) return PAUSE();
+    }
+    if (!hits) {
+      charge((length - at) / 32);
+      return s;
+    }
+    LineageSum sum = {0};
+    lineage_count(&sum, s);
+    lineage_count(&sum, to);
+    uint32_t width = STR_WIDTH(s) > STR_WIDTH(to) ? STR_WIDTH(s) : STR_WIDTH(to);
+    uint64_t total = length - hits * STR_LENGTH(from) + hits * STR_LENGTH(to), size = string_size(total, width) + lineage_cost(&sum);
+    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+      PAUSE();
+      return need_memory(size);
+    }
+    out.s = string_make((uint32_t)total, width);
+    STR(out.s)->lineage = lineage_union(STR(s)->lineage, STR(to)->lineage);
+    at = 0;
+  }
+  while (hits && next_hit(s, from, at, &hit)) {
+    put_range(&out, s, at, hit);
+    put_range(&out, to, 0, STR_LENGTH(to));
+    if (!STR_LENGTH(from) && hit < length) put_range(&out, s, hit, hit + 1);
+    hits--;
+    charge(1 + (hit - at) / 32 + STR_LENGTH(to) / 64);
+    at = hit + step;
+    if (should_pause()) return PAUSE();
+  }
+#undef PAUSE
+  if (at < length) put_range(&out, s, at, length);
+  charge(at < length ? (length - at) / 64 : 0);
+  return out.s;
 }
 
 /* ---- trimming: [*start, *end) shrinks ---- */
@@ -359,105 +383,160 @@ static void list_add(List *list, Value item) {
   list->last = pair;
 }
 
-/* The next separator at or after `from`: false where there is none. */
-static bool next_separator(Value s, Value sep, uint32_t from, uint32_t end, bool repeat, uint32_t *start, uint32_t *after) {
-  if (sep == V_FALSE) {
-    uint32_t i = from;
-    while (i < end && !is_separating(string_char(s, i))) i++;
-    *start = i;
-    *after = skip_forward(s, sep, i, end, true);
-    return i < end;
+/* How a text is cut: at white space, at a string, at the ends of lines, or into its characters. */
+enum cut { AT_SPACE, AT_STRING, AT_LINE_ENDS, AT_CHARACTERS };
+typedef struct {
+  Value s, sep;
+  enum cut cut;
+  bool repeat;
+  uint32_t start, end;    /* what is cut */
+  uint32_t piece, at;     /* where the next piece begins; how far it was looked for its end */
+  List list;
+} Splitter;
+
+static bool ends_piece(const Splitter *p, uint32_t c) {
+  return p->cut == AT_SPACE ? is_separating(c) : c == '\n' || c == '\r';
+}
+
+/* The end of the next piece, and where the one after it begins; false where the text's end comes first.
+   *paused: the search itself is long, and it is time to pause. */
+static bool next_separator(Splitter *p, uint32_t *stop, uint32_t *after, bool *paused) {
+  *paused = false;
+  if (p->cut == AT_STRING) {
+    *stop = search(p->s, p->piece, p->end, p->sep);
+    if (*stop > p->end) return false;
+    *after = p->repeat ? skip_forward(p->s, p->sep, *stop, p->end, true) : *stop + STR_LENGTH(p->sep);
+    return true;
   }
-  *start = search(s, from, end, sep);
-  if (*start > end) return false;
-  *after = repeat ? skip_forward(s, sep, *start, end, true) : *start + STR_LENGTH(sep);
+  uint32_t i = p->at > p->piece ? p->at : p->piece;
+  for (uint32_t n = 1; i < p->end && !ends_piece(p, string_char(p->s, i)); i++, n++) {
+    if (n % LONG_ROUND) continue;
+    charge(LONG_ROUND / 16);
+    if (should_pause()) {
+      p->at = i + 1;
+      *paused = true;
+      return false;
+    }
+  }
+  *stop = i;
+  if (i == p->end) return false;
+  if (p->cut == AT_SPACE) {
+    *after = skip_forward(p->s, V_FALSE, i, p->end, true);
+  } else {
+    *after = i + 1;
+    if (*after < p->end && string_char(p->s, i) == '\r' && string_char(p->s, *after) == '\n') ++*after;
+  }
   return true;
 }
 
-static uint64_t count_pieces(Value s, Value sep, uint32_t start, uint32_t end, bool repeat) {
-  uint64_t count = 1;
-  uint32_t hit;
-  while (next_separator(s, sep, start, end, repeat, &hit, &start)) count++;
-  return count;
+enum { SPLIT_PIECE, SPLIT_AT, SPLIT_START, SPLIT_END, SPLIT_FIRST, SPLIT_LAST, SPLIT_SIZE };
+static Value splitter_pause(Splitter *p) {
+  return pause_keeping(SPLIT_SIZE, FIX(p->piece), FIX(p->at), FIX(p->start), FIX(p->end), p->list.first, p->list.last);
+}
+static void splitter_load(Splitter *p, Value *kept) {
+  p->piece = (uint32_t)FIX_VALUE(kept[SPLIT_PIECE]);
+  p->at = (uint32_t)FIX_VALUE(kept[SPLIT_AT]);
+  p->start = (uint32_t)FIX_VALUE(kept[SPLIT_START]);
+  p->end = (uint32_t)FIX_VALUE(kept[SPLIT_END]);
+  p->list = (List){kept[SPLIT_FIRST], kept[SPLIT_LAST]};
 }
 
-/* Racket splits at an empty separator before, between and after all characters. */
-static Value split_characters(Value s, uint32_t start, uint32_t end) {
-  RESERVE((uint64_t)(end - start + 2) * 80);
-  charge((int64_t)(end - start) + 1);
-  List list = {V_NIL, V_NIL};
-  list_add(&list, string_make(0, 1));
-  for (uint32_t i = start; i < end; i++) list_add(&list, string_substring(s, i, i + 1));
-  list_add(&list, string_make(0, 1));
-  return list.first;
+static Value split(Splitter *p) {
+  for (bool more = true; more;) {
+    uint32_t stop = p->end, after = p->end;
+    if (p->cut == AT_CHARACTERS) {
+      stop = after = p->piece + 1;
+      more = p->piece < p->end;
+      if (!more) break;
+    } else {
+      bool paused;
+      more = next_separator(p, &stop, &after, &paused);
+      if (paused) return splitter_pause(p);
+      if (!more) stop = p->end;
+      if (p->cut == AT_LINE_ENDS && p->piece == p->end) break;    /* a line's end ends a line: it does not separate two */
+    }
+    uint64_t size = string_size(stop - p->piece, STR_WIDTH(p->s));
+    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+      splitter_pause(p);
+      return need_memory(size);
+    }
+    list_add(&p->list, string_substring(p->s, p->piece, stop));
+    charge(1 + (stop - p->piece) / 16);
+    p->piece = p->at = after;
+    if (more && should_pause()) return splitter_pause(p);
+  }
+  return p->list.first;
 }
 
 /* (%string-split s separator-or-#f trim? repeat?) */
 static Value prim_split(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
-  Value s = args[0], sep = ARG_OR(1, V_FALSE);
+  Splitter p = {.s = args[0], .sep = ARG_OR(1, V_FALSE), .list = {V_NIL, V_NIL}, .repeat = TRUTH(ARG_OR(3, V_FALSE))};
   if (argc > 1) CHECK_SEPARATOR(1);
-  bool repeat = TRUTH(ARG_OR(3, V_FALSE));
-  uint32_t start = 0, end = STR_LENGTH(s), hit, after;
-  if (TRUTH(ARG_OR(2, V_TRUE))) trim(s, sep, true, true, repeat, &start, &end);
-  if (start == end) return V_NIL;
-  if (sep != V_FALSE && STR_LENGTH(sep) == 0) return split_characters(s, start, end);
-  uint64_t count = count_pieces(s, sep, start, end, repeat);
-  RESERVE(count * 80 + (uint64_t)(end - start) * STR_WIDTH(s));
-  charge((int64_t)((end - start) / 8 + count));
-  List list = {V_NIL, V_NIL};
-  for (; next_separator(s, sep, start, end, repeat, &hit, &after); start = after)
-    list_add(&list, string_substring(s, start, hit));
-  list_add(&list, string_substring(s, start, end));
-  return list.first;
+  p.cut = p.sep == V_FALSE ? AT_SPACE : STR_LENGTH(p.sep) ? AT_STRING : AT_CHARACTERS;
+  Value *kept = progress();
+  if (kept) {
+    splitter_load(&p, kept);
+  } else {
+    p.end = STR_LENGTH(p.s);
+    if (TRUTH(ARG_OR(2, V_TRUE))) trim(p.s, p.sep, true, true, p.repeat, &p.start, &p.end);
+    if (p.start == p.end) return V_NIL;
+    p.piece = p.start;
+    /* Racket splits at an empty separator before, between and after all characters */
+    if (p.cut == AT_CHARACTERS) list_add(&p.list, string_make(0, 1));
+  }
+  Value list = split(&p);
+  if (list != V_AGAIN && p.cut == AT_CHARACTERS) list_add(&p.list, string_make(0, 1));
+  return list;
 }
 
 /* (%string-normalize-spaces s): words with one space between */
 static Value prim_normalize_spaces(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
-  Value s = args[0];
-  uint32_t start, end, width = STR_WIDTH(s), length = 0;
-  trim(s, V_FALSE, true, true, true, &start, &end);
-  RESERVE(2 * string_size(end - start, width));
-  charge((end - start) / 4);
-  Value all = string_make(end - start, width);
-  for (uint32_t i = start; i < end;) {
-    if (is_separating(string_char(s, i))) {
-      string_put(all, length++, ' ');
-      i = skip_forward(s, V_FALSE, i, end, true);
-    } else {
-      string_put(all, length++, string_char(s, i++));
-    }
+  Value s = args[0], all, *kept = progress();
+  uint32_t start, end, i, length;
+  if (kept) {
+    i = (uint32_t)FIX_VALUE(kept[0]);
+    end = (uint32_t)FIX_VALUE(kept[1]);
+    length = (uint32_t)FIX_VALUE(kept[2]);
+    all = kept[3];
+  } else {
+    trim(s, V_FALSE, true, true, true, &start, &end);
+    charge((STR_LENGTH(s) - (end - start)) / 16);
+    RESERVE(2 * string_size(end - start, STR_WIDTH(s)));
+    all = string_make(end - start, STR_WIDTH(s));
+    STR(all)->lineage = STR(s)->lineage;
+    i = start;
+    length = 0;
   }
-  STR(all)->lineage = STR(s)->lineage;
-  return length == end - start ? all : string_substring(all, 0, length);
+  for (uint32_t n = 1; i < end; n++) {
+    bool space = is_separating(string_char(s, i));
+    string_put(all, length++, space ? ' ' : string_char(s, i));
+    uint32_t from = i++;
+    if (space) i = skip_forward(s, V_FALSE, i, end, true);
+    charge((i - from) / 16);
+    if (n % LONG_ROUND) continue;
+    charge(LONG_ROUND / 8);
+    if (should_pause()) return pause_keeping(4, FIX(i), FIX(end), FIX(length), all);
+  }
+  if (length == STR_LENGTH(all)) return all;
+  uint64_t size = string_size(length, STR_WIDTH(all));
+  if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+    pause_keeping(4, FIX(i), FIX(end), FIX(length), all);
+    return need_memory(size);
+  }
+  return string_substring(all, 0, length);
 }
 
 /* (%string-lines s): cut at \n, \r\n and \r, which end a line rather than separating two */
-static uint32_t line_end(Value s, uint32_t from, uint32_t end, uint32_t *after) {
-  uint32_t i = from;
-  while (i < end && string_char(s, i) != '\n' && string_char(s, i) != '\r') i++;
-  bool two = i + 1 < end && string_char(s, i) == '\r' && string_char(s, i + 1) == '\n';
-  *after = i == end ? end : i + 1 + two;
-  return i;
-}
-
 static Value prim_lines(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
-  Value s = args[0];
-  uint32_t end = STR_LENGTH(s), at = 0;
-  uint64_t count = 0;
-  for (; at < end; count++) line_end(s, at, end, &at);
-  RESERVE(count * 80 + (uint64_t)end * STR_WIDTH(s));
-  charge((int64_t)(end / 4 + count));
-  List list = {V_NIL, V_NIL};
-  for (uint32_t start = 0; start < end; start = at) {
-    uint32_t stop = line_end(s, start, end, &at);
-    list_add(&list, string_substring(s, start, stop));
-  }
-  return list.first;
+  Splitter p = {.s = args[0], .cut = AT_LINE_ENDS, .list = {V_NIL, V_NIL}, .end = STR_LENGTH(args[0])};
+  Value *kept = progress();
+  if (kept) splitter_load(&p, kept);
+  return split(&p);
 }
 
 /* ---- padding: cuts on the same side where the string is longer ---- */

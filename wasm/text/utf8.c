@@ -68,44 +68,86 @@ static Measure measure(const uint8_t *utf8, size_t bytes) {
   return m;
 }
 
-/* `replacement` stands for what is ill-formed; it fits the width. */
-static Value decode(const uint8_t *utf8, size_t bytes, Measure m, uint32_t replacement) {
+/* `replacement` stands for what is ill-formed; it fits the width. Returns how many characters there are. */
+static uint32_t decode_to(const uint8_t *utf8, size_t bytes, uint8_t *to, uint32_t width, uint32_t replacement) {
   const uint8_t *at = utf8, *end = utf8 + bytes;
-  Value s = string_make(m.length, m.width);
-  uint8_t *to = STR_DATA(s);
   uint32_t i = 0;
   while (at < end) {
     size_t run = ascii_run(at, end);
-    chars_copy(to + (size_t)i * m.width, m.width, at, 1, (uint32_t)run);
+    chars_copy(to + (size_t)i * width, width, at, 1, (uint32_t)run);
     i += (uint32_t)run;
     if ((at += run) == end) break;
     uint32_t c = utf8_decode(at, end, &at);
-    chars_put(to, m.width, i++, c == UTF8_BAD ? replacement : c);
+    chars_put(to, width, i++, c == UTF8_BAD ? replacement : c);
   }
-  return s;
+  return i;
 }
 
 Value string_from_utf8(const char *utf8, size_t bytes) {
-  return decode((const uint8_t *)utf8, bytes, measure((const uint8_t *)utf8, bytes), 0xfffd);
+  Measure m = measure((const uint8_t *)utf8, bytes);
+  Value s = string_make(m.length, m.width);
+  decode_to((const uint8_t *)utf8, bytes, STR_DATA(s), m.width, 0xfffd);
+  return s;
 }
 
 Value string_from_c(const char *utf8) { return string_from_utf8(utf8, strlen(utf8)); }
 
+/* The end of a piece of well-formed UTF-8 of about so many bytes: before a first byte. */
+static size_t piece_end(const uint8_t *utf8, size_t from, size_t bytes) {
+  size_t end = bytes - from > LONG_ROUND ? from + LONG_ROUND : bytes;
+  while (end < bytes && (utf8[end] & 0xc0) == 0x80 && end - from < LONG_ROUND + 3) end++;
+  return end;
+}
+
 /* (utf8->string bytes [start end]): ill-formed is an error; bytes->string/utf-8 has a character
-   for it, where that is not #f. */
+   for it, where that is not #f. Progress: bytes measured, length, width; the string, bytes decoded, characters. */
+enum { D_AT, D_LENGTH, D_WIDTH, D_STRING, D_SIZE };
 static Value decode_argument(int argc, Value *args, int range, Value error_char) {
   CHECK_BYTES(NULL, 0);
   RANGE(range, args[0], BYTES_LENGTH(args[0]), start, end);
-  const uint8_t *at = BYTES(args[0]) + start;
-  Measure m = measure(at, end - start);
-  if (m.bad && error_char == V_FALSE)
-    return err_failf("exn:fail:contract", "%s: the bytevector is not well-formed UTF-8 at index %d",
-                     range == 1 ? "utf8->string" : "bytes->string/utf-8", (int)(start + m.bad - 1));
+  const uint8_t *bytes = BYTES(args[0]) + start;
+  size_t count = end - start, next = 0;
+  Measure all = {0, 1, 0};
+  Value s = V_FALSE, *kept = progress();
+  if (kept) {
+    next = (size_t)FIX_VALUE(kept[D_AT]);
+    all.length = (uint32_t)FIX_VALUE(kept[D_LENGTH]);
+    all.width = (uint32_t)FIX_VALUE(kept[D_WIDTH]);
+    s = kept[D_STRING];
+  }
+#define PAUSE() pause_keeping(D_SIZE, FIX(next), FIX(all.length), FIX(all.width), s)
   uint32_t replacement = error_char == V_FALSE ? 0 : CHAR_VALUE(error_char);
-  if (char_width(replacement) > m.width) m.width = char_width(replacement);
-  RESERVE(string_size(m.length, m.width));
-  charge((end - start) / 32);
-  return decode(at, end - start, m, replacement);
+  while (s == V_FALSE && next < count) {
+    size_t stop = piece_end(bytes, next, count);
+    Measure m = measure(bytes + next, stop - next);
+    if (m.bad && error_char == V_FALSE)
+      return err_failf("exn:fail:contract", "%s: the bytevector is not well-formed UTF-8 at index %d",
+                       range == 1 ? "utf8->string" : "bytes->string/utf-8", (int)(start + next + m.bad - 1));
+    charge((int64_t)(stop - next) / 16);
+    all.length += m.length;
+    if (m.width > all.width) all.width = m.width;
+    next = stop;
+    if (should_pause() && next < count) return PAUSE();
+  }
+  if (s == V_FALSE) {
+    if (char_width(replacement) > all.width) all.width = char_width(replacement);
+    uint64_t size = string_size(all.length, all.width);
+    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+      PAUSE();
+      return need_memory(size);
+    }
+    s = string_make(all.length, all.width);
+    next = all.length = 0;                               /* from here on: how many are there already */
+  }
+  while (next < count) {
+    size_t stop = piece_end(bytes, next, count);
+    all.length += decode_to(bytes + next, stop - next, STR_DATA(s) + (size_t)all.length * all.width, all.width, replacement);
+    charge((int64_t)(stop - next) / 16);
+    next = stop;
+    if (should_pause() && next < count) return PAUSE();
+  }
+#undef PAUSE
+  return s;
 }
 
 static Value prim_utf8_to_string(int argc, Value *args) { return decode_argument(argc, args, 1, V_FALSE); }
@@ -149,26 +191,54 @@ uint32_t string_to_utf8(Value s, uint8_t *out) {
   return (uint32_t)length;
 }
 
-static Value encode_argument(int argc, Value *args, int range) {
+/* Progress: characters measured, bytes; then the bytes, characters and bytes written. */
+enum { E_AT, E_BYTES, E_RESULT, E_SIZE };
+static Value encode_argument(int argc, Value *args, int range, bool only_measure) {
   CHECK_STRING(NULL, 0);
   RANGE(range, args[0], STR_LENGTH(args[0]), start, end);
-  uint64_t length = encoded_length(args[0], start, end);
-  RESERVE(length + 16);
-  charge((int64_t)(length / 32));
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
-  encode(args[0], start, end, length, BYTES(bytes));
+  uint32_t next = start;
+  uint64_t length = 0;
+  Value s = args[0], bytes = V_FALSE, *kept = progress();
+  if (kept) {
+    next = (uint32_t)FIX_VALUE(kept[E_AT]);
+    length = (uint64_t)FIX_VALUE(kept[E_BYTES]);
+    bytes = kept[E_RESULT];
+  }
+#define PAUSE() pause_keeping(E_SIZE, FIX(next), FIX(length), bytes)
+  while (bytes == V_FALSE && next < end) {
+    uint32_t stop = end - next > LONG_ROUND ? next + LONG_ROUND : end;
+    length += encoded_length(s, next, stop);
+    charge((stop - next) / 32);
+    next = stop;
+    if (should_pause() && next < end) return PAUSE();
+  }
+  if (only_measure) return FIX(length);
+  if (bytes == V_FALSE) {
+    if (length + 16 > HEAP_HEADROOM / 4 && !heap_reserve(length + 16)) {
+      PAUSE();
+      return need_memory(length + 16);
+    }
+    bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
+    next = start;
+    length = 0;                                          /* from here on: how many are there already */
+  }
+  while (next < end) {
+    uint32_t stop = end - next > LONG_ROUND ? next + LONG_ROUND : end;
+    uint64_t piece = encoded_length(s, next, stop);
+    encode(s, next, stop, piece, BYTES(bytes) + length);
+    charge((stop - next) / (piece == stop - next ? 64 : 8));
+    length += piece;
+    next = stop;
+    if (should_pause() && next < end) return PAUSE();
+  }
+#undef PAUSE
   return bytes;
 }
 
-static Value prim_string_to_utf8(int argc, Value *args) { return encode_argument(argc, args, 1); }
-static Value prim_string_to_bytes(int argc, Value *args) { return encode_argument(argc, args, 2); }
+static Value prim_string_to_utf8(int argc, Value *args) { return encode_argument(argc, args, 1, false); }
+static Value prim_string_to_bytes(int argc, Value *args) { return encode_argument(argc, args, 2, false); }
 
-static Value prim_string_utf8_length(int argc, Value *args) {
-  CHECK_STRING(NULL, 0);
-  RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
-  charge((end - start) / 32);
-  return FIX((int64_t)encoded_length(args[0], start, end));
-}
+static Value prim_string_utf8_length(int argc, Value *args) { return encode_argument(argc, args, 1, true); }
 
 /* ---- Latin-1 ---- */
 
@@ -187,10 +257,18 @@ static Value prim_string_to_latin1(int argc, Value *args) {
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
   if (HAS_ARG(1) && args[1] != V_FALSE && (!IS_FIX(args[1]) || FIX_VALUE(args[1]) < 0 || FIX_VALUE(args[1]) > 255))
     return err_type(NULL, 1, "byte or #f", args[1]);
-  RESERVE((uint64_t)(end - start) + 16);
-  charge((end - start) / 16);
-  Value bytes = heap_raw(T_BYTES, 0, end - start);
-  for (uint32_t i = start; i < end; i++) {
+  Value *kept = progress(), bytes;
+  if (!kept) {
+    RESERVE((uint64_t)(end - start) + 16);
+    bytes = heap_raw(T_BYTES, 0, end - start);
+  } else {
+    bytes = kept[1];
+  }
+  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : start; i < end; i++) {
+    if ((i - start) % LONG_ROUND == LONG_ROUND - 1) {
+      charge(LONG_ROUND / 16);
+      if (should_pause()) return pause_keeping(2, FIX(i), bytes);
+    }
     uint32_t c = string_char(args[0], i);
     if (c > 0xff) {
       if (ARG_OR(1, V_FALSE) == V_FALSE) return err_type(NULL, 0, "string of Latin-1 characters", args[0]);
