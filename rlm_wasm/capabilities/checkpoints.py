@@ -75,7 +75,11 @@ class MemoryStore:
 
     async def delete(self, namespace: str, key: str) -> bool:
         """Forget one; False where there was none."""
-        return self._values.pop((namespace, key), None) is not None
+        value = self._values.get(namespace, {}).pop(key, None)
+        if value is None:
+            return False
+        self._sizes[namespace] -= size_of(key, value)
+        return True
 
     async def size(self, namespace: str) -> int:
         """Bytes of all values and keys."""

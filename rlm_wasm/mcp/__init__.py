@@ -14,15 +14,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rlm_wasm.mcp.bounds import ServerBounds
     from rlm_wasm.mcp.server import make_server
     from rlm_wasm.mcp.transports import serve_http, serve_stdio
     from rlm_wasm.planning import Estimate, Plan, estimate, plan
 
-__all__ = ["Estimate", "Plan", "estimate", "make_server", "plan", "serve_http", "serve_stdio"]
+__all__ = [
+    "Estimate",
+    "Plan",
+    "ServerBounds",
+    "estimate",
+    "make_server",
+    "plan",
+    "serve_http",
+    "serve_stdio",
+]
 
 _LAZY = {
     "Estimate": "rlm_wasm.planning",
     "Plan": "rlm_wasm.planning",
+    "ServerBounds": "rlm_wasm.mcp.bounds",
     "estimate": "rlm_wasm.planning",
     "make_server": "rlm_wasm.mcp.server",
     "plan": "rlm_wasm.planning",

@@ -1,7 +1,7 @@
 """All sessions of a server: opened by name or for one client alone, bounded, the oldest closed first.
 
 A session that nobody named belongs to one client. Its key cannot be guessed, and its checkpoints are in
-a namespace of that key, which ends with it.
+a namespace of its own, which ends with it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class SessionRegistry:
         key = f"{UNNAMED}{secrets.token_hex(16)}"
         queue = SessionQueue(
             self.runtime,
-            self.runtime.session(namespace=key),
+            # Not the key: a namespace stands in spans and states, and the key opens the session.
+            self.runtime.session(namespace=f"{UNNAMED}{secrets.token_hex(16)}"),
             key=key,
             changed=self._changed,
             bounds=self.bounds,
@@ -107,7 +108,10 @@ class SessionRegistry:
             )
 
     def _forget(self, queue: SessionQueue) -> None:
-        log.info("session %.80s is closed to make room", queue.key)
+        log.info(
+            "%s is closed to make room",
+            "an unnamed session" if queue.name is None else f"session {queue.name}",
+        )
         self._forgotten[queue.key] = None
         while len(self._forgotten) > _REMEMBERED:
             self._forgotten.popitem(last=False)

@@ -54,6 +54,12 @@ class Completion:
     cached: bool = False
 
 
+def program_that_finishes_with(text: str) -> str:
+    """What a double answers that is asked for a program: one that gives this text."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'```scheme\n(finish "{quoted}")\n```'
+
+
 @runtime_checkable
 class Provider(Protocol):
     """One method. Optional attributes are those of ProviderInfo, and ``async def aclose()``."""

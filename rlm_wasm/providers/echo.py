@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 
-from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.base import Completion, CompletionRequest, program_that_finishes_with
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
 
 class EchoProvider:
     """Answers with the data, or with the instruction where there is no data.
 
-    In JSON mode the answer is an object with both, ``{"instruction": …, "data": …}``.
+    In JSON mode the answer is an object with both, ``{"instruction": …, "data": …}``; asked for a program
+    (``#:recursive``), it is a program that finishes with that text.
     """
 
     name = "echo"
@@ -30,6 +31,8 @@ class EchoProvider:
             text = json.dumps(said, ensure_ascii=False)
         else:
             text = request.data or request.instruction
+        if request.purpose == "program":
+            text = program_that_finishes_with(text)
         return Completion(
             text=text,
             model=request.model or self.default_model,

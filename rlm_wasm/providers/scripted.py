@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from rlm_wasm.errors import ProviderError
-from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.base import Completion, CompletionRequest, program_that_finishes_with
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
@@ -107,6 +107,8 @@ def _answerer(script: Script | None) -> Callable[[CompletionRequest, int], Any |
 
 def _numbered(request: CompletionRequest, number: int) -> Any:
     text = f"scripted answer {number}"
+    if request.purpose == "program":
+        return program_that_finishes_with(text)
     return {"answer": text} if request.json else text
 
 

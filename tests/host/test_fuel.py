@@ -41,8 +41,10 @@ PROGRAMS = {
     "a checkpoint": '(checkpoint "a" (range 1000)) (length (restore "a"))',
     "a child": '(syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t))',
     "a child that is mended": '(syntax-e (llm-query #:instruction "broken" #:data "abc" #:recursive #t))',
-    "children": (
-        '(map-async (lambda (i) (llm-query-async #:instruction "t" #:data "abc" #:recursive #t)) (range 3))'
+    # Of children at once the event loop decides whose reply comes first, and with which others: their fuel
+    # is within what messages take, not exact.
+    "two children, one after the other": (
+        '(for ([i 2]) (syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t)))'
     ),
 }
 

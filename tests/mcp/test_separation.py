@@ -162,6 +162,7 @@ async def test_requests_that_nothing_ties_together_have_sessions_of_their_own() 
         loaded = (await called(one, "load_context", data="text"))["structuredContent"]
         read = await called(one, "execute_scheme", code="(finish context)", session=loaded["session"])
         assert read["structuredContent"]["value"] == "text"
+        assert loaded["session"] not in [session.namespace for session in runtime.sessions]
         before = len(runtime.sessions)
         assert not (await called(two, "get_status"))["structuredContent"]["running"]
         assert len(runtime.sessions) == before

@@ -73,7 +73,9 @@ Choice = Annotated[T, BeforeValidator(_lowered)]
 """One of some words, in any case."""
 Maybe = Union[T, SkipJsonSchema[None]]  # noqa: UP007  # mypy reads no alias of T | …
 """May be left out. Clients that send null for it leave it out, too: the schema does not speak of it."""
-SessionName = Annotated[Text, Field(description="Named session; default: one of your own.")]
+SessionName = Annotated[
+    Text, Field(description="A name, or the key that an answer gave; default: one of your own.")
+]
 
 
 def checked(model: type[A], given: Mapping[str, Any] | None) -> A:
