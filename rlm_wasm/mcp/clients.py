@@ -215,10 +215,10 @@ class Clients:
         if own is None or own.closed:
             client.queue = registry.unnamed()
             if own is not None:
-                client.queue.notice = forgotten(own.key)
+                client.queue.tell_next(forgotten(own.key))
             if client.passing:
                 _connection(ctx).exit_stack.push_async_callback(self._end_of_request, client.queue)
-                client.queue.gives_key = True
+                client.queue.tell_key()
             return client.queue
         registry.touch(own)
         return own

@@ -122,6 +122,14 @@ class SessionQueue:
         queue._named, queue.is_new = named, not named.found
         return queue
 
+    def tell_next(self, notice: str) -> None:
+        """The next answer says this, too."""
+        self.notice = notice
+
+    def tell_key(self) -> None:
+        """Answers give the key from now on: its client can come back by that only."""
+        self.gives_key = True
+
     def told(self) -> dict[str, str]:
         """What an answer has to say of the session itself: ``session``, its key, and ``notice``, once."""
         told = {"session": self.key} if self.gives_key else {}

@@ -86,7 +86,7 @@ class SessionRegistry:
     def _add(self, queue: SessionQueue) -> None:
         self._open[queue.key] = queue
         if self._forgotten.pop(queue.key, self) is None and queue.is_new:
-            queue.notice = forgotten(queue.key)
+            queue.tell_next(forgotten(queue.key))
 
     def touch(self, queue: SessionQueue) -> None:
         """It is used now: others go before it."""

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from rlm_wasm.store.tables import completions
 
 if TYPE_CHECKING:
-    from rlm_wasm.store.database import DatabaseStore
+    from rlm_wasm.store.connection import Database
 
 
 class CompletionCache:
     """Kept completions; beyond ``max_bytes`` those used least recently are forgotten."""
 
-    def __init__(self, store: DatabaseStore, max_bytes: int) -> None:
+    def __init__(self, store: Database, max_bytes: int) -> None:
         self._store = store
         self._max_bytes = max_bytes
 

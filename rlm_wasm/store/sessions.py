@@ -13,7 +13,7 @@ from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.store.tables import sessions
 
 if TYPE_CHECKING:
-    from rlm_wasm.store.database import DatabaseStore
+    from rlm_wasm.store.checkpoints import DatabaseCheckpoints
 
 MAX_NAME_CHARACTERS: Final = 255
 """What the table's column holds."""
@@ -38,7 +38,7 @@ class StoredSession:
 class SessionRepository:
     """Sessions by name. Two writers of one name: the last one counts."""
 
-    def __init__(self, store: DatabaseStore) -> None:
+    def __init__(self, store: DatabaseCheckpoints) -> None:
         self._store = store
 
     @staticmethod

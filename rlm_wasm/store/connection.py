@@ -1,0 +1,199 @@
+"""The store over SQLAlchemy Core: one statement is one transaction, so that nothing is half written.
+
+SQLAlchemy's calls block; they run on threads of the store's own, never on the event loop. Several
+processes may use one database at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.redaction import HIDDEN, address_without_credentials, without_credentials
+from rlm_wasm.store import files
+from rlm_wasm.store.tables import SCHEMA_VERSION, metadata, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_BUSY_S: Final = 30
+"""How long SQLite waits for another process's transaction."""
+
+
+class Database:
+    """A database, and the threads on which its statements run."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = sa.engine.make_url(url)
+            if self.url.drivername == "postgresql":
+                self.url = self.url.set(drivername=_postgresql_driver())
+            self._engine = sa.create_engine(self.url, **_options(self.url))
+        except (ArgumentError, NoSuchModuleError) as error:
+            shown = address_without_credentials(url)
+            raise UsageError(f"{shown!r} is no database URL: {without_credentials(str(error))}") from None
+        except ValueError:  # a port that is no number, and may be a piece of a password
+            shown = address_without_credentials(url)
+            raise UsageError(
+                f"{shown!r} is no database URL: in a password, write / as %2F, @ as %40"
+            ) from None
+        except ModuleNotFoundError as error:
+            raise UsageError(_driver_missing(url, error)) from None
+        if self.url.get_backend_name() == "sqlite":
+            files.secure(self.url)
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        # SQLite has one writer anyway; a server may serve several of our threads.
+        workers = 1 if self.url.get_backend_name() == "sqlite" else 4
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rlm-wasm store")
+        self._closed = False
+        try:
+            self._make_tables()
+        except BaseException:
+            self._pool.shutdown(wait=False)
+            self._engine.dispose()
+            raise
+
+    # ---- the end
+
+    async def aclose(self) -> None:
+        """Finish what was begun and close the connections. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
+            self._engine.dispose()
+
+    # ---- on the store's threads
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something blocking on a thread of the store's."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        task = asyncio.get_running_loop().run_in_executor(self._pool, self._mapped, work)
+        # A write that was begun is finished also when nobody waits for it any longer.
+        return await asyncio.shield(task)
+
+    def _make_tables(self) -> None:
+        def make() -> None:
+            try:
+                self._create()
+            except SQLAlchemyError:
+                # PostgreSQL lets two processes that make the same table at once clash all the same.
+                self._create()
+            version = self.scalar(sa.select(sa.func.max(schema.c.version)))
+            if version is None:
+                self.upsert(schema, {"version": SCHEMA_VERSION}, {})
+            elif version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"the store {self._display_url()} was made by a later release of rlm-wasm"
+                    f" (schema {version}, this release knows {SCHEMA_VERSION})"
+                )
+
+        self._mapped(make)
+
+    def _create(self) -> None:
+        with self._engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+
+    def upsert(self, table: sa.Table, key: dict[str, Any], row: dict[str, Any]) -> None:
+        """Insert, or update where the key is there; one statement, so two processes never clash."""
+        backend = self.url.get_backend_name()
+        if backend in ("sqlite", "postgresql"):
+            from sqlalchemy.dialects import postgresql, sqlite
+
+            insert: Any = (sqlite if backend == "sqlite" else postgresql).insert(table)
+            statement = insert.values(**key, **row)
+            if row:
+                statement = statement.on_conflict_do_update(index_elements=list(key), set_=row)
+            else:
+                statement = statement.on_conflict_do_nothing(index_elements=list(key))
+            self.execute(statement)
+            return
+        where = sa.and_(*(table.c[name] == value for name, value in key.items()))
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(table).where(where))
+            connection.execute(sa.insert(table).values(**key, **row))
+
+    def execute(self, statement: sa.Executable) -> int:
+        """Run a statement in a transaction of its own: how many rows it touched."""
+        with self._engine.begin() as connection:
+            done = connection.execute(statement)
+            return int(getattr(done, "rowcount", 0))
+
+    def scalar(self, statement: sa.Select[Any]) -> Any:
+        """The first column of the first row, or None."""
+        with self._engine.connect() as connection:
+            return connection.execute(statement).scalar()
+
+    def rows(self, statement: sa.Select[Any]) -> list[Any]:
+        """All rows."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(statement))
+
+    def _display_url(self) -> str:
+        """The URL without what opens the store."""
+        return without_credentials(self.url.render_as_string(hide_password=True))
+
+    def _secrets(self) -> tuple[str, ...]:
+        """What a driver may repeat in its errors: the password, and those of the query."""
+        named = (
+            value
+            for name, values in self.url.normalized_query.items()
+            for value in values
+            if HIDDEN in without_credentials(f"?{name}={value}")
+        )
+        return tuple(filter(None, (self.url.password, *named)))
+
+    def _mapped(self, work: Callable[[], T]) -> T:
+        """Run on the calling thread; the database's errors become StoreError, without what opens it."""
+        try:
+            return work()
+        except SQLAlchemyError as error:
+            lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+            line = without_credentials(lines[0] if lines else type(error).__name__)
+            for secret in self._secrets():
+                line = line.replace(secret, HIDDEN)
+            raise StoreError(f"the store {self._display_url()}: {line}") from error
+
+
+def _options(url: sa.URL) -> dict[str, Any]:
+    if url.get_backend_name() != "sqlite":
+        return {"pool_pre_ping": True, "hide_parameters": True}
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        "connect_args": {"check_same_thread": False, "timeout": _BUSY_S},
+    }
+    if not url.database or url.database == ":memory:":
+        # Every connection to memory is a database of its own: keep to one.
+        options["poolclass"] = sa.StaticPool
+    return options
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Readers never wait for a writer, and a crash of the machine loses no more than the last write."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _postgresql_driver() -> str:
+    """The driver: psycopg where it is installed; else SQLAlchemy's own default, psycopg2."""
+    import importlib.util
+
+    return "postgresql+psycopg" if importlib.util.find_spec("psycopg") else "postgresql+psycopg2"
+
+
+def _driver_missing(url: str, error: ModuleNotFoundError) -> str:
+    hint = "; for PostgreSQL: pip install 'psycopg[binary]'" if url.startswith("postgresql") else ""
+    return f"the driver {error.name} for this store is not installed{hint}"
