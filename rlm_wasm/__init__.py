@@ -29,6 +29,7 @@ from rlm_wasm.errors import (
     StoreError,
     UsageError,
 )
+from rlm_wasm.grants import ChildGrants
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.results import ErrorInfo, Execution, Progress, Result
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CapabilityDenied",
+    "ChildGrants",
     "Completion",
     "CompletionRequest",
     "ErrorInfo",

@@ -205,7 +205,7 @@ class Limits:
         16 * MIB,
         unit="bytes",
         scope="session",
-        meaning="The scope log; beyond it the oldest previews go first.",
+        meaning="The scope log; beyond it the oldest entries go first.",
         option="--log-bytes",
         enforced_by="session.py",
     )

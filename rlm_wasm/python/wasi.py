@@ -88,7 +88,10 @@ class WasiPython:
             instance, note = self._ready(timeout_s, cancelled)
             request = self._request(operation, given)
             if len(request) > self._limits.message_bytes:
-                raise LimitExceeded("message_bytes", len(request), self._limits.message_bytes)
+                raise UsageError(
+                    f"py-{operation}: the request has {len(request):,} bytes; "
+                    f"a message may have {self._limits.message_bytes:,} (message_bytes)"
+                )
             text, used = instance.call(request, fuel, timeout_s - (time.monotonic() - started), cancelled)
         except PythonInstanceLost as lost:
             if not isinstance(lost, PythonNotBegun):

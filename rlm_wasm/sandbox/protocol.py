@@ -53,6 +53,7 @@ def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
 
 _text = _a(str, "text")
 _count = _a(int, "a number from 1 up", least=1)
+_amount = _a(int, "a number from 0 up", least=0)
 _bytes = _a(bytes, "bytes")
 _flag = _a(bool, "true or false")
 _list = _a(list, "an array")
@@ -254,9 +255,9 @@ def messages(outbox: bytes) -> list[Message]:
 class GuestLimits:
     """The limits that the guest itself looks at."""
 
-    handles: int = wire(_count, "handles alive")
-    output: int = wire(_count, "characters of value and error text")
-    message: int = wire(_count, "bytes of a request")
+    handles: int = wire(_amount, "handles alive")
+    output: int = wire(_amount, "characters of value and error text")
+    message: int = wire(_amount, "bytes of a request")
 
 
 @dataclass(frozen=True, slots=True)
