@@ -29,9 +29,9 @@ from rlm_wasm.sandbox.snapshot import MemoryImage
 
 ROOT = Path(__file__).parents[1]
 STEPS = 100_000
-BOUND = 60_000_000
+BOUND = 80_000_000
 """Fuel that a slice may use."""
-FUEL_A_BYTE = 10
+FUEL_A_BYTE = 9
 """Fuel that a collection uses at most for each byte that it goes through."""
 _FAR = 1 << 40
 _MEMORY = 1 << 30

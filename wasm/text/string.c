@@ -600,7 +600,7 @@ static Value prim_string_to_list(int argc, Value *args) {
   RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
   Value *kept = progress(), list = kept ? kept[1] : V_NIL;
   /* i: how many from the end are in it. No reservation: the heap asks for a pause when it is short */
-  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 4, pause_keeping(2, FIX(i), list))
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 2, pause_keeping(2, FIX(i), list))
     list = cons(CHAR(string_char(args[0], end - 1 - i)), list);
   return list;
 }
