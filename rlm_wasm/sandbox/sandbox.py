@@ -279,7 +279,9 @@ class Sandbox:
         if failed or calls.trap.value:
             trap, calls.trap.value = calls.trap.value, None
             reason, message = _failure(failed, trap)
-            wasm.get_fuel(instance.context, calls.fuel_at)  # while there is an instance: run() tells what was used
+            wasm.get_fuel(
+                instance.context, calls.fuel_at
+            )  # while there is an instance: run() tells what was used
             self._drop(crashed=True)
             raise InstanceLost(reason, message)
 

@@ -7,7 +7,6 @@ the reference and the core's own tables, so a new procedure is measured from its
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ SMALL = loop_gap.Sizes.scaled(0.02)
 LARGE = loop_gap.Sizes.scaled(0.08)
 ENOUGH = 2 * loop_gap.BOUND
 """So much fuel of a call is looked at: the long slices of a call come first, or it is a loop of the same."""
-
 
 
 def _groups(sizes: loop_gap.Sizes) -> dict[str, list[loop_gap.Case]]:
@@ -68,7 +66,10 @@ ATTACKS = {
     "capitals of four million characters": ("accents", "(string-upcase accents)"),
     "small letters of a word of sigmas": ("sigmas", "(string-downcase sigmas)"),
     "titles of four million characters": ("text", "(string-titlecase text)"),
-    "comparing four million characters without case": ("accents", "(string-ci=? accents (string-copy accents))"),
+    "comparing four million characters without case": (
+        "accents",
+        "(string-ci=? accents (string-copy accents))",
+    ),
     "splitting four million characters": ("text", "(string-split text)"),
     "quoting four million characters": ("text", "(regexp-quote text)"),
     "searching backwards for what is nearly everywhere": (
@@ -95,9 +96,9 @@ ATTACKS = {
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[loop_gap.Bench]:
+def bench() -> loop_gap.Bench:
     """At the size of the attacks."""
-    yield loop_gap.Bench(loop_gap.Sizes.scaled(1.0))
+    return loop_gap.Bench(loop_gap.Sizes.scaled(1.0))
 
 
 @pytest.mark.parametrize("attack", sorted(ATTACKS))
@@ -146,7 +147,7 @@ EDGE = {
     "json": '(string-length (jsexpr->string (build-list 20000 (lambda (i) "abcdefgh"))))',
     "write": '(string-length (format "~s" (build-list 20000 (lambda (i) "abcdefgh"))))',
     "apply string-append": "(string-length (apply string-append (build-list 3000 (lambda (i) (make-string 200 #\\a)))))",
-    "port": "(let ((p (open-output-string))) (for-each (lambda (i) (write-string \"abcdefghijk\" p)) (iota 20000)) (string-length (get-output-string p)))",
+    "port": '(let ((p (open-output-string))) (for-each (lambda (i) (write-string "abcdefghijk" p)) (iota 20000)) (string-length (get-output-string p)))',
     "hash": "(let ((t (make-hash))) (for-each (lambda (i) (hash-set! t i i)) (iota 12000)) (hash-count t))",
     "list": "(length (map (lambda (i) (list i i)) (iota 12000)))",
     "sort": "(vector-ref (vector-sort (build-vector 15000 (lambda (i) (- i))) <) 0)",

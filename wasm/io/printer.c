@@ -682,7 +682,7 @@ static Value emit(Printer *p) {
     }
     if (IS_SIGNAL(done)) return done;
     if (p->record != V_FALSE || (p->limit && p->out.length >= p->limit)) return V_VOID;
-    charge(1);
+    charge(2);
     if (!p->limit && should_pause()) return V_AGAIN;       /* what is bounded is for a message: in one go */
   }
   return V_VOID;
