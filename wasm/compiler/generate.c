@@ -751,6 +751,8 @@ static Value prim_compile(int argc, Value *args) {
   return closure;
 }
 
+void compiler_drop(void) { work = fn = source = V_FALSE; }
+
 void compiler_init(void) {
   heap_root(&work);
   heap_root(&fn);

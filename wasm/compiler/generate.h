@@ -3,4 +3,5 @@
 #define RLM_COMPILER_GENERATE_H
 
 void compiler_init(void);
+void compiler_drop(void);            /* what it has in hand, for an execution that ends in the midst of it */
 #endif

@@ -702,7 +702,10 @@ uint64_t heap_used(void) {
 uint64_t heap_collected(void) { return collected; }
 uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */
-bool heap_has_room(uint64_t bytes) { return room_for(2 * BLOCK_PAGES) && heap_reserve(bytes); }
+/* In one run with a block or two: what the primitive allocates first may come from there. */
+bool heap_has_room(uint64_t bytes) {
+  return room_for(2 * BLOCK_PAGES) && (!bytes || (bytes < UINT64_MAX / 4 && heap_reserve(bytes + 2 * BLOCK_PAGES * PAGE)));
+}
 
 /* Pages outside the heap hold C data. They count as used, but for the stacks' unused parts. */
 const uint8_t *heap_page_map(void) {

@@ -126,7 +126,7 @@ static Value prim_to_list(int argc, Value *args) {
   CHECK_BYTES(NULL, 0);
   RANGE(1, args[0], BYTES_LENGTH(args[0]), start, end);
   Value *kept = progress(), list = kept ? kept[1] : V_NIL;
-  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 4, pause_keeping(2, FIX(i), list))
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 2, pause_keeping(2, FIX(i), list))
     list = cons(FIX(BYTES(args[0])[end - 1 - i]), list);
   return list;
 }

@@ -179,7 +179,7 @@ static Value prim_iota(int argc, Value *args) {
   if (kept) chain = (Chain){kept[1], kept[2]};
   for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, round = 1; i < n; i++, round++) {
     if (round % ROUND == 0) {
-      charge(ROUND / 2);
+      charge(ROUND);
       if (should_pause()) return pause_keeping(3, FIX(i), chain.head, chain.last);
     }
     Value offset = num_mul(FIX(i), step);
@@ -188,7 +188,7 @@ static Value prim_iota(int argc, Value *args) {
     if (IS_SIGNAL(item)) return item;
     chain_add(&chain, item);
   }
-  charge(n % ROUND / 2);
+  charge(n % ROUND);
   return chain_end(&chain, V_NIL);
 }
 

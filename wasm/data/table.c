@@ -70,11 +70,14 @@ static Value make_store(uint32_t entries) {
   return store;
 }
 
+static inline void insert_in(Index *x, uint32_t hash, uint32_t position) {
+  uint32_t place = hash & x->mask;
+  while (place_get(x, place)) place = (place + 1) & x->mask;
+  place_put(x, place, position + 1);
+}
 static void index_insert(Value store, uint32_t position) {
   Index x = index_of(store);
-  uint32_t place = HASHES(store)[position] & x.mask;
-  while (place_get(&x, place)) place = (place + 1) & x.mask;
-  place_put(&x, place, position + 1);
+  insert_in(&x, HASHES(store)[position], position);
 }
 
 /* Takes a live position out and closes the gap, so that the index never holds dead ones. */
@@ -133,7 +136,7 @@ static void store_rehash(enum table_kind kind, Value store) {
     Value key = ENTRY_KEY(store, i);
     if (key == V_UNBOUND) continue;
     if (by_address(kind, key)) hashes[i] = key_hash(kind, key);
-    index_insert(store, i);
+    insert_in(&x, hashes[i], i);
   }
   S(store, S_EPOCH) = FIX(heap_epoch());
   charge(used / 4);
@@ -180,18 +183,27 @@ static void store_assign(enum table_kind kind, Value store, uint32_t i, Value ke
   index_insert(store, i);
 }
 
-static void copy_entries(enum table_kind kind, Value to, Value from) {
-  uint32_t used = S_NUMBER(from, S_USED), *hashes = HASHES(from);
-  for (uint32_t i = 0; i < used; i++)
-    if (ENTRY_KEY(from, i) != V_UNBOUND)
-      store_append(kind, to, ENTRY_KEY(from, i), ENTRY_VALUE(from, i), hashes[i]);
+static void copy_entries(Value to, Value from) {
+  uint32_t used = S_NUMBER(from, S_USED), at = S_NUMBER(to, S_USED), *hashes = HASHES(from), *to_hashes = HASHES(to);
+  Index x = index_of(to);
+  CHECK(at == 0 && S_NUMBER(from, S_COUNT) <= CAPACITY(to));
+  for (uint32_t i = 0; i < used; i++) {
+    Value key = ENTRY_KEY(from, i);
+    if (key == V_UNBOUND) continue;
+    ENTRY_KEY(to, at) = key;
+    ENTRY_VALUE(to, at) = ENTRY_VALUE(from, i);
+    to_hashes[at] = hashes[i];
+    insert_in(&x, hashes[i], at++);
+  }
+  S(to, S_USED) = S(to, S_COUNT) = FIX(at);
+  S(to, S_ADDRESSED) = S(from, S_ADDRESSED);         /* at the most: one that was taken out may have been the last */
   charge(used / 4);
 }
 
 /* A copy without gaps, with room for so many entries. */
-static Value store_copy(enum table_kind kind, Value store, uint32_t entries) {
+static Value store_copy(Value store, uint32_t entries) {
   Value copy = make_store(entries);
-  copy_entries(kind, copy, store);
+  copy_entries(copy, store);
   return copy;
 }
 
@@ -375,7 +387,7 @@ static bool grow_reserve(Value store) { return heap_reserve(table_bytes(grown(st
 static Value add_mutable(Value table, Value key, Value value, uint32_t hash) {
   enum table_kind kind = TABLE_KIND(table);
   Value store = TABLE(table)->store;
-  if (is_full(store)) store = TABLE(table)->store = store_copy(kind, store, grown(store));
+  if (is_full(store)) store = TABLE(table)->store = store_copy(store, grown(store));
   store_append(kind, store, key, value, hash);
   return table;
 }
@@ -384,7 +396,7 @@ static Value add_version(Value table, Value key, Value value, uint32_t hash) {
   enum table_kind kind = TABLE_KIND(table);
   Value store = TABLE(table)->store, next;
   if (is_full(store)) {
-    store = store_copy(kind, store, grown(store));
+    store = store_copy(store, grown(store));
     next = make_table(FIX_VALUE(TABLE(table)->info), true, store);
   } else {
     next = next_version(table, S_NUMBER(store, S_USED), V_UNBOUND, V_FALSE);
@@ -725,7 +737,7 @@ static Value copied(Value table, bool immutable) {
   Value store = store_of(table);
   uint32_t count = S_NUMBER(store, S_COUNT);
   if (!heap_reserve(table_bytes(count))) return need_memory(table_bytes(count));
-  return make_table(FIX_VALUE(TABLE(table)->info), immutable, store_copy(TABLE_KIND(table), store, count));
+  return make_table(FIX_VALUE(TABLE(table)->info), immutable, store_copy(store, count));
 }
 static Value prim_hash_copy(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return copied(args[0], false); }
 static Value prim_hash_copy_as(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return copied(args[0], TRUTH(args[1])); }

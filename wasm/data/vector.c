@@ -86,7 +86,7 @@ static Value prim_vector_to_list(int argc, Value *args) {
   CHECK_VECTOR(NULL, 0);
   SPAN(1, args[0], start, end);
   Value *kept = progress(), list = kept ? kept[1] : V_NIL;
-  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 8, pause_keeping(2, FIX(i), list))
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 3, pause_keeping(2, FIX(i), list))
     list = cons(VEC(args[0])[end - 1 - i], list);
   return list;
 }

@@ -126,9 +126,16 @@ Value expand_list(State *s, Value forms, Job j, Value *nodes) {
   return V_TRUE;
 }
 
+/* As many as apply takes: a call is expanded in one step. */
+enum { OPERANDS_MOST = 229376 };
+
 static Value expand_call(State *s, Job j) {
-  if (list_length(j.form) < 0)
+  int64_t length = list_length(j.form);
+  if (length < 0)
     return syntax_fail(j, "a call must be a proper list, got %v", j.form);
+  if (length > OPERANDS_MOST + 1)
+    return syntax_fail(j, "a call of too many arguments (the limit is %d); build the data in parts", (int)OPERANDS_MOST);
+  charge(length);
   Value node = make_node(N_CALL, j.place, 2, V_FALSE, V_NIL), operands;
   fill(j.hole, node);
   Job operator = {.form = CAR(j.form), .env = j.env, .hole = SLOT(node, 0), .place = j.place, .name = V_FALSE};

@@ -1,5 +1,6 @@
 /* mailbox.c — the host's side of the machine: rlm.h. Between two calls nothing of it is on the C stack. */
 #include "host/mailbox.h"
+#include "compiler/generate.h"
 #include "host/boot.h"
 #include "rlm.h"
 #include "text/utf8.h"
@@ -117,6 +118,7 @@ static int32_t run_machine(int64_t steps) {
   if (status == RUN_NO_MEMORY) {
     /* drop the execution, keep the definitions; the hook tells the host which limit it was */
     machine_reset();
+    compiler_drop();
     vm.need_bytes = 0;
     m.inbox = V_FALSE;
     m.message_waiting = false;

@@ -53,19 +53,22 @@ static void put_head(Encoder *e, int major, uint64_t n) {
   else { put_byte(e, high | 27); put_bytes(e, n, 8); }
 }
 
+/* The least that the output grows to: by a part of itself, as a builder does. */
+#define OUT_LEAST(need) ((need) + (need) / 8 + 64)
+
 /* Makes room for n more bytes. */
 static bool out_room(Encoder *e, uint64_t n) {
   uint64_t need = e->length + n, capacity = BYTES_LENGTH(e->out);
   if (need <= capacity) return true;
   uint64_t wanted = need + need / 2;
-  if (wanted > UINT32_MAX / 2 || !heap_reserve(wanted)) wanted = need;
+  if (wanted > UINT32_MAX / 2 || !heap_reserve(wanted)) wanted = OUT_LEAST(need);
   if (wanted > UINT32_MAX / 2 || !heap_reserve(wanted)) return false;
   Value bigger = heap_raw(T_BYTES, 0, (uint32_t)wanted);
   memcpy(BYTES(bigger), BYTES(e->out), e->length);
   e->out = bigger;
   return true;
 }
-#define ROOM(e, n) do { if (!out_room((e), (n))) return need_memory(2 * (uint64_t)(n) + 2 * BYTES_LENGTH((e)->out)); } while (0)
+#define ROOM(e, n) do { if (!out_room((e), (n))) return need_memory(OUT_LEAST((e)->length + (uint64_t)(n))); } while (0)
 
 static void push_item(Encoder *e, int kind, Value container, Value rest) {
   push(&e->stack, FIX(kind));

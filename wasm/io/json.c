@@ -493,7 +493,7 @@ static Value write_string(Writer *w, Value s, uint32_t *next) {
   uint32_t length = STR_LENGTH(s), from = *next, end = length - from > LONG_ROUND ? from + LONG_ROUND : length;
   uint64_t size = escaped_size(w, s, from, end);
   ROOM(w, size + 8, STR_WIDTH(s));
-  charge((end - from) / 8);
+  charge((end - from) / (size == end - from ? 8 : 1));
   if (!from) builder_char(&w->out, '"');
   write_chars(w, s, from, end, size == end - from);
   *next = end < length ? end : 0;

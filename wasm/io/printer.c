@@ -245,9 +245,10 @@ static Value emit_string(Printer *p, Value s, uint32_t *next) {
   for (uint32_t i = from; i < end; i++) size += written_size(string_char(s, i));
   ROOM(p, size, STR_WIDTH(s));
   if (from == 0) builder_char(&p->out, '"');
-  if (size == end - from + 2ull) builder_chars(&p->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), end - from);
+  bool plain = size == end - from + 2ull;
+  if (plain) builder_chars(&p->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), end - from);
   else for (uint32_t i = from; i < end; i++) write_string_char(&p->out, string_char(s, i));
-  charge((end - from) / 8);
+  charge((end - from) / (plain ? 8 : 1));
   *next = end + 1;
   if (end < cut) return V_VOID;
   *next = 0;
@@ -681,8 +682,8 @@ static Value emit(Printer *p) {
     }
     if (IS_SIGNAL(done)) return done;
     if (p->record != V_FALSE || (p->limit && p->out.length >= p->limit)) return V_VOID;
-    charge(1);
-    if (should_pause()) return V_AGAIN;
+    charge(2);
+    if (!p->limit && should_pause()) return V_AGAIN;       /* what is bounded is for a message: in one go */
   }
   return V_VOID;
 }

@@ -2,7 +2,7 @@
  *
  * A numeric primitive is a function of its arguments, made of operations on integers of which some
  * may take milliseconds or minutes (numbers have up to a megabyte). So it pauses like this: each
- * long operation notes its result in a list; when the time slice ends, the primitive returns
+ * long operation notes its result in a list, and what it has done so far, where it pauses in its midst; when the time slice ends, the primitive returns
  * V_AGAIN with the list in vm.resume; called again with the same arguments it goes the same way,
  * and takes what is in the list instead of computing it. Short operations are simply done again.
  *

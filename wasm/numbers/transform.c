@@ -107,7 +107,7 @@ uint64_t transform_cost(uint32_t an, uint32_t bn) {
 /* Passes: those of both factors, the product, those of the way back, the carries. */
 uint32_t transform_passes(uint32_t an, uint32_t bn) { return 3 * (uint32_t)__builtin_ctz(transform_size(an + bn)) + 2; }
 
-uint64_t transform_pass_cost(uint32_t an, uint32_t bn) { return transform_size(an + bn) / 16; }
+uint64_t transform_pass_cost(uint32_t an, uint32_t bn) { return transform_size(an + bn) / 8; }
 
 void transform_begin(uint64_t *scratch, const Limb *a, uint32_t an, const Limb *b, uint32_t bn) {
   uint32_t n = transform_size(an + bn);

@@ -424,7 +424,7 @@ static Value quote_chars(Value s, const char *special, const char *before, const
     BUILDER_ROOM(&b, (uint64_t)length * 2 + 16, STR_WIDTH(s));
     builder_c(&b, before);
   }
-  FOR_PAUSING(i, from, length, 4, pause_keeping(2, FIX(i), builder_save(&b))) {
+  FOR_PAUSING(i, from, length, 1, pause_keeping(2, FIX(i), builder_save(&b))) {
     uint32_t c = string_char(s, i);
     if (c && c < 128 && strchr(special, (int)c)) builder_char(&b, '\\');
     builder_char(&b, c);

@@ -270,6 +270,10 @@ static uint64_t builder_wants(const Builder *b, uint64_t more, uint32_t width) {
   return need <= builder_capacity(b) ? need : need + need / 2;
 }
 
+/* The least that it grows by is a part of itself: else the edge of memory would be reached in steps of a few
+   characters, each with a collection. */
+static uint64_t builder_least(const Builder *b, uint64_t more) { return b->length + more + b->length / 8; }
+
 bool builder_room(Builder *b, uint64_t more, uint32_t width) {
   uint64_t capacity = builder_wants(b, more, width);
   if (!capacity) return true;
@@ -277,9 +281,9 @@ bool builder_room(Builder *b, uint64_t more, uint32_t width) {
   uint64_t bytes = capacity * width;
   if (bytes > HEAP_HEADROOM / 4) {
     if (bytes > UINT32_MAX / 2 || !heap_reserve(bytes + 64)) {
-      bytes = (b->length + more) * width;        /* then without any to spare */
+      capacity = builder_least(b, more);         /* then with little to spare */
+      bytes = capacity * width;
       if (bytes > UINT32_MAX - 64 || !heap_reserve(bytes + 64)) return false;
-      capacity = b->length + more;
     }
   }
   builder_move(b, capacity, width);
@@ -288,7 +292,7 @@ bool builder_room(Builder *b, uint64_t more, uint32_t width) {
 
 /* All of the characters move to the new place: it is not the increment that is wanted. */
 uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width) {
-  return (b->length + more) * (width > b->width ? width : b->width) + 64;
+  return builder_least(b, more) * (width > b->width ? width : b->width) + 64;
 }
 
 static void builder_need(Builder *b, uint32_t more, uint32_t width) {
@@ -600,7 +604,7 @@ static Value prim_string_to_list(int argc, Value *args) {
   RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
   Value *kept = progress(), list = kept ? kept[1] : V_NIL;
   /* i: how many from the end are in it. No reservation: the heap asks for a pause when it is short */
-  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 4, pause_keeping(2, FIX(i), list))
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, end - start, 2, pause_keeping(2, FIX(i), list))
     list = cons(CHAR(string_char(args[0], end - 1 - i)), list);
   return list;
 }

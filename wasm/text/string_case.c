@@ -357,7 +357,7 @@ static Value normalize(Value *args, bool compatibility, bool compositions) {
         charge((end - n.next) / 64 + 1);
         n.next = end;
       } else {
-        charge(end - n.next);
+        charge(2 * (end - n.next));
         for (; n.next < end; n.next++) {
           if (phase == COMPOSE) compose_next(&n);
           else decompose_next(&n, phase == DECOMPOSE);

@@ -72,7 +72,10 @@ void machine_reset(void) {
   m.dynamic = V_FALSE;
   m.self = m.underflow;
   m.waiting = m.in_tick = false;
-  vm.resume = V_FALSE;
+  /* nor does it keep alive what the instruction that was under way had in its hands */
+  vm.resume = vm.error = vm.tail_proc = m.result = V_FALSE;
+  for (int i = 0; i < 8; i++) vm.tail_args[i] = V_FALSE;
+  m.spill = false;
 }
 
 /* Arrange that vm_run calls proc: in the underflow frame's place, so that its return ends the run. */

@@ -1,0 +1,204 @@
+"""No call of a procedure keeps the event loop: whatever its arguments, it is done in slices.
+
+Measured in fuel, which is exact: see benchmarks/loop_gap.py, whose list of calls this is. It is made from
+the reference and the core's own tables, so a new procedure is measured from its first day.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlm_wasm.errors import InstanceLost
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.protocol import Done
+from rlm_wasm.sandbox.sandbox import Sandbox
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import loop_gap
+
+SMALL = loop_gap.Sizes.scaled(0.02)
+LARGE = loop_gap.Sizes.scaled(0.08)
+ENOUGH = 2 * loop_gap.BOUND
+"""So much fuel of a call is looked at: the long slices of a call come first, or it is a loop of the same."""
+
+
+def _groups(sizes: loop_gap.Sizes) -> dict[str, list[loop_gap.Case]]:
+    """The calls by the values that they need, so that those are made once."""
+    groups: dict[str, list[loop_gap.Case]] = {}
+    for case in loop_gap.cases(sizes)[0]:
+        groups.setdefault(" ".join(case.needs) or "nothing", []).append(case)
+    return groups
+
+
+@pytest.mark.parametrize("needs", sorted(_groups(SMALL)))
+def test_no_call_outgrows_its_slice(needs: str) -> None:
+    """At a size, and at four times that: the longest slice stays within the bound."""
+    too_long: list[tuple[str, float]] = []
+    for sizes in (SMALL, LARGE):
+        bench = loop_gap.Bench(sizes)
+        for case in _groups(sizes)[needs]:
+            measured = bench.measure(case, most=ENOUGH)
+            if measured.fuel > loop_gap.BOUND:
+                too_long.append((case.name, measured.fuel / 1e6))
+    assert not too_long
+
+
+def test_the_list_has_every_procedure_that_takes_something_large() -> None:
+    """Calls are made of the signatures: the ones that are attacked first are among them."""
+    names = {case.name.split()[0].lstrip("(") for case in loop_gap.cases(SMALL)[0]}
+    assert len(names) > 500
+    assert names >= {
+        "string-normalize-nfc", "string-upcase", "string-split", "string->list", "append", "reverse", "quotient", "expt",
+        "number->string", "string->number", "sort", "equal?", "hash-copy", "list->vector", "regexp-match", "jsexpr->string",
+        "string->jsexpr", "string->utf8", "flatten", "vector-map",
+    }  # fmt: skip
+
+
+ATTACKS = {
+    "normalising four million characters": ("accents", "(string-normalize-nfc accents)"),
+    "ordering marks that were written to be slow": ("marks", "(string-normalize-nfd marks)"),
+    "capitals of four million characters": ("accents", "(string-upcase accents)"),
+    "small letters of a word of sigmas": ("sigmas", "(string-downcase sigmas)"),
+    "titles of four million characters": ("text", "(string-titlecase text)"),
+    "comparing four million characters without case": (
+        "accents",
+        "(string-ci=? accents (string-copy accents))",
+    ),
+    "splitting four million characters": ("text", "(string-split text)"),
+    "quoting four million characters": ("text", "(regexp-quote text)"),
+    "searching backwards for what is nearly everywhere": (
+        "ascii",
+        '(string-search-backward (string-append "aa" (make-string 100000 #\\a) "b") ascii 1000000)',
+    ),
+    "looking for a character that is not there": ("text", "(string-index text (lambda (c) #f))"),
+    "writing four million characters": ("text", '(string-length (format "~s" text))'),
+    "JSON of four million characters": ("text", "(string->jsexpr (jsexpr->string text))"),
+    "dividing numbers of megabits": ("big bigger", "(quotient bigger big)"),
+    "multiplying numbers of megabits": ("big bigger", "(* big big)"),
+    "the root of a number of megabits": ("bigger", "(integer-sqrt bigger)"),
+    "the digits of a number of megabits": ("big", "(number->string big)"),
+    "a number of half a million digits": ("digits", "(string->number digits)"),
+    "compiling two hundred thousand nested calls": (
+        "",
+        "(eval (let loop ((i 200000) (e 1)) (if (= i 0) e (loop (- i 1) (list '- e)))))",
+    ),
+    "compiling a call of a million arguments": ("numbers", "(eval (cons 'list numbers))"),
+    "appending a million items": ("numbers", "(append numbers numbers)"),
+    "reversing a million items": ("numbers", "(reverse numbers)"),
+    "four million characters in a list": ("ascii", "(string->list ascii)"),
+}
+
+
+@pytest.fixture(scope="module")
+def bench() -> loop_gap.Bench:
+    """At the size of the attacks."""
+    return loop_gap.Bench(loop_gap.Sizes.scaled(1.0))
+
+
+@pytest.mark.parametrize("attack", sorted(ATTACKS))
+def test_an_attack_is_done_in_slices(attack: str, bench: loop_gap.Bench) -> None:
+    """It took seconds in one slice."""
+    needs, program = ATTACKS[attack]
+    case = loop_gap.Case(attack, tuple(needs.split()), f"(begin {program} (void))")
+    measured = bench.measure(case, most=600_000_000)
+    assert measured.fuel <= 2 * loop_gap.BOUND
+    assert measured.outcome in ("ok", "cut") or "too many arguments" in measured.outcome
+
+
+# ---- what is left when the instance is gone
+
+
+def _run(sandbox: Sandbox, program: str, fuel: int) -> None:
+    message: bytes | None = protocol.evaluate(program, "test.scm", {})
+    while True:
+        sandbox.run(message, loop_gap.STEPS, fuel)
+        message = None
+
+
+def test_a_trap_tells_the_fuel_that_was_used_and_not_the_limit() -> None:
+    """An instance that trapped is gone; what its last slice used was read before."""
+    sandbox = Sandbox(Engine.shared(), 64 << 20)
+    limit = 1 << 40
+    sandbox.run(protocol.evaluate("(define x 1)", "test.scm", {}), loop_gap.STEPS, limit)
+    instance: Any = sandbox._awake()
+    with pytest.raises(InstanceLost):
+        sandbox.run(protocol.evaluate("(let loop () (loop))", "test.scm", {}), 1 << 60, limit, wall_s=0.05)
+    assert instance.store is None
+    assert 0 < sandbox.fuel_used < limit
+
+
+def test_running_out_of_fuel_has_used_all_of_it() -> None:
+    """The hard limit is a trap, too."""
+    sandbox = Sandbox(Engine.shared(), 64 << 20)
+    with pytest.raises(InstanceLost):
+        _run(sandbox, "(let loop () (loop))", 5_000_000)
+    assert sandbox.fuel_used == 5_000_000
+
+
+# ---- memory's edge
+
+EDGE = {
+    "json": '(string-length (jsexpr->string (build-list 20000 (lambda (i) "abcdefgh"))))',
+    "write": '(string-length (format "~s" (build-list 20000 (lambda (i) "abcdefgh"))))',
+    "apply string-append": "(string-length (apply string-append (build-list 3000 (lambda (i) (make-string 200 #\\a)))))",
+    "port": '(let ((p (open-output-string))) (for-each (lambda (i) (write-string "abcdefghijk" p)) (iota 20000)) (string-length (get-output-string p)))',
+    "hash": "(let ((t (make-hash))) (for-each (lambda (i) (hash-set! t i i)) (iota 12000)) (hash-count t))",
+    "list": "(length (map (lambda (i) (list i i)) (iota 12000)))",
+    "sort": "(vector-ref (vector-sort (build-vector 15000 (lambda (i) (- i))) <) 0)",
+    "digits": "(string-length (number->string (expt 3 100000)))",
+    "split": '(length (string-split (string-append* (make-list 10000 "abc "))))',
+    "regexp": '(length (regexp-split #px"b+" (string-append* (make-list 10000 "aabb"))))',
+    "normalise": "(string-length (string-normalize-nfd (make-string 40000 #\\x1e69)))",
+    "eval": "(eval (let loop ((i 2000) (e 1)) (if (= i 0) e (loop (- i 1) (list '- e)))))",
+    "a vector": "(vector-length (make-vector 100000 0))",
+}
+
+
+def _outcome(sandbox: Sandbox, program: str) -> str:
+    """The value, or the limit's name."""
+    message: bytes | None = protocol.evaluate(program, "test.scm", {})
+    used = 0
+    while True:
+        status = sandbox.run(message, loop_gap.STEPS, 1 << 40)
+        used += sandbox.fuel_used
+        assert used < 4_000_000_000, "memory that is short must not burn fuel"
+        message = None
+        for item in protocol.messages(sandbox.outbox()):
+            if isinstance(item, Done):
+                return item.value if item.error is None else str(item.error.kind)
+        assert status == protocol.GuestStatus.PREEMPTED
+
+
+@pytest.mark.parametrize("program", sorted(EDGE))
+def test_memory_that_is_short_gives_the_right_value_or_its_own_limit(program: str) -> None:
+    """Caps in steps of 40 KiB: no crash, no other limit, and none fails between two that succeed."""
+    engine = Engine.shared()
+    outcomes: list[str] = []
+    for kib in range(0, 2600, 40):
+        sandbox = Sandbox(engine, engine.image_size + (kib << 10))
+        outcomes.append(_outcome(sandbox, EDGE[program]))
+        sandbox.close()
+        if len(outcomes) > 6 and len(set(outcomes[-6:])) == 1 and outcomes[-1] != "memory_bytes":
+            break
+    right = outcomes[-1]
+    assert right != "memory_bytes"
+    assert set(outcomes) <= {"memory_bytes", right}
+    assert outcomes == sorted(outcomes, key=lambda outcome: outcome == right)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["(make-vector 1000000000)", "(make-vector 4611686018427387903)", "(make-string 4611686018427387903)",
+     "(make-list 1000000000)", "(iota 1000000000)", "(make-bytevector 4611686018427387903)",
+     "(string-pad \"a\" 4611686018427387903)"],
+)  # fmt: skip
+def test_what_no_memory_holds_is_the_memory_limit_and_not_an_index(program: str) -> None:
+    """However large the number is."""
+    engine = Engine.shared()
+    assert _outcome(Sandbox(engine, engine.image_size + (8 << 20)), program) == "memory_bytes"
