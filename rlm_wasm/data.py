@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import Any
 
 import cbor2
@@ -64,12 +65,22 @@ class VoidType:
 VOID = VoidType()
 
 
+_MAX_BITS = 13_000
+"""Of an integer that is written in decimal: Python refuses more than 4,300 digits."""
+
+
+def _integer(value: int) -> int | str:
+    return value if value.bit_length() <= _MAX_BITS else hex(value)
+
+
 def json_form(value: Any) -> Any:
-    """The nearest thing to ``value`` that JSON can say."""
+    """The nearest thing to ``value`` that JSON can say. An integer of thousands of digits is "0x…"."""
     if value is None or isinstance(value, bool | int | float):
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             return str(value)
-        return value
+        return _integer(value) if isinstance(value, int) else value
+    if isinstance(value, Fraction):
+        return f"{_integer(value.numerator)}/{_integer(value.denominator)}"
     if isinstance(value, str):
         return str(value)
     if isinstance(value, VoidType) or value is cbor2.undefined:

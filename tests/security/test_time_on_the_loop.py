@@ -6,7 +6,7 @@ Turns are counted, not seconds: with a turn after every part, work of so many pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from rlm_wasm.llm.programs import program_in
 from rlm_wasm.providers.tokens import estimate_tokens, tokens_in_turns
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.testing import InlineProvider
+from rlm_wasm.turns import in_turns
 
 MIB = 1 << 20
 
@@ -154,15 +155,19 @@ async def test_estimating_a_prompt_of_megabytes_under_a_ceiling() -> None:
 def test_an_estimate_in_parts_is_the_estimate() -> None:
     """What is promised and what is set aside are the same."""
     text = "Some wörds, 123 – 漢字 🙂.\n" * 30_000
-    work = tokens_in_turns(text, "q")
     parts = 0
-    while True:
-        try:
-            next(work)
-            parts += 1
-        except StopIteration as stop:
-            assert stop.value == estimate_tokens(text) + estimate_tokens("q")
-            break
+
+    def counted() -> Generator[None, None, int]:
+        nonlocal parts
+        work = tokens_in_turns(text, "q")
+        while True:
+            try:
+                yield next(work)
+                parts += 1
+            except StopIteration as stop:
+                return int(stop.value)
+
+    assert asyncio.run(in_turns(counted())) == estimate_tokens(text) + estimate_tokens("q")
     assert parts >= len(text) // calls._AT_ONCE
 
 
