@@ -32,6 +32,7 @@ async def in_turns(work: Generator[Any, None, Any]) -> Any:
     until = time.monotonic() + TURN_S
     while True:
         try:
+            next(work)  # at least one, however late it is
             while time.monotonic() < until:
                 next(work)
         except StopIteration as stop:
@@ -44,6 +45,7 @@ def at_once_or_in_turns(work: Generator[Any, None, Any]) -> Any:
     """The result of work that fits into one turn, else the rest of it as InTurns."""
     until = time.monotonic() + TURN_S
     try:
+        next(work)
         while time.monotonic() < until:
             next(work)
     except StopIteration as stop:

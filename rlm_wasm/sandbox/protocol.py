@@ -62,7 +62,12 @@ _table = _a(dict, "a table")
 
 def _status(value: Any) -> str:
     """One of STATUSES; another one is told by whoever makes the Result and knows what was under way."""
-    return value if type(value) is str else repr(value)[:40]
+    return value if type(value) is str else _shown(value)
+
+
+def _shown(value: Any) -> str:
+    """For an error. What is no text may be a number that Python refuses to print, or a million lists."""
+    return repr(value[:40]) if type(value) is str else f"<{type(value).__name__}>"
 
 
 def _place(value: Any) -> int | None:
@@ -227,7 +232,7 @@ def _message(items: Any) -> Message:
     if kind is Done and len(items) == 2:
         return record(Done, items[1])
     if kind is None or kind is Done:
-        raise Unencodable(f"there is no message {items[0]!r:.40}")
+        raise Unencodable(f"there is no message {_shown(items[0])}")
     result: Message
     if kind is Output and items[1:2] == ["log"]:
         kind = Logged

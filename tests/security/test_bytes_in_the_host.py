@@ -1,0 +1,338 @@
+"""What a program makes the host hold is counted, bounded by ``host_bytes``, and named when that fires."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlm_wasm import Completion, CompletionRequest, Limits, Result, Runtime, Session
+from rlm_wasm.capabilities.checkpoints import KEY_BYTES, MemoryStore
+from rlm_wasm.capabilities.contexts import Contexts
+from rlm_wasm.execution.meter import footprint
+from rlm_wasm.llm.calls import MAX_MODEL_NAME
+from rlm_wasm.sandbox.protocol import Encoded
+from rlm_wasm.scope_log import ScopeLog
+from rlm_wasm.testing import GatedProvider, InlineProvider
+
+MIB = 1 << 20
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(2 * MIB)
+
+
+def peak(session: Session) -> int:
+    """The most that was held for it at once."""
+    return session._meter.peak
+
+
+def fired(result: Result) -> str | None:
+    """The limit that ended it."""
+    return result.error.kind if result.status == "limit" and result.error is not None else None
+
+
+# ---- requests and replies
+
+
+async def test_a_thousand_slices_of_two_megabytes() -> None:
+    """Replies are made as fast as they are taken, and no faster."""
+    program = "(await-all (map (lambda (i) (spawn (lambda () (string-length (context-slice 0 200000))))) (range 1000)))"
+    limits = Limits(memory_bytes=32 * MIB, host_bytes=16 * MIB, timeout_s=30)
+    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
+        await session.load_context("x" * 200_000)
+        result = await session.execute(program)
+        assert fired(result) in (None, "memory_bytes")
+        assert peak(session) < 8 * MIB
+        assert session.state()["used"]["host_bytes"] == 0
+
+
+async def test_hundreds_of_requests_for_the_lines_of_one_context() -> None:
+    """One at a time is in memory; the others wait undone."""
+    program = (
+        "(await-all (map (lambda (i) (spawn (lambda () (length (context-lines 0 20000))))) (range 100)))"
+    )
+    limits = Limits(host_bytes=32 * MIB, timeout_s=60)
+    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
+        await session.load_context("some words of a line\n" * 20_000)
+        assert fired(await session.execute(program)) in (None, "memory_bytes")
+        assert peak(session) < 8 * MIB
+
+
+def test_millions_of_short_lines_never_stand_in_memory_as_texts() -> None:
+    """Each would take fifty bytes: they are encoded part by part."""
+    contexts = Contexts()
+    contexts.load("ab\n" * 2_000_000, None)
+    tracemalloc.start()
+    try:
+        work = contexts._found_lines(contexts._find(None), 0, 2_000_000)
+        while True:
+            try:
+                next(work)
+            except StopIteration as stop:
+                found = stop.value
+                break
+        assert isinstance(found, Encoded)
+        assert len(found.content) == 5 + 3 * 2_000_000
+        assert tracemalloc.get_traced_memory()[1] < 40 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+async def test_eighty_queued_calls_that_share_one_large_text() -> None:
+    """Each has its own copy in the host, and the limit is named."""
+    program = '(define d (make-string 1000000 #\\a)) (map (lambda (i) (llm-query-async #:instruction "q" #:data d)) (range 80))'
+    limits = Limits(host_bytes=16 * MIB)
+    async with Runtime(provider=GatedProvider(), limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(program + " (sleep 100)")
+        assert fired(result) == "host_bytes"
+        assert result.error is not None
+        assert result.error.limit == 16 * MIB
+        assert "host_bytes" in result.error.message
+        assert peak(session) <= 16 * MIB
+        assert session.state()["used"]["host_bytes"] == 0
+        assert (await session.execute("(+ 1 2)")).value == "3"
+
+
+async def test_a_text_with_one_wide_character_takes_four_bytes_for_each() -> None:
+    """What is held is what the host's Python takes, not what was sent."""
+    program = (
+        '(define d (string-append (make-string 1000000 #\\a) "🙂"))'
+        ' (map (lambda (i) (llm-query-async #:instruction "q" #:data d)) (range 10)) (sleep 100)'
+    )
+    limits = Limits(host_bytes=32 * MIB)
+    async with Runtime(provider=GatedProvider(), limits=limits) as runtime:
+        assert fired(await runtime.run(program)) == "host_bytes"
+
+
+async def test_a_list_of_empty_lists_takes_seventy_times_what_was_sent() -> None:
+    """Sixty of them wait in a host function: held as what they take."""
+
+    async def wait(_list: Any) -> None:
+        await asyncio.sleep(1000)
+
+    program = "(define l (make-list 60000 '())) (await-all (map (lambda (i) (spawn (lambda () (wait l)))) (range 60)))"
+    limits = Limits(host_bytes=64 * MIB)
+    runtime = Runtime(provider=InlineProvider(), limits=limits, host_functions={"wait": wait})
+    async with runtime, runtime.session() as session:
+        result = await session.execute(program)
+        assert fired(result) == "host_bytes"
+        assert peak(session) <= 64 * MIB
+
+
+def test_the_footprint_is_what_a_value_takes() -> None:
+    """By the interpreter's own figures."""
+    value = [[[]] * 10, "é" * 100, "🙂" * 100, {"a": b"x" * 1000}, 1 << 1000]
+    assert footprint(value) >= sum(map(sys.getsizeof, (value, "é" * 100, "🙂" * 100, b"x" * 1000)))
+    assert footprint("🙂" * 1000) > 4000
+
+
+async def test_replies_that_a_later_execution_takes_are_held_until_it_ends() -> None:
+    """They are kept for a rollback: a thousand of them are a gigabyte that nobody counted."""
+
+    class Long:
+        free = True
+
+        async def complete(self, request: CompletionRequest) -> Completion:
+            await asyncio.sleep(0)
+            return Completion(text="x" * 1_000_000, model="m")
+
+    start = '(define hs (map (lambda (i) (llm-query-async #:instruction "q")) (range 60)))'
+    limits = Limits(host_bytes=32 * MIB, memory_bytes=512 * MIB)
+    async with Runtime(provider=Long(), limits=limits) as runtime, runtime.session() as session:
+        assert (await session.execute(start)).ok
+        result = await session.execute("(for-each await hs)")
+        assert fired(result) == "host_bytes"
+        assert session.state()["used"]["host_bytes"] == 0
+
+
+async def test_images_are_read_when_they_are_sent_and_held_while_they_are(tmp_path: Path) -> None:
+    """A hundred calls that wait hold nothing but the file's name; those under way their bytes."""
+    (tmp_path / "a.png").write_bytes(PNG)
+    gate = GatedProvider()
+    program = '(map (lambda (i) (llm-query-async #:instruction "q" #:image "a.png")) (range 100)) (sleep 100)'
+    runtime = Runtime(provider=gate, workspace=tmp_path, limits=Limits(concurrency=3, host_bytes=64 * MIB))
+    async with runtime, runtime.session() as session:
+        task = asyncio.create_task(session.execute(program))
+        await gate.arrived(3)
+        assert 3 * len(PNG) < session.state()["used"]["host_bytes"] < 5 * len(PNG)
+        session.cancel()
+        await task
+        assert session.state()["used"]["host_bytes"] == 0
+    async with Runtime(provider=gate, workspace=tmp_path, limits=Limits(host_bytes=4 * MIB)) as runtime:
+        assert fired(await runtime.run(program)) == "host_bytes"
+
+
+# ---- the log, reports, errors
+
+
+async def test_model_names_of_megabytes_reach_nothing() -> None:
+    """Neither the log nor a report nor the provider."""
+    provider = InlineProvider()
+    program = '(llm-query #:instruction "q" #:model (make-string 1000000 #\\m))'
+    async with Runtime(provider=provider) as runtime, runtime.session() as session:
+        result = await session.execute(program)
+        assert result.status == "error"
+        assert str(MAX_MODEL_NAME) in str(result.error)
+        assert provider.requests == []
+        assert len(repr(session.scope_log())) < 10_000
+
+
+async def test_the_name_of_a_model_that_answered_is_cut() -> None:
+    """It is the server's word, and stands in every line of the log."""
+
+    def answer(request: CompletionRequest) -> Completion:
+        name = f"{len(provider.requests)}" + "m" * 1_000_000
+        return Completion(text="x", model=name, rate_limits={"remaining": 1})
+
+    provider = InlineProvider(answer)
+    async with Runtime(provider=provider) as runtime, runtime.session() as session:
+        assert (await session.execute('(for-each (lambda (i) (llm-query #:instruction "q")) (range 150))')).ok
+        assert len(repr(session.scope_log())) < 150 * 1_000
+        assert len(session._calls.rate_limits) <= 100
+
+
+def test_the_log_counts_what_its_entries_take() -> None:
+    """Whatever a guest writes into them."""
+    log = ScopeLog(1 * MIB)
+    tracemalloc.start()
+    try:
+        for number in range(5_000):
+            fields = {f"f{i}": ["🙂" * 80] * 16 for i in range(16)}
+            log.add_from_guest({"op": "x", "preview": f"{number}" + "🙂" * 80, **fields})
+        assert tracemalloc.get_traced_memory()[1] < 3 * MIB
+    finally:
+        tracemalloc.stop()
+    assert log.forgotten > 4_000
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "(eval (string->symbol (make-string 1000000 #\\q)))",
+        "((eval (string->symbol (make-string 1000000 #\\q))) 1)",
+        "(error (make-string 1000000 #\\q) (make-string 1000000 #\\q))",
+        '(apply error "x" (make-list 10000 (make-string 1000 #\\q)))',
+        "(raise (make-string 1000000 #\\q))",
+        "(car (make-string 1000000 #\\q))",
+    ],
+)
+async def test_an_error_is_no_way_to_fill_the_host(program: str) -> None:
+    """Its message, irritants, hint and backtrace are each cut."""
+    async with Runtime(provider=InlineProvider(), limits=Limits(output_bytes=10_000)) as runtime:
+        result = await runtime.run(program)
+    error = result.error
+    assert error is not None
+    assert len(error.hint or "") < 1_100
+    assert len(error.type) < 1_100
+    assert len(error.irritants) <= 100
+    assert all(len(frame) < 1_100 for frame in error.backtrace)
+    assert len(repr(error)) < 300_000
+
+
+async def test_a_flood_on_standard_error_is_cut_in_the_result_and_in_reports() -> None:
+    """A report holds what fits, and says how much was cut."""
+    shown: list[int] = []
+    program = "(for-each (lambda (i) (display (make-string 100000 #\\e) (current-error-port))) (range 200))"
+    async with Runtime(provider=InlineProvider(), limits=Limits(output_bytes=10_000)) as runtime:
+        result = await runtime.run(program, on_progress=lambda report: shown.append(len(report.stderr)))
+    assert result.ok
+    assert len(result.stderr) < 10_100
+    assert max(shown) < 70_000
+
+
+# ---- checkpoints
+
+
+async def test_twenty_checkpoints_of_megabytes() -> None:
+    """The namespace is full at some point, and a program can see why."""
+    program = (
+        "(define d (make-string 1000000 #\\a)) (guard (e (#t (condition/report-string e)))"
+        " (for-each (lambda (i) (checkpoint (number->string i) d)) (range 20)))"
+    )
+    store = MemoryStore()
+    limits = Limits(checkpoint_bytes=5 * MIB)
+    async with Runtime(provider=InlineProvider(), store=store, limits=limits) as runtime:
+        assert "checkpoint_bytes" in (await runtime.run(program)).value
+        assert 4 * MIB < await store.size("default") <= 5 * MIB
+        async with runtime.session(namespace="another") as other:
+            assert (await other.execute('(checkpoint "k" 1)')).ok
+
+
+async def test_a_key_without_a_value_is_not_free() -> None:
+    """A million of them would be a gigabyte of names."""
+    program = "(let loop ((i 0)) (checkpoint (string-append (make-string 1000 #\\k) (number->string i)) 0) (loop (+ i 1)))"
+    store = MemoryStore()
+    limits = Limits(checkpoint_bytes=1 * MIB)
+    async with Runtime(provider=InlineProvider(), store=store, limits=limits) as runtime:
+        result = await runtime.run(program)
+        assert "checkpoint_bytes" in str(result.error)
+        assert len(await store.keys("default")) < MIB // (KEY_BYTES + 4_000)
+
+
+async def test_checkpoints_at_once_count_like_checkpoints_in_turn() -> None:
+    """What two of them look at does not change in between, however long the store takes."""
+
+    class Slow(MemoryStore):
+        async def size(self, namespace: str) -> int:
+            size = await super().size(namespace)
+            await asyncio.sleep(0)
+            return size
+
+    store = Slow()
+    program = (
+        "(define d (make-string 100000 #\\a)) (await-all (map (lambda (i) (spawn (lambda ()"
+        " (guard (e (#t 'full)) (checkpoint (number->string i) d) 'kept)))) (range 50)))"
+    )
+    limits = Limits(checkpoint_bytes=1 * MIB)
+    async with Runtime(provider=InlineProvider(), store=store, limits=limits) as runtime:
+        result = await runtime.run(program)
+        assert result.value.count("kept") == 10
+        assert await store.size("default") <= MIB
+
+
+async def test_a_hundred_restores_at_once_read_one_value_at_a_time() -> None:
+    """The store is asked for the next when the one before is on its way."""
+
+    class Counting(MemoryStore):
+        reading = most = 0
+
+        async def get(self, namespace: str, key: str) -> bytes | None:
+            Counting.reading += 1
+            Counting.most = max(Counting.most, Counting.reading)
+            await asyncio.sleep(0)
+            Counting.reading -= 1
+            return await super().get(namespace, key)
+
+    program = (
+        '(checkpoint "k" (make-string 10000 #\\a))'
+        ' (await-all (map (lambda (i) (spawn (lambda () (string-length (restore "k"))))) (range 100)))'
+    )
+    async with Runtime(provider=InlineProvider(), store=Counting()) as runtime:
+        assert (await runtime.run(program)).ok
+    assert Counting.most == 1
+
+
+# ---- after it
+
+
+async def test_what_was_held_is_given_back_however_it_ended() -> None:
+    """By an end, an error, a limit, a cancellation."""
+    async with (
+        Runtime(provider=GatedProvider(), limits=Limits(calls=50)) as runtime,
+        runtime.session() as session,
+    ):
+        for end in ('(error "x")', "(finish 1)", '(llm-query #:instruction "q")', "(sleep 100)"):
+            program = (
+                "(define d (make-string 100000 #\\a))"
+                f' (map (lambda (i) (llm-query-async #:instruction "q" #:data d)) (range 50)) (sleep 0.001) {end}'
+            )
+            task = asyncio.create_task(session.execute(program))
+            for _ in range(200):
+                await asyncio.sleep(0)
+            session.cancel()
+            await task
+            assert session.state()["used"]["host_bytes"] == 0
+    gc.collect()
