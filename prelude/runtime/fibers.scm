@@ -9,7 +9,7 @@
 ;; concerns many handles or replies is done in pieces.
 
 (define-record-type %fiber
-  (%fiber-of id k resume state handle what request youngest leave pool)
+  (%make-fiber id resume state handle)
   %fiber?
   (id %fiber-id)
   (k %fiber-k %fiber-set-k!)                ; where it goes on; #f: not started, or dead
@@ -22,11 +22,9 @@
   (leave %fiber-leave %fiber-set-leave!)    ; a thunk: nobody need wake it any longer; or #f
   (pool %fiber-pool %fiber-set-pool!))      ; what its last await-any left, or #f
 
-(define (%make-fiber id thunk state handle) (%fiber-of id #f thunk state handle #f #f #f #f #f))
-
 ;; A handle stands for something that will come: a call's answer, a fiber's value.
 (define-record-type handle
-  (%handle-of id what state value waiters slack owner abort older younger)
+  (%handle-of id what abort state waiters slack)
   handle?
   (id %handle-id)
   (what %handle-what)                       ; text for people: "llm-query-async call", "spawn"
@@ -39,7 +37,7 @@
   (older %handle-older %handle-set-older!)  ; the owner's pending handles are a list, so that to make
   (younger %handle-younger %handle-set-younger!)) ; and to settle one takes the same time among many
 
-(define (%make-handle id what abort) (%handle-of id what 'pending #f '() 8 #f abort #f #f))
+(define (%make-handle id what abort) (%handle-of id what abort 'pending '() 8))
 
 (define %current-fiber #f)
 (define %main-fiber #f)       ; the fiber that runs the program
@@ -187,11 +185,11 @@
         (%deliver-reply! reply)
         (loop (- n 1))))))
 
-;; An execution is over and what it began goes on: nothing that came may be lost.
-(define (%deliver-all!)
-  (when (or (pair? %arrived) (%take-message!))
-    (%deliver-some!)
-    (%deliver-all!)))
+;; An execution is over and what it began goes on: nothing that came may be lost, and what was to be
+;; cancelled is.
+(define (%finish-pieces!)
+  (cond ((pair? %doomed) (%reap!) (%finish-pieces!))
+        ((or (pair? %arrived) (%take-message!)) (%deliver-some!) (%finish-pieces!))))
 
 (define (%deliver-reply! reply)
   (let* ((id (car reply)) (waiting (%hash-ref %requests id #f)))
@@ -273,16 +271,16 @@
 
 (define (%disown! handle)
   (let ((owner (%handle-owner handle)) (older (%handle-older handle)) (younger (%handle-younger handle)))
-    (cond (younger (%handle-set-older! younger older))
-          (owner (%fiber-set-youngest! owner older)))
-    (if older (%handle-set-younger! older younger))
-    (%forget-relatives! handle)
+    (if younger
+        (begin
+          (%handle-set-older! younger older)
+          (%handle-set-younger! handle #f))
+        (%fiber-set-youngest! owner older))
+    (when older
+      (%handle-set-younger! older younger)
+      (%handle-set-older! handle #f))
+    (%handle-set-owner! handle #f)
     (hash-remove! %live (%handle-id handle))))
-
-(define (%forget-relatives! handle)
-  (%handle-set-owner! handle #f)
-  (%handle-set-older! handle #f)
-  (%handle-set-younger! handle #f))
 
 (define (%settle! handle state value)
   (when (eq? (%handle-state handle) 'pending)
@@ -291,9 +289,10 @@
     (%handle-set-abort! handle #f)
     (%disown! handle)
     (let ((waiters (%handle-waiters handle)))
-      (%handle-set-waiters! handle '())
-      (for-each (lambda (waiter) (if (%waiter-call waiter) ((%waiter-call waiter) handle)))
-                (reverse waiters)))))
+      (when (pair? waiters)
+        (%handle-set-waiters! handle '())
+        (for-each (lambda (waiter) (if (%waiter-call waiter) ((%waiter-call waiter) handle)))
+                  (if (null? (cdr waiters)) waiters (reverse waiters)))))))
 
 (define (%pending? handle) (eq? (%handle-state handle) 'pending))
 
@@ -557,7 +556,9 @@
   (set! %arrived '())
   (set! %doomed '())
   (for-each (lambda (handle)
-              (%forget-relatives! handle)
+              (%handle-set-owner! handle #f)
+              (%handle-set-older! handle #f)
+              (%handle-set-younger! handle #f)
               (%handle-set-waiters! handle '())
               (%handle-set-abort! handle #f)
               (%handle-set-state! handle 'cancelled))
