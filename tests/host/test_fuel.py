@@ -1,7 +1,8 @@
 """Fuel is exact: what a program took is enough for it, and one less is not.
 
 Where it ends by a limit, fuel still counts what was done until then; a limit that does not fire takes
-nothing.
+nothing. Which replies a guest is given together is part of the course that a program takes: here all are
+made at once, or come one by one.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ PROGRAMS = {
     "a checkpoint": '(checkpoint "a" (range 1000)) (length (restore "a"))',
     "a child": '(syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t))',
     "a child that is mended": '(syntax-e (llm-query #:instruction "broken" #:data "abc" #:recursive #t))',
-    "children": (
-        '(map-async (lambda (i) (llm-query-async #:instruction "t" #:data "abc" #:recursive #t)) (range 3))'
+    "children, one after the other": (
+        '(map (lambda (i) (syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t))) (range 3))'
     ),
 }
 
