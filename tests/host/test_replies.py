@@ -18,6 +18,10 @@ from hypothesis import strategies as st
 
 from rlm_wasm import Limits, ProviderError, Result, Runtime
 from rlm_wasm.execution import scheduler
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.protocol import GuestStatus
+from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 MANY = Limits(handles=60_000, calls=60_000, fuel=10**12, timeout_s=80)
@@ -490,3 +494,56 @@ def test_every_order_of_slices_replies_and_moves_comes_to_the_same_end(
     assert right(result.data), result.data
     if name.startswith("output"):
         assert result.stdout == "01234"
+
+
+# ---- what is long comes in pieces
+
+AT_ONCE = {
+    "cancelling a fiber with many of its own": (
+        "(define h (spawn (lambda () (await-all (map (lambda (i) (spawn (lambda () (sleep 1)))) (range 3000))))))"
+        " (sleep 0) (sleep 5) (cancel h) 7"
+    ),
+    "cancelling the losers of a race": (
+        "(race (cons (lambda () (sleep 5) 7) (map (lambda (i) (lambda () (sleep 1))) (range 3000))))"
+    ),
+    "a failure among many": (
+        "(with-handlers ([exn:fail? (lambda (e) 7)]) (await-all (cons (spawn (lambda () (sleep 5) (error \"no\")))"
+        " (map (lambda (i) (spawn (lambda () (sleep 1)))) (range 3000)))))"
+    ),
+    "delivering many replies": (
+        "(define hs (map (lambda (i) (spawn (lambda () (sleep 5)))) (range 3000))) (await-all hs) 7"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", AT_ONCE)
+def test_the_guest_takes_a_message_in_the_midst_of_long_work(what: str) -> None:
+    """Within a few of its slices, though thousands of handles are concerned."""
+    engine = Engine.shared()
+    guest = Sandbox(engine, engine.image_size + (256 << 20))
+    steps, slices, longest, unread = 5_000, 0, 0, False
+    asked: list[int] = []
+    message: bytes | None = protocol.evaluate(AT_ONCE[what], "program", {})
+    while True:
+        status = guest.run(message, steps, 1 << 50)
+        for said in protocol.messages(guest.outbox()):
+            if isinstance(said, protocol.Acknowledged):
+                unread, slices = False, 0
+            elif isinstance(said, protocol.Call) and protocol.decode(said.arguments)[0] == 5:
+                asked.append(said.id)
+            elif isinstance(said, protocol.Done):
+                assert said.value == "7"
+        if status == GuestStatus.DONE:
+            break
+        if status == GuestStatus.SUSPENDED:
+            assert asked, "it waits for what is never answered"
+            message = protocol.replies_of([protocol.encode([id_, True, None]) for id_ in asked])
+            asked.clear()
+            unread, slices = False, 0
+        elif unread:
+            message, slices = None, slices + 1
+            longest = max(longest, slices)
+        else:
+            message, unread, slices = protocol.TICK, True, 0
+    guest.close()
+    assert longest < 16, f"{longest * steps:,} steps"
