@@ -86,6 +86,7 @@ async def test_concurrency_is_never_exceeded(gate: GatedProvider) -> None:
                 '(length (map-async (lambda (i) (llm-query-async #:instruction "q")) (range 30) #:max-concurrent 30))'
             )
         )
+        await gate.arrived(4)
         while not task.done():
             assert len(gate.waiting) <= 4
             gate.release_many(1)
