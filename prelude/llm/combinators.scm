@@ -29,7 +29,7 @@
                               (lambda (handle)
                                 (set! last handle)
                                 (eq? (%handle-state handle) 'done)))))
-    (for-each %stop! handles)
+    (%stop-all! handles)
     (%handle-result (or first last))))
 
 ;; ((sequence f g …) x): f first.

@@ -36,7 +36,7 @@
 (define (%until-all-or-failure hs)
   (let ((failed (or (find %failed? hs) (%await-until hs %failed?))))
     (when failed
-      (for-each %stop! hs)
+      (%stop-all! hs)
       (%handle-result failed))))
 
 (define (await-any hs)

@@ -9,7 +9,7 @@
 ;; concerns many handles or replies is done in pieces.
 
 (define-record-type %fiber
-  (%fiber-of id k resume state handle what request youngest leave pool)
+  (%make-fiber id resume state handle)
   %fiber?
   (id %fiber-id)
   (k %fiber-k %fiber-set-k!)                ; where it goes on; #f: not started, or dead
@@ -22,11 +22,9 @@
   (leave %fiber-leave %fiber-set-leave!)    ; a thunk: nobody need wake it any longer; or #f
   (pool %fiber-pool %fiber-set-pool!))      ; what its last await-any left, or #f
 
-(define (%make-fiber id thunk state handle) (%fiber-of id #f thunk state handle #f #f #f #f #f))
-
 ;; A handle stands for something that will come: a call's answer, a fiber's value.
 (define-record-type handle
-  (%handle-of id what state value waiters slack owner abort older younger)
+  (%handle-of id what abort state waiters slack)
   handle?
   (id %handle-id)
   (what %handle-what)                       ; text for people: "llm-query-async call", "spawn"
@@ -39,7 +37,7 @@
   (older %handle-older %handle-set-older!)  ; the owner's pending handles are a list, so that to make
   (younger %handle-younger %handle-set-younger!)) ; and to settle one takes the same time among many
 
-(define (%make-handle id what abort) (%handle-of id what 'pending #f '() 8 #f abort #f #f))
+(define (%make-handle id what abort) (%handle-of id what abort 'pending '() 8))
 
 (define %current-fiber #f)
 (define %main-fiber #f)       ; the fiber that runs the program
@@ -49,8 +47,9 @@
 (define %requests (%make-hash 1 #f)) ; id -> fiber, or procedure (ok? value)
 (define %live (%make-hash 1 #f))     ; id -> handle that is pending
 (define %arrived '())         ; replies that were taken from a message and not delivered yet
-(define %doomed '())          ; killed fibers whose handles are still to be cancelled
-(define %piece 256)           ; so many replies are delivered, or handles cancelled, in one step
+(define %doomed '())          ; killed fibers, whose handles are still to be cancelled, and lists of a
+                              ; dead waiter and the handles that still have it
+(define %at-a-time 64)        ; so many replies are delivered, or handles cancelled, in one step
 (define %handle-limit 10000)
 
 (define (%fresh-id)
@@ -107,7 +106,9 @@
   (%call/cc (lambda (k) (set! %base-k k)))
   (set! %current-fiber #f)
   (let loop ()
-    (if (pair? %arrived) (%deliver-some!))
+    (if (pair? %arrived)
+        (%deliver-some!)
+        (%take-message!)) ; one that came in the middle of a slice, while no fiber ran
     (cond (%outcome #t)
           ((pair? %doomed) (%reap!) (loop)) ; first: what began in a killed fiber must not go on
           ((pair? %queue-head)
@@ -116,7 +117,6 @@
              (if (%fiber-resume fiber) (%run-fiber fiber))
              (loop)))
           ((pair? %arrived) (loop))
-          ((%take-message!) (loop)) ; it came in the middle of a slice, while no fiber ran
           ((= (hash-count %requests) 0) (%deadlock!) (loop))
           (else
            (%flush-output)
@@ -180,18 +180,18 @@
     (if (string=? (car decoded) "replies") (set! %arrived (cadr decoded)))))
 
 (define (%deliver-some!)
-  (let loop ((n %piece))
+  (let loop ((n %at-a-time))
     (when (and (> n 0) (pair? %arrived))
       (let ((reply (car %arrived)))
         (set! %arrived (cdr %arrived))
         (%deliver-reply! reply)
         (loop (- n 1))))))
 
-;; An execution is over and what it began goes on: nothing that came may be lost.
-(define (%deliver-all!)
-  (when (or (pair? %arrived) (%take-message!))
-    (%deliver-some!)
-    (%deliver-all!)))
+;; An execution is over and what it began goes on: nothing that came may be lost, and what was to be
+;; cancelled is.
+(define (%finish-pieces!)
+  (cond ((pair? %doomed) (%reap!) (%finish-pieces!))
+        ((or (pair? %arrived) (%take-message!)) (%deliver-some!) (%finish-pieces!))))
 
 (define (%deliver-reply! reply)
   (let* ((id (car reply)) (waiting (%hash-ref %requests id #f)))
@@ -273,16 +273,16 @@
 
 (define (%disown! handle)
   (let ((owner (%handle-owner handle)) (older (%handle-older handle)) (younger (%handle-younger handle)))
-    (cond (younger (%handle-set-older! younger older))
-          (owner (%fiber-set-youngest! owner older)))
-    (if older (%handle-set-younger! older younger))
-    (%forget-relatives! handle)
+    (if younger
+        (begin
+          (%handle-set-older! younger older)
+          (%handle-set-younger! handle #f))
+        (%fiber-set-youngest! owner older))
+    (when older
+      (%handle-set-younger! older younger)
+      (%handle-set-older! handle #f))
+    (%handle-set-owner! handle #f)
     (hash-remove! %live (%handle-id handle))))
-
-(define (%forget-relatives! handle)
-  (%handle-set-owner! handle #f)
-  (%handle-set-older! handle #f)
-  (%handle-set-younger! handle #f))
 
 (define (%settle! handle state value)
   (when (eq? (%handle-state handle) 'pending)
@@ -291,9 +291,10 @@
     (%handle-set-abort! handle #f)
     (%disown! handle)
     (let ((waiters (%handle-waiters handle)))
-      (%handle-set-waiters! handle '())
-      (for-each (lambda (waiter) (if (%waiter-call waiter) ((%waiter-call waiter) handle)))
-                (reverse waiters)))))
+      (when (pair? waiters)
+        (%handle-set-waiters! handle '())
+        (for-each (lambda (waiter) (if (%waiter-call waiter) ((%waiter-call waiter) handle)))
+                  (if (null? (cdr waiters)) waiters (reverse waiters)))))))
 
 (define (%pending? handle) (eq? (%handle-state handle) 'pending))
 
@@ -311,17 +312,17 @@
 
 (define (%forget-waiter! waiter handles)
   (set-car! waiter #f)
-  (for-each
-   (lambda (handle)
-     (when (%pending? handle)
-       (let ((waiters (%handle-waiters handle)) (slack (- (%handle-slack handle) 1)))
-         (cond ((and (pair? waiters) (eq? (car waiters) waiter)) (%handle-set-waiters! handle (cdr waiters)))
-               ((> slack 0) (%handle-set-slack! handle slack))
-               (else
-                (let ((alive (filter %waiter-call waiters)))
-                  (%handle-set-waiters! handle alive)
-                  (%handle-set-slack! handle (max 8 (length alive)))))))))
-   handles))
+  (set! %doomed (cons (cons waiter handles) %doomed)))
+
+(define (%drop-waiter! waiter handle)
+  (when (%pending? handle)
+    (let ((waiters (%handle-waiters handle)) (slack (- (%handle-slack handle) 1)))
+      (cond ((and (pair? waiters) (eq? (car waiters) waiter)) (%handle-set-waiters! handle (cdr waiters)))
+            ((> slack 0) (%handle-set-slack! handle slack))
+            (else
+             (let ((alive (filter %waiter-call waiters)))
+               (%handle-set-waiters! handle alive)
+               (%handle-set-slack! handle (max 8 (length alive)))))))))
 
 ;; Nothing that the fiber waited for may wake it from now on.
 (define (%leave! fiber)
@@ -347,7 +348,9 @@
                 (let ((waiter (%waiter (lambda (handle)
                                          (%fiber-set-leave! fiber #f)
                                          (%wake! fiber (lambda () (%handle-result handle)))))))
-                  (%fiber-set-leave! fiber (lambda () (%forget-waiter! waiter (list handle))))
+                  (%fiber-set-leave! fiber (lambda ()
+                                             (set-car! waiter #f)
+                                             (%drop-waiter! waiter handle)))
                   (%when-settled! handle waiter))))
       (%handle-result handle)))
 
@@ -371,7 +374,7 @@
         (%park! (string-append (number->string left) " handles")
                 (lambda (fiber) (if (over?) (%wake! fiber void) (set! parked #t)))))
     (%fiber-set-leave! fiber #f)
-    (if found (%forget-waiter! waiter handles))
+    (if found (%atomically (lambda () (%forget-waiter! waiter handles))))
     found))
 
 ;; ---- the next of many, again and again ----
@@ -419,7 +422,7 @@
              (loop (cdr rest) (cons (car rest) new) (+ n 1) rest))
             (else
              (check handles)
-             (%leave-pool! fiber)
+             (%atomically (lambda () (%leave-pool! fiber)))
              (let ((pool (%make-pool)))
                (%fiber-set-pool! fiber pool)
                (%pool-set-last! pool last)
@@ -482,18 +485,28 @@
     (%check-handle-limit)
     handle))
 
-;; Stop what a handle stands for, with everything that it began. No after thunks run.
-(define (%stop! handle)
+;; Stop what handles stand for, with everything that it began. No after thunks run.
+(define (%stop! handle) (%stop-all! (list handle)))
+(define (%stop-all! handles)
   (let ((fiber %current-fiber))
-    (%atomically (lambda () (%cancel! handle)))
-    (let loop ()
-      (when (pair? %doomed)
-        (%atomically %reap!)
-        (loop)))
+    (let loop ((handles handles))
+      (let ((left (%atomically (lambda () (%cancel-some! handles)))))
+        (when (or (pair? left) (pair? %doomed))
+          (%atomically %reap!)
+          (%tick) ; a slice hardly ever ends between two pieces
+          (loop left))))
     (if (%killed? fiber)
         (begin
           (set! %current-fiber #f)
           (%base-k #f)))))
+
+(define (%cancel-some! handles)
+  (let loop ((handles handles) (n %at-a-time))
+    (if (and (pair? handles) (> n 0))
+        (begin
+          (%cancel! (car handles))
+          (loop (cdr handles) (- n 1)))
+        handles)))
 
 (define (%cancel! handle)
   (when (%pending? handle)
@@ -519,11 +532,18 @@
   (let ((handle (%fiber-handle fiber))) (and handle (eq? (%handle-state handle) 'cancelled))))
 
 (define (%reap!)
-  (let loop ((n %piece))
+  (let loop ((n %at-a-time))
     (when (and (> n 0) (pair? %doomed))
-      (let ((handle (%fiber-youngest (car %doomed))))
-        (if handle (%cancel! handle) (set! %doomed (cdr %doomed)))
-        (loop (- n 1))))))
+      (let ((item (car %doomed)))
+        (cond ((%fiber? item)
+               (let ((handle (%fiber-youngest item)))
+                 (if handle (%cancel! handle) (set! %doomed (cdr %doomed)))))
+              ((null? (cdr item)) (set! %doomed (cdr %doomed)))
+              (else
+               (let ((handle (cadr item)))
+                 (set-cdr! item (cddr item))
+                 (%drop-waiter! (car item) handle)))))
+      (loop (- n 1)))))
 
 ;; What nobody caught. In the program's own fiber it ends the execution; in another it is what
 ;; awaiting that fiber raises. A condition goes to whoever awaits; the fiber is done.
@@ -557,7 +577,9 @@
   (set! %arrived '())
   (set! %doomed '())
   (for-each (lambda (handle)
-              (%forget-relatives! handle)
+              (%handle-set-owner! handle #f)
+              (%handle-set-older! handle #f)
+              (%handle-set-younger! handle #f)
               (%handle-set-waiters! handle '())
               (%handle-set-abort! handle #f)
               (%handle-set-state! handle 'cancelled))

@@ -146,7 +146,7 @@
     (%leave-pool! %main-fiber)
     (set! %main-fiber #f)
     (set! %base-k #f)
-    (if (equal? (%hash-ref outcome "status" "") "ok") (%deliver-all!) (%clear-fibers!))
+    (if (equal? (%hash-ref outcome "status" "") "ok") (%finish-pieces!) (%clear-fibers!))
     (%flush-output)
     (%outbox! (%cbor-encode (list "done" outcome) #t))))
 

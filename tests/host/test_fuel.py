@@ -1,7 +1,8 @@
 """Fuel is exact: what a program took is enough for it, and one less is not.
 
 Where it ends by a limit, fuel still counts what was done until then; a limit that does not fire takes
-nothing.
+nothing. Which replies a guest is given together is part of the course that a program takes: here all are
+made at once, or come one by one.
 """
 
 from __future__ import annotations
@@ -41,10 +42,8 @@ PROGRAMS = {
     "a checkpoint": '(checkpoint "a" (range 1000)) (length (restore "a"))',
     "a child": '(syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t))',
     "a child that is mended": '(syntax-e (llm-query #:instruction "broken" #:data "abc" #:recursive #t))',
-    # Of children at once the event loop decides whose reply comes first, and with which others: their fuel
-    # is within what messages take, not exact.
-    "two children, one after the other": (
-        '(for ([i 2]) (syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t)))'
+    "children, one after the other": (
+        '(map (lambda (i) (syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t))) (range 3))'
     ),
 }
 

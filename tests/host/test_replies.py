@@ -16,8 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlm_wasm import Limits, ProviderError, Runtime
+from rlm_wasm import Limits, ProviderError, Result, Runtime
 from rlm_wasm.execution import scheduler
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.protocol import GuestStatus
+from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 MANY = Limits(handles=60_000, calls=60_000, fuel=10**12, timeout_s=80)
@@ -302,6 +306,9 @@ async def test_an_item_costs_the_same_among_many(what: str) -> None:
 
 Check = Callable[[Any], bool]
 
+NEXT = "\n---\n"
+"""Between two executions of a session."""
+
 
 def _exactly(value: Any) -> Check:
     return lambda data: bool(data == value)
@@ -366,6 +373,34 @@ PROGRAMS: dict[str, tuple[str, Check]] = {
         ' (map-async (lambda (i) (busy 100) (llm-query-async #:instruction (number->string i))) (list 1 2))',
         _exactly(["[1]", "[2]"]),
     ),
+    "calls that fail": (
+        "(map-async (lambda (i) (busy 50) (llm-query-async #:instruction (number->string i))) (range 6)"
+        ' #:max-concurrent 4 #:on-error "x")',
+        lambda data: all(text in (f"[{i}]", "x") for i, text in enumerate(data)) and len(data) == 6,
+    ),
+    "the first failure of many, and what comes after it": (
+        "(define (ask i) (llm-query-async #:instruction (number->string i)))"
+        " (define (attempt) (with-handlers ([exn:fail? (lambda (e) '())]) (await-all (map ask (range 3)))))"
+        " (define a (attempt)) (define b (attempt)) (list a b (budget-remaining)"
+        ' (race (list (lambda () "y") (lambda () (sleep 1000)))))',
+        lambda data: (
+            data[0] in ([], ["[0]", "[1]", "[2]"])
+            and data[1] in ([], ["[0]", "[1]", "[2]"])
+            and data[3] == "y"
+        ),
+    ),
+    "a race of calls that fail": (
+        '(with-handlers ([exn:fail? (lambda (e) "all")])'
+        " (race (map (lambda (i) (lambda () (syntax-e (llm-query #:instruction (number->string i))))) (range 4))))",
+        lambda data: data in ("all", "[0]", "[1]", "[2]", "[3]"),
+    ),
+    "handles that the next execution awaits": (
+        "(define hs (map (lambda (i) (llm-query-async #:instruction (number->string i))) (range 4)))"
+        " (define f (spawn (lambda () (busy 300) (syntax-e (await (car hs)))))) (busy 400) 1"
+        f"{NEXT}(define-values (v rest) (await-any hs)) (busy 300) 2"
+        f"{NEXT}(list (sort (cons v (await-all rest)) string<?) (await f))",
+        _exactly([["[0]", "[1]", "[2]", "[3]"], "[0]"]),
+    ),
     "budgets": (
         "(parameterize ([token-budget 1000]) (map-async (lambda (i) (llm-query-async #:instruction (number->string i)))"
         " (range 4)) (token-budget))",
@@ -374,39 +409,65 @@ PROGRAMS: dict[str, tuple[str, Check]] = {
 }  # fmt: skip
 
 
-async def _perform(program: str, choose: random.Random) -> Any:
-    """Run it; answers, turns of the loop and moves come as is chosen."""
-    gate = GatedProvider(bracketed)
-    runtime = Runtime(provider=gate)
-    session = runtime.session()
-    task = asyncio.create_task(session.execute(BUSY + program))
-    moves = 0
-    try:
+class _Course:
+    """One course of a program: what the provider, the event loop and the embedder do is chosen."""
+
+    def __init__(self, choose: random.Random, *, failing: bool) -> None:
+        self._choose = choose
+        self._failing = failing
+        self._moves = 0
+        self._gate = GatedProvider(bracketed)
+        self._runtime = Runtime(provider=self._gate)
+        self._session = self._runtime.session()
+
+    async def run(self, *programs: str) -> Result:
+        """One execution after the other; the last one's result."""
+        try:
+            for program in programs:
+                result = await self._execute(BUSY + program)
+                assert result.status == "ok", result.error
+            return result
+        finally:
+            await self._runtime.aclose()
+
+    async def _execute(self, program: str) -> Result:
+        choose = self._choose
+        task = asyncio.create_task(self._session.execute(program))
         while not task.done():
             for _ in range(choose.choice((1, 1, 2, 5, 20))):
                 await asyncio.sleep(0)
-            if gate.waiting and choose.random() < 0.5:
-                for _ in range(choose.randint(1, len(gate.waiting))):
-                    with contextlib.suppress(asyncio.InvalidStateError):  # it is being cancelled
-                        gate.release(choose.randrange(len(gate.waiting)))
-            if moves < 3 and choose.random() < 0.05 and not task.done():
-                moves += 1
-                data = (await session.snapshot()).dump()
-                if task.done():
-                    break
-                gate = GatedProvider(bracketed)
-                other = Runtime(provider=gate)
-                restored = await other.restore(data)
-                session.cancel()
-                await task
-                await runtime.aclose()
-                runtime, session = other, restored
-                task = asyncio.create_task(session.resume())
-        result = await task
-        assert result.status == "ok", result.error
-        return result
-    finally:
-        await runtime.aclose()
+            self._answer_some()
+            if self._moves < 3 and choose.random() < 0.05:
+                task = await self._moved(task)
+        return await task
+
+    def _answer_some(self) -> None:
+        gate, choose = self._gate, self._choose
+        if gate.waiting and choose.random() < 0.5:
+            for _ in range(choose.randint(1, len(gate.waiting))):
+                with contextlib.suppress(asyncio.InvalidStateError):  # it is being cancelled
+                    at = choose.randrange(len(gate.waiting))
+                    if self._failing and choose.random() < 0.3:
+                        gate.fail(ProviderError("overloaded"), at)
+                    else:
+                        gate.release(at)
+        if self._failing and choose.random() < 0.1:
+            self._session.cancel_call(choose.randint(1, 8))
+
+    async def _moved(self, task: asyncio.Task[Result]) -> asyncio.Task[Result]:
+        """The execution goes on in another runtime, from bytes."""
+        self._moves += 1
+        data = (await self._session.snapshot()).dump()
+        if task.done():
+            return task
+        gate = GatedProvider(bracketed)
+        other = Runtime(provider=gate)
+        restored = await other.restore(data)
+        self._session.cancel()
+        await task
+        await self._runtime.aclose()
+        self._gate, self._runtime, self._session = gate, other, restored
+        return asyncio.create_task(restored.resume())
 
 
 @settings(
@@ -425,7 +486,64 @@ def test_every_order_of_slices_replies_and_moves_comes_to_the_same_end(
     """Nothing is lost, nothing comes twice, and it ends. A slice is longer than a switch between fibers."""
     monkeypatch.setattr(scheduler, "SLICE_STEPS", steps)
     program, right = PROGRAMS[name]
-    result = asyncio.run(asyncio.wait_for(_perform(program, random.Random(seed)), 60))
+
+    async def course() -> Result:
+        return await _Course(random.Random(seed), failing="fail" in name).run(*program.split(NEXT))
+
+    result = asyncio.run(asyncio.wait_for(course(), 60))
     assert right(result.data), result.data
     if name.startswith("output"):
         assert result.stdout == "01234"
+
+
+# ---- what is long comes in pieces
+
+AT_ONCE = {
+    "cancelling a fiber with many of its own": (
+        "(define h (spawn (lambda () (await-all (map (lambda (i) (spawn (lambda () (sleep 1)))) (range 3000))))))"
+        " (sleep 0) (sleep 5) (cancel h) 7"
+    ),
+    "cancelling the losers of a race": (
+        "(race (cons (lambda () (sleep 5) 7) (map (lambda (i) (lambda () (sleep 1))) (range 3000))))"
+    ),
+    "a failure among many": (
+        "(with-handlers ([exn:fail? (lambda (e) 7)]) (await-all (cons (spawn (lambda () (sleep 5) (error \"no\")))"
+        " (map (lambda (i) (spawn (lambda () (sleep 1)))) (range 3000)))))"
+    ),
+    "delivering many replies": (
+        "(define hs (map (lambda (i) (spawn (lambda () (sleep 5)))) (range 3000))) (await-all hs) 7"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", AT_ONCE)
+def test_the_guest_takes_a_message_in_the_midst_of_long_work(what: str) -> None:
+    """Within a few of its slices, though thousands of handles are concerned."""
+    engine = Engine.shared()
+    guest = Sandbox(engine, engine.image_size + (256 << 20))
+    steps, slices, longest, unread = 5_000, 0, 0, False
+    asked: list[int] = []
+    message: bytes | None = protocol.evaluate(AT_ONCE[what], "program", {})
+    while True:
+        status = guest.run(message, steps, 1 << 50)
+        for said in protocol.messages(guest.outbox()):
+            if isinstance(said, protocol.Acknowledged):
+                unread, slices = False, 0
+            elif isinstance(said, protocol.Call) and protocol.decode(said.arguments)[0] == 5:
+                asked.append(said.id)
+            elif isinstance(said, protocol.Done):
+                assert said.value == "7"
+        if status == GuestStatus.DONE:
+            break
+        if status == GuestStatus.SUSPENDED:
+            assert asked, "it waits for what is never answered"
+            message = protocol.replies_of([protocol.encode([id_, True, None]) for id_ in asked])
+            asked.clear()
+            unread, slices = False, 0
+        elif unread:
+            message, slices = None, slices + 1
+            longest = max(longest, slices)
+        else:
+            message, unread, slices = protocol.TICK, True, 0
+    guest.close()
+    assert longest < 16, f"{longest * steps:,} steps"
