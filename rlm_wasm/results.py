@@ -75,6 +75,8 @@ class Result:
     ``truncated`` names the parts that were cut at ``output_bytes``. ``rolled_back`` is set where
     the instance was lost: then everything that this execution did is undone.
     ``derived_from`` lists the ids of the LLM calls whose text the final value derives from.
+    ``warnings`` are sentences about what looks like a slip of the program, though it failed nothing:
+    a search for a literal text that reads like a pattern, say. At most 100, each of 1,000 characters.
     """
 
     status: Status
@@ -87,6 +89,7 @@ class Result:
     truncated: tuple[str, ...] = ()
     rolled_back: bool = False
     derived_from: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -127,6 +127,7 @@
 
 (define (%execute thunk)
   (set! %outcome #f)
+  (hash-clear! %warned)
   (set! %main-fiber (%make-fiber 0 #f thunk (%dynamic-empty) #f #f #f))
   (%enqueue! %main-fiber)
   (%run-fibers)
@@ -203,7 +204,7 @@
            'map-async 'cancel 'spawn 'handle? 'handle-done? 'with-timeout 'syntax-e 'datum->syntax 'syntax?
            'context 'get-context 'context-length 'context-slice 'context-lines 'context-search
            'context-chunks 'context-names
-           'token-budget 'tokens-used 'cost-used 'rate-limits 'budget-remaining
+           'token-budget 'usage 'tokens-used 'cost-used 'rate-limits 'budget-remaining
            'checkpoint 'restore 'heartbeat 'py-exec 'py-eval 'py-set! 'py-call
            'unsafe-raw-query 'unsafe-interpolate 'unsafe-overwrite 'unsafe-exec-sub-output)
 

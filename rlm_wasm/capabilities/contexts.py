@@ -110,7 +110,8 @@ class Contexts:
         if name is None:
             raise CapabilityDenied("no context is loaded: give one with load_context, or --context FILE")
         known = ", ".join(sorted(n for n in self._contexts if n is not None)) or "none"
-        raise CapabilityDenied(f"there is no context named {name!r} (loaded: {known})")
+        main = "; the main one is `context`" if None in self._contexts else ""
+        raise CapabilityDenied(f"there is no context named {name!r} (loaded: {known}{main})")
 
     def _whole(self, arguments: list[Any]) -> str | Literal[False]:
         context = self._contexts.get(arguments[0] or None)
@@ -123,8 +124,10 @@ class Contexts:
     def _slice(self, arguments: list[Any]) -> str:
         start, end, name = arguments
         text = self._find(name).text
-        if not 0 <= start <= end <= len(text):
-            raise IndexError(f"context-slice: {start}..{end} is outside of a context of length {len(text)}")
+        if not 0 <= start <= end:
+            raise IndexError(f"context-slice: {start}..{end} is no range of characters (from 0)")
+        end = min(end, len(text))
+        start = min(start, end)
         self._check_size("context-slice", end - start)
         return text[start:end]
 
@@ -184,11 +187,20 @@ class Contexts:
             end = text.find("\n", hit)
             end = len(text) if end < 0 else end
             self._charge(end - at)
-            found.append([hit, text[start : min(end, start + MAX_LINE)]])
+            found.append([hit, _around(text, start, end, hit)])
             at = max(end, hit + 1)
             if len(found) % 500 == 0:
                 yield
         return found
+
+
+def _around(text: str, start: int, end: int, hit: int) -> str:
+    """The line from ``start`` to ``end``, without its carriage return; of a long one the part around the hit."""
+    if end > start and text[end - 1] == "\r":
+        end -= 1
+    if end - start > MAX_LINE:
+        start = max(start, min(hit - MAX_LINE // 4, end - MAX_LINE))
+    return text[start : min(end, start + MAX_LINE)]
 
 
 def as_text(data: str | bytes | bytearray, what: str) -> str:

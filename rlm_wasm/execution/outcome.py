@@ -17,6 +17,11 @@ from rlm_wasm.results import ErrorInfo, Execution, Result, Status
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import Done, ErrorReport
 
+MAX_WARNINGS = 100
+"""Of one execution; more are dropped."""
+MAX_WARNING = 1_000
+"""Characters of one warning."""
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class ActiveExecution:
@@ -33,6 +38,8 @@ class ActiveExecution:
     elapsed_before: float = 0.0
     fuel: int = 0
     """Its own."""
+    warnings: dict[str, None] = field(default_factory=dict)
+    """In the order in which they came, each text once."""
     done: Done | None = None
     limit: LimitExceeded | None = None
     cancelled: bool = False
@@ -58,6 +65,11 @@ class ActiveExecution:
     def run_under(self, limits: Limits) -> None:
         """From now on these limits hold."""
         self.limits = limits
+
+    def warn(self, text: str) -> None:
+        """The program did what looks like a slip: one line more, as far as the bounds allow."""
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings[text if len(text) <= MAX_WARNING else text[: MAX_WARNING - 1] + "…"] = None
 
     def finish(self, done: Done) -> None:
         """The guest's account of its end has come."""
@@ -105,13 +117,18 @@ class ActiveExecution:
     def to_state(self) -> ExecutionState:
         """For a snapshot."""
         return ExecutionState(
-            self.out.to_state(), self.err.to_state(), self.first_id, self.account.used, self.elapsed()
+            self.out.to_state(),
+            self.err.to_state(),
+            self.first_id,
+            self.account.used,
+            self.elapsed(),
+            tuple(self.warnings),
         )
 
     @classmethod
     def from_state(cls, state: ExecutionState, limits: Limits) -> ActiveExecution:
         """The inverse of to_state, under limits that may be others."""
-        return cls(
+        execution = cls(
             limits,
             BoundedText.from_state(state.out, limits.output_bytes),
             BoundedText.from_state(state.err, limits.output_bytes),
@@ -120,6 +137,9 @@ class ActiveExecution:
             elapsed_before=state.elapsed_s,
             fuel=state.fuel,
         )
+        for text in state.warnings:
+            execution.warn(text)
+        return execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +204,7 @@ def result_of(outcome: Outcome, used: Execution, warnings: tuple[str, ...] = ())
         truncated=tuple(bounded.cut),
         rolled_back=outcome.rolled_back,
         derived_from=done.lineage,
+        warnings=(*warnings, *execution.warnings),
     )
 
 

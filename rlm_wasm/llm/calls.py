@@ -285,13 +285,13 @@ class LlmCalls:
 
     def _count(self, request: CompletionRequest, completion: Completion) -> None:
         provider, info = self._provider()
+        model = completion.model or request.model or ""
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
-            model = completion.model or request.model or ""
             cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
-        self.budget.execution.add(completion, cost)
-        self.budget.session.add(completion, cost)
+        self.budget.execution.add(completion, cost, model)
+        self.budget.session.add(completion, cost, model)
 
     async def ask(self, request: CompletionRequest) -> Completion:
         """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
@@ -305,7 +305,7 @@ class LlmCalls:
             self.budget.settle(worst)
             raise
         except BaseException:
-            self.budget.settle_cancelled(worst, self._prompt_of(request))
+            self.budget.settle_cancelled(worst, self._prompt_of(request), request.model or "")
             raise
         self._count(request, completion)
         self.budget.settle(worst)
@@ -359,7 +359,9 @@ class LlmCalls:
         if call.placed:
             call.placed = False
             if cancelled:
-                self.budget.settle_cancelled(call.worst, self._prompt_of(call.request))
+                self.budget.settle_cancelled(
+                    call.worst, self._prompt_of(call.request), call.request.model or ""
+                )
             else:
                 self.budget.settle(call.worst)
         self._changed()
@@ -411,7 +413,11 @@ class LlmCalls:
         return len(self.budget.waiting)
 
     def report(self) -> dict[str, Any]:
-        """What (tokens-used), (cost-used) and (budget-remaining) show."""
+        """What (tokens-used), (cost-used), (usage) and (budget-remaining) show.
+
+        What was used is the session's, over all of its executions; what is left of the calls is the
+        execution's, as their limit is.
+        """
         budget, limits = self.budget, self.budget.limits
         used = budget.session
 
@@ -419,7 +425,7 @@ class LlmCalls:
             return None if most is None else max(0, most - spent)
 
         return {
-            "calls": budget.execution.calls,
+            "calls": used.calls,
             "prompt": used.prompt_tokens,
             "completion": used.completion_tokens,
             "tokens": used.tokens,
@@ -429,6 +435,17 @@ class LlmCalls:
             "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens),
             "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd),
             "rate-limits": self.rate_limits,
+            "models": {
+                name: {
+                    "calls": model.calls,
+                    "cached": model.cached,
+                    "prompt_tokens": model.prompt_tokens,
+                    "completion_tokens": model.completion_tokens,
+                    "total_tokens": model.prompt_tokens + model.completion_tokens,
+                    "usd": None if model.unpriced else model.cost_usd,
+                }
+                for name, model in used.models.items()
+            },
         }
 
 

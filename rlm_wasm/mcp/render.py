@@ -24,6 +24,8 @@ def structured(result: Result) -> dict[str, Any]:
         content["truncated"] = list(result.truncated)
     if result.rolled_back:
         content["rolled_back"] = True
+    if result.warnings:
+        content["warnings"] = list(result.warnings)
     execution["elapsed"] = round(execution["elapsed"], 3)
     content["execution"] = execution
     return content
@@ -40,6 +42,8 @@ def to_text(result: Result) -> str:
         parts.append(f"cut at the output limit: {', '.join(result.truncated)}")
     if result.rolled_back:
         parts.append("everything that this program did was undone: its instance was lost")
+    if result.warnings:
+        parts.append("\n".join(f"warning: {text}" for text in result.warnings))
     parts.append(f"[{summary(result.execution)}]")
     return "\n\n".join(parts)
 

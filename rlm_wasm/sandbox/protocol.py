@@ -174,6 +174,15 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """What looks like a slip of the program, though it failed nothing."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"warn"')
+    text: str = wire(_text, "a sentence that names the place and what to write instead")
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReport:
     """What went wrong in a program, as its guest tells it."""
 
@@ -211,22 +220,26 @@ class Failed:
     text: str = wire(_text, "why")
 
 
-Message = Call | Acknowledged | Cancelled | Output | Logged | Done | Failed
-FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Done, Failed)
+Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Done | Failed
+FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Warned, Done, Failed)
 _AS_TABLE = frozenset({Done})
-_BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind is not Logged}
+_NOTES: dict[str, type[Any]] = {"out": Output, "err": Output, "log": Logged, "warn": Warned}
+"""Which note it is, by its stream."""
+_BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind.KIND != Output.KIND}
 STATUSES = frozenset({"finished", "ok", "error", "limit", "cancelled"})
 
 
 def _message(items: Any) -> Message:
     if type(items) is not list or not items:
         raise Unencodable("a message is no array")
-    kind = _BY_KIND.get(items[0]) if type(items[0]) is str else None
+    names: dict[str, type[Any]] = _BY_KIND
+    name = items[0]
+    if name == Output.KIND and len(items) > 1:
+        names, name = _NOTES, items[1]
+    kind = names.get(name) if type(name) is str else None
     if kind is None:
         raise Unencodable(f"there is no message {items[0]!r:.40}")
     result: Message
-    if kind is Output and items[1:2] == ["log"]:
-        kind = Logged
     if kind in _AS_TABLE:
         if len(items) != 2:
             raise Unencodable(f"{kind.__name__} is no table")

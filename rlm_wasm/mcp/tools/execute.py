@@ -62,6 +62,7 @@ class ExecuteReply(Reply):
     error: ErrorReply = ErrorReply(type="", message="")
     truncated: list[str] = Field(default_factory=list)
     rolled_back: bool = False
+    warnings: list[str] = Field(default_factory=list)
     execution: Execution
 
 
