@@ -223,7 +223,7 @@ async def test_a_call_without_an_answer_gives_its_token_budget_back(call: str, g
 async def test_a_token_budget_holds_exactly_under_fan_out(fit: int) -> None:
     """As many calls are sent as fit for sure."""
     gate = GatedProvider(bracketed)
-    fan_out = FAN_OUT.format(fit + 3)[:-1] + " #:on-error (lambda (e) (substring (exn-message e) 0 21)))"
+    fan_out = FAN_OUT.format(fit + 3)[:-1] + " #:on-error (lambda (message) (substring message 0 21)))"
     async with Runtime(provider=gate) as runtime:
         task = asyncio.create_task(runtime.run(f"(parameterize ([token-budget {fit * 1005}]) {fan_out})"))
         await gate.arrived(fit)

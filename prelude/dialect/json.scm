@@ -1,29 +1,62 @@
 ;; JSON: Racket's names over the core's reader and writer (json.c). Objects are immutable hasheq
 ;; tables with symbol keys; null is (json-null).
 
-(define (string->jsexpr text #:lenient? [lenient? #f] #:null [null #f] #:replace-malformed-surrogate? [ignored #f])
-  (cond ((string? text) (%json-parse text lenient?))
+(define (json-null? v) (eq? v (json-null)))
+
+(define (string->jsexpr text #:lenient? [lenient? #f] #:null [null (json-null)] #:replace-malformed-surrogate? [ignored #f])
+  (cond ((string? text) (%with-null (%json-parse text lenient?) null))
         ((syntax? text)
          (%contract-error (string-append "string->jsexpr: contract violation\n  expected: string?\n  given: " (%shown text 80))
                           "This is the result of an LLM call: unwrap its text first: (string->jsexpr (syntax-e …))."))
         (else (raise-argument-error 'string->jsexpr "string?" text))))
-(define (bytes->jsexpr b #:lenient? [lenient? #f]) (%json-parse (bytes->string/utf-8 b) lenient?))
+(define (bytes->jsexpr b #:lenient? [lenient? #f] #:null [null (json-null)])
+  (%with-null (%json-parse (bytes->string/utf-8 b) lenient?) null))
 
-(define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null #f]) (%json-write v (%indent indent)))
-(define (jsexpr->bytes v) (string->bytes/utf-8 (jsexpr->string v)))
+;; What was read, with `null` in the place of (json-null).
+(define (%with-null v null)
+  (if (json-null? null) v (%exchanged v (json-null) null)))
+(define (%exchanged v old new)
+  (let walk ((v v))
+    (cond ((eqv? v old) new)
+          ((pair? v) (map walk v))
+          ((hash? v) (for/fold ([table v]) ([(key value) (in-hash v)]) (hash-set table key (walk value))))
+          (else v))))
+
+(define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
+  (let* ((v (if (json-null? null) v (%exchanged (if (hash? v) (%hash-immutable v) v) null (json-null))))
+         (text (%json-write v (%indent indent))))
+    (case encode
+      ((control) text)
+      ((all) (%ascii-json text))
+      (else (raise-argument-error 'jsexpr->string "(or/c 'control 'all)" encode)))))
+(define (jsexpr->bytes v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
+  (string->bytes/utf-8 (jsexpr->string v #:indent indent #:encode encode #:null null)))
 (define (%indent indent) (cond ((exact-integer? indent) indent) (indent 2) (else #f)))
-(define (write-json v [port (current-output-port)] #:indent [indent #f] #:encode [encode 'control] #:null [null #f])
-  (write-string (%json-write v (%indent indent)) port) (void))
+(define (write-json v [port (current-output-port)] #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
+  (write-string (jsexpr->string v #:indent indent #:encode encode #:null null) port) (void))
+
+;; Characters beyond ASCII stand only in strings, where \\u names them.
+(define (%ascii-json text)
+  (define (unit n) (string-append "\\u" (%string-pad-left (number->string n 16) 4 #\0)))
+  (regexp-replace* #px"[^\u0001-\u007f]" text
+                   (lambda (c)
+                     (let ((n (char->integer (string-ref c 0))))
+                       (if (< n #x10000)
+                           (unit n)
+                           (string-append (unit (+ #xd800 (quotient (- n #x10000) #x400)))
+                                          (unit (+ #xdc00 (modulo (- n #x10000) #x400)))))))))
+(define (%string-pad-left s width c)
+  (if (< (string-length s) width) (string-append (make-string (- width (string-length s)) c) s) s))
 
 ;; One value from the port; what follows it stays there. The value's text is collected first: up to
 ;; the bracket or quote that closes it, or to what ends a number or a word.
-(define (read-json [port (current-input-port)] #:null [null #f])
+(define (read-json [port (current-input-port)] #:null [null (json-null)])
   (let skip ()
     (let ((c (peek-char port)))
       (if (and (char? c) (char-whitespace? c)) (begin (read-char port) (skip)))))
   (if (eof-object? (peek-char port))
       (eof-object)
-      (%json-parse (%json-text port) #f)))
+      (%with-null (%json-parse (%json-text port) #f) null)))
 
 (define (%json-text port)
   (let loop ((chars '()) (depth 0) (string? #f))

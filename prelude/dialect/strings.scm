@@ -15,6 +15,8 @@
           (%contract-error
            (string-append (symbol->string who) ": contract violation\n  expected: (listof string?)\n  given: " (%shown items 120))
            (cond ((string? items) "The list comes first: (string-join strings separator).")
+                 ((and (list? items) (any json-null? items))
+                  "The list holds a JSON null: test for it with (json-null? v), or leave them out with (filter-not json-null? items).")
                  ((list? items) "The items must be strings: (string-join (map ~a items) separator) makes them so.")
                  (else #f))))))
 
@@ -155,13 +157,18 @@
       (if at (loop (+ at 1) (cons at found)) (reverse found)))))
 
 ;; ---- bytes and ports ----
-(define (port->string [port (current-input-port)]) (%port->string port))
-(define (port->lines [port (current-input-port)]) (%port->lines port))
+(define (port->string [port (current-input-port)] #:close? [close? #f]) (%port->string port))
+(define (port->lines [port (current-input-port)] #:line-mode [mode 'any] #:close? [close? #f])
+  (if (eq? mode 'any)
+      (%port->lines port)
+      (let loop ((lines '()))
+        (let ((line (read-line port mode)))
+          (if (eof-object? line) (reverse lines) (loop (cons line lines)))))))
 (define (port->list [read-one read] [port (current-input-port)])
   (let loop ((items '()))
     (let ((item (read-one port)))
       (if (eof-object? item) (reverse items) (loop (cons item items))))))
 (define eof (eof-object))
-(define (read-lines [port (current-input-port)]) (%port->lines port))
+(define read-lines port->lines)
 (define (call-with-output-bytes f)
   (let ((port (open-output-bytes))) (f port) (get-output-bytes port)))

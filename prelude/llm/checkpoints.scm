@@ -7,7 +7,7 @@
         (else (%err-type who 0 "string or symbol" key))))
 
 (define (checkpoint key v)
-  (let ((name (%checkpoint-key 'checkpoint key)) (kept (if (syntax? v) (%unwrap v) v)))
+  (let ((name (%checkpoint-key 'checkpoint key)) (kept (%resolved 'checkpoint v)))
     (%request "checkpoint" name (%cbor-encode kept) (%preview (%->string kept 0 0)))
     v))
 

@@ -95,7 +95,39 @@
 
 ;; ---- a program ends itself ----
 
-(define (finish v) (%end! (%value-outcome "finished" (if (syntax? v) (%unwrap v) v))))
+(define (finish v) (%end! (%value-outcome "finished" (%resolved 'finish v))))
+
+;; The value with the text of each scoped value in its place, in lists, vectors, tables and boxes too.
+;; A handle among them is an error: what it stands for may not be there yet.
+(define (%resolved who v)
+  (define (handle-found v)
+    (%fail 'exn:fail:contract
+           (string-append (symbol->string who) ": got an async handle; await it first: (" (symbol->string who)
+                          " (syntax-e (await handle))), or (await-all handles) for a list")))
+  (define (walk v)
+    (cond ((syntax? v) (%unwrap v))
+          ((handle? v) (handle-found v))
+          ((pair? v)
+           (let loop ((rest v) (done '()))
+             (cond ((pair? rest) (loop (cdr rest) (cons (walk (car rest)) done)))
+                   ((null? rest) (reverse done))
+                   (else (append-reverse done (walk rest))))))
+          ((vector? v) (vector-map walk v))
+          ((hash? v)
+           (let loop ((entries (hash->list v)) (out (hash-clear (if (immutable? v) v (%hash-immutable v)))))
+             (if (pair? entries)
+                 (loop (cdr entries) (hash-set out (walk (caar entries)) (walk (cdar entries))))
+                 out)))
+          ((box? v) (box (walk (unbox v))))
+          (else v)))
+  (cond ((syntax? v) (%unwrap v))
+        ((handle? v) (handle-found v))
+        ((not (or (pair? v) (vector? v) (hash? v) (box? v))) v)
+        ;; what can cross whole holds neither; circular data does not, and is shown as it is
+        ((%catch (lambda (condition) (not (string-prefix? (%condition-message condition) "cyclic")))
+                 (lambda () (%cbor-encode v) #f))
+         (walk v))
+        (else v)))
 
 (define (finish-var name)
   (let ((symbol (if (string? name) (string->symbol name) name)))
