@@ -219,6 +219,7 @@ class Session:
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
+        source = source.removeprefix("\ufeff")  # a byte order mark
         bad = _bad_text(source, self.limits.message_bytes)
         if bad is not None:
             return bad

@@ -23,30 +23,15 @@
           (else v))))
 
 (define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
-  (let* ((v (if (json-null? null) v (%exchanged (if (hash? v) (%hash-immutable v) v) null (json-null))))
-         (text (%json-write v (%indent indent))))
-    (case encode
-      ((control) text)
-      ((all) (%ascii-json text))
-      (else (raise-argument-error 'jsexpr->string "(or/c 'control 'all)" encode)))))
+  (if (not (memq encode '(control all))) (raise-argument-error 'jsexpr->string "(or/c 'control 'all)" encode))
+  (%json-write (if (json-null? null) v (%exchanged (if (hash? v) (%hash-immutable v) v) null (json-null)))
+               (%indent indent)
+               (eq? encode 'all)))
 (define (jsexpr->bytes v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
   (string->bytes/utf-8 (jsexpr->string v #:indent indent #:encode encode #:null null)))
 (define (%indent indent) (cond ((exact-integer? indent) indent) (indent 2) (else #f)))
 (define (write-json v [port (current-output-port)] #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
   (write-string (jsexpr->string v #:indent indent #:encode encode #:null null) port) (void))
-
-;; Characters beyond ASCII stand only in strings, where \\u names them.
-(define (%ascii-json text)
-  (define (unit n) (string-append "\\u" (%string-pad-left (number->string n 16) 4 #\0)))
-  (regexp-replace* #px"[^\u0001-\u007f]" text
-                   (lambda (c)
-                     (let ((n (char->integer (string-ref c 0))))
-                       (if (< n #x10000)
-                           (unit n)
-                           (string-append (unit (+ #xd800 (quotient (- n #x10000) #x400)))
-                                          (unit (+ #xdc00 (modulo (- n #x10000) #x400)))))))))
-(define (%string-pad-left s width c)
-  (if (< (string-length s) width) (string-append (make-string (- width (string-length s)) c) s) s))
 
 ;; One value from the port; what follows it stays there. The value's text is collected first: up to
 ;; the bracket or quote that closes it, or to what ends a number or a word.

@@ -138,7 +138,15 @@
                                   properties
                                   (if parent (filter %inherited-property? (%rtd-properties parent)) '())))
     (%install-struct-behaviour! rtd)
+    (%note-data-type! rtd)
     rtd))
+
+;; The types whose instances have a data form, by name: what reads one (restore, a message) finds them
+;; here. Of several of one name the last that was defined counts.
+(define %data-types (make-hasheq))
+(define (%note-data-type! rtd)
+  (if (or (memq 'transparent (%rtd-flags rtd)) (memq 'prefab (%rtd-flags rtd)))
+      (hash-set! %data-types (%rtd-name rtd) rtd)))
 
 (define (%inherited-property? entry) (not (memq (car entry) '(%guard %auto))))
 

@@ -307,6 +307,7 @@
         ((vector? bad) "An item of a vector is (vector-ref v index).")
         ((string? bad) "Text stands without brackets; a character of it is (string-ref s index).")
         ((hash? bad) "A value of a table is (hash-ref table key).")
+        ((set? bad) "Whether a value is in a set: (set-member? set value).")
         ((void? bad) "Brackets around several calls do not group them: write (begin (f) (g)), or one call after the other in a body.")
         (else "Brackets call: (x) calls x, ((f)) calls the result of (f). A value that is no procedure stands without them.")))
 

@@ -104,7 +104,7 @@
            (%flush-output)
            (let ((early (%inbox))) ; it came in the middle of a slice, while no fiber ran
              (if early (%outbox! %ack))
-             (%deliver! (%cbor-decode (or early (%wait)))))
+             (%deliver! (%cbor-decode (or early (%wait)) %data-types)))
            (loop)))))
 
 (define (%run-fiber fiber)
@@ -175,7 +175,7 @@
       (let ((message (%inbox)))
         (when message
           (%outbox! %ack)
-          (let ((decoded (%cbor-decode message)))
+          (let ((decoded (%cbor-decode message %data-types)))
             (%atomically (lambda () (%deliver! decoded) (%flush-output)))))
         (%yield))))
 

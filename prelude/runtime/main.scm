@@ -175,7 +175,7 @@
     (%outbox! (%cbor-encode (list "done" outcome) #t))))
 
 (define (%main)
-  (let* ((message (%cbor-decode (%inbox))) (kind (car message)))
+  (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
            (let ((options (cadr message)))
              (%execute

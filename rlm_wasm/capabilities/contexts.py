@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Literal
 
 from rlm_wasm.capabilities.table import Handler
+from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.turns import at_once_or_in_turns
 
@@ -72,9 +73,13 @@ class Contexts:
         self._contexts: dict[str | None, Context] = {}
 
     def load(self, text: str | bytes | bytearray, name: str | None) -> None:
-        """Add or replace one. Raises UsageError for what is no text."""
+        """Add or replace one. Raises UsageError for what is no text.
+
+        A byte order mark at the beginning is dropped, and half of a surrogate pair becomes U+FFFD.
+        """
         if name is not None and (not isinstance(name, str) or not name):
             raise UsageError("a context's name must be a non-empty string")
+        name = name if name is None else whole_characters(name)
         self._contexts[name] = Context(as_text(text, "the context"))
 
     def text(self, name: str | None) -> str:
@@ -204,17 +209,24 @@ def _around(text: str, start: int, end: int, hit: int) -> str:
 
 
 def as_text(data: str | bytes | bytearray, what: str) -> str:
-    """Text of text or UTF-8. Raises UsageError that names the first bad byte."""
+    """Text of text or UTF-8, without a byte order mark. Raises UsageError that names the first bad byte."""
     if isinstance(data, str):
-        return data
+        return whole_characters(data.removeprefix("\ufeff"))
     if not isinstance(data, bytes | bytearray):
         raise UsageError(f"{what} must be text, got {type(data).__name__}")
     try:
         text = bytes(data).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{what} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start:,}"
+            f"{what} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start:,}{_hint(data)}"
         ) from error
     if "\0" in text:
         raise UsageError(f"{what} looks binary: it has a NUL byte at offset {text.index(chr(0)):,}")
-    return text
+    return text.removeprefix("\ufeff")
+
+
+def _hint(data: bytes | bytearray) -> str:
+    """What the bytes may be instead."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return " (it begins like UTF-16: decode it first)"
+    return ""

@@ -220,9 +220,7 @@ class Budget:
         self._release(worst)
         self._next()
 
-    def settle_cancelled(
-        self, worst: WorstCase, prompt: tuple[int, float | None], model: str = ""
-    ) -> None:
+    def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
         """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside.
 
         ``prompt``: tokens, and dollars where they are known. ``model``: the one that was asked.

@@ -7,7 +7,6 @@ that people see. Nothing here knows about wasm.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from rlm_wasm import tracing
 from rlm_wasm.capabilities import images
 from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, UsageError
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import Budget, Waiting, WorstCase
@@ -453,14 +453,6 @@ def estimated_tokens(arguments: list[Any]) -> int:
     """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""
     instruction, data, pictures, most = arguments
     return estimate_prompt_tokens(instruction, data, pictures) + int(most or 0)
-
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
-def whole_characters(text: str) -> str:
-    """The text with U+FFFD for each half of a character: those have no form in Scheme."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _valid_json(text: str, completion: Completion) -> str:
