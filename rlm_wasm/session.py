@@ -387,13 +387,15 @@ class Session:
     async def load_context(self, text: str | bytes, name: str | None = None) -> None:
         """Give the program a text: ``context``, or ``(get-context name)``. Bytes must be UTF-8.
 
+        A byte order mark is dropped; half of a surrogate pair, in text or name, becomes U+FFFD.
+
         Raises:
             UsageError: the text is no text, or no UTF-8.
             SessionClosed: the session was closed before.
         """
         if self.closed:
             raise SessionClosed("the session is closed")
-        self._contexts.load(text, name)
+        name = self._contexts.load(text, name)
         if name is None:
             self._options["context"] = True
         self._python.set_context(name, self._contexts.text(name))

@@ -15,7 +15,8 @@
  * floats, text, byte strings, arrays (Scheme lists), maps, true, false, null and undefined (void).
  * Own tags: 39 symbol (text), 40001 keyword (text), 40002 character (uint), 40003 vector (array),
  * 40004 improper list (array, last item is the tail), 40005 hash table kind: [kind, map] for
- * another kind than equal, 40006 complex [re, im].
+ * another kind than equal, 40006 complex [re, im], 40007 box [v], 40008 set [kind, members...],
+ * 40009 struct [name, vector of the fields' names, values...].
  *
  * To the guest:
  *   ["eval", {source, name, options...}]          start an execution (status was DONE)
@@ -28,7 +29,7 @@
  * From the guest:
  *   ["call", id, operation, arguments]            wants a reply with this id; arguments: encoded
  *   ["cancel", id]                                no longer wants it
- *   ["note", kind, ...]                           wants no reply: output, scope log
+ *   ["note", kind, ...]                           wants no reply: output, scope log, warning
  *   ["done", {...}]                               the execution's outcome (with RLM_DONE)
  */
 #ifndef RLM_H

@@ -72,8 +72,8 @@ class Contexts:
         self._charge = charge
         self._contexts: dict[str | None, Context] = {}
 
-    def load(self, text: str | bytes | bytearray, name: str | None) -> None:
-        """Add or replace one. Raises UsageError for what is no text.
+    def load(self, text: str | bytes | bytearray, name: str | None) -> str | None:
+        """Add or replace one, and give the name that it has. Raises UsageError for what is no text.
 
         A byte order mark at the beginning is dropped, and half of a surrogate pair becomes U+FFFD.
         """
@@ -81,6 +81,7 @@ class Contexts:
             raise UsageError("a context's name must be a non-empty string")
         name = name if name is None else whole_characters(name)
         self._contexts[name] = Context(as_text(text, "the context"))
+        return name
 
     def text(self, name: str | None) -> str:
         """One of them. Raises KeyError."""

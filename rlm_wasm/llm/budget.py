@@ -18,7 +18,6 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
 
-
 MAX_MODELS = 100
 """Models that are told apart; what others used is counted under OTHER_MODELS."""
 OTHER_MODELS = "other models"

@@ -44,7 +44,7 @@ typedef struct {
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
-enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_FRAME = 3 };
+enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_FRAME = 3 };
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
 static void put_bytes(Encoder *e, uint64_t value, int count) {
@@ -278,7 +278,7 @@ static Value put_value(Encoder *e, Value v) {
     case T_BOX:
       put_head(e, TAGGED, TAG_BOX);
       put_head(e, ARRAY, 1);
-      push_item(e, E_ITEM, SLOTS(v)[0], V_NIL);
+      push_item(e, E_BOX, v, V_TRUE);
       return V_VOID;
     case T_RECORD: return put_record(e, v);
     default: return put_other(e, v);
@@ -326,6 +326,11 @@ static Value encode_step(Encoder *e) {
       push_item(e, E_ITEM, VEC(v)[i], V_NIL);
       return V_VOID;
     }
+    case E_BOX:
+      if (rest != V_TRUE) { e->stack.top -= E_FRAME; return V_VOID; }
+      frame[2] = V_FALSE;
+      push_item(e, E_ITEM, SLOTS(v)[0], V_NIL);
+      return V_VOID;
     case E_FIELDS: {
       uint32_t i = (uint32_t)FIX_VALUE(rest);
       if (i == VEC_LENGTH(RTD(RECORD_RTD(v))->fields)) { e->stack.top -= E_FRAME; return V_VOID; }
