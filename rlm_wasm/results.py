@@ -46,6 +46,26 @@ class ErrorInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong with a program that has not run.
+
+    An "error" is certain to fail when it is reached; a "warning" may be right. ``line`` and ``column``
+    count from 1 and are None where the place is unknown.
+    """
+
+    severity: Literal["error", "warning"]
+    message: str
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = f" (line {self.line}, column {self.column})" if self.line else ""
+        hint = f" {self.hint}" if self.hint else ""
+        return f"{self.severity}: {self.message}{place}{'.' if hint else ''}{hint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """What an execution used."""
 

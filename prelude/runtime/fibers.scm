@@ -187,6 +187,8 @@
 (define %message-limit 67108864)
 
 (define (%encode-request id operation arguments)
+  (if (and %checking? (not (member operation '("library" "usage" "now"))))
+      (%fail 'exn:fail:capability (string-append operation ": nothing is asked for while a program is checked")))
   (let ((bytes (%cbor-encode (list "call" id operation (%cbor-encode arguments)))))
     (if (> (bytevector-length bytes) %message-limit)
         (%fail 'exn:fail:contract

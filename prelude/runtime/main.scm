@@ -183,9 +183,10 @@
                 (when (> (hash-count options) 2) ; more than source and name
                   (%atomically (lambda () (%take-options! options)))
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%end! (%value-outcome "ok" (%eval-program (%hash-ref options "source" "")
-                                                           (interaction-environment)
-                                                           (%option options "name" "program"))))))))
+                (%end! (%value-outcome "ok" ((if (%option options "check" #f) %check-program %eval-program)
+                                             (%hash-ref options "source" "")
+                                             (interaction-environment)
+                                             (%option options "name" "program"))))))))
           ((string=? kind "state")
            (%execute (lambda () (%end! (hash "status" "ok" "data" (%cbor-encode (%user-definitions)))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))

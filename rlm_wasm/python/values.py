@@ -1,8 +1,9 @@
 """Between Scheme's values and Python's: what py-set! sends in, and what py-eval brings back.
 
 Into Python: symbols and characters are strings, void is None, vectors are lists, hash tables are
-dicts, sets are sets, a struct is a dict of its fields, a box is its content. Out of it: tuples and sets are lists, dates are ISO strings. An object without a data form is
-``#(python-object id "repr")`` in Scheme, which py-call, py-set! and later arguments take back.
+dicts, sets are sets, a struct is a dict of its fields, a box is its content. Out of it: tuples and sets
+are lists, dates are ISO strings. An object without a data form is ``#(python-object id "repr")`` in
+Scheme, which py-call, py-set! and later arguments take back.
 
 What comes out is hostile. It is never made into a set or a dict with keys of its choice, whose hashes it
 could have chosen to collide: a set crosses as a list, a dict as its pairs, and the table is built by the

@@ -294,6 +294,7 @@ class Evaluate:
     limits: GuestLimits | None = wire(_table, "where they are not the defaults", None)
     context: bool | None = wire(_flag, "true where the default context was replaced", None)
     replies: list[Any] | None = wire(_list, "to calls that an earlier execution left", None)
+    check: bool | None = wire(_flag, "true: run nothing, and give what is wrong with the program", None)
 
 
 @dataclass(frozen=True, slots=True)
