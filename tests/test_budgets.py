@@ -230,3 +230,16 @@ async def test_a_token_budget_holds_exactly_under_fan_out(fit: int) -> None:
         gate.release_many(fit)
         assert (await task).data == ["[q]"] * fit + ["token budget exceeded"] * 3
     assert len(gate.requests) == fit
+
+
+async def test_a_refusal_names_what_calls_in_flight_have_reserved() -> None:
+    """Else a budget that is hardly used would seem to be refused without a reason."""
+    gate = GatedProvider(bracketed)
+    program = (
+        "(parameterize ([token-budget 1500])"
+        ' (define h (llm-query-async #:instruction "q" #:max-tokens 1000))'
+        ' (try (llm-query #:instruction "q" #:max-tokens 1000) on-error identity))'
+    )
+    async with Runtime(provider=gate) as runtime:
+        result = await runtime.run(program)
+    assert "used 0 of 1500 tokens, 1005 more are reserved by calls in flight" in result.value, result.error

@@ -42,7 +42,11 @@
 (define (%over-budget what budget)
   (%fail 'exn:fail:budget
          (string-append "token budget exceeded: " what " (used " (number->string (%budget-used budget))
-                        " of " (number->string (%budget-limit budget)) " tokens)")))
+                        " of " (number->string (%budget-limit budget)) " tokens"
+                        (if (> (%budget-reserved budget) 0)
+                            (string-append ", " (number->string (%budget-reserved budget))
+                                           " more are reserved by calls in flight)")
+                            ")"))))
 
 (define (%reserve! tokens)
   (let ((budget (%current-budget)))

@@ -201,7 +201,7 @@ class Contexts:
 
 
 def _around(text: str, start: int, end: int, hit: int) -> str:
-    """The line from ``start`` to ``end`` without its carriage return; of a long one what is around the hit."""
+    """The line from ``start`` to ``end`` without its carriage return; of a long one what is around it."""
     if end > start and text[end - 1] == "\r":
         end -= 1
     if end - start > MAX_LINE:
