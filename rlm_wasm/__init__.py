@@ -32,7 +32,7 @@ from rlm_wasm.errors import (
 from rlm_wasm.grants import ChildGrants
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-from rlm_wasm.results import ErrorInfo, Execution, Progress, Result
+from rlm_wasm.results import ErrorInfo, Execution, Problem, Progress, Result
 from rlm_wasm.runtime import Runtime, run
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Session
@@ -54,6 +54,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MissingKey",
+    "Problem",
     "Progress",
     "Provider",
     "ProviderError",

@@ -1,8 +1,9 @@
 """Values that cross the boundary between Scheme and Python.
 
 Scheme data that Python has a form for arrives as that form: integers of any size, Fraction,
-float, complex, bool, str, bytes, list (Scheme lists), tuple (vectors), dict (hash tables), None
-(JSON null and void). What Python has no form for arrives as one of the small classes below.
+float, complex, bool, str, bytes, list (Scheme lists), tuple (vectors), dict (hash tables), frozenset
+(sets), None (JSON null and void). What Python has no form for arrives as one of the small classes
+below. In the keys of tables and in sets a list is a tuple, since Python wants them hashable.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import decimal
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
@@ -53,6 +55,24 @@ class ImproperList:
     tail: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """``(box v)``."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """An instance of a struct that is transparent or prefab; ``fields`` in their order, inherited ones first.
+
+    Where two fields have one name, the later ones are called ``name#2`` and so on.
+    """
+
+    name: str
+    fields: dict[str, Any]
+
+
 class VoidType:
     """Scheme's void: what ``(void)`` returns. There is one, ``VOID``."""
 
@@ -66,6 +86,30 @@ class VoidType:
 
 
 VOID = VoidType()
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def whole_characters(text: str) -> str:
+    """Text for which bytes stand: half of a surrogate pair becomes U+FFFD.
+
+    Whatever comes in from outside passes here: answers, contexts, names, tool arguments, what host
+    functions return.
+    """
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def with_whole_characters(value: Any) -> Any:
+    """Plain data whose texts are whole; other objects stay what they are."""
+    if type(value) is str:
+        return whole_characters(value)
+    if isinstance(value, str) and type(value) in (Symbol, Keyword):
+        return type(value)(whole_characters(value))
+    if isinstance(value, dict):
+        return {with_whole_characters(key): with_whole_characters(item) for key, item in value.items()}
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(with_whole_characters(item) for item in value)
+    return value
 
 
 def json_form(value: Any) -> Any:
@@ -86,8 +130,10 @@ def json_form(value: Any) -> Any:
         items: Any
         if isinstance(given, Mapping):
             items = _named(given)
-        elif isinstance(given, list | tuple | set | frozenset):
+        elif isinstance(given, list | tuple):
             items = list(given)
+        elif isinstance(given, set | frozenset):
+            items = sorted(given, key=member_order)
         elif isinstance(given, ImproperList):
             items = [*given.items, given.tail]
         elif is_dataclass(given) and not isinstance(given, type):
@@ -207,3 +253,10 @@ def _to_decimal(number: int, bits: int, powers: dict[int, decimal.Decimal]) -> d
     if half not in powers:
         powers[half] = decimal.Decimal(2) ** half
     return _to_decimal(high, bits - half, powers) * powers[half] + _to_decimal(low, half, powers)
+
+
+def member_order(item: Any) -> tuple[str, Any]:
+    """Sets have no order; a run has to be reproducible. For ``sorted``."""
+    if isinstance(item, int | float | Fraction):
+        return ("", item if item == item else 0)
+    return (type(item).__name__, str(item) if isinstance(item, str) else repr(item))

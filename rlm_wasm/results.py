@@ -46,6 +46,26 @@ class ErrorInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong with a program that has not run.
+
+    An "error" is certain to fail when it is reached; a "warning" may be right. ``line`` and ``column``
+    count from 1 and are None where the place is unknown.
+    """
+
+    severity: Literal["error", "warning"]
+    message: str
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = f" (line {self.line}, column {self.column})" if self.line else ""
+        hint = f" {self.hint}" if self.hint else ""
+        return f"{self.severity}: {self.message}{place}{'.' if hint else ''}{hint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """What an execution used."""
 
@@ -75,6 +95,8 @@ class Result:
     ``truncated`` names the parts that were cut at ``output_bytes``. ``rolled_back`` is set where
     the instance was lost: then everything that this execution did is undone.
     ``derived_from`` lists the ids of the LLM calls whose text the final value derives from.
+    ``warnings`` are sentences about what looks like a slip of the program, though it failed nothing:
+    a search for a literal text that reads like a pattern, say. At most 100, each of 1,000 characters.
     """
 
     status: Status
@@ -87,6 +109,7 @@ class Result:
     truncated: tuple[str, ...] = ()
     rolled_back: bool = False
     derived_from: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

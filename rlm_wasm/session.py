@@ -40,7 +40,7 @@ from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.session_python import SessionPython
-from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Progress, Result
+from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Problem, Progress, Result
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import Logged, Output
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
@@ -243,6 +243,7 @@ class Session:
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
+        source = source.removeprefix("\ufeff")  # a byte order mark
         bad = _bad_text(source, self.limits.message_bytes)
         if bad is not None:
             return bad
@@ -268,6 +269,40 @@ class Session:
         finally:
             if outcome is None or outcome.rolled_back:
                 self._options = {**options, **self._options}  # what the guest was told is undone
+
+    async def check(self, source: str, *, timeout_s: float | None = None) -> tuple[Problem, ...]:
+        """What is wrong with a program, in the order of its places, without running it.
+
+        Found are what cannot be read or expanded, names that nothing defines, calls of known procedures
+        with a wrong number of arguments or an unknown keyword, and patterns that do not compile. The
+        program's macros run, in a copy of the session: this one stays as it is, and no model is asked.
+
+        Raises:
+            UsageError: the source is no text, an execution is running, or one is to be resumed.
+            LimitExceeded: the limits of the session do not suffice for that.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        self._check_free()
+        if self.suspended:
+            raise UsageError("check: this session is in the middle of an execution: resume() it, or reset()")
+        async with await self.fork() as copy:
+            copy._options["check"] = True
+            result = await copy.execute(source, timeout_s=timeout_s)
+        if result.error is not None and result.error.type.startswith("exn:fail:read"):
+            error = result.error
+            return (Problem(severity="error", message=error.message, line=error.line, column=error.column),)
+        result.raise_for_status()
+        return tuple(
+            Problem(
+                severity=found["severity"],
+                message=found["message"],
+                line=found["line"] or None,
+                column=found["column"] or None,
+                hint=found["hint"] or None,
+            )
+            for found in result.data or ()
+        )
 
     async def resume(
         self,
@@ -411,13 +446,15 @@ class Session:
     async def load_context(self, text: str | bytes, name: str | None = None) -> None:
         """Give the program a text: ``context``, or ``(get-context name)``. Bytes must be UTF-8.
 
+        A byte order mark is dropped; half of a surrogate pair, in text or name, becomes U+FFFD.
+
         Raises:
             UsageError: the text is no text, or no UTF-8.
             SessionClosed: the session was closed before.
         """
         if self.closed:
             raise SessionClosed("the session is closed")
-        self._contexts.load(text, name)
+        name = self._contexts.load(text, name)
         if name is None:
             self._options["context"] = True
         if self._python_made is not None:

@@ -223,10 +223,23 @@ async def test_a_call_without_an_answer_gives_its_token_budget_back(call: str, g
 async def test_a_token_budget_holds_exactly_under_fan_out(fit: int) -> None:
     """As many calls are sent as fit for sure."""
     gate = GatedProvider(bracketed)
-    fan_out = FAN_OUT.format(fit + 3)[:-1] + " #:on-error (lambda (e) (substring (exn-message e) 0 21)))"
+    fan_out = FAN_OUT.format(fit + 3)[:-1] + " #:on-error (lambda (message) (substring message 0 21)))"
     async with Runtime(provider=gate) as runtime:
         task = asyncio.create_task(runtime.run(f"(parameterize ([token-budget {fit * 1005}]) {fan_out})"))
         await gate.arrived(fit)
         gate.release_many(fit)
         assert (await task).data == ["[q]"] * fit + ["token budget exceeded"] * 3
     assert len(gate.requests) == fit
+
+
+async def test_a_refusal_names_what_calls_in_flight_have_reserved() -> None:
+    """Else a budget that is hardly used would seem to be refused without a reason."""
+    gate = GatedProvider(bracketed)
+    program = (
+        "(parameterize ([token-budget 1500])"
+        ' (define h (llm-query-async #:instruction "q" #:max-tokens 1000))'
+        ' (try (llm-query #:instruction "q" #:max-tokens 1000) on-error identity))'
+    )
+    async with Runtime(provider=gate) as runtime:
+        result = await runtime.run(program)
+    assert "used 0 of 1500 tokens, 1005 more are reserved by calls in flight" in result.value, result.error

@@ -15,7 +15,8 @@
  * floats, text, byte strings, arrays (Scheme lists), maps, true, false, null and undefined (void).
  * Own tags: 39 symbol (text), 40001 keyword (text), 40002 character (uint), 40003 vector (array),
  * 40004 improper list (array, last item is the tail), 40005 hash table kind: [kind, map] for
- * another kind than equal, 40006 complex [re, im].
+ * another kind than equal, 40006 complex [re, im], 40007 box [v], 40008 set [kind, members...],
+ * 40009 struct [name, vector of the fields' names, values...].
  *
  * Each message is written as it is sent: [kind, field, ...], or [kind, {field, ...}] where the fields
  * stand in a table, from which those that say nothing are left out. What the fields hold, and what the
@@ -40,6 +41,7 @@
  *   ["cancel", id]                 no longer wants the reply
  *   ["note", stream, text]         printed something; stream: "out" or "err"
  *   ["note", "log", entry]         an entry of the scope log
+ *   ["note", "warn", text]         something that looks like a slip, for the Result
  *   ["done", {status, value, data, cut, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
  *   ["failed", text]               with RLM_FAILED

@@ -9,7 +9,7 @@
         '("gpt-4.1-nano" "gpt-4o-mini" "gpt-4.1-mini"))))
 
 (define (answer question)
-  (define key (string-append "answer:" (number->string (equal-hash-code (list question context)))))
+  (define key (string-append "answer:" (content-key question context)))
   (or (restore key) (checkpoint key (hedged question))))
 
 (define first-time (answer "What broke? Quote the line."))

@@ -3,7 +3,7 @@
 ;;   rlm-wasm run examples/patterns/recipe-5-production.scm --context examples/reviews.txt --store sqlite:///answers.db
 
 (define question "What do people praise? Summarise in two sentences.")
-(define key (string-append "production:" (number->string (equal-hash-code (list question context)))))
+(define key (string-append "production:" (content-key question context)))
 (define (ask instruction data model)
   (syntax-e (llm-query #:instruction instruction #:data data #:model model)))
 

@@ -66,7 +66,10 @@
 
 ;; (raise-argument-error who expected value), (raise-argument-error who expected position value ...)
 (define (raise-argument-error who expected first . rest)
-  (raise (%argument-condition who expected first rest "given")))
+  (let ((bad (if (null? rest) first (list-ref rest first)))
+        (condition (%argument-condition who expected first rest "given")))
+    (raise (if (json-null? bad) (%with-hint condition %null-advice) condition))))
+(define %null-advice "This is a JSON null: test for it with (json-null? v) first, as in (if (json-null? v) default v).")
 (define (raise-result-error who expected first . rest)
   (raise (%argument-condition who expected first rest "given")))
 (define (%argument-condition who expected first rest word)

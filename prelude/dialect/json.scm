@@ -1,29 +1,47 @@
 ;; JSON: Racket's names over the core's reader and writer (json.c). Objects are immutable hasheq
 ;; tables with symbol keys; null is (json-null).
 
-(define (string->jsexpr text #:lenient? [lenient? #f] #:null [null #f] #:replace-malformed-surrogate? [ignored #f])
-  (cond ((string? text) (%json-parse text lenient?))
+(define (json-null? v) (eq? v (json-null)))
+
+(define (string->jsexpr text #:lenient? [lenient? #f] #:null [null (json-null)] #:replace-malformed-surrogate? [ignored #f])
+  (cond ((string? text) (%with-null (%json-parse text lenient?) null))
         ((syntax? text)
          (%contract-error (string-append "string->jsexpr: contract violation\n  expected: string?\n  given: " (%shown text 80))
                           "This is the result of an LLM call: unwrap its text first: (string->jsexpr (syntax-e …))."))
         (else (raise-argument-error 'string->jsexpr "string?" text))))
-(define (bytes->jsexpr b #:lenient? [lenient? #f]) (%json-parse (bytes->string/utf-8 b) lenient?))
+(define (bytes->jsexpr b #:lenient? [lenient? #f] #:null [null (json-null)])
+  (%with-null (%json-parse (bytes->string/utf-8 b) lenient?) null))
 
-(define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null #f]) (%json-write v (%indent indent)))
-(define (jsexpr->bytes v) (string->bytes/utf-8 (jsexpr->string v)))
+;; What was read, with `null` in the place of (json-null).
+(define (%with-null v null)
+  (if (json-null? null) v (%exchanged v (json-null) null)))
+(define (%exchanged v old new)
+  (let walk ((v v))
+    (cond ((eqv? v old) new)
+          ((pair? v) (map walk v))
+          ((hash? v) (for/fold ([table v]) ([(key value) (in-hash v)]) (hash-set table key (walk value))))
+          (else v))))
+
+(define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
+  (if (not (memq encode '(control all))) (raise-argument-error 'jsexpr->string "(or/c 'control 'all)" encode))
+  (%json-write (if (json-null? null) v (%exchanged (if (hash? v) (%hash-immutable v) v) null (json-null)))
+               (%indent indent)
+               (eq? encode 'all)))
+(define (jsexpr->bytes v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
+  (string->bytes/utf-8 (jsexpr->string v #:indent indent #:encode encode #:null null)))
 (define (%indent indent) (cond ((exact-integer? indent) indent) (indent 2) (else #f)))
-(define (write-json v [port (current-output-port)] #:indent [indent #f] #:encode [encode 'control] #:null [null #f])
-  (write-string (%json-write v (%indent indent)) port) (void))
+(define (write-json v [port (current-output-port)] #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
+  (write-string (jsexpr->string v #:indent indent #:encode encode #:null null) port) (void))
 
 ;; One value from the port; what follows it stays there. The value's text is collected first: up to
 ;; the bracket or quote that closes it, or to what ends a number or a word.
-(define (read-json [port (current-input-port)] #:null [null #f])
+(define (read-json [port (current-input-port)] #:null [null (json-null)])
   (let skip ()
     (let ((c (peek-char port)))
       (if (and (char? c) (char-whitespace? c)) (begin (read-char port) (skip)))))
   (if (eof-object? (peek-char port))
       (eof-object)
-      (%json-parse (%json-text port) #f)))
+      (%with-null (%json-parse (%json-text port) #f) null)))
 
 (define (%json-text port)
   (let loop ((chars '()) (depth 0) (string? #f))

@@ -1,4 +1,4 @@
-;; Pattern matching: Racket's match, and the patterns of Wright's match that (chibi match) has.
+;; Pattern matching: Racket's match, with $, =, var and other words of Wright's.
 ;;
 ;; A pattern becomes decision code. `%match-pattern` gets the pattern, the identifier that holds
 ;; the value, what has been bound so far, the code for failure and a procedure `k` from the
@@ -21,12 +21,14 @@
 
 ;; ---- struct names ----
 ;; The structs that programs have defined: a pattern (name p ...) with such a name is a struct
-;; pattern; with another head it is a list of patterns, as in (chibi match).
+;; pattern; with another head it is none, and an error when the program is expanded.
 (define %struct-names (make-hasheq))
 (define (%register-struct! name kind) (hash-set! %struct-names name kind))
 (for-each (lambda (name) (%register-struct! name 'struct))
           '(exn exn:fail exn:fail:contract exn:fail:contract:arity exn:fail:contract:divide-by-zero
-            exn:fail:contract:variable exn:fail:read exn:fail:read:eof exn:fail:syntax exn:fail:user exn:break))
+            exn:fail:contract:variable exn:fail:read exn:fail:read:eof exn:fail:syntax exn:fail:user exn:break
+            exn:fail:unsupported exn:fail:filesystem exn:fail:network exn:fail:capability exn:fail:llm exn:fail:python
+            exn:fail:budget exn:fail:timeout exn:fail:deadlock))
 
 ;; The structs of a program's own forms, before any of it is expanded: a procedure may match
 ;; structs that are defined below it.
@@ -94,7 +96,10 @@
              ((var) (add! (cadr p)))
              ((hash-table hash-table*)
               (for-each (lambda (entry) (if (pair? entry) (walk-all entry))) (cdr p)))
-             ((hash hash*) (walk-all (%hash-pattern-values (cdr p))))
+             ((hash hash*)
+              (let ((pattern (%hash-pattern cx p)))
+                (for-each (lambda (entry) (walk (cadr entry))) (cdr pattern))
+                (if (pair? (car pattern)) (walk (caar pattern)))))
              ((struct) (walk-all (caddr p)))
              (($) (walk-all (cddr p)))
              ((%items)
@@ -201,7 +206,22 @@
     (else
      (if (%hash-ref %struct-names head #f)
          (%match-struct cx (car p) (cdr p) v env fail k)
-         (%match-list cx p '() v env fail k)))))
+         (%unknown-pattern cx head p)))))
+
+;; Taken for a list of patterns, it would match hardly ever, and nobody would learn why.
+(define %pattern-words
+  '(quote quasiquote list list* list-rest cons list-no-order vector and or not ? app regexp pregexp hash hash* hash-table
+    struct struct* box var ==))
+(define (%unknown-pattern cx head p)
+  (let ((close (%suggest head (append %pattern-words (hash-keys %struct-names)))))
+    (%bad-pattern cx
+                  (string-append
+                   "there is no pattern, and no struct, named " (symbol->string head) "; "
+                   (if (pair? close)
+                       (string-append "did you mean " (%alternatives (map symbol->string close)) "?")
+                       (string-append "define (struct " (symbol->string head)
+                                      " (...)) above, or write (list ...) for a list of these")))
+                  p)))
 
 (define (%match-and cx ps v env fail k)
   (if (null? ps)
@@ -403,36 +423,71 @@
                                    l env fail k))))
          (fail))))
 
-;; entries ((key p) ...) whose keys are expressions
+;; entries ((key p) ...), or (key p default), whose keys are expressions
 (define (%match-entries cx entries v env fail k)
   (if (null? entries)
       (k env)
       (let ((x (%fresh cx "x")) (none (%name cx '%none)))
         `(,@(%is cx 'let) ((,x ,(%is cx '%hash-ref v (caar entries) none)))
-          ,(%is cx 'if (%is cx 'eq? x none)
-                (fail)
-                (%match-pattern cx (cadar entries) x env fail
-                                (lambda (env) (%match-entries cx (cdr entries) v env fail k))))))))
+          ,(if (pair? (cddar entries))
+               `(,@(%is cx 'let) ((,x ,(%is cx 'if (%is cx 'eq? x none) (caddar entries) x)))
+                 ,(%match-pattern cx (cadar entries) x env fail
+                                  (lambda (env) (%match-entries cx (cdr entries) v env fail k))))
+               (%is cx 'if (%is cx 'eq? x none)
+                    (fail)
+                    (%match-pattern cx (cadar entries) x env fail
+                                    (lambda (env) (%match-entries cx (cdr entries) v env fail k)))))))))
 
-(define (%hash-pattern-values parts)
-  (cond ((or (null? parts) (null? (cdr parts))) '())
-        ((keyword? (car parts)) (cons (cadr parts) (%hash-pattern-values (cddr parts))))
-        ((and (pair? (car parts)) (not (%id-named? (caar parts) 'quote))) ; hash*: [key p]
-         (cons (cadar parts) (%hash-pattern-values (cdr parts))))
-        (else (cons (cadr parts) (%hash-pattern-values (cddr parts))))))
+;; (hash key p ... ... option) and (hash* [key p maybe-default] ... option), as in Racket. The option is
+;; #:closed (these keys and no others: hash's own), #:open (at least these: that of hash*) or #:rest p,
+;; a pattern for the table of the other keys. A default is #:default expression.
+;; Gives (mode entry ...): the mode open, closed or (p); an entry (key p) or (key p default).
+(define (%hash-pattern cx p)
+  (define each-apart? (%id-named? (car p) 'hash*))
+  (define (bad message part) (%bad-pattern cx message part))
+  (define (entry-of part)
+    (cond ((not (and (list? part) (memv (length part) '(2 4))))
+           (bad "expected [key pattern] or [key pattern #:default value] in a hash* pattern" part))
+          ((null? (cddr part)) part)
+          ((eq? (caddr part) '#:default) (list (car part) (cadr part) (cadddr part)))
+          (else (bad "expected #:default value in a hash* pattern" part))))
+  (let loop ((parts (cdr p)) (entries '()) (mode (if each-apart? 'open 'closed)))
+    (cond ((null? parts) (cons mode (reverse entries)))
+          ((keyword? (car parts))
+           (case (string->symbol (keyword->string (car parts)))
+             ((open closed)
+              (if (pair? (cdr parts)) (bad "nothing may follow #:open or #:closed in a hash pattern" p))
+              (loop '() entries (string->symbol (keyword->string (car parts)))))
+             ((rest)
+              (if (not (and (pair? (cdr parts)) (null? (cddr parts)))) (bad "expected one pattern after #:rest, at the end" p))
+              (loop '() entries (cdr parts)))
+             (else (bad "a hash pattern ends with #:open, #:closed or #:rest pattern" p))))
+          (each-apart? (loop (cdr parts) (cons (entry-of (car parts)) entries) mode))
+          ((or (null? (cdr parts)) (keyword? (cadr parts)))
+           (bad "a key without a pattern in a hash pattern" p))
+          (else (loop (cddr parts) (cons (list (car parts) (cadr parts)) entries) mode)))))
 
-;; (hash key p ... ...) has exactly these keys; (hash* [key p] ...) at least these
 (define (%match-hash cx p v env fail k)
-  (let* ((open? (%id-named? (car p) 'hash*))
-         (pairs (if open?
-                    (map (lambda (entry) (list (car entry) (cadr entry))) (filter pair? (cdr p)))
-                    (let loop ((parts (cdr p)))
-                      (if (or (null? parts) (null? (cdr parts))) '()
-                          (cons (list (car parts) (cadr parts)) (loop (cddr parts))))))))
-    (%is cx 'if (if open? (%is cx 'hash? v)
-                    (%is cx 'and (%is cx 'hash? v) (%is cx '= (%is cx 'hash-count v) (length pairs))))
-         (%match-entries cx pairs v env fail k)
+  (let* ((pattern (%hash-pattern cx p)) (mode (car pattern)) (entries (cdr pattern))
+         (optional? (any (lambda (entry) (pair? (cddr entry))) entries))
+         (keys (map car entries)))
+    (define (others) (cons (%name cx '%hash-without) (cons v keys)))
+    (%is cx 'if (if (and (eq? mode 'closed) (not optional?))
+                    (%is cx 'and (%is cx 'hash? v) (%is cx '= (%is cx 'hash-count v) (length entries)))
+                    (%is cx 'hash? v))
+         (%match-entries cx entries v env fail
+                         (lambda (env)
+                           (cond ((pair? mode)
+                                  (let ((rest (%fresh cx "rest")))
+                                    `(,@(%is cx 'let) ((,rest ,(others)))
+                                      ,(%match-pattern cx (car mode) rest env fail k))))
+                                 ((and (eq? mode 'closed) optional?)
+                                  (%is cx 'if (%is cx 'hash-empty? (others)) (k env) (fail)))
+                                 (else (k env)))))
          (fail))))
+(define (%hash-without table . keys)
+  (let loop ((keys keys) (left (if (immutable? table) table (%hash-immutable table))))
+    (if (null? keys) left (loop (cdr keys) (hash-remove left (car keys))))))
 
 ;; ---- structs ----
 (define (%match-struct cx name patterns v env fail k)

@@ -148,8 +148,9 @@
 (define (in-value x) (list x))
 (define (in-set s) (set->list s))
 (define (in-stream s) s)
-(define (in-lines (port (current-input-port)) (mode 'any))
-  (%port-iteration (lambda () (read-line port))))
+(define (in-lines (port (current-input-port)) (mode 'any)) ; of a string, its own lines
+  (let ((port (if (string? port) (open-input-string port) port)))
+    (%port-iteration (lambda () (read-line port mode)))))
 (define (in-input-port-chars port) (%port-iteration (lambda () (read-char port))))
 (define (in-port (read-one read) (port (current-input-port)))
   (%port-iteration (lambda () (read-one port))))

@@ -2,8 +2,10 @@
 ;; equal? and the order of insertion come from the table. Where Racket takes a list for a set, so
 ;; do these.
 
-(define %set-type (%make-rtd 'set #f '#(table) '(transparent)))
-(define %mutable-set-type (%make-rtd 'mutable-set #f '#(table) '(transparent)))
+(define %set-type (%make-rtd 'set #f '#(table) '(transparent set)))
+(define %mutable-set-type (%make-rtd 'mutable-set #f '#(table) '(transparent set)))
+(hash-set! %data-types '%set %set-type)
+(hash-set! %data-types '%mutable-set %mutable-set-type)
 (define (%immutable-set? v) (%record-is-a? v %set-type))
 (define (%mutable-set? v) (%record-is-a? v %mutable-set-type))
 (define (%make-set table) (%record %set-type table))
@@ -24,7 +26,6 @@
           (string-append "#<" word ":" space items ">")))))
 (%set-rtd-printer! %set-type (%show-set "set"))
 (%set-rtd-printer! %mutable-set-type (%show-set "mutable-set"))
-(%set-rtd-apply! %set-type (lambda (s x) (set-member? s x)))
 
 (define (%fill table items) (for-each (lambda (x) (hash-set! table x #t)) items) table)
 (define (set . items) (%table->set! (%fill (make-hash) items)))

@@ -15,6 +15,8 @@
           (%contract-error
            (string-append (symbol->string who) ": contract violation\n  expected: (listof string?)\n  given: " (%shown items 120))
            (cond ((string? items) "The list comes first: (string-join strings separator).")
+                 ((and (list? items) (any json-null? items))
+                  "The list holds a JSON null: test for it with (json-null? v), or leave them out with (filter-not json-null? items).")
                  ((list? items) "The items must be strings: (string-join (map ~a items) separator) makes them so.")
                  (else #f))))))
 
@@ -26,26 +28,41 @@
      (if (not (string? separator)) (raise-argument-error 'string-join "string?" 1 items separator))
      (%string-join items separator))
     ((items . options) (apply %string-join-with items options))))
-(define (%string-join-with items [separator " "] #:before-first [first ""] #:before-last [before-last separator]
-                           #:after-last [last ""])
-  (%check-strings 'string-join items)
-  (string-append
-   first
-   (if (or (null? items) (null? (cdr items)))
-       (%string-join items separator)
-       (string-append (%string-join (%all-but-last items) separator) before-last (%last-item items)))
-   last))
+(define %string-join-with ; errors show it under the public name
+  (let ()
+    (define (string-join items [separator " "] #:before-first [first ""] #:before-last [before-last separator]
+                               #:after-last [last ""])
+      (%check-strings 'string-join items)
+      (string-append
+       first
+       (if (or (null? items) (null? (cdr items)))
+           (%string-join items separator)
+           (string-append (%string-join (%all-but-last items) separator) before-last (%last-item items)))
+       last))
+    string-join))
+
+;; A literal text with a class of characters in it, as \\d and \\s are in a pattern, that was not found.
+(define (%warn-of-class who s literal)
+  (if (and (%string-index-of literal "\\")
+           (%regexp-exec #px"\\\\[dDwWsSbB]" literal 0 (string-length literal))
+           (not (%string-index-of s literal)))
+      (let ((shown (%shown literal 80)))
+        (%warn! (symbol->string who) ": found nothing; " shown " is a string, which is looked for as it stands."
+                " For a pattern write #px" shown "."))))
 
 ;; ---- trimming and splitting: the separator is a string, a regexp or (#f) white space ----
 (define string-trim
   (case-lambda
     ((s) (%check-string-argument 'string-trim s) (%string-trim s #f #t #t #f))
     ((s . options) (apply %string-trim-with s options))))
-(define (%string-trim-with s [separator #f] #:left? [left? #t] #:right? [right? #t] #:repeat? [repeat? #f])
-  (%check-string-argument 'string-trim s)
-  (cond ((regexp? separator) (%string-trim-regexp s separator left? right? repeat?))
-        ((char? separator) (%string-trim s (string separator) left? right? repeat?))
-        (else (%string-trim s separator left? right? repeat?))))
+(define %string-trim-with ; errors show it under the public name
+  (let ()
+    (define (string-trim s [separator #f] #:left? [left? #t] #:right? [right? #t] #:repeat? [repeat? #f])
+      (%check-string-argument 'string-trim s)
+      (cond ((regexp? separator) (%string-trim-regexp s separator left? right? repeat?))
+            ((char? separator) (%string-trim s (string separator) left? right? repeat?))
+            (else (%string-trim s separator left? right? repeat?))))
+    string-trim))
 (define (%check-string-argument who s)
   (cond ((string? s) s)
         ((syntax? s) (raise (%with-hint
@@ -79,15 +96,19 @@
     ((s) (%check-string-argument 'string-split s) (%string-split s #f #t #t))
     ((s separator)
      (%check-string-argument 'string-split s)
-     (if (string? separator) (%string-split s separator #t #f) (%string-split-with s separator)))
+     (cond ((string? separator) (%warn-of-class 'string-split s separator) (%string-split s separator #t #f))
+           (else (%string-split-with s separator))))
     ((s . options) (apply %string-split-with s options))))
-(define (%string-split-with s [separator #f] #:trim? [trim? #t] #:repeat? [repeat? (not separator)])
-  (%check-string-argument 'string-split s)
-  (cond ((regexp? separator)
-         (let ((s (if trim? (%string-trim-regexp s separator #t #t repeat?) s)))
-           (if (string=? s "") '() (%regexp-split (if repeat? (%repeated separator) separator) s))))
-        ((char? separator) (%string-split s (string separator) trim? repeat?))
-        (else (%string-split s separator trim? repeat?))))
+(define %string-split-with ; errors show it under the public name
+  (let ()
+    (define (string-split s [separator #f] #:trim? [trim? #t] #:repeat? [repeat? (not separator)])
+      (%check-string-argument 'string-split s)
+      (cond ((regexp? separator)
+             (let ((s (if trim? (%string-trim-regexp s separator #t #t repeat?) s)))
+               (if (string=? s "") '() (%regexp-split (if repeat? (%repeated separator) separator) s))))
+            ((char? separator) (%string-split s (string separator) trim? repeat?))
+            (else (%string-split s separator trim? repeat?))))
+    string-split))
 (define (%repeated rx)
   ((if (pregexp? rx) pregexp regexp) (string-append "(?:" (%regexp-source rx) ")+")))
 
@@ -95,17 +116,22 @@
   (case-lambda
     ((s) (%check-string-argument 'string-normalize-spaces s) (%string-normalize-spaces s))
     ((s separator . options) (apply %normalize-with s separator options))))
-(define (%normalize-with s separator [space " "] #:trim? [trim? #t] #:repeat? [repeat? #f])
-  (%string-join (string-split s separator #:trim? trim? #:repeat? repeat?) space))
+(define %normalize-with ; errors show it under the public name
+  (let ()
+    (define (string-normalize-spaces s separator [space " "] #:trim? [trim? #t] #:repeat? [repeat? #f])
+      (%string-join (string-split s separator #:trim? trim? #:repeat? repeat?) space))
+    string-normalize-spaces))
 
 (define string-replace
   (case-lambda
     ((s from to) (%string-replace-with s from to #t))
-    ((s from to . options) (apply (lambda (#:all? [all? #t]) (%string-replace-with s from to all?)) options))))
+    ((s from to . options)
+     (apply (let ((string-replace (lambda (#:all? [all? #t]) (%string-replace-with s from to all?)))) string-replace) options))))
 (define (%string-replace-with s from to all?)
   (%check-string-argument 'string-replace s)
   (cond ((string? from)
          (if (not (string? to)) (raise-argument-error 'string-replace "string?" 2 s from to))
+         (%warn-of-class 'string-replace s from)
          (%string-replace s from to all?))
         ((regexp? from) ((if all? regexp-replace* regexp-replace) from s (regexp-replace-quote to)))
         ((char? from) (%string-replace s (string from) (if (char? to) (string to) to) all?))
@@ -131,13 +157,18 @@
       (if at (loop (+ at 1) (cons at found)) (reverse found)))))
 
 ;; ---- bytes and ports ----
-(define (port->string [port (current-input-port)]) (%port->string port))
-(define (port->lines [port (current-input-port)]) (%port->lines port))
+(define (port->string [port (current-input-port)] #:close? [close? #f]) (%port->string port))
+(define (port->lines [port (current-input-port)] #:line-mode [mode 'any] #:close? [close? #f])
+  (if (eq? mode 'any)
+      (%port->lines port)
+      (let loop ((lines '()))
+        (let ((line (read-line port mode)))
+          (if (eof-object? line) (reverse lines) (loop (cons line lines)))))))
 (define (port->list [read-one read] [port (current-input-port)])
   (let loop ((items '()))
     (let ((item (read-one port)))
       (if (eof-object? item) (reverse items) (loop (cons item items))))))
 (define eof (eof-object))
-(define (read-lines [port (current-input-port)]) (%port->lines port))
+(define read-lines port->lines)
 (define (call-with-output-bytes f)
   (let ((port (open-output-bytes))) (f port) (get-output-bytes port)))

@@ -72,7 +72,16 @@
              ((methods)
               (loop (cdddr options)
                     (cons (cons 'property (%methods-property (cadr options) (caddr options) rename)) found)))
-             (else (%macro-error who "unknown option" (car options))))))))
+             (else
+              (let ((close (%suggest (string->symbol (keyword->string (car options))) %struct-option-names)))
+                (%macro-error who
+                              (if (pair? close)
+                                  (string-append "unknown option; did you mean #:" (symbol->string (car close)) "?")
+                                  "unknown option")
+                              (car options)))))))))
+(define %struct-option-names
+  '(transparent prefab mutable authentic sealed inspector guard auto-value constructor-name extra-constructor-name
+    name reflection-name super property methods))
 
 (define (%setting settings name default)
   (let ((entry (assq name settings))) (if entry (cdr entry) default)))
@@ -138,7 +147,15 @@
                                   properties
                                   (if parent (filter %inherited-property? (%rtd-properties parent)) '())))
     (%install-struct-behaviour! rtd)
+    (%note-data-type! rtd)
     rtd))
+
+;; The types whose instances have a data form, by name: what reads one (restore, a message) finds them
+;; here. Of several of one name the last that was defined counts.
+(define %data-types (make-hasheq))
+(define (%note-data-type! rtd)
+  (if (or (memq 'transparent (%rtd-flags rtd)) (memq 'prefab (%rtd-flags rtd)))
+      (hash-set! %data-types (%rtd-name rtd) rtd)))
 
 (define (%inherited-property? entry) (not (memq (car entry) '(%guard %auto))))
 

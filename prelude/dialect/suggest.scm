@@ -222,6 +222,17 @@
          (string-append "The fields of " (cadr m) " are immutable: declare (struct " (cadr m) " (... [" (caddr m)
                         " #:mutable])), or make a changed copy with (struct-copy " (cadr m) " v [" (caddr m) " new])."))))
 
+;; A form that looks like a call with () among its arguments: its head may be what is missing.
+(define (%missing-form-advice e names)
+  (let* ((place (and (%condition-mark e 3) (cons (%condition-mark e 3) (%condition-mark e 4))))
+         (path (and place (%path-to place %program-forms)))
+         (head (and (pair? path) (%last-item path))))
+    (and (symbol? head) (not (memq head names))
+         (string-append (if (string-prefix? (%condition-message e) "unbound ")
+                            ""
+                            (string-append "`" (symbol->string head) "` is bound to nothing, neither a form nor a procedure. "))
+                        (%unbound-advice head names #f)))))
+
 ;; The hint of a condition: its own, or what there is to say of its kind; #f for none. `names`: of
 ;; the environment that the program ran in.
 (define (%condition-advice e names)
@@ -230,6 +241,9 @@
          (%unbound-advice (%condition-mark e 7) names
                           (and (%condition-mark e 3) (cons (%condition-mark e 3) (%condition-mark e 4)))))
         ((exn:fail:contract? e) (%contract-advice e))
+        ((and (exn:fail:syntax? e)
+              (or (string-prefix? (%condition-message e) "(): ") (string-prefix? (%condition-message e) "unbound variable: ")))
+         (%missing-form-advice e names))
         (else #f)))
 
 ;; What a wrong argument itself gives away.
@@ -256,6 +270,7 @@
 (define (%value-advice bad who)
   (cond ((syntax? bad) "This is the result of an LLM call: unwrap its text with (syntax-e …).")
         ((handle? bad) "This is the handle of a call that may still run: get its result with (await handle).")
+        ((json-null? bad) %null-advice)
         ((void? bad) "The value is what display, set!, for-each and the like give back: nothing.")
         ((and (eq? bad #f) (or (memq who %text-procedures) (memq who %number-procedures) (memq who %list-procedures)))
          "#f is what a search that found nothing gives (regexp-match, assoc, string->number, hash-ref with default #f): test for it first.")
@@ -292,6 +307,7 @@
         ((vector? bad) "An item of a vector is (vector-ref v index).")
         ((string? bad) "Text stands without brackets; a character of it is (string-ref s index).")
         ((hash? bad) "A value of a table is (hash-ref table key).")
+        ((set? bad) "Whether a value is in a set: (set-member? set value).")
         ((void? bad) "Brackets around several calls do not group them: write (begin (f) (g)), or one call after the other in a body.")
         (else "Brackets call: (x) calls x, ((f)) calls the result of (f). A value that is no procedure stands without them.")))
 

@@ -185,7 +185,7 @@
     make-bitwise-generator))
 
 (%define-core-libraries! '((srfi 158) (srfi 121) (scheme generator))
-  '(generator circular-generator make-iota-generator make-range-generator make-coroutine-generator
+  '((srfi-158:generator . generator) circular-generator make-iota-generator make-range-generator make-coroutine-generator
     list->generator vector->generator reverse-vector->generator string->generator
     bytevector->generator make-for-each-generator make-unfold-generator gcons* gappend gflatten
     ggroup gmerge gmap gcombine gfilter gremove gstate-filter gtake gdrop gtake-while

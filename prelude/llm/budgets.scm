@@ -42,7 +42,11 @@
 (define (%over-budget what budget)
   (%fail 'exn:fail:budget
          (string-append "token budget exceeded: " what " (used " (number->string (%budget-used budget))
-                        " of " (number->string (%budget-limit budget)) " tokens)")))
+                        " of " (number->string (%budget-limit budget)) " tokens"
+                        (if (> (%budget-reserved budget) 0)
+                            (string-append ", " (number->string (%budget-reserved budget))
+                                           " more are reserved by calls in flight)")
+                            ")"))))
 
 ;; The budget of those around us in which a call does not fit, or #f.
 (define (%too-tight budget tokens)
@@ -66,7 +70,7 @@
   (and budget
        (if (> (%budget-used budget) (%budget-limit budget)) budget (%blown (%budget-outer budget)))))
 
-;; ---- what was used: the host counts ----
+;; ---- what was used: the host counts, for the session, over all of its executions ----
 (define (%usage) (%request "usage"))
 (define (%pick table . names)
   (let ((out (make-hash)))
@@ -75,8 +79,12 @@
           out
           (begin (hash-set! out (car names) (%hash-ref table (cadr names) #f)) (loop (cddr names)))))))
 
-(define (tokens-used) (%pick (%usage) 'prompt "prompt" 'completion "completion" 'total "tokens" 'cached "cached"))
+(define (tokens-used)
+  (%pick (%usage) 'prompt "prompt" 'completion "completion" 'total "tokens" 'cached "cached"
+         'prompt_tokens "prompt" 'completion_tokens "completion" 'total_tokens "tokens"))
 (define (cost-used) (%pick (%usage) 'usd "cost" 'calls "calls"))
+;; By model: a table of tables with the keys calls, cached, prompt_tokens, completion_tokens, total_tokens, usd.
+(define (usage) (%hash-ref (%usage) "models" (hash)))
 (define (budget-remaining)
   (let ((out (%pick (%usage) 'calls "calls-left" 'tokens "tokens-left" 'usd "cost-left")))
     (hash-set! out 'token-budget (token-budget))

@@ -204,7 +204,7 @@
                       #:max-tokens [max-tokens #f] #:json [json #f] #:ttl [ttl #f])
   (let* ((asked (list (%check-text "cached-query" "the question" instruction #f)
                       (%check-text "cached-query" "#:data" data #t) model temperature max-tokens json))
-         (key (string-append "cached-query:" (%hex-encode (%sha256 (%->string asked 1 0)))))
+         (key (string-append "cached-query:" (content-key asked)))
          (running (%hash-ref %asked-now key #f)))
     (if (and running (%pending? running))
         (%await running)

@@ -43,7 +43,13 @@
         (else (%fail 'exn:fail:contract
                      (string-append (symbol->string who) ": a context's name must be a string, got " (%bounded-text name))))))
 
-(define (get-context [name #f]) (%whole-context (%context-name 'get-context name)))
+;; A name that is no context is an error that says which there are, unless there is a default.
+(define (get-context [name #f] [otherwise %none])
+  (let ((text (%whole-context (%context-name 'get-context name))))
+    (cond (text text)
+          ((eq? otherwise %none) (%request "context-length" name)) ; which raises the host's words
+          ((procedure? otherwise) (otherwise))
+          (else otherwise))))
 (define (context-names) (%request "context-names"))
 (define (context-length [name #f]) (%request "context-length" (%context-name 'context-length name)))
 
@@ -53,6 +59,7 @@
              (string-append (symbol->string who) ": expected 0 <= start <= end, got "
                             (%bounded-text start) " and " (%bounded-text end)))))
 
+;; What there is of the range: a slice beyond the end is shorter, or empty.
 (define (context-slice start end [name #f])
   (%check-range 'context-slice start end)
   (%request "context-slice" start end (%context-name 'context-slice name)))
@@ -62,18 +69,22 @@
   (%check-range 'context-lines start end)
   (%request "context-lines" start end (%context-name 'context-lines name)))
 
-;; A list of (offset . line) for each line that has the pattern: a string, found by the host, or a
-;; regexp, run here over pieces of the text, so that it costs the program's own fuel.
+;; A list of (offset . line) for each line that has the pattern: where its first hit is in the text, and
+;; the line, of a long one the part around the hit. A string is looked for as it stands, by the host; a
+;; regexp is run here over pieces of the text, so that it costs the program's own fuel.
 (define (context-search pattern [name #f] #:max [most 1000])
   (if (not (and (exact-integer? most) (> most 0)))
       (%fail 'exn:fail:contract (string-append "context-search: #:max must be a positive integer, got " (%bounded-text most))))
   (let ((name (%context-name 'context-search name)))
     (cond ((string? pattern)
-           (map (lambda (hit) (cons (car hit) (cadr hit))) (%request "context-search" pattern most name)))
+           (let ((hits (%request "context-search" pattern most name)))
+             (if (null? hits) (%warn-of-pattern 'context-search pattern))
+             (map (lambda (hit) (cons (car hit) (cadr hit))) hits)))
           ((regexp? pattern) (%search-by-regexp pattern name most))
           (else (%err-type 'context-search 0 "string or regexp" pattern)))))
 
 (define %piece 262144)
+(define %shown-of-line 2000) ; as the host shows
 
 (define (%search-by-regexp rx name most)
   (let ((total (%request "context-length" name)))
@@ -87,11 +98,29 @@
                  (used (if last-newline (+ last-newline 1) (- end start))))
             (let each ((lines (%string-split (substring text 0 (if last-newline last-newline used)) "\n" #f #f))
                        (at start) (found found) (count count))
-              (cond ((or (null? lines) (>= count most)) (loop (+ start used) found count))
-                    ((%regexp-match? rx (car lines))
-                     (each (cdr lines) (+ at (string-length (car lines)) 1)
-                           (cons (cons at (car lines)) found) (+ count 1)))
-                    (else (each (cdr lines) (+ at (string-length (car lines)) 1) found count)))))))))
+              (if (or (null? lines) (>= count most))
+                  (loop (+ start used) found count)
+                  (let* ((line (car lines)) (next (+ at (string-length line) 1))
+                         (hit (%regexp-exec rx line 0 (string-length line))))
+                    (if hit
+                        (each (cdr lines) next
+                              (cons (cons (+ at (vector-ref hit 0)) (%around-hit line (vector-ref hit 0))) found)
+                              (+ count 1))
+                        (each (cdr lines) next found count))))))))))
+
+(define (%around-hit line at)
+  (let* ((length (string-length line))
+         (end (if (and (> length 0) (char=? (string-ref line (- length 1)) #\return)) (- length 1) length))
+         (start (if (<= end %shown-of-line) 0 (max 0 (min (- at (quotient %shown-of-line 4)) (- end %shown-of-line))))))
+    (substring line start (min end (+ start %shown-of-line)))))
+
+;; A literal text that was not found, and reads like a regular expression.
+(define %pattern-like #px"\\\\[dDwWsSbBnt.]|\\.[*+]|\\[[^\\]]+\\][*+]?|[^|]\\|[^|]|^\\^|\\$$|\\(\\?|\\)[*+?]")
+(define (%warn-of-pattern who pattern)
+  (if (%regexp-exec %pattern-like pattern 0 (string-length pattern))
+      (let ((shown (%bounded-text pattern)))
+        (%warn! (symbol->string who) ": found nothing; " shown " is a string, which is looked for as it stands."
+                " For a pattern write #px" shown "."))))
 
 ;; The whole text in pieces of `size` characters, each beginning `overlap` characters before the
 ;; last one's end. Fetched some megabytes at a time.

@@ -130,9 +130,12 @@
                                   (string-append "map-async: expected a list of items, got " (%bounded-text items)
                                                  (if (string? items) "; split the text first, with string-split or context-chunks" "")))))))
     (%check-concurrency "map-async" n)
+    (if (not (or (not (procedure? on-error)) (procedure-arity-includes? on-error 1) (procedure-arity-includes? on-error 2)))
+        (%fail 'exn:fail:contract
+               "map-async: #:on-error must take the message, or the message and the item: (lambda (message) ...)"))
     (%map-concurrently "map-async" (lambda (item i) (f item)) items n
                        (lambda (condition item i)
                          (cond ((eq? on-error %none) (%raise-at "map-async" condition i))
                                ((not (procedure? on-error)) on-error)
-                               ((procedure-arity-includes? on-error 1) (on-error condition))
-                               (else (on-error condition item)))))))
+                               ((procedure-arity-includes? on-error 1) (on-error (condition/report-string condition)))
+                               (else (on-error (condition/report-string condition) item)))))))

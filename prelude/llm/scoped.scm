@@ -22,6 +22,14 @@
                    (apply hash "op" op "preview" (%preview (if (string? preview) preview (%->string preview 0 0)))
                           "scope" scope more)))))
 
+;; A line for Result.warnings: what looks like a slip of the program, though it fails nothing.
+(define %warned (make-hash)) ; those of this execution: each text is sent once, and so many at the most
+(define (%warn! . parts)
+  (let ((text (%string-concatenate parts)))
+    (when (and (< (hash-count %warned) 100) (not (hash-has-key? %warned text)))
+      (hash-set! %warned text #t)
+      (%outbox! (%cbor-encode (list "note" "warn" text))))))
+
 ;; The text, as a string that carries the call it came from, and those that the call was made from.
 (define (%unwrap v)
   (set! %lineage? #t)

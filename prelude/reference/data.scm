@@ -132,7 +132,8 @@
  ("(in-set set)" "The members of a set." (for/sum ([x (in-set (set 1 2))]) x) 3)
  ("(in-indexed sequence)" "Each item and its index." (for/list ([(x i) (in-indexed '(a b))]) (cons i x)) ((0 . a) (1 . b)))
  ("(in-value v)" "v alone: binds a name in the clauses." (for/list ([x '(1 2)] [y (in-value 5)]) (+ x y)) (6))
- ("(in-lines [port])" "The lines of a port." (for/list ([l (in-lines (open-input-string "a\nb"))]) l) ("a" "b"))
+ ("(in-lines [port mode])" "The lines of a port or of a string; they end with LF, CRLF or CR, or as the mode says." (for/list ([l (in-lines (open-input-string "a\nb"))]) l) ("a" "b"))
+ ("(in-generator body ...)" "What (yield value) in the body gives." (for/list ([x (in-generator (yield 1) (yield 2))]) x) (1 2))
  ("(in-stream stream)" "The items of a stream." (for/list ([x (in-stream (stream 1 2))]) x) (1 2))
  ("(in-parallel sequence ...)" "Several sequences in step." (for/list ([(a b) (in-parallel '(1 2) '(3 4))]) (+ a b)) (4 6))
  ("(in-sequences sequence ...)" "One after the other." (for/list ([x (in-sequences '(1) '(2))]) x) (1 2))
@@ -142,6 +143,8 @@
  ("(sequence->list sequence)" "The items as a list." (sequence->list (in-range 3)) (0 1 2)))
 
 (%reference "Streams"
+ ("(generator formals body ...)" "A procedure whose calls give what the body yields, one after the other." (let ([g (generator () (yield 1) 'end)]) (list (g) (g))) (1 end))
+ ("(yield v ...)" "Gives values to the caller of the generator; comes back with the arguments of its next call.")
  ("(stream-cons first rest)" "A stream; both parts are evaluated when they are asked for." (stream-first (stream-cons 1 (error "never"))) 1)
  ("(stream v ...)" "A stream of the values." (stream->list (stream 1 2)) (1 2))
  ("empty-stream" "The stream without items." (stream-empty? empty-stream) #t)

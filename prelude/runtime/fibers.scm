@@ -176,7 +176,7 @@
                 #t)))))
 
 (define (%accept! message)
-  (let ((decoded (%cbor-decode message)))
+  (let ((decoded (%cbor-decode message %data-types)))
     (if (string=? (car decoded) "replies") (set! %arrived (cadr decoded)))))
 
 (define (%deliver-some!)
@@ -224,6 +224,8 @@
 (define %message-limit 67108864)
 
 (define (%encode-request id operation arguments)
+  (if (and %checking? (not (member operation '("library" "usage" "now"))))
+      (%fail 'exn:fail:capability (string-append operation ": nothing is asked for while a program is checked")))
   (let ((bytes (%cbor-encode (list "call" id operation (%cbor-encode arguments)))))
     (if (> (bytevector-length bytes) %message-limit)
         (%fail 'exn:fail:contract

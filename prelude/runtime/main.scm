@@ -102,7 +102,39 @@
 
 ;; ---- a program ends itself ----
 
-(define (finish v) (%end! (%value-outcome "finished" (if (syntax? v) (%unwrap v) v))))
+(define (finish v) (%end! (%value-outcome "finished" (%resolved 'finish v))))
+
+;; The value with the text of each scoped value in its place, in lists, vectors, tables and boxes too.
+;; A handle among them is an error: what it stands for may not be there yet.
+(define (%resolved who v)
+  (define (handle-found v)
+    (%fail 'exn:fail:contract
+           (string-append (symbol->string who) ": got an async handle; await it first: (" (symbol->string who)
+                          " (syntax-e (await handle))), or (await-all handles) for a list")))
+  (define (walk v)
+    (cond ((syntax? v) (%unwrap v))
+          ((handle? v) (handle-found v))
+          ((pair? v)
+           (let loop ((rest v) (done '()))
+             (cond ((pair? rest) (loop (cdr rest) (cons (walk (car rest)) done)))
+                   ((null? rest) (reverse done))
+                   (else (append-reverse done (walk rest))))))
+          ((vector? v) (vector-map walk v))
+          ((hash? v)
+           (let loop ((entries (hash->list v)) (out (hash-clear (if (immutable? v) v (%hash-immutable v)))))
+             (if (pair? entries)
+                 (loop (cdr entries) (hash-set out (walk (caar entries)) (walk (cdar entries))))
+                 out)))
+          ((box? v) (box (walk (unbox v))))
+          (else v)))
+  (cond ((syntax? v) (%unwrap v))
+        ((handle? v) (handle-found v))
+        ((not (or (pair? v) (vector? v) (hash? v) (box? v))) v)
+        ;; what can cross whole holds neither; circular data does not, and is shown as it is
+        ((%catch (lambda (condition) (not (string-prefix? (%condition-message condition) "cyclic")))
+                 (lambda () (%cbor-encode v) #f))
+         (walk v))
+        (else v)))
 
 (define (finish-var name)
   (let ((symbol (if (string? name) (string->symbol name) name)))
@@ -135,6 +167,7 @@
 
 (define (%execute thunk)
   (set! %outcome #f)
+  (hash-clear! %warned)
   (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
   (%enqueue! %main-fiber)
   (%run-fibers)
@@ -151,7 +184,7 @@
     (%outbox! (%cbor-encode (list "done" outcome) #t))))
 
 (define (%main)
-  (let* ((message (%cbor-decode (%inbox))) (kind (car message)))
+  (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
            (let ((options (cadr message)))
              (%execute
@@ -159,9 +192,10 @@
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%end! (%value-outcome "ok" (%eval-program (%hash-ref options "source" "")
-                                                           (interaction-environment)
-                                                           (%option options "name" "program"))))))))
+                (%end! (%value-outcome "ok" ((if (%option options "check" #f) %check-program %eval-program)
+                                             (%hash-ref options "source" "")
+                                             (interaction-environment)
+                                             (%option options "name" "program"))))))))
           ((string=? kind "state")
            (%execute (lambda () (%end! (hash "status" "ok" "data" (%cbor-encode (%user-definitions)))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
@@ -212,7 +246,7 @@
            'map-async 'cancel 'spawn 'handle? 'handle-done? 'with-timeout 'syntax-e 'datum->syntax 'syntax?
            'context 'get-context 'context-length 'context-slice 'context-lines 'context-search
            'context-chunks 'context-names
-           'token-budget 'tokens-used 'cost-used 'rate-limits 'budget-remaining
+           'token-budget 'usage 'tokens-used 'cost-used 'rate-limits 'budget-remaining
            'checkpoint 'restore 'heartbeat 'py-exec 'py-eval 'py-set! 'py-call
            'unsafe-raw-query 'unsafe-interpolate 'unsafe-overwrite 'unsafe-exec-sub-output)
 

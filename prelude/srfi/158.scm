@@ -1,7 +1,7 @@
 ;; srfi/158.scm — generators and accumulators. A generator is a procedure of no arguments that
 ;; gives the next value, and an end-of-file object for ever after the last.
 
-(define (generator . items) (list->generator items))
+(define (srfi-158:generator . items) (list->generator items))
 (define (list->generator list)
   (lambda ()
     (if (pair? list)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Literal
 
 from rlm_wasm.capabilities.table import Handler
+from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.sandbox.protocol import Encoded, array_head, items_of
 from rlm_wasm.turns import at_once_or_in_turns
@@ -76,11 +77,16 @@ class Contexts:
         self._charge = charge
         self._contexts: dict[str | None, Context] = {}
 
-    def load(self, text: str | bytes | bytearray, name: str | None) -> None:
-        """Add or replace one. Raises UsageError for what is no text."""
+    def load(self, text: str | bytes | bytearray, name: str | None) -> str | None:
+        """Add or replace one, and give the name that it has. Raises UsageError for what is no text.
+
+        A byte order mark at the beginning is dropped, and half of a surrogate pair becomes U+FFFD.
+        """
         if name is not None and (not isinstance(name, str) or not name):
             raise UsageError("a context's name must be a non-empty string")
+        name = name if name is None else whole_characters(name)
         self._contexts[name] = Context(as_text(text, "the context"))
+        return name
 
     def text(self, name: str | None) -> str:
         """One of them. Raises KeyError."""
@@ -115,7 +121,8 @@ class Contexts:
         if name is None:
             raise CapabilityDenied("no context is loaded: give one with load_context, or --context FILE")
         known = ", ".join(sorted(n for n in self._contexts if n is not None)) or "none"
-        raise CapabilityDenied(f"there is no context named {name!r} (loaded: {known})")
+        main = "; the main one is `context`" if None in self._contexts else ""
+        raise CapabilityDenied(f"there is no context named {name!r} (loaded: {known}{main})")
 
     def _whole(self, arguments: list[Any]) -> str | Literal[False]:
         context = self._contexts.get(arguments[0] or None)
@@ -128,8 +135,10 @@ class Contexts:
     def _slice(self, arguments: list[Any]) -> str:
         start, end, name = arguments
         text = self._find(name).text
-        if not 0 <= start <= end <= len(text):
-            raise IndexError(f"context-slice: {start}..{end} is outside of a context of length {len(text)}")
+        if not 0 <= start <= end:
+            raise IndexError(f"context-slice: {start}..{end} is no range of characters (from 0)")
+        end = min(end, len(text))
+        start = min(start, end)
         self._check_size("context-slice", end - start)
         return text[start:end]
 
@@ -197,7 +206,7 @@ class Contexts:
             end = text.find("\n", hit)
             end = len(text) if end < 0 else end
             self._charge(end - at)
-            found.append([hit, text[start : min(end, start + MAX_LINE)]])
+            found.append([hit, _around(text, start, end, hit)])
             at = max(end, hit + 1)
             if len(found) % 500 == 0:
                 yield
@@ -211,18 +220,34 @@ def _lines_of(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
+def _around(text: str, start: int, end: int, hit: int) -> str:
+    """The line from ``start`` to ``end`` without its carriage return; of a long one what is around it."""
+    if end > start and text[end - 1] == "\r":
+        end -= 1
+    if end - start > MAX_LINE:
+        start = max(start, min(hit - MAX_LINE // 4, end - MAX_LINE))
+    return text[start : min(end, start + MAX_LINE)]
+
+
 def as_text(data: str | bytes | bytearray, what: str) -> str:
-    """Text of text or UTF-8. Raises UsageError that names the first bad byte."""
+    """Text of text or UTF-8, without a byte order mark. Raises UsageError that names the first bad byte."""
     if isinstance(data, str):
-        return data
+        return whole_characters(data.removeprefix("\ufeff"))
     if not isinstance(data, bytes | bytearray):
         raise UsageError(f"{what} must be text, got {type(data).__name__}")
     try:
         text = bytes(data).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{what} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start:,}"
+            f"{what} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start:,}{_hint(data)}"
         ) from error
     if "\0" in text:
         raise UsageError(f"{what} looks binary: it has a NUL byte at offset {text.index(chr(0)):,}")
-    return text
+    return text.removeprefix("\ufeff")
+
+
+def _hint(data: bytes | bytearray) -> str:
+    """What the bytes may be instead."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return " (it begins like UTF-16: decode it first)"
+    return ""

@@ -38,7 +38,7 @@ class LibraryFolders:
         refused: OSError | None = None
         for folder in self._folders:
             try:
-                return folder.read_text(name, MAX_BYTES, errors="replace")
+                return folder.read_text(name, MAX_BYTES, errors="replace").removeprefix("\ufeff")
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:

@@ -37,6 +37,8 @@ def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None
         note("everything that this program did was undone: its instance was lost")
     if result.truncated:
         note(f"cut at the output limit: {', '.join(result.truncated)}")
+    for warning in result.warnings:
+        note(f"warning: {warning}")
     if not quiet and is_terminal(err=True) and result.execution.calls:
         note(summary(result.execution))
 

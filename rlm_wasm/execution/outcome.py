@@ -18,6 +18,11 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import Done, ErrorReport
 from rlm_wasm.turns import in_turns
 
+MAX_WARNINGS = 100
+"""Of one execution; more are dropped."""
+MAX_WARNING = 1_000
+"""Characters of one warning."""
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class ActiveExecution:
@@ -34,6 +39,8 @@ class ActiveExecution:
     elapsed_before: float = 0.0
     fuel: int = 0
     """Its own."""
+    warnings: dict[str, None] = field(default_factory=dict)
+    """In the order in which they came, each text once."""
     done: Done | None = None
     limit: LimitExceeded | None = None
     cancelled: bool = False
@@ -59,6 +66,11 @@ class ActiveExecution:
     def run_under(self, limits: Limits) -> None:
         """From now on these limits hold."""
         self.limits = limits
+
+    def warn(self, text: str) -> None:
+        """The program did what looks like a slip: one line more, as far as the bounds allow."""
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings[text if len(text) <= MAX_WARNING else text[: MAX_WARNING - 1] + "…"] = None
 
     def finish(self, done: Done) -> None:
         """The guest's account of its end has come."""
@@ -106,13 +118,18 @@ class ActiveExecution:
     def to_state(self) -> ExecutionState:
         """For a snapshot."""
         return ExecutionState(
-            self.out.to_state(), self.err.to_state(), self.first_id, self.account.used, self.elapsed()
+            self.out.to_state(),
+            self.err.to_state(),
+            self.first_id,
+            self.account.used,
+            self.elapsed(),
+            tuple(self.warnings),
         )
 
     @classmethod
     def from_state(cls, state: ExecutionState, limits: Limits) -> ActiveExecution:
         """The inverse of to_state, under limits that may be others."""
-        return cls(
+        execution = cls(
             limits,
             BoundedText.from_state(state.out, limits.output_bytes),
             BoundedText.from_state(state.err, limits.output_bytes),
@@ -121,6 +138,9 @@ class ActiveExecution:
             elapsed_before=state.elapsed_s,
             fuel=state.fuel,
         )
+        for text in state.warnings:
+            execution.warn(text)
+        return execution
 
 
 @dataclass(slots=True, eq=False)
@@ -196,6 +216,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
         truncated=tuple(bounded.cut),
         rolled_back=outcome.rolled_back,
         derived_from=done.lineage,
+        warnings=tuple(execution.warnings),
     )
 
 

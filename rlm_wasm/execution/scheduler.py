@@ -446,6 +446,8 @@ class Scheduler:
             self._observe(message)
         elif isinstance(message, Logged):
             self._observe(message)
+        elif isinstance(message, protocol.Warned):
+            execution.warn(message.text)
         elif isinstance(message, protocol.Cancelled):
             self.requests.cancel(message.id)
         else:

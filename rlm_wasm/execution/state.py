@@ -50,6 +50,7 @@ class ExecutionState:
     first_id: Positive
     fuel: Natural
     elapsed_s: NonNegative
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,40 @@ from rlm_wasm.records import Natural, NonNegative
 
 _ID = re.compile(r"[0-9a-f]{16}")
 
+MAX_MODELS = 100
+"""Models that are told apart; what others used is counted under OTHER_MODELS."""
+OTHER_MODELS = "other models"
+
+
+@dataclass(slots=True, repr=False)
+class ModelUsage:
+    """What one model's calls used."""
+
+    calls: Natural = 0
+    """Those that ended; failed ones are not among them."""
+    cached: Natural = 0
+    """Of these, answered from the cache: they used nothing."""
+    prompt_tokens: Natural = 0
+    completion_tokens: Natural = 0
+    cost_usd: NonNegative = 0.0
+    unpriced: Natural = 0
+    """Calls whose price is unknown."""
+
+    def count(self, prompt: int, completion: int, cost: float | None) -> None:
+        """One call more."""
+        self.calls += 1
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        if cost is None:
+            self.unpriced += 1
+        else:
+            self.cost_usd += cost
+
+    def count_cached(self) -> None:
+        """One call more that the cache answered."""
+        self.calls += 1
+        self.cached += 1
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Usage:
@@ -36,6 +70,8 @@ class Usage:
     cost_usd: NonNegative = 0.0
     unpriced: Natural = 0
     """Calls to models whose price is unknown."""
+    models: dict[str, ModelUsage] = field(default_factory=dict)
+    """The same by model."""
 
     @property
     def tokens(self) -> int:
@@ -47,13 +83,24 @@ class Usage:
         """US dollars; None where the price of a model is unknown."""
         return None if self.unpriced else self.cost_usd
 
-    def add(self, completion: Completion, cost: float | None) -> None:
-        """Settle one call."""
+    def add(self, completion: Completion, cost: float | None, model: str = "") -> None:
+        """Settle one call. ``model``: the one that answered."""
         self.done += 1
         if completion.cached:
             self.cached += 1
+            self._of(model).count_cached()
             return
         self._count(completion.prompt_tokens, completion.completion_tokens, cost)
+        self._of(model).count(completion.prompt_tokens, completion.completion_tokens, cost)
+
+    def _of(self, model: str) -> ModelUsage:
+        if model not in self.models and len(self.models) >= MAX_MODELS:
+            model = OTHER_MODELS
+        return self.models.setdefault(model, ModelUsage())
+
+    def copy(self) -> Usage:
+        """As it is now; later calls change the original alone."""
+        return replace(self, models={name: replace(used) for name, used in self.models.items()})
 
     def _count(self, prompt: int, completion: int, cost: float | None) -> None:
         self.prompt_tokens += prompt
@@ -63,10 +110,11 @@ class Usage:
         else:
             self.cost_usd += cost
 
-    def add_cancelled(self, prompt: int, cost: float | None) -> None:
+    def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
         self.done += 1
         self._count(prompt, 0, cost)
+        self._of(model).count(prompt, 0, cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +246,14 @@ class Budget:
         self._release(worst)
         self._next()
 
-    def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None]) -> None:
+    def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
         """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside.
 
-        ``prompt``: tokens, and dollars where they are known.
+        ``prompt``: tokens, and dollars where they are known. ``model``: the one that was asked.
         """
         tokens, usd = prompt
         for usage in (self.execution, self.session):
-            usage.add_cancelled(tokens, usd)
+            usage.add_cancelled(tokens, usd, model)
         self.lost_tokens += max(worst.tokens - tokens, 0)
         self.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
         self._release(worst)
@@ -280,8 +328,8 @@ class Budget:
         """For a snapshot."""
         return BudgetState(
             self.id,
-            replace(self.execution),
-            replace(self.session),
+            self.execution.copy(),
+            self.session.copy(),
             self.last_number,
             self.lost_tokens,
             self.lost_usd,
@@ -292,8 +340,8 @@ class Budget:
         if not _ID.fullmatch(state.id):  # it goes into a header of every request
             raise SnapshotCorrupt("the snapshot's budget has no id")
         self._id = state.id
-        self.execution = replace(state.execution)
-        self.session = replace(state.session)
+        self.execution = state.execution.copy()
+        self.session = state.session.copy()
         self.last_number = state.last_number
         self.lost_tokens = state.lost_tokens
         self.lost_usd = state.lost_usd

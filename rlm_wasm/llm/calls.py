@@ -7,7 +7,6 @@ that people see. Nothing here knows about wasm.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from rlm_wasm import tracing
 from rlm_wasm.capabilities import images
 from rlm_wasm.capabilities.table import is_awaitable
 from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, ProviderTimeout, UsageError
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
@@ -366,13 +366,13 @@ class LlmCalls:
 
     def _count(self, request: CompletionRequest, completion: Completion) -> None:
         provider, info = self._provider()
+        model = (completion.model or request.model or "")[:MAX_MODEL_NAME]
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
-            model = (completion.model or request.model or "")[:MAX_MODEL_NAME]
             cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
-        self.budget.execution.add(completion, cost)
-        self.budget.session.add(completion, cost)
+        self.budget.execution.add(completion, cost, model)
+        self.budget.session.add(completion, cost, model)
 
     async def ask(self, request: CompletionRequest) -> Completion:
         """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
@@ -390,7 +390,7 @@ class LlmCalls:
                 self.budget.settle(worst)
             raise
         except BaseException:
-            self.budget.settle_cancelled(worst, self._prompt_of(request, worst))
+            self.budget.settle_cancelled(worst, self._prompt_of(request, worst), request.model or "")
             raise
         self._count(request, completion)
         self.budget.settle(worst)
@@ -445,7 +445,9 @@ class LlmCalls:
         if call.placed:
             call.placed = False
             if cancelled:
-                self.budget.settle_cancelled(call.worst, self._prompt_of(call.request, call.worst))
+                self.budget.settle_cancelled(
+                    call.worst, self._prompt_of(call.request, call.worst), call.request.model or ""
+                )
             else:
                 self.budget.settle(call.worst)
         self._changed()
@@ -499,7 +501,11 @@ class LlmCalls:
         return len(self.budget.waiting)
 
     def report(self) -> dict[str, Any]:
-        """What (tokens-used), (cost-used) and (budget-remaining) show."""
+        """What (tokens-used), (cost-used), (usage) and (budget-remaining) show.
+
+        What was used is the session's, over all of its executions; what is left of the calls is the
+        execution's, as their limit is.
+        """
         budget, limits = self.budget, self.budget.limits
         used = budget.session
 
@@ -507,7 +513,7 @@ class LlmCalls:
             return None if most is None else max(0, most - spent)
 
         return {
-            "calls": budget.execution.calls,
+            "calls": used.calls,
             "prompt": used.prompt_tokens,
             "completion": used.completion_tokens,
             "tokens": used.tokens,
@@ -517,6 +523,17 @@ class LlmCalls:
             "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens),
             "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd),
             "rate-limits": self.rate_limits,
+            "models": {
+                name: {
+                    "calls": model.calls,
+                    "cached": model.cached,
+                    "prompt_tokens": model.prompt_tokens,
+                    "completion_tokens": model.completion_tokens,
+                    "total_tokens": model.prompt_tokens + model.completion_tokens,
+                    "usd": None if model.unpriced else model.cost_usd,
+                }
+                for name, model in used.models.items()
+            },
         }
 
     def estimated_tokens(self, arguments: list[Any]) -> Any:
@@ -566,14 +583,6 @@ async def _in_thread(provider: Provider, request: CompletionRequest) -> Completi
         raise ProviderError("the provider says that it never waits, but it does")
 
     return await asyncio.to_thread(run)
-
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
-def whole_characters(text: str) -> str:
-    """The text with U+FFFD for each half of a character: those have no form in Scheme."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def whole_in_turns(text: str) -> Generator[None, None, str]:

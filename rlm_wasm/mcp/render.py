@@ -71,6 +71,8 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
         content["truncated"] = cut
     if result.rolled_back:
         content["rolled_back"] = True
+    if result.warnings:
+        content["warnings"] = list(result.warnings)
     execution["elapsed"] = round(execution["elapsed"], 3)
     content["execution"] = execution
     return content
@@ -102,6 +104,8 @@ def to_text(result: Result, most: int | None = None, rest: str = "") -> str:
         parts.append(f"cut at the output limit: {', '.join(cut)}")
     if result.rolled_back:
         parts.append("everything that this program did was undone: its instance was lost")
+    if result.warnings:
+        parts.append("\n".join(f"warning: {text}" for text in result.warnings))
     parts.append(f"[{summary(result.execution)}]")
     return "\n\n".join(parts)
 

@@ -1,8 +1,9 @@
 """Between Scheme's values and Python's: what py-set! sends in, and what py-eval brings back.
 
 Into Python: symbols and characters are strings, void is None, vectors are lists, hash tables are
-dicts. Out of it: tuples and sets are lists, dates are ISO strings. An object without a data form is
-``#(python-object id "repr")`` in Scheme, which py-call, py-set! and later arguments take back.
+dicts, sets are sets, a struct is a dict of its fields, a box is its content. Out of it: tuples and sets
+are lists, dates are ISO strings. An object without a data form is ``#(python-object id "repr")`` in
+Scheme, which py-call, py-set! and later arguments take back.
 
 What comes out is hostile. It is never made into a set or a dict with keys of its choice, whose hashes it
 could have chosen to collide: a set crosses as a list, a dict as its pairs, and the table is built by the
@@ -20,7 +21,7 @@ from typing import Any
 
 import cbor2
 
-from rlm_wasm.data import VOID, ImproperList, Symbol
+from rlm_wasm.data import VOID, Box, ImproperList, Struct, Symbol
 from rlm_wasm.errors import UsageError
 from rlm_wasm.python.codec import MAX_DEPTH, MAX_NODES, check_marks
 
@@ -117,7 +118,18 @@ class _FromScheme:
             return {_key(self.value(key)): self.value(item) for key, item in value.items()}
         if isinstance(value, ImproperList):
             return [*map(self.value, value.items), self.value(value.tail)]
+        if isinstance(value, frozenset):
+            return {self._member(item) for item in value}
+        if isinstance(value, Struct):
+            return {key: self.value(item) for key, item in value.fields.items()}
+        if isinstance(value, Box):
+            return self.value(value.value)
         raise UsageError(f"Python has no form for a value of kind {type(value).__name__}")
+
+    def _member(self, item: Any) -> Any:
+        if isinstance(item, frozenset):
+            raise UsageError("a set of sets has no form in Python: hand over a list of sets")
+        return _key(self.value(item))
 
 
 def _key(key: Any) -> Any:

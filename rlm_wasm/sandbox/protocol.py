@@ -22,7 +22,18 @@ from typing import Any, ClassVar, TypeVar
 
 import cbor2
 
-from rlm_wasm.data import VOID, Char, ImproperList, Keyword, Symbol, VoidType
+from rlm_wasm.data import (
+    VOID,
+    Box,
+    Char,
+    ImproperList,
+    Keyword,
+    Struct,
+    Symbol,
+    VoidType,
+    member_order,
+    with_whole_characters,
+)
 from rlm_wasm.errors import Unencodable
 
 
@@ -182,6 +193,15 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """What looks like a slip of the program, though it failed nothing."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"warn"')
+    text: str = wire(_text, "a sentence that names the place and what to write instead")
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReport:
     """What went wrong in a program, as its guest tells it."""
 
@@ -219,23 +239,27 @@ class Failed:
     text: str = wire(_text, "why")
 
 
-Message = Call | Acknowledged | Cancelled | Output | Logged | Done | Failed
-FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Done, Failed)
-_BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind is not Logged}
+Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Done | Failed
+FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Warned, Done, Failed)
+_NOTES: dict[str, type[Any]] = {"out": Output, "err": Output, "log": Logged, "warn": Warned}
+"""Which note it is, by its stream."""
+_BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind.KIND != Output.KIND}
 STATUSES = frozenset({"finished", "ok", "error", "limit", "cancelled"})
 
 
 def _message(items: Any) -> Message:
     if type(items) is not list or not items:
         raise Unencodable("a message is no array")
-    kind = _BY_KIND.get(items[0]) if type(items[0]) is str else None
-    if kind is Done and len(items) == 2:
+    name = items[0]
+    if name == Done.KIND and len(items) == 2:
         return record(Done, items[1])
+    names: dict[str, type[Any]] = _BY_KIND
+    if name == Output.KIND and len(items) > 1:
+        names, name = _NOTES, items[1]
+    kind = names.get(name) if type(name) is str else None
     if kind is None or kind is Done:
         raise Unencodable(f"there is no message {_shown(items[0])}")
     result: Message
-    if kind is Output and items[1:2] == ["log"]:
-        kind = Logged
     checks = _checks_of(kind)
     if len(items) != len(checks) + 1:
         raise Unencodable(f"{kind.__name__} has {len(items) - 1} fields")
@@ -276,6 +300,7 @@ class Evaluate:
     limits: GuestLimits | None = wire(_table, "where they are not the defaults", None)
     context: bool | None = wire(_flag, "true where the default context was replaced", None)
     replies: list[Any] | None = wire(_list, "to calls that an earlier execution left", None)
+    check: bool | None = wire(_flag, "true: run nothing, and give what is wrong with the program", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +375,9 @@ TAG_VECTOR = 40003
 TAG_IMPROPER = 40004
 TAG_TABLE = 40005
 TAG_COMPLEX = 40006
+TAG_BOX = 40007
+TAG_SET = 40008
+TAG_STRUCT = 40009
 
 MAX_DEPTH = 400
 """Containers in one another that may cross."""
@@ -370,6 +398,10 @@ def _encode_complex(encoder: Any, value: complex) -> None:
     encoder.encode(_tagged(TAG_COMPLEX, [value.real, value.imag]))
 
 
+def _encode_set(encoder: Any, value: set[Any] | frozenset[Any]) -> None:
+    encoder.encode(_tagged(TAG_SET, [0, *sorted(value, key=member_order)]))
+
+
 _ENCODERS: dict[type, Any] = {
     Symbol: lambda encoder, value: encoder.encode(_tagged(TAG_SYMBOL, str(value))),
     Keyword: lambda encoder, value: encoder.encode(_tagged(TAG_KEYWORD, str(value))),
@@ -378,6 +410,9 @@ _ENCODERS: dict[type, Any] = {
     ImproperList: lambda encoder, value: encoder.encode(_tagged(TAG_IMPROPER, [*value.items, value.tail])),
     tuple: lambda encoder, value: encoder.encode(_tagged(TAG_VECTOR, list(value))),
     complex: _encode_complex,
+    set: _encode_set,
+    frozenset: _encode_set,
+    Box: lambda encoder, value: encoder.encode(_tagged(TAG_BOX, [value.value])),
     # cbor2's own encoder makes a tuple of the two parts, which would become a vector
     Fraction: lambda encoder, value: encoder.encode(_tagged(30, [value.numerator, value.denominator])),
 }
@@ -388,9 +423,14 @@ def _no_form(encoder: Any, value: Any) -> None:
 
 
 def encode(value: Any) -> bytes:
-    """CBOR as the guest reads it. Raises Unencodable."""
+    """CBOR as the guest reads it; half of a surrogate pair is U+FFFD. Raises Unencodable."""
     try:
-        return cbor2.dumps(value, encoders=_ENCODERS, default=_no_form)
+        try:
+            return cbor2.dumps(value, encoders=_ENCODERS, default=_no_form)
+        except (cbor2.CBOREncodeError, UnicodeEncodeError) as error:
+            if not isinstance(error.__cause__ or error, UnicodeEncodeError):
+                raise
+            return cbor2.dumps(with_whole_characters(value), encoders=_ENCODERS, default=_no_form)
     except (cbor2.CBOREncodeError, RecursionError, UnicodeEncodeError, ValueError) as error:
         raise Unencodable(str(error)) from error
 
@@ -434,6 +474,64 @@ def _improper(value: Any) -> ImproperList:
     return ImproperList(tuple(value[:-1]), value[-1])
 
 
+def _box(value: Any) -> Box:
+    if type(value) is not list or len(value) != 1:
+        raise Unencodable("no box")
+    return Box(value[0])
+
+
+def _struct(value: Any) -> Struct:
+    if (
+        type(value) is not list
+        or len(value) < 2
+        or type(value[0]) is not Symbol
+        or type(value[1]) is not tuple
+    ):
+        raise Unencodable("no struct")
+    name, names, *items = value
+    if len(names) != len(items):
+        raise Unencodable("a struct of other fields than it names")
+    fields: dict[str, Any] = {}
+    for field, item in zip(names, items, strict=True):
+        key, count = str(_symbol(field)), 1
+        while key in fields:
+            count += 1
+            key = f"{field}#{count}"
+        fields[key] = item
+    return Struct(str(name), fields)
+
+
+def _symbol(value: Any) -> Symbol:
+    if type(value) is not Symbol:
+        raise Unencodable("no symbol")
+    return value
+
+
+_SAME_HASH = 16
+"""Members of a set that may have one hash: a guest could choose numbers that all collide."""
+
+
+def _set(value: Any) -> frozenset[Any]:
+    if type(value) is not list or not value:
+        raise Unencodable("no set")
+    members = [_hashable(item) for item in value[1:]]
+    codes = sorted(hash(member) for member in members if not isinstance(member, str | bytes))
+    if any(first == last for first, last in zip(codes, codes[_SAME_HASH:], strict=False)):
+        raise Unencodable("a set whose members were chosen to collide")
+    found = frozenset(members)
+    if len(found) < len(members):
+        raise Unencodable('a set with members that are one in Python, such as 1 and 1.0, or a and "a"')
+    return found
+
+
+def _hashable(value: Any) -> Any:
+    if type(value) in (list, tuple):
+        return tuple(map(_hashable, value))
+    if isinstance(value, dict | Box | Struct):
+        raise Unencodable("a set with tables, boxes or structs in it has no form in Python")
+    return value
+
+
 _TAGS: dict[int, Callable[[Any], Any]] = {
     30: _fraction,
     TAG_SYMBOL: lambda value: Symbol(_text(value)),
@@ -443,6 +541,9 @@ _TAGS: dict[int, Callable[[Any], Any]] = {
     TAG_IMPROPER: _improper,
     TAG_TABLE: lambda value: _table(_pair(value)[1]),
     TAG_COMPLEX: _complex,
+    TAG_BOX: _box,
+    TAG_SET: _set,
+    TAG_STRUCT: _struct,
 }
 """What a guest may say by tags, besides large integers (2 and 3). Nothing else builds an object here."""
 

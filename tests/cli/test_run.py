@@ -355,3 +355,18 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_warnings_are_on_standard_error(run: Run) -> None:
+    """What looks like a slip is not among what the program printed."""
+    ran = run("-e", '(displayln "out") (string-split "a" "\\\\d")')
+    assert (ran.status, ran.out) == (0, "out\n(a)\n")
+    assert "warning: string-split: found nothing" in ran.err
+
+
+def test_integers_of_any_size_are_printed_as_json(run: Run) -> None:
+    """The value in decimal; as data, beyond 4,300 digits, in hexadecimal."""
+    ran = run("-e", "(list (expt 7 6000))", "--json")
+    result = json.loads(ran.out)
+    assert result["data"] == [hex(7**6000)]
+    assert len(result["value"]) == len("()") + 5071

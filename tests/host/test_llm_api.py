@@ -340,7 +340,7 @@ async def test_contexts_are_read_without_copying_the_whole(runtime: Runtime) -> 
         assert (
             await session.execute("(apply string-append (context-chunks 5 0))")
         ).value == "one\ntwo two\nthree\n"
-        assert (await session.execute('(list (get-context "n") (get-context "x") (context-names))')).data == [
+        assert (await session.execute('(list (get-context "n") (get-context "x" #f) (context-names))')).data == [
             "named text", False, ["n"],
         ]  # fmt: skip
         assert "overlap" in str((await session.execute("(context-chunks 5 5)")).error)

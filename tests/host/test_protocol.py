@@ -69,8 +69,11 @@ def test_what_has_no_form_in_scheme_is_named() -> None:
     """The embedder's function returned it, so the message says its type."""
     with pytest.raises(Unencodable, match="object"):
         encode([object()])
-    with pytest.raises(Unencodable, match="surrogate"):
-        encode("\ud800")
+
+
+def test_half_a_character_is_replaced_on_its_way_to_the_guest() -> None:
+    """At any depth; no bytes stand for it."""
+    assert cbor2.loads(encode(["\ud800", {"\udfff": ["a\ud800"]}])) == ["\ufffd", {"\ufffd": ["a\ufffd"]}]
 
 
 @given(st.binary())

@@ -186,6 +186,28 @@ async def test_context_is_loaded_from_text(connect, mode, text_of) -> None:
         assert result.structured_content["value"] == "größerother"
 
 
+async def test_arguments_have_whole_characters_and_contexts_no_byte_order_mark(
+    connect, tmp_path: Path
+) -> None:
+    """Half of a surrogate pair is U+FFFD; a mark is dropped from text and from files."""
+    (tmp_path / "marked.txt").write_bytes("\ufeffabc".encode())
+    async with connect(workspace=tmp_path) as client:
+        await client.call_tool("load_context", {"data": "\ufeffa\ud800b"})
+        await client.call_tool("load_context", {"path": "marked.txt", "name": "file"})
+        result = await client.call_tool(
+            "execute_scheme", {"code": '\ufeff(string-append context "\udfff" (get-context "file"))'}
+        )
+    assert result.structured_content["value"] == "a\ufffdb\ufffdabc"
+
+
+async def test_warnings_are_in_the_answer_and_in_its_text(connect, text_of) -> None:
+    """A string that was meant as a pattern, say."""
+    async with connect() as client:
+        result = await client.call_tool("execute_scheme", {"code": '(string-split "a" "\\\\d")'})
+    (warning,) = result.structured_content["warnings"]
+    assert f"warning: {warning}" in text_of(result)
+
+
 async def test_context_is_loaded_from_the_workspace_and_from_nowhere_else(
     connect, text_of, tmp_path: Path
 ) -> None:

@@ -386,6 +386,19 @@ static Value prim_environment_ref(int argc, Value *args) {
   return CELL(binding)->value;
 }
 
+/* (%cell-name cell), (%cell-ref cell otherwise): a cell that is filled at its first use counts as bound, to void */
+static Value prim_cell_name(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_CELL)) return err_type(NULL, 0, "cell", args[0]);
+  return CELL(args[0])->name;
+}
+static Value prim_cell_ref(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_CELL)) return err_type(NULL, 0, "cell", args[0]);
+  if (CELL(args[0])->value != V_UNBOUND) return CELL(args[0])->value;
+  return cell_has(args[0], CELL_LAZY) ? V_VOID : args[1];
+}
+
 static Value prim_environment_define(int argc, Value *args) {
   (void)argc;
   CHECK_TOP(0);
@@ -460,6 +473,8 @@ const PrimDef env_prims[] = {
   {"%environment-names", prim_environment_names, 1, 1, NULL},
   {"%environment-ref", prim_environment_ref, 2, 3, NULL},
   {"%environment-define!", prim_environment_define, 3, 3, NULL},
+  {"%cell-name", prim_cell_name, 1, 1, NULL},
+  {"%cell-ref", prim_cell_ref, 2, 2, NULL},
   {"%note-form!", prim_note_form, 2, 2, NULL},
   {"%protect!", prim_protect, 0, -1, NULL},
   {"%lazy!", prim_lazy, 1, 1, NULL},

@@ -128,6 +128,15 @@ Value expand_list(State *s, Value forms, Job j, Value *nodes) {
 
 /* As many as apply takes: a call is expanded in one step. */
 enum { OPERANDS_MOST = 229376 };
+/* (name () ...) is mostly a form of another language: its name is missed before its () is looked at. */
+static bool misses_name(Value form, Value env) {
+  if (!is_identifier(CAR(form))) return false;
+  bool has_nil = false;
+  for (Value rest = CDR(form); is_pair(rest) && !has_nil; rest = CDR(rest)) has_nil = CAR(rest) == V_NIL;
+  if (!has_nil) return false;
+  Value binding = env_lookup(env, CAR(form));
+  return binding == V_FALSE || (IS(binding, T_CELL) && CELL(binding)->value == V_UNBOUND);
+}
 
 static Value expand_call(State *s, Job j) {
   int64_t length = list_length(j.form);
@@ -136,6 +145,9 @@ static Value expand_call(State *s, Job j) {
   if (length > OPERANDS_MOST + 1)
     return syntax_fail(j, "a call of too many arguments (the limit is %d); build the data in parts", (int)OPERANDS_MOST);
   charge(length);
+  if (misses_name(j.form, j.env))
+    return syntax_fail(j, "unbound variable: %v; and its argument () is no expression: the empty list is written '()",
+                       identifier_symbol(CAR(j.form)));
   Value node = make_node(N_CALL, j.place, 2, V_FALSE, V_NIL), operands;
   fill(j.hole, node);
   Job operator = {.form = CAR(j.form), .env = j.env, .hole = SLOT(node, 0), .place = j.place, .name = V_FALSE};

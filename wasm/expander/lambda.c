@@ -189,16 +189,18 @@ static Value defaults_and_body(State *s, Job j, Formals *f, Value vars, Value en
 /* ---- keywords ---- */
 static void put_name(Builder *b, Value id) { builder_string(b, SYM(identifier_symbol(id))->name); }
 
-/* (name a [b] #:k k [#:j j] . rest), for error messages */
+/* (name a [b] #:k k [#:j j] . rest), for error messages; without a name (lambda (a …) ...) */
 static Value signature(Job j, Formals *f) {
   Builder b;
   builder_init(&b);
   builder_c(&b, "(");
-  if (j.name == V_FALSE) builder_c(&b, "#<procedure>"); else put_name(&b, j.name);
+  bool nameless = j.name == V_FALSE;
+  if (nameless) builder_c(&b, "lambda ("); else put_name(&b, j.name);
   for (Value p = f->params; p != V_NIL; p = CDR(p)) {
     struct Param *param = PARAM(CAR(p));
     bool optional = FIX_VALUE(param->kind) == P_OPTIONAL || param->otherwise != V_UNBOUND;
-    builder_c(&b, FIX_VALUE(param->kind) == P_REST ? " . " : optional ? " [" : " ");
+    if (p != f->params || !nameless) builder_c(&b, " ");
+    builder_c(&b, FIX_VALUE(param->kind) == P_REST ? ". " : optional ? "[" : "");
     if (FIX_VALUE(param->kind) == P_KEY) {
       builder_c(&b, "#:");
       builder_string(&b, SYM(param->keyword)->name);
@@ -207,7 +209,7 @@ static Value signature(Job j, Formals *f) {
     put_name(&b, param->id);
     if (optional) builder_c(&b, "]");
   }
-  builder_c(&b, ")");
+  builder_c(&b, nameless ? ") ...)" : ")");
   return builder_finish(&b);
 }
 

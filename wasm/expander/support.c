@@ -1,4 +1,5 @@
 /* support.c — primitives that expanded code calls: multiple values, keyword arguments, case. */
+#include "core/template.h"
 #include "data/equal.h"
 #include "io/printer.h"
 #include "text/utf8.h"
@@ -134,6 +135,22 @@ static Value check_needed(Value spec, Value vector, int64_t first) {
   return V_TRUE;
 }
 
+/* (%keyword-spec procedure): what its parameters are, where some are keywords; else #f. Its code has the spec as
+   a constant. */
+static Value prim_keyword_spec(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_CLOSURE)) return V_FALSE;
+  struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(args[0]));
+  if (!ARITY_REST(t->arity) || ARITY_REQUIRED(t->arity) || ARITY_OPTIONAL(t->arity)) return V_FALSE;
+  uint32_t count = OBJ_LENGTH(CLOSURE_TEMPLATE(args[0])) - TEMPLATE_FIXED;
+  for (uint32_t i = 0; i < count; i++) {
+    Value v = TEMPLATE_CONSTS(t)[i];
+    if (IS(v, T_VECTOR) && VEC_LENGTH(v) == SPEC_SIGNATURE + 1 && is_pair(VEC(v)[SPEC_KEYWORDS]) &&
+        IS(VEC(v)[SPEC_SIGNATURE], T_STRING)) return v;
+  }
+  return V_FALSE;
+}
+
 /* (%keyword-arguments spec arguments) -> a vector: positional parameters, the rest list, keyword
    parameters; V_DEFAULT where none was given. The spec is lambda.c's keyword_spec. */
 static Value prim_keyword_arguments(int argc, Value *args) {
@@ -180,6 +197,7 @@ const PrimDef expand_support_prims[] = {
   {"%values-ref", prim_values_ref, 3, 3, NULL},
   {"%values-rest", prim_values_rest, 2, 2, NULL},
   {"%keyword-arguments", prim_keyword_arguments, 2, 2, NULL},
+  {"%keyword-spec", prim_keyword_spec, 1, 1, NULL},
   {"%case-member", prim_case_member, 2, 2, NULL},
   {"%cons*", prim_cons_star, 1, -1, NULL},
   {0}

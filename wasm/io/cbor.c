@@ -9,8 +9,14 @@
  *   map             an immutable equal?-based table. Where all keys are text it is loose: symbols
  *                   find their names, too
  *   40005 [k, map]  any other table; k: enum table_kind + 4 loose + 8 mutable
+ *   40007 [v]       a box
+ *   40008 [k, m …]  a set; k: enum table_kind + 8 mutable
+ *   40009 [name, fields, v …]   a struct that is transparent or prefab; fields: a vector of symbols
+ *
+ * What a set or a struct is made of, the reader is told: a table from names to record types.
  */
 #include "core/worklist.h"
+#include "data/equal.h"
 #include "data/table.h"
 #include "io/printer.h"
 #include "numbers/bignum.h"
@@ -22,7 +28,7 @@
 enum { UNSIGNED, NEGATIVE, BYTE_STRING, TEXT_STRING, ARRAY, MAP, TAGGED, SIMPLE };
 enum {
   TAG_POSITIVE = 2, TAG_NEGATIVE = 3, TAG_RATIO = 30, TAG_SYMBOL = 39, TAG_KEYWORD = 40001, TAG_CHAR = 40002,
-  TAG_VECTOR = 40003, TAG_IMPROPER = 40004, TAG_TABLE = 40005, TAG_COMPLEX = 40006,
+  TAG_VECTOR = 40003, TAG_IMPROPER = 40004, TAG_TABLE = 40005, TAG_COMPLEX = 40006, TAG_BOX = 40007, TAG_SET = 40008, TAG_STRUCT = 40009,
 };
 enum { BYTE_FALSE = 0xf4, BYTE_TRUE, BYTE_NULL, BYTE_UNDEFINED, BYTE_HALF = 0xf9, BYTE_SINGLE, BYTE_DOUBLE, BYTE_BREAK = 0xff };
 enum { TABLE_MUTABLE = 8 };
@@ -38,7 +44,7 @@ typedef struct {
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
-enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_FRAME = 3 };
+enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_FRAME = 3 };
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
 static void put_bytes(Encoder *e, uint64_t value, int count) {
@@ -190,6 +196,27 @@ static Value put_table(Encoder *e, Value v) {
   return V_VOID;
 }
 
+static Value put_set(Encoder *e, Value v) {
+  Value table = RECORD_FIELD(v, 0);
+  put_head(e, TAGGED, TAG_SET);
+  put_head(e, ARRAY, (uint64_t)table_count(table) + 1);
+  put_head(e, UNSIGNED, (uint64_t)(TABLE_KIND(table) | (OBJ_FLAGS(table) & H_IMMUTABLE ? 0 : TABLE_MUTABLE)));
+  push_item(e, E_MEMBERS, table, FIX(0));
+  return V_VOID;
+}
+
+static bool is_condition(Value v) { return rtd_is_a(RECORD_RTD(v), exn_type("exn")); }
+
+static Value put_struct(Encoder *e, Value v) {
+  struct Rtd *rtd = RTD(RECORD_RTD(v));
+  put_head(e, TAGGED, TAG_STRUCT);
+  put_head(e, ARRAY, (uint64_t)VEC_LENGTH(rtd->fields) + 2);
+  push_item(e, E_FIELDS, v, FIX(0));
+  push_item(e, E_ITEM, rtd->fields, V_NIL);
+  push_item(e, E_ITEM, rtd->name, V_NIL);
+  return V_VOID;
+}
+
 static Value put_other(Encoder *e, Value v) {
   if (e->lossy) {
     Builder b;
@@ -197,7 +224,14 @@ static Value put_other(Encoder *e, Value v) {
     print_bounded(&b, v, true, 1000);
     return put_text(e, builder_finish(&b));
   }
-  return no_data_form(is_procedure(v) ? "a procedure" : IS(v, T_RECORD) ? "a record" : "this", v);
+  bool is_struct = IS(v, T_RECORD) && !is_open_record(v) && !TRUTH(RTD(RECORD_RTD(v))->printer);
+  return no_data_form(is_procedure(v) ? "a procedure" : is_struct ? "a struct that is not #:transparent" :
+                      IS(v, T_RECORD) ? "a record" : "this", v);
+}
+
+static Value put_record(Encoder *e, Value v) {
+  if (!is_open_record(v) || is_condition(v)) return put_other(e, v);
+  return FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SET ? put_set(e, v) : put_struct(e, v);
 }
 
 static Value put_special(Encoder *e, Value v) {
@@ -244,6 +278,12 @@ static Value put_value(Encoder *e, Value v) {
       push_item(e, E_VECTOR, v, FIX(0));
       return V_VOID;
     case T_TABLE: return put_table(e, v);
+    case T_BOX:
+      put_head(e, TAGGED, TAG_BOX);
+      put_head(e, ARRAY, 1);
+      push_item(e, E_BOX, v, V_TRUE);
+      return V_VOID;
+    case T_RECORD: return put_record(e, v);
     default: return put_other(e, v);
   }
 }
@@ -289,12 +329,25 @@ static Value encode_step(Encoder *e) {
       push_item(e, E_ITEM, VEC(v)[i], V_NIL);
       return V_VOID;
     }
+    case E_BOX:
+      if (rest != V_TRUE) { e->stack.top -= E_FRAME; return V_VOID; }
+      frame[2] = V_FALSE;
+      push_item(e, E_ITEM, SLOTS(v)[0], V_NIL);
+      return V_VOID;
+    case E_FIELDS: {
+      uint32_t i = (uint32_t)FIX_VALUE(rest);
+      if (i == VEC_LENGTH(RTD(RECORD_RTD(v))->fields)) { e->stack.top -= E_FRAME; return V_VOID; }
+      frame[2] = FIX(i + 1);
+      push_item(e, E_ITEM, RECORD_FIELD(v, i), V_NIL);
+      return V_VOID;
+    }
     default: {
       Value key, value;
       uint32_t position = (uint32_t)FIX_VALUE(rest);
+      bool with_values = FIX_VALUE(frame[0]) == E_TABLE;
       if (!table_next(v, &position, &key, &value)) { e->stack.top -= E_FRAME; return V_VOID; }
       frame[2] = FIX(position);
-      push_item(e, E_ITEM, value, V_NIL);
+      if (with_values) push_item(e, E_ITEM, value, V_NIL);
       push_item(e, E_ITEM, key, V_NIL);
       return V_VOID;
     }
@@ -362,6 +415,7 @@ typedef struct {
   uint32_t at, length;
   Stack stack;
   Value pending;          /* a value that waits to be delivered; V_UNBOUND: none */
+  Value types;            /* a table from symbols to record types, or #f */
 } Decoder;
 
 /* Frames: kind (major type), how many items are to come (-1: up to a break), and:
@@ -607,7 +661,59 @@ static Value tag_improper(Value list) {
   return list;
 }
 
-static Value apply_tag(Value tag, Value v) {
+static Value record_type(Decoder *d, const char *name) {
+  return IS(d->types, T_TABLE) ? table_get(d->types, intern(name), V_FALSE) : V_FALSE;
+}
+
+static Value tag_set(Decoder *d, Value list) {
+  int64_t count = length_of(list);
+  int64_t kind = count > 0 && IS_FIX(CAR(list)) ? FIX_VALUE(CAR(list)) : -1;
+  if (kind < 0 || kind > (TABLE_STRING | TABLE_MUTABLE) || kind & TABLE_LOOSE) return malformed("a set");
+  Value rtd = record_type(d, kind & TABLE_MUTABLE ? "%mutable-set" : "%set");
+  if (!IS(rtd, T_RTD) || !(FIX_VALUE(RTD(rtd)->flags) & RTD_SET)) return malformed("a set, of which there is no type");
+  uint64_t bytes = table_bytes((uint32_t)count) + 64;
+  if (!heap_reserve(bytes)) return need_memory(bytes);
+  charge(count * 4);
+  Value table = table_make_sized((enum table_kind)(kind & 3), false, (uint32_t)count);
+  for (Value rest = CDR(list); is_pair(rest); rest = CDR(rest)) table_set(table, CAR(rest), V_TRUE);
+  if (!(kind & TABLE_MUTABLE)) SET_FLAG(table, H_IMMUTABLE);
+  Value set = heap_object(T_RECORD, 0, 2);
+  RECORD_RTD(set) = rtd;
+  RECORD_FIELD(set, 0) = table;
+  return set;
+}
+
+static Value tag_struct(Decoder *d, Value list) {
+  int64_t count = length_of(list) - 2;
+  if (count < 0 || !IS(CAR(list), T_SYMBOL) || !IS(CADR(list), T_VECTOR)) return malformed("a struct");
+  Value name = CAR(list), fields = CADR(list);
+  Value rtd = IS(d->types, T_TABLE) ? table_get(d->types, name, V_FALSE) : V_FALSE;
+  if (!IS(rtd, T_RTD))
+    return err_failf("exn:fail:contract", "a struct %q with the fields %v stands here, and no such struct is defined: "
+                     "define it first, #:transparent and with these fields", name, fields);
+  Value *wanted = VEC(RTD(rtd)->fields);
+  bool same = VEC_LENGTH(fields) == VEC_LENGTH(RTD(rtd)->fields) && count == (int64_t)VEC_LENGTH(fields);
+  for (uint32_t i = 0; same && i < count; i++) same = VEC(fields)[i] == wanted[i];
+  if (!same || FIX_VALUE(RTD(rtd)->flags) & RTD_SET)
+    return err_failf("exn:fail:contract", "a struct %q with the fields %v stands here, and the one that is defined has %v",
+                     name, fields, RTD(rtd)->fields);
+  uint64_t bytes = 8 * (uint64_t)count + 32;
+  if (!heap_reserve(bytes)) return need_memory(bytes);
+  Value record = heap_object(T_RECORD, 0, (uint32_t)count + 1);
+  RECORD_RTD(record) = rtd;
+  uint32_t i = 0;
+  for (Value rest = CDDR(list); is_pair(rest); rest = CDR(rest)) RECORD_FIELD(record, i++) = CAR(rest);
+  return record;
+}
+
+static Value tag_box(Value list) {
+  if (length_of(list) != 1) return malformed("a box");
+  Value box = heap_object(T_BOX, 0, 1);
+  SLOTS(box)[0] = CAR(list);
+  return box;
+}
+
+static Value apply_tag(Decoder *d, Value tag, Value v) {
   switch (IS_FIX(tag) ? FIX_VALUE(tag) : -1) {
     case TAG_POSITIVE: case TAG_NEGATIVE: case TAG_RATIO: case TAG_COMPLEX: return tag_number(tag, v);
     case TAG_SYMBOL: return IS(v, T_STRING) ? intern_string(v) : malformed("a symbol of no text");
@@ -617,6 +723,9 @@ static Value apply_tag(Value tag, Value v) {
       return CHAR(FIX_VALUE(v));
     case TAG_VECTOR: return tag_vector(v);
     case TAG_IMPROPER: return tag_improper(v);
+    case TAG_BOX: return tag_box(v);
+    case TAG_SET: return tag_set(d, v);
+    case TAG_STRUCT: return tag_struct(d, v);
     case TAG_TABLE:
       return length_of(v) == 2 && IS(CADR(v), T_TABLE) ? CADR(v) : malformed("a hash table");
     default: return v;                   /* an unknown tag says nothing to us */
@@ -652,7 +761,7 @@ static Value deliver(Decoder *d, Value v) {
   while (d->stack.top) {
     Value *frame = stack_top(&d->stack, D_FRAME);
     if (frame[D_KIND] == FIX(TAGGED)) {
-      Value made = apply_tag(frame[D_DATA], v);
+      Value made = apply_tag(d, frame[D_DATA], v);
       if (made == V_AGAIN) d->pending = v;
       if (IS_SIGNAL(made)) return made;
       d->stack.top -= D_FRAME;
@@ -702,11 +811,10 @@ static Value decode(Decoder *d) {
 
 enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_SIZE };
 
-/* (%cbor-decode bytevector) */
+/* (%cbor-decode bytevector [types]) */
 static Value prim_cbor_decode(int argc, Value *args) {
-  (void)argc;
   CHECK_BYTES(NULL, 0);
-  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND};
+  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE)};
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     d.at = (uint32_t)FIX_VALUE(s[DS_AT]);
@@ -729,6 +837,6 @@ static Value prim_cbor_decode(int argc, Value *args) {
 
 const PrimDef cbor_prims[] = {
   {"%cbor-encode", prim_cbor_encode, 1, 2, "(%cbor-encode value [lossy?])"},
-  {"%cbor-decode", prim_cbor_decode, 1, 1, "(%cbor-decode bytevector)"},
+  {"%cbor-decode", prim_cbor_decode, 1, 2, "(%cbor-decode bytevector [types])"},
   {0},
 };

@@ -5,6 +5,7 @@
  * resumable, with an explicit stack.
  */
 #include "core/worklist.h"
+#include "data/equal.h"
 #include "data/table.h"
 #include "numbers/number.h"
 #include "numbers/numprint.h"
@@ -554,6 +555,14 @@ static Value write_value(Writer *w, Value v, uint32_t *next) {
       return V_VOID;
     case T_SYMBOL: return not_json(v, "symbol->string makes a string of it");
     case T_VECTOR: return not_json(v, "vector->list makes a list of it");
+    case T_CHAR: return not_json(v, "string makes a string of it");
+    case T_KEYWORD: return not_json(v, "keyword->string makes a string of it");
+    case T_BOX: return not_json(v, "unbox gives its content");
+    case T_BYTES: return not_json(v, "bytes->string/utf-8 makes a string of it");
+    case T_RECORD:
+      if (FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SET) return not_json(v, "set->list makes a list of it");
+      if (is_open_record(v)) return not_json(v, "make a table of its fields, such as (hasheq 'field value ...)");
+      return not_json(v, NULL);
     default: return not_json(v, NULL);
   }
 }

@@ -316,7 +316,10 @@ static uint32_t find_line_end(Value s, uint32_t from, uint32_t end, enum line_mo
   for (;; i++) {
     if (mode == LINEFEED) i = chars_find(data, width, i, end, '\n');
     else if (mode == RETURN || mode == RETURN_LINEFEED) i = chars_find(data, width, i, end, '\r');
-    else while (i < end && string_char(s, i) != '\n' && string_char(s, i) != '\r') i++;
+    else {
+      uint32_t linefeed = chars_find(data, width, i, end, '\n');
+      i = chars_find(data, width, i, linefeed, '\r');
+    }
     bool crlf = i + 1 < end && string_char(s, i) == '\r' && string_char(s, i + 1) == '\n';
     if (i < end && mode == RETURN_LINEFEED && !crlf) continue;
     bool two = i < end && crlf && (mode == RETURN_LINEFEED || mode == ANY);

@@ -254,7 +254,7 @@ Value err_syntax(const char *message, Value form, uint32_t place) {
 }
 
 /* ---- calls ---- */
-/* "(name a b [c] . rest)" */
+/* "(name a b [c] . rest)"; of a procedure without a name "(lambda (a b [c] . rest) ...)" */
 static void build_signature(Builder *b, Value procedure) {
   if (IS(procedure, T_PRIM)) {
     const PrimDef *p = prim_table[PAYLOAD(procedure)];
@@ -271,15 +271,23 @@ static void build_signature(Builder *b, Value procedure) {
     return;
   }
   struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(procedure));
-  builder_char(b, '(');
-  if (t->name == V_FALSE) builder_c(b, "lambda"); else print_bounded(b, t->name, false, 60);
   uint32_t required = ARITY_REQUIRED(t->arity), optional = ARITY_OPTIONAL(t->arity), i = 0;
+  bool nameless = t->name == V_FALSE;
+  if (nameless && required + optional == 0 && is_pair(t->params)) {
+    builder_c(b, "(lambda ");
+    print_bounded(b, CAR(t->params), false, 40);
+    builder_c(b, " ...)");
+    return;
+  }
+  builder_char(b, '(');
+  if (nameless) builder_c(b, "lambda ("); else print_bounded(b, t->name, false, 60);
   for (Value p = t->params; is_pair(p); p = CDR(p), i++) {
-    builder_c(b, i < required ? " " : i < required + optional ? " [" : " . ");
+    if (i || !nameless) builder_char(b, ' ');
+    builder_c(b, i < required ? "" : i < required + optional ? "[" : ". ");
     print_bounded(b, CAR(p), false, 40);
     if (i >= required && i < required + optional) builder_char(b, ']');
   }
-  builder_char(b, ')');
+  builder_c(b, nameless ? ") ...)" : ")");
 }
 Value procedure_signature(Value procedure) {
   Builder b;

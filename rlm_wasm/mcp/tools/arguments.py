@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from pydantic.json_schema import GenerateJsonSchema, SkipJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
+from rlm_wasm.data import with_whole_characters
 from rlm_wasm.errors import InvalidToolArguments
 
 T = TypeVar("T")
@@ -81,7 +82,11 @@ SessionName = Annotated[
 def checked(model: type[A], given: Mapping[str, Any] | None) -> A:
     """The arguments as the model wants them. Raises InvalidToolArguments."""
     known = model.model_fields
-    present = {name: value for name, value in (given or {}).items() if value is not None or name not in known}
+    present = {
+        name: with_whole_characters(value)
+        for name, value in (given or {}).items()
+        if value is not None or name not in known
+    }
     try:
         return model.model_validate(present)
     except ValidationError as error:
@@ -124,8 +129,6 @@ def _wrong_value(schema: Mapping[str, Any], error: ErrorDetails) -> str:
             return f"{place} is empty"
         case "too_short":
             return f"{place} is an empty list"
-        case "string_unicode":
-            return f"{place} is no Unicode text: it has half of a surrogate pair"
         case "literal_error":
             words = ", ".join(f'"{word}"' for word in wanted["enum"])
             return f"{place} must be one of {words}, not {given}"

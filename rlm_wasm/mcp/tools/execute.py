@@ -64,6 +64,7 @@ class ExecuteReply(Reply):
     rolled_back: bool = False
     session: str = ""
     notice: str = ""
+    warnings: list[str] = Field(default_factory=list)
     execution: Execution
 
 

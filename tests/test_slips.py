@@ -1,0 +1,427 @@
+"""What looks right and is not: it fails and says what to write, or leaves a line in Result.warnings."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rlm_wasm import Runtime
+from rlm_wasm.execution.outcome import MAX_WARNING, MAX_WARNINGS
+from rlm_wasm.mcp import render
+from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.results import Result
+from rlm_wasm.testing import GatedProvider, InlineProvider
+
+TEXT = "alpha 12\nbeta x34\r\ngamma"
+
+
+async def searched(runtime: Runtime, program: str) -> Result:
+    """The Result of a program in a session with a main context and one called notes."""
+    async with runtime.session() as session:
+        await session.load_context(TEXT)
+        await session.load_context("named text", "notes")
+        return await session.execute(program)
+
+
+# ---- map-async
+
+
+@pytest.mark.parametrize(
+    "taken", ["(lambda (message) message)", "(lambda (message item) message)", "identity"]
+)
+async def test_on_error_gets_the_message_as_try_does(runtime: Runtime, taken: str) -> None:
+    """A string, of a condition and of any other value that was raised."""
+    program = "(map-async (lambda (x) (if (= x 1) (error \"bad\" x) (raise 'no))) '(1 2) #:on-error {})"
+    result = await runtime.run(program.format(taken))
+    tried = await runtime.run(
+        '(list (try (error "bad" 1) on-error identity) (try (raise \'no) on-error identity))'
+    )
+    assert result.data == tried.data, result.error
+    assert result.data[0] == "bad 1"
+
+
+async def test_a_handler_that_takes_nothing_is_refused_before_any_call(answers: InlineProvider) -> None:
+    """It would break the map at the first failure, in the middle of a run."""
+    async with Runtime(provider=answers) as runtime:
+        result = await runtime.run(
+            '(map-async (lambda (x) (llm-query-async #:instruction "q")) \'(1) #:on-error (lambda () 1))'
+        )
+    assert result.error is not None
+    assert "(lambda (message) ...)" in result.error.message
+    assert result.execution.calls == 0
+
+
+# ---- contexts
+
+
+@pytest.mark.parametrize("pattern", ['"x34"', '#rx"x3"', '#px"x\\\\d+"'])
+async def test_a_search_gives_the_hits_offset_and_its_line_for_strings_and_patterns_alike(
+    runtime: Runtime, pattern: str
+) -> None:
+    """The line without its end."""
+    result = await searched(runtime, f"(car (context-search {pattern}))")
+    assert result.value == "(14 . beta x34)", result.error
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize("pattern", ['"needle"', '#rx"needle"'])
+async def test_of_a_long_line_the_part_around_the_hit_is_shown(runtime: Runtime, pattern: str) -> None:
+    """Up to 2,000 characters, the hit among them."""
+    async with runtime.session() as session:
+        await session.load_context("first\n" + "a" * 9_000 + "needle" + "b" * 500)
+        result = await session.execute(f"(context-search {pattern})")
+    ((offset,), line) = (result.data[0].items, result.data[0].tail)
+    assert offset == 9_006
+    assert len(line) == 2_000
+    assert "needle" in line
+
+
+@pytest.mark.parametrize("pattern", ["order \\\\d+", "a.*b", "[0-9]+", "^alpha", "alpha|omega"])
+async def test_a_string_that_reads_like_a_pattern_and_finds_nothing_leaves_a_warning(
+    runtime: Runtime, pattern: str
+) -> None:
+    """It names the procedure, the string and what to write."""
+    result = await searched(runtime, f'(context-search "{pattern}")')
+    assert result.data == []
+    (warning,) = result.warnings
+    assert warning.startswith("context-search: found nothing")
+    assert f'#px"{pattern}"' in warning
+
+
+async def test_a_string_that_was_found_or_is_no_pattern_leaves_none(runtime: Runtime) -> None:
+    """Whatever characters it has."""
+    assert (await searched(runtime, '(context-search "zeta")')).warnings == ()
+    async with runtime.session() as session:
+        await session.load_context("costs a.*b")
+        assert (await session.execute('(context-search "a.*b")')).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("program", "names"),
+    [
+        ('(string-split "a  b" "\\\\s+")', 'string-split: found nothing; "\\\\s+"'),
+        ('(string-replace "a1" "\\\\d" "")', 'string-replace: found nothing; "\\\\d"'),
+        ('(regexp-match "\\\\d+" "12")', 'regexp: in "\\\\d+"'),
+    ],
+)
+async def test_other_literals_that_read_like_patterns_leave_one_too(
+    runtime: Runtime, program: str, names: str
+) -> None:
+    """Where a backslash before a letter means that letter."""
+    (warning,) = (await runtime.run(program)).warnings
+    assert warning.startswith(names)
+
+
+@pytest.mark.parametrize(
+    "use", ["(get-context {})", "(context-length {})", "(context-slice 0 1 {})", '(context-search "a" {})']
+)
+async def test_a_name_that_is_no_context_says_which_there_are(runtime: Runtime, use: str) -> None:
+    """Whatever it is used for."""
+    result = await searched(runtime, use.format('"ntoes"'))
+    assert result.error is not None
+    assert "no context named 'ntoes' (loaded: notes; the main one is `context`)" in result.error.message
+
+
+async def test_get_context_gives_its_default_for_a_name_that_is_none(runtime: Runtime) -> None:
+    """A value, or what a procedure gives."""
+    result = await searched(
+        runtime, '(list (get-context "x" #f) (get-context "x" (lambda () 1)) (get-context "notes" #f))'
+    )
+    assert result.data == [False, 1, "named text"], result.error
+
+
+@pytest.mark.parametrize(
+    ("range_", "expected"),
+    [("0 500", TEXT), ("6 8", "12"), ("20 900", TEXT[20:]), ("400 500", "")],
+)
+async def test_a_slice_gives_what_there_is_of_its_range(runtime: Runtime, range_: str, expected: str) -> None:
+    """Beyond the end there is nothing."""
+    result = await searched(runtime, f"(context-slice {range_})")
+    assert (result.status, result.value) == ("ok", expected)
+
+
+# ---- what was used
+
+
+async def test_usage_counts_the_session_in_calls_and_in_money_and_by_model() -> None:
+    """cost-used, tokens-used and usage have one scope: all executions of the session."""
+
+    def answer(request: CompletionRequest) -> Completion:
+        return Completion(text="a", model=request.model or "m", prompt_tokens=10, completion_tokens=5)
+
+    async with Runtime(provider=InlineProvider(answer)) as runtime, runtime.session() as session:
+        await session.execute('(llm-query #:instruction "q" #:model "gpt-4o-mini")')
+        await session.execute(
+            '(map-async (lambda (i) (llm-query-async #:instruction "q" #:model "other")) (range 2))'
+        )
+        result = await session.execute(
+            "(define (of table . keys) (map (lambda (key) (hash-ref table key)) keys))"
+            "(list (of (cost-used) 'calls) (of (tokens-used) 'prompt_tokens 'completion_tokens 'total_tokens)"
+            " (of (hash-ref (usage) 'gpt-4o-mini) 'calls 'total_tokens)"
+            " (of (hash-ref (usage) \"other\") 'calls 'prompt_tokens 'completion_tokens 'cached))"
+        )
+    assert result.data == [[3], [30, 15, 45], [1, 15], [2, 20, 10, 0]], result.error
+
+
+# ---- match, require
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("(pont x)", "no struct, named pont; did you mean point?"),
+        ("(lst x)", "did you mean list"),
+        ("(Some x)", "named Some; define (struct Some (...)) above"),
+        ("(list (Some x))", "named Some"),
+        ("(hash 'a)", "a key without a pattern"),
+        ("(hash 'a x #:opne)", "#:open, #:closed or #:rest"),
+        ("(hash 'a x #:open y)", "nothing may follow"),
+        ("(hash* 'a x)", "expected [key pattern]"),
+        ("(hash* ['a x #:defualt 1])", "expected #:default"),
+    ],
+)
+async def test_a_pattern_that_is_none_is_a_syntax_error_that_names_it(
+    runtime: Runtime, pattern: str, says: str
+) -> None:
+    """Though no value would ever reach it."""
+    result = await runtime.run(f"(struct point (x)) (define (f v) (match v [{pattern} 1] [_ 2])) 5")
+    assert result.error is not None
+    assert result.error.type == "exn:fail:syntax"
+    assert says in result.error.message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("(hash 'a x)", "no"),
+        ("(hash 'a x 'b y)", "(1 2)"),
+        ("(hash 'a x #:open)", "1"),
+        ("(hash 'a x #:rest (hash 'b y))", "(1 2)"),
+        ("(hash* ['a x])", "1"),
+        ("(hash* ['a x] #:closed)", "no"),
+        ("(hash* ['a x] ['c y #:default 9])", "(1 9)"),
+        ("(hash* ['a x] ['b y] ['c z #:default 9] #:closed)", "(1 2)"),
+    ],
+)
+async def test_hash_patterns_are_rackets(runtime: Runtime, pattern: str, expected: str) -> None:
+    """Closed, open, with the rest, with defaults; in tables that can change, too."""
+    body = "(list x y)" if "y" in pattern else "x"
+    for make in ("hash", "(lambda l (hash-copy (apply hash l)))"):
+        result = await runtime.run(f"(match ({make} 'a 1 'b 2) [{pattern} {body}] [_ 'no])")
+        assert result.value == expected, (make, result.error)
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        ("nosuch/module", "there is no module nosuch/module; there are racket racket/base"),
+        ("racket/lisst", "did you mean racket/list?"),
+        ("(only-in racket/strng string-join)", "did you mean racket/string?"),
+        ('"helpers.rkt"', "no module files here"),
+    ],
+)
+async def test_requiring_what_is_not_there_is_an_error_that_names_what_is(
+    runtime: Runtime, module: str, says: str
+) -> None:
+    """Its names would be missed only later."""
+    result = await runtime.run(f"(require racket/list {module}) 5")
+    assert result.error is not None
+    assert says in result.error.message
+
+
+async def test_requiring_a_module_of_rackets_that_is_absent_leaves_a_warning(runtime: Runtime) -> None:
+    """A program that uses nothing of it runs."""
+    result = await runtime.run("(require racket/list racket/file (for-syntax racket/base)) (first '(1))")
+    assert result.value == "1"
+    assert [text.split(" here")[0] for text in result.warnings] == ["require: there is no racket/file"]
+
+
+async def test_require_gives_the_names_that_it_says(runtime: Runtime) -> None:
+    """only-in and rename-in."""
+    result = await runtime.run(
+        "(require (only-in racket/string [string-join joined] string-trim) (rename-in racket/list [first head]))"
+        '(list (joined \'("a" "b")) (head \'(1)))'
+    )
+    assert result.data == ["a b", 1], result.error
+
+
+# ---- JSON null
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        '(string-append "a" v)',
+        "(+ 1 v)",
+        "(string-trim v)",
+        "(string-join (list v))",
+        "(string-length v)",
+        "(< v 1)",
+    ],
+)
+async def test_an_error_over_a_json_null_says_that_it_was_one(runtime: Runtime, use: str) -> None:
+    """Null is a value, and true."""
+    result = await runtime.run(f'(define v (hash-ref (string->jsexpr "{{\\"x\\": null}}") \'x)) {use}')
+    assert result.error is not None
+    assert "JSON null" in str(result.error)
+    assert "json-null?" in str(result.error)
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ('(map json-null? (list (json-null) 0 #f "null"))', [True, False, False, False]),
+        ('(string->jsexpr "{\\"x\\": [null, 1]}" #:null #f)', {"x": [False, 1]}),
+        ('(read-json (open-input-string "[null]") #:null \'none)', ["none"]),
+        ("(jsexpr->string (hash 'a '(#f 1)) #:null #f)", '{"a":[null,1]}'),
+        ('(jsexpr->string "é😀" #:encode \'all)', '"\\u00e9\\ud83d\\ude00"'),
+    ],
+)
+async def test_json_null_and_encoding_are_what_the_program_says(
+    runtime: Runtime, program: str, expected: object
+) -> None:
+    """#:null and #:encode are no decoration."""
+    result = await runtime.run(program)
+    assert result.data == expected, result.error
+
+
+# ---- finish
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("(list q q)", ["[a]", "[a]"]),
+        ("(hash 'x q)", {"x": "[a]"}),
+        ('(let ([h (make-hash)]) (hash-set! h "x" (vector q (list q))) h)', {"x": ("[a]", ["[a]"])}),
+        ("(cons 1 q)", None),
+    ],
+)
+async def test_finish_unwraps_scoped_values_within_data(value: str, expected: object) -> None:
+    """In lists, vectors and tables; what the value derives from is known."""
+    async with Runtime(provider=InlineProvider(lambda _request: "[a]")) as runtime:
+        result = await runtime.run(f'(define q (llm-query #:instruction "a")) (finish {value})')
+    assert result.status == "finished", result.error
+    assert "scoped" not in result.value
+    if expected is not None:
+        assert result.data == expected
+    assert result.derived_from == (1,)
+
+
+@pytest.mark.parametrize("value", ["h", "(list 1 h)", "(hash 'x (vector h))"])
+async def test_finish_refuses_a_handle_and_says_to_await_it(runtime: Runtime, value: str) -> None:
+    """What it stands for may not be there yet."""
+    result = await runtime.run(f'(define h (llm-query-async #:instruction "a")) (finish {value})')
+    assert result.error is not None
+    assert "await" in result.error.message
+
+
+async def test_finish_shows_procedures_and_circular_data_as_before(runtime: Runtime) -> None:
+    """They hold nothing to unwrap."""
+    assert (await runtime.run("(finish (list 1 car))")).value == "(1 #<procedure:car>)"
+    assert (await runtime.run("(define l (list 1 2)) (set-cdr! l l) (finish l)")).value == "#0=(1 . #0#)"
+
+
+# ---- options and names
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("(~r 3 #:notation 'sientific)", "'exponential"),
+        ("(~r 3 #:base 'hex)", "integer-in 2 36"),
+        ("(hash-map/copy (hash) cons #:kind 'mutabel)", "'mutable"),
+        ("(pretty-format 1 #:mode 'prnt)", "'print"),
+        ("(jsexpr->string 1 #:encode 'al)", "'all"),
+        ('(read-line (open-input-string "") \'anny)', "any-one"),
+        ("(struct p (x) #:transparant)", "did you mean #:transparent?"),
+        ('(string-join \'("a") #:sep "x")', "procedure: string-join"),
+    ],
+)
+async def test_an_option_that_is_none_is_an_error_that_names_those_that_are(
+    runtime: Runtime, program: str, says: str
+) -> None:
+    """Under the procedure's public name."""
+    result = await runtime.run(program)
+    assert result.error is not None
+    assert says in str(result.error)
+    assert "%" not in str(result.error)
+
+
+@pytest.mark.parametrize(
+    ("call", "signature"),
+    [
+        ("((lambda () 1) 1)", "(lambda () ...)"),
+        ("((lambda (s x) 1) 1)", "(lambda (s x) ...)"),
+        ("((lambda (s [x 1] . r) 1))", "(lambda (s [x] . r) ...)"),
+        ("((lambda (#:a a) 1) 1)", "(lambda (#:a a) ...)"),
+        ("((case-lambda [(a) 1] [(a b) 2]))", "(lambda (a) ...) or (lambda (a b) ...)"),
+    ],
+)
+async def test_the_signature_of_a_nameless_procedure_is_a_lambda_form(
+    runtime: Runtime, call: str, signature: str
+) -> None:
+    """It reads as it would be written."""
+    result = await runtime.run(call)
+    assert result.error is not None
+    assert result.error.hint == f"The signature is {signature}"
+
+
+async def test_a_form_that_is_unbound_is_missed_before_the_brackets_in_it(runtime: Runtime) -> None:
+    """(name () …) in the manner of another language."""
+    result = await runtime.run("(genrator () (yield 1))")
+    assert result.error is not None
+    assert result.error.message.startswith("unbound variable: genrator")
+    assert result.error.hint == "Did you mean generator?"
+
+
+# ---- the channel
+
+
+async def test_warnings_are_bounded_and_each_stands_once(runtime: Runtime) -> None:
+    """In number and in length, whatever a program does in a loop."""
+    result = await runtime.run(
+        '(for ([i 1000]) (string-split "a" (string-append (make-string 3 (integer->char (+ 200 (modulo i 300)))) "\\\\d")))'
+    )
+    assert len(result.warnings) == len(set(result.warnings)) == MAX_WARNINGS
+    assert all(len(text) <= MAX_WARNING for text in result.warnings)
+
+
+async def test_warnings_belong_to_their_execution_and_come_with_an_error_too(runtime: Runtime) -> None:
+    """The next one begins without."""
+    async with runtime.session() as session:
+        first = await session.execute('(string-split "a" "\\\\d") (car 5)')
+        again = await session.execute('(string-split "a" "\\\\d")')
+        after = await session.execute("1")
+    assert first.status == "error"
+    assert len(first.warnings) == 1
+    assert again.warnings == first.warnings
+    assert after.warnings == ()
+
+
+async def test_warnings_stand_in_what_mcp_shows_and_in_the_plain_form(runtime: Runtime) -> None:
+    """As text and as structured content."""
+    result = await runtime.run('(string-split "a" "\\\\d")')
+    assert f"warning: {result.warnings[0]}" in render.to_text(result)
+    assert render.structured(result)["warnings"] == list(result.warnings)
+    assert result.to_dict()["warnings"] == list(result.warnings)
+
+
+async def test_warnings_outlive_a_snapshot_in_the_middle(gate: GatedProvider, gated: Runtime) -> None:
+    """What was warned of before stands in the Result of the execution that goes on."""
+    async with gated.session() as session:
+        running = asyncio.create_task(
+            session.execute('(string-split "a" "\\\\d") (syntax-e (llm-query #:instruction "q"))')
+        )
+        await gate.arrived(1)
+        snapshot = await session.snapshot()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    async with await gated.restore(snapshot) as restored:
+        resumed = asyncio.create_task(restored.resume())
+        await gate.arrived(1)
+        gate.release()
+        result = await resumed
+    assert result.status == "ok", result.error
+    assert len(result.warnings) == 1
