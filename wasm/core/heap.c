@@ -404,7 +404,7 @@ static void move_large(Value *slot) {
 __attribute__((no_builtin("memcpy", "memmove")))
 #endif
 static void copy_words(uint64_t *to, const uint64_t *from, uint32_t bytes) {
-  for (uint32_t i = 0; i < bytes / 8; i++) to[i] = from[i];
+  _Pragma("GCC unroll 4") for (uint32_t i = 0; i < bytes / 8; i++) to[i] = from[i];
 }
 
 /* The rest of a list is copied with its pair: it lies side by side then, and is not looked at twice. */

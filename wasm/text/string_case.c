@@ -78,15 +78,20 @@ static uint32_t round_end(Value s, uint32_t from) {
   return length - from > LONG_ROUND ? from + LONG_ROUND : length;
 }
 
-static void map_ascii(Value s, uint32_t from, uint32_t to, enum case_kind kind, Value result, uint32_t at) {
+/* Says whether all of it was ASCII. */
+static bool map_ascii(Value s, uint32_t from, uint32_t to, enum case_kind kind, Value result, uint32_t at) {
   const uint8_t *data = STR_DATA(s);
-  uint8_t low = kind == UPCASE ? 'a' : 'A';
+  uint8_t low = kind == UPCASE ? 'a' : 'A', all = 0;
   if (STR_WIDTH(result) == 1) {
     uint8_t *out = STR_DATA(result) + at;
-    for (uint32_t i = from; i < to; i++) *out++ = (uint8_t)(data[i] - low) < 26 ? data[i] ^ 32 : data[i];
+    for (uint32_t i = from; i < to; i++) {
+      all |= data[i];
+      *out++ = (uint8_t)(data[i] - low) < 26 ? data[i] ^ 32 : data[i];
+    }
   } else {
     for (uint32_t i = from; i < to; i++) string_put(result, at++, (uint8_t)(data[i] - low) < 26 ? data[i] ^ 32 : data[i]);
   }
+  return all < 0x80;
 }
 
 /* Progress: what is known of the result (its characters and all of their bits), where the pass has come to,
@@ -99,12 +104,14 @@ static Value map_string(Value *args, enum case_kind kind) {
   uint32_t length = STR_LENGTH(s), all = 0, next = 0, at = 0, out[UC_MAX_MAPPING];
   uint64_t total = 0;
   bool in_word = false;
-  if (length <= LONG_ROUND && kind != TITLECASE && is_ascii(s, 0, length)) {      /* nearly always */
-    charge(length / 32);
+  if (length <= LONG_ROUND && STR_WIDTH(s) == 1 && kind != TITLECASE) {     /* short and ASCII: nearly always */
     result = string_make(length, 1);
-    map_ascii(s, 0, length, kind, result, 0);
-    STR(result)->lineage = STR(s)->lineage;
-    return result;
+    if (map_ascii(s, 0, length, kind, result, 0)) {
+      charge(length / 32);
+      STR(result)->lineage = STR(s)->lineage;
+      return result;
+    }
+    result = V_FALSE;
   }
   if (kept) {
     total = (uint64_t)FIX_VALUE(kept[M_TOTAL]);
