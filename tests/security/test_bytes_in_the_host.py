@@ -315,6 +315,19 @@ async def test_a_hundred_restores_at_once_read_one_value_at_a_time() -> None:
     assert Counting.most == 1
 
 
+async def test_a_hundred_restores_at_once_are_made_as_fast_as_they_are_taken() -> None:
+    """So that they need no more room than one after the other."""
+    program = (
+        '(checkpoint "k" (make-string 1000000 #\\a))'
+        ' (for-each await (map (lambda (i) (spawn (lambda () (string-length (restore "k"))))) (range 100)))'
+    )
+    limits = Limits(host_bytes=16 * MIB)
+    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(program)
+        assert result.ok, result.error
+        assert peak(session) < 8 * MIB
+
+
 # ---- after it
 
 
