@@ -214,7 +214,7 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self.hold(request, footprint(arguments))
+                self.hold(request, footprint(arguments) - request.held)
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
@@ -223,7 +223,7 @@ class HostRequests:
 
     def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
         """Large arguments. What is made of them is held as it is made, and at last what it is."""
-        before, counted = request.held, 0
+        counted = 0
         work = protocol.decode_in_turns(packed)
         while True:
             try:
@@ -236,7 +236,7 @@ class HostRequests:
             yield
         if type(arguments) is not list:
             raise Unencodable("a call's arguments are no array")
-        self.hold(request, before + footprint(arguments) - request.held)
+        self.hold(request, footprint(arguments) - request.held)
         return arguments
 
     def _ready(self, request: HostRequest, arguments: list[Any]) -> None:

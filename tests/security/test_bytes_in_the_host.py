@@ -96,6 +96,22 @@ async def test_eighty_queued_calls_that_share_one_large_text() -> None:
         assert (await session.execute("(+ 1 2)")).value == "3"
 
 
+async def test_what_was_decoded_is_held_once() -> None:
+    """Not as what was sent and as what it became: ten calls of a megabyte are ten megabytes."""
+    gate = GatedProvider()
+    program = (
+        "(define d (make-string 1000000 #\\a))"
+        ' (map (lambda (i) (llm-query-async #:instruction "q" #:data d)) (range 10)) (sleep 100)'
+    )
+    runtime = Runtime(provider=gate, limits=Limits(host_bytes=16 * MIB))
+    async with runtime, runtime.session() as session:
+        task = asyncio.create_task(session.execute(program))
+        await gate.arrived(10)
+        assert 10_000_000 < session.state()["used"]["host_bytes"] < 10_100_000
+        session.cancel()
+        await task
+
+
 async def test_a_text_with_one_wide_character_takes_four_bytes_for_each() -> None:
     """What is held is what the host's Python takes, not what was sent."""
     program = (
