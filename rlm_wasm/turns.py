@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 TURN_S = 0.005
@@ -25,6 +25,18 @@ class InTurns:
 
     def __await__(self) -> Generator[Any, None, Any]:
         return in_turns(self.work).__await__()
+
+
+class Alone:
+    """Work that waits, and that no other request of the session is served beside: its reply may be large."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self.work = work
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.work.__await__()
 
 
 async def in_turns(work: Generator[Any, None, Any]) -> Any:

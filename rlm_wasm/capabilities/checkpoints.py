@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.scope_log import ScopeLog
+from rlm_wasm.turns import Alone
 
 MAX_KEY = 1024
 """Characters of a checkpoint's key."""
@@ -117,7 +118,7 @@ class Checkpoints:
         """The operations."""
         return {
             "checkpoint": lambda arguments: self._alone(self._checkpoint, arguments),
-            "restore": lambda arguments: self._alone(self._restore, arguments),
+            "restore": lambda arguments: Alone(self._alone(self._restore, arguments)),
         }
 
     async def _alone(self, act: Callable[[list[Any]], Awaitable[Any]], arguments: list[Any]) -> Any:

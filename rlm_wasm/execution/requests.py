@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from rlm_wasm.execution.meter import BYTES_A_PART, FUEL_A_BYTE, FUEL_A_REQUEST, 
 from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
 from rlm_wasm.sandbox import protocol
-from rlm_wasm.turns import InTurns, in_turns
+from rlm_wasm.turns import Alone, InTurns, in_turns
 
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
@@ -216,7 +216,7 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self.hold(request, footprint(arguments))
+                self.hold(request, footprint(arguments) - request.held)
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
@@ -225,7 +225,7 @@ class HostRequests:
 
     def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
         """Large arguments. What is made of them is held as it is made, and at last what it is."""
-        before, counted = request.held, 0
+        counted = 0
         work = protocol.decode_in_turns(packed)
         while True:
             try:
@@ -238,7 +238,7 @@ class HostRequests:
             yield
         if type(arguments) is not list:
             raise Unencodable("a call's arguments are no array")
-        self.hold(request, before + footprint(arguments) - request.held)
+        self.hold(request, footprint(arguments) - request.held)
         return arguments
 
     def _ready(self, request: HostRequest, arguments: list[Any]) -> None:
@@ -249,8 +249,11 @@ class HostRequests:
         self, request: HostRequest, work: Generator[Any, None, Any], then: Callable[[Any], None]
     ) -> None:
         """Do work that takes several turns. Nothing else is served until it is done."""
+        self._block_on(request, self._worked(work, then))
+
+    def _block_on(self, request: HostRequest, work: Coroutine[Any, Any, Any]) -> None:
         self._working = request
-        self.spawn(request, self._worked(work, then))
+        self.spawn(request, work)
         assert request.task is not None
         request.task.add_done_callback(lambda _task: self._next(request))
 
@@ -282,6 +285,9 @@ class HostRequests:
                 return
             if isinstance(answer, InTurns):
                 self._work(request, answer.work, request.resolve)
+                return
+            if isinstance(answer, Alone):
+                self._block_on(request, answer.work)
                 return
             if is_awaitable(answer):
                 self.spawn(request, answer)

@@ -96,6 +96,22 @@ async def test_eighty_queued_calls_that_share_one_large_text() -> None:
         assert (await session.execute("(+ 1 2)")).value == "3"
 
 
+async def test_what_was_decoded_is_held_once() -> None:
+    """Not as what was sent and as what it became: ten calls of a megabyte are ten megabytes."""
+    gate = GatedProvider()
+    program = (
+        "(define d (make-string 1000000 #\\a))"
+        ' (map (lambda (i) (llm-query-async #:instruction "q" #:data d)) (range 10)) (sleep 100)'
+    )
+    runtime = Runtime(provider=gate, limits=Limits(host_bytes=16 * MIB))
+    async with runtime, runtime.session() as session:
+        task = asyncio.create_task(session.execute(program))
+        await gate.arrived(10)
+        assert 10_000_000 < session.state()["used"]["host_bytes"] < 10_100_000
+        session.cancel()
+        await task
+
+
 async def test_a_text_with_one_wide_character_takes_four_bytes_for_each() -> None:
     """What is held is what the host's Python takes, not what was sent."""
     program = (
@@ -313,6 +329,19 @@ async def test_a_hundred_restores_at_once_read_one_value_at_a_time() -> None:
     async with Runtime(provider=InlineProvider(), store=Counting()) as runtime:
         assert (await runtime.run(program)).ok
     assert Counting.most == 1
+
+
+async def test_a_hundred_restores_at_once_are_made_as_fast_as_they_are_taken() -> None:
+    """So that they need no more room than one after the other."""
+    program = (
+        '(checkpoint "k" (make-string 1000000 #\\a))'
+        ' (for-each await (map (lambda (i) (spawn (lambda () (string-length (restore "k"))))) (range 100)))'
+    )
+    limits = Limits(host_bytes=16 * MIB)
+    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(program)
+        assert result.ok, result.error
+        assert peak(session) < 8 * MIB
 
 
 # ---- after it
