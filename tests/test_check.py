@@ -65,6 +65,8 @@ async def test_no_check_of_the_standard_has_an_error(runtime: Runtime, suite: Pa
             "error: f: called with a wrong number of arguments: 1",
         ),
         ('(lambda () (regexp "a("))', "error: "),
+        (r'(lambda (s) (string-contains? s "\\d"))', r'warning: string-contains?: "\\d" is a string'),
+        (r'(lambda (s) (regexp-match? #rx"\\d" s))', "means that letter"),
         (
             "(lambda (v) (match v [(pont x) x]))",
             "error: match: there is no pattern, and no struct, named pont",

@@ -324,3 +324,13 @@ async def test_a_byte_order_mark_is_no_part_of_a_context_or_a_program(
         await session.load_context(text)
         result = await session.execute("\ufeff(string-append context)")
     assert result.value == "abc", result.error
+
+
+def test_a_struct_of_many_fields_of_one_name_takes_linear_time() -> None:
+    """A guest may say so, whatever its language allows; the last one is numbered like the second."""
+    import cbor2
+
+    names = (Symbol("x"),) * 50_000
+    sent = cbor2.CBORTag(protocol.TAG_STRUCT, [Symbol("p"), names, *range(50_000)])
+    decoded = protocol.decode(protocol.encode(sent))
+    assert decoded.fields["x#50000"] == 49_999

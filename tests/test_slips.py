@@ -102,6 +102,7 @@ async def test_a_string_that_was_found_or_is_no_pattern_leaves_none(runtime: Run
     [
         ('(string-split "a  b" "\\\\s+")', 'string-split: found nothing; "\\\\s+"'),
         ('(string-replace "a1" "\\\\d" "")', 'string-replace: found nothing; "\\\\d"'),
+        ('(string-search-forward "\\\\d" "a1")', 'string-search-forward: found nothing; "\\\\d"'),
         ('(regexp-match "\\\\d+" "12")', 'regexp: in "\\\\d+"'),
     ],
 )

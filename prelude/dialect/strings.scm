@@ -148,7 +148,9 @@
 (define (string-lines s) (%string-lines s))
 
 ;; ---- searching, as in MIT Scheme ----
-(define (string-search-forward pattern s [start 0]) (%string-index-of s pattern start))
+(define (string-search-forward pattern s [start 0])
+  (or (%string-index-of s pattern start)
+      (begin (%warn-of-class 'string-search-forward s pattern) #f)))
 (define (string-search-backward pattern s [end (string-length s)])
   (let ((at (%string-last-index-of s pattern 0 end))) (and at (+ at (string-length pattern)))))
 (define (string-search-all pattern s)

@@ -94,7 +94,8 @@
              (set! calls (cons node calls))
              (walk (part 0))
              (for-each walk (part 1)))
-            ((or (= kind %n-const) (= kind %n-lref)) #f)
+            ((= kind %n-const) (check-constant node (part 0)))
+            ((= kind %n-lref) #f)
             ((= kind %n-lset) (walk (part 1)))
             ((= kind %n-gset)
              (hash-set! defined (part 0) #t)
@@ -109,6 +110,14 @@
             ((= kind %n-case) (for-each walk (part 1)))
             ((or (= kind %n-let) (= kind %n-letrec)) (for-each walk (part 1)) (walk (part 2)))
             (else (for-each walk (part 0)))))) ; a sequence, and, or
+
+  ;; #rx"\\d" means the letter d
+  (define (check-constant node v)
+    (if (and (regexp? v) (not (pregexp? v)) (string? (%regexp-source v)) (%regexp-match? %letter-class (%regexp-source v)))
+        (at-place! "warning"
+                   (string-append "in " (%shown v 80) " a backslash before a letter means that letter")
+                   (%node-place node)
+                   "For a class of characters write #px instead of #rx.")))
 
   (define (check-references)
     (let ((seen (make-hasheq)))
@@ -140,7 +149,10 @@
                 ((not (procedure-arity-includes? procedure (length operands)))
                  (wrong-count! node symbol (length operands)
                                (string-append "The signature is " (%procedure-signature procedure))))
-                ((memq symbol '(regexp pregexp)) (check-pattern node procedure operands))))))
+                ((memq symbol '(regexp pregexp)) (check-pattern node procedure operands))
+                ((memq symbol '(string-contains? string-search-forward string-search-all string-split string-replace
+                                string-prefix? string-suffix?))
+                 (for-each (lambda (operand) (check-literal node symbol operand)) operands))))))
   ;; one of the program
   (define (check-own node symbol lambda-node operands)
     (let ((required (%node-part lambda-node 1)) (optional (%node-part lambda-node 2)) (rest? (%node-part lambda-node 3))
@@ -176,6 +188,13 @@
                      ((null? (cdr rest)) (wrong! (string-append "a value is missing after " (shown keyword))))
                      (else (loop (cddr rest) count (cons keyword given))))))
             (else (loop (cdr rest) (+ count 1) given)))))
+  (define (check-literal node symbol operand)
+    (let ((v (and (= (%node-kind operand) %n-const) (%node-part operand 0))))
+      (if (and (string? v) (%regexp-match? %letter-class v))
+          (at-place! "warning"
+                     (string-append (symbol->string symbol) ": " (%shown v 80) " is a string, which is looked for as it stands")
+                     (%node-place node)
+                     (string-append "For a pattern write #px" (%shown v 80) ", in regexp-match?, regexp-split and the like.")))))
   (define (check-pattern node make operands)
     (if (and (pair? operands) (= (%node-kind (car operands)) %n-const) (string? (%node-part (car operands) 0)))
         (%catch (lambda (condition) (at-place! "error" (exn-message condition) (%node-place node) #f))

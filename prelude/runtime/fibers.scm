@@ -340,8 +340,12 @@
 (define (%handle-result handle)
   (case (%handle-state handle)
     ((done) (%handle-value handle))
-    ((failed) (%raise (%condition-locate! (%handle-value handle))))
+    ((failed) (%raise (%located (%handle-value handle))))
     (else (%fail 'exn:fail (string-append "await: " (%handle-text handle) " was cancelled")))))
+
+;; What failed at the host has no place of its own: the one that waits for it is where it shows.
+(define (%located raised)
+  (if (and (exn? raised) (not (%condition-mark raised 3))) (%condition-locate! raised) raised))
 
 (define (%await handle)
   (if (%pending? handle)

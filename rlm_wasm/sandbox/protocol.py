@@ -492,11 +492,12 @@ def _struct(value: Any) -> Struct:
     if len(names) != len(items):
         raise Unencodable("a struct of other fields than it names")
     fields: dict[str, Any] = {}
+    counts: dict[str, int] = {}  # kept for all fields: a guest may give a hundred thousand one name
     for field, item in zip(names, items, strict=True):
-        key, count = str(_symbol(field)), 1
+        key = str(_symbol(field))
         while key in fields:
-            count += 1
-            key = f"{field}#{count}"
+            counts[field] = counts.get(field, 1) + 1
+            key = f"{field}#{counts[field]}"
         fields[key] = item
     return Struct(str(name), fields)
 
