@@ -117,10 +117,9 @@ def json_form(value: Any) -> Any:
 
     Keys of tables: text, symbols and characters by their name; any other key as its JSON text. Where
     that is a key already, a ``#`` stands in front: the keys 1 and "1" become "#1" and "1". Bytes are
-    text in Latin-1, a pair's tail is the last item, what JSON has no number for is text. Integers stay
-    integers of any size: ``json_text`` writes them, where ``json.dumps`` refuses those of more digits
-    than ``sys.get_int_max_str_digits()`` and what is nested deeper than Python's recursion limit.
-    ``value`` must not contain itself.
+    text in Latin-1, a pair's tail is the last item, the members of a set stand in a fixed order, what JSON
+    has no number for is text. An integer of more than 4,300 digits is hexadecimal text ("0x…"): Python's
+    own reader refuses it as a number, and takes it by ``int(text, 16)``. ``value`` must not contain itself.
     """
     whole: list[Any] = [value]
     work: list[tuple[Any, Any]] = [(whole, 0)]
@@ -146,9 +145,19 @@ def json_form(value: Any) -> Any:
     return whole[0]
 
 
+MAX_DECIMAL_BITS: Final = 14_000
+"""Integers of more bits are hexadecimal text in JSON: Python refuses more than 4,300 digits."""
+
+
+def _integer(value: int) -> int | str:
+    return value if value.bit_length() <= MAX_DECIMAL_BITS else hex(value)
+
+
 def _leaf(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return _integer(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
@@ -158,7 +167,7 @@ def _leaf(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if isinstance(value, Fraction):
-        return f"{decimal_text(value.numerator)}/{decimal_text(value.denominator)}"
+        return f"{_integer(value.numerator)}/{_integer(value.denominator)}"
     return str(value)
 
 

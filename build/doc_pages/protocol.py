@@ -28,6 +28,9 @@ TAGS = {
     "IMPROPER": "an improper list; an array whose last item is the tail",
     "TABLE": "a hash table that is not of the kind `equal`; [kind, map]",
     "COMPLEX": "an inexact complex number; [real part, imaginary part]",
+    "BOX": "a box; [its content]",
+    "SET": "a set; [kind, members …]",
+    "STRUCT": "a transparent struct; [name, vector of the fields' names, values …]",
 }
 
 
@@ -76,6 +79,8 @@ def shape(kind: type[Any]) -> str:
     """A message as it looks: ``["call", id, operation, arguments]``."""
     if kind is protocol.Logged:
         return '["note", "log", entry]'
+    if kind is protocol.Warned:
+        return '["note", "warn", text]'
     names = [field.name for field in dataclasses.fields(kind)]
     if kind in AS_TABLE:
         return f'["{kind.KIND}", {{{", ".join(names)}}}]'

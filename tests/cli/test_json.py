@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -64,7 +63,7 @@ def test_a_result_with_deep_data_becomes_a_dict_and_its_json() -> None:
     """As data that an embedder's own code made may be."""
     plain = Result(status="ok", data=nested(100_000, lambda value: [value])).to_dict()
     text = json_text(plain)
-    assert text.count("[") == 100_000 + len(plain["truncated"]) + 2  # truncated and derived_from
+    assert text.count("[") == 100_000 + 3  # truncated, derived_from and warnings
     assert '"status": "ok"' in text
 
 
@@ -75,8 +74,8 @@ async def test_a_deep_list_and_a_large_integer_survive_execute_and_to_dict() -> 
         assert deep.to_dict()["value"] == "(" * 100_000 + "1" + ")" * 100_000
         assert deep.data is None
         large = (await runtime.run(LARGE)).to_dict()
-    assert large["data"] == [10**99_999, -(10**99_999)]
-    assert f'"data": [{DIGITS}, -{DIGITS}]' in json_text(large)
+    assert [int(text, 16) for text in large["data"]] == [10**99_999, -(10**99_999)]
+    assert json.loads(json.dumps(large)) == large
 
 
 def test_the_command_prints_a_deep_list(run: Run) -> None:
@@ -86,13 +85,13 @@ def test_the_command_prints_a_deep_list(run: Run) -> None:
     assert json.loads(out)["value"].count("(") == 100_000
 
 
-def test_the_command_prints_a_large_integer_as_a_json_number(run: Run) -> None:
-    """All of its digits; what a reader makes of them is its own affair."""
+def test_the_command_prints_a_large_integer_as_hexadecimal_text(run: Run) -> None:
+    """Which every reader takes; the value has all of its digits."""
     status, out = run(LARGE)
     assert status == 0
-    shortened = json.loads(re.sub(r"\d{5000,}", lambda found: str(len(found[0])), out))
-    assert shortened["data"] == [100_000, -100_000]
-    assert DIGITS in out
+    result = json.loads(out)
+    assert [int(text, 16) for text in result["data"]] == [10**99_999, -(10**99_999)]
+    assert DIGITS in result["value"]
 
 
 def test_digits_are_those_of_str_and_the_limit_of_python_is_left_alone() -> None:
@@ -142,6 +141,6 @@ def test_what_json_has_no_form_for_is_text() -> None:
         [float("inf"), float("nan"), Fraction(10**5_000, 3), VOID, b"\xe9", ErrorInfo(type="t", message="m")]
     )
     assert form[:2] == ["inf", "nan"]
-    assert form[2] == f"1{'0' * 5_000}/3"
+    assert form[2] == f"{10**5_000:#x}/3"
     assert form[3:5] == [None, "é"]
     assert form[5]["type"] == "t"

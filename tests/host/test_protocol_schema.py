@@ -69,7 +69,16 @@ def test_the_header_declares_every_message_with_its_fields_in_their_order() -> N
 
 
 def _in_order(kinds: tuple[type[Any], ...]) -> list[type[Any]]:
-    assert [kind.KIND for kind in kinds] == ["call", "ack", "cancel", "note", "note", "done", "failed"]
+    assert [kind.KIND for kind in kinds] == [
+        "call",
+        "ack",
+        "cancel",
+        "note",
+        "note",
+        "note",
+        "done",
+        "failed",
+    ]
     return list(kinds)
 
 
