@@ -72,9 +72,11 @@
        (if (binary-port? port) (%bytes-read-char port) (c-read-char port)))
      (lambda ([port (%input-port)])
        (if (binary-port? port) (%bytes-peek-char port) (c-peek-char port)))
-     ;; as R7RS has it, a line ends with LF, CR or both; Racket's other modes on request
+     ;; as R7RS has it, a line ends with LF, CR or both; Racket's other modes on request. In Chibi's
+     ;; libraries a number stands there, how long a line they expect: lines of any length come whole.
      (lambda ([port (%input-port)] [mode 'any])
-       (if (binary-port? port) (%bytes-read-line port mode) (c-read-line port mode)))
+       (let ((mode (if (exact-integer? mode) 'any mode)))
+         (if (binary-port? port) (%bytes-read-line port mode) (c-read-line port mode))))
      (lambda (k [port (%input-port)])
        (if (binary-port? port) (%bytes-read-string k port) (c-read-string k port)))
      (lambda ([port (%input-port)]) (c-read-u8 port))
