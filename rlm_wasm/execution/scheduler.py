@@ -47,6 +47,9 @@ SLICE_STEPS = 100_000
 program with the same replies takes the same course, and the same fuel, under every limit and on every
 machine."""
 
+HEAVY_FUEL = 20_000_000
+"""An execution of so much fuel may have left memory behind that nobody needs."""
+
 _FUEL_RESERVE = 4_000_000_000
 """Above an execution's limit stands this much before the hard trap: a slice always fits."""
 
@@ -123,7 +126,7 @@ class Scheduler:
         try:
             outcome = await self._drive(execution, message)
             completed = True
-            self.sandbox.give_back()
+            self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL)
             return outcome
         finally:
             execution.stop_clock()

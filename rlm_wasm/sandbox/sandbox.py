@@ -49,7 +49,16 @@ def live_sandboxes() -> OrderedDict[int, Sandbox]:
 class Sandbox:
     """One guest. Not for several threads at once."""
 
-    __slots__ = ("__weakref__", "_engine", "_frozen", "_i", "_live", "_memory_limit", "fuel_used")
+    __slots__ = (
+        "__weakref__",
+        "_engine",
+        "_frozen",
+        "_i",
+        "_live",
+        "_looked_at",
+        "_memory_limit",
+        "fuel_used",
+    )
 
     max_live: ClassVar[int] = 1024
     """Above so many that hold an instance, in one thread, the longest unused go to sleep."""
@@ -62,6 +71,8 @@ class Sandbox:
         self._frozen: MemoryImage | PackedImage | None = image
         self.fuel_used = 0
         """By the last ``run``."""
+        self._looked_at = engine.image_size
+        """How large the memory was when it was last looked at for what could be given back."""
         if image is None:
             self._instantiate()
 
@@ -241,11 +252,19 @@ class Sandbox:
             return self._frozen.size if self._frozen else 0
         return self._memory_size(instance)
 
-    def give_back(self) -> None:
-        """The guest rests: what of its memory it has no use for goes back to the system."""
+    def give_back(self, *, worked: bool) -> None:
+        """The guest rests: what of its memory it has no use for goes back to the system.
+
+        ``worked``: it did much since the last time; where it did not, and did not grow either, there is
+        nothing to look for.
+        """
         instance = self._i
-        if instance is not None and self._memory_size(instance) - self._engine.image_size >= GIVE_BACK_FROM:
-            give_back(instance.base, self._page_map(instance)[: instance.size // PAGE])
+        if instance is None:
+            return
+        size = self._memory_size(instance)
+        grew, self._looked_at = size > self._looked_at, size
+        if (worked or grew) and size - self._engine.image_size >= GIVE_BACK_FROM:
+            give_back(instance.base, self._page_map(instance)[: size // PAGE])
 
     def heap_used(self) -> int:
         """Bytes of objects beyond the image."""

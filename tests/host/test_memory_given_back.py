@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from rlm_wasm import Runtime
+from rlm_wasm.execution import scheduler
 from rlm_wasm.sandbox import pages, sandbox
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single pages back")
@@ -40,6 +41,7 @@ async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
 async def test_what_is_in_use_is_never_given_back(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """After every execution, with collections between: all that was defined is as it was, in forks too."""
     monkeypatch.setattr(sandbox, "GIVE_BACK_FROM", 0)
+    monkeypatch.setattr(scheduler, "HEAVY_FUEL", 0)
     monkeypatch.setattr(pages, "_FREE", pages.re.compile(rb"\x00+"))
     async with runtime.session() as session:
         await session.execute(
