@@ -333,8 +333,7 @@ class HostRequests:
         if self.live.get(request.id) is not request:
             return
         if isinstance(value, protocol.Encoded):
-            head = b"\x83" + protocol.encode(request.id) + b"\xf5"
-            self._queue_encoded(request, head + value.content)
+            self._queue_encoded(request, protocol.reply_of(request.id, value.content))
             return
         if isinstance(value, list | tuple | dict) and len(value) > _ENCODED_AT_ONCE:
             self.spawn(request, self._encoded_in_turns(request, value))
@@ -342,8 +341,8 @@ class HostRequests:
         self._queue_reply(request, True, value)
 
     async def _encoded_in_turns(self, request: HostRequest, value: Any) -> Any:
-        encoded = await in_turns(encode_in_turns(value))
-        self._queue_encoded(request, b"\x83" + protocol.encode(request.id) + b"\xf5" + encoded)
+        encoded = await in_turns(protocol.encode_in_turns(value))
+        self._queue_encoded(request, protocol.reply_of(request.id, encoded))
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
@@ -496,30 +495,6 @@ class HostRequests:
 
 _ENCODED_AT_ONCE = 10_000
 """Items of a reply that are encoded without a turn of the event loop in between."""
-
-
-def encode_in_turns(value: Any) -> Generator[None, None, bytes]:
-    """As ``protocol.encode``, for a container of many items; it yields between them."""
-    count = len(value)
-    if isinstance(value, dict):
-        head, pieces = 0xBA, iter(value.items())
-    else:
-        head, pieces = 0x9A, iter(value)
-    out = [bytes([head]) + count.to_bytes(4, "big")]
-    if isinstance(value, tuple):  # a vector
-        out.insert(0, b"\xd9" + protocol.TAG_VECTOR.to_bytes(2, "big"))
-    batch: list[bytes] = []
-    for item in pieces:
-        if head == 0xBA:
-            batch.append(protocol.encode(item[0]) + protocol.encode(item[1]))
-        else:
-            batch.append(protocol.encode(item))
-        if len(batch) >= 1_000:
-            out.append(b"".join(batch))
-            batch.clear()
-            yield
-    out.append(b"".join(batch))
-    return b"".join(out)
 
 
 def _ended(error: BaseException) -> Exception:

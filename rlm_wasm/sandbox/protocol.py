@@ -651,6 +651,35 @@ def replies_of(encoded: Sequence[bytes]) -> bytes:
     return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
 
 
+def reply_of(id_: int, value: bytes) -> bytes:
+    """The item of a replies message that brings a value that is encoded already."""
+    return b"\x83" + encode(id_) + b"\xf5" + value
+
+
+def encode_in_turns(value: Any) -> Generator[None, None, bytes]:
+    """As ``encode``, for a container of many items; it yields between them."""
+    count = len(value)
+    if isinstance(value, dict):
+        head, pieces = 0xBA, iter(value.items())
+    else:
+        head, pieces = 0x9A, iter(value)
+    out = [bytes([head]) + count.to_bytes(4, "big")]
+    if isinstance(value, tuple):  # a vector
+        out.insert(0, b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
+    batch: list[bytes] = []
+    for item in pieces:
+        if head == 0xBA:
+            batch.append(encode(item[0]) + encode(item[1]))
+        else:
+            batch.append(encode(item))
+        if len(batch) >= 1_000:
+            out.append(b"".join(batch))
+            batch.clear()
+            yield
+    out.append(b"".join(batch))
+    return b"".join(out)
+
+
 def items_of(values: list[Any]) -> bytes:
     """The encoded items of an array, without its head. Raises Unencodable."""
     return encode(values)[len(array_head(len(values))) :]
