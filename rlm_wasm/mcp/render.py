@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from rlm_wasm.data import json_form, json_text
+from rlm_wasm.data import MAX_DECIMAL_BITS, json_form, json_text
 from rlm_wasm.mcp.clients import uri_of_named
 from rlm_wasm.mcp.write_form import write_form
 from rlm_wasm.results import ErrorInfo, Result, summary
@@ -26,9 +26,6 @@ _SHORT: Final = 200
 _ITEMS: Final = 8
 _MAX_DEPTH: Final = 64
 """Of data: many readers of JSON take no more than about a hundred levels."""
-
-_MAX_INTEGER_BITS: Final = 14_000
-"""Readers of JSON refuse integers of more than 4,300 digits."""
 
 
 def rest_of(queue: SessionQueue, run: int) -> str:
@@ -163,7 +160,7 @@ def _fits(data: Any, most: int) -> bool:
             work.extend((inner, depth + 1) for inner in inside)
         elif isinstance(item, str):
             left -= len(item) + 4
-        elif isinstance(item, int) and item.bit_length() > _MAX_INTEGER_BITS:
+        elif isinstance(item, int) and item.bit_length() > MAX_DECIMAL_BITS:
             return False
         else:
             left -= 4
