@@ -80,6 +80,11 @@ class ActiveExecution:
         """End it: its Result says "cancelled"."""
         self.cancelled = True
 
+    @property
+    def ending(self) -> bool:
+        """Whether it is to end: a limit fired, or it was cancelled."""
+        return self.limit is not None or self.cancelled
+
     def interrupt(self) -> None:
         """The guest is told to end, or was told and has had one more slice."""
         self.interrupted += 1

@@ -224,19 +224,19 @@ class Scheduler:
                     continue
             now = time.monotonic()
             execution.check(now)
-            if requests.backlog and execution.limit is None and not execution.cancelled:
+            if requests.backlog and not execution.ending:
                 requests.serve(self._turn_ends)
                 now = time.monotonic()
                 execution.check(now)
             if now >= self._turn_ends:
                 await self._turn()
-                if requests.backlog and execution.limit is None and not execution.cancelled:
+                if requests.backlog and not execution.ending:
                     # All that can be served is, before the guest goes on: which replies come together
                     # is not the clock's to say.
                     ready = False
                     continue
             ready = True
-            if execution.limit is not None or execution.cancelled:
+            if execution.ending:
                 message = self._interrupt(execution)
             elif requests.replies_due and not self._unread:
                 message = self._take_replies(execution)
@@ -255,7 +255,7 @@ class Scheduler:
         requests = self.requests
         if execution.done is None or execution.done.status != "ok":
             return
-        while requests.backlog and execution.limit is None and not execution.cancelled:
+        while requests.backlog and not execution.ending:
             requests.serve(self._turn_ends)
             if time.monotonic() >= self._turn_ends:
                 await self._turn()
