@@ -44,12 +44,7 @@ class ModelUsage:
     def count(self, prompt: int, completion: int, cost: float | None) -> None:
         """One call more."""
         self.calls += 1
-        self.prompt_tokens += prompt
-        self.completion_tokens += completion
-        if cost is None:
-            self.unpriced += 1
-        else:
-            self.cost_usd += cost
+        _spend(self, prompt, completion, cost)
 
     def count_cached(self) -> None:
         """One call more that the cache answered."""
@@ -85,13 +80,12 @@ class Usage:
 
     def add(self, completion: Completion, cost: float | None, model: str = "") -> None:
         """Settle one call. ``model``: the one that answered."""
-        self.done += 1
         if completion.cached:
+            self.done += 1
             self.cached += 1
             self._of(model).count_cached()
             return
-        self._count(completion.prompt_tokens, completion.completion_tokens, cost)
-        self._of(model).count(completion.prompt_tokens, completion.completion_tokens, cost)
+        self._settle(completion.prompt_tokens, completion.completion_tokens, cost, model)
 
     def _of(self, model: str) -> ModelUsage:
         if model not in self.models and len(self.models) >= MAX_MODELS:
@@ -102,19 +96,23 @@ class Usage:
         """As it is now; later calls change the original alone."""
         return replace(self, models={name: replace(used) for name, used in self.models.items()})
 
-    def _count(self, prompt: int, completion: int, cost: float | None) -> None:
-        self.prompt_tokens += prompt
-        self.completion_tokens += completion
-        if cost is None:
-            self.unpriced += 1
-        else:
-            self.cost_usd += cost
+    def _settle(self, prompt: int, completion: int, cost: float | None, model: str) -> None:
+        self.done += 1
+        _spend(self, prompt, completion, cost)
+        self._of(model).count(prompt, completion, cost)
 
     def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
-        self.done += 1
-        self._count(prompt, 0, cost)
-        self._of(model).count(prompt, 0, cost)
+        self._settle(prompt, 0, cost, model)
+
+
+def _spend(used: ModelUsage | Usage, prompt: int, completion: int, cost: float | None) -> None:
+    used.prompt_tokens += prompt
+    used.completion_tokens += completion
+    if cost is None:
+        used.unpriced += 1
+    else:
+        used.cost_usd += cost
 
 
 @dataclass(frozen=True, slots=True)
