@@ -346,9 +346,9 @@ class LlmCalls:
                 call, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
             )
         request = call.request
-        model = (completion.model or request.model or "")[:MAX_MODEL_NAME]
+        model = _model_of(request, completion)
         if not call.recursive:  # else ``ask`` settled what it is made of
-            self._count(request, completion)
+            self._count(completion, model)
         if completion.rate_limits:
             self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -364,9 +364,8 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth]
 
-    def _count(self, request: CompletionRequest, completion: Completion) -> None:
+    def _count(self, completion: Completion, model: str) -> None:
         provider, info = self._provider()
-        model = (completion.model or request.model or "")[:MAX_MODEL_NAME]
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
@@ -384,15 +383,15 @@ class LlmCalls:
             completion: Completion = await self._provider()[0].complete(request)
         except Exception as error:
             if may_have_cost(error):
-                self.budget.settle_cancelled(worst, self._prompt_of(request, worst))
+                self._settle_lost(request, worst)
             else:
                 self.budget.count_failed()
                 self.budget.settle(worst)
             raise
         except BaseException:
-            self.budget.settle_cancelled(worst, self._prompt_of(request, worst), request.model or "")
+            self._settle_lost(request, worst)
             raise
-        self._count(request, completion)
+        self._count(completion, _model_of(request, completion))
         self.budget.settle(worst)
         return completion
 
@@ -445,20 +444,20 @@ class LlmCalls:
         if call.placed:
             call.placed = False
             if cancelled:
-                self.budget.settle_cancelled(
-                    call.worst, self._prompt_of(call.request, call.worst), call.request.model or ""
-                )
+                self._settle_lost(call.request, call.worst)
             else:
                 self.budget.settle(call.worst)
         self._changed()
 
-    def _prompt_of(self, request: CompletionRequest, worst: WorstCase) -> tuple[int, float | None]:
-        """What a call that was sent used at the least: its prompt's tokens, and dollars."""
+    def _settle_lost(self, request: CompletionRequest, worst: WorstCase) -> None:
+        """A call that was sent and gave no answer used its prompt's tokens at the least."""
         provider, info = self._provider()
         prompt = worst.prompt_tokens  # estimated already, where a ceiling stands
         if not prompt:
             prompt = _least_tokens(request)
-        return prompt, 0.0 if info.free else price_of(provider, request.model or "", prompt, 0)
+        model = request.model or ""
+        cost = 0.0 if info.free else price_of(provider, model, prompt, 0)
+        self.budget.settle_cancelled(worst, (prompt, cost), model)
 
     def _cancelled(self, call: LlmCall) -> None:
         """The guest, the embedder or the execution's end cancelled it."""
@@ -556,6 +555,10 @@ def may_have_cost(error: Exception) -> bool:
     What a server refused (by a status of 400 or more), and what never reached one, costs nothing.
     """
     return isinstance(error, ProviderTimeout) or bool(getattr(error, "answered", False))
+
+
+def _model_of(request: CompletionRequest, completion: Completion) -> str:
+    return (completion.model or request.model or "")[:MAX_MODEL_NAME]
 
 
 def _least_tokens(request: CompletionRequest) -> int:

@@ -90,6 +90,21 @@ async def test_answers_that_are_no_use_are_billed_all_the_same(error: Exception)
     assert vendor.asked == 9
 
 
+async def test_a_recursive_calls_lost_answer_is_counted_under_the_model_that_was_asked() -> None:
+    """As any other call's is, so that what each model used is told truly."""
+    vendor = Failing(_with(ProviderError("it reasoned and gave no answer")))
+    for how in ("", "#:recursive #t"):
+        program = (
+            f'(guard (e (#t #f)) (llm-query {how} #:instruction "q" #:model "gpt-4o" #:max-tokens 9))'
+            " (finish (usage))"
+        )
+        async with Runtime(provider=vendor, limits=Limits(cost_usd=9.0)) as runtime:
+            result = await runtime.run(program)
+        assert result.status == "finished", result.error
+        assert set(result.data) == {"gpt-4o"}
+    assert vendor.asked == 2
+
+
 async def test_what_a_server_refused_costs_nothing() -> None:
     """It is the limit on calls that ends a loop of those."""
     vendor = Failing(ProviderError("no such model", status=404))
