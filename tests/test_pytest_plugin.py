@@ -122,5 +122,7 @@ def test_nothing_is_imported_for_tests_that_ask_for_nothing() -> None:
 def test_the_example_of_the_page_passes(suite) -> None:  # type: ignore[no-untyped-def]
     """As a file of its own."""
     page = Path(__file__).parent.parent / "docs" / "testing.md"
-    block = next(b for b in page.read_text(encoding="utf-8").split("```python\n")[1:] if "test_summary.py" in b)
+    block = next(
+        b for b in page.read_text(encoding="utf-8").split("```python\n")[1:] if "test_summary.py" in b
+    )
     suite(block.split("```")[0]).assert_outcomes(passed=1)
