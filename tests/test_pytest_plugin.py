@@ -51,6 +51,8 @@ async def test_it(rlm_runtime, rlm_session, rlm_limits):
 """,
         "-p",
         "pytest_asyncio.plugin",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
     )
     result.assert_outcomes(passed=1)
 
