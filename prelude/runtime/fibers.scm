@@ -41,7 +41,7 @@
 
 (define %current-fiber #f)
 (define %main-fiber #f)       ; the fiber that runs the program
-(define %base-k #f)           ; the base loop
+(define %base-k #f)           ; the base loop, entered anew: see %make-base!
 (define %outcome #f)          ; set: the execution is over
 (define %next-id 1)
 (define %requests (%make-hash 1 #f)) ; id -> fiber, or procedure (ok? value)
@@ -102,8 +102,7 @@
 
 ;; ---- the base loop ----
 
-(define (%run-fibers)
-  (%call/cc (lambda (k) (set! %base-k k)))
+(define (%serve-fibers)
   (set! %current-fiber #f)
   (let loop ()
     (if (pair? %arrived)
@@ -135,7 +134,9 @@
            (let ((value (resume)))
              (set! %current-fiber #f)
              (%leave-pool! fiber)
-             (if (%fiber-handle fiber) (%settle! (%fiber-handle fiber) 'done value)))))))
+             (if (%fiber-handle fiber)
+                 (%settle! (%fiber-handle fiber) 'done value)
+                 (set! %outcome value)))))))
 
 ;; Every fiber waits and nothing is on its way: the program is told, where it waits.
 (define (%deadlock!)

@@ -37,8 +37,11 @@
                (%->string v 0 0)
                (string-join (map (lambda (v) (%->string v 0 0)) values) "\n"))))))
 
-;; Keys that would say nothing are left out.
+;; What an execution comes back with: a table of the fields of "done", or for most values the message as it is
+;; sent, in a pair with whether the status is "ok". Keys that would say nothing are left out.
 (define (%value-outcome status v)
+  (or (%plain-outcome status v %output-limit) (%printed-outcome status v)))
+(define (%printed-outcome status v)
   (let* ((text (%value-text v)) (lineage (%string-lineage text)) (data (%data-of v text))
          (long? (> (string-length text) %output-limit)))
     (cond ((or long? (pair? lineage))
@@ -165,25 +168,42 @@
       (%procedure-named symbol
         (lambda arguments (apply %request "host" name (map %plain arguments)))))))
 
+;; thunk: the program, which gives the outcome.
 (define (%execute thunk)
   (set! %outcome #f)
-  (hash-clear! %warned)
+  (if (> (hash-count %warned) 0) (hash-clear! %warned))
   (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
   (%enqueue! %main-fiber)
-  (%run-fibers)
+  (%base))
+
+;; The base of every stack. Its continuation is captured once, when the image is made, and is entered by whoever
+;; has nothing left to return to.
+(define (%base)
+  (%serve-fibers)
   (%finish-execution))
+(define (%make-base!)
+  (%call/cc (lambda (k) (set! %base-k k)))
+  (if %main-fiber (%base)))
+(%make-base!)
 
 (define (%finish-execution)
   (let ((outcome %outcome))
     (set! %outcome #f)
     (%leave-pool! %main-fiber)
     (set! %main-fiber #f)
-    (set! %base-k #f)
-    (if (equal? (%hash-ref outcome "status" "") "ok") (%finish-pieces!) (%clear-fibers!))
+    (if (if (pair? outcome) (car outcome) (equal? (%hash-ref outcome "status" "") "ok"))
+        (%finish-pieces!)
+        (%clear-fibers!))
     (%flush-output)
-    (%outbox! (%cbor-encode (list "done" outcome) #t))))
+    (%outbox! (if (pair? outcome) (cdr outcome) (%cbor-encode (list "done" outcome) #t)))))
 
 (define (%main)
+  (let ((program (%eval-message)))
+    (if program
+        (%execute (lambda () (%value-outcome "ok" (%eval-program (car program) (interaction-environment) (cdr program)))))
+        (%main-message))))
+
+(define (%main-message)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
            (let ((options (cadr message)))
@@ -192,12 +212,12 @@
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%end! (%value-outcome "ok" ((if (%option options "check" #f) %check-program %eval-program)
-                                             (%hash-ref options "source" "")
-                                             (interaction-environment)
-                                             (%option options "name" "program"))))))))
+                (%value-outcome "ok" ((if (%option options "check" #f) %check-program %eval-program)
+                                      (%hash-ref options "source" "")
+                                      (interaction-environment)
+                                      (%option options "name" "program")))))))
           ((string=? kind "state")
-           (%execute (lambda () (%end! (hash "status" "ok" "data" (%cbor-encode (%user-definitions)))))))
+           (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
 
 ;; The names that programs have given a meaning of their own.
@@ -215,14 +235,12 @@
 (define (%interrupted message)
   (%clear-fibers!)
   (set! %outcome #f)
-  (set! %base-k #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "cancelled")))))
 
 (define (%out-of-memory)
   (%clear-fibers!)
   (set! %outcome #f)
-  (set! %base-k #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "limit"
                                              "error" (hash "type" "limit" "kind" "memory_bytes"

@@ -437,13 +437,7 @@ static void note_form(Value top, Value form, int nesting) {
   }
 }
 
-/* (%note-form! env form) */
-static Value prim_note_form(int argc, Value *args) {
-  (void)argc;
-  CHECK_TOP(0);
-  note_form(args[0], args[1], 0);
-  return V_VOID;
-}
+void env_note_form(Value top, Value form) { note_form(top, form, 0); }
 
 /* (%protect! symbol ...): programs cannot redefine these core bindings */
 static Value prim_protect(int argc, Value *args) {
@@ -475,7 +469,6 @@ const PrimDef env_prims[] = {
   {"%environment-define!", prim_environment_define, 3, 3, NULL},
   {"%cell-name", prim_cell_name, 1, 1, NULL},
   {"%cell-ref", prim_cell_ref, 2, 2, NULL},
-  {"%note-form!", prim_note_form, 2, 2, NULL},
   {"%protect!", prim_protect, 0, -1, NULL},
   {"%lazy!", prim_lazy, 1, 1, NULL},
   {0}

@@ -55,6 +55,7 @@ bool env_owns(Value top, Value id, Value cell);          /* is it this top level
 /* For definitions: V_TRUE; V_FALSE for a binding that a program must not change; V_AGAIN. */
 Value env_define_cell(Value top, Value id, Value *cell);
 Value env_define_macro(Value top, Value id, Value macro);
+void env_note_form(Value top, Value form);               /* what a program's form defines, told before it is expanded */
 void env_import(Value top, Value symbol, Value binding);
 bool same_identifier(Value env1, Value id1, Value env2, Value id2);
 #endif
