@@ -128,15 +128,19 @@
     (%fiber-set-resume! fiber #f)
     (cond (k (set! %current-fiber fiber)
              (k resume))
-          (else
-           (%set-dynamic! (%fiber-state fiber))
-           (set! %current-fiber fiber)
-           (let ((value (resume)))
-             (set! %current-fiber #f)
-             (%leave-pool! fiber)
-             (if (%fiber-handle fiber)
-                 (%settle! (%fiber-handle fiber) 'done value)
-                 (set! %outcome value)))))))
+          (else (%begin-fiber fiber resume)))))
+
+;; To its end, where it does not park; then it comes back here from wherever it was taken up again.
+(define (%begin-fiber fiber thunk)
+  (%set-dynamic! (%fiber-state fiber))
+  (set! %current-fiber fiber)
+  (let ((value (thunk)))
+    (set! %current-fiber #f)
+    (if (%fiber-pool fiber) (%leave-pool! fiber))
+    (let ((handle (%fiber-handle fiber)))
+      (if handle
+          (%settle! handle 'done value)
+          (set! %outcome value)))))
 
 ;; Every fiber waits and nothing is on its way: the program is told, where it waits.
 (define (%deadlock!)

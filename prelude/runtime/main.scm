@@ -19,8 +19,9 @@
     (if (not (string-null? text))
         (%outbox! (%cbor-encode (list "note" name text))))))
 (define (%flush-output)
-  (%flush-port %stdout "out")
-  (%flush-port %stderr "err"))
+  (unless (%nothing-written? %stdout %stderr)
+    (%flush-port %stdout "out")
+    (%flush-port %stderr "err")))
 
 ;; ---- outcomes ----
 
@@ -172,9 +173,14 @@
 (define (%execute thunk)
   (set! %outcome #f)
   (if (> (hash-count %warned) 0) (hash-clear! %warned))
-  (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
-  (%enqueue! %main-fiber)
-  (%base))
+  (set! %main-fiber (%make-fiber 0 #f (%dynamic-empty) #f))
+  (cond ((null? %queue-head)
+         (%begin-fiber %main-fiber thunk)
+         (%finish-execution))
+        (else ; what an earlier execution left comes first
+         (%fiber-set-resume! %main-fiber thunk)
+         (%enqueue! %main-fiber)
+         (%base))))
 
 ;; The base of every stack. Its continuation is captured once, when the image is made, and is entered by whoever
 ;; has nothing left to return to.
@@ -189,7 +195,7 @@
 (define (%finish-execution)
   (let ((outcome %outcome))
     (set! %outcome #f)
-    (%leave-pool! %main-fiber)
+    (if (%fiber-pool %main-fiber) (%leave-pool! %main-fiber))
     (set! %main-fiber #f)
     (if (if (pair? outcome) (car outcome) (equal? (%hash-ref outcome "status" "") "ok"))
         (%finish-pieces!)

@@ -7,6 +7,7 @@
 #include "core/prims.h"
 #include "expander/env.h"
 #include "expander/expand.h"
+#include "io/port.h"
 #include "io/reader.h"
 #include "numbers/numprint.h"
 #include "text/string.h"
@@ -173,11 +174,21 @@ static Value prim_plain_outcome(int argc, Value *args) {
   return cons(BOOL(STR_LENGTH(args[0]) == 2), bytes);
 }
 
+/* (%nothing-written? port port): output ports that have no text to take */
+static Value prim_nothing_written(int argc, Value *args) {
+  for (int i = 0; i < argc; i++) {
+    if (!IS(args[i], T_PORT)) return err_type(NULL, i, "port", args[i]);
+    if (PORT(args[i])->length != FIX(0)) return V_FALSE;
+  }
+  return V_TRUE;
+}
+
 const PrimDef program_prims[] = {
   {"%eval-message", prim_eval_message, 0, 0, NULL},
   {"%read-program", prim_read_program, 2, 2, NULL},
   {"%note-program!", prim_note_program, 2, 2, NULL},
   {"%compile-form", prim_compile_form, 3, 3, NULL},
   {"%plain-outcome", prim_plain_outcome, 3, 3, NULL},
+  {"%nothing-written?", prim_nothing_written, 2, 2, NULL},
   {0}
 };
