@@ -41,7 +41,11 @@
 ;; What an execution comes back with: a table of the fields of "done", or for most values the message as it is
 ;; sent, in a pair with whether the status is "ok". Keys that would say nothing are left out.
 (define (%value-outcome status v)
-  (or (%plain-outcome status v %output-limit) (%printed-outcome status v)))
+  (or (if (syntax? v)
+          (%plain-outcome status %scoped-shown %output-limit #f)
+          (%plain-outcome status v %output-limit))
+      (%printed-outcome status v)))
+(define %scoped-shown (%->string (%make-scoped "" 0 #f 0) 0 0)) ; no more of it is shown, and it has no data form
 (define (%printed-outcome status v)
   (let* ((text (%value-text v)) (lineage (%string-lineage text)) (data (%data-of v text))
          (long? (> (string-length text) %output-limit)))
@@ -59,7 +63,7 @@
 ;; The value itself, where it can cross and is not too large.
 (define (%data-of v text)
   (cond ((string? v) (if (> (string-length v) %output-limit) %none #t)) ; the text is the value
-        ((or (void? v) (procedure? v) (> (string-length text) %output-limit)) %none)
+        ((or (void? v) (procedure? v) (syntax? v) (handle? v) (> (string-length text) %output-limit)) %none)
         (else (%catch (lambda (condition) %none)
                       (lambda () (%cbor-encode v))))))
 
@@ -77,7 +81,9 @@
         (if (%condition-mark obj 3)
             (begin (hash-set! out "line" (%condition-mark obj 3))
                    (hash-set! out "column" (%condition-mark obj 4))))
-        (let ((hint (%condition-advice obj (%visible-names))))
+        (let ((hint (%condition-advice obj (if (or (exn:fail:contract:variable? obj) (exn:fail:syntax? obj))
+                                               (%environment-names (interaction-environment))
+                                               '()))))
           (if hint (hash-set! out "hint" hint)))
         (let* ((scheme (%condition-mark obj 5)) (python (%python-frames obj))
                (trace (append python (if (pair? scheme) (map %frame-text scheme) '()))))

@@ -35,6 +35,7 @@ enum { CELL_ASSIGNED = 16,         /* flags of cells: some set! names it, so it 
 #define CELL_ORIGIN(cell) (OBJ_LENGTH(cell) > 3 ? SLOTS(cell)[3] : V_FALSE)  /* what an import was copied from */
 
 Value core_environment(void);
+void env_seal(void);                /* at the end of the boot: the core is complete */
 void expander_init(void);           /* at boot: the core environment and the core forms */
 
 Value make_frame(Value parent);

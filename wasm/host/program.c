@@ -134,17 +134,22 @@ static bool is_ascii(Value text) {
   for (uint32_t i = 0; i < STR_LENGTH(text); i++) all |= STR_DATA(text)[i];
   return all < 0x80;
 }
-static uint8_t *put_fixnum(uint8_t *at, int64_t n) {     /* a byte string that holds it */
-  uint64_t magnitude = (uint64_t)(n < 0 ? -1 - n : n);
-  int width = magnitude < 24 ? 0 : magnitude < 0x100 ? 1 : magnitude < 0x10000 ? 2 : magnitude < 0x100000000 ? 4 : 8;
-  *at++ = (uint8_t)(0x41 + width);
-  *at++ = (uint8_t)((n < 0 ? 0x20 : 0) | (width == 0 ? (int)magnitude : width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27));
-  while (width-- > 0) *at++ = (uint8_t)(magnitude >> (8 * width));
+static uint8_t *put_integer(uint8_t *at, int major, uint64_t n) {
+  int width = n < 24 ? 0 : n < 0x100 ? 1 : n < 0x10000 ? 2 : n < 0x100000000 ? 4 : 8;
+  *at++ = (uint8_t)(major << 5 | (width == 0 ? (int)n : width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27));
+  while (width-- > 0) *at++ = (uint8_t)(n >> (8 * width));
+  return at;
+}
+static uint8_t *put_fixnum(uint8_t *at, int64_t n) {     /* in a byte string */
+  uint8_t *start = at++;
+  at = n < 0 ? put_integer(at, 1, (uint64_t)(-1 - n)) : put_integer(at, 0, (uint64_t)n);
+  *start = (uint8_t)(0x40 + (at - start - 1));
   return at;
 }
 
-/* (%plain-outcome status v most): the "done" message of a value that needs no printer, in a pair with whether its
-   status is "ok"; #f for another one. `most` is how many characters its text may have. */
+/* (%plain-outcome status v most [data?]): the "done" message of a value that needs no printer, in a pair with
+   whether its status is "ok"; #f for another one. `most` is how many characters its text may have, `data?` whether
+   it is to be sent as data, too. */
 enum { PLAIN_TEXT = 4096 };
 static Value prim_plain_outcome(int argc, Value *args) {
   (void)argc;
@@ -159,7 +164,7 @@ static Value prim_plain_outcome(int argc, Value *args) {
   if (length > PLAIN_TEXT || !IS_FIX(args[2]) || length > (uint64_t)FIX_VALUE(args[2]) || STR(text)->lineage != V_FALSE || !is_ascii(text))
     return V_FALSE;
   charge(length / 16);
-  bool data = v != V_VOID && v != V_DEFAULT;
+  bool data = v != V_VOID && v != V_DEFAULT && ARG_OR(3, V_TRUE) != V_FALSE;
   Value bytes = heap_raw(T_BYTES, 0, length + STR_LENGTH(args[0]) + 64);
   uint8_t *at = put_text(BYTES(bytes), data ? "\x82\x64" "done" "\xa3\x66" "status" : "\x82\x64" "done" "\xa2\x66" "status", args[0]);
   at = put_text(at, "\x65" "value", text);
@@ -172,6 +177,29 @@ static Value prim_plain_outcome(int argc, Value *args) {
   }
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
   return cons(BOOL(STR_LENGTH(args[0]) == 2), bytes);
+}
+
+/* (%call-message id operation arguments): the message of a request; arguments: encoded, in a bytevector */
+static Value prim_call_message(int argc, Value *args) {
+  (void)argc;
+  CHECK_BYTES(NULL, 2);
+  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
+  if (!IS(args[1], T_STRING) || STR_LENGTH(args[1]) > 1000 || !is_ascii(args[1])) return err_type(NULL, 1, "name of an operation", args[1]);
+  uint32_t n = BYTES_LENGTH(args[2]);
+  uint64_t need = (uint64_t)n + STR_LENGTH(args[1]) + 64;
+  if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
+  if (!heap_reserve(need)) return need_memory(need);
+  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)need);
+  uint8_t *at = BYTES(bytes);
+  memcpy(at, "\x84\x64" "call", 6);
+  at = put_integer(at + 6, 0, (uint64_t)FIX_VALUE(args[0]));
+  at = put_text(at, "", args[1]);
+  at = put_integer(at, 2, n);
+  memcpy(at, BYTES(args[2]), n);
+  at += n;
+  charge(n / 64);
+  HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
+  return bytes;
 }
 
 /* (%nothing-written? port port): output ports that have no text to take */
@@ -188,7 +216,8 @@ const PrimDef program_prims[] = {
   {"%read-program", prim_read_program, 2, 2, NULL},
   {"%note-program!", prim_note_program, 2, 2, NULL},
   {"%compile-form", prim_compile_form, 3, 3, NULL},
-  {"%plain-outcome", prim_plain_outcome, 3, 3, NULL},
+  {"%plain-outcome", prim_plain_outcome, 3, 4, NULL},
+  {"%call-message", prim_call_message, 3, 3, NULL},
   {"%nothing-written?", prim_nothing_written, 2, 2, NULL},
   {0}
 };
