@@ -136,8 +136,14 @@ class Instance:
         outbox, length, heap_used = _REPORT.unpack(string_at(at, _REPORT.size))
         return outbox, length, heap_used
 
+    def bind(self, ticks: int, fuel: int) -> None:
+        """So many ticks of the epoch and so much fuel has the next call: a program's."""
+        wasm.set_epoch_deadline(self.context, ticks)
+        wasm.set_fuel(self.context, fuel)
+        self.bounded = True
+
     def unbind(self) -> None:
-        """Neither a program's deadline nor its fuel holds for the next call."""
+        """The next call is the host's own: it must not trap because other guests move the epoch meanwhile."""
         wasm.set_epoch_deadline(self.context, FAR)
         wasm.set_fuel(self.context, FAR)
         self.bounded = False

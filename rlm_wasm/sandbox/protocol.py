@@ -290,6 +290,8 @@ _DATA = b"\x64data"
 def _plain_done(outbox: bytes) -> Done | None:
     """The outbox of most evaluations: nothing but "done", with a short value. None: it is another one."""
     at = len(_PLAIN_DONE) + 1
+    if len(outbox) <= at:
+        return None
     end = at + outbox[at - 1] - 0x60  # a text of fewer than 24 bytes
     if not at <= end < at + 24 or outbox[end : end + 5] != _DATA:
         return None

@@ -185,11 +185,7 @@ class Sandbox:
             self._live.move_to_end(id(self))
         context, calls, ticker = instance.context, instance.calls, self._engine.ticker
         ticker.run_until(time.monotonic() + wall_s)
-        wasm.set_epoch_deadline(context, int(wall_s / TICK_S) + 2)
-        wasm.set_fuel(context, fuel)
-        # The deadline and the fuel are the program's. What the host asks later (the page map of a snapshot)
-        # must not trap because other guests moved the epoch meanwhile: see _ask.
-        instance.bounded = True
+        instance.bind(int(wall_s / TICK_S) + 2, fuel)
         length = 0
         try:
             if message is None:
