@@ -38,3 +38,7 @@ native *arguments:
 bench:
     {{ python }} benchmarks/latency.py
     {{ python }} benchmarks/vm_speed.py
+
+# Whether a standard job takes more fuel than before; --update accepts it
+regress *arguments:
+    {{ python }} benchmarks/regress.py {{ arguments }}
