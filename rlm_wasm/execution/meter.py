@@ -23,14 +23,21 @@ BYTES_A_PART = 72
 """What one value among many takes in the host at the least: an empty list, and its place in another."""
 
 
+_CONTAINERS = frozenset({list, tuple, dict})
+
+
 def footprint(value: Any) -> int:
     """Bytes that decoded data takes in the host.
 
     A text with one wide character takes four for each of them, and a list of empty lists seventy times
     what it took encoded.
     """
-    size = 0
-    rest = [value]
+    if type(value) is list:  # the arguments of a request: mostly a few texts and numbers
+        size = getsizeof(value) + sum(map(getsizeof, value))
+        rest = [item for item in value if type(item) in _CONTAINERS]
+        size -= sum(map(getsizeof, rest))
+    else:
+        size, rest = 0, [value]
     while rest:
         item = rest.pop()
         size += getsizeof(item)

@@ -200,7 +200,7 @@ class HostRequests:
     def serve(self, until: float) -> None:
         """Serve requests in their order until a moment of the monotonic clock; at least one."""
         waiting = self._waiting
-        while self.backlog:
+        while waiting and self._reply_bytes < REPLIES_AHEAD and self._working is None:
             request = waiting.popleft()
             if self.live.get(request.id) is request:
                 self._begin(request)
@@ -221,7 +221,7 @@ class HostRequests:
                 self.fail(request, error)
                 return
             request.arguments, request.packed = arguments, None
-        self.run(request, lambda: self._handle(request))
+        self.run(request, self._handle, request)
 
     def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
         """Large arguments. What is made of them is held as it is made, and at last what it is."""
@@ -243,7 +243,7 @@ class HostRequests:
 
     def _ready(self, request: HostRequest, arguments: list[Any]) -> None:
         request.arguments, request.packed = arguments, None
-        self.run(request, lambda: self._handle(request))
+        self.run(request, self._handle, request)
 
     def _work(
         self, request: HostRequest, work: Generator[Any, None, Any], then: Callable[[Any], None]
@@ -277,11 +277,14 @@ class HostRequests:
             raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")
         return handler(request.arguments)
 
-    def run(self, request: HostRequest, work: Callable[[], Any]) -> None:
+    def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
         """Do what answers a request; its answer, or what it raised, is the reply."""
         try:
-            answer = work()
+            answer = work(*arguments)
             if answer is PENDING:
+                return
+            if type(answer) in _AT_ONCE:
+                self.resolve(request, answer)
                 return
             if isinstance(answer, InTurns):
                 self._work(request, answer.work, request.resolve)
@@ -335,7 +338,7 @@ class HostRequests:
         if isinstance(value, protocol.Encoded):
             self._queue_encoded(request, protocol.reply_of(request.id, value.content))
             return
-        if isinstance(value, list | tuple | dict) and len(value) > _ENCODED_AT_ONCE:
+        if isinstance(value, _CONTAINERS) and len(value) > _ENCODED_AT_ONCE:
             self.spawn(request, self._encoded_in_turns(request, value))
             return
         self._queue_reply(request, True, value)
@@ -493,6 +496,9 @@ class HostRequests:
                     self.fail(request, CapabilityDenied(refused))
 
 
+_CONTAINERS = (list, tuple, dict)
+_AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
+"""Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000
 """Items of a reply that are encoded without a turn of the event loop in between."""
 

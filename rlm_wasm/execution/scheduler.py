@@ -37,7 +37,7 @@ from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.protocol import Done, GuestStatus, Logged, Output
+from rlm_wasm.sandbox.protocol import Call, Done, GuestStatus, Logged, Output
 from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
 from rlm_wasm.turns import TURN_S
@@ -132,7 +132,8 @@ class Scheduler:
             execution.stop_clock()
             if not completed:
                 self._abandon(execution)
-            self.requests.drop(execution.redeliver)
+            if execution.redeliver:
+                self.requests.drop(execution.redeliver)
             self.execution = None
             self._waiter = None
 
@@ -164,6 +165,8 @@ class Scheduler:
 
     def due_replies(self) -> list[Any]:
         """Replies to calls that an earlier execution left, for the eval message."""
+        if not self.requests.replies_due:
+            return []
         taken = self.requests.take()
         if self.execution is not None:
             self._keep(self.execution, taken)
@@ -435,12 +438,12 @@ class Scheduler:
             raise InstanceLost("trap", f"the guest sent a malformed message: {error}") from error
 
     def _serve(self, execution: ActiveExecution, message: protocol.Message) -> None:
-        if isinstance(message, protocol.Call):
+        if isinstance(message, Done):
+            execution.finish(message)
+        elif isinstance(message, Call):
             self.requests.admit(message)
         elif isinstance(message, protocol.Acknowledged):
             self._unread = False
-        elif isinstance(message, Done):
-            execution.finish(message)
         elif isinstance(message, Output):
             if message.stream == "out":
                 execution.out.add(message.text)
@@ -458,7 +461,9 @@ class Scheduler:
 
     def _take_replies(self, execution: ActiveExecution) -> bytes:
         batch = self.requests.take()
-        self._keep(execution, [item for item in batch if item[0] < execution.first_id])
+        first = execution.first_id
+        if batch[0][0] < first or len(batch) > 1:
+            self._keep(execution, [item for item in batch if item[0] < first])
         return protocol.replies_of([encoded for _, encoded in batch])
 
     def _keep(self, execution: ActiveExecution, replies: list[tuple[int, bytes]]) -> None:

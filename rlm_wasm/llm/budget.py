@@ -88,9 +88,12 @@ class Usage:
         self._settle(completion.prompt_tokens, completion.completion_tokens, cost, model)
 
     def _of(self, model: str) -> ModelUsage:
-        if model not in self.models and len(self.models) >= MAX_MODELS:
-            model = OTHER_MODELS
-        return self.models.setdefault(model, ModelUsage())
+        used = self.models.get(model)
+        if used is None:
+            if len(self.models) >= MAX_MODELS:
+                model = OTHER_MODELS
+            used = self.models.setdefault(model, ModelUsage())
+        return used
 
     def copy(self) -> Usage:
         """As it is now; later calls change the original alone."""

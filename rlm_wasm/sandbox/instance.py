@@ -15,7 +15,9 @@ from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 
 _REPORT = struct.Struct("<IIQ")
-"""struct rlm_report of wasm/rlm.h: outbox, its length, bytes of objects."""
+"""The beginning of struct rlm_report of wasm/rlm.h: outbox, its length, bytes of objects."""
+_INBOX = struct.Struct("<II")
+"""Its end: where a short message is put, and how long it may be."""
 
 FAR = 1 << 40
 """Where deadline and fuel stand while no program runs."""
@@ -57,9 +59,12 @@ class Instance:
         "_externs",
         "_report_at",
         "base",
+        "bounded",
         "calls",
         "context",
         "functions",
+        "inbox_at",
+        "inbox_bytes",
         "instance",
         "memory_at",
         "reports",
@@ -69,7 +74,11 @@ class Instance:
 
     def __init__(self, engine: Engine, memory_limit: int) -> None:
         self.store: int | None = None
-        self.forget_run()
+        self.bounded = False
+        """Whether the deadline and the fuel of the last run stand still."""
+        self.reports = False
+        self._report_at = 0
+        self.inbox_at = self.inbox_bytes = 0
         store = wasm.store_new(engine.engine_pointer, None, None)
         context = wasm.store_context(store)
         instance = (ctypes.c_uint8 * ctypes.sizeof(_bindings.wasmtime_instance_t))()
@@ -89,6 +98,8 @@ class Instance:
         self.memory_at = self.export("memory", "memory")
         self.base: int = wasm.memory_data(context, self.memory_at)
         self.size: int = wasm.memory_data_size(context, self.memory_at)
+        if engine.report_at is not None:
+            self.read_reports(engine.report_at)
 
     def export(self, name: str, kind: str) -> int:
         """The address of an export's handle."""
@@ -108,9 +119,14 @@ class Instance:
         return bool(wasm.export_get(self.context, at, encoded, len(encoded), addressof(extern)))
 
     def read_reports(self, at: int) -> None:
-        """It has run, and leaves at this address what is wanted after every run; 0: it leaves nothing."""
+        """It leaves at this address what is wanted after every run; 0: it leaves nothing."""
         self.reports = True
-        self._report_at = self.base + at if 0 < at <= self.size - _REPORT.size else 0
+        if not 0 < at <= self.size - _REPORT.size - _INBOX.size:
+            return
+        self._report_at = self.base + at
+        inbox, room = _INBOX.unpack(string_at(self._report_at + _REPORT.size, _INBOX.size))
+        if 0 < inbox <= self.size - room:
+            self.inbox_at, self.inbox_bytes = self.base + inbox, room
 
     def report(self) -> tuple[int, int, int] | None:
         """Outbox, its length, and bytes of objects, as of the last run; None where it left nothing."""
@@ -120,10 +136,17 @@ class Instance:
         outbox, length, heap_used = _REPORT.unpack(string_at(at, _REPORT.size))
         return outbox, length, heap_used
 
-    def forget_run(self) -> None:
-        """It is as a new one again."""
-        self.reports = False
-        self._report_at = 0
+    def bind(self, ticks: int, fuel: int) -> None:
+        """So many ticks of the epoch and so much fuel has the next call: a program's."""
+        wasm.set_epoch_deadline(self.context, ticks)
+        wasm.set_fuel(self.context, fuel)
+        self.bounded = True
+
+    def unbind(self) -> None:
+        """The next call is the host's own: it must not trap because other guests move the epoch meanwhile."""
+        wasm.set_epoch_deadline(self.context, FAR)
+        wasm.set_fuel(self.context, FAR)
+        self.bounded = False
 
     def measure(self) -> int:
         """Bytes of its memory now."""

@@ -251,6 +251,8 @@ def _message(items: Any) -> Message:
     if type(items) is not list or not items:
         raise Unencodable("a message is no array")
     name = items[0]
+    if name == Call.KIND and len(items) == 4:
+        return Call(_count(items[1]), _text(items[2]), _bytes(items[3]))
     if name == Done.KIND and len(items) == 2:
         return record(Done, items[1])
     names: dict[str, type[Any]] = _BY_KIND
@@ -271,10 +273,37 @@ def messages(outbox: bytes) -> list[Message]:
     """The outbox's messages. Raises Unencodable for what is none."""
     if not outbox:
         return []
+    if outbox.startswith(_PLAIN_DONE):
+        done = _plain_done(outbox)
+        if done is not None:
+            return [done]
     items = decode(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
     return list(map(_message, items))
+
+
+_PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
+_DATA = b"\x64data"
+
+
+def _plain_done(outbox: bytes) -> Done | None:
+    """The outbox of most evaluations: nothing but "done", with a short value. None: it is another one."""
+    at = len(_PLAIN_DONE) + 1
+    if len(outbox) <= at:
+        return None
+    end = at + outbox[at - 1] - 0x60  # a text of fewer than 24 bytes
+    if not at <= end < at + 24 or outbox[end : end + 5] != _DATA:
+        return None
+    data = outbox[end + 5 : -1]
+    if outbox[-1] != 0xFF or not data or not outbox[at:end].isascii():
+        return None
+    value = outbox[at:end].decode()
+    if data == b"\xf5":
+        return Done("ok", value, True)
+    if data[0] - 0x40 == len(data) - 1 < 24:  # a byte string, and nothing behind it
+        return Done("ok", value, data[1:])
+    return None
 
 
 # ---- to the guest
@@ -594,6 +623,8 @@ def data_of(packed: bytes | bool | None) -> Any:
     """A small outcome's data, None where it has none that Python can take."""
     if not isinstance(packed, bytes):
         return None
+    if len(packed) == 1 and packed[0] < 24:  # a small number
+        return packed[0]
     try:
         value = decode(packed)
     except Unencodable:

@@ -84,4 +84,5 @@ void machine_start(Value proc, int argc, const Value *args) {
   for (int i = 0; i < argc; i++) m.values[m.sp++] = args[i];
   m.values[m.sp++] = proc;
   m.self = call_stub((uint32_t)argc);
+  m.fresh = true;
 }

@@ -37,6 +37,7 @@ extern struct Machine {
   bool waiting;        /* (%wait) suspended us */
   bool active;         /* an execution is under way */
   bool in_tick;
+  bool fresh;          /* started, and not run yet: the message is what it was started for */
   bool spill;          /* a primitive wants the stack emptied into the heap */
 } m;
 

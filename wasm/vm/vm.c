@@ -124,9 +124,10 @@ enum run_status vm_run(void) {
     m.values[m.sp++] = m.inbox;
     m.inbox = V_FALSE;
     m.message_waiting = false;
-  } else if (m.message_waiting) {
+  } else if (m.message_waiting && !m.fresh) {
     enter_tick();
   }
+  m.fresh = false;
   LOAD();
 
   /* What stands where at each label. `...` is what the frame had before; the registers sp, fp, self, pc
