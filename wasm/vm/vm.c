@@ -59,6 +59,16 @@ static Value select_case(Value procedure, uint32_t argc) {
   return V_FALSE;
 }
 
+/* Collect, at a safe point, with the registers saved. RUN_DONE: go on. */
+static enum run_status collect(void) {
+  m.collecting = true;
+  if (!heap_collect()) return RUN_PREEMPTED;
+  m.collecting = false;
+  uint64_t need = vm.need_bytes;
+  vm.need_bytes = 0;
+  return heap_has_room(need) ? RUN_DONE : RUN_NO_MEMORY;
+}
+
 /* ---- the machine ---- */
 
 /* The registers live in C locals while it runs; SAVE and LOAD move them. */
@@ -119,6 +129,11 @@ enum run_status vm_run(void) {
   uint32_t word, argc, prim;
   bool tail;
 
+  if (m.collecting) {
+    enum run_status status = collect();
+    if (status != RUN_DONE) return status;
+    if (vm.steps <= 0) return RUN_PREEMPTED;
+  }
   if (m.waiting) {            /* back from (%wait): its value is the message */
     m.waiting = false;
     m.values[m.sp++] = m.inbox;
@@ -603,10 +618,8 @@ enum run_status vm_run(void) {
     SAVE();
     CHECK(m.fp <= m.sp && m.sp < VALUE_STACK && m.depth >= 1 && m.depth < FRAME_STACK && IS(m.self, T_CLOSURE));
     if (vm.collect || vm.need_bytes) {
-      heap_collect();
-      uint64_t need = vm.need_bytes;
-      vm.need_bytes = 0;
-      if (!heap_has_room(need)) return RUN_NO_MEMORY;
+      enum run_status status = collect();
+      if (status != RUN_DONE) return status;
     }
     if (m.spill || m.sp >= VALUE_STACK - VALUE_RESERVE || m.depth >= FRAME_STACK - 8) {
       m.spill = false;
