@@ -115,6 +115,52 @@ def test_an_attack_is_done_in_slices(attack: str, bench: loop_gap.Bench) -> None
     assert measured.outcome in ("ok", "cut") or "too many arguments" in measured.outcome
 
 
+# ---- code is no longer than its slice
+
+IN_A_ROW = {
+    "sums": ("", "(set! x (+ 1 i))", 3000),
+    "remainders": ("", "(modulo i 3)", 300),
+    "products of decimals": ("(define f 1.5)", "(* f f)", 100),
+    "products of ratios": ("(define r 2/3)", "(* r r)", 100),
+    "products of large numbers": ("(define b (expt 7 60))", "(* b b)", 100),
+    "vectors": ("", "(vector i i i i)", 100),
+    "strings": ("", '(string-append "abc" "def")', 100),
+    "digits": ("", "(number->string i)", 100),
+    "numbers from text": ("", '(string->number "1.2345e-300")', 100),
+    "look-ups": ("(define h (make-hash))", '(hash-ref h "abc" #f)', 100),
+    "a procedure's calls": ("(define (f i) %s)", "(set! x (+ 1 i))", 3000),
+}
+
+
+@pytest.mark.parametrize("name", sorted(IN_A_ROW))
+def test_long_code_between_two_calls_is_as_many_steps(name: str) -> None:
+    """A turn of a loop, or a call, is one step for what is short only: thousands of operations are more."""
+    define, operation, times = IN_A_ROW[name]
+    body = operation * times
+    if "%s" in define:
+        define, body = f"(define x 0) {define % body}", "(f i)"
+    program = f"{define} (let loop ((i 0) (x 7)) (if (< i 100000) (begin {body} (loop (+ i 1) x)) x))"
+    bench = loop_gap.Bench(SMALL)
+    sandbox = bench.sandbox(())
+    measured = bench.run(sandbox, program, most=2_000_000_000)
+    sandbox.close()
+    assert measured.outcome in ("ok", "cut")
+    assert measured.fuel <= 3 * loop_gap.BOUND
+
+
+def test_code_that_begins_with_its_charge_has_its_places() -> None:
+    """An error in long code is where it is."""
+    lines = "\n".join(["(set! x (+ x 1))"] * 100 + ["   (car x)"] + ["(set! x (+ x 1))"] * 100)
+    sandbox = Sandbox(Engine.shared(), 64 << 20)
+    message: bytes | None = protocol.evaluate(f"(define x 0)\n(define (f)\n{lines})\n(f)", "test.scm", {})
+    while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    assert done.error is not None
+    assert (done.error.line, done.error.column) == (103, 4)
+    sandbox.close()
+
+
 # ---- a collection takes as many slices as it needs
 
 HEAPS = {

@@ -3,7 +3,8 @@
  * The machine is entered by vm_run and left only between two instructions, with all of its state
  * in `m`; so nothing of it is ever on the C stack while it waits. Safe points are procedure entry,
  * loops' back jumps and primitives that return V_AGAIN: there the collector may run, the time
- * slice may end, and the prelude's tick may be called.
+ * slice may end, and the prelude's tick may be called. Steps are calls, turns of loops, primitives, and so
+ * many words of code between them: else a slice could be made as long as its code.
  */
 #include "vm/vm.h"
 #include "core/check.h"
@@ -88,6 +89,10 @@ static enum run_status collect(void) {
 #define A_HIGH (word >> 20)
 #define A_HIGH_SIGNED ((int32_t)word >> 20)
 #define TYPE_FAST(v, t) (TAG(v) == (t))
+
+/* A primitive that is done is charged, but it is no safe point: what the prelude does between two calls of
+   procedures stays whole. Only code of many thousand primitives in a row is stopped between two of them. */
+#define OVERDRAWN (-100000)
 
 /* An inline operation that its fast path cannot do: the primitive, on its n arguments in place. */
 #define SLOW(n) do { argc = (n); prim = op_primitive[word & 0xff]; goto inline_slow; } while (0)
@@ -246,7 +251,7 @@ enum run_status vm_run(void) {
         for (uint32_t i = 0; i < count; i++) to[i] = from[i];
         sp = to + count;
         pc -= w & 0xffffff;
-        if (--vm.steps > 0) continue;
+        if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
         goto safe_point;
       }
       case OP_RETURN_LOCAL: result = fp[A]; goto do_return;
@@ -407,6 +412,7 @@ enum run_status vm_run(void) {
         PUSH(list);
         continue;
       }
+      case OP_CHARGE: vm.steps -= A; continue;
       case OP_COUNT: break;
     }
     TRAP("no such instruction");         /* the compiler's mistake */
@@ -420,7 +426,8 @@ enum run_status vm_run(void) {
     }
     sp -= argc;
     PUSH(result);
-    continue;
+    if (--vm.steps > OVERDRAWN) continue;
+    goto safe_point;
 
   call_primitive: {
       CHECK(prim < prim_count);
@@ -437,7 +444,8 @@ enum run_status vm_run(void) {
         vm.resume = V_FALSE;
         sp -= argc;
         PUSH(result);
-        continue;
+        if (--vm.steps > OVERDRAWN) continue;
+        goto safe_point;
       }
       tail = false;
       goto primitive_signal;
@@ -546,10 +554,12 @@ enum run_status vm_run(void) {
       if (result == V_WAIT) TRAP("%wait was called by value");   /* the compiler calls it by OP_CALL_PRIM */
       if (IS_SIGNAL(result)) goto primitive_signal;
       vm.resume = V_FALSE;
+      vm.steps--;
       if (tail) goto do_return;
       sp -= argc;
       PUSH(result);
-      continue;
+      if (vm.steps > OVERDRAWN) continue;
+      goto safe_point;
     }
     if (TYPE_FAST(proc, T_CASE)) {
       Value closure = select_case(proc, argc);
