@@ -54,7 +54,11 @@ _FUEL_RESERVE = 4_000_000_000
 """Above an execution's limit stands this much before the hard trap: a slice always fits."""
 
 _INTERRUPT_SLICES = 50
-"""So many slices has a guest that was told to end before its instance is given up."""
+"""So many slices has a guest that was told to end before its instance is given up, beside those of a
+collection that it is in the middle of."""
+
+_COLLECTED_BYTES = 500_000
+"""Bytes of memory that one slice of a collection goes through at the least."""
 
 
 class Scheduler:
@@ -218,7 +222,7 @@ class Scheduler:
                     return self._lost(execution, InstanceLost("trap", _why(execution)))
                 if execution.interrupted:
                     execution.interrupt()
-                    if execution.interrupted > _INTERRUPT_SLICES:
+                    if execution.interrupted > self._interrupt_slices():
                         return self._lost(
                             execution, InstanceLost("trap", "the guest does not react to an interrupt")
                         )
@@ -383,10 +387,13 @@ class Scheduler:
         self._status = GuestStatus.DONE
         self._unread = False
 
+    def _interrupt_slices(self) -> int:
+        return _INTERRUPT_SLICES + self.sandbox.memory_bytes() // _COLLECTED_BYTES
+
     def _end_at_once(self) -> bool:
         """Tell the guest to end its execution, here and now: whether it did."""
         message: bytes | None = protocol.INTERRUPT
-        for _ in range(_INTERRUPT_SLICES):
+        for _ in range(self._interrupt_slices()):
             status = self._run_aside(message)
             message = None
             if status == GuestStatus.DONE:

@@ -115,6 +115,156 @@ def test_an_attack_is_done_in_slices(attack: str, bench: loop_gap.Bench) -> None
     assert measured.outcome in ("ok", "cut") or "too many arguments" in measured.outcome
 
 
+# ---- code is no longer than its slice
+
+IN_A_ROW = {
+    "sums": ("", "(set! x (+ 1 i))", 3000),
+    "remainders": ("", "(modulo i 3)", 300),
+    "products of decimals": ("(define f 1.5)", "(* f f)", 100),
+    "products of ratios": ("(define r 2/3)", "(* r r)", 100),
+    "products of large numbers": ("(define b (expt 7 60))", "(* b b)", 100),
+    "vectors": ("", "(vector i i i i)", 100),
+    "strings": ("", '(string-append "abc" "def")', 100),
+    "digits": ("", "(number->string i)", 100),
+    "numbers from text": ("", '(string->number "1.2345e-300")', 100),
+    "look-ups": ("(define h (make-hash))", '(hash-ref h "abc" #f)', 100),
+    "a procedure's calls": ("(define (f i) %s)", "(set! x (+ 1 i))", 3000),
+}
+
+
+@pytest.mark.parametrize("name", sorted(IN_A_ROW))
+def test_long_code_between_two_calls_is_as_many_steps(name: str) -> None:
+    """A turn of a loop, or a call, is one step for what is short only: thousands of operations are more."""
+    define, operation, times = IN_A_ROW[name]
+    body = operation * times
+    if "%s" in define:
+        define, body = f"(define x 0) {define % body}", "(f i)"
+    program = f"{define} (let loop ((i 0) (x 7)) (if (< i 100000) (begin {body} (loop (+ i 1) x)) x))"
+    bench = loop_gap.Bench(SMALL)
+    sandbox = bench.sandbox(())
+    measured = bench.run(sandbox, program, most=2_000_000_000)
+    sandbox.close()
+    assert measured.outcome in ("ok", "cut")
+    assert measured.fuel <= 3 * loop_gap.BOUND
+
+
+def test_code_that_begins_with_its_charge_has_its_places() -> None:
+    """An error in long code is where it is."""
+    lines = "\n".join(["(set! x (+ x 1))"] * 100 + ["   (car x)"] + ["(set! x (+ x 1))"] * 100)
+    sandbox = Sandbox(Engine.shared(), 64 << 20)
+    message: bytes | None = protocol.evaluate(f"(define x 0)\n(define (f)\n{lines})\n(f)", "test.scm", {})
+    while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    assert done.error is not None
+    assert (done.error.line, done.error.column) == (103, 4)
+    sandbox.close()
+
+
+# ---- a collection takes as many slices as it needs
+
+HEAPS = {
+    "a long list": "(define a (iota 2000000))",
+    "pairs that lie far apart": """
+        (define n 300000) (define v (make-vector n 0))
+        (let loop ((i 0)) (if (< i n) (begin (vector-set! v (modulo (* i 199993) n) (cons i i)) (loop (+ i 1)))))""",
+    "thousands of vectors": "(define l (map (lambda (i) (make-vector 300 i)) (iota 12000)))",
+    "thousands of large objects": "(define l (map (lambda (i) (make-vector 400 (list i))) (iota 12000)))",
+    "one large object": "(define v (make-vector 4000000 (list 1)))",
+    "a chain of ephemerons": "(define l (map (lambda (i) (make-ephemeron (list i) i)) (iota 200000)))",
+    "a deep recursion": "(let loop ((i 600000)) (if (= i 0) 0 (+ 1 (loop (- i 1)))))",
+}
+GARBAGE = "(let loop ((i 0)) (if (< i 1500000) (begin (list i i i) (loop (+ i 1))) 'done))"
+
+
+@pytest.mark.parametrize("heap", sorted(HEAPS))
+def test_a_collection_is_done_in_slices(heap: str) -> None:
+    """Whatever lives: no slice goes through more than some megabytes of it."""
+    sandbox = Sandbox(Engine.shared(), 256 << 20)
+    message: bytes | None = protocol.evaluate(f"{HEAPS[heap]} {GARBAGE}", "test.scm", {})
+    status, most, before, all_of_it = protocol.GuestStatus.PREEMPTED, 0, 0, 0
+    while status == protocol.GuestStatus.PREEMPTED:
+        before = loop_gap.collected_bytes(sandbox)
+        status = sandbox.run(message, loop_gap.STEPS, 1 << 40)
+        message = None
+        gone_through = loop_gap.collected_bytes(sandbox) - before
+        most, all_of_it = max(most, gone_through), all_of_it + gone_through
+    sandbox.close()
+    assert status == protocol.GuestStatus.DONE
+    assert all_of_it > 10 << 20
+    assert most < 8 << 20
+
+
+def _until_a_collection_pauses(sandbox: Sandbox, program: str) -> None:
+    message: bytes | None = protocol.evaluate(program, "test.scm", {})
+    in_a_row = 0
+    while in_a_row < 3:
+        before = loop_gap.collected_bytes(sandbox)
+        assert sandbox.run(message, 2000, 1 << 40) == protocol.GuestStatus.PREEMPTED
+        sandbox.outbox()
+        message = None
+        in_a_row = in_a_row + 1 if loop_gap.collected_bytes(sandbox) > before else 0
+
+
+SUM = f"(define a (iota 400000)) {GARBAGE} (foldl + 0 (map (lambda (i) (* 2 i)) (list-copy a)))"
+
+
+def test_a_value_does_not_hang_on_where_a_collection_pauses() -> None:
+    """Slices of a few steps, of many, and of all."""
+    outcomes = set()
+    for steps in (1_000, 3_333, 100_000, 1 << 50):
+        sandbox = Sandbox(Engine.shared(), 128 << 20)
+        message: bytes | None = protocol.evaluate(SUM, "test.scm", {})
+        while sandbox.run(message, steps, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+            message = None
+        (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+        outcomes.add(done.value)
+        sandbox.close()
+    assert outcomes == {str(2 * sum(range(400_000)))}
+
+
+def test_a_message_that_comes_while_a_collection_pauses_is_kept() -> None:
+    """A large one, too: it is no garbage of the collection that it came into."""
+    sandbox = Sandbox(Engine.shared(), 128 << 20)
+    _until_a_collection_pauses(sandbox, SUM)
+    message: bytes | None = protocol.replies_of([protocol.encode([99, True, "x" * 100_000])])
+    acknowledged = False
+    while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+        message = None
+        said = protocol.messages(sandbox.outbox())
+        acknowledged |= any(isinstance(m, protocol.Acknowledged) for m in said)
+    assert acknowledged
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    assert done.value == str(2 * sum(range(400_000)))
+    sandbox.close()
+
+
+def test_an_interrupt_while_a_collection_pauses_ends_the_execution_after_it() -> None:
+    """What was begun to be moved is moved first; what the session defined is still there."""
+    sandbox = Sandbox(Engine.shared(), 128 << 20)
+    _until_a_collection_pauses(sandbox, SUM)
+    message: bytes | None = protocol.INTERRUPT
+    while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    assert any(isinstance(m, Done) for m in protocol.messages(sandbox.outbox()))
+    assert _outcome(sandbox, "(foldl + 0 a)") == str(sum(range(400_000)))
+    sandbox.close()
+
+
+def test_a_guest_is_copied_in_the_middle_of_a_collection() -> None:
+    """A snapshot holds what is half moved, and both go on."""
+    engine = Engine.shared()
+    sandbox = Sandbox(engine, 128 << 20)
+    _until_a_collection_pauses(sandbox, SUM)
+    copy = Sandbox(engine, 128 << 20, sandbox.capture())
+    for guest in (sandbox, copy):
+        while guest.run(None, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+            pass
+        (done,) = [m for m in protocol.messages(guest.outbox()) if isinstance(m, Done)]
+        assert done.value == str(2 * sum(range(400_000)))
+        guest.close()
+
+
 # ---- what is left when the instance is gone
 
 

@@ -247,12 +247,15 @@ static Value exact_vector(Value v, uint32_t n) {
 
 static Value make_template(void) {
   uint32_t consts = GET(const_count), code = GET(code_count) * 4, places = GET(place_count) * 8;
+  uint32_t charged = GET(code_count) / WORDS_A_STEP, shift = charged ? 1 : 0;      /* by a first instruction */
   Value node = FN->node;
   Value t = heap_object(T_TEMPLATE, 0, TEMPLATE_FIXED + consts);
-  TEMPLATE(t)->code = heap_raw(T_RAW, 0, code);
-  memcpy(RAW_BYTES(TEMPLATE(t)->code), CODE, code);
+  TEMPLATE(t)->code = heap_raw(T_RAW, 0, code + 4 * shift);
+  if (charged) *(uint32_t *)RAW_BYTES(TEMPLATE(t)->code) = OP_CHARGE | charged << 8;
+  memcpy(RAW_BYTES(TEMPLATE(t)->code) + 4 * shift, CODE, code);
   TEMPLATE(t)->places = heap_raw(T_RAW, 0, places);
   memcpy(RAW_BYTES(TEMPLATE(t)->places), RAW_BYTES(FN->places), places);
+  for (uint32_t i = 0; shift && i < places / 8; i++) ((uint32_t *)RAW_BYTES(TEMPLATE(t)->places))[2 * i]++;
   memcpy(TEMPLATE_CONSTS(TEMPLATE(t)), VEC(FN->consts), consts * sizeof(Value));
   TEMPLATE(t)->source = source;
   TEMPLATE(t)->name = V_FALSE;

@@ -65,7 +65,12 @@ void mailbox_empty(void) {
 static bool inbox_given;                /* rlm_inbox made it, for the rlm_run to come */
 RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
   initialize_guest();
-  if (length > RLM_INBOX_LIMIT || !heap_reserve(length + 4096)) return 0;
+  if (length > RLM_INBOX_LIMIT) return 0;
+  if (!heap_reserve(length + 4096)) {
+    if (!heap_collecting()) return 0;
+    while (!heap_collect()) {}            /* there may be room when it is over */
+    if (!heap_reserve(length + 4096)) return 0;
+  }
   m.inbox = heap_raw(T_BYTES, 0, length);
   inbox_given = true;
   return (uint32_t)(uintptr_t)BYTES(m.inbox);
@@ -105,7 +110,6 @@ RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void) { return (uint32_t)(uintptr
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void) { return heap_page_map_length(); }
 
 /* ---- running ---- */
-static int64_t steps_left(void) { return vm.collect ? vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) : vm.steps; }
 static void give_steps(int64_t steps) {
   if (vm.collect) { vm.hidden_steps = steps; vm.steps = 0; } else vm.steps = steps;
 }
@@ -123,24 +127,33 @@ static int32_t finish(enum run_status status) {
   }
 }
 
+/* Memory was short: the execution has been dropped, the definitions are kept. Once what only it held is
+   collected, the hook tells the host which limit it was. */
+static enum run_status drop_execution(void) {
+  m.dropping = true;
+  if (!heap_collect()) return RUN_PREEMPTED;
+  m.dropping = false;
+  m.inbox = V_FALSE;
+  m.message_waiting = false;
+  if (!heap_has_room(0) || m.hook_memory == V_FALSE) {
+    m.result = V_FALSE;
+    return RUN_ERROR;
+  }
+  machine_start(m.hook_memory, 0, NULL);
+  enum run_status status = vm_run();
+  return status == RUN_NO_MEMORY ? RUN_ERROR : status;
+}
+
 static int32_t run_machine(int64_t steps) {
   give_steps(steps);
-  enum run_status status = vm_run();
-  if (status == RUN_NO_MEMORY) {
-    /* drop the execution, keep the definitions; the hook tells the host which limit it was */
-    machine_reset();
-    compiler_drop();
-    vm.need_bytes = 0;
-    m.inbox = V_FALSE;
-    m.message_waiting = false;
-    heap_collect();
-    if (!heap_has_room(0) || m.hook_memory == V_FALSE) {
-      m.result = V_FALSE;
-      status = RUN_ERROR;
-    } else {
-      machine_start(m.hook_memory, 0, NULL);
-      status = vm_run();
-      if (status == RUN_NO_MEMORY) status = RUN_ERROR;
+  enum run_status status;
+  if (m.dropping) status = drop_execution();
+  else {
+    status = vm_run();
+    if (status == RUN_NO_MEMORY) {
+      machine_reset();
+      compiler_drop();
+      status = drop_execution();
     }
   }
   vm.steps_used += (uint64_t)(steps - steps_left());
@@ -157,8 +170,16 @@ RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
   else if (length && IS(m.inbox, T_BYTES) && message_is("seal")) return seal_image();
   else {
     if (length) m.message_waiting = true;
-    if (length && message_is("interrupt")) {
+    if (m.message_waiting && IS(m.inbox, T_BYTES) && message_is("interrupt")) {
       if (!m.active) { m.message_waiting = false; status = RLM_DONE; goto done; }
+      if (heap_collecting()) {             /* comes to its end first: what it has begun to move cannot be left */
+        give_steps(steps);
+        bool over = heap_collect();
+        vm.steps_used += (uint64_t)(steps - steps_left());
+        if (!over) { status = RLM_PREEMPTED; goto done; }
+        if (steps_left() <= 0) { status = RLM_PREEMPTED; goto done; }
+        steps = steps_left();
+      }
       Value message = m.inbox;
       m.message_waiting = false;
       m.inbox = V_FALSE;
