@@ -90,10 +90,13 @@
         (if (and (< next count) (not trouble))
             (let ((i next))
               (set! next (+ i 1))
+              (%item-begins!)
               (vector-set! results i
                            (%catch (lambda (condition) (failed condition (vector-ref items i) i))
                                    (lambda () (%result (work (vector-ref items i) i)))))
+              (%item-is-done!)
               (loop)))))
+    (%announce! count)
     (let ((workers (let loop ((i (min n count)) (out '()))
                      (if (= i 0) (reverse out) (loop (- i 1) (cons (%spawn worker who) out))))))
       (%until-all-or-failure workers)

@@ -19,6 +19,7 @@
     (if (not (string-null? text))
         (%outbox! (%cbor-encode (list "note" name text))))))
 (define (%flush-output)
+  (%tell-items)
   (%flush-port %stdout "out")
   (%flush-port %stderr "err"))
 
@@ -155,6 +156,7 @@
       (set! %output-limit (%hash-ref limits "output" %output-limit))
       (set! %message-limit (%hash-ref limits "message" %message-limit)))
     (for-each %grant! (%option options "grants" '()))
+    (set! %tracing? (%option options "trace" %tracing?))
     (if due
         (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
 
@@ -168,6 +170,7 @@
 (define (%execute thunk)
   (set! %outcome #f)
   (hash-clear! %warned)
+  (%forget-items!)
   (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
   (%enqueue! %main-fiber)
   (%run-fibers)
