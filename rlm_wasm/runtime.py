@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
@@ -25,6 +25,9 @@ from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
 from rlm_wasm.session_state import SessionState, state_of
+
+if TYPE_CHECKING:
+    from rlm_wasm.viewer.server import Viewer
 
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
@@ -92,6 +95,7 @@ class Runtime:
         self._sessions: set[Session] = set()
         self._log_store: Any = None
         self._log_readers: list[Reader] = []
+        self._viewers: list[Viewer] = []
         if log is not None:
             self._log_readers.append(self._log_reader(log))
 
@@ -268,6 +272,26 @@ class Runtime:
         reader: Reader = log
         return reader
 
+    async def viewer(self, *, port: int = 0) -> Viewer:
+        """Serve a page that shows the runs of sessions made from now on, as they go: its ``url``.
+
+        On this machine only, under an address that nobody can guess. It ends with the runtime, or by
+        its ``aclose``. ``port`` 0: any that is free.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: the port is taken.
+        """
+        self._check_open()
+        from rlm_wasm.viewer.server import Viewer
+        from rlm_wasm.viewer.sources import ProcessSource
+
+        source = ProcessSource()
+        viewer = await Viewer(source, port=port).start()
+        self._log_readers.append(source)
+        self._viewers.append(viewer)
+        return viewer
+
     @property
     def log_trouble(self) -> str | None:
         """Why the run log ends early, where it does: a disk that is full, a database that is gone."""
@@ -353,6 +377,8 @@ class Runtime:
         self.closed = True
         for session in self.sessions:
             await session.aclose()
+        for viewer in self._viewers:
+            await viewer.aclose()
         for reader in self._log_readers:
             if isinstance(reader, FileLog):
                 reader.close()

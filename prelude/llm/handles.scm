@@ -114,7 +114,9 @@
        (let ((told (%make-condition (%rtd-name (%record-rtd condition))
                                     (string-append who ": item " (number->string index) ": " (exn-message condition))
                                     (%condition-irritants condition))))
-         (for-each (lambda (i) (%set-condition-mark! told i (%condition-mark condition i))) '(1 2 3 4 5 6 7))
+         (for-each (lambda (i) (%set-condition-mark! told i (%condition-mark condition i))) '(1 2 3 4 5 6))
+         (if (not (eq? (%condition-mark condition 7) 'error)) ; its message has the irritants already
+             (%set-condition-mark! told 7 (%condition-mark condition 7)))
          told)
        condition)))
 
