@@ -227,6 +227,39 @@
     (%atomically (lambda () (%take-message!) (%deliver-some!) (%flush-output)))
     (%yield)))
 
+;; ---- what a run log is told beside the requests themselves: which fiber asks, and where in the program ----
+;; Only where the host wants it.
+
+(define %tracing? #f)
+(define (%trace! . facts) (%outbox! (%cbor-encode (list "note" "trace" (apply hash facts)))))
+(define (%trace-at! . facts)
+  (let ((place (%place)))
+    (apply %trace! (if place
+                       (append (list "source" (car place) "line" (cadr place) "column" (caddr place)) facts)
+                       facts))))
+(define (%trace-request! id)
+  (%trace-at! "id" id "fiber" (if %current-fiber (%fiber-id %current-fiber) 0)))
+
+;; How many items combinators have announced, how many of them they began and how many are done: the
+;; host is told when the machine pauses, for an account of the progress.
+(define %items 0)
+(define %items-begun 0)
+(define %items-done 0)
+(define %items-told 0)
+(define (%announce! n) (set! %items (+ %items n)))
+(define (%item-begins!) (set! %items-begun (+ %items-begun 1)))
+(define (%item-is-done!) (set! %items-done (+ %items-done 1)))
+(define (%tell-items)
+  (let ((now (+ %items %items-begun %items-done)))
+    (when (not (eqv? now %items-told))
+      (set! %items-told now)
+      (%outbox! (%cbor-encode (list "note" "items" (list %items %items-begun %items-done)))))))
+(define (%forget-items!)
+  (set! %items 0)
+  (set! %items-begun 0)
+  (set! %items-done 0)
+  (set! %items-told 0))
+
 ;; ---- requests ----
 ;; The arguments travel as an encoded array in a byte string, so that what the host cannot take of
 ;; them is a condition here. A request is encoded, and refused where it is too large, before anything is registered; to
@@ -235,6 +268,7 @@
 (define %message-limit 67108864)
 
 (define (%encode-request id operation arguments)
+  (if %tracing? (%trace-request! id))
   (if (and %checking? (not (member operation '("library" "usage" "now"))))
       (%fail 'exn:fail:capability (string-append operation ": nothing is asked for while a program is checked")))
   (let ((bytes (%call-message id operation (%cbor-encode arguments))))
@@ -361,7 +395,13 @@
 
 ;; What failed at the host has no place of its own: the one that waits for it is where it shows.
 (define (%located raised)
-  (if (and (exn? raised) (not (%condition-mark raised 3))) (%condition-locate! raised) raised))
+  (when (and (exn? raised) (not (%condition-mark raised 3)))
+    (%condition-locate! raised)
+    (let* ((told (%condition-mark raised 7)) (place (and (hash? told) (%hash-ref told "place" #f))))
+      (when (and place (not (%condition-mark raised 3))) ; no line of the program waits for it: that of the call
+        (%set-condition-mark! raised 3 (cadr place))
+        (%set-condition-mark! raised 4 (caddr place)))))
+  raised)
 
 (define (%await handle)
   (if (%pending? handle)
@@ -503,6 +543,7 @@
   (let* ((parent %current-fiber) (id (%fresh-id)) (handle (%make-handle id what #f))
          (fiber (%make-fiber id thunk (%dynamic-for-fiber (%dynamic)) handle)))
     (%handle-set-abort! handle fiber)
+    (if %tracing? (%trace-at! "fiber" id "parent" (%fiber-id parent) "what" what))
     (%atomically (lambda () (%own! parent handle) (%enqueue! fiber)))
     (%check-handle-limit)
     handle))

@@ -19,6 +19,7 @@
     (if (not (string-null? text))
         (%outbox! (%cbor-encode (list "note" name text))))))
 (define (%flush-output)
+  (%tell-items)
   (unless (%nothing-written? %stdout %stderr)
     (%flush-port %stdout "out")
     (%flush-port %stderr "err")))
@@ -165,6 +166,7 @@
       (set! %output-limit (%hash-ref limits "output" %output-limit))
       (set! %message-limit (%hash-ref limits "message" %message-limit)))
     (for-each %grant! (%option options "grants" '()))
+    (set! %tracing? (%option options "trace" %tracing?))
     (if due
         (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
 
@@ -179,6 +181,7 @@
 (define (%execute thunk)
   (set! %outcome #f)
   (if (> (hash-count %warned) 0) (hash-clear! %warned))
+  (%forget-items!)
   (set! %main-fiber (%make-fiber 0 #f (%dynamic-empty) #f))
   (cond ((null? %queue-head)
          (%begin-fiber %main-fiber thunk)

@@ -23,11 +23,18 @@ from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Un
 from rlm_wasm.execution.meter import BYTES_A_PART, FUEL_A_BYTE, FUEL_A_REQUEST, Meter, footprint
 from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
+from rlm_wasm.runlog.events import RequestEnded, RequestStarted, logged
+from rlm_wasm.runlog.stream import Recorder, place_of
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.turns import Alone, InTurns, in_turns
 
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
+
+_LOGGED = frozenset(("py-exec", "py-eval", "py-set!", "py-call", "host", "checkpoint", "restore"))
+"""Operations that a run log has records of; an LLM call has richer ones of its own."""
+_LOGGED_ARGUMENTS = 2_000
+"""Characters of their arguments that it shows."""
 
 PENDING = object()
 """A handler's answer when the reply comes by another way."""
@@ -119,6 +126,10 @@ class HostRequest:
         """Seconds until the timeout of the execution under way."""
         return self._queue.time_left()
 
+    def facts(self) -> dict[str, Any]:
+        """What the guest said about it for a run log: fiber, line and so on. They are forgotten then."""
+        return self._queue.recorder.facts(self.id)
+
 
 class HostRequests:
     """One guest's requests.
@@ -138,8 +149,10 @@ class HostRequests:
         changed: Callable[[], None],
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
+        recorder: Recorder,
     ) -> None:
         self._limits = limits
+        self.recorder = recorder
         self._meter = meter
         self._make_table = table
         self._table: Mapping[str, Handler] | None = None
@@ -266,7 +279,30 @@ class HostRequests:
             self._working = None
             self._changed()
 
+    def _log_start(self, request: HostRequest) -> None:
+        recorder = self.recorder
+        facts = recorder.facts(request.id)
+        if request.operation not in _LOGGED:
+            return
+        shown = " ".join(
+            part if isinstance(part, str) else repr(part)[:_LOGGED_ARGUMENTS]
+            for part in request.arguments[:8]
+        )
+        recorder.tell(
+            RequestStarted,
+            request=request.id,
+            operation=request.operation,
+            arguments=logged(shown, _LOGGED_ARGUMENTS),
+            **place_of(facts),
+        )
+
+    def _log_end(self, request: HostRequest, status: str, error: str | None = None) -> None:
+        if request.operation in _LOGGED:
+            self.recorder.tell(RequestEnded, request=request.id, status=status, error=error)
+
     def _handle(self, request: HostRequest) -> Any:
+        if self.recorder.on and request.operation != "llm":
+            self._log_start(request)
         service = self._services.get(request.operation)
         if service is not None:
             return service(request)
@@ -335,6 +371,8 @@ class HostRequests:
         """The reply has come. One that is large and of many parts is encoded in turns."""
         if self.live.get(request.id) is not request:
             return
+        if self.recorder.on:
+            self._log_end(request, "done")
         if isinstance(value, protocol.Encoded):
             self._queue_encoded(request, protocol.reply_of(request.id, value.content))
             return
@@ -352,6 +390,8 @@ class HostRequests:
         """The request failed. A limit among the reasons ends the execution."""
         if isinstance(error, LimitExceeded):
             self._limit(error)
+        if self.recorder.on:
+            self._log_end(request, "failed", str(error)[:_LOGGED_ARGUMENTS])
         self._queue_reply(request, False, condition_of(error))
 
     def _queue_reply(self, request: HostRequest, fine: bool, value: Any) -> None:
@@ -442,6 +482,8 @@ class HostRequests:
 
     def _drop(self, request: HostRequest) -> None:
         self._release(request)
+        if self.recorder.on and request.started:
+            self._log_end(request, "cancelled")
         if request.on_cancel is not None:
             request.on_cancel()
         if request.timer is not None:

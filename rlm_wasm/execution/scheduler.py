@@ -35,9 +35,10 @@ from rlm_wasm.execution.replay_log import ReplayLog
 from rlm_wasm.execution.requests import HostRequest, HostRequests
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
+from rlm_wasm.runlog.stream import Recorder
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.protocol import Call, Done, GuestStatus, Logged, Output
+from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, Output, Traced
 from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
 from rlm_wasm.turns import TURN_S
@@ -72,7 +73,8 @@ class Scheduler:
         *,
         table: Callable[[], Mapping[str, Handler]],
         services: Mapping[str, Callable[[HostRequest], Any]],
-        observe: Callable[[Output | Logged], None],
+        observe: Callable[[Output | Logged | Traced | Counted], None],
+        recorder: Recorder,
         account: FuelAccount | None = None,
         memory: MemoryImage | None = None,
     ) -> None:
@@ -102,6 +104,7 @@ class Scheduler:
             changed=self._wake,
             limit=self._limit_fired,
             time_left=self.time_left,
+            recorder=recorder,
         )
 
     # ---- executions
@@ -457,7 +460,7 @@ class Scheduler:
             else:
                 execution.err.add(message.text)
             self._observe(message)
-        elif isinstance(message, Logged):
+        elif isinstance(message, Logged | Traced | Counted):
             self._observe(message)
         elif isinstance(message, protocol.Warned):
             execution.warn(message.text)

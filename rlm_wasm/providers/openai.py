@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
-from rlm_wasm.providers import data_urls
+from rlm_wasm.providers import data_urls, tries
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
 from rlm_wasm.providers.prices import PriceTable
@@ -132,7 +132,7 @@ class OpenAIProvider:
             default_headers={"api-key": self._key} if self._key and "api-version" in self._query else None,
             max_retries=self._max_retries,
             timeout=self._timeout_s,
-            http_client=DefaultAioHttpClient(),
+            http_client=DefaultAioHttpClient(event_hooks={"request": [_asked], "response": [_answered]}),
         )
 
     def _body(self, request: CompletionRequest, model: str) -> dict[str, Any]:
@@ -198,6 +198,14 @@ class OpenAIProvider:
                 )
             cause = cause.__cause__
         return ProviderError(f"{self._where()} cannot be reached: {_first_line(error)}", retryable=True)
+
+
+async def _asked(_request: Any) -> None:
+    tries.begins()
+
+
+async def _answered(response: Any) -> None:
+    tries.answered(response.status_code)
 
 
 def _split(base_url: str | None) -> tuple[str | None, dict[str, str]]:

@@ -105,6 +105,14 @@ def _ids(value: Any) -> tuple[int, ...]:
     return tuple(_count(item) for item in _list(value))
 
 
+def _three_amounts(value: Any) -> tuple[int, int, int]:
+    """An array of three numbers from 0 up."""
+    first, second, third = (_amount(item) for item in _list(value)) if len(_list(value)) == 3 else (-1, 0, 0)
+    if first < 0:
+        raise Unencodable("not three numbers")
+    return first, second, third
+
+
 def _data(value: Any) -> bytes | bool:
     """An encoded value, or true: the value is its text."""
     if value is not True and type(value) is not bytes:
@@ -202,6 +210,24 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """What a run log is told beside the requests: who asks for one and where, and the births of fibers."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"trace"')
+    facts: dict[str, Any] = wire(_table, "id, fiber, parent, what, source, line, column, from")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far combinators are with the items that they were given."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"items"')
+    items: tuple[int, int, int] = wire(_three_amounts, "announced, begun, done: of the execution")
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReport:
     """What went wrong in a program, as its guest tells it."""
 
@@ -239,9 +265,27 @@ class Failed:
     text: str = wire(_text, "why")
 
 
-Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Done | Failed
-FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Warned, Done, Failed)
-_NOTES: dict[str, type[Any]] = {"out": Output, "err": Output, "log": Logged, "warn": Warned}
+Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Traced | Counted | Done | Failed
+FROM_GUEST: tuple[type[Any], ...] = (
+    Call,
+    Acknowledged,
+    Cancelled,
+    Output,
+    Logged,
+    Warned,
+    Traced,
+    Counted,
+    Done,
+    Failed,
+)
+_NOTES: dict[str, type[Any]] = {
+    "out": Output,
+    "err": Output,
+    "log": Logged,
+    "warn": Warned,
+    "trace": Traced,
+    "items": Counted,
+}
 """Which note it is, by its stream."""
 _BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind.KIND != Output.KIND}
 STATUSES = frozenset({"finished", "ok", "error", "limit", "cancelled"})
@@ -329,6 +373,7 @@ class Evaluate:
     limits: GuestLimits | None = wire(_table, "where they are not the defaults", None)
     context: bool | None = wire(_flag, "true where the default context was replaced", None)
     replies: list[Any] | None = wire(_list, "to calls that an earlier execution left", None)
+    trace: bool | None = wire(_flag, "whether notes of the stream trace are wanted; stays so", None)
     check: bool | None = wire(_flag, "true: run nothing, and give what is wrong with the program", None)
 
 

@@ -76,6 +76,8 @@ def _in_order(kinds: tuple[type[Any], ...]) -> list[type[Any]]:
         "note",
         "note",
         "note",
+        "note",
+        "note",
         "done",
         "failed",
     ]
