@@ -31,18 +31,15 @@ class ScopeLog:
         """Append one; gives the entry, so that what is known later can be filled in."""
         text = preview[:PREVIEW] if isinstance(preview, str) else str(_bounded(preview))[:PREVIEW]
         op, scope = op[:PREVIEW], scope[:PREVIEW]
-        entry = {"op": op, "datum_preview": text, "scope": scope}
         size = len(op) + len(text) + len(scope)
+        entry = {"op": op, "datum_preview": text, "scope": scope, **more}
         for key, value in more.items():
             kind = type(value)
-            if kind is str:
-                entry[key] = value = value[:PREVIEW]
-                size += len(value)
-            elif kind in _SMALL or (kind is int and -_HUGE <= value < _HUGE):
-                entry[key] = value
-            else:
+            if kind in _SMALL or (kind is int and -_HUGE <= value < _HUGE):
+                continue
+            if kind is not str or len(value) > PREVIEW:
                 entry[key] = value = _bounded(value)
-                size += _size(value) // 4
+            size += len(value) if kind is str else _size(value) // 4
         self._hold(entry, 4 * size)
         return entry
 

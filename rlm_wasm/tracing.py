@@ -68,6 +68,8 @@ def inside(span: Span) -> AbstractContextManager[Any]:
 
 def execution_started(*, namespace: str, depth: int) -> Span:
     """An execution begins."""
+    if "opentelemetry.trace" not in sys.modules:
+        return None
     return _start(
         "execute_tool execute_scheme",
         "INTERNAL",
@@ -108,6 +110,8 @@ def execution_ended(span: Span, result: Result | None) -> None:
 
 def call_started(request: CompletionRequest, provider: str, *, recursive: bool, parent: Span) -> Span:
     """A call is sent."""
+    if "opentelemetry.trace" not in sys.modules:
+        return None
     operation, name = ("invoke_agent", "rlm-wasm") if recursive else ("chat", _name(request.model) or "")
     return _start(
         f"{operation} {name}".strip(),

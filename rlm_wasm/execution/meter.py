@@ -23,7 +23,18 @@ BYTES_A_PART = 72
 """What one value among many takes in the host at the least: an empty list, and its place in another."""
 
 
-_CONTAINERS = frozenset({list, tuple, dict})
+def footprint_of_arguments(arguments: list[Any], encoded: int) -> int:
+    """As ``footprint``, of a request's arguments that took so many bytes: quickly where they are flat.
+
+    Then it is a little more than ``footprint`` gives: four bytes a character, and what an object takes each.
+    """
+    for item in arguments:
+        if item and type(item) not in _FLAT:
+            return footprint(arguments)
+    return BYTES_A_PART * (len(arguments) + 1) + 4 * encoded
+
+
+_FLAT = frozenset({str, int, float, bool, type(None), bytes})
 
 
 def footprint(value: Any) -> int:
@@ -32,12 +43,8 @@ def footprint(value: Any) -> int:
     A text with one wide character takes four for each of them, and a list of empty lists seventy times
     what it took encoded.
     """
-    if type(value) is list:  # the arguments of a request: mostly a few texts and numbers
-        size = getsizeof(value) + sum(map(getsizeof, value))
-        rest = [item for item in value if type(item) in _CONTAINERS]
-        size -= sum(map(getsizeof, rest))
-    else:
-        size, rest = 0, [value]
+    size = 0
+    rest = [value]
     while rest:
         item = rest.pop()
         size += getsizeof(item)

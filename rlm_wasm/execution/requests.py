@@ -20,7 +20,14 @@ from typing import Any
 
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
-from rlm_wasm.execution.meter import BYTES_A_PART, FUEL_A_BYTE, FUEL_A_REQUEST, Meter, footprint
+from rlm_wasm.execution.meter import (
+    BYTES_A_PART,
+    FUEL_A_BYTE,
+    FUEL_A_REQUEST,
+    Meter,
+    footprint,
+    footprint_of_arguments,
+)
 from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
 from rlm_wasm.runlog.events import RequestEnded, RequestStarted, logged
@@ -229,7 +236,7 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self.hold(request, footprint(arguments) - request.held)
+                self.hold(request, footprint_of_arguments(arguments, len(packed)) - request.held)
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
@@ -396,7 +403,7 @@ class HostRequests:
 
     def _queue_reply(self, request: HostRequest, fine: bool, value: Any) -> None:
         try:
-            encoded = protocol.encode([request.id, fine, protocol.reply_value(value)])
+            encoded = protocol.reply(request.id, fine, value)
         except Unencodable as error:
             encoded = protocol.encode([request.id, False, condition_of(error)])
         self._queue_encoded(request, encoded)

@@ -277,7 +277,8 @@ class Scheduler:
     def _wall(self, execution: ActiveExecution) -> float:
         if execution.interrupted:
             return SLICE_WALL_S
-        return min(SLICE_WALL_S, execution.time_left() + 1.0)
+        left = execution.time_left() + 1.0
+        return left if left < SLICE_WALL_S else SLICE_WALL_S
 
     async def _turn(self) -> None:
         """Let everybody else have a turn."""
@@ -318,7 +319,8 @@ class Scheduler:
 
     def time_left(self) -> float | None:
         """Seconds until the running execution's timeout."""
-        return None if self.execution is None else max(self.execution.time_left(), 0.001)
+        execution = self.execution
+        return None if execution is None else execution.time_left() or 0.001
 
     def fuel_left(self) -> int:
         """Fuel until the running execution's limit."""

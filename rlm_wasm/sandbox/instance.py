@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import struct
-from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p, string_at
+from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 import wasmtime
@@ -14,10 +13,24 @@ from rlm_wasm.errors import InternalError
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 
-_REPORT = struct.Struct("<IIQ")
-"""The beginning of struct rlm_report of wasm/rlm.h: outbox, its length, bytes of objects."""
-_INBOX = struct.Struct("<II")
-"""Its end: where a short message is put, and how long it may be."""
+
+class Report(ctypes.LittleEndianStructure):
+    """struct rlm_report of wasm/rlm.h, in the guest's memory: what is read there is the guest's word."""
+
+    _fields_ = (
+        ("outbox", c_uint32),
+        ("outbox_length", c_uint32),
+        ("heap_used", c_uint64),
+        ("inbox", c_uint32),
+        ("inbox_bytes", c_uint32),
+    )
+
+    outbox: int
+    outbox_length: int
+    heap_used: int
+    inbox: int
+    inbox_bytes: int
+
 
 FAR = 1 << 40
 """Where deadline and fuel stand while no program runs."""
@@ -57,7 +70,6 @@ class Instance:
 
     __slots__ = (
         "_externs",
-        "_report_at",
         "base",
         "bounded",
         "calls",
@@ -67,6 +79,7 @@ class Instance:
         "inbox_bytes",
         "instance",
         "memory_at",
+        "report",
         "reports",
         "size",
         "store",
@@ -77,7 +90,8 @@ class Instance:
         self.bounded = False
         """Whether the deadline and the fuel of the last run stand still."""
         self.reports = False
-        self._report_at = 0
+        self.report: Report | None = None
+        """What stands there after every run; None where it leaves nothing."""
         self.inbox_at = self.inbox_bytes = 0
         store = wasm.store_new(engine.engine_pointer, None, None)
         context = wasm.store_context(store)
@@ -121,20 +135,12 @@ class Instance:
     def read_reports(self, at: int) -> None:
         """It leaves at this address what is wanted after every run; 0: it leaves nothing."""
         self.reports = True
-        if not 0 < at <= self.size - _REPORT.size - _INBOX.size:
+        if not 0 < at <= self.size - ctypes.sizeof(Report):
             return
-        self._report_at = self.base + at
-        inbox, room = _INBOX.unpack(string_at(self._report_at + _REPORT.size, _INBOX.size))
+        self.report = report = Report.from_address(self.base + at)
+        inbox, room = report.inbox, report.inbox_bytes
         if 0 < inbox <= self.size - room:
             self.inbox_at, self.inbox_bytes = self.base + inbox, room
-
-    def report(self) -> tuple[int, int, int] | None:
-        """Outbox, its length, and bytes of objects, as of the last run; None where it left nothing."""
-        at = self._report_at
-        if not at:
-            return None
-        outbox, length, heap_used = _REPORT.unpack(string_at(at, _REPORT.size))
-        return outbox, length, heap_used
 
     def bind(self, ticks: int, fuel: int) -> None:
         """So many ticks of the epoch and so much fuel has the next call: a program's."""

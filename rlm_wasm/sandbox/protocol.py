@@ -157,7 +157,7 @@ def _checks_of(kind: type[Any]) -> dict[str, Check]:
 # ---- from the guest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """The guest wants something of the host, and a reply with this id."""
 
@@ -725,6 +725,21 @@ _REPLIES = b"\x82\x67replies"
 def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
     return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+"""Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""
+
+
+def reply(id_: int, fine: bool, value: Any) -> bytes:
+    """The item of a replies message that brings a value; None is void. Raises Unencodable."""
+    kind = type(value)
+    if (kind is list and _PLAIN.issuperset(map(type, value))) or (kind in _PLAIN and value is not None):
+        try:
+            return cbor2.dumps([id_, fine, value])
+        except (cbor2.CBOREncodeError, UnicodeEncodeError):  # half of a surrogate pair: see encode
+            pass
+    return encode([id_, fine, reply_value(value)])
 
 
 def reply_of(id_: int, value: bytes) -> bytes:

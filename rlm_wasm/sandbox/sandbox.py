@@ -230,9 +230,9 @@ class Sandbox:
     def outbox(self) -> bytes:
         """What the guest wants: a CBOR array. Its length is bounded before anybody parses it."""
         instance = self._awake()
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            start, length, _ = report
+            start, length = report.outbox, report.outbox_length
         else:
             calls = instance.calls
             self._ask(instance, "rlm_outbox_length")
@@ -274,9 +274,9 @@ class Sandbox:
         instance = self._i
         if instance is None:
             return len(self._frozen.numbers) * PAGE if self._frozen else 0
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            return report[2]
+            return report.heap_used
         self._ask(instance, "rlm_heap_used")
         return instance.calls.long0.value
 
