@@ -749,7 +749,7 @@ static Value add_to_map(Value *frame, Value v) {
     frame[D_MORE] = cons(more, v);
     return NOTHING;
   }
-  if (!table_room(table)) return need_memory(table_bytes(2 * table_count(table)));
+  if (!table_ready(table)) return table_wait(table);
   table_set(table, CDR(more), v);
   frame[D_MORE] = CAR(more);
   return NOTHING;

@@ -165,7 +165,7 @@ static void scan_enter(Printer *p, Value v, bool in_list) {
 static Value scan(Printer *p) {
   for (uint32_t n = 1; p->stack.top; n++) {
     if (!stack_room(&p->stack, 3)) return need_memory(stack_bytes(&p->stack));
-    if (!table_room(p->info)) return need_memory(table_bytes(2 * table_count(p->info)));
+    if (!table_ready(p->info)) return table_wait(p->info);
     Value *frame = stack_top(&p->stack, 3), node = frame[0], child;
     uint32_t i = (uint32_t)FIX_VALUE(frame[1]);
     if (next_child(node, &i, &child)) {

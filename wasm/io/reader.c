@@ -266,7 +266,7 @@ static Value read_label(Reader *r, uint32_t place) {
     return fail_at(r, place, mark == END, "bad syntax `%s`", e.text);
   }
   if (r->labels == V_FALSE) r->labels = table_make(TABLE_EQV, false);
-  if (!table_room(r->labels)) return need_memory(table_bytes(2 * table_count(r->labels)));
+  if (!table_ready(r->labels)) return table_wait(r->labels);
   Value label = table_get(r->labels, FIX(number), V_FALSE);
   if (mark == '#' && label == V_FALSE)
     return fail_at(r, place, false, "no datum is labelled `#%d=`", (int)number);

@@ -295,7 +295,8 @@ enum run_status vm_run(void) {
         stack_underflow();
         LOAD();
         PUSH(result);
-        continue;
+        if ((vm.steps -= m.depth) > OVERDRAWN) continue;      /* returns are no steps otherwise */
+        goto safe_point;
       case OP_RESUME:
         sp = fp;                              /* drops the tick's value: fp is where it was pushed */
         POP_FRAME();
