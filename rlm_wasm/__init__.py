@@ -32,7 +32,7 @@ from rlm_wasm.errors import (
 from rlm_wasm.grants import ChildGrants
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-from rlm_wasm.results import ErrorInfo, Execution, Problem, Progress, Result
+from rlm_wasm.results import CallEnded, CallStarted, ErrorInfo, Execution, Output, Problem, Progress, Result
 from rlm_wasm.runtime import Runtime, run
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Session
@@ -40,6 +40,8 @@ from rlm_wasm.session import Session
 __version__ = "0.1.0"
 
 __all__ = [
+    "CallEnded",
+    "CallStarted",
     "CapabilityDenied",
     "ChildGrants",
     "Completion",
@@ -54,6 +56,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MissingKey",
+    "Output",
     "Problem",
     "Progress",
     "Provider",
