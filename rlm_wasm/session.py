@@ -405,6 +405,7 @@ class Session:
     ) -> tuple[Outcome, Result]:
         span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
         self._calls.trace_below(span)
+        self._scheduler.requests.trace_below(span)
         self._on_output = on_output
         if on_progress is not None:
             self._reporter = ProgressReporter(on_progress, self._progress)
