@@ -19,30 +19,34 @@ from pygments.token import (
     Text,
 )
 
-FORMS = tuple(
-    """
-    and begin case case-lambda cond cond-expand define define-library define-record-type
-    define-syntax define-values delay delay-force do else export for for* for/and for/first
-    for/fold for/hash for/last for/list for/or for/sum for/vector guard if import include lambda
-    let let* let*-values let-syntax let-values letrec letrec* letrec-syntax match match-define
-    match-lambda match-let named-lambda or parameterize quasiquote quote receive require rest set!
-    struct syntax-rules try unless unquote unquote-splicing when with-handlers λ =>
-    """.split()
+# fmt: off
+FORMS = (
+    "and", "begin", "case", "case-lambda", "cond", "cond-expand", "define", "define-library",
+    "define-record-type", "define-syntax", "define-values", "delay", "delay-force", "do", "else",
+    "export", "for", "for*", "for/and", "for/first", "for/fold", "for/hash", "for/last", "for/list",
+    "for/or", "for/sum", "for/vector", "guard", "if", "import", "include", "lambda", "let", "let*",
+    "let*-values", "let-syntax", "let-values", "letrec", "letrec*", "letrec-syntax", "match",
+    "match-define", "match-lambda", "match-let", "named-lambda", "or", "parameterize", "quasiquote",
+    "quote", "receive", "require", "rest", "set!", "struct", "syntax-rules", "try", "unless",
+    "unquote", "unquote-splicing", "when", "with-handlers", "λ", "=>",
 )
+# fmt: on
 """Special forms and what looks like one."""
 
-CALLS = tuple(
-    """
-    llm-query llm-query-async await await-all await-all-syntax await-any map-async parallel race
-    spawn cancel sequence fold-sequential tree-reduce fan-out-aggregate recursive-spawn
-    iterate-until critique-refine with-validation vote ensemble ensemble-vote tiered
-    active-learning memoized choose try-fallback cached-query with-timeout token-budget checkpoint
-    restore heartbeat py-exec py-eval py-set! py-call syntax-e datum->syntax finish finish-var
-    context get-context context-length context-slice context-lines context-search context-chunks
-    context-names tokens-used cost-used usage budget-remaining rate-limits provenance
-    unsafe-raw-query unsafe-interpolate unsafe-overwrite unsafe-exec-sub-output
-    """.split()
+# fmt: off
+CALLS = (
+    "llm-query", "llm-query-async", "await", "await-all", "await-all-syntax", "await-any", "map-async",
+    "parallel", "race", "spawn", "cancel", "sequence", "fold-sequential", "tree-reduce",
+    "fan-out-aggregate", "recursive-spawn", "iterate-until", "critique-refine", "with-validation",
+    "vote", "ensemble", "ensemble-vote", "tiered", "active-learning", "memoized", "choose",
+    "try-fallback", "cached-query", "with-timeout", "token-budget", "checkpoint", "restore",
+    "heartbeat", "py-exec", "py-eval", "py-set!", "py-call", "syntax-e", "datum->syntax", "finish",
+    "finish-var", "context", "get-context", "context-length", "context-slice", "context-lines",
+    "context-search", "context-chunks", "context-names", "tokens-used", "cost-used", "usage",
+    "budget-remaining", "rate-limits", "provenance", "unsafe-raw-query", "unsafe-interpolate",
+    "unsafe-overwrite", "unsafe-exec-sub-output",
 )
+# fmt: on
 """The LLM API."""
 
 _END = r"(?=[\s()\[\]{}\"';`,|]|\Z)"

@@ -49,7 +49,8 @@ class Runtime:
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
     log             where the run log goes, prompts and answers in clear: a file's path (JSONL), a callable
-                    that takes each record, a store or its URL, in which every run is kept; None: nowhere
+                    that takes each record, a store or its URL, in which every run is kept, or a list of
+                    these; None: nowhere
 
     Raises UsageError for what cannot be granted.
     """
@@ -69,7 +70,7 @@ class Runtime:
         host_functions: Mapping[str, HostFunction] | None = None,
         child_grants: ChildGrants | None = None,
         snapshot_key: bytes | None = None,
-        log: str | Path | Reader | CheckpointStore | None = None,
+        log: Any = None,
         engine: Engine | None = None,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
@@ -93,11 +94,11 @@ class Runtime:
             self._grant(name, function)
         self._engine = engine
         self._sessions: set[Session] = set()
-        self._log_store: Any = None
+        self._log_stores: list[Any] = []
         self._log_readers: list[Reader] = []
         self._viewers: list[Viewer] = []
-        if log is not None:
-            self._log_readers.append(self._log_reader(log))
+        for each in log if isinstance(log, list | tuple) else () if log is None else (log,):
+            self._log_readers.append(self._log_reader(each))
 
     # ---- sessions
 
@@ -260,7 +261,8 @@ class Runtime:
         if isinstance(log, str):
             from rlm_wasm.store import open_store
 
-            self._log_store = log = open_store(log)
+            log = open_store(log)
+            self._log_stores.append(log)
         run_log = getattr(log, "run_log", None)
         if run_log is not None:
             kept: Reader = run_log()
@@ -384,8 +386,8 @@ class Runtime:
                 reader.close()
             elif hasattr(reader, "runs"):
                 await reader.aclose()  # type: ignore[attr-defined]
-        if self._log_store is not None:
-            await self._log_store.aclose()
+        for store in self._log_stores:
+            await store.aclose()
         if self._provider is not None:
             await close_provider(self._provider)
         if self._store is not None and not isinstance(self._store, str):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from types import TracebackType
@@ -29,7 +29,7 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
-from rlm_wasm.execution.progress import ProgressReporter, tell
+from rlm_wasm.execution.progress import ProgressReporter, StreamedEvents, StreamEvent, tell
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler
 from rlm_wasm.grants import Grants
@@ -57,7 +57,7 @@ from rlm_wasm.runlog.events import (
     SnapshotTaken,
     logged,
 )
-from rlm_wasm.runlog.stream import EventStream, Recorder, fiber_fields, noted_fields
+from rlm_wasm.runlog.stream import EventStream, Reader, Recorder, fiber_fields, noted_fields
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import Counted, Logged, Output, Traced
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
@@ -66,6 +66,9 @@ from rlm_wasm.session_state import SessionState, state_of
 
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
+
+_MAX_LAST_LINE = 200
+"""Characters of the last line that a program printed, in a report of the progress."""
 
 SENT_AGAIN = ("llm",)
 """What of a snapshot's requests in flight is sent again without being asked for."""
@@ -111,6 +114,8 @@ class Session:
         self._traced: bool | None = False
         """Whether the guest was told to send notes for a run log; None: nobody knows."""
         self._items = (0, 0, 0)
+        """Of combinators, in the execution under way: announced, begun, done."""
+        self._last_line = ""
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
         self._functions = HostFunctions(grants.host_functions)
         self._meter = Meter(limits, parent=None if parent is None else parent.meter)
@@ -300,6 +305,40 @@ class Session:
             if outcome is None or outcome.rolled_back:
                 self._options = {**options, **self._options}  # what the guest was told is undone
 
+    async def stream(
+        self, source: str, *, timeout_s: float | None = None, name: str = "program"
+    ) -> AsyncIterator[StreamEvent]:
+        """Run a program, and give what happens as it happens; last comes the Result.
+
+        ``async for event in session.stream(source)``: Output, CallStarted and CallEnded in the order in
+        which they came, Progress a few times a second, of which a reader that is slow gets the newest.
+        Whoever stops reading before the Result cancels the execution.
+
+        Raises:
+            UsageError: the source is no text, an execution is running, or one is to be resumed.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        events = StreamedEvents()
+        leave = self._recorder.stream.subscribe(events.take)
+        work = self.execute(
+            source, timeout_s=timeout_s, on_progress=events.progress, on_output=events.output, name=name
+        )
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(events.end)
+        try:
+            while True:
+                event = await events.next()
+                if event is None:
+                    break
+                yield event
+            yield await task
+        finally:
+            leave()
+            if not task.done():
+                self.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
     async def check(self, source: str, *, timeout_s: float | None = None) -> tuple[Problem, ...]:
         """What is wrong with a program, in the order of its places, without running it.
 
@@ -366,12 +405,14 @@ class Session:
     ) -> tuple[Outcome, Result]:
         span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
         self._calls.trace_below(span)
+        self._scheduler.requests.trace_below(span)
         self._on_output = on_output
         if on_progress is not None:
             self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
         self._items = (0, 0, 0)
+        self._last_line = ""
         result = None
         logging = self._recorder.on
         try:
@@ -443,6 +484,13 @@ class Session:
                 rolled_back=result.rolled_back,
             )
         recorder.end()
+
+    def subscribe(self, reader: Reader) -> Callable[[], None]:
+        """Hand ``reader`` every record of what happens from now on; what is given back ends that.
+
+        It is called on the event loop, so it must be quick; what it raises never reaches the program.
+        """
+        return self._recorder.stream.subscribe(reader)
 
     def log_chapter(self, title: str) -> None:
         """Tell the run log that a part of a longer undertaking begins; nothing where nobody reads it."""
@@ -528,8 +576,14 @@ class Session:
             recorder.tell(OutputWritten, stream=message.stream, text=logged(message.text))
         if self._on_output is not None:
             tell(self._on_output, message.stream, message.text)
-        if message.stream == "err" and self._reporter is not None:
+        if self._reporter is None:
+            return
+        lines = message.text[-4 * _MAX_LAST_LINE :].rstrip("\n").rsplit("\n", 1)
+        self._last_line = lines[-1][:_MAX_LAST_LINE] or self._last_line
+        if message.stream == "err":
             self._reporter.stderr(message.text)
+        else:
+            self._reporter.changed()
 
     def _take_note(self, message: Logged | Traced | Counted) -> None:
         recorder = self._recorder
@@ -556,16 +610,20 @@ class Session:
 
     def _progress(self, stderr: str) -> Progress:
         used, execution = self._calls.budget.execution, self._scheduler.execution
+        announced, begun, _ = self._items
+        ahead = max(0, announced - begun) if used.calls else 0
         return Progress(
             done=used.done,
             running=len(self._calls.running),
-            total=used.calls,
+            total=used.calls + ahead,
+            ahead=ahead,
             models=self._calls.models(),
             tokens=used.tokens,
             cost_usd=used.known_cost,
             elapsed_s=0.0 if execution is None else execution.elapsed(),
             longest_s=self._calls.longest_s(),
             stderr=stderr,
+            last_line=self._last_line,
         )
 
     # ---- state

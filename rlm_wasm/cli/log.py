@@ -163,7 +163,7 @@ def _table_line(row: dict[str, Any]) -> str:
 
 
 @log.command()
-@click.argument("run", metavar="ID|FILE")
+@click.argument("run", metavar="RUN")
 @_filter_options
 @click.option("--full", is_flag=True, help="All texts whole, and the program.")
 @_store_option
@@ -171,8 +171,8 @@ def _table_line(row: dict[str, Any]) -> str:
 def show(run: str, filters: Filters, *, full: bool, store: str | None, as_json: bool) -> None:
     """Show a run as text: its fibers and calls, with durations and costs.
 
-    ID is the beginning of a kept run's id; a FILE's runs are shown one after the other. The filters
-    choose among the calls.
+    RUN is the id of a kept run, or its beginning, or a file, whose runs are shown one after the other.
+    The filters choose among the calls.
     """
     found = _found(run, store)
     if as_json:
@@ -185,7 +185,7 @@ def show(run: str, filters: Filters, *, full: bool, store: str | None, as_json: 
 
 
 @log.command()
-@click.argument("run", metavar="ID|FILE")
+@click.argument("run", metavar="RUN")
 @click.option(
     "--format",
     "form",
@@ -201,7 +201,10 @@ def show(run: str, filters: Filters, *, full: bool, store: str | None, as_json: 
 def export(
     run: str, *, form: str, texts: bool, endpoint: str | None, output: str | None, store: str | None
 ) -> None:
-    """Export a run: its records as JSON lines, or its spans for OpenTelemetry."""
+    """Export a run: its records as JSON lines, or its spans for OpenTelemetry.
+
+    RUN is the id of a kept run, or its beginning, or a file.
+    """
     if endpoint is not None and form != "otel":
         raise click.UsageError("--endpoint belongs to --format otel")
     found = _found(run, store)
@@ -241,7 +244,7 @@ async def _send(endpoint: str, requests: list[dict[str, Any]]) -> None:
 
 
 @log.command()
-@click.argument("runs", nargs=-1, metavar="ID...")
+@click.argument("runs", nargs=-1, metavar="RUN...")
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="All that are older.")
 @click.option(
     "--larger-than", type=Quantity("size"), metavar="SIZE", help="The oldest, until all have less than this."

@@ -19,14 +19,17 @@ from rlm_wasm.viewer.sources import FileSource, StoreSource
 
 
 @click.command()
-@click.argument("run", required=False, metavar="[ID|FILE.jsonl]")
+@click.argument("run", required=False, metavar="[RUN]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port.  [default: any free one]")
 @click.option("--open/--no-open", "show", default=True, help="Whether a browser is opened.")
 @click.option(
     "--store", metavar="URL", help="Where runs are kept.  [default: RLM_WASM_STORE, or a file of yours]"
 )
 def view(run: str | None, *, port: int, show: bool, store: str | None) -> None:
-    """Show runs in a browser: those of a store, or of a FILE of run --log, also while it is written.
+    """Show runs in a browser, also while they go on.
+
+    RUN is a file that run --log writes, or the id of a run in the store, or its beginning; without it the
+    store's newest is shown.
 
     The page is served to this machine only, until Ctrl-C. The address holds a secret: who has it, reads
     the log.

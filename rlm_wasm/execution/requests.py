@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
 from typing import Any
 
+from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
 from rlm_wasm.execution.meter import (
@@ -61,6 +62,7 @@ class HostRequest:
         "operation",
         "packed",
         "queued",
+        "span",
         "started",
         "task",
         "timer",
@@ -80,6 +82,7 @@ class HostRequest:
         """It was served before, by the process that the snapshot was taken in."""
         self.queued = False
         self.started = False
+        self.span: tracing.Span = None
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.on_cancel: Callable[[], None] | None = None
@@ -160,6 +163,8 @@ class HostRequests:
     ) -> None:
         self._limits = limits
         self.recorder = recorder
+        self.span: tracing.Span = None
+        """The execution's, below which those of its requests stand."""
         self._meter = meter
         self._make_table = table
         self._table: Mapping[str, Handler] | None = None
@@ -307,9 +312,19 @@ class HostRequests:
         if request.operation in _LOGGED:
             self.recorder.tell(RequestEnded, request=request.id, status=status, error=error)
 
+    def trace_below(self, span: tracing.Span) -> None:
+        """From now on what is asked for stands below this span."""
+        self.span = span
+
+    def _end_span(self, request: HostRequest, error: BaseException | str | None) -> None:
+        span, request.span = request.span, None
+        tracing.tool_ended(span, error)
+
     def _handle(self, request: HostRequest) -> Any:
         if self.recorder.on and request.operation != "llm":
             self._log_start(request)
+        if self.span is not None and request.operation in _LOGGED:
+            request.span = tracing.tool_started(request.operation, self.span)
         service = self._services.get(request.operation)
         if service is not None:
             return service(request)
@@ -380,6 +395,8 @@ class HostRequests:
             return
         if self.recorder.on:
             self._log_end(request, "done")
+        if request.span is not None:
+            self._end_span(request, None)
         if isinstance(value, protocol.Encoded):
             self._queue_encoded(request, protocol.reply_of(request.id, value.content))
             return
@@ -399,6 +416,8 @@ class HostRequests:
             self._limit(error)
         if self.recorder.on:
             self._log_end(request, "failed", str(error)[:_LOGGED_ARGUMENTS])
+        if request.span is not None:
+            self._end_span(request, error)
         self._queue_reply(request, False, condition_of(error))
 
     def _queue_reply(self, request: HostRequest, fine: bool, value: Any) -> None:
@@ -491,6 +510,8 @@ class HostRequests:
         self._release(request)
         if self.recorder.on and request.started:
             self._log_end(request, "cancelled")
+        if request.span is not None:
+            self._end_span(request, "cancelled")
         if request.on_cancel is not None:
             request.on_cancel()
         if request.timer is not None:

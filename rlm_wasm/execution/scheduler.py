@@ -457,11 +457,9 @@ class Scheduler:
         elif isinstance(message, protocol.Acknowledged):
             self._unread = False
         elif isinstance(message, Output):
-            if message.stream == "out":
-                execution.out.add(message.text)
-            else:
-                execution.err.add(message.text)
-            self._observe(message)
+            kept = (execution.out if message.stream == "out" else execution.err).add(message.text)
+            if kept:  # what is beyond output_bytes is not said elsewhere either
+                self._observe(message if kept is message.text else Output(message.stream, kept))
         elif isinstance(message, Logged | Traced | Counted):
             self._observe(message)
         elif isinstance(message, protocol.Warned):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -242,12 +243,23 @@ def _checked_key(key: str | None, name: str) -> str:
 
 def _headers(request: CompletionRequest) -> dict[str, str]:
     """What goes beside the body: the key by which a server knows a call that is sent again."""
+    headers = _trace_headers()
     key = request.idempotency_key
     if key is None:
-        return {}
+        return headers
     if not (key and key.isascii() and key.isprintable()):
         raise UsageError(f"idempotency_key must be printable ASCII, got {key[:100]!r}")
-    return {"Idempotency-Key": key}
+    return {**headers, "Idempotency-Key": key}
+
+
+def _trace_headers() -> dict[str, str]:
+    """The trace that the call belongs to (W3C's traceparent), where the application traces."""
+    headers: dict[str, str] = {}
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry.propagate import inject
+
+        inject(headers)
+    return headers
 
 
 def _messages(request: CompletionRequest) -> list[dict[str, Any]]:

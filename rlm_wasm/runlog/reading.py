@@ -87,13 +87,13 @@ class LogReader:
                 continue
             try:
                 record = record_of(json.loads(text))
+            except UsageError as error:
+                self._trouble(f"{error}; it is left out", number)
+                continue
             except (ValueError, RecursionError):
                 cut = text.startswith("{") and not text.rstrip().endswith("}")
                 what = "it is cut off, as a crash leaves it" if cut else "it is no JSON"
                 self._trouble(f"{what}, and is left out", number)
-                continue
-            except UsageError as error:
-                self._trouble(f"{error}; it is left out", number)
                 continue
             if isinstance(record, RunStarted) and record.version > VERSION:
                 self._trouble(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from rlm_wasm.errors import UsageError
 from rlm_wasm.runlog.events import Record, RunEnded, RunStarted
@@ -16,8 +16,18 @@ from rlm_wasm.runlog.reading import MAX_SHOWN, LogReader
 from rlm_wasm.runlog.rendering import when
 from rlm_wasm.runlog.story import RunStory
 
-if TYPE_CHECKING:
-    from rlm_wasm.store.runs import RunRepository
+
+class KeptRuns(Protocol):
+    """What a store has: ``store.runs``."""
+
+    async def list(self, *, limit: int | None) -> Sequence[Any]:
+        """Runs with run, name, status and started_at, the newest first."""
+        ...
+
+    async def lines(self, run: str, after: int, most: int | None) -> Sequence[str]:
+        """Records of a run after so many."""
+        ...
+
 
 POLL_S: Final = 0.5
 """Seconds between two looks at a file or a store."""
@@ -212,7 +222,7 @@ class FileSource:
 class StoreSource:
     """The runs of a store."""
 
-    def __init__(self, runs: RunRepository) -> None:
+    def __init__(self, runs: KeptRuns) -> None:
         self._runs = runs
         self._told: dict[str, list[str]] = {}
 
