@@ -96,6 +96,30 @@ ATTACKS = {
     "appending a million items": ("numbers", "(append numbers numbers)"),
     "reversing a million items": ("numbers", "(reverse numbers)"),
     "four million characters in a list": ("ascii", "(string->list ascii)"),
+    "the SHA-256 of four million characters": ("text", "(sha256 text)"),
+    "a key made of four million characters": ("text", "(content-key text)"),
+    "printing four million characters": ("accents", "(write-string accents)"),
+    "a value of four million characters": ("accents", "(vector accents)"),
+    "a byte port of four million characters": (
+        "accents",
+        "(let ((p (open-output-bytes))) (write-string accents p) (bytes-length (get-output-bytes p)))",
+    ),
+    "writing a vector of a million numbers": ("vector", '(string-length (format "~s" vector*))'),
+    "writing a table of many entries": ("table", '(string-length (format "~s" table*))'),
+    "a text of four million characters that is no number": ("text", "(string->number text)"),
+    "the bits of a number of megabits": ("big", "(string-length (number->string big 2))"),
+    "looking for a character beyond ASCII": ("accents", "(string-index accents #\\z)"),
+    "looking for a text that is not there": ("accents", '(string-contains accents "zz")'),
+    "coming back from a million calls": ("", "(let loop ((i 2000000)) (if (= i 0) 0 (+ 1 (loop (- i 1)))))"),
+    "a table that grows to a million": (
+        "",
+        "(let ((t (make-hasheq))) (let loop ((i 1000000)) (if (> i 0) (begin (hash-set! t i i) (loop (- i 1))))))",
+    ),
+    "a table of what moves": (
+        "lists",
+        "(let ((t (make-hasheq))) (for-each (lambda (l) (hash-set! t l (iota 40))) lists) (hash-count t))",
+    ),
+    "copies of a table": ("frozen", "(hash-count (hash-copy frozen)) (length (hash->list frozen))"),
 }
 
 
@@ -103,6 +127,51 @@ ATTACKS = {
 def bench() -> loop_gap.Bench:
     """At the size of the attacks."""
     return loop_gap.Bench(loop_gap.Sizes.scaled(1.0))
+
+
+TABLES = """
+(define (check t n)
+  (let loop ((i 0)) (if (< i n) (begin (if (not (eqv? (hash-ref t i #f) (* 2 i))) (error "lost" i)) (loop (+ i 1))))))
+(define t (make-hash))
+(let loop ((i 0)) (if (< i 60000) (begin (hash-set! t i (* 2 i)) (loop (+ i 1)))))
+(check t 60000)
+(define keys (map list (iota 60000)))
+(define moving (make-hasheq))
+(for-each (lambda (k) (hash-set! moving k (car k)) (make-vector 100 0)) keys)
+(for-each (lambda (k) (if (even? (car k)) (hash-remove! moving k))) keys)
+(for-each (lambda (k) (if (not (eqv? (hash-ref moving k #f) (and (odd? (car k)) (car k)))) (error "lost" k))) keys)
+(define frozen (let loop ((i 0) (t (hash))) (if (= i 60000) t (loop (+ i 1) (hash-set t i (* 2 i))))))
+(check (hash-copy frozen) 60000)
+(list (hash-count t) (hash-count moving) (length (hash->list frozen)) (length (hash-keys moving)) (equal? t (hash-copy frozen)))
+"""
+
+
+@pytest.mark.parametrize("steps", [50, 5_000, 1 << 50])
+def test_a_table_keeps_its_entries_wherever_its_growth_pauses(steps: int) -> None:
+    """Growing, copying, and hashing anew what a collection moved are done in pieces."""
+    sandbox = Sandbox(Engine.shared(), 256 << 20)
+    message: bytes | None = protocol.evaluate(TABLES, "test.scm", {})
+    while sandbox.run(message, steps, 1 << 50, wall_s=100.0) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    sandbox.close()
+    assert done.value == "(60000 30000 60000 30000 #t)"
+
+
+@pytest.mark.parametrize(
+    ("length", "rest"), [(16_383, ""), (16_384, ""), (16_385, "\xe9"), (50_000, "\u20ac\U0001d11e"), (20_480, "")]
+)  # fmt: skip
+def test_a_long_text_crosses_as_it_is(length: int, rest: str) -> None:
+    """It is measured and encoded in pieces, whatever its characters."""
+    text = "ab\xdf" * (length // 3) + rest if rest else "a" * length
+    sandbox = Sandbox(Engine.shared(), 256 << 20)
+    message: bytes | None = protocol.evaluate(f'(list "{text}" 1)', "test.scm", {})
+    while sandbox.run(message, 2_000, 1 << 50) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    sandbox.close()
+    assert done.data is not None
+    assert protocol.decode(done.data) == [text, 1]
 
 
 @pytest.mark.parametrize("attack", sorted(ATTACKS))
