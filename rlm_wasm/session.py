@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import (
+    InternalError,
     LimitExceeded,
     SessionClosed,
     SnapshotCorrupt,
@@ -31,7 +32,8 @@ from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
 from rlm_wasm.execution.progress import ProgressReporter, tell
 from rlm_wasm.execution.requests import HostRequest
-from rlm_wasm.execution.scheduler import Scheduler
+from rlm_wasm.execution.scheduler import Scheduler, ToGuest
+from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
@@ -255,10 +257,10 @@ class Session:
             self._calls.budget.begin_execution()
         options, self._options = self._options, {}
 
-        def message() -> bytes:
+        def message() -> ToGuest:
             due = self._scheduler.due_replies()
             if due:
-                return protocol.evaluate(source, name, {**options, "replies": due})
+                return protocol.evaluate_with(source, name, options, due)
             return protocol.evaluate(source, name, options)
 
         outcome: Outcome | None = None
@@ -491,21 +493,24 @@ class Session:
     async def definitions(self) -> list[str]:
         """The names that the session's programs have defined."""
         self._check_free()
-        return self._variables() or []
+        if self._known_variables is None and not self.suspended:
+            self._known_variables = await self._scheduler.definitions()
+        return self._known_variables or []
 
     def _variables(self) -> list[str] | None:
-        """Asked of the guest, where it is free; it answers at once. None where it is not."""
+        """What is known, or what the guest can say at once; None where it is not free or has too many."""
         if self.closed or self._busy or self.suspended:
             return None
         if self._known_variables is None:
-            self._known_variables = self._scheduler.definitions()
+            self._known_variables = self._scheduler.definitions_at_once()
         return self._known_variables
 
     def state(self) -> dict[str, Any]:
         """Variables, contexts, checkpoints, limits and what was used of them, calls in flight.
 
-        ``variables`` is None while an execution is under way; ``checkpoints`` are the keys that
-        this session wrote (``checkpoints()`` asks the store).
+        ``variables`` is None while an execution is under way, and where there are more than can be said
+        within a turn of the event loop, some thousands: after ``await definitions()`` they are known.
+        ``checkpoints`` are the keys that this session wrote (``checkpoints()`` asks the store).
         """
         used = self._calls.budget.session
         return {
@@ -569,9 +574,17 @@ class Session:
         if self.closed:
             raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
-        # Nothing is awaited from here on: memory and the host's side are of one moment.
-        scheduler = self._scheduler
-        execution = scheduler.execution
+        try:
+            image, (header, state) = await self._scheduler.captured(partial(self._saved, python))
+        except InternalError:
+            if self.closed:  # while its memory was copied
+                raise SessionClosed("the session is closed") from None
+            raise
+        return Snapshot(header, image, state, key=self._snapshot_key)
+
+    def _saved(self, python: bytes | None, scheduler: SchedulerState) -> tuple[dict[str, Any], SessionState]:
+        """The host's side of a snapshot: its header and its body."""
+        execution = self._scheduler.execution
         budget = self._calls.budget
         header = {
             "image": self._grants.engine.image_hash,
@@ -579,8 +592,8 @@ class Session:
             "namespace": self.namespace,
             "used": {"fuel": 0 if execution is None else execution.fuel, "calls": budget.session.calls},
         }
-        state = SessionState(
-            scheduler=scheduler.to_state(),
+        return header, SessionState(
+            scheduler=scheduler,
             contexts=tuple(self._contexts.texts.items()),
             context_replaced="context" in self._options,
             limits_told="limits" not in self._options,
@@ -589,7 +602,6 @@ class Session:
             log=tuple(self._log.entries()),
             python=python,
         )
-        return Snapshot(header, scheduler.sandbox.capture(), state, key=self._snapshot_key)
 
     async def fork(self) -> Session:
         """An independent session that starts where this one is; in an execution: ``resume`` it."""

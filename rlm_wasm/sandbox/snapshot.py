@@ -22,6 +22,7 @@ import itertools
 import secrets
 import struct
 import threading
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +30,10 @@ import cbor2
 
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
 from rlm_wasm.records import unstructure
+from rlm_wasm.sandbox.pages import PAGE, address_of, gathered
 
-PAGE = 4096
+PACKED_AT_ONCE = 1 << 20
+"""Bytes that are compressed without a turn in between."""
 MAGIC = b"RLMSNAP\n"
 FORMAT = 2
 _FIXED = struct.Struct("<HBI")
@@ -84,11 +87,15 @@ class MemoryImage:
             offset += PAGE
         return out
 
-    def packed(self) -> PackedImage:
-        """The same, compressed: for instances that sleep."""
-        compressed = _zstd()[0].compress(self.content)
-        # Its buffer is as large as the input; a copy is as large as its length says.
-        return PackedImage(self.size, self.numbers, bytes(memoryview(compressed)))
+    def packed(self) -> Generator[None, None, PackedImage]:
+        """The same, compressed: for instances that sleep. It yields between pieces."""
+        compress, pieces = _zstd()[0].compress, []
+        view = memoryview(self.content)
+        for at in range(0, len(view), PACKED_AT_ONCE):
+            # Its buffer is as large as the input; a copy is as large as its length says.
+            pieces.append(bytes(memoryview(compress(view[at : at + PACKED_AT_ONCE]))))
+            yield
+        return PackedImage(self.size, self.numbers, tuple(pieces))
 
     def to_state(self) -> list[Any]:
         """For CBOR: size, page numbers, for each its place among the different pages, and those."""
@@ -133,16 +140,19 @@ class MemoryImage:
 
 @dataclass(frozen=True, slots=True)
 class PackedImage:
-    """A MemoryImage, compressed."""
+    """A MemoryImage, compressed piece by piece."""
 
     size: int
     numbers: tuple[int, ...]
-    content: bytes
+    content: tuple[bytes, ...]
 
-    def unpacked(self) -> MemoryImage:
-        """As it was."""
-        length = len(self.numbers) * PAGE
-        content = _zstd()[1].decompress(self.content, max_output_size=length) if length else b""
+    def unpacked(self) -> Generator[None, None, MemoryImage]:
+        """As it was. It yields between pieces."""
+        decompress, pieces = _zstd()[1].decompress, []
+        for piece in self.content:
+            pieces.append(decompress(piece, max_output_size=PACKED_AT_ONCE))
+            yield
+        content = yield from gathered([(address_of(piece), len(piece)) for piece in pieces])
         return MemoryImage(self.size, self.numbers, content)
 
 
