@@ -653,7 +653,7 @@ class Session:
         self._opened.discard(self)
         while self._busy:
             await asyncio.sleep(0)
-        self._scheduler.close()
+        await self._scheduler.aclose()
         if self._python_made is not None:
             await self._python_made.aclose()
 

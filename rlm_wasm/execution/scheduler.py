@@ -157,7 +157,8 @@ class Scheduler:
         try:
             outcome = await self._drive(execution, message)
             completed = True
-            self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL)
+            with self._held():
+                await in_turns(self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL))
             return outcome
         finally:
             execution.stop_clock()
@@ -458,7 +459,7 @@ class Scheduler:
     def _rollback(self, execution: ActiveExecution) -> Generator[None, None, None]:
         requests = self.requests
         requests.cancel_all(from_id=execution.first_id)
-        self.sandbox.close()
+        yield from self.sandbox.close_in_turns()
         log = self._replay_log
         try:
             self.sandbox = yield from log.rebuild(self._engine, self._memory_limit)
@@ -505,6 +506,12 @@ class Scheduler:
         self._replay_log = ReplayLog()
         self.sandbox = Sandbox(self._engine, self._memory_limit)
         self.requests.forget_ids()
+
+    async def aclose(self) -> None:
+        """As ``close``; a large memory goes back to the system in turns."""
+        await self._free()
+        await in_turns(self.sandbox.close_in_turns())
+        self.close()
 
     def close(self) -> None:
         """Cancel what is in flight and drop the instance."""

@@ -93,7 +93,7 @@ class Sandbox:
     def _use(self, instance: Instance) -> Instance:
         self._i = instance
         self._live[id(self)] = self
-        if len(self._live) > Sandbox.max_live:
+        while len(self._live) > Sandbox.max_live:
             next(iter(self._live.values())).sleep()
         return instance
 
@@ -125,8 +125,9 @@ class Sandbox:
         """As ``sleep``; it yields between parts of a large memory. Nobody may run the guest until it is done."""
         if self._i is not None:
             image = yield from self.capture_in_turns()
-            self._frozen = yield from image.packed()
-            self._drop()
+            frozen = yield from image.packed()
+            yield from self.close_in_turns()
+            self._frozen = frozen
 
     def _wake(self) -> Instance:
         return at_once(self.wake_in_turns())
@@ -365,8 +366,8 @@ class Sandbox:
             return self._frozen.size if self._frozen else 0
         return self._memory_size(instance)
 
-    def give_back(self, *, worked: bool) -> None:
-        """The guest rests: what of its memory it has no use for goes back to the system.
+    def give_back(self, *, worked: bool) -> Generator[None, None, None]:
+        """The guest rests: what of its memory it has no use for goes back to the system, in turns.
 
         ``worked``: it did much since the last time; where it did not, and did not grow either, there is
         nothing to look for.
@@ -377,7 +378,30 @@ class Sandbox:
         size = self._memory_size(instance)
         grew, self._looked_at = size > self._looked_at, size
         if (worked or grew) and size - self._engine.image_size >= GIVE_BACK_FROM:
-            give_back(instance.base, self._page_map(instance)[: size // PAGE])
+            used = self._page_map(instance)[: size // PAGE]
+            with self._held():
+                for _ in give_back(instance.base, used):
+                    yield
+                    self._check_there(instance)
+
+    def close_in_turns(self) -> Generator[None, None, None]:
+        """As ``close``; a large memory goes back to the system part after part."""
+        instance, self._i = self._i, None
+        self._frozen = None
+        if instance is not None:
+            self._live.pop(id(self), None)
+            size = instance.measure()
+            if size - self._engine.image_size >= GIVE_BACK_FROM:
+                yield from self._emptied(instance, size)
+                instance.delete()
+            else:
+                _pool.release(self._engine, instance)
+
+    @staticmethod
+    def _emptied(instance: Instance, size: int) -> Generator[None, None, None]:
+        """Take its pages away: to do that when it is deleted would be one long call."""
+        for _ in give_back(instance.base, bytes(size // PAGE)):
+            yield
 
     def heap_used(self) -> int:
         """Bytes of objects beyond the image."""

@@ -41,10 +41,14 @@ typedef struct {
   Stack stack;
   uint32_t checked;       /* the height at which the stack was last searched for a cycle */
   bool lossy;
+  uint64_t measured;      /* bytes of the long text on top, as far as it was looked through */
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
-enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_FRAME = 3 };
+enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_TEXT, E_BYTES, E_FRAME = 3 };
+
+/* What is longer than a part is written part by part, so that a message of megabytes is many slices. */
+enum { LONG_PART = 4096 };
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
 static void put_bytes(Encoder *e, uint64_t value, int count) {
@@ -87,19 +91,54 @@ static Value no_data_form(const char *what, Value v) {
 }
 
 static Value put_text(Encoder *e, Value s) {
-  uint32_t length = STR_LENGTH(s), ascii = 0;
-  if (STR_WIDTH(s) == 1) {
-    const uint8_t *data = STR_DATA(s);
-    while (ascii < length && data[ascii] < 0x80) ascii++;
+  uint32_t length = STR_LENGTH(s);
+  if (length > LONG_PART) {
+    e->measured = 0;
+    push_item(e, E_MEASURE, s, FIX(0));
+    return V_VOID;
   }
-  uint32_t bytes = ascii == length ? length : string_utf8_length(s);
-  ROOM(e, (uint64_t)bytes + 9);
+  uint64_t bytes = string_part_length(s, 0, length);
+  ROOM(e, bytes + 9);
   put_head(e, TEXT_STRING, bytes);
-  if (ascii == length) memcpy(BYTES(e->out) + e->length, STR_DATA(s), bytes);
-  else string_to_utf8(s, BYTES(e->out) + e->length);
-  e->length += bytes;
+  string_part_to_utf8(s, 0, length, bytes, BYTES(e->out) + e->length);
+  e->length += (uint32_t)bytes;
   charge(length / 16);
   return V_VOID;
+}
+
+static uint32_t part_end(uint32_t at, uint32_t length) { return length - at > LONG_PART ? at + LONG_PART : length; }
+
+/* The next part of a long text: first all of it is measured, for its length stands in front. */
+static Value text_step(Encoder *e, Value *frame) {
+  Value s = frame[1];
+  uint32_t at = (uint32_t)FIX_VALUE(frame[2]), length = STR_LENGTH(s), end = part_end(at, length);
+  if (frame[0] == FIX(E_MEASURE) && at == length) {
+    ROOM(e, e->measured + 9);
+    put_head(e, TEXT_STRING, e->measured);
+    frame[0] = FIX(E_TEXT);
+    frame[2] = FIX(0);
+    return V_VOID;
+  }
+  uint64_t bytes = string_part_length(s, at, end);
+  if (frame[0] == FIX(E_MEASURE)) {
+    e->measured += bytes;
+  } else {
+    string_part_to_utf8(s, at, end, bytes, BYTES(e->out) + e->length);
+    e->length += (uint32_t)bytes;
+    if (end == length) e->stack.top -= E_FRAME;
+  }
+  frame[2] = FIX(end);
+  charge((end - at) / 16);
+  return V_VOID;
+}
+
+static void bytes_step(Encoder *e, Value *frame) {
+  uint32_t at = (uint32_t)FIX_VALUE(frame[2]), length = BYTES_LENGTH(frame[1]), end = part_end(at, length);
+  memcpy(BYTES(e->out) + e->length, BYTES(frame[1]) + at, end - at);
+  e->length += end - at;
+  charge((end - at) / 64);
+  frame[2] = FIX(end);
+  if (end == length) e->stack.top -= E_FRAME;
 }
 
 static Value put_tagged_text(Encoder *e, uint32_t tag, Value s) {
@@ -268,9 +307,7 @@ static Value put_value(Encoder *e, Value v) {
     case T_BYTES:
       ROOM(e, (uint64_t)BYTES_LENGTH(v) + 9);
       put_head(e, BYTE_STRING, BYTES_LENGTH(v));
-      memcpy(BYTES(e->out) + e->length, BYTES(v), BYTES_LENGTH(v));
-      e->length += BYTES_LENGTH(v);
-      charge(BYTES_LENGTH(v) / 64);
+      push_item(e, E_BYTES, v, FIX(0));
       return V_VOID;
     case T_VECTOR:
       put_head(e, TAGGED, TAG_VECTOR);
@@ -312,6 +349,8 @@ static Value encode_step(Encoder *e) {
       if (IS_SIGNAL(done)) e->stack.top += E_FRAME;      /* the frame is still there */
       return done;
     }
+    case E_MEASURE: case E_TEXT: return text_step(e, frame);
+    case E_BYTES: bytes_step(e, frame); return V_VOID;
     case E_LIST:
       if (rest == V_NIL) { e->stack.top -= E_FRAME; return V_VOID; }
       if (!is_pair(rest)) {                              /* the tail */
@@ -378,7 +417,7 @@ static Value encoder_finish(Encoder *e) {
   return e->out;
 }
 
-enum { ES_OUT, ES_LENGTH, ES_STACK, ES_TOP, ES_CHECKED, ES_SIZE };
+enum { ES_OUT, ES_LENGTH, ES_STACK, ES_TOP, ES_CHECKED, ES_MEASURED, ES_SIZE };
 
 /* (%cbor-encode value [lossy?]) */
 static Value prim_cbor_encode(int argc, Value *args) {
@@ -389,6 +428,7 @@ static Value prim_cbor_encode(int argc, Value *args) {
     e.length = (uint32_t)FIX_VALUE(s[ES_LENGTH]);
     e.stack = (Stack){s[ES_STACK], (uint32_t)FIX_VALUE(s[ES_TOP])};
     e.checked = (uint32_t)FIX_VALUE(s[ES_CHECKED]);
+    e.measured = (uint64_t)FIX_VALUE(s[ES_MEASURED]);
   } else {
     e.out = heap_raw(T_BYTES, 0, 240);
     e.checked = 96;
@@ -403,6 +443,7 @@ static Value prim_cbor_encode(int argc, Value *args) {
     s[ES_STACK] = e.stack.slots;
     s[ES_TOP] = FIX(e.stack.top);
     s[ES_CHECKED] = FIX(e.checked);
+    s[ES_MEASURED] = FIX(e.measured);
     vm.resume = state;
   }
   return IS_SIGNAL(done) ? done : encoder_finish(&e);
@@ -416,6 +457,7 @@ typedef struct {
   Stack stack;
   Value pending;          /* a value that waits to be delivered; V_UNBOUND: none */
   Value types;            /* a table from symbols to record types, or #f */
+  Utf8Reading reading;    /* a long text or byte string, as far as it has come */
 } Decoder;
 
 /* Frames: kind (major type), how many items are to come (-1: up to a break), and:
@@ -450,38 +492,43 @@ static bool read_argument(Decoder *d, uint8_t info, uint64_t *n, bool *indefinit
   return true;
 }
 
-static bool is_ascii(const uint8_t *data, uint32_t n) {
-  uint32_t i = 0;
-  for (uint64_t word; i + 8 <= n; i += 8) {
-    memcpy(&word, data + i, 8);
-    if (word & 0x8080808080808080u) return false;
-  }
-  for (; i < n; i++) if (data[i] & 0x80) return false;
-  return true;
+static Value read_text(Decoder *d, const uint8_t *data, uint32_t n) {
+  Value s = utf8_read(data, n, 0xfffd, &d->reading);
+  if (s != V_AGAIN) d->reading = UTF8_READING;
+  return s;
 }
 
-static Value make_text(const uint8_t *data, uint32_t n) {
-  charge(n / 32);
-  if (is_ascii(data, n)) {
-    if (!heap_reserve((uint64_t)n + 64)) return need_memory(n);
-    Value s = string_make(n, 1);
-    if (n) memcpy(STR_DATA(s), data, n);
-    return s;
+/* Like a text: what is there already stands in d->reading. */
+static Value read_bytes(Decoder *d, const uint8_t *data, uint32_t n) {
+  Utf8Reading *r = &d->reading;
+  if (r->s == V_FALSE) {
+    if (!heap_reserve((uint64_t)n + 16)) return need_memory(n);
+    r->s = heap_raw(T_BYTES, 0, n);
   }
-  if (!heap_reserve(4ull * n + 64)) return need_memory(4ull * n);
-  return string_from_utf8((const char *)data, n);
-}
-
-static Value make_bytes(const uint8_t *data, uint32_t n) {
-  if (!heap_reserve((uint64_t)n + 16)) return need_memory(n);
-  Value bytes = heap_raw(T_BYTES, 0, n);
-  if (n) memcpy(BYTES(bytes), data, n);
-  charge(n / 64);
+  for (uint32_t at = (uint32_t)r->next, end; at < n; at = end) {
+    end = part_end(at, n);
+    memcpy(BYTES(r->s) + at, data + at, end - at);
+    charge((end - at) / 64);
+    r->next = end;
+    if (should_pause() && end < n) return V_AGAIN;
+  }
+  Value bytes = r->s;
+  *r = UTF8_READING;
   return bytes;
 }
 
-static Value make_stringy(int major, const uint8_t *data, uint32_t n) {
-  return major == TEXT_STRING ? make_text(data, n) : make_bytes(data, n);
+static Value make_stringy(Decoder *d, int major, const uint8_t *data, uint32_t n) {
+  return major == TEXT_STRING ? read_text(d, data, n) : read_bytes(d, data, n);
+}
+
+/* In one go: no host of ours sends a long text in chunks. */
+static Value make_chunked(int major, const uint8_t *data, uint32_t n) {
+  charge(n / 32);
+  if (!heap_reserve((major == TEXT_STRING ? 4ull : 1ull) * n + 64)) return need_memory(4ull * n);
+  if (major == TEXT_STRING) return string_from_utf8((const char *)data, n);
+  Value bytes = heap_raw(T_BYTES, 0, n);
+  if (n) memcpy(BYTES(bytes), data, n);
+  return bytes;
 }
 
 /* A string in chunks, up to a break. */
@@ -506,7 +553,7 @@ static Value read_chunks(Decoder *d, int major) {
       total += (uint32_t)n;
     }
   }
-  return make_stringy(major, RAW_BYTES(whole), total);
+  return make_chunked(major, RAW_BYTES(whole), total);
 }
 
 static double half_to_double(uint32_t half) {
@@ -602,7 +649,7 @@ static Value read_item(Decoder *d) {
     case BYTE_STRING: case TEXT_STRING: {
       if (indefinite) return read_chunks(d, major);
       if (n > left(d)) return cut_short();
-      Value s = make_stringy(major, d->data + d->at, (uint32_t)n);
+      Value s = make_stringy(d, major, d->data + d->at, (uint32_t)n);
       if (!IS_SIGNAL(s)) d->at += (uint32_t)n;
       return s;
     }
@@ -809,17 +856,18 @@ static Value decode(Decoder *d) {
   }
 }
 
-enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_SIZE };
+enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_NEXT, DS_LENGTH, DS_WIDTH, DS_STRING, DS_SIZE };
 
 /* (%cbor-decode bytevector [types]) */
 static Value prim_cbor_decode(int argc, Value *args) {
   CHECK_BYTES(NULL, 0);
-  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE)};
+  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE), .reading = UTF8_READING};
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     d.at = (uint32_t)FIX_VALUE(s[DS_AT]);
     d.stack = (Stack){s[DS_STACK], (uint32_t)FIX_VALUE(s[DS_TOP])};
     d.pending = s[DS_PENDING];
+    d.reading = (Utf8Reading){(size_t)FIX_VALUE(s[DS_NEXT]), (uint32_t)FIX_VALUE(s[DS_LENGTH]), (uint32_t)FIX_VALUE(s[DS_WIDTH]), s[DS_STRING], 0};
   } else {
     stack_init(&d.stack);
   }
@@ -830,6 +878,10 @@ static Value prim_cbor_decode(int argc, Value *args) {
     s[DS_STACK] = d.stack.slots;
     s[DS_TOP] = FIX(d.stack.top);
     s[DS_PENDING] = d.pending;
+    s[DS_NEXT] = FIX(d.reading.next);
+    s[DS_LENGTH] = FIX(d.reading.length);
+    s[DS_WIDTH] = FIX(d.reading.width);
+    s[DS_STRING] = d.reading.s;
     vm.resume = state;
   }
   return v;
