@@ -23,6 +23,7 @@ from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
 from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.turns import in_turns
 
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
@@ -182,16 +183,17 @@ class Runtime:
                     f"the snapshot says that it belongs to the namespace {namespace!r}, and nobody signed "
                     f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
                 )
-        if isinstance(loaded.body, SessionState):
-            state = loaded.body
-        else:
+        state = loaded.body
+        if not isinstance(state, SessionState):
             state = await asyncio.to_thread(state_of, loaded)
-            loaded = replace(loaded, body=state)
+        allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
+        memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
+        loaded = loaded.with_memory(memory, state)
         self._check_open()
         return Session._restored(
             self._grants_with(host_functions, None, None, None, None),
             loaded,
-            limits=self.limits.tightened_by(state.limits).tightened_by(limits),
+            limits=allowed,
             namespace=namespace,
             opened=self._sessions,
             resend=resend,

@@ -52,6 +52,9 @@ from rlm_wasm.session_state import SessionState, state_of
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
 
+_ASKED_AT_ONCE = 4 << 20
+"""Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
+
 SENT_AGAIN = ("llm",)
 """What of a snapshot's requests in flight is sent again without being asked for."""
 
@@ -501,15 +504,15 @@ class Session:
         """What is known, or what the guest can say at once; None where it is not free or has too many."""
         if self.closed or self._busy or self.suspended:
             return None
-        if self._known_variables is None:
+        if self._known_variables is None and self._scheduler.sandbox.heap_used() <= _ASKED_AT_ONCE:
             self._known_variables = self._scheduler.definitions_at_once()
         return self._known_variables
 
     def state(self) -> dict[str, Any]:
         """Variables, contexts, checkpoints, limits and what was used of them, calls in flight.
 
-        ``variables`` is None while an execution is under way, and where there are more than can be said
-        within a turn of the event loop, some thousands: after ``await definitions()`` they are known.
+        ``variables`` is None while an execution is under way, and where a session of megabytes would take
+        longer than a turn of the event loop to say them: after ``await definitions()`` they are known.
         ``checkpoints`` are the keys that this session wrote (``checkpoints()`` asks the store).
         """
         used = self._calls.budget.session
@@ -569,7 +572,8 @@ class Session:
         """The session as a value, also in the middle of an execution.
 
         Raises:
-            SessionClosed: the session was closed before.
+            SessionClosed: the session was closed before, or meanwhile.
+            InternalError: a defect of rlm-wasm.
         """
         if self.closed:
             raise SessionClosed("the session is closed")

@@ -147,6 +147,7 @@ class _Conversation:
             for entry in session.scope_log():
                 echo_json(entry)
         elif word == "state":
+            await session.definitions()  # from then on its state has them, however many
             echo_json(session.state(), indent=2)
         elif word == "reset":
             await session.reset()

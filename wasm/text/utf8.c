@@ -109,13 +109,13 @@ Value utf8_read(const uint8_t *bytes, size_t count, uint32_t replacement, Utf8Re
     }
     charge((int64_t)(stop - r->next) / 16);
     r->length += m.length;
+    if (m.bad && char_width(replacement) > m.width) m.width = char_width(replacement);
     if (m.width > r->width) r->width = m.width;
     r->next = stop;
     if (should_pause() && r->next < count) return V_AGAIN;
   }
   if (replacement == UTF8_BAD) replacement = 0;          /* nothing is ill-formed */
   if (r->s == V_FALSE) {
-    if (char_width(replacement) > r->width) r->width = char_width(replacement);
     uint64_t size = string_size(r->length, r->width);
     if (!heap_reserve(size + 64)) return need_memory(size);
     r->s = string_make(r->length, r->width);
