@@ -122,7 +122,7 @@ def answer(request: CompletionRequest) -> str:
     return _FORMS[question.form](question, data, found)
 
 
-_INSTRUCTION: Final = 8_192
+_INSTRUCTION: Final = 4_096
 """Characters of an instruction that are looked at: what it asks for stands at its beginning, or at its end."""
 
 
