@@ -39,6 +39,9 @@ _ENOUGH: Final = 0.5
 _OFF_LOOP: Final = 256 * 1024
 """Data longer than this is ranked on a worker thread, so that the event loop goes on."""
 
+_TASK: Final = re.compile(
+    r"^[ \t]*(?:the[ \t]+)?(?:task|goal)[ \t]*:\s*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL
+)
 _NUMBER: Final = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 _CUES: Final[dict[str, frozenset[str]]] = {
@@ -268,7 +271,7 @@ def _as_number(text: str) -> int | float:
 
 def _program(instruction: str) -> str:
     """A Scheme program for a task: asks the task of the context, in one call."""
-    match = re.search(r"^[ \t]*(?:the[ \t]+)?(?:task|goal)[ \t]*:\s*(.+)\Z", instruction, re.I | re.M | re.S)
+    match = _TASK.search(instruction)
     task = match.group(1).strip() if match else "Summarise the text in three sentences."
     quoted = json.dumps(task, ensure_ascii=False)
     return f'```scheme\n(finish (syntax-e (llm-query #:instruction {quoted} #:data (or context ""))))\n```'

@@ -712,8 +712,7 @@ def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, N
         pieces.append(head_of(5 if kind is dict else 4, len(value)))
         items = chain.from_iterable(value.items()) if kind is dict else value
         small: list[bytes] = []
-        size = 0
-        for item in items:
+        for count, item in enumerate(items, 1):
             # What is nested looks small until somebody has gone through it.
             if type(item) in (list, tuple, dict, bytes) or (type(item) is str and len(item) > IN_ONE_GO):
                 pieces += small
@@ -721,8 +720,7 @@ def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, N
                 yield from _pieces_of(item, pieces, depth + 1)
             else:
                 small.append(encode(item))
-            size += 1
-            if size % 1_000 == 0:
+            if count % 1_000 == 0:
                 pieces.append(b"".join(small))
                 small = []
                 yield

@@ -122,7 +122,7 @@ class Sandbox:
         at_once(self.sleep_in_turns())
 
     def sleep_in_turns(self) -> Generator[None, None, None]:
-        """As ``sleep``; it yields between parts of a large memory. Nobody may run the guest until it is done."""
+        """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
         if self._i is not None:
             image = yield from self.capture_in_turns()
             frozen = yield from image.packed()
@@ -177,7 +177,7 @@ class Sandbox:
         return at_once(self.capture_in_turns())
 
     def capture_in_turns(self) -> Generator[None, None, MemoryImage]:
-        """As ``capture``; it yields between parts of a large memory. Nobody may run the guest until it is done."""
+        """As ``capture``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
         instance = self._i
         if instance is None:
             if self._frozen is None:

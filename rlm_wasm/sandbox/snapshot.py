@@ -249,8 +249,8 @@ class Snapshot:
         pieces = []
         for piece in itertools.chain([b"\x82"], pages, [rest]):
             view = memoryview(piece)
-            for at in range(0, len(view), PACKED_AT_ONCE):
-                pieces.append(compressor.compress(view[at : at + PACKED_AT_ONCE]))
+            starts = range(0, len(view), PACKED_AT_ONCE)
+            pieces += [compressor.compress(view[at : at + PACKED_AT_ONCE]) for at in starts]
         body = b"".join([*pieces, compressor.flush()])
         if unpacked > MIN_BODY:  # a context may repeat itself: what stands behind the frame is not read
             body = body.ljust(unpacked // MAX_RATIO + 1, b"\0")
@@ -317,7 +317,7 @@ def _unpacked(body: memoryview) -> bytes:
         length = zstandard.frame_content_size(body)
         if length > limit:
             raise SnapshotCorrupt(
-                f"the snapshot's {len(body):,} bytes unpack to {length:,}, more than {limit:,}: no session's do"
+                f"the snapshot's {len(body):,} bytes unpack to more than {limit:,}: no session's do"
             )
         if length < 0:
             raise SnapshotCorrupt("the snapshot's body does not say how long it is")
