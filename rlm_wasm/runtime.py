@@ -14,7 +14,8 @@ from rlm_wasm.capabilities.host_functions import HostFunction, check_host_functi
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
-from rlm_wasm.limits import Limits
+from rlm_wasm.idle_sessions import IdleSessions
+from rlm_wasm.limits import MIB, Limits
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.results import OnProgress, Result
@@ -44,6 +45,9 @@ class Runtime:
     host_functions  by name; ``host_function`` adds more
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
+    idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
+                    which keeps their memory compressed until they are used again
+    idle_s          seconds after which a session of megabytes that rests goes to sleep in any case
 
     Raises UsageError for what cannot be granted.
     """
@@ -63,6 +67,8 @@ class Runtime:
         host_functions: Mapping[str, HostFunction] | None = None,
         child_grants: ChildGrants | None = None,
         snapshot_key: bytes | None = None,
+        idle_bytes: int = 256 * MIB,
+        idle_s: float = 60.0,
         engine: Engine | None = None,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
@@ -81,6 +87,9 @@ class Runtime:
         if snapshot_key is not None and (not isinstance(snapshot_key, bytes) or len(snapshot_key) < 16):
             raise UsageError("snapshot_key must be at least 16 bytes")
         self._snapshot_key = snapshot_key
+        if idle_bytes < 0 or not idle_s >= 0:
+            raise UsageError("idle_bytes and idle_s must not be negative")
+        self._idle = IdleSessions(idle_bytes, idle_s)
         self._functions: dict[str, HostFunction] = {}
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
@@ -117,6 +126,7 @@ class Runtime:
             namespace=namespace,
             opened=self._sessions,
             snapshot_key=self._snapshot_key,
+            idle=self._idle,
         )
 
     async def run(
@@ -198,6 +208,7 @@ class Runtime:
             opened=self._sessions,
             resend=resend,
             snapshot_key=key,
+            idle=self._idle,
         )
 
     @property
@@ -304,6 +315,7 @@ class Runtime:
         return {
             "sessions": len(self._sessions),
             "live_instances": len(live_sandboxes()),
+            "idle_bytes": self._idle.held,
             "image": self.engine.image_hash,
             "compiled_from_cache": self.engine.compiled_from_cache,
         }
@@ -319,6 +331,7 @@ class Runtime:
         if self.closed:
             return
         self.closed = True
+        self._idle.close()
         for session in self.sessions:
             await session.aclose()
         if self._provider is not None:

@@ -35,6 +35,7 @@ from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler, ToGuest
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.grants import Grants
+from rlm_wasm.idle_sessions import IdleSessions
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
@@ -77,13 +78,15 @@ class Session:
         memory: MemoryImage | None = None,
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        idle: IdleSessions | None = None,
     ) -> None:
-        """For Runtime.session. ``opened`` holds the session while it is open."""
+        """For Runtime.session. ``opened`` holds the session while it is open, ``idle`` while it rests."""
         self._grants = grants
         self.limits = limits
         self.namespace = namespace
         self.closed = False
         self._opened = opened
+        self._idle = idle
         self._resend = frozenset(resend)
         self._snapshot_key = snapshot_key
         self._busy = False
@@ -138,6 +141,7 @@ class Session:
         opened: set[Session],
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        idle: IdleSessions | None = None,
     ) -> Session:
         """For Runtime.restore and ``fork``.
 
@@ -160,6 +164,7 @@ class Session:
             memory=snapshot.memory(grants.engine.image_size + limits.memory_bytes),
             resend=resend,
             snapshot_key=snapshot_key,
+            idle=idle,
         )
         try:
             session._adopt(state)
@@ -340,6 +345,8 @@ class Session:
             self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
+        if self._idle is not None:
+            self._idle.used(self)
         result = None
         try:
             outcome: Outcome = await work
@@ -347,11 +354,22 @@ class Session:
             return outcome, result
         finally:
             self._busy = False
+            if self._idle is not None and not self.closed:
+                held = self._scheduler.sandbox.memory_bytes() - self._grants.engine.image_size
+                self._idle.rested(self, held, self._sleep)
             self._on_output = None
             if self._reporter is not None:
                 self._reporter.close()
                 self._reporter = None
             tracing.execution_ended(span, result)
+
+    async def _sleep(self) -> None:
+        if not self._busy and not self.closed:
+            try:
+                await self._scheduler.sleep()
+            except InternalError:
+                if not self.closed:  # while its memory was copied
+                    raise
 
     def _used(self, outcome: Outcome) -> Execution:
         used, execution = self._calls.budget.execution, outcome.execution
@@ -617,6 +635,7 @@ class Session:
             opened=self._opened,
             resend=("llm", "host", "python"),
             snapshot_key=self._snapshot_key,
+            idle=self._idle,
         )
 
     def _adopt(self, state: SessionState) -> None:
@@ -655,6 +674,8 @@ class Session:
         self.closed = True
         self._scheduler.cancel()
         self._opened.discard(self)
+        if self._idle is not None:
+            self._idle.used(self)
         while self._busy:
             await asyncio.sleep(0)
         await self._scheduler.aclose()

@@ -613,6 +613,15 @@ class Scheduler:
             if sandbox is self.sandbox and runs == sandbox.runs:  # nobody had to end it at once
                 return image, made
 
+    async def sleep(self) -> None:
+        """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""
+        await self._free()
+        if self.execution is None and self._status is GuestStatus.DONE:
+            with self._held():
+                image = await in_turns(self.sandbox.sleep_in_turns())
+                if image is not None:
+                    self._replay_log.rest(image)
+
     def to_state(self) -> SchedulerState:
         """The host's side of the guest."""
         execution = self.execution

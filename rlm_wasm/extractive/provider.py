@@ -126,7 +126,7 @@ def answer(request: CompletionRequest) -> str:
 
 
 _INSTRUCTION: Final = 4_096
-"""Characters of an instruction that are looked at: what it asks for stands at its beginning, or at its end."""
+"""Characters of an instruction that are looked at: what it asks for is at its beginning, or at its end."""
 
 
 def _shortened(instruction: str) -> str:

@@ -68,7 +68,9 @@ class Sandbox:
     max_live: ClassVar[int] = 1024
     """Above so many that hold an instance, in one thread, the longest unused go to sleep."""
 
-    def __init__(self, engine: Engine, memory_limit: int, image: MemoryImage | None = None) -> None:
+    def __init__(
+        self, engine: Engine, memory_limit: int, image: MemoryImage | PackedImage | None = None
+    ) -> None:
         self._engine = engine
         self._memory_limit = memory_limit
         self._live = live_sandboxes()
@@ -121,13 +123,14 @@ class Sandbox:
         """Keep the changed pages and give the instance up; ``run`` wakes it."""
         at_once(self.sleep_in_turns())
 
-    def sleep_in_turns(self) -> Generator[None, None, None]:
+    def sleep_in_turns(self) -> Generator[None, None, MemoryImage | PackedImage | None]:
         """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
         if self._i is not None:
             image = yield from self.capture_in_turns()
             frozen = yield from image.packed()
             yield from self.close_in_turns()
             self._frozen = frozen
+        return self._frozen
 
     def _wake(self) -> Instance:
         return at_once(self.wake_in_turns())
