@@ -42,6 +42,7 @@ from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
+from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Problem, Progress, Result
 from rlm_wasm.sandbox import protocol
@@ -105,6 +106,7 @@ class Session:
         else:
             workspace = parent.workspace.narrowed(writable=grants.workspace_writable)
         self._workspace = workspace
+        self._python_place = FamilyPlace() if parent is None else parent.python_place
         self._calls = LlmCalls(
             grants.provider,
             budget=Budget(limits) if parent is None else parent.calls.budget,
@@ -198,7 +200,11 @@ class Session:
         grants = self._grants
         return SessionPython(
             lambda: python_backend(
-                grants.python, limits=self.limits, workspace=self._workspace, folder=grants.workspace
+                grants.python,
+                limits=self.limits,
+                workspace=self._workspace,
+                folder=grants.workspace,
+                place=self._python_place,
             ),
             self._log,
             contexts=lambda: self._contexts.texts,
@@ -421,7 +427,9 @@ class Session:
         scheduler = self._scheduler
         async with calls.budget.children(calls.depth):
             scheduler.note_memory()
-            parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account(), self._workspace)
+            parent = _Parent(
+                calls, deepest, self._meter, scheduler.fuel_account(), self._workspace, self._python_place
+            )
             child = Session(
                 self._grants.for_child(),
                 limits=self.limits,
@@ -694,16 +702,23 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "calls", "deepest", "meter", "workspace")
+    __slots__ = ("account", "calls", "deepest", "meter", "python_place", "workspace")
 
     def __init__(
-        self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount, workspace: Workspace
+        self,
+        calls: LlmCalls,
+        deepest: int,
+        meter: Meter,
+        account: FuelAccount,
+        workspace: Workspace,
+        python_place: FamilyPlace,
     ) -> None:
         self.calls = calls
         self.deepest = deepest
         self.meter = meter
         self.account = account
         self.workspace = workspace
+        self.python_place = python_place
 
 
 _SENT_AGAIN_AS = {
