@@ -29,7 +29,8 @@ def python_backend(
     """A back end for one session.
 
     ``workspace`` is what the isolated back end sees of files; ``folder`` is where the other one, which is
-    not confined at all, starts. ``place`` is shared by a session and its children. Raises CapabilityDenied for "off", UsageError for an unknown kind.
+    not confined at all, starts. ``place`` is shared by a session and its children. Raises CapabilityDenied
+    for "off", UsageError for an unknown kind.
     """
     if kind == "off":
         raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')

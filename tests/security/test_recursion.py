@@ -194,7 +194,7 @@ async def test_children_and_their_parent_share_the_memory_of_one_python(
 
     monkeypatch.setattr(wasi, "_Instance", Counted)
     child = '(py-exec "x = 1") (py-exec "x += 1") (py-eval "x")'
-    program = f"""
+    program = """
     (py-exec "x = [40]")
     (define answers (map-async (lambda (i) (llm-query-async #:instruction "q" #:recursive #t)) (range 3)))
     (py-exec "x.append(2)")
@@ -202,6 +202,6 @@ async def test_children_and_their_parent_share_the_memory_of_one_python(
     async with Runtime(provider=InlineProvider(lambda _request: f"```scheme\n{child}\n```")) as runtime:
         result = await runtime.run(program)
     assert result.ok, result.error
-    assert result.value == '((2 2 2) 42)'
+    assert result.value == "((2 2 2) 42)"
     assert most == 1
     assert not alive
