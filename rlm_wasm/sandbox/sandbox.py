@@ -20,7 +20,7 @@ from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, Sandbo
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.epochs import TICK_S
-from rlm_wasm.sandbox.instance import FAR, Instance, failure_of
+from rlm_wasm.sandbox.instance import Instance, failure_of
 from rlm_wasm.sandbox.instance_pool import InstancePool
 from rlm_wasm.sandbox.pages import PAGE, at_once, changed_pages, gathered, give_back, spread
 from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
@@ -228,6 +228,12 @@ class Sandbox:
             self._drop(crashed=True)
             raise InstanceLost(reason, message)
 
+    def _ask(self, instance: Instance, name: str) -> None:
+        """A call of the host's own, in no execution's time or fuel: ``run`` leaves theirs behind."""
+        if instance.bounded:
+            instance.unbind()
+        self._call(instance, name, 1)
+
     def _memory_size(self, instance: Instance) -> int:
         return instance.measure()
 
@@ -239,21 +245,15 @@ class Sandbox:
             self._live.move_to_end(id(self))
         self.runs += 1
         self._engine.ticker.run_until(time.monotonic() + wall_s)
-        wasm.set_epoch_deadline(instance.context, int(wall_s / TICK_S) + 2)
-        wasm.set_fuel(instance.context, fuel)
+        instance.bind(int(wall_s / TICK_S) + 2, fuel)
         return instance
 
     def _leave(self, fuel: int, instance: Instance) -> None:
-        """Note what fuel was used, and go on without a bound."""
+        """Note what fuel was used."""
         if self._i is not None:
             wasm.get_fuel(instance.context, instance.calls.fuel_at)
         self.fuel_used = fuel - instance.calls.fuel.value + self._inbox_fuel
         self._inbox_fuel = 0
-        if self._i is not None:
-            # The deadline and the fuel were the program's. What the host asks later (the outbox, the
-            # page map of a snapshot) must not trap because other guests moved the epoch meanwhile.
-            wasm.set_epoch_deadline(instance.context, FAR)
-            wasm.set_fuel(instance.context, FAR)
 
     def _room(self, instance: Instance, length: int) -> int:
         """The address of room for a message. Raises MessageTooLarge."""
@@ -298,10 +298,13 @@ class Sandbox:
         calls = instance.calls
         length = 0
         try:
-            if isinstance(message, int):
+            if message is None:
+                pass
+            elif isinstance(message, int):
                 length = message
-            elif message is not None:
-                length = len(message)
+            elif (length := len(message)) <= instance.inbox_bytes:
+                memmove(instance.inbox_at, message, length)
+            else:
                 memmove(self._room(instance, length), message, length)
             calls.long0.value = length
             calls.long1.value = steps
@@ -319,7 +322,7 @@ class Sandbox:
         if at is None:
             at = 0
             if instance.has("rlm_report"):
-                self._call(instance, "rlm_report", 1)
+                self._ask(instance, "rlm_report")
                 at = instance.calls.unsigned0.value
             self._engine.remember_report(at)
         instance.read_reports(at)
@@ -330,14 +333,14 @@ class Sandbox:
     def _outbox_place(self) -> tuple[int, int]:
         """Where the outbox is in the host's memory, and its length; 0 where it has no messages."""
         instance = self._awake()
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            start, length, _ = report
+            start, length = report.outbox, report.outbox_length
         else:
             calls = instance.calls
-            self._call(instance, "rlm_outbox_length", 1)
+            self._ask(instance, "rlm_outbox_length")
             length = calls.unsigned0.value
-            self._call(instance, "rlm_outbox", 1)
+            self._ask(instance, "rlm_outbox")
             start = calls.unsigned0.value
         if length == 0:
             return 0, 0
@@ -411,24 +414,24 @@ class Sandbox:
         instance = self._i
         if instance is None:
             return len(self._frozen.numbers) * PAGE if self._frozen else 0
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            return report[2]
-        self._call(instance, "rlm_heap_used", 1)
+            return report.heap_used
+        self._ask(instance, "rlm_heap_used")
         return instance.calls.long0.value
 
     def steps(self) -> int:
         """VM steps since the instance was born; carried by snapshots."""
         instance = self._awake()
-        self._call(instance, "rlm_steps", 1)
+        self._ask(instance, "rlm_steps")
         return instance.calls.long0.value
 
     def _page_map(self, instance: Instance) -> bytes:
-        self._call(instance, "rlm_page_map_length", 1)
+        self._ask(instance, "rlm_page_map_length")
         length = instance.calls.unsigned0.value
         if length == 0:
             return b""
-        self._call(instance, "rlm_page_map", 1)
+        self._ask(instance, "rlm_page_map")
         start = instance.calls.unsigned0.value
         if start + length > self._memory_size(instance):
             raise InstanceLost("trap", "the guest named a page map outside its memory")

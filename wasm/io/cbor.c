@@ -41,14 +41,11 @@ typedef struct {
   Stack stack;
   uint32_t checked;       /* the height at which the stack was last searched for a cycle */
   bool lossy;
-  uint64_t measured;      /* bytes of the long text on top, as far as it was looked through */
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
 enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_TEXT, E_BYTES, E_FRAME = 3 };
-
-/* What is longer than a part is written part by part, so that a message of megabytes is many slices. */
-enum { LONG_PART = 4096 };
+#define LONG_TEXT 16384u    /* characters: a longer one is measured and written in pieces */
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
 static void put_bytes(Encoder *e, uint64_t value, int count) {
@@ -91,49 +88,54 @@ static Value no_data_form(const char *what, Value v) {
 }
 
 static Value put_text(Encoder *e, Value s) {
-  uint32_t length = STR_LENGTH(s);
-  if (length > LONG_PART) {
-    e->measured = 0;
-    push_item(e, E_MEASURE, s, FIX(0));
-    return V_VOID;
+  uint32_t length = STR_LENGTH(s), ascii = 0;
+  if (STR_WIDTH(s) == 1) {
+    const uint8_t *data = STR_DATA(s);
+    while (ascii < length && data[ascii] < 0x80) ascii++;
   }
-  uint64_t bytes = string_part_length(s, 0, length);
-  ROOM(e, bytes + 9);
+  uint32_t bytes = ascii == length ? length : string_utf8_length(s);
+  ROOM(e, (uint64_t)bytes + 9);
   put_head(e, TEXT_STRING, bytes);
-  string_part_to_utf8(s, 0, length, bytes, BYTES(e->out) + e->length);
-  e->length += (uint32_t)bytes;
+  if (ascii == length) memcpy(BYTES(e->out) + e->length, STR_DATA(s), bytes);
+  else string_to_utf8(s, BYTES(e->out) + e->length);
+  e->length += bytes;
   charge(length / 16);
   return V_VOID;
 }
 
-static uint32_t part_end(uint32_t at, uint32_t length) { return length - at > LONG_PART ? at + LONG_PART : length; }
-
-/* The next part of a long text: first all of it is measured, for its length stands in front. */
-static Value text_step(Encoder *e, Value *frame) {
-  Value s = frame[1];
-  uint32_t at = (uint32_t)FIX_VALUE(frame[2]), length = STR_LENGTH(s), end = part_end(at, length);
-  if (frame[0] == FIX(E_MEASURE) && at == length) {
-    ROOM(e, e->measured + 9);
-    put_head(e, TEXT_STRING, e->measured);
+/* A piece of a long text: measured first, since its length stands before it, with #(characters bytes) in the frame;
+   then written, with how many characters are. */
+static Value put_piece(Encoder *e, Value *frame) {
+  Value s = frame[1], rest = frame[2];
+  bool measuring = frame[0] == FIX(E_MEASURE);
+  uint32_t from = (uint32_t)FIX_VALUE(measuring ? VEC(rest)[0] : rest), length = STR_LENGTH(s);
+  uint32_t to = length - from > LONG_ROUND ? from + LONG_ROUND : length;
+  charge((to - from) / 8);
+  if (!measuring) {
+    e->length += string_piece_to_utf8(s, from, to, BYTES(e->out) + e->length);
+    frame[2] = FIX(to);
+    if (to == length) e->stack.top -= E_FRAME;
+    return V_VOID;
+  }
+  uint64_t bytes = (uint64_t)FIX_VALUE(VEC(rest)[1]) + string_piece_utf8_length(s, from, to);
+  if (to == length) {
+    ROOM(e, bytes + 9);
+    put_head(e, TEXT_STRING, bytes);
     frame[0] = FIX(E_TEXT);
     frame[2] = FIX(0);
     return V_VOID;
   }
-  uint64_t bytes = string_part_length(s, at, end);
-  if (frame[0] == FIX(E_MEASURE)) {
-    e->measured += bytes;
-  } else {
-    string_part_to_utf8(s, at, end, bytes, BYTES(e->out) + e->length);
-    e->length += (uint32_t)bytes;
-    if (end == length) e->stack.top -= E_FRAME;
-  }
-  frame[2] = FIX(end);
-  charge((end - at) / 16);
+  VEC(rest)[0] = FIX(to);
+  VEC(rest)[1] = FIX(bytes);
   return V_VOID;
 }
 
-static void bytes_step(Encoder *e, Value *frame) {
-  uint32_t at = (uint32_t)FIX_VALUE(frame[2]), length = BYTES_LENGTH(frame[1]), end = part_end(at, length);
+/* So many bytes of a byte string are copied between two looks at the clock. */
+enum { BYTES_PIECE = 65536 };
+static uint32_t piece_end(uint32_t at, uint32_t length) { return length - at > BYTES_PIECE ? at + BYTES_PIECE : length; }
+
+static void put_bytes_piece(Encoder *e, Value *frame) {
+  uint32_t at = (uint32_t)FIX_VALUE(frame[2]), length = BYTES_LENGTH(frame[1]), end = piece_end(at, length);
   memcpy(BYTES(e->out) + e->length, BYTES(frame[1]) + at, end - at);
   e->length += end - at;
   charge((end - at) / 64);
@@ -301,7 +303,10 @@ static Value put_value(Encoder *e, Value v) {
     case T_BIGNUM: return put_integer(e, v);
     case T_RATIO: put_parts(e, TAG_RATIO, NUMERATOR(v), DENOMINATOR(v)); return V_VOID;
     case T_COMPLEX: put_parts(e, TAG_COMPLEX, REAL_PART(v), IMAG_PART(v)); return V_VOID;
-    case T_STRING: return put_text(e, v);
+    case T_STRING:
+      if (STR_LENGTH(v) <= LONG_TEXT) return put_text(e, v);
+      push_item(e, E_MEASURE, v, make_vector(2, FIX(0)));
+      return V_VOID;
     case T_SYMBOL: return put_symbol(e, v);
     case T_KEYWORD: return put_tagged_text(e, TAG_KEYWORD, SYM(v)->name);
     case T_BYTES:
@@ -349,8 +354,6 @@ static Value encode_step(Encoder *e) {
       if (IS_SIGNAL(done)) e->stack.top += E_FRAME;      /* the frame is still there */
       return done;
     }
-    case E_MEASURE: case E_TEXT: return text_step(e, frame);
-    case E_BYTES: bytes_step(e, frame); return V_VOID;
     case E_LIST:
       if (rest == V_NIL) { e->stack.top -= E_FRAME; return V_VOID; }
       if (!is_pair(rest)) {                              /* the tail */
@@ -368,6 +371,8 @@ static Value encode_step(Encoder *e) {
       push_item(e, E_ITEM, VEC(v)[i], V_NIL);
       return V_VOID;
     }
+    case E_MEASURE: case E_TEXT: return put_piece(e, frame);
+    case E_BYTES: put_bytes_piece(e, frame); return V_VOID;
     case E_BOX:
       if (rest != V_TRUE) { e->stack.top -= E_FRAME; return V_VOID; }
       frame[2] = V_FALSE;
@@ -400,7 +405,8 @@ static Value encode(Encoder *e) {
     if (IS_SIGNAL(done)) return done;
     charge(1);
     if (e->stack.top && is_cyclic(e)) return circular(VEC(e->stack.slots)[1]);
-    if (n % ROUND == 0 && should_pause()) return V_AGAIN;
+    bool in_text = e->stack.top && FIX_VALUE(stack_top(&e->stack, E_FRAME)[0]) >= E_MEASURE;
+    if ((n % ROUND == 0 || in_text) && should_pause()) return V_AGAIN;
   }
   return V_VOID;
 }
@@ -417,7 +423,7 @@ static Value encoder_finish(Encoder *e) {
   return e->out;
 }
 
-enum { ES_OUT, ES_LENGTH, ES_STACK, ES_TOP, ES_CHECKED, ES_MEASURED, ES_SIZE };
+enum { ES_OUT, ES_LENGTH, ES_STACK, ES_TOP, ES_CHECKED, ES_SIZE };
 
 /* (%cbor-encode value [lossy?]) */
 static Value prim_cbor_encode(int argc, Value *args) {
@@ -428,7 +434,6 @@ static Value prim_cbor_encode(int argc, Value *args) {
     e.length = (uint32_t)FIX_VALUE(s[ES_LENGTH]);
     e.stack = (Stack){s[ES_STACK], (uint32_t)FIX_VALUE(s[ES_TOP])};
     e.checked = (uint32_t)FIX_VALUE(s[ES_CHECKED]);
-    e.measured = (uint64_t)FIX_VALUE(s[ES_MEASURED]);
   } else {
     e.out = heap_raw(T_BYTES, 0, 240);
     e.checked = 96;
@@ -443,7 +448,6 @@ static Value prim_cbor_encode(int argc, Value *args) {
     s[ES_STACK] = e.stack.slots;
     s[ES_TOP] = FIX(e.stack.top);
     s[ES_CHECKED] = FIX(e.checked);
-    s[ES_MEASURED] = FIX(e.measured);
     vm.resume = state;
   }
   return IS_SIGNAL(done) ? done : encoder_finish(&e);
@@ -506,7 +510,7 @@ static Value read_bytes(Decoder *d, const uint8_t *data, uint32_t n) {
     r->s = heap_raw(T_BYTES, 0, n);
   }
   for (uint32_t at = (uint32_t)r->next, end; at < n; at = end) {
-    end = part_end(at, n);
+    end = piece_end(at, n);
     memcpy(BYTES(r->s) + at, data + at, end - at);
     charge((end - at) / 64);
     r->next = end;
@@ -796,7 +800,7 @@ static Value add_to_map(Value *frame, Value v) {
     frame[D_MORE] = cons(more, v);
     return NOTHING;
   }
-  if (!table_room(table)) return need_memory(table_bytes(2 * table_count(table)));
+  if (!table_ready(table)) return table_wait(table);
   table_set(table, CDR(more), v);
   frame[D_MORE] = CAR(more);
   return NOTHING;

@@ -160,7 +160,7 @@ static Value prim_bytes_to_string(int argc, Value *args) {
 
 /* ---- encoding ---- */
 
-uint64_t string_part_length(Value s, uint32_t start, uint32_t end) {
+static uint64_t encoded_length(Value s, uint32_t start, uint32_t end) {
   uint64_t bytes = 0;
   uint32_t width = STR_WIDTH(s);
   const uint8_t *data = STR_DATA(s);
@@ -173,7 +173,7 @@ uint64_t string_part_length(Value s, uint32_t start, uint32_t end) {
   return bytes;
 }
 
-void string_part_to_utf8(Value s, uint32_t start, uint32_t end, uint64_t length, uint8_t *out) {
+static void encode(Value s, uint32_t start, uint32_t end, uint64_t length, uint8_t *out) {
   uint32_t width = STR_WIDTH(s);
   const uint8_t *data = STR_DATA(s);
   if (length == end - start) {                     /* all of it is ASCII */
@@ -183,13 +183,15 @@ void string_part_to_utf8(Value s, uint32_t start, uint32_t end, uint64_t length,
   for (uint32_t i = start; i < end; i++) out += utf8_encode(chars_get(data, width, i), out);
 }
 
-uint32_t string_utf8_length(Value s) { return (uint32_t)string_part_length(s, 0, STR_LENGTH(s)); }
+uint32_t string_piece_utf8_length(Value s, uint32_t start, uint32_t end) { return (uint32_t)encoded_length(s, start, end); }
+uint32_t string_utf8_length(Value s) { return string_piece_utf8_length(s, 0, STR_LENGTH(s)); }
 
-uint32_t string_to_utf8(Value s, uint8_t *out) {
-  uint64_t length = string_part_length(s, 0, STR_LENGTH(s));
-  string_part_to_utf8(s, 0, STR_LENGTH(s), length, out);
+uint32_t string_piece_to_utf8(Value s, uint32_t start, uint32_t end, uint8_t *out) {
+  uint64_t length = encoded_length(s, start, end);
+  encode(s, start, end, length, out);
   return (uint32_t)length;
 }
+uint32_t string_to_utf8(Value s, uint8_t *out) { return string_piece_to_utf8(s, 0, STR_LENGTH(s), out); }
 
 /* Progress: characters measured, bytes; then the bytes, characters and bytes written. */
 enum { E_AT, E_BYTES, E_RESULT, E_SIZE };
@@ -207,7 +209,7 @@ static Value encode_argument(int argc, Value *args, int range, bool only_measure
 #define PAUSE() pause_keeping(E_SIZE, FIX(next), FIX(length), bytes)
   while (bytes == V_FALSE && next < end) {
     uint32_t stop = end - next > LONG_ROUND ? next + LONG_ROUND : end;
-    length += string_part_length(s, next, stop);
+    length += encoded_length(s, next, stop);
     charge((stop - next) / 32);
     next = stop;
     if (should_pause() && next < end) return PAUSE();
@@ -224,8 +226,8 @@ static Value encode_argument(int argc, Value *args, int range, bool only_measure
   }
   while (next < end) {
     uint32_t stop = end - next > LONG_ROUND ? next + LONG_ROUND : end;
-    uint64_t piece = string_part_length(s, next, stop);
-    string_part_to_utf8(s, next, stop, piece, BYTES(bytes) + length);
+    uint64_t piece = encoded_length(s, next, stop);
+    encode(s, next, stop, piece, BYTES(bytes) + length);
     charge((stop - next) / (piece == stop - next ? 64 : 8));
     length += piece;
     next = stop;

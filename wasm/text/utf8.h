@@ -8,9 +8,9 @@ Value string_from_c(const char *utf8);
 uint32_t string_utf8_length(Value s);
 uint32_t string_to_utf8(Value s, uint8_t *out);          /* returns bytes written; lone surrogates as U+FFFD */
 
-/* A long text, in parts of [start, end) characters: how many bytes they take, and those. */
-uint64_t string_part_length(Value s, uint32_t start, uint32_t end);
-void string_part_to_utf8(Value s, uint32_t start, uint32_t end, uint64_t length, uint8_t *out);
+/* Likewise for a piece of it: for what is done in pieces. */
+uint32_t string_piece_utf8_length(Value s, uint32_t start, uint32_t end);
+uint32_t string_piece_to_utf8(Value s, uint32_t start, uint32_t end, uint8_t *out);
 
 /* A long text from UTF-8, resumable: V_AGAIN with the progress in r, else the string. It begins as UTF8_READING.
    Ill-formed input: the replacement a maximal subpart, or V_ERROR with r->bad where that is UTF8_BAD. */
