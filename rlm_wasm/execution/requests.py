@@ -179,6 +179,7 @@ class HostRequests:
         self._reply_bytes = 0
         self._working: HostRequest | None = None
         """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
+        self._work_task: asyncio.Task[Any] | None = None
         self.last_id = 0
 
     # ---- in
@@ -280,15 +281,16 @@ class HostRequests:
         self._working = request
         self.spawn(request, work)
         assert request.task is not None
-        request.task.add_done_callback(lambda _task: self._next(request))
+        self._work_task = request.task
+        self._work_task.add_done_callback(self._next)
 
     async def _worked(self, work: Generator[Any, None, Any], then: Callable[[Any], None]) -> Any:
         then(await in_turns(work))
         return PENDING
 
-    def _next(self, request: HostRequest) -> None:
-        if self._working is request:
-            self._working = None
+    def _next(self, task: asyncio.Task[Any]) -> None:
+        if self._work_task is task:  # not, where its result began work of its own
+            self._working = self._work_task = None
             self._changed()
 
     def _log_start(self, request: HostRequest) -> None:
@@ -398,16 +400,20 @@ class HostRequests:
         if request.span is not None:
             self._end_span(request, None)
         if isinstance(value, protocol.Encoded):
-            self._queue_encoded(request, protocol.reply_of(request.id, value.content))
+            self._queue_encoded(request, protocol.reply_head(request.id) + value.content)
             return
-        if isinstance(value, _CONTAINERS) and len(value) > _ENCODED_AT_ONCE:
-            self.spawn(request, self._encoded_in_turns(request, value))
+        if _large(value):
+            work = self._encoded_in_turns(request, value)
+            if self._working in (None, request):
+                self._block_on(request, work)
+            else:
+                self.spawn(request, work)
             return
         self._queue_reply(request, True, value)
 
     async def _encoded_in_turns(self, request: HostRequest, value: Any) -> Any:
-        encoded = await in_turns(protocol.encode_in_turns(value))
-        self._queue_encoded(request, protocol.reply_of(request.id, encoded))
+        work = protocol.encode_in_turns(value, protocol.reply_head(request.id))
+        self._queue_encoded(request, await in_turns(work))
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
@@ -566,11 +572,31 @@ class HostRequests:
                     self.fail(request, CapabilityDenied(refused))
 
 
-_CONTAINERS = (list, tuple, dict)
 _AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
 """Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000
-"""Items of a reply that are encoded without a turn of the event loop in between."""
+"""Items of a reply, or hundreds of characters or bytes, that are encoded without a turn in between."""
+
+
+def _large(value: Any) -> bool:
+    """Whether encoding it may take longer than a turn. Looks at so many of its parts and no more."""
+    rest, seen = [value], 0
+    for item in rest:
+        kind = type(item)
+        if kind is str or kind is bytes:
+            seen += len(item) // 100
+        elif kind is dict:
+            seen += 2 * len(item)
+        elif kind is list or kind is tuple:
+            seen += len(item)
+        if seen > _ENCODED_AT_ONCE:
+            return True
+        if kind is list or kind is tuple:
+            rest.extend(item)
+        elif kind is dict:
+            rest.extend(item)
+            rest.extend(item.values())
+    return False
 
 
 def _ended(error: BaseException) -> Exception:

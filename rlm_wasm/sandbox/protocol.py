@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 import cbor2
@@ -32,9 +33,11 @@ from rlm_wasm.data import (
     Symbol,
     VoidType,
     member_order,
+    whole_characters,
     with_whole_characters,
 )
 from rlm_wasm.errors import Unencodable
+from rlm_wasm.sandbox.pages import address_of, gathered
 
 
 class GuestStatus(IntEnum):
@@ -325,6 +328,26 @@ def messages(outbox: bytes) -> list[Message]:
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
     return list(map(_message, items))
+
+
+def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message]]:
+    """As ``messages``, for an outbox of megabytes: it yields every few milliseconds.
+
+    Output of megabytes comes as messages of a part each.
+    """
+    items = yield from decode_in_turns(outbox)
+    if type(items) is not list:
+        raise Unencodable("the guest's outbox holds no array")
+    found: list[Message] = []
+    for item in items:
+        message = _message(item)
+        if isinstance(message, Output) and len(message.text) > IN_ONE_GO:
+            for at in range(0, len(message.text), IN_ONE_GO):
+                found.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
+                yield len(found)
+        else:
+            found.append(message)
+    return found
 
 
 _PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
@@ -705,6 +728,13 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
 
 
+def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[bytes]) -> list[bytes]:
+    """The same in parts, with replies to calls that an earlier execution left; those are encoded already."""
+    table = encode({"source": source, "name": name, **options, "replies": []})
+    return [_EVAL, table[:-1], array_head(len(replies)), *replies]  # its last byte is the empty array
+
+
+_EVAL = b"\x82\x64eval"
 _EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
 _NAME = b"\x64name"
 
@@ -724,7 +754,12 @@ _REPLIES = b"\x82\x67replies"
 
 def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
-    return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
+    return b"".join(replies_in_parts(encoded))
+
+
+def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
+    """The same, not put together: an item may have megabytes."""
+    return [_REPLIES + array_head(len(encoded)), *encoded]
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
@@ -742,33 +777,64 @@ def reply(id_: int, fine: bool, value: Any) -> bytes:
     return encode([id_, fine, reply_value(value)])
 
 
-def reply_of(id_: int, value: bytes) -> bytes:
-    """The item of a replies message that brings a value that is encoded already."""
-    return b"\x83" + encode(id_) + b"\xf5" + value
+def reply_head(id_: int) -> bytes:
+    """What stands before the encoded value in the item of a replies message that brings it."""
+    return b"\x83" + encode(id_) + b"\xf5"
 
 
-def encode_in_turns(value: Any) -> Generator[None, None, bytes]:
-    """As ``encode``, for a container of many items; it yields between them."""
-    count = len(value)
-    if isinstance(value, dict):
-        head, pieces = 0xBA, iter(value.items())
+def encode_in_turns(value: Any, head: bytes = b"") -> Generator[None, None, bytes]:
+    """As ``encode``, with ``head`` in front, for what is large; it yields every few milliseconds."""
+    pieces = [head]
+    yield from _pieces_of(value, pieces, 0)
+    return (yield from gathered([(address_of(piece), len(piece)) for piece in pieces]))
+
+
+def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, None, None]:
+    kind = type(value)
+    if kind is str and len(value) > IN_ONE_GO:
+        yield from _text_in_pieces(value, pieces)
+    elif kind is bytes:
+        pieces += (head_of(2, len(value)), value)
+    elif kind not in (list, tuple, dict) or depth >= MAX_DEPTH:
+        pieces.append(encode(value))
     else:
-        head, pieces = 0x9A, iter(value)
-    out = [bytes([head]) + count.to_bytes(4, "big")]
-    if isinstance(value, tuple):  # a vector
-        out.insert(0, b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
-    batch: list[bytes] = []
-    for item in pieces:
-        if head == 0xBA:
-            batch.append(encode(item[0]) + encode(item[1]))
-        else:
-            batch.append(encode(item))
-        if len(batch) >= 1_000:
-            out.append(b"".join(batch))
-            batch.clear()
-            yield
-    out.append(b"".join(batch))
-    return b"".join(out)
+        if kind is tuple:
+            pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
+        pieces.append(head_of(5 if kind is dict else 4, len(value)))
+        items = chain.from_iterable(value.items()) if kind is dict else value
+        small: list[bytes] = []
+        for count, item in enumerate(items, 1):
+            # What is nested looks small until somebody has gone through it.
+            if type(item) in (list, tuple, dict, bytes) or (type(item) is str and len(item) > IN_ONE_GO):
+                pieces += small
+                small = []
+                yield from _pieces_of(item, pieces, depth + 1)
+            else:
+                small.append(encode(item))
+            if count % 1_000 == 0:
+                pieces.append(b"".join(small))
+                small = []
+                yield
+        pieces.append(b"".join(small))
+
+
+def _text_in_pieces(text: str, pieces: list[bytes]) -> Generator[None, None, None]:
+    """A text of megabytes, whose length in bytes is known only when all of it is encoded."""
+    at, total = len(pieces), 0
+    pieces.append(b"")
+    for start in range(0, len(text), _CHARACTERS_A_TURN):
+        piece = _utf8(text[start : start + _CHARACTERS_A_TURN])
+        total += len(piece)
+        pieces.append(piece)
+        yield
+    pieces[at] = head_of(3, total)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return whole_characters(text).encode()
 
 
 def items_of(values: list[Any]) -> bytes:
@@ -778,13 +844,18 @@ def items_of(values: list[Any]) -> bytes:
 
 def array_head(count: int) -> bytes:
     """What begins an array of so many items."""
-    if count < 24:
-        return bytes([0x80 | count])
-    if count < 1 << 8:
-        return b"\x98" + count.to_bytes(1, "big")
-    if count < 1 << 16:
-        return b"\x99" + count.to_bytes(2, "big")
-    return b"\x9a" + count.to_bytes(4, "big")
+    return head_of(4, count)
+
+
+def head_of(major: int, number: int) -> bytes:
+    """What begins a value of CBOR's major type: its length, or how many items it has."""
+    high = major << 5
+    if number < 24:
+        return bytes([high | number])
+    for short, width in ((24, 1), (25, 2), (26, 4)):
+        if number < 1 << 8 * width:
+            return bytes([high | short]) + number.to_bytes(width, "big")
+    return bytes([high | 27]) + number.to_bytes(8, "big")
 
 
 def plain_number(value: Any) -> float | None:
@@ -802,6 +873,7 @@ def plain_number(value: Any) -> float | None:
 
 _NODES_A_TURN = 2_000
 _BYTES_A_TURN = 1 << 20
+_CHARACTERS_A_TURN = 1 << 19
 
 
 class Encoded:
@@ -859,8 +931,11 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
             elif major in (2, 3):
                 if at + number > len(data):
                     raise Unencodable("the message ends in its middle")
-                if major == 2:
+                if major == 2 and number <= _BYTES_A_TURN:
                     value = data[at : at + number]
+                    at += number
+                elif major == 2:
+                    value = yield from _counting(done, gathered([(address_of(data) + at, number)]))
                     at += number
                 else:
                     end, pieces = at + number, []
@@ -873,6 +948,8 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                         if at < end:
                             yield done
                     value = pieces[0] if len(pieces) == 1 else "".join(pieces)
+                    if number > _BYTES_A_TURN:
+                        yield done
             elif major < 2:
                 value = number if major == 0 else -1 - number
             else:
@@ -888,6 +965,16 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                 return value
     except (IndexError, UnicodeDecodeError) as error:
         raise Unencodable(f"a message from the guest cannot be read: {error}") from error
+
+
+def _counting(done: int, work: Generator[None, None, bytes]) -> Generator[int, None, bytes]:
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: bytes = stop.value
+            return result
+        yield done
 
 
 def _simple(data: bytes, at: int, short: int, number: int) -> Any:
