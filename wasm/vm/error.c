@@ -414,7 +414,7 @@ static void walk_stack(struct walk *w, bool caller) {
   }
 }
 
-void error_locate(Value condition) {
+static void locate(Value condition, bool caller) {
   if (!record_is_a(condition, type_rtds[0])) return;
   Value marks = RECORD_FIELD(condition, 1);
   if (!IS(marks, T_VECTOR) || VEC_LENGTH(marks) != MARK_COUNT) {
@@ -424,7 +424,7 @@ void error_locate(Value condition) {
   }
   if (VEC(marks)[MARK_SOURCE] != V_FALSE) return;      /* raised before */
   struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0};
-  walk_stack(&w, VEC(marks)[MARK_DATA] == V_DEFAULT);
+  walk_stack(&w, caller || VEC(marks)[MARK_DATA] == V_DEFAULT);
   if (VEC(marks)[MARK_DATA] == V_DEFAULT) VEC(marks)[MARK_DATA] = V_FALSE;
   VEC(marks)[MARK_TRACE] = w.trace;
   VEC(marks)[MARK_SOURCE] = w.source;
@@ -433,6 +433,8 @@ void error_locate(Value condition) {
     VEC(marks)[MARK_COLUMN] = FIX(PLACE_COLUMN(w.place));
   }
 }
+
+void error_locate(Value condition) { locate(condition, false); }
 
 /* ---- primitives ---- */
 static Value prim_make_condition(int argc, Value *args) {      /* kind (symbol or rtd) message irritants hint */
@@ -477,7 +479,11 @@ static Value prim_set_condition_mark(int argc, Value *args) {
   return V_VOID;
 }
 /* (%condition-locate! c): fill in the place and backtrace of the caller; returns c */
-static Value prim_condition_locate(int argc, Value *args) { (void)argc; error_locate(args[0]); return args[0]; }
+static Value prim_condition_locate(int argc, Value *args) {
+  (void)argc;
+  locate(args[0], true);        /* the running procedure is the prelude's, and of the registers only the stacks' heights are saved */
+  return args[0];
+}
 static Value prim_exn_type(int argc, Value *args) {
   Value c = prim_make_condition(argc, (Value[]){args[0], V_FALSE, V_NIL, V_FALSE});
   return IS_SIGNAL(c) ? c : RECORD_RTD(c);
