@@ -30,8 +30,9 @@ ENOUGH = 2 * loop_gap.BOUND
 """So much fuel of a call is looked at: the long slices of a call come first, or it is a loop of the same."""
 
 
-IN_ONE_GO = {"regexp of many letters"}
-"""A pattern is compiled in one go; what it may be is bounded by its size (pattern is too large)."""
+IN_ONE_GO = {"regexp of many letters", "long code in a loop"}
+"""A pattern is compiled in one go; what it may be is bounded by its size (pattern is too large). Long code has a
+test of its own below: it may take three times the bound, whatever its length."""
 
 
 def _groups(sizes: loop_gap.Sizes) -> dict[str, list[loop_gap.Case]]:
