@@ -17,7 +17,7 @@
 
 Value work;
 uint32_t work_top;
-static Value fn, source;
+static Value fn, source, tree;
 static bool generating;
 
 /* ---- functions under construction ---- */
@@ -262,6 +262,7 @@ static Value make_template(void) {
   TEMPLATE(t)->arity = ARITY_SIMPLE(0);
   TEMPLATE(t)->params = V_NIL;
   TEMPLATE(t)->place = FIX(0);
+  TEMPLATE(t)->keeps_caller = V_FALSE;
   if (node == V_FALSE) return t;
   TEMPLATE(t)->name = NODE(node, L_NAME);
   TEMPLATE(t)->place = FIX(NODE_PLACE(node));
@@ -575,7 +576,7 @@ static void call_end(Value node, int mode, uint32_t argc, enum callee callee, ui
   }
   SET(last, -1);
   SET(depth, base + 1);
-  if (tail && callee != CALLEE_PRIMITIVE) return;
+  if (tail && callee != CALLEE_PRIMITIVE) { emit(OP_RETURN, 0); return; }   /* from a callee that keeps its caller */
   if (callee == CALLEE_BELOW) { SET(depth, base + 2); emit(OP_SLIDE, 1); SET(depth, base + 1); }
   finish(mode);
 }
@@ -719,16 +720,15 @@ static uint64_t next_item_bytes(void) {
   return bytes;
 }
 
-static Value prim_compile(int argc, Value *args) {
-  (void)argc;
-  if (vm.resume == V_FALSE) {
-    if (!IS(args[0], T_VECTOR)) return err_type("%compile", 0, "syntax tree", args[0]);
-    fn = V_FALSE;
-    source = args[1];
-    generating = false;
-    analyse_begin(args[0]);
-    vm.resume = V_TRUE;
-  }
+void compile_begin(Value tree_, Value source_name) {
+  fn = V_FALSE;
+  source = source_name;
+  tree = tree_;
+  generating = false;
+  analyse_begin(tree);
+}
+
+Value compile_run(void) {
   for (;;) {
     if (work_top == 0) {
       if (generating) break;
@@ -736,7 +736,7 @@ static Value prim_compile(int argc, Value *args) {
       begin_fn(V_FALSE, PUSH_VALUE);
       /* not a tail call: its frame tells where in the program an error of the library came from */
       DO(G_RETURN, V_FALSE, V_FALSE, V_FALSE, V_FALSE, V_FALSE);
-      EXPR(args[0], PUSH_VALUE);
+      EXPR(tree, PUSH_VALUE);
     }
     uint64_t bytes = next_item_bytes();
     if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) return need_memory(bytes);
@@ -750,16 +750,27 @@ static Value prim_compile(int argc, Value *args) {
   }
   Value closure = heap_object(T_CLOSURE, 0, 1);
   CLOSURE_TEMPLATE(closure) = make_template();
-  work = fn = V_FALSE;
+  compiler_drop();
   return closure;
 }
 
-void compiler_drop(void) { work = fn = source = V_FALSE; }
+static Value prim_compile(int argc, Value *args) {
+  (void)argc;
+  if (vm.resume == V_FALSE) {
+    if (!IS(args[0], T_VECTOR)) return err_type("%compile", 0, "syntax tree", args[0]);
+    compile_begin(args[0], args[1]);
+    vm.resume = V_TRUE;
+  }
+  return compile_run();
+}
+
+void compiler_drop(void) { work = fn = source = tree = V_FALSE; }
 
 void compiler_init(void) {
   heap_root(&work);
   heap_root(&fn);
   heap_root(&source);
+  heap_root(&tree);
 }
 
 const PrimDef compile_prims[] = {

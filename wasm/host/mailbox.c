@@ -62,6 +62,7 @@ void mailbox_empty(void) {
 }
 
 /* ---- inbox ---- */
+static bool inbox_given;                /* rlm_inbox made it, for the rlm_run to come */
 RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
   initialize_guest();
   if (length > RLM_INBOX_LIMIT) return 0;
@@ -71,6 +72,7 @@ RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
     if (!heap_reserve(length + 4096)) return 0;
   }
   m.inbox = heap_raw(T_BYTES, 0, length);
+  inbox_given = true;
   return (uint32_t)(uintptr_t)BYTES(m.inbox);
 }
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void) { return outbox_length ? (uint32_t)(uintptr_t)RAW_BYTES(outbox) : 0; }
@@ -78,11 +80,20 @@ RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void) { return outbox_l
 
 /* What a host wants to know after every run lies in one place: a look there is cheaper than three calls. */
 static struct rlm_report report;
+static uint8_t short_message[RLM_SHORT_MESSAGE];
 RLM_EXPORT(rlm_report) uint32_t rlm_report(void) { return (uint32_t)(uintptr_t)&report; }
-static void write_report(void) {
+void write_report(void) {
   report.outbox = rlm_outbox();
   report.outbox_length = rlm_outbox_length();
   report.heap_used = heap_used();
+  report.inbox = (uint32_t)(uintptr_t)short_message;
+  report.inbox_bytes = sizeof short_message;
+}
+/* Where rlm_inbox was not called for it. One that nobody took yet is overwritten. */
+static void take_short_message(uint32_t length) {
+  if (inbox_given || length > sizeof short_message) return;
+  m.inbox = heap_raw(T_BYTES, 0, length);
+  memcpy(BYTES(m.inbox), short_message, length);
 }
 
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void) { return vm.steps_used; }
@@ -152,6 +163,8 @@ static int32_t run_machine(int64_t steps) {
 RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
   initialize_guest();
   outbox_reset();
+  if (length) take_short_message(length);
+  inbox_given = false;
   int32_t status;
   if (length && IS(m.inbox, T_BYTES) && message_is("boot")) status = boot_file();
   else if (length && IS(m.inbox, T_BYTES) && message_is("seal")) return seal_image();

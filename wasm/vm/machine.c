@@ -44,6 +44,7 @@ Value make_procedure(const uint32_t *code, uint32_t words, uint32_t consts, cons
   TEMPLATE(t)->places = heap_raw(T_RAW, 0, 0);
   TEMPLATE(t)->params = params;
   TEMPLATE(t)->place = FIX(0);
+  TEMPLATE(t)->keeps_caller = V_FALSE;
   Value c = heap_object(T_CLOSURE, 0, 1);
   CLOSURE_TEMPLATE(c) = t;
   return c;
@@ -54,7 +55,9 @@ static Value stub(uint32_t word) {
   return make_procedure(&word, 1, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
 }
 
-Value make_call_stub(uint32_t argc) { return stub(OP_TAIL_CALL | argc << 8); }
+Value make_call_stub(uint32_t argc) {
+  return make_procedure((uint32_t[]){OP_TAIL_CALL | argc << 8, OP_RETURN}, 2, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
+}
 
 static const HeapClient client = {before_collection, after_collection, scan_roots, unused_memory};
 
@@ -87,4 +90,5 @@ void machine_start(Value proc, int argc, const Value *args) {
   for (int i = 0; i < argc; i++) m.values[m.sp++] = args[i];
   m.values[m.sp++] = proc;
   m.self = call_stub((uint32_t)argc);
+  m.fresh = true;
 }

@@ -144,9 +144,10 @@ enum run_status vm_run(void) {
     m.values[m.sp++] = m.inbox;
     m.inbox = V_FALSE;
     m.message_waiting = false;
-  } else if (m.message_waiting) {
+  } else if (m.message_waiting && !m.fresh) {
     enter_tick();
   }
+  m.fresh = false;
   LOAD();
 
   /* What stands where at each label. `...` is what the frame had before; the registers sp, fp, self, pc
@@ -522,7 +523,7 @@ enum run_status vm_run(void) {
         result = err_arity(proc, (int)argc, sp - argc);
         goto signal;
       }
-      if (tail) {
+      if (tail && t->keeps_caller == V_FALSE) {
         Value *from = sp - argc;
         if (from != fp) for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
         sp = fp + argc;
@@ -565,6 +566,7 @@ enum run_status vm_run(void) {
     if (TYPE_FAST(proc, T_CASE)) {
       Value closure = select_case(proc, argc);
       if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
+      if (TEMPLATE(CLOSURE_TEMPLATE(closure))->keeps_caller != V_FALSE) tail = false;
       PUSH(closure);
       goto call_again;
     }
