@@ -429,6 +429,8 @@ class HostRequests:
 
     def cancel_all(self, from_id: int = 0) -> None:
         """Nobody wants the replies any longer: neither those that are due nor those to come."""
+        if not (self.live or self._waiting or self._replies):
+            return
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]

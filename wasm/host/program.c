@@ -105,6 +105,13 @@ static Value prim_note_program(int argc, Value *args) {
 static Value prim_compile_form(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  if (vm.resume == V_FALSE) {
+    Value tree = expansion_at_once(args[0], args[1]);
+    if (tree != V_FALSE) {
+      compile_begin_plain(tree, args[2]);
+      vm.resume = V_TRUE;
+    }
+  }
   if (vm.resume != V_TRUE) {
     Value state = vm.resume == V_FALSE ? expansion_begin(args[0], args[1]) : vm.resume;
     Value tree = expansion_run(state);
