@@ -43,7 +43,7 @@
 ;; The forms are kept for error messages.
 (define %program-forms '())
 (define (%eval-program text env name)
-  (let ((forms (%read-program text name)))
+  (let ((forms (%read-all text name)))
     (set! %program-forms forms)
     (if (%note-program! env forms) (%note-structs! forms))
     (%eval-forms forms env name)))
@@ -59,7 +59,7 @@
          (%parameterize
           (list (cons %loading (cons name (%loading))))
           (lambda ()
-            (%eval-forms (%read-program text (%library-file name)) (%make-environment #f) (%library-symbol name))
+            (%eval-forms (%read-all text (%library-file name)) (%make-environment #f) (%library-symbol name))
             #t)))))
 
 ;; Code of libraries does not show in backtraces: its source is a symbol (see error.c).
@@ -72,6 +72,6 @@
      (let ((text (%fetch-include path library)))
        (if (not text)
            (%raise (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))))
-       (%read-program (if fold-case? (string-append "#!fold-case " text) text)
+       (%read-all (if fold-case? (string-append "#!fold-case " text) text)
                   (if library (%library-symbol library) path))))
    paths))

@@ -202,7 +202,7 @@
 
   (set! %checking? #t)
   (let ((forms (%catch (lambda (condition) (failed! condition) #f)
-                       (lambda () (%read-program text name)))))
+                       (lambda () (%read-all text name)))))
     (when forms
       (set! %program-forms forms)
       (if (%note-program! env forms) (%note-structs! forms))
