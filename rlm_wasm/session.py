@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import rlm_wasm
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.checkpoints import Checkpoints
 from rlm_wasm.capabilities.contexts import Contexts
@@ -21,12 +22,15 @@ from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import (
+    LeaseLost,
     LimitExceeded,
     SessionClosed,
     SnapshotCorrupt,
     SnapshotVersionError,
+    StoreError,
     UsageError,
 )
+from rlm_wasm.execution.journal import Entry, Journal, Kind, replay
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
 from rlm_wasm.execution.progress import ProgressReporter, tell
@@ -37,7 +41,7 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.programs import program_operation
-from rlm_wasm.llm.recursion import recursion
+from rlm_wasm.llm.recursion import ATTEMPTS, recursion
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Problem, Progress, Result
@@ -46,6 +50,9 @@ from rlm_wasm.sandbox.protocol import Logged, Output
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_state import SessionState, state_of
+
+if TYPE_CHECKING:
+    from rlm_wasm.durable import Durable
 
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
@@ -72,8 +79,14 @@ class Session:
         memory: MemoryImage | None = None,
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        durable: Durable | None = None,
+        stream: str = "",
     ) -> None:
         """For Runtime.session. ``opened`` holds the session while it is open."""
+        self._durable = durable
+        self._journal = None if durable is None else Journal(durable.writer, stream, due=self._snapshot_due)
+        self._saving: asyncio.Task[None] | None = None
+        self._captured_python: bytes | None = None
         self._grants = grants
         self.limits = limits
         self.namespace = namespace
@@ -107,6 +120,8 @@ class Session:
             workspace=self._workspace,
             recurse=recursion(self._run_child),
             changed=self._changed,
+            journal=self._journal,
+            child_over=self._child_over,
         )
         self._contexts = Contexts(limits.message_bytes, self._charge)
         self._scheduler = Scheduler(
@@ -118,8 +133,13 @@ class Session:
             observe=self._observe,
             account=None if parent is None else parent.account,
             memory=memory,
+            journal=self._journal,
+            effects=_EFFECTS,
         )
         self._fresh_options()
+        if durable is not None and parent is None:
+            durable.spends(self._calls.budget, limits)
+            self._log.listen(self._logged)
         opened.add(self)
 
     @classmethod
@@ -133,8 +153,11 @@ class Session:
         opened: set[Session],
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        durable: Durable | None = None,
+        stream: str = "",
+        parent: _Parent | None = None,
     ) -> Session:
-        """For Runtime.restore and ``fork``.
+        """For Runtime.restore, Runtime.resume and ``fork``.
 
         Raises:
             SnapshotVersionError: the snapshot belongs to another guest.
@@ -155,6 +178,9 @@ class Session:
             memory=snapshot.memory(grants.engine.image_size + limits.memory_bytes),
             resend=resend,
             snapshot_key=snapshot_key,
+            durable=durable,
+            stream=stream,
+            parent=parent,
         )
         try:
             session._adopt(state)
@@ -195,6 +221,7 @@ class Session:
             fuel_left=self._scheduler.fuel_left,
             time_left=self._scheduler.time_left,
             charge=self._charge,
+            changed=None if self._journal is None else self._python_changed,
         )
 
     @property
@@ -251,6 +278,7 @@ class Session:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
+        await self._begin_durably()
         if self._owns_budget:
             self._calls.budget.begin_execution()
         options, self._options = self._options, {}
@@ -321,6 +349,7 @@ class Session:
         self._check_free()
         if not self.suspended:
             raise UsageError("resume: this session has no suspended execution")
+        await self._begin_durably()
         self._scheduler.requests.send_again(self._may_be_sent_again)
         work = self._scheduler.resume(self._tightened(timeout_s))
         return (await self._run(work, on_progress, on_output))[1]
@@ -339,6 +368,7 @@ class Session:
         try:
             outcome: Outcome = await work
             result = result_of(outcome, self._used(outcome), await data_of(outcome))
+            await self._end_durably(outcome, result)
             return outcome, result
         finally:
             self._busy = False
@@ -370,6 +400,8 @@ class Session:
     def _check_free(self) -> None:
         if self.closed:
             raise SessionClosed("the session is closed")
+        if self._durable is not None and not self._durable.writes:
+            raise UsageError("this session is only looked at: Runtime.resume takes it up")
         if self._busy:
             raise UsageError("the session is executing already: one execution at a time")
 
@@ -394,23 +426,58 @@ class Session:
 
     # ---- children of #:recursive calls
 
-    async def _run_child(self, calls: LlmCalls, deepest: int, data: str, program: str) -> Result:
+    async def _run_child(self, calls: LlmCalls, deepest: int, data: str, program: str, name: str) -> Result:
         scheduler = self._scheduler
         async with calls.budget.children(calls.depth):
             scheduler.note_memory()
             parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account(), self._workspace)
+            child = self._child(parent, name)
+            try:
+                child._contexts.load(data, None)
+                if child.suspended:  # a process that died had begun it
+                    return await child.resume(timeout_s=scheduler.time_left())
+                child._options["context"] = True
+                return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
+            finally:
+                await child.aclose()
+
+    def _child(self, parent: _Parent, name: str) -> Session:
+        """A child's session: a new one, or the one that the journal has under that name."""
+        journal, durable, grants = self._journal, self._durable, self._grants.for_child()
+        stream = "" if journal is None else f"{journal.stream}/{name}"
+        snapshot = None if durable is None else durable.child_snapshot(stream, self._snapshot_key)
+        if snapshot is None:
             child = Session(
-                self._grants.for_child(),
+                grants,
                 limits=self.limits,
                 namespace=self.namespace,
                 opened=set(),
                 parent=parent,
+                durable=durable,
+                stream=stream,
             )
-            try:
-                await child.load_context(data)
-                return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
-            finally:
-                await child.aclose()
+        else:
+            child = Session._restored(
+                grants,
+                snapshot,
+                limits=self.limits,
+                namespace=self.namespace,
+                opened=set(),
+                parent=parent,
+                durable=durable,
+                stream=stream,
+            )
+        if durable is not None:
+            for _ in child.replayed():
+                pass
+        return child
+
+    def _child_over(self, number: int) -> None:
+        """A recursive call has its answer: of its children nothing is wanted any more."""
+        journal = self._journal
+        if journal is not None and not journal.stale:
+            for attempt in range(1, ATTEMPTS + 1):
+                journal.writer.drop(f"{journal.stream}/{number}.{attempt}")
 
     # ---- progress and notes
 
@@ -457,6 +524,8 @@ class Session:
         name = self._contexts.load(text, name)
         if name is None:
             self._options["context"] = True
+        if self._journal is not None and self._durable is not None:
+            self._journal.add(Kind.CONTEXT, name, self._durable.keep_text(self._contexts.text(name)))
         if self._python_made is not None:
             self._python_made.set_context(name, self._contexts.text(name))
 
@@ -466,13 +535,18 @@ class Session:
         An execution that runs meanwhile is a UsageError: cancel it first.
         """
         self._check_free()
+        if self._journal is not None:
+            self._journal.add(Kind.RESET)
+        self._forget()
+        if self._python_made is not None:
+            await self._python_made.reset()
+
+    def _forget(self) -> None:
         self._scheduler.reset()
         self._contexts.clear()
         self._known_variables = None
         self._log.clear()
         self._fresh_options()
-        if self._python_made is not None:
-            await self._python_made.reset()
 
     def _fresh_options(self) -> None:
         """What a fresh guest has to be told with its first program."""
@@ -569,11 +643,17 @@ class Session:
         if self.closed:
             raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
-        # Nothing is awaited from here on: memory and the host's side are of one moment.
+        if self._journal is not None:
+            await self._journal.quiet()
+        return self._as_it_is(python)
+
+    def _as_it_is(self, python: bytes | None) -> Snapshot:
+        # Nothing is awaited here: memory and the host's side are of one moment.
         scheduler = self._scheduler
         execution = scheduler.execution
         budget = self._calls.budget
         header = {
+            "release": rlm_wasm.__version__,
             "image": self._grants.engine.image_hash,
             "suspended": execution is not None,
             "namespace": self.namespace,
@@ -588,6 +668,10 @@ class Session:
             limits=self.limits,
             log=tuple(self._log.entries()),
             python=python,
+            runs=0 if self._journal is None else self._journal.runs,
+            checksum=0 if self._journal is None else self._journal.checksum,
+            asked=tuple(self._calls.asked.items()),
+            asking=tuple(self._calls.asking),
         )
         return Snapshot(header, scheduler.sandbox.capture(), state, key=self._snapshot_key)
 
@@ -613,11 +697,15 @@ class Session:
             self._options.pop("limits", None)
         elif _guest_limits(state.limits) != _DEFAULT_GUEST_LIMITS:
             self._options["limits"] = _guest_limits(self.limits)
-        self._calls.budget.from_state(state.budget)
-        self._log.replace(list(state.log))
+        if self._owns_budget:
+            self._calls.budget.from_state(state.budget)
+            self._log.replace(list(state.log))
         if state.python is not None:
             self._python.restore(state.python)
-        if not self.suspended:
+        self._calls.adopt(state.asked, state.asking)
+        if self._journal is not None:
+            self._journal.continues(state.runs, state.checksum)
+        elif not self.suspended:
             self._scheduler.requests.send_again(self._may_be_sent_again)
 
     def _may_be_sent_again(self, request: HostRequest) -> str | None:
@@ -630,6 +718,196 @@ class Session:
             f'unless the embedder says so: restore(…, resend=("llm", "{kind}"))'
         )
 
+    # ---- in a store
+
+    @property
+    def name(self) -> str | None:
+        """Of a durable session, in its store; None of others."""
+        return None if self._durable is None else self._durable.name
+
+    @property
+    def found(self) -> bool:
+        """Whether it is one that was in the store."""
+        return self._durable is not None and self._durable.found
+
+    @property
+    def kept(self) -> bool:
+        """Whether the store has all of a durable session; True of others."""
+        return self._durable is None or self._durable.kept
+
+    def give_up(self) -> None:
+        """It could not be taken up: nothing of it is left here, and the store is as it was."""
+        self.closed = True
+        self._opened.discard(self)
+        self._scheduler.close()
+
+    async def suspend(self) -> bool:
+        """Leave the running execution in the store as it is now, and end it here: another process resumes it.
+
+        The Result of ``execute`` says "cancelled". Nothing more of this session is kept. False where
+        the store could not be written.
+
+        Raises:
+            UsageError: the session is not durable.
+            LeaseLost: another process has it.
+        """
+        if self._durable is None:
+            raise UsageError(
+                "suspend: this session is not durable: Runtime(store=…, durable=True).session(name=…)"
+            )
+        writer = self._durable.writer
+        writer.freeze()
+        try:
+            await writer.flush()
+        except StoreError:
+            pass  # the writer has told it
+        finally:
+            self.cancel()
+        return writer.kept
+
+    async def _begin_durably(self) -> None:
+        """A snapshot at the start, and where only a snapshot says what the session is.
+
+        Raises:
+            LeaseLost: another process has the session.
+        """
+        durable, journal = self._durable, self._journal
+        if durable is None or journal is None or not self._owns_budget:
+            return
+        durable.writer.beat()
+        if not durable.saved or journal.stale or durable.writer.overflown:
+            try:
+                await self._save()
+            except LeaseLost:
+                raise
+            except StoreError:
+                pass  # the writer has told it
+        durable.begins()
+
+    async def _end_durably(self, outcome: Outcome, result: Result) -> None:
+        durable, journal = self._durable, self._journal
+        if durable is None or journal is None:
+            return
+        stale = journal.stale
+        journal.add(Kind.END, result.status)
+        if not self._owns_budget:
+            return
+        durable.writer.say(status=result.status, note=str(result.error or result.value))
+        if stale and not durable.writer.frozen:
+            self._saving_now(after_end=True)
+        await journal.flush()
+
+    def _snapshot_due(self) -> None:
+        self._saving_now()
+
+    def _saving_now(self, *, after_end: bool = False) -> None:
+        """Save a snapshot while the session goes on. One at a time."""
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.get_running_loop().create_task(self._save_quietly(after_end=after_end))
+
+    async def _save_quietly(self, *, after_end: bool) -> None:
+        try:
+            if after_end:
+                while self._busy:
+                    await asyncio.sleep(0)
+            if not self.closed or after_end:
+                await self._save()
+        except (StoreError, SessionClosed):
+            return  # the writer has told it
+
+    async def _save(self) -> None:
+        """Save a snapshot.
+
+        Raises:
+            SessionClosed: the session was closed meanwhile.
+            StoreError: the store cannot be written.
+            LeaseLost: another process has the session.
+        """
+        durable, journal = self._durable, self._journal
+        assert durable is not None
+        assert journal is not None
+        snapshot = await self.snapshot()
+        state = state_of(snapshot)
+        base = journal.rebased(len(snapshot.memory().numbers), _host_bytes(state))
+        try:
+            stored = replace(snapshot, body=durable.by_reference(state))
+            await durable.save(stored, journal.stream, base)
+        except StoreError:
+            journal.abandon()
+            raise
+
+    def _logged(self, fields: dict[str, Any], call: int | None) -> None:
+        assert self._journal is not None
+        if call is None:
+            self._journal.add(Kind.LOGGED, fields)
+        else:
+            self._journal.add(Kind.LOG_CHANGED, call, fields)
+
+    def _python_changed(self, captured: bytes | None) -> None:
+        assert self._journal is not None
+        if captured != self._captured_python:
+            self._captured_python = captured
+            self._journal.add(Kind.PYTHON, captured)
+
+    def replayed(self) -> Generator[None, None, None]:
+        """Do again what the store's journal says. Raises SnapshotError."""
+        durable, journal = self._durable, self._journal
+        assert durable is not None
+        assert journal is not None
+        requests, writer = self._scheduler.requests, durable.writer
+        told = dict(self._options)
+        frozen, entries = writer.frozen, durable.entries(journal.stream)
+        account = durable.account if self._owns_budget else None
+        by_call = self._log.by_call() if self._owns_budget else {}
+        texts = durable.texts([entry.fields[1] for entry in entries if entry.kind is Kind.CONTEXT])
+
+        def apply(entry: Entry) -> None:
+            kind, fields = entry.kind, entry.fields
+            if kind is Kind.EVALUATE:
+                self._options = {}
+            elif kind is Kind.END:
+                self._scheduler.replay_end(fields[0])
+            elif kind is Kind.CALL:
+                requests.live[fields[0]].was_called(fields[1])
+            elif kind in (Kind.SENT, Kind.SETTLED):
+                request = requests.live[fields[0]]
+                request.was_sent(unsettled=kind is Kind.SENT and request.operation == "llm")
+            elif kind is Kind.CONTEXT:
+                if self._contexts.load(texts[fields[1]], fields[0]) is None:
+                    self._options["context"] = True
+            elif kind is Kind.PYTHON:
+                self._python.restore(fields[0])
+                self._captured_python = fields[0]
+            elif kind is Kind.RESET:
+                self._forget()
+                if self._python_made is not None:
+                    self._python_made.restore(None)
+            elif kind is Kind.LOGGED:
+                kept = self._log.again(fields[0])
+                if type(kept.get("call_id")) is int:
+                    by_call[kept["call_id"]] = kept
+            elif kind is Kind.LOG_CHANGED:
+                if fields[0] in by_call:
+                    by_call[fields[0]].update(fields[1])
+            else:
+                self._calls.asked_before(kind, fields)
+
+        writer.freeze()
+        try:
+            yield from replay(self._scheduler, journal, entries, apply)
+        finally:
+            if not frozen:
+                writer.thaw()
+        for key in ("grants", "limits"):
+            if key in told:
+                self._options[key] = told[key]
+        if account is not None:
+            self._calls.budget.from_state(account.budget)
+        requests.hold_back()
+        if not self.suspended:
+            requests.send_again(self._may_be_sent_again)
+        self._known_variables = None
+
     # ---- the end
 
     async def aclose(self) -> None:
@@ -637,6 +915,8 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        if self._durable is not None and self._owns_budget and self._busy:
+            self._durable.writer.freeze()  # another process goes on with it
         self._scheduler.cancel()
         self._opened.discard(self)
         while self._busy:
@@ -644,6 +924,10 @@ class Session:
         self._scheduler.close()
         if self._python_made is not None:
             await self._python_made.aclose()
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        if self._durable is not None and self._owns_budget:
+            await self._durable.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -678,6 +962,20 @@ _SENT_AGAIN_AS = {
     "py-call": "python",
 }
 """Operations with effects, by the word that ``restore(resend=…)`` has for them."""
+
+_EFFECTS = frozenset(_SENT_AGAIN_AS) - {"llm"}
+"""Those that a journal notes before they are done; LLM calls note themselves, when they have their place."""
+
+
+def _host_bytes(state: SessionState) -> int:
+    """About what a snapshot holds beside memory; contexts are kept once, and do not count."""
+    requests = state.scheduler.requests
+    return (
+        sum(len(request.arguments) for request in requests.requests)
+        + sum(len(encoded) for _, encoded in requests.replies)
+        + 200 * len(state.log)
+        + len(state.python or b"")
+    )
 
 
 def _guest_limits(limits: Limits) -> dict[str, int]:

@@ -118,6 +118,7 @@ class RuntimeOptions:
             base_url=self.base_url,
             python=self.python,
             store=None if self.store is None else self.opened_store(),
+            durable=self.store is not None,
             workspace=self.workspace,
             libraries=self.libraries,
             limits=self.limits,

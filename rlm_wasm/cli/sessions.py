@@ -12,11 +12,12 @@ import click
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
-from rlm_wasm.cli.report import note, print_json, print_result
-from rlm_wasm.cli.run import interruptibly
+from rlm_wasm.cli.report import note, print_json
+from rlm_wasm.cli.run import Shown, interruptibly
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import UsageError
-from rlm_wasm.named_sessions import NamedSession, default_store_url, no_such_session
+from rlm_wasm.named_sessions import default_store_url, open_named
+from rlm_wasm.runtime import Runtime, no_such_session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,20 +58,7 @@ def list_command(store: str | None, *, as_json: bool) -> None:
 @_json_option
 def show(name: str, store: str | None, *, as_json: bool) -> None:
     """Show what session NAME holds, without running it."""
-    snapshot = asyncio.run(_with_repository(store, lambda repository: NamedSession(repository, name).load()))
-    body = snapshot.body
-    contexts = {key or "context": len(text) for key, text in body.get("contexts", [])}
-    description: dict[str, Any] = {
-        "name": name,
-        "suspended": snapshot.suspended,
-        "namespace": snapshot.header.get("namespace"),
-        "guest": snapshot.image_hash,
-        "used": snapshot.header.get("used"),
-        "memory_bytes": snapshot.memory().size,
-        "contexts": contexts,
-        "limits": body.get("limits"),
-        "log": body.get("log", []),
-    }
+    description = asyncio.run(_described(name, store or default_store_url()))
     if as_json:
         print_json(description)
         return
@@ -79,6 +67,27 @@ def show(name: str, store: str | None, *, as_json: bool) -> None:
             echo(f"{key + ':':<13} {len(value)} entries (all of them with --json)")
         else:
             echo(f"{key + ':':<13} {value}")
+
+
+async def _described(name: str, store: str) -> dict[str, Any]:
+    async with (
+        Runtime(provider="echo", store=store, python="off") as runtime,
+        await runtime.look(name) as session,
+    ):
+        snapshot, state = await session.snapshot(), session.state()
+        return {
+            "name": name,
+            "suspended": session.suspended,
+            "namespace": session.namespace,
+            "guest": snapshot.image_hash,
+            "release": snapshot.header["release"],
+            "used": state["used"],
+            "memory_bytes": snapshot.memory().size,
+            "variables": state["variables"],
+            "contexts": state["contexts"],
+            "limits": state["limits"],
+            "log": session.scope_log(),
+        }
 
 
 @sessions.command()
@@ -93,23 +102,20 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
     Provider, workspace and the other grants are no part of what was kept: give them again.
     """
     options = replace(options, store=options.store or default_store_url())
-    result, kept = asyncio.run(_resume(name, options, quiet=quiet))
-    if as_json:
-        print_json(result.to_dict())
-    else:
-        if result.status == "cancelled":
-            note("interrupted")
-        print_result(result, source="", name=name, quiet=quiet)
+    shown = Shown("", name, as_json=as_json, quiet=quiet)
+    result, kept = asyncio.run(_resume(name, options, shown, quiet=quiet))
     ctx.exit(exits.status_of_result(result, kept=kept))
 
 
-async def _resume(name: str, options: RuntimeOptions, *, quiet: bool) -> tuple[Result, bool]:
+async def _resume(
+    name: str, options: RuntimeOptions, show: Callable[[Result], None], *, quiet: bool
+) -> tuple[Result, bool]:
     async with options.runtime() as runtime:
-        named = NamedSession(options.opened_store().sessions, name, notify=note)
-        async with await named.open(runtime, suspended=True) as session:
+        async with await open_named(runtime, name, suspended=True, notify=note) as session:
             with Display(quiet=quiet) as display:
-                result = await interruptibly(session, session.resume(on_progress=display), named)
-        return result, named.kept
+                result = await interruptibly(session, session.resume(on_progress=display))
+            show(result)
+        return result, session.kept
 
 
 @sessions.command()
@@ -118,15 +124,12 @@ async def _resume(name: str, options: RuntimeOptions, *, quiet: bool) -> tuple[R
 @_store_option
 def fork(name: str, new_name: str, store: str | None) -> None:
     """Keep a copy of session NAME as NEW_NAME; both go on by themselves."""
+    asyncio.run(_fork(name, new_name, store or default_store_url()))
 
-    async def copy(repository: SessionRepository) -> None:
-        if new_name in {session.name for session in await repository.list()}:
-            raise UsageError(f"there is a session {new_name} already")
-        repository.check_name(new_name)
-        if not await repository.copy(name, new_name):
-            raise UsageError(await no_such_session(repository, name))
 
-    asyncio.run(_with_repository(store, copy))
+async def _fork(name: str, new_name: str, store: str) -> None:
+    async with Runtime(provider="echo", store=store, python="off") as runtime:
+        await runtime.copy(name, new_name)
 
 
 @sessions.command()

@@ -63,6 +63,12 @@ class ActiveExecution:
         self.fuel += fuel
         self.account.charge(fuel)
 
+    def stands_at(self, fuel: int, account: int, elapsed_s: float) -> None:
+        """A journal says how much it had used: of its own, of its account's fuel, and of time."""
+        self.fuel = fuel
+        self.account.stands_at(account)
+        self.elapsed_before, self.started = elapsed_s, time.monotonic()
+
     def run_under(self, limits: Limits) -> None:
         """From now on these limits hold."""
         self.limits = limits

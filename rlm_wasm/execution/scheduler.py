@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rlm_wasm.capabilities.table import Handler
@@ -28,6 +29,7 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     Unencodable,
 )
+from rlm_wasm.execution.journal import Journal, diverged
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.output import BoundedText
@@ -71,11 +73,16 @@ class Scheduler:
         observe: Callable[[Output | Logged], None],
         account: FuelAccount | None = None,
         memory: MemoryImage | None = None,
+        journal: Journal | None = None,
+        effects: Collection[str] = (),
     ) -> None:
         self._engine = engine
         self.limits = limits
         self._meter = meter
         self._observe = observe
+        self._journal = journal
+        self._given: list[int] = []
+        """Of which requests the replies stand in the last ``eval`` message."""
         self._account = account
         """The parent's, where there is one; else every execution has its own."""
         self._memory_limit = engine.image_size + min(limits.memory_bytes, meter.memory.left(id(self)))
@@ -98,6 +105,8 @@ class Scheduler:
             changed=self._wake,
             limit=self._limit_fired,
             time_left=self.time_left,
+            journal=journal,
+            effects=effects,
         )
 
     # ---- executions
@@ -112,18 +121,23 @@ class Scheduler:
             self.requests.last_id + 1,
             self._account if self._account is not None else FuelAccount(limits.fuel),
         )
-        return await self._guarded(execution, message())
+        encoded = message()
+        if self._journal is not None:
+            self._journal.evaluate(encoded, self._given, limits.timeout_s)
+        return await self._guarded(execution, encoded)
 
     async def resume(self, limits: Limits) -> Outcome:
         """Go on with the execution that a snapshot was taken of."""
         execution = self.execution
         assert execution is not None
         execution.run_under(limits)
-        return await self._guarded(execution, None)
+        return await self._guarded(execution, self._by_rule())
 
     async def _guarded(self, execution: ActiveExecution, message: bytes | None) -> Outcome:
         completed = False
         try:
+            if self._journal is not None:
+                await self._journal.flush()
             outcome = await self._drive(execution, message)
             completed = True
             self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL)
@@ -135,6 +149,12 @@ class Scheduler:
             self.requests.drop(execution.redeliver)
             self.execution = None
             self._waiter = None
+            if self._journal is not None:
+                self._journal.arrived()
+
+    def _by_rule(self) -> bytes | None:
+        """What the guest is given where there is nothing to say."""
+        return protocol.TICK if self._status is GuestStatus.PREEMPTED and not self._unread else None
 
     def definitions(self) -> list[str] | None:
         """The names that programs have defined; None where the guest cannot say so at once."""
@@ -158,6 +178,8 @@ class Scheduler:
 
     def _run_aside(self, message: bytes | None) -> int:
         """A run of the guest that belongs to no execution."""
+        if self._journal is not None:
+            self._journal.run(message, None)
         status = self.sandbox.run(message, SLICE_STEPS, _FUEL_RESERVE)
         self._replay_log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
         return status
@@ -165,6 +187,7 @@ class Scheduler:
     def due_replies(self) -> list[Any]:
         """Replies to calls that an earlier execution left, for the eval message."""
         taken = self.requests.take()
+        self._given = [id_ for id_, _ in taken]
         if self.execution is not None:
             self._keep(self.execution, taken)
         return [protocol.decode(encoded) for _, encoded in taken]
@@ -172,14 +195,21 @@ class Scheduler:
     async def _drive(self, execution: ActiveExecution, message: bytes | None) -> Outcome:
         sandbox, requests = self.sandbox, self.requests
         self._turn_ends = time.monotonic() + TURN_S
+        journal, most = self._journal, None
         ready = message is not None or self._status is not GuestStatus.SUSPENDED
+        if message is None and execution.done is not None:  # it came to its end before it was taken up again
+            return self._ended(execution)
         while True:
             if ready:
+                if journal is not None:
+                    journal.run(message, self._by_rule())
                 try:
                     status = sandbox.run(
                         message, SLICE_STEPS, self._hard_fuel(execution), self._wall(execution)
                     )
                 except MessageTooLarge as error:
+                    if journal is not None:
+                        journal.not_run()
                     if execution.interrupted or message is None:
                         return self._lost(
                             execution, InstanceLost("trap", "the guest has no room for a message")
@@ -236,10 +266,12 @@ class Scheduler:
                     ready = False
                     continue
             ready = True
+            if journal is not None and requests.replies_due and not self._unread and not execution.ending:
+                most = await self._journalled(journal, execution)
             if execution.ending:
                 message = self._interrupt(execution)
             elif requests.replies_due and not self._unread:
-                message = self._take_replies(execution)
+                message = self._take_replies(execution, most)
             elif self._status is GuestStatus.PREEMPTED:
                 await self._turn()
                 message = None if self._unread else protocol.TICK
@@ -332,6 +364,8 @@ class Scheduler:
     def _interrupt(self, execution: ActiveExecution) -> bytes:
         execution.interrupt()
         self.requests.cancel_all()
+        if self._journal is not None:
+            self._journal.replaced()
         return protocol.INTERRUPT
 
     def _ended(self, execution: ActiveExecution) -> Outcome:
@@ -364,6 +398,8 @@ class Scheduler:
 
     def _rollback(self, execution: ActiveExecution) -> None:
         requests = self.requests
+        if self._journal is not None:
+            self._journal.abandon()
         requests.cancel_all(from_id=execution.first_id)
         self.sandbox.close()
         log = self._replay_log
@@ -394,6 +430,8 @@ class Scheduler:
 
     def _abandon(self, execution: ActiveExecution) -> None:
         """The task that executes was cancelled, or something of ours broke: end it here and now."""
+        if self._journal is not None:
+            self._journal.abandon()
         self.requests.cancel_all()
         if self._status is GuestStatus.DONE and execution.done is not None:
             return
@@ -424,6 +462,8 @@ class Scheduler:
 
     def _read_outbox(self, execution: ActiveExecution) -> None:
         outbox = self.sandbox.outbox()
+        if self._journal is not None:
+            self._journal.said(outbox, self.sandbox.fuel_used)
         if not outbox:
             return
         execution.charge(len(outbox) * FUEL_A_BYTE)
@@ -456,8 +496,15 @@ class Scheduler:
         else:
             execution.finish(Done("error", error=protocol.ErrorReport(message=message.text)))
 
-    def _take_replies(self, execution: ActiveExecution) -> bytes:
-        batch = self.requests.take()
+    async def _journalled(self, journal: Journal, execution: ActiveExecution) -> int:
+        """Write which replies the guest takes next, before it does: how many."""
+        ids = self.requests.next_ids()
+        await journal.deliver(ids, execution.fuel, execution.account.used, execution.elapsed())
+        self._turn_ends = time.monotonic() + TURN_S
+        return len(ids)
+
+    def _take_replies(self, execution: ActiveExecution, most: int | None = None) -> bytes:
+        batch = self.requests.take(most)
         self._keep(execution, [item for item in batch if item[0] < execution.first_id])
         return protocol.replies_of([encoded for _, encoded in batch])
 
@@ -503,6 +550,85 @@ class Scheduler:
         if state.execution is not None:
             self.execution = ActiveExecution.from_state(state.execution, self.limits)
             self._replay_log = ReplayLog(self._replay_log.base, in_execution=True)
+
+    # ---- once more, by a journal
+
+    def replay_rule(self) -> None:
+        """See Replayed: a tick, or what belongs to no execution."""
+        if self.execution is None:
+            self._run_aside(None)
+        else:
+            self._run_again(self._by_rule())
+
+    def replay_evaluate(self, message: bytes, ids: Sequence[int], timeout_s: float) -> None:
+        """See Replayed."""
+        if self.execution is not None:
+            raise diverged(None, "an execution begins where another one has not ended")
+        self._replay_log.begin(self.sandbox)
+        self.execution = execution = ActiveExecution(
+            replace(self.limits, timeout_s=min(timeout_s, self.limits.timeout_s)),
+            BoundedText(self.limits.output_bytes),
+            BoundedText(self.limits.output_bytes),
+            self.requests.last_id + 1,
+            self._account if self._account is not None else FuelAccount(self.limits.fuel),
+        )
+        self._keep(execution, self.requests.take_again(ids))
+        self._run_again(message)
+
+    def replay_take(self, ids: Sequence[int], fuel: int, account: int, elapsed_s: float) -> None:
+        """See Replayed."""
+        execution = self.execution
+        if execution is None:
+            raise diverged(None, "replies are taken where no execution is under way")
+        execution.stands_at(fuel, account, elapsed_s)
+        batch = self.requests.take_again(ids)
+        self._keep(execution, [item for item in batch if item[0] < execution.first_id])
+        self._run_again(protocol.replies_of([encoded for _, encoded in batch]))
+
+    def replay_message(self, message: bytes | None) -> None:
+        """See Replayed."""
+        if self.execution is None:
+            self._run_aside(message)
+            return
+        if message == protocol.INTERRUPT:
+            self.requests.cancel_all()
+        self._run_again(message)
+
+    def replay_answer(self, id_: int, encoded: bytes) -> None:
+        """See Replayed."""
+        self.requests.answered_before(id_, encoded)
+
+    def replay_end(self, status: str) -> None:
+        """The execution was over, with that status."""
+        execution = self.execution
+        if execution is None or self._status is not GuestStatus.DONE:
+            raise diverged(None, "the program ended, and now it does not")
+        if status != "ok":
+            self.requests.cancel_all()
+        self.requests.drop(execution.redeliver)
+        self.execution = None
+
+    def _run_again(self, message: bytes | None) -> None:
+        execution, journal = self.execution, self._journal
+        assert execution is not None
+        assert journal is not None
+        if execution.done is not None:
+            raise diverged(None, "the program has ended where it went on")
+        if message is None and self._status is GuestStatus.SUSPENDED:
+            raise diverged(None, "the program waits where it did not")
+        in_slice = message is not None and self._status is GuestStatus.PREEMPTED
+        journal.run(message, message)
+        try:
+            status = self.sandbox.run(message, SLICE_STEPS, self._hard_fuel(execution))
+            execution.charge(self.sandbox.fuel_used)
+            self._replay_log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
+            self._unread = status == GuestStatus.PREEMPTED and (self._unread or in_slice)
+            self._status = GuestStatus(status)
+            self._read_outbox(execution)
+        except (InstanceLost, MessageTooLarge, LimitExceeded, ValueError) as error:
+            raise diverged(None, str(error)) from error
+        if self._status is GuestStatus.FAILED:
+            raise diverged(None, _why(execution))
 
 
 _STATUSES = {int(status): status for status in GuestStatus}

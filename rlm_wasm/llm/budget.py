@@ -101,6 +101,11 @@ class Usage:
         _spend(self, prompt, completion, cost)
         self._of(model).count(prompt, completion, cost)
 
+    def add_unknown(self, prompt: int, cost: float | None, model: str = "") -> None:
+        """A call that was sent, and that is sent again: the first time may have used its prompt."""
+        _spend(self, prompt, 0, cost)
+        _spend(self._of(model), prompt, 0, cost)
+
     def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
         self._settle(prompt, 0, cost, model)
@@ -178,7 +183,7 @@ class Budget:
     def id(self) -> str:
         """Of the session, wherever it goes on: with a call's number it names that call to a provider."""
         if not self._id:
-            self._id = secrets.token_hex(8)
+            self._id = new_id()
         return self._id
 
     def count(self) -> None:
@@ -256,6 +261,17 @@ class Budget:
         self.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
         self._release(worst)
         self._next()
+
+    def settle_unknown(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
+        """A call was sent by a process that died, and is sent again: what the first sending may have cost.
+
+        Its prompt is counted, the rest stays set aside; the call itself is counted when it ends.
+        """
+        tokens, usd = prompt
+        for usage in (self.execution, self.session):
+            usage.add_unknown(tokens, usd, model)
+        self.lost_tokens += max(worst.tokens - tokens, 0)
+        self.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
 
     def _reserve(self, worst: WorstCase) -> None:
         self.in_flight += 1
@@ -343,6 +359,11 @@ class Budget:
         self.last_number = state.last_number
         self.lost_tokens = state.lost_tokens
         self.lost_usd = state.lost_usd
+
+
+def new_id() -> str:
+    """A name for what a session spends, that no other session has."""
+    return secrets.token_hex(8)
 
 
 def _no_room(kind: str, used: float, reserved: float, asked: float, limit: float) -> LimitExceeded:

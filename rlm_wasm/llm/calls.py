@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,15 @@ from rlm_wasm.capabilities import images
 from rlm_wasm.capabilities.table import is_awaitable
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.data import whole_characters
-from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, ProviderTimeout, UsageError
+from rlm_wasm.errors import (
+    CapabilityDenied,
+    LimitExceeded,
+    ProviderError,
+    ProviderTimeout,
+    SnapshotCorrupt,
+    UsageError,
+)
+from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json
@@ -27,6 +35,7 @@ from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens
+from rlm_wasm.records import structure, unstructure
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.turns import at_once_or_in_turns, in_turns
 
@@ -89,7 +98,15 @@ class LlmCalls:
         workspace: Workspace | None = None,
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
+        journal: Journal | None = None,
+        child_over: Callable[[int], None] = lambda _number: None,
     ) -> None:
+        self._journal = journal
+        self.child_over = child_over
+        self.asked: dict[str, Completion] = {}
+        """Answers to what recursive calls under way are made of, by key, where there is a journal."""
+        self.asking: set[str] = set()
+        """Such calls that a process sent and died before their answers came."""
         self._make_provider = provider
         self._made: tuple[Provider, ProviderInfo] | None = None
         self.budget = budget
@@ -165,6 +182,9 @@ class LlmCalls:
         if not host_request.again:  # else it was counted and logged before
             self.budget.count()
         self.budget.take_number(number)
+        if host_request.unsettled:
+            self._settle_unknown(request, worst)
+            host_request.settled()
         placed = bool(recursive) or self.budget.take(worst)
         entry = self.log.add(
             op,
@@ -326,6 +346,8 @@ class LlmCalls:
     async def _await(self, call: LlmCall, work: Callable[[], Awaitable[Completion]]) -> Any:
         try:
             with tracing.inside(call.span):
+                if call.host_request.durable and not call.recursive:
+                    await call.host_request.to_be_sent()
                 completion = await work()
         except Exception as error:
             raise self._failed(call, error) from error
@@ -355,7 +377,7 @@ class LlmCalls:
             if len(self.rate_limits) > _MAX_MODELS:
                 del self.rate_limits[next(iter(self.rate_limits))]
         tokens = completion.prompt_tokens + completion.completion_tokens
-        call.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
+        self.log.change(call.entry, model=model, tokens=tokens, cached=completion.cached, status="done")
         tracing.call_ended(call.span, completion)
         self._end(call)
         text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
@@ -374,12 +396,26 @@ class LlmCalls:
         self.budget.session.add(completion, cost, model)
 
     async def ask(self, request: CompletionRequest) -> Completion:
-        """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
+        """One of the calls that a recursive call is made of: reserved, and placed, like any other.
+
+        One that a journal has the answer to is not asked again.
+        """
+        journal, key = self._journal, request.idempotency_key or ""
+        if key in self.asked:
+            return self.asked[key]
         texts = await in_turns(tokens_in_turns(request.instruction, request.data)) if self._bounded else 0
         worst = self._worst(request, texts, len(request.images))
+        if key in self.asking:
+            self._settle_unknown(request, worst)
+            self.asking.discard(key)
+            if journal is not None:
+                journal.add(Kind.ASK_SETTLED, key)
         if not self.budget.take(worst):
             await self._place(worst)
         try:
+            if journal is not None:
+                journal.add(Kind.ASKING, key)
+                await journal.flush()
             completion: Completion = await self._provider()[0].complete(request)
         except Exception as error:
             if may_have_cost(error):
@@ -393,7 +429,33 @@ class LlmCalls:
             raise
         self._count(completion, _model_of(request, completion))
         self.budget.settle(worst)
+        if journal is not None:
+            self.asked[key] = completion
+            journal.add(Kind.ASKED, key, unstructure(completion))
+            await journal.flush()
         return completion
+
+    def adopt(self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str]) -> None:
+        """Take over what a snapshot has of the recursive calls under way."""
+        self.asked = dict(asked)
+        self.asking = set(asking)
+
+    def asked_before(self, kind: Kind, fields: list[Any]) -> None:
+        """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
+        key = fields[0]
+        if kind is Kind.ASKING:
+            self.asking.add(key)
+        else:
+            self.asking.discard(key)
+        if kind is Kind.ASKED:
+            self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
+
+    def _forget_asked(self, call: LlmCall) -> None:
+        """A recursive call is over, and so is its child."""
+        key = call.request.idempotency_key or ""
+        for known in [known for known in self.asked if known == key or known.startswith(f"{key}-")]:
+            del self.asked[known]
+        self.child_over(call.number)
 
     async def _place(self, worst: WorstCase) -> None:
         """Until there is a place. Raises LimitExceeded where there will be none."""
@@ -424,7 +486,7 @@ class LlmCalls:
         lost = call.placed and may_have_cost(error)
         if not call.recursive and not lost:
             self.budget.count_failed()
-        call.entry.update(status=f"failed: {error}"[:200])
+        self.log.change(call.entry, status=f"failed: {error}"[:200])
         tracing.call_failed(call.span, error)
         self._end(call, cancelled=lost)
         if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
@@ -441,6 +503,8 @@ class LlmCalls:
         if self.running.pop(call.number, None) is None:
             return
         call.host_request.past_cancelling()
+        if call.recursive and self._journal is not None:
+            self._forget_asked(call)
         if call.placed:
             call.placed = False
             if cancelled:
@@ -451,17 +515,24 @@ class LlmCalls:
 
     def _settle_lost(self, request: CompletionRequest, worst: WorstCase) -> None:
         """A call that was sent and gave no answer used its prompt's tokens at the least."""
+        self.budget.settle_cancelled(worst, self._least(request, worst), request.model or "")
+
+    def _settle_unknown(self, request: CompletionRequest, worst: WorstCase) -> None:
+        """The same of one that another process had sent, and that is sent again."""
+        self.budget.settle_unknown(worst, self._least(request, worst), request.model or "")
+
+    def _least(self, request: CompletionRequest, worst: WorstCase) -> tuple[int, float | None]:
+        """What a call uses at the least that was sent: tokens, and dollars where the price is known."""
         provider, info = self._provider()
         prompt = worst.prompt_tokens  # estimated already, where a ceiling stands
         if not prompt:
             prompt = _least_tokens(request)
         model = request.model or ""
-        cost = 0.0 if info.free else price_of(provider, model, prompt, 0)
-        self.budget.settle_cancelled(worst, (prompt, cost), model)
+        return prompt, 0.0 if info.free else price_of(provider, model, prompt, 0)
 
     def _cancelled(self, call: LlmCall) -> None:
         """The guest, the embedder or the execution's end cancelled it."""
-        call.entry.update(status="cancelled")
+        self.log.change(call.entry, status="cancelled")
         tracing.call_failed(call.span, "cancelled")
         call.span = None
         if call.number in self.running:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,29 +114,42 @@ def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: t
     assert "kept in the middle: rlm-wasm sessions resume long goes on" in err
 
 
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Make the store's writes fail, or succeed again; the lease is had all the same."""
+    from rlm_wasm.errors import StoreError
+    from rlm_wasm.execution import journal
+    from rlm_wasm.store.durable import DurableSessions
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "PATIENCE_S", 0.0)
+
+        def set_to(fails: bool) -> None:
+            for name in ("write", "save"):
+                if fails:
+                    patched.setattr(DurableSessions, name, fail)
+                else:
+                    patched.undo()
+
+        yield set_to
+
+
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_a_result_is_printed_whatever_the_store_does(
-    run: Run, monkeypatch: pytest.MonkeyPatch, nth: int
+    run: Run, failing: Callable[[bool], None], nth: int
 ) -> None:
-    """The run whose save fails says so, by its exit status, too; those before and after it are kept."""
-    from rlm_wasm.errors import StoreError
-    from rlm_wasm.store.sessions import SessionRepository
-
-    save, writes = SessionRepository.save, 0
-
-    async def failing(self: SessionRepository, name: str, *arguments: Any, **options: Any) -> None:
-        nonlocal writes
-        writes += 1
-        if writes == nth:
-            raise StoreError("the disk is full")
-        await save(self, name, *arguments, **options)
-
-    monkeypatch.setattr(SessionRepository, "save", failing)
+    """The run that cannot be kept says so, by its exit status, too; those before and after it are kept."""
     for number in (1, 2, 3):
+        failing(number == nth)
         program = f"(define v{number} {number}) v{number}"
         status, out, err = run("run", "--session", "s", "-p", "echo", "-e", program)
         assert (status, out) == (6 if number == nth else 0, f"{number}\n")
-        assert ("session s is not saved: the disk is full" in err) == (number == nth)
+        said = "session s cannot be kept at present: the disk is full" in err
+        assert said == (number == nth)
+    failing(False)
     for number in (1, 2, 3):
         status = run("run", "--session", "s", "-p", "echo", "-e", f"v{number}")[0]
         assert status == (1 if number == nth else 0)
@@ -155,19 +168,13 @@ def test_a_damaged_snapshot_is_refused(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_failing_program_s_own_status_goes_before_what_could_not_be_kept(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, failing: Callable[[bool], None]
 ) -> None:
     """Standard error says both."""
-    from rlm_wasm.errors import StoreError
-    from rlm_wasm.store.sessions import SessionRepository
-
-    async def failing(self: SessionRepository, *_arguments: Any, **_options: Any) -> None:
-        raise StoreError("the disk is full")
-
-    monkeypatch.setattr(SessionRepository, "save", failing)
+    failing(True)
     status, _, err = run("run", "--session", "s", "-p", "echo", "-e", '(error "no")')
     assert status == 1
-    assert "session s is not saved: the disk is full" in err
+    assert "session s cannot be kept at present: the disk is full" in err
 
 
 def test_a_snapshot_that_claims_another_namespace_gets_that_of_its_name(run: Run, tmp_path: Path) -> None:
