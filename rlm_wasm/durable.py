@@ -244,7 +244,6 @@ class Durable:
         await self.writer.write(transaction)
         if not stream:
             self.saved = True
-            self.writer.whole()
 
     # ---- the end
 

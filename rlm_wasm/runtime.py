@@ -575,7 +575,7 @@ def _shown(grants: Grants) -> str | None:
     except RlmError:
         return None  # the program's first call says what is missing
     model = grants.model or info.default_model
-    return info.name if model is None else f"{info.name} ({model})"
+    return info.name if model in (None, info.name) else f"{info.name} ({model})"
 
 
 async def no_such_session(repository: SessionRepository, name: str) -> str:

@@ -775,6 +775,9 @@ class Session:
         if durable is None or journal is None or not self._owns_budget:
             return
         durable.writer.beat()
+        durable.writer.on_recovery(self._saving_now)
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
         if not durable.saved or journal.stale or durable.writer.overflown:
             try:
                 await self._save()
@@ -828,12 +831,14 @@ class Session:
         assert journal is not None
         snapshot = await self.snapshot()
         state = state_of(snapshot)
+        nothing_else = journal.stale or durable.writer.overflown or not durable.saved
         base = journal.rebased(len(snapshot.memory().numbers), _host_bytes(state))
         try:
             stored = replace(snapshot, body=durable.by_reference(state))
             await durable.save(stored, journal.stream, base)
         except StoreError:
-            journal.abandon()
+            if nothing_else and not journal.stream:
+                durable.writer.overflow()
             raise
 
     def _logged(self, fields: dict[str, Any], call: int | None) -> None:
@@ -868,9 +873,9 @@ class Session:
             elif kind is Kind.END:
                 self._scheduler.replay_end(fields[0])
             elif kind is Kind.CALL:
-                requests.live[fields[0]].was_called(fields[1])
+                requests.made_before(fields[0]).was_called(fields[1])
             elif kind in (Kind.SENT, Kind.SETTLED):
-                request = requests.live[fields[0]]
+                request = requests.made_before(fields[0])
                 request.was_sent(unsettled=kind is Kind.SENT and request.operation == "llm")
             elif kind is Kind.CONTEXT:
                 if self._contexts.load(texts[fields[1]], fields[0]) is None:

@@ -135,18 +135,17 @@ class JournalWriter:
         self.failing: StoreError | None = None
         """Why the last write failed; None where it did not."""
         self._impatient = False
+        self._recover: Callable[[], None] | None = None
 
     # ---- in
 
     def append(self, stream: str, entry: bytes) -> None:
         """One entry more; it is written soon."""
-        if self._frozen or self.lost is not None:
+        if self._frozen or self.overflown or self.lost is not None:
             return
         if self._held > MAX_UNWRITTEN and self.failing is not None:
-            self.overflown = True
-            self._pending.clear()
-            self._unwritten = Batch()
-            self._held = 0
+            self.overflow()
+            return
         self._appended += 1
         self._held += len(entry)
         self._pending.setdefault(stream, []).append(entry)
@@ -282,6 +281,7 @@ class JournalWriter:
             self._went_well(upto)
 
     def _put_back(self, batch: Batch) -> None:
+        self._dirty = True
         later, self._unwritten = self._unwritten, batch
         batch.follow(later)
 
@@ -295,6 +295,8 @@ class JournalWriter:
             self._trouble(f"session {self._name} is kept again")
         self.failing = None
         self._impatient = False
+        if self.overflown and self._recover is not None:
+            self._recover()
         self._written = max(self._written, upto)
         if self._written >= self._appended:
             self._held = 0
@@ -311,9 +313,22 @@ class JournalWriter:
                 else:
                     future.set_result(None)
 
+    def overflow(self) -> None:
+        """Drop what is not written, and record nothing until a snapshot is saved: it says what the session is."""
+        self.overflown = True
+        self._pending.clear()
+        self._unwritten = Batch()
+        self._held = 0
+        self._dirty = True  # when the store is back, that is found out
+        self._begin()
+
     def whole(self) -> None:
-        """A snapshot of the session is in the store: nothing that was dropped before is missed."""
+        """A snapshot is taken now: what comes after it is recorded again."""
         self.overflown = False
+
+    def on_recovery(self, recover: Callable[[], None]) -> None:
+        """What to do when the store is back, and entries were dropped meanwhile: save a snapshot."""
+        self._recover = recover
 
     @property
     def wrote(self) -> bool:
@@ -461,6 +476,8 @@ class Journal:
         self.cost = 0
         self._due_from = snapshot_due(pages, host_bytes)
         self.stale = False
+        if not self.stream:
+            self.writer.whole()
         return self.writer.seal()
 
 

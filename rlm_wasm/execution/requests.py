@@ -562,11 +562,17 @@ class HostRequests:
 
     # ---- once more, by a journal
 
+    def made_before(self, id_: int) -> HostRequest:
+        """A request that a journal speaks of. Raises JournalDiverged for one that nobody made."""
+        request = self.live.get(id_)
+        if request is None:
+            raise diverged(None, f"there is no request {id_!r:.20}, which was made then")
+        return request
+
     def answered_before(self, id_: int, encoded: bytes) -> None:
         """A request's reply had come. Raises JournalDiverged for one that nobody made."""
-        request = self.live.pop(id_, None)
-        if request is None:
-            raise diverged(None, f"there is an answer to request {id_}, which was not made")
+        request = self.made_before(id_)
+        del self.live[id_]
         self._release(request)
         self._charge(len(encoded) * FUEL_A_BYTE)
         self._meter.hold(len(encoded), always=True)

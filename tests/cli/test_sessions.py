@@ -125,7 +125,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(journal, "PATIENCE_S", 0.0)
+        patched.setattr(journal, "PATIENCE_S", 0.2)
 
         def set_to(fails: bool) -> None:
             for name in ("write", "save"):
