@@ -314,7 +314,7 @@ class JournalWriter:
                     future.set_result(None)
 
     def overflow(self) -> None:
-        """Drop what is not written, and record nothing until a snapshot is saved: it says what the session is."""
+        """Drop what is not written, and record nothing until a snapshot says what the session is."""
         self.overflown = True
         self._pending.clear()
         self._unwritten = Batch()
@@ -327,7 +327,7 @@ class JournalWriter:
         self.overflown = False
 
     def on_recovery(self, recover: Callable[[], None]) -> None:
-        """What to do when the store is back, and entries were dropped meanwhile: save a snapshot."""
+        """What to do when the store is back, and entries were dropped meanwhile."""
         self._recover = recover
 
     @property

@@ -317,19 +317,18 @@ async def test_a_lease_that_has_run_out_is_taken_over_and_its_holder_writes_noth
 @pytest.mark.parametrize("field", [0, 2, 3])
 async def test_the_lease_of_a_process_that_has_ended_is_free_at_once(url: str, field: int) -> None:
     """On its own machine; another machine's has to run out."""
-    async with Runtime("echo", store=url, durable=True) as runtime:
-        async with runtime.session(name="work") as session:
-            await session.execute("(define x 1)")
-            with database(url) as connection:
-                [holder] = connection.execute("SELECT holder FROM rlm_sessions").fetchone()
-                parts = holder.split("|")
-                parts[field] = {0: "another machine", 2: "999999999", 3: "1"}[field]
-                connection.execute("UPDATE rlm_sessions SET holder = ?", ["|".join(parts)])
-            if field == 0:
-                with pytest.raises(SessionHeld):
-                    await runtime.resume("work")
-            else:
-                await (await runtime.resume("work")).aclose()
+    async with Runtime("echo", store=url, durable=True) as runtime, runtime.session(name="work") as session:
+        await session.execute("(define x 1)")
+        with database(url) as connection:
+            [holder] = connection.execute("SELECT holder FROM rlm_sessions").fetchone()
+            parts = holder.split("|")
+            parts[field] = {0: "another machine", 2: "999999999", 3: "1"}[field]
+            connection.execute("UPDATE rlm_sessions SET holder = ?", ["|".join(parts)])
+        if field == 0:
+            with pytest.raises(SessionHeld):
+                await runtime.resume("work")
+        else:
+            await (await runtime.resume("work")).aclose()
 
 
 # ---- a store that fails
@@ -491,10 +490,12 @@ async def test_closing_a_session_leaves_its_execution_in_the_middle(url: str) ->
         with contextlib.suppress(asyncio.CancelledError):
             await running[1]
     for name in ("closed", "cancelled"):
-        async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
-            async with await runtime.resume(name) as session:
-                assert session.suspended
-                assert (await session.resume()).status == "finished"
+        async with (
+            Runtime(InlineProvider(), store=url, durable=True) as runtime,
+            await runtime.resume(name) as session,
+        ):
+            assert session.suspended
+            assert (await session.resume()).status == "finished"
 
 
 async def test_a_session_that_goes_on_after_its_task_was_cancelled_is_kept_as_it_is(url: str) -> None:
