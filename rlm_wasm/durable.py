@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 import cbor2
 
 import rlm_wasm
-from rlm_wasm.errors import SnapshotCorrupt, StoreError, UsageError
+from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError, StoreError, UsageError
 from rlm_wasm.execution.journal import JournalWriter, Trouble, entries_of
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
+from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session_state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
@@ -142,6 +143,32 @@ class Durable:
 
     # ---- the way back
 
+    def engine(self, current: Engine) -> Engine:
+        """The guest that the session stands on: this release's, or the one that the store keeps for it.
+
+        Blocks: call it on the store's threads. Raises SnapshotError where the snapshot is none, or its
+        guest is not there.
+        """
+        assert self.opened is not None
+        if not self.opened.snapshot:
+            return current
+        header = Snapshot.header_of(self.opened.snapshot)
+        key, release = header["image"], str(header.get("release", "an earlier release"))
+        if key == current.image_hash:
+            return current
+        kept = self._sessions.texts([key])
+        if key not in kept:
+            raise SnapshotVersionError(
+                f"session {self.name} stands on guest {key[:12]}… of {release}, this release has"
+                f" {current.image_hash[:12]}…, and the store does not keep that one: go on with the release"
+                f" that made it, or forget it by rlm-wasm sessions rm {self.name}"
+            )
+        if self.writes:
+            self._trouble(
+                f"session {self.name} goes on with the guest that it began on, of release {release}"
+            )
+        return Engine.of(kept[key])
+
     def snapshot(self, key: bytes | None) -> Snapshot | None:
         """The newest one, its contexts filled in; None where there is none. Raises SnapshotError."""
         assert self.opened is not None
@@ -225,9 +252,15 @@ class Durable:
         hashes = tuple((name, self.keep_text(text)) for name, text in state.contexts)
         return replace(state, contexts=(), context_hashes=hashes)
 
-    async def save(self, snapshot: Snapshot, stream: str, base: int) -> None:
-        """Write a snapshot of a stream, after all that came before it. Raises LeaseLost, StoreError."""
+    async def save(self, snapshot: Snapshot, stream: str, base: int, engine: Engine) -> None:
+        """Write a snapshot of a stream, after all that came before it. Raises LeaseLost, StoreError.
+
+        The guest that it stands on is kept, too, once in a store: a later release goes on with it.
+        """
         data = await asyncio.to_thread(snapshot.dump)
+        if engine.image_hash not in self._known:
+            self._known.add(engine.image_hash)
+            self.writer.keep({engine.image_hash: await asyncio.to_thread(engine.image)})
         saved = SavedSnapshot(
             stream=stream,
             base=base,
@@ -254,11 +287,15 @@ class Durable:
 
     def give_back(self) -> None:
         """Nothing came of it: give the lease back. Blocks."""
+        self._sessions.store.run_now(self.give_back_here)
+
+    def give_back_here(self) -> None:
+        """The same on a thread of the store's."""
         self._closed = True
         if not self.writes:
             return
         try:
-            self._sessions.store.run_now(lambda: self._sessions.release(self.name, self._epoch))
+            self._sessions.release(self.name, self._epoch)
         except StoreError as error:
             log.debug("the lease of session %s is not given back: %s", self.name, error)
 

@@ -11,12 +11,16 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from rlm_wasm.durable import Account
 from rlm_wasm.errors import SnapshotError, UsageError
+from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Trouble
+    from rlm_wasm.limits import Limits
     from rlm_wasm.runtime import Runtime
     from rlm_wasm.session import Session
+    from rlm_wasm.store.database import DatabaseStore
 
 log = logging.getLogger("rlm_wasm.named_sessions")
 
@@ -33,21 +37,36 @@ def default_store_url() -> str:
     return f"sqlite:///{folder / 'state.db'}"
 
 
+def kept_limits(store: DatabaseStore, name: str) -> Limits | None:
+    """The limits that a session runs under; None where there is none of that name.
+
+    Raises UsageError for what is no name, SnapshotCorrupt, StoreError.
+    """
+    check_name(name)
+    data = store.run_now(lambda: store.durable.account(name))
+    return None if data is None else Account.load(data, name).limits
+
+
 async def open_named(
-    runtime: Runtime, name: str, *, suspended: bool = False, notify: Trouble = log.warning
+    runtime: Runtime,
+    name: str,
+    *,
+    suspended: bool = False,
+    limits: Limits | None = None,
+    notify: Trouble = log.warning,
 ) -> Session:
     """The session as it was left, or a new one where there is none of that name.
 
     Its checkpoints are those of the namespace of its name. ``suspended``: the one that was left in the
-    middle of an execution, to be resumed. ``notify`` takes messages for people (a sentence each, without
-    its full stop).
+    middle of an execution, to be resumed. ``limits``: in place of its own. ``notify`` takes messages for
+    people (a sentence each, without its full stop).
 
     Raises UsageError where its state does not fit: in the middle, and a new execution is asked for; absent
     or not in the middle, and it is to be resumed; saved by another release; in use by another process; or
     where nothing can be saved under that name. Raises StoreError where the store cannot be written.
     """
     try:
-        session = await runtime.resume(name, make=not suspended, notify=notify)
+        session = await runtime.resume(name, limits=limits, make=not suspended, notify=notify)
     except SnapshotError as error:
         raise UsageError(
             f"session {name} cannot be taken up again ({error}): use another name, or forget it"

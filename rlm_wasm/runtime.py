@@ -139,9 +139,9 @@ class Runtime:
             if not self._is_durable:
                 raise UsageError("a session with a name is a durable one: Runtime(store=…, durable=True)")
             database = self._database()
-            durable = database.run_now(lambda: self._taken(database, name, grants, notify, make=True))
-            assert durable is not None
-            for session in self._opened_durable(durable, grants, limits, namespace, SENT_AGAIN):
+            taken = database.run_now(lambda: self._taken(database, name, grants, notify, make=True))
+            assert taken is not None
+            for session in self._opened_durable(*taken, limits, namespace, SENT_AGAIN):
                 if session is not None:
                     return session
         return Session(
@@ -171,9 +171,9 @@ class Runtime:
 
         One that was in the middle of an execution is ``suspended``, and its ``resume`` goes on with it:
         calls that were answered are not asked again, those in flight are sent again with the same
-        idempotency key. Its limits are its own, tightened by the runtime's and by ``limits``. ``resend``
-        is as in ``restore``, the other arguments as in ``session``. ``make``: a new one where there is none.
-        The runtime's store must be a database; it need not be ``durable``.
+        idempotency key. Its limits are its own, or ``limits`` in place of them, tightened by the
+        runtime's. ``resend`` is as in ``restore``, the other arguments as in ``session``. ``make``: a new
+        one where there is none. The runtime's store must be a database; it need not be ``durable``.
 
         Raises:
             SessionClosed: the runtime was closed before.
@@ -186,10 +186,10 @@ class Runtime:
         _check_resend(resend)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         database = self._database()
-        durable = await database.run(lambda: self._taken(database, name, grants, notify, make=make))
-        if durable is None:
+        taken = await database.run(lambda: self._taken(database, name, grants, notify, make=make))
+        if taken is None:
             raise UsageError(await no_such_session(database.sessions, name))
-        session: Session = await in_turns(self._opening(durable, grants, limits, namespace, resend))
+        session: Session = await in_turns(self._opening(*taken, limits, namespace, resend))
         return session
 
     def _database(self) -> DatabaseStore:
@@ -203,16 +203,27 @@ class Runtime:
 
     def _taken(
         self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
-    ) -> Durable | None:
+    ) -> tuple[Durable, Grants] | None:
         from rlm_wasm.durable import Durable, log
 
-        return Durable.open(
+        durable = Durable.open(
             database.durable,
             name,
             make=make,
             provider=_shown(grants),
             trouble=notify if notify is not None else log.warning,
         )
+        return None if durable is None else (durable, self._standing(durable, grants))
+
+    @staticmethod
+    def _standing(durable: Durable, grants: Grants) -> Grants:
+        """The same on the guest that the session stands on. Where there is none, the lease is given back."""
+        try:
+            engine = durable.engine(grants.engine)
+        except BaseException:
+            durable.give_back_here()
+            raise
+        return grants if engine is grants.engine else replace(grants, engine=engine)
 
     def _opening(
         self,
@@ -242,7 +253,8 @@ class Runtime:
         key = self._snapshot_key
         try:
             account, snapshot = durable.account, durable.snapshot(key)
-            most = self.limits.tightened_by(None if account is None else account.limits).tightened_by(limits)
+            own = account.limits if account is not None else None
+            most = self.limits.tightened_by(own if limits is None else limits)
             if snapshot is None:
                 session = Session(
                     grants,
@@ -291,10 +303,15 @@ class Runtime:
 
         self._check_open()
         database = self._database()
-        durable = await database.run(lambda: Durable.look(database.durable, name, whole=whole))
-        if durable is None:
+
+        def seen() -> tuple[Durable, Grants] | None:
+            durable = Durable.look(database.durable, name, whole=whole)
+            return None if durable is None else (durable, self._standing(durable, self.grants))
+
+        looked = await database.run(seen)
+        if looked is None:
             raise UsageError(await no_such_session(database.sessions, name))
-        session: Session = await in_turns(self._opening(durable, self.grants, None, None, ()))
+        session: Session = await in_turns(self._opening(*looked, None, None, ()))
         return session
 
     async def copy(self, name: str, new_name: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import rlm_wasm
 from rlm_wasm import tracing
@@ -81,6 +81,7 @@ class Session:
         snapshot_key: bytes | None = None,
         durable: Durable | None = None,
         stream: str = "",
+        budget: Budget | None = None,
     ) -> None:
         """For Runtime.session. ``opened`` holds the session while it is open."""
         self._durable = durable
@@ -100,6 +101,8 @@ class Session:
         self._reporter: ProgressReporter | None = None
         self._on_output: OnOutput | None = None
         self._owns_budget = parent is None
+        self._shares_budget = budget is not None
+        """With the session that it is a fork of."""
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
         self._functions = HostFunctions(grants.host_functions)
         self._meter = Meter(limits, parent=None if parent is None else parent.meter)
@@ -112,7 +115,7 @@ class Session:
         self._workspace = workspace
         self._calls = LlmCalls(
             grants.provider,
-            budget=Budget(limits) if parent is None else parent.calls.budget,
+            budget=parent.calls.budget if parent is not None else budget or Budget(limits),
             log=self._log,
             model=grants.model,
             depth=0 if parent is None else parent.calls.depth + 1,
@@ -156,6 +159,7 @@ class Session:
         durable: Durable | None = None,
         stream: str = "",
         parent: _Parent | None = None,
+        budget: Budget | None = None,
     ) -> Session:
         """For Runtime.restore, Runtime.resume and ``fork``.
 
@@ -181,6 +185,7 @@ class Session:
             durable=durable,
             stream=stream,
             parent=parent,
+            budget=budget,
         )
         try:
             session._adopt(state)
@@ -675,17 +680,38 @@ class Session:
         )
         return Snapshot(header, scheduler.sandbox.capture(), state, key=self._snapshot_key)
 
-    async def fork(self) -> Session:
-        """An independent session that starts where this one is; in an execution: ``resume`` it."""
-        return Session._restored(
-            self._grants,
-            await self.snapshot(),
-            limits=self.limits,
-            namespace=self.namespace,
-            opened=self._opened,
-            resend=("llm", "host", "python"),
-            snapshot_key=self._snapshot_key,
-        )
+    @overload
+    async def fork(self) -> Session: ...
+    @overload
+    async def fork(self, count: int) -> list[Session]: ...
+    async def fork(self, count: int | None = None) -> Session | list[Session]:
+        """An independent session that starts where this one is; in an execution: ``resume`` it.
+
+        ``count``: so many of them, as a list: for votes and searches, each goes another way from the same
+        point. Forks and this session spend from one budget: its tokens, its money and its places are theirs
+        together. A call in flight is sent by each of them, as a call of its own.
+
+        Raises:
+            SessionClosed: the session was closed before.
+            UsageError: ``count`` is no positive number.
+        """
+        if count is not None and (type(count) is not int or count < 1):
+            raise UsageError(f"fork: the number of forks must be a positive integer, got {count!r}")
+        snapshot = _as_calls_of_its_own(await self.snapshot())
+        forks = [
+            Session._restored(
+                self._grants,
+                snapshot,
+                limits=self.limits,
+                namespace=self.namespace,
+                opened=self._opened,
+                resend=("llm", "host", "python"),
+                snapshot_key=self._snapshot_key,
+                budget=self._calls.budget.forked(self.limits),
+            )
+            for _ in range(1 if count is None else count)
+        ]
+        return forks[0] if count is None else forks
 
     def _adopt(self, state: SessionState) -> None:
         self._scheduler.from_state(state.scheduler)
@@ -698,7 +724,8 @@ class Session:
         elif _guest_limits(state.limits) != _DEFAULT_GUEST_LIMITS:
             self._options["limits"] = _guest_limits(self.limits)
         if self._owns_budget:
-            self._calls.budget.from_state(state.budget)
+            if not self._shares_budget:
+                self._calls.budget.from_state(state.budget)
             self._log.replace(list(state.log))
         if state.python is not None:
             self._python.restore(state.python)
@@ -835,7 +862,7 @@ class Session:
         base = journal.rebased(len(snapshot.memory().numbers), _host_bytes(state))
         try:
             stored = replace(snapshot, body=durable.by_reference(state))
-            await durable.save(stored, journal.stream, base)
+            await durable.save(stored, journal.stream, base, self._grants.engine)
         except StoreError:
             if nothing_else and not journal.stream:
                 durable.writer.overflow()
@@ -970,6 +997,20 @@ _SENT_AGAIN_AS = {
 
 _EFFECTS = frozenset(_SENT_AGAIN_AS) - {"llm"}
 """Those that a journal notes before they are done; LLM calls note themselves, when they have their place."""
+
+
+def _as_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
+    """What is in flight is asked by a fork anew: nobody may take its calls for the other session's."""
+    state = state_of(snapshot)
+    requests = state.scheduler.requests
+    asked = tuple(
+        replace(request, call_number=0, started=False, unsettled=False)
+        if request.operation == "llm"
+        else request
+        for request in requests.requests
+    )
+    scheduler = replace(state.scheduler, requests=replace(requests, requests=asked))
+    return replace(snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=()))
 
 
 def _host_bytes(state: SessionState) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +15,7 @@ from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_json, print_result
 from rlm_wasm.errors import RlmError
-from rlm_wasm.named_sessions import default_store_url, leave, open_named
+from rlm_wasm.named_sessions import leave, open_named
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -77,10 +76,10 @@ def run(
         assert program is not None
         source, name = read_program(program), "stdin" if program == "-" else program
     texts = read_contexts(contexts, stdin_taken=program == "-")
-    if kept is not None:
-        options = replace(options, store=options.store or default_store_url())
     shown = Shown(source, name, as_json=as_json, quiet=quiet)
     try:
+        if kept is not None:
+            options = options.for_session(kept)
         result, kept_it = asyncio.run(_execute(source, texts, kept, options, shown, quiet=quiet))
     except RlmError as error:
         if not as_json or shown.done:
@@ -123,7 +122,11 @@ async def _execute(
 ) -> tuple[Result, bool]:
     """The result, and whether the session is kept as it was to be."""
     async with options.runtime() as runtime:
-        opened = runtime.session() if kept is None else await open_named(runtime, kept, notify=note)
+        opened = (
+            runtime.session()
+            if kept is None
+            else await open_named(runtime, kept, limits=options.limits, notify=note)
+        )
         async with opened as session:
             for name, text in texts.items():
                 await session.load_context(text, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +18,7 @@ from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import UsageError
 from rlm_wasm.named_sessions import default_store_url, open_named
 from rlm_wasm.runtime import Runtime, no_such_session
+from rlm_wasm.sandbox.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,11 +46,18 @@ def list_command(store: str | None, *, as_json: bool) -> None:
     if as_json:
         echo_json([asdict(session) for session in listed])
         return
+    current = Engine.shared().image_hash if listed else None
     for session in listed:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.written_at))
         first_line = " ".join(session.note.split())[:60]
         name = in_line(session.name) if is_terminal(err=False) else session.name
         echo(f"{name:<20} {session.status:<10} {when}  {session.bytes:>10,} B  {first_line}")
+        if session.held_by is not None:
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(session.held_since))
+            echo(f"{'':<20} held by {session.held_by} since {since}")
+        if session.guest not in (None, current):
+            release = "an earlier release" if session.release is None else f"release {session.release}"
+            echo(f"{'':<20} on guest {session.guest[:12]} of {release}")
 
 
 @sessions.command()
@@ -101,7 +109,7 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
 
     Provider, workspace and the other grants are no part of what was kept: give them again.
     """
-    options = replace(options, store=options.store or default_store_url())
+    options = options.for_session(name)
     shown = Shown("", name, as_json=as_json, quiet=quiet)
     result, kept = asyncio.run(_resume(name, options, shown, quiet=quiet))
     ctx.exit(exits.status_of_result(result, kept=kept))
@@ -111,7 +119,9 @@ async def _resume(
     name: str, options: RuntimeOptions, show: Callable[[Result], None], *, quiet: bool
 ) -> tuple[Result, bool]:
     async with options.runtime() as runtime:
-        async with await open_named(runtime, name, suspended=True, notify=note) as session:
+        async with await open_named(
+            runtime, name, suspended=True, limits=options.limits, notify=note
+        ) as session:
             with Display(quiet=quiet) as display:
                 result = await interruptibly(session, session.resume(on_progress=display))
             show(result)

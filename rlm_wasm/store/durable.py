@@ -141,6 +141,11 @@ class DurableSessions:
             children=children,
         )
 
+    def account(self, name: str) -> bytes | None:
+        """What was spent in a session, and its limits; None where there is none, or it spent nothing yet."""
+        data = self.store.scalar(sa.select(sessions.c.account).where(sessions.c.name == name))
+        return None if data is None else bytes(data)
+
     def earlier(self, name: str) -> Opened | None:
         """A session as its last execution found it, with all that came since; None where there is none."""
         opened = self.read(name)
@@ -292,11 +297,16 @@ class DurableSessions:
         if not content:
             return
         now = self.store.now(connection)
-        self.store.insert_if_absent(
-            connection,
-            blobs,
-            [{"hash": key, "content": data, "used_at": now} for key, data in content.items()],
+        there = set(
+            connection.execute(sa.select(blobs.c.hash).where(blobs.c.hash.in_(list(content)))).scalars()
         )
+        missing = [
+            {"hash": key, "content": data, "used_at": now}
+            for key, data in content.items()
+            if key not in there
+        ]
+        if missing:
+            self.store.insert_if_absent(connection, blobs, missing)
         connection.execute(sa.update(blobs).where(blobs.c.hash.in_(list(content))).values(used_at=now))
         self.store.insert_if_absent(
             connection, references, [{"session": name, "hash": key} for key in content]

@@ -70,17 +70,21 @@ def test_sessions_are_listed_shown_forked_and_removed(run: Run) -> None:
     assert json.loads(run("sessions", "list", "--json")[1]) == []
 
 
+PROGRAM = """
+    (define first (syntax-e (llm-query #:instruction "Repeat" #:data "one")))
+    (eprintf "waiting\\n")
+    (define second (syntax-e (llm-query #:instruction "Repeat" #:data "two")))
+    (finish (string-append first "+" second))
+"""
+
+
 def test_an_interrupted_execution_goes_on_where_it_was(run: Run) -> None:
     """In another process: what was computed stays computed, the call in flight is sent again."""
-    program = """
-        (define first (syntax-e (llm-query #:instruction "Repeat" #:data "one")))
-        (eprintf "waiting\\n")
-        (define second (syntax-e (llm-query #:instruction "Repeat" #:data "two")))
-        (finish (string-append first "+" second))
-    """
     with OpenAIServer() as server:
         options = ("-p", "openai", "--base-url", server.base_url)
-        _calls_until_the_second_hangs(server, program, options)
+        process = _ended_by(signal.SIGINT, server)
+        assert process.returncode == 130
+        assert "kept in the middle: rlm-wasm sessions resume long goes on" in process.stderr
         assert [request.user for request in server.requests] == ["one", "two"]
         assert json.loads(run("sessions", "list", "--json")[1])[0]["status"] == "suspended"
         status, _, err = run("run", "--session", "long", "-e", "1", *options)
@@ -91,7 +95,8 @@ def test_an_interrupted_execution_goes_on_where_it_was(run: Run) -> None:
         assert run("sessions", "resume", "long", *options)[0] == 2
 
 
-def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: tuple[str, ...]) -> None:
+def _ended_by(number: signal.Signals, server: OpenAIServer) -> subprocess.CompletedProcess[str]:
+    """A run in a process of its own, whose second call hangs; then the signal is sent to it."""
     served = server._respond
 
     async def respond(request: object, chat: object, fault: Fault | None) -> object:
@@ -102,16 +107,16 @@ def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: t
     root = str(Path(__file__).parents[2])
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "rlm_wasm", "run", "--session", "long", "-e", program, *options]
+    options = ["-p", "openai", "--base-url", server.base_url]
+    command = [sys.executable, "-m", "rlm_wasm", "run", "--session", "long", "-e", PROGRAM, *options]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(server.requests) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "kept in the middle: rlm-wasm sessions resume long goes on" in err
+    return subprocess.CompletedProcess(command, process.returncode, stderr=err)
 
 
 @pytest.fixture
@@ -198,3 +203,30 @@ def test_a_fork_has_copies_of_its_checkpoints(run: Run) -> None:
     run("run", "--session", "two", "-p", "echo", "-e", '(checkpoint "k" "second")')
     assert run("run", "--session", "one", "-p", "echo", "-e", '(restore "k")')[1] == "first\n"
     assert run("run", "--session", "two", "-p", "echo", "-e", '(restore "k")')[1] == "second\n"
+
+
+def test_a_session_s_limits_are_its_own_unless_others_are_given(run: Run) -> None:
+    """Also those above the defaults; what was used of them counts on."""
+    ask = '(define (ask n) (for-each (lambda (_) (llm-query #:instruction "q")) (range n)))'
+    options = ("--session", "s", "-p", "echo")
+    assert run("run", *options, "--max-calls", "3", "-e", ask)[0] == 0
+    assert run("run", *options, "-e", "(ask 3) 1")[:2] == (0, "1\n")
+    assert run("run", *options, "-e", "(ask 4) 1")[0] == 3
+    assert run("run", *options, "--max-calls", "5", "-e", "(ask 4) 1")[:2] == (0, "1\n")
+    assert run("run", *options, "-e", "(ask 5) 1")[:2] == (0, "1\n")
+    assert json.loads(run("sessions", "show", "s", "--json")[1])["limits"]["calls"] == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_a_signal_ends_goes_on_where_it_was(run: Run, number: signal.Signals) -> None:
+    """SIGTERM leaves it in its middle and says so; after kill -9 it is found there."""
+    with OpenAIServer() as server:
+        process = _ended_by(number, server)
+        terminated = number is signal.SIGTERM
+        assert process.returncode == (130 if terminated else -number)
+        assert ("rlm-wasm sessions resume long goes on" in process.stderr) == terminated
+        options = ("-p", "openai", "--base-url", server.base_url)
+        assert run("sessions", "resume", "long", *options)[:2] == (0, "one+two\n")
+        assert [request.user for request in server.requests] == ["one", "two", "two"]
+        keys = [request.headers["Idempotency-Key"] for request in server.requests]
+        assert keys[0] != keys[1] == keys[2]
