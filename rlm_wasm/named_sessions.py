@@ -12,10 +12,12 @@ import os
 from typing import TYPE_CHECKING
 
 from rlm_wasm.durable import Account
-from rlm_wasm.errors import SnapshotError, UsageError
+from rlm_wasm.errors import ProviderError, SnapshotError, UsageError
+from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
+    from rlm_wasm.execution.history import PastCall
     from rlm_wasm.execution.journal import Trouble
     from rlm_wasm.limits import Limits
     from rlm_wasm.runtime import Runtime
@@ -87,3 +89,53 @@ async def leave(session: Session, notify: Trouble) -> None:
     """Leave the execution in its middle, in the store, and end it here: for Ctrl-C and SIGTERM."""
     if await session.suspend():
         notify(f"kept in the middle: rlm-wasm sessions resume {session.name} goes on")
+
+
+class AnswersOfThen:
+    """A provider that gives the answers of an earlier execution, as long as it is asked the same."""
+
+    name = "answers of then"
+    free = True
+
+    def __init__(self) -> None:
+        self._calls: list[PastCall] = []
+        self._asked = 0
+        self._difference: str | None = None
+
+    def expect(self, calls: list[PastCall]) -> None:
+        """What was asked then, in its order."""
+        self._calls, self._asked, self._difference = calls, 0, None
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """See Provider. Raises ProviderError where nothing is known, from the first difference on."""
+        if self._difference is None:
+            self._difference = self._compare(request)
+        if self._difference is not None:
+            raise ProviderError(f"this was not asked then: {self._difference}")
+        past = self._calls[self._asked]
+        self._asked += 1
+        if past.answer is None:
+            raise ProviderError(past.failed or "there was no answer yet")
+        return Completion(text=past.answer)
+
+    def _compare(self, request: CompletionRequest) -> str | None:
+        if self._asked >= len(self._calls):
+            return f"one call more, after the {len(self._calls)} of then: {_shown(request.instruction)}"
+        past = self._calls[self._asked]
+        for what, now, then in (
+            ("instruction", request.instruction, past.instruction),
+            ("data", request.data, past.data),
+        ):
+            if now != then:
+                return f"call {past.number} asked by the {what} {_shown(then)}, and now by {_shown(now)}"
+        return None
+
+    def difference(self) -> str | None:
+        """The first one; None where the execution asked for just what was asked then."""
+        if self._difference is None and self._asked < len(self._calls):
+            return f"{len(self._calls)} calls were made, and now {self._asked}"
+        return self._difference
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:59] + "…")

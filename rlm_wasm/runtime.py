@@ -232,8 +232,9 @@ class Runtime:
         limits: Limits | None,
         namespace: str | None,
         resend: Collection[str],
+        until: int | None = None,
     ) -> Generator[None, None, Session]:
-        for session in self._opened_durable(durable, grants, limits, namespace, resend):
+        for session in self._opened_durable(durable, grants, limits, namespace, resend, until):
             if session is not None:
                 return session
             yield
@@ -246,6 +247,7 @@ class Runtime:
         limits: Limits | None,
         namespace: str | None,
         resend: Collection[str],
+        until: int | None = None,
     ) -> Generator[Session | None, None, None]:
         """None for a turn, at last the session; where it cannot be, the lease is given back."""
         session: Session | None = None
@@ -276,7 +278,7 @@ class Runtime:
                     snapshot_key=key,
                     durable=durable,
                 )
-            for _ in session.replayed():
+            for _ in session.replayed(until):
                 yield None
             durable.say_provider()
             durable.adopted()
@@ -287,15 +289,16 @@ class Runtime:
             raise
         yield session
 
-    async def look(self, name: str, *, whole: bool = False) -> Session:
+    async def look(self, name: str, *, whole: bool = False, until: int | None = None) -> Session:
         """The durable session of that name as it stands, to be looked at: nothing is written, nothing runs.
 
-        Also where another process is at work in it. ``whole``: as its last execution began, for what
-        replays it.
+        Also where another process is at work in it. ``whole``: replayed from where its last execution
+        began, so that its ``history`` has all of that. ``until``: as it was when it made the LLM call of
+        this number; 0: before its last execution.
 
         Raises:
             SessionClosed: the runtime was closed before.
-            UsageError: there is no session of that name.
+            UsageError: there is no session of that name, or it made no such call.
             StoreError: the store cannot be read.
             SnapshotError: what the store has of it cannot be used.
         """
@@ -305,13 +308,13 @@ class Runtime:
         database = self._database()
 
         def seen() -> tuple[Durable, Grants] | None:
-            durable = Durable.look(database.durable, name, whole=whole)
+            durable = Durable.look(database.durable, name, whole=whole or until is not None)
             return None if durable is None else (durable, self._standing(durable, self.grants))
 
         looked = await database.run(seen)
         if looked is None:
             raise UsageError(await no_such_session(database.sessions, name))
-        session: Session = await in_turns(self._opening(*looked, None, None, ()))
+        session: Session = await in_turns(self._opening(*looked, None, None, (), until))
         return session
 
     async def copy(self, name: str, new_name: str) -> None:

@@ -30,7 +30,8 @@ from rlm_wasm.errors import (
     StoreError,
     UsageError,
 )
-from rlm_wasm.execution.journal import Entry, Journal, Kind, replay
+from rlm_wasm.execution.history import History, asked_of
+from rlm_wasm.execution.journal import Entry, Journal, Kind, before_last_execution, replay
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
 from rlm_wasm.execution.progress import ProgressReporter, tell
@@ -87,6 +88,8 @@ class Session:
         self._durable = durable
         self._journal = None if durable is None else Journal(durable.writer, stream, due=self._snapshot_due)
         self._saving: asyncio.Task[None] | None = None
+        self.history = History()
+        """Of a durable session that is only looked at: what its journal says that it asked."""
         self._captured_python: bytes | None = None
         self._grants = grants
         self.limits = limits
@@ -868,6 +871,36 @@ class Session:
                 durable.writer.overflow()
             raise
 
+    def pending(self) -> list[dict[str, Any]]:
+        """What a program that is in the middle waits for: each request without an answer, oldest first.
+
+        ``operation``, ``call_id`` of an LLM call, and ``asks``, the beginning of its arguments.
+        """
+        return [
+            {
+                "request": request.id,
+                "operation": request.operation,
+                "call_id": request.call_number or None,
+                "asks": asked_of(request.operation, request.to_state().arguments),
+            }
+            for request in self._scheduler.requests.live.values()
+        ]
+
+    def abandon(self) -> None:
+        """Give up the suspended execution, in place of ``resume``: what it defined until then stays.
+
+        Raises:
+            UsageError: there is none, or one is running.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        self._check_free()
+        if not self.suspended:
+            raise UsageError("abandon: this session has no suspended execution")
+        if self._journal is not None:
+            self._journal.abandon()
+        self._scheduler.end_suspended()
+
     def _logged(self, fields: dict[str, Any], call: int | None) -> None:
         assert self._journal is not None
         if call is None:
@@ -881,15 +914,25 @@ class Session:
             self._captured_python = captured
             self._journal.add(Kind.PYTHON, captured)
 
-    def replayed(self) -> Generator[None, None, None]:
-        """Do again what the store's journal says. Raises SnapshotError."""
+    def replayed(self, until: int | None = None) -> Generator[None, None, None]:
+        """Do again what the store's journal says.
+
+        ``until``: as far as the moment at which the LLM call of this number was made; 0: to where its last
+        execution began.
+
+        Raises:
+            SnapshotError: the journal is damaged, or the guest does something else than then.
+            UsageError: there was no such call.
+        """
         durable, journal = self._durable, self._journal
         assert durable is not None
         assert journal is not None
         requests, writer = self._scheduler.requests, durable.writer
         told = dict(self._options)
         frozen, entries = writer.frozen, durable.entries(journal.stream)
-        account = durable.account if self._owns_budget else None
+        account = durable.account if self._owns_budget and until is None else None
+        if until == 0:
+            entries = before_last_execution(entries)
         by_call = self._log.by_call() if self._owns_budget else {}
         texts = durable.texts([entry.fields[1] for entry in entries if entry.kind is Kind.CONTEXT])
 
@@ -897,10 +940,14 @@ class Session:
             kind, fields = entry.kind, entry.fields
             if kind is Kind.EVALUATE:
                 self._options = {}
+                self.history.evaluated(fields[0])
             elif kind is Kind.END:
                 self._scheduler.replay_end(fields[0])
             elif kind is Kind.CALL:
-                requests.made_before(fields[0]).was_called(fields[1])
+                request = requests.made_before(fields[0])
+                request.was_called(fields[1])
+                if not durable.writes:
+                    self.history.called(request.id, fields[1], request.to_state().arguments)
             elif kind in (Kind.SENT, Kind.SETTLED):
                 request = requests.made_before(fields[0])
                 request.was_sent(unsettled=kind is Kind.SENT and request.operation == "llm")
@@ -926,10 +973,20 @@ class Session:
 
         writer.freeze()
         try:
-            yield from replay(self._scheduler, journal, entries, apply)
+            found = yield from replay(
+                self._scheduler,
+                journal,
+                entries,
+                apply,
+                lambda entry: until is not None and entry.kind is Kind.CALL and entry.fields[1] == until,
+            )
         finally:
             if not frozen:
                 writer.thaw()
+        if until and not found:
+            raise UsageError(f"session {durable.name} made no call {until} in its last execution")
+        if not durable.writes:
+            self.history.answered(entry for entry in entries if entry.kind is Kind.ANSWER)
         for key in ("grants", "limits"):
             if key in told:
                 self._options[key] = told[key]

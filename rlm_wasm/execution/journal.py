@@ -511,6 +511,12 @@ def entries_of(rows: Iterable[tuple[int, str, bytes]], stream: str, name: str) -
     return found
 
 
+def before_last_execution(entries: list[Entry]) -> list[Entry]:
+    """Those that come before the last execution began."""
+    began = [at for at, entry in enumerate(entries) if entry.kind is Kind.EVALUATE]
+    return entries[: began[-1]] if began else entries
+
+
 class Replayed(Protocol):
     """What a scheduler does again. Each raises JournalDiverged where that cannot be."""
 
@@ -536,11 +542,17 @@ class Replayed(Protocol):
 
 
 def replay(
-    guest: Replayed, journal: Journal, entries: list[Entry], apply: Callable[[Entry], None]
-) -> Generator[None, None, None]:
+    guest: Replayed,
+    journal: Journal,
+    entries: list[Entry],
+    apply: Callable[[Entry], None],
+    last: Callable[[Entry], bool] = lambda _entry: False,
+) -> Generator[None, None, bool]:
     """Do again what the entries say, a run of the guest between two turns.
 
-    ``apply`` does what is not the guest's.
+    ``apply`` does what is not the guest's. After the entry that is the ``last`` one it ends: True where
+    there was one.
+
     ``journal`` counts along. Raises JournalDiverged where guest and journal part, SnapshotCorrupt for
     entries that are none.
     """
@@ -560,7 +572,10 @@ def replay(
             raise SnapshotCorrupt(
                 f"row {entry.row} of the journal is damaged: {entry.kind.name} {str(error)[:100]}"
             ) from error
+        if last(entry):
+            return True
         yield
+    return False
 
 
 def _apply(guest: Replayed, journal: Journal, entry: Entry, apply: Callable[[Entry], None]) -> None:

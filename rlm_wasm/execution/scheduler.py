@@ -608,6 +608,16 @@ class Scheduler:
         self.requests.drop(execution.redeliver)
         self.execution = None
 
+    def end_suspended(self) -> None:
+        """Give up the execution that a snapshot was taken of; what it defined until then stays.
+
+        Raises InternalError where the guest does not react.
+        """
+        self.requests.cancel_all()
+        if self._status is not GuestStatus.DONE and not self._end_at_once():
+            raise InternalError("the guest does not react to an interrupt")
+        self.execution = None
+
     def _run_again(self, message: bytes | None) -> None:
         execution, journal = self.execution, self._journal
         assert execution is not None

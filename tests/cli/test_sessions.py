@@ -230,3 +230,53 @@ def test_a_run_that_a_signal_ends_goes_on_where_it_was(run: Run, number: signal.
         assert [request.user for request in server.requests] == ["one", "two", "two"]
         keys = [request.headers["Idempotency-Key"] for request in server.requests]
         assert keys[0] != keys[1] == keys[2]
+
+
+VOTES = """
+    (define (ask i) (syntax-e (llm-query #:instruction "Repeat" #:data (number->string i))))
+    (define one (ask 1))
+    (define both (list one (ask 2)))
+    (finish (apply string-append both))
+"""
+
+
+def test_a_session_is_shown_as_it_was_at_a_call(run: Run) -> None:
+    """Its variables then, and what it waited for; also in the midst of an execution that is over."""
+    assert run("run", "--session", "s", "-p", "echo", "-e", VOTES)[0] == 0
+    shown = json.loads(run("sessions", "show", "s", "--at", "2", "--json")[1])
+    assert (shown["suspended"], shown["variables"]) == (True, None)
+    assert shown["values"]["one"].strip() == "1"
+    assert "both" not in shown["values"]
+    [waiting] = shown["waiting"]
+    assert (waiting["operation"], waiting["call_id"], waiting["asks"]) == ("llm", 2, "Repeat | 2")
+    text = run("sessions", "show", "s", "--at", "2")[1]
+    assert "llm call 2: Repeat | 2" in text
+    assert json.loads(run("sessions", "show", "s", "--json")[1])["suspended"] is False
+    status, _, err = run("sessions", "show", "s", "--at", "3")
+    assert (status, "made no call 3" in err) == (2, True)
+
+
+def test_a_session_is_replayed_and_the_first_difference_is_shown(run: Run, tmp_path: Path) -> None:
+    """Of its own journal, and of another program that is given the answers of then."""
+    assert run("run", "--session", "s", "-p", "echo", "-e", "(define before 1)")[0] == 0
+    assert run("run", "--session", "s", "-p", "echo", "-e", VOTES)[0] == 0
+    assert run("sessions", "replay", "s")[:2] == (0, "2 LLM calls, 2 answered\nas it was then\n")
+    assert run("sessions", "replay", "s", "--until", "1")[1].startswith("1 LLM calls")
+    program = tmp_path / "program.scm"
+    for text, status, difference in (
+        (VOTES, 0, None),
+        ("before " + VOTES, 0, None),
+        (VOTES.replace("ask 2", "ask 7"), 1, "call 2 asked by the data '2', and now by '7'"),
+        (VOTES.replace("Repeat", "Say"), 1, "call 1 asked by the instruction 'Repeat', and now by 'Say'"),
+        ("(finish 1)", 1, "2 calls were made, and now 0"),
+        (VOTES.replace("(finish", "(ask 3) (finish"), 1, "one call more, after the 2 of then: 'Repeat'"),
+    ):
+        program.write_text(text)
+        code, out, _ = run("sessions", "replay", "s", "--program", str(program), "--json")
+        assert (code, json.loads(out)["difference"]) == (status, difference)
+    with sqlite3.connect(tmp_path / "state.db") as database:
+        database.execute("DELETE FROM rlm_journal WHERE seq = (SELECT min(seq) FROM rlm_journal)")
+    database.close()
+    code, out, _ = run("sessions", "replay", "s")
+    assert code == 1
+    assert "the session cannot be replayed" in out
