@@ -86,7 +86,7 @@ class Session:
     ) -> None:
         """For Runtime.session. ``opened`` holds the session while it is open."""
         self._durable = durable
-        self._journal = None if durable is None else Journal(durable.writer, stream, due=self._snapshot_due)
+        self._journal = None if durable is None else Journal(durable.writer, stream, due=self._saving_now)
         self._saving: asyncio.Task[None] | None = None
         self.history = History()
         """Of a durable session that is only looked at: what its journal says that it asked."""
@@ -650,6 +650,9 @@ class Session:
         """
         if self.closed:
             raise SessionClosed("the session is closed")
+        return await self._captured()
+
+    async def _captured(self) -> Snapshot:
         python = None if self._python_made is None else await self._python_made.capture()
         if self._journal is not None:
             await self._journal.quiet()
@@ -800,66 +803,67 @@ class Session:
 
         Raises:
             LeaseLost: another process has the session.
+            SessionClosed: the session was closed meanwhile.
         """
         durable, journal = self._durable, self._journal
         if durable is None or journal is None or not self._owns_budget:
             return
+        if durable.writer.lost is not None:
+            raise durable.writer.lost
         durable.writer.beat()
         durable.writer.on_recovery(self._saving_now)
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
-        if not durable.saved or journal.stale or durable.writer.overflown:
-            try:
+        self._busy = True  # nobody else begins meanwhile, and closing waits
+        try:
+            if self._saving is not None:
+                await asyncio.wait([self._saving])
+            if not durable.saved or journal.stale or durable.writer.overflown:
                 await self._save()
-            except LeaseLost:
-                raise
-            except StoreError:
-                pass  # the writer has told it
+        except LeaseLost:
+            raise
+        except StoreError:
+            pass  # the writer has told it
+        finally:
+            self._busy = False
+        if self.closed:
+            raise SessionClosed("the session is closed")
         durable.begins()
 
     async def _end_durably(self, outcome: Outcome, result: Result) -> None:
         durable, journal = self._durable, self._journal
         if durable is None or journal is None:
             return
-        stale = journal.stale
         journal.add(Kind.END, result.status)
         if not self._owns_budget:
             return
         durable.writer.say(status=result.status, note=str(result.error or result.value))
-        if stale and not durable.writer.frozen:
-            self._saving_now(after_end=True)
         await journal.flush()
+        if outcome.rolled_back and not durable.writer.frozen:
+            self._saving_now()  # it begins when ``execute`` has returned
 
-    def _snapshot_due(self) -> None:
-        self._saving_now()
-
-    def _saving_now(self, *, after_end: bool = False) -> None:
+    def _saving_now(self) -> None:
         """Save a snapshot while the session goes on. One at a time."""
         if self._saving is None or self._saving.done():
-            self._saving = asyncio.get_running_loop().create_task(self._save_quietly(after_end=after_end))
+            self._saving = asyncio.get_running_loop().create_task(self._save_quietly())
 
-    async def _save_quietly(self, *, after_end: bool) -> None:
+    async def _save_quietly(self) -> None:
         try:
-            if after_end:
-                while self._busy:
-                    await asyncio.sleep(0)
-            if not self.closed or after_end:
-                await self._save()
-        except (StoreError, SessionClosed):
+            await self._save()
+        except StoreError:
             return  # the writer has told it
 
     async def _save(self) -> None:
         """Save a snapshot.
 
         Raises:
-            SessionClosed: the session was closed meanwhile.
             StoreError: the store cannot be written.
             LeaseLost: another process has the session.
         """
         durable, journal = self._durable, self._journal
         assert durable is not None
         assert journal is not None
-        snapshot = await self.snapshot()
+        snapshot = await self._captured()
+        if durable.writer.frozen:  # what comes now is no part of it
+            return
         state = state_of(snapshot)
         nothing_else = journal.stale or durable.writer.overflown or not durable.saved
         base = journal.rebased(len(snapshot.memory().numbers), _host_bytes(state))
@@ -1010,11 +1014,13 @@ class Session:
         self._opened.discard(self)
         while self._busy:
             await asyncio.sleep(0)
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        if self._durable is not None and self._owns_budget and self._durable.writer.overflown:
+            await self._save_quietly()
         self._scheduler.close()
         if self._python_made is not None:
             await self._python_made.aclose()
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
         if self._durable is not None and self._owns_budget:
             await self._durable.aclose()
 

@@ -346,15 +346,14 @@ class JournalWriter:
         return self.lost is None and self.failing is None and not self.overflown and not self._impatient
 
     async def aclose(self) -> None:
-        """Write what is there, as far as the store lets us."""
+        """Write what is there; once, where the store fails."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
-        if self.lost is None and self._written < self._appended:
-            self._begin()
+        if self.lost is None and self.behind:
             try:
-                await self.flush()
-            except LeaseLost:
-                pass
+                await self.write(self._sink.write)
+            except StoreError:
+                pass  # it was told
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])

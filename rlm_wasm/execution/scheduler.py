@@ -136,8 +136,6 @@ class Scheduler:
     async def _guarded(self, execution: ActiveExecution, message: bytes | None) -> Outcome:
         completed = False
         try:
-            if self._journal is not None:
-                await self._journal.flush()
             outcome = await self._drive(execution, message)
             completed = True
             self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL)

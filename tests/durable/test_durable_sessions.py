@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from host.test_replies import BUSY, NEXT, PROGRAMS
 from rlm_wasm import Limits, Result, Runtime, UsageError
 from rlm_wasm.errors import (
+    InstanceLost,
     JournalDiverged,
     LeaseLost,
     ProviderError,
+    SessionClosed,
     SessionHeld,
     SnapshotCorrupt,
     StoreError,
@@ -28,6 +30,7 @@ from rlm_wasm.errors import (
 from rlm_wasm.execution import journal, scheduler
 from rlm_wasm.named_sessions import leave, open_named
 from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
@@ -56,9 +59,9 @@ async def crash(runtime: Runtime, url: str) -> None:
     for session in runtime.sessions:
         assert session._durable is not None
         writer = session._durable.writer
-        with contextlib.suppress(LeaseLost):
-            writer.lost = LeaseLost("the process was killed")
-            session.cancel()
+        writer.lost = LeaseLost("the process was killed")
+        writer._wake(writer._appended)
+        session.cancel()
     await runtime.aclose()
     expire(url)
 
@@ -217,11 +220,11 @@ class _Course:
             self._crashes += 1
             before = self._session
             await crash(self._runtime, self._url)
-            with contextlib.suppress(LeaseLost):
+            with contextlib.suppress(LeaseLost, SessionClosed):
                 await task
             assert before.closed
             self._begin()
-            if not self._session.suspended and task.done() and not task.cancelled() and not task.exception():
+            if not self._session.suspended and not task.cancelled() and not task.exception():
                 ended = task.result()
                 if ended.status == "ok":
                     return ended  # the store had its end
@@ -445,6 +448,31 @@ async def test_too_much_that_cannot_be_written_is_replaced_by_a_snapshot(
         assert session.kept
         async with await runtime.resume("work") as again:
             assert (await again.execute("(list x (string-length y19) z)")).value == "(1 200 3)"
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_an_execution_that_was_undone_is_undone_in_the_store(
+    url: str, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    """A crash of the sandbox takes what its execution did, and nothing else; also where it closes at once."""
+    run = Sandbox.run
+
+    def trapping(self: Sandbox, message: bytes | None, *rest: Any) -> int:
+        if message is not None and b"crash-now" in message:
+            raise InstanceLost("trap", "a test")
+        return run(self, message, *rest)
+
+    monkeypatch.setattr(Sandbox, "run", trapping)
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work")
+        await session.execute("(define x 1)")
+        assert (await session.execute("(set! x 2) 'crash-now")).rolled_back
+        if goes_on:
+            await session.execute("(set! x (+ x 10))")
+        await session.aclose()
+        async with await runtime.resume("work") as again:
+            assert not again.suspended
+            assert (await again.execute("x")).value == ("11" if goes_on else "1")
 
 
 # ---- left in the middle
