@@ -215,6 +215,8 @@ class Durable:
 
     def adopted(self) -> None:
         """The session has taken over what was read, all but its children."""
+        if self.writes:
+            self.writer.beat()
         if self.opened is not None:
             rows = [row for row in self.opened.rows if row[1]]
             self.opened = replace(self.opened, rows=rows, snapshot=b"")

@@ -7,6 +7,7 @@ that either of them does, it leaves to them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import (
+    GuestError,
     LeaseLost,
     LimitExceeded,
     SessionClosed,
@@ -104,6 +106,7 @@ class Session:
         self._reporter: ProgressReporter | None = None
         self._on_output: OnOutput | None = None
         self._owns_budget = parent is None
+        self._nested = 0 if parent is None else parent.nested
         self._shares_budget = budget is not None
         """With the session that it is a fork of."""
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
@@ -135,7 +138,7 @@ class Session:
             limits,
             self._meter,
             table=self._table,
-            services={"llm": self._calls.start},
+            services={"llm": self._calls.start, "fork": self._fork_map},
             observe=self._observe,
             account=None if parent is None else parent.account,
             memory=memory,
@@ -479,6 +482,94 @@ class Session:
             for _ in child.replayed():
                 pass
         return child
+
+    # ---- forks that the program itself makes
+
+    def _fork_map(self, request: HostRequest) -> Any:
+        """Serve a "fork" operation: each fork goes on from here, and its end is its answer.
+
+        Raises:
+            UsageError: it is no number of forks, or they are nested too deep.
+        """
+        count = request.arguments[0] if len(request.arguments) == 1 else None
+        if type(count) is not int or not 0 < count <= self.limits.handles:
+            raise UsageError(f"fork-map: from 1 to {self.limits.handles:,} items (the limit handles)")
+        if self._nested >= MAX_NESTED_FORKS:
+            raise UsageError(f"fork-map: forks are nested {MAX_NESTED_FORKS} deep already")
+        return request.spawn(self._forked(request, count))
+
+    async def _forked(self, request: HostRequest, count: int) -> list[Any]:
+        """What each fork gives, in their order. The first that fails ends the others."""
+        whole = await self._captured()
+        start = _waiting_for(whole, request.id)
+        tasks = [asyncio.create_task(self._in_fork(request, start, number)) for number in range(count)]
+        try:
+            given = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
+        finally:
+            if self._journal is not None and not self._journal.stale and request.wanted:
+                for number in range(count):
+                    self._journal.writer.drop(_fork_stream(self._journal, request, number))
+        return given
+
+    async def _in_fork(self, request: HostRequest, start: Snapshot, number: int) -> Any:
+        calls, scheduler = self._calls, self._scheduler
+        async with calls.budget.children(calls.depth):
+            scheduler.note_memory()
+            parent = _Parent(
+                calls,
+                calls.deepest + 1,  # a fork is one level down, and no recursive call
+                self._meter,
+                scheduler.fuel_account(),
+                self._workspace,
+                nested=self._nested + 1,
+            )
+            fork = await self._opened_fork(parent, request, start, number)
+            try:
+                result = await fork.resume(timeout_s=scheduler.time_left())
+            finally:
+                await fork.aclose()
+        error = result.error
+        if result.status == "limit" and error is not None:
+            raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
+        if not result.ok:
+            kind, message = ("exn:fail", result.status) if error is None else (error.type, error.message)
+            raise GuestError(f"fork-map: item {number}: {message}", type=kind)
+        return result.value if result.data is None else result.data
+
+    async def _opened_fork(
+        self, parent: _Parent, request: HostRequest, start: Snapshot, number: int
+    ) -> Session:
+        """The fork for an item: from here, or from where the journal has it."""
+        durable, kept = self._durable, None
+        stream = "" if self._journal is None else _fork_stream(self._journal, request, number)
+        if durable is not None:
+            kept = durable.child_snapshot(stream, self._snapshot_key)
+        fork = Session._restored(
+            self._grants,
+            start if kept is None else kept,
+            limits=self.limits,
+            namespace=self.namespace,
+            opened=set(),
+            resend=("llm",),
+            snapshot_key=self._snapshot_key,
+            parent=parent,
+            durable=durable,
+            stream=stream,
+        )
+        if kept is not None:
+            for _ in fork.replayed():
+                pass
+            return fork
+        fork._scheduler.requests.live[request.id].resolve(number)
+        if durable is not None:
+            with contextlib.suppress(StoreError):  # the writer has told it
+                await fork._save()
+        return fork
 
     def _child_over(self, number: int) -> None:
         """A recursive call has its answer: of its children nothing is wanted any more."""
@@ -832,9 +923,9 @@ class Session:
         durable, journal = self._durable, self._journal
         if durable is None or journal is None:
             return
-        journal.add(Kind.END, result.status)
         if not self._owns_budget:
-            return
+            return  # a child's end is its parent's answer: until that is written, it is not over
+        journal.add(Kind.END, result.status)
         durable.writer.say(status=result.status, note=str(result.error or result.value))
         await journal.flush()
         if outcome.rolled_back and not durable.writer.frozen:
@@ -1036,11 +1127,19 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "calls", "deepest", "meter", "workspace")
+    __slots__ = ("account", "calls", "deepest", "meter", "nested", "workspace")
 
     def __init__(
-        self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount, workspace: Workspace
+        self,
+        calls: LlmCalls,
+        deepest: int,
+        meter: Meter,
+        account: FuelAccount,
+        workspace: Workspace,
+        nested: int = 0,
     ) -> None:
+        self.nested = nested
+        """Forks above it that a program made."""
         self.calls = calls
         self.deepest = deepest
         self.meter = meter
@@ -1060,6 +1159,25 @@ _SENT_AGAIN_AS = {
 
 _EFFECTS = frozenset(_SENT_AGAIN_AS) - {"llm"}
 """Those that a journal notes before they are done; LLM calls note themselves, when they have their place."""
+
+
+MAX_NESTED_FORKS = 32
+"""Forks of forks of forks: each holds the memory of a session while those below it run."""
+
+
+def _fork_stream(journal: Journal, request: HostRequest, number: int) -> str:
+    return f"{journal.stream}/f{request.id}.{number}"
+
+
+def _waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
+    """The session as it waits for that request alone: what its other fibers wait for never comes."""
+    state = state_of(snapshot)
+    requests = state.scheduler.requests
+    alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
+    scheduler = replace(state.scheduler, requests=replace(requests, requests=alone, replies=()))
+    return replace(
+        snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=(), log=(), runs=0, checksum=0)
+    )
 
 
 def _as_calls_of_its_own(snapshot: Snapshot) -> Snapshot:

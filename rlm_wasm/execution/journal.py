@@ -209,7 +209,10 @@ class JournalWriter:
     def beat(self) -> None:
         """Say now and then that the holder lives, also where there is nothing to write."""
         if self._heartbeat is None:
-            self._heartbeat = asyncio.get_running_loop().create_task(self._beat())
+            try:
+                self._heartbeat = asyncio.get_running_loop().create_task(self._beat())
+            except RuntimeError:
+                return  # no loop runs yet: the first execution begins it
 
     async def _beat(self) -> None:
         while self.lost is None:

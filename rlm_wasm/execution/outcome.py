@@ -138,14 +138,19 @@ class ActiveExecution:
         )
 
     @classmethod
-    def from_state(cls, state: ExecutionState, limits: Limits) -> ActiveExecution:
-        """The inverse of to_state, under limits that may be others."""
+    def from_state(
+        cls, state: ExecutionState, limits: Limits, account: FuelAccount | None = None
+    ) -> ActiveExecution:
+        """The inverse of to_state, under limits that may be others.
+
+        ``account``: the one of what began it; None: its own.
+        """
         execution = cls(
             limits,
             BoundedText.from_state(state.out, limits.output_bytes),
             BoundedText.from_state(state.err, limits.output_bytes),
             state.first_id,
-            FuelAccount(limits.fuel, state.fuel),
+            FuelAccount(limits.fuel, state.fuel) if account is None else account,
             elapsed_before=state.elapsed_s,
             fuel=state.fuel,
         )

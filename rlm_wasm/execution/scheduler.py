@@ -546,7 +546,7 @@ class Scheduler:
         self._unread = state.unread
         self.requests.from_state(state.requests)
         if state.execution is not None:
-            self.execution = ActiveExecution.from_state(state.execution, self.limits)
+            self.execution = ActiveExecution.from_state(state.execution, self.limits, self._account)
             self._replay_log = ReplayLog(self._replay_log.base, in_execution=True)
 
     # ---- once more, by a journal

@@ -122,6 +122,11 @@ class LlmCalls:
         self.rate_limits: dict[str, Any] = {}
         self._span: tracing.Span = None
 
+    @property
+    def deepest(self) -> int:
+        """How deep recursive calls may go."""
+        return self._deepest
+
     def _provider(self) -> tuple[Provider, ProviderInfo]:
         """The provider, made at the first call, and what it says of itself."""
         if self._made is None:

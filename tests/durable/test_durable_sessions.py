@@ -272,6 +272,36 @@ def test_every_order_of_answers_and_crashes_comes_to_the_same_end(
         assert result.stdout == "01234"
 
 
+async def test_forks_of_a_program_are_taken_up_where_they_were(url: str) -> None:
+    """None of their answered calls is asked again."""
+    program = """
+        (define (ask x n) (syntax-e (llm-query #:instruction (format "~a~a" x n))))
+        (fork-map (lambda (x) (string-append (ask x 1) (ask x 2))) (list "a" "b"))
+    """
+    gate = GatedProvider(bracketed)
+    runtime = Runtime(gate, store=url, durable=True)
+    running = asyncio.create_task(runtime.session(name="work").execute(program))
+    await gate.arrived(2)
+    gate.release([request.instruction for request in gate.waiting].index("a1"))
+    await gate.arrived(2)
+    assert sorted(request.instruction for request in gate.requests) == ["a1", "a2", "b1"]
+    await crash(runtime, url)
+    with contextlib.suppress(LeaseLost):
+        await running
+    again = InlineProvider()
+    async with Runtime(again, store=url, durable=True) as runtime, await runtime.resume("work") as session:
+        result = await session.resume()
+        assert result.data == ["[a1][a2]", "[b1][b2]"], result.error
+        assert sorted(request.instruction for request in again.requests) == ["a2", "b1", "b2"]
+        with database(url) as connection:
+            assert connection.execute("SELECT count(*) FROM rlm_journal WHERE stream <> ''").fetchone() == (
+                0,
+            )
+            assert connection.execute("SELECT count(*) FROM rlm_snapshots WHERE stream <> ''").fetchone() == (
+                0,
+            )
+
+
 # ---- one owner
 
 

@@ -78,3 +78,85 @@ async def test_a_number_of_forks_that_is_none_is_refused(count: object) -> None:
         with pytest.raises(UsageError, match="positive integer"):
             await session.fork(count)  # type: ignore[call-overload]
         assert runtime.sessions == [session]
+
+
+# ---- fork-map: a program forks itself
+
+
+@pytest.mark.parametrize(
+    ("program", "value"),
+    [
+        ("(let ((n 0)) (list (fork-map (lambda (x) (set! n (+ n x)) n) '(1 2 3)) n))", "((1 2 3) 0)"),
+        ("(define h (make-hash)) (fork-map (lambda (k) (hash-set! h k 1) (hash-count h)) '(a b)) (hash-count h)", "0"),
+        ("(fork-map (lambda (x) (fork-map (lambda (y) (* x y)) '(1 2))) '(3 4))", "((3 6) (4 8))"),
+        ("(fork-map (lambda (x) x) '())", "()"),
+        ("(fork-map (lambda (x) (if (= x 1) (finish 'early) x)) '(1 2))", "(early 2)"),
+        ("(define h (spawn (lambda () (sleep 5) 7))) (list (fork-map add1 '(1 2)) (await h))", "((2 3) 7)"),
+        ("(parameterize ([current-output-port (open-output-string)]) (fork-map (lambda (x) (display x) x) '(1)))", "(1)"),
+        (
+            "(with-handlers ([exn:fail? (lambda (e) (exn-message e))]) (fork-map (lambda (x) (/ 1 x)) '(1 0)))",
+            "fork-map: item 1: /: division by zero",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_program_maps_over_forks_of_itself(runtime: Runtime, program: str, value: str) -> None:
+    """Each goes on from the same point; what one changes no other sees, nor the program itself."""
+    async with runtime.session() as session:
+        result = await session.execute(program)
+        assert (result.status, result.value) == ("ok", value), result.error
+        assert (await session.execute("(+ 1 1)")).value == "2"
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("(fork-map car 7)", "fork-map"),
+        ("(fork-map 7 '(1))", "fork-map"),
+        ('(fork-map (lambda (x) (error "no" x)) \'(1 2))', "fork-map: item 0: no 1"),
+        ("(fork-map add1 (range 200000))", "the limit handles"),
+        ("(define (down x) (fork-map down '(1))) (down 1)", "nested 32 deep"),
+    ],
+)
+async def test_what_fork_map_refuses_is_a_condition(runtime: Runtime, program: str, said: str) -> None:
+    """The first fork that fails, and what is no list of a bounded length."""
+    async with runtime.session() as session:
+        result = await session.execute(program)
+        assert result.status == "error"
+        assert said in str(result.error)
+        assert (await session.execute("(+ 1 1)")).value == "2"
+
+
+async def test_forks_of_a_program_use_its_limits() -> None:
+    """Calls, fuel and time are those of the execution that forked."""
+    asks = "(define (ask x) (syntax-e (llm-query #:instruction (number->string x)))) (fork-map ask (range 8))"
+    async with Runtime(InlineProvider(), limits=Limits(calls=5)) as runtime, runtime.session() as session:
+        result = await session.execute(asks)
+        assert result.status == "limit"
+        assert result.error is not None
+        assert result.error.kind == "calls"
+    spin = "(define (spin n) (if (= n 0) 0 (spin (- n 1)))) (fork-map (lambda (x) (spin 200000)) (range 8))"
+    async with Runtime(InlineProvider()) as runtime, runtime.session() as session:
+        fuel = (await session.execute(spin)).execution.fuel
+        alone = (await session.execute("(spin 200000)")).execution.fuel
+        assert fuel > 8 * alone * 0.9
+    async with (
+        Runtime(InlineProvider(), limits=Limits(fuel=fuel // 2)) as runtime,
+        runtime.session() as session,
+    ):
+        result = await session.execute(spin)
+        assert (result.status, result.error is not None and result.error.kind) == ("limit", "fuel")
+
+
+async def test_forks_of_a_program_end_with_it() -> None:
+    """A program that is cancelled, or that cancels the fiber that forked, leaves no call behind."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate) as runtime, runtime.session() as session:
+        running = asyncio.create_task(
+            session.execute('(fork-map (lambda (x) (llm-query #:instruction "q")) (range 3))')
+        )
+        await gate.arrived(3)
+        session.cancel()
+        assert (await running).status == "cancelled"
+        while gate.waiting:
+            await asyncio.sleep(0)
+        assert (await session.execute("1")).value == "1"
