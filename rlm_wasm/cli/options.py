@@ -124,8 +124,11 @@ class RuntimeOptions:
         same.__dict__["_opened"] = self._opened
         return same
 
-    def runtime(self) -> Runtime:
-        """The Runtime. A missing key or an unknown provider is raised here, before anything runs."""
+    def runtime(self, log: tuple[Any, ...] = ()) -> Runtime:
+        """The Runtime, whose run log goes to each of ``log``.
+
+        A missing key or an unknown provider is raised here, before anything runs.
+        """
         from rlm_wasm.runtime import Runtime
 
         return Runtime(
@@ -138,6 +141,7 @@ class RuntimeOptions:
             workspace=self.workspace,
             libraries=self.libraries,
             limits=self.limits,
+            log=log,
         )
 
 

@@ -204,19 +204,21 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
     """
     options = options.for_session(name)
     shown = Shown("", name, as_json=as_json, quiet=quiet)
-    result, kept = asyncio.run(_resume(name, options, shown, quiet=quiet))
+    result, kept = asyncio.run(_resume(name, options, shown, as_json=as_json, quiet=quiet))
     ctx.exit(exits.status_of_result(result, kept=kept))
 
 
 async def _resume(
-    name: str, options: RuntimeOptions, show: Callable[[Result], None], *, quiet: bool
+    name: str, options: RuntimeOptions, show: Callable[[Result], None], *, as_json: bool, quiet: bool
 ) -> tuple[Result, bool]:
     async with options.runtime() as runtime:
         async with await open_named(
             runtime, name, suspended=True, limits=options.limits, notify=note
         ) as session:
-            with Display(quiet=quiet) as display:
-                result = await interruptibly(session, session.resume(on_progress=display))
+            with Display(quiet=quiet, output=not as_json) as display:
+                result = await interruptibly(
+                    session, session.resume(on_progress=display, on_output=display.output)
+                )
             show(result)
         return result, session.kept
 

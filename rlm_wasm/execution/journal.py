@@ -384,7 +384,6 @@ class Journal:
         self.checksum = 0
         self.delivering = False
         """A message is on its way to the guest: no snapshot is taken until it has arrived."""
-        self._arrived: asyncio.Future[None] | None = None
         self._taken = False
         self.cost = 0
         """Of replaying what came since the last snapshot, in fuel."""
@@ -428,8 +427,7 @@ class Journal:
             self.add(Kind.MESSAGE, message)
         self._taken = False
         self.runs += 1
-        if self.delivering:
-            self.arrived()
+        self.delivering = False
 
     def replaced(self) -> None:
         """Not what was journalled is given to the guest, but something else, in the same run."""
@@ -451,16 +449,6 @@ class Journal:
     def arrived(self) -> None:
         """The guest has the message, or will never have it."""
         self.delivering = False
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
-        self._arrived = None
-
-    async def quiet(self) -> None:
-        """Until nothing is on its way to the guest."""
-        while self.delivering:
-            if self._arrived is None:
-                self._arrived = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._arrived)
 
     def said(self, outbox: bytes, fuel: int) -> None:
         """What the guest said in that run, and the fuel that it took."""
@@ -470,17 +458,17 @@ class Journal:
             self._due_from *= 2
             self._due()
 
-    def rebased(self, pages: int, host_bytes: int) -> int:
-        """A snapshot is taken at this moment: the number of the first row that comes after it.
-
-        ``pages`` are those of memory, ``host_bytes`` those of the host's side.
-        """
+    def rebased(self) -> int:
+        """A snapshot is taken at this moment: the number of the first row that comes after it."""
         self.cost = 0
-        self._due_from = snapshot_due(pages, host_bytes)
         self.stale = False
         if not self.stream:
             self.writer.whole()
         return self.writer.seal()
+
+    def measured(self, pages: int, host_bytes: int) -> None:
+        """What a snapshot holds, in pages and in bytes of the host's side: the next one costs as much."""
+        self._due_from = snapshot_due(pages, host_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,9 @@ _PREVIEW = 2_000
 _AT_ONCE = 4_096
 """Characters of an answer whose program is looked for on the event loop."""
 
-RunChild = Callable[[LlmCalls, int, str, str, str], Awaitable[Result]]
-"""Runs a program in a child: the parent's calls, how deep it may recurse, its context, its program, and
-the child's name among those of its parent: the call's number and the attempt's."""
+RunChild = Callable[[LlmCalls, int, CompletionRequest, str, str], Awaitable[Result]]
+"""Runs a program in a child: the parent's calls, how deep it may recurse, the call (its data is the child's
+context), its program, and the child's name among those of its parent: the call's number and the attempt's."""
 
 
 def recursion(run_child: RunChild) -> Recurse:
@@ -71,7 +71,7 @@ def recursion(run_child: RunChild) -> Recurse:
                 told = _about_answer(attempt, answer.text, trouble)
             else:
                 child = f"{request.id}.{attempt + 1}"
-                result = await run_child(calls, deepest, request.data, program.source, child)
+                result = await run_child(calls, deepest, request, program.source, child)
                 if result.ok and result.value.strip():
                     return Completion(
                         text=result.value,
