@@ -477,6 +477,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
         "text call-number model prompt-tokens completion-tokens depth",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
+    "fork": ("count", "array: what each fork gave; in a fork, its number from 0"),
     "sleep": ("seconds", "nothing, later"),
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
