@@ -42,7 +42,7 @@
  *   ["note", stream, text]         printed something; stream: "out" or "err"
  *   ["note", "log", entry]         an entry of the scope log
  *   ["note", "warn", text]         something that looks like a slip, for the Result
- *   ["done", {status, value, data, cut, lineage, error}]
+ *   ["done", {status, value, data, cut, shown, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
  *   ["failed", text]               with RLM_FAILED
  */

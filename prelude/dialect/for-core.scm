@@ -120,7 +120,7 @@
         ((head? 'in-vector) (indexed '%check-vector 'vector-length 'vector-ref))
         ((head? 'in-string) (indexed '%check-string 'string-length 'string-ref))
         ((head? 'in-bytes) (indexed '%check-bytes 'bytes-length 'bytes-ref))
-        ((head? 'in-hash)
+        ((or (head? 'in-hash) (head? 'in-immutable-hash) (head? 'in-mutable-hash))
          (if (= (length ids) 2)
              (hash-part (car (arguments 1 1)) '%hash-key '%hash-value)
              (generic-part expr)))

@@ -1,11 +1,47 @@
 ;; What Racket's programs bring along that means little or nothing here: modules, contracts,
 ;; namespaces; and what there is not, with what to write instead.
 
-;; module-level forms that a script may bring along
+;; ---- what of a program is run, and what of it shows ----
+;; A program may be written as a module of Racket's: with a #lang line, as one (module name racket form ...), with
+;; submodules. Then it runs as `racket program.rkt` does: module+ main comes last, no other submodule runs.
+(define (%module-body forms)
+  (define (whole? forms)
+    (and (pair? forms) (null? (cdr forms)) (%module-form? (car forms))))
+  (let loop ((rest (if (whole? forms) (cdddar forms) forms)) (body '()) (main '()))
+    (cond ((null? rest) (append-reverse! body (reverse! main)))
+          ((%submodule-name (car rest))
+           => (lambda (name)
+                (loop (cdr rest) body
+                      (if (eq? name 'main)
+                          (append-reverse (if (eq? (caar rest) 'module*) (cdddar rest) (cddar rest)) main)
+                          main))))
+          ((%module-form? (car rest)) (loop (append (cdddar rest) (cdr rest)) body main)) ; its names are the program's
+          (else (loop (cdr rest) (cons (car rest) body) main)))))
+(define (%module-form? form)
+  (and (list? form) (>= (length form) 3) (eq? (car form) 'module) (symbol? (cadr form)) (symbol? (caddr form))))
+(define (%submodule-name form)
+  (and (list? form) (pair? (cdr form)) (symbol? (cadr form))
+       (or (eq? (car form) 'module+) (and (eq? (car form) 'module*) (pair? (cddr form))))
+       (cadr form)))
+
+;; Does the text begin with #lang racket or one of its kin, comments aside, or is it such a module?
+(define %racket-line
+  (%make-regexp "^(?:\\s|;[^\n]*\n|#\\|(?:[^|]|\\|[^#])*\\|#)*(?:#lang\\s+(?:at-exp\\s+)?|\\(module\\s+[^\\s()]+\\s+)(?:racket|typed/racket|scheme|plai|r5rs)\\b" #t))
+(define (%prints-values? text)
+  (and (or (%string-index-of text "#lang") (%string-index-of text "(module")) (%regexp-match? %racket-line text)))
+(define current-print (make-parameter (lambda (v) (if (not (void? v)) (println v))) #f 'current-print))
+(define (%print-value v) (for-each (current-print) (%values->list v)))
+
 (define-syntax provide (syntax-rules () ((_ . rest) (void))))
-(define-syntax module+ (er-macro-transformer (lambda (form rename compare) `(,(rename 'begin) ,@(cddr form)))))
+(define-syntax all-defined-out (syntax-rules () ((_ . rest) (void))))
 (define-syntax begin-for-syntax (syntax-rules () ((_ . rest) (void))))
-(define-syntax module* (er-macro-transformer (lambda (form rename compare) `(,(rename 'void)))))
+(define-syntax %submodule ; where a program's own reading has not met it: in a body
+  (er-macro-transformer
+   (lambda (form rename compare)
+     (%macro-error (%id-symbol (car form)) "a submodule stands at the top level of a program" form))))
+(define-syntax module (syntax-rules () ((_ name language form ...) (begin form ...))))
+(define-syntax module+ (syntax-rules () ((_ . rest) (%submodule . rest))))
+(define-syntax module* (syntax-rules () ((_ . rest) (%submodule . rest))))
 
 ;; ---- require: all that there is of Racket's modules is bound already ----
 (define %modules-here
@@ -49,46 +85,90 @@
                                                            " and more, all bound without being required")))
                          form)))))
 
-;; The definitions that a require needs: (only-in m [a b]) and (rename-in m [a b]) give a the name b.
-(define (%require-renames spec form rename)
-  (define (renames items)
+;; What a require spec gives another name: a list of (its name here . its name in the language). Names that keep
+;; theirs are bound already.
+(define (%require-renames spec form)
+  (define (bad) (%macro-error 'require "expected a module, such as racket/list, or (only-in module name ...)" spec))
+  (define (all specs) (append-map (lambda (spec) (%require-renames spec form)) specs))
+  ;; of [a b] in only-in and rename-in; a may itself be a name that an inner spec gave
+  (define (renamed items inner)
     (append-map (lambda (item)
-                  (if (and (list? item) (= (length item) 2) (every identifier? item)
-                           (not (eq? (%id-symbol (car item)) (%id-symbol (cadr item)))))
-                      (list `(,(rename 'define) ,(cadr item) ,(car item)))
+                  (if (and (list? item) (= (length item) 2) (every identifier? item))
+                      (list (cons (cadr item) (%original-name (%id-symbol (car item)) inner)))
                       '()))
                 items))
-  (define (all specs) (append-map (lambda (spec) (%require-renames spec form rename)) specs))
   (cond ((identifier? spec) (%check-module (%id-symbol spec) form) '())
         ((string? spec)
          (%macro-error 'require
                        (string-append "there are no module files here: define what " (%->string spec 1 0)
                                       " has in the program, or write a library for (import (name))")
                        form))
-        ((not (and (list? spec) (pair? spec) (identifier? (car spec))))
-         (%macro-error 'require "expected a module, such as racket/list" spec))
+        ((not (and (list? spec) (pair? spec) (identifier? (car spec)))) (bad))
         (else
          (case (%id-symbol (car spec))
            ((only-in rename-in)
-            (if (null? (cdr spec)) (%macro-error 'require "expected a module, such as racket/list" spec))
-            (append (%require-renames (cadr spec) form rename) (renames (cddr spec))))
+            (if (null? (cdr spec)) (bad))
+            (let ((inner (%require-renames (cadr spec) form)))
+              (append (renamed (cddr spec) inner)
+                      (filter (lambda (entry) ; only-in takes of the inner names what it lists
+                                (or (eq? (%id-symbol (car spec)) 'rename-in)
+                                    (any (lambda (item) (and (identifier? item) (eq? (%id-symbol item) (%id-symbol (car entry)))))
+                                         (cddr spec))))
+                              inner))))
            ((except-in) (if (pair? (cdr spec)) (all (list (cadr spec))) '()))
            ((prefix-in)
-            (if (not (= (length spec) 3)) (%macro-error 'require "expected (prefix-in prefix module)" spec))
-            (%warn! "require: " (%->string (strip-syntactic-closures spec) 1 0)
-                    " gives no prefix here: write the names without it.")
-            (all (cddr spec)))
+            (if (not (and (= (length spec) 3) (identifier? (cadr spec)))) (bad))
+            (%prefixed-names (cadr spec) (%require-renames (caddr spec) form)))
            ((combine-in for-syntax for-template for-label) (all (cdr spec)))
            ((for-meta for-space just-meta just-space) (if (pair? (cdr spec)) (all (cddr spec)) '()))
-           ((quote submod) '())
-           (else (%macro-error 'require "expected a module, such as racket/list, or (only-in module name ...)" spec))))))
+           ((quote submod file lib planet) '())
+           (else (bad))))))
+(define (%original-name name renames)
+  (let ((entry (find (lambda (entry) (eq? (%id-symbol (car entry)) name)) renames)))
+    (if entry (cdr entry) name)))
+
+;; A prefix stands for all names of the language: those that the program uses with it are what is needed.
+(define (%prefixed-names prefix renames)
+  (let* ((text (symbol->string (%id-symbol prefix))) (n (string-length text)) (seen (make-hasheq)))
+    (let loop ((form %program-forms))
+      (cond ((pair? form) (loop (car form)) (loop (cdr form)))
+            ((vector? form) (vector-for-each loop form))
+            ((and (symbol? form) (not (hash-has-key? seen form)))
+             (let ((name (symbol->string form)))
+               (if (and (> (string-length name) n) (string-prefix? name text))
+                   (let ((original (%original-name (string->symbol (substring name n (string-length name))) renames)))
+                     (if (%language-name? original) (hash-set! seen form original))))))))
+    (map (lambda (entry) (cons (%id-like prefix (car entry)) (cdr entry))) (hash->list seen))))
+
+(define (%language-name? name)
+  (and (memq name (%environment-names (%core-environment)))
+       (not (string-prefix? (symbol->string name) "%"))))
+
+(define (%definition-of-rename entry form rename)
+  (let ((name (car entry)) (original (cdr entry)))
+    (cond ((eq? (%id-symbol name) original) '())
+          ((not (%language-name? original))
+           (let ((close (%suggest original (%visible-names))))
+             (%macro-error 'require
+                           (string-append "there is no " (symbol->string original) " to be called " (symbol->string (%id-symbol name))
+                                          (if (pair? close) (string-append "; did you mean " (%alternatives (map symbol->string close)) "?") ""))
+                           form)))
+          ((eq? (%environment-ref (%core-environment) original %none) %none) ; a form of the syntax
+           (list `(,(rename 'define-syntax) ,name
+                   (,(rename 'er-macro-transformer)
+                    (,(rename 'lambda) (form again compare)
+                     (,(rename 'cons) (,(rename 'quote) ,(rename original)) (,(rename 'cdr) form)))))))
+          (else (list `(,(rename 'define) ,name ,(rename original)))))))
 
 (define-syntax require
   (er-macro-transformer
    (lambda (form rename compare)
      (set! %macro-form form)
      (if (not (list? form)) (%macro-error 'require "expected modules" form))
-     (let ((definitions (append-map (lambda (spec) (%require-renames spec form rename)) (cdr form))))
+     (let ((definitions
+             (append-map (lambda (spec)
+                           (append-map (lambda (entry) (%definition-of-rename entry form rename)) (%require-renames spec form)))
+                         (cdr form))))
        (if (null? definitions)
            `(,(rename 'void))
            `(,(rename 'begin) ,@definitions))))))

@@ -9,7 +9,9 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
-(define (%eval-form form env name)
+;; `show` gets the value of each form that is evaluated, what a begin at the top level splices included; #f: nothing
+;; does.
+(define (%eval-form form env name [show #f])
   (let ((state (%expand-start form env)))
     (let loop ()
       (let* ((r (%expand-run state)) (kind (vector-ref r 0)))
@@ -19,15 +21,18 @@
           ((%load-library) (%expand-give! state (%load-library (vector-ref r 1))) (loop))
           ((%library-exists?) (%expand-give! state (if (%fetch-library (vector-ref r 1)) #t #f)) (loop))
           ((%include) (%expand-give! state (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))) (loop))
-          ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name))
-          (else ((%compile r name))))))))
+          ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name show))
+          (else
+           (if show
+               (let ((value ((%compile r name)))) (show value) value)
+               ((%compile r name)))))))))
 
 ;; The value is the last form's.
-(define (%eval-forms forms env name)
+(define (%eval-forms forms env name [show #f])
   (cond ((null? forms) (void))
-        ((null? (cdr forms)) (%eval-form (car forms) env name))
-        (else (%eval-form (car forms) env name)
-              (%eval-forms (cdr forms) env name))))
+        ((null? (cdr forms)) (%eval-form (car forms) env name show))
+        (else (%eval-form (car forms) env name show)
+              (%eval-forms (cdr forms) env name show))))
 
 (define (%read-all text name)
   (let ((reader (%make-reader text name)))
@@ -38,14 +43,16 @@
 ;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
 ;; what it defines is known before its first form is expanded, so that a procedure may use a name
 ;; that the program defines further down, even one that a library has too.
-;; The forms are kept for error messages.
+;; The forms are kept for error messages. What a module of Racket's means, dialect/modules.scm knows.
 (define %program-forms '())
-(define (%eval-program text env name)
-  (let ((forms (%read-all text name)))
+(define (%read-program text env name)
+  (let ((forms (%module-body (%read-all text name))))
     (set! %program-forms forms)
     (for-each (lambda (form) (%note-form! env form)) forms)
     (%note-structs! forms)
-    (%eval-forms forms env name)))
+    forms))
+(define (%eval-program text env name)
+  (%eval-forms (%read-program text env name) env name (and (%prints-values? text) %print-value)))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
 ;; first: a circle among them is an error. A failure that ends the execution leaves nothing behind.

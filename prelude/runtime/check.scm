@@ -202,11 +202,8 @@
 
   (set! %checking? #t)
   (let ((forms (%catch (lambda (condition) (failed! condition) #f)
-                       (lambda () (%read-all text name)))))
+                       (lambda () (%read-program text env name)))))
     (when forms
-      (set! %program-forms forms)
-      (for-each (lambda (form) (%note-form! env form)) forms)
-      (%note-structs! forms)
       (check-forms forms env)
       (set! dynamic? (any (lambda (reference) (memq (%cell-name (car reference)) %defining-names)) references))
       (check-references)

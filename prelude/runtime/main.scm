@@ -59,6 +59,12 @@
         (else (%catch (lambda (condition) %none)
                       (lambda () (%cbor-encode v))))))
 
+;; A program that begins with #lang racket has printed its values; the last one is its value all the same.
+(define (%with-key outcome key value)
+  (if (immutable? outcome)
+      (hash-set outcome key value)
+      (begin (hash-set! outcome key value) outcome)))
+
 (define (%error-outcome obj) (hash "status" "error" "error" (%describe-error obj)))
 
 (define (%describe-error obj)
@@ -186,16 +192,17 @@
 (define (%main)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
-           (let ((options (cadr message)))
+           (let* ((options (cadr message)) (check? (%option options "check" #f)) (source (%hash-ref options "source" "")))
              (%execute
               (lambda ()
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%end! (%value-outcome "ok" ((if (%option options "check" #f) %check-program %eval-program)
-                                             (%hash-ref options "source" "")
-                                             (interaction-environment)
-                                             (%option options "name" "program"))))))))
+                (let ((outcome (%value-outcome "ok" ((if check? %check-program %eval-program)
+                                                     source
+                                                     (interaction-environment)
+                                                     (%option options "name" "program")))))
+                  (%end! (if (and (not check?) (%prints-values? source)) (%with-key outcome "shown" #t) outcome)))))))
           ((string=? kind "state")
            (%execute (lambda () (%end! (hash "status" "ok" "data" (%cbor-encode (%user-definitions)))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))

@@ -29,7 +29,7 @@ def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None
     """The program's output and value on standard output; everything else on standard error."""
     if result.stdout:
         echo(result.stdout.removesuffix("\n"))
-    if result.ok and result.value:
+    if result.ok and result.value and not result.value_printed:
         echo(result.value)
     if result.error is not None:
         print_error(result.error, source=source, name=name)
