@@ -173,12 +173,6 @@
            `(,(rename 'void))
            `(,(rename 'begin) ,@definitions))))))
 
-;; contracts are not checked
-(define-syntax define/contract
-  (syntax-rules () ((_ head contract body ...) (define head body ...))))
-(define-syntax struct/contract
-  (syntax-rules () ((_ name ((field contract) ...) . options) (struct name (field ...) . options))))
-
 ;; ---- namespaces: there is one ----
 (define (make-base-namespace) (interaction-environment))
 (define (make-base-empty-namespace) (interaction-environment))
