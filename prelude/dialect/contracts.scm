@@ -407,7 +407,7 @@
       (define (checked args)
         (let loop ((rest-args args) (i 0) (cs positions) (done '()) (seen '()))
           (cond ((null? rest-args)
-                 (if (< i count) (arity-error (%positional args)))
+                 (if (< i count) (arity-error (%without-keywords args)))
                  (for-each (lambda (k)
                              (if (not (memq (car k) seen))
                                  (raise (make-exn:fail:contract
@@ -430,7 +430,7 @@
                  (if (pair? all-keywords)
                      (append-reverse done (%project rest rest-args (%inwards in "the rest argument of")))
                      (append-reverse done (%project rest rest-args (%inwards in "the rest argument of")))))
-                (else (arity-error (%positional args))))))
+                (else (arity-error (%without-keywords args))))))
       (if (not (procedure? f)) (%broken blame name f))
       (if (not (test f))
           (%raise-blame blame (string-append "\n  promised: a procedure that accepts " (number->string count)
@@ -450,10 +450,10 @@
                    (else (lambda args (let ((args (checked args))) (call (lambda () (apply f args))))))))))
         (%procedure-named (or (object-name f) (let ((who (%blame-who blame))) (if (symbol? who) who 'procedure))) wrapped)))
     (%make-contract name test project)))
-(define (%positional args)
+(define (%without-keywords args)
   (cond ((null? args) '())
-        ((and (keyword? (car args)) (pair? (cdr args))) (%positional (cddr args)))
-        (else (cons (car args) (%positional (cdr args))))))
+        ((and (keyword? (car args)) (pair? (cdr args))) (%without-keywords (cddr args)))
+        (else (cons (car args) (%without-keywords (cdr args))))))
 
 (define (%unconstrained range)
   (let ((range (%all-contracts 'unconstrained-domain-> range)))
@@ -551,7 +551,7 @@
                         (needed?
                          (raise (make-exn:fail:contract:arity
                                  (string-append (%->string (%blame-who blame) 0 0) ": arity mismatch;\n the expected number of arguments does not match the given number\n  given: "
-                                                (number->string (length (%positional args)))) #f)))
+                                                (number->string (length (%without-keywords args)))) #f)))
                         (else the-unsupplied-arg)))
                 entries))
          (let* ((first (take-values mandatory #t)) (second (take-values optional #f))

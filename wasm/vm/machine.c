@@ -17,7 +17,7 @@ static void scan_roots(void (*visit)(Value *)) {
   for (uint32_t i = 0; i < m.depth; i++) visit(&m.frames[i].self);
   Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.tick_stub,
                         &m.hook_raise, &m.hook_main, &m.hook_interrupt, &m.hook_memory, &m.hook_tick,
-                        &m.hook_lazy, &m.inbox, &vm.resume, &vm.error, &vm.tail_proc};
+                        &m.hook_lazy, &m.hook_custom, &m.inbox, &vm.resume, &vm.error, &vm.tail_proc};
   for (uint32_t i = 0; i < sizeof registers / sizeof *registers; i++) visit(registers[i]);
   for (int i = 0; i < 8; i++) visit(&vm.tail_args[i]);
   for (int i = 0; i < CALL_STUBS; i++) visit(&m.call_stubs[i]);
