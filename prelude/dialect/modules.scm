@@ -34,7 +34,6 @@
 
 (define-syntax provide (syntax-rules () ((_ . rest) (void))))
 (define-syntax all-defined-out (syntax-rules () ((_ . rest) (void))))
-(define-syntax begin-for-syntax (syntax-rules () ((_ . rest) (void))))
 (define-syntax %submodule ; where a program's own reading has not met it: in a body
   (er-macro-transformer
    (lambda (form rename compare)
@@ -51,17 +50,24 @@
     racket/generic racket/local racket/block racket/bytes racket/char racket/symbol racket/keyword racket/random
     racket/fixnum racket/flonum racket/unsafe/ops racket/trace racket/exn racket/mutability racket/linklet
     racket/private/generic-interfaces racket/kernel racket/init racket/runtime-config racket/load racket/undefined
+    racket/class racket/date racket/path racket/async-channel racket/syntax racket/stxparam racket/mpair
+    racket/provide racket/require racket/provide-syntax racket/require-syntax racket/performance-hint racket/include racket/os
+    racket/phase+space racket/stxparam-exptime
+    syntax/parse syntax/parse/define syntax/stx syntax/location syntax/srcloc data/heap math/number-theory math/base
+    file/sha1 file/md5
     json rackunit rackunit/text-ui srfi/1 srfi/2 srfi/8 srfi/9 srfi/11 srfi/13 srfi/14 srfi/26 srfi/27 srfi/69 rnrs
-    scheme scheme/base scheme/list scheme/string mzlib/list mzlib/string r5rs r7rs))
+    scheme scheme/base scheme/list scheme/string scheme/match scheme/function scheme/class scheme/contract
+    mzlib/list mzlib/string r5rs r7rs))
 ;; What there is in Racket and not here: a program that uses nothing of it runs all the same.
 (define %modules-absent
-  '(racket/file racket/path racket/system racket/date racket/class racket/unit racket/place racket/future racket/tcp racket/udp
-    racket/serialize racket/fasl racket/async-channel racket/engine racket/sandbox racket/logging racket/cmdline
-    racket/runtime-path racket/lazy-require racket/splicing racket/stxparam racket/syntax racket/os racket/treelist
-    racket/gui racket/gui/base racket/draw racket/snip racket/performance-hint racket/surrogate racket/include racket/help
-    racket/enter racket/rerequire racket/package racket/provide racket/require racket/provide-syntax racket/require-syntax
-    racket/extflonum racket/phase+space racket/tree racket/slice racket/lazy lazy typed/racket typed/racket/base db csv-reading
-    sxml gregor threading uuid markdown yaml toml pict plot slideshow scribble))
+  '(racket/file racket/system racket/unit racket/place racket/future racket/tcp racket/udp
+    racket/serialize racket/fasl racket/engine racket/sandbox racket/logging racket/cmdline racket/lazy-require racket/surrogate
+    racket/extflonum racket/splicing typed/racket typed/racket/base threading
+    racket/runtime-path racket/treelist
+    racket/gui racket/gui/base racket/draw racket/snip racket/help
+    racket/enter racket/rerequire racket/package
+    racket/tree racket/slice racket/lazy lazy db csv-reading
+    sxml gregor uuid markdown yaml toml pict plot slideshow scribble))
 (define %module-roots-absent
   '("net/" "web-server/" "syntax/" "typed/" "data/" "math/" "ffi/" "file/" "openssl/" "xml/" "html/" "db/" "parser-tools/"
     "setup/" "compiler/" "planet/" "scribble/" "pict/" "plot/" "images/" "srfi/" "racket/private/" "scheme/" "mzlib/" "rnrs/"))
@@ -181,37 +187,11 @@
 (define (namespace-anchor->namespace anchor) (interaction-environment))
 (define-syntax define-namespace-anchor (syntax-rules () ((_ name) (define name #f))))
 
-;; ---- rackunit, as far as programs check themselves: a failure is shown on stderr ----
-(define (%check name holds? . shown)
-  (if (not holds?)
-      (eprintf "FAILURE in ~a~a\n" name
-               (%string-concatenate (map (lambda (v) (string-append "\n  " (%shown v 200))) shown)))))
-(define (check-equal? actual expected [message #f]) (%check 'check-equal? (equal? actual expected) actual expected))
-(define (check-not-equal? actual expected [message #f]) (%check 'check-not-equal? (not (equal? actual expected)) actual))
-(define (check-eq? actual expected [message #f]) (%check 'check-eq? (eq? actual expected) actual expected))
-(define (check-eqv? actual expected [message #f]) (%check 'check-eqv? (eqv? actual expected) actual expected))
-(define (check-= actual expected tolerance [message #f])
-  (%check 'check-= (<= (abs (- actual expected)) tolerance) actual expected))
-(define (check-true v [message #f]) (%check 'check-true (eq? v #t) v))
-(define (check-false v [message #f]) (%check 'check-false (eq? v #f) v))
-(define (check-not-false v [message #f]) (%check 'check-not-false v v))
-(define (check-pred good? v [message #f]) (%check 'check-pred (good? v) v))
-(define (check-exn good? thunk [message #f])
-  (let ((raised (%catch (lambda (e) (list e)) (lambda () (thunk) #f))))
-    (%check 'check-exn (and raised (if (regexp? good?)
-                                       (and (exn? (car raised)) (regexp-match? good? (exn-message (car raised))))
-                                       (good? (car raised)))))))
-(define-syntax test-case (syntax-rules () ((_ name body ...) (let () body ...))))
-
 ;; ---- what there is not ----
 (define-syntax %define-missing
   (syntax-rules ()
     ((_ (name advice) ...)
      (begin (define-syntax name (er-macro-transformer (lambda (form rename compare) (%macro-error 'name advice form)))) ...))))
 (%define-missing
- (syntax-case "there are no syntax-case macros here; write them with define-syntax-rule or syntax-rules")
- (syntax-parse "there are no syntax-parse macros here; write them with define-syntax-rule or syntax-rules")
- (class "there are no classes here; use struct, closures, or define-generics")
- (new "there are no classes here; use struct, closures, or define-generics")
- (send "there are no classes here; use struct, closures, or define-generics")
+ (define-syntax-class "there are no syntax classes of one's own here; test the parts in the clause, with #:when or #:fail-unless")
  (place "there are no places here; use spawn or map-async"))

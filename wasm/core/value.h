@@ -123,6 +123,7 @@ enum header_flags {
   H_WIDTH2 = 4,
   H_WIDTH4 = 8,
   H_WIDTH_MASK = 12,
+  H_OF_BYTES = 2,    /* regexp: its results are bytes */
   H_UNINTERNED = 16, /* gensym */
   H_LARGE = 0x4000,  /* in the large-object space: core/heap.c's own */
 };

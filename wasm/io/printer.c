@@ -421,7 +421,8 @@ static Value emit_special(Printer *p, Value v) {
 static Value emit_regexp(Printer *p, Value v) {
   Value source = regexp_source(v);
   ROOM(p, 10ull * STR_LENGTH(source) + 8, STR_WIDTH(source));
-  builder_c(&p->out, regexp_is_px(v) ? "#px\"" : "#rx\"");
+  builder_c(&p->out, regexp_is_px(v) ? "#px" : "#rx");
+  builder_c(&p->out, regexp_is_of_bytes(v) ? "#\"" : "\"");
   for (uint32_t i = 0; i < STR_LENGTH(source); i++) write_string_char(&p->out, string_char(source, i));
   builder_char(&p->out, '"');
   return V_VOID;

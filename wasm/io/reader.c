@@ -573,9 +573,10 @@ static Value read_here_string(Reader *r, uint32_t place) {
 static Value read_regexp(Reader *r, uint32_t place, bool px) {
   uint32_t at = r->at, line = r->line, column = r->column;
   advance_in_line(r, 3);
-  if (peek(r) == '#') advance(r);                 /* a byte regexp is taken as one on text */
+  bool bytes = peek(r) == '#';                    /* one on text, whose results are bytes */
+  if (bytes) advance(r);
   Value source = read_string(r, place);
-  if (!IS_SIGNAL(source)) source = regexp_make(source, px);
+  if (!IS_SIGNAL(source)) source = regexp_make(source, px, bytes);
   if (source == V_AGAIN) {
     r->at = at;
     r->line = line;
