@@ -178,7 +178,7 @@
          (digits (if upper? (string-upcase digits) digits))
          (negative? (or (< x 0) (eqv? x -0.0)))
          (padded (%pad-text digits min-width 'right pad pad)))
-    (%with-sign padded (cond ((zero? x) 0) ((< x 0) -1) (else 1)) sign)))
+    (%with-sign padded (cond (negative? -1) ((zero? x) 0) (else 1)) sign)))
 
 (define (%with-sign digits order sign)
   (define (around part)

@@ -403,23 +403,22 @@
                        (fail)))))))))
 
 ;; ---- hash tables ----
-;; (hash-table (key p) ...): these entries in any order, whatever else the table holds; with a last
-;; `...`, the rest of them too.
+;; (hash-table (key p) ...): these entries in any order and no others; with a last `(key p) ...`, any number of more.
 (define (%match-hash-table cx entries v env fail k)
   (let ((rest? (any (lambda (entry) (not (pair? entry))) entries))
         (constant? (lambda (key) (or (and (pair? key) (%id-named? (car key) 'quote))
                                      (string? key) (number? key) (char? key) (boolean? key) (keyword? key)))))
     (%is cx 'if (%is cx 'hash? v)
          (if (and (not rest?) (every (lambda (entry) (constant? (car entry))) entries))
-             (%match-entries cx entries v env fail k)
+             (%is cx 'if (%is cx '= (%is cx 'hash-count v) (length entries))
+                  (%match-entries cx entries v env fail k)
+                  (fail))
              (let ((l (%fresh cx "entries")) (cons-name (%name cx 'cons)))
                `(,@(%is cx 'let) ((,l ,(%is cx 'hash->list v)))
                  ,(%match-no-order cx
-                                   (append
-                                    (map (lambda (entry)
-                                           (if (pair? entry) (list cons-name (car entry) (cadr entry)) entry))
-                                         entries)
-                                    (if rest? '() (list '_ '...)))
+                                   (map (lambda (entry)
+                                          (if (pair? entry) (list cons-name (car entry) (cadr entry)) entry))
+                                        entries)
                                    l env fail k))))
          (fail))))
 

@@ -173,7 +173,7 @@
     (if writer
         (%set-rtd-printer! rtd
                            (lambda (record)
-                             (let ((mode (case (%print-mode) ((0) #f) ((1) #t) (else 0))))
+                             (let ((mode (case (%print-mode) ((0) #f) ((2) 0) (else #t))))
                                (call-with-output-string (lambda (port) (writer record port mode)))))))))
 
 ;; prop:procedure: a procedure that gets the instance too, or the index of a field that holds one
