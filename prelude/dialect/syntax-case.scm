@@ -281,6 +281,22 @@
                `(,(rename 'begin) ,@(map (lambda (id b) `(,(rename 'define-syntax) ,id ,b)) ids (cdr body)))
                (%macro-error 'define-syntaxes "expected (define-syntaxes (id ...) (values transformer ...))" form)))))))
 
+;; ---- match expanders: see match.scm. Their transformers may be syntax-rules, too ----
+(define-syntax define-match-expander
+  (er-macro-transformer
+   (lambda (form rename compare)
+     (if (not (and (list? form) (memv (length form) '(3 4)) (identifier? (cadr form))))
+         (%macro-error 'define-match-expander "expected (define-match-expander id transformer)" form))
+     (define (procedure-of expr)
+       (if (and (pair? expr) (%id-named? (car expr) 'syntax-rules))
+           `(,(rename 'lambda) (,(rename 'stx))
+             (,(rename 'syntax-case) ,(rename 'stx) ,(cadr expr)
+              ,@(map (lambda (rule) (list (car rule) `(,(rename 'syntax) ,(cadr rule)))) (cddr expr))))
+           expr))
+     `(,(rename 'define-syntax) ,(cadr form)
+       (,(rename '%register-match-expander!) (,(rename 'quote) ,(%id-symbol (cadr form)))
+        ,(procedure-of (caddr form)) ,(and (pair? (cdddr form)) (procedure-of (cadddr form))))))))
+
 ;; ---- syntax parameters ----
 (define-syntax define-syntax-parameter (syntax-rules () ((_ id transformer) (define-syntax id transformer))))
 ;; the names as the body has them: a program's own are plain symbols there

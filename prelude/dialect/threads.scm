@@ -98,6 +98,7 @@
 (define (%receive-event)
   (let* ((t (current-thread)) (mail (%thread-mailbox t)))
     (letrec ((event (%event (lambda () (and (not (%queue-empty? mail)) (box event))) (%thread-waiting t)))) event)))
+(%set-rtd-printer! (%record-rtd (%make-event #f '() #f)) (lambda (e) (if (eq? e always-evt) "#<always-evt>" "#<evt>")))
 (define always-evt (%event (lambda () (box always-evt))))
 (define never-evt (%event (lambda () #f)))
 (define (evt? v)

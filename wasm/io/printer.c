@@ -765,8 +765,10 @@ static Value print_result(Printer *p) {
 }
 
 void print_bounded(Builder *out, Value v, bool write, uint32_t most) {
+  /* a structure as a call of its constructor: what else wants `print` has its quotation mark from the caller */
+  bool structure = write && IS(v, T_RECORD) && is_shown(v);
   Printer p;
-  printer_init(&p, v, write ? WRITE : DISPLAY, LABEL_NONE);
+  printer_init(&p, v, structure ? PRINT : write ? WRITE : DISPLAY, LABEL_NONE);
   p.limit = most;
   Value done = print_on(&p);
   bool cut = p.stack.top || p.out.length > most || IS_SIGNAL(done);
