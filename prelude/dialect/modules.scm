@@ -187,11 +187,38 @@
 (define (namespace-anchor->namespace anchor) (interaction-environment))
 (define-syntax define-namespace-anchor (syntax-rules () ((_ name) (define name #f))))
 
-;; ---- what there is not ----
+;; in a body
+(define-syntax local-require (syntax-rules () ((_ . specs) (require . specs))))
+
+;; a future is run when it is touched
+(define (future thunk) (%make-future (delay (thunk))))
+(define-record-type future (%make-future promise) future? (promise %future-promise))
+(define (touch f) (force (%future-promise f)))
+(define (processor-count) 1)
+
+;; ---- what there is not: docs/language.md has the same words ----
 (define-syntax %define-missing
   (syntax-rules ()
-    ((_ (name advice) ...)
+    ((_ (advice name ...) ...)
+     (begin (%missing advice name ...) ...))))
+(define-syntax %missing
+  (syntax-rules ()
+    ((_ advice name ...)
      (begin (define-syntax name (er-macro-transformer (lambda (form rename compare) (%macro-error 'name advice form)))) ...))))
 (%define-missing
- (define-syntax-class "there are no syntax classes of one's own here; test the parts in the clause, with #:when or #:fail-unless")
- (place "there are no places here; use spawn or map-async"))
+ ("there are no syntax classes of one's own here; test the parts in the clause, with #:when or #:fail-unless"
+  define-syntax-class define-splicing-syntax-class)
+ ("there are no places here; use spawn or map-async" place dynamic-place)
+ ("there are no units here; use procedures of what they import, or classes" unit define-unit define-signature invoke-unit)
+ ("there are no tables with an equality of their own here; give the key's structure #:methods gen:equal+hash, or change keys into what is compared"
+  define-custom-hash-types make-custom-hash make-immutable-custom-hash)
+ ("there is no command line here; what the program works on is in (context), or defined in it" command-line parse-command-line)
+ ("there are no log receivers here; write to standard error with eprintf" define-logger make-logger log-message)
+ ("there is no trace here; print what is of interest with printf or eprintf" trace untrace trace-define)
+ ("there are no sequence macros here; write a procedure that gives a list, a stream or (in-generator ...)" define-sequence-syntax)
+ ("there is no file system here; see checkpoint and restore for what is to last, py-exec for files of the workspace"
+  define-runtime-path in-directory directory-list make-directory copy-file rename-file-or-directory)
+ ("there is no foreign interface here; use py-exec" ffi-lib get-ffi-obj define-ffi-definer)
+ ("there is no network here; ask a host function, or py-exec" tcp-connect tcp-listen get-pure-port http-sendrecv serve/servlet)
+ ("there are no with-contract regions here; use define/contract" with-contract)
+ ("there are no engines here; use with-timeout" engine make-engine engine-run))
