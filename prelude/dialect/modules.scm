@@ -200,8 +200,8 @@
 (define-syntax %define-missing
   (syntax-rules ()
     ((_ (advice name ...) ...)
-     (begin (%missing advice name ...) ...))))
-(define-syntax %missing
+     (begin (%absent advice name ...) ...))))
+(define-syntax %absent
   (syntax-rules ()
     ((_ advice name ...)
      (begin (define-syntax name (er-macro-transformer (lambda (form rename compare) (%macro-error 'name advice form)))) ...))))
