@@ -5,6 +5,10 @@
 ;; A program may be written as a module of Racket's: with a #lang line, as one (module name racket form ...), with
 ;; submodules. Then it runs as `racket program.rkt` does: module+ main comes last, no other submodule runs.
 (define (%module-body forms)
+  (if (any (lambda (form) (and (pair? form) (memq (car form) '(module module+ module*)))) forms)
+      (%flat-module forms)
+      forms))
+(define (%flat-module forms)
   (define (whole? forms)
     (and (pair? forms) (null? (cdr forms)) (%module-form? (car forms))))
   (let loop ((rest (if (whole? forms) (cdddar forms) forms)) (body '()) (main '()))

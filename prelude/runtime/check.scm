@@ -202,7 +202,7 @@
 
   (set! %checking? #t)
   (let ((forms (%catch (lambda (condition) (failed! condition) #f)
-                       (lambda () (%read-program text env name)))))
+                       (lambda () (%program-of text env name)))))
     (when forms
       (check-forms forms env)
       (set! dynamic? (any (lambda (reference) (memq (%cell-name (car reference)) %defining-names)) references))
