@@ -164,11 +164,11 @@
 ;; with try-order?, by the keys
 (define (in-hash table [ordered? #f])
   (if ordered?
-      (%rows (map (lambda (e) (list (car e) (cdr e))) (hash->list (%check-hash table) #t)))
+      (%rows (map (lambda (e) (list (car e) (cdr e))) (in-hash-pairs table #t)))
       (%check-hash table)))
-(define (in-hash-keys table [ordered? #f]) (hash-keys (%check-hash table) ordered?))
-(define (in-hash-values table [ordered? #f]) (hash-values (%check-hash table) ordered?))
-(define (in-hash-pairs table [ordered? #f]) (hash->list (%check-hash table) ordered?))
+(define (in-hash-keys table [ordered? #f]) (map car (in-hash-pairs table ordered?)))
+(define (in-hash-values table [ordered? #f]) (map cdr (in-hash-pairs table ordered?)))
+(define (in-hash-pairs table [ordered? #f]) (%hash-entries (%check-hash table) ordered?))
 (define-values (in-mutable-hash in-immutable-hash in-weak-hash) (values in-hash in-hash in-hash))
 (define-values (in-mutable-hash-keys in-immutable-hash-keys in-weak-hash-keys) (values in-hash-keys in-hash-keys in-hash-keys))
 (define-values (in-mutable-hash-values in-immutable-hash-values in-weak-hash-values)

@@ -49,7 +49,8 @@
   ;; A pregexp refuses to repeat what may be empty; any number of what is not empty matches the same.
   (define (repeated sres low high lazy?)
     (if (every %sre-nullable? sres)
-        (repeat (%sre-group (%sre->text (%sre-nonempty (cons ': sres)) state)) 0 high lazy?)
+        (let ((some (%sre-nonempty (cons ': sres))))
+          (if (equal? some '(or)) "(?:)" (repeat (%sre-group (%sre->text some state)) 0 high lazy?)))
         (repeat (one sres) low high lazy?)))
   (define (submatch name sres)
     (set-car! state (+ 1 (car state)))
