@@ -216,7 +216,7 @@
  ("there are no units here; use procedures of what they import, or classes" unit define-unit define-signature invoke-unit)
  ("there are no tables with an equality of their own here; give the key's structure #:methods gen:equal+hash, or change keys into what is compared"
   define-custom-hash-types make-custom-hash make-immutable-custom-hash)
- ("there is no command line here; what the program works on is in (context), or defined in it" command-line parse-command-line)
+ ("there is no command line here; what the program works on is in (context), or defined in it" parse-command-line)
  ("there are no log receivers here; write to standard error with eprintf" define-logger make-logger log-message)
  ("there is no trace here; print what is of interest with printf or eprintf" trace untrace trace-define)
  ("there are no sequence macros here; write a procedure that gives a list, a stream or (in-generator ...)" define-sequence-syntax)
