@@ -256,6 +256,7 @@ class Done:
     value: str = wire(_text, "the value's text", "")
     data: bytes | bool | None = wire(_data, "the value itself, where it can cross", None)
     cut: bool = wire(_flag, "whether the text was cut", False)
+    shown: bool = wire(_flag, "whether the program has printed the value itself", False)
     lineage: tuple[int, ...] = wire(_ids, "the LLM calls that the value derives from", ())
     error: ErrorReport | None = wire(_error_report, "where the status is error or limit", None)
 
