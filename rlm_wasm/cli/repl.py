@@ -16,11 +16,12 @@ from rlm_wasm.cli.accounts import Trace
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
-from rlm_wasm.cli.reading import indentation, read_state, word_before
+from rlm_wasm.cli.reading import indentation, read_state
 from rlm_wasm.cli.report import note, print_error, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
 from rlm_wasm.errors import RlmError
+from rlm_wasm.lexer import word_before
 from rlm_wasm.results import summary
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm.cli import main
-from rlm_wasm.cli.reading import indentation, read_state, word_before
+from rlm_wasm.cli.reading import indentation, read_state
+from rlm_wasm.lexer import word_before
 
 
 @pytest.mark.parametrize(
