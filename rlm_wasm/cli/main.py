@@ -22,6 +22,7 @@ _COMMANDS = {
     "sessions": ("rlm_wasm.cli.sessions", "sessions"),
     "log": ("rlm_wasm.cli.log", "log"),
     "view": ("rlm_wasm.cli.view", "view"),
+    "limits": ("rlm_wasm.cli.limits", "limits"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),
 }
 
