@@ -752,11 +752,14 @@ class Session:
         Raises:
             SessionClosed: the session was closed before.
         """
+        return await self._captured(forked=False)
+
+    async def _captured(self, *, forked: bool) -> Snapshot:
         if self.closed:
             raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
         if self._recorder.in_run:
-            self._recorder.tell(SnapshotTaken)
+            self._recorder.tell(SnapshotTaken, forked=forked)
         # Nothing is awaited from here on: memory and the host's side are of one moment.
         scheduler = self._scheduler
         execution = scheduler.execution
@@ -783,7 +786,7 @@ class Session:
         """An independent session that starts where this one is; in an execution: ``resume`` it."""
         return Session._restored(
             self._grants,
-            await self.snapshot(),
+            await self._captured(forked=True),
             limits=self.limits,
             namespace=self.namespace,
             opened=self._opened,

@@ -211,6 +211,9 @@ def _prompt_session(names: Any) -> PromptSession[str]:
     from prompt_toolkit.filters import completion_is_selected
     from prompt_toolkit.history import FileHistory, InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.lexers import PygmentsLexer
+
+    from rlm_wasm.lexer import RlmSchemeLexer
 
     class Names(Completer):
         """Completes the name before the cursor."""
@@ -241,6 +244,7 @@ def _prompt_session(names: Any) -> PromptSession[str]:
         history=FileHistory(path) if path else InMemoryHistory(),
         completer=Names(),
         complete_while_typing=False,
+        lexer=PygmentsLexer(RlmSchemeLexer),
         multiline=True,
         key_bindings=keys,
         prompt_continuation=lambda width, _line, _wrapped: " " * width,

@@ -173,6 +173,34 @@ def test_the_report_is_written_also_of_a_run_that_fails(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_of_a_run_that_is_too_large_for_a_page_the_rest_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rlm_wasm.cli import accounts
+
+    monkeypatch.setattr(accounts, "MAX_BYTES", 3_000)
+    path = tmp_path / "run.html"
+    program = '(for ([i 20]) (llm-query #:instruction "x"))'
+    assert run("run", "-p", "extractive", "--report", str(path), "-e", program).exit_code == 0
+    page = path.read_text()
+    assert "more records are left out" in page
+    assert "run_ended" in page
+
+
+def test_an_export_never_overwrites_the_log_that_it_reads(log: Path, tmp_path: Path) -> None:
+    before = log.read_bytes()
+    process = subprocess.run(
+        [sys.executable, "-m", "rlm_wasm", "log", "export", str(log), "-o", str(log)],
+        capture_output=True,
+        text=True,
+    )
+    assert (process.returncode, log.read_bytes()) == (2, before)
+    assert "is the log itself" in process.stderr
+    copy = tmp_path / "copy.jsonl"
+    assert run("log", "export", str(log), "-o", str(copy)).exit_code == 0
+    assert len(copy.read_text().splitlines()) == len(before.splitlines())
+
+
 def test_a_trace_says_what_calls_and_fibers_do_as_they_go() -> None:
     result = run("run", "-p", "extractive", "--trace", "-e", ASK)
     assert result.stdout == "apples,pears\n"

@@ -194,6 +194,32 @@ async def test_contexts_are_told_as_they_are_when_the_run_begins() -> None:
     assert (held["long"].length, len(held["long"].sha256)) == (MAX_TEXT + 1, 64)
 
 
+async def test_snapshots_and_forks_in_the_middle_of_a_run_are_told() -> None:
+    gate = GatedProvider(bracketed)
+    records: list[Record] = []
+    async with Runtime(provider=gate, log=records.append) as runtime, runtime.session() as session:
+        await session.snapshot()
+        task = asyncio.create_task(session.execute('(llm-query #:instruction "x")'))
+        await gate.arrived(1)
+        await session.snapshot()
+        async with await session.fork():
+            pass
+        gate.release_all()
+        await task
+        await session.snapshot()
+    assert [record.forked for record in of(records, events.SnapshotTaken)] == [False, True]
+
+
+async def test_what_belongs_together_is_a_chapter_of_the_next_run() -> None:
+    records: list[Record] = []
+    async with Runtime(provider="echo", log=records.append) as runtime, runtime.session() as session:
+        session.log_chapter("question 1, iteration 2")
+        await session.execute("1")
+        await session.execute("2")
+    first, second = stories(records).values()
+    assert (first.chapter, second.chapter) == ("question 1, iteration 2", "")
+
+
 async def test_nothing_is_told_of_a_program_that_is_only_checked() -> None:
     records: list[Record] = []
     async with Runtime(provider="echo", log=records.append) as runtime, runtime.session() as session:
