@@ -7,6 +7,7 @@ Ctrl-D ends it.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +206,16 @@ async def _library_names(runtime: Runtime) -> list[str]:
     return sorted(map(str, result.data)) if isinstance(result.data, list) else []
 
 
+_COLOURS = {
+    "pygments.keyword": "ansimagenta",
+    "pygments.literal.string": "ansigreen",
+    "pygments.literal.number": "ansicyan",
+    "pygments.comment": "ansibrightblack",
+    "pygments.name.builtin": "ansiyellow",
+}
+"""Of the terminal's own palette, so that they are read on a light and on a dark one."""
+
+
 def _prompt_session(names: Any) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import Completer, Completion
@@ -212,6 +223,7 @@ def _prompt_session(names: Any) -> PromptSession[str]:
     from prompt_toolkit.history import FileHistory, InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
     from prompt_toolkit.lexers import PygmentsLexer
+    from prompt_toolkit.styles import Style
 
     from rlm_wasm.lexer import RlmSchemeLexer
 
@@ -244,7 +256,9 @@ def _prompt_session(names: Any) -> PromptSession[str]:
         history=FileHistory(path) if path else InMemoryHistory(),
         completer=Names(),
         complete_while_typing=False,
-        lexer=PygmentsLexer(RlmSchemeLexer),
+        lexer=None if os.environ.get("NO_COLOR") else PygmentsLexer(RlmSchemeLexer),
+        style=Style.from_dict(_COLOURS),
+        include_default_pygments_style=False,
         multiline=True,
         key_bindings=keys,
         prompt_continuation=lambda width, _line, _wrapped: " " * width,
