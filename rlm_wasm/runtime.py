@@ -14,7 +14,8 @@ from rlm_wasm.capabilities.host_functions import HostFunction, check_host_functi
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
-from rlm_wasm.limits import Limits
+from rlm_wasm.idle_sessions import IdleSessions
+from rlm_wasm.limits import MIB, Limits
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.results import OnProgress, Result
@@ -25,6 +26,7 @@ from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
 from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
     from rlm_wasm.viewer.server import Viewer
@@ -48,6 +50,9 @@ class Runtime:
     host_functions  by name; ``host_function`` adds more
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
+    idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
+                    which keeps their memory compressed until they are used again
+    idle_s          seconds after which a session of megabytes that rests goes to sleep in any case
     log             where the run log goes, prompts and answers in clear: a file's path (JSONL), a callable
                     that takes each record, a store or its URL, in which every run is kept, or a list of
                     these; None: nowhere
@@ -70,6 +75,8 @@ class Runtime:
         host_functions: Mapping[str, HostFunction] | None = None,
         child_grants: ChildGrants | None = None,
         snapshot_key: bytes | None = None,
+        idle_bytes: int = 256 * MIB,
+        idle_s: float = 60.0,
         log: Any = None,
         engine: Engine | None = None,
     ) -> None:
@@ -89,6 +96,9 @@ class Runtime:
         if snapshot_key is not None and (not isinstance(snapshot_key, bytes) or len(snapshot_key) < 16):
             raise UsageError("snapshot_key must be at least 16 bytes")
         self._snapshot_key = snapshot_key
+        if idle_bytes < 0 or not idle_s >= 0:
+            raise UsageError("idle_bytes and idle_s must not be negative")
+        self._idle = IdleSessions(idle_bytes, idle_s)
         self._functions: dict[str, HostFunction] = {}
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
@@ -130,6 +140,7 @@ class Runtime:
             namespace=namespace,
             opened=self._sessions,
             snapshot_key=self._snapshot_key,
+            idle=self._idle,
         )
 
     async def run(
@@ -196,20 +207,22 @@ class Runtime:
                     f"the snapshot says that it belongs to the namespace {namespace!r}, and nobody signed "
                     f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
                 )
-        if isinstance(loaded.body, SessionState):
-            state = loaded.body
-        else:
+        state = loaded.body
+        if not isinstance(state, SessionState):
             state = await asyncio.to_thread(state_of, loaded)
-            loaded = replace(loaded, body=state)
+        allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
+        memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
+        loaded = loaded.with_memory(memory, state)
         self._check_open()
         return Session._restored(
             self._grants_with(host_functions, None, None, None, None),
             loaded,
-            limits=self.limits.tightened_by(state.limits).tightened_by(limits),
+            limits=allowed,
             namespace=namespace,
             opened=self._sessions,
             resend=resend,
             snapshot_key=key,
+            idle=self._idle,
         )
 
     @property
@@ -362,6 +375,7 @@ class Runtime:
         return {
             "sessions": len(self._sessions),
             "live_instances": len(live_sandboxes()),
+            "idle_bytes": self._idle.held,
             "image": self.engine.image_hash,
             "compiled_from_cache": self.engine.compiled_from_cache,
         }
@@ -377,6 +391,7 @@ class Runtime:
         if self.closed:
             return
         self.closed = True
+        self._idle.close()
         for session in self.sessions:
             await session.aclose()
         for viewer in self._viewers:

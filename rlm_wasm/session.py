@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import asdict, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import (
+    InternalError,
     LimitExceeded,
     SessionClosed,
     SnapshotCorrupt,
@@ -31,8 +32,10 @@ from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
 from rlm_wasm.execution.progress import ProgressReporter, StreamedEvents, StreamEvent, tell
 from rlm_wasm.execution.requests import HostRequest
-from rlm_wasm.execution.scheduler import Scheduler
+from rlm_wasm.execution.scheduler import Scheduler, ToGuest
+from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.grants import Grants
+from rlm_wasm.idle_sessions import IdleSessions
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
@@ -40,6 +43,7 @@ from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.providers.base import CompletionRequest
 from rlm_wasm.python import python_backend
+from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Problem, Progress, Result
 from rlm_wasm.runlog.events import (
@@ -67,6 +71,8 @@ from rlm_wasm.session_state import SessionState, state_of
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
 
+_ASKED_AT_ONCE = 4 << 20
+"""Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
 _MAX_LAST_LINE = 200
 """Characters of the last line that a program printed, in a report of the progress."""
 
@@ -92,13 +98,15 @@ class Session:
         memory: MemoryImage | None = None,
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        idle: IdleSessions | None = None,
     ) -> None:
-        """For Runtime.session. ``opened`` holds the session while it is open."""
+        """For Runtime.session. ``opened`` holds the session while it is open, ``idle`` while it rests."""
         self._grants = grants
         self.limits = limits
         self.namespace = namespace
         self.closed = False
         self._opened = opened
+        self._idle = idle
         self._resend = frozenset(resend)
         self._snapshot_key = snapshot_key
         self._busy = False
@@ -126,6 +134,7 @@ class Session:
         else:
             workspace = parent.workspace.narrowed(writable=grants.workspace_writable)
         self._workspace = workspace
+        self._python_place = FamilyPlace() if parent is None else parent.python_place
         self._calls = LlmCalls(
             grants.provider,
             budget=Budget(limits) if parent is None else parent.calls.budget,
@@ -165,6 +174,7 @@ class Session:
         opened: set[Session],
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        idle: IdleSessions | None = None,
     ) -> Session:
         """For Runtime.restore and ``fork``.
 
@@ -187,6 +197,7 @@ class Session:
             memory=snapshot.memory(grants.engine.image_size + limits.memory_bytes),
             resend=resend,
             snapshot_key=snapshot_key,
+            idle=idle,
         )
         try:
             session._adopt(state)
@@ -220,7 +231,11 @@ class Session:
         grants = self._grants
         return SessionPython(
             lambda: python_backend(
-                grants.python, limits=self.limits, workspace=self._workspace, folder=grants.workspace
+                grants.python,
+                limits=self.limits,
+                workspace=self._workspace,
+                folder=grants.workspace,
+                place=self._python_place,
             ),
             self._log,
             contexts=lambda: self._contexts.texts,
@@ -290,10 +305,10 @@ class Session:
             self._traced = self._recorder.on
             options = {**options, "trace": self._traced}
 
-        def message() -> bytes:
+        def message() -> ToGuest:
             due = self._scheduler.due_replies()
             if due:
-                return protocol.evaluate(source, name, {**options, "replies": due})
+                return protocol.evaluate_with(source, name, options, due)
             return protocol.evaluate(source, name, options)
 
         outcome: Outcome | None = None
@@ -411,6 +426,8 @@ class Session:
             self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
+        if self._idle is not None:
+            self._idle.used(self)
         self._items = (0, 0, 0)
         self._last_line = ""
         result = None
@@ -423,6 +440,9 @@ class Session:
             return outcome, result
         finally:
             self._busy = False
+            if self._idle is not None and not self.closed:
+                held = self._scheduler.sandbox.memory_bytes() - self._grants.engine.image_size
+                self._idle.rested(self, held, self._sleep)
             self._on_output = None
             if self._reporter is not None:
                 self._reporter.close()
@@ -497,6 +517,14 @@ class Session:
         if self._recorder.on:
             self._recorder.chapter(title)
 
+    async def _sleep(self) -> None:
+        if not self._busy and not self.closed:
+            try:
+                await self._scheduler.sleep()
+            except InternalError:
+                if not self.closed:  # while its memory was copied
+                    raise
+
     def _used(self, outcome: Outcome) -> Execution:
         used, execution = self._calls.budget.execution, outcome.execution
         return Execution(
@@ -550,7 +578,13 @@ class Session:
         async with calls.budget.children(calls.depth):
             scheduler.note_memory()
             parent = _Parent(
-                calls, deepest, self._meter, scheduler.fuel_account(), self._workspace, request.id
+                calls,
+                deepest,
+                self._meter,
+                scheduler.fuel_account(),
+                self._workspace,
+                self._python_place,
+                request.id,
             )
             child = Session(
                 self._grants.for_child(),
@@ -677,21 +711,24 @@ class Session:
     async def definitions(self) -> list[str]:
         """The names that the session's programs have defined."""
         self._check_free()
-        return self._variables() or []
+        if self._known_variables is None and not self.suspended:
+            self._known_variables = await self._scheduler.definitions()
+        return self._known_variables or []
 
     def _variables(self) -> list[str] | None:
-        """Asked of the guest, where it is free; it answers at once. None where it is not."""
+        """What is known, or what the guest can say at once; None where it is not free or has too many."""
         if self.closed or self._busy or self.suspended:
             return None
-        if self._known_variables is None:
-            self._known_variables = self._scheduler.definitions()
+        if self._known_variables is None and self._scheduler.sandbox.heap_used() <= _ASKED_AT_ONCE:
+            self._known_variables = self._scheduler.definitions_at_once()
         return self._known_variables
 
     def state(self) -> dict[str, Any]:
         """Variables, contexts, checkpoints, limits and what was used of them, calls in flight.
 
-        ``variables`` is None while an execution is under way; ``checkpoints`` are the keys that
-        this session wrote (``checkpoints()`` asks the store).
+        ``variables`` is None while an execution is under way, and where a session of megabytes would take
+        longer than a turn of the event loop to say them: after ``await definitions()`` they are known.
+        ``checkpoints`` are the keys that this session wrote (``checkpoints()`` asks the store).
         """
         used = self._calls.budget.session
         return {
@@ -750,7 +787,8 @@ class Session:
         """The session as a value, also in the middle of an execution.
 
         Raises:
-            SessionClosed: the session was closed before.
+            SessionClosed: the session was closed before, or meanwhile.
+            InternalError: a defect of rlm-wasm.
         """
         return await self._captured(forked=False)
 
@@ -760,9 +798,17 @@ class Session:
         python = None if self._python_made is None else await self._python_made.capture()
         if self._recorder.in_run:
             self._recorder.tell(SnapshotTaken, forked=forked)
-        # Nothing is awaited from here on: memory and the host's side are of one moment.
-        scheduler = self._scheduler
-        execution = scheduler.execution
+        try:
+            image, (header, state) = await self._scheduler.captured(partial(self._saved, python))
+        except InternalError:
+            if self.closed:  # while its memory was copied
+                raise SessionClosed("the session is closed") from None
+            raise
+        return Snapshot(header, image, state, key=self._snapshot_key)
+
+    def _saved(self, python: bytes | None, scheduler: SchedulerState) -> tuple[dict[str, Any], SessionState]:
+        """The host's side of a snapshot: its header and its body."""
+        execution = self._scheduler.execution
         budget = self._calls.budget
         header = {
             "image": self._grants.engine.image_hash,
@@ -770,8 +816,8 @@ class Session:
             "namespace": self.namespace,
             "used": {"fuel": 0 if execution is None else execution.fuel, "calls": budget.session.calls},
         }
-        state = SessionState(
-            scheduler=scheduler.to_state(),
+        return header, SessionState(
+            scheduler=scheduler,
             contexts=tuple(self._contexts.texts.items()),
             context_replaced="context" in self._options,
             limits_told="limits" not in self._options,
@@ -780,7 +826,6 @@ class Session:
             log=tuple(self._log.entries()),
             python=python,
         )
-        return Snapshot(header, scheduler.sandbox.capture(), state, key=self._snapshot_key)
 
     async def fork(self) -> Session:
         """An independent session that starts where this one is; in an execution: ``resume`` it."""
@@ -792,6 +837,7 @@ class Session:
             opened=self._opened,
             resend=("llm", "host", "python"),
             snapshot_key=self._snapshot_key,
+            idle=self._idle,
         )
 
     def _adopt(self, state: SessionState) -> None:
@@ -831,9 +877,11 @@ class Session:
         self.closed = True
         self._scheduler.cancel()
         self._opened.discard(self)
+        if self._idle is not None:
+            self._idle.used(self)
         while self._busy:
             await asyncio.sleep(0)
-        self._scheduler.close()
+        await self._scheduler.aclose()
         if self._python_made is not None:
             await self._python_made.aclose()
 
@@ -849,7 +897,7 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "call", "calls", "deepest", "meter", "workspace")
+    __slots__ = ("account", "call", "calls", "deepest", "meter", "python_place", "workspace")
 
     def __init__(
         self,
@@ -858,6 +906,7 @@ class _Parent:
         meter: Meter,
         account: FuelAccount,
         workspace: Workspace,
+        python_place: FamilyPlace,
         call: int,
     ) -> None:
         self.calls = calls
@@ -865,6 +914,7 @@ class _Parent:
         self.meter = meter
         self.account = account
         self.workspace = workspace
+        self.python_place = python_place
         self.call = call
 
 

@@ -135,6 +135,8 @@ def tool_ended(span: Span, error: BaseException | str | None) -> None:
 
 def execution_started(*, namespace: str, depth: int) -> Span:
     """An execution begins."""
+    if "opentelemetry.trace" not in sys.modules:
+        return None
     return _start(
         "execute_tool execute_scheme",
         "INTERNAL",
@@ -175,9 +177,9 @@ def execution_ended(span: Span, result: Result | None) -> None:
 
 def call_started(request: CompletionRequest, provider: str, *, recursive: bool, parent: Span) -> Span:
     """A call is sent. What comes back is for ``call_ended`` and ``call_failed``."""
-    operation, name = ("invoke_agent", "rlm-wasm") if recursive else ("chat", _name(request.model) or "")
     if "opentelemetry.trace" not in sys.modules:
         return None
+    operation, name = ("invoke_agent", "rlm-wasm") if recursive else ("chat", _name(request.model) or "")
     span = _start(
         f"{operation} {name}".strip(),
         "INTERNAL" if recursive else "CLIENT",

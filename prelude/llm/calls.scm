@@ -38,8 +38,11 @@
         (%fail 'exn:fail:contract
                (string-append op ": give #:instruction or #:data, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
-    (let* ((pictures (append (if image (list image) '()) (if (list? images) images (list images))))
-           (tokens (if (%budgeted?)
+    (let* ((pictures (if (or image (pair? images))
+                         (append (if image (list image) '()) (if (list? images) images (list images)))
+                         '()))
+           (budget (%budget-around))
+           (tokens (if budget
                        (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
                        0))
            (id (%fresh-id))
@@ -53,11 +56,11 @@
            (tight ; what cannot be sent sets nothing aside, and nobody comes in between
             (%atomically
              (lambda ()
-               (let ((budget (%current-budget)))
+               (let ((budget (and budget (%budget-around)))) ; another one, perhaps, after the estimate
                  (or (%too-tight budget tokens)
                      (begin
                        (%set-aside! budget tokens)
-                       (set! handle (%make-handle id (string-append op " call")
+                       (set! handle (%make-handle id (cons op " call")
                                                   (lambda ()
                                                     (%forget-request! id)
                                                     (%settle-budget! budget tokens 0))))

@@ -9,18 +9,26 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
+;; Most forms ask for nothing: %compile-form expands and compiles them in one go.
 (define (%eval-form form env name)
-  (let ((state (%expand-start form env)))
-    (let loop ()
-      (let* ((r (%expand-run state)) (kind (vector-ref r 0)))
-        (case kind
-          ((%call) (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2))) (loop))
-          ((%eval) (%expand-give! state ((%compile (vector-ref r 1) name))) (loop))
-          ((%load-library) (%expand-give! state (%load-library (vector-ref r 1))) (loop))
-          ((%library-exists?) (%expand-give! state (if (%fetch-library (vector-ref r 1)) #t #f)) (loop))
-          ((%include) (%expand-give! state (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))) (loop))
-          ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name))
-          (else ((%compile r name))))))))
+  (let ((done (%compile-form form env name)))
+    (if (pair? done)
+        (%eval-asking (car done) (cdr done) name)
+        (done))))
+
+;; r: what the expansion asks for, and at last its tree.
+(define (%eval-asking state r name)
+  (define (answer! v)
+    (%expand-give! state v)
+    (%eval-asking state (%expand-run state) name))
+  (case (vector-ref r 0)
+    ((%call) (answer! (apply (vector-ref r 1) (vector-ref r 2))))
+    ((%eval) (answer! ((%compile (vector-ref r 1) name))))
+    ((%load-library) (answer! (%load-library (vector-ref r 1))))
+    ((%library-exists?) (answer! (if (%fetch-library (vector-ref r 1)) #t #f)))
+    ((%include) (answer! (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))))
+    ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name))
+    (else ((%compile r name)))))
 
 ;; The value is the last form's.
 (define (%eval-forms forms env name)
@@ -28,12 +36,6 @@
         ((null? (cdr forms)) (%eval-form (car forms) env name))
         (else (%eval-form (car forms) env name)
               (%eval-forms (cdr forms) env name))))
-
-(define (%read-all text name)
-  (let ((reader (%make-reader text name)))
-    (let loop ((forms '()))
-      (let ((form (%read-datum reader)))
-        (if (eof-object? form) (reverse forms) (loop (cons form forms)))))))
 
 ;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
 ;; what it defines is known before its first form is expanded, so that a procedure may use a name
@@ -43,8 +45,7 @@
 (define (%eval-program text env name)
   (let ((forms (%read-all text name)))
     (set! %program-forms forms)
-    (for-each (lambda (form) (%note-form! env form)) forms)
-    (%note-structs! forms)
+    (if (%note-program! env forms) (%note-structs! forms))
     (%eval-forms forms env name)))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost

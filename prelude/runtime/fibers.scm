@@ -16,7 +16,7 @@
   (resume %fiber-resume %fiber-set-resume!) ; a thunk to call there
   (state %fiber-state)                      ; the dynamic state that it starts with
   (handle %fiber-handle)                    ; settled by its end; #f: the program itself
-  (what %fiber-what %fiber-set-what!)       ; what it waits for, for people: #f while it can run
+  (what %fiber-what %fiber-set-what!)       ; what it waits for: see %what-text; #f while it can run
   (request %fiber-request %fiber-set-request!) ; id of the request it waits for, or #f
   (youngest %fiber-youngest %fiber-set-youngest!) ; of the pending handles that it made, or #f
   (leave %fiber-leave %fiber-set-leave!)    ; a thunk: nobody need wake it any longer; or #f
@@ -27,7 +27,7 @@
   (%handle-of id what abort state waiters slack)
   handle?
   (id %handle-id)
-  (what %handle-what)                       ; text for people: "llm-query-async call", "spawn"
+  (what %handle-what)                       ; text for people: "spawned fiber", or ("llm-query" . " call")
   (state %handle-state %handle-set-state!)  ; pending, done, failed, cancelled
   (value %handle-value %handle-set-value!)  ; the value, or the condition
   (waiters %handle-waiters %handle-set-waiters!) ; newest first
@@ -41,7 +41,7 @@
 
 (define %current-fiber #f)
 (define %main-fiber #f)       ; the fiber that runs the program
-(define %base-k #f)           ; the base loop
+(define %base-k #f)           ; the base loop, entered anew: see %make-base!
 (define %outcome #f)          ; set: the execution is over
 (define %next-id 1)
 (define %requests (%make-hash 1 #f)) ; id -> fiber, or procedure (ok? value)
@@ -102,8 +102,7 @@
 
 ;; ---- the base loop ----
 
-(define (%run-fibers)
-  (%call/cc (lambda (k) (set! %base-k k)))
+(define (%serve-fibers)
   (set! %current-fiber #f)
   (let loop ()
     (if (pair? %arrived)
@@ -129,13 +128,19 @@
     (%fiber-set-resume! fiber #f)
     (cond (k (set! %current-fiber fiber)
              (k resume))
-          (else
-           (%set-dynamic! (%fiber-state fiber))
-           (set! %current-fiber fiber)
-           (let ((value (resume)))
-             (set! %current-fiber #f)
-             (%leave-pool! fiber)
-             (if (%fiber-handle fiber) (%settle! (%fiber-handle fiber) 'done value)))))))
+          (else (%begin-fiber fiber resume)))))
+
+;; To its end, where it does not park; then it comes back here from wherever it was taken up again.
+(define (%begin-fiber fiber thunk)
+  (%set-dynamic! (%fiber-state fiber))
+  (set! %current-fiber fiber)
+  (let ((value (thunk)))
+    (set! %current-fiber #f)
+    (if (%fiber-pool fiber) (%leave-pool! fiber))
+    (let ((handle (%fiber-handle fiber)))
+      (if handle
+          (%settle! handle 'done value)
+          (set! %outcome value)))))
 
 ;; Every fiber waits and nothing is on its way: the program is told, where it waits.
 (define (%deadlock!)
@@ -150,9 +155,15 @@
             (string-append (if (%fiber-handle fiber)
                                (string-append "fiber " (number->string (%fiber-id fiber)))
                                "the program")
-                           " waits for " (%fiber-what fiber)))
+                           " waits for " (%what-text (%fiber-what fiber))))
           (cons %main-fiber (if (> (length others) 8) (take others 8) others)))
      ", ")))
+
+;; What a fiber waits for, for people: a text, a handle, or (operation . id) of a request.
+(define (%what-text what)
+  (cond ((handle? what) (%handle-text what))
+        ((pair? what) (string-append (car what) " (call " (number->string (cdr what)) ")"))
+        (else what)))
 
 (define (%fiber-of-handle handle)
   (let ((abort (%handle-abort handle))) (and (%fiber? abort) abort)))
@@ -260,7 +271,7 @@
   (if %tracing? (%trace-request! id))
   (if (and %checking? (not (member operation '("library" "usage" "now"))))
       (%fail 'exn:fail:capability (string-append operation ": nothing is asked for while a program is checked")))
-  (let ((bytes (%cbor-encode (list "call" id operation (%cbor-encode arguments)))))
+  (let ((bytes (%call-message id operation (%cbor-encode arguments))))
     (if (> (bytevector-length bytes) %message-limit)
         (%fail 'exn:fail:contract
                (string-append operation ": the request has " (number->string (bytevector-length bytes))
@@ -271,7 +282,7 @@
 ;; Ask the host and wait for the answer; only this fiber waits.
 (define (%request operation . arguments)
   (let* ((id (%fresh-id)) (bytes (%encode-request id operation arguments)))
-    (%park! (string-append operation " (call " (number->string id) ")")
+    (%park! (cons operation id)
             (lambda (fiber)
               (%fiber-set-request! fiber id)
               (hash-set! %requests id fiber)
@@ -329,8 +340,11 @@
     (let ((waiters (%handle-waiters handle)))
       (when (pair? waiters)
         (%handle-set-waiters! handle '())
-        (for-each (lambda (waiter) (if (%waiter-call waiter) ((%waiter-call waiter) handle)))
-                  (if (null? (cdr waiters)) waiters (reverse waiters)))))))
+        (let ((tell (lambda (waiter)
+                      (let ((call (%waiter-call waiter))) (if call (call handle))))))
+          (if (null? (cdr waiters))
+              (tell (car waiters))
+              (for-each tell (reverse waiters))))))))
 
 (define (%pending? handle) (eq? (%handle-state handle) 'pending))
 
@@ -368,7 +382,9 @@
       (leave))))
 
 (define (%handle-text handle)
-  (string-append (%handle-what handle) " " (number->string (%handle-id handle))))
+  (let ((what (%handle-what handle)))
+    (string-append (if (pair? what) (string-append (car what) (cdr what)) what)
+                   " " (number->string (%handle-id handle)))))
 
 ;; What a settled handle says.
 (define (%handle-result handle)
@@ -389,7 +405,7 @@
 
 (define (%await handle)
   (if (%pending? handle)
-      (%park! (%handle-text handle)
+      (%park! handle
               (lambda (fiber)
                 (let ((waiter (%waiter (lambda (handle)
                                          (%fiber-set-leave! fiber #f)

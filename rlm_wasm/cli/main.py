@@ -20,9 +20,9 @@ _COMMANDS = {
     "mcp": ("rlm_wasm.cli.mcp", "mcp"),
     "doctor": ("rlm_wasm.cli.doctor", "doctor"),
     "sessions": ("rlm_wasm.cli.sessions", "sessions"),
+    "limits": ("rlm_wasm.cli.limits", "limits"),
     "log": ("rlm_wasm.cli.log", "log"),
     "view": ("rlm_wasm.cli.view", "view"),
-    "limits": ("rlm_wasm.cli.limits", "limits"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),
 }
 

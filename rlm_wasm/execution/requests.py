@@ -21,7 +21,14 @@ from typing import Any
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
-from rlm_wasm.execution.meter import BYTES_A_PART, FUEL_A_BYTE, FUEL_A_REQUEST, Meter, footprint
+from rlm_wasm.execution.meter import (
+    BYTES_A_PART,
+    FUEL_A_BYTE,
+    FUEL_A_REQUEST,
+    Meter,
+    footprint,
+    footprint_of_arguments,
+)
 from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
 from rlm_wasm.runlog.events import RequestEnded, RequestStarted, logged
@@ -172,6 +179,7 @@ class HostRequests:
         self._reply_bytes = 0
         self._working: HostRequest | None = None
         """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
+        self._work_task: asyncio.Task[Any] | None = None
         self.last_id = 0
 
     # ---- in
@@ -218,7 +226,7 @@ class HostRequests:
     def serve(self, until: float) -> None:
         """Serve requests in their order until a moment of the monotonic clock; at least one."""
         waiting = self._waiting
-        while self.backlog:
+        while waiting and self._reply_bytes < REPLIES_AHEAD and self._working is None:
             request = waiting.popleft()
             if self.live.get(request.id) is request:
                 self._begin(request)
@@ -234,12 +242,12 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self.hold(request, footprint(arguments) - request.held)
+                self.hold(request, footprint_of_arguments(arguments, len(packed)) - request.held)
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
             request.arguments, request.packed = arguments, None
-        self.run(request, lambda: self._handle(request))
+        self.run(request, self._handle, request)
 
     def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
         """Large arguments. What is made of them is held as it is made, and at last what it is."""
@@ -261,7 +269,7 @@ class HostRequests:
 
     def _ready(self, request: HostRequest, arguments: list[Any]) -> None:
         request.arguments, request.packed = arguments, None
-        self.run(request, lambda: self._handle(request))
+        self.run(request, self._handle, request)
 
     def _work(
         self, request: HostRequest, work: Generator[Any, None, Any], then: Callable[[Any], None]
@@ -273,15 +281,16 @@ class HostRequests:
         self._working = request
         self.spawn(request, work)
         assert request.task is not None
-        request.task.add_done_callback(lambda _task: self._next(request))
+        self._work_task = request.task
+        self._work_task.add_done_callback(self._next)
 
     async def _worked(self, work: Generator[Any, None, Any], then: Callable[[Any], None]) -> Any:
         then(await in_turns(work))
         return PENDING
 
-    def _next(self, request: HostRequest) -> None:
-        if self._working is request:
-            self._working = None
+    def _next(self, task: asyncio.Task[Any]) -> None:
+        if self._work_task is task:  # not, where its result began work of its own
+            self._working = self._work_task = None
             self._changed()
 
     def _log_start(self, request: HostRequest) -> None:
@@ -328,11 +337,14 @@ class HostRequests:
             raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")
         return handler(request.arguments)
 
-    def run(self, request: HostRequest, work: Callable[[], Any]) -> None:
+    def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
         """Do what answers a request; its answer, or what it raised, is the reply."""
         try:
-            answer = work()
+            answer = work(*arguments)
             if answer is PENDING:
+                return
+            if type(answer) in _AT_ONCE:
+                self.resolve(request, answer)
                 return
             if isinstance(answer, InTurns):
                 self._work(request, answer.work, request.resolve)
@@ -388,16 +400,20 @@ class HostRequests:
         if request.span is not None:
             self._end_span(request, None)
         if isinstance(value, protocol.Encoded):
-            self._queue_encoded(request, protocol.reply_of(request.id, value.content))
+            self._queue_encoded(request, protocol.reply_head(request.id) + value.content)
             return
-        if isinstance(value, list | tuple | dict) and len(value) > _ENCODED_AT_ONCE:
-            self.spawn(request, self._encoded_in_turns(request, value))
+        if _large(value):
+            work = self._encoded_in_turns(request, value)
+            if self._working in (None, request):
+                self._block_on(request, work)
+            else:
+                self.spawn(request, work)
             return
         self._queue_reply(request, True, value)
 
     async def _encoded_in_turns(self, request: HostRequest, value: Any) -> Any:
-        encoded = await in_turns(protocol.encode_in_turns(value))
-        self._queue_encoded(request, protocol.reply_of(request.id, encoded))
+        work = protocol.encode_in_turns(value, protocol.reply_head(request.id))
+        self._queue_encoded(request, await in_turns(work))
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
@@ -412,7 +428,7 @@ class HostRequests:
 
     def _queue_reply(self, request: HostRequest, fine: bool, value: Any) -> None:
         try:
-            encoded = protocol.encode([request.id, fine, protocol.reply_value(value)])
+            encoded = protocol.reply(request.id, fine, value)
         except Unencodable as error:
             encoded = protocol.encode([request.id, False, condition_of(error)])
         self._queue_encoded(request, encoded)
@@ -442,9 +458,15 @@ class HostRequests:
 
     def take(self) -> list[tuple[int, bytes]]:
         """Encoded replies for the guest, as many as fit one message; they are the guest's from now on."""
-        taken: list[tuple[int, bytes]] = []
-        size = 0
         replies = self._replies
+        if len(replies) == 1:
+            taken = [replies.popleft()]
+            size = len(taken[0][1])
+            self._reply_bytes -= size
+            self._meter.release(size)
+            return taken
+        taken = []
+        size = 0
         while replies and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes):
             item = replies.popleft()
             taken.append(item)
@@ -478,6 +500,8 @@ class HostRequests:
 
     def cancel_all(self, from_id: int = 0) -> None:
         """Nobody wants the replies any longer: neither those that are due nor those to come."""
+        if not (self.live or self._waiting or self._replies):
+            return
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]
@@ -556,8 +580,31 @@ class HostRequests:
                     self.fail(request, CapabilityDenied(refused))
 
 
+_AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
+"""Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000
-"""Items of a reply that are encoded without a turn of the event loop in between."""
+"""Items of a reply, or hundreds of characters or bytes, that are encoded without a turn in between."""
+
+
+def _large(value: Any) -> bool:
+    """Whether encoding it may take longer than a turn. Looks at so many of its parts and no more."""
+    rest, seen = [value], 0
+    for item in rest:
+        kind = type(item)
+        if kind is str or kind is bytes:
+            seen += len(item) // 100
+        elif kind is dict:
+            seen += 2 * len(item)
+        elif kind is list or kind is tuple:
+            seen += len(item)
+        if seen > _ENCODED_AT_ONCE:
+            return True
+        if kind is list or kind is tuple:
+            rest.extend(item)
+        elif kind is dict:
+            rest.extend(item)
+            rest.extend(item.values())
+    return False
 
 
 def _ended(error: BaseException) -> Exception:

@@ -123,6 +123,8 @@ class LlmCalls:
         """Those that were sent, by number."""
         self.rate_limits: dict[str, Any] = {}
         self._span: tracing.Span = None
+        self._bounded = budget.limits.tokens is not None or budget.limits.cost_usd is not None
+        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
 
     def _provider(self) -> tuple[Provider, ProviderInfo]:
         """The provider, made at the first call, and what it says of itself."""
@@ -277,11 +279,6 @@ class LlmCalls:
         )
         recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
         return request, pictures, recursive, str(op)[:_MAX_OP]
-
-    @property
-    def _bounded(self) -> bool:
-        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
-        return self.budget.limits.tokens is not None or self.budget.limits.cost_usd is not None
 
     def _worst(self, request: CompletionRequest, texts: int, images: int) -> WorstCase:
         """The most tokens that a call may take, and dollars where a ceiling stands on them.

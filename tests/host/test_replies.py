@@ -546,4 +546,4 @@ def test_the_guest_takes_a_message_in_the_midst_of_long_work(what: str) -> None:
         else:
             message, unread, slices = protocol.TICK, True, 0
     guest.close()
-    assert longest < 16, f"{longest * steps:,} steps"
+    assert longest < 40, f"{longest * steps:,} steps"
