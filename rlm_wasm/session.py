@@ -965,20 +965,20 @@ class Session:
             SessionClosed: the session was closed before, or meanwhile.
             InternalError: a defect of rlm-wasm.
         """
-        if self.closed:
-            raise SessionClosed("the session is closed")
         return await self._captured()
 
-    async def _captured(self, at: Callable[[], None] = lambda: None) -> Snapshot:
+    async def _captured(self, at: Callable[[], None] = lambda: None, *, forked: bool = False) -> Snapshot:
         """``at`` is called at the moment that the snapshot is of; in rare cases once more, at a later one.
 
         Raises:
             SessionClosed: the session was closed meanwhile.
             InternalError: a defect of rlm-wasm.
         """
+        if self.closed:
+            raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
         if self._recorder.in_run:
-            self._recorder.tell(SnapshotTaken)
+            self._recorder.tell(SnapshotTaken, forked=forked)
         try:
             image, (header, state) = await self._scheduler.captured(partial(self._saved, python, at))
         except InternalError:
@@ -1033,7 +1033,7 @@ class Session:
         """
         if count is not None and (type(count) is not int or count < 1):
             raise UsageError(f"fork: the number of forks must be a positive integer, got {count!r}")
-        snapshot = _as_calls_of_its_own(await self.snapshot())
+        snapshot = _as_calls_of_its_own(await self._captured(forked=True))
         forks = [
             Session._restored(
                 self._grants,
