@@ -5,9 +5,10 @@
         print(result.value)
 
 ``Runtime`` makes sessions, a ``Session`` executes programs, a ``Result`` says what came of it;
-``run`` does all of that for one program, without asyncio.
+``run`` does all of that for one program, without asyncio; ``ask`` answers a question over data of any size.
 """
 
+from rlm_wasm.ask.answer import Answer, Step
 from rlm_wasm.data import Keyword, Symbol
 from rlm_wasm.errors import (
     CapabilityDenied,
@@ -33,13 +34,14 @@ from rlm_wasm.grants import ChildGrants
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.results import ErrorInfo, Execution, Problem, Progress, Result
-from rlm_wasm.runtime import Runtime, run
+from rlm_wasm.runtime import Runtime, ask, run
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Session
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answer",
     "CapabilityDenied",
     "ChildGrants",
     "Completion",
@@ -70,9 +72,11 @@ __all__ = [
     "SnapshotCorrupt",
     "SnapshotError",
     "SnapshotVersionError",
+    "Step",
     "StoreError",
     "Symbol",
     "UsageError",
     "__version__",
+    "ask",
     "run",
 ]

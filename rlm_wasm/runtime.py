@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
+from rlm_wasm.ask.answer import Answer, OnStep, no_answer
+from rlm_wasm.ask.answer_type import AnswerType
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
 from rlm_wasm.capabilities.libraries import LibraryFolders
-from rlm_wasm.errors import SessionClosed, UsageError
+from rlm_wasm.context_files import ContextSource, contexts_of
+from rlm_wasm.errors import ProviderError, SessionClosed, UsageError
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Provider
@@ -23,6 +26,8 @@ from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
 from rlm_wasm.session_state import SessionState, state_of
+
+T = TypeVar("T")
 
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
@@ -138,6 +143,53 @@ class Runtime:
             return await session.execute(
                 source, timeout_s=timeout_s, on_progress=on_progress, on_output=on_output
             )
+
+    async def ask(
+        self,
+        question: str,
+        context: ContextSource = None,
+        *,
+        model: str | None = None,
+        sub_model: str | None = None,
+        max_iterations: int | None = None,
+        limits: Limits | None = None,
+        answer_type: Any = None,
+        timeout_s: float | None = None,
+        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
+    ) -> Answer:
+        """Answer a question over data of any size: a model writes programs, looks at what they give, goes on.
+
+        ``context``: a text, texts by name, a path, or a list of paths, folders and globs. ``model`` writes
+        the programs; ``sub_model`` answers their calls where they name no model (by default the same one).
+        The rest is as in ``Session.ask``. Data that cannot be read, a model that nobody knows, a missing
+        key, limits that end the work in its middle: all of that is in the Answer.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: the question, ``answer_type`` or another argument is not what it must be.
+            InternalError: a defect of rlm-wasm.
+        """
+        AnswerType.of(answer_type)
+        try:
+            loaded = await asyncio.to_thread(contexts_of, context)
+        except UsageError as error:
+            return no_answer("exn:fail:contract", str(error))
+        async with self.session(limits=limits, model=sub_model or model) as session:
+            for name, text in loaded.texts.items():
+                await session.load_context(text, name)
+            answer = await session.ask(
+                question,
+                answer_type=answer_type,
+                model=model,
+                max_iterations=max_iterations,
+                timeout_s=timeout_s,
+                on_step=on_step,
+                on_progress=on_progress,
+                on_output=on_output,
+            )
+        return replace(answer, notes=(*loaded.notes, *answer.notes)) if loaded.notes else answer
 
     async def restore(
         self,
@@ -353,11 +405,59 @@ def run(
         async with Runtime(**runtime_options) as runtime:
             return await runtime.run(source, context=context, timeout_s=timeout_s)
 
+    return _without_asyncio(once(), "run")
+
+
+def ask(
+    question: str,
+    context: ContextSource = None,
+    *,
+    model: str | None = None,
+    sub_model: str | None = None,
+    max_iterations: int | None = None,
+    answer_type: Any = None,
+    timeout_s: float | None = None,
+    on_step: OnStep | None = None,
+    **runtime_options: Any,
+) -> Answer:
+    """A question over data of any size, without asyncio: as ``Runtime.ask``, in a Runtime of its own.
+
+    ``runtime_options`` are those of Runtime.
+
+    Raises:
+        UsageError: an argument or option that is not what it must be, or an event loop runs here already.
+        InternalError: a defect of rlm-wasm.
+    """
+
+    async def once() -> Answer:
+        try:
+            runtime = Runtime(**runtime_options)
+        except ProviderError as error:  # no key
+            return no_answer("exn:fail:llm", str(error))
+        async with runtime:
+            return await runtime.ask(
+                question,
+                context,
+                model=model,
+                sub_model=sub_model,
+                max_iterations=max_iterations,
+                answer_type=answer_type,
+                timeout_s=timeout_s,
+                on_step=on_step,
+            )
+
+    return _without_asyncio(once(), "ask")
+
+
+def _without_asyncio(work: Coroutine[Any, Any, T], name: str) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(once())
-    raise UsageError("an event loop runs here already: await Runtime.run, or call run in another thread")
+        return asyncio.run(work)
+    work.close()
+    raise UsageError(
+        f"an event loop runs here already: await Runtime.{name}, or call {name} in another thread"
+    )
 
 
 def _python_kind(python: str) -> PythonKind:

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
 from rlm_wasm import tracing
+from rlm_wasm.ask.answer import Answer, OnStep, no_answer
+from rlm_wasm.ask.answer_type import AnswerType
+from rlm_wasm.ask.describe import described
+from rlm_wasm.ask.loop import Loop, iterations_of
+from rlm_wasm.ask.own import CHECK_S, OwnPlace
+from rlm_wasm.ask.planned import planned
+from rlm_wasm.ask.prompts import Task
+from rlm_wasm.ask.recursion import question_and_contexts, recursion
 from rlm_wasm.capabilities.checkpoints import Checkpoints
 from rlm_wasm.capabilities.contexts import Contexts
 from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import (
     LimitExceeded,
+    ProviderError,
     SessionClosed,
     SnapshotCorrupt,
     SnapshotVersionError,
@@ -37,7 +48,6 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.programs import program_operation
-from rlm_wasm.llm.recursion import recursion
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Problem, Progress, Result
@@ -82,6 +92,8 @@ class Session:
         self._resend = frozenset(resend)
         self._snapshot_key = snapshot_key
         self._busy = False
+        self._asking: OwnPlace | None = None
+        """Where a question is worked on, while one is."""
         self._options: dict[str, Any] = {}
         self._known_variables: list[str] | None = None
         self._reporter: ProgressReporter | None = None
@@ -105,7 +117,7 @@ class Session:
             depth=0 if parent is None else parent.calls.depth + 1,
             deepest=None if parent is None else parent.deepest,
             workspace=self._workspace,
-            recurse=recursion(self._run_child),
+            recurse=recursion(self._child),
             changed=self._changed,
         )
         self._contexts = Contexts(limits.message_bytes, self._charge)
@@ -243,16 +255,27 @@ class Session:
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
-        source = source.removeprefix("\ufeff")  # a byte order mark
-        bad = _bad_text(source, self.limits.message_bytes)
-        if bad is not None:
-            return bad
         if self.suspended:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
         if self._owns_budget:
             self._calls.budget.begin_execution()
+        return await self._execute(source, self._tightened(timeout_s), name, on_progress, on_output)
+
+    async def _execute(
+        self,
+        source: str,
+        limits: Limits,
+        name: str,
+        on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
+    ) -> Result:
+        """A program, by whoever has the session. What it uses counts to the execution that has begun."""
+        source = source.removeprefix("\ufeff")  # a byte order mark
+        bad = _bad_text(source, self.limits.message_bytes)
+        if bad is not None:
+            return bad
         options, self._options = self._options, {}
 
         def message() -> bytes:
@@ -263,7 +286,7 @@ class Session:
 
         outcome: Outcome | None = None
         try:
-            work = self._scheduler.execute(message, self._tightened(timeout_s))
+            work = self._scheduler.execute(message, limits)
             outcome, result = await self._run(work, on_progress, on_output)
             return result
         finally:
@@ -286,6 +309,9 @@ class Session:
         self._check_free()
         if self.suspended:
             raise UsageError("check: this session is in the middle of an execution: resume() it, or reset()")
+        return await self._problems(source, timeout_s)
+
+    async def _problems(self, source: str, timeout_s: float | None) -> tuple[Problem, ...]:
         async with await self.fork() as copy:
             copy._options["check"] = True
             result = await copy.execute(source, timeout_s=timeout_s)
@@ -370,13 +396,13 @@ class Session:
     def _check_free(self) -> None:
         if self.closed:
             raise SessionClosed("the session is closed")
-        if self._busy:
+        if self.running:
             raise UsageError("the session is executing already: one execution at a time")
 
     @property
     def running(self) -> bool:
-        """Whether an execution is under way."""
-        return self._busy
+        """Whether an execution is under way, or a question."""
+        return self._busy or self._asking is not None
 
     @property
     def suspended(self) -> bool:
@@ -385,6 +411,8 @@ class Session:
 
     def cancel(self) -> None:
         """End the running execution: its Result says "cancelled". Without one nothing happens."""
+        if self._asking is not None:
+            self._asking.cancel()
         if self._busy:
             self._scheduler.cancel()
 
@@ -392,9 +420,108 @@ class Session:
         """Cancel one LLM call by the id that the scope log shows; False where none such runs."""
         return self._calls.cancel(call_id)
 
+    # ---- questions
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        contexts: Collection[str | None] | None = None,
+        answer_type: Any = None,
+        model: str | None = None,
+        max_iterations: int | None = None,
+        timeout_s: float | None = None,
+        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
+    ) -> Answer:
+        """Answer a question over the loaded contexts, by programs that the model writes and looks at.
+
+        ``contexts``: names of those that it is about, None being the main one; by default all. ``model``
+        writes the programs; their calls go to the session's model where they name none. ``answer_type``:
+        str, a pydantic model or another type that pydantic knows, or a JSON Schema. The session's limits
+        hold for the whole question, ``iterations`` (which ``max_iterations`` tightens) among them.
+        ``on_step`` is called after each iteration. What its programs define stays in the session.
+
+        What goes wrong on the way is in the Answer: its ``status``, ``error``, ``steps`` and ``notes``.
+
+        Raises:
+            UsageError: the question is no text, a name no context, ``answer_type`` no type, or an
+                execution is running.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        self._check_free()
+        if self.suspended:
+            raise UsageError("ask: this session is in the middle of an execution: resume() it, or reset()")
+        kind = AnswerType.of(answer_type)
+        if not isinstance(question, str) or not question.strip():
+            raise UsageError("ask: the question must be a text that says something")
+        if max_iterations is not None and (type(max_iterations) is not int or max_iterations < 1):
+            raise UsageError(f"ask: max_iterations must be a positive integer, got {max_iterations!r}")
+        if timeout_s is not None and not timeout_s > 0:
+            raise UsageError(f"ask: timeout_s must be positive, got {timeout_s!r}")
+        texts = self._chosen_contexts(contexts)
+        began = time.monotonic()
+        if texts and not any(text.strip() for text in texts.values()):
+            return no_answer("exn:fail:contract", "the context is empty: there is nothing to answer from")
+        try:
+            writes_programs = self._calls.info.writes_programs
+        except ProviderError as error:  # no key
+            return no_answer("exn:fail:llm", str(error))
+        question, texts = question_and_contexts(whole_characters(question), texts)
+        added = next((name for name in texts if name not in self._contexts.texts), None)
+        if added is not None:
+            await self.load_context(texts[added], added)
+        self._calls.budget.begin_execution()
+
+        async def run(program: str, seconds: float, fuel: int) -> Result:
+            limits = replace(self.limits, timeout_s=seconds, fuel=fuel)
+            return await self._execute(program, limits, "program", on_progress, on_output)
+
+        place = self._asking = OwnPlace(
+            self._calls,
+            self.limits,
+            self._log,
+            model=model,
+            timeout_s=timeout_s,
+            run=run,
+            check=self._problems,
+        )
+        try:
+            if not writes_programs:
+                found = await planned(question, texts, place, kind, self._calls.info.name, on_step)
+            else:
+                task = Task(
+                    question=question,
+                    data=await asyncio.to_thread(described, texts),
+                    answer_type=kind,
+                    sub_model=self._grants.model,
+                )
+                iterations = iterations_of(self.limits, max_iterations)
+                found = await Loop(task, place, iterations=iterations, on_step=on_step).run()
+        finally:
+            self._asking = None
+            place.close()
+        self._log.add("answer", found.value, "root", status=found.status, how=found.how)
+        return found.to_answer(replace(place.used(), elapsed=time.monotonic() - began))
+
+    def _chosen_contexts(self, names: Collection[str | None] | None) -> dict[str | None, str]:
+        texts = self._contexts.texts
+        if names is None:
+            return texts
+        missing = [name for name in names if name not in texts]
+        if missing:
+            known = ", ".join(sorted(name for name in texts if name is not None)) or "none"
+            raise UsageError(f"ask: there is no context named {missing[0]!r} (loaded: {known})")
+        return {name: texts[name] for name in names}
+
     # ---- children of #:recursive calls
 
-    async def _run_child(self, calls: LlmCalls, deepest: int, data: str, program: str) -> Result:
+    @asynccontextmanager
+    async def _child(
+        self, calls: LlmCalls, deepest: int, contexts: Mapping[str | None, str]
+    ) -> AsyncIterator[_Child]:
         scheduler = self._scheduler
         async with calls.budget.children(calls.depth):
             scheduler.note_memory()
@@ -407,8 +534,9 @@ class Session:
                 parent=parent,
             )
             try:
-                await child.load_context(data)
-                return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
+                for name, text in contexts.items():
+                    await child.load_context(text, name)
+                yield _Child(child, scheduler.time_left)
             finally:
                 await child.aclose()
 
@@ -510,7 +638,7 @@ class Session:
         used = self._calls.budget.session
         return {
             "namespace": self.namespace,
-            "running": self._busy,
+            "running": self.running,
             "suspended": self.suspended,
             "variables": self._variables(),
             "checkpoints": sorted(self._checkpoints.written),
@@ -637,9 +765,11 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        if self._asking is not None:
+            self._asking.cancel()
         self._scheduler.cancel()
         self._opened.discard(self)
-        while self._busy:
+        while self.running:
             await asyncio.sleep(0)
         self._scheduler.close()
         if self._python_made is not None:
@@ -667,6 +797,27 @@ class _Parent:
         self.meter = meter
         self.account = account
         self.workspace = workspace
+
+
+class _Child:
+    """A child as the loop sees it: its programs have the time that its parent has left."""
+
+    __slots__ = ("_session", "_time_left")
+
+    def __init__(self, session: Session, time_left: Callable[[], float | None]) -> None:
+        self._session = session
+        self._time_left = time_left
+
+    async def run_step(self, program: str) -> Result:
+        """Run one of its programs."""
+        return await self._session.execute(program, timeout_s=self._time_left(), name="sub-program")
+
+    async def check_step(self, program: str) -> Sequence[Problem]:
+        """What is wrong with a program; nothing where that takes too long to find out."""
+        try:
+            return await self._session.check(program, timeout_s=min(CHECK_S, self._time_left() or CHECK_S))
+        except LimitExceeded:
+            return ()
 
 
 _SENT_AGAIN_AS = {

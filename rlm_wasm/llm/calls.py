@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from rlm_wasm import tracing
 from rlm_wasm.capabilities import images
@@ -508,6 +508,8 @@ class LlmCalls:
         budget, limits = self.budget, self.budget.limits
         used = budget.session
 
+        kept = budget.kept
+
         def left(most: float | None, spent: float) -> float | None:
             return None if most is None else max(0, most - spent)
 
@@ -518,9 +520,9 @@ class LlmCalls:
             "tokens": used.tokens,
             "cost": used.known_cost,
             "cached": used.cached,
-            "calls-left": max(0, limits.calls - budget.execution.calls),
-            "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens),
-            "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd),
+            "calls-left": max(0, limits.calls - budget.execution.calls - budget.kept_calls),
+            "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens + kept.tokens),
+            "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd + (kept.usd or 0.0)),
             "rate-limits": self.rate_limits,
             "models": {
                 name: {
@@ -534,6 +536,53 @@ class LlmCalls:
                 for name, model in used.models.items()
             },
         }
+
+    def left_in_words(self) -> str:
+        """What is left of calls, tokens and money, for a model that plans with it."""
+        report = self.report()
+        parts = [f"{report['calls-left']:,} calls"]
+        if report["tokens-left"] is not None:
+            parts.append(f"{report['tokens-left']:,} tokens")
+        if report["cost-left"] is not None:
+            parts.append(f"${report['cost-left']:.4f}")
+        return ", ".join(parts)
+
+    def own_request(
+        self,
+        instruction: str,
+        data: str,
+        *,
+        model: str | None,
+        timeout_s: float,
+        max_tokens: int | None,
+        purpose: Literal["query", "program"],
+    ) -> CompletionRequest:
+        """A call of the session's own, which no program asked for: counted and numbered as theirs are.
+
+        Raises LimitExceeded where there is no call left, UsageError for what no model takes.
+        """
+        info = self._provider()[1]
+        model = model or self._model or info.default_model
+        check_request(model, temperature=None, json=False, instruction=instruction, images=0)
+        self.budget.count()
+        number = self.budget.next_number
+        self.budget.take_number(number)
+        return CompletionRequest(
+            id=number,
+            instruction=instruction,
+            data=data,
+            model=model,
+            max_tokens=max_tokens or (DEFAULT_MAX_TOKENS if self._bounded else None),
+            depth=self.depth,
+            timeout_s=timeout_s,
+            idempotency_key=f"{self.budget.id}-{number}",
+            purpose=purpose,
+        )
+
+    @property
+    def info(self) -> ProviderInfo:
+        """What the provider says of itself."""
+        return self._provider()[1]
 
     def estimated_tokens(self, arguments: list[Any]) -> Any:
         """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""

@@ -34,6 +34,8 @@ class ProviderInfo:
     """``complete`` never waits, so that a call needs no task of its own."""
     language_model: bool = True
     """A language model answers: its judgement may be asked for. False for what only acts as one."""
+    writes_programs: bool = True
+    """It can be asked for a program; where not, an ask runs the planner's."""
     models: tuple[str, ...] = ()
     """The models there are, where it knows them all; () where any name may do."""
     price: PriceFunction | None = None
@@ -52,6 +54,7 @@ def info_of(provider: Provider) -> ProviderInfo:
         free=bool(getattr(provider, "free", False)),
         inline=bool(getattr(provider, "inline", False)),
         language_model=bool(getattr(provider, "language_model", True)),
+        writes_programs=bool(getattr(provider, "writes_programs", True)),
         models=_names(getattr(provider, "models", ())),
         price=_callable(getattr(provider, "price", None)),
     )
