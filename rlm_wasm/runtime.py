@@ -18,6 +18,7 @@ from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import ProviderError, SessionClosed, UsageError
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.limits import Limits
+from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.results import OnProgress, Result
@@ -39,6 +40,7 @@ class Runtime:
     provider        a name ("openai", "extractive", "scripted", "echo", or a plug-in's), or an object
                     with ``complete``; None: openai where OPENAI_API_KEY is set, else extractive
     model, base_url for the provider
+    aliases         models by other names: {"cheap": "llama3.2"}, for wherever a program names a model
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
     workspace       the one folder that Python and images may see; None: no files at all
@@ -63,6 +65,7 @@ class Runtime:
         workspace: str | Path | None = None,
         workspace_writable: bool = True,
         libraries: Sequence[str | Path] | LibraryFolders = (),
+        aliases: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
         child_grants: ChildGrants | None = None,
@@ -72,6 +75,7 @@ class Runtime:
         self.limits = limits if limits is not None else Limits()
         self.closed = False
         self._model = model
+        self._aliases = checked_aliases(aliases)
         self._base_url = base_url
         self._provider: Provider | None = None
         if provider is not None:
@@ -284,6 +288,7 @@ class Runtime:
             provider=self._made_provider,
             store=self._opened_store,
             model=self._model,
+            aliases=self._aliases,
             python=self._python,
             workspace=self._workspace,
             workspace_writable=self._workspace_writable,

@@ -218,7 +218,9 @@ def _terms(instruction: str, excluded: set[str]) -> tuple[tuple[str, ...], tuple
     """Search terms and quoted phrases, from the sentences that aren't about the answer's form."""
     label = _LABEL.search(instruction)
     asked = instruction[label.end() :] if label else ""
-    sentences = [s for s in _SENTENCE_END.split((asked if content_words(asked) else instruction).strip()) if s]
+    sentences = [
+        s for s in _SENTENCE_END.split((asked if content_words(asked) else instruction).strip()) if s
+    ]
     asking = [s for s in sentences if not _ABOUT_THE_ANSWER.match(s)] or sentences
     text = " ".join(asking)
     phrases = tuple(dict.fromkeys(m.group(1).strip().lower() for m in _QUOTED.finditer(text)))

@@ -22,6 +22,7 @@ from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, Prov
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json
+from rlm_wasm.providers.aliases import model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
@@ -84,6 +85,7 @@ class LlmCalls:
         budget: Budget,
         log: ScopeLog,
         model: str | None,
+        aliases: Mapping[str, str] | None = None,
         depth: int = 0,
         deepest: int | None = None,
         workspace: Workspace | None = None,
@@ -95,6 +97,7 @@ class LlmCalls:
         self.budget = budget
         self.log = log
         self._model = model
+        self._aliases = aliases or {}
         self.depth = depth
         self._deepest = budget.limits.depth if deepest is None else deepest
         self._workspace = workspace
@@ -212,6 +215,7 @@ class LlmCalls:
         model = model or self._model or info.default_model
         if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):
             raise UsageError(f"{op!s:.40}: #:model is a name of {MAX_MODEL_NAME} characters at the most")
+        model = model_for(model, self._aliases, info)
         temperature = temperature if isinstance(temperature, float) else None
         if most and (type(most) is not int or most < 1):
             raise UsageError(f"{op!s:.40}: #:max-tokens must be a positive integer")
@@ -562,7 +566,7 @@ class LlmCalls:
         Raises LimitExceeded where there is no call left, UsageError for what no model takes.
         """
         info = self._provider()[1]
-        model = model or self._model or info.default_model
+        model = model_for(model or self._model or info.default_model, self._aliases, info)
         check_request(model, temperature=None, json=False, instruction=instruction, images=0)
         self.budget.count()
         number = self.budget.next_number
@@ -578,6 +582,14 @@ class LlmCalls:
             idempotency_key=f"{self.budget.id}-{number}",
             purpose=purpose,
         )
+
+    def model_named(self, arguments: list[Any]) -> str:
+        """Serve "model-for": the model that a role or alias stands for. Raises UsageError."""
+        name = arguments[0] if len(arguments) == 1 else None
+        if not isinstance(name, str) or not name or len(name) > MAX_MODEL_NAME:
+            raise UsageError(f"model-for: a role is a name of {MAX_MODEL_NAME} characters at the most")
+        info = self._provider()[1]
+        return model_for(name, self._aliases, info) or self._model or name
 
     @property
     def info(self) -> ProviderInfo:

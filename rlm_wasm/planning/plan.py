@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import ProviderError
 from rlm_wasm.planning.estimate import Estimate, estimate
+from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import CompletionRequest
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.strategies import STAND_IN, Scene, Task, chosen, scene_of, template
@@ -60,7 +61,7 @@ class Plan:
 
 async def plan(runtime: Runtime, task: Task, *, session: Session | None = None) -> Plan:
     """Plan for a task, over the session's data where it has some."""
-    scene, notes = scene_of(task, {} if session is None else session.contexts)
+    scene, notes = scene_of(task, {} if session is None else session.contexts, _models(runtime))
     strategies = [await _tried(runtime, session, scene, name) for name in chosen(task, scene)]
     advised = await _advised(runtime, session, task, scene, strategies[0])
     if isinstance(advised, Strategy):
@@ -74,6 +75,13 @@ async def plan(runtime: Runtime, task: Task, *, session: Session | None = None) 
         creative=tuple(strategies[-2:]),
         notes=tuple(notes),
     )
+
+
+def _models(runtime: Runtime) -> dict[str, str | None]:
+    """Which model each role stands for."""
+    grants = runtime.grants
+    info = info_of(grants.provider())
+    return {role: model_for(role, grants.aliases, info) for role in ROLES}
 
 
 async def _tried(runtime: Runtime, session: Session | None, scene: Scene, key: str) -> Strategy:

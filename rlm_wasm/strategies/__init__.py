@@ -14,8 +14,8 @@ from functools import cache
 from importlib.resources import files
 from string import Template
 
-CHEAP, GOOD, MIDDLE = "gpt-4.1-nano", "gpt-4o", "gpt-4o-mini"
 CHUNK = 20_000
+ROLES = ("cheap", "middle", "good")
 _MAX_NAMED = 200
 """Contexts that a program names one by one."""
 _SCALES = {"small": 10, "medium": 50, "large": 200, "massive": 1000}
@@ -49,16 +49,24 @@ class Scene:
     labels: bool
 
 
-def scene_of(task: Task, contexts: Mapping[str | None, str]) -> tuple[Scene, list[str]]:
-    """The figures for a task over these texts, None being the main one; and what is to be said about them."""
+def scene_of(
+    task: Task, contexts: Mapping[str | None, str], models: Mapping[str, str | None] | None = None
+) -> tuple[Scene, list[str]]:
+    """The figures for a task over these texts, None being the main one; and what is to be said about them.
+
+    ``models`` says which model each role stands for, so that a constraint may name models.
+    """
     notes = []
     size = sum(map(len, contexts.values())) if contexts else None
     items = _items(task, size)
-    forbidden = re.findall(r"(?:no|not|without|avoid)\s+([\w.-]*\d[\w.-]*)", task.constraints.lower())
-    cheap = MIDDLE if CHEAP in forbidden else CHEAP
-    good = {"cost": MIDDLE, "speed": MIDDLE}.get(task.priority, GOOD)
-    if good in forbidden:
-        good = MIDDLE if MIDDLE not in forbidden else "gpt-4.1"
+    forbidden = re.findall(r"(?:no|not|without|avoid)\s+([\w.-]+)", task.constraints.lower())
+    allowed = [role for role in ROLES if not {role, (models or {}).get(role)} & set(forbidden)] or list(ROLES)
+
+    def one(*preferred: str) -> str:
+        return next(role for role in (*preferred, *ROLES) if role in allowed)
+
+    cheap, middle = one("cheap"), one("middle", "cheap")
+    good = one("middle") if task.priority in ("cost", "speed") else one("good", "middle")
     chunks = _chunks(contexts)
     if size is None:
         notes.append(
@@ -80,7 +88,7 @@ def scene_of(task: Task, contexts: Mapping[str | None, str]) -> tuple[Scene, lis
     words = f"{task.task_description} {task.data_characteristics}".lower()
     labels = bool(re.search(r"classif|label|categor|sentiment|yes.?no|detect|moderat|diagnos|triage", words))
     scene = Scene(
-        wanted, items, size is not None, chunks, cheap, good, MIDDLE, 5 if items <= 100 else 10, labels
+        wanted, items, size is not None, chunks, cheap, good, middle, 5 if items <= 100 else 10, labels
     )
     return scene, notes
 
