@@ -257,7 +257,7 @@ def test_what_the_interpreter_does_not_survive_is_terminal(code: str) -> None:
     """It never begins anew as if nothing had been."""
     with PythonInterpreter(limits=Limits(timeout_s=1.0)) as python:
         python.execute("kept = 1")
-        with pytest.raises(CodeInterpreterError, match="create a new one|maximum recursion"):
+        with pytest.raises(CodeInterpreterError, match=r"create a new one|maximum recursion"):
             python.execute(code)
         with contextlib.suppress(CodeInterpreterError):
             assert python.execute("kept") == 1, (
