@@ -232,7 +232,7 @@ class Limits:
         meaning="Programs that one question, or one recursive call, may try until it has its answer.",
         option="--max-iterations",
         minimum=1,
-        enforced_by="ask/loop.py",
+        enforced_by="asking/loop.py",
     )
 
     def __post_init__(self) -> None:

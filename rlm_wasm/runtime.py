@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from rlm_wasm.ask.answer import Answer, OnStep, no_answer
-from rlm_wasm.ask.answer_type import AnswerType
+from rlm_wasm.asking.answer import Answer, OnStep, no_answer
+from rlm_wasm.asking.answer_type import AnswerType
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
 from rlm_wasm.capabilities.libraries import LibraryFolders

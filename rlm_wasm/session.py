@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from rlm_wasm import tracing
-from rlm_wasm.ask.answer import Answer, OnStep, no_answer
-from rlm_wasm.ask.answer_type import AnswerType
-from rlm_wasm.ask.describe import described
-from rlm_wasm.ask.loop import Loop, iterations_of
-from rlm_wasm.ask.own import CHECK_S, OwnPlace
-from rlm_wasm.ask.planned import planned
-from rlm_wasm.ask.prompts import Task
-from rlm_wasm.ask.recursion import question_and_contexts, recursion
+from rlm_wasm.asking.answer import Answer, OnStep, no_answer
+from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking.describe import described
+from rlm_wasm.asking.loop import Loop, iterations_of
+from rlm_wasm.asking.own import CHECK_S, OwnPlace
+from rlm_wasm.asking.planned import planned
+from rlm_wasm.asking.prompts import Task
+from rlm_wasm.asking.recursion import question_and_contexts, recursion
 from rlm_wasm.capabilities.checkpoints import Checkpoints
 from rlm_wasm.capabilities.contexts import Contexts
 from rlm_wasm.capabilities.host_functions import HostFunctions

@@ -15,6 +15,8 @@ os.environ.setdefault("RLM_WASM_CONFIG", os.devnull)
 from rlm_wasm import Runtime
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture
 def gate() -> GatedProvider:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlm_wasm.ask.bounds import in_line
+from rlm_wasm.asking.bounds import in_line
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts, read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
@@ -22,7 +22,7 @@ from rlm_wasm.results import summary
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rlm_wasm.ask.answer import Answer, Step
+    from rlm_wasm.asking.answer import Answer, Step
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from rlm_wasm.ask.bounds import SHOWN, bounded
+from rlm_wasm.asking.bounds import SHOWN, bounded
 from rlm_wasm.context_files import ContextSource, Loaded, contexts_of
 from rlm_wasm.integrations.loop_thread import LoopThread
 from rlm_wasm.results import summary
@@ -13,7 +13,7 @@ from rlm_wasm.runtime import Runtime
 from rlm_wasm.write_form import write_form
 
 if TYPE_CHECKING:
-    from rlm_wasm.ask.answer import Answer
+    from rlm_wasm.asking.answer import Answer
     from rlm_wasm.results import Result
     from rlm_wasm.session import Session
 

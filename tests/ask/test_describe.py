@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlm_wasm.ask.bounds import SHOWN, bounded, in_line
-from rlm_wasm.ask.describe import described
+from rlm_wasm.asking.bounds import SHOWN, bounded, in_line
+from rlm_wasm.asking.describe import described
 
 LOG = "\n".join(
     f"2024-05-01 12:00:{i:02} {'ERROR' if i % 7 == 0 else 'INFO'} worker-{i} done" for i in range(50)

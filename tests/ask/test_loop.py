@@ -11,9 +11,9 @@ import pytest
 
 import rlm_wasm
 from rlm_wasm import Answer, Completion, CompletionRequest, Limits, ProviderError, Runtime, Step, UsageError
-from rlm_wasm.ask.bounds import SHOWN
-from rlm_wasm.ask.prompts import reference
-from rlm_wasm.ask.transcript import MAX_CHARS
+from rlm_wasm.asking.bounds import SHOWN
+from rlm_wasm.asking.prompts import reference
+from rlm_wasm.asking.transcript import MAX_CHARS
 from rlm_wasm.providers.prices import Price, PriceTable
 from rlm_wasm.providers.scripted import ScriptedProvider
 from rlm_wasm.providers.tokens import estimate_tokens

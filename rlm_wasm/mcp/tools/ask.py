@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from rlm_wasm import results
-from rlm_wasm.ask.answer import Answer as Found
-from rlm_wasm.ask.bounds import bounded
+from rlm_wasm.asking.answer import Answer as Found
+from rlm_wasm.asking.bounds import bounded
 from rlm_wasm.errors import InternalError
 from rlm_wasm.mcp import render
 from rlm_wasm.mcp.notifier import ProgressNotifier
@@ -17,7 +17,7 @@ from rlm_wasm.mcp.tools.entry import Answer, ToolEntry
 from rlm_wasm.mcp.tools.execute import ExecuteReply
 
 if TYPE_CHECKING:
-    from rlm_wasm.ask.answer import Step
+    from rlm_wasm.asking.answer import Step
     from rlm_wasm.mcp.tools.entry import Context
 
 _STEPS = 20

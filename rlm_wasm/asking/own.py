@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rlm_wasm.ask.bounds import in_line
+from rlm_wasm.asking.bounds import in_line
 from rlm_wasm.errors import ExecutionCancelled, LimitExceeded
 from rlm_wasm.results import Execution, seconds
 

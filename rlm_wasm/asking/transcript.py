@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rlm_wasm.ask.bounds import bounded, in_line
+from rlm_wasm.asking.bounds import bounded, in_line
 from rlm_wasm.results import Execution, summary
 
 if TYPE_CHECKING:
-    from rlm_wasm.ask.answer import Step
+    from rlm_wasm.asking.answer import Step
 
 MAX_CHARS = 60_000
 """Characters of all steps together before the oldest are compacted."""

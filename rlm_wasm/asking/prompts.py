@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rlm_wasm.ask.answer_type import AnswerType
+    from rlm_wasm.asking.answer_type import AnswerType
 
 _RULES = """\
 You answer a question over data that does not fit into a prompt, by writing Scheme programs. Reply with \

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rlm_wasm.ask.bounds import in_line
+from rlm_wasm.asking.bounds import in_line
 
 MAX_DESCRIBED = 40
 """Contexts that are described one by one; of the others the names are listed, as far as there is room."""

@@ -13,10 +13,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from rlm_wasm.ask.answer_type import AnswerType
-from rlm_wasm.ask.describe import described
-from rlm_wasm.ask.loop import Loop, iterations_of
-from rlm_wasm.ask.prompts import Task
+from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking.describe import described
+from rlm_wasm.asking.loop import Loop, iterations_of
+from rlm_wasm.asking.prompts import Task
 from rlm_wasm.errors import LimitExceeded, ProviderError
 from rlm_wasm.llm.calls import LlmCalls, Recurse
 from rlm_wasm.providers.base import Completion, CompletionRequest

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rlm_wasm.ask.answer import OnStep, Step
-from rlm_wasm.ask.bounds import bounded
-from rlm_wasm.ask.loop import Found
+from rlm_wasm.asking.answer import OnStep, Step
+from rlm_wasm.asking.bounds import bounded
+from rlm_wasm.asking.loop import Found
 from rlm_wasm.results import ErrorInfo
 from rlm_wasm.strategies import for_question
 
 if TYPE_CHECKING:
-    from rlm_wasm.ask.answer_type import AnswerType
-    from rlm_wasm.ask.loop import Workplace
+    from rlm_wasm.asking.answer_type import AnswerType
+    from rlm_wasm.asking.loop import Workplace
 
 
 async def planned(

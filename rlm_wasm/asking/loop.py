@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rlm_wasm.ask.answer import Answer, How, OnStep, Step
-from rlm_wasm.ask.bounds import SHOWN, bounded
-from rlm_wasm.ask.transcript import Transcript
+from rlm_wasm.asking.answer import Answer, How, OnStep, Step
+from rlm_wasm.asking.bounds import SHOWN, bounded
+from rlm_wasm.asking.transcript import Transcript
 from rlm_wasm.errors import (
     CapabilityDenied,
     ExecutionCancelled,
@@ -31,8 +31,8 @@ from rlm_wasm.results import ErrorInfo, Execution, Result, Status, summary
 from rlm_wasm.write_form import quoted, write_form
 
 if TYPE_CHECKING:
-    from rlm_wasm.ask.answer_type import AnswerType
-    from rlm_wasm.ask.prompts import Task
+    from rlm_wasm.asking.answer_type import AnswerType
+    from rlm_wasm.asking.prompts import Task
     from rlm_wasm.limits import Limits
     from rlm_wasm.providers.base import Completion
     from rlm_wasm.results import Problem
