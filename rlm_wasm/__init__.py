@@ -39,7 +39,16 @@ if TYPE_CHECKING:
     from rlm_wasm.grants import ChildGrants
     from rlm_wasm.limits import Limits
     from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-    from rlm_wasm.results import ErrorInfo, Execution, Problem, Progress, Result
+    from rlm_wasm.results import (
+        CallEnded,
+        CallStarted,
+        ErrorInfo,
+        Execution,
+        Output,
+        Problem,
+        Progress,
+        Result,
+    )
     from rlm_wasm.runtime import Runtime, ask, run
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
@@ -48,6 +57,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "CallEnded",
+    "CallStarted",
     "CapabilityDenied",
     "ChildGrants",
     "Completion",
@@ -62,6 +73,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MissingKey",
+    "Output",
     "Problem",
     "Progress",
     "Provider",
@@ -89,6 +101,8 @@ __all__ = [
 
 _MODULES = {
     "Answer": "rlm_wasm.asking.answer",
+    "CallEnded": "rlm_wasm.results",
+    "CallStarted": "rlm_wasm.results",
     "CapabilityDenied": "rlm_wasm.errors",
     "ChildGrants": "rlm_wasm.grants",
     "Completion": "rlm_wasm.providers.base",
@@ -103,6 +117,7 @@ _MODULES = {
     "LimitExceeded": "rlm_wasm.errors",
     "Limits": "rlm_wasm.limits",
     "MissingKey": "rlm_wasm.errors",
+    "Output": "rlm_wasm.results",
     "Problem": "rlm_wasm.results",
     "Progress": "rlm_wasm.results",
     "Provider": "rlm_wasm.providers.base",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from rlm_wasm.asking.answer import Answer, OnStep, no_answer
 from rlm_wasm.asking.answer_type import AnswerType
@@ -22,11 +22,16 @@ from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.results import OnProgress, Result
+from rlm_wasm.runlog.file import FileLog
+from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
 from rlm_wasm.session_state import SessionState, state_of
+
+if TYPE_CHECKING:
+    from rlm_wasm.viewer.server import Viewer
 
 T = TypeVar("T")
 
@@ -50,6 +55,9 @@ class Runtime:
     host_functions  by name; ``host_function`` adds more
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
+    log             where the run log goes, prompts and answers in clear: a file's path (JSONL), a callable
+                    that takes each record, a store or its URL, in which every run is kept, or a list of
+                    these; None: nowhere
 
     Raises UsageError for what cannot be granted.
     """
@@ -70,6 +78,7 @@ class Runtime:
         host_functions: Mapping[str, HostFunction] | None = None,
         child_grants: ChildGrants | None = None,
         snapshot_key: bytes | None = None,
+        log: Any = None,
         engine: Engine | None = None,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
@@ -94,6 +103,11 @@ class Runtime:
             self._grant(name, function)
         self._engine = engine
         self._sessions: set[Session] = set()
+        self._log_stores: list[Any] = []
+        self._log_readers: list[Reader] = []
+        self._viewers: list[Viewer] = []
+        for each in log if isinstance(log, list | tuple) else () if log is None else (log,):
+            self._log_readers.append(self._log_reader(each))
 
     # ---- sessions
 
@@ -295,7 +309,53 @@ class Runtime:
             libraries=self._libraries,
             host_functions=dict(self._functions),
             child=self._child,
+            log_readers=tuple(self._log_readers),
         )
+
+    def _log_reader(self, log: Any) -> Reader:
+        if isinstance(log, Path) or (isinstance(log, str) and "://" not in log):
+            return FileLog(log)
+        if isinstance(log, str):
+            from rlm_wasm.store import open_store
+
+            log = open_store(log)
+            self._log_stores.append(log)
+        run_log = getattr(log, "run_log", None)
+        if run_log is not None:
+            kept: Reader = run_log()
+            return kept
+        if not callable(log):
+            raise UsageError(
+                f"log takes a path, a callable, or a store with room for runs, not {type(log).__name__}"
+            )
+        reader: Reader = log
+        return reader
+
+    async def viewer(self, *, port: int = 0) -> Viewer:
+        """Serve a page that shows the runs of sessions made from now on, as they go: its ``url``.
+
+        On this machine only, under an address that nobody can guess. It ends with the runtime, or by
+        its ``aclose``. ``port`` 0: any that is free.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: the port is taken.
+        """
+        self._check_open()
+        from rlm_wasm.viewer.server import Viewer
+        from rlm_wasm.viewer.sources import ProcessSource
+
+        source = ProcessSource()
+        viewer = await Viewer(source, port=port).start()
+        self._log_readers.append(source)
+        self._viewers.append(viewer)
+        return viewer
+
+    @property
+    def log_trouble(self) -> str | None:
+        """Why the run log ends early, where it does: a disk that is full, a database that is gone."""
+        troubles = (getattr(reader, "trouble", None) for reader in self._log_readers)
+        return next((trouble for trouble in troubles if trouble), None)
 
     def _grants_with(
         self,
@@ -376,6 +436,15 @@ class Runtime:
         self.closed = True
         for session in self.sessions:
             await session.aclose()
+        for viewer in self._viewers:
+            await viewer.aclose()
+        for reader in self._log_readers:
+            if isinstance(reader, FileLog):
+                reader.close()
+            elif hasattr(reader, "runs"):
+                await reader.aclose()  # type: ignore[attr-defined]
+        for store in self._log_stores:
+            await store.aclose()
         if self._provider is not None:
             await close_provider(self._provider)
         if self._store is not None and not isinstance(self._store, str):

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from typing import Any, Self
 from rlm_wasm import tracing
 from rlm_wasm.asking.answer import Answer, OnStep, no_answer
 from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking.bounds import in_line
 from rlm_wasm.asking.describe import described
 from rlm_wasm.asking.loop import Loop, iterations_of
 from rlm_wasm.asking.own import CHECK_S, OwnPlace
@@ -40,7 +41,7 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
-from rlm_wasm.execution.progress import ProgressReporter, tell
+from rlm_wasm.execution.progress import ProgressReporter, StreamedEvents, StreamEvent, tell
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler
 from rlm_wasm.grants import Grants
@@ -51,14 +52,33 @@ from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Problem, Progress, Result
+from rlm_wasm.runlog.events import (
+    MAX_TEXT,
+    ChildEnded,
+    ChildStarted,
+    ContextHeld,
+    Failure,
+    FiberStarted,
+    ItemsCounted,
+    Noted,
+    OutputWritten,
+    RunEnded,
+    RunStarted,
+    SnapshotTaken,
+    logged,
+)
+from rlm_wasm.runlog.stream import EventStream, Reader, Recorder, fiber_fields, noted_fields
 from rlm_wasm.sandbox import protocol
-from rlm_wasm.sandbox.protocol import Logged, Output
+from rlm_wasm.sandbox.protocol import Counted, Logged, Output, Traced
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_state import SessionState, state_of
 
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
+
+_MAX_LAST_LINE = 200
+"""Characters of the last line that a program printed, in a report of the progress."""
 
 SENT_AGAIN = ("llm",)
 """What of a snapshot's requests in flight is sent again without being asked for."""
@@ -99,6 +119,15 @@ class Session:
         self._reporter: ProgressReporter | None = None
         self._on_output: OnOutput | None = None
         self._owns_budget = parent is None
+        self._recorder = Recorder(
+            EventStream(grants.log_readers) if parent is None else parent.calls.recorder.stream,
+            None if parent is None else parent.calls.recorder,
+        )
+        self._traced: bool | None = False
+        """Whether the guest was told to send notes for a run log; None: nobody knows."""
+        self._items = (0, 0, 0)
+        """Of combinators, in the execution under way: announced, begun, done."""
+        self._last_line = ""
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
         self._functions = HostFunctions(grants.host_functions)
         self._meter = Meter(limits, parent=None if parent is None else parent.meter)
@@ -120,6 +149,8 @@ class Session:
             workspace=self._workspace,
             recurse=recursion(self._child),
             changed=self._changed,
+            recorder=self._recorder,
+            parent=None if parent is None else parent.call,
         )
         self._contexts = Contexts(limits.message_bytes, self._charge)
         self._scheduler = Scheduler(
@@ -129,6 +160,7 @@ class Session:
             table=self._table,
             services={"llm": self._calls.start},
             observe=self._observe,
+            recorder=self._recorder,
             account=None if parent is None else parent.account,
             memory=memory,
         )
@@ -279,6 +311,9 @@ class Session:
         if bad is not None:
             return bad
         options, self._options = self._options, {}
+        if self._recorder.on is not self._traced:
+            self._traced = self._recorder.on
+            options = {**options, "trace": self._traced}
 
         def message() -> bytes:
             due = self._scheduler.due_replies()
@@ -289,11 +324,45 @@ class Session:
         outcome: Outcome | None = None
         try:
             work = self._scheduler.execute(message, limits)
-            outcome, result = await self._run(work, on_progress, on_output)
+            outcome, result = await self._run(work, on_progress, on_output, source, name)
             return result
         finally:
             if outcome is None or outcome.rolled_back:
                 self._options = {**options, **self._options}  # what the guest was told is undone
+
+    async def stream(
+        self, source: str, *, timeout_s: float | None = None, name: str = "program"
+    ) -> AsyncIterator[StreamEvent]:
+        """Run a program, and give what happens as it happens; last comes the Result.
+
+        ``async for event in session.stream(source)``: Output, CallStarted and CallEnded in the order in
+        which they came, Progress a few times a second, of which a reader that is slow gets the newest.
+        Whoever stops reading before the Result cancels the execution.
+
+        Raises:
+            UsageError: the source is no text, an execution is running, or one is to be resumed.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        events = StreamedEvents()
+        leave = self._recorder.stream.subscribe(events.take)
+        work = self.execute(
+            source, timeout_s=timeout_s, on_progress=events.progress, on_output=events.output, name=name
+        )
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(events.end)
+        try:
+            while True:
+                event = await events.next()
+                if event is None:
+                    break
+                yield event
+            yield await task
+        finally:
+            leave()
+            if not task.done():
+                self.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def check(self, source: str, *, timeout_s: float | None = None) -> tuple[Problem, ...]:
         """What is wrong with a program, in the order of its places, without running it.
@@ -315,6 +384,7 @@ class Session:
 
     async def _problems(self, source: str, timeout_s: float | None) -> tuple[Problem, ...]:
         async with await self.fork() as copy:
+            copy._recorder.mute()
             copy._options["check"] = True
             result = await copy.execute(source, timeout_s=timeout_s)
         if result.error is not None and result.error.type.startswith("exn:fail:read"):
@@ -354,17 +424,28 @@ class Session:
         return (await self._run(work, on_progress, on_output))[1]
 
     async def _run(
-        self, work: Any, on_progress: OnProgress | None, on_output: OnOutput | None
+        self,
+        work: Any,
+        on_progress: OnProgress | None,
+        on_output: OnOutput | None,
+        source: str | None = None,
+        name: str = "program",
     ) -> tuple[Outcome, Result]:
         span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
         self._calls.trace_below(span)
+        self._scheduler.requests.trace_below(span)
         self._on_output = on_output
         if on_progress is not None:
             self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
+        self._items = (0, 0, 0)
+        self._last_line = ""
         result = None
+        logging = self._recorder.on
         try:
+            if logging:
+                await self._log_start(source, name)
             outcome: Outcome = await work
             result = result_of(outcome, self._used(outcome), await data_of(outcome))
             return outcome, result
@@ -375,6 +456,74 @@ class Session:
                 self._reporter.close()
                 self._reporter = None
             tracing.execution_ended(span, result)
+            if logging:
+                self._log_end(result)
+
+    async def _log_start(self, source: str | None, name: str) -> None:
+        recorder, calls = self._recorder, self._calls
+        program = logged(source or "")
+        if not self._owns_budget:
+            recorder.tell(ChildStarted, call=calls.parent or 0, depth=calls.depth, program=program)
+            return
+        recorder.begin()
+        recorder.tell(
+            RunStarted,
+            name=name,
+            program=program,
+            namespace=self.namespace,
+            provider=calls.provider_name,
+            model=self._grants.model,
+            limits=asdict(self.limits),
+            resumed=source is None,
+        )
+        for key, text in self._contexts.texts.items():
+            held = logged(text) if len(text) <= MAX_TEXT else await asyncio.to_thread(logged, text)
+            recorder.tell(ContextHeld, name=key, text=held)
+
+    def _log_end(self, result: Result | None) -> None:
+        recorder = self._recorder
+        status = "cancelled" if result is None else result.status
+        error = None if result is None else result.error
+        value = logged("" if result is None else result.value)
+        if not self._owns_budget:
+            recorder.tell(
+                ChildEnded, status=status, value=value, error=None if error is None else error.message
+            )
+        elif result is None:
+            recorder.tell(RunEnded, status=status)
+        else:
+            used = result.execution
+            recorder.tell(
+                RunEnded,
+                status=status,
+                value=value,
+                error=None if error is None else _failure(error),
+                calls=used.calls,
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                cost_usd=used.cost_usd,
+                cached=used.cached,
+                fuel=used.fuel,
+                memory_bytes=used.memory_bytes,
+                elapsed=used.elapsed,
+                derived_from=result.derived_from,
+                truncated=result.truncated,
+                warnings=result.warnings,
+                rolled_back=result.rolled_back,
+            )
+        recorder.end()
+
+    def subscribe(self, reader: Reader) -> Callable[[], None]:
+        """Hand ``reader`` every record of what happens from now on; what is given back ends that.
+
+        It is called on the event loop, so it must be quick; what it raises never reaches the program.
+        """
+        return self._recorder.stream.subscribe(reader)
+
+    def log_chapter(self, title: str) -> None:
+        """Tell the run log that a part of a longer undertaking begins; nothing where nobody reads it."""
+        if self._recorder.on:
+            self._recorder.chapter(title)
 
     def _used(self, outcome: Outcome) -> Execution:
         used, execution = self._calls.budget.execution, outcome.execution
@@ -489,6 +638,7 @@ class Session:
             timeout_s=timeout_s,
             run=run,
             check=self._problems,
+            chapter=lambda title: self.log_chapter(f"{title}: {in_line(question, 120)}"),
         )
         try:
             if not writes_programs:
@@ -522,12 +672,12 @@ class Session:
 
     @asynccontextmanager
     async def _child(
-        self, calls: LlmCalls, deepest: int, contexts: Mapping[str | None, str]
+        self, calls: LlmCalls, deepest: int, contexts: Mapping[str | None, str], call: int
     ) -> AsyncIterator[_Child]:
         scheduler = self._scheduler
         async with calls.budget.children(calls.depth):
             scheduler.note_memory()
-            parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account(), self._workspace)
+            parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account(), self._workspace, call)
             child = Session(
                 self._grants.for_child(),
                 limits=self.limits,
@@ -544,14 +694,42 @@ class Session:
 
     # ---- progress and notes
 
-    def _observe(self, message: Output | Logged) -> None:
-        if isinstance(message, Logged):
-            self._log.add_from_guest(message.entry)
+    def _observe(self, message: Output | Logged | Traced | Counted) -> None:
+        recorder = self._recorder
+        if not isinstance(message, Output):
+            self._take_note(message)
             return
+        if recorder.on:
+            recorder.tell(OutputWritten, stream=message.stream, text=logged(message.text))
         if self._on_output is not None:
             tell(self._on_output, message.stream, message.text)
-        if message.stream == "err" and self._reporter is not None:
+        if self._reporter is None:
+            return
+        lines = message.text[-4 * _MAX_LAST_LINE :].rstrip("\n").rsplit("\n", 1)
+        self._last_line = lines[-1][:_MAX_LAST_LINE] or self._last_line
+        if message.stream == "err":
             self._reporter.stderr(message.text)
+        else:
+            self._reporter.changed()
+
+    def _take_note(self, message: Logged | Traced | Counted) -> None:
+        recorder = self._recorder
+        if isinstance(message, Counted):
+            self._items = message.items
+            if recorder.on:
+                announced, begun, done = message.items
+                recorder.tell(ItemsCounted, announced=announced, begun=begun, done=done)
+            self._changed()
+        elif isinstance(message, Logged):
+            self._log.add_from_guest(message.entry)
+            if recorder.on:
+                recorder.tell(Noted, **noted_fields(message.entry))
+        elif recorder.on:
+            facts = message.facts
+            if type(facts.get("id")) is int:
+                recorder.hold(facts["id"], facts)
+            else:
+                recorder.tell(FiberStarted, **fiber_fields(facts))
 
     def _changed(self) -> None:
         if self._reporter is not None:
@@ -559,16 +737,20 @@ class Session:
 
     def _progress(self, stderr: str) -> Progress:
         used, execution = self._calls.budget.execution, self._scheduler.execution
+        announced, begun, _ = self._items
+        ahead = max(0, announced - begun) if used.calls else 0
         return Progress(
             done=used.done,
             running=len(self._calls.running),
-            total=used.calls,
+            total=used.calls + ahead,
+            ahead=ahead,
             models=self._calls.models(),
             tokens=used.tokens,
             cost_usd=used.known_cost,
             elapsed_s=0.0 if execution is None else execution.elapsed(),
             longest_s=self._calls.longest_s(),
             stderr=stderr,
+            last_line=self._last_line,
         )
 
     # ---- state
@@ -607,6 +789,7 @@ class Session:
     def _fresh_options(self) -> None:
         """What a fresh guest has to be told with its first program."""
         options: dict[str, Any] = {}
+        self._traced = False
         if self._functions.names:
             options["grants"] = self._functions.names
         told = _guest_limits(self.limits)
@@ -699,6 +882,8 @@ class Session:
         if self.closed:
             raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
+        if self._recorder.in_run:
+            self._recorder.tell(SnapshotTaken)
         # Nothing is awaited from here on: memory and the host's side are of one moment.
         scheduler = self._scheduler
         execution = scheduler.execution
@@ -735,6 +920,7 @@ class Session:
 
     def _adopt(self, state: SessionState) -> None:
         self._scheduler.from_state(state.scheduler)
+        self._traced = None
         for name, text in state.contexts:
             self._contexts.load(text, name)
         if state.context_replaced:
@@ -789,16 +975,23 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "calls", "deepest", "meter", "workspace")
+    __slots__ = ("account", "call", "calls", "deepest", "meter", "workspace")
 
     def __init__(
-        self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount, workspace: Workspace
+        self,
+        calls: LlmCalls,
+        deepest: int,
+        meter: Meter,
+        account: FuelAccount,
+        workspace: Workspace,
+        call: int,
     ) -> None:
         self.calls = calls
         self.deepest = deepest
         self.meter = meter
         self.account = account
         self.workspace = workspace
+        self.call = call
 
 
 class _Child:
@@ -831,6 +1024,16 @@ _SENT_AGAIN_AS = {
     "py-call": "python",
 }
 """Operations with effects, by the word that ``restore(resend=…)`` has for them."""
+
+
+def _failure(error: ErrorInfo) -> Failure:
+    """An error as a run log holds it."""
+    return Failure(
+        **{name: getattr(error, name) for name in _FAILURE_FIELDS if getattr(error, name) is not None}
+    )
+
+
+_FAILURE_FIELDS = [field.name for field in fields(Failure)]
 
 
 def _guest_limits(limits: Limits) -> dict[str, int]:

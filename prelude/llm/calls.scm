@@ -44,8 +44,11 @@
         (%fail 'exn:fail:contract
                (string-append op ": give #:instruction or #:data, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
-    (let* ((pictures (append (if image (list image) '()) (if (list? images) images (list images))))
-           (tokens (if (%budgeted?)
+    (let* ((pictures (if (or image (pair? images))
+                         (append (if image (list image) '()) (if (list? images) images (list images)))
+                         '()))
+           (budget (%budget-around))
+           (tokens (if budget
                        (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
                        0))
            (id (%fresh-id))
@@ -54,23 +57,25 @@
            (bytes (%encode-request id "llm"
                                    (list op instruction data (%model-name model) (and temperature (inexact temperature))
                                          max-tokens (and json #t) pictures recursive)))
+           (place (and (string=? op "llm-query-async") (%place)))
            (handle #f)
            (tight ; what cannot be sent sets nothing aside, and nobody comes in between
             (%atomically
              (lambda ()
-               (let ((budget (%current-budget)))
+               (let ((budget (and budget (%budget-around)))) ; another one, perhaps, after the estimate
                  (or (%too-tight budget tokens)
                      (begin
                        (%set-aside! budget tokens)
-                       (set! handle (%make-handle id (string-append op " call")
+                       (set! handle (%make-handle id (cons op " call")
                                                   (lambda ()
                                                     (%forget-request! id)
                                                     (%settle-budget! budget tokens 0))))
                        (%own! fiber handle)
                        (hash-set! %requests id
-                                  (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
+                                  (lambda (ok? value) (%finish-call handle budget tokens from place ok? value)))
                        (%outbox! bytes)
                        #f)))))))
+      (if (and %tracing? (pair? from)) (%trace! "id" id "from" from))
       (if tight
           (%over-budget (string-append "a call of about " (number->string tokens)
                                        " tokens does not fit, it was not sent")
@@ -78,7 +83,7 @@
       (%check-handle-limit)
       handle)))
 
-(define (%finish-call handle budget reserved from ok? value)
+(define (%finish-call handle budget reserved from place ok? value)
   (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth)
       (let* ((told (cdr value)) (used (+ (caddr told) (cadddr told))))
         (%settle-budget! budget reserved used)
@@ -94,7 +99,11 @@
                         (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4))))))
       (begin
         (%settle-budget! budget reserved 0)
-        (%settle! handle 'failed (%reply-condition value)))))
+        (%settle! handle 'failed (%placed-condition (%reply-condition value) place)))))
+
+(define (%placed-condition condition place)
+  (if place (%set-condition-mark! condition 7 (hash-set (%condition-mark condition 7) "place" place)))
+  condition)
 
 (define (llm-query #:instruction [instruction ""] #:data [data ""] #:model [model #f]
                    #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]

@@ -9,18 +9,26 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
+;; Most forms ask for nothing: %compile-form expands and compiles them in one go.
 (define (%eval-form form env name)
-  (let ((state (%expand-start form env)))
-    (let loop ()
-      (let* ((r (%expand-run state)) (kind (vector-ref r 0)))
-        (case kind
-          ((%call) (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2))) (loop))
-          ((%eval) (%expand-give! state ((%compile (vector-ref r 1) name))) (loop))
-          ((%load-library) (%expand-give! state (%load-library (vector-ref r 1))) (loop))
-          ((%library-exists?) (%expand-give! state (if (%fetch-library (vector-ref r 1)) #t #f)) (loop))
-          ((%include) (%expand-give! state (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))) (loop))
-          ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name))
-          (else ((%compile r name))))))))
+  (let ((done (%compile-form form env name)))
+    (if (pair? done)
+        (%eval-asking (car done) (cdr done) name)
+        (done))))
+
+;; r: what the expansion asks for, and at last its tree.
+(define (%eval-asking state r name)
+  (define (answer! v)
+    (%expand-give! state v)
+    (%eval-asking state (%expand-run state) name))
+  (case (vector-ref r 0)
+    ((%call) (answer! (apply (vector-ref r 1) (vector-ref r 2))))
+    ((%eval) (answer! ((%compile (vector-ref r 1) name))))
+    ((%load-library) (answer! (%load-library (vector-ref r 1))))
+    ((%library-exists?) (answer! (if (%fetch-library (vector-ref r 1)) #t #f)))
+    ((%include) (answer! (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))))
+    ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name))
+    (else ((%compile r name)))))
 
 ;; The value is the last form's.
 (define (%eval-forms forms env name)
@@ -29,22 +37,15 @@
         (else (%eval-form (car forms) env name)
               (%eval-forms (cdr forms) env name))))
 
-(define (%read-all text name)
-  (let ((reader (%make-reader text name)))
-    (let loop ((forms '()))
-      (let ((form (%read-datum reader)))
-        (if (eof-object? form) (reverse forms) (loop (cons form forms)))))))
-
 ;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
 ;; what it defines is known before its first form is expanded, so that a procedure may use a name
 ;; that the program defines further down, even one that a library has too.
 ;; The forms are kept for error messages.
 (define %program-forms '())
 (define (%eval-program text env name)
-  (let ((forms (%read-all text name)))
+  (let ((forms (%read-program text name)))
     (set! %program-forms forms)
-    (for-each (lambda (form) (%note-form! env form)) forms)
-    (%note-structs! forms)
+    (if (%note-program! env forms) (%note-structs! forms))
     (%eval-forms forms env name)))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
@@ -58,7 +59,7 @@
          (%parameterize
           (list (cons %loading (cons name (%loading))))
           (lambda ()
-            (%eval-forms (%read-all text (%library-file name)) (%make-environment #f) (%library-symbol name))
+            (%eval-forms (%read-program text (%library-file name)) (%make-environment #f) (%library-symbol name))
             #t)))))
 
 ;; Code of libraries does not show in backtraces: its source is a symbol (see error.c).
@@ -71,6 +72,6 @@
      (let ((text (%fetch-include path library)))
        (if (not text)
            (%raise (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))))
-       (%read-all (if fold-case? (string-append "#!fold-case " text) text)
+       (%read-program (if fold-case? (string-append "#!fold-case " text) text)
                   (if library (%library-symbol library) path))))
    paths))

@@ -202,11 +202,10 @@
 
   (set! %checking? #t)
   (let ((forms (%catch (lambda (condition) (failed! condition) #f)
-                       (lambda () (%read-all text name)))))
+                       (lambda () (%read-program text name)))))
     (when forms
       (set! %program-forms forms)
-      (for-each (lambda (form) (%note-form! env form)) forms)
-      (%note-structs! forms)
+      (if (%note-program! env forms) (%note-structs! forms))
       (check-forms forms env)
       (set! dynamic? (any (lambda (reference) (memq (%cell-name (car reference)) %defining-names)) references))
       (check-references)

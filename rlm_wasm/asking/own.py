@@ -46,13 +46,17 @@ class OwnPlace:
         timeout_s: float | None,
         run: RunStep,
         check: CheckStep,
+        chapter: Callable[[str], None] = lambda _title: None,
     ) -> None:
+        """``chapter`` is told before each program which iteration it belongs to."""
         self._calls = calls
         self._limits = limits
         self._log = log
         self._model = model
         self._run = run
         self._check = check
+        self._chapter = chapter
+        self._iterations = 0
         self._began = time.monotonic()
         self._timeout_s = limits.timeout_s if timeout_s is None else min(float(timeout_s), limits.timeout_s)
         self._kept_s = min(KEPT_S, self._timeout_s / 10)
@@ -78,6 +82,8 @@ class OwnPlace:
         """Ask the model that writes the programs. Raises LimitExceeded, ExecutionCancelled."""
         if last:
             self._calls.budget.release_kept()
+        else:
+            self._iterations += 1
         left = self._time_left(last=last)
         request = self._calls.own_request(
             instruction,
@@ -125,6 +131,7 @@ class OwnPlace:
         left, fuel = self._time_left(), self._limits.fuel - self._fuel
         if fuel <= 0:
             raise self._no_fuel()
+        self._chapter(f"Iteration {self._iterations}" if self._iterations else "The planner's program")
         result = await self._run(program, left, fuel)
         self._fuel += result.execution.fuel
         self._memory = max(self._memory, result.execution.memory_bytes)

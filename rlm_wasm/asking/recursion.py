@@ -42,8 +42,8 @@ class Child(Protocol):
         ...
 
 
-OpenChild = Callable[[LlmCalls, int, Mapping[str | None, str]], AbstractAsyncContextManager[Child]]
-"""Opens a child: the parent's calls, how deep it may recurse, its contexts."""
+OpenChild = Callable[[LlmCalls, int, Mapping[str | None, str], int], AbstractAsyncContextManager[Child]]
+"""Opens a child: the parent's calls, how deep it may recurse, its contexts, the number of its call."""
 
 
 def recursion(open_child: OpenChild) -> Recurse:
@@ -52,9 +52,8 @@ def recursion(open_child: OpenChild) -> Recurse:
     async def recurse(request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
         question, contexts = question_and_contexts(request.instruction, {None: request.data})
         async with AsyncExitStack() as stack:
-            place = _Below(
-                request, calls, lambda: stack.enter_async_context(open_child(calls, deepest, contexts))
-            )
+            child = open_child(calls, deepest, contexts, request.id)
+            place = _Below(request, calls, lambda: stack.enter_async_context(child))
             task = Task(
                 question=question, data=described(contexts), answer_type=AnswerType(), sub_model=request.model
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.cli.exits import message_of_error
@@ -25,9 +26,12 @@ def error_object(error: BaseException) -> dict[str, Any]:
     }
 
 
-def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None:
-    """The program's output and value on standard output; everything else on standard error."""
-    if result.stdout:
+def print_result(result: Result, *, source: str, name: str, quiet: bool, streamed: bool = False) -> None:
+    """The program's output and value on standard output; everything else on standard error.
+
+    ``streamed``: its output was written already, as it came.
+    """
+    if result.stdout and not streamed:
         echo(result.stdout.removesuffix("\n"))
     if result.ok and result.value:
         echo(result.value)
@@ -43,16 +47,18 @@ def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None
         note(summary(result.execution))
 
 
-def print_error(error: ErrorInfo, *, source: str, name: str) -> None:
-    """The message, the line that it is about with a caret, and the backtrace."""
+def print_error(error: ErrorInfo, *, source: str, name: str, frames: int | None = 12) -> None:
+    """The message, its place on a line of its own, that line with a caret, and frames of the backtrace."""
     echo("error: ", fg="red", bold=True, err=True, nl=False)
-    echo(str(error), err=True)
-    if error.line is not None and error.source in (None, "", "program"):
+    line, column = error.line, error.column or 1
+    echo(str(error if line is None else replace(error, line=None, column=None)), err=True)
+    if line is not None:
+        own = error.source in (None, "", "program", name)
+        echo(f"  --> {name if own else error.source}:{line}:{column}", err=True)
         lines = source.splitlines()
-        if 0 < error.line <= len(lines):
-            echo(f"  --> {name}:{error.line}:{error.column or 1}", err=True)
-            _excerpt(lines[error.line - 1], error.line, error.column or 1)
-    for frame in error.backtrace[:12]:
+        if own and 0 < line <= len(lines):
+            _excerpt(lines[line - 1], line, column)
+    for frame in error.backtrace[:frames]:
         echo(f"  in {frame}", err=True)
 
 

@@ -11,7 +11,7 @@ from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
 
 _MAX_BYTES = 1 << 20
-_MAX_FUEL = 50_000_000
+_MAX_FUEL = 200_000_000
 
 
 class ReplayLog:

@@ -35,9 +35,10 @@ from rlm_wasm.execution.replay_log import ReplayLog
 from rlm_wasm.execution.requests import HostRequest, HostRequests
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
+from rlm_wasm.runlog.stream import Recorder
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.protocol import Done, GuestStatus, Logged, Output
+from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, Output, Traced
 from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
 from rlm_wasm.turns import TURN_S
@@ -54,7 +55,11 @@ _FUEL_RESERVE = 4_000_000_000
 """Above an execution's limit stands this much before the hard trap: a slice always fits."""
 
 _INTERRUPT_SLICES = 50
-"""So many slices has a guest that was told to end before its instance is given up."""
+"""So many slices has a guest that was told to end before its instance is given up, beside those of a
+collection that it is in the middle of."""
+
+_COLLECTED_BYTES = 500_000
+"""Bytes of memory that one slice of a collection goes through at the least."""
 
 
 class Scheduler:
@@ -68,7 +73,8 @@ class Scheduler:
         *,
         table: Callable[[], Mapping[str, Handler]],
         services: Mapping[str, Callable[[HostRequest], Any]],
-        observe: Callable[[Output | Logged], None],
+        observe: Callable[[Output | Logged | Traced | Counted], None],
+        recorder: Recorder,
         account: FuelAccount | None = None,
         memory: MemoryImage | None = None,
     ) -> None:
@@ -98,6 +104,7 @@ class Scheduler:
             changed=self._wake,
             limit=self._limit_fired,
             time_left=self.time_left,
+            recorder=recorder,
         )
 
     # ---- executions
@@ -132,7 +139,8 @@ class Scheduler:
             execution.stop_clock()
             if not completed:
                 self._abandon(execution)
-            self.requests.drop(execution.redeliver)
+            if execution.redeliver:
+                self.requests.drop(execution.redeliver)
             self.execution = None
             self._waiter = None
 
@@ -164,6 +172,8 @@ class Scheduler:
 
     def due_replies(self) -> list[Any]:
         """Replies to calls that an earlier execution left, for the eval message."""
+        if not self.requests.replies_due:
+            return []
         taken = self.requests.take()
         if self.execution is not None:
             self._keep(self.execution, taken)
@@ -215,7 +225,7 @@ class Scheduler:
                     return self._lost(execution, InstanceLost("trap", _why(execution)))
                 if execution.interrupted:
                     execution.interrupt()
-                    if execution.interrupted > _INTERRUPT_SLICES:
+                    if execution.interrupted > self._interrupt_slices():
                         return self._lost(
                             execution, InstanceLost("trap", "the guest does not react to an interrupt")
                         )
@@ -267,7 +277,8 @@ class Scheduler:
     def _wall(self, execution: ActiveExecution) -> float:
         if execution.interrupted:
             return SLICE_WALL_S
-        return min(SLICE_WALL_S, execution.time_left() + 1.0)
+        left = execution.time_left() + 1.0
+        return left if left < SLICE_WALL_S else SLICE_WALL_S
 
     async def _turn(self) -> None:
         """Let everybody else have a turn."""
@@ -308,7 +319,8 @@ class Scheduler:
 
     def time_left(self) -> float | None:
         """Seconds until the running execution's timeout."""
-        return None if self.execution is None else max(self.execution.time_left(), 0.001)
+        execution = self.execution
+        return None if execution is None else execution.time_left() or 0.001
 
     def fuel_left(self) -> int:
         """Fuel until the running execution's limit."""
@@ -380,10 +392,13 @@ class Scheduler:
         self._status = GuestStatus.DONE
         self._unread = False
 
+    def _interrupt_slices(self) -> int:
+        return _INTERRUPT_SLICES + self.sandbox.memory_bytes() // _COLLECTED_BYTES
+
     def _end_at_once(self) -> bool:
         """Tell the guest to end its execution, here and now: whether it did."""
         message: bytes | None = protocol.INTERRUPT
-        for _ in range(_INTERRUPT_SLICES):
+        for _ in range(self._interrupt_slices()):
             status = self._run_aside(message)
             message = None
             if status == GuestStatus.DONE:
@@ -435,19 +450,17 @@ class Scheduler:
             raise InstanceLost("trap", f"the guest sent a malformed message: {error}") from error
 
     def _serve(self, execution: ActiveExecution, message: protocol.Message) -> None:
-        if isinstance(message, protocol.Call):
+        if isinstance(message, Done):
+            execution.finish(message)
+        elif isinstance(message, Call):
             self.requests.admit(message)
         elif isinstance(message, protocol.Acknowledged):
             self._unread = False
-        elif isinstance(message, Done):
-            execution.finish(message)
         elif isinstance(message, Output):
-            if message.stream == "out":
-                execution.out.add(message.text)
-            else:
-                execution.err.add(message.text)
-            self._observe(message)
-        elif isinstance(message, Logged):
+            kept = (execution.out if message.stream == "out" else execution.err).add(message.text)
+            if kept:  # what is beyond output_bytes is not said elsewhere either
+                self._observe(message if kept is message.text else Output(message.stream, kept))
+        elif isinstance(message, Logged | Traced | Counted):
             self._observe(message)
         elif isinstance(message, protocol.Warned):
             execution.warn(message.text)
@@ -458,7 +471,9 @@ class Scheduler:
 
     def _take_replies(self, execution: ActiveExecution) -> bytes:
         batch = self.requests.take()
-        self._keep(execution, [item for item in batch if item[0] < execution.first_id])
+        first = execution.first_id
+        if batch[0][0] < first or len(batch) > 1:
+            self._keep(execution, [item for item in batch if item[0] < first])
         return protocol.replies_of([encoded for _, encoded in batch])
 
     def _keep(self, execution: ActiveExecution, replies: list[tuple[int, bytes]]) -> None:

@@ -44,7 +44,12 @@ class ModelUsage:
     def count(self, prompt: int, completion: int, cost: float | None) -> None:
         """One call more."""
         self.calls += 1
-        _spend(self, prompt, completion, cost)
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        if cost is None:
+            self.unpriced += 1
+        else:
+            self.cost_usd += cost
 
     def count_cached(self) -> None:
         """One call more that the cache answered."""
@@ -88,9 +93,12 @@ class Usage:
         self._settle(completion.prompt_tokens, completion.completion_tokens, cost, model)
 
     def _of(self, model: str) -> ModelUsage:
-        if model not in self.models and len(self.models) >= MAX_MODELS:
-            model = OTHER_MODELS
-        return self.models.setdefault(model, ModelUsage())
+        used = self.models.get(model)
+        if used is None:
+            if len(self.models) >= MAX_MODELS:
+                model = OTHER_MODELS
+            used = self.models.setdefault(model, ModelUsage())
+        return used
 
     def copy(self) -> Usage:
         """As it is now; later calls change the original alone."""
@@ -98,21 +106,18 @@ class Usage:
 
     def _settle(self, prompt: int, completion: int, cost: float | None, model: str) -> None:
         self.done += 1
-        _spend(self, prompt, completion, cost)
-        self._of(model).count(prompt, completion, cost)
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        if cost is None:
+            self.unpriced += 1
+        else:
+            self.cost_usd += cost
+        used = self.models.get(model)
+        (used if used is not None else self._of(model)).count(prompt, completion, cost)
 
     def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
         self._settle(prompt, 0, cost, model)
-
-
-def _spend(used: ModelUsage | Usage, prompt: int, completion: int, cost: float | None) -> None:
-    used.prompt_tokens += prompt
-    used.completion_tokens += completion
-    if cost is None:
-        used.unpriced += 1
-    else:
-        used.cost_usd += cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +262,8 @@ class Budget:
     def settle(self, worst: WorstCase) -> None:
         """A call has ended and was counted: its place and what was set aside are free again."""
         self._release(worst)
-        self._next()
+        if self.waiting:
+            self._next()
 
     def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
         """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside.

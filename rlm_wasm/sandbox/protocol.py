@@ -105,6 +105,14 @@ def _ids(value: Any) -> tuple[int, ...]:
     return tuple(_count(item) for item in _list(value))
 
 
+def _three_amounts(value: Any) -> tuple[int, int, int]:
+    """An array of three numbers from 0 up."""
+    first, second, third = (_amount(item) for item in _list(value)) if len(_list(value)) == 3 else (-1, 0, 0)
+    if first < 0:
+        raise Unencodable("not three numbers")
+    return first, second, third
+
+
 def _data(value: Any) -> bytes | bool:
     """An encoded value, or true: the value is its text."""
     if value is not True and type(value) is not bytes:
@@ -149,7 +157,7 @@ def _checks_of(kind: type[Any]) -> dict[str, Check]:
 # ---- from the guest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """The guest wants something of the host, and a reply with this id."""
 
@@ -202,6 +210,24 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """What a run log is told beside the requests: who asks for one and where, and the births of fibers."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"trace"')
+    facts: dict[str, Any] = wire(_table, "id, fiber, parent, what, source, line, column, from")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far combinators are with the items that they were given."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"items"')
+    items: tuple[int, int, int] = wire(_three_amounts, "announced, begun, done: of the execution")
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReport:
     """What went wrong in a program, as its guest tells it."""
 
@@ -239,9 +265,27 @@ class Failed:
     text: str = wire(_text, "why")
 
 
-Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Done | Failed
-FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Warned, Done, Failed)
-_NOTES: dict[str, type[Any]] = {"out": Output, "err": Output, "log": Logged, "warn": Warned}
+Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Traced | Counted | Done | Failed
+FROM_GUEST: tuple[type[Any], ...] = (
+    Call,
+    Acknowledged,
+    Cancelled,
+    Output,
+    Logged,
+    Warned,
+    Traced,
+    Counted,
+    Done,
+    Failed,
+)
+_NOTES: dict[str, type[Any]] = {
+    "out": Output,
+    "err": Output,
+    "log": Logged,
+    "warn": Warned,
+    "trace": Traced,
+    "items": Counted,
+}
 """Which note it is, by its stream."""
 _BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind.KIND != Output.KIND}
 STATUSES = frozenset({"finished", "ok", "error", "limit", "cancelled"})
@@ -251,6 +295,8 @@ def _message(items: Any) -> Message:
     if type(items) is not list or not items:
         raise Unencodable("a message is no array")
     name = items[0]
+    if name == Call.KIND and len(items) == 4:
+        return Call(_count(items[1]), _text(items[2]), _bytes(items[3]))
     if name == Done.KIND and len(items) == 2:
         return record(Done, items[1])
     names: dict[str, type[Any]] = _BY_KIND
@@ -271,10 +317,37 @@ def messages(outbox: bytes) -> list[Message]:
     """The outbox's messages. Raises Unencodable for what is none."""
     if not outbox:
         return []
+    if outbox.startswith(_PLAIN_DONE):
+        done = _plain_done(outbox)
+        if done is not None:
+            return [done]
     items = decode(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
     return list(map(_message, items))
+
+
+_PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
+_DATA = b"\x64data"
+
+
+def _plain_done(outbox: bytes) -> Done | None:
+    """The outbox of most evaluations: nothing but "done", with a short value. None: it is another one."""
+    at = len(_PLAIN_DONE) + 1
+    if len(outbox) <= at:
+        return None
+    end = at + outbox[at - 1] - 0x60  # a text of fewer than 24 bytes
+    if not at <= end < at + 24 or outbox[end : end + 5] != _DATA:
+        return None
+    data = outbox[end + 5 : -1]
+    if outbox[-1] != 0xFF or not data or not outbox[at:end].isascii():
+        return None
+    value = outbox[at:end].decode()
+    if data == b"\xf5":
+        return Done("ok", value, True)
+    if data[0] - 0x40 == len(data) - 1 < 24:  # a byte string, and nothing behind it
+        return Done("ok", value, data[1:])
+    return None
 
 
 # ---- to the guest
@@ -300,6 +373,7 @@ class Evaluate:
     limits: GuestLimits | None = wire(_table, "where they are not the defaults", None)
     context: bool | None = wire(_flag, "true where the default context was replaced", None)
     replies: list[Any] | None = wire(_list, "to calls that an earlier execution left", None)
+    trace: bool | None = wire(_flag, "whether notes of the stream trace are wanted; stays so", None)
     check: bool | None = wire(_flag, "true: run nothing, and give what is wrong with the program", None)
 
 
@@ -595,6 +669,8 @@ def data_of(packed: bytes | bool | None) -> Any:
     """A small outcome's data, None where it has none that Python can take."""
     if not isinstance(packed, bytes):
         return None
+    if len(packed) == 1 and packed[0] < 24:  # a small number
+        return packed[0]
     try:
         value = decode(packed)
     except Unencodable:
@@ -650,6 +726,21 @@ _REPLIES = b"\x82\x67replies"
 def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
     return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+"""Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""
+
+
+def reply(id_: int, fine: bool, value: Any) -> bytes:
+    """The item of a replies message that brings a value; None is void. Raises Unencodable."""
+    kind = type(value)
+    if (kind is list and _PLAIN.issuperset(map(type, value))) or (kind in _PLAIN and value is not None):
+        try:
+            return cbor2.dumps([id_, fine, value])
+        except (cbor2.CBOREncodeError, UnicodeEncodeError):  # half of a surrogate pair: see encode
+            pass
+    return encode([id_, fine, reply_value(value)])
 
 
 def reply_of(id_: int, value: bytes) -> bytes:

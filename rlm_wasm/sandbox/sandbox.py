@@ -17,7 +17,7 @@ from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, Sandbo
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.epochs import TICK_S
-from rlm_wasm.sandbox.instance import FAR, Instance, failure_of
+from rlm_wasm.sandbox.instance import Instance, failure_of
 from rlm_wasm.sandbox.instance_pool import InstancePool
 from rlm_wasm.sandbox.pages import changed_pages, give_back
 from rlm_wasm.sandbox.snapshot import PAGE, MemoryImage, PackedImage
@@ -164,6 +164,12 @@ class Sandbox:
             self._drop(crashed=True)
             raise InstanceLost(reason, message)
 
+    def _ask(self, instance: Instance, name: str) -> None:
+        """A call of the host's own, in no execution's time or fuel: ``run`` leaves theirs behind."""
+        if instance.bounded:
+            instance.unbind()
+        self._call(instance, name, 1)
+
     def _memory_size(self, instance: Instance) -> int:
         return instance.measure()
 
@@ -179,12 +185,14 @@ class Sandbox:
             self._live.move_to_end(id(self))
         context, calls, ticker = instance.context, instance.calls, self._engine.ticker
         ticker.run_until(time.monotonic() + wall_s)
-        wasm.set_epoch_deadline(context, int(wall_s / TICK_S) + 2)
-        wasm.set_fuel(context, fuel)
+        instance.bind(int(wall_s / TICK_S) + 2, fuel)
         length = 0
         try:
-            if message is not None:
-                length = len(message)
+            if message is None:
+                pass
+            elif (length := len(message)) <= instance.inbox_bytes:
+                memmove(instance.inbox_at, message, length)
+            else:
                 calls.long0.value = length
                 self._call(instance, "rlm_inbox", 1)
                 inbox = calls.unsigned0.value
@@ -201,11 +209,6 @@ class Sandbox:
             if self._i is not None:
                 wasm.get_fuel(context, calls.fuel_at)
             self.fuel_used = fuel - calls.fuel.value
-            if self._i is not None:
-                # The deadline and the fuel were the program's. What the host asks later (the outbox, the
-                # page map of a snapshot) must not trap because other guests moved the epoch meanwhile.
-                wasm.set_epoch_deadline(context, FAR)
-                wasm.set_fuel(context, FAR)
         if not instance.reports:
             self._find_report(instance)
         return status
@@ -216,7 +219,7 @@ class Sandbox:
         if at is None:
             at = 0
             if instance.has("rlm_report"):
-                self._call(instance, "rlm_report", 1)
+                self._ask(instance, "rlm_report")
                 at = instance.calls.unsigned0.value
             self._engine.remember_report(at)
         instance.read_reports(at)
@@ -227,14 +230,14 @@ class Sandbox:
     def outbox(self) -> bytes:
         """What the guest wants: a CBOR array. Its length is bounded before anybody parses it."""
         instance = self._awake()
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            start, length, _ = report
+            start, length = report.outbox, report.outbox_length
         else:
             calls = instance.calls
-            self._call(instance, "rlm_outbox_length", 1)
+            self._ask(instance, "rlm_outbox_length")
             length = calls.unsigned0.value
-            self._call(instance, "rlm_outbox", 1)
+            self._ask(instance, "rlm_outbox")
             start = calls.unsigned0.value
         if length == 0:
             return b""
@@ -271,24 +274,24 @@ class Sandbox:
         instance = self._i
         if instance is None:
             return len(self._frozen.numbers) * PAGE if self._frozen else 0
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            return report[2]
-        self._call(instance, "rlm_heap_used", 1)
+            return report.heap_used
+        self._ask(instance, "rlm_heap_used")
         return instance.calls.long0.value
 
     def steps(self) -> int:
         """VM steps since the instance was born; carried by snapshots."""
         instance = self._awake()
-        self._call(instance, "rlm_steps", 1)
+        self._ask(instance, "rlm_steps")
         return instance.calls.long0.value
 
     def _page_map(self, instance: Instance) -> bytes:
-        self._call(instance, "rlm_page_map_length", 1)
+        self._ask(instance, "rlm_page_map_length")
         length = instance.calls.unsigned0.value
         if length == 0:
             return b""
-        self._call(instance, "rlm_page_map", 1)
+        self._ask(instance, "rlm_page_map")
         start = instance.calls.unsigned0.value
         if start + length > self._memory_size(instance):
             raise InstanceLost("trap", "the guest named a page map outside its memory")

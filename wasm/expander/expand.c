@@ -396,36 +396,43 @@ static State *check_state(Value v) {
   return IS(v, T_VECTOR) && VEC_LENGTH(v) == STATE_SLOTS ? PTR(v) : NULL;
 }
 
-/* (%expand-start form env) -> state */
-static Value prim_expand_start(int argc, Value *args) {
-  (void)argc;
-  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+Value expansion_begin(Value form, Value env) {
   Value state = heap_object(T_VECTOR, 0, STATE_SLOTS);
   State *s = PTR(state);
   *s = (State){.header = s->header, .stack = V_NIL, .result = V_FALSE, .given = V_UNBOUND,
                .done = V_FALSE, .expansions = FIX(0)};
   fresh_first = fresh_last = V_NIL;
-  Job j = {.form = args[0], .env = args[1], .hole = {state, 1}, .place = pair_place(args[0]), .name = V_FALSE};
+  Job j = {.form = form, .env = env, .hole = {state, 1}, .place = pair_place(form), .name = V_FALSE};
   push_item(s, DO_TOP, j, V_FALSE, V_FALSE, V_FALSE);
   push_fresh(s);
   return state;
 }
 
-/* (%expand-run state) -> an AST, or a request */
-static Value prim_expand_run(int argc, Value *args) {
-  (void)argc;
-  State *s = check_state(args[0]);
-  if (!s) return err_type(NULL, 0, "expansion", args[0]);
+Value expansion_run(Value state) {
+  State *s = PTR(state);
   while (s->stack != V_NIL) {
     Value outcome = step(s);
     if (outcome != V_TRUE && outcome != V_VOID) return outcome;
     if (s->done != V_FALSE) return s->done;
-    if (should_pause()) {
-      vm.resume = V_TRUE;
-      return V_AGAIN;
-    }
+    if (should_pause()) return V_AGAIN;
   }
   return s->result;
+}
+
+/* (%expand-start form env) -> state */
+static Value prim_expand_start(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  return expansion_begin(args[0], args[1]);
+}
+
+/* (%expand-run state) -> an AST, or a request */
+static Value prim_expand_run(int argc, Value *args) {
+  (void)argc;
+  if (!check_state(args[0])) return err_type(NULL, 0, "expansion", args[0]);
+  Value outcome = expansion_run(args[0]);
+  if (outcome == V_AGAIN) vm.resume = V_TRUE;
+  return outcome;
 }
 
 /* (%expand-give! state value): the answer to the last request */

@@ -44,7 +44,8 @@ typedef struct {
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
-enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_FRAME = 3 };
+enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_TEXT, E_FRAME = 3 };
+#define LONG_TEXT 16384u    /* characters: a longer one is measured and written in pieces */
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
 static void put_bytes(Encoder *e, uint64_t value, int count) {
@@ -99,6 +100,33 @@ static Value put_text(Encoder *e, Value s) {
   else string_to_utf8(s, BYTES(e->out) + e->length);
   e->length += bytes;
   charge(length / 16);
+  return V_VOID;
+}
+
+/* A piece of a long text: measured first, since its length stands before it, with #(characters bytes) in the frame;
+   then written, with how many characters are. */
+static Value put_piece(Encoder *e, Value *frame) {
+  Value s = frame[1], rest = frame[2];
+  bool measuring = frame[0] == FIX(E_MEASURE);
+  uint32_t from = (uint32_t)FIX_VALUE(measuring ? VEC(rest)[0] : rest), length = STR_LENGTH(s);
+  uint32_t to = length - from > LONG_ROUND ? from + LONG_ROUND : length;
+  charge((to - from) / 8);
+  if (!measuring) {
+    e->length += string_piece_to_utf8(s, from, to, BYTES(e->out) + e->length);
+    frame[2] = FIX(to);
+    if (to == length) e->stack.top -= E_FRAME;
+    return V_VOID;
+  }
+  uint64_t bytes = (uint64_t)FIX_VALUE(VEC(rest)[1]) + string_piece_utf8_length(s, from, to);
+  if (to == length) {
+    ROOM(e, bytes + 9);
+    put_head(e, TEXT_STRING, bytes);
+    frame[0] = FIX(E_TEXT);
+    frame[2] = FIX(0);
+    return V_VOID;
+  }
+  VEC(rest)[0] = FIX(to);
+  VEC(rest)[1] = FIX(bytes);
   return V_VOID;
 }
 
@@ -262,7 +290,10 @@ static Value put_value(Encoder *e, Value v) {
     case T_BIGNUM: return put_integer(e, v);
     case T_RATIO: put_parts(e, TAG_RATIO, NUMERATOR(v), DENOMINATOR(v)); return V_VOID;
     case T_COMPLEX: put_parts(e, TAG_COMPLEX, REAL_PART(v), IMAG_PART(v)); return V_VOID;
-    case T_STRING: return put_text(e, v);
+    case T_STRING:
+      if (STR_LENGTH(v) <= LONG_TEXT) return put_text(e, v);
+      push_item(e, E_MEASURE, v, make_vector(2, FIX(0)));
+      return V_VOID;
     case T_SYMBOL: return put_symbol(e, v);
     case T_KEYWORD: return put_tagged_text(e, TAG_KEYWORD, SYM(v)->name);
     case T_BYTES:
@@ -329,6 +360,7 @@ static Value encode_step(Encoder *e) {
       push_item(e, E_ITEM, VEC(v)[i], V_NIL);
       return V_VOID;
     }
+    case E_MEASURE: case E_TEXT: return put_piece(e, frame);
     case E_BOX:
       if (rest != V_TRUE) { e->stack.top -= E_FRAME; return V_VOID; }
       frame[2] = V_FALSE;
@@ -361,7 +393,8 @@ static Value encode(Encoder *e) {
     if (IS_SIGNAL(done)) return done;
     charge(1);
     if (e->stack.top && is_cyclic(e)) return circular(VEC(e->stack.slots)[1]);
-    if (n % ROUND == 0 && should_pause()) return V_AGAIN;
+    bool in_text = e->stack.top && FIX_VALUE(stack_top(&e->stack, E_FRAME)[0]) >= E_MEASURE;
+    if ((n % ROUND == 0 || in_text) && should_pause()) return V_AGAIN;
   }
   return V_VOID;
 }
@@ -749,7 +782,7 @@ static Value add_to_map(Value *frame, Value v) {
     frame[D_MORE] = cons(more, v);
     return NOTHING;
   }
-  if (!table_room(table)) return need_memory(table_bytes(2 * table_count(table)));
+  if (!table_ready(table)) return table_wait(table);
   table_set(table, CDR(more), v);
   frame[D_MORE] = CAR(more);
   return NOTHING;

@@ -183,13 +183,15 @@ static void encode(Value s, uint32_t start, uint32_t end, uint64_t length, uint8
   for (uint32_t i = start; i < end; i++) out += utf8_encode(chars_get(data, width, i), out);
 }
 
-uint32_t string_utf8_length(Value s) { return (uint32_t)encoded_length(s, 0, STR_LENGTH(s)); }
+uint32_t string_piece_utf8_length(Value s, uint32_t start, uint32_t end) { return (uint32_t)encoded_length(s, start, end); }
+uint32_t string_utf8_length(Value s) { return string_piece_utf8_length(s, 0, STR_LENGTH(s)); }
 
-uint32_t string_to_utf8(Value s, uint8_t *out) {
-  uint64_t length = encoded_length(s, 0, STR_LENGTH(s));
-  encode(s, 0, STR_LENGTH(s), length, out);
+uint32_t string_piece_to_utf8(Value s, uint32_t start, uint32_t end, uint8_t *out) {
+  uint64_t length = encoded_length(s, start, end);
+  encode(s, start, end, length, out);
   return (uint32_t)length;
 }
+uint32_t string_to_utf8(Value s, uint8_t *out) { return string_piece_to_utf8(s, 0, STR_LENGTH(s), out); }
 
 /* Progress: characters measured, bytes; then the bytes, characters and bytes written. */
 enum { E_AT, E_BYTES, E_RESULT, E_SIZE };
