@@ -8,6 +8,7 @@ it was not computed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_QUESTION = 10_000
 """Characters of a question that stand in a prompt: a longer one is a context."""
+_AT_ONCE = 1 << 18
+"""Characters that are described on the event loop."""
 NOT_COMPUTED = "[not computed: the iterations were used up before a program finished] "
 
 
@@ -54,9 +57,9 @@ def recursion(open_child: OpenChild) -> Recurse:
         async with AsyncExitStack() as stack:
             child = open_child(calls, deepest, contexts, request.id)
             place = _Below(request, calls, lambda: stack.enter_async_context(child))
-            task = Task(
-                question=question, data=described(contexts), answer_type=AnswerType(), sub_model=request.model
-            )
+            small = len(request.data) <= _AT_ONCE
+            data = described(contexts) if small else await asyncio.to_thread(described, contexts)
+            task = Task(question=question, data=data, answer_type=AnswerType(), sub_model=request.model)
             loop = Loop(task, place, iterations=iterations_of(calls.budget.limits), below=True)
             found = await loop.run()
         if found.status == "error" and found.error is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rlm_wasm.asking.bounds import in_line
 from rlm_wasm.cli import exits
+from rlm_wasm.cli.accounts import Accounts
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts, read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
@@ -17,6 +19,7 @@ from rlm_wasm.cli.report import error_object, note, print_error, print_json
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, is_terminal
 from rlm_wasm.errors import RlmError
+from rlm_wasm.named_sessions import default_store_url
 from rlm_wasm.results import summary
 
 if TYPE_CHECKING:
@@ -46,6 +49,15 @@ if TYPE_CHECKING:
     help="A JSON Schema that the answer must fit.",
 )
 @runtime_options
+@click.option(
+    "--log",
+    metavar="FILE.jsonl|URL",
+    help="Where to write all that happens, iterations as chapters: a file, a store's URL, or the word store "
+    "for that of --store.",
+)
+@click.option(
+    "--report", metavar="FILE.html", help="Write a page that shows the iterations, offline."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer with its steps as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
 @click.pass_context
@@ -57,6 +69,8 @@ def ask(
     sub_model: str | None,
     schema: str | None,
     *,
+    log: str | None,
+    report: str | None,
     as_json: bool,
     quiet: bool,
     options: RuntimeOptions,
@@ -75,8 +89,12 @@ def ask(
         raise click.UsageError("the question is empty")
     answer_type = None if schema is None else _schema(schema)
     texts = read_contexts(contexts, stdin_taken=question == "-", name_all=True)
+    if log == "store":
+        options = replace(options, store=options.store or default_store_url())
+    accounts = Accounts(log, report, options, trace=False)
     try:
-        answer = asyncio.run(_answer(asked, texts, answer_type, sub_model, options, quiet=quiet or as_json))
+        work = _answer(asked, texts, answer_type, sub_model, options, accounts, quiet=quiet or as_json)
+        answer = asyncio.run(work)
     except RlmError as error:
         if not as_json:
             raise
@@ -107,20 +125,24 @@ async def _answer(
     answer_type: dict[str, Any] | None,
     sub_model: str | None,
     options: RuntimeOptions,
+    accounts: Accounts,
     *,
     quiet: bool,
 ) -> Answer:
-    async with options.runtime() as runtime, runtime.session(model=sub_model) as session:
-        for name, text in texts.items():
-            await session.load_context(text, name)
-        with Display(quiet=quiet) as display, cancelling_on_interrupt(session):
-            return await session.ask(
-                question,
-                answer_type=answer_type,
-                model=options.model,
-                on_progress=display,
-                on_step=None if quiet or not is_terminal(err=True) else _told,
-            )
+    async with accounts, options.runtime(accounts.readers) as runtime:
+        async with runtime.session(model=sub_model) as session:
+            for name, text in texts.items():
+                await session.load_context(text, name)
+            with Display(quiet=quiet) as display, cancelling_on_interrupt(session):
+                answer = await session.ask(
+                    question,
+                    answer_type=answer_type,
+                    model=options.model,
+                    on_progress=display,
+                    on_step=None if quiet or not is_terminal(err=True) else _told,
+                )
+        accounts.log_trouble(runtime.log_trouble)
+        return answer
 
 
 def _told(step: Step) -> None:

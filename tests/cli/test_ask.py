@@ -170,3 +170,14 @@ def test_a_limit_is_exit_status_3_with_what_was_said(
         )["computed"]
         is False
     )
+
+
+def test_a_log_and_a_report_show_the_iterations(run: Run, text: Path, tmp_path: Path) -> None:
+    """As chapters."""
+    log, page = tmp_path / "log.jsonl", tmp_path / "page.html"
+    arguments = ("ask", "Who was the captain of the ship?", "-c", str(text), *OFFLINE)
+    assert run(*arguments, "--log", str(log), "--report", str(page)).status == 0
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    titles = [record["title"] for record in records if record["type"] == "chapter_started"]
+    assert titles == ["The planner's program: Who was the captain of the ship?"]
+    assert "Who was the captain of the ship?" in page.read_text()
