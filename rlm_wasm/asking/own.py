@@ -96,7 +96,7 @@ class OwnPlace:
         entry = self._log.add(
             "ask", in_line(data, 80), "root", call_id=request.id, model=request.model, depth=request.depth
         )
-        self._pending = asyncio.ensure_future(self._calls.ask(request))
+        self._pending = asyncio.ensure_future(self._calls.ask(request, journaled=False))
         try:
             async with asyncio.timeout(left):
                 completion: Completion = await self._pending

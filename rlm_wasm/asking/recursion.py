@@ -114,10 +114,11 @@ class _Below:
         self, instruction: str, data: str, *, last: bool = False, max_tokens: int | None = None
     ) -> Completion:
         """One of the calls that the recursive call is made of; the first was counted with it."""
-        if self._asked:
+        key = self._request.idempotency_key
+        again = f"{key}-{self._asked + 1}"
+        if self._asked and again not in self._calls.asked:  # else a journal has it: it was counted then
             self._calls.budget.count()
         self._asked += 1
-        key = self._request.idempotency_key
         request = replace(
             self._request,
             instruction=instruction,
@@ -125,7 +126,7 @@ class _Below:
             json=False,
             max_tokens=max_tokens or self._request.max_tokens,
             purpose="query" if last else "program",
-            idempotency_key=key if self._asked == 1 or key is None else f"{key}-{self._asked}",
+            idempotency_key=key if self._asked == 1 or key is None else again,
         )
         answer = await self._calls.ask(request)
         self.model = answer.model or self.model

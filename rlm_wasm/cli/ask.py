@@ -55,9 +55,7 @@ if TYPE_CHECKING:
     help="Where to write all that happens, iterations as chapters: a file, a store's URL, or the word store "
     "for that of --store.",
 )
-@click.option(
-    "--report", metavar="FILE.html", help="Write a page that shows the iterations, offline."
-)
+@click.option("--report", metavar="FILE.html", help="Write a page that shows the iterations, offline.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer with its steps as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
 @click.pass_context
