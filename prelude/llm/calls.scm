@@ -15,9 +15,15 @@
                 (string-append who ": " keyword " must be a string, got " (%bounded-text v)
                                "; (format \"~a\" v) makes text of anything")))))
 
+;; A role or alias may be a symbol; what it stands for, the host says.
+(define (%model-name model) (if (symbol? model) (symbol->string model) model))
+(define (model-for role)
+  (if (not (or (string? role) (symbol? role))) (%err-type 'model-for 0 "symbol or string" role))
+  (%request "model-for" (%model-name role)))
+
 ;; What a vendor's model takes is the host's to say: it refuses a call before it is sent.
 (define (%check-call who model temperature max-tokens recursive)
-  (if (and model (not (string? model)))
+  (if (and model (not (string? model)) (not (symbol? model)))
       (%fail 'exn:fail:contract (string-append who ": #:model must be a string, got " (%bounded-text model))))
   (if (and temperature (not (real? temperature)))
       (%fail 'exn:fail:contract
@@ -49,7 +55,7 @@
            (fiber %current-fiber)
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
            (bytes (%encode-request id "llm"
-                                   (list op instruction data model (and temperature (inexact temperature))
+                                   (list op instruction data (%model-name model) (and temperature (inexact temperature))
                                          max-tokens (and json #t) pictures recursive)))
            (place (and (string=? op "llm-query-async") (%place)))
            (handle #f)

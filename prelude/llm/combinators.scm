@@ -224,7 +224,7 @@
 (define (cached-query instruction #:data [data ""] #:model [model #f] #:temperature [temperature #f]
                       #:max-tokens [max-tokens #f] #:json [json #f] #:ttl [ttl #f])
   (let* ((asked (list (%check-text "cached-query" "the question" instruction #f)
-                      (%check-text "cached-query" "#:data" data #t) model temperature max-tokens json))
+                      (%check-text "cached-query" "#:data" data #t) (%model-name model) temperature max-tokens json))
          (key (string-append "cached-query:" (content-key asked)))
          (running (%hash-ref %asked-now key #f)))
     (if (and running (%pending? running))

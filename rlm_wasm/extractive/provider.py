@@ -77,6 +77,7 @@ class ExtractiveProvider:
     name = "extractive"
     free = True
     language_model = False
+    writes_programs = False
 
     def __init__(self, *, model: str | None = None) -> None:
         # A program names models for the provider that it is meant for; here each is this one.

@@ -34,7 +34,8 @@ CLOSING_S = 30.0
 INSTRUCTIONS = """\
 A persistent Scheme REPL (R7RS with Racket's common procedures) for orchestrating LLM sub-calls over \
 data too large for one prompt. Workflow: load_context (data) → execute_scheme (a program that calls \
-llm-query / map-async and ends with (finish value)) → get_scope_log (audit) → reset (before an \
+llm-query / map-async and ends with (finish value), or ask (a question, answered by programs that a model \
+writes)) → get_scope_log (audit) → reset (before an \
 unrelated task). State persists between calls. Read get_usage_guide first; get_pattern_details for \
 complete programs; plan_strategy and estimate_cost before spending."""
 
