@@ -45,11 +45,16 @@ class ScopeLog:
         entry = {"op": op, "datum_preview": text, "scope": scope, **more}
         for key, value in more.items():
             kind = type(value)
-            if kind in _SMALL or (kind is int and -_HUGE <= value < _HUGE):
-                continue
-            if kind is not str or len(value) > PREVIEW:
+            if kind is int:
+                if not -_HUGE <= value < _HUGE:
+                    entry[key] = _bounded(value)
+            elif kind is str:
+                if len(value) > PREVIEW:
+                    entry[key] = value = value[:PREVIEW]
+                size += len(value)
+            elif kind not in _SMALL:
                 entry[key] = value = _bounded(value)
-            size += len(value) if kind is str else _size(value) // 4
+                size += _size(value) // 4
         self._hold(entry, 4 * size)
         if self._listener is not None and not self._from_guest:
             self._listener(dict(entry), None)

@@ -202,10 +202,8 @@
 
   (set! %checking? #t)
   (let ((forms (%catch (lambda (condition) (failed! condition) #f)
-                       (lambda () (%read-program text name)))))
+                       (lambda () (%program-of text env name)))))
     (when forms
-      (set! %program-forms forms)
-      (if (%note-program! env forms) (%note-structs! forms))
       (check-forms forms env)
       (set! dynamic? (any (lambda (reference) (memq (%cell-name (car reference)) %defining-names)) references))
       (check-references)

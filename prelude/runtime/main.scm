@@ -68,6 +68,13 @@
         (else (%catch (lambda (condition) %none)
                       (lambda () (%cbor-encode v))))))
 
+;; A program that begins with #lang racket has printed its values; the last one is its value all the same.
+(define (%program-outcome text name)
+  (let ((v (%eval-program text (interaction-environment) name)))
+    (if (%prints-values? text)
+        (hash-set (%hash-immutable (%printed-outcome "ok" v)) "shown" #t)
+        (%value-outcome "ok" v))))
+
 (define (%error-outcome obj) (hash "status" "error" "error" (%describe-error obj)))
 
 (define (%describe-error obj)
@@ -215,22 +222,21 @@
 (define (%main)
   (let ((program (%eval-message)))
     (if program
-        (%execute (lambda () (%value-outcome "ok" (%eval-program (car program) (interaction-environment) (cdr program)))))
+        (%execute (lambda () (%program-outcome (car program) (cdr program))))
         (%main-message))))
 
 (define (%main-message)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
-           (let ((options (cadr message)))
+           (let* ((options (cadr message)) (check? (%option options "check" #f)) (source (%hash-ref options "source" "")))
              (%execute
               (lambda ()
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%value-outcome "ok" ((if (%option options "check" #f) %check-program %eval-program)
-                                      (%hash-ref options "source" "")
-                                      (interaction-environment)
-                                      (%option options "name" "program")))))))
+                (if check?
+                    (%value-outcome "ok" (%check-program source (interaction-environment) (%option options "name" "program")))
+                    (%program-outcome source (%option options "name" "program")))))))
           ((string=? kind "state")
            (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))

@@ -31,10 +31,12 @@ def footprint_of_arguments(arguments: list[Any], encoded: int) -> int:
     for item in arguments:
         if item and type(item) not in _FLAT:
             return footprint(arguments)
-    return BYTES_A_PART * (len(arguments) + 1) + 4 * encoded
+    return _FLAT_PART * (len(arguments) + 2) + 4 * encoded
 
 
 _FLAT = frozenset({str, int, float, bool, type(None), bytes})
+_FLAT_PART = 80
+"""What each takes at the most, its characters or bytes aside."""
 
 
 def footprint(value: Any) -> int:

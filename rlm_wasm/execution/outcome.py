@@ -233,6 +233,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
         truncated=tuple(bounded.cut),
         rolled_back=outcome.rolled_back,
         derived_from=done.lineage,
+        value_printed=done.shown,
         warnings=tuple(execution.warnings),
     )
 

@@ -19,7 +19,7 @@ from rlm_wasm.turns import in_turns
 _PACKED_FROM = 32 << 20
 """Bytes of an image that is kept compressed, so that a large session does not take twice its memory."""
 _MAX_BYTES = 1 << 20
-_MAX_FUEL = 200_000_000
+_MAX_FUEL = 100_000_000
 
 
 class ReplayLog:

@@ -536,9 +536,15 @@ class HostRequests:
 
         ``most``: not more than so many.
         """
-        taken: list[tuple[int, bytes]] = []
-        size = 0
         replies = self._replies
+        if len(replies) == 1 and most != 0:
+            taken = [replies.popleft()]
+            size = len(taken[0][1])
+            self._reply_bytes -= size
+            self._meter.release(size)
+            return taken
+        taken = []
+        size = 0
         while (
             replies
             and len(taken) != most
@@ -576,6 +582,8 @@ class HostRequests:
 
     def cancel_all(self, from_id: int = 0) -> None:
         """Nobody wants the replies any longer: neither those that are due nor those to come."""
+        if not (self.live or self._waiting or self._replies):
+            return
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]

@@ -399,7 +399,9 @@ class Scheduler:
 
     def _hard_fuel(self, execution: ActiveExecution) -> int:
         """Where the hard trap stands: beyond the limit, which is looked at after every slice."""
-        return execution.account.left + _FUEL_RESERVE
+        account = execution.account
+        left = account.limit - account.used
+        return (left if left > 0 else 0) + _FUEL_RESERVE
 
     def _wall(self, execution: ActiveExecution) -> float:
         if execution.interrupted:

@@ -256,6 +256,7 @@ class Done:
     value: str = wire(_text, "the value's text", "")
     data: bytes | bool | None = wire(_data, "the value itself, where it can cross", None)
     cut: bool = wire(_flag, "whether the text was cut", False)
+    shown: bool = wire(_flag, "whether the program has printed the value itself", False)
     lineage: tuple[int, ...] = wire(_ids, "the LLM calls that the value derives from", ())
     error: ErrorReport | None = wire(_error_report, "where the status is error or limit", None)
 
@@ -324,6 +325,10 @@ def messages(outbox: bytes) -> list[Message]:
         done = _plain_done(outbox)
         if done is not None:
             return [done]
+    elif outbox.startswith(_PLAIN_CALL):
+        call = _plain_call(outbox)
+        if call is not None:
+            return [call]
     items = decode(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
@@ -371,6 +376,42 @@ def _plain_done(outbox: bytes) -> Done | None:
     if data[0] - 0x40 == len(data) - 1 < 24:  # a byte string, and nothing behind it
         return Done("ok", value, data[1:])
     return None
+
+
+_PLAIN_CALL = b"\x9f\x84\x64call"
+
+
+def _plain_call(outbox: bytes) -> Call | None:
+    """The outbox of most requests: nothing but a "call" of up to 255 bytes. None: it is another one."""
+    at, end = len(_PLAIN_CALL), len(outbox) - 1
+    if not at + 4 <= end < 256 or outbox[end] != 0xFF:  # then every index below is within it
+        return None
+    id_ = outbox[at]
+    at += 1
+    if id_ == 0x18:
+        id_ = outbox[at]
+        at += 1
+    elif id_ == 0x19:
+        id_ = outbox[at] << 8 | outbox[at + 1]
+        at += 2
+    elif id_ >= 24:
+        return None
+    name = at + 1
+    at = name + outbox[at] - 0x60  # a text of fewer than 24 bytes
+    if not name <= at < min(name + 24, end) or not outbox[name:at].isascii():
+        return None
+    length = outbox[at] - 0x40
+    first = at + 1
+    if length == 24:
+        if first >= end:
+            return None
+        length = outbox[first]
+        first += 1
+    elif not 0 <= length < 24:
+        return None
+    if first + length != end or id_ < 1:
+        return None
+    return Call(id_, outbox[name:at].decode(), outbox[first:end])
 
 
 # ---- to the guest

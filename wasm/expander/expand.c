@@ -81,15 +81,23 @@ static Value keyword_as_variable(Job j) {
                      identifier_symbol(j.form));
 }
 
-Value reference(Job j) {
+static Value reference(State *s, Job j) {
   Value top, symbol, binding = env_lookup_place(j.env, j.form, &top, &symbol);
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
   if (IS(binding, T_CELL)) fill(j.hole, make_leaf(N_GREF, j.place, binding));
   else if (IS(binding, T_ENVVAR)) fill(j.hole, make_leaf(N_LREF, j.place, binding));
+  else if (IS(binding, T_MACRO) && stands_alone(binding)) push_item(s, DO_EXPR, j, V_FALSE, V_FALSE, V_FALSE);
   else if (IS(binding, T_MACRO)) return keyword_as_variable(j);
   else return syntax_fail(j, "%v: a local variable of the run time cannot be used in a macro transformer",
                           identifier_symbol(j.form));
   return V_TRUE;
+}
+
+/* The macro that an identifier stands for where it is no head of a form: V_FALSE, none that takes that. */
+static Value alone_macro(Job j) {
+  if (!is_identifier(j.form)) return V_FALSE;
+  Value binding = env_lookup(j.env, j.form);
+  return IS(binding, T_MACRO) && stands_alone(binding) ? binding : V_FALSE;
 }
 
 /* ---- constants ---- */
@@ -104,7 +112,7 @@ Value expand_later(State *s, Job j) {
   if (is_pair(j.form) || (IS(j.form, T_SYNTAX) && !is_identifier(j.form)))
     push_item(s, DO_EXPR, j, V_FALSE, V_FALSE, V_FALSE);
   else if (IS(j.form, T_SYMBOL) || IS(j.form, T_SYNTAX))
-    return reference(j);
+    return reference(s, j);
   else if (j.form == V_NIL)
     return syntax_fail(j, "(): a call needs a procedure; the empty list is written '()");
   else
@@ -269,6 +277,7 @@ static Value transformer_arguments(struct Macro *m, Job j) {
                     applicable(&compare_type, "compare", "%compare", j.env));
     case MACRO_SC: return list_n(2, j.form, j.env);
     case MACRO_RSC: return list_n(2, j.form, m->env);
+    case MACRO_STX: case MACRO_SETTER: return list_n(4, m->data, j.form, j.env, m->env);
     default: return list_n(3, j.form, j.env, m->env);
   }
 }
@@ -278,12 +287,14 @@ enum { EXPANSIONS_MOST = 100000 };
 
 Value expand_macro(State *s, Value macro, Job j, Value *out) {
   if (s->expansions == FIX(EXPANSIONS_MOST))
-    return syntax_fail(j, "%v: the expansion of this macro does not end: it became a macro use %d times", CAR(j.form), EXPANSIONS_MOST);
+    return syntax_fail(j, "%v: the expansion of this macro does not end: it became a macro use %d times",
+                       is_pair(j.form) ? CAR(j.form) : j.form, EXPANSIONS_MOST);
   if (s->given == V_UNBOUND) s->expansions = FIX(FIX_VALUE(s->expansions) + 1);
   if (MACRO_KIND(macro) == MACRO_RULES) return apply_rules(s, macro, j, out);
   struct Macro *m = MACRO(macro);
   Value answer, arguments = s->given == V_UNBOUND ? transformer_arguments(m, j) : V_NIL;
-  TRY_STEP(ask(s, &answer, 3, intern("%call"), m->data, arguments));
+  Value procedure = stands_alone(macro) ? CELL(global_cell(intern("%call-syntax-transformer")))->value : m->data;
+  TRY_STEP(ask(s, &answer, 3, intern("%call"), procedure, arguments));
   *out = FIX_VALUE(m->kind) == MACRO_SC ? make_syntax(m->env, V_NIL, answer) : answer;
   return V_TRUE;
 }
@@ -320,10 +331,16 @@ static Value step_expr(State *s, Value item) {
     ITEM(item)->form = SYNTAX_EXPR(j.form);
     return V_VOID;
   }
+  Value macro = alone_macro(j), form;
+  if (macro != V_FALSE) {
+    TRY_STEP(expand_macro(s, macro, j, &form));
+    ITEM(item)->form = form;
+    return V_VOID;
+  }
   if (!is_pair(j.form)) return expand_later(s, j);
   uint32_t place = pair_place(j.form);
   if (place) { j.place = place; ITEM(item)->place = FIX(place); }
-  Value macro = head_macro(j.form, j.env), form;
+  macro = head_macro(j.form, j.env);
   if (macro == V_FALSE) return expand_call(s, j);
   if (MACRO_KIND(macro) != MACRO_CORE) {
     TRY_STEP(expand_macro(s, macro, j, &form));
@@ -417,6 +434,40 @@ Value expansion_run(Value state) {
     if (should_pause()) return V_AGAIN;
   }
   return s->result;
+}
+
+/* ---- what needs no expansion ----
+ * A constant, a global variable, or a call of one on such operands, has its tree made at once: what most of a
+ * small program's forms are. It recurses no deeper than PLAIN_NESTING, and looks at PLAIN_PARTS at the most. */
+enum { PLAIN_NESTING = 4, PLAIN_PARTS = 32 };
+
+static Value plain_variable(Value symbol, Value env, uint32_t place) {
+  Value binding = env_lookup(env, symbol);
+  return IS(binding, T_CELL) && CELL(binding)->value != V_UNBOUND ? make_leaf(N_GREF, place, binding) : V_FALSE;
+}
+static Value plain_tree(Value form, Value env, uint32_t place, int nesting, int *parts) {
+  if (--*parts < 0) return V_FALSE;
+  if (IS(form, T_SYMBOL)) return plain_variable(form, env, place);
+  if (!is_pair(form)) return IS(form, T_SYNTAX) || IS(form, T_VECTOR) || form == V_NIL ? V_FALSE : make_leaf(N_CONST, place, form);
+  if (!nesting || !IS(CAR(form), T_SYMBOL)) return V_FALSE;
+  if (pair_place(form)) place = pair_place(form);
+  Value operator = plain_variable(CAR(form), env, place), operands = V_NIL, last = V_NIL;
+  if (operator == V_FALSE) return V_FALSE;
+  Value rest = CDR(form);
+  for (; is_pair(rest); rest = CDR(rest)) {
+    Value operand = plain_tree(CAR(rest), env, pair_place(rest) ? pair_place(rest) : place, nesting - 1, parts);
+    if (operand == V_FALSE) return V_FALSE;
+    Value pair = cons(operand, V_NIL);
+    if (last == V_NIL) operands = pair; else CDR(last) = pair;
+    last = pair;
+  }
+  return rest == V_NIL ? make_node(N_CALL, place, 2, operator, operands) : V_FALSE;
+}
+Value expansion_at_once(Value form, Value env) {
+  int parts = PLAIN_PARTS;
+  Value tree = plain_tree(form, env, pair_place(form), PLAIN_NESTING, &parts);
+  charge(1 + (PLAIN_PARTS - parts) / 4);
+  return tree;
 }
 
 /* (%expand-start form env) -> state */
