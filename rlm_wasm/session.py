@@ -292,7 +292,8 @@ class Session:
             fuel_left=self._scheduler.fuel_left,
             time_left=self._scheduler.time_left,
             charge=self._charge,
-            changed=None if self._journal is None else self._python_changed,
+            # What the "host" back end holds is not restored anywhere.
+            changed=self._python_changed if self._journal is not None and grants.python == "wasi" else None,
         )
 
     @property
