@@ -95,7 +95,9 @@ def compare(other: Path, rounds: int) -> None:
     for name in samples[0]:
         there, here = samples[0][name], samples[1][name]
         figures = (min(there), statistics.median(there), min(here), statistics.median(here))
-        shown = "".join(f"{figure:>{width}.1f}" for figure, width in zip(figures, (12, 9, 12, 9), strict=True))
+        shown = "".join(
+            f"{figure:>{width}.1f}" for figure, width in zip(figures, (12, 9, 12, 9), strict=True)
+        )
         print(f"{name:28}{shown}{min(here) / min(there):>12.2f}")
 
 
@@ -103,7 +105,9 @@ if __name__ == "__main__":
     if "--serve" in sys.argv:
         asyncio.run(serve())
     else:
-        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser = argparse.ArgumentParser(
+            description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         parser.add_argument("folder", type=Path)
         parser.add_argument("--rounds", type=int, default=40)
         options = parser.parse_args()

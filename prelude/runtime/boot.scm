@@ -48,7 +48,7 @@
 ;; The forms are kept for error messages. What a module of Racket's means, dialect/modules.scm knows.
 (define %program-forms '())
 (define (%program-of text env name)
-  (let ((forms (%module-body (%read-program text name))))
+  (let ((forms (%module-body (%read-all text name))))
     (set! %program-forms forms)
     (if (%note-program! env forms) (%note-structs! forms))
     forms))
@@ -66,7 +66,7 @@
          (%parameterize
           (list (cons %loading (cons name (%loading))))
           (lambda ()
-            (%eval-forms (%read-program text (%library-file name)) (%make-environment #f) (%library-symbol name))
+            (%eval-forms (%read-all text (%library-file name)) (%make-environment #f) (%library-symbol name))
             #t)))))
 
 ;; Code of libraries does not show in backtraces: its source is a symbol (see error.c).
@@ -79,6 +79,6 @@
      (let ((text (%fetch-include path library)))
        (if (not text)
            (%raise (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))))
-       (%read-program (if fold-case? (string-append "#!fold-case " text) text)
+       (%read-all (if fold-case? (string-append "#!fold-case " text) text)
                   (if library (%library-symbol library) path))))
    paths))

@@ -164,6 +164,7 @@ class _Conversation:
         elif word == "backtrace":
             self._print_backtrace()
         elif word == "state":
+            await session.definitions()  # from then on its state has them, however many
             echo_json(session.state(), indent=2)
         elif word == "reset":
             await session.reset()

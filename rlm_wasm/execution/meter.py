@@ -31,10 +31,12 @@ def footprint_of_arguments(arguments: list[Any], encoded: int) -> int:
     for item in arguments:
         if item and type(item) not in _FLAT:
             return footprint(arguments)
-    return BYTES_A_PART * (len(arguments) + 1) + 4 * encoded
+    return _FLAT_PART * (len(arguments) + 2) + 4 * encoded
 
 
 _FLAT = frozenset({str, int, float, bool, type(None), bytes})
+_FLAT_PART = 80
+"""What each takes at the most, its characters or bytes aside."""
 
 
 def footprint(value: Any) -> int:
@@ -69,6 +71,10 @@ class FuelAccount:
     def left(self) -> int:
         """Until the limit; never negative."""
         return max(self.limit - self.used, 0)
+
+    def stands_at(self, used: int) -> None:
+        """A journal says how much was used."""
+        self.used = used
 
     def charge(self, fuel: int) -> None:
         """So much was used. Whether that was too much is looked at between two slices."""

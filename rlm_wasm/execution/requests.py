@@ -12,15 +12,17 @@ A request is not an LLM call: most of them ask for other things, and an LLM call
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
+from rlm_wasm.execution.journal import Journal, Kind, diverged
 from rlm_wasm.execution.meter import (
     BYTES_A_PART,
     FUEL_A_BYTE,
@@ -62,10 +64,12 @@ class HostRequest:
         "operation",
         "packed",
         "queued",
+        "sent",
         "span",
         "started",
         "task",
         "timer",
+        "unsettled",
     )
 
     def __init__(self, queue: HostRequests, id_: int, operation: str, packed: bytes) -> None:
@@ -81,6 +85,10 @@ class HostRequest:
         self.again = False
         """It was served before, by the process that the snapshot was taken in."""
         self.queued = False
+        self.sent = False
+        """By this process, into the unknown until the answer is here."""
+        self.unsettled = False
+        """It was sent, and the process died before it knew what came of that."""
         self.started = False
         self.span: tracing.Span = None
         self.task: asyncio.Task[Any] | None = None
@@ -96,6 +104,24 @@ class HostRequest:
         """It is an LLM call of this number; ``on_cancel`` is called where nobody wants it any longer."""
         self.call_number = call_number
         self.on_cancel = on_cancel
+        journal = self._queue.journal
+        if journal is not None and not self.again:
+            journal.add(Kind.CALL, self.id, call_number)
+
+    @property
+    def durable(self) -> bool:
+        """Whether what becomes of it is written in a journal."""
+        return self._queue.journal is not None
+
+    async def to_be_sent(self) -> None:
+        """It is sent when this returns; where there is a journal, that stands in it."""
+        await self._queue.sending(self)
+
+    def settled(self) -> None:
+        """A sending whose end nobody knows was counted."""
+        self.unsettled = False
+        if self._queue.journal is not None:
+            self._queue.journal.add(Kind.SETTLED, self.id)
 
     def hold(self, size: int) -> None:
         """So many bytes are held for it until it is over. Raises LimitExceeded."""
@@ -125,12 +151,28 @@ class HostRequest:
     def to_state(self) -> RequestState:
         """For a snapshot."""
         packed = self.packed if self.packed is not None else protocol.encode(self.arguments)
-        return RequestState(self.id, self.operation, packed, self.call_number, self.started)
+        sent = self._queue.journal is not None and (self.unsettled or self.sent)
+        return RequestState(self.id, self.operation, packed, self.call_number, self.started, sent)
 
     def take_over(self, state: RequestState) -> None:
         """It is the one of a snapshot."""
         self.call_number = state.call_number
         self.again = state.started
+        self.unsettled = state.unsettled
+
+    def wait_for_leave(self) -> None:
+        """It is served when ``send_again`` says so."""
+        self.queued = False
+
+    def was_called(self, number: int) -> None:
+        """A journal says which LLM call it is."""
+        self.call_number = number
+        self.again = True
+
+    def was_sent(self, *, unsettled: bool) -> None:
+        """A journal says that it was sent, or that this was counted."""
+        self.again = True
+        self.unsettled = unsettled
 
     def time_left(self) -> float | None:
         """Seconds until the timeout of the execution under way."""
@@ -160,7 +202,12 @@ class HostRequests:
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
         recorder: Recorder,
+        journal: Journal | None = None,
+        effects: Collection[str] = (),
     ) -> None:
+        self.journal = journal
+        self._effects = frozenset(effects)
+        """Operations that are noted in the journal before they are done."""
         self._limits = limits
         self.recorder = recorder
         self.span: tracing.Span = None
@@ -179,6 +226,7 @@ class HostRequests:
         self._reply_bytes = 0
         self._working: HostRequest | None = None
         """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
+        self._work_task: asyncio.Task[Any] | None = None
         self.last_id = 0
 
     # ---- in
@@ -280,15 +328,16 @@ class HostRequests:
         self._working = request
         self.spawn(request, work)
         assert request.task is not None
-        request.task.add_done_callback(lambda _task: self._next(request))
+        self._work_task = request.task
+        self._work_task.add_done_callback(self._next)
 
     async def _worked(self, work: Generator[Any, None, Any], then: Callable[[Any], None]) -> Any:
         then(await in_turns(work))
         return PENDING
 
-    def _next(self, request: HostRequest) -> None:
-        if self._working is request:
-            self._working = None
+    def _next(self, task: asyncio.Task[Any]) -> None:
+        if self._work_task is task:  # not, where its result began work of its own
+            self._working = self._work_task = None
             self._changed()
 
     def _log_start(self, request: HostRequest) -> None:
@@ -333,7 +382,22 @@ class HostRequests:
         handler = self._table.get(request.operation)
         if handler is None:
             raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")
+        if self.journal is not None and request.operation in self._effects:
+            return self._noted(request, handler)
         return handler(request.arguments)
+
+    async def _noted(self, request: HostRequest, handler: Handler) -> Any:
+        """Do what has an effect outside when the journal says that it is done."""
+        await self.sending(request)
+        self.run(request, lambda: handler(request.arguments))
+        return PENDING
+
+    async def sending(self, request: HostRequest) -> None:
+        """Write that a request is sent, before it is."""
+        if self.journal is not None:
+            request.sent = True
+            self.journal.add(Kind.SENT, request.id)
+            await self.journal.flush()
 
     def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
         """Do what answers a request; its answer, or what it raised, is the reply."""
@@ -398,16 +462,20 @@ class HostRequests:
         if request.span is not None:
             self._end_span(request, None)
         if isinstance(value, protocol.Encoded):
-            self._queue_encoded(request, protocol.reply_of(request.id, value.content))
+            self._queue_encoded(request, protocol.reply_head(request.id) + value.content)
             return
-        if isinstance(value, _CONTAINERS) and len(value) > _ENCODED_AT_ONCE:
-            self.spawn(request, self._encoded_in_turns(request, value))
+        if _large(value):
+            work = self._encoded_in_turns(request, value)
+            if self._working in (None, request):
+                self._block_on(request, work)
+            else:
+                self.spawn(request, work)
             return
         self._queue_reply(request, True, value)
 
     async def _encoded_in_turns(self, request: HostRequest, value: Any) -> Any:
-        encoded = await in_turns(protocol.encode_in_turns(value))
-        self._queue_encoded(request, protocol.reply_of(request.id, encoded))
+        work = protocol.encode_in_turns(value, protocol.reply_head(request.id))
+        self._queue_encoded(request, await in_turns(work))
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
@@ -448,14 +516,40 @@ class HostRequests:
             return
         self._reply_bytes += size
         self._replies.append((request.id, encoded))
+        if self.journal is not None:
+            self.journal.add(Kind.ANSWER, request.id, encoded)
         self._changed()
 
-    def take(self) -> list[tuple[int, bytes]]:
-        """Encoded replies for the guest, as many as fit one message; they are the guest's from now on."""
-        taken: list[tuple[int, bytes]] = []
+    def next_ids(self) -> list[int]:
+        """Of which requests ``take`` would give the replies now."""
+        ids: list[int] = []
         size = 0
+        for id_, encoded in self._replies:
+            size += len(encoded)
+            if ids and size > self._limits.message_bytes:
+                break
+            ids.append(id_)
+        return ids
+
+    def take(self, most: int | None = None) -> list[tuple[int, bytes]]:
+        """Encoded replies for the guest, as many as fit one message; they are the guest's from now on.
+
+        ``most``: not more than so many.
+        """
         replies = self._replies
-        while replies and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes):
+        if len(replies) == 1 and most != 0:
+            taken = [replies.popleft()]
+            size = len(taken[0][1])
+            self._reply_bytes -= size
+            self._meter.release(size)
+            return taken
+        taken = []
+        size = 0
+        while (
+            replies
+            and len(taken) != most
+            and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes)
+        ):
             item = replies.popleft()
             taken.append(item)
             size += len(item[1])
@@ -488,6 +582,8 @@ class HostRequests:
 
     def cancel_all(self, from_id: int = 0) -> None:
         """Nobody wants the replies any longer: neither those that are due nor those to come."""
+        if not (self.live or self._waiting or self._replies):
+            return
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]
@@ -551,6 +647,42 @@ class HostRequests:
             self.hold(request, len(saved.arguments))
             self.live[saved.id] = request
 
+    # ---- once more, by a journal
+
+    def made_before(self, id_: int) -> HostRequest:
+        """A request that a journal speaks of. Raises JournalDiverged for one that nobody made."""
+        request = self.live.get(id_)
+        if request is None:
+            raise diverged(None, f"there is no request {id_!r:.20}, which was made then")
+        return request
+
+    def answered_before(self, id_: int, encoded: bytes) -> None:
+        """A request's reply had come. Raises JournalDiverged for one that nobody made."""
+        request = self.made_before(id_)
+        del self.live[id_]
+        self._release(request)
+        self._charge(len(encoded) * FUEL_A_BYTE)
+        self._meter.hold(len(encoded), always=True)
+        self._reply_bytes += len(encoded)
+        self._replies.append((id_, encoded))
+
+    def take_again(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""
+        if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
+            raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
+        taken = [self._replies.popleft() for _ in ids]
+        size = sum(len(encoded) for _, encoded in taken)
+        self._reply_bytes -= size
+        self._meter.release(size)
+        return taken
+
+    def hold_back(self) -> None:
+        """What was done before, by a journal, waits until ``send_again`` says that it may be."""
+        for request in self.live.values():
+            if request.again and request.operation in self._effects:
+                request.wait_for_leave()
+        self._waiting = deque(request for request in self._waiting if request.queued)
+
     def send_again(self, allowed: Callable[[HostRequest], str | None]) -> None:
         """Serve what was in flight when the snapshot was taken.
 
@@ -566,11 +698,31 @@ class HostRequests:
                     self.fail(request, CapabilityDenied(refused))
 
 
-_CONTAINERS = (list, tuple, dict)
 _AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
 """Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000
-"""Items of a reply that are encoded without a turn of the event loop in between."""
+"""Items of a reply, or hundreds of characters or bytes, that are encoded without a turn in between."""
+
+
+def _large(value: Any) -> bool:
+    """Whether encoding it may take longer than a turn. Looks at so many of its parts and no more."""
+    rest, seen = [value], 0
+    for item in rest:
+        kind = type(item)
+        if kind is str or kind is bytes:
+            seen += len(item) // 100
+        elif kind is dict:
+            seen += 2 * len(item)
+        elif kind is list or kind is tuple:
+            seen += len(item)
+        if seen > _ENCODED_AT_ONCE:
+            return True
+        if kind is list or kind is tuple:
+            rest.extend(item)
+        elif kind is dict:
+            rest.extend(item)
+            rest.extend(item.values())
+    return False
 
 
 def _ended(error: BaseException) -> Exception:

@@ -8,8 +8,7 @@ from typing import ClassVar
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.instance import Instance
-from rlm_wasm.sandbox.pages import pristine_memory, written_pages
-from rlm_wasm.sandbox.snapshot import PAGE
+from rlm_wasm.sandbox.pages import PAGE, pristine_memory, written_pages
 
 
 def _runs(pages: list[int]) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 import cbor2
@@ -32,9 +33,11 @@ from rlm_wasm.data import (
     Symbol,
     VoidType,
     member_order,
+    whole_characters,
     with_whole_characters,
 )
 from rlm_wasm.errors import Unencodable
+from rlm_wasm.sandbox.pages import address_of, gathered
 
 
 class GuestStatus(IntEnum):
@@ -322,10 +325,34 @@ def messages(outbox: bytes) -> list[Message]:
         done = _plain_done(outbox)
         if done is not None:
             return [done]
+    elif outbox.startswith(_PLAIN_CALL):
+        call = _plain_call(outbox)
+        if call is not None:
+            return [call]
     items = decode(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
     return list(map(_message, items))
+
+
+def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message]]:
+    """As ``messages``, for an outbox of megabytes: it yields every few milliseconds.
+
+    Output of megabytes comes as messages of a part each.
+    """
+    items = yield from decode_in_turns(outbox)
+    if type(items) is not list:
+        raise Unencodable("the guest's outbox holds no array")
+    found: list[Message] = []
+    for item in items:
+        message = _message(item)
+        if isinstance(message, Output) and len(message.text) > IN_ONE_GO:
+            for at in range(0, len(message.text), IN_ONE_GO):
+                found.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
+                yield len(found)
+        else:
+            found.append(message)
+    return found
 
 
 _PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
@@ -349,6 +376,42 @@ def _plain_done(outbox: bytes) -> Done | None:
     if data[0] - 0x40 == len(data) - 1 < 24:  # a byte string, and nothing behind it
         return Done("ok", value, data[1:])
     return None
+
+
+_PLAIN_CALL = b"\x9f\x84\x64call"
+
+
+def _plain_call(outbox: bytes) -> Call | None:
+    """The outbox of most requests: nothing but a "call" of up to 255 bytes. None: it is another one."""
+    at, end = len(_PLAIN_CALL), len(outbox) - 1
+    if not at + 4 <= end < 256 or outbox[end] != 0xFF:  # then every index below is within it
+        return None
+    id_ = outbox[at]
+    at += 1
+    if id_ == 0x18:
+        id_ = outbox[at]
+        at += 1
+    elif id_ == 0x19:
+        id_ = outbox[at] << 8 | outbox[at + 1]
+        at += 2
+    elif id_ >= 24:
+        return None
+    name = at + 1
+    at = name + outbox[at] - 0x60  # a text of fewer than 24 bytes
+    if not name <= at < min(name + 24, end) or not outbox[name:at].isascii():
+        return None
+    length = outbox[at] - 0x40
+    first = at + 1
+    if length == 24:
+        if first >= end:
+            return None
+        length = outbox[first]
+        first += 1
+    elif not 0 <= length < 24:
+        return None
+    if first + length != end or id_ < 1:
+        return None
+    return Call(id_, outbox[name:at].decode(), outbox[first:end])
 
 
 # ---- to the guest
@@ -415,6 +478,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
         "text call-number model prompt-tokens completion-tokens depth",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
+    "fork": ("count", "array: what each fork gave; in a fork, its number from 0"),
     "sleep": ("seconds", "nothing, later"),
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
@@ -706,6 +770,13 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
 
 
+def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[bytes]) -> list[bytes]:
+    """The same in parts, with replies to calls that an earlier execution left; those are encoded already."""
+    table = encode({"source": source, "name": name, **options, "replies": []})
+    return [_EVAL, table[:-1], array_head(len(replies)), *replies]  # its last byte is the empty array
+
+
+_EVAL = b"\x82\x64eval"
 _EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
 _NAME = b"\x64name"
 
@@ -725,7 +796,12 @@ _REPLIES = b"\x82\x67replies"
 
 def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
-    return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
+    return b"".join(replies_in_parts(encoded))
+
+
+def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
+    """The same, not put together: an item may have megabytes."""
+    return [_REPLIES + array_head(len(encoded)), *encoded]
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
@@ -743,33 +819,64 @@ def reply(id_: int, fine: bool, value: Any) -> bytes:
     return encode([id_, fine, reply_value(value)])
 
 
-def reply_of(id_: int, value: bytes) -> bytes:
-    """The item of a replies message that brings a value that is encoded already."""
-    return b"\x83" + encode(id_) + b"\xf5" + value
+def reply_head(id_: int) -> bytes:
+    """What stands before the encoded value in the item of a replies message that brings it."""
+    return b"\x83" + encode(id_) + b"\xf5"
 
 
-def encode_in_turns(value: Any) -> Generator[None, None, bytes]:
-    """As ``encode``, for a container of many items; it yields between them."""
-    count = len(value)
-    if isinstance(value, dict):
-        head, pieces = 0xBA, iter(value.items())
+def encode_in_turns(value: Any, head: bytes = b"") -> Generator[None, None, bytes]:
+    """As ``encode``, with ``head`` in front, for what is large; it yields every few milliseconds."""
+    pieces = [head]
+    yield from _pieces_of(value, pieces, 0)
+    return (yield from gathered([(address_of(piece), len(piece)) for piece in pieces]))
+
+
+def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, None, None]:
+    kind = type(value)
+    if kind is str and len(value) > IN_ONE_GO:
+        yield from _text_in_pieces(value, pieces)
+    elif kind is bytes:
+        pieces += (head_of(2, len(value)), value)
+    elif kind not in (list, tuple, dict) or depth >= MAX_DEPTH:
+        pieces.append(encode(value))
     else:
-        head, pieces = 0x9A, iter(value)
-    out = [bytes([head]) + count.to_bytes(4, "big")]
-    if isinstance(value, tuple):  # a vector
-        out.insert(0, b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
-    batch: list[bytes] = []
-    for item in pieces:
-        if head == 0xBA:
-            batch.append(encode(item[0]) + encode(item[1]))
-        else:
-            batch.append(encode(item))
-        if len(batch) >= 1_000:
-            out.append(b"".join(batch))
-            batch.clear()
-            yield
-    out.append(b"".join(batch))
-    return b"".join(out)
+        if kind is tuple:
+            pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
+        pieces.append(head_of(5 if kind is dict else 4, len(value)))
+        items = chain.from_iterable(value.items()) if kind is dict else value
+        small: list[bytes] = []
+        for count, item in enumerate(items, 1):
+            # What is nested looks small until somebody has gone through it.
+            if type(item) in (list, tuple, dict, bytes) or (type(item) is str and len(item) > IN_ONE_GO):
+                pieces += small
+                small = []
+                yield from _pieces_of(item, pieces, depth + 1)
+            else:
+                small.append(encode(item))
+            if count % 1_000 == 0:
+                pieces.append(b"".join(small))
+                small = []
+                yield
+        pieces.append(b"".join(small))
+
+
+def _text_in_pieces(text: str, pieces: list[bytes]) -> Generator[None, None, None]:
+    """A text of megabytes, whose length in bytes is known only when all of it is encoded."""
+    at, total = len(pieces), 0
+    pieces.append(b"")
+    for start in range(0, len(text), _CHARACTERS_A_TURN):
+        piece = _utf8(text[start : start + _CHARACTERS_A_TURN])
+        total += len(piece)
+        pieces.append(piece)
+        yield
+    pieces[at] = head_of(3, total)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return whole_characters(text).encode()
 
 
 def items_of(values: list[Any]) -> bytes:
@@ -779,13 +886,18 @@ def items_of(values: list[Any]) -> bytes:
 
 def array_head(count: int) -> bytes:
     """What begins an array of so many items."""
-    if count < 24:
-        return bytes([0x80 | count])
-    if count < 1 << 8:
-        return b"\x98" + count.to_bytes(1, "big")
-    if count < 1 << 16:
-        return b"\x99" + count.to_bytes(2, "big")
-    return b"\x9a" + count.to_bytes(4, "big")
+    return head_of(4, count)
+
+
+def head_of(major: int, number: int) -> bytes:
+    """What begins a value of CBOR's major type: its length, or how many items it has."""
+    high = major << 5
+    if number < 24:
+        return bytes([high | number])
+    for short, width in ((24, 1), (25, 2), (26, 4)):
+        if number < 1 << 8 * width:
+            return bytes([high | short]) + number.to_bytes(width, "big")
+    return bytes([high | 27]) + number.to_bytes(8, "big")
 
 
 def plain_number(value: Any) -> float | None:
@@ -803,6 +915,7 @@ def plain_number(value: Any) -> float | None:
 
 _NODES_A_TURN = 2_000
 _BYTES_A_TURN = 1 << 20
+_CHARACTERS_A_TURN = 1 << 19
 
 
 class Encoded:
@@ -860,8 +973,11 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
             elif major in (2, 3):
                 if at + number > len(data):
                     raise Unencodable("the message ends in its middle")
-                if major == 2:
+                if major == 2 and number <= _BYTES_A_TURN:
                     value = data[at : at + number]
+                    at += number
+                elif major == 2:
+                    value = yield from _counting(done, gathered([(address_of(data) + at, number)]))
                     at += number
                 else:
                     end, pieces = at + number, []
@@ -874,6 +990,8 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                         if at < end:
                             yield done
                     value = pieces[0] if len(pieces) == 1 else "".join(pieces)
+                    if number > _BYTES_A_TURN:
+                        yield done
             elif major < 2:
                 value = number if major == 0 else -1 - number
             else:
@@ -889,6 +1007,16 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                 return value
     except (IndexError, UnicodeDecodeError) as error:
         raise Unencodable(f"a message from the guest cannot be read: {error}") from error
+
+
+def _counting(done: int, work: Generator[None, None, bytes]) -> Generator[int, None, bytes]:
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: bytes = stop.value
+            return result
+        yield done
 
 
 def _simple(data: bytes, at: int, short: int, number: int) -> Any:

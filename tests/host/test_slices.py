@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rlm_wasm.errors import InstanceLost
 from rlm_wasm.sandbox import protocol
@@ -28,8 +30,9 @@ ENOUGH = 2 * loop_gap.BOUND
 """So much fuel of a call is looked at: the long slices of a call come first, or it is a loop of the same."""
 
 
-IN_ONE_GO = {"regexp of many letters"}
-"""A pattern is compiled in one go; what it may be is bounded by its size (pattern is too large)."""
+IN_ONE_GO = {"regexp of many letters", "long code in a loop"}
+"""A pattern is compiled in one go; what it may be is bounded by its size (pattern is too large). Long code has a
+test of its own below: it may take three times the bound, whatever its length."""
 
 
 def _groups(sizes: loop_gap.Sizes) -> dict[str, list[loop_gap.Case]]:
@@ -429,3 +432,59 @@ def test_what_no_memory_holds_is_the_memory_limit_and_not_an_index(program: str)
     outcome = _outcome(sandbox, program)
     sandbox.close()
     assert outcome == "memory_bytes"
+
+
+# ---- where an error was does not hang on where a slice or a collection fell
+
+ERRORS = {
+    "in a deep call": "(define (f n)\n  (if (= n 0)\n      (car 5)\n      (+ 1 (f (- n 1)))))\n(f 4000)",
+    "in a callback": "(define l (iota 3000))\n(map (lambda (x)\n  (if (= x 2999) (vector-ref (vector 1) x) (list x x))) l)",
+    "an unbound name": "(define (g x) (list x))\n(define (f x)\n  (g (no-such-name x)))\n(f 1)",
+    "a raise": "(define (f x)\n  (for ([i 500]) (make-vector 100 i))\n  (raise (list x)))\n(list (f 1))",
+    "an error": '(define (f x)\n  (for ([i 500]) (make-vector 100 i))\n  (list (error "no" x)))\n(list (f 1))',
+    "a text that cannot be read": "(define a 1)\n(list a\n  (vector 1 2)",
+    "a pattern that cannot be compiled": '(define a 1)\n(list a\n  #px"a(")',
+    "a syntax error": "(define a 1)\n(let ([x 1] [y])\n  x)",
+    "arguments that are too many": "(define (f x) x)\n(define (g)\n  (list (f 1 2)))\n(g)",
+}
+
+
+def _error(program: str, steps: int, memory: int = 256 << 20) -> Any:
+    sandbox = Sandbox(Engine.shared(), memory)
+    message: bytes | None = protocol.evaluate(program, "test.scm", {})
+    while sandbox.run(message, steps, 1 << 50, wall_s=100.0) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    sandbox.close()
+    return done.error
+
+
+@pytest.mark.parametrize("name", sorted(ERRORS))
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(steps=st.integers(1, 3_000), garbage=st.integers(0, 400_000))
+def test_an_error_is_where_it_is_wherever_slices_and_collections_fall(
+    name: str, steps: int, garbage: int
+) -> None:
+    """Place, message, hint and backtrace: the same with slices of a few steps, and with a heap of any fill."""
+    filling = f"(define filling (iota {garbage})) "
+    expected = _error(filling + ERRORS[name], 1 << 50)
+    assert expected is not None
+    assert expected.line is not None
+    assert _error(filling + ERRORS[name], steps + 40) == expected
+    assert _error(f"(define filling (iota {garbage // 2}))  {' ' * (len(str(garbage)) - len(str(garbage // 2)) - 1)}"
+                  + ERRORS[name], 100_000).line == expected.line  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "column"),
+    [
+        ('#px"("', 1, 1),
+        ('(list 1\n #rx"[")', 2, 2),
+        ('\n\n(define (f)\n  (regexp-match #px"a{2" "a"))', 4, 17),
+    ],
+)
+def test_a_pattern_that_cannot_be_compiled_has_its_place(program: str, line: int, column: int) -> None:
+    """A literal is read, and so is its mistake."""
+    error = _error(program, 1 << 50)
+    assert "regexp" in error.message
+    assert (error.line, error.column) == (line, column)

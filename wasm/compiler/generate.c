@@ -720,11 +720,15 @@ static uint64_t next_item_bytes(void) {
   return bytes;
 }
 
-void compile_begin(Value tree_, Value source_name) {
+void compile_begin_plain(Value tree_, Value source_name) {
   fn = V_FALSE;
   source = source_name;
   tree = tree_;
   generating = false;
+  work_begin();
+}
+void compile_begin(Value tree_, Value source_name) {
+  compile_begin_plain(tree_, source_name);
   analyse_begin(tree);
 }
 

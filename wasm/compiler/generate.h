@@ -8,5 +8,6 @@ void compiler_drop(void);            /* what it has in hand, for an execution th
 
 /* From a tree to a thunk: begin, then run until it gives a closure or an error; V_AGAIN: go on later. */
 void compile_begin(Value tree, Value source_name);
+void compile_begin_plain(Value tree, Value source_name); /* of constants, globals and calls: nothing to analyse */
 Value compile_run(void);
 #endif

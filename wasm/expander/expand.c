@@ -436,6 +436,40 @@ Value expansion_run(Value state) {
   return s->result;
 }
 
+/* ---- what needs no expansion ----
+ * A constant, a global variable, or a call of one on such operands, has its tree made at once: what most of a
+ * small program's forms are. It recurses no deeper than PLAIN_NESTING, and looks at PLAIN_PARTS at the most. */
+enum { PLAIN_NESTING = 4, PLAIN_PARTS = 32 };
+
+static Value plain_variable(Value symbol, Value env, uint32_t place) {
+  Value binding = env_lookup(env, symbol);
+  return IS(binding, T_CELL) && CELL(binding)->value != V_UNBOUND ? make_leaf(N_GREF, place, binding) : V_FALSE;
+}
+static Value plain_tree(Value form, Value env, uint32_t place, int nesting, int *parts) {
+  if (--*parts < 0) return V_FALSE;
+  if (IS(form, T_SYMBOL)) return plain_variable(form, env, place);
+  if (!is_pair(form)) return IS(form, T_SYNTAX) || IS(form, T_VECTOR) || form == V_NIL ? V_FALSE : make_leaf(N_CONST, place, form);
+  if (!nesting || !IS(CAR(form), T_SYMBOL)) return V_FALSE;
+  if (pair_place(form)) place = pair_place(form);
+  Value operator = plain_variable(CAR(form), env, place), operands = V_NIL, last = V_NIL;
+  if (operator == V_FALSE) return V_FALSE;
+  Value rest = CDR(form);
+  for (; is_pair(rest); rest = CDR(rest)) {
+    Value operand = plain_tree(CAR(rest), env, pair_place(rest) ? pair_place(rest) : place, nesting - 1, parts);
+    if (operand == V_FALSE) return V_FALSE;
+    Value pair = cons(operand, V_NIL);
+    if (last == V_NIL) operands = pair; else CDR(last) = pair;
+    last = pair;
+  }
+  return rest == V_NIL ? make_node(N_CALL, place, 2, operator, operands) : V_FALSE;
+}
+Value expansion_at_once(Value form, Value env) {
+  int parts = PLAIN_PARTS;
+  Value tree = plain_tree(form, env, pair_place(form), PLAIN_NESTING, &parts);
+  charge(1 + (PLAIN_PARTS - parts) / 4);
+  return tree;
+}
+
 /* (%expand-start form env) -> state */
 static Value prim_expand_start(int argc, Value *args) {
   (void)argc;

@@ -83,6 +83,9 @@ enum item_kind { DO_EXPR, DO_BODY, DO_TOP, DO_MACRO, DO_QUASI, DO_LIBRARY, DO_IM
 Value expansion_begin(Value form, Value env);
 Value expansion_run(Value state);
 
+/* The tree of a form that has nothing to expand and binds nothing; V_FALSE: it is none such. */
+Value expansion_at_once(Value form, Value env);
+
 Value push_item(State *s, enum item_kind kind, Job j, Value a, Value b, Value c);
 Job item_job(Value item);
 Value expand_later(State *s, Job j);                     /* atoms at once, the rest as an item */

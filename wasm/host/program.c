@@ -56,9 +56,9 @@ static Value prim_eval_message(int argc, Value *args) {
 }
 
 /* ---- the text ---- */
-/* (%read-program text name): its forms. What was read is kept in vm.resume while it goes on. */
+/* (%read-all text name): its forms. What was read is kept in vm.resume while it goes on. */
 enum { P_READER, P_FIRST, P_LAST, P_SLOTS };
-static Value prim_read_program(int argc, Value *args) {
+static Value prim_read_all(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
   Value state = vm.resume;
@@ -105,6 +105,13 @@ static Value prim_note_program(int argc, Value *args) {
 static Value prim_compile_form(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  if (vm.resume == V_FALSE) {
+    Value tree = expansion_at_once(args[0], args[1]);
+    if (tree != V_FALSE) {
+      compile_begin_plain(tree, args[2]);
+      vm.resume = V_TRUE;
+    }
+  }
   if (vm.resume != V_TRUE) {
     Value state = vm.resume == V_FALSE ? expansion_begin(args[0], args[1]) : vm.resume;
     Value tree = expansion_run(state);
@@ -213,7 +220,7 @@ static Value prim_nothing_written(int argc, Value *args) {
 
 const PrimDef program_prims[] = {
   {"%eval-message", prim_eval_message, 0, 0, NULL},
-  {"%read-program", prim_read_program, 2, 2, NULL},
+  {"%read-all", prim_read_all, 2, 2, NULL},
   {"%note-program!", prim_note_program, 2, 2, NULL},
   {"%compile-form", prim_compile_form, 3, 3, NULL},
   {"%plain-outcome", prim_plain_outcome, 3, 4, NULL},

@@ -572,13 +572,26 @@ static Value read_here_string(Reader *r, uint32_t place) {
   return literal(r, s);
 }
 
+/* What is wrong with a pattern is wrong with the text in which it stands: it has a place there. */
+static Value fail_as_read(Reader *r, uint32_t place) {
+  char text[384];
+  Value message = RECORD_FIELD(vm.error, 0);
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < STR_LENGTH(message) && n < sizeof text - 5; i++) n += utf8_encode(string_char(message, i), (uint8_t *)text + n);
+  text[n] = 0;
+  return fail_at(r, place, false, "%s", text);
+}
+
 static Value read_regexp(Reader *r, uint32_t place, bool px) {
   uint32_t at = r->at, line = r->line, column = r->column;
   advance_in_line(r, 3);
   bool bytes = peek(r) == '#';                    /* one on text, whose results are bytes */
   if (bytes) advance(r);
   Value source = read_string(r, place);
-  if (!IS_SIGNAL(source)) source = regexp_make(source, px, bytes);
+  if (!IS_SIGNAL(source)) {
+    source = regexp_make(source, px, bytes);
+    if (source == V_ERROR) return fail_as_read(r, place);
+  }
   if (source == V_AGAIN) {
     r->at = at;
     r->line = line;

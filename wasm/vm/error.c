@@ -415,7 +415,7 @@ static void walk_stack(struct walk *w, bool caller) {
   }
 }
 
-void error_locate(Value condition) {
+static void locate(Value condition, bool caller) {
   if (!record_is_a(condition, type_rtds[0])) return;
   Value marks = RECORD_FIELD(condition, 1);
   if (!IS(marks, T_VECTOR) || VEC_LENGTH(marks) != MARK_COUNT) {
@@ -425,7 +425,7 @@ void error_locate(Value condition) {
   }
   if (VEC(marks)[MARK_SOURCE] != V_FALSE) return;      /* raised before */
   struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0, false};
-  walk_stack(&w, VEC(marks)[MARK_DATA] == V_DEFAULT);
+  walk_stack(&w, caller || VEC(marks)[MARK_DATA] == V_DEFAULT);
   if (VEC(marks)[MARK_DATA] == V_DEFAULT) VEC(marks)[MARK_DATA] = V_FALSE;
   VEC(marks)[MARK_TRACE] = w.trace;
   VEC(marks)[MARK_SOURCE] = w.source;
@@ -434,6 +434,8 @@ void error_locate(Value condition) {
     VEC(marks)[MARK_COLUMN] = FIX(PLACE_COLUMN(w.place));
   }
 }
+
+void error_locate(Value condition) { locate(condition, false); }
 
 /* ---- primitives ---- */
 static Value prim_make_condition(int argc, Value *args) {      /* kind (symbol or rtd) message irritants hint */
@@ -478,12 +480,16 @@ static Value prim_set_condition_mark(int argc, Value *args) {
   return V_VOID;
 }
 /* (%condition-locate! c): fill in the place and backtrace of the caller; returns c */
-static Value prim_condition_locate(int argc, Value *args) { (void)argc; error_locate(args[0]); return args[0]; }
+static Value prim_condition_locate(int argc, Value *args) {
+  (void)argc;
+  locate(args[0], true);        /* the running procedure is the prelude's, and of the registers only the stacks' heights are saved */
+  return args[0];
+}
 /* (%place): (source line column) of the innermost place of the program that is being run; #f where there is none */
 static Value prim_place(int argc, Value *args) {
   (void)argc, (void)args;
   struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0, true};
-  walk_stack(&w, false);
+  walk_stack(&w, true);
   return w.place ? list_n(3, w.source, FIX(PLACE_LINE(w.place)), FIX(PLACE_COLUMN(w.place))) : V_FALSE;
 }
 /* (%keep-caller! p): from now on a tail call of p is none, so that an error in it has the place of that call.
