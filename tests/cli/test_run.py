@@ -60,7 +60,7 @@ def test_the_value_is_on_standard_output_and_nothing_else_is(run: Run) -> None:
 
 def test_what_a_racket_program_has_printed_is_not_shown_again(run: Run) -> None:
     """Its top-level values are its output, the last one among them."""
-    assert run("-e", '#lang racket\n1 (list "a")') == Ran(0, "1\n'(\"a\")\n", "")
+    assert run("-e", '#lang racket\n1 (list "a")') == Ran(0, '1\n\'("a")\n', "")
     assert run("-e", "#lang racket\n1 (finish 2)") == Ran(0, "1\n2\n", "")
 
 
