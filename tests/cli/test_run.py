@@ -322,6 +322,14 @@ def test_ctrl_c_stops_a_program_that_computes() -> None:
     assert b"interrupted" in err
 
 
+def test_a_run_leaves_no_word_behind_when_the_process_ends() -> None:
+    """What is given back at exit is given back in order."""
+    process = _process(
+        "run", "-q", "-p", "echo", "-e", "(+ 1 2)", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.communicate(timeout=60) == (b"3\n", b"")
+
+
 def test_output_that_nobody_reads_is_no_traceback() -> None:
     """As with | head."""
     process = _process(
