@@ -4,8 +4,8 @@ import json as _rlm_json
 import wit_world as _rlm_world
 
 
-class __rlm_Submitted__(BaseException):
-    pass
+# Ends the code, from anywhere: no handler of Exception stops it.
+__rlm_Submitted__ = type("__rlm_Submitted__", (BaseException,), {})
 
 
 class _Rlm:
