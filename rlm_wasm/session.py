@@ -208,6 +208,7 @@ class Session:
             "host": self._functions.call,
             "library": self._grants.libraries.read,
             "usage": lambda _arguments: self._calls.report(),
+            "check-calls": self._calls.judged,
             "estimate-tokens": self._calls.estimated_tokens,
             "program-in": program_operation(self._charge),
             **self._contexts.table(),
@@ -228,12 +229,15 @@ class Session:
         on_progress: OnProgress | None = None,
         on_output: OnOutput | None = None,
         name: str = "program",
+        check: bool = True,
     ) -> Result:
         """Run a program to its end. Its errors and limits are in the Result.
 
-        ``on_progress`` is called a few times a second, ``on_output`` with each piece of text that the
-        program prints. Cancelling the task that awaits this cancels the program's calls; the session
-        stays usable.
+        Before its first LLM call is sent, what of the program has not run yet is looked through as by
+        ``check``: where something is certain to fail it ends there, with an error that lists all of that.
+        ``check=False`` leaves this out. ``on_progress`` is called a few times a second, ``on_output`` with
+        each piece of text that the program prints. Cancelling the task that awaits this cancels the
+        program's calls; the session stays usable.
 
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
@@ -254,12 +258,13 @@ class Session:
         if self._owns_budget:
             self._calls.budget.begin_execution()
         options, self._options = self._options, {}
+        told = options if check else {"check": "never", **options}
 
         def message() -> bytes:
             due = self._scheduler.due_replies()
             if due:
-                return protocol.evaluate(source, name, {**options, "replies": due})
-            return protocol.evaluate(source, name, options)
+                return protocol.evaluate(source, name, {**told, "replies": due})
+            return protocol.evaluate(source, name, told)
 
         outcome: Outcome | None = None
         try:
@@ -274,8 +279,9 @@ class Session:
         """What is wrong with a program, in the order of its places, without running it.
 
         Found are what cannot be read or expanded, names that nothing defines, calls of known procedures
-        with a wrong number of arguments or an unknown keyword, and patterns that do not compile. The
-        program's macros run, in a copy of the session: this one stays as it is, and no model is asked.
+        with a wrong number of arguments or an unknown keyword, patterns that do not compile, and LLM
+        calls whose literal arguments the model would refuse. The program's macros run, in a copy of the
+        session: this one stays as it is, and no model is asked.
 
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
@@ -287,7 +293,7 @@ class Session:
         if self.suspended:
             raise UsageError("check: this session is in the middle of an execution: resume() it, or reset()")
         async with await self.fork() as copy:
-            copy._options["check"] = True
+            copy._options["check"] = "only"
             result = await copy.execute(source, timeout_s=timeout_s)
         if result.error is not None and result.error.type.startswith("exn:fail:read"):
             error = result.error
@@ -329,7 +335,7 @@ class Session:
         self, work: Any, on_progress: OnProgress | None, on_output: OnOutput | None
     ) -> tuple[Outcome, Result]:
         span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
-        self._calls.trace_below(span)
+        self._calls.begin_execution(span)
         self._on_output = on_output
         if on_progress is not None:
             self._reporter = ProgressReporter(on_progress, self._progress)
@@ -408,6 +414,7 @@ class Session:
             )
             try:
                 await child.load_context(data)
+                child._options["check"] = "first"
                 return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
             finally:
                 await child.aclose()

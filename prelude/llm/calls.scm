@@ -16,28 +16,31 @@
                                "; (format \"~a\" v) makes text of anything")))))
 
 ;; What a vendor's model takes is the host's to say: it refuses a call before it is sent.
-(define (%check-call who model temperature max-tokens recursive)
-  (if (and model (not (string? model)))
-      (%fail 'exn:fail:contract (string-append who ": #:model must be a string, got " (%bounded-text model))))
-  (if (and temperature (not (real? temperature)))
-      (%fail 'exn:fail:contract
-             (string-append who ": #:temperature must be a number from 0 to 2, got " (%bounded-text temperature))))
-  (if (not (or (boolean? recursive) (and (exact-integer? recursive) (> recursive 0))))
-      (%fail 'exn:fail:contract
-             (string-append who ": #:recursive must be #t, #f or how many levels deep, got " (%bounded-text recursive))))
-  (if (and max-tokens (not (and (exact-integer? max-tokens) (> max-tokens 0))))
-      (%fail 'exn:fail:contract
-             (string-append who ": #:max-tokens must be a positive integer, got " (%bounded-text max-tokens)))))
+(define (%check-call who model temperature max-tokens json recursive)
+  (let ((refusal (%call-refusal who model temperature max-tokens json recursive)))
+    (if refusal (%fail 'exn:fail:contract refusal))))
+(define (%call-refusal who model temperature max-tokens json recursive)
+  (define (must-be what v) (string-append who ": " what ", got " (%bounded-text v)))
+  (cond ((not (or (not model) (string? model))) (must-be "#:model must be a string" model))
+        ((not (or (not temperature) (real? temperature))) (must-be "#:temperature must be a number from 0 to 2" temperature))
+        ((not (boolean? json))
+         (string-append (must-be "#:json must be #t or #f" json) "; what the JSON is to look like is said in #:instruction"))
+        ((not (or (boolean? recursive) (and (exact-integer? recursive) (> recursive 0))))
+         (must-be "#:recursive must be #t, #f or how many levels deep" recursive))
+        ((not (or (not max-tokens) (and (exact-integer? max-tokens) (> max-tokens 0))))
+         (must-be "#:max-tokens must be a positive integer" max-tokens))
+        (else #f)))
 
 ;; Send one call; gives its handle. `op` is its name in the log.
 (define (%start-call op instruction data model temperature max-tokens json image images recursive)
   (let ((instruction (%check-text op "#:instruction" instruction #f))
         (data (%check-text op "#:data" data #t)))
-    (%check-call op model temperature max-tokens recursive)
+    (%check-call op model temperature max-tokens json recursive)
     (if (and (string-null? instruction) (string-null? data))
         (%fail 'exn:fail:contract
                (string-append op ": give #:instruction or #:data, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
+    (%before-calls)
     (let* ((pictures (append (if image (list image) '()) (if (list? images) images (list images))))
            (tokens (if (%budgeted?)
                        (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
@@ -47,7 +50,7 @@
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
            (bytes (%encode-request id "llm"
                                    (list op instruction data model (and temperature (inexact temperature))
-                                         max-tokens (and json #t) pictures recursive)))
+                                         max-tokens json pictures recursive (%take-calls-to-judge!))))
            (handle #f)
            (tight ; what cannot be sent sets nothing aside, and nobody comes in between
             (%atomically
@@ -88,7 +91,9 @@
                         (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4))))))
       (begin
         (%settle-budget! budget reserved 0)
-        (%settle! handle 'failed (%reply-condition value)))))
+        (if (equal? (%hash-ref value "type" #f) "exn:fail:refused")
+            (%refused-by-host!)
+            (%settle! handle 'failed (%reply-condition value))))))
 
 (define (llm-query #:instruction [instruction ""] #:data [data ""] #:model [model #f]
                    #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]

@@ -9,7 +9,8 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
-(define (%eval-form form env name)
+;; The tree of a form; of (begin form ...) the request to splice, which no tree looks like: it begins with a symbol.
+(define (%expand-form form env name)
   (let ((state (%expand-start form env)))
     (let loop ()
       (let* ((r (%expand-run state)) (kind (vector-ref r 0)))
@@ -19,8 +20,14 @@
           ((%load-library) (%expand-give! state (%load-library (vector-ref r 1))) (loop))
           ((%library-exists?) (%expand-give! state (if (%fetch-library (vector-ref r 1)) #t #f)) (loop))
           ((%include) (%expand-give! state (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))) (loop))
-          ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name))
-          (else ((%compile r name))))))))
+          (else r))))))
+(define (%splice? r) (eq? (vector-ref r 0) '%splice))
+
+(define (%eval-form form env name)
+  (let ((r (%expand-form form env name)))
+    (if (%splice? r)
+        (%eval-forms (vector-ref r 1) (vector-ref r 2) name)
+        ((%compile r name)))))
 
 ;; The value is the last form's.
 (define (%eval-forms forms env name)
@@ -40,12 +47,49 @@
 ;; that the program defines further down, even one that a library has too.
 ;; The forms are kept for error messages.
 (define %program-forms '())
-(define (%eval-program text env name)
+(define (%read-program text env name)
   (let ((forms (%read-all text name)))
     (set! %program-forms forms)
     (for-each (lambda (form) (%note-form! env form)) forms)
     (%note-structs! forms)
-    (%eval-forms forms env name)))
+    (list-copy forms)))
+
+;; Before its first LLM call a program is looked through (check.scm), also what of it has not run yet.
+;; So there is a record of it: the trees of the forms that ran or run, the last first, and what is still
+;; to come: lists of forms with their environments, the innermost first. A form that was expanded ahead
+;; is replaced by its tree, and is not expanded again. Kept in %program until then.
+(define %program #f)
+(define (%trees) (vector-ref %program 0))
+(define (%to-come) (vector-ref %program 1))
+
+(define (%eval-program text env name)
+  (let ((forms (%read-program text env name)))
+    (set! %program (vector '() '()))
+    (%run-forms forms env name %program '())))
+
+;; Without a record: it is not looked through.
+(define (%eval-unchecked text env name) (%run-forms (%read-program text env name) env name #f '()))
+
+(define %expanded-tag (cons 'expanded '()))
+(define (%expanded form tree) (vector %expanded-tag tree form))
+(define (%expanded? form)
+  (and (vector? form) (= (vector-length form) 3) (eq? (vector-ref form 0) %expanded-tag)))
+
+;; The value is the last form's. `program`: the record, or #f; to-come: what follows after these.
+(define (%run-forms forms env name program to-come)
+  (cond ((null? forms) (void))
+        ((null? (cdr forms)) (%run-form (car forms) env name program to-come))
+        (else (%run-form (car forms) env name program (cons (cons (cdr forms) env) to-come))
+              (%run-forms (cdr forms) env name program to-come))))
+
+(define (%run-form form env name program to-come)
+  (if program (vector-set! program 1 to-come))
+  (let* ((ahead? (%expanded? form)) (r (if ahead? (vector-ref form 1) (%expand-form form env name))))
+    (cond ((%splice? r)
+           (%run-forms (if ahead? (vector-ref r 1) (list-copy (vector-ref r 1))) (vector-ref r 2) name program to-come))
+          (else
+           (if (and program (not ahead?)) (vector-set! program 0 (cons r (vector-ref program 0))))
+           ((%compile r name))))))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
 ;; first: a circle among them is an error. A failure that ends the execution leaves nothing behind.

@@ -167,6 +167,7 @@
 
 (define (%execute thunk)
   (set! %outcome #f)
+  (%forget-program!)
   (hash-clear! %warned)
   (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
   (%enqueue! %main-fiber)
@@ -179,6 +180,7 @@
     (%leave-pool! %main-fiber)
     (set! %main-fiber #f)
     (set! %base-k #f)
+    (%forget-program!)
     (if (equal? (%hash-ref outcome "status" "") "ok") (%finish-pieces!) (%clear-fibers!))
     (%flush-output)
     (%outbox! (%cbor-encode (list "done" outcome) #t))))
@@ -192,7 +194,11 @@
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%end! (%value-outcome "ok" ((if (%option options "check" #f) %check-program %eval-program)
+                (%end! (%value-outcome "ok" ((case (%option options "check" #f)
+                                               (("only") %check-program)
+                                               (("first") %eval-checked)
+                                               (("never") %eval-unchecked)
+                                               (else %eval-program))
                                              (%hash-ref options "source" "")
                                              (interaction-environment)
                                              (%option options "name" "program"))))))))

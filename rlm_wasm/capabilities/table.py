@@ -15,6 +15,7 @@ from typing import Any
 from rlm_wasm.errors import (
     CapabilityDenied,
     LimitExceeded,
+    ProgramRefused,
     ProviderError,
     PythonFailure,
     Unencodable,
@@ -39,6 +40,8 @@ def condition_of(error: BaseException) -> dict[str, Any]:
         return {"type": "exn:fail:python", "message": str(error), "frames": list(error.frames)}
     if isinstance(error, Unencodable):
         return {"type": "exn:fail:contract", "message": str(error)}
+    if isinstance(error, ProgramRefused):
+        return {"type": "exn:fail:refused", "message": str(error)}
     if isinstance(error, LimitExceeded | UsageError | IndexError):
         return {"type": "exn:fail:contract", "message": str(error)}
     try:

@@ -47,22 +47,24 @@ def print_error(error: ErrorInfo, *, source: str, name: str) -> None:
     """The message, the line that it is about with a caret, and the backtrace."""
     echo("error: ", fg="red", bold=True, err=True, nl=False)
     echo(str(error), err=True)
-    if error.line is not None and error.source in (None, "", "program"):
-        lines = source.splitlines()
-        if 0 < error.line <= len(lines):
-            echo(f"  --> {name}:{error.line}:{error.column or 1}", err=True)
-            _excerpt(lines[error.line - 1], error.line, error.column or 1)
+    if error.source in (None, "", "program"):
+        print_excerpt(source, name=name, line=error.line, column=error.column)
     for frame in error.backtrace[:12]:
         echo(f"  in {frame}", err=True)
 
 
-def _excerpt(line: str, number: int, column: int) -> None:
-    """The line with a caret under the column; of a long line the part around it."""
+def print_excerpt(source: str, *, name: str, line: int | None, column: int | None, err: bool = True) -> None:
+    """A line of the source with a caret under the column; of a long line the part around it."""
+    lines = source.splitlines()
+    if line is None or not 0 < line <= len(lines):
+        return
+    column = column or 1
     start = max(0, column - 60)
-    shown = "".join(c if c.isprintable() else " " for c in line[start : start + 100])
-    margin = f"{number:>5} | "
-    echo(f"{margin}{shown}", err=True)
-    echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=True)
+    shown = "".join(c if c.isprintable() else " " for c in lines[line - 1][start : start + 100])
+    margin = f"{line:>5} | "
+    echo(f"  --> {name}:{line}:{column}", err=err)
+    echo(f"{margin}{shown}", err=err)
+    echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=err)
 
 
 def note(text: str) -> None:

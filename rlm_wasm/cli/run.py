@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     help="Go on from what the session of this name has defined, and keep what this run defines.",
 )
 @runtime_options
+@click.option("--no-check", is_flag=True, help="Don't look for mistakes before the first LLM call is sent.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole result as one JSON object.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no words of the program on stderr.")
 @click.pass_context
@@ -55,6 +56,7 @@ def run(
     contexts: tuple[str, ...],
     kept: str | None,
     *,
+    no_check: bool,
     as_json: bool,
     quiet: bool,
     options: RuntimeOptions,
@@ -80,7 +82,7 @@ def run(
     if kept is not None:
         options = replace(options, store=options.store or default_store_url())
     try:
-        result, kept_it = asyncio.run(_execute(source, texts, kept, options, quiet=quiet))
+        result, kept_it = asyncio.run(_execute(source, texts, kept, options, check=not no_check, quiet=quiet))
     except RlmError as error:
         if not as_json:
             raise
@@ -102,6 +104,7 @@ async def _execute(
     kept: str | None,
     options: RuntimeOptions,
     *,
+    check: bool,
     quiet: bool,
 ) -> tuple[Result, bool]:
     """The result, and whether the session is kept as it was to be."""
@@ -114,7 +117,7 @@ async def _execute(
             for name, text in texts.items():
                 await session.load_context(text, name)
             with Display(quiet=quiet) as display:
-                execution = session.execute(source, on_progress=display)
+                execution = session.execute(source, on_progress=display, check=check)
                 result = await interruptibly(session, execution, named)
         return result, named is None or named.kept
 

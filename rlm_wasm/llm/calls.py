@@ -18,9 +18,17 @@ from rlm_wasm.capabilities import images
 from rlm_wasm.capabilities.table import is_awaitable
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.data import whole_characters
-from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, ProviderTimeout, UsageError
+from rlm_wasm.errors import (
+    CapabilityDenied,
+    LimitExceeded,
+    ProgramRefused,
+    ProviderError,
+    ProviderTimeout,
+    UsageError,
+)
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
+from rlm_wasm.llm.literal_calls import judged
 from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
@@ -103,6 +111,8 @@ class LlmCalls:
         self.running: dict[int, LlmCall] = {}
         """Those that were sent, by number."""
         self.rate_limits: dict[str, Any] = {}
+        self._refuses = False
+        """The execution's program has calls that would be refused, so it is about to end."""
         self._span: tracing.Span = None
 
     def _provider(self) -> tuple[Provider, ProviderInfo]:
@@ -112,9 +122,14 @@ class LlmCalls:
             self._made = provider, info_of(provider)
         return self._made
 
-    def trace_below(self, span: tracing.Span) -> None:
+    def begin_execution(self, span: tracing.Span) -> None:
         """From now on calls stand below this span."""
+        self._refuses = False
         self._span = span
+
+    def judged(self, arguments: list[Any]) -> list[str | None]:
+        """Serve "check-calls": why calls with these literal arguments would be refused."""
+        return judged(arguments[0], self._model or self._provider()[1].default_model)
 
     # ---- from the guest's request to the provider
 
@@ -204,10 +219,16 @@ class LlmCalls:
     def _request(
         self, host_request: HostRequest, number: int
     ) -> tuple[CompletionRequest, tuple[Any, ...], int, str]:
-        op, instruction, data, model, temperature, most, as_json, pictures, wanted = host_request.arguments
+        op, instruction, data, model, temperature, most, as_json, pictures, wanted, *told = (
+            host_request.arguments
+        )
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
         _, info = self._provider()
+        if told and told[0]:
+            self._refuses = any(self.judged(told))
+        if self._refuses:
+            raise ProgramRefused("an LLM call of this program would be refused: none is sent")
         limits = self.budget.limits
         model = model or self._model or info.default_model
         if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):

@@ -1,9 +1,10 @@
 """#:recursive: a sub-model writes a Scheme program for its task, which runs in a child sandbox.
 
-The child shares the parent's account (its calls, tokens, fuel and memory count there, exactly), one
-level deeper; its context is the data. A program that fails, or that has no value, is shown back and may
-be mended; so is an answer that holds no program: prose is never taken for what a program found. A limit
-is a limit, and ends the parent as it would have without the child.
+The program is checked first, and does not run where something in it is certain to fail: what is wrong is
+shown back, all of it at once. The child shares the parent's account (its calls, tokens, fuel and memory
+count there, exactly), one level deeper; its context is the data. A program that fails, or that has no
+value, is shown back and may be mended; so is an answer that holds no program: prose is never taken for
+what a program found. A limit is a limit, and ends the parent as it would have without the child.
 """
 
 from __future__ import annotations
