@@ -107,6 +107,7 @@ class Session:
             workspace=self._workspace,
             recurse=recursion(self._run_child),
             changed=self._changed,
+            warn=self._warn,
         )
         self._contexts = Contexts(limits.message_bytes, self._charge)
         self._scheduler = Scheduler(
@@ -364,6 +365,7 @@ class Session:
             completion_tokens=used.completion_tokens,
             cost_usd=used.known_cost,
             cached=used.cached,
+            cached_tokens=used.cached_tokens,
             fuel=execution.account.used if self._owns_budget else execution.fuel,
             memory_bytes=self._scheduler.sandbox.heap_used(),
         )
@@ -415,7 +417,11 @@ class Session:
             try:
                 await child.load_context(data)
                 child._options["check"] = "first"
-                return await child.execute(program, timeout_s=scheduler.time_left(), name="sub-program")
+                left = scheduler.time_left()
+                result = await child.execute(program, timeout_s=left, name="sub-program")
+                for warning in result.warnings:
+                    self._warn(f"in a sub-model's program: {warning}")
+                return result
             finally:
                 await child.aclose()
 
@@ -429,6 +435,10 @@ class Session:
             tell(self._on_output, message.stream, message.text)
         if message.stream == "err" and self._reporter is not None:
             self._reporter.stderr(message.text)
+
+    def _warn(self, text: str) -> None:
+        if self._scheduler.execution is not None:
+            self._scheduler.execution.warn(text)
 
     def _changed(self) -> None:
         if self._reporter is not None:
@@ -540,6 +550,7 @@ class Session:
                 "completion_tokens": used.completion_tokens,
                 "cost_usd": used.known_cost,
                 "cached": used.cached,
+                "cached_tokens": used.cached_tokens,
                 "memory_bytes": 0 if self.closed else self._scheduler.sandbox.heap_used(),
                 "host_bytes": self._meter.held,
             },

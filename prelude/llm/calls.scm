@@ -76,7 +76,7 @@
       handle)))
 
 (define (%finish-call handle budget reserved from ok? value)
-  (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth)
+  (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth truncated?)
       (let* ((told (cdr value)) (used (+ (caddr told) (cadddr told))))
         (%settle-budget! budget reserved used)
         (let ((blown (%blown budget)))
@@ -88,7 +88,7 @@
                                                         (number->string (%budget-limit blown)) " tokens")
                                          '()))
               (%settle! handle 'done
-                        (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4))))))
+                        (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4) (list-ref told 5))))))
       (begin
         (%settle-budget! budget reserved 0)
         (if (equal? (%hash-ref value "type" #f) "exn:fail:refused")

@@ -144,6 +144,26 @@
           (%fail 'exn:fail:contract:variable (string-append "finish-var: unbound variable: " (symbol->string symbol)))
           (finish v)))))
 
+;; ---- slips that the core has seen (slip.h) ----
+
+(define (%warn-of-slip slip)
+  (let ((kind (car slip)) (a (cadr slip)) (b (caddr slip)))
+    (case kind
+      ((0)
+       (%warn! "equal?: the result of an LLM call was compared with "
+               (if a (%shown a 60) "that of another one")
+               ", which it never equals: unwrap its text first, with (syntax-e v)."))
+      ((1)
+       (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken; the table has the "
+               (if (string? a) "symbol" "string") " of that name, which is another key."))
+      (else
+       (let ((close (%suggest (if (symbol? a) a (string->symbol (%->string a 0 0)))
+                              (map (lambda (key) (if (string? key) (string->symbol key) key)) (hash-keys b)))))
+         (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken"
+                 (if (pair? close) (string-append "; did you mean " (%alternatives (map symbol->string close)) "?")
+                     (string-append "; the keys are "
+                                    (string-join (map (lambda (key) (%->string key 0 0)) (hash-keys b)) ", ") "."))))))))
+
 ;; ---- messages ----
 
 (define (%option options name otherwise) (%hash-ref options name otherwise))
@@ -169,6 +189,7 @@
   (set! %outcome #f)
   (%forget-program!)
   (hash-clear! %warned)
+  (%take-slips!)
   (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
   (%enqueue! %main-fiber)
   (%run-fibers)
@@ -181,6 +202,7 @@
     (set! %main-fiber #f)
     (set! %base-k #f)
     (%forget-program!)
+    (for-each %warn-of-slip (reverse (%take-slips!)))
     (if (equal? (%hash-ref outcome "status" "") "ok") (%finish-pieces!) (%clear-fibers!))
     (%flush-output)
     (%outbox! (%cbor-encode (list "done" outcome) #t))))

@@ -71,6 +71,7 @@ class ExtractiveProvider:
 
     name = "extractive"
     free = True
+    ignores_model = True
     language_model = False
 
     def __init__(self, *, model: str | None = None) -> None:

@@ -34,7 +34,7 @@ from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
-from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens
+from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens, unknown_model
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.turns import at_once_or_in_turns, in_turns
 
@@ -97,6 +97,7 @@ class LlmCalls:
         workspace: Workspace | None = None,
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
+        warn: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._make_provider = provider
         self._made: tuple[Provider, ProviderInfo] | None = None
@@ -108,6 +109,7 @@ class LlmCalls:
         self._workspace = workspace
         self._recurse = recurse
         self._changed = changed
+        self._warn = warn
         self.running: dict[int, LlmCall] = {}
         """Those that were sent, by number."""
         self.rate_limits: dict[str, Any] = {}
@@ -230,6 +232,10 @@ class LlmCalls:
         if self._refuses:
             raise ProgramRefused("an LLM call of this program would be refused: none is sent")
         limits = self.budget.limits
+        if info.ignores_model and isinstance(model, str) and model not in ("", info.name):
+            unknown = unknown_model(model[: MAX_MODEL_NAME + 1])
+            if unknown:
+                self._warn(f"{op!s:.40}: {unknown} (The provider {info.name} answers whatever the model.)")
         model = model or self._model or info.default_model
         if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):
             raise UsageError(f"{op!s:.40}: #:model is a name of {MAX_MODEL_NAME} characters at the most")
@@ -380,17 +386,26 @@ class LlmCalls:
         tracing.call_ended(call.span, completion)
         self._end(call)
         text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
+        truncated = completion.finish_reason == "length"
+        if truncated:
+            call.entry.update(truncated=True)
         if request.json:
-            text = _valid_json(text, completion)
+            text = _valid_json(text, truncated=truncated)
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
-        return [text, request.id, model, *used, request.depth]
+        return [text, request.id, model, *used, request.depth, truncated]
 
     def _count(self, completion: Completion, model: str) -> None:
         provider, info = self._provider()
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
-            cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
+            cost = price_of(
+                provider,
+                model,
+                completion.prompt_tokens,
+                completion.completion_tokens,
+                completion.cached_tokens,
+            )
         self.budget.execution.add(completion, cost, model)
         self.budget.session.add(completion, cost, model)
 
@@ -539,6 +554,7 @@ class LlmCalls:
             "tokens": used.tokens,
             "cost": used.known_cost,
             "cached": used.cached,
+            "cached-tokens": used.cached_tokens,
             "calls-left": max(0, limits.calls - budget.execution.calls),
             "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens),
             "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd),
@@ -550,6 +566,7 @@ class LlmCalls:
                     "prompt_tokens": model.prompt_tokens,
                     "completion_tokens": model.completion_tokens,
                     "total_tokens": model.prompt_tokens + model.completion_tokens,
+                    "cached_tokens": model.cached_tokens,
                     "usd": None if model.unpriced else model.cost_usd,
                 }
                 for name, model in used.models.items()
@@ -620,8 +637,13 @@ def whole_in_turns(text: str) -> Generator[None, None, str]:
     return "".join(parts)
 
 
-def _valid_json(text: str, completion: Completion) -> str:
+def _valid_json(text: str, *, truncated: bool) -> str:
     """JSON text, taken out of a code fence where it stands in one."""
+    if truncated:  # what is left may read well, and say something else: 12 of 1234
+        raise ProviderError(
+            f"#:json: the model's answer was cut off at its limit of tokens; raise #:max-tokens: "
+            f"{text[:120]!r}"
+        )
     stripped = text.strip()
     if stripped.startswith("```"):
         stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
@@ -632,8 +654,7 @@ def _valid_json(text: str, completion: Completion) -> str:
     try:
         strict_json.loads(stripped)
     except (ValueError, RecursionError) as error:
-        cut = " (it was cut by max-tokens)" if completion.finish_reason == "length" else ""
         raise ProviderError(
-            f"#:json: the model's answer is no valid JSON{cut}: {error}: {text[:120]!r}"
+            f"#:json: the model's answer is no valid JSON: {error}: {text[:120]!r}"
         ) from error
     return stripped

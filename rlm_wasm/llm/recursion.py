@@ -51,7 +51,7 @@ def recursion(run_child: RunChild) -> Recurse:
 
     async def recurse(request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
         first = asked = _first_question(request)
-        prompt = completion = 0
+        prompt = completion = cached = 0
         trouble = ""
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -64,6 +64,7 @@ def recursion(run_child: RunChild) -> Recurse:
                 )
             prompt += answer.prompt_tokens
             completion += answer.completion_tokens
+            cached += answer.cached_tokens
             text = answer.text
             program = program_in(text) if len(text) <= _AT_ONCE else await asyncio.to_thread(program_in, text)
             if isinstance(program, NoProgram):
@@ -77,6 +78,7 @@ def recursion(run_child: RunChild) -> Recurse:
                         model=answer.model or request.model or "",
                         prompt_tokens=prompt,
                         completion_tokens=completion,
+                        cached_tokens=cached,
                     )
                 error = result.error
                 if result.status == "limit" and error is not None:

@@ -338,7 +338,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
         "op instruction data model temperature max-tokens json? images recursive (false: not given) calls, "
         "as of check-calls: where one of them would be refused, so is this one and all that follow",
-        "text call-number model prompt-tokens completion-tokens depth",
+        "text call-number model prompt-tokens completion-tokens depth truncated?",
     ),
     "check-calls": (
         "array of calls with literal arguments: op, model (true: unknown), temperature, json?, "
