@@ -38,3 +38,15 @@ native *arguments:
 bench:
     {{ python }} benchmarks/latency.py
     {{ python }} benchmarks/vm_speed.py
+
+# Let the Nth thing fail, for every N: fuel, memory, calls, cancellation, the store
+sweep *arguments:
+    {{ python }} tests/proof sweep {{ arguments }}
+
+# Random programs and damaged inputs, from a new seed: just fuzz --seconds 3600
+fuzz *arguments:
+    {{ python }} tests/proof fuzz {{ arguments }}
+
+# 100,000 executions in sessions that are cancelled, forked, starved: memory stays where it was
+soak *arguments:
+    {{ python }} tests/proof soak {{ arguments }}

@@ -167,6 +167,8 @@ class Options:
     """Allocations from one collection to the next; None: as memory asks for it."""
     memory_mib: int | None = None
     """Where memory, the image's included, stops growing; None: at 896 MiB."""
+    seconds: int | None = None
+    """After so many a session's program is ended by SIGALRM, so that an endless one stops; None: never."""
 
     def arguments(self) -> list[str]:
         """For the command line."""

@@ -8,34 +8,40 @@
 ``run`` does all of that for one program, without asyncio.
 """
 
-from rlm_wasm.data import Keyword, Symbol
-from rlm_wasm.errors import (
-    CapabilityDenied,
-    ExecutionCancelled,
-    GuestError,
-    GuestSyntaxError,
-    InternalError,
-    LimitExceeded,
-    MissingKey,
-    ProviderError,
-    ProviderTimeout,
-    RateLimited,
-    RlmError,
-    SandboxCrashed,
-    SessionClosed,
-    SnapshotCorrupt,
-    SnapshotError,
-    SnapshotVersionError,
-    StoreError,
-    UsageError,
-)
-from rlm_wasm.grants import ChildGrants
-from rlm_wasm.limits import Limits
-from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-from rlm_wasm.results import ErrorInfo, Execution, Problem, Progress, Result
-from rlm_wasm.runtime import Runtime, run
-from rlm_wasm.sandbox.snapshot import Snapshot
-from rlm_wasm.session import Session
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rlm_wasm.data import Keyword, Symbol
+    from rlm_wasm.errors import (
+        CapabilityDenied,
+        ExecutionCancelled,
+        GuestError,
+        GuestSyntaxError,
+        InternalError,
+        LimitExceeded,
+        MissingKey,
+        ProviderError,
+        ProviderTimeout,
+        RateLimited,
+        RlmError,
+        SandboxCrashed,
+        SessionClosed,
+        SnapshotCorrupt,
+        SnapshotError,
+        SnapshotVersionError,
+        StoreError,
+        UsageError,
+    )
+    from rlm_wasm.grants import ChildGrants
+    from rlm_wasm.limits import Limits
+    from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+    from rlm_wasm.results import ErrorInfo, Execution, Problem, Progress, Result
+    from rlm_wasm.runtime import Runtime, run
+    from rlm_wasm.sandbox.snapshot import Snapshot
+    from rlm_wasm.session import Session
 
 __version__ = "0.1.0"
 
@@ -76,3 +82,53 @@ __all__ = [
     "__version__",
     "run",
 ]
+
+_MODULES = {
+    "CapabilityDenied": "rlm_wasm.errors",
+    "ChildGrants": "rlm_wasm.grants",
+    "Completion": "rlm_wasm.providers.base",
+    "CompletionRequest": "rlm_wasm.providers.base",
+    "ErrorInfo": "rlm_wasm.results",
+    "Execution": "rlm_wasm.results",
+    "ExecutionCancelled": "rlm_wasm.errors",
+    "GuestError": "rlm_wasm.errors",
+    "GuestSyntaxError": "rlm_wasm.errors",
+    "InternalError": "rlm_wasm.errors",
+    "Keyword": "rlm_wasm.data",
+    "LimitExceeded": "rlm_wasm.errors",
+    "Limits": "rlm_wasm.limits",
+    "MissingKey": "rlm_wasm.errors",
+    "Problem": "rlm_wasm.results",
+    "Progress": "rlm_wasm.results",
+    "Provider": "rlm_wasm.providers.base",
+    "ProviderError": "rlm_wasm.errors",
+    "ProviderTimeout": "rlm_wasm.errors",
+    "RateLimited": "rlm_wasm.errors",
+    "Result": "rlm_wasm.results",
+    "RlmError": "rlm_wasm.errors",
+    "Runtime": "rlm_wasm.runtime",
+    "SandboxCrashed": "rlm_wasm.errors",
+    "Session": "rlm_wasm.session",
+    "SessionClosed": "rlm_wasm.errors",
+    "Snapshot": "rlm_wasm.sandbox.snapshot",
+    "SnapshotCorrupt": "rlm_wasm.errors",
+    "SnapshotError": "rlm_wasm.errors",
+    "SnapshotVersionError": "rlm_wasm.errors",
+    "StoreError": "rlm_wasm.errors",
+    "Symbol": "rlm_wasm.data",
+    "UsageError": "rlm_wasm.errors",
+    "run": "rlm_wasm.runtime",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's module when it is first asked for: a tool that only looks here pays for nothing."""
+    if name in _MODULES:
+        value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What there is, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -14,6 +14,8 @@ os.environ.setdefault("RLM_WASM_CACHE", tempfile.mkdtemp(prefix="rlm-wasm-cache-
 from rlm_wasm import Runtime
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture
 def gate() -> GatedProvider:

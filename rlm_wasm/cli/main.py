@@ -21,6 +21,7 @@ _COMMANDS = {
     "mcp": ("rlm_wasm.cli.mcp", "mcp"),
     "doctor": ("rlm_wasm.cli.doctor", "doctor"),
     "sessions": ("rlm_wasm.cli.sessions", "sessions"),
+    "limits": ("rlm_wasm.cli.limits", "limits"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),
 }
 

@@ -324,7 +324,8 @@ def test_output_that_nobody_reads_is_no_traceback() -> None:
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
-    assert b"Traceback" not in process.stderr.read()
+    with process.stderr:
+        assert b"Traceback" not in process.stderr.read()
     process.wait(30)
 
 

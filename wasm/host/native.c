@@ -1,6 +1,6 @@
 /* native.c — the driver of the debug build: the core as an ordinary process, see build/native.py.
  *
- *   native [--steps N] [--collect-every N] [--memory-mib N] --prelude FILE ... -- [PROGRAM]
+ *   native [--steps N] [--collect-every N] [--memory-mib N] [--seconds N] --prelude FILE ... -- [PROGRAM]
  *   native ... --sessions
  *
  * It boots the prelude as build/make_guest.py does, by the messages of rlm.h. Then it runs one
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 static int64_t steps_a_slice = 20000;   /* few, so that time slices end in the middle of things */
+static uint32_t seconds = 0;            /* of a session: it ends by SIGALRM after so many; 0: never */
 
 static _Noreturn void die(const char *what, const char *which) {
   fprintf(stderr, "native: %s %s%s%s\n", what, which, errno ? ": " : "", errno ? strerror(errno) : "");
@@ -213,6 +214,7 @@ static int serve_sessions(void) {
     pid_t child = fork();
     if (child < 0) die("cannot start", "a session");
     if (child == 0) {
+      alarm(seconds);
       put_inbox(message, length);
       serve(length);
       _exit(0);
@@ -252,6 +254,7 @@ int main(int argc, char **argv) {
     else if (strcmp(argv[i], "--steps") == 0 && i + 1 < argc) steps_a_slice = atoll(argv[++i]);
     else if (strcmp(argv[i], "--collect-every") == 0 && i + 1 < argc) every = (uint32_t)atoll(argv[++i]);
     else if (strcmp(argv[i], "--memory-mib") == 0 && i + 1 < argc) mib = (uint32_t)atoll(argv[++i]);
+    else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) seconds = (uint32_t)atoll(argv[++i]);
     else if (strcmp(argv[i], "--prelude") == 0) {
       for (i++; i < argc && strcmp(argv[i], "--") != 0; i++) boot_file(argv[i]);
     } else die("unknown option", argv[i]);

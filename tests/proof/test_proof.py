@@ -1,0 +1,81 @@
+"""The long proofs, for a moment each: the Nth thing fails, random programs, damaged bytes, many sessions."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from proof import fuzz, soak, sweep
+from proof.programs import PROGRAMS
+from rlm_wasm import Limits, Result
+
+FEW = {"fuel": 4, "memory": 8, "calls": 3, "cancellation": 12, "store": 3}
+"""How many N of each sweep: the commands of docs/testing.md try them all."""
+
+
+@pytest.mark.parametrize("which", sweep.SWEEPS)
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_whatever_fails_the_session_answers_and_its_accounts_agree(which: str, program: str) -> None:
+    """The first, the last and some between."""
+    runs = [run async for run in sweep.SWEEPS[which](PROGRAMS[program], runs=FEW[which])]
+    assert runs
+
+
+async def test_a_sweep_finds_what_is_wrong() -> None:
+    """It is no sweep that cannot fail."""
+    provider = sweep.Answers()
+    async with sweep.runtime_for(provider) as runtime, runtime.session() as session:
+        result = await session.execute('(llm-query #:instruction "q")')
+        await sweep.check_after(session, provider, result, "as it was")
+        lost = Result(status="ok", execution=type(result.execution)(calls=2))
+        with pytest.raises(sweep.Anomaly, match="count calls differently"):
+            await sweep.check_after(session, provider, lost, "with a call too many")
+
+
+async def test_a_sweep_of_memory_ends_in_the_result() -> None:
+    """Some cap is enough, and a smaller one is not."""
+    runs = [run async for run in sweep.memory(PROGRAMS["deep recursion"], runs=12)]
+    assert {runs[0].result.status, runs[-1].result.status} == {"limit", "ok"}
+
+
+async def test_random_programs_give_the_same_in_slices_and_through_snapshots() -> None:
+    """From a fixed seed here, from a new one with each run of the command."""
+    report = await fuzz.ways(fuzz.Clock(inputs=40), seed=7)
+    assert report.found == []
+    assert report.tried == 40
+
+
+async def test_random_programs_end_with_a_value_and_make_calls() -> None:
+    """Otherwise the comparison would compare errors."""
+    rng = random.Random(11)
+    results = [
+        await fuzz._plain(fuzz.Generator(rng).program(), Limits(fuel=2_000_000_000)) for _ in range(30)
+    ]
+    assert [result.status for result in results] == ["ok"] * 30
+    assert sum(result.execution.calls for result in results) > 10
+
+
+async def test_damaged_messages_and_snapshots_are_refused_or_do_no_harm() -> None:
+    """Never another exception than the project's own."""
+    report = await fuzz.border(fuzz.Clock(inputs=1_500), seed=7)
+    assert report.found == []
+
+
+def test_damaged_programs_crash_nothing_in_the_native_build() -> None:
+    """With sanitizers where the machine has them."""
+    import native
+
+    try:
+        report = fuzz.core(fuzz.Clock(inputs=60), seed=7)
+    except native.NoNativeBuild as error:
+        pytest.skip(str(error))
+    assert report.found == []
+
+
+async def test_many_sessions_leave_nothing_behind() -> None:
+    """Cancelled, forked, snapshotted, reset, starved."""
+    figures = await soak.soak(300, at_once=20)
+    assert figures.wrong == []
+    assert figures.executions >= 300
+    assert set(figures.statuses) >= {"ok", "limit", "cancelled"}
