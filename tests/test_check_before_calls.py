@@ -143,6 +143,24 @@ async def test_all_of_them_are_listed_in_one_error(answers: InlineProvider) -> N
     assert answers.requests == []
 
 
+@pytest.mark.parametrize(
+    ("code", "type_"),
+    [
+        ("(undefined-here)", "exn:fail:contract:variable"),
+        ("(hash-ref)", "exn:fail:contract:arity"),
+        ("(let ([x]) x)", "exn:fail:syntax"),
+        ('(llm-query #:instruction "q" #:temperature 9)', "exn:fail:contract"),
+    ],
+)
+async def test_the_error_has_the_type_that_the_first_one_would_have(
+    code: str, type_: str, answers: InlineProvider
+) -> None:
+    """So that whoever looks at types need not know of the check."""
+    result = await ran(answers, f"{CALL}{code}\n(car 1 2)")
+    assert result.error is not None
+    assert result.error.type == type_
+
+
 async def test_so_many_problems_are_counted_and_not_all_shown(answers: InlineProvider) -> None:
     """A text of bounded length."""
     result = await ran(answers, CALL + "\n".join(f"(undefined-{i})" for i in range(200)))

@@ -152,7 +152,8 @@
 ;; ---- problems ----
 ;; A problem as a vector. hard?: #t where it is certain to fail where it is reached, `advice` where it only looks
 ;; like a slip; reached?: that may happen now.
-(define (%problem hard? reached? message line column hint) (vector hard? reached? message (or line 0) (or column 0) (or hint "")))
+(define (%problem hard? reached? message line column hint [type "exn:fail:contract"])
+  (vector hard? reached? message (or line 0) (or column 0) (or hint "") type))
 (define (%problem-hard? p) (eq? (vector-ref p 0) #t))
 (define (%problem-advice? p) (eq? (vector-ref p 0) 'advice))
 (define (%problem-fatal? p) (and (%problem-hard? p) (vector-ref p 1)))
@@ -160,6 +161,7 @@
 (define (%problem-line p) (vector-ref p 3))
 (define (%problem-column p) (vector-ref p 4))
 (define (%problem-hint p) (vector-ref p 5))
+(define (%problem-type p) (vector-ref p 6)) ; of the condition that it would be
 (define (%problem-before? a b)
   (or (< (%problem-line a) (%problem-line b))
       (and (= (%problem-line a) (%problem-line b)) (< (%problem-column a) (%problem-column b)))))
@@ -170,7 +172,7 @@
   (let ((condition (car trouble)) (reached? (not (any (lambda (tree) (%always-finishes? tree 20)) (cdr trouble)))))
     (cond ((%certain-condition? condition)
            (%problem #t reached? (exn-message condition) (%condition-mark condition 3) (%condition-mark condition 4)
-                     (%condition-advice condition names)))
+                     (%condition-advice condition names) (symbol->string (%rtd-name (%record-rtd condition)))))
           ((exn? condition)
            (%problem #f #f (string-append "this form cannot be checked before the program runs: " (exn-message condition))
                      (%condition-mark condition 3) (%condition-mark condition 4) (%condition-advice condition names)))
@@ -225,10 +227,10 @@
       (cond ((not runs) #f)
             ((boolean? owner) (or owner (eq? runs #t)))
             (else (hash-ref owners owner #f)))))
-  (define (add! hard? entry place message hint)
+  (define (add! hard? entry place message hint [type "exn:fail:contract"])
     (set! problems
           (cons (%problem (and (not (%f-guarded? (car entry))) hard?) (reached? entry) message
-                          (%place-line place) (%place-column place) hint)
+                          (%place-line place) (%place-column place) hint type)
                 problems)))
 
   ;; what is defined, and what refers to what
@@ -280,7 +282,8 @@
                 (entry (or sure (car sorted))) (symbol (%cell-name (car entries))))
            (add! (and (not dynamic?) (vector-ref look 3)) entry (%node-place (%f-node (car entry)))
                  (string-append "unbound variable: " (symbol->string symbol))
-                 (string-append (%unbound-advice symbol (visible-names) #f) (also-in (remq entry sorted))))))
+                 (string-append (%unbound-advice symbol (visible-names) #f) (also-in (remq entry sorted)))
+                 "exn:fail:contract:variable")))
        (hash->list unbound))))
   (define (also-in entries)
     (if (null? entries)
@@ -334,7 +337,7 @@
   (define (wrong-count! entry symbol count hint)
     (add! (not asks-arity?) entry (%node-place (%f-node (car entry)))
           (string-append (symbol->string symbol) ": called with a wrong number of arguments: " (number->string count))
-          hint))
+          hint "exn:fail:contract:arity"))
   ;; spec: see keyword_spec in lambda.c; whether nothing is wrong
   (define (check-keywords entry symbol spec operands)
     (define known (vector-ref spec 4))
@@ -494,7 +497,7 @@
         (%warn-of-problems! all)
         (if (any %problem-fatal? all)
             (let* ((fatal (filter %problem-fatal? all))
-                   (condition (%make-condition 'exn:fail:syntax (%refusal-text fatal %before-it-ran) '())))
+                   (condition (%make-condition (string->symbol (%problem-type (car fatal))) (%refusal-text fatal %before-it-ran) '())))
               (%set-condition-mark! condition 3 (%problem-line (car fatal)))
               (%set-condition-mark! condition 4 (%problem-column (car fatal)))
               (%raise condition)))))
@@ -550,7 +553,7 @@
 
 (define (%end-refused! problems)
   (%end! (hash "status" "error"
-               "error" (hash "type" "exn:fail:syntax" "message" (%cut-text (%refusal-text problems %before-first-call))
+               "error" (hash "type" (%problem-type (car problems)) "message" (%cut-text (%refusal-text problems %before-first-call))
                              "irritants" '() "line" (%problem-line (car problems)) "column" (%problem-column (car problems))))))
 
 ;; For the first request: what the host is to judge before it sends anything.
