@@ -216,6 +216,7 @@
   (define names #f) ; of what is visible: wanted for hints alone
   (define (visible-names) (if (not names) (set! names (%visible-names))) names)
   (define defined (%make-hash 1 #f))   ; cell -> the node of its one definition, or #t: something else, or more than one
+  (define assigned (%make-hash 1 #f))  ; cells that may have another value any time
   (define owners (%make-hash 1 #f))    ; cell of a procedure -> #t: it may be called
   (define edges (%make-hash 1 #f))     ; cell of a procedure -> cells that it refers to
   (define dynamic? #f)
@@ -240,7 +241,7 @@
              (let ((cell (%node-part (%f-node finding) 0)))
                (hash-set! defined cell
                           (if (or (hash-has-key? defined cell) (%f-more finding)) #t (%node-part (%f-node finding) 1)))))
-            ((= kind %f-assignment) (hash-set! defined (%node-part (%f-node finding) 0) #t))
+            ((= kind %f-assignment) (hash-set! assigned (%node-part (%f-node finding) 0) #t))
             ((= kind %f-reference)
              (let ((cell (%node-part (%f-node finding) 0)))
                (let ((special (%cell-special cell)))
@@ -297,7 +298,7 @@
   (define (check-call entry)
     (let* ((node (%f-node (car entry))) (operator (%node-part node 0)) (operands (%node-part node 1)))
       (if (%global-node? operator)
-          (let* ((cell (%node-part operator 0)) (known (hash-ref defined cell #f)) (symbol (%cell-name cell)))
+          (let* ((cell (%node-part operator 0)) (known (or (hash-ref assigned cell #f) (hash-ref defined cell #f))) (symbol (%cell-name cell)))
             (cond ((not known) (check-known entry cell symbol (%cell-ref cell #f) operands))
                   ((vector? known) (check-own entry symbol known operands))))
           (let ((procedure (%local-procedure (%f-more (car entry)))))

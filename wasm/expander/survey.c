@@ -289,6 +289,8 @@ static void survey_node(Survey *s, Value node, Value owner, Value guarded) {
       break;
     case N_GSET:
       if (s->full) found(s, FOUND_ASSIGNMENT, node, owner, guarded, V_FALSE);
+      if (!is_bound(NODE(node, 0)) && to_come(s, NODE(node, 0)) == V_FALSE)   /* set! defines nothing */
+        found(s, FOUND_REFERENCE, node, owner, guarded, V_FALSE);
       visit(s, NODE(node, 1), owner, guarded);
       break;
     case N_GDEF: survey_definition(s, node, owner, guarded); break;
