@@ -50,3 +50,7 @@ fuzz *arguments:
 # 100,000 executions in sessions that are cancelled, forked, starved: memory stays where it was
 soak *arguments:
     {{ python }} tests/proof soak {{ arguments }}
+
+# Whether a standard job takes more fuel than before; --update accepts it
+regress *arguments:
+    {{ python }} benchmarks/regress.py {{ arguments }}

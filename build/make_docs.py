@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from doc_pages import commands, patterns, protocol, reference, tables  # noqa: E402 - both need the path
+from doc_pages import commands, patterns, protocol, reference, runlog, tables  # noqa: E402 - both need the path
 from doc_pages.regions import filled  # noqa: E402
 
 RENDERERS = {
@@ -30,6 +30,7 @@ RENDERERS = {
     "figures": patterns.figures,
     "messages": protocol.messages,
     "records": protocol.records,
+    "runlog": runlog.runlog,
     "operations": protocol.operations,
     "statuses": protocol.statuses,
     "tags": protocol.tags,

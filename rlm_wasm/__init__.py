@@ -38,7 +38,16 @@ if TYPE_CHECKING:
     from rlm_wasm.grants import ChildGrants
     from rlm_wasm.limits import Limits
     from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-    from rlm_wasm.results import ErrorInfo, Execution, Problem, Progress, Result
+    from rlm_wasm.results import (
+        CallEnded,
+        CallStarted,
+        ErrorInfo,
+        Execution,
+        Output,
+        Problem,
+        Progress,
+        Result,
+    )
     from rlm_wasm.runtime import Runtime, run
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
@@ -46,6 +55,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CallEnded",
+    "CallStarted",
     "CapabilityDenied",
     "ChildGrants",
     "Completion",
@@ -60,6 +71,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MissingKey",
+    "Output",
     "Problem",
     "Progress",
     "Provider",
@@ -84,6 +96,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CallEnded": "rlm_wasm.results",
+    "CallStarted": "rlm_wasm.results",
     "CapabilityDenied": "rlm_wasm.errors",
     "ChildGrants": "rlm_wasm.grants",
     "Completion": "rlm_wasm.providers.base",
@@ -98,6 +112,7 @@ _MODULES = {
     "LimitExceeded": "rlm_wasm.errors",
     "Limits": "rlm_wasm.limits",
     "MissingKey": "rlm_wasm.errors",
+    "Output": "rlm_wasm.results",
     "Problem": "rlm_wasm.results",
     "Progress": "rlm_wasm.results",
     "Provider": "rlm_wasm.providers.base",

@@ -15,6 +15,7 @@ from rlm_wasm.capabilities.checkpoints import CheckpointStore
 from rlm_wasm.capabilities.host_functions import HostFunction
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.providers.base import Provider
+from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.engine import Engine
 
 PythonKind = Literal["wasi", "host", "off"]
@@ -54,6 +55,8 @@ class Grants:
     host_functions: Mapping[str, HostFunction] = field(default_factory=dict)
     checkpoints_writable: bool = True
     child: ChildGrants = ChildGrants()
+    log_readers: tuple[Reader, ...] = ()
+    """Take the records of everything that happens."""
 
     def for_child(self) -> Grants:
         """What a child gets."""

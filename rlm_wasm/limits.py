@@ -106,7 +106,7 @@ class Limits:
         256 * MIB,
         unit="bytes",
         scope="session",
-        meaning="Memory of the session's Python guest; exhausting it is a MemoryError in Python.",
+        meaning="Memory of Python, children's included; exhausting it is a MemoryError in Python.",
         option="--python-memory",
         option_minimum=MIB,
         enforced_by="python/wasi.py",

@@ -39,10 +39,14 @@ class ErrorInfo:
 
     def __str__(self) -> str:
         place = ""
+        several = "\n" in self.message  # a place is no part of a message's last line
         if self.line and "(line " not in self.message:
-            place = f" (line {self.line}, column {self.column})"
-        hint = f" {self.hint}" if self.hint and self.hint not in self.message else ""
-        return f"{self.message}{place}{'.' if hint and not self.message.endswith('.') else ''}{hint}"
+            place = f"{chr(10) if several else ' '}(line {self.line}, column {self.column})"
+        hint = self.hint if self.hint and self.hint not in self.message else ""
+        if several:
+            return f"{self.message}{place}{chr(10) if hint else ''}{hint}"
+        dot = "." if hint and not self.message.endswith(".") else ""
+        return f"{self.message}{place}{dot}{' ' if hint else ''}{hint}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,17 +168,74 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a running execution is. ``stderr`` is what came since the last report."""
+    """How far a running execution is. ``stderr`` is what came since the last report.
+
+    ``total`` is the calls asked for so far, and those to come for items that ``map-async`` and its kin
+    have announced (``ahead``), one an item. ``last_line`` is the last line that the program printed.
+    """
 
     done: int = 0
     running: int = 0
     total: int = 0
+    ahead: int = 0
     models: Mapping[str, int] = field(default_factory=dict)
     tokens: int = 0
     cost_usd: float | None = 0.0
     elapsed_s: float = 0.0
     longest_s: float = 0.0
     stderr: str = ""
+    last_line: str = ""
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None before the first call."""
+        return min(self.done / self.total, 1.0) if self.total else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the known calls are done, at the pace so far; None where nobody can say."""
+        if not self.done or self.done >= self.total:
+            return None
+        return self.elapsed_s / self.done * (self.total - self.done)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What ``Session.stream`` gives when the program prints: ``stream`` is "out" or "err"."""
+
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted:
+    """What ``Session.stream`` gives when a program asks for an LLM call, which may wait for its place."""
+
+    call_id: int
+    op: str
+    model: str | None
+    instruction: str
+    """Its beginning, at most 2,000 characters."""
+    data: str
+    """Its beginning, at most 2,000 characters."""
+    line: int | None = None
+    fiber: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded:
+    """What ``Session.stream`` gives when a call is over: ``status`` is "done", "failed" or "cancelled"."""
+
+    call_id: int
+    status: str
+    model: str = ""
+    text: str = ""
+    """The answer's beginning, at most 2,000 characters."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    cached: bool = False
+    error: str | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -7,22 +7,29 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
-from rlm_wasm.limits import Limits
+from rlm_wasm.idle_sessions import IdleSessions
+from rlm_wasm.limits import MIB, Limits
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.results import OnProgress, Result
+from rlm_wasm.runlog.file import FileLog
+from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
 from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.turns import in_turns
+
+if TYPE_CHECKING:
+    from rlm_wasm.viewer.server import Viewer
 
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
@@ -43,6 +50,12 @@ class Runtime:
     host_functions  by name; ``host_function`` adds more
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
+    idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
+                    which keeps their memory compressed until they are used again
+    idle_s          seconds after which a session of megabytes that rests goes to sleep in any case
+    log             where the run log goes, prompts and answers in clear: a file's path (JSONL), a callable
+                    that takes each record, a store or its URL, in which every run is kept, or a list of
+                    these; None: nowhere
 
     Raises UsageError for what cannot be granted.
     """
@@ -62,6 +75,9 @@ class Runtime:
         host_functions: Mapping[str, HostFunction] | None = None,
         child_grants: ChildGrants | None = None,
         snapshot_key: bytes | None = None,
+        idle_bytes: int = 256 * MIB,
+        idle_s: float = 60.0,
+        log: Any = None,
         engine: Engine | None = None,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
@@ -80,11 +96,19 @@ class Runtime:
         if snapshot_key is not None and (not isinstance(snapshot_key, bytes) or len(snapshot_key) < 16):
             raise UsageError("snapshot_key must be at least 16 bytes")
         self._snapshot_key = snapshot_key
+        if idle_bytes < 0 or not idle_s >= 0:
+            raise UsageError("idle_bytes and idle_s must not be negative")
+        self._idle = IdleSessions(idle_bytes, idle_s)
         self._functions: dict[str, HostFunction] = {}
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
         self._engine = engine
         self._sessions: set[Session] = set()
+        self._log_stores: list[Any] = []
+        self._log_readers: list[Reader] = []
+        self._viewers: list[Viewer] = []
+        for each in log if isinstance(log, list | tuple) else () if log is None else (log,):
+            self._log_readers.append(self._log_reader(each))
 
     # ---- sessions
 
@@ -116,6 +140,7 @@ class Runtime:
             namespace=namespace,
             opened=self._sessions,
             snapshot_key=self._snapshot_key,
+            idle=self._idle,
         )
 
     async def run(
@@ -182,20 +207,22 @@ class Runtime:
                     f"the snapshot says that it belongs to the namespace {namespace!r}, and nobody signed "
                     f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
                 )
-        if isinstance(loaded.body, SessionState):
-            state = loaded.body
-        else:
+        state = loaded.body
+        if not isinstance(state, SessionState):
             state = await asyncio.to_thread(state_of, loaded)
-            loaded = replace(loaded, body=state)
+        allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
+        memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
+        loaded = loaded.with_memory(memory, state)
         self._check_open()
         return Session._restored(
             self._grants_with(host_functions, None, None, None, None),
             loaded,
-            limits=self.limits.tightened_by(state.limits).tightened_by(limits),
+            limits=allowed,
             namespace=namespace,
             opened=self._sessions,
             resend=resend,
             snapshot_key=key,
+            idle=self._idle,
         )
 
     @property
@@ -238,7 +265,53 @@ class Runtime:
             libraries=self._libraries,
             host_functions=dict(self._functions),
             child=self._child,
+            log_readers=tuple(self._log_readers),
         )
+
+    def _log_reader(self, log: Any) -> Reader:
+        if isinstance(log, Path) or (isinstance(log, str) and "://" not in log):
+            return FileLog(log)
+        if isinstance(log, str):
+            from rlm_wasm.store import open_store
+
+            log = open_store(log)
+            self._log_stores.append(log)
+        run_log = getattr(log, "run_log", None)
+        if run_log is not None:
+            kept: Reader = run_log()
+            return kept
+        if not callable(log):
+            raise UsageError(
+                f"log takes a path, a callable, or a store with room for runs, not {type(log).__name__}"
+            )
+        reader: Reader = log
+        return reader
+
+    async def viewer(self, *, port: int = 0) -> Viewer:
+        """Serve a page that shows the runs of sessions made from now on, as they go: its ``url``.
+
+        On this machine only, under an address that nobody can guess. It ends with the runtime, or by
+        its ``aclose``. ``port`` 0: any that is free.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: the port is taken.
+        """
+        self._check_open()
+        from rlm_wasm.viewer.server import Viewer
+        from rlm_wasm.viewer.sources import ProcessSource
+
+        source = ProcessSource()
+        viewer = await Viewer(source, port=port).start()
+        self._log_readers.append(source)
+        self._viewers.append(viewer)
+        return viewer
+
+    @property
+    def log_trouble(self) -> str | None:
+        """Why the run log ends early, where it does: a disk that is full, a database that is gone."""
+        troubles = (getattr(reader, "trouble", None) for reader in self._log_readers)
+        return next((trouble for trouble in troubles if trouble), None)
 
     def _grants_with(
         self,
@@ -302,6 +375,7 @@ class Runtime:
         return {
             "sessions": len(self._sessions),
             "live_instances": len(live_sandboxes()),
+            "idle_bytes": self._idle.held,
             "image": self.engine.image_hash,
             "compiled_from_cache": self.engine.compiled_from_cache,
         }
@@ -317,8 +391,18 @@ class Runtime:
         if self.closed:
             return
         self.closed = True
+        self._idle.close()
         for session in self.sessions:
             await session.aclose()
+        for viewer in self._viewers:
+            await viewer.aclose()
+        for reader in self._log_readers:
+            if isinstance(reader, FileLog):
+                reader.close()
+            elif hasattr(reader, "runs"):
+                await reader.aclose()  # type: ignore[attr-defined]
+        for store in self._log_stores:
+            await store.aclose()
         if self._provider is not None:
             await close_provider(self._provider)
         if self._store is not None and not isinstance(self._store, str):

@@ -30,10 +30,22 @@ class ScopeLog:
     def add(self, op: str, preview: Any, scope: str, **more: Any) -> dict[str, Any]:
         """Append one; gives the entry, so that what is known later can be filled in."""
         text = preview[:PREVIEW] if isinstance(preview, str) else str(_bounded(preview))[:PREVIEW]
-        entry = {"op": op[:PREVIEW], "datum_preview": text, "scope": scope[:PREVIEW]}
+        op, scope = op[:PREVIEW], scope[:PREVIEW]
+        size = len(op) + len(text) + len(scope)
+        entry = {"op": op, "datum_preview": text, "scope": scope, **more}
         for key, value in more.items():
-            entry[key] = value if value is None or type(value) in _SMALL else _bounded(value)
-        self._keep(entry)
+            kind = type(value)
+            if kind is int:
+                if not -_HUGE <= value < _HUGE:
+                    entry[key] = _bounded(value)
+            elif kind is str:
+                if len(value) > PREVIEW:
+                    entry[key] = value = value[:PREVIEW]
+                size += len(value)
+            elif kind not in _SMALL:
+                entry[key] = value = _bounded(value)
+                size += _size(value) // 4
+        self._hold(entry, 4 * size)
         return entry
 
     def add_from_guest(self, entry: dict[str, Any]) -> None:
@@ -46,8 +58,9 @@ class ScopeLog:
             more.pop(taken, None)
         self.add(op, preview, scope, **more)
 
-    def _keep(self, entry: dict[str, Any]) -> None:
-        size = _ENTRY_BYTES + _LATER_BYTES + sum(map(_size, entry.values()))
+    def _hold(self, entry: dict[str, Any], size: int) -> None:
+        """Keep an entry whose values have so many bytes."""
+        size += _ENTRY_BYTES + _LATER_BYTES
         self._entries.append((entry, size))
         self._bytes += size
         while self._entries and (len(self._entries) > MAX_ENTRIES or self._bytes > self._max_bytes):
@@ -62,9 +75,8 @@ class ScopeLog:
         """Take over a snapshot's."""
         self.clear()
         for entry in entries:
-            self._keep(
-                {str(key)[:PREVIEW]: _bounded(value) for key, value in list(entry.items())[:_MAX_FIELDS]}
-            )
+            kept = {str(key)[:PREVIEW]: _bounded(value) for key, value in list(entry.items())[:_MAX_FIELDS]}
+            self._hold(kept, sum(map(_size, kept.values())))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -77,7 +89,9 @@ class ScopeLog:
 
 
 _MAX_FIELDS = 16
-_SMALL = frozenset((bool, float))
+_SMALL = frozenset((bool, float, type(None)))
+_PLAIN = (bool, float)
+_HUGE = 1 << 63
 
 
 def _size(value: Any) -> int:
@@ -89,7 +103,7 @@ def _size(value: Any) -> int:
 
 def _bounded(value: Any, *, whole: bool = True) -> Any:
     """A value of an entry, cut where it is long. What stands in a list of a list is named by its type."""
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, _PLAIN):
         return value
     if isinstance(value, int):
         return value if -(1 << 63) <= value < 1 << 63 else "a huge number"

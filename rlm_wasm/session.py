@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, replace
-from functools import cached_property
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import asdict, fields, replace
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import (
+    InternalError,
     LimitExceeded,
     SessionClosed,
     SnapshotCorrupt,
@@ -29,26 +30,51 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
-from rlm_wasm.execution.progress import ProgressReporter, tell
+from rlm_wasm.execution.progress import ProgressReporter, StreamedEvents, StreamEvent, tell
 from rlm_wasm.execution.requests import HostRequest
-from rlm_wasm.execution.scheduler import Scheduler
+from rlm_wasm.execution.scheduler import Scheduler, ToGuest
+from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.grants import Grants
+from rlm_wasm.idle_sessions import IdleSessions
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.llm.recursion import recursion
+from rlm_wasm.providers.base import CompletionRequest
 from rlm_wasm.python import python_backend
+from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import ErrorInfo, Execution, OnProgress, Problem, Progress, Result
+from rlm_wasm.runlog.events import (
+    MAX_TEXT,
+    ChildEnded,
+    ChildStarted,
+    ContextHeld,
+    Failure,
+    FiberStarted,
+    ItemsCounted,
+    Noted,
+    OutputWritten,
+    RunEnded,
+    RunStarted,
+    SnapshotTaken,
+    logged,
+)
+from rlm_wasm.runlog.stream import EventStream, Reader, Recorder, fiber_fields, noted_fields
 from rlm_wasm.sandbox import protocol
-from rlm_wasm.sandbox.protocol import Logged, Output
+from rlm_wasm.sandbox.protocol import Counted, Logged, Output, Traced
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_state import SessionState, state_of
 
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
+
+_ASKED_AT_ONCE = 4 << 20
+"""Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
+_MAX_LAST_LINE = 200
+"""Characters of the last line that a program printed, in a report of the progress."""
 
 SENT_AGAIN = ("llm",)
 """What of a snapshot's requests in flight is sent again without being asked for."""
@@ -72,13 +98,15 @@ class Session:
         memory: MemoryImage | None = None,
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        idle: IdleSessions | None = None,
     ) -> None:
-        """For Runtime.session. ``opened`` holds the session while it is open."""
+        """For Runtime.session. ``opened`` holds the session while it is open, ``idle`` while it rests."""
         self._grants = grants
         self.limits = limits
         self.namespace = namespace
         self.closed = False
         self._opened = opened
+        self._idle = idle
         self._resend = frozenset(resend)
         self._snapshot_key = snapshot_key
         self._busy = False
@@ -87,6 +115,15 @@ class Session:
         self._reporter: ProgressReporter | None = None
         self._on_output: OnOutput | None = None
         self._owns_budget = parent is None
+        self._recorder = Recorder(
+            EventStream(grants.log_readers) if parent is None else parent.calls.recorder.stream,
+            None if parent is None else parent.calls.recorder,
+        )
+        self._traced: bool | None = False
+        """Whether the guest was told to send notes for a run log; None: nobody knows."""
+        self._items = (0, 0, 0)
+        """Of combinators, in the execution under way: announced, begun, done."""
+        self._last_line = ""
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
         self._functions = HostFunctions(grants.host_functions)
         self._meter = Meter(limits, parent=None if parent is None else parent.meter)
@@ -97,6 +134,7 @@ class Session:
         else:
             workspace = parent.workspace.narrowed(writable=grants.workspace_writable)
         self._workspace = workspace
+        self._python_place = FamilyPlace() if parent is None else parent.python_place
         self._calls = LlmCalls(
             grants.provider,
             budget=Budget(limits) if parent is None else parent.calls.budget,
@@ -108,6 +146,8 @@ class Session:
             recurse=recursion(self._run_child),
             changed=self._changed,
             warn=self._warn,
+            recorder=self._recorder,
+            parent=None if parent is None else parent.call,
         )
         self._contexts = Contexts(limits.message_bytes, self._charge)
         self._scheduler = Scheduler(
@@ -117,6 +157,7 @@ class Session:
             table=self._table,
             services={"llm": self._calls.start},
             observe=self._observe,
+            recorder=self._recorder,
             account=None if parent is None else parent.account,
             memory=memory,
         )
@@ -134,6 +175,7 @@ class Session:
         opened: set[Session],
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        idle: IdleSessions | None = None,
     ) -> Session:
         """For Runtime.restore and ``fork``.
 
@@ -156,6 +198,7 @@ class Session:
             memory=snapshot.memory(grants.engine.image_size + limits.memory_bytes),
             resend=resend,
             snapshot_key=snapshot_key,
+            idle=idle,
         )
         try:
             session._adopt(state)
@@ -189,7 +232,11 @@ class Session:
         grants = self._grants
         return SessionPython(
             lambda: python_backend(
-                grants.python, limits=self.limits, workspace=self._workspace, folder=grants.workspace
+                grants.python,
+                limits=self.limits,
+                workspace=self._workspace,
+                folder=grants.workspace,
+                place=self._python_place,
             ),
             self._log,
             contexts=lambda: self._contexts.texts,
@@ -259,22 +306,59 @@ class Session:
         if self._owns_budget:
             self._calls.budget.begin_execution()
         options, self._options = self._options, {}
+        if self._recorder.on is not self._traced:
+            self._traced = self._recorder.on
+            options = {**options, "trace": self._traced}
         told = options if check else {"check": "never", **options}
 
-        def message() -> bytes:
+        def message() -> ToGuest:
             due = self._scheduler.due_replies()
             if due:
-                return protocol.evaluate(source, name, {**told, "replies": due})
+                return protocol.evaluate_with(source, name, told, due)
             return protocol.evaluate(source, name, told)
 
         outcome: Outcome | None = None
         try:
             work = self._scheduler.execute(message, self._tightened(timeout_s))
-            outcome, result = await self._run(work, on_progress, on_output)
+            outcome, result = await self._run(work, on_progress, on_output, source, name)
             return result
         finally:
             if outcome is None or outcome.rolled_back:
                 self._options = {**options, **self._options}  # what the guest was told is undone
+
+    async def stream(
+        self, source: str, *, timeout_s: float | None = None, name: str = "program"
+    ) -> AsyncIterator[StreamEvent]:
+        """Run a program, and give what happens as it happens; last comes the Result.
+
+        ``async for event in session.stream(source)``: Output, CallStarted and CallEnded in the order in
+        which they came, Progress a few times a second, of which a reader that is slow gets the newest.
+        Whoever stops reading before the Result cancels the execution.
+
+        Raises:
+            UsageError: the source is no text, an execution is running, or one is to be resumed.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        events = StreamedEvents()
+        leave = self._recorder.stream.subscribe(events.take)
+        work = self.execute(
+            source, timeout_s=timeout_s, on_progress=events.progress, on_output=events.output, name=name
+        )
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(events.end)
+        try:
+            while True:
+                event = await events.next()
+                if event is None:
+                    break
+                yield event
+            yield await task
+        finally:
+            leave()
+            if not task.done():
+                self.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def check(self, source: str, *, timeout_s: float | None = None) -> tuple[Problem, ...]:
         """What is wrong with a program, in the order of its places, without running it.
@@ -294,6 +378,7 @@ class Session:
         if self.suspended:
             raise UsageError("check: this session is in the middle of an execution: resume() it, or reset()")
         async with await self.fork() as copy:
+            copy._recorder.mute()
             copy._options["check"] = "only"
             result = await copy.execute(source, timeout_s=timeout_s)
         if result.error is not None and result.error.type.startswith("exn:fail:read"):
@@ -333,27 +418,119 @@ class Session:
         return (await self._run(work, on_progress, on_output))[1]
 
     async def _run(
-        self, work: Any, on_progress: OnProgress | None, on_output: OnOutput | None
+        self,
+        work: Any,
+        on_progress: OnProgress | None,
+        on_output: OnOutput | None,
+        source: str | None = None,
+        name: str = "program",
     ) -> tuple[Outcome, Result]:
         span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
         self._calls.begin_execution(span)
+        self._scheduler.requests.trace_below(span)
         self._on_output = on_output
         if on_progress is not None:
             self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
+        if self._idle is not None:
+            self._idle.used(self)
+        self._items = (0, 0, 0)
+        self._last_line = ""
         result = None
+        logging = self._recorder.on
         try:
+            if logging:
+                await self._log_start(source, name)
             outcome: Outcome = await work
             result = result_of(outcome, self._used(outcome), await data_of(outcome))
             return outcome, result
         finally:
             self._busy = False
+            if self._idle is not None and not self.closed:
+                held = self._scheduler.sandbox.memory_bytes() - self._grants.engine.image_size
+                self._idle.rested(self, held, self._sleep)
             self._on_output = None
             if self._reporter is not None:
                 self._reporter.close()
                 self._reporter = None
             tracing.execution_ended(span, result)
+            if logging:
+                self._log_end(result)
+
+    async def _log_start(self, source: str | None, name: str) -> None:
+        recorder, calls = self._recorder, self._calls
+        program = logged(source or "")
+        if not self._owns_budget:
+            recorder.tell(ChildStarted, call=calls.parent or 0, depth=calls.depth, program=program)
+            return
+        recorder.begin()
+        recorder.tell(
+            RunStarted,
+            name=name,
+            program=program,
+            namespace=self.namespace,
+            provider=calls.provider_name,
+            model=self._grants.model,
+            limits=asdict(self.limits),
+            resumed=source is None,
+        )
+        for key, text in self._contexts.texts.items():
+            held = logged(text) if len(text) <= MAX_TEXT else await asyncio.to_thread(logged, text)
+            recorder.tell(ContextHeld, name=key, text=held)
+
+    def _log_end(self, result: Result | None) -> None:
+        recorder = self._recorder
+        status = "cancelled" if result is None else result.status
+        error = None if result is None else result.error
+        value = logged("" if result is None else result.value)
+        if not self._owns_budget:
+            recorder.tell(
+                ChildEnded, status=status, value=value, error=None if error is None else error.message
+            )
+        elif result is None:
+            recorder.tell(RunEnded, status=status)
+        else:
+            used = result.execution
+            recorder.tell(
+                RunEnded,
+                status=status,
+                value=value,
+                error=None if error is None else _failure(error),
+                calls=used.calls,
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                cost_usd=used.cost_usd,
+                cached=used.cached,
+                fuel=used.fuel,
+                memory_bytes=used.memory_bytes,
+                elapsed=used.elapsed,
+                derived_from=result.derived_from,
+                truncated=result.truncated,
+                warnings=result.warnings,
+                rolled_back=result.rolled_back,
+            )
+        recorder.end()
+
+    def subscribe(self, reader: Reader) -> Callable[[], None]:
+        """Hand ``reader`` every record of what happens from now on; what is given back ends that.
+
+        It is called on the event loop, so it must be quick; what it raises never reaches the program.
+        """
+        return self._recorder.stream.subscribe(reader)
+
+    def log_chapter(self, title: str) -> None:
+        """Tell the run log that a part of a longer undertaking begins; nothing where nobody reads it."""
+        if self._recorder.on:
+            self._recorder.chapter(title)
+
+    async def _sleep(self) -> None:
+        if not self._busy and not self.closed:
+            try:
+                await self._scheduler.sleep()
+            except InternalError:
+                if not self.closed:  # while its memory was copied
+                    raise
 
     def _used(self, outcome: Outcome) -> Execution:
         used, execution = self._calls.budget.execution, outcome.execution
@@ -402,11 +579,21 @@ class Session:
 
     # ---- children of #:recursive calls
 
-    async def _run_child(self, calls: LlmCalls, deepest: int, data: str, program: str) -> Result:
+    async def _run_child(
+        self, calls: LlmCalls, deepest: int, request: CompletionRequest, program: str
+    ) -> Result:
         scheduler = self._scheduler
         async with calls.budget.children(calls.depth):
             scheduler.note_memory()
-            parent = _Parent(calls, deepest, self._meter, scheduler.fuel_account(), self._workspace)
+            parent = _Parent(
+                calls,
+                deepest,
+                self._meter,
+                scheduler.fuel_account(),
+                self._workspace,
+                self._python_place,
+                request.id,
+            )
             child = Session(
                 self._grants.for_child(),
                 limits=self.limits,
@@ -415,7 +602,7 @@ class Session:
                 parent=parent,
             )
             try:
-                await child.load_context(data)
+                await child.load_context(request.data)
                 child._options["check"] = "first"
                 left = scheduler.time_left()
                 result = await child.execute(program, timeout_s=left, name="sub-program")
@@ -427,14 +614,42 @@ class Session:
 
     # ---- progress and notes
 
-    def _observe(self, message: Output | Logged) -> None:
-        if isinstance(message, Logged):
-            self._log.add_from_guest(message.entry)
+    def _observe(self, message: Output | Logged | Traced | Counted) -> None:
+        recorder = self._recorder
+        if not isinstance(message, Output):
+            self._take_note(message)
             return
+        if recorder.on:
+            recorder.tell(OutputWritten, stream=message.stream, text=logged(message.text))
         if self._on_output is not None:
             tell(self._on_output, message.stream, message.text)
-        if message.stream == "err" and self._reporter is not None:
+        if self._reporter is None:
+            return
+        lines = message.text[-4 * _MAX_LAST_LINE :].rstrip("\n").rsplit("\n", 1)
+        self._last_line = lines[-1][:_MAX_LAST_LINE] or self._last_line
+        if message.stream == "err":
             self._reporter.stderr(message.text)
+        else:
+            self._reporter.changed()
+
+    def _take_note(self, message: Logged | Traced | Counted) -> None:
+        recorder = self._recorder
+        if isinstance(message, Counted):
+            self._items = message.items
+            if recorder.on:
+                announced, begun, done = message.items
+                recorder.tell(ItemsCounted, announced=announced, begun=begun, done=done)
+            self._changed()
+        elif isinstance(message, Logged):
+            self._log.add_from_guest(message.entry)
+            if recorder.on:
+                recorder.tell(Noted, **noted_fields(message.entry))
+        elif recorder.on:
+            facts = message.facts
+            if type(facts.get("id")) is int:
+                recorder.hold(facts["id"], facts)
+            else:
+                recorder.tell(FiberStarted, **fiber_fields(facts))
 
     def _warn(self, text: str) -> None:
         if self._scheduler.execution is not None:
@@ -446,16 +661,20 @@ class Session:
 
     def _progress(self, stderr: str) -> Progress:
         used, execution = self._calls.budget.execution, self._scheduler.execution
+        announced, begun, _ = self._items
+        ahead = max(0, announced - begun) if used.calls else 0
         return Progress(
             done=used.done,
             running=len(self._calls.running),
-            total=used.calls,
+            total=used.calls + ahead,
+            ahead=ahead,
             models=self._calls.models(),
             tokens=used.tokens,
             cost_usd=used.known_cost,
             elapsed_s=0.0 if execution is None else execution.elapsed(),
             longest_s=self._calls.longest_s(),
             stderr=stderr,
+            last_line=self._last_line,
         )
 
     # ---- state
@@ -494,6 +713,7 @@ class Session:
     def _fresh_options(self) -> None:
         """What a fresh guest has to be told with its first program."""
         options: dict[str, Any] = {}
+        self._traced = False
         if self._functions.names:
             options["grants"] = self._functions.names
         told = _guest_limits(self.limits)
@@ -508,21 +728,24 @@ class Session:
     async def definitions(self) -> list[str]:
         """The names that the session's programs have defined."""
         self._check_free()
-        return self._variables() or []
+        if self._known_variables is None and not self.suspended:
+            self._known_variables = await self._scheduler.definitions()
+        return self._known_variables or []
 
     def _variables(self) -> list[str] | None:
-        """Asked of the guest, where it is free; it answers at once. None where it is not."""
+        """What is known, or what the guest can say at once; None where it is not free or has too many."""
         if self.closed or self._busy or self.suspended:
             return None
-        if self._known_variables is None:
-            self._known_variables = self._scheduler.definitions()
+        if self._known_variables is None and self._scheduler.sandbox.heap_used() <= _ASKED_AT_ONCE:
+            self._known_variables = self._scheduler.definitions_at_once()
         return self._known_variables
 
     def state(self) -> dict[str, Any]:
         """Variables, contexts, checkpoints, limits and what was used of them, calls in flight.
 
-        ``variables`` is None while an execution is under way; ``checkpoints`` are the keys that
-        this session wrote (``checkpoints()`` asks the store).
+        ``variables`` is None while an execution is under way, and where a session of megabytes would take
+        longer than a turn of the event loop to say them: after ``await definitions()`` they are known.
+        ``checkpoints`` are the keys that this session wrote (``checkpoints()`` asks the store).
         """
         used = self._calls.budget.session
         return {
@@ -582,14 +805,25 @@ class Session:
         """The session as a value, also in the middle of an execution.
 
         Raises:
-            SessionClosed: the session was closed before.
+            SessionClosed: the session was closed before, or meanwhile.
+            InternalError: a defect of rlm-wasm.
         """
         if self.closed:
             raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
-        # Nothing is awaited from here on: memory and the host's side are of one moment.
-        scheduler = self._scheduler
-        execution = scheduler.execution
+        if self._recorder.in_run:
+            self._recorder.tell(SnapshotTaken)
+        try:
+            image, (header, state) = await self._scheduler.captured(partial(self._saved, python))
+        except InternalError:
+            if self.closed:  # while its memory was copied
+                raise SessionClosed("the session is closed") from None
+            raise
+        return Snapshot(header, image, state, key=self._snapshot_key)
+
+    def _saved(self, python: bytes | None, scheduler: SchedulerState) -> tuple[dict[str, Any], SessionState]:
+        """The host's side of a snapshot: its header and its body."""
+        execution = self._scheduler.execution
         budget = self._calls.budget
         header = {
             "image": self._grants.engine.image_hash,
@@ -597,8 +831,8 @@ class Session:
             "namespace": self.namespace,
             "used": {"fuel": 0 if execution is None else execution.fuel, "calls": budget.session.calls},
         }
-        state = SessionState(
-            scheduler=scheduler.to_state(),
+        return header, SessionState(
+            scheduler=scheduler,
             contexts=tuple(self._contexts.texts.items()),
             context_replaced="context" in self._options,
             limits_told="limits" not in self._options,
@@ -607,7 +841,6 @@ class Session:
             log=tuple(self._log.entries()),
             python=python,
         )
-        return Snapshot(header, scheduler.sandbox.capture(), state, key=self._snapshot_key)
 
     async def fork(self) -> Session:
         """An independent session that starts where this one is; in an execution: ``resume`` it."""
@@ -619,10 +852,12 @@ class Session:
             opened=self._opened,
             resend=("llm", "host", "python"),
             snapshot_key=self._snapshot_key,
+            idle=self._idle,
         )
 
     def _adopt(self, state: SessionState) -> None:
         self._scheduler.from_state(state.scheduler)
+        self._traced = None
         for name, text in state.contexts:
             self._contexts.load(text, name)
         if state.context_replaced:
@@ -657,9 +892,11 @@ class Session:
         self.closed = True
         self._scheduler.cancel()
         self._opened.discard(self)
+        if self._idle is not None:
+            self._idle.used(self)
         while self._busy:
             await asyncio.sleep(0)
-        self._scheduler.close()
+        await self._scheduler.aclose()
         if self._python_made is not None:
             await self._python_made.aclose()
 
@@ -675,16 +912,25 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "calls", "deepest", "meter", "workspace")
+    __slots__ = ("account", "call", "calls", "deepest", "meter", "python_place", "workspace")
 
     def __init__(
-        self, calls: LlmCalls, deepest: int, meter: Meter, account: FuelAccount, workspace: Workspace
+        self,
+        calls: LlmCalls,
+        deepest: int,
+        meter: Meter,
+        account: FuelAccount,
+        workspace: Workspace,
+        python_place: FamilyPlace,
+        call: int,
     ) -> None:
         self.calls = calls
         self.deepest = deepest
         self.meter = meter
         self.account = account
         self.workspace = workspace
+        self.python_place = python_place
+        self.call = call
 
 
 _SENT_AGAIN_AS = {
@@ -696,6 +942,16 @@ _SENT_AGAIN_AS = {
     "py-call": "python",
 }
 """Operations with effects, by the word that ``restore(resend=…)`` has for them."""
+
+
+def _failure(error: ErrorInfo) -> Failure:
+    """An error as a run log holds it."""
+    return Failure(
+        **{name: getattr(error, name) for name in _FAILURE_FIELDS if getattr(error, name) is not None}
+    )
+
+
+_FAILURE_FIELDS = [field.name for field in fields(Failure)]
 
 
 def _guest_limits(limits: Limits) -> dict[str, int]:

@@ -3,7 +3,8 @@
  * The guest is a state machine in linear memory. It imports nothing and never calls out. The host
  * writes a message into the inbox, calls rlm_run, and reads what the guest wants from the outbox:
  *
- *     inbox = rlm_inbox(n)            a buffer of n bytes inside `memory`, 0 where there is no room
+ *     inbox = rlm_inbox(n)            a buffer of n bytes inside `memory`, 0 where there is no room (a short
+ *                                     message has a place of its own: see rlm_report)
  *     memory[inbox : inbox+n] = one message
  *     status = rlm_run(n, steps)      n = 0: no message, just go on
  *     memory[rlm_outbox() : +rlm_outbox_length()] = a CBOR array of messages
@@ -24,7 +25,7 @@
  * the host's, rlm_wasm/sandbox/protocol.py.
  *
  * To the guest, of which at most one is in the inbox:
- *   ["eval", {source, name, grants, limits, context, replies, check}]
+ *   ["eval", {source, name, grants, limits, context, replies, trace, check}]
  *                                  start an execution (the status was DONE)
  *   ["replies", items]             item: [id, true, value] or [id, false, {type, message, ...}]
  *   ["interrupt"]                  end the execution now: nothing in it can catch this
@@ -42,6 +43,8 @@
  *   ["note", stream, text]         printed something; stream: "out" or "err"
  *   ["note", "log", entry]         an entry of the scope log
  *   ["note", "warn", text]         something that looks like a slip, for the Result
+ *   ["note", "trace", facts]       for a run log: who asks for the call of this id, and in which line
+ *   ["note", "items", items]       for the progress: items of combinators announced, begun, done
  *   ["done", {status, value, data, cut, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
  *   ["failed", text]               with RLM_FAILED
@@ -69,8 +72,9 @@ RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps);
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void);
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void);
 /* The same as rlm_outbox, rlm_outbox_length and rlm_heap_used, written at the end of every rlm_run to a
-   place that never moves. */
-struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; };
+   place that never moves; and where a message of at most `inbox_bytes` may be put between two runs without
+   a call of rlm_inbox: rlm_run takes it from there. */
+struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; uint32_t inbox, inbox_bytes; };
 RLM_EXPORT(rlm_report) uint32_t rlm_report(void);           /* where it lies */
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void);             /* used since the instance was born */
 RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void);     /* bytes of objects beyond the image */
@@ -78,5 +82,6 @@ RLM_EXPORT(rlm_collected) uint64_t rlm_collected(void);     /* bytes that collec
 RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void);       /* one byte a 4 KiB page: 0 = free, its content means nothing */
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void);
 
+#define RLM_SHORT_MESSAGE 512        /* bytes */
 #define RLM_INBOX_LIMIT (64u << 20)  /* bytes; the same as Limits.message_bytes at the most */
 #endif

@@ -79,6 +79,10 @@ def shape(kind: type[Any]) -> str:
     """A message as it looks: ``["call", id, operation, arguments]``."""
     if kind is protocol.Logged:
         return '["note", "log", entry]'
+    if kind is protocol.Traced:
+        return '["note", "trace", facts]'
+    if kind is protocol.Counted:
+        return '["note", "items", items]'
     if kind is protocol.Warned:
         return '["note", "warn", text]'
     names = [field.name for field in dataclasses.fields(kind)]

@@ -162,7 +162,7 @@
 
 ;; ---- environments and evaluation ----
 
-(define (%chibi:env-exports env) (%environment-names env))
+(define (%chibi:env-exports env) (append (%environment-names env) '()))
 (define (%chibi:compile form [env (interaction-environment)]) (lambda () (eval form env)))
 (define (%chibi:find-module-file name) #f)
 (define (%chibi:current-module-path . args) '())

@@ -101,56 +101,17 @@
  ("Write macros with define-syntax-rule or syntax-rules." defmacro define-macro macro)
  ("Write (define (name argument ...) body ...)." procedure define-procedure define-function))
 
-;; ---- edit distance ----
-;; The fewest insertions, deletions, changes and swaps of neighbours that make b of a; or more than
-;; `most`, when it is more.
-(define (%edit-distance a b most)
-  (let* ((m (string-length a)) (n (string-length b)))
-    (if (> (abs (- m n)) most)
-        (+ most 1)
-        (let loop ((i 1) (before (make-vector (+ n 1) 0)) (last (list->vector (iota (+ n 1)))))
-          (if (> i m)
-              (vector-ref last n)
-              (let ((row (make-vector (+ n 1) i)) (ca (string-ref a (- i 1))))
-                (let columns ((j 1) (least i))
-                  (if (> j n)
-                      (if (> least most) (+ most 1) (loop (+ i 1) last row))
-                      (let* ((cb (string-ref b (- j 1)))
-                             (cost (min (+ 1 (vector-ref last j))
-                                        (+ 1 (vector-ref row (- j 1)))
-                                        (+ (if (char=? ca cb) 0 1) (vector-ref last (- j 1)))))
-                             (cost (if (and (> i 1) (> j 1) (char=? ca (string-ref b (- j 2)))
-                                            (char=? cb (string-ref a (- i 2))))
-                                       (min cost (+ 1 (vector-ref before (- j 2))))
-                                       cost)))
-                        (vector-set! row j cost)
-                        (columns (+ j 1) (min least cost)))))))))))
-
-;; Without the marks that people mix up: case, - and _, ? and !
-(define (%plain-name s)
-  (list->string (filter (lambda (c) (not (memv c '(#\- #\_ #\? #\!)))) (string->list (string-downcase s)))))
-
+;; ---- near misses ----
 ;; Up to three of `names` that are close to `name`, the closest first.
 (define (%suggest name names)
-  (let* ((text (symbol->string name)) (plain (%plain-name text))
-         (size (string-length text))
-         (most (cond ((<= size 2) 0) ((<= size 5) 1) ((<= size 9) 2) (else 3))))
-    (define (score candidate)
-      (let ((c (symbol->string candidate)))
-        (cond ((char=? (string-ref c 0) #\%) #f)
-              ((and (> (string-length plain) 1) (string=? plain (%plain-name c))) 0)
-              ((<= (abs (- (string-length c) size)) most)
-               (let ((d (%edit-distance text c most))) (and (<= d most) d)))
-              (else #f))))
-    (let ((scored (filter-map (lambda (candidate)
-                                (and (> (string-length (symbol->string candidate)) 0)
-                                     (let ((s (score candidate))) (and s (cons s candidate)))))
-                              names)))
-      (let ((sorted (sort scored (lambda (a b) (or (< (car a) (car b))
-                                                   (and (= (car a) (car b)) (%closer? text (cdr a) (cdr b))))))))
-        ;; as close as the closest
-        (let ((best (filter (lambda (entry) (= (car entry) (caar sorted))) sorted)))
-          (map cdr (take best (min 3 (length best)))))))))
+  (let* ((text (symbol->string name)) (size (string-length text))
+         (most (cond ((<= size 2) 0) ((<= size 5) 1) ((<= size 9) 2) (else 3)))
+         (near (%near-misses name names most)) ; (distance . name)
+         (least (foldl (lambda (entry least) (min (car entry) least)) most near))
+         ;; as close as the closest
+         (best (remove-duplicates (filter-map (lambda (entry) (and (= (car entry) least) (cdr entry))) near) eq?))
+         (best (sort best (lambda (a b) (%closer? text a b)))))
+    (take best (min 3 (length best)))))
 
 ;; among equals, the one that begins alike
 (define (%closer? text a b)
@@ -166,7 +127,7 @@
                   (string-append "It is defined only further down"
                                  (if at (string-append ", at line " (number->string (car at))) "")
                                  ": definitions run from top to bottom, so it must stand before its first use."))))
-          ((and (pair? close) (or (not foreign) (string=? (%plain-name (symbol->string name)) (%plain-name (symbol->string (car close))))))
+          ((and (pair? close) (or (not foreign) (pair? (%near-misses name (list (car close)) 0))))
            (string-append "Did you mean " (%alternatives (map %quoted-name close)) "?"))
           (foreign foreign)
           ((%foreign-head place names)

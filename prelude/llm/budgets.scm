@@ -26,10 +26,12 @@
   (%record %token-budget-rtd (%make-budget +inf.0 0 0 #f) (lambda (n) (%to-budget n)) 'token-budget))
 
 (define (%current-budget) (%parameter-value token-budget))
-;; Whether a budget stands around us: else nobody need know what a call may take.
-(define (%budgeted?)
-  (let loop ((budget (%current-budget)))
-    (and budget (or (< (%budget-limit budget) +inf.0) (loop (%budget-outer budget))))))
+;; The innermost budget around us where one of them has a limit; else #f: nobody need know what a call may take.
+(define (%budget-around)
+  (let ((budget (%current-budget)))
+    (and (let loop ((around budget))
+           (and around (or (< (%budget-limit around) +inf.0) (loop (%budget-outer around)))))
+         budget)))
 (define (%budget-left budget) (- (%budget-limit budget) (%budget-used budget)))
 
 ;; (token-budget) is what is left.

@@ -41,8 +41,11 @@
                (string-append op ": give #:instruction or #:data, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
     (%before-calls)
-    (let* ((pictures (append (if image (list image) '()) (if (list? images) images (list images))))
-           (tokens (if (%budgeted?)
+    (let* ((pictures (if (or image (pair? images))
+                         (append (if image (list image) '()) (if (list? images) images (list images)))
+                         '()))
+           (budget (%budget-around))
+           (tokens (if budget
                        (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
                        0))
            (id (%fresh-id))
@@ -51,23 +54,25 @@
            (bytes (%encode-request id "llm"
                                    (list op instruction data model (and temperature (inexact temperature))
                                          max-tokens json pictures recursive (%take-calls-to-judge!))))
+           (place (and (string=? op "llm-query-async") (%place)))
            (handle #f)
            (tight ; what cannot be sent sets nothing aside, and nobody comes in between
             (%atomically
              (lambda ()
-               (let ((budget (%current-budget)))
+               (let ((budget (and budget (%budget-around)))) ; another one, perhaps, after the estimate
                  (or (%too-tight budget tokens)
                      (begin
                        (%set-aside! budget tokens)
-                       (set! handle (%make-handle id (string-append op " call")
+                       (set! handle (%make-handle id (cons op " call")
                                                   (lambda ()
                                                     (%forget-request! id)
                                                     (%settle-budget! budget tokens 0))))
                        (%own! fiber handle)
                        (hash-set! %requests id
-                                  (lambda (ok? value) (%finish-call handle budget tokens from ok? value)))
+                                  (lambda (ok? value) (%finish-call handle budget tokens from place ok? value)))
                        (%outbox! bytes)
                        #f)))))))
+      (if (and %tracing? (pair? from)) (%trace! "id" id "from" from))
       (if tight
           (%over-budget (string-append "a call of about " (number->string tokens)
                                        " tokens does not fit, it was not sent")
@@ -75,7 +80,7 @@
       (%check-handle-limit)
       handle)))
 
-(define (%finish-call handle budget reserved from ok? value)
+(define (%finish-call handle budget reserved from place ok? value)
   (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth truncated?)
       (let* ((told (cdr value)) (used (+ (caddr told) (cadddr told))))
         (%settle-budget! budget reserved used)
@@ -93,7 +98,11 @@
         (%settle-budget! budget reserved 0)
         (if (equal? (%hash-ref value "type" #f) "exn:fail:refused")
             (%refused-by-host!)
-            (%settle! handle 'failed (%reply-condition value))))))
+            (%settle! handle 'failed (%placed-condition (%reply-condition value) place))))))
+
+(define (%placed-condition condition place)
+  (if place (%set-condition-mark! condition 7 (hash-set (%condition-mark condition 7) "place" place)))
+  condition)
 
 (define (llm-query #:instruction [instruction ""] #:data [data ""] #:model [model #f]
                    #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]

@@ -5,7 +5,7 @@
 
 (define (sha256 v)
   (if (not (or (string? v) (bytes? v))) (%err-type 'sha256 0 "string or bytes" v))
-  (%hex-encode (%sha256 v)))
+  (%hex-encode (%sha256 (if (string? v) (string->utf8 v) v)))) ; piece by piece, both
 
 ;; A key for checkpoint from any data: of equal data the same one, in every session, and of other data
 ;; another one (SHA-256 of one spelling of the data).

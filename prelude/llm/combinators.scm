@@ -40,8 +40,15 @@
 (define (fold-sequential f init items)
   (%check-procedure 'fold-sequential f 0 "procedure (lambda (acc item) ...)")
   (%check-items 'fold-sequential items 2)
+  (%announce! (length items))
   (let loop ((acc init) (items items))
-    (if (null? items) acc (loop (%result (f acc (car items))) (cdr items)))))
+    (if (null? items)
+        acc
+        (begin
+          (%item-begins!)
+          (let ((next (%result (f acc (car items)))))
+            (%item-is-done!)
+            (loop next (cdr items)))))))
 
 ;; Groups of up to `branch` neighbours are combined, level by level; the groups of a level at once.
 ;; (tree-reduce texts) merges pairs of texts by a model.

@@ -90,10 +90,13 @@
         (if (and (< next count) (not trouble))
             (let ((i next))
               (set! next (+ i 1))
+              (%item-begins!)
               (vector-set! results i
                            (%catch (lambda (condition) (failed condition (vector-ref items i) i))
                                    (lambda () (%result (work (vector-ref items i) i)))))
+              (%item-is-done!)
               (loop)))))
+    (%announce! count)
     (let ((workers (let loop ((i (min n count)) (out '()))
                      (if (= i 0) (reverse out) (loop (- i 1) (cons (%spawn worker who) out))))))
       (%until-all-or-failure workers)
@@ -111,7 +114,9 @@
        (let ((told (%make-condition (%rtd-name (%record-rtd condition))
                                     (string-append who ": item " (number->string index) ": " (exn-message condition))
                                     (%condition-irritants condition))))
-         (for-each (lambda (i) (%set-condition-mark! told i (%condition-mark condition i))) '(1 2 3 4 5 6 7))
+         (for-each (lambda (i) (%set-condition-mark! told i (%condition-mark condition i))) '(1 2 3 4 5 6))
+         (if (not (eq? (%condition-mark condition 7) 'error)) ; its message has the irritants already
+             (%set-condition-mark! told 7 (%condition-mark condition 7)))
          told)
        condition)))
 

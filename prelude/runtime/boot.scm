@@ -9,38 +9,30 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
-;; The tree of a form; of (begin form ...) the request to splice, which no tree looks like: it begins with a symbol.
+;; Most forms ask for nothing: %compile-form expands and compiles them in one go. `program`: see %run-form.
+(define (%eval-form form env name) (%run-form form env name #f '()))
+
+;; state: of an expansion that asks for something; r: what it asks for. At last its tree; of (begin form ...) the
+;; request to splice, which no tree looks like: it begins with a symbol.
+(define (%answered state r name)
+  (define (answer! v)
+    (%expand-give! state v)
+    (%answered state (%expand-run state) name))
+  (case (vector-ref r 0)
+    ((%call) (answer! (apply (vector-ref r 1) (vector-ref r 2))))
+    ((%eval) (answer! ((%compile (vector-ref r 1) name))))
+    ((%load-library) (answer! (%load-library (vector-ref r 1))))
+    ((%library-exists?) (answer! (if (%fetch-library (vector-ref r 1)) #t #f)))
+    ((%include) (answer! (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))))
+    (else r)))
+(define (%splice? r) (eq? (vector-ref r 0) '%splice))
+;; Without running it.
 (define (%expand-form form env name)
   (let ((state (%expand-start form env)))
-    (let loop ()
-      (let* ((r (%expand-run state)) (kind (vector-ref r 0)))
-        (case kind
-          ((%call) (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2))) (loop))
-          ((%eval) (%expand-give! state ((%compile (vector-ref r 1) name))) (loop))
-          ((%load-library) (%expand-give! state (%load-library (vector-ref r 1))) (loop))
-          ((%library-exists?) (%expand-give! state (if (%fetch-library (vector-ref r 1)) #t #f)) (loop))
-          ((%include) (%expand-give! state (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))) (loop))
-          (else r))))))
-(define (%splice? r) (eq? (vector-ref r 0) '%splice))
-
-(define (%eval-form form env name)
-  (let ((r (%expand-form form env name)))
-    (if (%splice? r)
-        (%eval-forms (vector-ref r 1) (vector-ref r 2) name)
-        ((%compile r name)))))
+    (%answered state (%expand-run state) name)))
 
 ;; The value is the last form's.
-(define (%eval-forms forms env name)
-  (cond ((null? forms) (void))
-        ((null? (cdr forms)) (%eval-form (car forms) env name))
-        (else (%eval-form (car forms) env name)
-              (%eval-forms (cdr forms) env name))))
-
-(define (%read-all text name)
-  (let ((reader (%make-reader text name)))
-    (let loop ((forms '()))
-      (let ((form (%read-datum reader)))
-        (if (eof-object? form) (reverse forms) (loop (cons form forms)))))))
+(define (%eval-forms forms env name) (%run-forms forms env name #f '()))
 
 ;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
 ;; what it defines is known before its first form is expanded, so that a procedure may use a name
@@ -50,14 +42,13 @@
 (define (%read-program text env name)
   (let ((forms (%read-all text name)))
     (set! %program-forms forms)
-    (for-each (lambda (form) (%note-form! env form)) forms)
-    (%note-structs! forms)
-    (list-copy forms)))
+    (if (%note-program! env forms) (%note-structs! forms))
+    forms))
 
 ;; Before its first LLM call a program is looked through (check.scm), also what of it has not run yet.
-;; So there is a record of it: the trees of the forms that ran or run, the last first, and what is still
-;; to come: lists of forms with their environments, the innermost first. A form that was expanded ahead
-;; is replaced by its tree, and is not expanded again. Kept in %program until then.
+;; So there is a record of it: the trees of the forms that ran or run, the last first, which %compile-form
+;; adds, and what is still to come: lists of forms with their environments, the innermost first. A form that
+;; was expanded ahead is replaced by its tree, and is not expanded again. Kept in %program until then.
 (define %program #f)
 (define (%trees) (vector-ref %program 0))
 (define (%to-come) (vector-ref %program 1))
@@ -78,18 +69,35 @@
 ;; The value is the last form's. `program`: the record, or #f; to-come: what follows after these.
 (define (%run-forms forms env name program to-come)
   (cond ((null? forms) (void))
-        ((null? (cdr forms)) (%run-form (car forms) env name program to-come))
-        (else (%run-form (car forms) env name program (cons (cons (cdr forms) env) to-come))
-              (%run-forms (cdr forms) env name program to-come))))
+        ((null? (cdr forms))
+         (if program (vector-set! program 1 to-come))
+         (%run-form (car forms) env name program to-come))
+        (else
+         (let ((to-come (cons (cons (cdr forms) env) to-come)))
+           (if program (vector-set! program 1 to-come))
+           (%run-form (car forms) env name program to-come))
+         (%run-forms (cdr forms) env name program to-come))))
 
 (define (%run-form form env name program to-come)
-  (if program (vector-set! program 1 to-come))
-  (let* ((ahead? (%expanded? form)) (r (if ahead? (vector-ref form 1) (%expand-form form env name))))
-    (cond ((%splice? r)
-           (%run-forms (if ahead? (vector-ref r 1) (list-copy (vector-ref r 1))) (vector-ref r 2) name program to-come))
-          (else
-           (if (and program (not ahead?)) (vector-set! program 0 (cons r (vector-ref program 0))))
-           ((%compile r name))))))
+  (if (vector? form)
+      (%run-vector form env name program to-come)
+      (let ((done (%compile-form form env name program)))
+        (if (pair? done)
+            (let ((r (%answered (car done) (cdr done) name)))
+              (if (%splice? r)
+                  (%run-forms (list-copy (vector-ref r 1)) (vector-ref r 2) name program to-come)
+                  (begin
+                    (if program (vector-set! program 0 (cons r (vector-ref program 0))))
+                    ((%compile r name)))))
+            (done)))))
+;; A literal, or a form that was expanded ahead.
+(define (%run-vector form env name program to-come)
+  (if (%expanded? form)
+      (let ((r (vector-ref form 1)))
+        (if (%splice? r)
+            (%run-forms (vector-ref r 1) (vector-ref r 2) name program to-come)
+            ((%compile r name))))
+      ((%compile-form form env name program))))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
 ;; first: a circle among them is an error. A failure that ends the execution leaves nothing behind.

@@ -461,6 +461,7 @@
     (set! %looking? #t)
     (let ((forms (%catch (lambda (condition) (%look-failed! look condition) '())
                          (lambda () (%read-program text env name)))))
+      (%keep-program-forms!)
       (define (expand form env)
         (cond ((and (pair? form) (eq? (car form) 'define-library)) ; what imports it needs it
                (%eval-form form env name)
@@ -508,8 +509,12 @@
 (define (%warn-of-problems! problems)
   (for-each (lambda (p) (if (not (or (%problem-fatal? p) (%problem-advice? p))) (%warn! (%problem-text p)))) problems))
 
+;; The forms of the program are about to be replaced by what they become: messages speak of them as they were.
+(define (%keep-program-forms!) (set! %program-forms (list-copy %program-forms)))
+
 ;; Expand what is to come, and look for problems, while no other fiber runs.
 (define (%look-ahead! look to-come)
+  (%keep-program-forms!)
   (let ((fiber %current-fiber))
     (define (over)
       (set! %looking? #f)

@@ -16,7 +16,7 @@
   (resume %fiber-resume %fiber-set-resume!) ; a thunk to call there
   (state %fiber-state)                      ; the dynamic state that it starts with
   (handle %fiber-handle)                    ; settled by its end; #f: the program itself
-  (what %fiber-what %fiber-set-what!)       ; what it waits for, for people: #f while it can run
+  (what %fiber-what %fiber-set-what!)       ; what it waits for: see %what-text; #f while it can run
   (request %fiber-request %fiber-set-request!) ; id of the request it waits for, or #f
   (youngest %fiber-youngest %fiber-set-youngest!) ; of the pending handles that it made, or #f
   (leave %fiber-leave %fiber-set-leave!)    ; a thunk: nobody need wake it any longer; or #f
@@ -27,7 +27,7 @@
   (%handle-of id what abort state waiters slack)
   handle?
   (id %handle-id)
-  (what %handle-what)                       ; text for people: "llm-query-async call", "spawn"
+  (what %handle-what)                       ; text for people: "spawned fiber", or ("llm-query" . " call")
   (state %handle-state %handle-set-state!)  ; pending, done, failed, cancelled
   (value %handle-value %handle-set-value!)  ; the value, or the condition
   (waiters %handle-waiters %handle-set-waiters!) ; newest first
@@ -41,7 +41,7 @@
 
 (define %current-fiber #f)
 (define %main-fiber #f)       ; the fiber that runs the program
-(define %base-k #f)           ; the base loop
+(define %base-k #f)           ; the base loop, entered anew: see %make-base!
 (define %outcome #f)          ; set: the execution is over
 (define %next-id 1)
 (define %requests (%make-hash 1 #f)) ; id -> fiber, or procedure (ok? value)
@@ -105,8 +105,7 @@
 
 ;; ---- the base loop ----
 
-(define (%run-fibers)
-  (%call/cc (lambda (k) (set! %base-k k)))
+(define (%serve-fibers)
   (set! %current-fiber #f)
   (let loop ()
     (if (pair? %arrived)
@@ -132,13 +131,19 @@
     (%fiber-set-resume! fiber #f)
     (cond (k (set! %current-fiber fiber)
              (k resume))
-          (else
-           (%set-dynamic! (%fiber-state fiber))
-           (set! %current-fiber fiber)
-           (let ((value (resume)))
-             (set! %current-fiber #f)
-             (%leave-pool! fiber)
-             (if (%fiber-handle fiber) (%settle! (%fiber-handle fiber) 'done value)))))))
+          (else (%begin-fiber fiber resume)))))
+
+;; To its end, where it does not park; then it comes back here from wherever it was taken up again.
+(define (%begin-fiber fiber thunk)
+  (%set-dynamic! (%fiber-state fiber))
+  (set! %current-fiber fiber)
+  (let ((value (thunk)))
+    (set! %current-fiber #f)
+    (if (%fiber-pool fiber) (%leave-pool! fiber))
+    (let ((handle (%fiber-handle fiber)))
+      (if handle
+          (%settle! handle 'done value)
+          (set! %outcome value)))))
 
 ;; Every fiber waits and nothing is on its way: the program is told, where it waits.
 (define (%deadlock!)
@@ -153,9 +158,15 @@
             (string-append (if (%fiber-handle fiber)
                                (string-append "fiber " (number->string (%fiber-id fiber)))
                                "the program")
-                           " waits for " (%fiber-what fiber)))
+                           " waits for " (%what-text (%fiber-what fiber))))
           (cons %main-fiber (if (> (length others) 8) (take others 8) others)))
      ", ")))
+
+;; What a fiber waits for, for people: a text, a handle, or (operation . id) of a request.
+(define (%what-text what)
+  (cond ((handle? what) (%handle-text what))
+        ((pair? what) (string-append (car what) " (call " (number->string (cdr what)) ")"))
+        (else what)))
 
 (define (%fiber-of-handle handle)
   (let ((abort (%handle-abort handle))) (and (%fiber? abort) abort)))
@@ -219,6 +230,39 @@
     (%atomically (lambda () (%take-message!) (%deliver-some!) (%flush-output)))
     (%yield)))
 
+;; ---- what a run log is told beside the requests themselves: which fiber asks, and where in the program ----
+;; Only where the host wants it.
+
+(define %tracing? #f)
+(define (%trace! . facts) (%outbox! (%cbor-encode (list "note" "trace" (apply hash facts)))))
+(define (%trace-at! . facts)
+  (let ((place (%place)))
+    (apply %trace! (if place
+                       (append (list "source" (car place) "line" (cadr place) "column" (caddr place)) facts)
+                       facts))))
+(define (%trace-request! id)
+  (%trace-at! "id" id "fiber" (if %current-fiber (%fiber-id %current-fiber) 0)))
+
+;; How many items combinators have announced, how many of them they began and how many are done: the
+;; host is told when the machine pauses, for an account of the progress.
+(define %items 0)
+(define %items-begun 0)
+(define %items-done 0)
+(define %items-told 0)
+(define (%announce! n) (set! %items (+ %items n)))
+(define (%item-begins!) (set! %items-begun (+ %items-begun 1)))
+(define (%item-is-done!) (set! %items-done (+ %items-done 1)))
+(define (%tell-items)
+  (let ((now (+ %items %items-begun %items-done)))
+    (when (not (eqv? now %items-told))
+      (set! %items-told now)
+      (%outbox! (%cbor-encode (list "note" "items" (list %items %items-begun %items-done)))))))
+(define (%forget-items!)
+  (set! %items 0)
+  (set! %items-begun 0)
+  (set! %items-done 0)
+  (set! %items-told 0))
+
 ;; ---- requests ----
 ;; The arguments travel as an encoded array in a byte string, so that what the host cannot take of
 ;; them is a condition here. A request is encoded, and refused where it is too large, before anything is registered; to
@@ -227,9 +271,10 @@
 (define %message-limit 67108864)
 
 (define (%encode-request id operation arguments)
+  (if %tracing? (%trace-request! id))
   (if (and %looking? (not (member operation '("library" "usage" "now"))))
       (%fail 'exn:fail:capability (string-append operation ": nothing is asked for while a program is checked")))
-  (let ((bytes (%cbor-encode (list "call" id operation (%cbor-encode arguments)))))
+  (let ((bytes (%call-message id operation (%cbor-encode arguments))))
     (if (> (bytevector-length bytes) %message-limit)
         (%fail 'exn:fail:contract
                (string-append operation ": the request has " (number->string (bytevector-length bytes))
@@ -240,7 +285,7 @@
 ;; Ask the host and wait for the answer; only this fiber waits.
 (define (%request operation . arguments)
   (let* ((id (%fresh-id)) (bytes (%encode-request id operation arguments)))
-    (%park! (string-append operation " (call " (number->string id) ")")
+    (%park! (cons operation id)
             (lambda (fiber)
               (%fiber-set-request! fiber id)
               (hash-set! %requests id fiber)
@@ -298,8 +343,11 @@
     (let ((waiters (%handle-waiters handle)))
       (when (pair? waiters)
         (%handle-set-waiters! handle '())
-        (for-each (lambda (waiter) (if (%waiter-call waiter) ((%waiter-call waiter) handle)))
-                  (if (null? (cdr waiters)) waiters (reverse waiters)))))))
+        (let ((tell (lambda (waiter)
+                      (let ((call (%waiter-call waiter))) (if call (call handle))))))
+          (if (null? (cdr waiters))
+              (tell (car waiters))
+              (for-each tell (reverse waiters))))))))
 
 (define (%pending? handle) (eq? (%handle-state handle) 'pending))
 
@@ -337,7 +385,9 @@
       (leave))))
 
 (define (%handle-text handle)
-  (string-append (%handle-what handle) " " (number->string (%handle-id handle))))
+  (let ((what (%handle-what handle)))
+    (string-append (if (pair? what) (string-append (car what) (cdr what)) what)
+                   " " (number->string (%handle-id handle)))))
 
 ;; What a settled handle says.
 (define (%handle-result handle)
@@ -348,11 +398,17 @@
 
 ;; What failed at the host has no place of its own: the one that waits for it is where it shows.
 (define (%located raised)
-  (if (and (exn? raised) (not (%condition-mark raised 3))) (%condition-locate! raised) raised))
+  (when (and (exn? raised) (not (%condition-mark raised 3)))
+    (%condition-locate! raised)
+    (let* ((told (%condition-mark raised 7)) (place (and (hash? told) (%hash-ref told "place" #f))))
+      (when (and place (not (%condition-mark raised 3))) ; no line of the program waits for it: that of the call
+        (%set-condition-mark! raised 3 (cadr place))
+        (%set-condition-mark! raised 4 (caddr place)))))
+  raised)
 
 (define (%await handle)
   (if (%pending? handle)
-      (%park! (%handle-text handle)
+      (%park! handle
               (lambda (fiber)
                 (let ((waiter (%waiter (lambda (handle)
                                          (%fiber-set-leave! fiber #f)
@@ -490,6 +546,7 @@
   (let* ((parent %current-fiber) (id (%fresh-id)) (handle (%make-handle id what #f))
          (fiber (%make-fiber id thunk (%dynamic-for-fiber (%dynamic)) handle)))
     (%handle-set-abort! handle fiber)
+    (if %tracing? (%trace-at! "fiber" id "parent" (%fiber-id parent) "what" what))
     (%atomically (lambda () (%own! parent handle) (%enqueue! fiber)))
     (%check-handle-limit)
     handle))

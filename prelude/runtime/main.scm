@@ -19,8 +19,10 @@
     (if (not (string-null? text))
         (%outbox! (%cbor-encode (list "note" name text))))))
 (define (%flush-output)
-  (%flush-port %stdout "out")
-  (%flush-port %stderr "err"))
+  (%tell-items)
+  (unless (%nothing-written? %stdout %stderr)
+    (%flush-port %stdout "out")
+    (%flush-port %stderr "err")))
 
 ;; ---- outcomes ----
 
@@ -37,8 +39,15 @@
                (%->string v 0 0)
                (string-join (map (lambda (v) (%->string v 0 0)) values) "\n"))))))
 
-;; Keys that would say nothing are left out.
+;; What an execution comes back with: a table of the fields of "done", or for most values the message as it is
+;; sent, in a pair with whether the status is "ok". Keys that would say nothing are left out.
 (define (%value-outcome status v)
+  (or (if (syntax? v)
+          (%plain-outcome status %scoped-shown %output-limit #f)
+          (%plain-outcome status v %output-limit))
+      (%printed-outcome status v)))
+(define %scoped-shown (%->string (%make-scoped "" 0 #f 0 #f) 0 0)) ; no more of it is shown, and it has no data form
+(define (%printed-outcome status v)
   (let* ((text (%value-text v)) (lineage (%string-lineage text)) (data (%data-of v text))
          (long? (> (string-length text) %output-limit)))
     (cond ((or long? (pair? lineage))
@@ -55,7 +64,7 @@
 ;; The value itself, where it can cross and is not too large.
 (define (%data-of v text)
   (cond ((string? v) (if (> (string-length v) %output-limit) %none #t)) ; the text is the value
-        ((or (void? v) (procedure? v) (> (string-length text) %output-limit)) %none)
+        ((or (void? v) (procedure? v) (syntax? v) (handle? v) (> (string-length text) %output-limit)) %none)
         (else (%catch (lambda (condition) %none)
                       (lambda () (%cbor-encode v))))))
 
@@ -73,7 +82,9 @@
         (if (%condition-mark obj 3)
             (begin (hash-set! out "line" (%condition-mark obj 3))
                    (hash-set! out "column" (%condition-mark obj 4))))
-        (let ((hint (%condition-advice obj (%visible-names))))
+        (let ((hint (%condition-advice obj (if (or (exn:fail:contract:variable? obj) (exn:fail:syntax? obj))
+                                               (%environment-names (interaction-environment))
+                                               '()))))
           (if hint (hash-set! out "hint" hint)))
         (let* ((scheme (%condition-mark obj 5)) (python (%python-frames obj))
                (trace (append python (if (pair? scheme) (map %frame-text scheme) '()))))
@@ -175,6 +186,7 @@
       (set! %output-limit (%hash-ref limits "output" %output-limit))
       (set! %message-limit (%hash-ref limits "message" %message-limit)))
     (for-each %grant! (%option options "grants" '()))
+    (set! %tracing? (%option options "trace" %tracing?))
     (if due
         (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
 
@@ -185,29 +197,53 @@
       (%procedure-named symbol
         (lambda arguments (apply %request "host" name (map %plain arguments)))))))
 
+;; thunk: the program, which gives the outcome.
 (define (%execute thunk)
   (set! %outcome #f)
   (%forget-program!)
-  (hash-clear! %warned)
+  (if (> (hash-count %warned) 0) (hash-clear! %warned))
   (%take-slips!)
-  (set! %main-fiber (%make-fiber 0 thunk (%dynamic-empty) #f))
-  (%enqueue! %main-fiber)
-  (%run-fibers)
+  (%forget-items!)
+  (set! %main-fiber (%make-fiber 0 #f (%dynamic-empty) #f))
+  (cond ((null? %queue-head)
+         (%begin-fiber %main-fiber thunk)
+         (%finish-execution))
+        (else ; what an earlier execution left comes first
+         (%fiber-set-resume! %main-fiber thunk)
+         (%enqueue! %main-fiber)
+         (%base))))
+
+;; The base of every stack. Its continuation is captured once, when the image is made, and is entered by whoever
+;; has nothing left to return to.
+(define (%base)
+  (%serve-fibers)
   (%finish-execution))
+(define (%make-base!)
+  (%call/cc (lambda (k) (set! %base-k k)))
+  (if %main-fiber (%base)))
+(%make-base!)
 
 (define (%finish-execution)
   (let ((outcome %outcome))
     (set! %outcome #f)
-    (%leave-pool! %main-fiber)
+    (if (%fiber-pool %main-fiber) (%leave-pool! %main-fiber))
     (set! %main-fiber #f)
-    (set! %base-k #f)
     (%forget-program!)
-    (for-each %warn-of-slip (reverse (%take-slips!)))
-    (if (equal? (%hash-ref outcome "status" "") "ok") (%finish-pieces!) (%clear-fibers!))
+    (let ((slips (%take-slips!)))
+      (if (pair? slips) (for-each %warn-of-slip (reverse slips))))
+    (if (if (pair? outcome) (car outcome) (equal? (%hash-ref outcome "status" "") "ok"))
+        (%finish-pieces!)
+        (%clear-fibers!))
     (%flush-output)
-    (%outbox! (%cbor-encode (list "done" outcome) #t))))
+    (%outbox! (if (pair? outcome) (cdr outcome) (%cbor-encode (list "done" outcome) #t)))))
 
 (define (%main)
+  (let ((program (%eval-message)))
+    (if program
+        (%execute (lambda () (%value-outcome "ok" (%eval-program (car program) (interaction-environment) (cdr program)))))
+        (%main-message))))
+
+(define (%main-message)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
            (let ((options (cadr message)))
@@ -216,16 +252,16 @@
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%end! (%value-outcome "ok" ((case (%option options "check" #f)
-                                               (("only") %check-program)
-                                               (("first") %eval-checked)
-                                               (("never") %eval-unchecked)
-                                               (else %eval-program))
-                                             (%hash-ref options "source" "")
-                                             (interaction-environment)
-                                             (%option options "name" "program"))))))))
+                (%value-outcome "ok" ((case (%option options "check" #f)
+                                        (("only") %check-program)
+                                        (("first") %eval-checked)
+                                        (("never") %eval-unchecked)
+                                        (else %eval-program))
+                                      (%hash-ref options "source" "")
+                                      (interaction-environment)
+                                      (%option options "name" "program")))))))
           ((string=? kind "state")
-           (%execute (lambda () (%end! (hash "status" "ok" "data" (%cbor-encode (%user-definitions)))))))
+           (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
 
 ;; The names that programs have given a meaning of their own.
@@ -243,14 +279,12 @@
 (define (%interrupted message)
   (%clear-fibers!)
   (set! %outcome #f)
-  (set! %base-k #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "cancelled")))))
 
 (define (%out-of-memory)
   (%clear-fibers!)
   (set! %outcome #f)
-  (set! %base-k #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "limit"
                                              "error" (hash "type" "limit" "kind" "memory_bytes"

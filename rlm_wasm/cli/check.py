@@ -10,7 +10,7 @@ import click
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.inputs import read_contexts, read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
-from rlm_wasm.cli.report import error_object, note, print_excerpt, print_json
+from rlm_wasm.cli.report import error_object, note, print_json, print_place
 from rlm_wasm.cli.terminal import echo
 from rlm_wasm.data import json_form
 from rlm_wasm.errors import RlmError
@@ -94,6 +94,6 @@ def _show(problems: tuple[Problem, ...], *, source: str, name: str) -> None:
         fails = problem.severity == "error"
         echo(f"{problem.severity}: ", fg="red" if fails else "yellow", bold=True, nl=False)
         echo(str(problem).removeprefix(f"{problem.severity}: "))
-        print_excerpt(source, name=name, line=problem.line, column=problem.column, err=False)
+        print_place(source, name=name, line=problem.line, column=problem.column, err=False)
     if not problems:
         note("no problems found")

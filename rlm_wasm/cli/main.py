@@ -22,6 +22,8 @@ _COMMANDS = {
     "doctor": ("rlm_wasm.cli.doctor", "doctor"),
     "sessions": ("rlm_wasm.cli.sessions", "sessions"),
     "limits": ("rlm_wasm.cli.limits", "limits"),
+    "log": ("rlm_wasm.cli.log", "log"),
+    "view": ("rlm_wasm.cli.view", "view"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),
 }
 

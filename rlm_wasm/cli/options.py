@@ -108,8 +108,11 @@ class RuntimeOptions:
         """The store, opened once: the Runtime's own."""
         return self._opened
 
-    def runtime(self) -> Runtime:
-        """The Runtime. A missing key or an unknown provider is raised here, before anything runs."""
+    def runtime(self, log: tuple[Any, ...] = ()) -> Runtime:
+        """The Runtime, whose run log goes to each of ``log``.
+
+        A missing key or an unknown provider is raised here, before anything runs.
+        """
         from rlm_wasm.runtime import Runtime
 
         return Runtime(
@@ -121,6 +124,7 @@ class RuntimeOptions:
             workspace=self.workspace,
             libraries=self.libraries,
             limits=self.limits,
+            log=log,
         )
 
 

@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rlm_wasm.cli.accounts import Trace
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.reading import indentation, read_state, word_before
-from rlm_wasm.cli.report import note, print_result
+from rlm_wasm.cli.report import note, print_error, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
 from rlm_wasm.errors import RlmError
 from rlm_wasm.results import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from prompt_toolkit import PromptSession
 
+    from rlm_wasm.results import ErrorInfo
     from rlm_wasm.runtime import Runtime
     from rlm_wasm.session import Session
 
@@ -38,6 +40,8 @@ Type Scheme; a definition stays until ,reset. Enter goes on to the next line whi
   ,context [NAME=]FILE load a text as the context
   ,names [PART]        bound names that contain PART
   ,log                 what crossed the sandbox's border so far
+  ,trace               show calls and fibers as they go, or no longer
+  ,backtrace           where the last error came from, with all of its lines
   ,state               limits, what was used of them, contexts
   ,reset               forget definitions, contexts and Python's variables
   ,quit                leave (or Ctrl-D)"""
@@ -71,6 +75,9 @@ class _Conversation:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._untrace: Callable[[], None] | None = None
+        self._last_error: tuple[ErrorInfo, str, str] | None = None
+        """With the program and its name."""
         self._library: list[str] = []
         self._names: list[str] = []
 
@@ -96,9 +103,13 @@ class _Conversation:
                 await self._learn_names()
 
     async def piped(self, text: str) -> None:
-        """Run each piece of input that is complete by itself."""
+        """Run each piece of input that is complete by itself, and each comma command."""
         pending = ""
         for line in text.splitlines(keepends=True):
+            if line.startswith(",") and not pending.strip():
+                if not await self._command(line[1:].strip()):
+                    return
+                continue
             pending += line
             if pending.strip() and read_state(pending).complete:
                 await self._execute(pending)
@@ -109,13 +120,15 @@ class _Conversation:
     async def _execute(self, source: str, name: str = "input") -> None:
         try:
             with Display(quiet=False) as display, cancelling_on_interrupt(self._session):
-                result = await self._session.execute(source, on_progress=display)
+                result = await self._session.execute(source, on_progress=display, on_output=display.output)
         except RlmError as error:
             note(str(error))
             return
         if result.status == "cancelled":
             note("interrupted")
-        print_result(result, source=source, name=name, quiet=True)
+        if result.error is not None:
+            self._last_error = result.error, source, name
+        print_result(result, source=source, name=name, quiet=True, streamed=True)
         if result.execution.calls and is_terminal(err=True):
             note(summary(result.execution))
 
@@ -146,7 +159,12 @@ class _Conversation:
         elif word == "log":
             for entry in session.scope_log():
                 echo_json(entry)
+        elif word == "trace":
+            self._toggle_trace()
+        elif word == "backtrace":
+            self._print_backtrace()
         elif word == "state":
+            await session.definitions()  # from then on its state has them, however many
             echo_json(session.state(), indent=2)
         elif word == "reset":
             await session.reset()
@@ -155,6 +173,23 @@ class _Conversation:
             if word != "help":
                 note(f"unknown command ,{word}")
             echo(_HELP)
+
+    def _toggle_trace(self) -> None:
+        if self._untrace is None:
+            self._untrace = self._session.subscribe(Trace())
+        else:
+            self._untrace()
+            self._untrace = None
+        note(f"trace {'off' if self._untrace is None else 'on'}")
+
+    def _print_backtrace(self) -> None:
+        if self._last_error is None:
+            note("there was no error so far")
+            return
+        error, source, name = self._last_error
+        print_error(error, source=source, name=name, frames=None)
+        if not error.backtrace:
+            note("no procedure was under way: it arose at the top level, or in a tail call from there")
 
     async def _learn_names(self) -> None:
         """The names for completion: the library's and those defined here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.cli.exits import message_of_error
@@ -25,9 +26,12 @@ def error_object(error: BaseException) -> dict[str, Any]:
     }
 
 
-def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None:
-    """The program's output and value on standard output; everything else on standard error."""
-    if result.stdout:
+def print_result(result: Result, *, source: str, name: str, quiet: bool, streamed: bool = False) -> None:
+    """The program's output and value on standard output; everything else on standard error.
+
+    ``streamed``: its output was written already, as it came.
+    """
+    if result.stdout and not streamed:
         echo(result.stdout.removesuffix("\n"))
     if result.ok and result.value:
         echo(result.value)
@@ -43,26 +47,31 @@ def print_result(result: Result, *, source: str, name: str, quiet: bool) -> None
         note(summary(result.execution))
 
 
-def print_error(error: ErrorInfo, *, source: str, name: str) -> None:
-    """The message, the line that it is about with a caret, and the backtrace."""
+def print_error(error: ErrorInfo, *, source: str, name: str, frames: int | None = 12) -> None:
+    """The message, its place on a line of its own, that line with a caret, and frames of the backtrace."""
     echo("error: ", fg="red", bold=True, err=True, nl=False)
-    echo(str(error), err=True)
-    if error.source in (None, "", "program"):
-        print_excerpt(source, name=name, line=error.line, column=error.column)
-    for frame in error.backtrace[:12]:
+    line = error.line
+    echo(str(error if line is None else replace(error, line=None, column=None)), err=True)
+    own = error.source in (None, "", "program", name)
+    print_place(
+        source if own else "", name=name if own else str(error.source), line=line, column=error.column
+    )
+    for frame in error.backtrace[:frames]:
         echo(f"  in {frame}", err=True)
 
 
-def print_excerpt(source: str, *, name: str, line: int | None, column: int | None, err: bool = True) -> None:
-    """A line of the source with a caret under the column; of a long line the part around it."""
-    lines = source.splitlines()
-    if line is None or not 0 < line <= len(lines):
+def print_place(source: str, *, name: str, line: int | None, column: int | None, err: bool = True) -> None:
+    """The place, and its line of the source with a caret under the column; of a long line a part."""
+    if line is None:
         return
     column = column or 1
+    echo(f"  --> {name}:{line}:{column}", err=err)
+    lines = source.splitlines()
+    if not 0 < line <= len(lines):
+        return
     start = max(0, column - 60)
     shown = "".join(c if c.isprintable() else " " for c in lines[line - 1][start : start + 100])
     margin = f"{line:>5} | "
-    echo(f"  --> {name}:{line}:{column}", err=err)
     echo(f"{margin}{shown}", err=err)
     echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=err)
 

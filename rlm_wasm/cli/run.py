@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rlm_wasm.cli import exits
+from rlm_wasm.cli.accounts import Accounts
 from rlm_wasm.cli.inputs import read_contexts, read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
@@ -45,6 +46,16 @@ if TYPE_CHECKING:
 )
 @runtime_options
 @click.option("--no-check", is_flag=True, help="Don't look for mistakes before the first LLM call is sent.")
+@click.option(
+    "--log",
+    "log",
+    metavar="FILE.jsonl|URL",
+    help="Where to write all that happens, prompts and answers too: a file, a store's URL, or the word"
+    " store for that of --store.",
+)
+@click.option("--report", metavar="FILE.html", help="Write a page that shows the run; it works offline.")
+@click.option("--trace", is_flag=True, help="Calls and fibers on stderr, as they go.")
+@click.option("--plain", is_flag=True, help="Progress as lines, at most one a second.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole result as one JSON object.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no words of the program on stderr.")
 @click.pass_context
@@ -57,6 +68,10 @@ def run(
     kept: str | None,
     *,
     no_check: bool,
+    log: str | None,
+    report: str | None,
+    trace: bool,
+    plain: bool,
     as_json: bool,
     quiet: bool,
     options: RuntimeOptions,
@@ -65,9 +80,9 @@ def run(
 
     PROGRAM is a file; "-" reads standard input, and -e EXPR takes the text itself.
 
-    The program's value is printed on standard output. Exit status: 0 finished, 1 error in the
-    program, 2 usage, 3 limit, 4 LLM provider, 5 internal error, 6 finished, but the session
-    could not be kept, 130 interrupted.
+    What the program prints goes to standard output as it comes, and last its value. Exit
+    status: 0 finished, 1 error in the program, 2 usage, 3 limit, 4 LLM provider, 5 internal
+    error, 6 finished, but the session could not be kept, 130 interrupted.
     """
     if (program is None) == (expression is None):
         raise click.UsageError("give one program: a file, - for standard input, or -e EXPR")
@@ -79,10 +94,15 @@ def run(
         assert program is not None
         source, name = read_program(program), "stdin" if program == "-" else program
     texts = read_contexts(contexts, stdin_taken=program == "-")
-    if kept is not None:
+    if kept is not None or log == "store":
         options = replace(options, store=options.store or default_store_url())
+    accounts = Accounts(log, report, options, trace=trace)
+    display = Display(quiet=quiet, plain=plain, output=not as_json)
     try:
-        result, kept_it = asyncio.run(_execute(source, texts, kept, options, check=not no_check, quiet=quiet))
+        work = _execute(
+            source, texts, kept, options, check=not no_check, name=name, display=display, accounts=accounts
+        )
+        result, kept_it = asyncio.run(work)
     except RlmError as error:
         if not as_json:
             raise
@@ -94,7 +114,7 @@ def run(
     else:
         if result.status == "cancelled":
             note("interrupted")
-        print_result(result, source=source, name=name, quiet=quiet)
+        print_result(result, source=source, name=name, quiet=quiet, streamed=True)
     ctx.exit(exits.status_of_result(result, kept=kept_it))
 
 
@@ -105,20 +125,26 @@ async def _execute(
     options: RuntimeOptions,
     *,
     check: bool,
-    quiet: bool,
+    name: str,
+    display: Display,
+    accounts: Accounts,
 ) -> tuple[Result, bool]:
     """The result, and whether the session is kept as it was to be."""
-    async with options.runtime() as runtime:
+    async with accounts, options.runtime(accounts.readers) as runtime:
         named = None
         if kept is not None:
             named = NamedSession(options.opened_store().sessions, kept, notify=note)
         opened = runtime.session() if named is None else await named.open(runtime)
         async with opened as session:
-            for name, text in texts.items():
-                await session.load_context(text, name)
-            with Display(quiet=quiet) as display:
-                execution = session.execute(source, on_progress=display, check=check)
+            for key, text in texts.items():
+                await session.load_context(text, key)
+            display.when_nobody_reads(session.cancel)
+            with display:
+                execution = session.execute(
+                    source, on_progress=display, on_output=display.output, name=name, check=check
+                )
                 result = await interruptibly(session, execution, named)
+        accounts.log_trouble(runtime.log_trouble)
         return result, named is None or named.kept
 
 

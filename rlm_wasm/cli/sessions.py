@@ -93,22 +93,24 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
     Provider, workspace and the other grants are no part of what was kept: give them again.
     """
     options = replace(options, store=options.store or default_store_url())
-    result, kept = asyncio.run(_resume(name, options, quiet=quiet))
+    result, kept = asyncio.run(_resume(name, options, as_json=as_json, quiet=quiet))
     if as_json:
         print_json(result.to_dict())
     else:
         if result.status == "cancelled":
             note("interrupted")
-        print_result(result, source="", name=name, quiet=quiet)
+        print_result(result, source="", name=name, quiet=quiet, streamed=True)
     ctx.exit(exits.status_of_result(result, kept=kept))
 
 
-async def _resume(name: str, options: RuntimeOptions, *, quiet: bool) -> tuple[Result, bool]:
+async def _resume(name: str, options: RuntimeOptions, *, as_json: bool, quiet: bool) -> tuple[Result, bool]:
     async with options.runtime() as runtime:
         named = NamedSession(options.opened_store().sessions, name, notify=note)
         async with await named.open(runtime, suspended=True) as session:
-            with Display(quiet=quiet) as display:
-                result = await interruptibly(session, session.resume(on_progress=display), named)
+            with Display(quiet=quiet, output=not as_json) as display:
+                result = await interruptibly(
+                    session, session.resume(on_progress=display, on_output=display.output), named
+                )
         return result, named.kept
 
 

@@ -23,6 +23,22 @@ BYTES_A_PART = 72
 """What one value among many takes in the host at the least: an empty list, and its place in another."""
 
 
+def footprint_of_arguments(arguments: list[Any], encoded: int) -> int:
+    """As ``footprint``, of a request's arguments that took so many bytes: quickly where they are flat.
+
+    Then it is a little more than ``footprint`` gives: four bytes a character, and what an object takes each.
+    """
+    for item in arguments:
+        if item and type(item) not in _FLAT:
+            return footprint(arguments)
+    return _FLAT_PART * (len(arguments) + 2) + 4 * encoded
+
+
+_FLAT = frozenset({str, int, float, bool, type(None), bytes})
+_FLAT_PART = 80
+"""What each takes at the most, its characters or bytes aside."""
+
+
 def footprint(value: Any) -> int:
     """Bytes that decoded data takes in the host.
 

@@ -56,7 +56,8 @@ class ActiveExecution:
 
     def time_left(self) -> float:
         """Seconds until ``timeout_s``; never negative."""
-        return max(self.limits.timeout_s - self.elapsed(), 0.0)
+        left = self.limits.timeout_s - self.elapsed_before + self.started - time.monotonic()
+        return left if left > 0.0 else 0.0
 
     def charge(self, fuel: int) -> None:
         """Fuel that it used: in its guest, or by what the host did for it."""

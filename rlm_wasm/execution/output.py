@@ -15,12 +15,12 @@ class BoundedText:
         self.dropped = 0
         """Bytes."""
 
-    def add(self, text: str) -> None:
-        """Append what fits."""
+    def add(self, text: str) -> str:
+        """Append what fits, and give that."""
         room = self._limit - self._bytes
         if room <= 0:
             self.dropped += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            return
+            return ""
         encoded = text.encode("utf-8", "replace")
         if len(encoded) > room:
             self.dropped += len(encoded) - room
@@ -29,6 +29,7 @@ class BoundedText:
         if text:
             self._parts.append(text)
             self._bytes += len(encoded)
+        return text
 
     def text(self) -> str:
         """All of it, with a mark where it was cut."""

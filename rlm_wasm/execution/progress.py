@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rlm_wasm.results import OnProgress, Progress, money, seconds
+from rlm_wasm.results import (
+    CallEnded,
+    CallStarted,
+    OnProgress,
+    Output,
+    Progress,
+    Result,
+    money,
+    seconds,
+)
+from rlm_wasm.runlog import events
 
 REPORT_S = 0.05
 """Seconds between two reports at the least."""
@@ -72,6 +83,83 @@ def tell(callback: Callable[..., Any], *news: Any) -> None:
         asyncio.get_running_loop().call_exception_handler(context)
 
 
+StreamEvent = Output | CallStarted | CallEnded | Progress | Result
+"""What ``Session.stream`` gives."""
+
+_SHOWN_TEXT = 2_000
+
+
+class StreamedEvents:
+    """What happened and was not read yet. It is bounded by what the execution may print and ask for."""
+
+    def __init__(self) -> None:
+        self._events: deque[StreamEvent] = deque()
+        self._changed = asyncio.Event()
+        self._over = False
+
+    def _add(self, event: StreamEvent) -> None:
+        last = self._events[-1] if self._events else None
+        if isinstance(event, Progress) and isinstance(last, Progress):
+            event = replace(event, stderr=last.stderr + event.stderr)
+            self._events.pop()
+        elif isinstance(event, Output) and isinstance(last, Output) and event.stream == last.stream:
+            event = replace(event, text=last.text + event.text)
+            self._events.pop()
+        self._events.append(event)
+        self._changed.set()
+
+    def output(self, stream: str, text: str) -> None:
+        """For ``on_output``."""
+        self._add(Output(stream=stream, text=text))
+
+    def progress(self, progress: Progress) -> None:
+        """For ``on_progress``."""
+        self._add(progress)
+
+    def take(self, record: events.Record) -> None:
+        """For the stream of records: of these, those of calls."""
+        if isinstance(record, events.CallQueued):
+            self._add(
+                CallStarted(
+                    call_id=record.call,
+                    op=record.op,
+                    model=record.model,
+                    instruction=record.instruction.text[:_SHOWN_TEXT],
+                    data=record.data.text[:_SHOWN_TEXT],
+                    line=record.line,
+                    fiber=record.fiber,
+                )
+            )
+        elif isinstance(record, events.CallEnded):
+            self._add(
+                CallEnded(
+                    call_id=record.call,
+                    status=record.status,
+                    model=record.model,
+                    text="" if record.answer is None else record.answer.text[:_SHOWN_TEXT],
+                    prompt_tokens=record.prompt_tokens,
+                    completion_tokens=record.completion_tokens,
+                    cost_usd=record.cost_usd,
+                    cached=record.cached,
+                    error=record.error,
+                )
+            )
+
+    def end(self, _task: object) -> None:
+        """Nothing more comes."""
+        self._over = True
+        self._changed.set()
+
+    async def next(self) -> StreamEvent | None:
+        """The next one, when it is there; None after the last."""
+        while not self._events:
+            if self._over:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return self._events.popleft()
+
+
 _SHOWN_FROM_S = 1.0
 """An elapsed time below this says nothing."""
 
@@ -89,6 +177,9 @@ def progress_line(progress: Progress) -> str:
             f"{name or 'default'}×{count:,}" for name, count in sorted(progress.models.items())
         )
         parts.append(f"{progress.running:,} active: {models} (longest: {progress.longest_s:.0f} s)")
+    left = progress.left_s
+    if progress.ahead and left is not None and left >= _SHOWN_FROM_S:
+        parts.append(f"{progress.share or 0.0:.0%}, about {seconds(left)} left")
     used = [
         f"{progress.tokens:,} tokens" if progress.tokens else "",
         money(progress.cost_usd) if progress.tokens else "",

@@ -6,18 +6,26 @@ nothing for a small evaluation; after a large one the next execution begins with
 
 from __future__ import annotations
 
-from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.sandbox.snapshot import MemoryImage
+import asyncio
+from collections.abc import Generator
+from functools import partial
 
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.pages import at_once
+from rlm_wasm.sandbox.sandbox import Sandbox
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+from rlm_wasm.turns import in_turns
+
+_PACKED_FROM = 32 << 20
+"""Bytes of an image that is kept compressed, so that a large session does not take twice its memory."""
 _MAX_BYTES = 1 << 20
-_MAX_FUEL = 50_000_000
+_MAX_FUEL = 100_000_000
 
 
 class ReplayLog:
     """An image, and the runs of the guest since it was taken."""
 
-    def __init__(self, base: MemoryImage | None = None, *, in_execution: bool = False) -> None:
+    def __init__(self, base: MemoryImage | PackedImage | None = None, *, in_execution: bool = False) -> None:
         self.base = base
         self.in_execution = in_execution
         """The image was taken in the middle of an execution: there is no state before that one."""
@@ -26,34 +34,66 @@ class ReplayLog:
         self._fuel = 0
         self._mark = 0
 
-    def begin(self, sandbox: Sandbox) -> None:
+    @property
+    def due(self) -> bool:
+        """Whether the next execution needs a new image: replaying would take too long."""
+        return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > _MAX_FUEL
+
+    async def renew(self, sandbox: Sandbox) -> None:
+        """Take a new image, in turns. Until that is done there is none, and one stays due."""
+        self._fuel = _MAX_FUEL + 1
+        self._entries.clear()
+        self.base = None  # not two of them at once
+        image: MemoryImage = await in_turns(sandbox.capture_in_turns())
+        self.rest(image)
+        if len(image.content) > _PACKED_FROM:
+            # Beside the loop, and beside the execution that begins: until then it is there twice.
+            packing = asyncio.get_running_loop().run_in_executor(None, at_once, image.packed())
+            packing.add_done_callback(partial(self._packed, image))
+
+    def _packed(self, image: MemoryImage, packing: asyncio.Future[PackedImage]) -> None:
+        if self.base is image and not packing.cancelled() and packing.exception() is None:
+            self.base = packing.result()
+
+    def rest(self, image: MemoryImage | PackedImage) -> None:
+        """The memory is as it is here, and nothing runs."""
+        self.base = image
+        self.in_execution = False
+        self._entries.clear()
+        self._bytes = self._fuel = 0
+
+    def begin(self) -> None:
         """An execution starts: what came so far is what a rollback goes back to."""
-        if self.in_execution or self._bytes > _MAX_BYTES or self._fuel > _MAX_FUEL:
-            self.base = sandbox.capture()
-            self.in_execution = False
-            self._entries.clear()
-            self._bytes = self._fuel = 0
         self._mark = len(self._entries)
 
-    def add(self, message: bytes | None, steps: int, fuel: int) -> None:
-        """One run of the guest. Too many to keep are dropped: then a new image is due anyway."""
+    def add(self, message: bytes | int | None, steps: int, fuel: int) -> None:
+        """One run of the guest. Too many to keep are dropped: then a new image is due anyway.
+
+        A number is the length of a message that was delivered in turns; such a one is not kept.
+        """
         self._fuel += fuel
+        if isinstance(message, int):
+            self._bytes += max(message, _MAX_BYTES + 1)
+            return
         if message is not None:
             self._bytes += len(message)
         if self._bytes <= _MAX_BYTES and self._fuel <= _MAX_FUEL:
             self._entries.append((message, steps))
 
-    def rebuild(self, engine: Engine, memory_limit: int) -> Sandbox:
+    def rebuild(self, engine: Engine, memory_limit: int) -> Generator[None, None, Sandbox]:
         """A sandbox as it was when the running execution began. Raises InstanceLost where that fails.
 
         Where the execution began before the image was taken, it is as the image is: in the middle of
-        that execution, which the caller ends.
+        that execution, which the caller ends. It yields between parts of that.
         """
         del self._entries[self._mark :]
         sandbox = Sandbox(engine, memory_limit, self.base)
         self._bytes = self._fuel = 0
+        if self._entries:
+            yield from sandbox.wake_in_turns()
         for message, steps in self._entries:
             sandbox.run(message, steps, 1 << 50)
             self._fuel += sandbox.fuel_used
             self._bytes += len(message or b"")
+            yield
         return sandbox

@@ -18,16 +18,31 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
 from typing import Any
 
+from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
-from rlm_wasm.execution.meter import BYTES_A_PART, FUEL_A_BYTE, FUEL_A_REQUEST, Meter, footprint
+from rlm_wasm.execution.meter import (
+    BYTES_A_PART,
+    FUEL_A_BYTE,
+    FUEL_A_REQUEST,
+    Meter,
+    footprint,
+    footprint_of_arguments,
+)
 from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
+from rlm_wasm.runlog.events import RequestEnded, RequestStarted, logged
+from rlm_wasm.runlog.stream import Recorder, place_of
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.turns import Alone, InTurns, in_turns
 
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
+
+_LOGGED = frozenset(("py-exec", "py-eval", "py-set!", "py-call", "host", "checkpoint", "restore"))
+"""Operations that a run log has records of; an LLM call has richer ones of its own."""
+_LOGGED_ARGUMENTS = 2_000
+"""Characters of their arguments that it shows."""
 
 PENDING = object()
 """A handler's answer when the reply comes by another way."""
@@ -47,6 +62,7 @@ class HostRequest:
         "operation",
         "packed",
         "queued",
+        "span",
         "started",
         "task",
         "timer",
@@ -66,6 +82,7 @@ class HostRequest:
         """It was served before, by the process that the snapshot was taken in."""
         self.queued = False
         self.started = False
+        self.span: tracing.Span = None
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.on_cancel: Callable[[], None] | None = None
@@ -119,6 +136,10 @@ class HostRequest:
         """Seconds until the timeout of the execution under way."""
         return self._queue.time_left()
 
+    def facts(self) -> dict[str, Any]:
+        """What the guest said about it for a run log: fiber, line and so on. They are forgotten then."""
+        return self._queue.recorder.facts(self.id)
+
 
 class HostRequests:
     """One guest's requests.
@@ -138,8 +159,12 @@ class HostRequests:
         changed: Callable[[], None],
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
+        recorder: Recorder,
     ) -> None:
         self._limits = limits
+        self.recorder = recorder
+        self.span: tracing.Span = None
+        """The execution's, below which those of its requests stand."""
         self._meter = meter
         self._make_table = table
         self._table: Mapping[str, Handler] | None = None
@@ -154,6 +179,7 @@ class HostRequests:
         self._reply_bytes = 0
         self._working: HostRequest | None = None
         """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
+        self._work_task: asyncio.Task[Any] | None = None
         self.last_id = 0
 
     # ---- in
@@ -200,7 +226,7 @@ class HostRequests:
     def serve(self, until: float) -> None:
         """Serve requests in their order until a moment of the monotonic clock; at least one."""
         waiting = self._waiting
-        while self.backlog:
+        while waiting and self._reply_bytes < REPLIES_AHEAD and self._working is None:
             request = waiting.popleft()
             if self.live.get(request.id) is request:
                 self._begin(request)
@@ -216,12 +242,12 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self.hold(request, footprint(arguments) - request.held)
+                self.hold(request, footprint_of_arguments(arguments, len(packed)) - request.held)
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
             request.arguments, request.packed = arguments, None
-        self.run(request, lambda: self._handle(request))
+        self.run(request, self._handle, request)
 
     def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
         """Large arguments. What is made of them is held as it is made, and at last what it is."""
@@ -243,7 +269,7 @@ class HostRequests:
 
     def _ready(self, request: HostRequest, arguments: list[Any]) -> None:
         request.arguments, request.packed = arguments, None
-        self.run(request, lambda: self._handle(request))
+        self.run(request, self._handle, request)
 
     def _work(
         self, request: HostRequest, work: Generator[Any, None, Any], then: Callable[[Any], None]
@@ -255,18 +281,52 @@ class HostRequests:
         self._working = request
         self.spawn(request, work)
         assert request.task is not None
-        request.task.add_done_callback(lambda _task: self._next(request))
+        self._work_task = request.task
+        self._work_task.add_done_callback(self._next)
 
     async def _worked(self, work: Generator[Any, None, Any], then: Callable[[Any], None]) -> Any:
         then(await in_turns(work))
         return PENDING
 
-    def _next(self, request: HostRequest) -> None:
-        if self._working is request:
-            self._working = None
+    def _next(self, task: asyncio.Task[Any]) -> None:
+        if self._work_task is task:  # not, where its result began work of its own
+            self._working = self._work_task = None
             self._changed()
 
+    def _log_start(self, request: HostRequest) -> None:
+        recorder = self.recorder
+        facts = recorder.facts(request.id)
+        if request.operation not in _LOGGED:
+            return
+        shown = " ".join(
+            part if isinstance(part, str) else repr(part)[:_LOGGED_ARGUMENTS]
+            for part in request.arguments[:8]
+        )
+        recorder.tell(
+            RequestStarted,
+            request=request.id,
+            operation=request.operation,
+            arguments=logged(shown, _LOGGED_ARGUMENTS),
+            **place_of(facts),
+        )
+
+    def _log_end(self, request: HostRequest, status: str, error: str | None = None) -> None:
+        if request.operation in _LOGGED:
+            self.recorder.tell(RequestEnded, request=request.id, status=status, error=error)
+
+    def trace_below(self, span: tracing.Span) -> None:
+        """From now on what is asked for stands below this span."""
+        self.span = span
+
+    def _end_span(self, request: HostRequest, error: BaseException | str | None) -> None:
+        span, request.span = request.span, None
+        tracing.tool_ended(span, error)
+
     def _handle(self, request: HostRequest) -> Any:
+        if self.recorder.on and request.operation != "llm":
+            self._log_start(request)
+        if self.span is not None and request.operation in _LOGGED:
+            request.span = tracing.tool_started(request.operation, self.span)
         service = self._services.get(request.operation)
         if service is not None:
             return service(request)
@@ -277,11 +337,14 @@ class HostRequests:
             raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")
         return handler(request.arguments)
 
-    def run(self, request: HostRequest, work: Callable[[], Any]) -> None:
+    def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
         """Do what answers a request; its answer, or what it raised, is the reply."""
         try:
-            answer = work()
+            answer = work(*arguments)
             if answer is PENDING:
+                return
+            if type(answer) in _AT_ONCE:
+                self.resolve(request, answer)
                 return
             if isinstance(answer, InTurns):
                 self._work(request, answer.work, request.resolve)
@@ -332,28 +395,40 @@ class HostRequests:
         """The reply has come. One that is large and of many parts is encoded in turns."""
         if self.live.get(request.id) is not request:
             return
+        if self.recorder.on:
+            self._log_end(request, "done")
+        if request.span is not None:
+            self._end_span(request, None)
         if isinstance(value, protocol.Encoded):
-            self._queue_encoded(request, protocol.reply_of(request.id, value.content))
+            self._queue_encoded(request, protocol.reply_head(request.id) + value.content)
             return
-        if isinstance(value, list | tuple | dict) and len(value) > _ENCODED_AT_ONCE:
-            self.spawn(request, self._encoded_in_turns(request, value))
+        if _large(value):
+            work = self._encoded_in_turns(request, value)
+            if self._working in (None, request):
+                self._block_on(request, work)
+            else:
+                self.spawn(request, work)
             return
         self._queue_reply(request, True, value)
 
     async def _encoded_in_turns(self, request: HostRequest, value: Any) -> Any:
-        encoded = await in_turns(protocol.encode_in_turns(value))
-        self._queue_encoded(request, protocol.reply_of(request.id, encoded))
+        work = protocol.encode_in_turns(value, protocol.reply_head(request.id))
+        self._queue_encoded(request, await in_turns(work))
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
         """The request failed. A limit among the reasons ends the execution."""
         if isinstance(error, LimitExceeded):
             self._limit(error)
+        if self.recorder.on:
+            self._log_end(request, "failed", str(error)[:_LOGGED_ARGUMENTS])
+        if request.span is not None:
+            self._end_span(request, error)
         self._queue_reply(request, False, condition_of(error))
 
     def _queue_reply(self, request: HostRequest, fine: bool, value: Any) -> None:
         try:
-            encoded = protocol.encode([request.id, fine, protocol.reply_value(value)])
+            encoded = protocol.reply(request.id, fine, value)
         except Unencodable as error:
             encoded = protocol.encode([request.id, False, condition_of(error)])
         self._queue_encoded(request, encoded)
@@ -383,9 +458,15 @@ class HostRequests:
 
     def take(self) -> list[tuple[int, bytes]]:
         """Encoded replies for the guest, as many as fit one message; they are the guest's from now on."""
-        taken: list[tuple[int, bytes]] = []
-        size = 0
         replies = self._replies
+        if len(replies) == 1:
+            taken = [replies.popleft()]
+            size = len(taken[0][1])
+            self._reply_bytes -= size
+            self._meter.release(size)
+            return taken
+        taken = []
+        size = 0
         while replies and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes):
             item = replies.popleft()
             taken.append(item)
@@ -419,6 +500,8 @@ class HostRequests:
 
     def cancel_all(self, from_id: int = 0) -> None:
         """Nobody wants the replies any longer: neither those that are due nor those to come."""
+        if not (self.live or self._waiting or self._replies):
+            return
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]
@@ -439,6 +522,10 @@ class HostRequests:
 
     def _drop(self, request: HostRequest) -> None:
         self._release(request)
+        if self.recorder.on and request.started:
+            self._log_end(request, "cancelled")
+        if request.span is not None:
+            self._end_span(request, "cancelled")
         if request.on_cancel is not None:
             request.on_cancel()
         if request.timer is not None:
@@ -493,8 +580,31 @@ class HostRequests:
                     self.fail(request, CapabilityDenied(refused))
 
 
+_AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
+"""Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000
-"""Items of a reply that are encoded without a turn of the event loop in between."""
+"""Items of a reply, or hundreds of characters or bytes, that are encoded without a turn in between."""
+
+
+def _large(value: Any) -> bool:
+    """Whether encoding it may take longer than a turn. Looks at so many of its parts and no more."""
+    rest, seen = [value], 0
+    for item in rest:
+        kind = type(item)
+        if kind is str or kind is bytes:
+            seen += len(item) // 100
+        elif kind is dict:
+            seen += 2 * len(item)
+        elif kind is list or kind is tuple:
+            seen += len(item)
+        if seen > _ENCODED_AT_ONCE:
+            return True
+        if kind is list or kind is tuple:
+            rest.extend(item)
+        elif kind is dict:
+            rest.extend(item)
+            rest.extend(item.values())
+    return False
 
 
 def _ended(error: BaseException) -> Exception:

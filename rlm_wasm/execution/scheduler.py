@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import (
@@ -35,17 +36,27 @@ from rlm_wasm.execution.replay_log import ReplayLog
 from rlm_wasm.execution.requests import HostRequest, HostRequests
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
+from rlm_wasm.runlog.stream import Recorder
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.protocol import Done, GuestStatus, Logged, Output
+from rlm_wasm.sandbox.pages import at_once
+from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, Output, Traced
 from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
-from rlm_wasm.turns import TURN_S
+from rlm_wasm.turns import TURN_S, in_turns
 
 SLICE_STEPS = 100_000
 """VM steps between two turns of the event loop: a few milliseconds. A constant, so that the same
 program with the same replies takes the same course, and the same fuel, under every limit and on every
 machine."""
+
+ToGuest = bytes | Sequence[bytes]
+"""A message, whole or in parts."""
+
+T = TypeVar("T")
+
+_AT_ONCE = 1 << 18
+"""Bytes of messages and memory that are copied, read and written without a turn in between."""
 
 HEAVY_FUEL = 20_000_000
 """An execution of so much fuel may have left memory behind that nobody needs."""
@@ -53,8 +64,16 @@ HEAVY_FUEL = 20_000_000
 _FUEL_RESERVE = 4_000_000_000
 """Above an execution's limit stands this much before the hard trap: a slice always fits."""
 
+_ASKED_AT_ONCE = 2
+"""Slices in which a guest says its definitions while everybody waits: some thousand of them."""
+_ASKED_SLICES = 1_000
+
 _INTERRUPT_SLICES = 50
-"""So many slices has a guest that was told to end before its instance is given up."""
+"""So many slices has a guest that was told to end before its instance is given up, beside those of a
+collection that it is in the middle of."""
+
+_COLLECTED_BYTES = 500_000
+"""Bytes of memory that one slice of a collection goes through at the least."""
 
 
 class Scheduler:
@@ -68,7 +87,8 @@ class Scheduler:
         *,
         table: Callable[[], Mapping[str, Handler]],
         services: Mapping[str, Callable[[HostRequest], Any]],
-        observe: Callable[[Output | Logged], None],
+        observe: Callable[[Output | Logged | Traced | Counted], None],
+        recorder: Recorder,
         account: FuelAccount | None = None,
         memory: MemoryImage | None = None,
     ) -> None:
@@ -86,6 +106,10 @@ class Scheduler:
         self.execution: ActiveExecution | None = None
         """The one under way, or the one that a snapshot was taken of and that waits to be resumed."""
         self._status = GuestStatus.DONE
+        self._between_runs = True
+        """False while a large message is on its way in or out: then memory is not all that there is."""
+        self._holders = 0
+        """How many copy the guest's memory at this moment, or ask it something: no program runs in it."""
         self._unread = False
         """The guest was given a message in the middle of a slice and has not taken it yet: another one
         would overwrite it."""
@@ -98,13 +122,13 @@ class Scheduler:
             changed=self._wake,
             limit=self._limit_fired,
             time_left=self.time_left,
+            recorder=recorder,
         )
 
     # ---- executions
 
-    async def execute(self, message: Callable[[], bytes], limits: Limits) -> Outcome:
+    async def execute(self, message: Callable[[], ToGuest], limits: Limits) -> Outcome:
         """Run one program. ``message`` makes the eval message, replies that are due included."""
-        self._replay_log.begin(self.sandbox)
         self.execution = execution = ActiveExecution(
             limits,
             BoundedText(limits.output_bytes),
@@ -112,7 +136,21 @@ class Scheduler:
             self.requests.last_id + 1,
             self._account if self._account is not None else FuelAccount(limits.fuel),
         )
+        if self._replay_log.due or self._holders:
+            await self._begun()
+        self._replay_log.begin()
         return await self._guarded(execution, message())
+
+    async def _begun(self) -> None:
+        """Wait for whoever has the guest for himself, and take the image that is due."""
+        try:
+            await self._free()
+            if self._replay_log.due:
+                with self._held():
+                    await self._replay_log.renew(self.sandbox)
+        except BaseException:
+            self.execution = None
+            raise
 
     async def resume(self, limits: Limits) -> Outcome:
         """Go on with the execution that a snapshot was taken of."""
@@ -121,40 +159,72 @@ class Scheduler:
         execution.run_under(limits)
         return await self._guarded(execution, None)
 
-    async def _guarded(self, execution: ActiveExecution, message: bytes | None) -> Outcome:
+    async def _guarded(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
         completed = False
         try:
             outcome = await self._drive(execution, message)
             completed = True
-            self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL)
+            with self._held():
+                await in_turns(self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL))
             return outcome
         finally:
             execution.stop_clock()
             if not completed:
                 self._abandon(execution)
-            self.requests.drop(execution.redeliver)
+            if execution.redeliver:
+                self.requests.drop(execution.redeliver)
             self.execution = None
             self._waiter = None
 
-    def definitions(self) -> list[str] | None:
-        """The names that programs have defined; None where the guest cannot say so at once."""
+    async def definitions(self) -> list[str] | None:
+        """The names that programs have defined, asked of the guest in turns; None where it cannot say."""
+        await self._free()
+        with self._held():
+            return cast("list[str] | None", await in_turns(self._asked(_ASKED_SLICES)))
+
+    def definitions_at_once(self) -> list[str] | None:
+        """The same within a turn; None where the guest cannot say so soon, or is not free."""
+        if self._holders:
+            return None
+        return at_once(self._asked(_ASKED_AT_ONCE))
+
+    def _asked(self, slices: int) -> Generator[None, None, list[str] | None]:
         message: bytes | None = protocol.DEFINITIONS
-        for _ in range(_INTERRUPT_SLICES):
-            try:
+        try:
+            for _ in range(slices):
                 status = self._run_aside(message)
-                said = protocol.messages(self.sandbox.outbox()) if status == GuestStatus.DONE else []
-            except (MessageTooLarge, Unencodable):
-                return None
-            message = None
-            if status == GuestStatus.DONE:
-                for item in said:
-                    if isinstance(item, Done):
-                        names = protocol.data_of(item.data)
-                        return (
-                            [name for name in names if isinstance(name, str)] if type(names) is list else []
-                        )
-                break
+                message = None
+                if status == GuestStatus.DONE:
+                    return self._definitions_in(self.sandbox.outbox())
+                yield
+            self._end_at_once()
+        except (MessageTooLarge, Unencodable):
+            pass
         return None
+
+    @staticmethod
+    def _definitions_in(outbox: bytes) -> list[str] | None:
+        for item in protocol.messages(outbox):
+            if isinstance(item, Done):
+                names = protocol.data_of(item.data)
+                return [name for name in names if isinstance(name, str)] if type(names) is list else []
+        return None
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """In the body nobody else runs or copies the guest."""
+        self._holders += 1
+        self._between_runs = False
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            self._between_runs = True
+
+    async def _free(self) -> None:
+        """Wait until nobody has the guest for himself."""
+        while self._holders:
+            await asyncio.sleep(0)
 
     def _run_aside(self, message: bytes | None) -> int:
         """A run of the guest that belongs to no execution."""
@@ -162,35 +232,56 @@ class Scheduler:
         self._replay_log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
         return status
 
-    def due_replies(self) -> list[Any]:
+    def due_replies(self) -> list[bytes]:
         """Replies to calls that an earlier execution left, for the eval message."""
+        if not self.requests.replies_due:
+            return []
         taken = self.requests.take()
         if self.execution is not None:
             self._keep(self.execution, taken)
-        return [protocol.decode(encoded) for _, encoded in taken]
+        return [encoded for _, encoded in taken]
 
-    async def _drive(self, execution: ActiveExecution, message: bytes | None) -> Outcome:
+    async def _delivered(self, execution: ActiveExecution, message: ToGuest) -> bytes | int:
+        """What of a message the guest is run with: the whole, or the length of a large one, which it has."""
+        if isinstance(message, bytes) and len(message) <= _AT_ONCE:
+            return message
+        parts = [message] if isinstance(message, bytes) else message
+        if sum(map(len, parts)) <= _AT_ONCE:
+            return b"".join(parts)
+        self._between_runs = False
+        try:
+            delivered: int = await in_turns(self.sandbox.deliver(parts, self._hard_fuel(execution)))
+            return delivered
+        finally:
+            self._between_runs = True
+
+    async def _drive(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
         sandbox, requests = self.sandbox, self.requests
         self._turn_ends = time.monotonic() + TURN_S
         ready = message is not None or self._status is not GuestStatus.SUSPENDED
         while True:
             if ready:
+                given: bytes | int | None = None
                 try:
+                    if self._holders or sandbox.frozen_bytes > _AT_ONCE:
+                        await self._made_ready()
+                    if message is not None:
+                        given = await self._delivered(execution, message)
                     status = sandbox.run(
-                        message, SLICE_STEPS, self._hard_fuel(execution), self._wall(execution)
+                        given, SLICE_STEPS, self._hard_fuel(execution), self._wall(execution)
                     )
                 except MessageTooLarge as error:
                     if execution.interrupted or message is None:
-                        return self._lost(
+                        return await self._lost(
                             execution, InstanceLost("trap", "the guest has no room for a message")
                         )
                     message = self._too_large(execution, error)
                     continue
                 except InstanceLost as crash:
                     execution.charge(sandbox.fuel_used)
-                    return self._lost(execution, crash)
+                    return await self._lost(execution, crash)
                 execution.charge(sandbox.fuel_used)
-                self._replay_log.add(message, SLICE_STEPS, sandbox.fuel_used)
+                self._replay_log.add(given, SLICE_STEPS, sandbox.fuel_used)
                 # A guest that waited, or began, takes its message at once; one in the middle of a slice
                 # when it can, and says so.
                 in_slice = message is not None and self._status is GuestStatus.PREEMPTED
@@ -198,13 +289,18 @@ class Scheduler:
                 message = None
                 try:
                     self._status = _STATUSES[status]
-                    self._read_outbox(execution)
+                    if sandbox.outbox_length() > _AT_ONCE:
+                        await self._read_large_outbox(execution)
+                    else:
+                        self._read_outbox(execution)
                     if self._meter.memory.shared:
                         self.note_memory()
                 except KeyError:
-                    return self._lost(execution, InstanceLost("trap", f"the guest has no status {status}"))
+                    return await self._lost(
+                        execution, InstanceLost("trap", f"the guest has no status {status}")
+                    )
                 except InstanceLost as crash:
-                    return self._lost(execution, crash)
+                    return await self._lost(execution, crash)
                 except LimitExceeded as limit:
                     execution.end_by(limit)
                 if self._status is GuestStatus.DONE:
@@ -212,11 +308,11 @@ class Scheduler:
                         await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if self._status is GuestStatus.FAILED:
-                    return self._lost(execution, InstanceLost("trap", _why(execution)))
+                    return await self._lost(execution, InstanceLost("trap", _why(execution)))
                 if execution.interrupted:
                     execution.interrupt()
-                    if execution.interrupted > _INTERRUPT_SLICES:
-                        return self._lost(
+                    if execution.interrupted > self._interrupt_slices():
+                        return await self._lost(
                             execution, InstanceLost("trap", "the guest does not react to an interrupt")
                         )
                     if time.monotonic() >= self._turn_ends:
@@ -247,8 +343,15 @@ class Scheduler:
                 ready = False
                 if not requests.backlog:
                     if not requests.live and not requests.replies_due:
-                        return self._lost(execution, InstanceLost("trap", "the guest waits for nothing"))
+                        return await self._lost(
+                            execution, InstanceLost("trap", "the guest waits for nothing")
+                        )
                     await self._wait(execution)
+
+    async def _made_ready(self) -> None:
+        """Wait until nobody copies the guest's memory; then wake a large guest in turns."""
+        await self._free()
+        await in_turns(self.sandbox.wake_in_turns())
 
     async def _serve_the_rest(self, execution: ActiveExecution) -> None:
         """Begin what the program asked for at last: it goes on, for the next execution to await."""
@@ -262,12 +365,15 @@ class Scheduler:
 
     def _hard_fuel(self, execution: ActiveExecution) -> int:
         """Where the hard trap stands: beyond the limit, which is looked at after every slice."""
-        return execution.account.left + _FUEL_RESERVE
+        account = execution.account
+        left = account.limit - account.used
+        return (left if left > 0 else 0) + _FUEL_RESERVE
 
     def _wall(self, execution: ActiveExecution) -> float:
         if execution.interrupted:
             return SLICE_WALL_S
-        return min(SLICE_WALL_S, execution.time_left() + 1.0)
+        left = execution.time_left() + 1.0
+        return left if left < SLICE_WALL_S else SLICE_WALL_S
 
     async def _turn(self) -> None:
         """Let everybody else have a turn."""
@@ -308,7 +414,8 @@ class Scheduler:
 
     def time_left(self) -> float | None:
         """Seconds until the running execution's timeout."""
-        return None if self.execution is None else max(self.execution.time_left(), 0.001)
+        execution = self.execution
+        return None if execution is None else execution.time_left() or 0.001
 
     def fuel_left(self) -> int:
         """Fuel until the running execution's limit."""
@@ -345,9 +452,10 @@ class Scheduler:
             self.requests.cancel_all()
         return Outcome(done, execution)
 
-    def _lost(self, execution: ActiveExecution, crash: InstanceLost) -> Outcome:
+    async def _lost(self, execution: ActiveExecution, crash: InstanceLost) -> Outcome:
         """The instance is gone or broken: go back to where the execution began."""
-        self._rollback(execution)
+        with self._held():
+            await in_turns(self._rollback(execution))
         if execution.limit is not None:
             done = limit_report(execution.limit)
         elif execution.cancelled:
@@ -362,13 +470,13 @@ class Scheduler:
             done = Done("error", error=protocol.ErrorReport("sandbox-crashed", message))
         return Outcome(done, execution, rolled_back=True)
 
-    def _rollback(self, execution: ActiveExecution) -> None:
+    def _rollback(self, execution: ActiveExecution) -> Generator[None, None, None]:
         requests = self.requests
         requests.cancel_all(from_id=execution.first_id)
-        self.sandbox.close()
+        yield from self.sandbox.close_in_turns()
         log = self._replay_log
         try:
-            self.sandbox = log.rebuild(self._engine, self._memory_limit)
+            self.sandbox = yield from log.rebuild(self._engine, self._memory_limit)
             if log.in_execution and not self._end_at_once():
                 raise InstanceLost("trap", "the guest does not react to an interrupt")
         except (InstanceLost, MessageTooLarge) as error:
@@ -380,10 +488,13 @@ class Scheduler:
         self._status = GuestStatus.DONE
         self._unread = False
 
+    def _interrupt_slices(self) -> int:
+        return _INTERRUPT_SLICES + self.sandbox.memory_bytes() // _COLLECTED_BYTES
+
     def _end_at_once(self) -> bool:
         """Tell the guest to end its execution, here and now: whether it did."""
         message: bytes | None = protocol.INTERRUPT
-        for _ in range(_INTERRUPT_SLICES):
+        for _ in range(self._interrupt_slices()):
             status = self._run_aside(message)
             message = None
             if status == GuestStatus.DONE:
@@ -402,7 +513,7 @@ class Scheduler:
                 return
         except (InstanceLost, MessageTooLarge, InternalError):
             pass
-        self._rollback(execution)
+        at_once(self._rollback(execution))
 
     def reset(self) -> None:
         """A fresh guest in this one's place."""
@@ -412,6 +523,12 @@ class Scheduler:
         self._replay_log = ReplayLog()
         self.sandbox = Sandbox(self._engine, self._memory_limit)
         self.requests.forget_ids()
+
+    async def aclose(self) -> None:
+        """As ``close``; a large memory goes back to the system in turns."""
+        await self._free()
+        await in_turns(self.sandbox.close_in_turns())
+        self.close()
 
     def close(self) -> None:
         """Cancel what is in flight and drop the instance."""
@@ -434,20 +551,34 @@ class Scheduler:
             self.sandbox.close()
             raise InstanceLost("trap", f"the guest sent a malformed message: {error}") from error
 
+    async def _read_large_outbox(self, execution: ActiveExecution) -> None:
+        """What does not fit into a turn. Until all of it is served no snapshot is taken."""
+        self._between_runs = False
+        try:
+            outbox = await in_turns(self.sandbox.outbox_in_turns())
+            execution.charge(len(outbox) * FUEL_A_BYTE)
+            for message in await in_turns(protocol.messages_in_turns(outbox)):
+                self._serve(execution, message)
+                if time.monotonic() >= self._turn_ends:
+                    await self._turn()
+        except Unencodable as error:
+            self.sandbox.close()
+            raise InstanceLost("trap", f"the guest sent a malformed message: {error}") from error
+        finally:
+            self._between_runs = True
+
     def _serve(self, execution: ActiveExecution, message: protocol.Message) -> None:
-        if isinstance(message, protocol.Call):
+        if isinstance(message, Done):
+            execution.finish(message)
+        elif isinstance(message, Call):
             self.requests.admit(message)
         elif isinstance(message, protocol.Acknowledged):
             self._unread = False
-        elif isinstance(message, Done):
-            execution.finish(message)
         elif isinstance(message, Output):
-            if message.stream == "out":
-                execution.out.add(message.text)
-            else:
-                execution.err.add(message.text)
-            self._observe(message)
-        elif isinstance(message, Logged):
+            kept = (execution.out if message.stream == "out" else execution.err).add(message.text)
+            if kept:  # what is beyond output_bytes is not said elsewhere either
+                self._observe(message if kept is message.text else Output(message.stream, kept))
+        elif isinstance(message, Logged | Traced | Counted):
             self._observe(message)
         elif isinstance(message, protocol.Warned):
             execution.warn(message.text)
@@ -456,10 +587,12 @@ class Scheduler:
         else:
             execution.finish(Done("error", error=protocol.ErrorReport(message=message.text)))
 
-    def _take_replies(self, execution: ActiveExecution) -> bytes:
+    def _take_replies(self, execution: ActiveExecution) -> ToGuest:
         batch = self.requests.take()
-        self._keep(execution, [item for item in batch if item[0] < execution.first_id])
-        return protocol.replies_of([encoded for _, encoded in batch])
+        first = execution.first_id
+        if batch[0][0] < first or len(batch) > 1:
+            self._keep(execution, [item for item in batch if item[0] < first])
+        return protocol.replies_in_parts([encoded for _, encoded in batch])
 
     def _keep(self, execution: ActiveExecution, replies: list[tuple[int, bytes]]) -> None:
         """An earlier execution's replies are due again after a rollback: until then they are held."""
@@ -478,6 +611,33 @@ class Scheduler:
         return self._interrupt(execution)
 
     # ---- snapshots
+
+    async def captured(self, state: Callable[[SchedulerState], T]) -> tuple[MemoryImage, T]:
+        """The guest's memory, and what ``state`` makes of the host's side, of one moment.
+
+        A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
+        InternalError where the session was closed meanwhile.
+        """
+        while True:
+            while not self._between_runs:
+                await asyncio.sleep(0)
+            sandbox, runs, made = self.sandbox, self.sandbox.runs, state(self.to_state())
+            self._holders += 1
+            try:
+                image = await in_turns(sandbox.capture_in_turns())
+            finally:
+                self._holders -= 1
+            if sandbox is self.sandbox and runs == sandbox.runs:  # nobody had to end it at once
+                return image, made
+
+    async def sleep(self) -> None:
+        """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""
+        await self._free()
+        if self.execution is None and self._status is GuestStatus.DONE:
+            with self._held():
+                image = await in_turns(self.sandbox.sleep_in_turns())
+                if image is not None:
+                    self._replay_log.rest(image)
 
     def to_state(self) -> SchedulerState:
         """The host's side of the guest."""

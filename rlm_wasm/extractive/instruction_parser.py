@@ -52,9 +52,10 @@ _ABSENCE: Final = re.compile(
 )
 
 _ITEM = r"(?:[\"“'`][^\"”'`\n]{1,40}[\"”'`]|[A-Za-z][\w+-]*)"
-_LIST = rf"{_ITEM}(?:\s*(?:,\s*(?:or\s+)?|/|\||\s+or\s+){_ITEM})+"
+_MANY = "{1,40}"  # a bound, so that a text of nothing but lists is not looked through for each of them
+_LIST = rf"{_ITEM}(?:\s*(?:,\s*(?:or\s+)?|/|\||\s+or\s+){_ITEM}){_MANY}"
 _LOOSE_ITEM = r"[A-Za-z\"“'`][^,|/.;:()\n]{0,40}?"
-_LOOSE_LIST = rf"{_LOOSE_ITEM}(?:\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+){_LOOSE_ITEM})+"
+_LOOSE_LIST = rf"{_LOOSE_ITEM}(?:\s*(?:,\s*(?:or\s+|and\s+)?|/|\||\s+or\s+|\s+and\s+){_LOOSE_ITEM}){_MANY}"
 _CHOICE_PATTERNS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (

@@ -20,12 +20,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.extractive.instruction_parser import Key, ParsedInstruction, content_words, read_instruction
-from rlm_wasm.extractive.ranking import Unit, central, rank, units_of, unwrap
+from rlm_wasm.extractive.ranking import Unit, central, given_up, rank, units_of, unwrap
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens, first_tokens
+from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, first_tokens, tokens_in_turns
+from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,9 @@ _ENOUGH: Final = 0.5
 _OFF_LOOP: Final = 256 * 1024
 """Data longer than this is ranked on a worker thread, so that the event loop goes on."""
 
+_TASK: Final = re.compile(
+    r"^[ \t]*(?:the[ \t]+)?(?:task|goal)[ \t]*:\s*(.+)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL
+)
 _NUMBER: Final = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 _CUES: Final[dict[str, frozenset[str]]] = {
@@ -81,8 +86,8 @@ class ExtractiveProvider:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer. Long data is ranked on a worker thread."""
-        if len(request.data) > _OFF_LOOP:
-            text = await asyncio.to_thread(answer, request)
+        if len(request.data) + len(request.instruction) > _OFF_LOOP:
+            text = await _answered_beside(request)
         else:
             text = answer(request)
         finish_reason = "stop"
@@ -91,15 +96,27 @@ class ExtractiveProvider:
         return Completion(
             text=text,
             model="extractive",
-            prompt_tokens=estimate_prompt_tokens(request.instruction, request.data, len(request.images)),
+            prompt_tokens=await in_turns(tokens_in_turns(request.instruction, request.data))
+            + beside_texts(request.data, len(request.images)),
             completion_tokens=estimate_tokens(text),
             finish_reason=finish_reason,
         )
 
 
+async def _answered_beside(request: CompletionRequest) -> str:
+    """On a thread, whose work ends soon where nobody waits for it any longer."""
+    stop = threading.Event()
+    token = given_up.set(stop)
+    try:
+        return await asyncio.to_thread(answer, request)
+    finally:
+        stop.set()
+        given_up.reset(token)
+
+
 def answer(request: CompletionRequest) -> str:
     """The answer's text. A pure function of instruction, data and the JSON flag."""
-    question = read_instruction(request.instruction, json=request.json)
+    question = read_instruction(_shortened(request.instruction), json=request.json)
     data = unwrap(request.data or _data_within(request.instruction))
     if question.form == "program" or request.purpose == "program":
         return _program(request.instruction)
@@ -109,12 +126,22 @@ def answer(request: CompletionRequest) -> str:
     return _FORMS[question.form](question, data, found)
 
 
+_INSTRUCTION: Final = 4_096
+"""Characters of an instruction that are looked at: what it asks for is at its beginning, or at its end."""
+
+
+def _shortened(instruction: str) -> str:
+    if len(instruction) <= _INSTRUCTION:
+        return instruction
+    return f"{instruction[: _INSTRUCTION // 2]}\n{instruction[-_INSTRUCTION // 2 :]}"
+
+
 def _sentences(question: ParsedInstruction, data: str, found: list[Unit]) -> str:
     best = found[0].coverage if found else 0.0
     if question.fallback is not None and best <= _ENOUGH:
         return question.fallback
     if question.summary:
-        separator = "\n" if "\n" in data.strip() else " "
+        separator = "\n" if "\n" in data[:_OFF_LOOP].strip() else " "
         return separator.join(central(data, question.count)) or question.fallback or NOT_FOUND
     if not found:
         # Nothing to search for: the beginning is the best that can be shown.
@@ -245,7 +272,7 @@ def _as_number(text: str) -> int | float:
 
 def _program(instruction: str) -> str:
     """A Scheme program for a task: asks the task of the context, in one call."""
-    match = re.search(r"^\s*(?:the\s+)?(?:task|goal)\s*:\s*(.+)\Z", instruction, re.I | re.M | re.S)
+    match = _TASK.search(instruction)
     task = match.group(1).strip() if match else "Summarise the text in three sentences."
     quoted = json.dumps(task, ensure_ascii=False)
     return f'```scheme\n(finish (syntax-e (llm-query #:instruction {quoted} #:data (or context ""))))\n```'

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from concurrent.futures import CancelledError
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 from rlm_wasm.extractive.instruction_parser import content_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import threading
+    from collections.abc import Iterator, Sequence
 
 _CANDIDATES: Final = 300
 """Enough units to choose from, in a text of up to 300,000 characters; one per 1,000 beyond that.
@@ -29,9 +32,15 @@ _PROSE: Final = re.compile(r"\W{0,2}\w[^\n=<>{}|\\]*\s(?:[^\n]*\s){3}")
 _SENTENCE_GAP: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
 _WRAPPED: Final = re.compile(r"[^\s.!?:;]\n[a-z]")
 _WRAPPED_LINE: Final = re.compile(r"(?<=[^\s.!?:;])(?<=[^\n]{40})\n[ \t]*(?=[a-z(])")
-_SINGLE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n|\s*[-*•\d])")
+_SINGLE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n|[ \t]*[-*•\d])")
 _LINE_ENDS: Final = re.compile(r"\n\s*\n|\n")
 _DIGIT: Final = re.compile(r"\d")
+_BLOCK: Final = 1 << 18
+"""Characters that are looked at in one go: a thread that does more keeps the event loop's waiting."""
+
+given_up: Final[ContextVar[threading.Event | None]] = ContextVar("given_up", default=None)
+"""Set where nobody waits for the answer any longer: then work on a large text ends."""
+
 _LEAD: Final = 32 * 1024
 """How much of a text a summary without search terms looks at."""
 
@@ -51,8 +60,41 @@ def unwrap(text: str) -> str:
     sample = text[:8192]
     breaks = sample.count("\n")
     if breaks >= 3 and len(_WRAPPED.findall(sample)) * 2 >= breaks:
-        return _SINGLE_BREAK.sub(" ", text)
+        return "".join(_SINGLE_BREAK.sub(" ", text[start:end]) for start, end in _blocks(text))
     return text
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Parts of a text, cut inside of lines as far as it has any that are not too long."""
+    start = 0
+    while start < len(text):
+        event = given_up.get()
+        if event is not None and event.is_set():
+            raise CancelledError
+        end = start + _BLOCK
+        if end < len(text):
+            space = text.rfind(" ", start, end)
+            end = space if space > start and text[space - 1] != "\n" else end
+        yield start, min(end, len(text))
+        start = end
+
+
+def _count(text: str, part: str) -> int:
+    return sum(text.count(part, start, end + len(part) - 1) for start, end in _blocks(text))
+
+
+def _find(text: str, part: str, at: int) -> int:
+    """As ``text.find(part, at)``; where it is not near, others have a turn."""
+    while at < len(text):
+        end = at + _BLOCK
+        found = text.find(part, at, end + len(part) - 1)
+        if found >= 0:
+            return found
+        event = given_up.get()
+        if event is not None and event.is_set():
+            raise CancelledError
+        at = end
+    return -1
 
 
 def units_of(text: str) -> list[str]:
@@ -69,17 +111,20 @@ def rank(text: str, terms: Sequence[str], phrases: Sequence[str] = (), *, digits
     if not wanted or not text:
         return []
     # U+0130 is the one character whose lower case is longer; offsets must not shift.
-    lowered = (text if text.isascii() else text.replace("\u0130", "i")).lower()
-    counts = {term: lowered.count(term) for term in wanted}
+    lowered = "".join(text[start:end].replace("\u0130", "i").lower() for start, end in _blocks(text))
+    counts = {term: _count(lowered, term) for term in wanted}
     present = sorted((t for t in wanted if counts[t]), key=lambda t: (counts[t], t))
     spans: set[tuple[int, int]] = set()
     for term in present:
         _collect(lowered, text, term, spans, max(_CANDIDATES, len(text) // 1_000))
-    number_of_units = max(1, lowered.count("\n") + 1, len(text) // 100)
+    number_of_units = max(1, _count(lowered, "\n") + 1, len(text) // 100)
     weights = {t: math.log(1 + number_of_units / (counts[t] + 0.5)) for t in present}
     pairs = [f"{a} {b}" for a, b in pairwise(terms)]
     ranked: list[Unit] = []
+    event = given_up.get()
     for start, end in spans:
+        if event is not None and event.is_set():
+            raise CancelledError
         unit = lowered[start:end]
         matched = [term for term in present if _holds(unit, term)]
         if not matched:
@@ -157,11 +202,11 @@ def _holds(unit: str, term: str) -> bool:
 
 def _collect(lowered: str, text: str, term: str, spans: set[tuple[int, int]], enough: int) -> None:
     """Add the extents of the units around the term's hits, until there are enough."""
-    at = lowered.find(term)
+    at = _find(lowered, term, 0)
     while at >= 0 and len(spans) < enough:
         start, end = _unit_around(text, at)
         spans.add((start, end))
-        at = lowered.find(term, max(end, at + 1))
+        at = _find(lowered, term, max(end, at + 1))
 
 
 def _unit_around(text: str, at: int) -> tuple[int, int]:

@@ -91,9 +91,12 @@ class Usage:
         self._settle(completion, cost, model)
 
     def _of(self, model: str) -> ModelUsage:
-        if model not in self.models and len(self.models) >= MAX_MODELS:
-            model = OTHER_MODELS
-        return self.models.setdefault(model, ModelUsage())
+        used = self.models.get(model)
+        if used is None:
+            if len(self.models) >= MAX_MODELS:
+                model = OTHER_MODELS
+            used = self.models.setdefault(model, ModelUsage())
+        return used
 
     def copy(self) -> Usage:
         """As it is now; later calls change the original alone."""
@@ -102,7 +105,8 @@ class Usage:
     def _settle(self, completion: Completion, cost: float | None, model: str) -> None:
         self.done += 1
         _spend(self, completion, cost)
-        self._of(model).count(completion, cost)
+        used = self.models.get(model)
+        (used if used is not None else self._of(model)).count(completion, cost)
 
     def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
@@ -246,7 +250,8 @@ class Budget:
     def settle(self, worst: WorstCase) -> None:
         """A call has ended and was counted: its place and what was set aside are free again."""
         self._release(worst)
-        self._next()
+        if self.waiting:
+            self._next()
 
     def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
         """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside.

@@ -7,8 +7,10 @@ that people see. Nothing here knows about wasm.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -29,12 +31,21 @@ from rlm_wasm.errors import (
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.llm.literal_calls import judged
-from rlm_wasm.providers import strict_json
+from rlm_wasm.providers import strict_json, tries
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens, unknown_model
+from rlm_wasm.runlog.events import (
+    CallEnded,
+    CallQueued,
+    CallSent,
+    CallTried,
+    ProgramWritten,
+    logged,
+)
+from rlm_wasm.runlog.stream import EventStream, Recorder, numbers_of, place_of
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.turns import at_once_or_in_turns, in_turns
 
@@ -46,6 +57,9 @@ MAX_MODEL_NAME = 200
 
 MAX_JSON = 1 << 20
 """Characters of an answer to a #:json call: no model's is longer, and reading it is one piece of work."""
+
+MAX_ERROR = 10_000
+"""Characters of a failed call's error in a run log."""
 
 _AT_ONCE = 1 << 18
 """Characters of a prompt or an answer that are looked at without a turn of the event loop in between."""
@@ -98,8 +112,13 @@ class LlmCalls:
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
         warn: Callable[[str], None] = lambda _text: None,
+        recorder: Recorder | None = None,
+        parent: int | None = None,
     ) -> None:
         self._make_provider = provider
+        self.recorder = Recorder(EventStream()) if recorder is None else recorder
+        self._parent = parent
+        """The recursive call that this session's execution serves."""
         self._made: tuple[Provider, ProviderInfo] | None = None
         self.budget = budget
         self.log = log
@@ -116,6 +135,8 @@ class LlmCalls:
         self._refuses = False
         """The execution's program has calls that would be refused, so it is about to end."""
         self._span: tracing.Span = None
+        self._bounded = budget.limits.tokens is not None or budget.limits.cost_usd is not None
+        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
 
     def _provider(self) -> tuple[Provider, ProviderInfo]:
         """The provider, made at the first call, and what it says of itself."""
@@ -123,6 +144,16 @@ class LlmCalls:
             provider = self._make_provider()
             self._made = provider, info_of(provider)
         return self._made
+
+    @property
+    def parent(self) -> int | None:
+        """The recursive call that this session serves."""
+        return self._parent
+
+    @property
+    def provider_name(self) -> str:
+        """What the provider calls itself."""
+        return self._provider()[1].name
 
     def begin_execution(self, span: tracing.Span) -> None:
         """From now on calls stand below this span."""
@@ -194,6 +225,8 @@ class LlmCalls:
         )
         call = LlmCall(host_request, request, recursive, worst, entry, pictures)
         host_request.serve_as(number, partial(self._cancelled, call))
+        if self.recorder.on:
+            self._log_queued(call, op)
         if placed:
             call.placed = not recursive  # a recursive one takes no place: what it is made of does
             return self._send(call)
@@ -274,11 +307,6 @@ class LlmCalls:
         recursive = limits.depth + 1 if wanted is True else int(wanted or 0)
         return request, pictures, recursive, str(op)[:_MAX_OP]
 
-    @property
-    def _bounded(self) -> bool:
-        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
-        return self.budget.limits.tokens is not None or self.budget.limits.cost_usd is not None
-
     def _worst(self, request: CompletionRequest, texts: int, images: int) -> WorstCase:
         """The most tokens that a call may take, and dollars where a ceiling stands on them.
 
@@ -307,6 +335,8 @@ class LlmCalls:
         call.started = time.monotonic()
         self.running[call.number] = call
         provider, info = self._provider()
+        if self.recorder.on and not call.pictures:
+            self.recorder.tell(CallSent, call=call.number)
         call.span = tracing.call_started(
             call.request,
             info.name,
@@ -336,6 +366,9 @@ class LlmCalls:
             url = await asyncio.to_thread(images.checked, picture, self._workspace)
             call.host_request.hold(len(url))
             read.append(url)
+        if self.recorder.on:
+            hashes = tuple(hashlib.sha256(url.encode()).hexdigest() for url in read)
+            self.recorder.tell(CallSent, call=call.number, image_sha256=hashes)
         request = replace(call.request, images=tuple(read))
         return await provider.complete(request)
 
@@ -352,7 +385,7 @@ class LlmCalls:
 
     async def _await(self, call: LlmCall, work: Callable[[], Awaitable[Completion]]) -> Any:
         try:
-            with tracing.inside(call.span):
+            with tracing.inside(call.span), self._listening(call):
                 completion = await work()
         except Exception as error:
             raise self._failed(call, error) from error
@@ -365,6 +398,56 @@ class LlmCalls:
             completion = replace(completion, text=await in_turns(whole_in_turns(completion.text)))
         return self._settle(call, completion)
 
+    # ---- for the run log
+
+    def _log_queued(self, call: LlmCall, op: str) -> None:
+        request, worst = call.request, call.worst
+        facts = call.host_request.facts()
+        self.recorder.tell(
+            CallQueued,
+            call=request.id,
+            op=op,
+            parent=self._parent,
+            depth=self.depth,
+            model=request.model,
+            instruction=logged(request.instruction),
+            data=logged(request.data),
+            images=len(call.pictures),
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            json=request.json,
+            recursive=call.recursive > 0,
+            made_from=numbers_of(facts.get("from")),
+            reserved_tokens=worst.tokens,
+            reserved_usd=worst.usd,
+            **place_of(facts),
+        )
+
+    def _listening(self, call: LlmCall) -> AbstractContextManager[None]:
+        if not self.recorder.on:
+            return nullcontext()
+        return tries.told_to(
+            lambda attempt, status: self.recorder.tell(
+                CallTried, call=call.number, attempt=attempt, status=status
+            )
+        )
+
+    def _log_ended(self, call: LlmCall, status: str, error: str | None = None) -> None:
+        self.recorder.tell(CallEnded, call=call.number, status=status, error=error)
+
+    def _log_answered(self, call: LlmCall, completion: Completion, model: str, cost: float | None) -> None:
+        self.recorder.tell(
+            CallEnded,
+            call=call.number,
+            model=model,
+            answer=logged(completion.text),
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            cost_usd=cost,
+            cached=completion.cached,
+            finish_reason=completion.finish_reason,
+        )
+
     # ---- and back
 
     def _settle(self, call: LlmCall, completion: Any) -> list[Any]:
@@ -374,8 +457,9 @@ class LlmCalls:
             )
         request = call.request
         model = _model_of(request, completion)
+        cost: float | None = 0.0
         if not call.recursive:  # else ``ask`` settled what it is made of
-            self._count(completion, model)
+            cost = self._count(completion, model)
         if completion.rate_limits:
             self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -384,6 +468,8 @@ class LlmCalls:
         tokens = completion.prompt_tokens + completion.completion_tokens
         call.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
         tracing.call_ended(call.span, completion)
+        if self.recorder.on:
+            self._log_answered(call, completion, model, cost)
         self._end(call)
         text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
         truncated = completion.finish_reason == "length"
@@ -394,7 +480,8 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth, truncated]
 
-    def _count(self, completion: Completion, model: str) -> None:
+    def _count(self, completion: Completion, model: str) -> float | None:
+        """Settle an answer; what it cost in dollars, None where nobody knows."""
         provider, info = self._provider()
         if completion.cached or info.free:
             cost: float | None = 0.0
@@ -408,6 +495,7 @@ class LlmCalls:
             )
         self.budget.execution.add(completion, cost, model)
         self.budget.session.add(completion, cost, model)
+        return cost
 
     async def ask(self, request: CompletionRequest) -> Completion:
         """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
@@ -415,6 +503,7 @@ class LlmCalls:
         worst = self._worst(request, texts, len(request.images))
         if not self.budget.take(worst):
             await self._place(worst)
+        sent_at = self.recorder.now()
         try:
             completion: Completion = await self._provider()[0].complete(request)
         except Exception as error:
@@ -427,8 +516,22 @@ class LlmCalls:
         except BaseException:
             self._settle_lost(request, worst)
             raise
-        self._count(completion, _model_of(request, completion))
+        model = _model_of(request, completion)
+        cost = self._count(completion, model)
         self.budget.settle(worst)
+        if self.recorder.on:
+            self.recorder.tell(
+                ProgramWritten,
+                call=request.id,
+                sent_at=sent_at,
+                model=model,
+                instruction=logged(request.instruction),
+                data=logged(request.data),
+                answer=logged(completion.text),
+                prompt_tokens=completion.prompt_tokens,
+                completion_tokens=completion.completion_tokens,
+                cost_usd=cost,
+            )
         return completion
 
     async def _place(self, worst: WorstCase) -> None:
@@ -462,6 +565,8 @@ class LlmCalls:
             self.budget.count_failed()
         call.entry.update(status=f"failed: {error}"[:200])
         tracing.call_failed(call.span, error)
+        if self.recorder.on:
+            self._log_ended(call, "failed", str(error)[:MAX_ERROR])
         self._end(call, cancelled=lost)
         if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
             return error
@@ -498,6 +603,8 @@ class LlmCalls:
     def _cancelled(self, call: LlmCall) -> None:
         """The guest, the embedder or the execution's end cancelled it."""
         call.entry.update(status="cancelled")
+        if self.recorder.on:
+            self._log_ended(call, "cancelled")
         tracing.call_failed(call.span, "cancelled")
         call.span = None
         if call.number in self.running:

@@ -42,8 +42,9 @@ _PREVIEW = 2_000
 _AT_ONCE = 4_096
 """Characters of an answer whose program is looked for on the event loop."""
 
-RunChild = Callable[[LlmCalls, int, str, str], Awaitable[Result]]
-"""Runs a program in a child: the parent's calls, how deep it may recurse, its context, its program."""
+RunChild = Callable[[LlmCalls, int, CompletionRequest, str], Awaitable[Result]]
+"""Runs a program in a child: the parent's calls, how deep it may recurse, the call (its data is the child's
+context), its program."""
 
 
 def recursion(run_child: RunChild) -> Recurse:
@@ -71,7 +72,7 @@ def recursion(run_child: RunChild) -> Recurse:
                 trouble = program.reason
                 told = _about_answer(attempt, answer.text, trouble)
             else:
-                result = await run_child(calls, deepest, request.data, program.source)
+                result = await run_child(calls, deepest, request, program.source)
                 if result.ok and result.value.strip():
                     return Completion(
                         text=result.value,

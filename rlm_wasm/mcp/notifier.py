@@ -50,7 +50,7 @@ class ProgressNotifier:
         self._loop = asyncio.get_running_loop()
         self._progress = Progress()
         self._at = time.monotonic()
-        self._shape = (0, 0, 0)
+        self._shape: tuple[int, int, int, str] = (0, 0, 0, "")
         self._bounds = bounds
         self._lines_left = bounds.log_lines
         self._bytes_left = bounds.log_bytes
@@ -79,7 +79,7 @@ class ProgressNotifier:
         """For ``Session.execute(on_progress=…)``."""
         self._progress, self._at = progress, time.monotonic()
         self._stderr(progress.stderr)
-        shape = (progress.done, progress.running, progress.total)
+        shape = (progress.done, progress.running, progress.total, progress.last_line)
         if shape != self._shape:
             self._shape = shape
             self._poke()
@@ -159,6 +159,8 @@ class ProgressNotifier:
             self._sent = progress.done + self._beats / (self._beats + 1)
         total = float(progress.total) if progress.total >= self._sent else None
         message = progress_line(later(progress, time.monotonic() - self._at))
+        if progress.last_line:
+            message = f"{message} — last line: {progress.last_line}"
         if self._note:
             message = f"{message} — {self._note}"
         await self._client.report_progress(self._sent, total, message)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
-from rlm_wasm.providers import data_urls
+from rlm_wasm.providers import data_urls, tries
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
 from rlm_wasm.providers.prices import PriceTable
@@ -132,7 +133,7 @@ class OpenAIProvider:
             default_headers={"api-key": self._key} if self._key and "api-version" in self._query else None,
             max_retries=self._max_retries,
             timeout=self._timeout_s,
-            http_client=DefaultAioHttpClient(),
+            http_client=DefaultAioHttpClient(event_hooks={"request": [_asked], "response": [_answered]}),
         )
 
     def _body(self, request: CompletionRequest, model: str) -> dict[str, Any]:
@@ -200,6 +201,14 @@ class OpenAIProvider:
         return ProviderError(f"{self._where()} cannot be reached: {_first_line(error)}", retryable=True)
 
 
+async def _asked(_request: Any) -> None:
+    tries.begins()
+
+
+async def _answered(response: Any) -> None:
+    tries.answered(response.status_code)
+
+
 def _split(base_url: str | None) -> tuple[str | None, dict[str, str]]:
     """The address without its query, and the query, which goes with every request."""
     if base_url is None:
@@ -234,12 +243,23 @@ def _checked_key(key: str | None, name: str) -> str:
 
 def _headers(request: CompletionRequest) -> dict[str, str]:
     """What goes beside the body: the key by which a server knows a call that is sent again."""
+    headers = _trace_headers()
     key = request.idempotency_key
     if key is None:
-        return {}
+        return headers
     if not (key and key.isascii() and key.isprintable()):
         raise UsageError(f"idempotency_key must be printable ASCII, got {key[:100]!r}")
-    return {"Idempotency-Key": key}
+    return {**headers, "Idempotency-Key": key}
+
+
+def _trace_headers() -> dict[str, str]:
+    """The trace that the call belongs to (W3C's traceparent), where the application traces."""
+    headers: dict[str, str] = {}
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry.propagate import inject
+
+        inject(headers)
+    return headers
 
 
 def _messages(request: CompletionRequest) -> list[dict[str, Any]]:

@@ -13,24 +13,31 @@ from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.limits import Limits
+from rlm_wasm.python.place import FamilyPlace
 
 __all__ = ["python_backend"]
 
 
 def python_backend(
-    kind: str, *, limits: Limits, workspace: Workspace, folder: Path | None = None
+    kind: str,
+    *,
+    limits: Limits,
+    workspace: Workspace,
+    folder: Path | None = None,
+    place: FamilyPlace | None = None,
 ) -> PythonBackend:
     """A back end for one session.
 
     ``workspace`` is what the isolated back end sees of files; ``folder`` is where the other one, which is
-    not confined at all, starts. Raises CapabilityDenied for "off", UsageError for an unknown kind.
+    not confined at all, starts. ``place`` is shared by a session and its children. Raises CapabilityDenied
+    for "off", UsageError for an unknown kind.
     """
     if kind == "off":
         raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')
     if kind == "wasi":
         from rlm_wasm.python.wasi import WasiPython
 
-        return WasiPython(limits=limits, workspace=workspace)
+        return WasiPython(limits=limits, workspace=workspace, place=place)
     if kind == "host":
         from rlm_wasm.python.host import HostPython
 

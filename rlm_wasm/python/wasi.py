@@ -26,6 +26,7 @@ from rlm_wasm.errors import LimitExceeded, PythonFailure, PythonInstanceLost, Py
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec, workers
 from rlm_wasm.python.component import PythonEngine
+from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.python.snippets import MAX_FRAMES
 from rlm_wasm.python.values import Reference, arguments_of, to_scheme
 
@@ -42,8 +43,11 @@ class WasiPython:
 
     name = "wasi"
 
-    def __init__(self, *, limits: Limits, workspace: Workspace, seed: int = 0) -> None:
+    def __init__(
+        self, *, limits: Limits, workspace: Workspace, seed: int = 0, place: FamilyPlace | None = None
+    ) -> None:
         self._limits = limits
+        self._place = place if place is not None else FamilyPlace()
         self._workspace = workspace
         self._contexts: dict[str | None, str] = {}
         self._lock = asyncio.Lock()
@@ -58,7 +62,7 @@ class WasiPython:
         self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
     ) -> PythonReply:
         """See PythonBackend. A limit that fires ends the instance, not the session."""
-        async with self._lock:
+        async with self._lock, self._place.taken_by(self):
             cancelled = threading.Event()
             work = asyncio.get_running_loop().run_in_executor(
                 workers.shared.threads, self._serve, operation, arguments, fuel, timeout_s, cancelled
@@ -267,16 +271,29 @@ class WasiPython:
         self._contexts[name] = text
         self._stale_contexts = self._instance is not None
 
+    async def give_way(self) -> None:
+        """Another one of the family needs the place: the variables are kept, as for a snapshot."""
+        await asyncio.get_running_loop().run_in_executor(workers.shared.threads, self._kept_and_dropped)
+
+    def _kept_and_dropped(self) -> None:
+        if self._instance is not None:
+            try:
+                self._capture()
+            except (PythonInstanceLost, PythonFailure):
+                pass  # what was lost is said when it is next called
+            finally:
+                self._drop()
+
     async def reset(self) -> None:
         """See PythonBackend: the next call makes a new instance."""
-        async with self._lock:
+        async with self._lock, self._place.left_by(self):
             self._drop()
             self._captured = None
             self._changed = []
 
     async def capture(self) -> bytes | None:
         """See PythonBackend."""
-        async with self._lock:
+        async with self._lock, self._place.taken_by(self):
             if self._instance is not None:
                 loop = asyncio.get_running_loop()
                 try:
@@ -287,14 +304,14 @@ class WasiPython:
 
     async def restore(self, captured: bytes) -> None:
         """See PythonBackend. The variables come back at the next call."""
-        async with self._lock:
+        async with self._lock, self._place.left_by(self):
             self._drop()
             self._captured = captured.decode("ascii", "replace")
             self._changed = []
 
     async def aclose(self) -> None:
         """See PythonBackend."""
-        async with self._lock:
+        async with self._lock, self._place.left_by(self):
             self._drop()
 
 

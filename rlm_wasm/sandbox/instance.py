@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import struct
-from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p, string_at
+from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 import wasmtime
@@ -14,8 +13,24 @@ from rlm_wasm.errors import InternalError
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 
-_REPORT = struct.Struct("<IIQ")
-"""struct rlm_report of wasm/rlm.h: outbox, its length, bytes of objects."""
+
+class Report(ctypes.LittleEndianStructure):
+    """struct rlm_report of wasm/rlm.h, in the guest's memory: what is read there is the guest's word."""
+
+    _fields_ = (
+        ("outbox", c_uint32),
+        ("outbox_length", c_uint32),
+        ("heap_used", c_uint64),
+        ("inbox", c_uint32),
+        ("inbox_bytes", c_uint32),
+    )
+
+    outbox: int
+    outbox_length: int
+    heap_used: int
+    inbox: int
+    inbox_bytes: int
+
 
 FAR = 1 << 40
 """Where deadline and fuel stand while no program runs."""
@@ -55,13 +70,16 @@ class Instance:
 
     __slots__ = (
         "_externs",
-        "_report_at",
         "base",
+        "bounded",
         "calls",
         "context",
         "functions",
+        "inbox_at",
+        "inbox_bytes",
         "instance",
         "memory_at",
+        "report",
         "reports",
         "size",
         "store",
@@ -69,7 +87,12 @@ class Instance:
 
     def __init__(self, engine: Engine, memory_limit: int) -> None:
         self.store: int | None = None
-        self.forget_run()
+        self.bounded = False
+        """Whether the deadline and the fuel of the last run stand still."""
+        self.reports = False
+        self.report: Report | None = None
+        """What stands there after every run; None where it leaves nothing."""
+        self.inbox_at = self.inbox_bytes = 0
         store = wasm.store_new(engine.engine_pointer, None, None)
         context = wasm.store_context(store)
         instance = (ctypes.c_uint8 * ctypes.sizeof(_bindings.wasmtime_instance_t))()
@@ -89,6 +112,8 @@ class Instance:
         self.memory_at = self.export("memory", "memory")
         self.base: int = wasm.memory_data(context, self.memory_at)
         self.size: int = wasm.memory_data_size(context, self.memory_at)
+        if engine.report_at is not None:
+            self.read_reports(engine.report_at)
 
     def export(self, name: str, kind: str) -> int:
         """The address of an export's handle."""
@@ -108,22 +133,26 @@ class Instance:
         return bool(wasm.export_get(self.context, at, encoded, len(encoded), addressof(extern)))
 
     def read_reports(self, at: int) -> None:
-        """It has run, and leaves at this address what is wanted after every run; 0: it leaves nothing."""
+        """It leaves at this address what is wanted after every run; 0: it leaves nothing."""
         self.reports = True
-        self._report_at = self.base + at if 0 < at <= self.size - _REPORT.size else 0
+        if not 0 < at <= self.size - ctypes.sizeof(Report):
+            return
+        self.report = report = Report.from_address(self.base + at)
+        inbox, room = report.inbox, report.inbox_bytes
+        if 0 < inbox <= self.size - room:
+            self.inbox_at, self.inbox_bytes = self.base + inbox, room
 
-    def report(self) -> tuple[int, int, int] | None:
-        """Outbox, its length, and bytes of objects, as of the last run; None where it left nothing."""
-        at = self._report_at
-        if not at:
-            return None
-        outbox, length, heap_used = _REPORT.unpack(string_at(at, _REPORT.size))
-        return outbox, length, heap_used
+    def bind(self, ticks: int, fuel: int) -> None:
+        """So many ticks of the epoch and so much fuel has the next call: a program's."""
+        wasm.set_epoch_deadline(self.context, ticks)
+        wasm.set_fuel(self.context, fuel)
+        self.bounded = True
 
-    def forget_run(self) -> None:
-        """It is as a new one again."""
-        self.reports = False
-        self._report_at = 0
+    def unbind(self) -> None:
+        """The next call is the host's own: it must not trap because other guests move the epoch meanwhile."""
+        wasm.set_epoch_deadline(self.context, FAR)
+        wasm.set_fuel(self.context, FAR)
+        self.bounded = False
 
     def measure(self) -> int:
         """Bytes of its memory now."""

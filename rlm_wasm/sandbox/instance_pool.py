@@ -8,8 +8,22 @@ from typing import ClassVar
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.instance import Instance
-from rlm_wasm.sandbox.pages import pristine_memory, written_pages
-from rlm_wasm.sandbox.snapshot import PAGE
+from rlm_wasm.sandbox.pages import PAGE, pristine_memory, written_pages
+
+
+def _runs(pages: list[int]) -> list[tuple[int, int]]:
+    """Pages that follow one another, as (first, how many): they are copied at once."""
+    runs: list[tuple[int, int]] = []
+    first = last = -2
+    for page in pages:
+        if page != last + 1:
+            if first >= 0:
+                runs.append((first, last + 1 - first))
+            first = page
+        last = page
+    if first >= 0:
+        runs.append((first, last + 1 - first))
+    return runs
 
 
 class InstancePool:
@@ -43,9 +57,10 @@ class InstancePool:
             written = written_pages(instance.base, size // PAGE)
             if written is not None and len(written) <= self.max_pages:
                 pristine, _ = pristine_memory(engine)
-                for page in written:
-                    memmove(instance.base + page * PAGE, pristine + page * PAGE, PAGE)
-                instance.forget_run()
+                base = instance.base
+                for start, count in _runs(written):
+                    at = start * PAGE
+                    memmove(base + at, pristine + at, count * PAGE)
                 kept.append(instance)
                 return
         instance.delete()

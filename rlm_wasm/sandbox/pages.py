@@ -12,42 +12,138 @@ import ctypes
 import os
 import re
 import sys
-from ctypes import string_at
-from typing import TYPE_CHECKING, Any
-
-from rlm_wasm.sandbox.snapshot import PAGE
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rlm_wasm.sandbox.engine import Engine
 
+PAGE = 4096
+"""Bytes of the pages that a memory is looked at, kept and restored by."""
+
 _BLOCK = 16  # pages compared at once
-_ZERO = bytes(PAGE)
+_ZERO = ctypes.create_string_buffer(PAGE)
+_ZERO_AT = ctypes.addressof(_ZERO)
+_ASKED_AT_ONCE = 1 << 14  # pages that the kernel is asked about at once: 64 MiB
 _memcmp = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None).memcmp
 _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _memcmp.restype = ctypes.c_int
 
 # /proc/self/pagemap has 64 bits a page; of the highest byte: 0x80 present, 0x40 swapped, 0x20 a
 # page of the file, so not yet copied on write.
-_WRITTEN = re.compile(rb"[\x40-\x9f\xc0-\xdf]")
+_WRITTEN = bytes(0x40 <= high < 0xA0 or 0xC0 <= high < 0xE0 for high in range(256))
+"""Whether a page is written, by that byte: a table for ``bytes.translate``."""
 
 
-def changed_pages(engine: Engine, base: int, size: int, used: bytes) -> list[int]:
-    """Page numbers, ascending. ``used`` holds a byte a page; 0 says that its content means nothing."""
+T = TypeVar("T")
+
+
+def at_once(work: Generator[None, None, T]) -> T:
+    """The result of work that is written to be done in turns, without any."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+# ---- copies that are made in turns
+
+COPIED_AT_ONCE = 1 << 20
+"""Bytes that are copied without a turn in between: half a millisecond, most of it for new pages."""
+
+_new_bytes = ctypes.pythonapi.PyBytes_FromStringAndSize
+_new_bytes.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t)
+_new_bytes.restype = ctypes.py_object
+_bytes_at = ctypes.pythonapi.PyBytes_AsString
+_bytes_at.argtypes = (ctypes.py_object,)
+_bytes_at.restype = ctypes.c_void_p
+
+
+def address_of(content: bytes) -> int:
+    """Where its first byte is, as long as somebody holds it."""
+    return int(_bytes_at(content))
+
+
+def _nothing() -> None:
+    """What is copied cannot go away."""
+
+
+def gathered(
+    parts: Iterable[tuple[int, int]], check: Callable[[], None] = _nothing
+) -> Generator[None, None, bytes]:
+    """One bytes object of what stands at these addresses, each with its length; it yields between pieces.
+
+    ``check`` raises where the memory is not there any longer: it is asked after every turn.
+    """
+    parts = list(parts)
+    content: bytes = _new_bytes(None, sum(length for _, length in parts))
+    if len(content) < 2:  # Python keeps one object for all of those
+        return b"".join(ctypes.string_at(start, length) for start, length in parts)
+    into, budget = address_of(content), COPIED_AT_ONCE
+    for start, length in parts:
+        at = 0
+        while at < length:
+            most = min(length - at, budget)
+            ctypes.memmove(into, start + at, most)
+            at, into, budget = at + most, into + most, budget - most
+            if budget == 0:
+                budget = COPIED_AT_ONCE
+                yield
+                check()
+    return content
+
+
+def spread(
+    content: bytes, parts: Iterable[tuple[int, int]], check: Callable[[], None] = _nothing
+) -> Generator[None, None, None]:
+    """The other way: one bytes object to these addresses, piece after piece."""
+    start, budget = address_of(content), COPIED_AT_ONCE
+    for into, length in parts:
+        at = 0
+        while at < length:
+            most = min(length - at, budget)
+            ctypes.memmove(into + at, start, most)
+            at, start, budget = at + most, start + most, budget - most
+            if budget == 0:
+                budget = COPIED_AT_ONCE
+                yield
+                check()
+
+
+# ---- which pages changed
+
+
+def changed_pages(
+    engine: Engine, base: int, size: int, used: bytes, check: Callable[[], None] = _nothing
+) -> Generator[None, None, list[int]]:
+    """Page numbers, ascending. ``used`` holds a byte a page; 0 says that its content means nothing.
+
+    It yields between parts of a large memory; ``check`` raises where the memory is gone after that.
+    """
     pristine, pristine_size = pristine_memory(engine)
-    count = size // PAGE
-    candidates = written_pages(base, count)
-    if candidates is None:
-        candidates = _differing_blocks(base, count, pristine, pristine_size // PAGE)
-    known = len(used)
-    out = []
-    for n in candidates:
-        if n < known and not used[n]:
-            continue
-        if (n + 1) * PAGE <= pristine_size:
-            if _memcmp(base + n * PAGE, pristine + n * PAGE, PAGE):
-                out.append(n)
-        elif string_at(base + n * PAGE, PAGE) != _ZERO:
-            out.append(n)
+    count, pristine_count, known = size // PAGE, pristine_size // PAGE, len(used)
+    out: list[int] = []
+    for first in range(0, count, _ASKED_AT_ONCE):
+        most = min(_ASKED_AT_ONCE, count - first)
+        candidates = written_pages(base + first * PAGE, most)
+        if candidates is None:
+            candidates = _differing_blocks(
+                base + first * PAGE, most, pristine + first * PAGE, max(pristine_count - first, 0)
+            )
+        for i, n in enumerate(candidates, 1):
+            page = first + n
+            if page >= known or used[page]:
+                other = pristine + page * PAGE if page < pristine_count else _ZERO_AT
+                if _memcmp(base + page * PAGE, other, PAGE):
+                    out.append(page)
+            if i % 1024 == 0:
+                yield
+                check()
+        if first + most < count:
+            yield
+            check()
     return out
 
 
@@ -71,7 +167,13 @@ def written_pages(base: int, count: int) -> list[int] | None:
         return None
     if len(raw) != count * 8:
         return None
-    return [match.start() for match in _WRITTEN.finditer(raw[7::8])]
+    flags = raw[7::8].translate(_WRITTEN)
+    out = []
+    at = flags.find(1)
+    while at >= 0:
+        out.append(at)
+        at = flags.find(1, at + 1)
+    return out
 
 
 _opened: tuple[int, int | None] = (0, None)
@@ -95,10 +197,12 @@ def _pagemap() -> int | None:
 _FREE = re.compile(rb"\x00{16,}")
 """Runs of free pages that are worth a system call."""
 _MADV_DONTNEED = 4
+_GIVEN_AT_ONCE = 2048
+"""Pages that the system takes back in about two milliseconds."""
 
 
-def give_back(base: int, used: bytes) -> int:
-    """Give the memory of free pages back to the system: how many pages.
+def give_back(base: int, used: bytes) -> Generator[None, None, int]:
+    """Give the memory of free pages back to the system: how many pages. It yields between parts of them.
 
     ``used`` holds a byte a page; 0 says that its content means nothing. Such a page reads as zeros, or as
     the image has it, when it is used again. Only where the system has such a call (Linux).
@@ -107,9 +211,12 @@ def give_back(base: int, used: bytes) -> int:
         return 0
     given = 0
     for run in _FREE.finditer(used):
-        start, end = run.span()
-        if _madvise(base + start * PAGE, (end - start) * PAGE, _MADV_DONTNEED) == 0:
-            given += end - start
+        for start in range(run.start(), run.end(), _GIVEN_AT_ONCE):
+            count = min(_GIVEN_AT_ONCE, run.end() - start)
+            if _madvise(base + start * PAGE, count * PAGE, _MADV_DONTNEED) == 0:
+                given += count
+            if count == _GIVEN_AT_ONCE:
+                yield
     return given
 
 

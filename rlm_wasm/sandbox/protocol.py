@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 import cbor2
@@ -32,9 +33,11 @@ from rlm_wasm.data import (
     Symbol,
     VoidType,
     member_order,
+    whole_characters,
     with_whole_characters,
 )
 from rlm_wasm.errors import Unencodable
+from rlm_wasm.sandbox.pages import address_of, gathered
 
 
 class GuestStatus(IntEnum):
@@ -105,6 +108,14 @@ def _ids(value: Any) -> tuple[int, ...]:
     return tuple(_count(item) for item in _list(value))
 
 
+def _three_amounts(value: Any) -> tuple[int, int, int]:
+    """An array of three numbers from 0 up."""
+    first, second, third = (_amount(item) for item in _list(value)) if len(_list(value)) == 3 else (-1, 0, 0)
+    if first < 0:
+        raise Unencodable("not three numbers")
+    return first, second, third
+
+
 def _data(value: Any) -> bytes | bool:
     """An encoded value, or true: the value is its text."""
     if value is not True and type(value) is not bytes:
@@ -149,7 +160,7 @@ def _checks_of(kind: type[Any]) -> dict[str, Check]:
 # ---- from the guest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """The guest wants something of the host, and a reply with this id."""
 
@@ -202,6 +213,24 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """What a run log is told beside the requests: who asks for one and where, and the births of fibers."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"trace"')
+    facts: dict[str, Any] = wire(_table, "id, fiber, parent, what, source, line, column, from")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far combinators are with the items that they were given."""
+
+    KIND: ClassVar = "note"
+    stream: str = wire(_text, '"items"')
+    items: tuple[int, int, int] = wire(_three_amounts, "announced, begun, done: of the execution")
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReport:
     """What went wrong in a program, as its guest tells it."""
 
@@ -239,9 +268,27 @@ class Failed:
     text: str = wire(_text, "why")
 
 
-Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Done | Failed
-FROM_GUEST: tuple[type[Any], ...] = (Call, Acknowledged, Cancelled, Output, Logged, Warned, Done, Failed)
-_NOTES: dict[str, type[Any]] = {"out": Output, "err": Output, "log": Logged, "warn": Warned}
+Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Traced | Counted | Done | Failed
+FROM_GUEST: tuple[type[Any], ...] = (
+    Call,
+    Acknowledged,
+    Cancelled,
+    Output,
+    Logged,
+    Warned,
+    Traced,
+    Counted,
+    Done,
+    Failed,
+)
+_NOTES: dict[str, type[Any]] = {
+    "out": Output,
+    "err": Output,
+    "log": Logged,
+    "warn": Warned,
+    "trace": Traced,
+    "items": Counted,
+}
 """Which note it is, by its stream."""
 _BY_KIND: dict[str, type[Any]] = {kind.KIND: kind for kind in FROM_GUEST if kind.KIND != Output.KIND}
 STATUSES = frozenset({"finished", "ok", "error", "limit", "cancelled"})
@@ -251,6 +298,8 @@ def _message(items: Any) -> Message:
     if type(items) is not list or not items:
         raise Unencodable("a message is no array")
     name = items[0]
+    if name == Call.KIND and len(items) == 4:
+        return Call(_count(items[1]), _text(items[2]), _bytes(items[3]))
     if name == Done.KIND and len(items) == 2:
         return record(Done, items[1])
     names: dict[str, type[Any]] = _BY_KIND
@@ -271,10 +320,97 @@ def messages(outbox: bytes) -> list[Message]:
     """The outbox's messages. Raises Unencodable for what is none."""
     if not outbox:
         return []
+    if outbox.startswith(_PLAIN_DONE):
+        done = _plain_done(outbox)
+        if done is not None:
+            return [done]
+    elif outbox.startswith(_PLAIN_CALL):
+        call = _plain_call(outbox)
+        if call is not None:
+            return [call]
     items = decode(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
     return list(map(_message, items))
+
+
+def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message]]:
+    """As ``messages``, for an outbox of megabytes: it yields every few milliseconds.
+
+    Output of megabytes comes as messages of a part each.
+    """
+    items = yield from decode_in_turns(outbox)
+    if type(items) is not list:
+        raise Unencodable("the guest's outbox holds no array")
+    found: list[Message] = []
+    for item in items:
+        message = _message(item)
+        if isinstance(message, Output) and len(message.text) > IN_ONE_GO:
+            for at in range(0, len(message.text), IN_ONE_GO):
+                found.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
+                yield len(found)
+        else:
+            found.append(message)
+    return found
+
+
+_PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
+_DATA = b"\x64data"
+
+
+def _plain_done(outbox: bytes) -> Done | None:
+    """The outbox of most evaluations: nothing but "done", with a short value. None: it is another one."""
+    at = len(_PLAIN_DONE) + 1
+    if len(outbox) <= at:
+        return None
+    end = at + outbox[at - 1] - 0x60  # a text of fewer than 24 bytes
+    if not at <= end < at + 24 or outbox[end : end + 5] != _DATA:
+        return None
+    data = outbox[end + 5 : -1]
+    if outbox[-1] != 0xFF or not data or not outbox[at:end].isascii():
+        return None
+    value = outbox[at:end].decode()
+    if data == b"\xf5":
+        return Done("ok", value, True)
+    if data[0] - 0x40 == len(data) - 1 < 24:  # a byte string, and nothing behind it
+        return Done("ok", value, data[1:])
+    return None
+
+
+_PLAIN_CALL = b"\x9f\x84\x64call"
+
+
+def _plain_call(outbox: bytes) -> Call | None:
+    """The outbox of most requests: nothing but a "call" of up to 255 bytes. None: it is another one."""
+    at, end = len(_PLAIN_CALL), len(outbox) - 1
+    if not at + 4 <= end < 256 or outbox[end] != 0xFF:  # then every index below is within it
+        return None
+    id_ = outbox[at]
+    at += 1
+    if id_ == 0x18:
+        id_ = outbox[at]
+        at += 1
+    elif id_ == 0x19:
+        id_ = outbox[at] << 8 | outbox[at + 1]
+        at += 2
+    elif id_ >= 24:
+        return None
+    name = at + 1
+    at = name + outbox[at] - 0x60  # a text of fewer than 24 bytes
+    if not name <= at < min(name + 24, end) or not outbox[name:at].isascii():
+        return None
+    length = outbox[at] - 0x40
+    first = at + 1
+    if length == 24:
+        if first >= end:
+            return None
+        length = outbox[first]
+        first += 1
+    elif not 0 <= length < 24:
+        return None
+    if first + length != end or id_ < 1:
+        return None
+    return Call(id_, outbox[name:at].decode(), outbox[first:end])
 
 
 # ---- to the guest
@@ -300,7 +436,13 @@ class Evaluate:
     limits: GuestLimits | None = wire(_table, "where they are not the defaults", None)
     context: bool | None = wire(_flag, "true where the default context was replaced", None)
     replies: list[Any] | None = wire(_list, "to calls that an earlier execution left", None)
-    check: bool | None = wire(_flag, "true: run nothing, and give what is wrong with the program", None)
+    trace: bool | None = wire(_flag, "whether notes of the stream trace are wanted; stays so", None)
+    check: str | None = wire(
+        _text,
+        "only: run nothing, and give what is wrong with the program; first: look for it before any of the program"
+        " runs; never: don't look for it. Without it that is done before the first LLM call",
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -600,6 +742,8 @@ def data_of(packed: bytes | bool | None) -> Any:
     """A small outcome's data, None where it has none that Python can take."""
     if not isinstance(packed, bytes):
         return None
+    if len(packed) == 1 and packed[0] < 24:  # a small number
+        return packed[0]
     try:
         value = decode(packed)
     except Unencodable:
@@ -635,6 +779,13 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
 
 
+def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[bytes]) -> list[bytes]:
+    """The same in parts, with replies to calls that an earlier execution left; those are encoded already."""
+    table = encode({"source": source, "name": name, **options, "replies": []})
+    return [_EVAL, table[:-1], array_head(len(replies)), *replies]  # its last byte is the empty array
+
+
+_EVAL = b"\x82\x64eval"
 _EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
 _NAME = b"\x64name"
 
@@ -654,36 +805,87 @@ _REPLIES = b"\x82\x67replies"
 
 def replies_of(encoded: Sequence[bytes]) -> bytes:
     """A replies message of items that are encoded already."""
-    return _REPLIES + array_head(len(encoded)) + b"".join(encoded)
+    return b"".join(replies_in_parts(encoded))
 
 
-def reply_of(id_: int, value: bytes) -> bytes:
-    """The item of a replies message that brings a value that is encoded already."""
-    return b"\x83" + encode(id_) + b"\xf5" + value
+def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
+    """The same, not put together: an item may have megabytes."""
+    return [_REPLIES + array_head(len(encoded)), *encoded]
 
 
-def encode_in_turns(value: Any) -> Generator[None, None, bytes]:
-    """As ``encode``, for a container of many items; it yields between them."""
-    count = len(value)
-    if isinstance(value, dict):
-        head, pieces = 0xBA, iter(value.items())
+_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+"""Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""
+
+
+def reply(id_: int, fine: bool, value: Any) -> bytes:
+    """The item of a replies message that brings a value; None is void. Raises Unencodable."""
+    kind = type(value)
+    if (kind is list and _PLAIN.issuperset(map(type, value))) or (kind in _PLAIN and value is not None):
+        try:
+            return cbor2.dumps([id_, fine, value])
+        except (cbor2.CBOREncodeError, UnicodeEncodeError):  # half of a surrogate pair: see encode
+            pass
+    return encode([id_, fine, reply_value(value)])
+
+
+def reply_head(id_: int) -> bytes:
+    """What stands before the encoded value in the item of a replies message that brings it."""
+    return b"\x83" + encode(id_) + b"\xf5"
+
+
+def encode_in_turns(value: Any, head: bytes = b"") -> Generator[None, None, bytes]:
+    """As ``encode``, with ``head`` in front, for what is large; it yields every few milliseconds."""
+    pieces = [head]
+    yield from _pieces_of(value, pieces, 0)
+    return (yield from gathered([(address_of(piece), len(piece)) for piece in pieces]))
+
+
+def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, None, None]:
+    kind = type(value)
+    if kind is str and len(value) > IN_ONE_GO:
+        yield from _text_in_pieces(value, pieces)
+    elif kind is bytes:
+        pieces += (head_of(2, len(value)), value)
+    elif kind not in (list, tuple, dict) or depth >= MAX_DEPTH:
+        pieces.append(encode(value))
     else:
-        head, pieces = 0x9A, iter(value)
-    out = [bytes([head]) + count.to_bytes(4, "big")]
-    if isinstance(value, tuple):  # a vector
-        out.insert(0, b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
-    batch: list[bytes] = []
-    for item in pieces:
-        if head == 0xBA:
-            batch.append(encode(item[0]) + encode(item[1]))
-        else:
-            batch.append(encode(item))
-        if len(batch) >= 1_000:
-            out.append(b"".join(batch))
-            batch.clear()
-            yield
-    out.append(b"".join(batch))
-    return b"".join(out)
+        if kind is tuple:
+            pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
+        pieces.append(head_of(5 if kind is dict else 4, len(value)))
+        items = chain.from_iterable(value.items()) if kind is dict else value
+        small: list[bytes] = []
+        for count, item in enumerate(items, 1):
+            # What is nested looks small until somebody has gone through it.
+            if type(item) in (list, tuple, dict, bytes) or (type(item) is str and len(item) > IN_ONE_GO):
+                pieces += small
+                small = []
+                yield from _pieces_of(item, pieces, depth + 1)
+            else:
+                small.append(encode(item))
+            if count % 1_000 == 0:
+                pieces.append(b"".join(small))
+                small = []
+                yield
+        pieces.append(b"".join(small))
+
+
+def _text_in_pieces(text: str, pieces: list[bytes]) -> Generator[None, None, None]:
+    """A text of megabytes, whose length in bytes is known only when all of it is encoded."""
+    at, total = len(pieces), 0
+    pieces.append(b"")
+    for start in range(0, len(text), _CHARACTERS_A_TURN):
+        piece = _utf8(text[start : start + _CHARACTERS_A_TURN])
+        total += len(piece)
+        pieces.append(piece)
+        yield
+    pieces[at] = head_of(3, total)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return whole_characters(text).encode()
 
 
 def items_of(values: list[Any]) -> bytes:
@@ -693,13 +895,18 @@ def items_of(values: list[Any]) -> bytes:
 
 def array_head(count: int) -> bytes:
     """What begins an array of so many items."""
-    if count < 24:
-        return bytes([0x80 | count])
-    if count < 1 << 8:
-        return b"\x98" + count.to_bytes(1, "big")
-    if count < 1 << 16:
-        return b"\x99" + count.to_bytes(2, "big")
-    return b"\x9a" + count.to_bytes(4, "big")
+    return head_of(4, count)
+
+
+def head_of(major: int, number: int) -> bytes:
+    """What begins a value of CBOR's major type: its length, or how many items it has."""
+    high = major << 5
+    if number < 24:
+        return bytes([high | number])
+    for short, width in ((24, 1), (25, 2), (26, 4)):
+        if number < 1 << 8 * width:
+            return bytes([high | short]) + number.to_bytes(width, "big")
+    return bytes([high | 27]) + number.to_bytes(8, "big")
 
 
 def plain_number(value: Any) -> float | None:
@@ -717,6 +924,7 @@ def plain_number(value: Any) -> float | None:
 
 _NODES_A_TURN = 2_000
 _BYTES_A_TURN = 1 << 20
+_CHARACTERS_A_TURN = 1 << 19
 
 
 class Encoded:
@@ -774,8 +982,11 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
             elif major in (2, 3):
                 if at + number > len(data):
                     raise Unencodable("the message ends in its middle")
-                if major == 2:
+                if major == 2 and number <= _BYTES_A_TURN:
                     value = data[at : at + number]
+                    at += number
+                elif major == 2:
+                    value = yield from _counting(done, gathered([(address_of(data) + at, number)]))
                     at += number
                 else:
                     end, pieces = at + number, []
@@ -788,6 +999,8 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                         if at < end:
                             yield done
                     value = pieces[0] if len(pieces) == 1 else "".join(pieces)
+                    if number > _BYTES_A_TURN:
+                        yield done
             elif major < 2:
                 value = number if major == 0 else -1 - number
             else:
@@ -803,6 +1016,16 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                 return value
     except (IndexError, UnicodeDecodeError) as error:
         raise Unencodable(f"a message from the guest cannot be read: {error}") from error
+
+
+def _counting(done: int, work: Generator[None, None, bytes]) -> Generator[int, None, bytes]:
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: bytes = stop.value
+            return result
+        yield done
 
 
 def _simple(data: bytes, at: int, short: int, number: int) -> Any:

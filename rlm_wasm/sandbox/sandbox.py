@@ -10,17 +10,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from ctypes import addressof, c_uint64, memmove, string_at
+from functools import partial
 from typing import ClassVar
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SandboxCrashed
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.epochs import TICK_S
-from rlm_wasm.sandbox.instance import FAR, Instance, failure_of
+from rlm_wasm.sandbox.instance import Instance, failure_of
 from rlm_wasm.sandbox.instance_pool import InstancePool
-from rlm_wasm.sandbox.pages import changed_pages, give_back
-from rlm_wasm.sandbox.snapshot import PAGE, MemoryImage, PackedImage
+from rlm_wasm.sandbox.pages import PAGE, at_once, changed_pages, gathered, give_back, spread
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
@@ -54,16 +57,20 @@ class Sandbox:
         "_engine",
         "_frozen",
         "_i",
+        "_inbox_fuel",
         "_live",
         "_looked_at",
         "_memory_limit",
         "fuel_used",
+        "runs",
     )
 
     max_live: ClassVar[int] = 1024
     """Above so many that hold an instance, in one thread, the longest unused go to sleep."""
 
-    def __init__(self, engine: Engine, memory_limit: int, image: MemoryImage | None = None) -> None:
+    def __init__(
+        self, engine: Engine, memory_limit: int, image: MemoryImage | PackedImage | None = None
+    ) -> None:
         self._engine = engine
         self._memory_limit = memory_limit
         self._live = live_sandboxes()
@@ -71,6 +78,10 @@ class Sandbox:
         self._frozen: MemoryImage | PackedImage | None = image
         self.fuel_used = 0
         """By the last ``run``."""
+        self.runs = 0
+        """How often it was entered: a copy of its memory that was made meanwhile is of no moment."""
+        self._inbox_fuel = 0
+        """What room for a message that was delivered in turns took; the next ``run`` tells it."""
         self._looked_at = engine.image_size
         """How large the memory was when it was last looked at for what could be given back."""
         if image is None:
@@ -79,9 +90,12 @@ class Sandbox:
     # ---- instances
 
     def _instantiate(self) -> Instance:
-        self._i = instance = _pool.acquire(self._engine, self._memory_limit)
+        return self._use(_pool.acquire(self._engine, self._memory_limit))
+
+    def _use(self, instance: Instance) -> Instance:
+        self._i = instance
         self._live[id(self)] = self
-        if len(self._live) > Sandbox.max_live:
+        while len(self._live) > Sandbox.max_live:
             next(iter(self._live.values())).sleep()
         return instance
 
@@ -107,45 +121,95 @@ class Sandbox:
 
     def sleep(self) -> None:
         """Keep the changed pages and give the instance up; ``run`` wakes it."""
+        at_once(self.sleep_in_turns())
+
+    def sleep_in_turns(self) -> Generator[None, None, MemoryImage | PackedImage | None]:
+        """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
         if self._i is not None:
-            self._frozen = self.capture().packed()
-            self._drop()
+            image = yield from self.capture_in_turns()
+            frozen = yield from image.packed()
+            yield from self.close_in_turns()
+            self._frozen = frozen
+        return self._frozen
 
     def _wake(self) -> Instance:
+        return at_once(self.wake_in_turns())
+
+    def wake_in_turns(self) -> Generator[None, None, Instance]:
+        """Make the instance, where it slept; it yields between parts of a large memory."""
+        if self._i is not None:
+            return self._i
         image = self._frozen
         if image is None:
             raise InternalError("a closed sandbox was entered")
-        instance = self._instantiate()
-        self._load(instance, image.unpacked() if isinstance(image, PackedImage) else image)
+        if isinstance(image, PackedImage):
+            image = yield from image.unpacked()
+        instance = _pool.acquire(self._engine, self._memory_limit)
+        try:
+            yield from self._load(instance, image)
+        except BaseException:
+            instance.delete()
+            raise
+        if self._i is not None or self._frozen is None:  # somebody who could not wait was here meanwhile
+            instance.delete()
+            return self._awake()
         self._frozen = None
-        return instance
+        return self._use(instance)
 
-    def _load(self, instance: Instance, image: MemoryImage) -> None:
+    def _load(self, instance: Instance, image: MemoryImage) -> Generator[None, None, None]:
+        """Write an image into an instance that is nobody's yet."""
         if image.size > instance.size:
             grown = c_uint64()
             more = -(-(image.size - instance.size) // _WASM_PAGE)
             error = wasm.memory_grow(instance.context, instance.memory_at, more, addressof(grown))
             if error:
                 failure_of(error, None)
-                self._drop(crashed=True)
                 raise SandboxCrashed("the snapshot does not fit the session's memory limit")
             self._memory_size(instance)
-        base, content = instance.base, image.content
-        for page, count, offset in image.runs():
-            memmove(base + page * PAGE, content[offset : offset + count * PAGE], count * PAGE)
+        base = instance.base
+        runs = ((base + page * PAGE, count * PAGE) for page, count, _ in image.runs())
+        yield from spread(image.content, runs)
+
+    @property
+    def frozen_bytes(self) -> int:
+        """Bytes that waking it copies; 0 where it is awake."""
+        return len(self._frozen.numbers) * PAGE if self._frozen is not None else 0
 
     def capture(self) -> MemoryImage:
         """The memory as it is now. Possible between any two runs."""
+        return at_once(self.capture_in_turns())
+
+    def capture_in_turns(self) -> Generator[None, None, MemoryImage]:
+        """As ``capture``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
         instance = self._i
         if instance is None:
             if self._frozen is None:
                 raise InternalError("a closed sandbox was captured")
             frozen = self._frozen
-            return frozen.unpacked() if isinstance(frozen, PackedImage) else frozen
-        used = self._page_map(instance)
-        size, base = self._memory_size(instance), instance.base
-        numbers = changed_pages(self._engine, base, size, used)
-        return MemoryImage(size, tuple(numbers), b"".join(string_at(base + n * PAGE, PAGE) for n in numbers))
+            return (yield from frozen.unpacked()) if isinstance(frozen, PackedImage) else frozen
+        with self._held():
+            used = self._page_map(instance)
+            size, base = self._memory_size(instance), instance.base
+            check = partial(self._check_there, instance)
+            numbers = yield from changed_pages(self._engine, base, size, used, check)
+            runs = MemoryImage(size, tuple(numbers), b"").runs()
+            content = yield from gathered([(base + n * PAGE, count * PAGE) for n, count, _ in runs], check)
+            return MemoryImage(size, tuple(numbers), content)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The instance is not put to sleep meanwhile, whoever wants its place."""
+        instance = self._i
+        self._live.pop(id(self), None)
+        try:
+            yield
+        finally:
+            if self._i is instance is not None:
+                self._live[id(self)] = self
+
+    def _check_there(self, instance: Instance) -> None:
+        if self._i is not instance:
+            raise InternalError("the sandbox was closed while its memory was copied")
 
     # ---- calls
 
@@ -164,48 +228,90 @@ class Sandbox:
             self._drop(crashed=True)
             raise InstanceLost(reason, message)
 
+    def _ask(self, instance: Instance, name: str) -> None:
+        """A call of the host's own, in no execution's time or fuel: ``run`` leaves theirs behind."""
+        if instance.bounded:
+            instance.unbind()
+        self._call(instance, name, 1)
+
     def _memory_size(self, instance: Instance) -> int:
         return instance.measure()
 
-    def run(self, message: bytes | None, steps: int, fuel: int, wall_s: float = SLICE_WALL_S) -> int:
-        """Give a message (or none), run so many steps, return the status.
-
-        ``fuel`` is where the hard trap stands. Raises InstanceLost after a trap: the instance is gone.
-        """
+    def _enter(self, fuel: int, wall_s: float) -> Instance:
         instance = self._i
         if instance is None:
             instance = self._wake()
         else:
             self._live.move_to_end(id(self))
-        context, calls, ticker = instance.context, instance.calls, self._engine.ticker
-        ticker.run_until(time.monotonic() + wall_s)
-        wasm.set_epoch_deadline(context, int(wall_s / TICK_S) + 2)
-        wasm.set_fuel(context, fuel)
+        self.runs += 1
+        self._engine.ticker.run_until(time.monotonic() + wall_s)
+        instance.bind(int(wall_s / TICK_S) + 2, fuel)
+        return instance
+
+    def _leave(self, fuel: int, instance: Instance) -> None:
+        """Note what fuel was used."""
+        if self._i is not None:
+            wasm.get_fuel(instance.context, instance.calls.fuel_at)
+        self.fuel_used = fuel - instance.calls.fuel.value + self._inbox_fuel
+        self._inbox_fuel = 0
+
+    def _room(self, instance: Instance, length: int) -> int:
+        """The address of room for a message. Raises MessageTooLarge."""
+        calls = instance.calls
+        calls.long0.value = length
+        self._call(instance, "rlm_inbox", 1)
+        inbox = calls.unsigned0.value
+        if inbox == 0:
+            raise MessageTooLarge(length)
+        if inbox + length > instance.size and inbox + length > self._memory_size(instance):
+            raise InstanceLost("trap", "the guest named an inbox outside its memory")
+        return instance.base + inbox
+
+    def deliver(
+        self, message: Sequence[bytes], fuel: int, wall_s: float = SLICE_WALL_S
+    ) -> Generator[None, None, int]:
+        """Put a message, given in parts, into the guest's inbox; it yields between pieces.
+
+        Returns its length, for ``run``, which has to be what is done next. Raises InstanceLost, and
+        MessageTooLarge where the guest has no room for it.
+        """
+        instance = self._enter(fuel, wall_s)
+        length = sum(map(len, message))
+        try:
+            at = self._room(instance, length)
+        finally:
+            self._leave(fuel, instance)
+        with self._held():
+            for part in message:
+                yield from spread(part, [(at, len(part))], partial(self._check_there, instance))
+                at += len(part)
+        self._inbox_fuel = self.fuel_used
+        return length
+
+    def run(self, message: bytes | int | None, steps: int, fuel: int, wall_s: float = SLICE_WALL_S) -> int:
+        """Give a message (or none), run so many steps, return the status.
+
+        A number instead of a message is the length of the one that was delivered. ``fuel`` is where the hard
+        trap stands. Raises InstanceLost after a trap: the instance is gone; MessageTooLarge.
+        """
+        instance = self._enter(fuel, wall_s)
+        calls = instance.calls
         length = 0
         try:
-            if message is not None:
-                length = len(message)
-                calls.long0.value = length
-                self._call(instance, "rlm_inbox", 1)
-                inbox = calls.unsigned0.value
-                if inbox == 0:
-                    raise MessageTooLarge(length)
-                if inbox + length > instance.size and inbox + length > self._memory_size(instance):
-                    raise InstanceLost("trap", "the guest named an inbox outside its memory")
-                memmove(instance.base + inbox, message, length)
+            if message is None:
+                pass
+            elif isinstance(message, int):
+                length = message
+            elif (length := len(message)) <= instance.inbox_bytes:
+                memmove(instance.inbox_at, message, length)
+            else:
+                memmove(self._room(instance, length), message, length)
             calls.long0.value = length
             calls.long1.value = steps
             self._call(instance, "rlm_run", 2)
             status = calls.word0.value
         finally:
-            if self._i is not None:
-                wasm.get_fuel(context, calls.fuel_at)
-            self.fuel_used = fuel - calls.fuel.value
-            if self._i is not None:
-                # The deadline and the fuel were the program's. What the host asks later (the outbox, the
-                # page map of a snapshot) must not trap because other guests moved the epoch meanwhile.
-                wasm.set_epoch_deadline(context, FAR)
-                wasm.set_fuel(context, FAR)
+            self._leave(fuel, instance)
         if not instance.reports:
             self._find_report(instance)
         return status
@@ -216,7 +322,7 @@ class Sandbox:
         if at is None:
             at = 0
             if instance.has("rlm_report"):
-                self._call(instance, "rlm_report", 1)
+                self._ask(instance, "rlm_report")
                 at = instance.calls.unsigned0.value
             self._engine.remember_report(at)
         instance.read_reports(at)
@@ -224,26 +330,40 @@ class Sandbox:
     def _awake(self) -> Instance:
         return self._i if self._i is not None else self._wake()
 
-    def outbox(self) -> bytes:
-        """What the guest wants: a CBOR array. Its length is bounded before anybody parses it."""
+    def _outbox_place(self) -> tuple[int, int]:
+        """Where the outbox is in the host's memory, and its length; 0 where it has no messages."""
         instance = self._awake()
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            start, length, _ = report
+            start, length = report.outbox, report.outbox_length
         else:
             calls = instance.calls
-            self._call(instance, "rlm_outbox_length", 1)
+            self._ask(instance, "rlm_outbox_length")
             length = calls.unsigned0.value
-            self._call(instance, "rlm_outbox", 1)
+            self._ask(instance, "rlm_outbox")
             start = calls.unsigned0.value
         if length == 0:
-            return b""
+            return 0, 0
         end = start + length
         if length > _OUTBOX_LIMIT or (end > instance.size and end > self._memory_size(instance)):
             raise InstanceLost("trap", "the guest named an outbox outside its memory")
-        if length == 2:  # an array without items
-            return b""
-        return string_at(instance.base + end - length, length)
+        return (0, 0) if length == 2 else (instance.base + start, length)  # 2: an array without items
+
+    def outbox(self) -> bytes:
+        """What the guest wants: a CBOR array. Its length is bounded before anybody parses it."""
+        start, length = self._outbox_place()
+        return string_at(start, length) if length else b""
+
+    def outbox_in_turns(self) -> Generator[None, None, bytes]:
+        """As ``outbox``; it yields between pieces. Nobody may run the guest until it is done."""
+        start, length = self._outbox_place()
+        instance = self._awake()
+        with self._held():
+            return (yield from gathered([(start, length)], partial(self._check_there, instance)))
+
+    def outbox_length(self) -> int:
+        """Bytes of it."""
+        return self._outbox_place()[1]
 
     def memory_bytes(self) -> int:
         """Size of the linear memory, the image included."""
@@ -252,8 +372,8 @@ class Sandbox:
             return self._frozen.size if self._frozen else 0
         return self._memory_size(instance)
 
-    def give_back(self, *, worked: bool) -> None:
-        """The guest rests: what of its memory it has no use for goes back to the system.
+    def give_back(self, *, worked: bool) -> Generator[None, None, None]:
+        """The guest rests: what of its memory it has no use for goes back to the system, in turns.
 
         ``worked``: it did much since the last time; where it did not, and did not grow either, there is
         nothing to look for.
@@ -264,31 +384,54 @@ class Sandbox:
         size = self._memory_size(instance)
         grew, self._looked_at = size > self._looked_at, size
         if (worked or grew) and size - self._engine.image_size >= GIVE_BACK_FROM:
-            give_back(instance.base, self._page_map(instance)[: size // PAGE])
+            used = self._page_map(instance)[: size // PAGE]
+            with self._held():
+                for _ in give_back(instance.base, used):
+                    yield
+                    self._check_there(instance)
+
+    def close_in_turns(self) -> Generator[None, None, None]:
+        """As ``close``; a large memory goes back to the system part after part."""
+        instance, self._i = self._i, None
+        self._frozen = None
+        if instance is not None:
+            self._live.pop(id(self), None)
+            size = instance.measure()
+            if size - self._engine.image_size >= GIVE_BACK_FROM:
+                yield from self._emptied(instance, size)
+                instance.delete()
+            else:
+                _pool.release(self._engine, instance)
+
+    @staticmethod
+    def _emptied(instance: Instance, size: int) -> Generator[None, None, None]:
+        """Take its pages away: to do that when it is deleted would be one long call."""
+        for _ in give_back(instance.base, bytes(size // PAGE)):
+            yield
 
     def heap_used(self) -> int:
         """Bytes of objects beyond the image."""
         instance = self._i
         if instance is None:
             return len(self._frozen.numbers) * PAGE if self._frozen else 0
-        report = instance.report()
+        report = instance.report
         if report is not None:
-            return report[2]
-        self._call(instance, "rlm_heap_used", 1)
+            return report.heap_used
+        self._ask(instance, "rlm_heap_used")
         return instance.calls.long0.value
 
     def steps(self) -> int:
         """VM steps since the instance was born; carried by snapshots."""
         instance = self._awake()
-        self._call(instance, "rlm_steps", 1)
+        self._ask(instance, "rlm_steps")
         return instance.calls.long0.value
 
     def _page_map(self, instance: Instance) -> bytes:
-        self._call(instance, "rlm_page_map_length", 1)
+        self._ask(instance, "rlm_page_map_length")
         length = instance.calls.unsigned0.value
         if length == 0:
             return b""
-        self._call(instance, "rlm_page_map", 1)
+        self._ask(instance, "rlm_page_map")
         start = instance.calls.unsigned0.value
         if start + length > self._memory_size(instance):
             raise InstanceLost("trap", "the guest named a page map outside its memory")

@@ -22,19 +22,23 @@ import itertools
 import secrets
 import struct
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cbor2
 
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
 from rlm_wasm.records import unstructure
+from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered
 
-PAGE = 4096
+PACKED_AT_ONCE = 1 << 20
+"""Bytes that are compressed without a turn in between."""
 MAGIC = b"RLMSNAP\n"
 FORMAT = 2
 _FIXED = struct.Struct("<HBI")
 _SEAL_BYTES = 64
+_PAGES_AT_ONCE = PACKED_AT_ONCE // PAGE
 _UNSIGNED, _SIGNED = 0, 1
 _OURS = secrets.token_bytes(32)
 """Seals what is dumped without a key, so that this process knows its own snapshots again."""
@@ -84,30 +88,47 @@ class MemoryImage:
             offset += PAGE
         return out
 
-    def packed(self) -> PackedImage:
-        """The same, compressed: for instances that sleep."""
-        compressed = _zstd()[0].compress(self.content)
-        # Its buffer is as large as the input; a copy is as large as its length says.
-        return PackedImage(self.size, self.numbers, bytes(memoryview(compressed)))
+    def packed(self) -> Generator[None, None, PackedImage]:
+        """The same, compressed: for instances that sleep. It yields between pieces."""
+        compress, pieces = _zstd()[0].compress, []
+        view = memoryview(self.content)
+        for at in range(0, len(view), PACKED_AT_ONCE):
+            # Its buffer is as large as the input; a copy is as large as its length says.
+            pieces.append(bytes(memoryview(compress(view[at : at + PACKED_AT_ONCE]))))
+            yield
+        return PackedImage(self.size, self.numbers, tuple(pieces))
 
     def to_state(self) -> list[Any]:
         """For CBOR: size, page numbers, for each its place among the different pages, and those."""
+        size, numbers, which, places = self._different()
+        return [size, numbers, which, b"".join(places)]
+
+    def encoded(self) -> tuple[int, Iterator[bytes]]:
+        """The CBOR of that: its length, and the pieces of it, since memories are large."""
+        size, numbers, which, places = self._different()
+        pages = list(places)
+        head = b"\x84" + cbor2.dumps(size) + cbor2.dumps(numbers) + cbor2.dumps(which)
+        head += b"\x5a" + (len(pages) * PAGE).to_bytes(4, "big")
+        batches = range(0, len(pages), _PAGES_AT_ONCE)
+        joined = (b"".join(pages[at : at + _PAGES_AT_ONCE]) for at in batches)
+        return len(head) + len(pages) * PAGE, itertools.chain([head], joined)
+
+    def _different(self) -> tuple[int, bytes, bytes, dict[bytes, int]]:
         places: dict[bytes, int] = {}
         content = self.content
         which = [
             places.setdefault(content[at : at + PAGE], len(places)) for at in range(0, len(content), PAGE)
         ]
         count = len(self.numbers)
-        return [
-            self.size,
-            struct.pack(f"<{count}I", *self.numbers),
-            struct.pack(f"<{count}I", *which),
-            b"".join(places),
-        ]
+        numbers = struct.pack(f"<{count}I", *self.numbers)
+        return self.size, numbers, struct.pack(f"<{count}I", *which), places
 
     @classmethod
-    def from_state(cls, state: Any, max_size: int) -> MemoryImage:
-        """The inverse of ``to_state``, checked. Raises SnapshotCorrupt for what does not fit together."""
+    def from_state(cls, state: Any, max_size: int) -> Generator[None, None, MemoryImage]:
+        """The inverse of ``to_state``, checked. Raises SnapshotCorrupt for what does not fit together.
+
+        It yields between parts of a large one.
+        """
         try:
             size, packed, places, pages = state
             if not (type(size) is int and all(type(part) is bytes for part in (packed, places, pages))):
@@ -128,21 +149,26 @@ class MemoryImage:
             raise SnapshotCorrupt(
                 f"the snapshot's memory has {size:,} bytes; the limit memory_bytes allows {max_size:,}"
             )
-        return cls(size, numbers, b"".join(pages[n * PAGE : (n + 1) * PAGE] for n in which))
+        start = address_of(pages)
+        content = yield from gathered([(start + n * PAGE, PAGE) for n in which])
+        return cls(size, numbers, content)
 
 
 @dataclass(frozen=True, slots=True)
 class PackedImage:
-    """A MemoryImage, compressed."""
+    """A MemoryImage, compressed piece by piece."""
 
     size: int
     numbers: tuple[int, ...]
-    content: bytes
+    content: tuple[bytes, ...]
 
-    def unpacked(self) -> MemoryImage:
-        """As it was."""
-        length = len(self.numbers) * PAGE
-        content = _zstd()[1].decompress(self.content, max_output_size=length) if length else b""
+    def unpacked(self) -> Generator[None, None, MemoryImage]:
+        """As it was. It yields between pieces."""
+        decompress, pieces = _zstd()[1].decompress, []
+        for piece in self.content:
+            pieces.append(decompress(piece, max_output_size=PACKED_AT_ONCE))
+            yield
+        content = yield from gathered([(address_of(piece), len(piece)) for piece in pieces])
         return MemoryImage(self.size, self.numbers, content)
 
 
@@ -181,9 +207,17 @@ class Snapshot:
 
     def memory(self, max_size: int = 1 << 32) -> MemoryImage:
         """The guest's memory. Raises SnapshotCorrupt for one that is malformed or larger than that."""
+        return at_once(self.memory_in_turns(max_size))
+
+    def memory_in_turns(self, max_size: int = 1 << 32) -> Generator[None, None, MemoryImage]:
+        """As ``memory``; it yields between parts of a large one."""
         if isinstance(self._memory, MemoryImage):
             return self._memory
-        return MemoryImage.from_state(self._memory, max_size)
+        return (yield from MemoryImage.from_state(self._memory, max_size))
+
+    def with_memory(self, memory: MemoryImage, body: Any) -> Snapshot:
+        """The same, read and checked already."""
+        return replace(self, _memory=memory, body=body)
 
     def __eq__(self, other: object) -> bool:
         """Whether restoring either gives the same."""
@@ -203,11 +237,23 @@ class Snapshot:
 
         header = cbor2.dumps(self.header)
         memory = self._memory
-        pages = memory.to_state() if isinstance(memory, MemoryImage) else memory
-        packed = cbor2.dumps([pages, unstructure(self.body)])
-        body = zstandard.ZstdCompressor(level=3).compress(packed)
-        if len(packed) > MIN_BODY:  # a context may repeat itself: what stands behind the frame is not read
-            body = body.ljust(len(packed) // MAX_RATIO + 1, b"\0")
+        if isinstance(memory, MemoryImage):
+            length, pages = memory.encoded()
+        else:
+            plain = cbor2.dumps(memory)
+            length, pages = len(plain), iter([plain])
+        rest = cbor2.dumps(unstructure(self.body))
+        unpacked = 1 + length + len(rest)
+        # Piece by piece: whoever dumps on a thread lets the others go on after each.
+        compressor = zstandard.ZstdCompressor(level=3).compressobj(size=unpacked)
+        pieces = []
+        for piece in itertools.chain([b"\x82"], pages, [rest]):
+            view = memoryview(piece)
+            starts = range(0, len(view), PACKED_AT_ONCE)
+            pieces += [compressor.compress(view[at : at + PACKED_AT_ONCE]) for at in starts]
+        body = b"".join([*pieces, compressor.flush()])
+        if unpacked > MIN_BODY:  # a context may repeat itself: what stands behind the frame is not read
+            body = body.ljust(unpacked // MAX_RATIO + 1, b"\0")
         kind = _UNSIGNED if self.key is None else _SIGNED
         out = MAGIC + _FIXED.pack(FORMAT, kind, len(header)) + header + body
         return out + _seal(out, self.key)
@@ -229,8 +275,8 @@ class Snapshot:
             raise SnapshotVersionError(
                 f"the snapshot has format {version}; this release reads format {FORMAT}"
             )
-        sealed, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
-        if not hmac.compare_digest(hashlib.sha256(data[:-32]).digest(), seal[32:]):
+        sealed, seal = memoryview(data)[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+        if not hmac.compare_digest(hashlib.sha256(memoryview(data)[:-32]).digest(), seal[32:]):
             raise SnapshotCorrupt("the snapshot is cut or damaged: its checksum does not match")
         if key is not None and kind != _SIGNED:
             raise SnapshotCorrupt("the snapshot is not signed, and this runtime takes signed ones only")
@@ -239,16 +285,14 @@ class Snapshot:
             raise SnapshotCorrupt("the snapshot is forged, or signed by another key")
         if length > _MAX_HEADER or start + length > len(sealed):
             raise SnapshotCorrupt("the snapshot's header is malformed")
-        header = _table(_decoded(sealed[start : start + length]), "header")
+        header = _table(_decoded(bytes(sealed[start : start + length])), "header")
         if not isinstance(header.get("image"), str):
             raise SnapshotCorrupt("the snapshot does not say which guest it belongs to")
         body = _unpacked(sealed[start + length :])
         if not trusted:
             _check_parts(body)
-        content = _decoded(body)
-        if type(content) is not list or len(content) != 2 or type(content[0]) is not list:
-            raise SnapshotCorrupt("the snapshot's body is malformed")
-        return cls(header, content[0], _table(content[1], "body"), key=key, trusted=trusted)
+        memory, rest = _memory_in(body)
+        return cls(header, memory, _table(_decoded(rest), "body"), key=key, trusted=trusted)
 
     def check_signature(self, key: bytes) -> None:
         """Raises SnapshotCorrupt for one that was loaded without this key."""
@@ -256,26 +300,65 @@ class Snapshot:
             raise SnapshotCorrupt("the snapshot is not signed by this runtime's snapshot_key")
 
 
-def _seal(data: bytes, key: bytes | None) -> bytes:
+def _seal(data: bytes | memoryview, key: bytes | None) -> bytes:
     mac = hmac.digest(key or _OURS, data, "sha256")
-    return mac + hashlib.sha256(data + mac).digest()
+    whole = hashlib.sha256(data)
+    whole.update(mac)
+    return mac + whole.digest()
 
 
-def _unpacked(body: bytes) -> bytes:
+def _unpacked(body: memoryview) -> bytes:
     """Decompressed, as far as a body of that size may be large."""
     import zstandard
 
     limit = max(MIN_BODY, MAX_RATIO * len(body))
+    pieces, size = [], 0
     try:
+        length = zstandard.frame_content_size(body)
+        if length > limit:
+            raise SnapshotCorrupt(
+                f"the snapshot's {len(body):,} bytes unpack to more than {limit:,}: no session's do"
+            )
+        if length < 0:
+            raise SnapshotCorrupt("the snapshot's body does not say how long it is")
         with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
-            unpacked: bytes = reader.read(limit + 1)
-            if len(unpacked) > limit:
-                raise SnapshotCorrupt(
-                    f"the snapshot's {len(body):,} bytes unpack to more than {limit:,}: no session's do"
-                )
+            while size < length and (piece := reader.read(min(PACKED_AT_ONCE, length - size))):
+                pieces.append(piece)
+                size += len(piece)
     except zstandard.ZstdError as error:
         raise SnapshotCorrupt(f"the snapshot's body cannot be unpacked: {error}") from error
-    return unpacked
+    return at_once(gathered([(address_of(piece), len(piece)) for piece in pieces]))
+
+
+def _memory_in(body: bytes) -> tuple[list[Any], bytes]:
+    """A memory's state, and what follows it. It is taken apart here, since a decoder holds everybody up."""
+    if body[:2] != b"\x82\x84":
+        raise SnapshotCorrupt("the snapshot's body is malformed")
+    at = 2
+    found: list[Any] = []
+    for wanted in (0, 2, 2, 2):
+        major, number, at = _head(body, at)
+        if major != wanted or (major == 2 and at + number > len(body)):
+            raise SnapshotCorrupt("the snapshot's memory is malformed")
+        if major == 0:
+            found.append(number)
+        else:
+            found.append(at_once(gathered([(address_of(body) + at, number)])))
+            at += number
+    return found, body[at:]
+
+
+def _head(body: bytes, at: int) -> tuple[int, int, int]:
+    """Major type and number of the value there, and where it goes on."""
+    if at >= len(body):
+        raise SnapshotCorrupt("the snapshot ends in its middle")
+    major, short = body[at] >> 5, body[at] & 31
+    if short < 24:
+        return major, short, at + 1
+    if short > 27:
+        raise SnapshotCorrupt("the snapshot is malformed: a length is missing")
+    end = at + 1 + (1 << (short - 24))
+    return major, int.from_bytes(body[at + 1 : end], "big"), end
 
 
 def _check_parts(body: bytes) -> None:
@@ -285,21 +368,11 @@ def _check_parts(body: bytes) -> None:
     """
     at, end, parts = 0, len(body), 0
     while at < end:
-        head = body[at]
-        at += 1
+        major, number, at = _head(body, at)
         parts += 1
         if parts > MAX_PARTS:
             raise SnapshotCorrupt(f"the snapshot has more than {MAX_PARTS:,} parts: no session's has")
-        short = head & 31
-        if short < 24:
-            number = short
-        elif short < 28:
-            width = 1 << (short - 24)
-            number = int.from_bytes(body[at : at + width], "big")
-            at += width
-        else:
-            raise SnapshotCorrupt("the snapshot is malformed: a length is missing")
-        if head >> 5 in (2, 3):
+        if major in (2, 3):
             at += number
 
 

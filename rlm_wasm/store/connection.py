@@ -130,6 +130,11 @@ class Database:
             done = connection.execute(statement)
             return int(getattr(done, "rowcount", 0))
 
+    def in_transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        """Several statements as one transaction."""
+        with self._engine.begin() as connection:
+            return work(connection)
+
     def scalar(self, statement: sa.Select[Any]) -> Any:
         """The first column of the first row, or None."""
         with self._engine.connect() as connection:

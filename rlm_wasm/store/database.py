@@ -8,6 +8,7 @@ from rlm_wasm.store.checkpoints import DatabaseCheckpoints
 
 if TYPE_CHECKING:
     from rlm_wasm.store.completions import CompletionCache
+    from rlm_wasm.store.runs import RunRepository, StoreLog
     from rlm_wasm.store.sessions import SessionRepository
 
 
@@ -19,6 +20,22 @@ class DatabaseStore(DatabaseCheckpoints):
         from rlm_wasm.store.completions import CompletionCache
 
         return CompletionCache(self, max_bytes)
+
+    @property
+    def runs(self) -> RunRepository:
+        """Logs of runs that are kept."""
+        from rlm_wasm.store.runs import RunRepository
+
+        return RunRepository(self)
+
+    def run_log(self, *, max_age_s: float = 30 * 86_400.0, max_bytes: int = 1 << 30) -> StoreLog:
+        """What keeps every run in this database, for ``Runtime(log=…)``.
+
+        A run goes ``max_age_s`` seconds after its end, or where all of them have more than ``max_bytes``.
+        """
+        from rlm_wasm.store.runs import StoreLog
+
+        return StoreLog(self, max_age_s=max_age_s, max_bytes=max_bytes)
 
     @property
     def sessions(self) -> SessionRepository:

@@ -17,6 +17,7 @@ import cbor2
 
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.sandbox import SUSPENDED, Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
 
@@ -68,7 +69,7 @@ def main() -> None:
     assert image == engine.image_hash, "the guest was built anew meanwhile"
     out = []
     for plain, waiting in memories:
-        sandbox = Sandbox(engine, engine.image_size + MEMORY, MemoryImage.from_state(plain, 1 << 32))
+        sandbox = Sandbox(engine, engine.image_size + MEMORY, at_once(MemoryImage.from_state(plain, 1 << 32)))
         out.append(go_on(sandbox, -1, waiting))
         sandbox.close()
     sys.stdout.buffer.write(protocol.encode(out))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from rlm_wasm import Runtime
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from rlm_wasm import Runtime, Session, UsageError
+from rlm_wasm.idle_sessions import SMALL, IdleSessions
 from rlm_wasm.sandbox import engine
 
 
@@ -17,3 +23,135 @@ async def test_a_snapshot_of_a_session_that_was_idle_for_long_is_taken() -> None
             assert (await of_both.execute("x")).value == "1"
             assert of_both.state()["used"]["memory_bytes"] > 0
         await fork.aclose()
+
+
+LARGE = "(define v (make-vector 1500000 1)) (for ([i 1500000]) (vector-set! v i i))"
+CHECK = "(list (vector-length v) (vector-ref v 7) (vector-ref v 1499999))"
+
+
+def awake(session: Session) -> bool:
+    """Whether it has an instance."""
+    return session._scheduler.sandbox._i is not None
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Turns, until it has happened; the test's own timeout is the bound."""
+    while not happened():
+        await asyncio.sleep(0)
+
+
+async def test_a_large_session_that_rests_too_long_sleeps_and_wakes_as_it_was() -> None:
+    """Nobody notices but the system, which has its memory back."""
+    async with Runtime("echo", python="off", idle_s=0.0) as runtime, runtime.session() as session:
+        await session.execute(LARGE)
+        await until(lambda: not awake(session))
+        assert runtime.stats()["idle_bytes"] == 0
+        assert (await session.execute(CHECK)).value == "(1500000 7 1499999)"
+        await until(lambda: not awake(session))
+        assert (await session.execute("(vector-set! v 7 'x) " + CHECK)).value == "(1500000 x 1499999)"
+
+
+async def test_sessions_that_hold_too_much_together_sleep_the_longest_unused_first() -> None:
+    """The last one used keeps its memory, as far as the bound allows."""
+    async with Runtime("echo", python="off", idle_bytes=20 << 20, idle_s=1e6) as runtime:
+        sessions = [runtime.session() for _ in range(4)]
+        for session in sessions:
+            await session.execute(LARGE)
+        await until(lambda: runtime.stats()["idle_bytes"] <= 20 << 20)
+        await until(lambda: not awake(sessions[2]))
+        assert [awake(session) for session in sessions] == [False, False, False, True]
+        for session in sessions:
+            assert (await session.execute(CHECK)).value == "(1500000 7 1499999)"
+
+
+async def test_a_small_session_never_sleeps_for_its_bytes_or_age() -> None:
+    """Its next execution waits for nothing."""
+    async with Runtime("echo", python="off", idle_bytes=0, idle_s=0.0) as runtime, runtime.session() as small:
+        async with runtime.session() as large:
+            await small.execute("(define x 1)")
+            await large.execute(LARGE)
+            await until(lambda: not awake(large))
+        assert awake(small)
+
+
+async def test_a_crash_after_it_woke_goes_back_to_how_it_slept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it slept with is what a rollback goes back to: no image is taken a second time."""
+    from rlm_wasm.execution import scheduler
+
+    async with Runtime("echo", python="off", idle_s=0.0) as runtime, runtime.session() as session:
+        await session.execute(LARGE)
+        await until(lambda: not awake(session))
+        with monkeypatch.context() as patch:
+            patch.setattr(scheduler, "_FUEL_RESERVE", -(10**11) + 10_000)
+            result = await session.execute("(vector-set! v 7 0) (let loop () (loop))")
+        assert result.rolled_back
+        assert (await session.execute(CHECK)).value == "(1500000 7 1499999)"
+
+
+async def test_an_execution_that_comes_while_a_session_falls_asleep_waits_for_that() -> None:
+    """Nothing is lost, whichever moment it comes at; forks and snapshots of a sleeping one are as ever."""
+    async with Runtime("echo", python="off", idle_s=0.0) as runtime, runtime.session() as session:
+        await session.execute(LARGE)
+        for turns in range(0, 40, 3):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert (
+                await session.execute(f"(vector-set! v {turns} 'seen) (vector-ref v {turns})")
+            ).value == "seen"
+        fork = await session.fork()
+        assert (await fork.execute("(for/sum ([x v]) (if (eq? x 'seen) 1 0))")).value == "14"
+        await until(lambda: not awake(session))
+        async with await runtime.restore((await session.snapshot()).dump()) as back:
+            assert (await back.execute("(vector-ref v 39)")).value == "seen"
+
+
+async def test_a_session_that_is_closed_while_it_falls_asleep() -> None:
+    """It is closed, and the others go on falling asleep."""
+    async with Runtime("echo", python="off", idle_s=0.0) as runtime:
+        session, other = runtime.session(), runtime.session()
+        await session.execute(LARGE)
+        await other.execute(LARGE)
+        await asyncio.sleep(0)
+        await session.aclose()
+        await until(lambda: not awake(other))
+        assert (await other.execute(CHECK)).value == "(1500000 7 1499999)"
+
+
+def sleeper(name: str, slept: list[str]) -> Callable[[], Awaitable[None]]:
+    """One that notes that it was put to sleep."""
+
+    async def sleep() -> None:
+        slept.append(name)
+
+    return sleep
+
+
+async def test_who_is_used_again_or_small_does_not_sleep() -> None:
+    """Age counts from the last use; bytes count from a few megabytes on."""
+    slept: list[str] = []
+    now = 0.0
+    idle = IdleSessions(3 * SMALL, 10.0, clock=lambda: now)
+    idle.rested("a", SMALL, sleeper("a", slept))
+    idle.rested("tiny", SMALL - 1, sleeper("tiny", slept))
+    idle.rested("b", SMALL, sleeper("b", slept))
+    now = 9.0
+    idle.used("a")
+    idle.rested("a", SMALL, sleeper("a", slept))
+    now = 11.0
+    idle.rested("c", SMALL, sleeper("c", slept))
+    await asyncio.sleep(0)
+    assert slept == ["b"]
+    idle.rested("d", 2 * SMALL, sleeper("d", slept))
+    await asyncio.sleep(0)
+    assert slept == ["b", "a"]
+    assert idle.held == 3 * SMALL
+    idle.close()
+    assert idle.held == 0
+
+
+def test_a_bound_below_nothing_is_refused() -> None:
+    """With words that name it."""
+    with pytest.raises(UsageError, match="idle_bytes"):
+        Runtime("echo", idle_bytes=-1)
+    with pytest.raises(UsageError, match="idle_s"):
+        Runtime("echo", idle_s=float("nan"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 
 import pytest
 
@@ -21,8 +22,8 @@ async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
     given: list[int] = []
     original = pages.give_back
 
-    def counted(base: int, used: bytes) -> int:
-        given.append(original(base, used))
+    def counted(base: int, used: bytes) -> Generator[None, None, int]:
+        given.append((yield from original(base, used)))
         return given[-1]
 
     monkeypatch.setattr(sandbox, "give_back", counted)
@@ -70,7 +71,7 @@ async def test_where_the_system_has_no_such_call_nothing_happens(
     """The slow way is to keep the memory."""
     monkeypatch.setattr(pages, "_madvise", None)
     monkeypatch.setattr(sandbox, "GIVE_BACK_FROM", 0)
-    assert pages.give_back(0, bytes(100)) == 0
+    assert pages.at_once(pages.give_back(0, bytes(100))) == 0
     async with runtime.session() as session:
         await session.execute("(define x (make-vector 100000 1))")
         assert (await session.execute("(vector-length x)")).value == "100000"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rlm_wasm.errors import InstanceLost
 from rlm_wasm.sandbox import protocol
@@ -28,8 +30,9 @@ ENOUGH = 2 * loop_gap.BOUND
 """So much fuel of a call is looked at: the long slices of a call come first, or it is a loop of the same."""
 
 
-IN_ONE_GO = {"regexp of many letters"}
-"""A pattern is compiled in one go; what it may be is bounded by its size (pattern is too large)."""
+IN_ONE_GO = {"regexp of many letters", "long code in a loop"}
+"""A pattern is compiled in one go; what it may be is bounded by its size (pattern is too large). Long code has a
+test of its own below: it may take three times the bound, whatever its length."""
 
 
 def _groups(sizes: loop_gap.Sizes) -> dict[str, list[loop_gap.Case]]:
@@ -96,6 +99,30 @@ ATTACKS = {
     "appending a million items": ("numbers", "(append numbers numbers)"),
     "reversing a million items": ("numbers", "(reverse numbers)"),
     "four million characters in a list": ("ascii", "(string->list ascii)"),
+    "the SHA-256 of four million characters": ("text", "(sha256 text)"),
+    "a key made of four million characters": ("text", "(content-key text)"),
+    "printing four million characters": ("accents", "(write-string accents)"),
+    "a value of four million characters": ("accents", "(vector accents)"),
+    "a byte port of four million characters": (
+        "accents",
+        "(let ((p (open-output-bytes))) (write-string accents p) (bytes-length (get-output-bytes p)))",
+    ),
+    "writing a vector of a million numbers": ("vector", '(string-length (format "~s" vector*))'),
+    "writing a table of many entries": ("table", '(string-length (format "~s" table*))'),
+    "a text of four million characters that is no number": ("text", "(string->number text)"),
+    "the bits of a number of megabits": ("big", "(string-length (number->string big 2))"),
+    "looking for a character beyond ASCII": ("accents", "(string-index accents #\\z)"),
+    "looking for a text that is not there": ("accents", '(string-contains accents "zz")'),
+    "coming back from a million calls": ("", "(let loop ((i 2000000)) (if (= i 0) 0 (+ 1 (loop (- i 1)))))"),
+    "a table that grows to a million": (
+        "",
+        "(let ((t (make-hasheq))) (let loop ((i 1000000)) (if (> i 0) (begin (hash-set! t i i) (loop (- i 1))))))",
+    ),
+    "a table of what moves": (
+        "lists",
+        "(let ((t (make-hasheq))) (for-each (lambda (l) (hash-set! t l (iota 40))) lists) (hash-count t))",
+    ),
+    "copies of a table": ("frozen", "(hash-count (hash-copy frozen)) (length (hash->list frozen))"),
 }
 
 
@@ -103,6 +130,51 @@ ATTACKS = {
 def bench() -> loop_gap.Bench:
     """At the size of the attacks."""
     return loop_gap.Bench(loop_gap.Sizes.scaled(1.0))
+
+
+TABLES = """
+(define (check t n)
+  (let loop ((i 0)) (if (< i n) (begin (if (not (eqv? (hash-ref t i #f) (* 2 i))) (error "lost" i)) (loop (+ i 1))))))
+(define t (make-hash))
+(let loop ((i 0)) (if (< i 60000) (begin (hash-set! t i (* 2 i)) (loop (+ i 1)))))
+(check t 60000)
+(define keys (map list (iota 60000)))
+(define moving (make-hasheq))
+(for-each (lambda (k) (hash-set! moving k (car k)) (make-vector 100 0)) keys)
+(for-each (lambda (k) (if (even? (car k)) (hash-remove! moving k))) keys)
+(for-each (lambda (k) (if (not (eqv? (hash-ref moving k #f) (and (odd? (car k)) (car k)))) (error "lost" k))) keys)
+(define frozen (let loop ((i 0) (t (hash))) (if (= i 60000) t (loop (+ i 1) (hash-set t i (* 2 i))))))
+(check (hash-copy frozen) 60000)
+(list (hash-count t) (hash-count moving) (length (hash->list frozen)) (length (hash-keys moving)) (equal? t (hash-copy frozen)))
+"""
+
+
+@pytest.mark.parametrize("steps", [50, 5_000, 1 << 50])
+def test_a_table_keeps_its_entries_wherever_its_growth_pauses(steps: int) -> None:
+    """Growing, copying, and hashing anew what a collection moved are done in pieces."""
+    sandbox = Sandbox(Engine.shared(), 256 << 20)
+    message: bytes | None = protocol.evaluate(TABLES, "test.scm", {})
+    while sandbox.run(message, steps, 1 << 50, wall_s=100.0) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    sandbox.close()
+    assert done.value == "(60000 30000 60000 30000 #t)"
+
+
+@pytest.mark.parametrize(
+    ("length", "rest"), [(16_383, ""), (16_384, ""), (16_385, "\xe9"), (50_000, "\u20ac\U0001d11e"), (20_480, "")]
+)  # fmt: skip
+def test_a_long_text_crosses_as_it_is(length: int, rest: str) -> None:
+    """It is measured and encoded in pieces, whatever its characters."""
+    text = "ab\xdf" * (length // 3) + rest if rest else "a" * length
+    sandbox = Sandbox(Engine.shared(), 256 << 20)
+    message: bytes | None = protocol.evaluate(f'(list "{text}" 1)', "test.scm", {})
+    while sandbox.run(message, 2_000, 1 << 50) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    sandbox.close()
+    assert done.data is not None
+    assert protocol.decode(done.data) == [text, 1]
 
 
 @pytest.mark.parametrize("attack", sorted(ATTACKS))
@@ -113,6 +185,156 @@ def test_an_attack_is_done_in_slices(attack: str, bench: loop_gap.Bench) -> None
     measured = bench.measure(case, most=600_000_000)
     assert measured.fuel <= 2 * loop_gap.BOUND
     assert measured.outcome in ("ok", "cut") or "too many arguments" in measured.outcome
+
+
+# ---- code is no longer than its slice
+
+IN_A_ROW = {
+    "sums": ("", "(set! x (+ 1 i))", 3000),
+    "remainders": ("", "(modulo i 3)", 300),
+    "products of decimals": ("(define f 1.5)", "(* f f)", 100),
+    "products of ratios": ("(define r 2/3)", "(* r r)", 100),
+    "products of large numbers": ("(define b (expt 7 60))", "(* b b)", 100),
+    "vectors": ("", "(vector i i i i)", 100),
+    "strings": ("", '(string-append "abc" "def")', 100),
+    "digits": ("", "(number->string i)", 100),
+    "numbers from text": ("", '(string->number "1.2345e-300")', 100),
+    "look-ups": ("(define h (make-hash))", '(hash-ref h "abc" #f)', 100),
+    "a procedure's calls": ("(define (f i) %s)", "(set! x (+ 1 i))", 3000),
+}
+
+
+@pytest.mark.parametrize("name", sorted(IN_A_ROW))
+def test_long_code_between_two_calls_is_as_many_steps(name: str) -> None:
+    """A turn of a loop, or a call, is one step for what is short only: thousands of operations are more."""
+    define, operation, times = IN_A_ROW[name]
+    body = operation * times
+    if "%s" in define:
+        define, body = f"(define x 0) {define % body}", "(f i)"
+    program = f"{define} (let loop ((i 0) (x 7)) (if (< i 100000) (begin {body} (loop (+ i 1) x)) x))"
+    bench = loop_gap.Bench(SMALL)
+    sandbox = bench.sandbox(())
+    measured = bench.run(sandbox, program, most=2_000_000_000)
+    sandbox.close()
+    assert measured.outcome in ("ok", "cut")
+    assert measured.fuel <= 3 * loop_gap.BOUND
+
+
+def test_code_that_begins_with_its_charge_has_its_places() -> None:
+    """An error in long code is where it is."""
+    lines = "\n".join(["(set! x (+ x 1))"] * 100 + ["   (car x)"] + ["(set! x (+ x 1))"] * 100)
+    sandbox = Sandbox(Engine.shared(), 64 << 20)
+    message: bytes | None = protocol.evaluate(f"(define x 0)\n(define (f)\n{lines})\n(f)", "test.scm", {})
+    while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    assert done.error is not None
+    assert (done.error.line, done.error.column) == (103, 4)
+    sandbox.close()
+
+
+# ---- a collection takes as many slices as it needs
+
+HEAPS = {
+    "a long list": "(define a (iota 2000000))",
+    "pairs that lie far apart": """
+        (define n 300000) (define v (make-vector n 0))
+        (let loop ((i 0)) (if (< i n) (begin (vector-set! v (modulo (* i 199993) n) (cons i i)) (loop (+ i 1)))))""",
+    "thousands of vectors": "(define l (map (lambda (i) (make-vector 300 i)) (iota 12000)))",
+    "thousands of large objects": "(define l (map (lambda (i) (make-vector 400 (list i))) (iota 12000)))",
+    "one large object": "(define v (make-vector 4000000 (list 1)))",
+    "a chain of ephemerons": "(define l (map (lambda (i) (make-ephemeron (list i) i)) (iota 200000)))",
+    "a deep recursion": "(let loop ((i 600000)) (if (= i 0) 0 (+ 1 (loop (- i 1)))))",
+}
+GARBAGE = "(let loop ((i 0)) (if (< i 1500000) (begin (list i i i) (loop (+ i 1))) 'done))"
+
+
+@pytest.mark.parametrize("heap", sorted(HEAPS))
+def test_a_collection_is_done_in_slices(heap: str) -> None:
+    """Whatever lives: no slice goes through more than some megabytes of it."""
+    sandbox = Sandbox(Engine.shared(), 256 << 20)
+    message: bytes | None = protocol.evaluate(f"{HEAPS[heap]} {GARBAGE}", "test.scm", {})
+    status, most, before, all_of_it = protocol.GuestStatus.PREEMPTED, 0, 0, 0
+    while status == protocol.GuestStatus.PREEMPTED:
+        before = loop_gap.collected_bytes(sandbox)
+        status = sandbox.run(message, loop_gap.STEPS, 1 << 40)
+        message = None
+        gone_through = loop_gap.collected_bytes(sandbox) - before
+        most, all_of_it = max(most, gone_through), all_of_it + gone_through
+    sandbox.close()
+    assert status == protocol.GuestStatus.DONE
+    assert all_of_it > 10 << 20
+    assert most < 8 << 20
+
+
+def _until_a_collection_pauses(sandbox: Sandbox, program: str) -> None:
+    message: bytes | None = protocol.evaluate(program, "test.scm", {})
+    in_a_row = 0
+    while in_a_row < 3:
+        before = loop_gap.collected_bytes(sandbox)
+        assert sandbox.run(message, 2000, 1 << 40) == protocol.GuestStatus.PREEMPTED
+        sandbox.outbox()
+        message = None
+        in_a_row = in_a_row + 1 if loop_gap.collected_bytes(sandbox) > before else 0
+
+
+SUM = f"(define a (iota 400000)) {GARBAGE} (foldl + 0 (map (lambda (i) (* 2 i)) (list-copy a)))"
+
+
+def test_a_value_does_not_hang_on_where_a_collection_pauses() -> None:
+    """Slices of a few steps, of many, and of all."""
+    outcomes = set()
+    for steps in (1_000, 3_333, 100_000, 1 << 50):
+        sandbox = Sandbox(Engine.shared(), 128 << 20)
+        message: bytes | None = protocol.evaluate(SUM, "test.scm", {})
+        while sandbox.run(message, steps, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+            message = None
+        (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+        outcomes.add(done.value)
+        sandbox.close()
+    assert outcomes == {str(2 * sum(range(400_000)))}
+
+
+def test_a_message_that_comes_while_a_collection_pauses_is_kept() -> None:
+    """A large one, too: it is no garbage of the collection that it came into."""
+    sandbox = Sandbox(Engine.shared(), 128 << 20)
+    _until_a_collection_pauses(sandbox, SUM)
+    message: bytes | None = protocol.replies_of([protocol.encode([99, True, "x" * 100_000])])
+    acknowledged = False
+    while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+        message = None
+        said = protocol.messages(sandbox.outbox())
+        acknowledged |= any(isinstance(m, protocol.Acknowledged) for m in said)
+    assert acknowledged
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    assert done.value == str(2 * sum(range(400_000)))
+    sandbox.close()
+
+
+def test_an_interrupt_while_a_collection_pauses_ends_the_execution_after_it() -> None:
+    """What was begun to be moved is moved first; what the session defined is still there."""
+    sandbox = Sandbox(Engine.shared(), 128 << 20)
+    _until_a_collection_pauses(sandbox, SUM)
+    message: bytes | None = protocol.INTERRUPT
+    while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    assert any(isinstance(m, Done) for m in protocol.messages(sandbox.outbox()))
+    assert _outcome(sandbox, "(foldl + 0 a)") == str(sum(range(400_000)))
+    sandbox.close()
+
+
+def test_a_guest_is_copied_in_the_middle_of_a_collection() -> None:
+    """A snapshot holds what is half moved, and both go on."""
+    engine = Engine.shared()
+    sandbox = Sandbox(engine, 128 << 20)
+    _until_a_collection_pauses(sandbox, SUM)
+    copy = Sandbox(engine, 128 << 20, sandbox.capture())
+    for guest in (sandbox, copy):
+        while guest.run(None, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+            pass
+        (done,) = [m for m in protocol.messages(guest.outbox()) if isinstance(m, Done)]
+        assert done.value == str(2 * sum(range(400_000)))
+        guest.close()
 
 
 # ---- what is left when the instance is gone
@@ -210,3 +432,59 @@ def test_what_no_memory_holds_is_the_memory_limit_and_not_an_index(program: str)
     outcome = _outcome(sandbox, program)
     sandbox.close()
     assert outcome == "memory_bytes"
+
+
+# ---- where an error was does not hang on where a slice or a collection fell
+
+ERRORS = {
+    "in a deep call": "(define (f n)\n  (if (= n 0)\n      (car 5)\n      (+ 1 (f (- n 1)))))\n(f 4000)",
+    "in a callback": "(define l (iota 3000))\n(map (lambda (x)\n  (if (= x 2999) (vector-ref (vector 1) x) (list x x))) l)",
+    "an unbound name": "(define (g x) (list x))\n(define (f x)\n  (g (no-such-name x)))\n(f 1)",
+    "a raise": "(define (f x)\n  (for ([i 500]) (make-vector 100 i))\n  (raise (list x)))\n(list (f 1))",
+    "an error": '(define (f x)\n  (for ([i 500]) (make-vector 100 i))\n  (list (error "no" x)))\n(list (f 1))',
+    "a text that cannot be read": "(define a 1)\n(list a\n  (vector 1 2)",
+    "a pattern that cannot be compiled": '(define a 1)\n(list a\n  #px"a(")',
+    "a syntax error": "(define a 1)\n(let ([x 1] [y])\n  x)",
+    "arguments that are too many": "(define (f x) x)\n(define (g)\n  (list (f 1 2)))\n(g)",
+}
+
+
+def _error(program: str, steps: int, memory: int = 256 << 20) -> Any:
+    sandbox = Sandbox(Engine.shared(), memory)
+    message: bytes | None = protocol.evaluate(program, "test.scm", {})
+    while sandbox.run(message, steps, 1 << 50, wall_s=100.0) == protocol.GuestStatus.PREEMPTED:
+        message = None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    sandbox.close()
+    return done.error
+
+
+@pytest.mark.parametrize("name", sorted(ERRORS))
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(steps=st.integers(1, 3_000), garbage=st.integers(0, 400_000))
+def test_an_error_is_where_it_is_wherever_slices_and_collections_fall(
+    name: str, steps: int, garbage: int
+) -> None:
+    """Place, message, hint and backtrace: the same with slices of a few steps, and with a heap of any fill."""
+    filling = f"(define filling (iota {garbage})) "
+    expected = _error(filling + ERRORS[name], 1 << 50)
+    assert expected is not None
+    assert expected.line is not None
+    assert _error(filling + ERRORS[name], steps + 40) == expected
+    assert _error(f"(define filling (iota {garbage // 2}))  {' ' * (len(str(garbage)) - len(str(garbage // 2)) - 1)}"
+                  + ERRORS[name], 100_000).line == expected.line  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "column"),
+    [
+        ('#px"("', 1, 1),
+        ('(list 1\n #rx"[")', 2, 2),
+        ('\n\n(define (f)\n  (regexp-match #px"a{2" "a"))', 4, 17),
+    ],
+)
+def test_a_pattern_that_cannot_be_compiled_has_its_place(program: str, line: int, column: int) -> None:
+    """A literal is read, and so is its mistake."""
+    error = _error(program, 1 << 50)
+    assert "regexp" in error.message
+    assert (error.line, error.column) == (line, column)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_wasm import Snapshot, SnapshotCorrupt, SnapshotError, SnapshotVersionError
-from rlm_wasm.sandbox.snapshot import MAGIC, PAGE, MemoryImage
+from rlm_wasm.sandbox.pages import PAGE, at_once
+from rlm_wasm.sandbox.snapshot import MAGIC, MemoryImage
 
 
 def _snapshot() -> Snapshot:
@@ -69,4 +70,4 @@ def test_another_format_version_is_named() -> None:
 def test_memory_that_does_not_fit_together_is_refused(plain: object) -> None:
     """Before any of it is written anywhere."""
     with pytest.raises(SnapshotCorrupt):
-        MemoryImage.from_state(plain, 1 << 32)
+        at_once(MemoryImage.from_state(plain, 1 << 32))

@@ -170,3 +170,38 @@ async def test_a_childs_bytes_in_the_host_are_its_familys() -> None:
         result = await runtime.run(TWENTY)
     assert result.error is not None
     assert result.error.kind == "host_bytes"
+
+
+async def test_children_and_their_parent_share_the_memory_of_one_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One guest of Python is alive at a time; each has its variables again when it is next called."""
+    from rlm_wasm.python import wasi
+
+    alive: set[Any] = set()
+    most = 0
+
+    class Counted(wasi._Instance):
+        def __init__(self, *arguments: Any) -> None:
+            nonlocal most
+            super().__init__(*arguments)
+            alive.add(self)
+            most = max(most, len(alive))
+
+        def close(self) -> None:
+            alive.discard(self)
+            super().close()
+
+    monkeypatch.setattr(wasi, "_Instance", Counted)
+    child = '(py-exec "x = 1") (py-exec "x += 1") (py-eval "x")'
+    program = """
+    (py-exec "x = [40]")
+    (define answers (map-async (lambda (i) (llm-query-async #:instruction "q" #:recursive #t)) (range 3)))
+    (py-exec "x.append(2)")
+    (list (map (lambda (a) (syntax-e a)) answers) (py-eval "sum(x)"))"""
+    async with Runtime(provider=InlineProvider(lambda _request: f"```scheme\n{child}\n```")) as runtime:
+        result = await runtime.run(program)
+    assert result.ok, result.error
+    assert result.value == "((2 2 2) 42)"
+    assert most == 1
+    assert not alive

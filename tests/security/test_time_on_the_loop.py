@@ -6,17 +6,24 @@ Turns are counted, not seconds: with a turn after every part, work of so many pa
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from rlm_wasm import Completion, CompletionRequest, Limits, Runtime
+from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SessionClosed
+from rlm_wasm.execution import scheduler
+from rlm_wasm.extractive import provider, ranking
+from rlm_wasm.extractive.provider import ExtractiveProvider
 from rlm_wasm.llm import calls, recursion
 from rlm_wasm.llm.programs import program_in
 from rlm_wasm.providers.tokens import estimate_tokens, tokens_in_turns
 from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.testing import InlineProvider
 from rlm_wasm.turns import in_turns
 
@@ -240,3 +247,268 @@ async def test_a_preview_of_what_is_no_text_is_short() -> None:
     log.add("py-set!", Loud(range(10)), "host")
     log.add_from_guest({"op": [Loud()], "preview": {"a": Loud()}, "x": 1 << 100_000})
     assert log.entries()[1]["x"] == "a huge number"
+
+
+# ---- messages of megabytes, either way
+
+PIECES = 8
+"""Turns for a text of that many mebibytes, at the least."""
+
+LARGE = PIECES * MIB
+
+
+async def test_an_argument_of_megabytes() -> None:
+    """It is copied out of the guest, read and handed over piece by piece."""
+    taken: list[str] = []
+    turns = await turns_during(f"(f (make-string {LARGE} #\\a))", functions={"f": lambda s: taken.append(s)})
+    assert turns >= 2 * PIECES
+    assert taken == ["a" * LARGE]
+
+
+async def test_a_byte_string_of_megabytes_as_an_argument() -> None:
+    """The same for bytes, which are not decoded."""
+    taken: list[bytes] = []
+    turns = await turns_during(f"(f (make-bytevector {LARGE} 7))", functions={"f": lambda b: taken.append(b)})
+    assert turns >= 2 * PIECES
+    assert taken == [b"\x07" * LARGE]
+
+
+@pytest.mark.parametrize(
+    ("value", "measure"),
+    [
+        ("a" * LARGE, "string-length"),
+        ("\u6f22" * (LARGE // 3), "string-length"),
+        (b"a" * LARGE, "bytevector-length"),
+        ([["a" * LARGE]], "length"),
+        ({"a": "b" * LARGE}, "hash-count"),
+        ([["a"] * 1000] * 200, "length"),
+    ],
+)
+async def test_a_reply_of_megabytes(value: Any, measure: str) -> None:
+    """However deep it is hidden: encoded in pieces, and put into the guest in pieces."""
+    turns = await turns_during(f"({measure} (f))", functions={"f": lambda: value})
+    assert turns >= PIECES
+
+
+async def test_output_of_megabytes_comes_in_parts() -> None:
+    """Who listens gets it in pieces, where the embedder allows output of that size."""
+    parts: list[str] = []
+    limits = Limits(output_bytes=2 * LARGE)
+    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
+        async with neighbour() as turns:
+            result = await session.execute(
+                f"(display (make-string {LARGE} #\\a))", on_output=lambda _stream, text: parts.append(text)
+            )
+            assert turns() >= PIECES
+    assert result.stdout == "a" * LARGE == "".join(parts)
+    assert max(map(len, parts)) <= protocol.IN_ONE_GO
+
+
+async def test_a_value_of_megabytes() -> None:
+    """What the program ends with, where the embedder allows results of that size."""
+    assert await turns_during(f"(list (make-string {LARGE} #\\a))", output_bytes=4 * LARGE) >= 2 * PIECES
+
+
+DATA = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+    | st.binary(max_size=40),
+    lambda inner: (
+        st.lists(inner, max_size=6)
+        | st.dictionaries(st.text(max_size=5).filter(str.isascii), inner, max_size=6)
+    ),
+    max_leaves=30,
+)
+
+
+@given(DATA)
+def test_what_is_encoded_in_turns_is_what_is_encoded_at_once(value: Any) -> None:
+    """Both decoders read both."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("IN_ONE_GO", "_CHARACTERS_A_TURN", "_BYTES_A_TURN"):
+            patch.setattr(protocol, name, 4)
+        encoded = at_once(protocol.encode_in_turns(value))
+        assert protocol.decode(encoded) == protocol.decode(protocol.encode(value))
+        assert at_once(protocol.decode_in_turns(encoded)) == protocol.decode(encoded)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5),
+    st.integers(4_000, 13_000),
+    st.integers(0, 3),
+)
+def test_a_long_text_goes_through_the_guest_unchanged(part: str, length: int, tail: int) -> None:
+    """The guest writes and reads it in parts of some thousand characters, wherever a character ends."""
+    text = (part * length)[:length] + "\u00e9\u6f22\U0001f642"[:tail]
+    seen: list[str] = []
+
+    async def through() -> None:
+        async with Runtime(
+            provider=InlineProvider(), host_functions={"f": lambda: text, "g": seen.append}
+        ) as rt:
+            assert (await rt.run("(let ([s (f)]) (g s) (string-length s))")).value == str(len(text))
+
+    asyncio.run(through())
+    assert seen == [text]
+
+
+# ---- the memory of a large session
+
+FILLED = "(define v (make-vector 1000000 1))"
+
+
+async def test_the_image_before_the_next_execution() -> None:
+    """An execution that did much is followed by a copy of the memory: piece by piece."""
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
+        async with neighbour() as turns:
+            assert (await session.execute("(vector-ref v 77)")).value == "77"
+            assert turns() >= 6
+
+
+async def test_going_back_after_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory as it was is written into a fresh instance in turns, and the program's changes are undone."""
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
+        await session.execute("1")
+        monkeypatch.setattr(scheduler, "_FUEL_RESERVE", -(10**11) + 10_000)
+        async with neighbour() as turns:
+            result = await session.execute("(vector-set! v 77 0) (let loop () (loop))")
+            assert result.rolled_back
+            monkeypatch.undo()
+            assert (await session.execute("(vector-ref v 77)")).value == "77"
+            assert turns() >= 6
+
+
+async def test_snapshot_fork_and_restore_of_a_large_session() -> None:
+    """Each leaves turns, and none changes what the session holds."""
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
+        async with neighbour() as turns:
+            snapshot = await session.snapshot()
+            assert turns() >= 6
+        async with neighbour() as turns:
+            back = await runtime.restore(snapshot.dump())
+            assert (await back.execute("(apply + (vector->list v 0 1000))")).value == "499500"
+            assert turns() >= 12
+
+
+MOVING = """
+(define v (make-vector 400000 1))
+(let loop ([n 0] [i 0])
+  (when (< n 60000)
+    (let ([j (modulo (+ i 199999) 400000)])
+      (vector-set! v i (- (vector-ref v i) 1)) (vector-set! v j (+ (vector-ref v j) 1))
+      (loop (+ n 1) (modulo (+ i 7919) 400000)))))
+(for/sum ([x v]) x)
+"""
+
+
+async def test_a_snapshot_that_is_taken_in_turns_is_of_one_moment() -> None:
+    """The program waits meanwhile: from each of many moments it goes on to the same end."""
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        running = asyncio.create_task(session.execute(MOVING))
+        snapshots = []
+        while not running.done() and len(snapshots) < 12:
+            for _ in range(5 * len(snapshots)):
+                await asyncio.sleep(0)
+            snapshots.append(await session.snapshot())
+        assert (await running).value == "400000"
+        suspended = [snapshot for snapshot in snapshots if snapshot.suspended]
+        assert len(suspended) >= 3
+        for snapshot in suspended:
+            async with await runtime.restore(snapshot) as back:
+                assert (await back.resume()).value == "400000"
+
+
+async def test_a_session_that_is_closed_while_a_snapshot_is_taken() -> None:
+    """Whoever wanted the snapshot is told so; nothing is read from memory that is gone."""
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        await session.execute(FILLED)
+        taking = asyncio.create_task(session.snapshot())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        session._scheduler.close()
+        await session.aclose()
+        with pytest.raises(SessionClosed):
+            await taking
+
+
+async def test_an_execution_that_is_cancelled_while_its_image_is_taken() -> None:
+    """The session is as usable as before, and what it held is there."""
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
+        task = asyncio.create_task(session.execute("(vector-set! v 1 'changed)"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await session.execute("(vector-ref v 1)")).value == "1"
+
+
+async def test_tens_of_thousands_of_definitions() -> None:
+    """A session of megabytes is not asked while everybody waits; asked in turns, it says them all."""
+    program = '(for ([i 30000]) (eval (list \'define (string->symbol (format "v~a" i)) 1)))'
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        await session.execute(program)
+        assert session.state()["variables"] is None
+        async with neighbour() as turns:
+            names = await session.definitions()
+            assert len(names) == 30_000
+            assert turns() >= 2
+        assert session.state()["variables"] == names
+
+
+# ---- the provider that is built in
+
+
+def test_a_text_that_is_looked_at_in_blocks_has_the_same_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a block ends, a term and a line are found all the same."""
+    text = "The quick error of the day\nwas found in line 17. Nobody looked.\n" * 40 + "An error at the end"
+    whole = ranking.rank(text, ("error", "line"), ("looked",))
+    monkeypatch.setattr(ranking, "_BLOCK", 50)
+    assert ranking.rank(text, ("error", "line"), ("looked",)) == whole
+    assert len(whole) > 80
+
+
+async def test_a_text_that_nobody_waits_for_is_looked_at_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is cancelled leaves no thread behind that goes on for seconds."""
+    begun, ended = threading.Event(), threading.Event()
+    real = ranking._count
+
+    def counted(text: str, part: str) -> int:
+        begun.set()
+        try:
+            while True:
+                real(text, part)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(ranking, "_count", counted)
+    request = CompletionRequest(id=1, instruction="Find the error", data="an error " * 100_000)
+    task = asyncio.create_task(ExtractiveProvider().complete(request))
+    await asyncio.to_thread(begun.wait, 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(ended.wait, 60)
+
+
+@pytest.mark.parametrize("part", [" \n", "one of a/", "with keys a, ", "- ", "task: \n"])
+def test_an_instruction_that_patterns_find_hard_is_cut(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pattern ever sees more of it than a page."""
+    seen: list[int] = []
+    real = provider.read_instruction
+
+    def watched(text: str, *, json: bool) -> Any:
+        seen.append(len(text))
+        return real(text, json=json)
+
+    monkeypatch.setattr(provider, "read_instruction", watched)
+    provider.answer(CompletionRequest(id=1, instruction=part * 100_000, data="x"))
+    assert seen == [provider._INSTRUCTION + 1]

@@ -116,7 +116,5 @@ void analyse_item(Value *item) {
 }
 
 void analyse_begin(Value tree) {
-  work = make_vector(64 * ITEM, V_FALSE);
-  work_top = 0;
   push_item(AN_NODE, tree, V_NIL, V_FALSE, V_FALSE, V_FALSE);
 }

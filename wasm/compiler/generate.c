@@ -17,7 +17,7 @@
 
 Value work;
 uint32_t work_top;
-static Value fn, source;
+static Value fn, source, tree;
 static bool generating;
 
 /* ---- functions under construction ---- */
@@ -247,18 +247,22 @@ static Value exact_vector(Value v, uint32_t n) {
 
 static Value make_template(void) {
   uint32_t consts = GET(const_count), code = GET(code_count) * 4, places = GET(place_count) * 8;
+  uint32_t charged = GET(code_count) / WORDS_A_STEP, shift = charged ? 1 : 0;      /* by a first instruction */
   Value node = FN->node;
   Value t = heap_object(T_TEMPLATE, 0, TEMPLATE_FIXED + consts);
-  TEMPLATE(t)->code = heap_raw(T_RAW, 0, code);
-  memcpy(RAW_BYTES(TEMPLATE(t)->code), CODE, code);
+  TEMPLATE(t)->code = heap_raw(T_RAW, 0, code + 4 * shift);
+  if (charged) *(uint32_t *)RAW_BYTES(TEMPLATE(t)->code) = OP_CHARGE | charged << 8;
+  memcpy(RAW_BYTES(TEMPLATE(t)->code) + 4 * shift, CODE, code);
   TEMPLATE(t)->places = heap_raw(T_RAW, 0, places);
   memcpy(RAW_BYTES(TEMPLATE(t)->places), RAW_BYTES(FN->places), places);
+  for (uint32_t i = 0; shift && i < places / 8; i++) ((uint32_t *)RAW_BYTES(TEMPLATE(t)->places))[2 * i]++;
   memcpy(TEMPLATE_CONSTS(TEMPLATE(t)), VEC(FN->consts), consts * sizeof(Value));
   TEMPLATE(t)->source = source;
   TEMPLATE(t)->name = V_FALSE;
   TEMPLATE(t)->arity = ARITY_SIMPLE(0);
   TEMPLATE(t)->params = V_NIL;
   TEMPLATE(t)->place = FIX(0);
+  TEMPLATE(t)->keeps_caller = V_FALSE;
   if (node == V_FALSE) return t;
   TEMPLATE(t)->name = NODE(node, L_NAME);
   TEMPLATE(t)->place = FIX(NODE_PLACE(node));
@@ -572,7 +576,7 @@ static void call_end(Value node, int mode, uint32_t argc, enum callee callee, ui
   }
   SET(last, -1);
   SET(depth, base + 1);
-  if (tail && callee != CALLEE_PRIMITIVE) return;
+  if (tail && callee != CALLEE_PRIMITIVE) { emit(OP_RETURN, 0); return; }   /* from a callee that keeps its caller */
   if (callee == CALLEE_BELOW) { SET(depth, base + 2); emit(OP_SLIDE, 1); SET(depth, base + 1); }
   finish(mode);
 }
@@ -716,16 +720,19 @@ static uint64_t next_item_bytes(void) {
   return bytes;
 }
 
-static Value prim_compile(int argc, Value *args) {
-  (void)argc;
-  if (vm.resume == V_FALSE) {
-    if (!IS(args[0], T_VECTOR)) return err_type("%compile", 0, "syntax tree", args[0]);
-    fn = V_FALSE;
-    source = args[1];
-    generating = false;
-    analyse_begin(args[0]);
-    vm.resume = V_TRUE;
-  }
+void compile_begin_plain(Value tree_, Value source_name) {
+  fn = V_FALSE;
+  source = source_name;
+  tree = tree_;
+  generating = false;
+  work_begin();
+}
+void compile_begin(Value tree_, Value source_name) {
+  compile_begin_plain(tree_, source_name);
+  analyse_begin(tree);
+}
+
+Value compile_run(void) {
   for (;;) {
     if (work_top == 0) {
       if (generating) break;
@@ -733,7 +740,7 @@ static Value prim_compile(int argc, Value *args) {
       begin_fn(V_FALSE, PUSH_VALUE);
       /* not a tail call: its frame tells where in the program an error of the library came from */
       DO(G_RETURN, V_FALSE, V_FALSE, V_FALSE, V_FALSE, V_FALSE);
-      EXPR(args[0], PUSH_VALUE);
+      EXPR(tree, PUSH_VALUE);
     }
     uint64_t bytes = next_item_bytes();
     if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) return need_memory(bytes);
@@ -747,16 +754,27 @@ static Value prim_compile(int argc, Value *args) {
   }
   Value closure = heap_object(T_CLOSURE, 0, 1);
   CLOSURE_TEMPLATE(closure) = make_template();
-  work = fn = V_FALSE;
+  compiler_drop();
   return closure;
 }
 
-void compiler_drop(void) { work = fn = source = V_FALSE; }
+static Value prim_compile(int argc, Value *args) {
+  (void)argc;
+  if (vm.resume == V_FALSE) {
+    if (!IS(args[0], T_VECTOR)) return err_type("%compile", 0, "syntax tree", args[0]);
+    compile_begin(args[0], args[1]);
+    vm.resume = V_TRUE;
+  }
+  return compile_run();
+}
+
+void compiler_drop(void) { work = fn = source = tree = V_FALSE; }
 
 void compiler_init(void) {
   heap_root(&work);
   heap_root(&fn);
   heap_root(&source);
+  heap_root(&tree);
 }
 
 const PrimDef compile_prims[] = {

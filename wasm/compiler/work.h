@@ -11,6 +11,10 @@
 extern Value work;             /* a vector: ITEM slots an item; both are defined in generate.c */
 extern uint32_t work_top;      /* items */
 
+static inline void work_begin(void) {
+  work = make_vector(12 * ITEM, V_FALSE);
+  work_top = 0;
+}
 static inline uint32_t push_item(int action, Value a, Value b, Value c, Value d, Value e) {
   if ((work_top + 1) * ITEM > VEC_LENGTH(work)) {
     Value bigger = make_vector(VEC_LENGTH(work) * 2, V_FALSE);

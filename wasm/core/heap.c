@@ -31,13 +31,14 @@ enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE, PAGE_FROM };   
 static uint8_t page_state[MAX_PAGES];
 static uint32_t first_page, end_page;   /* the pages that are ours: [first_page, end_page) */
 static uint32_t free_pages, small_pages, large_pages, image_pages;
+static uint32_t from_pages;             /* of small blocks that a collection under way takes from; else 0 */
 static uint32_t search_from;            /* where the last run was found */
 static uint32_t spare_page, spare_pages;/* a run that heap_reserve found and nobody took: it is asked for again and again */
 
 /* A block of small objects: this header, objects up to `used`. */
-struct block { struct block *next; uint32_t pages; uint32_t used; };
-/* A large object: this header, then the object. */
-struct large { struct large *next; uint32_t pages; uint8_t marked, image, phase; };
+struct block { struct block *next, *younger; uint32_t pages, used; };
+/* A large object: this header, then the object. `gray` links those that are marked but not yet scanned. */
+struct large { struct large *next, *gray; uint32_t pages; uint8_t marked, image, phase; };
 
 #ifdef __wasm__
 #define HEADER_SIZE 16u
@@ -53,6 +54,7 @@ static uint64_t allocated;              /* since the last collection */
 static uint64_t collected;              /* bytes that collections went through since the instance was born */
 static uint64_t collect_after = COLLECT_AFTER;
 static bool short_of_memory;
+static bool collecting;                 /* a collection is under way; it may be paused */
 static uint8_t sealing;                 /* heap_seal: everything moves, up in phase 1, down in phase 2 */
 static uint32_t epoch;
 
@@ -178,9 +180,15 @@ static void release_run(void *start, uint32_t pages) {
   if (page < search_from) search_from = page;
 }
 
-/* Is there room for `pages` more on top of what a collection needs? */
+/* What a collection needs to copy so many pages of small objects: in another order they may leave up to
+   LARGE_LIMIT at the end of a block. */
+static uint64_t room_to_copy(uint64_t pages) { return pages + pages / 20; }
+
+/* Is there room for `pages` more on top of what a collection needs, or still needs? */
 static bool room_for(uint64_t pages) {
-  uint64_t need = pages + small_pages + MARGIN_PAGES;
+  uint64_t to_copy = from_pages ? room_to_copy(from_pages) : room_to_copy(small_pages);
+  if (from_pages) to_copy -= small_pages < to_copy ? small_pages : to_copy;
+  uint64_t need = pages + to_copy + MARGIN_PAGES;
   while (free_pages < need)
     if (need - free_pages > MAX_PAGES || !grow((uint32_t)(need - free_pages))) return false;
   return true;
@@ -210,6 +218,8 @@ static void new_block(void) {
     if (!(pages /= 2)) TRAP("the margin is gone: a primitive allocated more than it had reserved");
   struct block *b = (struct block *)(uintptr_t)(page << PAGE_SHIFT);
   b->next = blocks;
+  b->younger = NULL;
+  if (blocks) blocks->younger = b;
   b->pages = pages;
   blocks = b;
   small_pages += pages;
@@ -226,7 +236,8 @@ static void *allocate_large(uint64_t bytes) {
   struct large *l = (struct large *)(uintptr_t)(page << PAGE_SHIFT);
   l->next = larges;
   l->pages = pages;
-  l->marked = l->image = 0;
+  l->marked = collecting && !sealing ? 2 : 0;   /* a message that comes while a collection pauses stays */
+  l->image = 0;
   l->phase = sealing;
   larges = l;
   large_pages += pages;
@@ -367,21 +378,19 @@ void heap_root(Value *variable) {
 static const HeapClient *client;
 void heap_serve(const HeapClient *who) { client = who; }
 
-static uint64_t copied, scanned;        /* bytes, by this collection: small objects, slots of large ones */
+static uint64_t copied, scanned;        /* bytes, by this collection: of small objects, of slots */
 
-/* Large objects that are marked but not yet scanned. Past 256 of them the list of all large
-   objects is walked instead: no stack grows with the data. */
-static uint32_t gray_count;
-static Value gray_list[256];
-static bool gray_overflow;
+/* Large objects that are marked but not yet scanned. */
+static struct large *gray;
 
 static void mark_large(Value v) {
   CHECK(IS_HEADER(HEADER_OF(v)) && HEADER_KIND(HEADER_OF(v)) == TAG(v));
   struct large *l = (struct large *)((uint8_t *)PTR(v) - HEADER_SIZE);
   if (l->marked) return;
   l->marked = 1;
-  if (KIND_IS_RAW(TAG(v))) { l->marked = 2; return; }
-  if (gray_count < 256) gray_list[gray_count++] = v; else gray_overflow = true;
+  if (KIND_IS_RAW(TAG(v))) return;
+  l->gray = gray;
+  gray = l;
 }
 
 /* Only while sealing: a large object moves too. */
@@ -407,7 +416,10 @@ static void copy_words(uint64_t *to, const uint64_t *from, uint32_t bytes) {
   _Pragma("GCC unroll 4") for (uint32_t i = 0; i < bytes / 8; i++) to[i] = from[i];
 }
 
-/* The rest of a list is copied with its pair: it lies side by side then, and is not looked at twice. */
+/* The rest of a list is copied with its pair: it lies side by side then, and is not looked at twice. Between
+   two looks at the steps, so many pairs are: the scan comes to what is left of a longer list. */
+enum { LIST_ROOM = 4096 };
+static uint32_t list_room;
 static void forward_list(Value *slot, uint64_t *p) {
   for (;;) {
     uint64_t *to = allocate_small(16);
@@ -420,6 +432,8 @@ static void forward_list(Value *slot, uint64_t *p) {
     if (!IS(rest, T_PAIR) || page_state[PAYLOAD(rest) >> PAGE_SHIFT] != PAGE_FROM) return;
     p = PTR(rest);
     if (TAG(*p) == T_FORWARD) { to[1] = MAKE(T_PAIR, PAYLOAD(*p)); return; }
+    if (!list_room) return;
+    list_room--;
     slot = to + 1;
   }
 }
@@ -491,7 +505,35 @@ static bool is_alive(Value v) {
   }
 }
 
-/* Scan objects from `from` up to `to`; returns where it stopped (== to). */
+/* ---- a collection in pieces ----
+ * A collection of a large heap takes longer than a slice. So it goes step by step: where the slice's
+ * steps are used up it stands still in one of the phases below, and heap_collect, called again in the
+ * next slice, goes on there. Nothing runs meanwhile but the mailbox, which may allocate: what it makes is
+ * new, so neither copied nor scanned, and holds no Values. */
+static enum phase { ROOTS, IMAGE_BLOCKS, IMAGE_LARGES, SCAN, EPHEMERONS, BREAK } phase;
+enum { BYTES_A_STEP = 16,             /* copied or scanned: few, since each may be far from the last in memory */
+       CHUNK = 2048 };                /* bytes scanned, or slots of a large object, between two looks at the steps */
+static uint64_t charged;              /* of copied + scanned */
+static uint32_t root_at;              /* ROOTS: how many have been visited */
+static struct block *from_blocks;     /* where objects are copied from */
+static struct block *scan_block;      /* the block of the image, or of copies, where the scan has come to */
+static uint8_t *scan_at;
+static struct large *scan_object;     /* the large object where the scan has come to, and how many of its slots are done */
+static uint32_t scan_slot;
+static Value *ephemeron_link;         /* EPHEMERONS: where the chain is being gone through */
+static uint32_t ephemeron_round;
+static bool ephemeron_kept;
+
+/* Charges what was done since the last look. */
+static bool slice_is_over(void) {
+  uint64_t done = (copied + scanned - charged) / BYTES_A_STEP;
+  charged += done * BYTES_A_STEP;
+  vm.hidden_steps -= (int64_t)done;
+  list_room = LIST_ROOM;
+  return vm.hidden_steps <= 0;
+}
+
+/* Scan objects from `from` to the first that begins at or after `to`. */
 static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
   while (from < to) {
     uint64_t word = *(uint64_t *)from;
@@ -510,90 +552,125 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
       from += 8 + HEADER_LENGTH(word) * 8;
     }
   }
-  CHECK(from == to);                     /* objects lie side by side */
   return from;
 }
 
-static void scan_large(struct large *l) {
-  uint64_t *p = (uint64_t *)((uint8_t *)l + HEADER_SIZE);
-  if (KIND_IS_RAW(HEADER_KIND(*p))) return;
-  scan_slots((Value *)p + 1, HEADER_LENGTH(*p));
-  scanned += HEADER_LENGTH(*p) * 8ull;
+/* Scan the block from scan_at, as far as objects go: false where the slice is over first. */
+static bool scan_objects(struct block *b) {
+  for (;;) {
+    uint8_t *end = b == blocks ? bump : (uint8_t *)b + b->used;
+    CHECK(scan_at <= end);              /* objects lie side by side */
+    if (scan_at == end) return true;
+    uint8_t *to = (uint32_t)(end - scan_at) > CHUNK ? scan_at + CHUNK : end, *before = scan_at;
+    scan_at = scan_range(scan_at, to);
+    if (phase == SCAN) scanned += (uint32_t)(scan_at - before);
+    if (slice_is_over()) return false;
+  }
 }
 
-/* Scan what has been copied or marked until nothing is left. New blocks are pushed in front of
-   `blocks`; they are scanned in the order of their birth, kept in `queue`. */
-static struct block *scan_block;      /* where the scan has come to */
-static uint8_t *scan_at;
-static void scan_all(void) {
-  struct block *current = scan_block;
-  uint8_t *at = scan_at;
-  for (;;) {
-    bool progress = false;
-    /* find the oldest block not finished: walk the list from the newest down to `current` */
-    for (;;) {
-      struct block *next = NULL;
-      if (!current) {
-        for (struct block *b = blocks; b; b = b->next) next = b;   /* the oldest */
-        if (!next) break;
-        current = next;
-        at = (uint8_t *)current + HEADER_SIZE;
-      }
-      uint8_t *end = current == blocks ? bump : (uint8_t *)current + current->used;
-      if (at < end) { at = scan_range(at, end); progress = true; continue; }
-      if (current == blocks) break;
-      for (next = blocks; next->next != current; next = next->next) {}
-      current = next;
-      at = (uint8_t *)current + HEADER_SIZE;
-    }
-    while (gray_count) {
-      Value v = gray_list[--gray_count];
-      struct large *l = (struct large *)((uint8_t *)PTR(v) - HEADER_SIZE);
-      l->marked = 2;
-      scan_large(l);
-      progress = true;
-    }
-    if (gray_overflow) {
-      gray_overflow = false;
-      for (struct large *l = larges; l; l = l->next)
-        if (l->marked == 1) { l->marked = 2; scan_large(l); progress = true; }
-    }
-    if (!progress) break;
+/* Scan the rest of scan_object: false where the slice is over first. */
+static bool scan_large(void) {
+  uint64_t *p = (uint64_t *)((uint8_t *)scan_object + HEADER_SIZE);
+  uint32_t length = KIND_IS_RAW(HEADER_KIND(*p)) ? 0 : HEADER_LENGTH(*p);
+  while (scan_slot < length) {
+    uint32_t n = length - scan_slot < CHUNK ? length - scan_slot : CHUNK;
+    scan_slots((Value *)p + 1 + scan_slot, n);
+    scan_slot += n;
+    scanned += n * 8ull;
+    if (slice_is_over()) return false;
   }
-  scan_block = current;
-  scan_at = at;
+  return true;
+}
+
+static bool scan_roots(void) {
+  do {
+    if (root_at < root_count) forward(roots[root_at++]);
+    else {
+      uint32_t n = client->scan_roots(forward, root_at - root_count, CHUNK / 8);
+      root_at += n;
+      if (!n) return true;
+    }
+  } while (!slice_is_over());
+  return false;
+}
+
+static bool scan_image_blocks(void) {
+  for (; scan_block; scan_block = scan_block->next) {
+    if (!scan_at) scan_at = (uint8_t *)scan_block + HEADER_SIZE;
+    if (!scan_objects(scan_block)) return false;
+    scan_at = NULL;
+  }
+  return true;
+}
+
+static bool scan_image_larges(void) {
+  for (; scan_object; scan_object = scan_object->next, scan_slot = 0)
+    if (scan_object->image && !scan_large()) return false;
+  return true;
+}
+
+/* Scan what has been copied or marked until nothing is left. New blocks are pushed in front of `blocks`;
+   they are scanned in the order of their birth. */
+static bool scan_all(void) {
+  for (;;) {
+    if (!scan_block && blocks) {
+      struct block *b = blocks;
+      while (b->next) b = b->next;      /* the oldest: there are few yet */
+      scan_block = b;
+      scan_at = (uint8_t *)b + HEADER_SIZE;
+    }
+    if (scan_block) {
+      if (!scan_objects(scan_block)) return false;
+      if (scan_block->younger) {
+        scan_block = scan_block->younger;
+        scan_at = (uint8_t *)scan_block + HEADER_SIZE;
+        continue;
+      }
+    }
+    if (!scan_object) {
+      if (!gray) return true;
+      scan_object = gray;
+      scan_slot = 0;
+      gray = gray->gray;
+    }
+    if (!scan_large()) return false;
+    scan_object = NULL;                 /* and look again for what its slots brought */
+  }
 }
 
 /* Is there an ephemeron in the chain whose key turned out to be alive? Keep their values. A value
    may keep the next key, so this is repeated; after many rounds all are taken for alive, so that a
    long chain does not make a collection quadratic. */
 enum { EPHEMERON_ROUNDS = 64 };
-static bool keep_values(uint32_t round) {
-  bool kept = false;
-  for (Value *link = &ephemerons; *link != V_FALSE;) {
-    Value e = *link;
-    if (round < EPHEMERON_ROUNDS && !is_alive(SLOTS(e)[EPHEMERON_KEY])) { link = &SLOTS(e)[EPHEMERON_BROKEN]; continue; }
-    *link = SLOTS(e)[EPHEMERON_BROKEN];
-    SLOTS(e)[EPHEMERON_BROKEN] = V_FALSE;
-    scan_slots(SLOTS(e), 2);
-    kept = true;
+static bool keep_values(void) {
+  if (!ephemeron_link) { ephemeron_link = &ephemerons; ephemeron_kept = false; }
+  for (uint32_t n = 1; *ephemeron_link != V_FALSE; n++) {
+    Value e = *ephemeron_link;
+    scanned += 32;
+    if (ephemeron_round < EPHEMERON_ROUNDS && !is_alive(SLOTS(e)[EPHEMERON_KEY])) {
+      ephemeron_link = &SLOTS(e)[EPHEMERON_BROKEN];
+    } else {
+      *ephemeron_link = SLOTS(e)[EPHEMERON_BROKEN];
+      SLOTS(e)[EPHEMERON_BROKEN] = V_FALSE;
+      scan_slots(SLOTS(e), 2);
+      ephemeron_kept = true;
+    }
+    if (n % 64 == 0 && slice_is_over()) return false;
   }
-  return kept;
+  ephemeron_link = NULL;
+  ephemeron_round++;
+  return true;
 }
-static void break_ephemerons(void) {
-  while (ephemerons != V_FALSE) {
+static bool break_ephemerons(void) {
+  for (uint32_t n = 1; ephemerons != V_FALSE; n++) {
     Value e = ephemerons;
     ephemerons = SLOTS(e)[EPHEMERON_BROKEN];
     SLOTS(e)[EPHEMERON_KEY] = SLOTS(e)[EPHEMERON_VALUE] = V_FALSE;
     SLOTS(e)[EPHEMERON_BROKEN] = V_TRUE;
+    scanned += 32;
+    if (n % 64 == 0 && slice_is_over()) return false;
   }
-}
-
-static void scan_image(void) {
-  for (struct block *b = image_blocks; b; b = b->next)
-    scan_range((uint8_t *)b + HEADER_SIZE, (uint8_t *)b + b->used);
-  for (struct large *l = larges; l; l = l->next)
-    if (l->image) scan_large(l);
+  return true;
 }
 
 static void sweep_large(void) {
@@ -607,34 +684,66 @@ static void sweep_large(void) {
   }
 }
 
-static bool collecting;
-void heap_collect(void) {
-  if (!vm.collect) vm.hidden_steps = vm.steps;
-  vm.collect = true;                    /* so that copying does not ask for a collection */
-  CHECK(!collecting);
-  collecting = true;
+static void begin_collection(void) {
   client->before_collection();
-  struct block *from = blocks;
-  for (struct block *b = from; b; b = b->next) memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_FROM, b->pages);
+  for (struct block *b = blocks; b; b = b->next) memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_FROM, b->pages);
+  from_blocks = blocks;
+  from_pages = small_pages;
   blocks = NULL;
   bump = bump_end = NULL;
   small_pages = 0;
-  copied = scanned = 0;
+  copied = scanned = charged = 0;
+  root_at = 0;
   scan_block = NULL;
+  scan_object = gray = NULL;
   scan_at = NULL;
+  scan_slot = 0;
   ephemerons = V_FALSE;
+  ephemeron_link = NULL;
+  ephemeron_round = 0;
+  list_room = LIST_ROOM;
   epoch++;
-  for (uint32_t i = 0; i < root_count; i++) forward(roots[i]);
-  client->scan_roots(forward);
-  scan_image();
-  uint32_t round = 0;
-  do scan_all(); while (keep_values(round++));
-  break_ephemerons();
-  while (from) {
-    struct block *next = from->next;
-    release_run(from, from->pages);
-    from = next;
+  phase = ROOTS;
+}
+
+/* The phases, in their order; false where the slice is over. */
+static bool continue_collection(void) {
+  for (;;) {
+    switch (phase) {
+      case ROOTS:
+        if (!scan_roots()) return false;
+        scan_block = image_blocks;
+        phase = IMAGE_BLOCKS;
+        break;
+      case IMAGE_BLOCKS:
+        if (!scan_image_blocks()) return false;
+        scan_object = larges;
+        phase = IMAGE_LARGES;
+        break;
+      case IMAGE_LARGES:
+        if (!scan_image_larges()) return false;
+        phase = SCAN;
+        break;
+      case SCAN:
+        if (!scan_all()) return false;
+        phase = EPHEMERONS;
+        break;
+      case EPHEMERONS:
+        if (!keep_values()) return false;
+        phase = ephemeron_kept ? SCAN : BREAK;
+        break;
+      case BREAK: return break_ephemerons();
+    }
   }
+}
+
+static void end_collection(void) {
+  while (from_blocks) {
+    struct block *next = from_blocks->next;
+    release_run(from_blocks, from_blocks->pages);
+    from_blocks = next;
+  }
+  from_pages = 0;
   sweep_large();
   client->after_collection();
   allocated = 0;
@@ -645,17 +754,32 @@ void heap_collect(void) {
   /* as much again as lives, so that the work of collecting stays in proportion */
   uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE;
   collect_after = live > COLLECT_AFTER ? live : COLLECT_AFTER;
-  vm.steps = vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) - (int64_t)((copied + scanned) >> 8);
   collected += copied + scanned;
+}
+
+bool heap_collecting(void) { return collecting; }
+
+bool heap_collect(void) {
+  vm.hidden_steps = steps_left();
+  vm.steps = 0;
+  vm.collect = true;                    /* so that copying does not ask for a collection */
+  if (!collecting) {
+    collecting = true;
+    begin_collection();
+  }
+  if (!continue_collection()) return false;
+  end_collection();
+  vm.steps = vm.hidden_steps;
   vm.collect = false;
   collecting = false;
+  return true;
 }
 
 /* The image should be small and dense, at the low end of memory: a fresh instance maps it whole. */
 void heap_seal(void) {
   for (sealing = 1; sealing <= 2; sealing++) {
     search_from = sealing == 1 ? end_page : first_page;
-    heap_collect();
+    while (!heap_collect()) {}
   }
   sealing = 0;
   if (blocks) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
@@ -697,9 +821,10 @@ void heap_seal(void) {
 
 uint64_t heap_used(void) {
   uint64_t used = ((uint64_t)small_pages + large_pages) * PAGE;
+  if (from_pages > small_pages) return ((uint64_t)from_pages + large_pages) * PAGE;   /* what is not yet known to be dead */
   return bump ? used - (uint64_t)(bump_end - bump) : used;
 }
-uint64_t heap_collected(void) { return collected; }
+uint64_t heap_collected(void) { return collecting ? collected + copied + scanned : collected; }
 uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */
 /* In one run with a block or two: what the primitive allocates first may come from there. */

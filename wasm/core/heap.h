@@ -41,12 +41,14 @@ void heap_root(Value *variable);
 typedef struct {
   void (*before_collection)(void);
   void (*after_collection)(void);
-  void (*scan_roots)(void (*visit)(Value *));
+  uint32_t (*scan_roots)(void (*visit)(Value *), uint32_t from, uint32_t most);
+                                /* visits at most so many, from this one on; how many: 0 where there are no more */
   void (*unused_memory)(uintptr_t ranges[4]);  /* two address ranges (from, to) of C data that a snapshot may leave out */
 } HeapClient;
 void heap_serve(const HeapClient *client);
 void heap_init(void);
-void heap_collect(void);          /* at a safe point only */
+bool heap_collect(void);          /* at a safe point only. False: the slice's steps are used up, call it again in the next one */
+bool heap_collecting(void);       /* in the middle of one: nothing may run but heap_collect, only raw objects be allocated */
 void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
 uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
 uint64_t heap_collected(void);    /* bytes that collections copied or looked through since the instance was born */

@@ -48,6 +48,7 @@ extern struct VmShared {
   uint64_t need_bytes; /* what need_memory asked for */
 } vm;
 
+static inline int64_t steps_left(void) { return vm.collect ? vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) : vm.steps; }
 static inline void charge(int64_t steps) { vm.steps -= steps; }
 static inline bool should_pause(void) { return vm.steps <= 0; }  /* the heap zeroes it to ask for a collection */
 Value need_memory(uint64_t bytes);

@@ -12,7 +12,7 @@
 typedef struct { Value slots; uint32_t top; } Stack;
 
 static inline void stack_init(Stack *s) {
-  s->slots = make_vector(48, V_FALSE);
+  s->slots = make_vector(24, V_FALSE);
   s->top = 0;
 }
 

@@ -88,11 +88,10 @@ static void sha256_block(uint32_t *state, const uint8_t block[64]) {
   for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
-/* 64 bytes at a time; at the end 0x80, zeros and the length in bits. */
-static void sha256_digest(Bytes from, uint32_t *state) {
+/* The end: 0x80, zeros and the length in bits. */
+static void sha256_end(Bytes from, uint32_t *state) {
   uint8_t tail[128] = {0};
-  uint32_t whole = from.length / 64 * 64, rest = from.length % 64;
-  for (uint32_t i = 0; i < whole; i += 64) sha256_block(state, from.data + i);
+  uint32_t rest = from.length % 64, whole = from.length - rest;
   if (rest) memcpy(tail, from.data + whole, rest);
   tail[rest] = 0x80;
   uint32_t size = rest < 56 ? 64 : 128;
@@ -101,12 +100,22 @@ static void sha256_digest(Bytes from, uint32_t *state) {
   for (uint32_t i = 0; i < size; i += 64) sha256_block(state, tail + i);
 }
 
+/* Progress: bytes digested, and the state as bytes. */
 static Value prim_sha256(int argc, Value *args) {
   (void)argc;
   BYTES_ARGUMENT(from);
-  charge(from.length);
   uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  sha256_digest(from, state);
+  Value *kept = progress();
+  uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, whole = from.length / 64 * 64;
+  if (kept) memcpy(state, BYTES(kept[1]), sizeof state);
+  for (uint32_t n = 1; at < whole; n++) {
+    sha256_block(state, from.data + at);
+    at += 64;
+    if (n % 64 == 0 && (charge(64 * 64 / 2), should_pause()))
+      return pause_keeping(2, FIX(at), bytes_of((const uint8_t *)state, sizeof state));
+  }
+  charge(from.length % 4096 / 2);
+  sha256_end(from, state);
   uint8_t out[32];
   for (int i = 0; i < 32; i++) out[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
   return bytes_of(out, sizeof out);

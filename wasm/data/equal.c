@@ -215,9 +215,13 @@ Value equal_run(Value a, Value b, Value *state) {
   }
   for (;;) {
     stack.top = w.top;
-    if (!stack_room(&stack, 6) || !table_room(w.classes)) {
+    if (!stack_room(&stack, 6)) {
       equal_save(state, &stack, &w);
-      return need_memory(stack_bytes(&stack) + table_bytes(2 * table_count(w.classes)));
+      return need_memory(stack_bytes(&stack));
+    }
+    if (!table_ready(w.classes)) {
+      equal_save(state, &stack, &w);
+      return table_wait(w.classes);
     }
     w.frames = VEC(stack.slots);
     w.size = VEC_LENGTH(stack.slots);

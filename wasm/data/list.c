@@ -726,9 +726,9 @@ static Value prim_remove_duplicates(int argc, Value *args) {
   if (!is_pair(rest) && rest != V_NIL) return err_type("remove-duplicates", 0, "list", args[0]);
   for (uint32_t n = 1; is_pair(rest); rest = CDR(rest), n++) {
     if (n % ROUND == 0 && should_pause()) return save_chain(&chain, rest, seen);
-    if (!table_room(seen)) {
+    if (!table_ready(seen)) {
       save_chain(&chain, rest, seen);
-      return need_memory(table_bytes(2 * table_count(seen)));
+      return table_wait(seen);
     }
     charge(2);
     Value item = CAR(rest);

@@ -11,7 +11,7 @@
 
 /* ---- stores ---- */
 
-enum { S_COUNT, S_USED, S_EPOCH, S_ADDRESSED, S_INDEX, S_DEBT, S_ENTRIES };
+enum { S_COUNT, S_USED, S_EPOCH, S_ADDRESSED, S_INDEX, S_DEBT, S_WORK, S_ENTRIES };
 
 #define S(store, slot) (VEC(store)[slot])
 #define S_NUMBER(store, slot) ((uint32_t)FIX_VALUE(VEC(store)[slot]))
@@ -61,7 +61,7 @@ static Value make_store(uint32_t entries) {
   Value store = heap_object(T_VECTOR, 0, S_ENTRIES + 2 * capacity);
   S(store, S_COUNT) = S(store, S_USED) = S(store, S_DEBT) = FIX(0);
   S(store, S_EPOCH) = FIX(heap_epoch());
-  S(store, S_ADDRESSED) = V_FALSE;
+  S(store, S_ADDRESSED) = S(store, S_WORK) = V_FALSE;
   S(store, S_INDEX) = index;
   for (uint32_t i = 0; i < capacity; i++) {
     ENTRY_KEY(store, i) = V_UNBOUND;
@@ -128,19 +128,35 @@ static uint32_t key_hash(enum table_kind kind, Value key) {
   return fold(equal_hash(key));
 }
 
-/* After a collection: new hashes for the keys that moved, a new index. */
-static void store_rehash(enum table_kind kind, Value store) {
-  uint32_t used = S_NUMBER(store, S_USED), *hashes = HASHES(store);
+static bool is_stale(Value store) {
+  return S(store, S_ADDRESSED) != V_FALSE && FIX_VALUE(S(store, S_EPOCH)) != (int64_t)heap_epoch();
+}
+
+/* After a collection: new hashes for the keys that moved, a new index. Where it is long and may pause, it does so
+   (false): #(position epoch) in S_WORK says how far it has come. */
+enum { PIECE = 2048, SHORT = 4 * PIECE };    /* entries: between two looks whether to pause; so few that it never does */
+static bool store_rehash(enum table_kind kind, Value store, bool may_pause) {
+  uint32_t used = S_NUMBER(store, S_USED), *hashes = HASHES(store), i = 0;
   Index x = index_of(store);
-  memset(x.at, 0, (size_t)(x.mask + 1) * x.width);
-  for (uint32_t i = 0; i < used; i++) {
+  Value work = S(store, S_WORK), epoch = FIX(heap_epoch());
+  if (IS(work, T_VECTOR) && VEC(work)[1] == epoch) i = (uint32_t)FIX_VALUE(VEC(work)[0]);
+  else memset(x.at, 0, (size_t)(x.mask + 1) * x.width);
+  for (uint32_t n = 1; i < used; i++, n++) {
     Value key = ENTRY_KEY(store, i);
-    if (key == V_UNBOUND) continue;
-    if (by_address(kind, key)) hashes[i] = key_hash(kind, key);
-    insert_in(&x, hashes[i], i);
+    if (key != V_UNBOUND) {
+      if (by_address(kind, key)) hashes[i] = key_hash(kind, key);
+      insert_in(&x, hashes[i], i);
+    }
+    if (n % PIECE == 0 && (charge(PIECE / 2), may_pause && should_pause()) && used > SHORT) {
+      S(store, S_WORK) = make_vector(2, epoch);
+      VEC(S(store, S_WORK))[0] = FIX(i + 1);
+      return false;
+    }
   }
-  S(store, S_EPOCH) = FIX(heap_epoch());
-  charge(used / 4);
+  S(store, S_EPOCH) = epoch;
+  S(store, S_WORK) = V_FALSE;
+  charge(used % PIECE / 2);
+  return true;
 }
 
 /* ---- entries of a store ---- */
@@ -157,7 +173,11 @@ static void store_append(enum table_kind kind, Value store, Value key, Value val
   index_insert(store, i);
 }
 
+/* An entry changes: a larger store that is being filled is not what it was. */
+static inline void touch(Value store) { S(store, S_WORK) = V_FALSE; }
+
 static void store_remove(Value store, uint32_t i) {
+  touch(store);
   index_delete(store, i);
   ENTRY_KEY(store, i) = V_UNBOUND;
   ENTRY_VALUE(store, i) = V_FALSE;
@@ -174,6 +194,7 @@ static void store_assign(enum table_kind kind, Value store, uint32_t i, Value ke
     if (live) store_remove(store, i);
     return;
   }
+  touch(store);
   ENTRY_VALUE(store, i) = value;
   if (live) return;
   ENTRY_KEY(store, i) = key;
@@ -184,27 +205,36 @@ static void store_assign(enum table_kind kind, Value store, uint32_t i, Value ke
   index_insert(store, i);
 }
 
-static void copy_entries(Value to, Value from) {
+/* Copies the entries from a position on, without gaps: to the end, or where it may pause to where it must. The
+   hashes are as good as they were when the copy was begun, or better. */
+static uint32_t copy_entries(Value to, Value from, uint32_t i, bool may_pause) {
   uint32_t used = S_NUMBER(from, S_USED), at = S_NUMBER(to, S_USED), *hashes = HASHES(from), *to_hashes = HASHES(to);
   Index x = index_of(to);
-  CHECK(at == 0 && S_NUMBER(from, S_COUNT) <= CAPACITY(to));
-  for (uint32_t i = 0; i < used; i++) {
+  CHECK(i >= at && S_NUMBER(from, S_COUNT) <= CAPACITY(to));
+  if (i == 0) {
+    S(to, S_ADDRESSED) = S(from, S_ADDRESSED);       /* at the most: one that was taken out may have been the last */
+    S(to, S_EPOCH) = S(from, S_EPOCH);
+  }
+  for (uint32_t n = 1; i < used; n++) {
     Value key = ENTRY_KEY(from, i);
-    if (key == V_UNBOUND) continue;
-    ENTRY_KEY(to, at) = key;
-    ENTRY_VALUE(to, at) = ENTRY_VALUE(from, i);
-    to_hashes[at] = hashes[i];
-    insert_in(&x, hashes[i], at++);
+    if (key != V_UNBOUND) {
+      ENTRY_KEY(to, at) = key;
+      ENTRY_VALUE(to, at) = ENTRY_VALUE(from, i);
+      to_hashes[at] = hashes[i];
+      insert_in(&x, hashes[i], at++);
+    }
+    i++;
+    if (n % PIECE == 0 && (charge(PIECE / 2), may_pause && should_pause()) && used > SHORT) break;
   }
   S(to, S_USED) = S(to, S_COUNT) = FIX(at);
-  S(to, S_ADDRESSED) = S(from, S_ADDRESSED);         /* at the most: one that was taken out may have been the last */
-  charge(used / 4);
+  charge(used % PIECE / 2);
+  return i;
 }
 
 /* A copy without gaps, with room for so many entries. */
 static Value store_copy(Value store, uint32_t entries) {
   Value copy = make_store(entries);
-  copy_entries(copy, store);
+  copy_entries(copy, store, 0, false);
   return copy;
 }
 
@@ -215,6 +245,7 @@ static Value store_clone(Value store) {
   Value index = S(store, S_INDEX), index_copy = heap_raw(T_RAW, 0, OBJ_LENGTH(index));
   memcpy(RAW_BYTES(index_copy), RAW_BYTES(index), OBJ_LENGTH(index));
   S(copy, S_INDEX) = index_copy;
+  S(copy, S_WORK) = V_FALSE;
   charge(VEC_LENGTH(store) / 8);
   return copy;
 }
@@ -261,13 +292,23 @@ static void reroot(Value table) {
   charge(steps);
 }
 
-/* The store, at this version, with valid hashes. */
-static Value store_of(Value table) {
+/* The store, at this version: to go through its entries. */
+static Value entries_of(Value table) {
   if (IS(TABLE(table)->store, T_TABLE)) reroot(table);
-  Value store = TABLE(table)->store;
-  if (S(store, S_ADDRESSED) != V_FALSE && FIX_VALUE(S(store, S_EPOCH)) != (int64_t)heap_epoch())
-    store_rehash(TABLE_KIND(table), store);
+  return TABLE(table)->store;
+}
+
+/* The store, at this version, with valid hashes: to look for a key. */
+static Value store_of(Value table) {
+  Value store = entries_of(table);
+  if (is_stale(store)) store_rehash(TABLE_KIND(table), store, false);
   return store;
+}
+
+/* For a primitive that may pause: V_TRUE where store_of takes no time, or V_AGAIN. */
+static Value make_valid(Value table) {
+  Value store = entries_of(table);
+  return !is_stale(store) || store_rehash(TABLE_KIND(table), store, true) ? V_TRUE : V_AGAIN;
 }
 
 static Value make_table(int64_t info, bool immutable, Value store) {
@@ -363,7 +404,8 @@ static Value find_deep(Value table, Value store, Value key, uint32_t hash, uint3
 
 /* Where the key is, for a primitive: V_TRUE (and the position), V_FALSE or V_AGAIN. */
 static Value locate(Value table, Value key, uint32_t hash, uint32_t *position) {
-  Value store = store_of(table);
+  if (make_valid(table) != V_TRUE) return V_AGAIN;
+  Value store = TABLE(table)->store;
   int64_t found = find(TABLE_KIND(table), store, key, hash, EQUAL_EFFORT);
   if (found == TABLE_DEEP) return find_deep(table, store, key, hash, position);
   if (found == TABLE_ABSENT) return V_FALSE;
@@ -382,13 +424,34 @@ static uint32_t grown(Value store) {
   return count < CAPACITY(store) / 2 ? CAPACITY(store) : count + count / 2 + 5;
 }
 
-static bool grow_reserve(Value store) { return heap_reserve(table_bytes(grown(store))); }
+/* For a store that is full: V_TRUE where a larger one stands ready, or V_AGAIN, where memory is short or the
+   slice is over. The larger one is filled piece by piece, kept in S_WORK as (store . position); whatever changes
+   an entry meanwhile drops it. */
+static Value grow(Value store) {
+  Value work = S(store, S_WORK);
+  if (!is_pair(work)) {
+    uint64_t bytes = table_bytes(grown(store));
+    if (!heap_reserve(bytes)) return need_memory(bytes);
+    work = S(store, S_WORK) = cons(make_store(grown(store)), FIX(0));
+  }
+  if (FIX_VALUE(CDR(work)) < (int64_t)S_NUMBER(store, S_USED))
+    CDR(work) = FIX(copy_entries(CAR(work), store, (uint32_t)FIX_VALUE(CDR(work)), true));
+  return FIX_VALUE(CDR(work)) < (int64_t)S_NUMBER(store, S_USED) ? V_AGAIN : V_TRUE;
+}
+
+/* The larger store, ready or made at once. Its hashes are those of the time when it was begun. */
+static Value grown_store(Value store) {
+  Value work = S(store, S_WORK);
+  if (!is_pair(work) || FIX_VALUE(CDR(work)) < (int64_t)S_NUMBER(store, S_USED)) return store_copy(store, grown(store));
+  S(store, S_WORK) = V_FALSE;
+  return CAR(work);
+}
 
 /* Adds an entry whose key is not there. The caller has reserved where the store is full. */
 static Value add_mutable(Value table, Value key, Value value, uint32_t hash) {
   enum table_kind kind = TABLE_KIND(table);
   Value store = TABLE(table)->store;
-  if (is_full(store)) store = TABLE(table)->store = store_copy(store, grown(store));
+  if (is_full(store)) store = TABLE(table)->store = grown_store(store);
   store_append(kind, store, key, value, hash);
   return table;
 }
@@ -397,7 +460,7 @@ static Value add_version(Value table, Value key, Value value, uint32_t hash) {
   enum table_kind kind = TABLE_KIND(table);
   Value store = TABLE(table)->store, next;
   if (is_full(store)) {
-    store = store_copy(store, grown(store));
+    store = grown_store(store);
     next = make_table(FIX_VALUE(TABLE(table)->info), true, store);
   } else {
     next = next_version(table, S_NUMBER(store, S_USED), V_UNBOUND, V_FALSE);
@@ -410,25 +473,32 @@ static Value set_version(Value table, uint32_t i, Value value) {
   Value store = TABLE(table)->store, old = ENTRY_VALUE(store, i);
   if (old == value) return table;
   Value next = next_version(table, i, ENTRY_KEY(store, i), old);
+  touch(store);
   ENTRY_VALUE(store, i) = value;
   return next;
 }
 
-/* The table with the entry: itself where it is mutable, a version of it where not; or V_AGAIN. */
+/* The table with the entry: itself where it is mutable, a version of it where not; or V_AGAIN, with its progress in
+   vm.resume (false, find_deep's, or true). */
 static Value table_put(Value table, Value key, Value value) {
   uint32_t position = 0, hash;
   key = true_key(table, key);
   hash = key_hash(TABLE_KIND(table), key);
-  Value found = locate(table, key, hash, &position);
+  /* known to be absent, and the larger store was being filled: nobody else ran meanwhile */
+  Value found = vm.resume == V_TRUE ? V_FALSE : locate(table, key, hash, &position);
   if (IS_SIGNAL(found)) return found;
   bool immutable = is_immutable(table);
   Value store = TABLE(table)->store;
   if (found == V_TRUE) {
     if (immutable) return set_version(table, position, value);
+    touch(store);
     ENTRY_VALUE(store, position) = value;
     return table;
   }
-  if (is_full(store) && !grow_reserve(store)) return need_memory(table_bytes(grown(store)));
+  if (is_full(store) && grow(store) != V_TRUE) {
+    vm.resume = V_TRUE;
+    return V_AGAIN;
+  }
   return immutable ? add_version(table, key, value, hash) : add_mutable(table, key, value, hash);
 }
 
@@ -455,7 +525,22 @@ bool table_is_loose(Value table) { return (FIX_VALUE(TABLE(table)->info) & TABLE
 
 bool table_room(Value table) {
   Value store = store_of(table);
-  return !is_full(store) || grow_reserve(store);
+  return !is_full(store) || heap_reserve(table_bytes(grown(store)));
+}
+
+bool table_ready(Value table) {
+  Value store = entries_of(table);
+  if (is_full(store)) {
+    if (grow(store) != V_TRUE) return false;
+    TABLE(table)->store = grown_store(store);
+  }
+  return make_valid(table) == V_TRUE;
+}
+
+Value table_wait(Value table) {
+  Value store = TABLE(table)->store;
+  if (vm.need_bytes || S(store, S_WORK) != V_FALSE) return V_AGAIN;
+  return need_memory(table_bytes(2 * S_NUMBER(store, S_COUNT)));
 }
 
 /* Keys that take so long to compare count as different here; the primitives look to the end. */
@@ -470,7 +555,7 @@ void table_set(Value table, Value key, Value value) {
   Value store = store_of(table);
   uint32_t hash = key_hash(TABLE_KIND(table), key);
   int64_t i = find(TABLE_KIND(table), store, key, hash, C_EFFORT);
-  if (i >= 0) ENTRY_VALUE(store, i) = value;
+  if (i >= 0) { touch(store); ENTRY_VALUE(store, i) = value; }
   else add_mutable(table, key, value, hash);
 }
 
@@ -480,23 +565,27 @@ bool table_remove(Value table, Value key) {
   return i >= 0;
 }
 
-uint32_t table_count(Value table) { return S_NUMBER(store_of(table), S_COUNT); }
+uint32_t table_count(Value table) { return S_NUMBER(entries_of(table), S_COUNT); }
 
 int64_t table_next_position(Value table, uint32_t position) {
-  Value store = store_of(table);
+  Value store = entries_of(table);
   uint32_t used = S_NUMBER(store, S_USED);
   while (position < used && ENTRY_KEY(store, position) == V_UNBOUND) position++;
   return position < used ? (int64_t)position : -1;
 }
 
 void table_entry(Value table, uint32_t position, Value *key, Value *value) {
-  Value store = store_of(table);
+  Value store = entries_of(table);
   CHECK(position < S_NUMBER(store, S_USED));
   *key = ENTRY_KEY(store, position);
   *value = ENTRY_VALUE(store, position);
 }
 
-void table_patch(Value table, uint32_t position, Value value) { ENTRY_VALUE(store_of(table), position) = value; }
+void table_patch(Value table, uint32_t position, Value value) {
+  Value store = entries_of(table);
+  touch(store);
+  ENTRY_VALUE(store, position) = value;
+}
 
 bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
   int64_t at = table_next_position(table, *position);
@@ -721,15 +810,17 @@ static Value prim_is_hash_empty(int argc, Value *args) { (void)argc; CHECK_TABLE
 enum listed { LIST_KEYS, LIST_VALUES, LIST_ENTRIES };
 static Value list_entries(Value *args, enum listed what) {
   CHECK_TABLE(0);
-  Value store = store_of(args[0]), list = V_NIL;
-  uint64_t bytes = (what == LIST_ENTRIES ? 32ull : 16ull) * S_NUMBER(store, S_COUNT);
-  if (!reserve_small(bytes)) return need_memory(2 * bytes);
-  for (uint32_t i = S_NUMBER(store, S_USED); i-- > 0;) {
+  Value store = entries_of(args[0]), list = V_NIL, *kept = progress();
+  uint32_t i = S_NUMBER(store, S_USED);
+  if (kept) { list = kept[0]; i = (uint32_t)FIX_VALUE(kept[1]); }
+  uint64_t bytes = (what == LIST_ENTRIES ? 32ull : 16ull) * i;
+  if (!reserve_small(bytes)) { pause_keeping(2, list, FIX(i)); return need_memory(2 * bytes); }
+  for (uint32_t n = 1; i-- > 0; n++) {
     Value key = ENTRY_KEY(store, i), value = ENTRY_VALUE(store, i);
-    if (key == V_UNBOUND) continue;
-    list = cons(what == LIST_KEYS ? key : what == LIST_VALUES ? value : cons(key, value), list);
+    if (key != V_UNBOUND) list = cons(what == LIST_KEYS ? key : what == LIST_VALUES ? value : cons(key, value), list);
+    if (n % PIECE == 0 && (charge(PIECE / 2), should_pause())) return pause_keeping(2, list, FIX(i));
   }
-  charge(S_NUMBER(store, S_USED) / 4);
+  charge(S_NUMBER(store, S_USED) % PIECE / 2);
   return list;
 }
 static Value prim_hash_keys(int argc, Value *args) { (void)argc; return list_entries(args, LIST_KEYS); }
@@ -759,10 +850,18 @@ static Value prim_hash_copy_clear(int argc, Value *args) {
 
 static Value copied(Value table, bool immutable) {
   if (immutable && is_immutable(table)) return table;
-  Value store = store_of(table);
-  uint32_t count = S_NUMBER(store, S_COUNT);
-  if (!heap_reserve(table_bytes(count))) return need_memory(table_bytes(count));
-  return make_table(FIX_VALUE(TABLE(table)->info), immutable, store_copy(store, count));
+  Value store = entries_of(table), copy, *kept = progress();
+  uint32_t count = S_NUMBER(store, S_COUNT), i = 0;
+  if (kept) {
+    copy = kept[0];
+    i = (uint32_t)FIX_VALUE(kept[1]);
+  } else {
+    if (!heap_reserve(table_bytes(count))) return need_memory(table_bytes(count));
+    copy = make_store(count);
+  }
+  i = copy_entries(copy, store, i, true);
+  if (i < S_NUMBER(store, S_USED)) return pause_keeping(2, copy, FIX(i));
+  return make_table(FIX_VALUE(TABLE(table)->info), immutable, copy);
 }
 static Value prim_hash_copy(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return copied(args[0], false); }
 static Value prim_hash_copy_as(int argc, Value *args) { (void)argc; CHECK_TABLE(0); return copied(args[0], TRUTH(args[1])); }
@@ -781,7 +880,7 @@ static Value prim_hash_next(int argc, Value *args) {
 
 /* The live entry at a position given by the guest, or false. */
 static bool entry_argument(Value *args, Value *store, int64_t *i) {
-  *store = store_of(args[0]);
+  *store = entries_of(args[0]);
   *i = FIX_VALUE(args[1]);
   return *i >= 0 && *i < (int64_t)S_NUMBER(*store, S_USED) && ENTRY_KEY(*store, *i) != V_UNBOUND;
 }
@@ -833,9 +932,10 @@ static Value identity_code(Value object) {
     identities = table_make(TABLE_EQ, false);
     heap_root(&identities);
   }
+  if (make_valid(identities) != V_TRUE) return V_AGAIN;
   Value code = table_get(identities, object, V_FALSE);
   if (code != V_FALSE) return code;
-  if (!table_room(identities)) return need_memory(table_bytes(2 * table_count(identities)));
+  if (!table_ready(identities)) return table_wait(identities);
   code = FIX(table_count(identities) + 1);
   table_set(identities, object, code);
   return code;

@@ -3,7 +3,7 @@
  * A table keeps its entries in insertion order in a store; a compact index of positions, one, two
  * or four bytes each, finds them by hash. A store is a vector:
  *
- *     count used epoch addressed index debt  key value  key value ...
+ *     count used epoch addressed index debt work  key value  key value ...
  *
  * An entry that was removed has V_UNBOUND as its key. The index is a T_RAW: the 32-bit hash of
  * every entry, then the open-addressed positions (plus one; 0 is free) of exactly the live ones.
@@ -46,6 +46,8 @@ struct Table {
 Value table_make_sized(enum table_kind kind, bool immutable, uint32_t entries);  /* fits the headroom up to 500 */
 uint64_t table_bytes(uint32_t entries);          /* what table_make_sized allocates */
 bool table_room(Value table);                    /* room for one more entry; false: memory is short */
+bool table_ready(Value table);                   /* likewise, for tables that may be long: the work for it is done in pieces. False: return */
+Value table_wait(Value table);                   /* this: V_AGAIN, since memory is short or the slice is over */
 bool table_remove(Value table, Value key);       /* mutable tables */
 void table_set_loose(Value table);
 bool table_is_loose(Value table);

@@ -371,19 +371,25 @@ static Value add_names(Value table, bool all, Value names) {
   return names;
 }
 
-/* (%environment-names env): every name that is bound there; one may come twice */
+/* The core's public names, as they are when the image is made. */
+static Value core_names = V_FALSE;
+void env_seal(void) {
+  heap_root(&core_names);
+  core_names = add_names(ENV(core_env)->bindings, false, V_NIL);
+}
+
+/* (%environment-names env): every name that is bound there; one may come twice. The list's end is shared. */
 static Value prim_environment_names(int argc, Value *args) {
   (void)argc;
   CHECK_TOP(0);
   struct Env *e = ENV(args[0]);
   bool repl = FIX_VALUE(e->kind) == ENV_REPL;
-  uint64_t count = table_count(e->bindings) + (e->imports == V_FALSE ? 0 : table_count(e->imports)) +
-                   (repl ? table_count(ENV(core_env)->bindings) : 0);
+  uint64_t count = table_count(e->bindings) + (e->imports == V_FALSE ? 0 : table_count(e->imports));
   if (!heap_reserve(count * 16 + 64)) return need_memory(count * 16 + 64);
   charge((int64_t)count / 8);
-  Value names = add_names(e->bindings, !repl, V_NIL);
+  Value names = add_names(e->bindings, !repl, repl ? core_names : V_NIL);
   names = add_names(e->imports, true, names);
-  return repl ? add_names(ENV(core_env)->bindings, false, names) : names;
+  return names;
 }
 
 /* (%environment-ref env symbol default): a variable's value; the default where it is none */
@@ -446,13 +452,7 @@ static void note_form(Value top, Value form, int nesting) {
   }
 }
 
-/* (%note-form! env form) */
-static Value prim_note_form(int argc, Value *args) {
-  (void)argc;
-  CHECK_TOP(0);
-  note_form(args[0], args[1], 0);
-  return V_VOID;
-}
+void env_note_form(Value top, Value form) { note_form(top, form, 0); }
 
 /* (%protect! symbol ...): programs cannot redefine these core bindings */
 static Value prim_protect(int argc, Value *args) {
@@ -484,7 +484,6 @@ const PrimDef env_prims[] = {
   {"%environment-define!", prim_environment_define, 3, 3, NULL},
   {"%cell-name", prim_cell_name, 1, 1, NULL},
   {"%cell-ref", prim_cell_ref, 2, 2, NULL},
-  {"%note-form!", prim_note_form, 2, 2, NULL},
   {"%protect!", prim_protect, 0, -1, NULL},
   {"%lazy!", prim_lazy, 1, 1, NULL},
   {0}

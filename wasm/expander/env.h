@@ -38,6 +38,7 @@ enum { CELL_ASSIGNED = 16,         /* flags of cells: some set! names it, so it 
 #define CELL_ORIGIN(cell) (OBJ_LENGTH(cell) > 3 ? SLOTS(cell)[3] : V_FALSE)  /* what an import was copied from */
 
 Value core_environment(void);
+void env_seal(void);                /* at the end of the boot: the core is complete */
 void expander_init(void);           /* at boot: the core environment and the core forms */
 
 Value make_frame(Value parent);
@@ -58,6 +59,7 @@ bool env_owns(Value top, Value id, Value cell);          /* is it this top level
 /* For definitions: V_TRUE; V_FALSE for a binding that a program must not change; V_AGAIN. */
 Value env_define_cell(Value top, Value id, Value *cell);
 Value env_define_macro(Value top, Value id, Value macro);
+void env_note_form(Value top, Value form);               /* what a program's form defines, told before it is expanded */
 void env_import(Value top, Value symbol, Value binding);
 bool same_identifier(Value env1, Value id1, Value env2, Value id2);
 #endif

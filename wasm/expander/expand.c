@@ -396,36 +396,77 @@ static State *check_state(Value v) {
   return IS(v, T_VECTOR) && VEC_LENGTH(v) == STATE_SLOTS ? PTR(v) : NULL;
 }
 
-/* (%expand-start form env) -> state */
-static Value prim_expand_start(int argc, Value *args) {
-  (void)argc;
-  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+Value expansion_begin(Value form, Value env) {
   Value state = heap_object(T_VECTOR, 0, STATE_SLOTS);
   State *s = PTR(state);
   *s = (State){.header = s->header, .stack = V_NIL, .result = V_FALSE, .given = V_UNBOUND,
                .done = V_FALSE, .expansions = FIX(0)};
   fresh_first = fresh_last = V_NIL;
-  Job j = {.form = args[0], .env = args[1], .hole = {state, 1}, .place = pair_place(args[0]), .name = V_FALSE};
+  Job j = {.form = form, .env = env, .hole = {state, 1}, .place = pair_place(form), .name = V_FALSE};
   push_item(s, DO_TOP, j, V_FALSE, V_FALSE, V_FALSE);
   push_fresh(s);
   return state;
 }
 
-/* (%expand-run state) -> an AST, or a request */
-static Value prim_expand_run(int argc, Value *args) {
-  (void)argc;
-  State *s = check_state(args[0]);
-  if (!s) return err_type(NULL, 0, "expansion", args[0]);
+Value expansion_run(Value state) {
+  State *s = PTR(state);
   while (s->stack != V_NIL) {
     Value outcome = step(s);
     if (outcome != V_TRUE && outcome != V_VOID) return outcome;
     if (s->done != V_FALSE) return s->done;
-    if (should_pause()) {
-      vm.resume = V_TRUE;
-      return V_AGAIN;
-    }
+    if (should_pause()) return V_AGAIN;
   }
   return s->result;
+}
+
+/* ---- what needs no expansion ----
+ * A constant, a global variable, or a call of one on such operands, has its tree made at once: what most of a
+ * small program's forms are. It recurses no deeper than PLAIN_NESTING, and looks at PLAIN_PARTS at the most. */
+enum { PLAIN_NESTING = 4, PLAIN_PARTS = 32 };
+
+static Value plain_variable(Value symbol, Value env, uint32_t place) {
+  Value binding = env_lookup(env, symbol);
+  return IS(binding, T_CELL) && CELL(binding)->value != V_UNBOUND ? make_leaf(N_GREF, place, binding) : V_FALSE;
+}
+static Value plain_tree(Value form, Value env, uint32_t place, int nesting, int *parts) {
+  if (--*parts < 0) return V_FALSE;
+  if (IS(form, T_SYMBOL)) return plain_variable(form, env, place);
+  if (!is_pair(form)) return IS(form, T_SYNTAX) || IS(form, T_VECTOR) || form == V_NIL ? V_FALSE : make_leaf(N_CONST, place, form);
+  if (!nesting || !IS(CAR(form), T_SYMBOL)) return V_FALSE;
+  if (pair_place(form)) place = pair_place(form);
+  Value operator = plain_variable(CAR(form), env, place), operands = V_NIL, last = V_NIL;
+  if (operator == V_FALSE) return V_FALSE;
+  Value rest = CDR(form);
+  for (; is_pair(rest); rest = CDR(rest)) {
+    Value operand = plain_tree(CAR(rest), env, pair_place(rest) ? pair_place(rest) : place, nesting - 1, parts);
+    if (operand == V_FALSE) return V_FALSE;
+    Value pair = cons(operand, V_NIL);
+    if (last == V_NIL) operands = pair; else CDR(last) = pair;
+    last = pair;
+  }
+  return rest == V_NIL ? make_node(N_CALL, place, 2, operator, operands) : V_FALSE;
+}
+Value expansion_at_once(Value form, Value env) {
+  int parts = PLAIN_PARTS;
+  Value tree = plain_tree(form, env, pair_place(form), PLAIN_NESTING, &parts);
+  charge(1 + (PLAIN_PARTS - parts) / 4);
+  return tree;
+}
+
+/* (%expand-start form env) -> state */
+static Value prim_expand_start(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  return expansion_begin(args[0], args[1]);
+}
+
+/* (%expand-run state) -> an AST, or a request */
+static Value prim_expand_run(int argc, Value *args) {
+  (void)argc;
+  if (!check_state(args[0])) return err_type(NULL, 0, "expansion", args[0]);
+  Value outcome = expansion_run(args[0]);
+  if (outcome == V_AGAIN) vm.resume = V_TRUE;
+  return outcome;
 }
 
 /* (%expand-give! state value): the answer to the last request */

@@ -76,6 +76,14 @@ enum item_kind { DO_EXPR, DO_BODY, DO_TOP, DO_MACRO, DO_QUASI, DO_LIBRARY, DO_IM
    does not return V_TRUE or V_VOID must be such that it can start again. */
 #define TRY_STEP(call) do { Value outcome_ = (call); if (outcome_ != V_TRUE) return outcome_; } while (0)
 
+/* The expansion of one form: what it gives is a tree (compiler/ast.h), a request (a vector whose first slot is
+   a symbol) that is answered with %expand-give!, or a signal; V_AGAIN: go on later. */
+Value expansion_begin(Value form, Value env);
+Value expansion_run(Value state);
+
+/* The tree of a form that has nothing to expand and binds nothing; V_FALSE: it is none such. */
+Value expansion_at_once(Value form, Value env);
+
 Value push_item(State *s, enum item_kind kind, Job j, Value a, Value b, Value c);
 Job item_job(Value item);
 Value expand_later(State *s, Job j);                     /* atoms at once, the rest as an item */

@@ -137,7 +137,9 @@ int32_t seal_image(void) {
   memset(m.values, 0, sizeof m.values);
   memset(m.frames + 1, 0, sizeof m.frames - sizeof *m.frames);
   mailbox_empty();
+  env_seal();
   heap_seal();
   vm.steps_used = 0;
+  write_report();      /* a new instance has it before it has run */
   return RLM_DONE;
 }

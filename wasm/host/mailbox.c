@@ -62,10 +62,17 @@ void mailbox_empty(void) {
 }
 
 /* ---- inbox ---- */
+static bool inbox_given;                /* rlm_inbox made it, for the rlm_run to come */
 RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
   initialize_guest();
-  if (length > RLM_INBOX_LIMIT || !heap_reserve(length + 4096)) return 0;
+  if (length > RLM_INBOX_LIMIT) return 0;
+  if (!heap_reserve(length + 4096)) {
+    if (!heap_collecting()) return 0;
+    while (!heap_collect()) {}            /* there may be room when it is over */
+    if (!heap_reserve(length + 4096)) return 0;
+  }
   m.inbox = heap_raw(T_BYTES, 0, length);
+  inbox_given = true;
   return (uint32_t)(uintptr_t)BYTES(m.inbox);
 }
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void) { return outbox_length ? (uint32_t)(uintptr_t)RAW_BYTES(outbox) : 0; }
@@ -73,11 +80,20 @@ RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void) { return outbox_l
 
 /* What a host wants to know after every run lies in one place: a look there is cheaper than three calls. */
 static struct rlm_report report;
+static uint8_t short_message[RLM_SHORT_MESSAGE];
 RLM_EXPORT(rlm_report) uint32_t rlm_report(void) { return (uint32_t)(uintptr_t)&report; }
-static void write_report(void) {
+void write_report(void) {
   report.outbox = rlm_outbox();
   report.outbox_length = rlm_outbox_length();
   report.heap_used = heap_used();
+  report.inbox = (uint32_t)(uintptr_t)short_message;
+  report.inbox_bytes = sizeof short_message;
+}
+/* Where rlm_inbox was not called for it. One that nobody took yet is overwritten. */
+static void take_short_message(uint32_t length) {
+  if (inbox_given || length > sizeof short_message) return;
+  m.inbox = heap_raw(T_BYTES, 0, length);
+  memcpy(BYTES(m.inbox), short_message, length);
 }
 
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void) { return vm.steps_used; }
@@ -94,7 +110,6 @@ RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void) { return (uint32_t)(uintptr
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void) { return heap_page_map_length(); }
 
 /* ---- running ---- */
-static int64_t steps_left(void) { return vm.collect ? vm.hidden_steps + (vm.steps < 0 ? vm.steps : 0) : vm.steps; }
 static void give_steps(int64_t steps) {
   if (vm.collect) { vm.hidden_steps = steps; vm.steps = 0; } else vm.steps = steps;
 }
@@ -112,24 +127,33 @@ static int32_t finish(enum run_status status) {
   }
 }
 
+/* Memory was short: the execution has been dropped, the definitions are kept. Once what only it held is
+   collected, the hook tells the host which limit it was. */
+static enum run_status drop_execution(void) {
+  m.dropping = true;
+  if (!heap_collect()) return RUN_PREEMPTED;
+  m.dropping = false;
+  m.inbox = V_FALSE;
+  m.message_waiting = false;
+  if (!heap_has_room(0) || m.hook_memory == V_FALSE) {
+    m.result = V_FALSE;
+    return RUN_ERROR;
+  }
+  machine_start(m.hook_memory, 0, NULL);
+  enum run_status status = vm_run();
+  return status == RUN_NO_MEMORY ? RUN_ERROR : status;
+}
+
 static int32_t run_machine(int64_t steps) {
   give_steps(steps);
-  enum run_status status = vm_run();
-  if (status == RUN_NO_MEMORY) {
-    /* drop the execution, keep the definitions; the hook tells the host which limit it was */
-    machine_reset();
-    compiler_drop();
-    vm.need_bytes = 0;
-    m.inbox = V_FALSE;
-    m.message_waiting = false;
-    heap_collect();
-    if (!heap_has_room(0) || m.hook_memory == V_FALSE) {
-      m.result = V_FALSE;
-      status = RUN_ERROR;
-    } else {
-      machine_start(m.hook_memory, 0, NULL);
-      status = vm_run();
-      if (status == RUN_NO_MEMORY) status = RUN_ERROR;
+  enum run_status status;
+  if (m.dropping) status = drop_execution();
+  else {
+    status = vm_run();
+    if (status == RUN_NO_MEMORY) {
+      machine_reset();
+      compiler_drop();
+      status = drop_execution();
     }
   }
   vm.steps_used += (uint64_t)(steps - steps_left());
@@ -139,13 +163,23 @@ static int32_t run_machine(int64_t steps) {
 RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
   initialize_guest();
   outbox_reset();
+  if (length) take_short_message(length);
+  inbox_given = false;
   int32_t status;
   if (length && IS(m.inbox, T_BYTES) && message_is("boot")) status = boot_file();
   else if (length && IS(m.inbox, T_BYTES) && message_is("seal")) return seal_image();
   else {
     if (length) m.message_waiting = true;
-    if (length && message_is("interrupt")) {
+    if (m.message_waiting && IS(m.inbox, T_BYTES) && message_is("interrupt")) {
       if (!m.active) { m.message_waiting = false; status = RLM_DONE; goto done; }
+      if (heap_collecting()) {             /* comes to its end first: what it has begun to move cannot be left */
+        give_steps(steps);
+        bool over = heap_collect();
+        vm.steps_used += (uint64_t)(steps - steps_left());
+        if (!over) { status = RLM_PREEMPTED; goto done; }
+        if (steps_left() <= 0) { status = RLM_PREEMPTED; goto done; }
+        steps = steps_left();
+      }
       Value message = m.inbox;
       m.message_waiting = false;
       m.inbox = V_FALSE;

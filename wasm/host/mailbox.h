@@ -6,4 +6,5 @@
 void mailbox_init(void);
 void mailbox_empty(void);                          /* no message waits, none is held */
 void outbox_text(const char *kind, Value text);    /* [kind, text] */
+void write_report(void);             /* what rlm_report points to */
 #endif

@@ -44,7 +44,8 @@ typedef struct {
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
-enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_FRAME = 3 };
+enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_TEXT, E_BYTES, E_FRAME = 3 };
+#define LONG_TEXT 16384u    /* characters: a longer one is measured and written in pieces */
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
 static void put_bytes(Encoder *e, uint64_t value, int count) {
@@ -100,6 +101,46 @@ static Value put_text(Encoder *e, Value s) {
   e->length += bytes;
   charge(length / 16);
   return V_VOID;
+}
+
+/* A piece of a long text: measured first, since its length stands before it, with #(characters bytes) in the frame;
+   then written, with how many characters are. */
+static Value put_piece(Encoder *e, Value *frame) {
+  Value s = frame[1], rest = frame[2];
+  bool measuring = frame[0] == FIX(E_MEASURE);
+  uint32_t from = (uint32_t)FIX_VALUE(measuring ? VEC(rest)[0] : rest), length = STR_LENGTH(s);
+  uint32_t to = length - from > LONG_ROUND ? from + LONG_ROUND : length;
+  charge((to - from) / 8);
+  if (!measuring) {
+    e->length += string_piece_to_utf8(s, from, to, BYTES(e->out) + e->length);
+    frame[2] = FIX(to);
+    if (to == length) e->stack.top -= E_FRAME;
+    return V_VOID;
+  }
+  uint64_t bytes = (uint64_t)FIX_VALUE(VEC(rest)[1]) + string_piece_utf8_length(s, from, to);
+  if (to == length) {
+    ROOM(e, bytes + 9);
+    put_head(e, TEXT_STRING, bytes);
+    frame[0] = FIX(E_TEXT);
+    frame[2] = FIX(0);
+    return V_VOID;
+  }
+  VEC(rest)[0] = FIX(to);
+  VEC(rest)[1] = FIX(bytes);
+  return V_VOID;
+}
+
+/* So many bytes of a byte string are copied between two looks at the clock. */
+enum { BYTES_PIECE = 65536 };
+static uint32_t piece_end(uint32_t at, uint32_t length) { return length - at > BYTES_PIECE ? at + BYTES_PIECE : length; }
+
+static void put_bytes_piece(Encoder *e, Value *frame) {
+  uint32_t at = (uint32_t)FIX_VALUE(frame[2]), length = BYTES_LENGTH(frame[1]), end = piece_end(at, length);
+  memcpy(BYTES(e->out) + e->length, BYTES(frame[1]) + at, end - at);
+  e->length += end - at;
+  charge((end - at) / 64);
+  frame[2] = FIX(end);
+  if (end == length) e->stack.top -= E_FRAME;
 }
 
 static Value put_tagged_text(Encoder *e, uint32_t tag, Value s) {
@@ -262,15 +303,16 @@ static Value put_value(Encoder *e, Value v) {
     case T_BIGNUM: return put_integer(e, v);
     case T_RATIO: put_parts(e, TAG_RATIO, NUMERATOR(v), DENOMINATOR(v)); return V_VOID;
     case T_COMPLEX: put_parts(e, TAG_COMPLEX, REAL_PART(v), IMAG_PART(v)); return V_VOID;
-    case T_STRING: return put_text(e, v);
+    case T_STRING:
+      if (STR_LENGTH(v) <= LONG_TEXT) return put_text(e, v);
+      push_item(e, E_MEASURE, v, make_vector(2, FIX(0)));
+      return V_VOID;
     case T_SYMBOL: return put_symbol(e, v);
     case T_KEYWORD: return put_tagged_text(e, TAG_KEYWORD, SYM(v)->name);
     case T_BYTES:
       ROOM(e, (uint64_t)BYTES_LENGTH(v) + 9);
       put_head(e, BYTE_STRING, BYTES_LENGTH(v));
-      memcpy(BYTES(e->out) + e->length, BYTES(v), BYTES_LENGTH(v));
-      e->length += BYTES_LENGTH(v);
-      charge(BYTES_LENGTH(v) / 64);
+      push_item(e, E_BYTES, v, FIX(0));
       return V_VOID;
     case T_VECTOR:
       put_head(e, TAGGED, TAG_VECTOR);
@@ -329,6 +371,8 @@ static Value encode_step(Encoder *e) {
       push_item(e, E_ITEM, VEC(v)[i], V_NIL);
       return V_VOID;
     }
+    case E_MEASURE: case E_TEXT: return put_piece(e, frame);
+    case E_BYTES: put_bytes_piece(e, frame); return V_VOID;
     case E_BOX:
       if (rest != V_TRUE) { e->stack.top -= E_FRAME; return V_VOID; }
       frame[2] = V_FALSE;
@@ -361,7 +405,8 @@ static Value encode(Encoder *e) {
     if (IS_SIGNAL(done)) return done;
     charge(1);
     if (e->stack.top && is_cyclic(e)) return circular(VEC(e->stack.slots)[1]);
-    if (n % ROUND == 0 && should_pause()) return V_AGAIN;
+    bool in_text = e->stack.top && FIX_VALUE(stack_top(&e->stack, E_FRAME)[0]) >= E_MEASURE;
+    if ((n % ROUND == 0 || in_text) && should_pause()) return V_AGAIN;
   }
   return V_VOID;
 }
@@ -416,6 +461,7 @@ typedef struct {
   Stack stack;
   Value pending;          /* a value that waits to be delivered; V_UNBOUND: none */
   Value types;            /* a table from symbols to record types, or #f */
+  Utf8Reading reading;    /* a long text or byte string, as far as it has come */
 } Decoder;
 
 /* Frames: kind (major type), how many items are to come (-1: up to a break), and:
@@ -450,38 +496,43 @@ static bool read_argument(Decoder *d, uint8_t info, uint64_t *n, bool *indefinit
   return true;
 }
 
-static bool is_ascii(const uint8_t *data, uint32_t n) {
-  uint32_t i = 0;
-  for (uint64_t word; i + 8 <= n; i += 8) {
-    memcpy(&word, data + i, 8);
-    if (word & 0x8080808080808080u) return false;
-  }
-  for (; i < n; i++) if (data[i] & 0x80) return false;
-  return true;
+static Value read_text(Decoder *d, const uint8_t *data, uint32_t n) {
+  Value s = utf8_read(data, n, 0xfffd, &d->reading);
+  if (s != V_AGAIN) d->reading = UTF8_READING;
+  return s;
 }
 
-static Value make_text(const uint8_t *data, uint32_t n) {
-  charge(n / 32);
-  if (is_ascii(data, n)) {
-    if (!heap_reserve((uint64_t)n + 64)) return need_memory(n);
-    Value s = string_make(n, 1);
-    if (n) memcpy(STR_DATA(s), data, n);
-    return s;
+/* Like a text: what is there already stands in d->reading. */
+static Value read_bytes(Decoder *d, const uint8_t *data, uint32_t n) {
+  Utf8Reading *r = &d->reading;
+  if (r->s == V_FALSE) {
+    if (!heap_reserve((uint64_t)n + 16)) return need_memory(n);
+    r->s = heap_raw(T_BYTES, 0, n);
   }
-  if (!heap_reserve(4ull * n + 64)) return need_memory(4ull * n);
-  return string_from_utf8((const char *)data, n);
-}
-
-static Value make_bytes(const uint8_t *data, uint32_t n) {
-  if (!heap_reserve((uint64_t)n + 16)) return need_memory(n);
-  Value bytes = heap_raw(T_BYTES, 0, n);
-  if (n) memcpy(BYTES(bytes), data, n);
-  charge(n / 64);
+  for (uint32_t at = (uint32_t)r->next, end; at < n; at = end) {
+    end = piece_end(at, n);
+    memcpy(BYTES(r->s) + at, data + at, end - at);
+    charge((end - at) / 64);
+    r->next = end;
+    if (should_pause() && end < n) return V_AGAIN;
+  }
+  Value bytes = r->s;
+  *r = UTF8_READING;
   return bytes;
 }
 
-static Value make_stringy(int major, const uint8_t *data, uint32_t n) {
-  return major == TEXT_STRING ? make_text(data, n) : make_bytes(data, n);
+static Value make_stringy(Decoder *d, int major, const uint8_t *data, uint32_t n) {
+  return major == TEXT_STRING ? read_text(d, data, n) : read_bytes(d, data, n);
+}
+
+/* In one go: no host of ours sends a long text in chunks. */
+static Value make_chunked(int major, const uint8_t *data, uint32_t n) {
+  charge(n / 32);
+  if (!heap_reserve((major == TEXT_STRING ? 4ull : 1ull) * n + 64)) return need_memory(4ull * n);
+  if (major == TEXT_STRING) return string_from_utf8((const char *)data, n);
+  Value bytes = heap_raw(T_BYTES, 0, n);
+  if (n) memcpy(BYTES(bytes), data, n);
+  return bytes;
 }
 
 /* A string in chunks, up to a break. */
@@ -506,7 +557,7 @@ static Value read_chunks(Decoder *d, int major) {
       total += (uint32_t)n;
     }
   }
-  return make_stringy(major, RAW_BYTES(whole), total);
+  return make_chunked(major, RAW_BYTES(whole), total);
 }
 
 static double half_to_double(uint32_t half) {
@@ -602,7 +653,7 @@ static Value read_item(Decoder *d) {
     case BYTE_STRING: case TEXT_STRING: {
       if (indefinite) return read_chunks(d, major);
       if (n > left(d)) return cut_short();
-      Value s = make_stringy(major, d->data + d->at, (uint32_t)n);
+      Value s = make_stringy(d, major, d->data + d->at, (uint32_t)n);
       if (!IS_SIGNAL(s)) d->at += (uint32_t)n;
       return s;
     }
@@ -749,7 +800,7 @@ static Value add_to_map(Value *frame, Value v) {
     frame[D_MORE] = cons(more, v);
     return NOTHING;
   }
-  if (!table_room(table)) return need_memory(table_bytes(2 * table_count(table)));
+  if (!table_ready(table)) return table_wait(table);
   table_set(table, CDR(more), v);
   frame[D_MORE] = CAR(more);
   return NOTHING;
@@ -809,17 +860,18 @@ static Value decode(Decoder *d) {
   }
 }
 
-enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_SIZE };
+enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_NEXT, DS_LENGTH, DS_WIDTH, DS_STRING, DS_SIZE };
 
 /* (%cbor-decode bytevector [types]) */
 static Value prim_cbor_decode(int argc, Value *args) {
   CHECK_BYTES(NULL, 0);
-  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE)};
+  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE), .reading = UTF8_READING};
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     d.at = (uint32_t)FIX_VALUE(s[DS_AT]);
     d.stack = (Stack){s[DS_STACK], (uint32_t)FIX_VALUE(s[DS_TOP])};
     d.pending = s[DS_PENDING];
+    d.reading = (Utf8Reading){(size_t)FIX_VALUE(s[DS_NEXT]), (uint32_t)FIX_VALUE(s[DS_LENGTH]), (uint32_t)FIX_VALUE(s[DS_WIDTH]), s[DS_STRING], 0};
   } else {
     stack_init(&d.stack);
   }
@@ -830,6 +882,10 @@ static Value prim_cbor_decode(int argc, Value *args) {
     s[DS_STACK] = d.stack.slots;
     s[DS_TOP] = FIX(d.stack.top);
     s[DS_PENDING] = d.pending;
+    s[DS_NEXT] = FIX(d.reading.next);
+    s[DS_LENGTH] = FIX(d.reading.length);
+    s[DS_WIDTH] = FIX(d.reading.width);
+    s[DS_STRING] = d.reading.s;
     vm.resume = state;
   }
   return v;

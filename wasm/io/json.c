@@ -248,7 +248,7 @@ static Value close_container(Parser *p) {
 static Value add_value(Parser *p, Value v) {
   Value *frame = stack_top(&p->stack, J_FRAME);
   if (frame[J_KIND] == FIX(J_OBJECT)) {
-    if (!table_room(frame[J_DATA])) return need_memory(table_bytes(2 * table_count(frame[J_DATA])));
+    if (!table_ready(frame[J_DATA])) return table_wait(frame[J_DATA]);
     table_set(frame[J_DATA], frame[J_MORE], v);
   } else {
     Value pair = cons(v, V_NIL);

@@ -470,22 +470,23 @@ static void port_store(Value port, const Builder *b) {
   PORT(port)->lineage = b->lineage;
 }
 
-static uint64_t range_bytes(Value s, uint32_t start, uint32_t end) {
-  uint64_t bytes = 0;
-  for (uint32_t i = start; i < end; i++) bytes += utf8_size(string_char(s, i));
-  return bytes;
-}
-
-/* Text to a binary port is written as UTF-8, as to Racket's ports, which are all both. */
+/* Text to a binary port is written as UTF-8, as to Racket's ports, which are all both. Piece by piece; vm.resume says
+   how far. */
 static Value write_encoded(Value port, Value s, uint32_t start, uint32_t end) {
   Builder b = port_builder(port);
-  uint64_t bytes = range_bytes(s, start, end);
-  if (!builder_room(&b, bytes, 1)) return need_memory(bytes);
-  for (uint32_t i = start; i < end; i++) {
-    uint8_t utf8[4];
-    builder_chars(&b, utf8, 1, utf8_encode(string_char(s, i), utf8));
+  uint32_t from = IS_FIX(vm.resume) ? (uint32_t)FIX_VALUE(vm.resume) : start;
+  while (from < end) {
+    uint8_t utf8[4 * LONG_ROUND];
+    uint32_t to = end - from > LONG_ROUND ? from + LONG_ROUND : end;
+    uint32_t bytes = string_piece_to_utf8(s, from, to, utf8);
+    vm.resume = FIX(from);
+    if (!builder_room(&b, bytes, 1)) return need_memory(builder_bytes(&b, bytes, 1));
+    builder_chars(&b, utf8, 1, bytes);
+    port_store(port, &b);
+    charge((to - from) / 16 + 1);
+    vm.resume = FIX(from = to);
+    if (from < end && should_pause()) return V_AGAIN;
   }
-  port_store(port, &b);
   return V_VOID;
 }
 
@@ -504,8 +505,9 @@ static Value write_text(Value port, Value s, uint32_t start, uint32_t end) {
 
 Value port_write_string(Value port, Value s, uint32_t start, uint32_t end) {
   if (start == end) return V_VOID;
+  if (PORT(port)->handler == V_FALSE && !port_has(port, PORT_TEXT)) return write_encoded(port, s, start, end);
   charge((end - start) / 32 + 1);
-  if (PORT(port)->handler == V_FALSE) return (port_has(port, PORT_TEXT) ? write_text : write_encoded)(port, s, start, end);
+  if (PORT(port)->handler == V_FALSE) return write_text(port, s, start, end);
   set_flag(port, PORT_MID_LINE, string_char(s, end - 1) != '\n');
   if (start > 0 || end < STR_LENGTH(s)) {
     RESERVE(string_size(end - start, STR_WIDTH(s)));

@@ -105,9 +105,9 @@ static bool next_child(Value v, uint32_t *i, Value *child) {
 
 /* Walks a value that may be small. True: it was, and so is finite; *has_record: a structure is in it. */
 static bool is_small(Value v, bool *has_record) {
-  enum { FRAMES = 40, NODES = 600 };
+  enum { FRAMES = 40, NODES = 600, CHILDREN = 10000 };
   struct { Value node; uint32_t i; } frames[FRAMES];
-  uint32_t top = 0, nodes = 0;
+  uint32_t top = 0, nodes = 0, children = 0;
   *has_record = false;
   for (;;) {
     if (is_compound(v)) {
@@ -117,9 +117,10 @@ static bool is_small(Value v, bool *has_record) {
       frames[top++].i = 0;
     }
     for (;;) {
-      if (!top) { charge(nodes / 4); return true; }
+      if (!top) { charge((nodes + children) / 4); return true; }
       Value node = frames[top - 1].node;
       if (!next_child(node, &frames[top - 1].i, &v)) { top--; continue; }
+      if (++children > CHILDREN) return false;       /* of a vector with many atoms */
       if (is_pair(node) && frames[top - 1].i == 2) top--;      /* its last child: nothing to come back for */
       break;
     }
@@ -165,7 +166,7 @@ static void scan_enter(Printer *p, Value v, bool in_list) {
 static Value scan(Printer *p) {
   for (uint32_t n = 1; p->stack.top; n++) {
     if (!stack_room(&p->stack, 3)) return need_memory(stack_bytes(&p->stack));
-    if (!table_room(p->info)) return need_memory(table_bytes(2 * table_count(p->info)));
+    if (!table_ready(p->info)) return table_wait(p->info);
     Value *frame = stack_top(&p->stack, 3), node = frame[0], child;
     uint32_t i = (uint32_t)FIX_VALUE(frame[1]);
     if (next_child(node, &i, &child)) {

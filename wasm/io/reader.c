@@ -10,6 +10,7 @@
 #include "data/equal.h"
 #include "data/table.h"
 #include "io/port.h"
+#include "io/reader.h"
 #include "numbers/numread.h"
 #include "text/regexp.h"
 #include "text/symbol.h"
@@ -265,7 +266,7 @@ static Value read_label(Reader *r, uint32_t place) {
     return fail_at(r, place, mark == END, "bad syntax `%s`", e.text);
   }
   if (r->labels == V_FALSE) r->labels = table_make(TABLE_EQV, false);
-  if (!table_room(r->labels)) return need_memory(table_bytes(2 * table_count(r->labels)));
+  if (!table_ready(r->labels)) return table_wait(r->labels);
   Value label = table_get(r->labels, FIX(number), V_FALSE);
   if (mark == '#' && label == V_FALSE)
     return fail_at(r, place, false, "no datum is labelled `#%d=`", (int)number);
@@ -570,12 +571,25 @@ static Value read_here_string(Reader *r, uint32_t place) {
   return literal(r, s);
 }
 
+/* What is wrong with a pattern is wrong with the text in which it stands: it has a place there. */
+static Value fail_as_read(Reader *r, uint32_t place) {
+  char text[384];
+  Value message = RECORD_FIELD(vm.error, 0);
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < STR_LENGTH(message) && n < sizeof text - 5; i++) n += utf8_encode(string_char(message, i), (uint8_t *)text + n);
+  text[n] = 0;
+  return fail_at(r, place, false, "%s", text);
+}
+
 static Value read_regexp(Reader *r, uint32_t place, bool px) {
   uint32_t at = r->at, line = r->line, column = r->column;
   advance_in_line(r, 3);
   if (peek(r) == '#') advance(r);                 /* a byte regexp is taken as one on text */
   Value source = read_string(r, place);
-  if (!IS_SIGNAL(source)) source = regexp_make(source, px);
+  if (!IS_SIGNAL(source)) {
+    source = regexp_make(source, px);
+    if (source == V_ERROR) return fail_as_read(r, place);
+  }
   if (source == V_AGAIN) {
     r->at = at;
     r->line = line;
@@ -915,6 +929,15 @@ static Value read_datum(Reader *r) {
 static bool is_reader(Value v) { return IS(v, T_VECTOR) && VEC_LENGTH(v) == R_SLOTS && VEC(v)[R_MARK] == READER_MARK; }
 #define CHECK_READER(i) do { if (!is_reader(args[i])) return err_type(NULL, i, "reader", args[i]); } while (0)
 
+Value reader_of_program(Value text, Value source) { return make_reader(text, source, 0, 1, 1, PLACES); }
+Value reader_next(Value state) {
+  Reader r;
+  reader_load(&r, state);
+  Value datum = read_datum(&r);
+  reader_save(&r);
+  return datum;
+}
+
 /* (%make-reader string source-name [position line column]) */
 static Value prim_make_reader(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
@@ -928,11 +951,7 @@ static Value prim_make_reader(int argc, Value *args) {
 static Value prim_read_datum(int argc, Value *args) {
   (void)argc;
   CHECK_READER(0);
-  Reader r;
-  reader_load(&r, args[0]);
-  Value datum = read_datum(&r);
-  reader_save(&r);
-  return datum;
+  return reader_next(args[0]);
 }
 
 /* (read [port]): the reader is kept in vm.resume while it goes on. */
@@ -947,12 +966,9 @@ static Value prim_read(int argc, Value *args) {
     port_location(port, &line, &column);
     state = make_reader(text, V_FALSE, at, line, column + 1, 0);
   }
-  Reader r;
-  reader_load(&r, state);
-  Value datum = read_datum(&r);
-  reader_save(&r);
+  Value datum = reader_next(state);
   if (datum == V_AGAIN) vm.resume = state;
-  else port_set_position(port, r.at);
+  else port_set_position(port, (uint32_t)FIX_VALUE(VEC(state)[R_AT]));
   return datum;
 }
 

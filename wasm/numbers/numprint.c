@@ -129,7 +129,12 @@ static Value bit_digits(Value n, int radix, uint8_t **out, uint32_t *count) {
   uint8_t *text = (uint8_t *)limbs_alloc(total / 4 + 1);
   Int a;
   int_view(n, &a);
-  for (uint32_t i = 0; i < total; i++) {
+  uint32_t i = 0;
+  if (32 % bits == 0)                          /* a digit is all in one limb */
+    for (uint32_t limb = 0; limb + 1 < a.count; limb++)
+      for (uint32_t rest = a.limbs[limb], n = 32 / bits; n-- > 0; rest >>= bits, i++)
+        text[total - 1 - i] = (uint8_t)digit_chars[rest & (uint32_t)(radix - 1)];
+  for (; i < total; i++) {
     uint32_t at = i * bits, limb = at / 32;
     uint64_t both = a.limbs[limb] | (limb + 1 < a.count ? (uint64_t)a.limbs[limb + 1] << 32 : 0);
     text[total - 1 - i] = (uint8_t)digit_chars[both >> at % 32 & (uint32_t)(radix - 1)];

@@ -353,8 +353,18 @@ Value num_parse_pausing(const uint32_t *chars, uint32_t count, int radix, Value 
   return number;
 }
 
+/* Characters of which numbers are made, in any radix and notation. */
+static bool is_of_numbers(uint32_t c) {
+  return c < 128 && ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '+' || c == '-' || c == '.' ||
+                     c == '/' || c == '@' || c == '#');
+}
+
 static Value parse_string(Value s, int radix) {
   uint32_t few[64], count = STR_LENGTH(s), *chars = few;
+  /* a long text is seldom a number: that is told before a copy of it is made */
+  if (count > 64 && !resume_log.list)
+    for (uint32_t i = 0; i < count; i++)
+      if (!is_of_numbers(string_char(s, i))) { charge(i / 32); return V_FALSE; }
   if (count > 64) {
     TRY_LET(room, int_room(count));
     chars = limbs_alloc(count);

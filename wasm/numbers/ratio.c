@@ -4,6 +4,7 @@
 #include "numbers/bignum.h"
 
 static Value ratio_new(Value n, Value d) {
+  charge(2);                             /* for what the small numbers took that brought us here */
   if (d == FIX(1)) return n;
   Value r = heap_object(T_RATIO, 0, 2);
   NUMERATOR(r) = n;
@@ -83,6 +84,7 @@ Value rational_div(Value a, Value b) {
 }
 
 Value rational_compare(Value a, Value b, int *order) {
+  charge(1);
   Value an = rational_numerator(a), ad = rational_denominator(a);
   Value bn = rational_numerator(b), bd = rational_denominator(b);
   int as = int_sign(an), bs = int_sign(bn);

@@ -13,10 +13,17 @@
 /* ---- arrays of characters ---- */
 
 uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count) {
-  uint32_t all = 0;
+  uint64_t many = 0;
   if (width == 1) return 1;
-  if (width == 2) for (uint32_t i = 0; i < count; i++) all |= ((const uint16_t *)data)[i];
-  else for (uint32_t i = 0; i < count; i++) all |= ((const uint32_t *)data)[i];
+  /* eight bytes at a time: it is asked of whole texts */
+  uint32_t i = 0, step = 8 / width;
+  for (uint64_t word; i + step <= count; i += step) {
+    memcpy(&word, data + (size_t)i * width, 8);
+    many |= word;
+  }
+  uint32_t all = (uint32_t)(many | many >> 32);
+  if (width == 2) all = (all | all >> 16) & 0xffff;
+  for (; i < count; i++) all |= chars_get(data, width, i);
   return char_width(all);
 }
 
@@ -51,7 +58,14 @@ static size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count) {
   return i;
 }
 
-#define SAME_LOOP(a_type, b_type) while (i < count && ((const a_type *)a)[i] == ((const b_type *)b)[i]) i++
+#define SAME_LOOP(a_type, b_type) do { \
+    const a_type *x = (const a_type *)a; \
+    const b_type *y = (const b_type *)b; \
+    for (uint32_t differ = 0; i + 8 <= count; i += 8) { \
+      _Pragma("GCC unroll 8") for (uint32_t k = 0; k < 8; k++) differ |= (uint32_t)(x[i + k] ^ y[i + k]); \
+      if (differ) break; \
+    } \
+    while (i < count && x[i] == y[i]) i++; } while (0)
 /* How many characters from the start on are the same. */
 static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
   uint32_t i = 0;

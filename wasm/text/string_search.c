@@ -23,6 +23,12 @@ uint32_t chars_find(const uint8_t *data, uint32_t width, uint32_t start, uint32_
   }
   if (width == 2) {
     const uint16_t *chars = (const uint16_t *)data;
+    const uint64_t ones = 0x0001000100010001u, tops = 0x8000800080008000u;
+    for (uint64_t word; end - start >= 4; start += 4) {
+      memcpy(&word, chars + start, 8);
+      word ^= ones * c;
+      if ((word - ones) & ~word & tops) break;
+    }
     while (start < end && chars[start] != c) start++;
     return start;
   }
@@ -109,14 +115,26 @@ static uint32_t search(Value s, uint32_t start, uint32_t end, Value sub) {
   return chars_search(STR_DATA(s), STR_WIDTH(s), start, end, STR_DATA(sub), STR_WIDTH(sub), STR_LENGTH(sub));
 }
 
-static Value index_or_false(uint32_t i, uint32_t end) { return i > end ? V_FALSE : FIX(i); }
+#define WINDOW 65536u
 
 static Value prim_index_of(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
-  charge((end - start) / 32);
-  return index_or_false(search(args[0], start, end, args[1]), end);
+  uint32_t count = STR_LENGTH(args[1]), at = start;
+  Value *kept = progress();
+  if (kept) at = (uint32_t)FIX_VALUE(kept[0]);
+  /* Stretch by stretch, each so long that looking at the pattern first is little beside it. */
+  uint64_t stretch = WINDOW + 4 * (uint64_t)count;
+  for (;;) {
+    uint32_t to = end - at > stretch ? (uint32_t)(at + stretch) : end;
+    uint32_t found = search(args[0], at, to, args[1]);
+    charge((to - at) / 16);
+    if (found <= to) return FIX(found);
+    if (to == end) return V_FALSE;
+    at = to - (count ? count - 1 : 0);                   /* it may begin in one and end in the next */
+    if (should_pause()) return pause_keeping(1, FIX(at));
+  }
 }
 
 static Value prim_last_index_of(int argc, Value *args) {
@@ -140,7 +158,10 @@ static Value prim_last_index_of(int argc, Value *args) {
   return V_FALSE;
 }
 
-static Value prim_contains(int argc, Value *args) { return BOOL(prim_index_of(argc, args) != V_FALSE); }
+static Value prim_contains(int argc, Value *args) {
+  TRY_LET(found, prim_index_of(argc, args));
+  return BOOL(found != V_FALSE);
+}
 
 static Value prim_string_contains(int argc, Value *args) {
   CHECK_STRING(NULL, 0);

@@ -99,54 +99,54 @@ static size_t piece_end(const uint8_t *utf8, size_t from, size_t bytes) {
   return end;
 }
 
-/* (utf8->string bytes [start end]): ill-formed is an error; bytes->string/utf-8 has a character
-   for it, where that is not #f. Progress: bytes measured, length, width; the string, bytes decoded, characters. */
+Value utf8_read(const uint8_t *bytes, size_t count, uint32_t replacement, Utf8Reading *r) {
+  while (r->s == V_FALSE && r->next < count) {
+    size_t stop = piece_end(bytes, r->next, count);
+    Measure m = measure(bytes + r->next, stop - r->next);
+    if (m.bad && replacement == UTF8_BAD) {
+      r->bad = r->next + m.bad - 1;
+      return V_ERROR;
+    }
+    charge((int64_t)(stop - r->next) / 16);
+    r->length += m.length;
+    if (m.bad && char_width(replacement) > m.width) m.width = char_width(replacement);
+    if (m.width > r->width) r->width = m.width;
+    r->next = stop;
+    if (should_pause() && r->next < count) return V_AGAIN;
+  }
+  if (replacement == UTF8_BAD) replacement = 0;          /* nothing is ill-formed */
+  if (r->s == V_FALSE) {
+    uint64_t size = string_size(r->length, r->width);
+    if (!heap_reserve(size + 64)) return need_memory(size);
+    r->s = string_make(r->length, r->width);
+    r->next = r->length = 0;                             /* from here on: how many are there already */
+  }
+  while (r->next < count) {
+    size_t stop = piece_end(bytes, r->next, count);
+    r->length += decode_to(bytes + r->next, stop - r->next, STR_DATA(r->s) + (size_t)r->length * r->width, r->width, replacement);
+    charge((int64_t)(stop - r->next) / 16);
+    r->next = stop;
+    if (should_pause() && r->next < count) return V_AGAIN;
+  }
+  return r->s;
+}
+
+/* (utf8->string bytes [start end]): ill-formed is an error; bytes->string/utf-8 has a character for it, where
+   that is not #f. */
 enum { D_AT, D_LENGTH, D_WIDTH, D_STRING, D_SIZE };
 static Value decode_argument(int argc, Value *args, int range, Value error_char) {
   CHECK_BYTES(NULL, 0);
   RANGE(range, args[0], BYTES_LENGTH(args[0]), start, end);
-  const uint8_t *bytes = BYTES(args[0]) + start;
-  size_t count = end - start, next = 0;
-  Measure all = {0, 1, 0};
-  Value s = V_FALSE, *kept = progress();
-  if (kept) {
-    next = (size_t)FIX_VALUE(kept[D_AT]);
-    all.length = (uint32_t)FIX_VALUE(kept[D_LENGTH]);
-    all.width = (uint32_t)FIX_VALUE(kept[D_WIDTH]);
-    s = kept[D_STRING];
-  }
-#define PAUSE() pause_keeping(D_SIZE, FIX(next), FIX(all.length), FIX(all.width), s)
-  uint32_t replacement = error_char == V_FALSE ? 0 : CHAR_VALUE(error_char);
-  while (s == V_FALSE && next < count) {
-    size_t stop = piece_end(bytes, next, count);
-    Measure m = measure(bytes + next, stop - next);
-    if (m.bad && error_char == V_FALSE)
-      return err_failf("exn:fail:contract", "%s: the bytevector is not well-formed UTF-8 at index %d",
-                       range == 1 ? "utf8->string" : "bytes->string/utf-8", (int)(start + next + m.bad - 1));
-    charge((int64_t)(stop - next) / 16);
-    all.length += m.length;
-    if (m.width > all.width) all.width = m.width;
-    next = stop;
-    if (should_pause() && next < count) return PAUSE();
-  }
-  if (s == V_FALSE) {
-    if (char_width(replacement) > all.width) all.width = char_width(replacement);
-    uint64_t size = string_size(all.length, all.width);
-    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
-      PAUSE();
-      return need_memory(size);
-    }
-    s = string_make(all.length, all.width);
-    next = all.length = 0;                               /* from here on: how many are there already */
-  }
-  while (next < count) {
-    size_t stop = piece_end(bytes, next, count);
-    all.length += decode_to(bytes + next, stop - next, STR_DATA(s) + (size_t)all.length * all.width, all.width, replacement);
-    charge((int64_t)(stop - next) / 16);
-    next = stop;
-    if (should_pause() && next < count) return PAUSE();
-  }
-#undef PAUSE
+  Utf8Reading r = UTF8_READING;
+  Value *kept = progress();
+  if (kept)
+    r = (Utf8Reading){(size_t)FIX_VALUE(kept[D_AT]), (uint32_t)FIX_VALUE(kept[D_LENGTH]),
+                      (uint32_t)FIX_VALUE(kept[D_WIDTH]), kept[D_STRING], 0};
+  Value s = utf8_read(BYTES(args[0]) + start, end - start, error_char == V_FALSE ? (uint32_t)UTF8_BAD : CHAR_VALUE(error_char), &r);
+  if (s == V_AGAIN) return pause_keeping(D_SIZE, FIX(r.next), FIX(r.length), FIX(r.width), r.s);
+  if (s == V_ERROR)
+    return err_failf("exn:fail:contract", "%s: the bytevector is not well-formed UTF-8 at index %d",
+                     range == 1 ? "utf8->string" : "bytes->string/utf-8", (int)(start + r.bad));
   return s;
 }
 
@@ -183,13 +183,15 @@ static void encode(Value s, uint32_t start, uint32_t end, uint64_t length, uint8
   for (uint32_t i = start; i < end; i++) out += utf8_encode(chars_get(data, width, i), out);
 }
 
-uint32_t string_utf8_length(Value s) { return (uint32_t)encoded_length(s, 0, STR_LENGTH(s)); }
+uint32_t string_piece_utf8_length(Value s, uint32_t start, uint32_t end) { return (uint32_t)encoded_length(s, start, end); }
+uint32_t string_utf8_length(Value s) { return string_piece_utf8_length(s, 0, STR_LENGTH(s)); }
 
-uint32_t string_to_utf8(Value s, uint8_t *out) {
-  uint64_t length = encoded_length(s, 0, STR_LENGTH(s));
-  encode(s, 0, STR_LENGTH(s), length, out);
+uint32_t string_piece_to_utf8(Value s, uint32_t start, uint32_t end, uint8_t *out) {
+  uint64_t length = encoded_length(s, start, end);
+  encode(s, start, end, length, out);
   return (uint32_t)length;
 }
+uint32_t string_to_utf8(Value s, uint8_t *out) { return string_piece_to_utf8(s, 0, STR_LENGTH(s), out); }
 
 /* Progress: characters measured, bytes; then the bytes, characters and bytes written. */
 enum { E_AT, E_BYTES, E_RESULT, E_SIZE };

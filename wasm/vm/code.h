@@ -10,7 +10,7 @@
  *   LOCAL2                                                                         → v w
  *   CLOSURE, ADD_LI ADD_LL SUB_LI SUB_LL                                           → v
  *   SET_LOCAL_BOX SET_FREE_BOX INIT_BOX SET_GLOBAL DEFINE_GLOBAL, POP            v →
- *   BOX_LOCAL PATCH JUMP, and the comparisons and tests with L operands            →
+ *   BOX_LOCAL PATCH JUMP CHARGE, and the comparisons and tests with L operands            →
  *   BOX_TOP, the operations of one operand, ADD_SI SUB_SI                        v → w
  *   the operations of two operands (CONS, EQ, ADD_SS, VECTOR_REF ...)          v w → x
  *   VECTOR_SET                                                               v w x → void
@@ -83,7 +83,11 @@
   X(ACCESS) X(MODIFY)   /* A: field */ \
   X(PREDICATE) \
   X(CONSTRUCT)     /* A: fields; constant 1: #f, or a vector that tells each field's argument or -1 */ \
-  X(LIST)          /* A: count; pop them, push their list */
+  X(LIST)          /* A: count; pop them, push their list */ \
+  X(CHARGE)        /* A: steps that this code takes beside those of its calls: long code begins with it */
+
+/* So many words of code, gone through without a call, are a step more. */
+#define WORDS_A_STEP 32
 
 enum opcode {
 #define X(name) OP_##name,

@@ -378,7 +378,7 @@ uint32_t template_place(Value template, uint32_t pc) {
   return low ? pairs[2 * low - 1] : 0;
 }
 
-struct walk { Value source; uint32_t place; Value trace, last; int count; };
+struct walk { Value source; uint32_t place; Value trace, last; int count; bool place_only; };
 
 /* One frame: a program's own frames give the place (the innermost) and the backtrace's lines. */
 static void visit_frame(struct walk *w, Value self, uint32_t pc) {
@@ -391,7 +391,7 @@ static void visit_frame(struct walk *w, Value self, uint32_t pc) {
     w->source = TEMPLATE(t)->source;
   }
   Value name = TEMPLATE(t)->name;
-  if (name == V_FALSE || w->count >= TRACE_LIMIT) return;
+  if (w->place_only || name == V_FALSE || w->count >= TRACE_LIMIT) return;
   Value entry = list_n(3, name, FIX(PLACE_LINE(place)), FIX(PLACE_COLUMN(place)));
   Value pair = cons(entry, V_NIL);
   if (w->last == V_NIL) w->trace = pair; else CDR(w->last) = pair;
@@ -400,11 +400,12 @@ static void visit_frame(struct walk *w, Value self, uint32_t pc) {
 }
 
 /* caller: the running frame is that of a procedure that was called wrongly, so not to blame. */
+static bool walked(struct walk *w) { return w->place_only ? w->place : w->count >= TRACE_LIMIT; }
 static void walk_stack(struct walk *w, bool caller) {
   if (!caller) visit_frame(w, m.self, m.pc);
   uint32_t frames = 0;
-  for (uint32_t i = m.depth; i-- > 1 && frames++ < 2000;) visit_frame(w, m.frames[i].self, FRAME_PC(m.frames[i]) ? FRAME_PC(m.frames[i]) - 1 : 0);
-  for (Value c = m.cont; IS(c, T_CONT) && frames < 2000 && w->count < TRACE_LIMIT; c = SLOTS(c)[CONT_PARENT]) {
+  for (uint32_t i = m.depth; i-- > 1 && frames++ < 2000 && !(w->place_only && w->place);) visit_frame(w, m.frames[i].self, FRAME_PC(m.frames[i]) ? FRAME_PC(m.frames[i]) - 1 : 0);
+  for (Value c = m.cont; IS(c, T_CONT) && frames < 2000 && !walked(w); c = SLOTS(c)[CONT_PARENT]) {
     uint32_t n = (uint32_t)FIX_VALUE(SLOTS(c)[CONT_FRAMES]);
     Value *frame = SLOTS(c) + CONT_DATA + FIX_VALUE(SLOTS(c)[CONT_VALUES]);
     for (uint32_t i = n; i-- > 0; frames++) {
@@ -414,7 +415,7 @@ static void walk_stack(struct walk *w, bool caller) {
   }
 }
 
-void error_locate(Value condition) {
+static void locate(Value condition, bool caller) {
   if (!record_is_a(condition, type_rtds[0])) return;
   Value marks = RECORD_FIELD(condition, 1);
   if (!IS(marks, T_VECTOR) || VEC_LENGTH(marks) != MARK_COUNT) {
@@ -423,8 +424,8 @@ void error_locate(Value condition) {
     RECORD_FIELD(condition, 1) = marks = fresh;
   }
   if (VEC(marks)[MARK_SOURCE] != V_FALSE) return;      /* raised before */
-  struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0};
-  walk_stack(&w, VEC(marks)[MARK_DATA] == V_DEFAULT);
+  struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0, false};
+  walk_stack(&w, caller || VEC(marks)[MARK_DATA] == V_DEFAULT);
   if (VEC(marks)[MARK_DATA] == V_DEFAULT) VEC(marks)[MARK_DATA] = V_FALSE;
   VEC(marks)[MARK_TRACE] = w.trace;
   VEC(marks)[MARK_SOURCE] = w.source;
@@ -433,6 +434,8 @@ void error_locate(Value condition) {
     VEC(marks)[MARK_COLUMN] = FIX(PLACE_COLUMN(w.place));
   }
 }
+
+void error_locate(Value condition) { locate(condition, false); }
 
 /* ---- primitives ---- */
 static Value prim_make_condition(int argc, Value *args) {      /* kind (symbol or rtd) message irritants hint */
@@ -477,7 +480,27 @@ static Value prim_set_condition_mark(int argc, Value *args) {
   return V_VOID;
 }
 /* (%condition-locate! c): fill in the place and backtrace of the caller; returns c */
-static Value prim_condition_locate(int argc, Value *args) { (void)argc; error_locate(args[0]); return args[0]; }
+static Value prim_condition_locate(int argc, Value *args) {
+  (void)argc;
+  locate(args[0], true);        /* the running procedure is the prelude's, and of the registers only the stacks' heights are saved */
+  return args[0];
+}
+/* (%place): (source line column) of the innermost place of the program that is being run; #f where there is none */
+static Value prim_place(int argc, Value *args) {
+  (void)argc, (void)args;
+  struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0, true};
+  walk_stack(&w, true);
+  return w.place ? list_n(3, w.source, FIX(PLACE_LINE(w.place)), FIX(PLACE_COLUMN(w.place))) : V_FALSE;
+}
+/* (%keep-caller! p): from now on a tail call of p is none, so that an error in it has the place of that call.
+   Only for procedures that make no tail call of anything that a program may have handed them. */
+static Value prim_keep_caller(int argc, Value *args) {
+  (void)argc;
+  if (IS(args[0], T_CLOSURE)) TEMPLATE(CLOSURE_TEMPLATE(args[0]))->keeps_caller = V_TRUE;
+  else if (IS(args[0], T_CASE))
+    for (uint32_t i = 0; i < OBJ_LENGTH(args[0]); i++) TEMPLATE(CLOSURE_TEMPLATE(SLOTS(args[0])[i]))->keeps_caller = V_TRUE;
+  return V_VOID;
+}
 static Value prim_exn_type(int argc, Value *args) {
   Value c = prim_make_condition(argc, (Value[]){args[0], V_FALSE, V_NIL, V_FALSE});
   return IS_SIGNAL(c) ? c : RECORD_RTD(c);
@@ -496,6 +519,8 @@ const PrimDef error_prims[] = {
   {"%condition-mark", prim_condition_mark, 2, 2, NULL},
   {"%set-condition-mark!", prim_set_condition_mark, 3, 3, NULL},
   {"%condition-locate!", prim_condition_locate, 1, 1, NULL},
+  {"%place", prim_place, 0, 0, NULL},
+  {"%keep-caller!", prim_keep_caller, 1, 1, NULL},
   {"%exn-type", prim_exn_type, 1, 1, NULL},
   {"%procedure-signature", prim_signature, 1, 1, NULL},
   {0}

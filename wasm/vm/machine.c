@@ -11,16 +11,18 @@ static void after_collection(void) {
   for (uint32_t i = 0; i < m.depth; i++) m.frames[i].pc += ADDRESS(CODE_OF(m.frames[i].self));
 }
 
-static void scan_roots(void (*visit)(Value *)) {
+/* The stacks' values, then the frames' closures, then the registers. */
+static uint32_t scan_roots(void (*visit)(Value *), uint32_t from, uint32_t most) {
   CHECK(m.sp <= VALUE_STACK && m.depth <= FRAME_STACK);
-  for (uint32_t i = 0; i < m.sp; i++) visit(&m.values[i]);
-  for (uint32_t i = 0; i < m.depth; i++) visit(&m.frames[i].self);
   Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.tick_stub,
                         &m.hook_raise, &m.hook_main, &m.hook_interrupt, &m.hook_memory, &m.hook_tick,
                         &m.hook_lazy, &m.inbox, &vm.resume, &vm.error, &vm.tail_proc};
-  for (uint32_t i = 0; i < sizeof registers / sizeof *registers; i++) visit(registers[i]);
-  for (int i = 0; i < 8; i++) visit(&vm.tail_args[i]);
-  for (int i = 0; i < CALL_STUBS; i++) visit(&m.call_stubs[i]);
+  const uint32_t r = sizeof registers / sizeof *registers, frames = m.sp + m.depth, args = frames + r, stubs = args + 8;
+  uint32_t i = from, to = from + most < stubs + CALL_STUBS ? from + most : stubs + CALL_STUBS;
+  for (; i < to; i++)
+    visit(i < m.sp ? &m.values[i] : i < frames ? &m.frames[i - m.sp].self : i < args ? registers[i - frames]
+          : i < stubs ? &vm.tail_args[i - args] : &m.call_stubs[i - stubs]);
+  return i - from;
 }
 
 /* Address ranges (from, to) of stack that is not in use: a snapshot leaves them out. */
@@ -42,6 +44,7 @@ Value make_procedure(const uint32_t *code, uint32_t words, uint32_t consts, cons
   TEMPLATE(t)->places = heap_raw(T_RAW, 0, 0);
   TEMPLATE(t)->params = params;
   TEMPLATE(t)->place = FIX(0);
+  TEMPLATE(t)->keeps_caller = V_FALSE;
   Value c = heap_object(T_CLOSURE, 0, 1);
   CLOSURE_TEMPLATE(c) = t;
   return c;
@@ -52,7 +55,9 @@ static Value stub(uint32_t word) {
   return make_procedure(&word, 1, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
 }
 
-Value make_call_stub(uint32_t argc) { return stub(OP_TAIL_CALL | argc << 8); }
+Value make_call_stub(uint32_t argc) {
+  return make_procedure((uint32_t[]){OP_TAIL_CALL | argc << 8, OP_RETURN}, 2, 0, NULL, V_FALSE, V_NIL, ARITY_SIMPLE(0));
+}
 
 static const HeapClient client = {before_collection, after_collection, scan_roots, unused_memory};
 
@@ -75,7 +80,8 @@ void machine_reset(void) {
   /* nor does it keep alive what the instruction that was under way had in its hands */
   vm.resume = vm.error = vm.tail_proc = m.result = V_FALSE;
   for (int i = 0; i < 8; i++) vm.tail_args[i] = V_FALSE;
-  m.spill = false;
+  m.spill = m.collecting = m.dropping = false;
+  vm.need_bytes = 0;
 }
 
 /* Arrange that vm_run calls proc: in the underflow frame's place, so that its return ends the run. */
@@ -84,4 +90,5 @@ void machine_start(Value proc, int argc, const Value *args) {
   for (int i = 0; i < argc; i++) m.values[m.sp++] = args[i];
   m.values[m.sp++] = proc;
   m.self = call_stub((uint32_t)argc);
+  m.fresh = true;
 }

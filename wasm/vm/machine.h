@@ -37,7 +37,10 @@ extern struct Machine {
   bool waiting;        /* (%wait) suspended us */
   bool active;         /* an execution is under way */
   bool in_tick;
+  bool fresh;          /* started, and not run yet: the message is what it was started for */
   bool spill;          /* a primitive wants the stack emptied into the heap */
+  bool collecting;     /* the slice ended in the middle of a collection, or a message came right after it */
+  bool dropping;       /* memory was short: the execution is dropped, and what only it held is being collected */
 } m;
 
 void machine_init(void);

@@ -3,7 +3,8 @@
  * The machine is entered by vm_run and left only between two instructions, with all of its state
  * in `m`; so nothing of it is ever on the C stack while it waits. Safe points are procedure entry,
  * loops' back jumps and primitives that return V_AGAIN: there the collector may run, the time
- * slice may end, and the prelude's tick may be called.
+ * slice may end, and the prelude's tick may be called. Steps are calls, turns of loops, primitives, and so
+ * many words of code between them: else a slice could be made as long as its code.
  */
 #include "vm/vm.h"
 #include "core/check.h"
@@ -59,6 +60,16 @@ static Value select_case(Value procedure, uint32_t argc) {
   return V_FALSE;
 }
 
+/* Collect, at a safe point, with the registers saved. RUN_DONE: go on. */
+static enum run_status collect(void) {
+  m.collecting = true;
+  if (!heap_collect()) return RUN_PREEMPTED;
+  m.collecting = false;
+  uint64_t need = vm.need_bytes;
+  vm.need_bytes = 0;
+  return heap_has_room(need) ? RUN_DONE : RUN_NO_MEMORY;
+}
+
 /* ---- the machine ---- */
 
 /* The registers live in C locals while it runs; SAVE and LOAD move them. */
@@ -78,6 +89,10 @@ static Value select_case(Value procedure, uint32_t argc) {
 #define A_HIGH (word >> 20)
 #define A_HIGH_SIGNED ((int32_t)word >> 20)
 #define TYPE_FAST(v, t) (TAG(v) == (t))
+
+/* A primitive that is done is charged, but it is no safe point: what the prelude does between two calls of
+   procedures stays whole. Only code of many thousand primitives in a row is stopped between two of them. */
+#define OVERDRAWN (-100000)
 
 /* An inline operation that its fast path cannot do: the primitive, on its n arguments in place. */
 #define SLOW(n) do { argc = (n); prim = op_primitive[word & 0xff]; goto inline_slow; } while (0)
@@ -119,14 +134,20 @@ enum run_status vm_run(void) {
   uint32_t word, argc, prim;
   bool tail;
 
+  if (m.collecting) {
+    enum run_status status = collect();
+    if (status != RUN_DONE) return status;
+    if (vm.steps <= 0) return RUN_PREEMPTED;
+  }
   if (m.waiting) {            /* back from (%wait): its value is the message */
     m.waiting = false;
     m.values[m.sp++] = m.inbox;
     m.inbox = V_FALSE;
     m.message_waiting = false;
-  } else if (m.message_waiting) {
+  } else if (m.message_waiting && !m.fresh) {
     enter_tick();
   }
+  m.fresh = false;
   LOAD();
 
   /* What stands where at each label. `...` is what the frame had before; the registers sp, fp, self, pc
@@ -231,7 +252,7 @@ enum run_status vm_run(void) {
         for (uint32_t i = 0; i < count; i++) to[i] = from[i];
         sp = to + count;
         pc -= w & 0xffffff;
-        if (--vm.steps > 0) continue;
+        if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
         goto safe_point;
       }
       case OP_RETURN_LOCAL: result = fp[A]; goto do_return;
@@ -274,7 +295,8 @@ enum run_status vm_run(void) {
         stack_underflow();
         LOAD();
         PUSH(result);
-        continue;
+        if ((vm.steps -= m.depth) > OVERDRAWN) continue;      /* returns are no steps otherwise */
+        goto safe_point;
       case OP_RESUME:
         sp = fp;                              /* drops the tick's value: fp is where it was pushed */
         POP_FRAME();
@@ -392,6 +414,7 @@ enum run_status vm_run(void) {
         PUSH(list);
         continue;
       }
+      case OP_CHARGE: vm.steps -= A; continue;
       case OP_COUNT: break;
     }
     TRAP("no such instruction");         /* the compiler's mistake */
@@ -405,7 +428,8 @@ enum run_status vm_run(void) {
     }
     sp -= argc;
     PUSH(result);
-    continue;
+    if (--vm.steps > OVERDRAWN) continue;
+    goto safe_point;
 
   call_primitive: {
       CHECK(prim < prim_count);
@@ -422,7 +446,8 @@ enum run_status vm_run(void) {
         vm.resume = V_FALSE;
         sp -= argc;
         PUSH(result);
-        continue;
+        if (--vm.steps > OVERDRAWN) continue;
+        goto safe_point;
       }
       tail = false;
       goto primitive_signal;
@@ -498,7 +523,7 @@ enum run_status vm_run(void) {
         result = err_arity(proc, (int)argc, sp - argc);
         goto signal;
       }
-      if (tail) {
+      if (tail && t->keeps_caller == V_FALSE) {
         Value *from = sp - argc;
         if (from != fp) for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
         sp = fp + argc;
@@ -531,14 +556,17 @@ enum run_status vm_run(void) {
       if (result == V_WAIT) TRAP("%wait was called by value");   /* the compiler calls it by OP_CALL_PRIM */
       if (IS_SIGNAL(result)) goto primitive_signal;
       vm.resume = V_FALSE;
+      vm.steps--;
       if (tail) goto do_return;
       sp -= argc;
       PUSH(result);
-      continue;
+      if (vm.steps > OVERDRAWN) continue;
+      goto safe_point;
     }
     if (TYPE_FAST(proc, T_CASE)) {
       Value closure = select_case(proc, argc);
       if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
+      if (TEMPLATE(CLOSURE_TEMPLATE(closure))->keeps_caller != V_FALSE) tail = false;
       PUSH(closure);
       goto call_again;
     }
@@ -603,10 +631,8 @@ enum run_status vm_run(void) {
     SAVE();
     CHECK(m.fp <= m.sp && m.sp < VALUE_STACK && m.depth >= 1 && m.depth < FRAME_STACK && IS(m.self, T_CLOSURE));
     if (vm.collect || vm.need_bytes) {
-      heap_collect();
-      uint64_t need = vm.need_bytes;
-      vm.need_bytes = 0;
-      if (!heap_has_room(need)) return RUN_NO_MEMORY;
+      enum run_status status = collect();
+      if (status != RUN_DONE) return status;
     }
     if (m.spill || m.sp >= VALUE_STACK - VALUE_RESERVE || m.depth >= FRAME_STACK - 8) {
       m.spill = false;

@@ -1,0 +1,1 @@
+"""The run log: one record of everything that happens in an execution, and what reads it."""

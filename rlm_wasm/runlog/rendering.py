@@ -1,0 +1,158 @@
+"""A run as text for people: a tree of fibers and calls, with durations and costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from rlm_wasm.results import money, seconds
+from rlm_wasm.runlog.events import RequestStarted
+from rlm_wasm.runlog.reading import whole_text
+from rlm_wasm.runlog.story import CallStory, RequestStory, RunStory
+
+Wanted = Callable[[CallStory], bool]
+
+
+def duration(value: float | None) -> str:
+    """Seconds for people, with the digits that say something."""
+    if value is None:
+        return "…"
+    return f"{value * 1000:.0f} ms" if value < 1 else seconds(value)
+
+
+def when(at: float) -> str:
+    """A moment, in local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def one_line(text: str, most: int = 100) -> str:
+    """The beginning of a text in one line."""
+    shown = " ".join(text[: 4 * most].split())
+    return shown if len(shown) <= most and len(text) <= 4 * most else shown[: most - 1] + "…"
+
+
+def text_of(story: RunStory, *, wanted: Wanted = lambda _call: True, full: bool = False) -> str:
+    """The whole run. ``wanted`` chooses the calls that are shown, ``full`` shows all of their texts."""
+    return "\n".join(_lines(story, wanted, full))
+
+
+def _lines(story: RunStory, wanted: Wanted, full: bool) -> Iterator[str]:
+    calls = len(story.calls)
+    price = money(story.cost_usd)
+    used = [f"{calls:,} call{'' if calls == 1 else 's'}", f"{story.tokens:,} tokens", price]
+    yield f"{story.run}  {story.name}  {story.status}  {when(story.first_at)}"
+    yield "  " + ", ".join(part for part in (*used, duration(story.seconds)) if part)
+    if story.chapter:
+        yield f"  part of: {story.chapter}"
+    if story.started is not None:
+        model = f", model {story.started.model}" if story.started.model else ""
+        yield f"  provider {story.started.provider or '?'}{model}"
+        if full:
+            yield "program"
+            yield from _indented(whole_text(story.started.program))
+    for context in story.contexts:
+        yield f"context {context.name or '(default)'}: {context.text.whole_length:,} characters"
+    yield from _execution(story, 0, wanted, full, "")
+    for output in story.output:
+        yield f"printed on {output.stream}"
+        yield from _indented(whole_text(output.text))
+    if story.ended is None:
+        yield "it has not ended: it goes on, or its process did not live to its end"
+        return
+    if story.ended.value.text:
+        yield "value"
+        yield from _indented(whole_text(story.ended.value))
+    if story.ended.derived_from:
+        yield f"derived from calls {', '.join(map(str, story.ended.derived_from))}"
+    error = story.ended.error
+    if error is not None:
+        place = f" (line {error.line}, column {error.column})" if error.line else ""
+        yield f"error {error.type}{place}"
+        yield from _indented(error.message)
+        yield from (f"  in {frame}" for frame in error.backtrace)
+    for warning in story.ended.warnings:
+        yield f"warning: {warning}"
+
+
+def _indented(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        yield f"  {line}"
+
+
+def _execution(story: RunStory, number: int, wanted: Wanted, full: bool, margin: str) -> Iterator[str]:
+    """Fibers below those that began them, and in each what it asked for, in order."""
+    births = {fiber.fiber: fiber for fiber in story.fibers if fiber.execution == number}
+    things: dict[int, list[CallStory | RequestStory]] = {0: []}
+    for call in story.calls.values():
+        if call.queued.execution == number and wanted(call):
+            things.setdefault(call.queued.fiber or 0, []).append(call)
+    for request in story.requests.values():
+        if request.started.execution == number:
+            things.setdefault(request.started.fiber or 0, []).append(request)
+    below: dict[int, list[int]] = {}
+    for fiber in things.keys() | births.keys():
+        birth = births.get(fiber)
+        if fiber and things.get(fiber):
+            parent = 0 if birth is None else birth.parent
+            while parent and not things.get(parent):
+                parent = births[parent].parent if parent in births else 0
+            below.setdefault(parent, []).append(fiber)
+    stack = [(0, 0)]
+    while stack:
+        fiber, depth = stack.pop()
+        inner = margin + "  " * depth
+        if fiber:
+            birth = births.get(fiber)
+            where = f", line {birth.line}" if birth is not None and birth.line else ""
+            yield f"{inner}fiber {fiber}{'' if birth is None else f' ({birth.what}{where})'}"
+        for thing in sorted(things.get(fiber, []), key=_at):
+            if isinstance(thing, CallStory):
+                yield from _call(story, thing, wanted, full, inner + "  ")
+            else:
+                yield _request(thing, inner + "  ")
+        stack += [(child, depth + 1) for child in sorted(below.get(fiber, []), reverse=True)]
+
+
+def _at(thing: CallStory | RequestStory) -> float:
+    return thing.queued.at if isinstance(thing, CallStory) else thing.started.at
+
+
+def _call(story: RunStory, call: CallStory, wanted: Wanted, full: bool, margin: str) -> Iterator[str]:
+    asked, ended = call.queued, call.ended
+    facts = [f"call {asked.call}", asked.op, call.model, call.status, duration(call.seconds)]
+    if asked.line:
+        facts.insert(2, f"line {asked.line}")
+    if call.sent_at is not None and call.sent_at - asked.at >= 0.01:
+        facts.append(f"waited {duration(call.sent_at - asked.at)}")
+    if ended is not None and ended.status == "done":
+        facts.append(
+            "cached" if ended.cached else f"{ended.prompt_tokens:,}+{ended.completion_tokens:,} tokens"
+        )
+        facts.append(money(ended.cost_usd))
+    if len(call.tries) > 1:
+        facts.append(f"{len(call.tries)} tries")
+    yield margin + "  ".join(fact for fact in facts if fact)
+    texts = [("asked", asked.instruction), ("data", asked.data)]
+    if ended is not None and ended.answer is not None:
+        texts.append(("answer", ended.answer))
+    for label, text in texts:
+        if text.text and full:
+            yield f"{margin}  {label}"
+            yield from (f"{margin}  {line}" for line in _indented(whole_text(text)))
+        elif text.text:
+            yield f"{margin}  {label:<7} {one_line(text.text)}"
+    if ended is not None and ended.error:
+        yield f"{margin}  {'failed':<7} {ended.error if full else one_line(ended.error, 300)}"
+    for number, child in story.children.items():
+        if child.started.call == asked.call:
+            yield f"{margin}  child {number}: {one_line(child.started.program.text)}"
+            yield from _execution(story, number, wanted, full, margin + "    ")
+
+
+def _request(request: RequestStory, margin: str) -> str:
+    started: RequestStarted = request.started
+    took = None if request.ended is None else request.ended.at - started.at
+    status = "running" if request.ended is None else request.ended.status
+    where = f"line {started.line}  " if started.line else ""
+    shown = one_line(started.arguments.text, 60)
+    return f"{margin}{started.operation}  {where}{status}  {duration(took)}  {shown}"

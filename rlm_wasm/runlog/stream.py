@@ -1,0 +1,174 @@
+"""Where records come from and where they go: who makes one tells a Recorder, who wants them reads its stream.
+
+With nobody reading, ``recorder.on`` is False and nothing is made: that look is all that it costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rlm_wasm.runlog.events import ChapterStarted, Record
+
+Reader = Callable[[Record], None]
+"""Takes each record as it is made, on the event loop: it must be quick."""
+
+
+class EventStream:
+    """Hands every record to all readers, in the order in which they came.
+
+    What a reader raises is its own affair, and never the program's.
+    """
+
+    def __init__(self, readers: tuple[Reader, ...] = ()) -> None:
+        self._readers = list(readers)
+        self.on = bool(readers)
+        """Whether anybody reads."""
+
+    def subscribe(self, reader: Reader) -> Callable[[], None]:
+        """Hand records to ``reader`` from now on; what is given back ends that."""
+        self._readers.append(reader)
+        self.on = True
+
+        def leave() -> None:
+            if reader in self._readers:
+                self._readers.remove(reader)
+            self.on = bool(self._readers)
+
+        return leave
+
+    def tell(self, record: Record) -> None:
+        """Hand it on."""
+        for reader in tuple(self._readers):
+            try:
+                reader(record)
+            except Exception as error:
+                context = {"message": "a reader of rlm_wasm's run log failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+
+class Recorder:
+    """Makes the records of one session's executions; a child's shares its parent's stream and run."""
+
+    def __init__(self, stream: EventStream, parent: Recorder | None = None) -> None:
+        self.stream = stream
+        self._parent = parent
+        self.run: str = "" if parent is None else parent.run
+        self.execution = 0 if parent is None else parent.next_execution()
+        self._promised = ""
+        """The id of the run that is to begin, where something was told of it already."""
+        self._executions = 0
+        self._began = (0.0, 0.0)
+        self._facts: dict[int, dict[str, Any]] = {}
+        """What the guest said about requests that have not come yet, by their ids."""
+
+    @property
+    def on(self) -> bool:
+        """Whether anybody wants records."""
+        return self.stream.on
+
+    def mute(self) -> None:
+        """Nobody reads what this session does from now on."""
+        self.stream = EventStream()
+
+    def next_execution(self) -> int:
+        """A number for a child's execution."""
+        if self._parent is not None:
+            return self._parent.next_execution()
+        self._executions += 1
+        return self._executions
+
+    def begin(self) -> None:
+        """A run begins: the session's own execution, not a child's."""
+        self.run, self._promised = self._promised or secrets.token_hex(8), ""
+        self._executions = 0
+        self._began = (time.time(), time.monotonic())
+
+    def end(self) -> None:
+        """The run is over: what happens to the session from now on belongs to none."""
+        if self._parent is None:
+            self.run = ""
+        self._facts.clear()
+
+    @property
+    def in_run(self) -> bool:
+        """Whether somebody reads, and a run is under way."""
+        return self.stream.on and bool(self.run)
+
+    def now(self) -> float:
+        """Seconds since 1970, which never go back within a run."""
+        if self._parent is not None:
+            return self._parent.now()
+        began, monotonic = self._began
+        return began + time.monotonic() - monotonic
+
+    def tell(self, kind: type[Record], **fields: Any) -> None:
+        """Make a record and hand it on. Only where ``on``."""
+        if self.run:
+            self.stream.tell(kind(run=self.run, at=round(self.now(), 6), execution=self.execution, **fields))
+
+    def chapter(self, title: str) -> None:
+        """A part of a longer undertaking begins; the next run of the session belongs to it."""
+        run = self.run or secrets.token_hex(8)
+        self.stream.tell(ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
+        self._promised = run
+
+    # ---- what the guest says of its requests
+
+    def hold(self, request: int, facts: dict[str, Any]) -> None:
+        """Facts about a request that is about to come. Not more than a few can wait: the rest goes."""
+        if len(self._facts) >= _MAX_HELD:
+            self._facts.clear()
+        self._facts.setdefault(request, {}).update(facts)
+
+    def facts(self, request: int) -> dict[str, Any]:
+        """What is known of a request that has come: the fields of its record. It is forgotten then."""
+        return self._facts.pop(request, {})
+
+
+_MAX_HELD = 10_000
+
+
+def place_of(facts: dict[str, Any]) -> dict[str, Any]:
+    """Of what a guest says, which may be anything: fiber, line, column and source, where they are such."""
+    out: dict[str, Any] = {}
+    for name in ("fiber", "line", "column"):
+        value = facts.get(name)
+        if type(value) is int and 0 <= value < 1 << 53:
+            out[name] = value
+    source = facts.get("source")
+    if isinstance(source, str):
+        out["source"] = source[:200]
+    return out
+
+
+def fiber_fields(facts: dict[str, Any]) -> dict[str, Any]:
+    """Of what a guest says about a fiber that begins: the fields of its record."""
+    out = place_of(facts)
+    parent, what = facts.get("parent"), facts.get("what")
+    if type(parent) is int and 0 <= parent < 1 << 53:
+        out["parent"] = parent
+    if isinstance(what, str):
+        out["what"] = what[:200]
+    return out
+
+
+def noted_fields(entry: dict[str, Any]) -> dict[str, Any]:
+    """Of an entry that a guest makes in the scope log: the fields of its record."""
+    out: dict[str, Any] = {
+        name: value[:200] for name in ("op", "preview", "scope") if isinstance(value := entry.get(name), str)
+    }
+    call = entry.get("call-id")
+    if type(call) is int and 0 <= call < 1 << 53:
+        out["call"] = call
+    return out
+
+
+def numbers_of(value: Any) -> tuple[int, ...]:
+    """Of what a guest says are numbers of calls, those that are."""
+    if not isinstance(value, list | tuple):
+        return ()
+    return tuple(item for item in value[:1_000] if type(item) is int and 0 < item < 1 << 53)

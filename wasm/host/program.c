@@ -1,0 +1,237 @@
+/* program.c — a program from its message to thunks, and a plain value to its message, each in one step.
+ *
+ * Most programs are small, and most of their forms need nothing of the driver in runtime/boot.scm: so what
+ * it would do in many steps of the machine is done here in one, and what is out of the ordinary is left to it.
+ */
+#include "compiler/generate.h"
+#include "core/prims.h"
+#include "expander/env.h"
+#include "expander/expand.h"
+#include "io/port.h"
+#include "io/reader.h"
+#include "numbers/numprint.h"
+#include "text/string.h"
+#include "text/symbol.h"
+#include "text/utf8.h"
+#include "vm/machine.h"
+#include <string.h>
+
+/* ---- the message ---- */
+enum { PLAIN_BYTES = 16 * 1024 };       /* a longer message is decoded in pieces, by %cbor-decode */
+
+static const char EVAL_SOURCE[] = "\x82\x64" "eval" "\xa2\x66" "source", NAME[] = "\x64" "name";
+
+/* A text of definite length in front of `end`; NULL: none. */
+static const uint8_t *take_text(const uint8_t *at, const uint8_t *end, const uint8_t **text, uint32_t *length) {
+  if (at == end || *at >> 5 != 3) return NULL;
+  uint32_t info = *at++ & 31, width = info < 24 ? 0 : 1u << (info - 24), n = info;
+  if (width > 4 || (uint32_t)(end - at) < width) return NULL;
+  if (width) for (n = 0; width; width--) n = n << 8 | *at++;
+  if ((uint32_t)(end - at) < n) return NULL;
+  for (uint32_t i = 0; i < n; i++) if (at[i] >= 0x80) return NULL;      /* not ASCII */
+  *text = at;
+  *length = n;
+  return at + n;
+}
+static const uint8_t *take_literal(const uint8_t *at, const uint8_t *end, const char *literal, uint32_t length) {
+  return at && (uint32_t)(end - at) >= length && memcmp(at, literal, length) == 0 ? at + length : NULL;
+}
+
+/* (%eval-message): (source . name) of a waiting eval message that has nothing else, in ASCII; else #f, and the
+   message waits on. */
+static Value prim_eval_message(int argc, Value *args) {
+  (void)argc, (void)args;
+  if (!m.message_waiting || BYTES_LENGTH(m.inbox) > PLAIN_BYTES) return V_FALSE;
+  const uint8_t *at = BYTES(m.inbox), *end = at + BYTES_LENGTH(m.inbox), *source, *name;
+  uint32_t source_length, name_length;
+  at = take_literal(at, end, EVAL_SOURCE, sizeof EVAL_SOURCE - 1);
+  if (!at || !(at = take_text(at, end, &source, &source_length))) return V_FALSE;
+  at = take_literal(at, end, NAME, sizeof NAME - 1);
+  if (!at || take_text(at, end, &name, &name_length) != end) return V_FALSE;
+  charge((int64_t)(end - at) / 64);
+  Value program = cons(string_from_chars(source, 1, source_length), string_from_chars(name, 1, name_length));
+  m.message_waiting = false;
+  m.inbox = V_FALSE;
+  return program;
+}
+
+/* ---- the text ---- */
+/* (%read-all text name): its forms. What was read is kept in vm.resume while it goes on. */
+enum { P_READER, P_FIRST, P_LAST, P_SLOTS };
+static Value prim_read_all(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  Value state = vm.resume;
+  if (state == V_FALSE) {
+    state = make_vector(P_SLOTS, V_NIL);
+    VEC(state)[P_READER] = reader_of_program(args[0], args[1]);
+  }
+  for (;;) {
+    Value form = reader_next(VEC(state)[P_READER]);
+    if (form == V_EOF) return VEC(state)[P_FIRST];
+    if (!IS_SIGNAL(form)) {
+      Value pair = cons(form, V_NIL);
+      if (VEC(state)[P_FIRST] == V_NIL) VEC(state)[P_FIRST] = pair; else CDR(VEC(state)[P_LAST]) = pair;
+      VEC(state)[P_LAST] = pair;
+      if (!should_pause()) continue;
+      form = V_AGAIN;
+    }
+    if (form == V_AGAIN) vm.resume = state;
+    return form;
+  }
+}
+
+/* (%note-program! env forms): what its forms define is known before the first is expanded. Whether one of them
+   defines a struct. */
+static Value prim_note_program(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_ENV) || !IS_TOP(args[0])) return err_type(NULL, 0, "top-level environment", args[0]);
+  Value forms = args[1], structs = V_FALSE;
+  if (is_pair(vm.resume)) { forms = CAR(vm.resume); structs = CDR(vm.resume); }
+  for (; is_pair(forms); forms = CDR(forms)) {
+    Value form = CAR(forms);
+    if (!is_pair(form)) continue;
+    env_note_form(args[0], form);
+    if (CAR(form) == intern("struct") || CAR(form) == intern("define-struct")) structs = V_TRUE;
+    charge(1);
+    if (should_pause() && is_pair(CDR(forms))) { vm.resume = cons(CDR(forms), structs); return V_AGAIN; }
+  }
+  return structs;
+}
+
+/* ---- its forms ---- */
+/* (%compile-form form env name record): a thunk; or, where its expansion needs the driver, a pair of the expansion's
+   state and the request (see expander/expand.c). vm.resume: the state while it is expanded, then #t.
+   record: #f, or a vector whose first element lists the trees of a program, the last first: this one is added. */
+static void keep_tree(Value record, Value tree) {
+  if (record != V_FALSE) VEC(record)[0] = cons(tree, VEC(record)[0]);
+}
+static Value prim_compile_form(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  if (args[3] != V_FALSE && !(IS(args[3], T_VECTOR) && VEC_LENGTH(args[3]) > 0)) return err_type(NULL, 3, "vector", args[3]);
+  if (vm.resume == V_FALSE) {
+    Value tree = expansion_at_once(args[0], args[1]);
+    if (tree != V_FALSE) {
+      keep_tree(args[3], tree);
+      compile_begin_plain(tree, args[2]);
+      vm.resume = V_TRUE;
+    }
+  }
+  if (vm.resume != V_TRUE) {
+    Value state = vm.resume == V_FALSE ? expansion_begin(args[0], args[1]) : vm.resume;
+    Value tree = expansion_run(state);
+    if (tree == V_AGAIN) vm.resume = state;
+    if (IS_SIGNAL(tree)) return tree;
+    if (!IS_FIX(VEC(tree)[0])) return cons(state, tree);
+    keep_tree(args[3], tree);
+    compile_begin(tree, args[2]);
+    vm.resume = V_TRUE;
+  }
+  return compile_run();
+}
+
+/* ---- the outcome ---- */
+static uint8_t *put_text(uint8_t *at, const char *literal, Value text) {
+  size_t n = strlen(literal);
+  memcpy(at, literal, n);
+  at += n;
+  uint32_t length = STR_LENGTH(text);
+  if (length < 24) *at++ = (uint8_t)(0x60 | length);
+  else { *at++ = 0x79; *at++ = (uint8_t)(length >> 8); *at++ = (uint8_t)length; }
+  memcpy(at, STR_DATA(text), length);
+  return at + length;
+}
+static bool is_ascii(Value text) {
+  if (STR_WIDTH(text) != 1) return false;
+  uint8_t all = 0;
+  for (uint32_t i = 0; i < STR_LENGTH(text); i++) all |= STR_DATA(text)[i];
+  return all < 0x80;
+}
+static uint8_t *put_integer(uint8_t *at, int major, uint64_t n) {
+  int width = n < 24 ? 0 : n < 0x100 ? 1 : n < 0x10000 ? 2 : n < 0x100000000 ? 4 : 8;
+  *at++ = (uint8_t)(major << 5 | (width == 0 ? (int)n : width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27));
+  while (width-- > 0) *at++ = (uint8_t)(n >> (8 * width));
+  return at;
+}
+static uint8_t *put_fixnum(uint8_t *at, int64_t n) {     /* in a byte string */
+  uint8_t *start = at++;
+  at = n < 0 ? put_integer(at, 1, (uint64_t)(-1 - n)) : put_integer(at, 0, (uint64_t)n);
+  *start = (uint8_t)(0x40 + (at - start - 1));
+  return at;
+}
+
+/* (%plain-outcome status v most [data?]): the "done" message of a value that needs no printer, in a pair with
+   whether its status is "ok"; #f for another one. `most` is how many characters its text may have, `data?` whether
+   it is to be sent as data, too. */
+enum { PLAIN_TEXT = 4096 };
+static Value prim_plain_outcome(int argc, Value *args) {
+  (void)argc;
+  Value v = args[1], text;
+  if (IS_FIX(v)) text = num_to_string(v, 10);
+  else if (IS(v, T_STRING)) text = v;
+  else if (v == V_TRUE || v == V_FALSE) text = string_from_c(v == V_TRUE ? "#t" : "#f");
+  else if (v == V_VOID || v == V_DEFAULT) text = string_make(0, 1);
+  else return V_FALSE;
+  if (IS_SIGNAL(text)) return text;
+  uint32_t length = STR_LENGTH(text);
+  if (length > PLAIN_TEXT || !IS_FIX(args[2]) || length > (uint64_t)FIX_VALUE(args[2]) || STR(text)->lineage != V_FALSE || !is_ascii(text))
+    return V_FALSE;
+  charge(length / 16);
+  bool data = v != V_VOID && v != V_DEFAULT && ARG_OR(3, V_TRUE) != V_FALSE;
+  Value bytes = heap_raw(T_BYTES, 0, length + STR_LENGTH(args[0]) + 64);
+  uint8_t *at = put_text(BYTES(bytes), data ? "\x82\x64" "done" "\xa3\x66" "status" : "\x82\x64" "done" "\xa2\x66" "status", args[0]);
+  at = put_text(at, "\x65" "value", text);
+  if (data) {
+    memcpy(at, "\x64" "data", 5);
+    at += 5;
+    if (IS_FIX(v)) at = put_fixnum(at, FIX_VALUE(v));
+    else if (IS(v, T_STRING)) *at++ = 0xf5;              /* the text is the value */
+    else { *at++ = 0x41; *at++ = v == V_TRUE ? 0xf5 : 0xf4; }
+  }
+  HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
+  return cons(BOOL(STR_LENGTH(args[0]) == 2), bytes);
+}
+
+/* (%call-message id operation arguments): the message of a request; arguments: encoded, in a bytevector */
+static Value prim_call_message(int argc, Value *args) {
+  (void)argc;
+  CHECK_BYTES(NULL, 2);
+  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
+  if (!IS(args[1], T_STRING) || STR_LENGTH(args[1]) > 1000 || !is_ascii(args[1])) return err_type(NULL, 1, "name of an operation", args[1]);
+  uint32_t n = BYTES_LENGTH(args[2]);
+  uint64_t need = (uint64_t)n + STR_LENGTH(args[1]) + 64;
+  if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
+  if (!heap_reserve(need)) return need_memory(need);
+  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)need);
+  uint8_t *at = BYTES(bytes);
+  memcpy(at, "\x84\x64" "call", 6);
+  at = put_integer(at + 6, 0, (uint64_t)FIX_VALUE(args[0]));
+  at = put_text(at, "", args[1]);
+  at = put_integer(at, 2, n);
+  memcpy(at, BYTES(args[2]), n);
+  at += n;
+  charge(n / 64);
+  HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
+  return bytes;
+}
+
+/* (%nothing-written? port port): output ports that have no text to take */
+static Value prim_nothing_written(int argc, Value *args) {
+  for (int i = 0; i < argc; i++) {
+    if (!IS(args[i], T_PORT)) return err_type(NULL, i, "port", args[i]);
+    if (PORT(args[i])->length != FIX(0)) return V_FALSE;
+  }
+  return V_TRUE;
+}
+
+const PrimDef program_prims[] = {
+  {"%eval-message", prim_eval_message, 0, 0, NULL},
+  {"%read-all", prim_read_all, 2, 2, NULL},
+  {"%note-program!", prim_note_program, 2, 2, NULL},
+  {"%compile-form", prim_compile_form, 4, 4, NULL},
+  {"%plain-outcome", prim_plain_outcome, 3, 4, NULL},
+  {"%call-message", prim_call_message, 3, 3, NULL},
+  {"%nothing-written?", prim_nothing_written, 2, 2, NULL},
+  {0}
+};

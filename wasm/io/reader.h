@@ -1,0 +1,8 @@
+/* reader.h — the reader, a datum at a time. */
+#ifndef RLM_IO_READER_H
+#define RLM_IO_READER_H
+#include "core/value.h"
+
+Value reader_of_program(Value text, Value source);       /* a reader; its data have places, and literals are immutable */
+Value reader_next(Value reader);                         /* a datum, V_EOF, or a signal; V_AGAIN: ask again */
+#endif
