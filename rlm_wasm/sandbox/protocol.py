@@ -439,8 +439,8 @@ class Evaluate:
     trace: bool | None = wire(_flag, "whether notes of the stream trace are wanted; stays so", None)
     check: str | None = wire(
         _text,
-        "only: run nothing, and give what is wrong with the program; first: look for it before any of the program"
-        " runs; never: don't look for it. Without it that is done before the first LLM call",
+        "only: run nothing, and give what is wrong with the program; first: look for that before it runs;"
+        " never: don't. Else that is done before the first LLM call",
         None,
     )
 
