@@ -578,8 +578,12 @@
         (set! %refused? #t)
         (%enqueue! (%make-fiber 0 (lambda () (%end-refused! (sort (%judged %calls-told) %problem-before?))) (%dynamic-empty) #f)))))
 
+;; At the end of every execution. Most have sent no call: their record is all that there is.
 (define (%forget-program!)
-  (set! %program #f)
+  (if %program
+      (set! %program #f)
+      (%forget-look!)))
+(define (%forget-look!)
   (set! %looking? #f)
   (set! %refused? #f)
   (set! %calls-to-judge '())

@@ -200,9 +200,7 @@
 ;; thunk: the program, which gives the outcome.
 (define (%execute thunk)
   (set! %outcome #f)
-  (%forget-program!)
   (if (> (hash-count %warned) 0) (hash-clear! %warned))
-  (%take-slips!)
   (%forget-items!)
   (set! %main-fiber (%make-fiber 0 #f (%dynamic-empty) #f))
   (cond ((null? %queue-head)
@@ -278,12 +276,16 @@
 ;; can object.
 (define (%interrupted message)
   (%clear-fibers!)
+  (%forget-program!)
+  (%take-slips!)
   (set! %outcome #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "cancelled")))))
 
 (define (%out-of-memory)
   (%clear-fibers!)
+  (%forget-program!)
+  (%take-slips!)
   (set! %outcome #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "limit"
