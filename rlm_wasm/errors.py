@@ -13,14 +13,17 @@
     ├── PythonFailure              the program's Python code raised: kind, traceback
     ├── SnapshotError              a snapshot cannot be used
     │   ├── SnapshotVersionError   made by another format or another guest image
-    │   └── SnapshotCorrupt        cut, altered, or no snapshot at all
+    │   ├── SnapshotCorrupt        cut, altered, or no snapshot at all
+    │   └── JournalDiverged        the guest did not do again what the journal says that it did
     ├── StoreError                 the store cannot be reached, read or written
+    │   └── LeaseLost              another process has taken the durable session over
     ├── SandboxCrashed             the sandbox is lost; the session was rolled back
     │   ├── InstanceLost           its wasm instance trapped: reason
     │   └── PythonInstanceLost     its Python instance trapped: reason, fuel
     │       └── PythonNotBegun     it was stopped before its code began
     ├── SessionClosed              the session or its runtime was closed before
     ├── UsageError                 the caller's own mistake (also a ValueError)
+    │   ├── SessionHeld            another process is at work in the durable session
     │   ├── InvalidToolArguments   an MCP client's: arguments that a tool does not take
     │   └── ProgramRefused         an LLM call of the program's text would be refused: none is sent
     ├── Unencodable                a value that has no form on the other side
@@ -192,8 +195,23 @@ class SnapshotCorrupt(SnapshotError):
     """The bytes are no snapshot, or a damaged one. Take an older copy."""
 
 
+class JournalDiverged(SnapshotError):
+    """A durable session was replayed from its journal, and the guest did something else than then.
+
+    Its snapshot or its journal is damaged, or belongs to another guest or to other limits; the message
+    says where they part. What stands in the store is left as it is.
+    """
+
+
 class StoreError(RlmError):
     """The store cannot be reached, read or written. The message names its URL, without a password."""
+
+
+class LeaseLost(StoreError):
+    """Another process has taken the durable session over: it goes on there, and nothing is written here.
+
+    That happens where this process gave no sign of life for half a minute. Close the session.
+    """
 
 
 class SandboxCrashed(RlmError):
@@ -241,6 +259,13 @@ class UsageError(RlmError, ValueError):
     """The caller's own mistake: an unknown option, a bad value, two executions at once.
 
     The message says what is wrong and what would be right.
+    """
+
+
+class SessionHeld(UsageError):
+    """Another process is at work in the durable session; the message says which one, since when.
+
+    End that one, or wait: the lease of a process that is gone runs out by itself.
     """
 
 

@@ -104,6 +104,8 @@ class Result:
     ``derived_from`` lists the ids of the LLM calls whose text the final value derives from.
     ``warnings`` are sentences about what looks like a slip of the program, though it failed nothing:
     a search for a literal text that reads like a pattern, say. At most 100, each of 1,000 characters.
+    ``value_printed`` is set where ``stdout`` ends with the value already: a program that begins with
+    ``#lang racket`` prints the values of its top-level expressions.
     """
 
     status: Status
@@ -117,6 +119,7 @@ class Result:
     rolled_back: bool = False
     derived_from: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
+    value_printed: bool = False
 
     @property
     def ok(self) -> bool:

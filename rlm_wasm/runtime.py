@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
 from rlm_wasm.capabilities.libraries import LibraryFolders
-from rlm_wasm.errors import SessionClosed, UsageError
+from rlm_wasm.errors import RlmError, SessionClosed, UsageError
+from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.idle_sessions import IdleSessions
 from rlm_wasm.limits import MIB, Limits
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
+from rlm_wasm.providers.info import info_of
 from rlm_wasm.results import OnProgress, Result
 from rlm_wasm.runlog.file import FileLog
 from rlm_wasm.runlog.stream import Reader
@@ -29,6 +32,9 @@ from rlm_wasm.session_state import SessionState, state_of
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
+    from rlm_wasm.durable import Durable
+    from rlm_wasm.store.database import DatabaseStore
+    from rlm_wasm.store.sessions import SessionRepository
     from rlm_wasm.viewer.server import Viewer
 
 _AT_ONCE = 1 << 18
@@ -43,6 +49,7 @@ class Runtime:
     model, base_url for the provider
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
+    durable         sessions with a name live in the store, in the middle of an execution, too
     workspace       the one folder that Python and images may see; None: no files at all
     workspace_writable  False: Python may read the workspace's files, not change them
     libraries       folders of Scheme libraries that ``import`` may read
@@ -68,6 +75,7 @@ class Runtime:
         *,
         python: str = "wasi",
         store: str | CheckpointStore | None = None,
+        durable: bool = False,
         workspace: str | Path | None = None,
         workspace_writable: bool = True,
         libraries: Sequence[str | Path] | LibraryFolders = (),
@@ -88,6 +96,9 @@ class Runtime:
         if provider is not None:
             self._provider = self._resolved(provider, model)
         self._store = store
+        if durable and store is None:
+            raise UsageError('durable=True needs a store: Runtime(store="sqlite:///state.db", durable=True)')
+        self._is_durable = durable
         self._python = _python_kind(python)
         self._workspace = _folder(workspace)
         self._workspace_writable = workspace_writable
@@ -115,33 +126,240 @@ class Runtime:
     def session(
         self,
         *,
+        name: str | None = None,
         limits: Limits | None = None,
-        namespace: str = "default",
+        namespace: str | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
         provider: str | Provider | None = None,
         model: str | None = None,
         python: str | None = None,
         workspace: str | Path | None = None,
+        notify: Trouble | None = None,
     ) -> Session:
         """A new session. What is left out is the runtime's.
 
         ``limits`` can only tighten; ``host_functions`` replaces the runtime's set. A provider that is
-        given here is the caller's to close.
+        given here is the caller's to close. ``namespace``: whose checkpoints it sees; by default that of
+        its name, or "default".
+
+        ``name`` makes it a durable session, which needs ``Runtime(store=…, durable=True)``: the one that
+        the store has under that name, or a new one. It is read at once; ``resume`` does the same without
+        keeping the event loop. ``notify`` is told what people should know of the store (a sentence without
+        its full stop); by default that is logged.
 
         Raises:
             SessionClosed: the runtime was closed before.
             UsageError: what is asked for cannot be granted.
+            SessionHeld: another process is at work in the session of that name.
+            StoreError: the store cannot be read or written.
+            SnapshotError: what the store has of the session cannot be used.
         """
         self._check_open()
         grants = self._grants_with(host_functions, provider, model, python, workspace)
+        if name is not None:
+            if not self._is_durable:
+                raise UsageError("a session with a name is a durable one: Runtime(store=…, durable=True)")
+            database = self._database()
+            taken = database.run_now(lambda: self._taken(database, name, grants, notify, make=True))
+            assert taken is not None
+            for session in self._opened_durable(*taken, limits, namespace, SENT_AGAIN):
+                if session is not None:
+                    return session
         return Session(
             grants,
             limits=self.limits.tightened_by(limits),
-            namespace=namespace,
+            namespace="default" if namespace is None else namespace,
             opened=self._sessions,
             snapshot_key=self._snapshot_key,
             idle=self._idle,
         )
+
+    async def resume(
+        self,
+        name: str,
+        *,
+        limits: Limits | None = None,
+        namespace: str | None = None,
+        host_functions: Mapping[str, HostFunction] | None = None,
+        provider: str | Provider | None = None,
+        model: str | None = None,
+        python: str | None = None,
+        workspace: str | Path | None = None,
+        resend: Collection[str] = SENT_AGAIN,
+        make: bool = False,
+        notify: Trouble | None = None,
+    ) -> Session:
+        """Take up the durable session of that name where it was left, by whichever process.
+
+        One that was in the middle of an execution is ``suspended``, and its ``resume`` goes on with it:
+        calls that were answered are not asked again, those in flight are sent again with the same
+        idempotency key. Its limits are its own, or ``limits`` in place of them, tightened by the
+        runtime's. ``resend`` is as in ``restore``, the other arguments as in ``session``. ``make``: a new
+        one where there is none. The runtime's store must be a database; it need not be ``durable``.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: there is no session of that name, or what is asked for cannot be granted.
+            SessionHeld: another process is at work in it.
+            StoreError: the store cannot be read or written.
+            SnapshotError: what the store has of it cannot be used.
+        """
+        self._check_open()
+        _check_resend(resend)
+        grants = self._grants_with(host_functions, provider, model, python, workspace)
+        database = self._database()
+        taken = await database.run(lambda: self._taken(database, name, grants, notify, make=make))
+        if taken is None:
+            raise UsageError(await no_such_session(database.sessions, name))
+        session: Session = await in_turns(self._opening(*taken, limits, namespace, resend))
+        return session
+
+    def _database(self) -> DatabaseStore:
+        store = self._opened_store()
+        if not hasattr(store, "sessions"):
+            raise UsageError(
+                'a durable session needs a database for its store: Runtime(store="sqlite:///state.db",'
+                " durable=True); this store keeps checkpoints only"
+            )
+        return cast("DatabaseStore", store)
+
+    def _taken(
+        self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
+    ) -> tuple[Durable, Grants] | None:
+        from rlm_wasm.durable import Durable, log
+
+        durable = Durable.open(
+            database.durable,
+            name,
+            make=make,
+            provider=_shown(grants),
+            trouble=notify if notify is not None else log.warning,
+        )
+        return None if durable is None else (durable, self._standing(durable, grants))
+
+    @staticmethod
+    def _standing(durable: Durable, grants: Grants) -> Grants:
+        """The same on the guest that the session stands on. Where there is none, the lease is given back."""
+        try:
+            engine = durable.engine(grants.engine)
+        except BaseException:
+            durable.give_back_here()
+            raise
+        return grants if engine is grants.engine else replace(grants, engine=engine)
+
+    def _opening(
+        self,
+        durable: Durable,
+        grants: Grants,
+        limits: Limits | None,
+        namespace: str | None,
+        resend: Collection[str],
+        until: int | None = None,
+    ) -> Generator[None, None, Session]:
+        for session in self._opened_durable(durable, grants, limits, namespace, resend, until):
+            if session is not None:
+                return session
+            yield
+        raise AssertionError
+
+    def _opened_durable(
+        self,
+        durable: Durable,
+        grants: Grants,
+        limits: Limits | None,
+        namespace: str | None,
+        resend: Collection[str],
+        until: int | None = None,
+    ) -> Generator[Session | None, None, None]:
+        """None for a turn, at last the session; where it cannot be, the lease is given back."""
+        session: Session | None = None
+        namespace = durable.name if namespace is None else namespace  # whatever a snapshot says
+        key = self._snapshot_key
+        try:
+            account, snapshot = durable.account, durable.snapshot(key)
+            own = account.limits if account is not None else None
+            most = self.limits.tightened_by(own if limits is None else limits)
+            if snapshot is None:
+                session = Session(
+                    grants,
+                    limits=most,
+                    namespace=namespace,
+                    opened=self._sessions,
+                    resend=resend,
+                    snapshot_key=key,
+                    durable=durable,
+                    idle=self._idle,
+                )
+            else:
+                session = Session._restored(
+                    grants,
+                    snapshot,
+                    limits=most,
+                    namespace=namespace,
+                    opened=self._sessions,
+                    resend=resend,
+                    snapshot_key=key,
+                    durable=durable,
+                    idle=self._idle,
+                )
+            for _ in session.replayed(until):
+                yield None
+            durable.say_provider()
+            durable.adopted()
+        except BaseException:
+            if session is not None:
+                session.give_up()
+            durable.give_back()
+            raise
+        yield session
+
+    async def look(self, name: str, *, whole: bool = False, until: int | None = None) -> Session:
+        """The durable session of that name as it stands, to be looked at: nothing is written, nothing runs.
+
+        Also where another process is at work in it. ``whole``: replayed from where its last execution
+        began, so that its ``history`` has all of that. ``until``: as it was when it made the LLM call of
+        this number; 0: before its last execution.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: there is no session of that name, or it made no such call.
+            StoreError: the store cannot be read.
+            SnapshotError: what the store has of it cannot be used.
+        """
+        from rlm_wasm.durable import Durable
+
+        self._check_open()
+        database = self._database()
+
+        def seen() -> tuple[Durable, Grants] | None:
+            durable = Durable.look(database.durable, name, whole=whole or until is not None)
+            return None if durable is None else (durable, self._standing(durable, self.grants))
+
+        looked = await database.run(seen)
+        if looked is None:
+            raise UsageError(await no_such_session(database.sessions, name))
+        session: Session = await in_turns(self._opening(*looked, None, None, (), until))
+        return session
+
+    async def copy(self, name: str, new_name: str) -> None:
+        """Keep the durable session of that name under a second one, as it stands; both go on by themselves.
+
+        Its checkpoints are copied, too. Calls in flight are sent by either, each under a key of its own.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: there is no session of that name, or there is one of the new name.
+            StoreError: the store cannot be read or written.
+            SnapshotError: what the store has of it is damaged.
+        """
+        from rlm_wasm.durable import account_of_copy
+
+        self._check_open()
+        database = self._database()
+        opened = await database.run(lambda: database.durable.read(name))
+        account = None if opened is None else account_of_copy(opened)
+        if not await database.sessions.copy(name, new_name, account):
+            raise UsageError(await no_such_session(database.sessions, name))
 
     async def run(
         self,
@@ -188,9 +406,7 @@ class Runtime:
             UsageError: its namespace has to be named, or ``resend`` is no such thing.
         """
         self._check_open()
-        unknown = set(resend) - {"llm", "host", "python"}
-        if unknown:
-            raise UsageError(f'restore: resend takes "llm", "host" and "python", not {sorted(unknown)}')
+        _check_resend(resend)
         key = self._snapshot_key
         if isinstance(snapshot, Snapshot):
             loaded = snapshot
@@ -346,6 +562,11 @@ class Runtime:
         return self._engine
 
     @property
+    def keeps_sessions(self) -> bool:
+        """Whether the store is one that sessions can be kept in."""
+        return hasattr(self._opened_store(), "sessions")
+
+    @property
     def store(self) -> CheckpointStore:
         """Where checkpoints live."""
         return self._opened_store()
@@ -442,6 +663,29 @@ def run(
     except RuntimeError:
         return asyncio.run(once())
     raise UsageError("an event loop runs here already: await Runtime.run, or call run in another thread")
+
+
+def _check_resend(resend: Collection[str]) -> None:
+    unknown = set(resend) - {"llm", "host", "python"}
+    if unknown:
+        raise UsageError(f'restore: resend takes "llm", "host" and "python", not {sorted(unknown)}')
+
+
+def _shown(grants: Grants) -> str | None:
+    """The provider and the model as people know them; None where there is none yet."""
+    try:
+        info = info_of(grants.provider())
+    except RlmError:
+        return None  # the program's first call says what is missing
+    model = grants.model or info.default_model
+    return info.name if model in (None, info.name) else f"{info.name} ({model})"
+
+
+async def no_such_session(repository: SessionRepository, name: str) -> str:
+    """What to say where nothing is saved under a name: with the near one."""
+    names = [session.name for session in await repository.list()]
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"there is no session {name}." + (f" Did you mean {near[0]}?" if near else "")
 
 
 def _python_kind(python: str) -> PythonKind:

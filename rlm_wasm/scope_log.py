@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 MAX_ENTRIES = 100_000
 PREVIEW = 80
 """Characters of an entry's preview, and of any other text in it."""
+
+Listener = Callable[[dict[str, Any], int | None], None]
+"""Called with a new entry and None, or with fields of an earlier one and the number of its call."""
 
 _ENTRY_BYTES = 600
 """About what an entry takes beside its texts."""
@@ -26,6 +30,12 @@ class ScopeLog:
         self._entries: deque[tuple[dict[str, Any], int]] = deque()
         self._bytes = 0
         self.forgotten = 0
+        self._listener: Listener | None = None
+        self._from_guest = False
+
+    def listen(self, listener: Listener) -> None:
+        """Tell of each entry that the host adds, and of what is known of one later."""
+        self._listener = listener
 
     def add(self, op: str, preview: Any, scope: str, **more: Any) -> dict[str, Any]:
         """Append one; gives the entry, so that what is known later can be filled in."""
@@ -46,7 +56,25 @@ class ScopeLog:
                 entry[key] = value = _bounded(value)
                 size += _size(value) // 4
         self._hold(entry, 4 * size)
+        if self._listener is not None and not self._from_guest:
+            self._listener(dict(entry), None)
         return entry
+
+    def change(self, entry: dict[str, Any], **more: Any) -> None:
+        """What is known of an entry later."""
+        entry.update(more)
+        if self._listener is not None and "call_id" in entry:
+            self._listener(more, entry["call_id"])
+
+    def again(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Append what a journal says was appended; gives the entry, as ``add`` does."""
+        kept = {str(key)[:PREVIEW]: _bounded(value) for key, value in list(entry.items())[:_MAX_FIELDS]}
+        self._hold(kept, sum(map(_size, kept.values())))
+        return kept
+
+    def by_call(self) -> dict[int, dict[str, Any]]:
+        """The entries of LLM calls, by the calls' numbers."""
+        return {entry["call_id"]: entry for entry, _ in self._entries if type(entry.get("call_id")) is int}
 
     def add_from_guest(self, entry: dict[str, Any]) -> None:
         """Append what the guest says of itself. It may say anything: keys and values are bounded."""
@@ -56,7 +84,11 @@ class ScopeLog:
         more = {str(key).replace("-", "_")[:PREVIEW]: known[key] for key in list(known)[:_MAX_FIELDS]}
         for taken in ("op", "datum_preview", "scope"):
             more.pop(taken, None)
-        self.add(op, preview, scope, **more)
+        self._from_guest = True  # it says so again when it is replayed
+        try:
+            self.add(op, preview, scope, **more)
+        finally:
+            self._from_guest = False
 
     def _hold(self, entry: dict[str, Any], size: int) -> None:
         """Keep an entry whose values have so many bytes."""
@@ -75,8 +107,7 @@ class ScopeLog:
         """Take over a snapshot's."""
         self.clear()
         for entry in entries:
-            kept = {str(key)[:PREVIEW]: _bounded(value) for key, value in list(entry.items())[:_MAX_FIELDS]}
-            self._hold(kept, sum(map(_size, kept.values())))
+            self.again(entry)
 
     def clear(self) -> None:
         """Forget everything."""

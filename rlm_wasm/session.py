@@ -7,13 +7,15 @@ that either of them does, it leaves to them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
 from dataclasses import asdict, fields, replace
 from functools import cached_property, partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
+import rlm_wasm
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.checkpoints import Checkpoints
 from rlm_wasm.capabilities.contexts import Contexts
@@ -21,13 +23,18 @@ from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import (
+    GuestError,
     InternalError,
+    LeaseLost,
     LimitExceeded,
     SessionClosed,
     SnapshotCorrupt,
     SnapshotVersionError,
+    StoreError,
     UsageError,
 )
+from rlm_wasm.execution.history import History, asked_of
+from rlm_wasm.execution.journal import Entry, Journal, Kind, before_last_execution, replay
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.outcome import Outcome, data_of, result_of
 from rlm_wasm.execution.progress import ProgressReporter, StreamedEvents, StreamEvent, tell
@@ -40,7 +47,7 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.programs import program_operation
-from rlm_wasm.llm.recursion import recursion
+from rlm_wasm.llm.recursion import ATTEMPTS, recursion
 from rlm_wasm.providers.base import CompletionRequest
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.place import FamilyPlace
@@ -67,6 +74,9 @@ from rlm_wasm.sandbox.protocol import Counted, Logged, Output, Traced
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_state import SessionState, state_of
+
+if TYPE_CHECKING:
+    from rlm_wasm.durable import Durable
 
 OnOutput = Callable[[str, str], None]
 """Called with "out" or "err" and each piece of text that the program prints, as it comes."""
@@ -98,9 +108,18 @@ class Session:
         memory: MemoryImage | None = None,
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        durable: Durable | None = None,
+        stream: str = "",
+        budget: Budget | None = None,
         idle: IdleSessions | None = None,
     ) -> None:
         """For Runtime.session. ``opened`` holds the session while it is open, ``idle`` while it rests."""
+        self._durable = durable
+        self._journal = None if durable is None else Journal(durable.writer, stream, due=self._saving_now)
+        self._saving: asyncio.Task[None] | None = None
+        self.history = History()
+        """Of a durable session that is only looked at: what its journal says that it asked."""
+        self._captured_python: bytes | None = None
         self._grants = grants
         self.limits = limits
         self.namespace = namespace
@@ -115,6 +134,9 @@ class Session:
         self._reporter: ProgressReporter | None = None
         self._on_output: OnOutput | None = None
         self._owns_budget = parent is None
+        self._nested = 0 if parent is None else parent.nested
+        self._shares_budget = budget is not None
+        """With the session that it is a fork of."""
         self._recorder = Recorder(
             EventStream(grants.log_readers) if parent is None else parent.calls.recorder.stream,
             None if parent is None else parent.calls.recorder,
@@ -137,7 +159,7 @@ class Session:
         self._python_place = FamilyPlace() if parent is None else parent.python_place
         self._calls = LlmCalls(
             grants.provider,
-            budget=Budget(limits) if parent is None else parent.calls.budget,
+            budget=parent.calls.budget if parent is not None else budget or Budget(limits),
             log=self._log,
             model=grants.model,
             depth=0 if parent is None else parent.calls.depth + 1,
@@ -146,6 +168,8 @@ class Session:
             recurse=recursion(self._run_child),
             changed=self._changed,
             warn=self._warn,
+            journal=self._journal,
+            child_over=self._child_over,
             recorder=self._recorder,
             parent=None if parent is None else parent.call,
         )
@@ -155,13 +179,18 @@ class Session:
             limits,
             self._meter,
             table=self._table,
-            services={"llm": self._calls.start},
+            services={"llm": self._calls.start, "fork": self._fork_map},
             observe=self._observe,
             recorder=self._recorder,
             account=None if parent is None else parent.account,
             memory=memory,
+            journal=self._journal,
+            effects=_EFFECTS,
         )
         self._fresh_options()
+        if durable is not None and parent is None:
+            durable.spends(self._calls.budget, limits)
+            self._log.listen(self._logged)
         opened.add(self)
 
     @classmethod
@@ -175,9 +204,13 @@ class Session:
         opened: set[Session],
         resend: Collection[str] = SENT_AGAIN,
         snapshot_key: bytes | None = None,
+        durable: Durable | None = None,
+        stream: str = "",
+        parent: _Parent | None = None,
+        budget: Budget | None = None,
         idle: IdleSessions | None = None,
     ) -> Session:
-        """For Runtime.restore and ``fork``.
+        """For Runtime.restore, Runtime.resume and ``fork``.
 
         Raises:
             SnapshotVersionError: the snapshot belongs to another guest.
@@ -198,6 +231,10 @@ class Session:
             memory=snapshot.memory(grants.engine.image_size + limits.memory_bytes),
             resend=resend,
             snapshot_key=snapshot_key,
+            durable=durable,
+            stream=stream,
+            parent=parent,
+            budget=budget,
             idle=idle,
         )
         try:
@@ -243,6 +280,7 @@ class Session:
             fuel_left=self._scheduler.fuel_left,
             time_left=self._scheduler.time_left,
             charge=self._charge,
+            changed=None if self._journal is None else self._python_changed,
         )
 
     @property
@@ -303,6 +341,7 @@ class Session:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
+        await self._begin_durably()
         if self._owns_budget:
             self._calls.budget.begin_execution()
         options, self._options = self._options, {}
@@ -413,6 +452,7 @@ class Session:
         self._check_free()
         if not self.suspended:
             raise UsageError("resume: this session has no suspended execution")
+        await self._begin_durably()
         self._scheduler.requests.send_again(self._may_be_sent_again)
         work = self._scheduler.resume(self._tightened(timeout_s))
         return (await self._run(work, on_progress, on_output))[1]
@@ -444,6 +484,7 @@ class Session:
                 await self._log_start(source, name)
             outcome: Outcome = await work
             result = result_of(outcome, self._used(outcome), await data_of(outcome))
+            await self._end_durably(outcome, result)
             return outcome, result
         finally:
             self._busy = False
@@ -555,6 +596,8 @@ class Session:
     def _check_free(self) -> None:
         if self.closed:
             raise SessionClosed("the session is closed")
+        if self._durable is not None and not self._durable.writes:
+            raise UsageError("this session is only looked at: Runtime.resume takes it up")
         if self._busy:
             raise UsageError("the session is executing already: one execution at a time")
 
@@ -580,7 +623,7 @@ class Session:
     # ---- children of #:recursive calls
 
     async def _run_child(
-        self, calls: LlmCalls, deepest: int, request: CompletionRequest, program: str
+        self, calls: LlmCalls, deepest: int, request: CompletionRequest, program: str, name: str
     ) -> Result:
         scheduler = self._scheduler
         async with calls.budget.children(calls.depth):
@@ -594,23 +637,148 @@ class Session:
                 self._python_place,
                 request.id,
             )
-            child = Session(
-                self._grants.for_child(),
-                limits=self.limits,
-                namespace=self.namespace,
-                opened=set(),
-                parent=parent,
-            )
+            child = self._child(parent, name)
             try:
-                await child.load_context(request.data)
-                child._options["check"] = "first"
+                child._contexts.load(request.data, None)
                 left = scheduler.time_left()
-                result = await child.execute(program, timeout_s=left, name="sub-program")
+                if child.suspended:  # a process that died had begun it
+                    result = await child.resume(timeout_s=left)
+                else:
+                    child._options.update(context=True, check="first")
+                    result = await child.execute(program, timeout_s=left, name="sub-program")
                 for warning in result.warnings:
                     self._warn(f"in a sub-model's program: {warning}")
                 return result
             finally:
                 await child.aclose()
+
+    def _child(self, parent: _Parent, name: str) -> Session:
+        """A child's session: a new one, or the one that the journal has under that name."""
+        journal, durable, grants = self._journal, self._durable, self._grants.for_child()
+        stream = "" if journal is None else f"{journal.stream}/{name}"
+        snapshot = None if durable is None else durable.child_snapshot(stream, self._snapshot_key)
+        if snapshot is None:
+            child = Session(
+                grants,
+                limits=self.limits,
+                namespace=self.namespace,
+                opened=set(),
+                parent=parent,
+                durable=durable,
+                stream=stream,
+            )
+        else:
+            child = Session._restored(
+                grants,
+                snapshot,
+                limits=self.limits,
+                namespace=self.namespace,
+                opened=set(),
+                parent=parent,
+                durable=durable,
+                stream=stream,
+            )
+        if durable is not None:
+            for _ in child.replayed():
+                pass
+        return child
+
+    # ---- forks that the program itself makes
+
+    def _fork_map(self, request: HostRequest) -> Any:
+        """Serve a "fork" operation: each fork goes on from here, and its end is its answer.
+
+        Raises:
+            UsageError: it is no number of forks, or they are nested too deep.
+        """
+        count = request.arguments[0] if len(request.arguments) == 1 else None
+        if type(count) is not int or not 0 < count <= self.limits.handles:
+            raise UsageError(f"fork-map: from 1 to {self.limits.handles:,} items (the limit handles)")
+        if self._nested >= MAX_NESTED_FORKS:
+            raise UsageError(f"fork-map: forks are nested {MAX_NESTED_FORKS} deep already")
+        return request.spawn(self._forked(request, count))
+
+    async def _forked(self, request: HostRequest, count: int) -> list[Any]:
+        """What each fork gives, in their order. The first that fails ends the others."""
+        whole = await self._captured()
+        start = _waiting_for(whole, request.id)
+        tasks = [asyncio.create_task(self._in_fork(request, start, number)) for number in range(count)]
+        try:
+            given = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
+        finally:
+            if self._journal is not None and not self._journal.stale and request.wanted:
+                for number in range(count):
+                    self._journal.writer.drop(_fork_stream(self._journal, request, number))
+        return given
+
+    async def _in_fork(self, request: HostRequest, start: Snapshot, number: int) -> Any:
+        calls, scheduler = self._calls, self._scheduler
+        async with calls.budget.children(calls.depth):
+            scheduler.note_memory()
+            parent = _Parent(
+                calls,
+                calls.deepest + 1,  # a fork is one level down, and no recursive call
+                self._meter,
+                scheduler.fuel_account(),
+                self._workspace,
+                self._python_place,
+                0,
+                nested=self._nested + 1,
+            )
+            fork = await self._opened_fork(parent, request, start, number)
+            try:
+                result = await fork.resume(timeout_s=scheduler.time_left())
+            finally:
+                await fork.aclose()
+        error = result.error
+        if result.status == "limit" and error is not None:
+            raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
+        if not result.ok:
+            kind, message = ("exn:fail", result.status) if error is None else (error.type, error.message)
+            raise GuestError(f"fork-map: item {number}: {message}", type=kind)
+        return result.value if result.data is None else result.data
+
+    async def _opened_fork(
+        self, parent: _Parent, request: HostRequest, start: Snapshot, number: int
+    ) -> Session:
+        """The fork for an item: from here, or from where the journal has it."""
+        durable, kept = self._durable, None
+        stream = "" if self._journal is None else _fork_stream(self._journal, request, number)
+        if durable is not None:
+            kept = durable.child_snapshot(stream, self._snapshot_key)
+        fork = Session._restored(
+            self._grants,
+            start if kept is None else kept,
+            limits=self.limits,
+            namespace=self.namespace,
+            opened=set(),
+            resend=("llm",),
+            snapshot_key=self._snapshot_key,
+            parent=parent,
+            durable=durable,
+            stream=stream,
+        )
+        if kept is not None:
+            for _ in fork.replayed():
+                pass
+            return fork
+        fork._scheduler.requests.live[request.id].resolve(number)
+        if durable is not None:
+            with contextlib.suppress(StoreError):  # the writer has told it
+                await fork._save()
+        return fork
+
+    def _child_over(self, number: int) -> None:
+        """A recursive call has its answer: of its children nothing is wanted any more."""
+        journal = self._journal
+        if journal is not None and not journal.stale:
+            for attempt in range(1, ATTEMPTS + 1):
+                journal.writer.drop(f"{journal.stream}/{number}.{attempt}")
 
     # ---- progress and notes
 
@@ -693,6 +861,8 @@ class Session:
         name = self._contexts.load(text, name)
         if name is None:
             self._options["context"] = True
+        if self._journal is not None and self._durable is not None:
+            self._journal.add(Kind.CONTEXT, name, self._durable.keep_text(self._contexts.text(name)))
         if self._python_made is not None:
             self._python_made.set_context(name, self._contexts.text(name))
 
@@ -702,13 +872,18 @@ class Session:
         An execution that runs meanwhile is a UsageError: cancel it first.
         """
         self._check_free()
+        if self._journal is not None:
+            self._journal.add(Kind.RESET)
+        self._forget()
+        if self._python_made is not None:
+            await self._python_made.reset()
+
+    def _forget(self) -> None:
         self._scheduler.reset()
         self._contexts.clear()
         self._known_variables = None
         self._log.clear()
         self._fresh_options()
-        if self._python_made is not None:
-            await self._python_made.reset()
 
     def _fresh_options(self) -> None:
         """What a fresh guest has to be told with its first program."""
@@ -810,22 +985,35 @@ class Session:
         """
         if self.closed:
             raise SessionClosed("the session is closed")
+        return await self._captured()
+
+    async def _captured(self, at: Callable[[], None] = lambda: None) -> Snapshot:
+        """``at`` is called at the moment that the snapshot is of; in rare cases once more, at a later one.
+
+        Raises:
+            SessionClosed: the session was closed meanwhile.
+            InternalError: a defect of rlm-wasm.
+        """
         python = None if self._python_made is None else await self._python_made.capture()
         if self._recorder.in_run:
             self._recorder.tell(SnapshotTaken)
         try:
-            image, (header, state) = await self._scheduler.captured(partial(self._saved, python))
+            image, (header, state) = await self._scheduler.captured(partial(self._saved, python, at))
         except InternalError:
             if self.closed:  # while its memory was copied
                 raise SessionClosed("the session is closed") from None
             raise
         return Snapshot(header, image, state, key=self._snapshot_key)
 
-    def _saved(self, python: bytes | None, scheduler: SchedulerState) -> tuple[dict[str, Any], SessionState]:
+    def _saved(
+        self, python: bytes | None, at: Callable[[], None], scheduler: SchedulerState
+    ) -> tuple[dict[str, Any], SessionState]:
         """The host's side of a snapshot: its header and its body."""
+        at()
         execution = self._scheduler.execution
         budget = self._calls.budget
         header = {
+            "release": rlm_wasm.__version__,
             "image": self._grants.engine.image_hash,
             "suspended": execution is not None,
             "namespace": self.namespace,
@@ -840,20 +1028,45 @@ class Session:
             limits=self.limits,
             log=tuple(self._log.entries()),
             python=python,
+            runs=0 if self._journal is None else self._journal.runs,
+            checksum=0 if self._journal is None else self._journal.checksum,
+            asked=tuple(self._calls.asked.items()),
+            asking=tuple(self._calls.asking),
         )
 
-    async def fork(self) -> Session:
-        """An independent session that starts where this one is; in an execution: ``resume`` it."""
-        return Session._restored(
-            self._grants,
-            await self.snapshot(),
-            limits=self.limits,
-            namespace=self.namespace,
-            opened=self._opened,
-            resend=("llm", "host", "python"),
-            snapshot_key=self._snapshot_key,
-            idle=self._idle,
-        )
+    @overload
+    async def fork(self) -> Session: ...
+    @overload
+    async def fork(self, count: int) -> list[Session]: ...
+    async def fork(self, count: int | None = None) -> Session | list[Session]:
+        """An independent session that starts where this one is; in an execution: ``resume`` it.
+
+        ``count``: so many of them, as a list: for votes and searches, each goes another way from the same
+        point. Forks and this session spend from one budget: its tokens, its money and its places are theirs
+        together. A call in flight is sent by each of them, as a call of its own.
+
+        Raises:
+            SessionClosed: the session was closed before.
+            UsageError: ``count`` is no positive number.
+        """
+        if count is not None and (type(count) is not int or count < 1):
+            raise UsageError(f"fork: the number of forks must be a positive integer, got {count!r}")
+        snapshot = _as_calls_of_its_own(await self.snapshot())
+        forks = [
+            Session._restored(
+                self._grants,
+                snapshot,
+                limits=self.limits,
+                namespace=self.namespace,
+                opened=self._opened,
+                resend=("llm", "host", "python"),
+                snapshot_key=self._snapshot_key,
+                budget=self._calls.budget.forked(self.limits),
+                idle=self._idle,
+            )
+            for _ in range(1 if count is None else count)
+        ]
+        return forks[0] if count is None else forks
 
     def _adopt(self, state: SessionState) -> None:
         self._scheduler.from_state(state.scheduler)
@@ -866,11 +1079,16 @@ class Session:
             self._options.pop("limits", None)
         elif _guest_limits(state.limits) != _DEFAULT_GUEST_LIMITS:
             self._options["limits"] = _guest_limits(self.limits)
-        self._calls.budget.from_state(state.budget)
-        self._log.replace(list(state.log))
+        if self._owns_budget:
+            if not self._shares_budget:
+                self._calls.budget.from_state(state.budget)
+            self._log.replace(list(state.log))
         if state.python is not None:
             self._python.restore(state.python)
-        if not self.suspended:
+        self._calls.adopt(state.asked, state.asking)
+        if self._journal is not None:
+            self._journal.continues(state.runs, state.checksum)
+        elif not self.suspended:
             self._scheduler.requests.send_again(self._may_be_sent_again)
 
     def _may_be_sent_again(self, request: HostRequest) -> str | None:
@@ -883,6 +1101,265 @@ class Session:
             f'unless the embedder says so: restore(…, resend=("llm", "{kind}"))'
         )
 
+    # ---- in a store
+
+    @property
+    def name(self) -> str | None:
+        """Of a durable session, in its store; None of others."""
+        return None if self._durable is None else self._durable.name
+
+    @property
+    def found(self) -> bool:
+        """Whether it is one that was in the store."""
+        return self._durable is not None and self._durable.found
+
+    @property
+    def kept(self) -> bool:
+        """Whether the store has all of a durable session; True of others."""
+        return self._durable is None or self._durable.kept
+
+    def give_up(self) -> None:
+        """It could not be taken up: nothing of it is left here, and the store is as it was."""
+        self.closed = True
+        self._opened.discard(self)
+        self._scheduler.close()
+
+    async def suspend(self) -> bool:
+        """Leave the running execution in the store as it is now, and end it here: another process resumes it.
+
+        The Result of ``execute`` says "cancelled". Nothing more of this session is kept. False where
+        the store could not be written.
+
+        Raises:
+            UsageError: the session is not durable.
+            LeaseLost: another process has it.
+        """
+        if self._durable is None:
+            raise UsageError(
+                "suspend: this session is not durable: Runtime(store=…, durable=True).session(name=…)"
+            )
+        writer = self._durable.writer
+        writer.freeze()
+        try:
+            await writer.flush()
+        except StoreError:
+            pass  # the writer has told it
+        finally:
+            self.cancel()
+        return writer.kept
+
+    async def _begin_durably(self) -> None:
+        """A snapshot at the start, and where only a snapshot says what the session is.
+
+        Raises:
+            LeaseLost: another process has the session.
+            SessionClosed: the session was closed meanwhile.
+        """
+        durable, journal = self._durable, self._journal
+        if durable is None or journal is None or not self._owns_budget:
+            return
+        if durable.writer.lost is not None:
+            raise durable.writer.lost
+        durable.writer.beat()
+        durable.writer.on_recovery(self._saving_now)
+        self._busy = True  # nobody else begins meanwhile, and closing waits
+        try:
+            if self._saving is not None:
+                await asyncio.wait([self._saving])
+            if not durable.saved or journal.stale or durable.writer.overflown:
+                await self._save()
+        except LeaseLost:
+            raise
+        except StoreError:
+            pass  # the writer has told it
+        finally:
+            self._busy = False
+        if self.closed:
+            raise SessionClosed("the session is closed")
+        durable.begins()
+
+    async def _end_durably(self, outcome: Outcome, result: Result) -> None:
+        durable, journal = self._durable, self._journal
+        if durable is None or journal is None:
+            return
+        if not self._owns_budget:
+            return  # a child's end is its parent's answer: until that is written, it is not over
+        journal.add(Kind.END, result.status)
+        durable.writer.say(status=result.status, note=str(result.error or result.value))
+        await journal.flush()
+        if outcome.rolled_back and not durable.writer.frozen:
+            self._saving_now()  # it begins when ``execute`` has returned
+
+    def _saving_now(self) -> None:
+        """Save a snapshot while the session goes on. One at a time."""
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.get_running_loop().create_task(self._save_quietly())
+
+    async def _save_quietly(self) -> None:
+        try:
+            await self._save()
+        except (StoreError, SessionClosed):
+            return  # the writer has told it
+
+    async def _save(self) -> None:
+        """Save a snapshot.
+
+        Raises:
+            StoreError: the store cannot be written.
+            LeaseLost: another process has the session.
+            SessionClosed: the session was closed meanwhile.
+        """
+        durable, journal = self._durable, self._journal
+        assert durable is not None
+        assert journal is not None
+        nothing_else, base = False, -1
+
+        def at_this_moment() -> None:
+            nonlocal nothing_else, base
+            if not durable.writer.frozen:  # what comes then is no part of it
+                nothing_else |= journal.stale or durable.writer.overflown or not durable.saved
+                base = journal.rebased()
+
+        try:
+            snapshot = await self._captured(at_this_moment)
+            if base < 0:
+                return
+            state = state_of(snapshot)
+            journal.measured(len(snapshot.memory().numbers), _host_bytes(state))
+            stored = replace(snapshot, body=durable.by_reference(state))
+            await durable.save(stored, journal.stream, base, self._grants.engine)
+        except (StoreError, SessionClosed):
+            if nothing_else and not journal.stream:
+                durable.writer.overflow()
+            raise
+
+    def pending(self) -> list[dict[str, Any]]:
+        """What a program that is in the middle waits for: each request without an answer, oldest first.
+
+        ``operation``, ``call_id`` of an LLM call, and ``asks``, the beginning of its arguments.
+        """
+        return [
+            {
+                "request": request.id,
+                "operation": request.operation,
+                "call_id": request.call_number or None,
+                "asks": asked_of(request.operation, request.to_state().arguments),
+            }
+            for request in self._scheduler.requests.live.values()
+        ]
+
+    def abandon(self) -> None:
+        """Give up the suspended execution, in place of ``resume``: what it defined until then stays.
+
+        Raises:
+            UsageError: there is none, or one is running.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        self._check_free()
+        if not self.suspended:
+            raise UsageError("abandon: this session has no suspended execution")
+        if self._journal is not None:
+            self._journal.abandon()
+        self._scheduler.end_suspended()
+
+    def _logged(self, fields: dict[str, Any], call: int | None) -> None:
+        assert self._journal is not None
+        if call is None:
+            self._journal.add(Kind.LOGGED, fields)
+        else:
+            self._journal.add(Kind.LOG_CHANGED, call, fields)
+
+    def _python_changed(self, captured: bytes | None) -> None:
+        assert self._journal is not None
+        if captured != self._captured_python:
+            self._captured_python = captured
+            self._journal.add(Kind.PYTHON, captured)
+
+    def replayed(self, until: int | None = None) -> Generator[None, None, None]:
+        """Do again what the store's journal says.
+
+        ``until``: as far as the moment at which the LLM call of this number was made; 0: to where its last
+        execution began.
+
+        Raises:
+            SnapshotError: the journal is damaged, or the guest does something else than then.
+            UsageError: there was no such call.
+        """
+        durable, journal = self._durable, self._journal
+        assert durable is not None
+        assert journal is not None
+        requests, writer = self._scheduler.requests, durable.writer
+        told = dict(self._options)
+        frozen, entries = writer.frozen, durable.entries(journal.stream)
+        account = durable.account if self._owns_budget and until is None else None
+        if until == 0:
+            entries = before_last_execution(entries)
+        by_call = self._log.by_call() if self._owns_budget else {}
+        texts = durable.texts([entry.fields[1] for entry in entries if entry.kind is Kind.CONTEXT])
+
+        def apply(entry: Entry) -> None:
+            kind, fields = entry.kind, entry.fields
+            if kind is Kind.EVALUATE:
+                self._options = {}
+                self.history.evaluated(fields[0])
+            elif kind is Kind.END:
+                self._scheduler.replay_end(fields[0])
+            elif kind is Kind.CALL:
+                request = requests.made_before(fields[0])
+                request.was_called(fields[1])
+                if not durable.writes:
+                    self.history.called(request.id, fields[1], request.to_state().arguments)
+            elif kind in (Kind.SENT, Kind.SETTLED):
+                request = requests.made_before(fields[0])
+                request.was_sent(unsettled=kind is Kind.SENT and request.operation == "llm")
+            elif kind is Kind.CONTEXT:
+                if self._contexts.load(texts[fields[1]], fields[0]) is None:
+                    self._options["context"] = True
+            elif kind is Kind.PYTHON:
+                self._python.restore(fields[0])
+                self._captured_python = fields[0]
+            elif kind is Kind.RESET:
+                self._forget()
+                if self._python_made is not None:
+                    self._python_made.restore(None)
+            elif kind is Kind.LOGGED:
+                kept = self._log.again(fields[0])
+                if type(kept.get("call_id")) is int:
+                    by_call[kept["call_id"]] = kept
+            elif kind is Kind.LOG_CHANGED:
+                if fields[0] in by_call:
+                    by_call[fields[0]].update(fields[1])
+            else:
+                self._calls.asked_before(kind, fields)
+
+        writer.freeze()
+        try:
+            found = yield from replay(
+                self._scheduler,
+                journal,
+                entries,
+                apply,
+                lambda entry: until is not None and entry.kind is Kind.CALL and entry.fields[1] == until,
+            )
+        finally:
+            if not frozen:
+                writer.thaw()
+        if until and not found:
+            raise UsageError(f"session {durable.name} made no call {until} in its last execution")
+        if not durable.writes:
+            self.history.answered(entry for entry in entries if entry.kind is Kind.ANSWER)
+        for key in ("grants", "limits"):
+            if key in told:
+                self._options[key] = told[key]
+        if account is not None:
+            self._calls.budget.from_state(account.budget)
+        requests.hold_back()
+        if not self.suspended:
+            requests.send_again(self._may_be_sent_again)
+        self._known_variables = None
+        self._traced = None  # the messages of then said whether to send notes, and nobody looked
+
     # ---- the end
 
     async def aclose(self) -> None:
@@ -890,15 +1367,23 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        if self._durable is not None and self._owns_budget and self._busy:
+            self._durable.writer.freeze()  # another process goes on with it
         self._scheduler.cancel()
         self._opened.discard(self)
         if self._idle is not None:
             self._idle.used(self)
         while self._busy:
             await asyncio.sleep(0)
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        if self._durable is not None and self._owns_budget and self._durable.writer.overflown:
+            await self._save_quietly()
         await self._scheduler.aclose()
         if self._python_made is not None:
             await self._python_made.aclose()
+        if self._durable is not None and self._owns_budget:
+            await self._durable.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -912,7 +1397,7 @@ class Session:
 class _Parent:
     """What a child takes from the session whose #:recursive call began it."""
 
-    __slots__ = ("account", "call", "calls", "deepest", "meter", "python_place", "workspace")
+    __slots__ = ("account", "call", "calls", "deepest", "meter", "nested", "python_place", "workspace")
 
     def __init__(
         self,
@@ -923,7 +1408,10 @@ class _Parent:
         workspace: Workspace,
         python_place: FamilyPlace,
         call: int,
+        nested: int = 0,
     ) -> None:
+        self.nested = nested
+        """Forks above it that a program made."""
         self.calls = calls
         self.deepest = deepest
         self.meter = meter
@@ -942,6 +1430,53 @@ _SENT_AGAIN_AS = {
     "py-call": "python",
 }
 """Operations with effects, by the word that ``restore(resend=…)`` has for them."""
+
+_EFFECTS = frozenset(_SENT_AGAIN_AS) - {"llm"}
+"""Those that a journal notes before they are done; LLM calls note themselves, when they have their place."""
+
+
+MAX_NESTED_FORKS = 32
+"""Forks of forks of forks: each holds the memory of a session while those below it run."""
+
+
+def _fork_stream(journal: Journal, request: HostRequest, number: int) -> str:
+    return f"{journal.stream}/f{request.id}.{number}"
+
+
+def _waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
+    """The session as it waits for that request alone: what its other fibers wait for never comes."""
+    state = state_of(snapshot)
+    requests = state.scheduler.requests
+    alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
+    scheduler = replace(state.scheduler, requests=replace(requests, requests=alone, replies=()))
+    return replace(
+        snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=(), log=(), runs=0, checksum=0)
+    )
+
+
+def _as_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
+    """What is in flight is asked by a fork anew: nobody may take its calls for the other session's."""
+    state = state_of(snapshot)
+    requests = state.scheduler.requests
+    asked = tuple(
+        replace(request, call_number=0, started=False, unsettled=False)
+        if request.operation == "llm"
+        else request
+        for request in requests.requests
+    )
+    scheduler = replace(state.scheduler, requests=replace(requests, requests=asked))
+    return replace(snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=()))
+
+
+def _host_bytes(state: SessionState) -> int:
+    """About what a snapshot holds beside memory; contexts are kept once, and do not count."""
+    requests = state.scheduler.requests
+    return (
+        sum(len(request.arguments) for request in requests.requests)
+        + sum(len(encoded) for _, encoded in requests.replies)
+        + 200 * len(state.log)
+        + len(state.python or b"")
+    )
 
 
 def _failure(error: ErrorInfo) -> Failure:

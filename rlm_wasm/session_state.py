@@ -9,7 +9,8 @@ from rlm_wasm.errors import SnapshotCorrupt, UsageError
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import BudgetState
-from rlm_wasm.records import structure
+from rlm_wasm.providers.base import Completion
+from rlm_wasm.records import Natural, structure
 from rlm_wasm.sandbox.snapshot import Snapshot
 
 
@@ -27,6 +28,16 @@ class SessionState:
     limits: Limits
     log: tuple[dict[str, Any], ...]
     python: bytes | None
+    context_hashes: tuple[tuple[str | None, str], ...] = ()
+    """Contexts that are kept beside the snapshot, by their SHA-256: only in a store."""
+    runs: Natural = 0
+    """Runs of the guest of a durable session until then, as its journal counts them."""
+    checksum: Natural = 0
+    """Of all that the guest has said since the session began, likewise."""
+    asked: tuple[tuple[str, Completion], ...] = ()
+    """Answers to what recursive calls under way are made of, by idempotency key."""
+    asking: tuple[str, ...] = ()
+    """Such calls that were sent, and whose answers had not come."""
 
 
 def state_of(snapshot: Snapshot) -> SessionState:

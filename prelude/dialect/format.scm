@@ -7,7 +7,6 @@
   (write-string (%->string v 2 0) port) (void))
 (define (println v [port (current-output-port)] [depth 0])
   (print v port) (newline port))
-(define (pretty-display v [port (current-output-port)]) (displayln v port))
 
 ;; ---- format ----
 ;; ~a ~s ~v ~e (~.a ~.s ~.v: cut), ~x ~b ~o, ~c, ~n ~%, ~~, and ~ before white space, which is skipped.
@@ -179,7 +178,7 @@
          (digits (if upper? (string-upcase digits) digits))
          (negative? (or (< x 0) (eqv? x -0.0)))
          (padded (%pad-text digits min-width 'right pad pad)))
-    (%with-sign padded (cond ((zero? x) 0) ((< x 0) -1) (else 1)) sign)))
+    (%with-sign padded (cond (negative? -1) ((zero? x) 0) (else 1)) sign)))
 
 (define (%with-sign digits order sign)
   (define (around part)
@@ -250,42 +249,84 @@
           (else e))))
 
 ;; ---- pretty-print: print, broken over lines where it is too wide ----
-(define (pretty-print v [port (current-output-port)] . ignored)
-  (write-string (%pretty v 2) port) (newline port))
-(define (pretty-write v [port (current-output-port)] . ignored)
-  (write-string (%pretty v 1) port) (newline port))
+;; What does not fit into the line has each of its parts on a line of its own, one column to the right of its
+;; bracket. `extra`: so many brackets follow on the same line.
+(define pretty-print-columns (make-parameter 79))
+(define (pretty-print v [port (current-output-port)] [quote-depth 0] #:newline? [newline? #t])
+  (%pretty-to v (if (eqv? quote-depth 1) 1 2) port newline?))
+(define (pretty-write v [port (current-output-port)] #:newline? [newline? #t]) (%pretty-to v 1 port newline?))
+(define (pretty-display v [port (current-output-port)] #:newline? [newline? #t]) (%pretty-to v 0 port newline?))
+(define (%pretty-to v mode port newline?)
+  (write-string (%pretty v mode 0 0) port)
+  (if newline? (newline port))
+  (void))
 (define (%check-option who expected v choices)
   (if (not (memq v choices)) (raise-argument-error who expected v)))
-(define (pretty-format v [width 79] #:mode [mode 'print])
+(define (pretty-format v [width (pretty-print-columns)] #:mode [mode 'print])
   (%check-option 'pretty-format "(or/c 'print 'write 'display)" mode '(print write display))
-  (%pretty v (case mode ((display) 0) ((write) 1) (else 2))))
+  (parameterize ([pretty-print-columns width])
+    (%pretty v (case mode ((display) 0) ((write) 1) (else 2)) 0 0)))
 
-(define (%pretty v mode)
-  (let ((flat (%->string v mode 0)))
-    (if (<= (string-length flat) 79)
-        flat
-        (if (and (= mode 2) (or (pair? v) (hash? v) (vector? v)))
-            (string-append "'" (%pretty-at v 1 1))
-            (%pretty-at v (if (= mode 0) 0 1) 0)))))
-;; the text of v, its first line beginning at `column`
-(define (%pretty-at v mode column)
-  (let ((flat (%->string v mode 0)))
-    (cond ((or (<= (+ column (string-length flat)) 79) (not (or (pair? v) (vector? v) (hash? v)))) flat)
-          ((hash? v)
-           (let* ((open (cond ((hash-equal? v) "#hash(") ((hash-eqv? v) "#hasheqv(") (else "#hasheq(")))
-                  (inner (+ column (string-length open))))
-             (string-append open
-                            (%string-join
-                             (map (lambda (entry)
-                                    (string-append "(" (%->string (car entry) mode 0) " . "
-                                                   (%pretty-at (cdr entry) mode (+ inner 4 (string-length (%->string (car entry) mode 0)))) ")"))
-                                  (hash->list v))
-                             (string-append "\n" (make-string inner #\space)))
-                            ")")))
-          ((vector? v) (string-append "#" (%pretty-at (vector->list v) mode (+ column 1))))
-          ((list? v)
-           (string-append "("
-                          (%string-join (map (lambda (x) (%pretty-at x mode (+ column 1))) v)
-                                        (string-append "\n" (make-string (+ column 1) #\space)))
-                          ")"))
+;; the text of v, its first line beginning at `column`; mode 2: what is data is quoted
+(define (%pretty v mode column extra)
+  (let* ((flat (%->string v mode 0)) (width (pretty-print-columns))
+         (n (string-length flat)) (first (if (> n 0) (string-ref flat 0) #\space)))
+    (define (parts head items)
+      (%pretty-parts (string-append "(" head) items mode (+ column 1) extra))
+    (cond ((or (eq? width 'infinity) (<= (+ column n extra) width)) flat)
+          ((and (= mode 2) (char=? first #\') (not (symbol? v)))
+           (string-append "'" (%pretty v 1 (+ column 1) extra)))
+          ((< mode 2) (%pretty-data v mode column extra flat))
+          ((not (char=? first #\()) flat)
+          ((list? v) (parts "list" v))
+          ((pair? v)
+           (let loop ((rest v) (items '()))
+             (if (pair? rest)
+                 (loop (cdr rest) (cons (car rest) items))
+                 (parts (if (pair? (cdr v)) "list*" "cons") (reverse (cons rest items))))))
+          ((vector? v) (parts "vector" (vector->list v)))
+          ((box? v) (parts "box" (list (unbox v))))
+          ((hash? v) (parts (cond ((hash-equal? v) "hash") ((hash-eqv? v) "hasheqv") (else "hasheq"))
+                            (append-map (lambda (entry) (list (car entry) (cdr entry))) (hash->list v))))
+          ((set? v) (parts (%set-word v) (set->list v)))
+          ((struct? v) (parts (symbol->string (%rtd-name (%record-rtd v))) (struct->list v)))
           (else flat))))
+
+;; of a hash table: it has its dot before a list, too
+(define-record-type %pretty-entry (%make-pretty-entry key value) %pretty-entry? (key %pretty-entry-key) (value %pretty-entry-value))
+(%set-rtd-printer! (%record-rtd (%make-pretty-entry 0 0))
+                   (lambda (entry)
+                     (let ((mode (%print-mode)))
+                       (string-append "(" (%->string (%pretty-entry-key entry) mode 0) " . "
+                                      (%->string (%pretty-entry-value entry) mode 0) ")"))))
+
+(define (%pretty-data v mode column extra flat)
+  (define (parts open items)
+    (%pretty-parts open items mode (+ column (string-length open)) extra))
+  (cond ((and (pair? v) (not (char=? (string-ref flat 0) #\())) flat) ; 'x, ,x and the like
+        ((pair? v) (parts "(" v))
+        ((vector? v) (parts "#(" (vector->list v)))
+        ((hash? v)
+         (parts (cond ((hash-equal? v) "#hash(") ((hash-eqv? v) "#hasheqv(") (else "#hasheq("))
+                (map (lambda (entry) (%make-pretty-entry (car entry) (cdr entry))) (hash->list v))))
+        ((%pretty-entry? v)
+         (%string-concatenate
+          (let ((break (string-append "\n" (make-string (+ column 1) #\space))) (at (+ column 1)))
+            (list "(" (%pretty (%pretty-entry-key v) mode at 0) break "." break (%pretty (%pretty-entry-value v) mode at (+ extra 1)) ")"))))
+        ((and (struct? v) (not (set? v)) (string-prefix? flat "#(struct:"))
+         (parts "#(" (vector->list (struct->vector v))))
+        ((and (%record? v) (string-prefix? flat "#s("))
+         (parts "#s(" (cons (%rtd-name (%record-rtd v)) (struct->list v))))
+        (else flat)))
+
+;; the opening, then each item on a line at `column`; a tail that is no list after a dot. After "(word" the first
+;; item has a line of its own, too.
+(define (%pretty-parts open items mode column extra)
+  (define break (string-append "\n" (make-string column #\space)))
+  (define word? (not (char=? (string-ref open (- (string-length open) 1)) #\()))
+  (let loop ((rest items) (pieces (if word? (list break open) (list open))))
+    (define (item v last?) (%pretty v mode column (if last? (+ extra 1) 0)))
+    (cond ((null? rest) (%string-concatenate (reverse (cons ")" pieces))))
+          ((not (pair? rest)) (%string-concatenate (reverse (list* ")" (item rest #t) break "." pieces))))
+          ((null? (cdr rest)) (loop '() (cons (item (car rest) #t) pieces)))
+          (else (loop (cdr rest) (list* break (item (car rest) #f) pieces))))))

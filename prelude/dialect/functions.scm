@@ -91,6 +91,7 @@
 (define true #t)
 (define false #f)
 (define (false? x) (eq? x #f))
+(define-syntax implies (syntax-rules () ((_ a b) (if a b #t))))
 (define-syntax local (syntax-rules () ((_ (definition ...) body ...) (let () definition ... body ...))))
 ;; set! on several variables; fluid-let is the standard's neighbour
 (define-syntax set!-values

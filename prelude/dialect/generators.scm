@@ -78,10 +78,8 @@
        `(,(rename '%generator-sequence)
          (,(rename '%make-generator) (,(rename 'lambda) () ,@body)))))))
 (define (%generator-sequence g)
-  (define (pull)
-    (let ((vs (call-with-values g list)))
-      (if (eq? (generator-state g) 'done) #f (vector vs))))
-  (%make-iteration (pull)
-                   vector?
-                   (lambda (state) (apply values (vector-ref state 0)))
-                   (lambda (state) (pull))))
+  (%pulled (lambda ()
+             (let ((vs (call-with-values g list)))
+               (if (eq? (generator-state g) 'done) #f (list->vector vs))))
+           not
+           #t))

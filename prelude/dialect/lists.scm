@@ -335,3 +335,29 @@
                (map cdr (%sort (lambda (a b) (less? (car a) (car b))) (map cons keys items))))))
         (else (or (%sort-list items less? #f) (%sort less? items)))))
 (define (sort! items less? . options) (apply sort items less? options))
+
+;; ---- map and its kin over several lists, which have one length here ----
+(define (%check-lengths who f lists)
+  (let ((n (%list-length who (car lists) 1)))
+    (let loop ((rest (cdr lists)) (i 2))
+      (if (pair? rest)
+          (let ((m (%list-length who (car rest) i)))
+            (if (not (= m n))
+                (raise (%with-hint
+                        (make-exn:fail:contract
+                         (string-append (symbol->string who) ": all lists must have same size\n  first list length: " (number->string n)
+                                        "\n  other list length: " (number->string m) "\n  procedure: " (%shown f 80))
+                         #f)
+                        "To stop with the shortest, write (for/list ([a as] [b bs]) ...).")))
+            (loop (cdr rest) (+ i 1)))))))
+(define (%list-length who v i) (if (list? v) (length v) (%err-type who i "list" v)))
+(define-values (map for-each andmap ormap append-map)
+  (let ((strict
+         (lambda (who walk)
+           (%procedure-named
+            who
+            (case-lambda
+              ((f list) (walk f list))
+              ((f list1 list2) (%check-lengths who f (%list list1 list2)) (walk f list1 list2))
+              ((f list . lists) (%check-lengths who f (cons list lists)) (apply walk f list lists)))))))
+    (values (strict 'map map) (strict 'for-each for-each) (strict 'andmap andmap) (strict 'ormap ormap) (strict 'append-map append-map))))

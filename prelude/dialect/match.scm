@@ -88,6 +88,7 @@
           ((vector? p) (walk-all (vector->list p)))
           ((not (pair? p)) #f)
           ((not (identifier? (car p))) (walk-all p))
+          ((%match-expansion p) => (lambda (expansion) (walk (car expansion))))
           (else
            (case (%id-symbol (car p))
              ((quote == not) #f)
@@ -118,6 +119,23 @@
           ((eq? id (if (pair? (car b)) (caar b) (car b))) (car b))
           (else (loop (cdr b))))))
 
+;; ---- expanders: (define-match-expander id transformer), whose patterns are rewritten before all else ----
+(define %match-expanders (make-hasheq))      ; name -> procedure of the pattern
+(define %match-expansions (make-hasheq))     ; pattern -> (expansion): the same each time it is looked at
+(define (%match-expansion p)
+  (let ((expander (%hash-ref %match-expanders (%id-symbol (car p)) #f)))
+    (and expander
+         (or (%hash-ref %match-expansions p #f)
+             (let ((expansion (list (%call-syntax-transformer expander p (interaction-environment) (interaction-environment)))))
+               (hash-set! %match-expansions p expansion)
+               expansion)))))
+(define (%register-match-expander! name expander as-expression)
+  (hash-set! %match-expanders name expander)
+  (lambda (form)
+    (if as-expression
+        (as-expression form)
+        (%macro-error name "a match expander stands in a pattern only" form))))
+
 ;; ---- one pattern ----
 (define (%match-pattern cx p v env fail k)
   (cond ((identifier? p) (%match-identifier cx p v env fail k))
@@ -127,6 +145,8 @@
         ((not (list? p))
          (let-values (((items tail) (%pattern-items p)))
            (%match-items cx items tail v env fail k)))
+        ((and (identifier? (car p)) (%match-expansion p))
+         => (lambda (expansion) (%match-pattern cx (car expansion) v env fail k)))
         ((identifier? (car p)) (%match-headed cx (%id-symbol (car p)) p v env fail k))
         (else (%match-list cx p '() v env fail k))))
 
@@ -403,23 +423,22 @@
                        (fail)))))))))
 
 ;; ---- hash tables ----
-;; (hash-table (key p) ...): these entries in any order, whatever else the table holds; with a last
-;; `...`, the rest of them too.
+;; (hash-table (key p) ...): these entries in any order and no others; with a last `(key p) ...`, any number of more.
 (define (%match-hash-table cx entries v env fail k)
   (let ((rest? (any (lambda (entry) (not (pair? entry))) entries))
         (constant? (lambda (key) (or (and (pair? key) (%id-named? (car key) 'quote))
                                      (string? key) (number? key) (char? key) (boolean? key) (keyword? key)))))
     (%is cx 'if (%is cx 'hash? v)
          (if (and (not rest?) (every (lambda (entry) (constant? (car entry))) entries))
-             (%match-entries cx entries v env fail k)
+             (%is cx 'if (%is cx '= (%is cx 'hash-count v) (length entries))
+                  (%match-entries cx entries v env fail k)
+                  (fail))
              (let ((l (%fresh cx "entries")) (cons-name (%name cx 'cons)))
                `(,@(%is cx 'let) ((,l ,(%is cx 'hash->list v)))
                  ,(%match-no-order cx
-                                   (append
-                                    (map (lambda (entry)
-                                           (if (pair? entry) (list cons-name (car entry) (cadr entry)) entry))
-                                         entries)
-                                    (if rest? '() (list '_ '...)))
+                                   (map (lambda (entry)
+                                          (if (pair? entry) (list cons-name (car entry) (cadr entry)) entry))
+                                        entries)
                                    l env fail k))))
          (fail))))
 

@@ -1,11 +1,50 @@
 ;; What Racket's programs bring along that means little or nothing here: modules, contracts,
 ;; namespaces; and what there is not, with what to write instead.
 
-;; module-level forms that a script may bring along
+;; ---- what of a program is run, and what of it shows ----
+;; A program may be written as a module of Racket's: with a #lang line, as one (module name racket form ...), with
+;; submodules. Then it runs as `racket program.rkt` does: module+ main comes last, no other submodule runs.
+(define (%module-body forms)
+  (if (any (lambda (form) (and (pair? form) (memq (car form) '(module module+ module*)))) forms)
+      (%flat-module forms)
+      forms))
+(define (%flat-module forms)
+  (define (whole? forms)
+    (and (pair? forms) (null? (cdr forms)) (%module-form? (car forms))))
+  (let loop ((rest (if (whole? forms) (cdddar forms) forms)) (body '()) (main '()))
+    (cond ((null? rest) (append-reverse! body (reverse! main)))
+          ((%submodule-name (car rest))
+           => (lambda (name)
+                (loop (cdr rest) body
+                      (if (eq? name 'main)
+                          (append-reverse (if (eq? (caar rest) 'module*) (cdddar rest) (cddar rest)) main)
+                          main))))
+          ((%module-form? (car rest)) (loop (append (cdddar rest) (cdr rest)) body main)) ; its names are the program's
+          (else (loop (cdr rest) (cons (car rest) body) main)))))
+(define (%module-form? form)
+  (and (list? form) (>= (length form) 3) (eq? (car form) 'module) (symbol? (cadr form)) (symbol? (caddr form))))
+(define (%submodule-name form)
+  (and (list? form) (pair? (cdr form)) (symbol? (cadr form))
+       (or (eq? (car form) 'module+) (and (eq? (car form) 'module*) (pair? (cddr form))))
+       (cadr form)))
+
+;; Does the text begin with #lang racket or one of its kin, comments aside, or is it such a module?
+(define %racket-line
+  (%make-regexp "^(?:\\s|;[^\n]*\n|#\\|(?:[^|]|\\|[^#])*\\|#)*(?:#lang\\s+(?:at-exp\\s+)?|\\(module\\s+[^\\s()]+\\s+)(?:racket|typed/racket|scheme|plai|r5rs)\\b" #t))
+(define (%prints-values? text)
+  (and (or (%string-index-of text "#lang") (%string-index-of text "(module")) (%regexp-match? %racket-line text)))
+(define current-print (make-parameter (lambda (v) (if (not (void? v)) (println v))) #f 'current-print))
+(define (%print-value v) (for-each (current-print) (%values->list v)))
+
 (define-syntax provide (syntax-rules () ((_ . rest) (void))))
-(define-syntax module+ (er-macro-transformer (lambda (form rename compare) `(,(rename 'begin) ,@(cddr form)))))
-(define-syntax begin-for-syntax (syntax-rules () ((_ . rest) (void))))
-(define-syntax module* (er-macro-transformer (lambda (form rename compare) `(,(rename 'void)))))
+(define-syntax all-defined-out (syntax-rules () ((_ . rest) (void))))
+(define-syntax %submodule ; where a program's own reading has not met it: in a body
+  (er-macro-transformer
+   (lambda (form rename compare)
+     (%macro-error (%id-symbol (car form)) "a submodule stands at the top level of a program" form))))
+(define-syntax module (syntax-rules () ((_ name language form ...) (begin form ...))))
+(define-syntax module+ (syntax-rules () ((_ . rest) (%submodule . rest))))
+(define-syntax module* (syntax-rules () ((_ . rest) (%submodule . rest))))
 
 ;; ---- require: all that there is of Racket's modules is bound already ----
 (define %modules-here
@@ -15,17 +54,24 @@
     racket/generic racket/local racket/block racket/bytes racket/char racket/symbol racket/keyword racket/random
     racket/fixnum racket/flonum racket/unsafe/ops racket/trace racket/exn racket/mutability racket/linklet
     racket/private/generic-interfaces racket/kernel racket/init racket/runtime-config racket/load racket/undefined
+    racket/class racket/date racket/path racket/async-channel racket/syntax racket/stxparam racket/mpair
+    racket/provide racket/require racket/provide-syntax racket/require-syntax racket/performance-hint racket/include racket/os
+    racket/phase+space racket/stxparam-exptime
+    syntax/parse syntax/parse/define syntax/stx syntax/location syntax/srcloc data/heap math/number-theory math/base
+    file/sha1 file/md5
     json rackunit rackunit/text-ui srfi/1 srfi/2 srfi/8 srfi/9 srfi/11 srfi/13 srfi/14 srfi/26 srfi/27 srfi/69 rnrs
-    scheme scheme/base scheme/list scheme/string mzlib/list mzlib/string r5rs r7rs))
+    scheme scheme/base scheme/list scheme/string scheme/match scheme/function scheme/class scheme/contract
+    mzlib/list mzlib/string r5rs r7rs))
 ;; What there is in Racket and not here: a program that uses nothing of it runs all the same.
 (define %modules-absent
-  '(racket/file racket/path racket/system racket/date racket/class racket/unit racket/place racket/future racket/tcp racket/udp
-    racket/serialize racket/fasl racket/async-channel racket/engine racket/sandbox racket/logging racket/cmdline
-    racket/runtime-path racket/lazy-require racket/splicing racket/stxparam racket/syntax racket/os racket/treelist
-    racket/gui racket/gui/base racket/draw racket/snip racket/performance-hint racket/surrogate racket/include racket/help
-    racket/enter racket/rerequire racket/package racket/provide racket/require racket/provide-syntax racket/require-syntax
-    racket/extflonum racket/phase+space racket/tree racket/slice racket/lazy lazy typed/racket typed/racket/base db csv-reading
-    sxml gregor threading uuid markdown yaml toml pict plot slideshow scribble))
+  '(racket/file racket/system racket/unit racket/place racket/future racket/tcp racket/udp
+    racket/serialize racket/fasl racket/engine racket/sandbox racket/logging racket/cmdline racket/lazy-require racket/surrogate
+    racket/extflonum racket/splicing typed/racket typed/racket/base threading
+    racket/runtime-path racket/treelist
+    racket/gui racket/gui/base racket/draw racket/snip racket/help
+    racket/enter racket/rerequire racket/package
+    racket/tree racket/slice racket/lazy lazy db csv-reading
+    sxml gregor uuid markdown yaml toml pict plot slideshow scribble))
 (define %module-roots-absent
   '("net/" "web-server/" "syntax/" "typed/" "data/" "math/" "ffi/" "file/" "openssl/" "xml/" "html/" "db/" "parser-tools/"
     "setup/" "compiler/" "planet/" "scribble/" "pict/" "plot/" "images/" "srfi/" "racket/private/" "scheme/" "mzlib/" "rnrs/"))
@@ -49,55 +95,93 @@
                                                            " and more, all bound without being required")))
                          form)))))
 
-;; The definitions that a require needs: (only-in m [a b]) and (rename-in m [a b]) give a the name b.
-(define (%require-renames spec form rename)
-  (define (renames items)
+;; What a require spec gives another name: a list of (its name here . its name in the language). Names that keep
+;; theirs are bound already.
+(define (%require-renames spec form)
+  (define (bad) (%macro-error 'require "expected a module, such as racket/list, or (only-in module name ...)" spec))
+  (define (all specs) (append-map (lambda (spec) (%require-renames spec form)) specs))
+  ;; of [a b] in only-in and rename-in; a may itself be a name that an inner spec gave
+  (define (renamed items inner)
     (append-map (lambda (item)
-                  (if (and (list? item) (= (length item) 2) (every identifier? item)
-                           (not (eq? (%id-symbol (car item)) (%id-symbol (cadr item)))))
-                      (list `(,(rename 'define) ,(cadr item) ,(car item)))
+                  (if (and (list? item) (= (length item) 2) (every identifier? item))
+                      (list (cons (cadr item) (%original-name (%id-symbol (car item)) inner)))
                       '()))
                 items))
-  (define (all specs) (append-map (lambda (spec) (%require-renames spec form rename)) specs))
   (cond ((identifier? spec) (%check-module (%id-symbol spec) form) '())
         ((string? spec)
          (%macro-error 'require
                        (string-append "there are no module files here: define what " (%->string spec 1 0)
                                       " has in the program, or write a library for (import (name))")
                        form))
-        ((not (and (list? spec) (pair? spec) (identifier? (car spec))))
-         (%macro-error 'require "expected a module, such as racket/list" spec))
+        ((not (and (list? spec) (pair? spec) (identifier? (car spec)))) (bad))
         (else
          (case (%id-symbol (car spec))
            ((only-in rename-in)
-            (if (null? (cdr spec)) (%macro-error 'require "expected a module, such as racket/list" spec))
-            (append (%require-renames (cadr spec) form rename) (renames (cddr spec))))
+            (if (null? (cdr spec)) (bad))
+            (let ((inner (%require-renames (cadr spec) form)))
+              (append (renamed (cddr spec) inner)
+                      (filter (lambda (entry) ; only-in takes of the inner names what it lists
+                                (or (eq? (%id-symbol (car spec)) 'rename-in)
+                                    (any (lambda (item) (and (identifier? item) (eq? (%id-symbol item) (%id-symbol (car entry)))))
+                                         (cddr spec))))
+                              inner))))
            ((except-in) (if (pair? (cdr spec)) (all (list (cadr spec))) '()))
            ((prefix-in)
-            (if (not (= (length spec) 3)) (%macro-error 'require "expected (prefix-in prefix module)" spec))
-            (%warn! "require: " (%->string (strip-syntactic-closures spec) 1 0)
-                    " gives no prefix here: write the names without it.")
-            (all (cddr spec)))
+            (if (not (and (= (length spec) 3) (identifier? (cadr spec)))) (bad))
+            (%prefixed-names (cadr spec) (%require-renames (caddr spec) form)))
            ((combine-in for-syntax for-template for-label) (all (cdr spec)))
            ((for-meta for-space just-meta just-space) (if (pair? (cdr spec)) (all (cddr spec)) '()))
-           ((quote submod) '())
-           (else (%macro-error 'require "expected a module, such as racket/list, or (only-in module name ...)" spec))))))
+           ((quote submod file lib planet) '())
+           (else (bad))))))
+(define (%original-name name renames)
+  (let ((entry (find (lambda (entry) (eq? (%id-symbol (car entry)) name)) renames)))
+    (if entry (cdr entry) name)))
+
+;; A prefix stands for all names of the language: those that the program uses with it are what is needed.
+(define (%prefixed-names prefix renames)
+  (let* ((text (symbol->string (%id-symbol prefix))) (n (string-length text)) (seen (make-hasheq)))
+    (let loop ((form %program-forms))
+      (cond ((pair? form) (loop (car form)) (loop (cdr form)))
+            ((vector? form) (vector-for-each loop form))
+            ((and (symbol? form) (not (hash-has-key? seen form)))
+             (let ((name (symbol->string form)))
+               (if (and (> (string-length name) n) (string-prefix? name text))
+                   (let ((original (%original-name (string->symbol (substring name n (string-length name))) renames)))
+                     (if (%language-name? original) (hash-set! seen form original))))))))
+    (map (lambda (entry) (cons (%id-like prefix (car entry)) (cdr entry))) (hash->list seen))))
+
+(define (%language-name? name)
+  (and (memq name (%environment-names (%core-environment)))
+       (not (string-prefix? (symbol->string name) "%"))))
+
+(define (%definition-of-rename entry form rename)
+  (let ((name (car entry)) (original (cdr entry)))
+    (cond ((eq? (%id-symbol name) original) '())
+          ((not (%language-name? original))
+           (let ((close (%suggest original (%visible-names))))
+             (%macro-error 'require
+                           (string-append "there is no " (symbol->string original) " to be called " (symbol->string (%id-symbol name))
+                                          (if (pair? close) (string-append "; did you mean " (%alternatives (map symbol->string close)) "?") ""))
+                           form)))
+          ((eq? (%environment-ref (%core-environment) original %none) %none) ; a form of the syntax
+           (list `(,(rename 'define-syntax) ,name
+                   (,(rename 'er-macro-transformer)
+                    (,(rename 'lambda) (form again compare)
+                     (,(rename 'cons) (,(rename 'quote) ,(rename original)) (,(rename 'cdr) form)))))))
+          (else (list `(,(rename 'define) ,name ,(rename original)))))))
 
 (define-syntax require
   (er-macro-transformer
    (lambda (form rename compare)
      (set! %macro-form form)
      (if (not (list? form)) (%macro-error 'require "expected modules" form))
-     (let ((definitions (append-map (lambda (spec) (%require-renames spec form rename)) (cdr form))))
+     (let ((definitions
+             (append-map (lambda (spec)
+                           (append-map (lambda (entry) (%definition-of-rename entry form rename)) (%require-renames spec form)))
+                         (cdr form))))
        (if (null? definitions)
            `(,(rename 'void))
            `(,(rename 'begin) ,@definitions))))))
-
-;; contracts are not checked
-(define-syntax define/contract
-  (syntax-rules () ((_ head contract body ...) (define head body ...))))
-(define-syntax struct/contract
-  (syntax-rules () ((_ name ((field contract) ...) . options) (struct name (field ...) . options))))
 
 ;; ---- namespaces: there is one ----
 (define (make-base-namespace) (interaction-environment))
@@ -107,37 +191,38 @@
 (define (namespace-anchor->namespace anchor) (interaction-environment))
 (define-syntax define-namespace-anchor (syntax-rules () ((_ name) (define name #f))))
 
-;; ---- rackunit, as far as programs check themselves: a failure is shown on stderr ----
-(define (%check name holds? . shown)
-  (if (not holds?)
-      (eprintf "FAILURE in ~a~a\n" name
-               (%string-concatenate (map (lambda (v) (string-append "\n  " (%shown v 200))) shown)))))
-(define (check-equal? actual expected [message #f]) (%check 'check-equal? (equal? actual expected) actual expected))
-(define (check-not-equal? actual expected [message #f]) (%check 'check-not-equal? (not (equal? actual expected)) actual))
-(define (check-eq? actual expected [message #f]) (%check 'check-eq? (eq? actual expected) actual expected))
-(define (check-eqv? actual expected [message #f]) (%check 'check-eqv? (eqv? actual expected) actual expected))
-(define (check-= actual expected tolerance [message #f])
-  (%check 'check-= (<= (abs (- actual expected)) tolerance) actual expected))
-(define (check-true v [message #f]) (%check 'check-true (eq? v #t) v))
-(define (check-false v [message #f]) (%check 'check-false (eq? v #f) v))
-(define (check-not-false v [message #f]) (%check 'check-not-false v v))
-(define (check-pred good? v [message #f]) (%check 'check-pred (good? v) v))
-(define (check-exn good? thunk [message #f])
-  (let ((raised (%catch (lambda (e) (list e)) (lambda () (thunk) #f))))
-    (%check 'check-exn (and raised (if (regexp? good?)
-                                       (and (exn? (car raised)) (regexp-match? good? (exn-message (car raised))))
-                                       (good? (car raised)))))))
-(define-syntax test-case (syntax-rules () ((_ name body ...) (let () body ...))))
+;; in a body
+(define-syntax local-require (syntax-rules () ((_ . specs) (require . specs))))
 
-;; ---- what there is not ----
+;; a future is run when it is touched
+(define (future thunk) (%make-future (delay (thunk))))
+(define-record-type future (%make-future promise) future? (promise %future-promise))
+(define (touch f) (force (%future-promise f)))
+(define (processor-count) 1)
+
+;; ---- what there is not: docs/language.md has the same words ----
 (define-syntax %define-missing
   (syntax-rules ()
-    ((_ (name advice) ...)
+    ((_ (advice name ...) ...)
+     (begin (%absent advice name ...) ...))))
+(define-syntax %absent
+  (syntax-rules ()
+    ((_ advice name ...)
      (begin (define-syntax name (er-macro-transformer (lambda (form rename compare) (%macro-error 'name advice form)))) ...))))
 (%define-missing
- (syntax-case "there are no syntax-case macros here; write them with define-syntax-rule or syntax-rules")
- (syntax-parse "there are no syntax-parse macros here; write them with define-syntax-rule or syntax-rules")
- (class "there are no classes here; use struct, closures, or define-generics")
- (new "there are no classes here; use struct, closures, or define-generics")
- (send "there are no classes here; use struct, closures, or define-generics")
- (place "there are no places here; use spawn or map-async"))
+ ("there are no syntax classes of one's own here; test the parts in the clause, with #:when or #:fail-unless"
+  define-syntax-class define-splicing-syntax-class)
+ ("there are no places here; use spawn or map-async" place dynamic-place)
+ ("there are no units here; use procedures of what they import, or classes" unit define-unit define-signature invoke-unit)
+ ("there are no tables with an equality of their own here; give the key's structure #:methods gen:equal+hash, or change keys into what is compared"
+  define-custom-hash-types make-custom-hash make-immutable-custom-hash)
+ ("there is no command line here; what the program works on is in (context), or defined in it" parse-command-line)
+ ("there are no log receivers here; write to standard error with eprintf" define-logger make-logger log-message)
+ ("there is no trace here; print what is of interest with printf or eprintf" trace untrace trace-define)
+ ("there are no sequence macros here; write a procedure that gives a list, a stream or (in-generator ...)" define-sequence-syntax)
+ ("there is no file system here; see checkpoint and restore for what is to last, py-exec for files of the workspace"
+  define-runtime-path in-directory directory-list make-directory copy-file rename-file-or-directory)
+ ("there is no foreign interface here; use py-exec" ffi-lib get-ffi-obj define-ffi-definer)
+ ("there is no network here; ask a host function, or py-exec" tcp-connect tcp-listen get-pure-port http-sendrecv serve/servlet)
+ ("there are no with-contract regions here; use define/contract" with-contract)
+ ("there are no engines here; use with-timeout" engine make-engine engine-run))

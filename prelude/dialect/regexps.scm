@@ -1,6 +1,7 @@
 ;; Regular expressions: Racket's procedures over the core's engine (regexp_*.c). A pattern is a
 ;; regexp, or a string that is compiled as `regexp` does; the input is a string, a byte string or
-;; an input port, which is read to its end.
+;; an input port. Of a port a match takes what is before it and the match, and gives bytes, as a byte pattern does; what
+;; does not match takes all.
 
 (define (regexp pattern . ignored)
   (cond ((string? pattern) (%warn-of-letters pattern) (%make-regexp pattern #f))
@@ -19,6 +20,7 @@
                 " For a class of characters write #px" shown " or (pregexp " shown ")."))))
 (define (byte-regexp pattern) (%make-regexp (%bytes-text pattern) #f #t))
 (define (byte-pregexp pattern) (%make-regexp (%bytes-text pattern) #t #t))
+(define (byte-pregexp? v) (and (byte-regexp? v) (pregexp? v)))
 (define (%bytes-text b) (if (bytes? b) (bytes->string/latin-1 b) b))
 (define (object-name v)
   (cond ((regexp? v) (%regexp-source v))
@@ -29,30 +31,59 @@
 (define (%pattern who rx)
   (cond ((regexp? rx) rx)
         ((string? rx) (regexp rx))
+        ((bytes? rx) (byte-regexp rx))
         (else (raise-argument-error who "(or/c regexp? byte-regexp? string? bytes?)" 0 rx))))
 (define (%input who rx input)
   (cond ((string? input) input)
         ((bytes? input) (bytes->string/latin-1 input))
-        ((input-port? input) (%port->string input))
+        ((input-port? input) (if (textual-port? input) (%port->string input) (bytes->string/latin-1 (port->bytes input))))
         ((syntax? input)
          (%contract-error (string-append (symbol->string who) ": contract violation\n  expected: string?\n  given: " (%shown input 80))
                           "This is the result of an LLM call: unwrap its text with (syntax-e …)."))
         (else (raise-argument-error who "(or/c string? bytes? path? input-port?)" 1 rx input))))
-;; results over bytes are bytes again
-(define (%as-input input)
-  (if (bytes? input)
-      (lambda (piece) (and piece (string->bytes/latin-1 piece)))
-      #f))
+;; results over bytes are bytes again, and so are those over ports and those of a byte pattern
+(define (%as-input input [rx #f])
+  (cond ((or (bytes? input) (and (input-port? input) (binary-port? input)))
+         (lambda (piece) (and piece (string->bytes/latin-1 piece))))
+        ((or (input-port? input) (byte-regexp? rx))
+         (lambda (piece) (and piece (string->bytes/utf-8 piece))))
+        (else #f)))
+
+;; What is left in a port, and a procedure that takes so much of it.
+(define (%peek-all port)
+  (define all 1073741823)
+  (if (textual-port? port)
+      (let ((text (peek-string all 0 port)))
+        (values (if (eof-object? text) "" text) (lambda (n) (if (> n 0) (read-string n port)))))
+      (let ((bytes (%peek-bytes all 0 port)))
+        (values (if (eof-object? bytes) "" (bytes->string/latin-1 bytes)) (lambda (n) (if (> n 0) (read-bytevector n port)))))))
+;; (found text match) is the result, #f where the pattern does not match.
+(define (%match-port rx port start end prefix take-failed? take-found? found)
+  (let-values (((text take) (%peek-all port)))
+    (let* ((end (if end (min end (string-length text)) (string-length text)))
+           (m (and (<= start end) (%regexp-exec rx text start end (%prefix prefix)))))
+      (cond (m (if take-found? (take (vector-ref m 1))) (found text m))
+            (else (if take-failed? (take end)) #f)))))
+(define (%groups-of port rx)
+  (let ((convert (%as-input port rx)))
+    (lambda (text m)
+      (map (lambda (p) (and p (convert (substring text (car p) (cdr p))))) (%positions m)))))
 
 (define (regexp-match rx input [start 0] [end #f] [output #f] [prefix ""])
-  (let* ((rx (%pattern 'regexp-match rx)) (s (%input 'regexp-match rx input)) (convert (%as-input input))
-         (found (%regexp-match-strings rx s start (or end (string-length s)) (%prefix prefix))))
-    (if (and found convert) (map convert found) found)))
+  (let ((rx (%pattern 'regexp-match rx)))
+    (if (input-port? input)
+        (%match-port rx input start end prefix #t #t (%groups-of input rx))
+        (let* ((s (%input 'regexp-match rx input)) (convert (%as-input input rx))
+               (found (%regexp-match-strings rx s start (or end (string-length s)) (%prefix prefix))))
+          (if (and found convert) (map convert found) found)))))
 (define (%prefix p) (if (bytes? p) (bytes->string/latin-1 p) p))
 
 (define (regexp-match? rx input [start 0] [end #f] [output #f] [prefix ""])
-  (let* ((rx (%pattern 'regexp-match? rx)) (s (%input 'regexp-match? rx input)))
-    (%regexp-match? rx s start (or end (string-length s)) (%prefix prefix))))
+  (let ((rx (%pattern 'regexp-match? rx)))
+    (if (input-port? input)
+        (%match-port rx input start end prefix #t #t (lambda (text m) #t))
+        (let ((s (%input 'regexp-match? rx input)))
+          (%regexp-match? rx s start (or end (string-length s)) (%prefix prefix))))))
 
 (define (regexp-match-exact? rx input)
   (let* ((rx (%pattern 'regexp-match-exact? rx)) (s (%input 'regexp-match-exact? rx input))
@@ -63,8 +94,11 @@
              (%regexp-match? (%make-regexp (string-append "^(?:" (%regexp-source rx) ")$") (pregexp? rx)) s)))))
 
 (define (regexp-match-positions rx input [start 0] [end #f] [output #f] [prefix ""])
-  (let* ((rx (%pattern 'regexp-match-positions rx)) (s (%input 'regexp-match-positions rx input)))
-    (%positions (%regexp-exec rx s start (or end (string-length s)) (%prefix prefix)))))
+  (let ((rx (%pattern 'regexp-match-positions rx)))
+    (if (input-port? input)
+        (%match-port rx input start end prefix #t #t (lambda (text m) (%positions m)))
+        (let ((s (%input 'regexp-match-positions rx input)))
+          (%positions (%regexp-exec rx s start (or end (string-length s)) (%prefix prefix)))))))
 (define (%positions m)
   (and m
        (let loop ((i (- (vector-length m) 2)) (pairs '()))
@@ -75,14 +109,14 @@
 (define regexp-match*
   (case-lambda
     ((rx input)
-     (let* ((rx (%pattern 'regexp-match* rx)) (s (%input 'regexp-match* rx input)) (convert (%as-input input))
+     (let* ((rx (%pattern 'regexp-match* rx)) (s (%input 'regexp-match* rx input)) (convert (%as-input input rx))
             (found (%regexp-match-all-strings rx s)))
        (if convert (map convert found) found)))
     ((rx input . options) (apply %regexp-match*-with rx input options))))
 (define %regexp-match*-with ; errors show it under the public name
   (let ()
     (define (regexp-match* rx input [start 0] [end #f] [prefix ""] #:match-select [select car] #:gap-select? [gaps? #f])
-      (let* ((rx (%pattern 'regexp-match* rx)) (s (%input 'regexp-match* rx input)) (convert (or (%as-input input) values))
+      (let* ((rx (%pattern 'regexp-match* rx)) (s (%input 'regexp-match* rx input)) (convert (or (%as-input input rx) values))
              (end (or end (string-length s)))
              (matches (%regexp-exec-all rx s start end (%prefix prefix) #t)))
         (define (text from to) (convert (substring s from to)))
@@ -104,7 +138,7 @@
          (%regexp-exec-all rx s start (or end (string-length s)) (%prefix prefix) #t))))
 
 (define (regexp-split rx input [start 0] [end #f] [prefix ""])
-  (let* ((rx (%pattern 'regexp-split rx)) (s (%input 'regexp-split rx input)) (convert (%as-input input))
+  (let* ((rx (%pattern 'regexp-split rx)) (s (%input 'regexp-split rx input)) (convert (%as-input input rx))
          (pieces (%regexp-split rx s start (or end (string-length s)) (%prefix prefix))))
     (if convert (map convert pieces) pieces)))
 
@@ -114,7 +148,7 @@
   (%replace 'regexp-replace* rx input insert #t start end prefix))
 
 (define (%replace who rx input insert all? start end prefix)
-  (let* ((rx (%pattern who rx)) (s (%input who rx input)) (convert (%as-input input))
+  (let* ((rx (%pattern who rx)) (s (%input who rx input)) (convert (%as-input input rx))
          (end (or end (string-length s)))
          (result
           (cond ((string? insert) (%regexp-replace rx s insert all? start end (%prefix prefix)))
@@ -142,5 +176,13 @@
 (define (regexp-replaces input replacements)
   (let loop ((s input) (rest replacements))
     (if (null? rest) s (loop (regexp-replace* (caar rest) s (cadar rest)) (cdr rest)))))
-(define (regexp-try-match rx port . options) (apply regexp-match rx port options))
-(define (regexp-match-peek rx port . options) (apply regexp-match rx port options))
+;; a match takes what it matched, a failure nothing; and neither takes anything
+(define (regexp-try-match rx port [start 0] [end #f] [output #f] [prefix ""])
+  (let ((rx (%pattern 'regexp-try-match rx)))
+    (%match-port rx port start end prefix #f #t (%groups-of port rx))))
+(define (regexp-match-peek rx port [start 0] [end #f] [output #f] [prefix ""])
+  (let ((rx (%pattern 'regexp-match-peek rx)))
+    (%match-port rx port start end prefix #f #f (%groups-of port rx))))
+(define (regexp-match-peek-positions rx port [start 0] [end #f] [output #f] [prefix ""])
+  (let ((rx (%pattern 'regexp-match-peek-positions rx)))
+    (%match-port rx port start end prefix #f #f (lambda (text m) (%positions m)))))

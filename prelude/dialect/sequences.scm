@@ -2,16 +2,42 @@
 ;;
 ;; A walk has a state. For a list it is the list itself, so that the loops of for.scm go on with
 ;; car and cdr; for what has indexes it is the index; for the rest it is whatever the sequence
-;; object's own procedures make of it. A state that is a pair is always a list on its way.
+;; object's own procedures make of it. A state that is a pair is always a list on its way: where an
+;; object's own state is a list (a position of make-do-sequence, an element), it is held in a box of ours.
 
-;; start: the first state; more?, ref and next take a state. ref may give several values.
+;; start: the first state, or a %fresh thunk that makes one for each walk; more?, ref and next take a state. ref
+;; may give several values.
 (define-record-type %iteration
-  (%make-iteration start more? ref next)
+  (%make-iteration first more? ref next)
   %iteration?
-  (start %iteration-start)
+  (first %iteration-first)
   (more? %iteration-more)
   (ref %iteration-ref)
   (next %iteration-next))
+(%set-rtd-printer! (%record-rtd (%make-iteration #f #f #f #f))
+                   (lambda (s) (if (%fresh? (%iteration-first s)) "#<sequence>" "#<stream>")))
+(define-record-type %fresh (%make-fresh thunk) %fresh? (thunk %fresh-thunk))
+(define (%iteration-start s)
+  (let ((first (%iteration-first s)))
+    (if (%fresh? first) ((%fresh-thunk first)) first)))
+
+(define-record-type %held (%make-held state) %held? (state %held-state))
+(define (%hold state) (if (or (pair? state) (null? state)) (%make-held state) state))
+(define (%release state) (if (%held? state) (%held-state state) state))
+
+;; A walk over what a procedure gives, one call for each step, and none before the step is asked for: a loop
+;; that ends for another reason takes nothing that somebody else may read. A state is a cell for the item.
+;; (pull) gives an item, which may be a vector of several values where `several?`; (stop? item) is the end's.
+(define (%pulled pull stop? [several? #f])
+  (define (more? cell)
+    (if (eq? (vector-ref cell 0) %none) (vector-set! cell 0 (pull)))
+    (not (stop? (vector-ref cell 0))))
+  (%make-iteration (%make-fresh (lambda () (vector %none)))
+                   more?
+                   (if several?
+                       (lambda (cell) (vector->values (vector-ref cell 0)))
+                       (lambda (cell) (vector-ref cell 0)))
+                   (lambda (cell) (vector %none))))
 
 ;; A walk over a list of lists of values: it gives several values at each step.
 (define (%rows lists-of-values)
@@ -48,15 +74,11 @@
                                 (%shown value 80))
                  #f)))))
 
-(define (%port-iteration read-next)
-  (%make-iteration (read-next)
-                   (lambda (item) (not (eof-object? item)))
-                   (lambda (item) item)
-                   (lambda (item) (read-next))))
+(define (%port-iteration read-next) (%pulled read-next eof-object?))
 
 (define (%sequence-start s)
   (cond ((or (pair? s) (null? s) (%stream? s)) s)
-        ((%iteration? s) (%iteration-start s))
+        ((%iteration? s) (%hold (%iteration-start s)))
         (else 0)))
 
 (define (%sequence-more? s state)
@@ -64,7 +86,7 @@
         ((vector? s) (< state (vector-length s)))
         ((string? s) (< state (string-length s)))
         ((number? s) (< state s))
-        ((%iteration? s) ((%iteration-more s) state))
+        ((%iteration? s) ((%iteration-more s) (%release state)))
         ((%stream? s) (not (stream-empty? state)))
         ((bytes? s) (< state (bytes-length s)))
         ((pair? s) (raise-argument-error 'for "sequence?" s))
@@ -75,7 +97,7 @@
         ((string? s) (string-ref s state))
         ((number? s) state)
         ((%iteration? s)
-         (call-with-values (lambda () ((%iteration-ref s) state))
+         (call-with-values (lambda () ((%iteration-ref s) (%release state)))
            (case-lambda
              ((value) value)
              (several (raise (%with-hint
@@ -89,11 +111,11 @@
 
 (define (%sequence-values s state)
   (if (%iteration? s)
-      ((%iteration-ref s) state)
+      ((%iteration-ref s) (%release state))
       (if (pair? state) (car state) (%sequence-ref s state))))
 
 (define (%sequence-next s state)
-  (cond ((%iteration? s) ((%iteration-next s) state))
+  (cond ((%iteration? s) (%hold ((%iteration-next s) (%release state))))
         ((%stream? s) (stream-rest state))
         (else (+ state 1))))
 
@@ -139,12 +161,19 @@
   (let ((stop (or stop (string-length s))))
     (for/list ([i (in-range start stop step)]) (string-ref s i))))
 (define (in-bytes b) (%check-bytes b))
-(define (in-hash table) (%check-hash table))
-(define (in-hash-keys table) (hash-keys (%check-hash table)))
-(define (in-hash-values table) (hash-values (%check-hash table)))
-(define (in-hash-pairs table) (hash->list (%check-hash table)))
-(define in-mutable-hash in-hash)
-(define in-immutable-hash in-hash)
+;; with try-order?, by the keys
+(define (in-hash table [ordered? #f])
+  (if ordered?
+      (%rows (map (lambda (e) (list (car e) (cdr e))) (in-hash-pairs table #t)))
+      (%check-hash table)))
+(define (in-hash-keys table [ordered? #f]) (map car (in-hash-pairs table ordered?)))
+(define (in-hash-values table [ordered? #f]) (map cdr (in-hash-pairs table ordered?)))
+(define (in-hash-pairs table [ordered? #f]) (%hash-entries (%check-hash table) ordered?))
+(define-values (in-mutable-hash in-immutable-hash in-weak-hash) (values in-hash in-hash in-hash))
+(define-values (in-mutable-hash-keys in-immutable-hash-keys in-weak-hash-keys) (values in-hash-keys in-hash-keys in-hash-keys))
+(define-values (in-mutable-hash-values in-immutable-hash-values in-weak-hash-values)
+  (values in-hash-values in-hash-values in-hash-values))
+(define-values (in-mutable-hash-pairs in-immutable-hash-pairs in-weak-hash-pairs) (values in-hash-pairs in-hash-pairs in-hash-pairs))
 (define (in-value x) (list x))
 (define (in-set s) (set->list s))
 (define (in-stream s) s)
@@ -154,13 +183,14 @@
 (define (in-input-port-chars port) (%port-iteration (lambda () (read-char port))))
 (define (in-port (read-one read) (port (current-input-port)))
   (%port-iteration (lambda () (read-one port))))
-(define (in-producer produce (stop? %none) . args)
-  (%make-iteration (apply produce args)
-                   (cond ((eq? stop? %none) (lambda (item) #t))
-                         ((procedure? stop?) (lambda (item) (not (stop? item))))
-                         (else (lambda (item) (not (equal? item stop?)))))
-                   (lambda (item) item)
-                   (lambda (item) (apply produce args))))
+(define (in-producer produce [stop? %none] . args)
+  (%pulled (lambda ()
+             (call-with-values (lambda () (apply produce args))
+               (case-lambda ((item) (vector item)) (items (list->vector items)))))
+           (cond ((eq? stop? %none) (lambda (items) #f))
+                 ((procedure? stop?) (lambda (items) (apply stop? (vector->list items))))
+                 (else (lambda (items) (and (= (vector-length items) 1) (equal? (vector-ref items 0) stop?)))))
+           #t))
 
 ;; the walk over another sequence, each step's values turned by `f`
 (define (%iterate sequence f)
@@ -217,10 +247,20 @@
 (define (in-values*-sequence sequence)
   (%iterate sequence (case-lambda ((v) v) (vs vs))))
 (define (in-slice size sequence)
-  (let loop ((items (sequence->list sequence)) (slices '()))
-    (cond ((null? items) (reverse slices))
-          ((> (length items) size) (loop (drop items size) (cons (take items size) slices)))
-          (else (reverse (cons items slices))))))
+  (if (not (and (exact-integer? size) (> size 0))) (raise-argument-error 'in-slice "exact-positive-integer?" size))
+  (let ((walk (%walk sequence)))
+    (%make-iteration (%make-fresh (lambda () (%slice walk (%iteration-start walk) size)))
+                     values
+                     car
+                     (lambda (slice) (%slice walk (cdr slice) size)))))
+;; up to n items from a state on, and the state after them; #f where there are none
+(define (%slice walk state n)
+  (let loop ((state state) (left n) (items '()))
+    (cond ((and (> left 0) ((%iteration-more walk) state))
+           (loop ((%iteration-next walk) state) (- left 1)
+                 (cons ((%iteration-ref walk) state) items)))
+          ((null? items) #f)
+          (else (cons (reverse items) state)))))
 
 (define (in-permutations items) (permutations items))
 (define (in-combinations items (size #f)) (combinations items size))
@@ -273,7 +313,73 @@
       (if (= n 0)
           (%make-iteration state (%iteration-more w) (%iteration-ref w) (%iteration-next w))
           (loop ((%iteration-next w) state) (- n 1))))))
+(define (sequence-add-between sequence v)
+  (let ((walk (%walk sequence)))
+    ;; a state is the walk's, and whether v is due before its item
+    (%make-iteration (%make-fresh (lambda () (cons (%iteration-start walk) #f)))
+                     (lambda (st) ((%iteration-more walk) (car st)))
+                     (lambda (st) (if (cdr st) v ((%iteration-ref walk) (car st))))
+                     (lambda (st) (if (cdr st) (cons (car st) #f) (cons ((%iteration-next walk) (car st)) #t))))))
 (define empty-sequence '())
+
+;; up to the first item that the predicate accepts: without it, with it
+(define (stop-before sequence stop?)
+  (let ((walk (%walk sequence)))
+    (define (item state) (call-with-values (lambda () ((%iteration-ref walk) state)) stop?))
+    (%make-iteration (%make-fresh (lambda () (%iteration-start walk)))
+                     (lambda (state) (and ((%iteration-more walk) state) (not (item state))))
+                     (%iteration-ref walk)
+                     (%iteration-next walk))))
+(define (stop-after sequence stop?)
+  (let ((walk (%walk sequence)))
+    (define (item state) (call-with-values (lambda () ((%iteration-ref walk) state)) stop?))
+    (define none (list 'none))
+    (%make-iteration (%make-fresh (lambda () (%iteration-start walk)))
+                     (lambda (state) (and (not (eq? state none)) ((%iteration-more walk) state)))
+                     (%iteration-ref walk)
+                     (lambda (state) (if (item state) none ((%iteration-next walk) state))))))
+
+;; Two procedures: is there a next item, and which. The item is taken when one of them asks.
+(define (sequence-generate sequence)
+  (let* ((walk (%walk sequence)) (state %none))
+    (define (more?)
+      (if (eq? state %none) (set! state (%iteration-start walk)))
+      ((%iteration-more walk) state))
+    (define (next)
+      (if (not (more?))
+          (raise (make-exn:fail:contract "sequence-generate: sequence has no more values" #f)))
+      (let ((at state))
+        (call-with-values
+         (lambda () ((%iteration-ref walk) at))
+         (lambda items
+           (set! state ((%iteration-next walk) at))
+           (apply values items)))))
+    (values more? next)))
+
+;; A sequence of one's own: the thunk gives position->element, next-position, the first position, and
+;; three tests, each of which may be #f: of a position, of an element, of both.
+(define (make-do-sequence thunk)
+  (define-values (element next first go-on? element? go-on-after?)
+    (call-with-values thunk
+      (case-lambda
+        ((element next first position? element? both?) (values element next first position? element? both?))
+        ((element early next first position? element? both?)
+         (values element (lambda (p) (next (if early (early p) p))) first position? element? both?)))))
+  ;; a state: the position, and its element's values once they were asked for
+  (define (state position) (vector position %none))
+  (define (elements st)
+    (if (eq? (vector-ref st 1) %none)
+        (vector-set! st 1 (call-with-values (lambda () (element (vector-ref st 0))) list)))
+    (vector-ref st 1))
+  (%make-iteration (%make-fresh (lambda () (state first)))
+                   (lambda (st)
+                     (and st
+                          (or (not go-on?) (go-on? (vector-ref st 0)))
+                          (or (not element?) (apply element? (elements st)))))
+                   (lambda (st) (apply values (elements st)))
+                   (lambda (st)
+                     (and (or (not go-on-after?) (apply go-on-after? (vector-ref st 0) (elements st)))
+                          (state (next (vector-ref st 0)))))))
 
 ;; ---- what the loops of for.scm finish with ----
 (define (%vector-of-reversed items) (list->vector (reverse! items)))

@@ -16,7 +16,9 @@
 
 (define empty-stream '())
 (define stream-nil '())
-(define (stream? v) (or (%stream? v) (list? v) (%iteration? v)))
+;; A sequence that takes from a port or a procedure as it goes is none: what it gave is not to be had again.
+(define (stream? v)
+  (or (%stream? v) (list? v) (and (%iteration? v) (not (%fresh? (%iteration-first v))))))
 (define stream-pair? (lambda (v) (and (stream? v) (not (stream-empty? v)))))
 
 (define (stream-empty? s)
@@ -51,7 +53,14 @@
             (reverse items)
             (loop (stream-rest s) (and n (- n 1)) (cons (stream-first s) items))))))
 (define (list->stream items) items)
-(define (sequence->stream s) (if (stream? s) s (sequence->list s)))
+(define (sequence->stream s)
+  (if (stream? s)
+      s
+      (let* ((s (%sequence s 'sequence->stream)) (walk (%walk s)))
+        (let at ((state (%iteration-start walk)))
+          (if ((%iteration-more walk) state)
+              (stream-cons ((%iteration-ref walk) state) (at ((%iteration-next walk) state)))
+              empty-stream)))))
 (define (stream-length s) (length (stream->list s)))
 (define (stream-ref s n)
   (let loop ((rest s) (i n))

@@ -172,5 +172,3 @@
       (if (eof-object? item) (reverse items) (loop (cons item items))))))
 (define eof (eof-object))
 (define read-lines port->lines)
-(define (call-with-output-bytes f)
-  (let ((port (open-output-bytes))) (f port) (get-output-bytes port)))

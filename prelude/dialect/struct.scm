@@ -140,7 +140,11 @@
   (if (not (or (not parent) (%rtd? parent)))
       (raise-argument-error 'struct "struct-type?" parent))
   (let ((rtd (%make-rtd name parent fields
-                        (map (lambda (flag) (case flag ((transparent) 'transparent) ((prefab) 'prefab) (else 'mutable))) flags))))
+                        (append (if (or (any (lambda (p) (memq (car p) %equality-properties)) properties)
+                                        (and parent (memq 'equal (%rtd-flags parent))))
+                                    '(equal)
+                                    '())
+                                (map (lambda (flag) (case flag ((transparent) 'transparent) ((prefab) 'prefab) (else 'mutable))) flags)))))
     (%set-rtd-properties! rtd
                           (append (if guard (list (cons '%guard guard)) '())
                                   (if (> auto-count 0) (list (cons '%auto (cons auto-count auto-value))) '())
@@ -157,6 +161,7 @@
   (if (or (memq 'transparent (%rtd-flags rtd)) (memq 'prefab (%rtd-flags rtd)))
       (hash-set! %data-types (%rtd-name rtd) rtd)))
 
+(define %equality-properties '(prop:equal+hash gen:equal+hash gen:equal-mode+hash)) ; equality.scm
 (define (%inherited-property? entry) (not (memq (car entry) '(%guard %auto))))
 
 ;; what properties mean to the core: application and printing
@@ -168,7 +173,7 @@
     (if writer
         (%set-rtd-printer! rtd
                            (lambda (record)
-                             (let ((mode (case (%print-mode) ((0) #f) ((1) #t) (else 0))))
+                             (let ((mode (case (%print-mode) ((0) #f) ((2) 0) (else #t))))
                                (call-with-output-string (lambda (port) (writer record port mode)))))))))
 
 ;; prop:procedure: a procedure that gets the instance too, or the index of a field that holds one
@@ -196,6 +201,7 @@
 (define prop:serializable 'prop:serializable)
 (define gen:custom-write 'gen:custom-write)
 (define gen:equal+hash 'gen:equal+hash)
+(define gen:equal-mode+hash 'gen:equal-mode+hash)
 
 ;; The plain constructor is the core's. Guards (from the root down) and automatic fields make it a
 ;; procedure of ours around that.

@@ -32,3 +32,4 @@
 (define vector*-set! vector-set!)
 (define (vector-extend v n [fill 0])
   (let ((new (make-vector n fill))) (vector-copy! new 0 v) new))
+(define (vector->values v [start 0] [end (vector-length v)]) (apply values (vector->list v start end)))

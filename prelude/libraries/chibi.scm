@@ -14,13 +14,13 @@
     current-error-port current-input-port current-output-port define define-syntax delay
     delay-force delete-file denominator display do dynamic-wind else emergency-exit eof-object?
     eq? equal? eqv? er-macro-transformer error eval even? every exact exact->inexact
-    exact-integer? exact? exit exp expt file-exists? (%lenient-find . find) (%lenient-find-tail . find-tail) finite? floor for-each force
+    exact-integer? exact? exit exp expt file-exists? (%lenient-find . find) (%lenient-find-tail . find-tail) finite? floor (%for-each-shortest . for-each) force
     gcd get-environment-variable get-output-bytevector get-output-string identifier->symbol
     identifier=? identifier? if imag-part immutable? inexact inexact->exact inexact? infinite?
     input-port? integer->char integer? interaction-environment lambda lcm length let let*
     let-optionals* let-syntax letrec letrec* letrec-syntax list list->string list->vector
     list-copy list-ref list-tail list? load log magnitude make-bytevector make-list make-polar
-    make-rectangular make-string make-syntactic-closure make-vector map max member memq memv min
+    make-rectangular make-string make-syntactic-closure make-vector (%map-shortest . map) max member memq memv min
     modulo nan? negative? newline not null-environment null? number->string number? numerator
     odd? open-binary-input-file open-binary-output-file open-input-bytevector open-input-file
     open-input-string open-output-bytevector open-output-file open-output-string or output-port?
@@ -38,7 +38,7 @@
     symbol->string symbol? syntactic-closure-expr syntactic-closure? syntax-error syntax-rules
     tan textual-port? binary-port? truncate unquote unquote-splicing utf8->string values vector
     vector->list vector-copy vector-copy! vector-fill! vector-length vector-ref vector-set!
-    vector? with-exception-handler with-input-from-file with-output-to-file write write-char
+    vector? with-exception-handler with-input-from-file with-output-to-file (%standard-write . write) write-char
     write-u8 zero? symbol<? exact-integer-sqrt bytevector-copy! call-with-escape-continuation
     let-values define-values define-record-type (%chibi:exception? . exception?)
     (%chibi:exception-kind . exception-kind) (%chibi:exception-source . exception-source)

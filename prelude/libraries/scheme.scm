@@ -13,11 +13,11 @@
     define-syntax define-values denominator do dynamic-wind else eof-object eof-object? eq?
     equal? eqv? error error-object-irritants error-object-message error-object? even? exact
     exact-integer-sqrt exact-integer? exact? expt features file-error? floor floor-quotient
-    floor-remainder floor/ flush-output-port for-each gcd get-output-bytevector
+    floor-remainder floor/ flush-output-port (%for-each-shortest . for-each) gcd get-output-bytevector
     get-output-string guard if include include-ci inexact inexact? input-port-open? input-port?
     integer->char integer? lambda lcm length let let* let*-values let-syntax let-values letrec
     letrec* letrec-syntax list list->string list->vector list-copy list-ref list-set! list-tail
-    list? make-bytevector make-list make-parameter make-string make-vector map max member memq
+    list? make-bytevector make-list (%converting-parameter . make-parameter) make-string make-vector (%map-shortest . map) max member memq
     memv min modulo negative? newline not null? number->string number? numerator odd?
     open-input-bytevector open-input-string open-output-bytevector open-output-string or
     output-port-open? output-port? pair? parameterize peek-char peek-u8 positive? port?
@@ -68,7 +68,7 @@
 (%define-core-library! '(scheme repl) '(interaction-environment))
 
 (%define-core-library! '(scheme time) '(current-jiffy current-second jiffies-per-second))
-(%define-core-library! '(scheme write) '(display write write-shared write-simple))
+(%define-core-library! '(scheme write) '(display (%standard-write . write) (%standard-write-shared . write-shared) (%standard-write-simple . write-simple)))
 
 (%define-core-library! '(scheme r5rs)
   '(* + - / < <= = > >= abs acos and angle append apply asin assoc assq assv atan begin boolean?
@@ -80,11 +80,11 @@
     char-upper-case? char-whitespace? char<=? char<? char=? char>=? char>? char?
     close-input-port close-output-port complex? cond cons cos current-input-port
     current-output-port define define-syntax delay denominator display do dynamic-wind else
-    eof-object? eq? equal? eqv? eval even? exact->inexact exact? exp expt floor for-each force
+    eof-object? eq? equal? eqv? eval even? exact->inexact exact? exp expt floor (%for-each-shortest . for-each) force
     gcd if imag-part inexact->exact inexact? input-port? integer->char integer?
     interaction-environment lambda lcm length let let* let-syntax letrec letrec-syntax list
     list->string list->vector list-ref list-tail list? load log magnitude make-polar
-    make-rectangular make-string make-vector map max member memq memv min modulo negative?
+    make-rectangular make-string make-vector (%map-shortest . map) max member memq memv min modulo negative?
     newline not null-environment null? number->string number? numerator odd? open-input-file
     open-output-file or output-port? pair? peek-char positive? procedure? quasiquote quote
     quotient rational? rationalize read read-char real-part real? remainder reverse round
@@ -93,5 +93,5 @@
     string-ci>=? string-ci>? string-copy string-fill! string-length string-ref string-set!
     string<=? string<? string=? string>=? string>? string? substring symbol->string symbol?
     syntax-rules tan truncate values vector vector->list vector-fill! vector-length vector-ref
-    vector-set! vector? with-input-from-file with-output-to-file write write-char zero? => ... _
+    vector-set! vector? with-input-from-file with-output-to-file (%standard-write . write) write-char zero? => ... _
     unquote unquote-splicing))

@@ -8,19 +8,19 @@
 
 (%define-core-libraries! '((srfi 1) (scheme list))
   '(alist-cons alist-copy alist-delete (alist-delete . alist-delete!) any append
-    append! append-map (append-map . append-map!) append-reverse append-reverse! assoc assq assv
+    append! (%append-map-shortest . append-map) (%append-map-shortest . append-map!) append-reverse append-reverse! assoc assq assv
     (srfi-1:break . break) (srfi-1:break . break!) caaaar caaadr caaar caadar caaddr caadr caar
     cadaar cadadr cadar caddar cadddr caddr cadr car car+cdr cdaaar cdaadr cdaar cdadar cdaddr
     cdadr cdar cddaar cddadr cddar cdddar cddddr cdddr cddr cdr circular-list circular-list?
     concatenate (concatenate . concatenate!) cons cons* count delete (delete . delete!)
     delete-duplicates (delete-duplicates . delete-duplicates!) dotted-list? drop drop-right
     (drop-right . drop-right!) drop-while eighth every fifth filter (filter . filter!)
-    filter-map (%lenient-find . find) (%lenient-find-tail . find-tail) first fold fold-right for-each fourth iota last last-pair length
+    filter-map (%lenient-find . find) (%lenient-find-tail . find-tail) first fold fold-right (%for-each-shortest . for-each) fourth iota last last-pair length
     length+ list list-copy list-index list-ref list-tabulate list= lset-adjoin
     lset-diff+intersection (lset-diff+intersection . lset-diff+intersection!) lset-difference
     (lset-difference . lset-difference!) lset-intersection
     (lset-intersection . lset-intersection!) lset-union (lset-union . lset-union!) lset-xor
-    (lset-xor . lset-xor!) lset<= lset= make-list map (map . map!) map-in-order member memq memv
+    (lset-xor . lset-xor!) lset<= lset= make-list (%map-shortest . map) (%map-shortest . map!) map-in-order member memq memv
     ninth not-pair? null-list? null? pair-fold pair-fold-right pair-for-each pair? partition
     (partition . partition!) proper-list? reduce reduce-right (srfi-1:remove . remove)
     (srfi-1:remove . remove!) reverse (reverse . reverse!) second set-car! set-cdr! seventh
@@ -91,7 +91,7 @@
 (%define-core-library! '(srfi 38)
   '((write-shared . write-with-shared-structure) (write-shared . write/ss)
     (read . read-with-shared-structure) (read . read/ss)))
-(%define-core-library! '(srfi 39) '(make-parameter parameterize))
+(%define-core-library! '(srfi 39) '((%converting-parameter . make-parameter) parameterize))
 (%define-core-library! '(srfi 46) '(syntax-rules))
 (%define-core-library! '(srfi 48) '((srfi-48:format . format)))
 (%define-core-library! '(srfi 62) '())

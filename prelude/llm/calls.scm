@@ -36,9 +36,9 @@
   (let ((instruction (%check-text op "#:instruction" instruction #f))
         (data (%check-text op "#:data" data #t)))
     (%check-call op model temperature max-tokens json recursive)
-    (if (and (string-null? instruction) (string-null? data))
+    (if (string-null? instruction)
         (%fail 'exn:fail:contract
-               (string-append op ": give #:instruction or #:data, for example (" op
+               (string-append op ": #:instruction is missing; say what is to be done, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
     (%before-calls)
     (let* ((pictures (if (or image (pair? images))

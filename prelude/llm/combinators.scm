@@ -50,6 +50,20 @@
             (%item-is-done!)
             (loop next (cdr items)))))))
 
+;; Each item in a fork of this session, from this very point: what one of them sets or defines, the others and
+;; this one do not see. In a fork the request is answered by the number of its item, here by the list of what
+;; the forks gave. A fork ends when f has returned, whatever this program goes on with: so its error is caught here.
+(define (fork-map f items)
+  (%check-procedure 'fork-map f 0 "procedure")
+  (%check-items 'fork-map items 1)
+  (if (null? items)
+      '()
+      (let ((answer (%request "fork" (length items))))
+        (if (exact-integer? answer)
+            (%end! (guard (condition (#t (%error-outcome condition)))
+                     (%value-outcome "finished" (%resolved 'fork-map (f (list-ref items answer))))))
+            answer))))
+
 ;; Groups of up to `branch` neighbours are combined, level by level; the groups of a level at once.
 ;; (tree-reduce texts) merges pairs of texts by a model.
 (define (tree-reduce f [items %none] #:branch-factor [branch #f] #:leaf-fn [leaf identity])

@@ -44,19 +44,26 @@
   (cond ((syntax? v)
          (%log! "syntax-e" (%scoped-text v) "sandbox" "call-id" (%scoped-call v))
          (%unwrap v))
+        ((%transformer) (%syntax-e v))  ; in a macro: a form
         ((string? v) v)
         ((handle? v)
          (%fail 'exn:fail:contract
                 "syntax-e: got an async handle; await it first: (syntax-e (await handle))"))
         (else (%err-type 'syntax-e 0 "scoped value" v))))
 
-(define (datum->syntax context text)
-  (if (not (string? text)) (%err-type 'datum->syntax 1 "string" text))
-  (%log! "datum->syntax" text "sandbox")
-  (if (syntax? context)
-      (%make-scoped text (%scoped-call context) (%scoped-model context) (%scoped-depth context) #f)
-      (%make-scoped text 0 #f 0 #f)))
-(define syntax->datum syntax-e)
+(define (datum->syntax context text . ignored)
+  (if (%transformer)
+      (%datum->syntax context text)     ; in a macro: a form
+      (begin
+        (if (not (string? text)) (%err-type 'datum->syntax 1 "string" text))
+        (%log! "datum->syntax" text "sandbox")
+        (if (syntax? context)
+            (%make-scoped text (%scoped-call context) (%scoped-model context) (%scoped-depth context) #f)
+            (%make-scoped text 0 #f 0 #f)))))
+(define (syntax->datum v)
+  (if (and (not (syntax? v)) (or (%transformer) (pair? v) (identifier? v) (null? v)))
+      (%syntax->datum v)
+      (syntax-e v)))
 
 ;; Whether the model was cut off, by #:max-tokens or a bound of its own: its text is not all that it had to say.
 (define (truncated? v)

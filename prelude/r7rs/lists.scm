@@ -65,10 +65,15 @@
            (apply f heads)
            (loop (%tails ls))))))))
 
+;; Under these names for what stops with the shortest list: R7RS's and SRFI 1's. The dialect's own are stricter.
+(define %map-shortest map)
+(define %for-each-shortest for-each)
+
 (define append-map
   (case-lambda
     ((f list) (apply append (map f list)))
-    ((f . lists) (apply append (apply map f lists)))))
+    ((f . lists) (apply append (apply %map-shortest f lists)))))
+(define %append-map-shortest append-map)
 
 (define filter-map
   (case-lambda
@@ -265,7 +270,7 @@
      (let loop ((rest (reverse list)) (acc seed))
        (if (pair? rest) (loop (cdr rest) (f (car rest) acc)) acc)))
     ((f seed . lists)
-     (let loop ((rest (reverse (apply map list lists))) (acc seed))
+     (let loop ((rest (reverse (apply %map-shortest list lists))) (acc seed))
        (if (pair? rest)
            (loop (cdr rest) (apply f (append (car rest) (list acc))))
            acc)))))

@@ -37,8 +37,15 @@
   (let ((converter (%record-ref p 1)))
     (if converter (converter value) value)))
 
-(define (make-parameter value [converter #f] [name #f])
+(define (%converting-parameter value [converter #f] [name #f])
   (%make-parameter-record (if converter (converter value) value) converter name))
+;; The dialect's, as in Racket: the first value is taken as it is. R7RS's converts it, and is what its libraries export.
+(define (make-parameter value [converter #f] [name #f])
+  (%make-parameter-record value converter name))
+(define (make-derived-parameter parameter guard wrap)
+  (case-lambda
+    (() (wrap (parameter)))
+    ((v) (parameter (guard v)))))
 (define (parameter? x) (%parameter? x))
 
 ;; Bindings: a list of (parameter . value), in order. Every value is converted before any of the

@@ -14,7 +14,8 @@
 
 ;; ---- printing: records with a printer of their own make %print stop and ask ----
 
-;; While a record's own printer runs, (%print-mode) tells it how: 0 display, 1 write, 2 print.
+;; While a record's own printer runs, (%print-mode) tells it how: 0 display, 1 write, 2 print, 3 write as R7RS
+;; has it.
 (define %current-print-mode 0)
 (define (%print-mode) %current-print-mode)
 
@@ -45,6 +46,11 @@
   (%write-text (%->string value 1 1) port))
 (define (write-simple value [port (%output-port)])
   (%write-text (%->string value 1 2) port))
+
+;; What (scheme write) exports: a symbol with bars or backslashes in its name stands in bars.
+(define (%standard-write value [port (%output-port)]) (%write-text (%->string value 3 0) port))
+(define (%standard-write-shared value [port (%output-port)]) (%write-text (%->string value 3 1) port))
+(define (%standard-write-simple value [port (%output-port)]) (%write-text (%->string value 3 2) port))
 
 (define-values (newline write-char write-string write-u8 write-bytevector flush-output-port)
   (let ((c-newline newline) (c-write-char write-char) (c-write-string write-string)

@@ -6,8 +6,8 @@
 ;; Merge two sorted lists; `less?` is asked (less? b a), so that equal items of `a` come first.
 (define (%merge-lists less? a b)
   (let loop ((a a) (b b) (acc '()))
-    (cond ((null? a) (append-reverse! acc b))
-          ((null? b) (append-reverse! acc a))
+    (cond ((null? a) (append-reverse acc b)) ; a copy: a comparison's continuation may be entered again
+          ((null? b) (append-reverse acc a))
           ((less? (car b) (car a)) (loop a (cdr b) (cons (car b) acc)))
           (else (loop (cdr a) b (cons (car a) acc))))))
 

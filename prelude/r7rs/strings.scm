@@ -24,4 +24,4 @@
              (loop (+ i 1) (cons (f (string-ref s i)) acc))
              (list->string (reverse acc))))))
     ((f . ss)
-     (list->string (apply map f (map string->list ss))))))
+     (list->string (apply %map-shortest f (map string->list ss))))))

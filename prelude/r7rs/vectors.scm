@@ -18,7 +18,7 @@
              (loop (+ i 1) (cons (f (vector-ref a i) (vector-ref b i)) acc))
              (%reversed->vector acc n)))))
     ((f . vs)
-     (list->vector (apply map f (map vector->list vs))))))
+     (list->vector (apply %map-shortest f (map vector->list vs))))))
 
 (define (%reversed->vector list n)
   (let ((v (make-vector n)))

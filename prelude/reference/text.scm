@@ -175,6 +175,7 @@
 (%reference "Combinators"
  ("((sequence f ...) x)" "One procedure after the other." ((sequence add1 sqr) 2) 9)
  ("(fold-sequential f init items)" "Folds (f acc item), one call after the other." (fold-sequential + 0 '(1 2 3)) 6)
+ ("(fork-map f items)" "The list of f of each item, each in a fork of the session: what one changes, no other sees." (let ((n 0)) (list (fork-map (lambda (x) (set! n (+ n x)) n) '(1 2 3)) n)) ((1 2 3) 0))
  ("(tree-reduce f items #:branch-factor 5 #:leaf-fn f)" "Combines groups, then groups of the results, until one is left." (tree-reduce + '(1 2 3 4 5 6 7)) 28)
  ("((recursive-spawn strategy #:depth n) data)" "A strategy for data that may delegate further.")
  ("(fan-out-aggregate map-f reduce-f items #:max-concurrent n)" "map-async, then reduce-f of the list.")

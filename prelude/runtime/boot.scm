@@ -9,8 +9,7 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
-;; Most forms ask for nothing: %compile-form expands and compiles them in one go. `program`: see %run-form.
-(define (%eval-form form env name) (%run-form form env name #f '()))
+(define (%eval-form form env name) (%run-form form env name #f #f '()))
 
 ;; state: of an expansion that asks for something; r: what it asks for. At last its tree; of (begin form ...) the
 ;; request to splice, which no tree looks like: it begins with a symbol.
@@ -32,15 +31,15 @@
     (%answered state (%expand-run state) name)))
 
 ;; The value is the last form's.
-(define (%eval-forms forms env name) (%run-forms forms env name #f '()))
+(define (%eval-forms forms env name) (%run-forms forms env name #f #f '()))
 
 ;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
 ;; what it defines is known before its first form is expanded, so that a procedure may use a name
 ;; that the program defines further down, even one that a library has too.
-;; The forms are kept for error messages.
+;; The forms are kept for error messages. What a module of Racket's means, dialect/modules.scm knows.
 (define %program-forms '())
-(define (%read-program text env name)
-  (let ((forms (%read-all text name)))
+(define (%program-of text env name)
+  (let ((forms (%module-body (%read-all text name))))
     (set! %program-forms forms)
     (if (%note-program! env forms) (%note-structs! forms))
     forms))
@@ -54,50 +53,57 @@
 (define (%to-come) (vector-ref %program 1))
 
 (define (%eval-program text env name)
-  (let ((forms (%read-program text env name)))
+  (let ((forms (%program-of text env name)))
     (set! %program (vector '() '()))
-    (%run-forms forms env name %program '())))
+    (%run-forms forms env name (%shower text) %program '())))
+(define (%shower text) (and (%prints-values? text) %print-value))
 
 ;; Without a record: it is not looked through.
-(define (%eval-unchecked text env name) (%run-forms (%read-program text env name) env name #f '()))
+(define (%eval-unchecked text env name) (%run-forms (%program-of text env name) env name (%shower text) #f '()))
 
 (define %expanded-tag (cons 'expanded '()))
 (define (%expanded form tree) (vector %expanded-tag tree form))
 (define (%expanded? form)
   (and (vector? form) (= (vector-length form) 3) (eq? (vector-ref form 0) %expanded-tag)))
 
-;; The value is the last form's. `program`: the record, or #f; to-come: what follows after these.
-(define (%run-forms forms env name program to-come)
+;; The value is the last form's. `show` gets the value of each form that is evaluated, what a begin at the top
+;; level splices included; #f: nothing does. `program`: the record, or #f; to-come: what follows after these.
+(define (%run-forms forms env name show program to-come)
   (cond ((null? forms) (void))
         ((null? (cdr forms))
          (if program (vector-set! program 1 to-come))
-         (%run-form (car forms) env name program to-come))
+         (%run-form (car forms) env name show program to-come))
         (else
          (let ((to-come (cons (cons (cdr forms) env) to-come)))
            (if program (vector-set! program 1 to-come))
-           (%run-form (car forms) env name program to-come))
-         (%run-forms (cdr forms) env name program to-come))))
+           (%run-form (car forms) env name show program to-come))
+         (%run-forms (cdr forms) env name show program to-come))))
 
-(define (%run-form form env name program to-come)
+;; Most forms ask for nothing: %compile-form expands and compiles them in one go.
+(define (%run-form form env name show program to-come)
   (if (vector? form)
-      (%run-vector form env name program to-come)
+      (%run-vector form env name show program to-come)
       (let ((done (%compile-form form env name program)))
-        (if (pair? done)
-            (let ((r (%answered (car done) (cdr done) name)))
-              (if (%splice? r)
-                  (%run-forms (list-copy (vector-ref r 1)) (vector-ref r 2) name program to-come)
-                  (begin
-                    (if program (vector-set! program 0 (cons r (vector-ref program 0))))
-                    ((%compile r name)))))
-            (done)))))
+        (cond ((pair? done)
+               (let ((r (%answered (car done) (cdr done) name)))
+                 (if (and program (not (%splice? r))) (vector-set! program 0 (cons r (vector-ref program 0))))
+                 (%run-expanded r list-copy name show program to-come)))
+              (show (%show-value done show))
+              (else (done))))))
+(define (%show-value thunk show)
+  (let ((value (thunk)))
+    (show value)
+    value))
+;; (own forms): those that are spliced, in a list that may be written to
+(define (%run-expanded r own name show program to-come)
+  (cond ((%splice? r) (%run-forms (own (vector-ref r 1)) (vector-ref r 2) name show program to-come))
+        (show (%show-value (%compile r name) show))
+        (else ((%compile r name)))))
 ;; A literal, or a form that was expanded ahead.
-(define (%run-vector form env name program to-come)
-  (if (%expanded? form)
-      (let ((r (vector-ref form 1)))
-        (if (%splice? r)
-            (%run-forms (vector-ref r 1) (vector-ref r 2) name program to-come)
-            ((%compile r name))))
-      ((%compile-form form env name program))))
+(define (%run-vector form env name show program to-come)
+  (cond ((%expanded? form) (%run-expanded (vector-ref form 1) values name show program to-come))
+        (show (%show-value (%compile-form form env name program) show))
+        (else ((%compile-form form env name program)))))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
 ;; first: a circle among them is an error. A failure that ends the execution leaves nothing behind.

@@ -460,7 +460,7 @@
   (let ((look (%make-look '() '())))
     (set! %looking? #t)
     (let ((forms (%catch (lambda (condition) (%look-failed! look condition) '())
-                         (lambda () (%read-program text env name)))))
+                         (lambda () (%program-of text env name)))))
       (%keep-program-forms!)
       (define (expand form env)
         (cond ((and (pair? form) (eq? (car form) 'define-library)) ; what imports it needs it
@@ -493,7 +493,7 @@
 
 ;; ---- what a model wrote: before it runs ----
 (define (%eval-checked text env name)
-  (let* ((forms (%read-program text env name)) (look (%make-look '() '())))
+  (let* ((forms (%program-of text env name)) (look (%make-look '() '())))
     (let-values (((problems literal-calls) (%look-ahead! look (list (cons forms env)))))
       (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
         (%warn-of-problems! all)
@@ -503,7 +503,7 @@
               (%set-condition-mark! condition 3 (%problem-line (car fatal)))
               (%set-condition-mark! condition 4 (%problem-column (car fatal)))
               (%raise condition)))))
-    (%run-forms forms env name #f '())))
+    (%run-forms forms env name (%shower text) #f '())))
 
 ;; (A search that finds nothing says itself that its text reads like a pattern.)
 (define (%warn-of-problems! problems)

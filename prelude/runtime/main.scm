@@ -68,6 +68,13 @@
         (else (%catch (lambda (condition) %none)
                       (lambda () (%cbor-encode v))))))
 
+;; A program that begins with #lang racket has printed its values; the last one is its value all the same.
+(define (%program-outcome evaluate text name)
+  (let ((v (evaluate text (interaction-environment) name)))
+    (if (%prints-values? text)
+        (hash-set (%hash-immutable (%printed-outcome "ok" v)) "shown" #t)
+        (%value-outcome "ok" v))))
+
 (define (%error-outcome obj) (hash "status" "error" "error" (%describe-error obj)))
 
 (define (%describe-error obj)
@@ -238,26 +245,25 @@
 (define (%main)
   (let ((program (%eval-message)))
     (if program
-        (%execute (lambda () (%value-outcome "ok" (%eval-program (car program) (interaction-environment) (cdr program)))))
+        (%execute (lambda () (%program-outcome %eval-program (car program) (cdr program))))
         (%main-message))))
 
 (define (%main-message)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
-           (let ((options (cadr message)))
+           (let* ((options (cadr message)) (check (%option options "check" #f))
+                  (source (%hash-ref options "source" "")) (name (%option options "name" "program")))
              (%execute
               (lambda ()
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (%value-outcome "ok" ((case (%option options "check" #f)
-                                        (("only") %check-program)
-                                        (("first") %eval-checked)
-                                        (("never") %eval-unchecked)
-                                        (else %eval-program))
-                                      (%hash-ref options "source" "")
-                                      (interaction-environment)
-                                      (%option options "name" "program")))))))
+                (if (equal? check "only")
+                    (%value-outcome "ok" (%check-program source (interaction-environment) name))
+                    (%program-outcome (cond ((equal? check "first") %eval-checked)
+                                            ((equal? check "never") %eval-unchecked)
+                                            (else %eval-program))
+                                      source name))))))
           ((string=? kind "state")
            (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))

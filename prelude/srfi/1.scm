@@ -27,7 +27,7 @@
 (define (split-at list n) (values (take list n) (drop list n)))
 (define (concatenate lists) (apply append lists))
 
-(define (zip list . lists) (apply map %list list lists))
+(define (zip list . lists) (apply %map-shortest %list list lists))
 (define (unzip1 lists) (map car lists))
 (define (unzip2 lists) (values (map car lists) (map cadr lists)))
 (define (unzip3 lists) (values (map car lists) (map cadr lists) (map caddr lists)))

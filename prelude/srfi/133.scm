@@ -71,7 +71,8 @@
     (let loop ((i 0))
       (when (< i n)
         (vector-set! v i (apply f (vector-ref v i) (%vectors-row vs i)))
-        (loop (+ i 1))))))
+        (loop (+ i 1))))
+    v))                                  ; Racket's gives the vector; the SRFI does not say
 
 ;; Racket's vector-count takes the same arguments.
 (define (vector-count good? v . vs)

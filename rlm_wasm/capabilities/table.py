@@ -14,6 +14,7 @@ from typing import Any
 
 from rlm_wasm.errors import (
     CapabilityDenied,
+    GuestError,
     LimitExceeded,
     ProgramRefused,
     ProviderError,
@@ -38,6 +39,8 @@ def condition_of(error: BaseException) -> dict[str, Any]:
         return {"type": "exn:fail:llm", "message": str(error), "status": error.status}
     if isinstance(error, PythonFailure):
         return {"type": "exn:fail:python", "message": str(error), "frames": list(error.frames)}
+    if isinstance(error, GuestError):
+        return {"type": error.type, "message": str(error)}
     if isinstance(error, Unencodable):
         return {"type": "exn:fail:contract", "message": str(error)}
     if isinstance(error, ProgramRefused):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -96,6 +96,8 @@ class RuntimeOptions:
     libraries: tuple[str, ...]
     store: str | None
     limits: Limits
+    chosen: Mapping[str, Any]
+    """The limits that were given, by their fields."""
 
     @cached_property
     def _opened(self) -> DatabaseStore:
@@ -107,6 +109,20 @@ class RuntimeOptions:
     def opened_store(self) -> DatabaseStore:
         """The store, opened once: the Runtime's own."""
         return self._opened
+
+    def for_session(self, name: str) -> RuntimeOptions:
+        """The same under the limits that a named session has, but for those that are given now."""
+        from rlm_wasm.named_sessions import default_store_url, kept_limits
+
+        here = self if self.store is not None else replace(self, store=default_store_url())
+        own = kept_limits(here.opened_store(), name)
+        return here if own is None else here.with_limits(replace(own, **self.chosen))
+
+    def with_limits(self, limits: Limits) -> RuntimeOptions:
+        """The same under other limits, with the same store."""
+        same = replace(self, limits=limits)
+        same.__dict__["_opened"] = self._opened
+        return same
 
     def runtime(self, log: tuple[Any, ...] = ()) -> Runtime:
         """The Runtime, whose run log goes to each of ``log``.
@@ -121,6 +137,7 @@ class RuntimeOptions:
             base_url=self.base_url,
             python=self.python,
             store=None if self.store is None else self.opened_store(),
+            durable=self.store is not None,
             workspace=self.workspace,
             libraries=self.libraries,
             limits=self.limits,
@@ -137,8 +154,9 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
         chosen = {
             name.removeprefix(_LIMIT): given.pop(name) for name in list(given) if name.startswith(_LIMIT)
         }
-        limits = Limits(**{name: value for name, value in chosen.items() if value is not None})
-        command(*arguments, options=RuntimeOptions(**shared, limits=limits), **given)
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        limits = Limits(**chosen)
+        command(*arguments, options=RuntimeOptions(**shared, limits=limits, chosen=chosen), **given)
 
     decorated: Callable[..., None] = with_options
     for option in reversed(_OPTIONS):
@@ -147,4 +165,4 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _shared_names() -> list[str]:
-    return [f.name for f in fields(RuntimeOptions) if f.name != "limits"]
+    return [f.name for f in fields(RuntimeOptions) if f.name not in ("limits", "chosen")]

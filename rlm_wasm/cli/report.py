@@ -33,7 +33,7 @@ def print_result(result: Result, *, source: str, name: str, quiet: bool, streame
     """
     if result.stdout and not streamed:
         echo(result.stdout.removesuffix("\n"))
-    if result.ok and result.value:
+    if result.ok and result.value and not result.value_printed:
         echo(result.value)
     if result.error is not None:
         print_error(result.error, source=source, name=name)

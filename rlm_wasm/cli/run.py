@@ -17,7 +17,7 @@ from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_json, print_result
 from rlm_wasm.errors import RlmError
-from rlm_wasm.named_sessions import NamedSession, default_store_url
+from rlm_wasm.named_sessions import default_store_url, leave, open_named
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -94,28 +94,47 @@ def run(
         assert program is not None
         source, name = read_program(program), "stdin" if program == "-" else program
     texts = read_contexts(contexts, stdin_taken=program == "-")
-    if kept is not None or log == "store":
-        options = replace(options, store=options.store or default_store_url())
-    accounts = Accounts(log, report, options, trace=trace)
+    shown = Shown(source, name, as_json=as_json, quiet=quiet)
     display = Display(quiet=quiet, plain=plain, output=not as_json)
     try:
+        if kept is not None:
+            options = options.for_session(kept)
+        elif log == "store":
+            options = replace(options, store=options.store or default_store_url())
+        accounts = Accounts(log, report, options, trace=trace)
+        check = not no_check
         work = _execute(
-            source, texts, kept, options, check=not no_check, name=name, display=display, accounts=accounts
+            source, texts, kept, options, shown, check=check, name=name, display=display, accounts=accounts
         )
         result, kept_it = asyncio.run(work)
     except RlmError as error:
-        if not as_json:
+        if not as_json or shown.done:
             raise
         print_json(error_object(error))
         note(exits.message_of_error(error))
         ctx.exit(exits.status_of_error(error))
-    if as_json:
-        print_json(result.to_dict())
-    else:
+    ctx.exit(exits.status_of_result(result, kept=kept_it))
+
+
+class Shown:
+    """Prints the result as soon as it is there: nothing that fails afterwards takes it away."""
+
+    def __init__(self, source: str, name: str, *, as_json: bool, quiet: bool) -> None:
+        self._source = source
+        self._name = name
+        self._as_json = as_json
+        self._quiet = quiet
+        self.done = False
+
+    def __call__(self, result: Result) -> None:
+        """Print it."""
+        self.done = True
+        if self._as_json:
+            print_json(result.to_dict())
+            return
         if result.status == "cancelled":
             note("interrupted")
-        print_result(result, source=source, name=name, quiet=quiet, streamed=True)
-    ctx.exit(exits.status_of_result(result, kept=kept_it))
+        print_result(result, source=self._source, name=self._name, quiet=self._quiet, streamed=True)
 
 
 async def _execute(
@@ -123,6 +142,7 @@ async def _execute(
     texts: Mapping[str | None, str],
     kept: str | None,
     options: RuntimeOptions,
+    show: Callable[[Result], None],
     *,
     check: bool,
     name: str,
@@ -131,10 +151,11 @@ async def _execute(
 ) -> tuple[Result, bool]:
     """The result, and whether the session is kept as it was to be."""
     async with accounts, options.runtime(accounts.readers) as runtime:
-        named = None
-        if kept is not None:
-            named = NamedSession(options.opened_store().sessions, kept, notify=note)
-        opened = runtime.session() if named is None else await named.open(runtime)
+        opened = (
+            runtime.session()
+            if kept is None
+            else await open_named(runtime, kept, limits=options.limits, notify=note)
+        )
         async with opened as session:
             for key, text in texts.items():
                 await session.load_context(text, key)
@@ -143,40 +164,50 @@ async def _execute(
                 execution = session.execute(
                     source, on_progress=display, on_output=display.output, name=name, check=check
                 )
-                result = await interruptibly(session, execution, named)
+                result = await interruptibly(session, execution)
+            show(result)
         accounts.log_trouble(runtime.log_trouble)
-        return result, named is None or named.kept
+        return result, session.kept
 
 
-async def interruptibly(session: Session, execution: Awaitable[Result], named: NamedSession | None) -> Result:
-    """Await an execution that Ctrl-C ends; a named session's is saved in its middle first."""
-    if named is None:
+async def interruptibly(session: Session, execution: Awaitable[Result]) -> Result:
+    """Await an execution that Ctrl-C ends; a named session's is left in the store in its middle first."""
+    if session.name is None:
         with cancelling_on_interrupt(session):
             return await execution
-    interrupting: set[asyncio.Task[None]] = set()
-    with on_interrupt(lambda: interrupting.add(asyncio.ensure_future(named.interrupt(session)))):
-        result = await named.execute(session, execution)
-    for task in interrupting:
+    leaving: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        leaving.add(asyncio.ensure_future(leave(session, note)))
+
+    with on_interrupt(begin, signal.SIGINT, signal.SIGTERM):
+        result = await execution
+    for task in leaving:
         await task
     return result
 
 
 def cancelling_on_interrupt(session: Session) -> AbstractContextManager[None]:
     """Ctrl-C cancels the execution, whose Result then says so; a second one ends the process."""
-    return on_interrupt(session.cancel)
+    return on_interrupt(session.cancel, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C does something else than to end the process."""
+def on_interrupt(act: Callable[[], None], *signals: signal.Signals) -> Iterator[None]:
+    """The first of these signals does something else than to end the process; the next one ends it."""
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
+        restore()
         act()
 
+    def restore() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
     try:
-        loop.add_signal_handler(signal.SIGINT, interrupted)
+        for number in signals:
+            loop.add_signal_handler(number, interrupted)
     except (NotImplementedError, RuntimeError):
         # Windows, or not the main thread: asyncio.run's own handling cancels the task instead.
         yield
@@ -184,4 +215,4 @@ def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        restore()

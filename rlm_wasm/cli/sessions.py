@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rlm_wasm.cli import exits
+from rlm_wasm.cli.inputs import read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
-from rlm_wasm.cli.report import note, print_json, print_result
-from rlm_wasm.cli.run import interruptibly
+from rlm_wasm.cli.report import note, print_json
+from rlm_wasm.cli.run import Shown, interruptibly
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
-from rlm_wasm.errors import UsageError
-from rlm_wasm.named_sessions import NamedSession, default_store_url, no_such_session
+from rlm_wasm.errors import JournalDiverged, UsageError
+from rlm_wasm.named_sessions import AnswersOfThen, default_store_url, open_named
+from rlm_wasm.runtime import Runtime, no_such_session
+from rlm_wasm.sandbox.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rlm_wasm.results import Result
+    from rlm_wasm.session import Session
     from rlm_wasm.store.sessions import SessionRepository
 
 _store_option = click.option(
     "--store", metavar="URL", help="Where sessions are kept.  [default: RLM_WASM_STORE, or a file of yours]"
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+_VALUE_S = 5.0
+_VALUE = 200
+"""Seconds for the text of a variable's value, and characters of it."""
 
 
 @click.group()
@@ -44,41 +53,142 @@ def list_command(store: str | None, *, as_json: bool) -> None:
     if as_json:
         echo_json([asdict(session) for session in listed])
         return
+    current = Engine.shared().image_hash if listed else None
     for session in listed:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.written_at))
         first_line = " ".join(session.note.split())[:60]
         name = in_line(session.name) if is_terminal(err=False) else session.name
         echo(f"{name:<20} {session.status:<10} {when}  {session.bytes:>10,} B  {first_line}")
+        if session.held_by is not None:
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(session.held_since))
+            echo(f"{'':<20} held by {session.held_by} since {since}")
+        if session.guest not in (None, current):
+            release = "an earlier release" if session.release is None else f"release {session.release}"
+            echo(f"{'':<20} on guest {session.guest[:12]} of {release}")
 
 
 @sessions.command()
 @click.argument("name")
+@click.option(
+    "--at",
+    type=click.IntRange(min=1),
+    metavar="CALL",
+    help="As it was when its last execution made this LLM call: variables, and what the program waited for.",
+)
 @_store_option
 @_json_option
-def show(name: str, store: str | None, *, as_json: bool) -> None:
+def show(name: str, at: int | None, store: str | None, *, as_json: bool) -> None:
     """Show what session NAME holds, without running it."""
-    snapshot = asyncio.run(_with_repository(store, lambda repository: NamedSession(repository, name).load()))
-    body = snapshot.body
-    contexts = {key or "context": len(text) for key, text in body.get("contexts", [])}
-    description: dict[str, Any] = {
-        "name": name,
-        "suspended": snapshot.suspended,
-        "namespace": snapshot.header.get("namespace"),
-        "guest": snapshot.image_hash,
-        "used": snapshot.header.get("used"),
-        "memory_bytes": snapshot.memory().size,
-        "contexts": contexts,
-        "limits": body.get("limits"),
-        "log": body.get("log", []),
-    }
+    description = asyncio.run(_described(name, store or default_store_url(), at))
     if as_json:
         print_json(description)
         return
     for key, value in description.items():
         if key == "log":
             echo(f"{key + ':':<13} {len(value)} entries (all of them with --json)")
+        elif key == "values":
+            for variable, shown in value.items():
+                echo(f"  {variable} = {in_line(shown) if is_terminal(err=False) else shown}")
+        elif key == "waiting":
+            echo(f"{key + ':':<13} {len(value)} requests")
+            for request in value:
+                call = "" if request["call_id"] is None else f" call {request['call_id']}"
+                echo(f"  {request['operation']}{call}: {' '.join(request['asks'].split())}")
         else:
             echo(f"{key + ':':<13} {value}")
+
+
+async def _described(name: str, store: str, at: int | None) -> dict[str, Any]:
+    async with (
+        Runtime(provider="echo", store=store, python="off") as runtime,
+        await runtime.look(name, until=at) as session,
+    ):
+        snapshot, state = await session.snapshot(), session.state()
+        description = {
+            "name": name,
+            "suspended": session.suspended,
+            "namespace": session.namespace,
+            "guest": snapshot.image_hash,
+            "release": snapshot.header["release"],
+            "used": state["used"],
+            "memory_bytes": snapshot.memory().size,
+            "variables": state["variables"],
+            "contexts": state["contexts"],
+            "limits": state["limits"],
+            "waiting": session.pending(),
+            "log": session.scope_log(),
+        }
+        if at is not None:
+            description["values"] = await _values(session)
+        return description
+
+
+async def _values(session: Session) -> dict[str, str]:
+    """The beginning of each variable's value, asked of a copy."""
+    async with await session.fork() as copy:
+        if copy.suspended:
+            copy.abandon()
+        values = {}
+        for name in await copy.definitions():
+            result = await copy.execute(name, timeout_s=_VALUE_S)
+            values[name] = (result.value if result.ok else f"#<{result.error}>")[:_VALUE]
+        return values
+
+
+@sessions.command()
+@click.argument("name")
+@click.option(
+    "--until", type=click.IntRange(min=1), metavar="CALL", help="As far as the moment of this LLM call."
+)
+@click.option(
+    "--program",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Run this program with the answers of then, in place of the one that asked for them.",
+)
+@_store_option
+@_json_option
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    /,
+    name: str,
+    until: int | None,
+    program: str | None,
+    store: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Run session NAME's last execution again from its journal.
+
+    No model is asked and nothing is written. Exit status 1: it is not what it was then, and the first
+    difference is shown: by its journal, or by the calls of another program.
+    """
+    replayed = asyncio.run(_replayed(name, until, program, store or default_store_url()))
+    if as_json:
+        print_json(replayed)
+    else:
+        echo(f"{replayed['calls']} LLM calls, {replayed['answers']} answered")
+        difference = replayed["difference"]
+        echo("as it was then" if difference is None else f"the first difference: {difference}")
+    ctx.exit(exits.OK if replayed["difference"] is None else exits.GUEST_ERROR)
+
+
+async def _replayed(name: str, until: int | None, program: str | None, store: str) -> dict[str, Any]:
+    recorded = AnswersOfThen()
+    async with Runtime(provider=recorded, store=store, python="off") as runtime:
+        try:
+            async with await runtime.look(name, whole=True, until=until) as session:
+                calls, difference = session.history.calls(), None
+        except JournalDiverged as error:
+            return {"calls": 0, "answers": 0, "difference": str(error)}
+        if program is not None:
+            recorded.expect(calls)
+            async with await runtime.look(name, until=0) as before, await before.fork() as copy:
+                await copy.execute(read_program(program))
+                difference = recorded.difference()
+        answers = sum(call.answer is not None for call in calls)
+        return {"calls": len(calls), "answers": answers, "difference": difference}
 
 
 @sessions.command()
@@ -92,26 +202,25 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
 
     Provider, workspace and the other grants are no part of what was kept: give them again.
     """
-    options = replace(options, store=options.store or default_store_url())
-    result, kept = asyncio.run(_resume(name, options, as_json=as_json, quiet=quiet))
-    if as_json:
-        print_json(result.to_dict())
-    else:
-        if result.status == "cancelled":
-            note("interrupted")
-        print_result(result, source="", name=name, quiet=quiet, streamed=True)
+    options = options.for_session(name)
+    shown = Shown("", name, as_json=as_json, quiet=quiet)
+    result, kept = asyncio.run(_resume(name, options, shown, as_json=as_json, quiet=quiet))
     ctx.exit(exits.status_of_result(result, kept=kept))
 
 
-async def _resume(name: str, options: RuntimeOptions, *, as_json: bool, quiet: bool) -> tuple[Result, bool]:
+async def _resume(
+    name: str, options: RuntimeOptions, show: Callable[[Result], None], *, as_json: bool, quiet: bool
+) -> tuple[Result, bool]:
     async with options.runtime() as runtime:
-        named = NamedSession(options.opened_store().sessions, name, notify=note)
-        async with await named.open(runtime, suspended=True) as session:
+        async with await open_named(
+            runtime, name, suspended=True, limits=options.limits, notify=note
+        ) as session:
             with Display(quiet=quiet, output=not as_json) as display:
                 result = await interruptibly(
-                    session, session.resume(on_progress=display, on_output=display.output), named
+                    session, session.resume(on_progress=display, on_output=display.output)
                 )
-        return result, named.kept
+            show(result)
+        return result, session.kept
 
 
 @sessions.command()
@@ -120,15 +229,12 @@ async def _resume(name: str, options: RuntimeOptions, *, as_json: bool, quiet: b
 @_store_option
 def fork(name: str, new_name: str, store: str | None) -> None:
     """Keep a copy of session NAME as NEW_NAME; both go on by themselves."""
+    asyncio.run(_fork(name, new_name, store or default_store_url()))
 
-    async def copy(repository: SessionRepository) -> None:
-        if new_name in {session.name for session in await repository.list()}:
-            raise UsageError(f"there is a session {new_name} already")
-        repository.check_name(new_name)
-        if not await repository.copy(name, new_name):
-            raise UsageError(await no_such_session(repository, name))
 
-    asyncio.run(_with_repository(store, copy))
+async def _fork(name: str, new_name: str, store: str) -> None:
+    async with Runtime(provider="echo", store=store, python="off") as runtime:
+        await runtime.copy(name, new_name)
 
 
 @sessions.command()

@@ -72,6 +72,10 @@ class FuelAccount:
         """Until the limit; never negative."""
         return max(self.limit - self.used, 0)
 
+    def stands_at(self, used: int) -> None:
+        """A journal says how much was used."""
+        self.used = used
+
     def charge(self, fuel: int) -> None:
         """So much was used. Whether that was too much is looked at between two slices."""
         self.used += fuel

@@ -64,6 +64,12 @@ class ActiveExecution:
         self.fuel += fuel
         self.account.charge(fuel)
 
+    def stands_at(self, fuel: int, account: int, elapsed_s: float) -> None:
+        """A journal says how much it had used: of its own, of its account's fuel, and of time."""
+        self.fuel = fuel
+        self.account.stands_at(account)
+        self.elapsed_before, self.started = elapsed_s, time.monotonic()
+
     def run_under(self, limits: Limits) -> None:
         """From now on these limits hold."""
         self.limits = limits
@@ -133,14 +139,19 @@ class ActiveExecution:
         )
 
     @classmethod
-    def from_state(cls, state: ExecutionState, limits: Limits) -> ActiveExecution:
-        """The inverse of to_state, under limits that may be others."""
+    def from_state(
+        cls, state: ExecutionState, limits: Limits, account: FuelAccount | None = None
+    ) -> ActiveExecution:
+        """The inverse of to_state, under limits that may be others.
+
+        ``account``: the one of what began it; None: its own.
+        """
         execution = cls(
             limits,
             BoundedText.from_state(state.out, limits.output_bytes),
             BoundedText.from_state(state.err, limits.output_bytes),
             state.first_id,
-            FuelAccount(limits.fuel, state.fuel),
+            FuelAccount(limits.fuel, state.fuel) if account is None else account,
             elapsed_before=state.elapsed_s,
             fuel=state.fuel,
         )
@@ -222,6 +233,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
         truncated=tuple(bounded.cut),
         rolled_back=outcome.rolled_back,
         derived_from=done.lineage,
+        value_printed=done.shown,
         warnings=tuple(execution.warnings),
     )
 

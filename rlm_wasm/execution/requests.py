@@ -12,15 +12,17 @@ A request is not an LLM call: most of them ask for other things, and an LLM call
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
+from rlm_wasm.execution.journal import Journal, Kind, diverged
 from rlm_wasm.execution.meter import (
     BYTES_A_PART,
     FUEL_A_BYTE,
@@ -62,10 +64,12 @@ class HostRequest:
         "operation",
         "packed",
         "queued",
+        "sent",
         "span",
         "started",
         "task",
         "timer",
+        "unsettled",
     )
 
     def __init__(self, queue: HostRequests, id_: int, operation: str, packed: bytes) -> None:
@@ -81,6 +85,10 @@ class HostRequest:
         self.again = False
         """It was served before, by the process that the snapshot was taken in."""
         self.queued = False
+        self.sent = False
+        """By this process, into the unknown until the answer is here."""
+        self.unsettled = False
+        """It was sent, and the process died before it knew what came of that."""
         self.started = False
         self.span: tracing.Span = None
         self.task: asyncio.Task[Any] | None = None
@@ -96,6 +104,24 @@ class HostRequest:
         """It is an LLM call of this number; ``on_cancel`` is called where nobody wants it any longer."""
         self.call_number = call_number
         self.on_cancel = on_cancel
+        journal = self._queue.journal
+        if journal is not None and not self.again:
+            journal.add(Kind.CALL, self.id, call_number)
+
+    @property
+    def durable(self) -> bool:
+        """Whether what becomes of it is written in a journal."""
+        return self._queue.journal is not None
+
+    async def to_be_sent(self) -> None:
+        """It is sent when this returns; where there is a journal, that stands in it."""
+        await self._queue.sending(self)
+
+    def settled(self) -> None:
+        """A sending whose end nobody knows was counted."""
+        self.unsettled = False
+        if self._queue.journal is not None:
+            self._queue.journal.add(Kind.SETTLED, self.id)
 
     def hold(self, size: int) -> None:
         """So many bytes are held for it until it is over. Raises LimitExceeded."""
@@ -125,12 +151,28 @@ class HostRequest:
     def to_state(self) -> RequestState:
         """For a snapshot."""
         packed = self.packed if self.packed is not None else protocol.encode(self.arguments)
-        return RequestState(self.id, self.operation, packed, self.call_number, self.started)
+        sent = self._queue.journal is not None and (self.unsettled or self.sent)
+        return RequestState(self.id, self.operation, packed, self.call_number, self.started, sent)
 
     def take_over(self, state: RequestState) -> None:
         """It is the one of a snapshot."""
         self.call_number = state.call_number
         self.again = state.started
+        self.unsettled = state.unsettled
+
+    def wait_for_leave(self) -> None:
+        """It is served when ``send_again`` says so."""
+        self.queued = False
+
+    def was_called(self, number: int) -> None:
+        """A journal says which LLM call it is."""
+        self.call_number = number
+        self.again = True
+
+    def was_sent(self, *, unsettled: bool) -> None:
+        """A journal says that it was sent, or that this was counted."""
+        self.again = True
+        self.unsettled = unsettled
 
     def time_left(self) -> float | None:
         """Seconds until the timeout of the execution under way."""
@@ -160,7 +202,12 @@ class HostRequests:
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
         recorder: Recorder,
+        journal: Journal | None = None,
+        effects: Collection[str] = (),
     ) -> None:
+        self.journal = journal
+        self._effects = frozenset(effects)
+        """Operations that are noted in the journal before they are done."""
         self._limits = limits
         self.recorder = recorder
         self.span: tracing.Span = None
@@ -335,7 +382,22 @@ class HostRequests:
         handler = self._table.get(request.operation)
         if handler is None:
             raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")
+        if self.journal is not None and request.operation in self._effects:
+            return self._noted(request, handler)
         return handler(request.arguments)
+
+    async def _noted(self, request: HostRequest, handler: Handler) -> Any:
+        """Do what has an effect outside when the journal says that it is done."""
+        await self.sending(request)
+        self.run(request, lambda: handler(request.arguments))
+        return PENDING
+
+    async def sending(self, request: HostRequest) -> None:
+        """Write that a request is sent, before it is."""
+        if self.journal is not None:
+            request.sent = True
+            self.journal.add(Kind.SENT, request.id)
+            await self.journal.flush()
 
     def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
         """Do what answers a request; its answer, or what it raised, is the reply."""
@@ -454,12 +516,28 @@ class HostRequests:
             return
         self._reply_bytes += size
         self._replies.append((request.id, encoded))
+        if self.journal is not None:
+            self.journal.add(Kind.ANSWER, request.id, encoded)
         self._changed()
 
-    def take(self) -> list[tuple[int, bytes]]:
-        """Encoded replies for the guest, as many as fit one message; they are the guest's from now on."""
+    def next_ids(self) -> list[int]:
+        """Of which requests ``take`` would give the replies now."""
+        ids: list[int] = []
+        size = 0
+        for id_, encoded in self._replies:
+            size += len(encoded)
+            if ids and size > self._limits.message_bytes:
+                break
+            ids.append(id_)
+        return ids
+
+    def take(self, most: int | None = None) -> list[tuple[int, bytes]]:
+        """Encoded replies for the guest, as many as fit one message; they are the guest's from now on.
+
+        ``most``: not more than so many.
+        """
         replies = self._replies
-        if len(replies) == 1:
+        if len(replies) == 1 and most != 0:
             taken = [replies.popleft()]
             size = len(taken[0][1])
             self._reply_bytes -= size
@@ -467,7 +545,11 @@ class HostRequests:
             return taken
         taken = []
         size = 0
-        while replies and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes):
+        while (
+            replies
+            and len(taken) != most
+            and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes)
+        ):
             item = replies.popleft()
             taken.append(item)
             size += len(item[1])
@@ -564,6 +646,42 @@ class HostRequests:
             request.take_over(saved)
             self.hold(request, len(saved.arguments))
             self.live[saved.id] = request
+
+    # ---- once more, by a journal
+
+    def made_before(self, id_: int) -> HostRequest:
+        """A request that a journal speaks of. Raises JournalDiverged for one that nobody made."""
+        request = self.live.get(id_)
+        if request is None:
+            raise diverged(None, f"there is no request {id_!r:.20}, which was made then")
+        return request
+
+    def answered_before(self, id_: int, encoded: bytes) -> None:
+        """A request's reply had come. Raises JournalDiverged for one that nobody made."""
+        request = self.made_before(id_)
+        del self.live[id_]
+        self._release(request)
+        self._charge(len(encoded) * FUEL_A_BYTE)
+        self._meter.hold(len(encoded), always=True)
+        self._reply_bytes += len(encoded)
+        self._replies.append((id_, encoded))
+
+    def take_again(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""
+        if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
+            raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
+        taken = [self._replies.popleft() for _ in ids]
+        size = sum(len(encoded) for _, encoded in taken)
+        self._reply_bytes -= size
+        self._meter.release(size)
+        return taken
+
+    def hold_back(self) -> None:
+        """What was done before, by a journal, waits until ``send_again`` says that it may be."""
+        for request in self.live.values():
+            if request.again and request.operation in self._effects:
+                request.wait_for_leave()
+        self._waiting = deque(request for request in self._waiting if request.queued)
 
     def send_again(self, allowed: Callable[[HostRequest], str | None]) -> None:
         """Serve what was in flight when the snapshot was taken.

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from rlm_wasm.capabilities.table import Handler
@@ -29,6 +30,7 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     Unencodable,
 )
+from rlm_wasm.execution.journal import Journal, diverged
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.output import BoundedText
@@ -91,11 +93,16 @@ class Scheduler:
         recorder: Recorder,
         account: FuelAccount | None = None,
         memory: MemoryImage | None = None,
+        journal: Journal | None = None,
+        effects: Collection[str] = (),
     ) -> None:
         self._engine = engine
         self.limits = limits
         self._meter = meter
         self._observe = observe
+        self._journal = journal
+        self._given: list[int] = []
+        """Of which requests the replies stand in the last ``eval`` message."""
         self._account = account
         """The parent's, where there is one; else every execution has its own."""
         self._memory_limit = engine.image_size + min(limits.memory_bytes, meter.memory.left(id(self)))
@@ -122,6 +129,8 @@ class Scheduler:
             changed=self._wake,
             limit=self._limit_fired,
             time_left=self.time_left,
+            journal=journal,
+            effects=effects,
             recorder=recorder,
         )
 
@@ -139,7 +148,12 @@ class Scheduler:
         if self._replay_log.due or self._holders:
             await self._begun()
         self._replay_log.begin()
-        return await self._guarded(execution, message())
+        encoded = message()
+        if self._journal is not None:
+            if not isinstance(encoded, bytes):
+                encoded = b"".join(encoded)
+            self._journal.evaluate(encoded, self._given, limits.timeout_s)
+        return await self._guarded(execution, encoded)
 
     async def _begun(self) -> None:
         """Wait for whoever has the guest for himself, and take the image that is due."""
@@ -157,7 +171,7 @@ class Scheduler:
         execution = self.execution
         assert execution is not None
         execution.run_under(limits)
-        return await self._guarded(execution, None)
+        return await self._guarded(execution, self._by_rule())
 
     async def _guarded(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
         completed = False
@@ -175,6 +189,12 @@ class Scheduler:
                 self.requests.drop(execution.redeliver)
             self.execution = None
             self._waiter = None
+            if self._journal is not None:
+                self._journal.arrived()
+
+    def _by_rule(self) -> bytes | None:
+        """What the guest is given where there is nothing to say."""
+        return protocol.TICK if self._status is GuestStatus.PREEMPTED and not self._unread else None
 
     async def definitions(self) -> list[str] | None:
         """The names that programs have defined, asked of the guest in turns; None where it cannot say."""
@@ -228,6 +248,8 @@ class Scheduler:
 
     def _run_aside(self, message: bytes | None) -> int:
         """A run of the guest that belongs to no execution."""
+        if self._journal is not None:
+            self._journal.run(message, None)
         status = self.sandbox.run(message, SLICE_STEPS, _FUEL_RESERVE)
         self._replay_log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
         return status
@@ -237,6 +259,7 @@ class Scheduler:
         if not self.requests.replies_due:
             return []
         taken = self.requests.take()
+        self._given = [id_ for id_, _ in taken]
         if self.execution is not None:
             self._keep(self.execution, taken)
         return [encoded for _, encoded in taken]
@@ -258,19 +281,28 @@ class Scheduler:
     async def _drive(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
         sandbox, requests = self.sandbox, self.requests
         self._turn_ends = time.monotonic() + TURN_S
+        journal, most = self._journal, None
         ready = message is not None or self._status is not GuestStatus.SUSPENDED
+        if message is None and execution.done is not None:  # it came to its end before it was taken up again
+            return self._ended(execution)
         while True:
             if ready:
                 given: bytes | int | None = None
+                ran = False
                 try:
                     if self._holders or sandbox.frozen_bytes > _AT_ONCE:
                         await self._made_ready()
                     if message is not None:
                         given = await self._delivered(execution, message)
+                    if journal is not None:
+                        journal.run(_joined(message), self._by_rule())
+                        ran = True
                     status = sandbox.run(
                         given, SLICE_STEPS, self._hard_fuel(execution), self._wall(execution)
                     )
                 except MessageTooLarge as error:
+                    if journal is not None and ran:
+                        journal.not_run()
                     if execution.interrupted or message is None:
                         return await self._lost(
                             execution, InstanceLost("trap", "the guest has no room for a message")
@@ -332,10 +364,12 @@ class Scheduler:
                     ready = False
                     continue
             ready = True
+            if journal is not None and requests.replies_due and not self._unread and not execution.ending:
+                most = await self._journalled(journal, execution)
             if execution.ending:
                 message = self._interrupt(execution)
             elif requests.replies_due and not self._unread:
-                message = self._take_replies(execution)
+                message = self._take_replies(execution, most)
             elif self._status is GuestStatus.PREEMPTED:
                 await self._turn()
                 message = None if self._unread else protocol.TICK
@@ -439,6 +473,8 @@ class Scheduler:
     def _interrupt(self, execution: ActiveExecution) -> bytes:
         execution.interrupt()
         self.requests.cancel_all()
+        if self._journal is not None:
+            self._journal.replaced()
         return protocol.INTERRUPT
 
     def _ended(self, execution: ActiveExecution) -> Outcome:
@@ -472,6 +508,8 @@ class Scheduler:
 
     def _rollback(self, execution: ActiveExecution) -> Generator[None, None, None]:
         requests = self.requests
+        if self._journal is not None:
+            self._journal.abandon()
         requests.cancel_all(from_id=execution.first_id)
         yield from self.sandbox.close_in_turns()
         log = self._replay_log
@@ -505,6 +543,8 @@ class Scheduler:
 
     def _abandon(self, execution: ActiveExecution) -> None:
         """The task that executes was cancelled, or something of ours broke: end it here and now."""
+        if self._journal is not None:
+            self._journal.abandon()
         self.requests.cancel_all()
         if self._status is GuestStatus.DONE and execution.done is not None:
             return
@@ -541,6 +581,8 @@ class Scheduler:
 
     def _read_outbox(self, execution: ActiveExecution) -> None:
         outbox = self.sandbox.outbox()
+        if self._journal is not None:
+            self._journal.said(outbox, self.sandbox.fuel_used)
         if not outbox:
             return
         execution.charge(len(outbox) * FUEL_A_BYTE)
@@ -556,6 +598,8 @@ class Scheduler:
         self._between_runs = False
         try:
             outbox = await in_turns(self.sandbox.outbox_in_turns())
+            if self._journal is not None:
+                self._journal.said(outbox, self.sandbox.fuel_used)
             execution.charge(len(outbox) * FUEL_A_BYTE)
             for message in await in_turns(protocol.messages_in_turns(outbox)):
                 self._serve(execution, message)
@@ -587,8 +631,15 @@ class Scheduler:
         else:
             execution.finish(Done("error", error=protocol.ErrorReport(message=message.text)))
 
-    def _take_replies(self, execution: ActiveExecution) -> ToGuest:
-        batch = self.requests.take()
+    async def _journalled(self, journal: Journal, execution: ActiveExecution) -> int:
+        """Write which replies the guest takes next, before it does: how many."""
+        ids = self.requests.next_ids()
+        await journal.deliver(ids, execution.fuel, execution.account.used, execution.elapsed())
+        self._turn_ends = time.monotonic() + TURN_S
+        return len(ids)
+
+    def _take_replies(self, execution: ActiveExecution, most: int | None = None) -> ToGuest:
+        batch = self.requests.take(most)
         first = execution.first_id
         if batch[0][0] < first or len(batch) > 1:
             self._keep(execution, [item for item in batch if item[0] < first])
@@ -619,7 +670,7 @@ class Scheduler:
         InternalError where the session was closed meanwhile.
         """
         while True:
-            while not self._between_runs:
+            while not self._between_runs or (self._journal is not None and self._journal.delivering):
                 await asyncio.sleep(0)
             sandbox, runs, made = self.sandbox, self.sandbox.runs, state(self.to_state())
             self._holders += 1
@@ -661,8 +712,103 @@ class Scheduler:
         self._unread = state.unread
         self.requests.from_state(state.requests)
         if state.execution is not None:
-            self.execution = ActiveExecution.from_state(state.execution, self.limits)
+            self.execution = ActiveExecution.from_state(state.execution, self.limits, self._account)
             self._replay_log = ReplayLog(self._replay_log.base, in_execution=True)
+
+    # ---- once more, by a journal
+
+    def replay_rule(self) -> None:
+        """See Replayed: a tick, or what belongs to no execution."""
+        if self.execution is None:
+            self._run_aside(None)
+        else:
+            self._run_again(self._by_rule())
+
+    def replay_evaluate(self, message: bytes, ids: Sequence[int], timeout_s: float) -> None:
+        """See Replayed."""
+        if self.execution is not None:
+            raise diverged(None, "an execution begins where another one has not ended")
+        if self._replay_log.due:
+            self._replay_log.rest(at_once(self.sandbox.capture_in_turns()))
+        self._replay_log.begin()
+        self.execution = execution = ActiveExecution(
+            replace(self.limits, timeout_s=min(timeout_s, self.limits.timeout_s)),
+            BoundedText(self.limits.output_bytes),
+            BoundedText(self.limits.output_bytes),
+            self.requests.last_id + 1,
+            self._account if self._account is not None else FuelAccount(self.limits.fuel),
+        )
+        self._keep(execution, self.requests.take_again(ids))
+        self._run_again(message)
+
+    def replay_take(self, ids: Sequence[int], fuel: int, account: int, elapsed_s: float) -> None:
+        """See Replayed."""
+        execution = self.execution
+        if execution is None:
+            raise diverged(None, "replies are taken where no execution is under way")
+        execution.stands_at(fuel, account, elapsed_s)
+        batch = self.requests.take_again(ids)
+        self._keep(execution, [item for item in batch if item[0] < execution.first_id])
+        self._run_again(protocol.replies_of([encoded for _, encoded in batch]))
+
+    def replay_message(self, message: bytes | None) -> None:
+        """See Replayed."""
+        if self.execution is None:
+            self._run_aside(message)
+            return
+        if message == protocol.INTERRUPT:
+            self.requests.cancel_all()
+        self._run_again(message)
+
+    def replay_answer(self, id_: int, encoded: bytes) -> None:
+        """See Replayed."""
+        self.requests.answered_before(id_, encoded)
+
+    def replay_end(self, status: str) -> None:
+        """The execution was over, with that status."""
+        execution = self.execution
+        if execution is None or self._status is not GuestStatus.DONE:
+            raise diverged(None, "the program ended, and now it does not")
+        if status != "ok":
+            self.requests.cancel_all()
+        self.requests.drop(execution.redeliver)
+        self.execution = None
+
+    def end_suspended(self) -> None:
+        """Give up the execution that a snapshot was taken of; what it defined until then stays.
+
+        Raises InternalError where the guest does not react.
+        """
+        self.requests.cancel_all()
+        if self._status is not GuestStatus.DONE and not self._end_at_once():
+            raise InternalError("the guest does not react to an interrupt")
+        self.execution = None
+
+    def _run_again(self, message: bytes | None) -> None:
+        execution, journal = self.execution, self._journal
+        assert execution is not None
+        assert journal is not None
+        if execution.done is not None:
+            raise diverged(None, "the program has ended where it went on")
+        if message is None and self._status is GuestStatus.SUSPENDED:
+            raise diverged(None, "the program waits where it did not")
+        in_slice = message is not None and self._status is GuestStatus.PREEMPTED
+        journal.run(message, message)
+        try:
+            status = self.sandbox.run(message, SLICE_STEPS, self._hard_fuel(execution))
+            execution.charge(self.sandbox.fuel_used)
+            self._replay_log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
+            self._unread = status == GuestStatus.PREEMPTED and (self._unread or in_slice)
+            self._status = GuestStatus(status)
+            self._read_outbox(execution)
+        except (InstanceLost, MessageTooLarge, LimitExceeded, ValueError) as error:
+            raise diverged(None, str(error)) from error
+        if self._status is GuestStatus.FAILED:
+            raise diverged(None, _why(execution))
+
+
+def _joined(message: ToGuest | None) -> bytes | None:
+    return message if message is None or isinstance(message, bytes) else b"".join(message)
 
 
 _STATUSES = {int(status): status for status in GuestStatus}

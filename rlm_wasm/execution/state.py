@@ -22,6 +22,8 @@ class RequestState:
     """Of its LLM call, 0 where it has none."""
     started: bool
     """Whether it was served already, so that it would be served a second time."""
+    unsettled: bool = False
+    """Of a durable session: it was sent, and nobody has counted yet what that may have cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,15 @@ class Usage:
         used = self.models.get(model)
         (used if used is not None else self._of(model)).count(completion, cost)
 
+    def add_unknown(self, prompt: int, cost: float | None, model: str = "") -> None:
+        """A call that was sent, and that is sent again: the first time may have used its prompt."""
+        for used in (self, self._of(model)):
+            used.prompt_tokens += prompt
+            if cost is None:
+                used.unpriced += 1
+            else:
+                used.cost_usd += cost
+
     def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
         self._settle(Completion(text="", prompt_tokens=prompt), cost, model)
@@ -163,11 +172,9 @@ class Waiting:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Budget:
-    """Places, tokens and money of a session and its children."""
+class _Pool:
+    """What a session, its children and its forks have together."""
 
-    limits: Limits
-    execution: Usage = field(default_factory=Usage)
     session: Usage = field(default_factory=Usage)
     reserved_tokens: int = 0
     reserved_usd: float = 0.0
@@ -178,16 +185,49 @@ class Budget:
     in_flight: int = 0
     """Provider calls that have a place."""
     waiting: deque[Waiting] = field(default_factory=deque)
-    _children: dict[int, asyncio.Semaphore] = field(default_factory=dict)
-    _starting: bool = False
-    _id: str = ""
+    children: dict[int, asyncio.Semaphore] = field(default_factory=dict)
+    starting: bool = False
+    id: str = ""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Budget:
+    """Places, tokens and money of a session and its children; ``forked`` gives one of the same pool."""
+
+    limits: Limits
+    execution: Usage = field(default_factory=Usage)
+    _pool: _Pool = field(default_factory=_Pool)
+
+    def forked(self, limits: Limits) -> Budget:
+        """A fork's: what it uses and what this one uses is bounded together, by either's limits."""
+        return Budget(limits, self.execution.copy(), self._pool)
 
     @property
     def id(self) -> str:
         """Of the session, wherever it goes on: with a call's number it names that call to a provider."""
-        if not self._id:
-            self._id = secrets.token_hex(8)
-        return self._id
+        if not self._pool.id:
+            self._pool.id = new_id()
+        return self._pool.id
+
+    @property
+    def session(self) -> Usage:
+        """What was used by all that share the pool."""
+        return self._pool.session
+
+    @property
+    def waiting(self) -> deque[Waiting]:
+        """Calls that have no place yet."""
+        return self._pool.waiting
+
+    @property
+    def reserved_tokens(self) -> int:
+        """By calls in flight."""
+        return self._pool.reserved_tokens
+
+    @property
+    def reserved_usd(self) -> float:
+        """By calls in flight."""
+        return self._pool.reserved_usd
 
     def count(self) -> None:
         """One more call. Raises LimitExceeded."""
@@ -205,9 +245,9 @@ class Budget:
 
         By depth, so that no child waits for a place that its own parent has.
         """
-        if depth not in self._children:
-            self._children[depth] = asyncio.Semaphore(self.limits.concurrency)
-        return self._children[depth]
+        if depth not in self._pool.children:
+            self._pool.children[depth] = asyncio.Semaphore(self.limits.concurrency)
+        return self._pool.children[depth]
 
     def count_failed(self) -> None:
         """A call has failed."""
@@ -216,11 +256,11 @@ class Budget:
     @property
     def next_number(self) -> int:
         """What the next call will be called."""
-        return self.last_number + 1
+        return self._pool.last_number + 1
 
     def take_number(self, number: int) -> None:
         """A call has this number."""
-        self.last_number = max(self.last_number, number)
+        self._pool.last_number = max(self._pool.last_number, number)
 
     # ---- a place, and what it may cost
 
@@ -231,7 +271,7 @@ class Budget:
         """
         if worst is not UNBOUNDED:
             self._check_alone(worst)
-        if self.waiting or self.in_flight >= self.limits.concurrency:
+        if self.waiting or self._pool.in_flight >= self.limits.concurrency:
             return False
         if worst is not UNBOUNDED and not self._fits(worst):
             return False
@@ -261,34 +301,47 @@ class Budget:
         tokens, usd = prompt
         for usage in (self.execution, self.session):
             usage.add_cancelled(tokens, usd, model)
-        self.lost_tokens += max(worst.tokens - tokens, 0)
-        self.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
+        self._pool.lost_tokens += max(worst.tokens - tokens, 0)
+        self._pool.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
         self._release(worst)
         self._next()
 
+    def settle_unknown(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
+        """A call was sent by a process that died, and is sent again: what the first sending may have cost.
+
+        Its prompt is counted, the rest stays set aside; the call itself is counted when it ends.
+        """
+        tokens, usd = prompt
+        for usage in (self.execution, self.session):
+            usage.add_unknown(tokens, usd, model)
+        self._pool.lost_tokens += max(worst.tokens - tokens, 0)
+        self._pool.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
+
     def _reserve(self, worst: WorstCase) -> None:
-        self.in_flight += 1
-        self.reserved_tokens += worst.tokens
-        self.reserved_usd += worst.usd or 0.0
+        self._pool.in_flight += 1
+        self._pool.reserved_tokens += worst.tokens
+        self._pool.reserved_usd += worst.usd or 0.0
 
     def _release(self, worst: WorstCase) -> None:
-        self.in_flight -= 1
-        self.reserved_tokens -= worst.tokens
-        self.reserved_usd = max(self.reserved_usd - (worst.usd or 0.0), 0.0) if self.in_flight else 0.0
+        self._pool.in_flight -= 1
+        self._pool.reserved_tokens -= worst.tokens
+        self._pool.reserved_usd = (
+            max(self._pool.reserved_usd - (worst.usd or 0.0), 0.0) if self._pool.in_flight else 0.0
+        )
 
     def _next(self) -> None:
         """Start the calls that wait longest, as far as there are places and money."""
-        if self._starting:  # a call that ended at once: the loop below goes on with the next
+        if self._pool.starting:  # a call that ended at once: the loop below goes on with the next
             return
-        self._starting = True
+        self._pool.starting = True
         try:
             self._start_waiting()
         finally:
-            self._starting = False
+            self._pool.starting = False
 
     def _start_waiting(self) -> None:
         waiting = self.waiting
-        while waiting and self.in_flight < self.limits.concurrency:
+        while waiting and self._pool.in_flight < self.limits.concurrency:
             call = waiting[0]
             if self._fits(call.worst):
                 waiting.popleft()
@@ -306,28 +359,30 @@ class Budget:
     @property
     def used_tokens(self) -> int:
         """What is gone for sure, and what may be gone."""
-        return self.session.tokens + self.lost_tokens
+        return self.session.tokens + self._pool.lost_tokens
 
     @property
     def used_usd(self) -> float:
         """What is gone for sure, and what may be gone."""
-        return self.session.cost_usd + self.lost_usd
+        return self.session.cost_usd + self._pool.lost_usd
 
     def _fits(self, worst: WorstCase) -> bool:
         limits = self.limits
-        tokens = self.used_tokens + self.reserved_tokens + worst.tokens
+        tokens = self.used_tokens + self._pool.reserved_tokens + worst.tokens
         if limits.tokens is not None and tokens > limits.tokens:
             return False
-        usd = self.used_usd + self.reserved_usd + (worst.usd or 0.0)
+        usd = self.used_usd + self._pool.reserved_usd + (worst.usd or 0.0)
         return limits.cost_usd is None or worst.usd is None or usd <= limits.cost_usd
 
     def _check_alone(self, worst: WorstCase) -> None:
         limits = self.limits
         if limits.tokens is not None and self.used_tokens + worst.tokens > limits.tokens:
-            raise _no_room("tokens", self.used_tokens, self.reserved_tokens, worst.tokens, limits.tokens)
+            raise _no_room(
+                "tokens", self.used_tokens, self._pool.reserved_tokens, worst.tokens, limits.tokens
+            )
         most, usd = limits.cost_usd, worst.usd
         if most is not None and usd is not None and self.used_usd + usd > most:
-            raise _no_room("cost_usd", self.used_usd, self.reserved_usd, usd, most)
+            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, most)
 
     # ---- snapshots
 
@@ -337,21 +392,26 @@ class Budget:
             self.id,
             self.execution.copy(),
             self.session.copy(),
-            self.last_number,
-            self.lost_tokens,
-            self.lost_usd,
+            self._pool.last_number,
+            self._pool.lost_tokens,
+            self._pool.lost_usd,
         )
 
     def from_state(self, state: BudgetState) -> None:
         """Take over what to_state gave. Raises SnapshotCorrupt."""
         if not _ID.fullmatch(state.id):  # it goes into a header of every request
             raise SnapshotCorrupt("the snapshot's budget has no id")
-        self._id = state.id
+        self._pool.id = state.id
         self.execution = state.execution.copy()
-        self.session = state.session.copy()
-        self.last_number = state.last_number
-        self.lost_tokens = state.lost_tokens
-        self.lost_usd = state.lost_usd
+        self._pool.session = state.session.copy()
+        self._pool.last_number = state.last_number
+        self._pool.lost_tokens = state.lost_tokens
+        self._pool.lost_usd = state.lost_usd
+
+
+def new_id() -> str:
+    """A name for what a session spends, that no other session has."""
+    return secrets.token_hex(8)
 
 
 def _no_room(kind: str, used: float, reserved: float, asked: float, limit: float) -> LimitExceeded:

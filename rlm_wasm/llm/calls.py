@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,8 +26,10 @@ from rlm_wasm.errors import (
     ProgramRefused,
     ProviderError,
     ProviderTimeout,
+    SnapshotCorrupt,
     UsageError,
 )
+from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.llm.literal_calls import judged
@@ -37,6 +39,7 @@ from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens, unknown_model
+from rlm_wasm.records import structure, unstructure
 from rlm_wasm.runlog.events import (
     CallEnded,
     CallQueued,
@@ -112,9 +115,17 @@ class LlmCalls:
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
         warn: Callable[[str], None] = lambda _text: None,
+        journal: Journal | None = None,
+        child_over: Callable[[int], None] = lambda _number: None,
         recorder: Recorder | None = None,
         parent: int | None = None,
     ) -> None:
+        self._journal = journal
+        self.child_over = child_over
+        self.asked: dict[str, Completion] = {}
+        """Answers to what recursive calls under way are made of, by key, where there is a journal."""
+        self.asking: set[str] = set()
+        """Such calls that a process sent and died before their answers came."""
         self._make_provider = provider
         self.recorder = Recorder(EventStream()) if recorder is None else recorder
         self._parent = parent
@@ -137,6 +148,11 @@ class LlmCalls:
         self._span: tracing.Span = None
         self._bounded = budget.limits.tokens is not None or budget.limits.cost_usd is not None
         """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
+
+    @property
+    def deepest(self) -> int:
+        """How deep recursive calls may go."""
+        return self._deepest
 
     def _provider(self) -> tuple[Provider, ProviderInfo]:
         """The provider, made at the first call, and what it says of itself."""
@@ -213,6 +229,9 @@ class LlmCalls:
         if not host_request.again:  # else it was counted and logged before
             self.budget.count()
         self.budget.take_number(number)
+        if host_request.unsettled:
+            self._settle_unknown(request, worst)
+            host_request.settled()
         placed = bool(recursive) or self.budget.take(worst)
         entry = self.log.add(
             op,
@@ -386,6 +405,8 @@ class LlmCalls:
     async def _await(self, call: LlmCall, work: Callable[[], Awaitable[Completion]]) -> Any:
         try:
             with tracing.inside(call.span), self._listening(call):
+                if call.host_request.durable and not call.recursive:
+                    await call.host_request.to_be_sent()
                 completion = await work()
         except Exception as error:
             raise self._failed(call, error) from error
@@ -466,7 +487,7 @@ class LlmCalls:
             if len(self.rate_limits) > _MAX_MODELS:
                 del self.rate_limits[next(iter(self.rate_limits))]
         tokens = completion.prompt_tokens + completion.completion_tokens
-        call.entry.update(model=model, tokens=tokens, cached=completion.cached, status="done")
+        self.log.change(call.entry, model=model, tokens=tokens, cached=completion.cached, status="done")
         tracing.call_ended(call.span, completion)
         if self.recorder.on:
             self._log_answered(call, completion, model, cost)
@@ -498,13 +519,27 @@ class LlmCalls:
         return cost
 
     async def ask(self, request: CompletionRequest) -> Completion:
-        """One of the calls that a recursive call is made of: reserved, and placed, like any other."""
+        """One of the calls that a recursive call is made of: reserved, and placed, like any other.
+
+        One that a journal has the answer to is not asked again.
+        """
+        journal, key = self._journal, request.idempotency_key or ""
+        if key in self.asked:
+            return self.asked[key]
         texts = await in_turns(tokens_in_turns(request.instruction, request.data)) if self._bounded else 0
         worst = self._worst(request, texts, len(request.images))
+        if key in self.asking:
+            self._settle_unknown(request, worst)
+            self.asking.discard(key)
+            if journal is not None:
+                journal.add(Kind.ASK_SETTLED, key)
         if not self.budget.take(worst):
             await self._place(worst)
         sent_at = self.recorder.now()
         try:
+            if journal is not None:
+                journal.add(Kind.ASKING, key)
+                await journal.flush()
             completion: Completion = await self._provider()[0].complete(request)
         except Exception as error:
             if may_have_cost(error):
@@ -532,7 +567,33 @@ class LlmCalls:
                 completion_tokens=completion.completion_tokens,
                 cost_usd=cost,
             )
+        if journal is not None:
+            self.asked[key] = completion
+            journal.add(Kind.ASKED, key, unstructure(completion))
+            await journal.flush()
         return completion
+
+    def adopt(self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str]) -> None:
+        """Take over what a snapshot has of the recursive calls under way."""
+        self.asked = dict(asked)
+        self.asking = set(asking)
+
+    def asked_before(self, kind: Kind, fields: list[Any]) -> None:
+        """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
+        key = fields[0]
+        if kind is Kind.ASKING:
+            self.asking.add(key)
+        else:
+            self.asking.discard(key)
+        if kind is Kind.ASKED:
+            self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
+
+    def _forget_asked(self, call: LlmCall) -> None:
+        """A recursive call is over, and so is its child."""
+        key = call.request.idempotency_key or ""
+        for known in [known for known in self.asked if known == key or known.startswith(f"{key}-")]:
+            del self.asked[known]
+        self.child_over(call.number)
 
     async def _place(self, worst: WorstCase) -> None:
         """Until there is a place. Raises LimitExceeded where there will be none."""
@@ -563,7 +624,7 @@ class LlmCalls:
         lost = call.placed and may_have_cost(error)
         if not call.recursive and not lost:
             self.budget.count_failed()
-        call.entry.update(status=f"failed: {error}"[:200])
+        self.log.change(call.entry, status=f"failed: {error}"[:200])
         tracing.call_failed(call.span, error)
         if self.recorder.on:
             self._log_ended(call, "failed", str(error)[:MAX_ERROR])
@@ -582,6 +643,8 @@ class LlmCalls:
         if self.running.pop(call.number, None) is None:
             return
         call.host_request.past_cancelling()
+        if call.recursive and self._journal is not None:
+            self._forget_asked(call)
         if call.placed:
             call.placed = False
             if cancelled:
@@ -592,17 +655,24 @@ class LlmCalls:
 
     def _settle_lost(self, request: CompletionRequest, worst: WorstCase) -> None:
         """A call that was sent and gave no answer used its prompt's tokens at the least."""
+        self.budget.settle_cancelled(worst, self._least(request, worst), request.model or "")
+
+    def _settle_unknown(self, request: CompletionRequest, worst: WorstCase) -> None:
+        """The same of one that another process had sent, and that is sent again."""
+        self.budget.settle_unknown(worst, self._least(request, worst), request.model or "")
+
+    def _least(self, request: CompletionRequest, worst: WorstCase) -> tuple[int, float | None]:
+        """What a call uses at the least that was sent: tokens, and dollars where the price is known."""
         provider, info = self._provider()
         prompt = worst.prompt_tokens  # estimated already, where a ceiling stands
         if not prompt:
             prompt = _least_tokens(request)
         model = request.model or ""
-        cost = 0.0 if info.free else price_of(provider, model, prompt, 0)
-        self.budget.settle_cancelled(worst, (prompt, cost), model)
+        return prompt, 0.0 if info.free else price_of(provider, model, prompt, 0)
 
     def _cancelled(self, call: LlmCall) -> None:
         """The guest, the embedder or the execution's end cancelled it."""
-        call.entry.update(status="cancelled")
+        self.log.change(call.entry, status="cancelled")
         if self.recorder.on:
             self._log_ended(call, "cancelled")
         tracing.call_failed(call.span, "cancelled")

@@ -42,9 +42,9 @@ _PREVIEW = 2_000
 _AT_ONCE = 4_096
 """Characters of an answer whose program is looked for on the event loop."""
 
-RunChild = Callable[[LlmCalls, int, CompletionRequest, str], Awaitable[Result]]
+RunChild = Callable[[LlmCalls, int, CompletionRequest, str, str], Awaitable[Result]]
 """Runs a program in a child: the parent's calls, how deep it may recurse, the call (its data is the child's
-context), its program."""
+context), its program, and the child's name among those of its parent: the call's number and the attempt's."""
 
 
 def recursion(run_child: RunChild) -> Recurse:
@@ -55,7 +55,7 @@ def recursion(run_child: RunChild) -> Recurse:
         prompt = completion = cached = 0
         trouble = ""
         for attempt in range(ATTEMPTS):
-            if attempt:
+            if attempt and (asked.idempotency_key or "") not in calls.asked:
                 calls.budget.count()
             answer = await calls.ask(asked)
             if len(answer.text) > MAX_ANSWER:
@@ -72,7 +72,8 @@ def recursion(run_child: RunChild) -> Recurse:
                 trouble = program.reason
                 told = _about_answer(attempt, answer.text, trouble)
             else:
-                result = await run_child(calls, deepest, request, program.source)
+                child = f"{request.id}.{attempt + 1}"
+                result = await run_child(calls, deepest, request, program.source, child)
                 if result.ok and result.value.strip():
                     return Completion(
                         text=result.value,

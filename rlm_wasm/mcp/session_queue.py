@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rlm_wasm.capabilities.checkpoints import MemoryStore
 from rlm_wasm.errors import RlmError, UsageError
 from rlm_wasm.mcp.bounds import ServerBounds
-from rlm_wasm.named_sessions import NamedSession
+from rlm_wasm.named_sessions import open_named
 from rlm_wasm.results import Progress, Result
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.notifier import ProgressNotifier
     from rlm_wasm.runtime import Runtime
     from rlm_wasm.session import Session
-    from rlm_wasm.store.sessions import SessionRepository
 
 log = logging.getLogger("rlm_wasm.mcp")
 
@@ -90,7 +89,6 @@ class SessionQueue:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[None] | None = None
         self._notifier: ProgressNotifier | None = None
-        self._named: NamedSession | None = None
         self.closed = False
 
     @classmethod
@@ -103,23 +101,27 @@ class SessionQueue:
         bounds: ServerBounds = ServerBounds(),  # noqa: B008  # frozen
     ) -> SessionQueue:
         """The named session, as the runtime's store has it, or a new one. Raises UsageError."""
-        repository: SessionRepository | None = getattr(runtime.store, "sessions", None)
-        if repository is None:
+        if not runtime.keeps_sessions:
             session = runtime.session(namespace=name)
             return cls(runtime, session, key=name, name=name, changed=changed, bounds=bounds)
-        queue: SessionQueue
+        queue: SessionQueue | None = None
+        early: list[str] = []
 
         def notify(message: str) -> None:
+            if queue is None:
+                early.append(message)
+                return
             queue.notice = message  # clients that ask for no log are told by the answer
             if queue._notifier is not None:
                 queue._notifier.warning(message)
             else:
                 log.warning("%s", message)
 
-        named = NamedSession(repository, name, notify=notify)
-        session = await named.open(runtime)
+        session = await open_named(runtime, name, notify=notify)
         queue = cls(runtime, session, key=name, name=name, changed=changed, bounds=bounds)
-        queue._named, queue.is_new = named, not named.found
+        queue.is_new = not session.found
+        for message in early:
+            notify(message)
         return queue
 
     def tell_next(self, notice: str) -> None:
@@ -187,10 +189,7 @@ class SessionQueue:
                 run.code, timeout_s=timeout_s, on_progress=progress, name="program"
             )
             try:
-                if self._named is None:
-                    run.result = await execution
-                else:
-                    run.result = await self._named.execute(self.session, execution)
+                run.result = await execution
             finally:
                 self.current = self._running = self._notifier = None
                 run.log_to = self.session.log_length
@@ -219,10 +218,7 @@ class SessionQueue:
             nonlocal begun
             async with self._turn:
                 begun = True
-                done = await work()
-                if self._named is not None:
-                    await self._named.save(self.session)
-                return done
+                return await work()
 
         task = self._begin(do())
         try:

@@ -26,7 +26,10 @@ class SessionPython:
         fuel_left: Callable[[], int],
         time_left: Callable[[], float | None],
         charge: Callable[[int], None],
+        changed: Callable[[bytes | None], None] | None = None,
     ) -> None:
+        """``changed`` is told the captured variables after each operation that may have changed them."""
+        self._changed = changed
         self._make = make
         self._log = log
         self._contexts = contexts
@@ -56,6 +59,9 @@ class SessionPython:
         except Exception as error:
             self._charge(getattr(error, "fuel", 0))
             raise
+        finally:
+            if self._changed is not None:
+                self._changed(await backend.capture())
         self._charge(reply.fuel)
         return {"value": reply.value, "stdout": reply.stdout, "stderr": reply.stderr, "note": reply.note}
 

@@ -71,11 +71,13 @@ class Engine:
     """The compiled guest. ``Engine.shared()`` is what everybody uses."""
 
     _shared: ClassVar[Engine | None] = None
+    _kept: ClassVar[dict[str, Engine]] = {}
+    """Those of other guests, by their SHA-256."""
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, guest: Path | None = None) -> None:
-        path = guest or guest_path()
-        self.image_hash = _image_hash(path)
+    def __init__(self, guest: Path | bytes | None = None) -> None:
+        self._guest = guest_path() if guest is None else guest
+        self.image_hash = _image_hash(self._guest)
         config = wasmtime.Config()
         config.consume_fuel = True
         config.epoch_interruption = True
@@ -84,7 +86,7 @@ class Engine:
         config.memory_init_cow = True
         config.parallel_compilation = not forked()  # its threads would not have come along
         self.wasmtime_engine = wasmtime.Engine(config)
-        self.module = self._load(path)
+        self.module = self._load()
         self.image_size = _memory_size(self.module)
         linker = wasmtime.Linker(self.wasmtime_engine)
         self._pre = linker.instantiate_pre(self.module)
@@ -103,11 +105,29 @@ class Engine:
                     cls._shared = cls()
         return cls._shared
 
-    def _load(self, path: Path) -> wasmtime.Module:
+    @classmethod
+    def of(cls, image: bytes) -> Engine:
+        """The engine of another guest, such as an earlier release's, made at the first call."""
+        key = hashlib.sha256(image).hexdigest()
+        with cls._lock:
+            if key not in cls._kept:
+                cls._kept[key] = cls(image)
+            return cls._kept[key]
+
+    def image(self) -> bytes:
+        """The guest as it ships: a WebAssembly module, whose SHA-256 is ``image_hash``."""
+        return self._guest if isinstance(self._guest, bytes) else self._guest.read_bytes()
+
+    def _compiled(self) -> wasmtime.Module:
+        if isinstance(self._guest, bytes):
+            return wasmtime.Module(self.wasmtime_engine, self._guest)
+        return wasmtime.Module.from_file(self.wasmtime_engine, self._guest)
+
+    def _load(self) -> wasmtime.Module:
         module, self.compiled_from_cache = CompiledCache().load(
             f"guest-{self.cache_key()}.cwasm",
             from_file=lambda name: wasmtime.Module.deserialize_file(self.wasmtime_engine, name),
-            compile_module=lambda: wasmtime.Module.from_file(self.wasmtime_engine, path),
+            compile_module=self._compiled,
             serialize=lambda module: module.serialize(),
         )
         return module
@@ -146,8 +166,10 @@ def _memory_size(module: wasmtime.Module) -> int:
     raise InternalError("the guest exports no memory")
 
 
-def _image_hash(path: Path) -> str:
+def _image_hash(path: Path | bytes) -> str:
     """The module's SHA-256: from the build's own note where it fits, else computed."""
+    if isinstance(path, bytes):
+        return hashlib.sha256(path).hexdigest()
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if note["bytes"] == path.stat().st_size:

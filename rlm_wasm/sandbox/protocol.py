@@ -256,6 +256,7 @@ class Done:
     value: str = wire(_text, "the value's text", "")
     data: bytes | bool | None = wire(_data, "the value itself, where it can cross", None)
     cut: bool = wire(_flag, "whether the text was cut", False)
+    shown: bool = wire(_flag, "whether the program has printed the value itself", False)
     lineage: tuple[int, ...] = wire(_ids, "the LLM calls that the value derives from", ())
     error: ErrorReport | None = wire(_error_report, "where the status is error or limit", None)
 
@@ -488,6 +489,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
         "array: for each why it would be refused, or nothing",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
+    "fork": ("count", "array: what each fork gave; in a fork, its number from 0"),
     "sleep": ("seconds", "nothing, later"),
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),

@@ -266,6 +266,21 @@ class Snapshot:
         else: a forged snapshot can confuse its own session, spend within its limits what the restoring
         runtime grants, and reach nothing else.
         """
+        header, packed, trusted = cls._opened(data, key)
+        body = _unpacked(packed)
+        if not trusted:
+            _check_parts(body)
+        memory, rest = _memory_in(body)
+        return cls(header, memory, _table(_decoded(rest), "body"), key=key, trusted=trusted)
+
+    @classmethod
+    def header_of(cls, data: bytes) -> dict[str, Any]:
+        """What ``dump`` wrote about itself, without unpacking the rest. Raises as ``load`` does."""
+        return cls._opened(data, None)[0]
+
+    @staticmethod
+    def _opened(data: bytes, key: bytes | None) -> tuple[dict[str, Any], memoryview, bool]:
+        """The header, the body as it is packed, and whether its words are a session's."""
         data = bytes(data)
         start = len(MAGIC) + _FIXED.size
         if len(data) < start + _SEAL_BYTES or not data.startswith(MAGIC):
@@ -288,11 +303,7 @@ class Snapshot:
         header = _table(_decoded(bytes(sealed[start : start + length])), "header")
         if not isinstance(header.get("image"), str):
             raise SnapshotCorrupt("the snapshot does not say which guest it belongs to")
-        body = _unpacked(sealed[start + length :])
-        if not trusted:
-            _check_parts(body)
-        memory, rest = _memory_in(body)
-        return cls(header, memory, _table(_decoded(rest), "body"), key=key, trusted=trusted)
+        return header, sealed[start + length :], trusted
 
     def check_signature(self, key: bytes) -> None:
         """Raises SnapshotCorrupt for one that was loaded without this key."""

@@ -7,6 +7,7 @@ processes may use one database at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -21,11 +22,15 @@ from rlm_wasm.store.tables import SCHEMA_VERSION, metadata, schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 T = TypeVar("T")
 
 _BUSY_S: Final = 30
 """How long SQLite waits for another process's transaction."""
+
+_ALONE: Final = 0x726C6D
+"""PostgreSQL's lock for whoever makes or changes the tables."""
 
 
 class Database:
@@ -80,30 +85,81 @@ class Database:
         # A write that was begun is finished also when nobody waits for it any longer.
         return await asyncio.shield(task)
 
+    def run_now(self, work: Callable[[], T]) -> T:
+        """The same for whoever cannot await: the calling thread waits. For what is quick."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        return self._pool.submit(self._mapped, work).result()
+
     def _make_tables(self) -> None:
         def make() -> None:
             try:
-                self._create()
+                self._bring_up()
             except SQLAlchemyError:
-                # PostgreSQL lets two processes that make the same table at once clash all the same.
-                self._create()
-            version = self.scalar(sa.select(sa.func.max(schema.c.version)))
-            if version is None:
-                self.upsert(schema, {"version": SCHEMA_VERSION}, {})
-            elif version > SCHEMA_VERSION:
-                raise StoreError(
-                    f"the store {self._display_url()} was made by a later release of rlm-wasm"
-                    f" (schema {version}, this release knows {SCHEMA_VERSION})"
-                )
+                # Two processes that make the same table at once clash: the other one has made it now.
+                self._bring_up()
 
         self._mapped(make)
 
-    def _create(self) -> None:
+    def _bring_up(self) -> None:
+        """Make the tables where there are none, and bring older ones up; both are one transaction."""
         with self._engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+            self._alone(connection)
+            version = None
+            if connection.dialect.has_table(connection, schema.name):
+                version = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar()
+            if version is None:
+                for table in metadata.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        connection.execute(CreateIndex(index, if_not_exists=True))
+                connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
+            elif version < SCHEMA_VERSION:
+                from rlm_wasm.store.migrations import upgrade
+
+                upgrade(connection, version)
+            elif version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"the store {self._display_url()} was made by a later release of rlm-wasm"
+                    f" (schema {version}, this release knows {SCHEMA_VERSION}): use that one"
+                )
+
+    def _alone(self, connection: sa.Connection) -> None:
+        """One process at a time from here to the end of the transaction; the others wait."""
+        backend = self.url.get_backend_name()
+        if backend == "sqlite" and self.url.query.get("mode") != "ro":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif backend == "postgresql":
+            connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _ALONE})
+
+    def transaction(self) -> AbstractContextManager[sa.Connection]:
+        """A connection whose statements count together, or not at all."""
+        return self._engine.begin()
+
+    def insert_if_absent(
+        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
+    ) -> None:
+        """Insert the rows whose keys are not there yet."""
+        backend = self.url.get_backend_name()
+        if backend in ("sqlite", "postgresql"):
+            from sqlalchemy.dialects import postgresql, sqlite
+
+            insert: Any = (sqlite if backend == "sqlite" else postgresql).insert(table)
+            connection.execute(insert.on_conflict_do_nothing(), rows)
+            return
+        keys = [column.name for column in table.primary_key]
+        for row in rows:
+            where = sa.and_(*(table.c[key] == row[key] for key in keys))
+            if connection.execute(sa.select(sa.func.count()).select_from(table).where(where)).scalar() == 0:
+                connection.execute(sa.insert(table), row)
+
+    def now(self, connection: sa.Connection) -> float:
+        """Seconds since 1970 by the clock that all who use the store share: the server's, if there is one."""
+        if self.url.get_backend_name() == "postgresql":
+            return float(
+                connection.execute(sa.text("select extract(epoch from clock_timestamp())")).scalar_one()
+            )
+        return time.time()
 
     def upsert(self, table: sa.Table, key: dict[str, Any], row: dict[str, Any]) -> None:
         """Insert, or update where the key is there; one statement, so two processes never clash."""

@@ -8,6 +8,7 @@ from rlm_wasm.store.checkpoints import DatabaseCheckpoints
 
 if TYPE_CHECKING:
     from rlm_wasm.store.completions import CompletionCache
+    from rlm_wasm.store.durable import DurableSessions
     from rlm_wasm.store.runs import RunRepository, StoreLog
     from rlm_wasm.store.sessions import SessionRepository
 
@@ -20,6 +21,13 @@ class DatabaseStore(DatabaseCheckpoints):
         from rlm_wasm.store.completions import CompletionCache
 
         return CompletionCache(self, max_bytes)
+
+    @property
+    def durable(self) -> DurableSessions:
+        """Sessions with their journals, for whoever runs them."""
+        from rlm_wasm.store.durable import DurableSessions
+
+        return DurableSessions(self)
 
     @property
     def runs(self) -> RunRepository:

@@ -1,4 +1,8 @@
-"""The store's tables. A change here raises SCHEMA_VERSION and says how older ones are brought up."""
+"""The store's tables, as they are in this release.
+
+A change here raises SCHEMA_VERSION and has a revision in ``migrations/versions`` that brings older stores
+up; a test compares what the revisions make of an old store with these tables.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 metadata = sa.MetaData()
 
@@ -41,4 +45,46 @@ sessions = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("made_at", sa.Float, nullable=False),
     sa.Column("written_at", sa.Float, nullable=False),
+    # The rows of the journal from this number on come after the snapshot.
+    sa.Column("base", sa.BigInteger, nullable=False, server_default="0"),
+    # Whoever takes the lease counts the epoch up; every write says in which epoch it is made.
+    sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("holder", sa.Text),
+    sa.Column("held_since", sa.Float),
+    sa.Column("held_until", sa.Float),
+    sa.Column("account", sa.LargeBinary),
+    sa.Column("provider", sa.Text),
+    sa.Column("guest", sa.String(64)),
+    sa.Column("release", sa.String(64)),
+)
+journal = sa.Table(
+    "rlm_journal",
+    metadata,
+    sa.Column("session", sa.String(255), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    # "" is the session itself, else which of its children.
+    sa.Column("stream", sa.String(255), nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+)
+# Snapshots beside the newest one of a session: its children's, and the one that its last execution began on.
+snapshots = sa.Table(
+    "rlm_snapshots",
+    metadata,
+    sa.Column("session", sa.String(255), primary_key=True),
+    sa.Column("stream", sa.String(255), primary_key=True),
+    sa.Column("base", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("snapshot", sa.LargeBinary, nullable=False),
+)
+blobs = sa.Table(
+    "rlm_blobs",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("used_at", sa.Float, nullable=False),
+)
+references = sa.Table(
+    "rlm_references",
+    metadata,
+    sa.Column("session", sa.String(255), primary_key=True),
+    sa.Column("hash", sa.String(64), primary_key=True, index=True),
 )

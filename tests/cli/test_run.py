@@ -58,6 +58,12 @@ def test_the_value_is_on_standard_output_and_nothing_else_is(run: Run) -> None:
     assert run("-e", "(define x 1)") == Ran(0, "", "")
 
 
+def test_what_a_racket_program_has_printed_is_not_shown_again(run: Run) -> None:
+    """Its top-level values are its output, the last one among them."""
+    assert run("-e", '#lang racket\n1 (list "a")') == Ran(0, "1\n'(\"a\")\n", "")
+    assert run("-e", "#lang racket\n1 (finish 2)") == Ran(0, "1\n2\n", "")
+
+
 def test_output_comes_before_the_value_and_errors_of_the_program_go_to_standard_error(run: Run) -> None:
     """Each ends with a line break."""
     ran = run("-e", '(display "out") (eprintf "err\n") (finish 1)')

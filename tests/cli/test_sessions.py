@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +70,21 @@ def test_sessions_are_listed_shown_forked_and_removed(run: Run) -> None:
     assert json.loads(run("sessions", "list", "--json")[1]) == []
 
 
+PROGRAM = """
+    (define first (syntax-e (llm-query #:instruction "Repeat" #:data "one")))
+    (eprintf "waiting\\n")
+    (define second (syntax-e (llm-query #:instruction "Repeat" #:data "two")))
+    (finish (string-append first "+" second))
+"""
+
+
 def test_an_interrupted_execution_goes_on_where_it_was(run: Run) -> None:
     """In another process: what was computed stays computed, the call in flight is sent again."""
-    program = """
-        (define first (syntax-e (llm-query #:instruction "Repeat" #:data "one")))
-        (eprintf "waiting\\n")
-        (define second (syntax-e (llm-query #:instruction "Repeat" #:data "two")))
-        (finish (string-append first "+" second))
-    """
     with OpenAIServer() as server:
         options = ("-p", "openai", "--base-url", server.base_url)
-        _calls_until_the_second_hangs(server, program, options)
+        process = _ended_by(signal.SIGINT, server)
+        assert process.returncode == 130
+        assert "kept in the middle: rlm-wasm sessions resume long goes on" in process.stderr
         assert [request.user for request in server.requests] == ["one", "two"]
         assert json.loads(run("sessions", "list", "--json")[1])[0]["status"] == "suspended"
         status, _, err = run("run", "--session", "long", "-e", "1", *options)
@@ -91,7 +95,8 @@ def test_an_interrupted_execution_goes_on_where_it_was(run: Run) -> None:
         assert run("sessions", "resume", "long", *options)[0] == 2
 
 
-def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: tuple[str, ...]) -> None:
+def _ended_by(number: signal.Signals, server: OpenAIServer) -> subprocess.CompletedProcess[str]:
+    """A run in a process of its own, whose second call hangs; then the signal is sent to it."""
     served = server._respond
 
     async def respond(request: object, chat: object, fault: Fault | None) -> object:
@@ -102,41 +107,54 @@ def _calls_until_the_second_hangs(server: OpenAIServer, program: str, options: t
     root = str(Path(__file__).parents[2])
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "rlm_wasm", "run", "--session", "long", "-e", program, *options]
+    options = ["-p", "openai", "--base-url", server.base_url]
+    command = [sys.executable, "-m", "rlm_wasm", "run", "--session", "long", "-e", PROGRAM, *options]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(server.requests) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "kept in the middle: rlm-wasm sessions resume long goes on" in err
+    return subprocess.CompletedProcess(command, process.returncode, stderr=err)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Make the store's writes fail, or succeed again; the lease is had all the same."""
+    from rlm_wasm.errors import StoreError
+    from rlm_wasm.execution import journal
+    from rlm_wasm.store.durable import DurableSessions
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "PATIENCE_S", 0.2)
+
+        def set_to(fails: bool) -> None:
+            for name in ("write", "save"):
+                if fails:
+                    patched.setattr(DurableSessions, name, fail)
+                else:
+                    patched.undo()
+
+        yield set_to
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_a_result_is_printed_whatever_the_store_does(
-    run: Run, monkeypatch: pytest.MonkeyPatch, nth: int
+    run: Run, failing: Callable[[bool], None], nth: int
 ) -> None:
-    """The run whose save fails says so, by its exit status, too; those before and after it are kept."""
-    from rlm_wasm.errors import StoreError
-    from rlm_wasm.store.sessions import SessionRepository
-
-    save, writes = SessionRepository.save, 0
-
-    async def failing(self: SessionRepository, name: str, *arguments: Any, **options: Any) -> None:
-        nonlocal writes
-        writes += 1
-        if writes == nth:
-            raise StoreError("the disk is full")
-        await save(self, name, *arguments, **options)
-
-    monkeypatch.setattr(SessionRepository, "save", failing)
+    """The run that cannot be kept says so, by its exit status, too; those before and after it are kept."""
     for number in (1, 2, 3):
+        failing(number == nth)
         program = f"(define v{number} {number}) v{number}"
         status, out, err = run("run", "--session", "s", "-p", "echo", "-e", program)
         assert (status, out) == (6 if number == nth else 0, f"{number}\n")
-        assert ("session s is not saved: the disk is full" in err) == (number == nth)
+        said = "session s cannot be kept at present: the disk is full" in err
+        assert said == (number == nth)
+    failing(False)
     for number in (1, 2, 3):
         status = run("run", "--session", "s", "-p", "echo", "-e", f"v{number}")[0]
         assert status == (1 if number == nth else 0)
@@ -155,19 +173,13 @@ def test_a_damaged_snapshot_is_refused(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_failing_program_s_own_status_goes_before_what_could_not_be_kept(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, failing: Callable[[bool], None]
 ) -> None:
     """Standard error says both."""
-    from rlm_wasm.errors import StoreError
-    from rlm_wasm.store.sessions import SessionRepository
-
-    async def failing(self: SessionRepository, *_arguments: Any, **_options: Any) -> None:
-        raise StoreError("the disk is full")
-
-    monkeypatch.setattr(SessionRepository, "save", failing)
+    failing(True)
     status, _, err = run("run", "--session", "s", "-p", "echo", "-e", '(error "no")')
     assert status == 1
-    assert "session s is not saved: the disk is full" in err
+    assert "session s cannot be kept at present: the disk is full" in err
 
 
 def test_a_snapshot_that_claims_another_namespace_gets_that_of_its_name(run: Run, tmp_path: Path) -> None:
@@ -191,3 +203,80 @@ def test_a_fork_has_copies_of_its_checkpoints(run: Run) -> None:
     run("run", "--session", "two", "-p", "echo", "-e", '(checkpoint "k" "second")')
     assert run("run", "--session", "one", "-p", "echo", "-e", '(restore "k")')[1] == "first\n"
     assert run("run", "--session", "two", "-p", "echo", "-e", '(restore "k")')[1] == "second\n"
+
+
+def test_a_session_s_limits_are_its_own_unless_others_are_given(run: Run) -> None:
+    """Also those above the defaults; what was used of them counts on."""
+    ask = '(define (ask n) (for-each (lambda (_) (llm-query #:instruction "q")) (range n)))'
+    options = ("--session", "s", "-p", "echo")
+    assert run("run", *options, "--max-calls", "3", "-e", ask)[0] == 0
+    assert run("run", *options, "-e", "(ask 3) 1")[:2] == (0, "1\n")
+    assert run("run", *options, "-e", "(ask 4) 1")[0] == 3
+    assert run("run", *options, "--max-calls", "5", "-e", "(ask 4) 1")[:2] == (0, "1\n")
+    assert run("run", *options, "-e", "(ask 5) 1")[:2] == (0, "1\n")
+    assert json.loads(run("sessions", "show", "s", "--json")[1])["limits"]["calls"] == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_a_signal_ends_goes_on_where_it_was(run: Run, number: signal.Signals) -> None:
+    """SIGTERM leaves it in its middle and says so; after kill -9 it is found there."""
+    with OpenAIServer() as server:
+        process = _ended_by(number, server)
+        terminated = number is signal.SIGTERM
+        assert process.returncode == (130 if terminated else -number)
+        assert ("rlm-wasm sessions resume long goes on" in process.stderr) == terminated
+        options = ("-p", "openai", "--base-url", server.base_url)
+        assert run("sessions", "resume", "long", *options)[:2] == (0, "one+two\n")
+        assert [request.user for request in server.requests] == ["one", "two", "two"]
+        keys = [request.headers["Idempotency-Key"] for request in server.requests]
+        assert keys[0] != keys[1] == keys[2]
+
+
+VOTES = """
+    (define (ask i) (syntax-e (llm-query #:instruction "Repeat" #:data (number->string i))))
+    (define one (ask 1))
+    (define both (list one (ask 2)))
+    (finish (apply string-append both))
+"""
+
+
+def test_a_session_is_shown_as_it_was_at_a_call(run: Run) -> None:
+    """Its variables then, and what it waited for; also in the midst of an execution that is over."""
+    assert run("run", "--session", "s", "-p", "echo", "-e", VOTES)[0] == 0
+    shown = json.loads(run("sessions", "show", "s", "--at", "2", "--json")[1])
+    assert (shown["suspended"], shown["variables"]) == (True, None)
+    assert shown["values"]["one"].strip() == "1"
+    assert "both" not in shown["values"]
+    [waiting] = shown["waiting"]
+    assert (waiting["operation"], waiting["call_id"], waiting["asks"]) == ("llm", 2, "Repeat | 2")
+    text = run("sessions", "show", "s", "--at", "2")[1]
+    assert "llm call 2: Repeat | 2" in text
+    assert json.loads(run("sessions", "show", "s", "--json")[1])["suspended"] is False
+    status, _, err = run("sessions", "show", "s", "--at", "3")
+    assert (status, "made no call 3" in err) == (2, True)
+
+
+def test_a_session_is_replayed_and_the_first_difference_is_shown(run: Run, tmp_path: Path) -> None:
+    """Of its own journal, and of another program that is given the answers of then."""
+    assert run("run", "--session", "s", "-p", "echo", "-e", "(define before 1)")[0] == 0
+    assert run("run", "--session", "s", "-p", "echo", "-e", VOTES)[0] == 0
+    assert run("sessions", "replay", "s")[:2] == (0, "2 LLM calls, 2 answered\nas it was then\n")
+    assert run("sessions", "replay", "s", "--until", "1")[1].startswith("1 LLM calls")
+    program = tmp_path / "program.scm"
+    for text, status, difference in (
+        (VOTES, 0, None),
+        ("before " + VOTES, 0, None),
+        (VOTES.replace("ask 2", "ask 7"), 1, "call 2 asked by the data '2', and now by '7'"),
+        (VOTES.replace("Repeat", "Say"), 1, "call 1 asked by the instruction 'Repeat', and now by 'Say'"),
+        ("(finish 1)", 1, "2 calls were made, and now 0"),
+        (VOTES.replace("(finish", "(ask 3) (finish"), 1, "one call more, after the 2 of then: 'Repeat'"),
+    ):
+        program.write_text(text)
+        code, out, _ = run("sessions", "replay", "s", "--program", str(program), "--json")
+        assert (code, json.loads(out)["difference"]) == (status, difference)
+    with sqlite3.connect(tmp_path / "state.db") as database:
+        database.execute("DELETE FROM rlm_journal WHERE seq = (SELECT min(seq) FROM rlm_journal)")
+    database.close()
+    code, out, _ = run("sessions", "replay", "s")
+    assert code == 1
+    assert "the session cannot be replayed" in out

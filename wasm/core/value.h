@@ -85,6 +85,7 @@ enum tag {
 #define V_CAPTURE MAKE(T_SIGNAL, 4)        /* call vm.tail_proc with the current continuation */
 #define V_WAIT MAKE(T_SIGNAL, 5)           /* suspend the machine until a message comes: %wait */
 #define V_PANIC MAKE(T_SIGNAL, 6)          /* an error that nobody handles: vm.tail_args[0] */
+#define V_CUSTOM MAKE(T_SIGNAL, 7)         /* types with an equality of their own: the prelude's hook does it in my place */
 #define IS_SIGNAL(v) (TAG(v) == T_SIGNAL)
 
 #define TRUTH(v) ((v) != V_FALSE)
@@ -122,6 +123,7 @@ enum header_flags {
   H_WIDTH2 = 4,
   H_WIDTH4 = 8,
   H_WIDTH_MASK = 12,
+  H_OF_BYTES = 2,    /* regexp: its results are bytes */
   H_UNINTERNED = 16, /* gensym */
   H_LARGE = 0x4000,  /* in the large-object space: core/heap.c's own */
 };
@@ -228,7 +230,8 @@ enum { RTD_TRANSPARENT = 1, /* equal? and printing look inside */
        RTD_MUTABLE = 2, RTD_SEALED = 4, RTD_OPAQUE = 8,
        RTD_PREFAB = 16,
        RTD_SET = 32,       /* one field, a table whose keys are the members */
-       RTD_SCOPED = 64 };  /* it stands for a text that has to be unwrapped */
+       RTD_EQUAL = 64,     /* equal? is what the type's own procedure says: V_CUSTOM */
+       RTD_SCOPED = 128 };  /* it stands for a text that has to be unwrapped */
 #define RTD(v) ((struct Rtd *)PTR(v))
 #define RECORD_RTD(v) (SLOTS(v)[0])
 #define RECORD_FIELD(v, i) (SLOTS(v)[1 + (i)])

@@ -18,13 +18,14 @@ bool is_eqv(Value a, Value b) { return a == b || (is_number(a) && is_number(b) &
 
 /* ---- one pair of values ---- */
 
-enum leaf { LEAF_DIFFERENT, LEAF_SAME, NODE };
+enum leaf { LEAF_DIFFERENT, LEAF_SAME, NODE, LEAF_CUSTOM };
 
 static enum leaf leaf(bool same) { return same ? LEAF_SAME : LEAF_DIFFERENT; }
 
 static bool is_scoped(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SCOPED; }
 
-/* Decides what can be decided without looking inside; NODE: both have as many slots to compare. */
+/* Decides what can be decided without looking inside; NODE: both have as many slots to compare; LEAF_CUSTOM: a
+   procedure of their type decides. */
 static enum leaf compare_leaf(Value a, Value b) {
   if (a == b) return LEAF_SAME;
   if (IS_FIX(a) || IS_FIX(b) || TAG(a) < T_PAIR || TAG(b) < T_PAIR) return LEAF_DIFFERENT;
@@ -48,6 +49,7 @@ static enum leaf compare_leaf(Value a, Value b) {
     case T_BOX:
       return NODE;
     case T_RECORD:
+      if (is_custom_record(a)) return is_custom_record(b) ? LEAF_CUSTOM : LEAF_DIFFERENT;
       if (is_scoped(a) && is_scoped(b)) note_slip(SLIP_SCOPED, V_FALSE, V_FALSE);
       return RECORD_RTD(a) == RECORD_RTD(b) && is_open_record(a) ? NODE : LEAF_DIFFERENT;
     case T_TABLE:
@@ -70,7 +72,7 @@ typedef struct {
 } Walk;
 
 enum { CARELESS = 400, CAREFUL = 40 };
-enum outcome { WALK_DIFFERENT, WALK_EQUAL, WALK_TIRED, WALK_FULL };
+enum outcome { WALK_DIFFERENT, WALK_EQUAL, WALK_TIRED, WALK_FULL, WALK_CUSTOM };
 
 /* The representative of a node's class. */
 static Value class_of(Value classes, Value node) {
@@ -108,30 +110,31 @@ static uint32_t slot_count(Value v) {
   return IS(v, T_TABLE) ? UINT32_MAX : is_pair(v) ? 2 : OBJ_LENGTH(v);
 }
 
-/* Takes the next two values to compare out of the frame; false: a table lacks the other's key. */
-static bool frame_next(Value a, Value b, uint32_t *i, bool *end, Value *x, Value *y) {
+/* Takes the next two values to compare out of the frame; or a table lacks the other's key, or its key is custom. */
+enum next { NEXT_PAIR, NEXT_LACKING, NEXT_CUSTOM };
+static enum next frame_next(Value a, Value b, uint32_t *i, bool *end, Value *x, Value *y) {
   *end = false;
   if (is_pair(a)) {
     *x = *i ? CDR(a) : CAR(a);
     *y = (*i)++ ? CDR(b) : CAR(b);
     *end = *i == 2;
-    return true;
+    return NEXT_PAIR;
   }
   if (!IS(a, T_TABLE)) {
     *x = SLOTS(a)[*i];
     *y = SLOTS(b)[(*i)++];
     *end = *i >= OBJ_LENGTH(a);
-    return true;
+    return NEXT_PAIR;
   }
   Value key;
   int64_t at = table_next_position(a, *i);
-  if (at < 0) { *x = *y = V_NIL; *end = true; return true; }
+  if (at < 0) { *x = *y = V_NIL; *end = true; return NEXT_PAIR; }
   *i = (uint32_t)at + 1;
   table_entry(a, (uint32_t)at, &key, x);
   int64_t other = table_find(b, key, 100000);
-  if (other < 0) return false;
+  if (other < 0) return other == TABLE_CUSTOM ? NEXT_CUSTOM : NEXT_LACKING;
   table_entry(b, (uint32_t)other, &key, y);
-  return true;
+  return NEXT_PAIR;
 }
 
 static enum outcome walk(Walk *w) {
@@ -142,11 +145,16 @@ static enum outcome walk(Walk *w) {
     uint32_t i = (uint32_t)FIX_VALUE(frame[2]);
     if (i >= slot_count(frame[0])) { w->top -= 3; continue; }      /* an empty vector */
     bool end;
-    if (!frame_next(frame[0], frame[1], &i, &end, &x, &y)) return WALK_DIFFERENT;
+    switch (frame_next(frame[0], frame[1], &i, &end, &x, &y)) {
+      case NEXT_PAIR: break;
+      case NEXT_LACKING: return WALK_DIFFERENT;
+      case NEXT_CUSTOM: return WALK_CUSTOM;
+    }
     frame[2] = FIX(i);
     if (end) w->top -= 3;               /* the last slot needs no way back: lists take no stack */
     switch (compare_leaf(x, y)) {
       case LEAF_DIFFERENT: return WALK_DIFFERENT;
+      case LEAF_CUSTOM: return WALK_CUSTOM;
       case LEAF_SAME: continue;
       case NODE: break;
     }
@@ -168,6 +176,7 @@ static void walk_start(Walk *w, Value a, Value b) {
 int equal_bounded(Value a, Value b, int effort) {
   switch (compare_leaf(a, b)) {
     case LEAF_DIFFERENT: return EQUAL_NO;
+    case LEAF_CUSTOM: return EQUAL_CUSTOM;
     case LEAF_SAME: return EQUAL_YES;
     case NODE: break;
   }
@@ -176,7 +185,12 @@ int equal_bounded(Value a, Value b, int effort) {
   walk_start(&w, a, b);
   enum outcome outcome = walk(&w);
   charge((effort - w.effort) / 8 + 1);
-  return outcome == WALK_EQUAL ? EQUAL_YES : outcome == WALK_DIFFERENT ? EQUAL_NO : EQUAL_DEEP;
+  switch (outcome) {
+    case WALK_EQUAL: return EQUAL_YES;
+    case WALK_DIFFERENT: return EQUAL_NO;
+    case WALK_CUSTOM: return EQUAL_CUSTOM;
+    default: return EQUAL_DEEP;
+  }
 }
 
 /* ---- without bounds ---- */
@@ -207,6 +221,7 @@ Value equal_run(Value a, Value b, Value *state) {
     equal_load(*state, &stack, &w);
   } else {
     enum leaf l = compare_leaf(a, b);
+    if (l == LEAF_CUSTOM) return V_CUSTOM;
     if (l != NODE) return BOOL(l == LEAF_SAME);
     stack_init(&stack);
     w.frames = VEC(stack.slots);
@@ -231,6 +246,7 @@ Value equal_run(Value a, Value b, Value *state) {
     switch (walk(&w)) {
       case WALK_DIFFERENT: return V_FALSE;
       case WALK_EQUAL: return V_TRUE;
+      case WALK_CUSTOM: return V_CUSTOM;
       default: break;
     }
     if (should_pause()) {
@@ -244,6 +260,7 @@ Value prim_equal(int argc, Value *args) {
   (void)argc;
   if (vm.resume == V_FALSE) {
     int quick = equal_bounded(args[0], args[1], EQUAL_EFFORT);
+    if (quick == EQUAL_CUSTOM) return V_CUSTOM;
     if (quick != EQUAL_DEEP) return BOOL(quick == EQUAL_YES);
   }
   Value state = vm.resume, result = equal_run(args[0], args[1], &state);
@@ -289,7 +306,7 @@ uint64_t equal_hash(Value v) {
       h = mix(h, T_PAIR);
       if (tail < NODES) queue[tail++] = CAR(v);
       if (tail < NODES) queue[tail++] = CDR(v);
-    } else if (!IS_FIX(v) && (IS(v, T_VECTOR) || IS(v, T_BOX) || (IS(v, T_RECORD) && is_open_record(v)))) {
+    } else if (!IS_FIX(v) && (IS(v, T_VECTOR) || IS(v, T_BOX) || (IS(v, T_RECORD) && is_open_record(v) && !is_custom_record(v)))) {
       uint32_t n = OBJ_LENGTH(v);
       h = mix(h, TAG(v) ^ ((uint64_t)n << 8));
       for (uint32_t i = IS(v, T_RECORD) ? 1 : 0; i < n && tail < NODES; i++) queue[tail++] = SLOTS(v)[i];

@@ -8,13 +8,17 @@ bool is_eqv(Value a, Value b);
 /* A structural hash, consistent with equal?, of at most a bounded number of nodes: O(1) stack. */
 uint64_t equal_hash(Value v);
 
-enum { EQUAL_NO, EQUAL_YES, EQUAL_DEEP };
-int equal_bounded(Value a, Value b, int effort); /* EQUAL_DEEP: more than `effort` nodes */
+/* EQUAL_DEEP: more than `effort` nodes; EQUAL_CUSTOM: it hangs on a record whose type has an equality of its own,
+   which only the prelude can ask (V_CUSTOM). */
+enum { EQUAL_NO, EQUAL_YES, EQUAL_DEEP, EQUAL_CUSTOM };
+int equal_bounded(Value a, Value b, int effort);
 
-/* Any two values, resumable: V_TRUE, V_FALSE, or V_AGAIN with *state to go on from (V_FALSE at
+/* Any two values, resumable: V_TRUE, V_FALSE, V_CUSTOM, or V_AGAIN with *state to go on from (V_FALSE at
    first). Where equal_bounded gave up. */
 Value equal_run(Value a, Value b, Value *state);
 #define EQUAL_EFFORT 500
+
+static inline bool is_custom_record(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_EQUAL; }
 
 /* Do equal? and hashing look inside? Where its type and all types above are transparent. */
 static inline bool is_open_record(Value record) {

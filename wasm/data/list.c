@@ -610,13 +610,14 @@ enum sameness { SAME_EQ, SAME_EQV, SAME_EQUAL };
 /* Where a search goes on: vm.resume is (rest . state of equal_run). */
 static Value save_search(Value rest, Value state) { vm.resume = cons(rest, state); return V_AGAIN; }
 
-/* Is x the item? V_TRUE, V_FALSE or V_AGAIN with *state. */
+/* Is x the item? V_TRUE, V_FALSE, V_CUSTOM, or V_AGAIN with *state. */
 static inline Value same(Value x, Value item, enum sameness how, Value *state) {
   if (x == item) return V_TRUE;
   if (how == SAME_EQ) return V_FALSE;
   if (how == SAME_EQV) return BOOL(is_eqv(x, item));
   if (*state == V_FALSE) {
     int quick = equal_bounded(x, item, EQUAL_EFFORT);
+    if (quick == EQUAL_CUSTOM) return V_CUSTOM;
     if (quick != EQUAL_DEEP) return BOOL(quick == EQUAL_YES);
   }
   Value result = equal_run(x, item, state);
@@ -645,6 +646,7 @@ static Value search(Value *args, const char *who, enum sameness how, bool alist,
     Value found = same(args[0], item, how, &state);
     if (found == V_TRUE) return alist ? CAR(rest) : rest;
     if (found == V_AGAIN) return save_search(cons(FIX(*index), rest), state);
+    if (found == V_CUSTOM) return found;
     if (*index % ROUND == ROUND - 1) {
       charge(ROUND / 8);
       if (should_pause()) return save_search(cons(FIX(*index + 1), CDR(rest)), V_FALSE);
@@ -706,6 +708,7 @@ static Value prim_remove_all_equal(int argc, Value *args) {
   for (uint32_t n = 1; is_pair(rest); rest = CDR(rest), n++) {
     Value found = same(args[0], CAR(rest), SAME_EQUAL, &state);
     if (found == V_AGAIN) return save_chain(&chain, rest, state);
+    if (found == V_CUSTOM) return found;
     if (found == V_FALSE) chain_add(&chain, CAR(rest));
     if (n % ROUND) continue;
     charge(ROUND / 4);
@@ -733,6 +736,8 @@ static Value prim_remove_duplicates(int argc, Value *args) {
     charge(2);
     Value item = CAR(rest);
     uint32_t count = table_count(seen);
+    bool structured = !IS_FIX(item) && TAG(item) >= T_PAIR && !IS(item, T_STRING) && !IS(item, T_SYMBOL);
+    if (structured && table_find(seen, item, EQUAL_EFFORT) == TABLE_CUSTOM) return V_CUSTOM;
     table_set(seen, item, V_TRUE);
     if (table_count(seen) != count) chain_add(&chain, item);
   }

@@ -114,7 +114,7 @@ static bool by_address(enum table_kind kind, Value key) {
     case T_PAIR: case T_LPAIR: case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
       return false;
     case T_RECORD:
-      return !is_open_record(key);
+      return !is_open_record(key) && !is_custom_record(key);
     default:
       return true;
   }
@@ -349,10 +349,15 @@ static int keys_equal(enum table_kind kind, Value a, Value b, int effort) {
   return equal_bounded(a, b, effort);
 }
 
+/* While a primitive is called with a key that the prelude has looked up (%with-key-found): a key of a custom type
+   is in the table itself, or none that is equal is. */
+static bool key_is_found;
+
 static int64_t find(enum table_kind kind, Value store, Value key, uint32_t hash, int effort) {
   Index x = index_of(store);
   const uint32_t *hashes = HASHES(store);
   uint32_t tried = 0;
+  bool custom = false;
   for (uint32_t place = hash & x.mask;; place = (place + 1) & x.mask) {
     uint32_t content = place_get(&x, place);
     if (!content) break;
@@ -360,10 +365,11 @@ static int64_t find(enum table_kind kind, Value store, Value key, uint32_t hash,
     int equal = keys_equal(kind, ENTRY_KEY(store, content - 1), key, effort);
     if (equal == EQUAL_YES) return content - 1;
     if (equal == EQUAL_DEEP) return TABLE_DEEP;
+    if (equal == EQUAL_CUSTOM) custom = true;      /* the very key may come yet */
     tried++;
   }
   charge(1 + tried);
-  return TABLE_ABSENT;
+  return custom && !key_is_found ? TABLE_CUSTOM : TABLE_ABSENT;
 }
 
 /* In a table that is loose a string stands for the symbol of its name, or the other way round. */
@@ -379,11 +385,12 @@ int64_t table_find(Value table, Value key, int effort) {
   return find(TABLE_KIND(table), store, key, key_hash(TABLE_KIND(table), key), effort);
 }
 
-/* As find, but to the end however deep the keys are: V_TRUE with the position, V_FALSE or V_AGAIN.
+/* As find, but to the end however deep the keys are: V_TRUE with the position, V_FALSE, V_CUSTOM or V_AGAIN.
    The slow search goes by position, which stays the same while this primitive is resumed, and
    keeps (position . state of the comparison) in vm.resume. */
 static Value find_deep(Value table, Value store, Value key, uint32_t hash, uint32_t *position) {
   uint32_t i = 0;
+  bool custom = false;                             /* looked up again where this goes on: what is custom is so then, too */
   Value state = V_FALSE;
   if (is_pair(vm.resume)) {
     i = (uint32_t)FIX_VALUE(CAR(vm.resume));
@@ -393,20 +400,23 @@ static Value find_deep(Value table, Value store, Value key, uint32_t hash, uint3
     Value candidate = ENTRY_KEY(store, i);
     if (candidate == V_UNBOUND || HASHES(store)[i] != hash) continue;
     int quick = state == V_FALSE ? keys_equal(TABLE_KIND(table), candidate, key, EQUAL_EFFORT) : EQUAL_DEEP;
-    if (quick == EQUAL_NO) continue;
+    if (quick == EQUAL_CUSTOM) custom = true;
+    if (quick == EQUAL_NO || quick == EQUAL_CUSTOM) continue;
     Value equal = quick == EQUAL_YES ? V_TRUE : equal_run(candidate, key, &state);
     if (equal == V_AGAIN) vm.resume = cons(FIX(i), state);
     if (equal == V_TRUE) *position = i;
-    if (equal != V_FALSE) return equal;
+    if (equal == V_CUSTOM) custom = true;
+    else if (equal != V_FALSE) return equal;
   }
-  return V_FALSE;
+  return custom && !key_is_found ? V_CUSTOM : V_FALSE;
 }
 
-/* Where the key is, for a primitive: V_TRUE (and the position), V_FALSE or V_AGAIN. */
+/* Where the key is, for a primitive: V_TRUE (and the position), V_FALSE, V_CUSTOM or V_AGAIN. */
 static Value locate(Value table, Value key, uint32_t hash, uint32_t *position) {
   if (make_valid(table) != V_TRUE) return V_AGAIN;
   Value store = TABLE(table)->store;
   int64_t found = find(TABLE_KIND(table), store, key, hash, EQUAL_EFFORT);
+  if (found == TABLE_CUSTOM) return V_CUSTOM;
   if (found == TABLE_DEEP) return find_deep(table, store, key, hash, position);
   if (found == TABLE_ABSENT) return V_FALSE;
   *position = (uint32_t)found;
@@ -648,7 +658,9 @@ static Value from_alist(int argc, Value *args, enum table_kind kind, bool immuta
   if (table == V_FALSE) table = table_make(kind, false);
   for (uint32_t n = 1; is_pair(rest); n++) {
     if (!is_pair(CAR(rest))) return err_type(NULL, 0, "list of pairs", args[0]);
-    if (IS_SIGNAL(table_put(table, CAR(CAR(rest)), CDR(CAR(rest))))) return save_progress(table, rest, vm.resume);
+    Value put = table_put(table, CAR(CAR(rest)), CDR(CAR(rest)));
+    if (put == V_CUSTOM) return put;               /* the prelude begins anew */
+    if (IS_SIGNAL(put)) return save_progress(table, rest, vm.resume);
     vm.resume = V_FALSE;
     rest = CDR(rest);
     charge(2);
@@ -673,6 +685,7 @@ static Value put_arguments(int argc, Value *args, int first, Value table) {
   load_progress(&table, &at);
   for (int64_t i = FIX_VALUE(at); i < argc; i += 2) {
     Value next = table_put(table, args[i], args[i + 1]);
+    if (next == V_CUSTOM) return next;
     if (IS_SIGNAL(next)) return save_progress(table, FIX(i), vm.resume);
     vm.resume = V_FALSE;
     table = next;
@@ -914,13 +927,22 @@ static Value prim_hash_keys_subset(int argc, Value *args) {
   for (uint32_t n = 1; table_next(args[0], &position, &key, &value); n++, before = position) {
     Value sought = true_key(args[1], key);
     Value in = locate(args[1], sought, key_hash(TABLE_KIND(args[1]), sought), &found);
-    if (in == V_FALSE) return V_FALSE;
+    if (in == V_FALSE || in == V_CUSTOM) return in;
     if (IS_SIGNAL(in)) return save_progress(V_FALSE, FIX(before), vm.resume);
     vm.resume = V_FALSE;
     charge(2);
     if (n % ROUND == 0 && should_pause()) return save_progress(V_FALSE, FIX(position), V_FALSE);
   }
   return V_TRUE;
+}
+
+/* (%with-key-found primitive argument ...): the primitive on a table, whose key the prelude has looked up */
+static Value prim_with_key_found(int argc, Value *args) {
+  if (!IS(args[0], T_PRIM)) return err_type(NULL, 0, "primitive", args[0]);
+  key_is_found = true;
+  Value result = prim_table[PAYLOAD(args[0])]->fn(argc - 1, args + 1);
+  key_is_found = false;
+  return result;
 }
 
 /* ---- hash codes ---- */
@@ -993,6 +1015,7 @@ const PrimDef table_prims[] = {
   {"equal-hash-code", prim_equal_hash_code, 1, 1, "(equal-hash-code obj)"},
   {"equal-hash", prim_equal_hash_code, 1, 1, "(equal-hash obj)"},
   {"hash-code", prim_equal_hash_code, 1, 1, "(hash-code obj)"},
+  {"%with-key-found", prim_with_key_found, 3, -1, NULL},
   {"eqv-hash-code", prim_eqv_hash_code, 1, 1, "(eqv-hash-code obj)"},
   {"eq-hash-code", prim_eqv_hash_code, 1, 1, "(eq-hash-code obj)"},
   {0},

@@ -59,7 +59,7 @@ void table_entry(Value table, uint32_t position, Value *key, Value *value);
 void table_patch(Value table, uint32_t position, Value value);   /* changes a value, of an immutable table too */
 
 /* Where the key is: a position, TABLE_ABSENT, or TABLE_DEEP where the keys' comparison takes more
-   than a bounded effort. */
-enum { TABLE_ABSENT = -1, TABLE_DEEP = -2 };
+   than a bounded effort, or TABLE_CUSTOM where the prelude must compare. */
+enum { TABLE_ABSENT = -1, TABLE_DEEP = -2, TABLE_CUSTOM = -3 };
 int64_t table_find(Value table, Value key, int effort);
 #endif

@@ -5,6 +5,7 @@
  * of them. Definitions and expressions may be mixed: the whole is one letrec*.
  */
 #include "expander/body.h"
+#include "core/template.h"
 #include "expander/env.h"
 #include "expander/forms.h"
 #include "expander/nodes.h"
@@ -170,6 +171,7 @@ static Value body_core(State *s, Value item, Job j, const CoreForm *core) {
     case F_DEFINE: return body_define(item, j);
     case F_DEFINE_VALUES: return body_define_values(item, j);
     case F_DEFINE_SYNTAX:
+      j.form = plain_define_syntax(j.form);
       if (list_length(j.form) != 3 || !is_identifier(CADR(j.form))) return bad_shape(j);
       next_form(item);
       Value id = CADR(j.form);
@@ -377,6 +379,7 @@ static Value top_core(State *s, Value item, Job j, Value home, const CoreForm *c
     case F_DEFINE: return top_define(s, j, home);
     case F_DEFINE_VALUES: return top_define_values(s, j, home);
     case F_DEFINE_SYNTAX:
+      j.form = plain_define_syntax(j.form);
       if (list_length(j.form) != 3 || !is_identifier(CADR(j.form))) return bad_shape(j);
       fill(j.hole, node_const(V_VOID));
       Value id = CADR(j.form);
@@ -432,6 +435,18 @@ Value macro_later(State *s, Job j, Value target, Value id) {
   return V_TRUE;
 }
 
+Value plain_define_syntax(Value form) {
+  if (list_length(form) < 3 || !is_pair(CADR(form))) return form;
+  Value head = CADR(form), lambda = cons(core_keyword(F_LAMBDA), cons(CDR(head), CDDR(form)));
+  return cons_at(CAR(form), list_n(2, CAR(head), lambda), pair_place(form));
+}
+
+/* Racket's transformers take the form, those of other Schemes two environments besides. */
+static bool takes_one_argument(Value procedure) {
+  if (!IS(procedure, T_CLOSURE)) return false;
+  return TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity == ARITY_SIMPLE(1);
+}
+
 static Value bind_macro(Value item, Job j, Value macro) {
   Value target = ITEM(item)->a, id = ITEM(item)->b;
   if (IS_TOP(target)) {
@@ -464,7 +479,9 @@ static Value take_transformer(State *s, Value item, Job j) {
   if (!is_procedure(value))
     return syntax_fail(j, "define-syntax: the transformer of %v must be (syntax-rules ...), (er-macro-transformer proc) "
                           "or the like, got %v", name, value);
-  return bind_macro(item, j, make_macro((enum macro_kind)j.hole.index, j.env, value, name));
+  enum macro_kind kind = (enum macro_kind)j.hole.index;
+  if (kind == MACRO_RAW && takes_one_argument(value)) kind = MACRO_STX;
+  return bind_macro(item, j, make_macro(kind, j.env, value, name));
 }
 
 static Value core_transformer(State *s, Value item, Job j, const CoreForm *core) {

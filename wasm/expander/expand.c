@@ -81,15 +81,23 @@ static Value keyword_as_variable(Job j) {
                      identifier_symbol(j.form));
 }
 
-Value reference(Job j) {
+static Value reference(State *s, Job j) {
   Value top, symbol, binding = env_lookup_place(j.env, j.form, &top, &symbol);
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
   if (IS(binding, T_CELL)) fill(j.hole, make_leaf(N_GREF, j.place, binding));
   else if (IS(binding, T_ENVVAR)) fill(j.hole, make_leaf(N_LREF, j.place, binding));
+  else if (IS(binding, T_MACRO) && stands_alone(binding)) push_item(s, DO_EXPR, j, V_FALSE, V_FALSE, V_FALSE);
   else if (IS(binding, T_MACRO)) return keyword_as_variable(j);
   else return syntax_fail(j, "%v: a local variable of the run time cannot be used in a macro transformer",
                           identifier_symbol(j.form));
   return V_TRUE;
+}
+
+/* The macro that an identifier stands for where it is no head of a form: V_FALSE, none that takes that. */
+static Value alone_macro(Job j) {
+  if (!is_identifier(j.form)) return V_FALSE;
+  Value binding = env_lookup(j.env, j.form);
+  return IS(binding, T_MACRO) && stands_alone(binding) ? binding : V_FALSE;
 }
 
 /* ---- constants ---- */
@@ -104,7 +112,7 @@ Value expand_later(State *s, Job j) {
   if (is_pair(j.form) || (IS(j.form, T_SYNTAX) && !is_identifier(j.form)))
     push_item(s, DO_EXPR, j, V_FALSE, V_FALSE, V_FALSE);
   else if (IS(j.form, T_SYMBOL) || IS(j.form, T_SYNTAX))
-    return reference(j);
+    return reference(s, j);
   else if (j.form == V_NIL)
     return syntax_fail(j, "(): a call needs a procedure; the empty list is written '()");
   else
@@ -269,6 +277,7 @@ static Value transformer_arguments(struct Macro *m, Job j) {
                     applicable(&compare_type, "compare", "%compare", j.env));
     case MACRO_SC: return list_n(2, j.form, j.env);
     case MACRO_RSC: return list_n(2, j.form, m->env);
+    case MACRO_STX: case MACRO_SETTER: return list_n(4, m->data, j.form, j.env, m->env);
     default: return list_n(3, j.form, j.env, m->env);
   }
 }
@@ -278,12 +287,14 @@ enum { EXPANSIONS_MOST = 100000 };
 
 Value expand_macro(State *s, Value macro, Job j, Value *out) {
   if (s->expansions == FIX(EXPANSIONS_MOST))
-    return syntax_fail(j, "%v: the expansion of this macro does not end: it became a macro use %d times", CAR(j.form), EXPANSIONS_MOST);
+    return syntax_fail(j, "%v: the expansion of this macro does not end: it became a macro use %d times",
+                       is_pair(j.form) ? CAR(j.form) : j.form, EXPANSIONS_MOST);
   if (s->given == V_UNBOUND) s->expansions = FIX(FIX_VALUE(s->expansions) + 1);
   if (MACRO_KIND(macro) == MACRO_RULES) return apply_rules(s, macro, j, out);
   struct Macro *m = MACRO(macro);
   Value answer, arguments = s->given == V_UNBOUND ? transformer_arguments(m, j) : V_NIL;
-  TRY_STEP(ask(s, &answer, 3, intern("%call"), m->data, arguments));
+  Value procedure = stands_alone(macro) ? CELL(global_cell(intern("%call-syntax-transformer")))->value : m->data;
+  TRY_STEP(ask(s, &answer, 3, intern("%call"), procedure, arguments));
   *out = FIX_VALUE(m->kind) == MACRO_SC ? make_syntax(m->env, V_NIL, answer) : answer;
   return V_TRUE;
 }
@@ -320,10 +331,16 @@ static Value step_expr(State *s, Value item) {
     ITEM(item)->form = SYNTAX_EXPR(j.form);
     return V_VOID;
   }
+  Value macro = alone_macro(j), form;
+  if (macro != V_FALSE) {
+    TRY_STEP(expand_macro(s, macro, j, &form));
+    ITEM(item)->form = form;
+    return V_VOID;
+  }
   if (!is_pair(j.form)) return expand_later(s, j);
   uint32_t place = pair_place(j.form);
   if (place) { j.place = place; ITEM(item)->place = FIX(place); }
-  Value macro = head_macro(j.form, j.env), form;
+  macro = head_macro(j.form, j.env);
   if (macro == V_FALSE) return expand_call(s, j);
   if (MACRO_KIND(macro) != MACRO_CORE) {
     TRY_STEP(expand_macro(s, macro, j, &form));

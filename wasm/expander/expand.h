@@ -28,7 +28,9 @@ struct Macro {         /* T_MACRO */
   Value name;          /* symbol or #f */
 };
 
-enum macro_kind { MACRO_CORE, MACRO_RULES, MACRO_ER, MACRO_SC, MACRO_RSC, MACRO_RAW };
+enum macro_kind { MACRO_CORE, MACRO_RULES, MACRO_ER, MACRO_SC, MACRO_RSC, MACRO_RAW,
+                  MACRO_STX,     /* Racket's: a procedure of the form, called by %call-syntax-transformer */
+                  MACRO_SETTER }; /* the same, which gets (set! name value), too */
 #define MACRO(v) ((struct Macro *)PTR(v))
 #define MACRO_KIND(v) ((enum macro_kind)FIX_VALUE(MACRO(v)->kind))
 Value make_macro(enum macro_kind kind, Value env, Value data, Value name);
@@ -93,11 +95,14 @@ enum { BODY_MAY_BE_EMPTY = 1,   /* (when x): void */
        BODY_MAY_END_IN_DEFINE = 2 };
 Value expand_list(State *s, Value forms, Job j, Value *nodes);  /* a list of nodes, filled later */
 Value ask(State *s, Value *answer, int count, ...);      /* a request of count Values; V_TRUE: answered */
-Value reference(Job j);
 Value enter_closure(Value syntax, Value env);             /* the environment of a closure's expression, used in env */
 
 /* One use of a macro that is not core: V_TRUE and the expansion. */
 Value expand_macro(State *s, Value macro, Job j, Value *out);
+static inline bool stands_alone(Value macro) { return MACRO_KIND(macro) == MACRO_STX || MACRO_KIND(macro) == MACRO_SETTER; }
+
+/* (define-syntax (name . formals) body ...) as (define-syntax name (lambda formals body ...)); others as they are. */
+Value plain_define_syntax(Value form);
 
 /* What the head of a form means: a T_MACRO, or V_FALSE. */
 Value head_macro(Value form, Value env);

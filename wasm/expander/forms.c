@@ -50,6 +50,10 @@ static Value form_set(State *s, Job j) {
   Value id = CADR(j.form), top, symbol, binding = env_lookup_place(j.env, id, &top, &symbol);
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
   if (IS(binding, T_CELL)) return set_global(s, j, top, symbol, binding);
+  if (IS(binding, T_MACRO) && MACRO_KIND(binding) == MACRO_SETTER) {
+    TRY_STEP(expand_macro(s, binding, j, &j.form));
+    return expand_later(s, j);
+  }
   if (!IS(binding, T_ENVVAR)) return syntax_fail(j, "set!: %v is not a variable", id);
   Value node = make_node(N_LSET, j.place, 2, binding, V_FALSE);
   fill(j.hole, node);

@@ -366,6 +366,24 @@ static Value prim_peek_string(int argc, Value *args) {
   return take_text(port, (uint32_t)(at + skip), (uint32_t)(at + skip + count), (uint32_t)at);
 }
 
+/* (%peek-bytes k skip port) */
+static Value prim_peek_bytes(int argc, Value *args) {
+  for (int i = 0; i < 2; i++)
+    if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < 0) return err_type(NULL, i, "exact nonnegative integer", args[i]);
+  GET_PORT(port, binary_input(argc, args, 2));
+  uint64_t at = input_position(port), there = input_end(port) - at;
+  uint64_t count = (uint64_t)FIX_VALUE(args[0]), skip = (uint64_t)FIX_VALUE(args[1]);
+  if (skip + count > there && is_filling(port)) return fill(port, "%peek-bytes", 2, argc, args);
+  if (skip > there) skip = there;
+  if (count > there - skip) count = there - skip;
+  if (!count && FIX_VALUE(args[0])) return V_EOF;
+  RESERVE(count + 16);
+  charge((int64_t)(count / 64));
+  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)count);
+  memcpy(BYTES(bytes), BYTES(PORT(port)->data) + at + skip, (size_t)count);
+  return bytes;
+}
+
 /* (%port->string [port]): all that is left */
 static Value prim_rest(int argc, Value *args) {
   GET_PORT(port, text_input(argc, args, 0));
@@ -679,6 +697,7 @@ const PrimDef port_prims[] = {
   {"read-line", prim_read_line, 0, 2, "(read-line [port mode])"},
   {"read-string", prim_read_string, 1, 2, "(read-string k [port])"},
   {"peek-string", prim_peek_string, 2, 3, "(peek-string k skip [port])"},
+  {"%peek-bytes", prim_peek_bytes, 3, 3, "(%peek-bytes k skip port)"},
   {"%port->string", prim_rest, 0, 1, "(%port->string [port])"},
   {"%port->lines", prim_rest_lines, 0, 1, "(%port->lines [port])"},
   {"read-u8", prim_read_byte, 0, 1, "(read-u8 [port])"},

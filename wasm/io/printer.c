@@ -19,7 +19,7 @@
 #include "text/utf8.h"
 #include <stdio.h>
 
-enum mode { DISPLAY, WRITE, PRINT };
+enum mode { DISPLAY, WRITE, PRINT, STANDARD };   /* STANDARD: WRITE, symbols as R7RS has them */
 enum labels { LABEL_CYCLES, LABEL_SHARED, LABEL_NONE };
 
 typedef struct {
@@ -314,9 +314,12 @@ static Value emit_name(Printer *p, Value name, bool keyword) {
   charge(length / 8);
   if (keyword) builder_c(&p->out, "#:");
   enum quoting quoting = p->mode == DISPLAY ? PLAIN : quoting_of(name, keyword);
+  bool standard = quoting == BACKSLASHES && p->mode == STANDARD && !keyword;
+  if (standard) quoting = BARS;
   if (quoting == BARS) builder_char(&p->out, '|');
   for (uint32_t i = 0; i < length; i++) {
     uint32_t c = string_char(name, i);
+    if (standard && (c == '|' || c == '\\')) builder_char(&p->out, '\\');
     if (quoting == BACKSLASHES && (c <= ' ' || (c < 0x80 && memchr("()[]{}\",'`;|\\", (int)c, 13)))) builder_char(&p->out, '\\');
     builder_char(&p->out, c);
   }
@@ -422,7 +425,8 @@ static Value emit_special(Printer *p, Value v) {
 static Value emit_regexp(Printer *p, Value v) {
   Value source = regexp_source(v);
   ROOM(p, 10ull * STR_LENGTH(source) + 8, STR_WIDTH(source));
-  builder_c(&p->out, regexp_is_px(v) ? "#px\"" : "#rx\"");
+  builder_c(&p->out, regexp_is_px(v) ? "#px" : "#rx");
+  builder_c(&p->out, regexp_is_of_bytes(v) ? "#\"" : "\"");
   for (uint32_t i = 0; i < STR_LENGTH(source); i++) write_string_char(&p->out, string_char(source, i));
   builder_char(&p->out, '"');
   return V_VOID;
@@ -762,8 +766,10 @@ static Value print_result(Printer *p) {
 }
 
 void print_bounded(Builder *out, Value v, bool write, uint32_t most) {
+  /* a structure as a call of its constructor: what else wants `print` has its quotation mark from the caller */
+  bool structure = write && IS(v, T_RECORD) && is_shown(v);
   Printer p;
-  printer_init(&p, v, write ? WRITE : DISPLAY, LABEL_NONE);
+  printer_init(&p, v, structure ? PRINT : write ? WRITE : DISPLAY, LABEL_NONE);
   p.limit = most;
   Value done = print_on(&p);
   bool cut = p.stack.top || p.out.length > most || IS_SIGNAL(done);
@@ -779,7 +785,7 @@ void print_bounded(Builder *out, Value v, bool write, uint32_t most) {
 /* (%print value mode [labels]) */
 static Value prim_print(int argc, Value *args) {
   uint32_t mode, labels = LABEL_CYCLES;
-  CHECK_INDEX(NULL, 1, DISPLAY, PRINT, V_FALSE, mode);
+  CHECK_INDEX(NULL, 1, DISPLAY, STANDARD, V_FALSE, mode);
   if (HAS_ARG(2)) CHECK_INDEX(NULL, 2, LABEL_CYCLES, LABEL_NONE, V_FALSE, labels);
   if (IS(args[0], T_STRING) && mode == DISPLAY) return args[0];
   Printer p;

@@ -345,6 +345,7 @@ static uint32_t simple_escape(Reader *r, uint32_t *at) {
       *at += digits + 1;
       return value;
     }
+    if (digits > 2 && char_at(r, *at + digits) == ';') { *at -= 2; return END; }   /* R7RS's, and no character */
     if (digits > 2) {                           /* Racket's: two digits at the most, no semicolon */
       value = (uint32_t)(hex_digit(char_at(r, *at)) * 16 + hex_digit(char_at(r, *at + 1)));
       digits = 2;
@@ -584,10 +585,11 @@ static Value fail_as_read(Reader *r, uint32_t place) {
 static Value read_regexp(Reader *r, uint32_t place, bool px) {
   uint32_t at = r->at, line = r->line, column = r->column;
   advance_in_line(r, 3);
-  if (peek(r) == '#') advance(r);                 /* a byte regexp is taken as one on text */
+  bool bytes = peek(r) == '#';                    /* one on text, whose results are bytes */
+  if (bytes) advance(r);
   Value source = read_string(r, place);
   if (!IS_SIGNAL(source)) {
-    source = regexp_make(source, px);
+    source = regexp_make(source, px, bytes);
     if (source == V_ERROR) return fail_as_read(r, place);
   }
   if (source == V_AGAIN) {
@@ -647,7 +649,7 @@ static void skip_line(Reader *r) {
 static Value skip_block_comment(Reader *r, uint32_t place) {
   uint32_t depth = 0, from = r->at;
   do {
-    if (peek(r) == END) return fail_at(r, place, true, "expected a `|#` to close this `#|`, but the text ended");
+    if (peek(r) == END) return fail_at(r, place, true, "expected a `|#` to close this comment, but the text ended");
     if (looking_at(r, 0, "#|")) { depth++; advance_in_line(r, 2); }
     else if (looking_at(r, 0, "|#")) { depth--; advance_in_line(r, 2); }
     else advance(r);

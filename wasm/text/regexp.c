@@ -34,8 +34,8 @@ static Value frozen_source(Value source) {
   return copy;
 }
 
-Value regexp_make(Value source, bool px) {
-  Value rx = cached(source, px);
+Value regexp_make(Value source, bool px, bool bytes) {
+  Value rx = bytes ? V_FALSE : cached(source, px);
   if (rx != V_FALSE) return rx;
   RESERVE(string_size(STR_LENGTH(source), STR_WIDTH(source)));
   source = frozen_source(source);
@@ -43,19 +43,23 @@ Value regexp_make(Value source, bool px) {
   Value parsed = regexp_parse(source, px, &tree);
   if (IS_SIGNAL(parsed)) return parsed;
   rx = regexp_compile(source, px, &tree);
-  if (!IS_SIGNAL(rx)) remember(rx);
+  if (IS_SIGNAL(rx)) return rx;
+  if (bytes) SET_FLAG(rx, H_OF_BYTES);
+  else remember(rx);
   return rx;
 }
 
 Value regexp_source(Value rx) { return REGEXP(rx)->source; }
 bool regexp_is_px(Value rx) { return TRUTH(REGEXP(rx)->px); }
+bool regexp_is_of_bytes(Value rx) { return (OBJ_FLAGS(rx) & H_OF_BYTES) != 0; }
 
 static Value prim_make(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
-  return regexp_make(args[0], TRUTH(ARG_OR(1, V_FALSE)));
+  return regexp_make(args[0], TRUTH(ARG_OR(1, V_FALSE)), TRUTH(ARG_OR(2, V_FALSE)));
 }
 
 static Value prim_is_regexp(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_REGEXP)); }
+static Value prim_is_of_bytes(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_REGEXP) && regexp_is_of_bytes(args[0])); }
 static Value prim_is_pregexp(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_REGEXP) && TRUTH(REGEXP(args[0])->px)); }
 
 #define CHECK_REGEXP(i) do { if (!IS(args[i], T_REGEXP)) return err_type(NULL, i, "regexp", args[i]); } while (0)
@@ -448,8 +452,9 @@ static Value prim_replace_quote(int argc, Value *args) {
 }
 
 const PrimDef regexp_prims[] = {
-  {"%make-regexp", prim_make, 1, 3, "(%make-regexp pattern [px?])"},
+  {"%make-regexp", prim_make, 1, 3, "(%make-regexp pattern [px? bytes?])"},
   {"regexp?", prim_is_regexp, 1, 1, "(regexp? obj)"},
+  {"byte-regexp?", prim_is_of_bytes, 1, 1, "(byte-regexp? obj)"},
   {"pregexp?", prim_is_pregexp, 1, 1, "(pregexp? obj)"},
   {"%regexp-source", prim_source, 1, 1, "(%regexp-source rx)"},
   {"regexp-max-lookbehind", prim_lookbehind, 1, 1, "(regexp-max-lookbehind rx)"},

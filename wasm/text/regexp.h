@@ -32,7 +32,8 @@ enum { RX_ANCHORED = 1,       /* only matches at the very start of the text */
 
 enum { MAX_GROUPS = 1000, UNBOUNDED = 0xffffffff, NOWHERE = 0xffffffff };
 
-Value regexp_make(Value source, bool px);                 /* a regexp, or a signal */
+Value regexp_make(Value source, bool px, bool bytes);     /* a regexp, or a signal */
+bool regexp_is_of_bytes(Value rx);                        /* what it finds is given as bytes */
 Value regexp_source(Value regexp);                        /* its string */
 bool regexp_is_px(Value regexp);
 #endif

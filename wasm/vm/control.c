@@ -77,6 +77,7 @@ static Value prim_set_hook(int argc, Value *args) {
   const struct { const char *name; Value *hook; } hooks[] = {
     {"raise", &m.hook_raise}, {"main", &m.hook_main}, {"interrupt", &m.hook_interrupt},
     {"memory-limit", &m.hook_memory}, {"tick", &m.hook_tick}, {"lazy", &m.hook_lazy},
+    {"custom", &m.hook_custom},
   };
   for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++)
     if (args[0] == intern(hooks[i].name)) { *hooks[i].hook = args[1]; return V_VOID; }

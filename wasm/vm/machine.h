@@ -30,7 +30,7 @@ extern struct Machine {
   Value call_stubs[CALL_STUBS];
   Value underflow, tick_stub;     /* closures whose code is an instruction or two */
   /* hooks, set by the prelude */
-  Value hook_raise, hook_main, hook_interrupt, hook_memory, hook_tick, hook_lazy;
+  Value hook_raise, hook_main, hook_interrupt, hook_memory, hook_tick, hook_lazy, hook_custom;
   /* messages */
   Value inbox;         /* bytevector or #f */
   bool message_waiting;/* the inbox holds a message that nobody took yet */

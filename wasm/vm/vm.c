@@ -457,6 +457,14 @@ enum run_status vm_run(void) {
     if (result == V_ERROR) error_blame(prim_table[prim]->name, (int)argc, sp - argc);
     if (result == V_ERROR || result == V_AGAIN) goto signal;
     vm.resume = V_FALSE;
+    if (result == V_CUSTOM) {                      /* (hook primitive a1 ... an) */
+      for (Value *p = sp; p > sp - argc; p--) *p = p[-1];
+      sp[-(int32_t)argc] = MAKE(T_PRIM, prim);
+      sp++;
+      PUSH(m.hook_custom);
+      argc++;
+      goto call_again;
+    }
     sp -= argc;
     if (result == V_WAIT && m.message_waiting) {   /* it came while nobody looked */
       PUSH(m.inbox);

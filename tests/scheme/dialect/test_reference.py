@@ -88,3 +88,16 @@ async def test_help_explains_a_name_and_apropos_finds_it(quiet: Runtime) -> None
     result = await quiet.run("(help 'string-join) (displayln (memq 'string-join (apropos \"string-j\")))")
     assert result.stdout.startswith("(string-join strings [separator])\n")
     assert result.stdout.endswith("(string-join)\n")
+
+
+async def test_what_is_absent_is_listed_in_the_words_of_its_errors(quiet: Runtime) -> None:
+    """Every name of the page's table, used, says what stands beside it."""
+    page = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+    table = page.split("| names | what the error says |\n|---|---|\n")[1].split("\n\n")[0]
+    assert table.count("\n") > 10
+    for row in table.split("\n"):
+        names, words = row.strip("| ").split(" | ")
+        for name in names.replace("`", "").split(", "):
+            result = await quiet.run(f"({name} x)")
+            assert result.error is not None
+            assert result.error.message == f"{name}: {words}, got ({name} x)"

@@ -1,4 +1,5 @@
 ;; R7RS 6.10: control.
+(import (only (scheme base) map for-each make-parameter)) ; where the dialect differs
 
 (check (list (procedure? car) (procedure? 'car) (procedure? (lambda (x) x)) (call/cc procedure?)) => '(#t #f #t #t))
 (check (list (apply + (list 3 4)) (apply + 1 2 '(3 4)) (apply list '())) => '(7 10 ()))

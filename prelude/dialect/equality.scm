@@ -1,0 +1,111 @@
+;; Types with an equality of their own: #:methods gen:equal+hash, #:property prop:equal+hash.
+;;
+;; The core's equal?, and what searches by it, stop where they meet two records of such types, and the
+;; machine calls %by-custom-equality with the primitive and its arguments instead. A table takes all keys of such
+;; types for candidates of each other: among them the search is by equal?, one after the other.
+
+;; The procedures of a record's type: a list (same? hash hash2), or #f.
+(define (%equality-of record)
+  (let ((properties (%rtd-properties (%record-rtd record))))
+    (cond ((assq 'prop:equal+hash properties) => (lambda (entry) (if (vector? (cdr entry)) (vector->list (cdr entry)) (cdr entry))))
+          ((assq 'gen:equal+hash properties)
+           => (lambda (entry) (list (%method 'equal-proc (cdr entry)))))
+          ((assq 'gen:equal-mode+hash properties)
+           => (lambda (entry)
+                (let ((same? (%method 'equal-mode-proc (cdr entry)))) (list (lambda (a b recur) (same? a b recur #t))))))
+          (else #f))))
+(define (%method name methods)
+  (let ((method (assq name methods)))
+    (if method
+        (cdr method)
+        (raise-arguments-error name "the type's #:methods do not define it" "methods" (map car methods)))))
+;; where the equality comes from: types that inherit it from the same one may be equal
+(define (%equality-origin record)
+  (let ((properties (%rtd-properties (%record-rtd record))))
+    (or (assq 'prop:equal+hash properties) (assq 'gen:equal+hash properties) (assq 'gen:equal-mode+hash properties))))
+
+(define (%custom? v) (and (%record? v) (memq 'equal (%rtd-flags (%record-rtd v))) #t))
+
+(define (%equal-by-type? a b)
+  (cond ((eq? a b) #t)
+        ((%custom? a)
+         (and (%custom? b)
+              (eq? (%equality-origin a) (%equality-origin b))
+              ((car (%equality-of a)) a b %equal-by-type?)
+              #t))
+        ((pair? a) (and (pair? b) (%equal-by-type? (car a) (car b)) (%equal-by-type? (cdr a) (cdr b))))
+        ((vector? a)
+         (and (vector? b) (= (vector-length a) (vector-length b))
+              (every %equal-by-type? (vector->list a) (vector->list b))))
+        ((box? a) (and (box? b) (%equal-by-type? (unbox a) (unbox b))))
+        ((hash? a)
+         (and (hash? b) (= (hash-count a) (hash-count b)) (eq? (immutable? a) (immutable? b)) (= (%hash-kind a) (%hash-kind b))
+              (every (lambda (entry)
+                       (let ((value (%hash-ref b (car entry) %none)))
+                         (and (not (eq? value %none)) (%equal-by-type? (cdr entry) value))))
+                     (hash->list a))))
+        ((and (%record? a) (%record? b) (eq? (%record-rtd a) (%record-rtd b)) (%open-record? a))
+         (let loop ((i 0))
+           (or (= i (%rtd-field-count (%record-rtd a)))
+               (and (%equal-by-type? (%record-ref a i) (%record-ref b i)) (loop (+ i 1))))))
+        ((%record? a) #f)
+        (else (equal? a b))))
+(define (%open-record? record)
+  (every (lambda (rtd) (let ((flags (%rtd-flags rtd))) (or (memq 'transparent flags) (memq 'prefab flags))))
+         (%rtd-chain (%record-rtd record))))
+
+;; The key of the table that is equal to this one, or this one.
+(define (%key-in table key)
+  (let loop ((at (%hash-next table 0)))
+    (cond ((not at) key)
+          ((%equal-by-type? (%hash-key table at) key) (%hash-key table at))
+          (else (loop (%hash-next table (+ at 1)))))))
+
+(define %custom-ways (make-hasheq))
+(define (%by-custom-equality primitive . arguments) (apply (hash-ref %custom-ways primitive) arguments))
+(define (%custom-way! primitive way) (hash-set! %custom-ways primitive way))
+
+(%custom-way! equal? %equal-by-type?)
+(%custom-way! member (lambda (x items) (%member-by x items %equal-by-type?)))
+(%custom-way! assoc (lambda (x items) (%assoc-by x items %equal-by-type?)))
+(%custom-way! %list-index-equal
+              (lambda (x items)
+                (let loop ((rest items) (i 0))
+                  (cond ((null? rest) #f) ((%equal-by-type? x (car rest)) i) (else (loop (cdr rest) (+ i 1)))))))
+(%custom-way! %remove-equal
+              (lambda (x items)
+                (let loop ((rest items) (before '()))
+                  (cond ((null? rest) items)
+                        ((%equal-by-type? x (car rest)) (append-reverse before (cdr rest)))
+                        (else (loop (cdr rest) (cons (car rest) before)))))))
+(%custom-way! %remove-all-equal
+              (lambda (x items) (filter (lambda (item) (not (%equal-by-type? x item))) items)))
+(%custom-way! %remove-duplicates
+              (lambda (items kind)
+                (let ((seen (%make-hash kind)))
+                  (filter (lambda (item)
+                            (and (not (hash-has-key? seen item))
+                                 (begin (hash-set! seen item #t) #t)))
+                          items))))
+(for-each (lambda (primitive)
+            (%custom-way! primitive
+                          (lambda (table key . more) (apply %with-key-found primitive table (%key-in table key) more))))
+          (list hash-ref %hash-ref hash-has-key? %hash-entry hash-set! hash-set hash-remove! hash-remove))
+(define (%put-all! table keys+values)
+  (let loop ((rest keys+values))
+    (if (pair? rest) (begin (hash-set! table (car rest) (cadr rest)) (loop (cddr rest)))))
+  table)
+(%custom-way! hash (lambda keys+values (%hash-immutable (%put-all! (make-hash) keys+values))))
+(%custom-way! hash-set*! (lambda (table . keys+values) (%put-all! table keys+values) (void)))
+(%custom-way! hash-set*
+              (lambda (table . keys+values)
+                (let loop ((table table) (rest keys+values))
+                  (if (pair? rest) (loop (hash-set table (car rest) (cadr rest)) (cddr rest)) table))))
+(define (%table-of-entries entries)
+  (let ((table (make-hash)))
+    (for-each (lambda (entry) (hash-set! table (car entry) (cdr entry))) entries)
+    table))
+(%custom-way! make-hash %table-of-entries)
+(%custom-way! make-immutable-hash (lambda (entries) (%hash-immutable (%table-of-entries entries))))
+(%custom-way! hash-keys-subset? (lambda (a b) (every (lambda (key) (hash-has-key? b key)) (hash-keys a))))
+(%set-hook! 'custom %by-custom-equality)

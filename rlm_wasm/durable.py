@@ -1,0 +1,333 @@
+"""What makes a session durable: its place in a store, its lease, and the way back from there.
+
+    opened = Durable.open(store, "name", …)      the lease is taken, the store can be written
+    session = …                                  from opened.snapshot, then by the journal's entries
+    await durable.save(…)                        snapshots, when the journal says that one is due
+    await durable.aclose()                       what is left is written, the lease given back
+
+The blocking half is store/durable.py, the guest's half execution/journal.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import cbor2
+
+import rlm_wasm
+from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError, StoreError, UsageError
+from rlm_wasm.execution.journal import JournalWriter, Trouble, entries_of
+from rlm_wasm.limits import Limits
+from rlm_wasm.llm.budget import Budget, BudgetState, new_id
+from rlm_wasm.records import structure, unstructure
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.store.leases import Holder
+from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.journal import Entry
+    from rlm_wasm.store.durable import DurableSessions
+    from rlm_wasm.store.records import Batch
+
+log = logging.getLogger("rlm_wasm.durable")
+
+CLOSING_S: Final = 5.0
+"""So long the end of a session waits for a store that does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What stands beside a session's journal: what was spent, and under which limits."""
+
+    budget: BudgetState
+    limits: Limits
+
+    def dump(self) -> bytes:
+        """For the store."""
+        return cbor2.dumps(unstructure(self))
+
+    @classmethod
+    def load(cls, data: bytes, name: str) -> Account:
+        """The inverse. Raises SnapshotCorrupt."""
+        try:
+            return structure(cls, cbor2.loads(data), f"the account of session {name}", SnapshotCorrupt)
+        except (cbor2.CBORError, ValueError, UsageError) as error:
+            raise SnapshotCorrupt(f"the account of session {name} is damaged: {error}") from error
+
+
+class Durable:
+    """A session's place in a store, held by this process. Made by ``open``; a Sink of its journal."""
+
+    def __init__(
+        self,
+        sessions: DurableSessions,
+        opened: Opened,
+        *,
+        provider: str | None,
+        trouble: Trouble,
+        writes: bool = True,
+    ) -> None:
+        self.name = opened.name
+        self.writes = writes
+        """Whether it is held; else it is only looked at."""
+        self.found = bool(opened.snapshot or opened.rows)
+        """Whether the store had anything of it."""
+        self.opened: Opened | None = opened
+        """What was read; None when the session has taken it over."""
+        self.saved = bool(opened.snapshot)
+        """Whether the store has a snapshot."""
+        self._provider = provider
+        self._sessions = sessions
+        self._epoch = opened.epoch
+        self._budget: Budget | None = None
+        self._limits = Limits()
+        self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
+        self._known: set[str] = set()
+        self._trouble = trouble
+        self._began: int | None = None
+        self._closed = False
+        self.writer = JournalWriter(
+            self, name=opened.name, next_row=opened.next_row, account=self._account, trouble=trouble
+        )
+        if not writes:
+            self.writer.freeze()
+
+    @classmethod
+    def open(
+        cls,
+        sessions: DurableSessions,
+        name: str,
+        *,
+        make: bool,
+        provider: str | None,
+        trouble: Trouble,
+    ) -> Durable | None:
+        """Take the lease of a session. Blocks: call it on the store's threads.
+
+        ``provider`` is the one that it goes on with, as people know it; that it was another one before
+        is told.
+
+        Raises UsageError for what is no name, SessionHeld where another process has it, StoreError where the
+        store cannot be written.
+        """
+        opened = sessions.acquire(check_name(name), Holder.here(), make=make)
+        if opened is None:
+            return None
+        return cls(sessions, opened, provider=provider, trouble=trouble)
+
+    @classmethod
+    def look(cls, sessions: DurableSessions, name: str, *, whole: bool = False) -> Durable | None:
+        """Read a session without taking it; None where there is none. Blocks.
+
+        ``whole``: as it was before its last execution, with all that came since.
+        """
+        opened = sessions.earlier(check_name(name)) if whole else sessions.read(check_name(name))
+        return (
+            None
+            if opened is None
+            else cls(sessions, opened, provider=None, trouble=log.warning, writes=False)
+        )
+
+    def say_provider(self) -> None:
+        """Tell people where the session goes on with another provider or model than it had."""
+        assert self.opened is not None
+        before, now = self.opened.provider, self._provider
+        if before is not None and now is not None and before != now:
+            self._trouble(f"session {self.name} ran with {before} and goes on with {now}")
+
+    # ---- the way back
+
+    def engine(self, current: Engine) -> Engine:
+        """The guest that the session stands on: this release's, or the one that the store keeps for it.
+
+        Blocks: call it on the store's threads. Raises SnapshotError where the snapshot is none, or its
+        guest is not there.
+        """
+        assert self.opened is not None
+        if not self.opened.snapshot:
+            return current
+        header = Snapshot.header_of(self.opened.snapshot)
+        key, release = header["image"], str(header.get("release", "an earlier release"))
+        if key == current.image_hash:
+            return current
+        kept = self._sessions.texts([key])
+        if key not in kept:
+            raise SnapshotVersionError(
+                f"session {self.name} stands on guest {key[:12]}… of {release}, this release has"
+                f" {current.image_hash[:12]}…, and the store does not keep that one: go on with the release"
+                f" that made it, or forget it by rlm-wasm sessions rm {self.name}"
+            )
+        if self.writes:
+            self._trouble(
+                f"session {self.name} goes on with the guest that it began on, of release {release}"
+            )
+        return Engine.of(kept[key])
+
+    def snapshot(self, key: bytes | None) -> Snapshot | None:
+        """The newest one, its contexts filled in; None where there is none. Raises SnapshotError."""
+        assert self.opened is not None
+        return self._loaded(self.opened.snapshot, key) if self.opened.snapshot else None
+
+    def child_snapshot(self, stream: str, key: bytes | None) -> Snapshot | None:
+        """The newest one of a child; None where there is none."""
+        data = self._children.get(stream)
+        return None if data is None else self._loaded(data, key)
+
+    def _loaded(self, data: bytes, key: bytes | None) -> Snapshot:
+        # Whoever can write a store is trusted: see store/files.py.
+        loaded = replace(Snapshot.load(data, key=key), trusted=True)
+        state = state_of(loaded)
+        texts = self.texts([key for _, key in state.context_hashes])
+        contexts = state.contexts + tuple((name, texts[key]) for name, key in state.context_hashes)
+        return replace(loaded, body=replace(state, contexts=contexts, context_hashes=()))
+
+    def texts(self, hashes: list[str]) -> dict[str, str]:
+        """Contexts by their hashes. Raises SnapshotCorrupt for one that is not there or not whole."""
+        if not hashes:
+            return {}
+        found = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
+        for key in hashes:
+            if key not in found:
+                raise SnapshotCorrupt(
+                    f"a text of session {self.name} is missing or damaged in the store ({key[:12]}…):"
+                    f" rlm-wasm sessions rm {self.name} forgets the session"
+                )
+        self._known.update(found)
+        return {key: content.decode() for key, content in found.items()}
+
+    def entries(self, stream: str) -> list[Entry]:
+        """What a stream's journal says, after its newest snapshot. Raises SnapshotCorrupt."""
+        assert self.opened is not None
+        return entries_of(self.opened.rows, stream, self.name)
+
+    @property
+    def account(self) -> Account | None:
+        """What was spent until now; None of a session that was never written."""
+        assert self.opened is not None
+        data = self.opened.account
+        return None if data is None else Account.load(data, self.name)
+
+    def adopted(self) -> None:
+        """The session has taken over what was read, all but its children."""
+        if self.writes:
+            self.writer.beat()
+        if self.opened is not None:
+            rows = [row for row in self.opened.rows if row[1]]
+            self.opened = replace(self.opened, rows=rows, snapshot=b"")
+
+    # ---- writing
+
+    def spends(self, budget: Budget, limits: Limits) -> None:
+        """Whose account stands beside the journal."""
+        self._budget, self._limits = budget, limits
+
+    def _account(self) -> bytes:
+        assert self._budget is not None
+        return Account(self._budget.to_state(), self._limits).dump()
+
+    def begins(self) -> None:
+        """An execution begins with the next row."""
+        self._began = self.writer.seal()
+        self.writer.say(status=RUNNING)
+
+    def keep_text(self, text: str) -> str:
+        """Keep a context, once: its hash."""
+        content = text.encode()
+        key = hashlib.sha256(content).hexdigest()
+        if key not in self._known:
+            self._known.add(key)
+            self.writer.keep({key: content})
+        return key
+
+    async def write(self, batch: Batch) -> None:
+        """See Sink."""
+        await self._sessions.store.run(lambda: self._sessions.write(self.name, self._epoch, batch))
+
+    def by_reference(self, state: SessionState) -> SessionState:
+        """The state with its contexts by hash; the texts are kept with the next write."""
+        hashes = tuple((name, self.keep_text(text)) for name, text in state.contexts)
+        return replace(state, contexts=(), context_hashes=hashes)
+
+    async def save(self, snapshot: Snapshot, stream: str, base: int, engine: Engine) -> None:
+        """Write a snapshot of a stream, after all that came before it. Raises LeaseLost, StoreError.
+
+        The guest that it stands on is kept, too, once in a store: a later release goes on with it.
+        """
+        data = await asyncio.to_thread(snapshot.dump)
+        if engine.image_hash not in self._known:
+            self._known.add(engine.image_hash)
+            self.writer.keep({engine.image_hash: await asyncio.to_thread(engine.image)})
+        saved = SavedSnapshot(
+            stream=stream,
+            base=base,
+            data=data,
+            guest=snapshot.image_hash,
+            provider=self._provider,
+            release=rlm_wasm.__version__,
+            keeps=self._began,
+        )
+
+        async def transaction(batch: Batch) -> None:
+            await self._sessions.store.run(lambda: self._sessions.save(self.name, self._epoch, batch, saved))
+
+        await self.writer.write(transaction)
+        if not stream:
+            self.saved = True
+
+    # ---- the end
+
+    @property
+    def kept(self) -> bool:
+        """Whether the store has all that it was to have."""
+        return self.writer.kept
+
+    def give_back(self) -> None:
+        """Nothing came of it: give the lease back. Blocks."""
+        self._sessions.store.run_now(self.give_back_here)
+
+    def give_back_here(self) -> None:
+        """The same on a thread of the store's."""
+        self._closed = True
+        if not self.writes:
+            return
+        try:
+            self._sessions.release(self.name, self._epoch)
+        except StoreError as error:
+            log.debug("the lease of session %s is not given back: %s", self.name, error)
+
+    async def aclose(self) -> None:
+        """Write what is left and give the lease back, as far as the store lets us. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self.writes:
+            return
+        try:
+            await asyncio.wait_for(self._close(), CLOSING_S)
+        except TimeoutError:
+            self._trouble(f"session {self.name} may not be kept: the store does not answer")
+
+    async def _close(self) -> None:
+        await self.writer.aclose()
+        if self.writer.lost is None:
+            try:
+                empty = not self.found and not self.saved and not self.writer.wrote
+                await self._sessions.store.run(
+                    lambda: self._sessions.release(self.name, self._epoch, forget=empty)
+                )
+            except StoreError as error:
+                log.debug("the lease of session %s is not given back: %s", self.name, error)
+
+
+def account_of_copy(opened: Opened) -> bytes | None:
+    """The account of a session's copy: what was spent is the same, what it spends has a name of its own."""
+    if opened.account is None:
+        return None
+    account = Account.load(opened.account, opened.name)
+    return replace(account, budget=replace(account.budget, id=new_id())).dump()

@@ -1,0 +1,87 @@
+"""What a durable session's last execution asked and was answered, read from its journal: for looking back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cbor2
+
+from rlm_wasm.errors import Unencodable
+from rlm_wasm.execution.journal import Entry
+from rlm_wasm.sandbox import protocol
+
+SHOWN: Final = 200
+"""Characters of what a request asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """One LLM call: its number, what it asked, and its answer where there was one."""
+
+    number: int
+    instruction: str
+    data: str
+    model: str | None
+    answer: str | None
+    """None: it was in flight still, or failed."""
+    failed: str | None
+    """What the program was told where it failed."""
+
+
+class History:
+    """Filled while a journal is replayed."""
+
+    def __init__(self) -> None:
+        self.program = ""
+        """Its text."""
+        self._calls: dict[int, tuple[int, bytes]] = {}
+        self._answers: dict[int, bytes] = {}
+
+    def evaluated(self, message: bytes) -> None:
+        """An execution began by this message: what came before it is forgotten."""
+        self._calls.clear()
+        try:
+            _, options = protocol.decode(message)
+            self.program = str(options["source"])
+        except (Unencodable, cbor2.CBORError, TypeError, ValueError, KeyError):
+            self.program = ""
+
+    def called(self, request: int, number: int, arguments: bytes) -> None:
+        """A request became the LLM call of that number."""
+        self._calls[number] = request, arguments
+
+    def answered(self, entries: Iterable[Entry]) -> None:
+        """The answers that the journal has."""
+        self._answers.update({entry.fields[0]: entry.fields[1] for entry in entries})
+
+    def calls(self) -> list[PastCall]:
+        """In the order of their numbers."""
+        return [self._past(number) for number in sorted(self._calls)]
+
+    def _past(self, number: int) -> PastCall:
+        request, packed = self._calls[number]
+        _, instruction, data, model, *_ = [*protocol.arguments_of(packed), None, None, None]
+        encoded = self._answers.get(request)
+        answer = failed = None
+        if encoded is not None:
+            _, fine, value = protocol.decode(encoded)
+            if fine and isinstance(value, list) and value:
+                answer = str(value[0])
+            else:
+                failed = str(value)[:SHOWN]
+        return PastCall(
+            number, str(instruction), str(data), model if isinstance(model, str) else None, answer, failed
+        )
+
+
+def asked_of(operation: str, packed: bytes) -> str:
+    """The beginning of what a request asks, for people."""
+    try:
+        arguments: list[Any] = protocol.arguments_of(packed)
+    except Unencodable:
+        return ""
+    if operation == "llm" and len(arguments) > 2:
+        arguments = [arguments[1], arguments[2]] if arguments[2] else [arguments[1]]
+    return " | ".join(str(argument) for argument in arguments)[:SHOWN]

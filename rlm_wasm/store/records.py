@@ -1,0 +1,96 @@
+"""What goes into a store of durable sessions and comes out of it: words, without a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from rlm_wasm.errors import UsageError
+
+MAX_NAME_CHARACTERS: Final = 255
+"""What the tables' columns hold."""
+
+RUNNING: Final = "running"
+"""The status of a session whose execution has begun and not ended: of one that nobody holds, "suspended"."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """What one transaction writes. Texts and guests are kept by their SHA-256."""
+
+    rows: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """Number, stream and payload of the journal's rows."""
+    account: bytes | None = None
+    status: str | None = None
+    note: str | None = None
+    dropped: list[str] = field(default_factory=list)
+    """Streams that are over, with those below them."""
+    blobs: dict[str, bytes] = field(default_factory=dict)
+
+    def say(self, status: str | None, note: str | None) -> None:
+        """What the list of sessions shows from then on; None: as it did."""
+        self.status = self.status if status is None else status
+        self.note = self.note if note is None else note
+
+    def charge(self, account: bytes) -> None:
+        """What was spent until then."""
+        self.account = account
+
+    def drop(self, stream: str) -> None:
+        """A stream is over: what was to be written of it is not."""
+        below = f"{stream}/"
+        self.rows = [row for row in self.rows if row[1] != stream and not row[1].startswith(below)]
+        self.dropped.append(stream)
+
+    def follow(self, later: Batch) -> None:
+        """Take over what is to be written after this."""
+        self.rows += later.rows
+        self.dropped += later.dropped
+        self.blobs.update(later.blobs)
+        self.say(later.status, later.note)
+
+
+@dataclass(slots=True, kw_only=True)
+class SavedSnapshot:
+    """A snapshot on its way into the store."""
+
+    stream: str
+    base: int
+    """The journal's rows from this number on come after it."""
+    data: bytes
+    guest: str
+    provider: str | None
+    release: str
+    keeps: int | None = None
+    """Keep the newest snapshot up to this row, and what came after it, to look back at; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A session as the store has it."""
+
+    name: str
+    epoch: int
+    snapshot: bytes
+    """b"" where nothing was saved yet."""
+    base: int
+    account: bytes | None
+    status: str
+    note: str
+    provider: str | None
+    rows: list[tuple[int, str, bytes]]
+    children: dict[str, tuple[int, bytes]]
+    """Base and snapshot of each stream below that has one."""
+
+    @property
+    def next_row(self) -> int:
+        """The number of the next row of the journal."""
+        return max((number + 1 for number, _, _ in self.rows), default=self.base)
+
+
+def check_name(name: object) -> str:
+    """The name. Raises UsageError for what cannot be a session's."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
+        shown = name[:60] if isinstance(name, str) else type(name).__name__
+        raise UsageError(f"a session's name has 1 to {MAX_NAME_CHARACTERS} characters, got {shown!r}")
+    return name

@@ -1,0 +1,28 @@
+#lang racket
+(define (encode-record id name)
+  (define nb (string->bytes/utf-8 name))
+  (bytes-append (integer->integer-bytes id 4 #f #t) (bytes (bytes-length nb)) nb))
+(define msg (bytes-append (encode-record 1 "ann") (encode-record 258 "bob")))
+msg
+(define (decode bs)
+  (let loop ([pos 0] [acc '()])
+    (if (>= pos (bytes-length bs))
+        (reverse acc)
+        (let* ([id (integer-bytes->integer bs #f #t pos (+ pos 4))]
+               [len (bytes-ref bs (+ pos 4))]
+               [name (bytes->string/utf-8 (subbytes bs (+ pos 5) (+ pos 5 len)))])
+          (loop (+ pos 5 len) (cons (cons id name) acc))))))
+(decode msg)
+(define (hex bs) (apply string-append (for/list ([b bs]) (~r b #:base 16 #:min-width 2 #:pad-string "0"))))
+(hex #"\0\377abc")
+(define in (open-input-bytes #"line one\nline two\n"))
+(read-bytes 4 in)
+(read-bytes-line in)
+(read-line in)
+(eof-object? (read-byte in))
+(for/list ([b (in-bytes #"AZ")]) b)
+(bytes->list (list->bytes '(1 2 3)))
+(for/sum ([b #"abc"]) b)
+(bytes-join '(#"a" #"b" #"c") #"-")
+(bytes=? #"abc" (bytes 97 98 99))
+(sha1 (open-input-bytes #"hello"))

@@ -1,0 +1,15 @@
+#lang racket
+(define (step cells)
+  (define neighbors
+    (for*/fold ([h (hash)]) ([c (in-set cells)] [dx '(-1 0 1)] [dy '(-1 0 1)] #:unless (and (= dx 0) (= dy 0)))
+      (hash-update h (cons (+ (car c) dx) (+ (cdr c) dy)) add1 0)))
+  (for/set ([(c n) (in-hash neighbors)] #:when (or (= n 3) (and (= n 2) (set-member? cells c)))) c))
+(define glider (set '(1 . 0) '(2 . 1) '(0 . 2) '(1 . 2) '(2 . 2)))
+(define (show cells w h)
+  (for ([y h])
+    (for ([x w]) (display (if (set-member? cells (cons x y)) "#" ".")))
+    (newline)))
+(void (for/fold ([g glider]) ([gen 3])
+  (printf "gen ~a (~a)\n" gen (set-count g))
+  (show g 5 5)
+  (step g)))

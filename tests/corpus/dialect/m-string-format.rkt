@@ -1,0 +1,17 @@
+#lang racket
+(~a 5) (~a "x" 'y 3) (~a "abc" #:width 6) (~a "abc" #:width 6 #:align 'right) (~a "abcdef" #:max-width 3)
+(~s "q") (~v '(1 "a")) (~r 3.14159 #:precision 2) (~r 42 #:min-width 6 #:pad-string "0") (~r 255 #:base 16)
+(~r 1234567.891 #:group-sep "," #:precision '(= 1)) (~r 0.5 #:precision '(= 2)) (~r 1e10) (~r 12345 #:notation 'exponential)
+(format "~a ~s ~v" "a" "a" "a") (format "~x ~o ~b" 255 8 5) (format "~~ ~%") (format "~c" #\a) (format "~e" 'x)
+(real->decimal-string 3.14159 2) (real->decimal-string 2 3) (number->string 255 16) (string->number "ff" 16) (string->number "abc")
+(number->string 3.0) (exact->inexact 1/3) (inexact->exact 0.5) (round 2.5) (round 3.5) (exact-round 2.6) (truncate -2.7) (floor -2.5)
+(quotient 17 5) (remainder -17 5) (modulo -17 5) (expt 2 100) (sqrt 16) (sqrt 2) (sqrt -4) (exp 0) (gcd 12 18) (lcm 4 6)
+(string-upcase "abc") (string-length "héllo") (substring "hello" 1 3) (string-append "a" "b" "c")
+(string-contains? "hello" "ell") (string-prefix? "hello" "he") (string-trim "  x  ") (string-trim "xxaxx" "x") (string<? "a" "b")
+(string #\a #\b) (make-string 3 #\z) (string->symbol "hi") (symbol->string 'sym) (char-upcase #\a) (char->integer #\A) (integer->char 97)
+(string-join '("a" "b") ", " #:before-first "[" #:after-last "]") (list->string '(#\a)) (char-numeric? #\5)
+'sym "str" #\c 1.5 #t '() '(1 "a" #\b c) #(1 2) (box 1) (cons 1 2) '|hello world| #:kw (string->uninterned-symbol "u")
++inf.0 -inf.0 +nan.0 1e100 123456789.123 1/2 -0.0 (/ 1 3.0) 100000000000000000000.0
+(display '("a" #\b c 1.0)) (newline)
+(write '("a" #\b c 1.0)) (newline)
+(print '("a" #\b c 1.0)) (newline)

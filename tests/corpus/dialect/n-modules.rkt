@@ -1,0 +1,16 @@
+#lang racket
+(module geometry racket
+  (provide area (struct-out square))
+  (struct square (side) #:transparent)
+  (define (area s) (* (square-side s) (square-side s))))
+(require 'geometry)
+(require (prefix-in str: racket/string) (only-in racket/list [range rng]) (rename-in racket/math [pi PI]))
+(area (square 4))
+(str:string-trim "  x ")
+(rng 3)
+(> PI 3)
+(provide main)
+(define (main . args) (printf "main ~a\n" args) 'result)
+(module+ test (require rackunit) (check-equal? 1 2))
+(module+ main (main 1 2))
+(displayln "before main")

@@ -1,0 +1,1 @@
+(define-custom-hash-types string-table string-ci=?)

@@ -1,4 +1,0 @@
-(define-syntax swap!
-  (lambda (stx)
-    (syntax-case stx ()
-      [(_ a b) #'(let ([t a]) (set! a b) (set! b t))])))

@@ -1,0 +1,2 @@
+(define-syntax-class binding
+  (pattern (name:id value:expr)))

@@ -1,0 +1,685 @@
+"""Durable sessions in one process: what the store has of them, who holds them, and what is said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from host.test_replies import BUSY, NEXT, PROGRAMS
+from rlm_wasm import Limits, Result, Runtime, UsageError
+from rlm_wasm.errors import (
+    InstanceLost,
+    JournalDiverged,
+    LeaseLost,
+    ProviderError,
+    SessionClosed,
+    SessionHeld,
+    SnapshotCorrupt,
+    StoreError,
+)
+from rlm_wasm.execution import journal, scheduler
+from rlm_wasm.named_sessions import leave, open_named
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.sandbox import Sandbox
+from rlm_wasm.store.durable import DurableSessions
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
+
+ASK = '(define a (syntax-e (llm-query #:instruction "one"))) (define b (syntax-e (llm-query #:instruction "two"))) (finish (string-append a b))'
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A store of the test's own."""
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+def database(url: str) -> contextlib.closing[sqlite3.Connection]:
+    """The store as a database."""
+    return contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None))
+
+
+def expire(url: str) -> None:
+    """The lease of whoever is gone runs out."""
+    with database(url) as connection:
+        connection.execute("UPDATE rlm_sessions SET held_until = 0")
+
+
+async def crash(runtime: Runtime, url: str) -> None:
+    """What is not written is lost, and nothing is said goodbye to."""
+    for session in runtime.sessions:
+        assert session._durable is not None
+        writer = session._durable.writer
+        writer.lost = LeaseLost("the process was killed")
+        writer._wake(writer._appended)
+        session.cancel()
+    await runtime.aclose()
+    expire(url)
+
+
+async def answered(gate: GatedProvider, *, running: asyncio.Task[Result], times: int = 1) -> None:
+    """Let so many calls through, one after the other, while the execution runs."""
+    for _ in range(times):
+        await gate.arrived(1)
+        gate.release()
+    assert not running.done()
+
+
+# ---- what is kept
+
+
+async def test_a_session_with_a_name_is_found_again_as_it_was_left(url: str) -> None:
+    """Definitions, contexts, checkpoints, the log, what was spent: by its name, in another runtime."""
+    async with Runtime("echo", store=url, durable=True) as runtime, runtime.session(name="work") as session:
+        assert (session.name, session.namespace, session.found) == ("work", "work", False)
+        await session.load_context("a text")
+        await session.execute('(define x 41) (checkpoint "k" 1) (llm-query #:instruction "q")')
+        log, used = session.scope_log(), session.state()["used"]
+    async with Runtime("echo", store=url, durable=True) as runtime:
+        for again in (await runtime.resume("work"), None):
+            session = again or runtime.session(name="work")
+            async with session:
+                assert session.found
+                assert session.scope_log() == log
+                assert {**session.state()["used"], "memory_bytes": 0, "host_bytes": 0} == {
+                    **used,
+                    "memory_bytes": 0,
+                    "host_bytes": 0,
+                }
+                result = await session.execute('(list (add1 x) context (restore "k"))')
+                assert result.value == "(42 a text 1)"
+                log, used = session.scope_log(), session.state()["used"]
+
+
+async def test_what_asks_nothing_of_a_model_needs_a_row_and_no_snapshot(url: str) -> None:
+    """A thousand small executions are a thousand rows: snapshots come when replaying costs more."""
+    async with Runtime("echo", store=url, durable=True) as runtime, runtime.session(name="work") as session:
+        for number in range(20):
+            await session.execute(f"(define v{number} {number})")
+        with database(url) as connection:
+            before = connection.execute("SELECT snapshot, base FROM rlm_sessions").fetchone()
+        await session.execute("(define (loop i) (if (< i 0) 7 (loop (- i 1)))) (loop 3000000)")
+        assert session._saving is not None
+        await session._saving
+        with database(url) as connection:
+            after = connection.execute("SELECT snapshot, base FROM rlm_sessions").fetchone()
+        assert before[1] < after[1]
+    async with (
+        Runtime("echo", store=url, durable=True) as runtime,
+        await runtime.resume("work") as session,
+    ):
+        assert (await session.execute("(+ v19 (loop 10))")).value == "26"
+
+
+async def test_python_s_variables_and_resets_are_replayed(url: str) -> None:
+    """Without running Python again."""
+    async with Runtime("echo", store=url, durable=True) as runtime, runtime.session(name="work") as session:
+        await session.execute('(py-exec "n = 1")')
+        await session.reset()
+        await session.execute('(py-exec "m = 41")')
+    async with (
+        Runtime("echo", store=url, durable=True) as runtime,
+        await runtime.resume("work") as session,
+    ):
+        assert (await session.execute('(py-eval "m + 1")')).value == "42"
+        assert (await session.execute('(py-eval "n")')).status == "error"
+
+
+async def test_a_session_that_ran_nothing_leaves_nothing(url: str) -> None:
+    """Its name is free again."""
+    async with Runtime("echo", store=url, durable=True) as runtime:
+        await runtime.session(name="work").aclose()
+        with pytest.raises(UsageError, match="no session work"):
+            await runtime.resume("work")
+
+
+async def test_host_functions_are_not_called_a_second_time(url: str) -> None:
+    """One that was answered has its answer in the journal; one that was begun fails, or is begun again if allowed."""
+    for resend, expected in (((), "not called a second time"), (("llm", "host"), "(1 2)")):
+        counted: list[str] = []
+        blocked = asyncio.Event()
+
+        async def work(name: str, counted: list[str] = counted, blocked: asyncio.Event = blocked) -> int:
+            counted.append(name)
+            if name == "slow":
+                await blocked.wait()
+            return len(set(counted))
+
+        name = f"work {len(resend)}"
+        program = '(define a (work "quick")) (define b (work "slow")) (list a b)'
+        runtime = Runtime("echo", store=url, durable=True, host_functions={"work": work})
+        running = asyncio.create_task(runtime.session(name=name).execute(program))
+        while len(counted) < 2:
+            await asyncio.sleep(0)
+        await crash(runtime, url)
+        with contextlib.suppress(LeaseLost):
+            await running
+        blocked.set()
+        async with Runtime("echo", store=url, durable=True, host_functions={"work": work}) as runtime:
+            session = await runtime.resume(name, resend=resend)
+            result = await session.resume()
+        assert expected in (result.value or str(result.error))
+        assert counted.count("quick") == 1
+        assert counted.count("slow") == len(resend or "x")
+
+
+# ---- crashes
+
+
+class _Course:
+    """One course of a program, with crashes in between: what is lost, and when, is chosen."""
+
+    def __init__(self, choose: random.Random, url: str, *, failing: bool) -> None:
+        self._choose = choose
+        self._failing = failing
+        self._url = url
+        self._crashes = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._gate = GatedProvider(bracketed)
+        self._runtime = Runtime(provider=self._gate, store=self._url, durable=True)
+        self._session = self._runtime.session(name="work")
+
+    async def run(self, *programs: str) -> Result:
+        """One execution after the other; the last one's result."""
+        try:
+            for program in programs:
+                result = await self._execute(BUSY + program)
+                assert result.status == "ok", result.error
+            return result
+        finally:
+            await self._runtime.aclose()
+
+    async def _execute(self, program: str) -> Result:
+        choose = self._choose
+        while True:
+            if self._session.suspended:
+                task = asyncio.create_task(self._session.resume())
+            else:
+                task = asyncio.create_task(self._session.execute(program))
+            crashes = False
+            while not task.done() and not crashes:
+                for _ in range(choose.choice((1, 1, 2, 5, 20))):
+                    await asyncio.sleep(0)
+                if choose.random() < 0.3:
+                    await asyncio.sleep(0.0005)  # the store has a thread
+                self._answer_some()
+                crashes = self._crashes < 4 and choose.random() < 0.05
+            if not crashes:
+                return await task
+            self._crashes += 1
+            before = self._session
+            await crash(self._runtime, self._url)
+            with contextlib.suppress(LeaseLost, SessionClosed):
+                await task
+            assert before.closed
+            self._begin()
+            if not self._session.suspended and not task.cancelled() and not task.exception():
+                ended = task.result()
+                if ended.status == "ok":
+                    return ended  # the store had its end
+
+    def _answer_some(self) -> None:
+        gate, choose = self._gate, self._choose
+        if gate.waiting and choose.random() < 0.5:
+            for _ in range(choose.randint(1, len(gate.waiting))):
+                with contextlib.suppress(asyncio.InvalidStateError):  # it is being cancelled
+                    at = choose.randrange(len(gate.waiting))
+                    if self._failing and choose.random() < 0.3:
+                        gate.fail(ProviderError("overloaded"), at)
+                    else:
+                        gate.release(at)
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    name=st.sampled_from(sorted(PROGRAMS)),
+    steps=st.sampled_from([101, 1_009, 10_007]),
+    seed=st.integers(0, 2**32),
+)
+def test_every_order_of_answers_and_crashes_comes_to_the_same_end(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    steps: int,
+    seed: int,
+) -> None:
+    """Whatever was not written is done again; whatever was is not."""
+    monkeypatch.setattr(scheduler, "SLICE_STEPS", steps)
+    program, right = PROGRAMS[name]
+    url = f"sqlite:///{tmp_path_factory.mktemp('course') / 'state.db'}"
+
+    async def course() -> Result:
+        return await _Course(random.Random(seed), url, failing="fail" in name).run(*program.split(NEXT))
+
+    result = asyncio.run(asyncio.wait_for(course(), 60))
+    assert right(result.data), result.data
+    if name.startswith("output"):
+        assert result.stdout == "01234"
+
+
+async def test_forks_of_a_program_are_taken_up_where_they_were(url: str) -> None:
+    """None of their answered calls is asked again."""
+    program = """
+        (define (ask x n) (syntax-e (llm-query #:instruction (format "~a~a" x n))))
+        (fork-map (lambda (x) (string-append (ask x 1) (ask x 2))) (list "a" "b"))
+    """
+    gate = GatedProvider(bracketed)
+    runtime = Runtime(gate, store=url, durable=True)
+    running = asyncio.create_task(runtime.session(name="work").execute(program))
+    await gate.arrived(2)
+    gate.release([request.instruction for request in gate.waiting].index("a1"))
+    await gate.arrived(2)
+    assert sorted(request.instruction for request in gate.requests) == ["a1", "a2", "b1"]
+    await crash(runtime, url)
+    with contextlib.suppress(LeaseLost):
+        await running
+    again = InlineProvider()
+    async with Runtime(again, store=url, durable=True) as runtime, await runtime.resume("work") as session:
+        result = await session.resume()
+        assert result.data == ["[a1][a2]", "[b1][b2]"], result.error
+        assert sorted(request.instruction for request in again.requests) == ["a2", "b1", "b2"]
+        with database(url) as connection:
+            assert connection.execute("SELECT count(*) FROM rlm_journal WHERE stream <> ''").fetchone() == (
+                0,
+            )
+            assert connection.execute("SELECT count(*) FROM rlm_snapshots WHERE stream <> ''").fetchone() == (
+                0,
+            )
+
+
+# ---- one owner
+
+
+async def test_a_second_resumer_is_told_who_holds_the_session_and_since_when(url: str) -> None:
+    """In the same process or in another one; to look at it is free."""
+    async with (
+        Runtime("echo", store=url, durable=True) as one,
+        Runtime("echo", store=url, durable=True) as two,
+    ):
+        session = one.session(name="work")
+        await session.execute("(define x 1)")
+        said = r"session work is in use: process \d+ on .* holds it since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+        with pytest.raises(SessionHeld, match=said):
+            await two.resume("work")
+        with pytest.raises(SessionHeld, match=said):
+            two.session(name="work")
+        with pytest.raises(SessionHeld, match=said):
+            await two.store.sessions.delete("work")  # type: ignore[attr-defined]
+        async with await two.look("work") as seen:
+            assert seen.state()["variables"] == ["x"]
+            with pytest.raises(UsageError, match="only looked at"):
+                await seen.execute("1")
+        await session.aclose()
+        async with await two.resume("work") as session:
+            assert (await session.execute("x")).value == "1"
+
+
+async def test_a_lease_that_has_run_out_is_taken_over_and_its_holder_writes_nothing_more(url: str) -> None:
+    """Its execution ends with an error that says where the session is."""
+    gate, messages = GatedProvider(bracketed), list[str]()
+    async with Runtime(gate, store=url, durable=True) as one, Runtime("echo", store=url, durable=True) as two:
+        session = one.session(name="work", notify=messages.append)
+        running = asyncio.create_task(session.execute(ASK))
+        await gate.arrived(1)
+        expire(url)
+        async with await two.resume("work") as taken:
+            assert taken.suspended
+            gate.release()
+            with pytest.raises(LeaseLost, match=r"taken over by process \d+ on .* it goes on there"):
+                await running
+            assert (await taken.resume()).status == "finished"
+        assert len(messages) == 1
+        assert not session.kept
+        with pytest.raises(LeaseLost):
+            await session.execute("1")
+
+
+@pytest.mark.parametrize("field", [0, 2, 3])
+async def test_the_lease_of_a_process_that_has_ended_is_free_at_once(url: str, field: int) -> None:
+    """On its own machine; another machine's has to run out."""
+    async with Runtime("echo", store=url, durable=True) as runtime, runtime.session(name="work") as session:
+        await session.execute("(define x 1)")
+        with database(url) as connection:
+            [holder] = connection.execute("SELECT holder FROM rlm_sessions").fetchone()
+            parts = holder.split("|")
+            parts[field] = {0: "another machine", 2: "999999999", 3: "1"}[field]
+            connection.execute("UPDATE rlm_sessions SET holder = ?", ["|".join(parts)])
+        if field == 0:
+            with pytest.raises(SessionHeld):
+                await runtime.resume("work")
+        else:
+            await (await runtime.resume("work")).aclose()
+
+
+# ---- a store that fails
+
+
+class Failing:
+    """A store's writes fail while this is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.set = False
+        self.attempts = 0
+        for name in ("write", "save"):
+            monkeypatch.setattr(DurableSessions, name, self._instead_of(getattr(DurableSessions, name)))
+
+    def _instead_of(self, original: Callable[..., None]) -> Callable[..., None]:
+        def write(*arguments: Any) -> None:
+            self.attempts += 1
+            if self.set:
+                raise StoreError("the disk is full")
+            original(*arguments)
+
+        return write
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """See Failing; nobody is very patient."""
+    monkeypatch.setattr(journal, "PATIENCE_S", 0.2)
+    return Failing(monkeypatch)
+
+
+async def test_a_store_that_fails_for_a_while_is_told_at_once_and_loses_nothing(
+    url: str, failing: Failing
+) -> None:
+    """The execution goes on, writing is tried again, and what comes to be written is whole."""
+    gate, messages = GatedProvider(bracketed), list[str]()
+    runtime = Runtime(gate, store=url, durable=True)
+    session = runtime.session(name="work", notify=messages.append)
+    running = asyncio.create_task(session.execute(ASK))
+    await gate.arrived(1)
+    failing.set = True
+    gate.release()
+    await gate.arrived(1)  # the second call: the guest has gone on
+    assert messages == ["session work cannot be kept at present: the disk is full; trying again"]
+    assert not session.kept
+    failing.set = False
+    while len(messages) < 2:
+        await asyncio.sleep(0)
+    assert messages[1] == "session work is kept again"
+    assert session.kept
+    await crash(runtime, url)
+    with contextlib.suppress(LeaseLost):
+        await running
+    again = GatedProvider(bracketed)
+    async with Runtime(again, store=url, durable=True) as runtime:
+        resumed = asyncio.create_task((await runtime.resume("work")).resume())
+        await again.arrived(1)
+        assert [request.instruction for request in again.requests] == ["two"]
+        again.release()
+        assert (await resumed).value == "[one][two]"
+
+
+async def test_a_store_that_fails_for_good_costs_no_result(url: str, failing: Failing) -> None:
+    """It is told once, and what was kept before is there still."""
+    messages = list[str]()
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work", notify=messages.append)
+        await session.execute("(define x 1)")
+        failing.set = True
+        assert (await session.execute(f"(define x 2) {ASK}")).ok
+        await session.aclose()
+        assert not session.kept
+        failing.set = False
+        async with await runtime.resume("work") as again:
+            assert (await again.execute("x")).value == "1"
+    assert [message for message in messages if "the disk is full" in message] == messages[:1]
+
+
+async def test_a_store_that_cannot_be_written_is_found_out_before_money_is_spent(
+    tmp_path: Path, url: str
+) -> None:
+    """When the session is opened: a store that may only be read is no place for one."""
+    async with Runtime("echo", store=url, durable=True) as runtime:
+        await runtime.session(name="other").aclose()
+    read_only = f"sqlite:///file:{tmp_path / 'state.db'}?mode=ro&uri=true"
+    answers = InlineProvider()
+    async with Runtime(answers, store=read_only, durable=True) as runtime:
+        with pytest.raises(StoreError, match="readonly"):
+            runtime.session(name="work")
+        with pytest.raises(StoreError, match="readonly"):
+            await runtime.resume("work", make=True)
+    assert answers.requests == []
+
+
+async def test_too_much_that_cannot_be_written_is_replaced_by_a_snapshot(
+    url: str, failing: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held for a store that fails is bounded; when it is back, the session is saved whole."""
+    monkeypatch.setattr(journal, "MAX_UNWRITTEN", 1_000)
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work", notify=lambda _message: None)
+        await session.execute("(define x 1)")
+        failing.set = True
+        for number in range(20):
+            await session.execute(f'(define y{number} "{"y" * 200}")')
+        assert session._durable is not None
+        assert session._durable.writer.overflown
+        assert not session.kept
+        failing.set = False
+        await session.execute("(define z 3)")
+        await session.aclose()
+        assert session.kept
+        async with await runtime.resume("work") as again:
+            assert (await again.execute("(list x (string-length y19) z)")).value == "(1 200 3)"
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_an_execution_that_was_undone_is_undone_in_the_store(
+    url: str, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    """A crash of the sandbox takes what its execution did, and nothing else; also where it closes at once."""
+    run = Sandbox.run
+
+    def trapping(self: Sandbox, message: bytes | None, *rest: Any) -> int:
+        if message is not None and b"crash-now" in message:
+            raise InstanceLost("trap", "a test")
+        return run(self, message, *rest)
+
+    monkeypatch.setattr(Sandbox, "run", trapping)
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work")
+        await session.execute("(define x 1)")
+        assert (await session.execute("(set! x 2) 'crash-now")).rolled_back
+        if goes_on:
+            await session.execute("(set! x (+ x 10))")
+        await session.aclose()
+        async with await runtime.resume("work") as again:
+            assert not again.suspended
+            assert (await again.execute("x")).value == ("11" if goes_on else "1")
+
+
+# ---- left in the middle
+
+
+async def test_an_execution_that_is_left_in_its_middle_is_resumed_there(url: str) -> None:
+    """By name, for people: Ctrl-C and SIGTERM do so."""
+    gate, messages = GatedProvider(bracketed), list[str]()
+    async with Runtime(gate, store=url) as runtime:
+        session = await open_named(runtime, "work")
+        running = asyncio.create_task(session.execute(ASK))
+        await answered(gate, running=running)
+        await gate.arrived(1)
+        await leave(session, messages.append)
+        assert (await running).status == "cancelled"
+        await session.aclose()
+        assert messages == ["kept in the middle: rlm-wasm sessions resume work goes on"]
+        [stored] = await runtime.store.sessions.list()  # type: ignore[attr-defined]
+        assert (stored.status, stored.held_by) == ("suspended", None)
+        with pytest.raises(UsageError, match="rlm-wasm sessions resume work goes on with it"):
+            await open_named(runtime, "work")
+        async with await open_named(runtime, "work", suspended=True) as session:
+            running = asyncio.create_task(session.resume())
+            await gate.arrived(1)
+            gate.release()
+            assert (await running).value == "[one][two]"
+        with pytest.raises(UsageError, match="nothing to resume"):
+            await open_named(runtime, "work", suspended=True)
+    assert [request.instruction for request in gate.requests] == ["one", "two", "two"]
+    assert (
+        gate.requests[1].idempotency_key
+        == gate.requests[2].idempotency_key
+        != gate.requests[0].idempotency_key
+    )
+
+
+async def test_closing_a_session_leaves_its_execution_in_the_middle(url: str) -> None:
+    """So does a task that is cancelled, until the session is used for something else."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=url, durable=True) as runtime:
+        closed, cancelled = runtime.session(name="closed"), runtime.session(name="cancelled")
+        running = [asyncio.create_task(session.execute(ASK)) for session in (closed, cancelled)]
+        await gate.arrived(2)
+        running[1].cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running[1]
+    for name in ("closed", "cancelled"):
+        async with (
+            Runtime(InlineProvider(), store=url, durable=True) as runtime,
+            await runtime.resume(name) as session,
+        ):
+            assert session.suspended
+            assert (await session.resume()).status == "finished"
+
+
+async def test_a_session_that_goes_on_after_its_task_was_cancelled_is_kept_as_it_is(url: str) -> None:
+    """The execution is over then."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=url, durable=True) as runtime:
+        session = runtime.session(name="work")
+        await session.execute("(define x 1)")
+        running = asyncio.create_task(session.execute(f"(define x 2) {ASK}"))
+        await gate.arrived(1)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        assert (await session.execute("(set! x (+ x 40)) x")).value == "42"
+    async with Runtime(gate, store=url, durable=True) as runtime, await runtime.resume("work") as session:
+        assert not session.suspended
+        assert (await session.execute("x")).value == "42"
+
+
+async def test_a_program_that_was_cancelled_is_over(url: str) -> None:
+    """By ``session.cancel``; limits likewise."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=url, durable=True) as runtime:
+        session = runtime.session(name="work", limits=Limits(calls=1))
+        running = asyncio.create_task(session.execute(f"(define x 1) {ASK}"))
+        await gate.arrived(1)
+        session.cancel()
+        assert (await running).status == "cancelled"
+        running = asyncio.create_task(session.execute(f"(define y 2) {ASK}"))
+        await gate.arrived(1)
+        gate.release()
+        assert (await running).status == "limit"
+        used = session.state()["used"]
+    async with Runtime(gate, store=url, durable=True) as runtime, await runtime.resume("work") as session:
+        assert not session.suspended
+        assert session.limits.calls == 1, "its own limits are its own"
+        assert session.state()["used"]["calls"] == used["calls"] == 2
+        assert (await session.execute("(+ x y)")).value == "3"
+
+
+# ---- bad input
+
+
+async def test_names_that_cannot_be_and_runtimes_that_cannot_keep_are_refused(url: str) -> None:
+    """Before anything runs."""
+    async with Runtime("echo", store=url, durable=True) as runtime:
+        for name in ("", "n" * 256, "a\0b", 7):
+            with pytest.raises(UsageError, match="1 to 255 characters"):
+                runtime.session(name=name)  # type: ignore[arg-type]
+        await runtime.session(name="first").execute("1")
+        with pytest.raises(UsageError, match=r"no session frist\. Did you mean first\?"):
+            await runtime.resume("frist")
+    async with Runtime("echo", store=url) as runtime:
+        with pytest.raises(UsageError, match="durable=True"):
+            runtime.session(name="work")
+    with pytest.raises(UsageError, match="needs a store"):
+        Runtime("echo", durable=True)
+    async with Runtime("echo") as runtime:
+        with pytest.raises(UsageError, match="needs a database"):
+            await runtime.resume("work")
+
+
+async def _half_way(url: str) -> list[str]:
+    """A session that died after its first answer: which calls were asked until then."""
+    gate = GatedProvider(bracketed)
+    runtime = Runtime(gate, store=url, durable=True)
+    running = asyncio.create_task(runtime.session(name="work").execute(ASK))
+    await answered(gate, running=running)
+    await gate.arrived(1)
+    await crash(runtime, url)
+    with contextlib.suppress(LeaseLost):
+        await running
+    return [request.instruction for request in gate.requests]
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        ("UPDATE rlm_journal SET payload = x'00'", SnapshotCorrupt),
+        ("UPDATE rlm_journal SET payload = substr(payload, 1, length(payload) - 5)", SnapshotCorrupt),
+        ("UPDATE rlm_journal SET payload = x'9f831863000100ff'", SnapshotCorrupt),
+        ("UPDATE rlm_sessions SET account = x'a0'", SnapshotCorrupt),
+        ("UPDATE rlm_sessions SET snapshot = substr(snapshot, 1, 900)", SnapshotCorrupt),
+        ("DELETE FROM rlm_journal WHERE seq = (SELECT min(seq) FROM rlm_journal)", JournalDiverged),
+    ],
+)
+async def test_damage_is_said_and_nothing_is_destroyed(url: str, damage: str, error: type[Exception]) -> None:
+    """A cut, forged or missing row: what is in the store stays, and the lease is given back."""
+    await _half_way(url)
+    with database(url) as connection:
+        connection.execute(damage)
+        before = list(connection.execute("SELECT * FROM rlm_journal"))
+    async with Runtime("echo", store=url, durable=True) as runtime:
+        for _ in range(2):
+            with pytest.raises(error):
+                await runtime.resume("work")
+            with pytest.raises(UsageError, match="rlm-wasm sessions rm work"):
+                await open_named(runtime, "work", suspended=True)
+        with database(url) as connection:
+            assert list(connection.execute("SELECT * FROM rlm_journal")) == before
+        assert runtime.sessions == []
+
+
+async def test_a_text_that_is_missing_is_said(url: str) -> None:
+    """A context is kept once, by its hash."""
+    async with Runtime("echo", store=url, durable=True) as runtime:
+        for name in ("a", "b"):
+            async with runtime.session(name=name) as session:
+                await session.load_context("the same text")
+                await session.execute("1")
+        with database(url) as connection:
+            text = hashlib.sha256(b"the same text").hexdigest()
+            kept = {key for (key,) in connection.execute("SELECT hash FROM rlm_blobs")}
+            assert kept == {text, Engine.shared().image_hash}
+            connection.execute("UPDATE rlm_blobs SET content = x'00' WHERE hash = ?", [text])
+        with pytest.raises(SnapshotCorrupt, match="missing or damaged"):
+            await runtime.resume("a")
+
+
+async def test_another_provider_is_said(url: str) -> None:
+    """A session goes on with whatever it is given; people are told."""
+    async with Runtime("extractive", store=url, durable=True) as runtime:
+        await runtime.session(name="work").execute("1")
+    messages = list[str]()
+    async with Runtime("echo", model="small", store=url, durable=True) as runtime:
+        await runtime.resume("work", notify=messages.append)
+    assert messages == ["session work ran with extractive and goes on with echo (small)"]

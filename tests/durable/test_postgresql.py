@@ -1,0 +1,108 @@
+"""Durable sessions in PostgreSQL: several that want one session, a lost connection, a restart of the server.
+
+Runs where RLM_WASM_TEST_POSTGRESQL is a server's URL (.ci/postgresql starts one); the restart where
+RLM_WASM_TEST_POSTGRESQL_RESTART is the command for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import subprocess
+import uuid
+
+import pytest
+import sqlalchemy as sa
+
+from rlm_wasm import Runtime
+from rlm_wasm.errors import LeaseLost, SessionHeld
+from rlm_wasm.session import Session
+from rlm_wasm.testing import GatedProvider, bracketed
+
+URL = os.environ.get("RLM_WASM_TEST_POSTGRESQL", "")
+RESTART = os.environ.get("RLM_WASM_TEST_POSTGRESQL_RESTART", "")
+pytestmark = pytest.mark.skipif(not URL, reason="RLM_WASM_TEST_POSTGRESQL names no server")
+
+ASK = (
+    '(define a (syntax-e (llm-query #:instruction "one"))) (define b (syntax-e (llm-query #:instruction "two")))'
+    " (finish (string-append a b))"
+)
+
+
+@pytest.fixture
+def name() -> str:
+    """One that no other test uses."""
+    return uuid.uuid4().hex
+
+
+def administer(statement: str) -> None:
+    """By a connection of its own."""
+    engine = sa.create_engine(URL, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+async def test_of_many_that_want_a_session_one_has_it(name: str) -> None:
+    """The others are told who; when it is free, the next one goes on with all that was done."""
+    runtimes = [Runtime("echo", store=URL, durable=True) for _ in range(8)]
+    async with runtimes[0].session(name=name) as session:
+        await session.execute("(define n 0)")
+    for round_ in range(3):
+        wanted = await asyncio.gather(*(runtime.resume(name) for runtime in runtimes), return_exceptions=True)
+        [winner] = [session for session in wanted if isinstance(session, Session)]
+        refused = [error for error in wanted if error is not winner]
+        assert all(isinstance(error, SessionHeld) for error in refused), refused
+        assert (await winner.execute("(set! n (+ n 1)) n")).value == str(round_ + 1)
+        await winner.aclose()
+    for runtime in runtimes:
+        await runtime.aclose()
+
+
+async def test_a_lease_that_has_run_out_by_the_server_s_clock_is_taken_over(name: str) -> None:
+    """Whatever the clocks of the machines say."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=URL, durable=True) as one, Runtime("echo", store=URL, durable=True) as two:
+        running = asyncio.create_task(one.session(name=name).execute(ASK))
+        await gate.arrived(1)
+        with pytest.raises(SessionHeld):
+            await two.resume(name)
+        administer(f"UPDATE rlm_sessions SET held_until = 0 WHERE name = '{name}'")
+        async with await two.resume(name) as taken:
+            gate.release()
+            with pytest.raises(LeaseLost, match="taken over by process"):
+                await running
+            assert taken.suspended
+
+
+@pytest.mark.parametrize("how", ["connections lost", *(["server restarted"] if RESTART else [])])
+async def test_a_run_goes_on_after(name: str, how: str) -> None:
+    """What was answered before and after is kept: another process pays for none of it."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=URL, durable=True) as runtime:
+        session = runtime.session(name=name)
+        running = asyncio.create_task(session.execute(ASK))
+        await gate.arrived(1)
+        if how == "server restarted":
+            subprocess.run(shlex.split(RESTART), check=True, capture_output=True)
+        else:
+            administer(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        gate.release()
+        await gate.arrived(1)
+        assert session.kept
+        await session.suspend()
+        await running
+    again = GatedProvider(bracketed)
+    async with Runtime(again, store=URL, durable=True) as runtime:
+        session = await runtime.resume(name)
+        running = asyncio.create_task(session.resume())
+        await again.arrived(1)
+        again.release()
+        assert (await running).value == "[one][two]"
+        assert [request.instruction for request in again.requests] == ["two"]
+        await session.aclose()
+        assert await runtime.store.sessions.delete(name)  # type: ignore[attr-defined]
