@@ -38,9 +38,11 @@
 ;; that the program defines further down, even one that a library has too.
 ;; The forms are kept for error messages. What a module of Racket's means, dialect/modules.scm knows.
 (define %program-forms '())
+(define %show #f) ; what prints the values of its forms, or #f
 (define (%program-of text env name)
   (let ((forms (%module-body (%read-all text name))))
     (set! %program-forms forms)
+    (set! %show (and (%prints-values? text) %print-value))
     (if (%note-program! env forms) (%note-structs! forms))
     forms))
 
@@ -55,11 +57,10 @@
 (define (%eval-program text env name)
   (let ((forms (%program-of text env name)))
     (set! %program (vector '() '()))
-    (%run-forms forms env name (%shower text) %program '())))
-(define (%shower text) (and (%prints-values? text) %print-value))
+    (%run-forms forms env name %show %program '())))
 
 ;; Without a record: it is not looked through.
-(define (%eval-unchecked text env name) (%run-forms (%program-of text env name) env name (%shower text) #f '()))
+(define (%eval-unchecked text env name) (%run-forms (%program-of text env name) env name %show #f '()))
 
 (define %expanded-tag (cons 'expanded '()))
 (define (%expanded form tree) (vector %expanded-tag tree form))

@@ -503,7 +503,7 @@
               (%set-condition-mark! condition 3 (%problem-line (car fatal)))
               (%set-condition-mark! condition 4 (%problem-column (car fatal)))
               (%raise condition)))))
-    (%run-forms forms env name (%shower text) #f '())))
+    (%run-forms forms env name %show #f '())))
 
 ;; (A search that finds nothing says itself that its text reads like a pattern.)
 (define (%warn-of-problems! problems)
@@ -539,13 +539,24 @@
 
 ;; Whoever is about to send a call comes by. Where the program is refused nobody gets past.
 (define (%before-calls)
-  (if %program (%look-at-program!))
+  (if %program (%look-at-program! (%trees) (%to-come)))
   (if %refused? (%park! "the end of the program" void)))
 
-(define (%look-at-program!)
-  (let* ((trees (%trees)) (to-come (%to-come)) ; the form that runs, and those that have run
-         (look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees)))))
-    (set! %program #f)
+;; trees: of the form that runs, and of those that have run. Most programs that call are short, and nothing is wrong
+;; with them: that takes one look.
+(define (%look-at-program! trees to-come)
+  (set! %program #f)
+  (if (or (pair? to-come) (not (%plainly-right? trees)))
+      (%look-closely! trees to-come)))
+(define (%plainly-right? trees)
+  (let ((fiber %current-fiber))
+    (set! %current-fiber #f) ; no other one sends anything meanwhile
+    (let ((findings (%survey trees (%make-hash 1 #f) %llm-keywords #f)))
+      (set! %current-fiber fiber)
+      (null? findings))))
+
+(define (%look-closely! trees to-come)
+  (let ((look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees)))))
     (let-values (((problems literal-calls) (%look-ahead! look to-come)))
       (cond ((null? problems) (set! %calls-to-judge literal-calls))
             (else

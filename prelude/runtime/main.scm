@@ -71,7 +71,7 @@
 ;; A program that begins with #lang racket has printed its values; the last one is its value all the same.
 (define (%program-outcome evaluate text name)
   (let ((v (evaluate text (interaction-environment) name)))
-    (if (%prints-values? text)
+    (if %show
         (hash-set (%hash-immutable (%printed-outcome "ok" v)) "shown" #t)
         (%value-outcome "ok" v))))
 
