@@ -84,6 +84,9 @@ class Execution:
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
     cached: int = 0
+    """Calls that a cache answered: they cost nothing."""
+    cached_tokens: int = 0
+    """Of ``prompt_tokens`` those that the vendor had in a cache of its own."""
     fuel: int = 0
     memory_bytes: int = 0
 
