@@ -1324,6 +1324,8 @@ class Session:
             self._saving = asyncio.get_running_loop().create_task(self._save_quietly())
 
     async def _save_quietly(self) -> None:
+        if self._durable is None or self._durable.writer.frozen:
+            return
         try:
             await self._save()
         except (StoreError, SessionClosed):
