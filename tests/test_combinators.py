@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rlm_wasm import CompletionRequest, ProviderError, Runtime
+from rlm_wasm import CompletionRequest, Limits, ProviderError, Runtime
 from rlm_wasm.providers.openai import OpenAIProvider
 from rlm_wasm.testing import Fault, GatedProvider, InlineProvider, OpenAIServer
 

@@ -3,7 +3,6 @@ import json as _rlm_json
 
 import wit_world as _rlm_world
 
-
 # Ends the code, from anywhere: no handler of Exception stops it.
 __rlm_Submitted__ = type("__rlm_Submitted__", (BaseException,), {})
 
