@@ -58,6 +58,21 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+
+def load_ipython_extension(shell: object) -> None:
+    """``%load_ext rlm_wasm``: cells that begin with ``%%rlm`` are programs."""
+    from rlm_wasm.notebook import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """``%unload_ext rlm_wasm``: the session of the cells is closed."""
+    from rlm_wasm.notebook import unload
+
+    unload(shell)
+
+
 __all__ = [
     "Answer",
     "CallEnded",

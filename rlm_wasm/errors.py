@@ -24,7 +24,8 @@
     ├── SessionClosed              the session or its runtime was closed before
     ├── UsageError                 the caller's own mistake (also a ValueError)
     │   ├── SessionHeld            another process is at work in the durable session
-    │   └── InvalidToolArguments   an MCP client's: arguments that a tool does not take
+    │   ├── InvalidToolArguments   an MCP client's: arguments that a tool does not take
+    │   └── ProgramRefused         an LLM call of the program's text would be refused: none is sent
     ├── Unencodable                a value that has no form on the other side
     ├── UnfitValue                 a field of a record from outside that is not what its place wants
     ├── UntrustedFile              a file of compiled code that somebody else may have written
@@ -270,6 +271,13 @@ class SessionHeld(UsageError):
 
 class InvalidToolArguments(UsageError):
     """An MCP client sent arguments that the tool does not take. It is told so, and can send better ones."""
+
+
+class ProgramRefused(UsageError):
+    """A program has LLM calls that would be refused when their turn comes, so none of its calls is sent.
+
+    It ends the execution; its Result names each of them with its place.
+    """
 
 
 class Unencodable(RlmError):

@@ -287,6 +287,8 @@ class Runtime:
         try:
             account, snapshot = durable.account, durable.snapshot(key)
             own = account.limits if account is not None else None
+            if own is None and snapshot is not None:
+                own = state_of(snapshot).limits  # one that an earlier release saved
             most = self.limits.tightened_by(own if limits is None else limits)
             if snapshot is None:
                 session = Session(

@@ -180,6 +180,7 @@ class Session:
             workspace=self._workspace,
             recurse=recursion(self._opened_child),
             changed=self._changed,
+            warn=self._warn,
             journal=self._journal,
             child_over=self._child_over,
             recorder=self._recorder,
@@ -292,7 +293,8 @@ class Session:
             fuel_left=self._scheduler.fuel_left,
             time_left=self._scheduler.time_left,
             charge=self._charge,
-            changed=None if self._journal is None else self._python_changed,
+            # What the "host" back end holds is not restored anywhere.
+            changed=self._python_changed if self._journal is not None and grants.python == "wasi" else None,
         )
 
     @property
@@ -307,6 +309,7 @@ class Session:
             "library": self._grants.libraries.read,
             "usage": lambda _arguments: self._calls.report(),
             "model-for": self._calls.model_named,
+            "check-calls": self._calls.judged,
             "estimate-tokens": self._calls.estimated_tokens,
             "program-in": program_operation(self._charge),
             **self._contexts.table(),
@@ -327,12 +330,15 @@ class Session:
         on_progress: OnProgress | None = None,
         on_output: OnOutput | None = None,
         name: str = "program",
+        check: bool = True,
     ) -> Result:
         """Run a program to its end. Its errors and limits are in the Result.
 
-        ``on_progress`` is called a few times a second, ``on_output`` with each piece of text that the
-        program prints. Cancelling the task that awaits this cancels the program's calls; the session
-        stays usable.
+        Before its first LLM call is sent, what of the program has not run yet is looked through as by
+        ``check``: where something is certain to fail it ends there, with an error that lists all of that.
+        ``check=False`` leaves this out. ``on_progress`` is called a few times a second, ``on_output`` with
+        each piece of text that the program prints. Cancelling the task that awaits this cancels the
+        program's calls; the session stays usable.
 
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
@@ -349,7 +355,9 @@ class Session:
         await self._begin_durably()
         if self._owns_budget:
             self._calls.budget.begin_execution()
-        return await self._execute(source, self._tightened(timeout_s), name, on_progress, on_output)
+        return await self._execute(
+            source, self._tightened(timeout_s), name, on_progress, on_output, check=check
+        )
 
     async def _execute(
         self,
@@ -358,6 +366,8 @@ class Session:
         name: str,
         on_progress: OnProgress | None = None,
         on_output: OnOutput | None = None,
+        *,
+        check: bool = True,
     ) -> Result:
         """A program, by whoever has the session. What it uses counts to the execution that has begun."""
         source = source.removeprefix("\ufeff")  # a byte order mark
@@ -368,12 +378,13 @@ class Session:
         if self._recorder.on is not self._traced:
             self._traced = self._recorder.on
             options = {**options, "trace": self._traced}
+        told = options if check else {"check": "never", **options}
 
         def message() -> ToGuest:
             due = self._scheduler.due_replies()
             if due:
-                return protocol.evaluate_with(source, name, options, due)
-            return protocol.evaluate(source, name, options)
+                return protocol.evaluate_with(source, name, told, due)
+            return protocol.evaluate(source, name, told)
 
         outcome: Outcome | None = None
         try:
@@ -422,8 +433,9 @@ class Session:
         """What is wrong with a program, in the order of its places, without running it.
 
         Found are what cannot be read or expanded, names that nothing defines, calls of known procedures
-        with a wrong number of arguments or an unknown keyword, and patterns that do not compile. The
-        program's macros run, in a copy of the session: this one stays as it is, and no model is asked.
+        with a wrong number of arguments or an unknown keyword, patterns that do not compile, and LLM
+        calls whose literal arguments the model would refuse. The program's macros run, in a copy of the
+        session: this one stays as it is, and no model is asked.
 
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
@@ -439,7 +451,7 @@ class Session:
     async def _problems(self, source: str, timeout_s: float | None) -> tuple[Problem, ...]:
         async with await self.fork() as copy:
             copy._recorder.mute()
-            copy._options["check"] = True
+            copy._options["check"] = "only"
             result = await copy.execute(source, timeout_s=timeout_s)
         if result.error is not None and result.error.type.startswith("exn:fail:read"):
             error = result.error
@@ -487,7 +499,7 @@ class Session:
         name: str = "program",
     ) -> tuple[Outcome, Result]:
         span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
-        self._calls.trace_below(span)
+        self._calls.begin_execution(span)
         self._scheduler.requests.trace_below(span)
         self._on_output = on_output
         if on_progress is not None:
@@ -604,6 +616,7 @@ class Session:
             completion_tokens=used.completion_tokens,
             cost_usd=used.known_cost,
             cached=used.cached,
+            cached_tokens=used.cached_tokens,
             fuel=execution.account.used if self._owns_budget else execution.fuel,
             memory_bytes=self._scheduler.sandbox.heap_used(),
         )
@@ -763,8 +776,8 @@ class Session:
                 for name, text in contexts.items():
                     child._contexts.load(text, name)
                 if not child.suspended:
-                    child._options["context"] = True
-                yield _Child(child, scheduler.time_left)
+                    child._options.update(context=True, check="first")
+                yield _Child(child, scheduler.time_left, self._warn)
             finally:
                 await child.aclose()
 
@@ -934,6 +947,10 @@ class Session:
             else:
                 recorder.tell(FiberStarted, **fiber_fields(facts))
 
+    def _warn(self, text: str) -> None:
+        if self._scheduler.execution is not None:
+            self._scheduler.execution.warn(text)
+
     def _changed(self) -> None:
         if self._reporter is not None:
             self._reporter.changed()
@@ -1059,6 +1076,7 @@ class Session:
                 "completion_tokens": used.completion_tokens,
                 "cost_usd": used.known_cost,
                 "cached": used.cached,
+                "cached_tokens": used.cached_tokens,
                 "memory_bytes": 0 if self.closed else self._scheduler.sandbox.heap_used(),
                 "host_bytes": self._meter.held,
             },
@@ -1093,20 +1111,20 @@ class Session:
             SessionClosed: the session was closed before, or meanwhile.
             InternalError: a defect of rlm-wasm.
         """
-        if self.closed:
-            raise SessionClosed("the session is closed")
         return await self._captured()
 
-    async def _captured(self, at: Callable[[], None] = lambda: None) -> Snapshot:
+    async def _captured(self, at: Callable[[], None] = lambda: None, *, forked: bool = False) -> Snapshot:
         """``at`` is called at the moment that the snapshot is of; in rare cases once more, at a later one.
 
         Raises:
             SessionClosed: the session was closed meanwhile.
             InternalError: a defect of rlm-wasm.
         """
+        if self.closed:
+            raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
         if self._recorder.in_run:
-            self._recorder.tell(SnapshotTaken)
+            self._recorder.tell(SnapshotTaken, forked=forked)
         try:
             image, (header, state) = await self._scheduler.captured(partial(self._saved, python, at))
         except InternalError:
@@ -1161,7 +1179,7 @@ class Session:
         """
         if count is not None and (type(count) is not int or count < 1):
             raise UsageError(f"fork: the number of forks must be a positive integer, got {count!r}")
-        snapshot = _as_calls_of_its_own(await self.snapshot())
+        snapshot = _as_calls_of_its_own(await self._captured(forked=True))
         forks = [
             Session._restored(
                 self._grants,
@@ -1536,17 +1554,25 @@ class _Parent:
 class _Child:
     """A child as the loop sees it: its programs have the time that its parent has left."""
 
-    __slots__ = ("_session", "_time_left")
+    __slots__ = ("_session", "_time_left", "_warn")
 
-    def __init__(self, session: Session, time_left: Callable[[], float | None]) -> None:
+    def __init__(
+        self, session: Session, time_left: Callable[[], float | None], warn: Callable[[str], None]
+    ) -> None:
         self._session = session
         self._time_left = time_left
+        self._warn = warn
 
     async def run_step(self, program: str) -> Result:
         """Run one of its programs; the one that a process had begun that died goes on."""
+        left = self._time_left()
         if self._session.suspended:
-            return await self._session.resume(timeout_s=self._time_left())
-        return await self._session.execute(program, timeout_s=self._time_left(), name="sub-program")
+            result = await self._session.resume(timeout_s=left)
+        else:
+            result = await self._session.execute(program, timeout_s=left, name="sub-program")
+        for warning in result.warnings:
+            self._warn(f"in a sub-model's program: {warning}")
+        return result
 
     async def check_step(self, program: str) -> Sequence[Problem]:
         """What is wrong with a program; nothing where that takes too long to find out."""

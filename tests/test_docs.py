@@ -128,7 +128,8 @@ def _run_console(block: Block, folder: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        printed = done.stdout.replace(
+        # What takes longer than a second on a busy machine says how far it is, where there is no terminal.
+        printed = re.sub(r"^[\d,]+/[\d,]+ done.*\n", "", done.stdout, flags=re.M).replace(
             "rlm-wasm: using the extractive provider (no OPENAI_API_KEY; no network)\n", ""
         )
         assert done.returncode == 0, printed

@@ -111,6 +111,7 @@ def test_what_an_embedder_can_catch_is_exported() -> None:
         "InstanceLost", "PythonInstanceLost", "InvalidToolArguments",
         "Unencodable", "MessageTooLarge", "PythonFailure",
         "PythonNotBegun",
+        "ProgramRefused",
         "UnfitValue",
         "UntrustedFile",
     }  # fmt: skip

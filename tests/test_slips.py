@@ -426,3 +426,143 @@ async def test_warnings_outlive_a_snapshot_in_the_middle(gate: GatedProvider, ga
         result = await resumed
     assert result.status == "ok", result.error
     assert len(result.warnings) == 1
+
+
+# ---- what is never equal, never there, never heard
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        '(equal? v "yes")',
+        '(equal? "yes" v)',
+        '(if (member v (list "yes" "no")) 1 2)',
+        '(assoc v (list (cons "yes" 1)))',
+        '(equal? (list 1 v) (list 1 "yes"))',
+        "(equal? v w)",
+        '(index-of (list "yes") v)',
+    ],
+)
+async def test_a_result_that_is_compared_with_a_text_leaves_a_line(comparison: str, runtime: Runtime) -> None:
+    """It is never equal: the text has to be unwrapped first."""
+    values = '(define v (llm-query #:instruction "yes")) (define w (llm-query #:instruction "yes"))'
+    result = await runtime.run(f"{values} {comparison}")
+    assert result.ok, result.error
+    assert any("unwrap its text first, with (syntax-e v)" in text for text in result.warnings)
+    right = comparison.replace(" v", " (syntax-e v)").replace(" w", " (syntax-e w)")
+    assert (await runtime.run(f"{values} {right}")).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        '(hash-ref (hash \'name 1) "name" #f)',
+        "(hash-ref (make-hash '((\"name\" . 1))) 'name #f)",
+        '(hash-ref (hasheq \'name 1) "name" (lambda () #f))',
+    ],
+)
+async def test_the_twin_of_a_key_leaves_a_line(lookup: str, runtime: Runtime) -> None:
+    """'name and "name" are two keys; a default would hide that."""
+    result = await runtime.run(lookup)
+    assert result.data is False
+    (line,) = result.warnings
+    assert "of that name, which is another key" in line
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        '(hash-ref (hash "name" 1) "other" #f)',
+        '(hash-ref (hash \'other 1) "name" #f)',
+        "(hash-ref (hash) 'name #f)",
+        "(hash-ref (hash 1 2) 'name #f)",
+        '(hash-ref (string->jsexpr "{\\"name\\": 1}") "name" #f)',
+        '(for/fold ([h (hash)]) ([w \'("a" "b" "a")]) (hash-update h w add1 0))',
+    ],
+)
+async def test_a_key_that_is_just_not_there_leaves_none(lookup: str, runtime: Runtime) -> None:
+    """What JSON gave takes symbols and strings alike."""
+    assert (await runtime.run(lookup)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("lookup", "hint"),
+    [
+        ("(hash-ref (tokens-used) 'total_token 0)", "did you mean total_tokens?"),
+        ('(hash-ref (tokens-used) "totl_tokens" 0)', "did you mean total_tokens?"),
+        ("(hash-ref (cost-used) 'cost 0)", "the keys are usd, calls."),
+        ("(hash-ref (budget-remaining) 'token 0)", "did you mean tokens?"),
+        ('(hash-ref (hash-ref (usage) "test") \'cost 0)', "the keys are calls, cached"),
+    ],
+)
+async def test_a_misspelt_key_of_a_usage_table_leaves_a_line(
+    lookup: str, hint: str, runtime: Runtime
+) -> None:
+    """All of its keys are known; a default would say that nothing was used."""
+    result = await runtime.run(f'(llm-query #:instruction "q") {lookup}')
+    assert result.data == 0
+    (line,) = result.warnings
+    assert hint in line
+
+
+@pytest.mark.parametrize("key", ["'total_tokens", '"total_tokens"'])
+async def test_a_usage_table_takes_symbols_and_strings(key: str, runtime: Runtime) -> None:
+    """As JSON's do."""
+    result = await runtime.run(f'(llm-query #:instruction "q") (hash-ref (tokens-used) {key})')
+    assert (result.data, result.warnings) == (15, ())
+
+
+@pytest.mark.parametrize("provider", ["extractive", "echo"])
+async def test_a_model_that_is_none_is_told_of_by_providers_that_ignore_models(provider: str) -> None:
+    """With another provider it would fail; a near miss is named."""
+    async with Runtime(provider=provider) as runtime:
+        call = '(llm-query #:instruction "Summarize." #:data "text" #:model "{}")'
+        result = await runtime.run(call.format("gpt-4o-mni") * 2)
+        (line,) = result.warnings
+        assert "no model named gpt-4o-mni is known here; did you mean gpt-4o-mini?" in line
+        for right in ("gpt-4o", "gpt-4o-2024-08-06", "gpt-4.1-nano", "o3-mini", "qwen2.5-72b-instruct",
+                      "openai/gpt-5-mini", "claude-sonnet-4-5", "ft:gpt-4o-mini:org::id", provider):  # fmt: skip
+            assert (await runtime.run(call.format(right))).warnings == (), right
+
+
+async def test_warnings_of_a_sub_models_program_reach_the_result() -> None:
+    """They would be lost with its sandbox."""
+    text = '```scheme\n(finish (number->string (hash-ref (hash "a" 1) \'a 5)))\n```'
+    async with Runtime(provider=InlineProvider(lambda request: text)) as runtime:
+        result = await runtime.run('(syntax-e (llm-query #:instruction "q" #:data "d" #:recursive #t))')
+    assert result.value == "5"
+    assert result.warnings[0].startswith("in a sub-model's program: hash-ref: there is no key")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ('(llm-query #:instruction "q" #:json \'yes)', "#:json must be #t or #f"),
+        ('(let ([j "true"]) (llm-query #:instruction "q" #:json j))', "#:json must be #t or #f"),
+        (
+            '(critique-refine ask ask2 ask2 #:max-iter "3")',
+            "critique-refine: #:max-iter must be a whole number",
+        ),
+        ('(critique-refine ask ask2 ask2 #:quality-threshold "0.8")', "#:quality-threshold must be a number"),
+        ("(iterate-until ask2 string? 1 #:max-iter -1)", "iterate-until: #:max-iter must be a whole number"),
+        ("(ensemble (list ask) #:aggregator 'join)", "ensemble: contract violation"),
+        ("(tree-reduce ask2 '(1 2) #:leaf-fn 5)", "tree-reduce: contract violation"),
+        ('(active-learning ask2 ask2 ask2 \'(1) #:threshold "0.7")', "#:threshold must be a number"),
+        ("(active-learning ask2 ask2 5 '(1))", "active-learning: contract violation"),
+        ("(memoized ask #:key-fn 'id)", "memoized: contract violation"),
+        ('(cached-query "q" #:ttl "1h")', "cached-query: #:ttl must be a number"),
+        ("(vote (list ask) #:method 'most)", "vote: #:method must be"),
+        ('(ensemble-vote \'("m") "q" #:method \'most)', "ensemble-vote: #:method must be"),
+        ("(map-async ask2 '(1) #:max-concurrent 0)", "#:max-concurrent must be a positive integer"),
+    ],
+)
+async def test_an_unknown_value_of_an_option_is_refused_before_any_call(
+    call: str, message: str, answers: InlineProvider
+) -> None:
+    """Not after those that come before it is looked at, nor never."""
+    asks = '(define (ask . xs) (llm-query #:instruction "q")) (define (ask2 . xs) (ask))'
+    async with Runtime(provider=answers) as runtime:
+        result = await runtime.run(f"{asks} {call}")
+    assert result.error is not None
+    assert message in result.error.message.replace("\n", " ")
+    assert answers.requests == []

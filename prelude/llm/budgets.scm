@@ -75,18 +75,23 @@
 ;; ---- what was used: the host counts, for the session, over all of its executions ----
 (define (%usage) (%request "usage"))
 (define (%pick table . names)
-  (let ((out (make-hash)))
+  (let ((out (make-hasheq)))
     (let loop ((names names))
       (if (null? names)
-          out
+          (%close-table! out)
           (begin (hash-set! out (car names) (%hash-ref table (cadr names) #f)) (loop (cddr names)))))))
 
 (define (tokens-used)
   (%pick (%usage) 'prompt "prompt" 'completion "completion" 'total "tokens" 'cached "cached"
-         'prompt_tokens "prompt" 'completion_tokens "completion" 'total_tokens "tokens"))
+         'prompt_tokens "prompt" 'completion_tokens "completion" 'total_tokens "tokens"
+         'cached_tokens "cached-tokens"))
 (define (cost-used) (%pick (%usage) 'usd "cost" 'calls "calls"))
-;; By model: a table of tables with the keys calls, cached, prompt_tokens, completion_tokens, total_tokens, usd.
-(define (usage) (%hash-ref (%usage) "models" (hash)))
+;; By model: a table of tables with the keys calls, cached, prompt_tokens, completion_tokens, total_tokens,
+;; cached_tokens, usd.
+(define (usage)
+  (let ((models (hash-copy (%hash-ref (%usage) "models" (hash)))))
+    (for-each (lambda (name) (hash-set! models name (%close-table! (hash-copy (%hash-ref models name #f))))) (hash-keys models))
+    models))
 (define (budget-remaining)
   (let ((out (%pick (%usage) 'calls "calls-left" 'tokens "tokens-left" 'usd "cost-left")))
     (hash-set! out 'token-budget (token-budget))

@@ -22,28 +22,31 @@
   (%request "model-for" (%model-name role)))
 
 ;; What a vendor's model takes is the host's to say: it refuses a call before it is sent.
-(define (%check-call who model temperature max-tokens recursive)
-  (if (and model (not (string? model)) (not (symbol? model)))
-      (%fail 'exn:fail:contract (string-append who ": #:model must be a string, got " (%bounded-text model))))
-  (if (and temperature (not (real? temperature)))
-      (%fail 'exn:fail:contract
-             (string-append who ": #:temperature must be a number from 0 to 2, got " (%bounded-text temperature))))
-  (if (not (or (boolean? recursive) (and (exact-integer? recursive) (> recursive 0))))
-      (%fail 'exn:fail:contract
-             (string-append who ": #:recursive must be #t, #f or how many levels deep, got " (%bounded-text recursive))))
-  (if (and max-tokens (not (and (exact-integer? max-tokens) (> max-tokens 0))))
-      (%fail 'exn:fail:contract
-             (string-append who ": #:max-tokens must be a positive integer, got " (%bounded-text max-tokens)))))
+(define (%check-call who model temperature max-tokens json recursive)
+  (let ((refusal (%call-refusal who model temperature max-tokens json recursive)))
+    (if refusal (%fail 'exn:fail:contract refusal))))
+(define (%call-refusal who model temperature max-tokens json recursive)
+  (cond ((and model (not (string? model)) (not (symbol? model))) (%must-be who "#:model must be a string" model))
+        ((and temperature (not (real? temperature))) (%must-be who "#:temperature must be a number from 0 to 2" temperature))
+        ((and json (not (eq? json #t)))
+         (string-append (%must-be who "#:json must be #t or #f" json) "; what the JSON is to look like is said in #:instruction"))
+        ((and recursive (not (eq? recursive #t)) (not (and (exact-integer? recursive) (> recursive 0))))
+         (%must-be who "#:recursive must be #t, #f or how many levels deep" recursive))
+        ((and max-tokens (not (and (exact-integer? max-tokens) (> max-tokens 0))))
+         (%must-be who "#:max-tokens must be a positive integer" max-tokens))
+        (else #f)))
+(define (%must-be who what v) (string-append who ": " what ", got " (%bounded-text v)))
 
 ;; Send one call; gives its handle. `op` is its name in the log.
 (define (%start-call op instruction data model temperature max-tokens json image images recursive)
   (let ((instruction (%check-text op "#:instruction" instruction #f))
         (data (%check-text op "#:data" data #t)))
-    (%check-call op model temperature max-tokens recursive)
+    (%check-call op model temperature max-tokens json recursive)
     (if (string-null? instruction)
         (%fail 'exn:fail:contract
                (string-append op ": #:instruction is missing; say what is to be done, for example (" op
                               " #:instruction \"Summarize\" #:data text)")))
+    (%before-calls)
     (let* ((pictures (if (or image (pair? images))
                          (append (if image (list image) '()) (if (list? images) images (list images)))
                          '()))
@@ -56,7 +59,7 @@
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
            (bytes (%encode-request id "llm"
                                    (list op instruction data (%model-name model) (and temperature (inexact temperature))
-                                         max-tokens (and json #t) pictures recursive)))
+                                         max-tokens json pictures recursive (%take-calls-to-judge!))))
            (place (and (string=? op "llm-query-async") (%place)))
            (handle #f)
            (tight ; what cannot be sent sets nothing aside, and nobody comes in between
@@ -84,7 +87,7 @@
       handle)))
 
 (define (%finish-call handle budget reserved from place ok? value)
-  (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth)
+  (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth truncated?)
       (let* ((told (cdr value)) (used (+ (caddr told) (cadddr told))))
         (%settle-budget! budget reserved used)
         (let ((blown (%blown budget)))
@@ -96,10 +99,12 @@
                                                         (number->string (%budget-limit blown)) " tokens")
                                          '()))
               (%settle! handle 'done
-                        (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4))))))
+                        (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4) (list-ref told 5))))))
       (begin
         (%settle-budget! budget reserved 0)
-        (%settle! handle 'failed (%placed-condition (%reply-condition value) place)))))
+        (if (equal? (%hash-ref value "type" #f) "exn:fail:refused")
+            (%refused-by-host!)
+            (%settle! handle 'failed (%placed-condition (%reply-condition value) place))))))
 
 (define (%placed-condition condition place)
   (if place (%set-condition-mark! condition 7 (hash-set (%condition-mark condition 7) "place" place)))

@@ -78,6 +78,7 @@
   (%check-procedure 'tree-reduce f 0 "procedure")
   (%check-items 'tree-reduce items 1)
   (if (null? items) (%fail 'exn:fail:contract "tree-reduce: expected a non-empty list of items"))
+  (%check-procedure 'tree-reduce leaf 2 "procedure for #:leaf-fn")
   (if (not (and (exact-integer? branch) (>= branch 2)))
       (%fail 'exn:fail:contract (string-append "tree-reduce: #:branch-factor must be 2 or more, got " (%bounded-text branch))))
   (define (combine group)
@@ -113,9 +114,17 @@
   (%check-procedure 'fan-out-aggregate reduce-f 1 "procedure")
   (%result (reduce-f (map-async map-f items #:max-concurrent n))))
 
+;; Options are looked at before the first call: what is wrong would show only after many.
+(define (%check-count who keyword n)
+  (if (not (and (exact-integer? n) (>= n 0)))
+      (%fail 'exn:fail:contract (string-append who ": " keyword " must be a whole number from 0, got " (%bounded-text n)))))
+(define (%check-threshold who keyword x)
+  (if (not (real? x)) (%fail 'exn:fail:contract (string-append who ": " keyword " must be a number, got " (%bounded-text x)))))
+
 (define (iterate-until f done? init #:max-iter [most 10])
   (%check-procedure 'iterate-until f 0 "procedure")
   (%check-procedure 'iterate-until done? 1 "procedure")
+  (%check-count "iterate-until" "#:max-iter" most)
   (let loop ((x init) (i 0))
     (if (or (>= i most) (done? x)) x (loop (%result (f x)) (+ i 1)))))
 
@@ -123,6 +132,8 @@
   (%check-procedure 'critique-refine generate 0 "procedure of no arguments")
   (%check-procedure 'critique-refine critique 1 "procedure of the draft")
   (%check-procedure 'critique-refine refine 2 "procedure of draft and critique")
+  (%check-count "critique-refine" "#:max-iter" most)
+  (if threshold (%check-threshold "critique-refine" "#:quality-threshold" threshold))
   (let loop ((draft (%result (generate))) (i 0))
     (if (>= i most)
         draft
@@ -145,9 +156,12 @@
 (define (vote thunks #:method [method 'majority])
   (%check-thunks 'vote thunks)
   (if (null? thunks) (%fail 'exn:fail:contract "vote: expected at least one thunk"))
-  (if (not (memq method '(majority plurality consensus)))
-      (%fail 'exn:fail:contract (string-append "vote: #:method must be 'majority, 'plurality or 'consensus, got " (%bounded-text method))))
+  (%check-vote-method "vote" method)
   (%winner (map %ballot (parallel thunks)) method))
+(define (%check-vote-method who method)
+  (if (not (memq method '(majority plurality consensus)))
+      (%fail 'exn:fail:contract
+             (string-append who ": #:method must be 'majority, 'plurality or 'consensus, got " (%bounded-text method)))))
 (define (%ballot v) (if (string? v) (string-trim v) v))
 (define (%winner ballots method)
   (let ((counts (make-hash)))
@@ -168,6 +182,7 @@
 
 (define (ensemble thunks #:aggregator [aggregate %model-sections])
   (%check-thunks 'ensemble thunks)
+  (%check-procedure 'ensemble aggregate 1 "procedure for #:aggregator")
   (%result (aggregate (parallel thunks))))
 (define (%model-sections texts)
   (let loop ((texts texts) (i 1) (out '()))
@@ -185,7 +200,11 @@
 
 ;; Items whose cheap result scores below the threshold are done again by `expensive`.
 (define (active-learning cheap expensive score items #:threshold [threshold 0.7])
+  (%check-procedure 'active-learning cheap 0 "procedure")
+  (%check-procedure 'active-learning expensive 1 "procedure")
+  (%check-procedure 'active-learning score 2 "procedure")
   (%check-items 'active-learning items 3)
+  (%check-threshold "active-learning" "#:threshold" threshold)
   (let ((firsts (map-async cheap items)))
     (%map-concurrently "active-learning"
                        (lambda (pair i)
@@ -197,6 +216,7 @@
 ;; Calls for the same key are one call, also while the first is still under way.
 (define (memoized f #:key-fn [key-of list])
   (%check-procedure 'memoized f 0 "procedure")
+  (%check-procedure 'memoized key-of 1 "procedure for #:key-fn")
   (let ((known (make-hash)))
     (lambda arguments
       (let* ((key (apply key-of arguments)) (seen (%hash-ref known key #f)))
@@ -223,6 +243,8 @@
 ;; The same question again while the first is under way waits for that.
 (define (cached-query instruction #:data [data ""] #:model [model #f] #:temperature [temperature #f]
                       #:max-tokens [max-tokens #f] #:json [json #f] #:ttl [ttl #f])
+  (if ttl (%check-threshold "cached-query" "#:ttl" ttl))
+  (%check-call "cached-query" model temperature max-tokens json #f)
   (let* ((asked (list (%check-text "cached-query" "the question" instruction #f)
                       (%check-text "cached-query" "#:data" data #t) (%model-name model) temperature max-tokens json))
          (key (string-append "cached-query:" (content-key asked)))
@@ -247,6 +269,7 @@
 ;; The models' most frequent answer to one question.
 (define (ensemble-vote models question #:data [data ""] #:method [method 'plurality])
   (%check-items 'ensemble-vote models 0)
+  (%check-vote-method "ensemble-vote" method)
   (vote (map (lambda (model)
                (lambda () (llm-query-async #:instruction question #:data data #:model model)))
              models)

@@ -5,13 +5,15 @@
 ;; scope log shows.
 
 ;; The type's name is what an error shows where text was expected.
-(define-record-type |scoped value: use (syntax-e v)|
-  (%make-scoped text call model depth)
-  syntax?
-  (text %scoped-text)
-  (call %scoped-call)
-  (model %scoped-model)
-  (depth %scoped-depth))
+(define %scoped-type
+  (%make-rtd '|scoped value: use (syntax-e v)| #f '#(text call model depth truncated?) '(scoped)))
+(define %make-scoped (%record-constructor %scoped-type #f '%make-scoped))
+(define syntax? (%record-predicate %scoped-type 'syntax?))
+(define %scoped-text (%record-accessor %scoped-type 'text '%scoped-text))
+(define %scoped-call (%record-accessor %scoped-type 'call '%scoped-call))
+(define %scoped-model (%record-accessor %scoped-type 'model '%scoped-model))
+(define %scoped-depth (%record-accessor %scoped-type 'depth '%scoped-depth))
+(define %scoped-truncated? (%record-accessor %scoped-type 'truncated? '%scoped-truncated?))
 
 (define (%preview text)
   (if (> (string-length text) 80) (substring text 0 80) text))
@@ -56,12 +58,22 @@
         (if (not (string? text)) (%err-type 'datum->syntax 1 "string" text))
         (%log! "datum->syntax" text "sandbox")
         (if (syntax? context)
-            (%make-scoped text (%scoped-call context) (%scoped-model context) (%scoped-depth context))
-            (%make-scoped text 0 #f 0)))))
+            (%make-scoped text (%scoped-call context) (%scoped-model context) (%scoped-depth context) #f)
+            (%make-scoped text 0 #f 0 #f)))))
 (define (syntax->datum v)
   (if (and (not (syntax? v)) (or (%transformer) (pair? v) (identifier? v) (null? v)))
       (%syntax->datum v)
       (syntax-e v)))
+
+;; Whether the model was cut off, by #:max-tokens or a bound of its own: its text is not all that it had to say.
+(define (truncated? v)
+  (cond ((syntax? v) (%scoped-truncated? v))
+        ((handle? v)
+         (%fail 'exn:fail:contract "truncated?: got an async handle; await it first: (truncated? (await handle))"))
+        ((string? v)
+         (%fail 'exn:fail:contract
+                "truncated?: got a string; ask the scoped value that llm-query, await or await-all-syntax gives, before syntax-e"))
+        (else (%err-type 'truncated? 0 "scoped value" v))))
 
 ;; The ids of the calls that a value's texts derive from, ascending: those that its text came out
 ;; of, and those that went into their prompts.

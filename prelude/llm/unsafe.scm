@@ -27,4 +27,4 @@
     (%log! "unsafe-exec-sub-output" text "sandbox")
     (let* ((found (%request "program-in" text)) (program (car found)))
       (if (not program) (%fail 'exn:fail (string-append "unsafe-exec-sub-output: " (cadr found))))
-      (%eval-program program (interaction-environment) "sub-output"))))
+      (%eval-checked program (interaction-environment) "sub-output"))))

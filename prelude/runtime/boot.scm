@@ -9,51 +9,102 @@
 (define %fetch-library (lambda (name) #f))
 (define %fetch-include (lambda (path library) #f))
 
-;; `show` gets the value of each form that is evaluated, what a begin at the top level splices included; #f: nothing
-;; does. Most forms ask for nothing: %compile-form expands and compiles them in one go.
-(define (%eval-form form env name [show #f])
-  (let ((done (%compile-form form env name)))
-    (cond ((pair? done) (%eval-asking (car done) (cdr done) name show))
-          (show (%show-value done show))
-          (else (done)))))
-(define (%show-value thunk show)
-  (let ((value (thunk)))
-    (show value)
-    value))
+(define (%eval-form form env name) (%run-form form env name #f #f '()))
 
-;; r: what the expansion asks for, and at last its tree.
-(define (%eval-asking state r name show)
+;; state: of an expansion that asks for something; r: what it asks for. At last its tree; of (begin form ...) the
+;; request to splice, which no tree looks like: it begins with a symbol.
+(define (%answered state r name)
   (define (answer! v)
     (%expand-give! state v)
-    (%eval-asking state (%expand-run state) name show))
+    (%answered state (%expand-run state) name))
   (case (vector-ref r 0)
     ((%call) (answer! (apply (vector-ref r 1) (vector-ref r 2))))
     ((%eval) (answer! ((%compile (vector-ref r 1) name))))
     ((%load-library) (answer! (%load-library (vector-ref r 1))))
     ((%library-exists?) (answer! (if (%fetch-library (vector-ref r 1)) #t #f)))
     ((%include) (answer! (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))))
-    ((%splice) (%eval-forms (vector-ref r 1) (vector-ref r 2) name show))
-    (else (if show (%show-value (%compile r name) show) ((%compile r name))))))
+    (else r)))
+(define (%splice? r) (eq? (vector-ref r 0) '%splice))
+;; Without running it.
+(define (%expand-form form env name)
+  (let ((state (%expand-start form env)))
+    (%answered state (%expand-run state) name)))
 
 ;; The value is the last form's.
-(define (%eval-forms forms env name [show #f])
-  (cond ((null? forms) (void))
-        ((null? (cdr forms)) (%eval-form (car forms) env name show))
-        (else (%eval-form (car forms) env name show)
-              (%eval-forms (cdr forms) env name show))))
+(define (%eval-forms forms env name) (%run-forms forms env name #f #f '()))
 
 ;; A program: all of it is read before any of it runs, so that a missing bracket costs nothing; and
 ;; what it defines is known before its first form is expanded, so that a procedure may use a name
 ;; that the program defines further down, even one that a library has too.
 ;; The forms are kept for error messages. What a module of Racket's means, dialect/modules.scm knows.
 (define %program-forms '())
+(define %show #f) ; what prints the values of its forms, or #f
 (define (%program-of text env name)
   (let ((forms (%module-body (%read-all text name))))
     (set! %program-forms forms)
+    (set! %show (and (%prints-values? text) %print-value))
     (if (%note-program! env forms) (%note-structs! forms))
     forms))
+
+;; Before its first LLM call a program is looked through (check.scm), also what of it has not run yet.
+;; So there is a record of it: the trees of the forms that ran or run, the last first, which %compile-form
+;; adds, and what is still to come: lists of forms with their environments, the innermost first. A form that
+;; was expanded ahead is replaced by its tree, and is not expanded again. Kept in %program until then.
+(define %program #f)
+(define (%trees) (vector-ref %program 0))
+(define (%to-come) (vector-ref %program 1))
+
 (define (%eval-program text env name)
-  (%eval-forms (%program-of text env name) env name (and (%prints-values? text) %print-value)))
+  (let ((forms (%program-of text env name)))
+    (set! %program (vector '() '()))
+    (%run-forms forms env name %show %program '())))
+
+;; Without a record: it is not looked through.
+(define (%eval-unchecked text env name) (%run-forms (%program-of text env name) env name %show #f '()))
+
+(define %expanded-tag (cons 'expanded '()))
+(define (%expanded form tree) (vector %expanded-tag tree form))
+(define (%expanded? form)
+  (and (vector? form) (= (vector-length form) 3) (eq? (vector-ref form 0) %expanded-tag)))
+
+;; The value is the last form's. `show` gets the value of each form that is evaluated, what a begin at the top
+;; level splices included; #f: nothing does. `program`: the record, or #f; to-come: what follows after these.
+(define (%run-forms forms env name show program to-come)
+  (cond ((null? forms) (void))
+        ((null? (cdr forms))
+         (if program (vector-set! program 1 to-come))
+         (%run-form (car forms) env name show program to-come))
+        (else
+         (let ((to-come (cons (cons (cdr forms) env) to-come)))
+           (if program (vector-set! program 1 to-come))
+           (%run-form (car forms) env name show program to-come))
+         (%run-forms (cdr forms) env name show program to-come))))
+
+;; Most forms ask for nothing: %compile-form expands and compiles them in one go.
+(define (%run-form form env name show program to-come)
+  (if (vector? form)
+      (%run-vector form env name show program to-come)
+      (let ((done (%compile-form form env name program)))
+        (cond ((pair? done)
+               (let ((r (%answered (car done) (cdr done) name)))
+                 (if (and program (not (%splice? r))) (vector-set! program 0 (cons r (vector-ref program 0))))
+                 (%run-expanded r list-copy name show program to-come)))
+              (show (%show-value done show))
+              (else (done))))))
+(define (%show-value thunk show)
+  (let ((value (thunk)))
+    (show value)
+    value))
+;; (own forms): those that are spliced, in a list that may be written to
+(define (%run-expanded r own name show program to-come)
+  (cond ((%splice? r) (%run-forms (own (vector-ref r 1)) (vector-ref r 2) name show program to-come))
+        (show (%show-value (%compile r name) show))
+        (else ((%compile r name)))))
+;; A literal, or a form that was expanded ahead.
+(define (%run-vector form env name show program to-come)
+  (cond ((%expanded? form) (%run-expanded (vector-ref form 1) values name show program to-come))
+        (show (%show-value (%compile-form form env name program) show))
+        (else ((%compile-form form env name program)))))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
 ;; first: a circle among them is an error. A failure that ends the execution leaves nothing behind.

@@ -1,27 +1,58 @@
-;; runtime/check.scm — what is wrong with a program, told before any of it runs.
+;; runtime/check.scm — what is wrong with a program, told before any of it runs, or before it costs money.
 ;;
-;; Every form is expanded, as it would be when its turn comes, and the syntax trees (ast.h) are searched:
-;; for names that nothing defines, calls with a wrong number of arguments or an unknown keyword, patterns
-;; that do not compile. A macro's transformer and the libraries that the program imports do run, so the
-;; host checks in a copy of the session, and nothing is asked of a model (see %encode-request).
+;; The forms are expanded, as they would be when their turn comes, and the syntax trees (ast.h) are looked
+;; through, mostly by survey.c: for names that nothing defines, calls with a wrong number of arguments or an
+;; unknown keyword, patterns that do not compile, LLM calls that will be refused.
 ;;
-;; What is certain is an "error". A "warning" is what only may go wrong: where the program makes
-;; definitions as it runs (eval), or a form could not be looked into.
+;; Three doors: session.check looks at a whole program in a copy of the session (%check-program); an
+;; execution before its first LLM call is sent (%before-calls); what a model wrote before it runs
+;; (%eval-checked). Nothing is asked of the host while forms are expanded, and no other fiber runs.
+;;
+;; Invariant: an execution is refused for what is certain to fail where it is reached, and may be reached.
+;; Everything else is a warning.
 
-(define %checking? #f)
+(define %looking? #f)
 
-;; The nodes of ast.h, by their numbers.
-(define-values (%n-const %n-lref %n-lset %n-gref %n-gset %n-gdef %n-if) (values 0 1 2 3 4 5 6))
-(define-values (%n-lambda %n-case %n-call %n-let %n-letrec) (values 8 9 10 11 12)) ; 7, 13, 14: of one list of nodes
+;; ---- nodes ----
+;; Those of ast.h, by their numbers.
+(define-values (%n-const %n-gref %n-gdef %n-if %n-seq %n-lambda %n-case %n-call %n-let %n-letrec)
+  (values 0 3 5 6 7 8 9 10 11 12))
 (define (%node-kind node) (vector-ref node 0))
 (define (%node-place node) (vector-ref node 1))
 (define (%node-part node i) (vector-ref node (+ i 2)))
+(define (%const-node? node) (= (%node-kind node) %n-const))
+(define (%global-node? node) (= (%node-kind node) %n-gref))
+;; the value of a literal, else `otherwise`
+(define (%literal node otherwise) (if (%const-node? node) (%node-part node 0) otherwise))
 
-;; What makes names while a program runs.
-(define %defining-names '(eval load unsafe-exec-sub-output unsafe-overwrite namespace-set-variable-value! dynamic-require))
+;; What survey.c finds, and where.
+(define-values (%f-reference %f-call %f-definition %f-assignment %f-regexp %f-local-call %f-llm-call) (values 0 1 2 3 4 5 6))
+(define (%f-kind finding) (vector-ref finding 0))
+(define (%f-owner finding) (vector-ref finding 1))
+(define (%f-guarded? finding) (vector-ref finding 2))
+(define (%f-node finding) (vector-ref finding 3))
+(define (%f-more finding) (vector-ref finding 4))
 
+;; What survey.c is told of library procedures, by the numbers of its enum special.
+(define-values (%s-guard %s-pattern %s-text %s-defines %s-asks-arity %s-llm %s-ends) (values 1 2 3 4 5 6 7))
+(define (%specials! code . names) (for-each (lambda (name) (%special! name code)) names))
+(%specials! %s-guard '%catch '%catch-or-reraise '%with-handlers 'with-exception-handler)
+(%specials! %s-pattern 'regexp 'pregexp 'regexp-match 'regexp-match? 'regexp-match-exact? 'regexp-match*
+            'regexp-match-positions 'regexp-match-positions* 'regexp-replace 'regexp-replace* 'regexp-split)
+(%specials! %s-text 'string-contains? 'string-search-forward 'string-search-all 'string-split 'string-replace
+            'string-prefix? 'string-suffix?)
+(%specials! %s-defines 'eval 'unsafe-exec-sub-output 'unsafe-overwrite)
+(%specials! %s-asks-arity 'procedure-arity 'procedure-arity-includes?)
+(%specials! %s-llm 'llm-query 'llm-query-async 'unsafe-raw-query 'cached-query)
+(%specials! %s-ends 'finish 'finish-var 'exit)
+;; and of the arguments of LLM calls: their places in what it finds
+(define %llm-keywords
+  (make-hasheq '((#:model . 0) (#:temperature . 1) (#:max-tokens . 2) (#:json . 3) (#:recursive . 4) (#:instruction . 5)
+                 (#:image . 6) (#:images . 6))))
+
+;; ---- keywords ----
 ;; A procedure with keyword parameters is one of a rest list: (lambda args (let ((v (%keyword-arguments
-;; spec args))) …)). Its spec, or #f.
+;; spec args))) …)). Its spec (see keyword_spec in lambda.c), or #f.
 (define (%spec-of-node lambda-node)
   (let ((body (%node-part lambda-node 5)))
     (and (= (%node-kind body) %n-let)
@@ -29,184 +60,542 @@
          (let ((init (car (%node-part body 1))))
            (and (= (%node-kind init) %n-call)
                 (pair? (%node-part init 1))
-                (let ((first (car (%node-part init 1))))
-                  (and (= (%node-kind first) %n-const)
-                       (vector? (%node-part first 0))
-                       (= (vector-length (%node-part first 0)) 7)
-                       (pair? (vector-ref (%node-part first 0) 4))
-                       (string? (vector-ref (%node-part first 0) 6))
-                       (%node-part first 0))))))))
+                (let ((spec (%literal (car (%node-part init 1)) #f)))
+                  (and (vector? spec)
+                       (= (vector-length spec) 7)
+                       (pair? (vector-ref spec 4))
+                       (string? (vector-ref spec 6))
+                       spec)))))))
 (define (%within? count required optional rest?)
   (and (<= required count) (or rest? (<= count (+ required optional)))))
+(define (%keyword-shown keyword) (string-append "#:" (keyword->string keyword)))
 
-(define (%check-program text env name)
+;; ---- expanding ahead ----
+;; What is known of a program, as a vector, which costs less than a record:
+;;   0 the trees of what runs and of what is to come, the last first
+;;   1 the trees of what has run
+;;   2 what went wrong: (condition . the trees before it)
+;;   3 whether all of it could be looked into
+;;   4 the forms that are being looked at
+(define (%make-look trees done) (vector trees done '() #t '()))
+(define (%certain-condition? condition)
+  (and (exn? condition) (or (exn:fail:syntax? condition) (exn:fail:read? condition))))
+(define (%look-failed! look condition)
+  (if (not (%certain-condition? condition)) (vector-set! look 3 #f))
+  (vector-set! look 2 (cons (cons condition (vector-ref look 0)) (vector-ref look 2))))
+
+;; Expand the forms of a list, in order, and put what they became in their places. (expand form env) gives a
+;; tree or a splice, or #f: then neither this form nor those after it can be looked into, and the result is #f.
+(define (%look-at-forms! look forms env expand)
+  (if (null? forms)
+      #t
+      (let again ((pairs forms))
+        (let ((outcome (%catch values (lambda () (%look-at-each! look pairs env expand)))))
+          (cond ((boolean? outcome) outcome)
+                (else
+                 (let ((here (vector-ref look 4)))
+                   (%look-failed! look outcome)
+                   (and (%certain-condition? outcome) (again (cdr here))))))))))
+(define (%look-at-each! look pairs env expand)
+  (if (null? pairs)
+      #t
+      (let ((form (car pairs)))
+        (vector-set! look 4 pairs)
+        (let ((r (expand form env)))
+          (cond ((not r)
+                 (vector-set! look 3 #f)
+                 #f)
+                ((eq? (vector-ref r 0) '%splice)
+                 (let ((inner (list-copy (vector-ref r 1))))
+                   (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
+                   (and (%look-at-forms! look inner (vector-ref r 2) expand)
+                        (%look-at-each! look (cdr pairs) env expand))))
+                (else
+                 (set-car! pairs (%expanded form r))
+                 (vector-set! look 0 (cons r (vector-ref look 0)))
+                 (%look-at-each! look (cdr pairs) env expand)))))))
+
+;; The tree of a form whose turn has not come. #f: it needs what earlier forms do as they run (the code of a
+;; macro), or what only the host has.
+(define (%expand-ahead form env)
+  (and (not (and (pair? form) (eq? (car form) 'define-library)))
+       (let ((state (%expand-start form env)))
+         (let loop ()
+           (let ((r (%expand-run state)))
+             (case (vector-ref r 0)
+               ((%call) (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2))) (loop))
+               ((%eval %load-library %library-exists? %include) #f)
+               (else r)))))))
+
+;; Forms were expanded ahead although what runs before them may change what they mean: forget that.
+(define (%forget-expanded! to-come)
+  (for-each (lambda (part)
+              (let loop ((pairs (car part)))
+                (when (pair? pairs)
+                  (if (%expanded? (car pairs)) (set-car! pairs (vector-ref (car pairs) 2)))
+                  (loop (cdr pairs)))))
+            to-come))
+
+;; (finish …), whatever comes: nothing after it runs. `depth` bounds the look.
+(define (%always-finishes? node depth)
+  (let ((kind (vector-ref node 0)))
+    (cond ((eq? kind %n-call)
+           (let ((operator (vector-ref node 2)))
+             (and (eq? (vector-ref operator 0) %n-gref) (eqv? (%cell-special (vector-ref operator 2)) %s-ends))))
+          ((eq? depth 0) #f)
+          ((eq? kind %n-seq) (any (lambda (node) (%always-finishes? node (- depth 1))) (vector-ref node 2)))
+          ((eq? kind %n-if)
+           (and (%always-finishes? (vector-ref node 3) (- depth 1)) (%always-finishes? (vector-ref node 4) (- depth 1))))
+          ((or (eq? kind %n-let) (eq? kind %n-letrec)) (%always-finishes? (vector-ref node 4) (- depth 1)))
+          (else #f))))
+
+;; ---- problems ----
+;; A problem as a vector. hard?: #t where it is certain to fail where it is reached, `advice` where it only looks
+;; like a slip; reached?: that may happen now.
+(define (%problem hard? reached? message line column hint [type "exn:fail:contract"])
+  (vector hard? reached? message (or line 0) (or column 0) (or hint "") type))
+(define (%problem-hard? p) (eq? (vector-ref p 0) #t))
+(define (%problem-advice? p) (eq? (vector-ref p 0) 'advice))
+(define (%problem-fatal? p) (and (%problem-hard? p) (vector-ref p 1)))
+(define (%problem-message p) (vector-ref p 2))
+(define (%problem-line p) (vector-ref p 3))
+(define (%problem-column p) (vector-ref p 4))
+(define (%problem-hint p) (vector-ref p 5))
+(define (%problem-type p) (vector-ref p 6)) ; of the condition that it would be
+(define (%problem-before? a b)
+  (or (< (%problem-line a) (%problem-line b))
+      (and (= (%problem-line a) (%problem-line b)) (< (%problem-column a) (%problem-column b)))))
+(define (%place-line place) (arithmetic-shift place -12))
+(define (%place-column place) (bitwise-and place 4095))
+
+(define (%problem-of-trouble trouble names)
+  (let ((condition (car trouble)) (reached? (not (any (lambda (tree) (%always-finishes? tree 20)) (cdr trouble)))))
+    (cond ((%certain-condition? condition)
+           (%problem #t reached? (exn-message condition) (%condition-mark condition 3) (%condition-mark condition 4)
+                     (%condition-advice condition names) (symbol->string (%rtd-name (%record-rtd condition)))))
+          ((exn? condition)
+           (%problem #f #f (string-append "this form cannot be checked before the program runs: " (exn-message condition))
+                     (%condition-mark condition 3) (%condition-mark condition 4) (%condition-advice condition names)))
+          (else (%problem #f #f "this form cannot be checked before the program runs" #f #f #f)))))
+
+;; Most programs have none. So first a quick look: #f, or the LLM calls that the host has to judge, as below.
+(define (%nothing-found look)
+  (and (null? (vector-ref look 2))
+       (let loop ((findings (%survey (append (vector-ref look 1) (vector-ref look 0)) (%make-hash 1 #f) %llm-keywords #f)) (calls '()))
+         (if (null? findings)
+             (and (or (null? calls) (%all-reached? (vector-ref look 0))) calls)
+             (let ((finding (car findings)))
+               (and (eq? (vector-ref finding 0) %f-llm-call)
+                    (%told-of finding)
+                    (loop (cdr findings) (if (%f-guarded? finding) calls (cons finding calls)))))))))
+(define (%all-reached? trees) (or (null? trees) (not (any (lambda (tree) (%always-finishes? tree 20)) (cdr trees)))))
+
+;; The trees with what of them may still run: #t all of it, `closures` the procedures that it made, #f nothing.
+(define (%trees-with-runs look)
+  (append
+   (map (lambda (tree) (cons tree (and (= (%node-kind tree) %n-gdef) 'closures))) (vector-ref look 1))
+   (let loop ((trees (reverse (vector-ref look 0))) (reached? #t))
+     (if (null? trees)
+         '()
+         (cons (cons (car trees) reached?)
+               (loop (cdr trees) (and reached? (not (%always-finishes? (car trees) 20)))))))))
+
+;; What the host is to judge of an LLM call with literal arguments; #f: it would be refused before. (survey.c)
+(define (%told-of finding) (vector-ref (vector-ref finding 4) 7))
+(define (%why-refused finding)
+  (let* ((literals (%f-more finding)) (known (lambda (i) (let ((v (vector-ref literals i))) (if (%default? v) #f v))))
+         (who (symbol->string (%cell-name (%node-part (%node-part (%f-node finding) 0) 0)))))
+    (or (%call-refusal who (known 0) (known 1) (known 2) (known 3) (known 4))
+        (string-append who ": #:instruction must be a string, got " (%bounded-text (known 5))))))
+
+;; The problems of a look, in the order of their places, and the LLM calls whose literal arguments the host
+;; has to judge, as findings, with whether the execution is refused for them.
+(define (%problems look)
   (define problems '())
-  (define defined (make-hasheq))   ; cell -> its lambda node, or #t: something else, or more than one
-  (define references '())          ; (cell . place), the last first
-  (define calls '())               ; call nodes, the last first
+  (define literal-calls '())
+  (define names #f) ; of what is visible: wanted for hints alone
+  (define (visible-names) (if (not names) (set! names (%visible-names))) names)
+  (define defined (%make-hash 1 #f))   ; cell -> the node of its one definition, or #t: something else, or more than one
+  (define assigned (%make-hash 1 #f))  ; cells that may have another value any time
+  (define owners (%make-hash 1 #f))    ; cell of a procedure -> #t: it may be called
+  (define edges (%make-hash 1 #f))     ; cell of a procedure -> cells that it refers to
   (define dynamic? #f)
-  (define names (%visible-names))
-  (define unbound (list 'unbound)) ; like no value of a cell
+  (define asks-arity? #f)
+  (define findings '())            ; (finding . what of its form may still run)
 
-  (define (problem! severity message line column hint)
+  (define (reached? entry)
+    (let ((runs (cdr entry)) (owner (%f-owner (car entry))))
+      (cond ((not runs) #f)
+            ((boolean? owner) (or owner (eq? runs #t)))
+            (else (hash-ref owners owner #f)))))
+  (define (add! hard? entry place message hint [type "exn:fail:contract"])
     (set! problems
-          (cons (hash "severity" severity "message" message "line" (or line 0) "column" (or column 0) "hint" (or hint ""))
+          (cons (%problem (and (not (%f-guarded? (car entry))) hard?) (reached? entry) message
+                          (%place-line place) (%place-column place) hint type)
                 problems)))
-  (define (at-place! severity message place hint)
-    (problem! severity message (arithmetic-shift place -12) (bitwise-and place 4095) hint))
-  (define (failed! condition)
-    (if (exn? condition)
-        (let ((certain? (or (exn:fail:syntax? condition) (exn:fail:read? condition))))
-          (problem! (if certain? "error" "warning")
-                    (if certain?
-                        (exn-message condition)
-                        (string-append "this form cannot be checked before the program runs: " (exn-message condition)))
-                    (%condition-mark condition 3) (%condition-mark condition 4)
-                    (%condition-advice condition names)))
-        (problem! "warning" "this form cannot be checked before the program runs" #f #f #f)))
 
-  (define (check-forms forms env)
-    (for-each (lambda (form)
-                (%catch failed! (lambda () (check-form form env))))
-              forms))
-  (define (check-form form env)
-    (if (and (pair? form) (eq? (car form) 'define-library)) ; what imports it needs it
-        (%eval-form form env name)
-        (check-expression form env)))
-  (define (check-expression form env)
-    (let ((state (%expand-start form env)))
-      (let loop ()
-        (let* ((r (%expand-run state)) (kind (vector-ref r 0)))
-          (case kind
-            ((%call) (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2))) (loop))
-            ((%eval) (%expand-give! state ((%compile (vector-ref r 1) name))) (loop))
-            ((%load-library) (%expand-give! state (%load-library (vector-ref r 1))) (loop))
-            ((%library-exists?) (%expand-give! state (if (%fetch-library (vector-ref r 1)) #t #f)) (loop))
-            ((%include) (%expand-give! state (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))) (loop))
-            ((%splice) (check-forms (vector-ref r 1) (vector-ref r 2)))
-            (else (walk r)))))))
+  ;; what is defined, and what refers to what
+  (define (note! entry)
+    (let* ((finding (car entry)) (kind (%f-kind finding)))
+      (cond ((= kind %f-definition)
+             (let ((cell (%node-part (%f-node finding) 0)))
+               (hash-set! defined cell
+                          (if (or (hash-has-key? defined cell) (%f-more finding)) #t (%node-part (%f-node finding) 1)))))
+            ((= kind %f-assignment) (hash-set! assigned (%node-part (%f-node finding) 0) #t))
+            ((= kind %f-reference)
+             (let ((cell (%node-part (%f-node finding) 0)))
+               (let ((special (%cell-special cell)))
+                 (cond ((eqv? special %s-defines) (set! dynamic? #t))
+                       ((eqv? special %s-asks-arity) (set! asks-arity? #t))))
+               (refers! (%f-owner finding) cell)))
+            ((= kind %f-call)
+             (let ((operator (%node-part (%f-node finding) 0)))
+               (refers! (%f-owner finding) (%node-part operator 0)))))))
+  (define (refers! owner cell)
+    (if (not (boolean? owner)) (hash-set! edges owner (cons cell (hash-ref edges owner '())))))
+  (define (reach! cell)
+    (if (not (hash-ref owners cell #f))
+        (begin
+          (hash-set! owners cell #t)
+          (for-each reach! (hash-ref edges cell '())))))
+  (define (reach-from! entry)
+    (let* ((finding (car entry)) (kind (%f-kind finding)))
+      (if (and (cdr entry) (boolean? (%f-owner finding)))
+          (cond ((= kind %f-reference) (reach! (%node-part (%f-node finding) 0)))
+                ((= kind %f-call) (reach! (%node-part (%node-part (%f-node finding) 0) 0)))))))
 
-  (define (walk node)
-    (define (part i) (%node-part node i))
-    (let ((kind (%node-kind node)))
-      (cond ((= kind %n-gref) (set! references (cons (cons (part 0) (%node-place node)) references)))
-            ((= kind %n-call)
-             (set! calls (cons node calls))
-             (walk (part 0))
-             (for-each walk (part 1)))
-            ((= kind %n-const) (check-constant node (part 0)))
-            ((= kind %n-lref) #f)
-            ((= kind %n-lset) (walk (part 1)))
-            ((= kind %n-gset)
-             (hash-set! defined (part 0) #t)
-             (walk (part 1)))
-            ((= kind %n-gdef)
-             (let ((value (part 1)))
-               (hash-set! defined (part 0)
-                          (if (and (= (%node-kind value) %n-lambda) (not (hash-has-key? defined (part 0)))) value #t))
-               (walk value)))
-            ((= kind %n-if) (walk (part 0)) (walk (part 1)) (walk (part 2)))
-            ((= kind %n-lambda) (walk (part 5)))
-            ((= kind %n-case) (for-each walk (part 1)))
-            ((or (= kind %n-let) (= kind %n-letrec)) (for-each walk (part 1)) (walk (part 2)))
-            (else (for-each walk (part 0)))))) ; a sequence, and, or
-
-  ;; #rx"\\d" means the letter d
-  (define (check-constant node v)
-    (if (and (regexp? v) (not (pregexp? v)) (string? (%regexp-source v)) (%regexp-match? %letter-class (%regexp-source v)))
-        (at-place! "warning"
-                   (string-append "in " (%shown v 80) " a backslash before a letter means that letter")
-                   (%node-place node)
-                   "For a class of characters write #px instead of #rx.")))
-
+  ;; names that nothing defines: each is told once, where it surely fails, if it does
   (define (check-references)
-    (let ((seen (make-hasheq)))
+    (let ((unbound (%make-hash 1 #f)))
       (for-each
-       (lambda (reference)
-         (let ((cell (car reference)))
-           (if (and (not (hash-has-key? seen cell)) (not (hash-has-key? defined cell))
-                    (eq? (%cell-ref cell unbound) unbound))
-               (let ((symbol (%cell-name cell)))
-                 (hash-set! seen cell #t)
-                 (at-place! (if dynamic? "warning" "error")
-                            (string-append "unbound variable: " (symbol->string symbol))
-                            (cdr reference)
-                            (%unbound-advice symbol names #f))))))
-       (reverse references))))
+       (lambda (entry)
+         (if (= (%f-kind (car entry)) %f-reference)
+             (let ((cell (%node-part (%f-node (car entry)) 0)))
+               (if (and (not (hash-has-key? defined cell))
+                        (eq? (%cell-ref cell %none) %none)
+                        (not (%definition-of (%cell-name cell) %program-forms))) ; in a form that is told of already
+                   (hash-set! unbound cell (cons entry (hash-ref unbound cell '())))))))
+       findings)
+      (for-each
+       (lambda (entries)
+         (let* ((sorted (sort (cdr entries) < #:key (lambda (entry) (%node-place (%f-node (car entry))))))
+                (sure (find (lambda (entry) (and (reached? entry) (not (%f-guarded? (car entry))))) sorted))
+                (entry (or sure (car sorted))) (symbol (%cell-name (car entries))))
+           (add! (and (not dynamic?) (vector-ref look 3)) entry (%node-place (%f-node (car entry)))
+                 (string-append "unbound variable: " (symbol->string symbol))
+                 (string-append (%unbound-advice symbol (visible-names) #f) (also-in (remq entry sorted)))
+                 "exn:fail:contract:variable")))
+       (hash->list unbound))))
+  (define (also-in entries)
+    (if (null? entries)
+        ""
+        (let ((lines (map (lambda (entry) (number->string (%place-line (%node-place (%f-node (car entry))))))
+                          (take entries (min 5 (length entries))))))
+          (string-append " It is also used in line " (string-join lines ", ")
+                         (if (> (length entries) 5) ", …" "") "."))))
 
-  (define (check-call node)
-    (let ((operator (%node-part node 0)))
-      (if (= (%node-kind operator) %n-gref)
-          (let* ((cell (%node-part operator 0)) (operands (%node-part node 1)) (known (hash-ref defined cell #f)))
-            (cond ((not known) (check-known node (%cell-name cell) (%cell-ref cell #f) operands))
-                  ((vector? known) (check-own node (%cell-name cell) known operands)))))))
-
+  ;; calls
+  (define (check-call entry)
+    (let* ((node (%f-node (car entry))) (operator (%node-part node 0)) (operands (%node-part node 1)))
+      (if (%global-node? operator)
+          (let* ((cell (%node-part operator 0)) (known (or (hash-ref assigned cell #f) (hash-ref defined cell #f))) (symbol (%cell-name cell)))
+            (cond ((not known) (check-known entry cell symbol (%cell-ref cell #f) operands))
+                  ((vector? known) (check-own entry symbol known operands))))
+          (let ((procedure (%local-procedure (%f-more (car entry)))))
+            (if procedure
+                (check-lambda entry (or (%node-part procedure 0) 'lambda) procedure operands))))))
   ;; a procedure of the language, or of the session
-  (define (check-known node symbol procedure operands)
+  (define (check-known entry cell symbol procedure operands)
     (if (procedure? procedure)
         (let ((spec (%keyword-spec procedure)))
-          (cond (spec (check-keywords node symbol spec operands))
+          (cond (spec (check-keywords entry symbol spec operands))
                 ((not (procedure-arity-includes? procedure (length operands)))
-                 (wrong-count! node symbol (length operands)
-                               (string-append "The signature is " (%procedure-signature procedure))))
-                ((memq symbol '(regexp pregexp)) (check-pattern node procedure operands))
-                ((memq symbol '(string-contains? string-search-forward string-search-all string-split string-replace
-                                string-prefix? string-suffix?))
-                 (for-each (lambda (operand) (check-literal node symbol operand)) operands))))))
-  ;; one of the program
-  (define (check-own node symbol lambda-node operands)
+                 (wrong-count! entry symbol (length operands) (string-append "The signature is " (%procedure-signature procedure))))
+                ((eqv? (%cell-special cell) %s-pattern) (check-pattern entry procedure operands))
+                ((eqv? (%cell-special cell) %s-text) (check-texts entry symbol operands))))))
+  ;; one that the program defines
+  (define (check-own entry symbol value operands)
+    (let ((kind (%node-kind value)) (count (length operands)))
+      (cond ((= kind %n-lambda) (check-lambda entry symbol value operands))
+            ((= kind %n-case)
+             (if (not (any (lambda (l) (%within? count (%node-part l 1) (%node-part l 2) (%node-part l 3))) (%node-part value 1)))
+                 (wrong-count! entry symbol count "It takes another number of them.")))
+            (else
+             (let ((needed (%struct-arity value defined)))
+               (if (and needed (not (= count needed)))
+                   (wrong-count! entry symbol count (string-append "It takes " (number->string needed) "."))))))))
+  (define (check-lambda entry symbol lambda-node operands)
     (let ((required (%node-part lambda-node 1)) (optional (%node-part lambda-node 2)) (rest? (%node-part lambda-node 3))
           (spec (%spec-of-node lambda-node)) (count (length operands)))
-      (cond (spec (check-keywords node symbol spec operands))
+      (cond (spec (check-keywords entry symbol spec operands))
             ((not (%within? count required optional rest?))
-             (wrong-count! node symbol count
+             (wrong-count! entry symbol count
                            (string-append "It takes " (if rest? "at least " "") (number->string required)
                                           (if (and (> optional 0) (not rest?))
                                               (string-append " to " (number->string (+ required optional)))
                                               "")
                                           "."))))))
-  (define (wrong-count! node symbol count hint)
-    (at-place! "error"
-               (string-append (symbol->string symbol) ": called with a wrong number of arguments: " (number->string count))
-               (%node-place node) hint))
-  ;; spec: see keyword_spec in lambda.c
-  (define (check-keywords node symbol spec operands)
+  (define (wrong-count! entry symbol count hint)
+    (add! (not asks-arity?) entry (%node-place (%f-node (car entry)))
+          (string-append (symbol->string symbol) ": called with a wrong number of arguments: " (number->string count))
+          hint "exn:fail:contract:arity"))
+  ;; spec: see keyword_spec in lambda.c; whether nothing is wrong
+  (define (check-keywords entry symbol spec operands)
     (define known (vector-ref spec 4))
     (define hint (string-append "The signature is " (vector-ref spec 6)))
-    (define (wrong! text) (at-place! "error" (string-append (symbol->string symbol) ": " text) (%node-place node) hint))
-    (define (shown keyword) (string-append "#:" (keyword->string keyword)))
+    (define (wrong! text)
+      (add! #t entry (%node-place (%f-node (car entry))) (string-append (symbol->string symbol) ": " text) hint)
+      #f)
     (let loop ((rest operands) (count 0) (given '()))
       (cond ((null? rest)
-             (for-each (lambda (keyword needed?)
-                         (if (and needed? (not (memq keyword given))) (wrong! (string-append "the keyword " (shown keyword) " is missing"))))
-                       known (vector-ref spec 5))
-             (if (not (%within? count (vector-ref spec 1) (vector-ref spec 2) (vector-ref spec 3)))
-                 (wrong-count! node symbol count hint)))
-            ((and (= (%node-kind (car rest)) %n-const) (keyword? (%node-part (car rest) 0)))
-             (let ((keyword (%node-part (car rest) 0)))
-               (cond ((not (memq keyword known)) (wrong! (string-append "there is no keyword " (shown keyword))))
-                     ((null? (cdr rest)) (wrong! (string-append "a value is missing after " (shown keyword))))
+             (let ((missing (find values (map (lambda (keyword needed?) (and needed? (not (memq keyword given)) keyword))
+                                              known (vector-ref spec 5)))))
+               (cond (missing (wrong! (string-append "the keyword " (%keyword-shown missing) " is missing")))
+                     ((not (%within? count (vector-ref spec 1) (vector-ref spec 2) (vector-ref spec 3)))
+                      (wrong-count! entry symbol count hint)
+                      #f)
+                     (else #t))))
+            ((keyword? (%literal (car rest) #f))
+             (let ((keyword (%literal (car rest) #f)))
+               (cond ((not (memq keyword known)) (wrong! (string-append "there is no keyword " (%keyword-shown keyword))))
+                     ((memq keyword given) (wrong! (string-append "the keyword " (%keyword-shown keyword) " is given twice")))
+                     ((null? (cdr rest)) (wrong! (string-append "a value is missing after " (%keyword-shown keyword))))
                      (else (loop (cddr rest) count (cons keyword given))))))
             (else (loop (cdr rest) (+ count 1) given)))))
-  (define (check-literal node symbol operand)
-    (let ((v (and (= (%node-kind operand) %n-const) (%node-part operand 0))))
-      (if (and (string? v) (%regexp-match? %letter-class v))
-          (at-place! "warning"
-                     (string-append (symbol->string symbol) ": " (%shown v 80) " is a string, which is looked for as it stands")
-                     (%node-place node)
-                     (string-append "For a pattern write #px" (%shown v 80) ", in regexp-match?, regexp-split and the like.")))))
-  (define (check-pattern node make operands)
-    (if (and (pair? operands) (= (%node-kind (car operands)) %n-const) (string? (%node-part (car operands) 0)))
-        (%catch (lambda (condition) (at-place! "error" (exn-message condition) (%node-place node) #f))
-                (lambda () (make (%node-part (car operands) 0))))))
 
-  (set! %checking? #t)
-  (let ((forms (%catch (lambda (condition) (failed! condition) #f)
-                       (lambda () (%program-of text env name)))))
-    (when forms
-      (check-forms forms env)
-      (set! dynamic? (any (lambda (reference) (memq (%cell-name (car reference)) %defining-names)) references))
-      (check-references)
-      (for-each check-call (reverse calls))))
-  (set! %checking? #f)
-  (sort (reverse problems) < #:key (lambda (p) (+ (* 4096 (hash-ref p "line")) (hash-ref p "column")))))
+  ;; literal patterns, and literal texts that read like one
+  (define (check-pattern entry procedure operands)
+    (let ((v (and (pair? operands) (%literal (car operands) #f))))
+      (if (string? v)
+          (%catch (lambda (condition)
+                    (add! #t entry (%node-place (%f-node (car entry))) (exn-message condition) #f))
+                  (lambda () (%make-regexp v (eq? procedure pregexp)))))))
+  (define (check-texts entry symbol operands)
+    (for-each (lambda (operand)
+                (let ((v (%literal operand #f)))
+                  (if (and (string? v) (%regexp-match? %letter-class v))
+                      (add! 'advice entry (%node-place (%f-node (car entry)))
+                            (string-append (symbol->string symbol) ": " (%shown v 80) " is a string, which is looked for as it stands")
+                            (string-append "For a pattern write #px" (%shown v 80) ", in regexp-match?, regexp-split and the like.")))))
+              operands))
+  ;; #rx"\\d" means the letter d
+  (define (check-regexp entry)
+    (let* ((node (%f-node (car entry))) (v (%node-part node 0)))
+      (if (and (not (pregexp? v)) (string? (%regexp-source v)) (%regexp-match? %letter-class (%regexp-source v)))
+          (add! 'advice entry (%node-place node) (string-append "in " (%shown v 80) " a backslash before a letter means that letter")
+                "For a class of characters write #px instead of #rx."))))
+
+  ;; what a vendor's model takes is the host's to say; what no call takes is said here
+  (define (check-llm-call entry)
+    (if (%told-of (car entry))
+        (set! literal-calls (cons (cons (car entry) (and (reached? entry) (not (%f-guarded? (car entry))))) literal-calls))
+        (add! #t entry (%node-place (%f-node (car entry))) (%why-refused (car entry)) #f)))
+
+  (let ((trees (%trees-with-runs look)))
+    (for-each (lambda (runs)
+                (let ((trees (filter-map (lambda (t) (and (eq? (cdr t) runs) (car t))) trees)))
+                  (if (pair? trees)
+                      (for-each (lambda (finding) (set! findings (cons (cons finding runs) findings)))
+                                (%survey trees (%make-hash 1 #f) %llm-keywords #t)))))
+              '(#t closures #f)))
+  (for-each note! findings)
+  (for-each reach-from! findings)
+  (check-references)
+  (for-each (lambda (entry)
+              (let ((kind (%f-kind (car entry))))
+                (cond ((or (= kind %f-call) (= kind %f-local-call)) (check-call entry))
+                      ((= kind %f-llm-call) (check-llm-call entry))
+                      ((= kind %f-regexp) (check-regexp entry)))))
+            findings)
+  (if (pair? (vector-ref look 2))
+      (for-each (lambda (trouble) (set! problems (cons (%problem-of-trouble trouble (visible-names)) problems)))
+                (vector-ref look 2)))
+  (values (sort problems %problem-before?) literal-calls dynamic?))
+
+;; How many arguments a struct's procedure takes, by the node that makes it; #f where that is unknown.
+(define (%struct-arity node defined)
+  (and (= (%node-kind node) %n-call)
+       (%global-node? (%node-part node 0))
+       (let ((maker (%cell-ref (%node-part (%node-part node 0) 0) #f)) (operands (%node-part node 1)))
+         (cond ((memq maker (list %record-predicate %struct-accessor %record-accessor)) 1)
+               ((memq maker (list %struct-modifier %record-modifier)) 2)
+               ((eq? maker %struct-constructor) (%struct-field-count (car operands) defined 10))
+               (else #f)))))
+(define (%struct-field-count type defined depth)
+  (let* ((made (and (> depth 0) (%global-node? type) (hash-ref defined (%node-part type 0) #f)))
+         (operands (and (vector? made) (= (%node-kind made) %n-call) (%node-part made 1))))
+    (and operands
+         (= (length operands) 8)
+         (let ((fields (%literal (list-ref operands 2) #f)) (automatic (%literal (list-ref operands 4) #f)) (parent (cadr operands)))
+           (and (vector? fields) (exact-integer? automatic)
+                (let ((inherited (if (%const-node? parent) (and (not (%literal parent #t)) 0) (%struct-field-count parent defined (- depth 1)))))
+                  (and inherited (+ inherited (- (vector-length fields) automatic)))))))))
+
+;; ---- words ----
+(define (%problem-text p) (string-append (%problem-message p) (%problem-place p) (%problem-advised p)))
+(define (%problem-place p)
+  (if (= (%problem-line p) 0)
+      ""
+      (string-append " (line " (number->string (%problem-line p)) ", column " (number->string (%problem-column p)) ")")))
+(define (%problem-advised p)
+  (if (string-null? (%problem-hint p)) "" (string-append ". " (%problem-hint p))))
+
+;; One message for all of them: to mend them one at a time would cost a turn each.
+(define %most-told 30)
+(define (%refusal-text problems found)
+  (let ((count (length problems)))
+    (if (= count 1)
+        (string-append (%problem-message (car problems)) (%problem-place (car problems)) ", " found
+                       (%problem-advised (car problems)))
+        (string-append (number->string count) " problems, " found ":"
+                       (%string-concatenate
+                        (map (lambda (p) (string-append "\n- " (%problem-text p))) (take problems (min count %most-told))))
+                       (if (> count %most-told) (string-append "\n- and " (number->string (- count %most-told)) " more") "")))))
+(define %before-first-call "found before the first LLM call was sent")
+(define %before-it-ran "found before any of it ran")
+
+;; ---- session.check: a whole program, which does not run ----
+;; In a copy of the session, so macros may run, and libraries be loaded.
+(define (%check-program text env name)
+  (let ((look (%make-look '() '())))
+    (set! %looking? #t)
+    (let ((forms (%catch (lambda (condition) (%look-failed! look condition) '())
+                         (lambda () (%program-of text env name)))))
+      (%keep-program-forms!)
+      (define (expand form env)
+        (cond ((and (pair? form) (eq? (car form) 'define-library)) ; what imports it needs it
+               (%eval-form form env name)
+               (%expand-form '(if #f #f) env name))
+              (else (%expand-form form env name))))
+      (let loop ((rest forms)) ; a form that cannot be looked into does not hide the others
+        (when (pair? rest)
+          (let ((next (cdr rest)))
+            (set-cdr! rest '())
+            (%look-at-forms! look rest env expand)
+            (loop next)))))
+    (set! %looking? #f)
+    (let-values (((problems literal-calls dynamic?) (%problems look)))
+      (map (lambda (p)
+             (hash "severity" (if (%problem-hard? p) "error" "warning") "message" (%problem-message p)
+                   "line" (%problem-line p) "column" (%problem-column p) "hint" (%problem-hint p)))
+           (sort (append problems (%judged literal-calls)) %problem-before?)))))
+
+;; What the host says of LLM calls with literal arguments: problems. (finding . whether it may be reached)
+(define (%judged calls)
+  (if (null? calls)
+      '()
+      (filter-map (lambda (call message)
+                    (and (string? message)
+                         (let ((place (%node-place (%f-node (car call)))))
+                           (%problem (not (%f-guarded? (car call))) (cdr call) message (%place-line place) (%place-column place) #f))))
+                  calls
+                  (%request "check-calls" (map (lambda (call) (%told-of (car call))) calls)))))
+
+;; ---- what a model wrote: before it runs ----
+(define (%eval-checked text env name)
+  (let* ((forms (%program-of text env name)) (look (%make-look '() '())))
+    (let-values (((problems literal-calls) (%look-ahead! look (list (cons forms env)))))
+      (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
+        (%warn-of-problems! all)
+        (if (any %problem-fatal? all)
+            (let* ((fatal (filter %problem-fatal? all))
+                   (condition (%make-condition (string->symbol (%problem-type (car fatal))) (%refusal-text fatal %before-it-ran) '())))
+              (%set-condition-mark! condition 3 (%problem-line (car fatal)))
+              (%set-condition-mark! condition 4 (%problem-column (car fatal)))
+              (%raise condition)))))
+    (%run-forms forms env name %show #f '())))
+
+;; (A search that finds nothing says itself that its text reads like a pattern.)
+(define (%warn-of-problems! problems)
+  (for-each (lambda (p) (if (not (or (%problem-fatal? p) (%problem-advice? p))) (%warn! (%problem-text p)))) problems))
+
+;; The forms of the program are about to be replaced by what they become: messages speak of them as they were.
+(define (%keep-program-forms!) (set! %program-forms (list-copy %program-forms)))
+
+;; Expand what is to come, and look for problems, while no other fiber runs.
+(define (%look-ahead! look to-come)
+  (%keep-program-forms!)
+  (let ((fiber %current-fiber))
+    (define (over)
+      (set! %looking? #f)
+      (set! %current-fiber fiber))
+    (set! %current-fiber #f)
+    (set! %looking? #t)
+    (let loop ((parts to-come))
+      (if (and (pair? parts) (%look-at-forms! look (caar parts) (cdar parts) %expand-ahead))
+          (loop (cdr parts))))
+    (let ((calls (%nothing-found look)))
+      (if calls
+          (begin (over) (values '() (map (lambda (finding) (cons finding #t)) calls)))
+          (let-values (((problems calls dynamic?) (%problems look)))
+            (if dynamic? (%forget-expanded! to-come))
+            (over)
+            (values problems calls))))))
+
+;; ---- an execution: before its first LLM call is sent ----
+(define %refused? #f)          ; the execution is about to end
+(define %calls-to-judge '())   ; literal calls that the next request tells the host of
+(define %calls-told '())       ; those that a request told of
+
+;; Whoever is about to send a call comes by. Where the program is refused nobody gets past.
+(define (%before-calls)
+  (if %program (%look-at-program! (%trees) (%to-come)))
+  (if %refused? (%park! "the end of the program" void)))
+
+;; trees: of the form that runs, and of those that have run. Most programs that call are short, and nothing is wrong
+;; with them: that takes one look.
+(define (%look-at-program! trees to-come)
+  (set! %program #f)
+  (if (or (pair? to-come) (not (%plainly-right? trees)))
+      (%look-closely! trees to-come)))
+(define (%plainly-right? trees)
+  (let ((fiber %current-fiber))
+    (set! %current-fiber #f) ; no other one sends anything meanwhile
+    (let ((findings (%survey trees (%make-hash 1 #f) %llm-keywords #f)))
+      (set! %current-fiber fiber)
+      (null? findings))))
+
+(define (%look-closely! trees to-come)
+  (let ((look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees)))))
+    (let-values (((problems literal-calls) (%look-ahead! look to-come)))
+      (cond ((null? problems) (set! %calls-to-judge literal-calls))
+            (else
+             (%warn-of-problems! problems)
+             (let ((fatal (filter %problem-fatal? problems)) (calls (filter cdr literal-calls)))
+               (if (null? fatal)
+                   (set! %calls-to-judge calls)
+                   (begin
+                     (set! %refused? #t)
+                     (%end-refused! (sort (append fatal (%judged calls)) %problem-before?))))))))))
+
+(define (%end-refused! problems)
+  (%end! (hash "status" "error"
+               "error" (hash "type" (%problem-type (car problems)) "message" (%cut-text (%refusal-text problems %before-first-call))
+                             "irritants" '() "line" (%problem-line (car problems)) "column" (%problem-column (car problems))))))
+
+;; For the first request: what the host is to judge before it sends anything.
+(define (%take-calls-to-judge!)
+  (if (null? %calls-to-judge)
+      '()
+      (let ((calls %calls-to-judge))
+        (set! %calls-told (append calls %calls-told))
+        (set! %calls-to-judge '())
+        (map (lambda (call) (%told-of (car call))) calls))))
+
+;; The host has found something: it sends no call any more. A fiber of nobody's asks what it was, and ends it.
+(define (%refused-by-host!)
+  (if (not %refused?)
+      (begin
+        (set! %refused? #t)
+        (%enqueue! (%make-fiber 0 (lambda () (%end-refused! (sort (%judged %calls-told) %problem-before?))) (%dynamic-empty) #f)))))
+
+;; At the end of every execution. Most have sent no call: their record is all that there is.
+(define (%forget-program!)
+  (if %program
+      (set! %program #f)
+      (%forget-look!)))
+(define (%forget-look!)
+  (set! %looking? #f)
+  (set! %refused? #f)
+  (set! %calls-to-judge '())
+  (set! %calls-told '()))

@@ -80,8 +80,11 @@
   ((%call/cc
     (lambda (k)
       (let ((fiber %current-fiber))
+        (if (not fiber)
+            (if %looking? ; in a macro
+                (%fail 'exn:fail:capability "nobody waits while a program is checked")
+                (%panic "a fiber parked while none was running")))
         (set! %current-fiber #f)
-        (if (not fiber) (%panic "a fiber parked while none was running"))
         (%fiber-set-k! fiber k)
         (%fiber-set-what! fiber what)
         (setup fiber)
@@ -269,7 +272,7 @@
 
 (define (%encode-request id operation arguments)
   (if %tracing? (%trace-request! id))
-  (if (and %checking? (not (member operation '("library" "usage" "now"))))
+  (if (and %looking? (not (member operation '("library" "usage" "now"))))
       (%fail 'exn:fail:capability (string-append operation ": nothing is asked for while a program is checked")))
   (let ((bytes (%call-message id operation (%cbor-encode arguments))))
     (if (> (bytevector-length bytes) %message-limit)

@@ -46,7 +46,7 @@
           (%plain-outcome status %scoped-shown %output-limit #f)
           (%plain-outcome status v %output-limit))
       (%printed-outcome status v)))
-(define %scoped-shown (%->string (%make-scoped "" 0 #f 0) 0 0)) ; no more of it is shown, and it has no data form
+(define %scoped-shown (%->string (%make-scoped "" 0 #f 0 #f) 0 0)) ; no more of it is shown, and it has no data form
 (define (%printed-outcome status v)
   (let* ((text (%value-text v)) (lineage (%string-lineage text)) (data (%data-of v text))
          (long? (> (string-length text) %output-limit)))
@@ -69,9 +69,9 @@
                       (lambda () (%cbor-encode v))))))
 
 ;; A program that begins with #lang racket has printed its values; the last one is its value all the same.
-(define (%program-outcome text name)
-  (let ((v (%eval-program text (interaction-environment) name)))
-    (if (%prints-values? text)
+(define (%program-outcome evaluate text name)
+  (let ((v (evaluate text (interaction-environment) name)))
+    (if %show
         (hash-set (%hash-immutable (%printed-outcome "ok" v)) "shown" #t)
         (%value-outcome "ok" v))))
 
@@ -162,6 +162,26 @@
           (%fail 'exn:fail:contract:variable (string-append "finish-var: unbound variable: " (symbol->string symbol)))
           (finish v)))))
 
+;; ---- slips that the core has seen (slip.h) ----
+
+(define (%warn-of-slip slip)
+  (let ((kind (car slip)) (a (cadr slip)) (b (caddr slip)))
+    (case kind
+      ((0)
+       (%warn! "equal?: the result of an LLM call was compared with "
+               (if a (%shown a 60) "that of another one")
+               ", which it never equals: unwrap its text first, with (syntax-e v)."))
+      ((1)
+       (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken; the table has the "
+               (if (string? a) "symbol" "string") " of that name, which is another key."))
+      (else
+       (let ((close (%suggest (if (symbol? a) a (string->symbol (%->string a 0 0)))
+                              (map (lambda (key) (if (string? key) (string->symbol key) key)) (hash-keys b)))))
+         (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken"
+                 (if (pair? close) (string-append "; did you mean " (%alternatives (map symbol->string close)) "?")
+                     (string-append "; the keys are "
+                                    (string-join (map (lambda (key) (%->string key 0 0)) (hash-keys b)) ", ") "."))))))))
+
 ;; ---- messages ----
 
 (define (%option options name otherwise) (%hash-ref options name otherwise))
@@ -213,6 +233,9 @@
     (set! %outcome #f)
     (if (%fiber-pool %main-fiber) (%leave-pool! %main-fiber))
     (set! %main-fiber #f)
+    (%forget-program!)
+    (let ((slips (%take-slips!)))
+      (if (pair? slips) (for-each %warn-of-slip (reverse slips))))
     (if (if (pair? outcome) (car outcome) (equal? (%hash-ref outcome "status" "") "ok"))
         (%finish-pieces!)
         (%clear-fibers!))
@@ -222,21 +245,25 @@
 (define (%main)
   (let ((program (%eval-message)))
     (if program
-        (%execute (lambda () (%program-outcome (car program) (cdr program))))
+        (%execute (lambda () (%program-outcome %eval-program (car program) (cdr program))))
         (%main-message))))
 
 (define (%main-message)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
     (cond ((string=? kind "eval")
-           (let* ((options (cadr message)) (check? (%option options "check" #f)) (source (%hash-ref options "source" "")))
+           (let* ((options (cadr message)) (check (%option options "check" #f))
+                  (source (%hash-ref options "source" "")) (name (%option options "name" "program")))
              (%execute
               (lambda ()
                 (when (> (hash-count options) 2) ; more than source and name
                   (%take-options! options)
                   (if (%option options "context" #f) (%context-replaced!)))
-                (if check?
-                    (%value-outcome "ok" (%check-program source (interaction-environment) (%option options "name" "program")))
-                    (%program-outcome source (%option options "name" "program")))))))
+                (if (equal? check "only")
+                    (%value-outcome "ok" (%check-program source (interaction-environment) name))
+                    (%program-outcome (cond ((equal? check "first") %eval-checked)
+                                            ((equal? check "never") %eval-unchecked)
+                                            (else %eval-program))
+                                      source name))))))
           ((string=? kind "state")
            (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
           (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
@@ -255,12 +282,16 @@
 ;; can object.
 (define (%interrupted message)
   (%clear-fibers!)
+  (%forget-program!)
+  (%take-slips!)
   (set! %outcome #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "cancelled")))))
 
 (define (%out-of-memory)
   (%clear-fibers!)
+  (%forget-program!)
+  (%take-slips!)
   (set! %outcome #f)
   (%flush-output)
   (%outbox! (%cbor-encode (list "done" (hash "status" "limit"

@@ -75,6 +75,7 @@ def recursion(open_child: OpenChild) -> Recurse:
             model=place.model or request.model or "",
             prompt_tokens=place.prompt_tokens,
             completion_tokens=place.completion_tokens,
+            cached_tokens=place.cached_tokens,
         )
 
     return recurse
@@ -108,7 +109,7 @@ class _Below:
         self._child: Child | None = None
         self._asked = 0
         self.model = ""
-        self.prompt_tokens = self.completion_tokens = 0
+        self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
 
     async def ask(
         self, instruction: str, data: str, *, last: bool = False, max_tokens: int | None = None
@@ -132,6 +133,7 @@ class _Below:
         self.model = answer.model or self.model
         self.prompt_tokens += answer.prompt_tokens
         self.completion_tokens += answer.completion_tokens
+        self.cached_tokens += answer.cached_tokens
         return answer
 
     async def _opened(self) -> Child:

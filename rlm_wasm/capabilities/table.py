@@ -16,6 +16,7 @@ from rlm_wasm.errors import (
     CapabilityDenied,
     GuestError,
     LimitExceeded,
+    ProgramRefused,
     ProviderError,
     PythonFailure,
     Unencodable,
@@ -42,6 +43,8 @@ def condition_of(error: BaseException) -> dict[str, Any]:
         return {"type": error.type, "message": str(error)}
     if isinstance(error, Unencodable):
         return {"type": "exn:fail:contract", "message": str(error)}
+    if isinstance(error, ProgramRefused):
+        return {"type": "exn:fail:refused", "message": str(error)}
     if isinstance(error, LimitExceeded | UsageError | IndexError):
         return {"type": "exn:fail:contract", "message": str(error)}
     try:

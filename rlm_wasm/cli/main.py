@@ -17,6 +17,7 @@ from rlm_wasm.cli.terminal import echo
 _COMMANDS = {
     "ask": ("rlm_wasm.cli.ask", "ask"),
     "run": ("rlm_wasm.cli.run", "run"),
+    "check": ("rlm_wasm.cli.check", "check"),
     "repl": ("rlm_wasm.cli.repl", "repl"),
     "mcp": ("rlm_wasm.cli.mcp", "mcp"),
     "doctor": ("rlm_wasm.cli.doctor", "doctor"),

@@ -15,6 +15,8 @@ from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo, is_terminal, visible
 
+log = logging.getLogger("rlm_wasm.mcp")
+
 
 class _KeepsArguments(click.Command):
     """A command that knows what it was called with, as it was written."""
@@ -49,6 +51,12 @@ class _KeepsArguments(click.Command):
     metavar="N",
     help="Characters of a result's text, and of its data; the rest is a resource.  [default: 20,000]",
 )
+@click.option(
+    "--view",
+    "viewed",
+    is_flag=True,
+    help="Serve a page that shows the runs, on this machine; without --http its address is a resource.",
+)
 @runtime_options
 @click.pass_context
 def mcp(
@@ -60,6 +68,7 @@ def mcp(
     token_file: str | None,
     session: str | None,
     result_chars: int,
+    viewed: bool,
     options: RuntimeOptions,
 ) -> None:
     """Serve assistants by MCP.
@@ -84,8 +93,11 @@ def mcp(
 
     async def serve() -> None:
         async with options.runtime() as runtime:
+            url = (await runtime.viewer()).url if viewed else None
+            if url is not None:
+                log.info("the runs are shown at %s", url)
             if address is None:
-                await serve_stdio(runtime, session=session, bounds=bounds)
+                await serve_stdio(runtime, session=session, bounds=bounds, viewer_url=url)
             else:
                 await serve_http(runtime, *address, session=session, token=token, bounds=bounds)
 

@@ -50,25 +50,30 @@ def print_result(result: Result, *, source: str, name: str, quiet: bool, streame
 def print_error(error: ErrorInfo, *, source: str, name: str, frames: int | None = 12) -> None:
     """The message, its place on a line of its own, that line with a caret, and frames of the backtrace."""
     echo("error: ", fg="red", bold=True, err=True, nl=False)
-    line, column = error.line, error.column or 1
+    line = error.line
     echo(str(error if line is None else replace(error, line=None, column=None)), err=True)
-    if line is not None:
-        own = error.source in (None, "", "program", name)
-        echo(f"  --> {name if own else error.source}:{line}:{column}", err=True)
-        lines = source.splitlines()
-        if own and 0 < line <= len(lines):
-            _excerpt(lines[line - 1], line, column)
+    own = error.source in (None, "", "program", name)
+    print_place(
+        source if own else "", name=name if own else str(error.source), line=line, column=error.column
+    )
     for frame in error.backtrace[:frames]:
         echo(f"  in {frame}", err=True)
 
 
-def _excerpt(line: str, number: int, column: int) -> None:
-    """The line with a caret under the column; of a long line the part around it."""
+def print_place(source: str, *, name: str, line: int | None, column: int | None, err: bool = True) -> None:
+    """The place, and its line of the source with a caret under the column; of a long line a part."""
+    if line is None:
+        return
+    column = column or 1
+    echo(f"  --> {name}:{line}:{column}", err=err)
+    lines = source.splitlines()
+    if not 0 < line <= len(lines):
+        return
     start = max(0, column - 60)
-    shown = "".join(c if c.isprintable() else " " for c in line[start : start + 100])
-    margin = f"{number:>5} | "
-    echo(f"{margin}{shown}", err=True)
-    echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=True)
+    shown = "".join(c if c.isprintable() else " " for c in lines[line - 1][start : start + 100])
+    margin = f"{line:>5} | "
+    echo(f"{margin}{shown}", err=err)
+    echo(" " * (len(margin) + max(0, column - 1 - start)) + "^", err=err)
 
 
 def note(text: str) -> None:

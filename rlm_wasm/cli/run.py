@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     help="Go on from what the session of this name has defined, and keep what this run defines.",
 )
 @runtime_options
+@click.option("--no-check", is_flag=True, help="Don't look for mistakes before the first LLM call is sent.")
 @click.option(
     "--log",
     "log",
@@ -67,6 +68,7 @@ def run(
     contexts: tuple[str, ...],
     kept: str | None,
     *,
+    no_check: bool,
     log: str | None,
     report: str | None,
     trace: bool,
@@ -101,7 +103,10 @@ def run(
         elif log == "store":
             options = replace(options, store=options.store or default_store_url())
         accounts = Accounts(log, report, options, trace=trace)
-        work = _execute(source, texts, kept, options, shown, name=name, display=display, accounts=accounts)
+        check = not no_check
+        work = _execute(
+            source, texts, kept, options, shown, check=check, name=name, display=display, accounts=accounts
+        )
         result, kept_it = asyncio.run(work)
     except RlmError as error:
         if not as_json or shown.done:
@@ -140,6 +145,7 @@ async def _execute(
     options: RuntimeOptions,
     show: Callable[[Result], None],
     *,
+    check: bool,
     name: str,
     display: Display,
     accounts: Accounts,
@@ -156,7 +162,9 @@ async def _execute(
                 await session.load_context(text, key)
             display.when_nobody_reads(session.cancel)
             with display:
-                execution = session.execute(source, on_progress=display, on_output=display.output, name=name)
+                execution = session.execute(
+                    source, on_progress=display, on_output=display.output, name=name, check=check
+                )
                 result = await interruptibly(session, execution)
             show(result)
         accounts.log_trouble(runtime.log_trouble)

@@ -76,6 +76,7 @@ class ExtractiveProvider:
 
     name = "extractive"
     free = True
+    ignores_model = True
     language_model = False
     writes_programs = False
 

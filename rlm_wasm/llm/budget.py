@@ -37,19 +37,16 @@ class ModelUsage:
     """Of these, answered from the cache: they used nothing."""
     prompt_tokens: Natural = 0
     completion_tokens: Natural = 0
+    cached_tokens: Natural = 0
+    """Of the prompts' tokens those that the vendor had in its cache."""
     cost_usd: NonNegative = 0.0
     unpriced: Natural = 0
     """Calls whose price is unknown."""
 
-    def count(self, prompt: int, completion: int, cost: float | None) -> None:
+    def count(self, completion: Completion, cost: float | None) -> None:
         """One call more."""
         self.calls += 1
-        self.prompt_tokens += prompt
-        self.completion_tokens += completion
-        if cost is None:
-            self.unpriced += 1
-        else:
-            self.cost_usd += cost
+        _spend(self, completion, cost)
 
     def count_cached(self) -> None:
         """One call more that the cache answered."""
@@ -67,6 +64,7 @@ class Usage:
     cached: Natural = 0
     prompt_tokens: Natural = 0
     completion_tokens: Natural = 0
+    cached_tokens: Natural = 0
     cost_usd: NonNegative = 0.0
     unpriced: Natural = 0
     """Calls to models whose price is unknown."""
@@ -90,7 +88,7 @@ class Usage:
             self.cached += 1
             self._of(model).count_cached()
             return
-        self._settle(completion.prompt_tokens, completion.completion_tokens, cost, model)
+        self._settle(completion, cost, model)
 
     def _of(self, model: str) -> ModelUsage:
         used = self.models.get(model)
@@ -104,16 +102,11 @@ class Usage:
         """As it is now; later calls change the original alone."""
         return replace(self, models={name: replace(used) for name, used in self.models.items()})
 
-    def _settle(self, prompt: int, completion: int, cost: float | None, model: str) -> None:
+    def _settle(self, completion: Completion, cost: float | None, model: str) -> None:
         self.done += 1
-        self.prompt_tokens += prompt
-        self.completion_tokens += completion
-        if cost is None:
-            self.unpriced += 1
-        else:
-            self.cost_usd += cost
+        _spend(self, completion, cost)
         used = self.models.get(model)
-        (used if used is not None else self._of(model)).count(prompt, completion, cost)
+        (used if used is not None else self._of(model)).count(completion, cost)
 
     def add_unknown(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent, and that is sent again: the first time may have used its prompt."""
@@ -126,7 +119,17 @@ class Usage:
 
     def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
-        self._settle(prompt, 0, cost, model)
+        self._settle(Completion(text="", prompt_tokens=prompt), cost, model)
+
+
+def _spend(used: ModelUsage | Usage, completion: Completion, cost: float | None) -> None:
+    used.prompt_tokens += completion.prompt_tokens
+    used.completion_tokens += completion.completion_tokens
+    used.cached_tokens += completion.cached_tokens
+    if cost is None:
+        used.unpriced += 1
+    else:
+        used.cost_usd += cost
 
 
 @dataclass(frozen=True, slots=True)

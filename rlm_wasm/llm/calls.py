@@ -23,6 +23,7 @@ from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import (
     CapabilityDenied,
     LimitExceeded,
+    ProgramRefused,
     ProviderError,
     ProviderTimeout,
     SnapshotCorrupt,
@@ -31,13 +32,14 @@ from rlm_wasm.errors import (
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
+from rlm_wasm.llm.literal_calls import judged
 from rlm_wasm.providers import strict_json, tries
 from rlm_wasm.providers.aliases import model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
-from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens
+from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens, unknown_model
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.runlog.events import (
     CallEnded,
@@ -114,6 +116,7 @@ class LlmCalls:
         workspace: Workspace | None = None,
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
+        warn: Callable[[str], None] = lambda _text: None,
         journal: Journal | None = None,
         child_over: Callable[[int], None] = lambda _number: None,
         recorder: Recorder | None = None,
@@ -139,9 +142,12 @@ class LlmCalls:
         self._workspace = workspace
         self._recurse = recurse
         self._changed = changed
+        self._warn = warn
         self.running: dict[int, LlmCall] = {}
         """Those that were sent, by number."""
         self.rate_limits: dict[str, Any] = {}
+        self._refuses = False
+        """The execution's program has calls that would be refused, so it is about to end."""
         self._span: tracing.Span = None
         self._bounded = budget.limits.tokens is not None or budget.limits.cost_usd is not None
         """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
@@ -168,9 +174,14 @@ class LlmCalls:
         """What the provider calls itself."""
         return self._provider()[1].name
 
-    def trace_below(self, span: tracing.Span) -> None:
+    def begin_execution(self, span: tracing.Span) -> None:
         """From now on calls stand below this span."""
+        self._refuses = False
         self._span = span
+
+    def judged(self, arguments: list[Any]) -> list[str | None]:
+        """Serve "check-calls": why calls with these literal arguments would be refused."""
+        return judged(arguments[0], self._model or self._provider()[1].default_model)
 
     # ---- from the guest's request to the provider
 
@@ -265,11 +276,21 @@ class LlmCalls:
     def _request(
         self, host_request: HostRequest, number: int
     ) -> tuple[CompletionRequest, tuple[Any, ...], int, str]:
-        op, instruction, data, model, temperature, most, as_json, pictures, wanted = host_request.arguments
+        op, instruction, data, model, temperature, most, as_json, pictures, wanted, *told = (
+            host_request.arguments
+        )
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
         _, info = self._provider()
+        if told and told[0]:
+            self._refuses = any(self.judged(told))
+        if self._refuses:
+            raise ProgramRefused("an LLM call of this program would be refused: none is sent")
         limits = self.budget.limits
+        if info.ignores_model and isinstance(model, str) and model not in ("", info.name):
+            unknown = unknown_model(model[: MAX_MODEL_NAME + 1])
+            if unknown:
+                self._warn(f"{op!s:.40}: {unknown} (The provider {info.name} answers whatever the model.)")
         model = model or self._model or info.default_model
         if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):
             raise UsageError(f"{op!s:.40}: #:model is a name of {MAX_MODEL_NAME} characters at the most")
@@ -476,10 +497,13 @@ class LlmCalls:
             self._log_answered(call, completion, model, cost)
         self._end(call)
         text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
+        truncated = completion.finish_reason == "length"
+        if truncated:
+            call.entry.update(truncated=True)
         if request.json:
-            text = _valid_json(text, completion)
+            text = _valid_json(text, truncated=truncated)
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
-        return [text, request.id, model, *used, request.depth]
+        return [text, request.id, model, *used, request.depth, truncated]
 
     def _count(self, completion: Completion, model: str) -> float | None:
         """Settle an answer; what it cost in dollars, None where nobody knows."""
@@ -487,7 +511,13 @@ class LlmCalls:
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
-            cost = price_of(provider, model, completion.prompt_tokens, completion.completion_tokens)
+            cost = price_of(
+                provider,
+                model,
+                completion.prompt_tokens,
+                completion.completion_tokens,
+                completion.cached_tokens,
+            )
         self.budget.execution.add(completion, cost, model)
         self.budget.session.add(completion, cost, model)
         return cost
@@ -707,6 +737,7 @@ class LlmCalls:
             "tokens": used.tokens,
             "cost": used.known_cost,
             "cached": used.cached,
+            "cached-tokens": used.cached_tokens,
             "calls-left": max(0, limits.calls - budget.execution.calls - budget.kept_calls),
             "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens + kept.tokens),
             "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd + (kept.usd or 0.0)),
@@ -718,6 +749,7 @@ class LlmCalls:
                     "prompt_tokens": model.prompt_tokens,
                     "completion_tokens": model.completion_tokens,
                     "total_tokens": model.prompt_tokens + model.completion_tokens,
+                    "cached_tokens": model.cached_tokens,
                     "usd": None if model.unpriced else model.cost_usd,
                 }
                 for name, model in used.models.items()
@@ -843,8 +875,13 @@ def whole_in_turns(text: str) -> Generator[None, None, str]:
     return "".join(parts)
 
 
-def _valid_json(text: str, completion: Completion) -> str:
+def _valid_json(text: str, *, truncated: bool) -> str:
     """JSON text, taken out of a code fence where it stands in one."""
+    if truncated:  # what is left may read well, and say something else: 12 of 1234
+        raise ProviderError(
+            f"#:json: the model's answer was cut off at its limit of tokens; raise #:max-tokens: "
+            f"{text[:120]!r}"
+        )
     stripped = text.strip()
     if stripped.startswith("```"):
         stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
@@ -855,8 +892,7 @@ def _valid_json(text: str, completion: Completion) -> str:
     try:
         strict_json.loads(stripped)
     except (ValueError, RecursionError) as error:
-        cut = " (it was cut by max-tokens)" if completion.finish_reason == "length" else ""
         raise ProviderError(
-            f"#:json: the model's answer is no valid JSON{cut}: {error}: {text[:120]!r}"
+            f"#:json: the model's answer is no valid JSON: {error}: {text[:120]!r}"
         ) from error
     return stripped

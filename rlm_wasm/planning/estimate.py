@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
+from rlm_wasm.errors import CapabilityDenied
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
-from rlm_wasm.results import Result
+from rlm_wasm.results import Problem, Result
 from rlm_wasm.runtime import Runtime
 from rlm_wasm.session import Session
 
@@ -30,6 +31,8 @@ EXPECTED_TOKENS = 200
 MAX_TOKENS = 1024
 """How long it can be at the most, for the upper bound, where the program gives no #:max-tokens."""
 TIMEOUT_S = 30.0
+_MAX_NOTED = 20
+"""Problems of the program that are told among the notes."""
 
 Style = Literal["plain", "negative", "positive", "long"]
 _STYLES: tuple[Style, ...] = ("plain", "negative", "positive", "long")
@@ -56,6 +59,8 @@ class Estimate:
     depends_on_answers: bool
     notes: tuple[str, ...] = ()
     unpriced_models: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What ``session.check`` finds in the program."""
 
     def to_text(self) -> str:
         """For people."""
@@ -176,6 +181,10 @@ class _ReadThrough(MemoryStore):
         return sorted({*await super().keys(namespace), *await self._real.keys(namespace)})
 
 
+def _not_called(*_arguments: Any) -> None:
+    raise CapabilityDenied("host functions are not called in a dry run")
+
+
 def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
     """The same language and limits, and nothing that has an effect.
 
@@ -187,6 +196,7 @@ def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
         grants.model,
         aliases=grants.aliases,
         python="off" if grants.python == "host" else grants.python,
+        host_functions=dict.fromkeys(grants.host_functions, _not_called),
         store=_ReadThrough(grants.store()),
         libraries=grants.libraries,
         limits=runtime.limits,
@@ -200,19 +210,23 @@ async def estimate(runtime: Runtime, code: str, *, session: Session | None = Non
     grants = runtime.grants
     inner = grants.provider()
     runs: dict[Style, tuple[_Tally, Result]] = {}
+    problems: tuple[Problem, ...] | None = None
     for style in _STYLES:
         provider = DryRunProvider(inner, style, grants.model)
         async with _dry_runtime(runtime, provider) as scratch:
             copy = scratch.session() if snapshot is None else await scratch.restore(snapshot)
+            if problems is None:
+                problems = () if copy.suspended else await copy.check(code, timeout_s=TIMEOUT_S)
             result = await copy.execute(code, timeout_s=TIMEOUT_S)
         runs[style] = provider.tally, result
         if not provider.tally.trail:  # no call: the answers cannot matter
             break
     info = info_of(inner)
-    return _estimate(runs, f"The provider {info.name} costs nothing." if info.free else "")
+    free = f"The provider {info.name} costs nothing." if info.free else ""
+    return _estimate(runs, problems or (), free)
 
 
-def _estimate(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:
+def _estimate(runs: dict[Style, tuple[_Tally, Result]], problems: tuple[Problem, ...], free: str) -> Estimate:
     plain, result = runs["plain"]
     tallies = [tally for tally, _ in runs.values()]
     succeeded = {result.ok for _, result in runs.values()}
@@ -237,8 +251,13 @@ def _estimate(runs: dict[Style, tuple[_Tally, Result]], free: str) -> Estimate:
         cost_usd=None if unpriced else expected.cost,
         upper_bound_usd=None if unpriced else bound,
         depends_on_answers=depends,
-        notes=(*_notes(runs, outcome, unpriced, depends=depends), *([free] if free else [])),
+        notes=(
+            *(f"The check found: {problem}" for problem in problems[:_MAX_NOTED]),
+            *_notes(runs, outcome, unpriced, depends=depends),
+            *([free] if free else []),
+        ),
         unpriced_models=tuple(unpriced),
+        problems=problems,
     )
 
 

@@ -42,7 +42,9 @@ class CompletionRequest:
 class Completion:
     """What came back. ``rate_limits`` holds the provider's own figures by name, where it gave any.
 
-    ``cached`` is set by caching wrappers: such an answer is counted, but costs nothing.
+    ``cached`` is set by caching wrappers: such an answer is counted, but costs nothing. ``cached_tokens``
+    are those of ``prompt_tokens`` that the vendor had in a cache of its own, and mostly bills at less.
+    ``finish_reason`` is "length" where the text was cut at ``max_tokens``.
     """
 
     text: str
@@ -52,6 +54,7 @@ class Completion:
     finish_reason: str = "stop"
     rate_limits: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False
+    cached_tokens: Natural = 0
 
 
 def program_that_finishes_with(text: str) -> str:

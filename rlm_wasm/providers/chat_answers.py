@@ -64,14 +64,27 @@ def completion_of(
     answered_by, usage = answer.get("model"), answer.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     estimate = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
+    prompt_tokens = _count(usage.get("prompt_tokens"), estimate)
     return Completion(
         text=content,
         model=answered_by if isinstance(answered_by, str) and answered_by else model,
-        prompt_tokens=_count(usage.get("prompt_tokens"), estimate),
+        prompt_tokens=prompt_tokens,
         completion_tokens=_count(usage.get("completion_tokens"), estimate_tokens(content)),
         finish_reason=str(choice.get("finish_reason") or "stop"),
         rate_limits=rate_limits(headers),
+        cached_tokens=min(_cached_tokens(usage), prompt_tokens),
     )
+
+
+def _cached_tokens(usage: Mapping[str, Any]) -> int:
+    """Of the prompt's tokens those in the vendor's cache: as OpenAI, DeepSeek and Anthropic say it."""
+    details = usage.get("prompt_tokens_details")
+    said = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    for count in (said, usage.get("prompt_cache_hit_tokens"), usage.get("cache_read_input_tokens")):
+        found = _count(count, 0)
+        if found:
+            return found
+    return 0
 
 
 def _first_choice(answer: Any) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ class EchoProvider:
 
     name = "echo"
     free = True
+    ignores_model = True
     language_model = False
     inline = True
     """It never waits, so it needs no task of its own."""

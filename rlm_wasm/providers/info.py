@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rlm_wasm.providers.base import Provider
 
-PriceFunction = Callable[[str, int, int], float | None]
-"""Of a model's name, prompt tokens and completion tokens: US dollars, or None where it is unknown."""
+PriceFunction = Callable[..., float | None]
+"""Of a model's name, prompt tokens and completion tokens: US dollars, or None where it is unknown. One with a
+parameter ``cached_tokens`` is told how many of the prompt's tokens the vendor had in its cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class ProviderInfo:
     """No call costs anything."""
     inline: bool = False
     """``complete`` never waits, so that a call needs no task of its own."""
+    ignores_model: bool = False
+    """Whatever model a request names, it answers itself."""
     language_model: bool = True
     """A language model answers: its judgement may be asked for. False for what only acts as one."""
     writes_programs: bool = True
@@ -55,6 +58,7 @@ def info_of(provider: Provider) -> ProviderInfo:
         default_model=None if model is None else str(model),
         free=bool(getattr(provider, "free", False)),
         inline=bool(getattr(provider, "inline", False)),
+        ignores_model=bool(getattr(provider, "ignores_model", False)),
         language_model=bool(getattr(provider, "language_model", True)),
         writes_programs=bool(getattr(provider, "writes_programs", True)),
         models=_names(getattr(provider, "models", ())),

@@ -5,6 +5,7 @@ Nothing is fetched. An unknown model has no price, which is said (None) rather t
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from rlm_wasm.errors import UsageError
 from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rlm_wasm.providers.base import Provider
 
@@ -23,14 +24,18 @@ class Price:
 
     input_usd: float
     output_usd: float
+    cached_input_usd: float | None = None
+    """Of a prompt's tokens that the vendor had in its cache; None: as others."""
 
     def __post_init__(self) -> None:
-        if not (self.input_usd >= 0 and self.output_usd >= 0):
+        if not (self.input_usd >= 0 and self.output_usd >= 0 and (self.cached_input_usd or 0.0) >= 0):
             raise UsageError(f"a price must not be negative: {self.input_usd}, {self.output_usd}")
 
-    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What so many tokens cost."""
-        return (prompt_tokens * self.input_usd + completion_tokens * self.output_usd) / 1_000_000
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """What so many tokens cost; ``cached_tokens`` are among those of the prompt."""
+        cached_usd = self.input_usd if self.cached_input_usd is None else self.cached_input_usd
+        usd = (prompt_tokens - cached_tokens) * self.input_usd + cached_tokens * cached_usd
+        return (usd + completion_tokens * self.output_usd) / 1_000_000
 
 
 class PriceTable:
@@ -42,12 +47,14 @@ class PriceTable:
     def __init__(self, overrides: Mapping[str, Price] | None = None) -> None:
         self._overrides = dict(overrides or {})
 
-    def cost_usd(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    def cost_usd(
+        self, model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0
+    ) -> float | None:
         """What a call cost, in US dollars; None where the model's price is unknown."""
         price = self._overrides.get(model)
         if price is not None:
-            return price.cost_usd(prompt_tokens, completion_tokens)
-        return _published(model, prompt_tokens, completion_tokens)
+            return price.cost_usd(prompt_tokens, completion_tokens, cached_tokens)
+        return _published(model, prompt_tokens, completion_tokens, cached_tokens)
 
     def knows(self, model: str) -> bool:
         """Whether the model's price is known."""
@@ -57,28 +64,41 @@ class PriceTable:
 _PUBLISHED: Final = PriceTable()
 
 
-def price_of(provider: Provider, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+def price_of(
+    provider: Provider, model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0
+) -> float | None:
     """What a call to a provider's model costs, in US dollars, or None where nobody knows.
 
     A provider may know better: ``free = True`` says that nothing costs anything, and its own
-    ``price(model, prompt_tokens, completion_tokens)`` is asked before the published prices.
+    ``price(model, prompt_tokens, completion_tokens)`` is asked before the published prices; where it has
+    a parameter ``cached_tokens`` it is told of those, too.
     """
     info = info_of(provider)
     if info.free:
         return 0.0
     if info.price is not None:
-        found = info.price(model, prompt_tokens, completion_tokens)
+        more = {"cached_tokens": cached_tokens} if cached_tokens and _takes_cached(info.price) else {}
+        found = info.price(model, prompt_tokens, completion_tokens, **more)
         return None if found is None else float(found)
-    return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens)
+    return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens, cached_tokens)
 
 
-def _published(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+def _takes_cached(price: Callable[..., float | None]) -> bool:
+    try:
+        return "cached_tokens" in inspect.signature(price).parameters
+    except (TypeError, ValueError):  # a callable without a signature
+        return False
+
+
+def _published(model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> float | None:
     """By genai-prices, whose import takes a while: only programs that pay for calls wait for it."""
     if not model:
         return None
     from genai_prices import Usage, calc_price
 
-    usage = Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens)
+    usage = Usage(
+        input_tokens=prompt_tokens, cache_read_tokens=cached_tokens, output_tokens=completion_tokens
+    )
     # A name that several vendors use means OpenAI's: that is whose protocol the calls speak.
     for vendor in ("openai", None):
         try:

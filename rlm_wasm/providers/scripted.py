@@ -72,9 +72,11 @@ class ScriptedProvider:
             self.in_flight -= 1
         return self._completion(request, answer)
 
-    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    def price(
+        self, model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0
+    ) -> float | None:
         """By ``prices``, or as published; the model "scripted" costs nothing."""
-        cost = self._prices.cost_usd(model, prompt_tokens, completion_tokens)
+        cost = self._prices.cost_usd(model, prompt_tokens, completion_tokens, cached_tokens)
         return 0.0 if cost is None and model == "scripted" else cost
 
     def _completion(self, request: CompletionRequest, answer: Any) -> Completion:

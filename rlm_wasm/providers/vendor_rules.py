@@ -6,6 +6,7 @@ refuses only what is known to fail; where a vendor may decide otherwise, its own
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -69,6 +70,50 @@ def rules_of(model: str | None) -> ModelRules:
     """
     name = _family(model or "")
     return next((rules for pattern, rules in _TABLE if pattern.fullmatch(name)), _ANY)
+
+
+_FAMILIES: Final = (
+    *(
+        "gpt-3.5-turbo",
+        "gpt-4",
+        "gpt-4-turbo",
+        "gpt-4.1",
+        "gpt-4.1-mini",
+        "gpt-4.1-nano",
+        "gpt-4o",
+        "gpt-4o-mini",
+    ),
+    *("gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5-pro", "gpt-5-codex", "gpt-oss", "chatgpt-4o"),
+    *("o1", "o1-mini", "o1-pro", "o3", "o3-mini", "o3-pro", "o4-mini"),
+    *("claude-3-haiku", "claude-3-sonnet", "claude-3-opus", "claude-3-5-haiku", "claude-3-5-sonnet"),
+    *("claude-3-7-sonnet", "claude-haiku", "claude-sonnet", "claude-opus"),
+    *("gemini-pro", "gemini-flash", "deepseek-chat", "deepseek-reasoner"),
+)
+"""Models that programs name most. A version, a date or a size may follow."""
+_VERSION: Final = re.compile(
+    r"(?:[-.](?:v?\d[\w.]*|latest|preview|exp|instruct|audio|search|realtime|16k|32k))*"
+)
+_OPEN_FAMILIES: Final = re.compile(
+    r"(?:gemini|gemma|llama|code-?llama|mistral|mixtral|ministral|codestral|qwen|qwq|phi|grok|command|deepseek"
+    r"|kimi|glm|nova|gpt-\d\.\d)[\w.-]*"
+)
+"""Families with more names than anybody lists."""
+
+
+@lru_cache(maxsize=256)
+def unknown_model(model: str) -> str | None:
+    """Why a model's name looks like a slip, None where it does not: for providers that would not tell.
+
+    A provider that has models refuses a name that is none by itself.
+    """
+    name = _family(model)
+    if _OPEN_FAMILIES.fullmatch(name):
+        return None
+    if any(name.startswith(family) and _VERSION.fullmatch(name[len(family) :]) for family in _FAMILIES):
+        return None
+    near = difflib.get_close_matches(name, _FAMILIES, n=1, cutoff=0.75)
+    known = f"; did you mean {near[0]}?" if near else "."
+    return f"no model named {model[:_NAME_LENGTH]} is known here{known}"
 
 
 MAX_IMAGE_TOKENS: Final = 5_000

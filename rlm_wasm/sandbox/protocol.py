@@ -438,7 +438,12 @@ class Evaluate:
     context: bool | None = wire(_flag, "true where the default context was replaced", None)
     replies: list[Any] | None = wire(_list, "to calls that an earlier execution left", None)
     trace: bool | None = wire(_flag, "whether notes of the stream trace are wanted; stays so", None)
-    check: bool | None = wire(_flag, "true: run nothing, and give what is wrong with the program", None)
+    check: str | None = wire(
+        _text,
+        "only: run nothing, and give what is wrong with the program; first: look for that before it runs;"
+        " never: don't. Else that is done before the first LLM call",
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,8 +479,14 @@ TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitio
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
-        "op instruction data model temperature max-tokens json? images recursive (false: not given)",
-        "text call-number model prompt-tokens completion-tokens depth",
+        "op instruction data model temperature max-tokens json? images recursive (false: not given) calls, "
+        "as of check-calls: where one of them would be refused, so is this one and all that follow",
+        "text call-number model prompt-tokens completion-tokens depth truncated?",
+    ),
+    "check-calls": (
+        "array of calls with literal arguments: op, model (true: unknown), temperature, json?, "
+        "instruction (false: unknown), images?",
+        "array: for each why it would be refused, or nothing",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
     "fork": ("count", "array: what each fork gave; in a fork, its number from 0"),

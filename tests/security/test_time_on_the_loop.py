@@ -296,12 +296,15 @@ async def test_output_of_megabytes_comes_in_parts() -> None:
     """Who listens gets it in pieces, where the embedder allows output of that size."""
     parts: list[str] = []
     limits = Limits(output_bytes=2 * LARGE)
-    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
-        async with neighbour() as turns:
-            result = await session.execute(
-                f"(display (make-string {LARGE} #\\a))", on_output=lambda _stream, text: parts.append(text)
-            )
-            assert turns() >= PIECES
+    async with (
+        Runtime(provider=InlineProvider(), limits=limits) as runtime,
+        runtime.session() as session,
+        neighbour() as turns,
+    ):
+        result = await session.execute(
+            f"(display (make-string {LARGE} #\\a))", on_output=lambda _stream, text: parts.append(text)
+        )
+        assert turns() >= PIECES
     assert result.stdout == "a" * LARGE == "".join(parts)
     assert max(map(len, parts)) <= protocol.IN_ONE_GO
 

@@ -230,7 +230,8 @@ enum { RTD_TRANSPARENT = 1, /* equal? and printing look inside */
        RTD_MUTABLE = 2, RTD_SEALED = 4, RTD_OPAQUE = 8,
        RTD_PREFAB = 16,
        RTD_SET = 32,       /* one field, a table whose keys are the members */
-       RTD_EQUAL = 64 };   /* equal? is what the type's own procedure says: V_CUSTOM */
+       RTD_EQUAL = 64,     /* equal? is what the type's own procedure says: V_CUSTOM */
+       RTD_SCOPED = 128 };  /* it stands for a text that has to be unwrapped */
 #define RTD(v) ((struct Rtd *)PTR(v))
 #define RECORD_RTD(v) (SLOTS(v)[0])
 #define RECORD_FIELD(v, i) (SLOTS(v)[1 + (i)])

@@ -8,6 +8,7 @@
  * long acyclic data pays little for it.
  */
 #include "data/equal.h"
+#include "core/slip.h"
 #include "core/worklist.h"
 #include "data/table.h"
 #include "numbers/number.h"
@@ -21,13 +22,19 @@ enum leaf { LEAF_DIFFERENT, LEAF_SAME, NODE, LEAF_CUSTOM };
 
 static enum leaf leaf(bool same) { return same ? LEAF_SAME : LEAF_DIFFERENT; }
 
+static bool is_scoped(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SCOPED; }
+
 /* Decides what can be decided without looking inside; NODE: both have as many slots to compare; LEAF_CUSTOM: a
    procedure of their type decides. */
 static enum leaf compare_leaf(Value a, Value b) {
   if (a == b) return LEAF_SAME;
   if (IS_FIX(a) || IS_FIX(b) || TAG(a) < T_PAIR || TAG(b) < T_PAIR) return LEAF_DIFFERENT;
   if (is_pair(a)) return is_pair(b) ? NODE : LEAF_DIFFERENT;
-  if (TAG(a) != TAG(b)) return LEAF_DIFFERENT;
+  if (TAG(a) != TAG(b)) {
+    if (is_scoped(a) && IS(b, T_STRING)) note_slip(SLIP_SCOPED, b, V_FALSE);
+    if (is_scoped(b) && IS(a, T_STRING)) note_slip(SLIP_SCOPED, a, V_FALSE);
+    return LEAF_DIFFERENT;
+  }
   switch (TAG(a)) {
     case T_STRING:
       charge(STR_LENGTH(a) >> 5);
@@ -43,6 +50,7 @@ static enum leaf compare_leaf(Value a, Value b) {
       return NODE;
     case T_RECORD:
       if (is_custom_record(a)) return is_custom_record(b) ? LEAF_CUSTOM : LEAF_DIFFERENT;
+      if (is_scoped(a) && is_scoped(b)) note_slip(SLIP_SCOPED, V_FALSE, V_FALSE);
       return RECORD_RTD(a) == RECORD_RTD(b) && is_open_record(a) ? NODE : LEAF_DIFFERENT;
     case T_TABLE:
       return TABLE_KIND(a) == TABLE_KIND(b) && !((OBJ_FLAGS(a) ^ OBJ_FLAGS(b)) & H_IMMUTABLE) &&

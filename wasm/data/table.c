@@ -1,6 +1,7 @@
 /* table.c — hash tables: insertion order, compact index, persistent immutable versions.
  * The layout and its invariants stand in table.h. */
 #include "data/table.h"
+#include "core/slip.h"
 #include "core/check.h"
 #include "core/worklist.h"
 #include "data/equal.h"
@@ -712,6 +713,29 @@ static Value locate_argument(Value *args, uint32_t *position) {
   return locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
 }
 
+/* A key that is not there, though there is a default: does it look like a slip? The first key tells of which
+   kind the keys are, so that tables of one kind cost nothing. */
+static void note_missing(Value table, Value key) {
+  int64_t info = FIX_VALUE(TABLE(table)->info);
+  if (info & TABLE_CLOSED) note_slip(SLIP_KEY_UNKNOWN, key, table);
+  if (info & TABLE_LOOSE || !(IS(key, T_STRING) || IS(key, T_SYMBOL))) return;
+  uint32_t position = 0;
+  Value first, value;
+  if (!table_next(table, &position, &first, &value) || TAG(first) == TAG(key)) return;
+  if (!IS(first, T_STRING) && !IS(first, T_SYMBOL)) return;
+  if (IS(key, T_STRING) && STR_LENGTH(key) > 100) return;       /* no name of anything */
+  Value other = IS(key, T_STRING) ? intern_string(key) : SYM(key)->name;
+  if (table_find(table, other, EQUAL_EFFORT) >= 0) note_slip(SLIP_KEY_KIND, key, table);
+}
+
+/* (%close-table! table): see TABLE_CLOSED and TABLE_LOOSE */
+static Value prim_close_table(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  TABLE(args[0])->info = FIX(FIX_VALUE(TABLE(args[0])->info) | TABLE_CLOSED | TABLE_LOOSE);
+  return args[0];
+}
+
 static Value prim_hash_ref(int argc, Value *args) {
   CHECK_TABLE(0);
   uint32_t i = 0;
@@ -723,6 +747,7 @@ static Value prim_hash_ref(int argc, Value *args) {
     error_irritants(list_n(2, args[1], args[0]));      /* the prelude looks for near misses */
     return V_ERROR;
   }
+  note_missing(args[0], args[1]);
   return is_procedure(args[2]) ? tail_call(args[2], 0) : args[2];
 }
 
@@ -961,6 +986,7 @@ const PrimDef table_prims[] = {
   {"hash", prim_hash, 0, -1, "(hash key value ...)"},
   {"hasheqv", prim_hasheqv, 0, -1, "(hasheqv key value ...)"},
   {"hasheq", prim_hasheq, 0, -1, "(hasheq key value ...)"},
+  {"%close-table!", prim_close_table, 1, 1, NULL},
   {"hash-ref", prim_hash_ref, 2, 3, "(hash-ref hash key [failure])"},
   {"%hash-ref", prim_hash_ref_plain, 2, 3, "(%hash-ref hash key [default])"},
   {"hash-has-key?", prim_hash_has_key, 2, 2, "(hash-has-key? hash key)"},

@@ -40,6 +40,8 @@ struct Table {
 /* From JSON (eq, symbols are the keys) or the host (equal, strings are): symbols and strings
    find each other's entries. */
 #define TABLE_LOOSE 4
+/* All keys that it may ever have are there: to look for another one is a slip. */
+#define TABLE_CLOSED 8
 
 Value table_make_sized(enum table_kind kind, bool immutable, uint32_t entries);  /* fits the headroom up to 500 */
 uint64_t table_bytes(uint32_t entries);          /* what table_make_sized allocates */

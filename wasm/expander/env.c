@@ -247,8 +247,14 @@ static Value no_room(Value table) { return need_memory(table_bytes(2 * table_cou
 /* The alias alone is bound: a cell of its own. */
 static Value define_hidden(Value top, Value id, Value *cell) {
   Value known = top_lookup(top, id);
-  *cell = IS(known, T_CELL) ? known : make_cell(identifier_symbol(id), V_UNBOUND, 0);
+  *cell = IS(known, T_CELL) ? known : make_cell(identifier_symbol(id), V_UNBOUND, ENV_KIND(top) == ENV_REPL ? CELL_OWN : 0);
   return put(&ENV(top)->renames, id, *cell) ? V_TRUE : no_room(ENV(top)->renames);
+}
+
+/* A program defines it. */
+static void note_own(Value cell) {
+  int64_t flags = FIX_VALUE(CELL(cell)->flags) & ((1 << CELL_SPECIAL_SHIFT) - 1) & ~CELL_REDEFINED;
+  CELL(cell)->flags = FIX(flags | CELL_OWN | (CELL(cell)->value == V_UNBOUND ? 0 : CELL_REDEFINED));
 }
 
 Value env_define_cell(Value top, Value id, Value *cell) {
@@ -268,6 +274,7 @@ Value env_define_cell(Value top, Value id, Value *cell) {
     table_set(e->bindings, symbol, own);
   }
   cell_clear(own, CELL_IMPORTED | CELL_CONSTANT | CELL_LAZY);
+  if (FIX_VALUE(e->kind) == ENV_REPL && !cell_has(own, CELL_OWN)) note_own(own);
   if (IS(id, T_SYNTAX)) CELL(own)->flags = FIX(FIX_VALUE(CELL(own)->flags) | CELL_DEFINED);
   if (IS(id, T_SYNTAX) && !put(&e->renames, id, own)) return no_room(e->renames);
   *cell = own;
@@ -293,10 +300,12 @@ void env_note(Value top, Value symbol) {
   Value own = table_get(e->bindings, symbol, V_FALSE), cell;
   if (is_protected(top, symbol, own)) return;   /* refused where it stands, with its place */
   put(&e->noted, symbol, V_TRUE);
-  if (IS(own, T_MACRO) || (own == V_FALSE && visible(top, symbol) != V_FALSE))
+  if (IS(own, T_MACRO) || (own == V_FALSE && visible(top, symbol) != V_FALSE)) {
     env_define_cell(top, symbol, &cell);
-  else if (IS(own, T_CELL))
+  } else if (IS(own, T_CELL)) {
     cell_clear(own, CELL_IMPORTED | CELL_CONSTANT);
+    if (FIX_VALUE(e->kind) == ENV_REPL) note_own(own);
+  }
 }
 
 /* Earlier references to a name that meant nothing until now go to its cell: it takes the value. */

@@ -31,7 +31,10 @@ enum { FRAME_SLOTS = 4, TOP_SLOTS = 8 };
 #define IS_TOP(v) (ENV(v)->parent == V_FALSE)
 
 enum { CELL_ASSIGNED = 16,         /* flags of cells: some set! names it, so it is shared, never copied */
-       CELL_DEFINED = 32 };        /* an alias was defined as it, even if it has no value yet */
+       CELL_DEFINED = 32,          /* an alias was defined as it, even if it has no value yet */
+       CELL_OWN = 64,              /* programs define it, at their top level */
+       CELL_REDEFINED = 128,       /* and it had another value before the last program that does */
+       CELL_SPECIAL_SHIFT = 8 };   /* the flags from here on: survey.c's */
 #define CELL_ORIGIN(cell) (OBJ_LENGTH(cell) > 3 ? SLOTS(cell)[3] : V_FALSE)  /* what an import was copied from */
 
 Value core_environment(void);

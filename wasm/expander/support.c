@@ -1,4 +1,5 @@
 /* support.c — primitives that expanded code calls: multiple values, keyword arguments, case. */
+#include "expander/support.h"
 #include "core/template.h"
 #include "data/equal.h"
 #include "io/printer.h"
@@ -135,20 +136,24 @@ static Value check_needed(Value spec, Value vector, int64_t first) {
   return V_TRUE;
 }
 
-/* (%keyword-spec procedure): what its parameters are, where some are keywords; else #f. Its code has the spec as
-   a constant. */
-static Value prim_keyword_spec(int argc, Value *args) {
-  (void)argc;
-  if (!IS(args[0], T_CLOSURE)) return V_FALSE;
-  struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(args[0]));
+/* What its parameters are, where some are keywords. Its code has the spec as a constant. */
+Value keyword_spec_of(Value procedure) {
+  if (!IS(procedure, T_CLOSURE)) return V_FALSE;
+  struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(procedure));
   if (!ARITY_REST(t->arity) || ARITY_REQUIRED(t->arity) || ARITY_OPTIONAL(t->arity)) return V_FALSE;
-  uint32_t count = OBJ_LENGTH(CLOSURE_TEMPLATE(args[0])) - TEMPLATE_FIXED;
+  uint32_t count = OBJ_LENGTH(CLOSURE_TEMPLATE(procedure)) - TEMPLATE_FIXED;
   for (uint32_t i = 0; i < count; i++) {
     Value v = TEMPLATE_CONSTS(t)[i];
     if (IS(v, T_VECTOR) && VEC_LENGTH(v) == SPEC_SIGNATURE + 1 && is_pair(VEC(v)[SPEC_KEYWORDS]) &&
         IS(VEC(v)[SPEC_SIGNATURE], T_STRING)) return v;
   }
   return V_FALSE;
+}
+
+/* (%keyword-spec procedure) */
+static Value prim_keyword_spec(int argc, Value *args) {
+  (void)argc;
+  return keyword_spec_of(args[0]);
 }
 
 /* (%keyword-arguments spec arguments) -> a vector: positional parameters, the rest list, keyword

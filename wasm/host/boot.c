@@ -1,6 +1,7 @@
 /* boot.c — how the image comes to be: the core initialised, the prelude loaded file by file, memory sealed. */
 #include "host/boot.h"
 #include "compiler/generate.h"
+#include "core/slip.h"
 #include "core/globals.h"
 #include "data/table.h"
 #include "expander/env.h"
@@ -23,6 +24,7 @@ void initialize_guest(void) {
   if (initialized) return;
   initialized = true;
   heap_init();
+  slips_init();
   mailbox_init();
   expander_init();     /* the core environment first: everything is bound in it */
   error_init();

@@ -100,14 +100,20 @@ static Value prim_note_program(int argc, Value *args) {
 }
 
 /* ---- its forms ---- */
-/* (%compile-form form env name): a thunk; or, where its expansion needs the driver, a pair of the expansion's
-   state and the request (see expander/expand.c). vm.resume: the state while it is expanded, then #t. */
+/* (%compile-form form env name record): a thunk; or, where its expansion needs the driver, a pair of the expansion's
+   state and the request (see expander/expand.c). vm.resume: the state while it is expanded, then #t.
+   record: #f, or a vector whose first element lists the trees of a program, the last first: this one is added. */
+static void keep_tree(Value record, Value tree) {
+  if (record != V_FALSE) VEC(record)[0] = cons(tree, VEC(record)[0]);
+}
 static Value prim_compile_form(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  if (args[3] != V_FALSE && !(IS(args[3], T_VECTOR) && VEC_LENGTH(args[3]) > 0)) return err_type(NULL, 3, "vector", args[3]);
   if (vm.resume == V_FALSE) {
     Value tree = expansion_at_once(args[0], args[1]);
     if (tree != V_FALSE) {
+      keep_tree(args[3], tree);
       compile_begin_plain(tree, args[2]);
       vm.resume = V_TRUE;
     }
@@ -118,6 +124,7 @@ static Value prim_compile_form(int argc, Value *args) {
     if (tree == V_AGAIN) vm.resume = state;
     if (IS_SIGNAL(tree)) return tree;
     if (!IS_FIX(VEC(tree)[0])) return cons(state, tree);
+    keep_tree(args[3], tree);
     compile_begin(tree, args[2]);
     vm.resume = V_TRUE;
   }
@@ -222,7 +229,7 @@ const PrimDef program_prims[] = {
   {"%eval-message", prim_eval_message, 0, 0, NULL},
   {"%read-all", prim_read_all, 2, 2, NULL},
   {"%note-program!", prim_note_program, 2, 2, NULL},
-  {"%compile-form", prim_compile_form, 3, 3, NULL},
+  {"%compile-form", prim_compile_form, 4, 4, NULL},
   {"%plain-outcome", prim_plain_outcome, 3, 4, NULL},
   {"%call-message", prim_call_message, 3, 3, NULL},
   {"%nothing-written?", prim_nothing_written, 2, 2, NULL},

@@ -33,9 +33,11 @@ class Wrapper:
         """The model that the inner provider takes when a request names none."""
         return self.info.default_model
 
-    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    def price(
+        self, model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0
+    ) -> float | None:
         """What the inner provider's call costs."""
-        return price_of(self.inner, model, prompt_tokens, completion_tokens)
+        return price_of(self.inner, model, prompt_tokens, completion_tokens, cached_tokens)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Pass the request on."""

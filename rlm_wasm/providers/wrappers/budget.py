@@ -86,6 +86,7 @@ class BudgetProvider(Wrapper):
                 completion.model,
                 completion.prompt_tokens,
                 completion.completion_tokens,
+                completion.cached_tokens,
             )
             or 0.0
         )
