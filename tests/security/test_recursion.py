@@ -187,7 +187,7 @@ async def test_children_and_their_parent_share_the_memory_of_one_python(
             super().close()
 
     monkeypatch.setattr(wasi, "_Instance", Counted)
-    child = '(py-exec "x = 1") (py-exec "x += 1") (py-eval "x")'
+    child = '(py-exec "x = 1") (py-exec "x += 1") (finish (py-eval "x"))'
     program = """
     (py-exec "x = [40]")
     (define answers (map-async (lambda (i) (llm-query-async #:instruction "q" #:recursive #t)) (range 3)))
