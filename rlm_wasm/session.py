@@ -352,7 +352,8 @@ class Session:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
-        await self._begin_durably()
+        if self._durable is not None:
+            await self._begin_durably()
         if self._owns_budget:
             self._calls.budget.begin_execution()
         return await self._execute(
@@ -517,7 +518,8 @@ class Session:
                 await self._log_start(source, name)
             outcome: Outcome = await work
             result = result_of(outcome, self._used(outcome), await data_of(outcome))
-            await self._end_durably(outcome, result)
+            if self._durable is not None:
+                await self._end_durably(outcome, result)
             return outcome, result
         finally:
             self._busy = False
