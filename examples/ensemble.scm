@@ -5,7 +5,7 @@
 ;; Errors of different models are seldom the same, so that a majority is right more often than any
 ;; one of them. Reviews are independent: all of them are voted on at once.
 
-(define models '("gpt-4.1-nano" "gpt-4o-mini" "gpt-4.1-mini"))
+(define models '("cheap" "middle" "good"))
 (define labels '("positive" "negative"))
 
 (define (ask model review)

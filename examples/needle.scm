@@ -18,7 +18,7 @@
      (llm-query-async
       #:instruction "Find the magic number in the text. Quote its line. If there is none, answer NONE."
       #:data (chunk-at start)
-      #:model "gpt-4.1-nano"
+      #:model "cheap"
       #:temperature 0))
    (range 0 (context-length) chunk-size)
    #:max-concurrent 20))
@@ -35,5 +35,5 @@
       (llm-query
        #:instruction "These lines were found in a long text. What is the magic number? Reply with the number only."
        #:data (string-join findings "\n")
-       #:model "gpt-4o"
+       #:model "good"
        #:temperature 0))))

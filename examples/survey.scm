@@ -25,7 +25,7 @@
         (llm-query
          #:instruction "Summarise in one sentence what this Python module is for."
          #:data (cut (cdr module))
-         #:model "gpt-4.1-nano")))
+         #:model "cheap")))
      (string-append (car module) ": " (string-join (string-split summary) " ")))
    modules
    #:max-concurrent 20))
@@ -35,7 +35,7 @@
    (llm-query
     #:instruction "Combine these summaries of Python modules: summarise them in five sentences."
     #:data (string-join parts "\n")
-    #:model "gpt-4o-mini")))
+    #:model "middle")))
 
 (define overview (tree-reduce combine summaries #:branch-factor 10))
 

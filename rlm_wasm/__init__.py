@@ -5,7 +5,7 @@
         print(result.value)
 
 ``Runtime`` makes sessions, a ``Session`` executes programs, a ``Result`` says what came of it;
-``run`` does all of that for one program, without asyncio.
+``run`` does all of that for one program, without asyncio; ``ask`` answers a question over data of any size.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rlm_wasm.asking.answer import Answer, Step
     from rlm_wasm.data import Keyword, Symbol
     from rlm_wasm.errors import (
         CapabilityDenied,
@@ -51,13 +52,29 @@ if TYPE_CHECKING:
         Progress,
         Result,
     )
-    from rlm_wasm.runtime import Runtime, run
+    from rlm_wasm.runtime import Runtime, ask, run
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
 
 __version__ = "0.1.0"
 
+
+def load_ipython_extension(shell: object) -> None:
+    """``%load_ext rlm_wasm``: cells that begin with ``%%rlm`` are programs."""
+    from rlm_wasm.notebook import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """``%unload_ext rlm_wasm``: the session of the cells is closed."""
+    from rlm_wasm.notebook import unload
+
+    unload(shell)
+
+
 __all__ = [
+    "Answer",
     "CallEnded",
     "CallStarted",
     "CapabilityDenied",
@@ -94,14 +111,17 @@ __all__ = [
     "SnapshotCorrupt",
     "SnapshotError",
     "SnapshotVersionError",
+    "Step",
     "StoreError",
     "Symbol",
     "UsageError",
     "__version__",
+    "ask",
     "run",
 ]
 
 _MODULES = {
+    "Answer": "rlm_wasm.asking.answer",
     "CallEnded": "rlm_wasm.results",
     "CallStarted": "rlm_wasm.results",
     "CapabilityDenied": "rlm_wasm.errors",
@@ -138,9 +158,11 @@ _MODULES = {
     "SnapshotCorrupt": "rlm_wasm.errors",
     "SnapshotError": "rlm_wasm.errors",
     "SnapshotVersionError": "rlm_wasm.errors",
+    "Step": "rlm_wasm.asking.answer",
     "StoreError": "rlm_wasm.errors",
     "Symbol": "rlm_wasm.data",
     "UsageError": "rlm_wasm.errors",
+    "ask": "rlm_wasm.runtime",
     "run": "rlm_wasm.runtime",
 }
 

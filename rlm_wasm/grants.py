@@ -48,6 +48,8 @@ class Grants:
     """Made at the first checkpoint."""
     model: str | None = None
     """Where the program names none."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Models by other names."""
     python: PythonKind = "wasi"
     workspace: Path | None = None
     workspace_writable: bool = True

@@ -17,7 +17,7 @@ SMALL = 4 << 20
 """Bytes that a session may hold without ever being looked at: waking it would cost more than they do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Resting:
     since: float
     size: int
@@ -33,28 +33,31 @@ class IdleSessions:
         self._clock = clock
         self._resting: OrderedDict[object, _Resting] = OrderedDict()
         """The longest unused first."""
+        self.held = 0
+        """Bytes that those that rest, and do not sleep yet, hold together."""
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
-    @property
-    def held(self) -> int:
-        """Bytes that those that rest, and do not sleep yet, hold together."""
-        return sum(resting.size for resting in self._resting.values())
-
     def rested(self, who: object, size: int, sleep: Callable[[], Awaitable[None]]) -> None:
         """Nothing runs in this session any longer; it holds so many bytes, and ``sleep`` gives them back."""
-        self._resting.pop(who, None)
+        self.used(who)
         if size >= SMALL:
             self._resting[who] = _Resting(self._clock(), size, sleep)
-            self._look()
+            self.held += size
+            # A timer that is set comes for an older one, which is never later than what this one needs.
+            if self._timer is None or self._is_due(next(iter(self._resting.values()))):
+                self._look()
 
     def used(self, who: object) -> None:
         """It is used again, or closed."""
-        self._resting.pop(who, None)
+        resting = self._resting.pop(who, None)
+        if resting is not None:
+            self.held -= resting.size
 
     def close(self) -> None:
         """Look at nobody any longer. Idempotent."""
         self._resting.clear()
+        self.held = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -69,7 +72,9 @@ class IdleSessions:
         oldest = next(iter(self._resting.values()), None)
         if oldest is None or not self._is_due(oldest):
             return None
-        return self._resting.popitem(last=False)[1]
+        self._resting.popitem(last=False)
+        self.held -= oldest.size
+        return oldest
 
     def _look(self) -> None:
         """Put to sleep who has to, and come back when the next one's time has come."""

@@ -5,6 +5,7 @@ The guest's reader decides what is valid; this tells the kinds of words apart.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from pygments.lexer import RegexLexer, words
@@ -95,3 +96,9 @@ class RlmSchemeLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
             (r"[|#]", Comment.Multiline),
         ],
     }
+
+
+def word_before(text: str) -> str:
+    """The name that is being typed at the end of the text."""
+    match = re.search(r"[^\s()\[\]{}\"';`,|]*\Z", text)
+    return match.group() if match else ""

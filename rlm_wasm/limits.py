@@ -230,6 +230,9 @@ class Limits:
         unit="count",
         scope="recursion",
         meaning="Programs that one question, or one recursive call, may try until it has its answer.",
+        option="--max-iterations",
+        minimum=1,
+        enforced_by="asking/loop.py",
     )
 
     def __post_init__(self) -> None:

@@ -39,6 +39,17 @@ def default_store_url() -> str:
     return f"sqlite:///{folder / 'state.db'}"
 
 
+def store_that_is_there() -> str | None:
+    """The default store's URL where there is one already; nothing is made."""
+    given = os.environ.get("RLM_WASM_STORE")
+    if given:
+        return given
+    import platformdirs
+
+    path = platformdirs.user_data_path("rlm-wasm") / "state.db"
+    return f"sqlite:///{path}" if path.is_file() else None
+
+
 def kept_limits(store: DatabaseStore, name: str) -> Limits | None:
     """The limits that a session runs under; None where there is none of that name.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -17,6 +18,9 @@ from rlm_wasm.errors import (
     RlmError,
     SandboxCrashed,
 )
+
+_MAX_HTML = 10_000
+"""Characters of a text that a notebook shows."""
 
 Status = Literal["finished", "ok", "error", "limit", "cancelled"]
 
@@ -167,6 +171,23 @@ class Result:
         """The fields as plain data that ``json.dumps`` takes."""
         plain: dict[str, Any] = json_form(self)
         return plain
+
+    def _repr_html_(self) -> str:
+        """For notebooks. What a model or a program wrote is text in it, never markup."""
+        shown = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
+        if self.error is not None:
+            shown.append(("error", str(self.error)))
+        shown += [("warning", text) for text in self.warnings]
+        parts = [f"<p><b>{html.escape(self.status)}</b> · {html.escape(summary(self.execution))}</p>"]
+        for name, text in shown:
+            if text:
+                cut = (
+                    text
+                    if len(text) <= _MAX_HTML
+                    else f"{text[:_MAX_HTML]}\n… [{len(text):,} characters in all]"
+                )
+                parts.append(f"<div>{name}</div><pre>{html.escape(cut)}</pre>")
+        return "".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

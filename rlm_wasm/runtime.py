@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
+from rlm_wasm.asking.answer import Answer, OnStep, no_answer
+from rlm_wasm.asking.answer_type import AnswerType
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
 from rlm_wasm.capabilities.libraries import LibraryFolders
-from rlm_wasm.errors import RlmError, SessionClosed, UsageError
+from rlm_wasm.context_files import ContextSource, contexts_of
+from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.idle_sessions import IdleSessions
 from rlm_wasm.limits import MIB, Limits
+from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.providers.info import info_of
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from rlm_wasm.store.sessions import SessionRepository
     from rlm_wasm.viewer.server import Viewer
 
+T = TypeVar("T")
+
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
 
@@ -47,6 +53,7 @@ class Runtime:
     provider        a name ("openai", "extractive", "scripted", "echo", or a plug-in's), or an object
                     with ``complete``; None: openai where OPENAI_API_KEY is set, else extractive
     model, base_url for the provider
+    aliases         models by other names: {"cheap": "llama3.2"}, for wherever a program names a model
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
     durable         sessions with a name live in the store, in the middle of an execution, too
@@ -79,6 +86,7 @@ class Runtime:
         workspace: str | Path | None = None,
         workspace_writable: bool = True,
         libraries: Sequence[str | Path] | LibraryFolders = (),
+        aliases: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
         child_grants: ChildGrants | None = None,
@@ -91,6 +99,7 @@ class Runtime:
         self.limits = limits if limits is not None else Limits()
         self.closed = False
         self._model = model
+        self._aliases = checked_aliases(aliases)
         self._base_url = base_url
         self._provider: Provider | None = None
         if provider is not None:
@@ -278,6 +287,8 @@ class Runtime:
         try:
             account, snapshot = durable.account, durable.snapshot(key)
             own = account.limits if account is not None else None
+            if own is None and snapshot is not None:
+                own = state_of(snapshot).limits  # one that an earlier release saved
             most = self.limits.tightened_by(own if limits is None else limits)
             if snapshot is None:
                 session = Session(
@@ -382,6 +393,53 @@ class Runtime:
                 source, timeout_s=timeout_s, on_progress=on_progress, on_output=on_output
             )
 
+    async def ask(
+        self,
+        question: str,
+        context: ContextSource = None,
+        *,
+        model: str | None = None,
+        sub_model: str | None = None,
+        max_iterations: int | None = None,
+        limits: Limits | None = None,
+        answer_type: Any = None,
+        timeout_s: float | None = None,
+        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
+    ) -> Answer:
+        """Answer a question over data of any size: a model writes programs, looks at what they give, goes on.
+
+        ``context``: a text, texts by name, a path, or a list of paths, folders and globs. ``model`` writes
+        the programs; ``sub_model`` answers their calls where they name no model (by default the same one).
+        The rest is as in ``Session.ask``. Data that cannot be read, a model that nobody knows, a missing
+        key, limits that end the work in its middle: all of that is in the Answer.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: the question, ``answer_type`` or another argument is not what it must be.
+            InternalError: a defect of rlm-wasm.
+        """
+        AnswerType.of(answer_type)
+        try:
+            loaded = await asyncio.to_thread(contexts_of, context)
+        except UsageError as error:
+            return no_answer("exn:fail:contract", str(error))
+        async with self.session(limits=limits, model=sub_model or model) as session:
+            for name, text in loaded.texts.items():
+                await session.load_context(text, name)
+            answer = await session.ask(
+                question,
+                answer_type=answer_type,
+                model=model,
+                max_iterations=max_iterations,
+                timeout_s=timeout_s,
+                on_step=on_step,
+                on_progress=on_progress,
+                on_output=on_output,
+            )
+        return replace(answer, notes=(*loaded.notes, *answer.notes)) if loaded.notes else answer
+
     async def restore(
         self,
         snapshot: Snapshot | bytes,
@@ -475,6 +533,7 @@ class Runtime:
             provider=self._made_provider,
             store=self._opened_store,
             model=self._model,
+            aliases=self._aliases,
             python=self._python,
             workspace=self._workspace,
             workspace_writable=self._workspace_writable,
@@ -658,11 +717,59 @@ def run(
         async with Runtime(**runtime_options) as runtime:
             return await runtime.run(source, context=context, timeout_s=timeout_s)
 
+    return _without_asyncio(once(), "run")
+
+
+def ask(
+    question: str,
+    context: ContextSource = None,
+    *,
+    model: str | None = None,
+    sub_model: str | None = None,
+    max_iterations: int | None = None,
+    answer_type: Any = None,
+    timeout_s: float | None = None,
+    on_step: OnStep | None = None,
+    **runtime_options: Any,
+) -> Answer:
+    """A question over data of any size, without asyncio: as ``Runtime.ask``, in a Runtime of its own.
+
+    ``runtime_options`` are those of Runtime.
+
+    Raises:
+        UsageError: an argument or option that is not what it must be, or an event loop runs here already.
+        InternalError: a defect of rlm-wasm.
+    """
+
+    async def once() -> Answer:
+        try:
+            runtime = Runtime(**runtime_options)
+        except ProviderError as error:  # no key
+            return no_answer("exn:fail:llm", str(error))
+        async with runtime:
+            return await runtime.ask(
+                question,
+                context,
+                model=model,
+                sub_model=sub_model,
+                max_iterations=max_iterations,
+                answer_type=answer_type,
+                timeout_s=timeout_s,
+                on_step=on_step,
+            )
+
+    return _without_asyncio(once(), "ask")
+
+
+def _without_asyncio(work: Coroutine[Any, Any, T], name: str) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(once())
-    raise UsageError("an event loop runs here already: await Runtime.run, or call run in another thread")
+        return asyncio.run(work)
+    work.close()
+    raise UsageError(
+        f"an event loop runs here already: await Runtime.{name}, or call {name} in another thread"
+    )
 
 
 def _check_resend(resend: Collection[str]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property, partial
 from types import TracebackType
@@ -17,16 +18,27 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import rlm_wasm
 from rlm_wasm import tracing
+from rlm_wasm.asking.answer import Answer, OnStep, no_answer
+from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking.bounds import in_line
+from rlm_wasm.asking.describe import described
+from rlm_wasm.asking.loop import Loop, iterations_of
+from rlm_wasm.asking.own import CHECK_S, OwnPlace
+from rlm_wasm.asking.planned import planned
+from rlm_wasm.asking.prompts import Task
+from rlm_wasm.asking.recursion import question_and_contexts, recursion
 from rlm_wasm.capabilities.checkpoints import Checkpoints
 from rlm_wasm.capabilities.contexts import Contexts
 from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
+from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import (
     GuestError,
     InternalError,
     LeaseLost,
     LimitExceeded,
+    ProviderError,
     SessionClosed,
     SnapshotCorrupt,
     SnapshotVersionError,
@@ -47,8 +59,6 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.llm.programs import program_operation
-from rlm_wasm.llm.recursion import ATTEMPTS, recursion
-from rlm_wasm.providers.base import CompletionRequest
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.python.session_python import SessionPython
@@ -129,6 +139,8 @@ class Session:
         self._resend = frozenset(resend)
         self._snapshot_key = snapshot_key
         self._busy = False
+        self._asking: OwnPlace | None = None
+        """Where a question is worked on, while one is."""
         self._options: dict[str, Any] = {}
         self._known_variables: list[str] | None = None
         self._reporter: ProgressReporter | None = None
@@ -162,10 +174,11 @@ class Session:
             budget=parent.calls.budget if parent is not None else budget or Budget(limits),
             log=self._log,
             model=grants.model,
+            aliases=grants.aliases,
             depth=0 if parent is None else parent.calls.depth + 1,
             deepest=None if parent is None else parent.deepest,
             workspace=self._workspace,
-            recurse=recursion(self._run_child),
+            recurse=recursion(self._opened_child),
             changed=self._changed,
             warn=self._warn,
             journal=self._journal,
@@ -280,7 +293,8 @@ class Session:
             fuel_left=self._scheduler.fuel_left,
             time_left=self._scheduler.time_left,
             charge=self._charge,
-            changed=None if self._journal is None else self._python_changed,
+            # What the "host" back end holds is not restored anywhere.
+            changed=self._python_changed if self._journal is not None and grants.python == "wasi" else None,
         )
 
     @property
@@ -294,6 +308,7 @@ class Session:
             "host": self._functions.call,
             "library": self._grants.libraries.read,
             "usage": lambda _arguments: self._calls.report(),
+            "model-for": self._calls.model_named,
             "check-calls": self._calls.judged,
             "estimate-tokens": self._calls.estimated_tokens,
             "program-in": program_operation(self._charge),
@@ -333,17 +348,33 @@ class Session:
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
-        source = source.removeprefix("\ufeff")  # a byte order mark
-        bad = _bad_text(source, self.limits.message_bytes)
-        if bad is not None:
-            return bad
         if self.suspended:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
-        await self._begin_durably()
+        if self._durable is not None:
+            await self._begin_durably()
         if self._owns_budget:
             self._calls.budget.begin_execution()
+        return await self._execute(
+            source, self._tightened(timeout_s), name, on_progress, on_output, check=check
+        )
+
+    async def _execute(
+        self,
+        source: str,
+        limits: Limits,
+        name: str,
+        on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
+        *,
+        check: bool = True,
+    ) -> Result:
+        """A program, by whoever has the session. What it uses counts to the execution that has begun."""
+        source = source.removeprefix("\ufeff")  # a byte order mark
+        bad = _bad_text(source, self.limits.message_bytes)
+        if bad is not None:
+            return bad
         options, self._options = self._options, {}
         if self._recorder.on is not self._traced:
             self._traced = self._recorder.on
@@ -358,7 +389,7 @@ class Session:
 
         outcome: Outcome | None = None
         try:
-            work = self._scheduler.execute(message, self._tightened(timeout_s))
+            work = self._scheduler.execute(message, limits)
             outcome, result = await self._run(work, on_progress, on_output, source, name)
             return result
         finally:
@@ -416,6 +447,9 @@ class Session:
         self._check_free()
         if self.suspended:
             raise UsageError("check: this session is in the middle of an execution: resume() it, or reset()")
+        return await self._problems(source, timeout_s)
+
+    async def _problems(self, source: str, timeout_s: float | None) -> tuple[Problem, ...]:
         async with await self.fork() as copy:
             copy._recorder.mute()
             copy._options["check"] = "only"
@@ -484,7 +518,8 @@ class Session:
                 await self._log_start(source, name)
             outcome: Outcome = await work
             result = result_of(outcome, self._used(outcome), await data_of(outcome))
-            await self._end_durably(outcome, result)
+            if self._durable is not None:
+                await self._end_durably(outcome, result)
             return outcome, result
         finally:
             self._busy = False
@@ -598,13 +633,13 @@ class Session:
             raise SessionClosed("the session is closed")
         if self._durable is not None and not self._durable.writes:
             raise UsageError("this session is only looked at: Runtime.resume takes it up")
-        if self._busy:
+        if self.running:
             raise UsageError("the session is executing already: one execution at a time")
 
     @property
     def running(self) -> bool:
-        """Whether an execution is under way."""
-        return self._busy
+        """Whether an execution is under way, or a question."""
+        return self._busy or self._asking is not None
 
     @property
     def suspended(self) -> bool:
@@ -613,6 +648,8 @@ class Session:
 
     def cancel(self) -> None:
         """End the running execution: its Result says "cancelled". Without one nothing happens."""
+        if self._asking is not None:
+            self._asking.cancel()
         if self._busy:
             self._scheduler.cancel()
 
@@ -620,11 +657,110 @@ class Session:
         """Cancel one LLM call by the id that the scope log shows; False where none such runs."""
         return self._calls.cancel(call_id)
 
+    # ---- questions
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        contexts: Collection[str | None] | None = None,
+        answer_type: Any = None,
+        model: str | None = None,
+        max_iterations: int | None = None,
+        timeout_s: float | None = None,
+        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
+        on_output: OnOutput | None = None,
+    ) -> Answer:
+        """Answer a question over the loaded contexts, by programs that the model writes and looks at.
+
+        ``contexts``: names of those that it is about, None being the main one; by default all. ``model``
+        writes the programs; their calls go to the session's model where they name none. ``answer_type``:
+        str, a pydantic model or another type that pydantic knows, or a JSON Schema. The session's limits
+        hold for the whole question, ``iterations`` (which ``max_iterations`` tightens) among them.
+        ``on_step`` is called after each iteration. What its programs define stays in the session.
+
+        What goes wrong on the way is in the Answer: its ``status``, ``error``, ``steps`` and ``notes``.
+
+        Raises:
+            UsageError: the question is no text, a name no context, ``answer_type`` no type, or an
+                execution is running.
+            SessionClosed: the session was closed before.
+            InternalError: a defect of rlm-wasm.
+        """
+        self._check_free()
+        if self.suspended:
+            raise UsageError("ask: this session is in the middle of an execution: resume() it, or reset()")
+        kind = AnswerType.of(answer_type)
+        if not isinstance(question, str) or not question.strip():
+            raise UsageError("ask: the question must be a text that says something")
+        if max_iterations is not None and (type(max_iterations) is not int or max_iterations < 1):
+            raise UsageError(f"ask: max_iterations must be a positive integer, got {max_iterations!r}")
+        if timeout_s is not None and not timeout_s > 0:
+            raise UsageError(f"ask: timeout_s must be positive, got {timeout_s!r}")
+        texts = self._chosen_contexts(contexts)
+        began = time.monotonic()
+        if texts and not any(text.strip() for text in texts.values()):
+            return no_answer("exn:fail:contract", "the context is empty: there is nothing to answer from")
+        try:
+            writes_programs = self._calls.info.writes_programs
+        except ProviderError as error:  # no key
+            return no_answer("exn:fail:llm", str(error))
+        question, texts = question_and_contexts(whole_characters(question), texts)
+        added = next((name for name in texts if name not in self._contexts.texts), None)
+        if added is not None:
+            await self.load_context(texts[added], added)
+        await self._begin_durably()
+        self._calls.budget.begin_execution()
+
+        async def run(program: str, seconds: float, fuel: int) -> Result:
+            limits = replace(self.limits, timeout_s=seconds, fuel=fuel)
+            return await self._execute(program, limits, "program", on_progress, on_output)
+
+        place = self._asking = OwnPlace(
+            self._calls,
+            self.limits,
+            self._log,
+            model=model,
+            timeout_s=timeout_s,
+            run=run,
+            check=self._problems,
+            chapter=lambda title: self.log_chapter(f"{title}: {in_line(question, 120)}"),
+        )
+        try:
+            if not writes_programs:
+                found = await planned(question, texts, place, kind, self._calls.info.name, on_step)
+            else:
+                task = Task(
+                    question=question,
+                    data=await asyncio.to_thread(described, texts),
+                    answer_type=kind,
+                    sub_model=self._grants.model,
+                )
+                iterations = iterations_of(self.limits, max_iterations)
+                found = await Loop(task, place, iterations=iterations, on_step=on_step).run()
+        finally:
+            self._asking = None
+            place.close()
+        self._log.add("answer", found.value, "root", status=found.status, how=found.how)
+        return found.to_answer(replace(place.used(), elapsed=time.monotonic() - began))
+
+    def _chosen_contexts(self, names: Collection[str | None] | None) -> dict[str | None, str]:
+        texts = self._contexts.texts
+        if names is None:
+            return texts
+        missing = [name for name in names if name not in texts]
+        if missing:
+            known = ", ".join(sorted(name for name in texts if name is not None)) or "none"
+            raise UsageError(f"ask: there is no context named {missing[0]!r} (loaded: {known})")
+        return {name: texts[name] for name in names}
+
     # ---- children of #:recursive calls
 
-    async def _run_child(
-        self, calls: LlmCalls, deepest: int, request: CompletionRequest, program: str, name: str
-    ) -> Result:
+    @asynccontextmanager
+    async def _opened_child(
+        self, calls: LlmCalls, deepest: int, contexts: Mapping[str | None, str], call: int
+    ) -> AsyncIterator[_Child]:
         scheduler = self._scheduler
         async with calls.budget.children(calls.depth):
             scheduler.note_memory()
@@ -635,20 +771,15 @@ class Session:
                 scheduler.fuel_account(),
                 self._workspace,
                 self._python_place,
-                request.id,
+                call,
             )
-            child = self._child(parent, name)
+            child = self._child(parent, f"{call}.1")
             try:
-                child._contexts.load(request.data, None)
-                left = scheduler.time_left()
-                if child.suspended:  # a process that died had begun it
-                    result = await child.resume(timeout_s=left)
-                else:
+                for name, text in contexts.items():
+                    child._contexts.load(text, name)
+                if not child.suspended:
                     child._options.update(context=True, check="first")
-                    result = await child.execute(program, timeout_s=left, name="sub-program")
-                for warning in result.warnings:
-                    self._warn(f"in a sub-model's program: {warning}")
-                return result
+                yield _Child(child, scheduler.time_left, self._warn)
             finally:
                 await child.aclose()
 
@@ -777,8 +908,7 @@ class Session:
         """A recursive call has its answer: of its children nothing is wanted any more."""
         journal = self._journal
         if journal is not None and not journal.stale:
-            for attempt in range(1, ATTEMPTS + 1):
-                journal.writer.drop(f"{journal.stream}/{number}.{attempt}")
+            journal.writer.drop(f"{journal.stream}/{number}.1")
 
     # ---- progress and notes
 
@@ -925,7 +1055,7 @@ class Session:
         used = self._calls.budget.session
         return {
             "namespace": self.namespace,
-            "running": self._busy,
+            "running": self.running,
             "suspended": self.suspended,
             "variables": self._variables(),
             "checkpoints": sorted(self._checkpoints.written),
@@ -983,20 +1113,20 @@ class Session:
             SessionClosed: the session was closed before, or meanwhile.
             InternalError: a defect of rlm-wasm.
         """
-        if self.closed:
-            raise SessionClosed("the session is closed")
         return await self._captured()
 
-    async def _captured(self, at: Callable[[], None] = lambda: None) -> Snapshot:
+    async def _captured(self, at: Callable[[], None] = lambda: None, *, forked: bool = False) -> Snapshot:
         """``at`` is called at the moment that the snapshot is of; in rare cases once more, at a later one.
 
         Raises:
             SessionClosed: the session was closed meanwhile.
             InternalError: a defect of rlm-wasm.
         """
+        if self.closed:
+            raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
         if self._recorder.in_run:
-            self._recorder.tell(SnapshotTaken)
+            self._recorder.tell(SnapshotTaken, forked=forked)
         try:
             image, (header, state) = await self._scheduler.captured(partial(self._saved, python, at))
         except InternalError:
@@ -1051,7 +1181,7 @@ class Session:
         """
         if count is not None and (type(count) is not int or count < 1):
             raise UsageError(f"fork: the number of forks must be a positive integer, got {count!r}")
-        snapshot = _as_calls_of_its_own(await self.snapshot())
+        snapshot = _as_calls_of_its_own(await self._captured(forked=True))
         forks = [
             Session._restored(
                 self._grants,
@@ -1196,6 +1326,8 @@ class Session:
             self._saving = asyncio.get_running_loop().create_task(self._save_quietly())
 
     async def _save_quietly(self) -> None:
+        if self._durable is None or self._durable.writer.frozen:
+            return
         try:
             await self._save()
         except (StoreError, SessionClosed):
@@ -1369,11 +1501,13 @@ class Session:
         self.closed = True
         if self._durable is not None and self._owns_budget and self._busy:
             self._durable.writer.freeze()  # another process goes on with it
+        if self._asking is not None:
+            self._asking.cancel()
         self._scheduler.cancel()
         self._opened.discard(self)
         if self._idle is not None:
             self._idle.used(self)
-        while self._busy:
+        while self.running:
             await asyncio.sleep(0)
         if self._saving is not None:
             await asyncio.wait([self._saving])
@@ -1419,6 +1553,39 @@ class _Parent:
         self.workspace = workspace
         self.python_place = python_place
         self.call = call
+
+
+class _Child:
+    """A child as the loop sees it: its programs have the time that its parent has left."""
+
+    __slots__ = ("_session", "_time_left", "_warn")
+
+    def __init__(
+        self, session: Session, time_left: Callable[[], float | None], warn: Callable[[str], None]
+    ) -> None:
+        self._session = session
+        self._time_left = time_left
+        self._warn = warn
+
+    async def run_step(self, program: str) -> Result:
+        """Run one of its programs; the one that a process had begun that died goes on."""
+        left = self._time_left()
+        if self._session.suspended:
+            result = await self._session.resume(timeout_s=left)
+        else:
+            result = await self._session.execute(program, timeout_s=left, name="sub-program")
+        for warning in result.warnings:
+            self._warn(f"in a sub-model's program: {warning}")
+        return result
+
+    async def check_step(self, program: str) -> Sequence[Problem]:
+        """What is wrong with a program; nothing where that takes too long to find out."""
+        if self._session.suspended:
+            return ()
+        try:
+            return await self._session.check(program, timeout_s=min(CHECK_S, self._time_left() or CHECK_S))
+        except LimitExceeded:
+            return ()
 
 
 _SENT_AGAIN_AS = {

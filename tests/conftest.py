@@ -10,6 +10,7 @@ import pytest
 
 # Tests never touch the user's cache; one folder for the run, so that the guest is compiled once.
 os.environ.setdefault("RLM_WASM_CACHE", tempfile.mkdtemp(prefix="rlm-wasm-cache-"))
+os.environ.setdefault("RLM_WASM_CONFIG", os.devnull)
 
 from rlm_wasm import Runtime
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed

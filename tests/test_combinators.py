@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rlm_wasm import CompletionRequest, ProviderError, Runtime
+from rlm_wasm import CompletionRequest, Limits, ProviderError, Runtime
 from rlm_wasm.providers.openai import OpenAIProvider
 from rlm_wasm.testing import Fault, GatedProvider, InlineProvider, OpenAIServer
 
@@ -323,10 +323,10 @@ async def test_children_run_at_the_same_time_and_log_their_depth() -> None:
     ]  # fmt: skip
 
 
-async def test_a_program_that_never_works_is_given_up_after_three_attempts() -> None:
+async def test_a_program_that_never_works_is_given_up_when_the_iterations_are_used() -> None:
     """Each time it is shown the error of the one before."""
     provider = InlineProvider(lambda request: "```scheme\n(car 5)\n```")
-    async with Runtime(provider=provider) as runtime:
+    async with Runtime(provider=provider, limits=Limits(iterations=3)) as runtime:
         result = await runtime.run('(llm-query #:instruction "go" #:data "d" #:recursive #t)')
     assert result.status == "error"
     assert "3 times" in str(result.error)

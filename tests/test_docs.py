@@ -7,6 +7,7 @@ compared, ``…`` standing for anything. A comment before a block changes that:
     <!-- test: skip (reason) -->          not run; without a reason the test fails
     <!-- test: error -->                  a Scheme block that must end with an error
     <!-- test: provider=scripted -->      another provider
+    <!-- test: needs=dspy -->             only where that module is installed
 
 Blocks in other languages (text, json …) are no code.
 """
@@ -14,6 +15,7 @@ Blocks in other languages (text, json …) are no code.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import os
 import re
@@ -74,6 +76,9 @@ async def test_block(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch
     if block.marker.startswith("skip"):
         assert re.fullmatch(r"skip \(.{10,}\)", block.marker), "a skip needs a reason"
         pytest.skip(block.marker)
+    needed = re.search(r"needs=(\w+)", block.marker)
+    if needed and importlib.util.find_spec(needed[1]) is None:
+        pytest.skip(f"{needed[1]} is not installed")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     if block.language in ("scheme", "racket"):
@@ -101,7 +106,7 @@ async def _run_python(block: Block) -> None:
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile("\n" * (block.line - 1) + block.code, block.page, "exec", flags=flags)
     names: dict[str, Any] = {"__name__": "block"}
-    if "asyncio.run(" in block.code or "simulate(" in block.code:
+    if any(starts in block.code for starts in ("asyncio.run(", "simulate(", "import ask\n")):
         # The block starts an event loop of its own: not inside of ours.
         subprocess.run([sys.executable, "-c", block.code], check=True, timeout=120, env=_environment(ROOT))
         return
@@ -123,7 +128,8 @@ def _run_console(block: Block, folder: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        printed = done.stdout.replace(
+        # What takes longer than a second on a busy machine says how far it is, where there is no terminal.
+        printed = re.sub(r"^[\d,]+/[\d,]+ done.*\n", "", done.stdout, flags=re.M).replace(
             "rlm-wasm: using the extractive provider (no OPENAI_API_KEY; no network)\n", ""
         )
         assert done.returncode == 0, printed

@@ -111,7 +111,7 @@ async def test_ensemble_survives_one_model_that_is_wrong() -> None:
     def reply(request: ChatRequest) -> str:
         said = answer(CompletionRequest(id=1, instruction=request.system, data=request.user))
         wrong = {"positive": "Negative.", "negative": "Positive."}
-        return wrong[said] if request.model == "gpt-4o-mini" else said.capitalize() + "."
+        return wrong[said] if request.model == "middle" else said.capitalize() + "."
 
     async with OpenAIServer(reply) as server:
         provider = OpenAIProvider(base_url=server.base_url, api_key="test")

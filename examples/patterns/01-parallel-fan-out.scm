@@ -12,7 +12,7 @@
      (llm-query-async
       #:instruction "Summarise in one sentence what this Python module is for."
       #:data section
-      #:model "gpt-4.1-nano"))
+      #:model "cheap"))
    sections
    #:max-concurrent 10
    #:on-error (lambda (e) "")))          ; one bad section does not spoil the others
@@ -24,4 +24,4 @@
  (llm-query
   #:instruction "Summarise in three sentences what these modules are for."
   #:data (string-join good "\n")
-  #:model "gpt-4o"))
+  #:model "good"))

@@ -12,7 +12,7 @@
     "The program's last expression is the result.\n"
     "Task: What broke? Quote the line.")
    #:data sample
-   #:model "gpt-4.1"))
+   #:model "good"))
 
 ;; What a model wrote runs here with everything that this program may do: read it in the log, and
 ;; never let its failure be the end.
@@ -21,6 +21,6 @@
        on-error
        (lambda (message)
          (eprintf "the model's program failed: ~a\n" message)
-         (llm-query #:instruction "What broke? Quote the line." #:data sample #:model "gpt-4o"))))
+         (llm-query #:instruction "What broke? Quote the line." #:data sample #:model "good"))))
 
 (finish answer)

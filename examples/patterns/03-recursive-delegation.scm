@@ -23,4 +23,4 @@
  (llm-query
   #:instruction "Summarise the risks in three sentences."
   #:data (string-join (filter non-empty-string? reports) "\n")
-  #:model "gpt-4o"))
+  #:model "good"))

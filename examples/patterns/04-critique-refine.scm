@@ -7,17 +7,17 @@
 (define (draft)
   (llm-query-async
    #:instruction "Summarise the text in two sentences for somebody who has never heard of it."
-   #:data text #:model "gpt-4o-mini"))
+   #:data text #:model "middle"))
 
 (define (criticise draft)
   (llm-query-async
    #:instruction "Does the summary say what it is for? Answer approved or rejected."
-   #:data draft #:model "gpt-4.1-nano"))
+   #:data draft #:model "cheap"))
 
 (define (refine draft critique)
   (llm-query-async
    #:instruction (string-append "Write the summary again in three sentences. The critic said: " critique)
-   #:data (string-append draft "\n\n" text) #:model "gpt-4o"))
+   #:data (string-append draft "\n\n" text) #:model "good"))
 
 ;; The threshold makes "approved" end the loop; without it every round is made.
 (finish (critique-refine draft criticise refine #:max-iter 3 #:quality-threshold 0.9))

@@ -14,7 +14,7 @@
         (llm-query
          #:instruction "Summarise the notes and the new chapter together in five sentences. Keep the names of components."
          #:data (string-append "Notes so far:\n" notes "\n\nNew chapter:\n" chapter)
-         #:model "gpt-4o-mini"))))
+         #:model "middle"))))
    ""
    chapters))
 

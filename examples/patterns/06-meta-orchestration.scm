@@ -3,7 +3,7 @@
 ;;   rlm-wasm run examples/patterns/06-meta-orchestration.scm --context examples/reviews.txt
 
 (define question "What broke? Quote the line. If nothing did, answer NONE.")
-(define (ask text) (syntax-e (llm-query #:instruction question #:data text #:model "gpt-4.1-nano")))
+(define (ask text) (syntax-e (llm-query #:instruction question #:data text #:model "cheap")))
 
 (define (direct) (ask context))
 (define (by-line)
@@ -23,7 +23,7 @@
    (llm-query
     #:instruction "Choose one of: direct, lines, tree. Direct is for short texts, lines for many independent lines, tree for long prose."
     #:data (facts)
-    #:model "gpt-4o"
+    #:model "good"
     #:temperature 0)))
 
 (define chosen (or (findf (lambda (name) (string-contains? (string-downcase plan) name)) (hash-keys pipelines))

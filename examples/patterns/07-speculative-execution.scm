@@ -6,9 +6,9 @@
   (llm-query-async #:instruction instruction #:data context #:model model))
 
 (define attempts
-  (list (ask "What broke? Quote the line." "gpt-4o-mini")
-        (ask "Which part is broken? Quote the line." "gpt-4.1-mini")
-        (ask "Find the line about something that broke." "gpt-4.1-nano")))
+  (list (ask "What broke? Quote the line." "middle")
+        (ask "Which part is broken? Quote the line." "middle")
+        (ask "Find the line about something that broke." "cheap")))
 
 (define-values (answer others) (await-any attempts))
 (for-each cancel others)                  ; their requests are aborted

@@ -2,7 +2,7 @@
 ;;
 ;;   rlm-wasm run examples/patterns/08-ensemble-voting.scm --context examples/reviews.txt
 
-(define models '("gpt-4.1-nano" "gpt-4o-mini" "gpt-4.1-mini"))
+(define models '("cheap" "middle" "good"))
 (define labels '("positive" "negative"))
 
 ;; Votes have to be comparable: "Positive." and "positive" are one.

@@ -15,7 +15,7 @@
 (define (confidence answer) (if (string-contains? answer "unclear") 0.0 1.0))
 
 (define verdicts
-  (active-learning (classify "gpt-4.1-nano") (classify "gpt-4o") confidence reviews #:threshold 0.7))
+  (active-learning (classify "cheap") (classify "good") confidence reviews #:threshold 0.7))
 
 (for ([review reviews] [verdict verdicts])
   (printf "~a ~a\n" (~a verdict #:width 9) review))

@@ -6,14 +6,14 @@
 (define chunks (context-chunks 8000 200))
 
 (define (sum-up text)
-  (syntax-e (llm-query #:instruction "Summarise in two sentences." #:data text #:model "gpt-4.1-nano")))
+  (syntax-e (llm-query #:instruction "Summarise in two sentences." #:data text #:model "cheap")))
 
 ;; No prompt ever holds more than five texts. The last merge gets the better model.
 (define (merge . texts)
   (syntax-e
    (llm-query #:instruction "Summarise these summaries in four sentences; keep names."
               #:data (string-join texts "\n")
-              #:model (if (< (length texts) 5) "gpt-4o" "gpt-4o-mini"))))
+              #:model (if (< (length texts) 5) "good" "middle"))))
 
 (eprintf "~a chunks\n" (length chunks))
 (finish (tree-reduce merge chunks #:branch-factor 5 #:leaf-fn sum-up))

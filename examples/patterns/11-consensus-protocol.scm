@@ -3,7 +3,7 @@
 ;;
 ;;   rlm-wasm run examples/patterns/11-consensus-protocol.scm --context examples/reviews.txt
 
-(define models '("gpt-4.1-nano" "gpt-4o-mini" "gpt-4.1-mini" "gpt-4.1" "gpt-4o"))
+(define models '("cheap" "cheap" "middle" "middle" "good"))
 (define needed 4)
 
 (define (round-of review extra)

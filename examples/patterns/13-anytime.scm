@@ -11,9 +11,9 @@
     (syntax-e (llm-query #:instruction instruction #:data (string-append best "\n" context) #:model model))))
 
 (define levels
-  (list (level "What is praised? Quote one line." "gpt-4.1-nano")
-        (level "What is praised? Summarise in two sentences." "gpt-4o-mini")
-        (level "What is praised, and by whom? Summarise in three sentences." "gpt-4o")))
+  (list (level "What is praised? Quote one line." "cheap")
+        (level "What is praised? Summarise in two sentences." "middle")
+        (level "What is praised, and by whom? Summarise in three sentences." "good")))
 
 ;; Whatever happens, the best answer so far is there.
 (define best

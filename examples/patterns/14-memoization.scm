@@ -6,7 +6,7 @@
 (define (normal question) (string-normalize-spaces (string-downcase (string-trim question "?"))))
 
 (define (answer question)
-  (cached-query (normal question) #:data context #:model "gpt-4.1-nano" #:ttl (* 24 3600)))
+  (cached-query (normal question) #:data context #:model "cheap" #:ttl (* 24 3600)))
 
 (define questions
   '("What is a session?" "what is a session" "How are limits set?" "What is a Session?"

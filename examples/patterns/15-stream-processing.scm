@@ -15,7 +15,7 @@
     (syntax-e
      (llm-query #:instruction "Update the summary with the new text: summarise both in three sentences."
                 #:data (string-append (cdr state) "\n" text)
-                #:model "gpt-4.1-nano")))
+                #:model "cheap")))
   (checkpoint "stream" (cons (+ at (string-length text)) known)))
 
 (define end-state

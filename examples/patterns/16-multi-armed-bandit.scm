@@ -2,7 +2,7 @@
 ;;
 ;;   rlm-wasm run examples/patterns/16-multi-armed-bandit.scm --context examples/reviews.txt
 
-(define arms '#("gpt-4.1-nano" "gpt-4o-mini" "gpt-4o"))
+(define arms '#("cheap" "middle" "good"))
 (define prices '#(0.1 0.15 2.5))          ; dollars for a million tokens
 (define pulls (make-vector 3 0))
 (define rewards (make-vector 3 0.0))

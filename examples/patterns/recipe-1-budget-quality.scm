@@ -5,10 +5,10 @@
 (define instruction "Is this review positive or negative? Answer positive, negative or unclear.")
 (define (ask review model) (llm-query-async #:instruction instruction #:data review #:model model))
 
-(define (cheap review) (ask review "gpt-4.1-nano"))
+(define (cheap review) (ask review "cheap"))
 (define (by-vote review)
   (vote (map (lambda (model) (lambda () (ask review model)))
-             '("gpt-4.1-mini" "gpt-4o-mini" "gpt-4.1" "gpt-4o" "o4-mini"))
+             '("cheap" "middle" "good"))
         #:method 'plurality))
 (define (confidence answer) (if (string-contains? answer "unclear") 0 1))
 

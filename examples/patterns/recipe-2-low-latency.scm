@@ -6,7 +6,7 @@
   (race
    (map (lambda (model)
           (lambda () (llm-query-async #:instruction question #:data context #:model model)))
-        '("gpt-4.1-nano" "gpt-4o-mini" "gpt-4.1-mini"))))
+        '("cheap" "middle" "good"))))
 
 (define (answer question)
   (define key (string-append "answer:" (content-key question context)))

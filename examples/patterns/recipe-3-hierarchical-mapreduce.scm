@@ -8,13 +8,13 @@
 (define leaves
   (map-async
    (lambda (section)
-     (llm-query-async #:instruction "Summarise in one sentence." #:data section #:model "gpt-4.1-nano"))
+     (llm-query-async #:instruction "Summarise in one sentence." #:data section #:model "cheap"))
    sections))
 
 (define (merge . texts)
   (llm-query-async
    #:instruction "Summarise these together in three sentences."
    #:data (string-join texts "\n")
-   #:model "gpt-4o-mini"))
+   #:model "middle"))
 
 (finish (tree-reduce merge leaves #:branch-factor 2))

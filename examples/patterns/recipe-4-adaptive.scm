@@ -3,7 +3,7 @@
 ;;
 ;;   rlm-wasm run examples/patterns/recipe-4-adaptive.scm --context examples/reviews.txt --store sqlite:///bandit.db
 
-(define arms '("gpt-4.1-nano" "gpt-4o-mini"))
+(define arms '("cheap" "middle"))
 ;; model → (successes . trials), from the last run where there was one
 (define stats (make-hash (or (restore "bandit") (map (lambda (arm) (cons arm (cons 0 0))) arms))))
 
@@ -20,7 +20,7 @@
   (define answer (ask arm review))
   (define sure? (not (string-contains? answer "unclear")))
   (hash-update! stats arm (lambda (s) (cons (+ (car s) (if sure? 1 0)) (add1 (cdr s)))))
-  (if sure? answer (ask "gpt-4o" review)))
+  (if sure? answer (ask "good" review)))
 
 (define verdicts (map classify (filter non-empty-string? (string-split context "\n"))))
 (checkpoint "bandit" (hash->list stats))

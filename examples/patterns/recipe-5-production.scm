@@ -7,13 +7,13 @@
 (define (ask instruction data model)
   (syntax-e (llm-query #:instruction instruction #:data data #:model model)))
 
-(define (quick) (checkpoint (string-append key ":quick") (ask question context "gpt-4.1-nano")))
+(define (quick) (checkpoint (string-append key ":quick") (ask question context "cheap")))
 
 (define (refined draft)
   (critique-refine
    (lambda () draft)
-   (lambda (draft) (ask "Is every statement about something good? Answer approved or rejected." draft "gpt-4.1-nano"))
-   (lambda (draft critique) (ask question (string-append draft "\n" context) "gpt-4o"))
+   (lambda (draft) (ask "Is every statement about something good? Answer approved or rejected." draft "cheap"))
+   (lambda (draft critique) (ask question (string-append draft "\n" context) "good"))
    #:max-iter 2 #:quality-threshold 0.9))
 
 (define (answer)

@@ -11,7 +11,7 @@
    (lambda (paper)
      (llm-query-async
       #:instruction "Summarise in one sentence what it is for."
-      #:data paper #:model "gpt-4.1-nano"))
+      #:data paper #:model "cheap"))
    papers
    #:max-concurrent 20
    #:on-error (lambda (e) "")))
@@ -24,5 +24,5 @@
      (tree-reduce
       (lambda texts
         (llm-query-async #:instruction "Summarise these findings in four sentences."
-                         #:data (string-join texts "\n") #:model "gpt-4o"))
+                         #:data (string-join texts "\n") #:model "good"))
       useful #:branch-factor 8)))

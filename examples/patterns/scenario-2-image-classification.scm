@@ -11,10 +11,10 @@
 (define verdicts
   (parameterize ([token-budget (* 400 (length items))])
     (active-learning
-     (lambda (item) (ask "gpt-4.1-nano" item))
+     (lambda (item) (ask "cheap" item))
      (lambda (item)
        (vote (map (lambda (model) (lambda () (ask model item)))
-                  '("gpt-4o" "gpt-4.1" "gpt-4o-mini" "gpt-4.1-mini" "gpt-4.1-nano"))
+                  '("cheap" "middle" "good"))
              #:method 'plurality))
      (lambda (answer) (if (string-contains? answer "unclear") 0 1))
      items)))

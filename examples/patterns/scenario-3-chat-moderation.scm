@@ -9,8 +9,8 @@
               #:data message #:model model)))
 
 (define (moderate message)
-  (define closer (spawn (lambda () (judge message "gpt-4o"))))
-  (define quick (judge message "gpt-4.1-nano"))
+  (define closer (spawn (lambda () (judge message "good"))))
+  (define quick (judge message "cheap"))
   (with-timeout 1 (lambda () (await closer))
     (lambda ()
       (cancel closer)

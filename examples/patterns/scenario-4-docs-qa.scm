@@ -9,7 +9,7 @@
   (string-join (remove-duplicates (map cdr hits)) "\n"))
 
 (define (answer question)
-  (cached-query question #:data (excerpt question) #:model "gpt-4.1-nano"))
+  (cached-query question #:data (excerpt question) #:model "cheap"))
 
 (define day '("How does a session persist state?" "Which limits exist?" "How does a session persist state?"
               "Which limits exist?" "Where are checkpoints stored?"))

@@ -11,13 +11,13 @@
    (syntax-e
     (llm-query
      #:instruction "Design a triage. Answer in JSON with the keys \"urgent\" (a word that marks urgent tickets) and \"strategy\" (each or together)."
-     #:data sample #:json #t #:model "gpt-4o"))
+     #:data sample #:json #t #:model "good"))
    #:lenient? #t))
 
 (define (triage ticket)
   (llm-query-async
    #:instruction "Is this ticket positive or negative? Answer positive or negative."
-   #:data ticket #:model "gpt-4.1-nano"))
+   #:data ticket #:model "cheap"))
 
 (define verdicts
   (if (equal? (hash-ref plan 'strategy "each") "together")

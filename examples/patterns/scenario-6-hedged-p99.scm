@@ -5,7 +5,7 @@
 
 (define patience-s 4)                     ; about the 95th percentile
 
-(define (ask) (llm-query-async #:instruction "What broke? Quote the line." #:data context #:model "gpt-4o-mini"))
+(define (ask) (llm-query-async #:instruction "What broke? Quote the line." #:data context #:model "middle"))
 
 (define (hedged)
   (define first-attempt (ask))

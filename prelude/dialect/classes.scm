@@ -13,7 +13,7 @@
   (method-names %class-method-names)     ; public, with those of the ancestors
   (abstract %class-abstract))
 (define-record-type interface (%make-interface name supers methods) interface? (name %interface-name) (supers %interface-supers) (methods %interface-methods))
-(define-record-type object
+(define-record-type %object
   (%make-object class methods fields) object?
   (class %object-class)
   (methods %object-methods %set-object-methods!)  ; an immutable table, name -> procedure

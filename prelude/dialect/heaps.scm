@@ -1,7 +1,8 @@
 ;; data/heap: a binary heap in a vector that grows, the least item by (less-equal? a b) first.
 
-(define-record-type heap (%make-heap less? items count) heap?
+(define-record-type %heap (%make-heap less? items count) heap?
   (less? %heap-less) (items %heap-items %set-heap-items!) (count heap-count %set-heap-count!))
+(%set-rtd-printer! (%record-rtd (%make-heap #f #f 0)) (lambda (h) "#<heap>"))
 (define (make-heap less?)
   (if (not (procedure? less?)) (raise-argument-error 'make-heap "(-> any/c any/c any/c)" less?))
   (%make-heap less? (make-vector 16 #f) 0))

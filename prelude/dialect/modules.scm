@@ -196,7 +196,8 @@
 
 ;; a future is run when it is touched
 (define (future thunk) (%make-future (delay (thunk))))
-(define-record-type future (%make-future promise) future? (promise %future-promise))
+(define-record-type %future-record (%make-future promise) future? (promise %future-promise))
+(%set-rtd-printer! (%record-rtd (%make-future #f)) (lambda (f) "#<future>"))
 (define (touch f) (force (%future-promise f)))
 (define (processor-count) 1)
 

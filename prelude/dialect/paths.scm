@@ -1,7 +1,7 @@
 ;; Paths without a file system: what takes their text apart and puts it together. A path is its own type, as in Racket,
 ;; and every procedure takes strings for paths, too. Unix paths only.
 
-(define-record-type path (%make-path text) path? (text %path-text))
+(define-record-type %path (%make-path text) path? (text %path-text))
 (%set-rtd-printer! (%record-rtd (%make-path ""))
                    (lambda (p)
                      (if (= (%print-mode) 0) (%path-text p) (string-append "#<path:" (%path-text p) ">"))))

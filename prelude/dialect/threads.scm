@@ -4,13 +4,14 @@
 ;; An event is something that (try) tells whether it is ready: with its value in a box, having taken it, or #f. A
 ;; thread that waits for events is woken whenever something happens on one of them, and tries again.
 
-(define-record-type thread
+(define-record-type %thread
   (%make-thread handle mailbox waiting)
   thread?
   (handle %thread-handle %set-thread-handle!)
   (mailbox %thread-mailbox)              ; a queue
   (waiting %thread-waiting))             ; who waits for it to end, or for its mail
 
+(%set-rtd-printer! (%record-rtd (%make-thread #f #f #f)) (lambda (t) "#<thread>"))
 (define %this-thread (make-parameter #f))
 (define %main-threads (make-hasheq))     ; the program's own fiber has one, too
 (define (current-thread)
@@ -92,7 +93,7 @@
     (set-mcdr! mail '())))
 
 ;; ---- events ----
-(define-record-type evt (%make-event try wakers wrap) %event? (try %event-try) (wakers %event-wakers) (wrap %event-wrap))
+(define-record-type %evt (%make-event try wakers wrap) %event? (try %event-try) (wakers %event-wakers) (wrap %event-wrap))
 ;; wakers: a list of places where a waker is left
 (define (%event try . wakers) (%make-event try wakers #f))
 (define (%receive-event)
@@ -193,8 +194,9 @@
     (if alarm (%stop! alarm))))
 
 ;; ---- channels: the one that puts waits for the one that gets ----
-(define-record-type channel (%make-channel offers waiting) channel? (offers %channel-offers) (waiting %channel-waiting))
+(define-record-type %channel (%make-channel offers waiting) channel? (offers %channel-offers) (waiting %channel-waiting))
 ;; an offer: a vector of the value and whether it was taken
+(%set-rtd-printer! (%record-rtd (%make-channel #f #f)) (lambda (c) "#<channel>"))
 (define (make-channel) (%make-channel (%make-queue) (%make-wakers)))
 (define (%check-channel who c) (if (not (channel? c)) (raise-argument-error who "channel?" c)))
 (define (channel-get c) (%check-channel 'channel-get c) (sync c))
@@ -223,9 +225,10 @@
       event)))
 
 ;; ---- channels with room ----
-(define-record-type async-channel
+(define-record-type %async-channel
   (%make-async queue limit waiting) async-channel?
   (queue %async-queue) (limit %async-limit) (waiting %async-waiting))
+(%set-rtd-printer! (%record-rtd (%make-async #f #f #f)) (lambda (c) "#<async-channel>"))
 (define (make-async-channel [limit #f]) (%make-async (%make-queue) limit (%make-wakers)))
 (define (%async-take! c)
   (let ((v (%queue-take! (%async-queue c)))) (%wake-all! (%async-waiting c)) v))
@@ -239,8 +242,9 @@
   (void))
 
 ;; ---- semaphores ----
-(define-record-type semaphore (%make-semaphore count waiting) semaphore?
+(define-record-type %semaphore (%make-semaphore count waiting) semaphore?
   (count %semaphore-count %set-semaphore-count!) (waiting %semaphore-waiting))
+(%set-rtd-printer! (%record-rtd (%make-semaphore 0 #f)) (lambda (s) "#<semaphore>"))
 (define (make-semaphore [count 0])
   (if (not (and (exact-integer? count) (>= count 0))) (raise-argument-error 'make-semaphore "exact-nonnegative-integer?" count))
   (%make-semaphore count (%make-wakers)))

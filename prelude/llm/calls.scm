@@ -15,12 +15,18 @@
                 (string-append who ": " keyword " must be a string, got " (%bounded-text v)
                                "; (format \"~a\" v) makes text of anything")))))
 
+;; A role or alias may be a symbol; what it stands for, the host says.
+(define (%model-name model) (if (symbol? model) (symbol->string model) model))
+(define (model-for role)
+  (if (not (or (string? role) (symbol? role))) (%err-type 'model-for 0 "symbol or string" role))
+  (%request "model-for" (%model-name role)))
+
 ;; What a vendor's model takes is the host's to say: it refuses a call before it is sent.
 (define (%check-call who model temperature max-tokens json recursive)
   (let ((refusal (%call-refusal who model temperature max-tokens json recursive)))
     (if refusal (%fail 'exn:fail:contract refusal))))
 (define (%call-refusal who model temperature max-tokens json recursive)
-  (cond ((and model (not (string? model))) (%must-be who "#:model must be a string" model))
+  (cond ((and model (not (string? model)) (not (symbol? model))) (%must-be who "#:model must be a string" model))
         ((and temperature (not (real? temperature))) (%must-be who "#:temperature must be a number from 0 to 2" temperature))
         ((and json (not (eq? json #t)))
          (string-append (%must-be who "#:json must be #t or #f" json) "; what the JSON is to look like is said in #:instruction"))
@@ -52,7 +58,7 @@
            (fiber %current-fiber)
            (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
            (bytes (%encode-request id "llm"
-                                   (list op instruction data model (and temperature (inexact temperature))
+                                   (list op instruction data (%model-name model) (and temperature (inexact temperature))
                                          max-tokens json pictures recursive (%take-calls-to-judge!))))
            (place (and (string=? op "llm-query-async") (%place)))
            (handle #f)

@@ -246,7 +246,7 @@
   (if ttl (%check-threshold "cached-query" "#:ttl" ttl))
   (%check-call "cached-query" model temperature max-tokens json #f)
   (let* ((asked (list (%check-text "cached-query" "the question" instruction #f)
-                      (%check-text "cached-query" "#:data" data #t) model temperature max-tokens json))
+                      (%check-text "cached-query" "#:data" data #t) (%model-name model) temperature max-tokens json))
          (key (string-append "cached-query:" (content-key asked)))
          (running (%hash-ref %asked-now key #f)))
     (if (and running (%pending? running))

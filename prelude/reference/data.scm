@@ -258,3 +258,19 @@
  ("(match-let* ([pattern value] ...) body ...)" "let* with patterns." (match-let* ([(list a) '(1)] [(list b) (list a)]) b) 1)
  ("(match-define pattern value)" "define with a pattern." (let () (match-define (cons h t) '(1 2)) t) (2))
  ("(define/match (name argument ...) [(pattern ...) body ...] ...)" "A procedure that matches its arguments." (let () (define/match (f x) [(0) 'zero] [(_) 'more]) (f 0)) zero))
+
+;; One name of each family: (apropos "…/c"), (apropos "check-"), (apropos "channel") and the like list the others.
+(%reference "Further from Racket"
+ ("(define/contract (f parameter ...) contract body ...)" "A procedure whose calls are checked; contracts: ->, ->*, ->i, or/c, and/c, listof, hash/c, between/c …; (apropos \"/c\")." (let () (define/contract (half n) (-> even? integer?) (quotient n 2)) (half 8)) 4)
+ ("(class super clause ...)" "A class: init-field, field, define/public, define/override, super-new …; new makes an object, send calls." (let ([c% (class object% (init-field n) (super-new) (define/public (twice) (* 2 n)))]) (send (new c% [n 4]) twice)) 8)
+ ("(syntax-case form (literal ...) [pattern template] ...)" "A procedural macro's cases, in (define-syntax (f stx) …); with-syntax, datum->syntax, format-id, syntax-parse." (let () (define-syntax (swapped stx) (syntax-case stx () [(_ a b) #'(list b a)])) (swapped 1 2)) (2 1))
+ ("(thread thunk)" "A thread; thread-wait, thread-send, make-channel, make-semaphore, sync and their kin: (apropos \"thread\")." (let ([c (make-channel)]) (thread (lambda () (channel-put c 5))) (channel-get c)) 5)
+ ("(reset body ...)" "A prompt, up to which (shift k body ...) captures; call-with-continuation-prompt for tags and aborts." (reset (+ 1 (shift k (k (k 2))))) 4)
+ ("(seconds->date seconds)" "A date, in UTC; find-seconds, date->string, date-display-format." (date-year (seconds->date 0)) 1970)
+ ("(build-path part ...)" "A path, as text: path->string, split-path, file-name-from-path, path-get-extension …; there are no files." (path->string (build-path "a" "b.txt")) "a/b.txt")
+ ("(make-heap less-equal?)" "A heap: heap-add!, heap-min, heap-remove-min!, heap-count." (let ([h (make-heap <=)]) (heap-add! h 3 1 2) (heap-min h)) 1)
+ ("(prime? n)" "Is it prime? factorize, divisors, next-prime, modular-inverse, binomial …" (prime? 97) #t)
+ ("(bytes->hex-string bytes)" "Bytes as digits; integer->integer-bytes, bytes-join, sha1, md5: (apropos \"bytes\")." (bytes->hex-string #"\1\377") "01ff")
+ ("(mcons a b)" "A mutable pair: mcar, set-mcar!, mlist." (mcar (mcons 1 2)) 1)
+ ("(check-equal? actual expected [message])" "rackunit: what fails is told on standard error; test-case, test-suite, run-tests: (apropos \"check-\").")
+ ("(stop-before sequence stop?)" "The sequence up to an item; stop-after, sequence-generate, make-do-sequence: (apropos \"sequence\")." (sequence->list (stop-before '(1 2 3) even?)) (1)))

@@ -138,6 +138,7 @@
  ("(with-timeout seconds thunk [on-timeout])" "What thunk gives, or what on-timeout gives when time is up." (with-timeout 5 (lambda () 1)) 1)
  ("(map-async f items #:max-concurrent 20 #:on-error f)" "The texts of f on each item, at most so many at once, in the items' order. on-error gets the message, and what it gives stands in the item's place."
   (map-async (lambda (x) (/ 6 x)) '(3 0) #:on-error (lambda (message) message)) (2 "/: division by zero"))
+ ("(model-for role)" "The model that a role ('cheap, 'middle, 'good) or an alias stands for; #:model takes them, too." (string? (model-for 'cheap)) #t)
  ("(parallel thunks #:max-concurrent n)" "The results of all thunks, run at once." (parallel (list (lambda () 1) (lambda () 2))) (1 2))
  ("(race thunks)" "The first result; the others are cancelled.")
  ("(truncated? v)" "Whether the model was cut off before its end, by #:max-tokens or a bound of its own: asked of the scoped value." (truncated? (datum->syntax #f "text")) #f)

@@ -316,7 +316,7 @@
            'map-async 'cancel 'spawn 'handle? 'handle-done? 'with-timeout 'syntax-e 'datum->syntax 'syntax?
            'context 'get-context 'context-length 'context-slice 'context-lines 'context-search
            'context-chunks 'context-names
-           'token-budget 'usage 'tokens-used 'cost-used 'rate-limits 'budget-remaining
+           'token-budget 'usage 'tokens-used 'cost-used 'rate-limits 'budget-remaining 'model-for
            'checkpoint 'restore 'heartbeat 'py-exec 'py-eval 'py-set! 'py-call
            'unsafe-raw-query 'unsafe-interpolate 'unsafe-overwrite 'unsafe-exec-sub-output)
 

@@ -19,7 +19,9 @@ from rlm_wasm.runlog.events import (
     Record,
     RequestEnded,
     RequestStarted,
+    RunEnded,
     RunStarted,
+    size_of,
 )
 from rlm_wasm.runlog.rendering import duration, one_line
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
     from rlm_wasm.cli.options import RuntimeOptions
 
-MAX_RECORDS: Final = 500_000
-"""Records that a report shows."""
+MAX_BYTES: Final = 256 << 20
+"""Bytes of the records that a report shows."""
 
 
 class Accounts:
@@ -44,6 +46,7 @@ class Accounts:
             readers.append(options.opened_store() if log == "store" else log)
         self._report = None if report is None else Path(report)
         self._records: list[Record] = []
+        self._left = MAX_BYTES
         self._left_out = 0
         if self._report is not None:
             try:
@@ -57,7 +60,8 @@ class Accounts:
         self.readers = tuple(readers)
 
     def _keep(self, record: Record) -> None:
-        if len(self._records) < MAX_RECORDS:
+        if self._left >= 0 or isinstance(record, RunEnded):
+            self._left -= size_of(record)
             self._records.append(record)
         else:
             self._left_out += 1

@@ -24,6 +24,8 @@ from rlm_wasm.redaction import address_without_credentials, without_credentials
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rlm_wasm.store.sessions import StoredSession
+
 Verdict = Literal["ok", "note", "bad"]
 
 _CHIBI_FOLDERS: Final = ("/usr/share/chibi", "/usr/local/share/chibi")
@@ -51,7 +53,7 @@ def doctor(ctx: click.Context, /, base_url: str | None, *, offline: bool, as_jso
     Exit status 0 where a run would work, 1 where it would not.
     """
     findings = []
-    for check in (_python, _packages, _guest, _run, _python_guest, _cache, _libraries):
+    for check in (_python, _packages, _guest, _run, _python_guest, _cache, _libraries, _sessions):
         findings += _checked(check)
     findings += _checked(lambda: _providers(base_url, offline=offline))
     bad = any(finding.verdict == "bad" for finding in findings)
@@ -154,6 +156,38 @@ def _libraries() -> Iterator[Finding]:
         yield Finding("libraries", "ok", f"Chibi-Scheme's at {found[0]}: --library {found[0]}")
     else:
         yield Finding("libraries", "note", "no installed Chibi-Scheme libraries (none are needed)")
+
+
+def _sessions() -> Iterator[Finding]:
+    """Those in the default store, where there is one: which of them stand on another guest."""
+    from rlm_wasm.named_sessions import store_that_is_there
+
+    url = store_that_is_there()
+    if url is None:
+        yield Finding("sessions", "ok", "none are kept")
+        return
+    from rlm_wasm.errors import StoreError
+    from rlm_wasm.sandbox.engine import Engine
+    from rlm_wasm.store import open_store
+
+    async def listed() -> list[StoredSession]:
+        store = open_store(url)
+        try:
+            return await store.sessions.list()
+        finally:
+            await store.aclose()
+
+    try:
+        kept = asyncio.run(listed())
+    except StoreError as error:
+        yield Finding("sessions", "note", str(error))
+        return
+    yield Finding("sessions", "ok", f"{len(kept)} in {address_without_credentials(url)}")
+    current = Engine.shared().image_hash
+    for guest in sorted({session.guest for session in kept if session.guest not in (None, current)}, key=str):
+        names = [session.name for session in kept if session.guest == guest]
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        yield Finding("sessions", "note", f"on another guest, {str(guest)[:12]}: {shown}")
 
 
 def _providers(base_url: str | None, *, offline: bool) -> Iterator[Finding]:

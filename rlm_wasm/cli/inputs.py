@@ -9,6 +9,9 @@ from typing import Any, Final
 
 import click
 
+from rlm_wasm.cli.report import note
+from rlm_wasm.context_files import Loaded, is_pattern, load_path
+
 _UNITS: Final = {
     "": 1,
     "b": 1,
@@ -56,19 +59,37 @@ def read_program(path: str) -> str:
     return text
 
 
-def read_contexts(options: tuple[str, ...], *, stdin_taken: bool) -> dict[str | None, str]:
-    """Texts by name, None for the one without; from FILE or NAME=FILE, "-" for standard input."""
-    found: dict[str | None, str] = {}
+def read_contexts(
+    options: tuple[str, ...], *, stdin_taken: bool, name_all: bool = False
+) -> dict[str | None, str]:
+    """Texts by name, None for the one without, from FILE, DIR or GLOB, each with NAME= before it or not.
+
+    "-" is standard input. A folder or glob gives every file with text as a context of its name; what it
+    leaves out is said on standard error. ``name_all``: of several files without a name, each has its path.
+    """
+    loaded = Loaded()
+    plain = [path for name, path in map(_split, options) if name is None and not _is_several(path)]
     for option in options:
         name, path = _split(option)
         if path == "-" and stdin_taken:
             raise click.UsageError("standard input can be read only once")
         stdin_taken = stdin_taken or path == "-"
-        if name in found:
+        if _is_several(path):
+            load_path(loaded, path, name=name)
+            continue
+        if name is None and name_all and len(plain) > 1:
+            name = "standard input" if path == "-" else path
+        if name in loaded.texts:
             which = "without a name" if name is None else f"named {name}"
             raise click.UsageError(f"two contexts {which}: give them different names, --context NAME={path}")
-        found[name] = decoded(read_bytes(path), "standard input" if path == "-" else path)
-    return found
+        loaded.add(name, decoded(read_bytes(path), "standard input" if path == "-" else path))
+    for left_out in loaded.notes:
+        note(left_out)
+    return loaded.texts
+
+
+def _is_several(path: str) -> bool:
+    return path != "-" and is_pattern(path)
 
 
 def _split(option: str) -> tuple[str | None, str]:

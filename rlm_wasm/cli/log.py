@@ -207,6 +207,9 @@ def export(
     """
     if endpoint is not None and form != "otel":
         raise click.UsageError("--endpoint belongs to --format otel")
+    if form == "jsonl" and Path(run).exists():
+        _copy(run, output)
+        return
     found = _found(run, store)
     if form == "jsonl":
         lines = [plain(record) for records in found.values() for record in records]
@@ -224,6 +227,25 @@ def export(
         Path(output).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise click.UsageError(f"cannot write {output}: {error.strerror or error}") from None
+
+
+def _copy(path: str, output: str | None) -> None:
+    """The records of a file, however large it is, one after the other."""
+    file = LogFile(path, most=None)
+    lines = (json.dumps(plain(record), ensure_ascii=False, default=str) + "\n" for record in file)
+    if output is None:
+        for line in lines:
+            echo(line, nl=False)
+    elif Path(output).exists() and Path(output).samefile(path):
+        raise click.UsageError(f"{output} is the log itself")
+    else:
+        try:
+            with Path(output).open("w", encoding="utf-8", errors="backslashreplace") as out:
+                out.writelines(lines)
+        except OSError as error:
+            raise click.UsageError(f"cannot write {output}: {error.strerror or error}") from None
+    for trouble in file.told:
+        note(f"{path}: {trouble}")
 
 
 async def _send(endpoint: str, requests: list[dict[str, Any]]) -> None:
@@ -273,7 +295,7 @@ def rm(
 
 
 def _read(path: str) -> dict[str, RunStory]:
-    file = LogFile(path, most=None)
+    file = LogFile(path)
     told = stories(file)
     for trouble in file.told:
         note(f"{path}: {trouble}")
@@ -284,7 +306,7 @@ def _found(run: str, store: str | None) -> dict[str, list[Record]]:
     """Records by the run, of a file or of the kept run whose id begins so."""
     found: dict[str, list[Record]] = {}
     if Path(run).exists() or run.endswith(".jsonl"):
-        file = LogFile(run, most=None)
+        file = LogFile(run)
         for record in file:
             found.setdefault(record.run, []).append(record)
         troubles = file.told

@@ -15,6 +15,7 @@ from rlm_wasm.cli.environment import epilog
 from rlm_wasm.cli.terminal import echo
 
 _COMMANDS = {
+    "ask": ("rlm_wasm.cli.ask", "ask"),
     "run": ("rlm_wasm.cli.run", "run"),
     "check": ("rlm_wasm.cli.check", "check"),
     "repl": ("rlm_wasm.cli.repl", "repl"),

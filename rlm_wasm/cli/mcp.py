@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 
 import click
 
 from rlm_wasm.cli.inputs import Quantity
+from rlm_wasm.cli.mcp_clients import CLIENTS, SERVER, install
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
-from rlm_wasm.cli.terminal import is_terminal, visible
+from rlm_wasm.cli.report import note
+from rlm_wasm.cli.terminal import echo, is_terminal, visible
+
+log = logging.getLogger("rlm_wasm.mcp")
 
 
-@click.command()
+class _KeepsArguments(click.Command):
+    """A command that knows what it was called with, as it was written."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As the base class."""
+        ctx.meta["rlm_wasm.arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_KeepsArguments)
+@click.option(
+    "--install",
+    "client",
+    type=click.Choice(list(CLIENTS)),
+    help="Set the server up in a client's configuration, with the other options given, and end.",
+)
 @click.option("--http", metavar="HOST:PORT", help="Streamable HTTP there, instead of stdin and stdout.")
 @click.option(
     "--token-file",
@@ -31,13 +51,24 @@ from rlm_wasm.cli.terminal import is_terminal, visible
     metavar="N",
     help="Characters of a result's text, and of its data; the rest is a resource.  [default: 20,000]",
 )
+@click.option(
+    "--view",
+    "viewed",
+    is_flag=True,
+    help="Serve a page that shows the runs, on this machine; without --http its address is a resource.",
+)
 @runtime_options
+@click.pass_context
 def mcp(
+    ctx: click.Context,
+    /,
     *,
+    client: str | None,
     http: str | None,
     token_file: str | None,
     session: str | None,
     result_chars: int,
+    viewed: bool,
     options: RuntimeOptions,
 ) -> None:
     """Serve assistants by MCP.
@@ -48,6 +79,9 @@ def mcp(
     from rlm_wasm.mcp.bounds import ServerBounds
     from rlm_wasm.mcp.transports import check_address, host_and_port, serve_http, serve_stdio
 
+    if client is not None:
+        _install(client, ctx.meta["rlm_wasm.arguments"], http=http)
+        return
     if token_file is not None and http is None:
         raise click.UsageError("--token-file belongs to --http: standard input needs no token")
     address = None if http is None else host_and_port(http)
@@ -59,12 +93,34 @@ def mcp(
 
     async def serve() -> None:
         async with options.runtime() as runtime:
+            url = (await runtime.viewer()).url if viewed else None
+            if url is not None:
+                log.info("the runs are shown at %s", url)
             if address is None:
-                await serve_stdio(runtime, session=session, bounds=bounds)
+                await serve_stdio(runtime, session=session, bounds=bounds, viewer_url=url)
             else:
                 await serve_http(runtime, *address, session=session, token=token, bounds=bounds)
 
     asyncio.run(serve())
+
+
+def _install(client: str, arguments: list[str], *, http: str | None) -> None:
+    if http is not None:
+        raise click.UsageError(
+            "--install is for standard input and output; by HTTP a client needs the address"
+        )
+    rest = iter(arguments)
+    options = []
+    for argument in rest:
+        if argument == "--install":
+            next(rest, None)
+        elif not argument.startswith("--install="):
+            options.append(argument)
+    path, replaced = install(client, options)
+    done = "changed" if replaced else "added"
+    echo(f"{SERVER} was {done} in {path} ({CLIENTS[client].title}). Restart the client.")
+    if os.environ.get("OPENAI_API_KEY"):
+        note("no key was written: the client must start the server with OPENAI_API_KEY set")
 
 
 class _Lines(logging.Formatter):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from rlm_wasm.cli.config import aliases_given
 from rlm_wasm.cli.inputs import Quantity
 from rlm_wasm.limits import Limits, LimitSpec, specs
 
@@ -56,6 +57,14 @@ _OPTIONS = [
     click.option(
         "--base-url", metavar="U", help="Address of an OpenAI-compatible server.  [default: OPENAI_BASE_URL]"
     ),
+    click.option(
+        "--alias",
+        "aliases",
+        multiple=True,
+        metavar="NAME=MODEL",
+        help="A model by another name, such as cheap, middle or good. May be repeated; the configuration "
+        "file and [tool.rlm-wasm.aliases] of a pyproject.toml have more.",
+    ),
     *(_limit_option(spec) for spec in specs() if spec.option is not None),
     click.option(
         "--python",
@@ -91,6 +100,7 @@ class RuntimeOptions:
     provider: str | None
     model: str | None
     base_url: str | None
+    aliases: tuple[str, ...]
     python: str
     workspace: str | None
     libraries: tuple[str, ...]
@@ -135,6 +145,7 @@ class RuntimeOptions:
             provider=self.provider,
             model=self.model,
             base_url=self.base_url,
+            aliases=aliases_given(self.aliases),
             python=self.python,
             store=None if self.store is None else self.opened_store(),
             durable=self.store is not None,

@@ -106,9 +106,3 @@ def indentation(text: str) -> int:
     """How far the next line is set in: two columns from the innermost open bracket."""
     state = read_state(text)
     return state.column + 2 if state.depth and state.inside is None else 0
-
-
-def word_before(text: str) -> str:
-    """The name that is being typed at the end of the text."""
-    match = re.search(r"[^\s()\[\]{}\"';`,|]*\Z", text)
-    return match.group() if match else ""

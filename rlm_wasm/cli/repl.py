@@ -7,6 +7,7 @@ Ctrl-D ends it.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,12 @@ from rlm_wasm.cli.accounts import Trace
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
-from rlm_wasm.cli.reading import indentation, read_state, word_before
+from rlm_wasm.cli.reading import indentation, read_state
 from rlm_wasm.cli.report import note, print_error, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
 from rlm_wasm.errors import RlmError
+from rlm_wasm.lexer import word_before
 from rlm_wasm.results import summary
 
 if TYPE_CHECKING:
@@ -205,12 +207,26 @@ async def _library_names(runtime: Runtime) -> list[str]:
     return sorted(map(str, result.data)) if isinstance(result.data, list) else []
 
 
+_COLOURS = {
+    "pygments.keyword": "ansimagenta",
+    "pygments.literal.string": "ansigreen",
+    "pygments.literal.number": "ansicyan",
+    "pygments.comment": "ansibrightblack",
+    "pygments.name.builtin": "ansiyellow",
+}
+"""Of the terminal's own palette, so that they are read on a light and on a dark one."""
+
+
 def _prompt_session(names: Any) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import Completer, Completion
     from prompt_toolkit.filters import completion_is_selected
     from prompt_toolkit.history import FileHistory, InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.lexers import PygmentsLexer
+    from prompt_toolkit.styles import Style
+
+    from rlm_wasm.lexer import RlmSchemeLexer
 
     class Names(Completer):
         """Completes the name before the cursor."""
@@ -241,6 +257,9 @@ def _prompt_session(names: Any) -> PromptSession[str]:
         history=FileHistory(path) if path else InMemoryHistory(),
         completer=Names(),
         complete_while_typing=False,
+        lexer=None if os.environ.get("NO_COLOR") else PygmentsLexer(RlmSchemeLexer),
+        style=Style.from_dict(_COLOURS),
+        include_default_pygments_style=False,
         multiline=True,
         key_bindings=keys,
         prompt_continuation=lambda width, _line, _wrapped: " " * width,

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     "-c",
     "contexts",
     multiple=True,
-    metavar="[NAME=]FILE",
-    help="A text for the program's context; - is standard input. May be repeated with names.",
+    metavar="[NAME=]FILE|DIR|GLOB",
+    help="A text for the program's context; - is standard input; a folder or a quoted glob gives every file "
+    "as a named context. May be repeated with names.",
 )
 @click.option(
     "--session",

@@ -454,7 +454,7 @@ class Journal:
         """What the guest said in that run, and the fuel that it took."""
         self.checksum = zlib.crc32(outbox, self.checksum)
         self.cost += fuel + REPLAY_A_RUN
-        if self.cost > self._due_from and self._due is not None and not self.stale:
+        if self.cost > self._due_from and self._due is not None and not (self.stale or self.writer.frozen):
             self._due_from *= 2
             self._due()
 
@@ -558,7 +558,7 @@ def replay(
             continue
         try:
             _apply(guest, journal, entry, apply)
-        except (TypeError, ValueError, KeyError, IndexError) as error:
+        except (TypeError, ValueError, IndexError) as error:
             raise SnapshotCorrupt(
                 f"row {entry.row} of the journal is damaged: {entry.kind.name} {str(error)[:100]}"
             ) from error

@@ -205,6 +205,10 @@ def read_instruction(instruction: str, *, json: bool = False) -> ParsedInstructi
     )
 
 
+_LABEL: Final = re.compile(r"\b(?:Task|Question|Query): ")
+"""What stands before a task that an instruction passes on: only what comes after it is looked for."""
+
+
 def content_words(text: str) -> list[str]:
     """The words of a text that carry meaning, in lower case, each once, in order."""
     words = dict.fromkeys(_WORD.findall(text.replace("’", "'").lower()))
@@ -213,7 +217,11 @@ def content_words(text: str) -> list[str]:
 
 def _terms(instruction: str, excluded: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Search terms and quoted phrases, from the sentences that aren't about the answer's form."""
-    sentences = [s for s in _SENTENCE_END.split(instruction.strip()) if s]
+    label = _LABEL.search(instruction)
+    asked = instruction[label.end() :] if label else ""
+    sentences = [
+        s for s in _SENTENCE_END.split((asked if content_words(asked) else instruction).strip()) if s
+    ]
     asking = [s for s in sentences if not _ABOUT_THE_ANSWER.match(s)] or sentences
     text = " ".join(asking)
     phrases = tuple(dict.fromkeys(m.group(1).strip().lower() for m in _QUOTED.finditer(text)))

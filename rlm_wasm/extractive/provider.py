@@ -78,6 +78,7 @@ class ExtractiveProvider:
     free = True
     ignores_model = True
     language_model = False
+    writes_programs = False
 
     def __init__(self, *, model: str | None = None) -> None:
         # A program names models for the provider that it is meant for; here each is this one.

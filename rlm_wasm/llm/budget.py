@@ -196,11 +196,14 @@ class Budget:
 
     limits: Limits
     execution: Usage = field(default_factory=Usage)
+    kept_calls: int = 0
+    """Kept back, with ``kept``, for a last call: others may not use it."""
+    kept: WorstCase = UNBOUNDED
     _pool: _Pool = field(default_factory=_Pool)
 
     def forked(self, limits: Limits) -> Budget:
         """A fork's: what it uses and what this one uses is bounded together, by either's limits."""
-        return Budget(limits, self.execution.copy(), self._pool)
+        return Budget(limits, self.execution.copy(), _pool=self._pool)
 
     @property
     def id(self) -> str:
@@ -231,14 +234,26 @@ class Budget:
 
     def count(self) -> None:
         """One more call. Raises LimitExceeded."""
-        if self.execution.calls >= self.limits.calls:
-            raise LimitExceeded("calls", self.execution.calls + 1, self.limits.calls)
+        if self.execution.calls + self.kept_calls >= self.limits.calls:
+            raise LimitExceeded("calls", self.execution.calls + self.kept_calls + 1, self.limits.calls)
         self.execution.calls += 1
         self.session.calls += 1
 
     def begin_execution(self) -> None:
         """A new execution counts from nothing."""
         self.execution = Usage()
+
+    def keep_back(self) -> None:
+        """Keep a call back for a last word, and a tenth of what is left of tokens and money."""
+        limits = self.limits
+        tokens = 0 if limits.tokens is None else max(limits.tokens - self.used_tokens, 0) // 10
+        usd = None if limits.cost_usd is None else max(limits.cost_usd - self.used_usd, 0.0) / 10
+        self.kept_calls = 1 if limits.calls > 1 else 0
+        self.kept = WorstCase(tokens, 0, usd)
+
+    def release_kept(self) -> None:
+        """The last word may use what was kept back."""
+        self.kept_calls, self.kept = 0, UNBOUNDED
 
     def children(self, depth: int) -> asyncio.Semaphore:
         """Places for the sandboxes of ``#:recursive`` calls that are alive at once: ``concurrency`` a depth.
@@ -368,20 +383,19 @@ class Budget:
 
     def _fits(self, worst: WorstCase) -> bool:
         limits = self.limits
-        tokens = self.used_tokens + self._pool.reserved_tokens + worst.tokens
+        tokens = self.used_tokens + self._pool.reserved_tokens + self.kept.tokens + worst.tokens
         if limits.tokens is not None and tokens > limits.tokens:
             return False
-        usd = self.used_usd + self._pool.reserved_usd + (worst.usd or 0.0)
+        usd = self.used_usd + self._pool.reserved_usd + (self.kept.usd or 0.0) + (worst.usd or 0.0)
         return limits.cost_usd is None or worst.usd is None or usd <= limits.cost_usd
 
     def _check_alone(self, worst: WorstCase) -> None:
-        limits = self.limits
-        if limits.tokens is not None and self.used_tokens + worst.tokens > limits.tokens:
-            raise _no_room(
-                "tokens", self.used_tokens, self._pool.reserved_tokens, worst.tokens, limits.tokens
-            )
+        limits, kept = self.limits, self.kept
+        if limits.tokens is not None and self.used_tokens + kept.tokens + worst.tokens > limits.tokens:
+            reserved = self._pool.reserved_tokens + kept.tokens
+            raise _no_room("tokens", self.used_tokens, reserved, worst.tokens, limits.tokens)
         most, usd = limits.cost_usd, worst.usd
-        if most is not None and usd is not None and self.used_usd + usd > most:
+        if most is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > most:
             raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, most)
 
     # ---- snapshots

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from rlm_wasm import tracing
 from rlm_wasm.capabilities import images
@@ -34,6 +34,7 @@ from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.llm.literal_calls import judged
 from rlm_wasm.providers import strict_json, tries
+from rlm_wasm.providers.aliases import model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
@@ -109,6 +110,7 @@ class LlmCalls:
         budget: Budget,
         log: ScopeLog,
         model: str | None,
+        aliases: Mapping[str, str] | None = None,
         depth: int = 0,
         deepest: int | None = None,
         workspace: Workspace | None = None,
@@ -134,6 +136,7 @@ class LlmCalls:
         self.budget = budget
         self.log = log
         self._model = model
+        self._aliases = aliases or {}
         self.depth = depth
         self._deepest = budget.limits.depth if deepest is None else deepest
         self._workspace = workspace
@@ -291,6 +294,7 @@ class LlmCalls:
         model = model or self._model or info.default_model
         if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):
             raise UsageError(f"{op!s:.40}: #:model is a name of {MAX_MODEL_NAME} characters at the most")
+        model = model_for(model, self._aliases, info)
         temperature = temperature if isinstance(temperature, float) else None
         if most and (type(most) is not int or most < 1):
             raise UsageError(f"{op!s:.40}: #:max-tokens must be a positive integer")
@@ -518,12 +522,12 @@ class LlmCalls:
         self.budget.session.add(completion, cost, model)
         return cost
 
-    async def ask(self, request: CompletionRequest) -> Completion:
+    async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
         """One of the calls that a recursive call is made of: reserved, and placed, like any other.
 
-        One that a journal has the answer to is not asked again.
+        One that a journal has the answer to is not asked again; ``journaled``: it is to have this one's.
         """
-        journal, key = self._journal, request.idempotency_key or ""
+        journal, key = self._journal if journaled else None, request.idempotency_key or ""
         if key in self.asked:
             return self.asked[key]
         texts = await in_turns(tokens_in_turns(request.instruction, request.data)) if self._bounded else 0
@@ -721,6 +725,8 @@ class LlmCalls:
         budget, limits = self.budget, self.budget.limits
         used = budget.session
 
+        kept = budget.kept
+
         def left(most: float | None, spent: float) -> float | None:
             return None if most is None else max(0, most - spent)
 
@@ -732,9 +738,9 @@ class LlmCalls:
             "cost": used.known_cost,
             "cached": used.cached,
             "cached-tokens": used.cached_tokens,
-            "calls-left": max(0, limits.calls - budget.execution.calls),
-            "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens),
-            "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd),
+            "calls-left": max(0, limits.calls - budget.execution.calls - budget.kept_calls),
+            "tokens-left": left(limits.tokens, budget.used_tokens + budget.reserved_tokens + kept.tokens),
+            "cost-left": left(limits.cost_usd, budget.used_usd + budget.reserved_usd + (kept.usd or 0.0)),
             "rate-limits": self.rate_limits,
             "models": {
                 name: {
@@ -749,6 +755,61 @@ class LlmCalls:
                 for name, model in used.models.items()
             },
         }
+
+    def left_in_words(self) -> str:
+        """What is left of calls, tokens and money, for a model that plans with it."""
+        report = self.report()
+        parts = [f"{report['calls-left']:,} calls"]
+        if report["tokens-left"] is not None:
+            parts.append(f"{report['tokens-left']:,} tokens")
+        if report["cost-left"] is not None:
+            parts.append(f"${report['cost-left']:.4f}")
+        return ", ".join(parts)
+
+    def own_request(
+        self,
+        instruction: str,
+        data: str,
+        *,
+        model: str | None,
+        timeout_s: float,
+        max_tokens: int | None,
+        purpose: Literal["query", "program"],
+    ) -> CompletionRequest:
+        """A call of the session's own, which no program asked for: counted and numbered as theirs are.
+
+        Raises LimitExceeded where there is no call left, UsageError for what no model takes.
+        """
+        info = self._provider()[1]
+        model = model_for(model or self._model or info.default_model, self._aliases, info)
+        check_request(model, temperature=None, json=False, instruction=instruction, images=0)
+        self.budget.count()
+        number = self.budget.next_number
+        self.budget.take_number(number)
+        return CompletionRequest(
+            id=number,
+            instruction=instruction,
+            data=data,
+            model=model,
+            max_tokens=max_tokens or (DEFAULT_MAX_TOKENS if self._bounded else None),
+            depth=self.depth,
+            timeout_s=timeout_s,
+            idempotency_key=f"{self.budget.id}-{number}",
+            purpose=purpose,
+        )
+
+    def model_named(self, arguments: list[Any]) -> str:
+        """Serve "model-for": the model that a role or alias stands for. Raises UsageError."""
+        name = arguments[0] if len(arguments) == 1 else None
+        if not isinstance(name, str) or not name or len(name) > MAX_MODEL_NAME:
+            raise UsageError(f"model-for: a role is a name of {MAX_MODEL_NAME} characters at the most")
+        info = self._provider()[1]
+        return model_for(name, self._aliases, info) or self._model or name
+
+    @property
+    def info(self) -> ProviderInfo:
+        """What the provider says of itself."""
+        return self._provider()[1]
 
     def estimated_tokens(self, arguments: list[Any]) -> Any:
         """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""

@@ -608,3 +608,12 @@ def _code(block: _Block, read: _Forms) -> str:
         if last is not None:
             return block.code[: last.end].strip("\n")
     return block.code.strip("\n")
+
+
+_REASONING = re.compile(rf"<({'|'.join(_TAGS)})>.*?(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
+_ORPHAN = re.compile(rf"\A.*</(?:{'|'.join(_TAGS)})>", re.IGNORECASE | re.DOTALL)
+
+
+def without_reasoning(text: str) -> str:
+    """What an answer says outside of its reasoning."""
+    return _ORPHAN.sub("", _REASONING.sub("", text), count=1)

@@ -138,8 +138,16 @@ class Listeners(ClientState):
 class ServerState:
     """What all clients of a server share: the registry of sessions, and who is told of their changes."""
 
-    def __init__(self, runtime: Runtime, bounds: ServerBounds, *, session: str | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        bounds: ServerBounds,
+        *,
+        session: str | None = None,
+        viewer_url: str | None = None,
+    ) -> None:
         self.runtime = runtime
+        self.viewer_url = viewer_url
         self.bounds = bounds
         self.default = session
         self.registry = SessionRegistry(runtime, bounds, self._changed)
@@ -178,6 +186,11 @@ class Clients:
     def bounds(self) -> ServerBounds:
         """The server's."""
         return self._server.bounds
+
+    @property
+    def viewer_url(self) -> str | None:
+        """The address of the page that shows the runs, where there is one."""
+        return self._server.viewer_url
 
     def client(self, ctx: Request) -> ClientState:
         """Who sent a request."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import mcp_types as types
 
 from rlm_wasm.mcp import guide
+from rlm_wasm.providers.aliases import ROLES
 from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.session_queue import SessionQueue
 
 MODELS = (
+    *ROLES,
     "gpt-4.1",
     "gpt-4.1-mini",
     "gpt-4.1-nano",
@@ -28,7 +30,7 @@ MODELS = (
 _ABOUT = {
     "task": "What is to be found out or made.",
     "context": "Name of the loaded context; the main one where left out.",
-    "model": "Model for the many small calls (default gpt-4.1-nano).",
+    "model": "Model for the many small calls (default cheap).",
     "budget": "Dollars that may be spent.",
     "labels": "The categories, separated by commas.",
     "pattern": "Number of the pattern, 1 to 16.",
@@ -157,7 +159,7 @@ def filled(name: str, arguments: Mapping[str, str]) -> types.GetPromptResult:
         raise ValueError(f'the prompt {name} takes no "{unknown[0]}": it takes {known}')
     context = arguments.get("context")
     values = {
-        "model": "gpt-4.1-nano",
+        "model": "cheap",
         "budget": "1",
         **arguments,
         "context": f'the context (get-context "{context}")' if context else "the loaded context",

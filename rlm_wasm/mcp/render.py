@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.data import MAX_DECIMAL_BITS, json_form, json_text
 from rlm_wasm.mcp.clients import uri_of_named
-from rlm_wasm.mcp.write_form import write_form
 from rlm_wasm.results import ErrorInfo, Result, summary
+from rlm_wasm.write_form import write_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

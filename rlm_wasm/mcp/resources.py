@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MARKDOWN = "text/markdown"
 JSON = "application/json"
 PLAIN = "text/plain"
+URIS = "text/uri-list"
+VIEWER = "rlm://viewer"
 MAX_CHARACTERS = 1_000_000
 """Of a context that is read as a resource: a program, not a client, is to read more."""
 
@@ -31,7 +33,7 @@ _PAGES = {
 }
 
 
-def listed(queue: SessionQueue) -> list[types.Resource]:
+def listed(queue: SessionQueue, viewer_url: str | None = None) -> list[types.Resource]:
     """What there is to read now.
 
     Runs are not listed one by one (rlm://runs does): clients fetch the list anew whenever it changes.
@@ -41,6 +43,9 @@ def listed(queue: SessionQueue) -> list[types.Resource]:
         _resource("rlm://log", "log", "Scope log", "The session's whole audit trail.", JSON),
         _resource("rlm://runs", "runs", "Runs", "The programs that ran in this session.", JSON),
     ]
+    if viewer_url is not None:
+        about = "The address of a page for people that shows the runs, live."
+        listing.append(_resource(VIEWER, "viewer", "Viewer", about, URIS))
     for name, length in queue.session.state()["contexts"].items():
         listing.append(
             _resource(
@@ -84,8 +89,10 @@ def session_of(uri: str) -> tuple[str | None, str]:
     return unquote(name) or None, f"rlm://{rest}"
 
 
-def read(queue: SessionQueue, uri: str) -> types.TextResourceContents | None:
+def read(queue: SessionQueue, uri: str, viewer_url: str | None = None) -> types.TextResourceContents | None:
     """A resource's text; None where there is none."""
+    if uri == VIEWER:
+        return None if viewer_url is None else _text(uri, URIS, viewer_url)
     if uri in _PAGES:
         return _text(uri, MARKDOWN, guide.page(_PAGES[uri][0]))
     kind, *path = uri.removeprefix("rlm://").split("/") if uri.startswith("rlm://") else [""]

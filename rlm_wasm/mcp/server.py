@@ -34,19 +34,25 @@ CLOSING_S = 30.0
 INSTRUCTIONS = """\
 A persistent Scheme REPL (R7RS with Racket's common procedures) for orchestrating LLM sub-calls over \
 data too large for one prompt. Workflow: load_context (data) → execute_scheme (a program that calls \
-llm-query / map-async and ends with (finish value)) → get_scope_log (audit) → reset (before an \
+llm-query / map-async and ends with (finish value), or ask (a question, answered by programs that a model \
+writes)) → get_scope_log (audit) → reset (before an \
 unrelated task). State persists between calls. Read get_usage_guide first; get_pattern_details for \
 complete programs; plan_strategy and estimate_cost before spending."""
 
 
 def make_server(
-    runtime: Runtime, *, session: str | None = None, bounds: ServerBounds | None = None
+    runtime: Runtime,
+    *,
+    session: str | None = None,
+    bounds: ServerBounds | None = None,
+    viewer_url: str | None = None,
 ) -> Server[Clients]:
     """A server over the runtime, for any transport of the SDK.
 
     ``session`` names the session of clients that name none: it is shared by them, and where the
     runtime has a store it is taken up again after a restart. Without it a client that names no session
-    has one of its own. ``bounds`` is what the server keeps and sends at the most. Closing the transport
+    has one of its own. ``bounds`` is what the server keeps and sends at the most. ``viewer_url`` is told to
+    every client as a resource: the page shows all of their runs. Closing the transport
     closes the sessions, never the runtime.
     """
     shared: ServerState | None = None
@@ -57,7 +63,7 @@ def make_server(
         # A transport with one stream opens this for the stream, HTTP once for all of its clients.
         nonlocal shared, streams
         if shared is None:
-            shared = ServerState(runtime, bounds or ServerBounds(), session=session)
+            shared = ServerState(runtime, bounds or ServerBounds(), session=session, viewer_url=viewer_url)
         streams += 1
         clients = Clients(shared)
         try:
@@ -117,7 +123,7 @@ async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> types
 
 async def _list_resources(ctx: Context, _params: Any) -> types.ListResourcesResult:
     queue = await _queue(ctx)
-    return types.ListResourcesResult(resources=resources.listed(queue))
+    return types.ListResourcesResult(resources=resources.listed(queue, ctx.lifespan_context.viewer_url))
 
 
 async def _list_templates(ctx: Context, _params: Any) -> types.ListResourceTemplatesResult:
@@ -128,7 +134,7 @@ async def _list_templates(ctx: Context, _params: Any) -> types.ListResourceTempl
 async def _read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
     uri = str(params.uri)
     name, own = resources.session_of(uri)
-    contents = resources.read(await _queue(ctx, name), own)
+    contents = resources.read(await _queue(ctx, name), own, ctx.lifespan_context.viewer_url)
     if contents is None:
         raise MCPError(
             types.INVALID_PARAMS,

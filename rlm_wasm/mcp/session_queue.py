@@ -18,7 +18,7 @@ from rlm_wasm.capabilities.checkpoints import MemoryStore
 from rlm_wasm.errors import RlmError, UsageError
 from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.named_sessions import open_named
-from rlm_wasm.results import Progress, Result
+from rlm_wasm.results import OnProgress, Progress, Result
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.notifier import ProgressNotifier
@@ -31,6 +31,10 @@ T = TypeVar("T")
 
 Changed = Callable[["SessionQueue", list[str], bool], None]
 """Called with a queue, the URIs of resources that changed, and whether the list of them did."""
+
+
+Begin = Callable[[OnProgress], Awaitable[Result]]
+"""Begins what a run does."""
 
 
 @dataclass(slots=True)
@@ -148,6 +152,40 @@ class SessionQueue:
 
         Raises UsageError where too many wait already.
         """
+
+        def begin(progress: OnProgress) -> Awaitable[Result]:
+            return self.session.execute(code, timeout_s=timeout_s, on_progress=progress, name="program")
+
+        return await self._run(code, begin, notifier)
+
+    async def ask(
+        self,
+        question: str,
+        name: str | None,
+        notifier: ProgressNotifier | None = None,
+        *,
+        model: str | None = None,
+        max_iterations: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Run:
+        """Answer a question when its turn comes; ``name`` is the context that it is about, None: all.
+
+        Cancelling this cancels it. Raises UsageError for a name that is no context, and where too many wait.
+        """
+
+        def begin(progress: OnProgress) -> Awaitable[Result]:
+            return self.session.ask(
+                question,
+                contexts=None if name is None else [name],
+                model=model,
+                max_iterations=max_iterations,
+                timeout_s=timeout_s,
+                on_progress=progress,
+            )
+
+        return await self._run(question, begin, notifier)
+
+    async def _run(self, code: str, begin: Begin, notifier: ProgressNotifier | None) -> Run:
         if self.queued >= self.bounds.waiting:
             raise UsageError(
                 f"{self.queued} programs wait in this session already: wait for their results, or name"
@@ -156,7 +194,7 @@ class SessionQueue:
         self._last_id += 1
         run = Run(self._last_id, code, time.time())
         self.runs[run.id] = run
-        task = self._begin(self._execute(run, timeout_s, notifier))
+        task = self._begin(self._execute(run, begin, notifier))
         try:
             await asyncio.shield(task)
         except BaseException:
@@ -172,7 +210,7 @@ class SessionQueue:
             await notifier.aclose()
         return run
 
-    async def _execute(self, run: Run, timeout_s: float | None, notifier: ProgressNotifier | None) -> None:
+    async def _execute(self, run: Run, begin: Begin, notifier: ProgressNotifier | None) -> None:
         async with self._turn:
             self.current, run.started_at = run, time.time()
             self._running, self._notifier = asyncio.current_task(), notifier
@@ -185,9 +223,7 @@ class SessionQueue:
                     notifier.progress(report)
                 self._publish(["rlm://status"])
 
-            execution = self.session.execute(
-                run.code, timeout_s=timeout_s, on_progress=progress, name="program"
-            )
+            execution = begin(progress)
             try:
                 run.result = await execution
             finally:

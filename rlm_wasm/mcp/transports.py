@@ -25,14 +25,18 @@ MAX_BODY_BYTES = 256 << 20
 
 
 async def serve_stdio(
-    runtime: Runtime, *, session: str | None = None, bounds: ServerBounds | None = None
+    runtime: Runtime,
+    *,
+    session: str | None = None,
+    bounds: ServerBounds | None = None,
+    viewer_url: str | None = None,
 ) -> None:
     """Serve one client on standard input and output until it goes away.
 
     Meanwhile descriptor 1 is standard error (the SDK diverts it), so that nothing that prints can
     break the protocol.
     """
-    server = make_server(runtime, session=session, bounds=bounds)
+    server = make_server(runtime, session=session, bounds=bounds, viewer_url=viewer_url)
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 

@@ -7,6 +7,7 @@ Nothing here needs a server.
 """
 
 from rlm_wasm.planning.estimate import Estimate, estimate
-from rlm_wasm.planning.plan import Plan, Strategy, Task, plan
+from rlm_wasm.planning.plan import Plan, Strategy, plan
+from rlm_wasm.strategies import Task
 
 __all__ = ["Estimate", "Plan", "Strategy", "Task", "estimate", "plan"]

@@ -99,7 +99,9 @@ class DryRunProvider:
     free = True  # the tally has the figures; nothing may stop the dry run for money
 
     def __init__(self, inner: Any, style: Style, model: str | None = None) -> None:
-        self.default_model = model or info_of(inner).default_model
+        info = info_of(inner)
+        self.default_model = model or info.default_model
+        self.roles, self.models = info.roles, info.models
         self.tally = _Tally()
         self._inner = inner
         self._style = style
@@ -192,6 +194,7 @@ def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
     return Runtime(
         provider,
         grants.model,
+        aliases=grants.aliases,
         python="off" if grants.python == "host" else grants.python,
         host_functions=dict.fromkeys(grants.host_functions, _not_called),
         store=_ReadThrough(grants.store()),

@@ -47,3 +47,9 @@ def data_url(content: bytes) -> str:
     if kind is None:
         raise UsageError("#:image is no PNG, JPEG, GIF or WebP")
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def parts_of(url: str) -> tuple[str, bytes]:
+    """A checked data URL's media type and bytes."""
+    head, _, body = url.partition(",")
+    return head.removeprefix("data:").removesuffix(";base64"), base64.b64decode(body)

@@ -6,8 +6,8 @@ wants to know asks ``info_of``, so that one answer goes for calls, prices, plans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,8 +37,12 @@ class ProviderInfo:
     """Whatever model a request names, it answers itself."""
     language_model: bool = True
     """A language model answers: its judgement may be asked for. False for what only acts as one."""
+    writes_programs: bool = True
+    """It can be asked for a program; where not, an ask runs the planner's."""
     models: tuple[str, ...] = ()
     """The models there are, where it knows them all; () where any name may do."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Its models for the roles cheap, middle and good, where one default would not do."""
     price: PriceFunction | None = None
     """What a call costs, asked before the published prices."""
 
@@ -56,7 +60,9 @@ def info_of(provider: Provider) -> ProviderInfo:
         inline=bool(getattr(provider, "inline", False)),
         ignores_model=bool(getattr(provider, "ignores_model", False)),
         language_model=bool(getattr(provider, "language_model", True)),
+        writes_programs=bool(getattr(provider, "writes_programs", True)),
         models=_names(getattr(provider, "models", ())),
+        roles=_roles(getattr(provider, "roles", None)),
         price=_callable(getattr(provider, "price", None)),
     )
 
@@ -79,6 +85,12 @@ def _names(value: Any) -> tuple[str, ...]:
         return ()
     names = tuple(value)
     return names if all(isinstance(name, str) for name in names) else ()
+
+
+def _roles(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(role): model for role, model in value.items() if isinstance(model, str)}
 
 
 def _callable(value: Any) -> Callable[..., Any] | None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
 DEFAULT_MODEL: Final = "gpt-4o-mini"
+ROLES: Final = {"cheap": "gpt-4.1-nano", "middle": "gpt-4o-mini", "good": "gpt-4o"}
+"""OpenAI's own."""
 DEFAULT_TIMEOUT_S: Final = 120.0
 BACKOFF_S: Final = 0.5
 """Between a failure that came with status 200 and the next try; for all others the SDK knows."""
@@ -53,6 +55,8 @@ class OpenAIProvider:
         self.price = (prices or PriceTable()).cost_usd
         self.default_model = model or DEFAULT_MODEL
         self.base_url = (base_url or os.environ.get("OPENAI_BASE_URL") or "").strip() or None
+        # Another server with a model of its own has that one alone.
+        self.roles: dict[str, str] = {} if self.base_url and model else dict(ROLES)
         self._key = _checked_key(api_key, "api_key") or _checked_key(
             os.environ.get(_KEY_VARIABLE), _KEY_VARIABLE
         )

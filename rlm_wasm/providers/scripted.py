@@ -13,9 +13,10 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from rlm_wasm.errors import ProviderError
+from rlm_wasm.providers.aliases import ROLES
 from rlm_wasm.providers.base import Completion, CompletionRequest, program_that_finishes_with
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
@@ -35,6 +36,7 @@ class ScriptedProvider:
 
     name = "scripted"
     language_model = False
+    roles: ClassVar = {role: role for role in ROLES}
 
     def __init__(
         self,

@@ -38,14 +38,26 @@ CAPTURE_FUEL = 20_000_000_000
 CAPTURE_SECONDS = 10.0
 
 
+ServeTool = Callable[[str, str], str]
+"""Serves a call of the embedder's function: its name and JSON arguments; gives JSON, never raises."""
+
+
 class WasiPython:
     """One session's Python. Calls are served one after the other, off the event loop's thread."""
 
     name = "wasi"
 
     def __init__(
-        self, *, limits: Limits, workspace: Workspace, seed: int = 0, place: FamilyPlace | None = None
+        self,
+        *,
+        limits: Limits,
+        workspace: Workspace,
+        seed: int = 0,
+        place: FamilyPlace | None = None,
+        tools: ServeTool | None = None,
     ) -> None:
+        """``tools`` serves what code asks for by ``wit_world.host``; it runs in the calling thread."""
+        self._tools = tools
         self._limits = limits
         self._place = place if place is not None else FamilyPlace()
         self._workspace = workspace
@@ -75,6 +87,24 @@ class WasiPython:
                 work.exception()
                 raise
 
+    def run_here(
+        self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
+    ) -> PythonReply:
+        """The same as ``run`` in the calling thread, for who has no event loop. One call at a time.
+
+        The time that tools take does not count.
+        """
+        return self._serve(operation, arguments, fuel, timeout_s, threading.Event())
+
+    def close(self) -> None:
+        """As ``aclose``, for who uses ``run_here``."""
+        self._drop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is an instance; one that was lost is made again with its captured variables."""
+        return self._instance is not None
+
     # ---- in the worker thread
 
     def _serve(
@@ -103,7 +133,7 @@ class WasiPython:
             raise self._limit(lost, fuel, timeout_s) from None
         value, answer = self._parse(text, used)
         self._note_change(operation, given)
-        if operation in ("exec", "set", "call"):
+        if operation in ("exec", "set", "call") and self._tools is None:
             self._capture_now_and_then()
         if "error" in answer:
             raise PythonFailure(
@@ -242,7 +272,12 @@ class WasiPython:
         vars(error)["fuel"] = lost.fuel  # the session counts what was used up to here
         return error
 
-    def _host(self, request: str, sleep: Callable[[float], None]) -> str:
+    def _host(
+        self,
+        request: str,
+        sleep: Callable[[float], None],
+        aside: Callable[[Callable[[], str]], str],
+    ) -> str:
         """What the component may ask. Never raises: an exception here would kill the instance."""
         try:
             operation, *arguments = json.loads(request)
@@ -253,6 +288,9 @@ class WasiPython:
             elif operation == "sleep":
                 sleep(float(arguments[0]))
                 value = None
+            elif operation == "tool" and self._tools is not None:
+                serve, (name, given) = self._tools, arguments
+                return aside(lambda: serve(str(name), str(given)))
             else:
                 value = self._workspace.serve(operation, arguments)
             return _encodable({"value": value})
@@ -363,12 +401,22 @@ class _Instance:
         return self._cancelled.is_set() or time.monotonic() > self._deadline
 
     def _serve(self, request: str) -> str:
-        return str(self._host(request, self._sleep))
+        return str(self._host(request, self._sleep, self._aside))
 
     def _sleep(self, seconds: float) -> None:
         """Others run meanwhile."""
         until = max(0.0, min(seconds, self._deadline - time.monotonic()))
         self._turn.pause(lambda: self._cancelled.wait(until))
+
+    def _aside(self, work: Callable[[], str]) -> str:
+        """Work of the embedder's: others run meanwhile, and its time is not the code's."""
+        began = time.monotonic()
+        done: list[str] = []
+        turn, cancelled = self._turn, self._cancelled
+        turn.pause(lambda: done.append(work()))
+        self._turn, self._cancelled = turn, cancelled
+        self._deadline += time.monotonic() - began
+        return done[0]
 
     def call(self, request: str, fuel: int, timeout_s: float, cancelled: threading.Event) -> tuple[str, int]:
         """The answer and the fuel used. Raises PythonInstanceLost: then this instance is dead."""

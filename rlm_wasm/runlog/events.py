@@ -400,3 +400,18 @@ def _plain_text(text: Text) -> Any:
     if text.length is None:
         return text.text
     return {"text": text.text, "length": text.length, "sha256": text.sha256}
+
+
+def size_of(record: Record) -> int:
+    """About how many bytes a record takes in memory."""
+    size = _EMPTY
+    for name, _ in _fields(type(record)):
+        value = getattr(record, name)
+        if type(value) is Text:
+            size += 2 * len(value.text)
+        elif type(value) is str:
+            size += len(value)
+    return size
+
+
+_EMPTY = 400

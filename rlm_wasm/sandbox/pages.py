@@ -8,6 +8,7 @@ it leaves out is equal by construction.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import re
@@ -232,6 +233,8 @@ def _system_call() -> Any:
 _madvise = _system_call()
 
 _pristine: dict[int, tuple[Any, int, int]] = {}
+# Before the modules go: a store that outlives them cannot be given back, and says so on standard error.
+atexit.register(_pristine.clear)
 
 
 def pristine_memory(engine: Engine) -> tuple[int, int]:

@@ -509,6 +509,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
         "text",
         "array: the program in a model's answer and false, or false and why there is none",
     ),
+    "model-for": ("name", "text: the model that the role or alias stands for"),
     "usage": ("", "table of what was used and what is left"),
     "library": ("path", "text, or false"),
     "host": ("name argument …", "what the embedder's function returned"),

@@ -309,7 +309,8 @@ def _words(record: Record) -> str:
         parts.append(record.error)
     elif isinstance(record, RunEnded) and record.error is not None:
         parts.append(record.error.message)
-    return "\n".join(parts)[:_INDEXED].replace("\0", " ")
+    text = "\n".join(parts)[:_INDEXED].replace("\0", " ")
+    return text.encode("utf-8", "replace").decode()
 
 
 class StoreLog:

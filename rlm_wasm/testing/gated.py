@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import ClassVar
 
+from rlm_wasm.providers.aliases import ROLES
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.testing.inline import completion_of
 
@@ -25,6 +27,7 @@ class GatedProvider:
     default_model = "gated"
     free = True
     language_model = False
+    roles: ClassVar = {role: role for role in ROLES}
 
     def __init__(self, answer: Callable[[CompletionRequest], str | Completion] | None = None) -> None:
         self.requests: list[CompletionRequest] = []

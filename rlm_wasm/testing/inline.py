@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
+from rlm_wasm.providers.aliases import ROLES
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
@@ -13,13 +15,14 @@ class InlineProvider:
 
     ``answer`` makes the text or the whole Completion; what it raises is the call's failure. By default
     the answer is the instruction in brackets (``bracketed``). ``requests`` holds all that came. It has
-    no default model: a request that names none has none.
+    no default model: a request that names none has none, and one that names a role has the role's name.
     """
 
     name = "inline"
     free = True
     inline = True
     language_model = False
+    roles: ClassVar = {role: role for role in ROLES}
 
     def __init__(self, answer: Callable[[CompletionRequest], str | Completion] | None = None) -> None:
         self.requests: list[CompletionRequest] = []

@@ -129,7 +129,10 @@ class Viewer:
         with contextlib.suppress(TimeoutError):
             while len(known) < _MAX_WHOLE:
                 async with asyncio.timeout(0.2 if known else 1.0):
-                    known += await anext(records)
+                    batch = await anext(records, None)
+                if batch is None:
+                    break
+                known += batch
         return known
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

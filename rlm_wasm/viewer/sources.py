@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.runlog.events import Record, RunEnded, RunStarted
+from rlm_wasm.runlog.events import Record, RunEnded, RunStarted, size_of
 from rlm_wasm.runlog.reading import MAX_SHOWN, LogReader
 from rlm_wasm.runlog.rendering import when
 from rlm_wasm.runlog.story import RunStory
@@ -35,8 +35,8 @@ BATCH: Final = 2_000
 """Records that are sent at once."""
 MAX_RUNS: Final = 100
 """Runs of this process that are kept for showing."""
-MAX_RECORDS: Final = 500_000
-"""Records of them; the oldest runs go first."""
+MAX_BYTES: Final = 512 << 20
+"""Bytes of their records; the oldest runs go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,15 @@ class _Held:
         self.runs: OrderedDict[str, list[Record]] = OrderedDict()
         self.stories: dict[str, RunStory] = {}
         self.changed = asyncio.Event()
-        self.count = 0
+        self.bytes = 0
 
     def add(self, record: Record) -> None:
         self.runs.setdefault(record.run, []).append(record)
         self.stories.setdefault(record.run, _Head(record.run)).add(record)
-        self.count += 1
-        while len(self.runs) > 1 and (len(self.runs) > MAX_RUNS or self.count > MAX_RECORDS):
+        self.bytes += size_of(record)
+        while len(self.runs) > 1 and (len(self.runs) > MAX_RUNS or self.bytes > MAX_BYTES):
             oldest, records = self.runs.popitem(last=False)
-            self.count -= len(records)
+            self.bytes -= sum(map(size_of, records))
             del self.stories[oldest]
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()

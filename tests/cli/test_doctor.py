@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,3 +88,25 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str], arguments: list[st
     """It goes to standard output."""
     assert _run(*arguments) == 0
     assert capsys.readouterr().out
+
+
+def test_doctor_says_which_sessions_stand_on_another_guest(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of the default store; without one there is nothing to say, and none is made."""
+    store = tmp_path / "state.db"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("RLM_WASM_STORE", raising=False)
+    assert _run("doctor", "--offline") == 0
+    assert "none are kept" in capsys.readouterr().out
+    assert not (tmp_path / "rlm-wasm").exists()
+    monkeypatch.setenv("RLM_WASM_STORE", f"sqlite:///{store}")
+    for name in ("old", "new"):
+        assert _run("run", "--session", name, "-p", "echo", "-e", "1") == 0
+    database = sqlite3.connect(store, isolation_level=None)
+    database.execute("UPDATE rlm_sessions SET guest = 'abcdef0123456789' WHERE name = 'old'")
+    database.close()
+    assert _run("doctor", "--offline") == 0
+    out = capsys.readouterr().out
+    assert "2 in sqlite:///" in out
+    assert "on another guest, abcdef012345: old" in out

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm.cli import main
-from rlm_wasm.cli.reading import indentation, read_state, word_before
+from rlm_wasm.cli.reading import indentation, read_state
+from rlm_wasm.lexer import word_before
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ READY = "\x1b[?2004h"
 class _Terminal:
     """The REPL on a pseudo-terminal."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, colours: bool = False) -> None:
         root = str(Path(__file__).parents[2])
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
         environment |= {
@@ -121,6 +122,7 @@ class _Terminal:
             "PROMPT_TOOLKIT_NO_CPR": "1",
             "HOME": str(home),
             "XDG_STATE_HOME": str(home / "state"),
+            "NO_COLOR": "" if colours else "1",
         }
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
         self._ours, theirs = pty.openpty()
@@ -158,6 +160,16 @@ class _Terminal:
                 break
         assert text in self.shown
         self.shown = self.shown.partition(text)[2]
+
+
+def test_what_is_typed_is_in_colour_unless_no_color_is_set(tmp_path: Path) -> None:
+    """A special form in the terminal's magenta."""
+    terminal = _Terminal(tmp_path, colours=True)
+    terminal.at_prompt("(define x 5)")
+    terminal.wait_for("\x1b[0;35mdefine")
+    terminal.type("\r")
+    terminal.at_prompt("\x04")
+    assert terminal.process.wait(30) == 0
 
 
 def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:

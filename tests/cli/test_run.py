@@ -60,7 +60,7 @@ def test_the_value_is_on_standard_output_and_nothing_else_is(run: Run) -> None:
 
 def test_what_a_racket_program_has_printed_is_not_shown_again(run: Run) -> None:
     """Its top-level values are its output, the last one among them."""
-    assert run("-e", '#lang racket\n1 (list "a")') == Ran(0, "1\n'(\"a\")\n", "")
+    assert run("-e", '#lang racket\n1 (list "a")') == Ran(0, '1\n\'("a")\n', "")
     assert run("-e", "#lang racket\n1 (finish 2)") == Ran(0, "1\n2\n", "")
 
 
@@ -320,6 +320,14 @@ def test_ctrl_c_stops_a_program_that_computes() -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"interrupted" in err
+
+
+def test_a_run_leaves_no_word_behind_when_the_process_ends() -> None:
+    """What is given back at exit is given back in order."""
+    process = _process(
+        "run", "-q", "-p", "echo", "-e", "(+ 1 2)", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.communicate(timeout=60) == (b"3\n", b"")
 
 
 def test_output_that_nobody_reads_is_no_traceback() -> None:

@@ -120,6 +120,31 @@ async def test_what_asks_nothing_of_a_model_needs_a_row_and_no_snapshot(url: str
         assert (await session.execute("(+ v19 (loop 10))")).value == "26"
 
 
+async def test_a_snapshot_that_is_due_waits_until_the_session_is_replayed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody copies a guest that is on its way back."""
+    monkeypatch.setattr(journal, "WORTH", 1_000_000)
+    loop = "(define (loop i) (if (< i 0) 7 (loop (- i 1))))"
+    async with Runtime("echo", store=url, durable=True) as runtime, runtime.session(name="work") as session:
+        await session.execute(f"{loop} (define v (make-vector 300000 1)) (loop 1000000)")
+        await session.execute("(loop 1000000) (define x 41)")
+    monkeypatch.setattr(journal, "WORTH", 0)
+    async with (
+        Runtime("echo", store=url, durable=True) as runtime,
+        await runtime.resume("work") as session,
+    ):
+        assert session._saving is None
+        assert (await session.execute("(+ x (vector-ref v 5))")).value == "42"
+        assert session._saving is not None
+        await session._saving
+    async with (
+        Runtime("echo", store=url, durable=True) as runtime,
+        await runtime.resume("work") as session,
+    ):
+        assert (await session.execute("(+ x (vector-ref v 5))")).value == "42"
+
+
 async def test_python_s_variables_and_resets_are_replayed(url: str) -> None:
     """Without running Python again."""
     async with Runtime("echo", store=url, durable=True) as runtime, runtime.session(name="work") as session:

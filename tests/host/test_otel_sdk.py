@@ -42,7 +42,9 @@ def tree(exporter: InMemorySpanExporter) -> dict[str, str | None]:
     """Each span's name with its parent's."""
     finished = exporter.get_finished_spans()
     names = {span.context.span_id: span.name for span in finished}
-    return {span.name: None if span.parent is None else names.get(span.parent.span_id, "?") for span in finished}
+    return {
+        span.name: None if span.parent is None else names.get(span.parent.span_id, "?") for span in finished
+    }
 
 
 async def test_executions_calls_and_tools_are_a_tree_of_finished_spans(spans: InMemorySpanExporter) -> None:
@@ -52,7 +54,9 @@ async def test_executions_calls_and_tools_are_a_tree_of_finished_spans(spans: In
         def twice(x: int) -> int:
             return 2 * x
 
-        await runtime.run('(llm-query #:instruction "a" #:model "gpt-4o") (twice 2) (py-eval "1") (checkpoint "k" 1)')
+        await runtime.run(
+            '(llm-query #:instruction "a" #:model "gpt-4o") (twice 2) (py-eval "1") (checkpoint "k" 1)'
+        )
     assert tree(spans) == {
         "chat gpt-4o": "execute_tool execute_scheme",
         "execute_tool host": "execute_tool execute_scheme",
@@ -91,17 +95,23 @@ async def test_durations_and_tokens_are_histograms(
     def answer(request: CompletionRequest) -> Completion:
         if request.data == "bad":
             raise ProviderError("no")
-        return Completion(text="x", model="m", prompt_tokens=7, completion_tokens=3, cached=request.data == "known")
+        return Completion(
+            text="x", model="m", prompt_tokens=7, completion_tokens=3, cached=request.data == "known"
+        )
 
     async with Runtime(provider=InlineProvider(answer)) as runtime:
         await runtime.run(
             '(for-each (lambda (d) (with-handlers ([void void]) (llm-query #:data d #:model "m"))) (list "good" "known" "bad"))'
         )
     points = measured(histograms)
-    durations = {point.attributes.get("error.type"): point for point in points["gen_ai.client.operation.duration"]}
+    durations = {
+        point.attributes.get("error.type"): point for point in points["gen_ai.client.operation.duration"]
+    }
     assert (durations[None].count, durations["ProviderError"].count) == (2, 1)
     assert durations[None].explicit_bounds[0] == 0.01
-    tokens = {point.attributes["gen_ai.token.type"]: point.sum for point in points["gen_ai.client.token.usage"]}
+    tokens = {
+        point.attributes["gen_ai.token.type"]: point.sum for point in points["gen_ai.client.token.usage"]
+    }
     assert tokens == {"input": 7, "output": 3}, "what came from a cache used none"
     assert durations[None].attributes["gen_ai.response.model"] == "m"
 
@@ -123,7 +133,9 @@ async def test_the_trace_goes_on_in_the_provider_s_headers(spans: InMemorySpanEx
             await runtime.run('(llm-query #:instruction "a")')
         [request] = server.requests
     [chat] = [span for span in spans.get_finished_spans() if span.name == "chat m"]
-    assert request.headers["traceparent"].startswith(f"00-{chat.context.trace_id:032x}-{chat.context.span_id:016x}-")
+    assert request.headers["traceparent"].startswith(
+        f"00-{chat.context.trace_id:032x}-{chat.context.span_id:016x}-"
+    )
 
 
 async def test_an_mcp_request_s_trace_reaches_the_provider(spans: InMemorySpanExporter) -> None:
@@ -133,11 +145,10 @@ async def test_an_mcp_request_s_trace_reaches_the_provider(spans: InMemorySpanEx
 
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with OpenAIServer() as server:
-        async with Runtime(provider="openai", base_url=server.base_url, model="m") as runtime:
-            async with Client(make_server(runtime)) as client:
-                await client.call_tool(
-                    "execute_scheme", {"code": '(llm-query #:instruction "a")'}, meta={"traceparent": parent}
-                )
+        runtime = Runtime(provider="openai", base_url=server.base_url, model="m")
+        async with runtime, Client(make_server(runtime)) as client:
+            code = {"code": '(llm-query #:instruction "a")'}
+            await client.call_tool("execute_scheme", code, meta={"traceparent": parent})
         [request] = server.requests
     assert request.headers["traceparent"].split("-")[1] == "0af7651916cd43dd8448eb211c80319c"
     assert tree(spans)["chat m"] == "execute_tool execute_scheme"

@@ -51,7 +51,8 @@ async def test_an_answer_without_a_program_is_shown_back(name: str) -> None:
         result = await runtime.run(PROGRAM)
     assert result.value == "ABC", result.error
     first, second = provider.requests
-    assert second.data.startswith(first.data)
+    assert "`context`: 3 characters" in first.data
+    assert second.data.startswith(first.data.partition("Left:")[0])
     assert text in second.data
     assert reason in second.data
     assert second.idempotency_key != first.idempotency_key
@@ -65,22 +66,70 @@ async def test_a_program_without_a_value_is_shown_back() -> None:
         result = await runtime.run(PROGRAM)
     assert result.value == "ABC", result.error
     assert result.execution.calls == 3
-    for request in provider.requests[1:]:
-        assert "without a value" in request.data
-    assert "(define x 1)" not in provider.requests[2].data, "only the last attempt is shown"
+    assert "did not call finish" in provider.requests[1].data
+    assert "without a value" in provider.requests[2].data
+    assert "(define x 1)" in provider.requests[2].data, "every attempt is shown"
 
 
 async def test_what_was_wrong_at_last_is_said() -> None:
-    """After the third answer; a long one is shown back cut."""
+    """After the last of them, with no last word where nothing was found; long ones are shown back cut."""
     provider = InlineProvider(lambda request: "No. " * 5_000)
-    async with Runtime(provider=provider) as runtime:
+    async with Runtime(provider=provider, limits=Limits(iterations=3)) as runtime:
         result = await runtime.run(PROGRAM)
     assert result.status == "error"
     assert result.error is not None
     assert result.error.type == "exn:fail:llm"
     assert "3 times; at last: The answer holds no Scheme program" in result.error.message
     assert len(provider.requests) == 3
-    assert len(provider.requests[2].data) < 5_000
+    assert len(provider.requests[2].data) < 6_000
+
+
+async def test_definitions_stay_from_program_to_program() -> None:
+    """The child lives as long as the call, and the model sees what each program gave."""
+    answers = [
+        "```scheme\n(define up (string-upcase context))\n(displayln 'seen)\n(list up 1)\n```",
+        "```scheme\n(finish up)\n```",
+    ]
+    provider = InlineProvider(lambda request: answers.pop(0))
+    async with Runtime(provider=provider) as runtime:
+        result = await runtime.run(PROGRAM)
+    assert result.value == "ABC", result.error
+    assert 'Its value: ("ABC" 1)' in provider.requests[1].data
+    assert "It printed:\nseen" in provider.requests[1].data
+
+
+async def test_an_answer_that_was_not_computed_says_so_to_the_program() -> None:
+    """When the iterations are used up, but something was found."""
+    answers = ["```scheme\n(string-upcase context)\n```", "ABC, I think"]
+    provider = InlineProvider(lambda request: answers.pop(0))
+    async with Runtime(provider=provider, limits=Limits(iterations=1)) as runtime:
+        result = await runtime.run(PROGRAM)
+    assert result.value.startswith("[not computed: "), result.error
+    assert result.value.endswith("ABC, I think")
+    assert provider.requests[1].purpose == "query"
+    assert "ABC" in provider.requests[1].data
+
+
+async def test_a_long_task_is_a_context_of_the_child() -> None:
+    """So that no prompt holds it."""
+    provider = InlineProvider(lambda request: '```scheme\n(finish (context-length "question"))\n```')
+    async with Runtime(provider=provider) as runtime:
+        result = await runtime.run(
+            '(syntax-e (llm-query #:instruction (make-string 50000 #\\q) #:data "abc" #:recursive #t))'
+        )
+    assert result.value == "50000", result.error
+    assert len(provider.requests[0].instruction) < 10_000
+
+
+async def test_what_a_check_finds_is_shown_back_before_a_program_runs() -> None:
+    """The same program sent again runs: the model may know better."""
+    answers = ["```scheme\n(finish (upcase context))\n```"] * 2 + [RIGHT]
+    provider = InlineProvider(lambda request: answers.pop(0))
+    async with Runtime(provider=provider) as runtime:
+        result = await runtime.run(PROGRAM)
+    assert result.value == "ABC", result.error
+    assert "not run, since a check found" in provider.requests[1].data
+    assert provider.requests[2].data.count("unbound variable: upcase") == 2
 
 
 async def test_every_attempt_counts_as_a_call() -> None:

@@ -21,9 +21,9 @@ from rlm_wasm.mcp import make_server
 from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.mcp.notifier import ProgressNotifier
 from rlm_wasm.mcp.render import structured, to_text, value_of
-from rlm_wasm.mcp.write_form import write_form
 from rlm_wasm.results import ErrorInfo, Progress, Result
 from rlm_wasm.testing import GatedProvider
+from rlm_wasm.write_form import write_form
 
 MOST = 20_000
 

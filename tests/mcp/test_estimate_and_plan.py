@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm import Limits, Runtime
+from rlm_wasm.planning import Task, plan
 from rlm_wasm.planning.estimate import estimate
-from rlm_wasm.planning.plan import Task, plan
 from rlm_wasm.providers.prices import Price, PriceTable
 from rlm_wasm.testing import ScriptedProvider
 

@@ -82,8 +82,8 @@ def test_the_pages_speak_of_all_tools_and_patterns() -> None:
 
 def test_the_strategies_of_the_planner_are_files_with_a_head() -> None:
     """Name, patterns, reason."""
-    for file in files("rlm_wasm.planning").joinpath("strategies").iterdir():
-        if not file.name.startswith("parts-"):
+    for file in files("rlm_wasm").joinpath("strategies").iterdir():
+        if file.name.endswith(".scm") and not file.name.startswith("parts-"):
             head = file.read_text(encoding="utf-8").split("\n")[:3]
             assert [line.split(":")[0] for line in head] == ["; name", "; patterns", "; why"], file.name
 

@@ -20,6 +20,7 @@ from rlm_wasm.mcp.tools.arguments import checked
 from rlm_wasm.testing import GatedProvider, ScriptedProvider
 
 NAMES = {
+    "ask",
     "execute_scheme",
     "load_context",
     "reset",
@@ -59,7 +60,7 @@ def test_every_tool_has_schemas_a_title_and_honest_annotations() -> None:
         assert tool["description"]
         assert set(tool["annotations"]) >= {"readOnlyHint", "openWorldHint"}
     read_only = {tool["name"] for tool in listed() if tool["annotations"]["readOnlyHint"]}
-    assert NAMES - read_only == {"execute_scheme", "load_context", "reset", "cancel_call"}
+    assert NAMES - read_only == {"ask", "execute_scheme", "load_context", "reset", "cancel_call"}
     destructive = {tool["name"] for tool in listed() if tool["annotations"].get("destructiveHint")}
     assert destructive == {"reset", "cancel_call"}
 

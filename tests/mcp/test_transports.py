@@ -36,7 +36,7 @@ def server(*options: str, **environment: str) -> StdioServerParameters:
 async def test_a_subprocess_serves_on_its_pipes(era: str) -> None:
     """What a client's configuration starts, in both eras."""
     async with Client(server("--provider", "extractive"), mode=era) as client:
-        assert len((await client.list_tools()).tools) == 15
+        assert len((await client.list_tools()).tools) == 16
         await client.call_tool("execute_scheme", {"code": "(define x 20)"})
         result = await client.call_tool("execute_scheme", {"code": "(finish (+ x 22))"})
         assert result.structured_content["value"] == "42"

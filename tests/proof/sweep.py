@@ -105,8 +105,10 @@ async def check_after(session: Session, provider: Answers, result: Result, where
     log = [entry for entry in session.scope_log() if entry["op"].startswith("llm-query")]
     must(state["used"]["calls"] == result.execution.calls, "session and execution count calls differently")
     must(len({entry["call_id"] for entry in log}) == len(log), "a call stands in the log twice")
-    must(len(log) == result.execution.calls, f"{len(log)} calls in the log, {result.execution.calls} counted")
-    must(provider.asked <= result.execution.calls, "the provider was asked more than was counted")
+    # A recursive call is one entry, however often its sub-model was asked for another program.
+    recursive = any(entry["scope"].startswith("sub-") and entry["scope"] != "sub-call" for entry in log)
+    told = f"{len(log)} calls in the log, {result.execution.calls} counted"
+    must(len(log) == result.execution.calls or (recursive and len(log) < result.execution.calls), told)
     logged = sum(entry.get("tokens") or 0 for entry in log)
     must(logged <= result.execution.tokens, f"{logged} tokens in the log, {result.execution.tokens} counted")
     must(

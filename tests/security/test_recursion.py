@@ -52,11 +52,6 @@ async def test_twenty_children_share_the_memory_of_one() -> None:
 async def test_no_more_sandboxes_are_alive_at_once_than_calls_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that waits for its child has no place among the calls; its sandbox has one of its own."""
     alive = most = 0
-    whole = Session._run_child
-
-    async def counted(self: Session, *arguments: Any) -> Any:
-        return await whole(self, *arguments)
-
     execute = Session.execute
 
     async def watched(self: Session, source: str, **options: Any) -> Any:
@@ -70,7 +65,6 @@ async def test_no_more_sandboxes_are_alive_at_once_than_calls_may_be(monkeypatch
         finally:
             alive -= 1
 
-    monkeypatch.setattr(Session, "_run_child", counted)
     monkeypatch.setattr(Session, "execute", watched)
     async with Runtime(provider=writing("(sleep 0.001) (finish 1)"), limits=Limits(concurrency=3)) as runtime:
         result = await runtime.run(TWENTY)
@@ -193,7 +187,7 @@ async def test_children_and_their_parent_share_the_memory_of_one_python(
             super().close()
 
     monkeypatch.setattr(wasi, "_Instance", Counted)
-    child = '(py-exec "x = 1") (py-exec "x += 1") (py-eval "x")'
+    child = '(py-exec "x = 1") (py-exec "x += 1") (finish (py-eval "x"))'
     program = """
     (py-exec "x = [40]")
     (define answers (map-async (lambda (i) (llm-query-async #:instruction "q" #:recursive #t)) (range 3)))

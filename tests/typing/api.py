@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rlm_wasm import (
+    Answer,
     Completion,
     CompletionRequest,
     ErrorInfo,
@@ -16,6 +17,7 @@ from rlm_wasm import (
     Runtime,
     Session,
     Snapshot,
+    Step,
 )
 
 
@@ -51,6 +53,13 @@ async def embed() -> None:
         again: Result = await restored.resume()
         once: Result = await runtime.run("(+ 1 2)", context={"name": "text"}, timeout_s=5)
         print(again.status, once.raise_for_status().value)
+        answer: Answer = await runtime.ask("q", {"name": "text"}, answer_type=str, on_step=tell)
+        steps: tuple[Step, ...] = answer.steps
+        print(answer.computed, answer.how, answer.parsed, steps[0].program, answer.raise_for_status().notes)
+
+
+def tell(step: Step) -> None:
+    print(step.number, step.program, step.error)
 
 
 async def use(session: Session) -> None:

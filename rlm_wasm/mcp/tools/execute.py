@@ -131,7 +131,7 @@ EXECUTE_SCHEME = ToolEntry(
     description=(
         "Run a program in the persistent sandbox. Definitions, Python variables and loaded contexts stay "
         'for the next call. Sub-calls: (syntax-e (llm-query #:instruction "…" #:data text #:model '
-        '"gpt-4.1-nano")) is text; (map-async (lambda (x) (llm-query-async #:instruction "…" #:data x)) '
+        '"cheap")) is text; (map-async (lambda (x) (llm-query-async #:instruction "…" #:data x)) '
         "items #:max-concurrent 20) is a list of texts, computed concurrently: use it for independent "
         "items, with a cheap model. llm-query gives a scoped value: unwrap it with syntax-e. #:json #t "
         'needs the word "json" in the instruction. End with (finish value). Never put large data into the'

@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from rlm_wasm.errors import InternalError, InvalidToolArguments, RlmError
-from rlm_wasm.mcp.tools import execute, guide, plan, state
+from rlm_wasm.mcp.tools import ask, execute, guide, plan, state
 from rlm_wasm.mcp.tools.arguments import checked
 from rlm_wasm.redaction import without_credentials
 
@@ -25,6 +25,7 @@ MAX_REFUSAL = 2_000
 
 TOOLS: tuple[ToolEntry[Any], ...] = (
     execute.EXECUTE_SCHEME,
+    ask.ASK,
     state.LOAD_CONTEXT,
     state.RESET,
     state.GET_SCOPE_LOG,

@@ -836,7 +836,7 @@
       this.found = el("span", { class: "faint", role: "status" });
       this.grid = new Grid("Log", [
         { title: "time", class: "w90 num", text: (r) => seconds(r.at - this.run.first).replace("0 µs", "0 s"), sort: (r) => r.at },
-        { title: "execution", class: "w90 num", text: (r) => (r.execution ? `child ${r.execution}` : "program"), sort: (r) => r.execution || 0 },
+        { title: "execution", class: "w110 num", text: (r) => (r.execution ? `child ${r.execution}` : "program"), sort: (r) => r.execution || 0 },
         { title: "record", class: "w140", text: (r) => r.type.replaceAll("_", " "), tone: (r) => (r.status === "failed" || r.type === "run_ended" ? r.status || "" : "") },
         { title: "what", class: "wide", text: summary },
       ], { pick: (record) => app.record(record, this.run) });

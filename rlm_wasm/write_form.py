@@ -40,6 +40,11 @@ def write_form(data: Any, displayed: str) -> str:
     return text
 
 
+def quoted(text: str) -> str:
+    """A text in write form: in double quotes, its escapes written out."""
+    return _quoted(text, '"')
+
+
 def _has_text(data: Any) -> bool:
     work = [data]
     while work:

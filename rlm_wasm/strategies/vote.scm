@@ -2,7 +2,7 @@
 ; patterns: 8
 ; why: Independent models rarely make the same mistake on a label.
 $head
-(define models '("$cheap" "$middle" "gpt-4.1-mini"))
+(define models '("$cheap" "$middle" "$good"))
 (define question (string-append "Reply with the label only. Task: " task))
 
 (define labels

@@ -1,0 +1,166 @@
+"""``rlm-wasm ask``: a question over files of any size."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rlm_wasm.asking.bounds import in_line
+from rlm_wasm.cli import exits
+from rlm_wasm.cli.accounts import Accounts
+from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts, read_program
+from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.progress import Display
+from rlm_wasm.cli.report import error_object, note, print_error, print_json
+from rlm_wasm.cli.run import cancelling_on_interrupt
+from rlm_wasm.cli.terminal import echo, is_terminal
+from rlm_wasm.errors import RlmError
+from rlm_wasm.named_sessions import default_store_url
+from rlm_wasm.results import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rlm_wasm.asking.answer import Answer, Step
+
+
+@click.command()
+@click.argument("question")
+@click.option(
+    "--context",
+    "-c",
+    "contexts",
+    multiple=True,
+    metavar="[NAME=]FILE|DIR|GLOB",
+    help="What the question is about; - is standard input; a folder or a quoted glob gives every file as a "
+    "named context. May be repeated.",
+)
+@click.option(
+    "--sub-model", metavar="M", help="Model that reads the data for the programs.  [default: --model]"
+)
+@click.option(
+    "--schema",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A JSON Schema that the answer must fit.",
+)
+@runtime_options
+@click.option(
+    "--log",
+    metavar="FILE.jsonl|URL",
+    help="Where to write all that happens, iterations as chapters: a file, a store's URL, or the word store "
+    "for that of --store.",
+)
+@click.option("--report", metavar="FILE.html", help="Write a page that shows the iterations, offline.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer with its steps as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
+@click.pass_context
+def ask(
+    ctx: click.Context,
+    /,
+    question: str,
+    contexts: tuple[str, ...],
+    sub_model: str | None,
+    schema: str | None,
+    *,
+    log: str | None,
+    report: str | None,
+    as_json: bool,
+    quiet: bool,
+    options: RuntimeOptions,
+) -> None:
+    """Answer a question over files of any size.
+
+    The model writes programs that work through the data, looks at what they find, and goes on until one
+    has the answer. QUESTION is the question itself; "-" reads it from standard input.
+
+    The answer is printed on standard output, how it was come by on standard error. Exit status: 0
+    answered by a program, 1 no answer, 2 usage, 3 a limit ended the work (what is printed then was not
+    computed), 4 LLM provider, 5 internal error, 130 interrupted.
+    """
+    asked = read_program(question) if question == "-" else question
+    if not asked.strip():
+        raise click.UsageError("the question is empty")
+    answer_type = None if schema is None else _schema(schema)
+    texts = read_contexts(contexts, stdin_taken=question == "-", name_all=True)
+    if log == "store":
+        options = replace(options, store=options.store or default_store_url())
+    accounts = Accounts(log, report, options, trace=False)
+    try:
+        work = _answer(asked, texts, answer_type, sub_model, options, accounts, quiet=quiet or as_json)
+        answer = asyncio.run(work)
+    except RlmError as error:
+        if not as_json:
+            raise
+        print_json(error_object(error))
+        note(exits.message_of_error(error))
+        ctx.exit(exits.status_of_error(error))
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        _print(answer, quiet=quiet)
+    ctx.exit(exits.status_of_result(answer))
+
+
+def _schema(path: str) -> dict[str, Any]:
+    text = decoded(read_bytes(path), path)
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"{path} is no JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise click.UsageError(f"{path} is no JSON Schema: it must be an object")
+    return schema
+
+
+async def _answer(
+    question: str,
+    texts: Mapping[str | None, str],
+    answer_type: dict[str, Any] | None,
+    sub_model: str | None,
+    options: RuntimeOptions,
+    accounts: Accounts,
+    *,
+    quiet: bool,
+) -> Answer:
+    async with accounts, options.runtime(accounts.readers) as runtime:
+        async with runtime.session(model=sub_model) as session:
+            for name, text in texts.items():
+                await session.load_context(text, name)
+            with Display(quiet=quiet) as display, cancelling_on_interrupt(session):
+                answer = await session.ask(
+                    question,
+                    answer_type=answer_type,
+                    model=options.model,
+                    on_progress=display,
+                    on_step=None if quiet or not is_terminal(err=True) else _told,
+                )
+        accounts.log_trouble(runtime.log_trouble)
+        return answer
+
+
+def _told(step: Step) -> None:
+    """One iteration, in a line."""
+    outcome = step.error or step.value or step.output or "no value"
+    first = in_line(step.program or step.reply, 60)
+    note(f"{step.number}. {first} → {in_line(outcome, 60)}")
+
+
+def _print(answer: Answer, *, quiet: bool) -> None:
+    if answer.value:
+        echo(answer.value)
+    if answer.status == "cancelled":
+        note("interrupted")
+    elif answer.error is not None:
+        print_error(answer.error, source="", name="ask")
+    if not quiet:
+        for text in answer.notes:
+            note(text)
+        for text in answer.warnings:
+            note(f"warning: {text}")
+        if answer.execution.calls and is_terminal(err=True):
+            note(f"{len(answer.steps)} iterations, {summary(answer.execution)}")

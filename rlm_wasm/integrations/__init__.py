@@ -1,0 +1,1 @@
+"""At home in other frameworks: a module each, and an extra of its name that brings the framework along."""

@@ -1,0 +1,114 @@
+"""LiteLLM: a provider that calls any vendor that LiteLLM knows.
+
+runtime = Runtime(provider=LiteLLMProvider("anthropic/claude-…"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+# LiteLLM fetches a table of prices when it is imported, unless it is told to take its own.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+import litellm
+
+from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited
+from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.redaction import without_credentials
+
+__all__ = ["LiteLLMProvider"]
+
+DEFAULT_TIMEOUT_S = 120.0
+
+
+class LiteLLMProvider:
+    """Calls ``litellm.acompletion``. A program names a model as LiteLLM does, or a role or alias.
+
+    The instruction is the system message, the data the user's. ``options`` are LiteLLM's own, for every call:
+    ``api_key``, ``api_base``, ``num_retries`` (2 where it is left out).
+    """
+
+    name = "litellm"
+
+    def __init__(
+        self, model: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S, **options: Any
+    ) -> None:
+        self.default_model = model
+        self._timeout_s = timeout_s
+        self._options = {"num_retries": 2, **options}
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """By LiteLLM's table; None where it has no price."""
+        try:
+            prompt, completion = litellm.cost_per_token(
+                model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
+            )
+        except Exception:  # it raises what it likes for a model that it does not know
+            return None
+        return float(prompt + completion)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Ask, and wait for the whole answer."""
+        model = request.model or self.default_model
+        if model is None:
+            raise ProviderError("no model is named: LiteLLMProvider(model), or #:model in the program")
+        timeout_s = request.timeout_s or self._timeout_s
+        body: dict[str, Any] = {"model": model, "messages": _messages(request), **self._options}
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.max_tokens is not None:
+            body["max_tokens"] = request.max_tokens
+        if request.json:
+            body["response_format"] = {"type": "json_object"}
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await litellm.acompletion(**body, timeout=timeout_s)
+        except (TimeoutError, litellm.Timeout):
+            raise ProviderTimeout(f"{model} gave no complete answer within {timeout_s:g} s") from None
+        except litellm.RateLimitError as error:
+            raise RateLimited(_words(model, error)) from error
+        except Exception as error:  # its exceptions are its vendors', and share no root of their own
+            status = getattr(error, "status_code", None)
+            status = status if isinstance(status, int) else None
+            retryable = status is None or status >= 500
+            raise ProviderError(_words(model, error), status=status, retryable=retryable) from error
+        return _completion(response, request, model)
+
+
+def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
+    if not request.data and not request.images:
+        return [{"role": "user", "content": request.instruction}]
+    content: Any = request.data
+    if request.images:
+        content = [{"type": "text", "text": request.data or request.instruction}]
+        content += [{"type": "image_url", "image_url": {"url": url}} for url in request.images]
+    return [{"role": "system", "content": request.instruction}, {"role": "user", "content": content}]
+
+
+def _words(model: str, error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return without_credentials(f"{model}: {text}")[:2_000]
+
+
+def _completion(response: Any, request: CompletionRequest, model: str) -> Completion:
+    choice = response.choices[0] if getattr(response, "choices", None) else None
+    text = None if choice is None else choice.message.content
+    if choice is None or not isinstance(text, str):
+        raise ProviderError(f"{model} gave an answer without text")
+    usage = getattr(response, "usage", None)
+    prompt = getattr(usage, "prompt_tokens", None)
+    completion = getattr(usage, "completion_tokens", None)
+    if not isinstance(prompt, int) or prompt < 0:
+        prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
+    if not isinstance(completion, int) or completion < 0:
+        completion = estimate_tokens(text)
+    return Completion(
+        text=text,
+        model=model,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        finish_reason=str(choice.finish_reason or "stop"),
+    )

@@ -1,0 +1,257 @@
+"""The page in a real browser: it draws, it is used by mouse and keyboard, and nothing that a model wrote runs.
+
+Pictures are taken into the folder RLM_WASM_SCREENSHOTS, where that is set; docs/viewer.md shows some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import scenarios
+from chromium import Browser, needs_chromium
+
+from rlm_wasm import Runtime
+from rlm_wasm.runlog.events import Record
+from rlm_wasm.testing import GatedProvider, bracketed
+from rlm_wasm.viewer.page import report
+
+pytestmark = [needs_chromium, pytest.mark.timeout(150)]
+
+TABS = ("timeline", "program", "money", "lineage", "log", "output", "errors", "compare")
+INKED = """(() => { const c = document.querySelector('.lanes canvas'), g = c.getContext('2d');
+  const d = g.getImageData(180, 84, c.width - 180, c.height - 84).data, seen = new Set();
+  for (let i = 0; i < d.length; i += 4) seen.add(d[i] + ',' + d[i + 1] + ',' + d[i + 2]); return [...seen]; })()"""
+
+
+async def picture(browser: Browser, name: str) -> None:
+    folder = os.environ.get("RLM_WASM_SCREENSHOTS")
+    if folder:
+        await browser.picture(Path(folder) / f"{name}.png")
+
+
+async def opened(browser: Browser, tmp_path: Path, records: list[Record]) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report(records), encoding="utf-8")
+    await browser.open(path)
+
+
+CASES = {
+    "needle": "finished",
+    "survey": "finished",
+    "race": "ok",
+    "retry": "finished",
+    "recursion": "finished",
+    "failed": "error",
+    "hostile": "finished",
+    "empty": "empty",
+}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_every_view_of_every_case_is_shown_without_a_complaint(dark: bool, tmp_path: Path) -> None:
+    chosen = list(CASES)[4:] if dark else list(CASES)[:4]
+    told = await asyncio.gather(*map(scenarios.scenario, chosen))
+    async with Browser(dark=dark) as browser:
+        for name, records in zip(chosen, told, strict=True):
+            await opened(browser, tmp_path, records)
+            for tab in TABS:
+                await browser.js(f"document.getElementById('tab-{tab}').click()")
+                await browser.settle()
+                assert await browser.js(f"!document.getElementById('panel-{tab}').hidden")
+                await picture(browser, f"{name}-{tab}")
+            assert await browser.js("document.getElementById('status').textContent") == CASES[name]
+            assert await browser.js("window.hit") is None
+        assert browser.said == []
+        asked = [url for url in browser.requested if not url.startswith("file:") and url != "about:blank"]
+        assert asked == [], "it works offline"
+
+
+async def test_calls_are_bars_in_the_colours_of_their_models(tmp_path: Path) -> None:
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("needle"))
+        seen = await browser.js(INKED)
+        assert "0,114,178" in seen, "the first model's colour"
+        assert "230,159,0" in seen, "the second's"
+        assert await browser.js("document.querySelector('.lanes canvas').getAttribute('aria-label')") != ""
+
+
+async def test_a_click_on_a_bar_opens_the_call_s_texts(tmp_path: Path) -> None:
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("needle"))
+        at = await browser.js(
+            "(() => { const t = rlmView.views.timeline, r = t.canvas.getBoundingClientRect(), c = t.run.list[1];"
+            "const v = t.view, x = 168 + ((c.sent + c.end) / 2 - v.from) / (v.to - v.from) * (t.width - 168);"
+            "return [r.x + x, r.y + 84 + c.lane * 20 + 10]; })()"
+        )
+        await browser.mouse("mouseMoved", *at)
+        await browser.settle()
+        assert "call 2" in await browser.js("document.getElementById('tip').textContent")
+        await browser.click(*at)
+        text = await browser.js(
+            "document.getElementById('dialog').open && document.getElementById('dialog').textContent"
+        )
+        assert "Call 2" in text
+        assert "the context, characters 600 to 1,200" in text
+        await picture(browser, "call")
+        await browser.key("Escape", 27)
+        assert not await browser.js("document.getElementById('dialog').open")
+
+
+async def test_it_is_used_by_keyboard(tmp_path: Path) -> None:
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("survey"))
+        await browser.js("document.getElementById('tab-timeline').focus()")
+        await browser.key("ArrowRight", 39)
+        assert await browser.js("document.activeElement.id") == "tab-program"
+        await browser.key("Home", 36)
+        await browser.js("document.querySelector('.lanes').focus()")
+        before = await browser.js("rlmView.views.timeline.view.to - rlmView.views.timeline.view.from")
+        await browser.key("+")
+        after = await browser.js("rlmView.views.timeline.view.to - rlmView.views.timeline.view.from")
+        assert after < before
+        for _ in range(3):
+            await browser.key("ArrowDown", 40)
+        await browser.key("Enter", 13)
+        assert "Call 3" in await browser.js("document.getElementById('dialog').textContent")
+
+
+async def test_screen_readers_get_names_roles_and_tables(tmp_path: Path) -> None:
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("survey"))
+        for tab in TABS:
+            await browser.js(f"rlmView.choose('{tab}')")
+            await browser.settle()
+            nameless = await browser.js(
+                "[...document.querySelectorAll('button, select, input, [role=img], [role=grid], meter')]"
+                ".filter((e) => e.offsetParent && !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))"
+                ".map((e) => e.outerHTML.slice(0, 80))"
+            )
+            assert nameless == [], tab
+        await browser.js("rlmView.choose('timeline')")
+        await browser.settle()
+        assert await browser.js("document.querySelector('[role=grid]').getAttribute('aria-rowcount')") == "62"
+        assert await browser.js("document.querySelectorAll('[role=grid] [role=columnheader]').length") > 5
+
+
+async def test_the_program_shows_how_many_calls_came_from_a_line_and_filters_by_it(tmp_path: Path) -> None:
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("survey"))
+        await browser.js("rlmView.choose('program')")
+        await browser.settle()
+        line = "[...document.querySelectorAll('.codeline')][1]"
+        assert "60 calls" in await browser.js(f"{line}.textContent")
+        assert await browser.js("document.querySelectorAll('.hl-k').length") > 0
+        await browser.js(f"{line}.querySelector('button').click()")
+        await browser.settle()
+        assert await browser.js("rlmView.views.timeline.found.textContent") == "60 of 61 calls"
+
+
+async def test_a_part_of_the_answer_leads_to_its_call_and_the_chunk_of_the_context(tmp_path: Path) -> None:
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("recursion"))
+        await browser.js("rlmView.choose('lineage')")
+        await browser.settle()
+        assert await browser.js("document.querySelectorAll('.part').length") >= 1
+        await browser.js("document.querySelector('.part').click()")
+        await browser.settle()
+        text = await browser.js("document.querySelector('#panel-lineage').textContent")
+        assert "the context, characters" in text
+
+
+async def test_ten_thousand_calls_stay_smooth(tmp_path: Path) -> None:
+    """Few elements are in the page, and a picture costs a bounded number of strokes, whatever the clock says."""
+    async with Browser() as browser:
+        await opened(browser, tmp_path, scenarios.many())
+        await picture(browser, "many-timeline")
+        assert await browser.js("rlmView.views.timeline.found.textContent") == "10,000 of 10,000 calls"
+        assert await browser.js("document.querySelectorAll('*').length") < 1_500
+        strokes = await browser.js(
+            "(() => { const g = rlmView.views.timeline.canvas.getContext('2d'); let n = 0;"
+            "const fill = g.fillRect; g.fillRect = function (...a) { n++; return fill.apply(this, a); };"
+            "rlmView.views.timeline.draw(); delete g.fillRect; return n; })()"
+        )
+        assert strokes < 8_000
+        for tab in ("money", "log", "program"):
+            await browser.js(f"rlmView.choose('{tab}')")
+            await browser.settle()
+            await picture(browser, f"many-{tab}")
+        await browser.js("rlmView.choose('log')")
+        await browser.settle()
+        grid = "rlmView.views.log.grid"
+        await browser.js(f"{grid}.node.scrollTop = 1e9")
+        await browser.settle()
+        assert await browser.js(f"{grid}.body.lastChild.getAttribute('aria-rowindex')") == "30043"
+        assert await browser.js(f"{grid}.body.children.length") < 100
+        assert browser.said == []
+
+
+async def test_a_run_that_goes_on_is_shown_live(tmp_path: Path) -> None:
+    gate = GatedProvider(bracketed)
+    program = '(define (ask x)\n  (llm-query-async #:instruction "q" #:data x))\n(map-async ask (list "a" "b" "c") #:max-concurrent 2)'
+    async with Runtime(provider=gate) as runtime, Browser() as browser:
+        viewer = await runtime.viewer()
+        await browser.open(viewer.url)
+        assert await browser.js("document.getElementById('status').textContent") == "no run yet"
+        task = asyncio.create_task(runtime.run(program))
+        await gate.arrived(2)
+        await browser.until("document.getElementById('status').textContent === 'running'")
+        await browser.until("rlmView.current.list.length === 2")
+        stats = await browser.js("document.getElementById('stats').textContent")
+        assert "0 of 3" in stats, "what map-async announced is in the total"
+        await browser.js("rlmView.choose('program')")
+        await browser.until("document.querySelectorAll('.codeline.waiting').length === 1")
+        assert "2 waiting" in await browser.js("document.querySelector('.codeline.waiting').textContent")
+        await picture(browser, "live-program")
+        gate.release_all()
+        await gate.arrived(1)
+        gate.release_all()
+        await task
+        await browser.until("document.getElementById('status').textContent === 'ok'")
+        assert await browser.js("document.querySelectorAll('.codeline.waiting').length") == 0
+        assert browser.said == []
+        assert (
+            await browser.js("getComputedStyle(document.querySelector('header')).borderBottomStyle")
+            == "solid"
+        )
+
+
+async def test_hostile_texts_are_shown_as_they_are(tmp_path: Path) -> None:
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("hostile"))
+        for number in range(1, 11):
+            await browser.js(f"rlmView.open(rlmView.current.calls.get({number}), rlmView.current.list)")
+            await browser.settle()
+            shown = await browser.js("document.getElementById('dialog').textContent")
+            text = scenarios.HOSTILE_TEXTS[number - 1].split("\x00")[0].split("\ud800")[0]
+            assert text in shown
+        assert await browser.js("window.hit") is None
+        elements = await browser.js(
+            "document.querySelectorAll('svg, img, iframe, #dialog script, #dialog style, b, i').length"
+        )
+        assert elements == 0
+        refused = await browser.js(
+            "new Promise((done) => { document.addEventListener('securitypolicyviolation', () => done('refused'));"
+            "const s = document.createElement('script'); s.textContent = 'window.hit = 99'; document.body.append(s);"
+            "setTimeout(() => done(window.hit), 2000); })"
+        )
+        assert refused == "refused", "and were a script to get in, it would not run"
+
+
+async def test_two_runs_are_compared(tmp_path: Path) -> None:
+    first, second = await scenarios.scenario("needle"), await scenarios.scenario("needle")
+    async with Browser() as browser:
+        await opened(browser, tmp_path, [*first, *second])
+        await browser.js("rlmView.choose('compare')")
+        await browser.settle()
+        other: Any = first[0].run
+        await browser.js(
+            f"(() => {{ const c = rlmView.views.compare.choice; c.value = '{other}'; c.dispatchEvent(new Event('change')); }})()"
+        )
+        await browser.until("rlmView.views.compare.grid.rows.length === 4")
+        text = await browser.js("document.querySelector('#panel-compare').textContent")
+        assert "the same" in text
+        await picture(browser, "compare")
