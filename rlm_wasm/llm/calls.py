@@ -181,7 +181,9 @@ class LlmCalls:
 
     def judged(self, arguments: list[Any]) -> list[str | None]:
         """Serve "check-calls": why calls with these literal arguments would be refused."""
-        return judged(arguments[0], self._model or self._provider()[1].default_model)
+        info = self._provider()[1]
+        default = self._model or info.default_model
+        return judged(arguments[0], lambda name: model_for(name or default, self._aliases, info))
 
     # ---- from the guest's request to the provider
 

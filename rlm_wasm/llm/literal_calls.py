@@ -6,6 +6,7 @@ The guest finds them, with what of their arguments is literal; what a vendor's m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import inf
 from typing import Any
@@ -13,12 +14,15 @@ from typing import Any
 from rlm_wasm.errors import UsageError
 from rlm_wasm.providers.vendor_rules import check_request
 
+ModelOf = Callable[[str | None], str | None]
+"""The model that a name, a role or an alias stands for; of None, the one that answers where none is named."""
+
 MAX_JUDGED = 1_000
 """Calls of one program; those after them are judged when they are made."""
 
 
-def judged(calls: Any, default_model: str | None) -> list[str | None]:
-    """For each call why it will be refused, or None.
+def judged(calls: Any, model_of: ModelOf) -> list[str | None]:
+    """For each call why it will be refused, or None. ``model_of`` says what the name of a model stands for.
 
     A call, as the guest tells of it: operation, model (None or False where it is the default one, True where
     it is not literal), temperature, json, instruction (text, else it is not literal), whether it has images.
@@ -28,15 +32,14 @@ def judged(calls: Any, default_model: str | None) -> list[str | None]:
     """
     if not isinstance(calls, list):
         raise UsageError("check-calls: a list of calls")
-    return [_judge(call, default_model) for call in calls[:MAX_JUDGED]] + [None] * (len(calls) - MAX_JUDGED)
+    return [_judge(call, model_of) for call in calls[:MAX_JUDGED]] + [None] * (len(calls) - MAX_JUDGED)
 
 
-def _judge(call: Any, default_model: str | None) -> str | None:
+def _judge(call: Any, model_of: ModelOf) -> str | None:
     if not isinstance(call, list) or len(call) != 6:
         raise UsageError("check-calls: a call has six parts")
     op, model, temperature, as_json, instruction, pictures = call
-    if not isinstance(model, str):
-        model = None if model is True else default_model
+    model = None if model is True else model_of(model if isinstance(model, str) else None)
     try:
         check_request(
             model,
