@@ -48,13 +48,13 @@ from rlm_wasm.errors import (
 from rlm_wasm.execution.history import History, asked_of
 from rlm_wasm.execution.journal import Entry, Journal, Kind, before_last_execution, replay
 from rlm_wasm.execution.meter import FuelAccount, Meter
-from rlm_wasm.execution.outcome import Outcome, data_of, result_of
+from rlm_wasm.execution.outcome import Outcome, data_in_turns, data_of, is_large, result_of
 from rlm_wasm.execution.progress import ProgressReporter, StreamedEvents, StreamEvent, tell
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler, ToGuest
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.grants import Grants
-from rlm_wasm.idle_sessions import IdleSessions
+from rlm_wasm.idle_sessions import SMALL, IdleSessions
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
@@ -93,6 +93,7 @@ OnOutput = Callable[[str, str], None]
 
 _ASKED_AT_ONCE = 4 << 20
 """Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
+_NO_ITEMS = (0, 0, 0)
 _MAX_LAST_LINE = 200
 """Characters of the last line that a program printed, in a report of the progress."""
 
@@ -155,7 +156,7 @@ class Session:
         )
         self._traced: bool | None = False
         """Whether the guest was told to send notes for a run log; None: nobody knows."""
-        self._items = (0, 0, 0)
+        self._items = _NO_ITEMS
         """Of combinators, in the execution under way: announced, begun, done."""
         self._last_line = ""
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
@@ -507,9 +508,10 @@ class Session:
             self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
-        if self._idle is not None:
-            self._idle.used(self)
-        self._items = (0, 0, 0)
+        idle = self._idle
+        if idle is not None:
+            idle.used(self)
+        self._items = _NO_ITEMS
         self._last_line = ""
         result = None
         logging = self._recorder.on
@@ -517,15 +519,18 @@ class Session:
             if logging:
                 await self._log_start(source, name)
             outcome: Outcome = await work
-            result = result_of(outcome, self._used(outcome), await data_of(outcome))
+            large = is_large(outcome)
+            data = await data_in_turns(outcome) if large else data_of(outcome)
+            result = result_of(outcome, self._used(outcome), data)
             if self._durable is not None:
                 await self._end_durably(outcome, result)
             return outcome, result
         finally:
             self._busy = False
-            if self._idle is not None and not self.closed:
+            if idle is not None and not self.closed:
                 held = self._scheduler.sandbox.memory_bytes() - self._grants.engine.image_size
-                self._idle.rested(self, held, self._sleep)
+                if held >= SMALL:
+                    idle.rested(self, held, self._sleep)
             self._on_output = None
             if self._reporter is not None:
                 self._reporter.close()
