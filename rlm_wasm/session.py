@@ -128,8 +128,6 @@ class Session:
         self._durable = durable
         self._journal = None if durable is None else Journal(durable.writer, stream, due=self._saving_now)
         self._saving: asyncio.Task[None] | None = None
-        self.history = History()
-        """Of a durable session that is only looked at: what its journal says that it asked."""
         self._captured_python: bytes | None = None
         self._grants = grants
         self.limits = limits
@@ -137,7 +135,7 @@ class Session:
         self.closed = False
         self._opened = opened
         self._idle = idle
-        self._resend = frozenset(resend)
+        self._resend = resend if resend is SENT_AGAIN else frozenset(resend)
         self._snapshot_key = snapshot_key
         self._busy = False
         self._asking: OwnPlace | None = None
@@ -146,6 +144,7 @@ class Session:
         self._known_variables: list[str] | None = None
         self._reporter: ProgressReporter | None = None
         self._on_output: OnOutput | None = None
+        self._parent = parent
         self._owns_budget = parent is None
         self._nested = 0 if parent is None else parent.nested
         self._shares_budget = budget is not None
@@ -169,7 +168,6 @@ class Session:
         else:
             workspace = parent.workspace.narrowed(writable=grants.workspace_writable)
         self._workspace = workspace
-        self._python_place = FamilyPlace() if parent is None else parent.python_place
         self._calls = LlmCalls(
             grants.provider,
             budget=parent.calls.budget if parent is not None else budget or Budget(limits),
@@ -266,6 +264,15 @@ class Session:
             opened.discard(session)
             raise
         return session
+
+    @cached_property
+    def history(self) -> History:
+        """Of a durable session that is only looked at: what its journal says that it asked."""
+        return History()
+
+    @cached_property
+    def _python_place(self) -> FamilyPlace:
+        return FamilyPlace() if self._parent is None else self._parent.python_place
 
     @cached_property
     def _checkpoints(self) -> Checkpoints:
@@ -1024,11 +1031,11 @@ class Session:
         """What a fresh guest has to be told with its first program."""
         options: dict[str, Any] = {}
         self._traced = False
-        if self._functions.names:
+        if self._functions.functions:
             options["grants"] = self._functions.names
-        told = _guest_limits(self.limits)
-        if told != _DEFAULT_GUEST_LIMITS:
-            options["limits"] = told
+        limits = self.limits
+        if (limits.handles, limits.output_bytes, limits.message_bytes) != _DEFAULT_LIMITS:
+            options["limits"] = _guest_limits(limits)
         self._options = options
 
     def scope_log(self) -> list[dict[str, Any]]:
@@ -1671,6 +1678,7 @@ def _guest_limits(limits: Limits) -> dict[str, int]:
 
 
 _DEFAULT_GUEST_LIMITS = _guest_limits(Limits())
+_DEFAULT_LIMITS = tuple(_DEFAULT_GUEST_LIMITS.values())
 
 
 def _bad_text(source: str, limit: int) -> Result | None:
