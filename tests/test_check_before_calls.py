@@ -400,7 +400,7 @@ async def test_a_sub_models_program_is_checked_before_it_runs() -> None:
     assert result.value == "42", result.error
     assert len(provider.requests) == 2
     shown = provider.requests[1].data
-    assert "2 problems, found before any of it ran" in shown
+    assert "it was not run, since a check found:" in shown
     assert "unbound variable: strng-append (line 2, column 10)" in shown
     assert "hash-ref: called with a wrong number of arguments: 0 (line 3, column 1)" in shown
 
