@@ -186,6 +186,6 @@ def _text_of(file: Path) -> str | None:
 
 
 def _note(why: str, names: list[str]) -> str:
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} others" if len(names) > 5 else "")
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
     are = "files are" if len(names) > 1 else "file is"
     return f"{len(names):,} {are} {why} and left out: {shown}"

@@ -6,23 +6,24 @@ The guest finds them, with what of their arguments is literal; what a vendor's m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import UsageError
 from rlm_wasm.providers.vendor_rules import check_request
 
-ModelOf = Callable[[str | None], str | None]
-"""The model that a name, a role or an alias stands for; of None, the one that answers where none is named."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_JUDGED = 1_000
 """Calls of one program; those after them are judged when they are made."""
 
 
-def judged(calls: Any, model_of: ModelOf) -> list[str | None]:
-    """For each call why it will be refused, or None. ``model_of`` says what the name of a model stands for.
+def judged(calls: Any, model_of: Callable[[str | None], str | None]) -> list[str | None]:
+    """For each call why it will be refused, or None.
+
+    ``model_of`` gives the model that a name stands for, and for None the default one.
 
     A call, as the guest tells of it: operation, model (None or False where it is the default one, True where
     it is not literal), temperature, json, instruction (text, else it is not literal), whether it has images.
@@ -35,14 +36,15 @@ def judged(calls: Any, model_of: ModelOf) -> list[str | None]:
     return [_judge(call, model_of) for call in calls[:MAX_JUDGED]] + [None] * (len(calls) - MAX_JUDGED)
 
 
-def _judge(call: Any, model_of: ModelOf) -> str | None:
+def _judge(call: Any, model_of: Callable[[str | None], str | None]) -> str | None:
     if not isinstance(call, list) or len(call) != 6:
         raise UsageError("check-calls: a call has six parts")
     op, model, temperature, as_json, instruction, pictures = call
-    model = None if model is True else model_of(model if isinstance(model, str) else None)
+    if model is not True:
+        model = model_of(model if isinstance(model, str) else None)
     try:
         check_request(
-            model,
+            None if model is True else model,
             temperature=_number(temperature),
             json=as_json is True,
             instruction=instruction if isinstance(instruction, str) else "json",

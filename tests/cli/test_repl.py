@@ -107,6 +107,16 @@ def test_input_that_is_never_closed_is_an_error_of_the_reader(
     assert "error:" in err
 
 
+def test_places_are_those_of_the_whole_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever piece is at fault; a form feed in a text ends no line."""
+    program = '(define a "x\f\u2028y")\n\n(define (f x)\n  (list (* x a)))\n,names nothing\n(f 4)\n(+ 1\n   (car 7))\n'
+    _, err = _piped(program, capsys, monkeypatch)
+    assert "--> input:4:9\n    4 |   (list (* x a)))\n" in err
+    assert "--> input:8:4\n    8 |    (car 7))\n" in err
+
+
 READY = "\x1b[?2004h"
 """Bracketed paste is on: the prompt listens."""
 
