@@ -445,7 +445,7 @@ async def _growth(search: _Search, found: Limits, notes: list[str]) -> tuple[Gro
             notes.append(f"How needs grow was not measured: with {size} times the contexts, {error}")
             return ()
         needs.append((larger, await larger.smallest(coarse=True)))
-    # In as little memory as will do the collector works more, not in step with the data: fuel is as with room.
+    # In as little memory as will do the collector works more, out of step with the data: fuel is with room.
     rows = [growth_of("fuel", _SPEC["fuel"].unit, tuple(each.fuel for each, _ in needs))]
     for name in _ORDER[:-1]:
         values = tuple(getattr(limits, name) for _, limits in needs)
