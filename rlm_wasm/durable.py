@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -308,8 +309,12 @@ class Durable:
         self._closed = True
         if not self.writes:
             return
+        await self.in_time(self._close())
+
+    async def in_time(self, work: Awaitable[None]) -> None:
+        """Do what a session does at its end; where the store does not answer, that is told."""
         try:
-            await asyncio.wait_for(self._close(), CLOSING_S)
+            await asyncio.wait_for(work, CLOSING_S)
         except TimeoutError:
             self._trouble(f"session {self.name} may not be kept: the store does not answer")
 

@@ -1127,14 +1127,18 @@ class Session:
         """
         return await self._captured()
 
-    async def _captured(self, at: Callable[[], None] = lambda: None, *, forked: bool = False) -> Snapshot:
+    async def _captured(
+        self, at: Callable[[], None] = lambda: None, *, forked: bool = False, closing: bool = False
+    ) -> Snapshot:
         """``at`` is called at the moment that the snapshot is of; in rare cases once more, at a later one.
+
+        ``closing``: it is the last thing that a session does which is being closed.
 
         Raises:
             SessionClosed: the session was closed meanwhile.
             InternalError: a defect of rlm-wasm.
         """
-        if self.closed:
+        if self.closed and not closing:
             raise SessionClosed("the session is closed")
         python = None if self._python_made is None else await self._python_made.capture()
         if self._recorder.in_run:
@@ -1157,7 +1161,7 @@ class Session:
         header = {
             "release": rlm_wasm.__version__,
             "image": self._grants.engine.image_hash,
-            "suspended": execution is not None,
+            "suspended": scheduler.execution is not None,
             "namespace": self.namespace,
             "used": {"fuel": 0 if execution is None else execution.fuel, "calls": budget.session.calls},
         }
@@ -1337,16 +1341,16 @@ class Session:
         if self._saving is None or self._saving.done():
             self._saving = asyncio.get_running_loop().create_task(self._save_quietly())
 
-    async def _save_quietly(self) -> None:
-        if self._durable is None or self._durable.writer.frozen:
+    async def _save_quietly(self, *, closing: bool = False) -> None:
+        if self._durable is None or self._durable.writer.frozen or self._durable.writer.lost is not None:
             return
         try:
-            await self._save()
+            await self._save(closing=closing)
         except (StoreError, SessionClosed):
             return  # the writer has told it
 
-    async def _save(self) -> None:
-        """Save a snapshot.
+    async def _save(self, *, closing: bool = False) -> None:
+        """Save a snapshot. ``closing``: see _captured.
 
         Raises:
             StoreError: the store cannot be written.
@@ -1365,7 +1369,7 @@ class Session:
                 base = journal.rebased()
 
         try:
-            snapshot = await self._captured(at_this_moment)
+            snapshot = await self._captured(at_this_moment, closing=closing)
             if base < 0:
                 return
             state = state_of(snapshot)
@@ -1523,13 +1527,20 @@ class Session:
             await asyncio.sleep(0)
         if self._saving is not None:
             await asyncio.wait([self._saving])
-        if self._durable is not None and self._owns_budget and self._durable.writer.overflown:
-            await self._save_quietly()
+        await self._save_at_last()
         await self._scheduler.aclose()
         if self._python_made is not None:
             await self._python_made.aclose()
         if self._durable is not None and self._owns_budget:
             await self._durable.aclose()
+
+    async def _save_at_last(self) -> None:
+        """Save a snapshot of a session that is being closed, where only that says what it is."""
+        durable, journal = self._durable, self._journal
+        if durable is None or journal is None or not self._owns_budget:
+            return
+        if journal.stale or durable.writer.overflown:
+            await durable.in_time(self._save_quietly(closing=True))
 
     async def __aenter__(self) -> Self:
         return self

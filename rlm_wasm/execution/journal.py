@@ -385,6 +385,7 @@ class Journal:
         self.delivering = False
         """A message is on its way to the guest: no snapshot is taken until it has arrived."""
         self._taken = False
+        self._base = 0
         self.cost = 0
         """Of replaying what came since the last snapshot, in fuel."""
         self.stale = False
@@ -439,12 +440,18 @@ class Journal:
 
     def continues(self, runs: int, checksum: int) -> None:
         """It is the one of a snapshot, which was taken after so many runs."""
-        self.runs = runs
+        self.runs = self._base = runs
         self.checksum = checksum
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the guest has not run since the snapshot that it comes from."""
+        return self.runs == self._base
 
     def abandon(self) -> None:
         """The guest goes back, or ends by what is not recorded: only a snapshot can say where it is."""
         self.stale = True
+        self._taken = False
 
     def arrived(self) -> None:
         """The guest has the message, or will never have it."""
@@ -514,8 +521,10 @@ class Replayed(Protocol):
         """The run that comes without saying."""
         ...
 
-    def replay_evaluate(self, message: bytes, ids: Sequence[int], timeout_s: float) -> None:
-        """An execution begins."""
+    def replay_evaluate(
+        self, message: bytes, ids: Sequence[int], timeout_s: float, *, refused: bool = False
+    ) -> None:
+        """An execution begins. ``refused``: the guest had no room for the message, an interrupt is next."""
         ...
 
     def replay_take(self, ids: Sequence[int], fuel: int, account: int, elapsed_s: float) -> None:
@@ -554,10 +563,11 @@ def replay(
             yield
         if journal.runs > entry.run:
             raise diverged(entry, f"the guest is at run {journal.runs} already")
-        if entry.kind in _RUNS and _replaced(entries, at):
+        replaced = entry.kind in _RUNS and _replaced(entries, at)
+        if replaced and entry.kind is not Kind.EVALUATE:
             continue
         try:
-            _apply(guest, journal, entry, apply)
+            _apply(guest, journal, entry, apply, replaced=replaced)
         except (TypeError, ValueError, IndexError) as error:
             raise SnapshotCorrupt(
                 f"row {entry.row} of the journal is damaged: {entry.kind.name} {str(error)[:100]}"
@@ -568,12 +578,14 @@ def replay(
     return False
 
 
-def _apply(guest: Replayed, journal: Journal, entry: Entry, apply: Callable[[Entry], None]) -> None:
+def _apply(
+    guest: Replayed, journal: Journal, entry: Entry, apply: Callable[[Entry], None], *, replaced: bool
+) -> None:
     kind, fields = entry.kind, entry.fields
     if kind is Kind.EVALUATE:
         message, ids, timeout_s = fields
         apply(entry)
-        guest.replay_evaluate(message, ids, timeout_s)
+        guest.replay_evaluate(message, ids, timeout_s, refused=replaced)
     elif kind is Kind.TAKE:
         ids, fuel, account, elapsed_s, checksum = fields
         if checksum != journal.checksum:

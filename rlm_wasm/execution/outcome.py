@@ -48,6 +48,8 @@ class ActiveExecution:
     """Slices since it was told to end; 0: it was not."""
     redeliver: list[tuple[int, bytes]] = field(default_factory=list)
     """Replies to an earlier execution's calls that this one took: due again after a rollback."""
+    undone: bool = False
+    """Its instance was lost, and the guest went back to before it."""
     _timer: asyncio.TimerHandle | None = None
 
     def elapsed(self) -> float:
@@ -82,6 +84,11 @@ class ActiveExecution:
     def finish(self, done: Done) -> None:
         """The guest's account of its end has come."""
         self.done = done
+
+    def undo(self, done: Done) -> None:
+        """The guest is as it was before it; ``done`` says why."""
+        self.done = done
+        self.undone = True
 
     def cancel(self) -> None:
         """End it: its Result says "cancelled"."""

@@ -237,12 +237,12 @@ class HostRequests:
             raise Unencodable("a call's id is taken")
         request = HostRequest(self, call.id, call.operation, call.arguments)
         self.last_id = max(self.last_id, call.id)
-        self.live[call.id] = request
         size = len(call.arguments)
         self._charge(FUEL_A_REQUEST + size * FUEL_A_BYTE)
+        if len(self.live) >= self._limits.handles:
+            raise LimitExceeded("handles", len(self.live) + 1, self._limits.handles)
         self.hold(request, size)
-        if len(self.live) > self._limits.handles:
-            raise LimitExceeded("handles", len(self.live), self._limits.handles)
+        self.live[call.id] = request
         self._queue(request)
 
     def _queue(self, request: HostRequest) -> None:

@@ -171,6 +171,8 @@ class Scheduler:
         execution = self.execution
         assert execution is not None
         execution.run_under(limits)
+        if execution.ending and execution.done is None:  # a limit fired while it was replayed
+            return await self._guarded(execution, self._interrupt(execution))
         return await self._guarded(execution, self._by_rule())
 
     async def _guarded(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
@@ -306,7 +308,8 @@ class Scheduler:
                         return await self._lost(
                             execution, InstanceLost("trap", "the guest has no room for a message")
                         )
-                    message = self._too_large(execution, error)
+                    self._too_large(execution, error)
+                    message = self._interrupt(execution)
                     continue
                 except InstanceLost as crash:
                     execution.charge(sandbox.fuel_used)
@@ -484,27 +487,30 @@ class Scheduler:
             done = limit_report(execution.limit)
         elif execution.cancelled and execution.interrupted:
             done = CANCELLED
-        if done.status != "ok":
+        if done.status != "ok" and not execution.undone:
             self.requests.cancel_all()
-        return Outcome(done, execution)
+        return Outcome(done, execution, rolled_back=execution.undone)
 
     async def _lost(self, execution: ActiveExecution, crash: InstanceLost) -> Outcome:
         """The instance is gone or broken: go back to where the execution began."""
         with self._held():
             await in_turns(self._rollback(execution))
+        return Outcome(self._report(execution, crash), execution, rolled_back=True)
+
+    @staticmethod
+    def _report(execution: ActiveExecution, crash: InstanceLost) -> Done:
+        """Why an execution is undone."""
         if execution.limit is not None:
-            done = limit_report(execution.limit)
-        elif execution.cancelled:
-            done = CANCELLED
-        elif crash.reason == "fuel":
+            return limit_report(execution.limit)
+        if execution.cancelled:
+            return CANCELLED
+        if crash.reason == "fuel":
             account = execution.account
-            done = limit_report(LimitExceeded("fuel", max(account.used, account.limit), account.limit))
-        elif crash.reason == "timeout":
-            done = limit_report(execution.too_late())
-        else:
-            message = f"the sandbox crashed: {crash}"
-            done = Done("error", error=protocol.ErrorReport("sandbox-crashed", message))
-        return Outcome(done, execution, rolled_back=True)
+            return limit_report(LimitExceeded("fuel", max(account.used, account.limit), account.limit))
+        if crash.reason == "timeout":
+            return limit_report(execution.too_late())
+        message = f"the sandbox crashed: {crash}"
+        return Done("error", error=protocol.ErrorReport("sandbox-crashed", message))
 
     def _rollback(self, execution: ActiveExecution) -> Generator[None, None, None]:
         requests = self.requests
@@ -655,12 +661,11 @@ class Scheduler:
         else:
             execution.redeliver.extend(replies)
 
-    def _too_large(self, execution: ActiveExecution, error: MessageTooLarge) -> bytes:
+    def _too_large(self, execution: ActiveExecution, error: MessageTooLarge) -> None:
         most = self.limits.memory_bytes
         execution.end_by(
             LimitExceeded("memory_bytes", max(self.sandbox.heap_used() + error.length, most), most)
         )
-        return self._interrupt(execution)
 
     # ---- snapshots
 
@@ -692,8 +697,8 @@ class Scheduler:
                     self._replay_log.rest(image)
 
     def to_state(self) -> SchedulerState:
-        """The host's side of the guest."""
-        execution = self.execution
+        """The host's side of the guest. An execution that has not begun yet, or is over, is no part of it."""
+        execution = None if self._status is GuestStatus.DONE else self.execution
         return SchedulerState(
             int(self._status),
             self._unread,
@@ -720,12 +725,20 @@ class Scheduler:
 
     def replay_rule(self) -> None:
         """See Replayed: a tick, or what belongs to no execution."""
+        self._check_goes_on()
         if self.execution is None:
             self._run_aside(None)
         else:
             self._run_again(self._by_rule())
 
-    def replay_evaluate(self, message: bytes, ids: Sequence[int], timeout_s: float) -> None:
+    def _check_goes_on(self) -> None:
+        """A limit that fires now fired then, too: the guest was told to end next."""
+        if self.execution is not None and self.execution.limit is not None and not self.execution.interrupted:
+            raise diverged(None, str(self.execution.limit))
+
+    def replay_evaluate(
+        self, message: bytes, ids: Sequence[int], timeout_s: float, *, refused: bool = False
+    ) -> None:
         """See Replayed."""
         if self.execution is not None:
             raise diverged(None, "an execution begins where another one has not ended")
@@ -740,13 +753,17 @@ class Scheduler:
             self._account if self._account is not None else FuelAccount(self.limits.fuel),
         )
         self._keep(execution, self.requests.take_again(ids))
-        self._run_again(message)
+        if refused:
+            self._too_large(execution, MessageTooLarge(len(message)))
+        else:
+            self._run_again(message)
 
     def replay_take(self, ids: Sequence[int], fuel: int, account: int, elapsed_s: float) -> None:
         """See Replayed."""
         execution = self.execution
         if execution is None:
             raise diverged(None, "replies are taken where no execution is under way")
+        self._check_goes_on()
         execution.stands_at(fuel, account, elapsed_s)
         batch = self.requests.take_again(ids)
         self._keep(execution, [item for item in batch if item[0] < execution.first_id])
@@ -758,6 +775,7 @@ class Scheduler:
             self._run_aside(message)
             return
         if message == protocol.INTERRUPT:
+            self.execution.interrupt()
             self.requests.cancel_all()
         self._run_again(message)
 
@@ -767,7 +785,9 @@ class Scheduler:
 
     def replay_end(self, status: str) -> None:
         """The execution was over, with that status."""
-        execution = self.execution
+        execution, journal = self.execution, self._journal
+        if execution is None and journal is not None and journal.untouched:
+            return  # the snapshot is of the moment between its end and the note of that
         if execution is None or self._status is not GuestStatus.DONE:
             raise diverged(None, "the program ended, and now it does not")
         if status != "ok":
@@ -802,10 +822,23 @@ class Scheduler:
             self._unread = status == GuestStatus.PREEMPTED and (self._unread or in_slice)
             self._status = GuestStatus(status)
             self._read_outbox(execution, self.sandbox.outbox())
-        except (InstanceLost, MessageTooLarge, LimitExceeded, ValueError) as error:
+        except LimitExceeded as limit:  # as it was then: an interrupt comes next, or by ``resume``
+            execution.end_by(limit)
+        except MessageTooLarge as error:
+            journal.not_run()
+            self._too_large(execution, error)
+        except InstanceLost as crash:
+            self._lost_again(execution, crash)
+        except ValueError as error:
             raise diverged(None, str(error)) from error
         if self._status is GuestStatus.FAILED:
-            raise diverged(None, _why(execution))
+            self._lost_again(execution, InstanceLost("trap", _why(execution)))
+
+    def _lost_again(self, execution: ActiveExecution, crash: InstanceLost) -> None:
+        """The instance was lost then, too, and no snapshot says so: ``resume`` does."""
+        execution.charge(self.sandbox.fuel_used)
+        at_once(self._rollback(execution))
+        execution.undo(self._report(execution, crash))
 
 
 def _joined(message: ToGuest | None) -> bytes | None:

@@ -31,6 +31,7 @@ from rlm_wasm.execution import journal, scheduler
 from rlm_wasm.named_sessions import leave, open_named
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import Sandbox
+from rlm_wasm.session import Session
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
@@ -467,6 +468,132 @@ def test_whatever_comes_between_executions_is_replayed(
     asyncio.run(asyncio.wait_for(course(), 60))
 
 
+# ---- ends that are replayed
+
+ENDS: dict[str, tuple[Limits, str, str]] = {
+    "handles": (
+        Limits(handles=3),
+        "(await-all (map (lambda (i) (llm-query-async #:instruction (number->string i))) (range 6)))",
+        "limit exceeded: handles",
+    ),
+    "host_bytes": (
+        Limits(host_bytes=1 << 20),
+        "(define s (make-string 300000 #\\a)) (await-all (map (lambda (i) (llm-query-async #:instruction s)) (range 9)))",
+        "limit exceeded: host_bytes",
+    ),
+    "fuel": (Limits(fuel=30_000_000), "(let loop () (loop))", "limit exceeded: fuel"),
+    "memory": (Limits(memory_bytes=4 << 20), "(define v (make-vector 10000000 1))", "memory_bytes"),
+    "a program without room": (
+        Limits(memory_bytes=1 << 20),
+        f'(define big "{"a" * 3_500_000}")',
+        "limit exceeded: memory_bytes",
+    ),
+    "an error": (Limits(), "(car '())", "car: contract violation"),
+    "finish": (Limits(), '(llm-query-async #:instruction "q") (finish 3)', "None"),
+    "a value": (Limits(), "3", "None"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WAYS[1:])
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_session_is_taken_up_after_an_execution_that_ended_in_any_way(
+    url: str, end: str, how: str
+) -> None:
+    """What was defined before it is there, and answers that nobody had taken do no harm."""
+    limits, program, said = ENDS[end]
+    it = _Between(url, limits=limits)
+    await it.value('(define x 41) (define h (llm-query-async #:instruction "early"))')
+    await it.answer(1)
+    result = await it.session.execute(program)
+    assert said in str(result.error)
+    await it.goes_on(how)
+    if how == "snapshot":
+        await it.goes_on("crash")
+    assert await it.value("(define y (+ x 1)) y") == "42"
+    await it.goes_on("crash")
+    assert await it.value("(+ y 1)") == "43"
+    await it.aclose()
+
+
+def without_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process dies when the next execution is over, before the store has that."""
+
+    async def dies(session: Session, *_: Any) -> None:
+        assert session._durable is not None
+        await session._durable.writer.flush()
+        raise LeaseLost("the process was killed")
+
+    monkeypatch.setattr(Session, "_end_durably", dies)
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_an_end_that_was_not_written_comes_again(
+    monkeypatch: pytest.MonkeyPatch, url: str, end: str
+) -> None:
+    """By ``resume``, with the same Result, and in a snapshot of that moment it is over."""
+    limits, program, said = ENDS[end]
+    it = _Between(url, limits=limits)
+    await it.value("(define x 41)")
+    monkeypatch.setattr(journal, "WORTH", 1_000)  # no snapshot comes between
+    with monkeypatch.context() as dying:
+        without_its_end(dying)
+        with pytest.raises(LeaseLost):
+            await it.session.execute(program)
+    await it.goes_on("crash")
+    assert it.session.suspended
+    snapshot = await it.session.snapshot()
+    result = await it.session.resume()
+    assert said in str(result.error)
+    assert await it.value("(+ x 1)") == "42"
+    await it.goes_on("crash")
+    assert await it.value("(+ x 1)") == "42"
+    await it.aclose()
+    async with Runtime("echo") as runtime, await runtime.restore(snapshot) as copy:
+        if copy.suspended:
+            assert said in str((await copy.resume()).error)
+        assert (await copy.execute("(+ x 1)")).value == "42"
+
+
+@pytest.mark.parametrize("end", [name for name in ENDS if name != "a program without room"])
+async def test_a_snapshot_of_the_moment_before_an_end_is_noted_is_whole(
+    monkeypatch: pytest.MonkeyPatch, url: str, end: str
+) -> None:
+    """The note comes after it, and finds no execution under way."""
+    limits, program, said = ENDS[end]
+    it = _Between(url, limits=limits)
+    await it.value("(define x 41)")
+    noted = Session._end_durably
+
+    async def saved_before(session: Session, *rest: Any) -> None:
+        await session._save()
+        await noted(session, *rest)
+
+    with monkeypatch.context() as saving:
+        saving.setattr(Session, "_end_durably", saved_before)
+        assert said in str((await it.session.execute(program)).error)
+    await it.goes_on("crash")
+    assert not it.session.suspended
+    assert await it.value("(+ x 1)") == "42"
+    await it.aclose()
+
+
+async def test_a_session_that_is_closed_after_it_was_abandoned_is_not_suspended_again(url: str) -> None:
+    """Only a snapshot says that: it is saved at the end."""
+    it = _Between(url)
+    running = asyncio.create_task(it.session.execute('(define x 41) (llm-query #:instruction "q")'))
+    await it.gate.arrived(1)
+    await it.session.suspend()
+    assert (await running).status == "cancelled"
+    await it.aclose()
+    it = _Between(url)
+    assert it.session.suspended
+    it.session.abandon()
+    await it.goes_on("moved")
+    assert not it.session.suspended
+    assert await it.value("(+ x 1)") == "42"
+    await it.aclose()
+
+
 # ---- one owner
 
 
@@ -668,6 +795,44 @@ async def test_an_execution_that_was_undone_is_undone_in_the_store(
         async with await runtime.resume("work") as again:
             assert not again.suspended
             assert (await again.execute("x")).value == ("11" if goes_on else "1")
+
+
+async def test_an_execution_that_was_undone_is_undone_where_no_snapshot_says_so(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replayed, the sandbox crashes once more; ``resume`` gives the Result, and what came before is there."""
+    run = Sandbox.run
+
+    def trapping(self: Sandbox, message: bytes | None, *rest: Any) -> int:
+        if message is not None and (b"crash-now" in message or b"poison" in message):
+            raise InstanceLost("trap", "a test")
+        return run(self, message, *rest)
+
+    monkeypatch.setattr(Sandbox, "run", trapping)
+    for program in (
+        "(set! x 2) 'crash-now",
+        '(set! x 2) (llm-query #:instruction (string-append "poi" "son"))',
+    ):
+        it = _Between(f"{url}{len(program)}")
+        await it.value('(define x 1) (define h (llm-query-async #:instruction "early"))')
+        await it.answer(1)
+        with monkeypatch.context() as dying:
+            dying.setattr(Session, "_saving_now", lambda _: None)
+            running = asyncio.create_task(it.session.execute(program))
+            if "poi" in program:
+                await it.gate.arrived(1)
+                it.gate.release()
+            assert (await running).rolled_back
+        await it.goes_on("crash")
+        assert it.session.suspended
+        result = await it.session.resume()
+        assert result.rolled_back
+        assert "the sandbox crashed: a test" in str(result.error)
+        for _ in range(2):
+            assert await it.value("(list x (syntax-e (await h)))") == "(1 [early])"
+            await it.goes_on("crash")
+            assert not it.session.suspended
+        await it.aclose()
 
 
 # ---- left in the middle
