@@ -119,6 +119,8 @@ class Runtime:
         if idle_bytes < 0 or not idle_s >= 0:
             raise UsageError("idle_bytes and idle_s must not be negative")
         self._idle = IdleSessions(idle_bytes, idle_s)
+        self._granted: Grants | None = None
+        """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
@@ -522,12 +524,18 @@ class Runtime:
     def _grant(self, name: str, function: HostFunction) -> None:
         check_host_function(name, function)
         self._functions[name] = function
+        self._granted = None
 
     # ---- what sessions are granted
 
     @property
     def grants(self) -> Grants:
         """What a session gets that asks for nothing else."""
+        if self._granted is None:
+            self._granted = self._grants_now()
+        return self._granted
+
+    def _grants_now(self) -> Grants:
         return Grants(
             engine=self.engine,
             provider=self._made_provider,
@@ -579,6 +587,7 @@ class Runtime:
         source = ProcessSource()
         viewer = await Viewer(source, port=port).start()
         self._log_readers.append(source)
+        self._granted = None
         self._viewers.append(viewer)
         return viewer
 

@@ -178,8 +178,9 @@ class Scheduler:
         try:
             outcome = await self._drive(execution, message)
             completed = True
-            with self._held():
-                await in_turns(self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL))
+            if self.sandbox.may_give_back(worked=execution.fuel >= HEAVY_FUEL):
+                with self._held():
+                    await in_turns(self.sandbox.give_back())
             return outcome
         finally:
             execution.stop_clock()
@@ -256,11 +257,9 @@ class Scheduler:
 
     def due_replies(self) -> list[bytes]:
         """Replies to calls that an earlier execution left, for the eval message."""
-        if not self.requests.replies_due:
-            return []
-        taken = self.requests.take()
+        taken = self.requests.take() if self.requests.replies_due else []
         self._given = [id_ for id_, _ in taken]
-        if self.execution is not None:
+        if taken and self.execution is not None:
             self._keep(self.execution, taken)
         return [encoded for _, encoded in taken]
 
@@ -321,10 +320,11 @@ class Scheduler:
                 message = None
                 try:
                     self._status = _STATUSES[status]
-                    if sandbox.outbox_length() > _AT_ONCE:
+                    outbox = sandbox.outbox_up_to(_AT_ONCE)
+                    if outbox is None:
                         await self._read_large_outbox(execution)
                     else:
-                        self._read_outbox(execution)
+                        self._read_outbox(execution, outbox)
                     if self._meter.memory.shared:
                         self.note_memory()
                 except KeyError:
@@ -566,8 +566,10 @@ class Scheduler:
 
     async def aclose(self) -> None:
         """As ``close``; a large memory goes back to the system in turns."""
-        await self._free()
-        await in_turns(self.sandbox.close_in_turns())
+        if self._holders:
+            await self._free()
+        if self.sandbox.is_large:
+            await in_turns(self.sandbox.close_in_turns())
         self.close()
 
     def close(self) -> None:
@@ -579,8 +581,7 @@ class Scheduler:
 
     # ---- what the guest said
 
-    def _read_outbox(self, execution: ActiveExecution) -> None:
-        outbox = self.sandbox.outbox()
+    def _read_outbox(self, execution: ActiveExecution, outbox: bytes) -> None:
         if self._journal is not None:
             self._journal.said(outbox, self.sandbox.fuel_used)
         if not outbox:
@@ -800,7 +801,7 @@ class Scheduler:
             self._replay_log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
             self._unread = status == GuestStatus.PREEMPTED and (self._unread or in_slice)
             self._status = GuestStatus(status)
-            self._read_outbox(execution)
+            self._read_outbox(execution, self.sandbox.outbox())
         except (InstanceLost, MessageTooLarge, LimitExceeded, ValueError) as error:
             raise diverged(None, str(error)) from error
         if self._status is GuestStatus.FAILED:
