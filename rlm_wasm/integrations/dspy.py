@@ -21,19 +21,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from dspy.primitives.code_interpreter import CodeExecutionError, CodeInterpreterError, FinalOutput
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.data import json_form
 from rlm_wasm.errors import GuestSyntaxError, LimitExceeded, PythonFailure, RlmError, UsageError
+from rlm_wasm.integrations import missing_extra
 from rlm_wasm.integrations.loop_thread import LoopThread
 from rlm_wasm.limits import Limits
 from rlm_wasm.python.values import Reference
 from rlm_wasm.python.wasi import WasiPython
 from rlm_wasm.runtime import Runtime
 from rlm_wasm.write_form import quoted
+
+try:
+    from dspy.primitives.code_interpreter import CodeExecutionError, CodeInterpreterError, FinalOutput
+except ModuleNotFoundError as error:
+    raise missing_extra("dspy", error) from None
 
 __all__ = ["PythonInterpreter", "SchemeInterpreter"]
 

@@ -6,10 +6,14 @@ agent = create_agent(model, tools(sandbox))
 
 from __future__ import annotations
 
-from langchain_core.tools import BaseTool, StructuredTool
-
+from rlm_wasm.integrations import missing_extra
 from rlm_wasm.integrations import tools as shared
 from rlm_wasm.integrations.tools import OwnSession
+
+try:
+    from langchain_core.tools import BaseTool, StructuredTool
+except ModuleNotFoundError as error:
+    raise missing_extra("langchain", error) from None
 
 __all__ = ["OwnSession", "ask_tool", "scheme_tool", "tools"]
 

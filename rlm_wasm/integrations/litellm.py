@@ -9,10 +9,15 @@ import asyncio
 import os
 from typing import Any
 
+from rlm_wasm.integrations import missing_extra
+
 # LiteLLM fetches a table of prices when it is imported, unless it is told to take its own.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-import litellm
+try:
+    import litellm
+except ModuleNotFoundError as error:
+    raise missing_extra("litellm", error) from None
 
 from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited
 from rlm_wasm.providers.base import Completion, CompletionRequest

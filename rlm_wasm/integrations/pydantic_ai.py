@@ -11,18 +11,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pydantic_ai import BinaryContent
-from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import AgentRunError, ModelHTTPError, UserError
-from pydantic_ai.messages import ModelRequest, SystemPromptPart, TextPart, UserPromptPart
-from pydantic_ai.models import Model, infer_model
-from pydantic_ai.toolsets import FunctionToolset
-
 from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited, UsageError
-from rlm_wasm.integrations import tools
+from rlm_wasm.integrations import missing_extra, tools
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.data_urls import parts_of
 from rlm_wasm.providers.prices import PriceTable
+
+try:
+    from pydantic_ai import BinaryContent
+    from pydantic_ai.direct import model_request
+    from pydantic_ai.exceptions import AgentRunError, ModelHTTPError, UserError
+    from pydantic_ai.messages import ModelRequest, SystemPromptPart, TextPart, UserPromptPart
+    from pydantic_ai.models import Model, infer_model
+    from pydantic_ai.toolsets import FunctionToolset
+except ModuleNotFoundError as error:
+    raise missing_extra("pydantic-ai", error) from None
 
 if TYPE_CHECKING:
     from rlm_wasm.session import Session

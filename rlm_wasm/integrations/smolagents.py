@@ -6,10 +6,14 @@ agent = CodeAgent(tools=tools(sandbox), model=…)
 
 from __future__ import annotations
 
-from smolagents import Tool
-
+from rlm_wasm.integrations import missing_extra
 from rlm_wasm.integrations import tools as shared
 from rlm_wasm.integrations.tools import OwnSession
+
+try:
+    from smolagents import Tool
+except ModuleNotFoundError as error:
+    raise missing_extra("smolagents", error) from None
 
 __all__ = ["AskTool", "OwnSession", "SchemeTool", "tools"]
 
