@@ -40,7 +40,8 @@ class IdleSessions:
 
     def rested(self, who: object, size: int, sleep: Callable[[], Awaitable[None]]) -> None:
         """Nothing runs in this session any longer; it holds so many bytes, and ``sleep`` gives them back."""
-        self.used(who)
+        if self._resting:
+            self.used(who)
         if size >= SMALL:
             self._resting[who] = _Resting(self._clock(), size, sleep)
             self.held += size

@@ -20,7 +20,7 @@ from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.idle_sessions import IdleSessions
-from rlm_wasm.limits import MIB, Limits
+from rlm_wasm.limits import MIB, Limits, checked_limits
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
@@ -96,7 +96,7 @@ class Runtime:
         log: Any = None,
         engine: Engine | None = None,
     ) -> None:
-        self.limits = limits if limits is not None else Limits()
+        self.limits = checked_limits(limits)
         self.closed = False
         self._model = model
         self._aliases = checked_aliases(aliases)
@@ -119,6 +119,8 @@ class Runtime:
         if idle_bytes < 0 or not idle_s >= 0:
             raise UsageError("idle_bytes and idle_s must not be negative")
         self._idle = IdleSessions(idle_bytes, idle_s)
+        self._granted: Grants | None = None
+        """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
@@ -522,12 +524,18 @@ class Runtime:
     def _grant(self, name: str, function: HostFunction) -> None:
         check_host_function(name, function)
         self._functions[name] = function
+        self._granted = None
 
     # ---- what sessions are granted
 
     @property
     def grants(self) -> Grants:
         """What a session gets that asks for nothing else."""
+        if self._granted is None:
+            self._granted = self._grants_now()
+        return self._granted
+
+    def _grants_now(self) -> Grants:
         return Grants(
             engine=self.engine,
             provider=self._made_provider,
@@ -579,6 +587,7 @@ class Runtime:
         source = ProcessSource()
         viewer = await Viewer(source, port=port).start()
         self._log_readers.append(source)
+        self._granted = None
         self._viewers.append(viewer)
         return viewer
 

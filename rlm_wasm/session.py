@@ -48,13 +48,13 @@ from rlm_wasm.errors import (
 from rlm_wasm.execution.history import History, asked_of
 from rlm_wasm.execution.journal import Entry, Journal, Kind, before_last_execution, replay
 from rlm_wasm.execution.meter import FuelAccount, Meter
-from rlm_wasm.execution.outcome import Outcome, data_of, result_of
+from rlm_wasm.execution.outcome import Outcome, data_in_turns, data_of, is_large, result_of
 from rlm_wasm.execution.progress import ProgressReporter, StreamedEvents, StreamEvent, tell
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler, ToGuest
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.grants import Grants
-from rlm_wasm.idle_sessions import IdleSessions
+from rlm_wasm.idle_sessions import SMALL, IdleSessions
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls
@@ -93,6 +93,7 @@ OnOutput = Callable[[str, str], None]
 
 _ASKED_AT_ONCE = 4 << 20
 """Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
+_NO_ITEMS = (0, 0, 0)
 _MAX_LAST_LINE = 200
 """Characters of the last line that a program printed, in a report of the progress."""
 
@@ -127,8 +128,8 @@ class Session:
         self._durable = durable
         self._journal = None if durable is None else Journal(durable.writer, stream, due=self._saving_now)
         self._saving: asyncio.Task[None] | None = None
-        self.history = History()
-        """Of a durable session that is only looked at: what its journal says that it asked."""
+        self._given_up = False
+        """Its last execution was undone or abandoned: it is not left in its middle."""
         self._captured_python: bytes | None = None
         self._grants = grants
         self.limits = limits
@@ -136,7 +137,7 @@ class Session:
         self.closed = False
         self._opened = opened
         self._idle = idle
-        self._resend = frozenset(resend)
+        self._resend = resend if resend is SENT_AGAIN else frozenset(resend)
         self._snapshot_key = snapshot_key
         self._busy = False
         self._asking: OwnPlace | None = None
@@ -145,6 +146,7 @@ class Session:
         self._known_variables: list[str] | None = None
         self._reporter: ProgressReporter | None = None
         self._on_output: OnOutput | None = None
+        self._parent = parent
         self._owns_budget = parent is None
         self._nested = 0 if parent is None else parent.nested
         self._shares_budget = budget is not None
@@ -155,7 +157,7 @@ class Session:
         )
         self._traced: bool | None = False
         """Whether the guest was told to send notes for a run log; None: nobody knows."""
-        self._items = (0, 0, 0)
+        self._items = _NO_ITEMS
         """Of combinators, in the execution under way: announced, begun, done."""
         self._last_line = ""
         self._log = ScopeLog(limits.log_bytes) if parent is None else parent.calls.log
@@ -168,7 +170,6 @@ class Session:
         else:
             workspace = parent.workspace.narrowed(writable=grants.workspace_writable)
         self._workspace = workspace
-        self._python_place = FamilyPlace() if parent is None else parent.python_place
         self._calls = LlmCalls(
             grants.provider,
             budget=parent.calls.budget if parent is not None else budget or Budget(limits),
@@ -265,6 +266,15 @@ class Session:
             opened.discard(session)
             raise
         return session
+
+    @cached_property
+    def history(self) -> History:
+        """Of a durable session that is only looked at: what its journal says that it asked."""
+        return History()
+
+    @cached_property
+    def _python_place(self) -> FamilyPlace:
+        return FamilyPlace() if self._parent is None else self._parent.python_place
 
     @cached_property
     def _checkpoints(self) -> Checkpoints:
@@ -507,9 +517,10 @@ class Session:
             self._reporter = ProgressReporter(on_progress, self._progress)
         self._known_variables = None
         self._busy = True
-        if self._idle is not None:
-            self._idle.used(self)
-        self._items = (0, 0, 0)
+        idle = self._idle
+        if idle is not None:
+            idle.used(self)
+        self._items = _NO_ITEMS
         self._last_line = ""
         result = None
         logging = self._recorder.on
@@ -517,15 +528,18 @@ class Session:
             if logging:
                 await self._log_start(source, name)
             outcome: Outcome = await work
-            result = result_of(outcome, self._used(outcome), await data_of(outcome))
+            large = is_large(outcome)
+            data = await data_in_turns(outcome) if large else data_of(outcome)
+            result = result_of(outcome, self._used(outcome), data)
             if self._durable is not None:
                 await self._end_durably(outcome, result)
             return outcome, result
         finally:
             self._busy = False
-            if self._idle is not None and not self.closed:
+            if idle is not None and not self.closed:
                 held = self._scheduler.sandbox.memory_bytes() - self._grants.engine.image_size
-                self._idle.rested(self, held, self._sleep)
+                if held >= SMALL:
+                    idle.rested(self, held, self._sleep)
             self._on_output = None
             if self._reporter is not None:
                 self._reporter.close()
@@ -1019,11 +1033,11 @@ class Session:
         """What a fresh guest has to be told with its first program."""
         options: dict[str, Any] = {}
         self._traced = False
-        if self._functions.names:
+        if self._functions.functions:
             options["grants"] = self._functions.names
-        told = _guest_limits(self.limits)
-        if told != _DEFAULT_GUEST_LIMITS:
-            options["limits"] = told
+        limits = self.limits
+        if (limits.handles, limits.output_bytes, limits.message_bytes) != _DEFAULT_LIMITS:
+            options["limits"] = _guest_limits(limits)
         self._options = options
 
     def scope_log(self) -> list[dict[str, Any]]:
@@ -1310,6 +1324,7 @@ class Session:
             self._busy = False
         if self.closed:
             raise SessionClosed("the session is closed")
+        self._given_up = False
         durable.begins()
 
     async def _end_durably(self, outcome: Outcome, result: Result) -> None:
@@ -1321,6 +1336,7 @@ class Session:
         journal.add(Kind.END, result.status)
         durable.writer.say(status=result.status, note=str(result.error or result.value))
         await journal.flush()
+        self._given_up = outcome.rolled_back
         if outcome.rolled_back and not durable.writer.frozen:
             self._saving_now()  # it begins when ``execute`` has returned
 
@@ -1398,6 +1414,7 @@ class Session:
         if self._journal is not None:
             self._journal.abandon()
         self._scheduler.end_suspended()
+        self._given_up = True
 
     def _logged(self, fields: dict[str, Any], call: int | None) -> None:
         assert self._journal is not None
@@ -1527,7 +1544,7 @@ class Session:
         durable, journal = self._durable, self._journal
         if durable is None or journal is None or not self._owns_budget:
             return
-        if journal.stale or durable.writer.overflown:
+        if (journal.stale and self._given_up) or durable.writer.overflown:
             await durable.in_time(self._save_quietly(closing=True))
 
     async def __aenter__(self) -> Self:
@@ -1677,6 +1694,7 @@ def _guest_limits(limits: Limits) -> dict[str, int]:
 
 
 _DEFAULT_GUEST_LIMITS = _guest_limits(Limits())
+_DEFAULT_LIMITS = tuple(_DEFAULT_GUEST_LIMITS.values())
 
 
 def _bad_text(source: str, limit: int) -> Result | None:

@@ -5,9 +5,10 @@
 ;; A program may be written as a module of Racket's: with a #lang line, as one (module name racket form ...), with
 ;; submodules. Then it runs as `racket program.rkt` does: module+ main comes last, no other submodule runs.
 (define (%module-body forms)
-  (if (any (lambda (form) (and (pair? form) (memq (car form) '(module module+ module*)))) forms)
-      (%flat-module forms)
-      forms))
+  (let loop ((rest forms))
+    (cond ((null? rest) forms)
+          ((and (pair? (car rest)) (memq (caar rest) '(module module+ module*))) (%flat-module forms))
+          (else (loop (cdr rest))))))
 (define (%flat-module forms)
   (define (whole? forms)
     (and (pair? forms) (null? (cdr forms)) (%module-form? (car forms))))
@@ -31,8 +32,12 @@
 ;; Does the text begin with #lang racket or one of its kin, comments aside, or is it such a module?
 (define %racket-line
   (%make-regexp "^(?:\\s|;[^\n]*\n|#\\|(?:[^|]|\\|[^#])*\\|#)*(?:#lang\\s+(?:at-exp\\s+)?|\\(module\\s+[^\\s()]+\\s+)(?:racket|typed/racket|scheme|plai|r5rs)\\b" #t))
+;; Most programs begin with a parenthesis and no module behind it: that is all that is looked at.
 (define (%prints-values? text)
-  (and (or (%string-index-of text "#lang") (%string-index-of text "(module")) (%regexp-match? %racket-line text)))
+  (and (not (and (> (string-length text) 1)
+                 (eq? (string-ref text 0) #\()
+                 (not (eq? (string-ref text 1) #\m))))
+       (or (%string-index-of text "#lang") (%string-index-of text "(module")) (%regexp-match? %racket-line text)))
 (define current-print (make-parameter (lambda (v) (if (not (void? v)) (println v))) #f 'current-print))
 (define (%print-value v) (for-each (current-print) (%values->list v)))
 

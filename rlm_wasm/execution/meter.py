@@ -95,6 +95,8 @@ class MemoryPool:
 
     def left(self, member: int) -> int:
         """What a member may grow to, as the others stand."""
+        if not self._sizes:
+            return self.limit
         others = sum(size for key, size in self._sizes.items() if key != member)
         return max(self.limit - others, 0)
 

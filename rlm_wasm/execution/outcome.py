@@ -187,16 +187,25 @@ def limit_report(limit: LimitExceeded) -> Done:
 CANCELLED = Done("cancelled")
 
 
-async def data_of(outcome: Outcome) -> Any:
-    """The value as Python data, None where it has none. What is large is decoded in turns."""
+def is_large(outcome: Outcome) -> bool:
+    """Whether its value is to be decoded in turns."""
     packed = outcome.done.data
-    if isinstance(packed, bytes) and len(packed) > protocol.IN_ONE_GO:
-        return await in_turns(protocol.data_in_turns(packed))
-    return protocol.data_of(packed)
+    return type(packed) is bytes and len(packed) > protocol.IN_ONE_GO
+
+
+async def data_in_turns(outcome: Outcome) -> Any:
+    """The value as Python data, where it is large."""
+    return await in_turns(protocol.data_in_turns(cast(bytes, outcome.done.data)))
+
+
+def data_of(outcome: Outcome) -> Any:
+    """The value as Python data, None where it has none."""
+    packed = outcome.done.data
+    return None if packed is None or packed is True else protocol.data_of(packed)
 
 
 def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
-    """The Result. ``used`` is what the execution took, ``data`` what ``data_of`` gave.
+    """The Result. ``used`` is what the execution took, ``data`` what it is as Python data.
 
     Raises InternalError for an unknown status.
     """

@@ -704,11 +704,16 @@ _ENCODED_AT_ONCE = 10_000
 """Items of a reply, or hundreds of characters or bytes, that are encoded without a turn in between."""
 
 
+_SMALL = frozenset({int, bool, float, type(None)})
+
+
 def _large(value: Any) -> bool:
     """Whether encoding it may take longer than a turn. Looks at so many of its parts and no more."""
     rest, seen = [value], 0
     for item in rest:
         kind = type(item)
+        if kind in _SMALL:
+            continue
         if kind is str or kind is bytes:
             seen += len(item) // 100
         elif kind is dict:

@@ -180,8 +180,9 @@ class Scheduler:
         try:
             outcome = await self._drive(execution, message)
             completed = True
-            with self._held():
-                await in_turns(self.sandbox.give_back(worked=execution.fuel >= HEAVY_FUEL))
+            if self.sandbox.may_give_back(worked=execution.fuel >= HEAVY_FUEL):
+                with self._held():
+                    await in_turns(self.sandbox.give_back())
             return outcome
         finally:
             execution.stop_clock()
@@ -322,10 +323,11 @@ class Scheduler:
                 message = None
                 try:
                     self._status = _STATUSES[status]
-                    if sandbox.outbox_length() > _AT_ONCE:
+                    outbox = sandbox.outbox_up_to(_AT_ONCE)
+                    if outbox is None:
                         await self._read_large_outbox(execution)
                     else:
-                        self._read_outbox(execution)
+                        self._read_outbox(execution, outbox)
                     if self._meter.memory.shared:
                         self.note_memory()
                 except KeyError:
@@ -570,8 +572,10 @@ class Scheduler:
 
     async def aclose(self) -> None:
         """As ``close``; a large memory goes back to the system in turns."""
-        await self._free()
-        await in_turns(self.sandbox.close_in_turns())
+        if self._holders:
+            await self._free()
+        if self.sandbox.is_large:
+            await in_turns(self.sandbox.close_in_turns())
         self.close()
 
     def close(self) -> None:
@@ -583,8 +587,7 @@ class Scheduler:
 
     # ---- what the guest said
 
-    def _read_outbox(self, execution: ActiveExecution) -> None:
-        outbox = self.sandbox.outbox()
+    def _read_outbox(self, execution: ActiveExecution, outbox: bytes) -> None:
         if self._journal is not None:
             self._journal.said(outbox, self.sandbox.fuel_used)
         if not outbox:
@@ -818,7 +821,7 @@ class Scheduler:
             self._replay_log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
             self._unread = status == GuestStatus.PREEMPTED and (self._unread or in_slice)
             self._status = GuestStatus(status)
-            self._read_outbox(execution)
+            self._read_outbox(execution, self.sandbox.outbox())
         except LimitExceeded as limit:  # as it was then: an interrupt comes next, or by ``resume``
             execution.end_by(limit)
         except MessageTooLarge as error:

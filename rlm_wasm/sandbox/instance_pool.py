@@ -8,22 +8,7 @@ from typing import ClassVar
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.instance import Instance
-from rlm_wasm.sandbox.pages import PAGE, pristine_memory, written_pages
-
-
-def _runs(pages: list[int]) -> list[tuple[int, int]]:
-    """Pages that follow one another, as (first, how many): they are copied at once."""
-    runs: list[tuple[int, int]] = []
-    first = last = -2
-    for page in pages:
-        if page != last + 1:
-            if first >= 0:
-                runs.append((first, last + 1 - first))
-            first = page
-        last = page
-    if first >= 0:
-        runs.append((first, last + 1 - first))
-    return runs
+from rlm_wasm.sandbox.pages import PAGE, pristine_memory, written_runs
 
 
 class InstancePool:
@@ -54,11 +39,11 @@ class InstancePool:
         kept = self._kept.setdefault(id(engine), [])
         size = wasm.memory_data_size(instance.context, instance.memory_at)
         if len(kept) < self.max_kept and size == engine.image_size:
-            written = written_pages(instance.base, size // PAGE)
-            if written is not None and len(written) <= self.max_pages:
+            runs = written_runs(instance.base, size // PAGE)
+            if runs is not None and sum(count for _, count in runs) <= self.max_pages:
                 pristine, _ = pristine_memory(engine)
                 base = instance.base
-                for start, count in _runs(written):
+                for start, count in runs:
                     at = start * PAGE
                     memmove(base + at, pristine + at, count * PAGE)
                 kept.append(instance)

@@ -13,6 +13,7 @@ import ctypes
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -159,22 +160,119 @@ def _differing_blocks(base: int, count: int, pristine: int, pristine_count: int)
 
 def written_pages(base: int, count: int) -> list[int] | None:
     """The pages that were written since they were mapped, as far as the kernel tells."""
+    runs = written_runs(base, count)
+    if runs is None:
+        return None
+    return [page for first, many in runs for page in range(first, first + many)]
+
+
+def written_runs(base: int, count: int) -> list[tuple[int, int]] | None:
+    """The same as (first page, how many): pages that follow one another, ascending."""
     handle = _pagemap()
     if handle is None:
         return None
+    runs = _scanned(handle, base, count)
+    return runs if runs is not None else _looked_up(handle, base, count)
+
+
+def _looked_up(handle: int, base: int, count: int) -> list[tuple[int, int]] | None:
+    """By a table of every page. Any kernel has that."""
     try:
         raw = os.pread(handle, count * 8, base // PAGE * 8)
     except OSError:
         return None
     if len(raw) != count * 8:
         return None
-    flags = raw[7::8].translate(_WRITTEN)
-    out = []
-    at = flags.find(1)
-    while at >= 0:
-        out.append(at)
-        at = flags.find(1, at + 1)
-    return out
+    return [(run.start(), run.end() - run.start()) for run in _ONES.finditer(raw[7::8].translate(_WRITTEN))]
+
+
+_ONES = re.compile(rb"\x01+")
+
+
+# Linux 6.7 has a system call that looks for such pages itself: PAGEMAP_SCAN, of linux/fs.h.
+class _Region(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_uint64), ("end", ctypes.c_uint64), ("categories", ctypes.c_uint64)]
+    start: int
+    end: int
+
+
+class _Scan(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_uint64)
+        for name in (
+            "size",
+            "flags",
+            "start",
+            "end",
+            "walk_end",
+            "regions",
+            "regions_length",
+            "max_pages",
+            "inverted",
+            "all_of",
+            "any_of",
+            "told",
+        )
+    ]
+    start: int
+    end: int
+    walk_end: int
+
+
+_SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
+_FILE, _PRESENT, _SWAPPED = 1 << 2, 1 << 3, 1 << 4
+_MOST_REGIONS = 256
+"""More of them are looked up by the table."""
+
+
+class _Scanner(threading.local):
+    """A question of PAGEMAP_SCAN, and room for its answer: made once a thread."""
+
+    def __init__(self) -> None:
+        self.regions = (_Region * _MOST_REGIONS)()
+        self.question = _Scan(
+            size=ctypes.sizeof(_Scan),
+            regions=ctypes.addressof(self.regions),
+            regions_length=_MOST_REGIONS,
+            inverted=_FILE,
+            all_of=_FILE,
+            any_of=_PRESENT | _SWAPPED,
+        )
+
+
+def _io_control() -> Any:
+    if sys.platform != "linux":
+        return None
+    ioctl = ctypes.CDLL(None, use_errno=True).ioctl
+    ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+    ioctl.restype = ctypes.c_int
+    return ioctl
+
+
+_ioctl = _io_control()
+_scanner = _Scanner()
+_scans = True
+
+
+def _scanned(handle: int, base: int, count: int) -> list[tuple[int, int]] | None:
+    """By the kernel's own search; None where it has none, or finds too many."""
+    global _scans
+    if not _scans or _ioctl is None:
+        return None
+    question, regions = _scanner.question, _scanner.regions
+    end = base + count * PAGE
+    question.start, question.end = base, end
+    found = _ioctl(handle, _SCAN, ctypes.addressof(question))
+    if found < 0:
+        _scans = False
+        return None
+    if question.walk_end != end:
+        return None
+    runs = []
+    for region in regions[:found]:
+        first = region.start
+        runs.append(((first - base) // PAGE, (region.end - first) // PAGE))
+    return runs
 
 
 _opened: tuple[int, int | None] = (0, None)

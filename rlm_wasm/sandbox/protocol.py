@@ -325,6 +325,10 @@ def messages(outbox: bytes) -> list[Message]:
         done = _plain_done(outbox)
         if done is not None:
             return [done]
+    elif outbox.startswith(_WITHOUT_DATA):
+        done = _done_without_data(outbox)
+        if done is not None:
+            return [done]
     elif outbox.startswith(_PLAIN_CALL):
         call = _plain_call(outbox)
         if call is not None:
@@ -356,6 +360,7 @@ def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message]]:
 
 
 _PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
+_WITHOUT_DATA = b"\x9f\x82\x64done\xa2\x66status\x62ok\x65value"
 _DATA = b"\x64data"
 
 
@@ -376,6 +381,22 @@ def _plain_done(outbox: bytes) -> Done | None:
     if data[0] - 0x40 == len(data) - 1 < 24:  # a byte string, and nothing behind it
         return Done("ok", value, data[1:])
     return None
+
+
+def _done_without_data(outbox: bytes) -> Done | None:
+    """The same of a value that cannot cross, whose text may be longer."""
+    at, end = len(_WITHOUT_DATA) + 1, len(outbox) - 1
+    if end < at + 2 or outbox[end] != 0xFF:
+        return None
+    if outbox[at - 1] == 0x79:  # a text of up to 65,535 bytes
+        length = outbox[at] << 8 | outbox[at + 1]
+        at += 2
+    else:
+        length = outbox[at - 1] - 0x60
+        if not 0 <= length < 24:
+            return None
+    text = outbox[at:end]
+    return Done("ok", text.decode()) if len(text) == length and text.isascii() else None
 
 
 _PLAIN_CALL = b"\x9f\x84\x64call"

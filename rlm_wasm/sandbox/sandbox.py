@@ -362,9 +362,12 @@ class Sandbox:
         with self._held():
             return (yield from gathered([(start, length)], partial(self._check_there, instance)))
 
-    def outbox_length(self) -> int:
-        """Bytes of it."""
-        return self._outbox_place()[1]
+    def outbox_up_to(self, most: int) -> bytes | None:
+        """As ``outbox``; None where it has more bytes than that."""
+        start, length = self._outbox_place()
+        if length > most:
+            return None
+        return string_at(start, length) if length else b""
 
     def memory_bytes(self) -> int:
         """Size of the linear memory, the image included."""
@@ -373,23 +376,35 @@ class Sandbox:
             return self._frozen.size if self._frozen else 0
         return self._memory_size(instance)
 
-    def give_back(self, *, worked: bool) -> Generator[None, None, None]:
-        """The guest rests: what of its memory it has no use for goes back to the system, in turns.
+    def may_give_back(self, *, worked: bool) -> bool:
+        """The guest rests: whether it may hold memory that it has no use for, and that ``give_back`` gives.
 
         ``worked``: it did much since the last time; where it did not, and did not grow either, there is
         nothing to look for.
         """
         instance = self._i
         if instance is None:
-            return
-        size = self._memory_size(instance)
+            return False
+        size = instance.measure()
         grew, self._looked_at = size > self._looked_at, size
-        if (worked or grew) and size - self._engine.image_size >= GIVE_BACK_FROM:
-            used = self._page_map(instance)[: size // PAGE]
-            with self._held():
-                for _ in give_back(instance.base, used):
-                    yield
-                    self._check_there(instance)
+        return (worked or grew) and size - self._engine.image_size >= GIVE_BACK_FROM
+
+    def give_back(self) -> Generator[None, None, None]:
+        """What of its memory a guest that rests has no use for goes back to the system, in turns."""
+        instance = self._i
+        if instance is None:
+            return
+        used = self._page_map(instance)[: instance.measure() // PAGE]
+        with self._held():
+            for _ in give_back(instance.base, used):
+                yield
+                self._check_there(instance)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its memory goes back to the system in turns."""
+        instance = self._i
+        return instance is not None and instance.measure() - self._engine.image_size >= GIVE_BACK_FROM
 
     def close_in_turns(self) -> Generator[None, None, None]:
         """As ``close``; a large memory goes back to the system part after part."""

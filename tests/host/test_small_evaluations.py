@@ -251,6 +251,28 @@ def test_a_plain_call_whole_or_damaged_is_read_as_any_other(
         assert short == told(cbor2.dumps(items)) or short is None
 
 
+OUTCOMES = st.tuples(st.sampled_from(["ok", "error", "no status"]), st.text(max_size=300))
+
+
+@given(OUTCOMES, st.data())
+def test_an_outcome_without_data_whole_or_damaged_is_read_as_any_other(
+    outcome: tuple[str, str], data: st.DataObject
+) -> None:
+    status, value = outcome
+    outbox = bytearray(b"\x9f" + cbor2.dumps(["done", {"status": status, "value": value}]) + b"\xff")
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(6, len(outbox) - 1))
+        outbox[at : at + data.draw(st.integers(0, 1))] = data.draw(st.binary(max_size=2))
+    short = told(bytes(outbox))
+    try:
+        items = cbor2.loads(bytes(outbox))
+    except (cbor2.CBORError, ValueError, TypeError):
+        assert short is None
+        return
+    if isinstance(items, list):
+        assert short == told(cbor2.dumps(items)) or short is None
+
+
 WHOLE = b"\x9f\x84\x64call\x01\x63llm\x41\x80\xff"
 
 
