@@ -128,6 +128,8 @@ class Session:
         self._durable = durable
         self._journal = None if durable is None else Journal(durable.writer, stream, due=self._saving_now)
         self._saving: asyncio.Task[None] | None = None
+        self._given_up = False
+        """Its last execution was undone or abandoned: it is not left in its middle."""
         self._captured_python: bytes | None = None
         self._grants = grants
         self.limits = limits
@@ -1322,6 +1324,7 @@ class Session:
             self._busy = False
         if self.closed:
             raise SessionClosed("the session is closed")
+        self._given_up = False
         durable.begins()
 
     async def _end_durably(self, outcome: Outcome, result: Result) -> None:
@@ -1333,6 +1336,7 @@ class Session:
         journal.add(Kind.END, result.status)
         durable.writer.say(status=result.status, note=str(result.error or result.value))
         await journal.flush()
+        self._given_up = outcome.rolled_back
         if outcome.rolled_back and not durable.writer.frozen:
             self._saving_now()  # it begins when ``execute`` has returned
 
@@ -1410,6 +1414,7 @@ class Session:
         if self._journal is not None:
             self._journal.abandon()
         self._scheduler.end_suspended()
+        self._given_up = True
 
     def _logged(self, fields: dict[str, Any], call: int | None) -> None:
         assert self._journal is not None
@@ -1539,7 +1544,7 @@ class Session:
         durable, journal = self._durable, self._journal
         if durable is None or journal is None or not self._owns_budget:
             return
-        if journal.stale or durable.writer.overflown:
+        if (journal.stale and self._given_up) or durable.writer.overflown:
             await durable.in_time(self._save_quietly(closing=True))
 
     async def __aenter__(self) -> Self:
