@@ -22,6 +22,9 @@ MAX_BYTES = 1 << 30
 _SNIFFED = 1 << 13
 """Bytes at a file's beginning by which it is told to be binary."""
 
+_MAX_PATH = 1_000
+"""Characters that a text may have and still be taken for a path."""
+
 ContextSource = str | bytes | Path | Mapping[str, str | bytes | Path] | Sequence[str | Path] | None
 """What a question or a program may be about: a text, texts by name, a path, or paths and globs."""
 
@@ -46,6 +49,16 @@ def is_pattern(path: str) -> bool:
     return Path(path).is_dir() or (glob.has_magic(path) and not Path(path).exists())
 
 
+def _names_a_path(text: str) -> bool:
+    """Whether a text is what somebody may have meant as a path."""
+    if not 0 < len(text) <= _MAX_PATH or "\n" in text:
+        return False
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def contexts_of(source: ContextSource) -> Loaded:
     """The contexts that ``context=`` means. A lone str is a text; in a list of paths it is a path.
 
@@ -56,6 +69,10 @@ def contexts_of(source: ContextSource) -> Loaded:
         return loaded
     if isinstance(source, str | bytes | bytearray):
         loaded.add(None, as_text(source, "context"))
+        if isinstance(source, str) and _names_a_path(source):
+            loaded.notes.append(
+                f"the context is the text {source!r}, which names a file or folder: Path(…) gives that"
+            )
     elif isinstance(source, Path):
         load_path(loaded, source)
     elif isinstance(source, Mapping):
@@ -186,6 +203,6 @@ def _text_of(file: Path) -> str | None:
 
 
 def _note(why: str, names: list[str]) -> str:
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} others" if len(names) > 5 else "")
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
     are = "files are" if len(names) > 1 else "file is"
     return f"{len(names):,} {are} {why} and left out: {shown}"

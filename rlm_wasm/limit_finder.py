@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rlm_wasm.errors import ProviderError, UsageError
-from rlm_wasm.limits import Limits, LimitSpec, Unit, quantity, specs
+from rlm_wasm.limits import Limits, LimitSpec, Unit, checked_limits, quantity, specs
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.registry import resolve_provider
@@ -169,7 +169,7 @@ async def find_limits(
     texts: dict[str | None, str] = {}
     if context is not None:
         texts.update([*context.items()] if isinstance(context, Mapping) else [(None, context)])
-    ceiling = limits if limits is not None else Limits()
+    ceiling = checked_limits(limits)
     async with Runtime(provider=remembering, model=model, limits=ceiling, **runtime_options) as runtime:
         bench = _Bench(runtime, remembering, source, on_try)
         search = await _Search.begin(bench, texts, ceiling)
@@ -279,7 +279,8 @@ class _Search:
         self.texts = texts
         self.ceiling = ceiling
         self.expected = expected
-        self._fuel = fuel
+        self.fuel = fuel
+        """What the program used under the ceiling."""
         self._found: dict[str, Any] = {}
         self._top: dict[str, Any] = {}
 
@@ -319,7 +320,7 @@ class _Search:
 
     async def holds(self, **tighter: Any) -> bool:
         """Whether the program gives the same result under these limits, beside those found."""
-        roomy: dict[str, Any] = {"fuel": min(self.ceiling.fuel, self._fuel * _FUEL_FOR_MEMORY)}
+        roomy: dict[str, Any] = {"fuel": min(self.ceiling.fuel, self.fuel * _FUEL_FOR_MEMORY)}
         limits = replace(self.ceiling, **{**roomy, **self._found, **tighter})
         return _same(await self.bench.run(self.texts, limits), self.expected)
 
@@ -368,7 +369,7 @@ class _Search:
     def _used(self, name: str) -> float:
         used = self.expected.execution
         known: dict[str, float | None] = {
-            "fuel": self._fuel,
+            "fuel": self.fuel,
             "calls": used.calls,
             "tokens": used.tokens,
             "cost_usd": used.cost_usd,
@@ -435,7 +436,7 @@ async def _phases(search: _Search) -> tuple[Phase, ...]:
 
 async def _growth(search: _Search, found: Limits, notes: list[str]) -> tuple[Growth, ...]:
     """Every need with the contexts once, twice and four times."""
-    needs = [(search.expected, found)]
+    needs = [(search, found)]
     for size in _SIZES[1:]:
         texts = {name: _times(text, size) for name, text in search.texts.items()}
         try:
@@ -443,31 +444,42 @@ async def _growth(search: _Search, found: Limits, notes: list[str]) -> tuple[Gro
         except UsageError as error:
             notes.append(f"How needs grow was not measured: with {size} times the contexts, {error}")
             return ()
-        needs.append((larger.expected, await larger.smallest(coarse=True)))
-    rows = []
-    for name in ("fuel", *_ORDER[:-1]):
+        needs.append((larger, await larger.smallest(coarse=True)))
+    # In as little memory as will do the collector works more, out of step with the data: fuel is with room.
+    rows = [growth_of("fuel", _SPEC["fuel"].unit, tuple(each.fuel for each, _ in needs))]
+    for name in _ORDER[:-1]:
         values = tuple(getattr(limits, name) for _, limits in needs)
         if None not in values and any(values):
-            rows.append(_row(name, _SPEC[name].unit, values))
-    elapsed = tuple(result.execution.elapsed for result, _ in needs)
+            rows.append(growth_of(name, _SPEC[name].unit, values))
+    elapsed = tuple(each.expected.execution.elapsed for each, _ in needs)
     rows.append(Growth(name="time", unit="seconds", values=elapsed, exponent=None, kind=""))
     return tuple(rows)
 
 
-def _row(name: str, unit: Unit, values: tuple[float, ...]) -> Growth:
+def growth_of(name: str, unit: Unit, values: tuple[float, ...]) -> Growth:
+    """How a need grows that was measured at 1, 2 and 4 times the contexts."""
     exponent = _exponent(values)
     return Growth(name=name, unit=unit, values=values, exponent=exponent, kind=_kind(exponent))
 
 
+_OVERTAKEN = 3.5
+"""More than a cubic need would show."""
+
+
 def _exponent(values: tuple[float, ...]) -> float:
-    """By the second doubling against the first: what does not grow falls out of it."""
+    """By the second doubling against the first: what does not grow falls out of it.
+
+    A need that is the larger of two hardly grows before the growing one overtakes the other: then only
+    the second doubling tells.
+    """
     once, twice, four_times = values
     first, second = twice - once, four_times - twice
     if second <= max(0.02 * four_times, 0):
         return 0.0
     if first <= 0:
         return 1.0 if second < four_times / 2 else math.log2(four_times / twice) if twice else 1.0
-    return max(0.0, math.log2(second / first))
+    exponent = max(0.0, math.log2(second / first))
+    return exponent if exponent < _OVERTAKEN else math.log2(four_times / twice)
 
 
 def _kind(exponent: float) -> str:

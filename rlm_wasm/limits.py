@@ -252,14 +252,28 @@ class Limits:
                 raise UsageError(f"Limits({spec.name}=…) can be {most} at the most")
 
     def tightened_by(self, other: Limits | None) -> Limits:
-        """Field by field the smaller of the two."""
+        """Field by field the smaller of the two. Raises UsageError for what is no Limits."""
         if other is None or other is self:
             return self
+        checked_limits(other)
         merged = {}
         for f in fields(self):
             mine, theirs = getattr(self, f.name), getattr(other, f.name)
             merged[f.name] = theirs if mine is None else mine if theirs is None else min(mine, theirs)
         return Limits(**merged)
+
+
+def checked_limits(given: Limits | None) -> Limits:
+    """What was given as limits; the default ones for None.
+
+    Raises:
+        UsageError: it is something else, such as a dict.
+    """
+    if given is None:
+        return Limits()
+    if not isinstance(given, Limits):
+        raise UsageError(f"limits must be Limits, such as Limits(calls=100), not {type(given).__name__}")
+    return given
 
 
 def specs() -> tuple[LimitSpec, ...]:

@@ -20,7 +20,7 @@ from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.idle_sessions import IdleSessions
-from rlm_wasm.limits import MIB, Limits
+from rlm_wasm.limits import MIB, Limits, checked_limits
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
@@ -96,7 +96,7 @@ class Runtime:
         log: Any = None,
         engine: Engine | None = None,
     ) -> None:
-        self.limits = limits if limits is not None else Limits()
+        self.limits = checked_limits(limits)
         self.closed = False
         self._model = model
         self._aliases = checked_aliases(aliases)

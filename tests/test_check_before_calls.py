@@ -400,7 +400,7 @@ async def test_a_sub_models_program_is_checked_before_it_runs() -> None:
     assert result.value == "42", result.error
     assert len(provider.requests) == 2
     shown = provider.requests[1].data
-    assert "2 problems, found before any of it ran" in shown
+    assert "it was not run, since a check found:" in shown
     assert "unbound variable: strng-append (line 2, column 10)" in shown
     assert "hash-ref: called with a wrong number of arguments: 0 (line 3, column 1)" in shown
 
@@ -449,3 +449,21 @@ async def test_no_program_of_the_corpus_is_refused(program: Path, answers: Inlin
         unchecked.stdout,
     ), checked.error
     assert len(answers.requests) == 2
+
+
+@pytest.mark.parametrize("symbol", [False, True])
+@pytest.mark.parametrize(
+    ("aliases", "refused"),
+    [({"cheap": "o3-mini"}, True), ({"o3-mini": "llama3.2"}, False), ({}, False)],
+)
+async def test_a_literal_call_is_judged_by_the_model_that_its_name_stands_for(
+    aliases: dict[str, str], *, refused: bool, symbol: bool, answers: InlineProvider
+) -> None:
+    """A reasoning model takes no temperature, under whatever name; what is only called so takes one."""
+    name = "o3-mini" if "o3-mini" in aliases else "cheap"
+    model = f"'{name}" if symbol else f'"{name}"'
+    program = f'{CALL}(syntax-e (llm-query #:instruction "q" #:model {model} #:temperature 0.5))'
+    async with Runtime(provider=answers, aliases=aliases) as runtime:
+        result = await runtime.run(program)
+    assert result.status == ("error" if refused else "ok")
+    assert result.execution.calls == (0 if refused else 2)

@@ -11,7 +11,7 @@ import pytest
 
 from rlm_wasm import Limits, ProviderError, Runtime, UsageError
 from rlm_wasm.cli import main
-from rlm_wasm.limit_finder import find_limits
+from rlm_wasm.limit_finder import find_limits, growth_of
 from rlm_wasm.providers.prices import Price, PriceTable
 from rlm_wasm.testing import EchoProvider, InlineProvider, ScriptedProvider
 
@@ -108,6 +108,34 @@ async def test_growth_tells_linear_from_quadratic() -> None:
     }
     assert (fuel["linear"].kind, fuel["linear"].suspicious) == ("linear", False)
     assert (fuel["square"].kind, fuel["square"].suspicious) == ("quadratic", True)
+
+
+async def test_growth_of_a_fan_out_is_linear_in_whatever_is_short() -> None:
+    """Neither the work of the collector in little memory nor a message of the host's hides that."""
+    reviews = "Fast delivery, good fit.\nIt broke on the second day.\n" * 6
+    program = """(define reviews (string-split (get-context) "\n" #:trim? #t))
+    (define found (map-async (lambda (r) (vote (for/list ([i 3]) (lambda () (syntax-e
+        (llm-query #:instruction "Sum up." #:data r)))) #:method 'plurality)) reviews #:max-concurrent 5))
+    (for ([r reviews] [f found]) (printf "~a ~a\n" r f))
+    (length found)"""
+    needs = await find_limits(program, context=reviews, provider=EchoProvider())
+    assert [row.name for row in needs.growth if row.suspicious] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ((1_389, 1_440, 2_880), "linear"),
+        ((100, 100, 180), "linear"),
+        ((101, 104, 116), "quadratic"),
+        ((101, 108, 164), "cubic or worse"),
+        ((5, 9, 17), "linear"),
+        ((7, 7, 7), "constant"),
+    ],
+)
+def test_growth_is_judged_by_the_part_that_grows(values: tuple[float, ...], kind: str) -> None:
+    """Beside a part that does not: one that is added, or one that is the larger at first."""
+    assert growth_of("fuel", "instructions", values).kind == kind
 
 
 async def test_growth_counts_calls_and_does_not_judge_time() -> None:

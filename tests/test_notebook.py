@@ -113,7 +113,7 @@ async def test_a_result_of_a_run_has_an_html_form() -> None:
 CELLS = [
     "%load_ext rlm_wasm",
     "text = 'The first line.'",
-    "%%rlm --provider echo --context text --into out\n(define (ask x) (llm-query-async #:data x))\n"
+    '%%rlm --provider echo --context text --into out\n(define (ask x) (llm-query-async #:instruction "q" #:data x))\n'
     '(finish (string-join (map-async ask (list "a" "b")) ","))',
     "assert out.status == 'finished' and out.value == 'a,b', out",
     "%%rlm\n(ask context)\n(finish context)",

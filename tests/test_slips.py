@@ -525,6 +525,16 @@ async def test_a_model_that_is_none_is_told_of_by_providers_that_ignore_models(p
             assert (await runtime.run(call.format(right))).warnings == (), right
 
 
+async def test_roles_and_aliases_are_names_that_are_known() -> None:
+    """The host gives them a meaning; a slip in one is told of as any other."""
+    async with Runtime(provider="extractive", aliases={"reader": "cheap", "mine": "my-own"}) as runtime:
+        call = '(llm-query #:instruction "Summarize." #:data "text" #:model {})'
+        for right in ('"cheap"', "'middle", '"good"', "'reader", '"mine"'):
+            assert (await runtime.run(call.format(right))).warnings == (), right
+        (line,) = (await runtime.run(call.format('"raeder"'))).warnings
+        assert "no model named raeder is known here; did you mean reader?" in line
+
+
 async def test_warnings_of_a_sub_models_program_reach_the_result() -> None:
     """They would be lost with its sandbox."""
     text = '```scheme\n(finish (number->string (hash-ref (hash "a" 1) \'a 5)))\n```'

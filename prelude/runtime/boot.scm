@@ -51,8 +51,6 @@
 ;; adds, and what is still to come: lists of forms with their environments, the innermost first. A form that
 ;; was expanded ahead is replaced by its tree, and is not expanded again. Kept in %program until then.
 (define %program #f)
-(define (%trees) (vector-ref %program 0))
-(define (%to-come) (vector-ref %program 1))
 
 (define (%eval-program text env name)
   (let ((forms (%program-of text env name)))

@@ -493,8 +493,9 @@
 
 ;; ---- what a model wrote: before it runs ----
 (define (%eval-checked text env name)
-  (let* ((forms (%program-of text env name)) (look (%make-look '() '())))
+  (let* ((forms (%program-of text env name)) (look (%make-look '() '())) (fiber %current-fiber))
     (let-values (((problems literal-calls) (%look-ahead! look (list (cons forms env)))))
+      (set! %current-fiber fiber)
       (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
         (%warn-of-problems! all)
         (if (any %problem-fatal? all)
@@ -512,25 +513,23 @@
 ;; The forms of the program are about to be replaced by what they become: messages speak of them as they were.
 (define (%keep-program-forms!) (set! %program-forms (list-copy %program-forms)))
 
-;; Expand what is to come, and look for problems, while no other fiber runs.
+;; Expand what is to come, and look for problems. No other fiber runs: until the caller makes his the running one again.
 (define (%look-ahead! look to-come)
+  (set! %current-fiber #f)
+  (set! %looking? #t)
   (%keep-program-forms!)
-  (let ((fiber %current-fiber))
-    (define (over)
-      (set! %looking? #f)
-      (set! %current-fiber fiber))
-    (set! %current-fiber #f)
-    (set! %looking? #t)
-    (let loop ((parts to-come))
-      (if (and (pair? parts) (%look-at-forms! look (caar parts) (cdar parts) %expand-ahead))
-          (loop (cdr parts))))
-    (let ((calls (%nothing-found look)))
-      (if calls
-          (begin (over) (values '() (map (lambda (finding) (cons finding #t)) calls)))
-          (let-values (((problems calls dynamic?) (%problems look)))
-            (if dynamic? (%forget-expanded! to-come))
-            (over)
-            (values problems calls))))))
+  (let loop ((parts to-come))
+    (if (and (pair? parts) (%look-at-forms! look (caar parts) (cdar parts) %expand-ahead))
+        (loop (cdr parts))))
+  (let ((calls (%nothing-found look)))
+    (if calls
+        (begin
+          (set! %looking? #f)
+          (values '() (map (lambda (finding) (cons finding #t)) calls)))
+        (let-values (((problems calls dynamic?) (%problems look)))
+          (if dynamic? (%forget-expanded! to-come))
+          (set! %looking? #f)
+          (values problems calls)))))
 
 ;; ---- an execution: before its first LLM call is sent ----
 (define %refused? #f)          ; the execution is about to end
@@ -539,34 +538,31 @@
 
 ;; Whoever is about to send a call comes by. Where the program is refused nobody gets past.
 (define (%before-calls)
-  (if %program (%look-at-program! (%trees) (%to-come)))
+  (if %program (%look-at-program!))
   (if %refused? (%park! "the end of the program" void)))
 
-;; trees: of the form that runs, and of those that have run. Most programs that call are short, and nothing is wrong
-;; with them: that takes one look.
-(define (%look-at-program! trees to-come)
-  (set! %program #f)
-  (if (or (pair? to-come) (not (%plainly-right? trees)))
-      (%look-closely! trees to-come)))
-(define (%plainly-right? trees)
+;; From here on no other fiber runs, so that one looks and none sends anything before it has seen. Most programs that
+;; call are short, and nothing is wrong with them: that takes one look.
+(define (%look-at-program!)
   (let ((fiber %current-fiber))
-    (set! %current-fiber #f) ; no other one sends anything meanwhile
-    (let ((findings (%survey trees (%make-hash 1 #f) %llm-keywords #f)))
-      (set! %current-fiber fiber)
-      (null? findings))))
+    (set! %current-fiber #f)
+    (let ((program %program))
+      (set! %program #f)
+      (if (or (not program)
+              (and (null? (vector-ref program 1))
+                   (null? (%survey (vector-ref program 0) (%make-hash 1 #f) %llm-keywords #f))))
+          (set! %current-fiber fiber)
+          (%look-closely! (vector-ref program 0) (vector-ref program 1) fiber)))))
 
-(define (%look-closely! trees to-come)
+;; trees: of the form that runs, and of those that have run
+(define (%look-closely! trees to-come fiber)
   (let ((look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees)))))
     (let-values (((problems literal-calls) (%look-ahead! look to-come)))
-      (cond ((null? problems) (set! %calls-to-judge literal-calls))
-            (else
-             (%warn-of-problems! problems)
-             (let ((fatal (filter %problem-fatal? problems)) (calls (filter cdr literal-calls)))
-               (if (null? fatal)
-                   (set! %calls-to-judge calls)
-                   (begin
-                     (set! %refused? #t)
-                     (%end-refused! (sort (append fatal (%judged calls)) %problem-before?))))))))))
+      (let ((fatal (filter %problem-fatal? problems)) (calls (if (null? problems) literal-calls (filter cdr literal-calls))))
+        (if (null? fatal) (set! %calls-to-judge calls) (set! %refused? #t))
+        (set! %current-fiber fiber)
+        (%warn-of-problems! problems)
+        (if (pair? fatal) (%end-refused! (sort (append fatal (%judged calls)) %problem-before?)))))))
 
 (define (%end-refused! problems)
   (%end! (hash "status" "error"

@@ -144,4 +144,4 @@ def _place(path: Any) -> str:
 def _listed(complaints: list[str]) -> str:
     shown = complaints[:_MAX_COMPLAINTS]
     more = len(complaints) - len(shown)
-    return "; ".join(shown) + (f"; and {more:,} others" if more else "")
+    return "; ".join(shown) + (f"; and {more:,} more" if more else "")

@@ -50,7 +50,7 @@ def described(contexts: Mapping[str | None, str]) -> str:
     if rest:
         names = ", ".join(_name(name) for name, _ in rest[:MAX_NAMES])
         total = sum(len(text) for _, text in rest)
-        more = f" and {len(rest) - MAX_NAMES:,} others" if len(rest) > MAX_NAMES else ""
+        more = f" and {len(rest) - MAX_NAMES:,} more" if len(rest) > MAX_NAMES else ""
         parts.append(
             f"{len(rest):,} further contexts of {total:,} characters: {names}{more}. "
             "(context-names) lists all."
@@ -154,7 +154,7 @@ def _of_value(value: Any) -> str:
 
 def _listed(names: list[str]) -> str:
     shown = ", ".join(in_line(str(name), 40) or '""' for name in names[:12])
-    return shown + (f" and {len(names) - 12:,} others" if len(names) > 12 else "")
+    return shown + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")
 
 
 # ---- the others

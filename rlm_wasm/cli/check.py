@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "-c",
     "contexts",
     multiple=True,
-    metavar="[NAME=]FILE",
+    metavar="[NAME=]FILE|DIR|GLOB",
     help="As for run.",
 )
 @runtime_options

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "-c",
     "contexts",
     multiple=True,
-    metavar="[NAME=]FILE",
+    metavar="[NAME=]FILE|DIR|GLOB",
     help="A text for the program's context; - is standard input. May be repeated with names.",
 )
 @click.option(

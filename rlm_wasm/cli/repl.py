@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,7 +51,9 @@ Type Scheme; a definition stays until ,reset. Enter goes on to the next line whi
 
 
 @click.command()
-@click.option("--context", "-c", "contexts", multiple=True, metavar="[NAME=]FILE", help="Texts to load.")
+@click.option(
+    "--context", "-c", "contexts", multiple=True, metavar="[NAME=]FILE|DIR|GLOB", help="Texts to load."
+)
 @runtime_options
 def repl(contexts: tuple[str, ...], *, options: RuntimeOptions) -> None:
     """Talk to a session: type Scheme, see values.
@@ -105,21 +108,26 @@ class _Conversation:
                 await self._learn_names()
 
     async def piped(self, text: str) -> None:
-        """Run each piece of input that is complete by itself, and each comma command."""
-        pending = ""
-        for line in text.splitlines(keepends=True):
+        """Run each piece of input that is complete by itself, and each comma command.
+
+        Places are those of the whole input: as many empty lines stand before a piece as lines were before it.
+        """
+        pending, before = "", 0
+        for number, line in enumerate(StringIO(text), start=1):
             if line.startswith(",") and not pending.strip():
                 if not await self._command(line[1:].strip()):
                     return
+                pending, before = "", number
                 continue
             pending += line
             if pending.strip() and read_state(pending).complete:
-                await self._execute(pending)
-                pending = ""
+                await self._execute("\n" * before + pending, shown=text)
+                pending, before = "", number
         if pending.strip():
-            await self._execute(pending)
+            await self._execute("\n" * before + pending, shown=text)
 
-    async def _execute(self, source: str, name: str = "input") -> None:
+    async def _execute(self, source: str, name: str = "input", *, shown: str | None = None) -> None:
+        """Run a piece. ``shown``: the text whose lines an error shows; an earlier piece's may be at fault."""
         try:
             with Display(quiet=False) as display, cancelling_on_interrupt(self._session):
                 result = await self._session.execute(source, on_progress=display, on_output=display.output)
@@ -129,8 +137,8 @@ class _Conversation:
         if result.status == "cancelled":
             note("interrupted")
         if result.error is not None:
-            self._last_error = result.error, source, name
-        print_result(result, source=source, name=name, quiet=True, streamed=True)
+            self._last_error = result.error, shown or source, name
+        print_result(result, source=shown or source, name=name, quiet=True, streamed=True)
         if result.execution.calls and is_terminal(err=True):
             note(summary(result.execution))
 

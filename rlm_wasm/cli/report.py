@@ -66,7 +66,7 @@ def print_place(source: str, *, name: str, line: int | None, column: int | None,
         return
     column = column or 1
     echo(f"  --> {name}:{line}:{column}", err=err)
-    lines = source.splitlines()
+    lines = source.split("\n")  # as the guest counts them: form feeds and the like end none
     if not 0 < line <= len(lines):
         return
     start = max(0, column - 60)

@@ -53,6 +53,8 @@ def list_command(store: str | None, *, as_json: bool) -> None:
     if as_json:
         echo_json([asdict(session) for session in listed])
         return
+    if not listed:
+        note("no session is kept: rlm-wasm run --session NAME keeps one")
     current = Engine.shared().image_hash if listed else None
     for session in listed:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.written_at))

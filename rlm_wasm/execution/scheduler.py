@@ -257,11 +257,9 @@ class Scheduler:
 
     def due_replies(self) -> list[bytes]:
         """Replies to calls that an earlier execution left, for the eval message."""
-        if not self.requests.replies_due:
-            return []
-        taken = self.requests.take()
+        taken = self.requests.take() if self.requests.replies_due else []
         self._given = [id_ for id_, _ in taken]
-        if self.execution is not None:
+        if taken and self.execution is not None:
             self._keep(self.execution, taken)
         return [encoded for _, encoded in taken]
 

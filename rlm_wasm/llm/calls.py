@@ -34,7 +34,7 @@ from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.llm.literal_calls import judged
 from rlm_wasm.providers import strict_json, tries
-from rlm_wasm.providers.aliases import model_for
+from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
@@ -181,7 +181,9 @@ class LlmCalls:
 
     def judged(self, arguments: list[Any]) -> list[str | None]:
         """Serve "check-calls": why calls with these literal arguments would be refused."""
-        return judged(arguments[0], self._model or self._provider()[1].default_model)
+        info = self._provider()[1]
+        default = self._model or info.default_model
+        return judged(arguments[0], lambda name: model_for(name or default, self._aliases, info))
 
     # ---- from the guest's request to the provider
 
@@ -288,7 +290,9 @@ class LlmCalls:
             raise ProgramRefused("an LLM call of this program would be refused: none is sent")
         limits = self.budget.limits
         if info.ignores_model and isinstance(model, str) and model not in ("", info.name):
-            unknown = unknown_model(model[: MAX_MODEL_NAME + 1])
+            # A role and an alias are names that the host gives a meaning: no slip.
+            given = (*ROLES, *self._aliases)
+            unknown = None if model in given else unknown_model(model[: MAX_MODEL_NAME + 1], given)
             if unknown:
                 self._warn(f"{op!s:.40}: {unknown} (The provider {info.name} answers whatever the model.)")
         model = model or self._model or info.default_model

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import UsageError
 from rlm_wasm.providers.vendor_rules import check_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_JUDGED = 1_000
 """Calls of one program; those after them are judged when they are made."""
 
 
-def judged(calls: Any, default_model: str | None) -> list[str | None]:
+def judged(calls: Any, model_of: Callable[[str | None], str | None]) -> list[str | None]:
     """For each call why it will be refused, or None.
+
+    ``model_of`` gives the model that a name stands for, and for None the default one.
 
     A call, as the guest tells of it: operation, model (None or False where it is the default one, True where
     it is not literal), temperature, json, instruction (text, else it is not literal), whether it has images.
@@ -28,18 +33,18 @@ def judged(calls: Any, default_model: str | None) -> list[str | None]:
     """
     if not isinstance(calls, list):
         raise UsageError("check-calls: a list of calls")
-    return [_judge(call, default_model) for call in calls[:MAX_JUDGED]] + [None] * (len(calls) - MAX_JUDGED)
+    return [_judge(call, model_of) for call in calls[:MAX_JUDGED]] + [None] * (len(calls) - MAX_JUDGED)
 
 
-def _judge(call: Any, default_model: str | None) -> str | None:
+def _judge(call: Any, model_of: Callable[[str | None], str | None]) -> str | None:
     if not isinstance(call, list) or len(call) != 6:
         raise UsageError("check-calls: a call has six parts")
     op, model, temperature, as_json, instruction, pictures = call
-    if not isinstance(model, str):
-        model = None if model is True else default_model
+    if model is not True:
+        model = model_of(model if isinstance(model, str) else None)
     try:
         check_request(
-            model,
+            None if model is True else model,
             temperature=_number(temperature),
             json=as_json is True,
             instruction=instruction if isinstance(instruction, str) else "json",

@@ -101,17 +101,18 @@ _OPEN_FAMILIES: Final = re.compile(
 
 
 @lru_cache(maxsize=256)
-def unknown_model(model: str) -> str | None:
+def unknown_model(model: str, aliases: tuple[str, ...] = ()) -> str | None:
     """Why a model's name looks like a slip, None where it does not: for providers that would not tell.
 
-    A provider that has models refuses a name that is none by itself.
+    A provider that has models refuses a name that is none by itself. ``aliases``: other names that may have
+    been meant.
     """
     name = _family(model)
     if _OPEN_FAMILIES.fullmatch(name):
         return None
     if any(name.startswith(family) and _VERSION.fullmatch(name[len(family) :]) for family in _FAMILIES):
         return None
-    near = difflib.get_close_matches(name, _FAMILIES, n=1, cutoff=0.75)
+    near = difflib.get_close_matches(name, (*aliases, *_FAMILIES), n=1, cutoff=0.75)
     known = f"; did you mean {near[0]}?" if near else "."
     return f"no model named {model[:_NAME_LENGTH]} is known here{known}"
 

@@ -64,6 +64,16 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
     assert contexts_of([tmp_path / "a[1].txt"]).texts == {None: "one"}
 
 
+def test_a_text_that_names_a_file_is_the_text_and_that_is_said(folder: Path) -> None:
+    """Whoever forgot Path would be told that nothing was found in a text of one word."""
+    meant = str(folder / "a.txt")
+    loaded = contexts_of(meant)
+    assert loaded.texts == {None: meant}
+    assert f"the context is the text {meant!r}, which names a file" in loaded.notes[0]
+    for text in ("", "alpha", f"{meant}\n", "a\0b", "x" * 5000, f"nothing/{meant}"):
+        assert contexts_of(text).notes == []
+
+
 def test_a_folder_without_text_says_so(tmp_path: Path) -> None:
     """And why."""
     (tmp_path / "x.bin").write_bytes(b"\0\0")

@@ -74,7 +74,7 @@ def test_many_contexts_are_listed_by_name() -> None:
     """So that a folder of files stays a short prompt."""
     text = described({f"docs/{i}.txt": f"text {i}" for i in range(5_000)})
     assert "4,960 further contexts" in text
-    assert "and 4,760 others" in text
+    assert "and 4,760 more" in text
     assert len(text) < 20_000
 
 

@@ -107,6 +107,16 @@ def test_input_that_is_never_closed_is_an_error_of_the_reader(
     assert "error:" in err
 
 
+def test_places_are_those_of_the_whole_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever piece is at fault; a form feed in a text ends no line."""
+    program = '(define a "x\f\u2028y")\n\n(define (f x)\n  (list (* x a)))\n,names nothing\n(f 4)\n(+ 1\n   (car 7))\n'
+    _, err = _piped(program, capsys, monkeypatch)
+    assert "--> input:4:9\n    4 |   (list (* x a)))\n" in err
+    assert "--> input:8:4\n    8 |    (car 7))\n" in err
+
+
 READY = "\x1b[?2004h"
 """Bracketed paste is on: the prompt listens."""
 
@@ -176,9 +186,9 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
     """Several lines, completion, an interrupt, history, and the way out."""
     terminal = _Terminal(tmp_path)
     terminal.wait_for("Ctrl-D to leave")
-    terminal.at_prompt("(define (square-of x)\r(* x x))\r")
-    terminal.at_prompt("(square-\t")
-    terminal.wait_for("(square-")
+    terminal.at_prompt("(define (quadrate-of x)\r(* x x))\r")
+    terminal.at_prompt("(quadrate-\t")
+    terminal.wait_for("(quadrate-")
     terminal.wait_for("of")
     terminal.type(" 12)\r")
     terminal.wait_for("144")
@@ -186,14 +196,14 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
     terminal.wait_for("\x1b[?2004lgoing")
     terminal.process.send_signal(signal.SIGINT)
     terminal.wait_for("interrupted")
-    terminal.at_prompt(",names square\r")
-    terminal.wait_for("square-of\r\n")
+    terminal.at_prompt(",names quadrate\r")
+    terminal.wait_for("quadrate-of\r\n")
     terminal.at_prompt(",nonsense\r")
     terminal.wait_for("unknown command")
     terminal.at_prompt(",reset\r")
     terminal.wait_for("forgotten")
-    terminal.at_prompt("(square-of 2)\r")
+    terminal.at_prompt("(quadrate-of 2)\r")
     terminal.wait_for("error")
     terminal.at_prompt("\x04")
     assert terminal.process.wait(30) == 0
-    assert "(define (square-of x)" in (tmp_path / "state" / "rlm-wasm" / "history").read_text()
+    assert "(define (quadrate-of x)" in (tmp_path / "state" / "rlm-wasm" / "history").read_text()

@@ -49,7 +49,10 @@ def test_definitions_and_contexts_are_there_in_the_next_run(run: Run, tmp_path: 
 
 
 def test_sessions_are_listed_shown_forked_and_removed(run: Run) -> None:
-    """With near misses for names that are not there."""
+    """With near misses for names that are not there, and a word where there are none."""
+    code, out, err = run("sessions", "list")
+    assert (code, out) == (0, "")
+    assert "no session is kept" in err
     run("run", "--session", "first", "-p", "echo", "-e", "(define x 1) (finish x)")
     assert run("sessions", "fork", "first", "second")[0] == 0
     run("run", "--session", "second", "-p", "echo", "-e", "(set! x 2)")

@@ -327,6 +327,146 @@ async def test_forks_of_a_program_are_taken_up_where_they_were(url: str) -> None
             )
 
 
+# ---- answers that come between two executions
+
+LEAVES_CALLS = """
+    (define hs (map (lambda (i) (llm-query-async #:instruction (number->string i))) (range 3)))
+    "left"
+"""
+AWAITED = "(map syntax-e (await-all hs))"
+
+
+class _Between:
+    """A session whose calls go on between its executions, and which may go on in another process."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.gate = GatedProvider(bracketed)
+        self._url = url
+        self._options = options
+        self._open()
+
+    def _open(self) -> None:
+        self._runtime = Runtime(self.gate, store=self._url, durable=True)
+        self.session = self._runtime.session(name="work", **self._options)
+
+    async def answer(self, count: int) -> None:
+        """So many calls are answered, the newest first, and the answers are written."""
+        await self.gate.arrived(count)
+        for _ in range(count):
+            left = len(self.session.pending()) - 1
+            self.gate.release(-1)
+            while len(self.session.pending()) > left:
+                await asyncio.sleep(0)
+        await self._written()
+
+    async def _written(self) -> None:
+        assert self.session._durable is not None
+        await self.session._durable.writer.flush()
+
+    async def goes_on(self, how: str) -> None:
+        """The same session: after a "snapshot", a "crash", in another process ("moved"), or as it is ("")."""
+        await self._written()
+        if how == "snapshot":
+            await self.session._save()
+        elif how == "crash":
+            await crash(self._runtime, self._url)
+            self._open()
+        elif how == "moved":
+            await self._runtime.aclose()
+            self._open()
+
+    async def value(self, program: str) -> str | None:
+        """What an execution gives."""
+        result = await self.session.execute(program)
+        assert result.status == "ok", result.error
+        return result.value
+
+    async def aclose(self) -> None:
+        """The end."""
+        await self._runtime.aclose()
+
+
+WAYS = ("", "snapshot", "crash", "moved")
+
+
+@pytest.mark.parametrize("last", ["crash", "moved"])
+@pytest.mark.parametrize("between", WAYS)
+async def test_answers_that_came_between_two_executions_are_given_to_one_execution(
+    url: str, between: str, last: str
+) -> None:
+    """The next one takes them; the one after that takes nothing, and says so in the journal."""
+    it = _Between(url)
+    await it.value(LEAVES_CALLS)
+    await it.answer(3)
+    await it.goes_on(between)
+    assert await it.value("(+ 1 2)") == "3"
+    assert await it.value("(+ 3 4)") == "7"
+    await it.goes_on(last)
+    assert await it.value(AWAITED) == "([0] [1] [2])"
+    await it.goes_on(last)
+    assert await it.value(AWAITED) == "([0] [1] [2])"
+    assert len(it.gate.requests) == 3
+    await it.aclose()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("answer"), st.integers(1, 2)),
+            st.tuples(st.just("execute"), st.sampled_from(["(+ 1 2)", "(car '())", "(finish 3)"])),
+            st.tuples(st.just("go on"), st.sampled_from(WAYS[1:])),
+            st.tuples(st.just("ask"), st.just(None)),
+        ),
+        max_size=10,
+    )
+)
+def test_whatever_comes_between_executions_is_replayed(
+    tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[str, Any]]
+) -> None:
+    """Answers, executions that take them or end badly, snapshots, crashes: in any order, and nothing is lost.
+
+    A program that fails or finishes cancels what was asked before it.
+    """
+    url = f"sqlite:///{tmp_path_factory.mktemp('between') / 'state.db'}"
+
+    async def course() -> None:
+        it = _Between(url)
+        total = 0
+        await it.value("(define hs '())")
+        for move, what in moves:
+            if move == "answer":
+                waiting = len(it.session.pending())
+                await it.value("1")  # what was in flight is sent again by an execution
+                await it.answer(min(waiting, what))
+            elif move == "execute":
+                await it.session.execute(what)
+            elif move == "ask":
+                await it.value(f'(set! hs (cons (llm-query-async #:instruction "{total}") hs))')
+                total += 1
+            else:
+                await it.goes_on(what)
+        await it.goes_on("crash")
+        running = asyncio.create_task(
+            it.value(
+                '(map (lambda (h) (with-handlers ([void (lambda (e) "cancelled")]) (syntax-e (await h)))) hs)'
+            )
+        )
+        await asyncio.sleep(0)
+        while not running.done():
+            if it.gate.waiting:
+                it.gate.release()
+            await asyncio.sleep(0)
+        given = (await running or "").strip("()").split()
+        assert len(given) == total
+        assert all(text in (f"[{total - 1 - at}]", "cancelled") for at, text in enumerate(given))
+        if not any(move == "execute" and what != "(+ 1 2)" for move, what in moves):
+            assert "cancelled" not in given
+        await it.aclose()
+
+    asyncio.run(asyncio.wait_for(course(), 60))
+
+
 # ---- one owner
 
 

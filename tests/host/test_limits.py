@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rlm_wasm import Limits, UsageError, limits
+from rlm_wasm import Limits, Runtime, UsageError, limits
 from rlm_wasm.limits import LimitSpec, quantity, specs
 
 
@@ -97,3 +97,16 @@ def test_what_a_limit_cannot_be_is_refused() -> None:
         Limits(concurrency=0)
     with pytest.raises(UsageError, match="64 MiB at the most"):
         Limits(message_bytes=(64 << 20) + 1)
+
+
+@pytest.mark.parametrize("given", [{"calls": 3}, 3, "calls=3"])
+async def test_what_is_no_limits_is_the_callers_mistake_wherever_it_is_given(given: object) -> None:
+    """A dict above all: it is named, with what to write instead."""
+    wanted = rf"limits must be Limits, such as Limits\(calls=100\), not {type(given).__name__}"
+    with pytest.raises(UsageError, match=wanted):
+        Runtime("echo", limits=given)  # type: ignore[arg-type]
+    async with Runtime("echo") as runtime:
+        with pytest.raises(UsageError, match=wanted):
+            runtime.session(limits=given)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=wanted):
+            await runtime.run("1", limits=given)  # type: ignore[arg-type]

@@ -101,7 +101,7 @@ async def test_durations_and_tokens_are_histograms(
 
     async with Runtime(provider=InlineProvider(answer)) as runtime:
         await runtime.run(
-            '(for-each (lambda (d) (with-handlers ([void void]) (llm-query #:data d #:model "m"))) (list "good" "known" "bad"))'
+            '(for-each (lambda (d) (with-handlers ([void void]) (llm-query #:instruction "q" #:data d #:model "m"))) (list "good" "known" "bad"))'
         )
     points = measured(histograms)
     durations = {

@@ -346,7 +346,7 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
         ("execute_scheme", {}, '"code" is missing'),
         ("execute_scheme", {"code": 7}, '"code" must be a text, not 7'),
         ("execute_scheme", {"code": ""}, '"code" is empty'),
-        ("execute_scheme", {"cod": "1"}, 'did you mean "code"?'),
+        ("execute_scheme", {"cod": "1"}, 'did you mean "code"? Send, for example, {'),
         ("execute_scheme", {"code": "1", "timeout": "soon"}, '"timeout" must be a number, not "soon"'),
         ("execute_scheme", {"code": "1", "timeout": 0}, '"timeout" must be more than 0'),
         ("load_context", {}, 'send either "data"'),

@@ -70,7 +70,7 @@ async def test_every_run_is_kept_with_its_summary(store: DatabaseStore) -> None:
 
     async with Runtime(provider=InlineProvider(answer), log=store) as runtime:
         await runtime.run(
-            '(map-async (lambda (x) (llm-query-async #:data x #:model "gpt")) (list "a" "bad") #:on-error "x")'
+            '(map-async (lambda (x) (llm-query-async #:instruction "q" #:data x #:model "gpt")) (list "a" "bad") #:on-error "x")'
         )
         await runtime.run("(+ 1 2)")
     newest, oldest = await store.runs.list()

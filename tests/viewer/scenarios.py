@@ -177,7 +177,7 @@ def many(calls: int = 10_000, fibers: int = 40, *, running: bool = False) -> lis
     rng = random.Random(7)
     run, start = "5eed5eed5eed5eed", 1_700_000_000.0
     program = Text(
-        "(define (ask x)\n  (llm-query-async #:data x))\n(map-async ask items #:max-concurrent 40)\n"
+        '(define (ask x)\n  (llm-query-async #:instruction "q" #:data x))\n(map-async ask items #:max-concurrent 40)\n'
     )
     limits = {"concurrency": 50, "calls": 20_000, "timeout_s": 3600.0, "cost_usd": 5.0, "tokens": None}
     records: list[Record] = [

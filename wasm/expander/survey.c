@@ -168,8 +168,9 @@ static bool may_be_refused(Value operands) {
 }
 static bool is_literal_of(Value v, bool right) { return v == V_DEFAULT || v == V_FALSE || right; }
 static bool is_count(Value v) { return IS_FIX(v) && FIX_VALUE(v) > 0; }
+static bool is_model_name(Value v) { return IS(v, T_STRING) || IS(v, T_SYMBOL); }   /* a role may be a symbol */
 static bool arguments_fit(Value *a) {
-  return is_literal_of(a[LLM_MODEL], IS(a[LLM_MODEL], T_STRING)) && is_literal_of(a[LLM_TEMPERATURE], is_number(a[LLM_TEMPERATURE])) &&
+  return is_literal_of(a[LLM_MODEL], is_model_name(a[LLM_MODEL])) && is_literal_of(a[LLM_TEMPERATURE], is_number(a[LLM_TEMPERATURE])) &&
          is_literal_of(a[LLM_MAX_TOKENS], is_count(a[LLM_MAX_TOKENS])) && is_literal_of(a[LLM_JSON], a[LLM_JSON] == V_TRUE) &&
          is_literal_of(a[LLM_RECURSIVE], a[LLM_RECURSIVE] == V_TRUE || is_count(a[LLM_RECURSIVE])) &&
          (a[LLM_INSTRUCTION] == V_DEFAULT || IS(a[LLM_INSTRUCTION], T_STRING));
@@ -180,7 +181,8 @@ static Value told_of(Value cell, Value *a) {
   list = cons(a[LLM_INSTRUCTION] == V_DEFAULT ? V_FALSE : a[LLM_INSTRUCTION], list);
   list = cons(BOOL(a[LLM_JSON] == V_TRUE), list);
   list = cons(a[LLM_TEMPERATURE] == V_DEFAULT ? V_FALSE : a[LLM_TEMPERATURE], list);
-  list = cons(a[LLM_MODEL] == V_DEFAULT ? V_TRUE : a[LLM_MODEL], list);
+  Value model = a[LLM_MODEL] == V_DEFAULT ? V_TRUE : a[LLM_MODEL];
+  list = cons(IS(model, T_SYMBOL) ? SYM(model)->name : model, list);
   return cons(SYM(CELL(cell)->name)->name, list);
 }
 static Value llm_arguments(Survey *s, Value cell, Value operands) {

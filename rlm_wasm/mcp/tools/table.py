@@ -68,7 +68,10 @@ async def call(ctx: Context, name: str, given: dict[str, Any] | None) -> types.C
     try:
         answer = await tool.act(ctx, checked(tool.takes, given))
     except InvalidToolArguments as error:
-        return _refused(f"{name}: {error}. Send, for example, {tool.example}")
+        text = str(error)
+        return _refused(
+            f"{name}: {text}{'' if text.endswith('?') else '.'} Send, for example, {tool.example}"
+        )
     except InternalError as error:
         return _defect(name, error, str(error))
     except RlmError as error:
