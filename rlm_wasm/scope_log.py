@@ -60,6 +60,26 @@ class ScopeLog:
             self._listener(dict(entry), None)
         return entry
 
+    def add_call(
+        self, op: str, preview: str, scope: str, call_id: int, model: str | None, depth: int, parent: int
+    ) -> dict[str, Any]:
+        """``add`` for an LLM call, whose fields need no look: the host made them."""
+        text = preview[:PREVIEW]
+        model = None if model is None else model[:PREVIEW]
+        entry = {
+            "op": op,
+            "datum_preview": text,
+            "scope": scope,
+            "call_id": call_id,
+            "model": model,
+            "depth": depth,
+            "parent": parent,
+        }
+        self._hold(entry, 4 * (len(op) + len(text) + len(scope) + len(model or "")))
+        if self._listener is not None:
+            self._listener(dict(entry), None)
+        return entry
+
     def change(self, entry: dict[str, Any], **more: Any) -> None:
         """What is known of an entry later."""
         entry.update(more)
@@ -93,9 +113,10 @@ class ScopeLog:
     def _hold(self, entry: dict[str, Any], size: int) -> None:
         """Keep an entry whose values have so many bytes."""
         size += _ENTRY_BYTES + _LATER_BYTES
-        self._entries.append((entry, size))
+        entries = self._entries
+        entries.append((entry, size))
         self._bytes += size
-        while self._entries and (len(self._entries) > MAX_ENTRIES or self._bytes > self._max_bytes):
+        while (self._bytes > self._max_bytes or len(entries) > MAX_ENTRIES) and entries:
             self._bytes -= self._entries.popleft()[1]
             self.forgotten += 1
 

@@ -213,6 +213,21 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
     if done.status not in protocol.STATUSES:
         raise InternalError(f"the guest ended with status {done.status!r}")
     limits = execution.limits
+    if done.error is None and not done.cut and 4 * len(done.value) <= limits.output_bytes:
+        out, err = execution.out, execution.err
+        if not out.dropped and not err.dropped:  # nothing of it is to be cut
+            return Result(
+                status=done.status,  # type: ignore[arg-type]
+                value=done.value,
+                data=done.value if done.data is True else data,
+                stdout=out.text(),
+                stderr=err.text(),
+                execution=used,
+                rolled_back=outcome.rolled_back,
+                derived_from=done.lineage,
+                value_printed=done.shown,
+                warnings=tuple(execution.warnings),
+            )
     bounded = _Bounds(limits.output_bytes)
     for part, text in (("stdout", execution.out), ("stderr", execution.err)):
         if text.dropped:

@@ -468,8 +468,9 @@ class Scheduler:
 
     def charge(self, fuel: int) -> None:
         """Fuel that was used outside of this guest, by Python or by the host."""
-        if self.execution is not None:
-            self.execution.charge(fuel)
+        execution = self.execution
+        if execution is not None:
+            execution.charge(fuel)
 
     # ---- endings
 

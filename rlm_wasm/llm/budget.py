@@ -43,11 +43,6 @@ class ModelUsage:
     unpriced: Natural = 0
     """Calls whose price is unknown."""
 
-    def count(self, completion: Completion, cost: float | None) -> None:
-        """One call more."""
-        self.calls += 1
-        _spend(self, completion, cost)
-
     def count_cached(self) -> None:
         """One call more that the cache answered."""
         self.calls += 1
@@ -106,7 +101,10 @@ class Usage:
         self.done += 1
         _spend(self, completion, cost)
         used = self.models.get(model)
-        (used if used is not None else self._of(model)).count(completion, cost)
+        if used is None:
+            used = self._of(model)
+        used.calls += 1
+        _spend(used, completion, cost)
 
     def add_unknown(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent, and that is sent again: the first time may have used its prompt."""
@@ -239,6 +237,11 @@ class Budget:
         self.execution.calls += 1
         self.session.calls += 1
 
+    def add(self, completion: Completion, cost: float | None, model: str) -> None:
+        """Settle one call's answer. ``model``: the one that gave it."""
+        self.execution.add(completion, cost, model)
+        self._pool.session.add(completion, cost, model)
+
     def begin_execution(self) -> None:
         """A new execution counts from nothing."""
         self.execution = Usage()
@@ -286,7 +289,8 @@ class Budget:
         """
         if worst is not UNBOUNDED:
             self._check_alone(worst)
-        if self.waiting or self._pool.in_flight >= self.limits.concurrency:
+        pool = self._pool
+        if pool.waiting or pool.in_flight >= self.limits.concurrency:
             return False
         if worst is not UNBOUNDED and not self._fits(worst):
             return False
@@ -334,11 +338,15 @@ class Budget:
 
     def _reserve(self, worst: WorstCase) -> None:
         self._pool.in_flight += 1
+        if worst is UNBOUNDED:
+            return
         self._pool.reserved_tokens += worst.tokens
         self._pool.reserved_usd += worst.usd or 0.0
 
     def _release(self, worst: WorstCase) -> None:
         self._pool.in_flight -= 1
+        if worst is UNBOUNDED and self._pool.in_flight:
+            return
         self._pool.reserved_tokens -= worst.tokens
         self._pool.reserved_usd = (
             max(self._pool.reserved_usd - (worst.usd or 0.0), 0.0) if self._pool.in_flight else 0.0

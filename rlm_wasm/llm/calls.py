@@ -238,14 +238,14 @@ class LlmCalls:
             self._settle_unknown(request, worst)
             host_request.settled()
         placed = bool(recursive) or self.budget.take(worst)
-        entry = self.log.add(
+        entry = self.log.add_call(
             op,
             request.instruction[:80] + (f" | {request.data[:80]}" if request.data else ""),
             "sub-call" if self.depth == 0 else f"sub-{self.depth}",
-            call_id=request.id,
-            model=request.model,
-            depth=self.depth + (1 if recursive else 0),
-            parent=host_request.id,
+            request.id,
+            request.model,
+            self.depth + (1 if recursive else 0),
+            host_request.id,
         )
         call = LlmCall(host_request, request, recursive, worst, entry, pictures)
         host_request.serve_as(number, partial(self._cancelled, call))
@@ -309,16 +309,17 @@ class LlmCalls:
             raise UsageError(
                 f"llm-query: {len(pictures)} images; a call may have {limits.images} (the limit images)"
             )
-        try:
-            check_request(
-                model,
-                temperature=temperature,
-                json=bool(as_json),
-                instruction=instruction,
-                images=len(pictures),
-            )
-        except UsageError as error:
-            raise UsageError(f"{op}: {error}") from None
+        if as_json or temperature is not None or pictures:  # else there is nothing to refuse
+            try:
+                check_request(
+                    model,
+                    temperature=temperature,
+                    json=bool(as_json),
+                    instruction=instruction,
+                    images=len(pictures),
+                )
+            except UsageError as error:
+                raise UsageError(f"{op}: {error}") from None
         request = CompletionRequest(
             id=number,
             instruction=instruction,
@@ -522,8 +523,7 @@ class LlmCalls:
                 completion.completion_tokens,
                 completion.cached_tokens,
             )
-        self.budget.execution.add(completion, cost, model)
-        self.budget.session.add(completion, cost, model)
+        self.budget.add(completion, cost, model)
         return cost
 
     async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
