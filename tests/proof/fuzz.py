@@ -273,12 +273,12 @@ async def _snapshotted(source: str, limits: Limits, at: int) -> Result:
 
 
 def outcome(result: Result) -> tuple[object, ...]:
-    """What must be the same."""
+    """What must be the same. Fibers print in an order that depends on where their turns end."""
     error = result.error
     return (
         result.status,
         result.value,
-        result.stdout,
+        sorted(result.stdout),
         error and (error.type, error.message, error.line, error.column),
     )
 

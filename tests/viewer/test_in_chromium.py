@@ -19,7 +19,7 @@ from rlm_wasm.runlog.events import Record
 from rlm_wasm.testing import GatedProvider, bracketed
 from rlm_wasm.viewer.page import report
 
-pytestmark = [needs_chromium, pytest.mark.timeout(150)]
+pytestmark = needs_chromium
 
 TABS = ("timeline", "program", "money", "lineage", "log", "output", "errors", "compare")
 INKED = """(() => { const c = document.querySelector('.lanes canvas'), g = c.getContext('2d');
