@@ -623,16 +623,9 @@ class Session:
                     raise
 
     def _used(self, outcome: Outcome) -> Execution:
-        used, execution = self._calls.budget.execution, outcome.execution
-        return Execution(
-            calls=used.calls,
+        execution = outcome.execution
+        return self._calls.budget.execution.to_execution(
             elapsed=execution.elapsed(),
-            tokens=used.tokens,
-            prompt_tokens=used.prompt_tokens,
-            completion_tokens=used.completion_tokens,
-            cost_usd=used.known_cost,
-            cached=used.cached,
-            cached_tokens=used.cached_tokens,
             fuel=execution.account.used if self._owns_budget else execution.fuel,
             memory_bytes=self._scheduler.sandbox.heap_used(),
         )

@@ -165,17 +165,8 @@ class OwnPlace:
 
     def used(self) -> Execution:
         """What was used so far."""
-        used = self._calls.budget.execution
-        return Execution(
-            calls=used.calls,
-            elapsed=time.monotonic() - self._began,
-            tokens=used.tokens,
-            prompt_tokens=used.prompt_tokens,
-            completion_tokens=used.completion_tokens,
-            cost_usd=used.known_cost,
-            cached=used.cached,
-            fuel=self._fuel,
-            memory_bytes=self._memory,
+        return self._calls.budget.execution.to_execution(
+            elapsed=time.monotonic() - self._began, fuel=self._fuel, memory_bytes=self._memory
         )
 
     def left(self) -> str:

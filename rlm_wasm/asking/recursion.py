@@ -155,15 +155,7 @@ class _Below:
 
     def used(self) -> Execution:
         """What the execution used, the parent's programs included."""
-        used = self._calls.budget.execution
-        return Execution(
-            calls=used.calls,
-            tokens=used.tokens,
-            prompt_tokens=used.prompt_tokens,
-            completion_tokens=used.completion_tokens,
-            cost_usd=used.known_cost,
-            cached=used.cached,
-        )
+        return self._calls.budget.execution.to_execution()
 
     def left(self) -> str:
         """What may still be used."""

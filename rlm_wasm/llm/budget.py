@@ -19,6 +19,7 @@ from rlm_wasm.errors import LimitExceeded, SnapshotCorrupt
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
+from rlm_wasm.results import Execution
 
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -75,6 +76,21 @@ class Usage:
     def known_cost(self) -> float | None:
         """US dollars; None where the price of a model is unknown."""
         return None if self.unpriced else self.cost_usd
+
+    def to_execution(self, *, elapsed: float = 0.0, fuel: int = 0, memory_bytes: int = 0) -> Execution:
+        """As a Result tells of it, beside what else was used."""
+        return Execution(
+            calls=self.calls,
+            elapsed=elapsed,
+            tokens=self.tokens,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cost_usd=self.known_cost,
+            cached=self.cached,
+            cached_tokens=self.cached_tokens,
+            fuel=fuel,
+            memory_bytes=memory_bytes,
+        )
 
     def add(self, completion: Completion, cost: float | None, model: str = "") -> None:
         """Settle one call. ``model``: the one that answered."""

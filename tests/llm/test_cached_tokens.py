@@ -52,6 +52,21 @@ async def test_they_are_counted_wherever_tokens_are() -> None:
         await restored.aclose()
 
 
+async def test_an_answer_to_a_question_tells_of_them_too() -> None:
+    """What its own calls, which write programs, took from the cache."""
+    program = Completion(
+        text="```scheme\n(finish 42)\n```",
+        model="m",
+        prompt_tokens=100,
+        completion_tokens=10,
+        cached_tokens=60,
+    )
+    async with Runtime(provider=InlineProvider(lambda request: program)) as runtime:
+        answer = await runtime.ask("how many?", context="some data")
+    assert answer.value == "42"
+    assert answer.execution.cached_tokens == 60
+
+
 async def test_they_are_priced_as_such() -> None:
     """By a provider's own price, where that knows of them."""
     async with Runtime(provider=PaidProvider()) as runtime:
