@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rlm_wasm.cli import exits
-from rlm_wasm.cli.inputs import read_contexts, read_program
+from rlm_wasm.cli.inputs import chosen_program, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.report import error_object, note, print_json, print_place
 from rlm_wasm.cli.terminal import echo
@@ -54,15 +54,7 @@ def check(
     model would refuse. Exit status: 0 nothing is certain to fail, 1 something is, 2 usage, 3 limit,
     5 internal error. With --json: {"ok": …, "problems": [{severity, message, line, column, hint}, …]}.
     """
-    if (program is None) == (expression is None):
-        raise click.UsageError("give one program: a file, - for standard input, or -e EXPR")
-    if expression is not None:
-        source, name = expression, "-e"
-        if not source.strip():
-            raise click.UsageError("-e is empty: there is no program to check")
-    else:
-        assert program is not None
-        source, name = read_program(program), "stdin" if program == "-" else program
+    source, name = chosen_program(program, expression, purpose="check")
     texts = read_contexts(contexts, stdin_taken=program == "-")
     try:
         problems = asyncio.run(_check(source, texts, options))

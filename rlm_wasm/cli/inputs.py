@@ -59,6 +59,18 @@ def read_program(path: str) -> str:
     return text
 
 
+def chosen_program(program: str | None, expression: str | None, *, purpose: str = "run") -> tuple[str, str]:
+    """The text and the name of the one program that a command is given: as a file, or as -e EXPR."""
+    if (program is None) == (expression is None):
+        raise click.UsageError("give one program: a file, - for standard input, or -e EXPR")
+    if expression is None:
+        assert program is not None
+        return read_program(program), "stdin" if program == "-" else program
+    if not expression.strip():
+        raise click.UsageError(f"-e is empty: there is no program to {purpose}")
+    return expression, "-e"
+
+
 def read_contexts(
     options: tuple[str, ...], *, stdin_taken: bool, name_all: bool = False
 ) -> dict[str | None, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlm_wasm.cli.inputs import read_contexts, read_program
+from rlm_wasm.cli.inputs import chosen_program, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.report import note, print_json
 from rlm_wasm.cli.terminal import echo, is_terminal
@@ -60,13 +60,9 @@ def limits(
     Limits that are given as options are the ceiling. Exit status 2 where the program does not finish
     under it, or gives another result each time.
     """
-    if (program is None) == (expression is None):
-        raise click.UsageError("give one program: a file, - for standard input, or -e EXPR")
     if options.store is not None:
         raise click.UsageError("limits keeps nothing and reads no store: every run begins with an empty one")
-    if expression is not None and not expression.strip():
-        raise click.UsageError("-e is empty: there is no program to run")
-    source = expression if expression is not None else read_program(program or "-")
+    source, _ = chosen_program(program, expression)
     texts = read_contexts(contexts, stdin_taken=program == "-")
     needs = asyncio.run(_find(source, texts, options, growth=growth))
     if as_json:

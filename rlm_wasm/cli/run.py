@@ -12,7 +12,7 @@ import click
 
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.accounts import Accounts
-from rlm_wasm.cli.inputs import read_contexts, read_program
+from rlm_wasm.cli.inputs import chosen_program, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_json, print_result
@@ -85,15 +85,7 @@ def run(
     status: 0 finished, 1 error in the program, 2 usage, 3 limit, 4 LLM provider, 5 internal
     error, 6 finished, but the session could not be kept, 130 interrupted.
     """
-    if (program is None) == (expression is None):
-        raise click.UsageError("give one program: a file, - for standard input, or -e EXPR")
-    if expression is not None:
-        source, name = expression, "-e"
-        if not source.strip():
-            raise click.UsageError("-e is empty: there is no program to run")
-    else:
-        assert program is not None
-        source, name = read_program(program), "stdin" if program == "-" else program
+    source, name = chosen_program(program, expression)
     texts = read_contexts(contexts, stdin_taken=program == "-")
     shown = Shown(source, name, as_json=as_json, quiet=quiet)
     display = Display(quiet=quiet, plain=plain, output=not as_json)
