@@ -24,6 +24,7 @@ from mcp.server.subscriptions import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.mcp.notifier import ProgressNotifier
 from rlm_wasm.mcp.session_registry import SessionRegistry, forgotten
 
 if TYPE_CHECKING:
@@ -214,6 +215,17 @@ class Clients:
         """Those among whom the sender of ``subscriptions/listen`` is."""
         client = self.client(ctx)
         return client if isinstance(client, Listeners) else self._server.listeners
+
+    def notifier(self, ctx: Request, queue: SessionQueue, timeout_s: float | None) -> ProgressNotifier:
+        """Who tells a request's client how far the execution is; ``timeout_s`` is what it asked for."""
+        limit = queue.session.limits.timeout_s
+        return ProgressNotifier(
+            ctx.session,
+            ctx.request_id,
+            limit if timeout_s is None else min(timeout_s, limit),
+            self.client(ctx).log_level,
+            self.bounds,
+        )
 
     async def queue(self, ctx: Request, name: str | None = None) -> SessionQueue:
         """The session that a request is about: the named one, or the client's own."""

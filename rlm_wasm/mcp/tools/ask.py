@@ -11,7 +11,6 @@ from rlm_wasm.asking.answer import Answer as Found
 from rlm_wasm.asking.bounds import bounded
 from rlm_wasm.errors import InternalError
 from rlm_wasm.mcp import render
-from rlm_wasm.mcp.notifier import ProgressNotifier
 from rlm_wasm.mcp.tools.arguments import NUMERIC, Arguments, Maybe, Reply, SessionName, Text
 from rlm_wasm.mcp.tools.entry import Answer, ToolEntry
 from rlm_wasm.mcp.tools.execute import ExecuteReply
@@ -69,14 +68,7 @@ async def ask(ctx: Context, arguments: AskArguments) -> Answer:
     """Answer a question, with progress for the client."""
     clients = ctx.lifespan_context
     queue = await clients.queue(ctx, arguments.session)
-    limit = queue.session.limits.timeout_s
-    notifier = ProgressNotifier(
-        ctx.session,
-        ctx.request_id,
-        limit if arguments.timeout is None else min(arguments.timeout, limit),
-        clients.client(ctx).log_level,
-        clients.bounds,
-    )
+    notifier = clients.notifier(ctx, queue, arguments.timeout)
     run = await queue.ask(
         arguments.question,
         arguments.name,

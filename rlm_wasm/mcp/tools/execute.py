@@ -8,7 +8,6 @@ from pydantic import Field
 
 from rlm_wasm.errors import InternalError, InvalidToolArguments
 from rlm_wasm.mcp import render
-from rlm_wasm.mcp.notifier import ProgressNotifier
 from rlm_wasm.mcp.tools.arguments import (
     NUMERIC,
     Arguments,
@@ -89,14 +88,7 @@ async def execute_scheme(ctx: Context, arguments: ExecuteArguments) -> Answer:
     """Run a program, with progress for the client."""
     clients = ctx.lifespan_context
     queue = await clients.queue(ctx, arguments.session)
-    limit = queue.session.limits.timeout_s
-    notifier = ProgressNotifier(
-        ctx.session,
-        ctx.request_id,
-        limit if arguments.timeout is None else min(arguments.timeout, limit),
-        clients.client(ctx).log_level,
-        clients.bounds,
-    )
+    notifier = clients.notifier(ctx, queue, arguments.timeout)
     run = await queue.execute(arguments.code, arguments.timeout, notifier)
     if run.result is None:
         raise InternalError("the execution ended without a result")
