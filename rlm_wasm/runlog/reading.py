@@ -131,18 +131,20 @@ def lines_of(file: BinaryIO, most: int | None = None) -> Iterator[bytes | None]:
             line = file.readline(MAX_LINE)
 
 
+def opened_log(path: Path) -> tuple[BinaryIO, int]:
+    """The file of a log, and its size in bytes. Raises UsageError where it cannot be read."""
+    try:
+        return path.open("rb"), path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the log {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 class LogFile:
     """A log in a file. Raises UsageError where it cannot be read."""
 
     def __init__(self, path: str | Path, most: int | None = MAX_SHOWN) -> None:
         self.path = Path(path)
-        try:
-            self._file: BinaryIO = self.path.open("rb")
-            self.size = self.path.stat().st_size
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"cannot read the log {path}: {getattr(error, 'strerror', None) or error}"
-            ) from None
+        self._file, self.size = opened_log(self.path)
         self._most = most
         self._reader = LogReader(lines_of(self._file, most))
 

@@ -8,11 +8,10 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, Final, Protocol
 
-from rlm_wasm.errors import UsageError
 from rlm_wasm.runlog.events import Record, RunEnded, RunStarted, size_of
-from rlm_wasm.runlog.reading import MAX_SHOWN, LogReader
+from rlm_wasm.runlog.reading import MAX_SHOWN, LogReader, opened_log
 from rlm_wasm.runlog.rendering import when
 from rlm_wasm.runlog.story import RunStory
 
@@ -146,13 +145,7 @@ class FileSource:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self._file: BinaryIO = self.path.open("rb")
-            self.size = self.path.stat().st_size
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"cannot read the log {path}: {getattr(error, 'strerror', None) or error}"
-            ) from None
+        self._file, self.size = opened_log(self.path)
         self._held = _Held()
         self._rest = b""
         self._left = MAX_SHOWN
