@@ -179,7 +179,9 @@ class Scheduler:
                 try:
                     if guest.needs_preparing:
                         await guest.prepare()
-                    if message is not None:
+                    if type(message) is bytes and len(message) <= AT_ONCE:
+                        given = message
+                    elif message is not None:
                         given = await guest.delivered(message, self.hard_fuel(execution))
                     if journal is not None:
                         journal.run(_joined(message), guest.by_rule())
@@ -505,6 +507,8 @@ class Scheduler:
         first = execution.first_id
         if batch[0][0] < first or len(batch) > 1:
             self.keep(execution, [item for item in batch if item[0] < first])
+        if len(batch) == 1 and len(batch[0][1]) <= AT_ONCE:
+            return protocol.one_reply(batch[0][1])
         return protocol.replies_in_parts([encoded for _, encoded in batch])
 
     def keep(self, execution: ActiveExecution, replies: list[tuple[int, bytes]]) -> None:
