@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import rlm_wasm
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.runlog.events import SnapshotTaken
@@ -16,6 +15,7 @@ from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
 from rlm_wasm.session_parts.state import SessionState, state_of
+from rlm_wasm.version import __version__
 
 
 async def captured(
@@ -56,7 +56,7 @@ def _host_side(
     at()
     execution, calls, journal = parts.scheduler.execution, parts.calls, parts.journal
     header = {
-        "release": rlm_wasm.__version__,
+        "release": __version__,
         "image": parts.grants.engine.image_hash,
         "suspended": scheduler.execution is not None,
         "namespace": parts.namespace,
