@@ -888,9 +888,7 @@ def _valid_json(text: str, *, truncated: bool) -> str:
             f"#:json: the model's answer was cut off at its limit of tokens; raise #:max-tokens: "
             f"{text[:120]!r}"
         )
-    stripped = text.strip()
-    if stripped.startswith("```"):
-        stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
+    stripped = strict_json.unfenced(text)
     if len(stripped) > MAX_JSON:
         raise ProviderError(
             f"#:json: the answer has {len(stripped):,} characters; {MAX_JSON:,} are the most that is checked"

@@ -90,8 +90,10 @@ def arguments_of(operation: str, arguments: Sequence[Any]) -> list[Any]:
 
 
 class _FromScheme:
-    """Makes Python values, and counts the parts of all arguments of a call: a list that stands in a million
-    places is a million. Raises UsageError for what Python has no form for, and beyond MAX_NODES parts.
+    """Python values for a call's arguments.
+
+    Their parts are counted together: a list that stands in a million places is a million. Raises UsageError
+    for what Python has no form for, and beyond MAX_NODES parts.
     """
 
     def __init__(self) -> None:
