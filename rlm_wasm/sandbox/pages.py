@@ -221,7 +221,7 @@ class _Scan(ctypes.Structure):
 
 _SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
 _FILE, _PRESENT, _SWAPPED = 1 << 2, 1 << 3, 1 << 4
-_MOST_REGIONS = 256
+_MAX_REGIONS = 256
 """More of them are looked up by the table."""
 
 
@@ -229,11 +229,11 @@ class _Scanner(threading.local):
     """A question of PAGEMAP_SCAN, and room for its answer: made once a thread."""
 
     def __init__(self) -> None:
-        self.regions = (_Region * _MOST_REGIONS)()
+        self.regions = (_Region * _MAX_REGIONS)()
         self.question = _Scan(
             size=ctypes.sizeof(_Scan),
             regions=ctypes.addressof(self.regions),
-            regions_length=_MOST_REGIONS,
+            regions_length=_MAX_REGIONS,
             inverted=_FILE,
             all_of=_FILE,
             any_of=_PRESENT | _SWAPPED,

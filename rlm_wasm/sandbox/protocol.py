@@ -500,13 +500,13 @@ TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitio
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
-        "op instruction data model temperature max-tokens json? images recursive (false: not given) calls, "
-        "as of check-calls: where one of them would be refused, so is this one and all that follow",
+        "op instruction data model temperature max-tokens json? images recursive calls (false: not given; "
+        "calls as of check-calls: where one of them would be refused, so is this one and all that follow)",
         "text call-number model prompt-tokens completion-tokens depth truncated?",
     ),
     "check-calls": (
-        "array of calls with literal arguments: op, model (true: unknown), temperature, json?, "
-        "instruction (false: unknown), images?",
+        "calls (with literal arguments, an array each: op, model (true: unknown), temperature, json?, "
+        "instruction (false: unknown), images?)",
         "array: for each why it would be refused, or nothing",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
