@@ -291,10 +291,10 @@ class Runtime:
             own = account.limits if account is not None else None
             if own is None and snapshot is not None:
                 own = state_of(snapshot).limits  # one that an earlier release saved
-            most = self.limits.tightened_by(own if limits is None else limits)
+            tightened = self.limits.tightened_by(own if limits is None else limits)
             session = Session(
                 grants,
-                limits=most,
+                limits=tightened,
                 namespace=namespace,
                 registry=self._registry,
                 snapshot=snapshot,
