@@ -345,7 +345,7 @@ class HostRequests:
         facts = recorder.facts(request.id)
         if request.operation not in _LOGGED:
             return
-        shown = " ".join(
+        preview = " ".join(
             part if isinstance(part, str) else repr(part)[:_LOGGED_ARGUMENTS]
             for part in request.arguments[:8]
         )
@@ -353,7 +353,7 @@ class HostRequests:
             RequestStarted,
             request=request.id,
             operation=request.operation,
-            arguments=logged(shown, _LOGGED_ARGUMENTS),
+            arguments=logged(preview, _LOGGED_ARGUMENTS),
             **place_of(facts),
         )
 

@@ -192,15 +192,15 @@ class Durable:
         """Contexts by their hashes. Raises SnapshotCorrupt for one that is not there or not whole."""
         if not hashes:
             return {}
-        found = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
+        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
         for key in hashes:
-            if key not in found:
+            if key not in contents:
                 raise SnapshotCorrupt(
                     f"a text of session {self.name} is missing or damaged in the store ({key[:12]}…):"
                     f" rlm-wasm sessions rm {self.name} forgets the session"
                 )
-        self._known.update(found)
-        return {key: content.decode() for key, content in found.items()}
+        self._known.update(contents)
+        return {key: content.decode() for key, content in contents.items()}
 
     def entries(self, stream: str) -> list[Entry]:
         """What a stream's journal says, after its newest snapshot. Raises SnapshotCorrupt."""

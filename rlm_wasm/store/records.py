@@ -91,6 +91,6 @@ class Opened:
 def check_name(name: object) -> str:
     """The name. Raises UsageError for what cannot be a session's."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
-        shown = name[:60] if isinstance(name, str) else type(name).__name__
-        raise UsageError(f"a session's name has 1 to {MAX_NAME_CHARACTERS} characters, got {shown!r}")
+        text = name[:60] if isinstance(name, str) else type(name).__name__
+        raise UsageError(f"a session's name has 1 to {MAX_NAME_CHARACTERS} characters, got {text!r}")
     return name
