@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from rlm_wasm.asking.answer import Answer, OnStep, no_answer
-from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking import answer as answers
+from rlm_wasm.asking import answer_type as answer_types
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
 from rlm_wasm.capabilities.libraries import LibraryFolders
@@ -31,13 +31,14 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Registry, Session
+from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.resending import SENT_AGAIN
-from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
+    from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.sessions import SessionRepository
@@ -289,7 +290,7 @@ class Runtime:
             account, snapshot = durable.account, durable.snapshot(key)
             own = account.limits if account is not None else None
             if own is None and snapshot is not None:
-                own = state_of(snapshot).limits  # one that an earlier release saved
+                own = states.state_of(snapshot).limits  # one that an earlier release saved
             most = self.limits.tightened_by(own if limits is None else limits)
             session = Session(
                 grants,
@@ -407,11 +408,11 @@ class Runtime:
             UsageError: the question, ``answer_type`` or another argument is not what it must be.
             InternalError: a defect of rlm-wasm.
         """
-        AnswerType.of(answer_type)
+        answer_types.AnswerType.of(answer_type)
         try:
             loaded = await asyncio.to_thread(contexts_of, context)
         except UsageError as error:
-            return no_answer("exn:fail:contract", str(error))
+            return answers.no_answer("exn:fail:contract", str(error))
         async with self.session(limits=limits, model=sub_model or model) as session:
             for name, text in loaded.texts.items():
                 await session.load_context(text, name)
@@ -469,8 +470,8 @@ class Runtime:
                     f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
                 )
         state = loaded.body
-        if not isinstance(state, SessionState):
-            state = await asyncio.to_thread(state_of, loaded)
+        if not isinstance(state, states.SessionState):
+            state = await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
         memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
         loaded = loaded.with_memory(memory, state)
@@ -737,7 +738,7 @@ def ask(
         try:
             runtime = Runtime(**runtime_options)
         except ProviderError as error:  # no key
-            return no_answer("exn:fail:llm", str(error))
+            return answers.no_answer("exn:fail:llm", str(error))
         async with runtime:
             return await runtime.ask(
                 question,

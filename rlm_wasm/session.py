@@ -14,8 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from rlm_wasm import tracing
-from rlm_wasm.asking.answer import Answer, OnStep
-from rlm_wasm.asking.recursion import recursion
 from rlm_wasm.errors import (
     InternalError,
     LimitExceeded,
@@ -34,20 +32,21 @@ from rlm_wasm.results import Execution, OnProgress, Problem, Result
 from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import question as questions
+from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import adopt, captured, check_guest, with_calls_of_its_own
 from rlm_wasm.session_parts.children import Below, Children
 from rlm_wasm.session_parts.idle import SMALL, IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.parts import Parent, Parts
 from rlm_wasm.session_parts.program_text import bad_text
-from rlm_wasm.session_parts.question import Question
 from rlm_wasm.session_parts.replaying import replayed
 from rlm_wasm.session_parts.resending import SENT_AGAIN, Resending
 from rlm_wasm.session_parts.run_log import log_end, log_start
-from rlm_wasm.session_parts.state import state_of
 from rlm_wasm.session_parts.stay import Stay
 
 if TYPE_CHECKING:
+    from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.session_parts.durable import Durable
 
 _ASKED_AT_ONCE = 4 << 20
@@ -97,14 +96,14 @@ class Session:
         memory = state = None
         if snapshot is not None:
             check_guest(snapshot, grants.engine)
-            state = state_of(snapshot)
+            state = states.state_of(snapshot)
             memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes)
         self.limits = limits
         self.namespace = namespace
         self._registry = registry
         self._idle = registry.idle
         self._busy = False
-        self._question: Question | None = None
+        self._question: questions.Question | None = None
         """The one that is worked on."""
         self._known_variables: list[str] | None = None
         self._resending = Resending(resend)
@@ -121,7 +120,7 @@ class Session:
             memory=memory,
             budget=budget,
             journal=None if stay is None else stay.journal,
-            recurse=recursion(lambda *call: self._children.opened(*call)),
+            recurse=lambda *call: self._children.recurse(*call),
             fork_map=lambda request: self._children.fork_map(request),
             child_over=lambda number: self._children.over(number),
             python_changed=None if stay is None else stay.python_changed,
@@ -510,7 +509,9 @@ class Session:
         self._check_free()
         if self.suspended:
             raise UsageError("ask: this session is in the middle of an execution: resume() it, or reset()")
-        asked = Question(self._parts, question, contexts, answer_type, model, max_iterations, timeout_s)
+        asked = questions.Question(
+            self._parts, question, contexts, answer_type, model, max_iterations, timeout_s
+        )
         refused = asked.refused()
         if refused is not None:
             return refused

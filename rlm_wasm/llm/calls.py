@@ -31,24 +31,16 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
+from rlm_wasm.llm import literal_calls
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
-from rlm_wasm.llm.literal_calls import judged
-from rlm_wasm.providers import strict_json, tries
+from rlm_wasm.providers import strict_json, tries, vendor_rules
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
-from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens, unknown_model
 from rlm_wasm.records import structure, unstructure
-from rlm_wasm.runlog.events import (
-    CallEnded,
-    CallQueued,
-    CallSent,
-    CallTried,
-    ProgramWritten,
-    logged,
-)
+from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import EventStream, Recorder, numbers_of, place_of
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.turns import at_once_or_in_turns, in_turns
@@ -183,7 +175,9 @@ class LlmCalls:
         """Serve "check-calls": why calls with these literal arguments would be refused."""
         info = self._provider()[1]
         default = self._model or info.default_model
-        return judged(arguments[0], lambda name: model_for(name or default, self._aliases, info))
+        return literal_calls.judged(
+            arguments[0], lambda name: model_for(name or default, self._aliases, info)
+        )
 
     # ---- from the guest's request to the provider
 
@@ -233,7 +227,7 @@ class LlmCalls:
         worst = UNBOUNDED
         if self._bounded and not recursive:
             worst = self._worst(request, texts, len(pictures))
-        if not host_request.again:  # else it was counted and logged before
+        if not host_request.again:  # else it was counted and events.logged before
             self.budget.count()
         self.budget.take_number(number)
         if host_request.unsettled:
@@ -294,7 +288,9 @@ class LlmCalls:
         if info.ignores_model and isinstance(model, str) and model not in ("", info.name):
             # A role and an alias are names that the host gives a meaning: no slip.
             given = (*ROLES, *self._aliases)
-            unknown = None if model in given else unknown_model(model[: MAX_MODEL_NAME + 1], given)
+            unknown = (
+                None if model in given else vendor_rules.unknown_model(model[: MAX_MODEL_NAME + 1], given)
+            )
             if unknown:
                 self._warn(f"{op!s:.40}: {unknown} (The provider {info.name} answers whatever the model.)")
         model = model or self._model or info.default_model
@@ -313,7 +309,7 @@ class LlmCalls:
             )
         if as_json or temperature is not None or pictures:  # else there is nothing to refuse
             try:
-                check_request(
+                vendor_rules.check_request(
                     model,
                     temperature=temperature,
                     json=bool(as_json),
@@ -343,7 +339,9 @@ class LlmCalls:
         ``texts`` are the tokens of its two texts.
         """
         limits = self.budget.limits
-        prompt = texts + beside_texts(request.data, images, max_image_tokens(request.model) if images else 0)
+        prompt = texts + beside_texts(
+            request.data, images, vendor_rules.max_image_tokens(request.model) if images else 0
+        )
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if limits.cost_usd is None:
             return WorstCase(prompt, completion)
@@ -364,7 +362,7 @@ class LlmCalls:
         self.running[call.request.id] = call
         provider, info = self._made or self._provider()
         if self.recorder.on and not call.pictures:
-            self.recorder.tell(CallSent, call=call.number)
+            self.recorder.tell(events.CallSent, call=call.number)
         if self._span is not None:
             call.span = tracing.call_started(
                 call.request,
@@ -397,7 +395,7 @@ class LlmCalls:
             read.append(url)
         if self.recorder.on:
             hashes = tuple(hashlib.sha256(url.encode()).hexdigest() for url in read)
-            self.recorder.tell(CallSent, call=call.number, image_sha256=hashes)
+            self.recorder.tell(events.CallSent, call=call.number, image_sha256=hashes)
         request = replace(call.request, images=tuple(read))
         return await provider.complete(request)
 
@@ -435,14 +433,14 @@ class LlmCalls:
         request, worst = call.request, call.worst
         facts = call.host_request.facts()
         self.recorder.tell(
-            CallQueued,
+            events.CallQueued,
             call=request.id,
             op=op,
             parent=self._parent,
             depth=self.depth,
             model=request.model,
-            instruction=logged(request.instruction),
-            data=logged(request.data),
+            instruction=events.logged(request.instruction),
+            data=events.logged(request.data),
             images=len(call.pictures),
             temperature=request.temperature,
             max_tokens=request.max_tokens,
@@ -459,19 +457,19 @@ class LlmCalls:
             return nullcontext()
         return tries.told_to(
             lambda attempt, status: self.recorder.tell(
-                CallTried, call=call.number, attempt=attempt, status=status
+                events.CallTried, call=call.number, attempt=attempt, status=status
             )
         )
 
     def _log_ended(self, call: LlmCall, status: str, error: str | None = None) -> None:
-        self.recorder.tell(CallEnded, call=call.number, status=status, error=error)
+        self.recorder.tell(events.CallEnded, call=call.number, status=status, error=error)
 
     def _log_answered(self, call: LlmCall, completion: Completion, model: str, cost: float | None) -> None:
         self.recorder.tell(
-            CallEnded,
+            events.CallEnded,
             call=call.number,
             model=model,
-            answer=logged(completion.text),
+            answer=events.logged(completion.text),
             prompt_tokens=completion.prompt_tokens,
             completion_tokens=completion.completion_tokens,
             cost_usd=cost,
@@ -566,13 +564,13 @@ class LlmCalls:
         self.budget.settle(worst)
         if self.recorder.on:
             self.recorder.tell(
-                ProgramWritten,
+                events.ProgramWritten,
                 call=request.id,
                 sent_at=sent_at,
                 model=model,
-                instruction=logged(request.instruction),
-                data=logged(request.data),
-                answer=logged(completion.text),
+                instruction=events.logged(request.instruction),
+                data=events.logged(request.data),
+                answer=events.logged(completion.text),
                 prompt_tokens=completion.prompt_tokens,
                 completion_tokens=completion.completion_tokens,
                 cost_usd=cost,
@@ -788,7 +786,7 @@ class LlmCalls:
         """
         info = self._provider()[1]
         model = model_for(model or self._model or info.default_model, self._aliases, info)
-        check_request(model, temperature=None, json=False, instruction=instruction, images=0)
+        vendor_rules.check_request(model, temperature=None, json=False, instruction=instruction, images=0)
         self.budget.count()
         number = self.budget.next_number
         self.budget.take_number(number)
@@ -822,7 +820,9 @@ class LlmCalls:
         instruction, data, pictures, most = arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("estimate-tokens: two texts")
-        each = max_image_tokens(self._model or self._provider()[1].default_model) if pictures else 0
+        each = (
+            vendor_rules.max_image_tokens(self._model or self._provider()[1].default_model) if pictures else 0
+        )
         beside = beside_texts(data, pictures, each) + int(most or 0)
 
         def work() -> Generator[None, None, int]:
