@@ -100,7 +100,7 @@ class Limits:
         meaning="Memory of the session's Scheme guest.",
         option="--memory",
         option_minimum=MIB,
-        enforced_by="execution/scheduler.py",
+        enforced_by="execution/guest.py",
     )
     python_memory_bytes: int = _limit(
         256 * MIB,

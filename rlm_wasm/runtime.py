@@ -34,7 +34,7 @@ from rlm_wasm.session import Registry, Session
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
-from rlm_wasm.session_parts.resending import SENT_AGAIN
+from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Runtime:
             SnapshotError: what the store has of it cannot be used.
         """
         self._check_open()
-        _check_resend(resend)
+        check_resend(resend)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         database = self._database()
         taken = await database.run(lambda: self._taken(database, name, grants, notify, make=make))
@@ -452,7 +452,7 @@ class Runtime:
             UsageError: its namespace has to be named, or ``resend`` is no such thing.
         """
         self._check_open()
-        _check_resend(resend)
+        check_resend(resend)
         key = self._registry.snapshot_key
         if isinstance(snapshot, Snapshot):
             loaded = snapshot
@@ -763,12 +763,6 @@ def _without_asyncio(work: Coroutine[Any, Any, T], name: str) -> T:
     raise UsageError(
         f"an event loop runs here already: await Runtime.{name}, or call {name} in another thread"
     )
-
-
-def _check_resend(resend: Collection[str]) -> None:
-    unknown = set(resend) - {"llm", "host", "python"}
-    if unknown:
-        raise UsageError(f'restore: resend takes "llm", "host" and "python", not {sorted(unknown)}')
 
 
 def _shown(grants: Grants) -> str | None:

@@ -41,7 +41,7 @@ from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.parts import Parent, Parts
 from rlm_wasm.session_parts.program_text import bad_text
 from rlm_wasm.session_parts.replaying import replayed
-from rlm_wasm.session_parts.resending import SENT_AGAIN, Resending
+from rlm_wasm.session_parts.resending import ALL_KINDS, SENT_AGAIN, Resending
 from rlm_wasm.session_parts.run_log import log_end, log_start
 from rlm_wasm.session_parts.stay import Stay
 
@@ -680,7 +680,7 @@ class Session:
                 self._parts.grants,
                 snapshot,
                 self._registry,
-                resend=("llm", "host", "python"),
+                resend=ALL_KINDS,
                 budget=self._calls.budget.forked(self.limits),
             )
             for _ in range(1 if count is None else count)
