@@ -233,8 +233,8 @@ class LlmCalls:
         if host_request.unsettled:
             self._settle_unknown(request, worst)
             host_request.settled()
-        placed = bool(recursive) or self.budget.take(worst)
-        entry = self.log.add_call(
+        entry = self._logged_before(request.id) if host_request.again else None
+        entry = entry or self.log.add_call(
             op,
             request.instruction[:80] + (f" | {request.data[:80]}" if request.data else ""),
             "sub-call" if self.depth == 0 else f"sub-{self.depth}",
@@ -247,6 +247,10 @@ class LlmCalls:
         host_request.serve_as(number, partial(self._cancelled, call))
         if self.recorder.on:
             self._log_queued(call, op)
+        try:
+            placed = bool(recursive) or self.budget.take(worst)
+        except LimitExceeded as limit:  # it was counted, and whoever reads the log sees what became of it
+            raise self._failed(call, limit) from None
         if placed:
             call.placed = not recursive  # a recursive one takes no place: what it is made of does
             return self._send(call)
@@ -254,6 +258,10 @@ class LlmCalls:
         self.budget.wait(call.waiting)
         self._changed()
         return PENDING
+
+    def _logged_before(self, number: int) -> dict[str, Any] | None:
+        """The entry of a call that a snapshot had in flight, or None where the log has forgotten it."""
+        return self.log.by_call().get(number)
 
     def _placed(self, call: LlmCall) -> None:
         call.waiting = None
@@ -296,6 +304,8 @@ class LlmCalls:
         model = model or self._model or info.default_model
         if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):
             raise UsageError(f"{op!s:.40}: #:model is a name of {MAX_MODEL_NAME} characters at the most")
+        if model is not None and not model.isprintable():  # a line's end in it could forge a line of a log
+            raise UsageError(f"{op!s:.40}: #:model is a name without line breaks and control characters")
         model = model_for(model, self._aliases, info)
         temperature = temperature if isinstance(temperature, float) else None
         if most and (type(most) is not int or most < 1):

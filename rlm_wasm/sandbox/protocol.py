@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -594,8 +594,36 @@ def _no_form(encoder: Any, value: Any) -> None:
     raise Unencodable(f"a Python {type(value).__name__} has no form in Scheme")
 
 
+_CONTAINERS = (list, tuple, dict, set, frozenset, ImproperList, Box)
+"""What the encoder goes into."""
+
+_AROUND = 8
+"""Containers that a message puts around a value."""
+
+
+def _check_nesting(value: Any) -> None:
+    """Raises Unencodable for what is nested deeper than may cross: cbor2 goes on until the C stack ends."""
+    level = [value]
+    for _ in range(MAX_DEPTH + _AROUND):
+        inner: dict[int, Any] = {}  # by identity: what is shared, or contains itself, is gone through once
+        for item in level:
+            if isinstance(item, dict):
+                parts: Iterable[Any] = chain(item, item.values())
+            elif isinstance(item, Box):
+                parts = (item.value,)
+            else:
+                parts = (*item.items, item.tail) if isinstance(item, ImproperList) else item
+            inner.update((id(part), part) for part in parts if isinstance(part, _CONTAINERS))
+        if not inner:
+            return
+        level = list(inner.values())
+    raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
+
+
 def encode(value: Any) -> bytes:
     """CBOR as the guest reads it; half of a surrogate pair is U+FFFD. Raises Unencodable."""
+    if isinstance(value, _CONTAINERS):
+        _check_nesting(value)
     try:
         try:
             return cbor2.dumps(value, encoders=_ENCODERS, default=_no_form)
@@ -877,8 +905,10 @@ def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, N
         yield from _text_in_pieces(value, pieces)
     elif kind is bytes:
         pieces += (head_of(2, len(value)), value)
-    elif kind not in (list, tuple, dict) or depth >= MAX_DEPTH:
+    elif kind not in (list, tuple, dict):
         pieces.append(encode(value))
+    elif depth >= MAX_DEPTH:
+        raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
     else:
         if kind is tuple:
             pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
