@@ -61,7 +61,8 @@
                      (and (%rtd? parent) parent)
                      (list->vector
                       (map (lambda (f) (if (pair? f) (cadr f) f))
-                           (if (vector? fields) (vector->list fields) fields)))))
+                           (if (vector? fields) (vector->list fields) fields)))
+                     '(open)))
 (define (%chibi:make-type-predicate name rtd) (lambda (x) (%record-is-a? x rtd)))
 (define (%chibi:make-constructor name rtd)
   (let ((fields (vector-length (%rtd-fields rtd))))

@@ -173,6 +173,8 @@
     vector-unfold-right! vector->list reverse-vector->list list->vector reverse-list->vector
     vector->string string->vector))
 
+(%define-core-library! '(srfi 139) '(define-syntax-parameter syntax-parameterize))
+
 (%define-core-library! '(srfi 145) '(assume))
 
 (%define-core-libraries! '((srfi 151) (scheme bitwise))
@@ -196,3 +198,7 @@
     list-accumulator reverse-list-accumulator vector-accumulator reverse-vector-accumulator
     vector-accumulator! string-accumulator bytevector-accumulator bytevector-accumulator!
     sum-accumulator product-accumulator))
+
+(%define-core-library! '(srfi 229)
+  '((%lambda/tag . lambda/tag) (%case-lambda/tag . case-lambda/tag) (%procedure/tag? . procedure/tag?)
+    (%procedure-tag . procedure-tag)))

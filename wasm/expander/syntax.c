@@ -26,6 +26,7 @@ bool is_identifier(Value v) {
 
 Value identifier_symbol(Value id) {
   while (IS(id, T_SYNTAX)) id = SYNTAX_EXPR(id);
+  if (IS(id, T_MACRO)) return MACRO(id)->name;       /* what syntax-parameterize binds */
   return id;
 }
 
