@@ -17,7 +17,7 @@
     (if t
         (let ((aliases (vector-ref t 0)))
           (or (hash-ref aliases id #f)
-              (let ((alias (make-syntactic-closure (vector-ref t 2) '() id)))
+              (let ((alias (%make-alias aliases (vector-ref t 2) id)))
                 (hash-set! aliases id alias)
                 alias)))
         id)))

@@ -263,7 +263,7 @@ static Value prim_rename(int argc, Value *args) {
   if (!is_identifier(args[1])) return err_type("rename", 0, "identifier", args[1]);
   for (Value a = RECORD_FIELD(args[0], 1); a != V_NIL; a = CDR(a))
     if (CAR(CAR(a)) == args[1]) return CDR(CAR(a));
-  Value alias = make_syntax(RECORD_FIELD(args[0], 0), V_NIL, args[1]);
+  Value alias = make_syntax(RECORD_FIELD(args[0], 0), args[0], args[1]);
   RECORD_FIELD(args[0], 1) = cons(cons(args[1], alias), RECORD_FIELD(args[0], 1));
   return alias;
 }
