@@ -550,6 +550,7 @@ TAG_COMPLEX = 40006
 TAG_BOX = 40007
 TAG_SET = 40008
 TAG_STRUCT = 40009
+TAG_UNIFORM = 40010
 
 MAX_DEPTH = 400
 """Containers in one another that may cross."""
@@ -702,6 +703,15 @@ def _struct(value: Any) -> Struct:
     return Struct(str(name), fields)
 
 
+def _uniform(value: Any) -> tuple[int | float | complex, ...]:
+    """What of a uniform vector's type is left in Python: its numbers."""
+    if type(value) is not list or not value:
+        raise Unencodable("no uniform vector")
+    if any(type(item) not in (int, float, complex) for item in value):
+        raise Unencodable("a uniform vector that does not hold numbers")
+    return tuple(value[1:])
+
+
 def _symbol(value: Any) -> Symbol:
     if type(value) is not Symbol:
         raise Unencodable("no symbol")
@@ -745,6 +755,7 @@ _TAGS: dict[int, Callable[[Any], Any]] = {
     TAG_BOX: _box,
     TAG_SET: _set,
     TAG_STRUCT: _struct,
+    TAG_UNIFORM: _uniform,
 }
 """What a guest may say by tags, besides large integers (2 and 3). Nothing else builds an object here."""
 
