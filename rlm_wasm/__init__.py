@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from rlm_wasm.grants import ChildGrants
-    from rlm_wasm.limits import Limits
+    from rlm_wasm.limits import Limits, SharedBudget
     from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
     from rlm_wasm.results import (
         CallEnded,
@@ -107,6 +107,7 @@ __all__ = [
     "Session",
     "SessionClosed",
     "SessionHeld",
+    "SharedBudget",
     "Snapshot",
     "SnapshotCorrupt",
     "SnapshotError",
@@ -154,6 +155,7 @@ _MODULES = {
     "Session": "rlm_wasm.session",
     "SessionClosed": "rlm_wasm.errors",
     "SessionHeld": "rlm_wasm.errors",
+    "SharedBudget": "rlm_wasm.limits",
     "Snapshot": "rlm_wasm.sandbox.snapshot",
     "SnapshotCorrupt": "rlm_wasm.errors",
     "SnapshotError": "rlm_wasm.errors",

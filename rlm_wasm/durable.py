@@ -15,14 +15,15 @@ import hashlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import cbor2
 
 import rlm_wasm
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError, StoreError, UsageError
 from rlm_wasm.execution.journal import JournalWriter, Trouble, entries_of
-from rlm_wasm.limits import Limits
+from rlm_wasm.lending import Lender
+from rlm_wasm.limits import Limits, SharedBudget
 from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.sandbox.engine import Engine
@@ -33,6 +34,8 @@ from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Entry
+    from rlm_wasm.results import Result
+    from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.durable import DurableSessions
     from rlm_wasm.store.records import Batch
 
@@ -72,6 +75,7 @@ class Durable:
         *,
         provider: str | None,
         trouble: Trouble,
+        shared: SharedBudget | None = None,
         writes: bool = True,
     ) -> None:
         self.name = opened.name
@@ -87,6 +91,9 @@ class Durable:
         self._sessions = sessions
         self._epoch = opened.epoch
         self._budget: Budget | None = None
+        self._shared = shared
+        self._lender: Lender | None = None
+        self._in_middle = opened.status == RUNNING
         self._limits = Limits()
         self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
         self._known: set[str] = set()
@@ -108,11 +115,12 @@ class Durable:
         make: bool,
         provider: str | None,
         trouble: Trouble,
+        shared: SharedBudget | None = None,
     ) -> Durable | None:
         """Take the lease of a session. Blocks: call it on the store's threads.
 
         ``provider`` is the one that it goes on with, as people know it; that it was another one before
-        is told.
+        is told. ``shared``: the budget that it spends from, with others.
 
         Raises UsageError for what is no name, SessionHeld where another process has it, StoreError where the
         store cannot be written.
@@ -120,7 +128,7 @@ class Durable:
         opened = sessions.acquire(check_name(name), Holder.here(), make=make)
         if opened is None:
             return None
-        return cls(sessions, opened, provider=provider, trouble=trouble)
+        return cls(sessions, opened, provider=provider, trouble=trouble, shared=shared)
 
     @classmethod
     def look(cls, sessions: DurableSessions, name: str, *, whole: bool = False) -> Durable | None:
@@ -227,6 +235,9 @@ class Durable:
     def spends(self, budget: Budget, limits: Limits) -> None:
         """Whose account stands beside the journal."""
         self._budget, self._limits = budget, limits
+        if self._shared is not None and self.writes:
+            store = cast("DatabaseStore", self._sessions.store)
+            self._lender = Lender(store, self._shared, self.name, self._epoch, budget)
 
     def _account(self) -> bytes:
         assert self._budget is not None
@@ -235,7 +246,13 @@ class Durable:
     def begins(self) -> None:
         """An execution begins with the next row."""
         self._began = self.writer.seal()
+        self._in_middle = True
         self.writer.say(status=RUNNING)
+
+    def ends(self, result: Result) -> None:
+        """The execution is over: what is said of it."""
+        self._in_middle = self.writer.frozen
+        self.writer.say(status=result.status, note=str(result.error or result.value))
 
     def keep_text(self, text: str) -> str:
         """Keep a context, once: its hash."""
@@ -320,6 +337,8 @@ class Durable:
 
     async def _close(self) -> None:
         await self.writer.aclose()
+        if self._lender is not None:
+            await self._lender.aclose(suspended=self._in_middle)
         if self.writer.lost is None:
             try:
                 empty = not self.found and not self.saved and not self.writer.wrote

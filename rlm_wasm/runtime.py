@@ -20,7 +20,7 @@ from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
 from rlm_wasm.idle_sessions import IdleSessions
-from rlm_wasm.limits import MIB, Limits, checked_limits
+from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
@@ -57,6 +57,7 @@ class Runtime:
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
     durable         sessions with a name live in the store, in the middle of an execution, too
+    budget          what the durable sessions of all runtimes that name it may use together
     workspace       the one folder that Python and images may see; None: no files at all
     workspace_writable  False: Python may read the workspace's files, not change them
     libraries       folders of Scheme libraries that ``import`` may read
@@ -83,6 +84,7 @@ class Runtime:
         python: str = "wasi",
         store: str | CheckpointStore | None = None,
         durable: bool = False,
+        budget: SharedBudget | None = None,
         workspace: str | Path | None = None,
         workspace_writable: bool = True,
         libraries: Sequence[str | Path] | LibraryFolders = (),
@@ -108,6 +110,14 @@ class Runtime:
         if durable and store is None:
             raise UsageError('durable=True needs a store: Runtime(store="sqlite:///state.db", durable=True)')
         self._is_durable = durable
+        if budget is not None and not isinstance(budget, SharedBudget):
+            raise UsageError(f"budget must be a SharedBudget, got {type(budget).__name__}")
+        if budget is not None and not durable:
+            raise UsageError(
+                "a shared budget is for durable sessions: Runtime(store=…, durable=True, budget=…)"
+            )
+        self._budget = budget
+        self._budget_opened = False
         self._python = _python_kind(python)
         self._workspace = _folder(workspace)
         self._workspace_writable = workspace_writable
@@ -239,12 +249,16 @@ class Runtime:
     ) -> tuple[Durable, Grants] | None:
         from rlm_wasm.durable import Durable, log
 
+        if self._budget is not None and not self._budget_opened:
+            database.budgets.open(self._budget)
+            self._budget_opened = True
         durable = Durable.open(
             database.durable,
             name,
             make=make,
             provider=_shown(grants),
             trouble=notify if notify is not None else log.warning,
+            shared=self._budget,
         )
         return None if durable is None else (durable, self._standing(durable, grants))
 

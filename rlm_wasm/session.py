@@ -1327,7 +1327,7 @@ class Session:
         if not self._owns_budget:
             return  # a child's end is its parent's answer: until that is written, it is not over
         journal.add(Kind.END, result.status)
-        durable.writer.say(status=result.status, note=str(result.error or result.value))
+        durable.ends(result)
         await journal.flush()
         self._given_up = outcome.rolled_back
         if outcome.rolled_back and not durable.writer.frozen:

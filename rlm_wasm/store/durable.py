@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, SessionHeld
-from rlm_wasm.store.leases import LEASE_S, Holder
+from rlm_wasm.store.budgets import forget_shares
+from rlm_wasm.store.leases import LEASE_S, Holder, is_free
 from rlm_wasm.store.records import Batch, Opened, SavedSnapshot
 from rlm_wasm.store.tables import blobs, journal, references, sessions, snapshots
 
@@ -336,6 +337,7 @@ class DurableSessions:
             if row is None:
                 return False
             self._check_free(name, row, now)
+            forget_shares(connection, name)
             connection.execute(sa.delete(sessions).where(sessions.c.name == name))
             for table in (journal, snapshots, references):
                 connection.execute(sa.delete(table).where(table.c.session == name))
@@ -348,14 +350,6 @@ _ATTEMPTS: Final = 5
 _AT_ONCE: Final = 500
 _HELD = (sessions.c.epoch, sessions.c.holder, sessions.c.held_since, sessions.c.held_until, sessions.c.status)
 _NOT_COPIED = ("name", "epoch", "holder", "held_since", "held_until", "account")
-
-
-def is_free(holder: str | None, until: float | None, now: float) -> bool:
-    """Whether nobody holds a session: its lease has run out, or its holder's process is gone."""
-    if holder is None or until is None or until <= now:
-        return True
-    known = Holder.parse(holder)
-    return known is not None and known.gone
 
 
 def _who(holder: str | None) -> str:

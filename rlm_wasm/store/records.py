@@ -88,6 +88,17 @@ class Opened:
         return max((number + 1 for number, _, _ in self.rows), default=self.base)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """So much of everything that a shared budget bounds, since the session began; places, at once."""
+
+    calls: int = 0
+    tokens: int = 0
+    nanousd: int = 0
+    """Dollars, in whole billionths: sums of them are exact."""
+    places: int = 0
+
+
 def check_name(name: object) -> str:
     """The name. Raises UsageError for what cannot be a session's."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
