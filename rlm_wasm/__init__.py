@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rlm_wasm.errors import (
         CapabilityDenied,
         ExecutionCancelled,
+        ExecutorError,
         GuestError,
         GuestSyntaxError,
         InternalError,
@@ -84,6 +85,7 @@ __all__ = [
     "ErrorInfo",
     "Execution",
     "ExecutionCancelled",
+    "ExecutorError",
     "GuestError",
     "GuestSyntaxError",
     "InternalError",
@@ -132,6 +134,7 @@ _MODULES = {
     "ErrorInfo": "rlm_wasm.results",
     "Execution": "rlm_wasm.results",
     "ExecutionCancelled": "rlm_wasm.errors",
+    "ExecutorError": "rlm_wasm.errors",
     "GuestError": "rlm_wasm.errors",
     "GuestSyntaxError": "rlm_wasm.errors",
     "InternalError": "rlm_wasm.errors",

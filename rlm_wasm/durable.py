@@ -26,6 +26,8 @@ from rlm_wasm.lending import Lender
 from rlm_wasm.limits import Limits, SharedBudget
 from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
+from rlm_wasm.results import Result
+from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session_state import SessionState, state_of
@@ -34,7 +36,6 @@ from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Entry
-    from rlm_wasm.results import Result
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.durable import DurableSessions
     from rlm_wasm.store.records import Batch
@@ -94,6 +95,8 @@ class Durable:
         self._shared = shared
         self._lender: Lender | None = None
         self._in_middle = opened.status == RUNNING
+        self._asked_for = opened.request or ""
+        self._result = opened.result
         self._limits = Limits()
         self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
         self._known: set[str] = set()
@@ -243,8 +246,39 @@ class Durable:
         assert self._budget is not None
         return Account(self._budget.to_state(), self._limits).dump()
 
+    def asked_for(self, request: str) -> None:
+        """The execution that begins next is asked for by this id; "": by none."""
+        if request or self._asked_for:
+            self.writer.begin(request)
+        self._asked_for, self._result = request, None
+
+    def is_asked_for(self, request: str) -> bool:
+        """Whether the last execution was asked for by this id."""
+        return self._asked_for == check_name(request, "a request's id")
+
+    @property
+    def request(self) -> str | None:
+        """The id by which the last execution was asked for; None where by none."""
+        return self._asked_for or None
+
+    @property
+    def result(self) -> Result | None:
+        """What came of the last execution, where it was asked for by an id and is over.
+
+        Raises SnapshotCorrupt.
+        """
+        if self._result is None:
+            return None
+        what = f"the result of session {self.name}"
+        try:
+            plain, data = cbor2.loads(self._result)
+            result = structure(Result, {**plain, "data": None}, what, SnapshotCorrupt)
+            return result if data is None else replace(result, data=protocol.decode(data))
+        except (cbor2.CBORError, ValueError, TypeError) as error:
+            raise SnapshotCorrupt(f"{what} is damaged: {error}") from error
+
     def begins(self) -> None:
-        """An execution begins with the next row."""
+        """An execution begins with the next row, or goes on."""
         self._began = self.writer.seal()
         self._in_middle = True
         self.writer.say(status=RUNNING)
@@ -252,6 +286,9 @@ class Durable:
     def ends(self, result: Result) -> None:
         """The execution is over: what is said of it."""
         self._in_middle = self.writer.frozen
+        if self._asked_for and not self.writer.frozen:
+            self._result = _kept(result)
+            self.writer.end(self._result)
         self.writer.say(status=result.status, note=str(result.error or result.value))
 
     def keep_text(self, text: str) -> str:
@@ -347,6 +384,12 @@ class Durable:
                 )
             except StoreError as error:
                 log.debug("the lease of session %s is not given back: %s", self.name, error)
+
+
+def _kept(result: Result) -> bytes:
+    """A Result for the store."""
+    data = None if result.data is None else protocol.encode(result.data)
+    return cbor2.dumps([unstructure(replace(result, data=None)), data])
 
 
 def account_of_copy(opened: Opened) -> bytes | None:

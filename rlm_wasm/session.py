@@ -341,6 +341,7 @@ class Session:
         on_output: OnOutput | None = None,
         name: str = "program",
         check: bool = True,
+        request: str | None = None,
     ) -> Result:
         """Run a program to its end. Its errors and limits are in the Result.
 
@@ -350,19 +351,36 @@ class Session:
         each piece of text that the program prints. Cancelling the task that awaits this cancels the
         program's calls; the session stays usable.
 
+        ``request``: an id of the caller's, for durable sessions. Where the session's last execution was
+        asked for by the same id, maybe in a process that died, it is not run again: it goes on, or its
+        Result is given again. So asking until there is an answer runs a program once.
+
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
             SessionClosed: the session was closed before.
+            SnapshotCorrupt: the Result that the store has is damaged.
             InternalError: a defect of rlm-wasm.
         """
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
+        durable = self._durable
+        if request is not None:
+            if durable is None:
+                raise UsageError("execute: request= is for durable sessions: Runtime(store=…, durable=True)")
+            if durable.is_asked_for(request):
+                if self.suspended:
+                    return await self.resume(
+                        timeout_s=timeout_s, on_progress=on_progress, on_output=on_output
+                    )
+                if durable.result is not None:
+                    return durable.result
         if self.suspended:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
-        if self._durable is not None:
+        if durable is not None:
+            durable.asked_for(request or "")
             await self._begin_durably()
         if self._owns_budget:
             self._calls.budget.begin_execution()
@@ -717,6 +735,8 @@ class Session:
         added = next((name for name in texts if name not in self._contexts.texts), None)
         if added is not None:
             await self.load_context(texts[added], added)
+        if self._durable is not None:
+            self._durable.asked_for("")
         await self._begin_durably()
         self._calls.budget.begin_execution()
 
@@ -1258,6 +1278,21 @@ class Session:
     def kept(self) -> bool:
         """Whether the store has all of a durable session; True of others."""
         return self._durable is None or self._durable.kept
+
+    @property
+    def request(self) -> str | None:
+        """The id by which the last execution of a durable session was asked for; None where by none."""
+        return None if self._durable is None else self._durable.request
+
+    async def flush(self) -> bool:
+        """Wait until the store has all of a durable session: whether it has.
+
+        Raises:
+            LeaseLost: another process has the session.
+        """
+        if self._journal is not None:
+            await self._journal.flush()
+        return self.kept
 
     def give_up(self) -> None:
         """It could not be taken up: nothing of it is left here, and the store is as it was."""

@@ -107,6 +107,8 @@ class DurableSessions:
             sessions.c.status,
             sessions.c.note,
             sessions.c.provider,
+            sessions.c.request,
+            sessions.c.result,
         )
         with self.store.transaction() as connection:
             row = connection.execute(sa.select(*columns).where(sessions.c.name == name)).first()
@@ -138,6 +140,8 @@ class DurableSessions:
             status=row.status,
             note=row.note,
             provider=row.provider,
+            request=row.request,
+            result=None if row.result is None else bytes(row.result),
             rows=rows,
             children=children,
         )
@@ -217,6 +221,10 @@ class DurableSessions:
         for column in ("account", "status"):
             if getattr(batch, column) is not None:
                 values[column] = getattr(batch, column)
+        if batch.request is not None:
+            values |= {"request": batch.request, "result": batch.result}
+        elif batch.result is not None:
+            values["result"] = batch.result
         if batch.note is not None:
             values["note"] = batch.note[:1000].replace("\0", "\ufffd")
         self._extend(connection, name, epoch, values)
