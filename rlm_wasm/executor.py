@@ -15,7 +15,6 @@ from rlm_wasm.errors import UsageError
 
 if TYPE_CHECKING:
     from rlm_wasm.results import Result
-    from rlm_wasm.session import Session
 
 Document = str | bytes | Mapping[str, str | bytes]
 """What a program of ``Runtime.map`` finds: a text as ``context``, or texts by their names."""
@@ -91,7 +90,33 @@ def document_name(prefix: str, number: int, program: str, document: Document) ->
     return f"{prefix}/{number:07}-{digest.hexdigest()[:16]}"
 
 
-async def run_document(session: Session, program: str, document: Document, timeout_s: float | None) -> Result:
+class DocumentSession(Protocol):
+    """What of a session a program over a document needs."""
+
+    @property
+    def name(self) -> str | None:
+        """Of a durable one."""
+        ...
+
+    @property
+    def request(self) -> str | None:
+        """The id of its last execution."""
+        ...
+
+    async def load_context(self, text: str | bytes, name: str | None = None) -> None:
+        """See Session."""
+        ...
+
+    async def execute(
+        self, source: str, *, timeout_s: float | None = None, request: str | None = None
+    ) -> Result:
+        """See Session."""
+        ...
+
+
+async def run_document(
+    session: DocumentSession, program: str, document: Document, timeout_s: float | None
+) -> Result:
     """A program over a document in a session of its own; in a durable one, once.
 
     Where another process had begun, it goes on, and where it had ended, its Result is given again.

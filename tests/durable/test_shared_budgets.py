@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SharedBudget, UsageError, lending
+from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SharedBudget, UsageError
 from rlm_wasm.llm.budget import nanousd
 from rlm_wasm.llm.calls import DEFAULT_MAX_TOKENS
+from rlm_wasm.session_parts import lending
 from rlm_wasm.store import open_store
 from rlm_wasm.store.budgets import BudgetShares, Report, Shared
 from rlm_wasm.store.durable import DurableSessions

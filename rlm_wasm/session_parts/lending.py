@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.records import Amount
 
-log = logging.getLogger("rlm_wasm.lending")
+log = logging.getLogger("rlm_wasm.session_parts.lending")
 
 IDLE_S: Final = 0.25
 """What was not used for so long is given back."""

@@ -22,7 +22,6 @@ import cbor2
 import rlm_wasm
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError, StoreError, UsageError
 from rlm_wasm.execution.journal import JournalWriter, Trouble, entries_of
-from rlm_wasm.lending import Lender
 from rlm_wasm.limits import Limits, SharedBudget
 from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
@@ -30,7 +29,8 @@ from rlm_wasm.results import Result
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
-from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.session_parts.lending import Lender
+from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
 
