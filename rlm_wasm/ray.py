@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, Self, cast
@@ -74,10 +73,10 @@ class Worker:
         return _Answer(value=value, facts=_facts(session))
 
     async def cancel(self, name: str) -> None:
-        """End what a session runs."""
+        """End what a session runs; this returns when it has ended."""
         held = self._held.get(name)
-        if held is not None and held.session is not None:
-            held.session.cancel()
+        if held is not None:
+            await held.cancelled()
 
     async def close(self, name: str, *, forget: bool) -> _Answer:
         """Give a session back; ``forget``: for good. Where it is not here, another process may have it."""
@@ -140,6 +139,13 @@ class _Held:
             if self.session is None or self.session.closed:
                 self.session = await runtime.resume(name, make=make, **opening)
             return self.session
+
+    async def cancelled(self) -> None:
+        """End what runs."""
+        if self.session is not None:
+            self.session.cancel()
+        if self._running:
+            await asyncio.wait(list(self._running.values()))
 
     async def done(self, session: Session, asked: _Asked) -> Any:
         """Do it. What is asked for a second time, as the first answer was lost, is not done twice."""
@@ -284,13 +290,11 @@ class RayExecutor:
         options = self._options()
         try:
             if not ray.is_initialized():
-                # Ray answers signals in the main thread only, and warns of the others.
                 ray.init(
                     address=self._address,
                     include_dashboard=None if self._address else False,
                     log_to_driver=False,
                     logging_level="ERROR",
-                    configure_logging=threading.current_thread() is threading.main_thread(),
                 )
                 self._ours = True
             hosts = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
@@ -307,7 +311,7 @@ class RayExecutor:
                 max_concurrency=10_000,
                 scheduling_strategy="SPREAD",
             )(Worker)
-            packed = ray.put(_packed(options))
+            packed = _packed(options)
             actors = [remote.remote(packed) for _ in range(count)]
             try:
                 ray.get([actor.where.remote() for actor in actors], timeout=START_S)
@@ -536,7 +540,9 @@ class RaySession:
         try:
             result: Result = await self._do(asked)
         except asyncio.CancelledError:
-            self.cancel()
+            if self.place is not None:
+                ended = _awaited(self._executor.actor(self.place).cancel.remote(self.name))
+                await asyncio.shield(asyncio.ensure_future(ended))
             raise
         finally:
             self._busy = False

@@ -240,7 +240,7 @@ class Durable:
         self._budget, self._limits = budget, limits
         if self._shared is not None and self.writes:
             store = cast("DatabaseStore", self._sessions.store)
-            self._lender = Lender(store, self._shared, self.name, self._epoch, budget)
+            self._lender = Lender(store, self._shared, self.name, self._epoch, budget, found=self.found)
 
     def _account(self) -> bytes:
         assert self._budget is not None

@@ -39,8 +39,16 @@ class Lender:
     """One session's. Made by Durable, when it knows the session's budget; ended by ``aclose``."""
 
     def __init__(
-        self, store: DatabaseStore, shared: SharedBudget, session: str, epoch: int, budget: Budget
+        self,
+        store: DatabaseStore,
+        shared: SharedBudget,
+        session: str,
+        epoch: int,
+        budget: Budget,
+        *,
+        found: bool,
     ) -> None:
+        """``found``: the session was in the store, and may have a piece already."""
         self.bounds_tokens = shared.tokens is not None
         self.bounds_cost = shared.cost_usd is not None
         self._store = store
@@ -53,6 +61,7 @@ class Lender:
         self._wake: asyncio.Event | None = None
         self._asked = False
         self._exchanged_at = 0.0
+        self._has_piece = found
         self._closed = False
         budget.borrow_from(self)
 
@@ -146,6 +155,7 @@ class Lender:
             log.warning("session %s gets nothing of the shared budget at present: %s", self._session, error)
             return False
         self._exchanged_at = asyncio.get_running_loop().time()
+        self._has_piece = True
         self._piece = piece
         if piece.refused is not None and need.first is not None:
             self._budget.not_lent(need.first, self._limit(piece.refused, need.first))
@@ -176,7 +186,7 @@ class Lender:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
-        if not self._exchanged_at:
+        if not self._has_piece:
             return
         need = self._budget.need()
         report = Report(

@@ -146,7 +146,8 @@ class BudgetShares:
                 whole.take_back(mine, report)
             if short and refused is None:
                 whole.row["wanted_at"] = now
-            mine.write(connection)
+            if not (mine.is_new and report.leaves):
+                mine.write(connection)
             whole.write(connection)
         wanted = now - whole.row["wanted_at"] < _WANTED_S
         return Piece(
