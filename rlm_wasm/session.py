@@ -197,6 +197,7 @@ class Session:
         on_output: OnOutput | None = None,
         name: str = "program",
         check: bool = True,
+        request: str | None = None,
     ) -> Result:
         """Run a program to its end. Its errors and limits are in the Result.
 
@@ -206,19 +207,36 @@ class Session:
         each piece of text that the program prints. Cancelling the task that awaits this cancels the
         program's calls; the session stays usable.
 
+        ``request``: an id of the caller's, for durable sessions. Where the session's last execution was
+        asked for by the same id, maybe in a process that died, it is not run again: it goes on, or its
+        Result is given again. So asking until there is an answer runs a program once.
+
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
             SessionClosed: the session was closed before.
+            SnapshotCorrupt: the Result that the store has is damaged.
             InternalError: a defect of rlm-wasm.
         """
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
+        durable = None if self._stay is None else self._stay.durable
+        if request is not None:
+            if durable is None:
+                raise UsageError("execute: request= is for durable sessions: Runtime(store=…, durable=True)")
+            if durable.is_asked_for(request):
+                if self.suspended:
+                    return await self.resume(
+                        timeout_s=timeout_s, on_progress=on_progress, on_output=on_output
+                    )
+                if durable.result is not None:
+                    return durable.result
         if self.suspended:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
         if self._stay is not None:
+            self._stay.durable.asked_for(request or "")
             await self._begin(self._stay)
         if self._parts.owns_budget:
             self._calls.budget.begin_execution()
@@ -517,6 +535,7 @@ class Session:
             return refused
         await asked.load(self.load_context)
         if self._stay is not None:
+            self._stay.durable.asked_for("")
             await self._begin(self._stay)
         self._calls.budget.begin_execution()
 
@@ -703,6 +722,21 @@ class Session:
     def kept(self) -> bool:
         """Whether the store has all of a durable session; True of others."""
         return self._stay is None or self._stay.durable.kept
+
+    @property
+    def request(self) -> str | None:
+        """The id by which the last execution of a durable session was asked for; None where by none."""
+        return None if self._stay is None else self._stay.durable.request
+
+    async def flush(self) -> bool:
+        """Wait until the store has all of a durable session: whether it has.
+
+        Raises:
+            LeaseLost: another process has the session.
+        """
+        if self._stay is not None:
+            await self._stay.journal.flush()
+        return self.kept
 
     def give_up(self) -> None:
         """It could not be taken up: nothing of it is left here, and the store is as it was."""

@@ -141,8 +141,6 @@ class LlmCalls:
         self._refuses = False
         """The execution's program has calls that would be refused, so it is about to end."""
         self._span: tracing.Span = None
-        self._bounded = budget.limits.tokens is not None or budget.limits.cost_usd is not None
-        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
 
     @property
     def deepest(self) -> int:
@@ -178,6 +176,11 @@ class LlmCalls:
         return literal_calls.judged(
             arguments[0], lambda name: model_for(name or default, self._aliases, info)
         )
+
+    @property
+    def _bounded(self) -> bool:
+        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
+        return self.budget.bounds_tokens or self.budget.bounds_cost
 
     # ---- from the guest's request to the provider
 
@@ -311,7 +314,7 @@ class LlmCalls:
         if most and (type(most) is not int or most < 1):
             raise UsageError(f"{op!s:.40}: #:max-tokens must be a positive integer")
         if not most:
-            most = DEFAULT_MAX_TOKENS if limits.tokens is not None or limits.cost_usd is not None else None
+            most = DEFAULT_MAX_TOKENS if self._bounded else None
         pictures = tuple(pictures or ())
         if len(pictures) > limits.images:
             raise UsageError(
@@ -348,12 +351,11 @@ class LlmCalls:
 
         ``texts`` are the tokens of its two texts.
         """
-        limits = self.budget.limits
         prompt = texts + beside_texts(
             request.data, images, vendor_rules.max_image_tokens(request.model) if images else 0
         )
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
-        if limits.cost_usd is None:
+        if not self.budget.bounds_cost:
             return WorstCase(prompt, completion)
         provider, info = self._provider()
         if info.free:
@@ -563,7 +565,7 @@ class LlmCalls:
             if may_have_cost(error):
                 self._settle_lost(request, worst)
             else:
-                self.budget.count_failed()
+                self.budget.count_failed(sent=True)
                 self.budget.settle(worst)
             raise
         except BaseException:
@@ -641,7 +643,7 @@ class LlmCalls:
     def _failed(self, call: LlmCall, error: Exception) -> Exception:
         lost = call.placed and may_have_cost(error)
         if not call.recursive and not lost:
-            self.budget.count_failed()
+            self.budget.count_failed(sent=call.placed)
         self.log.change(call.entry, status=f"failed: {error}"[:200])
         tracing.call_failed(call.span, error)
         if self.recorder.on:

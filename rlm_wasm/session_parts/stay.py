@@ -84,7 +84,7 @@ class Stay:
             return  # a child's end is its parent's answer: until that is written, it is not over
         journal, writer = self.journal, self.durable.writer
         journal.add(Kind.END, result.status)
-        writer.say(status=result.status, note=str(result.error or result.value))
+        self.durable.ends(result)
         await journal.flush()
         self._given_up = outcome.rolled_back
         if outcome.rolled_back and not writer.frozen:
