@@ -83,7 +83,9 @@ def test_after_the_last_try_the_failure_is_raised_as_it_came() -> None:
     assert len(server.sent_at) == 2
 
 
-@pytest.mark.parametrize("error", [ProviderError("bad key", status=401), RateLimited("no quota", retryable=False)])
+@pytest.mark.parametrize(
+    "error", [ProviderError("bad key", status=401), RateLimited("no quota", retryable=False)]
+)
 def test_what_will_not_pass_is_not_sent_again(error: ProviderError) -> None:
     """Nor does it slow the others down: a quota that is used up does not come back in a second."""
     server = Server(error)
@@ -336,7 +338,7 @@ def test_a_timeout_of_one_try_is_not_waited_for_beyond_the_call_s_time() -> None
 def test_a_whole_program_gets_through_a_server_that_refuses() -> None:
     """A fan-out of forty over a server with room for three."""
     server = Server(places=3, retry_after_s=2)
-    program = '(length (map-async (lambda (n) (llm-query-async #:instruction (~a n))) (range 40)))'
+    program = "(length (map-async (lambda (n) (llm-query-async #:instruction (~a n))) (range 40)))"
 
     async def main() -> Any:
         async with Runtime(server, retries=30, limits=Limits(timeout_s=10_000), python="off") as runtime:
