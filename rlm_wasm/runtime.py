@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from rlm_wasm.asking import answer as answers
 from rlm_wasm.asking import answer_type as answer_types
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
-from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
+from rlm_wasm.capabilities.host_functions import (
+    ARGUMENTS,
+    Arguments,
+    HostFunction,
+    check_host_function,
+)
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
@@ -41,6 +46,7 @@ from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.providers.wrappers.cache import CacheStore
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.sessions import SessionRepository
@@ -59,6 +65,11 @@ class Runtime:
                     with ``complete``; None: openai where OPENAI_API_KEY is set, else extractive
     model, base_url for the provider
     aliases         models by other names: {"cheap": "llama3.2"}, for wherever a program names a model
+    retries         how often a call is sent again that failed in a way that may pass (429, 5xx, a broken
+                    connection); None: as the provider does by itself, which for openai is twice
+    cache           where answers are kept, so that the same call is not paid twice: a store's URL,
+                    "memory", or an object with ``get`` and ``put``; calls with a temperature above 0
+                    are always sent
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
     durable         sessions with a name live in the store, in the middle of an execution, too
@@ -70,6 +81,7 @@ class Runtime:
     libraries       folders of Scheme libraries that ``import`` may read
     limits          a ceiling for every session
     host_functions  by name; ``host_function`` adds more
+    args            what programs are given by name: the table that ``(args)`` gives them
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
     idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
@@ -88,6 +100,8 @@ class Runtime:
         model: str | None = None,
         base_url: str | None = None,
         *,
+        retries: int | None = None,
+        cache: str | CacheStore | None = None,
         python: str = "wasi",
         store: str | CheckpointStore | None = None,
         durable: bool = False,
@@ -99,6 +113,7 @@ class Runtime:
         aliases: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
+        args: Mapping[str, Any] | None = None,
         child_grants: ChildGrants | None = None,
         snapshot_key: bytes | None = None,
         idle_bytes: int = 256 * MIB,
@@ -113,6 +128,12 @@ class Runtime:
         self._aliases = checked_aliases(aliases)
         self._base_url = base_url
         self._given_provider = provider
+        if retries is not None and (type(retries) is not int or retries < 0):
+            raise UsageError(f"retries must be a whole number from 0, got {retries!r}")
+        self._retries = retries
+        self._cache_store: DatabaseStore | None = None
+        """Opened for the cache alone."""
+        self._cache = self._opened_cache(cache)
         self._provider: Provider | None = None
         if provider is not None:
             self._provider = self._resolved(provider, model)
@@ -143,6 +164,7 @@ class Runtime:
         self._granted: Grants | None = None
         """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
+        self._args = Arguments(args) if args else None
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
         self._engine = engine
@@ -691,8 +713,13 @@ class Runtime:
         check_host_function(name, function)
         if self._executor is not None and self._executor.started:
             raise UsageError("host functions are granted before the executor opens its first session")
+        if name == ARGUMENTS and self._args is not None:
+            raise UsageError("a host function cannot be called args where args are given, too")
         self._functions[name] = function
         self._granted = None
+
+    def _with_args(self, functions: Mapping[str, HostFunction]) -> dict[str, HostFunction]:
+        return dict(functions) if self._args is None else {**functions, ARGUMENTS: self._args}
 
     # ---- what sessions are granted
 
@@ -714,7 +741,7 @@ class Runtime:
             workspace=self._workspace,
             workspace_writable=self._workspace_writable,
             libraries=self._libraries,
-            host_functions=dict(self._functions),
+            host_functions=self._with_args(self._functions),
             child=self._child,
             log_readers=tuple(self._log_readers),
         )
@@ -778,7 +805,7 @@ class Runtime:
         if host_functions is not None:
             for name, function in host_functions.items():
                 check_host_function(name, function)
-            changes["host_functions"] = dict(host_functions)
+            changes["host_functions"] = self._with_args(host_functions)
         if provider is not None:
             made = self._resolved(provider, model)
             changes["provider"] = lambda: made
@@ -825,7 +852,32 @@ class Runtime:
     def _resolved(self, provider: str | Provider | None, model: str | None) -> Provider:
         from rlm_wasm.providers import resolve_provider
 
-        return resolve_provider(provider, model=model, base_url=self._base_url)
+        made = resolve_provider(provider, model=model, base_url=self._base_url, retries=self._retries)
+        info = info_of(made)
+        if self._cache is None or info.free:
+            return made
+        from rlm_wasm.providers.wrappers.cache import CachedProvider
+
+        address = getattr(made, "base_url", None) or self._base_url or ""
+        return CachedProvider(made, self._cache, unset=True, scope=f"{info.name} {address}")
+
+    def _opened_cache(self, cache: str | CacheStore | None) -> CacheStore | None:
+        if cache is None:
+            return None
+        if not isinstance(cache, str):
+            if not callable(getattr(cache, "get", None)) or not callable(getattr(cache, "put", None)):
+                raise UsageError(
+                    f'cache takes a store\'s URL, "memory", or an object with get and put, not {cache!r}'
+                )
+            return cache
+        if cache == "memory":
+            from rlm_wasm.providers.wrappers.cache import MemoryCache
+
+            return MemoryCache()
+        from rlm_wasm.store import open_store
+
+        self._cache_store = open_store(cache)
+        return self._cache_store.completions()
 
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""
@@ -864,6 +916,8 @@ class Runtime:
             await store.aclose()
         if self._provider is not None:
             await close_provider(self._provider)
+        if self._cache_store is not None:
+            await self._cache_store.aclose()
         if self._store is not None and not isinstance(self._store, str):
             await self._store.aclose()
 

@@ -45,7 +45,7 @@
  *   ["note", "warn", text]         something that looks like a slip, for the Result
  *   ["note", "trace", facts]       for a run log: who asks for the call of this id, and in which line
  *   ["note", "items", items]       for the progress: items of combinators announced, begun, done
- *   ["done", {status, value, data, cut, shown, lineage, error}]
+ *   ["done", {status, value, data, written, cut, shown, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
  *   ["failed", text]               with RLM_FAILED
  */

@@ -213,7 +213,8 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
     if done.status not in protocol.STATUSES:
         raise InternalError(f"the guest ended with status {done.status!r}")
     limits = execution.limits
-    if done.error is None and not done.cut and 4 * len(done.value) <= limits.output_bytes:
+    longest = max(len(done.value), len(done.written))
+    if done.error is None and not done.cut and 4 * longest <= limits.output_bytes:
         out, err = execution.out, execution.err
         if not out.dropped and not err.dropped:  # nothing of it is to be cut
             return Result(
@@ -227,6 +228,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
                 derived_from=done.lineage,
                 value_printed=done.shown,
                 warnings=tuple(execution.warnings),
+                written=done.written,
             )
     bounded = _Bounds(limits.output_bytes)
     for part, text in (("stdout", execution.out), ("stderr", execution.err)):
@@ -266,6 +268,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
         derived_from=done.lineage,
         value_printed=done.shown,
         warnings=tuple(execution.warnings),
+        written=bounded(done.written, "value"),
     )
 
 

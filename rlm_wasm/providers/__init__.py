@@ -3,7 +3,8 @@
 By name: ``openai`` (any compatible server), ``extractive`` (the embedded default: no network, no
 key), ``scripted`` and ``echo`` (for tests), and what other packages install under the entry-point
 group ``rlm_wasm.providers``. Wrappers are providers around a provider: CachedProvider,
-ConcurrencyProvider, BudgetProvider, RecordingProvider; ReplayProvider stands in for a recorded one.
+ConcurrencyProvider, BudgetProvider, RetryProvider, RecordingProvider; ReplayProvider stands in for a
+recorded one.
 
 Importing this package is cheap: each back end is imported when it is first used.
 """
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rlm_wasm.providers.wrappers.cache import CachedProvider, MemoryCache
     from rlm_wasm.providers.wrappers.concurrency import ConcurrencyProvider
     from rlm_wasm.providers.wrappers.recording import RecordingProvider, ReplayProvider
+    from rlm_wasm.providers.wrappers.retry import RetryProvider
 else:
     vendor_rules = lazily("rlm_wasm.providers.vendor_rules")
 
@@ -47,6 +49,7 @@ __all__ = [
     "ProviderInfo",
     "RecordingProvider",
     "ReplayProvider",
+    "RetryProvider",
     "ScriptedProvider",
     "default_provider_name",
     "info_of",
@@ -63,6 +66,7 @@ _LAZY = {
     "OpenAIProvider": "openai",
     "RecordingProvider": "wrappers.recording",
     "ReplayProvider": "wrappers.recording",
+    "RetryProvider": "wrappers.retry",
     "ScriptedProvider": "scripted",
 }
 

@@ -255,6 +255,7 @@ class Done:
     status: str = wire(_status, "finished, ok, error, limit or cancelled")
     value: str = wire(_text, "the value's text", "")
     data: bytes | bool | None = wire(_data, "the value itself, where it can cross", None)
+    written: str = wire(_text, "the value as write shows it, where the rest leaves it open", "")
     cut: bool = wire(_flag, "whether the text was cut", False)
     shown: bool = wire(_flag, "whether the program has printed the value itself", False)
     lineage: tuple[int, ...] = wire(_ids, "the LLM calls that the value derives from", ())
