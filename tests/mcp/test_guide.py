@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from rlm_wasm import CompletionRequest, Runtime
+from rlm_wasm.execution.progress import progress_line
 from rlm_wasm.mcp import guide, prompts
+from rlm_wasm.mcp.tools.execute import ExecuteReply
 from rlm_wasm.planning.estimate import estimate
+from rlm_wasm.results import Execution, Progress, Status
 from rlm_wasm.testing import InlineProvider
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +85,50 @@ async def test_every_program_of_the_guide_that_calls_python_runs() -> None:
                         assert (result.status == "error") == (block["marker"] == "error"), block["code"]
                         ran += "(py-" in block["code"]
     assert ran >= 7
+
+
+@needs_python
+async def test_state_persists_from_call_to_call_until_reset(connect) -> None:
+    """Definitions, Python variables and contexts, as the guide's three calls want it."""
+    calls = [block["code"] for block in BLOCK.finditer(guide.sections()["workflow"].text)]
+    assert len(calls) == 3
+    async with connect(InlineProvider(answer), python="wasi") as client:
+
+        async def value(code: str) -> str:
+            result = await client.call_tool("execute_scheme", {"code": code})
+            return result.structured_content["value"] or result.structured_content["error"]["message"]
+
+        await client.call_tool("load_context", {"data": "the text"})
+        for code in calls:
+            assert not (await client.call_tool("execute_scheme", {"code": code})).is_error
+        assert (
+            await value('(list analysis (py-eval "saved") context)') == '("positive" "POSITIVE" "the text")'
+        )
+        assert (await client.call_tool("reset", {})).structured_content["reset"]
+        assert "unbound variable: analysis" in await value("analysis")
+        assert "name 'saved' is not defined" in await value('(py-eval "saved")')
+        assert "no context is loaded" in await value("context")
+
+
+def test_the_answers_fields_are_those_of_the_guides_table() -> None:
+    """And no field of its error or its statuses is missing there."""
+    text = guide.sections()["workflow"].text
+    answer_table, status_table = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    fields = {name for name in ExecuteReply.model_fields if f"| `{name}` |" in answer_table}
+    assert fields == {"status", "value", "data", "stdout", "stderr", "error", "warnings", "execution"}
+    for name in ("message", "line", "column", "hint", "kind", "used", "limit"):
+        assert f"`{name}`" in answer_table
+    for name in ("calls", "elapsed", "tokens", "cost_usd"):
+        assert name in {field.name for field in dataclasses.fields(Execution)}
+        assert f"`{name}`" in answer_table
+    assert re.findall(r"^\| `(\w+)` \|", status_table, re.M) == list(get_args(Status))
+
+
+def test_progress_reads_as_the_guide_shows_it() -> None:
+    """The longest wait in whole seconds."""
+    progress = Progress(done=3, total=7, running=2, models={"gpt-4.1-nano": 2}, longest_s=45.2)
+    assert progress_line(progress) == "3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45s)"
+    assert f"`{progress_line(progress)}`" in guide.sections()["workflow"].text
 
 
 def test_there_are_sixteen_patterns_five_recipes_and_six_scenarios() -> None:
