@@ -276,3 +276,45 @@ def test_the_measurements_bear_out_what_the_pages_say_of_them() -> None:
     assert len({row[-3] for row in figures("tree")}) == 1
     assert figures("consensus")[1][-3] < 1
     assert figures("critique")[-1][1] > 90
+
+
+COLLIDING = ("question 67480", "question 137245")
+"""Two texts that a 32-bit hash once took for one."""
+
+
+@pytest.mark.parametrize(
+    "name", ["recipe-2-low-latency", "recipe-5-production", "14-memoization", "scenario-4-docs-qa"]
+)
+async def test_questions_whose_short_hashes_collide_get_their_own_answers(name: str) -> None:
+    """Keys in the store are content-key, which has all of SHA-256."""
+    text = source(name)
+    program = text[: text.index("(finish")]
+    first, second = COLLIDING
+    ask = {
+        "recipe-2-low-latency": '(finish (list (answer "{}") (answer "{}")))',
+        "14-memoization": '(finish (list (answer "{}") (answer "{}")))',
+        "scenario-4-docs-qa": '(finish (list (answer "{}") (answer "{}")))',
+        "recipe-5-production": '(define (asked q) (set! question q) (set! key (string-append "production:" (content-key question context)))'
+        ' (or (restore key) (checkpoint key (answer)))) (finish (list (asked "{}") (asked "{}")))',
+    }[name].format(first, second)
+    # What the programs ask for themselves on the way is not what is tested here.
+    program = program.split("(define first-time")[0].split("(define questions")[0].split("(define day")[0]
+    provider = InlineProvider(
+        lambda r: "approved" if "approved or rejected" in r.instruction else f"[{r.instruction}]"
+    )
+    async with Runtime(provider=provider, python="off") as runtime:
+        result = await runtime.run(program + ask, context=REVIEWS)
+    assert result.data == [f"[{first}]", f"[{second}]"], result.error
+
+
+def test_no_program_of_the_guide_makes_keys_by_a_short_hash() -> None:
+    """``equal-hash-code`` and its kin are for tables, not for the store."""
+    for path in (
+        *PROGRAMS.glob("*.scm"),
+        *(ROOT / "rlm_wasm").rglob("guide/**/*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+    ):
+        if path.name != "reference.md":
+            assert not re.search(
+                r"\((?:equal-hash|string-hash|hash-code|equal-hash-code)\b", path.read_text("utf-8")
+            ), path
