@@ -276,6 +276,28 @@ def test_the_measurements_bear_out_what_the_pages_say_of_them() -> None:
     assert len({row[-3] for row in figures("tree")}) == 1
     assert figures("consensus")[1][-3] < 1
     assert figures("critique")[-1][1] > 90
+    each, once, tried = figures("code-generation")
+    assert each[-2] == 200 * once[-2]
+    assert once[0] < 90 < 99 < tried[-4]
+    alone, delegated = figures("delegation")
+    assert alone[2] < delegated[2] == delegated[3]
+    assert delegated[-1] > alone[-1]
+    apart, short, whole = figures("fold")
+    assert apart[0] == 0 < short[1] < whole[0] == whole[1]
+    assert whole[-2] > 5 * apart[-2]
+    *fixed, planned = figures("planning")
+    assert planned[0] > max(row[0] for row in fixed)
+    _cheap, good, verified = figures("backtracking")
+    assert good[0] < verified[0]
+    assert verified[-1] < good[-1]
+    assert verified[-2] <= 1.5
+    for good, levels in zip(figures("anytime")[::2], figures("anytime")[1::2], strict=True):
+        assert levels[1] > good[1]
+        assert levels[1] >= 90
+        assert levels[2] >= good[2]
+    batch, tens, single = figures("stream")
+    assert batch[0] > 1700 > 60 > tens[0] > single[0] > 2
+    assert [row[-1] for row in (batch, tens, single)] == [600, 10, 1]
 
 
 COLLIDING = ("question 67480", "question 137245")
