@@ -199,7 +199,7 @@ class Limits:
         scope="namespace",
         meaning="Checkpoints kept, all sessions of the namespace together.",
         option="--checkpoint-bytes",
-        enforced_by="session.py",
+        enforced_by="session_parts/parts.py",
     )
     log_bytes: int = _limit(
         16 * MIB,
@@ -207,7 +207,7 @@ class Limits:
         scope="session",
         meaning="The scope log; beyond it the oldest entries go first.",
         option="--log-bytes",
-        enforced_by="session.py",
+        enforced_by="session_parts/parts.py",
     )
     images: int = _limit(
         20,
@@ -223,7 +223,7 @@ class Limits:
         scope="session",
         meaning="What the session may write into the workspace folder.",
         option="--workspace-bytes",
-        enforced_by="session.py",
+        enforced_by="session_parts/parts.py",
     )
     iterations: int = _limit(
         20,

@@ -19,7 +19,6 @@ from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
-from rlm_wasm.idle_sessions import IdleSessions
 from rlm_wasm.limits import MIB, Limits, checked_limits
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
@@ -31,12 +30,15 @@ from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
-from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
-from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.session import Registry, Session
+from rlm_wasm.session_parts.idle import IdleSessions
+from rlm_wasm.session_parts.observer import OnOutput
+from rlm_wasm.session_parts.resending import SENT_AGAIN
+from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
-    from rlm_wasm.durable import Durable
+    from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.sessions import SessionRepository
     from rlm_wasm.viewer.server import Viewer
@@ -115,17 +117,16 @@ class Runtime:
         self._child = child_grants if child_grants is not None else ChildGrants()
         if snapshot_key is not None and (not isinstance(snapshot_key, bytes) or len(snapshot_key) < 16):
             raise UsageError("snapshot_key must be at least 16 bytes")
-        self._snapshot_key = snapshot_key
         if idle_bytes < 0 or not idle_s >= 0:
             raise UsageError("idle_bytes and idle_s must not be negative")
         self._idle = IdleSessions(idle_bytes, idle_s)
+        self._registry = Registry(idle=self._idle, snapshot_key=snapshot_key)
         self._granted: Grants | None = None
         """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
         self._engine = engine
-        self._sessions: set[Session] = set()
         self._log_stores: list[Any] = []
         self._log_readers: list[Reader] = []
         self._viewers: list[Viewer] = []
@@ -180,9 +181,7 @@ class Runtime:
             grants,
             limits=self.limits.tightened_by(limits),
             namespace="default" if namespace is None else namespace,
-            opened=self._sessions,
-            snapshot_key=self._snapshot_key,
-            idle=self._idle,
+            registry=self._registry,
         )
 
     async def resume(
@@ -237,7 +236,7 @@ class Runtime:
     def _taken(
         self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
     ) -> tuple[Durable, Grants] | None:
-        from rlm_wasm.durable import Durable, log
+        from rlm_wasm.session_parts.durable import Durable, log
 
         durable = Durable.open(
             database.durable,
@@ -285,36 +284,22 @@ class Runtime:
         """None for a turn, at last the session; where it cannot be, the lease is given back."""
         session: Session | None = None
         namespace = durable.name if namespace is None else namespace  # whatever a snapshot says
-        key = self._snapshot_key
+        key = self._registry.snapshot_key
         try:
             account, snapshot = durable.account, durable.snapshot(key)
             own = account.limits if account is not None else None
             if own is None and snapshot is not None:
                 own = state_of(snapshot).limits  # one that an earlier release saved
             most = self.limits.tightened_by(own if limits is None else limits)
-            if snapshot is None:
-                session = Session(
-                    grants,
-                    limits=most,
-                    namespace=namespace,
-                    opened=self._sessions,
-                    resend=resend,
-                    snapshot_key=key,
-                    durable=durable,
-                    idle=self._idle,
-                )
-            else:
-                session = Session._restored(
-                    grants,
-                    snapshot,
-                    limits=most,
-                    namespace=namespace,
-                    opened=self._sessions,
-                    resend=resend,
-                    snapshot_key=key,
-                    durable=durable,
-                    idle=self._idle,
-                )
+            session = Session(
+                grants,
+                limits=most,
+                namespace=namespace,
+                registry=self._registry,
+                snapshot=snapshot,
+                resend=resend,
+                durable=durable,
+            )
             for _ in session.replayed(until):
                 yield None
             durable.say_provider()
@@ -339,7 +324,7 @@ class Runtime:
             StoreError: the store cannot be read.
             SnapshotError: what the store has of it cannot be used.
         """
-        from rlm_wasm.durable import Durable
+        from rlm_wasm.session_parts.durable import Durable
 
         self._check_open()
         database = self._database()
@@ -365,7 +350,7 @@ class Runtime:
             StoreError: the store cannot be read or written.
             SnapshotError: what the store has of it is damaged.
         """
-        from rlm_wasm.durable import account_of_copy
+        from rlm_wasm.session_parts.durable import account_of_copy
 
         self._check_open()
         database = self._database()
@@ -467,7 +452,7 @@ class Runtime:
         """
         self._check_open()
         _check_resend(resend)
-        key = self._snapshot_key
+        key = self._registry.snapshot_key
         if isinstance(snapshot, Snapshot):
             loaded = snapshot
         elif len(snapshot) <= _AT_ONCE:
@@ -490,21 +475,19 @@ class Runtime:
         memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
-        return Session._restored(
+        return Session(
             self._grants_with(host_functions, None, None, None, None),
-            loaded,
             limits=allowed,
             namespace=namespace,
-            opened=self._sessions,
+            registry=self._registry,
+            snapshot=loaded,
             resend=resend,
-            snapshot_key=key,
-            idle=self._idle,
         )
 
     @property
     def sessions(self) -> list[Session]:
         """Those that are open."""
-        return list(self._sessions)
+        return list(self._registry.open)
 
     # ---- host functions
 
@@ -662,7 +645,7 @@ class Runtime:
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""
         return {
-            "sessions": len(self._sessions),
+            "sessions": len(self._registry.open),
             "live_instances": len(live_sandboxes()),
             "idle_bytes": self._idle.held,
             "image": self.engine.image_hash,

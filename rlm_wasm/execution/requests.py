@@ -370,7 +370,7 @@ class HostRequests:
         tracing.tool_ended(span, error)
 
     def _handle(self, request: HostRequest) -> Any:
-        if self.recorder.on and request.operation != "llm":
+        if request.operation != "llm" and self.recorder.on:
             self._log_start(request)
         if self.span is not None and request.operation in _LOGGED:
             request.span = tracing.tool_started(request.operation, self.span)
@@ -498,7 +498,6 @@ class HostRequests:
     def _queue_encoded(self, request: HostRequest, encoded: bytes) -> None:
         if self.live.pop(request.id, None) is None:
             return
-        self._release(request)
         size = len(encoded)
         most = self._limits.message_bytes
         if size > most:
@@ -509,9 +508,11 @@ class HostRequests:
             encoded = protocol.encode([request.id, False, condition_of(error)])
             size = len(encoded)
         self._charge(size * FUEL_A_BYTE)
+        held, request.held = request.held, 0
         try:
-            self._meter.hold(size)
+            self._meter.hold(size - held)  # the reply, in place of what the request was
         except LimitExceeded as limit:
+            self._meter.release(held)
             self._limit(limit)
             return
         self._reply_bytes += size

@@ -115,12 +115,29 @@ class Usage:
 
     def _settle(self, completion: Completion, cost: float | None, model: str) -> None:
         self.done += 1
-        _spend(self, completion, cost)
         used = self.models.get(model)
         if used is None:
             used = self._of(model)
         used.calls += 1
-        _spend(used, completion, cost)
+        # Twice the same, and not one after the other in a procedure: this is done for every call.
+        prompt, answer, cached = (
+            completion.prompt_tokens,
+            completion.completion_tokens,
+            completion.cached_tokens,
+        )
+        self.prompt_tokens += prompt
+        used.prompt_tokens += prompt
+        self.completion_tokens += answer
+        used.completion_tokens += answer
+        if cached:
+            self.cached_tokens += cached
+            used.cached_tokens += cached
+        if cost is None:
+            self.unpriced += 1
+            used.unpriced += 1
+        elif cost:
+            self.cost_usd += cost
+            used.cost_usd += cost
 
     def add_unknown(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent, and that is sent again: the first time may have used its prompt."""
@@ -134,16 +151,6 @@ class Usage:
     def add_cancelled(self, prompt: int, cost: float | None, model: str = "") -> None:
         """A call that was sent and then cancelled: at least its prompt was used."""
         self._settle(Completion(text="", prompt_tokens=prompt), cost, model)
-
-
-def _spend(used: ModelUsage | Usage, completion: Completion, cost: float | None) -> None:
-    used.prompt_tokens += completion.prompt_tokens
-    used.completion_tokens += completion.completion_tokens
-    used.cached_tokens += completion.cached_tokens
-    if cost is None:
-        used.unpriced += 1
-    else:
-        used.cost_usd += cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +255,11 @@ class Budget:
 
     def count(self) -> None:
         """One more call. Raises LimitExceeded."""
-        if self.execution.calls + self.kept_calls >= self.limits.calls:
-            raise LimitExceeded("calls", self.execution.calls + self.kept_calls + 1, self.limits.calls)
-        self.execution.calls += 1
-        self.session.calls += 1
+        used = self.execution
+        if used.calls + self.kept_calls >= self.limits.calls:
+            raise LimitExceeded("calls", used.calls + self.kept_calls + 1, self.limits.calls)
+        used.calls += 1
+        self._pool.session.calls += 1
 
     def add(self, completion: Completion, cost: float | None, model: str) -> None:
         """Settle one call's answer. ``model``: the one that gave it."""
@@ -294,7 +302,9 @@ class Budget:
 
     def take_number(self, number: int) -> None:
         """A call has this number."""
-        self._pool.last_number = max(self._pool.last_number, number)
+        pool = self._pool
+        if number > pool.last_number:
+            pool.last_number = number
 
     # ---- a place, and what it may cost
 
@@ -303,12 +313,14 @@ class Budget:
 
         Raises LimitExceeded where it could never fit.
         """
-        if worst is not UNBOUNDED:
-            self._check_alone(worst)
         pool = self._pool
-        if pool.waiting or pool.in_flight >= self.limits.concurrency:
-            return False
-        if worst is not UNBOUNDED and not self._fits(worst):
+        if worst is UNBOUNDED:
+            if pool.waiting or pool.in_flight >= self.limits.concurrency:
+                return False
+            pool.in_flight += 1
+            return True
+        self._check_alone(worst)
+        if pool.waiting or pool.in_flight >= self.limits.concurrency or not self._fits(worst):
             return False
         self._reserve(worst)
         return True
@@ -325,7 +337,7 @@ class Budget:
     def settle(self, worst: WorstCase) -> None:
         """A call has ended and was counted: its place and what was set aside are free again."""
         self._release(worst)
-        if self.waiting:
+        if self._pool.waiting:
             self._next()
 
     def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
@@ -360,13 +372,12 @@ class Budget:
         self._pool.reserved_usd += worst.usd or 0.0
 
     def _release(self, worst: WorstCase) -> None:
-        self._pool.in_flight -= 1
-        if worst is UNBOUNDED and self._pool.in_flight:
+        pool = self._pool
+        pool.in_flight -= 1
+        if worst is UNBOUNDED and pool.in_flight:
             return
-        self._pool.reserved_tokens -= worst.tokens
-        self._pool.reserved_usd = (
-            max(self._pool.reserved_usd - (worst.usd or 0.0), 0.0) if self._pool.in_flight else 0.0
-        )
+        pool.reserved_tokens -= worst.tokens
+        pool.reserved_usd = max(pool.reserved_usd - (worst.usd or 0.0), 0.0) if pool.in_flight else 0.0
 
     def _next(self) -> None:
         """Start the calls that wait longest, as far as there are places and money."""

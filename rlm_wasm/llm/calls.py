@@ -196,10 +196,10 @@ class LlmCalls:
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
-        if _size(request) <= _AT_ONCE or not self._bounded:
-            texts = (
-                estimate_tokens(request.instruction) + estimate_tokens(request.data) if self._bounded else 0
-            )
+        if not self._bounded:
+            return self._begin(host_request, request, pictures, recursive, op, 0)
+        if _size(request) <= _AT_ONCE:
+            texts = estimate_tokens(request.instruction) + estimate_tokens(request.data)
             return self._begin(host_request, request, pictures, recursive, op, texts)
         return self._begin_later(host_request, request, pictures, recursive, op)
 
@@ -230,7 +230,9 @@ class LlmCalls:
     ) -> Any:
         number = request.id
         # What a recursive call is made of is reserved piece by piece, by ``ask``.
-        worst = UNBOUNDED if recursive else self._worst(request, texts, len(pictures))
+        worst = UNBOUNDED
+        if self._bounded and not recursive:
+            worst = self._worst(request, texts, len(pictures))
         if not host_request.again:  # else it was counted and logged before
             self.budget.count()
         self.budget.take_number(number)
@@ -283,7 +285,7 @@ class LlmCalls:
         )
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
-        _, info = self._provider()
+        _, info = self._made or self._provider()
         if told and told[0]:
             self._refuses = any(self.judged(told))
         if self._refuses:
@@ -341,8 +343,6 @@ class LlmCalls:
         ``texts`` are the tokens of its two texts.
         """
         limits = self.budget.limits
-        if not self._bounded:
-            return UNBOUNDED
         prompt = texts + beside_texts(request.data, images, max_image_tokens(request.model) if images else 0)
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
         if limits.cost_usd is None:
@@ -361,16 +361,19 @@ class LlmCalls:
 
     def _send(self, call: LlmCall) -> Any:
         call.started = time.monotonic()
-        self.running[call.number] = call
-        provider, info = self._provider()
+        self.running[call.request.id] = call
+        provider, info = self._made or self._provider()
         if self.recorder.on and not call.pictures:
             self.recorder.tell(CallSent, call=call.number)
-        call.span = tracing.call_started(
-            call.request,
-            info.name,
-            recursive=call.recursive > 0,
-            parent=self._span,
-        )
+        if self._span is not None:
+            call.span = tracing.call_started(
+                call.request,
+                info.name,
+                recursive=call.recursive > 0,
+                parent=self._span,
+            )
+        if info.inline and not call.recursive and not call.pictures and _size(call.request) <= _AT_ONCE:
+            return self._inline(call, provider.complete(call.request))
         self._changed()
         if call.recursive:
             if self._recurse is None:
@@ -380,8 +383,6 @@ class LlmCalls:
         elif call.pictures:
             work = partial(self._with_images, call, provider)
         elif info.inline:
-            if _size(call.request) <= _AT_ONCE:
-                return self._inline(call, provider.complete(call.request))
             work = partial(_in_thread, provider, call.request)
         else:
             work = partial(provider.complete, call.request)
@@ -497,7 +498,8 @@ class LlmCalls:
                 del self.rate_limits[next(iter(self.rate_limits))]
         tokens = completion.prompt_tokens + completion.completion_tokens
         self.log.change(call.entry, model=model, tokens=tokens, cached=completion.cached, status="done")
-        tracing.call_ended(call.span, completion)
+        if call.span is not None:
+            tracing.call_ended(call.span, completion)
         if self.recorder.on:
             self._log_answered(call, completion, model, cost)
         self._end(call)
@@ -512,7 +514,7 @@ class LlmCalls:
 
     def _count(self, completion: Completion, model: str) -> float | None:
         """Settle an answer; what it cost in dollars, None where nobody knows."""
-        provider, info = self._provider()
+        provider, info = self._made or self._provider()
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
@@ -535,7 +537,7 @@ class LlmCalls:
         if key in self.asked:
             return self.asked[key]
         texts = await in_turns(tokens_in_turns(request.instruction, request.data)) if self._bounded else 0
-        worst = self._worst(request, texts, len(request.images))
+        worst = self._worst(request, texts, len(request.images)) if self._bounded else UNBOUNDED
         if key in self.asking:
             self._settle_unknown(request, worst)
             self.asking.discard(key)
@@ -648,7 +650,7 @@ class LlmCalls:
 
     def _end(self, call: LlmCall, *, cancelled: bool = False) -> None:
         """The call is over: its place and its reservation are given back."""
-        if self.running.pop(call.number, None) is None:
+        if self.running.pop(call.request.id, None) is None:
             return
         call.host_request.past_cancelling()
         if call.recursive and self._journal is not None:

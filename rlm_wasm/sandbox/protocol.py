@@ -837,6 +837,13 @@ def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
     return [_REPLIES + array_head(len(encoded)), *encoded]
 
 
+def one_reply(encoded: bytes) -> bytes:
+    """The same of one item that is small."""
+    return _ONE_REPLY + encoded
+
+
+_ONE_REPLY = _REPLIES + b"\x81"  # an array of one
+
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 """Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""
 

@@ -27,7 +27,7 @@ from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
-from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
 
