@@ -466,6 +466,7 @@ class Evaluate:
         " never: don't. Else that is done before the first LLM call",
         None,
     )
+    conversation: bool | None = wire(_flag, "true: the variable _ is to hold the last value; stays so", None)
 
 
 @dataclass(frozen=True, slots=True)
