@@ -499,11 +499,11 @@ class HostRequests:
         if self.live.pop(request.id, None) is None:
             return
         size = len(encoded)
-        most = self._limits.message_bytes
-        if size > most:
+        limit = self._limits.message_bytes
+        if size > limit:
             error = Unencodable(
                 f"{request.operation}: the reply has {size:,} bytes; "
-                f"a message may have {most:,} (message_bytes)"
+                f"a message may have {limit:,} (message_bytes)"
             )
             encoded = protocol.encode([request.id, False, condition_of(error)])
             size = len(encoded)
@@ -532,13 +532,13 @@ class HostRequests:
             ids.append(id_)
         return ids
 
-    def take(self, most: int | None = None) -> list[tuple[int, bytes]]:
+    def take(self, max_replies: int | None = None) -> list[tuple[int, bytes]]:
         """Encoded replies for the guest, as many as fit one message; they are the guest's from now on.
 
-        ``most``: not more than so many.
+        ``max_replies``: not more than so many.
         """
         replies = self._replies
-        if len(replies) == 1 and most != 0:
+        if len(replies) == 1 and max_replies != 0:
             taken = [replies.popleft()]
             size = len(taken[0][1])
             self._reply_bytes -= size
@@ -548,7 +548,7 @@ class HostRequests:
         size = 0
         while (
             replies
-            and len(taken) != most
+            and len(taken) != max_replies
             and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes)
         ):
             item = replies.popleft()

@@ -25,10 +25,10 @@ def when(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def one_line(text: str, most: int = 100) -> str:
+def one_line(text: str, max_chars: int = 100) -> str:
     """The beginning of a text in one line."""
-    shown = " ".join(text[: 4 * most].split())
-    return shown if len(shown) <= most and len(text) <= 4 * most else shown[: most - 1] + "…"
+    shown = " ".join(text[: 4 * max_chars].split())
+    return shown if len(shown) <= max_chars and len(text) <= 4 * max_chars else shown[: max_chars - 1] + "…"
 
 
 def text_of(story: RunStory, *, wanted: Wanted = lambda _call: True, full: bool = False) -> str:

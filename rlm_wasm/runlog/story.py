@@ -30,7 +30,6 @@ class CallStory:
 
     queued: CallQueued
     sent_at: float | None = None
-    first_byte_at: float | None = None
     tries: list[CallTried] = field(default_factory=list)
     ended: CallEnded | None = None
 
@@ -172,8 +171,6 @@ class RunStory:
             call.sent_at = record.at
         elif isinstance(record, CallTried):
             call.tries.append(record)
-            if record.status is not None and record.status < 400:
-                call.first_byte_at = record.at
         else:
             call.ended = record
 

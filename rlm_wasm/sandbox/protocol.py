@@ -55,9 +55,9 @@ T = TypeVar("T")
 Check = Callable[[Any], Any]
 
 
-def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
+def _a(kind: type[Any], name: str, *, minimum: int | None = None) -> Check:
     def check(value: Any) -> Any:
-        if type(value) is not kind or (least is not None and value < least):
+        if type(value) is not kind or (minimum is not None and value < minimum):
             raise Unencodable(f"not {name}")
         return value
 
@@ -66,8 +66,8 @@ def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
 
 
 _text = _a(str, "text")
-_count = _a(int, "a number from 1 up", least=1)
-_amount = _a(int, "a number from 0 up", least=0)
+_count = _a(int, "a number from 1 up", minimum=1)
+_amount = _a(int, "a number from 0 up", minimum=0)
 _bytes = _a(bytes, "bytes")
 _flag = _a(bool, "true or false")
 _list = _a(list, "an array")
@@ -502,13 +502,13 @@ TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitio
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
-        "op instruction data model temperature max-tokens json? images recursive (false: not given) calls, "
-        "as of check-calls: where one of them would be refused, so is this one and all that follow",
+        "op instruction data model temperature max-tokens json? images recursive calls (false: not given; "
+        "calls as of check-calls: where one of them would be refused, so is this one and all that follow)",
         "text call-number model prompt-tokens completion-tokens depth truncated?",
     ),
     "check-calls": (
-        "array of calls with literal arguments: op, model (true: unknown), temperature, json?, "
-        "instruction (false: unknown), images?",
+        "calls (with literal arguments, an array each: op, model (true: unknown), temperature, json?, "
+        "instruction (false: unknown), images?)",
         "array: for each why it would be refused, or nothing",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
@@ -520,7 +520,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "context-length": ("name", "characters"),
     "context-slice": ("start end name", "text"),
     "context-lines": ("start end name", "array of text"),
-    "context-search": ("text most name", "array of [offset, line]"),
+    "context-search": ("text max-hits name", "array of [offset, line]"),
     "context-names": ("", "array of text"),
     "checkpoint": ("key bytes preview", "nothing"),
     "restore": ("key", "bytes, or false"),

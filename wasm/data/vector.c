@@ -4,7 +4,7 @@
 
 #define CHECK_MUTABLE_VECTOR(i) do { CHECK_VECTOR(NULL, i); \
     if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable vector (this one is a literal or immutable)", args[i]); } while (0)
-#define MOST_SLOTS (1u << 28)
+#define MAX_SLOTS (1u << 28)
 
 /* A vector whose slots are to be filled at once; the caller has reserved. */
 static Value blank_vector(uint32_t length) { return heap_object(T_VECTOR, 0, length); }
@@ -45,7 +45,7 @@ static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(
 
 static Value prim_make_vector(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (FIX_VALUE(args[0]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
+  if (FIX_VALUE(args[0]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
   uint32_t n = (uint32_t)FIX_VALUE(args[0]);
   RESERVE_VECTOR(n);
   charge(n / 16);
@@ -95,7 +95,7 @@ static Value prim_list_to_vector(int argc, Value *args) {
   (void)argc;
   uint64_t n = 0;
   Value l = args[0];
-  for (; is_pair(l) && n <= MOST_SLOTS; l = CDR(l)) n++;     /* a circular list ends here, too */
+  for (; is_pair(l) && n <= MAX_SLOTS; l = CDR(l)) n++;     /* a circular list ends here, too */
   if (l != V_NIL) return err_type(NULL, 0, "list", args[0]);
   RESERVE_VECTOR(n);
   charge((int64_t)n / 8);
@@ -139,7 +139,7 @@ static Value prim_vector_append(int argc, Value *args) {
     CHECK_VECTOR(NULL, i);
     total += VEC_LENGTH(args[i]);
   }
-  if (total > MOST_SLOTS) return need_memory(8 * total);
+  if (total > MAX_SLOTS) return need_memory(8 * total);
   RESERVE_VECTOR(total);
   Value v = blank_vector((uint32_t)total);
   uint32_t at = 0;
@@ -189,8 +189,8 @@ static Value prim_vector_grow(int argc, Value *args) {
   (void)argc;
   CHECK_VECTOR(NULL, 0);
   uint32_t n, length = VEC_LENGTH(args[0]);
-  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);
-  CHECK_INDEX(NULL, 1, length, MOST_SLOTS, args[0], n);
+  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);
+  CHECK_INDEX(NULL, 1, length, MAX_SLOTS, args[0], n);
   RESERVE_VECTOR(n);
   Value v = make_vector(n, V_FALSE);
   copy_slots(v, 0, args[0], 0, length);
