@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -18,6 +17,7 @@ from rlm_wasm.errors import (
     RlmError,
     SandboxCrashed,
 )
+from rlm_wasm.write_form import write_form
 
 _MAX_HTML = 10_000
 """Characters of a text that a notebook shows."""
@@ -110,6 +110,8 @@ class Result:
     a search for a literal text that reads like a pattern, say. At most 100, each of 1,000 characters.
     ``value_printed`` is set where ``stdout`` ends with the value already: a program that begins with
     ``#lang racket`` prints the values of its top-level expressions.
+    ``written`` is the value in ``write`` form (texts in quotes), where ``value`` and ``data`` together do not
+    tell it; ``in_write_form`` gives that form of any value.
     """
 
     status: Status
@@ -124,6 +126,7 @@ class Result:
     derived_from: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     value_printed: bool = False
+    written: str = ""
 
     @property
     def ok(self) -> bool:
@@ -167,6 +170,12 @@ class Result:
             backtrace=error.backtrace,
         )
 
+    def in_write_form(self) -> str:
+        """The value: a text as it is, everything else as ``write`` shows it. What was cut stays so."""
+        if "value" in self.truncated:
+            return self.value
+        return self.written or write_form(self.data, self.value)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data that ``json.dumps`` takes."""
         plain: dict[str, Any] = json_form(self)
@@ -174,6 +183,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         """For notebooks. What a model or a program wrote is text in it, never markup."""
+        import html  # for notebooks alone
+
         shown = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
         if self.error is not None:
             shown.append(("error", str(self.error)))

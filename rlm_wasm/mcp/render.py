@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from rlm_wasm.data import MAX_DECIMAL_BITS, json_form, json_text
 from rlm_wasm.mcp.clients import uri_of_named
 from rlm_wasm.results import ErrorInfo, Result, summary
-from rlm_wasm.write_form import write_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,18 +33,13 @@ def rest_of(queue: SessionQueue, run: int) -> str:
     return uri_of_named(queue.key, uri) if queue.name is not None or queue.gives_key else uri
 
 
-def value_of(result: Result) -> str:
-    """The value: a text as it is, everything else as ``write`` shows it."""
-    return write_form(result.data, result.value) if "value" not in result.truncated else result.value
-
-
 def structured(result: Result, most: int | None = None, rest: str = "") -> dict[str, Any]:
     """The Result without what is empty.
 
     ``most`` characters at the most are in its texts, and as many in its data; ``rest`` is the URI that
     marks of cuts name.
     """
-    texts = {"value": value_of(result), "stdout": result.stdout, "stderr": result.stderr}
+    texts = {"value": result.in_write_form(), "stdout": result.stdout, "stderr": result.stderr}
     if result.error is not None:
         texts = {"error": result.error.message, **texts}
     cut = list(result.truncated)
@@ -122,7 +116,7 @@ def _outcome(result: Result) -> str:
         return f"{result.status}: {result.error}{backtrace}"
     if result.status == "cancelled":
         return "cancelled: the program was ended from outside; the session is usable"
-    return f"{result.status}: {value_of(result)}" if result.value else result.status
+    return f"{result.status}: {result.in_write_form()}" if result.value else result.status
 
 
 def _within(texts: dict[str, str], most: int, rest: str, cut: list[str]) -> dict[str, str]:

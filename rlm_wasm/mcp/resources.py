@@ -152,7 +152,7 @@ def _part(uri: str, result: Result, path: list[str]) -> types.TextResourceConten
     name, *start = path
     if name not in PARTS or len(start) > 1 or (start and not start[0].isdecimal()):
         return None
-    text = render.value_of(result) if name == "value" else str(getattr(result, name))
+    text = result.in_write_form() if name == "value" else str(getattr(result, name))
     at = int(start[0]) if start and len(start[0]) < 16 else 0
     end = at + MAX_CHARACTERS
     more = f"\n[… {len(text) - end:,} more characters: from {end} on]" if end < len(text) else ""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
+from rlm_wasm.capabilities.host_functions import Arguments
 from rlm_wasm.errors import CapabilityDenied
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
@@ -196,7 +197,10 @@ def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
         grants.model,
         aliases=grants.aliases,
         python="off" if grants.python == "host" else grants.python,
-        host_functions=dict.fromkeys(grants.host_functions, _not_called),
+        host_functions={
+            name: function if isinstance(function, Arguments) else _not_called
+            for name, function in grants.host_functions.items()
+        },
         store=_ReadThrough(grants.store()),
         libraries=grants.libraries,
         limits=runtime.limits,

@@ -31,9 +31,9 @@ class GuestOptions:
         self._traced = False
         if self._functions.functions:
             options["grants"] = self._functions.names
-        limits = self._limits
-        if (limits.handles, limits.output_bytes, limits.message_bytes) != _DEFAULT_LIMITS:
-            options["limits"] = _guest_limits(limits)
+        limits = guest_limits(self._limits)
+        if limits != _DEFAULT_LIMITS:
+            options["limits"] = limits
         self._untold = options
 
     def take(self, *, traced: bool) -> dict[str, Any]:
@@ -73,10 +73,11 @@ class GuestOptions:
         self._traced = None
         if state.context_replaced:
             self.context_replaced()
-        if state.limits_told and _guest_limits(state.limits) == _guest_limits(self._limits):
+        before, now = guest_limits(state.limits), guest_limits(self._limits)
+        if state.limits_told and before == now:
             self._untold.pop("limits", None)
-        elif _guest_limits(state.limits) != _DEFAULT_GUEST_LIMITS:
-            self._untold["limits"] = _guest_limits(self._limits)
+        elif before != _DEFAULT_LIMITS:
+            self._untold["limits"] = now
 
     def replay_begins(self) -> None:
         """Messages of a journal are given again, with what they told then."""
@@ -94,8 +95,8 @@ class GuestOptions:
         self._traced = None
 
 
-def _guest_limits(limits: Limits) -> dict[str, int]:
-    """The limits that the guest itself looks at."""
+def guest_limits(limits: Limits) -> dict[str, int]:
+    """The limits that the guest itself looks at, by their names in ``protocol.GuestLimits``."""
     return {
         "handles": limits.handles,
         "output": limits.output_bytes,
@@ -103,5 +104,4 @@ def _guest_limits(limits: Limits) -> dict[str, int]:
     }
 
 
-_DEFAULT_GUEST_LIMITS = _guest_limits(Limits())
-_DEFAULT_LIMITS = tuple(_DEFAULT_GUEST_LIMITS.values())
+_DEFAULT_LIMITS = guest_limits(Limits())
