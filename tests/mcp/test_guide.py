@@ -82,7 +82,7 @@ async def test_every_program_of_the_guide_that_calls_python_runs() -> None:
             if any("(py-" in block["code"] for block in blocks):
                 async with runtime.session() as session:
                     for block in blocks:
-                        result = await session.execute(block["code"], timeout_s=60)
+                        result = await session.execute(block["code"], timeout_s=140)
                         assert (result.status == "error") == (block["marker"] == "error"), block["code"]
                         ran += "(py-" in block["code"]
     assert ran >= 7
