@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from rlm_wasm import CompletionRequest, Runtime
+from rlm_wasm import CompletionRequest, ProviderError, Runtime
 from rlm_wasm.execution.progress import progress_line
 from rlm_wasm.mcp import guide, prompts
 from rlm_wasm.mcp.tools.execute import ExecuteReply
@@ -201,6 +201,28 @@ def test_docs_patterns_are_the_pages_of_the_guide() -> None:
         assert guide.served(without_links) == entry.text
         prompt = prompts.filled("apply-pattern", {"pattern": str(entry.id), "task": "x"})
         assert entry.program in prompt.messages[0].content.text
+
+
+@pytest.mark.parametrize("number", [12, 13])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+async def test_a_call_that_fails_is_not_the_end_where_the_page_says_so(number: int, nth: int) -> None:
+    """A strategy that did not work, a level that did not improve anything."""
+    asked = 0
+
+    def failing(request: CompletionRequest) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == nth:
+            raise ProviderError("no")
+        return "7 and 8" if asked == 3 else f"answer {asked}"
+
+    async with Runtime(InlineProvider(failing), python="off") as runtime:
+        result = await runtime.run(guide.pattern(number).program)
+    assert asked == 3
+    if number == 12:
+        assert result.value == ("no strategy led to a solution that holds" if nth == 3 else "7 and 8")
+    else:
+        assert result.value == ("answer 2" if nth == 3 else "7 and 8")
 
 
 async def test_every_pattern_passes_its_estimate() -> None:
