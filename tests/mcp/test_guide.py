@@ -125,6 +125,26 @@ def test_the_answers_fields_are_those_of_the_guides_table() -> None:
     assert re.findall(r"^\| `(\w+)` \|", status_table, re.M) == list(get_args(Status))
 
 
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [('(finish "…")', "finished"), ('"…"', "ok"), ("(car 5)", "error"), ("(let loop () (loop))", "limit")],
+)
+async def test_what_was_used_is_in_every_answer(connect, mode, end: str, status: str) -> None:
+    """Whatever became of the program: calls, seconds, tokens, as the guide shows them; and its stdout."""
+    code = f'(display "half way") (map-async (lambda (i) (llm-query-async #:instruction "x" #:data (~a i))) (range 7)) {end}'
+    async with connect(InlineProvider(lambda request: "y"), mode=mode) as client:
+        result = await client.call_tool(
+            "execute_scheme", {"code": code, "timeout": 0.5 if status == "limit" else 60}
+        )
+    content = result.structured_content
+    assert (content["status"], content["stdout"]) == (status, "half way")
+    assert (content["value"] == "…") == (status in ("finished", "ok"))
+    used = content["execution"]
+    assert used["calls"] == 7
+    assert used["tokens"] == used["prompt_tokens"] + used["completion_tokens"] > 7
+    assert isinstance(used["elapsed"], float)
+
+
 def test_progress_reads_as_the_guide_shows_it() -> None:
     """The longest wait in whole seconds."""
     progress = Progress(done=3, total=7, running=2, models={"gpt-4.1-nano": 2}, longest_s=45.2)
