@@ -721,6 +721,8 @@ def _large(value: Any) -> bool:
             seen += 2 * len(item)
         elif kind is list or kind is tuple:
             seen += len(item)
+        elif isinstance(item, Mapping):
+            seen += 2 * len(item)
         if seen > _ENCODED_AT_ONCE:
             return True
         if kind is list or kind is tuple:
@@ -728,6 +730,8 @@ def _large(value: Any) -> bool:
         elif kind is dict:
             rest.extend(item)
             rest.extend(item.values())
+        elif isinstance(item, Mapping):
+            rest.extend(part for pair in item.items() for part in pair)
     return False
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -466,6 +466,7 @@ class Evaluate:
         " never: don't. Else that is done before the first LLM call",
         None,
     )
+    conversation: bool | None = wire(_flag, "true: the variable _ is to hold the last value; stays so", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -917,19 +918,25 @@ def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, N
         yield from _text_in_pieces(value, pieces)
     elif kind is bytes:
         pieces += (head_of(2, len(value)), value)
-    elif kind not in (list, tuple, dict):
+    elif kind not in (list, tuple, dict) and not isinstance(value, Mapping):
         pieces.append(encode(value))
     elif depth >= MAX_DEPTH:
         raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
     else:
         if kind is tuple:
             pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
-        pieces.append(head_of(5 if kind is dict else 4, len(value)))
-        items = chain.from_iterable(value.items()) if kind is dict else value
+        table = isinstance(value, Mapping)
+        pieces.append(head_of(5 if table else 4, len(value)))
+        items = chain.from_iterable(value.items()) if table else value
         small: list[bytes] = []
         for count, item in enumerate(items, 1):
             # What is nested looks small until somebody has gone through it.
-            if type(item) in (list, tuple, dict, bytes) or (type(item) is str and len(item) > IN_ONE_GO):
+            kind = type(item)
+            if (
+                kind in (list, tuple, dict, bytes)
+                or (kind is str and len(item) > IN_ONE_GO)
+                or (kind not in _PLAIN and isinstance(item, Mapping))
+            ):
                 pieces += small
                 small = []
                 yield from _pieces_of(item, pieces, depth + 1)
