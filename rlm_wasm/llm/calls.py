@@ -41,6 +41,7 @@ from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens, unknown_model
 from rlm_wasm.records import structure, unstructure
+from rlm_wasm.results import money
 from rlm_wasm.runlog.events import (
     CallEnded,
     CallQueued,
@@ -489,7 +490,7 @@ class LlmCalls:
         model = _model_of(request, completion)
         cost: float | None = 0.0
         if not call.recursive:  # else ``ask`` settled what it is made of
-            cost = self._count(completion, model)
+            cost = self._count(request, completion, model)
         if completion.rate_limits:
             self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -510,7 +511,7 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth, truncated]
 
-    def _count(self, completion: Completion, model: str) -> float | None:
+    def _count(self, request: CompletionRequest, completion: Completion, model: str) -> float | None:
         """Settle an answer; what it cost in dollars, None where nobody knows."""
         provider, info = self._provider()
         if completion.cached or info.free:
@@ -523,7 +524,7 @@ class LlmCalls:
                 completion.completion_tokens,
                 completion.cached_tokens,
             )
-        self.budget.add(completion, cost, model)
+        self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
 
     async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
@@ -560,7 +561,7 @@ class LlmCalls:
             self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
-        cost = self._count(completion, model)
+        cost = self._count(request, completion, model)
         self.budget.settle(worst)
         if self.recorder.on:
             self.recorder.tell(
@@ -767,7 +768,7 @@ class LlmCalls:
         if report["tokens-left"] is not None:
             parts.append(f"{report['tokens-left']:,} tokens")
         if report["cost-left"] is not None:
-            parts.append(f"${report['cost-left']:.4f}")
+            parts.append(money(report["cost-left"]) or "$0")
         return ", ".join(parts)
 
     def own_request(
