@@ -21,6 +21,7 @@
     │   ├── InstanceLost           its wasm instance trapped: reason
     │   └── PythonInstanceLost     its Python instance trapped: reason, fuel
     │       └── PythonNotBegun     it was stopped before its code began
+    ├── ExecutorError              sessions cannot be run where the executor would run them
     ├── SessionClosed              the session or its runtime was closed before
     ├── UsageError                 the caller's own mistake (also a ValueError)
     │   ├── SessionHeld            another process is at work in the durable session
@@ -41,7 +42,20 @@ from __future__ import annotations
 
 
 class RlmError(Exception):
-    """The root of the tree: catch it to catch whatever rlm-wasm raises on purpose."""
+    """The root of the tree: catch it to catch whatever rlm-wasm raises on purpose.
+
+    Errors can be pickled, with all that they say: they come from other processes, too.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[RlmError], args: tuple[object, ...], fields: dict[str, object]) -> RlmError:
+    """An error that was pickled: classes here take other arguments than their base keeps."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class GuestError(RlmError):
@@ -257,6 +271,14 @@ class PythonInstanceLost(SandboxCrashed):
 
 class PythonNotBegun(PythonInstanceLost):
     """The call was stopped before its code began: the instance is as it was."""
+
+
+class ExecutorError(RlmError):
+    """Sessions cannot be run where the executor of the Runtime would run them.
+
+    The cluster cannot be reached or has no room, or each process that takes a session up dies. What the
+    session did until then is in the store: ``Runtime(store=…, durable=True).resume(name)`` goes on with it.
+    """
 
 
 class SessionClosed(RlmError):

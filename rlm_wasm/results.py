@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -209,6 +208,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         """For notebooks. What a model or a program wrote is text in it, never markup."""
+        import html  # for notebooks alone
+
         shown = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
         if self.error is not None:
             shown.append(("error", str(self.error)))

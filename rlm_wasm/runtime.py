@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
-from rlm_wasm.asking.answer import Answer, OnStep, no_answer
-from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking import answer as answers
+from rlm_wasm.asking import answer_type as answer_types
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import (
     ARGUMENTS,
@@ -23,9 +23,10 @@ from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
+from rlm_wasm.executor import Document, Executor, checked_document, document_name, executor_of, run_document
 from rlm_wasm.grants import ChildGrants, Grants, PythonKind
-from rlm_wasm.idle_sessions import IdleSessions
-from rlm_wasm.limits import MIB, Limits, checked_limits
+from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
+from rlm_wasm.llm.budget import new_id
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
@@ -36,13 +37,17 @@ from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
-from rlm_wasm.session import SENT_AGAIN, OnOutput, Session
-from rlm_wasm.session_state import SessionState, state_of
+from rlm_wasm.session import Registry, Session
+from rlm_wasm.session_parts import state as states
+from rlm_wasm.session_parts.idle import IdleSessions
+from rlm_wasm.session_parts.observer import OnOutput
+from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
-    from rlm_wasm.durable import Durable
+    from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.providers.wrappers.cache import CacheStore
+    from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.sessions import SessionRepository
     from rlm_wasm.viewer.server import Viewer
@@ -68,6 +73,9 @@ class Runtime:
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
     durable         sessions with a name live in the store, in the middle of an execution, too
+    executor        "ray": sessions run in actors of a Ray cluster (docs/ray.md), and the store is where they
+                    live; None: in this process
+    budget          what the durable sessions of all runtimes that name it may use together
     workspace       the one folder that Python and images may see; None: no files at all
     workspace_writable  False: Python may read the workspace's files, not change them
     libraries       folders of Scheme libraries that ``import`` may read
@@ -97,6 +105,8 @@ class Runtime:
         python: str = "wasi",
         store: str | CheckpointStore | None = None,
         durable: bool = False,
+        executor: str | Executor | None = None,
+        budget: SharedBudget | None = None,
         workspace: str | Path | None = None,
         workspace_writable: bool = True,
         libraries: Sequence[str | Path] | LibraryFolders = (),
@@ -113,9 +123,11 @@ class Runtime:
     ) -> None:
         self.limits = checked_limits(limits)
         self.closed = False
+        self._executor: Executor | None = None
         self._model = model
         self._aliases = checked_aliases(aliases)
         self._base_url = base_url
+        self._given_provider = provider
         if retries is not None and (type(retries) is not int or retries < 0):
             raise UsageError(f"retries must be a whole number from 0, got {retries!r}")
         self._retries = retries
@@ -129,17 +141,26 @@ class Runtime:
         if durable and store is None:
             raise UsageError('durable=True needs a store: Runtime(store="sqlite:///state.db", durable=True)')
         self._is_durable = durable
+        if budget is not None and not isinstance(budget, SharedBudget):
+            raise UsageError(f"budget must be a SharedBudget, got {type(budget).__name__}")
+        if budget is not None and not durable:
+            raise UsageError(
+                "a shared budget is for durable sessions: Runtime(store=…, durable=True, budget=…)"
+            )
+        self._budget = budget
+        self._budget_opened = False
         self._python = _python_kind(python)
+        self._log = log
         self._workspace = _folder(workspace)
         self._workspace_writable = workspace_writable
         self._libraries = libraries if isinstance(libraries, LibraryFolders) else LibraryFolders(libraries)
         self._child = child_grants if child_grants is not None else ChildGrants()
         if snapshot_key is not None and (not isinstance(snapshot_key, bytes) or len(snapshot_key) < 16):
             raise UsageError("snapshot_key must be at least 16 bytes")
-        self._snapshot_key = snapshot_key
         if idle_bytes < 0 or not idle_s >= 0:
             raise UsageError("idle_bytes and idle_s must not be negative")
         self._idle = IdleSessions(idle_bytes, idle_s)
+        self._registry = Registry(idle=self._idle, snapshot_key=snapshot_key)
         self._granted: Grants | None = None
         """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
@@ -147,12 +168,13 @@ class Runtime:
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
         self._engine = engine
-        self._sessions: set[Session] = set()
         self._log_stores: list[Any] = []
         self._log_readers: list[Reader] = []
         self._viewers: list[Viewer] = []
         for each in log if isinstance(log, list | tuple) else () if log is None else (log,):
             self._log_readers.append(self._log_reader(each))
+        if executor is not None:
+            self._executor = self._served_by(executor_of(executor))
 
     # ---- sessions
 
@@ -188,6 +210,20 @@ class Runtime:
             SnapshotError: what the store has of the session cannot be used.
         """
         self._check_open()
+        if self._executor is not None:
+            opening = _given(
+                limits=limits,
+                namespace=namespace,
+                host_functions=host_functions,
+                provider=provider,
+                model=model,
+                python=python,
+                workspace=workspace,
+                notify=notify,
+            )
+            own_name = f"{_UNNAMED}{new_id()}" if name is None else name
+            remote = self._executor.session(own_name, opening, make=True, forget=name is None)
+            return cast(Session, remote)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         if name is not None:
             if not self._is_durable:
@@ -202,9 +238,7 @@ class Runtime:
             grants,
             limits=self.limits.tightened_by(limits),
             namespace="default" if namespace is None else namespace,
-            opened=self._sessions,
-            snapshot_key=self._snapshot_key,
-            idle=self._idle,
+            registry=self._registry,
         )
 
     async def resume(
@@ -238,7 +272,26 @@ class Runtime:
             SnapshotError: what the store has of it cannot be used.
         """
         self._check_open()
-        _check_resend(resend)
+        check_resend(resend)
+        if self._executor is not None:
+            opening = _given(
+                limits=limits,
+                namespace=namespace,
+                host_functions=host_functions,
+                provider=provider,
+                model=model,
+                python=python,
+                workspace=workspace,
+                notify=notify,
+            )
+            opening["resend"] = tuple(resend)
+            remote = self._executor.session(name, opening, make=make, forget=False)
+            try:
+                await remote.open()
+            except BaseException:
+                await remote.aclose()
+                raise
+            return cast(Session, remote)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         database = self._database()
         taken = await database.run(lambda: self._taken(database, name, grants, notify, make=make))
@@ -246,6 +299,60 @@ class Runtime:
             raise UsageError(await no_such_session(database.sessions, name))
         session: Session = await in_turns(self._opening(*taken, limits, namespace, resend))
         return session
+
+    def _served_by(self, executor: Executor) -> Executor:
+        """Hand sessions over.
+
+        Raises:
+            UsageError: something cannot be handed over.
+        """
+        if not self._is_durable:
+            raise UsageError(
+                "an executor runs sessions that live in a store which its processes share:"
+                ' Runtime(executor=…, store="postgresql://user@host/database", durable=True)'
+            )
+        executor.serve(self._options)
+        return executor
+
+    def _options(self) -> dict[str, Any]:
+        """What a Runtime is made from that runs this one's sessions.
+
+        Raises:
+            UsageError: something cannot be handed over.
+        """
+        store = self._store
+        url = store if isinstance(store, str) else getattr(store, "url", None)
+        if url is None:
+            raise UsageError(
+                f"the executor's processes cannot share a {type(store).__name__}: give the store's URL"
+            )
+        text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
+        if text.startswith("sqlite") and (":memory:" in text or not text.partition("://")[2].strip("/")):
+            raise UsageError(
+                "the executor's processes cannot share a store in memory: name a file or a server"
+            )
+        if self._log is not None and not (isinstance(self._log, str) and "://" in self._log):
+            raise UsageError(
+                "with an executor the run log goes into a store, which all processes share: log=URL"
+            )
+        return {
+            "provider": self._given_provider,
+            "model": self._model,
+            "base_url": self._base_url,
+            "python": self._python,
+            "store": text,
+            "durable": True,
+            "budget": self._budget,
+            "workspace": self._workspace,
+            "workspace_writable": self._workspace_writable,
+            "libraries": self._libraries,
+            "aliases": dict(self._aliases),
+            "limits": self.limits,
+            "host_functions": dict(self._functions),
+            "child_grants": self._child,
+            "snapshot_key": self._registry.snapshot_key,
+            "log": self._log,
+        }
 
     def _database(self) -> DatabaseStore:
         store = self._opened_store()
@@ -259,14 +366,18 @@ class Runtime:
     def _taken(
         self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
     ) -> tuple[Durable, Grants] | None:
-        from rlm_wasm.durable import Durable, log
+        from rlm_wasm.session_parts.durable import Durable, log
 
+        if self._budget is not None and not self._budget_opened:
+            database.budgets.open(self._budget)
+            self._budget_opened = True
         durable = Durable.open(
             database.durable,
             name,
             make=make,
             provider=_shown(grants),
             trouble=notify if notify is not None else log.warning,
+            shared=self._budget,
         )
         return None if durable is None else (durable, self._standing(durable, grants))
 
@@ -307,36 +418,22 @@ class Runtime:
         """None for a turn, at last the session; where it cannot be, the lease is given back."""
         session: Session | None = None
         namespace = durable.name if namespace is None else namespace  # whatever a snapshot says
-        key = self._snapshot_key
+        key = self._registry.snapshot_key
         try:
             account, snapshot = durable.account, durable.snapshot(key)
             own = account.limits if account is not None else None
             if own is None and snapshot is not None:
-                own = state_of(snapshot).limits  # one that an earlier release saved
+                own = states.state_of(snapshot).limits  # one that an earlier release saved
             most = self.limits.tightened_by(own if limits is None else limits)
-            if snapshot is None:
-                session = Session(
-                    grants,
-                    limits=most,
-                    namespace=namespace,
-                    opened=self._sessions,
-                    resend=resend,
-                    snapshot_key=key,
-                    durable=durable,
-                    idle=self._idle,
-                )
-            else:
-                session = Session._restored(
-                    grants,
-                    snapshot,
-                    limits=most,
-                    namespace=namespace,
-                    opened=self._sessions,
-                    resend=resend,
-                    snapshot_key=key,
-                    durable=durable,
-                    idle=self._idle,
-                )
+            session = Session(
+                grants,
+                limits=most,
+                namespace=namespace,
+                registry=self._registry,
+                snapshot=snapshot,
+                resend=resend,
+                durable=durable,
+            )
             for _ in session.replayed(until):
                 yield None
             durable.say_provider()
@@ -361,7 +458,7 @@ class Runtime:
             StoreError: the store cannot be read.
             SnapshotError: what the store has of it cannot be used.
         """
-        from rlm_wasm.durable import Durable
+        from rlm_wasm.session_parts.durable import Durable
 
         self._check_open()
         database = self._database()
@@ -387,7 +484,7 @@ class Runtime:
             StoreError: the store cannot be read or written.
             SnapshotError: what the store has of it is damaged.
         """
-        from rlm_wasm.durable import account_of_copy
+        from rlm_wasm.session_parts.durable import account_of_copy
 
         self._check_open()
         database = self._database()
@@ -444,11 +541,11 @@ class Runtime:
             UsageError: the question, ``answer_type`` or another argument is not what it must be.
             InternalError: a defect of rlm-wasm.
         """
-        AnswerType.of(answer_type)
+        answer_types.AnswerType.of(answer_type)
         try:
             loaded = await asyncio.to_thread(contexts_of, context)
         except UsageError as error:
-            return no_answer("exn:fail:contract", str(error))
+            return answers.no_answer("exn:fail:contract", str(error))
         async with self.session(limits=limits, model=sub_model or model) as session:
             for name, text in loaded.texts.items():
                 await session.load_context(text, name)
@@ -463,6 +560,73 @@ class Runtime:
                 on_output=on_output,
             )
         return replace(answer, notes=(*loaded.notes, *answer.notes)) if loaded.notes else answer
+
+    async def map(
+        self,
+        program: str,
+        documents: Iterable[Document],
+        *,
+        name: str | None = None,
+        limits: Limits | None = None,
+        timeout_s: float | None = None,
+        at_once: int | None = None,
+        on_result: Callable[[int, Result], None] | None = None,
+    ) -> list[Result]:
+        """One program over many documents, each in a session of its own: the Results, in their order.
+
+        ``documents``: texts, or mappings of texts by name, as ``run`` takes for ``context``; they are taken
+        from the iterable as there is room for them. ``at_once`` sessions run at a time: by default 16, or as
+        many as the executor likes. ``timeout_s`` is a document's. ``on_result`` is called with the number of
+        a document and its Result, as they come. An error of a program is its document's Result.
+
+        ``name`` keeps the sessions in the store, as NAME/NUMBER-HASH. A map of that name that was left in
+        its middle goes on where it is called again: documents that are over give their Results, those in
+        the middle go on, and nothing that was answered is asked again.
+
+        Raises:
+            UsageError: a document is none, or ``name`` where sessions are not durable.
+            SessionClosed: the runtime was closed before.
+            StoreError: the store cannot be read or written.
+            ExecutorError: sessions cannot be run where the executor would run them.
+            SnapshotError: what the store has of a document cannot be used.
+        """
+        self._check_open()
+        if isinstance(documents, str | bytes | Mapping):
+            raise UsageError("map: documents are a list of texts, not one text")
+        if at_once is not None and (type(at_once) is not int or at_once < 1):
+            raise UsageError(f"map: at_once must be a positive integer, got {at_once!r}")
+        if name is not None and not self._is_durable:
+            raise UsageError("a map with a name keeps sessions in a store: Runtime(store=…, durable=True)")
+        if not isinstance(program, str):
+            raise UsageError(f"map: the program must be a str, got {type(program).__name__}")
+        results: dict[int, Result] = {}
+        numbered = enumerate(documents)
+
+        async def work() -> None:
+            for number, document in numbered:
+                own_name = None
+                checked = checked_document(document, number)
+                if name is not None:
+                    own_name = document_name(name, number, program, checked)
+                async with self.session(name=own_name, limits=limits) as session:
+                    if self._executor is None:
+                        result = await run_document(session, program, checked, timeout_s)
+                    else:
+                        result = await cast(Any, session).document(program, checked, timeout_s)
+                results[number] = result
+                if on_result is not None:
+                    on_result(number, result)
+
+        if at_once is None:
+            at_once = 16 if self._executor is None else await self._executor.documents_at_once()
+        workers = [asyncio.create_task(work()) for _ in range(at_once)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return [results[number] for number in range(len(results))]
 
     async def restore(
         self,
@@ -488,8 +652,12 @@ class Runtime:
             UsageError: its namespace has to be named, or ``resend`` is no such thing.
         """
         self._check_open()
-        _check_resend(resend)
-        key = self._snapshot_key
+        check_resend(resend)
+        if self._executor is not None:
+            raise UsageError(
+                "restore: a snapshot is restored in this process: use a Runtime without an executor"
+            )
+        key = self._registry.snapshot_key
         if isinstance(snapshot, Snapshot):
             loaded = snapshot
         elif len(snapshot) <= _AT_ONCE:
@@ -506,27 +674,25 @@ class Runtime:
                     f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
                 )
         state = loaded.body
-        if not isinstance(state, SessionState):
-            state = await asyncio.to_thread(state_of, loaded)
+        if not isinstance(state, states.SessionState):
+            state = await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
         memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
-        return Session._restored(
+        return Session(
             self._grants_with(host_functions, None, None, None, None),
-            loaded,
             limits=allowed,
             namespace=namespace,
-            opened=self._sessions,
+            registry=self._registry,
+            snapshot=loaded,
             resend=resend,
-            snapshot_key=key,
-            idle=self._idle,
         )
 
     @property
     def sessions(self) -> list[Session]:
         """Those that are open."""
-        return list(self._sessions)
+        return list(self._registry.open)
 
     # ---- host functions
 
@@ -545,6 +711,8 @@ class Runtime:
 
     def _grant(self, name: str, function: HostFunction) -> None:
         check_host_function(name, function)
+        if self._executor is not None and self._executor.started:
+            raise UsageError("host functions are granted before the executor opens its first session")
         if name == ARGUMENTS and self._args is not None:
             raise UsageError("a host function cannot be called args where args are given, too")
         self._functions[name] = function
@@ -714,7 +882,7 @@ class Runtime:
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""
         return {
-            "sessions": len(self._sessions),
+            "sessions": len(self._registry.open),
             "live_instances": len(live_sandboxes()),
             "idle_bytes": self._idle.held,
             "image": self.engine.image_hash,
@@ -733,6 +901,8 @@ class Runtime:
             return
         self.closed = True
         self._idle.close()
+        if self._executor is not None:
+            await self._executor.aclose()
         for session in self.sessions:
             await session.aclose()
         for viewer in self._viewers:
@@ -808,7 +978,7 @@ def ask(
         try:
             runtime = Runtime(**runtime_options)
         except ProviderError as error:  # no key
-            return no_answer("exn:fail:llm", str(error))
+            return answers.no_answer("exn:fail:llm", str(error))
         async with runtime:
             return await runtime.ask(
                 question,
@@ -835,10 +1005,21 @@ def _without_asyncio(work: Coroutine[Any, Any, T], name: str) -> T:
     )
 
 
-def _check_resend(resend: Collection[str]) -> None:
-    unknown = set(resend) - {"llm", "host", "python"}
-    if unknown:
-        raise UsageError(f'restore: resend takes "llm", "host" and "python", not {sorted(unknown)}')
+_UNNAMED: Final = "unnamed/"
+"""Begins the names of an executor's sessions that were given none; they go when they are closed."""
+
+
+def _given(*, notify: Trouble | None, **opening: Any) -> dict[str, Any]:
+    """What a session is opened with elsewhere.
+
+    Raises:
+        UsageError: something cannot be handed over.
+    """
+    if notify is not None:
+        raise UsageError(
+            "notify= is for sessions in this process: an executor's processes log what they have to say"
+        )
+    return {key: value for key, value in opening.items() if value is not None}
 
 
 def _shown(grants: Grants) -> str | None:

@@ -17,7 +17,7 @@
  * Own tags: 39 symbol (text), 40001 keyword (text), 40002 character (uint), 40003 vector (array),
  * 40004 improper list (array, last item is the tail), 40005 hash table kind: [kind, map] for
  * another kind than equal, 40006 complex [re, im], 40007 box [v], 40008 set [kind, members...],
- * 40009 struct [name, vector of the fields' names, values...].
+ * 40009 struct [name, vector of the fields' names, values...], 40010 uniform vector [type, numbers...].
  *
  * Each message is written as it is sent: [kind, field, ...], or [kind, {field, ...}] where the fields
  * stand in a table, from which those that say nothing are left out. What the fields hold, and what the

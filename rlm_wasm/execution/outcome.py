@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from rlm_wasm.errors import InternalError, LimitExceeded
+from rlm_wasm.execution import state as states
 from rlm_wasm.execution.meter import FuelAccount
 from rlm_wasm.execution.output import BoundedText
-from rlm_wasm.execution.state import ExecutionState
 from rlm_wasm.limits import Limits
 from rlm_wasm.results import ErrorInfo, Execution, Result, Status
 from rlm_wasm.sandbox import protocol
@@ -134,9 +134,9 @@ class ActiveExecution:
         """What ``timeout_s`` says when it fires."""
         return LimitExceeded("timeout_s", round(self.elapsed(), 3), self.limits.timeout_s)
 
-    def to_state(self) -> ExecutionState:
+    def to_state(self) -> states.ExecutionState:
         """For a snapshot."""
-        return ExecutionState(
+        return states.ExecutionState(
             self.out.to_state(),
             self.err.to_state(),
             self.first_id,
@@ -147,7 +147,7 @@ class ActiveExecution:
 
     @classmethod
     def from_state(
-        cls, state: ExecutionState, limits: Limits, account: FuelAccount | None = None
+        cls, state: states.ExecutionState, limits: Limits, account: FuelAccount | None = None
     ) -> ActiveExecution:
         """The inverse of to_state, under limits that may be others.
 

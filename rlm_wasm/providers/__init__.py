@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rlm_wasm.lazy import lazily
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.registry import (
@@ -23,6 +24,7 @@ from rlm_wasm.providers.registry import (
 )
 
 if TYPE_CHECKING:
+    from rlm_wasm.providers import vendor_rules as vendor_rules
     from rlm_wasm.providers.echo import EchoProvider
     from rlm_wasm.providers.openai import OpenAIProvider
     from rlm_wasm.providers.scripted import ScriptedProvider
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from rlm_wasm.providers.wrappers.concurrency import ConcurrencyProvider
     from rlm_wasm.providers.wrappers.recording import RecordingProvider, ReplayProvider
     from rlm_wasm.providers.wrappers.retry import RetryProvider
+else:
+    vendor_rules = lazily("rlm_wasm.providers.vendor_rules")
 
 __all__ = [
     "BudgetProvider",

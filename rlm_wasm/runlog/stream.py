@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rlm_wasm.runlog.events import ChapterStarted, Record
+from rlm_wasm.runlog import events
 
-Reader = Callable[[Record], None]
+Reader = Callable[["events.Record"], None]
 """Takes each record as it is made, on the event loop: it must be quick."""
 
 
@@ -40,7 +40,7 @@ class EventStream:
 
         return leave
 
-    def tell(self, record: Record) -> None:
+    def tell(self, record: events.Record) -> None:
         """Hand it on."""
         for reader in tuple(self._readers):
             try:
@@ -105,7 +105,7 @@ class Recorder:
         began, monotonic = self._began
         return began + time.monotonic() - monotonic
 
-    def tell(self, kind: type[Record], **fields: Any) -> None:
+    def tell(self, kind: type[events.Record], **fields: Any) -> None:
         """Make a record and hand it on. Only where ``on``."""
         if self.run:
             self.stream.tell(kind(run=self.run, at=round(self.now(), 6), execution=self.execution, **fields))
@@ -113,7 +113,7 @@ class Recorder:
     def chapter(self, title: str) -> None:
         """A part of a longer undertaking begins; the next run of the session belongs to it."""
         run = self.run or secrets.token_hex(8)
-        self.stream.tell(ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
+        self.stream.tell(events.ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
         self._promised = run
 
     # ---- what the guest says of its requests

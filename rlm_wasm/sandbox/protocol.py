@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -551,6 +551,7 @@ TAG_COMPLEX = 40006
 TAG_BOX = 40007
 TAG_SET = 40008
 TAG_STRUCT = 40009
+TAG_UNIFORM = 40010
 
 MAX_DEPTH = 400
 """Containers in one another that may cross."""
@@ -595,8 +596,36 @@ def _no_form(encoder: Any, value: Any) -> None:
     raise Unencodable(f"a Python {type(value).__name__} has no form in Scheme")
 
 
+_CONTAINERS = (list, tuple, dict, set, frozenset, ImproperList, Box)
+"""What the encoder goes into."""
+
+_AROUND = 8
+"""Containers that a message puts around a value."""
+
+
+def _check_nesting(value: Any) -> None:
+    """Raises Unencodable for what is nested deeper than may cross: cbor2 goes on until the C stack ends."""
+    level = [value]
+    for _ in range(MAX_DEPTH + _AROUND):
+        inner: dict[int, Any] = {}  # by identity: what is shared, or contains itself, is gone through once
+        for item in level:
+            if isinstance(item, dict):
+                parts: Iterable[Any] = chain(item, item.values())
+            elif isinstance(item, Box):
+                parts = (item.value,)
+            else:
+                parts = (*item.items, item.tail) if isinstance(item, ImproperList) else item
+            inner.update((id(part), part) for part in parts if isinstance(part, _CONTAINERS))
+        if not inner:
+            return
+        level = list(inner.values())
+    raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
+
+
 def encode(value: Any) -> bytes:
     """CBOR as the guest reads it; half of a surrogate pair is U+FFFD. Raises Unencodable."""
+    if isinstance(value, _CONTAINERS):
+        _check_nesting(value)
     try:
         try:
             return cbor2.dumps(value, encoders=_ENCODERS, default=_no_form)
@@ -675,6 +704,15 @@ def _struct(value: Any) -> Struct:
     return Struct(str(name), fields)
 
 
+def _uniform(value: Any) -> tuple[int | float | complex, ...]:
+    """What of a uniform vector's type is left in Python: its numbers."""
+    if type(value) is not list or not value:
+        raise Unencodable("no uniform vector")
+    if any(type(item) not in (int, float, complex) for item in value):
+        raise Unencodable("a uniform vector that does not hold numbers")
+    return tuple(value[1:])
+
+
 def _symbol(value: Any) -> Symbol:
     if type(value) is not Symbol:
         raise Unencodable("no symbol")
@@ -718,6 +756,7 @@ _TAGS: dict[int, Callable[[Any], Any]] = {
     TAG_BOX: _box,
     TAG_SET: _set,
     TAG_STRUCT: _struct,
+    TAG_UNIFORM: _uniform,
 }
 """What a guest may say by tags, besides large integers (2 and 3). Nothing else builds an object here."""
 
@@ -838,6 +877,13 @@ def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
     return [_REPLIES + array_head(len(encoded)), *encoded]
 
 
+def one_reply(encoded: bytes) -> bytes:
+    """The same of one item that is small."""
+    return _ONE_REPLY + encoded
+
+
+_ONE_REPLY = _REPLIES + b"\x81"  # an array of one
+
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 """Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""
 
@@ -871,8 +917,10 @@ def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, N
         yield from _text_in_pieces(value, pieces)
     elif kind is bytes:
         pieces += (head_of(2, len(value)), value)
-    elif kind not in (list, tuple, dict) or depth >= MAX_DEPTH:
+    elif kind not in (list, tuple, dict):
         pieces.append(encode(value))
+    elif depth >= MAX_DEPTH:
+        raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
     else:
         if kind is tuple:
             pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))

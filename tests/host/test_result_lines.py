@@ -20,10 +20,10 @@ from rlm_wasm.results import (
 def test_progress_is_worded_as_the_usage_guide_shows_it() -> None:
     """Calls, models, the longest; what is zero is left out."""
     progress = Progress(done=3, running=2, total=7, models={"gpt-4.1-nano": 2}, longest_s=44.6)
-    assert progress_line(progress) == "3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45 s)"
+    assert progress_line(progress) == "3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45s)"
     assert progress_line(Progress(done=7, total=7)) == "7/7 done"
     both = Progress(done=1, running=3, total=9, models={"b": 2, "": 1}, longest_s=1)
-    assert progress_line(both) == "1/9 done — 3 active: default×1, b×2 (longest: 1 s)"
+    assert progress_line(both) == "1/9 done — 3 active: default×1, b×2 (longest: 1s)"
 
 
 def test_progress_tells_what_was_used_where_something_was() -> None:
@@ -38,7 +38,7 @@ def test_the_clocks_of_a_report_go_on_after_it_was_made() -> None:
     """That of the longest call only while a call runs."""
     assert progress_line(later(Progress(elapsed_s=3.2), 2.0)) == "running — 5 s"
     running = later(Progress(done=1, running=1, total=2, models={"a": 1}, longest_s=1), 2)
-    assert progress_line(running) == "1/2 done — 1 active: a×1 (longest: 3 s) — 2.0 s"
+    assert progress_line(running) == "1/2 done — 1 active: a×1 (longest: 3s) — 2.0 s"
     assert later(Progress(done=2, total=2, longest_s=1), 2).longest_s == 1
 
 

@@ -63,7 +63,7 @@ async def test_progress_arrives_with_every_change_and_only_increases(connect, mo
             client.call_tool("execute_scheme", {"code": THREE}, progress_callback=heard)
         )
         await gate.arrived(3)
-        await heard.until("0/3 done — 3 active: gpt-4.1-nano×3 (longest: 0 s)")
+        await heard.until("0/3 done — 3 active: gpt-4.1-nano×3 (longest: 0s)")
         gate.release()
         await heard.until("1/3 done — 2 active: gpt-4.1-nano×2")
         gate.release_all()

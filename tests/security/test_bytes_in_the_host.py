@@ -26,7 +26,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(2 * MIB)
 
 def peak(session: Session) -> int:
     """The most that was held for it at once."""
-    return session._meter.peak
+    return session._parts.meter.peak
 
 
 def fired(result: Result) -> str | None:

@@ -380,7 +380,7 @@ async def test_going_back_after_a_crash(monkeypatch: pytest.MonkeyPatch) -> None
     async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
         await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
         await session.execute("1")
-        monkeypatch.setattr(scheduler, "_FUEL_RESERVE", -(10**11) + 10_000)
+        monkeypatch.setattr(scheduler, "FUEL_RESERVE", -(10**11) + 10_000)
         async with neighbour() as turns:
             result = await session.execute("(vector-set! v 77 0) (let loop () (loop))")
             assert result.rolled_back

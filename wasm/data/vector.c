@@ -164,11 +164,21 @@ static Value prim_to_immutable_vector(int argc, Value *args) {
   return v;
 }
 
+/* A string or a vector of any kind, which from now on cannot be changed; anything else as it is. */
+static Value prim_make_immutable(int argc, Value *args) {
+  (void)argc;
+  switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: SET_FLAG(args[0], H_IMMUTABLE); break;
+    default: break;
+  }
+  return args[0];
+}
+
 /* Is it a string, vector, bytevector, box or hash that cannot be changed? */
 static Value prim_is_immutable(int argc, Value *args) {
   (void)argc;
   switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
-    case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: case T_BOX: case T_TABLE:
       return BOOL(OBJ_FLAGS(args[0]) & H_IMMUTABLE);
     default:
       return V_FALSE;
@@ -266,6 +276,7 @@ const PrimDef vector_prims[] = {
   {"vector-immutable", prim_vector_immutable, 0, -1, "(vector-immutable obj ...)"},
   {"vector->immutable-vector", prim_to_immutable_vector, 1, 1, "(vector->immutable-vector vector)"},
   {"immutable?", prim_is_immutable, 1, 1, "(immutable? obj)"},
+  {"%make-immutable!", prim_make_immutable, 1, 1, "(make-immutable! obj)"},
   {"vector-grow", prim_vector_grow, 2, 2, "(vector-grow vector length)"},
   {"vector-take", prim_vector_take, 2, 2, "(vector-take vector k)"},
   {"vector-drop", prim_vector_drop, 2, 2, "(vector-drop vector k)"},

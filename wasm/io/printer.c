@@ -9,6 +9,7 @@
 #include "core/template.h"
 #include "core/worklist.h"
 #include "data/table.h"
+#include "data/uvector.h"
 #include "io/port.h"
 #include "numbers/number.h"
 #include "numbers/numprint.h"
@@ -462,7 +463,7 @@ static Value emit_atom(Printer *p, Value v, uint32_t *next) {
 /* ---- the second walk ---- */
 
 /* Frames: kind and flags, value, index. */
-enum { VALUE, LIST, SLOTS_FRAME, TABLE_FRAME, TEXT };
+enum { VALUE, LIST, SLOTS_FRAME, TABLE_FRAME, UNIFORM, TEXT };
 enum { QUOTED = 256, SPACED = 512 };            /* print: within a quotation; a space comes first, too */
 enum text { CLOSE, DOT, SPACE };
 static const char *const texts[] = {")", " . ", " "};
@@ -557,6 +558,14 @@ static Value emit_value(Printer *p) {
   if (prints_itself(v) && !p->limit) {
     p->record = v;
     p->stack.top -= 3;
+    return V_VOID;
+  }
+  if (IS(v, T_UVECTOR)) {
+    p->stack.top -= 3;
+    builder_char(&p->out, '#');
+    builder_c(&p->out, uvector_name(UVECTOR_TYPE(v)));
+    builder_char(&p->out, '(');
+    push_frame(p, UNIFORM, v, 0);
     return V_VOID;
   }
   int64_t bits = is_compound(v) ? info_of(p, v) : 0;
@@ -672,6 +681,21 @@ static void emit_entries(Printer *p, Value *frame) {
   push_frame(p, VALUE | quoted, key, 0);
 }
 
+/* The next of a uniform vector's numbers, which are short ones. */
+static Value emit_uniform(Printer *p, Value *frame) {
+  uint32_t i = (uint32_t)FIX_VALUE(frame[2]);
+  if (i >= uvector_length(frame[1])) {
+    builder_char(&p->out, ')');
+    p->stack.top -= 3;
+    return V_VOID;
+  }
+  if (i) builder_char(&p->out, ' ');
+  Value done = emit_number(p, uvector_load(frame[1], i));
+  if (!IS_SIGNAL(done)) frame[2] = FIX(i + 1);
+  else if (i) p->out.length--;
+  return done;
+}
+
 /* V_VOID when done, or when a record wants to print itself. */
 static Value emit(Printer *p) {
   while (p->stack.top) {
@@ -683,6 +707,7 @@ static Value emit(Printer *p) {
       case LIST: emit_list_rest(p, frame); break;
       case SLOTS_FRAME: emit_slots(p, frame); break;
       case TABLE_FRAME: emit_entries(p, frame); break;
+      case UNIFORM: done = emit_uniform(p, frame); break;
       default: builder_c(&p->out, texts[FIX_VALUE(frame[1])]); p->stack.top -= 3;
     }
     if (IS_SIGNAL(done)) return done;

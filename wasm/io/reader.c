@@ -9,6 +9,7 @@
 #include "core/worklist.h"
 #include "data/equal.h"
 #include "data/table.h"
+#include "data/uvector.h"
 #include "io/port.h"
 #include "io/reader.h"
 #include "numbers/numread.h"
@@ -42,6 +43,7 @@ enum { F_KIND, F_PLACE, F_HEAD, F_LAST, F_EXTRA, F_SLOTS };
 enum frame {
   LIST,        /* extra: fixnum: enum dot */
   VECTOR, BYTES_LITERAL,
+  UNIFORM,     /* extra: fixnum: enum uvector_type */
   HASH,        /* extra: fixnum: enum table_kind */
   PREFIX,      /* extra: the symbol of (quote x) and the like */
   BOX,
@@ -698,6 +700,9 @@ static Value read_word(Reader *r, uint32_t place) {
   static const struct { const char *word; enum frame kind; int64_t extra; } openers[] = {
     {"u8", BYTES_LITERAL, 0}, {"vu8", BYTES_LITERAL, 0}, {"hash", HASH, TABLE_EQUAL}, {"hasheqv", HASH, TABLE_EQV},
     {"hasheq", HASH, TABLE_EQ},
+    {"u1", UNIFORM, UV_U1}, {"s8", UNIFORM, UV_S8}, {"s16", UNIFORM, UV_S16}, {"u16", UNIFORM, UV_U16}, {"s32", UNIFORM, UV_S32},
+    {"u32", UNIFORM, UV_U32}, {"s64", UNIFORM, UV_S64}, {"u64", UNIFORM, UV_U64}, {"f32", UNIFORM, UV_F32}, {"f64", UNIFORM, UV_F64},
+    {"f8", UNIFORM, UV_F8}, {"f16", UNIFORM, UV_F16}, {"c64", UNIFORM, UV_C64}, {"c128", UNIFORM, UV_C128},
   };
   uint32_t from = r->at + 1, end = token_end(r, from), mark = char_at(r, end);
   if (is_opener(mark))
@@ -780,6 +785,22 @@ static Value close_bytes(Reader *r, Value *frame) {
   return literal(r, v);
 }
 
+static Value close_uniform(Reader *r, Value *frame) {
+  enum uvector_type type = (enum uvector_type)FIX_VALUE(frame[F_EXTRA]);
+  uint64_t count = 0;
+  for (Value l = frame[F_HEAD]; l != V_NIL; l = CDR(l), count++)
+    if (!uvector_fits(type, CAR(l)))
+      return fail_at(r, pair_place(l) ? pair_place(l) : (uint32_t)FIX_VALUE(frame[F_PLACE]), false,
+                     "each element of #%s(...) must be: %s", uvector_name(type), uvector_holds(type));
+  uint64_t bytes = uvector_bytes(type, count) + 16;
+  if (!heap_reserve(bytes)) return need_memory(bytes);
+  charge((int64_t)count / 4);
+  Value v = uvector_make(type, (uint32_t)count);
+  uint32_t i = 0;
+  for (Value l = frame[F_HEAD]; l != V_NIL; l = CDR(l)) uvector_store(v, i++, CAR(l));
+  return literal(r, v);
+}
+
 static Value close_hash(Reader *r, Value *frame) {
   uint64_t count = 0;
   for (Value l = frame[F_HEAD]; l != V_NIL; l = CDR(l), count++)
@@ -811,6 +832,7 @@ static Value close_frame(Reader *r, uint32_t closer, uint32_t *where) {
   switch (FRAME_KIND(frame)) {
     case VECTOR: datum = close_vector(r, frame); break;
     case BYTES_LITERAL: datum = close_bytes(r, frame); break;
+    case UNIFORM: datum = close_uniform(r, frame); break;
     case HASH: datum = close_hash(r, frame); break;
     default:
       if (FIX_VALUE(frame[F_EXTRA]) == AFTER_DOT) return fail_at(r, here(r), false, "expected a datum after the dot");

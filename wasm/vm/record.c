@@ -32,7 +32,7 @@ Value make_rtd(Value name, Value parent, Value own_fields, int64_t flags) {
 
 static const struct { const char *name; int flag; } flag_names[] = {
   {"transparent", RTD_TRANSPARENT}, {"mutable", RTD_MUTABLE}, {"sealed", RTD_SEALED}, {"opaque", RTD_OPAQUE}, {"prefab", RTD_PREFAB},
-  {"set", RTD_SET}, {"equal", RTD_EQUAL}, {"scoped", RTD_SCOPED},
+  {"set", RTD_SET}, {"equal", RTD_EQUAL}, {"scoped", RTD_SCOPED}, {"open", RTD_OPEN},
 };
 #define FLAG_COUNT (sizeof flag_names / sizeof *flag_names)
 
