@@ -27,7 +27,7 @@ from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
 from rlm_wasm.errors import RlmError, UsageError
 from rlm_wasm.named_sessions import open_named
-from rlm_wasm.results import summary
+from rlm_wasm.results import used_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,7 +200,7 @@ class _Conversation:
             self._succeeded.append(source.strip("\n"))
         print_result(result, source=text, name=place, quiet=True, streamed=True)
         if result.execution.calls and is_terminal(err=True):
-            note(summary(result.execution))
+            note(used_line(result.execution))
 
     def _remember(self, name: str, text: str) -> None:
         self._texts.pop(name, None)

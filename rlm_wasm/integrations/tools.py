@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from rlm_wasm.asking.bounds import SHOWN, bounded
 from rlm_wasm.context_files import ContextSource, Loaded, contexts_of
 from rlm_wasm.integrations.loop_thread import LoopThread
-from rlm_wasm.results import summary
+from rlm_wasm.results import used_line
 from rlm_wasm.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def shown_answer(answer: Answer) -> str:
     head = "NOT COMPUTED: " if answer.how == "last word" else ""
     text = answer.value or (str(answer.error) if answer.error else answer.status)
     notes = "".join(f"\nnote: {note}" for note in answer.notes)
-    used = f"[{len(answer.steps)} iterations, {summary(answer.execution)}]"
+    used = f"[{len(answer.steps)} iterations, {used_line(answer.execution)}]"
     return bounded(f"{head}{text}{notes}\n{used}", SHOWN)
 
 

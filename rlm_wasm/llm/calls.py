@@ -40,6 +40,7 @@ from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.records import structure, unstructure
+from rlm_wasm.results import money
 from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import EventStream, Recorder, numbers_of, place_of
 from rlm_wasm.scope_log import ScopeLog
@@ -500,7 +501,7 @@ class LlmCalls:
         model = _model_of(request, completion)
         cost: float | None = 0.0
         if not call.recursive:  # else ``ask`` settled what it is made of
-            cost = self._count(completion, model)
+            cost = self._count(request, completion, model)
         if completion.rate_limits:
             self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -522,7 +523,7 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth, truncated]
 
-    def _count(self, completion: Completion, model: str) -> float | None:
+    def _count(self, request: CompletionRequest, completion: Completion, model: str) -> float | None:
         """Settle an answer; what it cost in dollars, None where nobody knows."""
         provider, info = self._made or self._provider()
         if completion.cached or info.free:
@@ -535,7 +536,7 @@ class LlmCalls:
                 completion.completion_tokens,
                 completion.cached_tokens,
             )
-        self.budget.add(completion, cost, model)
+        self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
 
     async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
@@ -572,7 +573,7 @@ class LlmCalls:
             self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
-        cost = self._count(completion, model)
+        cost = self._count(request, completion, model)
         self.budget.settle(worst)
         if self.recorder.on:
             self.recorder.tell(
@@ -779,7 +780,7 @@ class LlmCalls:
         if report["tokens-left"] is not None:
             parts.append(f"{report['tokens-left']:,} tokens")
         if report["cost-left"] is not None:
-            parts.append(f"${report['cost-left']:.4f}")
+            parts.append(money(report["cost-left"]) or "$0")
         return ", ".join(parts)
 
     def own_request(

@@ -23,7 +23,7 @@ from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
-from rlm_wasm.results import Problem, Result
+from rlm_wasm.results import Problem, Result, money
 from rlm_wasm.runtime import Runtime
 from rlm_wasm.session import Session
 
@@ -66,8 +66,8 @@ class Estimate:
     def to_text(self) -> str:
         """For people."""
         models = ", ".join(f"{model} × {count:,}" for model, count in self.calls_by_model.items())
-        cost = "unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
-        bound = "unknown" if self.upper_bound_usd is None else f"${self.upper_bound_usd:.4f}"
+        cost = "unknown" if self.cost_usd is None else money(self.cost_usd) or "$0"
+        bound = "unknown" if self.upper_bound_usd is None else money(self.upper_bound_usd) or "$0"
         lines = [
             f"{self.calls:,} calls{f': {models}' if models else ''}",
             f"about {self.prompt_tokens:,} prompt and {self.completion_tokens:,} completion tokens",

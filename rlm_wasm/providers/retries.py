@@ -26,6 +26,8 @@ DEFAULT_RETRIES: Final = 2
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 """Of those that nobody asked for."""
+WORTH_A_WORD_S: Final = 1.0
+"""Shorter waits nobody notices."""
 
 log = logging.getLogger("rlm_wasm.providers")
 
@@ -103,7 +105,10 @@ class Retries:
         at_once = self._pace.at_once
         if at_once != before:
             calls = "1 call" if at_once == 1 else f"{at_once} calls"
-            log.info("%s refuses for now: waiting %.3g s, then at most %s at once", where, pause_s, calls)
+            level = logging.INFO if pause_s >= WORTH_A_WORD_S else logging.DEBUG
+            log.log(
+                level, "%s refuses for now: waiting %.3g s, then at most %s at once", where, pause_s, calls
+            )
 
     def _check_pause(self, until: float | None, where: str) -> None:
         """A call whose time is over before the pause is fails at once."""

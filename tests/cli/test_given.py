@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from rlm_wasm import Runtime, UsageError
 from rlm_wasm.cli import main
+from rlm_wasm.cli.progress import Display
 from rlm_wasm.testing import Fault, OpenAIServer
 
 Run = Callable[..., tuple[int, str, str]]
@@ -128,16 +130,17 @@ async def test_retries_says_how_often_a_call_is_sent_again(run: Run) -> None:
     assert await _served(patient, fault, fault, fault) == 4
 
 
-async def test_a_wait_is_said_while_it_lasts(run: Run) -> None:
-    """Else a run that waits for a server looks like one that hangs."""
-
-    def command(url: str) -> None:
-        _, out, err = run("run", "--base-url", url, "-e", ASK)
-        assert out == "the answer\n"
-        assert "refuses for now: waiting 0.01 s, then at most 1 call at once" in err
-        assert "waiting" not in run("run", "--base-url", url, "--quiet", "-e", ASK)[2]
-
-    await _served(command, Fault.rate_limit(retry_after_s=0.01))
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_a_wait_is_said_while_it_lasts(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else a run that waits for a server looks like one that hangs; afterwards nobody listens."""
+    log = logging.getLogger("rlm_wasm.providers")
+    with Display(quiet=quiet):
+        log.info("the server refuses for now: waiting %d s", 20)
+        said = capsys.readouterr()
+    log.info("the server refuses again")
+    assert said.err == ("" if quiet else "rlm-wasm: the server refuses for now: waiting 20 s\n")
+    assert said.out == ""
+    assert "again" not in capsys.readouterr().err
 
 
 async def test_kept_answers_are_not_asked_for_again(run: Run, tmp_path: Path) -> None:

@@ -76,6 +76,24 @@ async def test_progress_arrives_with_every_change_and_only_increases(connect, mo
     assert all(total is None or progress <= total for progress, total, _ in heard.all)
 
 
+async def test_the_total_is_known_before_most_calls_are_made(connect, mode) -> None:
+    """A combinator says how many items it has: a client can show a bar from the first report on."""
+    gate, heard = GatedProvider(), Heard()
+    program = "(map-async (lambda (n) (llm-query-async #:instruction (~a n))) (range 50) #:max-concurrent 2)"
+    async with connect(gate, mode=mode) as client:
+        call = asyncio.create_task(
+            client.call_tool("execute_scheme", {"code": program}, progress_callback=heard)
+        )
+        await gate.arrived(2)
+        await heard.until("0/50 done — 2 active")
+        while not call.done():
+            gate.release_all()
+            await asyncio.sleep(0)
+        await call
+    assert {total for _, total, _ in heard.all} == {50.0}
+    assert heard.all[-1][0] == 50.0
+
+
 async def test_progress_arrives_in_time_also_when_nothing_changes(connect, mode, monkeypatch) -> None:
     """Every two seconds; here every hundredth."""
     monkeypatch.setattr(announcing, "BEAT_S", 0.01)
