@@ -243,33 +243,51 @@
 (define (%trace-request! id)
   (%trace-at! "id" id "fiber" (if %current-fiber (%fiber-id %current-fiber) 0)))
 
-;; How many items combinators have announced, how many of them they began and how many are done: the
+;; How many items combinators and loops have announced, how many of them they began and how many are done: the
 ;; host is told when the machine pauses, for an account of the progress.
 (define %items 0)
 (define %items-begun 0)
 (define %items-done 0)
-(define %items-told 0)
 (define %counting? #f) ; most executions count none
-(define (%announce! n)
-  (set! %counting? #t)
-  (set! %items (+ %items n)))
+(define %items-told? #t) ; as they are now
+(define (%announce! n) ; a negative number takes back what will not come
+  (when (not (eqv? n 0))
+    (set! %counting? #t)
+    (set! %items-told? #f)
+    (set! %items (+ %items n))))
+;; A fiber that ends before its time, by an error or because nobody wants it any longer, takes back what it has
+;; announced and did not begin: of each announcement a thunk tells how much that is.
+(define %announced (%make-hash 1 #f)) ; fiber -> thunks
+(define (%announced! left)
+  (hash-set! %announced %current-fiber (cons left (%hash-ref %announced %current-fiber '()))))
+(define (%forget-announced! left)
+  (let ((others (remq left (%hash-ref %announced %current-fiber '()))))
+    (if (null? others)
+        (hash-remove! %announced %current-fiber)
+        (hash-set! %announced %current-fiber others))))
+(define (%retract-announced! fiber)
+  (let ((announced (%hash-ref %announced fiber '())))
+    (hash-remove! %announced fiber)
+    (for-each (lambda (left) (%announce! (- (left)))) announced)))
 (define (%item-begins!)
   (set! %counting? #t) ; of an earlier execution, perhaps
+  (set! %items-told? #f)
   (set! %items-begun (+ %items-begun 1)))
 (define (%item-is-done!)
   (set! %counting? #t)
+  (set! %items-told? #f)
   (set! %items-done (+ %items-done 1)))
 (define (%tell-items!)
-  (let ((now (+ %items %items-begun %items-done)))
-    (when (not (eqv? now %items-told))
-      (set! %items-told now)
-      (%outbox! (%cbor-encode (list "note" "items" (list %items %items-begun %items-done)))))))
+  (unless %items-told?
+    (set! %items-told? #t)
+    (%outbox! (%cbor-encode (list "note" "items" (list %items %items-begun %items-done))))))
 (define (%forget-items!)
   (set! %counting? #f)
+  (hash-clear! %announced)
   (set! %items 0)
   (set! %items-begun 0)
   (set! %items-done 0)
-  (set! %items-told 0))
+  (set! %items-told? #t))
 
 ;; ---- requests ----
 ;; The arguments travel as an encoded array in a byte string, so that what the host cannot take of
@@ -599,6 +617,7 @@
     (%fiber-set-request! fiber #f)
     (%leave! fiber)
     (%leave-pool! fiber)
+    (if %counting? (%retract-announced! fiber))
     (if request (%forget-request! request))
     (if (%fiber-youngest fiber) (set! %doomed (cons fiber %doomed)))))
 
@@ -624,6 +643,7 @@
 (define (%uncaught-in-fiber obj)
   (let ((handle (and %current-fiber (%fiber-handle %current-fiber))))
     (if %current-fiber (%leave-pool! %current-fiber))
+    (if (and %counting? %current-fiber) (%retract-announced! %current-fiber))
     (set! %current-fiber #f)
     (if handle
         (begin (%settle! handle 'failed obj) (%base-k #f))

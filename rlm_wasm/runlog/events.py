@@ -266,7 +266,7 @@ class Noted(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsCounted(Record):
-    """How far combinators are with the items that they were given."""
+    """How far combinators, and loops that make calls, are with the items that they were given."""
 
     TYPE: ClassVar = "items_counted"
     announced: Natural = 0
