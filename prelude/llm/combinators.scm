@@ -221,7 +221,7 @@
     (lambda arguments
       (let* ((key (apply key-of arguments)) (seen (%hash-ref known key #f)))
         (%result
-         (%await
+         (%await-in-sight
           (if (and seen (not (memq (%handle-state seen) '(failed cancelled))))
               seen
               (let ((handle (%spawn (lambda () (%result (apply f arguments))) "memoized")))
@@ -250,7 +250,7 @@
          (key (string-append "cached-query:" (content-key asked)))
          (running (%hash-ref %asked-now key #f)))
     (if (and running (%pending? running))
-        (%await running)
+        (%await-in-sight running)
         (let ((handle
                (%spawn
                 (lambda ()
@@ -263,7 +263,7 @@
                           text))))
                 "cached-query")))
           (hash-set! %asked-now key handle)
-          (%await handle)))))
+          (%await-in-sight handle)))))
 (define %asked-now (make-hash))
 
 ;; The models' most frequent answer to one question.

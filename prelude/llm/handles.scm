@@ -18,7 +18,7 @@
 
 (define (await h)
   (%check-handle 'await h)
-  (let ((v (%await h)))
+  (let ((v (%await-in-sight h)))
     (%log! "await" (if (syntax? v) (%scoped-text v) v) "sandbox" "handle" (%handle-id h))
     v))
 

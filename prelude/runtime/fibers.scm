@@ -149,6 +149,7 @@
 (define (%deadlock!)
   (let ((text (string-append "deadlock: " (%who-waits) "; nothing that is running can end that")))
     (%leave! %main-fiber)
+    (if %tracing? (%trace-goes-on! %main-fiber))
     (%wake! %main-fiber (lambda () (%fail 'exn:fail:deadlock text)))))
 
 (define (%who-waits)
@@ -242,6 +243,15 @@
                        facts))))
 (define (%trace-request! id)
   (%trace-at! "id" id "fiber" (if %current-fiber (%fiber-id %current-fiber) 0)))
+
+;; And in which line a fiber waits for something else than a request: whether that was told. Where no line of the
+;; program waits (a worker of map-async), there is nothing to tell; nor in llm-query, whose call has its line.
+(define (%trace-wait! what)
+  (and %tracing? (%place)
+       (begin
+         (%trace-at! "waits" (%fiber-id %current-fiber) "what" what)
+         #t)))
+(define (%trace-goes-on! fiber) (%trace! "goes-on" (%fiber-id fiber)))
 
 ;; How many items combinators and loops have announced, how many of them they began and how many are done: the
 ;; host is told when the machine pauses, for an account of the progress.
@@ -438,12 +448,25 @@
               (lambda (fiber)
                 (let ((waiter (%waiter (lambda (handle)
                                          (%fiber-set-leave! fiber #f)
-                                         (%wake! fiber (lambda () (%handle-result handle)))))))
+                                         (%wake! fiber (lambda ()
+                                                         (if %tracing? (%trace-goes-on! fiber))
+                                                         (%handle-result handle)))))))
                   (%fiber-set-leave! fiber (lambda ()
                                              (set-car! waiter #f)
                                              (%drop-waiter! waiter handle)))
                   (%when-settled! handle waiter))))
       (%handle-result handle)))
+
+;; The same, with a word to the run log of the line that waits.
+(define (%await-in-sight handle)
+  (if (and %tracing? (%pending? handle))
+      (%trace-wait! (let ((what (%handle-what handle))) (if (pair? what) (string-append (car what) (cdr what)) what))))
+  (%await handle))
+;; To park for something else than a handle or a request.
+(define (%park-in-sight! what setup)
+  (let ((told? (%trace-wait! what)))
+    (%park! what setup)
+    (if told? (%trace-goes-on! %current-fiber))))
 
 ;; Wait until all are settled, or until (enough? handle) holds for one: gives that one, or #f.
 (define (%await-until handles enough?)
@@ -462,8 +485,8 @@
         (%atomically (lambda () (%when-settled! (car handles) waiter)))
         (loop (cdr handles))))
     (if (not (over?))
-        (%park! (string-append (number->string left) " handles")
-                (lambda (fiber) (if (over?) (%wake! fiber void) (set! parked #t)))))
+        (%park-in-sight! (string-append (number->string left) " handles")
+                         (lambda (fiber) (if (over?) (%wake! fiber void) (set! parked #t)))))
     (%fiber-set-leave! fiber #f)
     (if found (%atomically (lambda () (%forget-waiter! waiter handles))))
     found))
@@ -538,12 +561,12 @@
   (let ((handle (%atomically (lambda () (%pool-take! pool)))))
     (if (not handle)
         (begin
-          (%park! (string-append "the first of " (number->string (%pool-size pool)) " handles")
-                  (lambda (fiber)
-                    (cond ((pair? (%pool-settled pool)) (%wake! fiber void))
-                          (else
-                           (%pool-set-parked! pool fiber)
-                           (%fiber-set-leave! fiber (lambda () (%pool-set-parked! pool #f)))))))
+          (%park-in-sight! (string-append "the first of " (number->string (%pool-size pool)) " handles")
+                           (lambda (fiber)
+                             (cond ((pair? (%pool-settled pool)) (%wake! fiber void))
+                                   (else
+                                    (%pool-set-parked! pool fiber)
+                                    (%fiber-set-leave! fiber (lambda () (%pool-set-parked! pool #f)))))))
           (%next-of! pool))
         (let* ((handles (%pool-list pool)) (rest (remq handle handles)))
           (if (eq? rest handles)
@@ -618,6 +641,7 @@
     (%leave! fiber)
     (%leave-pool! fiber)
     (if %counting? (%retract-announced! fiber))
+    (if %tracing? (%trace-goes-on! fiber))
     (if request (%forget-request! request))
     (if (%fiber-youngest fiber) (set! %doomed (cons fiber %doomed)))))
 
