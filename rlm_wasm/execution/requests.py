@@ -41,7 +41,9 @@ from rlm_wasm.turns import Alone, InTurns, in_turns
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
 
-_LOGGED = frozenset(("py-exec", "py-eval", "py-set!", "py-call", "host", "checkpoint", "restore"))
+_LOGGED = frozenset(
+    ("py-exec", "py-eval", "py-set!", "py-call", "host", "checkpoint", "restore", "sleep", "fork")
+)
 """Operations that a run log has records of; an LLM call has richer ones of its own."""
 _LOGGED_ARGUMENTS = 2_000
 """Characters of their arguments that it shows."""
