@@ -316,7 +316,9 @@ class DurableSessions:
         ]
         if missing:
             self.store.insert_if_absent(connection, blobs, missing)
-        connection.execute(sa.update(blobs).where(blobs.c.hash.in_(list(content))).values(used_at=now))
+        # SQLite writes the whole row again, megabytes of a guest, too: now and then is enough.
+        old = (blobs.c.hash.in_(list(content)), blobs.c.used_at < now - _KEEP_BLOBS_S / 2)
+        connection.execute(sa.update(blobs).where(*old).values(used_at=now))
         self.store.insert_if_absent(
             connection, references, [{"session": name, "hash": key} for key in content]
         )
