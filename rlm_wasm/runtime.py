@@ -609,7 +609,11 @@ class Runtime:
                 checked = checked_document(document, number)
                 if name is not None:
                     own_name = document_name(name, number, program, checked)
-                async with self.session(name=own_name, limits=limits) as session:
+                if own_name is None or self._executor is not None:
+                    opened = self.session(name=own_name, limits=limits)
+                else:  # without keeping the event loop
+                    opened = await self.resume(own_name, limits=limits, make=True)
+                async with opened as session:
                     if self._executor is None:
                         result = await run_document(session, program, checked, timeout_s)
                     else:

@@ -87,8 +87,10 @@ def check_guest(snapshot: Snapshot, engine: Engine) -> None:
     """Raises SnapshotVersionError where the snapshot belongs to another guest."""
     if snapshot.image_hash != engine.image_hash:
         raise SnapshotVersionError(
-            f"the snapshot belongs to guest image {snapshot.image_hash[:12]}…, "
-            f"this release has {engine.image_hash[:12]}…"
+            f"the snapshot stands on guest {snapshot.image_hash[:12]}… of release"
+            f" {str(snapshot.header.get('release', 'unknown'))[:20]}, and this release has"
+            f" {engine.image_hash[:12]}…: go on with that release, or run its programs again; a store of"
+            " durable sessions keeps the guest along with them"
         )
 
 
