@@ -28,7 +28,9 @@ def outcome(program: str, steps: int) -> Any:
     (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
     sandbox.close()
     assert done.error is None, done.error
-    return protocol.decode(done.data) if isinstance(done.data, bytes) else done.value  # a text is its own data
+    return (
+        protocol.decode(done.data) if isinstance(done.data, bytes) else done.value
+    )  # a text is its own data
 
 
 @st.composite
