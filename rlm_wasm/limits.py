@@ -263,6 +263,51 @@ class Limits:
         return Limits(**merged)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedBudget:
+    """What durable sessions may use together, in however many processes: ``Runtime(budget=…)``.
+
+    It lives in their store, under ``name``; what was used of it stays used. None is no limit.
+
+    name         1 to 255 characters; runtimes that name the same one share it, and its limits are those
+                 of the one that opened it last
+    concurrency  LLM calls in flight at once
+    calls        LLM calls that are sent, those of recursive children included
+    tokens       of all calls together
+    cost_usd     dollars for all calls together
+
+    Raises:
+        UsageError: the name is none, or a limit is no number, or negative.
+    """
+
+    name: str
+    concurrency: int | None = None
+    calls: int | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= 255 or "\0" in self.name:
+            raise UsageError("a shared budget has a name of 1 to 255 characters")
+        for name in ("concurrency", "calls", "tokens", "cost_usd"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            kinds = (int, float) if name == "cost_usd" else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise UsageError(f"SharedBudget({name}=…) must be a number, got {value!r}")
+            most = _MOST_USD if name == "cost_usd" else _MOST
+            if not 0 <= value <= most:
+                raise UsageError(f"SharedBudget({name}=…) must be from 0 to {most:,}, got {value!r}")
+            if name == "concurrency" and value < 1:
+                raise UsageError("SharedBudget(concurrency=…) must be at least 1")
+
+
+_MOST: Final = 1_000_000_000_000_000
+_MOST_USD: Final = 1_000_000_000
+"""What a shared budget may have fits a database's integers, dollars in billionths, too."""
+
+
 def checked_limits(given: Limits | None) -> Limits:
     """What was given as limits; the default ones for None.
 

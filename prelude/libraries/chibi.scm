@@ -75,7 +75,7 @@
     (%make-environment . make-environment) (flush-output-port . flush-output)
     subbytes (%chibi:no-ast . env-parent)
     (%chibi:datum->syntax . datum->syntax) (%chibi:symbol->identifier . symbol->identifier)
-    make-uvector list->uvector (%chibi:opcode? . opcode?) (%chibi:make-immutable! . make-immutable!)))
+    (%make-uvector . make-uvector) (%list->uvector . list->uvector) (%chibi:opcode? . opcode?) (%chibi:make-immutable! . make-immutable!)))
 
 ;; Chibi's own module system; only the part that needs no view of its modules.
 (%define-core-library! '(meta)
@@ -147,7 +147,7 @@
     (%chibi:no-ast . macro-env) (%chibi:no-ast . macro-source) (%chibi:no-ast . macro-aux)
     (%chibi:no-ast . macro-aux-set!) (%chibi:no-ast . procedure-code)
     (%chibi:no-ast . procedure-vars) (%chibi:no-ast . procedure-name-set!)
-    (%chibi:no-ast . procedure-flags) (%chibi:no-ast . make-variable-transformer)
+    (%chibi:no-ast . procedure-flags) (%chibi:make-variable-transformer . make-variable-transformer)
     (%chibi:no-ast . make-procedure) (%chibi:no-ast . bytecode-name)
     (%chibi:no-ast . bytecode-literals) (%chibi:no-ast . bytecode-source)
     (%chibi:no-ast . port-line-set!) (%chibi:no-ast . port-source?)
@@ -200,3 +200,10 @@
 (%define-core-library! '(srfi 124)
   '(make-ephemeron ephemeron? (%ephemeron-broken? . ephemeron-broken?)
     (%ephemeron-key . ephemeron-key) (%ephemeron-value . ephemeron-datum) (values . reference-barrier)))
+
+;; Chibi's own has the names of its compiler inside; this is the dialect's.
+(%define-core-library! '(chibi syntax-case)
+  '(... _ free-identifier=? bound-identifier=? identifier? syntax-case syntax quasisyntax unsyntax unsyntax-splicing
+    (%datum->syntax . datum->syntax) (%syntax->datum . syntax->datum) generate-temporaries with-syntax
+    (%syntax-violation . syntax-violation) with-ellipsis (%ellipsis? . ellipsis-identifier?) define-syntax let-syntax
+    letrec-syntax))

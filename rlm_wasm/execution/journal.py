@@ -156,6 +156,16 @@ class JournalWriter:
         self._unwritten.say(status, note)
         self._changed()
 
+    def begin(self, request: str) -> None:
+        """An execution begins that was asked for by this id; "" where by none."""
+        self._unwritten.begin(request)
+        self._changed()
+
+    def end(self, result: bytes) -> None:
+        """What came of it, for whoever asks for it again."""
+        self._unwritten.end(result)
+        self._changed()
+
     def keep(self, blobs: dict[str, bytes]) -> None:
         """Texts that entries refer to by their hashes."""
         self._unwritten.blobs.update(blobs)

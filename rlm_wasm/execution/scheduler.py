@@ -28,6 +28,7 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     Unencodable,
 )
+from rlm_wasm.execution import state as states
 from rlm_wasm.execution.guest import (
     AT_ONCE,
     FUEL_RESERVE,
@@ -40,7 +41,6 @@ from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.output import BoundedText
 from rlm_wasm.execution.requests import HostRequest, HostRequests
-from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.runlog.stream import Recorder
 from rlm_wasm.sandbox import protocol
@@ -529,7 +529,7 @@ class Scheduler:
 
     # ---- snapshots
 
-    async def captured(self, state: Callable[[SchedulerState], T]) -> tuple[MemoryImage, T]:
+    async def captured(self, state: Callable[[states.SchedulerState], T]) -> tuple[MemoryImage, T]:
         """The guest's memory, and what ``state`` makes of the host's side, of one moment.
 
         A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
@@ -543,17 +543,17 @@ class Scheduler:
         if self.execution is None:
             await self.guest.sleep()
 
-    def to_state(self) -> SchedulerState:
+    def to_state(self) -> states.SchedulerState:
         """The host's side of the guest. An execution that has not begun yet, or is over, is no part of it."""
         execution = None if self.guest.status is GuestStatus.DONE else self.execution
-        return SchedulerState(
+        return states.SchedulerState(
             int(self.guest.status),
             self.guest.unread,
             self.requests.to_state(),
             None if execution is None else execution.to_state(),
         )
 
-    def from_state(self, state: SchedulerState) -> None:
+    def from_state(self, state: states.SchedulerState) -> None:
         """Take over what ``to_state`` gave; ``requests.send_again`` starts what was in flight.
 
         Raises SnapshotCorrupt for what could not have come about, LimitExceeded for no room.

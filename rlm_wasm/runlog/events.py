@@ -110,6 +110,27 @@ class FiberStarted(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FiberWaits(Record):
+    """A fiber waits in a line for what is no call or request of its own: handles, events of other fibers."""
+
+    TYPE: ClassVar = "fiber_waits"
+    fiber: Natural = 0
+    what: str = ""
+    """For what, in words: a spawned fiber, 3 handles …"""
+    line: Natural | None = None
+    column: Natural | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiberGoesOn(Record):
+    """It waits no longer: it goes on, or it was cancelled."""
+
+    TYPE: ClassVar = "fiber_goes_on"
+    fiber: Natural = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallQueued(Record):
     """A program asks for an LLM call that is allowed; it waits for its place, or has one at once."""
 
@@ -266,7 +287,7 @@ class Noted(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsCounted(Record):
-    """How far combinators are with the items that they were given."""
+    """How far combinators, and loops that make calls, are with the items that they were given."""
 
     TYPE: ClassVar = "items_counted"
     announced: Natural = 0
@@ -335,6 +356,8 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     RunStarted,
     ContextHeld,
     FiberStarted,
+    FiberWaits,
+    FiberGoesOn,
     CallQueued,
     CallSent,
     CallTried,

@@ -57,6 +57,10 @@ def _lines(story: RunStory, wanted: Wanted, full: bool) -> Iterator[str]:
         yield f"printed on {output.stream}"
         yield from _indented(whole_text(output.text))
     if story.ended is None:
+        for wait in story.waiting.values():
+            child = f"child {wait.execution}: " if wait.execution else ""
+            who = f"fiber {wait.fiber}" if wait.fiber else "the program"
+            yield f"{child}{who} waits in line {wait.line or '?'} for {wait.what or 'something'}"
         yield "it has not ended: it goes on, or its process did not live to its end"
         return
     if story.ended.value.text:

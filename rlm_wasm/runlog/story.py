@@ -14,7 +14,9 @@ from rlm_wasm.runlog.events import (
     ChildEnded,
     ChildStarted,
     ContextHeld,
+    FiberGoesOn,
     FiberStarted,
+    FiberWaits,
     OutputWritten,
     Record,
     RequestEnded,
@@ -80,6 +82,8 @@ class RunStory:
     chapter: str = ""
     contexts: list[ContextHeld] = field(default_factory=list)
     fibers: list[FiberStarted] = field(default_factory=list)
+    waiting: dict[tuple[int, int], FiberWaits] = field(default_factory=dict)
+    """By execution and fiber."""
     calls: dict[int, CallStory] = field(default_factory=dict)
     requests: dict[tuple[int, int], RequestStory] = field(default_factory=dict)
     children: dict[int, ChildStory] = field(default_factory=dict)
@@ -175,7 +179,11 @@ class RunStory:
             call.ended = record
 
     def _add_other(self, record: Record) -> None:
-        if isinstance(record, RequestStarted):
+        if isinstance(record, FiberWaits):
+            self.waiting[record.execution, record.fiber] = record
+        elif isinstance(record, FiberGoesOn):
+            self.waiting.pop((record.execution, record.fiber), None)
+        elif isinstance(record, RequestStarted):
             self.requests[record.execution, record.request] = RequestStory(record)
         elif isinstance(record, RequestEnded):
             request = self.requests.get((record.execution, record.request))

@@ -1,7 +1,7 @@
 """The long proofs: ``python tests/proof sweep|fuzz|soak``. Exit status 1 where something was found.
 
 python tests/proof sweep [--runs N]        the Nth thing fails, for every N (or N of each), in every program
-python tests/proof fuzz [--seconds S] [--seed N] [core|ways|border]
+python tests/proof fuzz [--seconds S] [--seed N] [--keep] [core|data|ways|border]
 python tests/proof soak [--executions N] [--at-once N] [--seed N]
 """
 
@@ -30,9 +30,12 @@ def main() -> int:
     sweeping = commands.add_parser("sweep")
     sweeping.add_argument("--runs", type=int, default=None, help="so many of each, instead of all")
     fuzzing = commands.add_parser("fuzz")
-    fuzzing.add_argument("which", nargs="*", choices=["core", "ways", "border", []], default=[])
+    fuzzing.add_argument("which", nargs="*", choices=["core", "data", "ways", "border", []], default=[])
     fuzzing.add_argument("--seconds", type=float, default=60.0, help="for each")
     fuzzing.add_argument("--seed", type=int, default=None)
+    fuzzing.add_argument(
+        "--keep", action="store_true", help="let inputs that led somewhere new stay in the corpora"
+    )
     soaking = commands.add_parser("soak")
     soaking.add_argument("--executions", type=int, default=100_000)
     soaking.add_argument("--at-once", type=int, default=50, help="open sessions")
@@ -42,7 +45,7 @@ def main() -> int:
         return asyncio.run(_sweep(options.runs))
     if options.command == "fuzz":
         seed = random.randrange(1 << 32) if options.seed is None else options.seed
-        return _fuzz(options.which or ["core", "ways", "border"], options.seconds, seed)
+        return _fuzz(options.which or ["core", "data", "ways", "border"], options.seconds, seed, options.keep)
     return _soak(options.executions, options.at_once, options.seed)
 
 
@@ -63,12 +66,14 @@ async def _sweep(runs: int | None) -> int:
     return min(found, 1)
 
 
-def _fuzz(which: list[str], seconds: float, seed: int) -> int:
+def _fuzz(which: list[str], seconds: float, seed: int, keep: bool) -> int:
     found = 0
     for name in which:
         clock = fuzz.Clock(seconds=seconds)
         if name == "core":
             report = fuzz.core(clock, seed)
+        elif name == "data":
+            report = fuzz.data(clock, seed, keep)
         else:
             report = asyncio.run((fuzz.ways if name == "ways" else fuzz.border)(clock, seed))
         print(f"{name}: {report.tried:,} inputs from seed {seed}, {len(report.found)} findings")

@@ -91,25 +91,51 @@ static Value prim_vector_to_list(int argc, Value *args) {
   return list;
 }
 
+/* Progress: the pairs counted, where the count has come to, and a pair that it met; then the vector, and where it is
+   filled. */
+enum { L_COUNT, L_AT, L_TORTOISE, L_VECTOR, L_SIZE };
 static Value prim_list_to_vector(int argc, Value *args) {
   (void)argc;
-  uint64_t n = 0;
-  Value l = args[0];
-  for (; is_pair(l) && n <= MAX_SLOTS; l = CDR(l)) n++;     /* a circular list ends here, too */
-  if (l != V_NIL) return err_type(NULL, 0, "list", args[0]);
-  RESERVE_VECTOR(n);
-  charge((int64_t)n / 8);
-  Value v = blank_vector((uint32_t)n);
-  uint32_t i = 0;
-  for (l = args[0]; l != V_NIL; l = CDR(l)) VEC(v)[i++] = CAR(l);
+  Value *kept = progress(), at = args[0], tortoise = V_FALSE, v = V_FALSE;
+  uint32_t n = 0;
+  if (kept) {
+    n = (uint32_t)FIX_VALUE(kept[L_COUNT]);
+    at = kept[L_AT];
+    tortoise = kept[L_TORTOISE];
+    v = kept[L_VECTOR];
+  }
+  if (v == V_FALSE) {
+    while (is_pair(at)) {
+      if (at == tortoise) return err_type(NULL, 0, "list", args[0]);
+      if (n && (n & (n - 1)) == 0) tortoise = at;        /* Brent: moved up at every power of two */
+      at = CDR(at);
+      if (++n % LONG_ROUND) continue;
+      charge(LONG_ROUND / 8);
+      if (should_pause()) return pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
+    }
+    if (at != V_NIL) return err_type(NULL, 0, "list", args[0]);
+    charge(n % LONG_ROUND / 8);
+    uint64_t bytes = 8ull * n + 16;
+    if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) {
+      pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
+      return need_memory(bytes);
+    }
+    v = n < LONG_ROUND ? blank_vector(n) : make_vector(n, FIX(0));
+    at = args[0];
+    n = 0;
+  }
+  FOR_PAUSING(i, n, VEC_LENGTH(v), 8, pause_keeping(L_SIZE, FIX(i), at, V_FALSE, v)) {
+    VEC(v)[i] = CAR(at);
+    at = CDR(at);
+  }
   return v;
 }
 
 static Value prim_vector_fill(int argc, Value *args) {
   CHECK_MUTABLE_VECTOR(0);
   SPAN(2, args[0], start, end);
-  charge((end - start) / 16);
-  for (uint32_t i = start; i < end; i++) VEC(args[0])[i] = args[1];
+  Value *kept = progress();
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : start, end, 16, pause_keeping(1, FIX(i))) VEC(args[0])[i] = args[1];
   return V_VOID;
 }
 
@@ -164,11 +190,21 @@ static Value prim_to_immutable_vector(int argc, Value *args) {
   return v;
 }
 
+/* A string or a vector of any kind, which from now on cannot be changed; anything else as it is. */
+static Value prim_make_immutable(int argc, Value *args) {
+  (void)argc;
+  switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: SET_FLAG(args[0], H_IMMUTABLE); break;
+    default: break;
+  }
+  return args[0];
+}
+
 /* Is it a string, vector, bytevector, box or hash that cannot be changed? */
 static Value prim_is_immutable(int argc, Value *args) {
   (void)argc;
   switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
-    case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: case T_BOX: case T_TABLE:
       return BOOL(OBJ_FLAGS(args[0]) & H_IMMUTABLE);
     default:
       return V_FALSE;
@@ -266,6 +302,7 @@ const PrimDef vector_prims[] = {
   {"vector-immutable", prim_vector_immutable, 0, -1, "(vector-immutable obj ...)"},
   {"vector->immutable-vector", prim_to_immutable_vector, 1, 1, "(vector->immutable-vector vector)"},
   {"immutable?", prim_is_immutable, 1, 1, "(immutable? obj)"},
+  {"%make-immutable!", prim_make_immutable, 1, 1, "(make-immutable! obj)"},
   {"vector-grow", prim_vector_grow, 2, 2, "(vector-grow vector length)"},
   {"vector-take", prim_vector_take, 2, 2, "(vector-take vector k)"},
   {"vector-drop", prim_vector_drop, 2, 2, "(vector-drop vector k)"},
