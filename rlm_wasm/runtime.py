@@ -84,7 +84,7 @@ class Runtime:
     host_functions  by name; ``host_function`` adds more
     args            what programs are given by name: the table that ``(args)`` gives them
     child_grants    what the children of #:recursive calls get of these: by default, no effects
-    snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
+    snapshot_key    signs snapshots and journals (HMAC-SHA-256); unsigned and forged ones are then refused
     idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
                     which keeps their memory compressed until they are used again
     idle_s          seconds after which a session of megabytes that rests goes to sleep in any case
@@ -379,6 +379,7 @@ class Runtime:
             provider=_shown(grants),
             trouble=notify if notify is not None else log.warning,
             shared=self._budget,
+            key=self._registry.snapshot_key,
         )
         return None if durable is None else (durable, self._standing(durable, grants))
 
@@ -465,7 +466,12 @@ class Runtime:
         database = self._database()
 
         def seen() -> tuple[Durable, Grants] | None:
-            durable = Durable.look(database.durable, name, whole=whole or until is not None)
+            durable = Durable.look(
+                database.durable,
+                name,
+                whole=whole or until is not None,
+                key=self._registry.snapshot_key,
+            )
             return None if durable is None else (durable, self._standing(durable, self.grants))
 
         looked = await database.run(seen)
@@ -490,7 +496,7 @@ class Runtime:
         self._check_open()
         database = self._database()
         opened = await database.run(lambda: database.durable.read(name))
-        account = None if opened is None else account_of_copy(opened)
+        account = None if opened is None else account_of_copy(opened, self._registry.snapshot_key)
         if not await database.sessions.copy(name, new_name, account):
             raise UsageError(await no_such_session(database.sessions, name))
 
