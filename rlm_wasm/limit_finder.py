@@ -150,6 +150,7 @@ async def find_limits(
     provider: str | Provider | None = None,
     model: str | None = None,
     base_url: str | None = None,
+    retries: int | None = None,
     growth: bool | None = None,
     on_try: OnTry | None = None,
     **runtime_options: Any,
@@ -158,13 +159,13 @@ async def find_limits(
 
     ``limits`` is the ceiling: more is never tried. ``growth``: whether it also runs with twice and four
     times the contexts; None is yes where the provider is free and there is a context. ``on_try`` is
-    called with the number of each run. ``runtime_options`` are Runtime's; with a ``store`` every run
-    has a namespace of its own there, which is empty when it begins.
+    called with the number of each run. ``retries`` is that of Runtime, and so are ``runtime_options``; with a
+    ``store`` every run has a namespace of its own there, which is empty when it begins.
 
     Raises:
         UsageError: the program does not finish under the ceiling, or gives another result each time.
     """
-    asked = resolve_provider(provider, model=model, base_url=base_url)
+    asked = resolve_provider(provider, model=model, base_url=base_url, retries=retries)
     remembering = _Remembering(asked)
     texts: dict[str | None, str] = {}
     if context is not None:

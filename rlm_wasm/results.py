@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -18,9 +18,13 @@ from rlm_wasm.errors import (
     RlmError,
     SandboxCrashed,
 )
+from rlm_wasm.write_form import write_form
 
 _MAX_HTML = 10_000
 """Characters of a text that a notebook shows."""
+
+_MAX_MODELS = 5
+"""That a line names."""
 
 Status = Literal["finished", "ok", "error", "limit", "cancelled"]
 
@@ -74,6 +78,23 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """What the calls used that one model answered. Failed calls are not among them."""
+
+    calls: int = 0
+    cached: int = 0
+    """Of these, answered from a cache."""
+    tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float | None = 0.0
+    """US dollars; None where the model's price is unknown."""
+    asked_for: tuple[str, ...] = ()
+    """Names by which it was asked for, other than its own: the first ten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """What an execution used."""
 
@@ -89,6 +110,10 @@ class Execution:
     """Of ``prompt_tokens`` those that the vendor had in a cache of its own."""
     fuel: int = 0
     memory_bytes: int = 0
+    provider: str | None = None
+    """Who answered; None where nobody was asked."""
+    models: Mapping[str, ModelUse] = field(default_factory=dict)
+    """What was used of each model that answered, by its name."""
 
 
 _EXCEPTIONS: Mapping[str, type[RlmError]] = {
@@ -110,6 +135,8 @@ class Result:
     a search for a literal text that reads like a pattern, say. At most 100, each of 1,000 characters.
     ``value_printed`` is set where ``stdout`` ends with the value already: a program that begins with
     ``#lang racket`` prints the values of its top-level expressions.
+    ``written`` is the value in ``write`` form (texts in quotes), where ``value`` and ``data`` together do not
+    tell it; ``in_write_form`` gives that form of any value.
     """
 
     status: Status
@@ -124,6 +151,7 @@ class Result:
     derived_from: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     value_printed: bool = False
+    written: str = ""
 
     @property
     def ok(self) -> bool:
@@ -167,6 +195,12 @@ class Result:
             backtrace=error.backtrace,
         )
 
+    def in_write_form(self) -> str:
+        """The value: a text as it is, everything else as ``write`` shows it. What was cut stays so."""
+        if "value" in self.truncated:
+            return self.value
+        return self.written or write_form(self.data, self.value)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data that ``json.dumps`` takes."""
         plain: dict[str, Any] = json_form(self)
@@ -174,6 +208,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         """For notebooks. What a model or a program wrote is text in it, never markup."""
+        import html  # for notebooks alone
+
         shown = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
         if self.error is not None:
             shown.append(("error", str(self.error)))
@@ -273,13 +309,34 @@ def summary(used: Execution) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def answered_by(used: Execution) -> str:
+    """Who answered the calls: ``by openai: gpt-4o-mini ×5, gpt-4o ×2``; "" where nobody did."""
+    if used.provider is None:
+        return ""
+    models = []
+    for name, model in [*used.models.items()][:_MAX_MODELS]:
+        asked_for = f" (asked for as {', '.join(model.asked_for)})" if model.asked_for else ""
+        models.append(f"{name or 'a model without a name'} ×{model.calls}{asked_for}")
+    if len(used.models) > _MAX_MODELS:
+        models.append(f"{len(used.models) - _MAX_MODELS} more")
+    return f"by {used.provider}: {', '.join(models)}"
+
+
+def used_line(used: Execution) -> str:
+    """What an execution used, and who answered: ``7 calls, 5,000 tokens, $0.0012, 12.3 s, by openai: …``."""
+    return ", ".join(part for part in (summary(used), answered_by(used)) if part)
+
+
 def money(usd: float | None) -> str:
     """US dollars with as many digits as say something; nothing where it was free."""
     if usd is None:
         return "price unknown"
     if usd == 0:
         return ""
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
+    if usd >= 1:
+        return f"${usd:.2f}"
+    digits = 4 if usd >= 0.01 else min(1 - math.floor(math.log10(usd)), 15)  # two that are no 0
+    return f"${usd:.{digits}f}"
 
 
 def seconds(value: float) -> str:

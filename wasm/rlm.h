@@ -25,7 +25,7 @@
  * the host's, rlm_wasm/sandbox/protocol.py.
  *
  * To the guest, of which at most one is in the inbox:
- *   ["eval", {source, name, grants, limits, context, replies, trace, check}]
+ *   ["eval", {source, name, grants, limits, context, replies, trace, check, conversation}]
  *                                  start an execution (the status was DONE)
  *   ["replies", items]             item: [id, true, value] or [id, false, {type, message, ...}]
  *   ["interrupt"]                  end the execution now: nothing in it can catch this
@@ -45,7 +45,7 @@
  *   ["note", "warn", text]         something that looks like a slip, for the Result
  *   ["note", "trace", facts]       for a run log: who asks for the call of this id, and in which line
  *   ["note", "items", items]       for the progress: items of combinators announced, begun, done
- *   ["done", {status, value, data, cut, shown, lineage, error}]
+ *   ["done", {status, value, data, written, cut, shown, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
  *   ["failed", text]               with RLM_FAILED
  */

@@ -28,7 +28,7 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.llm.programs import ASK_FOR, NoProgram, program_in, without_reasoning
 from rlm_wasm.results import ErrorInfo, Execution, Result, Status, summary
-from rlm_wasm.write_form import quoted, write_form
+from rlm_wasm.write_form import quoted
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer_type import AnswerType
@@ -339,8 +339,8 @@ async def _shown_value(result: Result) -> str:
     if not value or "value" in result.truncated:
         return bounded(value)
     if len(value) <= _WRITTEN_AT_ONCE:
-        return bounded(write_form(data, value))
-    return bounded(await asyncio.to_thread(write_form, data, value))
+        return bounded(result.in_write_form())
+    return bounded(await asyncio.to_thread(result.in_write_form))
 
 
 def _output(result: Result) -> str:

@@ -20,7 +20,7 @@ from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, is_terminal
 from rlm_wasm.errors import RlmError
 from rlm_wasm.named_sessions import default_store_url
-from rlm_wasm.results import summary
+from rlm_wasm.results import used_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,4 +163,4 @@ def _print(answer: Answer, *, quiet: bool) -> None:
         for text in answer.warnings:
             note(f"warning: {text}")
         if answer.execution.calls and is_terminal(err=True):
-            note(f"{len(answer.steps)} iterations, {summary(answer.execution)}")
+            note(f"{len(answer.steps)} iterations, {used_line(answer.execution)}")

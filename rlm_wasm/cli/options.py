@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from rlm_wasm.cli.config import aliases_given
-from rlm_wasm.cli.inputs import Quantity
+from rlm_wasm.cli.inputs import Quantity, read_arguments
 from rlm_wasm.limits import Limits, LimitSpec, specs
 
 if TYPE_CHECKING:
@@ -65,6 +65,26 @@ _OPTIONS = [
         help="A model by another name, such as cheap, middle or good. May be repeated; the configuration "
         "file and [tool.rlm-wasm.aliases] of a pyproject.toml have more.",
     ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="How often a call is sent again that failed in a way that may pass: 429, 5xx, a broken"
+        " connection.  [default: the provider's own; openai: 2]",
+    ),
+    click.option(
+        "--cache",
+        metavar="URL",
+        help="Keep answers there, and don't ask the same call twice: a store's URL, the word store for that"
+        " of --store, or memory. Calls with a temperature above 0 are always sent.",
+    ),
+    click.option(
+        "--arg",
+        "arguments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help='What the program is given by name: (hash-ref (args) "NAME"). May be repeated.',
+    ),
     *(_limit_option(spec) for spec in specs() if spec.option is not None),
     click.option(
         "--python",
@@ -101,6 +121,9 @@ class RuntimeOptions:
     model: str | None
     base_url: str | None
     aliases: tuple[str, ...]
+    retries: int | None
+    cache: str | None
+    arguments: tuple[str, ...]
     python: str
     workspace: str | None
     libraries: tuple[str, ...]
@@ -134,6 +157,13 @@ class RuntimeOptions:
         same.__dict__["_opened"] = self._opened
         return same
 
+    def _cache(self) -> Any:
+        if self.cache != "store":
+            return self.cache
+        from rlm_wasm.named_sessions import default_store_url
+
+        return self.opened_store().completions() if self.store is not None else default_store_url()
+
     def runtime(self, log: tuple[Any, ...] = ()) -> Runtime:
         """The Runtime, whose run log goes to each of ``log``.
 
@@ -146,6 +176,9 @@ class RuntimeOptions:
             model=self.model,
             base_url=self.base_url,
             aliases=aliases_given(self.aliases),
+            retries=self.retries,
+            cache=self._cache(),
+            args=read_arguments(self.arguments),
             python=self.python,
             store=None if self.store is None else self.opened_store(),
             durable=self.store is not None,

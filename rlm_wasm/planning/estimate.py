@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
+from rlm_wasm.capabilities.host_functions import Arguments
 from rlm_wasm.errors import CapabilityDenied
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
-from rlm_wasm.results import Problem, Result
+from rlm_wasm.results import Problem, Result, money
 from rlm_wasm.runtime import Runtime
 from rlm_wasm.session import Session
 
@@ -65,8 +66,8 @@ class Estimate:
     def to_text(self) -> str:
         """For people."""
         models = ", ".join(f"{model} × {count:,}" for model, count in self.calls_by_model.items())
-        cost = "unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
-        bound = "unknown" if self.upper_bound_usd is None else f"${self.upper_bound_usd:.4f}"
+        cost = "unknown" if self.cost_usd is None else money(self.cost_usd) or "$0"
+        bound = "unknown" if self.upper_bound_usd is None else money(self.upper_bound_usd) or "$0"
         lines = [
             f"{self.calls:,} calls{f': {models}' if models else ''}",
             f"about {self.prompt_tokens:,} prompt and {self.completion_tokens:,} completion tokens",
@@ -196,7 +197,10 @@ def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
         grants.model,
         aliases=grants.aliases,
         python="off" if grants.python == "host" else grants.python,
-        host_functions=dict.fromkeys(grants.host_functions, _not_called),
+        host_functions={
+            name: function if isinstance(function, Arguments) else _not_called
+            for name, function in grants.host_functions.items()
+        },
         store=_ReadThrough(grants.store()),
         libraries=grants.libraries,
         limits=runtime.limits,

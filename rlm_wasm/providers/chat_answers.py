@@ -103,7 +103,9 @@ def _failure(said: Any, headers: Mapping[str, str], model: str, where: str) -> P
     message = f"{model} at {where} failed ({kind}): {words(said)}"
     if status == 429:
         return RateLimited(message, retry_after_s=retry_after_s(headers))
-    return ProviderError(message, status=status, retryable=is_retryable(status))
+    return ProviderError(
+        message, status=status, retryable=is_retryable(status), retry_after_s=retry_after_s(headers)
+    )
 
 
 def is_retryable(status: int | None) -> bool:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, SessionHeld
-from rlm_wasm.store.leases import LEASE_S, Holder
+from rlm_wasm.store.budgets import forget_shares
+from rlm_wasm.store.leases import LEASE_S, Holder, is_free
 from rlm_wasm.store.records import Batch, Opened, SavedSnapshot
 from rlm_wasm.store.tables import blobs, journal, references, sessions, snapshots
 
@@ -106,6 +107,8 @@ class DurableSessions:
             sessions.c.status,
             sessions.c.note,
             sessions.c.provider,
+            sessions.c.request,
+            sessions.c.result,
         )
         with self.store.transaction() as connection:
             row = connection.execute(sa.select(*columns).where(sessions.c.name == name)).first()
@@ -137,6 +140,8 @@ class DurableSessions:
             status=row.status,
             note=row.note,
             provider=row.provider,
+            request=row.request,
+            result=None if row.result is None else bytes(row.result),
             rows=rows,
             children=children,
         )
@@ -216,6 +221,10 @@ class DurableSessions:
         for column in ("account", "status"):
             if getattr(batch, column) is not None:
                 values[column] = getattr(batch, column)
+        if batch.request is not None:
+            values |= {"request": batch.request, "result": batch.result}
+        elif batch.result is not None:
+            values["result"] = batch.result
         if batch.note is not None:
             values["note"] = batch.note[:1000].replace("\0", "\ufffd")
         self._extend(connection, name, epoch, values)
@@ -307,7 +316,10 @@ class DurableSessions:
         ]
         if missing:
             self.store.insert_if_absent(connection, blobs, missing)
-        connection.execute(sa.update(blobs).where(blobs.c.hash.in_(list(content))).values(used_at=now))
+        # SQLite goes through the whole row for that, megabytes of a guest, too: now and then is enough.
+        due = self.store.due(content, now, _KEEP_BLOBS_S / 2)
+        if due:
+            connection.execute(sa.update(blobs).where(blobs.c.hash.in_(due)).values(used_at=now))
         self.store.insert_if_absent(
             connection, references, [{"session": name, "hash": key} for key in content]
         )
@@ -336,6 +348,7 @@ class DurableSessions:
             if row is None:
                 return False
             self._check_free(name, row, now)
+            forget_shares(connection, name)
             connection.execute(sa.delete(sessions).where(sessions.c.name == name))
             for table in (journal, snapshots, references):
                 connection.execute(sa.delete(table).where(table.c.session == name))
@@ -348,14 +361,6 @@ _ATTEMPTS: Final = 5
 _AT_ONCE: Final = 500
 _HELD = (sessions.c.epoch, sessions.c.holder, sessions.c.held_since, sessions.c.held_until, sessions.c.status)
 _NOT_COPIED = ("name", "epoch", "holder", "held_since", "held_until", "account")
-
-
-def is_free(holder: str | None, until: float | None, now: float) -> bool:
-    """Whether nobody holds a session: its lease has run out, or its holder's process is gone."""
-    if holder is None or until is None or until <= now:
-        return True
-    known = Holder.parse(holder)
-    return known is not None and known.gone
 
 
 def _who(holder: str | None) -> str:

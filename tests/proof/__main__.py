@@ -1,7 +1,7 @@
 """The long proofs: ``python tests/proof sweep|fuzz|compare|soak``. Exit status 1 where something was found.
 
 python tests/proof sweep [--runs N]        the Nth thing fails, for every N (or N of each), in every program
-python tests/proof fuzz [--seconds S] [--seed N] [core|ways|border]
+python tests/proof fuzz [--seconds S] [--seed N] [--keep] [core|data|ways|border]
 python tests/proof compare [--seconds S] [--seed N] [racket|decimals|doubles|conversions]
 python tests/proof soak [--executions N] [--at-once N] [--seed N]
 """
@@ -31,9 +31,12 @@ def main() -> int:
     sweeping = commands.add_parser("sweep")
     sweeping.add_argument("--runs", type=int, default=None, help="so many of each, instead of all")
     fuzzing = commands.add_parser("fuzz")
-    fuzzing.add_argument("which", nargs="*", choices=["core", "ways", "border", []], default=[])
+    fuzzing.add_argument("which", nargs="*", choices=["core", "data", "ways", "border", []], default=[])
     fuzzing.add_argument("--seconds", type=float, default=60.0, help="for each")
     fuzzing.add_argument("--seed", type=int, default=None)
+    fuzzing.add_argument(
+        "--keep", action="store_true", help="let inputs that led somewhere new stay in the corpora"
+    )
     comparing = commands.add_parser("compare")
     comparing.add_argument("which", nargs="*", choices=[*compare.COMPARISONS, []], default=[])
     comparing.add_argument("--seconds", type=float, default=60.0, help="for each")
@@ -47,7 +50,7 @@ def main() -> int:
         return asyncio.run(_sweep(options.runs))
     if options.command == "fuzz":
         seed = random.randrange(1 << 32) if options.seed is None else options.seed
-        return _fuzz(options.which or ["core", "ways", "border"], options.seconds, seed)
+        return _fuzz(options.which or ["core", "data", "ways", "border"], options.seconds, seed, options.keep)
     if options.command == "compare":
         seed = random.randrange(1 << 32) if options.seed is None else options.seed
         return _compare(options.which, options.seconds, seed)
@@ -92,12 +95,14 @@ def _said(name: str, report: fuzz.Report, seed: int) -> int:
     return len(report.found)
 
 
-def _fuzz(which: list[str], seconds: float, seed: int) -> int:
+def _fuzz(which: list[str], seconds: float, seed: int, keep: bool) -> int:
     found = 0
     for name in which:
         clock = fuzz.Clock(seconds=seconds)
         if name == "core":
             report = fuzz.core(clock, seed)
+        elif name == "data":
+            report = fuzz.data(clock, seed, keep)
         else:
             report = asyncio.run((fuzz.ways if name == "ways" else fuzz.border)(clock, seed))
         found += _said(name, report, seed)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from proof import compare, fuzz, soak, sweep
+from proof import compare, fuzz, inputs, soak, sweep
 from proof.programs import PROGRAMS
 from rlm_wasm import Limits, Result
 
@@ -71,6 +71,56 @@ def test_damaged_programs_crash_nothing_in_the_native_build() -> None:
     except native.NoNativeBuild as error:
         pytest.skip(str(error))
     assert report.found == []
+
+
+def test_damaged_texts_have_the_answers_that_python_gives() -> None:
+    """JSON, numbers, data and regular expressions, and damaged messages, in the native build."""
+    import native
+
+    try:
+        report = fuzz.data(fuzz.Clock(inputs=24), seed=7)
+    except native.NoNativeBuild as error:
+        pytest.skip(str(error))
+    assert report.found == []
+    assert report.tried > 600
+
+
+def test_the_kept_corpora_have_the_answers_that_python_gives() -> None:
+    """As they are: what a fuzzer once found is in them."""
+    import native
+
+    try:
+        built = native.build(say=lambda text: None)
+    except native.NoNativeBuild as error:
+        pytest.skip(str(error))
+    report = fuzz.Report()
+    with native.Sessions(built, native.Options(seconds=60)) as sessions:
+        for name, kind in inputs.KINDS.items():
+            texts = inputs.corpus(name)
+            answers = fuzz._answers(sessions, kind, texts, report)
+            for text, answer in zip(texts, answers, strict=True):
+                assert answer is not None, (name, text)
+                assert kind.judge(text, answer) is None, (name, text)
+        for text in inputs.corpus("messages"):
+            assert sessions.send(bytes.fromhex(text)).crash is None
+    assert report.found == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "answer"),
+    [
+        ("json", "[1]", ["ok", "[1.0]"]), ("json", "[1", ["ok", "[1]"]), ("json", "[1]", ["error", "bad JSON"]),
+        ("json", '{"a":1,"b":2}', ["ok", '{"a":1}']), ("json", "NaN", ["ok", "null"]),
+        ("numbers", "12", ["ok", ["13", True]]), ("numbers", "-0.0", ["ok", ["0.0", True]]),
+        ("numbers", "2/4", ["ok", ["2/4", True]]), ("numbers", "1.5", ["ok", [False, True]]),
+        ("numbers", "#xff", ["ok", ["255", False]]), ("numbers", "1", ["error", "trouble"]),
+        ("reader", "(1)", ["ok", "(1 . ())"]), ("patterns", "a+\nbaa", ["ok", ["a"]]),
+        ("patterns", "(a)|(b)\nb", ["ok", ["b", "", "b"]]), ("patterns", "c\na", ["ok", ["c"]]),
+    ],
+)  # fmt: skip
+def test_a_wrong_answer_is_told(kind: str, text: str, answer: list[object]) -> None:
+    """They are no judges that let everything pass."""
+    assert inputs.KINDS[kind].judge(text, answer)
 
 
 async def test_many_sessions_leave_nothing_behind() -> None:
