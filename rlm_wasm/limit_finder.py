@@ -71,10 +71,13 @@ class Phase:
     """
 
     name: str
+    """Such as "read", "run", "wait"."""
     fuel: int
     memory_bytes: int
     calls: int
+    """LLM calls."""
     tokens: int
+    """Of these."""
     output_bytes: int
     elapsed: float
 
@@ -89,7 +92,9 @@ class Growth:
     """
 
     name: str
+    """The field of Limits."""
     unit: Unit
+    """Of ``values``."""
     values: tuple[float, ...]
     exponent: float | None
     kind: str

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from rlm_wasm.cli import completion
 from rlm_wasm.cli.accounts import Trace
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
 from rlm_wasm.cli.kept import Shelf
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
@@ -58,14 +60,21 @@ _MAX_SHOWN: Final = 1 << 20
 _PROGRAMS: Final = (".scm", ".rkt", ".ss")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
-    "--context", "-c", "contexts", multiple=True, metavar="[NAME=]FILE|DIR|GLOB", help="Texts to load."
+    "--context",
+    "-c",
+    "contexts",
+    multiple=True,
+    metavar="[NAME=]FILE|DIR|GLOB",
+    shell_complete=completion.files,
+    help="Texts to load.",
 )
 @click.option(
     "--session",
     "kept",
     metavar="NAME",
+    shell_complete=completion.sessions,
     help="Go on from what the session of this name has defined, and keep what this conversation defines.",
 )
 @runtime_options

@@ -23,7 +23,9 @@ class Price:
     """US dollars for a million tokens."""
 
     input_usd: float
+    """Of prompts."""
     output_usd: float
+    """Of answers."""
     cached_input_usd: float | None = None
     """Of a prompt's tokens that the vendor had in its cache; None: as others."""
 

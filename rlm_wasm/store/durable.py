@@ -101,6 +101,7 @@ class DurableSessions:
         """A session as it stands, for whoever holds it or only looks; None where there is none."""
         columns = (
             sessions.c.snapshot,
+            sessions.c.made_at,
             sessions.c.base,
             sessions.c.epoch,
             sessions.c.account,
@@ -133,6 +134,7 @@ class DurableSessions:
             ]
         return Opened(
             name=name,
+            made_at=row.made_at,
             epoch=row.epoch,
             snapshot=bytes(row.snapshot),
             base=row.base,

@@ -86,6 +86,7 @@ class Opened:
     """A session as the store has it."""
 
     name: str
+    made_at: float
     epoch: int
     snapshot: bytes
     """b"" where nothing was saved yet."""
