@@ -39,6 +39,10 @@ bench:
     {{ python }} benchmarks/latency.py
     {{ python }} benchmarks/vm_speed.py
 
+# Measure beside pydantic-monty, CPython, quickjs and mini-racer, those that are installed
+compare *arguments:
+    {{ python }} benchmarks/compare.py {{ arguments }}
+
 # Let the Nth thing fail, for every N: fuel, memory, calls, cancellation, the store
 sweep *arguments:
     {{ python }} tests/proof sweep {{ arguments }}

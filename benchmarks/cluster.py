@@ -38,17 +38,19 @@ PROGRAM = f"""
 
 
 class Slow:
-    """Answers after 200 ms; writes its process's number where it is told to."""
+    """Answers after 200 ms; writes its process's number where it is told to, at each call or ``once``."""
 
     name = "slow"
     free = True
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, *, once: bool = False) -> None:
         self.path = path
+        self.once = once
 
     async def complete(self, request: CompletionRequest) -> Completion:
         if self.path is not None:
-            with Path(self.path).open("a") as file:
+            path, self.path = self.path, None if self.once else self.path
+            with Path(path).open("a") as file:
                 file.write(f"{time.time()} {os.getpid()} {request.instruction}\n")
         await asyncio.sleep(CALL_S)
         return Completion(text="an answer", prompt_tokens=100, completion_tokens=20)
@@ -60,20 +62,25 @@ def store(folder: str) -> str:
 
 async def throughput(documents: int) -> None:
     print(f"{documents} documents, {CALLS} calls of {CALL_S * 1e3:.0f} ms each, one after another")
-    print(f"{'actors':>10} {'at once':>8} {'s':>7} {'calls a second':>15} {'of the most':>12}")
+    print(
+        f"{'actors':>10} {'at once':>8} {'s':>7} {'calls a second':>15} {'of the most':>12} {'CPU a call':>11}"
+    )
     for actors in (0, 1, 2, 4, 8):
         for at_once in (16, 64):
             with tempfile.TemporaryDirectory() as folder:
+                log = str(Path(folder) / "processes")
                 executor = RayExecutor(actors=actors, cpus=0, at_once=at_once) if actors else None
                 async with Runtime(
-                    Slow(), store=store(folder), durable=True, executor=executor, python="off"
+                    Slow(log, once=True), store=store(folder), durable=True, executor=executor, python="off"
                 ) as runtime:
                     texts = [f"document {number} " for number in range(documents)]
                     name = f"map{time.time()}"
-                    await runtime.map("1", ["warm"] * max(actors, 1) * 2)
+                    await runtime.map(PROGRAM, [f"warm {number}" for number in range(max(actors, 1) * 4)])
+                    used = -cpu_s(log)
                     start = time.perf_counter()
                     results = await runtime.map(PROGRAM, texts, name=name, at_once=at_once * max(actors, 1))
                     took = time.perf_counter() - start
+                    used += cpu_s(log)
                     assert all(result.ok for result in results)
                     rate = documents * CALLS / took
                     most = min(at_once * max(actors, 1), documents) / CALL_S
@@ -125,6 +132,15 @@ async def move(times: int) -> None:
             f"{answers:>24} {statistics.median(whole):>18.2f} s {statistics.median(taken) * 1e3:>17.1f} ms",
             flush=True,
         )
+
+
+def cpu_s(log: str) -> float:
+    """What the processes that answered have used of the CPU."""
+    used = 0.0
+    for process in {line.split()[1] for line in lines(log)}:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def lines(path: str) -> list[str]:

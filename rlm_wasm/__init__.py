@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rlm_wasm.version import __version__
+
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, Step
     from rlm_wasm.data import Keyword, Symbol
@@ -57,8 +59,6 @@ if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime, ask, run
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
-
-__version__ = "0.1.0"
 
 
 def load_ipython_extension(shell: object) -> None:

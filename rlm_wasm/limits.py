@@ -248,8 +248,8 @@ class Limits:
             if value < spec.minimum:
                 raise UsageError(f"Limits({spec.name}=…) must be at least {spec.minimum}")
             if spec.maximum is not None and value > spec.maximum:
-                most = quantity(spec.maximum, spec.unit)
-                raise UsageError(f"Limits({spec.name}=…) can be {most} at the most")
+                maximum = quantity(spec.maximum, spec.unit)
+                raise UsageError(f"Limits({spec.name}=…) can be {maximum} at the most")
 
     def tightened_by(self, other: Limits | None) -> Limits:
         """Field by field the smaller of the two. Raises UsageError for what is no Limits."""

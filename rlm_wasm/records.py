@@ -42,7 +42,7 @@ Hook = Callable[[Any, Any], Any]
 class AtLeast:
     """A bound in a field's type: ``Annotated[int, AtLeast(1)]``."""
 
-    least: float
+    minimum: float
 
 
 Natural = Annotated[int, AtLeast(0)]
@@ -153,12 +153,12 @@ def _is_bounded(kind: Any) -> bool:
 
 def _bounded(converter: Converter, kind: Any) -> Hook:
     inner, *notes = get_args(kind)
-    least = next(note.least for note in notes if isinstance(note, AtLeast))
+    minimum = next(note.minimum for note in notes if isinstance(note, AtLeast))
 
     def check(value: Any, _kind: Any) -> Any:
         found = converter.structure(value, inner)
-        if found < least:
-            raise _misfit(f"at least {least:g}", value)
+        if found < minimum:
+            raise _misfit(f"at least {minimum:g}", value)
         return found
 
     return check

@@ -24,13 +24,14 @@ from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.executor import Document, Executor, checked_document, document_name, executor_of, run_document
-from rlm_wasm.grants import ChildGrants, Grants, PythonKind
+from rlm_wasm.grants import ChildGrants, Grants
 from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
 from rlm_wasm.llm.budget import new_id
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.providers.info import close as close_provider
 from rlm_wasm.providers.info import info_of
+from rlm_wasm.python import python_kind
 from rlm_wasm.results import OnProgress, Result
 from rlm_wasm.runlog.file import FileLog
 from rlm_wasm.runlog.stream import Reader
@@ -149,7 +150,7 @@ class Runtime:
             )
         self._budget = budget
         self._budget_opened = False
-        self._python = _python_kind(python)
+        self._python = python_kind(python)
         self._log = log
         self._workspace = _folder(workspace)
         self._workspace_writable = workspace_writable
@@ -424,10 +425,10 @@ class Runtime:
             own = account.limits if account is not None else None
             if own is None and snapshot is not None:
                 own = states.state_of(snapshot).limits  # one that an earlier release saved
-            most = self.limits.tightened_by(own if limits is None else limits)
+            tightened = self.limits.tightened_by(own if limits is None else limits)
             session = Session(
                 grants,
-                limits=most,
+                limits=tightened,
                 namespace=namespace,
                 registry=self._registry,
                 snapshot=snapshot,
@@ -608,7 +609,11 @@ class Runtime:
                 checked = checked_document(document, number)
                 if name is not None:
                     own_name = document_name(name, number, program, checked)
-                async with self.session(name=own_name, limits=limits) as session:
+                if own_name is None or self._executor is not None:
+                    opened = self.session(name=own_name, limits=limits)
+                else:  # without keeping the event loop
+                    opened = await self.resume(own_name, limits=limits, make=True)
+                async with opened as session:
                     if self._executor is None:
                         result = await run_document(session, program, checked, timeout_s)
                     else:
@@ -812,7 +817,7 @@ class Runtime:
         if model is not None:
             changes["model"] = model
         if python is not None:
-            changes["python"] = _python_kind(python)
+            changes["python"] = python_kind(python)
         if workspace is not None:
             changes["workspace"] = _folder(workspace)
         return replace(grants, **changes) if changes else grants
@@ -1037,12 +1042,6 @@ async def no_such_session(repository: SessionRepository, name: str) -> str:
     names = [session.name for session in await repository.list()]
     near = difflib.get_close_matches(name, names, n=1)
     return f"there is no session {name}." + (f" Did you mean {near[0]}?" if near else "")
-
-
-def _python_kind(python: str) -> PythonKind:
-    if python not in ("wasi", "host", "off"):
-        raise UsageError(f'python must be "wasi", "host" or "off", got {python!r}')
-    return cast(PythonKind, python)
 
 
 def _folder(workspace: str | Path | None) -> Path | None:

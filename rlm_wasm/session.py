@@ -583,6 +583,10 @@ class Session:
         if self._parts.python_made is not None:
             await self._parts.python_made.reset()
 
+    def keep_last_value(self) -> None:
+        """From the next execution on the variable ``_`` holds the last value, as conversations have it."""
+        self._parts.options.converse()
+
     def scope_log(self) -> list[dict[str, Any]]:
         """What crossed between host, sandbox and sub-calls, in order."""
         return self._parts.log.entries()

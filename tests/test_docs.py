@@ -92,7 +92,8 @@ async def test_block(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch
 async def _run_scheme(block: Block) -> None:
     provider = re.search(r"provider=(\w+)", block.marker)
     async with Runtime(provider=provider[1] if provider else "extractive") as runtime:
-        result = await runtime.run(block.code, context=CONTEXT, timeout_s=60)
+        # The first block that calls Python may have to compile it, on a busy machine.
+        result = await runtime.run(block.code, context=CONTEXT, timeout_s=140)
     if "error" in block.marker.split():
         assert result.status == "error"
     else:

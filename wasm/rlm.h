@@ -25,7 +25,7 @@
  * the host's, rlm_wasm/sandbox/protocol.py.
  *
  * To the guest, of which at most one is in the inbox:
- *   ["eval", {source, name, grants, limits, context, replies, trace, check}]
+ *   ["eval", {source, name, grants, limits, context, replies, trace, check, conversation}]
  *                                  start an execution (the status was DONE)
  *   ["replies", items]             item: [id, true, value] or [id, false, {type, message, ...}]
  *   ["interrupt"]                  end the execution now: nothing in it can catch this

@@ -40,15 +40,15 @@
 (define (fold-sequential f init items)
   (%check-procedure 'fold-sequential f 0 "procedure (lambda (acc item) ...)")
   (%check-items 'fold-sequential items 2)
-  (%announce! (length items))
-  (let loop ((acc init) (items items))
-    (if (null? items)
-        acc
-        (begin
-          (%item-begins!)
-          (let ((next (%result (f acc (car items)))))
-            (%item-is-done!)
-            (loop next (cdr items)))))))
+  (%counting-turns
+   (lambda (turns)
+     (%turns-ahead! turns (length items) 1)
+     (let loop ((acc init) (items items))
+       (if (null? items)
+           acc
+           (begin
+             (%turn! turns #t 1 #t)
+             (loop (%result (f acc (car items))) (cdr items))))))))
 
 ;; Each item in a fork of this session, from this very point: what one of them sets or defines, the others and
 ;; this one do not see. In a fork the request is answered by the number of its item, here by the list of what
@@ -221,7 +221,7 @@
     (lambda arguments
       (let* ((key (apply key-of arguments)) (seen (%hash-ref known key #f)))
         (%result
-         (%await
+         (%await-in-sight
           (if (and seen (not (memq (%handle-state seen) '(failed cancelled))))
               seen
               (let ((handle (%spawn (lambda () (%result (apply f arguments))) "memoized")))
@@ -284,7 +284,7 @@
          (key (string-append "cached-query:" (content-key asked)))
          (running (%hash-ref %asked-now key #f)))
     (if (and running (%pending? running))
-        (%await running)
+        (%await-in-sight running)
         (let ((handle
                (%spawn
                 (lambda ()
@@ -297,7 +297,7 @@
                           text))))
                 "cached-query")))
           (hash-set! %asked-now key handle)
-          (%await handle)))))
+          (%await-in-sight handle)))))
 (define %asked-now (make-hash))
 
 ;; The models' most frequent answer to one question.

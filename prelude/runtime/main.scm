@@ -65,7 +65,7 @@
 
 ;; The value as `write` shows it. Lists and vectors of what crosses the host can write itself.
 (define (%written-here? v data)
-  (or (eq? data %none) (hash? v) (set? v) (box? v) (%record? v)))
+  (or (eq? data %none) (and (not (pair? v)) (or (hash? v) (set? v) (box? v) (%record? v)))))
 (define (%written-text v)
   (%cut-text (string-join (map (lambda (v) (%->string v 1 0)) (%values->list v)) "\n")))
 
@@ -76,16 +76,20 @@
         (else (%catch (lambda (condition) %none)
                       (lambda () (%cbor-encode v))))))
 
-;; Where a session has a variable `_`, it holds the last value: that is how a conversation asks for it.
+;; In a conversation the variable `_` holds the last value; void and several values leave it as it was.
+(define %conversation? #f)
+(define (%begin-conversation!)
+  (set! %conversation? #t)
+  (if (eq? (%environment-ref (interaction-environment) '_ %none) %none)
+      (%environment-define! (interaction-environment) '_ (void))))
 (define (%remember! v)
-  (if (not (or (eq? (%environment-ref (interaction-environment) '_ %none) %none)
-               (void? v) (%default? v) (not (= (length (%values->list v)) 1))))
+  (if (not (or (void? v) (%default? v) (not (= (length (%values->list v)) 1))))
       (%environment-define! (interaction-environment) '_ v)))
 
 ;; A program that begins with #lang racket has printed its values; the last one is its value all the same.
 (define (%program-outcome evaluate text name)
   (let ((v (evaluate text (interaction-environment) name)))
-    (%remember! v)
+    (if %conversation? (%remember! v))
     (if %show
         (hash-set (%hash-immutable (%printed-outcome "ok" v)) "shown" #t)
         (%value-outcome "ok" v))))
@@ -137,7 +141,7 @@
 
 (define (finish v)
   (let ((v (%resolved 'finish v)))
-    (%remember! v)
+    (if %conversation? (%remember! v))
     (%end! (%value-outcome "finished" v))))
 
 ;; The value with the text of each scoped value in its place, in lists, vectors, tables and boxes too.
@@ -212,6 +216,7 @@
       (set! %message-limit (%hash-ref limits "message" %message-limit)))
     (for-each %grant! (%option options "grants" '()))
     (set! %tracing? (%option options "trace" %tracing?))
+    (if (%option options "conversation" #f) (%begin-conversation!))
     (if due
         (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
 

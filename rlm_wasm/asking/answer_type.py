@@ -9,6 +9,7 @@ from typing import Any
 
 from rlm_wasm.data import json_form, json_text
 from rlm_wasm.errors import UnfitValue, UsageError
+from rlm_wasm.providers import strict_json
 
 MAX_SCHEMA = 20_000
 """Characters of a schema that a model is shown."""
@@ -128,12 +129,9 @@ _NOTHING = object()
 
 def from_json(text: str) -> Any:
     """What a text says as JSON, in a code fence or bare; a mark that equals nothing where it says none."""
-    stripped = text.strip()
-    if stripped.startswith("```"):
-        stripped = stripped.partition("\n")[2].rpartition("```")[0].strip()
     try:
-        return json.loads(stripped)
-    except (ValueError, RecursionError):
+        return strict_json.loads(strict_json.unfenced(text))
+    except ValueError:
         return _NOTHING
 
 

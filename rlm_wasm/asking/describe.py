@@ -85,10 +85,10 @@ def _ends(text: str, head: str) -> list[str]:
     return [*(f"  | {line}" for line in first), "  | …", *(f"  | {line}" for line in reversed(last))]
 
 
-def _shown(lines: Any, most: int = _LINES) -> list[str]:
+def _shown(lines: Any, max_lines: int = _LINES) -> list[str]:
     out: list[str] = []
     for line in lines:
-        if len(out) == most:
+        if len(out) == max_lines:
             break
         if line.strip():
             out.append(in_line(line, _LINE))

@@ -49,12 +49,12 @@ class Transcript:
         """All of it, as the model is shown it."""
         return "\n\n".join(self._parts())
 
-    def shortened(self, most: int) -> str:
+    def shortened(self, max_chars: int) -> str:
         """The same in so many characters at the most, the latest first to be kept."""
-        if len(self.text()) <= most:
+        if len(self.text()) <= max_chars:
             return self.text()
         parts: list[str] = []
-        room = most
+        room = max_chars
         for number in range(len(self.steps) - 1, -1, -1):
             part = bounded(self._whole[number], room) if not parts else _digest(self.steps[number])
             if len(part) > room:

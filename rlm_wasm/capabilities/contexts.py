@@ -183,13 +183,13 @@ class Contexts:
         return Encoded(array_head(count) + b"".join(encoded))
 
     def _search(self, arguments: list[Any]) -> Any:
-        pattern, most, name = arguments
+        pattern, max_hits, name = arguments
         context = self._find(name)
         if not isinstance(pattern, str) or not pattern:
             raise UsageError("context-search: the pattern must be a non-empty string or a regexp")
         if len(pattern) > MAX_PATTERN:
             raise UsageError(f"context-search: {MAX_PATTERN:,} characters are the most of a pattern")
-        limit = min(most, MAX_HITS) if type(most) is int else MAX_HITS
+        limit = min(max_hits, MAX_HITS) if type(max_hits) is int else MAX_HITS
         return at_once_or_in_turns(self._hits(context.text, pattern, limit))
 
     def _hits(self, text: str, pattern: str, limit: int) -> Generator[None, None, list[list[Any]]]:

@@ -232,7 +232,7 @@ def export(
 
 def _copy(path: str, output: str | None) -> None:
     """The records of a file, however large it is, one after the other."""
-    file = LogFile(path, most=None)
+    file = LogFile(path, max_bytes=None)
     lines = (json.dumps(plain(record), ensure_ascii=False, default=str) + "\n" for record in file)
     if output is None:
         for line in lines:

@@ -53,8 +53,6 @@ Type Scheme; a definition stays until ,reset. Enter goes on to the next line whi
   ,reset               forget definitions, contexts and Python's variables
   ,quit                leave (or exit, or Ctrl-D)"""
 
-_LAST: Final = "_"
-"""The variable that the guest sets to the last value, where there is one of this name."""
 _WAYS_OUT: Final = {"exit": "exit", "(exit)": "exit", "quit": "quit", "(quit)": "quit"}
 """What is typed to leave, and the name that it stands for if the user has defined one."""
 _MAX_SHOWN: Final = 1 << 20
@@ -102,7 +100,7 @@ async def _repl(texts: Mapping[str | None, str], kept: str | None, options: Runt
         try:
             for name, text in texts.items():
                 await session.load_context(text, name)
-            await conversation.begin()
+            conversation.begin()
             if sys.stdin.isatty():
                 await conversation.interactive(await _library_names(runtime))
             else:
@@ -130,10 +128,9 @@ class _Conversation:
         self._library: list[str] = []
         self._names: list[str] = []
 
-    async def begin(self) -> None:
+    def begin(self) -> None:
         """Have the last value in a variable."""
-        if _LAST not in await self._session.definitions():
-            await self._session.execute(f"(define {_LAST} (void))")
+        self._session.keep_last_value()
 
     async def aclose(self) -> None:
         """Close the session, and the store where one was opened."""
@@ -260,7 +257,7 @@ class _Conversation:
         elif word == "reset":
             await session.reset()
             self._succeeded.clear()
-            await self.begin()
+            self.begin()
             note("everything is forgotten")
         else:
             if word != "help":
@@ -290,7 +287,7 @@ class _Conversation:
             self._toggle_trace()
         self._succeeded.clear()
         self._mark = f" {secrets.token_hex(2)}"
-        await self.begin()
+        self.begin()
         await self._learn_names()
         note(f"this is a copy of session {name}; what changes here is not changed there")
 

@@ -41,7 +41,9 @@ from rlm_wasm.turns import Alone, InTurns, in_turns
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
 
-_LOGGED = frozenset(("py-exec", "py-eval", "py-set!", "py-call", "host", "checkpoint", "restore"))
+_LOGGED = frozenset(
+    ("py-exec", "py-eval", "py-set!", "py-call", "host", "checkpoint", "restore", "sleep", "fork")
+)
 """Operations that a run log has records of; an LLM call has richer ones of its own."""
 _LOGGED_ARGUMENTS = 2_000
 """Characters of their arguments that it shows."""
@@ -499,11 +501,11 @@ class HostRequests:
         if self.live.pop(request.id, None) is None:
             return
         size = len(encoded)
-        most = self._limits.message_bytes
-        if size > most:
+        limit = self._limits.message_bytes
+        if size > limit:
             error = Unencodable(
                 f"{request.operation}: the reply has {size:,} bytes; "
-                f"a message may have {most:,} (message_bytes)"
+                f"a message may have {limit:,} (message_bytes)"
             )
             encoded = protocol.encode([request.id, False, condition_of(error)])
             size = len(encoded)
@@ -532,13 +534,13 @@ class HostRequests:
             ids.append(id_)
         return ids
 
-    def take(self, most: int | None = None) -> list[tuple[int, bytes]]:
+    def take(self, max_replies: int | None = None) -> list[tuple[int, bytes]]:
         """Encoded replies for the guest, as many as fit one message; they are the guest's from now on.
 
-        ``most``: not more than so many.
+        ``max_replies``: not more than so many.
         """
         replies = self._replies
-        if len(replies) == 1 and most != 0:
+        if len(replies) == 1 and max_replies != 0:
             taken = [replies.popleft()]
             size = len(taken[0][1])
             self._reply_bytes -= size
@@ -548,7 +550,7 @@ class HostRequests:
         size = 0
         while (
             replies
-            and len(taken) != most
+            and len(taken) != max_replies
             and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes)
         ):
             item = replies.popleft()
@@ -721,6 +723,8 @@ def _large(value: Any) -> bool:
             seen += 2 * len(item)
         elif kind is list or kind is tuple:
             seen += len(item)
+        elif isinstance(item, Mapping):
+            seen += 2 * len(item)
         if seen > _ENCODED_AT_ONCE:
             return True
         if kind is list or kind is tuple:
@@ -728,6 +732,8 @@ def _large(value: Any) -> bool:
         elif kind is dict:
             rest.extend(item)
             rest.extend(item.values())
+        elif isinstance(item, Mapping):
+            rest.extend(part for pair in item.items() for part in pair)
     return False
 
 

@@ -168,7 +168,7 @@ class Scheduler:
     async def _drive(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
         guest, sandbox, requests = self.guest, self.guest.sandbox, self.requests
         self._turn_ends = time.monotonic() + TURN_S
-        journal, most = self._journal, None
+        journal, count = self._journal, None
         ready = message is not None or guest.status is not GuestStatus.SUSPENDED
         if message is None and execution.done is not None:  # it came to its end before it was taken up again
             return self._ended(execution)
@@ -245,11 +245,11 @@ class Scheduler:
                     continue
             ready = True
             if journal is not None and requests.replies_due and not guest.unread and not execution.ending:
-                most = await self._journalled(journal, execution)
+                count = await self._journalled(journal, execution)
             if execution.ending:
                 message = self._interrupt(execution)
             elif requests.replies_due and not guest.unread:
-                message = self._take_replies(execution, most)
+                message = self._take_replies(execution, count)
             elif guest.status is GuestStatus.PREEMPTED:
                 await self._turn()
                 message = None if guest.unread else protocol.TICK
@@ -502,8 +502,8 @@ class Scheduler:
         self._turn_ends = time.monotonic() + TURN_S
         return len(ids)
 
-    def _take_replies(self, execution: ActiveExecution, most: int | None = None) -> ToGuest:
-        batch = self.requests.take(most)
+    def _take_replies(self, execution: ActiveExecution, max_replies: int | None = None) -> ToGuest:
+        batch = self.requests.take(max_replies)
         first = execution.first_id
         if batch[0][0] < first or len(batch) > 1:
             self.keep(execution, [item for item in batch if item[0] < first])
@@ -522,9 +522,9 @@ class Scheduler:
 
     def too_large(self, execution: ActiveExecution, error: MessageTooLarge) -> None:
         """The guest had no room for a message: a limit."""
-        most = self.limits.memory_bytes
+        limit = self.limits.memory_bytes
         execution.end_by(
-            LimitExceeded("memory_bytes", max(self.guest.sandbox.heap_used() + error.length, most), most)
+            LimitExceeded("memory_bytes", max(self.guest.sandbox.heap_used() + error.length, limit), limit)
         )
 
     # ---- snapshots

@@ -538,9 +538,9 @@ class Budget:
         if limits.tokens is not None and self.used_tokens + kept.tokens + worst.tokens > limits.tokens:
             reserved = self._pool.reserved_tokens + kept.tokens
             raise _no_room("tokens", self.used_tokens, reserved, worst.tokens, limits.tokens)
-        most, usd = limits.cost_usd, worst.usd
-        if most is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > most:
-            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, most)
+        ceiling, usd = limits.cost_usd, worst.usd
+        if ceiling is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > ceiling:
+            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, ceiling)
 
     # ---- a piece of a shared budget
 

@@ -286,7 +286,7 @@ class LlmCalls:
     def _request(
         self, host_request: HostRequest, number: int
     ) -> tuple[CompletionRequest, tuple[Any, ...], int, str]:
-        op, instruction, data, model, temperature, most, as_json, pictures, wanted, *told = (
+        op, instruction, data, model, temperature, max_tokens, as_json, pictures, wanted, *told = (
             host_request.arguments
         )
         if not isinstance(instruction, str) or not isinstance(data, str):
@@ -312,10 +312,10 @@ class LlmCalls:
             raise UsageError(f"{op!s:.40}: #:model is a name without line breaks and control characters")
         model = model_for(model, self._aliases, info)
         temperature = temperature if isinstance(temperature, float) else None
-        if most and (type(most) is not int or most < 1):
+        if max_tokens and (type(max_tokens) is not int or max_tokens < 1):
             raise UsageError(f"{op!s:.40}: #:max-tokens must be a positive integer")
-        if not most:
-            most = DEFAULT_MAX_TOKENS if self._bounded else None
+        if not max_tokens:
+            max_tokens = DEFAULT_MAX_TOKENS if self._bounded else None
         pictures = tuple(pictures or ())
         if len(pictures) > limits.images:
             raise UsageError(
@@ -338,7 +338,7 @@ class LlmCalls:
             data=data,
             model=model,
             temperature=temperature,
-            max_tokens=most,
+            max_tokens=max_tokens,
             json=bool(as_json),
             depth=self.depth,
             timeout_s=host_request.time_left(),
@@ -744,8 +744,8 @@ class LlmCalls:
 
         kept = budget.kept
 
-        def left(most: float | None, spent: float) -> float | None:
-            return None if most is None else max(0, most - spent)
+        def left(ceiling: float | None, spent: float) -> float | None:
+            return None if ceiling is None else max(0, ceiling - spent)
 
         return {
             "calls": used.calls,
@@ -830,13 +830,13 @@ class LlmCalls:
 
     def estimated_tokens(self, arguments: list[Any]) -> Any:
         """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""
-        instruction, data, pictures, most = arguments
+        instruction, data, pictures, max_tokens = arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("estimate-tokens: two texts")
         each = (
             vendor_rules.max_image_tokens(self._model or self._provider()[1].default_model) if pictures else 0
         )
-        beside = beside_texts(data, pictures, each) + int(most or 0)
+        beside = beside_texts(data, pictures, each) + int(max_tokens or 0)
 
         def work() -> Generator[None, None, int]:
             return (yield from tokens_in_turns(instruction, data)) + beside
@@ -901,9 +901,7 @@ def _valid_json(text: str, *, truncated: bool) -> str:
             f"#:json: the model's answer was cut off at its limit of tokens; raise #:max-tokens: "
             f"{text[:120]!r}"
         )
-    stripped = text.strip()
-    if stripped.startswith("```"):
-        stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
+    stripped = strict_json.unfenced(text)
     if len(stripped) > MAX_JSON:
         raise ProviderError(
             f"#:json: the answer has {len(stripped):,} characters; {MAX_JSON:,} are the most that is checked"

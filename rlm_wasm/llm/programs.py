@@ -1,4 +1,4 @@
-r"""Which part of a model's answer is the program: the house's one parser for that, in linear time.
+r"""Which part of a model's answer is the program: the one parser for that, in linear time.
 
 What counts, in this order:
 

@@ -58,10 +58,6 @@ class PriceTable:
             return price.cost_usd(prompt_tokens, completion_tokens, cached_tokens)
         return _published(model, prompt_tokens, completion_tokens, cached_tokens)
 
-    def knows(self, model: str) -> bool:
-        """Whether the model's price is known."""
-        return self.cost_usd(model, 1, 1) is not None
-
 
 _PUBLISHED: Final = PriceTable()
 

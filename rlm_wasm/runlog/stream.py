@@ -64,6 +64,8 @@ class Recorder:
         self._began = (0.0, 0.0)
         self._facts: dict[int, dict[str, Any]] = {}
         """What the guest said about requests that have not come yet, by their ids."""
+        self._waiting: set[int] = set()
+        """Fibers of which a record says that they wait."""
 
     @property
     def on(self) -> bool:
@@ -92,6 +94,7 @@ class Recorder:
         if self._parent is None:
             self.run = ""
         self._facts.clear()
+        self._waiting.clear()
 
     @property
     def in_run(self) -> bool:
@@ -116,7 +119,26 @@ class Recorder:
         self.stream.tell(events.ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
         self._promised = run
 
-    # ---- what the guest says of its requests
+    # ---- what the guest says of its fibers and requests
+
+    def take_facts(self, facts: dict[str, Any]) -> None:
+        """What a guest's note says, which may be anything: of a request to come, or of a fiber."""
+        if type(facts.get("id")) is int:
+            self.hold(facts["id"], facts)
+        elif "waits" in facts:
+            fields = place_of({**facts, "fiber": facts["waits"]})
+            fiber = fields.setdefault("fiber", 0)
+            if len(self._waiting) < _MAX_HELD and fiber not in self._waiting:
+                self._waiting.add(fiber)
+                what = facts.get("what")
+                self.tell(events.FiberWaits, what=what[:200] if isinstance(what, str) else "", **fields)
+        elif "goes-on" in facts:
+            fiber = facts["goes-on"]
+            if type(fiber) is int and fiber in self._waiting:
+                self._waiting.discard(fiber)
+                self.tell(events.FiberGoesOn, fiber=fiber)
+        else:
+            self.tell(events.FiberStarted, **fiber_fields(facts))
 
     def hold(self, request: int, facts: dict[str, Any]) -> None:
         """Facts about a request that is about to come. Not more than a few can wait: the rest goes."""

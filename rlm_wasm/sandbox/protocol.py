@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -55,9 +55,9 @@ T = TypeVar("T")
 Check = Callable[[Any], Any]
 
 
-def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
+def _a(kind: type[Any], name: str, *, minimum: int | None = None) -> Check:
     def check(value: Any) -> Any:
-        if type(value) is not kind or (least is not None and value < least):
+        if type(value) is not kind or (minimum is not None and value < minimum):
             raise Unencodable(f"not {name}")
         return value
 
@@ -66,8 +66,8 @@ def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
 
 
 _text = _a(str, "text")
-_count = _a(int, "a number from 1 up", least=1)
-_amount = _a(int, "a number from 0 up", least=0)
+_count = _a(int, "a number from 1 up", minimum=1)
+_amount = _a(int, "a number from 0 up", minimum=0)
 _bytes = _a(bytes, "bytes")
 _flag = _a(bool, "true or false")
 _list = _a(list, "an array")
@@ -466,6 +466,7 @@ class Evaluate:
         " never: don't. Else that is done before the first LLM call",
         None,
     )
+    conversation: bool | None = wire(_flag, "true: the variable _ is to hold the last value; stays so", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,13 +502,13 @@ TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitio
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
-        "op instruction data model temperature max-tokens json? images recursive (false: not given) calls, "
-        "as of check-calls: where one of them would be refused, so is this one and all that follow",
+        "op instruction data model temperature max-tokens json? images recursive calls (false: not given; "
+        "calls as of check-calls: where one of them would be refused, so is this one and all that follow)",
         "text call-number model prompt-tokens completion-tokens depth truncated?",
     ),
     "check-calls": (
-        "array of calls with literal arguments: op, model (true: unknown), temperature, json?, "
-        "instruction (false: unknown), images?",
+        "calls (with literal arguments, an array each: op, model (true: unknown), temperature, json?, "
+        "instruction (false: unknown), images?)",
         "array: for each why it would be refused, or nothing",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
@@ -519,7 +520,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "context-length": ("name", "characters"),
     "context-slice": ("start end name", "text"),
     "context-lines": ("start end name", "array of text"),
-    "context-search": ("text most name", "array of [offset, line]"),
+    "context-search": ("text max-hits name", "array of [offset, line]"),
     "context-names": ("", "array of text"),
     "checkpoint": ("key bytes preview", "nothing"),
     "restore": ("key", "bytes, or false"),
@@ -917,19 +918,25 @@ def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, N
         yield from _text_in_pieces(value, pieces)
     elif kind is bytes:
         pieces += (head_of(2, len(value)), value)
-    elif kind not in (list, tuple, dict):
+    elif kind not in (list, tuple, dict) and not isinstance(value, Mapping):
         pieces.append(encode(value))
     elif depth >= MAX_DEPTH:
         raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
     else:
         if kind is tuple:
             pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
-        pieces.append(head_of(5 if kind is dict else 4, len(value)))
-        items = chain.from_iterable(value.items()) if kind is dict else value
+        table = isinstance(value, Mapping)
+        pieces.append(head_of(5 if table else 4, len(value)))
+        items = chain.from_iterable(value.items()) if table else value
         small: list[bytes] = []
         for count, item in enumerate(items, 1):
             # What is nested looks small until somebody has gone through it.
-            if type(item) in (list, tuple, dict, bytes) or (type(item) is str and len(item) > IN_ONE_GO):
+            kind = type(item)
+            if (
+                kind in (list, tuple, dict, bytes)
+                or (kind is str and len(item) > IN_ONE_GO)
+                or (kind not in _PLAIN and isinstance(item, Mapping))
+            ):
                 pieces += small
                 small = []
                 yield from _pieces_of(item, pieces, depth + 1)

@@ -286,9 +286,15 @@ class Snapshot:
         if len(data) < start + _SEAL_BYTES or not data.startswith(MAGIC):
             raise SnapshotCorrupt("this is no rlm-wasm snapshot, or only the beginning of one")
         version, kind, length = _FIXED.unpack_from(data, len(MAGIC))
-        if version != FORMAT:
+        if version > FORMAT:
             raise SnapshotVersionError(
-                f"the snapshot has format {version}; this release reads format {FORMAT}"
+                f"the snapshot has format {version}, and this release reads format {FORMAT}: it was made by a"
+                " later release of rlm-wasm: use that one"
+            )
+        if version < FORMAT:
+            raise SnapshotVersionError(
+                f"the snapshot has format {version}, and this release reads format {FORMAT}: go on with the"
+                " release that made it, or run its programs again"
             )
         sealed, seal = memoryview(data)[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
         if not hmac.compare_digest(hashlib.sha256(memoryview(data)[:-32]).digest(), seal[32:]):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import rlm_wasm
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
@@ -15,6 +14,7 @@ from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
+from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.state import SchedulerState
@@ -58,7 +58,7 @@ def _host_side(
     at()
     execution, calls, journal = parts.scheduler.execution, parts.calls, parts.journal
     header = {
-        "release": rlm_wasm.__version__,
+        "release": __version__,
         "image": parts.grants.engine.image_hash,
         "suspended": scheduler.execution is not None,
         "namespace": parts.namespace,
@@ -87,8 +87,10 @@ def check_guest(snapshot: Snapshot, engine: Engine) -> None:
     """Raises SnapshotVersionError where the snapshot belongs to another guest."""
     if snapshot.image_hash != engine.image_hash:
         raise SnapshotVersionError(
-            f"the snapshot belongs to guest image {snapshot.image_hash[:12]}…, "
-            f"this release has {engine.image_hash[:12]}…"
+            f"the snapshot stands on guest {snapshot.image_hash[:12]}… of release"
+            f" {str(snapshot.header.get('release', 'unknown'))[:20]}, and this release has"
+            f" {engine.image_hash[:12]}…: go on with that release, or run its programs again; a store of"
+            " durable sessions keeps the guest along with them"
         )
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 import cbor2
 
-import rlm_wasm
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError, StoreError, UsageError
 from rlm_wasm.execution.journal import JournalWriter, Trouble, entries_of
 from rlm_wasm.limits import Limits, SharedBudget
@@ -33,6 +32,7 @@ from rlm_wasm.session_parts.lending import Lender
 from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
+from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Entry
@@ -324,7 +324,7 @@ class Durable:
             data=data,
             guest=snapshot.image_hash,
             provider=self._provider,
-            release=rlm_wasm.__version__,
+            release=__version__,
             keeps=self._began,
         )
 

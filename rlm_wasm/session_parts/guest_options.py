@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 class GuestOptions:
     """The options of the next ``eval`` message. Each is told once, and again where telling it was undone."""
 
-    __slots__ = ("_functions", "_limits", "_told_before", "_traced", "_untold")
+    __slots__ = ("_conversation", "_functions", "_limits", "_told_before", "_traced", "_untold")
 
     def __init__(self, functions: HostFunctions, limits: Limits) -> None:
         self._functions = functions
         self._limits = limits
         self._untold: dict[str, Any] = {}
         self._told_before: dict[str, Any] = {}
+        self._conversation = False
         self._traced: bool | None = False
         """Whether the guest was told to send notes for a run log; None: nobody knows."""
         self.fresh()
@@ -34,6 +35,8 @@ class GuestOptions:
         limits = guest_limits(self._limits)
         if limits != _DEFAULT_LIMITS:
             options["limits"] = limits
+        if self._conversation:
+            options["conversation"] = True
         self._untold = options
 
     def take(self, *, traced: bool) -> dict[str, Any]:
@@ -51,6 +54,10 @@ class GuestOptions:
     def context_replaced(self) -> None:
         """There is another main context than the guest knows."""
         self._untold["context"] = True
+
+    def converse(self) -> None:
+        """The variable ``_`` is to hold the last value from now on."""
+        self._conversation = self._untold["conversation"] = True
 
     def check(self, which: Literal["only", "first"]) -> None:
         """The next program is checked, and does not run ("only") or runs where it may ("first")."""

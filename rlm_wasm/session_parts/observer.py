@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rlm_wasm.execution.progress import ProgressReporter, tell
 from rlm_wasm.results import OnProgress, Progress
 from rlm_wasm.runlog import events
-from rlm_wasm.runlog.stream import Recorder, fiber_fields, noted_fields
+from rlm_wasm.runlog.stream import Recorder, noted_fields
 from rlm_wasm.sandbox.protocol import Counted, Logged, Output, Traced
 from rlm_wasm.scope_log import ScopeLog
 
@@ -97,11 +97,7 @@ class Observer:
             if recorder.on:
                 recorder.tell(events.Noted, **noted_fields(message.entry))
         elif recorder.on:
-            facts = message.facts
-            if type(facts.get("id")) is int:
-                recorder.hold(facts["id"], facts)
-            else:
-                recorder.tell(events.FiberStarted, **fiber_fields(facts))
+            recorder.take_facts(message.facts)
 
     def _progress(self, calls: LlmCalls, scheduler: Scheduler, stderr: str) -> Progress:
         used, execution = calls.budget.execution, scheduler.execution

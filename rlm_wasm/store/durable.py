@@ -316,7 +316,10 @@ class DurableSessions:
         ]
         if missing:
             self.store.insert_if_absent(connection, blobs, missing)
-        connection.execute(sa.update(blobs).where(blobs.c.hash.in_(list(content))).values(used_at=now))
+        # SQLite goes through the whole row for that, megabytes of a guest, too: now and then is enough.
+        due = self.store.due(content, now, _KEEP_BLOBS_S / 2)
+        if due:
+            connection.execute(sa.update(blobs).where(blobs.c.hash.in_(due)).values(used_at=now))
         self.store.insert_if_absent(
             connection, references, [{"session": name, "hash": key} for key in content]
         )

@@ -262,15 +262,15 @@ class RunRepository:
             raise UsageError(f"there is no run {run} in this store: rlm-wasm log list shows those that are")
         return run if run in found else str(found[0])
 
-    async def lines(self, run: str, after: int = 0, most: int | None = None) -> Sequence[str]:
+    async def lines(self, run: str, after: int = 0, max_lines: int | None = None) -> Sequence[str]:
         """A run's records as lines of JSON, from the one after ``after`` on. Raises StoreError."""
         query = (
             sa.select(_records.c.line)
             .where(_records.c.run == run, _records.c.number > after)
             .order_by(_records.c.number)
         )
-        if most is not None:
-            query = query.limit(most)
+        if max_lines is not None:
+            query = query.limit(max_lines)
         found: Sequence[str] = await self._run(lambda connection: connection.scalars(query).all())
         return found
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from rlm_wasm import CompletionRequest, Runtime
+from rlm_wasm import CompletionRequest, ProviderError, Runtime
 from rlm_wasm.execution.progress import progress_line
 from rlm_wasm.mcp import guide, prompts
 from rlm_wasm.mcp.tools.execute import ExecuteReply
@@ -82,7 +82,7 @@ async def test_every_program_of_the_guide_that_calls_python_runs() -> None:
             if any("(py-" in block["code"] for block in blocks):
                 async with runtime.session() as session:
                     for block in blocks:
-                        result = await session.execute(block["code"], timeout_s=60)
+                        result = await session.execute(block["code"], timeout_s=140)
                         assert (result.status == "error") == (block["marker"] == "error"), block["code"]
                         ran += "(py-" in block["code"]
     assert ran >= 7
@@ -123,6 +123,26 @@ def test_the_answers_fields_are_those_of_the_guides_table() -> None:
         assert name in {field.name for field in dataclasses.fields(Execution)}
         assert f"`{name}`" in answer_table
     assert re.findall(r"^\| `(\w+)` \|", status_table, re.M) == list(get_args(Status))
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [('(finish "…")', "finished"), ('"…"', "ok"), ("(car 5)", "error"), ("(let loop () (loop))", "limit")],
+)
+async def test_what_was_used_is_in_every_answer(connect, mode, end: str, status: str) -> None:
+    """Whatever became of the program: calls, seconds, tokens, as the guide shows them; and its stdout."""
+    code = f'(display "half way") (map-async (lambda (i) (llm-query-async #:instruction "x" #:data (~a i))) (range 7)) {end}'
+    async with connect(InlineProvider(lambda request: "y"), mode=mode) as client:
+        result = await client.call_tool(
+            "execute_scheme", {"code": code, "timeout": 0.5 if status == "limit" else 60}
+        )
+    content = result.structured_content
+    assert (content["status"], content["stdout"]) == (status, "half way")
+    assert (content["value"] == "…") == (status in ("finished", "ok"))
+    used = content["execution"]
+    assert used["calls"] == 7
+    assert used["tokens"] == used["prompt_tokens"] + used["completion_tokens"] > 7
+    assert isinstance(used["elapsed"], float)
 
 
 def test_progress_reads_as_the_guide_shows_it() -> None:
@@ -201,6 +221,28 @@ def test_docs_patterns_are_the_pages_of_the_guide() -> None:
         assert guide.served(without_links) == entry.text
         prompt = prompts.filled("apply-pattern", {"pattern": str(entry.id), "task": "x"})
         assert entry.program in prompt.messages[0].content.text
+
+
+@pytest.mark.parametrize("number", [12, 13])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+async def test_a_call_that_fails_is_not_the_end_where_the_page_says_so(number: int, nth: int) -> None:
+    """A strategy that did not work, a level that did not improve anything."""
+    asked = 0
+
+    def failing(request: CompletionRequest) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == nth:
+            raise ProviderError("no")
+        return "7 and 8" if asked == 3 else f"answer {asked}"
+
+    async with Runtime(InlineProvider(failing), python="off") as runtime:
+        result = await runtime.run(guide.pattern(number).program)
+    assert asked == 3
+    if number == 12:
+        assert result.value == ("no strategy led to a solution that holds" if nth == 3 else "7 and 8")
+    else:
+        assert result.value == ("answer 2" if nth == 3 else "7 and 8")
 
 
 async def test_every_pattern_passes_its_estimate() -> None:

@@ -127,6 +127,9 @@ WORKS = '(llm-query-async #:instruction "ok")'
          "(([ok] #t) ([ok] fail))"),
         ("then calls `on-timeout`", '(with-timeout 0 (lambda () (sleep 1000)) (lambda () "late"))', "late"),
         ("or raises without one", '(try (with-timeout 0 (lambda () (sleep 1000))) on-error (lambda (m) "raised"))', "raised"),
+        ("`(with-retry thunk #:times 3 #:delay 1)` tries again",
+         '(define n 0) (with-retry (lambda () (set! n (add1 n)) (if (< n 3) (error "not yet") n)) #:times 3 #:delay 0)', "3"),
+        ("`(args)` is a table", "(hash-ref (args) 'absent 7)", "7"),
         ("an error of the thunk passes through", '(try (with-timeout 1000 (lambda () (error "own")) (lambda () "late")) on-error (lambda (m) m))', "own"),
         ("an answer that is no valid JSON raises at the call",
          '(list (try (llm-query #:instruction "json" #:json #t) on-error (lambda (m) (string-contains? m "no valid JSON"))) (syntax-e (llm-query #:instruction "json right" #:json #t)))',
@@ -256,3 +259,45 @@ async def test_limits_cannot_be_caught(session: Session) -> None:
         '(try (let loop () (loop)) on-error (lambda (m) "caught"))', timeout_s=0.05
     )
     assert result.status == "limit"
+
+
+@pytest.mark.parametrize(
+    ("said", "program", "value"),
+    [
+        ("names the item", f'(try (parallel (list (lambda () {WORKS}) (lambda () {FAILS}))) on-error (lambda (m) (substring m 0 16)))', "parallel: item 1"),
+        ("`race` passes over failures", f"(race (list (lambda () {FAILS}) (lambda () {WORKS})))", "[ok]"),
+        ("raises the last one where all fail",
+         '(try (race (map (lambda (i) (lambda () (llm-query #:instruction i))) \'("fail 1" "fail 2"))) on-error (lambda (m) (string-contains? m "broken pipe")))',
+         "#t"),
+        ("`vote` raises where there is no majority", '(try (vote (list (lambda () "a") (lambda () "b"))) on-error (lambda (m) (string-contains? m "no majority")))', "#t"),
+        ("`memoized` and `cached-query` keep no failure: the next call asks again",
+         '(define n 0) (define f (memoized (lambda (x) (set! n (add1 n)) (if (= n 1) (error "no") n)))) (list (try (f 1) on-error (lambda (m) m)) (f 1) (f 1))',
+         "(no 2 2)"),
+        ("An empty list of thunks, or nothing to reduce, is an error",
+         "(map (lambda (t) (try (t) on-error (lambda (m) 'error))) (list (lambda () (race '())) (lambda () (vote '())) (lambda () (tree-reduce '()))))",
+         "(error error error)"),
+    ],
+)  # fmt: skip
+async def test_what_the_combinators_page_says_of_failure_is_so(
+    session: Session, said: str, program: str, value: str
+) -> None:
+    assert said in guide.page("combinators")
+    result = await session.execute(program)
+    assert result.value == value, result.error
+
+
+async def test_a_cached_query_that_failed_is_asked_again() -> None:
+    """Only answers are kept."""
+    answers = iter([ProviderError("broken pipe"), "fine"])
+
+    def answer_in_turn(request: CompletionRequest) -> str:
+        said = next(answers)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    program = (
+        '(define (ask) (try (cached-query "q") on-error (lambda (m) "failed"))) (list (ask) (ask) (ask))'
+    )
+    async with Runtime(InlineProvider(answer_in_turn), python="off") as runtime:
+        assert (await runtime.run(program)).data == ["failed", "fine", "fine"]

@@ -1,5 +1,6 @@
 /* bytes.c — bytevectors (Racket's bytes), R7RS's and Racket's names for the same procedures. */
 #include "core/prims.h"
+#include "text/string.h"
 #include <string.h>
 
 #define CHECK_BYTE(i) do { if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < 0 || FIX_VALUE(args[i]) > 255) \
@@ -124,9 +125,10 @@ static Value prim_append(int argc, Value *args) {
 
 static int compare(Value a, Value b) {
   uint32_t la = BYTES_LENGTH(a), lb = BYTES_LENGTH(b);
-  int order = memcmp(BYTES(a), BYTES(b), la < lb ? la : lb);
-  charge((la < lb ? la : lb) / 64);
-  return order ? order : la < lb ? -1 : la > lb;
+  uint32_t common = la < lb ? la : lb, i = (uint32_t)same_bytes(BYTES(a), BYTES(b), common);
+  charge(common / 64);
+  if (i < common) return BYTES(a)[i] < BYTES(b)[i] ? -1 : 1;
+  return la < lb ? -1 : la > lb;
 }
 
 #define COMPARISON(name, op) \

@@ -44,7 +44,7 @@ static enum leaf compare_leaf(Value a, Value b) {
       return leaf(num_eqv(a, b));
     case T_BYTES:
       charge(BYTES_LENGTH(a) >> 5);
-      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && memcmp(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == 0);
+      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && same_bytes(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == BYTES_LENGTH(b));
     case T_UVECTOR:
       return leaf(uvector_equal(a, b));
     case T_VECTOR:

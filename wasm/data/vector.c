@@ -4,7 +4,7 @@
 
 #define CHECK_MUTABLE_VECTOR(i) do { CHECK_VECTOR(NULL, i); \
     if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable vector (this one is a literal or immutable)", args[i]); } while (0)
-#define MOST_SLOTS (1u << 28)
+#define MAX_SLOTS (1u << 28)
 
 /* A vector whose slots are to be filled at once; the caller has reserved. */
 static Value blank_vector(uint32_t length) { return heap_object(T_VECTOR, 0, length); }
@@ -45,7 +45,7 @@ static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(
 
 static Value prim_make_vector(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (FIX_VALUE(args[0]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
+  if (FIX_VALUE(args[0]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
   uint32_t n = (uint32_t)FIX_VALUE(args[0]);
   RESERVE_VECTOR(n);
   charge(n / 16);
@@ -91,25 +91,51 @@ static Value prim_vector_to_list(int argc, Value *args) {
   return list;
 }
 
+/* Progress: the pairs counted, where the count has come to, and a pair that it met; then the vector, and where it is
+   filled. */
+enum { L_COUNT, L_AT, L_TORTOISE, L_VECTOR, L_SIZE };
 static Value prim_list_to_vector(int argc, Value *args) {
   (void)argc;
-  uint64_t n = 0;
-  Value l = args[0];
-  for (; is_pair(l) && n <= MOST_SLOTS; l = CDR(l)) n++;     /* a circular list ends here, too */
-  if (l != V_NIL) return err_type(NULL, 0, "list", args[0]);
-  RESERVE_VECTOR(n);
-  charge((int64_t)n / 8);
-  Value v = blank_vector((uint32_t)n);
-  uint32_t i = 0;
-  for (l = args[0]; l != V_NIL; l = CDR(l)) VEC(v)[i++] = CAR(l);
+  Value *kept = progress(), at = args[0], tortoise = V_FALSE, v = V_FALSE;
+  uint32_t n = 0;
+  if (kept) {
+    n = (uint32_t)FIX_VALUE(kept[L_COUNT]);
+    at = kept[L_AT];
+    tortoise = kept[L_TORTOISE];
+    v = kept[L_VECTOR];
+  }
+  if (v == V_FALSE) {
+    while (is_pair(at)) {
+      if (at == tortoise) return err_type(NULL, 0, "list", args[0]);
+      if (n && (n & (n - 1)) == 0) tortoise = at;        /* Brent: moved up at every power of two */
+      at = CDR(at);
+      if (++n % LONG_ROUND) continue;
+      charge(LONG_ROUND / 8);
+      if (should_pause()) return pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
+    }
+    if (at != V_NIL) return err_type(NULL, 0, "list", args[0]);
+    charge(n % LONG_ROUND / 8);
+    uint64_t bytes = 8ull * n + 16;
+    if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) {
+      pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
+      return need_memory(bytes);
+    }
+    v = n < LONG_ROUND ? blank_vector(n) : make_vector(n, FIX(0));
+    at = args[0];
+    n = 0;
+  }
+  FOR_PAUSING(i, n, VEC_LENGTH(v), 8, pause_keeping(L_SIZE, FIX(i), at, V_FALSE, v)) {
+    VEC(v)[i] = CAR(at);
+    at = CDR(at);
+  }
   return v;
 }
 
 static Value prim_vector_fill(int argc, Value *args) {
   CHECK_MUTABLE_VECTOR(0);
   SPAN(2, args[0], start, end);
-  charge((end - start) / 16);
-  for (uint32_t i = start; i < end; i++) VEC(args[0])[i] = args[1];
+  Value *kept = progress();
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : start, end, 16, pause_keeping(1, FIX(i))) VEC(args[0])[i] = args[1];
   return V_VOID;
 }
 
@@ -139,7 +165,7 @@ static Value prim_vector_append(int argc, Value *args) {
     CHECK_VECTOR(NULL, i);
     total += VEC_LENGTH(args[i]);
   }
-  if (total > MOST_SLOTS) return need_memory(8 * total);
+  if (total > MAX_SLOTS) return need_memory(8 * total);
   RESERVE_VECTOR(total);
   Value v = blank_vector((uint32_t)total);
   uint32_t at = 0;
@@ -189,8 +215,8 @@ static Value prim_vector_grow(int argc, Value *args) {
   (void)argc;
   CHECK_VECTOR(NULL, 0);
   uint32_t n, length = VEC_LENGTH(args[0]);
-  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);
-  CHECK_INDEX(NULL, 1, length, MOST_SLOTS, args[0], n);
+  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);
+  CHECK_INDEX(NULL, 1, length, MAX_SLOTS, args[0], n);
   RESERVE_VECTOR(n);
   Value v = make_vector(n, V_FALSE);
   copy_slots(v, 0, args[0], 0, length);

@@ -136,10 +136,20 @@ static Value cond_clause(State *s, Job j, Value clause, Hole *rest) {
 /* Clauses after else are a mistake to tell a program's author of; published libraries have some. */
 static bool is_program(Job j) { return ENV_KIND(env_top(j.env)) == ENV_REPL; }
 
+/* So many clauses of a cond or a case are expanded in one step; the others are a form of their own, of the same keyword.
+   A transformer may have changed the list in between: it is looked at again. */
+enum { CLAUSES_AT_ONCE = 1 << 15, CASE_DATA_MOST = 1 << 18 };
+static Value other_clauses(State *s, Job j, Value parts) {
+  j.form = cons(CAR(j.form), parts);
+  return expand_later(s, j);
+}
+
 static Value form_cond(State *s, Job j) {
   if (list_length(j.form) < 1) return bad_shape(j);
   Job c = j;
+  int count = 0;
   for (Value clauses = CDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
+    if (++count > CLAUSES_AT_ONCE) return other_clauses(s, c, clauses);
     Value clause = CAR(clauses);
     if (list_length(clause) < 1) return syntax_fail(j, "cond: each clause must be [test expression ...], got %v", clause);
     c.place = place_of(clause, j.place);
@@ -196,12 +206,18 @@ static Value case_body(State *s, Job j, Value key, Value body, Hole hole) {
 
 static Value form_case(State *s, Job j) {
   if (list_length(j.form) < 2) return bad_shape(j);
-  Value key = make_envvar(intern("key")), node = node_let1(j.place, key, V_FALSE, V_FALSE);
-  fill(j.hole, node);
-  TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
   Job c = j;
-  c.hole = SLOT(node, 2);
+  Value key = CADR(j.form);
+  if (!IS(key, T_ENVVAR)) {                          /* one of other_clauses has its key already */
+    key = make_envvar(intern("key"));
+    Value node = node_let1(j.place, key, V_FALSE, V_FALSE);
+    fill(j.hole, node);
+    TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
+    c.hole = SLOT(node, 2);
+  }
+  int count = 0;
   for (Value clauses = CDDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
+    if (++count > CLAUSES_AT_ONCE) return other_clauses(s, c, cons(key, clauses));
     Value clause = CAR(clauses);
     if (list_length(clause) < (is_program(j) ? 2 : 1))
       return syntax_fail(j, "case: each clause must be [(datum ...) expression ...], got %v", clause);
@@ -213,7 +229,10 @@ static Value form_case(State *s, Job j) {
     }
     Value data;
     TRY_STEP(strip_syntax(CAR(clause), false, &data));
-    if (list_length(data) < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
+    int64_t length = list_length(data);
+    if (length < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
+    if (length > CASE_DATA_MOST)
+      return syntax_fail(j, "case: a clause of too many data (the limit is %d); look the key up in a table", (int)CASE_DATA_MOST);
     Value branch = node_if(c.place, case_test(c, key, data), V_FALSE, V_FALSE);
     fill(c.hole, branch);
     TRY_STEP(case_body(s, c, key, CDR(clause), SLOT(branch, 1)));

@@ -7,13 +7,13 @@
 #include "vm/error.h"
 #include "core/check.h"
 #include "core/globals.h"
+#include "data/rtd.h"
 #include "io/printer.h"
 #include "numbers/bignum.h"
 #include "text/symbol.h"
 #include "text/utf8.h"
 #include "vm/continuation.h"
 #include "vm/machine.h"
-#include "vm/record.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

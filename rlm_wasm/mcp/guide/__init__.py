@@ -71,12 +71,12 @@ class Entry:
 
     @property
     def goal(self) -> str:
-        """What it is for, in a word."""
+        """Of a pattern: what it is for, in a word."""
         return self.head["goal"]
 
     @property
     def composes_with(self) -> list[int]:
-        """The patterns that it goes together with."""
+        """Of a pattern: those that it goes together with."""
         return [
             int(number) for number in re.findall(r"^- (\d+)\. ", self.parts["Composes with"], re.MULTILINE)
         ]
