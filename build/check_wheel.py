@@ -1,7 +1,8 @@
-"""Whether the wheel is one for every Python and has everything: python build/check_wheel.py [WHEEL] [--python PYTHON]...
+"""Whether a wheel is for every Python, and whole: python build/check_wheel.py [WHEEL] [--python PYTHON]…
 
-Without WHEEL it is built first. For each PYTHON it is installed into a fresh environment of that Python (with what
-it needs, from the index that pip uses), and a program runs there, with Python in the sandbox and as an MCP server.
+Without WHEEL it is built first. For each PYTHON it is installed into a fresh environment of that Python (with
+what it needs, from the index that pip uses), and programs run there, with Python in the sandbox, and an MCP
+server answers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = (
     "_guest/guest.wasm",
     "_guest/guest.json",
-    "python/_component/python.wasm",
+    "python/_component/python.wasm.zst",
     "python/_component/python.json",
 )
 
