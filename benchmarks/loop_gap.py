@@ -483,13 +483,13 @@ class Bench:
         if needs not in self._images:
             sandbox = Sandbox(self.engine, _MEMORY)
             for key in needs:
-                self.run(sandbox, _filled(DATA[key], self.sizes), most=1 << 40)
+                self.run(sandbox, _filled(DATA[key], self.sizes), max_fuel=1 << 40)
             self._images = {needs: sandbox.capture()}  # only the last one: they are large
             sandbox.close()
         return Sandbox(self.engine, _MEMORY, self._images[needs])
 
-    def run(self, sandbox: Sandbox, program: str, most: int) -> Measured:
-        """Slices until the program ends or has used ``most`` fuel."""
+    def run(self, sandbox: Sandbox, program: str, max_fuel: int) -> Measured:
+        """Slices until the program ends or has used ``max_fuel`` fuel."""
         measured, total = Measured(), 0
         message: bytes | None = protocol.evaluate(program, "loop_gap.scm", {})
         while True:
@@ -506,7 +506,7 @@ class Bench:
             if fuel > measured.fuel:
                 measured.fuel, measured.collected, measured.ms = fuel, collected, ms
                 measured.steps = sandbox.steps() - steps
-            if status == GuestStatus.PREEMPTED and total < most:
+            if status == GuestStatus.PREEMPTED and total < max_fuel:
                 sandbox.outbox()
                 continue
             for item in protocol.messages(sandbox.outbox()):
@@ -517,11 +517,11 @@ class Bench:
             measured.outcome = measured.outcome or "cut"
             return measured
 
-    def measure(self, case: Case, most: int = 4_000_000_000) -> Measured:
+    def measure(self, case: Case, max_fuel: int = 4_000_000_000) -> Measured:
         """One case in a sandbox of its own."""
         sandbox = self.sandbox(case.needs)
         try:
-            return self.run(sandbox, case.program, most)
+            return self.run(sandbox, case.program, max_fuel)
         finally:
             sandbox.close()
 

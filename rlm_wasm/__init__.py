@@ -13,12 +13,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rlm_wasm.version import __version__
+
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, Step
     from rlm_wasm.data import Keyword, Symbol
     from rlm_wasm.errors import (
         CapabilityDenied,
         ExecutionCancelled,
+        ExecutorError,
         GuestError,
         GuestSyntaxError,
         InternalError,
@@ -40,13 +43,14 @@ if TYPE_CHECKING:
         UsageError,
     )
     from rlm_wasm.grants import ChildGrants
-    from rlm_wasm.limits import Limits
+    from rlm_wasm.limits import Limits, SharedBudget
     from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
     from rlm_wasm.results import (
         CallEnded,
         CallStarted,
         ErrorInfo,
         Execution,
+        ModelUse,
         Output,
         Problem,
         Progress,
@@ -55,8 +59,6 @@ if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime, ask, run
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
-
-__version__ = "0.1.0"
 
 
 def load_ipython_extension(shell: object) -> None:
@@ -84,6 +86,7 @@ __all__ = [
     "ErrorInfo",
     "Execution",
     "ExecutionCancelled",
+    "ExecutorError",
     "GuestError",
     "GuestSyntaxError",
     "InternalError",
@@ -93,6 +96,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MissingKey",
+    "ModelUse",
     "Output",
     "Problem",
     "Progress",
@@ -107,6 +111,7 @@ __all__ = [
     "Session",
     "SessionClosed",
     "SessionHeld",
+    "SharedBudget",
     "Snapshot",
     "SnapshotCorrupt",
     "SnapshotError",
@@ -131,6 +136,7 @@ _MODULES = {
     "ErrorInfo": "rlm_wasm.results",
     "Execution": "rlm_wasm.results",
     "ExecutionCancelled": "rlm_wasm.errors",
+    "ExecutorError": "rlm_wasm.errors",
     "GuestError": "rlm_wasm.errors",
     "GuestSyntaxError": "rlm_wasm.errors",
     "InternalError": "rlm_wasm.errors",
@@ -140,6 +146,7 @@ _MODULES = {
     "LimitExceeded": "rlm_wasm.errors",
     "Limits": "rlm_wasm.limits",
     "MissingKey": "rlm_wasm.errors",
+    "ModelUse": "rlm_wasm.results",
     "Output": "rlm_wasm.results",
     "Problem": "rlm_wasm.results",
     "Progress": "rlm_wasm.results",
@@ -154,6 +161,7 @@ _MODULES = {
     "Session": "rlm_wasm.session",
     "SessionClosed": "rlm_wasm.errors",
     "SessionHeld": "rlm_wasm.errors",
+    "SharedBudget": "rlm_wasm.limits",
     "Snapshot": "rlm_wasm.sandbox.snapshot",
     "SnapshotCorrupt": "rlm_wasm.errors",
     "SnapshotError": "rlm_wasm.errors",

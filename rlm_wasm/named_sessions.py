@@ -1,8 +1,8 @@
 """Named sessions for people: opened by name, left in the middle, said in words.
 
-The command line and the MCP server open them here; what makes them durable is rlm_wasm/durable.py. An
-execution that is interrupted (Ctrl-C, SIGTERM, a crash) is found again in the middle: ``rlm-wasm sessions
-resume`` goes on with it.
+The command line and the MCP server open them here; what makes them durable is
+rlm_wasm/session_parts/durable.py. An execution that is interrupted (Ctrl-C, SIGTERM, a crash) is found
+again in the middle: ``rlm-wasm sessions resume`` goes on with it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from rlm_wasm.durable import Account
 from rlm_wasm.errors import ProviderError, SnapshotError, UsageError
 from rlm_wasm.providers.base import Completion, CompletionRequest
+from rlm_wasm.session_parts.durable import Account
 from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlm_wasm.cli import exits
+from rlm_wasm.cli import completion, exits
+from rlm_wasm.cli.environment import Group
 from rlm_wasm.cli.inputs import read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
@@ -39,7 +40,7 @@ _VALUE = 200
 """Seconds for the text of a variable's value, and characters of it."""
 
 
-@click.group()
+@click.group(cls=Group)
 def sessions() -> None:
     """Kept sessions: those of rlm-wasm run --session NAME."""
 
@@ -70,7 +71,7 @@ def list_command(store: str | None, *, as_json: bool) -> None:
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @click.option(
     "--at",
     type=click.IntRange(min=1),
@@ -138,7 +139,7 @@ async def _values(session: Session) -> dict[str, str]:
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @click.option(
     "--until", type=click.IntRange(min=1), metavar="CALL", help="As far as the moment of this LLM call."
 )
@@ -194,7 +195,7 @@ async def _replayed(name: str, until: int | None, program: str | None, store: st
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @runtime_options
 @_json_option
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no words of the program on stderr.")
@@ -226,7 +227,7 @@ async def _resume(
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @click.argument("new_name")
 @_store_option
 def fork(name: str, new_name: str, store: str | None) -> None:
@@ -240,7 +241,7 @@ async def _fork(name: str, new_name: str, store: str) -> None:
 
 
 @sessions.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.sessions)
 @_store_option
 def rm(names: tuple[str, ...], store: str | None) -> None:
     """Forget sessions."""

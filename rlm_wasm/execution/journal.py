@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Protocol
@@ -154,6 +154,16 @@ class JournalWriter:
     def say(self, *, status: str | None = None, note: str | None = None) -> None:
         """What the list of sessions shows."""
         self._unwritten.say(status, note)
+        self._changed()
+
+    def begin(self, request: str) -> None:
+        """An execution begins that was asked for by this id; "" where by none."""
+        self._unwritten.begin(request)
+        self._changed()
+
+    def end(self, result: bytes) -> None:
+        """What came of it, for whoever asks for it again."""
+        self._unwritten.end(result)
         self._changed()
 
     def keep(self, blobs: dict[str, bytes]) -> None:
@@ -490,7 +500,7 @@ class Entry:
 
 def entries_of(rows: Iterable[tuple[int, str, bytes]], stream: str, name: str) -> list[Entry]:
     """The entries of one stream, in their order. Raises SnapshotCorrupt for a row that is damaged."""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for number, of, payload in rows:
         if of != stream:
             continue
@@ -499,118 +509,19 @@ def entries_of(rows: Iterable[tuple[int, str, bytes]], stream: str, name: str) -
                 kind, run, *fields = item
                 if type(run) is not int or run < 0:
                     raise TypeError("run")
-                found.append(Entry(Kind(kind), run, fields, number))
+                entries.append(Entry(Kind(kind), run, fields, number))
         except (cbor2.CBORError, ValueError, TypeError) as error:
             raise SnapshotCorrupt(
                 f"row {number} of the journal of session {name} is damaged ({str(error)[:100]}): sessions"
                 f" replay {name} shows how far it goes, sessions rm {name} forgets it"
             ) from error
-    return found
+    return entries
 
 
 def before_last_execution(entries: list[Entry]) -> list[Entry]:
     """Those that come before the last execution began."""
     began = [at for at, entry in enumerate(entries) if entry.kind is Kind.EVALUATE]
     return entries[: began[-1]] if began else entries
-
-
-class Replayed(Protocol):
-    """What a scheduler does again. Each raises JournalDiverged where that cannot be."""
-
-    def replay_rule(self) -> None:
-        """The run that comes without saying."""
-        ...
-
-    def replay_evaluate(
-        self, message: bytes, ids: Sequence[int], timeout_s: float, *, refused: bool = False
-    ) -> None:
-        """An execution begins. ``refused``: the guest had no room for the message, an interrupt is next."""
-        ...
-
-    def replay_take(self, ids: Sequence[int], fuel: int, account: int, elapsed_s: float) -> None:
-        """The guest takes replies."""
-        ...
-
-    def replay_message(self, message: bytes | None) -> None:
-        """It is given something else."""
-        ...
-
-    def replay_answer(self, id_: int, encoded: bytes) -> None:
-        """A reply has come."""
-        ...
-
-
-def replay(
-    guest: Replayed,
-    journal: Journal,
-    entries: list[Entry],
-    apply: Callable[[Entry], None],
-    last: Callable[[Entry], bool] = lambda _entry: False,
-) -> Generator[None, None, bool]:
-    """Do again what the entries say, a run of the guest between two turns.
-
-    ``apply`` does what is not the guest's. After the entry that is the ``last`` one it ends: True where
-    there was one.
-
-    ``journal`` counts along. Raises JournalDiverged where guest and journal part, SnapshotCorrupt for
-    entries that are none.
-    """
-    # What was noted before a run stands behind its message, where the store took its time with that.
-    entries = sorted(entries, key=lambda entry: (entry.run, entry.kind in _RUNS))
-    for at, entry in enumerate(entries):
-        while journal.runs < entry.run:
-            guest.replay_rule()
-            yield
-        if journal.runs > entry.run:
-            raise diverged(entry, f"the guest is at run {journal.runs} already")
-        replaced = entry.kind in _RUNS and _replaced(entries, at)
-        if replaced and entry.kind is not Kind.EVALUATE:
-            continue
-        try:
-            _apply(guest, journal, entry, apply, replaced=replaced)
-        except (TypeError, ValueError, IndexError) as error:
-            raise SnapshotCorrupt(
-                f"row {entry.row} of the journal is damaged: {entry.kind.name} {str(error)[:100]}"
-            ) from error
-        if last(entry):
-            return True
-        yield
-    return False
-
-
-def _apply(
-    guest: Replayed, journal: Journal, entry: Entry, apply: Callable[[Entry], None], *, replaced: bool
-) -> None:
-    kind, fields = entry.kind, entry.fields
-    if kind is Kind.EVALUATE:
-        message, ids, timeout_s = fields
-        apply(entry)
-        guest.replay_evaluate(message, ids, timeout_s, refused=replaced)
-    elif kind is Kind.TAKE:
-        ids, fuel, account, elapsed_s, checksum = fields
-        if checksum != journal.checksum:
-            raise diverged(entry, "until then the guest asked for other things, or said other things")
-        guest.replay_take(ids, fuel, account, elapsed_s)
-    elif kind is Kind.MESSAGE:
-        guest.replay_message(*fields)
-    elif kind is Kind.ANSWER:
-        guest.replay_answer(*fields)
-    else:
-        apply(entry)
-
-
-_RUNS = (Kind.EVALUATE, Kind.TAKE, Kind.MESSAGE)
-
-
-def _replaced(entries: list[Entry], at: int) -> bool:
-    """Whether a later entry says that the guest was given something else in that run."""
-    run = entries[at].run
-    for later in entries[at + 1 :]:
-        if later.run != run:
-            return False
-        if later.kind in _RUNS:
-            return True
-    return False
 
 
 def diverged(entry: Entry | None, what: str) -> JournalDiverged:

@@ -27,11 +27,11 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     StoreError,
 )
-from rlm_wasm.execution import journal, scheduler
+from rlm_wasm.execution import guest, journal
 from rlm_wasm.named_sessions import leave, open_named
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.session import Session
+from rlm_wasm.session_parts.stay import Stay
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
@@ -58,8 +58,8 @@ def expire(url: str) -> None:
 async def crash(runtime: Runtime, url: str) -> None:
     """What is not written is lost, and nothing is said goodbye to."""
     for session in runtime.sessions:
-        assert session._durable is not None
-        writer = session._durable.writer
+        assert session._stay is not None
+        writer = session._stay.durable.writer
         writer.lost = LeaseLost("the process was killed")
         writer._wake(writer._appended)
         session.cancel()
@@ -109,8 +109,8 @@ async def test_what_asks_nothing_of_a_model_needs_a_row_and_no_snapshot(url: str
         with database(url) as connection:
             before = connection.execute("SELECT snapshot, base FROM rlm_sessions").fetchone()
         await session.execute("(define (loop i) (if (< i 0) 7 (loop (- i 1)))) (loop 3000000)")
-        assert session._saving is not None
-        await session._saving
+        assert session._stay.saving is not None
+        await session._stay.saving
         with database(url) as connection:
             after = connection.execute("SELECT snapshot, base FROM rlm_sessions").fetchone()
         assert before[1] < after[1]
@@ -135,10 +135,10 @@ async def test_a_snapshot_that_is_due_waits_until_the_session_is_replayed(
         Runtime("echo", store=url, durable=True) as runtime,
         await runtime.resume("work") as session,
     ):
-        assert session._saving is None
+        assert session._stay.saving is None
         assert (await session.execute("(+ x (vector-ref v 5))")).value == "42"
-        assert session._saving is not None
-        await session._saving
+        assert session._stay.saving is not None
+        await session._stay.saving
     async with (
         Runtime("echo", store=url, durable=True) as runtime,
         await runtime.resume("work") as session,
@@ -285,7 +285,7 @@ def test_every_order_of_answers_and_crashes_comes_to_the_same_end(
     seed: int,
 ) -> None:
     """Whatever was not written is done again; whatever was is not."""
-    monkeypatch.setattr(scheduler, "SLICE_STEPS", steps)
+    monkeypatch.setattr(guest, "SLICE_STEPS", steps)
     program, right = PROGRAMS[name]
     url = f"sqlite:///{tmp_path_factory.mktemp('course') / 'state.db'}"
 
@@ -361,14 +361,14 @@ class _Between:
         await self._written()
 
     async def _written(self) -> None:
-        assert self.session._durable is not None
-        await self.session._durable.writer.flush()
+        assert self.session._stay is not None
+        await self.session._stay.durable.writer.flush()
 
     async def goes_on(self, how: str) -> None:
         """The same session: after a "snapshot", a "crash", in another process ("moved"), or as it is ("")."""
         await self._written()
         if how == "snapshot":
-            await self.session._save()
+            await self.session._stay.save()
         elif how == "crash":
             await crash(self._runtime, self._url)
             self._open()
@@ -518,12 +518,11 @@ async def test_a_session_is_taken_up_after_an_execution_that_ended_in_any_way(
 def without_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process dies when the next execution is over, before the store has that."""
 
-    async def dies(session: Session, *_: Any) -> None:
-        assert session._durable is not None
-        await session._durable.writer.flush()
+    async def dies(stay: Stay, *_: Any) -> None:
+        await stay.durable.writer.flush()
         raise LeaseLost("the process was killed")
 
-    monkeypatch.setattr(Session, "_end_durably", dies)
+    monkeypatch.setattr(Stay, "end", dies)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -562,14 +561,14 @@ async def test_a_snapshot_of_the_moment_before_an_end_is_noted_is_whole(
     limits, program, said = ENDS[end]
     it = _Between(url, limits=limits)
     await it.value("(define x 41)")
-    noted = Session._end_durably
+    noted = Stay.end
 
-    async def saved_before(session: Session, *rest: Any) -> None:
-        await session._save()
-        await noted(session, *rest)
+    async def saved_before(stay: Stay, *rest: Any) -> None:
+        await stay.save()
+        await noted(stay, *rest)
 
     with monkeypatch.context() as saving:
-        saving.setattr(Session, "_end_durably", saved_before)
+        saving.setattr(Stay, "end", saved_before)
         assert said in str((await it.session.execute(program)).error)
     await it.goes_on("crash")
     assert not it.session.suspended
@@ -761,8 +760,8 @@ async def test_too_much_that_cannot_be_written_is_replaced_by_a_snapshot(
         failing.set = True
         for number in range(20):
             await session.execute(f'(define y{number} "{"y" * 200}")')
-        assert session._durable is not None
-        assert session._durable.writer.overflown
+        assert session._stay is not None
+        assert session._stay.durable.writer.overflown
         assert not session.kept
         failing.set = False
         await session.execute("(define z 3)")
@@ -817,7 +816,7 @@ async def test_an_execution_that_was_undone_is_undone_where_no_snapshot_says_so(
         await it.value('(define x 1) (define h (llm-query-async #:instruction "early"))')
         await it.answer(1)
         with monkeypatch.context() as dying:
-            dying.setattr(Session, "_saving_now", lambda _: None)
+            dying.setattr(Stay, "save_soon", lambda _: None)
             running = asyncio.create_task(it.session.execute(program))
             if "poi" in program:
                 await it.gate.arrived(1)

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rlm_wasm import Runtime, Session, UsageError
-from rlm_wasm.idle_sessions import SMALL, IdleSessions
 from rlm_wasm.sandbox import engine
+from rlm_wasm.session_parts.idle import SMALL, IdleSessions
 
 
 async def test_a_snapshot_of_a_session_that_was_idle_for_long_is_taken() -> None:
@@ -31,7 +31,7 @@ CHECK = "(list (vector-length v) (vector-ref v 7) (vector-ref v 1499999))"
 
 def awake(session: Session) -> bool:
     """Whether it has an instance."""
-    return session._scheduler.sandbox._i is not None
+    return session._scheduler.guest.sandbox._i is not None
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -82,7 +82,7 @@ async def test_a_crash_after_it_woke_goes_back_to_how_it_slept(monkeypatch: pyte
         await session.execute(LARGE)
         await until(lambda: not awake(session))
         with monkeypatch.context() as patch:
-            patch.setattr(scheduler, "_FUEL_RESERVE", -(10**11) + 10_000)
+            patch.setattr(scheduler, "FUEL_RESERVE", -(10**11) + 10_000)
             result = await session.execute("(vector-set! v 7 0) (let loop () (loop))")
         assert result.rolled_back
         assert (await session.execute(CHECK)).value == "(1500000 7 1499999)"

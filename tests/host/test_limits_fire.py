@@ -134,6 +134,8 @@ async def test_children_share_their_parents_places() -> None:
                 '(map-async (lambda (i) (llm-query-async #:instruction "task" #:data "d" #:recursive #t)) (range 4))'
             )
         )
+        while len(gate.waiting) < 3:
+            await asyncio.sleep(0)
         while not task.done():
             assert len(gate.waiting) <= 3
             gate.release_many(1)

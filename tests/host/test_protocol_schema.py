@@ -138,7 +138,7 @@ def test_every_key_of_an_outcome_and_of_an_error_is_a_field() -> None:
 async def test_a_session_serves_no_operation_that_the_schema_lacks() -> None:
     """And all of them: what is not granted is refused by the one who would serve it."""
     async with Runtime(provider="echo") as runtime, runtime.session() as session:
-        served = {*session._table(), "llm", "fork", "sleep"}
+        served = {*session._parts.table(), "llm", "fork", "sleep"}
     assert served == protocol.OPERATIONS.keys()
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlm_wasm import Limits, ProviderError, Result, Runtime
-from rlm_wasm.execution import scheduler
+from rlm_wasm.execution import guest
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.protocol import GuestStatus
@@ -73,7 +73,7 @@ async def test_a_reply_that_comes_in_the_last_slice_is_there_for_the_next_execut
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The program ended before it looked; the call was paid for."""
-    monkeypatch.setattr(scheduler, "SLICE_STEPS", 1_000)
+    monkeypatch.setattr(guest, "SLICE_STEPS", 1_000)
     for slices in range(12):
         gate = GatedProvider(bracketed)
         async with Runtime(provider=gate) as runtime, runtime.session() as session:
@@ -484,7 +484,7 @@ def test_every_order_of_slices_replies_and_moves_comes_to_the_same_end(
     monkeypatch: pytest.MonkeyPatch, name: str, steps: int, seed: int
 ) -> None:
     """Nothing is lost, nothing comes twice, and it ends. A slice is longer than a switch between fibers."""
-    monkeypatch.setattr(scheduler, "SLICE_STEPS", steps)
+    monkeypatch.setattr(guest, "SLICE_STEPS", steps)
     program, right = PROGRAMS[name]
 
     async def course() -> Result:

@@ -166,13 +166,13 @@ async def test_a_crash_rolls_back_to_before_the_evaluation(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What earlier programs did is kept, what this one did is undone, and the Result says so."""
-    from rlm_wasm.execution import scheduler
+    from rlm_wasm.execution import guest
     from rlm_wasm.sandbox import sandbox
 
     async with runtime.session() as session:
         await session.execute('(define a (list 1 2)) (define h (llm-query-async #:instruction "q"))')
         await session.execute("(set-car! a 5)")
-        monkeypatch.setattr(scheduler, "SLICE_STEPS", 20_000)
+        monkeypatch.setattr(guest, "SLICE_STEPS", 20_000)
         run = sandbox.Sandbox.run
 
         def crashing(self: Sandbox, message: bytes | None, steps: int, fuel: int, wall_s: float = 1.0) -> int:
@@ -202,7 +202,7 @@ async def test_a_long_session_is_rolled_back_from_an_image(
     async with runtime.session() as session:
         for i in range(6):
             await session.execute(f"(define v{i} (make-vector 10 {i}))")
-        assert session._scheduler._replay_log.base is not None
+        assert session._scheduler.guest.log.base is not None
         lost = await session.execute(
             "(define v6 1) (let loop ([s (make-string 1000 #\\a)]) (loop (string-append s s)))"
         )

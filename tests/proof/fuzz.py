@@ -27,7 +27,7 @@ from proof import inputs
 from proof.programs import CONTEXT, PROGRAMS, answer, runtime_for
 from proof.sweep import Answers
 from rlm_wasm import Completion, CompletionRequest, Limits, Result, RlmError, Runtime, Snapshot
-from rlm_wasm.execution import scheduler
+from rlm_wasm.execution import guest
 from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox import protocol
 from security.forging import forged
@@ -386,12 +386,12 @@ async def ways(clock: Clock, seed: int) -> Report:
         expected = outcome(await _plain(source, limits))
         report.tried += 1
         steps = rng.choice((200, 1_009, 7_919))
-        before = scheduler.SLICE_STEPS
-        scheduler.SLICE_STEPS = steps  # type: ignore[misc]
+        before = guest.SLICE_STEPS
+        guest.SLICE_STEPS = steps  # type: ignore[misc]
         try:
             sliced = outcome(await _plain(source, limits))
         finally:
-            scheduler.SLICE_STEPS = before  # type: ignore[misc]
+            guest.SLICE_STEPS = before  # type: ignore[misc]
         if sliced != expected:
             report.found.append((source, f"in slices of {steps} steps: {sliced} instead of {expected}"))
         at = rng.randrange(1, 6)

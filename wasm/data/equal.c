@@ -11,6 +11,7 @@
 #include "core/slip.h"
 #include "core/worklist.h"
 #include "data/table.h"
+#include "data/uvector.h"
 #include "numbers/number.h"
 #include "text/string.h"
 
@@ -44,6 +45,8 @@ static enum leaf compare_leaf(Value a, Value b) {
     case T_BYTES:
       charge(BYTES_LENGTH(a) >> 5);
       return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && same_bytes(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == BYTES_LENGTH(b));
+    case T_UVECTOR:
+      return leaf(uvector_equal(a, b));
     case T_VECTOR:
       return VEC_LENGTH(a) == VEC_LENGTH(b) ? NODE : LEAF_DIFFERENT;
     case T_BOX:
@@ -281,10 +284,10 @@ static uint64_t leaf_hash(Value v) {
     case T_SYMBOL: case T_KEYWORD: return (uint64_t)FIX_VALUE(SYM(v)->hash);
     case T_STRING: charge(STR_LENGTH(v) < 65536 ? STR_LENGTH(v) >> 5 : 1024); return string_hash(v);
     case T_FLONUM: case T_BIGNUM: case T_RATIO: case T_COMPLEX: return num_hash(v);
-    case T_BYTES: {
-      uint32_t n = BYTES_LENGTH(v) < 4096 ? BYTES_LENGTH(v) : 4096;
-      uint64_t h = BYTES_LENGTH(v);
-      for (uint32_t i = 0; i < n; i++) h = mix(h, BYTES(v)[i]);
+    case T_BYTES: case T_UVECTOR: {
+      uint32_t n = OBJ_LENGTH(v) < 4096 ? OBJ_LENGTH(v) : 4096;
+      uint64_t h = OBJ_LENGTH(v);
+      for (uint32_t i = 0; i < n; i++) h = mix(h, RAW_BYTES(v)[i]);
       charge(n >> 3);
       return h;
     }

@@ -71,7 +71,7 @@ static bool measure_pausing(Value list, int64_t *length) {
   if (measure_pausing(args[i], &variable)) return V_AGAIN; \
   if (variable < 0) return err_type(NULL, i, variable == CIRCULAR ? "proper list (this one is circular)" : "list", args[i])
 
-#define MOST_PAIRS (1 << 28)             /* more do not fit any memory */
+#define MAX_PAIRS (1 << 28)             /* more do not fit any memory */
 #define RESERVE_PAIRS(n) do { uint64_t bytes_ = 16ull * (uint64_t)(n); \
     if (!reserve_small(bytes_)) return need_memory(2 * bytes_); } while (0)
 
@@ -164,7 +164,7 @@ static Value prim_list_star(int argc, Value *args) { return list_from(argc - 1, 
 
 static Value prim_make_list(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (FIX_VALUE(args[0]) > MOST_PAIRS) return need_memory(UINT64_MAX / 2);
+  if (FIX_VALUE(args[0]) > MAX_PAIRS) return need_memory(UINT64_MAX / 2);
   uint32_t n = (uint32_t)FIX_VALUE(args[0]);
   Value fill = ARG_OR(1, V_FALSE), *kept = progress(), list = kept ? kept[1] : V_NIL;
   FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, n, 8, pause_keeping(2, FIX(i), list)) list = cons(fill, list);
@@ -173,9 +173,9 @@ static Value prim_make_list(int argc, Value *args) {
 
 /* (iota count [start [step]]) */
 static Value prim_iota(int argc, Value *args) {
-  if (IS_FIX(args[0]) && FIX_VALUE(args[0]) > MOST_PAIRS) return need_memory(UINT64_MAX / 2);
+  if (IS_FIX(args[0]) && FIX_VALUE(args[0]) > MAX_PAIRS) return need_memory(UINT64_MAX / 2);
   uint32_t n;
-  CHECK_INDEX(NULL, 0, 0, MOST_PAIRS, V_FALSE, n);
+  CHECK_INDEX(NULL, 0, 0, MAX_PAIRS, V_FALSE, n);
   Value start = ARG_OR(1, FIX(0)), step = ARG_OR(2, FIX(1));
   if (!is_number(start)) return err_type(NULL, 1, "number", start);
   if (!is_number(step)) return err_type(NULL, 2, "number", step);

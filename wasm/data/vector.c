@@ -4,7 +4,7 @@
 
 #define CHECK_MUTABLE_VECTOR(i) do { CHECK_VECTOR(NULL, i); \
     if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable vector (this one is a literal or immutable)", args[i]); } while (0)
-#define MOST_SLOTS (1u << 28)
+#define MAX_SLOTS (1u << 28)
 
 /* A vector whose slots are to be filled at once; the caller has reserved. */
 static Value blank_vector(uint32_t length) { return heap_object(T_VECTOR, 0, length); }
@@ -76,7 +76,7 @@ static Value make_large_vector(uint32_t n, Value fill) {
 
 static Value prim_make_vector(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (FIX_VALUE(args[0]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
+  if (FIX_VALUE(args[0]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
   uint32_t n = (uint32_t)FIX_VALUE(args[0]);
   if (n > FILL_AT_ONCE) return make_large_vector(n, ARG_OR(1, FIX(0)));
   RESERVE_VECTOR(n);
@@ -197,7 +197,7 @@ static Value prim_vector_append(int argc, Value *args) {
     CHECK_VECTOR(NULL, i);
     total += VEC_LENGTH(args[i]);
   }
-  if (total > MOST_SLOTS) return need_memory(8 * total);
+  if (total > MAX_SLOTS) return need_memory(8 * total);
   RESERVE_VECTOR(total);
   Value v = blank_vector((uint32_t)total);
   uint32_t at = 0;
@@ -222,11 +222,21 @@ static Value prim_to_immutable_vector(int argc, Value *args) {
   return v;
 }
 
+/* A string or a vector of any kind, which from now on cannot be changed; anything else as it is. */
+static Value prim_make_immutable(int argc, Value *args) {
+  (void)argc;
+  switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: SET_FLAG(args[0], H_IMMUTABLE); break;
+    default: break;
+  }
+  return args[0];
+}
+
 /* Is it a string, vector, bytevector, box or hash that cannot be changed? */
 static Value prim_is_immutable(int argc, Value *args) {
   (void)argc;
   switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
-    case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: case T_BOX: case T_TABLE:
       return BOOL(OBJ_FLAGS(args[0]) & H_IMMUTABLE);
     default:
       return V_FALSE;
@@ -237,8 +247,8 @@ static Value prim_vector_grow(int argc, Value *args) {
   (void)argc;
   CHECK_VECTOR(NULL, 0);
   uint32_t n, length = VEC_LENGTH(args[0]);
-  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);
-  CHECK_INDEX(NULL, 1, length, MOST_SLOTS, args[0], n);
+  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);
+  CHECK_INDEX(NULL, 1, length, MAX_SLOTS, args[0], n);
   RESERVE_VECTOR(n);
   Value v = make_vector(n, V_FALSE);
   copy_slots(v, 0, args[0], 0, length);
@@ -324,6 +334,7 @@ const PrimDef vector_prims[] = {
   {"vector-immutable", prim_vector_immutable, 0, -1, "(vector-immutable obj ...)"},
   {"vector->immutable-vector", prim_to_immutable_vector, 1, 1, "(vector->immutable-vector vector)"},
   {"immutable?", prim_is_immutable, 1, 1, "(immutable? obj)"},
+  {"%make-immutable!", prim_make_immutable, 1, 1, "(make-immutable! obj)"},
   {"vector-grow", prim_vector_grow, 2, 2, "(vector-grow vector length)"},
   {"vector-take", prim_vector_take, 2, 2, "(vector-take vector k)"},
   {"vector-drop", prim_vector_drop, 2, 2, "(vector-drop vector k)"},

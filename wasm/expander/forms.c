@@ -47,7 +47,7 @@ static Value set_global(State *s, Job j, Value top, Value symbol, Value cell) {
 
 static Value form_set(State *s, Job j) {
   if (list_length(j.form) != 3 || !is_identifier(CADR(j.form))) return bad_shape(j);
-  Value id = CADR(j.form), top, symbol, binding = env_lookup_place(j.env, id, &top, &symbol);
+  Value id = CADR(j.form), top, symbol, binding = adjusted(j.env, env_lookup_place(j.env, id, &top, &symbol));
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
   if (IS(binding, T_CELL)) return set_global(s, j, top, symbol, binding);
   if (IS(binding, T_MACRO) && MACRO_KIND(binding) == MACRO_SETTER) {
@@ -168,7 +168,7 @@ static Value form_cond(State *s, Job j) {
 
 /* ---- case ---- */
 static bool is_eq_datum(Value v) { return IS(v, T_SYMBOL) || IS_FIX(v) || IS(v, T_CHAR) || IS(v, T_SPECIAL) || IS(v, T_KEYWORD); }
-static bool is_compound(Value v) { return is_pair(v) || IS(v, T_VECTOR) || IS(v, T_BYTES) || IS(v, T_TABLE) || IS(v, T_BOX); }
+static bool is_compound(Value v) { return is_pair(v) || IS(v, T_VECTOR) || IS(v, T_BYTES) || IS(v, T_UVECTOR) || IS(v, T_TABLE) || IS(v, T_BOX); }
 
 /* Is the key one of the data? One or two tests, or a search, and equal? for compound data. */
 static Value case_test(Job j, Value key, Value data) {
@@ -293,6 +293,17 @@ static Value form_case_lambda(State *s, Job j) {
 }
 
 /* ---- syntax definitions ---- */
+
+/* The body of keywords that are bound by the items before it: even a name alone may be one, and has to wait. */
+static Value keywords_body(State *s, Job j, Value frame) {
+  Value body = CDDR(j.form);
+  if (is_pair(CAR(body)) || CDR(body) != V_NIL) return let_body(s, j, frame, body, j.hole);
+  Job alone = tail_part(j, CAR(body), j.hole);
+  alone.env = frame;
+  push_item(s, DO_EXPR, alone, V_FALSE, V_FALSE, V_FALSE);
+  return V_TRUE;
+}
+
 static Value let_syntax(State *s, Job j, bool recursive) {
   if (list_length(j.form) < 3) return bad_shape(j);
   TRY_STEP(check_bindings(j, CADR(j.form)));
@@ -303,10 +314,29 @@ static Value let_syntax(State *s, Job j, bool recursive) {
     if (recursive) transformer.env = frame;
     TRY_STEP(macro_later(s, transformer, frame, CAR(CAR(b))));
   }
-  return let_body(s, j, frame, CDDR(j.form), j.hole);
+  return keywords_body(s, j, frame);
 }
 static Value form_let_syntax(State *s, Job j) { return let_syntax(s, j, false); }
 static Value form_letrec_syntax(State *s, Job j) { return let_syntax(s, j, true); }
+
+/* (syntax-parameterize ((keyword transformer) ...) body ...): wherever in the body's expansion a name means the
+   keyword's macro, it means the transformer. So not the name is bound, but the macro. */
+static Value form_syntax_parameterize(State *s, Job j) {
+  if (list_length(j.form) < 3) return bad_shape(j);
+  TRY_STEP(check_bindings(j, CADR(j.form)));
+  Value frame = make_frame(j.env);
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    Value keyword = CAR(CAR(b)), macro = env_lookup(j.env, keyword);
+    if (!IS(macro, T_MACRO) || MACRO_KIND(macro) == MACRO_CORE)
+      return syntax_fail(j, "syntax-parameterize: %v is not a syntax parameter; (define-syntax-parameter %v transformer) makes one",
+                         keyword, keyword);
+    SET_FLAG(macro, H_PARAMETERIZED);
+    Job transformer = part(j, CADR(CAR(b)), j.hole);
+    transformer.place = place_of(CAR(b), j.place);
+    TRY_STEP(macro_later(s, transformer, frame, macro));
+  }
+  return keywords_body(s, j, frame);
+}
 
 /* (define-syntax-rule (name . pattern) template) */
 static Value rewrite_define_syntax_rule(State *s, Job j, Value *out) {
@@ -389,6 +419,7 @@ const CoreForm core_forms[] = {
   {"define-syntax-rule", F_REWRITE, NULL, rewrite_define_syntax_rule, "(define-syntax-rule (name pattern ...) template)"},
   {"let-syntax", F_PLAIN, form_let_syntax, NULL, "(let-syntax ((name transformer) ...) body ...)"},
   {"letrec-syntax", F_PLAIN, form_letrec_syntax, NULL, "(letrec-syntax ((name transformer) ...) body ...)"},
+  {"syntax-parameterize", F_PLAIN, form_syntax_parameterize, NULL, "(syntax-parameterize ((keyword transformer) ...) body ...)"},
   {"syntax-rules", F_SYNTAX_RULES, NULL, NULL, "(syntax-rules (literal ...) [pattern template] ...)"},
   {"er-macro-transformer", F_ER, form_er, NULL, "(er-macro-transformer (lambda (form rename compare) ...))"},
   {"sc-macro-transformer", F_SC, form_sc, NULL, "(sc-macro-transformer (lambda (form environment) ...))"},

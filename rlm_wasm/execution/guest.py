@@ -1,0 +1,316 @@
+"""The guest that a scheduler drives: its sandbox, where it stands, and the image that it can go back to.
+
+Between two runs of the guest its memory is whole: whoever wants to copy it, or ask it something, takes it
+for himself by ``held``, and whoever wants to run it waits by ``free``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar, cast
+
+from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, Unencodable
+from rlm_wasm.execution.journal import Journal
+from rlm_wasm.execution.meter import Meter
+from rlm_wasm.execution.replay_log import ReplayLog
+from rlm_wasm.limits import Limits
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.pages import at_once
+from rlm_wasm.sandbox.protocol import Done, GuestStatus
+from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
+from rlm_wasm.sandbox.snapshot import MemoryImage
+from rlm_wasm.turns import in_turns
+
+SLICE_STEPS: Final = 100_000
+"""VM steps between two turns of the event loop: a few milliseconds. A constant, so that the same
+program with the same replies takes the same course, and the same fuel, under every limit and on every
+machine."""
+
+AT_ONCE: Final = 1 << 18
+"""Bytes of messages and memory that are copied, read and written without a turn in between."""
+
+FUEL_RESERVE: Final = 4_000_000_000
+"""Above an execution's limit stands this much before the hard trap: a slice always fits."""
+
+HEAVY_FUEL: Final = 20_000_000
+"""An execution of so much fuel may have left memory behind that nobody needs."""
+
+_ASKED_AT_ONCE: Final = 2
+"""Slices in which a guest says its definitions while everybody waits: some thousand of them."""
+_ASKED_SLICES: Final = 1_000
+
+_INTERRUPT_SLICES: Final = 50
+"""So many slices has a guest that was told to end before its instance is given up, beside those of a
+collection that it is in the middle of."""
+
+_COLLECTED_BYTES: Final = 500_000
+"""Bytes of memory that one slice of a collection goes through at the least."""
+
+ToGuest = bytes | Sequence[bytes]
+"""A message, whole or in parts."""
+
+T = TypeVar("T")
+
+_STATUSES: Final = {int(status): status for status in GuestStatus}
+
+
+class Guest:
+    """One guest. ``journal`` is told of its runs."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        meter: Meter,
+        memory: MemoryImage | None,
+        journal: Journal | None,
+    ) -> None:
+        self._engine = engine
+        self._meter = meter
+        self._journal = journal
+        self._memory_limit = engine.image_size + min(limits.memory_bytes, meter.memory.left(id(self)))
+        self.sandbox = Sandbox(engine, self._memory_limit, memory)
+        self.status = GuestStatus.DONE
+        self.unread = False
+        """It was given a message in the middle of a slice and has not taken it yet: another one would
+        overwrite it."""
+        self.log = ReplayLog(memory)
+        """The way back to where the execution began."""
+        self._between_runs = True
+        """False while a large message is on its way in or out: then memory is not all that there is."""
+        self._holders = 0
+
+    # ---- who has it
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody copies its memory at this moment, or asks it something: no program runs in it."""
+        return self._holders > 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """In the body nobody else runs or copies it."""
+        self._holders += 1
+        self._between_runs = False
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            self._between_runs = True
+
+    @contextmanager
+    def in_transit(self) -> Iterator[None]:
+        """In the body a large message is on its way: nobody copies the memory."""
+        self._between_runs = False
+        try:
+            yield
+        finally:
+            self._between_runs = True
+
+    async def free(self) -> None:
+        """Wait until nobody has it for himself."""
+        while self._holders:
+            await asyncio.sleep(0)
+
+    async def begin(self) -> None:
+        """An execution is about to begin: wait for whoever has it, and take the image that is due."""
+        await self.free()
+        if self.log.due:
+            with self.held():
+                await self.log.renew(self.sandbox)
+
+    @property
+    def needs_preparing(self) -> bool:
+        """Whether ``prepare`` has something to do before the next run."""
+        return self._holders > 0 or self.sandbox.frozen_bytes > AT_ONCE
+
+    async def prepare(self) -> None:
+        """Wait until nobody copies its memory; then wake a large one in turns."""
+        await self.free()
+        await in_turns(self.sandbox.wake_in_turns())
+
+    # ---- runs
+
+    async def delivered(self, message: ToGuest, hard_fuel: int) -> bytes | int:
+        """What of a message it is run with: the whole, or the length of a large one, which it has then."""
+        if isinstance(message, bytes) and len(message) <= AT_ONCE:
+            return message
+        parts = [message] if isinstance(message, bytes) else message
+        if sum(map(len, parts)) <= AT_ONCE:
+            return b"".join(parts)
+        with self.in_transit():
+            delivered: int = await in_turns(self.sandbox.deliver(parts, hard_fuel))
+            return delivered
+
+    def run(self, given: bytes | int | None, hard_fuel: int, wall_s: float = SLICE_WALL_S) -> int:
+        """A slice with this message: its status. Raises InstanceLost, MessageTooLarge."""
+        return self.sandbox.run(given, SLICE_STEPS, hard_fuel, wall_s)
+
+    def ran(self, given: bytes | int | None, status: int) -> None:
+        """It was run with this message, and gave this status. Raises InstanceLost for one that is none."""
+        self.log.add(given, SLICE_STEPS, self.sandbox.fuel_used)
+        # One that waited, or began, takes its message at once; one in the middle of a slice when it can,
+        # and says so.
+        if status == GuestStatus.PREEMPTED:
+            in_slice = given is not None and self.status is GuestStatus.PREEMPTED
+            self.unread = self.unread or in_slice
+        else:
+            self.unread = False
+        try:
+            self.status = _STATUSES[status]
+        except KeyError:
+            raise InstanceLost("trap", f"the guest has no status {status}") from None
+
+    def acknowledged(self) -> None:
+        """It has taken its message."""
+        self.unread = False
+
+    def by_rule(self) -> bytes | None:
+        """What it is given where there is nothing to say."""
+        return protocol.TICK if self.status is GuestStatus.PREEMPTED and not self.unread else None
+
+    def run_aside(self, message: bytes | None) -> int:
+        """A run that belongs to no execution: its status."""
+        if self._journal is not None:
+            self._journal.run(message, None)
+        status = self.sandbox.run(message, SLICE_STEPS, FUEL_RESERVE)
+        self.log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
+        return status
+
+    async def definitions(self) -> list[str] | None:
+        """The names that programs have defined, asked of the guest in turns; None where it cannot say."""
+        await self.free()
+        with self.held():
+            return cast("list[str] | None", await in_turns(self._asked(_ASKED_SLICES)))
+
+    def definitions_at_once(self) -> list[str] | None:
+        """The same within a turn; None where the guest cannot say so soon, or is not free."""
+        if self._holders:
+            return None
+        return at_once(self._asked(_ASKED_AT_ONCE))
+
+    def _asked(self, slices: int) -> Generator[None, None, list[str] | None]:
+        message: bytes | None = protocol.DEFINITIONS
+        try:
+            for _ in range(slices):
+                status = self.run_aside(message)
+                message = None
+                if status == GuestStatus.DONE:
+                    return self._definitions_in(self.sandbox.outbox())
+                yield
+            self.end_at_once()
+        except (MessageTooLarge, Unencodable):
+            pass
+        return None
+
+    @staticmethod
+    def _definitions_in(outbox: bytes) -> list[str] | None:
+        for item in protocol.messages(outbox):
+            if isinstance(item, Done):
+                names = protocol.data_of(item.data)
+                return [name for name in names if isinstance(name, str)] if type(names) is list else []
+        return None
+
+    # ---- endings
+
+    def interrupt_slices(self) -> int:
+        """So many slices it has to end, once it was told to."""
+        return _INTERRUPT_SLICES + self.sandbox.memory_bytes() // _COLLECTED_BYTES
+
+    def end_at_once(self) -> bool:
+        """Tell the guest to end its execution, here and now: whether it did."""
+        message: bytes | None = protocol.INTERRUPT
+        for _ in range(self.interrupt_slices()):
+            status = self.run_aside(message)
+            message = None
+            if status == GuestStatus.DONE:
+                self.status = GuestStatus.DONE
+                self.unread = False
+                return True
+        return False
+
+    def go_back(self) -> Generator[None, None, bool]:
+        """To where the execution began. False: there is nothing before it, it is over instead.
+
+        Raises InternalError where that is not possible.
+        """
+        yield from self.sandbox.close_in_turns()
+        log = self.log
+        try:
+            self.sandbox = yield from log.rebuild(self._engine, self._memory_limit)
+            if log.in_execution and not self.end_at_once():
+                raise InstanceLost("trap", "the guest does not react to an interrupt")
+        except (InstanceLost, MessageTooLarge) as error:
+            raise InternalError(f"the session cannot be brought back: {error}") from error
+        self.status = GuestStatus.DONE
+        self.unread = False
+        return not log.in_execution
+
+    async def give_back(self, *, worked: bool) -> None:
+        """Give memory back that nobody needs, where an execution has left some. ``worked``: a heavy one."""
+        if self.sandbox.may_give_back(worked=worked):
+            with self.held():
+                await in_turns(self.sandbox.give_back())
+
+    def reset(self) -> None:
+        """A fresh one in its place."""
+        self.close()
+        self.status = GuestStatus.DONE
+        self.unread = False
+        self.log = ReplayLog()
+        self.sandbox = Sandbox(self._engine, self._memory_limit)
+
+    def close(self) -> None:
+        """Drop the instance."""
+        self.sandbox.close()
+        self._meter.memory.leave(id(self))
+
+    async def close_in_turns(self) -> None:
+        """Give a large memory back to the system in turns; ``close`` does the rest."""
+        if self._holders:
+            await self.free()
+        if self.sandbox.is_large:
+            await in_turns(self.sandbox.close_in_turns())
+
+    # ---- memory
+
+    def note_memory(self) -> None:
+        """Tell the pool how much memory it has. Raises LimitExceeded."""
+        self._meter.memory.update(id(self), self.sandbox.memory_bytes() - self._engine.image_size)
+
+    def adopt(self, status: int, *, unread: bool, in_execution: bool) -> None:
+        """It stands where a snapshot says."""
+        self.status = GuestStatus(status)
+        self.unread = unread
+        if in_execution:
+            self.log = ReplayLog(self.log.base, in_execution=True)
+
+    async def captured(self, state: Callable[[], T]) -> tuple[MemoryImage, T]:
+        """The guest's memory, and what ``state`` says of the host's side, of one moment.
+
+        A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
+        InternalError where the session was closed meanwhile.
+        """
+        while True:
+            while not self._between_runs or (self._journal is not None and self._journal.delivering):
+                await asyncio.sleep(0)
+            sandbox, runs, made = self.sandbox, self.sandbox.runs, state()
+            self._holders += 1
+            try:
+                image = await in_turns(sandbox.capture_in_turns())
+            finally:
+                self._holders -= 1
+            if sandbox is self.sandbox and runs == sandbox.runs:  # nobody had to end it at once
+                return image, made
+
+    async def sleep(self) -> None:
+        """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""
+        await self.free()
+        if self.status is GuestStatus.DONE:
+            with self.held():
+                image = await in_turns(self.sandbox.sleep_in_turns())
+                if image is not None:
+                    self.log.rest(image)

@@ -1,0 +1,134 @@
+"""One question to a session, from its checks to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rlm_wasm.asking.answer import Answer, OnStep, no_answer
+from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking.bounds import in_line
+from rlm_wasm.asking.describe import described
+from rlm_wasm.asking.loop import Loop, iterations_of
+from rlm_wasm.asking.own import CheckStep, OwnPlace
+from rlm_wasm.asking.planned import planned
+from rlm_wasm.asking.prompts import Task
+from rlm_wasm.asking.recursion import question_and_contexts
+from rlm_wasm.data import whole_characters
+from rlm_wasm.errors import ProviderError, UsageError
+from rlm_wasm.limits import Limits
+from rlm_wasm.session_parts.parts import Parts
+
+if TYPE_CHECKING:
+    from rlm_wasm.results import Result
+
+RunUnder = Callable[[str, Limits], Awaitable["Result"]]
+"""Runs a program under these limits."""
+
+
+class Question:
+    """The arguments are those of ``Session.ask``; what is wrong with them is a UsageError."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        question: str,
+        contexts: Collection[str | None] | None,
+        answer_type: Any,
+        model: str | None,
+        max_iterations: int | None,
+        timeout_s: float | None,
+    ) -> None:
+        self._parts = parts
+        self._kind = AnswerType.of(answer_type)
+        if not isinstance(question, str) or not question.strip():
+            raise UsageError("ask: the question must be a text that says something")
+        if max_iterations is not None and (type(max_iterations) is not int or max_iterations < 1):
+            raise UsageError(f"ask: max_iterations must be a positive integer, got {max_iterations!r}")
+        if timeout_s is not None and not timeout_s > 0:
+            raise UsageError(f"ask: timeout_s must be positive, got {timeout_s!r}")
+        self._question = question
+        self._texts = _chosen(parts.contexts.texts, contexts)
+        self._model = model
+        self._max_iterations = max_iterations
+        self._timeout_s = timeout_s
+        self._place: OwnPlace | None = None
+        self._writes_programs = True
+        self._began = time.monotonic()
+
+    def refused(self) -> Answer | None:
+        """Why there can be no answer: there is nothing to ask about, or nobody to ask."""
+        if self._texts and not any(text.strip() for text in self._texts.values()):
+            return no_answer("exn:fail:contract", "the context is empty: there is nothing to answer from")
+        try:
+            self._writes_programs = self._parts.calls.info.writes_programs
+        except ProviderError as error:  # no key
+            return no_answer("exn:fail:llm", str(error))
+        return None
+
+    async def load(self, load_context: Callable[[str, str | None], Awaitable[None]]) -> None:
+        """Load a question that is too long for a prompt, as a context of its own."""
+        self._question, self._texts = question_and_contexts(whole_characters(self._question), self._texts)
+        loaded = self._parts.contexts.texts
+        added = next((name for name in self._texts if name not in loaded), None)
+        if added is not None:
+            await load_context(self._texts[added], added)
+
+    def cancel(self) -> None:
+        """End it: the call that is under way, and whatever would come next."""
+        if self._place is not None:
+            self._place.cancel()
+
+    async def answered(
+        self,
+        run: RunUnder,
+        check: CheckStep,
+        chapter: Callable[[str], None],
+        on_step: OnStep | None,
+    ) -> Answer:
+        """The answer, by programs that ``run`` runs, ``check`` checks, and ``chapter`` is told of."""
+        parts, question = self._parts, self._question
+
+        async def run_step(program: str, seconds: float, fuel: int) -> Result:
+            return await run(program, replace(parts.limits, timeout_s=seconds, fuel=fuel))
+
+        place = self._place = OwnPlace(
+            parts.calls,
+            parts.limits,
+            parts.log,
+            model=self._model,
+            timeout_s=self._timeout_s,
+            run=run_step,
+            check=check,
+            chapter=lambda title: chapter(f"{title}: {in_line(question, 120)}"),
+        )
+        try:
+            if self._writes_programs:
+                task = Task(
+                    question=question,
+                    data=await asyncio.to_thread(described, self._texts),
+                    answer_type=self._kind,
+                    sub_model=parts.grants.model,
+                )
+                iterations = iterations_of(parts.limits, self._max_iterations)
+                found = await Loop(task, place, iterations=iterations, on_step=on_step).run()
+            else:
+                name = parts.calls.info.name
+                found = await planned(question, self._texts, place, self._kind, name, on_step)
+        finally:
+            place.close()
+        parts.log.add("answer", found.value, "root", status=found.status, how=found.how)
+        return found.to_answer(replace(place.used(), elapsed=time.monotonic() - self._began))
+
+
+def _chosen(texts: dict[str | None, str], names: Collection[str | None] | None) -> dict[str | None, str]:
+    if names is None:
+        return texts
+    missing = [name for name in names if name not in texts]
+    if missing:
+        known = ", ".join(sorted(name for name in texts if name is not None)) or "none"
+        raise UsageError(f"ask: there is no context named {missing[0]!r} (loaded: {known})")
+    return {name: texts[name] for name in names}

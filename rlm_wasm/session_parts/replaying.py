@@ -1,0 +1,99 @@
+"""The way back of a durable session: its newest snapshot, and what the journal says came after it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from rlm_wasm.errors import UsageError
+from rlm_wasm.execution.history import History
+from rlm_wasm.execution.journal import Entry, Kind, before_last_execution
+from rlm_wasm.execution.replay import Replayer, replay
+from rlm_wasm.session_parts.parts import Parts
+from rlm_wasm.session_parts.resending import Resending
+from rlm_wasm.session_parts.stay import Stay
+
+
+def replayed(
+    parts: Parts,
+    stay: Stay,
+    resending: Resending,
+    history: History,
+    until: int | None = None,
+) -> Generator[None, None, None]:
+    """Do again what the store's journal says.
+
+    ``until``: as far as the moment at which the LLM call of this number was made; 0: to where its last
+    execution began.
+
+    Raises:
+        SnapshotError: the journal is damaged, or the guest does something else than then.
+        UsageError: there was no such call.
+    """
+    durable, journal, calls = stay.durable, stay.journal, parts.calls
+    scheduler, requests, writer = parts.scheduler, parts.scheduler.requests, stay.durable.writer
+    again = Replayer(scheduler, journal)
+    frozen, entries = writer.frozen, durable.entries(journal.stream)
+    account = durable.account if parts.owns_budget and until is None else None
+    if until == 0:
+        entries = before_last_execution(entries)
+    by_call = parts.log.by_call() if parts.owns_budget else {}
+    texts = durable.texts([entry.fields[1] for entry in entries if entry.kind is Kind.CONTEXT])
+    parts.options.replay_begins()
+
+    def apply(entry: Entry) -> None:
+        kind, fields = entry.kind, entry.fields
+        if kind is Kind.EVALUATE:
+            parts.options.told_again()
+            history.evaluated(fields[0])
+        elif kind is Kind.END:
+            again.end(fields[0])
+        elif kind is Kind.CALL:
+            request = requests.made_before(fields[0])
+            request.was_called(fields[1])
+            if not durable.writes:
+                history.called(request.id, fields[1], request.to_state().arguments)
+        elif kind in (Kind.SENT, Kind.SETTLED):
+            request = requests.made_before(fields[0])
+            request.was_sent(unsettled=kind is Kind.SENT and request.operation == "llm")
+        elif kind is Kind.CONTEXT:
+            if parts.contexts.load(texts[fields[1]], fields[0]) is None:
+                parts.options.context_replaced()
+        elif kind is Kind.PYTHON:
+            parts.python.restore(fields[0])
+            stay.python_replayed(fields[0])
+        elif kind is Kind.RESET:
+            parts.forget()
+            if parts.python_made is not None:
+                parts.python_made.restore(None)
+        elif kind is Kind.LOGGED:
+            kept = parts.log.again(fields[0])
+            if type(kept.get("call_id")) is int:
+                by_call[kept["call_id"]] = kept
+        elif kind is Kind.LOG_CHANGED:
+            if fields[0] in by_call:
+                by_call[fields[0]].update(fields[1])
+        else:
+            calls.asked_before(kind, fields)
+
+    writer.freeze()
+    try:
+        reached = yield from replay(
+            again,
+            journal,
+            entries,
+            apply,
+            lambda entry: until is not None and entry.kind is Kind.CALL and entry.fields[1] == until,
+        )
+    finally:
+        if not frozen:
+            writer.thaw()
+    if until and not reached:
+        raise UsageError(f"session {durable.name} made no call {until} in its last execution")
+    if not durable.writes:
+        history.answered(entry for entry in entries if entry.kind is Kind.ANSWER)
+    parts.options.replay_ends()
+    if account is not None:
+        calls.budget.from_state(account.budget)
+    requests.hold_back()
+    if scheduler.execution is None:
+        requests.send_again(resending.refusal)

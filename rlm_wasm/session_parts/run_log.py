@@ -1,0 +1,81 @@
+"""What the run log is told when an execution begins, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+from rlm_wasm.runlog import events
+from rlm_wasm.session_parts.parts import Parts
+
+if TYPE_CHECKING:
+    from rlm_wasm.results import ErrorInfo, Result
+
+
+async def log_start(parts: Parts, source: str | None, name: str) -> None:
+    """Tell the run log that an execution begins. ``source`` is None where one goes on."""
+    recorder, calls = parts.recorder, parts.calls
+    program = events.logged(source or "")
+    if not parts.owns_budget:
+        recorder.tell(events.ChildStarted, call=calls.parent or 0, depth=calls.depth, program=program)
+        return
+    recorder.begin()
+    recorder.tell(
+        events.RunStarted,
+        name=name,
+        program=program,
+        namespace=parts.namespace,
+        provider=calls.provider_name,
+        model=parts.grants.model,
+        limits=asdict(parts.limits),
+        resumed=source is None,
+    )
+    for key, text in parts.contexts.texts.items():
+        held = (
+            events.logged(text)
+            if len(text) <= events.MAX_TEXT
+            else await asyncio.to_thread(events.logged, text)
+        )
+        recorder.tell(events.ContextHeld, name=key, text=held)
+
+
+def log_end(parts: Parts, result: Result | None) -> None:
+    """Tell the run log that it is over. ``result`` is None where nobody waits for it any longer."""
+    recorder = parts.recorder
+    status = "cancelled" if result is None else result.status
+    error = None if result is None else result.error
+    value = events.logged("" if result is None else result.value)
+    if not parts.owns_budget:
+        recorder.tell(
+            events.ChildEnded, status=status, value=value, error=None if error is None else error.message
+        )
+    elif result is None:
+        recorder.tell(events.RunEnded, status=status)
+    else:
+        used = result.execution
+        recorder.tell(
+            events.RunEnded,
+            status=status,
+            value=value,
+            error=None if error is None else _failure(error),
+            calls=used.calls,
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+            cost_usd=used.cost_usd,
+            cached=used.cached,
+            fuel=used.fuel,
+            memory_bytes=used.memory_bytes,
+            elapsed=used.elapsed,
+            derived_from=result.derived_from,
+            truncated=result.truncated,
+            warnings=result.warnings,
+            rolled_back=result.rolled_back,
+        )
+    recorder.end()
+
+
+def _failure(error: ErrorInfo) -> events.Failure:
+    """An error as a run log holds it."""
+    told = {field.name: getattr(error, field.name) for field in fields(events.Failure)}
+    return events.Failure(**{name: value for name, value in told.items() if value is not None})

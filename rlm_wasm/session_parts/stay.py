@@ -1,0 +1,208 @@
+"""A session's stay in a store: what is written of it, when, and what happens where that fails.
+
+``durable.py`` is the place in the store, with its lease and its writer; this is what a session does there:
+a snapshot at the start of an execution and whenever replaying would cost more than one, a journal in
+between, and what is left to write at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rlm_wasm.errors import LeaseLost, SessionClosed, StoreError
+from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.session_parts import state as states
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.outcome import Outcome
+    from rlm_wasm.results import Result
+    from rlm_wasm.sandbox.snapshot import Snapshot
+    from rlm_wasm.session_parts.durable import Durable
+
+
+class Capturing(Protocol):
+    """Takes a snapshot of the session; see ``capture.captured``."""
+
+    async def __call__(self, at: Callable[[], None], *, closing: bool) -> Snapshot:
+        """The snapshot."""
+        ...
+
+
+class Stay:
+    """Of one session, or of one below it (``owns_lease`` is False: its end is its parent's affair)."""
+
+    def __init__(
+        self, durable: Durable, stream: str, engine: Engine, captured: Capturing, *, owns_lease: bool
+    ) -> None:
+        self.durable = durable
+        self.journal = Journal(durable.writer, stream, due=self.save_soon)
+        self.owns_lease = owns_lease
+        self.saving: asyncio.Task[None] | None = None
+        """A snapshot that is being saved while the session goes on."""
+        self._engine = engine
+        self._captured = captured
+        self._given_up = False
+        """The last execution was undone or abandoned: the session is not left in its middle."""
+        self._captured_python: bytes | None = None
+
+    # ---- an execution
+
+    async def begin(self) -> None:
+        """Save a snapshot at the start, and where only a snapshot says what the session is.
+
+        Raises:
+            LeaseLost: another process has the session.
+            SessionClosed: the session was closed meanwhile.
+        """
+        durable = self.durable
+        if durable.writer.lost is not None:
+            raise durable.writer.lost
+        durable.writer.beat()
+        durable.writer.on_recovery(self.save_soon)
+        try:
+            if self.saving is not None:
+                await asyncio.wait([self.saving])
+            if not durable.saved or self.journal.stale or durable.writer.overflown:
+                await self.save()
+        except LeaseLost:
+            raise
+        except StoreError:
+            pass  # the writer has told it
+
+    def begun(self) -> None:
+        """The execution begins with the journal's next row."""
+        self._given_up = False
+        self.durable.begins()
+
+    async def end(self, outcome: Outcome, result: Result) -> None:
+        """Write how an execution ended."""
+        if not self.owns_lease:
+            return  # a child's end is its parent's answer: until that is written, it is not over
+        journal, writer = self.journal, self.durable.writer
+        journal.add(Kind.END, result.status)
+        self.durable.ends(result)
+        await journal.flush()
+        self._given_up = outcome.rolled_back
+        if outcome.rolled_back and not writer.frozen:
+            self.save_soon()  # it begins when ``execute`` has returned
+
+    def abandoned(self) -> None:
+        """The suspended execution was given up."""
+        self._given_up = True
+
+    async def suspend(self) -> None:
+        """Write what is there, and nothing that comes after it."""
+        writer = self.durable.writer
+        writer.freeze()
+        try:
+            await writer.flush()
+        except StoreError:
+            pass  # the writer has told it
+
+    # ---- what the journal is told between messages
+
+    def context_loaded(self, name: str | None, text: str) -> None:
+        """A context was loaded: its text is kept, once."""
+        self.journal.add(Kind.CONTEXT, name, self.durable.keep_text(text))
+
+    def reset(self) -> None:
+        """Everything is forgotten."""
+        self.journal.add(Kind.RESET)
+
+    def scope_logged(self, fields: dict[str, Any], call: int | None) -> None:
+        """The scope log has another entry, or the one of a call has changed."""
+        if call is None:
+            self.journal.add(Kind.LOGGED, fields)
+        else:
+            self.journal.add(Kind.LOG_CHANGED, call, fields)
+
+    def python_changed(self, captured: bytes | None) -> None:
+        """Python's variables may be others now."""
+        if captured != self._captured_python:
+            self._captured_python = captured
+            self.journal.add(Kind.PYTHON, captured)
+
+    def python_replayed(self, captured: bytes | None) -> None:
+        """The journal says that Python's variables were these."""
+        self._captured_python = captured
+
+    # ---- snapshots
+
+    def save_soon(self) -> None:
+        """Save a snapshot while the session goes on. One at a time."""
+        if self.saving is None or self.saving.done():
+            self.saving = asyncio.get_running_loop().create_task(self._save_quietly())
+
+    async def _save_quietly(self, *, closing: bool = False) -> None:
+        if self.durable.writer.frozen or self.durable.writer.lost is not None:
+            return
+        try:
+            await self.save(closing=closing)
+        except (StoreError, SessionClosed):
+            return  # the writer has told it
+
+    async def save(self, *, closing: bool = False) -> None:
+        """Save a snapshot. ``closing``: see ``capture.captured``.
+
+        Raises:
+            StoreError: the store cannot be written.
+            LeaseLost: another process has the session.
+            SessionClosed: the session was closed meanwhile.
+        """
+        durable, journal = self.durable, self.journal
+        nothing_else, base = False, -1
+
+        def at_this_moment() -> None:
+            nonlocal nothing_else, base
+            if not durable.writer.frozen:  # what comes then is no part of it
+                nothing_else |= journal.stale or durable.writer.overflown or not durable.saved
+                base = journal.rebased()
+
+        try:
+            snapshot = await self._captured(at_this_moment, closing=closing)
+            if base < 0:
+                return
+            state = states.state_of(snapshot)
+            journal.measured(len(snapshot.memory().numbers), _host_bytes(state))
+            stored = replace(snapshot, body=durable.by_reference(state))
+            await durable.save(stored, journal.stream, base, self._engine)
+        except (StoreError, SessionClosed):
+            if nothing_else and not journal.stream:
+                durable.writer.overflow()
+            raise
+
+    # ---- the end
+
+    def closes(self, *, executing: bool) -> None:
+        """The session is about to be closed; another process goes on with what it is in the middle of."""
+        if self.owns_lease and executing:
+            self.durable.writer.freeze()
+
+    async def save_at_last(self) -> None:
+        """Wait for a snapshot that is being saved, and save one where only that says what the session is."""
+        if self.saving is not None:
+            await asyncio.wait([self.saving])
+        if not self.owns_lease:
+            return
+        if (self.journal.stale and self._given_up) or self.durable.writer.overflown:
+            await self.durable.in_time(self._save_quietly(closing=True))
+
+    async def aclose(self) -> None:
+        """Write what is left and give the lease back."""
+        if self.owns_lease:
+            await self.durable.aclose()
+
+
+def _host_bytes(state: states.SessionState) -> int:
+    """About what a snapshot holds beside memory; contexts are kept once, and do not count."""
+    requests = state.scheduler.requests
+    return (
+        sum(len(request.arguments) for request in requests.requests)
+        + sum(len(encoded) for _, encoded in requests.replies)
+        + 200 * len(state.log)
+        + len(state.python or b"")
+    )
