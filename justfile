@@ -51,6 +51,10 @@ sweep *arguments:
 fuzz *arguments:
     {{ python }} tests/proof fuzz {{ arguments }}
 
+# Random programs against Racket's output, numbers against Python's, from a new seed
+compare *arguments:
+    {{ python }} tests/proof compare {{ arguments }}
+
 # 100,000 executions in sessions that are cancelled, forked, starved: memory stays where it was
 soak *arguments:
     {{ python }} tests/proof soak {{ arguments }}

@@ -245,12 +245,12 @@ class Result:
         """For notebooks. What a model or a program wrote is text in it, never markup."""
         import html  # for notebooks alone
 
-        shown = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
+        texts = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
         if self.error is not None:
-            shown.append(("error", str(self.error)))
-        shown += [("warning", text) for text in self.warnings]
+            texts.append(("error", str(self.error)))
+        texts += [("warning", text) for text in self.warnings]
         parts = [f"<p><b>{html.escape(self.status)}</b> · {html.escape(summary(self.execution))}</p>"]
-        for name, text in shown:
+        for name, text in texts:
             if text:
                 cut = (
                     text

@@ -60,12 +60,6 @@
 (define (%chibi:procedure-variadic? f)
   (any (lambda (arity) (not (cdr arity))) (or (%procedure-arities f) '((0 . #f)))))
 
-(define (%no-compiler who)
-  (lambda args
-    (error who "this Scheme has no such compiler internals")))
-(define-syntax %define-without-compiler
-  (syntax-rules ()
-    ((_ name ...) (begin (define name (%no-compiler 'name)) ...))))
 (define-syntax %define-never
   (syntax-rules ()
     ((_ name ...) (begin (define (name x) #f) ...))))
@@ -73,7 +67,6 @@
 (%define-never %chibi:lambda? %chibi:cnd? %chibi:set? %chibi:ref? %chibi:seq? %chibi:lit?
                %chibi:core? %chibi:bytecode? %chibi:context? %chibi:file-descriptor?
                %chibi:opcode?)
-(%define-without-compiler %chibi:no-ast)
 
 (define (%chibi:macro? x) (%macro? x))
 (define (%chibi:environment? x) (environment? x))

@@ -3,13 +3,13 @@
 
 ;; Register a library whose every name is a procedure that refuses; but for those with one of their own.
 (define (%define-denied-library! name what instead exports [others '()])
-  (for-each (lambda (export)
-              (let ((internal (%denied-name export)))
-                (unless (%environment-ref (%core-environment) internal #f)
-                  (%environment-define! (%core-environment) internal
-                                        (%no-capability export what instead)))))
-            exports)
+  (for-each (lambda (export) (%define-denied! export what instead)) exports)
   (%define-core-library! name (append others (map (lambda (export) (cons (%denied-name export) export)) exports))))
+(define (%define-denied! export what instead)           ; the internal name
+  (let ((internal (%denied-name export)))
+    (unless (%environment-ref (%core-environment) internal #f)
+      (%environment-define! (%core-environment) internal (%no-capability export what instead)))
+    internal))
 (define (%denied-name export) (%symbol-append '%denied: export))
 
 (define %instead-of-files "use get-context, checkpoint and restore, or string ports")

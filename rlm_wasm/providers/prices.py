@@ -76,8 +76,8 @@ def price_of(
         return 0.0
     if info.price is not None:
         more = {"cached_tokens": cached_tokens} if cached_tokens and _takes_cached(info.price) else {}
-        found = info.price(model, prompt_tokens, completion_tokens, **more)
-        return None if found is None else float(found)
+        price = info.price(model, prompt_tokens, completion_tokens, **more)
+        return None if price is None else float(price)
     return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens, cached_tokens)
 
 

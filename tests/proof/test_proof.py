@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from proof import fuzz, inputs, soak, sweep
+from proof import compare, fuzz, inputs, soak, sweep
 from proof.programs import PROGRAMS
 from rlm_wasm import Limits, Result
 
@@ -129,3 +129,57 @@ async def test_many_sessions_leave_nothing_behind() -> None:
     assert figures.wrong == []
     assert figures.executions >= 300
     assert set(figures.statuses) >= {"ok", "limit", "cancelled"}
+
+
+@pytest.mark.parametrize("which", compare.NUMBERS)
+def test_numbers_are_what_python_says_they_are(which: str) -> None:
+    """From a fixed seed here, from a new one with each run of the command."""
+    import native
+
+    try:
+        report = compare.run(which, fuzz.Clock(inputs=3), seed=5)
+    except native.NoNativeBuild as error:
+        pytest.skip(str(error))
+    assert report.found == []
+    assert report.tried == 3 * compare.BATCH
+
+
+def test_a_comparison_finds_what_differs() -> None:
+    """It is no comparison that cannot fail; and Python's forms are the language's."""
+    shown = [
+        compare.shown(number)
+        for number in (1.0, -0.0, 1e21, 1e20, 1e-7, 0.0001, 0.00012, 1e-5, 5e-324, 123.456, float("inf"))
+    ]
+    assert shown == [
+        "1.0",
+        "-0.0",
+        "1e21",
+        "100000000000000000000.0",
+        "1e-7",
+        "0.0001",
+        "0.00012",
+        "1e-5",
+        "5e-324",
+        "123.456",
+        "+inf.0",
+    ]
+    assert compare._comparable("1\n\nerror: car: no") == compare._comparable("1\n\nerror: something else")
+    assert compare._comparable("1\n") != compare._comparable("2\n")
+
+
+async def test_random_programs_for_racket_run_and_print() -> None:
+    """Otherwise the comparison would compare failures. Racket itself is only there for the command."""
+    rng = random.Random(3)
+    async with sweep.runtime_for(sweep.Answers(), limits=Limits(fuel=2_000_000_000)) as runtime:
+        results = [await runtime.run(compare.Programs(rng).program()) for _ in range(30)]
+    assert sum(result.status == "ok" for result in results) >= 25
+    assert sum(result.stdout.count("failed") for result in results) < 60
+    assert all(result.stdout for result in results if result.status == "ok")
+
+
+def test_without_racket_the_comparison_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path and the variable are named."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("RLM_WASM_RACKET", raising=False)
+    with pytest.raises(compare.NoRacketError, match="RLM_WASM_RACKET"):
+        compare.Racket()
