@@ -418,6 +418,8 @@ static Value declaration(State *s, Value item, Job j) {
   if (is_word(word, "include-shared") || is_word(word, "include-shared-optionally")) return declare_shared(s, j, env);
   if (is_word(word, "alias-for")) return declare_alias(s, item, j);
   if (is_word(word, "export-all")) { ENV(env)->extra = V_TRUE; return V_TRUE; }
+  if (is_word(word, "error") && list_length(j.form) > 1)        /* how some say in a cond-expand what they miss */
+    return syntax_fail(j, "the library %v cannot be loaded here, it says: %v", ENV(env)->name, CADR(j.form));
   return syntax_fail(j, "define-library: expected export, import, begin, include or cond-expand, got %v", j.form);
 }
 
