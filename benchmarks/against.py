@@ -1,4 +1,4 @@
-"""Small evaluations, here and in another checkout, in turn: python benchmarks/against.py FOLDER [--rounds N]
+"""Small evaluations and VM programs, here and in another checkout, in turn: python benchmarks/against.py FOLDER [--rounds N]
 
 Each checkout (with its guest built) runs in a process of its own; the two measure in turn, so that what else the
 machine does disturbs both alike. Printed are CPU microseconds for each job: the best round, which is what the
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import runpy
 import statistics
 import subprocess
 import sys
@@ -52,6 +53,7 @@ async def serve() -> None:
             async with runtime.session() as session:
                 await session.execute("(+ 1 2)")
 
+        vm_speed = runpy.run_path(str(HERE / "benchmarks/vm_speed.py"), run_name="vm_speed")
         jobs: dict[str, tuple[Callable[[], Awaitable[object]], int]] = {
             "a new session and (+ 1 2)": (fresh, 60),
             "a warm (+ 1 2)": (warm("(+ 1 2)"), 150),
@@ -59,6 +61,7 @@ async def serve() -> None:
             "a host function": (warm("(add 1 2)"), 60),
             "50 llm-queries in a loop": (warm(LOOP.format(CALL)), 2),
             "an unbound variable": (warm("(foo 1)"), 2),
+            **{f"vm: {name}": (warm(source), 1) for name, source in vm_speed["SCHEME"].items()},
         }
         for job, count in jobs.values():
             for _ in range(count):

@@ -6,9 +6,9 @@
     ├── LimitExceeded              kind, used, limit
     ├── ExecutionCancelled         session.cancel(), or Ctrl-C, ended the execution
     ├── CapabilityDenied           the guest asked for what it was not granted
-    ├── ProviderError              an LLM call failed: status, retryable
+    ├── ProviderError              an LLM call failed: status, retryable, retry_after_s
     │   ├── ProviderTimeout        no answer in time
-    │   ├── RateLimited            retry_after_s
+    │   ├── RateLimited            refused for now
     │   └── MissingKey             names the variable to set and the keyless alternative
     ├── PythonFailure              the program's Python code raised: kind, traceback
     ├── SnapshotError              a snapshot cannot be used
@@ -128,15 +128,24 @@ class ProviderError(RlmError):
 
     Raised by providers, and by ``Result.raise_for_status`` where the program did not handle it.
     ``status`` is the HTTP status where there was one; ``retryable`` says whether the same call may
-    succeed later; ``answered`` that there was an answer, which is billed, and which is no use.
+    succeed later, ``retry_after_s`` after how many seconds, where the provider said so; ``answered`` that
+    there was an answer, which is billed, and which is no use.
     """
 
     answered = False
 
-    def __init__(self, message: str, *, status: int | None = None, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class ProviderTimeout(ProviderError):
@@ -147,7 +156,7 @@ class ProviderTimeout(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider refused for now, after the retries that its client makes by itself.
+    """The provider refused for now, and again in the tries that followed.
 
     Wait ``retry_after_s`` seconds where the provider said so, or lower ``concurrency``.
     """
@@ -160,8 +169,7 @@ class RateLimited(ProviderError):
         retryable: bool = True,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, status=status, retryable=retryable)
-        self.retry_after_s = retry_after_s
+        super().__init__(message, status=status, retryable=retryable, retry_after_s=retry_after_s)
 
 
 class MissingKey(ProviderError):

@@ -100,7 +100,7 @@ class Limits:
         meaning="Memory of the session's Scheme guest.",
         option="--memory",
         option_minimum=MIB,
-        enforced_by="execution/scheduler.py",
+        enforced_by="execution/guest.py",
     )
     python_memory_bytes: int = _limit(
         256 * MIB,
@@ -248,8 +248,8 @@ class Limits:
             if value < spec.minimum:
                 raise UsageError(f"Limits({spec.name}=…) must be at least {spec.minimum}")
             if spec.maximum is not None and value > spec.maximum:
-                most = quantity(spec.maximum, spec.unit)
-                raise UsageError(f"Limits({spec.name}=…) can be {most} at the most")
+                maximum = quantity(spec.maximum, spec.unit)
+                raise UsageError(f"Limits({spec.name}=…) can be {maximum} at the most")
 
     def tightened_by(self, other: Limits | None) -> Limits:
         """Field by field the smaller of the two. Raises UsageError for what is no Limits."""
@@ -296,15 +296,15 @@ class SharedBudget:
             kinds = (int, float) if name == "cost_usd" else (int,)
             if isinstance(value, bool) or not isinstance(value, kinds):
                 raise UsageError(f"SharedBudget({name}=…) must be a number, got {value!r}")
-            most = _MOST_USD if name == "cost_usd" else _MOST
-            if not 0 <= value <= most:
-                raise UsageError(f"SharedBudget({name}=…) must be from 0 to {most:,}, got {value!r}")
+            maximum = _MAX_USD if name == "cost_usd" else _MAX
+            if not 0 <= value <= maximum:
+                raise UsageError(f"SharedBudget({name}=…) must be from 0 to {maximum:,}, got {value!r}")
             if name == "concurrency" and value < 1:
                 raise UsageError("SharedBudget(concurrency=…) must be at least 1")
 
 
-_MOST: Final = 1_000_000_000_000_000
-_MOST_USD: Final = 1_000_000_000
+_MAX: Final = 1_000_000_000_000_000
+_MAX_USD: Final = 1_000_000_000
 """What a shared budget may have fits a database's integers, dollars in billionths, too."""
 
 

@@ -82,3 +82,17 @@ async def test_what_python_gives_back_derives_from_all_that_it_was_given(
     result = await runtime.run(f"{SETUP} (finish {expression})")
     assert result.status == "finished", result.error
     assert result.derived_from == calls
+
+
+async def test_a_separator_derives_from_its_call_however_often_it_is_put_between(runtime: Runtime) -> None:
+    """Lineages that were met lately are remembered in few places: two that want the same one come again and again."""
+    program = """
+        (define texts (map (lambda (i) (syntax-e (llm-query #:instruction (number->string i)))) (range 90)))
+        (define kept (make-string 20000 #\\z))
+        (define whole (make-list 3000 (first texts)))
+        (for/and ([separator (rest texts)])
+          (let ([s (string-join whole separator)])
+            (and (= (string-length s) (+ (* 3000 (string-length (first texts))) (* 2999 (string-length separator))))
+                 (equal? (provenance s) (append (provenance (first texts)) (provenance separator)))
+                 (equal? kept (make-string 20000 #\\z)))))"""
+    assert (await runtime.run(program)).data is True

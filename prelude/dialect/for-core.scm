@@ -15,13 +15,15 @@
 
 ;; ---- one clause: what a sequence contributes to its loop ----
 ;; A vector: outer bindings (evaluated once), loop variables with their start, the test, bindings
-;; of the body, and the next value of each loop variable.
-(define (%for-part outer vars test inner next) (vector outer vars test inner next))
+;; of the body, the next value of each loop variable, and a thunk of an expression of how many steps it has, which
+;; may give #f where only the steps themselves would tell (#f in its place: it has no end).
+(define (%for-part outer vars test inner next size) (vector outer vars test inner next size))
 (define (%part-outer p) (vector-ref p 0))
 (define (%part-vars p) (vector-ref p 1))
 (define (%part-test p) (vector-ref p 2))
 (define (%part-inner p) (vector-ref p 3))
 (define (%part-next p) (vector-ref p 4))
+(define (%part-size p) (vector-ref p 5))
 
 (define (%for-clause-part who ids expr rename compare fresh)
   (define (head? name) (and (pair? expr) (identifier? (car expr)) (compare (car expr) (rename name))))
@@ -49,7 +51,8 @@
                ((>= step 0) (is '< i end))
                (else (is '> i end))))
        `(((,id) ,i))
-       (list (is '+ i (if (number? step) step s))))))
+       (list (is '+ i (if (number? step) step s)))
+       (lambda () (is '%range-size (if (number? start) start from) (if (number? end) end e) (if (number? step) step s))))))
 
   ;; anything with an index: in-vector, in-string, in-bytes
   (define (indexed-part id value start stop step check length-of ref)
@@ -57,14 +60,15 @@
       (define n-value (is length-of v))
       (if (and (eqv? start 0) (eqv? stop #f) (eqv? step 1))
           (%for-part `((,v ,(is check value)) (,n ,n-value))
-                     `((,i 0)) (is '< i n) `(((,id) ,(is ref v i))) (list (is '+ i 1)))
+                     `((,i 0)) (is '< i n) `(((,id) ,(is ref v i))) (list (is '+ i 1)) (lambda () n))
           (%for-part `((,v ,(is check value)) (,from ,start)
                        (,n ,(if stop (is 'or stop n-value) n-value)) (,by ,step)
                        (,(fresh "checked") ,(is '%check-slice from n by n-value v)))
                      `((,i ,from))
                      (is 'if (is '> by 0) (is '< i n) (is '> i n))
                      `(((,id) ,(is ref v i)))
-                     (list (is '+ i by))))))
+                     (list (is '+ i by))
+                     (lambda () (is '%range-size from n by))))))
   (define (indexed check length-of ref)
     (let* ((args (arguments 1 4)) (n (length args)))
       (indexed-part (one-id) (car args)
@@ -76,7 +80,7 @@
   (define (list-part id value who)
     (let ((l (fresh "l")) (all (fresh "all")))
       (%for-part `((,all ,(is '%check-list value)))
-                 `((,l ,all)) (is 'pair? l) `(((,id) ,(is 'car l))) (list (is 'cdr l)))))
+                 `((,l ,all)) (is 'pair? l) `(((,id) ,(is 'car l))) (list (is 'cdr l)) (lambda () (is 'length all)))))
 
   ;; a hash table: a position walks over its entries; one accessor of a position for each id
   (define (hash-part value . refs)
@@ -86,7 +90,8 @@
       (%for-part `((,h ,(is '%check-hash value)))
                  `((,p ,(is '%hash-next h 0))) p
                  (map (lambda (id ref) `((,id) ,(is ref h p))) ids refs)
-                 (list (is '%hash-next h (is '+ p 1))))))
+                 (list (is '%hash-next h (is '+ p 1)))
+                 (lambda () (is 'hash-count h)))))
 
   ;; any expression
   (define (generic-part value)
@@ -97,7 +102,8 @@
                  (if (= (length ids) 1)
                      `((,ids ,(is 'if (is 'pair? p) (is 'car p) (is '%sequence-ref s p))))
                      `((,ids ,(is '%sequence-values s p ))))
-                 (list (is 'if (is 'pair? p) (is 'cdr p) (is '%sequence-next s p))))))
+                 (list (is 'if (is 'pair? p) (is 'cdr p) (is '%sequence-next s p)))
+                 (lambda () (is '%sequence-size s)))))
 
   (cond ((and (integer? expr) (exact? expr) (>= expr 0)) (range-part (one-id) 0 expr 1))
         ((string? expr) (indexed-part (one-id) expr 0 #f 1 'begin 'string-length 'string-ref))
@@ -115,7 +121,7 @@
         ((head? 'in-naturals)
          (let ((args (arguments 0 1)) (i (fresh "i")))
            (%for-part '() `((,i ,(if (null? args) 0 (is '%check-natural ''in-naturals (car args)))))
-                      #t `(((,(one-id)) ,i)) (list (is '+ i 1)))))
+                      #t `(((,(one-id)) ,i)) (list (is '+ i 1)) #f)))
         ((head? 'in-list) (list-part (one-id) (car (arguments 1 1)) who))
         ((head? 'in-vector) (indexed '%check-vector 'vector-length 'vector-ref))
         ((head? 'in-string) (indexed '%check-string 'string-length 'string-ref))
@@ -129,7 +135,7 @@
         ((and (head? 'in-hash-pairs) (= (length (arguments 1 2)) 1)) (hash-part (cadr expr) '%hash-pair))
         ((head? 'in-value)
          (let ((more (fresh "more")))
-           (%for-part '() `((,more #t)) more `(((,(one-id)) ,(car (arguments 1 1)))) '(#f))))
+           (%for-part '() `((,more #t)) more `(((,(one-id)) ,(car (arguments 1 1)))) '(#f) (lambda () 1))))
         ((and (head? 'quote) (list? (cadr expr))) (list-part (one-id) expr who))
         (else (generic-part expr))))
 
@@ -174,11 +180,85 @@
             `(,(rename 'let) ((,(car ids) ,expr)) ,inner)
             `(,(rename 'let-values) ((,ids ,expr)) ,inner)))))
 
+;; ---- loops that make LLM calls announce their turns (llm/loops.scm) ----
+;; Told from the names in the body: other loops stay as they are, and cost nothing more.
+(define %loop-asks? #f) ; the loop that is being expanded: whether anything in it makes calls
+(define %body-asks? #f) ; and whether its body does
+(define (%note-body! who args)
+  (let ((rest (if (memq who '(for/fold for*/fold for/lists for*/lists)) (cdr args) (%without-keywords args))))
+    (set! %body-asks? (and (pair? rest) (%asks? (cdr rest) %repl-environment)))
+    (if (memq who '(for/stream for*/stream)) ; its turns come when somebody asks for them
+        (set! %loop-asks? #f))))
+(define (%without-keywords args)
+  (if (and (pair? args) (keyword? (car args)) (pair? (cdr args))) (%without-keywords (cddr args)) args))
+
+(define (%clause-ids clause)
+  (cond ((not (%binding? clause)) '())
+        ((identifier? (car clause)) (list (car clause)))
+        ((list? (car clause)) (car clause))
+        (else '())))
+
+;; How many steps a clause has that is not under way yet, where that cannot change until then: of literals, of
+;; variables other than the loop's, and of ranges over such. An expression, or #f.
+(define (%size-ahead expr bound rename compare)
+  (define (head? name) (and (pair? expr) (identifier? (car expr)) (compare (car expr) (rename name))))
+  (define (known? x) (or (number? x) (and (identifier? x) (not (memq x bound)))))
+  (cond ((or (number? expr) (string? expr) (vector? expr)) `(,(rename '%value-size) (,(rename 'quote) ,expr)))
+        ((or (known? expr) (head? 'quote)) `(,(rename '%value-size) ,expr))
+        ((not (and (list? expr) (every known? (cdr expr)))) #f)
+        ((or (head? 'in-list) (head? 'in-vector) (head? 'in-string))
+         (and (= (length expr) 2) `(,(rename '%value-size) ,(cadr expr))))
+        ((head? 'in-range)
+         (case (length expr)
+           ((2) `(,(rename '%range-size) 0 ,(cadr expr) 1))
+           ((3) `(,(rename '%range-size) ,@(cdr expr) 1))
+           ((4) `(,(rename '%range-size) ,@(cdr expr)))
+           (else #f)))
+        (else #f)))
+
+;; How a loop tells its turns, or #f where none of its clauses has calls after it: a procedure from the code of the whole
+;; loop to such that keeps an account; from (code sizes rest) to that of one group, where `code` is a procedure
+;; from the form that a turn begins with, or #f, to the group's code, and `rest` are the items after it.
+;; `bound`: the loop's own variables.
+(define (%loop-turns items nested? bound rename compare fresh)
+  (define (is name . args) `(,(rename name) ,@args))
+  (define body-asks? %body-asks?)
+  (define turns (fresh "turns"))
+  (define (asks-after? items) (or body-asks? (%asks? items %repl-environment)))
+  ;; the next group of which turns are counted, and what follows it: a pair, or #f
+  (define (counted-in items)
+    (cond ((null? items) #f)
+          ((eq? (caar items) 'bind)
+           (let-values (((group rest) (%for-group items nested?)))
+             (and (asks-after? rest) (cons group rest))))
+          (else (counted-in (cdr items)))))
+  ;; how many turns of the innermost group one turn stands for, as far as that is certain: an expression
+  (define (weight items)
+    (let loop ((items items) (sizes '()))
+      (let* ((next (and (not (assq 'do items)) (counted-in items)))
+             (known (if next (map (lambda (item) (%size-ahead (caddr item) bound rename compare)) (car next)) '(#f))))
+        (cond ((not (memq #f known)) (loop (cdr next) (cons (apply is '%least-size known) sizes)))
+              ((null? sizes) 1)
+              (else (is '%weight `(,(rename 'lambda) () ,(apply is 'list sizes))))))))
+  (and (counted-in items)
+       (case-lambda
+         ((code) (is '%counting-turns `(,(rename 'lambda) (,turns) ,code)))
+         ((code sizes rest)
+          (if (asks-after? rest)
+              (let ((n (fresh "n")) (w (fresh "w")))
+                `(,(rename 'let*) ((,n ,(apply is '%least-size (map (lambda (size) (size)) (filter values sizes))))
+                                   (,w ,(weight rest)))
+                  ,(is '%turns-ahead! turns n w)
+                  ,(code (is '%turn! turns n w (not (counted-in rest))))))
+              (code #f))))))
+
 ;; The loop. `accs` are ((id init) ...); `body` is called with `next`, a procedure from the new
 ;; accumulators' expressions to the code that goes on; `done` is the code of the end.
 (define (%for-loop who nested? clauses accs rename compare fresh done body)
   (define acc-ids (map car accs))
   (define (is name . args) `(,(rename name) ,@args))
+  (define items (%for-items who clauses))
+  (define turns (and %loop-asks? (%loop-turns items nested? (append acc-ids (append-map %clause-ids clauses)) rename compare fresh)))
 
   ;; evaluates the new accumulators once, then goes on in one of two ways
   (define (choose test then-code next)
@@ -215,15 +295,18 @@
            (inner (%for-bind rename (append-map %part-inner parts)
                              (items-code rest acc-ids (lambda (exprs) `(,loop ,@exprs ,@nexts)))))
            (outer (append-map %part-outer parts))
-           (code `(,(rename 'let) ,loop (,@(map list acc-ids inits) ,@(append-map %part-vars parts))
-                   ,(if (eq? test #t) inner (is 'if test inner (next acc-ids))))))
+           (code (lambda (turn)
+                   (let ((inner (if turn `(,(rename 'begin) ,turn ,inner) inner)))
+                     `(,(rename 'let) ,loop (,@(map list acc-ids inits) ,@(append-map %part-vars parts))
+                       ,(if (eq? test #t) inner (is 'if test inner (next acc-ids)))))))
+           (code (if turns (turns code (map %part-size parts) rest) (code #f))))
       (if (null? outer) code `(,(rename 'let*) ,outer ,code))))
 
-  (let ((items (%for-items who clauses)))
-    (if (and (pair? items) (eq? (caar items) 'bind))
-        (items-code items (map cadr accs) (lambda (exprs) done))
-        `(,(rename 'let) ,accs ,(items-code items acc-ids (lambda (exprs)
-                                                            `(,(rename 'let) ,(map list acc-ids exprs) ,done)))))))
+  (let ((code (if (and (pair? items) (eq? (caar items) 'bind))
+                  (items-code items (map cadr accs) (lambda (exprs) done))
+                  `(,(rename 'let) ,accs ,(items-code items acc-ids (lambda (exprs)
+                                                                      `(,(rename 'let) ,(map list acc-ids exprs) ,done)))))))
+    (if turns (turns code) code)))
 
 ;; A body may have #:break and #:final between its forms; `finish` turns the last piece into code.
 (define (%for-body who forms rename fresh acc-ids done next finish)

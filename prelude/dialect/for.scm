@@ -5,7 +5,10 @@
   (lambda (form rename compare)
     (set! %macro-form form)
     (if (and (list? form) (pair? (cdr form)) (or (list? (cadr form)) (keyword? (cadr form))))
-        (expand who nested? (cdr form) rename compare (%fresh-namer rename))
+        (begin
+          (set! %loop-asks? (and %repl-environment (%asks? (cdr form) %repl-environment)))
+          (if %loop-asks? (%note-body! who (cdr form)))
+          (expand who nested? (cdr form) rename compare (%fresh-namer rename)))
         (%macro-error who "bad syntax" form))))
 
 ;; a loop with one hidden accumulator: (single start wrap step) where step gets the body's

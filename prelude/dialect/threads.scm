@@ -185,11 +185,11 @@
   (let* ((alarm #f) (waker #f))
     (if seconds
         (set! alarm (%spawn (lambda () (sleep seconds) (if waker (waker))) "timer")))
-    (%park! "an event"
-            (lambda (fiber)
-              (set! waker (lambda () (if waker (begin (set! waker #f) (%wake! fiber void)))))
-              (let ((wake waker)) (for-each (lambda (place) (set-box! place (cons wake (unbox place)))) places))
-              (%fiber-set-leave! fiber (lambda () (set! waker #f)))))
+    (%park-in-sight! "an event"
+                     (lambda (fiber)
+                       (set! waker (lambda () (if waker (begin (set! waker #f) (%wake! fiber void)))))
+                       (let ((wake waker)) (for-each (lambda (place) (set-box! place (cons wake (unbox place)))) places))
+                       (%fiber-set-leave! fiber (lambda () (set! waker #f)))))
     (%fiber-set-leave! %current-fiber #f)
     (if alarm (%stop! alarm))))
 

@@ -18,7 +18,7 @@
 
 (define (await h)
   (%check-handle 'await h)
-  (let ((v (%await h)))
+  (let ((v (%await-in-sight h)))
     (%log! "await" (if (syntax? v) (%scoped-text v) v) "sandbox" "handle" (%handle-id h))
     v))
 
@@ -33,9 +33,10 @@
 
 (define (%failed? h) (eq? (%handle-state h) 'failed))
 
-(define (%until-all-or-failure hs)
+(define (%until-all-or-failure hs [on-failure void])
   (let ((failed (or (find %failed? hs) (%await-until hs %failed?))))
     (when failed
+      (on-failure)
       (%stop-all! hs)
       (%handle-result failed))))
 
@@ -84,7 +85,7 @@
 ;; what stands in a failed item's place.
 (define (%map-concurrently who work items n failed)
   (let* ((items (list->vector items)) (count (vector-length items))
-         (results (make-vector count #f)) (next 0) (trouble #f))
+         (results (make-vector count #f)) (next 0) (trouble #f) (left (lambda () (- count next))))
     (define (worker)
       (let loop ()
         (if (and (< next count) (not trouble))
@@ -97,9 +98,15 @@
               (%item-is-done!)
               (loop)))))
     (%announce! count)
+    (%announced! left)
     (let ((workers (let loop ((i (min n count)) (out '()))
                      (if (= i 0) (reverse out) (loop (- i 1) (cons (%spawn worker who) out))))))
-      (%until-all-or-failure workers)
+      (%until-all-or-failure workers
+                             (lambda () ; no other item begins
+                               (set! trouble #t)
+                               (%announce! (- (left)))
+                               (%forget-announced! left)))
+      (%forget-announced! left)
       (vector->list results))))
 
 ;; What an item's procedure gave: a handle is awaited, a scoped value becomes its text.

@@ -34,7 +34,7 @@
 (define (%f-more finding) (vector-ref finding 4))
 
 ;; What survey.c is told of library procedures, by the numbers of its enum special.
-(define-values (%s-guard %s-pattern %s-text %s-defines %s-asks-arity %s-llm %s-ends) (values 1 2 3 4 5 6 7))
+(define-values (%s-guard %s-pattern %s-text %s-defines %s-asks-arity %s-llm %s-ends %s-asks) (values 1 2 3 4 5 6 7 8))
 (define (%specials! code . names) (for-each (lambda (name) (%special! name code)) names))
 (%specials! %s-guard '%catch '%catch-or-reraise '%with-handlers 'with-exception-handler)
 (%specials! %s-pattern 'regexp 'pregexp 'regexp-match 'regexp-match? 'regexp-match-exact? 'regexp-match*
@@ -45,6 +45,8 @@
 (%specials! %s-asks-arity 'procedure-arity 'procedure-arity-includes?)
 (%specials! %s-llm 'llm-query 'llm-query-async 'unsafe-raw-query 'cached-query)
 (%specials! %s-ends 'finish 'finish-var 'exit)
+(%specials! %s-asks 'map-async 'parallel 'race 'vote 'ensemble 'ensemble-vote 'fan-out-aggregate 'tree-reduce 'tiered
+            'active-learning 'fold-sequential 'iterate-until 'critique-refine 'fork-map)
 ;; and of the arguments of LLM calls: their places in what it finds
 (define %llm-keywords
   (make-hasheq '((#:model . 0) (#:temperature . 1) (#:max-tokens . 2) (#:json . 3) (#:recursive . 4) (#:instruction . 5)
@@ -206,6 +208,7 @@
   (let* ((literals (%f-more finding)) (known (lambda (i) (let ((v (vector-ref literals i))) (if (%default? v) #f v))))
          (who (symbol->string (%cell-name (%node-part (%node-part (%f-node finding) 0) 0)))))
     (or (%call-refusal who (known 0) (known 1) (known 2) (known 3) (known 4))
+        (and (equal? (known 5) "") (%no-instruction who))
         (string-append who ": #:instruction must be a string, got " (%bounded-text (known 5))))))
 
 ;; The problems of a look, in the order of their places, and the LLM calls whose literal arguments the host

@@ -138,17 +138,33 @@
   (%set-dynamic! (%fiber-state fiber))
   (set! %current-fiber fiber)
   (let ((value (thunk)))
+    (if (eq? %current-fiber fiber)
+        (begin
+          (set! %current-fiber #f)
+          (if (%fiber-pool fiber) (%leave-pool! fiber))
+          (let ((handle (%fiber-handle fiber)))
+            (if handle
+                (%settle! handle 'done value)
+                (set! %outcome value))))
+        (%end-of-another fiber value))))
+
+;; The running fiber went on with a continuation of another one, and has come to that one's end: it is its own.
+(define (%end-of-another fiber value)
+  (let* ((handle (%fiber-handle %current-fiber))
+         (outcome (cond ((not (%fiber-handle fiber)) value) ; the program's end gives one
+                        (handle #f)
+                        (else (%value-outcome "ok" value)))))
+    (%leave-pool! %current-fiber)
     (set! %current-fiber #f)
-    (if (%fiber-pool fiber) (%leave-pool! fiber))
-    (let ((handle (%fiber-handle fiber)))
-      (if handle
-          (%settle! handle 'done value)
-          (set! %outcome value)))))
+    (if outcome
+        (set! %outcome outcome)
+        (%settle! handle 'done value))))
 
 ;; Every fiber waits and nothing is on its way: the program is told, where it waits.
 (define (%deadlock!)
   (let ((text (string-append "deadlock: " (%who-waits) "; nothing that is running can end that")))
     (%leave! %main-fiber)
+    (if %tracing? (%trace-goes-on! %main-fiber))
     (%wake! %main-fiber (lambda () (%fail 'exn:fail:deadlock text)))))
 
 (define (%who-waits)
@@ -243,33 +259,60 @@
 (define (%trace-request! id)
   (%trace-at! "id" id "fiber" (if %current-fiber (%fiber-id %current-fiber) 0)))
 
-;; How many items combinators have announced, how many of them they began and how many are done: the
+;; And in which line a fiber waits for something else than a request: whether that was told. Where no line of the
+;; program waits (a worker of map-async), there is nothing to tell; nor in llm-query, whose call has its line.
+(define (%trace-wait! what)
+  (and %tracing? (%place)
+       (begin
+         (%trace-at! "waits" (%fiber-id %current-fiber) "what" what)
+         #t)))
+(define (%trace-goes-on! fiber) (%trace! "goes-on" (%fiber-id fiber)))
+
+;; How many items combinators and loops have announced, how many of them they began and how many are done: the
 ;; host is told when the machine pauses, for an account of the progress.
 (define %items 0)
 (define %items-begun 0)
 (define %items-done 0)
-(define %items-told 0)
 (define %counting? #f) ; most executions count none
-(define (%announce! n)
-  (set! %counting? #t)
-  (set! %items (+ %items n)))
+(define %items-told? #t) ; as they are now
+(define (%announce! n) ; a negative number takes back what will not come
+  (when (not (eqv? n 0))
+    (set! %counting? #t)
+    (set! %items-told? #f)
+    (set! %items (+ %items n))))
+;; A fiber that ends before its time, by an error or because nobody wants it any longer, takes back what it has
+;; announced and did not begin: of each announcement a thunk tells how much that is.
+(define %announced (%make-hash 1 #f)) ; fiber -> thunks
+(define (%announced! left)
+  (hash-set! %announced %current-fiber (cons left (%hash-ref %announced %current-fiber '()))))
+(define (%forget-announced! left)
+  (let ((others (remq left (%hash-ref %announced %current-fiber '()))))
+    (if (null? others)
+        (hash-remove! %announced %current-fiber)
+        (hash-set! %announced %current-fiber others))))
+(define (%retract-announced! fiber)
+  (let ((announced (%hash-ref %announced fiber '())))
+    (hash-remove! %announced fiber)
+    (for-each (lambda (left) (%announce! (- (left)))) announced)))
 (define (%item-begins!)
   (set! %counting? #t) ; of an earlier execution, perhaps
+  (set! %items-told? #f)
   (set! %items-begun (+ %items-begun 1)))
 (define (%item-is-done!)
   (set! %counting? #t)
+  (set! %items-told? #f)
   (set! %items-done (+ %items-done 1)))
 (define (%tell-items!)
-  (let ((now (+ %items %items-begun %items-done)))
-    (when (not (eqv? now %items-told))
-      (set! %items-told now)
-      (%outbox! (%cbor-encode (list "note" "items" (list %items %items-begun %items-done)))))))
+  (unless %items-told?
+    (set! %items-told? #t)
+    (%outbox! (%cbor-encode (list "note" "items" (list %items %items-begun %items-done))))))
 (define (%forget-items!)
   (set! %counting? #f)
+  (hash-clear! %announced)
   (set! %items 0)
   (set! %items-begun 0)
   (set! %items-done 0)
-  (set! %items-told 0))
+  (set! %items-told? #t))
 
 ;; ---- requests ----
 ;; The arguments travel as an encoded array in a byte string, so that what the host cannot take of
@@ -420,12 +463,25 @@
               (lambda (fiber)
                 (let ((waiter (%waiter (lambda (handle)
                                          (%fiber-set-leave! fiber #f)
-                                         (%wake! fiber (lambda () (%handle-result handle)))))))
+                                         (%wake! fiber (lambda ()
+                                                         (if %tracing? (%trace-goes-on! fiber))
+                                                         (%handle-result handle)))))))
                   (%fiber-set-leave! fiber (lambda ()
                                              (set-car! waiter #f)
                                              (%drop-waiter! waiter handle)))
                   (%when-settled! handle waiter))))
       (%handle-result handle)))
+
+;; The same, with a word to the run log of the line that waits.
+(define (%await-in-sight handle)
+  (if (and %tracing? (%pending? handle))
+      (%trace-wait! (let ((what (%handle-what handle))) (if (pair? what) (string-append (car what) (cdr what)) what))))
+  (%await handle))
+;; To park for something else than a handle or a request.
+(define (%park-in-sight! what setup)
+  (let ((told? (%trace-wait! what)))
+    (%park! what setup)
+    (if told? (%trace-goes-on! %current-fiber))))
 
 ;; Wait until all are settled, or until (enough? handle) holds for one: gives that one, or #f.
 (define (%await-until handles enough?)
@@ -444,8 +500,8 @@
         (%atomically (lambda () (%when-settled! (car handles) waiter)))
         (loop (cdr handles))))
     (if (not (over?))
-        (%park! (string-append (number->string left) " handles")
-                (lambda (fiber) (if (over?) (%wake! fiber void) (set! parked #t)))))
+        (%park-in-sight! (string-append (number->string left) " handles")
+                         (lambda (fiber) (if (over?) (%wake! fiber void) (set! parked #t)))))
     (%fiber-set-leave! fiber #f)
     (if found (%atomically (lambda () (%forget-waiter! waiter handles))))
     found))
@@ -520,12 +576,12 @@
   (let ((handle (%atomically (lambda () (%pool-take! pool)))))
     (if (not handle)
         (begin
-          (%park! (string-append "the first of " (number->string (%pool-size pool)) " handles")
-                  (lambda (fiber)
-                    (cond ((pair? (%pool-settled pool)) (%wake! fiber void))
-                          (else
-                           (%pool-set-parked! pool fiber)
-                           (%fiber-set-leave! fiber (lambda () (%pool-set-parked! pool #f)))))))
+          (%park-in-sight! (string-append "the first of " (number->string (%pool-size pool)) " handles")
+                           (lambda (fiber)
+                             (cond ((pair? (%pool-settled pool)) (%wake! fiber void))
+                                   (else
+                                    (%pool-set-parked! pool fiber)
+                                    (%fiber-set-leave! fiber (lambda () (%pool-set-parked! pool #f)))))))
           (%next-of! pool))
         (let* ((handles (%pool-list pool)) (rest (remq handle handles)))
           (if (eq? rest handles)
@@ -599,6 +655,8 @@
     (%fiber-set-request! fiber #f)
     (%leave! fiber)
     (%leave-pool! fiber)
+    (if %counting? (%retract-announced! fiber))
+    (if %tracing? (%trace-goes-on! fiber))
     (if request (%forget-request! request))
     (if (%fiber-youngest fiber) (set! %doomed (cons fiber %doomed)))))
 
@@ -624,6 +682,7 @@
 (define (%uncaught-in-fiber obj)
   (let ((handle (and %current-fiber (%fiber-handle %current-fiber))))
     (if %current-fiber (%leave-pool! %current-fiber))
+    (if (and %counting? %current-fiber) (%retract-announced! %current-fiber))
     (set! %current-fiber #f)
     (if handle
         (begin (%settle! handle 'failed obj) (%base-k #f))

@@ -24,7 +24,7 @@ from rlm_wasm.errors import LimitExceeded, SnapshotCorrupt
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
-from rlm_wasm.results import Execution
+from rlm_wasm.results import Execution, ModelUse
 from rlm_wasm.store.records import Amount
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -32,6 +32,8 @@ _ID = re.compile(r"[0-9a-f]{16}")
 MAX_MODELS = 100
 """Models that are told apart; what others used is counted under OTHER_MODELS."""
 OTHER_MODELS = "other models"
+_MAX_NAMES = 10
+"""By which one model was asked for."""
 
 
 @dataclass(slots=True, repr=False)
@@ -49,6 +51,19 @@ class ModelUsage:
     cost_usd: NonNegative = 0.0
     unpriced: Natural = 0
     """Calls whose price is unknown."""
+
+    def to_use(self, asked_for: tuple[str, ...]) -> ModelUse:
+        """As a Result tells of it."""
+        return ModelUse(
+            calls=self.calls,
+            cached=self.cached,
+            tokens=self.prompt_tokens + self.completion_tokens,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=self.cached_tokens,
+            cost_usd=None if self.unpriced else self.cost_usd,
+            asked_for=asked_for,
+        )
 
     def count_cached(self) -> None:
         """One call more that the cache answered."""
@@ -72,6 +87,10 @@ class Usage:
     """Calls to models whose price is unknown."""
     models: dict[str, ModelUsage] = field(default_factory=dict)
     """The same by model."""
+    provider: str | None = field(default=None, init=False)
+    """Who answered last. No part of a snapshot, nor is what follows: the next answer says it again."""
+    asked_for: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
+    """By the model that answered, the names by which it was asked for."""
 
     @property
     def tokens(self) -> int:
@@ -96,7 +115,16 @@ class Usage:
             cached_tokens=self.cached_tokens,
             fuel=fuel,
             memory_bytes=memory_bytes,
+            provider=self.provider,
+            models={name: used.to_use(self.asked_for.get(name, ())) for name, used in self.models.items()},
         )
+
+    def answered(self, provider: str, model: str, asked_for: str | None) -> None:
+        """A provider's model gave an answer that was asked for by this name."""
+        self.provider = provider
+        names = self.asked_for.get(model, ())
+        if asked_for and asked_for != model and asked_for not in names and len(names) < _MAX_NAMES:
+            self.asked_for[model] = (*names, asked_for)
 
     def add(self, completion: Completion, cost: float | None, model: str = "") -> None:
         """Settle one call. ``model``: the one that answered."""
@@ -117,7 +145,9 @@ class Usage:
 
     def copy(self) -> Usage:
         """As it is now; later calls change the original alone."""
-        return replace(self, models={name: replace(used) for name, used in self.models.items()})
+        same = replace(self, models={name: replace(used) for name, used in self.models.items()})
+        same.provider, same.asked_for = self.provider, dict(self.asked_for)
+        return same
 
     def _settle(self, completion: Completion, cost: float | None, model: str) -> None:
         self.done += 1
@@ -206,7 +236,7 @@ class Need:
     """What is gone, and what calls that were lost may have used. Places: those that are taken."""
     reserved: Amount
     """The same with the calls in flight at their worst."""
-    least: Amount
+    minimum: Amount
     """The same with the call that waits longest; as ``reserved`` where none waits."""
     wish: Amount
     """The same with those that could be sent next."""
@@ -319,10 +349,13 @@ class Budget:
         used.calls += 1
         self._pool.session.calls += 1
 
-    def add(self, completion: Completion, cost: float | None, model: str) -> None:
-        """Settle one call's answer. ``model``: the one that gave it."""
-        self.execution.add(completion, cost, model)
-        self._pool.session.add(completion, cost, model)
+    def add(
+        self, completion: Completion, cost: float | None, model: str, *, provider: str, asked_for: str | None
+    ) -> None:
+        """Settle one call's answer. ``model``: the one that gave it, when this name was asked for."""
+        for used in (self.execution, self._pool.session):
+            used.add(completion, cost, model)
+            used.answered(provider, model, asked_for)
 
     def begin_execution(self) -> None:
         """A new execution counts from nothing."""
@@ -505,9 +538,9 @@ class Budget:
         if limits.tokens is not None and self.used_tokens + kept.tokens + worst.tokens > limits.tokens:
             reserved = self._pool.reserved_tokens + kept.tokens
             raise _no_room("tokens", self.used_tokens, reserved, worst.tokens, limits.tokens)
-        most, usd = limits.cost_usd, worst.usd
-        if most is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > most:
-            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, most)
+        ceiling, usd = limits.cost_usd, worst.usd
+        if ceiling is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > ceiling:
+            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, ceiling)
 
     # ---- a piece of a shared budget
 
@@ -536,12 +569,12 @@ class Budget:
         )
         reserved = self._whole(0, 0.0, 0)
         if not waiting:
-            return Need(used=used, reserved=reserved, least=reserved, wish=reserved, first=None)
+            return Need(used=used, reserved=reserved, minimum=reserved, wish=reserved, first=None)
         first = waiting[0]
         places = max(min(len(waiting), self.limits.concurrency - pool.in_flight), 1)
         chosen = [call.worst for _, call in zip(range(max(places, _CHUNK)), waiting, strict=False)]
         more = max(_CHUNK // len(chosen), 1)
-        least = self._whole(first.worst.tokens, first.worst.usd or 0.0, 1)
+        minimum = self._whole(first.worst.tokens, first.worst.usd or 0.0, 1)
         wish = self._whole(
             more * sum(worst.tokens for worst in chosen),
             more * sum(worst.usd or 0.0 for worst in chosen),
@@ -550,7 +583,7 @@ class Budget:
         return Need(
             used=used,
             reserved=reserved,
-            least=least,
+            minimum=minimum,
             wish=replace(wish, places=pool.in_flight + places),
             first=first,
         )

@@ -45,12 +45,12 @@ class Text:
         return len(self.text) if self.length is None else self.length
 
 
-def logged(text: str, most: int = MAX_TEXT) -> Text:
+def logged(text: str, max_chars: int = MAX_TEXT) -> Text:
     """A text as a log holds it."""
-    if len(text) <= most:
+    if len(text) <= max_chars:
         return Text(text)
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-    return Text(text[: min(BEGINNING, most)], len(text), digest)
+    return Text(text[: min(BEGINNING, max_chars)], len(text), digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,27 @@ class FiberStarted(Record):
     line: Natural | None = None
     column: Natural | None = None
     source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiberWaits(Record):
+    """A fiber waits in a line for what is no call or request of its own: handles, events of other fibers."""
+
+    TYPE: ClassVar = "fiber_waits"
+    fiber: Natural = 0
+    what: str = ""
+    """For what, in words: a spawned fiber, 3 handles …"""
+    line: Natural | None = None
+    column: Natural | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiberGoesOn(Record):
+    """It waits no longer: it goes on, or it was cancelled."""
+
+    TYPE: ClassVar = "fiber_goes_on"
+    fiber: Natural = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +287,7 @@ class Noted(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsCounted(Record):
-    """How far combinators are with the items that they were given."""
+    """How far combinators, and loops that make calls, are with the items that they were given."""
 
     TYPE: ClassVar = "items_counted"
     announced: Natural = 0
@@ -335,6 +356,8 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     RunStarted,
     ContextHeld,
     FiberStarted,
+    FiberWaits,
+    FiberGoesOn,
     CallQueued,
     CallSent,
     CallTried,

@@ -25,10 +25,10 @@ def when(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def one_line(text: str, most: int = 100) -> str:
+def one_line(text: str, max_chars: int = 100) -> str:
     """The beginning of a text in one line."""
-    shown = " ".join(text[: 4 * most].split())
-    return shown if len(shown) <= most and len(text) <= 4 * most else shown[: most - 1] + "…"
+    line = " ".join(text[: 4 * max_chars].split())
+    return line if len(line) <= max_chars and len(text) <= 4 * max_chars else line[: max_chars - 1] + "…"
 
 
 def text_of(story: RunStory, *, wanted: Wanted = lambda _call: True, full: bool = False) -> str:
@@ -57,6 +57,10 @@ def _lines(story: RunStory, wanted: Wanted, full: bool) -> Iterator[str]:
         yield f"printed on {output.stream}"
         yield from _indented(whole_text(output.text))
     if story.ended is None:
+        for wait in story.waiting.values():
+            child = f"child {wait.execution}: " if wait.execution else ""
+            who = f"fiber {wait.fiber}" if wait.fiber else "the program"
+            yield f"{child}{who} waits in line {wait.line or '?'} for {wait.what or 'something'}"
         yield "it has not ended: it goes on, or its process did not live to its end"
         return
     if story.ended.value.text:
@@ -154,5 +158,5 @@ def _request(request: RequestStory, margin: str) -> str:
     took = None if request.ended is None else request.ended.at - started.at
     status = "running" if request.ended is None else request.ended.status
     where = f"line {started.line}  " if started.line else ""
-    shown = one_line(started.arguments.text, 60)
-    return f"{margin}{started.operation}  {where}{status}  {duration(took)}  {shown}"
+    asks = one_line(started.arguments.text, 60)
+    return f"{margin}{started.operation}  {where}{status}  {duration(took)}  {asks}"

@@ -14,7 +14,9 @@ from rlm_wasm.runlog.events import (
     ChildEnded,
     ChildStarted,
     ContextHeld,
+    FiberGoesOn,
     FiberStarted,
+    FiberWaits,
     OutputWritten,
     Record,
     RequestEnded,
@@ -30,7 +32,6 @@ class CallStory:
 
     queued: CallQueued
     sent_at: float | None = None
-    first_byte_at: float | None = None
     tries: list[CallTried] = field(default_factory=list)
     ended: CallEnded | None = None
 
@@ -81,6 +82,8 @@ class RunStory:
     chapter: str = ""
     contexts: list[ContextHeld] = field(default_factory=list)
     fibers: list[FiberStarted] = field(default_factory=list)
+    waiting: dict[tuple[int, int], FiberWaits] = field(default_factory=dict)
+    """By execution and fiber."""
     calls: dict[int, CallStory] = field(default_factory=dict)
     requests: dict[tuple[int, int], RequestStory] = field(default_factory=dict)
     children: dict[int, ChildStory] = field(default_factory=dict)
@@ -172,13 +175,15 @@ class RunStory:
             call.sent_at = record.at
         elif isinstance(record, CallTried):
             call.tries.append(record)
-            if record.status is not None and record.status < 400:
-                call.first_byte_at = record.at
         else:
             call.ended = record
 
     def _add_other(self, record: Record) -> None:
-        if isinstance(record, RequestStarted):
+        if isinstance(record, FiberWaits):
+            self.waiting[record.execution, record.fiber] = record
+        elif isinstance(record, FiberGoesOn):
+            self.waiting.pop((record.execution, record.fiber), None)
+        elif isinstance(record, RequestStarted):
             self.requests[record.execution, record.request] = RequestStory(record)
         elif isinstance(record, RequestEnded):
             request = self.requests.get((record.execution, record.request))
@@ -194,10 +199,10 @@ class RunStory:
 
 def stories(records: Iterable[Record]) -> dict[str, RunStory]:
     """The runs of a log by their ids, in the order in which they begin."""
-    found: dict[str, RunStory] = {}
+    by_run: dict[str, RunStory] = {}
     for record in records:
-        story = found.get(record.run)
+        story = by_run.get(record.run)
         if story is None:
-            story = found[record.run] = RunStory(record.run)
+            story = by_run[record.run] = RunStory(record.run)
         story.add(record)
-    return found
+    return by_run

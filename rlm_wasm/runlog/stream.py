@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rlm_wasm.runlog.events import ChapterStarted, Record
+from rlm_wasm.runlog import events
 
-Reader = Callable[[Record], None]
+Reader = Callable[["events.Record"], None]
 """Takes each record as it is made, on the event loop: it must be quick."""
 
 
@@ -40,7 +40,7 @@ class EventStream:
 
         return leave
 
-    def tell(self, record: Record) -> None:
+    def tell(self, record: events.Record) -> None:
         """Hand it on."""
         for reader in tuple(self._readers):
             try:
@@ -64,6 +64,8 @@ class Recorder:
         self._began = (0.0, 0.0)
         self._facts: dict[int, dict[str, Any]] = {}
         """What the guest said about requests that have not come yet, by their ids."""
+        self._waiting: set[int] = set()
+        """Fibers of which a record says that they wait."""
 
     @property
     def on(self) -> bool:
@@ -92,6 +94,7 @@ class Recorder:
         if self._parent is None:
             self.run = ""
         self._facts.clear()
+        self._waiting.clear()
 
     @property
     def in_run(self) -> bool:
@@ -105,7 +108,7 @@ class Recorder:
         began, monotonic = self._began
         return began + time.monotonic() - monotonic
 
-    def tell(self, kind: type[Record], **fields: Any) -> None:
+    def tell(self, kind: type[events.Record], **fields: Any) -> None:
         """Make a record and hand it on. Only where ``on``."""
         if self.run:
             self.stream.tell(kind(run=self.run, at=round(self.now(), 6), execution=self.execution, **fields))
@@ -113,10 +116,29 @@ class Recorder:
     def chapter(self, title: str) -> None:
         """A part of a longer undertaking begins; the next run of the session belongs to it."""
         run = self.run or secrets.token_hex(8)
-        self.stream.tell(ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
+        self.stream.tell(events.ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
         self._promised = run
 
-    # ---- what the guest says of its requests
+    # ---- what the guest says of its fibers and requests
+
+    def take_facts(self, facts: dict[str, Any]) -> None:
+        """What a guest's note says, which may be anything: of a request to come, or of a fiber."""
+        if type(facts.get("id")) is int:
+            self.hold(facts["id"], facts)
+        elif "waits" in facts:
+            fields = place_of({**facts, "fiber": facts["waits"]})
+            fiber = fields.setdefault("fiber", 0)
+            if len(self._waiting) < _MAX_HELD and fiber not in self._waiting:
+                self._waiting.add(fiber)
+                what = facts.get("what")
+                self.tell(events.FiberWaits, what=what[:200] if isinstance(what, str) else "", **fields)
+        elif "goes-on" in facts:
+            fiber = facts["goes-on"]
+            if type(fiber) is int and fiber in self._waiting:
+                self._waiting.discard(fiber)
+                self.tell(events.FiberGoesOn, fiber=fiber)
+        else:
+            self.tell(events.FiberStarted, **fiber_fields(facts))
 
     def hold(self, request: int, facts: dict[str, Any]) -> None:
         """Facts about a request that is about to come. Not more than a few can wait: the rest goes."""

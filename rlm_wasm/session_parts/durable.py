@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 import cbor2
 
-import rlm_wasm
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError, StoreError, UsageError
 from rlm_wasm.execution.journal import JournalWriter, Trouble, entries_of
 from rlm_wasm.limits import Limits, SharedBudget
@@ -34,6 +33,7 @@ from rlm_wasm.session_parts.signing import checked, plain, signed_account, signe
 from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
+from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Entry
@@ -214,15 +214,15 @@ class Durable:
         """Contexts by their hashes. Raises SnapshotCorrupt for one that is not there or not whole."""
         if not hashes:
             return {}
-        found = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
+        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
         for key in hashes:
-            if key not in found:
+            if key not in contents:
                 raise SnapshotCorrupt(
                     f"a text of session {self.name} is missing or damaged in the store ({key[:12]}…):"
                     f" rlm-wasm sessions rm {self.name} forgets the session"
                 )
-        self._known.update(found)
-        return {key: content.decode() for key, content in found.items()}
+        self._known.update(contents)
+        return {key: content.decode() for key, content in contents.items()}
 
     def entries(self, stream: str) -> list[Entry]:
         """What a stream's journal says, after its newest snapshot. Raises SnapshotCorrupt."""
@@ -340,7 +340,7 @@ class Durable:
             data=data,
             guest=snapshot.image_hash,
             provider=self._provider,
-            release=rlm_wasm.__version__,
+            release=__version__,
             keeps=self._began,
         )
 

@@ -21,7 +21,9 @@ from rlm_wasm.runlog.events import (
     CallQueued,
     CallSent,
     ContextHeld,
+    FiberGoesOn,
     FiberStarted,
+    FiberWaits,
     Record,
     RunEnded,
     RunStarted,
@@ -30,6 +32,7 @@ from rlm_wasm.runlog.events import (
     plain,
 )
 from rlm_wasm.runlog.reading import LogFile, record_of
+from rlm_wasm.runlog.rendering import text_of
 from rlm_wasm.runlog.story import RunStory, stories
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
@@ -78,6 +81,64 @@ async def test_fibers_are_told_with_who_began_them_and_where() -> None:
     assert births[1].parent == births[2].parent == births[0].fiber
     assert {call.fiber for call in of(records, CallQueued)} == {birth.fiber for birth in births[1:]}
     assert births[0].line == 3
+
+
+@pytest.mark.parametrize(
+    ("wait", "what"),
+    [
+        ('(await (llm-query-async #:instruction "x"))', "llm-query-async call"),
+        ("(await (spawn (lambda () (sleep 0.001))))", "spawned fiber"),
+        ('(await-all (list (llm-query-async #:instruction "x") (llm-query-async #:instruction "y")))', "2 handles"),
+        ('(await-any (list (llm-query-async #:instruction "x")))', "the first of 1 handles"),
+        ('(map-async (lambda (x) (llm-query-async #:instruction "x")) (list 1 2))', "2 handles"),
+        ('(race (list (lambda () (llm-query #:instruction "x"))))', "1 handles"),
+        ('(with-timeout 5 (lambda () (llm-query #:instruction "x")))', "2 handles"),
+        ('(cached-query "x")', "cached-query"),
+        ("(let ([c (make-channel)]) (spawn (lambda () (channel-put c 1))) (channel-get c))", "an event"),
+        ("(with-handlers ([void void]) (await (spawn (lambda () (sleep 0.001) (error \"no\")))))", "spawned fiber"),
+    ],
+)  # fmt: skip
+async def test_a_line_that_waits_for_no_call_of_its_own_is_told_until_it_goes_on(
+    wait: str, what: str
+) -> None:
+    records = await told(f"(define (wait)\n  (list {wait}))\n(list (wait))")
+    [waits] = [record for record in of(records, FiberWaits) if record.fiber == 0]
+    assert (waits.line, waits.source, waits.what) == (2, "program", what)
+    [goes_on] = [record for record in of(records, FiberGoesOn) if record.fiber == 0]
+    assert records.index(waits) < records.index(goes_on)
+    assert not [wait for wait in stories(records)[waits.run].waiting if wait[1] == 0]
+
+
+@pytest.mark.parametrize("operation", ["sleep", "py-eval"])
+async def test_a_request_that_is_waited_for_has_a_record_of_its_own(operation: str) -> None:
+    argument = '"1 + 1"' if operation == "py-eval" else "0.001"
+    records = await told(f"\n({operation} {argument})", python="host")
+    [request] = of(records, events.RequestStarted)
+    assert (request.operation, request.line, request.fiber) == (operation, 2, 0)
+    assert [end.request for end in of(records, events.RequestEnded)] == [request.request]
+    assert of(records, FiberWaits) == []
+
+
+async def test_a_call_that_is_waited_for_at_once_is_told_as_a_call_only() -> None:
+    records = await told('(llm-query #:instruction "x")')
+    assert of(records, FiberWaits) == of(records, FiberGoesOn) == []
+
+
+async def test_a_fiber_that_is_cancelled_or_in_a_deadlock_waits_no_longer() -> None:
+    loser = "(lambda () (await (spawn (lambda () (sleep 60)))))"
+    records = await told(f"(race (list {loser} (lambda () 1)))")
+    assert len(of(records, FiberWaits)) == len(of(records, FiberGoesOn)) == 2
+    records = await told(
+        "(define c (make-channel))\n(with-handlers ([exn:fail? void]) (channel-get c))\n(sleep 0)"
+    )
+    assert len(of(records, FiberWaits)) == len(of(records, FiberGoesOn)) == 1
+
+
+async def test_a_run_that_goes_on_is_shown_with_the_lines_that_wait() -> None:
+    records = await told("(define h (spawn (lambda () (sleep 0.001))))\n(await h)")
+    cut = records[: 1 + next(i for i, record in enumerate(records) if isinstance(record, FiberWaits))]
+    assert "the program waits in line 2 for spawned fiber" in text_of(stories(cut)[cut[0].run])
+    assert "waits in line" not in text_of(stories(records)[cut[0].run])
 
 
 async def test_a_run_tells_its_program_its_limits_and_how_it_ended() -> None:
@@ -275,6 +336,21 @@ async def test_a_hostile_guest_s_notes_are_bounded_and_checked() -> None:
     assert noted_fields({"op": 5, "preview": "p" * 999, "call-id": -2}) == {"preview": "p" * 200}
     assert numbers_of([1, "2", -3, True, 2**60]) == (1,)
     recorder = Recorder(EventStream())
+    recorder.run = "aa"
+    heard: list[Record] = []
+    recorder.stream.subscribe(heard.append)
+    for note in (
+        {"waits": "x", "what": 5},
+        {"waits": -1},
+        {"goes-on": [1]},
+        {"goes-on": 7},
+        {"waits": 2**90},
+    ):
+        recorder.take_facts(note)
+    assert [record.TYPE for record in heard] == ["fiber_waits"]
+    for number in range(25_000):
+        recorder.take_facts({"waits": number})
+    assert len(heard) == 10_000
     for number in range(25_000):
         recorder.hold(number, {"line": 1})
     assert recorder.facts(24_999) == {"line": 1}
@@ -466,7 +542,7 @@ def test_a_line_beyond_the_bound_is_skipped(tmp_path: Path, monkeypatch: pytest.
 def test_of_a_huge_log_the_beginning_is_shown_and_that_is_said(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text("".join(START.replace("aa", f"{i:04x}") + "\n" for i in range(100)))
-    file = LogFile(path, most=1_000)
+    file = LogFile(path, max_bytes=1_000)
     assert 5 < len(stories(file)) < 20
     assert file.told[0].startswith("the log has 6,")
     with pytest.raises(UsageError, match="cannot read the log"):

@@ -203,8 +203,11 @@ async def test_a_run_that_goes_on_is_shown_live(tmp_path: Path) -> None:
         stats = await browser.js("document.getElementById('stats').textContent")
         assert "0 of 3" in stats, "what map-async announced is in the total"
         await browser.js("rlmView.choose('program')")
-        await browser.until("document.querySelectorAll('.codeline.waiting').length === 1")
-        assert "2 waiting" in await browser.js("document.querySelector('.codeline.waiting').textContent")
+        await browser.until("document.querySelectorAll('.codeline.waiting').length === 2")
+        waiting = "[...document.querySelectorAll('.codeline.waiting')].map((line) => line.textContent)"
+        asks, maps = await browser.js(waiting)
+        assert "2 calls, 2 waiting" in asks
+        assert "the program waits for 2 handles" in maps
         await picture(browser, "live-program")
         gate.release_all()
         await gate.arrived(1)
@@ -217,6 +220,36 @@ async def test_a_run_that_goes_on_is_shown_live(tmp_path: Path) -> None:
             await browser.js("getComputedStyle(document.querySelector('header')).borderBottomStyle")
             == "solid"
         )
+
+
+async def test_a_line_that_only_awaits_is_marked_while_it_waits() -> None:
+    gate = GatedProvider(bracketed)
+    program = (
+        '(define h (llm-query-async #:instruction "q"))\n(define s (spawn (lambda ()\n  (sleep 600))))\n'
+        '(await h)\n(cancel s)\n(await-all (list (spawn (lambda () (llm-query #:instruction "r")))))'
+    )
+    async with Runtime(provider=gate) as runtime, Browser() as browser:
+        viewer = await runtime.viewer()
+        await browser.open(viewer.url)
+        task = asyncio.create_task(runtime.run(program))
+        await gate.arrived(1)
+        await browser.until("rlmView.current && rlmView.current.list.length === 1")
+        await browser.js("rlmView.choose('program')")
+        numbers = "[...document.querySelectorAll('.codeline.waiting .no')].map((no) => no.textContent).join()"
+        await browser.until(f"{numbers} === '1,3,4'")
+        said = await browser.js("document.querySelectorAll('.codeline')[3].textContent")
+        assert "the program waits for llm-query-async call" in said
+        assert "(waiting here)" in said, "screen readers are told, too"
+        gate.release_all()
+        await gate.arrived(1)
+        await browser.until(f"{numbers} === '6'")
+        assert "the program waits for 1 handles" in await browser.js(
+            "document.querySelectorAll('.codeline')[5].textContent"
+        )
+        gate.release_all()
+        await task
+        await browser.until("document.querySelectorAll('.codeline.waiting').length === 0")
+        assert browser.said == []
 
 
 async def test_hostile_texts_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -254,6 +254,7 @@ static Value define_hidden(Value top, Value id, Value *cell) {
 /* A program defines it. */
 static void note_own(Value cell) {
   int64_t flags = FIX_VALUE(CELL(cell)->flags) & ((1 << CELL_SPECIAL_SHIFT) - 1) & ~CELL_REDEFINED;
+  SET_FLAG(CELL(cell)->name, H_WATCHED);
   CELL(cell)->flags = FIX(flags | CELL_OWN | (CELL(cell)->value == V_UNBOUND ? 0 : CELL_REDEFINED));
 }
 

@@ -16,6 +16,7 @@
 #include "data/table.h"
 #include "expander/env.h"
 #include "expander/support.h"
+#include "expander/syntax.h"
 #include "numbers/number.h"
 #include "text/string.h"
 #include "text/symbol.h"
@@ -42,6 +43,7 @@ enum special {
   SPECIAL_ASKS_ARITY,  /* it tells how many arguments a procedure takes: who asks may call it accordingly */
   SPECIAL_LLM,         /* it sends an LLM call */
   SPECIAL_ENDS,        /* it ends the program */
+  SPECIAL_ASKS,        /* it sends LLM calls, or is made to run what does */
 };
 
 /* Of an LLM call's arguments, each where it is a literal; V_DEFAULT where it is not. LLM_TOLD: the list that the
@@ -76,6 +78,7 @@ static void found(Survey *s, enum finding kind, Value node, Value owner, Value g
 
 static bool has(Value cell, int64_t flags) { return (FIX_VALUE(CELL(cell)->flags) & flags) != 0; }
 static enum special special_of(Value cell) { return (enum special)(FIX_VALUE(CELL(cell)->flags) >> CELL_SPECIAL_SHIFT); }
+static bool asks(Value cell) { return special_of(cell) == SPECIAL_LLM || special_of(cell) == SPECIAL_ASKS; }
 /* The node that will be the value of a variable which a form to come defines, or V_FALSE. */
 static Value to_come(Survey *s, Value cell) {
   return has(cell, CELL_OWN) ? table_get(s->to_come, cell, V_FALSE) : V_FALSE;
@@ -158,13 +161,28 @@ static bool lambda_fits(Value lambda, Value operands) {
 /* ---- calls ---- */
 static bool is_text(Value node) { return IS(literal(node), T_STRING); }
 
-/* A literal that is neither a text nor #f: the others are right, or only the host can tell. */
+static bool says_instruction(Value keyword) {
+  static const char name[] = "instruction";
+  Value text = SYM(keyword)->name;
+  if (STR_LENGTH(text) != sizeof name - 1) return false;
+  for (uint32_t i = 0; i < sizeof name - 1; i++)
+    if (string_char(text, i) != (uint8_t)name[i]) return false;
+  return true;
+}
+/* No instruction, or a literal that is neither a text nor #f: the others are right, or only the host can tell. */
 static bool may_be_refused(Value operands) {
+  bool instructed = is_pair(operands) && !IS(literal(CAR(operands)), T_KEYWORD);
   for (; is_pair(operands); operands = CDR(operands)) {
     Value v = literal(CAR(operands));
-    if (v != V_UNBOUND && v != V_FALSE && !IS(v, T_KEYWORD) && !IS(v, T_STRING)) return true;
+    if (IS(v, T_KEYWORD) && is_pair(CDR(operands))) {
+      bool instruction = says_instruction(v);
+      operands = CDR(operands);
+      v = literal(CAR(operands));
+      if (instruction) instructed = !IS(v, T_STRING) || STR_LENGTH(v) > 0;
+    }
+    if (v != V_UNBOUND && v != V_FALSE && !IS(v, T_STRING)) return true;
   }
-  return false;
+  return !instructed;
 }
 static bool is_literal_of(Value v, bool right) { return v == V_DEFAULT || v == V_FALSE || right; }
 static bool is_count(Value v) { return IS_FIX(v) && FIX_VALUE(v) > 0; }
@@ -173,7 +191,7 @@ static bool arguments_fit(Value *a) {
   return is_literal_of(a[LLM_MODEL], is_model_name(a[LLM_MODEL])) && is_literal_of(a[LLM_TEMPERATURE], is_number(a[LLM_TEMPERATURE])) &&
          is_literal_of(a[LLM_MAX_TOKENS], is_count(a[LLM_MAX_TOKENS])) && is_literal_of(a[LLM_JSON], a[LLM_JSON] == V_TRUE) &&
          is_literal_of(a[LLM_RECURSIVE], a[LLM_RECURSIVE] == V_TRUE || is_count(a[LLM_RECURSIVE])) &&
-         (a[LLM_INSTRUCTION] == V_DEFAULT || IS(a[LLM_INSTRUCTION], T_STRING));
+         (a[LLM_INSTRUCTION] == V_DEFAULT || (IS(a[LLM_INSTRUCTION], T_STRING) && STR_LENGTH(a[LLM_INSTRUCTION]) > 0));
 }
 /* op, model (true: unknown), temperature, json?, instruction (false: unknown), images? */
 static Value told_of(Value cell, Value *a) {
@@ -376,6 +394,7 @@ static Value prim_mark_special(int argc, Value *args) {
   CHECK_FIX(NULL, 1);
   Value cell = global_cell(args[0]);
   CELL(cell)->flags = FIX(FIX_VALUE(CELL(cell)->flags) | FIX_VALUE(args[1]) << CELL_SPECIAL_SHIFT);
+  if (asks(cell)) SET_FLAG(args[0], H_WATCHED);
   return V_VOID;
 }
 static Value prim_cell_special(int argc, Value *args) {
@@ -384,10 +403,88 @@ static Value prim_cell_special(int argc, Value *args) {
   return FIX(special_of(args[0]));
 }
 
+/* ---- does a form make LLM calls? ----
+ * Told from its names alone, before it is expanded: those of the LLM API, and those of the program's own
+ * procedures whose code has such a name. What is not found within so many steps is not there: the answer
+ * is for an account of the progress, and no program depends on it. Nothing is allocated. */
+enum { ASKS_DEEP = 200,                 /* lists in lists */
+       ASKS_PROCEDURES = 40,            /* of the program's own, looked into */
+       ASKS_STEPS = 10000 };
+
+typedef struct {
+  Value todo[ASKS_DEEP];               /* rests of lists */
+  Value seen[ASKS_PROCEDURES];         /* templates, looked into and yet to be looked into */
+  uint32_t deep, known, looked;
+} Asks;
+
+static void asks_later(Asks *a, Value template) {
+  for (uint32_t i = 0; i < a->known; i++) if (a->seen[i] == template) return;
+  if (a->known < ASKS_PROCEDURES) a->seen[a->known++] = template;
+}
+
+/* Is it the cell of such a procedure? The code of the program's own is looked into later. */
+static bool cell_asks(Asks *a, Value cell) {
+  if (!has(cell, CELL_OWN)) return asks(cell);
+  Value v = CELL(cell)->value;
+  if (IS(v, T_CLOSURE)) asks_later(a, CLOSURE_TEMPLATE(v));
+  else if (IS(v, T_CASE))
+    for (uint32_t i = 0; i < OBJ_LENGTH(v); i++)
+      if (IS(SLOTS(v)[i], T_CLOSURE)) asks_later(a, CLOSURE_TEMPLATE(SLOTS(v)[i]));
+  return false;
+}
+
+static bool name_asks(Asks *a, Value symbol, Value top) {
+  Value binding = table_get(ENV(top)->bindings, symbol, V_FALSE);
+  if (binding == V_FALSE) binding = table_get(ENV(core_environment())->bindings, symbol, V_FALSE);
+  return IS(binding, T_CELL) && cell_asks(a, binding);
+}
+
+static bool form_asks(Asks *a, Value form, Value top, uint32_t *steps) {
+  for (;;) {
+    if (++*steps > ASKS_STEPS) return false;
+    if (is_pair(form)) {
+      if (CDR(form) != V_NIL && a->deep < ASKS_DEEP) a->todo[a->deep++] = CDR(form);
+      form = CAR(form);
+      continue;
+    }
+    Value symbol = identifier_symbol(form);
+    if (IS(symbol, T_SYMBOL) && (OBJ_FLAGS(symbol) & H_WATCHED) && name_asks(a, symbol, top)) return true;
+    if (!a->deep) return false;
+    form = a->todo[--a->deep];
+  }
+}
+
+static bool template_asks(Asks *a, Value template, uint32_t *steps) {
+  struct Template *t = TEMPLATE(template);
+  uint32_t count = OBJ_LENGTH(template) - TEMPLATE_FIXED;
+  *steps += count;
+  for (uint32_t i = 0; i < count && *steps <= ASKS_STEPS; i++) {
+    Value v = TEMPLATE_CONSTS(t)[i];
+    if (IS(v, T_CELL) && cell_asks(a, v)) return true;
+    if (IS(v, T_TEMPLATE)) asks_later(a, v);
+  }
+  return false;
+}
+
+/* (%asks? form environment) */
+static Value prim_asks(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
+  if (!is_pair(args[0])) return V_FALSE;
+  Asks a;
+  a.deep = a.known = a.looked = 0;
+  uint32_t steps = 0;
+  bool found = form_asks(&a, args[0], args[1], &steps);
+  while (!found && a.looked < a.known) found = template_asks(&a, a.seen[a.looked++], &steps);
+  charge(steps / 8);
+  return BOOL(found);
+}
+
 const PrimDef survey_prims[] = {
   {"%special!", prim_mark_special, 2, 2, NULL},
   {"%cell-special", prim_cell_special, 1, 1, NULL},
   {"%survey", prim_survey, 4, 4, NULL},
+  {"%asks?", prim_asks, 2, 2, NULL},
   {"%local-procedure", prim_local_procedure, 1, 1, NULL},
   {0}
 };

@@ -59,6 +59,7 @@
       this.list = [];
       this.requests = new Map();
       this.fibers = new Map();
+      this.waits = new Map();
       this.children = new Map();
       this.contexts = [];
       this.output = [];
@@ -92,6 +93,8 @@
         case "run_ended": this.ended = record; break;
         case "context_held": this.contexts.push(record); break;
         case "fiber_started": this.fibers.set(`${execution} ${record.fiber || 0}`, record); break;
+        case "fiber_waits": this.waits.set(`${execution} ${record.fiber || 0}`, record); break;
+        case "fiber_goes_on": this.waits.delete(`${execution} ${record.fiber || 0}`); break;
         case "child_started": this.children.set(execution, { started: record, ended: null }); break;
         case "child_ended": if (this.children.has(execution)) this.children.get(execution).ended = record; break;
         case "call_queued": {
@@ -584,25 +587,28 @@
       this.choiceBar.hidden = !run.children.size;
       const number = Number(this.choice.value);
       const program = number ? run.children.get(number).started.program : run.started && run.started.program;
-      const lines = new Map();
-      const at = (line) => { if (!lines.has(line)) lines.set(line, { calls: [], running: 0, failed: 0, requests: 0, asking: 0 }); return lines.get(line); };
+      const lines = new Map(), source = number ? "sub-program" : run.started && run.started.name;
+      const at = (line) => { if (!lines.has(line)) lines.set(line, { calls: [], running: 0, failed: 0, requests: 0, asking: [], waits: [] }); return lines.get(line); };
+      /* What a library asked for has a line of the library. */
+      const here = (record) => (record.execution || 0) === number && record.line && (!record.source || !source || record.source === source);
       for (const call of run.list) {
-        if (call.execution !== number || !call.asked.line) continue;
+        if (!here(call.asked)) continue;
         const line = at(call.asked.line), status = statusOf(call);
         line.calls.push(call);
         if (status === "running" || status === "queued") line.running++;
         if (status === "failed") line.failed++;
       }
       for (const request of run.requests.values()) {
-        if ((request.started.execution || 0) !== number || !request.started.line) continue;
+        if (!here(request.started)) continue;
         const line = at(request.started.line);
         line.requests++;
-        if (!request.ended && !run.ended) line.asking++;
+        if (!request.ended && !run.ended) line.asking.push(request.started);
       }
+      if (!run.ended) for (const wait of run.waits.values()) if (here(wait)) at(wait.line).waits.push(wait);
       const failing = run.ended && run.ended.error && !number ? run.ended.error.line : 0;
       const rows = coloured(textOf(program), this.app.tokens(run.id, number));
       clear(this.place).append(...rows.map((parts, i) => {
-        const line = lines.get(i + 1), waiting = line && (line.running || line.asking) && !run.ended;
+        const line = lines.get(i + 1), waiting = line && (line.running || line.asking.length || line.waits.length) && !run.ended;
         const chips = [];
         if (line && line.calls.length) {
           const words = [`${count(line.calls.length)} call${line.calls.length === 1 ? "" : "s"}`];
@@ -611,7 +617,8 @@
           words.push(seconds(line.calls.reduce((sum, call) => sum + (tookOf(call) || 0), 0)));
           chips.push(el("button", { type: "button", click: () => this.app.filterLine(i + 1) }, words.join(", ")));
         }
-        if (line && line.requests) chips.push(el("span", { class: "faint" }, ` ${count(line.requests)} host request${line.requests === 1 ? "" : "s"}`));
+        if (line && line.requests) chips.push(el("span", { class: "faint" }, ` ${count(line.requests)} host request${line.requests === 1 ? "" : "s"}${line.asking.length ? `, ${waiters(line.asking)} for ${oneLine(line.asking[0].operation || "", 20)}` : ""}`));
+        if (line && line.waits.length) chips.push(el("span", { class: "running" }, ` ${waiters(line.waits)} for ${oneLine(line.waits[0].what || "something", 40)}${line.waits.length > 1 ? " …" : ""}`));
         return el("div", { class: `codeline code${waiting ? " waiting" : ""}${i + 1 === failing ? " failing" : ""}` },
           el("span", { class: "no" }, String(i + 1)),
           el("span", { class: "text" }, ...parts, waiting ? el("span", { class: "vh" }, " (waiting here)") : null),
@@ -619,6 +626,11 @@
       }));
       if (!textOf(program)) this.place.append(el("p", { class: "faint" }, "The log does not hold this program: it went on from a snapshot."));
     }
+  }
+  /* Who waits: records of one line. */
+  function waiters(records) {
+    if (records.length > 1) return `${count(records.length)} fibers wait`;
+    return records[0].fiber ? `fiber ${records[0].fiber} waits` : "the program waits";
   }
   /* The lines of a program as lists of nodes. `tokens` are pairs of a class and a text, or nothing. */
   function coloured(text, tokens) {
@@ -812,6 +824,8 @@
       case "run_started": return `${record.name || "program"}, provider ${record.provider || "?"}`;
       case "context_held": return `${record.name || "default"}: ${count(lengthOf(record.text))} characters`;
       case "fiber_started": return `fiber ${record.fiber || 0}, ${record.what || ""}, by fiber ${record.parent || 0}`;
+      case "fiber_waits": return `fiber ${record.fiber || 0} in line ${record.line || "?"} for ${record.what || ""}`;
+      case "fiber_goes_on": return `fiber ${record.fiber || 0}`;
       case "call_queued": return `call ${record.call} ${record.op || "llm-query"} ${record.model || ""} ${oneLine(`${textOf(record.instruction)} ${textOf(record.data)}`)}`;
       case "call_sent": return `call ${record.call}`;
       case "call_tried": return `call ${record.call}, try ${record.attempt || 1}: ${record.status || "no answer"}`;
