@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import scenarios
 from chromium import Browser, needs_chromium
 
 from rlm_wasm import Runtime
-from rlm_wasm.runlog.events import Record
-from rlm_wasm.testing import GatedProvider, bracketed
+from rlm_wasm.runlog.events import Record, RunEnded
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 from rlm_wasm.viewer.page import report
 
 pytestmark = needs_chromium
@@ -272,6 +273,40 @@ async def test_hostile_texts_are_shown_as_they_are(tmp_path: Path) -> None:
             "setTimeout(() => done(window.hit), 2000); })"
         )
         assert refused == "refused", "and were a script to get in, it would not run"
+
+
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_part_of_the_value_leads_to_the_call_that_wrote_it(old: bool, tmp_path: Path) -> None:
+    """By what the program said, also where two calls answered the same; of an older log by comparing texts."""
+    records = await scenarios.records_of(
+        '(define (ask x) (syntax-e (llm-query #:instruction "Say" #:data x #:model "small")))\n'
+        '(define one (ask "one")) (define two (ask "two"))\n'
+        '(define both (syntax-e (llm-query #:instruction (string-append "Join " one))))\n'
+        '(finish (string-append "😀 own; " two "; " one "; " both))',
+        InlineProvider(lambda request: "joined" if "Join" in request.instruction else "the same"),
+    )
+    if old:
+        records = [replace(r, parts=()) if isinstance(r, RunEnded) else r for r in records]
+    async with Browser() as browser:
+        await opened(browser, tmp_path, records)
+        await browser.js("rlmView.choose('lineage')")
+        await browser.settle()
+        shown = "[...document.querySelectorAll('.part')].map((part) => part.textContent + ' = ' + part.title)"
+        if old:
+            assert await browser.js(f"{shown}[2]") == "joined = call 3"
+            assert "does not say which part is whose" in await browser.js(
+                "rlmView.views.lineage.node.textContent"
+            )
+            return
+        assert await browser.js(shown) == ["the same = call 2", "the same = call 1", "joined = calls 1, 3"]
+        trail = "document.querySelector('[aria-live=polite]').textContent"
+        for number, call in ((0, "call 2 ·"), (1, "call 1 ·"), (2, "call 3 ·")):
+            await browser.js(f"document.querySelectorAll('.part')[{number}].click()")
+            heading = await browser.js("document.querySelector('[aria-live=polite] h3').textContent")
+            assert heading.startswith(call)
+            assert await browser.js("document.querySelectorAll('[aria-live=polite] h3').length") == 1
+        assert "Its prompt has texts of call 1" in await browser.js(trail)
+        assert browser.said == []
 
 
 async def test_two_runs_are_compared(tmp_path: Path) -> None:

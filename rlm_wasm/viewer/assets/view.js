@@ -740,18 +740,18 @@
       clear(this.trail);
       clear(this.answer);
       if (!run.ended) { this.intro.textContent = "There is no value yet."; return; }
-      const value = textOf(run.ended.value), from = run.ended.derived_from || [];
+      const value = textOf(run.ended.value), from = numbers(run.ended.derived_from), told = partsTold(value, run.ended.parts);
       this.intro.textContent = from.length
-        ? `The value derives from ${count(from.length)} call${from.length === 1 ? "" : "s"}. Parts that stand in a call's answer word for word are underlined: choose one.`
+        ? `The value derives from ${count(from.length)} call${from.length === 1 ? "" : "s"}. ${told ? "What comes from a call is underlined: choose a part." : "The log does not say which part is whose: those that stand in a call's answer word for word are underlined, choose one."}`
         : "No text of a model is in the value.";
-      const parts = partsOf(value, from.map((number) => run.calls.get(number)).filter((call) => call && call.ended));
+      const parts = told || partsOf(value, from.map((number) => run.calls.get(number)).filter((call) => call && call.ended));
       for (const part of parts) {
         const text = value.slice(part.start, part.end);
-        this.answer.append(part.call ? el("button", { type: "button", class: "part", "aria-pressed": false, title: `call ${part.call.number}`,
+        this.answer.append(part.calls ? el("button", { type: "button", class: "part", "aria-pressed": false, title: `call${part.calls.length === 1 ? "" : "s"} ${part.calls.slice(0, 20).join(", ")}`,
           click: (event) => {
             for (const other of this.answer.querySelectorAll("[aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
             event.currentTarget.setAttribute("aria-pressed", "true");
-            this.follow([part.call]);
+            this.follow(writers(run, part.calls));
           } }, text) : text);
       }
       this.answer.append(cutMark(run.ended.value));
@@ -773,7 +773,32 @@
       if (calls.length > 50) this.trail.append(el("p", { class: "faint" }, `and ${count(calls.length - 50)} more`));
     }
   }
-  /* The value in parts: those that stand word for word in a call's answer, the longest first, and what is between. */
+  const numbers = (value) => (Array.isArray(value) ? value.filter((item) => Number.isInteger(item)) : []);
+  /* Of the calls that a part derives from, those that wrote it: not those whose texts only went into a prompt of the others. */
+  function writers(run, among) {
+    const behind = new Set(among.flatMap((number) => { const call = run.calls.get(number); return call ? numbers(call.asked.made_from) : []; }));
+    const known = among.map((number) => run.calls.get(number)).filter(Boolean), direct = known.filter((call) => !behind.has(call.number));
+    return direct.length ? direct : known;
+  }
+  /* The value in parts as the log tells them, and what is between; null where it does not. Places are told in characters,
+     of which some are two units of a string here. */
+  function partsTold(value, told) {
+    if (!Array.isArray(told) || !told.length) return null;
+    const parts = [];
+    let characters = 0, units = 0;
+    const at = (character) => { while (characters < character && units < value.length) { units += value.codePointAt(units) > 0xffff ? 2 : 1; characters++; } return units; };
+    let end = 0;
+    for (const part of told) {
+      if (!part || !Number.isInteger(part.start ?? 0) || !Number.isInteger(part.end) || (part.start ?? 0) < characters || part.end <= (part.start ?? 0)) return null;
+      const start = at(part.start ?? 0), stop = at(part.end), calls = numbers(part.calls);
+      if (start > end) parts.push({ start: end, end: start });
+      if (stop > start) parts.push({ start, end: stop, calls: calls.length ? calls : null });
+      end = stop;
+    }
+    if (end < value.length) parts.push({ start: end, end: value.length });
+    return parts;
+  }
+  /* Of an older log: the value in parts, those that stand word for word in a call's answer, the longest first, and what is between. */
   function partsOf(value, calls) {
     const found = [], taken = new Uint8Array(Math.min(value.length, 4e6));
     const pieces = [];
@@ -789,7 +814,7 @@
       for (let at = value.indexOf(piece); at >= 0; at = value.indexOf(piece, at + piece.length)) {
         let free = true;
         for (let i = at; i < at + piece.length && free; i++) free = !taken[i];
-        if (free) { taken.fill(1, at, at + piece.length); found.push({ start: at, end: at + piece.length, call }); break; }
+        if (free) { taken.fill(1, at, at + piece.length); found.push({ start: at, end: at + piece.length, calls: [call.number] }); break; }
       }
     }
     found.sort((a, b) => a.start - b.start);
