@@ -22,7 +22,7 @@ from rlm_wasm.runlog.events import Record, plain
 from rlm_wasm.runlog.otlp import otlp
 from rlm_wasm.runlog.reading import LogFile
 from rlm_wasm.runlog.rendering import duration, text_of, when
-from rlm_wasm.runlog.story import CallStory, RunStory, stories
+from rlm_wasm.runlog.story import CallStory, RunStory, figures, stories
 
 if TYPE_CHECKING:
     from rlm_wasm.store.runs import RunRepository
@@ -111,7 +111,7 @@ def log() -> None:
 def list_command(file: str | None, filters: Filters, *, limit: int, store: str | None, as_json: bool) -> None:
     """List runs, the newest first: of a store, or of a FILE."""
     if file is not None:
-        listed = [_row(story) for story in _read(file).values() if filters.takes_run(story)]
+        listed = [asdict(figures(story)) for story in _read(file).values() if filters.takes_run(story)]
         listed = sorted(listed, key=lambda row: -row["started_at"])[:limit]
     else:
         kept = _with_runs(
@@ -132,24 +132,6 @@ def list_command(file: str | None, filters: Filters, *, limit: int, store: str |
         note("no such run is kept: rlm-wasm run --log store keeps one")
     for row in listed:
         echo(_table_line(row))
-
-
-def _row(story: RunStory) -> dict[str, Any]:
-    return {
-        "run": story.run,
-        "started_at": story.first_at,
-        "last_at": story.last_at,
-        "name": story.name,
-        "chapter": story.chapter,
-        "status": story.status,
-        "calls": len(story.calls),
-        "failed_calls": story.failed_calls,
-        "tokens": story.tokens,
-        "cost_usd": story.cost_usd,
-        "seconds": story.seconds,
-        "slowest_s": story.slowest_s,
-        "models": story.models,
-    }
 
 
 def _table_line(row: dict[str, Any]) -> str:

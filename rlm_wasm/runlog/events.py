@@ -360,7 +360,7 @@ class RunEnded(Record):
     derived_from: tuple[Natural, ...] = ()
     """The calls that the value derives from."""
     parts: tuple[ValuePart, ...] = ()
-    """The parts of its text that come from calls, in order. None in older logs, and where they are too many."""
+    """Of its text, those that come from calls, in order. None in older logs, and where they are too many."""
     truncated: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     rolled_back: bool = False
