@@ -21,7 +21,7 @@ from rlm_wasm.results import money
 from rlm_wasm.runlog.events import Record, plain
 from rlm_wasm.runlog.otlp import otlp
 from rlm_wasm.runlog.reading import LogFile
-from rlm_wasm.runlog.rendering import duration, text_of, when
+from rlm_wasm.runlog.rendering import duration, one_line, text_of, when
 from rlm_wasm.runlog.story import CallStory, RunStory, figures, stories
 
 if TYPE_CHECKING:
@@ -135,10 +135,10 @@ def list_command(file: str | None, filters: Filters, *, limit: int, store: str |
 
 
 def _table_line(row: dict[str, Any]) -> str:
-    name = in_line(row["name"]) if is_terminal(err=False) else row["name"].replace("\n", " ")
+    name = in_line(row["name"]) if is_terminal(err=False) else one_line(row["name"], 60)
     failed = f" ({row['failed_calls']} failed)" if row["failed_calls"] else ""
     return (
-        f"{row['run']}  {when(row['started_at'])}  {name[:30]:<30}  {row['status']:<9}"
+        f"{row['run']}  {when(row['started_at'])}  {name[:30]:<30}  {one_line(row['status'], 20):<9}"
         f"  {row['calls']:>6,} calls{failed}  {row['tokens']:>9,} tokens"
         f"  {money(row['cost_usd']) or '-':>9}  {duration(row['seconds']):>9}"
     )
