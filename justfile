@@ -39,6 +39,10 @@ bench:
     {{ python }} benchmarks/latency.py
     {{ python }} benchmarks/vm_speed.py
 
+# Measure beside pydantic-monty, CPython, quickjs and mini-racer, those that are installed
+compare *arguments:
+    {{ python }} benchmarks/compare.py {{ arguments }}
+
 # Let the Nth thing fail, for every N: fuel, memory, calls, cancellation, the store
 sweep *arguments:
     {{ python }} tests/proof sweep {{ arguments }}
@@ -46,6 +50,10 @@ sweep *arguments:
 # Random programs and damaged inputs, from a new seed: just fuzz --seconds 3600
 fuzz *arguments:
     {{ python }} tests/proof fuzz {{ arguments }}
+
+# Random programs against Racket's output, numbers against Python's, from a new seed
+compare *arguments:
+    {{ python }} tests/proof compare {{ arguments }}
 
 # 100,000 executions in sessions that are cancelled, forked, starved: memory stays where it was
 soak *arguments:

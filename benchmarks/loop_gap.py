@@ -240,6 +240,48 @@ PROGRAMS = {
     "quotient": ("big bigger", "(quotient bigger big)"),
     "exact->inexact of a ratio": ("ratio", "(exact->inexact ratio)"),
     "sum of ratios": ("ratio", "(+ ratio (/ 1 ratio))"),
+    "string-replace of half of the text": (
+        "ascii",
+        '(string-replace ascii (string-append (substring ascii 0 (quotient {chars} 2)) "b") "x")',
+    ),
+    "string-contains of half of the text": (
+        "ascii",
+        '(string-contains? ascii (string-append "b" (substring ascii 0 (quotient {chars} 2))))',
+    ),
+    "string-split at half of the text": (
+        "text",
+        "(string-split text (substring text 3 (quotient {chars} 2)))",
+    ),
+    "string-trim of separators": ("ascii", '(string-trim ascii "a" #:repeat? #t)'),
+    "string-trim of white space": ("", "(string-trim (make-string {chars} #\\space))"),
+    "string-split of white space": (
+        "",
+        '(string-split (string-append "a" (make-string {chars} #\\space) "b"))',
+    ),
+    "string-normalize-spaces of white space": (
+        "",
+        '(string-normalize-spaces (string-append "a" (make-string {chars} #\\space) "b"))',
+    ),
+    "string-join of many": ("strings", '(string-length (string-join strings ","))'),
+    "last pair of a long list": (
+        "numbers",
+        "(list (last numbers) (list-tail numbers {items}) (list-ref numbers 9999))",
+    ),
+    "list->vector of a circle": ("", "(let ((l (list 1 2))) (set-cdr! (cdr l) l) (list->vector l))"),
+    "list-tail around a circle": (
+        "",
+        "(let ((l (iota {items}))) (set-cdr! (last-pair l) l) (car (list-tail l 1000000000000)))",
+    ),
+    "vector-fill!": ("vector", "(vector-fill! vector* 2)"),
+    "equal? of bytes": ("bytes", "(equal? bytes* (bytes-copy bytes*))"),
+    "string-set! of a wide character": ("text", "(string-set! (string-copy text) 0 #\\x1f642)"),
+    "a pattern of many letters": ("strings", '(regexp (string-join strings "|"))'),
+    "regexp of a long attempt": ("ascii", '(regexp-match #px"^(?:a|b)*c" ascii)'),
+    "regexp of a star": ("ascii", '(regexp-match #px"a*b" ascii)'),
+    "eval a case of many clauses": (
+        "numbers",
+        "(eval (append (list 'case 1) (map (lambda (n) (list (list n) 2)) numbers)))",
+    ),
     "regexp of many letters": ("text", "(regexp-match (regexp (regexp-quote text)) text)"),
     "regexp of alternatives": ("strings", '(regexp-match (regexp (string-join strings "|")) "zz")'),
     "regexp that backtracks": ("ascii", '(regexp-match #px"(a|aa)*b" ascii)'),
@@ -441,13 +483,13 @@ class Bench:
         if needs not in self._images:
             sandbox = Sandbox(self.engine, _MEMORY)
             for key in needs:
-                self.run(sandbox, _filled(DATA[key], self.sizes), most=1 << 40)
+                self.run(sandbox, _filled(DATA[key], self.sizes), max_fuel=1 << 40)
             self._images = {needs: sandbox.capture()}  # only the last one: they are large
             sandbox.close()
         return Sandbox(self.engine, _MEMORY, self._images[needs])
 
-    def run(self, sandbox: Sandbox, program: str, most: int) -> Measured:
-        """Slices until the program ends or has used ``most`` fuel."""
+    def run(self, sandbox: Sandbox, program: str, max_fuel: int) -> Measured:
+        """Slices until the program ends or has used ``max_fuel`` fuel."""
         measured, total = Measured(), 0
         message: bytes | None = protocol.evaluate(program, "loop_gap.scm", {})
         while True:
@@ -464,7 +506,7 @@ class Bench:
             if fuel > measured.fuel:
                 measured.fuel, measured.collected, measured.ms = fuel, collected, ms
                 measured.steps = sandbox.steps() - steps
-            if status == GuestStatus.PREEMPTED and total < most:
+            if status == GuestStatus.PREEMPTED and total < max_fuel:
                 sandbox.outbox()
                 continue
             for item in protocol.messages(sandbox.outbox()):
@@ -475,11 +517,11 @@ class Bench:
             measured.outcome = measured.outcome or "cut"
             return measured
 
-    def measure(self, case: Case, most: int = 4_000_000_000) -> Measured:
+    def measure(self, case: Case, max_fuel: int = 4_000_000_000) -> Measured:
         """One case in a sandbox of its own."""
         sandbox = self.sandbox(case.needs)
         try:
-            return self.run(sandbox, case.program, most)
+            return self.run(sandbox, case.program, max_fuel)
         finally:
             sandbox.close()
 

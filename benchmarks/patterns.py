@@ -377,6 +377,322 @@ def critique() -> Table:
     )
 
 
+def code_generation() -> Table:
+    """A call for each record against one program for all of them, checked or not."""
+    rows = 200
+    right = '```scheme\n(lambda (row) (string->number (last (string-split row ";"))))\n```'
+    wrong = '```scheme\n(lambda (row) (string->number (first (string-split row ";"))))\n```'
+
+    def answers(request: CompletionRequest) -> list[str]:
+        return (
+            [right, wrong] if "procedure" in request.instruction else [request.data.rsplit(";", 1)[-1], "0"]
+        )
+
+    models = {
+        "cheap": SimulatedModel(accuracy=0.95, price=NANO, answer_tokens=3),
+        "good": SimulatedModel(accuracy=0.80, price=FULL),
+    }
+    setup = f"""
+(define rows (for/list ([i (in-range {rows})]) (format "~a;FILE~a;~a" i FILE (* 7 i))))
+(define (good? value i) (equal? value (* 7 i)))
+(define (share values) (/ (for/sum ([v values] [i (in-naturals)]) (if (good? v i) 1 0)) {rows}))
+(define (write-one try)
+  (unsafe-exec-sub-output (llm-query #:instruction (~a "Write a procedure, try " try) #:data (string-join (take rows 2) "\\n") #:model "good")))
+"""
+    each = '(share (map string->number (map-async (lambda (row) (llm-query-async #:instruction "The number?" #:data row #:model "cheap")) rows #:max-concurrent 50)))'
+    once = "(share (map (write-one 1) rows))"
+    tried = """(let loop ([try 1]) (define f (write-one try))
+  (if (or (good? (f (second rows)) 1) (= try 3)) (share (map f rows)) (loop (add1 try))))"""
+    lines = []
+    for name, program, files in (
+        ("a call for each record", each, 5),
+        ("one program", once, 300),
+        ("one program, tried on a record, three tries", tried, 300),
+    ):
+        provider = SimulatedProvider(models, answers=answers, seed=10)
+        data, _, cost = run(provider, *((setup + program).replace("FILE", str(i)) for i in range(files)))
+        whole = sum(1 for share in data if share == 1) / files
+        lines.append(
+            (
+                name,
+                percent(float(sum(map(float, data)) / files)),
+                percent(whole),
+                f"{sum(provider.calls.values()) / files:.2f}",
+                f"${cost / files:.5f}",
+            )
+        )
+    return Table(
+        f"Files of {rows} records of unknown format; a model's program is right 80 % of the time, a single value 95 %",
+        ("strategy", "values right", "files all right", "calls a file", "cost a file"),
+        lines,
+        "adapts to any structure.",
+        "one call does what two hundred did, and a wrong program is wrong about everything: what makes it good is that code "
+        "finds that out on one record whose value is known.",
+    )
+
+
+def delegation() -> Table:
+    """One call a chapter against a sub-model with a program of its own for each."""
+    chapters, clauses = 20, 15
+    written = """```scheme
+(define clauses (filter non-empty-string? (string-split context "\\n")))
+(finish (string-join (map-async (lambda (c) (llm-query-async #:instruction "read" #:data c #:model "cheap")) clauses) " "))
+```"""
+
+    def answers(request: CompletionRequest) -> list[str]:
+        if request.purpose == "program":
+            return [written]
+        return [" ".join(re.findall(r"f\d+", request.data)[:5])]  # what an answer has room for
+
+    models = {"cheap": SimulatedModel(price=NANO), "middle": SimulatedModel(price=MINI)}
+    setup = f"""
+(define contract (for/list ([c (in-range {chapters})])
+  (string-join (for/list ([k (in-range {clauses})]) (~a "f" (+ k (* c {clauses})) " {"clause " * 60}")) "\\n")))"""
+    rows = []
+    for name, more in (("one call a chapter", ""), ("delegated", "#:recursive #t")):
+        largest = 0
+
+        def watched(request: CompletionRequest) -> list[str]:
+            nonlocal largest
+            largest = max(largest, len(request.data) // 4)
+            return answers(request)
+
+        provider = SimulatedProvider(models, answers=watched, seed=11)
+        program = f'{setup} (string-join (map-async (lambda (chapter) (llm-query-async #:instruction "read" #:data chapter #:model "middle" {more})) contract #:max-concurrent 10) " ")'
+        data, seconds, cost = run(provider, program)
+        rows.append(
+            (
+                name,
+                f"{sum(provider.calls.values()):,}",
+                f"{largest:,}",
+                f"{len(set(data[0].split()))} of {chapters * clauses}",
+                f"{seconds[0]:.0f} s",
+                f"${cost:.4f}",
+            )
+        )
+    return Table(
+        f"{chapters} chapters of {clauses} clauses with a fact each; an answer has room for five facts",
+        ("strategy", "calls", "largest text in a prompt (tokens)", "facts found", "time", "cost"),
+        rows,
+        "every level specialises.",
+        "a specialist loses nothing, because its program reads clause by clause; it costs a program more a chapter, and a call a clause. "
+        "Where one call a chapter would do, it is the dearer way.",
+    )
+
+
+def fold() -> Table:
+    """Contradictions between chapters: found by reading each alone, or with notes of what came before."""
+    chapters = 100
+
+    def answers(request: CompletionRequest) -> list[str]:
+        notes, _, chapter = request.data.partition("|")
+        known, said = notes.split(), chapter.split()
+        found = [word for word in known if word.startswith("!")]
+        facts = [word for word in known if word.startswith("f")]
+        against = [word[1:] for word in said if word.startswith("~")]
+        found += ["!" + fact for fact in against if fact in facts]
+        keep = int(request.instruction.split()[-1])
+        facts += [word for word in said if word.startswith("f")]
+        return [" ".join([*(facts[-keep:] if keep else []), *found])]
+
+    setup = f"""
+;; Chapter i says fact i; every other one contradicts what was said 1, 2, 4, 8, 16 or 32 chapters before.
+(define chapters (for/list ([i (in-range {chapters})])
+  (define back (expt 2 (modulo (quotient i 2) 6)))
+  (if (and (odd? i) (>= i back)) (format "f~a ~~f~a" i (- i back)) (format "f~a" i))))
+(define there (count (lambda (c) (string-contains? c "~")) chapters))
+(define (found text) (count (lambda (w) (string-prefix? w "!")) (string-split text)))"""
+    alone = '(list there (apply + (map found (map-async (lambda (c) (llm-query-async #:instruction "keep 0" #:data (~a "|" c))) chapters #:max-concurrent 20))))'
+    folded = '(list there (found (fold-sequential (lambda (notes c) (llm-query #:instruction "keep {}" #:data (~a notes "|" c))) "" chapters)))'
+    rows = []
+    for name, program in (
+        ("fan-out, each chapter alone", alone),
+        ("fold, notes of the last 10 facts", folded.format(10)),
+        ("fold, notes of all facts", folded.format(chapters)),
+    ):
+        provider = SimulatedProvider({"m": SimulatedModel(price=MINI)}, answers=answers, seed=12)
+        data, seconds, cost = run(provider, setup + program)
+        there, found = data[0]
+        rows.append((name, f"{found} of {there}", f"{seconds[0]:.0f} s", f"${cost:.4f}"))
+    return Table(
+        f"{chapters} chapters, every other one contradicts a chapter 1 to 32 before it",
+        ("strategy", "contradictions found", "time", "cost"),
+        rows,
+        "later items can refer to earlier ones.",
+        "holds as far as the notes reach back: what they drop is as lost as in a fan-out. The price is time, one call after the other.",
+    )
+
+
+def planning() -> Table:
+    """Fixed pipelines against a planner, over inputs of three kinds."""
+    right = {  # how often a pipeline is right about a kind of input
+        ("short", "direct"): 0.95, ("short", "lines"): 0.75, ("short", "tree"): 0.75,
+        ("list", "direct"): 0.55, ("list", "lines"): 0.95, ("list", "tree"): 0.60,
+        ("prose", "direct"): 0.40, ("prose", "lines"): 0.50, ("prose", "tree"): 0.90,
+    }  # fmt: skip
+    best = {"short": "direct", "list": "lines", "prose": "tree"}
+
+    def answers(request: CompletionRequest) -> list[str]:
+        if "Choose" in request.instruction:
+            pick = best[request.data.split()[0]]
+            return [pick, *(other for other in best.values() if other != pick)]
+        return label(request)
+
+    models = {
+        f"{kind}-{way}": SimulatedModel(accuracy=share, price=NANO) for (kind, way), share in right.items()
+    }
+    models |= {"planner": SimulatedModel(accuracy=0.9, price=FULL), "part": SimulatedModel(price=NANO)}
+    setup = """
+(define parts (hash "direct" 0 "lines" 12 "tree" 6))
+(define kinds '("short" "list" "prose"))
+(define (go i way)
+  (define kind (list-ref kinds (modulo i 3)))
+  (map-async (lambda (k) (llm-query-async #:instruction "part" #:data (~a i " " k) #:model "part")) (range (hash-ref parts way)))
+  (llm-query-async #:instruction "answer" #:data (~a i) #:model (~a kind "-" way)))
+(define (planned i)
+  (go i (syntax-e (llm-query #:instruction "Choose direct, lines or tree" #:data (~a (list-ref kinds (modulo i 3)) " " i) #:model "planner"))))"""
+    rows = []
+    for name, way in (
+        ("always direct", '(lambda (i) (go i "direct"))'),
+        ("always by lines", '(lambda (i) (go i "lines"))'),
+        ("always a tree", '(lambda (i) (go i "tree"))'),
+        ("a planner chooses", "planned"),
+    ):
+        provider = SimulatedProvider(models, answers=answers, seed=13)
+        data, _, _ = run(provider, f"{setup} (map-async {way} (range 900) #:max-concurrent 100)")
+        rows.append((name, percent(share_right(data[0])), f"{sum(provider.calls.values()) / 900:.1f}"))
+    return Table(
+        "900 inputs of three kinds, each of which one pipeline suits best; the planner is right 90 % of the time",
+        ("strategy", "right", "calls an input"),
+        rows,
+        "adapts to the data by itself.",
+        "a planner is better than any fixed choice where kinds differ, at one call more; where all inputs are of one kind, that call buys nothing.",
+    )
+
+
+def backtracking() -> Table:
+    """Strategies from cheap to good, each verified, against one of them alone."""
+    models = {
+        "cheap": SimulatedModel(accuracy=0.60, price=NANO),
+        "middle": SimulatedModel(accuracy=0.75, price=MINI),
+        "good": SimulatedModel(accuracy=0.90, price=FULL),
+    }
+    setup = f"""
+(define (ask i model) (syntax-e (llm-query #:instruction "solve" #:data (~a i " {"x" * 400}") #:model model)))
+(define (search i models)
+  (define answer (ask i (car models)))
+  (cond [(equal? answer "A") answer] [(null? (cdr models)) "none"] [else (search i (cdr models))]))"""
+    rows = []
+    for name, body in (
+        ("cheap alone", '(ask i "cheap")'),
+        ("good alone", '(ask i "good")'),
+        ("cheap, middle, good, each verified", '(search i \'("cheap" "middle" "good"))'),
+    ):
+        provider = SimulatedProvider(models, answers=label, seed=14)
+        data, _, cost = run(
+            provider, f"{setup} (map-async (lambda (i) {body}) (range 2000) #:max-concurrent 100)"
+        )
+        silent = data[0].count("B") / 2000
+        calls = sum(provider.calls.values()) / 2000
+        rows.append((name, percent(share_right(data[0])), percent(silent), f"{calls:.2f}", f"${cost:.2f}"))
+    return Table(
+        "2,000 problems; right 60, 75 and 90 % of the time",
+        ("strategy", "solved", "wrong, and nobody knows", "calls a problem", "cost"),
+        rows,
+        "90-95 % success at 2-5 times the cost.",
+        "more than that, where the check is perfect and strategies err independently, at 1.5 calls a problem and less than the good model "
+        "alone costs; what is not solved is known to be so.",
+    )
+
+
+def anytime() -> Table:
+    """Right answers within a deadline: the good model alone, or levels until time is over."""
+    models = {
+        "cheap": SimulatedModel(accuracy=0.70, latency=Latency(median_s=0.6)),
+        "middle": SimulatedModel(accuracy=0.85, latency=Latency(median_s=1.5)),
+        "good": SimulatedModel(accuracy=0.95, latency=Latency(median_s=4.0)),
+    }
+    setup = """
+(define (ask i model) (syntax-e (llm-query #:instruction "judge" #:data (~a i) #:model model)))
+(define (within seconds i models)
+  (define best "none")
+  (with-timeout seconds (lambda () (for ([m models]) (set! best (ask i m)))) void)
+  best)"""
+    rows = []
+    for deadline in (1, 3, 8):
+        for name, levels in (("good alone", '\'("good")'), ("anytime", '\'("cheap" "middle" "good")')):
+            provider = SimulatedProvider(models, answers=label, seed=15)
+            data, _, _ = run(
+                provider,
+                f"{setup} (map-async (lambda (i) (within {deadline} i {levels})) (range 1000) #:max-concurrent 1000)",
+            )
+            in_time = 1 - data[0].count("none") / 1000
+            rows.append((f"{deadline} s", name, percent(in_time), percent(share_right(data[0]))))
+    return Table(
+        "1,000 questions with a deadline; cheap, middle and good take 0.6, 1.5 and 4 s and are right 70, 85 and 95 % of the time",
+        ("deadline", "strategy", "answered in time", "right"),
+        rows,
+        "a first answer within a second, better ones as time allows.",
+        "nearly always an answer, and a better one the longer the deadline is; with time enough for the good model, levels gain little over it alone. "
+        "A second is too short for one answer in ten even of the quick model.",
+    )
+
+
+def stream() -> Table:
+    """How long after a line arrived its report is there: in a batch once an hour, or one by one."""
+    lines, gap = 600, 6.0
+
+    class Timed(SimulatedProvider):
+        """Notes when each line was reported."""
+
+        def __init__(self) -> None:
+            super().__init__({"m": SimulatedModel(price=NANO)}, seed=16)
+            self.waited: list[float] = []
+            self.largest = 0
+
+        async def complete(self, request: CompletionRequest) -> Any:
+            import asyncio
+
+            completion = await super().complete(request)
+            now = asyncio.get_running_loop().time()
+            arrived = [gap * int(n) for n in re.findall(r"line(\d+)", request.data)]
+            self.waited += [now - at for at in arrived]
+            self.largest = max(self.largest, len(arrived))
+            return completion
+
+    setup = f"""
+(define (arrive i) (sleep {gap}) (~a "line" (add1 i)))
+(define (report batch) (llm-query #:instruction "report" #:data (string-join batch " ")))
+(define (by size)
+  (for/fold ([pending '()]) ([i (in-range {lines})])
+    (define now (cons (arrive i) pending))
+    (cond [(= (length now) size) (spawn (lambda () (report now))) '()] [else now]))
+  (sleep 60))"""
+    rows = []
+    for name, size in (("a batch an hour", lines), ("ten lines at a time", 10), ("line by line", 1)):
+        provider = Timed()
+        run(provider, f"{setup} (by {size}) 'done")
+        waits = sorted(provider.waited)
+        assert len(waits) == lines
+        rows.append(
+            (
+                name,
+                f"{statistics.mean(waits):,.1f} s",
+                f"{waits[-1]:,.1f} s",
+                str(sum(provider.calls.values())),
+                str(provider.largest),
+            )
+        )
+    return Table(
+        f"{lines} lines, one every {gap:.0f} s",
+        ("strategy", "mean wait for the report", "longest", "calls", "lines held"),
+        rows,
+        "below a second instead of 30 min on average; O(1) memory instead of O(N).",
+        "the half hour and the memory hold; below a second is what the model makes of it: with answers in two seconds the report is there after two. "
+        "Ten lines at a time cost a tenth of the calls.",
+    )
+
+
 MEASUREMENTS: dict[str, Callable[[], Table]] = {
     "fan-out": fan_out,
     "hedging": hedging,
@@ -387,6 +703,13 @@ MEASUREMENTS: dict[str, Callable[[], Table]] = {
     "tree": tree,
     "consensus": consensus,
     "critique": critique,
+    "code-generation": code_generation,
+    "delegation": delegation,
+    "fold": fold,
+    "planning": planning,
+    "backtracking": backtracking,
+    "anytime": anytime,
+    "stream": stream,
 }
 
 

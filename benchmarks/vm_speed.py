@@ -1,220 +1,223 @@
-"""VM speed: the same algorithms in the guest (fuel on) and in this CPython, side by side, as ratios.
+"""VM speed: twenty programs in the guest (fuel on), in this CPython, and in the peers that are installed.
 
-Run: python benchmarks/vm_speed.py [--rounds 5]
+Run: python benchmarks/vm_speed.py [--rounds 5] [--match TEXT] [--json]
 
-Each round runs a program once in either language, in turn, so that a drift of the machine's speed
-touches both; the ratio is guest / CPython of the medians (below 1.0 the guest is faster).
+Each program lies in benchmarks/programs/ in three languages; its last expression is its answer, and the answers
+have to agree. The Python text runs in CPython and, where it can, in pydantic-monty; the JavaScript text in
+quickjs and in mini-racer (V8, which compiles to machine code). A round runs a program once in every language,
+in turn, so that a drift of the machine's speed touches all of them. Each time is of the text: reading, compiling
+and running it in an interpreter that is there already. Ratios are of the medians: below 1.0 the guest is faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
-import functools
+import importlib
+import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rlm_wasm import Limits, Runtime
 
-SCHEME = {
-    "fib": "(define (fib n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2))))) (fib 27)",
-    "tak": """
-        (define (tak x y z) (if (not (< y x)) z (tak (tak (- x 1) y z) (tak (- y 1) z x) (tak (- z 1) x y))))
-        (tak 18 12 6)""",
-    "nqueens": """
-        (define (ok? row dist placed)
-          (or (null? placed)
-              (and (not (= (car placed) (+ row dist))) (not (= (car placed) (- row dist))) (not (= (car placed) row))
-                   (ok? row (+ dist 1) (cdr placed)))))
-        (define (queens n)
-          (let place ((k n) (placed '()))
-            (if (= k 0) 1
-                (let loop ((row 1) (total 0))
-                  (if (> row n) total
-                      (loop (+ row 1) (if (ok? row 1 placed) (+ total (place (- k 1) (cons row placed))) total)))))))
-        (queens 8)""",
-    "string building": """
-        (define (build n)
-          (let loop ((i 0) (parts '()))
-            (if (= i n) (string-length (string-join (reverse parts) ","))
-                (loop (+ i 1) (cons (string-append "item-" (number->string i) ":" (string-upcase "abc")) parts)))))
-        (build 60000)""",
-    "hash tables": """
-        (define (count n)
-          (let ((t (make-hash)))
-            (let loop ((i 0))
-              (when (< i n)
-                (let ((k (remainder (* i 7919) 10007)))
-                  (hash-set! t k (+ 1 (hash-ref t k 0))))
-                (loop (+ i 1))))
-            (hash-count t)))
-        (count 300000)""",
-    "sort": """
-        (define (numbers n)
-          (let loop ((i 0) (x 12345) (acc '()))
-            (if (= i n) acc (loop (+ i 1) (remainder (+ (* x 1103515245) 12345) 2147483648) (cons x acc)))))
-        (define data (numbers 40000))
-        (+ (car (sort data <)) (car (sort data (lambda (a b) (< (remainder a 1000) (remainder b 1000))))))""",
-    "call/cc loops": """
-        (define (find-first ok? list)
-          (call/cc (lambda (return) (for-each (lambda (x) (when (ok? x) (return x))) list) #f)))
-        (define items (iota 10))
-        (let loop ((i 0) (sum 0))
-          (if (= i 30000) sum (loop (+ i 1) (+ sum (find-first (lambda (x) (> x 6)) items)))))""",
-    "closures": """
-        (define (make-counter) (let ((n 0)) (lambda () (set! n (+ n 1)) n)))
-        (define (compose2 f g) (lambda (x) (f (g x))))
-        (define (run n)
-          (let ((c (make-counter)) (f (compose2 (lambda (x) (+ x 1)) (lambda (x) (* x 2)))))
-            (let loop ((i 0) (sum 0))
-              (if (= i n) (+ sum (c)) (begin (c) (loop (+ i 1) (+ sum (f i))))))))
-        (run 300000)""",
-}
+FOLDER = Path(__file__).with_name("programs")
+GUEST, CPYTHON = "guest", "CPython"
+
+# How to run one text in an interpreter that has just been made: the answer and the seconds it took.
+Run = Callable[[], Awaitable[tuple[Any, float]]]
 
 
-def fib(n: int) -> int:
-    return n if n < 2 else fib(n - 1) + fib(n - 2)
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The same algorithm in each language."""
+
+    scheme: str
+    python: str
+    javascript: str
 
 
-def tak(x: int, y: int, z: int) -> int:
-    return z if not y < x else tak(tak(x - 1, y, z), tak(y - 1, z, x), tak(z - 1, x, y))
+def programs() -> dict[str, Program]:
+    """All of them, by name."""
+    return {
+        path.stem: Program(
+            *(path.with_suffix(end).read_text(encoding="utf-8") for end in (".scm", ".py", ".js"))
+        )
+        for path in sorted(FOLDER.glob("*.scm"))
+    }
 
 
-def queens(n: int) -> int:
-    def ok(row: int, dist: int, placed: tuple[int, ...]) -> bool:
-        for other in placed:
-            if other == row + dist or other == row - dist or other == row:
-                return False
-            dist += 1
-        return True
-
-    def place(k: int, placed: tuple[int, ...]) -> int:
-        if k == 0:
-            return 1
-        return sum(place(k - 1, (row, *placed)) for row in range(1, n + 1) if ok(row, 1, placed))
-
-    return place(n, ())
+SCHEME = {name: program.scheme for name, program in programs().items()}
 
 
-def build(n: int) -> int:
-    parts = []
-    for i in range(n):
-        parts.append("item-" + str(i) + ":" + "abc".upper())
-    return len(",".join(parts))
+def evaluate(text: str) -> Any:
+    """What a Python text's last expression gives, in a module of its own."""
+    tree = ast.parse(text)
+    last = tree.body.pop()
+    if not isinstance(last, ast.Expr):
+        raise SystemExit("the last line of a program is its answer")
+    space: dict[str, Any] = {"__name__": "program"}
+    exec(compile(tree, "program", "exec"), space)
+    return eval(compile(ast.Expression(last.value), "program", "eval"), space)
 
 
-def count(n: int) -> int:
-    table: dict[int, int] = {}
-    for i in range(n):
-        k = i * 7919 % 10007
-        table[k] = table.get(k, 0) + 1
-    return len(table)
+def timed(act: Callable[[], Any]) -> tuple[Any, float]:
+    """What it gives, and the seconds it takes."""
+    started = time.perf_counter()
+    answer = act()
+    return answer, time.perf_counter() - started
 
 
-def sorting() -> int:
-    data = []
-    x = 12345
-    for _ in range(40000):
-        data.append(x)
-        x = (x * 1103515245 + 12345) % 2147483648
-    data.reverse()
-    by_comparison = functools.cmp_to_key(
-        lambda a, b: a % 1000 - b % 1000
-    )  # as the guest's: a procedure of two
-    return sorted(data)[0] + sorted(data, key=by_comparison)[0]
+class Languages:
+    """The interpreters of this environment; ``names`` has them in the order in which tables show them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._held = ExitStack()
+        self._peers: dict[str, Callable[[Program], Any]] = {}
+        for name, make in (("monty", self._monty), ("quickjs", self._quickjs), ("mini-racer", self._racer)):
+            try:
+                self._peers[name] = make()
+            except ImportError:
+                continue
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are here."""
+        return (GUEST, CPYTHON, *self._peers)
+
+    def close(self) -> None:
+        """End the processes of peers that have some."""
+        self._held.close()
+
+    async def run(self, language: str, program: Program) -> tuple[Any, float]:
+        """The answer and the seconds it took; ``NotImplementedError`` where the language cannot run it."""
+        if language == GUEST:
+            async with self._runtime.session() as session:
+                started = time.perf_counter()
+                result = await session.execute(program.scheme)
+                taken = time.perf_counter() - started
+            if not result.ok:
+                raise SystemExit(f"the guest says {result.error}")
+            return result.value, taken
+        if language == CPYTHON:
+            return timed(lambda: evaluate(program.python))
+        return self._peers[language](program)
+
+    def _monty(self) -> Callable[[Program], Any]:
+        monty = importlib.import_module("pydantic_monty")
+        pool = self._held.enter_context(monty.Monty())
+
+        def run(program: Program) -> Any:
+            with pool.checkout() as session:
+                try:
+                    return timed(lambda: session.feed_run(program.python))
+                except monty.MontyError as error:
+                    raise NotImplementedError(str(error)) from error
+
+        return run
+
+    def _quickjs(self) -> Callable[[Program], Any]:
+        quickjs = importlib.import_module("quickjs")
+
+        def run(program: Program) -> Any:
+            context = quickjs.Context()
+            return timed(lambda: context.eval(program.javascript))
+
+        return run
+
+    def _racer(self) -> Callable[[Program], Any]:
+        racer = importlib.import_module("py_mini_racer")
+
+        def run(program: Program) -> Any:
+            with racer.MiniRacer() as context:
+                return timed(lambda: context.eval(program.javascript))
+
+        return run
 
 
-class _Found(Exception):
-    def __init__(self, value: int) -> None:
-        self.value = value
+def same(answers: Mapping[str, Any]) -> bool:
+    """Whether all languages give the same number: JavaScript has but one kind of it."""
+    return len({float(answer) for answer in answers.values()}) == 1
 
 
-def escapes() -> int:
-    """The escape from an inner call is an exception: CPython's nearest to an escaping continuation."""
-
-    def visit(ok: Callable[[int], bool], x: int) -> None:
-        if ok(x):
-            raise _Found(x)
-
-    def find_first(ok: Callable[[int], bool], items: range) -> int:
-        try:
-            for x in items:
-                visit(ok, x)
-        except _Found as found:
-            return found.value
-        return 0
-
-    items = range(10)
-    total = 0
-    for _ in range(30000):
-        total += find_first(lambda x: x > 6, items)
-    return total
+async def medians(languages: Languages, program: Program, rounds: int) -> dict[str, float]:
+    """Seconds by language, of those that can run the program."""
+    taken: dict[str, list[float]] = {name: [] for name in languages.names}
+    answers: dict[str, Any] = {}
+    for _ in range(rounds):
+        for name in tuple(taken):
+            try:
+                answers[name], seconds = await languages.run(name, program)
+            except NotImplementedError:
+                del taken[name]
+            else:
+                taken[name].append(seconds)
+    if not same(answers):
+        raise SystemExit(f"the answers differ: {answers}")
+    return {name: statistics.median(samples) for name, samples in taken.items()}
 
 
-def closures() -> int:
-    def make_counter() -> Callable[[], int]:
-        n = 0
-
-        def counter() -> int:
-            nonlocal n
-            n += 1
-            return n
-
-        return counter
-
-    def compose2(f: Callable[[int], int], g: Callable[[int], int]) -> Callable[[int], int]:
-        return lambda x: f(g(x))
-
-    c = make_counter()
-    f = compose2(lambda x: x + 1, lambda x: x * 2)
-    total = 0
-    for i in range(300000):
-        c()
-        total += f(i)
-    return total + c()
+def mean(ratios: Iterable[float]) -> float:
+    """The geometric mean."""
+    logarithms = [math.log(ratio) for ratio in ratios]
+    return math.exp(sum(logarithms) / len(logarithms))
 
 
-PYTHON: dict[str, Callable[[], int]] = {
-    "fib": lambda: fib(27),
-    "tak": lambda: tak(18, 12, 6),
-    "nqueens": lambda: queens(8),
-    "string building": lambda: build(60000),
-    "hash tables": lambda: count(300000),
-    "sort": sorting,
-    "call/cc loops": escapes,
-    "closures": closures,
-}
+def ratios(found: Mapping[str, Mapping[str, float]], language: str) -> list[float]:
+    """Guest over ``language``, of each program that it can run."""
+    return [row[GUEST] / row[language] for row in found.values() if language in row]
 
 
-async def measure(rounds: int) -> dict[str, float]:
-    ratios = {}
-    print(f"{'program':<18}{'guest ms':>10}{'CPython ms':>12}{'ratio':>8}")
+async def measure(rounds: int, match: str = "", *, show: bool = False) -> dict[str, dict[str, float]]:
+    """Medians in seconds, by program and language; with ``show`` printed as they come."""
+    found = {}
     async with Runtime(provider="echo", limits=Limits(timeout_s=120)) as runtime:
-        for name, source in SCHEME.items():
-            guest, native = [], []
-            for _ in range(rounds):
-                async with runtime.session() as session:
-                    start = time.perf_counter()
-                    result = await session.execute(source)
-                    guest.append(time.perf_counter() - start)
-                start = time.perf_counter()
-                expected = PYTHON[name]()
-                native.append(time.perf_counter() - start)
-                if result.value != str(expected):
-                    raise SystemExit(
-                        f"{name}: the guest says {result.value or result.error}, CPython {expected}"
-                    )
-            a, b = statistics.median(guest), statistics.median(native)
-            ratios[name] = a / b
-            print(f"{name:<18}{a * 1e3:>10.1f}{b * 1e3:>12.1f}{a / b:>8.2f}")
-    mean = math.exp(sum(math.log(r) for r in ratios.values()) / len(ratios))
-    print(f"{'geometric mean':<40}{mean:>8.2f}")
-    return ratios
+        languages = Languages(runtime)
+        try:
+            if show:
+                print(
+                    f"{'ms':<18}" + "".join(f"{name:>12}" for name in languages.names) + f"{'/CPython':>10}"
+                )
+            for name, program in programs().items():
+                if match in name:
+                    found[name] = row = await medians(languages, program, rounds)
+                    if show:
+                        print(line(name, row, languages.names))
+        finally:
+            languages.close()
+    return found
+
+
+def line(name: str, row: Mapping[str, float], languages: Iterable[str]) -> str:
+    """A program's line of the table."""
+    cells = (f"{row[language] * 1e3:>12.1f}" if language in row else f"{'–':>12}" for language in languages)
+    return f"{name:<18}" + "".join(cells) + f"{row[GUEST] / row[CPYTHON]:>10.2f}"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--match", default="", help="only programs with this in their names")
+    parser.add_argument("--json", action="store_true", help="print seconds, by program and language")
+    options = parser.parse_args()
+    found = asyncio.run(measure(options.rounds, options.match, show=not options.json))
+    if options.json:
+        print(json.dumps(found))
+    elif found:
+        for language in {language: None for row in found.values() for language in row if language != GUEST}:
+            of = ratios(found, language)
+            print(f"geometric mean of the guest over {language} ({len(of)} programs): {mean(of):.2f}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=5)
-    asyncio.run(measure(parser.parse_args().rounds))
+    main()

@@ -59,6 +59,7 @@ FRAME_END = 255
 CUT = 4000
 """Characters that are shown of what went wrong with a program."""
 SUSPENDED = 1
+FAILED = 3
 
 Say = Callable[[str], None]
 
@@ -257,7 +258,12 @@ class Sessions:
         """One program in a fresh session."""
         import cbor2
 
-        message = cbor2.dumps(["eval", {"source": source, "name": name}])
+        return self.send(cbor2.dumps(["eval", {"source": source, "name": name}]))
+
+    def send(self, message: bytes) -> Outcome:
+        """One message to a fresh session, whatever it says."""
+        import cbor2
+
         assert self._process.stdin is not None
         self._process.stdin.write(len(message).to_bytes(4, "big") + message)
         self._process.stdin.flush()
@@ -271,7 +277,7 @@ class Sessions:
                 end = data.decode()
                 crash = None if end == "exit 0" else f"{end}\n{self._said()}"
                 return Outcome(texts["out"], texts["err"], done, waits_for, crash)
-            for said in cbor2.loads(data):
+            for said in cbor2.loads(data) if status != FAILED else ():
                 if said[0] == "note" and said[1] in texts:
                     texts[said[1]] += said[2]
                 elif said[0] == "done":

@@ -13,12 +13,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rlm_wasm.version import __version__
+
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, Step
+    from rlm_wasm.blocking import ask, run
     from rlm_wasm.data import Keyword, Symbol
     from rlm_wasm.errors import (
         CapabilityDenied,
         ExecutionCancelled,
+        ExecutorError,
         GuestError,
         GuestSyntaxError,
         InternalError,
@@ -40,23 +44,22 @@ if TYPE_CHECKING:
         UsageError,
     )
     from rlm_wasm.grants import ChildGrants
-    from rlm_wasm.limits import Limits
+    from rlm_wasm.limits import Limits, SharedBudget
     from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
     from rlm_wasm.results import (
         CallEnded,
         CallStarted,
         ErrorInfo,
         Execution,
+        ModelUse,
         Output,
         Problem,
         Progress,
         Result,
     )
-    from rlm_wasm.runtime import Runtime, ask, run
+    from rlm_wasm.runtime import Runtime
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
-
-__version__ = "0.1.0"
 
 
 def load_ipython_extension(shell: object) -> None:
@@ -84,6 +87,7 @@ __all__ = [
     "ErrorInfo",
     "Execution",
     "ExecutionCancelled",
+    "ExecutorError",
     "GuestError",
     "GuestSyntaxError",
     "InternalError",
@@ -93,6 +97,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MissingKey",
+    "ModelUse",
     "Output",
     "Problem",
     "Progress",
@@ -107,6 +112,7 @@ __all__ = [
     "Session",
     "SessionClosed",
     "SessionHeld",
+    "SharedBudget",
     "Snapshot",
     "SnapshotCorrupt",
     "SnapshotError",
@@ -131,6 +137,7 @@ _MODULES = {
     "ErrorInfo": "rlm_wasm.results",
     "Execution": "rlm_wasm.results",
     "ExecutionCancelled": "rlm_wasm.errors",
+    "ExecutorError": "rlm_wasm.errors",
     "GuestError": "rlm_wasm.errors",
     "GuestSyntaxError": "rlm_wasm.errors",
     "InternalError": "rlm_wasm.errors",
@@ -140,6 +147,7 @@ _MODULES = {
     "LimitExceeded": "rlm_wasm.errors",
     "Limits": "rlm_wasm.limits",
     "MissingKey": "rlm_wasm.errors",
+    "ModelUse": "rlm_wasm.results",
     "Output": "rlm_wasm.results",
     "Problem": "rlm_wasm.results",
     "Progress": "rlm_wasm.results",
@@ -154,6 +162,7 @@ _MODULES = {
     "Session": "rlm_wasm.session",
     "SessionClosed": "rlm_wasm.errors",
     "SessionHeld": "rlm_wasm.errors",
+    "SharedBudget": "rlm_wasm.limits",
     "Snapshot": "rlm_wasm.sandbox.snapshot",
     "SnapshotCorrupt": "rlm_wasm.errors",
     "SnapshotError": "rlm_wasm.errors",
@@ -162,8 +171,8 @@ _MODULES = {
     "StoreError": "rlm_wasm.errors",
     "Symbol": "rlm_wasm.data",
     "UsageError": "rlm_wasm.errors",
-    "ask": "rlm_wasm.runtime",
-    "run": "rlm_wasm.runtime",
+    "ask": "rlm_wasm.blocking",
+    "run": "rlm_wasm.blocking",
 }
 
 

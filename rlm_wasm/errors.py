@@ -6,9 +6,9 @@
     ├── LimitExceeded              kind, used, limit
     ├── ExecutionCancelled         session.cancel(), or Ctrl-C, ended the execution
     ├── CapabilityDenied           the guest asked for what it was not granted
-    ├── ProviderError              an LLM call failed: status, retryable
+    ├── ProviderError              an LLM call failed: status, retryable, retry_after_s
     │   ├── ProviderTimeout        no answer in time
-    │   ├── RateLimited            retry_after_s
+    │   ├── RateLimited            refused for now
     │   └── MissingKey             names the variable to set and the keyless alternative
     ├── PythonFailure              the program's Python code raised: kind, traceback
     ├── SnapshotError              a snapshot cannot be used
@@ -21,6 +21,7 @@
     │   ├── InstanceLost           its wasm instance trapped: reason
     │   └── PythonInstanceLost     its Python instance trapped: reason, fuel
     │       └── PythonNotBegun     it was stopped before its code began
+    ├── ExecutorError              sessions cannot be run where the executor would run them
     ├── SessionClosed              the session or its runtime was closed before
     ├── UsageError                 the caller's own mistake (also a ValueError)
     │   ├── SessionHeld            another process is at work in the durable session
@@ -41,7 +42,20 @@ from __future__ import annotations
 
 
 class RlmError(Exception):
-    """The root of the tree: catch it to catch whatever rlm-wasm raises on purpose."""
+    """The root of the tree: catch it to catch whatever rlm-wasm raises on purpose.
+
+    Errors can be pickled, with all that they say: they come from other processes, too.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[RlmError], args: tuple[object, ...], fields: dict[str, object]) -> RlmError:
+    """An error that was pickled: classes here take other arguments than their base keeps."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class GuestError(RlmError):
@@ -114,15 +128,24 @@ class ProviderError(RlmError):
 
     Raised by providers, and by ``Result.raise_for_status`` where the program did not handle it.
     ``status`` is the HTTP status where there was one; ``retryable`` says whether the same call may
-    succeed later; ``answered`` that there was an answer, which is billed, and which is no use.
+    succeed later, ``retry_after_s`` after how many seconds, where the provider said so; ``answered`` that
+    there was an answer, which is billed, and which is no use.
     """
 
     answered = False
 
-    def __init__(self, message: str, *, status: int | None = None, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class ProviderTimeout(ProviderError):
@@ -133,7 +156,7 @@ class ProviderTimeout(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider refused for now, after the retries that its client makes by itself.
+    """The provider refused for now, and again in the tries that followed.
 
     Wait ``retry_after_s`` seconds where the provider said so, or lower ``concurrency``.
     """
@@ -146,8 +169,7 @@ class RateLimited(ProviderError):
         retryable: bool = True,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, status=status, retryable=retryable)
-        self.retry_after_s = retry_after_s
+        super().__init__(message, status=status, retryable=retryable, retry_after_s=retry_after_s)
 
 
 class MissingKey(ProviderError):
@@ -249,6 +271,14 @@ class PythonInstanceLost(SandboxCrashed):
 
 class PythonNotBegun(PythonInstanceLost):
     """The call was stopped before its code began: the instance is as it was."""
+
+
+class ExecutorError(RlmError):
+    """Sessions cannot be run where the executor of the Runtime would run them.
+
+    The cluster cannot be reached or has no room, or each process that takes a session up dies. What the
+    session did until then is in the store: ``Runtime(store=…, durable=True).resume(name)`` goes on with it.
+    """
 
 
 class SessionClosed(RlmError):

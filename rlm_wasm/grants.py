@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore
 from rlm_wasm.capabilities.host_functions import HostFunction
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.providers.base import Provider
+from rlm_wasm.python import PythonKind
 from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.engine import Engine
-
-PythonKind = Literal["wasi", "host", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,10 +71,13 @@ class Phase:
     """
 
     name: str
+    """The set-up, what came before the first call, and the rest."""
     fuel: int
     memory_bytes: int
     calls: int
+    """LLM calls."""
     tokens: int
+    """Of these."""
     output_bytes: int
     elapsed: float
 
@@ -89,7 +92,9 @@ class Growth:
     """
 
     name: str
+    """The field of Limits."""
     unit: Unit
+    """Of ``values``."""
     values: tuple[float, ...]
     exponent: float | None
     kind: str
@@ -129,8 +134,8 @@ class Needs:
 
     def text(self, margin: float = 0.0) -> str:
         """The limits as Python, ready to paste: those that were searched."""
-        found = self.found(margin)
-        given = ((name, getattr(found, name)) for name in ("fuel", *_ORDER[:-1], "timeout_s"))
+        limits = self.found(margin)
+        given = ((name, getattr(limits, name)) for name in ("fuel", *_ORDER[:-1], "timeout_s"))
         lines = [f"    {name}={_literal(value)}," for name, value in given if value is not None]
         return "\n".join(["Limits(", *lines, ")"])
 
@@ -150,6 +155,7 @@ async def find_limits(
     provider: str | Provider | None = None,
     model: str | None = None,
     base_url: str | None = None,
+    retries: int | None = None,
     growth: bool | None = None,
     on_try: OnTry | None = None,
     **runtime_options: Any,
@@ -158,13 +164,13 @@ async def find_limits(
 
     ``limits`` is the ceiling: more is never tried. ``growth``: whether it also runs with twice and four
     times the contexts; None is yes where the provider is free and there is a context. ``on_try`` is
-    called with the number of each run. ``runtime_options`` are Runtime's; with a ``store`` every run
-    has a namespace of its own there, which is empty when it begins.
+    called with the number of each run. ``retries`` is that of Runtime, and so are ``runtime_options``; with a
+    ``store`` every run has a namespace of its own there, which is empty when it begins.
 
     Raises:
         UsageError: the program does not finish under the ceiling, or gives another result each time.
     """
-    asked = resolve_provider(provider, model=model, base_url=base_url)
+    asked = resolve_provider(provider, model=model, base_url=base_url, retries=retries)
     remembering = _Remembering(asked)
     texts: dict[str | None, str] = {}
     if context is not None:
@@ -173,7 +179,7 @@ async def find_limits(
     async with Runtime(provider=remembering, model=model, limits=ceiling, **runtime_options) as runtime:
         bench = _Bench(runtime, remembering, source, on_try)
         search = await _Search.begin(bench, texts, ceiling)
-        found = await search.smallest()
+        smallest = await search.smallest()
         phases = await _phases(search)
         notes: list[str] = []
         rows: tuple[Growth, ...] = ()
@@ -182,9 +188,14 @@ async def find_limits(
         elif growth is None and not info_of(asked).free:
             notes.append("How needs grow was not measured: it would pay for calls, unless you ask for it.")
         elif growth is not False:
-            rows = await _growth(search, found, notes)
+            rows = await _growth(search, smallest, notes)
     return Needs(
-        result=search.expected, limits=found, phases=phases, growth=rows, notes=tuple(notes), runs=bench.runs
+        result=search.expected,
+        limits=smallest,
+        phases=phases,
+        growth=rows,
+        notes=tuple(notes),
+        runs=bench.runs,
     )
 
 
@@ -434,9 +445,9 @@ async def _phases(search: _Search) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-async def _growth(search: _Search, found: Limits, notes: list[str]) -> tuple[Growth, ...]:
+async def _growth(search: _Search, smallest: Limits, notes: list[str]) -> tuple[Growth, ...]:
     """Every need with the contexts once, twice and four times."""
-    needs = [(search, found)]
+    needs = [(search, smallest)]
     for size in _SIZES[1:]:
         texts = {name: _times(text, size) for name, text in search.texts.items()}
         try:

@@ -100,7 +100,7 @@ class Limits:
         meaning="Memory of the session's Scheme guest.",
         option="--memory",
         option_minimum=MIB,
-        enforced_by="execution/scheduler.py",
+        enforced_by="execution/guest.py",
     )
     python_memory_bytes: int = _limit(
         256 * MIB,
@@ -248,8 +248,8 @@ class Limits:
             if value < spec.minimum:
                 raise UsageError(f"Limits({spec.name}=…) must be at least {spec.minimum}")
             if spec.maximum is not None and value > spec.maximum:
-                most = quantity(spec.maximum, spec.unit)
-                raise UsageError(f"Limits({spec.name}=…) can be {most} at the most")
+                maximum = quantity(spec.maximum, spec.unit)
+                raise UsageError(f"Limits({spec.name}=…) can be {maximum} at the most")
 
     def tightened_by(self, other: Limits | None) -> Limits:
         """Field by field the smaller of the two. Raises UsageError for what is no Limits."""
@@ -261,6 +261,51 @@ class Limits:
             mine, theirs = getattr(self, f.name), getattr(other, f.name)
             merged[f.name] = theirs if mine is None else mine if theirs is None else min(mine, theirs)
         return Limits(**merged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedBudget:
+    """What durable sessions may use together, in however many processes: ``Runtime(budget=…)``.
+
+    It lives in their store, under ``name``; what was used of it stays used. None is no limit.
+
+    name         1 to 255 characters; runtimes that name the same one share it, and its limits are those
+                 of the one that opened it last
+    concurrency  LLM calls in flight at once
+    calls        LLM calls that are sent, those of recursive children included
+    tokens       of all calls together
+    cost_usd     dollars for all calls together
+
+    Raises:
+        UsageError: the name is none, or a limit is no number, or negative.
+    """
+
+    name: str
+    concurrency: int | None = None
+    calls: int | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= 255 or "\0" in self.name:
+            raise UsageError("a shared budget has a name of 1 to 255 characters")
+        for name in ("concurrency", "calls", "tokens", "cost_usd"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            kinds = (int, float) if name == "cost_usd" else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise UsageError(f"SharedBudget({name}=…) must be a number, got {value!r}")
+            maximum = _MAX_USD if name == "cost_usd" else _MAX
+            if not 0 <= value <= maximum:
+                raise UsageError(f"SharedBudget({name}=…) must be from 0 to {maximum:,}, got {value!r}")
+            if name == "concurrency" and value < 1:
+                raise UsageError("SharedBudget(concurrency=…) must be at least 1")
+
+
+_MAX: Final = 1_000_000_000_000_000
+_MAX_USD: Final = 1_000_000_000
+"""What a shared budget may have fits a database's integers, dollars in billionths, too."""
 
 
 def checked_limits(given: Limits | None) -> Limits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -18,9 +18,17 @@ from rlm_wasm.errors import (
     RlmError,
     SandboxCrashed,
 )
+from rlm_wasm.write_form import write_form
 
 _MAX_HTML = 10_000
 """Characters of a text that a notebook shows."""
+
+_MAX_MODELS = 5
+"""That a line names."""
+_MAX_OTHERS = 2
+"""Other names of a model that a line says."""
+_MAX_NAME = 60
+"""Characters of a model's name in a line."""
 
 Status = Literal["finished", "ok", "error", "limit", "cancelled"]
 
@@ -30,16 +38,27 @@ class ErrorInfo:
     """What went wrong. For limits: kind, used and limit, and the message says all three."""
 
     type: str
+    """The condition's type, such as "exn:fail:contract"; "limit" where a limit fired."""
     message: str
+    """What is wrong, in words for the program's author."""
     irritants: tuple[str, ...] = ()
+    """The values that it is about, as text."""
     source: str | None = None
+    """The program in which it arose, by the name that ``execute`` was given; None: nobody knows."""
     line: int | None = None
+    """From 1; None where the place is not known."""
     column: int | None = None
+    """From 1."""
     hint: str | None = None
+    """What would be right, where that can be told."""
     backtrace: tuple[str, ...] = ()
+    """Frames as text, the innermost first."""
     kind: str | None = None
+    """Of a limit: the field of Limits."""
     used: float | None = None
+    """Of a limit: how much was used, in its unit."""
     limit: float | None = None
+    """Of a limit: how much was allowed."""
 
     def __str__(self) -> str:
         place = ""
@@ -62,10 +81,13 @@ class Problem:
     """
 
     severity: Literal["error", "warning"]
+    """"error" or "warning"."""
     message: str
+    """What is wrong."""
     line: int | None = None
     column: int | None = None
     hint: str | None = None
+    """What would be right, where that can be told."""
 
     def __str__(self) -> str:
         place = f" (line {self.line}, column {self.column})" if self.line else ""
@@ -74,21 +96,55 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """What the calls used that one model answered. Failed calls are not among them."""
+
+    calls: int = 0
+    """That it answered."""
+    cached: int = 0
+    """Of these, answered from a cache."""
+    tokens: int = 0
+    """Of prompts and answers together."""
+    prompt_tokens: int = 0
+    """Of prompts."""
+    completion_tokens: int = 0
+    """Of answers."""
+    cached_tokens: int = 0
+    """Of ``prompt_tokens`` those that the vendor had in a cache of its own."""
+    cost_usd: float | None = 0.0
+    """US dollars; None where the model's price is unknown."""
+    asked_for: tuple[str, ...] = ()
+    """Names by which it was asked for, other than its own: the first ten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """What an execution used."""
 
     calls: int = 0
+    """LLM calls that were asked for, those of recursive children included."""
     elapsed: float = 0.0
+    """Seconds."""
     tokens: int = 0
+    """Of prompts and answers together."""
     prompt_tokens: int = 0
+    """Of prompts."""
     completion_tokens: int = 0
+    """Of answers."""
     cost_usd: float | None = 0.0
+    """US dollars; None where the price of a model is unknown."""
     cached: int = 0
     """Calls that a cache answered: they cost nothing."""
     cached_tokens: int = 0
     """Of ``prompt_tokens`` those that the vendor had in a cache of its own."""
     fuel: int = 0
+    """Wasm instructions, of Scheme and Python together."""
     memory_bytes: int = 0
+    """Of the session's Scheme guest, at the end."""
+    provider: str | None = None
+    """Who answered; None where nobody was asked."""
+    models: Mapping[str, ModelUse] = field(default_factory=dict)
+    """What was used of each model that answered, by its name."""
 
 
 _EXCEPTIONS: Mapping[str, type[RlmError]] = {
@@ -110,20 +166,27 @@ class Result:
     a search for a literal text that reads like a pattern, say. At most 100, each of 1,000 characters.
     ``value_printed`` is set where ``stdout`` ends with the value already: a program that begins with
     ``#lang racket`` prints the values of its top-level expressions.
+    ``written`` is the value in ``write`` form (texts in quotes), where ``value`` and ``data`` together do not
+    tell it; ``in_write_form`` gives that form of any value.
     """
 
     status: Status
+    """"finished" (the program called finish), "ok" (it ran to its end), "error", "limit" or "cancelled"."""
     value: str = ""
     data: Any = None
     stdout: str = ""
     stderr: str = ""
+    """What the program wrote to its standard error."""
     error: ErrorInfo | None = None
+    """What went wrong, for "error" and "limit"; else None."""
     execution: Execution = field(default_factory=Execution)
+    """What it used."""
     truncated: tuple[str, ...] = ()
     rolled_back: bool = False
     derived_from: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     value_printed: bool = False
+    written: str = ""
 
     @property
     def ok(self) -> bool:
@@ -167,6 +230,12 @@ class Result:
             backtrace=error.backtrace,
         )
 
+    def in_write_form(self) -> str:
+        """The value: a text as it is, everything else as ``write`` shows it. What was cut stays so."""
+        if "value" in self.truncated:
+            return self.value
+        return self.written or write_form(self.data, self.value)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data that ``json.dumps`` takes."""
         plain: dict[str, Any] = json_form(self)
@@ -174,12 +243,14 @@ class Result:
 
     def _repr_html_(self) -> str:
         """For notebooks. What a model or a program wrote is text in it, never markup."""
-        shown = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
+        import html  # for notebooks alone
+
+        texts = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
         if self.error is not None:
-            shown.append(("error", str(self.error)))
-        shown += [("warning", text) for text in self.warnings]
+            texts.append(("error", str(self.error)))
+        texts += [("warning", text) for text in self.warnings]
         parts = [f"<p><b>{html.escape(self.status)}</b> · {html.escape(summary(self.execution))}</p>"]
-        for name, text in shown:
+        for name, text in texts:
             if text:
                 cut = (
                     text
@@ -199,14 +270,21 @@ class Progress:
     """
 
     done: int = 0
+    """Calls that ended."""
     running: int = 0
+    """Calls in flight."""
     total: int = 0
     ahead: int = 0
     models: Mapping[str, int] = field(default_factory=dict)
+    """Calls in flight by model."""
     tokens: int = 0
+    """Of the calls that ended."""
     cost_usd: float | None = 0.0
+    """US dollars so far; None where the price of a model is unknown."""
     elapsed_s: float = 0.0
+    """Seconds since the execution began."""
     longest_s: float = 0.0
+    """Seconds since the oldest call in flight was sent."""
     stderr: str = ""
     last_line: str = ""
 
@@ -229,6 +307,7 @@ class Output:
 
     stream: str
     text: str
+    """What it printed since the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,14 +315,19 @@ class CallStarted:
     """What ``Session.stream`` gives when a program asks for an LLM call, which may wait for its place."""
 
     call_id: int
+    """The call's number, as everywhere."""
     op: str
+    """The procedure that asked for it: "llm-query", "llm-query-async"."""
     model: str | None
+    """The one asked for; None: the server's own."""
     instruction: str
     """Its beginning, at most 2,000 characters."""
     data: str
     """Its beginning, at most 2,000 characters."""
     line: int | None = None
+    """Where in the program; None where nobody knows."""
     fiber: int | None = None
+    """The fiber that asked; None: the program itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,15 +335,22 @@ class CallEnded:
     """What ``Session.stream`` gives when a call is over: ``status`` is "done", "failed" or "cancelled"."""
 
     call_id: int
+    """That of its CallStarted."""
     status: str
     model: str = ""
+    """The one that answered."""
     text: str = ""
     """The answer's beginning, at most 2,000 characters."""
     prompt_tokens: int = 0
+    """What it used."""
     completion_tokens: int = 0
+    """What it used."""
     cost_usd: float | None = 0.0
+    """US dollars; None where the price is unknown."""
     cached: bool = False
+    """Whether a cache answered."""
     error: str | None = None
+    """Why it failed."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -273,13 +364,35 @@ def summary(used: Execution) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def answered_by(used: Execution) -> str:
+    """Who answered the calls: ``by openai: gpt-4o-mini ×5, gpt-4o ×2``; "" where nobody did."""
+    if used.provider is None:
+        return ""
+    models = []
+    for name, model in [*used.models.items()][:_MAX_MODELS]:
+        others = ", ".join(other[:_MAX_NAME] for other in model.asked_for[:_MAX_OTHERS])
+        asked_for = f" (asked for as {others})" if others else ""
+        models.append(f"{name[:_MAX_NAME] or 'a model without a name'} ×{model.calls}{asked_for}")
+    if len(used.models) > _MAX_MODELS:
+        models.append(f"{len(used.models) - _MAX_MODELS} more")
+    return f"by {used.provider}: {', '.join(models)}"
+
+
+def used_line(used: Execution) -> str:
+    """What an execution used, and who answered: ``7 calls, 5,000 tokens, $0.0012, 12.3 s, by openai: …``."""
+    return ", ".join(part for part in (summary(used), answered_by(used)) if part)
+
+
 def money(usd: float | None) -> str:
     """US dollars with as many digits as say something; nothing where it was free."""
     if usd is None:
         return "price unknown"
     if usd == 0:
         return ""
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
+    if usd >= 1:
+        return f"${usd:.2f}"
+    digits = 4 if usd >= 0.01 else min(1 - math.floor(math.log10(usd)), 15)  # two that are no 0
+    return f"${usd:.{digits}f}"
 
 
 def seconds(value: float) -> str:

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
-from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
-from rlm_wasm.asking.answer import Answer, OnStep, no_answer
-from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.asking import answer as answers
+from rlm_wasm.asking import answer_type as answer_types
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
-from rlm_wasm.capabilities.host_functions import HostFunction, check_host_function
+from rlm_wasm.capabilities.host_functions import (
+    ARGUMENTS,
+    Arguments,
+    HostFunction,
+    check_host_function,
+)
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.context_files import ContextSource, contexts_of
-from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
+from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
-from rlm_wasm.grants import ChildGrants, Grants, PythonKind
-from rlm_wasm.limits import MIB, Limits, checked_limits
+from rlm_wasm.executor import Document, Executor, checked_document, document_name, executor_of, run_document
+from rlm_wasm.grants import ChildGrants, Grants
+from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
+from rlm_wasm.llm.budget import new_id
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
-from rlm_wasm.providers.info import close as close_provider
-from rlm_wasm.providers.info import info_of
+from rlm_wasm.python import python_kind
 from rlm_wasm.results import OnProgress, Result
-from rlm_wasm.runlog.file import FileLog
-from rlm_wasm.runlog.stream import Reader
+from rlm_wasm.runtime_parts import opening
+from rlm_wasm.runtime_parts.logs import RunLogs
+from rlm_wasm.runtime_parts.providing import Providers
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Registry, Session
+from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
-from rlm_wasm.session_parts.resending import SENT_AGAIN
-from rlm_wasm.session_parts.state import SessionState, state_of
+from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
+    from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.providers.wrappers.cache import CacheStore
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
-    from rlm_wasm.store.sessions import SessionRepository
     from rlm_wasm.viewer.server import Viewer
 
 T = TypeVar("T")
@@ -56,16 +64,25 @@ class Runtime:
                     with ``complete``; None: openai where OPENAI_API_KEY is set, else extractive
     model, base_url for the provider
     aliases         models by other names: {"cheap": "llama3.2"}, for wherever a program names a model
+    retries         how often a call is sent again that failed in a way that may pass (429, 5xx, a broken
+                    connection); None: as the provider does by itself, which for openai is twice
+    cache           where answers are kept, so that the same call is not paid twice: a store's URL,
+                    "memory", or an object with ``get`` and ``put``; calls with a temperature above 0
+                    are always sent
     python          "wasi" (default), "host" (trusted code only), or "off"
     store           where checkpoints live: an SQLAlchemy URL, an object, or None for memory
     durable         sessions with a name live in the store, in the middle of an execution, too
+    executor        "ray": sessions run in actors of a Ray cluster (docs/ray.md), and the store is where they
+                    live; None: in this process
+    budget          what the durable sessions of all runtimes that name it may use together
     workspace       the one folder that Python and images may see; None: no files at all
     workspace_writable  False: Python may read the workspace's files, not change them
     libraries       folders of Scheme libraries that ``import`` may read
     limits          a ceiling for every session
     host_functions  by name; ``host_function`` adds more
+    args            what programs are given by name: the table that ``(args)`` gives them
     child_grants    what the children of #:recursive calls get of these: by default, no effects
-    snapshot_key    signs snapshots (HMAC-SHA-256); unsigned and forged ones are then refused
+    snapshot_key    signs snapshots and journals (HMAC-SHA-256); unsigned and forged ones are then refused
     idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
                     which keeps their memory compressed until they are used again
     idle_s          seconds after which a session of megabytes that rests goes to sleep in any case
@@ -82,15 +99,20 @@ class Runtime:
         model: str | None = None,
         base_url: str | None = None,
         *,
+        retries: int | None = None,
+        cache: str | CacheStore | None = None,
         python: str = "wasi",
         store: str | CheckpointStore | None = None,
         durable: bool = False,
+        executor: str | Executor | None = None,
+        budget: SharedBudget | None = None,
         workspace: str | Path | None = None,
         workspace_writable: bool = True,
         libraries: Sequence[str | Path] | LibraryFolders = (),
         aliases: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         host_functions: Mapping[str, HostFunction] | None = None,
+        args: Mapping[str, Any] | None = None,
         child_grants: ChildGrants | None = None,
         snapshot_key: bytes | None = None,
         idle_bytes: int = 256 * MIB,
@@ -100,17 +122,23 @@ class Runtime:
     ) -> None:
         self.limits = checked_limits(limits)
         self.closed = False
+        self._executor: Executor | None = None
         self._model = model
         self._aliases = checked_aliases(aliases)
-        self._base_url = base_url
-        self._provider: Provider | None = None
-        if provider is not None:
-            self._provider = self._resolved(provider, model)
+        self._providers = Providers(provider, model=model, base_url=base_url, retries=retries, cache=cache)
         self._store = store
         if durable and store is None:
             raise UsageError('durable=True needs a store: Runtime(store="sqlite:///state.db", durable=True)')
         self._is_durable = durable
-        self._python = _python_kind(python)
+        if budget is not None and not isinstance(budget, SharedBudget):
+            raise UsageError(f"budget must be a SharedBudget, got {type(budget).__name__}")
+        if budget is not None and not durable:
+            raise UsageError(
+                "a shared budget is for durable sessions: Runtime(store=…, durable=True, budget=…)"
+            )
+        self._budget = budget
+        self._python = python_kind(python)
+        self._log = log
         self._workspace = _folder(workspace)
         self._workspace_writable = workspace_writable
         self._libraries = libraries if isinstance(libraries, LibraryFolders) else LibraryFolders(libraries)
@@ -124,14 +152,14 @@ class Runtime:
         self._granted: Grants | None = None
         """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
+        self._given_args = args
+        self._args = Arguments(args) if args else None
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
         self._engine = engine
-        self._log_stores: list[Any] = []
-        self._log_readers: list[Reader] = []
-        self._viewers: list[Viewer] = []
-        for each in log if isinstance(log, list | tuple) else () if log is None else (log,):
-            self._log_readers.append(self._log_reader(each))
+        self._logs = RunLogs(log)
+        if executor is not None:
+            self._executor = self._served_by(executor_of(executor))
 
     # ---- sessions
 
@@ -167,14 +195,28 @@ class Runtime:
             SnapshotError: what the store has of the session cannot be used.
         """
         self._check_open()
+        if self._executor is not None:
+            asked = _given(
+                limits=limits,
+                namespace=namespace,
+                host_functions=host_functions,
+                provider=provider,
+                model=model,
+                python=python,
+                workspace=workspace,
+                notify=notify,
+            )
+            own_name = f"{_UNNAMED}{new_id()}" if name is None else name
+            remote = self._executor.session(own_name, asked, make=True, forget=name is None)
+            return cast(Session, remote)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         if name is not None:
             if not self._is_durable:
                 raise UsageError("a session with a name is a durable one: Runtime(store=…, durable=True)")
             database = self._database()
-            taken = database.run_now(lambda: self._taken(database, name, grants, notify, make=True))
+            taken = database.run_now(lambda: self._opener.taken(database, name, grants, notify, make=True))
             assert taken is not None
-            for session in self._opened_durable(*taken, limits, namespace, SENT_AGAIN):
+            for session in self._opener.opened(*taken, limits, namespace, SENT_AGAIN):
                 if session is not None:
                     return session
         return Session(
@@ -215,14 +257,91 @@ class Runtime:
             SnapshotError: what the store has of it cannot be used.
         """
         self._check_open()
-        _check_resend(resend)
+        check_resend(resend)
+        if self._executor is not None:
+            asked = _given(
+                limits=limits,
+                namespace=namespace,
+                host_functions=host_functions,
+                provider=provider,
+                model=model,
+                python=python,
+                workspace=workspace,
+                notify=notify,
+            )
+            asked["resend"] = tuple(resend)
+            remote = self._executor.session(name, asked, make=make, forget=False)
+            try:
+                await remote.open()
+            except BaseException:
+                await remote.aclose()
+                raise
+            return cast(Session, remote)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         database = self._database()
-        taken = await database.run(lambda: self._taken(database, name, grants, notify, make=make))
+        taken = await database.run(lambda: self._opener.taken(database, name, grants, notify, make=make))
         if taken is None:
-            raise UsageError(await no_such_session(database.sessions, name))
-        session: Session = await in_turns(self._opening(*taken, limits, namespace, resend))
+            raise UsageError(await opening.no_such_session(database.sessions, name))
+        session: Session = await in_turns(self._opener.opening(*taken, limits, namespace, resend))
         return session
+
+    def _served_by(self, executor: Executor) -> Executor:
+        """Hand sessions over.
+
+        Raises:
+            UsageError: something cannot be handed over.
+        """
+        if not self._is_durable:
+            raise UsageError(
+                "an executor runs sessions that live in a store which its processes share:"
+                ' Runtime(executor=…, store="postgresql://user@host/database", durable=True)'
+            )
+        executor.serve(self._options)
+        return executor
+
+    def _options(self) -> dict[str, Any]:
+        """What a Runtime is made from that runs this one's sessions.
+
+        Raises:
+            UsageError: something cannot be handed over.
+        """
+        store = self._store
+        url = store if isinstance(store, str) else getattr(store, "url", None)
+        if url is None:
+            raise UsageError(
+                f"the executor's processes cannot share a {type(store).__name__}: give the store's URL"
+            )
+        text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
+        if text.startswith("sqlite") and (":memory:" in text or not text.partition("://")[2].strip("/")):
+            raise UsageError(
+                "the executor's processes cannot share a store in memory: name a file or a server"
+            )
+        if self._log is not None and not (isinstance(self._log, str) and "://" in self._log):
+            raise UsageError(
+                "with an executor the run log goes into a store, which all processes share: log=URL"
+            )
+        return {
+            **self._providers.to_hand_over(),
+            "model": self._model,
+            "python": self._python,
+            "store": text,
+            "durable": True,
+            "budget": self._budget,
+            "workspace": self._workspace,
+            "workspace_writable": self._workspace_writable,
+            "libraries": self._libraries,
+            "aliases": dict(self._aliases),
+            "limits": self.limits,
+            "host_functions": dict(self._functions),
+            "args": self._given_args,
+            "child_grants": self._child,
+            "snapshot_key": self._registry.snapshot_key,
+            "log": self._log,
+        }
+
+    @cached_property
+    def _opener(self) -> opening.Opener:
+        return opening.Opener(self.limits, self._registry, self._budget)
 
     def _database(self) -> DatabaseStore:
         store = self._opened_store()
@@ -232,84 +351,6 @@ class Runtime:
                 " durable=True); this store keeps checkpoints only"
             )
         return cast("DatabaseStore", store)
-
-    def _taken(
-        self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
-    ) -> tuple[Durable, Grants] | None:
-        from rlm_wasm.session_parts.durable import Durable, log
-
-        durable = Durable.open(
-            database.durable,
-            name,
-            make=make,
-            provider=_shown(grants),
-            trouble=notify if notify is not None else log.warning,
-        )
-        return None if durable is None else (durable, self._standing(durable, grants))
-
-    @staticmethod
-    def _standing(durable: Durable, grants: Grants) -> Grants:
-        """The same on the guest that the session stands on. Where there is none, the lease is given back."""
-        try:
-            engine = durable.engine(grants.engine)
-        except BaseException:
-            durable.give_back_here()
-            raise
-        return grants if engine is grants.engine else replace(grants, engine=engine)
-
-    def _opening(
-        self,
-        durable: Durable,
-        grants: Grants,
-        limits: Limits | None,
-        namespace: str | None,
-        resend: Collection[str],
-        until: int | None = None,
-    ) -> Generator[None, None, Session]:
-        for session in self._opened_durable(durable, grants, limits, namespace, resend, until):
-            if session is not None:
-                return session
-            yield
-        raise AssertionError
-
-    def _opened_durable(
-        self,
-        durable: Durable,
-        grants: Grants,
-        limits: Limits | None,
-        namespace: str | None,
-        resend: Collection[str],
-        until: int | None = None,
-    ) -> Generator[Session | None, None, None]:
-        """None for a turn, at last the session; where it cannot be, the lease is given back."""
-        session: Session | None = None
-        namespace = durable.name if namespace is None else namespace  # whatever a snapshot says
-        key = self._registry.snapshot_key
-        try:
-            account, snapshot = durable.account, durable.snapshot(key)
-            own = account.limits if account is not None else None
-            if own is None and snapshot is not None:
-                own = state_of(snapshot).limits  # one that an earlier release saved
-            most = self.limits.tightened_by(own if limits is None else limits)
-            session = Session(
-                grants,
-                limits=most,
-                namespace=namespace,
-                registry=self._registry,
-                snapshot=snapshot,
-                resend=resend,
-                durable=durable,
-            )
-            for _ in session.replayed(until):
-                yield None
-            durable.say_provider()
-            durable.adopted()
-        except BaseException:
-            if session is not None:
-                session.give_up()
-            durable.give_back()
-            raise
-        yield session
 
     async def look(self, name: str, *, whole: bool = False, until: int | None = None) -> Session:
         """The durable session of that name as it stands, to be looked at: nothing is written, nothing runs.
@@ -330,13 +371,18 @@ class Runtime:
         database = self._database()
 
         def seen() -> tuple[Durable, Grants] | None:
-            durable = Durable.look(database.durable, name, whole=whole or until is not None)
-            return None if durable is None else (durable, self._standing(durable, self.grants))
+            durable = Durable.look(
+                database.durable,
+                name,
+                whole=whole or until is not None,
+                key=self._registry.snapshot_key,
+            )
+            return None if durable is None else (durable, opening.standing(durable, self.grants))
 
         looked = await database.run(seen)
         if looked is None:
-            raise UsageError(await no_such_session(database.sessions, name))
-        session: Session = await in_turns(self._opening(*looked, None, None, (), until))
+            raise UsageError(await opening.no_such_session(database.sessions, name))
+        session: Session = await in_turns(self._opener.opening(*looked, None, None, (), until))
         return session
 
     async def copy(self, name: str, new_name: str) -> None:
@@ -355,9 +401,9 @@ class Runtime:
         self._check_open()
         database = self._database()
         opened = await database.run(lambda: database.durable.read(name))
-        account = None if opened is None else account_of_copy(opened)
+        account = None if opened is None else account_of_copy(opened, self._registry.snapshot_key)
         if not await database.sessions.copy(name, new_name, account):
-            raise UsageError(await no_such_session(database.sessions, name))
+            raise UsageError(await opening.no_such_session(database.sessions, name))
 
     async def run(
         self,
@@ -407,11 +453,11 @@ class Runtime:
             UsageError: the question, ``answer_type`` or another argument is not what it must be.
             InternalError: a defect of rlm-wasm.
         """
-        AnswerType.of(answer_type)
+        answer_types.AnswerType.of(answer_type)
         try:
             loaded = await asyncio.to_thread(contexts_of, context)
         except UsageError as error:
-            return no_answer("exn:fail:contract", str(error))
+            return answers.no_answer("exn:fail:contract", str(error))
         async with self.session(limits=limits, model=sub_model or model) as session:
             for name, text in loaded.texts.items():
                 await session.load_context(text, name)
@@ -426,6 +472,77 @@ class Runtime:
                 on_output=on_output,
             )
         return replace(answer, notes=(*loaded.notes, *answer.notes)) if loaded.notes else answer
+
+    async def map(
+        self,
+        program: str,
+        documents: Iterable[Document],
+        *,
+        name: str | None = None,
+        limits: Limits | None = None,
+        timeout_s: float | None = None,
+        at_once: int | None = None,
+        on_result: Callable[[int, Result], None] | None = None,
+    ) -> list[Result]:
+        """One program over many documents, each in a session of its own: the Results, in their order.
+
+        ``documents``: texts, or mappings of texts by name, as ``run`` takes for ``context``; they are taken
+        from the iterable as there is room for them. ``at_once`` sessions run at a time: by default 16, or as
+        many as the executor likes. ``timeout_s`` is a document's. ``on_result`` is called with the number of
+        a document and its Result, as they come. An error of a program is its document's Result.
+
+        ``name`` keeps the sessions in the store, as NAME/NUMBER-HASH. A map of that name that was left in
+        its middle goes on where it is called again: documents that are over give their Results, those in
+        the middle go on, and nothing that was answered is asked again.
+
+        Raises:
+            UsageError: a document is none, or ``name`` where sessions are not durable.
+            SessionClosed: the runtime was closed before.
+            StoreError: the store cannot be read or written.
+            ExecutorError: sessions cannot be run where the executor would run them.
+            SnapshotError: what the store has of a document cannot be used.
+        """
+        self._check_open()
+        if isinstance(documents, str | bytes | Mapping):
+            raise UsageError("map: documents are a list of texts, not one text")
+        if at_once is not None and (type(at_once) is not int or at_once < 1):
+            raise UsageError(f"map: at_once must be a positive integer, got {at_once!r}")
+        if name is not None and not self._is_durable:
+            raise UsageError("a map with a name keeps sessions in a store: Runtime(store=…, durable=True)")
+        if not isinstance(program, str):
+            raise UsageError(f"map: the program must be a str, got {type(program).__name__}")
+        results: dict[int, Result] = {}
+        numbered = enumerate(documents)
+
+        async def work() -> None:
+            for number, document in numbered:
+                own_name = None
+                checked = checked_document(document, number)
+                if name is not None:
+                    own_name = document_name(name, number, program, checked)
+                if own_name is None or self._executor is not None:
+                    opened = self.session(name=own_name, limits=limits)
+                else:  # without keeping the event loop
+                    opened = await self.resume(own_name, limits=limits, make=True)
+                async with opened as session:
+                    if self._executor is None:
+                        result = await run_document(session, program, checked, timeout_s)
+                    else:
+                        result = await cast(Any, session).document(program, checked, timeout_s)
+                results[number] = result
+                if on_result is not None:
+                    on_result(number, result)
+
+        if at_once is None:
+            at_once = 16 if self._executor is None else await self._executor.documents_at_once()
+        workers = [asyncio.create_task(work()) for _ in range(at_once)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return [results[number] for number in range(len(results))]
 
     async def restore(
         self,
@@ -451,7 +568,11 @@ class Runtime:
             UsageError: its namespace has to be named, or ``resend`` is no such thing.
         """
         self._check_open()
-        _check_resend(resend)
+        check_resend(resend)
+        if self._executor is not None:
+            raise UsageError(
+                "restore: a snapshot is restored in this process: use a Runtime without an executor"
+            )
         key = self._registry.snapshot_key
         if isinstance(snapshot, Snapshot):
             loaded = snapshot
@@ -469,8 +590,8 @@ class Runtime:
                     f"that: restore(…, namespace={namespace!r}) allows it, snapshot_key signs snapshots"
                 )
         state = loaded.body
-        if not isinstance(state, SessionState):
-            state = await asyncio.to_thread(state_of, loaded)
+        if not isinstance(state, states.SessionState):
+            state = await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
         memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
         loaded = loaded.with_memory(memory, state)
@@ -506,8 +627,15 @@ class Runtime:
 
     def _grant(self, name: str, function: HostFunction) -> None:
         check_host_function(name, function)
+        if self._executor is not None and self._executor.started:
+            raise UsageError("host functions are granted before the executor opens its first session")
+        if name == ARGUMENTS and self._args is not None:
+            raise UsageError("a host function cannot be called args where args are given, too")
         self._functions[name] = function
         self._granted = None
+
+    def _with_args(self, functions: Mapping[str, HostFunction]) -> dict[str, HostFunction]:
+        return dict(functions) if self._args is None else {**functions, ARGUMENTS: self._args}
 
     # ---- what sessions are granted
 
@@ -521,7 +649,7 @@ class Runtime:
     def _grants_now(self) -> Grants:
         return Grants(
             engine=self.engine,
-            provider=self._made_provider,
+            provider=self._providers.default,
             store=self._opened_store,
             model=self._model,
             aliases=self._aliases,
@@ -529,29 +657,10 @@ class Runtime:
             workspace=self._workspace,
             workspace_writable=self._workspace_writable,
             libraries=self._libraries,
-            host_functions=dict(self._functions),
+            host_functions=self._with_args(self._functions),
             child=self._child,
-            log_readers=tuple(self._log_readers),
+            log_readers=self._logs.readers,
         )
-
-    def _log_reader(self, log: Any) -> Reader:
-        if isinstance(log, Path) or (isinstance(log, str) and "://" not in log):
-            return FileLog(log)
-        if isinstance(log, str):
-            from rlm_wasm.store import open_store
-
-            log = open_store(log)
-            self._log_stores.append(log)
-        run_log = getattr(log, "run_log", None)
-        if run_log is not None:
-            kept: Reader = run_log()
-            return kept
-        if not callable(log):
-            raise UsageError(
-                f"log takes a path, a callable, or a store with room for runs, not {type(log).__name__}"
-            )
-        reader: Reader = log
-        return reader
 
     async def viewer(self, *, port: int = 0) -> Viewer:
         """Serve a page that shows the runs of sessions made from now on, as they go: its ``url``.
@@ -569,16 +678,14 @@ class Runtime:
 
         source = ProcessSource()
         viewer = await Viewer(source, port=port).start()
-        self._log_readers.append(source)
+        self._logs.watch(viewer, source)
         self._granted = None
-        self._viewers.append(viewer)
         return viewer
 
     @property
     def log_trouble(self) -> str | None:
         """Why the run log ends early, where it does: a disk that is full, a database that is gone."""
-        troubles = (getattr(reader, "trouble", None) for reader in self._log_readers)
-        return next((trouble for trouble in troubles if trouble), None)
+        return self._logs.trouble
 
     def _grants_with(
         self,
@@ -593,14 +700,14 @@ class Runtime:
         if host_functions is not None:
             for name, function in host_functions.items():
                 check_host_function(name, function)
-            changes["host_functions"] = dict(host_functions)
+            changes["host_functions"] = self._with_args(host_functions)
         if provider is not None:
-            made = self._resolved(provider, model)
+            made = self._providers.made(provider, model)
             changes["provider"] = lambda: made
         if model is not None:
             changes["model"] = model
         if python is not None:
-            changes["python"] = _python_kind(python)
+            changes["python"] = python_kind(python)
         if workspace is not None:
             changes["workspace"] = _folder(workspace)
         return replace(grants, **changes) if changes else grants
@@ -632,16 +739,6 @@ class Runtime:
             self._store = MemoryStore()
         return self._store
 
-    def _made_provider(self) -> Provider:
-        if self._provider is None:
-            self._provider = self._resolved(None, self._model)
-        return self._provider
-
-    def _resolved(self, provider: str | Provider | None, model: str | None) -> Provider:
-        from rlm_wasm.providers import resolve_provider
-
-        return resolve_provider(provider, model=model, base_url=self._base_url)
-
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""
         return {
@@ -664,19 +761,12 @@ class Runtime:
             return
         self.closed = True
         self._idle.close()
+        if self._executor is not None:
+            await self._executor.aclose()
         for session in self.sessions:
             await session.aclose()
-        for viewer in self._viewers:
-            await viewer.aclose()
-        for reader in self._log_readers:
-            if isinstance(reader, FileLog):
-                reader.close()
-            elif hasattr(reader, "runs"):
-                await reader.aclose()  # type: ignore[attr-defined]
-        for store in self._log_stores:
-            await store.aclose()
-        if self._provider is not None:
-            await close_provider(self._provider)
+        await self._logs.aclose()
+        await self._providers.aclose()
         if self._store is not None and not isinstance(self._store, str):
             await self._store.aclose()
 
@@ -689,108 +779,21 @@ class Runtime:
         await self.aclose()
 
 
-def run(
-    source: str,
-    *,
-    context: str | bytes | Mapping[str, str | bytes] | None = None,
-    timeout_s: float | None = None,
-    **runtime_options: Any,
-) -> Result:
-    """One program in a Runtime of its own, without asyncio: for scripts and notebooks' plain cells.
+_UNNAMED: Final = "unnamed/"
+"""Begins the names of an executor's sessions that were given none; they go when they are closed."""
 
-    ``runtime_options`` are those of Runtime. Its errors and limits are in the Result.
+
+def _given(*, notify: Trouble | None, **asked: Any) -> dict[str, Any]:
+    """What a session is opened with elsewhere.
 
     Raises:
-        UsageError: an option that cannot be granted, or an event loop runs here already.
-        InternalError: a defect of rlm-wasm.
+        UsageError: something cannot be handed over.
     """
-
-    async def once() -> Result:
-        async with Runtime(**runtime_options) as runtime:
-            return await runtime.run(source, context=context, timeout_s=timeout_s)
-
-    return _without_asyncio(once(), "run")
-
-
-def ask(
-    question: str,
-    context: ContextSource = None,
-    *,
-    model: str | None = None,
-    sub_model: str | None = None,
-    max_iterations: int | None = None,
-    answer_type: Any = None,
-    timeout_s: float | None = None,
-    on_step: OnStep | None = None,
-    **runtime_options: Any,
-) -> Answer:
-    """A question over data of any size, without asyncio: as ``Runtime.ask``, in a Runtime of its own.
-
-    ``runtime_options`` are those of Runtime.
-
-    Raises:
-        UsageError: an argument or option that is not what it must be, or an event loop runs here already.
-        InternalError: a defect of rlm-wasm.
-    """
-
-    async def once() -> Answer:
-        try:
-            runtime = Runtime(**runtime_options)
-        except ProviderError as error:  # no key
-            return no_answer("exn:fail:llm", str(error))
-        async with runtime:
-            return await runtime.ask(
-                question,
-                context,
-                model=model,
-                sub_model=sub_model,
-                max_iterations=max_iterations,
-                answer_type=answer_type,
-                timeout_s=timeout_s,
-                on_step=on_step,
-            )
-
-    return _without_asyncio(once(), "ask")
-
-
-def _without_asyncio(work: Coroutine[Any, Any, T], name: str) -> T:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    work.close()
-    raise UsageError(
-        f"an event loop runs here already: await Runtime.{name}, or call {name} in another thread"
-    )
-
-
-def _check_resend(resend: Collection[str]) -> None:
-    unknown = set(resend) - {"llm", "host", "python"}
-    if unknown:
-        raise UsageError(f'restore: resend takes "llm", "host" and "python", not {sorted(unknown)}')
-
-
-def _shown(grants: Grants) -> str | None:
-    """The provider and the model as people know them; None where there is none yet."""
-    try:
-        info = info_of(grants.provider())
-    except RlmError:
-        return None  # the program's first call says what is missing
-    model = grants.model or info.default_model
-    return info.name if model in (None, info.name) else f"{info.name} ({model})"
-
-
-async def no_such_session(repository: SessionRepository, name: str) -> str:
-    """What to say where nothing is saved under a name: with the near one."""
-    names = [session.name for session in await repository.list()]
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"there is no session {name}." + (f" Did you mean {near[0]}?" if near else "")
-
-
-def _python_kind(python: str) -> PythonKind:
-    if python not in ("wasi", "host", "off"):
-        raise UsageError(f'python must be "wasi", "host" or "off", got {python!r}')
-    return cast(PythonKind, python)
+    if notify is not None:
+        raise UsageError(
+            "notify= is for sessions in this process: an executor's processes log what they have to say"
+        )
+    return {key: value for key, value in asked.items() if value is not None}
 
 
 def _folder(workspace: str | Path | None) -> Path | None:

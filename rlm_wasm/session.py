@@ -14,8 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from rlm_wasm import tracing
-from rlm_wasm.asking.answer import Answer, OnStep
-from rlm_wasm.asking.recursion import recursion
 from rlm_wasm.errors import (
     InternalError,
     LimitExceeded,
@@ -34,20 +32,21 @@ from rlm_wasm.results import Execution, OnProgress, Problem, Result
 from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import question as questions
+from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import adopt, captured, check_guest, with_calls_of_its_own
 from rlm_wasm.session_parts.children import Below, Children
 from rlm_wasm.session_parts.idle import SMALL, IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.parts import Parent, Parts
 from rlm_wasm.session_parts.program_text import bad_text
-from rlm_wasm.session_parts.question import Question
 from rlm_wasm.session_parts.replaying import replayed
-from rlm_wasm.session_parts.resending import SENT_AGAIN, Resending
+from rlm_wasm.session_parts.resending import ALL_KINDS, SENT_AGAIN, Resending
 from rlm_wasm.session_parts.run_log import log_end, log_start
-from rlm_wasm.session_parts.state import state_of
 from rlm_wasm.session_parts.stay import Stay
 
 if TYPE_CHECKING:
+    from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.session_parts.durable import Durable
 
 _ASKED_AT_ONCE = 4 << 20
@@ -97,14 +96,14 @@ class Session:
         memory = state = None
         if snapshot is not None:
             check_guest(snapshot, grants.engine)
-            state = state_of(snapshot)
+            state = states.state_of(snapshot)
             memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes)
         self.limits = limits
         self.namespace = namespace
         self._registry = registry
         self._idle = registry.idle
         self._busy = False
-        self._question: Question | None = None
+        self._question: questions.Question | None = None
         """The one that is worked on."""
         self._known_variables: list[str] | None = None
         self._resending = Resending(resend)
@@ -121,7 +120,7 @@ class Session:
             memory=memory,
             budget=budget,
             journal=None if stay is None else stay.journal,
-            recurse=recursion(lambda *call: self._children.opened(*call)),
+            recurse=lambda *call: self._children.recurse(*call),
             fork_map=lambda request: self._children.fork_map(request),
             child_over=lambda number: self._children.over(number),
             python_changed=None if stay is None else stay.python_changed,
@@ -198,6 +197,7 @@ class Session:
         on_output: OnOutput | None = None,
         name: str = "program",
         check: bool = True,
+        request: str | None = None,
     ) -> Result:
         """Run a program to its end. Its errors and limits are in the Result.
 
@@ -207,19 +207,36 @@ class Session:
         each piece of text that the program prints. Cancelling the task that awaits this cancels the
         program's calls; the session stays usable.
 
+        ``request``: an id of the caller's, for durable sessions. Where the session's last execution was
+        asked for by the same id, maybe in a process that died, it is not run again: it goes on, or its
+        Result is given again. So asking until there is an answer runs a program once.
+
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
             SessionClosed: the session was closed before.
+            SnapshotCorrupt: the Result that the store has is damaged.
             InternalError: a defect of rlm-wasm.
         """
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
+        durable = None if self._stay is None else self._stay.durable
+        if request is not None:
+            if durable is None:
+                raise UsageError("execute: request= is for durable sessions: Runtime(store=…, durable=True)")
+            if durable.is_asked_for(request):
+                if self.suspended:
+                    return await self.resume(
+                        timeout_s=timeout_s, on_progress=on_progress, on_output=on_output
+                    )
+                if durable.result is not None:
+                    return durable.result
         if self.suspended:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
         if self._stay is not None:
+            self._stay.durable.asked_for(request or "")
             await self._begin(self._stay)
         if self._parts.owns_budget:
             self._calls.budget.begin_execution()
@@ -243,13 +260,13 @@ class Session:
         if bad is not None:
             return bad
         options = self._parts.options.take(traced=self._parts.recorder.on)
-        told = options if check else {"check": "never", **options}
+        options_sent = options if check else {"check": "never", **options}
 
         def message() -> ToGuest:
             due = self._scheduler.due_replies()
             if due:
-                return protocol.evaluate_with(source, name, told, due)
-            return protocol.evaluate(source, name, told)
+                return protocol.evaluate_with(source, name, options_sent, due)
+            return protocol.evaluate(source, name, options_sent)
 
         outcome: Outcome | None = None
         try:
@@ -324,13 +341,13 @@ class Session:
         result.raise_for_status()
         return tuple(
             Problem(
-                severity=found["severity"],
-                message=found["message"],
-                line=found["line"] or None,
-                column=found["column"] or None,
-                hint=found["hint"] or None,
+                severity=problem["severity"],
+                message=problem["message"],
+                line=problem["line"] or None,
+                column=problem["column"] or None,
+                hint=problem["hint"] or None,
             )
-            for found in result.data or ()
+            for problem in result.data or ()
         )
 
     async def resume(
@@ -510,12 +527,15 @@ class Session:
         self._check_free()
         if self.suspended:
             raise UsageError("ask: this session is in the middle of an execution: resume() it, or reset()")
-        asked = Question(self._parts, question, contexts, answer_type, model, max_iterations, timeout_s)
+        asked = questions.Question(
+            self._parts, question, contexts, answer_type, model, max_iterations, timeout_s
+        )
         refused = asked.refused()
         if refused is not None:
             return refused
         await asked.load(self.load_context)
         if self._stay is not None:
+            self._stay.durable.asked_for("")
             await self._begin(self._stay)
         self._calls.budget.begin_execution()
 
@@ -562,6 +582,10 @@ class Session:
         self._known_variables = None
         if self._parts.python_made is not None:
             await self._parts.python_made.reset()
+
+    def keep_last_value(self) -> None:
+        """From the next execution on the variable ``_`` holds the last value, as conversations have it."""
+        self._parts.options.converse()
 
     def scope_log(self) -> list[dict[str, Any]]:
         """What crossed between host, sandbox and sub-calls, in order."""
@@ -679,7 +703,7 @@ class Session:
                 self._parts.grants,
                 snapshot,
                 self._registry,
-                resend=("llm", "host", "python"),
+                resend=ALL_KINDS,
                 budget=self._calls.budget.forked(self.limits),
             )
             for _ in range(1 if count is None else count)
@@ -702,6 +726,21 @@ class Session:
     def kept(self) -> bool:
         """Whether the store has all of a durable session; True of others."""
         return self._stay is None or self._stay.durable.kept
+
+    @property
+    def request(self) -> str | None:
+        """The id by which the last execution of a durable session was asked for; None where by none."""
+        return None if self._stay is None else self._stay.durable.request
+
+    async def flush(self) -> bool:
+        """Wait until the store has all of a durable session: whether it has.
+
+        Raises:
+            LeaseLost: another process has the session.
+        """
+        if self._stay is not None:
+            await self._stay.journal.flush()
+        return self.kept
 
     def give_up(self) -> None:
         """It could not be taken up: nothing of it is left here, and the store is as it was."""

@@ -9,7 +9,17 @@ from typing import Any, Final
 
 import cbor2
 
-from rlm_wasm.data import Char, ImproperList, Keyword, Symbol, VoidType, decimal_text
+from rlm_wasm.data import (
+    Box,
+    Char,
+    ImproperList,
+    Keyword,
+    Struct,
+    Symbol,
+    VoidType,
+    decimal_text,
+    member_order,
+)
 
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _CHARACTERS: Final = {" ": "space", "\n": "newline", "\t": "tab", "\r": "return", "\0": "nul"}
@@ -27,8 +37,9 @@ class _Piece(str):
 def write_form(data: Any, displayed: str) -> str:
     """``data``, a result's, in write form; ``displayed`` is the same value in display form.
 
-    A text is shown as it is, and so is what has no text within: there both forms are the same. What has
-    no form as data (sets, boxes, structs) stays in display form, too.
+    A text is shown as it is, and so is what has no text within: there both forms are the same. Of what is
+    neither a list nor a vector the guest says the write form itself (``Result.written``): how a table
+    within a list compares its keys, say, its data does not tell.
     """
     if data is None or type(data) is str or not _has_text(data):
         return displayed
@@ -58,6 +69,12 @@ def _has_text(data: Any) -> bool:
             work += item
         elif isinstance(item, ImproperList):
             work += [*item.items, item.tail]
+        elif isinstance(item, frozenset):
+            work += item
+        elif isinstance(item, Box):
+            work.append(item.value)
+        elif isinstance(item, Struct):
+            work += item.fields.values()
         elif isinstance(item, bytes):
             return True
     return False
@@ -70,7 +87,7 @@ def _written(data: Any) -> str:
         item = work.pop()
         if isinstance(item, _Piece):
             out.append(item)
-        elif isinstance(item, list | tuple | Mapping | ImproperList):
+        elif isinstance(item, list | tuple | Mapping | ImproperList | frozenset | Box | Struct):
             work.extend(reversed([*_parts(item)]))
         else:
             out.append(_atom(item))
@@ -83,11 +100,29 @@ def _parts(value: Any) -> Iterator[Any]:
         yield _Piece("#hash(")
         for number, (key, item) in enumerate(value.items()):
             yield _Piece(" (" if number else "(")
-            yield key
+            yield _as_list(key)
             yield _Piece(" . ")
             yield item
             yield _Piece(")")
         yield _Piece(")")
+        return
+    if isinstance(value, Box):
+        yield _Piece("#&")
+        yield value.value
+        return
+    if isinstance(value, Struct):
+        yield _Piece(f"#(struct:{value.name}")
+        for item in value.fields.values():
+            yield _Piece(" ")
+            yield item
+        yield _Piece(")")
+        return
+    if isinstance(value, frozenset):
+        yield _Piece("#<set:")
+        for item in sorted(value, key=member_order):
+            yield _Piece(" ")
+            yield _as_list(item)
+        yield _Piece(">")
         return
     items = value.items if isinstance(value, ImproperList) else value
     yield _Piece("#(" if isinstance(value, tuple) else "(")
@@ -99,6 +134,11 @@ def _parts(value: Any) -> Iterator[Any]:
         yield _Piece(" . ")
         yield value.tail
     yield _Piece(")")
+
+
+def _as_list(value: Any) -> Any:
+    """In a set and as a key a list is a tuple, and so is a vector, which is rarer there."""
+    return list(map(_as_list, value)) if isinstance(value, tuple) else value
 
 
 def _atom(value: Any) -> str:

@@ -100,6 +100,14 @@ MISTAKES = {
     ),
     "max-tokens": ('(llm-query #:instruction "q" #:max-tokens 0)', "#:max-tokens must be a positive integer"),
     "an instruction that is no text": ("(llm-query #:instruction 'ask)", "#:instruction must be a string"),
+    "no instruction": (
+        "(define (f d) (llm-query #:data d)) (f answer)",
+        "llm-query: #:instruction is missing",
+    ),
+    "an empty one": (
+        '(map (lambda (d) (llm-query-async #:data d #:instruction "")) (list answer))',
+        "llm-query-async: #:instruction is missing",
+    ),
 }
 
 
@@ -270,6 +278,8 @@ RIGHT = {
         '(define t 9) (if #f (llm-query #:instruction "q" #:temperature t #:json (= t 1)) 1)'
     ),
     "the context": "(if #f context 1)",
+    "an instruction that is made": '(define i "q") (llm-query #:data "" #:instruction i)',
+    "arguments that are made": '(apply llm-query (list \'#:instruction "q"))',
 }
 
 

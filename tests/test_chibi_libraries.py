@@ -12,7 +12,11 @@ import pytest
 from tests import chibi_suites
 
 FOLDER = chibi_suites.folder()
-SUITES = [] if FOLDER is None else [s for s in chibi_suites.suites(FOLDER) if s not in chibi_suites.NOT_RUN]
+SUITES = (
+    []
+    if FOLDER is None
+    else [suite for suite in chibi_suites.suites(FOLDER) if suite not in chibi_suites.NOT_RUN]
+)
 
 pytestmark = pytest.mark.skipif(FOLDER is None, reason="no Chibi libraries: see .ci/fetch-chibi.sh")
 

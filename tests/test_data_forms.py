@@ -27,6 +27,8 @@ VALUES = [
     "(expt 7 400)",
     "-1/3",
     "(list (vector (set 'x)) (hash (set 1) 2))",
+    "(list #u1(0 1) #s8(-128) #u64(18446744073709551615) #s64(-9223372036854775808) #f8(0.5) #f16(1.5))",
+    "(vector #f32(0.5 +inf.0) #f64(0.1 -0.0 +nan.0) #c64(1.0+2.0i) #c128(0.1-0.1i) #u32())",
 ]
 
 
@@ -49,6 +51,23 @@ async def test_data_is_kept_by_snapshots_and_forks(runtime: Runtime, value: str)
         async with await session.fork() as fork, await runtime.restore(await session.snapshot()) as restored:
             for copy in (fork, restored):
                 assert (await copy.execute(f"(equal? v {value})")).value == "#t"
+
+
+async def test_a_uniform_vector_is_a_tuple_of_its_numbers_in_python(runtime: Runtime) -> None:
+    """In Result.data, and as an argument of py-set!."""
+    result = await runtime.run("(list #u8(1) #s16(-1 2) #f32(0.5) #u64(18446744073709551615) #c64(1.0+2.0i))")
+    assert result.data == [b"\x01", (-1, 2), (0.5,), (2**64 - 1,), (1 + 2j,)]
+    result = await runtime.run('(py-set! "v" #s16(-1 2)) (py-eval "[sum(v), len(v)]")')
+    assert result.data == [1, 2], result.error
+
+
+@pytest.mark.parametrize("items", [[], [7, "a"], [7, [1]], [7, True], "no", 7])
+def test_what_is_said_to_be_a_uniform_vector_and_is_none_is_refused(items: object) -> None:
+    """It holds numbers, or it is not taken."""
+    import cbor2
+
+    with pytest.raises(Unencodable):
+        protocol.decode(cbor2.dumps(cbor2.CBORTag(protocol.TAG_UNIFORM, items)))
 
 
 async def test_a_restored_set_is_a_set_and_a_restored_box_can_be_changed(runtime: Runtime) -> None:

@@ -92,7 +92,8 @@ async def test_block(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch
 async def _run_scheme(block: Block) -> None:
     provider = re.search(r"provider=(\w+)", block.marker)
     async with Runtime(provider=provider[1] if provider else "extractive") as runtime:
-        result = await runtime.run(block.code, context=CONTEXT, timeout_s=60)
+        # The first block that calls Python may have to compile it, on a busy machine.
+        result = await runtime.run(block.code, context=CONTEXT, timeout_s=140)
     if "error" in block.marker.split():
         assert result.status == "error"
     else:
@@ -152,3 +153,41 @@ def _environment(folder: Path) -> dict[str, str]:
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
     return {**kept, "PATH": path, "PYTHONPATH": python_path}
+
+
+def test_the_readmes_first_command_says_what_it_shows(folder: Path) -> None:
+    """Without the install: an answer over docs/, offline. A page that is added may change it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"^\$ pip install \. && (rlm-wasm ask .*)\n(.*)\n", readme, re.M)
+    assert shown is not None
+    done = subprocess.run(
+        ["bash", "-c", shown[1].replace("-c docs", f"-c '{ROOT / 'docs'}'")],
+        cwd=folder,
+        env=_environment(folder),
+        text=True,
+        timeout=120,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{shown[2]}\n"), done.stderr
+
+
+def _anchors(page: Path) -> set[str]:
+    """Of its headings, as the usual renderers make them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {
+        re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", h).lower()).replace(" ", "-")
+        for h in headings
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file of the repository, and to a heading where they name one."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        if anchor and file.suffix == ".md":
+            assert anchor in _anchors(file), target

@@ -101,6 +101,18 @@ def test_no_module_imports_what_imports_it() -> None:
         visit(start)
 
 
+def test_nothing_below_the_runtime_asks_the_package_itself() -> None:
+    """It offers the names of all of them: whoever takes one there goes upwards, and in a circle."""
+    for name in MODULES:
+        if layer_of(name) > LAYER["runtime"]:
+            continue
+        for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert "rlm_wasm" not in [alias.name for alias in node.names], name
+            elif isinstance(node, ast.ImportFrom) and node.module == "rlm_wasm":
+                assert {alias.name for alias in node.names} <= MODULES.keys(), name
+
+
 def test_sandbox_and_providers_never_import_each_other() -> None:
     """What enters wasm knows nothing of what answers calls."""
     for name in MODULES:

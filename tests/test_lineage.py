@@ -166,3 +166,17 @@ async def test_parts_are_kept_by_a_session_that_is_restored() -> None:
     ended = records[-1]
     assert isinstance(ended, RunEnded)
     assert [(value[part.start : part.end], part.calls) for part in ended.parts] == [A, B]
+
+
+async def test_a_separator_derives_from_its_call_however_often_it_is_put_between(runtime: Runtime) -> None:
+    """Lineages that were met lately are remembered in few places: two that want the same one come again and again."""
+    program = """
+        (define texts (map (lambda (i) (syntax-e (llm-query #:instruction (number->string i)))) (range 90)))
+        (define kept (make-string 20000 #\\z))
+        (define whole (make-list 3000 (first texts)))
+        (for/and ([separator (rest texts)])
+          (let ([s (string-join whole separator)])
+            (and (= (string-length s) (+ (* 3000 (string-length (first texts))) (* 2999 (string-length separator))))
+                 (equal? (provenance s) (append (provenance (first texts)) (provenance separator)))
+                 (equal? kept (make-string 20000 #\\z)))))"""
+    assert (await runtime.run(program)).data is True

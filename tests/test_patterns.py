@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rlm_wasm import CompletionRequest, ProviderError, Result, Runtime
+from rlm_wasm import Completion, CompletionRequest, ProviderError, Result, Runtime
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 ROOT = Path(__file__).parent.parent
@@ -247,10 +247,10 @@ async def test_the_late_hedge_asks_again_only_where_the_first_is_late() -> None:
 
 
 def test_every_program_stands_in_a_page() -> None:
-    """docs/patterns/ has a page for every program; tests/test_generated_docs.py says that they are current."""
+    """docs/patterns/ has a page for every program, word for word."""
     shown = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "patterns").glob("*.md"))
     for path in PROGRAMS.glob("*.scm"):
-        assert f"<!-- program: {path.name} -->" in shown
+        assert f"```scheme\n{path.read_text(encoding='utf-8')}```" in shown, path.name
 
 
 def test_the_measurements_bear_out_what_the_pages_say_of_them() -> None:
@@ -276,3 +276,221 @@ def test_the_measurements_bear_out_what_the_pages_say_of_them() -> None:
     assert len({row[-3] for row in figures("tree")}) == 1
     assert figures("consensus")[1][-3] < 1
     assert figures("critique")[-1][1] > 90
+    each, once, tried = figures("code-generation")
+    assert each[-2] == 200 * once[-2]
+    assert once[0] < 90 < 99 < tried[-4]
+    alone, delegated = figures("delegation")
+    assert alone[2] < delegated[2] == delegated[3]
+    assert delegated[-1] > alone[-1]
+    apart, short, whole = figures("fold")
+    assert apart[0] == 0 < short[1] < whole[0] == whole[1]
+    assert whole[-2] > 5 * apart[-2]
+    *fixed, planned = figures("planning")
+    assert planned[0] > max(row[0] for row in fixed)
+    _cheap, good, verified = figures("backtracking")
+    assert good[0] < verified[0]
+    assert verified[-1] < good[-1]
+    assert verified[-2] <= 1.5
+    for good, levels in zip(figures("anytime")[::2], figures("anytime")[1::2], strict=True):
+        assert levels[1] > good[1]
+        assert levels[1] >= 90
+        assert levels[2] >= good[2]
+    batch, tens, single = figures("stream")
+    assert batch[0] > 1700 > 60 > tens[0] > single[0] > 2
+    assert [row[-1] for row in (batch, tens, single)] == [600, 10, 1]
+
+
+COLLIDING = ("question 67480", "question 137245")
+"""Two texts that a 32-bit hash once took for one."""
+
+
+@pytest.mark.parametrize(
+    "name", ["recipe-2-low-latency", "recipe-5-production", "14-memoization", "scenario-4-docs-qa"]
+)
+async def test_questions_whose_short_hashes_collide_get_their_own_answers(name: str) -> None:
+    """Keys in the store are content-key, which has all of SHA-256."""
+    text = source(name)
+    program = text[: text.index("(finish")]
+    first, second = COLLIDING
+    ask = {
+        "recipe-2-low-latency": '(finish (list (answer "{}") (answer "{}")))',
+        "14-memoization": '(finish (list (answer "{}") (answer "{}")))',
+        "scenario-4-docs-qa": '(finish (list (answer "{}") (answer "{}")))',
+        "recipe-5-production": '(define (asked q) (set! question q) (set! key (string-append "production:" (content-key question context)))'
+        ' (or (restore key) (checkpoint key (answer)))) (finish (list (asked "{}") (asked "{}")))',
+    }[name].format(first, second)
+    # What the programs ask for themselves on the way is not what is tested here.
+    program = program.split("(define first-time")[0].split("(define questions")[0].split("(define day")[0]
+    provider = InlineProvider(
+        lambda r: "approved" if "approved or rejected" in r.instruction else f"[{r.instruction}]"
+    )
+    async with Runtime(provider=provider, python="off") as runtime:
+        result = await runtime.run(program + ask, context=REVIEWS)
+    assert result.data == [f"[{first}]", f"[{second}]"], result.error
+
+
+def test_no_program_of_the_guide_makes_keys_by_a_short_hash() -> None:
+    """``equal-hash-code`` and its kin are for tables, not for the store."""
+    for path in (
+        *PROGRAMS.glob("*.scm"),
+        *(ROOT / "rlm_wasm").rglob("guide/**/*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+    ):
+        if path.name != "reference.md":
+            assert not re.search(
+                r"\((?:equal-hash|string-hash|hash-code|equal-hash-code)\b", path.read_text("utf-8")
+            ), path
+
+
+# ---- recipes and scenarios do what their steps say
+
+
+async def test_recipe_1_votes_by_five_on_what_the_cheap_model_was_unsure_of() -> None:
+    """And on nothing else: twelve cheap calls, two votes of five."""
+    votes = iter(["positive", "negative", "negative", "negative", "positive"] * 2)
+
+    def answer(request: CompletionRequest) -> str:
+        unsure = "hinge" in request.data or "phone" in request.data
+        if not unsure:
+            return "positive"
+        asked[request.data] = asked.get(request.data, 0) + 1
+        return "unclear" if asked[request.data] == 1 else next(votes)
+
+    asked: dict[str, int] = {}
+    provider = InlineProvider(answer)
+    result = await run("recipe-1-budget-quality", provider)
+    assert result.value == "12 reviews, 22 calls (60 by vote alone)"
+    assert set(asked.values()) == {1 + 5}
+    first_of_all = [request.model for request in provider.requests[:12]]
+    assert first_of_all == ["cheap"] * 12
+
+
+async def test_recipe_2_asks_three_at_once_keeps_the_winner_and_asks_no_second_time() -> None:
+    """The losers' requests are aborted."""
+    gate = GatedProvider(lambda request: f"by {request.model}")
+    task = asyncio.create_task(run("recipe-2-low-latency", gate))
+    await gate.arrived(3)
+    winner = gate.waiting[1].model
+    gate.release(1)
+    assert (await task).value == f"by {winner}"
+    await asyncio.sleep(0)
+    assert len(gate.cancelled) == 2
+    assert len(gate.requests) == 3
+
+
+async def test_recipe_3_merges_in_pairs_with_the_good_model_at_the_top(corpus: str) -> None:
+    """Twelve leaves: six, three, two and one merges, an odd one going up as it is."""
+    provider = InlineProvider(lambda r: f"<{r.model}>")
+    result = await run("recipe-3-hierarchical-mapreduce", provider, corpus)
+    assert result.value == "<good>"
+    assert [r.model for r in provider.requests] == ["cheap"] * 12 + ["middle"] * (6 + 3 + 1) + ["good"]
+    assert all(len(r.data.split("\n")) == 2 for r in provider.requests[12:])
+
+
+async def test_recipe_3_says_where_there_is_nothing_to_read() -> None:
+    """And asks nobody."""
+    provider = InlineProvider(lambda r: "never")
+    assert (await run("recipe-3-hierarchical-mapreduce", provider, "")).value == "nothing to read"
+    assert provider.requests == []
+
+
+async def test_recipe_4_begins_with_what_the_last_run_has_learnt() -> None:
+    """The second run does not try the useless model again, as the first had to."""
+
+    def answer(request: CompletionRequest) -> str:
+        return "unclear" if request.model == "cheap" else "positive"
+
+    provider = InlineProvider(answer)
+    async with Runtime(provider=provider) as runtime:
+        first = await runtime.run(source("recipe-4-adaptive"), context=REVIEWS)
+        tried = [r.model for r in provider.requests].count("cheap")
+        second = await runtime.run(source("recipe-4-adaptive"), context=REVIEWS)
+        again = [r.model for r in provider.requests].count("cheap") - tried
+    counts = [{str(item.items[0]): item.tail for item in result.data} for result in (first, second)]
+    assert sum(counts[0].values()) == 12
+    assert sum(counts[1].values()) == 24
+    assert tried > again
+    assert [r.model for r in provider.requests].count("good") == tried + again
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "value", "calls"),
+    [(["approved"], "draft", 2), (["rejected", "approved"], "better", 4), ([None], "draft", 2)],
+)
+async def test_recipe_5_has_an_answer_whatever_the_critic_does(
+    verdicts: list[str | None], value: str, calls: int
+) -> None:
+    """Approved at once, after a refinement, or a critic that fails; the second run is answered by the store."""
+    said = iter(verdicts)
+
+    def answer(request: CompletionRequest) -> str:
+        if "approved or rejected" in request.instruction:
+            verdict = next(said)
+            if verdict is None:
+                raise ProviderError("no")
+            return verdict
+        return "draft" if request.model == "cheap" else "better"
+
+    provider = InlineProvider(answer)
+    async with Runtime(provider=provider) as runtime:
+        for _ in range(2):
+            assert (await runtime.run(source("recipe-5-production"), context=REVIEWS)).value == value
+    assert len(provider.requests) == calls
+
+
+async def test_scenario_2_stays_within_its_budget() -> None:
+    """A call that may not fit is not sent."""
+    long_answers = InlineProvider(
+        lambda r: Completion(text="unclear", prompt_tokens=4000, completion_tokens=5)
+    )
+    result = await run("scenario-2-image-classification", long_answers)
+    assert result.status == "error"
+    assert "token budget exceeded" in result.error.message
+    provider = InlineProvider(lambda r: "positive")
+    assert (await run("scenario-2-image-classification", provider)).ok
+    assert len(provider.requests) == 12
+
+
+async def test_scenario_3_takes_the_quick_verdict_where_the_better_one_is_late() -> None:
+    """Late is what has not come within a second; here it never comes."""
+
+    class Slow(InlineProvider):
+        inline = False
+
+        async def complete(self, request: CompletionRequest) -> Completion:
+            if request.model == "good":
+                await asyncio.Event().wait()
+            return await super().complete(request)
+
+    program = source("scenario-3-chat-moderation").replace("with-timeout 1", "with-timeout 0")
+    async with Runtime(provider=Slow(lambda r: r.model or ""), python="off") as runtime:
+        result = await runtime.run(program, context="one\ntwo")
+    assert [(str(item.items[0]), item.tail) for item in result.data] == [("cheap", 2)]
+
+
+@pytest.mark.parametrize(("strategy", "calls"), [("each", 13), ("together", 2), ("no idea", 13)])
+async def test_scenario_5_runs_the_pipeline_that_was_planned(strategy: str, calls: int) -> None:
+    """Each ticket by itself where the plan says nothing else."""
+    plan = json.dumps({"urgent": "broke", "strategy": strategy})
+    provider = InlineProvider(lambda r: plan if r.json else "positive")
+    assert (await run("scenario-5-support-tickets", provider)).ok
+    assert len(provider.requests) == calls
+
+
+async def test_scenario_6_starts_a_second_attempt_where_the_first_is_late() -> None:
+    """The first never answers; the second one's answer counts, and the first is cancelled."""
+
+    class First(InlineProvider):
+        inline, hung = False, 0
+
+        async def complete(self, request: CompletionRequest) -> Completion:
+            self.hung += 1
+            if self.hung == 1:
+                await asyncio.Event().wait()
+            return await super().complete(request)
+
+    provider = First(lambda r: "the hinge")
+    program = source("scenario-6-hedged-p99").replace("patience-s 4", "patience-s 0")
+    async with Runtime(provider=provider, python="off") as runtime:
+        result = await runtime.run(program, context=REVIEWS)
+    assert (result.value, provider.hung) == ("the hinge", 2)

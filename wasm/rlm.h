@@ -17,7 +17,7 @@
  * Own tags: 39 symbol (text), 40001 keyword (text), 40002 character (uint), 40003 vector (array),
  * 40004 improper list (array, last item is the tail), 40005 hash table kind: [kind, map] for
  * another kind than equal, 40006 complex [re, im], 40007 box [v], 40008 set [kind, members...],
- * 40009 struct [name, vector of the fields' names, values...].
+ * 40009 struct [name, vector of the fields' names, values...], 40010 uniform vector [type, numbers...].
  *
  * Each message is written as it is sent: [kind, field, ...], or [kind, {field, ...}] where the fields
  * stand in a table, from which those that say nothing are left out. What the fields hold, and what the
@@ -25,7 +25,7 @@
  * the host's, rlm_wasm/sandbox/protocol.py.
  *
  * To the guest, of which at most one is in the inbox:
- *   ["eval", {source, name, grants, limits, context, replies, trace, check}]
+ *   ["eval", {source, name, grants, limits, context, replies, trace, check, conversation}]
  *                                  start an execution (the status was DONE)
  *   ["replies", items]             item: [id, true, value] or [id, false, {type, message, ...}]
  *   ["interrupt"]                  end the execution now: nothing in it can catch this
@@ -45,7 +45,7 @@
  *   ["note", "warn", text]         something that looks like a slip, for the Result
  *   ["note", "trace", facts]       for a run log: who asks for the call of this id, and in which line
  *   ["note", "items", items]       for the progress: items of combinators announced, begun, done
- *   ["done", {status, value, data, cut, shown, lineage, error}]
+ *   ["done", {status, value, data, written, cut, shown, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
  *   ["failed", text]               with RLM_FAILED
  */

@@ -31,6 +31,7 @@ TAGS = {
     "BOX": "a box; [its content]",
     "SET": "a set; [kind, members …]",
     "STRUCT": "a transparent struct; [name, vector of the fields' names, values …]",
+    "UNIFORM": "a uniform vector; [the number of its type, its numbers …]",
 }
 
 

@@ -6,7 +6,8 @@
 (define piece 4000)
 
 ;; The state is where we are and what we know: it is all that is kept, and it survives a crash.
-(define (read-state) (or (restore "stream") (cons 0 "")))
+(define key (string-append "stream:" (content-key (context-length) (context-slice 0 1000))))
+(define (read-state) (or (restore key) (cons 0 "")))
 
 (define (step state)
   (define at (car state))
@@ -16,11 +17,11 @@
      (llm-query #:instruction "Update the summary with the new text: summarise both in three sentences."
                 #:data (string-append (cdr state) "\n" text)
                 #:model "cheap")))
-  (checkpoint "stream" (cons (+ at (string-length text)) known)))
+  (checkpoint key (cons (+ at (string-length text)) known)))
 
 (define end-state
   (let loop ([state (read-state)])
     (if (>= (car state) (context-length)) state (loop (step state)))))
 
-(checkpoint "stream" (cons 0 ""))         ; done: the next run begins anew
+(checkpoint key (cons 0 ""))              ; done: the next run begins anew
 (finish (cdr end-state))

@@ -6,14 +6,13 @@
 (define (ask review model) (llm-query-async #:instruction instruction #:data review #:model model))
 
 (define (cheap review) (ask review "cheap"))
+(define voters '("cheap" "cheap" "middle" "middle" "good"))
 (define (by-vote review)
-  (vote (map (lambda (model) (lambda () (ask review model)))
-             '("cheap" "middle" "good"))
-        #:method 'plurality))
+  (vote (map (lambda (model) (lambda () (ask review model))) voters) #:method 'plurality))
 (define (confidence answer) (if (string-contains? answer "unclear") 0 1))
 
 (define reviews (filter non-empty-string? (string-split context "\n")))
-(define verdicts (active-learning cheap by-vote confidence reviews))
-(define all-by-vote (* 5 (length reviews)))
+(define verdicts (active-learning cheap by-vote confidence reviews #:threshold 0.7))
+(define all-by-vote (* (length voters) (length reviews)))
 (finish (format "~a reviews, ~a calls (~a by vote alone)"
                 (length verdicts) (hash-ref (cost-used) 'calls) all-by-vote))

@@ -11,10 +11,19 @@
      (llm-query-async #:instruction "Summarise in one sentence." #:data section #:model "cheap"))
    sections))
 
-(define (merge . texts)
-  (llm-query-async
-   #:instruction "Summarise these together in three sentences."
-   #:data (string-join texts "\n")
-   #:model "middle"))
+;; Level by level, in pairs. Most merges are low in the tree, and cheap; the last one makes the answer.
+(define (merged pair model)
+  (if (null? (cdr pair))
+      (car pair)                          ; an odd one goes up as it is
+      (llm-query-async
+       #:instruction "Summarise these together in three sentences."
+       #:data (string-join pair "\n")
+       #:model model)))
 
-(finish (tree-reduce merge leaves #:branch-factor 2))
+(let climb ([texts leaves] [level 1])
+  (cond [(null? texts) (finish "nothing to read")]
+        [(null? (cdr texts)) (finish (car texts))]
+        [else
+         (define model (if (<= (length texts) 2) "good" "middle"))
+         (eprintf "level ~a: ~a texts by ~a\n" level (length texts) model)
+         (climb (map-async (lambda (pair) (merged pair model)) (chunk texts 2)) (add1 level))]))

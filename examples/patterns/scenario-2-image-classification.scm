@@ -14,7 +14,7 @@
      (lambda (item) (ask "cheap" item))
      (lambda (item)
        (vote (map (lambda (model) (lambda () (ask model item)))
-                  '("cheap" "middle" "good"))
+                  '("cheap" "cheap" "middle" "middle" "good"))
              #:method 'plurality))
      (lambda (answer) (if (string-contains? answer "unclear") 0 1))
      items)))

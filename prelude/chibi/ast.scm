@@ -60,20 +60,13 @@
 (define (%chibi:procedure-variadic? f)
   (any (lambda (arity) (not (cdr arity))) (or (%procedure-arities f) '((0 . #f)))))
 
-(define (%no-compiler who)
-  (lambda args
-    (error who "this Scheme has no such compiler internals")))
-(define-syntax %define-without-compiler
-  (syntax-rules ()
-    ((_ name ...) (begin (define name (%no-compiler 'name)) ...))))
 (define-syntax %define-never
   (syntax-rules ()
     ((_ name ...) (begin (define (name x) #f) ...))))
 
 (%define-never %chibi:lambda? %chibi:cnd? %chibi:set? %chibi:ref? %chibi:seq? %chibi:lit?
                %chibi:core? %chibi:bytecode? %chibi:context? %chibi:file-descriptor?
-               %chibi:opcode? %chibi:procedure-variable-transformer?)
-(%define-without-compiler %chibi:no-ast)
+               %chibi:opcode?)
 
 (define (%chibi:macro? x) (%macro? x))
 (define (%chibi:environment? x) (environment? x))
@@ -81,7 +74,7 @@
 (define (%chibi:object-size x) 0)
 (define (%chibi:object->integer x) (eq-hash-code x))
 (define (%chibi:string-contains s pattern [start 0]) (%string-index-of s pattern start))
-(define (%chibi:make-immutable! x) x)
+(define (%chibi:make-immutable! x) (%make-immutable! x))
 (define-syntax %chibi:atomically (syntax-rules () ((_ body ...) (let () body ...))))
 (define (%chibi:string-cursor-copy! to at from start end)
   (let ((n (min (- end start) (- (string-length to) at))))
@@ -91,8 +84,51 @@
   (cond ((pair? x) (cons (car x) (%chibi:flatten-dot (cdr x))))
         ((null? x) x)
         (else (list x))))
+;; ---- transformers of identifiers (SRFI 211); a transformer here is a procedure of the form, or a macro ----
 (define-syntax %chibi:identifier-syntax
   (syntax-rules ()
+    ((_ (name reference) ((set pattern value) assignment))
+     (make-set!-transformer
+      (lambda (form)
+        (syntax-case form (set!)
+          ((set! pattern value) (syntax assignment))
+          ((name . rest) (syntax (reference . rest)))
+          (name (identifier? (syntax name)) (syntax reference))))))
     ((_ template)
-     (syntax-rules () ((_ xs (... ...)) (template xs (... ...))) (x template)))))
+     (make-set!-transformer
+      (lambda (form)
+        (syntax-case form (set!)
+          ((set! name value) (%macro-error 'set! "this name stands for an expression, which cannot be assigned" form))
+          ((name . rest) (syntax (template . rest)))
+          (name (identifier? (syntax name)) (syntax template))))))))
+(define (%chibi:make-variable-transformer t)
+  (make-set!-transformer
+   (cond ((%macro? t) (lambda (form) (%use-transformer (%macro-kind t) (%macro-data t) form)))
+         ((not (procedure? t)) (%err-type 'make-variable-transformer 0 "transformer" t))
+         ((= 1 (%chibi:procedure-arity t)) t)
+         (else (lambda (form) (%use-transformer 5 t form))))))
+;; What the expander does with a transformer of one of its kinds.
+(define (%use-transformer kind proc form)
+  (let ((use (vector-ref (%transformer) 1)) (own (vector-ref (%transformer) 2)))
+    (case kind
+      ((2) (proc form (%chibi:make-renamer own)
+                 (lambda (a b) (if (and (identifier? a) (identifier? b)) (identifier=? use a use b) (eq? a b)))))
+      ((3) (make-syntactic-closure own '() (proc form use)))
+      ((4) (proc form own))
+      ((5) (proc form use own))
+      (else (proc form)))))
+(define (%chibi:procedure-variable-transformer? t) (set!-transformer? t))
+
+;; ---- procedures with a tag (SRFI 229) ----
+(define %tagged-procedure (%make-rtd 'tagged-procedure #f '#(procedure tag)))
+(%set-rtd-apply! %tagged-procedure (lambda (tagged . arguments) (apply (%record-ref tagged 0) arguments)))
+(define (%tag-procedure procedure tag) (%record %tagged-procedure procedure tag))
+(define-syntax %lambda/tag
+  (syntax-rules () ((_ tag formals . body) (%tag-procedure (lambda formals . body) tag))))
+(define-syntax %case-lambda/tag
+  (syntax-rules () ((_ tag . clauses) (%tag-procedure (case-lambda . clauses) tag))))
+(define (%procedure/tag? x) (%record-is-a? x %tagged-procedure))
+(define (%procedure-tag x)
+  (unless (%procedure/tag? x) (%err-type 'procedure-tag 0 "procedure with a tag" x))
+  (%record-ref x 1))
 (define %chibi:no-modules #f)

@@ -11,17 +11,21 @@
         ((%record-is-a? e struct:exn:fail:contract) 'type)
         ((%record-is-a? e struct:exn:fail:filesystem) 'file)
         ((%record-is-a? e struct:exn:fail:syntax) 'syntax)
-        (else 'user)))
+        (else (%chibi:own-kind e))))
+;; A kind of a library's own is what it was made with; mark 7, as R7RS's error uses it for its own.
+(define (%chibi:own-kind e)
+  (let ((kind (%condition-mark e 7)))
+    (if (and (pair? kind) (eq? (car kind) 'kind)) (cdr kind) 'user)))
 (define (%chibi:exception-source e) #f)
 
 (define (%chibi:make-exception kind message irritants procedure source)
-  (%make-condition (case kind
-                     ((read) 'exn:fail:read)
-                     ((read-incomplete) 'exn:fail:read:eof)
-                     ((file) 'exn:fail:filesystem)
-                     ((type) 'exn:fail:contract)
-                     (else 'exn:fail))
-                   message irritants))
+  (let ((known (assq kind '((read . exn:fail:read) (read-incomplete . exn:fail:read:eof) (file . exn:fail:filesystem)
+                            (type . exn:fail:contract) (syntax . exn:fail:syntax) (user . exn:fail)))))
+    (if known
+        (%make-condition (cdr known) message irritants)
+        (let ((condition (%make-condition 'exn:fail message irritants)))
+          (%set-condition-mark! condition 7 (cons 'kind kind))
+          condition))))
 
 (define (%chibi:print-exception e [port (current-error-port)])
   (write-string "ERROR: " port)
@@ -61,7 +65,8 @@
                      (and (%rtd? parent) parent)
                      (list->vector
                       (map (lambda (f) (if (pair? f) (cadr f) f))
-                           (if (vector? fields) (vector->list fields) fields)))))
+                           (if (vector? fields) (vector->list fields) fields)))
+                     '(open)))
 (define (%chibi:make-type-predicate name rtd) (lambda (x) (%record-is-a? x rtd)))
 (define (%chibi:make-constructor name rtd)
   (let ((fields (vector-length (%rtd-fields rtd))))
@@ -151,8 +156,7 @@
               alias))))))
 
 ;; A symbol, or the symbols of a datum, as the identifier means them.
-(define (%chibi:symbol->identifier id symbol)
-  (if (symbol? id) symbol (close-syntax symbol (syntactic-closure-env id))))
+(define (%chibi:symbol->identifier id symbol) (%sibling-identifier id symbol))
 (define (%chibi:datum->syntax id datum)
   (let walk ((x datum))
     (cond ((pair? x) (cons (walk (car x)) (walk (cdr x))))

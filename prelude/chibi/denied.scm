@@ -1,15 +1,15 @@
 ;; chibi/denied.scm — Chibi's libraries for files, processes, terminals, users and the network:
 ;; they can be imported, and every procedure of theirs says that the sandbox has no such thing.
 
-;; Register a library whose every name is a procedure that refuses.
-(define (%define-denied-library! name what instead exports)
-  (for-each (lambda (export)
-              (let ((internal (%denied-name export)))
-                (unless (%environment-ref (%core-environment) internal #f)
-                  (%environment-define! (%core-environment) internal
-                                        (%no-capability export what instead)))))
-            exports)
-  (%define-core-library! name (map (lambda (export) (cons (%denied-name export) export)) exports)))
+;; Register a library whose every name is a procedure that refuses; but for those with one of their own.
+(define (%define-denied-library! name what instead exports [others '()])
+  (for-each (lambda (export) (%define-denied! export what instead)) exports)
+  (%define-core-library! name (append others (map (lambda (export) (cons (%denied-name export) export)) exports))))
+(define (%define-denied! export what instead)           ; the internal name
+  (let ((internal (%denied-name export)))
+    (unless (%environment-ref (%core-environment) internal #f)
+      (%environment-define! (%core-environment) internal (%no-capability export what instead)))
+    internal))
 (define (%denied-name export) (%symbol-append '%denied: export))
 
 (define %instead-of-files "use get-context, checkpoint and restore, or string ports")
@@ -42,12 +42,15 @@
     process->bytevector process->string process->sexp process->string-list
     process->output+error process->output+error+status))
 
+;; Nobody is known here: it says of everybody what Chibi's says of a user or group that is not there.
+(define (%nobody name-or-id) #f)
 (%define-denied-library! '(chibi system) "users" #f
   '(get-host-name user? user-name user-password user-id user-group-id user-gecos user-home
     user-shell group? group-name group-password group-id current-user-id current-group-id
     current-effective-user-id current-effective-group-id set-current-user-id!
     set-current-effective-user-id! set-current-group-id! set-current-effective-group-id!
-    current-session-id create-session set-root-directory! user-information group-information))
+    current-session-id create-session set-root-directory!)
+  '((%nobody . user-information) (%nobody . group-information)))
 
 (%define-denied-library! '(chibi stty) "terminal" #f
   '(stty with-stty with-raw-io get-terminal-width get-terminal-dimensions TCSANOW TCSADRAIN

@@ -63,7 +63,7 @@
          (* (exp (%fl:lgamma x))
             (if (and (< x 0.0) (odd? (exact (floor x)))) -1.0 1.0)))))
 (define (%fl:lgamma-sign x)
-  (%list (%fl:lgamma x) (if (and (< x 0.0) (odd? (exact (floor x)))) -1.0 1.0)))
+  (%list (%fl:lgamma x) (if (and (< x 0.0) (odd? (exact (floor x)))) -1 1)))
 
 ;; erf by its series near 0, by a continued fraction beyond.
 (define (%fl:erf x)
@@ -89,7 +89,51 @@
           (/ sum steps)
           (let ((t (/ (* 3.141592653589793 (+ i 0.5)) steps)))
             (loop (+ i 1) (+ sum (cos (- (* n t) (* x (sin t)))))))))))
-(define %fl:yn (%no-capability 'flsecond-bessel "Bessel functions of the second kind" #f))
+;; Those of the second kind: of the orders 0 and 1 for a small argument by Neumann's series in the functions of the first
+;; kind, for a large one by Hankel's expansion; from there upwards, which is stable.
+(define (%fl:yn n x)
+  (let ((n (exact n)))
+    (cond ((nan? x) x)
+          ((< x 0.0) +nan.0)
+          ((= x 0.0) -inf.0)
+          ((infinite? x) 0.0)
+          ((< n 0) (let ((y (%fl:yn (- n) x))) (if (odd? n) (- y) y)))
+          (else
+           (let ((two (if (< x 60.0) (%bessel-near x) (list (%bessel-far 0 x) (%bessel-far 1 x)))))
+             (let up ((k 0) (y (car two)) (next (cadr two)))
+               (cond ((= k n) y)
+                     ((= next -inf.0) next)
+                     (else (up (+ k 1) next (- (/ (* 2.0 (+ k 1) next) x) y))))))))))
+;; J by Miller's recurrence from far above, down to the order 0, where their sum tells the scale.
+(define (%bessel-near x)
+  (let* ((top (* 2 (exact (ceiling (+ 20.0 x))))) (js (make-vector (+ top 2) 0.0)))
+    (vector-set! js top 1e-30)
+    (let down ((k top))
+      (when (> k 0)
+        (let ((j (- (/ (* 2.0 k (vector-ref js k)) x) (vector-ref js (+ k 1)))))
+          (vector-set! js (- k 1) j)
+          (when (> (abs j) 1e200) (do ((i (- k 1) (+ i 1))) ((> i top)) (vector-set! js i (* 1e-250 (vector-ref js i)))))
+          (down (- k 1)))))
+    (let* ((scale (let sum ((k 2) (s (vector-ref js 0))) (if (> k top) s (sum (+ k 2) (+ s (* 2.0 (vector-ref js k)))))))
+           (j (lambda (k) (/ (vector-ref js k) scale)))
+           (series (lambda (order)
+                     (let sum ((k 1) (sign -1.0) (s 0.0))
+                       (if (> (+ order (* 2 k)) top)
+                           s
+                           (sum (+ k 1) (- sign)
+                                (+ s (/ (* sign (+ order (* 2 k)) (j (+ order (* 2 k)))) (* k (+ order k)))))))))
+           (rest (+ (log (/ x 2.0)) 0.5772156649015329)) (two/pi 0.6366197723675814))
+      (list (* two/pi (- (* rest (j 0)) (series 0)))
+            (- (* two/pi (- (* (- rest 1.0) (j 1)) (series 1))) (/ (* two/pi (j 0)) x))))))
+(define (%bessel-far order x)
+  (let ((mu (* 4.0 order order)) (angle (- x (* 3.141592653589793 (+ (/ order 2.0) 0.25)))))
+    (let loop ((k 0) (term 1.0) (p 0.0) (q 0.0))         ; the terms' signs: p + - + ..., q + - + ...
+      (let* ((sign (if (even? (quotient k 2)) 1.0 -1.0))
+             (p (if (even? k) (+ p (* sign term)) p)) (q (if (odd? k) (+ q (* sign term)) q)) (odd (+ (* 2.0 k) 1.0))
+             (next (/ (* term (- mu (* odd odd))) (* (+ k 1) 8.0 x))))
+        (if (or (< (abs next) 1e-18) (= k 60))
+            (* (sqrt (/ 2.0 (* 3.141592653589793 x))) (+ (* p (sin angle)) (* q (cos angle))))
+            (loop (+ k 1) next p q))))))
 
 ;; ---- the table: constants and functions ----
 

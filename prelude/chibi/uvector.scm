@@ -1,78 +1,39 @@
-;; chibi/uvector.scm — what (srfi 160) takes from C: vectors of numbers of one kind.
-;;
-;; A uniform vector is a record of its type and a plain vector whose elements have been brought to
-;; that type; #u8 is the bytevector. A type is #(code name convert).
+;; chibi/uvector.scm — what (srfi 160) takes from C: vectors of numbers of one machine type (data/uvector.c).
 
-(define (%integer-type bits signed?)
-  (let ((low (if signed? (- (expt 2 (- bits 1))) 0))
-        (high (- (expt 2 (if signed? (- bits 1) bits)) 1)))
-    (lambda (x)
-      (if (and (exact-integer? x) (<= low x high))
-          x
-          (%err-type 'uvector-set! 2
-                     (string-append "integer from " (number->string low) " to " (number->string high)) x)))))
-(define (%float-type exponent-bits fraction-bits)
-  (lambda (x)
-    (%bits->float (%float->bits (inexact x) exponent-bits fraction-bits) exponent-bits fraction-bits)))
-(define (%complex-type part)
-  (lambda (x) (make-rectangular (part (real-part x)) (part (imag-part x)))))
+(define %uvector-codes
+  '((u1 . 1) (s8 . 2) (s16 . 4) (u16 . 5) (s32 . 6) (u32 . 7) (s64 . 8) (u64 . 9) (f32 . 10) (f64 . 11) (f8 . 12) (f16 . 13)
+    (c64 . 14) (c128 . 15)))
+(define (%uvector-names type suffixes)          ; ("?" "-ref") to ((%u32vector? . u32vector?) (%u32vector-ref . u32vector-ref))
+  (map (lambda (suffix)
+         (let ((name (string-append (symbol->string type) "vector" suffix)))
+           (cons (string->symbol (string-append "%" name)) (string->symbol name))))
+       suffixes))
 
-(define %f32 (%float-type 8 23))
-(define %uvector-types
-  (list (vector 1 'u1 (%integer-type 1 #f)) (vector 2 's8 (%integer-type 8 #t))
-        (vector 3 'u8 (%integer-type 8 #f)) (vector 4 's16 (%integer-type 16 #t))
-        (vector 5 'u16 (%integer-type 16 #f)) (vector 6 's32 (%integer-type 32 #t))
-        (vector 7 'u32 (%integer-type 32 #f)) (vector 8 's64 (%integer-type 64 #t))
-        (vector 9 'u64 (%integer-type 64 #f)) (vector 10 'f32 %f32) (vector 11 'f64 inexact)
-        (vector 12 'f8 (%float-type 5 2)) (vector 13 'f16 (%float-type 5 10))
-        (vector 14 'c64 (%complex-type %f32)) (vector 15 'c128 (%complex-type inexact))))
-(define (%uvector-type code)
-  (find (lambda (type) (= code (vector-ref type 0))) %uvector-types))
+;; The types as numbers, and for every type the predicate, ref and set!; #u8 is the bytevector.
+(%define-core-library! '(%native "uvprims")
+  (append
+   '((%uvector-length . uvector-length))
+   (map (lambda (code)
+          (let* ((name (string-append "SEXP_" (string-upcase (symbol->string (car code)))))
+                 (internal (string->symbol (string-append "%" name))))
+            (%environment-define! (%core-environment) internal (cdr code))
+            (cons internal (string->symbol name))))
+        (cons '(u8 . 3) %uvector-codes))
+   (append-map (lambda (code) (%uvector-names (car code) '("?" "-ref" "-set!"))) %uvector-codes)))
 
-(define %uvector-rtd (%make-rtd 'uvector #f '#(type elements) '(transparent)))
-(%set-rtd-printer! %uvector-rtd
-  (lambda (v)
-    (string-append "#" (symbol->string (vector-ref (%record-ref v 0) 1))
-                   (%written (vector->list (%record-ref v 1))))))
-
-(define (make-uvector code n [fill 0])
-  (if (= code 3)
-      (make-bytevector n fill)
-      (let ((type (%uvector-type code)))
-        (%record %uvector-rtd type (make-vector n ((vector-ref type 2) fill))))))
-(define (list->uvector code items)
-  (if (= code 3)
-      (apply bytevector items)
-      (let ((type (%uvector-type code)))
-        (%record %uvector-rtd type (list->vector (map (vector-ref type 2) items))))))
-(define (uvector-length v)
-  (if (bytevector? v) (bytevector-length v) (vector-length (%record-ref v 1))))
-
-(define (%uvector-of? v code)
-  (and (%record-is-a? v %uvector-rtd) (= code (vector-ref (%record-ref v 0) 0))))
-(define (%check-uvector who v type)
-  (unless (%uvector-of? v (vector-ref type 0))
-    (%err-type who 0 (string-append (symbol->string (vector-ref type 1)) "vector") v)))
-
-;; For every type: the code's name, the predicate, ref and set!.
-(%native-library! '(%native "uvprims")
-  (cons
-   (cons 'uvector-length uvector-length)
+;; SRFI 4, and the same of SRFI 160: for a type `make-`, the constructor, and to and from lists, too.
+(define (%uvector-library types)
+  (append
+   '((make-bytevector . make-u8vector) (bytevector . u8vector) (bytevector? . u8vector?) (bytevector-length . u8vector-length)
+     (bytevector-u8-ref . u8vector-ref) (bytevector-u8-set! . u8vector-set!) (bytes->list . u8vector->list)
+     (list->bytes . list->u8vector))
    (append-map
     (lambda (type)
-      (let* ((name (symbol->string (vector-ref type 1)))
-             (symbol (lambda (suffix) (string->symbol (string-append name "vector" suffix))))
-             (code (cons (string->symbol (string-append "SEXP_" (string-upcase name))) (vector-ref type 0))))
-        (if (eq? 'u8 (vector-ref type 1))
-            (list code)
-            (list code
-                  (cons (symbol "?") (lambda (v) (%uvector-of? v (vector-ref type 0))))
-                  (cons (symbol "-ref")
-                        (lambda (v i)
-                          (%check-uvector (symbol "-ref") v type)
-                          (vector-ref (%record-ref v 1) i)))
-                  (cons (symbol "-set!")
-                        (lambda (v i x)
-                          (%check-uvector (symbol "-set!") v type)
-                          (vector-set! (%record-ref v 1) i ((vector-ref type 2) x))))))))
-    %uvector-types)))
+      (let ((name (symbol->string type)))
+        (append
+         (%uvector-names type '("" "?" "-length" "-ref" "-set!" "->list"))
+         (list (cons (string->symbol (string-append "%make-" name "vector")) (string->symbol (string-append "make-" name "vector")))
+               (cons (string->symbol (string-append "%list->" name "vector"))
+                     (string->symbol (string-append "list->" name "vector")))))))
+    types)))
+(%define-core-library! '(srfi 4) (%uvector-library '(s8 s16 u16 s32 u32 s64 u64 f32 f64)))

@@ -139,12 +139,15 @@
 (define (%make-struct-type name parent fields flags auto-count auto-value guard properties)
   (if (not (or (not parent) (%rtd? parent)))
       (raise-argument-error 'struct "struct-type?" parent))
-  (let ((rtd (%make-rtd name parent fields
+  (let ((rtd (if (and (equal? flags '(prefab)) (= auto-count 0) (not guard) (null? properties)
+                      (or (not parent) (equal? (%rtd-flags parent) '(prefab))))
+                 (%prefab-type name parent fields)      ; the one of this name and shape
+                 (%make-rtd name parent fields
                         (append (if (or (any (lambda (p) (memq (car p) %equality-properties)) properties)
                                         (and parent (memq 'equal (%rtd-flags parent))))
                                     '(equal)
                                     '())
-                                (map (lambda (flag) (case flag ((transparent) 'transparent) ((prefab) 'prefab) (else 'mutable))) flags)))))
+                                (map (lambda (flag) (case flag ((transparent) 'transparent) ((prefab) 'prefab) (else 'mutable))) flags))))))
     (%set-rtd-properties! rtd
                           (append (if guard (list (cons '%guard guard)) '())
                                   (if (> auto-count 0) (list (cons '%auto (cons auto-count auto-value))) '())

@@ -17,7 +17,7 @@
     (if t
         (let ((aliases (vector-ref t 0)))
           (or (hash-ref aliases id #f)
-              (let ((alias (make-syntactic-closure (vector-ref t 2) '() id)))
+              (let ((alias (%make-alias aliases (vector-ref t 2) id)))
                 (hash-set! aliases id alias)
                 alias)))
         id)))
@@ -74,7 +74,7 @@
 
 ;; ---- transformers as values ----
 (define (make-set!-transformer proc) (%make-transformer 7 proc))
-(define (set!-transformer? v) #f)
+(define (set!-transformer? v) (and (%macro? v) (= 7 (%macro-kind v))))
 (define (make-rename-transformer id)
   (make-set!-transformer
    (lambda (form)
@@ -224,6 +224,10 @@
 (define-syntax syntax
   (er-macro-transformer (lambda (form rename compare) (%template-code (cadr form) '() rename))))
 (define-syntax quasisyntax (er-macro-transformer (lambda (form rename compare) `(,(rename '%quasitemplate) ,(cadr form) ()))))
+(define-syntax unsyntax
+  (er-macro-transformer (lambda (form rename compare) (%macro-error 'unsyntax "not in quasisyntax" form))))
+(define-syntax unsyntax-splicing
+  (er-macro-transformer (lambda (form rename compare) (%macro-error 'unsyntax-splicing "not in quasisyntax" form))))
 (define-syntax quote-syntax (er-macro-transformer (lambda (form rename compare) `(,(rename '%own-alias-of) (,(rename '%syntax-quote) ,(cadr form))))))
 (define (%own-alias-of form) (%fill-template form '()))
 (define-syntax syntax/loc (er-macro-transformer (lambda (form rename compare) `(,(rename 'syntax) ,(caddr form)))))
@@ -262,6 +266,8 @@
   (syntax-rules () ((_ form literals same? clause ...) (syntax-case form literals clause ...))))
 (define (%bad-syntax form)
   (%macro-error (let ((head (if (pair? form) (car form) form))) (if (identifier? head) (%id-symbol head) '?)) "bad syntax" form))
+(define (%syntax-violation who message form . subform)
+  (%macro-error (or who 'syntax) message (if (pair? subform) (car subform) form)))
 (define-syntax with-syntax
   (syntax-rules ()
     ((_ ((pattern form) ...) body ...) (syntax-case (list form ...) () ((pattern ...) (let () body ...))))))
@@ -297,13 +303,23 @@
        (,(rename '%register-match-expander!) (,(rename 'quote) ,(%id-symbol (cadr form)))
         ,(procedure-of (caddr form)) ,(and (pair? (cdddr form)) (procedure-of (cadddr form))))))))
 
-;; ---- syntax parameters ----
+;; ---- syntax parameters: syntax-parameterize is a core form ----
 (define-syntax define-syntax-parameter (syntax-rules () ((_ id transformer) (define-syntax id transformer))))
-;; the names as the body has them: a program's own are plain symbols there
-(define-syntax syntax-parameterize
+
+;; ---- with-ellipsis: in the body's patterns and templates another identifier stands for ..., which is a plain one there ----
+(define-syntax with-ellipsis
   (er-macro-transformer
    (lambda (form rename compare)
-     `(,(rename 'let-syntax) ,(map (lambda (b) (list (%id-symbol (car b)) (cadr b))) (cadr form)) ,@(cddr form)))))
+     (if (not (and (list? form) (>= (length form) 3) (identifier? (cadr form))))
+         (%macro-error 'with-ellipsis "expected (with-ellipsis identifier body ...)" form))
+     (let* ((own (cadr form)) (plain (make-syntactic-closure (%core-environment) '() (gensym 'dots))))
+       `(,(rename 'let) ()
+         ,@(let walk ((x (cddr form)))
+             (cond ((identifier? x) (cond ((compare x own) '...) ((compare x (rename '...)) plain) (else x)))
+                   ((and (pair? x) (identifier? (car x)) (compare (car x) (rename 'quote))) x)
+                   ((pair? x) (let ((a (walk (car x))) (d (walk (cdr x)))) (if (and (eq? a (car x)) (eq? d (cdr x))) x (cons a d))))
+                   ((vector? x) (vector-map walk x))
+                   (else x))))))))
 
 ;; ---- syntax-parse: patterns with classes, and its clauses' directives ----
 (define %syntax-classes

@@ -25,10 +25,7 @@
 
 ;; The identifier `name` in the context of the identifier `id`: what a macro introduces on purpose
 ;; (`point-x` for `point`).
-(define (%id-like id name)
-  (if (symbol? id)
-      name
-      (make-syntactic-closure (syntactic-closure-env id) '() name)))
+(define (%id-like id name) (%sibling-identifier id name))
 
 ;; (%id-append id part ...): an identifier with the context of id; the parts are strings and identifiers.
 (define (%id-append context . parts)

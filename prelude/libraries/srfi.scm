@@ -89,7 +89,7 @@
 (%define-core-library! '(srfi 30) '())
 (%define-core-library! '(srfi 31) '(rec))
 (%define-core-library! '(srfi 38)
-  '((write-shared . write-with-shared-structure) (write-shared . write/ss)
+  '((%write/ss . write-with-shared-structure) (%write/ss . write/ss)
     (read . read-with-shared-structure) (read . read/ss)))
 (%define-core-library! '(srfi 39) '((%converting-parameter . make-parameter) parameterize))
 (%define-core-library! '(srfi 46) '(syntax-rules))
@@ -135,8 +135,8 @@
     hash-table-update! hash-table-update!/default hash-table-pop! hash-table-clear!
     hash-table-size hash-table-keys hash-table-values hash-table-entries hash-table-find
     hash-table-count hash-table-map hash-table-for-each hash-table-walk hash-table-map!
-    hash-table-map->list hash-table-fold hash-table-prune! hash-table-copy
-    hash-table-empty-copy hash-table->alist hash-table-union! hash-table-merge!
+    hash-table-map->list hash-table-fold hash-table-prune! (srfi-125:hash-table-copy . hash-table-copy)
+    hash-table-empty-copy hash-table->alist hash-table-union! (hash-table-union! . hash-table-merge!)
     hash-table-intersection! hash-table-difference! hash-table-xor! (srfi-69:hash . hash)
     (srfi-69:string-hash . string-hash) string-ci-hash hash-by-identity
     hash-table-equivalence-function hash-table-hash-function))
@@ -173,6 +173,8 @@
     vector-unfold-right! vector->list reverse-vector->list list->vector reverse-list->vector
     vector->string string->vector))
 
+(%define-core-library! '(srfi 139) '(define-syntax-parameter syntax-parameterize))
+
 (%define-core-library! '(srfi 145) '(assume))
 
 (%define-core-libraries! '((srfi 151) (scheme bitwise))
@@ -196,3 +198,7 @@
     list-accumulator reverse-list-accumulator vector-accumulator reverse-vector-accumulator
     vector-accumulator! string-accumulator bytevector-accumulator bytevector-accumulator!
     sum-accumulator product-accumulator))
+
+(%define-core-library! '(srfi 229)
+  '((%lambda/tag . lambda/tag) (%case-lambda/tag . case-lambda/tag) (%procedure/tag? . procedure/tag?)
+    (%procedure-tag . procedure-tag)))

@@ -37,15 +37,18 @@
         (else #f)))
 (define (%must-be who what v) (string-append who ": " what ", got " (%bounded-text v)))
 
+;; also said before the program runs: runtime/check.scm
+(define (%no-instruction op)
+  (string-append op ": #:instruction is missing; say what is to be done, for example (" op
+                 " #:instruction \"Summarize\" #:data text)"))
+
 ;; Send one call; gives its handle. `op` is its name in the log.
 (define (%start-call op instruction data model temperature max-tokens json image images recursive)
   (let ((instruction (%check-text op "#:instruction" instruction #f))
         (data (%check-text op "#:data" data #t)))
     (%check-call op model temperature max-tokens json recursive)
     (if (string-null? instruction)
-        (%fail 'exn:fail:contract
-               (string-append op ": #:instruction is missing; say what is to be done, for example (" op
-                              " #:instruction \"Summarize\" #:data text)")))
+        (%fail 'exn:fail:contract (%no-instruction op)))
     (%before-calls)
     (let* ((pictures (if (or image (pair? images))
                          (append (if image (list image) '()) (if (list? images) images (list images)))

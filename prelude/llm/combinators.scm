@@ -237,6 +237,40 @@
     (%catch (lambda (condition) (%result (apply fallback arguments)))
             (lambda () (%result (apply primary arguments))))))
 
+;; What thunk gives; where it fails, it is called again, `times` times in all, after a pause that doubles from
+;; try to try. The last failure is raised as it is. What would fail just so again is raised at once, unless
+;; #:when, a predicate of what was raised, says otherwise.
+(define (with-retry thunk #:times [times 3] #:delay [delay 1] #:when [again? %may-pass?])
+  (%check-procedure 'with-retry thunk 0 "procedure of no arguments")
+  (if (not (and (exact-integer? times) (> times 0)))
+      (%fail 'exn:fail:contract (string-append "with-retry: #:times must be a whole number from 1, got " (%bounded-text times))))
+  (if (not (and (real? delay) (>= delay 0) (< delay +inf.0)))
+      (%fail 'exn:fail:contract (string-append "with-retry: #:delay must be a number of seconds from 0, got " (%bounded-text delay))))
+  (%check-procedure 'with-retry again? 3 "procedure of what was raised for #:when")
+  (define (try) (let ((v (thunk))) (if (handle? v) (await v) v)))
+  (let loop ((left times) (pause delay))
+    (if (= left 1)
+        (try)
+        (let* ((failed? #f)
+               (v (guard (condition ((again? condition) (set! failed? #t))) (try))))
+          (if failed?
+              (begin
+                (sleep pause)
+                (loop (- left 1) (min (* 2 pause) (max delay %longest-pause))))
+              v)))))
+(define %longest-pause 60)
+
+;; A slip of the program, a refusal, a budget that is used up, or a request that the provider calls a bad one
+;; do not pass with time.
+(define (%may-pass? condition)
+  (not (or (exn:fail:contract:variable? condition)
+           (exn:fail:syntax? condition)
+           (and (exn? condition)
+                (memq (%rtd-name (%record-rtd condition)) '(exn:fail:capability exn:fail:budget exn:fail:refused)))
+           (let* ((told (and (exn? condition) (%condition-mark condition 7)))
+                  (status (and (hash? told) (%hash-ref told "status" #f))))
+             (and (exact-integer? status) (<= 400 status 499) (not (memv status '(408 409 425 429))))))))
+
 ;; ---- from the guide ----
 
 ;; An answer that was asked for before comes from the store: (cached-query "question" #:data text …).

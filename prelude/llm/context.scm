@@ -141,3 +141,8 @@
               (else
                (let ((chunks (cons (substring text (- start text-start) (- end text-start)) chunks)))
                  (if (= end total) (reverse chunks) (loop (+ start step) text text-start chunks)))))))))
+
+;; ---- arguments ----
+
+;; Those of --arg NAME=VALUE by name, in a table. A host that has some grants a procedure of this name.
+(define (args) (hash))

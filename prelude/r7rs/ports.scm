@@ -50,6 +50,8 @@
 ;; What (scheme write) exports: a symbol with bars or backslashes in its name stands in bars.
 (define (%standard-write value [port (%output-port)]) (%write-text (%->string value 3 0) port))
 (define (%standard-write-shared value [port (%output-port)]) (%write-text (%->string value 3 1) port))
+(define (%write/ss value [port (%output-port)] [cycles-only? #f])       ; SRFI 38's
+  (if cycles-only? (%standard-write value port) (%standard-write-shared value port)))
 (define (%standard-write-simple value [port (%output-port)]) (%write-text (%->string value 3 2) port))
 
 (define-values (newline write-char write-string write-u8 write-bytevector flush-output-port)

@@ -6,6 +6,9 @@
 ;;   predicate    identifier, #f or #t
 ;;   field        identifier, (field), (field accessor), (field accessor modifier)
 ;;
+;; R7RS leaves it open whether equal? looks into records. In a program it does not, as in Racket; in a library it does, as
+;; in Chibi-Scheme, whose libraries count on it.
+;;
 ;; Accessors are made by C (%record-accessor ...), so that the VM sees a primitive-like procedure
 ;; and an error names the accessor.
 
@@ -38,7 +41,8 @@
        `(,(rename 'begin)
          (,_define ,type-name
            (,(rename '%make-rtd) (,_quote ,bare) ,(or parent #f)
-            (,_quote ,(list->vector (map cdr symbols)))))
+            (,_quote ,(list->vector (map cdr symbols)))
+            ,@(if (%used-in-library? compare) `((,_quote (open))) '())))
          ,@(%record-constructor-form form type-name bare constructor names parent symbol-of rename bad)
          ,@(cond ((not predicate) '())
                  (else

@@ -49,9 +49,9 @@
 
 ;; ---- SRFI 95: (sort sequence less? [key]), either kind of sequence ----
 
-;; Chibi sorts anything without a comparison: by the default comparator's order.
+;; Chibi sorts anything without a comparison: by %object-order.
 (define (%less-and-sequence who a b)
-  (cond ((not b) (values a %default<?))
+  (cond ((not b) (values a (lambda (x y) (< (%object-order x y) 0))))
         ((procedure? b) (values a b))
         ((procedure? a) (values b a))
         (else (%err-type who 1 "procedure" b))))

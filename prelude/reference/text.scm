@@ -171,7 +171,8 @@
  ("(context-slice start end [name])" "What there is of a part, without copying the whole in.")
  ("(context-lines start end [name])" "Some of its lines.")
  ("(context-search pattern [name] #:max n)" "For each line with the pattern (offset of the first hit . line); a string stands for itself, #px for a pattern.")
- ("(context-chunks size [overlap] [name])" "The text in pieces of so many characters."))
+ ("(context-chunks size [overlap] [name])" "The text in pieces of so many characters.")
+ ("(args)" "What the program was given by --arg NAME=VALUE, a table: (hash-ref (args) \"year\" \"2024\")." (hash-ref (args) "year" "2024") "2024"))
 
 (%reference "Combinators"
  ("((sequence f ...) x)" "One procedure after the other." ((sequence add1 sqr) 2) 9)
@@ -188,6 +189,7 @@
  ("(tiered cheap expensive items)" "cheap on each item, expensive on the list of the results." (tiered add1 (lambda (l) (apply + l)) '(1 2)) 5)
  ("(active-learning cheap expensive score items #:threshold 0.7)" "expensive where the score of cheap's result is low.")
  ("((memoized f #:key-fn k) argument ...)" "f, whose results are kept." ((memoized add1) 1) 2)
+ ("(with-retry thunk #:times 3 #:delay 1 #:when pred)" "What thunk gives; where it fails, it is called again, so many times in all, after a pause in seconds that doubles. What would fail just so again (an unbound name, a refusal, a status such as 401) is raised at once, unless pred, of what was raised, says otherwise." (let ((n 0)) (with-retry (lambda () (set! n (+ n 1)) (if (< n 3) (error "not yet") n)) #:delay 0)) 3)
  ("((choose pred then else) argument ...)" "One of two procedures." ((choose even? sqr add1) 4) 16)
  ("((try-fallback primary fallback) argument ...)" "fallback where primary fails." ((try-fallback car (lambda (x) 'none)) '()) none)
  ("(tree-reduce texts)" "Merges pairs of texts by a model, until one is left.")

@@ -208,6 +208,7 @@
   (let* ((literals (%f-more finding)) (known (lambda (i) (let ((v (vector-ref literals i))) (if (%default? v) #f v))))
          (who (symbol->string (%cell-name (%node-part (%node-part (%f-node finding) 0) 0)))))
     (or (%call-refusal who (known 0) (known 1) (known 2) (known 3) (known 4))
+        (and (equal? (known 5) "") (%no-instruction who))
         (string-append who ": #:instruction must be a string, got " (%bounded-text (known 5))))))
 
 ;; The problems of a look, in the order of their places, and the LLM calls whose literal arguments the host

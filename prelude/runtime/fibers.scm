@@ -138,12 +138,27 @@
   (%set-dynamic! (%fiber-state fiber))
   (set! %current-fiber fiber)
   (let ((value (thunk)))
+    (if (eq? %current-fiber fiber)
+        (begin
+          (set! %current-fiber #f)
+          (if (%fiber-pool fiber) (%leave-pool! fiber))
+          (let ((handle (%fiber-handle fiber)))
+            (if handle
+                (%settle! handle 'done value)
+                (set! %outcome value))))
+        (%end-of-another fiber value))))
+
+;; The running fiber went on with a continuation of another one, and has come to that one's end: it is its own.
+(define (%end-of-another fiber value)
+  (let* ((handle (%fiber-handle %current-fiber))
+         (outcome (cond ((not (%fiber-handle fiber)) value) ; the program's end gives one
+                        (handle #f)
+                        (else (%value-outcome "ok" value)))))
+    (%leave-pool! %current-fiber)
     (set! %current-fiber #f)
-    (if (%fiber-pool fiber) (%leave-pool! fiber))
-    (let ((handle (%fiber-handle fiber)))
-      (if handle
-          (%settle! handle 'done value)
-          (set! %outcome value)))))
+    (if outcome
+        (set! %outcome outcome)
+        (%settle! handle 'done value))))
 
 ;; Every fiber waits and nothing is on its way: the program is told, where it waits.
 (define (%deadlock!)

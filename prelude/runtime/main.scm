@@ -58,9 +58,17 @@
              (if long? (hash-set! out "cut" #t))
              (if (not (eq? data %none)) (hash-set! out "data" data))
              (if (pair? lineage) (hash-set! out "lineage" lineage))
+             (if (and (not long?) (%written-here? v data)) (hash-set! out "written" (%written-text v)))
              out))
-          ((eq? data %none) (hash "status" status "value" text))
-          (else (hash "status" status "value" text "data" data)))))
+          ((not (%written-here? v data)) (hash "status" status "value" text "data" data))
+          ((eq? data %none) (hash "status" status "value" text "written" (%written-text v)))
+          (else (hash "status" status "value" text "data" data "written" (%written-text v))))))
+
+;; The value as `write` shows it. Lists and vectors of what crosses the host can write itself.
+(define (%written-here? v data)
+  (or (eq? data %none) (and (not (pair? v)) (or (hash? v) (set? v) (box? v) (%record? v)))))
+(define (%written-text v)
+  (%cut-text (string-join (map (lambda (v) (%->string v 1 0)) (%values->list v)) "\n")))
 
 ;; The value itself, where it can cross and is not too large.
 (define (%data-of v text)
@@ -69,9 +77,20 @@
         (else (%catch (lambda (condition) %none)
                       (lambda () (%cbor-encode v))))))
 
+;; In a conversation the variable `_` holds the last value; void and several values leave it as it was.
+(define %conversation? #f)
+(define (%begin-conversation!)
+  (set! %conversation? #t)
+  (if (eq? (%environment-ref (interaction-environment) '_ %none) %none)
+      (%environment-define! (interaction-environment) '_ (void))))
+(define (%remember! v)
+  (if (not (or (void? v) (%default? v) (not (= (length (%values->list v)) 1))))
+      (%environment-define! (interaction-environment) '_ v)))
+
 ;; A program that begins with #lang racket has printed its values; the last one is its value all the same.
 (define (%program-outcome evaluate text name)
   (let ((v (evaluate text (interaction-environment) name)))
+    (if %conversation? (%remember! v))
     (if %show
         (hash-set (%hash-immutable (%printed-outcome "ok" v)) "shown" #t)
         (%value-outcome "ok" v))))
@@ -121,7 +140,10 @@
 
 ;; ---- a program ends itself ----
 
-(define (finish v) (%end! (%value-outcome "finished" (%resolved 'finish v))))
+(define (finish v)
+  (let ((v (%resolved 'finish v)))
+    (if %conversation? (%remember! v))
+    (%end! (%value-outcome "finished" v))))
 
 ;; The value with the text of each scoped value in its place, in lists, vectors, tables and boxes too.
 ;; A handle among them is an error: what it stands for may not be there yet.
@@ -196,6 +218,7 @@
     (for-each %grant! (%option options "grants" '()))
     (set! %tracing? (%option options "trace" %tracing?))
     (%keep-parts! %tracing?)
+    (if (%option options "conversation" #f) (%begin-conversation!))
     (if due
         (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
 

@@ -60,7 +60,7 @@
 (define (number-hash x) (equal-hash-code x))
 (define (default-hash x)
   (let ((c (and (= 9 (%type-rank x)) (%registered-for x))))
-    (if c (comparator-hash c x) (equal-hash-code x))))
+    (cond (c (comparator-hash c x)) ((string? x) (string-hash x)) (else (equal-hash-code x)))))
 (define %hash-bound 33554432)
 (define %hash-salt 16064047)
 (define-syntax hash-bound (syntax-rules () ((_) %hash-bound)))
@@ -120,7 +120,12 @@
                           ((same? (ref a i) (ref b i)) (loop (+ i 1)))
                           (else #f))))))))
 
-(define (%object-order a b) (cond ((%default<? a b) -1) ((%default<? b a) 1) (else 0)))
+;; SRFI 95's, where no order is given: as above, but for numbers that are not real, which come after those that are.
+(define (%object-order a b)
+  (cond ((and (number? a) (number? b) (not (eq? (real? a) (real? b)))) (if (real? a) -1 1))
+        ((%default<? a b) -1)
+        ((%default<? b a) 1)
+        (else 0)))
 
 (define %default-comparator
   (make-comparator #t %default=? %default<? default-hash))

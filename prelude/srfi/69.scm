@@ -5,13 +5,16 @@
 ;; procedures and a core table from hash value to a bucket, a list of (key . value).
 
 (define-values (%custom-table-rtd %custom-table?)
-  (let ((rtd (%make-rtd 'hash-table #f '#(same? hash buckets count))))
+  (let ((rtd (%make-rtd 'hash-table #f '#(same? hash buckets count mutable?))))
     (values rtd (lambda (x) (%record-is-a? x rtd)))))
 (define (%custom-same? t) (%record-ref t 0))
 (define (%custom-hash t) (%record-ref t 1))
 (define (%custom-buckets t) (%record-ref t 2))
 (define (%custom-count t) (%record-ref t 3))
 (define (%custom-count! t by) (%record-set! t 3 (+ by (%record-ref t 3))))
+;; What (hash-table-copy t #f) of SRFI 125 gives says that it is immutable, and that is all: that it is changed is the
+;; user's error, and Chibi's SRFI 113 makes it.
+(define (%custom-mutable? t) (%record-ref t 4))
 
 (define (hash-table? x) (or (hash? x) (%custom-table? x)))
 
@@ -72,7 +75,7 @@
   (let ((kind (%table-kind same?)))
     (if kind
         (%make-hash kind #f)
-        (%record %custom-table-rtd same? (or hash (%default-hash same?)) (%make-hash 1 #f) 0))))
+        (%record %custom-table-rtd same? (or hash (%default-hash same?)) (%make-hash 1 #f) 0 #t))))
 
 (define (%first-procedure args except)
   (cond ((null? args) #f)
@@ -189,7 +192,9 @@
       (%hash-copy t #f)
       (let ((new (%empty-like t)))
         (for-each (lambda (e) (%custom-set! new (car e) (cdr e))) (%custom->alist t))
+        (unless mutable? (%record-set! new 4 #f))
         new)))
+(define (srfi-125:hash-table-copy t [mutable? #f]) (hash-table-copy t mutable?))
 (define (hash-table-empty-copy t) (%empty-like t))
 (define (hash-table-clear! t)
   (if (hash? t)
@@ -209,4 +214,4 @@
 (define (srfi-69:string-hash s [bound #f]) (%bounded-hash (string-hash s) (and (integer? bound) bound)))
 (define hash-by-equal srfi-69:hash)
 (define hash-by-eqv srfi-69:hash)
-(define (hash-table-mutable? t) (if (hash? t) (not (immutable? t)) #t))
+(define (hash-table-mutable? t) (if (hash? t) (not (immutable? t)) (%custom-mutable? t)))

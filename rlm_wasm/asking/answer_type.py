@@ -9,6 +9,7 @@ from typing import Any
 
 from rlm_wasm.data import json_form, json_text
 from rlm_wasm.errors import UnfitValue, UsageError
+from rlm_wasm.providers import strict_json
 
 MAX_SCHEMA = 20_000
 """Characters of a schema that a model is shown."""
@@ -110,8 +111,8 @@ class AnswerType:
             try:
                 return self.adapter.validate_json(json_text(plain))
             except ValidationError as error:
-                found = [f"{_place(e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
-                raise UnfitValue(_listed(found)) from error
+                complaints = [f"{_place(e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
+                raise UnfitValue(_listed(complaints)) from error
         from referencing.exceptions import Unresolvable
 
         try:
@@ -128,12 +129,9 @@ _NOTHING = object()
 
 def from_json(text: str) -> Any:
     """What a text says as JSON, in a code fence or bare; a mark that equals nothing where it says none."""
-    stripped = text.strip()
-    if stripped.startswith("```"):
-        stripped = stripped.partition("\n")[2].rpartition("```")[0].strip()
     try:
-        return json.loads(stripped)
-    except (ValueError, RecursionError):
+        return strict_json.loads(strict_json.unfenced(text))
+    except ValueError:
         return _NOTHING
 
 
@@ -142,6 +140,6 @@ def _place(path: Any) -> str:
 
 
 def _listed(complaints: list[str]) -> str:
-    shown = complaints[:_MAX_COMPLAINTS]
-    more = len(complaints) - len(shown)
-    return "; ".join(shown) + (f"; and {more:,} more" if more else "")
+    listed = complaints[:_MAX_COMPLAINTS]
+    more = len(complaints) - len(listed)
+    return "; ".join(listed) + (f"; and {more:,} more" if more else "")

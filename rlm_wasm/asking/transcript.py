@@ -49,12 +49,12 @@ class Transcript:
         """All of it, as the model is shown it."""
         return "\n\n".join(self._parts())
 
-    def shortened(self, most: int) -> str:
+    def shortened(self, max_chars: int) -> str:
         """The same in so many characters at the most, the latest first to be kept."""
-        if len(self.text()) <= most:
+        if len(self.text()) <= max_chars:
             return self.text()
         parts: list[str] = []
-        room = most
+        room = max_chars
         for number in range(len(self.steps) - 1, -1, -1):
             part = bounded(self._whole[number], room) if not parts else _digest(self.steps[number])
             if len(part) > room:
@@ -84,13 +84,13 @@ def _written(step: Step, so_far: str) -> str:
 
 
 def _digest(step: Step) -> str:
-    said = []
+    parts = []
     if step.program:
-        said.append(f"program: {in_line(step.program, _DIGEST)}")
+        parts.append(f"program: {in_line(step.program, _DIGEST)}")
     if step.value:
-        said.append(f"value: {in_line(step.value, _DIGEST)}")
+        parts.append(f"value: {in_line(step.value, _DIGEST)}")
     if step.output:
-        said.append(f"printed: {in_line(step.output, _DIGEST)}")
+        parts.append(f"printed: {in_line(step.output, _DIGEST)}")
     if step.error:
-        said.append(f"error: {in_line(step.error, _DIGEST)}")
-    return f"## Iteration {step.number}, shortened\n" + "\n".join(said or ["no program"])
+        parts.append(f"error: {in_line(step.error, _DIGEST)}")
+    return f"## Iteration {step.number}, shortened\n" + "\n".join(parts or ["no program"])

@@ -183,19 +183,19 @@ class Contexts:
         return Encoded(array_head(count) + b"".join(encoded))
 
     def _search(self, arguments: list[Any]) -> Any:
-        pattern, most, name = arguments
+        pattern, max_hits, name = arguments
         context = self._find(name)
         if not isinstance(pattern, str) or not pattern:
             raise UsageError("context-search: the pattern must be a non-empty string or a regexp")
         if len(pattern) > MAX_PATTERN:
             raise UsageError(f"context-search: {MAX_PATTERN:,} characters are the most of a pattern")
-        limit = min(most, MAX_HITS) if type(most) is int else MAX_HITS
+        limit = min(max_hits, MAX_HITS) if type(max_hits) is int else MAX_HITS
         return at_once_or_in_turns(self._hits(context.text, pattern, limit))
 
     def _hits(self, text: str, pattern: str, limit: int) -> Generator[None, None, list[list[Any]]]:
-        found: list[list[Any]] = []
+        hits: list[list[Any]] = []
         at = 0
-        while len(found) < limit and at < len(text):
+        while len(hits) < limit and at < len(text):
             hit = text.find(pattern, at, at + _A_TURN + len(pattern) - 1)
             if hit < 0:
                 self._charge(min(_A_TURN, len(text) - at))
@@ -206,11 +206,11 @@ class Contexts:
             end = text.find("\n", hit)
             end = len(text) if end < 0 else end
             self._charge(end - at)
-            found.append([hit, _around(text, start, end, hit)])
+            hits.append([hit, _around(text, start, end, hit)])
             at = max(end, hit + 1)
-            if len(found) % 500 == 0:
+            if len(hits) % 500 == 0:
                 yield
-        return found
+        return hits
 
 
 def _lines_of(text: str) -> list[str]:

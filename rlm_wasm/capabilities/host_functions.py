@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import cbor2
 
@@ -11,6 +11,25 @@ from rlm_wasm.data import Keyword
 from rlm_wasm.errors import CapabilityDenied, UsageError
 
 HostFunction = Callable[..., Any]
+
+ARGUMENTS: Final = "args"
+"""By which a program sees what it was given by name. Without any it is the guest's own, which gives none."""
+
+
+class Arguments:
+    """What a program is given by name, as the host function ``args``."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        if not isinstance(given, Mapping):
+            raise UsageError(f"args must be a mapping from names to values, got {type(given).__name__}")
+        for name in given:
+            if not isinstance(name, str) or not name:
+                raise UsageError(f"an argument's name must be a text, got {name!r}")
+        self._given = dict(given)
+
+    def __call__(self) -> dict[str, Any]:
+        """All of them, by name."""
+        return dict(self._given)
 
 
 class HostFunctions:
@@ -28,6 +47,8 @@ class HostFunctions:
         """``[name, argument …]``; keyword arguments come as a Keyword and a value each."""
         name, *given = arguments
         function = self.functions.get(name)
+        if function is None and name == ARGUMENTS:
+            return {}  # the session had some before, and is taken up without
         if function is None:
             raise CapabilityDenied(f"the host function {name!r} is not granted to this session")
         positional: list[Any] = []

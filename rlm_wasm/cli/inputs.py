@@ -112,6 +112,20 @@ def _split(option: str) -> tuple[str | None, str]:
     return None, option
 
 
+def read_arguments(options: tuple[str, ...]) -> dict[str, str]:
+    """What ``--arg NAME=VALUE`` gives, by name. The value is all behind the first =."""
+    given: dict[str, str] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise click.UsageError(f"--arg takes NAME=VALUE, not {option!r}")
+        if name in given:
+            raise click.UsageError(f"--arg {name} is given twice")
+        given[name] = value
+    return given
+
+
 def read_bytes(path: str) -> bytes:
     """A file's bytes, or a usage error that says why it cannot be read."""
     if path == "-":

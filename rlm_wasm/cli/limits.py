@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlm_wasm.cli.inputs import chosen_program, read_contexts
+from rlm_wasm.cli import completion
+from rlm_wasm.cli.config import aliases_given
+from rlm_wasm.cli.environment import Command
+from rlm_wasm.cli.inputs import chosen_program, read_arguments, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.report import note, print_json
 from rlm_wasm.cli.terminal import echo, is_terminal
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from rlm_wasm.limit_finder import Needs
 
 
-@click.command()
-@click.argument("program", required=False)
+@click.command(cls=Command)
+@click.argument("program", required=False, shell_complete=completion.files)
 @click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
 @click.option(
     "--context",
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     "contexts",
     multiple=True,
     metavar="[NAME=]FILE|DIR|GLOB",
+    shell_complete=completion.files,
     help="A text for the program's context; - is standard input. May be repeated with names.",
 )
 @click.option(
@@ -60,8 +64,10 @@ def limits(
     Limits that are given as options are the ceiling. Exit status 2 where the program does not finish
     under it, or gives another result each time.
     """
-    if options.store is not None:
-        raise click.UsageError("limits keeps nothing and reads no store: every run begins with an empty one")
+    if options.store is not None or options.cache is not None:
+        raise click.UsageError(
+            "limits keeps nothing and reads no store and no cache: every run begins with empty ones"
+        )
     source, _ = chosen_program(program, expression)
     texts = read_contexts(contexts, stdin_taken=program == "-")
     needs = asyncio.run(_find(source, texts, options, growth=growth))
@@ -88,6 +94,9 @@ async def _find(
             provider=options.provider,
             model=options.model,
             base_url=options.base_url,
+            retries=options.retries,
+            aliases=aliases_given(options.aliases),
+            args=read_arguments(options.arguments),
             growth=growth,
             on_try=show if live else None,
             python=options.python,

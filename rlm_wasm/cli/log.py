@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rlm_wasm.cli.environment import Group
 from rlm_wasm.cli.inputs import Quantity
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
@@ -97,7 +98,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
     """What runs did: those of rlm-wasm run --log."""
 
@@ -213,7 +214,7 @@ def export(
 
 def _copy(path: str, output: str | None) -> None:
     """The records of a file, however large it is, one after the other."""
-    file = LogFile(path, most=None)
+    file = LogFile(path, max_bytes=None)
     lines = (json.dumps(plain(record), ensure_ascii=False, default=str) + "\n" for record in file)
     if output is None:
         for line in lines:

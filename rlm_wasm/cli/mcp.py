@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import sys
+from typing import Final
 
 import click
 
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import Quantity
 from rlm_wasm.cli.mcp_clients import CLIENTS, SERVER, install
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
@@ -17,8 +19,15 @@ from rlm_wasm.cli.terminal import echo, is_terminal, visible
 
 log = logging.getLogger("rlm_wasm.mcp")
 
+_BY_HAND: Final = """\
+this is a server: on standard input it waits for the messages of an assistant (MCP), not for yours.
+  rlm-wasm mcp --install CLIENT      lets an assistant start it by itself
+  rlm-wasm mcp --http HOST:PORT      serves on a socket
+  rlm-wasm repl                      is what people talk to
+Ctrl-C ends it."""
 
-class _KeepsArguments(click.Command):
+
+class _KeepsArguments(Command):
     """A command that knows what it was called with, as it was written."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -97,6 +106,8 @@ def mcp(
             if url is not None:
                 log.info("the runs are shown at %s", url)
             if address is None:
+                if sys.stdin.isatty():
+                    note(_BY_HAND)
                 await serve_stdio(runtime, session=session, bounds=bounds, viewer_url=url)
             else:
                 await serve_http(runtime, *address, session=session, token=token, bounds=bounds)
@@ -136,7 +147,8 @@ def _log_to_stderr() -> None:
     """The server's log, which holds what programs say with eprintf, goes to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
-    log = logging.getLogger("rlm_wasm.mcp")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    for name in ("rlm_wasm.mcp", "rlm_wasm.providers"):
+        log = logging.getLogger(name)
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False

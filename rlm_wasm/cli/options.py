@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from rlm_wasm.cli import completion
 from rlm_wasm.cli.config import aliases_given
-from rlm_wasm.cli.inputs import Quantity
+from rlm_wasm.cli.inputs import Quantity, read_arguments
 from rlm_wasm.limits import Limits, LimitSpec, specs
 
 if TYPE_CHECKING:
@@ -50,10 +51,17 @@ _OPTIONS = [
         "--provider",
         "-p",
         metavar="P",
+        shell_complete=completion.providers,
         help="LLM back end: openai, extractive, scripted, echo or a plug-in's.  "
         "[default: openai where OPENAI_API_KEY is set, else extractive]",
     ),
-    click.option("--model", "-m", metavar="M", help="Model where the program names none."),
+    click.option(
+        "--model",
+        "-m",
+        metavar="M",
+        shell_complete=completion.models,
+        help="Model where the program names none.  [default: the provider's own]",
+    ),
     click.option(
         "--base-url", metavar="U", help="Address of an OpenAI-compatible server.  [default: OPENAI_BASE_URL]"
     ),
@@ -64,6 +72,26 @@ _OPTIONS = [
         metavar="NAME=MODEL",
         help="A model by another name, such as cheap, middle or good. May be repeated; the configuration "
         "file and [tool.rlm-wasm.aliases] of a pyproject.toml have more.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="How often a call is sent again that failed in a way that may pass: 429, 5xx, a broken"
+        " connection.  [default: the provider's own; openai: 2]",
+    ),
+    click.option(
+        "--cache",
+        metavar="URL",
+        help="Keep answers there, and don't ask the same call twice: a store's URL, the word store for that"
+        " of --store, or memory. Calls with a temperature above 0 are always sent.",
+    ),
+    click.option(
+        "--arg",
+        "arguments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help='What the program is given by name: (hash-ref (args) "NAME"). May be repeated.',
     ),
     *(_limit_option(spec) for spec in specs() if spec.option is not None),
     click.option(
@@ -101,6 +129,9 @@ class RuntimeOptions:
     model: str | None
     base_url: str | None
     aliases: tuple[str, ...]
+    retries: int | None
+    cache: str | None
+    arguments: tuple[str, ...]
     python: str
     workspace: str | None
     libraries: tuple[str, ...]
@@ -134,6 +165,13 @@ class RuntimeOptions:
         same.__dict__["_opened"] = self._opened
         return same
 
+    def _cache(self) -> Any:
+        if self.cache != "store":
+            return self.cache
+        from rlm_wasm.named_sessions import default_store_url
+
+        return self.opened_store().completions() if self.store is not None else default_store_url()
+
     def runtime(self, log: tuple[Any, ...] = ()) -> Runtime:
         """The Runtime, whose run log goes to each of ``log``.
 
@@ -146,6 +184,9 @@ class RuntimeOptions:
             model=self.model,
             base_url=self.base_url,
             aliases=aliases_given(self.aliases),
+            retries=self.retries,
+            cache=self._cache(),
+            args=read_arguments(self.arguments),
             python=self.python,
             store=None if self.store is None else self.opened_store(),
             durable=self.store is not None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from rlm_wasm.cli.terminal import echo, in_line, is_terminal, visible
 from rlm_wasm.execution.progress import later, progress_line
@@ -22,6 +23,22 @@ _PLAIN_S = 1.0
 """Between two lines of progress, at the least."""
 _SHOW_AFTER_S = 0.3
 """A program that is over sooner shows no progress: a flash of a line helps nobody."""
+
+
+_PROVIDERS: Final = logging.getLogger("rlm_wasm.providers")
+"""Where providers say that a server refuses, and how long they wait."""
+
+
+class _Said(logging.Handler):
+    """Lines of a log as words of ours."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one."""
+        self._say(f"rlm-wasm: {record.getMessage()}\n")
 
 
 class Display:
@@ -47,6 +64,7 @@ class Display:
         self._shown = ""
         self._shown_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._waits = _Said(self._say)
 
     def __call__(self, progress: Progress) -> None:
         """Take one report. Reports come when something changes; the clock goes on between them."""
@@ -149,6 +167,8 @@ class Display:
             first = _PLAIN_S if self._plain else _SHOW_AFTER_S
             self._shown_at = time.monotonic()
             self._timer = asyncio.get_running_loop().call_later(first, self._tick)
+            _PROVIDERS.addHandler(self._waits)
+            _PROVIDERS.setLevel(logging.INFO)
         return self
 
     def __exit__(
@@ -157,4 +177,5 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _PROVIDERS.removeHandler(self._waits)
         self.close()

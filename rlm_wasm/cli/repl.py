@@ -1,35 +1,38 @@
 """``rlm-wasm repl``: a session to talk to.
 
 History, multi-line input until it is balanced, completion of bound names; Ctrl-C cancels what runs,
-Ctrl-D ends it.
+Ctrl-D ends it. ``_`` is the last value.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import secrets
 import sys
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from rlm_wasm.cli import completion
 from rlm_wasm.cli.accounts import Trace
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
+from rlm_wasm.cli.kept import Shelf
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
-from rlm_wasm.cli.reading import indentation, read_state
+from rlm_wasm.cli.prompt import prompt_session
+from rlm_wasm.cli.reading import read_state
 from rlm_wasm.cli.report import note, print_error, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
-from rlm_wasm.errors import RlmError
-from rlm_wasm.lexer import word_before
-from rlm_wasm.results import summary
+from rlm_wasm.errors import RlmError, UsageError
+from rlm_wasm.named_sessions import open_named
+from rlm_wasm.results import used_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from prompt_toolkit import PromptSession
+    from collections.abc import Callable, Mapping
 
     from rlm_wasm.results import ErrorInfo
     from rlm_wasm.runtime import Runtime
@@ -37,9 +40,10 @@ if TYPE_CHECKING:
 
 _HELP = """\
 Type Scheme; a definition stays until ,reset. Enter goes on to the next line while a bracket is open.
-(help 'map-async) says what a procedure does, (apropos "string") finds one.
+(help 'map-async) says what a procedure does, (apropos "string") finds one. _ is the last value.
   ,help                this
-  ,load FILE           run a program file in this session
+  ,save NAME           keep a copy of this session; ,save FILE.scm: write what was typed as a program
+  ,load NAME           go on from a copy of a kept session; ,load FILE: run a program file here
   ,context [NAME=]FILE load a text as the context
   ,names [PART]        bound names that contain PART
   ,log                 what crossed the sandbox's border so far
@@ -47,49 +51,96 @@ Type Scheme; a definition stays until ,reset. Enter goes on to the next line whi
   ,backtrace           where the last error came from, with all of its lines
   ,state               limits, what was used of them, contexts
   ,reset               forget definitions, contexts and Python's variables
-  ,quit                leave (or Ctrl-D)"""
+  ,quit                leave (or exit, or Ctrl-D)"""
+
+_WAYS_OUT: Final = {"exit": "exit", "(exit)": "exit", "quit": "quit", "(quit)": "quit"}
+"""What is typed to leave, and the name that it stands for if the user has defined one."""
+_MAX_SHOWN: Final = 1 << 20
+"""Characters of earlier entries that are kept, so that errors show their lines."""
+_PROGRAMS: Final = (".scm", ".rkt", ".ss")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
-    "--context", "-c", "contexts", multiple=True, metavar="[NAME=]FILE|DIR|GLOB", help="Texts to load."
+    "--context",
+    "-c",
+    "contexts",
+    multiple=True,
+    metavar="[NAME=]FILE|DIR|GLOB",
+    shell_complete=completion.files,
+    help="Texts to load.",
+)
+@click.option(
+    "--session",
+    "kept",
+    metavar="NAME",
+    shell_complete=completion.sessions,
+    help="Go on from what the session of this name has defined, and keep what this conversation defines.",
 )
 @runtime_options
-def repl(contexts: tuple[str, ...], *, options: RuntimeOptions) -> None:
+def repl(contexts: tuple[str, ...], kept: str | None, *, options: RuntimeOptions) -> None:
     """Talk to a session: type Scheme, see values.
 
     Input that is no terminal is read to its end and run form by form, without prompts.
     """
     texts = read_contexts(contexts, stdin_taken=True)
-    asyncio.run(_repl(texts, options))
+    if kept is not None:
+        options = options.for_session(kept)
+    asyncio.run(_repl(texts, kept, options))
 
 
-async def _repl(texts: Mapping[str | None, str], options: RuntimeOptions) -> None:
-    async with options.runtime() as runtime, runtime.session() as session:
-        for name, text in texts.items():
-            await session.load_context(text, name)
-        conversation = _Conversation(session)
-        if sys.stdin.isatty():
-            await conversation.interactive(await _library_names(runtime))
-        else:
-            await conversation.piped(decoded(sys.stdin.buffer.read(), "standard input"))
+async def _repl(texts: Mapping[str | None, str], kept: str | None, options: RuntimeOptions) -> None:
+    async with options.runtime() as runtime:
+        session = (
+            runtime.session()
+            if kept is None
+            else await open_named(runtime, kept, limits=options.limits, notify=note)
+        )
+        conversation = _Conversation(session, Shelf(options, runtime))
+        try:
+            for name, text in texts.items():
+                await session.load_context(text, name)
+            conversation.begin()
+            if sys.stdin.isatty():
+                await conversation.interactive(await _library_names(runtime))
+            else:
+                await conversation.piped(decoded(sys.stdin.buffer.read(), "standard input"))
+        finally:
+            await conversation.aclose()
 
 
 class _Conversation:
-    """One user and one session."""
+    """One user and one session, which ``,load`` puts another one in the place of."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, shelf: Shelf) -> None:
         self._session = session
+        self._shelf = shelf
+        # What an earlier conversation typed is not here to be shown: its places must not be taken for ours.
+        self._mark = f" {secrets.token_hex(2)}" if session.found else ""
+        self._entries = 0
+        self._texts: dict[str, str] = {}
+        """By the name that errors know them by: what was typed and loaded, the newest last."""
+        self._succeeded: list[str] = []
+        self._written: set[Path] = set()
         self._untrace: Callable[[], None] | None = None
         self._last_error: tuple[ErrorInfo, str, str] | None = None
         """With the program and its name."""
         self._library: list[str] = []
         self._names: list[str] = []
 
+    def begin(self) -> None:
+        """Have the last value in a variable."""
+        self._session.keep_last_value()
+
+    async def aclose(self) -> None:
+        """Close the session, and the store where one was opened."""
+        await self._session.aclose()
+        await self._shelf.aclose()
+
     async def interactive(self, library: list[str]) -> None:
         """Prompt, run, print, until Ctrl-D or ,quit."""
         self._library = self._names = library
-        prompt = _prompt_session(lambda: self._names)
+        prompt = prompt_session(lambda: self._names)
         echo("rlm-wasm — ,help for help, Ctrl-D to leave", dim=True)
         while True:
             try:
@@ -103,9 +154,16 @@ class _Conversation:
             if text.startswith(","):
                 if not await self._command(text[1:].strip()):
                     return
+            elif await self._is_way_out(text):
+                return
             else:
-                await self._execute(text)
+                self._entries += 1
+                await self._execute(text, f"entry {self._entries}{self._mark}")
                 await self._learn_names()
+
+    async def _is_way_out(self, text: str) -> bool:
+        name = _WAYS_OUT.get(text.strip())
+        return name is not None and name not in await self._session.definitions()
 
     async def piped(self, text: str) -> None:
         """Run each piece of input that is complete by itself, and each comma command.
@@ -121,26 +179,44 @@ class _Conversation:
                 continue
             pending += line
             if pending.strip() and read_state(pending).complete:
-                await self._execute("\n" * before + pending, shown=text)
+                if await self._is_way_out(pending):
+                    return
+                await self._execute("\n" * before + pending, f"input{self._mark}", shown=text)
                 pending, before = "", number
-        if pending.strip():
-            await self._execute("\n" * before + pending, shown=text)
+        if pending.strip() and not await self._is_way_out(pending):
+            await self._execute("\n" * before + pending, f"input{self._mark}", shown=text)
 
-    async def _execute(self, source: str, name: str = "input", *, shown: str | None = None) -> None:
-        """Run a piece. ``shown``: the text whose lines an error shows; an earlier piece's may be at fault."""
+    async def _execute(self, source: str, name: str, *, shown: str | None = None) -> None:
+        """Run a piece under a name. ``shown``: the whole text that the name stands for."""
+        self._remember(name, shown or source)
         try:
             with Display(quiet=False) as display, cancelling_on_interrupt(self._session):
-                result = await self._session.execute(source, on_progress=display, on_output=display.output)
+                result = await self._session.execute(
+                    source, name=name, on_progress=display, on_output=display.output
+                )
         except RlmError as error:
             note(str(error))
             return
         if result.status == "cancelled":
             note("interrupted")
+        text, place = shown or source, name
         if result.error is not None:
-            self._last_error = result.error, shown or source, name
-        print_result(result, source=shown or source, name=name, quiet=True, streamed=True)
+            # An earlier entry's procedure may be at fault: then the place is in that entry's text.
+            place = result.error.source or name
+            text = self._texts.get(place, "")
+            self._last_error = result.error, text, place
+        else:
+            self._succeeded.append(source.strip("\n"))
+        print_result(result, source=text, name=place, quiet=True, streamed=True)
         if result.execution.calls and is_terminal(err=True):
-            note(summary(result.execution))
+            note(used_line(result.execution))
+
+    def _remember(self, name: str, text: str) -> None:
+        self._texts.pop(name, None)
+        self._texts[name] = text
+        total = sum(map(len, self._texts.values()))
+        while total > _MAX_SHOWN and len(self._texts) > 1:
+            total -= len(self._texts.pop(next(iter(self._texts))))
 
     async def _command(self, line: str) -> bool:
         """Run a comma command; False ends the conversation."""
@@ -159,7 +235,9 @@ class _Conversation:
     async def _run_command(self, word: str, rest: str) -> None:
         session = self._session
         if word == "load" and rest:
-            await self._execute(decoded(read_bytes(rest), rest), rest)
+            await self._load(rest)
+        elif word == "save" and rest:
+            await self._save(rest)
         elif word == "context" and rest:
             for name, text in read_contexts((rest,), stdin_taken=True).items():
                 await session.load_context(text, name)
@@ -178,11 +256,55 @@ class _Conversation:
             echo_json(session.state(), indent=2)
         elif word == "reset":
             await session.reset()
+            self._succeeded.clear()
+            self.begin()
             note("everything is forgotten")
         else:
             if word != "help":
                 note(f"unknown command ,{word}")
             echo(_HELP)
+
+    async def _load(self, name: str) -> None:
+        if Path(name).is_file() or name.endswith(_PROGRAMS) or "/" in name:
+            await self._execute(decoded(read_bytes(name), name), name)
+            return
+        names = await self._shelf.names()
+        if name not in names:
+            kept = f"; kept are {', '.join(names[:20])}" if names else ""
+            raise UsageError(f"there is no file {name}, and no kept session of that name{kept}")
+        if self._session.name is not None:
+            raise UsageError(
+                f"this conversation is the session {self._session.name}, which nothing takes the place of:"
+                f" leave, and start rlm-wasm repl --session {name}"
+            )
+        loaded = await self._shelf.load(name, self._session.namespace)
+        traced = self._untrace is not None
+        if traced:
+            self._toggle_trace()
+        await self._session.aclose()
+        self._session = loaded
+        if traced:
+            self._toggle_trace()
+        self._succeeded.clear()
+        self._mark = f" {secrets.token_hex(2)}"
+        self.begin()
+        await self._learn_names()
+        note(f"this is a copy of session {name}; what changes here is not changed there")
+
+    async def _save(self, name: str) -> None:
+        if name.endswith(_PROGRAMS) or "/" in name:
+            path = Path(name)
+            if path.exists() and path.resolve() not in self._written:
+                raise UsageError(f"there is a file {name} already: save under another name")
+            try:
+                path.write_text("\n".join([*self._succeeded, ""]), encoding="utf-8")
+            except OSError as error:
+                raise UsageError(f"cannot write {name}: {error.strerror}") from None
+            self._written.add(path.resolve())
+            note(f"{name}: what was typed and failed nowhere; ,load {name} runs it")
+            return
+        await self._shelf.save(self._session, name)
+        note(f"kept: ,load {name}, or rlm-wasm repl --session {name}, goes on from here")
 
     def _toggle_trace(self) -> None:
         if self._untrace is None:
@@ -213,76 +335,3 @@ async def _library_names(runtime: Runtime) -> list[str]:
     """What every program finds bound, asked of a session of its own."""
     result = await runtime.run('(apropos "")')
     return sorted(map(str, result.data)) if isinstance(result.data, list) else []
-
-
-_COLOURS = {
-    "pygments.keyword": "ansimagenta",
-    "pygments.literal.string": "ansigreen",
-    "pygments.literal.number": "ansicyan",
-    "pygments.comment": "ansibrightblack",
-    "pygments.name.builtin": "ansiyellow",
-}
-"""Of the terminal's own palette, so that they are read on a light and on a dark one."""
-
-
-def _prompt_session(names: Any) -> PromptSession[str]:
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import Completer, Completion
-    from prompt_toolkit.filters import completion_is_selected
-    from prompt_toolkit.history import FileHistory, InMemoryHistory
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-    from prompt_toolkit.lexers import PygmentsLexer
-    from prompt_toolkit.styles import Style
-
-    from rlm_wasm.lexer import RlmSchemeLexer
-
-    class Names(Completer):
-        """Completes the name before the cursor."""
-
-        def get_completions(self, document: Any, complete_event: Any) -> Iterable[Completion]:
-            """All names that begin with it."""
-            del complete_event
-            word = word_before(document.text_before_cursor)
-            if word:
-                for name in names():
-                    if name.startswith(word):
-                        yield Completion(name, start_position=-len(word))
-
-    keys = KeyBindings()
-
-    @keys.add("enter", filter=~completion_is_selected)
-    def _enter(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        text = buffer.text
-        at_end = not buffer.document.text_after_cursor.strip()
-        if text.startswith(",") or (at_end and read_state(text).complete):
-            buffer.validate_and_handle()
-        else:
-            buffer.insert_text("\n" + " " * indentation(buffer.document.text_before_cursor))
-
-    path = _history_path()
-    return PromptSession(
-        history=FileHistory(path) if path else InMemoryHistory(),
-        completer=Names(),
-        complete_while_typing=False,
-        lexer=None if os.environ.get("NO_COLOR") else PygmentsLexer(RlmSchemeLexer),
-        style=Style.from_dict(_COLOURS),
-        include_default_pygments_style=False,
-        multiline=True,
-        key_bindings=keys,
-        prompt_continuation=lambda width, _line, _wrapped: " " * width,
-    )
-
-
-def _history_path() -> str | None:
-    """The history's file in the user's state folder; None where that cannot be written."""
-    import platformdirs
-
-    folder = platformdirs.user_state_path("rlm-wasm")
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / "history"
-        path.touch(mode=0o600)
-    except OSError:
-        return None
-    return str(path)

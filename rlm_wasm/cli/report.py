@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.cli.exits import message_of_error
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
-from rlm_wasm.results import summary
+from rlm_wasm.results import used_line
 
 if TYPE_CHECKING:
     from rlm_wasm.results import ErrorInfo, Result
@@ -44,7 +44,7 @@ def print_result(result: Result, *, source: str, name: str, quiet: bool, streame
     for warning in result.warnings:
         note(f"warning: {warning}")
     if not quiet and is_terminal(err=True) and result.execution.calls:
-        note(summary(result.execution))
+        note(used_line(result.execution))
 
 
 def print_error(error: ErrorInfo, *, source: str, name: str, frames: int | None = 12) -> None:

@@ -156,6 +156,16 @@ class JournalWriter:
         self._unwritten.say(status, note)
         self._changed()
 
+    def begin(self, request: str) -> None:
+        """An execution begins that was asked for by this id; "" where by none."""
+        self._unwritten.begin(request)
+        self._changed()
+
+    def end(self, result: bytes) -> None:
+        """What came of it, for whoever asks for it again."""
+        self._unwritten.end(result)
+        self._changed()
+
     def keep(self, blobs: dict[str, bytes]) -> None:
         """Texts that entries refer to by their hashes."""
         self._unwritten.blobs.update(blobs)
@@ -490,7 +500,7 @@ class Entry:
 
 def entries_of(rows: Iterable[tuple[int, str, bytes]], stream: str, name: str) -> list[Entry]:
     """The entries of one stream, in their order. Raises SnapshotCorrupt for a row that is damaged."""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for number, of, payload in rows:
         if of != stream:
             continue
@@ -499,13 +509,13 @@ def entries_of(rows: Iterable[tuple[int, str, bytes]], stream: str, name: str) -
                 kind, run, *fields = item
                 if type(run) is not int or run < 0:
                     raise TypeError("run")
-                found.append(Entry(Kind(kind), run, fields, number))
+                entries.append(Entry(Kind(kind), run, fields, number))
         except (cbor2.CBORError, ValueError, TypeError) as error:
             raise SnapshotCorrupt(
                 f"row {number} of the journal of session {name} is damaged ({str(error)[:100]}): sessions"
                 f" replay {name} shows how far it goes, sessions rm {name} forgets it"
             ) from error
-    return found
+    return entries
 
 
 def before_last_execution(entries: list[Entry]) -> list[Entry]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from rlm_wasm.errors import InternalError, LimitExceeded
+from rlm_wasm.execution import state as states
 from rlm_wasm.execution.meter import FuelAccount
 from rlm_wasm.execution.output import BoundedText
-from rlm_wasm.execution.state import ExecutionState
 from rlm_wasm.limits import Limits
 from rlm_wasm.results import ErrorInfo, Execution, Result, Status
 from rlm_wasm.sandbox import protocol
@@ -134,9 +134,9 @@ class ActiveExecution:
         """What ``timeout_s`` says when it fires."""
         return LimitExceeded("timeout_s", round(self.elapsed(), 3), self.limits.timeout_s)
 
-    def to_state(self) -> ExecutionState:
+    def to_state(self) -> states.ExecutionState:
         """For a snapshot."""
-        return ExecutionState(
+        return states.ExecutionState(
             self.out.to_state(),
             self.err.to_state(),
             self.first_id,
@@ -147,7 +147,7 @@ class ActiveExecution:
 
     @classmethod
     def from_state(
-        cls, state: ExecutionState, limits: Limits, account: FuelAccount | None = None
+        cls, state: states.ExecutionState, limits: Limits, account: FuelAccount | None = None
     ) -> ActiveExecution:
         """The inverse of to_state, under limits that may be others.
 
@@ -213,7 +213,8 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
     if done.status not in protocol.STATUSES:
         raise InternalError(f"the guest ended with status {done.status!r}")
     limits = execution.limits
-    if done.error is None and not done.cut and 4 * len(done.value) <= limits.output_bytes:
+    longest = max(len(done.value), len(done.written))
+    if done.error is None and not done.cut and 4 * longest <= limits.output_bytes:
         out, err = execution.out, execution.err
         if not out.dropped and not err.dropped:  # nothing of it is to be cut
             return Result(
@@ -227,6 +228,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
                 derived_from=done.lineage,
                 value_printed=done.shown,
                 warnings=tuple(execution.warnings),
+                written=done.written,
             )
     bounded = _Bounds(limits.output_bytes)
     for part, text in (("stdout", execution.out), ("stderr", execution.err)):
@@ -266,6 +268,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
         derived_from=done.lineage,
         value_printed=done.shown,
         warnings=tuple(execution.warnings),
+        written=bounded(done.written, "value"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlm_wasm.execution.state import TextState
+from rlm_wasm.execution import state as states
 
 
 class BoundedText:
@@ -40,12 +40,12 @@ class BoundedText:
             whole += f"\n… [cut: {self.dropped:,} more bytes]"
         return whole
 
-    def to_state(self) -> TextState:
+    def to_state(self) -> states.TextState:
         """For a snapshot."""
-        return TextState("".join(self._parts), self.dropped)
+        return states.TextState("".join(self._parts), self.dropped)
 
     @classmethod
-    def from_state(cls, state: TextState, limit: int) -> BoundedText:
+    def from_state(cls, state: states.TextState, limit: int) -> BoundedText:
         """The inverse of to_state, under a limit that may be another."""
         bounded = cls(limit)
         bounded.add(state.text)

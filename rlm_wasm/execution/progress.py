@@ -165,7 +165,7 @@ _SHOWN_FROM_S = 1.0
 
 
 def progress_line(progress: Progress) -> str:
-    """A line such as ``3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45 s) — 5,000 tokens, $0.0012, 61.0 s``.
+    """A line such as ``3/7 done — 2 active: gpt-4.1-nano×2 (longest: 45s) — 5,000 tokens, $0.0012, 61.0 s``.
 
     Before the first call it is ``running — 5 s``. What is not known yet, or zero, is left out.
     """
@@ -176,7 +176,7 @@ def progress_line(progress: Progress) -> str:
         models = ", ".join(
             f"{name or 'default'}×{count:,}" for name, count in sorted(progress.models.items())
         )
-        parts.append(f"{progress.running:,} active: {models} (longest: {progress.longest_s:.0f} s)")
+        parts.append(f"{progress.running:,} active: {models} (longest: {progress.longest_s:.0f}s)")
     left = progress.left_s
     if progress.ahead and left is not None and left >= _SHOWN_FROM_S:
         parts.append(f"{progress.share or 0.0:.0%}, about {seconds(left)} left")

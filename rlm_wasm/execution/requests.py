@@ -22,6 +22,7 @@ from typing import Any
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
+from rlm_wasm.execution import state as states
 from rlm_wasm.execution.journal import Journal, Kind, diverged
 from rlm_wasm.execution.meter import (
     BYTES_A_PART,
@@ -31,9 +32,8 @@ from rlm_wasm.execution.meter import (
     footprint,
     footprint_of_arguments,
 )
-from rlm_wasm.execution.state import RequestsState, RequestState
 from rlm_wasm.limits import Limits
-from rlm_wasm.runlog.events import RequestEnded, RequestStarted, logged
+from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, place_of
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.turns import Alone, InTurns, in_turns
@@ -150,13 +150,13 @@ class HostRequest:
         """The embedder ends it: it fails in the guest with a condition."""
         self._queue.abort(self, error)
 
-    def to_state(self) -> RequestState:
+    def to_state(self) -> states.RequestState:
         """For a snapshot."""
         packed = self.packed if self.packed is not None else protocol.encode(self.arguments)
         sent = self._queue.journal is not None and (self.unsettled or self.sent)
-        return RequestState(self.id, self.operation, packed, self.call_number, self.started, sent)
+        return states.RequestState(self.id, self.operation, packed, self.call_number, self.started, sent)
 
-    def take_over(self, state: RequestState) -> None:
+    def take_over(self, state: states.RequestState) -> None:
         """It is the one of a snapshot."""
         self.call_number = state.call_number
         self.again = state.started
@@ -347,21 +347,21 @@ class HostRequests:
         facts = recorder.facts(request.id)
         if request.operation not in _LOGGED:
             return
-        shown = " ".join(
+        preview = " ".join(
             part if isinstance(part, str) else repr(part)[:_LOGGED_ARGUMENTS]
             for part in request.arguments[:8]
         )
         recorder.tell(
-            RequestStarted,
+            events.RequestStarted,
             request=request.id,
             operation=request.operation,
-            arguments=logged(shown, _LOGGED_ARGUMENTS),
+            arguments=events.logged(preview, _LOGGED_ARGUMENTS),
             **place_of(facts),
         )
 
     def _log_end(self, request: HostRequest, status: str, error: str | None = None) -> None:
         if request.operation in _LOGGED:
-            self.recorder.tell(RequestEnded, request=request.id, status=status, error=error)
+            self.recorder.tell(events.RequestEnded, request=request.id, status=status, error=error)
 
     def trace_below(self, span: tracing.Span) -> None:
         """From now on what is asked for stands below this span."""
@@ -501,11 +501,11 @@ class HostRequests:
         if self.live.pop(request.id, None) is None:
             return
         size = len(encoded)
-        most = self._limits.message_bytes
-        if size > most:
+        limit = self._limits.message_bytes
+        if size > limit:
             error = Unencodable(
                 f"{request.operation}: the reply has {size:,} bytes; "
-                f"a message may have {most:,} (message_bytes)"
+                f"a message may have {limit:,} (message_bytes)"
             )
             encoded = protocol.encode([request.id, False, condition_of(error)])
             size = len(encoded)
@@ -534,13 +534,13 @@ class HostRequests:
             ids.append(id_)
         return ids
 
-    def take(self, most: int | None = None) -> list[tuple[int, bytes]]:
+    def take(self, max_replies: int | None = None) -> list[tuple[int, bytes]]:
         """Encoded replies for the guest, as many as fit one message; they are the guest's from now on.
 
-        ``most``: not more than so many.
+        ``max_replies``: not more than so many.
         """
         replies = self._replies
-        if len(replies) == 1 and most != 0:
+        if len(replies) == 1 and max_replies != 0:
             taken = [replies.popleft()]
             size = len(taken[0][1])
             self._reply_bytes -= size
@@ -550,7 +550,7 @@ class HostRequests:
         size = 0
         while (
             replies
-            and len(taken) != most
+            and len(taken) != max_replies
             and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes)
         ):
             item = replies.popleft()
@@ -624,15 +624,15 @@ class HostRequests:
 
     # ---- snapshots
 
-    def to_state(self) -> RequestsState:
+    def to_state(self) -> states.RequestsState:
         """Requests and replies, for a snapshot."""
-        return RequestsState(
+        return states.RequestsState(
             self.last_id,
             tuple(request.to_state() for request in self.live.values()),
             tuple(self._replies),
         )
 
-    def from_state(self, state: RequestsState) -> None:
+    def from_state(self, state: states.RequestsState) -> None:
         """Take over what ``to_state`` gave; ``send_again`` starts what was in flight.
 
         Raises SnapshotCorrupt for what could not have come about, LimitExceeded for no room.
@@ -723,6 +723,8 @@ def _large(value: Any) -> bool:
             seen += 2 * len(item)
         elif kind is list or kind is tuple:
             seen += len(item)
+        elif isinstance(item, Mapping):
+            seen += 2 * len(item)
         if seen > _ENCODED_AT_ONCE:
             return True
         if kind is list or kind is tuple:
@@ -730,6 +732,8 @@ def _large(value: Any) -> bool:
         elif kind is dict:
             rest.extend(item)
             rest.extend(item.values())
+        elif isinstance(item, Mapping):
+            rest.extend(part for pair in item.items() for part in pair)
     return False
 
 

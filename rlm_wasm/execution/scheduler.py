@@ -28,6 +28,7 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     Unencodable,
 )
+from rlm_wasm.execution import state as states
 from rlm_wasm.execution.guest import (
     AT_ONCE,
     FUEL_RESERVE,
@@ -40,7 +41,6 @@ from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.output import BoundedText
 from rlm_wasm.execution.requests import HostRequest, HostRequests
-from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.runlog.stream import Recorder
 from rlm_wasm.sandbox import protocol
@@ -168,7 +168,7 @@ class Scheduler:
     async def _drive(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
         guest, sandbox, requests = self.guest, self.guest.sandbox, self.requests
         self._turn_ends = time.monotonic() + TURN_S
-        journal, most = self._journal, None
+        journal, count = self._journal, None
         ready = message is not None or guest.status is not GuestStatus.SUSPENDED
         if message is None and execution.done is not None:  # it came to its end before it was taken up again
             return self._ended(execution)
@@ -245,11 +245,11 @@ class Scheduler:
                     continue
             ready = True
             if journal is not None and requests.replies_due and not guest.unread and not execution.ending:
-                most = await self._journalled(journal, execution)
+                count = await self._journalled(journal, execution)
             if execution.ending:
                 message = self._interrupt(execution)
             elif requests.replies_due and not guest.unread:
-                message = self._take_replies(execution, most)
+                message = self._take_replies(execution, count)
             elif guest.status is GuestStatus.PREEMPTED:
                 await self._turn()
                 message = None if guest.unread else protocol.TICK
@@ -502,8 +502,8 @@ class Scheduler:
         self._turn_ends = time.monotonic() + TURN_S
         return len(ids)
 
-    def _take_replies(self, execution: ActiveExecution, most: int | None = None) -> ToGuest:
-        batch = self.requests.take(most)
+    def _take_replies(self, execution: ActiveExecution, max_replies: int | None = None) -> ToGuest:
+        batch = self.requests.take(max_replies)
         first = execution.first_id
         if batch[0][0] < first or len(batch) > 1:
             self.keep(execution, [item for item in batch if item[0] < first])
@@ -522,14 +522,14 @@ class Scheduler:
 
     def too_large(self, execution: ActiveExecution, error: MessageTooLarge) -> None:
         """The guest had no room for a message: a limit."""
-        most = self.limits.memory_bytes
+        limit = self.limits.memory_bytes
         execution.end_by(
-            LimitExceeded("memory_bytes", max(self.guest.sandbox.heap_used() + error.length, most), most)
+            LimitExceeded("memory_bytes", max(self.guest.sandbox.heap_used() + error.length, limit), limit)
         )
 
     # ---- snapshots
 
-    async def captured(self, state: Callable[[SchedulerState], T]) -> tuple[MemoryImage, T]:
+    async def captured(self, state: Callable[[states.SchedulerState], T]) -> tuple[MemoryImage, T]:
         """The guest's memory, and what ``state`` makes of the host's side, of one moment.
 
         A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
@@ -543,17 +543,17 @@ class Scheduler:
         if self.execution is None:
             await self.guest.sleep()
 
-    def to_state(self) -> SchedulerState:
+    def to_state(self) -> states.SchedulerState:
         """The host's side of the guest. An execution that has not begun yet, or is over, is no part of it."""
         execution = None if self.guest.status is GuestStatus.DONE else self.execution
-        return SchedulerState(
+        return states.SchedulerState(
             int(self.guest.status),
             self.guest.unread,
             self.requests.to_state(),
             None if execution is None else execution.to_state(),
         )
 
-    def from_state(self, state: SchedulerState) -> None:
+    def from_state(self, state: states.SchedulerState) -> None:
         """Take over what ``to_state`` gave; ``requests.send_again`` starts what was in flight.
 
         Raises SnapshotCorrupt for what could not have come about, LimitExceeded for no room.

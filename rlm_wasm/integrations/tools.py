@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from rlm_wasm.asking.bounds import SHOWN, bounded
 from rlm_wasm.context_files import ContextSource, Loaded, contexts_of
 from rlm_wasm.integrations.loop_thread import LoopThread
-from rlm_wasm.results import summary
+from rlm_wasm.results import used_line
 from rlm_wasm.runtime import Runtime
-from rlm_wasm.write_form import write_form
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer
@@ -40,9 +39,7 @@ def shown(result: Result) -> str:
     if result.error is not None:
         parts.append(f"{result.status}: {result.error}")
     elif result.value:
-        parts.append(
-            write_form(result.data, result.value) if "value" not in result.truncated else result.value
-        )
+        parts.append(result.in_write_form())
     if result.stdout:
         parts.append(f"stdout:\n{result.stdout.rstrip()}")
     return bounded("\n\n".join(parts) or f"{result.status}, without a value", SHOWN)
@@ -53,7 +50,7 @@ def shown_answer(answer: Answer) -> str:
     head = "NOT COMPUTED: " if answer.how == "last word" else ""
     text = answer.value or (str(answer.error) if answer.error else answer.status)
     notes = "".join(f"\nnote: {note}" for note in answer.notes)
-    used = f"[{len(answer.steps)} iterations, {summary(answer.execution)}]"
+    used = f"[{len(answer.steps)} iterations, {used_line(answer.execution)}]"
     return bounded(f"{head}{text}{notes}\n{used}", SHOWN)
 
 

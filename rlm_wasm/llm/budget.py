@@ -4,28 +4,36 @@ A call's worst case is set aside before it is sent and settled by the actual fig
 that does not fit beside the reservations of others waits until those are settled; it is refused only
 when it cannot fit even alone. A call that was cancelled after it was sent may have cost anything up to
 its worst case: that stays set aside for good. A session and all its children share one Budget.
+
+Where sessions of many processes spend from one budget, a Lender has a piece of it, and a call that the
+piece does not cover waits until the Lender has a larger one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from rlm_wasm.errors import LimitExceeded, SnapshotCorrupt
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
-from rlm_wasm.results import Execution
+from rlm_wasm.results import Execution, ModelUse
+from rlm_wasm.store.records import Amount
 
 _ID = re.compile(r"[0-9a-f]{16}")
 
 MAX_MODELS = 100
 """Models that are told apart; what others used is counted under OTHER_MODELS."""
 OTHER_MODELS = "other models"
+_MAX_NAMES = 10
+"""By which one model was asked for."""
 
 
 @dataclass(slots=True, repr=False)
@@ -43,6 +51,19 @@ class ModelUsage:
     cost_usd: NonNegative = 0.0
     unpriced: Natural = 0
     """Calls whose price is unknown."""
+
+    def to_use(self, asked_for: tuple[str, ...]) -> ModelUse:
+        """As a Result tells of it."""
+        return ModelUse(
+            calls=self.calls,
+            cached=self.cached,
+            tokens=self.prompt_tokens + self.completion_tokens,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=self.cached_tokens,
+            cost_usd=None if self.unpriced else self.cost_usd,
+            asked_for=asked_for,
+        )
 
     def count_cached(self) -> None:
         """One call more that the cache answered."""
@@ -66,6 +87,10 @@ class Usage:
     """Calls to models whose price is unknown."""
     models: dict[str, ModelUsage] = field(default_factory=dict)
     """The same by model."""
+    provider: str | None = field(default=None, init=False)
+    """Who answered last. No part of a snapshot, nor is what follows: the next answer says it again."""
+    asked_for: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
+    """By the model that answered, the names by which it was asked for."""
 
     @property
     def tokens(self) -> int:
@@ -90,7 +115,16 @@ class Usage:
             cached_tokens=self.cached_tokens,
             fuel=fuel,
             memory_bytes=memory_bytes,
+            provider=self.provider,
+            models={name: used.to_use(self.asked_for.get(name, ())) for name, used in self.models.items()},
         )
+
+    def answered(self, provider: str, model: str, asked_for: str | None) -> None:
+        """A provider's model gave an answer that was asked for by this name."""
+        self.provider = provider
+        names = self.asked_for.get(model, ())
+        if asked_for and asked_for != model and asked_for not in names and len(names) < _MAX_NAMES:
+            self.asked_for[model] = (*names, asked_for)
 
     def add(self, completion: Completion, cost: float | None, model: str = "") -> None:
         """Settle one call. ``model``: the one that answered."""
@@ -111,7 +145,9 @@ class Usage:
 
     def copy(self) -> Usage:
         """As it is now; later calls change the original alone."""
-        return replace(self, models={name: replace(used) for name, used in self.models.items()})
+        same = replace(self, models={name: replace(used) for name, used in self.models.items()})
+        same.provider, same.asked_for = self.provider, dict(self.asked_for)
+        return same
 
     def _settle(self, completion: Completion, cost: float | None, model: str) -> None:
         self.done += 1
@@ -192,6 +228,41 @@ class Waiting:
     refuse: Callable[[LimitExceeded], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a session has to do with a shared budget at a moment."""
+
+    used: Amount
+    """What is gone, and what calls that were lost may have used. Places: those that are taken."""
+    reserved: Amount
+    """The same with the calls in flight at their worst."""
+    minimum: Amount
+    """The same with the call that waits longest; as ``reserved`` where none waits."""
+    wish: Amount
+    """The same with those that could be sent next."""
+    first: Waiting | None
+    """The call that waits longest."""
+
+
+class Lender(Protocol):
+    """Has a piece of a budget that sessions of many processes share."""
+
+    bounds_tokens: bool
+    bounds_cost: bool
+
+    def covers(self, whole: Amount) -> bool:
+        """Whether the piece is so large."""
+        ...
+
+    def ask(self) -> None:
+        """More is needed: see ``Budget.need``. Then ``Budget.lent`` or ``Budget.not_lent`` is called."""
+        ...
+
+    def settled(self) -> None:
+        """A call has ended, and nothing waits."""
+        ...
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class _Pool:
     """What a session, its children and its forks have together."""
@@ -209,6 +280,7 @@ class _Pool:
     children: dict[int, asyncio.Semaphore] = field(default_factory=dict)
     starting: bool = False
     id: str = ""
+    lender: Lender | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -225,6 +297,22 @@ class Budget:
     def forked(self, limits: Limits) -> Budget:
         """A fork's: what it uses and what this one uses is bounded together, by either's limits."""
         return Budget(limits, self.execution.copy(), _pool=self._pool)
+
+    def borrow_from(self, lender: Lender) -> None:
+        """From now on no call is sent that the lender's piece does not cover."""
+        self._pool.lender = lender
+
+    @property
+    def bounds_tokens(self) -> bool:
+        """Whether a ceiling stands on tokens: this one's, or that of a shared budget."""
+        lender = self._pool.lender
+        return self.limits.tokens is not None or (lender is not None and lender.bounds_tokens)
+
+    @property
+    def bounds_cost(self) -> bool:
+        """The same of money."""
+        lender = self._pool.lender
+        return self.limits.cost_usd is not None or (lender is not None and lender.bounds_cost)
 
     @property
     def id(self) -> str:
@@ -261,10 +349,13 @@ class Budget:
         used.calls += 1
         self._pool.session.calls += 1
 
-    def add(self, completion: Completion, cost: float | None, model: str) -> None:
-        """Settle one call's answer. ``model``: the one that gave it."""
-        self.execution.add(completion, cost, model)
-        self._pool.session.add(completion, cost, model)
+    def add(
+        self, completion: Completion, cost: float | None, model: str, *, provider: str, asked_for: str | None
+    ) -> None:
+        """Settle one call's answer. ``model``: the one that gave it, when this name was asked for."""
+        for used in (self.execution, self._pool.session):
+            used.add(completion, cost, model)
+            used.answered(provider, model, asked_for)
 
     def begin_execution(self) -> None:
         """A new execution counts from nothing."""
@@ -291,9 +382,11 @@ class Budget:
             self._pool.children[depth] = asyncio.Semaphore(self.limits.concurrency)
         return self._pool.children[depth]
 
-    def count_failed(self) -> None:
-        """A call has failed."""
+    def count_failed(self, *, sent: bool) -> None:
+        """A call has failed; ``sent``: it was sent before."""
         self.execution.done += 1
+        if sent:
+            self.session.done += 1
 
     @property
     def next_number(self) -> int:
@@ -317,10 +410,14 @@ class Budget:
         if worst is UNBOUNDED:
             if pool.waiting or pool.in_flight >= self.limits.concurrency:
                 return False
+            if pool.lender is not None and not self._covered(worst):
+                return False
             pool.in_flight += 1
             return True
         self._check_alone(worst)
         if pool.waiting or pool.in_flight >= self.limits.concurrency or not self._fits(worst):
+            return False
+        if not self._covered(worst):
             return False
         self._reserve(worst)
         return True
@@ -328,6 +425,9 @@ class Budget:
     def wait(self, call: Waiting) -> None:
         """Line up; the call is started or refused later."""
         self.waiting.append(call)
+        lender = self._pool.lender
+        if lender is not None and self._pool.in_flight < self.limits.concurrency:
+            lender.ask()
 
     def leave_queue(self, call: Waiting) -> None:
         """It was cancelled while it waited."""
@@ -337,8 +437,7 @@ class Budget:
     def settle(self, worst: WorstCase) -> None:
         """A call has ended and was counted: its place and what was set aside are free again."""
         self._release(worst)
-        if self._pool.waiting:
-            self._next()
+        self._go_on()
 
     def settle_cancelled(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
         """A call was cancelled after it was sent: its prompt is counted, the rest stays set aside.
@@ -351,7 +450,7 @@ class Budget:
         self._pool.lost_tokens += max(worst.tokens - tokens, 0)
         self._pool.lost_usd += max((worst.usd or 0.0) - (usd or 0.0), 0.0)
         self._release(worst)
-        self._next()
+        self._go_on()
 
     def settle_unknown(self, worst: WorstCase, prompt: tuple[int, float | None], model: str = "") -> None:
         """A call was sent by a process that died, and is sent again: what the first sending may have cost.
@@ -379,6 +478,12 @@ class Budget:
         pool.reserved_tokens -= worst.tokens
         pool.reserved_usd = max(pool.reserved_usd - (worst.usd or 0.0), 0.0) if pool.in_flight else 0.0
 
+    def _go_on(self) -> None:
+        if self.waiting:
+            self._next()
+        elif self._pool.lender is not None:
+            self._pool.lender.settled()
+
     def _next(self) -> None:
         """Start the calls that wait longest, as far as there are places and money."""
         if self._pool.starting:  # a call that ended at once: the loop below goes on with the next
@@ -394,6 +499,10 @@ class Budget:
         while waiting and self._pool.in_flight < self.limits.concurrency:
             call = waiting[0]
             if self._fits(call.worst):
+                if not self._covered(call.worst):
+                    if self._pool.lender is not None:
+                        self._pool.lender.ask()
+                    return
                 waiting.popleft()
                 self._reserve(call.worst)
                 call.start()
@@ -429,9 +538,66 @@ class Budget:
         if limits.tokens is not None and self.used_tokens + kept.tokens + worst.tokens > limits.tokens:
             reserved = self._pool.reserved_tokens + kept.tokens
             raise _no_room("tokens", self.used_tokens, reserved, worst.tokens, limits.tokens)
-        most, usd = limits.cost_usd, worst.usd
-        if most is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > most:
-            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, most)
+        ceiling, usd = limits.cost_usd, worst.usd
+        if ceiling is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > ceiling:
+            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, ceiling)
+
+    # ---- a piece of a shared budget
+
+    def _covered(self, worst: WorstCase) -> bool:
+        lender = self._pool.lender
+        return lender is None or lender.covers(self._whole(worst.tokens, worst.usd or 0.0, 1))
+
+    def _whole(self, tokens: int, usd: float, calls: int) -> Amount:
+        """With so much more than is used and in flight."""
+        pool = self._pool
+        return Amount(
+            calls=pool.session.done + pool.in_flight + calls,
+            tokens=self.used_tokens + pool.reserved_tokens + tokens,
+            nanousd=nanousd(self.used_usd + pool.reserved_usd + usd),
+            places=pool.in_flight + calls,
+        )
+
+    def need(self) -> Need:
+        """What of a shared budget is used here, and what the calls that wait would need."""
+        pool, waiting = self._pool, self.waiting
+        used = Amount(
+            calls=pool.session.done,
+            tokens=self.used_tokens,
+            nanousd=nanousd(self.used_usd),
+            places=pool.in_flight,
+        )
+        reserved = self._whole(0, 0.0, 0)
+        if not waiting:
+            return Need(used=used, reserved=reserved, minimum=reserved, wish=reserved, first=None)
+        first = waiting[0]
+        places = max(min(len(waiting), self.limits.concurrency - pool.in_flight), 1)
+        chosen = [call.worst for _, call in zip(range(max(places, _CHUNK)), waiting, strict=False)]
+        more = max(_CHUNK // len(chosen), 1)
+        minimum = self._whole(first.worst.tokens, first.worst.usd or 0.0, 1)
+        wish = self._whole(
+            more * sum(worst.tokens for worst in chosen),
+            more * sum(worst.usd or 0.0 for worst in chosen),
+            more * len(chosen),
+        )
+        return Need(
+            used=used,
+            reserved=reserved,
+            minimum=minimum,
+            wish=replace(wish, places=pool.in_flight + places),
+            first=first,
+        )
+
+    def lent(self) -> None:
+        """The lender has a larger piece."""
+        self._next()
+
+    def not_lent(self, first: Waiting, limit: LimitExceeded) -> None:
+        """The shared budget has no room for that call, however much the others leave of it."""
+        if self.waiting and self.waiting[0] is first:
+            self.waiting.popleft()
+            first.refuse(limit)
+        self._next()
 
     # ---- snapshots
 
@@ -456,6 +622,15 @@ class Budget:
         self._pool.last_number = state.last_number
         self._pool.lost_tokens = state.lost_tokens
         self._pool.lost_usd = state.lost_usd
+
+
+_CHUNK = 8
+"""Calls for which a piece of a shared budget is asked at the least, where it has them."""
+
+
+def nanousd(usd: float) -> int:
+    """Dollars in whole billionths, rounded up."""
+    return math.ceil(round(usd * 1e9, 3))
 
 
 def new_id() -> str:

@@ -31,24 +31,17 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
+from rlm_wasm.llm import literal_calls
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
-from rlm_wasm.llm.literal_calls import judged
-from rlm_wasm.providers import strict_json, tries
+from rlm_wasm.providers import strict_json, tries, vendor_rules
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
-from rlm_wasm.providers.vendor_rules import check_request, max_image_tokens, unknown_model
 from rlm_wasm.records import structure, unstructure
-from rlm_wasm.runlog.events import (
-    CallEnded,
-    CallQueued,
-    CallSent,
-    CallTried,
-    ProgramWritten,
-    logged,
-)
+from rlm_wasm.results import money
+from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import EventStream, Recorder, numbers_of, place_of
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.turns import at_once_or_in_turns, in_turns
@@ -149,8 +142,6 @@ class LlmCalls:
         self._refuses = False
         """The execution's program has calls that would be refused, so it is about to end."""
         self._span: tracing.Span = None
-        self._bounded = budget.limits.tokens is not None or budget.limits.cost_usd is not None
-        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
 
     @property
     def deepest(self) -> int:
@@ -183,7 +174,14 @@ class LlmCalls:
         """Serve "check-calls": why calls with these literal arguments would be refused."""
         info = self._provider()[1]
         default = self._model or info.default_model
-        return judged(arguments[0], lambda name: model_for(name or default, self._aliases, info))
+        return literal_calls.judged(
+            arguments[0], lambda name: model_for(name or default, self._aliases, info)
+        )
+
+    @property
+    def _bounded(self) -> bool:
+        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
+        return self.budget.bounds_tokens or self.budget.bounds_cost
 
     # ---- from the guest's request to the provider
 
@@ -233,14 +231,14 @@ class LlmCalls:
         worst = UNBOUNDED
         if self._bounded and not recursive:
             worst = self._worst(request, texts, len(pictures))
-        if not host_request.again:  # else it was counted and logged before
+        if not host_request.again:  # else it was counted and events.logged before
             self.budget.count()
         self.budget.take_number(number)
         if host_request.unsettled:
             self._settle_unknown(request, worst)
             host_request.settled()
-        placed = bool(recursive) or self.budget.take(worst)
-        entry = self.log.add_call(
+        entry = self._logged_before(request.id) if host_request.again else None
+        entry = entry or self.log.add_call(
             op,
             request.instruction[:80] + (f" | {request.data[:80]}" if request.data else ""),
             "sub-call" if self.depth == 0 else f"sub-{self.depth}",
@@ -253,6 +251,10 @@ class LlmCalls:
         host_request.serve_as(number, partial(self._cancelled, call))
         if self.recorder.on:
             self._log_queued(call, op)
+        try:
+            placed = bool(recursive) or self.budget.take(worst)
+        except LimitExceeded as limit:  # it was counted, and whoever reads the log sees what became of it
+            raise self._failed(call, limit) from None
         if placed:
             call.placed = not recursive  # a recursive one takes no place: what it is made of does
             return self._send(call)
@@ -260,6 +262,10 @@ class LlmCalls:
         self.budget.wait(call.waiting)
         self._changed()
         return PENDING
+
+    def _logged_before(self, number: int) -> dict[str, Any] | None:
+        """The entry of a call that a snapshot had in flight, or None where the log has forgotten it."""
+        return self.log.by_call().get(number)
 
     def _placed(self, call: LlmCall) -> None:
         call.waiting = None
@@ -280,32 +286,36 @@ class LlmCalls:
     def _request(
         self, host_request: HostRequest, number: int
     ) -> tuple[CompletionRequest, tuple[Any, ...], int, str]:
-        op, instruction, data, model, temperature, most, as_json, pictures, wanted, *told = (
+        op, instruction, data, model, temperature, max_tokens, as_json, pictures, wanted, *literal_calls = (
             host_request.arguments
         )
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
         _, info = self._made or self._provider()
-        if told and told[0]:
-            self._refuses = any(self.judged(told))
+        if literal_calls and literal_calls[0]:
+            self._refuses = any(self.judged(literal_calls))
         if self._refuses:
             raise ProgramRefused("an LLM call of this program would be refused: none is sent")
         limits = self.budget.limits
         if info.ignores_model and isinstance(model, str) and model not in ("", info.name):
             # A role and an alias are names that the host gives a meaning: no slip.
             given = (*ROLES, *self._aliases)
-            unknown = None if model in given else unknown_model(model[: MAX_MODEL_NAME + 1], given)
+            unknown = (
+                None if model in given else vendor_rules.unknown_model(model[: MAX_MODEL_NAME + 1], given)
+            )
             if unknown:
                 self._warn(f"{op!s:.40}: {unknown} (The provider {info.name} answers whatever the model.)")
         model = model or self._model or info.default_model
         if model is not None and (not isinstance(model, str) or len(model) > MAX_MODEL_NAME):
             raise UsageError(f"{op!s:.40}: #:model is a name of {MAX_MODEL_NAME} characters at the most")
+        if model is not None and not model.isprintable():  # a line's end in it could forge a line of a log
+            raise UsageError(f"{op!s:.40}: #:model is a name without line breaks and control characters")
         model = model_for(model, self._aliases, info)
         temperature = temperature if isinstance(temperature, float) else None
-        if most and (type(most) is not int or most < 1):
+        if max_tokens and (type(max_tokens) is not int or max_tokens < 1):
             raise UsageError(f"{op!s:.40}: #:max-tokens must be a positive integer")
-        if not most:
-            most = DEFAULT_MAX_TOKENS if limits.tokens is not None or limits.cost_usd is not None else None
+        if not max_tokens:
+            max_tokens = DEFAULT_MAX_TOKENS if self._bounded else None
         pictures = tuple(pictures or ())
         if len(pictures) > limits.images:
             raise UsageError(
@@ -313,7 +323,7 @@ class LlmCalls:
             )
         if as_json or temperature is not None or pictures:  # else there is nothing to refuse
             try:
-                check_request(
+                vendor_rules.check_request(
                     model,
                     temperature=temperature,
                     json=bool(as_json),
@@ -328,7 +338,7 @@ class LlmCalls:
             data=data,
             model=model,
             temperature=temperature,
-            max_tokens=most,
+            max_tokens=max_tokens,
             json=bool(as_json),
             depth=self.depth,
             timeout_s=host_request.time_left(),
@@ -342,10 +352,11 @@ class LlmCalls:
 
         ``texts`` are the tokens of its two texts.
         """
-        limits = self.budget.limits
-        prompt = texts + beside_texts(request.data, images, max_image_tokens(request.model) if images else 0)
+        prompt = texts + beside_texts(
+            request.data, images, vendor_rules.max_image_tokens(request.model) if images else 0
+        )
         completion = request.max_tokens or DEFAULT_MAX_TOKENS
-        if limits.cost_usd is None:
+        if not self.budget.bounds_cost:
             return WorstCase(prompt, completion)
         provider, info = self._provider()
         if info.free:
@@ -364,7 +375,7 @@ class LlmCalls:
         self.running[call.request.id] = call
         provider, info = self._made or self._provider()
         if self.recorder.on and not call.pictures:
-            self.recorder.tell(CallSent, call=call.number)
+            self.recorder.tell(events.CallSent, call=call.number)
         if self._span is not None:
             call.span = tracing.call_started(
                 call.request,
@@ -397,7 +408,7 @@ class LlmCalls:
             read.append(url)
         if self.recorder.on:
             hashes = tuple(hashlib.sha256(url.encode()).hexdigest() for url in read)
-            self.recorder.tell(CallSent, call=call.number, image_sha256=hashes)
+            self.recorder.tell(events.CallSent, call=call.number, image_sha256=hashes)
         request = replace(call.request, images=tuple(read))
         return await provider.complete(request)
 
@@ -435,14 +446,14 @@ class LlmCalls:
         request, worst = call.request, call.worst
         facts = call.host_request.facts()
         self.recorder.tell(
-            CallQueued,
+            events.CallQueued,
             call=request.id,
             op=op,
             parent=self._parent,
             depth=self.depth,
             model=request.model,
-            instruction=logged(request.instruction),
-            data=logged(request.data),
+            instruction=events.logged(request.instruction),
+            data=events.logged(request.data),
             images=len(call.pictures),
             temperature=request.temperature,
             max_tokens=request.max_tokens,
@@ -459,19 +470,19 @@ class LlmCalls:
             return nullcontext()
         return tries.told_to(
             lambda attempt, status: self.recorder.tell(
-                CallTried, call=call.number, attempt=attempt, status=status
+                events.CallTried, call=call.number, attempt=attempt, status=status
             )
         )
 
     def _log_ended(self, call: LlmCall, status: str, error: str | None = None) -> None:
-        self.recorder.tell(CallEnded, call=call.number, status=status, error=error)
+        self.recorder.tell(events.CallEnded, call=call.number, status=status, error=error)
 
     def _log_answered(self, call: LlmCall, completion: Completion, model: str, cost: float | None) -> None:
         self.recorder.tell(
-            CallEnded,
+            events.CallEnded,
             call=call.number,
             model=model,
-            answer=logged(completion.text),
+            answer=events.logged(completion.text),
             prompt_tokens=completion.prompt_tokens,
             completion_tokens=completion.completion_tokens,
             cost_usd=cost,
@@ -490,7 +501,7 @@ class LlmCalls:
         model = _model_of(request, completion)
         cost: float | None = 0.0
         if not call.recursive:  # else ``ask`` settled what it is made of
-            cost = self._count(completion, model)
+            cost = self._count(request, completion, model)
         if completion.rate_limits:
             self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -512,7 +523,7 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth, truncated]
 
-    def _count(self, completion: Completion, model: str) -> float | None:
+    def _count(self, request: CompletionRequest, completion: Completion, model: str) -> float | None:
         """Settle an answer; what it cost in dollars, None where nobody knows."""
         provider, info = self._made or self._provider()
         if completion.cached or info.free:
@@ -525,7 +536,7 @@ class LlmCalls:
                 completion.completion_tokens,
                 completion.cached_tokens,
             )
-        self.budget.add(completion, cost, model)
+        self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
 
     async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
@@ -555,24 +566,24 @@ class LlmCalls:
             if may_have_cost(error):
                 self._settle_lost(request, worst)
             else:
-                self.budget.count_failed()
+                self.budget.count_failed(sent=True)
                 self.budget.settle(worst)
             raise
         except BaseException:
             self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
-        cost = self._count(completion, model)
+        cost = self._count(request, completion, model)
         self.budget.settle(worst)
         if self.recorder.on:
             self.recorder.tell(
-                ProgramWritten,
+                events.ProgramWritten,
                 call=request.id,
                 sent_at=sent_at,
                 model=model,
-                instruction=logged(request.instruction),
-                data=logged(request.data),
-                answer=logged(completion.text),
+                instruction=events.logged(request.instruction),
+                data=events.logged(request.data),
+                answer=events.logged(completion.text),
                 prompt_tokens=completion.prompt_tokens,
                 completion_tokens=completion.completion_tokens,
                 cost_usd=cost,
@@ -633,7 +644,7 @@ class LlmCalls:
     def _failed(self, call: LlmCall, error: Exception) -> Exception:
         lost = call.placed and may_have_cost(error)
         if not call.recursive and not lost:
-            self.budget.count_failed()
+            self.budget.count_failed(sent=call.placed)
         self.log.change(call.entry, status=f"failed: {error}"[:200])
         tracing.call_failed(call.span, error)
         if self.recorder.on:
@@ -644,9 +655,9 @@ class LlmCalls:
         request = call.request
         status = getattr(error, "status", None)
         what = f"call {request.id}" + (f" to {request.model}" if request.model else "")
-        shown = f" (status {status})" if status is not None and str(status) not in str(error) else ""
+        status_text = f" (status {status})" if status is not None and str(status) not in str(error) else ""
         name = "" if isinstance(error, ProviderError) else f"{type(error).__name__}: "
-        return ProviderError(f"llm-query: {what} failed{shown}: {name}{error}", status=status)
+        return ProviderError(f"llm-query: {what} failed{status_text}: {name}{error}", status=status)
 
     def _end(self, call: LlmCall, *, cancelled: bool = False) -> None:
         """The call is over: its place and its reservation are given back."""
@@ -733,8 +744,8 @@ class LlmCalls:
 
         kept = budget.kept
 
-        def left(most: float | None, spent: float) -> float | None:
-            return None if most is None else max(0, most - spent)
+        def left(ceiling: float | None, spent: float) -> float | None:
+            return None if ceiling is None else max(0, ceiling - spent)
 
         return {
             "calls": used.calls,
@@ -769,7 +780,7 @@ class LlmCalls:
         if report["tokens-left"] is not None:
             parts.append(f"{report['tokens-left']:,} tokens")
         if report["cost-left"] is not None:
-            parts.append(f"${report['cost-left']:.4f}")
+            parts.append(money(report["cost-left"]) or "$0")
         return ", ".join(parts)
 
     def own_request(
@@ -788,7 +799,7 @@ class LlmCalls:
         """
         info = self._provider()[1]
         model = model_for(model or self._model or info.default_model, self._aliases, info)
-        check_request(model, temperature=None, json=False, instruction=instruction, images=0)
+        vendor_rules.check_request(model, temperature=None, json=False, instruction=instruction, images=0)
         self.budget.count()
         number = self.budget.next_number
         self.budget.take_number(number)
@@ -819,11 +830,13 @@ class LlmCalls:
 
     def estimated_tokens(self, arguments: list[Any]) -> Any:
         """Serve "estimate-tokens": what a call may take, as ``take`` would set it aside."""
-        instruction, data, pictures, most = arguments
+        instruction, data, pictures, max_tokens = arguments
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("estimate-tokens: two texts")
-        each = max_image_tokens(self._model or self._provider()[1].default_model) if pictures else 0
-        beside = beside_texts(data, pictures, each) + int(most or 0)
+        each = (
+            vendor_rules.max_image_tokens(self._model or self._provider()[1].default_model) if pictures else 0
+        )
+        beside = beside_texts(data, pictures, each) + int(max_tokens or 0)
 
         def work() -> Generator[None, None, int]:
             return (yield from tokens_in_turns(instruction, data)) + beside
@@ -845,9 +858,9 @@ def _model_of(request: CompletionRequest, completion: Completion) -> str:
 
 def _least_tokens(request: CompletionRequest) -> int:
     """An estimate of a prompt by its beginning: nobody's ceiling depends on it."""
-    shown = request.instruction[:_AT_ONCE], request.data[:_AT_ONCE]
+    beginnings = request.instruction[:_AT_ONCE], request.data[:_AT_ONCE]
     length = len(request.instruction) + len(request.data)
-    return estimate_tokens("".join(shown)) * max(length, 1) // max(len("".join(shown)), 1)
+    return estimate_tokens("".join(beginnings)) * max(length, 1) // max(len("".join(beginnings)), 1)
 
 
 def _size(request: CompletionRequest) -> int:
@@ -888,9 +901,7 @@ def _valid_json(text: str, *, truncated: bool) -> str:
             f"#:json: the model's answer was cut off at its limit of tokens; raise #:max-tokens: "
             f"{text[:120]!r}"
         )
-    stripped = text.strip()
-    if stripped.startswith("```"):
-        stripped = stripped.split("\n", 1)[-1].rsplit("```", 1)[0].strip()
+    stripped = strict_json.unfenced(text)
     if len(stripped) > MAX_JSON:
         raise ProviderError(
             f"#:json: the answer has {len(stripped):,} characters; {MAX_JSON:,} are the most that is checked"

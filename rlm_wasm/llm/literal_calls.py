@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.providers.vendor_rules import check_request
+from rlm_wasm.providers import vendor_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def _judge(call: Any, model_of: Callable[[str | None], str | None]) -> str | Non
     if model is not True:
         model = model_of(model if isinstance(model, str) else None)
     try:
-        check_request(
+        vendor_rules.check_request(
             None if model is True else model,
             temperature=_number(temperature),
             json=as_json is True,

@@ -185,6 +185,12 @@ def completions(queue: SessionQueue, argument: str, begun: str) -> list[str]:
     """What an argument's value may be, given its beginning."""
     if argument == "pattern":
         known = [str(number) for number in guide.patterns()]
+    elif argument == "section":
+        known = [str(section) for section in guide.sections()]
+    elif argument == "recipe":
+        known = [str(number) for number in guide.recipes()]
+    elif argument == "scenario":
+        known = [str(number) for number in guide.scenarios()]
     elif argument == "model":
         own = info_of(queue.runtime.grants.provider()).default_model
         known = sorted({*MODELS, *([own] if own else [])})

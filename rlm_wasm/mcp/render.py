@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.data import MAX_DECIMAL_BITS, json_form, json_text
 from rlm_wasm.mcp.clients import uri_of_named
-from rlm_wasm.results import ErrorInfo, Result, summary
-from rlm_wasm.write_form import write_form
+from rlm_wasm.providers.info import info_of
+from rlm_wasm.results import ErrorInfo, Execution, Result, used_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rlm_wasm.mcp.session_queue import SessionQueue
+    from rlm_wasm.runtime import Runtime
 
 _MARK: Final = 400
 """Characters that are kept free for the mark of a cut."""
@@ -24,6 +25,7 @@ _FRAME: Final = 1_000
 
 _SHORT: Final = 200
 _ITEMS: Final = 8
+_NAMES: Final = 3
 _MAX_DEPTH: Final = 64
 """Of data: many readers of JSON take no more than about a hundred levels."""
 
@@ -34,25 +36,20 @@ def rest_of(queue: SessionQueue, run: int) -> str:
     return uri_of_named(queue.key, uri) if queue.name is not None or queue.gives_key else uri
 
 
-def value_of(result: Result) -> str:
-    """The value: a text as it is, everything else as ``write`` shows it."""
-    return write_form(result.data, result.value) if "value" not in result.truncated else result.value
-
-
 def structured(result: Result, most: int | None = None, rest: str = "") -> dict[str, Any]:
     """The Result without what is empty.
 
     ``most`` characters at the most are in its texts, and as many in its data; ``rest`` is the URI that
     marks of cuts name.
     """
-    texts = {"value": value_of(result), "stdout": result.stdout, "stderr": result.stderr}
+    texts = {"value": result.in_write_form(), "stdout": result.stdout, "stderr": result.stderr}
     if result.error is not None:
         texts = {"error": result.error.message, **texts}
     cut = list(result.truncated)
     error = None if result.error is None else _error(result.error, most)
+    execution = _used(result.execution, cut, most)
     if most is not None:
-        texts = _within(texts, most - _FRAME - len(json_text(error)), rest, cut)
-    execution = json_form(result.execution)
+        texts = _within(texts, most - _FRAME - len(json_text(error)) - len(json_text(execution)), rest, cut)
     content: dict[str, Any] = {"status": result.status, "value": texts["value"], "stdout": texts["stdout"]}
     if result.stderr:
         content["stderr"] = texts["stderr"]
@@ -70,9 +67,41 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
         content["rolled_back"] = True
     if result.warnings:
         content["warnings"] = list(result.warnings)
-    execution["elapsed"] = round(execution["elapsed"], 3)
     content["execution"] = execution
     return content
+
+
+def _used(used: Execution, cut: list[str], most: int | None) -> dict[str, Any]:
+    """What was used, without the noise of floats; of models, whose names others chose, a bounded part."""
+    form: dict[str, Any] = json_form(replace(used, models={}))
+    form["elapsed"] = round(used.elapsed, 3)
+    form["cost_usd"] = _usd(used.cost_usd)
+    short = _SHORT if most is None else min(_SHORT, most // 160)
+    for name, model in [*used.models.items()][:_ITEMS]:
+        asked_for = [text[:short] for text in model.asked_for[:_NAMES]]
+        shown = {**json_form(model), "cost_usd": _usd(model.cost_usd), "asked_for": asked_for}
+        form["models"][name[:short]] = shown
+    if len(used.models) > _ITEMS:
+        cut.append("models")
+    return form
+
+
+def _usd(cost: float | None) -> float | None:
+    return None if cost is None else round(cost, 12)
+
+
+def about_answers(result: Result, runtime: Runtime) -> dict[str, str]:
+    """``answers``: what to know of calls that no language model answered; nothing where one did."""
+    if result.execution.provider is None:
+        return {}
+    info = info_of(runtime.grants.provider())
+    if info.language_model:
+        return {}
+    said = (
+        f"{info.name} is no language model, whatever model was asked for: judge its answers by that. The"
+        " server has one where it is started with OPENAI_API_KEY set, or with --provider."
+    )
+    return {"answers": said}
 
 
 def _error(error: ErrorInfo, most: int | None) -> dict[str, Any]:
@@ -103,12 +132,14 @@ def to_text(result: Result, most: int | None = None, rest: str = "") -> str:
         parts.append("everything that this program did was undone: its instance was lost")
     if result.warnings:
         parts.append("\n".join(f"warning: {text}" for text in result.warnings))
-    parts.append(f"[{summary(result.execution)}]")
+    parts.append(f"[{used_line(result.execution)}]")
     return "\n\n".join(parts)
 
 
 def with_news(text: str, told: Mapping[str, str]) -> str:
-    """The text, with what ``SessionQueue.told`` says."""
+    """The text, with what ``SessionQueue.told`` and ``about_answers`` say."""
+    if "answers" in told:
+        text = f"{text}\n[{told['answers']}]"
     if "notice" in told:
         text = f"{told['notice']}\n\n{text}"
     if "session" in told:
@@ -122,7 +153,7 @@ def _outcome(result: Result) -> str:
         return f"{result.status}: {result.error}{backtrace}"
     if result.status == "cancelled":
         return "cancelled: the program was ended from outside; the session is usable"
-    return f"{result.status}: {value_of(result)}" if result.value else result.status
+    return f"{result.status}: {result.in_write_form()}" if result.value else result.status
 
 
 def _within(texts: dict[str, str], most: int, rest: str, cut: list[str]) -> dict[str, str]:

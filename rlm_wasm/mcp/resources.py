@@ -32,6 +32,8 @@ _PAGES = {
     "rlm://combinators": ("combinators", "Combinators", "Signatures and examples."),
 }
 
+_NUMBERED = {"patterns": guide.patterns, "recipes": guide.recipes, "scenarios": guide.scenarios}
+
 
 def listed(queue: SessionQueue, viewer_url: str | None = None) -> list[types.Resource]:
     """What there is to read now.
@@ -58,10 +60,16 @@ def listed(queue: SessionQueue, viewer_url: str | None = None) -> list[types.Res
         )
     for uri, (name, title, about) in _PAGES.items():
         listing.append(_resource(uri, name, title, about, MARKDOWN))
-    for pattern in guide.patterns().values():
-        title = f"Pattern {pattern.id}: {pattern.name}"
-        uri = f"rlm://patterns/{pattern.id}"
-        listing.append(_resource(uri, f"pattern-{pattern.id}", title, pattern.summary, MARKDOWN))
+    for section in guide.sections().values():
+        if section.name != "overview":
+            uri, name = f"rlm://guide/{section.name}", f"guide-{section.name}"
+            listing.append(_resource(uri, name, section.title, "A section of the usage guide.", MARKDOWN))
+    for folder, entries in _NUMBERED.items():
+        kind = folder.removesuffix("s")
+        for entry in entries().values():
+            title = f"{kind.capitalize()} {entry.id}: {entry.name}"
+            uri = f"rlm://{folder}/{entry.id}"
+            listing.append(_resource(uri, f"{kind}-{entry.id}", title, entry.summary, MARKDOWN))
     return listing
 
 
@@ -76,7 +84,12 @@ def templates() -> list[types.ResourceTemplate]:
         _template(
             "rlm://contexts/{context}", "context", "A loaded text (its first million characters).", PLAIN
         ),
+        _template("rlm://guide/{section}", "guide-section", "A section of the usage guide.", MARKDOWN),
         _template("rlm://patterns/{pattern}", "pattern", "An orchestration pattern, 1 to 16.", MARKDOWN),
+        _template("rlm://recipes/{recipe}", "recipe", "A combination of patterns, 1 to 5.", MARKDOWN),
+        _template(
+            "rlm://scenarios/{scenario}", "scenario", "A common task with its program, 1 to 6.", MARKDOWN
+        ),
     ]
 
 
@@ -104,10 +117,18 @@ def read(queue: SessionQueue, uri: str, viewer_url: str | None = None) -> types.
         return _run(queue, uri, path)
     if kind == "contexts" and len(path) == 1:
         return _context(queue, uri, unquote(path[0]))
-    if kind == "patterns" and len(path) == 1 and path[0].isdecimal():
-        pattern = guide.patterns().get(int(path[0]))
-        return None if pattern is None else _text(uri, MARKDOWN, pattern.text)
+    if len(path) == 1 and kind in ("guide", *_NUMBERED):
+        return _of_the_guide(uri, kind, path[0])
     return None
+
+
+def _of_the_guide(uri: str, kind: str, name: str) -> types.TextResourceContents | None:
+    """A section by its name, or a pattern, recipe or scenario by its number."""
+    if kind == "guide":
+        texts = {str(section.name): section.text for section in guide.sections().values()}
+    else:
+        texts = {str(entry.id): entry.text for entry in _NUMBERED[kind]().values()}
+    return None if name not in texts else _text(uri, MARKDOWN, texts[name])
 
 
 def _run(queue: SessionQueue, uri: str, path: list[str]) -> types.TextResourceContents | None:
@@ -131,7 +152,7 @@ def _part(uri: str, result: Result, path: list[str]) -> types.TextResourceConten
     name, *start = path
     if name not in PARTS or len(start) > 1 or (start and not start[0].isdecimal()):
         return None
-    text = render.value_of(result) if name == "value" else str(getattr(result, name))
+    text = result.in_write_form() if name == "value" else str(getattr(result, name))
     at = int(start[0]) if start and len(start[0]) < 16 else 0
     end = at + MAX_CHARACTERS
     more = f"\n[… {len(text) - end:,} more characters: from {end} on]" if end < len(text) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
@@ -12,6 +12,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from rlm_wasm.errors import UsageError
 from rlm_wasm.mcp.bearer import BearerAuth
 from rlm_wasm.mcp.server import make_server
+from rlm_wasm.mcp.stdin import input_lines
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -34,10 +35,11 @@ async def serve_stdio(
     """Serve one client on standard input and output until it goes away.
 
     Meanwhile descriptor 1 is standard error (the SDK diverts it), so that nothing that prints can
-    break the protocol.
+    break the protocol. Cancelling this closes the sessions and ends it at once, also where the client sends
+    nothing any more.
     """
     server = make_server(runtime, session=session, bounds=bounds, viewer_url=viewer_url)
-    async with stdio_server() as (read, write):
+    async with input_lines() as lines, stdio_server(stdin=cast("Any", lines)) as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
 

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
+from rlm_wasm.capabilities.host_functions import Arguments
 from rlm_wasm.errors import CapabilityDenied
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
-from rlm_wasm.results import Problem, Result
+from rlm_wasm.results import Problem, Result, money
 from rlm_wasm.runtime import Runtime
 from rlm_wasm.session import Session
 
@@ -46,27 +47,35 @@ class Estimate:
     status: str
     """Of the dry run: "finished", "ok", "error" or "limit"."""
     calls: int
+    """LLM calls."""
     calls_by_model: Mapping[str, int]
+    """The same by model."""
     prompt_tokens: int
+    """About so many."""
     completion_tokens: int
+    """About so many."""
     fan_out: int
     """Calls that are in flight at once, at the most."""
     depth: int
     """Of #:recursive calls: 0 where there are none."""
     cost_usd: float | None
+    """US dollars, expected."""
     upper_bound_usd: float | None
     """With every answer as long as it may be, in the dearest of the dry runs."""
     depends_on_answers: bool
+    """Whether other answers lead to other calls."""
     notes: tuple[str, ...] = ()
+    """What to know of it."""
     unpriced_models: tuple[str, ...] = ()
+    """Models whose price is unknown."""
     problems: tuple[Problem, ...] = ()
     """What ``session.check`` finds in the program."""
 
     def to_text(self) -> str:
         """For people."""
         models = ", ".join(f"{model} × {count:,}" for model, count in self.calls_by_model.items())
-        cost = "unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
-        bound = "unknown" if self.upper_bound_usd is None else f"${self.upper_bound_usd:.4f}"
+        cost = "unknown" if self.cost_usd is None else money(self.cost_usd) or "$0"
+        bound = "unknown" if self.upper_bound_usd is None else money(self.upper_bound_usd) or "$0"
         lines = [
             f"{self.calls:,} calls{f': {models}' if models else ''}",
             f"about {self.prompt_tokens:,} prompt and {self.completion_tokens:,} completion tokens",
@@ -196,7 +205,10 @@ def _dry_runtime(runtime: Runtime, provider: Provider) -> Runtime:
         grants.model,
         aliases=grants.aliases,
         python="off" if grants.python == "host" else grants.python,
-        host_functions=dict.fromkeys(grants.host_functions, _not_called),
+        host_functions={
+            name: function if isinstance(function, Arguments) else _not_called
+            for name, function in grants.host_functions.items()
+        },
         store=_ReadThrough(grants.store()),
         libraries=grants.libraries,
         limits=runtime.limits,

@@ -3,7 +3,8 @@
 By name: ``openai`` (any compatible server), ``extractive`` (the embedded default: no network, no
 key), ``scripted`` and ``echo`` (for tests), and what other packages install under the entry-point
 group ``rlm_wasm.providers``. Wrappers are providers around a provider: CachedProvider,
-ConcurrencyProvider, BudgetProvider, RecordingProvider; ReplayProvider stands in for a recorded one.
+ConcurrencyProvider, BudgetProvider, RetryProvider, RecordingProvider; ReplayProvider stands in for a
+recorded one.
 
 Importing this package is cheap: each back end is imported when it is first used.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rlm_wasm.lazy import lazily
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.registry import (
@@ -22,6 +24,7 @@ from rlm_wasm.providers.registry import (
 )
 
 if TYPE_CHECKING:
+    from rlm_wasm.providers import vendor_rules as vendor_rules
     from rlm_wasm.providers.echo import EchoProvider
     from rlm_wasm.providers.openai import OpenAIProvider
     from rlm_wasm.providers.scripted import ScriptedProvider
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from rlm_wasm.providers.wrappers.cache import CachedProvider, MemoryCache
     from rlm_wasm.providers.wrappers.concurrency import ConcurrencyProvider
     from rlm_wasm.providers.wrappers.recording import RecordingProvider, ReplayProvider
+    from rlm_wasm.providers.wrappers.retry import RetryProvider
+else:
+    vendor_rules = lazily("rlm_wasm.providers.vendor_rules")
 
 __all__ = [
     "BudgetProvider",
@@ -43,6 +49,7 @@ __all__ = [
     "ProviderInfo",
     "RecordingProvider",
     "ReplayProvider",
+    "RetryProvider",
     "ScriptedProvider",
     "default_provider_name",
     "info_of",
@@ -59,6 +66,7 @@ _LAZY = {
     "OpenAIProvider": "openai",
     "RecordingProvider": "wrappers.recording",
     "ReplayProvider": "wrappers.recording",
+    "RetryProvider": "wrappers.retry",
     "ScriptedProvider": "scripted",
 }
 

@@ -1,8 +1,9 @@
 """OpenAI, and any server that speaks its chat-completions protocol, by the ``openai`` package.
 
-The SDK does the retries (429, 5xx and broken connections, honouring Retry-After) on its aiohttp
-transport; this file shapes the request and maps what can go wrong to rlm_wasm.errors. Cancelling
-``complete`` closes the connection, so the server sees that nobody waits any longer.
+The SDK sends on its aiohttp transport; this file shapes the request and maps what can go wrong to
+rlm_wasm.errors. Retries (429, 5xx and broken connections) are those of ``retries``, so that a 429 slows
+all calls down; the SDK's own are off. Cancelling ``complete`` closes the connection, so the server sees
+that nobody waits any longer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -18,6 +20,7 @@ from rlm_wasm.providers import data_urls, tries
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
 from rlm_wasm.providers.prices import PriceTable
+from rlm_wasm.providers.retries import DEFAULT_RETRIES, Retries
 from rlm_wasm.providers.vendor_rules import check_request, rules_of
 from rlm_wasm.redaction import address_without_credentials, without_credentials
 
@@ -28,8 +31,6 @@ DEFAULT_MODEL: Final = "gpt-4o-mini"
 ROLES: Final = {"cheap": "gpt-4.1-nano", "middle": "gpt-4o-mini", "good": "gpt-4o"}
 """OpenAI's own."""
 DEFAULT_TIMEOUT_S: Final = 120.0
-BACKOFF_S: Final = 0.5
-"""Between a failure that came with status 200 and the next try; for all others the SDK knows."""
 _KEY_VARIABLE: Final = "OPENAI_API_KEY"
 
 
@@ -37,7 +38,8 @@ class OpenAIProvider:
     """Chat completions: the instruction is the system message, the data the user message.
 
     Without a key for OpenAI's own address, MissingKey is raised at once, not at the first call.
-    Another ``base_url`` may need no key. ``max_retries`` is the SDK's.
+    Another ``base_url`` may need no key. ``max_retries``: how often a call is sent again that failed in a
+    way that may pass.
     """
 
     name = "openai"
@@ -48,7 +50,7 @@ class OpenAIProvider:
         model: str | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
-        max_retries: int = 2,
+        max_retries: int = DEFAULT_RETRIES,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         prices: PriceTable | None = None,
     ) -> None:
@@ -66,7 +68,7 @@ class OpenAIProvider:
                 ' --provider extractive (in Python: provider="extractive")'
             )
         self._address, self._query = _split(self.base_url)
-        self._max_retries = max(0, max_retries)
+        self._retries = Retries(max_retries)
         self._timeout_s = timeout_s
         self._client: AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,36 +79,44 @@ class OpenAIProvider:
         model = request.model or self.default_model
         body, headers = self._body(request, model), _headers(request)
         timeout_s = request.timeout_s or self._timeout_s
-        client = await self._started()
-        from openai import OpenAIError
+
+        async def once(left_s: float | None) -> tuple[Any, Mapping[str, str]]:
+            return await self._ask(model, body, headers, left_s or timeout_s)
 
         try:
             # The SDK's own timeout is by socket read: a server that drips bytes never reaches it.
             async with asyncio.timeout(timeout_s):
-                for tries_left in range(self._max_retries, -1, -1):
-                    raw = await client.chat.completions.with_raw_response.create(
-                        **body, timeout=timeout_s, extra_headers=headers
-                    )
-                    try:
-                        answer = read_answer(raw.text, raw.headers, model=model, where=self._where())
-                        break
-                    except ProviderError as error:
-                        # Failures with status 200, which the SDK takes for answers.
-                        if not (tries_left and error.retryable):
-                            raise
-                    await asyncio.sleep(BACKOFF_S)
+                answer, answered_with = await self._retries.run(
+                    once, timeout_s=timeout_s, where=self._where()
+                )
         except TimeoutError:
             raise ProviderTimeout(
                 f"{model} at {self._where()} gave no complete answer within {timeout_s:g} s"
             ) from None
+        return completion_of(answer, answered_with, request, model=model)
+
+    async def _ask(
+        self, model: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout_s: float
+    ) -> tuple[Any, Mapping[str, str]]:
+        """One try: the answer as data, and its headers. Raises ProviderError."""
+        client = await self._started()
+        from openai import OpenAIError
+
+        try:
+            raw = await client.chat.completions.with_raw_response.create(
+                **body, timeout=timeout_s, extra_headers=headers
+            )
+            # Failures with status 200, which the SDK takes for answers, are raised here.
+            return read_answer(raw.text, raw.headers, model=model, where=self._where()), raw.headers
         except OpenAIError as error:
             raise self._mapped(error, model) from error
+        except TimeoutError:
+            raise  # of all tries together
         except (OSError, ValueError) as error:
             # The transport lets what it doesn't know pass: a reset in the middle of a body, say.
             raise ProviderError(
                 f"the connection to {self._where()} failed: {_first_line(error)}", retryable=True
             ) from error
-        return completion_of(answer, raw.headers, request, model=model)
 
     async def aclose(self) -> None:
         """Close the connections. The provider may be used again afterwards."""
@@ -135,7 +145,7 @@ class OpenAIProvider:
             default_query=self._query,
             # A version in the address is Azure's way, and so is this name for the key.
             default_headers={"api-key": self._key} if self._key and "api-version" in self._query else None,
-            max_retries=self._max_retries,
+            max_retries=0,
             timeout=self._timeout_s,
             http_client=DefaultAioHttpClient(event_hooks={"request": [_asked], "response": [_answered]}),
         )
@@ -183,7 +193,8 @@ class OpenAIProvider:
             return ProviderError(
                 f"{model} at {self._where()} failed ({error.status_code}): {_said(error)}",
                 status=error.status_code,
-                retryable=is_retryable(error.status_code),
+                retryable=_may_pass(error),
+                retry_after_s=retry_after_s(error.response.headers),
             )
         if isinstance(error, openai.APIConnectionError):
             return self._unreachable(error)
@@ -218,14 +229,14 @@ def _split(base_url: str | None) -> tuple[str | None, dict[str, str]]:
     if base_url is None:
         return None, {}
     if not base_url.startswith(("http://", "https://")):
-        shown = address_without_credentials(base_url)
-        raise ProviderError(f"the base URL must begin with http:// or https://, got {shown!r}")
+        address = address_without_credentials(base_url)
+        raise ProviderError(f"the base URL must begin with http:// or https://, got {address!r}")
     try:
         parts = urlsplit(base_url)
     except ValueError as error:
-        shown = address_without_credentials(base_url)
+        address = address_without_credentials(base_url)
         raise ProviderError(
-            f"the base URL {shown!r} is malformed: {without_credentials(str(error))}"
+            f"the base URL {address!r} is malformed: {without_credentials(str(error))}"
         ) from None
     if "@" in parts.netloc:
         raise ProviderError(f"the base URL holds a user name or password: give the key by {_KEY_VARIABLE}")
@@ -278,6 +289,12 @@ def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
         {"role": "system", "content": request.instruction},
         {"role": "user", "content": user},
     ]
+
+
+def _may_pass(error: APIStatusError) -> bool:
+    """By what the server itself says of it, else by the status."""
+    said = error.response.headers.get("x-should-retry")
+    return said == "true" if said in ("true", "false") else is_retryable(error.status_code)
 
 
 def _said(error: APIStatusError) -> str:

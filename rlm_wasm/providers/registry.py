@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.errors import ProviderError, UsageError
 from rlm_wasm.providers.base import Provider
-from rlm_wasm.providers.info import is_provider
+from rlm_wasm.providers.info import info_of, is_provider
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -26,7 +26,7 @@ ENTRY_POINT_GROUP: Final = "rlm_wasm.providers"
 Factory = Callable[..., Provider]
 
 _BUILT_IN: Final[dict[str, tuple[str, str, bool]]] = {
-    # name: (module, class, whether a base URL means anything to it)
+    # name: (module, class, whether it calls a server: then it takes a base URL and max_retries)
     "openai": ("rlm_wasm.providers.openai", "OpenAIProvider", True),
     "extractive": ("rlm_wasm.extractive.provider", "ExtractiveProvider", False),
     "scripted": ("rlm_wasm.providers.scripted", "ScriptedProvider", False),
@@ -48,11 +48,16 @@ def default_provider_name() -> str:
 
 
 def resolve_provider(
-    provider: str | Provider | None, *, model: str | None = None, base_url: str | None = None
+    provider: str | Provider | None,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    retries: int | None = None,
 ) -> Provider:
     """The provider for a name, an object, or no choice at all.
 
-    An object with ``complete`` is given back as it is. Raises UsageError for an unknown name
+    An object with ``complete`` is given back as it is. ``retries``: how often a call is sent again that
+    failed in a way that may pass; None: as the provider itself does. Raises UsageError for an unknown name
     (with near misses) and for options that the provider cannot take, MissingKey where a key is
     needed and not set.
     """
@@ -62,14 +67,25 @@ def resolve_provider(
     if not isinstance(provider, str):
         if not is_provider(provider):
             raise UsageError(f"a provider is a name or an object with a complete method, not {provider!r}")
-        return provider
-    if provider in _BUILT_IN:
-        module, class_name, takes_base_url = _BUILT_IN[provider]
-        if base_url is not None and not takes_base_url:
+        return _retrying(provider, retries)
+    if provider not in _BUILT_IN:
+        return _retrying(_installed(provider, model=model, base_url=base_url), retries)
+    module, class_name, by_network = _BUILT_IN[provider]
+    factory: Factory = getattr(importlib.import_module(module), class_name)
+    if not by_network:
+        if base_url is not None:
             raise UsageError(f"the {provider} provider takes no base URL")
-        factory: Factory = getattr(importlib.import_module(module), class_name)
-        return factory(model=model, base_url=base_url) if takes_base_url else factory(model=model)
-    return _installed(provider, model=model, base_url=base_url)
+        return factory(model=model)
+    more = {} if retries is None else {"max_retries": retries}
+    return factory(model=model, base_url=base_url, **more)
+
+
+def _retrying(provider: Provider, retries: int | None) -> Provider:
+    if not retries or info_of(provider).inline:
+        return provider
+    from rlm_wasm.providers.wrappers.retry import RetryProvider
+
+    return RetryProvider(provider, retries)
 
 
 def _installed(name: str, **options: Any) -> Provider:

@@ -22,6 +22,22 @@ def loads(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def unfenced(text: str) -> str:
+    """A model's JSON without the code fence that it stands in; any other text as it is, stripped.
+
+    What follows the fence is dropped, and one that nothing closes runs to the end.
+    """
+    stripped = text.strip()
+    fence = stripped[:3]
+    if fence not in ("```", "~~~"):
+        return stripped
+    first, newline, rest = stripped.partition("\n")
+    if not newline:
+        return first.strip(fence[0]).removeprefix("json").strip()
+    body, closing, _ = rest.rpartition(fence)
+    return (body.rstrip(fence[0]) if closing else rest).strip()
+
+
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 

@@ -22,6 +22,11 @@ class Tries:
         self._count = 0
         self._open = False
 
+    @property
+    def count(self) -> int:
+        """Those that have begun."""
+        return self._count
+
     def begins(self) -> None:
         """A server is asked. A try before that had no answer by now has failed without one."""
         self.close()
@@ -54,6 +59,12 @@ def told_to(listener: Listener) -> Iterator[None]:
     finally:
         tries.close()
         _current.reset(token)
+
+
+def count() -> int:
+    """Of the call under way, those that have begun; 0 where nobody listens."""
+    tries = _current.get()
+    return 0 if tries is None else tries.count
 
 
 def begins() -> None:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, get_args
 
 from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.capabilities.workspace import Workspace
@@ -15,11 +16,22 @@ from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python.place import FamilyPlace
 
-__all__ = ["python_backend"]
+__all__ = ["KINDS", "PythonKind", "python_backend", "python_kind"]
+
+PythonKind = Literal["wasi", "host", "off"]
+KINDS: tuple[PythonKind, ...] = get_args(PythonKind)
+
+
+def python_kind(kind: str) -> PythonKind:
+    """One of ``KINDS``. Raises UsageError for another word."""
+    if kind not in KINDS:
+        *words, last = (f'"{word}"' for word in KINDS)
+        raise UsageError(f"python must be {', '.join(words)} or {last}, got {kind!r}")
+    return kind
 
 
 def python_backend(
-    kind: str,
+    kind: PythonKind,
     *,
     limits: Limits,
     workspace: Workspace,
@@ -30,7 +42,7 @@ def python_backend(
 
     ``workspace`` is what the isolated back end sees of files; ``folder`` is where the other one, which is
     not confined at all, starts. ``place`` is shared by a session and its children. Raises CapabilityDenied
-    for "off", UsageError for an unknown kind.
+    for "off".
     """
     if kind == "off":
         raise CapabilityDenied('Python is off in this runtime (python="wasi" turns it on)')
@@ -38,8 +50,6 @@ def python_backend(
         from rlm_wasm.python.wasi import WasiPython
 
         return WasiPython(limits=limits, workspace=workspace, place=place)
-    if kind == "host":
-        from rlm_wasm.python.host import HostPython
+    from rlm_wasm.python.host import HostPython
 
-        return HostPython(limits=limits, workspace=folder)
-    raise UsageError(f'python must be "wasi", "host" or "off", got {kind!r}')
+    return HostPython(limits=limits, workspace=folder)

@@ -89,13 +89,12 @@ def arguments_of(operation: str, arguments: Sequence[Any]) -> list[Any]:
     return given
 
 
-def from_scheme(value: Any) -> Any:
-    """A Python value. Raises UsageError for what Python has no form for, and beyond MAX_NODES parts."""
-    return _FromScheme().value(value)
-
-
 class _FromScheme:
-    """Counts the parts of all arguments of a call: a list that stands in a million places is a million."""
+    """Python values for a call's arguments.
+
+    Their parts are counted together: a list that stands in a million places is a million. Raises UsageError
+    for what Python has no form for, and beyond MAX_NODES parts.
+    """
 
     def __init__(self) -> None:
         self._left = MAX_NODES

@@ -45,12 +45,12 @@ class Text:
         return len(self.text) if self.length is None else self.length
 
 
-def logged(text: str, most: int = MAX_TEXT) -> Text:
+def logged(text: str, max_chars: int = MAX_TEXT) -> Text:
     """A text as a log holds it."""
-    if len(text) <= most:
+    if len(text) <= max_chars:
         return Text(text)
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-    return Text(text[: min(BEGINNING, most)], len(text), digest)
+    return Text(text[: min(BEGINNING, max_chars)], len(text), digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

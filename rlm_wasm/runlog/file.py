@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.runlog.events import Record, plain
+from rlm_wasm.runlog import events
 
 log = logging.getLogger("rlm_wasm.runlog")
 
 
-def line_of(record: Record) -> str:
+def line_of(record: events.Record) -> str:
     """The record as a line, without its end."""
-    return json.dumps(plain(record), ensure_ascii=False, separators=(",", ":"), default=str)
+    return json.dumps(events.plain(record), ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 class FileLog:
@@ -45,7 +45,7 @@ class FileLog:
         if cut:
             os.write(self._file, b"\n")
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: events.Record) -> None:
         """Write one."""
         if not self._open:
             return

@@ -114,9 +114,9 @@ class LogReader:
         return [*map(str, self.troubles), *more]
 
 
-def lines_of(file: BinaryIO, most: int | None = None) -> Iterator[bytes | None]:
-    """A file's lines, each bounded; ``most`` bytes of it at the most."""
-    left = most
+def lines_of(file: BinaryIO, max_bytes: int | None = None) -> Iterator[bytes | None]:
+    """A file's lines, each bounded; ``max_bytes`` of it at the most."""
+    left = max_bytes
     while left is None or left > 0:
         line = file.readline(MAX_LINE + 1)
         if not line:
@@ -142,11 +142,11 @@ def opened_log(path: Path) -> tuple[BinaryIO, int]:
 class LogFile:
     """A log in a file. Raises UsageError where it cannot be read."""
 
-    def __init__(self, path: str | Path, most: int | None = MAX_SHOWN) -> None:
+    def __init__(self, path: str | Path, max_bytes: int | None = MAX_SHOWN) -> None:
         self.path = Path(path)
         self._file, self.size = opened_log(self.path)
-        self._most = most
-        self._reader = LogReader(lines_of(self._file, most))
+        self._max_bytes = max_bytes
+        self._reader = LogReader(lines_of(self._file, max_bytes))
 
     def __iter__(self) -> Iterator[Record]:
         try:
@@ -159,10 +159,12 @@ class LogFile:
     @property
     def told(self) -> list[str]:
         """What is wrong with it, once it has been read."""
-        told = self._reader.told
-        if self._most is not None and self.size > self._most:
-            told.insert(0, f"the log has {self.size:,} bytes; what is shown is of the first {self._most:,}")
-        return told
+        messages = self._reader.told
+        if self._max_bytes is not None and self.size > self._max_bytes:
+            messages.insert(
+                0, f"the log has {self.size:,} bytes; what is shown is of the first {self._max_bytes:,}"
+            )
+        return messages
 
 
 def whole_text(text: Text) -> str:

@@ -25,10 +25,10 @@ def when(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def one_line(text: str, most: int = 100) -> str:
+def one_line(text: str, max_chars: int = 100) -> str:
     """The beginning of a text in one line: what somebody else chose cannot begin another."""
-    shown = " ".join(text[: 4 * most].split())
-    return shown if len(shown) <= most and len(text) <= 4 * most else shown[: most - 1] + "…"
+    line = " ".join(text[: 4 * max_chars].split())
+    return line if len(line) <= max_chars and len(text) <= 4 * max_chars else line[: max_chars - 1] + "…"
 
 
 def text_of(story: RunStory, *, wanted: Wanted = lambda _call: True, full: bool = False) -> str:
@@ -158,5 +158,5 @@ def _request(request: RequestStory, margin: str) -> str:
     took = None if request.ended is None else request.ended.at - started.at
     status = "running" if request.ended is None else request.ended.status
     where = f"line {started.line}  " if started.line else ""
-    shown = one_line(started.arguments.text, 60)
-    return f"{margin}{one_line(started.operation)}  {where}{one_line(status)}  {duration(took)}  {shown}"
+    asks = one_line(started.arguments.text, 60)
+    return f"{margin}{one_line(started.operation)}  {where}{one_line(status)}  {duration(took)}  {asks}"

@@ -32,7 +32,6 @@ class CallStory:
 
     queued: CallQueued
     sent_at: float | None = None
-    first_byte_at: float | None = None
     tries: list[CallTried] = field(default_factory=list)
     ended: CallEnded | None = None
 
@@ -176,8 +175,6 @@ class RunStory:
             call.sent_at = record.at
         elif isinstance(record, CallTried):
             call.tries.append(record)
-            if record.status is not None and record.status < 400:
-                call.first_byte_at = record.at
         else:
             call.ended = record
 
@@ -242,10 +239,10 @@ def figures(story: RunStory) -> RunFigures:
 
 def stories(records: Iterable[Record]) -> dict[str, RunStory]:
     """The runs of a log by their ids, in the order in which they begin."""
-    found: dict[str, RunStory] = {}
+    by_run: dict[str, RunStory] = {}
     for record in records:
-        story = found.get(record.run)
+        story = by_run.get(record.run)
         if story is None:
-            story = found[record.run] = RunStory(record.run)
+            story = by_run[record.run] = RunStory(record.run)
         story.add(record)
-    return found
+    return by_run

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rlm_wasm.runlog.events import ChapterStarted, FiberGoesOn, FiberStarted, FiberWaits, Record, ValuePart
+from rlm_wasm.runlog import events
 
-Reader = Callable[[Record], None]
+Reader = Callable[["events.Record"], None]
 """Takes each record as it is made, on the event loop: it must be quick."""
 
 
@@ -40,7 +40,7 @@ class EventStream:
 
         return leave
 
-    def tell(self, record: Record) -> None:
+    def tell(self, record: events.Record) -> None:
         """Hand it on."""
         for reader in tuple(self._readers):
             try:
@@ -111,7 +111,7 @@ class Recorder:
         began, monotonic = self._began
         return began + time.monotonic() - monotonic
 
-    def tell(self, kind: type[Record], **fields: Any) -> None:
+    def tell(self, kind: type[events.Record], **fields: Any) -> None:
         """Make a record and hand it on. Only where ``on``."""
         if self.run:
             self.stream.tell(kind(run=self.run, at=round(self.now(), 6), execution=self.execution, **fields))
@@ -119,7 +119,7 @@ class Recorder:
     def chapter(self, title: str) -> None:
         """A part of a longer undertaking begins; the next run of the session belongs to it."""
         run = self.run or secrets.token_hex(8)
-        self.stream.tell(ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
+        self.stream.tell(events.ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
         self._promised = run
 
     # ---- what the guest says of its fibers and requests
@@ -134,18 +134,18 @@ class Recorder:
             if len(self._waiting) < _MAX_HELD and fiber not in self._waiting:
                 self._waiting.add(fiber)
                 what = facts.get("what")
-                self.tell(FiberWaits, what=what[:200] if isinstance(what, str) else "", **fields)
+                self.tell(events.FiberWaits, what=what[:200] if isinstance(what, str) else "", **fields)
         elif "parts" in facts:
             self._parts = facts["parts"]
         elif "goes-on" in facts:
             fiber = facts["goes-on"]
             if type(fiber) is int and fiber in self._waiting:
                 self._waiting.discard(fiber)
-                self.tell(FiberGoesOn, fiber=fiber)
+                self.tell(events.FiberGoesOn, fiber=fiber)
         else:
-            self.tell(FiberStarted, **fiber_fields(facts))
+            self.tell(events.FiberStarted, **fiber_fields(facts))
 
-    def parts(self, length: int) -> tuple[ValuePart, ...]:
+    def parts(self, length: int) -> tuple[events.ValuePart, ...]:
         """The parts of the value that the guest told of, as far as they are parts of so many characters."""
         return parts_of(self._parts, length)
 
@@ -198,16 +198,16 @@ def noted_fields(entry: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def parts_of(told: Any, length: int) -> tuple[ValuePart, ...]:
+def parts_of(told: Any, length: int) -> tuple[events.ValuePart, ...]:
     """Of what a guest says are parts of its value, each ``(start, end, call …)``, those that are."""
-    found: list[ValuePart] = []
+    found: list[events.ValuePart] = []
     at = 0
     for part in told[:_MAX_PARTS] if isinstance(told, list | tuple) else ():
         if not isinstance(part, list | tuple) or len(part) < 3:
             continue
         start, end, *calls = part
         if type(start) is int and type(end) is int and at <= start < end <= length and numbers_of(calls):
-            found.append(ValuePart(start=start, end=end, calls=numbers_of(calls)))
+            found.append(events.ValuePart(start=start, end=end, calls=numbers_of(calls)))
             at = end
     return tuple(found)
 

@@ -87,9 +87,9 @@ def gathered(
     for start, length in parts:
         at = 0
         while at < length:
-            most = min(length - at, budget)
-            ctypes.memmove(into, start + at, most)
-            at, into, budget = at + most, into + most, budget - most
+            size = min(length - at, budget)
+            ctypes.memmove(into, start + at, size)
+            at, into, budget = at + size, into + size, budget - size
             if budget == 0:
                 budget = COPIED_AT_ONCE
                 yield
@@ -105,9 +105,9 @@ def spread(
     for into, length in parts:
         at = 0
         while at < length:
-            most = min(length - at, budget)
-            ctypes.memmove(into + at, start, most)
-            at, start, budget = at + most, start + most, budget - most
+            size = min(length - at, budget)
+            ctypes.memmove(into + at, start, size)
+            at, start, budget = at + size, start + size, budget - size
             if budget == 0:
                 budget = COPIED_AT_ONCE
                 yield
@@ -128,11 +128,11 @@ def changed_pages(
     count, pristine_count, known = size // PAGE, pristine_size // PAGE, len(used)
     out: list[int] = []
     for first in range(0, count, _ASKED_AT_ONCE):
-        most = min(_ASKED_AT_ONCE, count - first)
-        candidates = written_pages(base + first * PAGE, most)
+        pages = min(_ASKED_AT_ONCE, count - first)
+        candidates = written_pages(base + first * PAGE, pages)
         if candidates is None:
             candidates = _differing_blocks(
-                base + first * PAGE, most, pristine + first * PAGE, max(pristine_count - first, 0)
+                base + first * PAGE, pages, pristine + first * PAGE, max(pristine_count - first, 0)
             )
         for i, n in enumerate(candidates, 1):
             page = first + n
@@ -143,7 +143,7 @@ def changed_pages(
             if i % 1024 == 0:
                 yield
                 check()
-        if first + most < count:
+        if first + pages < count:
             yield
             check()
     return out
@@ -152,9 +152,9 @@ def changed_pages(
 def _differing_blocks(base: int, count: int, pristine: int, pristine_count: int) -> list[int]:
     out: list[int] = []
     for n in range(0, count, _BLOCK):
-        most = min(_BLOCK, count - n)
-        if n + most > pristine_count or _memcmp(base + n * PAGE, pristine + n * PAGE, most * PAGE):
-            out.extend(range(n, n + most))
+        pages = min(_BLOCK, count - n)
+        if n + pages > pristine_count or _memcmp(base + n * PAGE, pristine + n * PAGE, pages * PAGE):
+            out.extend(range(n, n + pages))
     return out
 
 
@@ -221,7 +221,7 @@ class _Scan(ctypes.Structure):
 
 _SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
 _FILE, _PRESENT, _SWAPPED = 1 << 2, 1 << 3, 1 << 4
-_MOST_REGIONS = 256
+_MAX_REGIONS = 256
 """More of them are looked up by the table."""
 
 
@@ -229,11 +229,11 @@ class _Scanner(threading.local):
     """A question of PAGEMAP_SCAN, and room for its answer: made once a thread."""
 
     def __init__(self) -> None:
-        self.regions = (_Region * _MOST_REGIONS)()
+        self.regions = (_Region * _MAX_REGIONS)()
         self.question = _Scan(
             size=ctypes.sizeof(_Scan),
             regions=ctypes.addressof(self.regions),
-            regions_length=_MOST_REGIONS,
+            regions_length=_MAX_REGIONS,
             inverted=_FILE,
             all_of=_FILE,
             any_of=_PRESENT | _SWAPPED,
@@ -262,14 +262,14 @@ def _scanned(handle: int, base: int, count: int) -> list[tuple[int, int]] | None
     question, regions = _scanner.question, _scanner.regions
     end = base + count * PAGE
     question.start, question.end = base, end
-    found = _ioctl(handle, _SCAN, ctypes.addressof(question))
-    if found < 0:
+    result = _ioctl(handle, _SCAN, ctypes.addressof(question))
+    if result < 0:
         _scans = False
         return None
     if question.walk_end != end:
         return None
     runs = []
-    for region in regions[:found]:
+    for region in regions[:result]:
         first = region.start
         runs.append(((first - base) // PAGE, (region.end - first) // PAGE))
     return runs

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -55,9 +55,9 @@ T = TypeVar("T")
 Check = Callable[[Any], Any]
 
 
-def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
+def _a(kind: type[Any], name: str, *, minimum: int | None = None) -> Check:
     def check(value: Any) -> Any:
-        if type(value) is not kind or (least is not None and value < least):
+        if type(value) is not kind or (minimum is not None and value < minimum):
             raise Unencodable(f"not {name}")
         return value
 
@@ -66,8 +66,8 @@ def _a(kind: type[Any], name: str, *, least: int | None = None) -> Check:
 
 
 _text = _a(str, "text")
-_count = _a(int, "a number from 1 up", least=1)
-_amount = _a(int, "a number from 0 up", least=0)
+_count = _a(int, "a number from 1 up", minimum=1)
+_amount = _a(int, "a number from 0 up", minimum=0)
 _bytes = _a(bytes, "bytes")
 _flag = _a(bool, "true or false")
 _list = _a(list, "an array")
@@ -255,6 +255,7 @@ class Done:
     status: str = wire(_status, "finished, ok, error, limit or cancelled")
     value: str = wire(_text, "the value's text", "")
     data: bytes | bool | None = wire(_data, "the value itself, where it can cross", None)
+    written: str = wire(_text, "the value as write shows it, where the rest leaves it open", "")
     cut: bool = wire(_flag, "whether the text was cut", False)
     shown: bool = wire(_flag, "whether the program has printed the value itself", False)
     lineage: tuple[int, ...] = wire(_ids, "the LLM calls that the value derives from", ())
@@ -347,16 +348,16 @@ def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message]]:
     items = yield from decode_in_turns(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
-    found: list[Message] = []
+    messages_read: list[Message] = []
     for item in items:
         message = _message(item)
         if isinstance(message, Output) and len(message.text) > IN_ONE_GO:
             for at in range(0, len(message.text), IN_ONE_GO):
-                found.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
-                yield len(found)
+                messages_read.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
+                yield len(messages_read)
         else:
-            found.append(message)
-    return found
+            messages_read.append(message)
+    return messages_read
 
 
 _PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
@@ -465,6 +466,7 @@ class Evaluate:
         " never: don't. Else that is done before the first LLM call",
         None,
     )
+    conversation: bool | None = wire(_flag, "true: the variable _ is to hold the last value; stays so", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,13 +502,13 @@ TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitio
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
-        "op instruction data model temperature max-tokens json? images recursive (false: not given) calls, "
-        "as of check-calls: where one of them would be refused, so is this one and all that follow",
+        "op instruction data model temperature max-tokens json? images recursive calls (false: not given; "
+        "calls as of check-calls: where one of them would be refused, so is this one and all that follow)",
         "text call-number model prompt-tokens completion-tokens depth truncated?",
     ),
     "check-calls": (
-        "array of calls with literal arguments: op, model (true: unknown), temperature, json?, "
-        "instruction (false: unknown), images?",
+        "calls (with literal arguments, an array each: op, model (true: unknown), temperature, json?, "
+        "instruction (false: unknown), images?)",
         "array: for each why it would be refused, or nothing",
     ),
     "estimate-tokens": ("instruction data images max-tokens", "the tokens that such a call may take"),
@@ -518,7 +520,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "context-length": ("name", "characters"),
     "context-slice": ("start end name", "text"),
     "context-lines": ("start end name", "array of text"),
-    "context-search": ("text most name", "array of [offset, line]"),
+    "context-search": ("text max-hits name", "array of [offset, line]"),
     "context-names": ("", "array of text"),
     "checkpoint": ("key bytes preview", "nothing"),
     "restore": ("key", "bytes, or false"),
@@ -550,6 +552,7 @@ TAG_COMPLEX = 40006
 TAG_BOX = 40007
 TAG_SET = 40008
 TAG_STRUCT = 40009
+TAG_UNIFORM = 40010
 
 MAX_DEPTH = 400
 """Containers in one another that may cross."""
@@ -594,8 +597,36 @@ def _no_form(encoder: Any, value: Any) -> None:
     raise Unencodable(f"a Python {type(value).__name__} has no form in Scheme")
 
 
+_CONTAINERS = (list, tuple, dict, set, frozenset, ImproperList, Box)
+"""What the encoder goes into."""
+
+_AROUND = 8
+"""Containers that a message puts around a value."""
+
+
+def _check_nesting(value: Any) -> None:
+    """Raises Unencodable for what is nested deeper than may cross: cbor2 goes on until the C stack ends."""
+    level = [value]
+    for _ in range(MAX_DEPTH + _AROUND):
+        inner: dict[int, Any] = {}  # by identity: what is shared, or contains itself, is gone through once
+        for item in level:
+            if isinstance(item, dict):
+                parts: Iterable[Any] = chain(item, item.values())
+            elif isinstance(item, Box):
+                parts = (item.value,)
+            else:
+                parts = (*item.items, item.tail) if isinstance(item, ImproperList) else item
+            inner.update((id(part), part) for part in parts if isinstance(part, _CONTAINERS))
+        if not inner:
+            return
+        level = list(inner.values())
+    raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
+
+
 def encode(value: Any) -> bytes:
     """CBOR as the guest reads it; half of a surrogate pair is U+FFFD. Raises Unencodable."""
+    if isinstance(value, _CONTAINERS):
+        _check_nesting(value)
     try:
         try:
             return cbor2.dumps(value, encoders=_ENCODERS, default=_no_form)
@@ -674,6 +705,15 @@ def _struct(value: Any) -> Struct:
     return Struct(str(name), fields)
 
 
+def _uniform(value: Any) -> tuple[int | float | complex, ...]:
+    """What of a uniform vector's type is left in Python: its numbers."""
+    if type(value) is not list or not value:
+        raise Unencodable("no uniform vector")
+    if any(type(item) not in (int, float, complex) for item in value):
+        raise Unencodable("a uniform vector that does not hold numbers")
+    return tuple(value[1:])
+
+
 def _symbol(value: Any) -> Symbol:
     if type(value) is not Symbol:
         raise Unencodable("no symbol")
@@ -691,10 +731,10 @@ def _set(value: Any) -> frozenset[Any]:
     codes = sorted(hash(member) for member in members if not isinstance(member, str | bytes))
     if any(first == last for first, last in zip(codes, codes[_SAME_HASH:], strict=False)):
         raise Unencodable("a set whose members were chosen to collide")
-    found = frozenset(members)
-    if len(found) < len(members):
+    result = frozenset(members)
+    if len(result) < len(members):
         raise Unencodable('a set with members that are one in Python, such as 1 and 1.0, or a and "a"')
-    return found
+    return result
 
 
 def _hashable(value: Any) -> Any:
@@ -717,6 +757,7 @@ _TAGS: dict[int, Callable[[Any], Any]] = {
     TAG_BOX: _box,
     TAG_SET: _set,
     TAG_STRUCT: _struct,
+    TAG_UNIFORM: _uniform,
 }
 """What a guest may say by tags, besides large integers (2 and 3). Nothing else builds an object here."""
 
@@ -877,17 +918,25 @@ def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, N
         yield from _text_in_pieces(value, pieces)
     elif kind is bytes:
         pieces += (head_of(2, len(value)), value)
-    elif kind not in (list, tuple, dict) or depth >= MAX_DEPTH:
+    elif kind not in (list, tuple, dict) and not isinstance(value, Mapping):
         pieces.append(encode(value))
+    elif depth >= MAX_DEPTH:
+        raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
     else:
         if kind is tuple:
             pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
-        pieces.append(head_of(5 if kind is dict else 4, len(value)))
-        items = chain.from_iterable(value.items()) if kind is dict else value
+        table = isinstance(value, Mapping)
+        pieces.append(head_of(5 if table else 4, len(value)))
+        items = chain.from_iterable(value.items()) if table else value
         small: list[bytes] = []
         for count, item in enumerate(items, 1):
             # What is nested looks small until somebody has gone through it.
-            if type(item) in (list, tuple, dict, bytes) or (type(item) is str and len(item) > IN_ONE_GO):
+            kind = type(item)
+            if (
+                kind in (list, tuple, dict, bytes)
+                or (kind is str and len(item) > IN_ONE_GO)
+                or (kind not in _PLAIN and isinstance(item, Mapping))
+            ):
                 pieces += small
                 small = []
                 yield from _pieces_of(item, pieces, depth + 1)

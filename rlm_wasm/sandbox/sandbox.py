@@ -362,10 +362,10 @@ class Sandbox:
         with self._held():
             return (yield from gathered([(start, length)], partial(self._check_there, instance)))
 
-    def outbox_up_to(self, most: int) -> bytes | None:
+    def outbox_up_to(self, max_bytes: int) -> bytes | None:
         """As ``outbox``; None where it has more bytes than that."""
         start, length = self._outbox_place()
-        if length > most:
+        if length > max_bytes:
             return None
         return string_at(start, length) if length else b""
 

@@ -286,9 +286,15 @@ class Snapshot:
         if len(data) < start + _SEAL_BYTES or not data.startswith(MAGIC):
             raise SnapshotCorrupt("this is no rlm-wasm snapshot, or only the beginning of one")
         version, kind, length = _FIXED.unpack_from(data, len(MAGIC))
-        if version != FORMAT:
+        if version > FORMAT:
             raise SnapshotVersionError(
-                f"the snapshot has format {version}; this release reads format {FORMAT}"
+                f"the snapshot has format {version}, and this release reads format {FORMAT}: it was made by a"
+                " later release of rlm-wasm: use that one"
+            )
+        if version < FORMAT:
+            raise SnapshotVersionError(
+                f"the snapshot has format {version}, and this release reads format {FORMAT}: go on with the"
+                " release that made it, or run its programs again"
             )
         sealed, seal = memoryview(data)[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
         if not hmac.compare_digest(hashlib.sha256(memoryview(data)[:-32]).digest(), seal[32:]):
@@ -346,17 +352,17 @@ def _memory_in(body: bytes) -> tuple[list[Any], bytes]:
     if body[:2] != b"\x82\x84":
         raise SnapshotCorrupt("the snapshot's body is malformed")
     at = 2
-    found: list[Any] = []
+    result: list[Any] = []
     for wanted in (0, 2, 2, 2):
         major, number, at = _head(body, at)
         if major != wanted or (major == 2 and at + number > len(body)):
             raise SnapshotCorrupt("the snapshot's memory is malformed")
         if major == 0:
-            found.append(number)
+            result.append(number)
         else:
-            found.append(at_once(gathered([(address_of(body) + at, number)])))
+            result.append(at_once(gathered([(address_of(body) + at, number)])))
             at += number
-    return found, body[at:]
+    return result, body[at:]
 
 
 def _head(body: bytes, at: int) -> tuple[int, int, int]:

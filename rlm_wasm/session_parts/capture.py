@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import rlm_wasm
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
-from rlm_wasm.execution.state import SchedulerState
-from rlm_wasm.runlog.events import SnapshotTaken
+from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
-from rlm_wasm.session_parts.state import SessionState, state_of
+from rlm_wasm.version import __version__
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.state import SchedulerState
 
 
 async def captured(
@@ -39,7 +41,7 @@ async def captured(
         raise SessionClosed("the session is closed")
     python = None if parts.python_made is None else await parts.python_made.capture()
     if parts.recorder.in_run:
-        parts.recorder.tell(SnapshotTaken, forked=forked)
+        parts.recorder.tell(events.SnapshotTaken, forked=forked)
     try:
         image, (header, state) = await parts.scheduler.captured(partial(_host_side, parts, python, at))
     except InternalError:
@@ -51,12 +53,12 @@ async def captured(
 
 def _host_side(
     parts: Parts, python: bytes | None, at: Callable[[], None], scheduler: SchedulerState
-) -> tuple[dict[str, Any], SessionState]:
+) -> tuple[dict[str, Any], states.SessionState]:
     """The host's side of a snapshot: its header and its body."""
     at()
     execution, calls, journal = parts.scheduler.execution, parts.calls, parts.journal
     header = {
-        "release": rlm_wasm.__version__,
+        "release": __version__,
         "image": parts.grants.engine.image_hash,
         "suspended": scheduler.execution is not None,
         "namespace": parts.namespace,
@@ -65,7 +67,7 @@ def _host_side(
             "calls": calls.budget.session.calls,
         },
     }
-    return header, SessionState(
+    return header, states.SessionState(
         scheduler=scheduler,
         contexts=tuple(parts.contexts.texts.items()),
         context_replaced=parts.options.untold_context,
@@ -85,12 +87,14 @@ def check_guest(snapshot: Snapshot, engine: Engine) -> None:
     """Raises SnapshotVersionError where the snapshot belongs to another guest."""
     if snapshot.image_hash != engine.image_hash:
         raise SnapshotVersionError(
-            f"the snapshot belongs to guest image {snapshot.image_hash[:12]}…, "
-            f"this release has {engine.image_hash[:12]}…"
+            f"the snapshot stands on guest {snapshot.image_hash[:12]}… of release"
+            f" {str(snapshot.header.get('release', 'unknown'))[:20]}, and this release has"
+            f" {engine.image_hash[:12]}…: go on with that release, or run its programs again; a store of"
+            " durable sessions keeps the guest along with them"
         )
 
 
-def adopt(parts: Parts, state: SessionState, resending: Resending) -> None:
+def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> None:
     """Make a session that was just put together the one of a snapshot.
 
     Raises SnapshotCorrupt, LimitExceeded or UsageError for what cannot be.
@@ -117,7 +121,7 @@ def adopt(parts: Parts, state: SessionState, resending: Resending) -> None:
 
 def with_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
     """What is in flight is asked by a fork anew: nobody may take its calls for the other session's."""
-    state = state_of(snapshot)
+    state = states.state_of(snapshot)
     requests = state.scheduler.requests
     asked = tuple(
         replace(request, call_number=0, started=False, unsettled=False)
@@ -131,7 +135,7 @@ def with_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
 
 def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
     """The session as it waits for that request alone: what its other fibers wait for never comes."""
-    state = state_of(snapshot)
+    state = states.state_of(snapshot)
     requests = state.scheduler.requests
     alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
     scheduler = replace(state.scheduler, requests=replace(requests, requests=alone, replies=()))

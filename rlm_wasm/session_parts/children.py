@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from rlm_wasm.asking.own import CHECK_S
+from rlm_wasm.asking import own, recursion
 from rlm_wasm.errors import GuestError, LimitExceeded, StoreError, UsageError
 from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.grants import Grants
 from rlm_wasm.llm.calls import LlmCalls
+from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.session_parts.capture import captured, waiting_for
 from rlm_wasm.session_parts.parts import Parent, Parts
 
@@ -102,6 +103,10 @@ class Children:
         return None if self._stay is None else self._stay.durable.child_snapshot(stream, self._key)
 
     # ---- #:recursive calls
+
+    async def recurse(self, request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
+        """Serve a #:recursive call: the answer that its child comes to."""
+        return await recursion.recursion(self.opened)(request, calls, deepest)
 
     @asynccontextmanager
     async def opened(
@@ -234,7 +239,9 @@ class _Child:
         if self._session.suspended:
             return ()
         try:
-            return await self._session.check(program, timeout_s=min(CHECK_S, self._time_left() or CHECK_S))
+            return await self._session.check(
+                program, timeout_s=min(own.CHECK_S, self._time_left() or own.CHECK_S)
+            )
         except LimitExceeded:
             return ()
 

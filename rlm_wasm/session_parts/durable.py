@@ -15,24 +15,29 @@ import hashlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import cbor2
 
-import rlm_wasm
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError, StoreError, UsageError
 from rlm_wasm.execution.journal import JournalWriter, Trouble, entries_of
-from rlm_wasm.limits import Limits
+from rlm_wasm.limits import Limits, SharedBudget
 from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
+from rlm_wasm.results import Result
+from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts.lending import Lender
+from rlm_wasm.session_parts.signing import checked, plain, signed_account, signed_batch
 from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
+from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Entry
+    from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.store.durable import DurableSessions
     from rlm_wasm.store.records import Batch
 
@@ -57,7 +62,7 @@ class Account:
     def load(cls, data: bytes, name: str) -> Account:
         """The inverse. Raises SnapshotCorrupt."""
         try:
-            return structure(cls, cbor2.loads(data), f"the account of session {name}", SnapshotCorrupt)
+            return structure(cls, cbor2.loads(plain(data)), f"the account of session {name}", SnapshotCorrupt)
         except (cbor2.CBORError, ValueError, UsageError) as error:
             raise SnapshotCorrupt(f"the account of session {name} is damaged: {error}") from error
 
@@ -72,9 +77,13 @@ class Durable:
         *,
         provider: str | None,
         trouble: Trouble,
+        shared: SharedBudget | None = None,
+        key: bytes | None = None,
         writes: bool = True,
     ) -> None:
+        opened = checked(key, opened)
         self.name = opened.name
+        self._key, self._made_at = key, opened.made_at
         self.writes = writes
         """Whether it is held; else it is only looked at."""
         self.found = bool(opened.snapshot or opened.rows)
@@ -87,6 +96,11 @@ class Durable:
         self._sessions = sessions
         self._epoch = opened.epoch
         self._budget: Budget | None = None
+        self._shared = shared
+        self._lender: Lender | None = None
+        self._in_middle = opened.status == RUNNING
+        self._asked_for = opened.request or ""
+        self._result = opened.result
         self._limits = Limits()
         self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
         self._known: set[str] = set()
@@ -108,11 +122,13 @@ class Durable:
         make: bool,
         provider: str | None,
         trouble: Trouble,
+        shared: SharedBudget | None = None,
+        key: bytes | None = None,
     ) -> Durable | None:
         """Take the lease of a session. Blocks: call it on the store's threads.
 
         ``provider`` is the one that it goes on with, as people know it; that it was another one before
-        is told.
+        is told. ``shared``: the budget that it spends from, with others. ``key`` signs what is written.
 
         Raises UsageError for what is no name, SessionHeld where another process has it, StoreError where the
         store cannot be written.
@@ -120,10 +136,16 @@ class Durable:
         opened = sessions.acquire(check_name(name), Holder.here(), make=make)
         if opened is None:
             return None
-        return cls(sessions, opened, provider=provider, trouble=trouble)
+        try:
+            return cls(sessions, opened, provider=provider, trouble=trouble, shared=shared, key=key)
+        except SnapshotCorrupt:
+            sessions.release(name, opened.epoch)
+            raise
 
     @classmethod
-    def look(cls, sessions: DurableSessions, name: str, *, whole: bool = False) -> Durable | None:
+    def look(
+        cls, sessions: DurableSessions, name: str, *, whole: bool = False, key: bytes | None = None
+    ) -> Durable | None:
         """Read a session without taking it; None where there is none. Blocks.
 
         ``whole``: as it was before its last execution, with all that came since.
@@ -132,7 +154,7 @@ class Durable:
         return (
             None
             if opened is None
-            else cls(sessions, opened, provider=None, trouble=log.warning, writes=False)
+            else cls(sessions, opened, provider=None, trouble=log.warning, key=key, writes=False)
         )
 
     def say_provider(self) -> None:
@@ -192,15 +214,15 @@ class Durable:
         """Contexts by their hashes. Raises SnapshotCorrupt for one that is not there or not whole."""
         if not hashes:
             return {}
-        found = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
+        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
         for key in hashes:
-            if key not in found:
+            if key not in contents:
                 raise SnapshotCorrupt(
                     f"a text of session {self.name} is missing or damaged in the store ({key[:12]}…):"
                     f" rlm-wasm sessions rm {self.name} forgets the session"
                 )
-        self._known.update(found)
-        return {key: content.decode() for key, content in found.items()}
+        self._known.update(contents)
+        return {key: content.decode() for key, content in contents.items()}
 
     def entries(self, stream: str) -> list[Entry]:
         """What a stream's journal says, after its newest snapshot. Raises SnapshotCorrupt."""
@@ -227,15 +249,58 @@ class Durable:
     def spends(self, budget: Budget, limits: Limits) -> None:
         """Whose account stands beside the journal."""
         self._budget, self._limits = budget, limits
+        if self._shared is not None and self.writes:
+            store = cast("DatabaseStore", self._sessions.store)
+            self._lender = Lender(store, self._shared, self.name, self._epoch, budget, found=self.found)
 
     def _account(self) -> bytes:
         assert self._budget is not None
         return Account(self._budget.to_state(), self._limits).dump()
 
+    def asked_for(self, request: str) -> None:
+        """The execution that begins next is asked for by this id; "": by none."""
+        if request or self._asked_for:
+            self.writer.begin(request)
+        self._asked_for, self._result = request, None
+
+    def is_asked_for(self, request: str) -> bool:
+        """Whether the last execution was asked for by this id."""
+        return self._asked_for == check_name(request, "a request's id")
+
+    @property
+    def request(self) -> str | None:
+        """The id by which the last execution was asked for; None where by none."""
+        return self._asked_for or None
+
+    @property
+    def result(self) -> Result | None:
+        """What came of the last execution, where it was asked for by an id and is over.
+
+        Raises SnapshotCorrupt.
+        """
+        if self._result is None:
+            return None
+        what = f"the result of session {self.name}"
+        try:
+            fields, data = cbor2.loads(self._result)
+            result = structure(Result, {**fields, "data": None}, what, SnapshotCorrupt)
+            return result if data is None else replace(result, data=protocol.decode(data))
+        except (cbor2.CBORError, ValueError, TypeError) as error:
+            raise SnapshotCorrupt(f"{what} is damaged: {error}") from error
+
     def begins(self) -> None:
-        """An execution begins with the next row."""
+        """An execution begins with the next row, or goes on."""
         self._began = self.writer.seal()
+        self._in_middle = True
         self.writer.say(status=RUNNING)
+
+    def ends(self, result: Result) -> None:
+        """The execution is over: what is said of it."""
+        self._in_middle = self.writer.frozen
+        if self._asked_for and not self.writer.frozen:
+            self._result = _kept(result)
+            self.writer.end(self._result)
+        self.writer.say(status=result.status, note=str(result.error or result.value))
 
     def keep_text(self, text: str) -> str:
         """Keep a context, once: its hash."""
@@ -248,7 +313,12 @@ class Durable:
 
     async def write(self, batch: Batch) -> None:
         """See Sink."""
-        await self._sessions.store.run(lambda: self._sessions.write(self.name, self._epoch, batch))
+        await self._sessions.store.run(
+            lambda: self._sessions.write(self.name, self._epoch, self._signed(batch))
+        )
+
+    def _signed(self, batch: Batch) -> Batch:
+        return batch if self._key is None else signed_batch(self._key, self._made_at, batch)
 
     def by_reference(self, state: SessionState) -> SessionState:
         """The state with its contexts by hash; the texts are kept with the next write."""
@@ -270,12 +340,14 @@ class Durable:
             data=data,
             guest=snapshot.image_hash,
             provider=self._provider,
-            release=rlm_wasm.__version__,
+            release=__version__,
             keeps=self._began,
         )
 
         async def transaction(batch: Batch) -> None:
-            await self._sessions.store.run(lambda: self._sessions.save(self.name, self._epoch, batch, saved))
+            await self._sessions.store.run(
+                lambda: self._sessions.save(self.name, self._epoch, self._signed(batch), saved)
+            )
 
         await self.writer.write(transaction)
         if not stream:
@@ -320,6 +392,8 @@ class Durable:
 
     async def _close(self) -> None:
         await self.writer.aclose()
+        if self._lender is not None:
+            await self._lender.aclose(suspended=self._in_middle)
         if self.writer.lost is None:
             try:
                 empty = not self.found and not self.saved and not self.writer.wrote
@@ -330,9 +404,17 @@ class Durable:
                 log.debug("the lease of session %s is not given back: %s", self.name, error)
 
 
-def account_of_copy(opened: Opened) -> bytes | None:
+def _kept(result: Result) -> bytes:
+    """A Result for the store."""
+    data = None if result.data is None else protocol.encode(result.data)
+    return cbor2.dumps([unstructure(replace(result, data=None)), data])
+
+
+def account_of_copy(opened: Opened, key: bytes | None) -> bytes | None:
     """The account of a session's copy: what was spent is the same, what it spends has a name of its own."""
     if opened.account is None:
         return None
-    account = Account.load(opened.account, opened.name)
-    return replace(account, budget=replace(account.budget, id=new_id())).dump()
+    opened = checked(key, opened)
+    account = Account.load(opened.account or b"", opened.name)
+    copied = replace(account, budget=replace(account.budget, id=new_id())).dump()
+    return signed_account(key, opened.made_at, copied)

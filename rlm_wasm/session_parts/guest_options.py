@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 class GuestOptions:
     """The options of the next ``eval`` message. Each is told once, and again where telling it was undone."""
 
-    __slots__ = ("_functions", "_limits", "_told_before", "_traced", "_untold")
+    __slots__ = ("_conversation", "_functions", "_limits", "_told_before", "_traced", "_untold")
 
     def __init__(self, functions: HostFunctions, limits: Limits) -> None:
         self._functions = functions
         self._limits = limits
         self._untold: dict[str, Any] = {}
         self._told_before: dict[str, Any] = {}
+        self._conversation = False
         self._traced: bool | None = False
         """Whether the guest was told to send notes for a run log; None: nobody knows."""
         self.fresh()
@@ -31,9 +32,11 @@ class GuestOptions:
         self._traced = False
         if self._functions.functions:
             options["grants"] = self._functions.names
-        limits = self._limits
-        if (limits.handles, limits.output_bytes, limits.message_bytes) != _DEFAULT_LIMITS:
-            options["limits"] = _guest_limits(limits)
+        limits = guest_limits(self._limits)
+        if limits != _DEFAULT_LIMITS:
+            options["limits"] = limits
+        if self._conversation:
+            options["conversation"] = True
         self._untold = options
 
     def take(self, *, traced: bool) -> dict[str, Any]:
@@ -51,6 +54,10 @@ class GuestOptions:
     def context_replaced(self) -> None:
         """There is another main context than the guest knows."""
         self._untold["context"] = True
+
+    def converse(self) -> None:
+        """The variable ``_`` is to hold the last value from now on."""
+        self._conversation = self._untold["conversation"] = True
 
     def check(self, which: Literal["only", "first"]) -> None:
         """The next program is checked, and does not run ("only") or runs where it may ("first")."""
@@ -73,10 +80,11 @@ class GuestOptions:
         self._traced = None
         if state.context_replaced:
             self.context_replaced()
-        if state.limits_told and _guest_limits(state.limits) == _guest_limits(self._limits):
+        before, now = guest_limits(state.limits), guest_limits(self._limits)
+        if state.limits_told and before == now:
             self._untold.pop("limits", None)
-        elif _guest_limits(state.limits) != _DEFAULT_GUEST_LIMITS:
-            self._untold["limits"] = _guest_limits(self._limits)
+        elif before != _DEFAULT_LIMITS:
+            self._untold["limits"] = now
 
     def replay_begins(self) -> None:
         """Messages of a journal are given again, with what they told then."""
@@ -94,8 +102,8 @@ class GuestOptions:
         self._traced = None
 
 
-def _guest_limits(limits: Limits) -> dict[str, int]:
-    """The limits that the guest itself looks at."""
+def guest_limits(limits: Limits) -> dict[str, int]:
+    """The limits that the guest itself looks at, by their names in ``protocol.GuestLimits``."""
     return {
         "handles": limits.handles,
         "output": limits.output_bytes,
@@ -103,5 +111,4 @@ def _guest_limits(limits: Limits) -> dict[str, int]:
     }
 
 
-_DEFAULT_GUEST_LIMITS = _guest_limits(Limits())
-_DEFAULT_LIMITS = tuple(_DEFAULT_GUEST_LIMITS.values())
+_DEFAULT_LIMITS = guest_limits(Limits())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rlm_wasm.execution.progress import ProgressReporter, tell
 from rlm_wasm.results import OnProgress, Progress
-from rlm_wasm.runlog.events import ItemsCounted, Noted, OutputWritten, logged
+from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, noted_fields
 from rlm_wasm.sandbox.protocol import Counted, Logged, Output, Traced
 from rlm_wasm.scope_log import ScopeLog
@@ -72,7 +72,7 @@ class Observer:
             self._take_note(message)
             return
         if recorder.on:
-            recorder.tell(OutputWritten, stream=message.stream, text=logged(message.text))
+            recorder.tell(events.OutputWritten, stream=message.stream, text=events.logged(message.text))
         if self._on_output is not None:
             tell(self._on_output, message.stream, message.text)
         if self._reporter is None:
@@ -90,12 +90,12 @@ class Observer:
             self._items = message.items
             if recorder.on:
                 announced, begun, done = message.items
-                recorder.tell(ItemsCounted, announced=announced, begun=begun, done=done)
+                recorder.tell(events.ItemsCounted, announced=announced, begun=begun, done=done)
             self.changed()
         elif isinstance(message, Logged):
             self._log.add_from_guest(message.entry)
             if recorder.on:
-                recorder.tell(Noted, **noted_fields(message.entry))
+                recorder.tell(events.Noted, **noted_fields(message.entry))
         elif recorder.on:
             recorder.take_facts(message.facts)
 

@@ -17,9 +17,9 @@ from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Scheduler
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
+from rlm_wasm.llm import programs
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls, Recurse
-from rlm_wasm.llm.programs import program_operation
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.python.session_python import SessionPython
@@ -183,7 +183,7 @@ class Parts:
             "model-for": self.calls.model_named,
             "check-calls": self.calls.judged,
             "estimate-tokens": self.calls.estimated_tokens,
-            "program-in": program_operation(self._charge),
+            "program-in": programs.program_operation(self._charge),
             **self.contexts.table(),
             **self.checkpoints.table(),
             **self.python.table(),

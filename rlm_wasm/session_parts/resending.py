@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from rlm_wasm.errors import UsageError
 from rlm_wasm.execution.requests import HostRequest
 
 SENT_AGAIN: Final = ("llm",)
@@ -20,8 +21,19 @@ _KINDS: Final = {
 }
 """Operations with effects, by the word that ``restore(resend=…)`` has for them."""
 
+ALL_KINDS: Final = tuple(dict.fromkeys(_KINDS.values()))
+"""Every such word: a session that stands beside the first one makes all of its requests itself."""
+
 EFFECTS: Final = frozenset(_KINDS) - {"llm"}
 """Those that a journal notes before they are done; LLM calls note themselves, when they have their place."""
+
+
+def check_resend(resend: Collection[str]) -> None:
+    """Raises UsageError for a word that there is not."""
+    unknown = sorted(set(resend) - set(ALL_KINDS))
+    if unknown:
+        words = ", ".join(f'"{kind}"' for kind in ALL_KINDS)
+        raise UsageError(f"resend takes {words}, not {unknown}")
 
 
 class Resending:

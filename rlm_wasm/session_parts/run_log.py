@@ -6,16 +6,7 @@ import asyncio
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
-from rlm_wasm.runlog.events import (
-    MAX_TEXT,
-    ChildEnded,
-    ChildStarted,
-    ContextHeld,
-    Failure,
-    RunEnded,
-    RunStarted,
-    logged,
-)
+from rlm_wasm.runlog import events
 from rlm_wasm.session_parts.parts import Parts
 
 if TYPE_CHECKING:
@@ -25,13 +16,13 @@ if TYPE_CHECKING:
 async def log_start(parts: Parts, source: str | None, name: str) -> None:
     """Tell the run log that an execution begins. ``source`` is None where one goes on."""
     recorder, calls = parts.recorder, parts.calls
-    program = logged(source or "")
+    program = events.logged(source or "")
     if not parts.owns_budget:
-        recorder.tell(ChildStarted, call=calls.parent or 0, depth=calls.depth, program=program)
+        recorder.tell(events.ChildStarted, call=calls.parent or 0, depth=calls.depth, program=program)
         return
     recorder.begin()
     recorder.tell(
-        RunStarted,
+        events.RunStarted,
         name=name,
         program=program,
         namespace=parts.namespace,
@@ -41,8 +32,12 @@ async def log_start(parts: Parts, source: str | None, name: str) -> None:
         resumed=source is None,
     )
     for key, text in parts.contexts.texts.items():
-        held = logged(text) if len(text) <= MAX_TEXT else await asyncio.to_thread(logged, text)
-        recorder.tell(ContextHeld, name=key, text=held)
+        held = (
+            events.logged(text)
+            if len(text) <= events.MAX_TEXT
+            else await asyncio.to_thread(events.logged, text)
+        )
+        recorder.tell(events.ContextHeld, name=key, text=held)
 
 
 def log_end(parts: Parts, result: Result | None) -> None:
@@ -50,15 +45,17 @@ def log_end(parts: Parts, result: Result | None) -> None:
     recorder = parts.recorder
     status = "cancelled" if result is None else result.status
     error = None if result is None else result.error
-    value = logged("" if result is None else result.value)
+    value = events.logged("" if result is None else result.value)
     if not parts.owns_budget:
-        recorder.tell(ChildEnded, status=status, value=value, error=None if error is None else error.message)
+        recorder.tell(
+            events.ChildEnded, status=status, value=value, error=None if error is None else error.message
+        )
     elif result is None:
-        recorder.tell(RunEnded, status=status)
+        recorder.tell(events.RunEnded, status=status)
     else:
         used = result.execution
         recorder.tell(
-            RunEnded,
+            events.RunEnded,
             status=status,
             value=value,
             error=None if error is None else _failure(error),
@@ -79,11 +76,7 @@ def log_end(parts: Parts, result: Result | None) -> None:
     recorder.end()
 
 
-def _failure(error: ErrorInfo) -> Failure:
+def _failure(error: ErrorInfo) -> events.Failure:
     """An error as a run log holds it."""
-    return Failure(
-        **{name: getattr(error, name) for name in _FAILURE_FIELDS if getattr(error, name) is not None}
-    )
-
-
-_FAILURE_FIELDS = [field.name for field in fields(Failure)]
+    told = {field.name: getattr(error, field.name) for field in fields(events.Failure)}
+    return events.Failure(**{name: value for name, value in told.items() if value is not None})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rlm_wasm.errors import LeaseLost, SessionClosed, StoreError
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.session_parts.state import SessionState, state_of
+from rlm_wasm.session_parts import state as states
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.outcome import Outcome
@@ -84,7 +84,7 @@ class Stay:
             return  # a child's end is its parent's answer: until that is written, it is not over
         journal, writer = self.journal, self.durable.writer
         journal.add(Kind.END, result.status)
-        writer.say(status=result.status, note=str(result.error or result.value))
+        self.durable.ends(result)
         await journal.flush()
         self._given_up = outcome.rolled_back
         if outcome.rolled_back and not writer.frozen:
@@ -166,7 +166,7 @@ class Stay:
             snapshot = await self._captured(at_this_moment, closing=closing)
             if base < 0:
                 return
-            state = state_of(snapshot)
+            state = states.state_of(snapshot)
             journal.measured(len(snapshot.memory().numbers), _host_bytes(state))
             stored = replace(snapshot, body=durable.by_reference(state))
             await durable.save(stored, journal.stream, base, self._engine)
@@ -197,7 +197,7 @@ class Stay:
             await self.durable.aclose()
 
 
-def _host_bytes(state: SessionState) -> int:
+def _host_bytes(state: states.SessionState) -> int:
     """About what a snapshot holds beside memory; contexts are kept once, and do not count."""
     requests = state.scheduler.requests
     return (

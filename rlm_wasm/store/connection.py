@@ -7,6 +7,7 @@ processes may use one database at once.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,13 +22,16 @@ from rlm_wasm.store import files
 from rlm_wasm.store.tables import SCHEMA_VERSION, metadata, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
 T = TypeVar("T")
 
 _BUSY_S: Final = 30
 """How long SQLite waits for another process's transaction."""
+
+_MAX_KEYS: Final = 10_000
+"""Of texts and guests, when each was last said to be in use."""
 
 _ALONE: Final = 0x726C6D
 """PostgreSQL's lock for whoever makes or changes the tables."""
@@ -43,12 +47,12 @@ class Database:
                 self.url = self.url.set(drivername=_postgresql_driver())
             self._engine = sa.create_engine(self.url, **_options(self.url))
         except (ArgumentError, NoSuchModuleError) as error:
-            shown = address_without_credentials(url)
-            raise UsageError(f"{shown!r} is no database URL: {without_credentials(str(error))}") from None
+            address = address_without_credentials(url)
+            raise UsageError(f"{address!r} is no database URL: {without_credentials(str(error))}") from None
         except ValueError:  # a port that is no number, and may be a piece of a password
-            shown = address_without_credentials(url)
+            address = address_without_credentials(url)
             raise UsageError(
-                f"{shown!r} is no database URL: in a password, write / as %2F, @ as %40"
+                f"{address!r} is no database URL: in a password, write / as %2F, @ as %40"
             ) from None
         except ModuleNotFoundError as error:
             raise UsageError(_driver_missing(url, error)) from None
@@ -59,6 +63,7 @@ class Database:
         workers = 1 if self.url.get_backend_name() == "sqlite" else 4
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rlm-wasm store")
         self._closed = False
+        self._done_at: dict[str, float] = {}
         try:
             self._make_tables()
         except BaseException:
@@ -160,6 +165,14 @@ class Database:
                 connection.execute(sa.text("select extract(epoch from clock_timestamp())")).scalar_one()
             )
         return time.time()
+
+    def due(self, keys: Iterable[str], now: float, every_s: float) -> list[str]:
+        """Those for which this process has not been told so within that time."""
+        if len(self._done_at) > _MAX_KEYS:
+            self._done_at.clear()
+        found = [key for key in keys if now - self._done_at.get(key, -math.inf) >= every_s]
+        self._done_at.update(dict.fromkeys(found, now))
+        return found
 
     def upsert(self, table: sa.Table, key: dict[str, Any], row: dict[str, Any]) -> None:
         """Insert, or update where the key is there; one statement, so two processes never clash."""

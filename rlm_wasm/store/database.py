@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rlm_wasm.store.checkpoints import DatabaseCheckpoints
 
 if TYPE_CHECKING:
+    from rlm_wasm.store.budgets import BudgetShares
     from rlm_wasm.store.completions import CompletionCache
     from rlm_wasm.store.durable import DurableSessions
     from rlm_wasm.store.runs import RunRepository, StoreLog
@@ -28,6 +29,13 @@ class DatabaseStore(DatabaseCheckpoints):
         from rlm_wasm.store.durable import DurableSessions
 
         return DurableSessions(self)
+
+    @property
+    def budgets(self) -> BudgetShares:
+        """Budgets that sessions share, and who has which piece of them."""
+        from rlm_wasm.store.budgets import BudgetShares
+
+        return BudgetShares(self)
 
     @property
     def runs(self) -> RunRepository:

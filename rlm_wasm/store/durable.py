@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, SessionHeld
-from rlm_wasm.store.leases import LEASE_S, Holder
+from rlm_wasm.store.budgets import forget_shares
+from rlm_wasm.store.leases import LEASE_S, Holder, is_free
 from rlm_wasm.store.records import Batch, Opened, SavedSnapshot
 from rlm_wasm.store.tables import blobs, journal, references, sessions, snapshots
 
@@ -100,12 +101,15 @@ class DurableSessions:
         """A session as it stands, for whoever holds it or only looks; None where there is none."""
         columns = (
             sessions.c.snapshot,
+            sessions.c.made_at,
             sessions.c.base,
             sessions.c.epoch,
             sessions.c.account,
             sessions.c.status,
             sessions.c.note,
             sessions.c.provider,
+            sessions.c.request,
+            sessions.c.result,
         )
         with self.store.transaction() as connection:
             row = connection.execute(sa.select(*columns).where(sessions.c.name == name)).first()
@@ -130,6 +134,7 @@ class DurableSessions:
             ]
         return Opened(
             name=name,
+            made_at=row.made_at,
             epoch=row.epoch,
             snapshot=bytes(row.snapshot),
             base=row.base,
@@ -137,6 +142,8 @@ class DurableSessions:
             status=row.status,
             note=row.note,
             provider=row.provider,
+            request=row.request,
+            result=None if row.result is None else bytes(row.result),
             rows=rows,
             children=children,
         )
@@ -152,25 +159,25 @@ class DurableSessions:
         if opened is None:
             return None
         with self.store.transaction() as connection:
-            found = connection.execute(
+            result = connection.execute(
                 sa.select(snapshots.c.base, snapshots.c.snapshot)
                 .where(snapshots.c.session == name, snapshots.c.stream == "")
                 .order_by(snapshots.c.base)
             ).first()
-            if found is None:
+            if result is None:
                 return opened
             rows = connection.execute(
                 sa.select(journal.c.seq, journal.c.stream, journal.c.payload)
-                .where(journal.c.session == name, journal.c.seq >= found.base)
+                .where(journal.c.session == name, journal.c.seq >= result.base)
                 .order_by(journal.c.seq)
             )
             later = [(number, stream, bytes(payload)) for number, stream, payload in rows]
-        return replace(opened, base=found.base, snapshot=bytes(found.snapshot), rows=later)
+        return replace(opened, base=result.base, snapshot=bytes(result.snapshot), rows=later)
 
     def texts(self, hashes: Iterable[str]) -> dict[str, bytes]:
         """What is kept under these hashes, as far as it is there and whole."""
         wanted = list(dict.fromkeys(hashes))
-        found: dict[str, bytes] = {}
+        texts: dict[str, bytes] = {}
         with self.store.transaction() as connection:
             for start in range(0, len(wanted), _AT_ONCE):
                 chosen = blobs.c.hash.in_(wanted[start : start + _AT_ONCE])
@@ -178,8 +185,8 @@ class DurableSessions:
                     sa.select(blobs.c.hash, blobs.c.content).where(chosen)
                 ):
                     if hashlib.sha256(content).hexdigest() == key:
-                        found[key] = bytes(content)
-        return found
+                        texts[key] = bytes(content)
+        return texts
 
     # ---- writing
 
@@ -216,6 +223,10 @@ class DurableSessions:
         for column in ("account", "status"):
             if getattr(batch, column) is not None:
                 values[column] = getattr(batch, column)
+        if batch.request is not None:
+            values |= {"request": batch.request, "result": batch.result}
+        elif batch.result is not None:
+            values["result"] = batch.result
         if batch.note is not None:
             values["note"] = batch.note[:1000].replace("\0", "\ufffd")
         self._extend(connection, name, epoch, values)
@@ -307,7 +318,10 @@ class DurableSessions:
         ]
         if missing:
             self.store.insert_if_absent(connection, blobs, missing)
-        connection.execute(sa.update(blobs).where(blobs.c.hash.in_(list(content))).values(used_at=now))
+        # SQLite goes through the whole row for that, megabytes of a guest, too: now and then is enough.
+        due = self.store.due(content, now, _KEEP_BLOBS_S / 2)
+        if due:
+            connection.execute(sa.update(blobs).where(blobs.c.hash.in_(due)).values(used_at=now))
         self.store.insert_if_absent(
             connection, references, [{"session": name, "hash": key} for key in content]
         )
@@ -336,6 +350,7 @@ class DurableSessions:
             if row is None:
                 return False
             self._check_free(name, row, now)
+            forget_shares(connection, name)
             connection.execute(sa.delete(sessions).where(sessions.c.name == name))
             for table in (journal, snapshots, references):
                 connection.execute(sa.delete(table).where(table.c.session == name))
@@ -348,14 +363,6 @@ _ATTEMPTS: Final = 5
 _AT_ONCE: Final = 500
 _HELD = (sessions.c.epoch, sessions.c.holder, sessions.c.held_since, sessions.c.held_until, sessions.c.status)
 _NOT_COPIED = ("name", "epoch", "holder", "held_since", "held_until", "account")
-
-
-def is_free(holder: str | None, until: float | None, now: float) -> bool:
-    """Whether nobody holds a session: its lease has run out, or its holder's process is gone."""
-    if holder is None or until is None or until <= now:
-        return True
-    known = Holder.parse(holder)
-    return known is not None and known.gone
 
 
 def _who(holder: str | None) -> str:

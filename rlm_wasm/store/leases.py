@@ -63,6 +63,14 @@ class Holder:
         return f"process {self.process} on {self.host}"
 
 
+def is_free(holder: str | None, until: float | None, now: float) -> bool:
+    """Whether nobody holds a session: its lease has run out, or its holder's process is gone."""
+    if holder is None or until is None or until <= now:
+        return True
+    known = Holder.parse(holder)
+    return known is not None and known.gone
+
+
 @cache
 def _machine() -> str:
     """A name for the process numbers that this process sees; "" where the system has none."""

@@ -23,6 +23,10 @@ class Batch:
     account: bytes | None = None
     status: str | None = None
     note: str | None = None
+    request: str | None = None
+    """By what id an execution that begins was asked for; "" where by none."""
+    result: bytes | None = None
+    """What came of it."""
     dropped: list[str] = field(default_factory=list)
     """Streams that are over, with those below them."""
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -31,6 +35,14 @@ class Batch:
         """What the list of sessions shows from then on; None: as it did."""
         self.status = self.status if status is None else status
         self.note = self.note if note is None else note
+
+    def begin(self, request: str) -> None:
+        """An execution begins that was asked for by this id."""
+        self.request, self.result = request, None
+
+    def end(self, result: bytes) -> None:
+        """It is over."""
+        self.result = result
 
     def charge(self, account: bytes) -> None:
         """What was spent until then."""
@@ -48,6 +60,10 @@ class Batch:
         self.dropped += later.dropped
         self.blobs.update(later.blobs)
         self.say(later.status, later.note)
+        if later.request is not None:
+            self.begin(later.request)
+        if later.result is not None:
+            self.end(later.result)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +86,7 @@ class Opened:
     """A session as the store has it."""
 
     name: str
+    made_at: float
     epoch: int
     snapshot: bytes
     """b"" where nothing was saved yet."""
@@ -78,6 +95,10 @@ class Opened:
     status: str
     note: str
     provider: str | None
+    request: str | None
+    """By what id its last execution was asked for; "" and None: by none."""
+    result: bytes | None
+    """What came of that, where it is over."""
     rows: list[tuple[int, str, bytes]]
     children: dict[str, tuple[int, bytes]]
     """Base and snapshot of each stream below that has one."""
@@ -88,9 +109,20 @@ class Opened:
         return max((number + 1 for number, _, _ in self.rows), default=self.base)
 
 
-def check_name(name: object) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """So much of everything that a shared budget bounds, since the session began; places, at once."""
+
+    calls: int = 0
+    tokens: int = 0
+    nanousd: int = 0
+    """Dollars, in whole billionths: sums of them are exact."""
+    places: int = 0
+
+
+def check_name(name: object, what: str = "a session's name") -> str:
     """The name. Raises UsageError for what cannot be a session's."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
-        shown = name[:60] if isinstance(name, str) else type(name).__name__
-        raise UsageError(f"a session's name has 1 to {MAX_NAME_CHARACTERS} characters, got {shown!r}")
+        text = name[:60] if isinstance(name, str) else type(name).__name__
+        raise UsageError(f"{what} has 1 to {MAX_NAME_CHARACTERS} characters, got {text!r}")
     return name

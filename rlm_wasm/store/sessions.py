@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.store.durable import DurableSessions, is_free
-from rlm_wasm.store.leases import Holder
+from rlm_wasm.store.durable import DurableSessions
+from rlm_wasm.store.leases import Holder, is_free
 from rlm_wasm.store.records import RUNNING, check_name
 from rlm_wasm.store.tables import journal, sessions, snapshots
 

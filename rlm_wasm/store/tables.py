@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 metadata = sa.MetaData()
 
@@ -56,6 +56,9 @@ sessions = sa.Table(
     sa.Column("provider", sa.Text),
     sa.Column("guest", sa.String(64)),
     sa.Column("release", sa.String(64)),
+    # By what id the last execution was asked for, and its Result when it is over.
+    sa.Column("request", sa.String(255)),
+    sa.Column("result", sa.LargeBinary),
 )
 journal = sa.Table(
     "rlm_journal",
@@ -87,4 +90,35 @@ references = sa.Table(
     metadata,
     sa.Column("session", sa.String(255), primary_key=True),
     sa.Column("hash", sa.String(64), primary_key=True, index=True),
+)
+# What sessions may use together. Of each: the limit, what was handed out, and of that what is used for sure.
+budgets = sa.Table(
+    "rlm_budgets",
+    metadata,
+    sa.Column("name", sa.String(255), primary_key=True),
+    *(
+        sa.Column(f"{what}_{kind}", sa.BigInteger, nullable=what == "most", server_default=default)
+        for kind in ("calls", "tokens", "nanousd")
+        for what, default in (("most", None), ("lent", "0"), ("used", "0"))
+    ),
+    sa.Column("most_places", sa.BigInteger),
+    sa.Column("lent_places", sa.BigInteger, nullable=False, server_default="0"),
+    # Sessions that have places, and when one last wanted what others hold.
+    sa.Column("holders", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("wanted_at", sa.Float, nullable=False, server_default="0"),
+)
+# What one session has of it, counted like its account: it may use so much since it began.
+shares = sa.Table(
+    "rlm_shares",
+    metadata,
+    sa.Column("budget", sa.String(255), primary_key=True),
+    sa.Column("session", sa.String(255), primary_key=True, index=True),
+    *(
+        sa.Column(f"{what}_{kind}", sa.BigInteger, nullable=False)
+        for kind in ("calls", "tokens", "nanousd")
+        for what in ("lent", "used")
+    ),
+    sa.Column("lent_places", sa.BigInteger, nullable=False),
+    # Whether it has more than it used.
+    sa.Column("open", sa.Boolean, nullable=False, index=True),
 )

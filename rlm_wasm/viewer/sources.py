@@ -23,7 +23,7 @@ class KeptRuns(Protocol):
         """Runs with run, name, status and started_at, the newest first."""
         ...
 
-    async def lines(self, run: str, after: int, most: int | None) -> Sequence[str]:
+    async def lines(self, run: str, after: int, max_lines: int | None) -> Sequence[str]:
         """Records of a run after so many."""
         ...
 

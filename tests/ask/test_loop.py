@@ -94,7 +94,7 @@ async def test_the_model_is_told_the_task_the_data_and_what_is_left() -> None:
 
 def test_the_reference_stays_small() -> None:
     """It goes with every iteration."""
-    assert estimate_tokens(reference()) < 1_400
+    assert estimate_tokens(reference()) <= 1_800
 
 
 async def test_prose_is_asked_again_and_never_the_answer() -> None:

@@ -207,3 +207,150 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
     terminal.at_prompt("\x04")
     assert terminal.process.wait(30) == 0
     assert "(define (quadrate-of x)" in (tmp_path / "state" / "rlm-wasm" / "history").read_text()
+
+
+def test_an_earlier_entry_s_error_is_shown_in_that_entry_s_text(tmp_path: Path) -> None:
+    """Whatever was typed since: a line of the newest entry would be somebody else's."""
+    terminal = _Terminal(tmp_path)
+    terminal.at_prompt("(define (first-of x)\r(car x))\r")
+    terminal.at_prompt('(string-append "somewhere"\r"else")\r')
+    terminal.wait_for("somewhereelse")
+    terminal.at_prompt("(list 1\r(first-of 5))\r")
+    terminal.wait_for("--> entry 1:2:3\r\n    2 |   (car x))\r\n          ^")
+    terminal.at_prompt(",backtrace\r")
+    terminal.wait_for("--> entry 1:2:3\r\n    2 |   (car x))")
+    terminal.at_prompt("(car 7)\r")
+    terminal.wait_for("--> entry 4:1:1\r\n    1 | (car 7)\r\n")
+    terminal.at_prompt("_\r")
+    terminal.wait_for("somewhereelse")  # what failed has no value
+    terminal.at_prompt("exit\r")
+    assert terminal.process.wait(30) == 0
+
+
+def test_the_last_value_is_in_an_underscore(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error and a definition leave it as it is; patterns mean by it what they always do."""
+    program = (
+        "(+ 1 2)\n(* _ 10)\n(define y 1)\n(car 5)\n_\n(match (list 1 2) [(list _ b) b])\n(finish 9)\n_\n"
+        "(list car)\n(procedure? (car _))\n,reset\n(+ 4 4)\n_\n"
+    )
+    out, _ = _piped(program, capsys, monkeypatch)
+    assert out == "3\n30\n30\n2\n9\n9\n(#<procedure:car>)\n#t\n8\n8\n"
+
+
+@pytest.mark.parametrize("way_out", ["exit", "(exit)", "quit", "(quit)", ",quit", ",exit"])
+def test_there_is_more_than_one_way_out(
+    way_out: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever habit one has; a program's own name of that kind is its own."""
+    assert _piped(f"1\n{way_out}\n2\n", capsys, monkeypatch) == ("1\n", "")
+    if not way_out.startswith(","):
+        out, _ = _piped("(define (quit) 5) (define (exit) 5)\n(exit)\n(quit)\n", capsys, monkeypatch)
+        assert out == "5\n5\n"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The store where named sessions are kept."""
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    monkeypatch.setenv("RLM_WASM_STORE", url)
+    return url
+
+
+def _repl(
+    text: str,
+    *options: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[str, str]:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    with pytest.raises(SystemExit) as ended:
+        main(["repl", "--provider", "echo", *options])
+    said = capsys.readouterr()
+    assert ended.value.code == 0, said.err
+    assert "Traceback" not in said.err
+    return said.out, said.err
+
+
+@pytest.mark.usefixtures("store")
+def test_a_conversation_with_a_named_session_is_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one goes on: definitions, the last value; an error of then shows no line of now."""
+    talk = {"capsys": capsys, "monkeypatch": monkeypatch}
+    _repl("(define (f x)\n  (car x))\n(list 1 2)\n", "--session", "demo", **talk)  # type: ignore[arg-type]
+    out, err = _repl("(f _)\n(f 5)\n", "--session", "demo", **talk)  # type: ignore[arg-type]
+    assert out == "1\n"
+    assert "--> input:2:3\n" in err
+    assert "(f 5)" not in err
+    with pytest.raises(SystemExit):
+        main(["run", "-p", "echo", "--session", "demo", "-e", "(f (list 7))"])
+    assert capsys.readouterr().out == "7\n"
+
+
+@pytest.mark.usefixtures("store")
+def test_save_and_load_copy_a_session(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its checkpoints; neither what follows here nor what follows there is seen by the other one."""
+    talk = {"capsys": capsys, "monkeypatch": monkeypatch}
+    program = (
+        '(define x 1)\n(checkpoint "k" 10)\n,save work\n(set! x 2)\n(checkpoint "k" 20)\n'
+        ',load work\n(list x (restore "k"))\n(set! x 3)\n,save work\n'
+    )
+    out, err = _repl(program, **talk)  # type: ignore[arg-type]
+    assert out == "10\n20\n(1 10)\n"
+    assert "kept: ,load work" in err
+    out, err = _repl(',load work\n(list x (restore "k"))\n(set! x 4)\n', **talk)  # type: ignore[arg-type]
+    assert out == "(3 10)\n"
+    assert "copy of session work" in err
+    assert _repl("x\n", "--session", "work", **talk)[0] == "3\n"  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("store")
+def test_what_cannot_be_saved_or_loaded_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of somebody else's is overwritten, and the conversation goes on."""
+    talk = {"capsys": capsys, "monkeypatch": monkeypatch}
+    _repl("(define x 1)\n,save mine\n", **talk)  # type: ignore[arg-type]
+    theirs = tmp_path / "theirs.scm"
+    theirs.write_text("7")
+    program = f",save mine\n,load nowhere\n,load no.scm\n,save {theirs}\n,save /no/such/folder/x.scm\n,load\n(+ 1 2)\n"
+    out, err = _repl(program, **talk)  # type: ignore[arg-type]
+    assert out.endswith("3\n")
+    for message in (
+        "there is a session mine already",
+        "there is no file nowhere, and no kept session of that name; kept are mine",
+        "cannot read no.scm",
+        "there is a file",
+        "cannot write /no/such/folder/x.scm",
+        "unknown command ,load",
+    ):
+        assert message in err
+    assert theirs.read_text() == "7"
+    _, err = _repl(",load mine\n", "--session", "other", **talk)  # type: ignore[arg-type]
+    assert "this conversation is the session other" in err
+
+
+def test_what_was_typed_can_be_written_as_a_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without what failed; ,load runs it, and so does rlm-wasm run."""
+    path = tmp_path / "typed.scm"
+    program = f"(define (f x)\n  (* 2 x))\n(car 5)\n(f 21)\n,save {path}\n(f 1)\n,save {path}\n"
+    out, _ = _piped(program, capsys, monkeypatch)
+    assert out == "42\n2\n"
+    assert path.read_text() == "(define (f x)\n  (* 2 x))\n(f 21)\n(f 1)\n"
+    assert _piped(f",load {path}\n(f 5)\n", capsys, monkeypatch)[0] == "2\n10\n"
+
+
+def test_an_error_in_a_loaded_file_is_shown_in_that_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when a later entry runs into it."""
+    path = tmp_path / "lib.scm"
+    path.write_text("(define (g x)\n  (vector-ref x 9))\n")
+    _, err = _piped(f",load {path}\n1\n(g (vector))\n", capsys, monkeypatch)
+    assert f"--> {path}:2:3\n    2 |   (vector-ref x 9))" in err

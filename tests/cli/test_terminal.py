@@ -153,7 +153,7 @@ def test_a_model_s_name_in_the_progress_line_is_shown(
     display = progress_module.Display(quiet=False)
     monkeypatch.setattr(display, "_live", Live())
     display._show(progress_module.progress_line(Progress(running=1, total=1, models={"m\x1b[2J\n": 1})))
-    assert lines == ["0/1 done — 1 active: m␛[2J␊×1 (longest: 0 s)"]
+    assert lines == ["0/1 done — 1 active: m␛[2J␊×1 (longest: 0s)"]
     assert capsys.readouterr().err == ""
 
 

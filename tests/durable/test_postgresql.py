@@ -15,10 +15,11 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
-from rlm_wasm import Runtime
+from rlm_wasm import Runtime, SharedBudget
 from rlm_wasm.errors import LeaseLost, SessionHeld
 from rlm_wasm.session import Session
-from rlm_wasm.testing import GatedProvider, bracketed
+from rlm_wasm.store import open_store
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 URL = os.environ.get("RLM_WASM_TEST_POSTGRESQL", "")
 RESTART = os.environ.get("RLM_WASM_TEST_POSTGRESQL_RESTART", "")
@@ -106,3 +107,34 @@ async def test_a_run_goes_on_after(name: str, how: str) -> None:
         assert [request.instruction for request in again.requests] == ["two"]
         await session.aclose()
         assert await runtime.store.sessions.delete(name)  # type: ignore[attr-defined]
+
+
+async def test_a_budget_that_many_processes_share_is_never_handed_out_twice(name: str) -> None:
+    """Each exchange has the budget's row alone, whatever others do at the same moment."""
+    budget = SharedBudget(name=name, calls=40, concurrency=6)
+    provider = InlineProvider()
+    runtimes = [Runtime(provider, store=URL, durable=True, budget=budget, python="off") for _ in range(4)]
+    program = "(map-async (lambda (n) (llm-query-async #:instruction (number->string n))) (range 15))"
+    sessions = [runtime.session(name=f"{name}-{number}") for number, runtime in enumerate(runtimes)]
+    results = await asyncio.gather(*(session.execute(program) for session in sessions))
+    assert [result.status for result in results].count("limit") >= 1
+    for runtime in runtimes:
+        await runtime.aclose()
+    assert len(provider.requests) == 40
+    store = open_store(URL)
+    state = store.budgets.state(name)
+    assert state is not None
+    assert (state.used["calls"], state.lent["calls"], state.lent["places"], state.holders) == (40, 40, 0, 0)
+    for session in sessions:
+        assert await store.sessions.delete(session.name or "")
+    await store.aclose()
+
+
+async def test_an_execution_is_asked_for_by_its_id_from_several_processes(name: str) -> None:
+    """One runs it; the next one is given what came of it."""
+    async with Runtime("echo", store=URL, durable=True) as one, one.session(name=name) as session:
+        first = await session.execute("(finish (list 1 'two))", request="r")
+    async with Runtime("echo", store=URL, durable=True) as two:
+        async with await two.resume(name) as session:
+            assert await session.execute("(finish 3)", request="r") == first
+        assert await two.store.sessions.delete(name)  # type: ignore[attr-defined]

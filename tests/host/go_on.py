@@ -29,7 +29,7 @@ MEMORY = 64 << 20
 def answer(call: protocol.Call) -> Any:
     """What a call gets, whoever serves it."""
     if call.operation == "llm":
-        return [f"<{protocol.decode(call.arguments)[1]}>", call.id, "m", 1, 1, 0]
+        return [f"<{protocol.decode(call.arguments)[1]}>", call.id, "m", 1, 1, 0, False]
     return None
 
 

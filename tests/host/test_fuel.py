@@ -46,6 +46,14 @@ PROGRAMS = {
         '(map (lambda (i) (syntax-e (llm-query #:instruction "t" #:data "abc" #:recursive #t))) (range 3))'
     ),
 }
+ENDINGS = {
+    "an error": "error",
+    "an error after several slices": "error",
+    "a syntax error": "error",
+    "Python that is off": "error",
+    "finish": "finished",
+}
+"""How those end that are not simply over."""
 
 
 def _answer(request: CompletionRequest) -> Any:
@@ -65,7 +73,7 @@ async def test_what_a_program_took_is_enough_and_one_less_is_not(name: str) -> N
     program = PROGRAMS[name]
     plain = await _run(program)
     fuel = plain.execution.fuel
-    assert plain.status in ("ok", "finished", "error")
+    assert plain.status == ENDINGS.get(name, "ok")
 
     enough = await _run(program, Limits(fuel=fuel))
     assert (enough.status, enough.value, enough.execution.fuel) == (plain.status, plain.value, fuel)

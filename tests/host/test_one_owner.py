@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from pathlib import Path
 
 import pytest
 
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime
+from rlm_wasm.asking.answer_type import AnswerType
+from rlm_wasm.errors import UnfitValue
 from rlm_wasm.planning.estimate import estimate
 from rlm_wasm.providers.prices import Price, PriceTable
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
@@ -64,6 +68,44 @@ async def test_json_has_to_be_named_in_the_instruction(instruction: str, data: s
     async with Runtime(provider=provider) as runtime:
         await runtime.run(f'(llm-query #:instruction "{instruction}" #:data "{data}" #:json #t)')
     assert len(provider.requests) == sent
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"a": 1}',
+        '```json\n{"a": 1}\n```',
+        '```\n{"a": 1}\n```\nThat is all.',
+        '~~~~ json\n{"a": 1}\n~~~~',
+        '```json\n{"a": 1}',
+        '```json {"a": 1}```',
+    ],
+)
+async def test_json_in_a_fence_is_the_same_json_in_a_call_and_in_an_answer(answer: str) -> None:
+    """However a model sets it."""
+    async with Runtime(provider=InlineProvider(lambda _request: answer)) as runtime:
+        result = await runtime.run('(syntax-e (llm-query #:instruction "JSON" #:json #t))')
+    assert result.value == '{"a": 1}'
+    assert AnswerType.of({"type": "object"}).fitted(answer, answer) == ({"a": 1}, {"a": 1})
+
+
+@pytest.mark.parametrize("answer", ["NaN", "```json\nInfinity\n```", "```json\n```", "```", "[" * 100_000])
+async def test_what_is_no_json_is_none_in_a_call_and_in_an_answer(answer: str) -> None:
+    """Python's own reader takes some of it."""
+    async with Runtime(provider=InlineProvider(lambda _request: answer)) as runtime:
+        result = await runtime.run('(syntax-e (llm-query #:instruction "JSON" #:json #t))')
+    assert result.error is not None
+    assert "no valid JSON" in result.error.message
+    with pytest.raises(UnfitValue):
+        AnswerType.of({"type": ["object", "array", "number"]}).fitted(answer, answer)
+
+
+def test_what_a_runtime_is_given_reaches_those_that_run_its_sessions(tmp_path: Path) -> None:
+    """All but what is a process's own; an argument that stands only here would be lost without a word."""
+    runtime = Runtime(provider="echo", store=f"sqlite:///{tmp_path / 'store.db'}", durable=True)
+    arguments = inspect.signature(Runtime).parameters.keys()
+    assert arguments - runtime._options().keys() == {"engine", "executor", "idle_bytes", "idle_s"}
+    assert runtime._options().keys() <= arguments
 
 
 async def test_a_call_that_is_cancelled_by_its_number_is_told_by_that_number() -> None:

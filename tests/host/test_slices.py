@@ -50,7 +50,7 @@ def test_no_call_outgrows_its_slice(needs: str) -> None:
     for sizes in (SMALL, LARGE):
         bench = loop_gap.Bench(sizes)
         for case in _groups(sizes)[needs]:
-            measured = bench.measure(case, most=ENOUGH)
+            measured = bench.measure(case, max_fuel=ENOUGH)
             if measured.fuel > loop_gap.BOUND and case.name not in IN_ONE_GO:
                 too_long.append((case.name, measured.fuel / 1e6))
     assert not too_long
@@ -182,7 +182,7 @@ def test_an_attack_is_done_in_slices(attack: str, bench: loop_gap.Bench) -> None
     """It took seconds in one slice."""
     needs, program = ATTACKS[attack]
     case = loop_gap.Case(attack, tuple(needs.split()), f"(begin {program} (void))")
-    measured = bench.measure(case, most=600_000_000)
+    measured = bench.measure(case, max_fuel=600_000_000)
     assert measured.fuel <= 2 * loop_gap.BOUND
     assert measured.outcome in ("ok", "cut") or "too many arguments" in measured.outcome
 
@@ -214,7 +214,7 @@ def test_long_code_between_two_calls_is_as_many_steps(name: str) -> None:
     program = f"{define} (let loop ((i 0) (x 7)) (if (< i 100000) (begin {body} (loop (+ i 1) x)) x))"
     bench = loop_gap.Bench(SMALL)
     sandbox = bench.sandbox(())
-    measured = bench.run(sandbox, program, most=2_000_000_000)
+    measured = bench.run(sandbox, program, max_fuel=2_000_000_000)
     sandbox.close()
     assert measured.outcome in ("ok", "cut")
     assert measured.fuel <= 3 * loop_gap.BOUND

@@ -160,6 +160,6 @@ def test_the_line_of_progress_says_its_share_and_what_is_left() -> None:
     progress = Progress(done=10, running=2, total=40, ahead=28, models={"m": 2}, elapsed_s=20, longest_s=3)
     assert (
         progress_line(progress)
-        == "10/40 done — 2 active: m×2 (longest: 3 s) — 25%, about 1 min 00 s left — 20.0 s"
+        == "10/40 done — 2 active: m×2 (longest: 3s) — 25%, about 1 min 00 s left — 20.0 s"
     )
     assert "left" not in progress_line(Progress(done=1, running=1, total=2, models={"m": 1}, elapsed_s=20))

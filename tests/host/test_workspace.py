@@ -73,8 +73,8 @@ async def readers() -> AsyncIterator[dict[str, Reader]]:
         return base64.b64decode(images.checked(path, Workspace(root)).partition(",")[2])
 
     async def load_context(root: Path, path: str) -> bytes:
-        desk: Any = SimpleNamespace(runtime=SimpleNamespace(grants=SimpleNamespace(workspace=root)))
-        return state._workspace_file(desk, path)
+        queue: Any = SimpleNamespace(runtime=SimpleNamespace(grants=SimpleNamespace(workspace=root)))
+        return state._workspace_file(queue, path)
 
     async def library(root: Path, path: str) -> bytes | None:
         text = LibraryFolders([root]).read([path])

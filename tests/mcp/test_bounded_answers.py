@@ -20,7 +20,7 @@ from rlm_wasm.data import Char, ImproperList, Keyword, Symbol
 from rlm_wasm.mcp import make_server
 from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.mcp.notifier import ProgressNotifier
-from rlm_wasm.mcp.render import structured, to_text, value_of
+from rlm_wasm.mcp.render import structured, to_text
 from rlm_wasm.results import ErrorInfo, Progress, Result
 from rlm_wasm.testing import GatedProvider
 from rlm_wasm.write_form import write_form
@@ -311,6 +311,20 @@ async def test_values_that_are_no_plain_string_are_shown_as_write_does(program: 
         "(list 'A '|;x| '|| '+ '... '-x '+inf.0x \"z\")",
         '(hash "k" (list 1 "two" 3/4))',
         '(list "big" (expt 7 200) -0.0 123456789.5)',
+        '(list "1" car)',
+        '(set "1")',
+        '(set (list "a") (vector "b"))',
+        '(mutable-set "1" \'a)',
+        '(box "1")',
+        '(let () (struct point (x y) #:transparent) (point "1" (list "2")))',
+        '(let () (struct point (x y) #:prefab) (point "1" #\\a))',
+        '(let () (struct opaque (x)) (list "1" (opaque "2")))',
+        '(list "a" (set "1") (box "b"))',
+        '(let () (struct point (x y) #:transparent) (list (point "1" 2)))',
+        "(seconds->date 0 #f)",
+        '(hasheq \'a "b")',
+        '(hash (list "a") (set "b"))',
+        '(list (hash (list "a") "b") (set (list 1 "2")))',
     ],
 )
 async def test_the_write_form_is_that_of_the_guest(program: str) -> None:
@@ -318,7 +332,14 @@ async def test_the_write_form_is_that_of_the_guest(program: str) -> None:
     code = f"(define v {program}) (write v) (finish v)"
     async with Runtime("echo", python="off") as runtime:
         result = await runtime.run(code)
-    assert value_of(result) == result.stdout
+    assert result.in_write_form() == result.stdout
+
+
+async def test_several_values_are_written_a_line_each() -> None:
+    """They have no form as data."""
+    async with Runtime("echo", python="off") as runtime:
+        result = await runtime.run('(values "1" 1)')
+    assert (result.in_write_form(), result.value) == ('"1"\n1', "1\n1")
 
 
 def test_what_python_has_no_exact_form_for_stays_readable() -> None:

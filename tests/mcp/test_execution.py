@@ -63,7 +63,7 @@ async def test_progress_arrives_with_every_change_and_only_increases(connect, mo
             client.call_tool("execute_scheme", {"code": THREE}, progress_callback=heard)
         )
         await gate.arrived(3)
-        await heard.until("0/3 done — 3 active: gpt-4.1-nano×3 (longest: 0 s)")
+        await heard.until("0/3 done — 3 active: gpt-4.1-nano×3 (longest: 0s)")
         gate.release()
         await heard.until("1/3 done — 2 active: gpt-4.1-nano×2")
         gate.release_all()
@@ -74,6 +74,24 @@ async def test_progress_arrives_with_every_change_and_only_increases(connect, mo
     assert values == sorted(set(values))
     assert heard.all[-1][0] == 3.0
     assert all(total is None or progress <= total for progress, total, _ in heard.all)
+
+
+async def test_the_total_is_known_before_most_calls_are_made(connect, mode) -> None:
+    """A combinator says how many items it has: a client can show a bar from the first report on."""
+    gate, heard = GatedProvider(), Heard()
+    program = "(map-async (lambda (n) (llm-query-async #:instruction (~a n))) (range 50) #:max-concurrent 2)"
+    async with connect(gate, mode=mode) as client:
+        call = asyncio.create_task(
+            client.call_tool("execute_scheme", {"code": program}, progress_callback=heard)
+        )
+        await gate.arrived(2)
+        await heard.until("0/50 done — 2 active")
+        while not call.done():
+            gate.release_all()
+            await asyncio.sleep(0)
+        await call
+    assert {total for _, total, _ in heard.all} == {50.0}
+    assert heard.all[-1][0] == 50.0
 
 
 async def test_progress_arrives_in_time_also_when_nothing_changes(connect, mode, monkeypatch) -> None:

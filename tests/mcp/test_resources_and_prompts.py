@@ -36,8 +36,23 @@ async def test_runs_logs_contexts_and_patterns_can_be_read(connect, mode) -> Non
         assert [entry["op"] for entry in await read(client, "rlm://runs/2/log")] == ["restore"]
         assert [entry["op"] for entry in await read(client, "rlm://log")] == ["checkpoint", "restore"]
         assert (await read(client, "rlm://status"))["running"] is False
-        page = await client.read_resource("rlm://patterns/3")
-        assert page.contents[0].text.startswith("# 3. Recursive Delegation")
+
+
+async def test_patterns_recipes_scenarios_and_sections_are_resources(connect, mode) -> None:
+    """Listed, each with its program."""
+    async with connect(mode=mode) as client:
+        listed = {str(resource.uri): resource for resource in (await client.list_resources()).resources}
+        for kind, count in (("patterns", 16), ("recipes", 5), ("scenarios", 6)):
+            for number in range(1, count + 1):
+                uri = f"rlm://{kind}/{number}"
+                page = (await client.read_resource(uri)).contents[0]
+                assert page.mime_type == "text/markdown"
+                assert page.text.startswith(f"# {number}. ")
+                assert "```scheme" in page.text
+                assert listed[uri].title.startswith(f"{kind[:-1].capitalize()} {number}: ")
+        assert "rlm://guide/mistakes" in listed
+        page = await client.read_resource("rlm://guide/mistakes")
+        assert page.contents[0].text.startswith("# Common mistakes")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +62,12 @@ async def test_runs_logs_contexts_and_patterns_can_be_read(connect, mode) -> Non
         "rlm://runs/x",
         "rlm://runs/1/x",
         "rlm://patterns/17",
+        "rlm://patterns/1/2",
+        "rlm://recipes/6",
+        "rlm://scenarios/0",
+        "rlm://scenarios/x",
+        "rlm://guide/absent",
+        "rlm://guide/",
         "rlm://contexts/no",
         "file:///etc/passwd",
     ],
@@ -69,7 +90,10 @@ async def test_templates_say_how_uris_are_made(connect, mode) -> None:
         "rlm://runs/{run}/{part}/{start}",
         "rlm://sessions/{session}/runs/{run}",
         "rlm://contexts/{context}",
+        "rlm://guide/{section}",
         "rlm://patterns/{pattern}",
+        "rlm://recipes/{recipe}",
+        "rlm://scenarios/{scenario}",
     }
 
 
@@ -173,3 +197,10 @@ async def test_arguments_are_completed(connect, mode) -> None:
         template = types.ResourceTemplateReference(uri="rlm://contexts/{context}")
         assert await completed("context", "", template) == ["paper"]
         assert await completed("task", "x") == []
+        for name, begun, values in (
+            ("section", "l", ["latency"]),
+            ("recipe", "", ["1", "2", "3", "4", "5"]),
+            ("scenario", "6", ["6"]),
+        ):
+            uri = f"rlm://guide/{{{name}}}" if name == "section" else f"rlm://{name}s/{{{name}}}"
+            assert await completed(name, begun, types.ResourceTemplateReference(uri=uri)) == values

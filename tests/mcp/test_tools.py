@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from mcp import MCPError
 
 from rlm_wasm import Runtime
-from rlm_wasm.mcp import make_server
+from rlm_wasm.mcp import guide, make_server
 from rlm_wasm.mcp.tools import plan as plan_tools
 from rlm_wasm.mcp.tools import state as state_tools
 from rlm_wasm.mcp.tools import table as tools
@@ -322,7 +322,7 @@ async def test_documentation_comes_in_a_size_that_a_prompt_can_take(
     assert len(text) / 4 < 5_000
 
 
-@pytest.mark.parametrize("wanted", [[1, 4], ["1", "4"], "[1, 4]"])
+@pytest.mark.parametrize("wanted", [[1, 4], ["1", "4"], "[1, 4]", "1, 4"])
 async def test_patterns_come_with_complete_programs(connect, text_of, wanted: Any) -> None:
     """However the numbers are written."""
     async with connect() as client:
@@ -333,11 +333,42 @@ async def test_patterns_come_with_complete_programs(connect, text_of, wanted: An
     assert "# 1. Parallel Fan-Out" in text_of(result)
 
 
-async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
+@pytest.mark.parametrize("wanted", [3, "3", " 3 ", 3.0, "[3]", [3, "3"]])
+async def test_a_single_pattern_may_be_asked_for_by_its_number(connect, mode, text_of, wanted: Any) -> None:
     """get_pattern_details(3) is what models write."""
+    async with connect(mode=mode) as client:
+        result = await client.call_tool("get_pattern_details", {"pattern_ids": wanted})
+    (pattern,) = result.structured_content["patterns"]
+    assert (pattern["id"], pattern["name"], pattern["goal"]) == (3, "Recursive Delegation", "structure")
+    assert pattern["composes_with"] == [1, 10]
+    assert pattern["markdown"] == text_of(result)
+    assert pattern["program"] in text_of(result)
+
+
+async def test_patterns_for_which_there_is_no_room_are_named(connect, text_of) -> None:
+    """All sixteen are more than an answer holds; the first is always there."""
     async with connect() as client:
-        result = await client.call_tool("get_pattern_details", {"pattern_ids": 3})
-    assert [pattern["id"] for pattern in result.structured_content["patterns"]] == [3]
+        result = await client.call_tool("get_pattern_details", {"pattern_ids": list(range(1, 17))})
+    content = result.structured_content
+    given = [pattern["id"] for pattern in content["patterns"]]
+    assert len(given) >= 2
+    assert given + content["left_out"] == list(range(1, 17))
+    assert f"no room for patterns {content['left_out'][0]}, " in text_of(result)
+    assert f"read rlm://patterns/{content['left_out'][0]}]" in text_of(result)
+    assert len(text_of(result)) < 20_000
+
+
+@pytest.mark.parametrize("section", [*guide.sections(), " Models ", None])
+async def test_any_section_of_the_guide_can_be_asked_for(connect, mode, text_of, section: str | None) -> None:
+    """The overview without a name; a resource each, too."""
+    arguments = {} if section is None else {"section": section}
+    name = "overview" if section is None else section.strip().lower()
+    async with connect(mode=mode) as client:
+        result = await client.call_tool("get_usage_guide", arguments)
+        uri = "rlm://guide" if name == "overview" else f"rlm://guide/{name}"
+        resource = await client.read_resource(uri)
+    assert result.structured_content["markdown"] == text_of(result) == guide.sections()[name].text
+    assert resource.contents[0].text == text_of(result)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +385,9 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
         ("load_context", {"data": ["a"]}, '"data" must be a text'),
         ("load_context", {"data": "a", "name": ""}, '"name" is empty'),
         ("reset", {"all": True}, 'there is no argument "all"'),
-        ("get_usage_guide", {"x": 1}, "this tool takes none"),
+        ("get_usage_guide", {"x": 1}, 'this tool takes "section"'),
+        ("get_usage_guide", {"section": "speed"}, '"section" must be one of "overview", "when", '),
+        ("get_combinator_reference", {"x": 1}, "this tool takes none"),
         ("get_scope_log", {"last": 0}, '"last" must be at least 1'),
         ("get_scope_log", {"last": True}, '"last" must be a whole number, not true'),
         ("get_scope_log", {"last": 1.5}, '"last" must be a whole number, not 1.5'),
@@ -368,6 +401,10 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect) -> None:
         ("get_pattern_details", {"pattern_ids": []}, "empty list"),
         ("get_pattern_details", {"pattern_ids": [17]}, "at most 16"),
         ("get_pattern_details", {"pattern_ids": ["fan-out"]}, "must be a whole number"),
+        ("get_pattern_details", {"pattern_ids": True}, "must be a list, not true"),
+        ("get_pattern_details", {"pattern_ids": 3.5}, "must be a whole number"),
+        ("get_pattern_details", {"pattern_ids": "1,,4"}, "must be a whole number"),
+        ("get_pattern_details", {"pattern_ids": ""}, "must be a whole number"),
         ("plan_strategy", {}, '"task_description" is missing'),
         ("plan_strategy", {"task_description": "x", "priority": "cheap"}, 'one of "balanced"'),
         ("plan_strategy", {"task_description": "x", "coverage_target": 2}, "at most 1"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from mcp import Client, StdioServerParameters
 
 from rlm_wasm import Runtime, UsageError
 from rlm_wasm.cli.main import cli
+from rlm_wasm.mcp.stdin import input_lines
 from rlm_wasm.mcp.transports import host_and_port, http_app
 from rlm_wasm.testing import Fault, GatedProvider, OpenAIServer
 
@@ -264,3 +267,77 @@ def test_the_command_explains_itself() -> None:
     """In the group's help and its own."""
     assert "mcp" in CliRunner().invoke(cli, ["--help"]).output
     assert "--http" in CliRunner().invoke(cli, ["mcp", "--help"]).output
+
+
+HELLO = [
+    {"method": "initialize", "id": 1, "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}},
+    {"method": "notifications/initialized"},
+]  # fmt: skip
+
+
+async def test_ctrl_c_ends_a_server_whose_client_says_nothing(tmp_path: Path) -> None:
+    """At once, not after one more line; what runs is cancelled, and a named session is kept with that."""
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    async with OpenAIServer() as llm:
+        llm.next(Fault.hang())
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--provider", "openai", "--base-url", llm.base_url, "--store", url, "--session", "kept",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdin is not None
+        code = '(define before 7) (llm-query #:instruction "x" #:model "m")'
+        call = {
+            "method": "tools/call",
+            "id": 2,
+            "params": {"name": "execute_scheme", "arguments": {"code": code}},
+        }
+        for message in (*HELLO, call):
+            process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        await process.stdin.drain()
+        await llm.wait_for_requests(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
+        await llm.wait_for_disconnects(1)
+    assert process.returncode == 130
+    assert "Traceback" not in errors.decode()
+    async with Runtime("echo", store=url, durable=True) as runtime, await runtime.resume("kept") as session:
+        assert not session.suspended
+        assert (await session.execute("before")).value == "7"
+
+
+def test_started_by_hand_it_says_what_it_is_and_how_to_leave() -> None:
+    """A terminal that shows nothing and takes no Ctrl-C looks like a broken program."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "--provider", "echo"], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    shown = ""
+    while "Ctrl-C ends it." not in shown:
+        shown += os.read(ours, 65536).decode()
+    assert "waits for the messages of an assistant" in shown
+    assert "rlm-wasm mcp --install CLIENT" in shown
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    os.close(ours)
+
+
+async def test_what_a_program_starts_cannot_read_the_client_s_messages() -> None:
+    """Standard input is the null device for everybody but the server."""
+    read, write = os.pipe()
+    before = os.dup(0)
+    os.dup2(read, 0)
+    try:
+        async with input_lines() as lines:
+            os.write(write, "first\nsec\u00f6nd".encode())
+            assert await anext(lines) == "first"
+            child = await asyncio.create_subprocess_exec("cat", stdout=asyncio.subprocess.PIPE)
+            assert await child.communicate() == (b"", None)
+            os.write(write, b"\n\xff\nlast")
+            os.close(write)
+            assert [line async for line in lines] == ["sec\u00f6nd", "\ufffd", "last"]
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(read)

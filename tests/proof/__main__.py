@@ -1,7 +1,8 @@
-"""The long proofs: ``python tests/proof sweep|fuzz|soak``. Exit status 1 where something was found.
+"""The long proofs: ``python tests/proof sweep|fuzz|compare|soak``. Exit status 1 where something was found.
 
 python tests/proof sweep [--runs N]        the Nth thing fails, for every N (or N of each), in every program
-python tests/proof fuzz [--seconds S] [--seed N] [core|ways|border]
+python tests/proof fuzz [--seconds S] [--seed N] [--keep] [core|data|ways|border]
+python tests/proof compare [--seconds S] [--seed N] [racket|decimals|doubles|conversions]
 python tests/proof soak [--executions N] [--at-once N] [--seed N]
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "build"), str(ROOT)]
 
-from proof import fuzz, soak, sweep  # noqa: E402
+from proof import compare, fuzz, soak, sweep  # noqa: E402
 from proof.programs import PROGRAMS  # noqa: E402
 
 
@@ -30,9 +31,16 @@ def main() -> int:
     sweeping = commands.add_parser("sweep")
     sweeping.add_argument("--runs", type=int, default=None, help="so many of each, instead of all")
     fuzzing = commands.add_parser("fuzz")
-    fuzzing.add_argument("which", nargs="*", choices=["core", "ways", "border", []], default=[])
+    fuzzing.add_argument("which", nargs="*", choices=["core", "data", "ways", "border", []], default=[])
     fuzzing.add_argument("--seconds", type=float, default=60.0, help="for each")
     fuzzing.add_argument("--seed", type=int, default=None)
+    fuzzing.add_argument(
+        "--keep", action="store_true", help="let inputs that led somewhere new stay in the corpora"
+    )
+    comparing = commands.add_parser("compare")
+    comparing.add_argument("which", nargs="*", choices=[*compare.COMPARISONS, []], default=[])
+    comparing.add_argument("--seconds", type=float, default=60.0, help="for each")
+    comparing.add_argument("--seed", type=int, default=None)
     soaking = commands.add_parser("soak")
     soaking.add_argument("--executions", type=int, default=100_000)
     soaking.add_argument("--at-once", type=int, default=50, help="open sessions")
@@ -42,7 +50,10 @@ def main() -> int:
         return asyncio.run(_sweep(options.runs))
     if options.command == "fuzz":
         seed = random.randrange(1 << 32) if options.seed is None else options.seed
-        return _fuzz(options.which or ["core", "ways", "border"], options.seconds, seed)
+        return _fuzz(options.which or ["core", "data", "ways", "border"], options.seconds, seed, options.keep)
+    if options.command == "compare":
+        seed = random.randrange(1 << 32) if options.seed is None else options.seed
+        return _compare(options.which, options.seconds, seed)
     return _soak(options.executions, options.at_once, options.seed)
 
 
@@ -63,18 +74,38 @@ async def _sweep(runs: int | None) -> int:
     return min(found, 1)
 
 
-def _fuzz(which: list[str], seconds: float, seed: int) -> int:
+def _compare(which: list[str], seconds: float, seed: int) -> int:
+    """Those that are named must run; without names what cannot run here is said and left out."""
+    found = 0
+    for name in which or compare.COMPARISONS:
+        try:
+            report = compare.run(name, fuzz.Clock(seconds=seconds), seed)
+        except compare.NoRacketError as error:
+            print(f"{name}: not compared: {error}")
+            found += bool(which)
+            continue
+        found += _said(name, report, seed)
+    return min(found, 1)
+
+
+def _said(name: str, report: fuzz.Report, seed: int) -> int:
+    print(f"{name}: {report.tried:,} inputs from seed {seed}, {len(report.found)} findings")
+    for source, problem in report.found:
+        print(f"---- input\n{source}\n---- {problem}")
+    return len(report.found)
+
+
+def _fuzz(which: list[str], seconds: float, seed: int, keep: bool) -> int:
     found = 0
     for name in which:
         clock = fuzz.Clock(seconds=seconds)
         if name == "core":
             report = fuzz.core(clock, seed)
+        elif name == "data":
+            report = fuzz.data(clock, seed, keep)
         else:
             report = asyncio.run((fuzz.ways if name == "ways" else fuzz.border)(clock, seed))
-        print(f"{name}: {report.tried:,} inputs from seed {seed}, {len(report.found)} findings")
-        for source, problem in report.found:
-            found += 1
-            print(f"---- input\n{source}\n---- {problem}")
+        found += _said(name, report, seed)
     return min(found, 1)
 
 

@@ -3,6 +3,8 @@
 * ``core``: programs of the corpora, spliced and damaged, through the native build with its sanitizers:
   reader, expander, compiler, machine, regexps, JSON, numbers, printer. A crash or a sanitizer's word is
   a finding.
+* ``data``: texts of the kept corpora (``proof/inputs.py``), damaged, through the native build's readers of JSON,
+  numbers, data and regular expressions, and damaged messages through its CBOR; answers are judged by Python.
 * ``ways``: random programs through the whole stack, once as they are, once with time slices of a few
   steps, once with a snapshot at every call, which another runtime takes up. Three times the same result.
 * ``border``: messages and snapshots with bytes changed, cut, doubled: a clear error, or a session that
@@ -17,9 +19,11 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import cbor2
 
+from proof import inputs
 from proof.programs import CONTEXT, PROGRAMS, answer, runtime_for
 from proof.sweep import Answers
 from rlm_wasm import Completion, CompletionRequest, Limits, Result, RlmError, Runtime, Snapshot
@@ -27,6 +31,9 @@ from rlm_wasm.execution import guest
 from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox import protocol
 from security.forging import forged
+
+if TYPE_CHECKING:
+    import native
 
 
 @dataclass
@@ -127,6 +134,92 @@ def core(clock: Clock, seed: int) -> Report:
     if sessions is not None:
         sessions.close()
     return report
+
+
+# ---- damaged texts, and their answers ----
+
+_AT_ONCE = 40
+"""Inputs to a program: a session takes a few milliseconds."""
+_MOST_KEPT = 4_000
+
+
+def data(clock: Clock, seed: int, keep: bool = False) -> Report:
+    """Texts for the guest's parsers, and messages. ``keep``: add what it says new things about to the corpora.
+
+    Raises NoNativeBuild where there can be none.
+    """
+    import native
+
+    built = native.build(say=lambda text: None)
+    rng = random.Random(seed)
+    report = Report()
+    known = {kind: inputs.corpus(kind) for kind in inputs.KINDS}
+    messages = [bytes.fromhex(text) for text in inputs.corpus("messages")]
+    heard: dict[str, set[str]] = {kind: set() for kind in inputs.KINDS}
+    new: dict[str, list[str]] = {kind: [] for kind in inputs.KINDS}
+    sessions = None
+    for number in clock:
+        if number % 50 == 0:
+            if sessions is not None:
+                sessions.close()
+            steps = rng.choice((20_000, 997, 61))
+            sessions = native.Sessions(built, native.Options(steps=steps, memory_mib=64, seconds=20))
+        assert sessions is not None
+        if number % 6 == 5:
+            _messages_to(sessions, rng, messages, report)
+            continue
+        name = rng.choice(list(inputs.KINDS))
+        kind = inputs.KINDS[name]
+        texts = [
+            kind.made(rng) if kind.made else inputs.damaged(rng, known[name], kind.letters)
+            for _ in range(_AT_ONCE)
+        ]
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
+        answers = _answers(sessions, kind, texts, report)
+        for text, said in zip(texts, answers, strict=True):
+            report.tried += 1
+            if said is None:
+                continue
+            if problem := kind.judge(text, said):
+                report.found.append((f"{name}: {text!r}", problem))
+            words = inputs.signature(said)
+            if words not in heard[name] and len(known[name]) < _MOST_KEPT:
+                heard[name].add(words)
+                known[name].append(text)
+                new[name].append(text)
+    if sessions is not None:
+        sessions.close()
+    if keep:
+        for name, texts in new.items():
+            inputs.keep(name, [text for text in texts if text not in inputs.corpus(name)])
+    return report
+
+
+def _answers(sessions: native.Sessions, kind: inputs.Kind, texts: list[str], report: Report) -> list[Any]:
+    """For each text ["ok", value] or ["error", message]; None for what only takes too long, or was told."""
+    outcome = sessions.run(inputs.program(kind, texts))
+    value = (outcome.outcome or {}).get("data")
+    if outcome.crash is None and isinstance(value, bytes):
+        answers = protocol.decode(value)
+        assert isinstance(answers, list)
+        return answers
+    if len(texts) > 1:
+        half = len(texts) // 2
+        return _answers(sessions, kind, texts[:half], report) + _answers(sessions, kind, texts[half:], report)
+    if outcome.crash is not None and not _stopped(outcome.crash):
+        report.found.append((repr(texts[0]), outcome.crash[:2000]))
+    return [None]
+
+
+def _messages_to(
+    sessions: native.Sessions, rng: random.Random, messages: list[bytes], report: Report
+) -> None:
+    for _ in range(10):
+        message = changed(rng, rng.choice(messages))
+        report.tried += 1
+        outcome = sessions.send(message)
+        if outcome.crash is not None and not _stopped(outcome.crash):
+            report.found.append((message.hex(), outcome.crash[:2000]))
 
 
 def _stopped(crash: str) -> bool:

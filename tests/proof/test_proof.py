@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from proof import fuzz, soak, sweep
+from proof import compare, fuzz, inputs, soak, sweep
 from proof.programs import PROGRAMS
 from rlm_wasm import Limits, Result
 
@@ -73,9 +73,113 @@ def test_damaged_programs_crash_nothing_in_the_native_build() -> None:
     assert report.found == []
 
 
+def test_damaged_texts_have_the_answers_that_python_gives() -> None:
+    """JSON, numbers, data and regular expressions, and damaged messages, in the native build."""
+    import native
+
+    try:
+        report = fuzz.data(fuzz.Clock(inputs=24), seed=7)
+    except native.NoNativeBuild as error:
+        pytest.skip(str(error))
+    assert report.found == []
+    assert report.tried > 600
+
+
+def test_the_kept_corpora_have_the_answers_that_python_gives() -> None:
+    """As they are: what a fuzzer once found is in them."""
+    import native
+
+    try:
+        built = native.build(say=lambda text: None)
+    except native.NoNativeBuild as error:
+        pytest.skip(str(error))
+    report = fuzz.Report()
+    with native.Sessions(built, native.Options(seconds=60)) as sessions:
+        for name, kind in inputs.KINDS.items():
+            texts = inputs.corpus(name)
+            answers = fuzz._answers(sessions, kind, texts, report)
+            for text, answer in zip(texts, answers, strict=True):
+                assert answer is not None, (name, text)
+                assert kind.judge(text, answer) is None, (name, text)
+        for text in inputs.corpus("messages"):
+            assert sessions.send(bytes.fromhex(text)).crash is None
+    assert report.found == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "answer"),
+    [
+        ("json", "[1]", ["ok", "[1.0]"]), ("json", "[1", ["ok", "[1]"]), ("json", "[1]", ["error", "bad JSON"]),
+        ("json", '{"a":1,"b":2}', ["ok", '{"a":1}']), ("json", "NaN", ["ok", "null"]),
+        ("numbers", "12", ["ok", ["13", True]]), ("numbers", "-0.0", ["ok", ["0.0", True]]),
+        ("numbers", "2/4", ["ok", ["2/4", True]]), ("numbers", "1.5", ["ok", [False, True]]),
+        ("numbers", "#xff", ["ok", ["255", False]]), ("numbers", "1", ["error", "trouble"]),
+        ("reader", "(1)", ["ok", "(1 . ())"]), ("patterns", "a+\nbaa", ["ok", ["a"]]),
+        ("patterns", "(a)|(b)\nb", ["ok", ["b", "", "b"]]), ("patterns", "c\na", ["ok", ["c"]]),
+    ],
+)  # fmt: skip
+def test_a_wrong_answer_is_told(kind: str, text: str, answer: list[object]) -> None:
+    """They are no judges that let everything pass."""
+    assert inputs.KINDS[kind].judge(text, answer)
+
+
 async def test_many_sessions_leave_nothing_behind() -> None:
     """Cancelled, forked, snapshotted, reset, starved."""
     figures = await soak.soak(300, at_once=20)
     assert figures.wrong == []
     assert figures.executions >= 300
     assert set(figures.statuses) >= {"ok", "limit", "cancelled"}
+
+
+@pytest.mark.parametrize("which", compare.NUMBERS)
+def test_numbers_are_what_python_says_they_are(which: str) -> None:
+    """From a fixed seed here, from a new one with each run of the command."""
+    import native
+
+    try:
+        report = compare.run(which, fuzz.Clock(inputs=3), seed=5)
+    except native.NoNativeBuild as error:
+        pytest.skip(str(error))
+    assert report.found == []
+    assert report.tried == 3 * compare.BATCH
+
+
+def test_a_comparison_finds_what_differs() -> None:
+    """It is no comparison that cannot fail; and Python's forms are the language's."""
+    shown = [
+        compare.shown(number)
+        for number in (1.0, -0.0, 1e21, 1e20, 1e-7, 0.0001, 0.00012, 1e-5, 5e-324, 123.456, float("inf"))
+    ]
+    assert shown == [
+        "1.0",
+        "-0.0",
+        "1e21",
+        "100000000000000000000.0",
+        "1e-7",
+        "0.0001",
+        "0.00012",
+        "1e-5",
+        "5e-324",
+        "123.456",
+        "+inf.0",
+    ]
+    assert compare._comparable("1\n\nerror: car: no") == compare._comparable("1\n\nerror: something else")
+    assert compare._comparable("1\n") != compare._comparable("2\n")
+
+
+async def test_random_programs_for_racket_run_and_print() -> None:
+    """Otherwise the comparison would compare failures. Racket itself is only there for the command."""
+    rng = random.Random(3)
+    async with sweep.runtime_for(sweep.Answers(), limits=Limits(fuel=2_000_000_000)) as runtime:
+        results = [await runtime.run(compare.Programs(rng).program()) for _ in range(30)]
+    assert sum(result.status == "ok" for result in results) >= 25
+    assert sum(result.stdout.count("failed") for result in results) < 60
+    assert all(result.stdout for result in results if result.status == "ok")
+
+
+def test_without_racket_the_comparison_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path and the variable are named."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("RLM_WASM_RACKET", raising=False)
+    with pytest.raises(compare.NoRacketError, match="RLM_WASM_RACKET"):
+        compare.Racket()

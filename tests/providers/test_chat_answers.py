@@ -141,7 +141,7 @@ async def test_a_passing_failure_with_status_200_is_tried_again(
     server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     """As one with its own status is, and as often; with the same idempotency key."""
-    monkeypatch.setattr("rlm_wasm.providers.openai.BACKOFF_S", 0)
+    monkeypatch.setattr("rlm_wasm.providers.retries.FIRST_PAUSE_S", 0.0)
     provider = OpenAIProvider(base_url=server.base_url, api_key="k", max_retries=2)
     server.next(fault, fault)
     assert (await provider.complete(replace(REQUEST, idempotency_key="7"))).text == "hello"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rlm_wasm import Runtime
 from rlm_wasm.errors import LimitExceeded, ProviderError, RateLimited, UsageError
 from rlm_wasm.providers import (
     BudgetProvider,
@@ -257,9 +258,57 @@ def test_prices_are_published_overridden_or_unknown() -> None:
     assert table.cost_usd("gpt-4o", 1_000_000, 1_000_000) == 0
     assert PriceTable().cost_usd("gpt-4o", 1_000_000, 0) == pytest.approx(2.5)
     assert table.cost_usd("no-such-model", 1, 1) is None
-    assert not table.knows("no-such-model")
     assert price_of(EchoProvider(), "gpt-4o", 1_000_000, 0) == 0
     assert price_of(ScriptedProvider(), "scripted", 1, 1) == 0
     assert price_of(ScriptedProvider(), "no-such-model", 1, 1) is None
     with pytest.raises(UsageError):
         Price(-1, 0)
+
+
+async def test_unset_keeps_answers_to_calls_that_leave_the_temperature_to_the_model() -> None:
+    """A call with a temperature of its own wants variety: each is sent."""
+    cached = CachedProvider(ScriptedProvider(), unset=True)
+    for request, hit in ((ask(), True), (ask(temperature=0), True), (ask(temperature=0.7), False)):
+        await cached.complete(request)
+        assert (await cached.complete(request)).cached is hit
+
+
+async def test_providers_that_share_a_cache_do_not_share_their_answers() -> None:
+    """What one said of a model's name is no other's answer."""
+    store = MemoryCache()
+    one = CachedProvider(ScriptedProvider(["one"]), store, unset=True, scope="one")
+    other = CachedProvider(ScriptedProvider(["other"]), store, unset=True, scope="other")
+    request = ask(model="m")
+    assert (await one.complete(request)).text == "one"
+    assert (await other.complete(request)).text == "other"
+    assert (await one.complete(request)).cached
+
+
+async def test_a_runtime_s_cache_is_asked_before_its_provider(tmp_path: Path) -> None:
+    """Kept in a store, it outlives the process; what costs nothing is not kept."""
+    url = f"sqlite:///{tmp_path / 'answers.db'}"
+    program = '(syntax-e (llm-query #:instruction "hi"))'
+
+    class Dear:
+        asked = 0
+
+        async def complete(self, request: CompletionRequest) -> Completion:
+            self.asked += 1
+            return Completion(text=f"answer {self.asked}")
+
+    provider = Dear()
+    for cached in (0, 1):
+        async with Runtime(provider, cache=url, python="off") as runtime:
+            result = await runtime.run(program)
+        assert (result.value, provider.asked, result.execution.cached) == ("answer 1", 1, cached)
+    assert result.execution.cost_usd == 0.0
+    free = EchoProvider()
+    async with Runtime(free, cache="memory", python="off") as runtime:
+        assert runtime.grants.provider() is free
+
+
+@pytest.mark.parametrize("cache", [3, object(), ["memory"]])
+def test_a_cache_that_is_none_is_refused(cache: object) -> None:
+    """Where it is given."""
+    with pytest.raises(UsageError, match="cache takes a store's URL"):
+        Runtime("echo", cache=cache)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pytest
 from rlm_wasm import Limits
 from rlm_wasm.capabilities.python import PythonBackend, PythonReply
 from rlm_wasm.capabilities.workspace import Workspace
-from rlm_wasm.python import python_backend
+from rlm_wasm.python import python_backend, python_kind
 
 FUEL = 20_000_000_000
 Make = Callable[..., PythonBackend]
@@ -26,7 +26,7 @@ async def make() -> AsyncIterator[Make]:
         kind: str = "wasi", *, limits: Limits | None = None, workspace: Path | None = None
     ) -> PythonBackend:
         backend = python_backend(
-            kind, limits=limits or Limits(), workspace=Workspace(workspace), folder=workspace
+            python_kind(kind), limits=limits or Limits(), workspace=Workspace(workspace), folder=workspace
         )
         assert backend is not None
         made.append(backend)

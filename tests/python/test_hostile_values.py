@@ -14,7 +14,7 @@ from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.errors import PythonFailure, UsageError
 from rlm_wasm.python import codec, values
 from rlm_wasm.python.codec import check_marks
-from rlm_wasm.python.values import PairTable, from_scheme, to_scheme
+from rlm_wasm.python.values import PairTable, to_scheme
 from rlm_wasm.sandbox import protocol
 
 from .conftest import Make, run
@@ -78,15 +78,20 @@ def small(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_a_list_that_stands_in_many_places_counts_in_each(small: int) -> None:
     """On its way in it is refused as soon as that is known."""
+
+    def given(value: Any) -> Any:
+        return values.arguments_of("set", ["x", value])[1]
+
     shared: list[Any] = []
-    assert from_scheme([shared] * (small - 1)) == [[]] * (small - 1)
+    most = small - 2  # beside the name and the list around them
+    assert given([shared] * most) == [[]] * most
     with pytest.raises(UsageError, match="100 parts"):
-        from_scheme([shared] * small)
+        given([shared] * (most + 1))
     deep: Any = []
     for _ in range(100):
         deep = [deep, deep]
     with pytest.raises(UsageError, match="100 parts"):
-        from_scheme(deep)
+        given(deep)
 
 
 def test_all_arguments_of_a_call_are_counted_together(small: int) -> None:

@@ -561,7 +561,7 @@ def test_a_line_beyond_the_bound_is_skipped(tmp_path: Path, monkeypatch: pytest.
 def test_of_a_huge_log_the_beginning_is_shown_and_that_is_said(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text("".join(START.replace("aa", f"{i:04x}") + "\n" for i in range(100)))
-    file = LogFile(path, most=1_000)
+    file = LogFile(path, max_bytes=1_000)
     assert 5 < len(stories(file)) < 20
     assert file.told[0].startswith("the log has 6,")
     with pytest.raises(UsageError, match="cannot read the log"):

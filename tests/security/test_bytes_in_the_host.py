@@ -44,7 +44,8 @@ async def test_a_thousand_slices_of_two_megabytes() -> None:
     async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
         await session.load_context("x" * 200_000)
         result = await session.execute(program)
-        assert fired(result) in (None, "memory_bytes")
+        # How many replies the guest is given at once is the clock's to say, and whether it has room for them.
+        assert result.status == "ok" or fired(result) == "memory_bytes", result.error
         assert peak(session) < 8 * MIB
         assert session.state()["used"]["host_bytes"] == 0
 
@@ -57,7 +58,8 @@ async def test_hundreds_of_requests_for_the_lines_of_one_context() -> None:
     limits = Limits(host_bytes=32 * MIB, timeout_s=60)
     async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
         await session.load_context("some words of a line\n" * 20_000)
-        assert fired(await session.execute(program)) in (None, "memory_bytes")
+        result = await session.execute(program)
+        assert result.status == "ok", result.error
         assert peak(session) < 8 * MIB
 
 

@@ -23,6 +23,7 @@ from rlm_wasm.extractive.provider import ExtractiveProvider
 from rlm_wasm.llm import calls
 from rlm_wasm.llm.programs import program_in
 from rlm_wasm.providers.tokens import estimate_tokens, tokens_in_turns
+from rlm_wasm.python.values import PairTable
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.testing import InlineProvider
@@ -324,6 +325,9 @@ DATA = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=6)
         | st.dictionaries(st.text(max_size=5).filter(str.isascii), inner, max_size=6)
+        | st.dictionaries(st.text(max_size=5).filter(str.isascii), inner, max_size=6).map(
+            lambda table: PairTable(list(table.items()))
+        )
     ),
     max_leaves=30,
 )
@@ -338,6 +342,13 @@ def test_what_is_encoded_in_turns_is_what_is_encoded_at_once(value: Any) -> None
         encoded = at_once(protocol.encode_in_turns(value))
         assert protocol.decode(encoded) == protocol.decode(protocol.encode(value))
         assert at_once(protocol.decode_in_turns(encoded)) == protocol.decode(encoded)
+
+
+async def test_a_table_of_pairs_of_another_kind_than_a_dict() -> None:
+    """As Python's tables come, whose keys may be anything: encoded in turns, and whole."""
+    pairs = PairTable([(number, [number]) for number in range(30_000)])
+    turns = await turns_during("(length (hash-ref (pairs) 29999))", functions={"pairs": lambda: pairs})
+    assert turns >= 30
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

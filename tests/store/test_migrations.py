@@ -102,7 +102,7 @@ async def test_an_upgrade_that_fails_changes_nothing(old: str, monkeypatch: pyte
     before, create = shape(old), op.create_table
 
     def failing(name: str, *columns: sa.Column[object]) -> None:
-        if name == "rlm_blobs":
+        if name == "rlm_shares":
             raise RuntimeError("the power is gone")
         create(name, *columns)
 

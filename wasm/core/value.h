@@ -35,6 +35,7 @@ enum tag {
   T_BIGNUM = 0x22,   /* little-endian uint32_t limbs, no leading zero limb; H_NEGATIVE flag */
   T_BYTES = 0x24,    /* bytevector; H_IMMUTABLE flag */
   T_RAW = 0x26,      /* untyped storage: string characters, code, hash indexes */
+  T_UVECTOR = 0x28,  /* numbers of one machine type: see data/uvector.h; H_IMMUTABLE flag */
 
   /* objects of Value slots: header.length counts slots */
   T_RATIO = 0x30,    /* numerator, denominator: exact integers, lowest terms, denominator > 1 */
@@ -114,7 +115,7 @@ enum tag {
 #define OBJ_LENGTH(v) HEADER_LENGTH(HEADER_OF(v))   /* slots, or bytes of a raw object */
 #define OBJ_FLAGS(v) HEADER_FLAGS(HEADER_OF(v))
 #define SET_FLAG(v, f) (HEADER_OF(v) |= (uint64_t)(f) << 16)
-#define KIND_IS_RAW(k) ((k) >= T_FLONUM && (k) <= T_RAW)
+#define KIND_IS_RAW(k) ((k) >= T_FLONUM && (k) <= T_UVECTOR)
 
 enum header_flags {
   H_IMMUTABLE = 1,   /* literals, symbol names, immutable hashes */
@@ -125,6 +126,7 @@ enum header_flags {
   H_WIDTH_MASK = 12,
   H_OF_BYTES = 2,    /* regexp: its results are bytes */
   H_UNINTERNED = 16, /* gensym */
+  H_TYPE_MASK = 480, /* bits 5-8: a uniform vector's type */
   H_WATCHED = 32,    /* symbol: a name that a form is looked through for (survey.c: asks) */
   H_LARGE = 0x4000,  /* in the large-object space: core/heap.c's own */
 };
@@ -232,7 +234,8 @@ enum { RTD_TRANSPARENT = 1, /* equal? and printing look inside */
        RTD_PREFAB = 16,
        RTD_SET = 32,       /* one field, a table whose keys are the members */
        RTD_EQUAL = 64,     /* equal? is what the type's own procedure says: V_CUSTOM */
-       RTD_SCOPED = 128 };  /* it stands for a text that has to be unwrapped */
+       RTD_SCOPED = 128,   /* it stands for a text that has to be unwrapped */
+       RTD_OPEN = 256 };   /* equal? looks inside, printing does not: a library's define-record-type */
 #define RTD(v) ((struct Rtd *)PTR(v))
 #define RECORD_RTD(v) (SLOTS(v)[0])
 #define RECORD_FIELD(v, i) (SLOTS(v)[1 + (i)])

@@ -1,5 +1,6 @@
 /* bytes.c — bytevectors (Racket's bytes), R7RS's and Racket's names for the same procedures. */
 #include "core/prims.h"
+#include "text/string.h"
 #include <string.h>
 
 #define CHECK_BYTE(i) do { if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < 0 || FIX_VALUE(args[i]) > 255) \
@@ -21,15 +22,38 @@ static Value prim_length(int argc, Value *args) {
   return FIX(BYTES_LENGTH(args[0]));
 }
 
-static Value prim_make(int argc, Value *args) {
+/* What R6RS fills bytevectors with: a byte, or one with a sign. */
+#define CHECK_FILL(i) do { if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < -128 || FIX_VALUE(args[i]) > 255) \
+    return err_type(NULL, i, "byte", args[i]); } while (0)
+
+enum { FILL_AT_ONCE = 1 << 18 };
+
+static Value make_filled(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (HAS_ARG(1)) CHECK_BYTE(1);
   uint64_t length = (uint64_t)FIX_VALUE(args[0]);
-  RESERVE(length + 16);
-  charge((int64_t)(length / 64));
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
-  memset(BYTES(bytes), HAS_ARG(1) ? (int)FIX_VALUE(args[1]) : 0, (size_t)length);
+  Value *kept = progress(), bytes = kept ? kept[0] : V_FALSE;
+  if (bytes == V_FALSE) {
+    RESERVE(length + 16);
+    bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
+  }
+  /* fresh memory costs the machine more than the fill does */
+  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; i < length;) {
+    uint32_t part = length - i < FILL_AT_ONCE ? (uint32_t)length - i : FILL_AT_ONCE;
+    memset(BYTES(bytes) + i, HAS_ARG(1) ? (int)FIX_VALUE(args[1]) : 0, part);
+    i += part;
+    charge(part / 64);
+    if (i < length && should_pause()) return pause_keeping(2, bytes, FIX(i));
+  }
   return bytes;
+}
+
+static Value prim_make(int argc, Value *args) {
+  if (HAS_ARG(1)) CHECK_FILL(1);
+  return make_filled(argc, args);
+}
+static Value prim_make_bytes(int argc, Value *args) {
+  if (HAS_ARG(1)) CHECK_BYTE(1);
+  return make_filled(argc, args);
 }
 
 static Value prim_bytes(int argc, Value *args) {
@@ -80,11 +104,17 @@ static Value prim_copy_to(int argc, Value *args) {
 
 static Value prim_fill(int argc, Value *args) {
   CHECK_MUTABLE_BYTES(0);
-  CHECK_BYTE(1);
+  CHECK_FILL(1);
   RANGE(2, args[0], BYTES_LENGTH(args[0]), start, end);
   charge((end - start) / 64);
   memset(BYTES(args[0]) + start, (int)FIX_VALUE(args[1]), end - start);
   return V_VOID;
+}
+
+static Value prim_fill_bytes(int argc, Value *args) {
+  CHECK_MUTABLE_BYTES(0);
+  CHECK_BYTE(1);
+  return prim_fill(argc, args);
 }
 
 static Value prim_append(int argc, Value *args) {
@@ -106,9 +136,10 @@ static Value prim_append(int argc, Value *args) {
 
 static int compare(Value a, Value b) {
   uint32_t la = BYTES_LENGTH(a), lb = BYTES_LENGTH(b);
-  int order = memcmp(BYTES(a), BYTES(b), la < lb ? la : lb);
-  charge((la < lb ? la : lb) / 64);
-  return order ? order : la < lb ? -1 : la > lb;
+  uint32_t common = la < lb ? la : lb, i = (uint32_t)same_bytes(BYTES(a), BYTES(b), common);
+  charge(common / 64);
+  if (i < common) return BYTES(a)[i] < BYTES(b)[i] ? -1 : 1;
+  return la < lb ? -1 : la > lb;
 }
 
 #define COMPARISON(name, op) \
@@ -153,7 +184,7 @@ const PrimDef bytes_prims[] = {
   {"bytevector-length", prim_length, 1, 1, "(bytevector-length bytevector)"},
   {"bytes-length", prim_length, 1, 1, "(bytes-length bytes)"},
   {"make-bytevector", prim_make, 1, 2, "(make-bytevector k [byte])"},
-  {"make-bytes", prim_make, 1, 2, "(make-bytes k [byte])"},
+  {"make-bytes", prim_make_bytes, 1, 2, "(make-bytes k [byte])"},
   {"bytevector", prim_bytes, 0, -1, "(bytevector byte ...)"},
   {"bytes", prim_bytes, 0, -1, "(bytes byte ...)"},
   {"bytevector-u8-ref", prim_ref, 2, 2, "(bytevector-u8-ref bytevector k)"},
@@ -166,7 +197,7 @@ const PrimDef bytes_prims[] = {
   {"bytevector-copy!", prim_copy_to, 3, 5, "(bytevector-copy! to at from [start end])"},
   {"bytes-copy!", prim_copy_to, 3, 5, "(bytes-copy! to at from [start end])"},
   {"bytevector-fill!", prim_fill, 2, 4, "(bytevector-fill! bytevector byte [start end])"},
-  {"bytes-fill!", prim_fill, 2, 2, "(bytes-fill! bytes byte)"},
+  {"bytes-fill!", prim_fill_bytes, 2, 2, "(bytes-fill! bytes byte)"},
   {"bytevector-append", prim_append, 0, -1, "(bytevector-append bytevector ...)"},
   {"bytes-append", prim_append, 0, -1, "(bytes-append bytes ...)"},
   {"bytes=?", prim_eq, 1, -1, "(bytes=? bytes ...)"},

@@ -11,6 +11,7 @@
 #include "core/slip.h"
 #include "core/worklist.h"
 #include "data/table.h"
+#include "data/uvector.h"
 #include "numbers/number.h"
 #include "text/string.h"
 
@@ -43,7 +44,9 @@ static enum leaf compare_leaf(Value a, Value b) {
       return leaf(num_eqv(a, b));
     case T_BYTES:
       charge(BYTES_LENGTH(a) >> 5);
-      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && memcmp(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == 0);
+      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && same_bytes(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == BYTES_LENGTH(b));
+    case T_UVECTOR:
+      return leaf(uvector_equal(a, b));
     case T_VECTOR:
       return VEC_LENGTH(a) == VEC_LENGTH(b) ? NODE : LEAF_DIFFERENT;
     case T_BOX:
@@ -281,10 +284,10 @@ static uint64_t leaf_hash(Value v) {
     case T_SYMBOL: case T_KEYWORD: return (uint64_t)FIX_VALUE(SYM(v)->hash);
     case T_STRING: charge(STR_LENGTH(v) < 65536 ? STR_LENGTH(v) >> 5 : 1024); return string_hash(v);
     case T_FLONUM: case T_BIGNUM: case T_RATIO: case T_COMPLEX: return num_hash(v);
-    case T_BYTES: {
-      uint32_t n = BYTES_LENGTH(v) < 4096 ? BYTES_LENGTH(v) : 4096;
-      uint64_t h = BYTES_LENGTH(v);
-      for (uint32_t i = 0; i < n; i++) h = mix(h, BYTES(v)[i]);
+    case T_BYTES: case T_UVECTOR: {
+      uint32_t n = OBJ_LENGTH(v) < 4096 ? OBJ_LENGTH(v) : 4096;
+      uint64_t h = OBJ_LENGTH(v);
+      for (uint32_t i = 0; i < n; i++) h = mix(h, RAW_BYTES(v)[i]);
       charge(n >> 3);
       return h;
     }
@@ -293,10 +296,39 @@ static uint64_t leaf_hash(Value v) {
   }
 }
 
-/* Looks at the first nodes only, breadth first, in a queue as small as their number. */
+/* What stands in a long list or vector, at a glance: there may be a thousand, and each of megabytes. */
+static uint64_t item_hash(Value v) {
+  if (is_pair(v)) return T_PAIR;
+  if (IS_FIX(v)) return mix(1, v);
+  switch (TAG(v)) {
+    case T_STRING: return STR_LENGTH(v) <= 64 ? string_hash(v) : mix(5, STR_LENGTH(v));
+    case T_BYTES: return mix(6, BYTES_LENGTH(v));
+    case T_BIGNUM: return mix(BIG_COUNT(v), BIG_LIMBS(v)[0]);
+    case T_RATIO: case T_COMPLEX: return TAG(v);
+    default: return leaf_hash(v);
+  }
+}
+
+/* The items of a long list or vector from the one at `from` on: keys may have their beginnings in common, as rows of
+   a table do, and the steps of a search. */
+static uint64_t rest_hash(uint64_t h, Value v, uint32_t from) {
+  enum { ITEMS = 1000 };
+  uint32_t i = 0;
+  if (is_pair(v)) {
+    for (; is_pair(v) && i < ITEMS; v = CDR(v), i++)
+      if (i >= from) h = mix(h, item_hash(CAR(v)));
+  } else {
+    uint32_t n = VEC_LENGTH(v) < ITEMS ? VEC_LENGTH(v) : ITEMS;
+    for (i = from; i < n; i++) h = mix(h, item_hash(VEC(v)[i]));
+  }
+  charge(i / 8);
+  return h;
+}
+
+/* Looks at the first nodes, breadth first, in a queue as small as their number; of what is long itself, at more. */
 uint64_t equal_hash(Value v) {
   enum { NODES = 48 };
-  Value queue[NODES];
+  Value queue[NODES], whole = v;
   uint32_t head = 0, tail = 0;
   uint64_t h = 0x243f6a8885a308d3u;
   queue[tail++] = v;
@@ -315,6 +347,8 @@ uint64_t equal_hash(Value v) {
     }
   }
   charge(1 + tail / 8);
+  if (tail == NODES && is_pair(whole)) h = rest_hash(h, whole, NODES / 4);
+  if (tail == NODES && IS(whole, T_VECTOR)) h = rest_hash(h, whole, NODES - 1);
   return h;
 }
 

@@ -20,10 +20,14 @@ Value equal_run(Value a, Value b, Value *state);
 
 static inline bool is_custom_record(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_EQUAL; }
 
-/* Do equal? and hashing look inside? Where its type and all types above are transparent. */
-static inline bool is_open_record(Value record) {
+/* Has its type one of the flags, and so all types above? */
+static inline bool all_types_have(Value record, int64_t flags) {
   for (Value rtd = RECORD_RTD(record); rtd != V_FALSE; rtd = RTD(rtd)->parent)
-    if (!(FIX_VALUE(RTD(rtd)->flags) & (RTD_TRANSPARENT | RTD_PREFAB))) return false;
+    if (!(FIX_VALUE(RTD(rtd)->flags) & flags)) return false;
   return true;
 }
+/* Do equal? and hashing look inside? */
+static inline bool is_open_record(Value record) { return all_types_have(record, RTD_TRANSPARENT | RTD_PREFAB | RTD_OPEN); }
+/* Is it data, which its fields say wholly? */
+static inline bool is_data_record(Value record) { return all_types_have(record, RTD_TRANSPARENT | RTD_PREFAB); }
 #endif

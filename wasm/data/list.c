@@ -36,7 +36,7 @@ static int64_t measured_length(Value v) { Value in_circle; return measure(v, &in
    vector of so many. */
 enum { MEASURE_AT, MEASURE_TORTOISE, MEASURE_COUNT, MEASURE_LIMIT, MEASURE_SIZE };
 enum { MEASURE_ROUND = 4096 };
-static bool measure_pausing(Value list, int64_t *length) {
+static bool count_pausing(Value list, int64_t *length, int64_t *pairs) {
   Value v = list, tortoise = list, *kept = progress();
   int64_t n = 0, limit = 2;
   if (kept && VEC_LENGTH(vm.resume) == MEASURE_SIZE) {
@@ -58,7 +58,12 @@ static bool measure_pausing(Value list, int64_t *length) {
   }
   charge(n % MEASURE_ROUND / 8);
   *length = v == V_NIL ? n : IMPROPER;
+  *pairs = n;
   return false;
+}
+static bool measure_pausing(Value list, int64_t *length) {
+  int64_t pairs;
+  return count_pausing(list, length, &pairs);
 }
 
 #define CHECK_LIST(i, variable) \
@@ -66,7 +71,7 @@ static bool measure_pausing(Value list, int64_t *length) {
   if (measure_pausing(args[i], &variable)) return V_AGAIN; \
   if (variable < 0) return err_type(NULL, i, variable == CIRCULAR ? "proper list (this one is circular)" : "list", args[i])
 
-#define MOST_PAIRS (1 << 28)             /* more do not fit any memory */
+#define MAX_PAIRS (1 << 28)             /* more do not fit any memory */
 #define RESERVE_PAIRS(n) do { uint64_t bytes_ = 16ull * (uint64_t)(n); \
     if (!reserve_small(bytes_)) return need_memory(2 * bytes_); } while (0)
 
@@ -159,7 +164,7 @@ static Value prim_list_star(int argc, Value *args) { return list_from(argc - 1, 
 
 static Value prim_make_list(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (FIX_VALUE(args[0]) > MOST_PAIRS) return need_memory(UINT64_MAX / 2);
+  if (FIX_VALUE(args[0]) > MAX_PAIRS) return need_memory(UINT64_MAX / 2);
   uint32_t n = (uint32_t)FIX_VALUE(args[0]);
   Value fill = ARG_OR(1, V_FALSE), *kept = progress(), list = kept ? kept[1] : V_NIL;
   FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, n, 8, pause_keeping(2, FIX(i), list)) list = cons(fill, list);
@@ -168,9 +173,9 @@ static Value prim_make_list(int argc, Value *args) {
 
 /* (iota count [start [step]]) */
 static Value prim_iota(int argc, Value *args) {
-  if (IS_FIX(args[0]) && FIX_VALUE(args[0]) > MOST_PAIRS) return need_memory(UINT64_MAX / 2);
+  if (IS_FIX(args[0]) && FIX_VALUE(args[0]) > MAX_PAIRS) return need_memory(UINT64_MAX / 2);
   uint32_t n;
-  CHECK_INDEX(NULL, 0, 0, MOST_PAIRS, V_FALSE, n);
+  CHECK_INDEX(NULL, 0, 0, MAX_PAIRS, V_FALSE, n);
   Value start = ARG_OR(1, FIX(0)), step = ARG_OR(2, FIX(1));
   if (!is_number(start)) return err_type(NULL, 1, "number", start);
   if (!is_number(step)) return err_type(NULL, 2, "number", step);
@@ -325,13 +330,12 @@ static Value prim_append(int argc, Value *args) { return append(argc, args); }
 static Value prim_append_star(int argc, Value *args) {
   int last = argc - 1;
   Copier c;
+  if (!progress() || VEC_LENGTH(vm.resume) == MEASURE_SIZE) {
+    CHECK_LIST(last, lists);
+    vm.resume = V_FALSE;
+  }
   bool loaded = copier_load(&c);
   if (!loaded || c.lists == V_FALSE) {
-    if (!loaded) {
-      int64_t lists = list_length(args[last]);
-      if (lists < 0) return err_type(NULL, last, "list", args[last]);
-      charge(lists / 8);
-    }
     TRY_LET(copied, copy_arguments(&c, loaded, last, args));
     c.lists = args[last];
     copier_begin(&c, is_pair(c.lists) ? CAR(c.lists) : V_NIL);
@@ -428,70 +432,108 @@ static Value prim_list_copy(int argc, Value *args) {
 
 /* ---- places ---- */
 
-static Value too_short(Value *args, int list, int index) {
-  int64_t n = measured_length(args[list]), pairs = 0;
-  if (n == IMPROPER) for (Value l = args[list]; is_pair(l); l = CDR(l)) pairs++; else pairs = n;
+static Value too_short(Value *args, int list, int index, int64_t pairs) {
   return err_range(NULL, "index", FIX_VALUE(args[index]), 0, pairs, args[list]);
 }
 
 #define CHECK_COUNT(i) do { \
     if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < 0) return err_type(NULL, i, "exact nonnegative integer", args[i]); } while (0)
 
-/* Follows k cdrs; false: the list is shorter. A circular one would let a huge k run for ever:
-   there the rounds are left out. */
-static bool tail_at(Value list, int64_t k, Value *tail) {
-  Value in_circle;
-  if (k > 1 << 20 && measure(list, &in_circle) == CIRCULAR) {
-    int64_t around = 1;
-    for (Value l = CDR(in_circle); l != in_circle; l = CDR(l)) around++;
-    for (; k > 0 && list != in_circle; k--) list = CDR(list);
-    k %= around;
+/* Follows k cdrs: V_TRUE; V_FALSE where the list is shorter, and has so many pairs; V_AGAIN. A circular one would let
+   a huge k run for ever: there the rounds are left out, as soon as the hare meets the tortoise. */
+enum { TAIL_AT, TAIL_LEFT, TAIL_TORTOISE, TAIL_SINCE, TAIL_LIMIT, TAIL_TAKEN, TAIL_SIZE };
+enum { TAIL_ROUND = 4096 };
+static bool in_tail(void) { return progress() && VEC_LENGTH(vm.resume) == TAIL_SIZE; }
+static Value tail_at(Value list, int64_t k, Value *tail, int64_t *pairs) {
+  Value tortoise = V_FALSE;
+  int64_t since = 0, limit = 1 << 20, taken = 0;
+  if (k < TAIL_ROUND && vm.resume == V_FALSE) {
+    charge(k / 8);
+    for (int64_t left = k; left > 0; left--, list = CDR(list)) {
+      if (is_pair(list)) continue;
+      *pairs = k - left;
+      return V_FALSE;
+    }
+    *tail = list;
+    return V_TRUE;
   }
-  charge(k / 8);
-  for (; k > 0; k--) {
-    if (!is_pair(list)) return false;
-    list = CDR(list);
+  if (in_tail()) {
+    Value *kept = progress();
+    list = kept[TAIL_AT];
+    k = FIX_VALUE(kept[TAIL_LEFT]);
+    tortoise = kept[TAIL_TORTOISE];
+    since = FIX_VALUE(kept[TAIL_SINCE]);
+    limit = FIX_VALUE(kept[TAIL_LIMIT]);
+    taken = FIX_VALUE(kept[TAIL_TAKEN]);
+  }
+  while (k > 0) {
+    int64_t round = k < TAIL_ROUND ? k : TAIL_ROUND, n = 0;
+    for (; n < round && is_pair(list) && list != tortoise; n++) list = CDR(list);
+    taken += n;
+    since += n;
+    k -= n;
+    charge(n / 8);
+    if (k > 0 && list == tortoise && since) {
+      k %= since;
+      tortoise = V_FALSE;                                /* from here on no pair is it */
+      limit = INT64_MAX;
+    } else if (k > 0 && !is_pair(list)) {
+      *pairs = taken;
+      return V_FALSE;
+    } else if (k > 0 && since >= limit) {
+      tortoise = list;
+      since = 0;
+      limit *= 2;
+      if (k > 0) { list = CDR(list); k--; taken++; since++; }    /* off the tortoise */
+    }
+    if (k > 0 && should_pause())
+      return pause_keeping(TAIL_SIZE, list, FIX(k), tortoise, FIX(since), FIX(limit > FIX_MAX ? FIX_MAX : limit), FIX(taken));
   }
   *tail = list;
-  return true;
+  return V_TRUE;
 }
 
 static Value list_tail(Value *args, int list, int index) {
   Value tail;
+  int64_t pairs;
   CHECK_COUNT(index);
-  return tail_at(args[list], FIX_VALUE(args[index]), &tail) ? tail : too_short(args, list, index);
+  TRY_LET(found, tail_at(args[list], FIX_VALUE(args[index]), &tail, &pairs));
+  return found == V_TRUE ? tail : too_short(args, list, index, pairs);
 }
 static Value prim_list_tail(int argc, Value *args) { (void)argc; return list_tail(args, 0, 1); }
 
 static Value prim_list_ref(int argc, Value *args) {
   (void)argc;
   Value tail = list_tail(args, 0, 1);
-  return IS_SIGNAL(tail) ? tail : is_pair(tail) ? CAR(tail) : too_short(args, 0, 1);
+  return IS_SIGNAL(tail) ? tail : is_pair(tail) ? CAR(tail) : too_short(args, 0, 1, FIX_VALUE(args[1]));
 }
 
 static Value prim_list_set_in_place(int argc, Value *args) {
   (void)argc;
   Value tail = list_tail(args, 0, 1);
   if (IS_SIGNAL(tail)) return tail;
-  if (!is_pair(tail)) return too_short(args, 0, 1);
+  if (!is_pair(tail)) return too_short(args, 0, 1, FIX_VALUE(args[1]));
   CAR(tail) = args[2];
   return V_VOID;
 }
 
-/* The first k items of a list as a chain; V_VOID, or a signal. */
-static Value take_chain(Value *args, Value list, int64_t k, int index, Chain *chain) {
-  Value end, *kept = progress();
-  if (kept) {
-    *chain = (Chain){kept[0], kept[1]};
-    list = kept[2];
-    k = FIX_VALUE(kept[3]);
-  } else if (!tail_at(list, k, &end)) {
-    return too_short(args, 0, index);
+/* The first *k items of a list as a chain: V_VOID; V_FALSE where it has fewer, and *k are missing; or V_AGAIN.
+   *tail is kept meanwhile. */
+enum { TAKE_HEAD, TAKE_LAST, TAKE_LIST, TAKE_LEFT, TAKE_TAIL, TAKE_SIZE };
+static bool taking(void) { return progress() && VEC_LENGTH(vm.resume) == TAKE_SIZE; }
+static Value take_chain(Value list, int64_t *k, Chain *chain, Value *tail) {
+  if (taking()) {
+    Value *kept = progress();
+    *chain = (Chain){kept[TAKE_HEAD], kept[TAKE_LAST]};
+    list = kept[TAKE_LIST];
+    *k = FIX_VALUE(kept[TAKE_LEFT]);
+    *tail = kept[TAKE_TAIL];
   }
-  for (uint32_t n = 1; k > 0; k--, n++, list = CDR(list)) {
+  for (uint32_t n = 1; *k > 0; --*k, n++, list = CDR(list)) {
+    if (!is_pair(list)) return V_FALSE;
     if (n % ROUND == 0) {
       charge(ROUND / 8);
-      if (should_pause()) return pause_keeping(4, chain->head, chain->last, list, FIX(k));
+      if (should_pause()) return pause_keeping(TAKE_SIZE, chain->head, chain->last, list, FIX(*k), *tail);
     }
     chain_add(chain, CAR(list));
   }
@@ -508,29 +550,34 @@ static Value too_few(Value *args) {
 static Value prim_take(int argc, Value *args) {
   (void)argc;
   CHECK_COUNT(1);
-  Value end;
-  if (!progress() && !tail_at(args[0], FIX_VALUE(args[1]), &end)) return too_few(args);
   Chain chain = CHAIN_START;
-  Value taken = take_chain(args, args[0], FIX_VALUE(args[1]), 1, &chain);
-  return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
+  Value none = V_NIL;
+  int64_t k = FIX_VALUE(args[1]);
+  TRY_LET(taken, take_chain(args[0], &k, &chain, &none));
+  return taken == V_FALSE ? too_few(args) : chain_end(&chain, V_NIL);
 }
 
 static Value prim_drop(int argc, Value *args) {
   (void)argc;
   CHECK_COUNT(1);
   Value tail;
-  return tail_at(args[0], FIX_VALUE(args[1]), &tail) ? tail : too_few(args);
+  int64_t pairs;
+  TRY_LET(found, tail_at(args[0], FIX_VALUE(args[1]), &tail, &pairs));
+  return found == V_TRUE ? tail : too_few(args);
 }
 
 /* (list-set list k x), Racket's: a changed copy that shares the rest. */
 static Value prim_list_set(int argc, Value *args) {
   (void)argc;
-  Value tail = list_tail(args, 0, 1);
-  if (IS_SIGNAL(tail)) return tail;
-  if (!is_pair(tail)) return too_short(args, 0, 1);
+  Value tail = V_NIL;
+  if (!taking()) {
+    TRY_SET(tail, list_tail(args, 0, 1));
+    if (!is_pair(tail)) return too_short(args, 0, 1, FIX_VALUE(args[1]));
+    vm.resume = V_FALSE;
+  }
   Chain chain = CHAIN_START;
-  Value taken = take_chain(args, args[0], FIX_VALUE(args[1]), 1, &chain);
-  if (IS_SIGNAL(taken)) return taken;
+  int64_t k = FIX_VALUE(args[1]);
+  TRY_LET(taken, take_chain(args[0], &k, &chain, &tail));
   return chain_end(&chain, cons(args[2], CDR(tail)));
 }
 
@@ -538,49 +585,65 @@ static Value prim_sublist(int argc, Value *args) {
   (void)argc;
   CHECK_COUNT(1);
   CHECK_COUNT(2);
-  int64_t start = FIX_VALUE(args[1]), end = FIX_VALUE(args[2]);
+  int64_t start = FIX_VALUE(args[1]), end = FIX_VALUE(args[2]), k = end - start;
   if (start > end) return err_range(NULL, "start", start, 0, end, args[0]);
-  Value from = list_tail(args, 0, 1);
-  if (IS_SIGNAL(from)) return from;
+  Value from = V_NIL, none = V_NIL;
+  if (!taking()) {
+    TRY_SET(from, list_tail(args, 0, 1));
+    vm.resume = V_FALSE;
+  }
   Chain chain = CHAIN_START;
-  Value taken = take_chain(args, from, end - start, 2, &chain);
-  return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
+  TRY_LET(taken, take_chain(from, &k, &chain, &none));
+  return taken == V_FALSE ? too_short(args, 0, 2, end - k) : chain_end(&chain, V_NIL);
 }
 
-/* How many pairs a list that may be improper has; a circular one has none to count. */
-static int64_t pair_count(Value list) {
-  if (measured_length(list) == CIRCULAR) return CIRCULAR;
-  int64_t n = 0;
-  for (; is_pair(list); list = CDR(list)) n++;
-  return n;
+/* The pairs of a list that may be improper, k of which are wanted: V_TRUE with their number; or a signal. */
+static Value pairs_for(Value *args, int64_t *pairs) {
+  int64_t length;
+  CHECK_COUNT(1);
+  if (count_pausing(args[0], &length, pairs)) return V_AGAIN;
+  if (length == CIRCULAR) return err_type(NULL, 0, "proper list", args[0]);
+  if (*pairs < FIX_VALUE(args[1])) return too_few(args);
+  vm.resume = V_FALSE;
+  return V_TRUE;
 }
 
 static Value prim_take_right(int argc, Value *args) {
   (void)argc;
-  CHECK_COUNT(1);
-  int64_t n = pair_count(args[0]), k = FIX_VALUE(args[1]);
-  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_few(args);
-  Value list = args[0];
-  for (; n > k; n--) list = CDR(list);
-  return list;
+  int64_t n = 0, pairs;
+  Value tail;
+  if (!in_tail()) {
+    TRY_LET(counted, pairs_for(args, &n));
+    n -= FIX_VALUE(args[1]);
+  }
+  TRY_LET(found, tail_at(args[0], n, &tail, &pairs));
+  return tail;
 }
 
 static Value prim_drop_right(int argc, Value *args) {
   (void)argc;
-  CHECK_COUNT(1);
-  int64_t n = pair_count(args[0]), k = FIX_VALUE(args[1]);
-  if (n < k) return n < 0 ? err_type(NULL, 0, "proper list", args[0]) : too_few(args);
+  int64_t n = 0;
+  Value none = V_NIL;
+  if (!taking()) {
+    TRY_LET(counted, pairs_for(args, &n));
+    n -= FIX_VALUE(args[1]);
+  }
   Chain chain = CHAIN_START;
-  Value taken = take_chain(args, args[0], n - k, 1, &chain);
-  return IS_SIGNAL(taken) ? taken : chain_end(&chain, V_NIL);
+  TRY_LET(taken, take_chain(args[0], &n, &chain, &none));
+  return chain_end(&chain, V_NIL);
 }
 
 static Value last_pair(Value *args) {
   CHECK_PAIR(NULL, 0);
-  if (measured_length(args[0]) == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
-  Value list = args[0];
-  while (is_pair(CDR(list))) list = CDR(list);
-  return list;
+  int64_t length, pairs = 0;
+  Value last;
+  if (!in_tail()) {
+    if (count_pausing(args[0], &length, &pairs)) return V_AGAIN;
+    if (length == CIRCULAR) return err_type(NULL, 0, "proper list (this one is circular)", args[0]);
+    vm.resume = V_FALSE;
+  }
+  TRY_LET(found, tail_at(args[0], pairs - 1, &last, &pairs));
+  return last;
 }
 static Value prim_last_pair(int argc, Value *args) { (void)argc; return last_pair(args); }
 static Value prim_last(int argc, Value *args) {

@@ -111,7 +111,7 @@ static bool by_address(enum table_kind kind, Value key) {
   if (IS_FIX(key) || TAG(key) < T_PAIR || IS(key, T_SYMBOL) || IS(key, T_KEYWORD) || is_number(key)) return false;
   if (kind == TABLE_EQ || kind == TABLE_EQV) return true;
   switch (TAG(key)) {
-    case T_PAIR: case T_LPAIR: case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
+    case T_PAIR: case T_LPAIR: case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: case T_BOX: case T_TABLE:
       return false;
     case T_RECORD:
       return !is_open_record(key) && !is_custom_record(key);

@@ -4,7 +4,7 @@
 
 #define CHECK_MUTABLE_VECTOR(i) do { CHECK_VECTOR(NULL, i); \
     if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable vector (this one is a literal or immutable)", args[i]); } while (0)
-#define MOST_SLOTS (1u << 28)
+#define MAX_SLOTS (1u << 28)
 
 /* A vector whose slots are to be filled at once; the caller has reserved. */
 static Value blank_vector(uint32_t length) { return heap_object(T_VECTOR, 0, length); }
@@ -43,10 +43,42 @@ static Value copy_of(Value v, uint32_t start, uint32_t end) {
 
 static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_VECTOR)); }
 
+/* A large vector is raw storage until all of it is filled: fresh memory costs the machine more than the fill does, and
+   the collector, which may come in between, does not look into it. That it would not mend what is in there is why
+   only a value that is no pointer is written so; any other one takes its place afterwards. */
+enum { FILL_AT_ONCE = 1 << 16 };
+static Value vector_of_raw(Value raw, uint32_t length) {
+  HEADER_OF(raw) = HEADER(T_VECTOR, OBJ_FLAGS(raw), length);
+  return FROM_PTR(T_VECTOR, PTR(raw));
+}
+static Value make_large_vector(uint32_t n, Value fill) {
+  Value *kept = progress(), v = kept ? kept[0] : V_FALSE, plain = IS_FIX(fill) || TAG(fill) < T_PAIR ? fill : FIX(0);
+  uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0;
+  if (v == V_FALSE) {
+    RESERVE_VECTOR(n);
+    v = heap_raw(T_RAW, 0, n * 8);
+  }
+  for (;;) {
+    Value value = IS(v, T_RAW) ? plain : fill, *slots = (Value *)RAW_BYTES(v);
+    uint32_t to = n - i < FILL_AT_ONCE ? n : i + FILL_AT_ONCE;
+    for (; i < to; i++) slots[i] = value;
+    charge(FILL_AT_ONCE / 16);
+    if (i == n && IS(v, T_RAW)) {
+      v = vector_of_raw(v, n);
+      i = 0;
+      if (plain == fill) return v;
+    } else if (i == n) {
+      return v;
+    }
+    if (should_pause()) return pause_keeping(2, v, FIX(i));
+  }
+}
+
 static Value prim_make_vector(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (FIX_VALUE(args[0]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
+  if (FIX_VALUE(args[0]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
   uint32_t n = (uint32_t)FIX_VALUE(args[0]);
+  if (n > FILL_AT_ONCE) return make_large_vector(n, ARG_OR(1, FIX(0)));
   RESERVE_VECTOR(n);
   charge(n / 16);
   return make_vector(n, ARG_OR(1, FIX(0)));
@@ -91,25 +123,51 @@ static Value prim_vector_to_list(int argc, Value *args) {
   return list;
 }
 
+/* Progress: the pairs counted, where the count has come to, and a pair that it met; then the vector, and where it is
+   filled. */
+enum { L_COUNT, L_AT, L_TORTOISE, L_VECTOR, L_SIZE };
 static Value prim_list_to_vector(int argc, Value *args) {
   (void)argc;
-  uint64_t n = 0;
-  Value l = args[0];
-  for (; is_pair(l) && n <= MOST_SLOTS; l = CDR(l)) n++;     /* a circular list ends here, too */
-  if (l != V_NIL) return err_type(NULL, 0, "list", args[0]);
-  RESERVE_VECTOR(n);
-  charge((int64_t)n / 8);
-  Value v = blank_vector((uint32_t)n);
-  uint32_t i = 0;
-  for (l = args[0]; l != V_NIL; l = CDR(l)) VEC(v)[i++] = CAR(l);
+  Value *kept = progress(), at = args[0], tortoise = V_FALSE, v = V_FALSE;
+  uint32_t n = 0;
+  if (kept) {
+    n = (uint32_t)FIX_VALUE(kept[L_COUNT]);
+    at = kept[L_AT];
+    tortoise = kept[L_TORTOISE];
+    v = kept[L_VECTOR];
+  }
+  if (v == V_FALSE) {
+    while (is_pair(at)) {
+      if (at == tortoise) return err_type(NULL, 0, "list", args[0]);
+      if (n && (n & (n - 1)) == 0) tortoise = at;        /* Brent: moved up at every power of two */
+      at = CDR(at);
+      if (++n % LONG_ROUND) continue;
+      charge(LONG_ROUND / 8);
+      if (should_pause()) return pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
+    }
+    if (at != V_NIL) return err_type(NULL, 0, "list", args[0]);
+    charge(n % LONG_ROUND / 8);
+    uint64_t bytes = 8ull * n + 16;
+    if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) {
+      pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
+      return need_memory(bytes);
+    }
+    v = n < LONG_ROUND ? blank_vector(n) : make_vector(n, FIX(0));
+    at = args[0];
+    n = 0;
+  }
+  FOR_PAUSING(i, n, VEC_LENGTH(v), 8, pause_keeping(L_SIZE, FIX(i), at, V_FALSE, v)) {
+    VEC(v)[i] = CAR(at);
+    at = CDR(at);
+  }
   return v;
 }
 
 static Value prim_vector_fill(int argc, Value *args) {
   CHECK_MUTABLE_VECTOR(0);
   SPAN(2, args[0], start, end);
-  charge((end - start) / 16);
-  for (uint32_t i = start; i < end; i++) VEC(args[0])[i] = args[1];
+  Value *kept = progress();
+  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : start, end, 16, pause_keeping(1, FIX(i))) VEC(args[0])[i] = args[1];
   return V_VOID;
 }
 
@@ -139,7 +197,7 @@ static Value prim_vector_append(int argc, Value *args) {
     CHECK_VECTOR(NULL, i);
     total += VEC_LENGTH(args[i]);
   }
-  if (total > MOST_SLOTS) return need_memory(8 * total);
+  if (total > MAX_SLOTS) return need_memory(8 * total);
   RESERVE_VECTOR(total);
   Value v = blank_vector((uint32_t)total);
   uint32_t at = 0;
@@ -164,11 +222,21 @@ static Value prim_to_immutable_vector(int argc, Value *args) {
   return v;
 }
 
+/* A string or a vector of any kind, which from now on cannot be changed; anything else as it is. */
+static Value prim_make_immutable(int argc, Value *args) {
+  (void)argc;
+  switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: SET_FLAG(args[0], H_IMMUTABLE); break;
+    default: break;
+  }
+  return args[0];
+}
+
 /* Is it a string, vector, bytevector, box or hash that cannot be changed? */
 static Value prim_is_immutable(int argc, Value *args) {
   (void)argc;
   switch (IS_FIX(args[0]) ? T_SPECIAL : TAG(args[0])) {
-    case T_STRING: case T_VECTOR: case T_BYTES: case T_BOX: case T_TABLE:
+    case T_STRING: case T_VECTOR: case T_BYTES: case T_UVECTOR: case T_BOX: case T_TABLE:
       return BOOL(OBJ_FLAGS(args[0]) & H_IMMUTABLE);
     default:
       return V_FALSE;
@@ -179,8 +247,8 @@ static Value prim_vector_grow(int argc, Value *args) {
   (void)argc;
   CHECK_VECTOR(NULL, 0);
   uint32_t n, length = VEC_LENGTH(args[0]);
-  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MOST_SLOTS) return need_memory(UINT64_MAX / 2);
-  CHECK_INDEX(NULL, 1, length, MOST_SLOTS, args[0], n);
+  if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);
+  CHECK_INDEX(NULL, 1, length, MAX_SLOTS, args[0], n);
   RESERVE_VECTOR(n);
   Value v = make_vector(n, V_FALSE);
   copy_slots(v, 0, args[0], 0, length);
@@ -266,6 +334,7 @@ const PrimDef vector_prims[] = {
   {"vector-immutable", prim_vector_immutable, 0, -1, "(vector-immutable obj ...)"},
   {"vector->immutable-vector", prim_to_immutable_vector, 1, 1, "(vector->immutable-vector vector)"},
   {"immutable?", prim_is_immutable, 1, 1, "(immutable? obj)"},
+  {"%make-immutable!", prim_make_immutable, 1, 1, "(make-immutable! obj)"},
   {"vector-grow", prim_vector_grow, 2, 2, "(vector-grow vector length)"},
   {"vector-take", prim_vector_take, 2, 2, "(vector-take vector k)"},
   {"vector-drop", prim_vector_drop, 2, 2, "(vector-drop vector k)"},

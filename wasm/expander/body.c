@@ -254,7 +254,8 @@ static Value ends_in_definition(Job j, Value last) {
 
 static Value body_with_definitions(State *s, Job j, struct Body *b) {
   int64_t count = FIX_VALUE(b->count), defined = defined_part(b->first);
-  if (defined == count && !(FIX_VALUE(b->flags) & BODY_MAY_END_IN_DEFINE))
+  bool may_end = FIX_VALUE(b->flags) & BODY_MAY_END_IN_DEFINE || ENV_KIND(env_top(j.env)) == ENV_LIBRARY;
+  if (defined == count && !may_end)      /* libraries are published: other Schemes take it, and what they mean is void */
     return ends_in_definition(j, ENVVAR(ENTRY(CAR(b->last))->var)->name);
   Value entries = b->first, inits, vars = letrec_vars(entries, defined);
   TRY_STEP(entry_nodes(s, &entries, defined, b->frame, V_FALSE, &inits));

@@ -75,6 +75,18 @@ Job item_job(Value item) {
                .place = (uint32_t)FIX_VALUE(i->place), .name = i->name};
 }
 
+/* ---- syntax parameters ---- */
+Value adjusted(Value env, Value binding) {
+  if (!IS(binding, T_MACRO) || !(OBJ_FLAGS(binding) & H_PARAMETERIZED)) return binding;
+  uint32_t frames = 0;
+  for (; !IS_TOP(env); env = ENV(env)->parent) {
+    if (++frames % 16 == 0) charge(1);
+    Value other = ENV_KIND(env) == ENV_FRAME ? frame_find(env, binding) : V_FALSE;
+    if (other != V_FALSE) return other;
+  }
+  return binding;
+}
+
 /* ---- identifiers as expressions ---- */
 static Value keyword_as_variable(Job j) {
   return syntax_fail(j, "%v: this is a keyword of the syntax, not a variable; it must stand first in a form",
@@ -82,7 +94,7 @@ static Value keyword_as_variable(Job j) {
 }
 
 static Value reference(State *s, Job j) {
-  Value top, symbol, binding = env_lookup_place(j.env, j.form, &top, &symbol);
+  Value top, symbol, binding = adjusted(j.env, env_lookup_place(j.env, j.form, &top, &symbol));
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
   if (IS(binding, T_CELL)) fill(j.hole, make_leaf(N_GREF, j.place, binding));
   else if (IS(binding, T_ENVVAR)) fill(j.hole, make_leaf(N_LREF, j.place, binding));
@@ -96,7 +108,7 @@ static Value reference(State *s, Job j) {
 /* The macro that an identifier stands for where it is no head of a form: V_FALSE, none that takes that. */
 static Value alone_macro(Job j) {
   if (!is_identifier(j.form)) return V_FALSE;
-  Value binding = env_lookup(j.env, j.form);
+  Value binding = adjusted(j.env, env_lookup(j.env, j.form));
   return IS(binding, T_MACRO) && stands_alone(binding) ? binding : V_FALSE;
 }
 
@@ -187,7 +199,7 @@ Value head_macro(Value form, Value env) {
   Value head = CAR(form);
   if (IS(head, T_MACRO)) return head;
   if (!is_identifier(head)) return V_FALSE;
-  Value binding = env_lookup(env, head);
+  Value binding = adjusted(env, env_lookup(env, head));
   if (IS(binding, T_MACRO)) return binding;
   return binding == V_FALSE && IS_TOP(env) && ENV_KIND(env) == ENV_LIBRARY ? import_keyword(head) : V_FALSE;
 }
@@ -251,7 +263,7 @@ static Value prim_rename(int argc, Value *args) {
   if (!is_identifier(args[1])) return err_type("rename", 0, "identifier", args[1]);
   for (Value a = RECORD_FIELD(args[0], 1); a != V_NIL; a = CDR(a))
     if (CAR(CAR(a)) == args[1]) return CDR(CAR(a));
-  Value alias = make_syntax(RECORD_FIELD(args[0], 0), V_NIL, args[1]);
+  Value alias = make_syntax(RECORD_FIELD(args[0], 0), args[0], args[1]);
   RECORD_FIELD(args[0], 1) = cons(cons(args[1], alias), RECORD_FIELD(args[0], 1));
   return alias;
 }
@@ -263,11 +275,30 @@ static Value prim_compare(int argc, Value *args) {
   return BOOL(same_identifier(env, args[1], env, args[2]));
 }
 
+/* (%used-in-library? compare): does the form that the macro was given stand in a library? */
+static Value prim_used_in_library(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_RECORD) || RECORD_RTD(args[0]) != compare_type) return err_type(NULL, 0, "compare procedure", args[0]);
+  return BOOL(ENV_KIND(env_top(RECORD_FIELD(args[0], 0))) == ENV_LIBRARY);
+}
+
 /* (%make-transformer kind proc): define-syntax gives it its environment */
 static Value prim_make_transformer(int argc, Value *args) {
   (void)argc;
   if (!is_procedure(args[1])) return err_type("er-macro-transformer", 0, "procedure", args[1]);
   return make_macro((enum macro_kind)FIX_VALUE(args[0]), V_FALSE, args[1], V_FALSE);
+}
+
+/* (%macro-kind macro), (%macro-data macro): of one that is a procedure's, the procedure */
+static Value prim_macro_kind(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_MACRO)) return err_type("%macro-kind", 0, "macro", args[0]);
+  return MACRO(args[0])->kind;
+}
+static Value prim_macro_data(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_MACRO)) return err_type("%macro-data", 0, "macro", args[0]);
+  return MACRO(args[0])->data;
 }
 
 static Value transformer_arguments(struct Macro *m, Job j) {
@@ -500,6 +531,9 @@ const PrimDef expand_prims[] = {
   {"%expand-run", prim_expand_run, 1, 1, NULL},
   {"%expand-give!", prim_expand_give, 2, 2, NULL},
   {"%make-transformer", prim_make_transformer, 2, 2, NULL},
+  {"%macro-kind", prim_macro_kind, 1, 1, NULL},
+  {"%macro-data", prim_macro_data, 1, 1, NULL},
+  {"%used-in-library?", prim_used_in_library, 1, 1, NULL},
   {"%rename", prim_rename, 2, 2, "(rename identifier)"},
   {"%compare", prim_compare, 3, 3, "(compare identifier identifier)"},
   {0}

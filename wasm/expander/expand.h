@@ -35,6 +35,10 @@ enum macro_kind { MACRO_CORE, MACRO_RULES, MACRO_ER, MACRO_SC, MACRO_RSC, MACRO_
 #define MACRO_KIND(v) ((enum macro_kind)FIX_VALUE(MACRO(v)->kind))
 Value make_macro(enum macro_kind kind, Value env, Value data, Value name);
 
+/* A flag of macros: some syntax-parameterize gives it another meaning. Frames bind that under the macro itself. */
+enum { H_PARAMETERIZED = 1 };
+Value adjusted(Value env, Value binding);      /* what a macro means in env; other bindings as they are */
+
 /* ---- the machine (expand.c) ---- */
 
 typedef struct State {   /* a T_VECTOR */

@@ -47,7 +47,7 @@ static Value set_global(State *s, Job j, Value top, Value symbol, Value cell) {
 
 static Value form_set(State *s, Job j) {
   if (list_length(j.form) != 3 || !is_identifier(CADR(j.form))) return bad_shape(j);
-  Value id = CADR(j.form), top, symbol, binding = env_lookup_place(j.env, id, &top, &symbol);
+  Value id = CADR(j.form), top, symbol, binding = adjusted(j.env, env_lookup_place(j.env, id, &top, &symbol));
   if (binding == V_FALSE) binding = env_own_cell(top, symbol);
   if (IS(binding, T_CELL)) return set_global(s, j, top, symbol, binding);
   if (IS(binding, T_MACRO) && MACRO_KIND(binding) == MACRO_SETTER) {
@@ -136,10 +136,20 @@ static Value cond_clause(State *s, Job j, Value clause, Hole *rest) {
 /* Clauses after else are a mistake to tell a program's author of; published libraries have some. */
 static bool is_program(Job j) { return ENV_KIND(env_top(j.env)) == ENV_REPL; }
 
+/* So many clauses of a cond or a case are expanded in one step; the others are a form of their own, of the same keyword.
+   A transformer may have changed the list in between: it is looked at again. */
+enum { CLAUSES_AT_ONCE = 1 << 15, CASE_DATA_MOST = 1 << 18 };
+static Value other_clauses(State *s, Job j, Value parts) {
+  j.form = cons(CAR(j.form), parts);
+  return expand_later(s, j);
+}
+
 static Value form_cond(State *s, Job j) {
   if (list_length(j.form) < 1) return bad_shape(j);
   Job c = j;
+  int count = 0;
   for (Value clauses = CDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
+    if (++count > CLAUSES_AT_ONCE) return other_clauses(s, c, clauses);
     Value clause = CAR(clauses);
     if (list_length(clause) < 1) return syntax_fail(j, "cond: each clause must be [test expression ...], got %v", clause);
     c.place = place_of(clause, j.place);
@@ -158,7 +168,7 @@ static Value form_cond(State *s, Job j) {
 
 /* ---- case ---- */
 static bool is_eq_datum(Value v) { return IS(v, T_SYMBOL) || IS_FIX(v) || IS(v, T_CHAR) || IS(v, T_SPECIAL) || IS(v, T_KEYWORD); }
-static bool is_compound(Value v) { return is_pair(v) || IS(v, T_VECTOR) || IS(v, T_BYTES) || IS(v, T_TABLE) || IS(v, T_BOX); }
+static bool is_compound(Value v) { return is_pair(v) || IS(v, T_VECTOR) || IS(v, T_BYTES) || IS(v, T_UVECTOR) || IS(v, T_TABLE) || IS(v, T_BOX); }
 
 /* Is the key one of the data? One or two tests, or a search, and equal? for compound data. */
 static Value case_test(Job j, Value key, Value data) {
@@ -196,12 +206,18 @@ static Value case_body(State *s, Job j, Value key, Value body, Hole hole) {
 
 static Value form_case(State *s, Job j) {
   if (list_length(j.form) < 2) return bad_shape(j);
-  Value key = make_envvar(intern("key")), node = node_let1(j.place, key, V_FALSE, V_FALSE);
-  fill(j.hole, node);
-  TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
   Job c = j;
-  c.hole = SLOT(node, 2);
+  Value key = CADR(j.form);
+  if (!IS(key, T_ENVVAR)) {                          /* one of other_clauses has its key already */
+    key = make_envvar(intern("key"));
+    Value node = node_let1(j.place, key, V_FALSE, V_FALSE);
+    fill(j.hole, node);
+    TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
+    c.hole = SLOT(node, 2);
+  }
+  int count = 0;
   for (Value clauses = CDDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
+    if (++count > CLAUSES_AT_ONCE) return other_clauses(s, c, cons(key, clauses));
     Value clause = CAR(clauses);
     if (list_length(clause) < (is_program(j) ? 2 : 1))
       return syntax_fail(j, "case: each clause must be [(datum ...) expression ...], got %v", clause);
@@ -213,7 +229,10 @@ static Value form_case(State *s, Job j) {
     }
     Value data;
     TRY_STEP(strip_syntax(CAR(clause), false, &data));
-    if (list_length(data) < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
+    int64_t length = list_length(data);
+    if (length < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
+    if (length > CASE_DATA_MOST)
+      return syntax_fail(j, "case: a clause of too many data (the limit is %d); look the key up in a table", (int)CASE_DATA_MOST);
     Value branch = node_if(c.place, case_test(c, key, data), V_FALSE, V_FALSE);
     fill(c.hole, branch);
     TRY_STEP(case_body(s, c, key, CDR(clause), SLOT(branch, 1)));
@@ -274,6 +293,17 @@ static Value form_case_lambda(State *s, Job j) {
 }
 
 /* ---- syntax definitions ---- */
+
+/* The body of keywords that are bound by the items before it: even a name alone may be one, and has to wait. */
+static Value keywords_body(State *s, Job j, Value frame) {
+  Value body = CDDR(j.form);
+  if (is_pair(CAR(body)) || CDR(body) != V_NIL) return let_body(s, j, frame, body, j.hole);
+  Job alone = tail_part(j, CAR(body), j.hole);
+  alone.env = frame;
+  push_item(s, DO_EXPR, alone, V_FALSE, V_FALSE, V_FALSE);
+  return V_TRUE;
+}
+
 static Value let_syntax(State *s, Job j, bool recursive) {
   if (list_length(j.form) < 3) return bad_shape(j);
   TRY_STEP(check_bindings(j, CADR(j.form)));
@@ -284,10 +314,29 @@ static Value let_syntax(State *s, Job j, bool recursive) {
     if (recursive) transformer.env = frame;
     TRY_STEP(macro_later(s, transformer, frame, CAR(CAR(b))));
   }
-  return let_body(s, j, frame, CDDR(j.form), j.hole);
+  return keywords_body(s, j, frame);
 }
 static Value form_let_syntax(State *s, Job j) { return let_syntax(s, j, false); }
 static Value form_letrec_syntax(State *s, Job j) { return let_syntax(s, j, true); }
+
+/* (syntax-parameterize ((keyword transformer) ...) body ...): wherever in the body's expansion a name means the
+   keyword's macro, it means the transformer. So not the name is bound, but the macro. */
+static Value form_syntax_parameterize(State *s, Job j) {
+  if (list_length(j.form) < 3) return bad_shape(j);
+  TRY_STEP(check_bindings(j, CADR(j.form)));
+  Value frame = make_frame(j.env);
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
+    Value keyword = CAR(CAR(b)), macro = env_lookup(j.env, keyword);
+    if (!IS(macro, T_MACRO) || MACRO_KIND(macro) == MACRO_CORE)
+      return syntax_fail(j, "syntax-parameterize: %v is not a syntax parameter; (define-syntax-parameter %v transformer) makes one",
+                         keyword, keyword);
+    SET_FLAG(macro, H_PARAMETERIZED);
+    Job transformer = part(j, CADR(CAR(b)), j.hole);
+    transformer.place = place_of(CAR(b), j.place);
+    TRY_STEP(macro_later(s, transformer, frame, macro));
+  }
+  return keywords_body(s, j, frame);
+}
 
 /* (define-syntax-rule (name . pattern) template) */
 static Value rewrite_define_syntax_rule(State *s, Job j, Value *out) {
@@ -370,6 +419,7 @@ const CoreForm core_forms[] = {
   {"define-syntax-rule", F_REWRITE, NULL, rewrite_define_syntax_rule, "(define-syntax-rule (name pattern ...) template)"},
   {"let-syntax", F_PLAIN, form_let_syntax, NULL, "(let-syntax ((name transformer) ...) body ...)"},
   {"letrec-syntax", F_PLAIN, form_letrec_syntax, NULL, "(letrec-syntax ((name transformer) ...) body ...)"},
+  {"syntax-parameterize", F_PLAIN, form_syntax_parameterize, NULL, "(syntax-parameterize ((keyword transformer) ...) body ...)"},
   {"syntax-rules", F_SYNTAX_RULES, NULL, NULL, "(syntax-rules (literal ...) [pattern template] ...)"},
   {"er-macro-transformer", F_ER, form_er, NULL, "(er-macro-transformer (lambda (form rename compare) ...))"},
   {"sc-macro-transformer", F_SC, form_sc, NULL, "(sc-macro-transformer (lambda (form environment) ...))"},

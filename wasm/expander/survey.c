@@ -161,13 +161,28 @@ static bool lambda_fits(Value lambda, Value operands) {
 /* ---- calls ---- */
 static bool is_text(Value node) { return IS(literal(node), T_STRING); }
 
-/* A literal that is neither a text nor #f: the others are right, or only the host can tell. */
+static bool says_instruction(Value keyword) {
+  static const char name[] = "instruction";
+  Value text = SYM(keyword)->name;
+  if (STR_LENGTH(text) != sizeof name - 1) return false;
+  for (uint32_t i = 0; i < sizeof name - 1; i++)
+    if (string_char(text, i) != (uint8_t)name[i]) return false;
+  return true;
+}
+/* No instruction, or a literal that is neither a text nor #f: the others are right, or only the host can tell. */
 static bool may_be_refused(Value operands) {
+  bool instructed = is_pair(operands) && !IS(literal(CAR(operands)), T_KEYWORD);
   for (; is_pair(operands); operands = CDR(operands)) {
     Value v = literal(CAR(operands));
-    if (v != V_UNBOUND && v != V_FALSE && !IS(v, T_KEYWORD) && !IS(v, T_STRING)) return true;
+    if (IS(v, T_KEYWORD) && is_pair(CDR(operands))) {
+      bool instruction = says_instruction(v);
+      operands = CDR(operands);
+      v = literal(CAR(operands));
+      if (instruction) instructed = !IS(v, T_STRING) || STR_LENGTH(v) > 0;
+    }
+    if (v != V_UNBOUND && v != V_FALSE && !IS(v, T_STRING)) return true;
   }
-  return false;
+  return !instructed;
 }
 static bool is_literal_of(Value v, bool right) { return v == V_DEFAULT || v == V_FALSE || right; }
 static bool is_count(Value v) { return IS_FIX(v) && FIX_VALUE(v) > 0; }
@@ -176,7 +191,7 @@ static bool arguments_fit(Value *a) {
   return is_literal_of(a[LLM_MODEL], is_model_name(a[LLM_MODEL])) && is_literal_of(a[LLM_TEMPERATURE], is_number(a[LLM_TEMPERATURE])) &&
          is_literal_of(a[LLM_MAX_TOKENS], is_count(a[LLM_MAX_TOKENS])) && is_literal_of(a[LLM_JSON], a[LLM_JSON] == V_TRUE) &&
          is_literal_of(a[LLM_RECURSIVE], a[LLM_RECURSIVE] == V_TRUE || is_count(a[LLM_RECURSIVE])) &&
-         (a[LLM_INSTRUCTION] == V_DEFAULT || IS(a[LLM_INSTRUCTION], T_STRING));
+         (a[LLM_INSTRUCTION] == V_DEFAULT || (IS(a[LLM_INSTRUCTION], T_STRING) && STR_LENGTH(a[LLM_INSTRUCTION]) > 0));
 }
 /* op, model (true: unknown), temperature, json?, instruction (false: unknown), images? */
 static Value told_of(Value cell, Value *a) {

@@ -6,6 +6,7 @@
  */
 #include "expander/syntax.h"
 #include "core/worklist.h"
+#include "data/table.h"
 #include "expander/env.h"
 #include "expander/forms.h"
 #include "text/string.h"
@@ -26,6 +27,7 @@ bool is_identifier(Value v) {
 
 Value identifier_symbol(Value id) {
   while (IS(id, T_SYNTAX)) id = SYNTAX_EXPR(id);
+  if (IS(id, T_MACRO)) return MACRO(id)->name;       /* what syntax-parameterize binds */
   return id;
 }
 
@@ -183,6 +185,56 @@ static Value prim_make_syntactic_closure(int argc, Value *args) {
   return close_over(args[0], args[1], args[2]);
 }
 
+/* (%make-alias table env identifier): one of the use whose aliases are in the table */
+static Value prim_make_alias(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_TABLE)) return err_type("%make-alias", 0, "table", args[0]);
+  if (!IS(args[1], T_ENV)) return err_type("%make-alias", 1, "environment", args[1]);
+  if (!is_identifier(args[2])) return err_type("%make-alias", 2, "identifier", args[2]);
+  return make_syntax(args[1], args[0], args[2]);
+}
+
+/* The alias of the identifier in the use of a macro that `kin` is of. */
+static Value sibling(Value kin, Value id) {
+  Value use = SYNTAX_FREE(kin), *kept = NULL;
+  if (IS(use, T_VECTOR) && VEC_LENGTH(use) == USE_SLOTS) {
+    Value renames = VEC(use)[USE_RENAMES], aliases = VEC(use)[USE_ALIASES];
+    for (uint32_t k = 0; k < VEC_LENGTH(renames); k++) {
+      if (VEC(renames)[k] != id) continue;
+      if (VEC(aliases)[k] == V_FALSE) VEC(aliases)[k] = make_syntax(SYNTAX_ENV(kin), use, id);
+      return VEC(aliases)[k];
+    }
+    kept = &VEC(use)[USE_MORE];
+  } else if (IS(use, T_RECORD)) {
+    kept = &RECORD_FIELD(use, 1);
+  } else if (IS(use, T_TABLE) && table_room(use)) {
+    Value alias = table_get(use, id, V_FALSE);
+    if (alias == V_FALSE) table_set(use, id, alias = make_syntax(SYNTAX_ENV(kin), use, id));
+    return alias;
+  }
+  if (!kept) return make_syntax(SYNTAX_ENV(kin), V_NIL, id);
+  for (Value a = *kept; is_pair(a); a = CDR(a))
+    if (CAR(CAR(a)) == id) return CDR(CAR(a));
+  Value alias = make_syntax(SYNTAX_ENV(kin), use, id);
+  *kept = cons(cons(id, alias), *kept);
+  return alias;
+}
+
+/* (%sibling-identifier id symbol): the symbol as whoever wrote the identifier would mean it. Where macros made macros an
+   identifier is an alias of an alias, and so on; from some depth on nobody looks for that. */
+static Value prim_sibling_identifier(int argc, Value *args) {
+  (void)argc;
+  enum { LEVELS = 32 };
+  Value levels[LEVELS], id = args[0];
+  uint32_t depth = 0;
+  if (!is_identifier(id)) return err_type(NULL, 0, "identifier", id);
+  CHECK_SYMBOL(NULL, 1);
+  for (; IS(id, T_SYNTAX) && depth < LEVELS; id = SYNTAX_EXPR(id)) levels[depth++] = id;
+  if (IS(id, T_SYNTAX)) return make_syntax(SYNTAX_ENV(args[0]), V_NIL, args[1]);
+  for (id = args[1]; depth > 0; depth--) id = sibling(levels[depth - 1], id);
+  return id;
+}
+
 static Value prim_close_syntax(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
@@ -199,7 +251,11 @@ static Value closure_part(Value *args, int part) {
   return SLOTS(args[0])[part];
 }
 static Value prim_closure_env(int argc, Value *args) { (void)argc; return closure_part(args, 0); }
-static Value prim_closure_free(int argc, Value *args) { (void)argc; return closure_part(args, 1); }
+static Value prim_closure_free(int argc, Value *args) {
+  (void)argc;
+  Value free = closure_part(args, 1);
+  return IS_SIGNAL(free) || list_length(free) >= 0 ? free : V_NIL;
+}
 static Value prim_closure_expr(int argc, Value *args) { (void)argc; return closure_part(args, 2); }
 
 static Value prim_strip(int argc, Value *args) {
@@ -240,6 +296,8 @@ const PrimDef syntax_prims[] = {
   {"identifier=?", prim_same_identifier, 4, 4, "(identifier=? env1 id1 env2 id2)"},
   {"make-syntactic-closure", prim_make_syntactic_closure, 3, 3, "(make-syntactic-closure env free-names form)"},
   {"close-syntax", prim_close_syntax, 2, 2, "(close-syntax form env)"},
+  {"%make-alias", prim_make_alias, 3, 3, NULL},
+  {"%sibling-identifier", prim_sibling_identifier, 2, 2, NULL},
   {"syntactic-closure?", prim_is_closure, 1, 1, NULL},
   {"syntactic-closure-env", prim_closure_env, 1, 1, NULL},
   {"syntactic-closure-vars", prim_closure_free, 1, 1, NULL},

@@ -9,6 +9,10 @@
 
 #define SYNTAX_ENV(v) (SLOTS(v)[0])
 #define SYNTAX_FREE(v) (SLOTS(v)[1])
+/* An alias has there what keeps all aliases of the same use of a macro, so that a name put together from one of them
+   (point-x from point) can be that of the same use: a T_VECTOR of these, for syntax-rules; the record that is an
+   er-macro-transformer's rename; a table from identifier to alias. Other closures have their list of free names. */
+enum { USE_RENAMES, USE_ALIASES, USE_MORE, USE_SLOTS };
 #define SYNTAX_EXPR(v) (SLOTS(v)[2])
 Value make_syntax(Value env, Value free, Value expr);
 bool is_identifier(Value v);

@@ -301,6 +301,7 @@ typedef struct {
   Value bindings;          /* vector: what each pattern variable matched */
   Value renames;           /* vector of identifiers */
   Value aliases;           /* vector: their aliases in this use, made when needed */
+  Value siblings;          /* what the aliases know one another by; V_FALSE: none is made yet */
   int64_t work;
   bool unequal;            /* variables repeated together have lists of different lengths */
 } Use;
@@ -408,8 +409,13 @@ static bool instantiate(Use *u, Value template, Value *out);
 
 static Value alias_number(Use *u, int64_t k) {
   Value *alias = &VEC(u->aliases)[k];
-  if (*alias == V_FALSE) *alias = make_syntax(u->macro_env, V_NIL, VEC(u->renames)[k]);
-  return *alias;
+  if (*alias != V_FALSE) return *alias;
+  if (u->siblings == V_FALSE) {
+    u->siblings = make_vector(USE_SLOTS, V_NIL);
+    VEC(u->siblings)[USE_RENAMES] = u->renames;
+    VEC(u->siblings)[USE_ALIASES] = u->aliases;
+  }
+  return *alias = make_syntax(u->macro_env, u->siblings, VEC(u->renames)[k]);
 }
 
 /* How often to repeat: the length of the variables' lists, -1 where they differ. */
@@ -534,6 +540,7 @@ Value apply_rules(State *s, Value macro, Job j, Value *out) {
     u.renames = VEC(rule)[RULE_RENAMES];
     if (!room((uint64_t)VEC_LENGTH(u.renames) * 8 + 16)) return short_of_room();
     u.aliases = make_vector(VEC_LENGTH(u.renames), V_FALSE);
+    u.siblings = V_FALSE;
     bool done = instantiate(&u, VEC(rule)[RULE_TEMPLATE], out);
     charge(1 + u.work / 8);
     if (u.unequal) return syntax_fail(j, "%v: what the macro repeats together has different lengths in %v", CAR(j.form), j.form);

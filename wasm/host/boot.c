@@ -3,6 +3,7 @@
 #include "compiler/generate.h"
 #include "core/slip.h"
 #include "core/globals.h"
+#include "data/rtd.h"
 #include "data/table.h"
 #include "expander/env.h"
 #include "host/mailbox.h"
@@ -30,6 +31,7 @@ void initialize_guest(void) {
   error_init();
   compiler_init();
   numbers_init();
+  prefab_init();
   machine_init();
   primitives_init();
   define_global(intern("%default"), V_DEFAULT);

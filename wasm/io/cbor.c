@@ -11,6 +11,7 @@
  *   40005 [k, map]  any other table; k: enum table_kind + 4 loose + 8 mutable
  *   40007 [v]       a box
  *   40008 [k, m …]  a set; k: enum table_kind + 8 mutable
+ *   40010 [k, n …]  a uniform vector; k: enum uvector_type
  *   40009 [name, fields, v …]   a struct that is transparent or prefab; fields: a vector of symbols
  *
  * What a set or a struct is made of, the reader is told: a table from names to record types.
@@ -18,6 +19,7 @@
 #include "core/worklist.h"
 #include "data/equal.h"
 #include "data/table.h"
+#include "data/uvector.h"
 #include "io/printer.h"
 #include "numbers/bignum.h"
 #include "numbers/number.h"
@@ -29,6 +31,7 @@ enum { UNSIGNED, NEGATIVE, BYTE_STRING, TEXT_STRING, ARRAY, MAP, TAGGED, SIMPLE 
 enum {
   TAG_POSITIVE = 2, TAG_NEGATIVE = 3, TAG_RATIO = 30, TAG_SYMBOL = 39, TAG_KEYWORD = 40001, TAG_CHAR = 40002,
   TAG_VECTOR = 40003, TAG_IMPROPER = 40004, TAG_TABLE = 40005, TAG_COMPLEX = 40006, TAG_BOX = 40007, TAG_SET = 40008, TAG_STRUCT = 40009,
+  TAG_UVECTOR = 40010,
 };
 enum { BYTE_FALSE = 0xf4, BYTE_TRUE, BYTE_NULL, BYTE_UNDEFINED, BYTE_HALF = 0xf9, BYTE_SINGLE, BYTE_DOUBLE, BYTE_BREAK = 0xff };
 enum { TABLE_MUTABLE = 8 };
@@ -44,7 +47,7 @@ typedef struct {
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
-enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_TEXT, E_BYTES, E_FRAME = 3 };
+enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_TEXT, E_BYTES, E_UNIFORM, E_FRAME = 3 };
 #define LONG_TEXT 16384u    /* characters: a longer one is measured and written in pieces */
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
@@ -265,13 +268,13 @@ static Value put_other(Encoder *e, Value v) {
     print_bounded(&b, v, true, 1000);
     return put_text(e, builder_finish(&b));
   }
-  bool is_struct = IS(v, T_RECORD) && !is_open_record(v) && !TRUTH(RTD(RECORD_RTD(v))->printer);
+  bool is_struct = IS(v, T_RECORD) && !is_data_record(v) && !TRUTH(RTD(RECORD_RTD(v))->printer);
   return no_data_form(is_procedure(v) ? "a procedure" : is_struct ? "a struct that is not #:transparent" :
                       IS(v, T_RECORD) ? "a record" : "this", v);
 }
 
 static Value put_record(Encoder *e, Value v) {
-  if (!is_open_record(v) || is_condition(v)) return put_other(e, v);
+  if (!is_data_record(v) || is_condition(v)) return put_other(e, v);
   return FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SET ? put_set(e, v) : put_struct(e, v);
 }
 
@@ -318,6 +321,12 @@ static Value put_value(Encoder *e, Value v) {
       put_head(e, TAGGED, TAG_VECTOR);
       put_head(e, ARRAY, VEC_LENGTH(v));
       push_item(e, E_VECTOR, v, FIX(0));
+      return V_VOID;
+    case T_UVECTOR:
+      put_head(e, TAGGED, TAG_UVECTOR);
+      put_head(e, ARRAY, (uint64_t)uvector_length(v) + 1);
+      put_head(e, UNSIGNED, UVECTOR_TYPE(v));
+      push_item(e, E_UNIFORM, v, FIX(0));
       return V_VOID;
     case T_TABLE: return put_table(e, v);
     case T_BOX:
@@ -369,6 +378,13 @@ static Value encode_step(Encoder *e) {
       if (i == VEC_LENGTH(v)) { e->stack.top -= E_FRAME; return V_VOID; }
       frame[2] = FIX(i + 1);
       push_item(e, E_ITEM, VEC(v)[i], V_NIL);
+      return V_VOID;
+    }
+    case E_UNIFORM: {
+      uint32_t i = (uint32_t)FIX_VALUE(rest);
+      if (i == uvector_length(v)) { e->stack.top -= E_FRAME; return V_VOID; }
+      frame[2] = FIX(i + 1);
+      push_item(e, E_ITEM, uvector_load(v, i), V_NIL);
       return V_VOID;
     }
     case E_MEASURE: case E_TEXT: return put_piece(e, frame);
@@ -560,20 +576,6 @@ static Value read_chunks(Decoder *d, int major) {
   return make_chunked(major, RAW_BYTES(whole), total);
 }
 
-static double half_to_double(uint32_t half) {
-  uint32_t exponent = half >> 10 & 31, mantissa = half & 0x3ff;
-  uint64_t sign = (uint64_t)(half >> 15) << 63, bits;
-  if (exponent == 31) bits = sign | 0x7ff0000000000000 | (uint64_t)mantissa << 42;
-  else if (exponent) bits = sign | (uint64_t)(exponent + 1008) << 52 | (uint64_t)mantissa << 42;
-  else {
-    double d = mantissa / 16777216.0;
-    return sign ? -d : d;
-  }
-  double d;
-  memcpy(&d, &bits, 8);
-  return d;
-}
-
 static Value make_float(uint8_t info, uint64_t n) {
   double d;
   if (info == 25) return make_flonum(half_to_double((uint32_t)n));
@@ -703,6 +705,21 @@ static Value tag_vector(Value list) {
   return v;
 }
 
+static Value tag_uvector(Value list) {
+  int64_t n = length_of(list) - 1, type = n < 0 || !IS_FIX(CAR(list)) ? 0 : FIX_VALUE(CAR(list));
+  if (type <= 0 || type >= UV_END || type == UV_U8) return malformed("a uniform vector of no type");
+  uint64_t bytes = uvector_bytes((enum uvector_type)type, (uint64_t)n) + 16;
+  if (!heap_reserve(bytes)) return need_memory(bytes);
+  charge(n / 4);
+  Value v = uvector_make((enum uvector_type)type, (uint32_t)n);
+  uint32_t i = 0;
+  for (Value rest = CDR(list); rest != V_NIL; rest = CDR(rest)) {
+    if (!uvector_fits((enum uvector_type)type, CAR(rest))) return malformed("a number that its uniform vector cannot hold");
+    uvector_store(v, i++, CAR(rest));
+  }
+  return v;
+}
+
 /* The last item becomes the tail: the list is changed in place. */
 static Value tag_improper(Value list) {
   if (length_of(list) < 2) return malformed("an improper list of less than two items");
@@ -775,6 +792,7 @@ static Value apply_tag(Decoder *d, Value tag, Value v) {
     case TAG_VECTOR: return tag_vector(v);
     case TAG_IMPROPER: return tag_improper(v);
     case TAG_BOX: return tag_box(v);
+    case TAG_UVECTOR: return tag_uvector(v);
     case TAG_SET: return tag_set(d, v);
     case TAG_STRUCT: return tag_struct(d, v);
     case TAG_TABLE:

@@ -564,7 +564,7 @@ static Value write_value(Writer *w, Value v, uint32_t *next) {
     case T_BYTES: return not_json(v, "bytes->string/utf-8 makes a string of it");
     case T_RECORD:
       if (FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SET) return not_json(v, "set->list makes a list of it");
-      if (is_open_record(v)) return not_json(v, "make a table of its fields, such as (hasheq 'field value ...)");
+      if (is_data_record(v)) return not_json(v, "make a table of its fields, such as (hasheq 'field value ...)");
       return not_json(v, NULL);
     default: return not_json(v, NULL);
   }

@@ -270,6 +270,10 @@ void port_text(Value port, Value *string, uint32_t *position) {
   *position = input_position(port);
 }
 
+void port_set_fold_case(Value port, bool fold) {
+  int64_t flags = FIX_VALUE(PORT(port)->flags) & ~(int64_t)PORT_FOLD_CASE;
+  PORT(port)->flags = FIX(fold ? flags | PORT_FOLD_CASE : flags);
+}
 void port_set_position(Value port, uint32_t position) { PORT(port)->position = FIX(position); }
 
 static Value next_char(int argc, Value *args, const char *name, bool take) {

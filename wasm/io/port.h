@@ -27,7 +27,8 @@ enum { PORT_SLOTS = 10 };
 
 enum { PORT_INPUT = 1, PORT_OUTPUT = 2, PORT_TEXT = 4, PORT_OPEN = 8,
        PORT_EOF = 16,          /* a custom input port whose handler has no more */
-       PORT_MID_LINE = 32 };   /* output: the last character was no newline */
+       PORT_MID_LINE = 32,     /* output: the last character was no newline */
+       PORT_FOLD_CASE = 64 };  /* input: #!fold-case was the last of its kind that was read */
 static inline bool port_has(Value port, int64_t flags) { return (FIX_VALUE(PORT(port)->flags) & flags) == flags; }
 
 enum { PORT_STDIN, PORT_STDOUT, PORT_STDERR };
@@ -41,6 +42,7 @@ Value port_argument(int argc, Value *args, int i, int which);
 Value port_complete(Value port, const char *name, int i, int argc, Value *args);
 void port_text(Value port, Value *string, uint32_t *position);
 void port_set_position(Value port, uint32_t position);
+void port_set_fold_case(Value port, bool fold);
 
 /* Line (from 1) and column (from 0) of what comes next. */
 void port_location(Value port, uint32_t *line, uint32_t *column);

@@ -8,7 +8,9 @@
 #include "io/printer.h"
 #include "core/template.h"
 #include "core/worklist.h"
+#include "data/rtd.h"
 #include "data/table.h"
+#include "data/uvector.h"
 #include "io/port.h"
 #include "numbers/number.h"
 #include "numbers/numprint.h"
@@ -211,20 +213,25 @@ static const char *escape_of(uint32_t c) {
   }
 }
 
-/* How many characters c takes in a written string. */
-static uint32_t written_size(uint32_t c) {
-  if (c >= ' ' && c < 0x7f) return c == '"' || c == '\\' ? 2 : 1;
-  if (escape_of(c)) return 2;
-  return is_graphic(c) || (c >= 0x80 && uc_category(c) == CAT_ZS) ? 1 : c < 0x10000 ? 6 : 10;
+static const char *escape_in(enum mode mode, uint32_t c) {
+  if (mode == STANDARD && (c == 11 || c == 12 || c == 27)) return NULL;      /* R7RS has no short names for these */
+  return escape_of(c);
 }
 
-static void write_string_char(Builder *b, uint32_t c) {
+/* How many characters c takes in a written string, at the most. */
+static uint32_t written_size(enum mode mode, uint32_t c) {
+  if (c >= ' ' && c < 0x7f) return c == '"' || c == '\\' ? 2 : 1;
+  if (escape_in(mode, c)) return 2;
+  return is_graphic(c) || (c >= 0x80 && uc_category(c) == CAT_ZS) ? 1 : 10;
+}
+
+static void write_string_char(Builder *b, enum mode mode, uint32_t c) {
   char text[16];
-  const char *escape = escape_of(c);
+  const char *escape = escape_in(mode, c);
   if (escape) builder_c(b, escape);
-  else if (written_size(c) == 1) builder_char(b, c);
+  else if (written_size(mode, c) == 1) builder_char(b, c);
   else {
-    snprintf(text, sizeof text, c < 0x10000 ? "\\u%04X" : "\\U%08X", (unsigned)c);
+    snprintf(text, sizeof text, mode == STANDARD ? "\\x%x;" : c < 0x10000 ? "\\u%04X" : "\\U%08X", (unsigned)c);
     builder_c(b, text);
   }
 }
@@ -243,13 +250,13 @@ static Value emit_string(Printer *p, Value s, uint32_t *next) {
   /* a piece at a time: the frame's index is where the next one begins, plus one */
   uint32_t from = *next ? *next - 1 : 0, end = cut - from > LONG_ROUND ? from + LONG_ROUND : cut;
   uint64_t size = 2;
-  for (uint32_t i = from; i < end; i++) size += written_size(string_char(s, i));
+  for (uint32_t i = from; i < end; i++) size += written_size(p->mode, string_char(s, i));
   ROOM(p, size, STR_WIDTH(s));
   uint32_t begun = p->out.length;
   if (from == 0) builder_char(&p->out, '"');
   bool plain = size == end - from + 2ull;
   if (plain) builder_chars(&p->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), end - from);
-  else for (uint32_t i = from; i < end; i++) write_string_char(&p->out, string_char(s, i));
+  else for (uint32_t i = from; i < end; i++) write_string_char(&p->out, p->mode, string_char(s, i));
   charge((end - from) / (plain ? 8 : 1));
   *next = end + 1;
   if (end < cut) return V_VOID;
@@ -270,13 +277,20 @@ static Value emit_char(Printer *p, uint32_t c) {
     {0, "nul"}, {8, "backspace"}, {9, "tab"}, {10, "newline"}, {11, "vtab"}, {12, "page"}, {13, "return"},
     {' ', "space"}, {0x7f, "rubout"},
   };
+  static const struct { uint32_t code; const char *name; } standard_names[] = {
+    {0, "null"}, {7, "alarm"}, {8, "backspace"}, {9, "tab"}, {10, "newline"}, {13, "return"}, {27, "escape"}, {' ', "space"},
+    {0x7f, "delete"},
+  };
+  bool standard = p->mode == STANDARD;
   builder_c(&p->out, "#\\");
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (names[i].code == c) { builder_c(&p->out, names[i].name); return V_VOID; }
+    if (!standard && names[i].code == c) { builder_c(&p->out, names[i].name); return V_VOID; }
+  for (size_t i = 0; i < sizeof standard_names / sizeof *standard_names; i++)
+    if (standard && standard_names[i].code == c) { builder_c(&p->out, standard_names[i].name); return V_VOID; }
   if (is_graphic(c)) builder_char(&p->out, c);
   else {
     char text[16];
-    snprintf(text, sizeof text, c < 0x10000 ? "u%04X" : "U%08X", (unsigned)c);
+    snprintf(text, sizeof text, standard ? "x%x" : c < 0x10000 ? "u%04X" : "U%08X", (unsigned)c);
     builder_c(&p->out, text);
   }
   return V_VOID;
@@ -293,6 +307,12 @@ static bool looks_like_number(Value name) {
   return num_parse(chars, length, 10) != V_FALSE;
 }
 
+/* What ends a name, so that it cannot stand there bare. */
+static bool ends_name(uint32_t c) {
+  if (c >= 0x80) return uc_whitespace(c) || c == 0xfeff;
+  return c <= ' ' || memchr("()[]{}\",'`;", (int)c, 11);
+}
+
 static enum quoting quoting_of(Value name, bool keyword) {
   uint32_t length = STR_LENGTH(name);
   if (!length) return keyword ? PLAIN : BARS;
@@ -300,7 +320,7 @@ static enum quoting quoting_of(Value name, bool keyword) {
   for (uint32_t i = 0; i < length; i++) {
     uint32_t c = string_char(name, i);
     if (c == '|' || c == '\\') return BACKSLASHES;
-    if (c <= ' ' || (c < 0x80 && memchr("()[]{}\",'`;", (int)c, 11)) || (c >= 0x80 && uc_whitespace(c))) quoting = BARS;
+    if (ends_name(c)) quoting = BARS;
   }
   if (keyword || quoting != PLAIN) return quoting;
   uint32_t first = string_char(name, 0);
@@ -322,7 +342,7 @@ static Value emit_name(Printer *p, Value name, bool keyword) {
   for (uint32_t i = 0; i < length; i++) {
     uint32_t c = string_char(name, i);
     if (standard && (c == '|' || c == '\\')) builder_char(&p->out, '\\');
-    if (quoting == BACKSLASHES && (c <= ' ' || (c < 0x80 && memchr("()[]{}\",'`;|\\", (int)c, 13)))) builder_char(&p->out, '\\');
+    if (quoting == BACKSLASHES && (ends_name(c) || c == '|' || c == '\\' || (i == 0 && c == '#' && !keyword))) builder_char(&p->out, '\\');
     builder_char(&p->out, c);
   }
   if (quoting == BARS) builder_char(&p->out, '|');
@@ -375,6 +395,16 @@ static Value emit_bytes(Printer *p, Value v) {
     return V_VOID;
   }
   ROOM(p, 4ull * length + 8, 1);
+  if (p->mode == STANDARD) {                       /* R7RS's */
+    char text[8];
+    builder_c(&p->out, "#u8(");
+    for (uint32_t i = 0; i < length; i++) {
+      snprintf(text, sizeof text, i ? " %u" : "%u", (unsigned)BYTES(v)[i]);
+      builder_c(&p->out, text);
+    }
+    builder_char(&p->out, ')');
+    return V_VOID;
+  }
   builder_c(&p->out, "#\"");
   for (uint32_t i = 0; i < length; i++) write_byte(&p->out, BYTES(v)[i], i + 1 < length ? BYTES(v)[i + 1] : 0);
   builder_char(&p->out, '"');
@@ -429,7 +459,7 @@ static Value emit_regexp(Printer *p, Value v) {
   ROOM(p, 10ull * STR_LENGTH(source) + 8, STR_WIDTH(source));
   builder_c(&p->out, regexp_is_px(v) ? "#px" : "#rx");
   builder_c(&p->out, regexp_is_of_bytes(v) ? "#\"" : "\"");
-  for (uint32_t i = 0; i < STR_LENGTH(source); i++) write_string_char(&p->out, string_char(source, i));
+  for (uint32_t i = 0; i < STR_LENGTH(source); i++) write_string_char(&p->out, WRITE, string_char(source, i));
   builder_char(&p->out, '"');
   return V_VOID;
 }
@@ -464,7 +494,7 @@ static Value emit_atom(Printer *p, Value v, uint32_t *next) {
 /* ---- the second walk ---- */
 
 /* Frames: kind and flags, value, index. */
-enum { VALUE, LIST, SLOTS_FRAME, TABLE_FRAME, TEXT };
+enum { VALUE, LIST, SLOTS_FRAME, TABLE_FRAME, UNIFORM, TEXT };
 enum { QUOTED = 256, SPACED = 512 };            /* print: within a quotation; a space comes first, too */
 enum text { CLOSE, DOT, SPACE };
 static const char *const texts[] = {")", " . ", " "};
@@ -499,10 +529,14 @@ static const char *abbreviation(Value v) {
 }
 
 static void emit_record(Printer *p, Value v, int64_t quoted) {
-  bool constructor = !quoted && !is_prefab(v);
-  builder_c(&p->out, constructor ? "(" : is_prefab(v) ? "#s(" : "#(struct:");
-  emit_type_name(p, RECORD_RTD(v));
   push_frame(p, SLOTS_FRAME | SPACED | quoted, v, 1);
+  if (is_prefab(v)) {
+    builder_c(&p->out, "#s(");
+    push_frame(p, VALUE | QUOTED, prefab_key(v), 0);
+    return;
+  }
+  builder_c(&p->out, !quoted ? "(" : "#(struct:");
+  emit_type_name(p, RECORD_RTD(v));
 }
 
 /* A list as a constructor call: (list a b), (cons a b), (list* a b c). */
@@ -559,6 +593,14 @@ static Value emit_value(Printer *p) {
   if (prints_itself(v) && !p->limit) {
     p->record = v;
     p->stack.top -= 3;
+    return V_VOID;
+  }
+  if (IS(v, T_UVECTOR)) {
+    p->stack.top -= 3;
+    builder_char(&p->out, '#');
+    builder_c(&p->out, uvector_name(UVECTOR_TYPE(v)));
+    builder_char(&p->out, '(');
+    push_frame(p, UNIFORM, v, 0);
     return V_VOID;
   }
   int64_t bits = is_compound(v) ? info_of(p, v) : 0;
@@ -674,6 +716,21 @@ static void emit_entries(Printer *p, Value *frame) {
   push_frame(p, VALUE | quoted, key, 0);
 }
 
+/* The next of a uniform vector's numbers, which are short ones. */
+static Value emit_uniform(Printer *p, Value *frame) {
+  uint32_t i = (uint32_t)FIX_VALUE(frame[2]);
+  if (i >= uvector_length(frame[1])) {
+    builder_char(&p->out, ')');
+    p->stack.top -= 3;
+    return V_VOID;
+  }
+  if (i) builder_char(&p->out, ' ');
+  Value done = emit_number(p, uvector_load(frame[1], i));
+  if (!IS_SIGNAL(done)) frame[2] = FIX(i + 1);
+  else if (i) p->out.length--;
+  return done;
+}
+
 /* V_VOID when done, or when a record wants to print itself. */
 static Value emit(Printer *p) {
   while (p->stack.top) {
@@ -685,6 +742,7 @@ static Value emit(Printer *p) {
       case LIST: emit_list_rest(p, frame); break;
       case SLOTS_FRAME: emit_slots(p, frame); break;
       case TABLE_FRAME: emit_entries(p, frame); break;
+      case UNIFORM: done = emit_uniform(p, frame); break;
       default: builder_c(&p->out, texts[FIX_VALUE(frame[1])]); p->stack.top -= 3;
     }
     if (IS_SIGNAL(done)) return done;

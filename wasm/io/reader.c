@@ -8,7 +8,9 @@
  */
 #include "core/worklist.h"
 #include "data/equal.h"
+#include "data/rtd.h"
 #include "data/table.h"
+#include "data/uvector.h"
 #include "io/port.h"
 #include "io/reader.h"
 #include "numbers/numread.h"
@@ -42,6 +44,8 @@ enum { F_KIND, F_PLACE, F_HEAD, F_LAST, F_EXTRA, F_SLOTS };
 enum frame {
   LIST,        /* extra: fixnum: enum dot */
   VECTOR, BYTES_LITERAL,
+  PREFAB,
+  UNIFORM,     /* extra: fixnum: enum uvector_type */
   HASH,        /* extra: fixnum: enum table_kind */
   PREFIX,      /* extra: the symbol of (quote x) and the like */
   BOX,
@@ -697,7 +701,10 @@ static Value read_word(Reader *r, uint32_t place) {
   };
   static const struct { const char *word; enum frame kind; int64_t extra; } openers[] = {
     {"u8", BYTES_LITERAL, 0}, {"vu8", BYTES_LITERAL, 0}, {"hash", HASH, TABLE_EQUAL}, {"hasheqv", HASH, TABLE_EQV},
-    {"hasheq", HASH, TABLE_EQ},
+    {"hasheq", HASH, TABLE_EQ}, {"s", PREFAB, 0},
+    {"u1", UNIFORM, UV_U1}, {"s8", UNIFORM, UV_S8}, {"s16", UNIFORM, UV_S16}, {"u16", UNIFORM, UV_U16}, {"s32", UNIFORM, UV_S32},
+    {"u32", UNIFORM, UV_U32}, {"s64", UNIFORM, UV_S64}, {"u64", UNIFORM, UV_U64}, {"f32", UNIFORM, UV_F32}, {"f64", UNIFORM, UV_F64},
+    {"f8", UNIFORM, UV_F8}, {"f16", UNIFORM, UV_F16}, {"c64", UNIFORM, UV_C64}, {"c128", UNIFORM, UV_C128},
   };
   uint32_t from = r->at + 1, end = token_end(r, from), mark = char_at(r, end);
   if (is_opener(mark))
@@ -780,6 +787,36 @@ static Value close_bytes(Reader *r, Value *frame) {
   return literal(r, v);
 }
 
+static Value close_prefab(Reader *r, Value *frame) {
+  Value items = frame[F_HEAD];
+  uint32_t place = (uint32_t)FIX_VALUE(frame[F_PLACE]);
+  if (items == V_NIL) return fail_at(r, place, false, "a prefab structure begins with its name: #s(name value ...)");
+  Value record = prefab_make(CAR(items), CDR(items));
+  if (record == V_FALSE)
+    return fail_at(r, place, false, "a prefab structure is #s(name value ...), or #s((name parent count ...) value ...) with as many "
+                                    "values as there are fields");
+  if (IS_SIGNAL(record)) return record;
+  uint32_t i = 1;
+  for (Value l = CDR(items); l != V_NIL; l = CDR(l), i++) wait_for(CAR(l), WAIT_SLOT, record, FIX(i));
+  return record;
+}
+
+static Value close_uniform(Reader *r, Value *frame) {
+  enum uvector_type type = (enum uvector_type)FIX_VALUE(frame[F_EXTRA]);
+  uint64_t count = 0;
+  for (Value l = frame[F_HEAD]; l != V_NIL; l = CDR(l), count++)
+    if (!uvector_fits(type, CAR(l)))
+      return fail_at(r, pair_place(l) ? pair_place(l) : (uint32_t)FIX_VALUE(frame[F_PLACE]), false,
+                     "each element of #%s(...) must be: %s", uvector_name(type), uvector_holds(type));
+  uint64_t bytes = uvector_bytes(type, count) + 16;
+  if (!heap_reserve(bytes)) return need_memory(bytes);
+  charge((int64_t)count / 4);
+  Value v = uvector_make(type, (uint32_t)count);
+  uint32_t i = 0;
+  for (Value l = frame[F_HEAD]; l != V_NIL; l = CDR(l)) uvector_store(v, i++, CAR(l));
+  return literal(r, v);
+}
+
 static Value close_hash(Reader *r, Value *frame) {
   uint64_t count = 0;
   for (Value l = frame[F_HEAD]; l != V_NIL; l = CDR(l), count++)
@@ -811,6 +848,8 @@ static Value close_frame(Reader *r, uint32_t closer, uint32_t *where) {
   switch (FRAME_KIND(frame)) {
     case VECTOR: datum = close_vector(r, frame); break;
     case BYTES_LITERAL: datum = close_bytes(r, frame); break;
+    case PREFAB: datum = close_prefab(r, frame); break;
+    case UNIFORM: datum = close_uniform(r, frame); break;
     case HASH: datum = close_hash(r, frame); break;
     default:
       if (FIX_VALUE(frame[F_EXTRA]) == AFTER_DOT) return fail_at(r, here(r), false, "expected a datum after the dot");
@@ -846,7 +885,7 @@ static Value add_item(Reader *r, Value *frame, Value datum, uint32_t place) {
   Value pair = cons_at(datum, V_NIL, where);
   if (first) frame[F_HEAD] = pair; else CDR(frame[F_LAST]) = pair;
   frame[F_LAST] = pair;
-  if (FRAME_KIND(frame) != VECTOR) wait_for(datum, WAIT_CAR, pair, V_FALSE);
+  if (FRAME_KIND(frame) != VECTOR && FRAME_KIND(frame) != PREFAB) wait_for(datum, WAIT_CAR, pair, V_FALSE);
   return NOTHING;
 }
 
@@ -966,11 +1005,14 @@ static Value prim_read(int argc, Value *args) {
     uint32_t at, line, column;
     port_text(port, &text, &at);
     port_location(port, &line, &column);
-    state = make_reader(text, V_FALSE, at, line, column + 1, 0);
+    state = make_reader(text, V_FALSE, at, line, column + 1, port_has(port, PORT_FOLD_CASE) ? FOLD_CASE : 0);
   }
   Value datum = reader_next(state);
   if (datum == V_AGAIN) vm.resume = state;
-  else port_set_position(port, (uint32_t)FIX_VALUE(VEC(state)[R_AT]));
+  else {
+    port_set_position(port, (uint32_t)FIX_VALUE(VEC(state)[R_AT]));
+    port_set_fold_case(port, FIX_VALUE(VEC(state)[R_FLAGS]) & FOLD_CASE);       /* for what is read from it later, too */
+  }
   return datum;
 }
 

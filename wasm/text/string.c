@@ -27,10 +27,20 @@ uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count) {
   return char_width(all);
 }
 
-#define COPY_LOOP(to_type, from_type) \
-  for (uint32_t i = 0; i < count; i++) ((to_type *)to)[i] = (to_type)((const from_type *)from)[i]
+/* Whole texts go through the loops of this part, in one piece: so they go sixteen bytes at a time, where the compiler
+   can have them do so. */
+#ifdef __wasm__
+#define WIDE_STEPS __attribute__((target("simd128")))
+#else
+#define WIDE_STEPS
+#endif
 
-void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count) {
+#define COPY_LOOP(to_type, from_type) do { \
+    to_type *restrict t = (to_type *)to; \
+    const from_type *restrict f = (const from_type *)from; \
+    for (uint32_t i = 0; i < count; i++) t[i] = (to_type)f[i]; } while (0)
+
+WIDE_STEPS void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count) {
   if (to_width == from_width) { if (count) memmove(to, from, (size_t)count * to_width); }
   else if (to_width == 1 && from_width == 2) COPY_LOOP(uint8_t, uint16_t);
   else if (to_width == 1) COPY_LOOP(uint8_t, uint32_t);
@@ -40,14 +50,13 @@ void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t fr
   else COPY_LOOP(uint32_t, uint16_t);
 }
 
-void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count) {
+WIDE_STEPS void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count) {
   if (width == 1) memset(to, (int)c, count);
   else if (width == 2) for (uint32_t i = 0; i < count; i++) ((uint16_t *)to)[i] = (uint16_t)c;
   else for (uint32_t i = 0; i < count; i++) ((uint32_t *)to)[i] = c;
 }
 
-/* How many bytes are the same: eight at a time. */
-static size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count) {
+size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count) {
   size_t i = 0;
   for (uint64_t x, y; i + 8 <= count; i += 8) {
     memcpy(&x, a + i, 8);
@@ -58,16 +67,18 @@ static size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count) {
   return i;
 }
 
+enum { SAME_AT_ONCE = 64 };
 #define SAME_LOOP(a_type, b_type) do { \
     const a_type *x = (const a_type *)a; \
     const b_type *y = (const b_type *)b; \
-    for (uint32_t differ = 0; i + 8 <= count; i += 8) { \
-      _Pragma("GCC unroll 8") for (uint32_t k = 0; k < 8; k++) differ |= (uint32_t)(x[i + k] ^ y[i + k]); \
+    for (; i + SAME_AT_ONCE <= count; i += SAME_AT_ONCE) { \
+      uint32_t differ = 0; \
+      for (uint32_t k = 0; k < SAME_AT_ONCE; k++) differ |= (uint32_t)(x[i + k] ^ y[i + k]); \
       if (differ) break; \
     } \
     while (i < count && x[i] == y[i]) i++; } while (0)
 /* How many characters from the start on are the same. */
-static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
+WIDE_STEPS static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
   uint32_t i = 0;
   if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) / a_width);
   if (a_width > b_width) {
@@ -150,9 +161,11 @@ void lineage_count(LineageSum *sum, Value s) {
 
 uint64_t lineage_cost(const LineageSum *sum) { return sum->several ? sum->ids * 24 + 64 : 0; }
 
+static int64_t *gathered_ids(const LineageSum *sum) { return (int64_t *)RAW_BYTES(sum->gathered); }
+
 void lineage_begin(LineageSum *sum) {
   if (!sum->several) return;
-  sum->gathered = (int64_t *)RAW_BYTES(heap_raw(T_RAW, 0, (uint32_t)sum->ids * 8));
+  sum->gathered = heap_raw(T_RAW, 0, (uint32_t)sum->ids * 8);
   sum->ids = 0;
   memset(sum->seen, 0, sizeof sum->seen);
 }
@@ -160,7 +173,7 @@ void lineage_begin(LineageSum *sum) {
 void lineage_take(LineageSum *sum, Value s) {
   Value lineage = STR(s)->lineage;
   if (!sum->several || lineage == V_FALSE || seen_before(sum, lineage = lineage_flat(lineage))) return;
-  for (; lineage != V_NIL; lineage = CDR(lineage)) sum->gathered[sum->ids++] = FIX_VALUE(CAR(lineage));
+  for (; lineage != V_NIL; lineage = CDR(lineage)) gathered_ids(sum)[sum->ids++] = FIX_VALUE(CAR(lineage));
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -170,10 +183,11 @@ static int compare_ids(const void *a, const void *b) {
 
 Value lineage_end(LineageSum *sum) {
   if (!sum->several) return sum->only;
-  qsort(sum->gathered, (size_t)sum->ids, sizeof *sum->gathered, compare_ids);
+  int64_t *ids = gathered_ids(sum);
+  qsort(ids, (size_t)sum->ids, sizeof *ids, compare_ids);
   Value list = V_NIL;
   for (uint64_t i = sum->ids; i-- > 0;)
-    if (list == V_NIL || CAR(list) != FIX(sum->gathered[i])) list = cons(FIX(sum->gathered[i]), list);
+    if (list == V_NIL || CAR(list) != FIX(ids[i])) list = cons(FIX(ids[i]), list);
   return list;
 }
 
@@ -481,15 +495,26 @@ static Value prim_string_set(int argc, Value *args) {
   return V_VOID;
 }
 
+enum { FILL_AT_ONCE = 1 << 18 };
+
 static Value prim_make_string(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   if (HAS_ARG(1)) CHECK_CHAR(NULL, 1);
   uint64_t length = (uint64_t)FIX_VALUE(args[0]);
   uint32_t c = HAS_ARG(1) ? CHAR_VALUE(args[1]) : 0, width = char_width(c);
-  RESERVE(string_size(length, width));
-  charge((int64_t)(length / 64));
-  Value s = string_make((uint32_t)length, width);
-  chars_fill(STR_DATA(s), width, c, (uint32_t)length);
+  Value *kept = progress(), s = kept ? kept[0] : V_FALSE;
+  if (s == V_FALSE) {
+    RESERVE(string_size(length, width));
+    s = string_make((uint32_t)length, width);
+  }
+  /* fresh memory costs the machine more than the fill does */
+  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; i < length;) {
+    uint32_t part = length - i < FILL_AT_ONCE ? (uint32_t)length - i : FILL_AT_ONCE;
+    chars_fill(STR_DATA(s) + (size_t)i * width, width, c, part);
+    i += part;
+    charge(part / 64);
+    if (i < length && should_pause()) return pause_keeping(2, s, FIX(i));
+  }
   return s;
 }
 
@@ -574,10 +599,13 @@ static void set_lineage(Value s, Total *t, int first, Value *args, Value list, V
   Parts p = parts_of(V_FALSE);
   uint32_t at = 0;
   for (int i = 0; i < first; i++) at = add_piece(&p, at, args[i]);
-  for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
+  uint32_t pieces = 0;
+  for (Value rest = list; rest != V_NIL && !p.lost; rest = CDR(rest)) {
     if (separator != V_FALSE && rest != list) at = add_piece(&p, at, separator);
     at = add_piece(&p, at, CAR(rest));
+    if (++pieces == 16 * MAX_PARTS) p.lost = true;      /* most of them without any lineage: no more time is spent on it */
   }
+  charge(pieces / 4);
   STR(s)->lineage = parts_end(&p, ids);
 }
 
@@ -597,35 +625,85 @@ static Value append_strings(int argc, Value *args) {
 }
 
 /* The strings of `list`, which is argument `argument`, with `first` strings before and `separator`
-   (or #f) between them. */
+   (or #f) between them. Progress: the strings of the list that are still to be counted and how many were; what all
+   of them need; then the result, and how much of it is written. Lineages seen are forgotten at every pause that
+   there may be, in both passes alike, so that the second finds as many as the first. */
+enum { JOIN_REST, JOIN_COUNT, JOIN_LENGTH, JOIN_WIDTH, JOIN_ONLY, JOIN_SEVERAL, JOIN_IDS, JOIN_GATHERED, JOIN_RESULT,
+       JOIN_AT, JOIN_TORTOISE, JOIN_SIZE };
+typedef struct { Total t; Value rest, s, tortoise; uint64_t count, at; } Joiner;
+static Value join_pause(Joiner *j) {
+  LineageSum *sum = &j->t.lineage;
+  return pause_keeping(JOIN_SIZE, j->rest, FIX(j->count), FIX(j->t.length), FIX(j->t.width), sum->only, BOOL(sum->several),
+                       FIX(sum->ids), sum->gathered, j->s, FIX(j->at), j->tortoise);
+}
+static void join_load(Joiner *j, Value *kept) {
+  LineageSum *sum = &j->t.lineage;
+  j->rest = kept[JOIN_REST];
+  j->count = (uint64_t)FIX_VALUE(kept[JOIN_COUNT]);
+  j->t.length = (uint64_t)FIX_VALUE(kept[JOIN_LENGTH]);
+  j->t.width = (uint32_t)FIX_VALUE(kept[JOIN_WIDTH]);
+  sum->only = kept[JOIN_ONLY];
+  sum->several = TRUTH(kept[JOIN_SEVERAL]);
+  sum->ids = (uint64_t)FIX_VALUE(kept[JOIN_IDS]);
+  sum->gathered = kept[JOIN_GATHERED];
+  j->s = kept[JOIN_RESULT];
+  j->at = (uint64_t)FIX_VALUE(kept[JOIN_AT]);
+  j->tortoise = kept[JOIN_TORTOISE];
+}
+static bool join_round(Joiner *j) {
+  if (++j->count % LONG_ROUND) return false;
+  memset(j->t.lineage.seen, 0, sizeof j->t.lineage.seen);
+  charge(LONG_ROUND / 8);
+  return should_pause();
+}
+
 static Value join_list(int first, Value *args, int argument, Value separator) {
-  Value list = args[argument];
-  int64_t count = list_length(list);
-  if (count < 0) return err_type(NULL, argument, "list of strings", list);
-  Total t = {.width = 1};
-  for (int i = 0; i < first; i++) {
-    CHECK_STRING(NULL, i);
-    total_add(&t, args[i]);
+  Value list = args[argument], *kept = progress();
+  Joiner j = {.t = {.width = 1}, .rest = list, .s = V_FALSE, .tortoise = V_FALSE};
+  if (kept) {
+    join_load(&j, kept);
+  } else {
+    for (int i = 0; i < first; i++) {
+      CHECK_STRING(NULL, i);
+      total_add(&j.t, args[i]);
+    }
   }
-  for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
-    if (!IS(CAR(rest), T_STRING)) return err_type(NULL, argument, "list of strings", list);
-    total_add(&t, CAR(rest));
+  if (j.s == V_FALSE) {
+    while (is_pair(j.rest)) {
+      if (!IS(CAR(j.rest), T_STRING) || j.rest == j.tortoise) return err_type(NULL, argument, "list of strings", list);
+      if (j.count && (j.count & (j.count - 1)) == 0) j.tortoise = j.rest;      /* Brent looks for a circle */
+      if (separator != V_FALSE && j.count) lineage_count(&j.t.lineage, separator);
+      total_add(&j.t, CAR(j.rest));
+      j.rest = CDR(j.rest);
+      if (join_round(&j)) return join_pause(&j);
+    }
+    if (j.rest != V_NIL) return err_type(NULL, argument, "list of strings", list);
+    uint64_t length = j.t.length;
+    if (separator != V_FALSE && j.count > 1) {
+      length += (uint64_t)STR_LENGTH(separator) * (j.count - 1);
+      if (STR_WIDTH(separator) > j.t.width) j.t.width = STR_WIDTH(separator);
+    }
+    uint64_t size = string_size(length, j.t.width) + lineage_cost(&j.t.lineage);
+    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+      join_pause(&j);
+      return need_memory(size);
+    }
+    j.t.length = length;
+    j.s = total_begin(&j.t);
+    charge((int64_t)(length / 64));
+    for (int i = 0; i < first; i++) put_piece(&j.t, j.s, &j.at, args[i]);
+    j.rest = list;
+    j.count = 0;
   }
-  if (separator != V_FALSE && count > 1) {
-    total_add(&t, separator);
-    t.length += (uint64_t)STR_LENGTH(separator) * (uint64_t)(count - 2);
+  while (j.rest != V_NIL) {
+    if (separator != V_FALSE && j.count) put_piece(&j.t, j.s, &j.at, separator);
+    put_piece(&j.t, j.s, &j.at, CAR(j.rest));
+    j.rest = CDR(j.rest);
+    if (join_round(&j) && j.rest != V_NIL) return join_pause(&j);
   }
-  RESERVE(total_size(&t));
-  charge((int64_t)(t.length / 64) + count / 4);
-  Value s = total_begin(&t);
-  uint64_t at = 0;
-  for (int i = 0; i < first; i++) put_piece(&t, s, &at, args[i]);
-  for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
-    if (separator != V_FALSE && rest != list) put_piece(&t, s, &at, separator);
-    put_piece(&t, s, &at, CAR(rest));
-  }
-  set_lineage(s, &t, first, args, list, separator);
-  return s;
+  charge((int64_t)(j.count % LONG_ROUND / 4));
+  set_lineage(j.s, &j.t, first, args, list, separator);
+  return j.s;
 }
 
 static Value prim_string_append_star(int argc, Value *args) { return join_list(argc - 1, args, argc - 1, V_FALSE); }

@@ -23,6 +23,7 @@ uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count);
 /* Copies between widths; overlapping is fine where the widths are equal. Narrowing needs characters that fit. */
 void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count);
 void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count);
+size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count);   /* how many from the start on: eight at a time */
 bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count);
 
 /* ---- strings ---- */
@@ -81,7 +82,7 @@ typedef struct {
   Value only;              /* the first one found */
   bool several;
   uint64_t ids;
-  int64_t *gathered;
+  Value gathered;          /* raw: so many ids */
 } LineageSum;              /* starts as {0} */
 void lineage_count(LineageSum *sum, Value s);
 uint64_t lineage_cost(const LineageSum *sum);

@@ -111,30 +111,199 @@ uint32_t chars_search(const uint8_t *data, uint32_t width, uint32_t start, uint3
   return nowhere;
 }
 
-static uint32_t search(Value s, uint32_t start, uint32_t end, Value sub) {
-  return chars_search(STR_DATA(s), STR_WIDTH(s), start, end, STR_DATA(sub), STR_WIDTH(sub), STR_LENGTH(sub));
+#define WINDOW 65536u
+enum { LONG_PATTERN = 4096 };
+
+/* A search that pauses, as numbers that are kept in raw storage. A pattern of usual length is looked for in window
+   after window. Before a long one is looked for it is gone through itself, two times and a half: two-way matching
+   step by step, from the first place on that looks promising. */
+typedef struct {
+  uint32_t phase, i, wasted;                     /* where the search, or the comparison, has come to */
+  uint32_t suffix, j, k, period;                 /* maximal_suffix; then what it gave */
+  uint32_t first_suffix, first_period;           /* of the usual order */
+  uint32_t start, memory, periodic;
+} Hunt;
+enum { HUNT_SCAN, HUNT_SUFFIX, HUNT_REVERSED, HUNT_PERIOD, HUNT_RIGHT, HUNT_LEFT };
+enum hunt { HUNT_FOUND, HUNT_NOWHERE, HUNT_PAUSED };
+enum { HUNT_ROUND = 4096 };
+
+static Value hunt_save(const Hunt *h) {
+  Value raw = heap_raw(T_RAW, 0, sizeof *h);
+  memcpy(RAW_BYTES(raw), h, sizeof *h);
+  return raw;
+}
+static void hunt_load(Hunt *h, Value raw) { memcpy(h, RAW_BYTES(raw), sizeof *h); }
+static inline void hunt_from(Hunt *h, uint32_t start) {  /* the rest is set by the phase that needs it */
+  h->phase = HUNT_SCAN;
+  h->i = h->start = start;
+  h->wasted = 0;
 }
 
-#define WINDOW 65536u
+/* So much of the budget of a phase is used: is it time to pause? */
+#define HUNT_STEP(save) if (++steps == HUNT_ROUND) { steps = 0; charge(HUNT_ROUND / 16); if (should_pause()) { save; return HUNT_PAUSED; } }
+
+static inline enum hunt hunt_short(Hunt *h, Chars text, uint32_t end, Chars p, uint32_t count, uint32_t *hit) {
+  for (;;) {
+    uint32_t to = end - h->i > WINDOW ? h->i + WINDOW : end;
+    *hit = chars_search(text.data, text.width, h->i, to, p.data, p.width, count);
+    if (*hit <= to) return HUNT_FOUND;
+    if (to == end) return HUNT_NOWHERE;
+    charge((to - h->i) / 16);
+    h->i = to - (count ? count - 1 : 0);         /* it may begin in one and end in the next */
+    if (should_pause()) return HUNT_PAUSED;
+  }
+}
+
+/* The first place from h->i on where the pattern's beginning is, unless there are too many that only seem so. */
+static enum hunt hunt_scan(Hunt *h, Chars text, uint32_t end, Chars p, uint32_t count) {
+  uint32_t last = end - count + 1, first = at(p, 0), from = h->start;
+  while (h->i < last) {
+    uint32_t to = last - h->i > WINDOW ? h->i + WINDOW : last;
+    uint32_t i = chars_find(text.data, text.width, h->i, to, first);
+    charge((i - h->i) / 64);
+    h->i = i;
+    if (i < to) {
+      if (h->wasted > WINDOW + 2 * (uint64_t)(i - from)) return HUNT_FOUND;
+      if (chars_equal(text.data + (size_t)i * text.width, text.width, p.data, p.width, LONG_PATTERN)) return HUNT_FOUND;
+      h->wasted += LONG_PATTERN / 8;
+      charge(LONG_PATTERN / 64);
+      h->i++;
+    }
+    if (should_pause()) return HUNT_PAUSED;
+  }
+  return HUNT_NOWHERE;
+}
+
+static enum hunt hunt_suffix(Hunt *h, Chars p, uint32_t count, bool reversed) {
+  uint32_t suffix = h->suffix, j = h->j, k = h->k, period = h->period, steps = 0;
+  while (j + k < count) {
+    uint32_t a = at(p, j + k), b = at(p, suffix + k);
+    if (a == b) {
+      if (k == period) { j += period; k = 1; }
+      else k++;
+    } else if (reversed ? a > b : a < b) {
+      j += k;
+      k = 1;
+      period = j - suffix;
+    } else {
+      suffix = j++;
+      k = period = 1;
+    }
+    HUNT_STEP((h->suffix = suffix, h->j = j, h->k = k, h->period = period))
+  }
+  h->suffix = suffix;
+  h->period = period;
+  return HUNT_FOUND;
+}
+static void hunt_suffix_begins(Hunt *h) {
+  h->suffix = UINT32_MAX;
+  h->j = 0;
+  h->k = h->period = 1;
+}
+
+static enum hunt hunt_long(Hunt *h, Chars text, uint32_t end, Chars p, uint32_t count, uint32_t *hit) {
+  enum hunt how;
+  uint32_t cut, steps = 0;
+  if (h->phase == HUNT_SCAN) {
+    if ((how = hunt_scan(h, text, end, p, count)) != HUNT_FOUND) return how;
+    h->start = h->i;
+    h->phase = HUNT_SUFFIX;
+    hunt_suffix_begins(h);
+  }
+  if (h->phase == HUNT_SUFFIX) {
+    if ((how = hunt_suffix(h, p, count, false)) != HUNT_FOUND) return how;
+    h->first_suffix = h->suffix;
+    h->first_period = h->period;
+    h->phase = HUNT_REVERSED;
+    hunt_suffix_begins(h);
+  }
+  if (h->phase == HUNT_REVERSED) {
+    if ((how = hunt_suffix(h, p, count, true)) != HUNT_FOUND) return how;
+    if (h->suffix + 1 <= h->first_suffix + 1) {
+      h->suffix = h->first_suffix;
+      h->period = h->first_period;
+    }
+    h->phase = HUNT_PERIOD;
+    h->i = 0;
+  }
+  cut = h->suffix + 1;
+  if (h->phase == HUNT_PERIOD) {                 /* are its first `cut` characters there again, a period later? */
+    bool same = cut + h->period <= count;
+    while (same && h->i < cut) {
+      uint32_t part = cut - h->i < WINDOW ? cut - h->i : WINDOW;
+      same = chars_equal(p.data + (size_t)h->i * p.width, p.width, p.data + (size_t)(h->period + h->i) * p.width, p.width, part);
+      h->i += part;
+      charge(part / 64);
+      if (should_pause() && same && h->i < cut) return HUNT_PAUSED;
+    }
+    h->periodic = same;
+    if (!same) h->period = (cut > count - cut ? cut : count - cut) + 1;
+    h->memory = 0;
+    h->i = cut;
+    h->phase = HUNT_RIGHT;
+  }
+  while ((uint64_t)h->start + count <= end) {
+    uint32_t i = h->i, start = h->start;
+    if (h->phase == HUNT_RIGHT) {
+      while (i < count && at(p, i) == at(text, start + i)) {
+        i++;
+        HUNT_STEP(h->i = i)
+      }
+      if (i < count) {
+        h->start += i - cut + 1;
+        h->memory = 0;
+        h->i = cut;
+        HUNT_STEP((void)0)
+        continue;
+      }
+      h->phase = HUNT_LEFT;
+      i = cut;
+    }
+    while (i > h->memory && at(p, i - 1) == at(text, start + i - 1)) {
+      i--;
+      HUNT_STEP(h->i = i)
+    }
+    if (i <= h->memory) {
+      *hit = start;
+      return HUNT_FOUND;
+    }
+    h->start += h->period;
+    h->memory = h->periodic ? count - h->period : 0;
+    h->i = cut > h->memory ? cut : h->memory;
+    h->phase = HUNT_RIGHT;
+    HUNT_STEP((void)0)
+  }
+  return HUNT_NOWHERE;
+}
+
+static enum hunt hunt_whole(Hunt *h, Chars text, uint32_t end, Chars p, uint32_t count, uint32_t *hit) {
+  if (end - h->start < count) return HUNT_NOWHERE;
+  bool fresh = h->phase == HUNT_SCAN && h->i == h->start && !h->wasted;
+  if (fresh && p.width > text.width && chars_width(p.data, p.width, count) > text.width) return HUNT_NOWHERE;
+  return hunt_long(h, text, end, p, count, hit);
+}
+
+/* Where `sub` is in [h, end) of s. */
+static enum hunt hunt(Hunt *h, Value s, uint32_t end, Value sub, uint32_t *hit) {
+  Chars text = {STR_DATA(s), STR_WIDTH(s)}, p = {STR_DATA(sub), STR_WIDTH(sub)};
+  uint32_t count = STR_LENGTH(sub);
+  if (count <= LONG_PATTERN) return hunt_short(h, text, end, p, count, hit);
+  return hunt_whole(h, text, end, p, count, hit);
+}
 
 static Value prim_index_of(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
   RANGE(2, args[0], STR_LENGTH(args[0]), start, end);
-  uint32_t count = STR_LENGTH(args[1]), at = start;
+  Hunt h = {0};
+  uint32_t found = 0;
   Value *kept = progress();
-  if (kept) at = (uint32_t)FIX_VALUE(kept[0]);
-  /* Stretch by stretch, each so long that looking at the pattern first is little beside it. */
-  uint64_t stretch = WINDOW + 4 * (uint64_t)count;
-  for (;;) {
-    uint32_t to = end - at > stretch ? (uint32_t)(at + stretch) : end;
-    uint32_t found = search(args[0], at, to, args[1]);
-    charge((to - at) / 16);
-    if (found <= to) return FIX(found);
-    if (to == end) return V_FALSE;
-    at = to - (count ? count - 1 : 0);                   /* it may begin in one and end in the next */
-    if (should_pause()) return pause_keeping(1, FIX(at));
-  }
+  if (kept) hunt_load(&h, kept[0]);
+  else hunt_from(&h, start);
+  enum hunt how = hunt(&h, args[0], end, args[1], &found);
+  if (how == HUNT_PAUSED) return pause_keeping(1, hunt_save(&h));
+  charge(((how == HUNT_FOUND ? found : end) - h.i) / 16);
+  return how == HUNT_FOUND ? FIX(found) : V_FALSE;
 }
 
 static Value prim_last_index_of(int argc, Value *args) {
@@ -275,15 +444,16 @@ static void put_range(Output *out, Value from, uint32_t start, uint32_t end) {
 
 /* An empty pattern is found before every character and at the end, as by Racket's regexp-replace*:
    (string-replace "ab" "" "-") is "-a-b-". */
-static bool next_hit(Value s, Value from, uint32_t at, uint32_t *hit) {
+static enum hunt next_hit(Hunt *h, Value s, Value from, uint32_t at, uint32_t *hit) {
   uint32_t length = STR_LENGTH(s);
-  *hit = STR_LENGTH(from) ? search(s, at, length, from) : at;
-  return at <= length && *hit <= length;
+  *hit = at;
+  if (at > length) return HUNT_NOWHERE;
+  return STR_LENGTH(from) ? hunt(h, s, length, from, hit) : HUNT_FOUND;
 }
 
-/* (%string-replace s from to [all?]). Progress: how many hits there are, where the pass has come to; then the
-   result and how much of it is written. */
-enum { R_HITS, R_AT, R_RESULT, R_WRITTEN, R_SIZE };
+/* (%string-replace s from to [all?]). Progress: how many hits there are, where the pass has come to; the result and
+   how much of it is written; the search for the next hit. */
+enum { R_HITS, R_AT, R_RESULT, R_WRITTEN, R_HUNT, R_SIZE };
 static Value prim_replace(int argc, Value *args) {
   for (int i = 0; i < 3; i++) CHECK_STRING(NULL, i);
   Value s = args[0], from = args[1], to = args[2], *kept = progress();
@@ -291,19 +461,25 @@ static Value prim_replace(int argc, Value *args) {
   uint32_t length = STR_LENGTH(s), step = STR_LENGTH(from) ? STR_LENGTH(from) : 1, at = 0, hit;
   uint64_t hits = 0;
   Output out = {V_FALSE, 0};
+  Hunt h = {0};
+  enum hunt how = HUNT_NOWHERE;
+  hunt_from(&h, 0);
   if (kept) {
     hits = (uint64_t)FIX_VALUE(kept[R_HITS]);
     at = (uint32_t)FIX_VALUE(kept[R_AT]);
     out = (Output){kept[R_RESULT], (uint64_t)FIX_VALUE(kept[R_WRITTEN])};
+    hunt_load(&h, kept[R_HUNT]);
   }
-#define PAUSE() pause_keeping(R_SIZE, FIX(hits), FIX(at), out.s, FIX(out.at))
+#define PAUSE() pause_keeping(R_SIZE, FIX(hits), FIX(at), out.s, FIX(out.at), hunt_save(&h))
   if (out.s == V_FALSE) {
-    while ((all || !hits) && next_hit(s, from, at, &hit)) {
+    while ((all || !hits) && (how = next_hit(&h, s, from, at, &hit)) == HUNT_FOUND) {
       hits++;
       charge(1 + (hit - at) / 32);
       at = hit + step;
+      hunt_from(&h, at);
       if (should_pause()) return PAUSE();
     }
+    if (how == HUNT_PAUSED) return PAUSE();
     if (!hits) {
       charge((length - at) / 32);
       return s;
@@ -320,16 +496,19 @@ static Value prim_replace(int argc, Value *args) {
     out.s = string_make((uint32_t)total, width);
     STR(out.s)->lineage = lineage_union(STR(s)->lineage, STR(to)->lineage);
     at = 0;
+    hunt_from(&h, 0);
   }
-  while (hits && next_hit(s, from, at, &hit)) {
+  while (hits && (how = next_hit(&h, s, from, at, &hit)) == HUNT_FOUND) {
     put_range(&out, s, at, hit);
     put_range(&out, to, 0, STR_LENGTH(to));
     if (!STR_LENGTH(from) && hit < length) put_range(&out, s, hit, hit + 1);
     hits--;
     charge(1 + (hit - at) / 32 + STR_LENGTH(to) / 64);
     at = hit + step;
+    hunt_from(&h, at);
     if (should_pause()) return PAUSE();
   }
+  if (hits && how == HUNT_PAUSED) return PAUSE();
 #undef PAUSE
   if (at < length) put_range(&out, s, at, length);
   charge(at < length ? (length - at) / 64 : 0);
@@ -352,7 +531,7 @@ static uint32_t skip_forward(Value s, Value sep, uint32_t start, uint32_t end, b
   return start;
 }
 
-static uint32_t skip_back(Value s, Value sep, uint32_t start, uint32_t end, bool repeat) {
+static uint32_t skip_back_to(Value s, Value sep, uint32_t start, uint32_t end, bool repeat) {
   if (sep == V_FALSE) {
     while (end > start && is_separating(string_char(s, end - 1))) end--;
     return end;
@@ -365,12 +544,48 @@ static uint32_t skip_back(Value s, Value sep, uint32_t start, uint32_t end, bool
   return end;
 }
 
-/* As Racket does it: both ends are looked for in the whole string; where they overlap nothing is left. */
-static void trim(Value s, Value sep, bool left, bool right, bool repeat, uint32_t *start, uint32_t *end) {
+/* How long `skip_forward` and `skip_back_to` go on in one piece. */
+#define SKIP_ROUND 8192u
+
+/* As Racket does it: both ends are looked for in the whole string; where they overlap nothing is left. Gives V_VOID, or
+   V_AGAIN where it pauses; then its progress has TRIM_SIZE parts. */
+enum { TRIM_LEFT, TRIM_START, TRIM_END, TRIM_SIZE };
+static bool trimming(void) { return progress() && VEC_LENGTH(vm.resume) == TRIM_SIZE; }
+static Value trim(Value s, Value sep, bool left, bool right, bool repeat, uint32_t *start, uint32_t *end) {
   uint32_t length = STR_LENGTH(s);
-  *start = left ? skip_forward(s, sep, 0, length, repeat) : 0;
-  *end = right ? skip_back(s, sep, 0, length, repeat) : length;
+  if (length <= SKIP_ROUND) {
+    *start = left ? skip_forward(s, sep, 0, length, repeat) : 0;
+    *end = right ? skip_back_to(s, sep, 0, length, repeat) : length;
+    if (*end < *start) *end = *start;
+    charge((length - (*end - *start)) / 8);
+    return V_VOID;
+  }
+  uint32_t size = sep == V_FALSE ? 1 : STR_LENGTH(sep), round = size < SKIP_ROUND ? SKIP_ROUND : size;
+  *start = 0;
+  *end = length;
+  if (trimming()) {
+    Value *kept = progress();
+    left = TRUTH(kept[TRIM_LEFT]);
+    *start = (uint32_t)FIX_VALUE(kept[TRIM_START]);
+    *end = (uint32_t)FIX_VALUE(kept[TRIM_END]);
+  }
+  while (left) {
+    uint32_t to = length - *start > round ? *start + round : length, from = *start;
+    *start = skip_forward(s, sep, from, to, repeat);
+    charge((*start - from) / 8);
+    /* what is left of the piece is shorter than a separator: on with the next */
+    left = to < length && *start > from && to - *start < size && (repeat || sep == V_FALSE);
+    if (left && should_pause()) return pause_keeping(TRIM_SIZE, V_TRUE, FIX(*start), FIX(*end));
+  }
+  while (right) {
+    uint32_t from = *end > round ? *end - round : 0, before = *end;
+    *end = skip_back_to(s, sep, from, before, repeat);
+    charge((before - *end) / 8);
+    right = from > 0 && *end < before && *end - from < size && (repeat || sep == V_FALSE);
+    if (right && should_pause()) return pause_keeping(TRIM_SIZE, V_FALSE, FIX(*start), FIX(*end));
+  }
   if (*end < *start) *end = *start;
+  return V_VOID;
 }
 
 static Value whole_or_part(Value s, uint32_t start, uint32_t end) {
@@ -388,8 +603,7 @@ static Value prim_trim(int argc, Value *args) {
   Value sep = ARG_OR(1, V_FALSE);
   if (argc > 1) CHECK_SEPARATOR(1);
   uint32_t start, end;
-  trim(args[0], sep, TRUTH(ARG_OR(2, V_TRUE)), TRUTH(ARG_OR(3, V_TRUE)), TRUTH(ARG_OR(4, V_FALSE)), &start, &end);
-  charge((STR_LENGTH(args[0]) - (end - start)) / 8);
+  TRY_LET(trimmed, trim(args[0], sep, TRUTH(ARG_OR(2, V_TRUE)), TRUTH(ARG_OR(3, V_TRUE)), TRUTH(ARG_OR(4, V_FALSE)), &start, &end));
   return whole_or_part(args[0], start, end);
 }
 
@@ -412,22 +626,37 @@ typedef struct {
   bool repeat;
   uint32_t start, end;    /* what is cut */
   uint32_t piece, at;     /* where the next piece begins; how far it was looked for its end */
+  uint32_t stop, after;   /* its end, once it is known, and how far the separators behind it were skipped */
+  Hunt hunt;
   List list;
 } Splitter;
+enum { NO_STOP = UINT32_MAX };
 
 static bool ends_piece(const Splitter *p, uint32_t c) {
   return p->cut == AT_SPACE ? is_separating(c) : c == '\n' || c == '\r';
 }
 
-/* The end of the next piece, and where the one after it begins; false where the text's end comes first.
+/* Looks for the end of the next piece, p->stop; false where the text's end comes first.
    *paused: the search itself is long, and it is time to pause. */
-static bool next_separator(Splitter *p, uint32_t *stop, uint32_t *after, bool *paused) {
-  *paused = false;
+static bool find_stop(Splitter *p, bool *paused) {
   if (p->cut == AT_STRING) {
-    *stop = search(p->s, p->piece, p->end, p->sep);
-    if (*stop > p->end) return false;
-    *after = p->repeat ? skip_forward(p->s, p->sep, *stop, p->end, true) : *stop + STR_LENGTH(p->sep);
-    return true;
+    if (STR_LENGTH(p->sep) == 1 && p->end - p->hunt.i <= WINDOW) {     /* nearly all that there are */
+      p->stop = chars_find(STR_DATA(p->s), STR_WIDTH(p->s), p->hunt.i, p->end, string_char(p->sep, 0));
+      if (p->stop < p->end) return true;
+      p->stop = NO_STOP;
+      return false;
+    }
+    if (STR_LENGTH(p->sep) <= LONG_PATTERN && p->end - p->hunt.i <= WINDOW) {
+      p->stop = chars_search(STR_DATA(p->s), STR_WIDTH(p->s), p->hunt.i, p->end, STR_DATA(p->sep), STR_WIDTH(p->sep), STR_LENGTH(p->sep));
+      if (p->stop <= p->end) return true;
+      p->stop = NO_STOP;
+      return false;
+    }
+    enum hunt how = hunt(&p->hunt, p->s, p->end, p->sep, &p->stop);
+    *paused = how == HUNT_PAUSED;
+    if (how == HUNT_FOUND) return true;
+    p->stop = NO_STOP;
+    return false;
   }
   uint32_t i = p->at > p->piece ? p->at : p->piece;
   for (uint32_t n = 1; i < p->end && !ends_piece(p, string_char(p->s, i)); i++, n++) {
@@ -439,20 +668,40 @@ static bool next_separator(Splitter *p, uint32_t *stop, uint32_t *after, bool *p
       return false;
     }
   }
-  *stop = i;
   if (i == p->end) return false;
-  if (p->cut == AT_SPACE) {
-    *after = skip_forward(p->s, V_FALSE, i, p->end, true);
-  } else {
-    *after = i + 1;
-    if (*after < p->end && string_char(p->s, i) == '\r' && string_char(p->s, *after) == '\n') ++*after;
-  }
+  p->stop = i;
   return true;
 }
 
-enum { SPLIT_PIECE, SPLIT_AT, SPLIT_START, SPLIT_END, SPLIT_FIRST, SPLIT_LAST, SPLIT_SIZE };
+/* The end of the next piece, and where the one after it begins; false where there is none, or *paused. */
+static bool next_separator(Splitter *p, bool *paused) {
+  *paused = false;
+  if (p->stop == NO_STOP) {
+    if (!find_stop(p, paused)) return false;
+    p->after = p->cut == AT_STRING ? p->stop + STR_LENGTH(p->sep) : p->stop + 1;
+    if (p->cut == AT_LINE_ENDS && p->after < p->end && string_char(p->s, p->stop) == '\r' && string_char(p->s, p->after) == '\n')
+      p->after++;
+  }
+  if (p->cut == AT_LINE_ENDS || (p->cut == AT_STRING && !p->repeat)) return true;
+  if (p->cut == AT_SPACE && (p->after == p->end || !is_separating(string_char(p->s, p->after)))) return true;
+  Value sep = p->cut == AT_SPACE ? V_FALSE : p->sep;
+  uint32_t size = sep == V_FALSE ? 1 : STR_LENGTH(sep), round = size < SKIP_ROUND ? SKIP_ROUND : size;
+  for (;;) {                                     /* of separators in a row none is between two pieces */
+    uint32_t from = p->after, to = p->end - from > round ? from + round : p->end;
+    p->after = skip_forward(p->s, sep, from, to, true);
+    if (to == p->end || p->after == from || to - p->after >= size) return true;
+    charge((p->after - from) / 8);
+    if (should_pause()) {
+      *paused = true;
+      return false;
+    }
+  }
+}
+
+enum { SPLIT_PIECE, SPLIT_AT, SPLIT_START, SPLIT_END, SPLIT_FIRST, SPLIT_LAST, SPLIT_STOP, SPLIT_AFTER, SPLIT_HUNT, SPLIT_SIZE };
 static Value splitter_pause(Splitter *p) {
-  return pause_keeping(SPLIT_SIZE, FIX(p->piece), FIX(p->at), FIX(p->start), FIX(p->end), p->list.first, p->list.last);
+  return pause_keeping(SPLIT_SIZE, FIX(p->piece), FIX(p->at), FIX(p->start), FIX(p->end), p->list.first, p->list.last,
+                       FIX(p->stop), FIX(p->after), hunt_save(&p->hunt));
 }
 static void splitter_load(Splitter *p, Value *kept) {
   p->piece = (uint32_t)FIX_VALUE(kept[SPLIT_PIECE]);
@@ -460,6 +709,21 @@ static void splitter_load(Splitter *p, Value *kept) {
   p->start = (uint32_t)FIX_VALUE(kept[SPLIT_START]);
   p->end = (uint32_t)FIX_VALUE(kept[SPLIT_END]);
   p->list = (List){kept[SPLIT_FIRST], kept[SPLIT_LAST]};
+  p->stop = (uint32_t)FIX_VALUE(kept[SPLIT_STOP]);
+  p->after = (uint32_t)FIX_VALUE(kept[SPLIT_AFTER]);
+  hunt_load(&p->hunt, kept[SPLIT_HUNT]);
+}
+
+static void splitter_init(Splitter *p, Value s, Value sep, bool repeat) {
+  p->s = s;
+  p->sep = sep;
+  p->cut = sep == V_FALSE ? AT_SPACE : STR_LENGTH(sep) ? AT_STRING : AT_CHARACTERS;
+  p->repeat = repeat;
+  p->start = p->piece = p->at = p->after = 0;
+  p->end = STR_LENGTH(s);
+  p->stop = NO_STOP;
+  p->list = (List){V_NIL, V_NIL};
+  hunt_from(&p->hunt, 0);
 }
 
 static Value split(Splitter *p) {
@@ -471,9 +735,12 @@ static Value split(Splitter *p) {
       if (!more) break;
     } else {
       bool paused;
-      more = next_separator(p, &stop, &after, &paused);
+      more = next_separator(p, &paused);
       if (paused) return splitter_pause(p);
-      if (!more) stop = p->end;
+      if (more) {
+        stop = p->stop;
+        after = p->after;
+      }
       if (p->cut == AT_LINE_ENDS && p->piece == p->end) break;    /* a line's end ends a line: it does not separate two */
     }
     uint64_t size = string_size(stop - p->piece, STR_WIDTH(p->s));
@@ -484,6 +751,8 @@ static Value split(Splitter *p) {
     list_add(&p->list, string_substring(p->s, p->piece, stop));
     charge(1 + (stop - p->piece) / 16);
     p->piece = p->at = after;
+    p->stop = NO_STOP;
+    hunt_from(&p->hunt, after);
     if (more && should_pause()) return splitter_pause(p);
   }
   return p->list.first;
@@ -492,17 +761,20 @@ static Value split(Splitter *p) {
 /* (%string-split s separator-or-#f trim? repeat?) */
 static Value prim_split(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
-  Splitter p = {.s = args[0], .sep = ARG_OR(1, V_FALSE), .list = {V_NIL, V_NIL}, .repeat = TRUTH(ARG_OR(3, V_FALSE))};
   if (argc > 1) CHECK_SEPARATOR(1);
-  p.cut = p.sep == V_FALSE ? AT_SPACE : STR_LENGTH(p.sep) ? AT_STRING : AT_CHARACTERS;
+  Splitter p;
+  splitter_init(&p, args[0], ARG_OR(1, V_FALSE), TRUTH(ARG_OR(3, V_FALSE)));
   Value *kept = progress();
-  if (kept) {
+  if (kept && !trimming()) {
     splitter_load(&p, kept);
   } else {
-    p.end = STR_LENGTH(p.s);
-    if (TRUTH(ARG_OR(2, V_TRUE))) trim(p.s, p.sep, true, true, p.repeat, &p.start, &p.end);
+    if (TRUTH(ARG_OR(2, V_TRUE))) {
+      TRY_LET(trimmed, trim(p.s, p.sep, true, true, p.repeat, &p.start, &p.end));
+      vm.resume = V_FALSE;
+    }
     if (p.start == p.end) return V_NIL;
     p.piece = p.start;
+    hunt_from(&p.hunt, p.piece);
     /* Racket splits at an empty separator before, between and after all characters */
     if (p.cut == AT_CHARACTERS) list_add(&p.list, string_make(0, 1));
   }
@@ -517,29 +789,28 @@ static Value prim_normalize_spaces(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   Value s = args[0], all, *kept = progress();
   uint32_t start, end, i, length;
-  if (kept) {
+  if (kept && !trimming()) {
     i = (uint32_t)FIX_VALUE(kept[0]);
     end = (uint32_t)FIX_VALUE(kept[1]);
     length = (uint32_t)FIX_VALUE(kept[2]);
     all = kept[3];
   } else {
-    trim(s, V_FALSE, true, true, true, &start, &end);
-    charge((STR_LENGTH(s) - (end - start)) / 16);
+    TRY_LET(trimmed, trim(s, V_FALSE, true, true, true, &start, &end));
     RESERVE(2 * string_size(end - start, STR_WIDTH(s)));
+    vm.resume = V_FALSE;
     all = string_make(end - start, STR_WIDTH(s));
     STR(all)->lineage = lineage_flat(STR(s)->lineage);
     i = start;
     length = 0;
   }
-  for (uint32_t n = 1; i < end; n++) {
+  bool spaced = length && string_char(all, length - 1) == ' ';
+  for (uint32_t n = 1; i < end; n++, i++) {
     bool space = is_separating(string_char(s, i));
-    string_put(all, length++, space ? ' ' : string_char(s, i));
-    uint32_t from = i++;
-    if (space) i = skip_forward(s, V_FALSE, i, end, true);
-    charge((i - from) / 16);
+    if (!space || !spaced) string_put(all, length++, space ? ' ' : string_char(s, i));
+    spaced = space;
     if (n % LONG_ROUND) continue;
     charge(LONG_ROUND / 8);
-    if (should_pause()) return pause_keeping(4, FIX(i), FIX(end), FIX(length), all);
+    if (should_pause()) return pause_keeping(4, FIX(i + 1), FIX(end), FIX(length), all);
   }
   if (length == STR_LENGTH(all)) return all;
   uint64_t size = string_size(length, STR_WIDTH(all));
@@ -554,7 +825,9 @@ static Value prim_normalize_spaces(int argc, Value *args) {
 static Value prim_lines(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
-  Splitter p = {.s = args[0], .cut = AT_LINE_ENDS, .list = {V_NIL, V_NIL}, .end = STR_LENGTH(args[0])};
+  Splitter p;
+  splitter_init(&p, args[0], V_FALSE, false);
+  p.cut = AT_LINE_ENDS;
   Value *kept = progress();
   if (kept) splitter_load(&p, kept);
   return split(&p);

@@ -7,13 +7,13 @@
 #include "vm/error.h"
 #include "core/check.h"
 #include "core/globals.h"
+#include "data/rtd.h"
 #include "io/printer.h"
 #include "numbers/bignum.h"
 #include "text/symbol.h"
 #include "text/utf8.h"
 #include "vm/continuation.h"
 #include "vm/machine.h"
-#include "vm/record.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -218,7 +218,7 @@ Value err_record(Value procedure, Value got) {
 }
 
 static const char *container(Value of) {
-  return IS(of, T_STRING) ? "string" : IS(of, T_VECTOR) ? "vector" : IS(of, T_BYTES) ? "bytevector" :
+  return IS(of, T_STRING) ? "string" : IS(of, T_VECTOR) ? "vector" : IS(of, T_BYTES) ? "bytevector" : IS(of, T_UVECTOR) ? "uniform vector" :
          is_pair(of) || of == V_NIL ? "list" : "value";
 }
 Value err_range(const char *who, const char *what, int64_t index, int64_t low, int64_t high, Value of) {

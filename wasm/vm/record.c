@@ -1,38 +1,15 @@
 /* record.c — record types and records. */
-#include "vm/record.h"
+#include "data/rtd.h"
 #include "text/symbol.h"
 #include "vm/machine.h"
 #include <string.h>
-
-Value make_rtd(Value name, Value parent, Value own_fields, int64_t flags) {
-  uint32_t inherited = parent == V_FALSE ? 0 : VEC_LENGTH(RTD(parent)->fields);
-  uint32_t depth = parent == V_FALSE ? 0 : (uint32_t)FIX_VALUE(RTD(parent)->depth) + 1;
-  Value fields = make_vector(inherited + VEC_LENGTH(own_fields), V_FALSE);
-  if (inherited) memcpy(VEC(fields), VEC(RTD(parent)->fields), inherited * sizeof(Value));
-  memcpy(VEC(fields) + inherited, VEC(own_fields), VEC_LENGTH(own_fields) * sizeof(Value));
-  Value ancestors = make_vector(depth + 1, V_FALSE);
-  if (depth) memcpy(VEC(ancestors), VEC(RTD(parent)->ancestors), depth * sizeof(Value));
-  Value rtd = heap_object(T_RTD, 0, sizeof(struct Rtd) / 8 - 1);
-  struct Rtd *r = RTD(rtd);
-  r->name = name;
-  r->parent = parent;
-  r->fields = fields;
-  r->depth = FIX(depth);
-  r->ancestors = ancestors;
-  r->apply = parent == V_FALSE ? V_FALSE : RTD(parent)->apply;
-  r->printer = parent == V_FALSE ? V_FALSE : RTD(parent)->printer;
-  r->flags = FIX(flags);
-  r->properties = V_NIL;
-  VEC(ancestors)[depth] = rtd;
-  return rtd;
-}
 
 #define CHECK_RTD(who, i) do { if (!IS(args[i], T_RTD)) return err_type(who, i, "record type", args[i]); } while (0)
 #define CHECK_RECORD(who, i) do { if (!IS(args[i], T_RECORD)) return err_type(who, i, "record", args[i]); } while (0)
 
 static const struct { const char *name; int flag; } flag_names[] = {
   {"transparent", RTD_TRANSPARENT}, {"mutable", RTD_MUTABLE}, {"sealed", RTD_SEALED}, {"opaque", RTD_OPAQUE}, {"prefab", RTD_PREFAB},
-  {"set", RTD_SET}, {"equal", RTD_EQUAL}, {"scoped", RTD_SCOPED},
+  {"set", RTD_SET}, {"equal", RTD_EQUAL}, {"scoped", RTD_SCOPED}, {"open", RTD_OPEN},
 };
 #define FLAG_COUNT (sizeof flag_names / sizeof *flag_names)
 

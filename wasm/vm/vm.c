@@ -127,12 +127,10 @@ static enum run_status collect(void) {
     case OP_##NAME##_SS: COMPARE_SS(op, name); continue;
 
 enum run_status vm_run(void) {
-  Value self, result, proc;
+  Value self;
   Value *consts, *fp, *sp;
   struct Frame *frame;
-  const uint32_t *pc, *ip;
-  uint32_t word, argc, prim;
-  bool tail;
+  const uint32_t *pc;
 
   if (m.collecting) {
     enum run_status status = collect();
@@ -176,8 +174,12 @@ enum run_status vm_run(void) {
      each loop header costs a check of fuel and epoch. A label that has to call leaves the procedure on
      top of its arguments and goes to call_again, where a stub does the calling. */
   for (;;) {
-    ip = pc;
-    word = *pc++;
+    /* Declared in here, since no instruction leaves anything in them for the next one: outside they would be
+       handed from turn to turn, a copy each. */
+    Value result, proc;
+    const uint32_t *ip = pc;
+    uint32_t word = *pc++, argc, prim;
+    bool tail;
     switch ((enum opcode)(word & 0xff)) {
       case OP_CONST: PUSH(consts[A]); continue;
       case OP_FIXNUM: PUSH(FIX(SIGNED_A)); continue;

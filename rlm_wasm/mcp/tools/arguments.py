@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, TypeVar, Union
@@ -23,6 +24,7 @@ T = TypeVar("T")
 A = TypeVar("A", bound="Arguments")
 
 MAX_CHARACTERS_SHOWN = 60
+_NUMBERS = re.compile(r"\s*\d+\s*(?:,\s*\d+\s*)+")
 _NAMES = {
     "string": "a text",
     "integer": "a whole number",
@@ -55,7 +57,9 @@ def _as_list(value: Any) -> Any:
             return json.loads(value)
         except ValueError:
             return value
-    return [value] if isinstance(value, int | str) and not isinstance(value, bool) else value
+    if isinstance(value, str) and _NUMBERS.fullmatch(value):
+        return value.split(",")
+    return [value] if isinstance(value, int | float | str) and not isinstance(value, bool) else value
 
 
 def _lowered(value: Any) -> Any:
@@ -69,7 +73,7 @@ Integer = Annotated[int, NUMERIC]
 Text = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
 ListOf = Annotated[list[T], Field(min_length=1), BeforeValidator(_as_list)]
-"""A list that is not empty; also as JSON text, or its only item."""
+"""A list that is not empty; also as JSON text, as numbers with commas between them, or its only item."""
 Choice = Annotated[T, BeforeValidator(_lowered)]
 """One of some words, in any case."""
 Maybe = Union[T, SkipJsonSchema[None]]  # noqa: UP007  # mypy reads no alias of T | …

@@ -89,7 +89,7 @@ async def ask(ctx: Context, arguments: AskArguments) -> Answer:
         "steps": [_step(step) for step in found.steps[-_STEPS:]],
         "notes": [note[:1_000] for note in found.notes[:20]],
     }
-    told = queue.told()
+    told = {**queue.told(), **render.about_answers(found, clients.runtime)}
     text = _text(found, most, rest)
     return Answer(
         {**content, **told}, render.with_news(text, told), failed=found.status in ("error", "cancelled")
@@ -103,7 +103,7 @@ def _text(found: Found, most: int, rest: str) -> str:
         return f"{text}\n\n{notes}" if notes else text
     why = "" if found.error is None else found.error.message
     value = bounded(found.value, max(most - len(notes) - len(why) - 500, 500))
-    used = results.summary(found.execution)
+    used = results.used_line(found.execution)
     return f"NOT COMPUTED ({why}). The model's last word:\n{value}\n\n{notes}\n\n[{used}]"
 
 

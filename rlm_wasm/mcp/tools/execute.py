@@ -63,6 +63,7 @@ class ExecuteReply(Reply):
     rolled_back: bool = False
     session: str = ""
     notice: str = ""
+    answers: str = ""
     warnings: list[str] = Field(default_factory=list)
     execution: Execution
 
@@ -94,7 +95,7 @@ async def execute_scheme(ctx: Context, arguments: ExecuteArguments) -> Answer:
         raise InternalError("the execution ended without a result")
     most, rest = clients.bounds.result_chars, render.rest_of(queue, run.id)
     content, text = render.structured(run.result, most, rest), render.to_text(run.result, most, rest)
-    told = queue.told()
+    told = {**queue.told(), **render.about_answers(run.result, clients.runtime)}
     return Answer({**content, **told}, render.with_news(text, told), failed=not run.result.ok)
 
 

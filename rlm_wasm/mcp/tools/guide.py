@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from rlm_wasm.mcp import guide
-from rlm_wasm.mcp.tools.arguments import NUMERIC, Arguments, ListOf, Reply
+from rlm_wasm.mcp.tools.arguments import NUMERIC, Arguments, Choice, ListOf, Maybe, Reply
 from rlm_wasm.mcp.tools.entry import Answer, ToolEntry
 
 if TYPE_CHECKING:
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 class NoArguments(Arguments):
     """Nothing."""
+
+
+class SectionArguments(Arguments):
+    """A part of the guide."""
+
+    section: Annotated[
+        Maybe[Choice[guide.SectionName]],
+        Field(description="Default: the overview, which says what is where."),
+    ] = None
 
 
 class PageReply(Reply):
@@ -39,15 +48,24 @@ class PatternReply(Reply):
 
     id: int
     name: str
-    goal: str = ""
+    goal: str
+    summary: str
     markdown: str
     program: str
+    composes_with: list[int]
 
 
 class PatternsReply(Reply):
-    """The patterns, in the order of asking."""
+    """The patterns, in the order of asking; ``left_out`` are those for which there was no room."""
 
     patterns: list[PatternReply]
+    left_out: list[int] = Field(default_factory=list)
+
+
+async def get_usage_guide(_ctx: Context, arguments: SectionArguments) -> Answer:
+    """The overview, or a section."""
+    text = guide.sections()[arguments.section or "overview"].text
+    return Answer(PageReply(markdown=text), text)
 
 
 def _page(name: str) -> Callable[[Context, NoArguments], Awaitable[Answer]]:
@@ -58,13 +76,39 @@ def _page(name: str) -> Callable[[Context, NoArguments], Awaitable[Answer]]:
     return serve
 
 
-async def get_pattern_details(_ctx: Context, arguments: PatternArguments) -> Answer:
-    """The pages of some patterns."""
-    chosen = [guide.pattern(number) for number in dict.fromkeys(arguments.pattern_ids)]
-    replies = [
-        PatternReply(id=p.id, name=p.name, goal=p.goal, markdown=p.text, program=p.program) for p in chosen
-    ]
-    return Answer(PatternsReply(patterns=replies), "\n\n".join(pattern.text for pattern in chosen))
+async def get_pattern_details(ctx: Context, arguments: PatternArguments) -> Answer:
+    """The pages of some patterns, as many as an answer has room for; the first is always there."""
+    wanted = [guide.pattern(number) for number in dict.fromkeys(arguments.pattern_ids)]
+    room = ctx.lifespan_context.bounds.result_chars
+    given = [wanted[0]]
+    for entry in wanted[1:]:
+        if sum(len(other.text) + len(other.program) for other in (*given, entry)) > room:
+            break
+        given.append(entry)
+    reply = PatternsReply(
+        patterns=[
+            PatternReply(
+                id=entry.id,
+                name=entry.name,
+                goal=entry.goal,
+                summary=entry.summary,
+                markdown=entry.text,
+                program=entry.program,
+                composes_with=entry.composes_with,
+            )
+            for entry in given
+        ]
+    )
+    text = "\n\n".join(entry.text for entry in given)
+    left_out = [entry.id for entry in wanted[len(given) :]]
+    if left_out:
+        reply = reply.model_copy(update={"left_out": left_out})
+        text += f"\n… [no room for {_numbers(left_out)}: ask again, or read rlm://patterns/{left_out[0]}]"
+    return Answer(reply, text)
+
+
+def _numbers(ids: list[int]) -> str:
+    return f"pattern{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
 
 
 def _listing() -> str:
@@ -76,17 +120,23 @@ GET_USAGE_GUIDE = ToolEntry(
     title="Usage guide",
     description=(
         "How to work with this server: workflow, choosing among the 16 orchestration patterns, choosing "
-        "models, common mistakes and their fixes. Read it once before the first program."
+        "models, common mistakes and their fixes. Read the overview once before the first program; a "
+        "section has the details: decision trees by bottleneck (latency, quality, cost, structure, scale), "
+        "scenarios and recipes with programs, mistakes with wrong and right code."
     ),
-    takes=NoArguments,
+    takes=SectionArguments,
     gives=PageReply,
+    example='{"section": "choosing"}',
     read_only=True,
-    act=_page("guide"),
+    act=get_usage_guide,
 )
 GET_PATTERN_DETAILS = ToolEntry(
     name="get_pattern_details",
     title="Pattern details",
-    description=f"Complete runnable programs for patterns: {_listing()}.",
+    description=(
+        "Everything about some patterns: problem, when and when not, complete runnable programs, figures "
+        f"claimed and measured, tips, mistakes, what each composes with. They are {_listing()}."
+    ),
     takes=PatternArguments,
     gives=PatternsReply,
     example='{"pattern_ids": [1, 4]}',

@@ -1,1 +1,1 @@
-"""Providers around a provider: cache, concurrency, budget, record and replay."""
+"""Providers around a provider: cache, concurrency, budget, retries, record and replay."""

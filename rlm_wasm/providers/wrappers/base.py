@@ -48,8 +48,11 @@ class Wrapper:
         await close(self.inner)
 
 
-def content_key(request: CompletionRequest, default_model: str | None) -> str:
-    """Hash everything that shapes the answer: not the id, the depth or the timeout."""
+def content_key(request: CompletionRequest, default_model: str | None, scope: str = "") -> str:
+    """Hash everything that shapes the answer: not the id, the depth or the timeout.
+
+    ``scope``: who answers, where that is to count.
+    """
     # Imported here: hashing needs OpenSSL's library, which a program without wrappers never loads.
     import hashlib
     import json
@@ -62,6 +65,7 @@ def content_key(request: CompletionRequest, default_model: str | None) -> str:
         request.max_tokens,
         request.json,
         list(request.images),
+        *([scope] if scope else []),
     ]
     text = json.dumps(shaping, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()

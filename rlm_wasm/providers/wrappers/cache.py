@@ -1,7 +1,8 @@
 """The same question is asked once: a wrapper that keeps answers by a hash of their request.
 
-Only answers that are meant to be repeatable are kept: those asked for with temperature 0, or all
-with ``always=True``. A hit costs nothing and is marked: ``Completion.cached``.
+Only answers that are meant to be repeatable are kept: those asked for with temperature 0, with
+``unset=True`` those asked for without a temperature as well, or all with ``always=True``. A hit costs nothing
+and is marked: ``Completion.cached``.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class CachedProvider(Wrapper):
     """Answers from the store where it can; ``hits`` and ``misses`` count.
 
     ``ttl_s`` is how long an answer is good for; None is for ever. A damaged entry counts as a
-    miss. Errors are never kept.
+    miss. Errors are never kept. ``scope`` keeps providers apart that share a store: what one of them answered
+    is no other's answer.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class CachedProvider(Wrapper):
         *,
         ttl_s: float | None = None,
         always: bool = False,
+        unset: bool = False,
+        scope: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(inner)
@@ -100,13 +104,15 @@ class CachedProvider(Wrapper):
         self._store: CacheStore = MemoryCache() if store is None else store
         self._ttl_s = ttl_s
         self._always = always
+        self._unset = unset
+        self._scope = scope
         self._clock = clock
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Give the kept answer, or ask and keep it."""
-        if not (self._always or request.temperature == 0):
+        if not self._is_repeatable(request):
             return await self.inner.complete(request)
-        key = content_key(request, self.default_model)
+        key = content_key(request, self.default_model, self._scope)
         kept = self._load(await self._store.get(key))
         if kept is not None:
             self.hits += 1
@@ -115,6 +121,11 @@ class CachedProvider(Wrapper):
         completion = await self.inner.complete(request)
         await self._store.put(key, self._dump(completion))
         return completion
+
+    def _is_repeatable(self, request: CompletionRequest) -> bool:
+        if request.temperature is None:
+            return self._always or self._unset
+        return self._always or request.temperature == 0
 
     def _dump(self, completion: Completion) -> str:
         # Rate limits are of that moment, not of the answer.

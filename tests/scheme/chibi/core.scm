@@ -26,7 +26,8 @@
       (list (kind (lambda () (error "user")))
             (kind (lambda () (car 5)))
             (kind (lambda () (read (open-input-string ")"))))
-            (kind (lambda () (raise (make-exception 'file "no" '() #f #f))))))
+            (kind (lambda () (raise (make-exception 'file "no" '() #f #f))))
+            (kind (lambda () (raise (make-exception 'my-own "no" '() #f #f))))))
     (define (protected) (protect (e (#t (list 'caught (exception-message e) (exception-irritants e)))) (error "msg" 1)))
     (define (ports)
       (list (port->string (open-input-string "abc"))
@@ -42,7 +43,7 @@
 (import (prefix (test chibi) t:))
 (check (t:types) => '(#t first second "thing" #t #t))
 (check (t:cursors) => '((#\a #\λ #\b) "λb"))
-(check (t:kinds) => '(user type read file))
+(check (t:kinds) => '(user type read file my-own))
 (check (t:protected) => '(caught "msg" (1)))
 (check (t:ports) => '("abc" (1 (2) three) ("x" "y") "aa" "abcd" "UP"))
 (check (t:generated) => "123")
@@ -55,6 +56,18 @@
 (check-error error-object? (p:fork))
 (check-error error-object? (net:open-net-io "localhost" 80))
 (check-error error-object? (sys:get-host-name))
+(check (list (sys:user-information 0) (sys:group-information "root")) => '(#f #f))          ; nobody is known
+
+;; what is made immutable stays so
+(import (only (chibi) make-immutable!) (rename (only (srfi 4) f64vector) (f64vector f64v)))
+(check (map immutable? (map make-immutable! (list (make-vector 1 0) (bytevector 1) (string #\a) (f64v 1)))) => '(#t #t #t #t))
+(check-error error-object? (vector-set! (make-immutable! (make-vector 1 0)) 0 1))
+(check (make-immutable! 'a) => 'a)
+
+;; bytevectors are filled with bytes, or with bytes that have a sign (R6RS); bytes with bytes
+(check (list (make-bytevector 2 -1) (let ((b (bytevector 1 2))) (bytevector-fill! b -128) b)) => (list #u8(255 255) #u8(128 128)))
+(check-error error-object? (make-bytevector 1 -129))
+(check-error error-object? (make-bytes 1 -1))
 
 ;; (chibi time): calendars without a clock
 (import (prefix (chibi time) time:))

@@ -101,3 +101,16 @@ async def test_what_is_absent_is_listed_in_the_words_of_its_errors(quiet: Runtim
             result = await quiet.run(f"({name} x)")
             assert result.error is not None
             assert result.error.message == f"{name}: {words}, got ({name} x)"
+
+
+async def test_what_libraries_refuse_is_listed_in_the_words_of_their_errors(quiet: Runtime) -> None:
+    """Every name of the page's table of libraries, imported and called."""
+    page = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+    table = page.split("| library | such as | what the error says |\n|---|---|---|\n")[1].split("\n\n")[0]
+    assert table.count("\n") > 7
+    for row in table.split("\n"):
+        library, names, words = row.strip("| ").split(" | ")
+        for name in names.replace("`", "").split(", "):
+            result = await quiet.run(f"(import (prefix {library.strip('`')} there:))\n(there:{name} 1)")
+            assert result.error is not None
+            assert result.error.message == f"{name}: {words}"

@@ -109,4 +109,23 @@
 (define-syntax define-point
   (syntax-rules () ((_ name make x y) (define-record-type name (make x y) name? (x get-x) (y get-y)))))
 
+;; names that are put together from one of a template's own are that template's: a structure within a macro
+(define-syntax-rule (own-structure) (let () (struct inner (x y) #:mutable) (define p (inner 1 2)) (set-inner-x! p 5) (list (inner? p) (inner-x p))))
+(check (own-structure) => '(#t 5))
+(define (inner-x p) 'outside)
+(define-syntax-rule (with-outer v) (let () (struct inner (x)) (list v (inner-x (inner 1)))))
+(check (with-outer (inner-x 1)) => '(outside 1))
+(define-syntax-rule (making name) (define-syntax-rule (name) (let () (struct deep (z)) (deep-z (deep 9)))))
+(making made)
+(check (made) => 9)
+(define-syntax (procedural stx) (syntax-case stx () ((_ n) #'(let () (struct n (a)) (struct own (b)) (list (n-a (n 3)) (own-b (own 2)))))))
+(check (with-handlers ((exn:fail? (lambda (e) 'unbound))) (eval '(procedural given) (interaction-environment))) => 'unbound)
+(define-syntax (formatted stx) (syntax-case stx () ((_ n) (with-syntax ((get (format-id #'n "~a-a" #'n))) #'(let () (struct n (a)) (get (n 3)))))))
+(check (formatted given) => 3)
+(define-syntax record-inside
+  (er-macro-transformer
+   (lambda (form rename compare)
+     `(,(rename 'let) () (,(rename 'struct) ,(rename 'seen) (,(rename 'f))) (,(rename 'seen-f) (,(rename 'seen) 4))))))
+(check (record-inside) => 4)
+
 (report)

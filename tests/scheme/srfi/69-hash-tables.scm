@@ -21,4 +21,26 @@
 (check (hash-table=? (make-default-comparator) h (hash-table-copy h)) => #t)
 (check (let ((d (make-default-comparator))) (list (<? d 1 2 3) (=? d "a" "a") (<? d 'a 'b) (<? d '(1 2) '(1 3)) (>? d "b" "a") (comparator-if<=> d 1 2 'less 'equal 'greater))) => '(#t #t #t #t #t less))
 (check (let ((c (make-vector-comparator (make-comparator integer? = < (lambda (x) x))))) (list (<? c #(1 2) #(1 3)) (comparator-test-type c #(1 a)) (=? c #(1) #(1)))) => '(#t #f #t))
+;; a copy says whether it is meant to be changed; hash-table-merge! is SRFI 125's: what is there stays
+(define by-number (hash-table (make-comparator real? = < (lambda (x) 0)) 1 'one))
+(check (map hash-table-mutable? (list by-number (hash-table-copy by-number) (hash-table-copy by-number #f) (hash-table-copy by-number #t))) => '(#t #f #f #t))
+(check (hash-table-ref (hash-table-merge! (hash-table-copy by-number #t) (hash-table (make-eqv-comparator) 1 'other 2 'two)) 1) => 'one)
+(check (let ((d (make-default-comparator))) (list (= (comparator-hash d "t") (string-hash "t")) (= (comparator-hash d 't) (symbol-hash 't)))) => '(#t #t))
+
+;; SRFI 95 without an order: numbers that are not real come after those that are
+(import (srfi 95))
+(check (sort '(3.14+3.14i 355/113 3 22/7 3.14+0.0i 3.14)) => '(3 3.14 355/113 22/7 3.14+0.0i 3.14+3.14i))
+(check (sort '("b" a 2 #\c "a" 1)) => (sort '(1 "a" #\c 2 a "b")))
+
+;; SRFI 158
+(import (srfi 158))
+(check (generator->list (gflatten (generator '(1 2) '() '(a)))) => '(1 2 a))
+(check (generator->list (gflatten (generator (make-range-generator 0 2) '(x)))) => '(0 1 x))
+(check (generator->list (make-for-each-generator vector-for-each #(1 2 3))) => '(1 2 3))
+
+;; SRFI 38: with a third argument only cycles get labels
+(import (srfi 38))
+(define shared (let ((a (list 1))) (list a a)))
+(define (to-text . rest) (call-with-output-string (lambda (port) (apply write/ss shared port rest))))
+(check (list (to-text) (to-text #f) (to-text #t)) => '("(#0=(1) #0#)" "(#0=(1) #0#)" "((1) (1))"))
 (report)

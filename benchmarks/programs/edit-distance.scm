@@ -1,0 +1,21 @@
+;; Dynamic programming: how far two texts of 300 characters are apart.
+(define (made seed n)
+  (let loop ([i 0] [x seed] [acc '()])
+    (if (= i n) (list->string acc)
+        (loop (+ i 1) (modulo (* x 16807) 2147483647) (cons (integer->char (+ 97 (modulo x 4))) acc)))))
+(define (distance a b)
+  (define m (string-length b))
+  (define row (build-vector (+ m 1) values))
+  (for ([i (in-range 1 (+ 1 (string-length a)))])
+    (define c (string-ref a (- i 1)))
+    (vector-set! row 0 i)
+    (let loop ([j 1] [diagonal (- i 1)])
+      (when (<= j m)
+        (let ([above (vector-ref row j)])
+          (vector-set! row j
+                       (if (char=? c (string-ref b (- j 1)))
+                           diagonal
+                           (+ 1 (min diagonal above (vector-ref row (- j 1))))))
+          (loop (+ j 1) above)))))
+  (vector-ref row m))
+(distance (made 7 300) (made 11 300))

@@ -1,0 +1,22 @@
+;; The shortest ways through a grid of 120 by 120 with walls, breadth first.
+(define width 120)
+(define (wall? x y) (and (zero? (modulo (+ (* x 7) (* y 3)) 5)) (not (zero? (modulo (+ x (* 2 y)) 7)))))
+(define seen (make-vector (* width width) #f))
+(define (search queue steps total)
+  (if (null? queue) total
+      (let visit ([queue queue] [next '()] [total total])
+        (if (null? queue)
+            (search next (+ steps 1) total)
+            (let* ([place (car queue)] [x (remainder place width)] [y (quotient place width)])
+              (define (step next x y)
+                (if (and (< -1 x width) (< -1 y width))
+                    (let ([place (+ x (* y width))])
+                      (if (or (vector-ref seen place) (wall? x y))
+                          next
+                          (begin (vector-set! seen place #t) (cons place next))))
+                    next))
+              (visit (cdr queue)
+                     (step (step (step (step next (+ x 1) y) (- x 1) y) x (+ y 1)) x (- y 1))
+                     (+ total steps)))))))
+(vector-set! seen 1 #t)
+(search (list 1) 0 0)

@@ -1,0 +1,10 @@
+;; Counting by numbers as keys.
+(define (count n)
+  (let ((t (make-hash)))
+    (let loop ((i 0))
+      (when (< i n)
+        (let ((k (remainder (* i 7919) 10007)))
+          (hash-set! t k (+ 1 (hash-ref t k 0))))
+        (loop (+ i 1))))
+    (hash-count t)))
+(count 300000)

@@ -1,0 +1,21 @@
+;; A text of 300,000 characters cut into overlapping chunks at the ends of its sentences, and searched.
+(define sentence "The quick brown fox jumps over the lazy dog and looks for shelter. ")
+(define text (string-append* (for/list ([i 4500]) (if (zero? (modulo i 10)) "A needle is here, see §4. " sentence))))
+(define (chunks text size overlap)
+  (define n (string-length text))
+  (let loop ([start 0] [found '()])
+    (define limit (min n (+ start size)))
+    (define end
+      (if (= limit n) n
+          (let back ([i limit])
+            (cond [(= i start) limit] [(char=? (string-ref text (- i 1)) #\.) i] [else (back (- i 1))]))))
+    (define piece (string-trim (substring text start end)))
+    (if (= end n)
+        (reverse (cons piece found))
+        (loop (max (+ start 1) (- end overlap)) (cons piece found)))))
+(define pieces (chunks text 2000 200))
+(for/fold ([sum 0]) ([piece pieces])
+  (modulo (+ (* 31 sum) (string-length piece)
+             (if (string-contains? piece "needle is here") 7 0)
+             (length (string-split piece " ")))
+          1000003))
