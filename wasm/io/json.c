@@ -214,7 +214,7 @@ static Value parse_string(Parser *p) {
     return V_AGAIN;
   }
   Value s = builder_finish(&b);
-  STR(s)->lineage = STR(p->text)->lineage;
+  STR(s)->lineage = lineage_flat(STR(p->text)->lineage);
   p->string = V_FALSE;
   p->at = at + 1;
   return s;
@@ -480,11 +480,12 @@ static Value write_text(Writer *w, Value s, const char *after) {
   uint64_t size = escaped_size(w, s, 0, length);
   ROOM(w, size + 8, STR_WIDTH(s));
   charge(length / 8);
+  uint32_t begun = w->out.length;
   builder_char(&w->out, '"');
   write_chars(w, s, 0, length, size == length);
   builder_char(&w->out, '"');
+  builder_mark(&w->out, begun, lineage_flat(STR(s)->lineage));
   builder_c(&w->out, after);
-  w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);
   return V_VOID;
 }
 
@@ -495,12 +496,14 @@ static Value write_string(Writer *w, Value s, uint32_t *next) {
   uint64_t size = escaped_size(w, s, from, end);
   ROOM(w, size + 8, STR_WIDTH(s));
   charge((end - from) / (size == end - from ? 8 : 1));
+  uint32_t begun = w->out.length;
   if (!from) builder_char(&w->out, '"');
   write_chars(w, s, from, end, size == end - from);
   *next = end < length ? end : 0;
   if (end < length) return V_VOID;
   builder_char(&w->out, '"');
-  w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);
+  if (!from) builder_mark(&w->out, begun, lineage_flat(STR(s)->lineage));
+  else w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);   /* where a long one began is not known any longer */
   return V_VOID;
 }
 

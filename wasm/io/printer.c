@@ -252,6 +252,7 @@ static Value emit_string(Printer *p, Value s, uint32_t *next) {
   uint64_t size = 2;
   for (uint32_t i = from; i < end; i++) size += written_size(p->mode, string_char(s, i));
   ROOM(p, size, STR_WIDTH(s));
+  uint32_t begun = p->out.length;
   if (from == 0) builder_char(&p->out, '"');
   bool plain = size == end - from + 2ull;
   if (plain) builder_chars(&p->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), end - from);
@@ -261,7 +262,8 @@ static Value emit_string(Printer *p, Value s, uint32_t *next) {
   if (end < cut) return V_VOID;
   *next = 0;
   builder_char(&p->out, '"');
-  p->out.lineage = lineage_union(p->out.lineage, STR(s)->lineage);
+  if (from == 0) builder_mark(&p->out, begun, lineage_flat(STR(s)->lineage));
+  else p->out.lineage = lineage_union(p->out.lineage, STR(s)->lineage);   /* where a long one began is not known any longer */
   return V_VOID;
 }
 

@@ -112,7 +112,7 @@ static Value put_prefix(Scan *s, Value prefix) {
   chars_copy(STR_DATA(text), width, STR_DATA(prefix) + (size_t)(all - count) * STR_WIDTH(prefix), STR_WIDTH(prefix), count);
   chars_copy(STR_DATA(text) + (size_t)count * width, width, STR_DATA(s->text) + (size_t)s->start * STR_WIDTH(s->text),
              STR_WIDTH(s->text), length);
-  STR(text)->lineage = STR(s->text)->lineage;
+  STR(text)->lineage = lineage_flat(STR(s->text)->lineage);
   s->shift = (int64_t)s->start - count;
   s->text = text;
   s->low = 0;
@@ -434,7 +434,7 @@ static Value quote_chars(Value s, const char *special, const char *before, const
     builder_char(&b, c);
   }
   builder_c(&b, after);
-  b.lineage = STR(s)->lineage;
+  b.lineage = lineage_flat(STR(s)->lineage);
   return builder_finish(&b);
 }
 

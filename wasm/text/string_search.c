@@ -799,7 +799,7 @@ static Value prim_normalize_spaces(int argc, Value *args) {
     RESERVE(2 * string_size(end - start, STR_WIDTH(s)));
     vm.resume = V_FALSE;
     all = string_make(end - start, STR_WIDTH(s));
-    STR(all)->lineage = STR(s)->lineage;
+    STR(all)->lineage = lineage_flat(STR(s)->lineage);
     i = start;
     length = 0;
   }
@@ -853,7 +853,7 @@ static Value pad(int argc, Value *args, bool left) {
   Output out = {string_make((uint32_t)wanted, width), left ? more : 0};
   put_range(&out, s, 0, length);
   chars_fill(STR_DATA(out.s) + (left ? 0 : (size_t)length * width), width, c, more);
-  STR(out.s)->lineage = STR(s)->lineage;
+  STR(out.s)->lineage = lineage_flat(STR(s)->lineage);
   return out.s;
 }
 static Value prim_pad_left(int argc, Value *args) { return pad(argc, args, true); }
