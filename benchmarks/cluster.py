@@ -158,7 +158,7 @@ async def budget(seconds: float) -> None:
         while time.perf_counter() - start < seconds:
             used = Amount(calls=count, places=1)
             whole = Amount(calls=count + 1, places=1)
-            report = Report(used=used, reserved=used, least=whole, wish=whole)
+            report = Report(used=used, reserved=used, minimum=whole, wish=whole)
             opened.budgets.exchange(name, name, taken.epoch, report)
             count += 1
         print(

@@ -1,9 +1,9 @@
 """Write what is generated in docs/ and the guide: python build/make_docs.py [--check]
 
-The command line's reference from the commands, the limits from Limits, the exceptions from errors.py,
-the messages from protocol.py, and reference.md from the guest itself. The guide (rlm_wasm/mcp/guide/) gets
-its programs and figures from examples/ and benchmarks/, and docs/ gets the guide's pages. With ``--check``
-nothing is written, and what is out of date ends in exit status 1.
+The command line's reference from the commands, the limits from Limits, the exceptions from errors.py, the
+messages from protocol.py, api.md from docstrings, and reference.md from the guest itself. The guide
+(rlm_wasm/mcp/guide/) gets its programs and figures from examples/ and benchmarks/, and docs/ gets the
+guide's pages. With ``--check`` nothing is written, and what is out of date ends in exit status 1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from doc_pages import commands, guide, protocol, reference, runlog, tables  # noqa: E402 - both need the path
+from doc_pages import api, commands, guide, protocol, reference, runlog, tables  # noqa: E402 - both need the path
 from doc_pages.regions import filled  # noqa: E402
 
 RENDERERS = {
@@ -38,9 +38,10 @@ RENDERERS = {
 def generated() -> Iterator[tuple[Path, str]]:
     """Each page with a generated part, and its text as it should be."""
     yield reference.PAGE, reference.text()
+    yield api.PAGE, api.text()
     yield from guide.sources()
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        if path != reference.PAGE:
+        if path not in (reference.PAGE, api.PAGE):
             yield path, filled(path.read_text(encoding="utf-8"), RENDERERS)
 
 

@@ -17,6 +17,7 @@ from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, Step
+    from rlm_wasm.blocking import ask, run
     from rlm_wasm.data import Keyword, Symbol
     from rlm_wasm.errors import (
         CapabilityDenied,
@@ -50,12 +51,13 @@ if TYPE_CHECKING:
         CallStarted,
         ErrorInfo,
         Execution,
+        ModelUse,
         Output,
         Problem,
         Progress,
         Result,
     )
-    from rlm_wasm.runtime import Runtime, ask, run
+    from rlm_wasm.runtime import Runtime
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
 
@@ -95,6 +97,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MissingKey",
+    "ModelUse",
     "Output",
     "Problem",
     "Progress",
@@ -144,6 +147,7 @@ _MODULES = {
     "LimitExceeded": "rlm_wasm.errors",
     "Limits": "rlm_wasm.limits",
     "MissingKey": "rlm_wasm.errors",
+    "ModelUse": "rlm_wasm.results",
     "Output": "rlm_wasm.results",
     "Problem": "rlm_wasm.results",
     "Progress": "rlm_wasm.results",
@@ -167,8 +171,8 @@ _MODULES = {
     "StoreError": "rlm_wasm.errors",
     "Symbol": "rlm_wasm.data",
     "UsageError": "rlm_wasm.errors",
-    "ask": "rlm_wasm.runtime",
-    "run": "rlm_wasm.runtime",
+    "ask": "rlm_wasm.blocking",
+    "run": "rlm_wasm.blocking",
 }
 
 

@@ -107,12 +107,12 @@ def load_path(loaded: Loaded, path: str | Path, *, name: str | None = None) -> N
         loaded.add(name, _read(Path(path)))
         return
     folder, files = _found(text)
-    found, notes = _texts(folder, files)
-    if not found:
+    texts, notes = _texts(folder, files)
+    if not texts:
         why = f" ({'; '.join(notes)})" if notes else ""
         raise UsageError(f"{text} holds no file with text{why}")
     prefix = name if name is not None else folder.resolve().name
-    for relative, value in found:
+    for relative, value in texts:
         loaded.add(f"{prefix}/{relative}" if prefix else relative, value)
     loaded.notes += [f"{text}: {note}" for note in notes]
 
@@ -162,7 +162,7 @@ def _texts(folder: Path, files: list[Path]) -> tuple[list[tuple[str, str]], list
     """The files that hold text, by their place in the folder; and what was left out."""
     root = folder.resolve()
     total = 0
-    found: list[tuple[str, str]] = []
+    texts: list[tuple[str, str]] = []
     left_out: dict[str, list[str]] = {"no text": [], "empty": [], "not readable": [], "outside of it": []}
     for file in files:
         relative = file.relative_to(folder).as_posix()
@@ -186,8 +186,8 @@ def _texts(folder: Path, files: list[Path]) -> tuple[list[tuple[str, str]], list
         elif not text.strip():
             left_out["empty"].append(relative)
         else:
-            found.append((relative, text))
-    return found, [_note(why, names) for why, names in left_out.items() if names]
+            texts.append((relative, text))
+    return texts, [_note(why, names) for why, names in left_out.items() if names]
 
 
 def _text_of(file: Path) -> str | None:
@@ -203,6 +203,6 @@ def _text_of(file: Path) -> str | None:
 
 
 def _note(why: str, names: list[str]) -> str:
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
     are = "files are" if len(names) > 1 else "file is"
-    return f"{len(names):,} {are} {why} and left out: {shown}"
+    return f"{len(names):,} {are} {why} and left out: {listed}"

@@ -52,7 +52,9 @@ class ImproperList:
     """``(a b . c)``."""
 
     items: tuple[Any, ...]
+    """Those before the dot."""
     tail: Any
+    """What stands behind the dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Box:
     """``(box v)``."""
 
     value: Any
+    """What is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Struct:
     """
 
     name: str
+    """The struct's."""
     fields: dict[str, Any]
 
 

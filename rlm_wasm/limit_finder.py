@@ -71,10 +71,13 @@ class Phase:
     """
 
     name: str
+    """The set-up, what came before the first call, and the rest."""
     fuel: int
     memory_bytes: int
     calls: int
+    """LLM calls."""
     tokens: int
+    """Of these."""
     output_bytes: int
     elapsed: float
 
@@ -89,7 +92,9 @@ class Growth:
     """
 
     name: str
+    """The field of Limits."""
     unit: Unit
+    """Of ``values``."""
     values: tuple[float, ...]
     exponent: float | None
     kind: str
@@ -129,8 +134,8 @@ class Needs:
 
     def text(self, margin: float = 0.0) -> str:
         """The limits as Python, ready to paste: those that were searched."""
-        found = self.found(margin)
-        given = ((name, getattr(found, name)) for name in ("fuel", *_ORDER[:-1], "timeout_s"))
+        limits = self.found(margin)
+        given = ((name, getattr(limits, name)) for name in ("fuel", *_ORDER[:-1], "timeout_s"))
         lines = [f"    {name}={_literal(value)}," for name, value in given if value is not None]
         return "\n".join(["Limits(", *lines, ")"])
 
@@ -174,7 +179,7 @@ async def find_limits(
     async with Runtime(provider=remembering, model=model, limits=ceiling, **runtime_options) as runtime:
         bench = _Bench(runtime, remembering, source, on_try)
         search = await _Search.begin(bench, texts, ceiling)
-        found = await search.smallest()
+        smallest = await search.smallest()
         phases = await _phases(search)
         notes: list[str] = []
         rows: tuple[Growth, ...] = ()
@@ -183,9 +188,14 @@ async def find_limits(
         elif growth is None and not info_of(asked).free:
             notes.append("How needs grow was not measured: it would pay for calls, unless you ask for it.")
         elif growth is not False:
-            rows = await _growth(search, found, notes)
+            rows = await _growth(search, smallest, notes)
     return Needs(
-        result=search.expected, limits=found, phases=phases, growth=rows, notes=tuple(notes), runs=bench.runs
+        result=search.expected,
+        limits=smallest,
+        phases=phases,
+        growth=rows,
+        notes=tuple(notes),
+        runs=bench.runs,
     )
 
 
@@ -435,9 +445,9 @@ async def _phases(search: _Search) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-async def _growth(search: _Search, found: Limits, notes: list[str]) -> tuple[Growth, ...]:
+async def _growth(search: _Search, smallest: Limits, notes: list[str]) -> tuple[Growth, ...]:
     """Every need with the contexts once, twice and four times."""
-    needs = [(search, found)]
+    needs = [(search, smallest)]
     for size in _SIZES[1:]:
         texts = {name: _times(text, size) for name, text in search.texts.items()}
         try:

@@ -296,15 +296,15 @@ class SharedBudget:
             kinds = (int, float) if name == "cost_usd" else (int,)
             if isinstance(value, bool) or not isinstance(value, kinds):
                 raise UsageError(f"SharedBudget({name}=…) must be a number, got {value!r}")
-            most = _MOST_USD if name == "cost_usd" else _MOST
-            if not 0 <= value <= most:
-                raise UsageError(f"SharedBudget({name}=…) must be from 0 to {most:,}, got {value!r}")
+            maximum = _MAX_USD if name == "cost_usd" else _MAX
+            if not 0 <= value <= maximum:
+                raise UsageError(f"SharedBudget({name}=…) must be from 0 to {maximum:,}, got {value!r}")
             if name == "concurrency" and value < 1:
                 raise UsageError("SharedBudget(concurrency=…) must be at least 1")
 
 
-_MOST: Final = 1_000_000_000_000_000
-_MOST_USD: Final = 1_000_000_000
+_MAX: Final = 1_000_000_000_000_000
+_MAX_USD: Final = 1_000_000_000
 """What a shared budget may have fits a database's integers, dollars in billionths, too."""
 
 

@@ -75,8 +75,8 @@ def _calls(story: RunStory) -> str:
             f'fill="{models[call.model]}" opacity="{opacity}"{stroke}><title>{label}</title></rect>'
         )
         tokens = 0 if ended is None else ended.prompt_tokens + ended.completion_tokens
-        shown = one_line(f"{asked.instruction.text} {asked.data.text}", 80)
-        cells = (asked.call, call.model, asked.line or "", call.status, duration(call.seconds), tokens, shown)
+        asks = one_line(f"{asked.instruction.text} {asked.data.text}", 80)
+        cells = (asked.call, call.model, asked.line or "", call.status, duration(call.seconds), tokens, asks)
         rows.append(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in cells)}</tr>")
     head = "".join(
         f"<th>{name}</th>" for name in ("call", "model", "line", "status", "took", "tokens", "asked")
@@ -154,9 +154,9 @@ class Cells:
             assert runtime is not None
             if not self._library:
                 kept = list(self._records)
-                found = (await runtime.run('(apropos "")')).data
+                result = (await runtime.run('(apropos "")')).data
                 self._records[:] = kept
-                self._library = sorted(map(str, found)) if isinstance(found, list) else []
+                self._library = sorted(map(str, result)) if isinstance(result, list) else []
             return sorted({*self._library, *await session.definitions()})
 
         return self._do(look())
@@ -184,12 +184,12 @@ def options_of(line: str, variables: dict[str, Any]) -> dict[str, Any]:
 
     Raises UsageError for what is no option.
     """
-    found: dict[str, Any] = {"runtime": {}, "contexts": {}, "timeout_s": None, "into": None, "reset": False}
+    options: dict[str, Any] = {"runtime": {}, "contexts": {}, "timeout_s": None, "into": None, "reset": False}
     words = shlex.split(line)
     while words:
         word = words.pop(0)
         if word == "--reset":
-            found["reset"] = True
+            options["reset"] = True
             continue
         known = word in (
             "--provider",
@@ -211,17 +211,17 @@ def options_of(line: str, variables: dict[str, Any]) -> dict[str, Any]:
                 raise UsageError(
                     f"%%rlm: {word} names a variable that holds a str, and {variable!r} does not"
                 )
-            found["contexts"][name if equals else None] = text
+            options["contexts"][name if equals else None] = text
         elif word == "--timeout":
             try:
-                found["timeout_s"] = float(value)
+                options["timeout_s"] = float(value)
             except ValueError:
                 raise UsageError(f"%%rlm: --timeout takes seconds, got {value!r}") from None
         elif word == "--into":
-            found["into"] = value
+            options["into"] = value
         else:
-            found["runtime"][word.removeprefix("--").replace("-", "_")] = value
-    return found
+            options["runtime"][word.removeprefix("--").replace("-", "_")] = value
+    return options
 
 
 _cells: dict[int, Cells] = {}
@@ -281,7 +281,7 @@ def _run_cell(shell: Any, cells: Cells, line: str, cell: str | None) -> Report |
 
 def _wait(cells: Cells, running: Future[Result], reports: list[Progress], display: Any) -> Result:
     """Until the program has ended, with its progress in a line that changes."""
-    handle, shown = None, ""
+    handle, line_shown = None, ""
     while True:
         try:
             result = running.result(POLL_S)
@@ -293,8 +293,8 @@ def _wait(cells: Cells, running: Future[Result], reports: list[Progress], displa
             cells.cancel()
             continue
         line = progress_line(later(reports[0], 0.0)) if reports else "running"
-        if line != shown:
-            shown = line
+        if line != line_shown:
+            line_shown = line
             content = {"text/plain": line, "text/html": f"<pre>{html.escape(line)}</pre>"}
             if handle is None:
                 handle = display(content, raw=True, display_id=True)
@@ -320,9 +320,9 @@ def _complete(shell: Any, cells: Cells) -> None:
         if not context.full_text.lstrip().startswith("%%rlm"):
             return {"completions": []}
         word = word_before(context.line_with_cursor[: context.cursor_position])
-        found = [name for name in cells.names() if name.startswith(word)] if word else []
+        result = [name for name in cells.names() if name.startswith(word)] if word else []
         return {
-            "completions": [SimpleCompletion(name) for name in found[:500]],
+            "completions": [SimpleCompletion(name) for name in result[:500]],
             "matched_fragment": word,
             "suppress": True,
         }

@@ -79,8 +79,8 @@ def structure(record: type[T], data: object, what: str, error: type[RlmError] = 
     except (BaseValidationError, UnfitValue) as caught:
         problems = _problems(caught, "")
         more = len(problems) - _MAX_PROBLEMS
-        shown = "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
-        raise error(f"{what}: {shown}") from None
+        listed = "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+        raise error(f"{what}: {listed}") from None
 
 
 def unstructure(record: object) -> Any:
@@ -156,10 +156,10 @@ def _bounded(converter: Converter, kind: Any) -> Hook:
     minimum = next(note.minimum for note in notes if isinstance(note, AtLeast))
 
     def check(value: Any, _kind: Any) -> Any:
-        found = converter.structure(value, inner)
-        if found < minimum:
+        number = converter.structure(value, inner)
+        if number < minimum:
             raise _misfit(f"at least {minimum:g}", value)
-        return found
+        return number
 
     return check
 
@@ -242,16 +242,16 @@ def _each(converter: Converter, items: Iterable[tuple[Any, Any]], kinds: Iterabl
     """The values structured; which of them do not fit is told by their index or key."""
     from cattrs import IterableValidationError, IterableValidationNote
 
-    found, misfits = [], []
+    structured, misfits = [], []
     for (index, value), kind in zip(items, kinds, strict=False):
         try:
-            found.append(converter.structure(value, kind))
+            structured.append(converter.structure(value, kind))
         except Exception as error:
             error.add_note(IterableValidationNote("", index, kind))
             misfits.append(error)
     if misfits:
         raise IterableValidationError("", misfits, list)
-    return found
+    return structured
 
 
 def _record(converter: Converter, kind: Any) -> Hook:
@@ -283,7 +283,7 @@ def _problems(error: BaseException, place: str) -> list[str]:
     from cattrs import AttributeValidationNote, ForbiddenExtraKeysError, IterableValidationNote
 
     if isinstance(error, BaseExceptionGroup):
-        found: list[str] = []
+        problems: list[str] = []
         for inner in error.exceptions:
             where = place
             for note in getattr(inner, "__notes__", ()):
@@ -291,8 +291,8 @@ def _problems(error: BaseException, place: str) -> list[str]:
                     where = f"{place}.{note.name}" if place else note.name
                 elif isinstance(note, IterableValidationNote):
                     where = f"{place}[{_shown(note.index)}]"
-            found += _problems(inner, where)
-        return found
+            problems += _problems(inner, where)
+        return problems
     if isinstance(error, ForbiddenExtraKeysError):
         names = ", ".join(sorted(str(name)[:_SHOWN] for name in error.extra_fields)[:_MAX_PROBLEMS])
         return [f"{place + ' has ' if place else ''}unknown {names}"]

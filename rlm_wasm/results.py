@@ -25,6 +25,10 @@ _MAX_HTML = 10_000
 
 _MAX_MODELS = 5
 """That a line names."""
+_MAX_OTHERS = 2
+"""Other names of a model that a line says."""
+_MAX_NAME = 60
+"""Characters of a model's name in a line."""
 
 Status = Literal["finished", "ok", "error", "limit", "cancelled"]
 
@@ -34,16 +38,27 @@ class ErrorInfo:
     """What went wrong. For limits: kind, used and limit, and the message says all three."""
 
     type: str
+    """The condition's type, such as "exn:fail:contract"; "limit" where a limit fired."""
     message: str
+    """What is wrong, in words for the program's author."""
     irritants: tuple[str, ...] = ()
+    """The values that it is about, as text."""
     source: str | None = None
+    """The program in which it arose, by the name that ``execute`` was given; None: nobody knows."""
     line: int | None = None
+    """From 1; None where the place is not known."""
     column: int | None = None
+    """From 1."""
     hint: str | None = None
+    """What would be right, where that can be told."""
     backtrace: tuple[str, ...] = ()
+    """Frames as text, the innermost first."""
     kind: str | None = None
+    """Of a limit: the field of Limits."""
     used: float | None = None
+    """Of a limit: how much was used, in its unit."""
     limit: float | None = None
+    """Of a limit: how much was allowed."""
 
     def __str__(self) -> str:
         place = ""
@@ -66,10 +81,13 @@ class Problem:
     """
 
     severity: Literal["error", "warning"]
+    """"error" or "warning"."""
     message: str
+    """What is wrong."""
     line: int | None = None
     column: int | None = None
     hint: str | None = None
+    """What would be right, where that can be told."""
 
     def __str__(self) -> str:
         place = f" (line {self.line}, column {self.column})" if self.line else ""
@@ -82,12 +100,17 @@ class ModelUse:
     """What the calls used that one model answered. Failed calls are not among them."""
 
     calls: int = 0
+    """That it answered."""
     cached: int = 0
     """Of these, answered from a cache."""
     tokens: int = 0
+    """Of prompts and answers together."""
     prompt_tokens: int = 0
+    """Of prompts."""
     completion_tokens: int = 0
+    """Of answers."""
     cached_tokens: int = 0
+    """Of ``prompt_tokens`` those that the vendor had in a cache of its own."""
     cost_usd: float | None = 0.0
     """US dollars; None where the model's price is unknown."""
     asked_for: tuple[str, ...] = ()
@@ -99,17 +122,25 @@ class Execution:
     """What an execution used."""
 
     calls: int = 0
+    """LLM calls that were asked for, those of recursive children included."""
     elapsed: float = 0.0
+    """Seconds."""
     tokens: int = 0
+    """Of prompts and answers together."""
     prompt_tokens: int = 0
+    """Of prompts."""
     completion_tokens: int = 0
+    """Of answers."""
     cost_usd: float | None = 0.0
+    """US dollars; None where the price of a model is unknown."""
     cached: int = 0
     """Calls that a cache answered: they cost nothing."""
     cached_tokens: int = 0
     """Of ``prompt_tokens`` those that the vendor had in a cache of its own."""
     fuel: int = 0
+    """Wasm instructions, of Scheme and Python together."""
     memory_bytes: int = 0
+    """Of the session's Scheme guest, at the end."""
     provider: str | None = None
     """Who answered; None where nobody was asked."""
     models: Mapping[str, ModelUse] = field(default_factory=dict)
@@ -140,12 +171,16 @@ class Result:
     """
 
     status: Status
+    """"finished" (the program called finish), "ok" (it ran to its end), "error", "limit" or "cancelled"."""
     value: str = ""
     data: Any = None
     stdout: str = ""
     stderr: str = ""
+    """What the program wrote to its standard error."""
     error: ErrorInfo | None = None
+    """What went wrong, for "error" and "limit"; else None."""
     execution: Execution = field(default_factory=Execution)
+    """What it used."""
     truncated: tuple[str, ...] = ()
     rolled_back: bool = False
     derived_from: tuple[int, ...] = ()
@@ -210,12 +245,12 @@ class Result:
         """For notebooks. What a model or a program wrote is text in it, never markup."""
         import html  # for notebooks alone
 
-        shown = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
+        texts = [("stdout", self.stdout), ("stderr", self.stderr), ("value", self.value)]
         if self.error is not None:
-            shown.append(("error", str(self.error)))
-        shown += [("warning", text) for text in self.warnings]
+            texts.append(("error", str(self.error)))
+        texts += [("warning", text) for text in self.warnings]
         parts = [f"<p><b>{html.escape(self.status)}</b> · {html.escape(summary(self.execution))}</p>"]
-        for name, text in shown:
+        for name, text in texts:
             if text:
                 cut = (
                     text
@@ -235,14 +270,21 @@ class Progress:
     """
 
     done: int = 0
+    """Calls that ended."""
     running: int = 0
+    """Calls in flight."""
     total: int = 0
     ahead: int = 0
     models: Mapping[str, int] = field(default_factory=dict)
+    """Calls in flight by model."""
     tokens: int = 0
+    """Of the calls that ended."""
     cost_usd: float | None = 0.0
+    """US dollars so far; None where the price of a model is unknown."""
     elapsed_s: float = 0.0
+    """Seconds since the execution began."""
     longest_s: float = 0.0
+    """Seconds since the oldest call in flight was sent."""
     stderr: str = ""
     last_line: str = ""
 
@@ -265,6 +307,7 @@ class Output:
 
     stream: str
     text: str
+    """What it printed since the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,14 +315,19 @@ class CallStarted:
     """What ``Session.stream`` gives when a program asks for an LLM call, which may wait for its place."""
 
     call_id: int
+    """The call's number, as everywhere."""
     op: str
+    """The procedure that asked for it: "llm-query", "llm-query-async"."""
     model: str | None
+    """The one asked for; None: the server's own."""
     instruction: str
     """Its beginning, at most 2,000 characters."""
     data: str
     """Its beginning, at most 2,000 characters."""
     line: int | None = None
+    """Where in the program; None where nobody knows."""
     fiber: int | None = None
+    """The fiber that asked; None: the program itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,15 +335,22 @@ class CallEnded:
     """What ``Session.stream`` gives when a call is over: ``status`` is "done", "failed" or "cancelled"."""
 
     call_id: int
+    """That of its CallStarted."""
     status: str
     model: str = ""
+    """The one that answered."""
     text: str = ""
     """The answer's beginning, at most 2,000 characters."""
     prompt_tokens: int = 0
+    """What it used."""
     completion_tokens: int = 0
+    """What it used."""
     cost_usd: float | None = 0.0
+    """US dollars; None where the price is unknown."""
     cached: bool = False
+    """Whether a cache answered."""
     error: str | None = None
+    """Why it failed."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -315,8 +370,9 @@ def answered_by(used: Execution) -> str:
         return ""
     models = []
     for name, model in [*used.models.items()][:_MAX_MODELS]:
-        asked_for = f" (asked for as {', '.join(model.asked_for)})" if model.asked_for else ""
-        models.append(f"{name or 'a model without a name'} ×{model.calls}{asked_for}")
+        others = ", ".join(other[:_MAX_NAME] for other in model.asked_for[:_MAX_OTHERS])
+        asked_for = f" (asked for as {others})" if others else ""
+        models.append(f"{name[:_MAX_NAME] or 'a model without a name'} ×{model.calls}{asked_for}")
     if len(used.models) > _MAX_MODELS:
         models.append(f"{len(used.models) - _MAX_MODELS} more")
     return f"by {used.provider}: {', '.join(models)}"

@@ -260,13 +260,13 @@ class Session:
         if bad is not None:
             return bad
         options = self._parts.options.take(traced=self._parts.recorder.on)
-        told = options if check else {"check": "never", **options}
+        options_sent = options if check else {"check": "never", **options}
 
         def message() -> ToGuest:
             due = self._scheduler.due_replies()
             if due:
-                return protocol.evaluate_with(source, name, told, due)
-            return protocol.evaluate(source, name, told)
+                return protocol.evaluate_with(source, name, options_sent, due)
+            return protocol.evaluate(source, name, options_sent)
 
         outcome: Outcome | None = None
         try:
@@ -341,13 +341,13 @@ class Session:
         result.raise_for_status()
         return tuple(
             Problem(
-                severity=found["severity"],
-                message=found["message"],
-                line=found["line"] or None,
-                column=found["column"] or None,
-                hint=found["hint"] or None,
+                severity=problem["severity"],
+                message=problem["message"],
+                line=problem["line"] or None,
+                column=problem["column"] or None,
+                hint=problem["hint"] or None,
             )
-            for found in result.data or ()
+            for problem in result.data or ()
         )
 
     async def resume(

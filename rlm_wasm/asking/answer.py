@@ -24,12 +24,14 @@ class Step:
     """
 
     number: int
+    """From 1."""
     program: str = ""
     reply: str = ""
     status: str = ""
     """The program's, as in Result; "unrun" where it did not run."""
     value: str = ""
     output: str = ""
+    """What the program printed."""
     error: str = ""
     calls: int = 0
     tokens: int = 0
@@ -53,7 +55,9 @@ class Answer(Result):
     """
 
     steps: tuple[Step, ...] = ()
+    """Every iteration, in order."""
     how: How = "none"
+    """"program", "plan", "last word" or "none"."""
     parsed: Any = None
     asked_again: int = 0
     notes: tuple[str, ...] = ()

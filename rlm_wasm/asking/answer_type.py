@@ -111,8 +111,8 @@ class AnswerType:
             try:
                 return self.adapter.validate_json(json_text(plain))
             except ValidationError as error:
-                found = [f"{_place(e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
-                raise UnfitValue(_listed(found)) from error
+                complaints = [f"{_place(e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
+                raise UnfitValue(_listed(complaints)) from error
         from referencing.exceptions import Unresolvable
 
         try:
@@ -140,6 +140,6 @@ def _place(path: Any) -> str:
 
 
 def _listed(complaints: list[str]) -> str:
-    shown = complaints[:_MAX_COMPLAINTS]
-    more = len(complaints) - len(shown)
-    return "; ".join(shown) + (f"; and {more:,} more" if more else "")
+    listed = complaints[:_MAX_COMPLAINTS]
+    more = len(complaints) - len(listed)
+    return "; ".join(listed) + (f"; and {more:,} more" if more else "")

@@ -100,9 +100,9 @@ def _kind(text: str, head: str) -> tuple[str, str]:
     lines = [line for line in head.split("\n", 400)[:400] if line.strip()]
     if len(text) > len(head) and len(lines) > 1:
         lines.pop()  # the head may end within it
-    for found in (_json(text, head, lines), _markdown(head), _log(lines), _csv(lines)):
-        if found is not None:
-            return found
+    for description in (_json(text, head, lines), _markdown(head), _log(lines), _csv(lines)):
+        if description is not None:
+            return description
     for language, pattern in _CODE.items():
         if len(pattern.findall(head)) >= 3:
             return f"{language} code", ""
@@ -153,8 +153,8 @@ def _of_value(value: Any) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(in_line(str(name), 40) or '""' for name in names[:12])
-    return shown + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")
+    listed = ", ".join(in_line(str(name), 40) or '""' for name in names[:12])
+    return listed + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")
 
 
 # ---- the others
@@ -164,9 +164,9 @@ def _markdown(head: str) -> tuple[str, str] | None:
     headings = _HEADING.findall(head)
     if len(headings) < 2 or not any(heading.startswith(("# ", "## ")) for heading in headings):
         return None
-    shown = "; ".join(in_line(heading, 60) for heading in headings[:_HEADINGS])
+    listed = "; ".join(in_line(heading, 60) for heading in headings[:_HEADINGS])
     more = "; …" if len(headings) > _HEADINGS else ""
-    return "Markdown", f"headings: {shown}{more}"
+    return "Markdown", f"headings: {listed}{more}"
 
 
 def _log(lines: list[str]) -> tuple[str, str] | None:
@@ -178,7 +178,7 @@ def _log(lines: list[str]) -> tuple[str, str] | None:
     timed = sum(bool(_TIME.match(line)) for line in sample)
     if timed * 5 < 3 * len(sample):
         return None
-    levels = sorted({found[0] for line in sample if (found := _LEVEL.search(line))})
+    levels = sorted({level[0] for line in sample if (level := _LEVEL.search(line))})
     begins = in_line(next(line for line in sample if _TIME.match(line)), 60)
     seen = f"; levels seen: {', '.join(levels)}" if levels else ""
     return "a log, a time at the beginning of each line", f"lines like: {begins}{seen}"

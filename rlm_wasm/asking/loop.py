@@ -245,9 +245,9 @@ class Loop:
             wrong = [p for p in await self._place.check(source) if p.severity == "error"]
             if wrong:
                 self._refused = source
-                said = "\n".join(str(problem) for problem in wrong[:10])
+                problems = "\n".join(str(problem) for problem in wrong[:10])
                 return replace(
-                    step, status="unrun", error=f"it was not run, since a check found:\n{said}"
+                    step, status="unrun", error=f"it was not run, since a check found:\n{problems}"
                 ), False
         result = found.result = await self._place.run(source)
         step = replace(
@@ -285,8 +285,8 @@ class Loop:
         reason = f"The limit {why.kind} was reached"
         text = ""
         for chars, tokens in LAST_TRIES:
-            shown = self._transcript.shortened(chars)
-            prompt = task.last_prompt(shown, with_data=chars == LAST_TRIES[0][0])
+            transcript = self._transcript.shortened(chars)
+            prompt = task.last_prompt(transcript, with_data=chars == LAST_TRIES[0][0])
             try:
                 for _ in range(2):
                     completion = await self._place.ask(

@@ -84,13 +84,13 @@ def _written(step: Step, so_far: str) -> str:
 
 
 def _digest(step: Step) -> str:
-    said = []
+    parts = []
     if step.program:
-        said.append(f"program: {in_line(step.program, _DIGEST)}")
+        parts.append(f"program: {in_line(step.program, _DIGEST)}")
     if step.value:
-        said.append(f"value: {in_line(step.value, _DIGEST)}")
+        parts.append(f"value: {in_line(step.value, _DIGEST)}")
     if step.output:
-        said.append(f"printed: {in_line(step.output, _DIGEST)}")
+        parts.append(f"printed: {in_line(step.output, _DIGEST)}")
     if step.error:
-        said.append(f"error: {in_line(step.error, _DIGEST)}")
-    return f"## Iteration {step.number}, shortened\n" + "\n".join(said or ["no program"])
+        parts.append(f"error: {in_line(step.error, _DIGEST)}")
+    return f"## Iteration {step.number}, shortened\n" + "\n".join(parts or ["no program"])

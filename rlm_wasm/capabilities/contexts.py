@@ -193,9 +193,9 @@ class Contexts:
         return at_once_or_in_turns(self._hits(context.text, pattern, limit))
 
     def _hits(self, text: str, pattern: str, limit: int) -> Generator[None, None, list[list[Any]]]:
-        found: list[list[Any]] = []
+        hits: list[list[Any]] = []
         at = 0
-        while len(found) < limit and at < len(text):
+        while len(hits) < limit and at < len(text):
             hit = text.find(pattern, at, at + _A_TURN + len(pattern) - 1)
             if hit < 0:
                 self._charge(min(_A_TURN, len(text) - at))
@@ -206,11 +206,11 @@ class Contexts:
             end = text.find("\n", hit)
             end = len(text) if end < 0 else end
             self._charge(end - at)
-            found.append([hit, _around(text, start, end, hit)])
+            hits.append([hit, _around(text, start, end, hit)])
             at = max(end, hit + 1)
-            if len(found) % 500 == 0:
+            if len(hits) % 500 == 0:
                 yield
-        return found
+        return hits
 
 
 def _lines_of(text: str) -> list[str]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rlm_wasm.asking.bounds import in_line
-from rlm_wasm.cli import exits
+from rlm_wasm.cli import completion, exits
 from rlm_wasm.cli.accounts import Accounts
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts, read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, Step
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("question")
 @click.option(
     "--context",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     "contexts",
     multiple=True,
     metavar="[NAME=]FILE|DIR|GLOB",
+    shell_complete=completion.files,
     help="What the question is about; - is standard input; a folder or a quoted glob gives every file as a "
     "named context. May be repeated.",
 )

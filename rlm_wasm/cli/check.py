@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rlm_wasm.cli import exits
+from rlm_wasm.cli import completion, exits
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import chosen_program, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.report import error_object, note, print_json, print_place
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from rlm_wasm.results import Problem
 
 
-@click.command()
-@click.argument("program", required=False)
+@click.command(cls=Command)
+@click.argument("program", required=False, shell_complete=completion.files)
 @click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
 @click.option(
     "--context",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     "contexts",
     multiple=True,
     metavar="[NAME=]FILE|DIR|GLOB",
+    shell_complete=completion.files,
     help="As for run.",
 )
 @runtime_options

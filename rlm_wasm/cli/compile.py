@@ -8,12 +8,13 @@ import time
 
 import click
 
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo
 from rlm_wasm.results import seconds
 
 
-@click.command(name="compile")
+@click.command(name="compile", cls=Command)
 @click.option("--no-python", is_flag=True, help="Only the Scheme guest, not the Python one.")
 def compile_command(*, no_python: bool) -> None:
     """Compile the guests into the user's cache: done at install time, no run waits for it."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 
 from rlm_wasm.cli import exits
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.report import print_json
 from rlm_wasm.cli.terminal import echo
 from rlm_wasm.errors import RlmError
@@ -42,7 +43,7 @@ class Finding:
     text: str
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--base-url", metavar="U", help="Also try this server.")
 @click.option("--offline", is_flag=True, help="Reach for no server.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rlm_wasm.cli import completion
 from rlm_wasm.cli.config import aliases_given
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import chosen_program, read_arguments, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.report import note, print_json
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from rlm_wasm.limit_finder import Needs
 
 
-@click.command()
-@click.argument("program", required=False)
+@click.command(cls=Command)
+@click.argument("program", required=False, shell_complete=completion.files)
 @click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
 @click.option(
     "--context",
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     "contexts",
     multiple=True,
     metavar="[NAME=]FILE|DIR|GLOB",
+    shell_complete=completion.files,
     help="A text for the program's context; - is standard input. May be repeated with names.",
 )
 @click.option(

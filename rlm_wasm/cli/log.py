@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rlm_wasm.cli.environment import Group
 from rlm_wasm.cli.inputs import Quantity
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
@@ -97,7 +98,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
     """What runs did: those of rlm-wasm run --log."""
 

@@ -26,6 +26,7 @@ _COMMANDS = {
     "log": ("rlm_wasm.cli.log", "log"),
     "view": ("rlm_wasm.cli.view", "view"),
     "compile": ("rlm_wasm.cli.compile", "compile_command"),
+    "completion": ("rlm_wasm.cli.completion", "completion"),
 }
 
 

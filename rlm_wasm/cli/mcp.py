@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import Quantity
 from rlm_wasm.cli.mcp_clients import CLIENTS, SERVER, install
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
@@ -26,7 +27,7 @@ this is a server: on standard input it waits for the messages of an assistant (M
 Ctrl-C ends it."""
 
 
-class _KeepsArguments(click.Command):
+class _KeepsArguments(Command):
     """A command that knows what it was called with, as it was written."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from rlm_wasm.cli import completion
 from rlm_wasm.cli.config import aliases_given
 from rlm_wasm.cli.inputs import Quantity, read_arguments
 from rlm_wasm.limits import Limits, LimitSpec, specs
@@ -50,10 +51,17 @@ _OPTIONS = [
         "--provider",
         "-p",
         metavar="P",
+        shell_complete=completion.providers,
         help="LLM back end: openai, extractive, scripted, echo or a plug-in's.  "
         "[default: openai where OPENAI_API_KEY is set, else extractive]",
     ),
-    click.option("--model", "-m", metavar="M", help="Model where the program names none."),
+    click.option(
+        "--model",
+        "-m",
+        metavar="M",
+        shell_complete=completion.models,
+        help="Model where the program names none.  [default: the provider's own]",
+    ),
     click.option(
         "--base-url", metavar="U", help="Address of an OpenAI-compatible server.  [default: OPENAI_BASE_URL]"
     ),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rlm_wasm.cli import exits
+from rlm_wasm.cli import completion, exits
 from rlm_wasm.cli.accounts import Accounts
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import chosen_program, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from rlm_wasm.session import Session
 
 
-@click.command()
-@click.argument("program", required=False)
+@click.command(cls=Command)
+@click.argument("program", required=False, shell_complete=completion.files)
 @click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
 @click.option(
     "--context",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     "contexts",
     multiple=True,
     metavar="[NAME=]FILE|DIR|GLOB",
+    shell_complete=completion.files,
     help="A text for the program's context; - is standard input; a folder or a quoted glob gives every file "
     "as a named context. May be repeated with names.",
 )
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     "--session",
     "kept",
     metavar="NAME",
+    shell_complete=completion.sessions,
     help="Go on from what the session of this name has defined, and keep what this run defines.",
 )
 @runtime_options

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlm_wasm.cli import exits
+from rlm_wasm.cli import completion, exits
+from rlm_wasm.cli.environment import Group
 from rlm_wasm.cli.inputs import read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
@@ -18,7 +19,8 @@ from rlm_wasm.cli.run import Shown, interruptibly
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import JournalDiverged, UsageError
 from rlm_wasm.named_sessions import AnswersOfThen, default_store_url, open_named
-from rlm_wasm.runtime import Runtime, no_such_session
+from rlm_wasm.runtime import Runtime
+from rlm_wasm.runtime_parts.opening import no_such_session
 from rlm_wasm.sandbox.engine import Engine
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ _VALUE = 200
 """Seconds for the text of a variable's value, and characters of it."""
 
 
-@click.group()
+@click.group(cls=Group)
 def sessions() -> None:
     """Kept sessions: those of rlm-wasm run --session NAME."""
 
@@ -70,7 +72,7 @@ def list_command(store: str | None, *, as_json: bool) -> None:
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @click.option(
     "--at",
     type=click.IntRange(min=1),
@@ -138,7 +140,7 @@ async def _values(session: Session) -> dict[str, str]:
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @click.option(
     "--until", type=click.IntRange(min=1), metavar="CALL", help="As far as the moment of this LLM call."
 )
@@ -194,7 +196,7 @@ async def _replayed(name: str, until: int | None, program: str | None, store: st
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @runtime_options
 @_json_option
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no words of the program on stderr.")
@@ -226,7 +228,7 @@ async def _resume(
 
 
 @sessions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.sessions)
 @click.argument("new_name")
 @_store_option
 def fork(name: str, new_name: str, store: str | None) -> None:
@@ -240,7 +242,7 @@ async def _fork(name: str, new_name: str, store: str) -> None:
 
 
 @sessions.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.sessions)
 @_store_option
 def rm(names: tuple[str, ...], store: str | None) -> None:
     """Forget sessions."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo
 from rlm_wasm.named_sessions import default_store_url
@@ -18,7 +19,7 @@ from rlm_wasm.viewer.server import Viewer
 from rlm_wasm.viewer.sources import FileSource, StoreSource
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port.  [default: any free one]")
 @click.option("--open/--no-open", "show", default=True, help="Whether a browser is opened.")

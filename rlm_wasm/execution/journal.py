@@ -500,7 +500,7 @@ class Entry:
 
 def entries_of(rows: Iterable[tuple[int, str, bytes]], stream: str, name: str) -> list[Entry]:
     """The entries of one stream, in their order. Raises SnapshotCorrupt for a row that is damaged."""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for number, of, payload in rows:
         if of != stream:
             continue
@@ -509,13 +509,13 @@ def entries_of(rows: Iterable[tuple[int, str, bytes]], stream: str, name: str) -
                 kind, run, *fields = item
                 if type(run) is not int or run < 0:
                     raise TypeError("run")
-                found.append(Entry(Kind(kind), run, fields, number))
+                entries.append(Entry(Kind(kind), run, fields, number))
         except (cbor2.CBORError, ValueError, TypeError) as error:
             raise SnapshotCorrupt(
                 f"row {number} of the journal of session {name} is damaged ({str(error)[:100]}): sessions"
                 f" replay {name} shows how far it goes, sessions rm {name} forgets it"
             ) from error
-    return found
+    return entries
 
 
 def before_last_execution(entries: list[Entry]) -> list[Entry]:

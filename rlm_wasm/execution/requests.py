@@ -347,7 +347,7 @@ class HostRequests:
         facts = recorder.facts(request.id)
         if request.operation not in _LOGGED:
             return
-        shown = " ".join(
+        preview = " ".join(
             part if isinstance(part, str) else repr(part)[:_LOGGED_ARGUMENTS]
             for part in request.arguments[:8]
         )
@@ -355,7 +355,7 @@ class HostRequests:
             events.RequestStarted,
             request=request.id,
             operation=request.operation,
-            arguments=events.logged(shown, _LOGGED_ARGUMENTS),
+            arguments=events.logged(preview, _LOGGED_ARGUMENTS),
             **place_of(facts),
         )
 

@@ -269,18 +269,18 @@ def _count(instruction: str, *, summary: bool) -> int:
 
 
 def _keys(instruction: str) -> tuple[Key, ...]:
-    found: dict[str, Key] = {}
+    keys: dict[str, Key] = {}
     for match in _TEMPLATE_KEY.finditer(instruction):
         name = match["key"].strip()
-        found.setdefault(name, _typed(name, match["hint"]))
-    if not found:
+        keys.setdefault(name, _typed(name, match["hint"]))
+    if not keys:
         for match in _NAMED_KEYS.finditer(instruction):
             for item in _KEY_SEPARATOR.split(match["list"]):
                 name, _, hint = item.partition("(")
                 name = _unquoted(name)
                 if name and name.lower() not in _STOP_WORDS:
-                    found.setdefault(name, _typed(name, hint.rstrip(") ")))
-    return tuple(found.values())
+                    keys.setdefault(name, _typed(name, hint.rstrip(") ")))
+    return tuple(keys.values())
 
 
 def _typed(name: str, hint: str) -> Key:

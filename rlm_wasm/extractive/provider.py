@@ -121,10 +121,10 @@ def answer(request: CompletionRequest) -> str:
     data = unwrap(request.data or _data_within(request.instruction))
     if question.form == "program" or request.purpose == "program":
         return _program(request.instruction)
-    found = rank(data, question.terms, question.phrases, digits=question.wants_digits)
+    units = rank(data, question.terms, question.phrases, digits=question.wants_digits)
     if question.json:
-        return json.dumps(_json(question, data, found), ensure_ascii=False)
-    return _FORMS[question.form](question, data, found)
+        return json.dumps(_json(question, data, units), ensure_ascii=False)
+    return _FORMS[question.form](question, data, units)
 
 
 _INSTRUCTION: Final = 4_096
@@ -137,34 +137,34 @@ def _shortened(instruction: str) -> str:
     return f"{instruction[: _INSTRUCTION // 2]}\n{instruction[-_INSTRUCTION // 2 :]}"
 
 
-def _sentences(question: ParsedInstruction, data: str, found: list[Unit]) -> str:
-    best = found[0].coverage if found else 0.0
+def _sentences(question: ParsedInstruction, data: str, units: list[Unit]) -> str:
+    best = units[0].coverage if units else 0.0
     if question.fallback is not None and best <= _ENOUGH:
         return question.fallback
     if question.summary:
         separator = "\n" if "\n" in data[:_OFF_LOOP].strip() else " "
         return separator.join(central(data, question.count)) or question.fallback or NOT_FOUND
-    if not found:
+    if not units:
         # Nothing to search for: the beginning is the best that can be shown.
         return NOT_FOUND if question.terms else " ".join(units_of(data[:4096])[: question.count])
-    good = [unit for unit in found if unit.score >= 0.5 * found[0].score][: question.count]
+    good = [unit for unit in units if unit.score >= 0.5 * units[0].score][: question.count]
     return "\n".join(dict.fromkeys(u.text for u in sorted(good, key=lambda u: u.start)))
 
 
-def _choice(question: ParsedInstruction, data: str, found: list[Unit]) -> str:
-    return _chosen(question.choices, data, found[0].coverage if found else 0.0)
+def _choice(question: ParsedInstruction, data: str, units: list[Unit]) -> str:
+    return _chosen(question.choices, data, units[0].coverage if units else 0.0)
 
 
-def _scaled(question: ParsedInstruction, data: str, found: list[Unit]) -> str:
+def _scaled(question: ParsedInstruction, data: str, units: list[Unit]) -> str:
     assert question.scale is not None
     low, high = question.scale
-    value = low + (high - low) * max(found[0].coverage if found else 0.0, abs(_polarity(data)))
+    value = low + (high - low) * max(units[0].coverage if units else 0.0, abs(_polarity(data)))
     whole = low.is_integer() and high.is_integer() and high > 1
     return str(round(value)) if whole else f"{value:.2f}"
 
 
-def _number(question: ParsedInstruction, _data: str, found: list[Unit]) -> str:
-    for unit in found:
+def _number(question: ParsedInstruction, _data: str, units: list[Unit]) -> str:
+    for unit in units:
         if unit.coverage <= _ENOUGH and question.fallback is not None:
             break
         number = _number_in(unit.text, question.terms)
@@ -228,17 +228,17 @@ def _polarity(data: str) -> float:
     return (good - bad) / (good + bad) if good + bad else 0.0
 
 
-def _json(question: ParsedInstruction, data: str, found: list[Unit]) -> Any:
+def _json(question: ParsedInstruction, data: str, ranked: list[Unit]) -> Any:
     """A JSON value of the form that the instruction describes."""
     if question.array:
         count = question.count if question.count > 1 else 10
-        units = [u for u in found if u.score >= 0.5 * found[0].score] if found else []
+        units = [u for u in ranked if u.score >= 0.5 * ranked[0].score] if ranked else []
         texts = [u.text for u in sorted(units[:count], key=lambda u: u.start)]
         if not question.keys:
             return texts
         return [{k.name: _value(k, question, text) for k in question.keys} for text in texts]
     if not question.keys:
-        return {"answer": _sentences(question, data, found)}
+        return {"answer": _sentences(question, data, ranked)}
     return {key.name: _value(key, question, data) for key in question.keys}
 
 
@@ -247,18 +247,18 @@ def _value(key: Key, question: ParsedInstruction, data: str) -> Any:
     name = re.sub(r"[_-]+|(?<=[a-z])(?=[A-Z])", " ", key.name)
     terms = tuple(content_words(name)) or (name.lower(),)
     digits = key.kind == "number"
-    found = rank(data, terms, digits=digits) or rank(data, question.terms, question.phrases, digits=digits)
+    units = rank(data, terms, digits=digits) or rank(data, question.terms, question.phrases, digits=digits)
     if key.choices:
-        return _chosen(key.choices, data, found[0].coverage if found else 0.0)
+        return _chosen(key.choices, data, units[0].coverage if units else 0.0)
     if key.kind == "boolean":
-        return bool(found) and found[0].coverage > _ENOUGH
+        return bool(units) and units[0].coverage > _ENOUGH
     if key.kind == "number":
-        number = next((n for u in found if (n := _number_in(u.text, terms)) is not None), None)
+        number = next((n for u in units if (n := _number_in(u.text, terms)) is not None), None)
         return _as_number(number) if number is not None else 0
     if key.kind == "list":
-        return [u.text for u in found[:5]]
-    if found:
-        return found[0].text
+        return [u.text for u in units[:5]]
+    if units:
+        return units[0].text
     sentences = central(data, 1)
     return sentences[0] if sentences else ""
 

@@ -87,9 +87,9 @@ def _find(text: str, part: str, at: int) -> int:
     """As ``text.find(part, at)``; where it is not near, others have a turn."""
     while at < len(text):
         end = at + _BLOCK
-        found = text.find(part, at, end + len(part) - 1)
-        if found >= 0:
-            return found
+        offset = text.find(part, at, end + len(part) - 1)
+        if offset >= 0:
+            return offset
         event = given_up.get()
         if event is not None and event.is_set():
             raise CancelledError
@@ -99,10 +99,10 @@ def _find(text: str, part: str, at: int) -> int:
 
 def units_of(text: str) -> list[str]:
     """All lines and sentences of a (short) text."""
-    found: list[str] = []
+    units: list[str] = []
     for line in _LINE_ENDS.split(text):
-        found += _SENTENCE_GAP.split(line.strip())
-    return [unit.strip() for unit in found if unit.strip()]
+        units += _SENTENCE_GAP.split(line.strip())
+    return [unit.strip() for unit in units if unit.strip()]
 
 
 def rank(text: str, terms: Sequence[str], phrases: Sequence[str] = (), *, digits: bool = False) -> list[Unit]:

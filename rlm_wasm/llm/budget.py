@@ -236,7 +236,7 @@ class Need:
     """What is gone, and what calls that were lost may have used. Places: those that are taken."""
     reserved: Amount
     """The same with the calls in flight at their worst."""
-    least: Amount
+    minimum: Amount
     """The same with the call that waits longest; as ``reserved`` where none waits."""
     wish: Amount
     """The same with those that could be sent next."""
@@ -569,12 +569,12 @@ class Budget:
         )
         reserved = self._whole(0, 0.0, 0)
         if not waiting:
-            return Need(used=used, reserved=reserved, least=reserved, wish=reserved, first=None)
+            return Need(used=used, reserved=reserved, minimum=reserved, wish=reserved, first=None)
         first = waiting[0]
         places = max(min(len(waiting), self.limits.concurrency - pool.in_flight), 1)
         chosen = [call.worst for _, call in zip(range(max(places, _CHUNK)), waiting, strict=False)]
         more = max(_CHUNK // len(chosen), 1)
-        least = self._whole(first.worst.tokens, first.worst.usd or 0.0, 1)
+        minimum = self._whole(first.worst.tokens, first.worst.usd or 0.0, 1)
         wish = self._whole(
             more * sum(worst.tokens for worst in chosen),
             more * sum(worst.usd or 0.0 for worst in chosen),
@@ -583,7 +583,7 @@ class Budget:
         return Need(
             used=used,
             reserved=reserved,
-            least=least,
+            minimum=minimum,
             wish=replace(wish, places=pool.in_flight + places),
             first=first,
         )

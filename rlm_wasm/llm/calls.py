@@ -286,14 +286,14 @@ class LlmCalls:
     def _request(
         self, host_request: HostRequest, number: int
     ) -> tuple[CompletionRequest, tuple[Any, ...], int, str]:
-        op, instruction, data, model, temperature, max_tokens, as_json, pictures, wanted, *told = (
+        op, instruction, data, model, temperature, max_tokens, as_json, pictures, wanted, *literal_calls = (
             host_request.arguments
         )
         if not isinstance(instruction, str) or not isinstance(data, str):
             raise UsageError("llm-query: #:instruction and #:data must be text")
         _, info = self._made or self._provider()
-        if told and told[0]:
-            self._refuses = any(self.judged(told))
+        if literal_calls and literal_calls[0]:
+            self._refuses = any(self.judged(literal_calls))
         if self._refuses:
             raise ProgramRefused("an LLM call of this program would be refused: none is sent")
         limits = self.budget.limits
@@ -655,9 +655,9 @@ class LlmCalls:
         request = call.request
         status = getattr(error, "status", None)
         what = f"call {request.id}" + (f" to {request.model}" if request.model else "")
-        shown = f" (status {status})" if status is not None and str(status) not in str(error) else ""
+        status_text = f" (status {status})" if status is not None and str(status) not in str(error) else ""
         name = "" if isinstance(error, ProviderError) else f"{type(error).__name__}: "
-        return ProviderError(f"llm-query: {what} failed{shown}: {name}{error}", status=status)
+        return ProviderError(f"llm-query: {what} failed{status_text}: {name}{error}", status=status)
 
     def _end(self, call: LlmCall, *, cancelled: bool = False) -> None:
         """The call is over: its place and its reservation are given back."""
@@ -858,9 +858,9 @@ def _model_of(request: CompletionRequest, completion: Completion) -> str:
 
 def _least_tokens(request: CompletionRequest) -> int:
     """An estimate of a prompt by its beginning: nobody's ceiling depends on it."""
-    shown = request.instruction[:_AT_ONCE], request.data[:_AT_ONCE]
+    beginnings = request.instruction[:_AT_ONCE], request.data[:_AT_ONCE]
     length = len(request.instruction) + len(request.data)
-    return estimate_tokens("".join(shown)) * max(length, 1) // max(len("".join(shown)), 1)
+    return estimate_tokens("".join(beginnings)) * max(length, 1) // max(len("".join(beginnings)), 1)
 
 
 def _size(request: CompletionRequest) -> int:

@@ -110,8 +110,8 @@ def program_operation(charge: Callable[[int], None]) -> Callable[[list[Any]], An
     """
 
     def reply(text: str) -> list[str | bool]:
-        found = program_in(text)
-        return [found.source, False] if isinstance(found, Program) else [False, found.reason]
+        program = program_in(text)
+        return [program.source, False] if isinstance(program, Program) else [False, program.reason]
 
     def program_in_arguments(arguments: list[Any]) -> Any:
         text = arguments[0] if len(arguments) == 1 else None

@@ -14,8 +14,10 @@ class ServerBounds:
     session_bytes   of all that are open, in their sandboxes and contexts; beyond, likewise
     context_bytes   of one session's contexts together; a further one is refused
     waiting         programs that wait in one session; a further one is refused
-    runs, run_bytes that one session keeps for ``rlm://runs``, with their programs
-    log_lines       of a program's standard error that are sent on, and log_bytes of text
+    runs            that one session keeps for ``rlm://runs``
+    run_bytes       of these, with their programs
+    log_lines       of a program's standard error that are sent on
+    log_bytes       of the text of these
     unsent_lines    that wait for a client that does not read
     subscriptions   of one connection
     """

@@ -47,9 +47,9 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
         texts = {"error": result.error.message, **texts}
     cut = list(result.truncated)
     error = None if result.error is None else _error(result.error, most)
+    execution = _used(result.execution, cut, most)
     if most is not None:
-        texts = _within(texts, most - _FRAME - len(json_text(error)), rest, cut)
-    execution = _used(result.execution, cut)
+        texts = _within(texts, most - _FRAME - len(json_text(error)) - len(json_text(execution)), rest, cut)
     content: dict[str, Any] = {"status": result.status, "value": texts["value"], "stdout": texts["stdout"]}
     if result.stderr:
         content["stderr"] = texts["stderr"]
@@ -71,16 +71,19 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
     return content
 
 
-def _used(used: Execution, cut: list[str]) -> dict[str, Any]:
+def _used(used: Execution, cut: list[str], most: int | None) -> dict[str, Any]:
     """What was used, without the noise of floats; of models, whose names others chose, a bounded part."""
     form: dict[str, Any] = json_form(replace(used, models={}))
     form["elapsed"] = round(used.elapsed, 3)
     form["cost_usd"] = _usd(used.cost_usd)
-    for name, model in [*used.models.items()][:_ITEMS]:
-        asked_for = [text[:_SHORT] for text in model.asked_for[:_NAMES]]
+    items, short = (
+        (_ITEMS, _SHORT) if most is None else (min(_ITEMS, most // 2_000), min(_SHORT, most // 160))
+    )
+    for name, model in [*used.models.items()][:items]:
+        asked_for = [text[:short] for text in model.asked_for[:_NAMES]]
         shown = {**json_form(model), "cost_usd": _usd(model.cost_usd), "asked_for": asked_for}
-        form["models"][name[:_SHORT]] = shown
-    if len(used.models) > _ITEMS:
+        form["models"][name[:short]] = shown
+    if len(used.models) > items:
         cut.append("models")
     return form
 

@@ -47,19 +47,27 @@ class Estimate:
     status: str
     """Of the dry run: "finished", "ok", "error" or "limit"."""
     calls: int
+    """LLM calls."""
     calls_by_model: Mapping[str, int]
+    """The same by model."""
     prompt_tokens: int
+    """About so many."""
     completion_tokens: int
+    """About so many."""
     fan_out: int
     """Calls that are in flight at once, at the most."""
     depth: int
     """Of #:recursive calls: 0 where there are none."""
     cost_usd: float | None
+    """US dollars, expected."""
     upper_bound_usd: float | None
     """With every answer as long as it may be, in the dearest of the dry runs."""
     depends_on_answers: bool
+    """Whether other answers lead to other calls."""
     notes: tuple[str, ...] = ()
+    """What to know of it."""
     unpriced_models: tuple[str, ...] = ()
+    """Models whose price is unknown."""
     problems: tuple[Problem, ...] = ()
     """What ``session.check`` finds in the program."""
 

@@ -28,10 +28,15 @@ class Strategy:
     """A program with the reasons for it."""
 
     name: str
+    """What it is called."""
     patterns: tuple[int, ...]
+    """Numbers of the patterns that it uses, 1 to 16."""
     why: str
+    """Why it suits the task."""
     program: str
+    """Complete."""
     estimate: Estimate
+    """What a dry run of it found."""
 
     def to_text(self) -> str:
         """For people."""
@@ -47,9 +52,13 @@ class Plan:
     """The recommended strategy first."""
 
     recommended: Strategy
+    """The one to take."""
     alternatives: tuple[Strategy, ...]
+    """Others that would do."""
     creative: tuple[Strategy, ...]
+    """Unusual ones."""
     notes: tuple[str, ...] = ()
+    """What to know of it."""
 
     def to_text(self) -> str:
         """For people."""

@@ -24,17 +24,17 @@ _MAX_MODEL: Final = 200
 
 def checked_aliases(aliases: Mapping[str, str] | None, where: str = "aliases") -> dict[str, str]:
     """A copy. Raises UsageError for what is no name or no model, for too many, and for a circle."""
-    found = dict(aliases or {})
-    if len(found) > MAX_ALIASES:
-        raise UsageError(f"{where}: {len(found):,} aliases; {MAX_ALIASES} are the most")
-    for name, model in found.items():
+    merged = dict(aliases or {})
+    if len(merged) > MAX_ALIASES:
+        raise UsageError(f"{where}: {len(merged):,} aliases; {MAX_ALIASES} are the most")
+    for name, model in merged.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise UsageError(f"{where}: an alias is a word such as cheap, not {name!r:.80}")
         if not isinstance(model, str) or not model.strip() or len(model) > _MAX_MODEL:
             raise UsageError(f"{where}: the alias {name} needs the name of a model, not {model!r:.80}")
-    for name in found:
-        _followed(name, found, where)
-    return found
+    for name in merged:
+        _followed(name, merged, where)
+    return merged
 
 
 def _followed(name: str, aliases: Mapping[str, str], where: str) -> str:

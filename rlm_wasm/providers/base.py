@@ -25,15 +25,22 @@ class CompletionRequest:
     """
 
     id: int
+    """The call's number in its session."""
     instruction: str
+    """What is to be done: the system message, where a provider has one."""
     data: str = ""
+    """What it is to be done with."""
     model: str | None = None
+    """None: the provider's default."""
     temperature: float | None = None
+    """None: the model's own."""
     max_tokens: int | None = None
+    """Of the answer, at the most; None: the model's own."""
     json: bool = False
     images: tuple[str, ...] = ()
     depth: int = 0
     timeout_s: float | None = None
+    """Seconds that are left for the call; None: no bound."""
     idempotency_key: str | None = None
     purpose: Literal["query", "program"] = "query"
 
@@ -48,9 +55,13 @@ class Completion:
     """
 
     text: str
+    """The answer."""
     model: str = ""
+    """The one that answered."""
     prompt_tokens: Natural = 0
+    """What the call used, as the provider counted it."""
     completion_tokens: Natural = 0
+    """What the call used, as the provider counted it."""
     finish_reason: str = "stop"
     rate_limits: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False

@@ -42,13 +42,13 @@ def read_answer(text: str, headers: Mapping[str, str], *, model: str, where: str
             f"{where} answered with malformed JSON ({error}): {_shortened(text)}", retryable=True
         ) from None
     choice = _first_choice(answer)
-    for said in (answer, choice):
-        if isinstance(said, Mapping) and said.get("error"):
-            raise _failure(said["error"], headers, model, where)
+    for holder in (answer, choice):
+        if isinstance(holder, Mapping) and holder.get("error"):
+            raise _failure(holder["error"], headers, model, where)
     if choice is None:
         raise ProviderError(f"{where} answered without a choice: {_shortened(text)}")
-    found: Mapping[str, Any] = answer
-    return found
+    reply: Mapping[str, Any] = answer
+    return reply
 
 
 def completion_of(
@@ -79,11 +79,11 @@ def completion_of(
 def _cached_tokens(usage: Mapping[str, Any]) -> int:
     """Of the prompt's tokens those in the vendor's cache: as OpenAI, DeepSeek and Anthropic say it."""
     details = usage.get("prompt_tokens_details")
-    said = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    for count in (said, usage.get("prompt_cache_hit_tokens"), usage.get("cache_read_input_tokens")):
-        found = _count(count, 0)
-        if found:
-            return found
+    given = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    for count in (given, usage.get("prompt_cache_hit_tokens"), usage.get("cache_read_input_tokens")):
+        tokens = _count(count, 0)
+        if tokens:
+            return tokens
     return 0
 
 
@@ -94,13 +94,13 @@ def _first_choice(answer: Any) -> Mapping[str, Any] | None:
     return choice if isinstance(choice, Mapping) and isinstance(choice.get("message"), Mapping) else None
 
 
-def _failure(said: Any, headers: Mapping[str, str], model: str, where: str) -> ProviderError:
+def _failure(reply: Any, headers: Mapping[str, str], model: str, where: str) -> ProviderError:
     """An error that came with status 200: its code, where it is one, is the status."""
-    code = said.get("code") if isinstance(said, Mapping) else None
+    code = reply.get("code") if isinstance(reply, Mapping) else None
     digits = str(code)
     status = int(digits) if re.fullmatch(r"[45]\d\d", digits) else None
     kind = _shortened(str(code or "an error inside the answer"))
-    message = f"{model} at {where} failed ({kind}): {words(said)}"
+    message = f"{model} at {where} failed ({kind}): {words(reply)}"
     if status == 429:
         return RateLimited(message, retry_after_s=retry_after_s(headers))
     return ProviderError(
@@ -214,13 +214,13 @@ def _count(value: Any, estimate: int) -> int:
 
 def rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:
     """``x-ratelimit-remaining-tokens: 12`` as ``{"remaining-tokens": 12}``; else the value's text."""
-    found: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     for key, value in headers.items():
         name = key.lower()
         if name.startswith(_RATE_LIMIT_PREFIX):
             plain = value.isascii() and value.isdecimal() and len(value) < 16
-            found[name[len(_RATE_LIMIT_PREFIX) :]] = int(value) if plain else value
-    return found
+            limits[name[len(_RATE_LIMIT_PREFIX) :]] = int(value) if plain else value
+    return limits
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -28,8 +28,8 @@ class EchoProvider:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer at once."""
         if request.json:
-            said = {"instruction": request.instruction, "data": request.data}
-            text = json.dumps(said, ensure_ascii=False)
+            echoed = {"instruction": request.instruction, "data": request.data}
+            text = json.dumps(echoed, ensure_ascii=False)
         else:
             text = request.data or request.instruction
         if request.purpose == "program":

@@ -49,9 +49,9 @@ class ProviderInfo:
 
 def info_of(provider: Provider) -> ProviderInfo:
     """What a provider says of itself, with defaults for what it leaves out. Raises nothing."""
-    said = getattr(provider, "info", None)
-    if isinstance(said, ProviderInfo):
-        return said
+    info = getattr(provider, "info", None)
+    if isinstance(info, ProviderInfo):
+        return info
     model = getattr(provider, "default_model", None)
     return ProviderInfo(
         name=str(getattr(provider, "name", None) or type(provider).__name__),

@@ -229,14 +229,14 @@ def _split(base_url: str | None) -> tuple[str | None, dict[str, str]]:
     if base_url is None:
         return None, {}
     if not base_url.startswith(("http://", "https://")):
-        shown = address_without_credentials(base_url)
-        raise ProviderError(f"the base URL must begin with http:// or https://, got {shown!r}")
+        address = address_without_credentials(base_url)
+        raise ProviderError(f"the base URL must begin with http:// or https://, got {address!r}")
     try:
         parts = urlsplit(base_url)
     except ValueError as error:
-        shown = address_without_credentials(base_url)
+        address = address_without_credentials(base_url)
         raise ProviderError(
-            f"the base URL {shown!r} is malformed: {without_credentials(str(error))}"
+            f"the base URL {address!r} is malformed: {without_credentials(str(error))}"
         ) from None
     if "@" in parts.netloc:
         raise ProviderError(f"the base URL holds a user name or password: give the key by {_KEY_VARIABLE}")

@@ -23,7 +23,9 @@ class Price:
     """US dollars for a million tokens."""
 
     input_usd: float
+    """Of prompts."""
     output_usd: float
+    """Of answers."""
     cached_input_usd: float | None = None
     """Of a prompt's tokens that the vendor had in its cache; None: as others."""
 
@@ -74,8 +76,8 @@ def price_of(
         return 0.0
     if info.price is not None:
         more = {"cached_tokens": cached_tokens} if cached_tokens and _takes_cached(info.price) else {}
-        found = info.price(model, prompt_tokens, completion_tokens, **more)
-        return None if found is None else float(found)
+        price = info.price(model, prompt_tokens, completion_tokens, **more)
+        return None if price is None else float(price)
     return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens, cached_tokens)
 
 

@@ -160,7 +160,7 @@ def check_request(
     ``images`` is how many pictures there are. The rule that the instruction names json stands for
     every provider, so that a program which runs with one runs with the others.
     """
-    rules, shown = rules_of(model), (model or "")[:_NAME_LENGTH]
+    rules, name = rules_of(model), (model or "")[:_NAME_LENGTH]
     if json and "json" not in instruction.lower():
         raise UsageError(
             '#:json #t needs the word "json" in the instruction (OpenAI API requirement);'
@@ -168,7 +168,7 @@ def check_request(
         )
     if json and not rules.json:
         raise UsageError(
-            f"model {shown} does not take #:json; leave it out and ask for JSON in the instruction,"
+            f"model {name} does not take #:json; leave it out and ask for JSON in the instruction,"
             " or use a newer model"
         )
     if temperature is not None:
@@ -177,12 +177,12 @@ def check_request(
             raise UsageError(f"#:temperature must be a number from 0 to 2, got {text}")
         if not rules.temperature:
             raise UsageError(
-                f"model {shown} does not take #:temperature (o-series and other reasoning models have none);"
+                f"model {name} does not take #:temperature (o-series and other reasoning models have none);"
                 " leave it out"
             )
     if images and not rules.images:
         raise UsageError(
-            f"model {shown} reads no images; leave out #:image and #:images, or use a model that sees,"
+            f"model {name} reads no images; leave out #:image and #:images, or use a model that sees,"
             " for example gpt-4o-mini"
         )
 

@@ -159,12 +159,12 @@ class LogFile:
     @property
     def told(self) -> list[str]:
         """What is wrong with it, once it has been read."""
-        told = self._reader.told
+        messages = self._reader.told
         if self._max_bytes is not None and self.size > self._max_bytes:
-            told.insert(
+            messages.insert(
                 0, f"the log has {self.size:,} bytes; what is shown is of the first {self._max_bytes:,}"
             )
-        return told
+        return messages
 
 
 def whole_text(text: Text) -> str:

@@ -27,8 +27,8 @@ def when(at: float) -> str:
 
 def one_line(text: str, max_chars: int = 100) -> str:
     """The beginning of a text in one line."""
-    shown = " ".join(text[: 4 * max_chars].split())
-    return shown if len(shown) <= max_chars and len(text) <= 4 * max_chars else shown[: max_chars - 1] + "…"
+    line = " ".join(text[: 4 * max_chars].split())
+    return line if len(line) <= max_chars and len(text) <= 4 * max_chars else line[: max_chars - 1] + "…"
 
 
 def text_of(story: RunStory, *, wanted: Wanted = lambda _call: True, full: bool = False) -> str:
@@ -158,5 +158,5 @@ def _request(request: RequestStory, margin: str) -> str:
     took = None if request.ended is None else request.ended.at - started.at
     status = "running" if request.ended is None else request.ended.status
     where = f"line {started.line}  " if started.line else ""
-    shown = one_line(started.arguments.text, 60)
-    return f"{margin}{started.operation}  {where}{status}  {duration(took)}  {shown}"
+    asks = one_line(started.arguments.text, 60)
+    return f"{margin}{started.operation}  {where}{status}  {duration(took)}  {asks}"

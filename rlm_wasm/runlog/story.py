@@ -199,10 +199,10 @@ class RunStory:
 
 def stories(records: Iterable[Record]) -> dict[str, RunStory]:
     """The runs of a log by their ids, in the order in which they begin."""
-    found: dict[str, RunStory] = {}
+    by_run: dict[str, RunStory] = {}
     for record in records:
-        story = found.get(record.run)
+        story = by_run.get(record.run)
         if story is None:
-            story = found[record.run] = RunStory(record.run)
+            story = by_run[record.run] = RunStory(record.run)
         story.add(record)
-    return found
+    return by_run

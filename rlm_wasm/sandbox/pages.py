@@ -262,14 +262,14 @@ def _scanned(handle: int, base: int, count: int) -> list[tuple[int, int]] | None
     question, regions = _scanner.question, _scanner.regions
     end = base + count * PAGE
     question.start, question.end = base, end
-    found = _ioctl(handle, _SCAN, ctypes.addressof(question))
-    if found < 0:
+    result = _ioctl(handle, _SCAN, ctypes.addressof(question))
+    if result < 0:
         _scans = False
         return None
     if question.walk_end != end:
         return None
     runs = []
-    for region in regions[:found]:
+    for region in regions[:result]:
         first = region.start
         runs.append(((first - base) // PAGE, (region.end - first) // PAGE))
     return runs

@@ -348,16 +348,16 @@ def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message]]:
     items = yield from decode_in_turns(outbox)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
-    found: list[Message] = []
+    messages_read: list[Message] = []
     for item in items:
         message = _message(item)
         if isinstance(message, Output) and len(message.text) > IN_ONE_GO:
             for at in range(0, len(message.text), IN_ONE_GO):
-                found.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
-                yield len(found)
+                messages_read.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
+                yield len(messages_read)
         else:
-            found.append(message)
-    return found
+            messages_read.append(message)
+    return messages_read
 
 
 _PLAIN_DONE = b"\x9f\x82\x64done\xa3\x66status\x62ok\x65value"
@@ -731,10 +731,10 @@ def _set(value: Any) -> frozenset[Any]:
     codes = sorted(hash(member) for member in members if not isinstance(member, str | bytes))
     if any(first == last for first, last in zip(codes, codes[_SAME_HASH:], strict=False)):
         raise Unencodable("a set whose members were chosen to collide")
-    found = frozenset(members)
-    if len(found) < len(members):
+    result = frozenset(members)
+    if len(result) < len(members):
         raise Unencodable('a set with members that are one in Python, such as 1 and 1.0, or a and "a"')
-    return found
+    return result
 
 
 def _hashable(value: Any) -> Any:

@@ -352,17 +352,17 @@ def _memory_in(body: bytes) -> tuple[list[Any], bytes]:
     if body[:2] != b"\x82\x84":
         raise SnapshotCorrupt("the snapshot's body is malformed")
     at = 2
-    found: list[Any] = []
+    result: list[Any] = []
     for wanted in (0, 2, 2, 2):
         major, number, at = _head(body, at)
         if major != wanted or (major == 2 and at + number > len(body)):
             raise SnapshotCorrupt("the snapshot's memory is malformed")
         if major == 0:
-            found.append(number)
+            result.append(number)
         else:
-            found.append(at_once(gathered([(address_of(body) + at, number)])))
+            result.append(at_once(gathered([(address_of(body) + at, number)])))
             at += number
-    return found, body[at:]
+    return result, body[at:]
 
 
 def _head(body: bytes, at: int) -> tuple[int, int, int]:

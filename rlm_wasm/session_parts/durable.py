@@ -29,6 +29,7 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session_parts.lending import Lender
+from rlm_wasm.session_parts.signing import checked, plain, signed_account, signed_batch
 from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
@@ -61,7 +62,7 @@ class Account:
     def load(cls, data: bytes, name: str) -> Account:
         """The inverse. Raises SnapshotCorrupt."""
         try:
-            return structure(cls, cbor2.loads(data), f"the account of session {name}", SnapshotCorrupt)
+            return structure(cls, cbor2.loads(plain(data)), f"the account of session {name}", SnapshotCorrupt)
         except (cbor2.CBORError, ValueError, UsageError) as error:
             raise SnapshotCorrupt(f"the account of session {name} is damaged: {error}") from error
 
@@ -77,9 +78,12 @@ class Durable:
         provider: str | None,
         trouble: Trouble,
         shared: SharedBudget | None = None,
+        key: bytes | None = None,
         writes: bool = True,
     ) -> None:
+        opened = checked(key, opened)
         self.name = opened.name
+        self._key, self._made_at = key, opened.made_at
         self.writes = writes
         """Whether it is held; else it is only looked at."""
         self.found = bool(opened.snapshot or opened.rows)
@@ -119,11 +123,12 @@ class Durable:
         provider: str | None,
         trouble: Trouble,
         shared: SharedBudget | None = None,
+        key: bytes | None = None,
     ) -> Durable | None:
         """Take the lease of a session. Blocks: call it on the store's threads.
 
         ``provider`` is the one that it goes on with, as people know it; that it was another one before
-        is told. ``shared``: the budget that it spends from, with others.
+        is told. ``shared``: the budget that it spends from, with others. ``key`` signs what is written.
 
         Raises UsageError for what is no name, SessionHeld where another process has it, StoreError where the
         store cannot be written.
@@ -131,10 +136,16 @@ class Durable:
         opened = sessions.acquire(check_name(name), Holder.here(), make=make)
         if opened is None:
             return None
-        return cls(sessions, opened, provider=provider, trouble=trouble, shared=shared)
+        try:
+            return cls(sessions, opened, provider=provider, trouble=trouble, shared=shared, key=key)
+        except SnapshotCorrupt:
+            sessions.release(name, opened.epoch)
+            raise
 
     @classmethod
-    def look(cls, sessions: DurableSessions, name: str, *, whole: bool = False) -> Durable | None:
+    def look(
+        cls, sessions: DurableSessions, name: str, *, whole: bool = False, key: bytes | None = None
+    ) -> Durable | None:
         """Read a session without taking it; None where there is none. Blocks.
 
         ``whole``: as it was before its last execution, with all that came since.
@@ -143,7 +154,7 @@ class Durable:
         return (
             None
             if opened is None
-            else cls(sessions, opened, provider=None, trouble=log.warning, writes=False)
+            else cls(sessions, opened, provider=None, trouble=log.warning, key=key, writes=False)
         )
 
     def say_provider(self) -> None:
@@ -203,15 +214,15 @@ class Durable:
         """Contexts by their hashes. Raises SnapshotCorrupt for one that is not there or not whole."""
         if not hashes:
             return {}
-        found = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
+        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
         for key in hashes:
-            if key not in found:
+            if key not in contents:
                 raise SnapshotCorrupt(
                     f"a text of session {self.name} is missing or damaged in the store ({key[:12]}…):"
                     f" rlm-wasm sessions rm {self.name} forgets the session"
                 )
-        self._known.update(found)
-        return {key: content.decode() for key, content in found.items()}
+        self._known.update(contents)
+        return {key: content.decode() for key, content in contents.items()}
 
     def entries(self, stream: str) -> list[Entry]:
         """What a stream's journal says, after its newest snapshot. Raises SnapshotCorrupt."""
@@ -271,8 +282,8 @@ class Durable:
             return None
         what = f"the result of session {self.name}"
         try:
-            plain, data = cbor2.loads(self._result)
-            result = structure(Result, {**plain, "data": None}, what, SnapshotCorrupt)
+            fields, data = cbor2.loads(self._result)
+            result = structure(Result, {**fields, "data": None}, what, SnapshotCorrupt)
             return result if data is None else replace(result, data=protocol.decode(data))
         except (cbor2.CBORError, ValueError, TypeError) as error:
             raise SnapshotCorrupt(f"{what} is damaged: {error}") from error
@@ -302,7 +313,12 @@ class Durable:
 
     async def write(self, batch: Batch) -> None:
         """See Sink."""
-        await self._sessions.store.run(lambda: self._sessions.write(self.name, self._epoch, batch))
+        await self._sessions.store.run(
+            lambda: self._sessions.write(self.name, self._epoch, self._signed(batch))
+        )
+
+    def _signed(self, batch: Batch) -> Batch:
+        return batch if self._key is None else signed_batch(self._key, self._made_at, batch)
 
     def by_reference(self, state: SessionState) -> SessionState:
         """The state with its contexts by hash; the texts are kept with the next write."""
@@ -329,7 +345,9 @@ class Durable:
         )
 
         async def transaction(batch: Batch) -> None:
-            await self._sessions.store.run(lambda: self._sessions.save(self.name, self._epoch, batch, saved))
+            await self._sessions.store.run(
+                lambda: self._sessions.save(self.name, self._epoch, self._signed(batch), saved)
+            )
 
         await self.writer.write(transaction)
         if not stream:
@@ -392,9 +410,11 @@ def _kept(result: Result) -> bytes:
     return cbor2.dumps([unstructure(replace(result, data=None)), data])
 
 
-def account_of_copy(opened: Opened) -> bytes | None:
+def account_of_copy(opened: Opened, key: bytes | None) -> bytes | None:
     """The account of a session's copy: what was spent is the same, what it spends has a name of its own."""
     if opened.account is None:
         return None
-    account = Account.load(opened.account, opened.name)
-    return replace(account, budget=replace(account.budget, id=new_id())).dump()
+    opened = checked(key, opened)
+    account = Account.load(opened.account or b"", opened.name)
+    copied = replace(account, budget=replace(account.budget, id=new_id())).dump()
+    return signed_account(key, opened.made_at, copied)

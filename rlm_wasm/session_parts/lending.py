@@ -138,7 +138,7 @@ class Lender:
         report = Report(
             used=need.used,
             reserved=need.reserved,
-            least=need.least,
+            minimum=need.minimum,
             wish=need.wish,
             gives_back=gives_back or self._piece.wanted,
             reclaims=reclaims,
@@ -160,22 +160,22 @@ class Lender:
         if piece.refused is not None and need.first is not None:
             self._budget.not_lent(need.first, self._limit(piece.refused, need.first))
             return True
-        if need.first is None or self.covers(need.least):
+        if need.first is None or self.covers(need.minimum):
             self._budget.lent()
             return True
         return False
 
     def _limit(self, refused: tuple[str, int, int], first: Waiting) -> LimitExceeded:
-        kind, used, most = refused
+        kind, used, limit = refused
         asked: float = {"calls": 1, "tokens": first.worst.tokens, "nanousd": first.worst.usd or 0.0}[kind]
-        gone, limit = (used / 1e9, most / 1e9) if kind == "nanousd" else (used, most)
+        gone, ceiling = (used / 1e9, limit / 1e9) if kind == "nanousd" else (used, limit)
         kind = "cost_usd" if kind == "nanousd" else kind
         return LimitExceeded(
             kind,
             round(gone + asked, 6),
-            limit,
+            ceiling,
             f"limit exceeded: {kind} of the shared budget {self._shared.name} (used {gone:,},"
-            f" asked for {asked:,}, limit {limit:,})",
+            f" asked for {asked:,}, limit {ceiling:,})",
         )
 
     async def aclose(self, *, suspended: bool) -> None:
@@ -192,7 +192,7 @@ class Lender:
         report = Report(
             used=need.used,
             reserved=need.used,
-            least=need.used,
+            minimum=need.used,
             wish=need.used,
             gives_back=not suspended,
             leaves=True,

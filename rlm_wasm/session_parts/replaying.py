@@ -77,7 +77,7 @@ def replayed(
 
     writer.freeze()
     try:
-        found = yield from replay(
+        reached = yield from replay(
             again,
             journal,
             entries,
@@ -87,7 +87,7 @@ def replayed(
     finally:
         if not frozen:
             writer.thaw()
-    if until and not found:
+    if until and not reached:
         raise UsageError(f"session {durable.name} made no call {until} in its last execution")
     if not durable.writes:
         history.answered(entry for entry in entries if entry.kind is Kind.ANSWER)

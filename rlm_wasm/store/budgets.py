@@ -37,14 +37,14 @@ _KINDS: Final = (*_SPENT, "places")
 class Report:
     """What a session says: what it used, the most that calls in flight may use, and what it asks for.
 
-    ``least`` is what the next call takes, ``wish`` what it could use soon; both as ``reserved`` where
+    ``minimum`` is what the next call takes, ``wish`` what it could use soon; both as ``reserved`` where
     nothing waits. ``gives_back``: what goes beyond ``reserved`` is for others; ``leaves``: the places are.
     ``reclaims``: look for pieces of sessions that nobody has any longer.
     """
 
     used: Amount
     reserved: Amount
-    least: Amount
+    minimum: Amount
     wish: Amount
     gives_back: bool = False
     leaves: bool = False
@@ -53,7 +53,7 @@ class Report:
     @property
     def asks(self) -> bool:
         """Whether a call waits."""
-        return self.least != self.reserved
+        return self.minimum != self.reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Shared:
     Dollars in billionths. ``holders``: sessions that have places.
     """
 
-    most: dict[str, int | None]
+    limits: dict[str, int | None]
     lent: dict[str, int]
     used: dict[str, int]
     holders: int
@@ -117,7 +117,7 @@ class BudgetShares:
             return None
         row = rows[0]._mapping
         return Shared(
-            most={kind: row[f"most_{kind}"] for kind in _KINDS},
+            limits={kind: row[f"most_{kind}"] for kind in _KINDS},
             lent={kind: row[f"lent_{kind}"] for kind in _KINDS},
             used={kind: row[f"used_{kind}"] for kind in _SPENT},
             holders=row["holders"],
@@ -151,7 +151,7 @@ class BudgetShares:
             whole.write(connection)
         wanted = now - whole.row["wanted_at"] < _WANTED_S
         return Piece(
-            **{kind: None if whole.most(kind) is None else mine.lent[kind] for kind in _KINDS},
+            **{kind: None if whole.limit(kind) is None else mine.lent[kind] for kind in _KINDS},
             fair=whole.fair if wanted else None,
             wanted=wanted and not short,
             refused=refused,
@@ -222,18 +222,18 @@ class _Budget:
         values = {key: value for key, value in self.row.items() if key != "name"}
         connection.execute(sa.update(budgets).where(budgets.c.name == name).values(**values))
 
-    def most(self, kind: str) -> int | None:
+    def limit(self, kind: str) -> int | None:
         value: int | None = self.row[f"most_{kind}"]
         return value
 
     def left(self, kind: str) -> int | None:
-        most = self.most(kind)
-        return None if most is None else most - int(self.row[f"lent_{kind}"])
+        limit = self.limit(kind)
+        return None if limit is None else limit - int(self.row[f"lent_{kind}"])
 
     @property
     def fair(self) -> int | None:
-        most = self.most("places")
-        return None if most is None else max(most // max(self.row["holders"], 1), 1)
+        limit = self.limit("places")
+        return None if limit is None else max(limit // max(self.row["holders"], 1), 1)
 
     def change(self, share: _Share, kind: str, lent: int) -> None:
         """From now on the share has so much of it."""
@@ -267,11 +267,11 @@ class _Budget:
     def lend(self, share: _Share, report: Report) -> tuple[tuple[str, int, int] | None, bool]:
         """Hand out the next call's, and a part of what is left; or what refuses, and whether it is short."""
         for kind in _SPENT:
-            most = self.most(kind)
-            alone = self.row[f"used_{kind}"] + getattr(report.least, kind) - getattr(report.reserved, kind)
-            if most is not None and alone > most:
-                return (kind, self.row[f"used_{kind}"], most), True
-        gains = {kind: max(getattr(report.least, kind) - share.lent[kind], 0) for kind in _KINDS}
+            limit = self.limit(kind)
+            alone = self.row[f"used_{kind}"] + getattr(report.minimum, kind) - getattr(report.reserved, kind)
+            if limit is not None and alone > limit:
+                return (kind, self.row[f"used_{kind}"], limit), True
+        gains = {kind: max(getattr(report.minimum, kind) - share.lent[kind], 0) for kind in _KINDS}
         for kind in _KINDS:
             left = self.left(kind)
             if left is not None and gains[kind] > left:

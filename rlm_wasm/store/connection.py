@@ -47,12 +47,12 @@ class Database:
                 self.url = self.url.set(drivername=_postgresql_driver())
             self._engine = sa.create_engine(self.url, **_options(self.url))
         except (ArgumentError, NoSuchModuleError) as error:
-            shown = address_without_credentials(url)
-            raise UsageError(f"{shown!r} is no database URL: {without_credentials(str(error))}") from None
+            address = address_without_credentials(url)
+            raise UsageError(f"{address!r} is no database URL: {without_credentials(str(error))}") from None
         except ValueError:  # a port that is no number, and may be a piece of a password
-            shown = address_without_credentials(url)
+            address = address_without_credentials(url)
             raise UsageError(
-                f"{shown!r} is no database URL: in a password, write / as %2F, @ as %40"
+                f"{address!r} is no database URL: in a password, write / as %2F, @ as %40"
             ) from None
         except ModuleNotFoundError as error:
             raise UsageError(_driver_missing(url, error)) from None

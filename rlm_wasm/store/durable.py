@@ -101,6 +101,7 @@ class DurableSessions:
         """A session as it stands, for whoever holds it or only looks; None where there is none."""
         columns = (
             sessions.c.snapshot,
+            sessions.c.made_at,
             sessions.c.base,
             sessions.c.epoch,
             sessions.c.account,
@@ -133,6 +134,7 @@ class DurableSessions:
             ]
         return Opened(
             name=name,
+            made_at=row.made_at,
             epoch=row.epoch,
             snapshot=bytes(row.snapshot),
             base=row.base,
@@ -157,25 +159,25 @@ class DurableSessions:
         if opened is None:
             return None
         with self.store.transaction() as connection:
-            found = connection.execute(
+            result = connection.execute(
                 sa.select(snapshots.c.base, snapshots.c.snapshot)
                 .where(snapshots.c.session == name, snapshots.c.stream == "")
                 .order_by(snapshots.c.base)
             ).first()
-            if found is None:
+            if result is None:
                 return opened
             rows = connection.execute(
                 sa.select(journal.c.seq, journal.c.stream, journal.c.payload)
-                .where(journal.c.session == name, journal.c.seq >= found.base)
+                .where(journal.c.session == name, journal.c.seq >= result.base)
                 .order_by(journal.c.seq)
             )
             later = [(number, stream, bytes(payload)) for number, stream, payload in rows]
-        return replace(opened, base=found.base, snapshot=bytes(found.snapshot), rows=later)
+        return replace(opened, base=result.base, snapshot=bytes(result.snapshot), rows=later)
 
     def texts(self, hashes: Iterable[str]) -> dict[str, bytes]:
         """What is kept under these hashes, as far as it is there and whole."""
         wanted = list(dict.fromkeys(hashes))
-        found: dict[str, bytes] = {}
+        texts: dict[str, bytes] = {}
         with self.store.transaction() as connection:
             for start in range(0, len(wanted), _AT_ONCE):
                 chosen = blobs.c.hash.in_(wanted[start : start + _AT_ONCE])
@@ -183,8 +185,8 @@ class DurableSessions:
                     sa.select(blobs.c.hash, blobs.c.content).where(chosen)
                 ):
                     if hashlib.sha256(content).hexdigest() == key:
-                        found[key] = bytes(content)
-        return found
+                        texts[key] = bytes(content)
+        return texts
 
     # ---- writing
 

@@ -86,6 +86,7 @@ class Opened:
     """A session as the store has it."""
 
     name: str
+    made_at: float
     epoch: int
     snapshot: bytes
     """b"" where nothing was saved yet."""
@@ -122,6 +123,6 @@ class Amount:
 def check_name(name: object, what: str = "a session's name") -> str:
     """The name. Raises UsageError for what cannot be a session's."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
-        shown = name[:60] if isinstance(name, str) else type(name).__name__
-        raise UsageError(f"{what} has 1 to {MAX_NAME_CHARACTERS} characters, got {shown!r}")
+        text = name[:60] if isinstance(name, str) else type(name).__name__
+        raise UsageError(f"{what} has 1 to {MAX_NAME_CHARACTERS} characters, got {text!r}")
     return name

@@ -238,10 +238,10 @@ class RunRepository:
             return query
         if self._backend == "sqlite":
             asked = " ".join(f'"{word}"' for word in words)
-            found = sa.text("SELECT run FROM rlm_run_words WHERE rlm_run_words MATCH :asked").bindparams(
+            matching = sa.text("SELECT run FROM rlm_run_words WHERE rlm_run_words MATCH :asked").bindparams(
                 asked=asked
             )
-            return query.where(_runs.c.run.in_(found.columns(sa.column("run", sa.String))))
+            return query.where(_runs.c.run.in_(matching.columns(sa.column("run", sa.String))))
         if self._backend == "postgresql":
             matches: sa.ColumnElement[bool] = sa.func.to_tsvector("simple", _records.c.words).op("@@")(
                 sa.func.plainto_tsquery("simple", " ".join(words))
@@ -255,12 +255,12 @@ class RunRepository:
         if not re.fullmatch(r"[0-9a-f]{1,32}", run):
             raise UsageError(f"{run[:40]!r} is no run's id, which is made of the digits 0-9 and a-f")
         query = sa.select(_runs.c.run).where(_runs.c.run.like(f"{run}%")).limit(3)
-        found = await self._run(lambda connection: [row[0] for row in connection.execute(query)])
-        if len(found) > 1 and run not in found:
-            raise UsageError(f"several runs begin with {run}: {', '.join(found)} …")
-        if not found:
+        ids = await self._run(lambda connection: [row[0] for row in connection.execute(query)])
+        if len(ids) > 1 and run not in ids:
+            raise UsageError(f"several runs begin with {run}: {', '.join(ids)} …")
+        if not ids:
             raise UsageError(f"there is no run {run} in this store: rlm-wasm log list shows those that are")
-        return run if run in found else str(found[0])
+        return run if run in ids else str(ids[0])
 
     async def lines(self, run: str, after: int = 0, max_lines: int | None = None) -> Sequence[str]:
         """A run's records as lines of JSON, from the one after ``after`` on. Raises StoreError."""
@@ -271,8 +271,8 @@ class RunRepository:
         )
         if max_lines is not None:
             query = query.limit(max_lines)
-        found: Sequence[str] = await self._run(lambda connection: connection.scalars(query).all())
-        return found
+        lines: Sequence[str] = await self._run(lambda connection: connection.scalars(query).all())
+        return lines
 
     async def read(self, run: str) -> LogReader:
         """A run's records. Raises StoreError."""

@@ -26,12 +26,19 @@ class Task:
     """What is to be planned for."""
 
     task_description: str
+    """What is to be done."""
     data_characteristics: str = ""
+    """What the data is like."""
     constraints: str = ""
+    """What must or must not be."""
     priority: str = "balanced"
+    """"speed", "cost", "quality" or "balanced"."""
     scale: int | str | None = None
+    """How many items, or in words."""
     min_outputs: int | None = None
+    """How many results are wanted at the least."""
     coverage_target: float = 1.0
+    """Share of the data that must be looked at, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

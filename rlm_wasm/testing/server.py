@@ -31,8 +31,11 @@ class ChatRequest:
     """One request, as it came. The names of headers are found in capitals or not."""
 
     body: Mapping[str, Any]
+    """The request's JSON."""
     headers: Mapping[str, str]
+    """As they came."""
     query: Mapping[str, str] = field(default_factory=dict)
+    """Of the address."""
 
     @property
     def model(self) -> str:
@@ -64,10 +67,15 @@ class Fault:
     """How one request goes wrong. Made by the class methods."""
 
     kind: FaultKind
+    """What goes wrong."""
     status: int = 200
+    """The HTTP status."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """The answer's."""
     text: str = ""
+    """The answer's body."""
     delay_s: float = 0.0
+    """Seconds before the answer, or between its parts."""
 
     @classmethod
     def rate_limit(cls, *, retry_after_s: float | None = 0.01) -> Fault:

@@ -37,9 +37,13 @@ class Latency:
     """Log-normal around the median; a share of the calls, the stragglers, takes much longer."""
 
     median_s: float = 2.0
+    """Seconds."""
     sigma: float = 0.35
+    """Of the log-normal distribution."""
     straggler_rate: float = 0.02
+    """Share of calls that take much longer."""
     straggler_factor: float = 10.0
+    """How many times as long."""
 
     def draw(self, rng: random.Random) -> float:
         """One call's duration."""
@@ -52,10 +56,14 @@ class SimulatedModel:
     """One model. ``failure_rate`` is the share of calls that end with a retryable error."""
 
     accuracy: float = 0.9
+    """Share of answers that are right."""
     latency: Latency = field(default_factory=Latency)
+    """How long calls take."""
     price: Price = field(default_factory=lambda: Price(0.10, 0.40))
+    """What they cost."""
     failure_rate: float = 0.0
     answer_tokens: int | None = None
+    """Of an answer; None: as its text has."""
 
 
 class SimulatedProvider:

@@ -82,7 +82,7 @@ def test_every_environment_variable_that_is_read_is_in_the_help(capsys: pytest.C
     read = set()
     for path in Path(rlm_wasm.__file__).parent.rglob("*.py"):
         if path.name != "environment.py":
-            read |= set(re.findall(r'"((?:RLM_WASM|OPENAI)_[A-Z_]+)"', path.read_text(encoding="utf-8")))
+            read |= set(re.findall(r'"((?:RLM_WASM|OPENAI|NO)_[A-Z_]+)"', path.read_text(encoding="utf-8")))
     assert read == set(VARIABLES)
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -177,7 +177,7 @@ async def test_a_session_that_goes_on_elsewhere_has_its_account_and_its_piece(ur
         assert more.status == "limit"
         assert more.error is not None
         assert (more.error.kind, more.error.used, more.error.limit) == ("calls", 11, 10)
-        assert state.most["calls"] == 10
+        assert state.limits["calls"] == 10
     assert provider.sent == 10
 
 
@@ -193,7 +193,7 @@ def report(
     return Report(
         used=amount(used, in_flight),
         reserved=reserved,
-        least=amount(used + in_flight + next_, in_flight + next_) if next_ else reserved,
+        minimum=amount(used + in_flight + next_, in_flight + next_) if next_ else reserved,
         wish=amount(used + in_flight + wish, in_flight + wish) if next_ else reserved,
         gives_back=gives_back,
     )
@@ -243,7 +243,7 @@ def test_whatever_sessions_do_pieces_are_never_more_than_the_budget(
             continue
         piece = budgets.exchange("b", name, epochs[number], given_)
         has[number] = min(piece.calls or 0, used[number] + (piece.places or 0))
-        if what == "ask" and piece.covers(given_.least):
+        if what == "ask" and piece.covers(given_.minimum):
             flying[number] += 1
             assert piece.refused is None
         elif what == "ask" and piece.refused is not None:

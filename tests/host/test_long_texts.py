@@ -150,6 +150,26 @@ PLACES = {
     "(list-ref (list-set (iota 50000) 49999 'x) 49999)": "x",
     "(apply + (sublist (iota 50000) 40000 50000))": sum(range(40_000, 50_000)),
     "(equal? (vector->list (list->vector (iota 30000))) (iota 30000))": True,
+    "(let ((v (make-vector 300000 '(1)))) (gc) (list (vector-length v) (vector-ref v 0) (vector-ref v 299999) (eq? (vector-ref v 7) (vector-ref v 200000))))": [
+        300_000,
+        [1],
+        [1],
+        True,
+    ],
+    "(let ((v (make-vector 300000))) (list (vector-length v) (vector-ref v 0) (vector-ref v 299999) (for/sum ([x v]) x)))": [
+        300_000,
+        0,
+        0,
+        0,
+    ],
+    "(let ((s (make-string 600000 #\\λ))) (list (string-length s) (equal? s (list->string (make-list 600000 #\\λ)))))": [
+        600_000,
+        True,
+    ],
+    "(let ((b (make-bytevector 600000 7))) (list (bytevector-length b) (for/sum ([x b]) x)))": [
+        600_000,
+        4_200_000,
+    ],
     "(wrong (list->vector (list* 1 2 3)))": "list->vector: contract violation\n  expected: list?\n  given: '(1 2 . 3)",
     "(substring (wrong (list->vector (circle 5))) 0 32)": "list->vector: contract violation",
     "(let ((v (make-vector 30000 0))) (vector-fill! v 7 10 29990) (apply + (vector->list v)))": 7 * 29_980,
@@ -165,6 +185,7 @@ def test_places_of_long_lists_are_what_they_are(program: str, steps: int) -> Non
         pytest.skip("millions of pairs in slices of a few")
     source = f"""
         (define (circle n) (let ((l (iota n))) (set-cdr! (last-pair l) l) l))
+        (define (gc) (let loop ((i 0)) (when (< i 400000) (list i i) (loop (+ i 1)))))
         (define-syntax-rule (wrong e) (guard (x (#t (exn-message x))) e))
         (let ((v {program})) (if (and (pair? v) (not (list? v))) (format "~s" v) v))"""
     assert outcome(source, steps) == expected

@@ -26,13 +26,24 @@ static Value prim_length(int argc, Value *args) {
 #define CHECK_FILL(i) do { if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < -128 || FIX_VALUE(args[i]) > 255) \
     return err_type(NULL, i, "byte", args[i]); } while (0)
 
+enum { FILL_AT_ONCE = 1 << 18 };
+
 static Value make_filled(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   uint64_t length = (uint64_t)FIX_VALUE(args[0]);
-  RESERVE(length + 16);
-  charge((int64_t)(length / 64));
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
-  memset(BYTES(bytes), HAS_ARG(1) ? (int)FIX_VALUE(args[1]) : 0, (size_t)length);
+  Value *kept = progress(), bytes = kept ? kept[0] : V_FALSE;
+  if (bytes == V_FALSE) {
+    RESERVE(length + 16);
+    bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
+  }
+  /* fresh memory costs the machine more than the fill does */
+  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; i < length;) {
+    uint32_t part = length - i < FILL_AT_ONCE ? (uint32_t)length - i : FILL_AT_ONCE;
+    memset(BYTES(bytes) + i, HAS_ARG(1) ? (int)FIX_VALUE(args[1]) : 0, part);
+    i += part;
+    charge(part / 64);
+    if (i < length && should_pause()) return pause_keeping(2, bytes, FIX(i));
+  }
   return bytes;
 }
 

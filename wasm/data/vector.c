@@ -43,10 +43,42 @@ static Value copy_of(Value v, uint32_t start, uint32_t end) {
 
 static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_VECTOR)); }
 
+/* A large vector is raw storage until all of it is filled: fresh memory costs the machine more than the fill does, and
+   the collector, which may come in between, does not look into it. That it would not mend what is in there is why
+   only a value that is no pointer is written so; any other one takes its place afterwards. */
+enum { FILL_AT_ONCE = 1 << 16 };
+static Value vector_of_raw(Value raw, uint32_t length) {
+  HEADER_OF(raw) = HEADER(T_VECTOR, OBJ_FLAGS(raw), length);
+  return FROM_PTR(T_VECTOR, PTR(raw));
+}
+static Value make_large_vector(uint32_t n, Value fill) {
+  Value *kept = progress(), v = kept ? kept[0] : V_FALSE, plain = IS_FIX(fill) || TAG(fill) < T_PAIR ? fill : FIX(0);
+  uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0;
+  if (v == V_FALSE) {
+    RESERVE_VECTOR(n);
+    v = heap_raw(T_RAW, 0, n * 8);
+  }
+  for (;;) {
+    Value value = IS(v, T_RAW) ? plain : fill, *slots = (Value *)RAW_BYTES(v);
+    uint32_t to = n - i < FILL_AT_ONCE ? n : i + FILL_AT_ONCE;
+    for (; i < to; i++) slots[i] = value;
+    charge(FILL_AT_ONCE / 16);
+    if (i == n && IS(v, T_RAW)) {
+      v = vector_of_raw(v, n);
+      i = 0;
+      if (plain == fill) return v;
+    } else if (i == n) {
+      return v;
+    }
+    if (should_pause()) return pause_keeping(2, v, FIX(i));
+  }
+}
+
 static Value prim_make_vector(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   if (FIX_VALUE(args[0]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);    /* more than any memory */
   uint32_t n = (uint32_t)FIX_VALUE(args[0]);
+  if (n > FILL_AT_ONCE) return make_large_vector(n, ARG_OR(1, FIX(0)));
   RESERVE_VECTOR(n);
   charge(n / 16);
   return make_vector(n, ARG_OR(1, FIX(0)));

@@ -418,15 +418,26 @@ static Value prim_string_set(int argc, Value *args) {
   return V_VOID;
 }
 
+enum { FILL_AT_ONCE = 1 << 18 };
+
 static Value prim_make_string(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   if (HAS_ARG(1)) CHECK_CHAR(NULL, 1);
   uint64_t length = (uint64_t)FIX_VALUE(args[0]);
   uint32_t c = HAS_ARG(1) ? CHAR_VALUE(args[1]) : 0, width = char_width(c);
-  RESERVE(string_size(length, width));
-  charge((int64_t)(length / 64));
-  Value s = string_make((uint32_t)length, width);
-  chars_fill(STR_DATA(s), width, c, (uint32_t)length);
+  Value *kept = progress(), s = kept ? kept[0] : V_FALSE;
+  if (s == V_FALSE) {
+    RESERVE(string_size(length, width));
+    s = string_make((uint32_t)length, width);
+  }
+  /* fresh memory costs the machine more than the fill does */
+  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; i < length;) {
+    uint32_t part = length - i < FILL_AT_ONCE ? (uint32_t)length - i : FILL_AT_ONCE;
+    chars_fill(STR_DATA(s) + (size_t)i * width, width, c, part);
+    i += part;
+    charge(part / 64);
+    if (i < length && should_pause()) return pause_keeping(2, s, FIX(i));
+  }
   return s;
 }
 
