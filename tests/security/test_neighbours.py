@@ -169,5 +169,5 @@ async def test_what_the_host_holds_for_a_session_is_within_its_limits(
             finally:
                 tracemalloc.stop()
             assert hostile.complaint(entry, result) is None
-            assert session._meter.peak <= most.host_bytes
+            assert session._parts.meter.peak <= most.host_bytes
             assert peak < bound

@@ -57,5 +57,7 @@
 (check (apply + (u32vector->list (make-u32vector 20000 3))) => 60000)
 (check (u64vector-ref (list->u64vector (list (- (expt 2 64) 1))) 0) => 18446744073709551615)
 (check (string-length (written (make-f64vector 20000 0.5))) => 80005)
+(check (map (lambda (n) (c128vector->list (make-c128vector n 1+2i))) '(0 1 2 5)) => (map (lambda (n) (make-list n 1.0+2.0i)) '(0 1 2 5)))
+(check (list (make-u32vector 3) (make-f64vector 2) (make-u1vector 7 1)) => (list #u32(0 0 0) #f64(0 0) #u1(1 1 1 1 1 1 1)))
 (check-error error-object? (u64vector->list v))
 (report)
