@@ -30,8 +30,38 @@ uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count) {
 #define COPY_LOOP(to_type, from_type) \
   for (uint32_t i = 0; i < count; i++) ((to_type *)to)[i] = (to_type)((const from_type *)from)[i]
 
+/* Up to 32 bytes by words, the last of which may overlap those before it. All are read before the first is written,
+   as memmove does; its call takes longer than this. */
+enum { SHORT_COPY = 32 };
+#define COPY_ENDS(type) do { \
+    type first, last; \
+    memcpy(&first, from, sizeof(type)); \
+    memcpy(&last, from + bytes - sizeof(type), sizeof(type)); \
+    memcpy(to, &first, sizeof(type)); \
+    memcpy(to + bytes - sizeof(type), &last, sizeof(type)); } while (0)
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
+  if (bytes > 16) {
+    uint64_t a, b, c, d;
+    memcpy(&a, from, 8);
+    memcpy(&b, from + 8, 8);
+    memcpy(&c, from + bytes - 16, 8);
+    memcpy(&d, from + bytes - 8, 8);
+    memcpy(to, &a, 8);
+    memcpy(to + 8, &b, 8);
+    memcpy(to + bytes - 16, &c, 8);
+    memcpy(to + bytes - 8, &d, 8);
+  } else if (bytes >= 8) COPY_ENDS(uint64_t);
+  else if (bytes >= 4) COPY_ENDS(uint32_t);
+  else if (bytes >= 2) COPY_ENDS(uint16_t);
+  else if (bytes) *to = *from;
+}
+
 void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count) {
-  if (to_width == from_width) { if (count) memmove(to, from, (size_t)count * to_width); }
+  if (to_width == from_width) {
+    size_t bytes = (size_t)count * to_width;
+    if (bytes <= SHORT_COPY) copy_short(to, from, bytes);
+    else memmove(to, from, bytes);
+  }
   else if (to_width == 1 && from_width == 2) COPY_LOOP(uint8_t, uint16_t);
   else if (to_width == 1) COPY_LOOP(uint8_t, uint32_t);
   else if (to_width == 2 && from_width == 1) COPY_LOOP(uint16_t, uint8_t);
@@ -137,7 +167,9 @@ static bool seen_before(LineageSum *sum, Value lineage) {
 
 void lineage_count(LineageSum *sum, Value s) {
   Value lineage = STR(s)->lineage;
-  if (lineage == V_FALSE || seen_before(sum, lineage)) return;
+  if (lineage == V_FALSE) return;
+  if (sum->only == V_FALSE) memset(sum->seen, 0, sizeof sum->seen);
+  if (seen_before(sum, lineage)) return;
   if (sum->only == V_FALSE) sum->only = lineage;
   else sum->several = true;
   sum->ids += lineage_length(lineage);
@@ -466,6 +498,12 @@ static Value prim_non_empty_string(int argc, Value *args) {
 /* What a concatenation will need, gathered in a first pass over its pieces. */
 typedef struct { uint64_t length; uint32_t width; LineageSum lineage; } Total;
 
+static void total_start(Total *t) {
+  t->length = 0;
+  t->width = 1;
+  lineage_start(&t->lineage);
+}
+
 static void total_add(Total *t, Value s) {
   t->length += STR_LENGTH(s);
   if (STR_WIDTH(s) > t->width) t->width = STR_WIDTH(s);
@@ -486,7 +524,8 @@ static void put_piece(Total *t, Value s, uint64_t *at, Value piece) {
 }
 
 static Value append_strings(int argc, Value *args) {
-  Total t = {.width = 1};
+  Total t;
+  total_start(&t);
   for (int i = 0; i < argc; i++) {
     CHECK_STRING(NULL, i);
     total_add(&t, args[i]);
@@ -506,7 +545,8 @@ static Value join_list(int first, Value *args, int argument, Value separator) {
   Value list = args[argument];
   int64_t count = list_length(list);
   if (count < 0) return err_type(NULL, argument, "list of strings", list);
-  Total t = {.width = 1};
+  Total t;
+  total_start(&t);
   for (int i = 0; i < first; i++) {
     CHECK_STRING(NULL, i);
     total_add(&t, args[i]);

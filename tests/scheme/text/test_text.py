@@ -77,3 +77,24 @@ async def test_a_string_port_reads_back_what_was_written() -> None:
           (if (eof-object? line) (reverse lines) (loop (cons line lines)))))
     """
     assert await value_of(program) == "(plain é € 😀)"
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "λ", "😀"])
+async def test_short_texts_are_copied_whole_at_every_length_and_over_themselves(letter: str) -> None:
+    """Words that overlap at the end move them: every length near a word's, shifted either way in one string."""
+    text = "".join(chr(ord(letter) + i % 7) for i in range(80))
+    program = f"""
+        (define text "{text}")
+        (define (moved length shift)
+          (define s (string-copy text))
+          (string-copy! s (+ 8 shift) s 8 (+ 8 length))
+          (list (string-append "<" (substring text 3 (+ 3 length)) ">") s))
+        (for*/list ([length 36] [shift '(-3 -1 0 1 5)]) (moved length shift))"""
+    async with Runtime(provider=EchoProvider(), python="off") as runtime:
+        found = (await runtime.run(program)).data
+    expected = []
+    for length in range(36):
+        for shift in (-3, -1, 0, 1, 5):
+            moved = text[: 8 + shift] + text[8 : 8 + length] + text[8 + shift + length :]
+            expected.append([f"<{text[3 : 3 + length]}>", moved])
+    assert found == expected
