@@ -99,7 +99,7 @@ static size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count) {
 /* How many characters from the start on are the same. */
 static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
   uint32_t i = 0;
-  if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) / a_width);
+  if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) >> (a_width >> 1));
   if (a_width > b_width) {
     const uint8_t *t = a; a = b; b = t;
     uint32_t width = a_width; a_width = b_width; b_width = width;
@@ -298,7 +298,8 @@ enum { BUILDER_FIRST = 64 };   /* bytes */
 
 void builder_init(Builder *b) { *b = (Builder){V_FALSE, 0, 1, V_FALSE}; }
 
-static uint32_t builder_capacity(const Builder *b) { return b->chars == V_FALSE ? 0 : OBJ_LENGTH(b->chars) / b->width; }
+/* a shift, since a width is 1, 2 or 4: it is asked for every character, and a division takes longer than all the rest */
+static uint32_t builder_capacity(const Builder *b) { return b->chars == V_FALSE ? 0 : OBJ_LENGTH(b->chars) >> (b->width >> 1); }
 
 static void builder_move(Builder *b, uint64_t capacity, uint32_t width) {
   uint64_t bytes = capacity * width;
@@ -347,7 +348,7 @@ static void builder_need(Builder *b, uint32_t more, uint32_t width) {
 }
 
 void builder_char(Builder *b, uint32_t c) {
-  builder_need(b, 1, char_width(c));
+  if (char_width(c) > b->width || b->length >= builder_capacity(b)) builder_need(b, 1, char_width(c));
   CHECK((uint64_t)(b->length + 1) * b->width <= OBJ_LENGTH(b->chars));
   chars_put(RAW_BYTES(b->chars), b->width, b->length++, c);
 }
