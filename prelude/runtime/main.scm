@@ -297,10 +297,12 @@
 (define (%user-definitions)
   (let ((core (%core-environment)) (top (interaction-environment)))
     (map symbol->string
-         (sort (filter (lambda (name)
-                         (not (eq? (%environment-ref top name %none)
-                                   (%environment-ref core name %none))))
-                       (%environment-names top))
+         (sort (remove-duplicates ; a library's name that a program has defined comes twice
+                (filter (lambda (name)
+                          (not (eq? (%environment-ref top name %none)
+                                    (%environment-ref core name %none))))
+                        (%environment-names top))
+                eq?)
                symbol<?))))
 
 ;; The host ends the execution, and knows why. The machine has dropped what was running; nothing of it

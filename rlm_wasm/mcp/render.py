@@ -76,12 +76,14 @@ def _used(used: Execution, cut: list[str], most: int | None) -> dict[str, Any]:
     form: dict[str, Any] = json_form(replace(used, models={}))
     form["elapsed"] = round(used.elapsed, 3)
     form["cost_usd"] = _usd(used.cost_usd)
-    short = _SHORT if most is None else min(_SHORT, most // 160)
-    for name, model in [*used.models.items()][:_ITEMS]:
+    items, short = (
+        (_ITEMS, _SHORT) if most is None else (min(_ITEMS, most // 2_000), min(_SHORT, most // 160))
+    )
+    for name, model in [*used.models.items()][:items]:
         asked_for = [text[:short] for text in model.asked_for[:_NAMES]]
         shown = {**json_form(model), "cost_usd": _usd(model.cost_usd), "asked_for": asked_for}
         form["models"][name[:short]] = shown
-    if len(used.models) > _ITEMS:
+    if len(used.models) > items:
         cut.append("models")
     return form
 

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["rlm_wasm"]):
     from rlm_wasm.errors import RlmError
     from rlm_wasm.sandbox import protocol
     from rlm_wasm.sandbox.snapshot import Snapshot
-    from rlm_wasm.session_state import state_of
+    from rlm_wasm.session_parts.state import state_of
 
 import cbor2  # noqa: E402
 

@@ -111,7 +111,7 @@ async def check_after(
     recursive = any(
         entry["depth"] > (0 if entry["scope"] == "sub-call" else int(entry["scope"][4:])) for entry in log
     )
-    forgotten = session._log.forgotten
+    forgotten = session._parts.log.forgotten
     told = f"{len(log)} calls in the log, {forgotten} forgotten, {result.execution.calls} counted"
     must(
         len(log) <= result.execution.calls <= len(log) + forgotten

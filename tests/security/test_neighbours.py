@@ -121,7 +121,7 @@ async def test_a_hundred_polite_sessions_have_a_turn_after_every_slice_of_a_host
     async with runtime, runtime.session() as session:
         await session.load_context("some words\n" * 200_000)
         await session.execute("1")
-        bad = session._scheduler.sandbox
+        bad = session._scheduler.guest.sandbox
         polite = [runtime.session() for _ in range(100)]
         for one in polite:
             await one.execute("1")
@@ -169,5 +169,5 @@ async def test_what_the_host_holds_for_a_session_is_within_its_limits(
             finally:
                 tracemalloc.stop()
             assert hostile.complaint(entry, result) is None
-            assert session._meter.peak <= most.host_bytes
+            assert session._parts.meter.peak <= most.host_bytes
             assert peak < bound

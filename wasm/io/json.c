@@ -177,11 +177,26 @@ static uint32_t escape(Parser *p, uint32_t *at) {
   return 0x10000 + (((uint32_t)value - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
 }
 
+/* A string that is short and has no escape, copied once; V_FALSE for another. */
+enum { PLAIN_STRING = 256 };
+static Value plain_string(Parser *p) {
+  uint32_t from = p->at + 1, at = from, c = END;
+  while (at - from < PLAIN_STRING && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ' && c != END) at++;
+  if (c != '"') return V_FALSE;
+  charge((at - from) / 8);
+  Value s = string_from_chars(p->data + (size_t)from * p->width, p->width, at - from);
+  STR(s)->lineage = STR(p->text)->lineage;
+  p->at = at + 1;
+  return s;
+}
+
 /* A piece at a time, each up to the next escape; between two of them the parser keeps what there is. */
 static Value parse_string(Parser *p) {
   Builder b;
   uint32_t at = p->at + 1;
   if (p->string == V_FALSE) {
+    Value plain = plain_string(p);
+    if (plain != V_FALSE) return plain;
     builder_init(&b);
   } else {
     builder_load(&b, p->string);

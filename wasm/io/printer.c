@@ -847,7 +847,15 @@ static Value prim_print(int argc, Value *args) {
   uint32_t mode, labels = LABEL_CYCLES;
   CHECK_INDEX(NULL, 1, DISPLAY, STANDARD, V_FALSE, mode);
   if (HAS_ARG(2)) CHECK_INDEX(NULL, 2, LABEL_CYCLES, LABEL_NONE, V_FALSE, labels);
+  /* without the machinery, where there is nothing to walk */
   if (IS(args[0], T_STRING) && mode == DISPLAY) return args[0];
+  if (IS_FIX(args[0])) return num_to_string(args[0], 10);
+  if (IS(args[0], T_SYMBOL) && mode == DISPLAY) {
+    Value name = SYM(args[0])->name;
+    RESERVE(string_size(STR_LENGTH(name), STR_WIDTH(name)));
+    charge(STR_LENGTH(name) / 8);
+    return string_substring(name, 0, STR_LENGTH(name));
+  }
   Printer p;
   if (is_printer(vm.resume)) {
     printer_load(&p, vm.resume);

@@ -394,7 +394,8 @@ static Value prim_replace(int argc, Value *args) {
   uint32_t before = (uint32_t)((int64_t)s.start + s.shift), after = (uint32_t)((int64_t)s.end + s.shift);
   uint32_t rest = s.end - s.done, tail = STR_LENGTH(text) - after;
   uint64_t length = (uint64_t)before + s.out.length + rest + tail;
-  LineageSum lineage = {0};
+  LineageSum lineage;
+  lineage_start(&lineage);
   lineage_count(&lineage, text);
   lineage_count(&lineage, insert);
   uint32_t out_width = STR_WIDTH(text) > s.out.width ? STR_WIDTH(text) : s.out.width;

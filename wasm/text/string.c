@@ -40,8 +40,38 @@ uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count) {
     const from_type *restrict f = (const from_type *)from; \
     for (uint32_t i = 0; i < count; i++) t[i] = (to_type)f[i]; } while (0)
 
+/* Up to 32 bytes by words, the last of which may overlap those before it. All are read before the first is written,
+   as memmove does; its call takes longer than this. */
+enum { SHORT_COPY = 32 };
+#define COPY_ENDS(type) do { \
+    type first, last; \
+    memcpy(&first, from, sizeof(type)); \
+    memcpy(&last, from + bytes - sizeof(type), sizeof(type)); \
+    memcpy(to, &first, sizeof(type)); \
+    memcpy(to + bytes - sizeof(type), &last, sizeof(type)); } while (0)
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
+  if (bytes > 16) {
+    uint64_t a, b, c, d;
+    memcpy(&a, from, 8);
+    memcpy(&b, from + 8, 8);
+    memcpy(&c, from + bytes - 16, 8);
+    memcpy(&d, from + bytes - 8, 8);
+    memcpy(to, &a, 8);
+    memcpy(to + 8, &b, 8);
+    memcpy(to + bytes - 16, &c, 8);
+    memcpy(to + bytes - 8, &d, 8);
+  } else if (bytes >= 8) COPY_ENDS(uint64_t);
+  else if (bytes >= 4) COPY_ENDS(uint32_t);
+  else if (bytes >= 2) COPY_ENDS(uint16_t);
+  else if (bytes) *to = *from;
+}
+
 WIDE_STEPS void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count) {
-  if (to_width == from_width) { if (count) memmove(to, from, (size_t)count * to_width); }
+  if (to_width == from_width) {
+    size_t bytes = (size_t)count * to_width;
+    if (bytes <= SHORT_COPY) copy_short(to, from, bytes);
+    else memmove(to, from, bytes);
+  }
   else if (to_width == 1 && from_width == 2) COPY_LOOP(uint8_t, uint16_t);
   else if (to_width == 1) COPY_LOOP(uint8_t, uint32_t);
   else if (to_width == 2 && from_width == 1) COPY_LOOP(uint16_t, uint8_t);
@@ -80,7 +110,7 @@ enum { SAME_AT_ONCE = 64 };
 /* How many characters from the start on are the same. */
 WIDE_STEPS static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
   uint32_t i = 0;
-  if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) / a_width);
+  if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) >> (a_width >> 1));
   if (a_width > b_width) {
     const uint8_t *t = a; a = b; b = t;
     uint32_t width = a_width; a_width = b_width; b_width = width;
@@ -153,7 +183,9 @@ static bool seen_before(LineageSum *sum, Value lineage) {
 
 void lineage_count(LineageSum *sum, Value s) {
   Value lineage = STR(s)->lineage;
-  if (lineage == V_FALSE || seen_before(sum, lineage = lineage_flat(lineage))) return;
+  if (lineage == V_FALSE) return;
+  if (sum->only == V_FALSE) memset(sum->seen, 0, sizeof sum->seen);
+  if (seen_before(sum, lineage = lineage_flat(lineage))) return;
   if (sum->only == V_FALSE) sum->only = lineage;
   else sum->several = true;
   sum->ids += lineage_length(lineage);
@@ -346,7 +378,8 @@ enum { BUILDER_FIRST = 64 };   /* bytes */
 
 void builder_init(Builder *b) { *b = (Builder){V_FALSE, 0, 1, V_FALSE}; }
 
-static uint32_t builder_capacity(const Builder *b) { return b->chars == V_FALSE ? 0 : OBJ_LENGTH(b->chars) / b->width; }
+/* a shift, since a width is 1, 2 or 4: it is asked for every character, and a division takes longer than all the rest */
+static uint32_t builder_capacity(const Builder *b) { return b->chars == V_FALSE ? 0 : OBJ_LENGTH(b->chars) >> (b->width >> 1); }
 
 static void builder_move(Builder *b, uint64_t capacity, uint32_t width) {
   uint64_t bytes = capacity * width;
@@ -395,7 +428,7 @@ static void builder_need(Builder *b, uint32_t more, uint32_t width) {
 }
 
 void builder_char(Builder *b, uint32_t c) {
-  builder_need(b, 1, char_width(c));
+  if (char_width(c) > b->width || b->length >= builder_capacity(b)) builder_need(b, 1, char_width(c));
   CHECK((uint64_t)(b->length + 1) * b->width <= OBJ_LENGTH(b->chars));
   chars_put(RAW_BYTES(b->chars), b->width, b->length++, c);
 }
@@ -568,6 +601,12 @@ static Value prim_non_empty_string(int argc, Value *args) {
 /* What a concatenation will need, gathered in a first pass over its pieces. */
 typedef struct { uint64_t length; uint32_t width; LineageSum lineage; } Total;
 
+static void total_start(Total *t) {
+  t->length = 0;
+  t->width = 1;
+  lineage_start(&t->lineage);
+}
+
 static void total_add(Total *t, Value s) {
   t->length += STR_LENGTH(s);
   if (STR_WIDTH(s) > t->width) t->width = STR_WIDTH(s);
@@ -610,7 +649,8 @@ static void set_lineage(Value s, Total *t, int first, Value *args, Value list, V
 }
 
 static Value append_strings(int argc, Value *args) {
-  Total t = {.width = 1};
+  Total t;
+  total_start(&t);
   for (int i = 0; i < argc; i++) {
     CHECK_STRING(NULL, i);
     total_add(&t, args[i]);

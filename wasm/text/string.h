@@ -73,7 +73,7 @@ uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width);
 /* Appends characters; room has been made or the piece is small. */
 void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count);
 
-/* The union of the lineages of many strings. Count all of them, reserve lineage_cost, begin, take
+/* The union of the lineages of many strings. Start, count all of them, reserve lineage_cost, begin, take
    all of them again in the same order, end. */
 enum { LINEAGE_SEEN = 64 };
 
@@ -83,7 +83,12 @@ typedef struct {
   bool several;
   uint64_t ids;
   Value gathered;          /* raw: so many ids */
-} LineageSum;              /* starts as {0} */
+} LineageSum;
+static inline void lineage_start(LineageSum *sum) {     /* `seen` is cleared where there is a lineage at all */
+  sum->only = sum->gathered = V_FALSE;
+  sum->several = false;
+  sum->ids = 0;
+}
 void lineage_count(LineageSum *sum, Value s);
 uint64_t lineage_cost(const LineageSum *sum);
 void lineage_begin(LineageSum *sum);

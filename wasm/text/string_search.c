@@ -484,7 +484,8 @@ static Value prim_replace(int argc, Value *args) {
       charge((length - at) / 32);
       return s;
     }
-    LineageSum sum = {0};
+    LineageSum sum;
+    lineage_start(&sum);
     lineage_count(&sum, s);
     lineage_count(&sum, to);
     uint32_t width = STR_WIDTH(s) > STR_WIDTH(to) ? STR_WIDTH(s) : STR_WIDTH(to);

@@ -37,7 +37,8 @@
 (define k #f) (+ 0 (call/cc (lambda (c) (set! k c) 1)))
 
 ;;; a handler that raises what it handles
-;;; => limit fuel
+;;; => limit memory_bytes
+;;; limits: memory_bytes=4194304
 (with-exception-handler (lambda (e) (raise e)) (lambda () (let loop () (with-exception-handler (lambda (e) (loop)) (lambda () (raise 1))))))
 
 ;;; a handler that returns from what cannot be continued
@@ -70,4 +71,5 @@
 
 ;;; a limit within a guard within a wind: none of them sees it
 ;;; => limit memory_bytes
+;;; limits: memory_bytes=8388608
 (dynamic-wind void (lambda () (guard (e (#t 'caught)) (let loop ((l '())) (loop (cons l (make-vector 100 l)))))) (lambda () (display "seen")))

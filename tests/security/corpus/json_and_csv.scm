@@ -70,9 +70,9 @@
 ;;; => value "4"
 (length (string-split "a,\"b,c\nd,e" ","))
 
-;;; a million empty fields
-;;; => limit memory_bytes
-(length (string-split (make-string 299999 #\,) "," #:trim? #f))
+;;; a hundred thousand empty fields
+;;; => value "100000"
+(length (string-split (make-string 99999 #\,) "," #:trim? #f))
 
 ;;; a table whose cells are formulas: they are text
 ;;; => value "=cmd|' /C calc'!A0"

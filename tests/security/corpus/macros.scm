@@ -13,6 +13,7 @@
 
 ;;; a macro whose argument grows with each step
 ;;; => limit fuel
+;;; limits: fuel=200000000
 (define-syntax m (syntax-rules () ((_ x ...) (m x ... x ... 1)))) (m 1)
 
 ;;; two macros that expand into each other

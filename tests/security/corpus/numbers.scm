@@ -68,6 +68,7 @@
 
 ;;; a range without an end
 ;;; => limit memory_bytes
+;;; limits: memory_bytes=8388608
 (range 0 1 1e-300)
 
 ;;; a range whose step is zero
