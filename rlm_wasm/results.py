@@ -265,8 +265,9 @@ class Result:
 class Progress:
     """How far a running execution is. ``stderr`` is what came since the last report.
 
-    ``total`` is the calls asked for so far, and those to come for items that ``map-async`` and its kin
-    have announced (``ahead``), one an item. ``last_line`` is the last line that the program printed.
+    ``total`` is the calls asked for so far, and those to come for items that ``map-async`` and its kin,
+    and loops that make calls, have announced (``ahead``), one an item. ``last_line`` is the
+    last line that the program printed.
     """
 
     done: int = 0
