@@ -119,6 +119,7 @@ A, B = ("[alpha beta]", (1,)), ("[gamma]", (2,))
         ("(hash 'k a)", [A]),
         ("(values a b)", [A, B]),
         ("(jsexpr->string (hash 'k a))", [('"[alpha beta]"', (1,))]),
+        ("(car (string->jsexpr (jsexpr->string (list a b))))", [("[alpha beta]", (1, 2))]),
         ("(substring (string-append a b) 7 14)", [("beta]", (1,)), ("[g", (2,))]),
         ('(string-trim (string-append "  " b "  "))', [B]),
         ("(string-append a a)", [("[alpha beta][alpha beta]", (1,))]),

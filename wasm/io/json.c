@@ -185,7 +185,7 @@ static Value plain_string(Parser *p) {
   if (c != '"') return V_FALSE;
   charge((at - from) / 8);
   Value s = string_from_chars(p->data + (size_t)from * p->width, p->width, at - from);
-  STR(s)->lineage = STR(p->text)->lineage;
+  STR(s)->lineage = lineage_flat(STR(p->text)->lineage);
   p->at = at + 1;
   return s;
 }

@@ -689,6 +689,7 @@ static void join_load(Joiner *j, Value *kept) {
   j->s = kept[JOIN_RESULT];
   j->at = (uint64_t)FIX_VALUE(kept[JOIN_AT]);
   j->tortoise = kept[JOIN_TORTOISE];
+  memset(sum->seen, 0, sizeof sum->seen);
 }
 static bool join_round(Joiner *j) {
   if (++j->count % LONG_ROUND) return false;
@@ -699,7 +700,11 @@ static bool join_round(Joiner *j) {
 
 static Value join_list(int first, Value *args, int argument, Value separator) {
   Value list = args[argument], *kept = progress();
-  Joiner j = {.t = {.width = 1}, .rest = list, .s = V_FALSE, .tortoise = V_FALSE};
+  Joiner j;
+  total_start(&j.t);
+  j.rest = list;
+  j.s = j.tortoise = V_FALSE;
+  j.count = j.at = 0;
   if (kept) {
     join_load(&j, kept);
   } else {
