@@ -249,13 +249,14 @@ async def test_a_context_larger_than_the_limit_is_refused(connect, text_of, monk
         assert not (await client.call_tool("load_context", {"data": "1234567890"})).is_error
 
 
-async def test_reset_keeps_checkpoints(connect, mode) -> None:
+async def test_reset_keeps_checkpoints(connect, mode, text_of) -> None:
     """And forgets the rest."""
     async with connect(mode=mode) as client:
         await client.call_tool("load_context", {"data": "x"})
         await client.call_tool("execute_scheme", {"code": '(define a 1) (checkpoint "k" 7)'})
         done = await client.call_tool("reset", {})
         assert done.structured_content == {"reset": True, "checkpoints_kept": 1}
+        assert text_of(done).endswith("the log are gone; 1 checkpoint is kept")
         state = (await client.call_tool("get_sandbox_state", {})).structured_content
         assert (state["contexts"], state["definitions"], state["checkpoints"]) == ({}, [], ["k"])
         result = await client.call_tool("execute_scheme", {"code": '(restore "k")'})

@@ -182,8 +182,8 @@ async def reset(ctx: Context, arguments: SessionArguments) -> Answer:
     checkpoints = len(await queue.session.checkpoints())
     return Answer(
         ResetReply(reset=True, checkpoints_kept=checkpoints),
-        f"reset: definitions, Python variables, contexts and the log are gone; {checkpoints} checkpoints are "
-        "kept",
+        "reset: definitions, Python variables, contexts and the log are gone;"
+        f" {checkpoints:,} checkpoint{' is' if checkpoints == 1 else 's are'} kept",
     )
 
 
