@@ -117,26 +117,33 @@ async def _repl(texts: Mapping[str | None, str], kept: str | None, options: Runt
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What was typed, and whether it ``gave`` a value: such is the last value until another one does."""
+    """What was typed; whether it ``gave`` a value, the last one until another does, or ``finished``."""
 
     text: str
     gave: bool
+    finished: bool
 
 
 def _program(entries: Sequence[_Entry]) -> str:
-    """The entries as a program, which has no last value: where a later one uses it, ``_`` is defined."""
-    wanted, lines = False, []
+    """The entries as a program.
+
+    It has no last value: where a later entry uses it, ``_`` is defined. ``finish`` would end it, not an
+    entry: in those before the last one it leaves its form, with the value.
+    """
+    wanted = False
+    lines: list[str] = []
     for entry in reversed(entries):
-        lines.append(_defining_last(entry.text) if wanted and entry.gave else entry.text)
+        text = _around_last(entry.text, "(let/ec finish {})") if entry.finished and lines else entry.text
+        lines.append(_around_last(text, "(define _ {})") if wanted and entry.gave else text)
         wanted = uses(entry.text, "_") or (wanted and not entry.gave)
     if wanted:
         lines.append("(define _ (void))")
     return "\n".join([*reversed(lines), ""])
 
 
-def _defining_last(text: str) -> str:
+def _around_last(text: str, put: str) -> str:
     start, end = forms(text)[-1]
-    return f"{text[:start]}(define _ {text[start:end]}){text[end:]}"
+    return text[:start] + put.replace("{}", text[start:end]) + text[end:]
 
 
 class _Conversation:
@@ -237,7 +244,8 @@ class _Conversation:
             self._last_error = result.error, text, place
         else:
             gave = result.value != "" or result.data is not None
-            self._succeeded.append(_Entry(source.strip("\n"), gave))
+            finished = result.status == "finished"
+            self._succeeded.append(_Entry(source.strip("\n"), gave=gave, finished=finished))
         print_result(result, source=text, name=place, quiet=True, streamed=True)
         if result.execution.calls and is_terminal(err=True):
             note(used_line(result.execution))

@@ -371,6 +371,20 @@ def test_a_last_value_that_nothing_gave_is_defined_as_nothing(
     assert path.read_text() == "(define _ (void))\n(define x 1)\n(void? _)\n"
 
 
+def test_a_program_that_was_typed_does_not_end_where_an_entry_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a conversation finish ends an entry, in a program everything: only the last one may."""
+    path = tmp_path / "typed.scm"
+    _piped(f"(if #t (finish 3) 4)\n(define z _)\n(finish 5)\n(finish z)\n,save {path}\n", capsys, monkeypatch)
+    assert path.read_text() == (
+        "(define _ (let/ec finish (if #t (finish 3) 4)))\n(define z _)\n(let/ec finish (finish 5))\n(finish z)\n"
+    )
+    with pytest.raises(SystemExit):
+        main(["run", "-p", "echo", str(path)])
+    assert capsys.readouterr().out == "3\n"
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
