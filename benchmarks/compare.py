@@ -17,11 +17,12 @@ import statistics
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import vm_speed
-from compare_ways import CPYTHON, INTERPRETERS, OURS, PEERS, ROWS, Row, Way, ways
+from compare_ways import CPYTHON, INTERPRETERS, MONTY, OURS, PEERS, QUICKJS, RACER, ROWS, Row, Way, ways
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN = "<!-- written by benchmarks/compare.py: begin -->"
@@ -31,8 +32,20 @@ SCALE = {"µs": 1e6, "ms": 1e3, "×": 1.0}
 #: Distributions whose versions the table names.
 DISTRIBUTIONS = ("wasmtime", "pydantic-monty", "quickjs", "mini-racer", "openai")
 
+PROGRAMS_HEAD = ("program", OURS, *(f"over {name}" for name in (MONTY, CPYTHON, QUICKJS, RACER)))
+
 #: A figure by interpreter, in the row's unit.
 Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found."""
+
+    figures: dict[str, dict[str, float]]
+    """By row, in its unit, and interpreter."""
+    programs: dict[str, dict[str, float]]
+    """Seconds by VM program and language, as vm_speed.py gives them."""
 
 
 async def sample(way: Way, batch: int) -> float:
@@ -40,10 +53,8 @@ async def sample(way: Way, batch: int) -> float:
     return statistics.median([await way() for _ in range(batch)])
 
 
-async def measure(
-    wanted: Collection[str] = tuple(ROWS), *, quick: bool = False
-) -> dict[str, dict[str, float]]:
-    """The figures of each wanted row in its unit, by interpreter."""
+async def measure(wanted: Collection[str] = tuple(ROWS), *, quick: bool = False) -> Measured:
+    """Do the wanted rows."""
     async with AsyncExitStack() as stack:
         rows = await ways(stack, wanted)
         samples: dict[str, dict[str, list[float]]] = {
@@ -61,9 +72,11 @@ async def measure(
         key: {name: statistics.median(taken) * SCALE[ROWS[key].unit] for name, taken in row.items()}
         for key, row in samples.items()
     }
+    found = {}
     if "programs" in wanted:
-        figures["programs"] = programs(await vm_speed.measure(1 if quick else 5))
-    return figures
+        found = await vm_speed.measure(1 if quick else 5)
+        figures["programs"] = programs(found)
+    return Measured(figures, found)
 
 
 def programs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -106,6 +119,18 @@ def shown(figure: float, unit: str) -> str:
 def table(figures: Mapping[str, Figures]) -> str:
     """In Markdown."""
     lines = [HEAD, ("---",) * len(HEAD), *(cells(key, row) for key, row in figures.items() if OURS in row)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def programs_table(found: Mapping[str, Figures]) -> str:
+    """The VM programs one by one, in Markdown: milliseconds, and ours over each other's."""
+    lines = [PROGRAMS_HEAD, ("---",) * len(PROGRAMS_HEAD)]
+    for name, row in found.items():
+        ours = row[vm_speed.GUEST]
+        over = (
+            f"{ours / row[other]:.2f}" if other in row else "–" for other in (MONTY, CPYTHON, QUICKJS, RACER)
+        )
+        lines.append((name, f"{ours * 1e3:,.0f} ms", *over))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -153,18 +178,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--rows", default=",".join(ROWS), metavar="KEY,…", help=f"only these, of {', '.join(ROWS)}"
     )
-    parser.add_argument("--json", action="store_true", help="print the figures, in each row's unit")
+    parser.add_argument(
+        "--json", action="store_true", help="print the figures: rows in their units, programs in seconds"
+    )
     options = parser.parse_args(arguments)
     wanted = options.rows.split(",")
     if unknown := set(wanted) - set(ROWS):
         parser.error(f"there is no row {', '.join(sorted(unknown))}: the rows are {', '.join(ROWS)}")
     if options.write and (options.quick or len(wanted) < len(ROWS)):
         parser.error("--write is for the whole table, with all samples: leave --quick and --rows away")
-    figures = asyncio.run(measure(wanted, quick=options.quick))
+    measured = asyncio.run(measure(wanted, quick=options.quick))
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps({"rows": measured.figures, "programs": measured.programs}))
         return 0
-    text = f"{table(figures)}\n\n{machine()}"
+    text = f"{table(measured.figures)}\n\n{machine()}"
+    if measured.programs:
+        text += f"\n\n{programs_table(measured.programs)}"
     print(text)
     if options.write:
         PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")

@@ -220,7 +220,7 @@ CALL_S = 2.0
 """The median of what a model takes for an answer; a third take less than 1.3 s, one in a hundred more than 20 s."""
 CHUNK = 8
 """Calls that an exchange of a shared budget is for, at the least (see rlm_wasm/llm/budget.py)."""
-SESSIONS_CALLS = 3
+SESSIONS_CALLS = 2
 
 
 def stations(shared: bool, stores: int) -> dict[str, tuple[int, float]]:
@@ -291,7 +291,8 @@ def simulated(sessions: int, nodes: int, *, shared: bool, stores: int) -> dict[s
         "calls_a_second": rate,
         "p50_s": beside[count // 2],
         "p99_s": beside[count * 99 // 100],
-        "busy": {name: rate * seconds / servers for name, (servers, seconds) in costs_of.items()},
+        # Beyond 1 those are counted that the row need not see, as they have a piece already.
+        "busy": {name: min(rate * seconds / servers, 1.0) for name, (servers, seconds) in costs_of.items()},
     }
 
 
@@ -347,7 +348,7 @@ async def curves() -> None:
     points = curve("sessions that are open: a session more, with (+ 1 2)")
     async with Runtime(Soon(), python="off") as runtime:
         opened = 0
-        for size in (1, 10, 100, 1_000, 10_000, 100_000):
+        for size in (1, 10, 100, 1_000, 10_000):
             start, before = time.process_time(), opened
             while opened < size:
                 await runtime.session().execute("(+ 1 2)")
@@ -395,7 +396,7 @@ async def curves() -> None:
     async with Runtime(Soon(), limits=limits, python="off") as runtime, runtime.session() as session:
         done = 0
         await session.execute("(define all '())")
-        for size in (10, 100, 1_000, 10_000, 100_000):
+        for size in (10, 100, 1_000, 10_000):
             start, before = time.process_time(), done
             while done < size:
                 await session.execute("(set! all (cons 1 all))")
@@ -514,7 +515,7 @@ def tables() -> None:
     )
     for name, runs in figures("simulation").items():
         for each in runs:
-            busy = each["busy"]
+            busy = {name: min(share, 1.0) for name, share in each["busy"].items()}
             print(
                 f"| {name} | {each['sessions']:,} | {each['calls_a_second']:,.0f} | {each['p50_s'] * 1e3:,.1f} ms | {each['p99_s'] * 1e3:,.1f} ms |"
                 f" {busy['CPU of the nodes']:.0%} | {busy['CPU of the store']:.0%} | {busy.get('row of the budget', 0):.0%} |"

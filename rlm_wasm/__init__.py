@@ -17,6 +17,7 @@ from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, Step
+    from rlm_wasm.blocking import ask, run
     from rlm_wasm.data import Keyword, Symbol
     from rlm_wasm.errors import (
         CapabilityDenied,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
         Progress,
         Result,
     )
-    from rlm_wasm.runtime import Runtime, ask, run
+    from rlm_wasm.runtime import Runtime
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
 
@@ -170,8 +171,8 @@ _MODULES = {
     "StoreError": "rlm_wasm.errors",
     "Symbol": "rlm_wasm.data",
     "UsageError": "rlm_wasm.errors",
-    "ask": "rlm_wasm.runtime",
-    "run": "rlm_wasm.runtime",
+    "ask": "rlm_wasm.blocking",
+    "run": "rlm_wasm.blocking",
 }
 
 

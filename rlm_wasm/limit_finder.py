@@ -71,7 +71,7 @@ class Phase:
     """
 
     name: str
-    """Such as "read", "run", "wait"."""
+    """The set-up, what came before the first call, and the rest."""
     fuel: int
     memory_bytes: int
     calls: int

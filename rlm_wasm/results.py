@@ -25,6 +25,10 @@ _MAX_HTML = 10_000
 
 _MAX_MODELS = 5
 """That a line names."""
+_MAX_OTHERS = 2
+"""Other names of a model that a line says."""
+_MAX_NAME = 60
+"""Characters of a model's name in a line."""
 
 Status = Literal["finished", "ok", "error", "limit", "cancelled"]
 
@@ -261,8 +265,9 @@ class Result:
 class Progress:
     """How far a running execution is. ``stderr`` is what came since the last report.
 
-    ``total`` is the calls asked for so far, and those to come for items that ``map-async`` and its kin
-    have announced (``ahead``), one an item. ``last_line`` is the last line that the program printed.
+    ``total`` is the calls asked for so far, and those to come for items that ``map-async`` and its kin,
+    and loops that make calls, have announced (``ahead``), one an item. ``last_line`` is the
+    last line that the program printed.
     """
 
     done: int = 0
@@ -366,8 +371,9 @@ def answered_by(used: Execution) -> str:
         return ""
     models = []
     for name, model in [*used.models.items()][:_MAX_MODELS]:
-        asked_for = f" (asked for as {', '.join(model.asked_for)})" if model.asked_for else ""
-        models.append(f"{name or 'a model without a name'} ×{model.calls}{asked_for}")
+        others = ", ".join(other[:_MAX_NAME] for other in model.asked_for[:_MAX_OTHERS])
+        asked_for = f" (asked for as {others})" if others else ""
+        models.append(f"{name[:_MAX_NAME] or 'a model without a name'} ×{model.calls}{asked_for}")
     if len(used.models) > _MAX_MODELS:
         models.append(f"{len(used.models) - _MAX_MODELS} more")
     return f"by {used.provider}: {', '.join(models)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
-from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -21,7 +21,7 @@ from rlm_wasm.capabilities.host_functions import (
 )
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.context_files import ContextSource, contexts_of
-from rlm_wasm.errors import ProviderError, RlmError, SessionClosed, UsageError
+from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.executor import Document, Executor, checked_document, document_name, executor_of, run_document
 from rlm_wasm.grants import ChildGrants, Grants
@@ -29,12 +29,11 @@ from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
 from rlm_wasm.llm.budget import new_id
 from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
-from rlm_wasm.providers.info import close as close_provider
-from rlm_wasm.providers.info import info_of
 from rlm_wasm.python import python_kind
 from rlm_wasm.results import OnProgress, Result
-from rlm_wasm.runlog.file import FileLog
-from rlm_wasm.runlog.stream import Reader
+from rlm_wasm.runtime_parts import opening
+from rlm_wasm.runtime_parts.logs import RunLogs
+from rlm_wasm.runtime_parts.providing import Providers
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from rlm_wasm.providers.wrappers.cache import CacheStore
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
-    from rlm_wasm.store.sessions import SessionRepository
     from rlm_wasm.viewer.server import Viewer
 
 T = TypeVar("T")
@@ -127,17 +125,7 @@ class Runtime:
         self._executor: Executor | None = None
         self._model = model
         self._aliases = checked_aliases(aliases)
-        self._base_url = base_url
-        self._given_provider = provider
-        if retries is not None and (type(retries) is not int or retries < 0):
-            raise UsageError(f"retries must be a whole number from 0, got {retries!r}")
-        self._retries = retries
-        self._cache_store: DatabaseStore | None = None
-        """Opened for the cache alone."""
-        self._cache = self._opened_cache(cache)
-        self._provider: Provider | None = None
-        if provider is not None:
-            self._provider = self._resolved(provider, model)
+        self._providers = Providers(provider, model=model, base_url=base_url, retries=retries, cache=cache)
         self._store = store
         if durable and store is None:
             raise UsageError('durable=True needs a store: Runtime(store="sqlite:///state.db", durable=True)')
@@ -149,7 +137,6 @@ class Runtime:
                 "a shared budget is for durable sessions: Runtime(store=…, durable=True, budget=…)"
             )
         self._budget = budget
-        self._budget_opened = False
         self._python = python_kind(python)
         self._log = log
         self._workspace = _folder(workspace)
@@ -165,15 +152,12 @@ class Runtime:
         self._granted: Grants | None = None
         """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
+        self._given_args = args
         self._args = Arguments(args) if args else None
         for name, function in (host_functions or {}).items():
             self._grant(name, function)
         self._engine = engine
-        self._log_stores: list[Any] = []
-        self._log_readers: list[Reader] = []
-        self._viewers: list[Viewer] = []
-        for each in log if isinstance(log, list | tuple) else () if log is None else (log,):
-            self._log_readers.append(self._log_reader(each))
+        self._logs = RunLogs(log)
         if executor is not None:
             self._executor = self._served_by(executor_of(executor))
 
@@ -212,7 +196,7 @@ class Runtime:
         """
         self._check_open()
         if self._executor is not None:
-            opening = _given(
+            asked = _given(
                 limits=limits,
                 namespace=namespace,
                 host_functions=host_functions,
@@ -223,16 +207,16 @@ class Runtime:
                 notify=notify,
             )
             own_name = f"{_UNNAMED}{new_id()}" if name is None else name
-            remote = self._executor.session(own_name, opening, make=True, forget=name is None)
+            remote = self._executor.session(own_name, asked, make=True, forget=name is None)
             return cast(Session, remote)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         if name is not None:
             if not self._is_durable:
                 raise UsageError("a session with a name is a durable one: Runtime(store=…, durable=True)")
             database = self._database()
-            taken = database.run_now(lambda: self._taken(database, name, grants, notify, make=True))
+            taken = database.run_now(lambda: self._opener.taken(database, name, grants, notify, make=True))
             assert taken is not None
-            for session in self._opened_durable(*taken, limits, namespace, SENT_AGAIN):
+            for session in self._opener.opened(*taken, limits, namespace, SENT_AGAIN):
                 if session is not None:
                     return session
         return Session(
@@ -275,7 +259,7 @@ class Runtime:
         self._check_open()
         check_resend(resend)
         if self._executor is not None:
-            opening = _given(
+            asked = _given(
                 limits=limits,
                 namespace=namespace,
                 host_functions=host_functions,
@@ -285,8 +269,8 @@ class Runtime:
                 workspace=workspace,
                 notify=notify,
             )
-            opening["resend"] = tuple(resend)
-            remote = self._executor.session(name, opening, make=make, forget=False)
+            asked["resend"] = tuple(resend)
+            remote = self._executor.session(name, asked, make=make, forget=False)
             try:
                 await remote.open()
             except BaseException:
@@ -295,10 +279,10 @@ class Runtime:
             return cast(Session, remote)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         database = self._database()
-        taken = await database.run(lambda: self._taken(database, name, grants, notify, make=make))
+        taken = await database.run(lambda: self._opener.taken(database, name, grants, notify, make=make))
         if taken is None:
-            raise UsageError(await no_such_session(database.sessions, name))
-        session: Session = await in_turns(self._opening(*taken, limits, namespace, resend))
+            raise UsageError(await opening.no_such_session(database.sessions, name))
+        session: Session = await in_turns(self._opener.opening(*taken, limits, namespace, resend))
         return session
 
     def _served_by(self, executor: Executor) -> Executor:
@@ -337,9 +321,8 @@ class Runtime:
                 "with an executor the run log goes into a store, which all processes share: log=URL"
             )
         return {
-            "provider": self._given_provider,
+            **self._providers.to_hand_over(),
             "model": self._model,
-            "base_url": self._base_url,
             "python": self._python,
             "store": text,
             "durable": True,
@@ -350,10 +333,15 @@ class Runtime:
             "aliases": dict(self._aliases),
             "limits": self.limits,
             "host_functions": dict(self._functions),
+            "args": self._given_args,
             "child_grants": self._child,
             "snapshot_key": self._registry.snapshot_key,
             "log": self._log,
         }
+
+    @cached_property
+    def _opener(self) -> opening.Opener:
+        return opening.Opener(self.limits, self._registry, self._budget)
 
     def _database(self) -> DatabaseStore:
         store = self._opened_store()
@@ -363,89 +351,6 @@ class Runtime:
                 " durable=True); this store keeps checkpoints only"
             )
         return cast("DatabaseStore", store)
-
-    def _taken(
-        self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
-    ) -> tuple[Durable, Grants] | None:
-        from rlm_wasm.session_parts.durable import Durable, log
-
-        if self._budget is not None and not self._budget_opened:
-            database.budgets.open(self._budget)
-            self._budget_opened = True
-        durable = Durable.open(
-            database.durable,
-            name,
-            make=make,
-            provider=_shown(grants),
-            trouble=notify if notify is not None else log.warning,
-            shared=self._budget,
-            key=self._registry.snapshot_key,
-        )
-        return None if durable is None else (durable, self._standing(durable, grants))
-
-    @staticmethod
-    def _standing(durable: Durable, grants: Grants) -> Grants:
-        """The same on the guest that the session stands on. Where there is none, the lease is given back."""
-        try:
-            engine = durable.engine(grants.engine)
-        except BaseException:
-            durable.give_back_here()
-            raise
-        return grants if engine is grants.engine else replace(grants, engine=engine)
-
-    def _opening(
-        self,
-        durable: Durable,
-        grants: Grants,
-        limits: Limits | None,
-        namespace: str | None,
-        resend: Collection[str],
-        until: int | None = None,
-    ) -> Generator[None, None, Session]:
-        for session in self._opened_durable(durable, grants, limits, namespace, resend, until):
-            if session is not None:
-                return session
-            yield
-        raise AssertionError
-
-    def _opened_durable(
-        self,
-        durable: Durable,
-        grants: Grants,
-        limits: Limits | None,
-        namespace: str | None,
-        resend: Collection[str],
-        until: int | None = None,
-    ) -> Generator[Session | None, None, None]:
-        """None for a turn, at last the session; where it cannot be, the lease is given back."""
-        session: Session | None = None
-        namespace = durable.name if namespace is None else namespace  # whatever a snapshot says
-        key = self._registry.snapshot_key
-        try:
-            account, snapshot = durable.account, durable.snapshot(key)
-            own = account.limits if account is not None else None
-            if own is None and snapshot is not None:
-                own = states.state_of(snapshot).limits  # one that an earlier release saved
-            tightened = self.limits.tightened_by(own if limits is None else limits)
-            session = Session(
-                grants,
-                limits=tightened,
-                namespace=namespace,
-                registry=self._registry,
-                snapshot=snapshot,
-                resend=resend,
-                durable=durable,
-            )
-            for _ in session.replayed(until):
-                yield None
-            durable.say_provider()
-            durable.adopted()
-        except BaseException:
-            if session is not None:
-                session.give_up()
-            durable.give_back()
-            raise
-        yield session
 
     async def look(self, name: str, *, whole: bool = False, until: int | None = None) -> Session:
         """The durable session of that name as it stands, to be looked at: nothing is written, nothing runs.
@@ -472,12 +377,12 @@ class Runtime:
                 whole=whole or until is not None,
                 key=self._registry.snapshot_key,
             )
-            return None if durable is None else (durable, self._standing(durable, self.grants))
+            return None if durable is None else (durable, opening.standing(durable, self.grants))
 
         looked = await database.run(seen)
         if looked is None:
-            raise UsageError(await no_such_session(database.sessions, name))
-        session: Session = await in_turns(self._opening(*looked, None, None, (), until))
+            raise UsageError(await opening.no_such_session(database.sessions, name))
+        session: Session = await in_turns(self._opener.opening(*looked, None, None, (), until))
         return session
 
     async def copy(self, name: str, new_name: str) -> None:
@@ -498,7 +403,7 @@ class Runtime:
         opened = await database.run(lambda: database.durable.read(name))
         account = None if opened is None else account_of_copy(opened, self._registry.snapshot_key)
         if not await database.sessions.copy(name, new_name, account):
-            raise UsageError(await no_such_session(database.sessions, name))
+            raise UsageError(await opening.no_such_session(database.sessions, name))
 
     async def run(
         self,
@@ -744,7 +649,7 @@ class Runtime:
     def _grants_now(self) -> Grants:
         return Grants(
             engine=self.engine,
-            provider=self._made_provider,
+            provider=self._providers.default,
             store=self._opened_store,
             model=self._model,
             aliases=self._aliases,
@@ -754,27 +659,8 @@ class Runtime:
             libraries=self._libraries,
             host_functions=self._with_args(self._functions),
             child=self._child,
-            log_readers=tuple(self._log_readers),
+            log_readers=self._logs.readers,
         )
-
-    def _log_reader(self, log: Any) -> Reader:
-        if isinstance(log, Path) or (isinstance(log, str) and "://" not in log):
-            return FileLog(log)
-        if isinstance(log, str):
-            from rlm_wasm.store import open_store
-
-            log = open_store(log)
-            self._log_stores.append(log)
-        run_log = getattr(log, "run_log", None)
-        if run_log is not None:
-            kept: Reader = run_log()
-            return kept
-        if not callable(log):
-            raise UsageError(
-                f"log takes a path, a callable, or a store with room for runs, not {type(log).__name__}"
-            )
-        reader: Reader = log
-        return reader
 
     async def viewer(self, *, port: int = 0) -> Viewer:
         """Serve a page that shows the runs of sessions made from now on, as they go: its ``url``.
@@ -792,16 +678,14 @@ class Runtime:
 
         source = ProcessSource()
         viewer = await Viewer(source, port=port).start()
-        self._log_readers.append(source)
+        self._logs.watch(viewer, source)
         self._granted = None
-        self._viewers.append(viewer)
         return viewer
 
     @property
     def log_trouble(self) -> str | None:
         """Why the run log ends early, where it does: a disk that is full, a database that is gone."""
-        troubles = (getattr(reader, "trouble", None) for reader in self._log_readers)
-        return next((trouble for trouble in troubles if trouble), None)
+        return self._logs.trouble
 
     def _grants_with(
         self,
@@ -818,7 +702,7 @@ class Runtime:
                 check_host_function(name, function)
             changes["host_functions"] = self._with_args(host_functions)
         if provider is not None:
-            made = self._resolved(provider, model)
+            made = self._providers.made(provider, model)
             changes["provider"] = lambda: made
         if model is not None:
             changes["model"] = model
@@ -855,41 +739,6 @@ class Runtime:
             self._store = MemoryStore()
         return self._store
 
-    def _made_provider(self) -> Provider:
-        if self._provider is None:
-            self._provider = self._resolved(None, self._model)
-        return self._provider
-
-    def _resolved(self, provider: str | Provider | None, model: str | None) -> Provider:
-        from rlm_wasm.providers import resolve_provider
-
-        made = resolve_provider(provider, model=model, base_url=self._base_url, retries=self._retries)
-        info = info_of(made)
-        if self._cache is None or info.free:
-            return made
-        from rlm_wasm.providers.wrappers.cache import CachedProvider
-
-        address = getattr(made, "base_url", None) or self._base_url or ""
-        return CachedProvider(made, self._cache, unset=True, scope=f"{info.name} {address}")
-
-    def _opened_cache(self, cache: str | CacheStore | None) -> CacheStore | None:
-        if cache is None:
-            return None
-        if not isinstance(cache, str):
-            if not callable(getattr(cache, "get", None)) or not callable(getattr(cache, "put", None)):
-                raise UsageError(
-                    f'cache takes a store\'s URL, "memory", or an object with get and put, not {cache!r}'
-                )
-            return cache
-        if cache == "memory":
-            from rlm_wasm.providers.wrappers.cache import MemoryCache
-
-            return MemoryCache()
-        from rlm_wasm.store import open_store
-
-        self._cache_store = open_store(cache)
-        return self._cache_store.completions()
-
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""
         return {
@@ -916,19 +765,8 @@ class Runtime:
             await self._executor.aclose()
         for session in self.sessions:
             await session.aclose()
-        for viewer in self._viewers:
-            await viewer.aclose()
-        for reader in self._log_readers:
-            if isinstance(reader, FileLog):
-                reader.close()
-            elif hasattr(reader, "runs"):
-                await reader.aclose()  # type: ignore[attr-defined]
-        for store in self._log_stores:
-            await store.aclose()
-        if self._provider is not None:
-            await close_provider(self._provider)
-        if self._cache_store is not None:
-            await self._cache_store.aclose()
+        await self._logs.aclose()
+        await self._providers.aclose()
         if self._store is not None and not isinstance(self._store, str):
             await self._store.aclose()
 
@@ -941,86 +779,11 @@ class Runtime:
         await self.aclose()
 
 
-def run(
-    source: str,
-    *,
-    context: str | bytes | Mapping[str, str | bytes] | None = None,
-    timeout_s: float | None = None,
-    **runtime_options: Any,
-) -> Result:
-    """One program in a Runtime of its own, without asyncio: for scripts and notebooks' plain cells.
-
-    ``runtime_options`` are those of Runtime. Its errors and limits are in the Result.
-
-    Raises:
-        UsageError: an option that cannot be granted, or an event loop runs here already.
-        InternalError: a defect of rlm-wasm.
-    """
-
-    async def once() -> Result:
-        async with Runtime(**runtime_options) as runtime:
-            return await runtime.run(source, context=context, timeout_s=timeout_s)
-
-    return _without_asyncio(once(), "run")
-
-
-def ask(
-    question: str,
-    context: ContextSource = None,
-    *,
-    model: str | None = None,
-    sub_model: str | None = None,
-    max_iterations: int | None = None,
-    answer_type: Any = None,
-    timeout_s: float | None = None,
-    on_step: OnStep | None = None,
-    **runtime_options: Any,
-) -> Answer:
-    """A question over data of any size, without asyncio: as ``Runtime.ask``, in a Runtime of its own.
-
-    ``runtime_options`` are those of Runtime.
-
-    Raises:
-        UsageError: an argument or option that is not what it must be, or an event loop runs here already.
-        InternalError: a defect of rlm-wasm.
-    """
-
-    async def once() -> Answer:
-        try:
-            runtime = Runtime(**runtime_options)
-        except ProviderError as error:  # no key
-            return answers.no_answer("exn:fail:llm", str(error))
-        async with runtime:
-            return await runtime.ask(
-                question,
-                context,
-                model=model,
-                sub_model=sub_model,
-                max_iterations=max_iterations,
-                answer_type=answer_type,
-                timeout_s=timeout_s,
-                on_step=on_step,
-            )
-
-    return _without_asyncio(once(), "ask")
-
-
-def _without_asyncio(work: Coroutine[Any, Any, T], name: str) -> T:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    work.close()
-    raise UsageError(
-        f"an event loop runs here already: await Runtime.{name}, or call {name} in another thread"
-    )
-
-
 _UNNAMED: Final = "unnamed/"
 """Begins the names of an executor's sessions that were given none; they go when they are closed."""
 
 
-def _given(*, notify: Trouble | None, **opening: Any) -> dict[str, Any]:
+def _given(*, notify: Trouble | None, **asked: Any) -> dict[str, Any]:
     """What a session is opened with elsewhere.
 
     Raises:
@@ -1030,24 +793,7 @@ def _given(*, notify: Trouble | None, **opening: Any) -> dict[str, Any]:
         raise UsageError(
             "notify= is for sessions in this process: an executor's processes log what they have to say"
         )
-    return {key: value for key, value in opening.items() if value is not None}
-
-
-def _shown(grants: Grants) -> str | None:
-    """The provider and the model as people know them; None where there is none yet."""
-    try:
-        info = info_of(grants.provider())
-    except RlmError:
-        return None  # the program's first call says what is missing
-    model = grants.model or info.default_model
-    return info.name if model in (None, info.name) else f"{info.name} ({model})"
-
-
-async def no_such_session(repository: SessionRepository, name: str) -> str:
-    """What to say where nothing is saved under a name: with the near one."""
-    names = [session.name for session in await repository.list()]
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"there is no session {name}." + (f" Did you mean {near[0]}?" if near else "")
+    return {key: value for key, value in asked.items() if value is not None}
 
 
 def _folder(workspace: str | Path | None) -> Path | None:

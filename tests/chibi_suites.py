@@ -58,6 +58,24 @@ RUNNERS = {
     "srfi/166": "(import (chibi test)) (guard (e (#t (test-end))) (run-tests))",
 }
 
+NOT_LOADED = {
+    **dict.fromkeys(
+        (
+            "chibi/channel",
+            "chibi/net/http-server",
+            "chibi/net/server",
+            "chibi/repl",
+            "chibi/snow/fort",
+            "srfi/18",
+        ),
+        "wants threads of Chibi's own",
+    ),
+    **dict.fromkeys(("chibi/optimize/profile", "chibi/optimize/rest"), "works on Chibi's compiler"),
+    "srfi/146/hamt-map-test": "imports a library by a misspelt name",
+    "srfi/35": "imports a library that is not in the package",
+}
+"""Libraries that cannot be imported here, and why."""
+
 NO_SUITES = {"chibi/test"}
 """Libraries of such a name that are none: the harness itself."""
 
@@ -113,6 +131,19 @@ async def run_program(libraries: Path, source: str) -> Outcome:
     return Outcome(int(passed), int(checks), output=result.stdout + result.stderr)
 
 
+async def not_loaded(libraries: Path) -> tuple[int, dict[str, str]]:
+    """How many libraries there are, and those that cannot be imported, with the error."""
+    failures: dict[str, str] = {}
+    files = sorted(libraries.glob("**/*.sld"))
+    async with Runtime(provider="echo", python="off", libraries=[libraries]) as runtime:
+        for path in files:
+            name = str(path.relative_to(libraries)).removesuffix(".sld")
+            result = await runtime.run(f"(import (prefix ({name.replace('/', ' ')}) its:))")
+            if result.status != "ok":
+                failures[name] = str(result.error)
+    return len(files), failures
+
+
 async def table(libraries: Path) -> str:
     """docs/chibi-libraries.md."""
     lines = [
@@ -135,6 +166,12 @@ async def table(libraries: Path) -> str:
         checks += outcome.checks
         passed += outcome.passed
     lines.append(f"| **all** | **{checks}** | **{passed}** | |")
+    count, failures = await not_loaded(libraries)
+    reasons: dict[str, list[str]] = {}
+    for name, error in failures.items():
+        reasons.setdefault(NOT_LOADED.get(name, error), []).append(f"`({name.replace('/', ' ')})`")
+    lines += ["", f"Of its {count} libraries {count - len(failures)} can be imported. The others:", ""]
+    lines += [f"- {', '.join(names)}: {reason}" for reason, names in reasons.items()]
     r7rs = libraries.parent / "tests" / "r7rs-tests.scm"
     if r7rs.is_file():
         outcome = await run_program(libraries, r7rs.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import settings
 
 # Tests never touch the user's cache; one folder for the run, so that the guest is compiled once.
 os.environ.setdefault("RLM_WASM_CACHE", tempfile.mkdtemp(prefix="rlm-wasm-cache-"))
@@ -16,6 +17,10 @@ from rlm_wasm import Runtime
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 pytest_plugins = ["pytester"]
+
+# No example has a deadline: how long one takes is the machine's affair, and what else runs there.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture

@@ -30,3 +30,11 @@ async def test_the_suite_passes(suite: str) -> None:
     failures = chibi_suites.EXPECTED_FAILURES.get(suite, (0, ""))[0]
     assert outcome.checks - outcome.passed == failures, outcome.output
     assert outcome.checks > 0
+
+
+async def test_every_library_can_be_imported_but_those_that_want_what_is_not_here() -> None:
+    """Threads of Chibi's own, its compiler, files that its package lacks."""
+    assert FOLDER is not None
+    count, failures = await chibi_suites.not_loaded(FOLDER)
+    assert set(failures) <= set(chibi_suites.NOT_LOADED), failures
+    assert count > 250

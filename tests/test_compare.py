@@ -26,13 +26,17 @@ def test_the_page_has_the_table_that_the_script_makes(compare: ModuleType) -> No
     """The same columns, the same rows with the same targets, in the same order: only figures may differ."""
     page = PAGE.read_text(encoding="utf-8")
     between = page.partition(compare.BEGIN)[2].partition(compare.END)[0]
-    head, rule, *rows = [cells(line) for line in between.splitlines() if line.startswith("|")]
+    tables = between.replace("\n\n|", "\n\0|").split("\0")
+    head, rule, *rows = [cells(line) for line in tables[0].splitlines() if line.startswith("|")]
     assert head == list(compare.HEAD)
     assert rule == ["---"] * len(head)
     assert [(row[0], row[-2]) for row in rows] == [(row.title, row.target) for row in compare.ROWS.values()]
     assert {len(row) for row in rows} == {len(head)}
     assert all(row[-1] == "yes" or row[-1].startswith("no, ") for row in rows)
     assert "cores, CPython" in between  # the machine
+    head, _, *rows = [cells(line) for line in tables[1].splitlines() if line.startswith("|")]
+    assert head == list(compare.PROGRAMS_HEAD)
+    assert [row[0] for row in rows] == list(importlib.import_module("vm_speed").SCHEME)
 
 
 def test_a_quick_run_measures_and_prints_a_row(
@@ -51,9 +55,10 @@ def test_a_quick_run_measures_and_prints_a_row(
 async def test_the_rows_can_be_measured_and_check_their_answers(compare: ModuleType) -> None:
     """A wrong answer would end it: SystemExit. Python, processes and HTTP take long where nothing is compiled yet."""
     wanted = ("new", "warm", "host", "host loop", "async", "hash", "text", "restore")
-    figures = await compare.measure(wanted, quick=True)
-    assert tuple(figures) == wanted
-    assert all(row["ours"] > 0 for row in figures.values())
+    measured = await compare.measure(wanted, quick=True)
+    assert tuple(measured.figures) == wanted
+    assert all(row["ours"] > 0 for row in measured.figures.values())
+    assert measured.programs == {}
 
 
 async def test_a_wrong_answer_ends_the_benchmark(compare: ModuleType) -> None:
@@ -89,6 +94,11 @@ def test_programs_are_compared_by_their_mean_where_ours_is_one(compare: ModuleTy
         "monty": pytest.approx(8.0),
         "CPython": pytest.approx(4.0),
     }
+
+
+def test_programs_stand_one_by_one_with_a_dash_where_a_peer_cannot_run_one(compare: ModuleType) -> None:
+    rows = compare.programs_table({"a": {"guest": 0.05, "CPython": 0.1, "quickjs": 0.02}}).splitlines()
+    assert cells(rows[2]) == ["a", "50 ms", "–", "0.50", "2.50", "–"]
 
 
 def test_writing_keeps_the_rest_of_the_page(compare: ModuleType) -> None:

@@ -33,10 +33,13 @@ async def session(tmp_path: Path) -> AsyncIterator[Session]:
         "disk/more.sld": "(begin (define e (list d 1)))",
         "circle/a.sld": "(define-library (circle a) (import (circle b)))",
         "circle/b.sld": "(define-library (circle b) (import (circle a)))",
+        "disk/deep/up.sld": '(define-library (disk deep up) (export d) (import (scheme base)) (include "../body.scm"))',
+        "disk/deep/out.sld": '(define-library (disk deep out) (import (scheme base)) (include "../../../body.scm"))',
+        "wanting.sld": '(define-library (wanting) (cond-expand (threads (export)) (else (error "no threads here"))))',
         "broken.sld": "(define-library (broken) (import (scheme base)) (begin (no-such-thing)))",
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     async with (
         Runtime(provider="echo", python="off", libraries=[tmp_path]) as runtime,
@@ -174,6 +177,20 @@ async def test_libraries_of_a_folder(session: Session) -> None:
     for _ in range(2):
         assert "circular import" in await failure(session, "(import (circle a))")
         assert "unbound variable: no-such-thing" in await failure(session, "(import (broken))")
+
+
+async def test_a_library_that_says_what_it_misses_is_heard(session: Session) -> None:
+    """In an `error` among its declarations."""
+    message = await failure(session, "(import (wanting))")
+    assert message == 'the library (wanting) cannot be loaded here, it says: "no threads here"'
+
+
+async def test_a_library_includes_a_file_from_above_its_own_but_not_from_outside_of_the_folder(
+    session: Session,
+) -> None:
+    """../ leads up to the folder and no further."""
+    assert await value(session, "(import (disk deep up)) d") == "from-file"
+    assert "outside of the workspace" in await failure(session, "(import (disk deep out))")
 
 
 async def test_a_reference_from_before_the_import(session: Session) -> None:

@@ -7,6 +7,8 @@ import importlib.util
 import pytest
 
 from rlm_wasm import Runtime
+from rlm_wasm.runlog.events import Record, RunEnded
+from rlm_wasm.testing import InlineProvider
 
 SETUP = """
 (define a (syntax-e (llm-query #:instruction "alpha beta")))
@@ -82,6 +84,89 @@ async def test_what_python_gives_back_derives_from_all_that_it_was_given(
     result = await runtime.run(f"{SETUP} (finish {expression})")
     assert result.status == "finished", result.error
     assert result.derived_from == calls
+
+
+async def parts_of(expression: str) -> tuple[str, list[tuple[str, tuple[int, ...]]], tuple[int, ...]]:
+    """The value of a logged run, the parts of it that come from calls, and the calls of the whole."""
+    records: list[Record] = []
+    async with Runtime(provider=InlineProvider(), log=records.append) as runtime:
+        result = await runtime.run(f"{SETUP} {expression}")
+    assert result.ok, result.error
+    ended = records[-1]
+    assert isinstance(ended, RunEnded)
+    assert ended.derived_from == result.derived_from
+    return (
+        result.value,
+        [(result.value[part.start : part.end], part.calls) for part in ended.parts],
+        result.derived_from,
+    )
+
+
+A, B = ("[alpha beta]", (1,)), ("[gamma]", (2,))
+
+
+@pytest.mark.parametrize(
+    ("expression", "parts"),
+    [
+        ("a", [A]),
+        ('"plain"', []),
+        ('(string-append "x: " a ", é😀 " b "!")', [A, B]),
+        ('(finish (string-append "x: " a ", é😀 " b "!"))', [A, B]),
+        ('(string-join (list a "-" b) "; ")', [A, B]),
+        ('(format "~a and ~s" a b)', [A, ('"[gamma]"', (2,))]),
+        ('(list a (list b 5) "own")', [A, B]),
+        ("(vector 1 a)", [A]),
+        ("(hash 'k a)", [A]),
+        ("(values a b)", [A, B]),
+        ("(jsexpr->string (hash 'k a))", [('"[alpha beta]"', (1,))]),
+        ("(car (string->jsexpr (jsexpr->string (list a b))))", [("[alpha beta]", (1, 2))]),
+        ("(substring (string-append a b) 7 14)", [("beta]", (1,)), ("[g", (2,))]),
+        ('(string-trim (string-append "  " b "  "))', [B]),
+        ("(string-append a a)", [("[alpha beta][alpha beta]", (1,))]),
+        ('(string-append (string-append "1" a) (string-append "2" a))', [A, A]),
+        ('(with-output-to-string (lambda () (display "q") (display a) (write b)))', [A, ('"[gamma]"', (2,))]),
+        ("(string-upcase (string-append a b))", [("[ALPHA BETA][GAMMA]", (1, 2))]),
+        ('(string-replace (string-append a b) "a" "!")', [("[!lph! bet!][g!mm!]", (1, 2))]),
+        ("(list->string (string->list a))", []),
+        ("(llm-query #:instruction \"sum up\" #:data a)", [("[sum up]", (1, 3))]),
+        ('(let ([s (string-append "--" b)]) (string-set! s 0 #\\x) s)', [B]),
+    ],
+)  # fmt: skip
+async def test_a_run_log_says_which_part_of_the_value_comes_from_which_calls(
+    expression: str, parts: list[tuple[str, tuple[int, ...]]]
+) -> None:
+    """In characters, of whatever the value is printed as."""
+    if expression.startswith("(llm-query"):
+        expression = f"(finish {expression})"
+    assert (await parts_of(expression))[1] == parts
+
+
+async def test_a_piece_keeps_all_of_its_calls_and_the_place_of_its_own() -> None:
+    piece = '(cadr (string-split (string-append a ";" b) ";"))'
+    assert await parts_of(piece) == ("[gamma]", [B], (1, 2))
+
+
+async def test_of_very_many_parts_only_the_calls_are_told() -> None:
+    grown = '(let loop ((i 0) (s "")) (if (< i ~) (loop (+ i 1) (string-append s b ".")) s))'
+    value, parts, calls = await parts_of(grown.replace("~", "500"))
+    assert parts == [B] * 500
+    value, parts, calls = await parts_of(grown.replace("~", "2500"))
+    assert (len(value), parts, calls) == (2500 * 8, [], (2,))
+    _, parts, _ = await parts_of("(map (lambda (i) b) (range 1500))")
+    assert parts == [B] * 1500
+
+
+async def test_parts_are_kept_by_a_session_that_is_restored() -> None:
+    records: list[Record] = []
+    runtime = Runtime(provider=InlineProvider(), log=records.append)
+    async with runtime, runtime.session() as session:
+        await session.execute(f'{SETUP} (define c (string-append "1" a "2" b))')
+        snapshot = await session.snapshot()
+        async with await runtime.restore(snapshot) as again:
+            value = (await again.execute('(string-append "0" c)')).value
+    ended = records[-1]
+    assert isinstance(ended, RunEnded)
+    assert [(value[part.start : part.end], part.calls) for part in ended.parts] == [A, B]
 
 
 async def test_a_separator_derives_from_its_call_however_often_it_is_put_between(runtime: Runtime) -> None:

@@ -327,3 +327,12 @@ async def test_a_long_computation_pauses(runtime: Runtime) -> None:
         turns += 1
     assert (await work).value == str(math.gcd(3**120000 - 2, 7**60000 - 4))
     assert turns > 3
+
+
+def test_integers_at_the_edges_of_the_short_way_are_written_as_python_does(scheme: Evaluate) -> None:
+    """Those of 32 bits have a way of their own, in decimal."""
+    edges = [10**k + d for k in range(1, 20) for d in (-1, 0, 1)]
+    edges += [2**k + d for k in (31, 32, 33, 62, 63, 64) for d in (-1, 0, 1)]
+    numbers = [0, 1, 9, *edges, *(-n for n in edges)]
+    assert scheme(*(f"(number->string {n})" for n in numbers)) == [str(n) for n in numbers]
+    assert scheme(*(f"(number->string {n} 16)" for n in numbers)) == [f"{n:x}" for n in numbers]

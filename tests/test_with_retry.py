@@ -71,6 +71,7 @@ async def test_what_the_provider_calls_a_bad_request_is_not_sent_again(status: i
     ("program", "type_"),
     [
         ("(no-such-name)", "exn:fail:contract:variable"),
+        ("((lambda (x) x))", "exn:fail:contract:arity"),
         ("(eval '(if))", "exn:fail:syntax"),
         ('(llm-query #:instruction "deep" #:recursive #t)', "exn:fail:capability"),
     ],

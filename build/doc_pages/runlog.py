@@ -1,7 +1,7 @@
 """docs/internals/runlog.md: the records of a run log, from their classes.
 
 ``runlog: records`` has a part for each type, ``runlog: shared`` what all of them have, ``runlog: failure``
-the table inside of run_ended.
+and ``runlog: part`` the tables inside of run_ended.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ def runlog(part: str) -> str:
         return _table(events.Record, dataclasses.fields(events.Record))
     if part == "failure":
         return _table(events.Failure, dataclasses.fields(events.Failure))
+    if part == "part":
+        return _table(events.ValuePart, dataclasses.fields(events.ValuePart))
     return "\n\n".join(_record(kind) for kind in events.RECORDS)
 
 
@@ -55,7 +57,10 @@ def _type(name: str) -> str:
     for word, shown in words.items():
         name = re.sub(rf"\b{word}\b", shown, name)
     return (
-        name.replace(" | None", ", or nothing").replace("Text", "text, maybe cut").replace("Failure", "table")
+        name.replace(" | None", ", or nothing")
+        .replace("Text", "text, maybe cut")
+        .replace("Failure", "table")
+        .replace("ValuePart", "table")
     )
 
 

@@ -12,13 +12,16 @@
     internal))
 (define (%denied-name export) (%symbol-append '%denied: export))
 
+;; Libraries ask where they are when they load: at the root of a file system that has nothing.
+(define (%root-directory) "/")
+
 (define %instead-of-files "use get-context, checkpoint and restore, or string ports")
 
 (%define-denied-library! '(chibi filesystem) "file system" %instead-of-files
   '(duplicate-file-descriptor duplicate-file-descriptor-to close-file-descriptor
     renumber-file-descriptor open-input-file-descriptor open-output-file-descriptor delete-file
     link-file symbolic-link-file rename-file directory-files directory-fold directory-fold-tree
-    delete-file-hierarchy delete-directory create-directory create-directory* current-directory
+    delete-file-hierarchy delete-directory create-directory create-directory*
     change-directory with-directory open open-pipe make-fifo open-output-file/append read-link
     file-status file-link-status file-device file-inode file-mode file-num-links file-owner
     file-group file-represented-device file-size file-block-size file-num-blocks
@@ -28,7 +31,8 @@
     get-file-descriptor-status set-file-descriptor-status! open/read open/write open/read-write
     open/create open/exclusive open/truncate open/append open/non-block file-lock file-truncate
     file-is-readable? file-is-writable? file-is-executable? chmod chown is-a-tty? lock/shared
-    lock/exclusive lock/non-blocking lock/unlock))
+    lock/exclusive lock/non-blocking lock/unlock)
+  '((%root-directory . current-directory)))
 
 (%define-denied-library! '(chibi process) "processes" "use (finish value) to end the program"
   '(exit emergency-exit sleep alarm %fork fork kill execute waitpid system system?

@@ -279,17 +279,16 @@
       (raise-argument-error (string->symbol (string-append (symbol->string name) "-copy"))
                             (string-append (symbol->string name) "?") record))
   (let ((copy (%record-copy record)))
-    (for-each (lambda (field value)
-                (let ((index (%field-index rtd field)))
-                  (if index
-                      (%record-set! copy index value)
-                      (raise (%with-hint
-                              (make-exn:fail:contract
-                               (string-append "struct-copy: " (symbol->string name) " has no field named " (symbol->string field)) #f)
-                              (string-append "Its fields are: "
-                                             (string-join (map symbol->string (vector->list (%rtd-fields rtd))) " ")))))))
-              fields values)
-    copy))
+    (let loop ((fields fields) (values values))
+      (if (null? fields)
+          copy
+          (begin (%record-set! copy (or (%field-index rtd (car fields)) (%no-such-field rtd name (car fields))) (car values))
+                 (loop (cdr fields) (cdr values)))))))
+(define (%no-such-field rtd name field)
+  (raise (%with-hint
+          (make-exn:fail:contract
+           (string-append "struct-copy: " (symbol->string name) " has no field named " (symbol->string field)) #f)
+          (string-append "Its fields are: " (string-join (map symbol->string (vector->list (%rtd-fields rtd))) " ")))))
 
 (define (%field-index rtd field)
   (let ((fields (%rtd-fields rtd)))

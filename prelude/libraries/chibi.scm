@@ -216,3 +216,9 @@
     (%datum->syntax . datum->syntax) (%syntax->datum . syntax->datum) generate-temporaries with-syntax
     (%syntax-violation . syntax-violation) with-ellipsis (%ellipsis? . ellipsis-identifier?) define-syntax let-syntax
     letrec-syntax))
+
+;; SRFI 211 is a library for each kind of transformer.
+(%define-core-library! '(srfi 211 identifier-syntax) '((%chibi:identifier-syntax . identifier-syntax)))
+(%define-core-library! '(srfi 211 variable-transformer) '((%chibi:make-variable-transformer . make-variable-transformer)))
+(%define-core-library! '(srfi 211 explicit-renaming) '(er-macro-transformer identifier?))
+(%define-core-library! '(srfi 211 with-ellipsis) '(with-ellipsis))

@@ -264,6 +264,7 @@
 ;; do not pass with time.
 (define (%may-pass? condition)
   (not (or (exn:fail:contract:variable? condition)
+           (exn:fail:contract:arity? condition)
            (exn:fail:syntax? condition)
            (and (exn? condition)
                 (memq (%rtd-name (%record-rtd condition)) '(exn:fail:capability exn:fail:budget exn:fail:refused)))

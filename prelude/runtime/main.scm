@@ -50,6 +50,7 @@
 (define (%printed-outcome status v)
   (let* ((text (%value-text v)) (lineage (%string-lineage text)) (data (%data-of v text))
          (long? (> (string-length text) %output-limit)))
+    (if (and %tracing? (pair? lineage)) (%trace! "parts" (%string-parts text %output-limit)))
     (cond ((or long? (pair? lineage))
            (let ((out (make-hash)))
              (hash-set! out "status" status)
@@ -216,6 +217,7 @@
       (set! %message-limit (%hash-ref limits "message" %message-limit)))
     (for-each %grant! (%option options "grants" '()))
     (set! %tracing? (%option options "trace" %tracing?))
+    (%keep-parts! %tracing?)
     (if (%option options "conversation" #f) (%begin-conversation!))
     (if due
         (for-each (lambda (reply) (%atomically (lambda () (%deliver-reply! reply)))) due))))
@@ -295,10 +297,12 @@
 (define (%user-definitions)
   (let ((core (%core-environment)) (top (interaction-environment)))
     (map symbol->string
-         (sort (filter (lambda (name)
-                         (not (eq? (%environment-ref top name %none)
-                                   (%environment-ref core name %none))))
-                       (%environment-names top))
+         (sort (remove-duplicates ; a library's name that a program has defined comes twice
+                (filter (lambda (name)
+                          (not (eq? (%environment-ref top name %none)
+                                    (%environment-ref core name %none))))
+                        (%environment-names top))
+                eq?)
                symbol<?))))
 
 ;; The host ends the execution, and knows why. The machine has dropped what was running; nothing of it

@@ -32,9 +32,9 @@ _NAMED: Final = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 class Quantity(click.ParamType[int]):
     """A whole number with an optional unit: 100_000, 1e9, 5M, 256MiB."""
 
-    def __init__(self, name: str, *, least: int = 0) -> None:
+    def __init__(self, name: str, *, minimum: int = 0) -> None:
         self.name = name
-        self._least = least
+        self._minimum = minimum
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number, or a usage error that shows what was given."""
@@ -45,8 +45,8 @@ class Quantity(click.ParamType[int]):
         if match is None or unit is None:
             self.fail(f"{value!r} is no number such as 100000, 5M or 256MiB", param, ctx)
         number = int(float(match.group(1).replace("_", "").replace(",", "")) * unit)
-        if number < self._least:
-            self.fail(f"must be at least {self._least}, got {value}", param, ctx)
+        if number < self._minimum:
+            self.fail(f"must be at least {self._minimum}, got {value}", param, ctx)
         return number
 
 

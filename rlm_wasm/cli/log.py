@@ -22,8 +22,8 @@ from rlm_wasm.results import money
 from rlm_wasm.runlog.events import Record, plain
 from rlm_wasm.runlog.otlp import otlp
 from rlm_wasm.runlog.reading import LogFile
-from rlm_wasm.runlog.rendering import duration, text_of, when
-from rlm_wasm.runlog.story import CallStory, RunStory, stories
+from rlm_wasm.runlog.rendering import duration, one_line, text_of, when
+from rlm_wasm.runlog.story import CallStory, RunStory, figures, stories
 
 if TYPE_CHECKING:
     from rlm_wasm.store.runs import RunRepository
@@ -112,7 +112,7 @@ def log() -> None:
 def list_command(file: str | None, filters: Filters, *, limit: int, store: str | None, as_json: bool) -> None:
     """List runs, the newest first: of a store, or of a FILE."""
     if file is not None:
-        listed = [_row(story) for story in _read(file).values() if filters.takes_run(story)]
+        listed = [asdict(figures(story)) for story in _read(file).values() if filters.takes_run(story)]
         listed = sorted(listed, key=lambda row: -row["started_at"])[:limit]
     else:
         kept = _with_runs(
@@ -135,29 +135,11 @@ def list_command(file: str | None, filters: Filters, *, limit: int, store: str |
         echo(_table_line(row))
 
 
-def _row(story: RunStory) -> dict[str, Any]:
-    return {
-        "run": story.run,
-        "started_at": story.first_at,
-        "last_at": story.last_at,
-        "name": story.name,
-        "chapter": story.chapter,
-        "status": story.status,
-        "calls": len(story.calls),
-        "failed_calls": story.failed_calls,
-        "tokens": story.tokens,
-        "cost_usd": story.cost_usd,
-        "seconds": story.seconds,
-        "slowest_s": story.slowest_s,
-        "models": story.models,
-    }
-
-
 def _table_line(row: dict[str, Any]) -> str:
-    name = in_line(row["name"]) if is_terminal(err=False) else row["name"].replace("\n", " ")
+    name = in_line(row["name"]) if is_terminal(err=False) else one_line(row["name"], 60)
     failed = f" ({row['failed_calls']} failed)" if row["failed_calls"] else ""
     return (
-        f"{row['run']}  {when(row['started_at'])}  {name[:30]:<30}  {row['status']:<9}"
+        f"{row['run']}  {when(row['started_at'])}  {name[:30]:<30}  {one_line(row['status'], 20):<9}"
         f"  {row['calls']:>6,} calls{failed}  {row['tokens']:>9,} tokens"
         f"  {money(row['cost_usd']) or '-':>9}  {duration(row['seconds']):>9}"
     )

@@ -55,7 +55,7 @@ class _KeepsArguments(Command):
 )
 @click.option(
     "--result-chars",
-    type=Quantity("characters", least=2_000),
+    type=Quantity("characters", minimum=2_000),
     default=20_000,
     metavar="N",
     help="Characters of a result's text, and of its data; the rest is a resource.  [default: 20,000]",

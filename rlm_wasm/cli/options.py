@@ -27,14 +27,14 @@ _LIMIT: Final = "limit_"
 
 def _limit_option(spec: LimitSpec) -> Callable[[F], F]:
     """The option of one limit, all from what Limits says about it."""
-    least = max(spec.minimum, spec.option_minimum)
+    minimum = max(spec.minimum, spec.option_minimum)
     kind: click.ParamType[Any]
     if spec.unit == "seconds":
         kind, metavar = click.FloatRange(min=0, min_open=True), "S"
     elif spec.unit == "dollars":
         kind, metavar = click.FloatRange(min=0), "USD"
     else:
-        kind, metavar = Quantity("size", least=least), "SIZE" if spec.unit == "bytes" else "N"
+        kind, metavar = Quantity("size", minimum=minimum), "SIZE" if spec.unit == "bytes" else "N"
     assert spec.option is not None
     return click.option(
         spec.option,

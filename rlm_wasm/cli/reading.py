@@ -1,7 +1,7 @@
-"""Whether program text is complete: enough of the reader's rules to know when a line goes on.
+"""What program text is made of: enough of the reader's rules to know whether a line goes on, where forms end.
 
 The guest's reader decides what is valid; this only tells an open bracket, string or comment from
-a closed one, so that Enter in the REPL does what one expects.
+a closed one, so that Enter in the REPL does what one expects, and one form of an entry from the next.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Final
 _OPENING: Final = {"(": ")", "[": "]", "{": "}"}
 _CLOSING: Final = frozenset(_OPENING.values())
 _CHARACTER: Final = re.compile(r"#\\(?:[A-Za-z][\w-]*|.)", re.DOTALL)
+_WORD: Final = re.compile(r"[^\s()\[\]{}\"';`,|]+")
+_PREFIX: Final = re.compile(r"#?['`&]|#?,@?")
 _HERE_STRING: Final = re.compile(r"#<<([^\n]*)(?:\n|\Z)")
 
 
@@ -56,6 +58,74 @@ def read_state(text: str) -> Reading:
 def _reading(text: str, stack: list[int], inside: str | None) -> Reading:
     column = stack[-1] - (text.rfind("\n", 0, stack[-1]) + 1) if stack else 0
     return Reading(len(stack), column, inside, excess=False)
+
+
+def forms(text: str) -> list[tuple[int, int]]:
+    """Where the top-level forms of a complete text begin and end. What ``#;`` hides is none."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    while (at := _blank(text, at)) < len(text):
+        end = _datum_end(text, at)
+        found.append((at, end))
+        at = end
+    return found
+
+
+def uses(text: str, name: str) -> bool:
+    """Whether a name stands in the text as a word, not in a string or a comment."""
+    at = 0
+    while (at := _blank(text, at)) < len(text):
+        word = None if text[at] in '"|' or text.startswith(("#\\", "#<<"), at) else _WORD.match(text, at)
+        if word is not None and word.group() == name:
+            return True
+        following = word.end() if word is not None else _skip(text, at)
+        if isinstance(following, str):
+            break
+        at = following
+    return False
+
+
+def _blank(text: str, at: int) -> int:
+    """Where the next datum begins: after space and comments of all three kinds."""
+    while at < len(text):
+        if text.startswith("#;", at):
+            at = _datum_end(text, _blank(text, at + 2))
+        elif text[at] == ";" or text.startswith("#|", at):
+            following = _skip(text, at)
+            at = len(text) if isinstance(following, str) else following
+        elif text[at].isspace():
+            at += 1
+        else:
+            break
+    return at
+
+
+def _datum_end(text: str, at: int) -> int:
+    depth = 0
+    while at < len(text):
+        if text[at] in _OPENING:
+            depth, at = depth + 1, at + 1
+        elif text[at] in _CLOSING:
+            depth, at = depth - 1, at + 1
+        elif prefix := _PREFIX.match(text, at):
+            at = _blank(text, prefix.end())
+            continue
+        elif text[at] in '"|' or text.startswith(("#\\", "#<<"), at):
+            following = _skip(text, at)
+            at = len(text) if isinstance(following, str) else following
+        else:
+            word = _WORD.match(text, at)
+            at = word.end() if word is not None else at + 1
+            if (
+                word is not None
+                and word.group().startswith("#")
+                and text[at : at + 1] in ("(", "[", "{", '"')
+            ):
+                continue  # #(…), #hash(…), #px"…"
+        if depth <= 0:
+            return at
+        at = _blank(text, at)
+    return at
 
 
 def _skip(text: str, at: int) -> int | str:

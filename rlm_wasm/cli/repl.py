@@ -7,8 +7,11 @@ Ctrl-D ends it. ``_`` is the last value.
 from __future__ import annotations
 
 import asyncio
+import difflib
+import re
 import secrets
 import sys
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +26,7 @@ from rlm_wasm.cli.kept import Shelf
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.prompt import prompt_session
-from rlm_wasm.cli.reading import read_state
+from rlm_wasm.cli.reading import forms, read_state, uses
 from rlm_wasm.cli.report import note, print_error, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
@@ -32,7 +35,7 @@ from rlm_wasm.named_sessions import open_named
 from rlm_wasm.results import used_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rlm_wasm.results import ErrorInfo
     from rlm_wasm.runtime import Runtime
@@ -55,6 +58,9 @@ Type Scheme; a definition stays until ,reset. Enter goes on to the next line whi
 
 _WAYS_OUT: Final = {"exit": "exit", "(exit)": "exit", "quit": "quit", "(quit)": "quit"}
 """What is typed to leave, and the name that it stands for if the user has defined one."""
+_COMMANDS: Final = tuple(re.findall(r"^  ,(\w+)", _HELP, re.MULTILINE))
+_TAKES: Final = {"save": "NAME or FILE.scm", "load": "NAME or FILE", "context": "[NAME=]FILE"}
+"""What those commands take that do nothing without."""
 _MAX_SHOWN: Final = 1 << 20
 """Characters of earlier entries that are kept, so that errors show their lines."""
 _PROGRAMS: Final = (".scm", ".rkt", ".ss")
@@ -109,6 +115,30 @@ async def _repl(texts: Mapping[str | None, str], kept: str | None, options: Runt
             await conversation.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What was typed, and whether it ``gave`` a value: such is the last value until another one does."""
+
+    text: str
+    gave: bool
+
+
+def _program(entries: Sequence[_Entry]) -> str:
+    """The entries as a program, which has no last value: where a later one uses it, ``_`` is defined."""
+    wanted, lines = False, []
+    for entry in reversed(entries):
+        lines.append(_defining_last(entry.text) if wanted and entry.gave else entry.text)
+        wanted = uses(entry.text, "_") or (wanted and not entry.gave)
+    if wanted:
+        lines.append("(define _ (void))")
+    return "\n".join([*reversed(lines), ""])
+
+
+def _defining_last(text: str) -> str:
+    start, end = forms(text)[-1]
+    return f"{text[:start]}(define _ {text[start:end]}){text[end:]}"
+
+
 class _Conversation:
     """One user and one session, which ``,load`` puts another one in the place of."""
 
@@ -120,7 +150,7 @@ class _Conversation:
         self._entries = 0
         self._texts: dict[str, str] = {}
         """By the name that errors know them by: what was typed and loaded, the newest last."""
-        self._succeeded: list[str] = []
+        self._succeeded: list[_Entry] = []
         self._written: set[Path] = set()
         self._untrace: Callable[[], None] | None = None
         self._last_error: tuple[ErrorInfo, str, str] | None = None
@@ -206,7 +236,8 @@ class _Conversation:
             text = self._texts.get(place, "")
             self._last_error = result.error, text, place
         else:
-            self._succeeded.append(source.strip("\n"))
+            gave = result.value != "" or result.data is not None
+            self._succeeded.append(_Entry(source.strip("\n"), gave))
         print_result(result, source=text, name=place, quiet=True, streamed=True)
         if result.execution.calls and is_terminal(err=True):
             note(used_line(result.execution))
@@ -259,10 +290,14 @@ class _Conversation:
             self._succeeded.clear()
             self.begin()
             note("everything is forgotten")
-        else:
-            if word != "help":
-                note(f"unknown command ,{word}")
+        elif word == "help":
             echo(_HELP)
+        elif word in _TAKES:
+            raise UsageError(f",{word} {_TAKES[word]}: say which")
+        else:
+            near = difflib.get_close_matches(word, _COMMANDS, n=1)
+            meant = f": did you mean ,{near[0]}?" if near else ""
+            raise UsageError(f"there is no command ,{word}{meant or '; ,help lists them'}")
 
     async def _load(self, name: str) -> None:
         if Path(name).is_file() or name.endswith(_PROGRAMS) or "/" in name:
@@ -297,7 +332,7 @@ class _Conversation:
             if path.exists() and path.resolve() not in self._written:
                 raise UsageError(f"there is a file {name} already: save under another name")
             try:
-                path.write_text("\n".join([*self._succeeded, ""]), encoding="utf-8")
+                path.write_text(_program(self._succeeded), encoding="utf-8")
             except OSError as error:
                 raise UsageError(f"cannot write {name}: {error.strerror}") from None
             self._written.add(path.resolve())

@@ -19,7 +19,8 @@ from rlm_wasm.cli.run import Shown, interruptibly
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import JournalDiverged, UsageError
 from rlm_wasm.named_sessions import AnswersOfThen, default_store_url, open_named
-from rlm_wasm.runtime import Runtime, no_such_session
+from rlm_wasm.runtime import Runtime
+from rlm_wasm.runtime_parts.opening import no_such_session
 from rlm_wasm.sandbox.engine import Engine
 
 if TYPE_CHECKING:

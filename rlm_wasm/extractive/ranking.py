@@ -182,8 +182,8 @@ def _sample(text: str) -> str:
 
 def _stem(word: str) -> str:
     """A prefix that finds a word's other forms too: errors → error, hidden → hidden."""
-    for ending, least in (("ies", 6), ("ing", 7), ("ed", 6), ("es", 6), ("s", 4)):
-        if word.endswith(ending) and len(word) >= least and not word.endswith("ss"):
+    for ending, min_length in (("ies", 6), ("ing", 7), ("ed", 6), ("es", 6), ("s", 4)):
+        if word.endswith(ending) and len(word) >= min_length and not word.endswith("ss"):
             return word[: -len(ending)]
     return word
 

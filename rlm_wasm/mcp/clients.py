@@ -65,12 +65,12 @@ class ClientState:
         """It asked something, by this way back."""
         self._connection = connection
 
-    def subscribe(self, uri: str, connection: ServerSession, most: int) -> None:
+    def subscribe(self, uri: str, connection: ServerSession, max_count: int) -> None:
         """Tell the connection when the resource changes. Raises UsageError beyond ``most``."""
         if len(uri) > _MAX_URI:
             raise UsageError(f"a resource's URI has at most {_MAX_URI:,} characters")
-        if uri not in self._subscriptions and len(self._subscriptions) >= most:
-            raise UsageError(f"this connection has {most:,} subscriptions already")
+        if uri not in self._subscriptions and len(self._subscriptions) >= max_count:
+            raise UsageError(f"this connection has {max_count:,} subscriptions already")
         self._subscriptions[uri] = connection
 
     def unsubscribe(self, uri: str) -> None:
@@ -121,10 +121,10 @@ class ClientState:
 class Listeners(ClientState):
     """A client of the protocol without connections, or all of them: told by ``subscriptions/listen``."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_count: int) -> None:
         super().__init__()
         self._bus = InMemorySubscriptionBus()
-        self.listen = ListenHandler(self._bus, max_subscriptions=most)
+        self.listen = ListenHandler(self._bus, max_subscriptions=max_count)
 
     def _wants(self, uri: str) -> bool:
         return True  # the handler knows who listens to what

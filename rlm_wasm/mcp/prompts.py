@@ -33,7 +33,7 @@ _ABOUT = {
     "model": "Model for the many small calls (default cheap).",
     "budget": "Dollars that may be spent.",
     "labels": "The categories, separated by commas.",
-    "pattern": "Number of the pattern, 1 to 16.",
+    "pattern": "Number of the pattern, 1 to 16, or its name.",
 }
 
 
@@ -175,10 +175,12 @@ def filled(name: str, arguments: Mapping[str, str]) -> types.GetPromptResult:
 
 
 def _pattern_number(text: str) -> int:
-    head = text.split()[0].rstrip(".:") if text.split() else ""
-    if not head.isdecimal() or int(head) not in guide.patterns():
-        raise ValueError(f'"pattern" is a number from 1 to {guide.PATTERNS}, not {text!r}')
-    return int(head)
+    number = guide.pattern_of(text)
+    if number is None:
+        near = guide.pattern_like(text)
+        meant = f": did you mean {near.id}, {near.name}?" if near else ""
+        raise ValueError(f'"pattern" is a number from 1 to {guide.PATTERNS}, or a name, not {text!r}{meant}')
+    return number
 
 
 def completions(queue: SessionQueue, argument: str, begun: str) -> list[str]:

@@ -36,7 +36,7 @@ def rest_of(queue: SessionQueue, run: int) -> str:
     return uri_of_named(queue.key, uri) if queue.name is not None or queue.gives_key else uri
 
 
-def structured(result: Result, most: int | None = None, rest: str = "") -> dict[str, Any]:
+def structured(result: Result, max_chars: int | None = None, rest: str = "") -> dict[str, Any]:
     """The Result without what is empty.
 
     ``most`` characters at the most are in its texts, and as many in its data; ``rest`` is the URI that
@@ -46,16 +46,18 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
     if result.error is not None:
         texts = {"error": result.error.message, **texts}
     cut = list(result.truncated)
-    error = None if result.error is None else _error(result.error, most)
-    if most is not None:
-        texts = _within(texts, most - _FRAME - len(json_text(error)), rest, cut)
-    execution = _used(result.execution, cut)
+    error = None if result.error is None else _error(result.error, max_chars)
+    execution = _used(result.execution, cut, max_chars)
+    if max_chars is not None:
+        texts = _within(
+            texts, max_chars - _FRAME - len(json_text(error)) - len(json_text(execution)), rest, cut
+        )
     content: dict[str, Any] = {"status": result.status, "value": texts["value"], "stdout": texts["stdout"]}
     if result.stderr:
         content["stderr"] = texts["stderr"]
     if isinstance(result.data, dict | list | tuple) and "value" not in result.truncated:
         data = json_form(result.data)
-        if most is None or _fits(data, most):
+        if max_chars is None or _fits(data, max_chars):
             content["data"] = data
         else:
             cut.append("data")
@@ -71,16 +73,21 @@ def structured(result: Result, most: int | None = None, rest: str = "") -> dict[
     return content
 
 
-def _used(used: Execution, cut: list[str]) -> dict[str, Any]:
+def _used(used: Execution, cut: list[str], max_chars: int | None) -> dict[str, Any]:
     """What was used, without the noise of floats; of models, whose names others chose, a bounded part."""
     form: dict[str, Any] = json_form(replace(used, models={}))
     form["elapsed"] = round(used.elapsed, 3)
     form["cost_usd"] = _usd(used.cost_usd)
-    for name, model in [*used.models.items()][:_ITEMS]:
-        asked_for = [text[:_SHORT] for text in model.asked_for[:_NAMES]]
+    items, short = (
+        (_ITEMS, _SHORT)
+        if max_chars is None
+        else (min(_ITEMS, max_chars // 2_000), min(_SHORT, max_chars // 160))
+    )
+    for name, model in [*used.models.items()][:items]:
+        asked_for = [text[:short] for text in model.asked_for[:_NAMES]]
         shown = {**json_form(model), "cost_usd": _usd(model.cost_usd), "asked_for": asked_for}
-        form["models"][name[:_SHORT]] = shown
-    if len(used.models) > _ITEMS:
+        form["models"][name[:short]] = shown
+    if len(used.models) > items:
         cut.append("models")
     return form
 
@@ -103,9 +110,9 @@ def about_answers(result: Result, runtime: Runtime) -> dict[str, str]:
     return {"answers": said}
 
 
-def _error(error: ErrorInfo, most: int | None) -> dict[str, Any]:
+def _error(error: ErrorInfo, max_chars: int | None) -> dict[str, Any]:
     """An error without its message; its other texts have a third of ``most`` together."""
-    short = _SHORT if most is None else min(_SHORT, most // 80)
+    short = _SHORT if max_chars is None else min(_SHORT, max_chars // 80)
     form = json_form(replace(error, message=""))
     form["irritants"] = [text[:short] for text in error.irritants[:_ITEMS]]
     form["backtrace"] = [text[:short] for text in error.backtrace[:_ITEMS]]
@@ -114,12 +121,12 @@ def _error(error: ErrorInfo, most: int | None) -> dict[str, Any]:
     return {key: value for key, value in form.items() if value not in (None, [], "")}
 
 
-def to_text(result: Result, most: int | None = None, rest: str = "") -> str:
+def to_text(result: Result, max_chars: int | None = None, rest: str = "") -> str:
     """The outcome first, then what was printed, then what it took; ``most`` characters at the most."""
     texts = {"outcome": _outcome(result), "stdout": result.stdout.rstrip(), "stderr": result.stderr.rstrip()}
     cut: list[str] = list(result.truncated)
-    if most is not None:
-        texts = _within(texts, most - _FRAME, rest, [])
+    if max_chars is not None:
+        texts = _within(texts, max_chars - _FRAME, rest, [])
     parts = [texts["outcome"]]
     if result.stdout:
         parts.append(f"stdout:\n{texts['stdout']}")
@@ -155,10 +162,10 @@ def _outcome(result: Result) -> str:
     return f"{result.status}: {result.in_write_form()}" if result.value else result.status
 
 
-def _within(texts: dict[str, str], most: int, rest: str, cut: list[str]) -> dict[str, str]:
+def _within(texts: dict[str, str], max_chars: int, rest: str, cut: list[str]) -> dict[str, str]:
     """The texts, the first ones rather whole than the last; ``cut`` gets the names of those that were cut."""
     kept: dict[str, str] = {}
-    left = most
+    left = max_chars
     following = [min(len(text), _MARK) for text in texts.values()]
     for number, (name, text) in enumerate(texts.items()):
         room = left - sum(following[number + 1 :])
@@ -175,9 +182,9 @@ def _within(texts: dict[str, str], most: int, rest: str, cut: list[str]) -> dict
     return kept
 
 
-def _fits(data: Any, most: int) -> bool:
+def _fits(data: Any, max_chars: int) -> bool:
     """Whether a client can take the data: as JSON not too long, too deep, or with numbers too large."""
-    left = most
+    left = max_chars
     work = [(data, 1)]
     while work:
         item, depth = work.pop()
@@ -196,26 +203,26 @@ def _fits(data: Any, most: int) -> bool:
             left -= 4
         if left < 0:
             return False
-    return len(json_text(data)) <= most
+    return len(json_text(data)) <= max_chars
 
 
-def newest(entries: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+def newest(entries: list[dict[str, Any]], max_chars: int) -> list[dict[str, Any]]:
     """The last entries of a log, as far as they have ``most`` characters as JSON; one at the least."""
     chosen: list[dict[str, Any]] = []
     for entry in reversed(entries):
         form = json_form(entry)
-        most -= len(json.dumps(form, ensure_ascii=False))
-        if most < 0 and chosen:
+        max_chars -= len(json.dumps(form, ensure_ascii=False))
+        if max_chars < 0 and chosen:
             break
         chosen.append(form)
     return chosen[::-1]
 
 
-def shortened(value: Any, most: int) -> dict[str, Any]:
+def shortened(value: Any, max_chars: int) -> dict[str, Any]:
     """A table or record, its long texts and lists cut until it has at most ``most`` characters as JSON."""
     form: dict[str, Any] = json_form(value)
     text, items = 2_000, 2_000
-    while len(json_text(form, indent=1)) > most and items > 1:
+    while len(json_text(form, indent=1)) > max_chars and items > 1:
         text, items = text // 2, items // 2
         form = {name: _cut(field, text, items) for name, field in json_form(value).items()}
     return form

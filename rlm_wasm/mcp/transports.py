@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import logging
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +17,9 @@ from rlm_wasm.mcp.server import make_server
 from rlm_wasm.mcp.stdin import input_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import uvicorn
     from starlette.applications import Starlette
 
     from rlm_wasm.mcp.bounds import ServerBounds
@@ -103,7 +108,25 @@ async def serve_http(
     )
     server = uvicorn.Server(config)
     print(f"rlm-wasm: {what_is_shared(runtime, host, port, session, token)}", file=sys.stderr)
-    await server.serve()
+    with _silent_once_ending(server):
+        await server.serve()
+
+
+@contextlib.contextmanager
+def _silent_once_ending(server: uvicorn.Server) -> Iterator[None]:
+    """That requests are cut off is no news to whoever ends the server; before it is."""
+
+    def wanted(_record: logging.LogRecord) -> bool:
+        return not server.should_exit
+
+    logs = [logging.getLogger(name) for name in ("uvicorn.error", "mcp.shared.jsonrpc_dispatcher")]
+    for log in logs:
+        log.addFilter(wanted)
+    try:
+        yield
+    finally:
+        for log in logs:
+            log.removeFilter(wanted)
 
 
 def check_address(host: str, token: str | None) -> None:

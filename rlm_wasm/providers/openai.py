@@ -79,6 +79,7 @@ class OpenAIProvider:
         model = request.model or self.default_model
         body, headers = self._body(request, model), _headers(request)
         timeout_s = request.timeout_s or self._timeout_s
+        await self._started()  # before the clock runs: the first call imports the SDK
 
         async def once(left_s: float | None) -> tuple[Any, Mapping[str, str]]:
             return await self._ask(model, body, headers, left_s or timeout_s)

@@ -5,6 +5,7 @@ Nothing is fetched. An unknown model has no price, which is said (None) rather t
 
 from __future__ import annotations
 
+import functools
 import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from rlm_wasm.providers.base import Provider
 
@@ -93,14 +95,33 @@ def _published(model: str, prompt_tokens: int, completion_tokens: int, cached_to
     if not model:
         return None
     from genai_prices import Usage, calc_price
+    from genai_prices.data_snapshot import get_snapshot
 
     usage = Usage(
         input_tokens=prompt_tokens, cache_read_tokens=cached_tokens, output_tokens=completion_tokens
     )
-    # A name that several vendors use means OpenAI's: that is whose protocol the calls speak.
-    for vendor in ("openai", None):
+    for vendor in _vendors(model, get_snapshot().timestamp):
         try:
             return float(calc_price(usage, model, provider_id=vendor).total_price)
         except (LookupError, ValueError):
             continue
     return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _vendors(model: str, _of: datetime) -> tuple[str | None, ...]:
+    """In whose tables the model is, in those that were made then.
+
+    A name that several vendors use means OpenAI's: that is whose protocol the calls speak. Kept, because the
+    search for a name that nobody knows, such as a local model's, goes through all tables at every call.
+    """
+    from genai_prices.data_snapshot import get_snapshot
+
+    found: list[str | None] = []
+    for vendor in ("openai", None):
+        try:
+            get_snapshot().find_provider_model(model, None, vendor, None)
+        except (LookupError, ValueError):
+            continue
+        found.append(vendor)
+    return tuple(found)

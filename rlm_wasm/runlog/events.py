@@ -329,6 +329,18 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValuePart:
+    """Characters of a value's text that come from calls."""
+
+    start: Natural = 0
+    """Where it begins, in characters (code points) from 0."""
+    end: Natural = 0
+    """Where it is over."""
+    calls: tuple[Natural, ...] = ()
+    """The one that wrote it and those whose texts went into its prompt; or all that it was mixed from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Record):
     """The run is over. A log without this record is that of a run that is going on, or that crashed."""
 
@@ -347,6 +359,8 @@ class RunEnded(Record):
     """Seconds, those before a snapshot included."""
     derived_from: tuple[Natural, ...] = ()
     """The calls that the value derives from."""
+    parts: tuple[ValuePart, ...] = ()
+    """Of its text, those that come from calls, in order. None in older logs, and where they are too many."""
     truncated: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     rolled_back: bool = False

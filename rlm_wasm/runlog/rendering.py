@@ -26,7 +26,7 @@ def when(at: float) -> str:
 
 
 def one_line(text: str, max_chars: int = 100) -> str:
-    """The beginning of a text in one line."""
+    """The beginning of a text in one line: what somebody else chose cannot begin another."""
     line = " ".join(text[: 4 * max_chars].split())
     return line if len(line) <= max_chars and len(text) <= 4 * max_chars else line[: max_chars - 1] + "…"
 
@@ -40,27 +40,27 @@ def _lines(story: RunStory, wanted: Wanted, full: bool) -> Iterator[str]:
     calls = len(story.calls)
     price = money(story.cost_usd)
     used = [f"{calls:,} call{'' if calls == 1 else 's'}", f"{story.tokens:,} tokens", price]
-    yield f"{story.run}  {story.name}  {story.status}  {when(story.first_at)}"
+    yield f"{story.run}  {one_line(story.name)}  {one_line(story.status)}  {when(story.first_at)}"
     yield "  " + ", ".join(part for part in (*used, duration(story.seconds)) if part)
     if story.chapter:
-        yield f"  part of: {story.chapter}"
+        yield f"  part of: {one_line(story.chapter, 200)}"
     if story.started is not None:
         model = f", model {story.started.model}" if story.started.model else ""
-        yield f"  provider {story.started.provider or '?'}{model}"
+        yield f"  provider {one_line((story.started.provider or '?') + model)}"
         if full:
             yield "program"
             yield from _indented(whole_text(story.started.program))
     for context in story.contexts:
-        yield f"context {context.name or '(default)'}: {context.text.whole_length:,} characters"
+        yield f"context {one_line(context.name or '(default)')}: {context.text.whole_length:,} characters"
     yield from _execution(story, 0, wanted, full, "")
     for output in story.output:
-        yield f"printed on {output.stream}"
+        yield f"printed on {one_line(output.stream)}"
         yield from _indented(whole_text(output.text))
     if story.ended is None:
         for wait in story.waiting.values():
             child = f"child {wait.execution}: " if wait.execution else ""
             who = f"fiber {wait.fiber}" if wait.fiber else "the program"
-            yield f"{child}{who} waits in line {wait.line or '?'} for {wait.what or 'something'}"
+            yield f"{child}{who} waits in line {wait.line or '?'} for {one_line(wait.what) or 'something'}"
         yield "it has not ended: it goes on, or its process did not live to its end"
         return
     if story.ended.value.text:
@@ -71,11 +71,11 @@ def _lines(story: RunStory, wanted: Wanted, full: bool) -> Iterator[str]:
     error = story.ended.error
     if error is not None:
         place = f" (line {error.line}, column {error.column})" if error.line else ""
-        yield f"error {error.type}{place}"
+        yield f"error {one_line(error.type)}{place}"
         yield from _indented(error.message)
-        yield from (f"  in {frame}" for frame in error.backtrace)
+        yield from (f"  in {one_line(frame, 300)}" for frame in error.backtrace)
     for warning in story.ended.warnings:
-        yield f"warning: {warning}"
+        yield f"warning: {one_line(warning, 1_000)}"
 
 
 def _indented(text: str) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _execution(story: RunStory, number: int, wanted: Wanted, full: bool, margin:
         if fiber:
             birth = births.get(fiber)
             where = f", line {birth.line}" if birth is not None and birth.line else ""
-            yield f"{inner}fiber {fiber}{'' if birth is None else f' ({birth.what}{where})'}"
+            yield f"{inner}fiber {fiber}{'' if birth is None else f' ({one_line(birth.what)}{where})'}"
         for thing in sorted(things.get(fiber, []), key=_at):
             if isinstance(thing, CallStory):
                 yield from _call(story, thing, wanted, full, inner + "  ")
@@ -135,7 +135,7 @@ def _call(story: RunStory, call: CallStory, wanted: Wanted, full: bool, margin: 
         facts.append(money(ended.cost_usd))
     if len(call.tries) > 1:
         facts.append(f"{len(call.tries)} tries")
-    yield margin + "  ".join(fact for fact in facts if fact)
+    yield margin + "  ".join(one_line(fact) for fact in facts if fact)
     texts = [("asked", asked.instruction), ("data", asked.data)]
     if ended is not None and ended.answer is not None:
         texts.append(("answer", ended.answer))
@@ -159,4 +159,4 @@ def _request(request: RequestStory, margin: str) -> str:
     status = "running" if request.ended is None else request.ended.status
     where = f"line {started.line}  " if started.line else ""
     asks = one_line(started.arguments.text, 60)
-    return f"{margin}{started.operation}  {where}{status}  {duration(took)}  {asks}"
+    return f"{margin}{one_line(started.operation)}  {where}{one_line(status)}  {duration(took)}  {asks}"

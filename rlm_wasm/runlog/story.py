@@ -128,8 +128,8 @@ class RunStory:
 
     @property
     def models(self) -> list[str]:
-        """In the order in which they were first asked."""
-        return list(dict.fromkeys(call.model for call in self.calls.values()))
+        """Their names, each in one line, in the order in which they were first asked."""
+        return list(dict.fromkeys(" ".join(call.model.split()) for call in self.calls.values()))
 
     @property
     def failed_calls(self) -> int:
@@ -195,6 +195,46 @@ class RunStory:
             child = self.children.get(record.execution)
             if child is not None:
                 child.ended = record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """A run in figures, as a list of runs shows it. Times are seconds since 1970."""
+
+    run: str
+    started_at: float
+    last_at: float
+    name: str
+    chapter: str
+    status: str
+    """Its Result's; running where it has not ended, or its process did before it."""
+    calls: int
+    failed_calls: int
+    tokens: int
+    cost_usd: float | None
+    seconds: float
+    slowest_s: float
+    """The longest call's."""
+    models: tuple[str, ...]
+
+
+def figures(story: RunStory) -> RunFigures:
+    """What a list shows of a run."""
+    return RunFigures(
+        run=story.run,
+        started_at=story.first_at,
+        last_at=story.last_at,
+        name=story.name,
+        chapter=story.chapter,
+        status=story.status,
+        calls=len(story.calls),
+        failed_calls=story.failed_calls,
+        tokens=story.tokens,
+        cost_usd=story.cost_usd,
+        seconds=story.seconds,
+        slowest_s=story.slowest_s,
+        models=tuple(story.models),
+    )
 
 
 def stories(records: Iterable[Record]) -> dict[str, RunStory]:

@@ -66,6 +66,8 @@ class Recorder:
         """What the guest said about requests that have not come yet, by their ids."""
         self._waiting: set[int] = set()
         """Fibers of which a record says that they wait."""
+        self._parts: Any = ()
+        """What the guest said of the parts of its value."""
 
     @property
     def on(self) -> bool:
@@ -95,6 +97,7 @@ class Recorder:
             self.run = ""
         self._facts.clear()
         self._waiting.clear()
+        self._parts = ()
 
     @property
     def in_run(self) -> bool:
@@ -132,6 +135,8 @@ class Recorder:
                 self._waiting.add(fiber)
                 what = facts.get("what")
                 self.tell(events.FiberWaits, what=what[:200] if isinstance(what, str) else "", **fields)
+        elif "parts" in facts:
+            self._parts = facts["parts"]
         elif "goes-on" in facts:
             fiber = facts["goes-on"]
             if type(fiber) is int and fiber in self._waiting:
@@ -139,6 +144,10 @@ class Recorder:
                 self.tell(events.FiberGoesOn, fiber=fiber)
         else:
             self.tell(events.FiberStarted, **fiber_fields(facts))
+
+    def parts(self, length: int) -> tuple[events.ValuePart, ...]:
+        """The parts of the value that the guest told of, as far as they are parts of so many characters."""
+        return parts_of(self._parts, length)
 
     def hold(self, request: int, facts: dict[str, Any]) -> None:
         """Facts about a request that is about to come. Not more than a few can wait: the rest goes."""
@@ -187,6 +196,23 @@ def noted_fields(entry: dict[str, Any]) -> dict[str, Any]:
     if type(call) is int and 0 <= call < 1 << 53:
         out["call"] = call
     return out
+
+
+def parts_of(told: Any, length: int) -> tuple[events.ValuePart, ...]:
+    """Of what a guest says are parts of its value, each ``(start, end, call …)``, those that are."""
+    found: list[events.ValuePart] = []
+    at = 0
+    for part in told[:_MAX_PARTS] if isinstance(told, list | tuple) else ():
+        if not isinstance(part, list | tuple) or len(part) < 3:
+            continue
+        start, end, *calls = part
+        if type(start) is int and type(end) is int and at <= start < end <= length and numbers_of(calls):
+            found.append(events.ValuePart(start=start, end=end, calls=numbers_of(calls)))
+            at = end
+    return tuple(found)
+
+
+_MAX_PARTS = 4_000
 
 
 def numbers_of(value: Any) -> tuple[int, ...]:

@@ -68,6 +68,7 @@ def log_end(parts: Parts, result: Result | None) -> None:
             memory_bytes=used.memory_bytes,
             elapsed=used.elapsed,
             derived_from=result.derived_from,
+            parts=recorder.parts(value.whole_length),
             truncated=result.truncated,
             warnings=result.warnings,
             rolled_back=result.rolled_back,

@@ -11,7 +11,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from rlm_wasm.errors import StoreError, UsageError
 from rlm_wasm.runlog.events import CallEnded, Record, RunEnded, RunStarted, Text, plain
 from rlm_wasm.runlog.file import log
 from rlm_wasm.runlog.reading import LogReader
-from rlm_wasm.runlog.story import RunStory
+from rlm_wasm.runlog.story import RunFigures, RunStory, figures
 
 if TYPE_CHECKING:
     from rlm_wasm.store.connection import Database
@@ -69,25 +69,11 @@ _MAX_WAITING: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRun:
-    """What is known of a kept run without reading it. Times are seconds since 1970."""
+class StoredRun(RunFigures):
+    """What is known of a kept run without reading it."""
 
-    run: str
-    started_at: float
-    last_at: float
-    name: str
-    chapter: str
-    status: str
-    """Its Result's; running where it has not ended, or its process did before it."""
-    calls: int
-    failed_calls: int
-    tokens: int
-    cost_usd: float | None
-    seconds: float
-    slowest_s: float
-    """The longest call's."""
-    models: tuple[str, ...]
     bytes: int
+    """That its records take."""
 
 
 class RunRepository:
@@ -280,20 +266,12 @@ class RunRepository:
 
 
 def _summary(story: RunStory) -> dict[str, Any]:
-    return {
-        "started_at": story.first_at,
-        "last_at": story.last_at,
-        "name": story.name[:1_000],
-        "chapter": story.chapter,
-        "status": story.status,
-        "calls": len(story.calls),
-        "failed_calls": story.failed_calls,
-        "tokens": story.tokens,
-        "cost_usd": story.cost_usd,
-        "seconds": story.seconds,
-        "slowest_s": story.slowest_s,
-        "models": "".join(f"\n{name}\n" for name in story.models[:100]),
-    }
+    """The figures of a run as its row has them."""
+    row = asdict(figures(story))
+    del row["run"]
+    row["name"] = row["name"][:1_000]
+    row["models"] = "".join(f"\n{name}\n" for name in row["models"][:100])
+    return row
 
 
 def _words(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import html
 import json
@@ -11,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from rlm_wasm.runlog.events import ChildStarted, Record, RunStarted, plain
+from rlm_wasm.runlog.events import RECORDS, ChildStarted, Failure, Record, RunStarted, plain
 
 STYLES: Final = ("uPlot.min.css", "view.css")
 SCRIPTS: Final = ("uPlot.iife.min.js", "view.js")
@@ -52,6 +53,31 @@ def tokens_in(record: Record) -> dict[str, list[list[str]]]:
     if isinstance(record, RunStarted | ChildStarted) and record.program.length is None:
         return {f"{record.run} {record.execution}": tokens_of(record.program.text)}
     return {}
+
+
+_SHAPES: Final = {
+    "Natural": "number",
+    "NonNegative": "number",
+    "float": "number",
+    "str": "string",
+    "bool": "boolean",
+    "Text": "text",
+    "tuple[Natural, ...]": "numbers",
+    "tuple[str, ...]": "strings",
+    "tuple[ValuePart, ...]": "list",
+    "Mapping[str, Any]": "table",
+    "Failure": "failure",
+}
+
+
+@cache
+def schema() -> dict[str, dict[str, str]]:
+    """The shape of each field of each type of record, and of a failure: what the page takes from a log."""
+    kinds = {kind.TYPE: kind for kind in RECORDS} | {"failure": Failure}
+    return {
+        name: {f.name: _SHAPES[str(f.type).removesuffix(" | None")] for f in dataclasses.fields(kind)}
+        for name, kind in kinds.items()
+    }
 
 
 def json_block(value: Any) -> str:
@@ -115,7 +141,7 @@ def report(records: Iterable[Record], troubles: Iterable[str] = ()) -> str:
         "".join(f"<script>{script}</script>\n" for script in scripts),
         f"{name} · rlm-wasm",
         {
-            "settings": {"live": False, "troubles": list(troubles), "tokens": tokens},
+            "settings": {"live": False, "troubles": list(troubles), "tokens": tokens, "schema": schema()},
             "records": [plain(record) for record in kept],
         },
     )
@@ -135,5 +161,5 @@ def served_page(run: str | None) -> str:
         "".join(f'<link rel="stylesheet" href="{name}">\n' for name in STYLES),
         "".join(f'<script src="{name}"></script>\n' for name in SCRIPTS),
         "rlm-wasm",
-        {"settings": {"live": True, "run": run}},
+        {"settings": {"live": True, "run": run, "schema": schema()}},
     )

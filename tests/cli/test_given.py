@@ -131,9 +131,12 @@ async def test_retries_says_how_often_a_call_is_sent_again(run: Run) -> None:
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-async def test_a_wait_is_said_while_it_lasts(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_wait_is_said_while_it_lasts(
+    quiet: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else a run that waits for a server looks like one that hangs; afterwards nobody listens."""
     log = logging.getLogger("rlm_wasm.providers")
+    monkeypatch.setattr(log, "handlers", [])  # a server of an earlier test may have left its own
     with Display(quiet=quiet):
         log.info("the server refuses for now: waiting %d s", 20)
         said = capsys.readouterr()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm.cli import main
-from rlm_wasm.cli.reading import indentation, read_state
+from rlm_wasm.cli.reading import forms, indentation, read_state, uses
 from rlm_wasm.lexer import word_before
 
 
@@ -199,7 +199,7 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
     terminal.at_prompt(",names quadrate\r")
     terminal.wait_for("quadrate-of\r\n")
     terminal.at_prompt(",nonsense\r")
-    terminal.wait_for("unknown command")
+    terminal.wait_for("there is no command ,nonsense")
     terminal.at_prompt(",reset\r")
     terminal.wait_for("forgotten")
     terminal.at_prompt("(quadrate-of 2)\r")
@@ -326,7 +326,7 @@ def test_what_cannot_be_saved_or_loaded_is_said(
         "cannot read no.scm",
         "there is a file",
         "cannot write /no/such/folder/x.scm",
-        "unknown command ,load",
+        ",load NAME or FILE: say which",
     ):
         assert message in err
     assert theirs.read_text() == "7"
@@ -344,6 +344,75 @@ def test_what_was_typed_can_be_written_as_a_program(
     assert out == "42\n2\n"
     assert path.read_text() == "(define (f x)\n  (* 2 x))\n(f 21)\n(f 1)\n"
     assert _piped(f",load {path}\n(f 5)\n", capsys, monkeypatch)[0] == "2\n10\n"
+
+
+def test_a_program_that_was_typed_defines_the_last_value_where_it_is_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program has no last value: without the definition it would not run, or run on another one."""
+    path = tmp_path / "typed.scm"
+    typed = '(define (f x) x) (f "a (_ b")\n(define y 1) ; _\n(list _ y)\n(list "_" \'c)\n'
+    _piped(f"{typed},save {path}\n", capsys, monkeypatch)
+    assert path.read_text() == (
+        '(define (f x) x) (define _ (f "a (_ b"))\n(define y 1) ; _\n(list _ y)\n(list "_" \'c)\n'
+    )
+    assert _piped(f",load {path}\ny\n", capsys, monkeypatch)[0] == "(_ c)\n1\n"
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "-p", "echo", str(path)])
+    assert (ended.value.code, capsys.readouterr().out) == (0, "(_ c)\n")
+
+
+def test_a_last_value_that_nothing_gave_is_defined_as_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is in a conversation before the first value."""
+    path = tmp_path / "typed.scm"
+    _piped(f"(define x 1)\n(void? _)\n,save {path}\n", capsys, monkeypatch)
+    assert path.read_text() == "(define _ (void))\n(define x 1)\n(void? _)\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (",save", ",save NAME or FILE.scm: say which"),
+        (",load ", ",load NAME or FILE: say which"),
+        (",context", ",context [NAME=]FILE: say which"),
+        (",sav x", "there is no command ,sav: did you mean ,save?"),
+        (",nonsense", "there is no command ,nonsense; ,help lists them"),
+    ],
+)
+def test_a_command_that_is_wrong_is_told_what_is_right(
+    command: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a line; the conversation goes on."""
+    out, err = _piped(f"{command}\n(+ 1 1)\n", capsys, monkeypatch)
+    assert out == "2\n"
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('(a (b)) "x (y" z', ["(a (b))", '"x (y"', "z"]),
+        ("'(a) `b #'c #&d ' e", ["'(a)", "`b", "#'c", "#&d", "' e"]),
+        ('#(1 2) #hash((a . 1)) #px"a b" #:k', ["#(1 2)", "#hash((a . 1))", '#px"a b"', "#:k"]),
+        ("#;(a b) c #;d ; e\n #| f |# g #;", ["c", "g"]),
+        ("(a #\\) |(| #;) ) #\\space", ["(a #\\) |(| #;) )", "#\\space"]),
+        ("#<<END\n(x\nEND\n y", ["#<<END\n(x\nEND", "y"]),
+    ],
+)
+def test_the_forms_of_an_entry(text: str, found: list[str]) -> None:
+    """Each by itself, without comments and space."""
+    assert [text[start:end] for start, end in forms(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "used"),
+    [("(f _ 1)", True), ("'_", True), ('"_"', False), ("; _", False), ("x_", False), ("#;_ 1 #\\_", False)],
+)
+def test_a_name_that_is_used(text: str, used: bool) -> None:
+    """As a word, not within a text, a comment or another name."""
+    assert uses(text, "_") is used
 
 
 def test_an_error_in_a_loaded_file_is_shown_in_that_file(

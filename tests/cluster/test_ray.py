@@ -332,9 +332,10 @@ HANGS.lock = threading.Lock()  # type: ignore[attr-defined]
     ],
 )
 def test_what_cannot_be_shared_is_refused_when_the_runtime_is_made(
-    url: str, options: dict[str, object], says: str
+    url: str, options: dict[str, object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is begun or paid."""
+    monkeypatch.chdir(tmp_path)  # a run log is opened first
     given: dict[str, object] = {"provider": "echo", "executor": "ray"}
     if options and "store" not in options:
         given |= {"store": url, "durable": True}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +98,14 @@ async def test_what_is_no_json_is_none_in_a_call_and_in_an_answer(answer: str) -
     assert "no valid JSON" in result.error.message
     with pytest.raises(UnfitValue):
         AnswerType.of({"type": ["object", "array", "number"]}).fitted(answer, answer)
+
+
+def test_what_a_runtime_is_given_reaches_those_that_run_its_sessions(tmp_path: Path) -> None:
+    """All but what is a process's own; an argument that stands only here would be lost without a word."""
+    runtime = Runtime(provider="echo", store=f"sqlite:///{tmp_path / 'store.db'}", durable=True)
+    arguments = inspect.signature(Runtime).parameters.keys()
+    assert arguments - runtime._options().keys() == {"engine", "executor", "idle_bytes", "idle_s"}
+    assert runtime._options().keys() <= arguments
 
 
 async def test_a_call_that_is_cancelled_by_its_number_is_told_by_that_number() -> None:

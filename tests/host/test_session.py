@@ -49,6 +49,17 @@ async def test_state_persists_until_reset(runtime: Runtime) -> None:
         assert (await session.execute("context")).status == "error"
 
 
+async def test_a_library_s_name_that_a_program_defines_is_listed_once(runtime: Runtime) -> None:
+    """In the session's state, too; the last value of a conversation is such a name."""
+    async with runtime.session() as session:
+        session.keep_last_value()
+        await session.execute(
+            "(define (first x) x) (define second 2) (define third 3) (define z 1) (set! z 2) z"
+        )
+        assert await session.definitions() == ["_", "first", "second", "third", "z"]
+        assert session.state()["variables"] == ["_", "first", "second", "third", "z"]
+
+
 async def test_an_error_keeps_what_was_defined_before_it(runtime: Runtime) -> None:
     """And says where it happened."""
     async with runtime.session() as session:

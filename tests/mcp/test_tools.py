@@ -249,13 +249,14 @@ async def test_a_context_larger_than_the_limit_is_refused(connect, text_of, monk
         assert not (await client.call_tool("load_context", {"data": "1234567890"})).is_error
 
 
-async def test_reset_keeps_checkpoints(connect, mode) -> None:
+async def test_reset_keeps_checkpoints(connect, mode, text_of) -> None:
     """And forgets the rest."""
     async with connect(mode=mode) as client:
         await client.call_tool("load_context", {"data": "x"})
         await client.call_tool("execute_scheme", {"code": '(define a 1) (checkpoint "k" 7)'})
         done = await client.call_tool("reset", {})
         assert done.structured_content == {"reset": True, "checkpoints_kept": 1}
+        assert text_of(done).endswith("the log are gone; 1 checkpoint is kept")
         state = (await client.call_tool("get_sandbox_state", {})).structured_content
         assert (state["contexts"], state["definitions"], state["checkpoints"]) == ({}, [], ["k"])
         result = await client.call_tool("execute_scheme", {"code": '(restore "k")'})
@@ -345,6 +346,31 @@ async def test_a_single_pattern_may_be_asked_for_by_its_number(connect, mode, te
     assert pattern["program"] in text_of(result)
 
 
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("Ensemble Voting", 8),
+        ("fan-out", 1),
+        ("mapreduce", 1),
+        ("hedging", 7),
+        ("speculative-execution", 7),
+        ("pattern 03", 3),
+        ("#3", 3),
+        ("3. Recursive Delegation", 3),
+        ("Pattern 16: Multi-Armed Bandit", 16),
+        ("the anytime pattern", 13),
+    ],
+)
+async def test_a_pattern_may_be_asked_for_by_its_name(connect, said: str, number: int) -> None:
+    """Or by the words of it that no other has; the prompt that applies one takes the same."""
+    async with connect() as client:
+        result = await client.call_tool("get_pattern_details", {"pattern_ids": said})
+        prompt = await client.get_prompt("apply-pattern", {"pattern": said, "task": "x"})
+    (pattern,) = result.structured_content["patterns"]
+    assert pattern["id"] == number
+    assert pattern["program"] in prompt.messages[0].content.text
+
+
 async def test_patterns_for_which_there_is_no_room_are_named(connect, text_of) -> None:
     """All sixteen are more than an answer holds; the first is always there."""
     async with connect() as client:
@@ -400,7 +426,17 @@ async def test_any_section_of_the_guide_can_be_asked_for(connect, mode, text_of,
         ("get_pattern_details", {}, '"pattern_ids" is missing'),
         ("get_pattern_details", {"pattern_ids": []}, "empty list"),
         ("get_pattern_details", {"pattern_ids": [17]}, "at most 16"),
-        ("get_pattern_details", {"pattern_ids": ["fan-out"]}, "must be a whole number"),
+        (
+            "get_pattern_details",
+            {"pattern_ids": ["fan-in"]},
+            "must be a whole number from 1 to 16, or a pattern",
+        ),
+        ("get_pattern_details", {"pattern_ids": [1, "ensembel"]}, "item 2 must be a whole number"),
+        ("get_pattern_details", {"pattern_ids": "ensembel"}, "did you mean 8, Ensemble Voting?"),
+        ("get_pattern_details", {"pattern_ids": "1-4"}, 'or a pattern\'s name, not "1-4". Send'),
+        ("get_pattern_details", {"pattern_ids": "99"}, "at most 16"),
+        ("get_pattern_details", {"pattern_ids": "pattern 99"}, "must be a whole number from 1 to 16"),
+        ("get_usage_guide", {"section": "Mistake"}, 'not "mistake": did you mean "mistakes"?'),
         ("get_pattern_details", {"pattern_ids": True}, "must be a list, not true"),
         ("get_pattern_details", {"pattern_ids": 3.5}, "must be a whole number"),
         ("get_pattern_details", {"pattern_ids": "1,,4"}, "must be a whole number"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
@@ -304,6 +305,43 @@ async def test_ctrl_c_ends_a_server_whose_client_says_nothing(tmp_path: Path) ->
     async with Runtime("echo", store=url, durable=True) as runtime, await runtime.resume("kept") as session:
         assert not session.suspended
         assert (await session.execute("before")).value == "7"
+
+
+async def test_ctrl_c_ends_a_server_on_a_socket_without_errors_about_who_is_cut_off() -> None:
+    """A program of a client runs meanwhile: what its user reads is that the server was interrupted."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    async with OpenAIServer() as llm:
+        llm.next(Fault.hang())
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--provider", "openai", "--base-url", llm.base_url, "--http", address,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        while b"MCP at http" not in await process.stderr.readline():
+            pass
+        asking = asyncio.create_task(_ask_over_http(address))
+        await llm.wait_for_requests(1)
+        process.send_signal(signal.SIGINT)
+        said = (await asyncio.wait_for(process.stderr.read(), 60)).decode()
+        asking.cancel()
+        await asyncio.wait([asking])
+    assert await process.wait() == 130
+    assert "interrupted" in said
+    assert "ERROR" not in said
+    assert "gave up" not in said
+
+
+async def _ask_over_http(address: str) -> None:
+    host, port = host_and_port(address)
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):  # it is said a moment before it listens
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            break
+    async with Client(f"http://{address}/mcp", mode="legacy") as client:
+        await client.call_tool("execute_scheme", {"code": '(llm-query #:instruction "x" #:model "m")'})
 
 
 def test_started_by_hand_it_says_what_it_is_and_how_to_leave() -> None:

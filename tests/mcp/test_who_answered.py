@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from rlm_wasm import Completion, CompletionRequest
+from rlm_wasm import Completion, CompletionRequest, Execution, ModelUse, Result
+from rlm_wasm.mcp.render import structured, to_text
 from rlm_wasm.providers.prices import Price, PriceTable
 from rlm_wasm.testing import InlineProvider
 
@@ -121,3 +123,18 @@ async def test_a_recursive_call_names_who_answered_it(connect, sub: str) -> None
             {"code": '(llm-query #:instruction "Who?" #:data "Ada was the captain." #:recursive #t)'},
         )
     assert result.structured_content["execution"]["provider"] == sub
+
+
+@pytest.mark.parametrize("most", [2_000, 20_000])
+async def test_an_answer_is_within_its_bound_whatever_models_are_called(most: int) -> None:
+    """Their names are part of what a client has to read."""
+    used = Execution(
+        calls=400,
+        provider="p",
+        models={
+            f"{n}{'m' * 199}": ModelUse(calls=10, asked_for=(f"{n}{'a' * 199}",) * 10) for n in range(40)
+        },
+    )
+    result = Result(status="ok", value="v" * 100_000, stdout="o" * 100_000, execution=used)
+    assert len(to_text(result, most, "rlm://runs/1")) <= most
+    assert len(json.dumps(structured(result, most, "rlm://runs/1"))) <= most

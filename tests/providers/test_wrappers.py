@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from genai_prices.data_snapshot import get_snapshot, set_custom_snapshot
 
 from rlm_wasm import Runtime
 from rlm_wasm.errors import LimitExceeded, ProviderError, RateLimited, UsageError
@@ -312,3 +313,31 @@ def test_a_cache_that_is_none_is_refused(cache: object) -> None:
     """Where it is given."""
     with pytest.raises(UsageError, match="cache takes a store's URL"):
         Runtime("echo", cache=cache)  # type: ignore[arg-type]
+
+
+def test_the_tables_are_searched_once_for_a_model_that_nobody_sells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local model's name is asked for at every call, and is in none of a hundred vendors' tables."""
+    snapshot = type(get_snapshot())
+    search, searched = snapshot.find_provider_model, []
+
+    def counted(self: object, model: str, *rest: object) -> object:
+        searched.append(model)
+        return search(self, model, *rest)
+
+    monkeypatch.setattr(snapshot, "find_provider_model", counted)
+    table = PriceTable()
+    assert [table.cost_usd("a-model-of-this-house", n, n) for n in range(5)] == [None] * 5
+    assert searched == ["a-model-of-this-house"] * 2  # OpenAI's table, then all
+
+
+def test_newer_tables_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an embedder's update of the published prices brings is seen."""
+    old = get_snapshot()
+    assert PriceTable().cost_usd("gpt-4o-mini", 1_000_000, 0) is not None
+    empty = type(old)(providers=[], from_auto_update=True)
+    set_custom_snapshot(empty)
+    try:
+        assert PriceTable().cost_usd("gpt-4o-mini", 1_000_000, 0) is None
+    finally:
+        set_custom_snapshot(None)
+    assert PriceTable().cost_usd("gpt-4o-mini", 1_000_000, 0) is not None

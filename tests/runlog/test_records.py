@@ -28,6 +28,7 @@ from rlm_wasm.runlog.events import (
     RunEnded,
     RunStarted,
     Text,
+    ValuePart,
     logged,
     plain,
 )
@@ -327,7 +328,15 @@ async def test_a_reader_costs_a_program_that_asks_nothing_next_to_no_fuel() -> N
 
 async def test_a_hostile_guest_s_notes_are_bounded_and_checked() -> None:
     """What a guest says of fibers and lines may be anything."""
-    from rlm_wasm.runlog.stream import EventStream, Recorder, fiber_fields, noted_fields, numbers_of, place_of
+    from rlm_wasm.runlog.stream import (
+        EventStream,
+        Recorder,
+        fiber_fields,
+        noted_fields,
+        numbers_of,
+        parts_of,
+        place_of,
+    )
 
     assert place_of({"fiber": -1, "line": 2**80, "column": True, "source": "x" * 999}) == {
         "source": "x" * 200
@@ -335,6 +344,12 @@ async def test_a_hostile_guest_s_notes_are_bounded_and_checked() -> None:
     assert fiber_fields({"what": ["x"], "parent": "y", "fiber": 3}) == {"fiber": 3}
     assert noted_fields({"op": 5, "preview": "p" * 999, "call-id": -2}) == {"preview": "p" * 200}
     assert numbers_of([1, "2", -3, True, 2**60]) == (1,)
+    parts = [[0, 2, 1], [1, 3, 2], [5, 5, 1], [4, 99, 1], "x", [3], [4, 5, "a"], [4, 6, 7, "b"], [True, 9, 1]]
+    assert parts_of(parts, 10) == (
+        ValuePart(start=0, end=2, calls=(1,)),
+        ValuePart(start=4, end=6, calls=(7,)),
+    )
+    assert parts_of({"a": 1}, 10) == parts_of(None, 10) == ()
     recorder = Recorder(EventStream())
     recorder.run = "aa"
     heard: list[Record] = []
@@ -376,6 +391,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "Text": TEXTS,
     "Text | None": st.none() | TEXTS,
     "tuple[Natural, ...]": st.lists(st.integers(0, 99), max_size=3).map(tuple),
+    "tuple[ValuePart, ...]": st.lists(
+        st.builds(ValuePart, start=st.integers(0, 9), end=st.integers(0, 9), calls=st.just((1, 2))),
+        max_size=3,
+    ).map(tuple),
     "tuple[str, ...]": st.lists(st.text(max_size=5), max_size=3).map(tuple),
     "Mapping[str, Any]": st.dictionaries(st.text(max_size=5), st.none() | st.integers(0, 9), max_size=3),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ import sqlalchemy as sa
 from rlm_wasm import Runtime, UsageError
 from rlm_wasm.errors import ProviderError, StoreError
 from rlm_wasm.providers.base import CompletionRequest
-from rlm_wasm.runlog.events import CallEnded, CallQueued, RunEnded, RunStarted, Text
-from rlm_wasm.runlog.story import stories
+from rlm_wasm.runlog.events import CallEnded, CallQueued, CallSent, Record, RunEnded, RunStarted, Text
+from rlm_wasm.runlog.story import figures, stories
 from rlm_wasm.store import open_store
 from rlm_wasm.store.database import DatabaseStore
 from rlm_wasm.testing import InlineProvider
@@ -185,3 +186,25 @@ async def test_a_database_that_fails_ends_the_log_and_not_the_run(
     with pytest.raises(StoreError):
         await opened.runs.list()
     await opened.aclose()
+
+
+async def test_a_list_shows_the_same_figures_of_a_file_and_of_a_store(store: DatabaseStore) -> None:
+    """They are counted in one place. Names of models may be anything."""
+    at = time.time()
+    records: list[Record] = [
+        RunStarted(run="ab" * 8, at=at, name="x.scm"),
+        CallQueued(run="ab" * 8, at=at, call=1, model="m\n\n<b>"),
+        CallSent(run="ab" * 8, at=at + 0.5, call=1),
+        CallEnded(run="ab" * 8, at=at + 2, call=1, model="m\n\n<b>", prompt_tokens=3, cost_usd=None),
+        CallQueued(run="ab" * 8, at=at, call=2),
+        CallEnded(run="ab" * 8, at=at + 1, call=2, status="failed", error="no"),
+    ]
+    log = store.run_log(max_age_s=1e9)
+    for record in records:
+        log(record)
+    await log.aclose()
+    [kept] = await store.runs.list()
+    shown = asdict(kept)
+    assert shown.pop("bytes") > 0
+    assert shown == asdict(figures(stories(records)["ab" * 8]))
+    assert (shown["models"], shown["slowest_s"], shown["failed_calls"]) == (("m <b>", "default"), 1.5, 1)

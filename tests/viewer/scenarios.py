@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from typing import Any
 
@@ -10,9 +11,14 @@ from rlm_wasm import Completion, CompletionRequest, Limits, ProviderError, Runti
 from rlm_wasm.providers import tries
 from rlm_wasm.providers.prices import Price
 from rlm_wasm.runlog.events import (
+    RECORDS,
     CallEnded,
     CallQueued,
     CallSent,
+    ChildEnded,
+    ChildStarted,
+    Failure,
+    FiberGoesOn,
     FiberStarted,
     Record,
     RunEnded,
@@ -170,6 +176,52 @@ async def scenario(name: str) -> list[Record]:
         return await records_of(HOSTILE, Hostile(), name="<script>window.hit=12</script>")
     assert name == "empty"
     return []
+
+
+def filled(kind: type[Any], text: str, **fixed: Any) -> Any:
+    """A record, or a part of one, with this text in every field that takes a text."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        shape = str(field.type)
+        if shape in ("str", "str | None"):
+            values[field.name] = text
+        elif shape in ("Text", "Text | None"):
+            values[field.name] = Text(text)
+        elif shape == "tuple[str, ...]":
+            values[field.name] = (text,)
+        elif shape == "Mapping[str, Any]":
+            values[field.name] = {
+                text: text,
+                "calls": text,
+                "timeout_s": text,
+                "concurrency": text,
+                "cost_usd": 1,
+            }
+        elif shape == "Failure | None":
+            values[field.name] = filled(Failure, text, line=1)
+    return kind(**{**values, **fixed})
+
+
+def hostile_everywhere(run: str, text: str, *, ended: bool = True) -> list[Record]:
+    """A log with this text in every field of every record."""
+    fixed = {
+        "call": 1,
+        "fiber": 1,
+        "line": 1,
+        "request": 1,
+        "derived_from": (1,),
+        "depth": 1,
+        "made_from": (1,),
+    }
+    records: list[Record] = []
+    for number, kind in enumerate(RECORDS):
+        if kind is FiberGoesOn or (kind is RunEnded and not ended):
+            continue
+        known = {field.name for field in dataclasses.fields(kind)}
+        child = {"execution": 1} if kind in (ChildStarted, ChildEnded) else {}
+        mine = {name: value for name, value in fixed.items() if name in known}
+        records.append(filled(kind, text, **{**mine, **child, "run": run, "at": 1e9 + number}))
+    return records
 
 
 def many(calls: int = 10_000, fibers: int = 40, *, running: bool = False) -> list[Record]:

@@ -6,7 +6,9 @@ Pictures are taken into the folder RLM_WASM_SCREENSHOTS, where that is set; docs
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import scenarios
 from chromium import Browser, needs_chromium
 
 from rlm_wasm import Runtime
-from rlm_wasm.runlog.events import Record
-from rlm_wasm.testing import GatedProvider, bracketed
+from rlm_wasm.runlog.events import RECORDS, Record, RunEnded
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 from rlm_wasm.viewer.page import report
 
 pytestmark = needs_chromium
@@ -252,6 +254,39 @@ async def test_a_line_that_only_awaits_is_marked_while_it_waits() -> None:
         assert browser.said == []
 
 
+async def test_a_run_that_goes_on_takes_nobody_the_keyboard_and_says_nothing_twice() -> None:
+    """Screen readers read out what is written into a status or an alert, and a button that is made anew loses its focus."""
+    gate = GatedProvider(bracketed)
+    program = '(define (ask x)\n  (llm-query-async #:instruction "q" #:data x))\n(map-async ask (list "a" "b" "c") #:max-concurrent 1)'
+    async with Runtime(provider=gate) as runtime, Browser() as browser:
+        viewer = await runtime.viewer()
+        await browser.open(viewer.url)
+        task = asyncio.create_task(runtime.run(program))
+        await gate.arrived(1)
+        await browser.until("rlmView.current && rlmView.current.list.length === 1")
+        await browser.js("rlmView.choose('program')")
+        await browser.until("document.querySelector('.chips button') !== null")
+        await browser.js(
+            "(() => { document.querySelector('.chips button').focus(); window.written = 0;"
+            "const seen = new MutationObserver((all) => { window.written += all.length; });"
+            "for (const id of ['status', 'troubles', 'runs']) seen.observe(document.getElementById(id), { childList: true, characterData: true, subtree: true }); })()"
+        )
+        gate.release()
+        await gate.arrived(1)
+        await browser.until(
+            "rlmView.current.list.length === 2 && rlmView.views.program.drawn === rlmView.current.version"
+        )
+        assert "2 calls" in await browser.js("document.activeElement.textContent")
+        assert await browser.js("window.written") == 0
+        gate.release()
+        await gate.arrived(1)
+        gate.release()
+        await task
+        await browser.until("document.getElementById('status').textContent === 'ok'")
+        assert await browser.js("document.activeElement.closest('.codeline') !== null")
+        assert browser.said == []
+
+
 async def test_hostile_texts_are_shown_as_they_are(tmp_path: Path) -> None:
     async with Browser() as browser:
         await opened(browser, tmp_path, await scenarios.scenario("hostile"))
@@ -272,6 +307,106 @@ async def test_hostile_texts_are_shown_as_they_are(tmp_path: Path) -> None:
             "setTimeout(() => done(window.hit), 2000); })"
         )
         assert refused == "refused", "and were a script to get in, it would not run"
+
+
+async def test_no_field_of_any_record_can_become_markup_or_stop_the_page(tmp_path: Path) -> None:
+    """The name, the model, the error, limits and warnings, statuses: everything that a log can hold."""
+    texts = [*scenarios.HOSTILE_TEXTS, "__proto__", "constructor", "x" * 20_000, "a\r\nb\tc"]
+    records: list[Record] = []
+    for number, text in enumerate(texts):
+        records += scenarios.hostile_everywhere(f"{number:016x}", text, ended=number % 3 != 0)
+    async with Browser() as browser:
+        await opened(browser, tmp_path, records)
+        calm = await browser.js("document.querySelectorAll('*').length")
+        for number in range(len(texts)):
+            await browser.js(
+                f"(() => {{ const s = document.getElementById('runs'); s.value = '{number:016x}'; s.dispatchEvent(new Event('change')); }})()"
+            )
+            for tab in TABS:
+                await browser.js(f"rlmView.choose('{tab}')")
+                await browser.settle()
+            await browser.js(
+                "rlmView.current.records.forEach((record) => rlmView.record(record, rlmView.current))"
+            )
+            await browser.js("document.getElementById('dialog').close()")
+        await browser.js("rlmView.choose('errors')")
+        await browser.settle()
+        found = "document.querySelectorAll('svg, img, iframe, object, b, i, main script, main style, dialog script').length"
+        assert await browser.js(found) == 0
+        assert await browser.js("window.hit") is None
+        assert await browser.js("document.querySelectorAll('*').length") < calm + 2_000
+        assert browser.said == []
+
+
+async def test_a_log_of_anything_can_be_compared_with(tmp_path: Path) -> None:
+    """A file that is chosen in the page is read by the page itself: what is no record is counted, the rest is shown."""
+    odd: list[Any] = [None, 5, "x", [], {}, [1], {"text": 5}, -1, 1e99, True]
+    lines = [
+        "no json",
+        "[1, 2]",
+        "{",
+        '{"type": 5, "run": "b", "at": 1}',
+        '{"type": "run_ended", "run": "b"}',
+    ]
+    for kind in RECORDS:
+        names = [field.name for field in fields(kind) if field.name not in ("run", "at")]
+        lines += [
+            json.dumps({"type": kind.TYPE, "run": "b", "at": 2.0, **dict.fromkeys(names, value)})
+            for value in odd
+        ]
+    lines.append('{"type": "run_started", "run": "b", "at": 1, "version": 99, "program": "(car 5)"}')
+    async with Browser() as browser:
+        await opened(browser, tmp_path, await scenarios.scenario("race"))
+        await browser.js("rlmView.choose('compare')")
+        await browser.settle()
+        text = json.dumps("\n".join(lines))
+        await browser.js(
+            f"(() => {{ const c = rlmView.views.compare; Object.defineProperty(c.file, 'files', {{ value: [new File([{text}], 'x.jsonl')] }}); return c.load(); }})()"
+        )
+        assert "lines could not be read" in await browser.js("rlmView.views.compare.said.textContent")
+        await browser.js("rlmView.views.compare.grid.rows.forEach((pair) => rlmView.pair(pair))")
+        await browser.js("document.getElementById('dialog').close()")
+        for tab in TABS:  # and shown as a run of its own
+            await browser.js(f"rlmView.current = rlmView.views.compare.other; rlmView.choose('{tab}')")
+            await browser.settle()
+        await browser.js(
+            "rlmView.current.records.forEach((record) => rlmView.record(record, rlmView.current))"
+        )
+        assert browser.said == []
+
+
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_part_of_the_value_leads_to_the_call_that_wrote_it(old: bool, tmp_path: Path) -> None:
+    """By what the program said, also where two calls answered the same; of an older log by comparing texts."""
+    records = await scenarios.records_of(
+        '(define (ask x) (syntax-e (llm-query #:instruction "Say" #:data x #:model "small")))\n'
+        '(define one (ask "one")) (define two (ask "two"))\n'
+        '(define both (syntax-e (llm-query #:instruction (string-append "Join " one))))\n'
+        '(finish (string-append "😀 own; " two "; " one "; " both))',
+        InlineProvider(lambda request: "joined" if "Join" in request.instruction else "the same"),
+    )
+    if old:
+        records = [replace(r, parts=()) if isinstance(r, RunEnded) else r for r in records]
+    async with Browser() as browser:
+        await opened(browser, tmp_path, records)
+        await browser.js("rlmView.choose('lineage')")
+        await browser.settle()
+        shown = "[...document.querySelectorAll('.part')].map((part) => part.textContent + ' = ' + part.title)"
+        if old:
+            assert await browser.js(f"{shown}[2]") == "joined = call 3"
+            assert "does not say which part is whose" in await browser.js(
+                "rlmView.views.lineage.node.textContent"
+            )
+            return
+        assert await browser.js(shown) == ["the same = call 2", "the same = call 1", "joined = calls 1, 3"]
+        trail = "document.querySelector('[aria-live=polite]').textContent"
+        for number, call in ((0, "call 2 ·"), (1, "call 1 ·"), (2, "call 3 ·")):
+            await browser.js(f"document.querySelectorAll('.part')[{number}].click()")
+            heading = await browser.js("document.querySelector('[aria-live=polite] h3').textContent")
+            assert heading.startswith(call)
+            assert await browser.js("document.querySelectorAll('[aria-live=polite] h3').length") == 1
+        assert "Its prompt has texts of call 1" in await browser.js(trail)
+        assert browser.said == []
 
 
 async def test_two_runs_are_compared(tmp_path: Path) -> None:

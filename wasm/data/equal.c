@@ -302,7 +302,7 @@ static uint64_t item_hash(Value v) {
   if (IS_FIX(v)) return mix(1, v);
   switch (TAG(v)) {
     case T_STRING: return STR_LENGTH(v) <= 64 ? string_hash(v) : mix(5, STR_LENGTH(v));
-    case T_BYTES: return mix(6, BYTES_LENGTH(v));
+    case T_BYTES: case T_UVECTOR: return mix(6, OBJ_LENGTH(v));
     case T_BIGNUM: return mix(BIG_COUNT(v), BIG_LIMBS(v)[0]);
     case T_RATIO: case T_COMPLEX: return TAG(v);
     default: return leaf_hash(v);

@@ -23,9 +23,9 @@ enum { S_COUNT, S_USED, S_EPOCH, S_ADDRESSED, S_INDEX, S_DEBT, S_WORK, S_ENTRIES
 /* The index has a power of two of places and the store two thirds as many entries, so that every
    probe meets a free place. */
 static uint32_t index_places(uint32_t capacity) {
-  uint32_t places = 8;
-  while (places * 2 / 3 < capacity) places *= 2;
-  return places;
+  if (capacity <= 5) return 8;
+  uint32_t places = 1u << (32 - __builtin_clz(capacity));      /* the next power of two: half of it is too few */
+  return places * 2 / 3 < capacity ? places * 2 : places;
 }
 static uint32_t index_width(uint32_t places) { return places <= 256 ? 1 : places <= 65536 ? 2 : 4; }
 

@@ -167,10 +167,15 @@ static Value make_filled(enum uvector_type type, int argc, Value *args) {
   uint64_t count = (uint64_t)FIX_VALUE(args[0]), bytes = uvector_bytes(type, count);
   if (count > UINT32_MAX || bytes > UINT32_MAX - 64) return need_memory(UINT64_MAX / 2);
   RESERVE(bytes + 16);
-  charge((int64_t)(HAS_ARG(1) ? count / 8 : bytes / 64));
+  charge((int64_t)(bytes / 64));
   Value v = uvector_make(type, (uint32_t)count);
-  memset(RAW_BYTES(v), 0, (size_t)bytes);
-  for (uint32_t i = 0; HAS_ARG(1) && i < count; i++) uvector_store(v, i, args[1]);
+  if (!HAS_ARG(1) || !count) {
+    if (bytes) memset(RAW_BYTES(v), 0, (size_t)bytes);
+    return v;
+  }
+  uvector_store(v, 0, args[1]);
+  for (uint64_t filled = uvector_bytes(type, 1); filled < bytes; filled *= 2)      /* twice as much each time */
+    memcpy(RAW_BYTES(v) + filled, RAW_BYTES(v), (size_t)(filled < bytes - filled ? filled : bytes - filled));
   return v;
 }
 

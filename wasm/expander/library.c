@@ -15,6 +15,7 @@
 #include "expander/forms.h"
 #include "expander/nodes.h"
 #include "expander/syntax.h"
+#include "text/string.h"
 #include "text/symbol.h"
 #include <stdlib.h>
 #include <string.h>
@@ -267,12 +268,41 @@ Value rewrite_cond_expand(State *s, Job j, Value *out) {
 }
 
 /* ---- include ---- */
+
+/* Do all of the paths begin with ../ ? */
+static bool lead_upwards(Value paths) {
+  for (Value p = paths; is_pair(p); p = CDR(p)) {
+    Value path = CAR(p);
+    if (STR_LENGTH(path) < 3 || string_char(path, 0) != '.' || string_char(path, 1) != '.' || string_char(path, 2) != '/') return false;
+  }
+  return is_pair(paths);
+}
+
+/* A file is looked for beside its library's: ../x of the library (a b c) is x of (a b). What leads out of the
+   library folder stays as it is, for the host to refuse. */
+static Value resolve_upwards(Value *paths, Value *library) {
+  while (lead_upwards(*paths) && is_pair(*library) && list_length(*library) > 1) {
+    uint64_t bytes = 64 * (uint64_t)list_length(*library);
+    for (Value p = *paths; is_pair(p); p = CDR(p)) bytes += 4ull * STR_LENGTH(CAR(p)) + 96;
+    if (!room(bytes)) return short_of_room();
+    List inner, outer;
+    list_start(&inner);
+    list_start(&outer);
+    for (Value p = *paths; is_pair(p); p = CDR(p)) list_add(&inner, string_substring(CAR(p), 3, STR_LENGTH(CAR(p))));
+    for (Value n = *library; CDR(n) != V_NIL; n = CDR(n)) list_add(&outer, CAR(n));
+    *paths = inner.head;
+    *library = outer.head;
+  }
+  return V_TRUE;
+}
+
 static Value included_forms(State *s, Job j, Value library, Value *forms) {
   Value paths;
   if (list_length(j.form) < 2) return bad_shape(j);
   for (Value p = CDR(j.form); p != V_NIL; p = CDR(p))
     if (!IS(CAR(p), T_STRING)) return syntax_fail(j, "include: expected a string, got %v", CAR(p));
   TRY_STEP(strip_syntax(CDR(j.form), true, &paths));
+  TRY_STEP(resolve_upwards(&paths, &library));
   TRY_STEP(ask(s, forms, 4, intern("%include"), paths, BOOL(is_word(CAR(j.form), "include-ci")), library));
   if (list_length(*forms) < 0) return syntax_fail(j, "include: the file could not be read");
   return V_TRUE;
@@ -388,6 +418,8 @@ static Value declaration(State *s, Value item, Job j) {
   if (is_word(word, "include-shared") || is_word(word, "include-shared-optionally")) return declare_shared(s, j, env);
   if (is_word(word, "alias-for")) return declare_alias(s, item, j);
   if (is_word(word, "export-all")) { ENV(env)->extra = V_TRUE; return V_TRUE; }
+  if (is_word(word, "error") && list_length(j.form) > 1)        /* how some say in a cond-expand what they miss */
+    return syntax_fail(j, "the library %v cannot be loaded here, it says: %v", ENV(env)->name, CADR(j.form));
   return syntax_fail(j, "define-library: expected export, import, begin, include or cond-expand, got %v", j.form);
 }
 

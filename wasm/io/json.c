@@ -177,11 +177,26 @@ static uint32_t escape(Parser *p, uint32_t *at) {
   return 0x10000 + (((uint32_t)value - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
 }
 
+/* A string that is short and has no escape, copied once; V_FALSE for another. */
+enum { PLAIN_STRING = 256 };
+static Value plain_string(Parser *p) {
+  uint32_t from = p->at + 1, at = from, c = END;
+  while (at - from < PLAIN_STRING && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ' && c != END) at++;
+  if (c != '"') return V_FALSE;
+  charge((at - from) / 8);
+  Value s = string_from_chars(p->data + (size_t)from * p->width, p->width, at - from);
+  STR(s)->lineage = lineage_flat(STR(p->text)->lineage);
+  p->at = at + 1;
+  return s;
+}
+
 /* A piece at a time, each up to the next escape; between two of them the parser keeps what there is. */
 static Value parse_string(Parser *p) {
   Builder b;
   uint32_t at = p->at + 1;
   if (p->string == V_FALSE) {
+    Value plain = plain_string(p);
+    if (plain != V_FALSE) return plain;
     builder_init(&b);
   } else {
     builder_load(&b, p->string);
@@ -214,7 +229,7 @@ static Value parse_string(Parser *p) {
     return V_AGAIN;
   }
   Value s = builder_finish(&b);
-  STR(s)->lineage = STR(p->text)->lineage;
+  STR(s)->lineage = lineage_flat(STR(p->text)->lineage);
   p->string = V_FALSE;
   p->at = at + 1;
   return s;
@@ -480,11 +495,12 @@ static Value write_text(Writer *w, Value s, const char *after) {
   uint64_t size = escaped_size(w, s, 0, length);
   ROOM(w, size + 8, STR_WIDTH(s));
   charge(length / 8);
+  uint32_t begun = w->out.length;
   builder_char(&w->out, '"');
   write_chars(w, s, 0, length, size == length);
   builder_char(&w->out, '"');
+  builder_mark(&w->out, begun, lineage_flat(STR(s)->lineage));
   builder_c(&w->out, after);
-  w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);
   return V_VOID;
 }
 
@@ -495,12 +511,14 @@ static Value write_string(Writer *w, Value s, uint32_t *next) {
   uint64_t size = escaped_size(w, s, from, end);
   ROOM(w, size + 8, STR_WIDTH(s));
   charge((end - from) / (size == end - from ? 8 : 1));
+  uint32_t begun = w->out.length;
   if (!from) builder_char(&w->out, '"');
   write_chars(w, s, from, end, size == end - from);
   *next = end < length ? end : 0;
   if (end < length) return V_VOID;
   builder_char(&w->out, '"');
-  w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);
+  if (!from) builder_mark(&w->out, begun, lineage_flat(STR(s)->lineage));
+  else w->out.lineage = lineage_union(w->out.lineage, STR(s)->lineage);   /* where a long one began is not known any longer */
   return V_VOID;
 }
 

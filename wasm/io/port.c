@@ -518,8 +518,9 @@ static Value write_text(Value port, Value s, uint32_t start, uint32_t end) {
   Builder b = port_builder(port);
   const uint8_t *data = STR_DATA(s) + (size_t)start * width;
   BUILDER_ROOM(&b, count, b.width < width ? chars_width(data, width, count) : width);
+  uint32_t from = b.length;
   builder_chars(&b, data, width, count);
-  b.lineage = lineage_union(b.lineage, STR(s)->lineage);
+  if (STR(s)->lineage != V_FALSE) builder_mark(&b, from, start || end < STR_LENGTH(s) ? lineage_flat(STR(s)->lineage) : STR(s)->lineage);
   set_flag(port, PORT_MID_LINE, string_char(s, end - 1) != '\n');
   port_store(port, &b);
   return V_VOID;
@@ -636,7 +637,7 @@ static Value prim_get_string(int argc, Value *args) {
   charge(length / 64);
   Value s = port_has(port, PORT_TEXT) ? string_from_chars(output_data(port), width, length)
                                       : string_from_utf8((const char *)output_data(port), length);
-  STR(s)->lineage = PORT(port)->lineage;
+  STR(s)->lineage = port_has(port, PORT_TEXT) ? PORT(port)->lineage : lineage_flat(PORT(port)->lineage);
   return s;
 }
 

@@ -252,6 +252,7 @@ static Value emit_string(Printer *p, Value s, uint32_t *next) {
   uint64_t size = 2;
   for (uint32_t i = from; i < end; i++) size += written_size(p->mode, string_char(s, i));
   ROOM(p, size, STR_WIDTH(s));
+  uint32_t begun = p->out.length;
   if (from == 0) builder_char(&p->out, '"');
   bool plain = size == end - from + 2ull;
   if (plain) builder_chars(&p->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), end - from);
@@ -261,7 +262,8 @@ static Value emit_string(Printer *p, Value s, uint32_t *next) {
   if (end < cut) return V_VOID;
   *next = 0;
   builder_char(&p->out, '"');
-  p->out.lineage = lineage_union(p->out.lineage, STR(s)->lineage);
+  if (from == 0) builder_mark(&p->out, begun, lineage_flat(STR(s)->lineage));
+  else p->out.lineage = lineage_union(p->out.lineage, STR(s)->lineage);   /* where a long one began is not known any longer */
   return V_VOID;
 }
 
@@ -845,7 +847,15 @@ static Value prim_print(int argc, Value *args) {
   uint32_t mode, labels = LABEL_CYCLES;
   CHECK_INDEX(NULL, 1, DISPLAY, STANDARD, V_FALSE, mode);
   if (HAS_ARG(2)) CHECK_INDEX(NULL, 2, LABEL_CYCLES, LABEL_NONE, V_FALSE, labels);
+  /* without the machinery, where there is nothing to walk */
   if (IS(args[0], T_STRING) && mode == DISPLAY) return args[0];
+  if (IS_FIX(args[0])) return num_to_string(args[0], 10);
+  if (IS(args[0], T_SYMBOL) && mode == DISPLAY) {
+    Value name = SYM(args[0])->name;
+    RESERVE(string_size(STR_LENGTH(name), STR_WIDTH(name)));
+    charge(STR_LENGTH(name) / 8);
+    return string_substring(name, 0, STR_LENGTH(name));
+  }
   Printer p;
   if (is_printer(vm.resume)) {
     printer_load(&p, vm.resume);

@@ -435,7 +435,7 @@ static Value literal(Reader *r, Value v) {
 }
 static Value string_literal(Reader *r, Builder *b) {
   Value s = builder_finish(b);
-  if (STR(r->text)->lineage != V_FALSE) STR(s)->lineage = STR(r->text)->lineage;
+  if (STR(r->text)->lineage != V_FALSE) STR(s)->lineage = lineage_flat(STR(r->text)->lineage);
   return literal(r, s);
 }
 
@@ -571,7 +571,7 @@ static Value read_here_string(Reader *r, uint32_t place) {
   if (!heap_reserve(bytes)) return need_memory(bytes);
   charge((line - r->at) / 8);
   Value s = substring(r, start, line > start ? line - 1 : start);
-  STR(s)->lineage = STR(r->text)->lineage;
+  STR(s)->lineage = lineage_flat(STR(r->text)->lineage);
   advance_to(r, line + size);
   return literal(r, s);
 }

@@ -258,7 +258,18 @@ static Value put_imaginary(struct pieces *p, Value v, int radix) {
   return V_TRUE;
 }
 
+/* The usual number: 0 ≤ n < 2^32, in decimal. */
+static Value short_decimal(uint32_t n) {
+  uint8_t text[10], *end = text + sizeof text, *at = end;
+  do { *--at = (uint8_t)('0' + n % 10); n /= 10; } while (n);
+  Value s = string_make((uint32_t)(end - at), 1);
+  uint8_t *out = STR_DATA(s);
+  while (at < end) *out++ = *at++;
+  return s;
+}
+
 Value num_to_string(Value v, int radix) {
+  if (radix == 10 && IS_FIX(v) && (uint64_t)FIX_VALUE(v) <= UINT32_MAX) return short_decimal((uint32_t)FIX_VALUE(v));
   struct pieces p;
   p.count = p.smalls = 0;
   p.total = 0;

@@ -112,7 +112,7 @@ static Value put_prefix(Scan *s, Value prefix) {
   chars_copy(STR_DATA(text), width, STR_DATA(prefix) + (size_t)(all - count) * STR_WIDTH(prefix), STR_WIDTH(prefix), count);
   chars_copy(STR_DATA(text) + (size_t)count * width, width, STR_DATA(s->text) + (size_t)s->start * STR_WIDTH(s->text),
              STR_WIDTH(s->text), length);
-  STR(text)->lineage = STR(s->text)->lineage;
+  STR(text)->lineage = lineage_flat(STR(s->text)->lineage);
   s->shift = (int64_t)s->start - count;
   s->text = text;
   s->low = 0;
@@ -394,7 +394,8 @@ static Value prim_replace(int argc, Value *args) {
   uint32_t before = (uint32_t)((int64_t)s.start + s.shift), after = (uint32_t)((int64_t)s.end + s.shift);
   uint32_t rest = s.end - s.done, tail = STR_LENGTH(text) - after;
   uint64_t length = (uint64_t)before + s.out.length + rest + tail;
-  LineageSum lineage = {0};
+  LineageSum lineage;
+  lineage_start(&lineage);
   lineage_count(&lineage, text);
   lineage_count(&lineage, insert);
   uint32_t out_width = STR_WIDTH(text) > s.out.width ? STR_WIDTH(text) : s.out.width;
@@ -434,7 +435,7 @@ static Value quote_chars(Value s, const char *special, const char *before, const
     builder_char(&b, c);
   }
   builder_c(&b, after);
-  b.lineage = STR(s)->lineage;
+  b.lineage = lineage_flat(STR(s)->lineage);
   return builder_finish(&b);
 }
 

@@ -40,8 +40,38 @@ uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count) {
     const from_type *restrict f = (const from_type *)from; \
     for (uint32_t i = 0; i < count; i++) t[i] = (to_type)f[i]; } while (0)
 
+/* Up to 32 bytes by words, the last of which may overlap those before it. All are read before the first is written,
+   as memmove does; its call takes longer than this. */
+enum { SHORT_COPY = 32 };
+#define COPY_ENDS(type) do { \
+    type first, last; \
+    memcpy(&first, from, sizeof(type)); \
+    memcpy(&last, from + bytes - sizeof(type), sizeof(type)); \
+    memcpy(to, &first, sizeof(type)); \
+    memcpy(to + bytes - sizeof(type), &last, sizeof(type)); } while (0)
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
+  if (bytes > 16) {
+    uint64_t a, b, c, d;
+    memcpy(&a, from, 8);
+    memcpy(&b, from + 8, 8);
+    memcpy(&c, from + bytes - 16, 8);
+    memcpy(&d, from + bytes - 8, 8);
+    memcpy(to, &a, 8);
+    memcpy(to + 8, &b, 8);
+    memcpy(to + bytes - 16, &c, 8);
+    memcpy(to + bytes - 8, &d, 8);
+  } else if (bytes >= 8) COPY_ENDS(uint64_t);
+  else if (bytes >= 4) COPY_ENDS(uint32_t);
+  else if (bytes >= 2) COPY_ENDS(uint16_t);
+  else if (bytes) *to = *from;
+}
+
 WIDE_STEPS void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count) {
-  if (to_width == from_width) { if (count) memmove(to, from, (size_t)count * to_width); }
+  if (to_width == from_width) {
+    size_t bytes = (size_t)count * to_width;
+    if (bytes <= SHORT_COPY) copy_short(to, from, bytes);
+    else memmove(to, from, bytes);
+  }
   else if (to_width == 1 && from_width == 2) COPY_LOOP(uint8_t, uint16_t);
   else if (to_width == 1) COPY_LOOP(uint8_t, uint32_t);
   else if (to_width == 2 && from_width == 1) COPY_LOOP(uint16_t, uint8_t);
@@ -80,7 +110,7 @@ enum { SAME_AT_ONCE = 64 };
 /* How many characters from the start on are the same. */
 WIDE_STEPS static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
   uint32_t i = 0;
-  if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) / a_width);
+  if (a_width == b_width) return (uint32_t)(same_bytes(a, b, (size_t)count * a_width) >> (a_width >> 1));
   if (a_width > b_width) {
     const uint8_t *t = a; a = b; b = t;
     uint32_t width = a_width; a_width = b_width; b_width = width;
@@ -95,7 +125,7 @@ bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t 
   return same_chars(a, a_width, b, b_width, count) == count;
 }
 
-/* ---- lineage: #f or an ascending list of call ids ---- */
+/* ---- lineage: #f, an ascending list of call ids, or one with parts (string.h) ---- */
 
 static Value append_id(Value *head, Value last, Value id) {
   Value pair = cons(id, V_NIL);
@@ -113,7 +143,11 @@ static bool lineage_includes(Value all, Value some) {
   return true;
 }
 
+Value lineage_flat(Value lineage) { return IS(lineage, T_VECTOR) ? VEC(lineage)[0] : lineage; }
+
 Value lineage_union(Value a, Value b) {
+  a = lineage_flat(a);
+  b = lineage_flat(b);
   if (a == b || b == V_FALSE) return a;
   if (a == V_FALSE) return b;
   if (lineage_includes(a, b)) return a;
@@ -131,6 +165,7 @@ Value lineage_union(Value a, Value b) {
 
 uint64_t lineage_length(Value lineage) {
   uint64_t n = 0;
+  lineage = lineage_flat(lineage);
   if (lineage == V_FALSE) return 0;
   for (; lineage != V_NIL; lineage = CDR(lineage)) n++;
   return n;
@@ -148,7 +183,9 @@ static bool seen_before(LineageSum *sum, Value lineage) {
 
 void lineage_count(LineageSum *sum, Value s) {
   Value lineage = STR(s)->lineage;
-  if (lineage == V_FALSE || seen_before(sum, lineage)) return;
+  if (lineage == V_FALSE) return;
+  if (sum->only == V_FALSE) memset(sum->seen, 0, sizeof sum->seen);
+  if (seen_before(sum, lineage = lineage_flat(lineage))) return;
   if (sum->only == V_FALSE) sum->only = lineage;
   else sum->several = true;
   sum->ids += lineage_length(lineage);
@@ -167,7 +204,7 @@ void lineage_begin(LineageSum *sum) {
 
 void lineage_take(LineageSum *sum, Value s) {
   Value lineage = STR(s)->lineage;
-  if (!sum->several || lineage == V_FALSE || seen_before(sum, lineage)) return;
+  if (!sum->several || lineage == V_FALSE || seen_before(sum, lineage = lineage_flat(lineage))) return;
   for (; lineage != V_NIL; lineage = CDR(lineage)) gathered_ids(sum)[sum->ids++] = FIX_VALUE(CAR(lineage));
 }
 
@@ -184,6 +221,67 @@ Value lineage_end(LineageSum *sum) {
   for (uint64_t i = sum->ids; i-- > 0;)
     if (list == V_NIL || CAR(list) != FIX(ids[i])) list = cons(FIX(ids[i]), list);
   return list;
+}
+
+/* ---- parts of strings ---- */
+
+static bool keep_parts;
+enum { MAX_PARTS = 4000 };
+typedef struct { Value marks; uint32_t count; bool lost; } Parts;
+
+static Parts parts_of(Value lineage) {
+  if (!IS(lineage, T_VECTOR)) return (Parts){V_NIL, 0, false};
+  Value marks = VEC(lineage)[1];
+  return (Parts){marks == V_FALSE ? V_NIL : marks, (uint32_t)FIX_VALUE(VEC(lineage)[2]), marks == V_FALSE};
+}
+
+static void mark(Parts *p, uint32_t start, Value ids) {
+  if (p->marks != V_NIL && CAR(CAR(p->marks)) == FIX(start)) {           /* what began there is empty */
+    p->marks = CDR(p->marks);
+    p->count--;
+  }
+  if (p->marks == V_NIL ? ids == V_FALSE : CDR(CAR(p->marks)) == ids) return;
+  p->marks = cons(cons(FIX(start), ids), p->marks);
+  p->count++;
+}
+
+/* The characters from..to of a string with this lineage stand at `start`. */
+static void parts_add(Parts *p, uint32_t start, Value lineage, uint32_t from, uint32_t to) {
+  if (lineage == V_FALSE || p->lost || from >= to) return;
+  Parts piece = parts_of(lineage);
+  charge(piece.count / 4);
+  if (piece.lost || p->count + piece.count + 2 > MAX_PARTS || !heap_reserve((uint64_t)(piece.count + 2) * 64 + 256)) {
+    p->lost = true;
+    return;
+  }
+  if (!IS(lineage, T_VECTOR)) mark(p, start, lineage);
+  else {
+    static Value in_order[MAX_PARTS];     /* not a root: nothing is collected meanwhile */
+    uint32_t n = 0;
+    for (Value m = piece.marks; m != V_NIL; m = CDR(m)) in_order[n++] = CAR(m);
+    while (n-- > 0) {
+      int64_t at = FIX_VALUE(CAR(in_order[n]));
+      if (at < to) mark(p, start + (at > from ? (uint32_t)at - from : 0), CDR(in_order[n]));
+    }
+  }
+  mark(p, start + (to - from), V_FALSE);
+}
+
+/* The slot of the whole. */
+static Value parts_end(const Parts *p, Value ids) {
+  if (ids == V_FALSE || (!p->lost && p->marks == V_NIL)) return ids;
+  Value slot = make_vector(3, ids);
+  VEC(slot)[1] = p->lost ? V_FALSE : p->marks;
+  VEC(slot)[2] = FIX(p->count);
+  return slot;
+}
+
+/* The slot of a part of a string. */
+static Value parts_cut(Value lineage, uint32_t start, uint32_t end) {
+  if (!IS(lineage, T_VECTOR)) return lineage;
+  Parts p = parts_of(V_FALSE);
+  parts_add(&p, 0, lineage, start, end);
+  return parts_end(&p, lineage_flat(lineage));
 }
 
 /* ---- making strings ---- */
@@ -209,8 +307,8 @@ Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count) {
 
 Value string_substring(Value s, uint32_t start, uint32_t end) {
   uint32_t width = STR_WIDTH(s);
-  Value part = string_from_chars(STR_DATA(s) + (size_t)start * width, width, end - start);
-  STR(part)->lineage = STR(s)->lineage;
+  Value part = string_from_chars(STR_DATA(s) + (size_t)start * width, width, end - start), lineage = STR(s)->lineage;
+  STR(part)->lineage = lineage == V_FALSE ? lineage : parts_cut(lineage, start, end);
   return part;
 }
 
@@ -280,7 +378,8 @@ enum { BUILDER_FIRST = 64 };   /* bytes */
 
 void builder_init(Builder *b) { *b = (Builder){V_FALSE, 0, 1, V_FALSE}; }
 
-static uint32_t builder_capacity(const Builder *b) { return b->chars == V_FALSE ? 0 : OBJ_LENGTH(b->chars) / b->width; }
+/* a shift, since a width is 1, 2 or 4: it is asked for every character, and a division takes longer than all the rest */
+static uint32_t builder_capacity(const Builder *b) { return b->chars == V_FALSE ? 0 : OBJ_LENGTH(b->chars) >> (b->width >> 1); }
 
 static void builder_move(Builder *b, uint64_t capacity, uint32_t width) {
   uint64_t bytes = capacity * width;
@@ -329,7 +428,7 @@ static void builder_need(Builder *b, uint32_t more, uint32_t width) {
 }
 
 void builder_char(Builder *b, uint32_t c) {
-  builder_need(b, 1, char_width(c));
+  if (char_width(c) > b->width || b->length >= builder_capacity(b)) builder_need(b, 1, char_width(c));
   CHECK((uint64_t)(b->length + 1) * b->width <= OBJ_LENGTH(b->chars));
   chars_put(RAW_BYTES(b->chars), b->width, b->length++, c);
 }
@@ -344,8 +443,19 @@ void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t cou
 }
 
 void builder_string(Builder *b, Value s) {
+  uint32_t start = b->length;
   builder_chars(b, STR_DATA(s), STR_WIDTH(s), STR_LENGTH(s));
-  b->lineage = lineage_union(b->lineage, STR(s)->lineage);
+  if (STR(s)->lineage != V_FALSE) builder_mark(b, start, STR(s)->lineage);
+}
+
+void builder_mark(Builder *b, uint32_t start, Value lineage) {
+  if (!keep_parts || lineage == V_FALSE) {
+    b->lineage = lineage_union(b->lineage, lineage);
+    return;
+  }
+  Parts p = parts_of(b->lineage);
+  parts_add(&p, start, lineage, 0, b->length - start);
+  b->lineage = parts_end(&p, lineage_union(b->lineage, lineage));
 }
 
 void builder_c(Builder *b, const char *utf8) {
@@ -491,6 +601,12 @@ static Value prim_non_empty_string(int argc, Value *args) {
 /* What a concatenation will need, gathered in a first pass over its pieces. */
 typedef struct { uint64_t length; uint32_t width; LineageSum lineage; } Total;
 
+static void total_start(Total *t) {
+  t->length = 0;
+  t->width = 1;
+  lineage_start(&t->lineage);
+}
+
 static void total_add(Total *t, Value s) {
   t->length += STR_LENGTH(s);
   if (STR_WIDTH(s) > t->width) t->width = STR_WIDTH(s);
@@ -510,8 +626,31 @@ static void put_piece(Total *t, Value s, uint64_t *at, Value piece) {
   lineage_take(&t->lineage, piece);
 }
 
+static uint32_t add_piece(Parts *p, uint32_t at, Value piece) {
+  parts_add(p, at, STR(piece)->lineage, 0, STR_LENGTH(piece));
+  return at + STR_LENGTH(piece);
+}
+
+/* The lineage of what was put together of `first` strings, then of those of the list with the separator between them. */
+static void set_lineage(Value s, Total *t, int first, Value *args, Value list, Value separator) {
+  Value ids = STR(s)->lineage = lineage_end(&t->lineage);
+  if (ids == V_FALSE || !keep_parts) return;
+  Parts p = parts_of(V_FALSE);
+  uint32_t at = 0;
+  for (int i = 0; i < first; i++) at = add_piece(&p, at, args[i]);
+  uint32_t pieces = 0;
+  for (Value rest = list; rest != V_NIL && !p.lost; rest = CDR(rest)) {
+    if (separator != V_FALSE && rest != list) at = add_piece(&p, at, separator);
+    at = add_piece(&p, at, CAR(rest));
+    if (++pieces == 16 * MAX_PARTS) p.lost = true;      /* most of them without any lineage: no more time is spent on it */
+  }
+  charge(pieces / 4);
+  STR(s)->lineage = parts_end(&p, ids);
+}
+
 static Value append_strings(int argc, Value *args) {
-  Total t = {.width = 1};
+  Total t;
+  total_start(&t);
   for (int i = 0; i < argc; i++) {
     CHECK_STRING(NULL, i);
     total_add(&t, args[i]);
@@ -521,7 +660,7 @@ static Value append_strings(int argc, Value *args) {
   Value s = total_begin(&t);
   uint64_t at = 0;
   for (int i = 0; i < argc; i++) put_piece(&t, s, &at, args[i]);
-  STR(s)->lineage = lineage_end(&t.lineage);
+  set_lineage(s, &t, argc, args, V_NIL, V_FALSE);
   return s;
 }
 
@@ -550,6 +689,7 @@ static void join_load(Joiner *j, Value *kept) {
   j->s = kept[JOIN_RESULT];
   j->at = (uint64_t)FIX_VALUE(kept[JOIN_AT]);
   j->tortoise = kept[JOIN_TORTOISE];
+  memset(sum->seen, 0, sizeof sum->seen);
 }
 static bool join_round(Joiner *j) {
   if (++j->count % LONG_ROUND) return false;
@@ -560,7 +700,11 @@ static bool join_round(Joiner *j) {
 
 static Value join_list(int first, Value *args, int argument, Value separator) {
   Value list = args[argument], *kept = progress();
-  Joiner j = {.t = {.width = 1}, .rest = list, .s = V_FALSE, .tortoise = V_FALSE};
+  Joiner j;
+  total_start(&j.t);
+  j.rest = list;
+  j.s = j.tortoise = V_FALSE;
+  j.count = j.at = 0;
   if (kept) {
     join_load(&j, kept);
   } else {
@@ -603,7 +747,7 @@ static Value join_list(int first, Value *args, int argument, Value separator) {
     if (join_round(&j) && j.rest != V_NIL) return join_pause(&j);
   }
   charge((int64_t)(j.count % LONG_ROUND / 4));
-  STR(j.s)->lineage = lineage_end(&j.t.lineage);
+  set_lineage(j.s, &j.t, first, args, list, separator);
   return j.s;
 }
 
@@ -628,7 +772,7 @@ static Value prim_string_repeat(int argc, Value *args) {
   if (total) memcpy(STR_DATA(s), STR_DATA(args[0]), length * width);
   for (uint64_t done = length; done < total; done *= 2)     /* doubling */
     memcpy(STR_DATA(s) + done * width, STR_DATA(s), (done * 2 > total ? total - done : done) * width);
-  STR(s)->lineage = STR(args[0])->lineage;
+  STR(s)->lineage = lineage_flat(STR(args[0])->lineage);
   return s;
 }
 
@@ -682,7 +826,7 @@ static Value prim_string_reverse(int argc, Value *args) {
   }
   FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : start, end, 8, pause_keeping(2, FIX(i), s))
     string_put(s, end - 1 - i, string_char(args[0], i));
-  STR(s)->lineage = STR(args[0])->lineage;
+  STR(s)->lineage = lineage_flat(STR(args[0])->lineage);
   return s;
 }
 
@@ -812,7 +956,38 @@ static Value prim_string_hash(int argc, Value *args) {
 static Value prim_lineage(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
-  return STR(args[0])->lineage == V_FALSE ? V_NIL : STR(args[0])->lineage;
+  Value ids = lineage_flat(STR(args[0])->lineage);
+  return ids == V_FALSE ? V_NIL : ids;
+}
+
+/* (%keep-parts! on?) */
+static Value prim_keep_parts(int argc, Value *args) {
+  (void)argc;
+  keep_parts = TRUTH(args[0]);
+  return V_VOID;
+}
+
+/* (%string-parts string most): which parts of its first characters come from calls, as lists (start end id ...): the
+   whole, where it was not put together, none where they were too many. */
+static Value prim_parts(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  CHECK_FIX(NULL, 1);
+  Value lineage = STR(args[0])->lineage, parts = V_NIL;
+  int64_t end = STR_LENGTH(args[0]);
+  if (end > FIX_VALUE(args[1])) end = FIX_VALUE(args[1]);
+  if (lineage == V_FALSE || end <= 0) return V_NIL;
+  if (!IS(lineage, T_VECTOR)) return cons(cons(FIX(0), cons(FIX(end), lineage)), V_NIL);
+  Parts p = parts_of(lineage);
+  RESERVE((uint64_t)p.count * 64 + 64);
+  charge(p.count / 4);
+  for (Value m = p.marks; m != V_NIL; m = CDR(m)) {
+    Value start = CAR(CAR(m)), ids = CDR(CAR(m));
+    if (FIX_VALUE(start) >= end) continue;
+    if (ids != V_FALSE) parts = cons(cons(start, cons(FIX(end), ids)), parts);
+    end = FIX_VALUE(start);
+  }
+  return parts;
 }
 
 static bool is_lineage(Value list) {
@@ -912,6 +1087,8 @@ const PrimDef string_prims[] = {
   {"string>=?", prim_string_ge, 1, -1, "(string>=? string ...)"},
   {"string-hash", prim_string_hash, 1, 2, "(string-hash string [bound])"},
   {"%string-lineage", prim_lineage, 1, 1, "(%string-lineage string)"},
+  {"%keep-parts!", prim_keep_parts, 1, 1, NULL},
+  {"%string-parts", prim_parts, 2, 2, NULL},
   {"%string-with-lineage", prim_with_lineage, 2, 2, "(%string-with-lineage string ids)"},
   {"string-cursor?", prim_is_cursor, 1, 1, "(string-cursor? obj)"},
   {"string-cursor-start", prim_cursor_start, 1, 1, "(string-cursor-start string)"},

@@ -33,7 +33,14 @@ void string_put(Value s, uint32_t i, uint32_t c);        /* c must fit the width
 bool string_equal(Value a, Value b);
 int string_compare(Value a, Value b);                    /* by code point: <0, 0, >0 */
 uint64_t string_hash(Value s);
-Value lineage_union(Value a, Value b);                   /* of two lineage slots; #f with #f is #f at once */
+Value lineage_union(Value a, Value b);                   /* of two lineage slots, without their parts */
+
+/* Which part of a string comes from which calls is kept where a run log wants it (%keep-parts!): then the slot of a string
+   that was put together may hold #(ids marks count), with marks ((start . ids) ...), the last first; #f in place of ids is
+   a part without any. Who copies the slot to another string copies what lineage_flat gives, unless every character
+   stays at its place. Parts are an account, not a promise: where there is no room for them, or they are too many, marks
+   is #f, and only the ids are known. */
+Value lineage_flat(Value lineage);                       /* #f, or the ids */
 static inline uint64_t string_size(uint64_t length, uint32_t width) {
   return length > UINT32_MAX ? UINT64_MAX / 2 : length * width + 64;      /* the first is more than any memory */
 }
@@ -50,6 +57,7 @@ void builder_init(Builder *b);
 void builder_char(Builder *b, uint32_t c);
 void builder_c(Builder *b, const char *utf8);
 void builder_string(Builder *b, Value s);
+void builder_mark(Builder *b, uint32_t start, Value lineage);  /* what stands there from `start` on has this lineage */
 Value builder_finish(Builder *b);                        /* a fresh string */
 Value builder_save(Builder *b);
 void builder_load(Builder *b, Value saved);
@@ -65,7 +73,7 @@ uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width);
 /* Appends characters; room has been made or the piece is small. */
 void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count);
 
-/* The union of the lineages of many strings. Count all of them, reserve lineage_cost, begin, take
+/* The union of the lineages of many strings. Start, count all of them, reserve lineage_cost, begin, take
    all of them again in the same order, end. */
 enum { LINEAGE_SEEN = 64 };
 
@@ -75,7 +83,12 @@ typedef struct {
   bool several;
   uint64_t ids;
   Value gathered;          /* raw: so many ids */
-} LineageSum;              /* starts as {0} */
+} LineageSum;
+static inline void lineage_start(LineageSum *sum) {     /* `seen` is cleared where there is a lineage at all */
+  sum->only = sum->gathered = V_FALSE;
+  sum->several = false;
+  sum->ids = 0;
+}
 void lineage_count(LineageSum *sum, Value s);
 uint64_t lineage_cost(const LineageSum *sum);
 void lineage_begin(LineageSum *sum);

@@ -108,7 +108,7 @@ static Value map_string(Value *args, enum case_kind kind) {
     result = string_make(length, 1);
     if (map_ascii(s, 0, length, kind, result, 0)) {
       charge(length / 32);
-      STR(result)->lineage = STR(s)->lineage;
+      STR(result)->lineage = lineage_flat(STR(s)->lineage);
       return result;
     }
     result = V_FALSE;
@@ -165,7 +165,7 @@ static Value map_string(Value *args, enum case_kind kind) {
     if (should_pause() && next < length) return PAUSE();
   }
 #undef PAUSE
-  STR(result)->lineage = STR(s)->lineage;
+  STR(result)->lineage = lineage_flat(STR(s)->lineage);
   return result;
 }
 
@@ -381,7 +381,7 @@ static Value normalize(Value *args, bool compatibility, bool compositions) {
       case DECOMPOSE: break;
       case COMPOSE: room = string_size(n.total, char_width(n.bits)); break;
       default:
-        STR(n.result)->lineage = STR(s)->lineage;
+        STR(n.result)->lineage = lineage_flat(STR(s)->lineage);
         return n.result;
     }
     if (room > HEAP_HEADROOM / 4 && !heap_reserve(room)) {

@@ -484,7 +484,8 @@ static Value prim_replace(int argc, Value *args) {
       charge((length - at) / 32);
       return s;
     }
-    LineageSum sum = {0};
+    LineageSum sum;
+    lineage_start(&sum);
     lineage_count(&sum, s);
     lineage_count(&sum, to);
     uint32_t width = STR_WIDTH(s) > STR_WIDTH(to) ? STR_WIDTH(s) : STR_WIDTH(to);
@@ -799,7 +800,7 @@ static Value prim_normalize_spaces(int argc, Value *args) {
     RESERVE(2 * string_size(end - start, STR_WIDTH(s)));
     vm.resume = V_FALSE;
     all = string_make(end - start, STR_WIDTH(s));
-    STR(all)->lineage = STR(s)->lineage;
+    STR(all)->lineage = lineage_flat(STR(s)->lineage);
     i = start;
     length = 0;
   }
@@ -853,7 +854,7 @@ static Value pad(int argc, Value *args, bool left) {
   Output out = {string_make((uint32_t)wanted, width), left ? more : 0};
   put_range(&out, s, 0, length);
   chars_fill(STR_DATA(out.s) + (left ? 0 : (size_t)length * width), width, c, more);
-  STR(out.s)->lineage = STR(s)->lineage;
+  STR(out.s)->lineage = lineage_flat(STR(s)->lineage);
   return out.s;
 }
 static Value prim_pad_left(int argc, Value *args) { return pad(argc, args, true); }

@@ -88,6 +88,9 @@ static enum run_status collect(void) {
 #define A_LOW (word >> 8 & 0xfff)
 #define A_HIGH (word >> 20)
 #define A_HIGH_SIGNED ((int32_t)word >> 20)
+/* In front of a loop that moves arguments: there are seldom more than three, and to find out how many fours of
+   them there are costs more than moving them. */
+#define ROLLED _Pragma("GCC unroll 1")
 #define TYPE_FAST(v, t) (TAG(v) == (t))
 
 /* A primitive that is done is charged, but it is no safe point: what the prelude does between two calls of
@@ -251,7 +254,7 @@ enum run_status vm_run(void) {
       case OP_LOOP: {
         uint32_t w = *pc, count = w >> 24;
         Value *to = fp + A, *from = sp - count;
-        for (uint32_t i = 0; i < count; i++) to[i] = from[i];
+        ROLLED for (uint32_t i = 0; i < count; i++) to[i] = from[i];
         sp = to + count;
         pc -= w & 0xffffff;
         if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
@@ -535,7 +538,7 @@ enum run_status vm_run(void) {
       }
       if (tail && t->keeps_caller == V_FALSE) {
         Value *from = sp - argc;
-        if (from != fp) for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
+        if (from != fp) ROLLED for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
         sp = fp + argc;
       } else {
         PUSH_FRAME();
@@ -628,7 +631,7 @@ enum run_status vm_run(void) {
       fp = sp - argc - 1;
     } else {
       Value *from = sp - argc - 1;
-      if (from != fp) for (uint32_t i = 0; i <= argc; i++) fp[i] = from[i];
+      if (from != fp) ROLLED for (uint32_t i = 0; i <= argc; i++) fp[i] = from[i];
       sp = fp + argc + 1;
     }
     self = call_stub(argc);

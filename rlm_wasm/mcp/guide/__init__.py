@@ -8,6 +8,7 @@ are written by build/make_docs.py.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -106,6 +107,41 @@ def pattern(number: int) -> Entry:
     if number not in patterns():
         raise KeyError(f"there is no pattern {number}: they are numbered from 1 to {PATTERNS}")
     return patterns()[number]
+
+
+def pattern_of(said: str) -> int | None:
+    """The number of the pattern that is meant; None where that is none, or several.
+
+    It may be said as "3", "pattern 03", "3. Recursive Delegation", or by words of its name that no other
+    has ("fan-out", "hedging").
+    """
+    words = [word for word in _words(said) if word not in ("pattern", "the")]
+    if not words:
+        return None
+    if words[0].isdecimal():
+        named = patterns().get(int(words[0][:9]))
+        return named.id if named is not None and set(words[1:]) <= set(_words(named.name)) else None
+    meant = [number for number, name in _names() if set(words) <= set(_words(name))]
+    return meant[0] if len(set(meant)) == 1 else None
+
+
+def pattern_like(said: str) -> Entry | None:
+    """The pattern whose name is nearest to what was said, if one is near."""
+    names = {" ".join(_words(name)): number for number, name in _names()}
+    names |= {word: number for name, number in names.items() for word in name.split()}
+    near = difflib.get_close_matches(" ".join(_words(said)), names, n=1, cutoff=0.7)
+    return patterns()[names[near[0]]] if near else None
+
+
+def _names() -> Iterator[tuple[int, str]]:
+    for entry in patterns().values():
+        yield entry.id, entry.name
+        if "also called" in entry.head:
+            yield entry.id, entry.head["also called"]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
 
 
 @cache

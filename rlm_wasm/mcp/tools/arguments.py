@@ -66,6 +66,12 @@ def _lowered(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def no_such_name(wanted: str, near: str | None) -> PydanticCustomError:
+    """To be raised by a validator: what is ``wanted``, and what was perhaps meant."""
+    meant = f": did you mean {near}?" if near else ""
+    return PydanticCustomError("no_such_name", "no such name", {"wanted": wanted, "near": meant})
+
+
 NUMERIC = BeforeValidator(_no_truth_value)
 """Beside a number, after its bounds: also as text, but not true or false."""
 Integer = Annotated[int, NUMERIC]
@@ -135,7 +141,11 @@ def _wrong_value(schema: Mapping[str, Any], error: ErrorDetails) -> str:
             return f"{place} is an empty list"
         case "literal_error":
             words = ", ".join(f'"{word}"' for word in wanted["enum"])
-            return f"{place} must be one of {words}, not {given}"
+            near = difflib.get_close_matches(str(error["input"]).strip().lower(), wanted["enum"], n=1)
+            meant = f': did you mean "{near[0]}"?' if near else ""
+            return f"{place} must be one of {words}, not {given}{meant}"
+        case "no_such_name":
+            return f"{place} must be {context['wanted']}, not {given}{context['near']}"
         case "greater_than":
             return f"{place} must be more than {context['gt']:g}, not {given}"
         case "greater_than_equal":

@@ -80,9 +80,9 @@ async def ask(ctx: Context, arguments: AskArguments) -> Answer:
     found = run.result
     if not isinstance(found, Found):
         raise InternalError("the question ended without an answer")
-    most, rest = clients.bounds.result_chars, render.rest_of(queue, run.id)
+    max_chars, rest = clients.bounds.result_chars, render.rest_of(queue, run.id)
     content = {
-        **render.structured(found, most, rest),
+        **render.structured(found, max_chars, rest),
         "how": found.how,
         "computed": found.computed,
         "asked_again": found.asked_again,
@@ -90,19 +90,19 @@ async def ask(ctx: Context, arguments: AskArguments) -> Answer:
         "notes": [note[:1_000] for note in found.notes[:20]],
     }
     told = {**queue.told(), **render.about_answers(found, clients.runtime)}
-    text = _text(found, most, rest)
+    text = _text(found, max_chars, rest)
     return Answer(
         {**content, **told}, render.with_news(text, told), failed=found.status in ("error", "cancelled")
     )
 
 
-def _text(found: Found, most: int, rest: str) -> str:
+def _text(found: Found, max_chars: int, rest: str) -> str:
     notes = "\n".join(f"note: {note[:1_000]}" for note in found.notes[:10])
     if found.how != "last word":
-        text = render.to_text(found, most - len(notes), rest)
+        text = render.to_text(found, max_chars - len(notes), rest)
         return f"{text}\n\n{notes}" if notes else text
     why = "" if found.error is None else found.error.message
-    value = bounded(found.value, max(most - len(notes) - len(why) - 500, 500))
+    value = bounded(found.value, max(max_chars - len(notes) - len(why) - 500, 500))
     used = results.used_line(found.execution)
     return f"NOT COMPUTED ({why}). The model's last word:\n{value}\n\n{notes}\n\n[{used}]"
 

@@ -93,8 +93,11 @@ async def execute_scheme(ctx: Context, arguments: ExecuteArguments) -> Answer:
     run = await queue.execute(arguments.code, arguments.timeout, notifier)
     if run.result is None:
         raise InternalError("the execution ended without a result")
-    most, rest = clients.bounds.result_chars, render.rest_of(queue, run.id)
-    content, text = render.structured(run.result, most, rest), render.to_text(run.result, most, rest)
+    max_chars, rest = clients.bounds.result_chars, render.rest_of(queue, run.id)
+    content, text = (
+        render.structured(run.result, max_chars, rest),
+        render.to_text(run.result, max_chars, rest),
+    )
     told = {**queue.told(), **render.about_answers(run.result, clients.runtime)}
     return Answer({**content, **told}, render.with_news(text, told), failed=not run.result.ok)
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from rlm_wasm.mcp import guide
-from rlm_wasm.mcp.tools.arguments import NUMERIC, Arguments, Choice, ListOf, Maybe, Reply
+from rlm_wasm.mcp.tools.arguments import (
+    NUMERIC,
+    Arguments,
+    Choice,
+    ListOf,
+    Maybe,
+    Reply,
+    no_such_name,
+)
 from rlm_wasm.mcp.tools.entry import Answer, ToolEntry
 
 if TYPE_CHECKING:
@@ -35,11 +43,25 @@ class PageReply(Reply):
     markdown: str
 
 
+def _number_of_pattern(value: Any) -> Any:
+    if not isinstance(value, str) or value.strip().lstrip("+-").isdecimal():
+        return value
+    number = guide.pattern_of(value)
+    if number is None:
+        near = guide.pattern_like(value)
+        raise no_such_name(
+            f"a whole number from 1 to {guide.PATTERNS}, or a pattern's name",
+            None if near is None else f"{near.id}, {near.name}",
+        )
+    return number
+
+
 class PatternArguments(Arguments):
-    """Numbers of patterns."""
+    """Numbers of patterns; their names are understood, too."""
 
     pattern_ids: Annotated[
-        ListOf[Annotated[int, Field(ge=1, le=guide.PATTERNS), NUMERIC]], Field(description="Such as [1, 4].")
+        ListOf[Annotated[int, Field(ge=1, le=guide.PATTERNS), NUMERIC, BeforeValidator(_number_of_pattern)]],
+        Field(description="Such as [1, 4]."),
     ]
 
 

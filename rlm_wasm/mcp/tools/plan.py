@@ -77,8 +77,8 @@ async def estimate_cost(ctx: Context, arguments: EstimateArguments) -> Answer:
     """Run a program dry, in turn."""
     queue = await ctx.lifespan_context.queue(ctx, arguments.session)
     result = await queue.in_turn(lambda: estimate(queue.runtime, arguments.code, session=queue.session))
-    most = queue.bounds.result_chars
-    return Answer(render.shortened(result, most), result.to_text()[:most])
+    max_chars = queue.bounds.result_chars
+    return Answer(render.shortened(result, max_chars), result.to_text()[:max_chars])
 
 
 async def plan_strategy(ctx: Context, arguments: PlanArguments) -> Answer:

@@ -141,15 +141,15 @@ async def load_context(ctx: Context, arguments: LoadArguments) -> Answer:
 def _check_room(queue: SessionQueue, name: str | None, size: int) -> None:
     """Raises InvalidToolArguments where a session's contexts would be too many or too large together."""
     others = {key: text for key, text in queue.session.contexts.items() if key != name}
-    most = queue.bounds.context_bytes
+    max_bytes = queue.bounds.context_bytes
     if len(others) >= MAX_CONTEXTS:
         raise InvalidToolArguments(
             f"the session has {len(others):,} contexts already: reset, or load in place of one"
         )
-    if sum(map(len, others.values())) + size > most:
+    if sum(map(len, others.values())) + size > max_bytes:
         raise InvalidToolArguments(
-            f"with this text the session's contexts would have more than {most:,} bytes: reset, or load in"
-            " place of one"
+            f"with this text the session's contexts would have more than {max_bytes:,} bytes: reset, or"
+            " load in place of one"
         )
 
 
@@ -182,8 +182,8 @@ async def reset(ctx: Context, arguments: SessionArguments) -> Answer:
     checkpoints = len(await queue.session.checkpoints())
     return Answer(
         ResetReply(reset=True, checkpoints_kept=checkpoints),
-        f"reset: definitions, Python variables, contexts and the log are gone; {checkpoints} checkpoints are "
-        "kept",
+        "reset: definitions, Python variables, contexts and the log are gone;"
+        f" {checkpoints:,} checkpoint{' is' if checkpoints == 1 else 's are'} kept",
     )
 
 

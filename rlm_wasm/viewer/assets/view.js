@@ -23,6 +23,17 @@
     return made;
   }
   const clear = (node) => { node.replaceChildren(); return node; };
+  /* A text that screen readers announce when it changes: only then is it written. */
+  const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+  /* The options of a select, as pairs of value and text: one that is open stays as it is where they are the same. */
+  function offer(select, options) {
+    const key = JSON.stringify(options);
+    if (select.offered === key) return;
+    const chosen = select.value;
+    select.offered = key;
+    clear(select).append(...options.map(([value, text]) => el("option", { value }, text)));
+    select.value = options.some(([value]) => String(value) === chosen) ? chosen : options.length ? options[0][0] : "";
+  }
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   /* ---- figures for people ---- */
@@ -70,7 +81,7 @@
       this.version = 0;
       this.chapter = "";
     }
-    get limits() { return (this.started && this.started.limits) || {}; }
+    get limits() { return Object.fromEntries(Object.entries((this.started && this.started.limits) || {}).filter(([, value]) => Number.isFinite(value))); }
     get status() { return this.ended ? this.ended.status || "ok" : "running"; }
     get now() { return this.ended ? this.last : this.live ? Math.max(this.last, Date.now() / 1000) : this.last; }
     add(record) {
@@ -277,9 +288,7 @@
       if (this.run !== run) { this.span = null; this.run = run; }
       this.palette = colours(run);
       this.layOut(run);
-      const asked = this.models.value;
-      clear(this.models).append(...["", ...this.palette.keys()].map((m) => el("option", { value: m }, m || "any model")));
-      this.models.value = this.palette.has(asked) ? asked : "";
+      offer(this.models, ["", ...this.palette.keys()].map((m) => [m, m || "any model"]));
       clear(this.legend);
       for (const [model, colour] of this.palette) {
         const swatch = el("canvas", { width: 12, height: 12, "aria-hidden": "true" }), g = swatch.getContext("2d");
@@ -311,7 +320,7 @@
         return words.every((word) => text.includes(word));
       });
       this.chosen = rows.length === this.run.list.length ? null : new Set(rows);
-      this.found.textContent = `${count(rows.length)} of ${count(this.run.list.length)} calls`;
+      say(this.found, `${count(rows.length)} of ${count(this.run.list.length)} calls`);
       this.grid.show(rows);
       this.paint();
     }
@@ -580,10 +589,7 @@
     }
     show(run) {
       this.run = run;
-      const wanted = Number(this.choice.value || 0);
-      clear(this.choice).append(el("option", { value: 0 }, "the program"), ...[...run.children].map(([number, child]) =>
-        el("option", { value: number }, `child ${number}, of call ${child.started.call}`)));
-      this.choice.value = run.children.has(wanted) ? wanted : 0;
+      offer(this.choice, [[0, "the program"], ...[...run.children].map(([number, child]) => [number, `child ${number}, of call ${child.started.call || 0}`])]);
       this.choiceBar.hidden = !run.children.size;
       const number = Number(this.choice.value);
       const program = number ? run.children.get(number).started.program : run.started && run.started.program;
@@ -614,7 +620,8 @@
           const words = [`${count(line.calls.length)} call${line.calls.length === 1 ? "" : "s"}`];
           if (line.running) words.push(run.ended ? `${count(line.running)} without an end` : `${count(line.running)} waiting`);
           if (line.failed) words.push(`${count(line.failed)} failed`);
-          words.push(seconds(line.calls.reduce((sum, call) => sum + (tookOf(call) || 0), 0)));
+          const took = line.calls.reduce((sum, call) => sum + (tookOf(call) || 0), 0);
+          if (took) words.push(seconds(took));
           chips.push(el("button", { type: "button", click: () => this.app.filterLine(i + 1) }, words.join(", ")));
         }
         if (line && line.requests) chips.push(el("span", { class: "faint" }, ` ${count(line.requests)} host request${line.requests === 1 ? "" : "s"}${line.asking.length ? `, ${waiters(line.asking)} for ${oneLine(line.asking[0].operation || "", 20)}` : ""}`));
@@ -740,18 +747,18 @@
       clear(this.trail);
       clear(this.answer);
       if (!run.ended) { this.intro.textContent = "There is no value yet."; return; }
-      const value = textOf(run.ended.value), from = run.ended.derived_from || [];
+      const value = textOf(run.ended.value), from = numbers(run.ended.derived_from), told = partsTold(value, run.ended.parts);
       this.intro.textContent = from.length
-        ? `The value derives from ${count(from.length)} call${from.length === 1 ? "" : "s"}. Parts that stand in a call's answer word for word are underlined: choose one.`
+        ? `The value derives from ${count(from.length)} call${from.length === 1 ? "" : "s"}. ${told ? "What comes from a call is underlined: choose a part." : "The log does not say which part is whose: those that stand in a call's answer word for word are underlined, choose one."}`
         : "No text of a model is in the value.";
-      const parts = partsOf(value, from.map((number) => run.calls.get(number)).filter((call) => call && call.ended));
+      const parts = told || partsOf(value, from.map((number) => run.calls.get(number)).filter((call) => call && call.ended));
       for (const part of parts) {
         const text = value.slice(part.start, part.end);
-        this.answer.append(part.call ? el("button", { type: "button", class: "part", "aria-pressed": false, title: `call ${part.call.number}`,
+        this.answer.append(part.calls ? el("button", { type: "button", class: "part", "aria-pressed": false, title: `call${part.calls.length === 1 ? "" : "s"} ${part.calls.slice(0, 20).join(", ")}`,
           click: (event) => {
             for (const other of this.answer.querySelectorAll("[aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
             event.currentTarget.setAttribute("aria-pressed", "true");
-            this.follow([part.call]);
+            this.follow(writers(run, part.calls));
           } }, text) : text);
       }
       this.answer.append(cutMark(run.ended.value));
@@ -773,7 +780,32 @@
       if (calls.length > 50) this.trail.append(el("p", { class: "faint" }, `and ${count(calls.length - 50)} more`));
     }
   }
-  /* The value in parts: those that stand word for word in a call's answer, the longest first, and what is between. */
+  const numbers = (value) => (Array.isArray(value) ? value.filter((item) => Number.isInteger(item)) : []);
+  /* Of the calls that a part derives from, those that wrote it: not those whose texts only went into a prompt of the others. */
+  function writers(run, among) {
+    const behind = new Set(among.flatMap((number) => { const call = run.calls.get(number); return call ? numbers(call.asked.made_from) : []; }));
+    const known = among.map((number) => run.calls.get(number)).filter(Boolean), direct = known.filter((call) => !behind.has(call.number));
+    return direct.length ? direct : known;
+  }
+  /* The value in parts as the log tells them, and what is between; null where it does not. Places are told in characters,
+     of which some are two units of a string here. */
+  function partsTold(value, told) {
+    if (!Array.isArray(told) || !told.length) return null;
+    const parts = [];
+    let characters = 0, units = 0;
+    const at = (character) => { while (characters < character && units < value.length) { units += value.codePointAt(units) > 0xffff ? 2 : 1; characters++; } return units; };
+    let end = 0;
+    for (const part of told) {
+      if (!part || !Number.isInteger(part.start ?? 0) || !Number.isInteger(part.end) || (part.start ?? 0) < characters || part.end <= (part.start ?? 0)) return null;
+      const start = at(part.start ?? 0), stop = at(part.end), calls = numbers(part.calls);
+      if (start > end) parts.push({ start: end, end: start });
+      if (stop > start) parts.push({ start, end: stop, calls: calls.length ? calls : null });
+      end = stop;
+    }
+    if (end < value.length) parts.push({ start: end, end: value.length });
+    return parts;
+  }
+  /* Of an older log: the value in parts, those that stand word for word in a call's answer, the longest first, and what is between. */
   function partsOf(value, calls) {
     const found = [], taken = new Uint8Array(Math.min(value.length, 4e6));
     const pieces = [];
@@ -789,7 +821,7 @@
       for (let at = value.indexOf(piece); at >= 0; at = value.indexOf(piece, at + piece.length)) {
         let free = true;
         for (let i = at; i < at + piece.length && free; i++) free = !taken[i];
-        if (free) { taken.fill(1, at, at + piece.length); found.push({ start: at, end: at + piece.length, call }); break; }
+        if (free) { taken.fill(1, at, at + piece.length); found.push({ start: at, end: at + piece.length, calls: [call.number] }); break; }
       }
     }
     found.sort((a, b) => a.start - b.start);
@@ -860,7 +892,7 @@
     refilter() {
       const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
       const rows = words.length ? this.run.records.filter((r) => { const text = JSON.stringify(r).toLowerCase(); return words.every((word) => text.includes(word)); }) : this.run.records;
-      this.found.textContent = `${count(rows.length)} of ${count(this.run.records.length)} records`;
+      say(this.found, `${count(rows.length)} of ${count(this.run.records.length)} records`);
       this.grid.show(rows);
     }
   }
@@ -925,9 +957,7 @@
     }
     show(run) {
       this.run = run;
-      const chosen = this.choice.value;
-      clear(this.choice).append(el("option", { value: "" }, "choose"), ...this.app.names().filter(([id]) => id !== run.id).map(([id, name]) => el("option", { value: id }, name)));
-      this.choice.value = chosen;
+      offer(this.choice, [["", "choose"], ...this.app.names().filter(([id]) => id !== run.id)]);
       if (this.other) this.draw();
       else this.grid.node.hidden = true;
     }
@@ -970,8 +1000,27 @@
     }
   }
 
+  /* What is read from a log may be anything: a field of another shape than its own is left out. */
+  const SHAPES = {
+    number: Number.isFinite,
+    string: (v) => typeof v === "string",
+    boolean: (v) => typeof v === "boolean",
+    text: (v) => typeof v === "string" || (SHAPES.table(v) && typeof v.text === "string" && Number.isInteger(v.length ?? 0)),
+    numbers: (v) => Array.isArray(v) && v.every(Number.isFinite),
+    strings: (v) => Array.isArray(v) && v.every(SHAPES.string),
+    list: Array.isArray,
+    table: (v) => v !== null && typeof v === "object" && !Array.isArray(v),
+    failure: (v) => SHAPES.table(v) && Boolean(shaped(v, settings.schema.failure)),
+  };
+  function shaped(value, fields) {
+    for (const [name, shape] of Object.entries(fields))
+      if (Object.hasOwn(value, name) && value[name] !== null && !SHAPES[shape](value[name])) delete value[name];
+    return value;
+  }
   function acceptable(record) {
-    return record !== null && typeof record === "object" && typeof record.type === "string" && typeof record.run === "string" && Number.isFinite(record.at);
+    if (!SHAPES.table(record) || typeof record.type !== "string" || typeof record.run !== "string" || !Number.isFinite(record.at)) return false;
+    if (Object.hasOwn(settings.schema, record.type)) shaped(record, settings.schema[record.type]);
+    return true;
   }
 
   /* ---- the app ---- */
@@ -1017,7 +1066,15 @@
         if (!run) { head(null); return; }
         head(run);
         const view = this.views[this.open_];
-        if (all || view.drawn !== run.version || view.of !== run || !run.ended) { view.drawn = run.version; view.of = run; view.show(run); }
+        if (all || view.drawn !== run.version || view.of !== run || (!run.ended && view === this.views.timeline)) {
+          const panel = $(`panel-${this.open_}`), reached = () => [...panel.querySelectorAll("button, input, select, [tabindex]")];
+          const focused = reached().indexOf(document.activeElement);
+          view.drawn = run.version;
+          view.of = run;
+          view.show(run);
+          const again = focused >= 0 && document.activeElement === document.body ? reached()[focused] : null;
+          if (again) again.focus({ preventScroll: true }); // what had the keyboard was made anew
+        }
       });
     },
     open(call, among) {
@@ -1064,7 +1121,7 @@
     const stats = $("stats"), status = $("status");
     if (!run) {
       $("name").textContent = "rlm-wasm";
-      status.textContent = settings.live ? "no run yet" : "empty";
+      say(status, settings.live ? "no run yet" : "empty");
       status.className = "pill queued";
       clear(stats).append(el("p", { class: "faint" }, settings.live ? "A run appears here as soon as it begins." : "This log holds no run."));
       return;
@@ -1073,7 +1130,7 @@
     $("name").textContent = (run.chapter ? `${run.chapter} · ` : "") + ((run.started && run.started.name) || "program");
     document.title = `${(run.started && run.started.name) || "program"} · ${run.status} · rlm-wasm`;
     const unfinished = !run.ended && !run.live;
-    status.textContent = unfinished ? "not ended" : run.status;
+    say(status, unfinished ? "not ended" : run.status);
     status.className = `pill ${run.status}`;
     $("ident").textContent = `${run.id} · ${run.started ? `${run.started.provider || ""}${run.started.model ? `, ${run.started.model}` : ""} · ` : ""}${new Date(run.first * 1000).toLocaleString()}`;
     const stat = (name, value, used, limit) => el("div", { class: "stat" }, el("dt", {}, name), el("dd", {}, value,
@@ -1090,11 +1147,17 @@
     const value = run.ended && (run.ended.error ? run.ended.error.message : textOf(run.ended.value));
     if (value) stats.append(el("div", { class: "stat" }, el("dt", {}, run.ended.error ? "error" : "value"), el("dd", { class: run.ended.error ? "error" : "" }, oneLine(value, 90))));
   }
-  function troubles(told) { clear($("troubles")).append(...told.slice(0, 20).map((text) => el("div", { class: "trouble" }, String(text)))); }
+  let troublesTold = "[]";
+  function troubles(told) {
+    const key = JSON.stringify(told.slice(0, 20));
+    if (key === troublesTold) return; // an alert is read out whenever it is written
+    troublesTold = key;
+    clear($("troubles")).append(...told.slice(0, 20).map((text) => el("div", { class: "trouble" }, String(text))));
+  }
   function listRuns() {
     const names = app.names();
     $("which").hidden = names.length < 2;
-    clear($("runs")).append(...names.map(([id, name]) => el("option", { value: id }, name)));
+    offer($("runs"), names);
     if (app.current) $("runs").value = app.current.id;
   }
 

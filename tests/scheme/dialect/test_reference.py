@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,16 @@ async def test_what_libraries_refuse_is_listed_in_the_words_of_their_errors(quie
             result = await quiet.run(f"(import (prefix {library.strip('`')} there:))\n(there:{name} 1)")
             assert result.error is not None
             assert result.error.message == f"{name}: {words}"
+
+
+async def test_the_srfis_that_the_page_lists_are_there(quiet: Runtime) -> None:
+    """Without a library folder: by number, or the parts that it names."""
+    page = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+    row = page.split("| SRFIs | ")[1].split("; from a library folder")[0]
+    row = re.sub(r"\([^)]*\)", "", row.replace("26 to 28", "26, 27, 28"))
+    numbers = [int(number) for number in row.split(", ")]
+    assert len(numbers) > 30
+    parts = {160: "base", 211: "identifier-syntax"}
+    for number in numbers:
+        result = await quiet.run(f"(import (prefix (srfi {number} {parts.get(number, '')}) its:))")
+        assert result.status == "ok", (number, result.error)

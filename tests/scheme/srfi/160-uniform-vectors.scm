@@ -1,5 +1,5 @@
 ;; SRFI 4 and 160: uniform vectors, their literals, and what equal?, tables and writing make of them.
-(import (srfi 4))
+(import (srfi 4) (srfi 160 base) (srfi 160 mini))
 (define (written x) (call-with-output-string (lambda (port) (write x port))))
 (define (read-back text) (read (open-input-string text)))
 
@@ -57,5 +57,9 @@
 (check (apply + (u32vector->list (make-u32vector 20000 3))) => 60000)
 (check (u64vector-ref (list->u64vector (list (- (expt 2 64) 1))) 0) => 18446744073709551615)
 (check (string-length (written (make-f64vector 20000 0.5))) => 80005)
+(check (map (lambda (n) (c128vector->list (make-c128vector n 1+2i))) '(0 1 2 5)) => (map (lambda (n) (make-list n 1.0+2.0i)) '(0 1 2 5)))
+(check (list (u8? 255) (u8? 256) (s8? -128) (s8? -129) (u1? 2) (u16? 65535) (s64? (expt 2 63)) (f32? 1.5) (f32? 1) (c64? 1.0+i) (c64? 1) (f8? 1.0))
+       => '(#t #f #t #f #f #t #f #t #f #t #f #t))
+(check (list (make-u32vector 3) (make-f64vector 2) (make-u1vector 7 1)) => (list #u32(0 0 0) #f64(0 0) #u1(1 1 1 1 1 1 1)))
 (check-error error-object? (u64vector->list v))
 (report)

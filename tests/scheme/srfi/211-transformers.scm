@@ -1,6 +1,6 @@
 ;; SRFI 139, 211 and 229, and (chibi syntax-case): syntax parameters, transformers of identifiers, procedures with a tag.
-(import (srfi 139) (srfi 229) (only (chibi ast) identifier-syntax make-variable-transformer)
-        (only (chibi syntax-case) syntax->datum with-ellipsis ellipsis-identifier? syntax-violation))
+(import (srfi 139) (srfi 229) (srfi 211 identifier-syntax) (srfi 211 variable-transformer) (srfi 211 explicit-renaming)
+        (srfi 211 with-ellipsis) (only (chibi syntax-case) syntax->datum ellipsis-identifier? syntax-violation))
 
 ;; a syntax parameter is another macro wherever the body's expansion comes to it, also by way of other macros
 (define-syntax-parameter it (syntax-rules () ((_) 'outside)))

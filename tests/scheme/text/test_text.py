@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rlm_wasm import Limits, Runtime
@@ -77,3 +79,47 @@ async def test_a_string_port_reads_back_what_was_written() -> None:
           (if (eof-object? line) (reverse lines) (loop (cons line lines)))))
     """
     assert await value_of(program) == "(plain é € 😀)"
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "λ", "😀"])
+async def test_short_texts_are_copied_whole_at_every_length_and_over_themselves(letter: str) -> None:
+    """Words that overlap at the end move them: every length near a word's, shifted either way in one string."""
+    text = "".join(chr(ord(letter) + i % 7) for i in range(80))
+    program = f"""
+        (define text "{text}")
+        (define (moved length shift)
+          (define s (string-copy text))
+          (string-copy! s (+ 8 shift) s 8 (+ 8 length))
+          (list (string-append "<" (substring text 3 (+ 3 length)) ">") s))
+        (for*/list ([length 36] [shift '(-3 -1 0 1 5)]) (moved length shift))"""
+    async with Runtime(provider=EchoProvider(), python="off") as runtime:
+        found = (await runtime.run(program)).data
+    expected = []
+    for length in range(36):
+        for shift in (-3, -1, 0, 1, 5):
+            moved = text[: 8 + shift] + text[8 : 8 + length] + text[8 + shift + length :]
+            expected.append([f"<{text[3 : 3 + length]}>", moved])
+    assert found == expected
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "λ", "😀"])
+async def test_json_strings_of_every_length_are_read_with_and_without_escapes(letter: str) -> None:
+    """A short one without an escape has a way of its own: on either side of where that ends both give the same."""
+    lengths = [0, 1, 2, 7, 8, 31, 33, 254, 255, 256, 257, 258, 600]
+    texts = [letter * n + end for n in lengths for end in ("", "\n", '"', "\\x")]
+    texts += ["\n" + text for text in texts]
+    async with Runtime(provider=EchoProvider(), python="off") as runtime, runtime.session() as session:
+        await session.load_context(json.dumps(texts))
+        await session.execute("(define read-as-it-is (string->jsexpr context))")
+        await session.load_context(json.dumps(texts, ensure_ascii=False))
+        result = await session.execute("(list read-as-it-is (string->jsexpr context))")
+    assert result.data == [texts, texts]
+
+
+@pytest.mark.parametrize("length", [0, 3, 255, 256, 257])
+async def test_a_json_string_that_does_not_end_is_refused_at_every_length(length: int) -> None:
+    """Also where the text ends in the middle of the short way."""
+    program = f'(string->jsexpr (string-append "\\"" (make-string {length} #\\a)))'
+    async with Runtime(provider=EchoProvider(), python="off") as runtime:
+        result = await runtime.run(program)
+    assert "a string that does not end begins" in str(result.error)
