@@ -138,7 +138,7 @@ static bool is_program(Job j) { return ENV_KIND(env_top(j.env)) == ENV_REPL; }
 
 /* So many clauses of a cond or a case are expanded in one step; the others are a form of their own, of the same keyword.
    A transformer may have changed the list in between: it is looked at again. */
-enum { CLAUSES_AT_ONCE = 1 << 15, CASE_DATA_MOST = 1 << 18 };
+enum { CLAUSES_AT_ONCE = 1 << 14, CASE_DATA_MOST = 1 << 18 };
 static Value other_clauses(State *s, Job j, Value parts) {
   j.form = cons(CAR(j.form), parts);
   return expand_later(s, j);

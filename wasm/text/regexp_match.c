@@ -37,7 +37,7 @@ static struct {
   uint32_t depth, capacity;    /* of the stack, in frames */
   uint32_t barrier;            /* 1 + index of the innermost F_LOOK or F_ATOMIC; 0: none */
   uint32_t looks, behinds;     /* how many F_LOOKs there are, and how many of them are lookbehinds */
-  uint64_t work;               /* since match_begin */
+  uint64_t work, charged;      /* since match_begin; and how much of it was charged */
   Value memory;                /* T_RAW of bits, or #f */
   uint32_t memory_start, memory_span;   /* the positions it is about */
 } m;
@@ -278,6 +278,12 @@ ALWAYS_INLINE enum match_outcome next_start(const uint8_t *data, uint32_t width)
   }
 }
 
+/* What was done since it was charged last, in this attempt or before it. */
+static void charge_work(void) {
+  charge((int64_t)(m.work - m.charged) / 7);
+  m.charged = m.work;
+}
+
 /* ---- one attempt ---- */
 
 /* Runs from m.pc, m.pos. */
@@ -285,14 +291,14 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
   const uint32_t *code = (uint32_t *)RAW_BYTES(REGEXP(m.regexp)->code);
   const uint32_t *sets = REGEXP(m.regexp)->sets == V_FALSE ? NULL : (uint32_t *)RAW_BYTES(REGEXP(m.regexp)->sets);
   uint32_t pc = m.pc, pos = m.pos, low = m.low, end = m.end, frame[FRAME];
-  uint64_t limit = m.work + WORK_SLICE;
+  uint64_t limit = m.charged + WORK_SLICE;
   for (;;) {
     if (++m.work >= limit || m.depth + SPARE_FRAMES > m.capacity) {
       m.pc = pc;
       m.pos = pos;
       if (m.depth + SPARE_FRAMES > m.capacity && !stack_grow()) return MATCH_PAUSED;
       if (m.work >= limit) {
-        charge((int64_t)(m.work - limit + WORK_SLICE) / 8);
+        charge_work();
         limit = m.work + WORK_SLICE;
         if (should_pause()) return MATCH_PAUSED;
         if (m.work > MEMORY_AFTER && m.memory == V_FALSE) memory_make();
@@ -334,7 +340,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         }
         if (!remembered) pos = run_end(atom, operand, sets, data, width, least, most);
         else while (pos < most && atom_matches(atom, operand, sets, GET(pos)) && may_reach(mark + 1, pos + 1)) pos++;
-        m.work += (pos - least) / 4;
+        m.work += remembered ? 2 * (pos - least) : (pos - least) / 3;
         if (pos > least) push(F_RUN, pc, pos, least, 0);
         continue;
       }
@@ -435,7 +441,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         if (code[pc] == RE_CHAR) {
           uint32_t was = pos;
           while (pos > top[2] && (pos == end || GET(pos) != code[pc + 1])) pos--;
-          m.work += (was - pos) / 4;
+          m.work += (was - pos) / 2;
         }
         if (pos == top[2]) m.depth--;
         else top[1] = pos;
@@ -495,7 +501,15 @@ ALWAYS_INLINE enum match_outcome search(const uint8_t *data, uint32_t width) {
     }
     if (m.memory != V_FALSE && m.start - m.memory_start > m.memory_span / 2) {
       m.memory = V_FALSE;                       /* most of what it knows lies behind; it is made anew when needed */
-      m.work = 0;
+      charge_work();
+      m.work = m.charged = 0;
+    }
+    if (m.work - m.charged >= WORK_SLICE) {     /* many attempts, each of them short */
+      charge_work();
+      if (should_pause()) {
+        m.start++;
+        return MATCH_PAUSED;
+      }
     }
   }
 }
