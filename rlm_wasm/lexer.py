@@ -57,7 +57,6 @@ class RlmSchemeLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
     """The dialect: R7RS-small, Racket's common procedures, the LLM API."""
 
     name = "rlm-wasm Scheme"
-    url = "https://pypi.org/project/rlm-wasm/"
     aliases: ClassVar[list[str]] = ["rlm-scheme", "rlm"]
     filenames: ClassVar[list[str]] = ["*.rlm.scm"]
     mimetypes: ClassVar[list[str]] = ["text/x-rlm-scheme"]
