@@ -67,7 +67,7 @@ def test_the_pages_that_were_written_are_told_and_no_other(
 
 def test_more_runs_than_one_search_gives_are_told_too(image: Path, way: str) -> None:
     numbers = set(range(0, PAGES, 2))
-    assert len(numbers) > pages._MOST_REGIONS
+    assert len(numbers) > pages._MAX_REGIONS
     assert written_to(image, numbers)[0] == sorted(numbers)
 
 

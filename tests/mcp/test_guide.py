@@ -57,7 +57,10 @@ def answer(request: CompletionRequest) -> str:
     return "positive"
 
 
-@pytest.mark.parametrize("provider", ["extractive", "echo", "scripted", InlineProvider(answer)], ids=str)
+@pytest.mark.parametrize(
+    "provider",
+    ["extractive", "echo", "scripted", pytest.param(InlineProvider(answer), id="a model")],
+)
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
 async def test_every_program_of_a_page_runs(provider: Any, path: Path) -> None:
     """One after the other in a session, as a reader would try them, with any provider; see the next test
