@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import vm_speed
+from cold_start import with_bytecode
 
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime
 
@@ -163,7 +164,7 @@ def cold(language: str) -> Way:
 
     def run(program: str) -> float:
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program], check=True)
+        subprocess.run([sys.executable, "-c", program], check=True, env=with_bytecode())
         return time.perf_counter() - started
 
     async def way() -> float:

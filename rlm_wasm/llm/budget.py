@@ -303,6 +303,14 @@ class Budget:
         self._pool.lender = lender
 
     @property
+    def bounded(self) -> bool:
+        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
+        limits, lender = self.limits, self._pool.lender
+        if limits.tokens is not None or limits.cost_usd is not None:
+            return True
+        return lender is not None and (lender.bounds_tokens or lender.bounds_cost)
+
+    @property
     def bounds_tokens(self) -> bool:
         """Whether a ceiling stands on tokens: this one's, or that of a shared budget."""
         lender = self._pool.lender

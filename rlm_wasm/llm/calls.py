@@ -178,11 +178,6 @@ class LlmCalls:
             arguments[0], lambda name: model_for(name or default, self._aliases, info)
         )
 
-    @property
-    def _bounded(self) -> bool:
-        """Whether there is a ceiling that a call could break: else no estimate is worth its time."""
-        return self.budget.bounds_tokens or self.budget.bounds_cost
-
     # ---- from the guest's request to the provider
 
     def start(self, host_request: HostRequest) -> Any:
@@ -194,7 +189,7 @@ class LlmCalls:
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
-        if not self._bounded:
+        if not self.budget.bounded:
             return self._begin(host_request, request, pictures, recursive, op, 0)
         if _size(request) <= _AT_ONCE:
             texts = estimate_tokens(request.instruction) + estimate_tokens(request.data)
@@ -229,7 +224,7 @@ class LlmCalls:
         number = request.id
         # What a recursive call is made of is reserved piece by piece, by ``ask``.
         worst = UNBOUNDED
-        if self._bounded and not recursive:
+        if self.budget.bounded and not recursive:
             worst = self._worst(request, texts, len(pictures))
         if not host_request.again:  # else it was counted and events.logged before
             self.budget.count()
@@ -315,7 +310,7 @@ class LlmCalls:
         if max_tokens and (type(max_tokens) is not int or max_tokens < 1):
             raise UsageError(f"{op!s:.40}: #:max-tokens must be a positive integer")
         if not max_tokens:
-            max_tokens = DEFAULT_MAX_TOKENS if self._bounded else None
+            max_tokens = DEFAULT_MAX_TOKENS if self.budget.bounded else None
         pictures = tuple(pictures or ())
         if len(pictures) > limits.images:
             raise UsageError(
@@ -547,8 +542,10 @@ class LlmCalls:
         journal, key = self._journal if journaled else None, request.idempotency_key or ""
         if key in self.asked:
             return self.asked[key]
-        texts = await in_turns(tokens_in_turns(request.instruction, request.data)) if self._bounded else 0
-        worst = self._worst(request, texts, len(request.images)) if self._bounded else UNBOUNDED
+        texts = (
+            await in_turns(tokens_in_turns(request.instruction, request.data)) if self.budget.bounded else 0
+        )
+        worst = self._worst(request, texts, len(request.images)) if self.budget.bounded else UNBOUNDED
         if key in self.asking:
             self._settle_unknown(request, worst)
             self.asking.discard(key)
@@ -808,7 +805,7 @@ class LlmCalls:
             instruction=instruction,
             data=data,
             model=model,
-            max_tokens=max_tokens or (DEFAULT_MAX_TOKENS if self._bounded else None),
+            max_tokens=max_tokens or (DEFAULT_MAX_TOKENS if self.budget.bounded else None),
             depth=self.depth,
             timeout_s=timeout_s,
             idempotency_key=f"{self.budget.id}-{number}",
