@@ -7,6 +7,8 @@ code takes, and the median. The other checkout may be any commit:
     git worktree add --detach ../before COMMIT
     (cd ../before && python build/make_guest.py)
     python benchmarks/against.py ../before
+
+Jobs that run in one process disturb each other's caches and collections: --job TEXT --times N measures one alone.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ async def serve() -> None:
             "an unbound variable": (warm("(foo 1)"), 2),
             **{f"vm: {name}": (warm(source), 1) for name, source in vm_speed["SCHEME"].items()},
         }
+        only, times = sys.argv[sys.argv.index("--serve") + 1 :]
+        jobs = {name: (job, count * int(times)) for name, (job, count) in jobs.items() if only in name}
         for job, count in jobs.values():
             for _ in range(count):
                 await job()
@@ -76,9 +80,9 @@ async def serve() -> None:
             print(json.dumps(taken), flush=True)
 
 
-def compare(other: Path, rounds: int) -> None:
+def compare(other: Path, rounds: int, only: str, times: int) -> None:
     """Print the table."""
-    command = [sys.executable, "-c", _IN_PLACE, "--serve"]
+    command = [sys.executable, "-c", _IN_PLACE, "--serve", only, str(times)]
     pipe = subprocess.PIPE
     both = [
         subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, text=True) for folder in (other, HERE)
@@ -113,5 +117,7 @@ if __name__ == "__main__":
         )
         parser.add_argument("folder", type=Path)
         parser.add_argument("--rounds", type=int, default=40)
+        parser.add_argument("--job", default="", help="only those with this in their names")
+        parser.add_argument("--times", type=int, default=1, help="so much as often in each round")
         options = parser.parse_args()
-        compare(options.folder, options.rounds)
+        compare(options.folder, options.rounds, options.job, options.times)

@@ -38,6 +38,9 @@ FUEL_RESERVE: Final = 4_000_000_000
 HEAVY_FUEL: Final = 20_000_000
 """An execution of so much fuel may have left memory behind that nobody needs."""
 
+MAX_PATIENCE: Final = 16
+"""So many heavy executions in a row keep their memory at the most."""
+
 _ASKED_AT_ONCE: Final = 2
 """Slices in which a guest says its definitions while everybody waits: some thousand of them."""
 _ASKED_SLICES: Final = 1_000
@@ -82,6 +85,9 @@ class Guest:
         self._between_runs = True
         """False while a large message is on its way in or out: then memory is not all that there is."""
         self._holders = 0
+        self._patience = 1
+        self._kept = 0
+        """Heavy executions since memory was given back."""
 
     # ---- who has it
 
@@ -250,10 +256,22 @@ class Guest:
         return not log.in_execution
 
     async def give_back(self, *, worked: bool) -> None:
-        """Give memory back that nobody needs, where an execution has left some. ``worked``: a heavy one."""
-        if self.sandbox.may_give_back(worked=worked):
-            with self.held():
-                await in_turns(self.sandbox.give_back())
+        """Give memory back that nobody needs, where an execution has left some. ``worked``: a heavy one.
+
+        One heavy execution after another wants the same memory again, and pays for its way back: so that is
+        given after the first of them, then after two, four and so on more, and after one that is not heavy.
+        A session that rests meanwhile sleeps by its bytes and age.
+        """
+        if not self.sandbox.may_give_back(worked=worked or self._kept > 0):
+            return
+        if worked:
+            self._kept += 1
+            if self._kept < self._patience:
+                return
+        self._patience = min(2 * self._patience, MAX_PATIENCE) if worked else 1
+        self._kept = 0
+        with self.held():
+            await in_turns(self.sandbox.give_back())
 
     def reset(self) -> None:
         """A fresh one in its place."""

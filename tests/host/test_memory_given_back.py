@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from rlm_wasm import Runtime
-from rlm_wasm.execution import scheduler
+from rlm_wasm.execution import guest, scheduler
 from rlm_wasm.sandbox import pages, sandbox
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single pages back")
@@ -39,10 +39,38 @@ async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
 
 
 @LINUX
+async def test_heavy_evaluations_in_a_row_keep_their_memory_and_a_light_one_gives_it_back(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is given after the first, after two more, after four more: the next one would fetch it again."""
+    given: list[int] = []
+    original = pages.give_back
+
+    def counted(base: int, used: bytes) -> Generator[None, None, int]:
+        given.append((yield from original(base, used)))
+        return given[-1]
+
+    monkeypatch.setattr(sandbox, "give_back", counted)
+    monkeypatch.setattr(scheduler, "HEAVY_FUEL", 1_000_000)
+    heavy = '(string-length (let loop ([s "abcdefghij"] [n 0]) (if (< n 20) (loop (string-append s s) (+ n 1)) s)))'
+    async with runtime.session() as session:
+        times = []
+        for _ in range(9):
+            await session.execute(heavy + " (for ([i 20000]) i)")
+            times.append(len(given))
+        assert times == [1, 1, 2, 2, 2, 2, 3, 3, 3]
+        await session.execute("1")
+        assert len(given) == 4
+        await session.execute("1")
+        assert len(given) == 4
+
+
+@LINUX
 async def test_what_is_in_use_is_never_given_back(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """After every execution, with collections between: all that was defined is as it was, in forks too."""
     monkeypatch.setattr(sandbox, "GIVE_BACK_FROM", 0)
     monkeypatch.setattr(scheduler, "HEAVY_FUEL", 0)
+    monkeypatch.setattr(guest, "MAX_PATIENCE", 1)
     monkeypatch.setattr(pages, "_FREE", pages.re.compile(rb"\x00+"))
     async with runtime.session() as session:
         await session.execute(
