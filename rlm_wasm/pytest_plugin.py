@@ -8,12 +8,16 @@ these too, and ``asyncio.run`` does in a plain test.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import contextlib
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rlm_wasm import Result, Runtime, Session
     from rlm_wasm.testing import ScriptedProvider
 
@@ -30,6 +34,31 @@ class WatchedSession:
         result = await self._session.execute(source, **options)
         self.results.append(result)
         return result
+
+    async def resume(self, **options: Any) -> Result:
+        """Go on as ``Session.resume`` does, and keep the Result."""
+        result = await self._session.resume(**options)
+        self.results.append(result)
+        return result
+
+    async def stream(self, source: str, **options: Any) -> AsyncIterator[Any]:
+        """Run a program as ``Session.stream`` does, and keep its Result, which comes last."""
+        from rlm_wasm.results import Result
+
+        running = cast("AsyncGenerator[Any, None]", self._session.stream(source, **options))
+        async with contextlib.aclosing(running) as events:  # who stops reading cancels the execution
+            async for event in events:
+                if isinstance(event, Result):
+                    self.results.append(event)
+                yield event
+
+    async def __aenter__(self) -> Self:
+        return self  # Python looks for these two in the class, past __getattr__
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.aclose()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
@@ -52,19 +81,29 @@ class UsedLimits:
 
         Raises:
             AssertionError: a bound does not hold, with every figure that is over its bound.
-            UsageError: a bound has no such name, none is given, or nothing was executed.
+            UsageError: a bound has no such name or is no number, none is given, what is given is no
+                Result, or nothing was executed.
         """
         from rlm_wasm.errors import UsageError
+        from rlm_wasm.results import Result
 
         if result is None:
             if not self._session.results:
                 raise UsageError("assert_within: nothing was executed in rlm_session; give a result")
             result = self._session.results[-1]
+        elif not isinstance(result, Result):
+            raise UsageError(
+                f"assert_within: {type(result).__name__} is no Result; "
+                "bounds are given by name, as in fuel=1_000_000"
+            )
         used = _figures(result)
         unknown = sorted(set(bounds) - set(used))
         if unknown or not bounds:
             what = f"unknown bounds {', '.join(unknown)}" if unknown else "no bounds"
             raise UsageError(f"assert_within: {what}. There are: {', '.join(used)}")
+        for name, bound in bounds.items():
+            if isinstance(bound, bool) or not isinstance(bound, int | float) or math.isnan(bound):
+                raise UsageError(f"assert_within: the bound of {name} must be a number, not {bound!r}")
         assert result.ok, f"the program did not come to its end: {result.status}: {result.error}"
         over = [
             f"{name}: used {_figure(used[name])}, bound {_figure(bound)}"
@@ -75,10 +114,13 @@ class UsedLimits:
 
 
 def _figures(result: Result) -> dict[str, float | None]:
+    """What has a number: who answered is no bound."""
     from dataclasses import asdict
 
     texts = (result.stdout, result.stderr, result.value)
-    return {**asdict(result.execution), "output_bytes": max(len(text.encode()) for text in texts)}
+    used = asdict(result.execution)
+    del used["provider"], used["models"]
+    return {**used, "output_bytes": max(len(text.encode()) for text in texts)}
 
 
 def _at_most(value: float | None, bound: float) -> bool:

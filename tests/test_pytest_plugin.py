@@ -57,6 +57,45 @@ async def test_it(rlm_runtime, rlm_session, rlm_limits):
     result.assert_outcomes(passed=1)
 
 
+def test_the_session_is_one_in_every_way_that_executes(suite) -> None:  # type: ignore[no-untyped-def]
+    """As a block that closes it, as a stream, and going on after a snapshot: results has them all."""
+    result = suite("""
+from rlm_wasm import Result, Runtime, SessionClosed
+from rlm_wasm.pytest_plugin import UsedLimits, WatchedSession
+from rlm_wasm.testing import GatedProvider, ScriptedProvider
+
+def test_block_and_stream(rlm_session, rlm_limits):
+    async def run():
+        async with rlm_session as session:
+            assert session is rlm_session
+            await session.execute('(llm-query #:instruction "q")')
+            rlm_limits.assert_within(calls=1)
+            events = [event async for event in session.stream('(display "out") 5')]
+            assert isinstance(events[-1], Result)
+            assert [each.value for each in session.results][1:] == ["5"]
+            rlm_limits.assert_within(calls=0)
+        with pytest.raises(SessionClosed):
+            await rlm_session.execute("1")
+    asyncio.run(run())
+
+def test_resume():
+    async def run():
+        gate, other = GatedProvider(), ScriptedProvider()
+        async with Runtime(provider=gate) as runtime, Runtime(provider=other) as second:
+            session = runtime.session()
+            running = asyncio.ensure_future(session.execute('(finish (llm-query #:instruction "q"))'))
+            await gate.arrived(1)
+            restored = WatchedSession(await second.restore(await session.snapshot()))
+            gate.release()
+            await running
+            assert (await restored.resume()).value == "scripted answer 1"
+            assert [each.status for each in restored.results] == ["finished"]
+            UsedLimits(restored).assert_within(calls=1)
+    asyncio.run(run())
+""")
+    result.assert_outcomes(passed=2)
+
+
 def test_a_bound_that_does_not_hold_fails_with_the_figures(suite) -> None:  # type: ignore[no-untyped-def]
     """All that are over."""
     result = suite("""
@@ -87,6 +126,14 @@ def test_it(rlm_session, rlm_limits):
         ("assert_within(feul=1)", "unknown bounds feul. There are: calls, *fuel*"),
         ("assert_within()", "no bounds"),
         ("assert_within(fuel=1)", "nothing was executed in rlm_session"),
+        (
+            "assert_within(provider=1)",
+            "unknown bounds provider. There are: calls, *fuel, memory_bytes, output_bytes",
+        ),
+        ("assert_within(fuel='many')", "the bound of fuel must be a number, not 'many'"),
+        ("assert_within(calls=0, fuel=None)", "the bound of fuel must be a number, not None"),
+        ("assert_within(fuel=float('nan'))", "the bound of fuel must be a number, not nan"),
+        ("assert_within(1000)", "int is no Result; bounds are given by name, as in fuel=*"),
     ],
 )
 def test_mistakes_name_what_was_wrong(suite, call: str, words: str) -> None:  # type: ignore[no-untyped-def]
