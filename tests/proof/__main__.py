@@ -21,6 +21,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "build"), str(ROOT)]
 from proof import compare, fuzz, soak, sweep  # noqa: E402
 from proof.programs import PROGRAMS  # noqa: E402
 
+FUZZERS = ["core", "data", "ways", "border"]
+
 
 def main() -> int:
     """The command line."""
@@ -31,14 +33,20 @@ def main() -> int:
     sweeping = commands.add_parser("sweep")
     sweeping.add_argument("--runs", type=int, default=None, help="so many of each, instead of all")
     fuzzing = commands.add_parser("fuzz")
-    fuzzing.add_argument("which", nargs="*", choices=["core", "data", "ways", "border", []], default=[])
+    fuzzing.add_argument("which", nargs="*", choices=[*FUZZERS, []], default=[], metavar="|".join(FUZZERS))
     fuzzing.add_argument("--seconds", type=float, default=60.0, help="for each")
     fuzzing.add_argument("--seed", type=int, default=None)
     fuzzing.add_argument(
         "--keep", action="store_true", help="let inputs that led somewhere new stay in the corpora"
     )
     comparing = commands.add_parser("compare")
-    comparing.add_argument("which", nargs="*", choices=[*compare.COMPARISONS, []], default=[])
+    comparing.add_argument(
+        "which",
+        nargs="*",
+        choices=[*compare.COMPARISONS, []],
+        default=[],
+        metavar="|".join(compare.COMPARISONS),
+    )
     comparing.add_argument("--seconds", type=float, default=60.0, help="for each")
     comparing.add_argument("--seed", type=int, default=None)
     soaking = commands.add_parser("soak")
@@ -50,7 +58,7 @@ def main() -> int:
         return asyncio.run(_sweep(options.runs))
     if options.command == "fuzz":
         seed = random.randrange(1 << 32) if options.seed is None else options.seed
-        return _fuzz(options.which or ["core", "data", "ways", "border"], options.seconds, seed, options.keep)
+        return _fuzz(options.which or FUZZERS, options.seconds, seed, options.keep)
     if options.command == "compare":
         seed = random.randrange(1 << 32) if options.seed is None else options.seed
         return _compare(options.which, options.seconds, seed)
