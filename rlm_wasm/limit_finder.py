@@ -88,7 +88,7 @@ class Growth:
 
     ``values`` are those at 1, 2 and 4 times the contexts. ``exponent`` is 0 where it does not grow,
     1 where it is linear, 2 quadratic; ``kind`` says so in a word. Of time, which is never the same
-    twice, only the values are given.
+    twice, only the values are given; what is needed at 4 times alone is said to grow, by nobody knows what.
     """
 
     name: str
@@ -469,6 +469,8 @@ async def _growth(search: _Search, smallest: Limits, notes: list[str]) -> tuple[
 
 def growth_of(name: str, unit: Unit, values: tuple[float, ...]) -> Growth:
     """How a need grows that was measured at 1, 2 and 4 times the contexts."""
+    if not any(values[:2]) and any(values):  # memory beyond the room that every session starts with, say
+        return Growth(name=name, unit=unit, values=values, exponent=None, kind="grows")
     exponent = _exponent(values)
     return Growth(name=name, unit=unit, values=values, exponent=exponent, kind=_kind(exponent))
 

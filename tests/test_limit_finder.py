@@ -131,6 +131,10 @@ async def test_growth_of_a_fan_out_is_linear_in_whatever_is_short() -> None:
         ((101, 108, 164), "cubic or worse"),
         ((5, 9, 17), "linear"),
         ((7, 7, 7), "constant"),
+        ((0, 0, 0), "constant"),
+        ((0, 0, 2_621_440), "grows"),
+        ((0, 1, 3), "linear"),
+        ((5, 0, 3), "linear"),
     ],
 )
 def test_growth_is_judged_by_the_part_that_grows(values: tuple[float, ...], kind: str) -> None:
