@@ -88,7 +88,7 @@ class Growth:
 
     ``values`` are those at 1, 2 and 4 times the contexts. ``exponent`` is 0 where it does not grow,
     1 where it is linear, 2 quadratic; ``kind`` says so in a word. Of time, which is never the same
-    twice, only the values are given; what is needed at 4 times alone is said to grow, by nobody knows what.
+    twice, only the values are given; a need that shows at 4 times alone just "grows".
     """
 
     name: str
