@@ -15,7 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
-import atheris  # noqa: E402
+try:
+    import atheris
+except ModuleNotFoundError:
+    sys.exit(
+        "guided.py needs atheris, which is not installed here: pip install atheris in an environment of its own"
+    )
 
 with atheris.instrument_imports(include=["rlm_wasm"]):
     from rlm_wasm.errors import RlmError

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +186,11 @@ def test_without_racket_the_comparison_says_so(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("RLM_WASM_RACKET", raising=False)
     with pytest.raises(compare.NoRacketError, match="RLM_WASM_RACKET"):
         compare.Racket()
+
+
+def test_the_guided_fuzzer_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where atheris is not installed, in a sentence."""
+    monkeypatch.setitem(sys.modules, "atheris", None)  # as if it were not
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(SystemExit, match="needs atheris, which is not installed"):
+        runpy.run_path(str(Path(__file__).parent / "guided.py"))
