@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -63,6 +64,14 @@ class Registry:
     snapshot_key: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Streamed:
+    """The execution of a stream, and whether somebody may still read that."""
+
+    task: asyncio.Task[Result]
+    is_read: Callable[[], bool]
+
+
 class Session:
     """A sandbox with state. Made by ``Runtime.session``; an async context manager.
 
@@ -103,6 +112,7 @@ class Session:
         self._registry = registry
         self._idle = registry.idle
         self._busy = False
+        self._streamed: _Streamed | None = None
         self._question: questions.Question | None = None
         """The one that is worked on."""
         self._known_variables: list[str] | None = None
@@ -217,6 +227,7 @@ class Session:
             SnapshotCorrupt: the Result that the store has is damaged.
             InternalError: a defect of rlm-wasm.
         """
+        await self._end_left_stream()
         self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
@@ -277,20 +288,33 @@ class Session:
             if outcome is None or outcome.rolled_back:
                 self._parts.options.give_back(options)  # what the guest was told is undone
 
-    async def stream(
+    def stream(
         self, source: str, *, timeout_s: float | None = None, name: str = "program"
     ) -> AsyncIterator[StreamEvent]:
         """Run a program, and give what happens as it happens; last comes the Result.
 
         ``async for event in session.stream(source)``: Output, CallStarted and CallEnded in the order in
         which they came, Progress a few times a second, of which a reader that is slow gets the newest.
-        Whoever stops reading before the Result cancels the execution.
+        Whoever stops reading before the Result cancels the execution; the next one waits for its end.
 
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
             SessionClosed: the session was closed before.
             InternalError: a defect of rlm-wasm.
         """
+        reader: weakref.ref[object] | None = None
+
+        def is_read() -> bool:
+            return reader is None or reader() is not None
+
+        events = self._streamed_events(source, timeout_s, name, is_read)
+        reader = weakref.ref(events)
+        return events
+
+    async def _streamed_events(
+        self, source: str, timeout_s: float | None, name: str, is_read: Callable[[], bool]
+    ) -> AsyncIterator[StreamEvent]:
+        await self._end_left_stream()
         events = StreamedEvents()
         leave = self._parts.recorder.stream.subscribe(events.take)
         work = self.execute(
@@ -298,6 +322,8 @@ class Session:
         )
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(events.end)
+        if not self.running:
+            self._streamed = _Streamed(task, is_read)
         try:
             while True:
                 event = await events.next()
@@ -310,6 +336,21 @@ class Session:
             if not task.done():
                 self.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    async def _end_left_stream(self) -> None:
+        """End the execution of a stream that nobody reads any more.
+
+        A loop that is left by ``break`` only drops its iterator: what that does at its end would come after
+        the program's next step, which may be an execution.
+        """
+        streamed = self._streamed
+        if streamed is None or streamed.task is asyncio.current_task():
+            return
+        if streamed.task.done():
+            self._streamed = None
+        elif not streamed.is_read():
+            self.cancel()
+            await asyncio.wait({streamed.task})
 
     async def check(self, source: str, *, timeout_s: float | None = None) -> tuple[Problem, ...]:
         """What is wrong with a program, in the order of its places, without running it.

@@ -37,7 +37,7 @@ MAX_BYTES: Final = 256 << 20
 class Accounts:
     """The readers that a run's options ask for. The report is written at the end, however that comes about.
 
-    Raises click.UsageError where a report could not be written, before anything runs.
+    Raises click.UsageError where a report could not be written, or only over the log, before anything runs.
     """
 
     def __init__(self, log: str | None, report: str | None, options: RuntimeOptions, *, trace: bool) -> None:
@@ -49,6 +49,8 @@ class Accounts:
         self._left = MAX_BYTES
         self._left_out = 0
         if self._report is not None:
+            if log is not None and Path(log).absolute() == self._report.absolute():
+                raise click.UsageError(f"--log and --report name one file, {report}: name two")
             try:
                 self._report.touch(mode=0o600)  # prompts and answers stand in it
                 self._report.open("a").close()

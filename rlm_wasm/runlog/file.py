@@ -22,7 +22,8 @@ class FileLog:
     """Appends records to a file that only its owner may read: prompts and answers stand in it in clear.
 
     A disk that is full ends the log, not the execution: ``trouble`` says so then. Raises UsageError where
-    the file cannot be written from the beginning.
+    the file cannot be written from the beginning, or where what stands in it is no run log: a slip of the
+    hand must not append to a program or a text.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -30,10 +31,29 @@ class FileLog:
         self.trouble: str | None = None
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            self._end_line()
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot write the log {path}: {_reason(error)}") from None
         self._open = True
+        try:
+            if self._is_something_else():
+                raise UsageError(f"{path} is no run log, and is left as it is: name another file for the log")
+            self._end_line()
+        except OSError as error:
+            self.close()
+            raise UsageError(f"cannot write the log {path}: {_reason(error)}") from None
+        except UsageError:
+            self.close()
+            raise
+
+    def _is_something_else(self) -> bool:
+        """Whether there is text that is no log's: a log's line begins as an object, also where it is cut."""
+        try:
+            size = os.lseek(self._file, 0, os.SEEK_END)
+            start = os.pread(self._file, 4096, 0) if size else b""
+        except OSError:  # a pipe, or a device
+            return False
+        start = start.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+        return bool(start) and not start.startswith(b"{")
 
     def _end_line(self) -> None:
         """What a crash left of a line is ended, so that it spoils no other."""

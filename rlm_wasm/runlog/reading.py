@@ -83,6 +83,8 @@ class LogReader:
                 self._trouble(f"it has more than {MAX_LINE:,} bytes, and is left out", number)
                 continue
             text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
+            if number == 1:
+                text = text.removeprefix("\ufeff")  # as editors and shells of Windows put it there
             if not text.strip():
                 continue
             try:
@@ -127,8 +129,10 @@ def lines_of(file: BinaryIO, max_bytes: int | None = None) -> Iterator[bytes | N
             yield line
             continue
         yield None
-        while line and not line.endswith(b"\n"):
+        while line and not line.endswith(b"\n") and (left is None or left > 0):
             line = file.readline(MAX_LINE)
+            if left is not None:
+                left -= len(line)
 
 
 def opened_log(path: Path) -> tuple[BinaryIO, int]:

@@ -348,7 +348,9 @@ class StoreLog:
                 self._written[run] = first + len(lines) - 1
                 await self.runs.append(story, first, records, lines)
                 self._bytes -= sum(map(len, lines))
-                if story.ended is not None:
+                if (
+                    story.ended is not None and run not in self._waiting
+                ):  # else its end is still to be written
                     del self._stories[run], self._written[run]
                     await self.runs.prune(max_age_s=self._max_age_s, max_bytes=self._max_bytes)
         except StoreError as error:

@@ -138,6 +138,7 @@ def test_bad_arguments_are_told_in_a_sentence(tmp_path: Path) -> None:
         (("view", "nowhere.jsonl"), "cannot read the log nowhere.jsonl"),
         (("run", "--report", str(tmp_path), "-e", "1"), "cannot write"),
         (("run", "--log", str(tmp_path / "no" / "x"), "-e", "1"), "cannot write the log"),
+        (("run", "--log", str(tmp_path / "x"), "--report", str(tmp_path / "x"), "-e", "1"), "name two"),
     ):
         process = subprocess.run(
             [sys.executable, "-m", "rlm_wasm", *arguments], capture_output=True, text=True

@@ -77,6 +77,51 @@ async def test_whoever_stops_reading_cancels_the_program() -> None:
         assert (await session.execute("(+ 1 2)")).value == "3"
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_after_a_loop_that_was_left_the_session_runs_the_next_program_at_once(streamed: bool) -> None:
+    gate = GatedProvider(bracketed)
+    async with Runtime(provider=gate) as runtime, runtime.session() as session:
+        async for event in session.stream('(display "left") (llm-query #:instruction "x")'):
+            if isinstance(event, CallStarted):
+                break
+        if streamed:
+            events = [event async for event in session.stream('(display "next") 3')]
+            assert events[0] == Output(stream="out", text="next")
+            result = events[-1]
+        else:
+            result = await session.execute("(+ 1 2)")
+        assert isinstance(result, Result)
+        assert result.value == "3"
+        assert not session.running
+
+
+async def test_a_loop_that_is_left_by_an_exception_leaves_the_session_usable() -> None:
+    async with Runtime(provider="echo") as runtime, runtime.session() as session:
+
+        async def failing() -> None:
+            async for event in session.stream('(display "a") (let loop () (loop))'):
+                raise LookupError(event)
+
+        with pytest.raises(LookupError):
+            await failing()
+        assert (await session.execute("(+ 1 2)")).value == "3"
+
+
+async def test_a_stream_that_is_still_held_is_not_ended_by_the_next_execution() -> None:
+    gate = GatedProvider(bracketed)
+    async with Runtime(provider=gate) as runtime, runtime.session() as session:
+        stream = session.stream('(finish (llm-query #:instruction "x"))')
+        async for event in stream:
+            if isinstance(event, CallStarted):
+                break
+        with pytest.raises(UsageError, match="executing already"):
+            await session.execute("(+ 1 2)")
+        await gate.arrived(1)
+        gate.release_all()
+        rest = [event async for event in stream]
+        assert isinstance(rest[-1], Result)
+
+
 async def test_the_callers_own_mistakes_are_raised() -> None:
     async with Runtime(provider="echo") as runtime, runtime.session() as session:
         with pytest.raises(UsageError):

@@ -478,6 +478,24 @@ def test_a_log_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: 
         Runtime(provider="echo", log=tmp_path / path)
 
 
+@pytest.mark.parametrize("text", ["(display 1)\n", "\n\n; a program", "a,b\n1,2", "[1]", "\0\0"])
+def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "program.scm"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"program\.scm is no run log, and is left as it is"):
+        Runtime(provider="echo", log=path)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "\n", '{"type":"ru', "\ufeff" + '{"type": "run_started"}\r\n'])
+async def test_a_file_that_may_be_a_log_is_appended_to(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(text, encoding="utf-8")
+    async with Runtime(provider="echo", log=path) as runtime:
+        await runtime.run("1")
+    assert [story.status for story in stories(LogFile(path)).values()] == ["ok"]
+
+
 def test_a_log_that_is_none_of_these_is_refused() -> None:
     with pytest.raises(UsageError, match="a path, a callable, or a store"):
         Runtime(provider="echo", log=5)
@@ -556,6 +574,25 @@ def test_a_line_beyond_the_bound_is_skipped(tmp_path: Path, monkeypatch: pytest.
     file = LogFile(path)
     assert len(stories(file)) == 2
     assert file.told == ["line 2: it has more than 100 bytes, and is left out"]
+
+
+def test_of_a_line_without_an_end_no_more_is_read_than_of_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rlm_wasm.runlog import reading
+
+    monkeypatch.setattr(reading, "MAX_LINE", 100)
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(START.encode() + b"\n" + bytes(1_000_000))
+    with path.open("rb") as file:
+        assert list(reading.lines_of(file, 1_000)) == [START.encode() + b"\n", None]
+        assert file.tell() < 1_300
+
+
+def test_a_byte_order_mark_costs_no_record() -> None:
+    [story], told = read("\ufeff" + START)
+    assert story.run == "aa"
+    assert told == []
 
 
 def test_of_a_huge_log_the_beginning_is_shown_and_that_is_said(tmp_path: Path) -> None:
