@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rlm_wasm.cli import completion, exits
+from rlm_wasm.cli import exits
 from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import chosen_program, read_contexts
-from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.options import RuntimeOptions, program_options, runtime_options
 from rlm_wasm.cli.report import error_object, note, print_json, print_place
 from rlm_wasm.cli.terminal import echo
 from rlm_wasm.data import json_form
@@ -23,17 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("program", required=False, shell_complete=completion.files)
-@click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
-@click.option(
-    "--context",
-    "-c",
-    "contexts",
-    multiple=True,
-    metavar="[NAME=]FILE|DIR|GLOB",
-    shell_complete=completion.files,
-    help="As for run.",
-)
+@program_options("As for run.")
 @runtime_options
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as one JSON object.")
 @click.pass_context

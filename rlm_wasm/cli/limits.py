@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlm_wasm.cli import completion
 from rlm_wasm.cli.config import aliases_given
 from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import chosen_program, read_arguments, read_contexts
-from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.options import RuntimeOptions, program_options, runtime_options
 from rlm_wasm.cli.report import note, print_json
 from rlm_wasm.cli.terminal import echo, is_terminal
 
@@ -21,17 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("program", required=False, shell_complete=completion.files)
-@click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
-@click.option(
-    "--context",
-    "-c",
-    "contexts",
-    multiple=True,
-    metavar="[NAME=]FILE|DIR|GLOB",
-    shell_complete=completion.files,
-    help="A text for the program's context; - is standard input. May be repeated with names.",
-)
+@program_options("A text for the program's context; - is standard input. May be repeated with names.")
 @click.option(
     "--margin",
     type=click.FloatRange(min=0),

@@ -14,6 +14,7 @@ from rlm_wasm.cli import completion
 from rlm_wasm.cli.config import aliases_given
 from rlm_wasm.cli.inputs import Quantity, read_arguments
 from rlm_wasm.limits import Limits, LimitSpec, specs
+from rlm_wasm.python import KINDS
 
 if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime
@@ -96,7 +97,7 @@ _OPTIONS = [
     *(_limit_option(spec) for spec in specs() if spec.option is not None),
     click.option(
         "--python",
-        type=click.Choice(["wasi", "host", "off"]),
+        type=click.Choice(KINDS),
         default="wasi",
         show_default=True,
         help="Where py-eval runs; host is in this process, unisolated: trusted programs only.",
@@ -195,6 +196,30 @@ class RuntimeOptions:
             limits=self.limits,
             log=log,
         )
+
+
+def program_options(context_help: str) -> Callable[[F], F]:
+    """Give a command a program, as a file or an expression, and its contexts."""
+    given = (
+        click.argument("program", required=False, shell_complete=completion.files),
+        click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself."),
+        click.option(
+            "--context",
+            "-c",
+            "contexts",
+            multiple=True,
+            metavar="[NAME=]FILE|DIR|GLOB",
+            shell_complete=completion.files,
+            help=context_help,
+        ),
+    )
+
+    def with_program(command: F) -> F:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return with_program
 
 
 def runtime_options(command: Callable[..., None]) -> Callable[..., None]:

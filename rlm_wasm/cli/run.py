@@ -14,7 +14,7 @@ from rlm_wasm.cli import completion, exits
 from rlm_wasm.cli.accounts import Accounts
 from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import chosen_program, read_contexts
-from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.options import RuntimeOptions, program_options, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_json, print_result
 from rlm_wasm.errors import RlmError
@@ -29,17 +29,9 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("program", required=False, shell_complete=completion.files)
-@click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself.")
-@click.option(
-    "--context",
-    "-c",
-    "contexts",
-    multiple=True,
-    metavar="[NAME=]FILE|DIR|GLOB",
-    shell_complete=completion.files,
-    help="A text for the program's context; - is standard input; a folder or a quoted glob gives every file "
-    "as a named context. May be repeated with names.",
+@program_options(
+    "A text for the program's context; - is standard input; a folder or a quoted glob gives every file "
+    "as a named context. May be repeated with names."
 )
 @click.option(
     "--session",
