@@ -14,11 +14,9 @@ from rlm_wasm.sandbox import pages, sandbox
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single pages back")
 
 
-@LINUX
-async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A string of 40 MiB that nothing refers to any longer takes no memory of the host's."""
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pages went back, each time that some did."""
     given: list[int] = []
     original = pages.give_back
 
@@ -27,6 +25,14 @@ async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
         return given[-1]
 
     monkeypatch.setattr(sandbox, "give_back", counted)
+    return given
+
+
+@LINUX
+async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
+    runtime: Runtime, given: list[int]
+) -> None:
+    """A string of 40 MiB that nothing refers to any longer takes no memory of the host's."""
     async with runtime.session() as session:
         await session.execute("(define keep (make-vector 1000 'x))")
         assert given == []  # a small one is not looked at
@@ -40,17 +46,9 @@ async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
 
 @LINUX
 async def test_heavy_evaluations_in_a_row_keep_their_memory_and_a_light_one_gives_it_back(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, given: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given after the first, after two more, after four more: the next one would fetch it again."""
-    given: list[int] = []
-    original = pages.give_back
-
-    def counted(base: int, used: bytes) -> Generator[None, None, int]:
-        given.append((yield from original(base, used)))
-        return given[-1]
-
-    monkeypatch.setattr(sandbox, "give_back", counted)
     monkeypatch.setattr(scheduler, "HEAVY_FUEL", 1_000_000)
     heavy = '(string-length (let loop ([s "abcdefghij"] [n 0]) (if (< n 20) (loop (string-append s s) (+ n 1)) s)))'
     async with runtime.session() as session:
