@@ -68,11 +68,6 @@ class Accounts:
         else:
             self._left_out += 1
 
-    def log_trouble(self, trouble: str | None) -> None:
-        """Say that the log is not whole, where it is not."""
-        if trouble is not None:
-            note(trouble)
-
     async def __aenter__(self) -> Self:
         return self
 

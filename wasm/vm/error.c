@@ -391,7 +391,8 @@ static void visit_frame(struct walk *w, Value self, uint32_t pc) {
     w->source = TEMPLATE(t)->source;
   }
   Value name = TEMPLATE(t)->name;
-  if (w->place_only || name == V_FALSE || w->count >= TRACE_LIMIT) return;
+  bool named = name != V_FALSE && !(OBJ_FLAGS(name) & H_UNINTERNED);       /* by the program, not by a macro of ours */
+  if (w->place_only || !named || w->count >= TRACE_LIMIT) return;
   Value entry = list_n(3, name, FIX(PLACE_LINE(place)), FIX(PLACE_COLUMN(place)));
   Value pair = cons(entry, V_NIL);
   if (w->last == V_NIL) w->trace = pair; else CDR(w->last) = pair;
