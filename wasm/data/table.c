@@ -455,7 +455,7 @@ static Value make_large_store(uint32_t entries, Value work) {
     if (!IS(store, T_VECTOR) && vector_filled(&store, &at, S_ENTRIES + 2 * capacity, V_FALSE) == V_AGAIN) return PAUSE(at);
     FOR_PARTS(i, part, at, capacity, 16, PAUSE(i))
       for (uint32_t k = i; k < i + part; k++) ENTRY_KEY(store, k) = V_UNBOUND;
-    if (!heap_reserve(bytes)) return need_memory((PAUSE(capacity), bytes));
+    if (!heap_reserve(bytes)) { (void)PAUSE(capacity); return need_memory(bytes); }
     made[MADE_INDEX] = index = heap_raw(T_RAW, 0, bytes);
     at = 0;
   }
