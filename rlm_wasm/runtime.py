@@ -83,8 +83,8 @@ class Runtime:
     args            what programs are given by name: the table that ``(args)`` gives them
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots and journals (HMAC-SHA-256); unsigned and forged ones are then refused
-    idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
-                    which keeps their memory compressed until they are used again
+    idle_bytes      what sessions that rest or wait may hold together: beyond it the longest unused go to
+                    sleep, which keeps their memory compressed until they are used again or go on
     idle_s          seconds after which a session of megabytes that rests goes to sleep in any case
     log             where the run log goes, prompts and answers in clear: a file's path (JSONL), a callable
                     that takes each record, a store or its URL, in which every run is kept, or a list of

@@ -60,7 +60,7 @@ class Registry:
 
     open: set[Session] = field(default_factory=set)
     idle: IdleSessions | None = None
-    """Puts those that rest to sleep."""
+    """Puts those that rest or wait to sleep."""
     snapshot_key: bytes | None = None
 
 
@@ -134,6 +134,7 @@ class Session:
             fork_map=lambda request: self._children.fork_map(request),
             child_over=lambda number: self._children.over(number),
             python_changed=None if stay is None else stay.python_changed,
+            idle=registry.idle,
         )
         self._calls = parts.calls
         self._scheduler = parts.scheduler
@@ -175,7 +176,7 @@ class Session:
         made = self._like_this(
             grants,
             snapshot,
-            Registry(snapshot_key=self._registry.snapshot_key),
+            Registry(idle=self._registry.idle, snapshot_key=self._registry.snapshot_key),
             parent=parent,
             durable=None if self._stay is None else self._stay.durable,
             stream=stream,

@@ -14,7 +14,7 @@ from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.requests import HostRequest
-from rlm_wasm.execution.scheduler import Scheduler
+from rlm_wasm.execution.scheduler import Idle, Scheduler
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm import programs
@@ -70,6 +70,7 @@ class Parts:
         fork_map: Callable[[HostRequest], Any],
         child_over: Callable[[int], None],
         python_changed: Callable[[bytes | None], None] | None,
+        idle: Idle | None,
     ) -> None:
         self.grants = grants
         self.limits = limits
@@ -126,6 +127,7 @@ class Parts:
             memory=memory,
             journal=journal,
             effects=EFFECTS,
+            idle=idle,
         )
 
     # What most sessions never want is made when it is first wanted.
