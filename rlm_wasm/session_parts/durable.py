@@ -105,7 +105,7 @@ class Durable:
         self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
         self._known: set[str] = set()
         self._seen: dict[str, bytes] = {}
-        """Texts of a session that is only looked at: a journal may have some that are not kept by their hashes."""
+        """Texts of a session that is only looked at: a journal may have some that are kept nowhere else."""
         self._trouble = trouble
         self._began: int | None = None
         self._closed = False
