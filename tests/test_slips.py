@@ -121,7 +121,19 @@ async def test_a_name_that_is_no_context_says_which_there_are(runtime: Runtime, 
     """Whatever it is used for."""
     result = await searched(runtime, use.format('"ntoes"'))
     assert result.error is not None
-    assert "no context named 'ntoes' (loaded: notes; the main one is `context`)" in result.error.message
+    assert "no context named 'ntoes' (loaded: notes; the main one" in result.error.message
+    assert result.error.message.endswith("did you mean 'notes'?")
+
+
+async def test_of_many_names_some_are_shown_and_the_near_one() -> None:
+    """Named by a symbol as well."""
+    async with Runtime(provider="echo") as runtime, runtime.session() as session:
+        for number in range(50):
+            await session.load_context("text", f"chapter-{number:02}")
+        result = await session.execute("(get-context 'chaptre-49)")
+    assert result.error is not None
+    assert result.error.message.endswith("chapter-19 and 30 more); did you mean 'chapter-49'?")
+    assert "named 'chaptre-49'" in result.error.message
 
 
 async def test_get_context_gives_its_default_for_a_name_that_is_none(runtime: Runtime) -> None:
@@ -267,6 +279,14 @@ async def test_an_error_over_a_json_null_says_that_it_was_one(runtime: Runtime, 
     assert result.error is not None
     assert "JSON null" in str(result.error)
     assert "json-null?" in str(result.error)
+
+
+@pytest.mark.parametrize("walked", ["(for ([x {}]) x)", "(for/list ([(k v) {}]) k)", "(list-ref {} 0)"])
+async def test_walking_over_a_json_null_says_that_it_is_one(runtime: Runtime, walked: str) -> None:
+    """A key that JSON has with nothing in it."""
+    result = await runtime.run(use.format('(hash-ref (string->jsexpr "{\\"a\\": null}") \'a)'))
+    assert result.error is not None
+    assert "This is a JSON null" in str(result.error.hint)
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,8 @@
 ;; The same question again while the first is under way waits for that.
 (define (cached-query instruction #:data [data ""] #:model [model #f] #:temperature [temperature #f]
                       #:max-tokens [max-tokens #f] #:json [json #f] #:ttl [ttl #f])
-  (if ttl (%check-threshold "cached-query" "#:ttl" ttl))
+  (if (and ttl (not (and (real? ttl) (>= ttl 0))))
+      (%fail 'exn:fail:contract (string-append "cached-query: #:ttl must be a number of seconds, got " (%bounded-text ttl))))
   (%check-call "cached-query" model temperature max-tokens json #f)
   (let* ((asked (list (%check-text "cached-query" "the question" instruction #f)
                       (%check-text "cached-query" "#:data" data #t) (%model-name model) temperature max-tokens json))

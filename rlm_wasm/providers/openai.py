@@ -206,7 +206,9 @@ class OpenAIProvider:
         import aiohttp
 
         cause: BaseException | None = error
+        innermost = error
         while cause is not None:
+            innermost = cause
             if isinstance(cause, aiohttp.ServerTimeoutError | TimeoutError):
                 return ProviderTimeout(f"{self._where()} did not answer in time")
             if isinstance(cause, aiohttp.ClientError):
@@ -214,7 +216,7 @@ class OpenAIProvider:
                     f"{self._where()} cannot be reached: {_first_line(cause)}", retryable=True
                 )
             cause = cause.__cause__
-        return ProviderError(f"{self._where()} cannot be reached: {_first_line(error)}", retryable=True)
+        return ProviderError(f"{self._where()} cannot be reached: {_first_line(innermost)}", retryable=True)
 
 
 async def _asked(_request: Any) -> None:
