@@ -18,7 +18,8 @@
            (if text (begin (display made) (void)) made)))
         (else (raise-argument-error 'format "string?" text))))
 
-(define (%format who text args)
+(define (%format who text args) (or (%format-plain text args) (%format-in-steps who text args)))
+(define (%format-in-steps who text args)
   (let ((end (string-length text)))
     (let loop ((at 0) (left args) (pieces '()))
       (let ((tilde (%string-index-of text "~" at)))
@@ -120,12 +121,12 @@
 
 (define (printf text . args)
   (if (not (string? text)) (raise-argument-error 'printf "string?" text))
-  (write-string (%format 'printf text args) (current-output-port)) (void))
+  (%write-text (%format 'printf text args) (current-output-port)) (void))
 (define (eprintf text . args)
-  (write-string (%format 'eprintf text args) (current-error-port)) (void))
+  (%write-text (%format 'eprintf text args) (current-error-port)) (void))
 (define (fprintf port text . args)
   (if (not (output-port? port)) (raise-argument-error 'fprintf "output-port?" port))
-  (write-string (%format 'fprintf text args) port) (void))
+  (%write-text (%format 'fprintf text args) port) (void))
 
 ;; ---- ~a ~s ~v ~e ----
 (define (%tilde-value mode v)

@@ -120,9 +120,11 @@
       (let ((out (make-hash)))
         (hash-set! out "type" "raise")
         (hash-set! out "message" (%cut-text (string-append "uncaught value: " (%cut (%->string obj 1 0) 2000))))
-        (if (and %raised-at (%condition-mark %raised-at 3))
-            (begin (hash-set! out "line" (%condition-mark %raised-at 3))
-                   (hash-set! out "column" (%condition-mark %raised-at 4))))
+        (let ((place (%raised-place obj)))
+          (when place
+            (if (string? (car place)) (hash-set! out "source" (car place)))
+            (hash-set! out "line" (cadr place))
+            (hash-set! out "column" (caddr place))))
         out)))
 
 ;; Where in Python it failed, as the host told it: texts, the innermost first, as ours are.

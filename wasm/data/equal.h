@@ -11,6 +11,7 @@ uint64_t equal_hash(Value v);
 /* EQUAL_DEEP: more than `effort` nodes; EQUAL_CUSTOM: it hangs on a record whose type has an equality of its own,
    which only the prelude can ask (V_CUSTOM). */
 enum { EQUAL_NO, EQUAL_YES, EQUAL_DEEP, EQUAL_CUSTOM };
+enum { EQUAL_THOROUGH = 100000 };      /* an effort for which long texts are compared to their end */
 int equal_bounded(Value a, Value b, int effort);
 
 /* Any two values, resumable: V_TRUE, V_FALSE, V_CUSTOM, or V_AGAIN with *state to go on from (V_FALSE at

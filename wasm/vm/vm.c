@@ -81,6 +81,12 @@ static enum run_status collect(void) {
 /* the caller's registers; its sp is where the callee's arguments began */
 #define POP_FRAME() (frame--, self = frame->self, consts = CONSTS_OF(self), \
                      pc = (const uint32_t *)(uintptr_t)frame->pc, fp = (Value *)(uintptr_t)frame->fp)
+/* A tail call leaves nothing of its caller, and so an error in the library's procedure that was called would have
+   no place: (define (check x) (error "bad" x)). Therefore a tail call out of a program into the library keeps the
+   caller's frame, with no values in it, until the library returns or makes a tail call into a program: that
+   drops it, so that no loop grows by such frames. A frame was kept when its call is the last thing that it does. */
+#define KEEP_FRAME() do { if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(self)))) PUSH_FRAME(); } while (0)
+#define DROP_KEPT_FRAME() do { if ((*(const uint32_t *)(uintptr_t)frame[-1].pc & 0xff) == OP_RETURN) frame--, fp = (Value *)(uintptr_t)frame->fp; } while (0)
 #define PUSH(v) (*sp++ = (v))
 #define POP() (*--sp)
 #define A (word >> 8)
@@ -491,6 +497,7 @@ enum run_status vm_run(void) {
       if (!tail) {
         PUSH_FRAME();
       } else {
+        DROP_KEPT_FRAME();
         sp = fp;
       }
       proc = vm.tail_proc;
@@ -536,8 +543,9 @@ enum run_status vm_run(void) {
         result = err_arity(proc, (int)argc, sp - argc);
         goto signal;
       }
-      if (tail && t->keeps_caller == V_FALSE) {
+      if (tail) {
         Value *from = sp - argc;
+        if (OF_PROGRAM(t)) DROP_KEPT_FRAME(); else KEEP_FRAME();
         if (from != fp) ROLLED for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
         sp = fp + argc;
       } else {
@@ -579,7 +587,6 @@ enum run_status vm_run(void) {
     if (TYPE_FAST(proc, T_CASE)) {
       Value closure = select_case(proc, argc);
       if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
-      if (TEMPLATE(CLOSURE_TEMPLATE(closure))->keeps_caller != V_FALSE) tail = false;
       PUSH(closure);
       goto call_again;
     }
@@ -631,6 +638,7 @@ enum run_status vm_run(void) {
       fp = sp - argc - 1;
     } else {
       Value *from = sp - argc - 1;
+      KEEP_FRAME();
       if (from != fp) ROLLED for (uint32_t i = 0; i <= argc; i++) fp[i] = from[i];
       sp = fp + argc + 1;
     }
