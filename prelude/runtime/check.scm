@@ -94,33 +94,35 @@
 ;; (expand form env state request) goes on with one that does, or begins with a library, whose state is #f. It gives a
 ;; tree or a splice, or #f: then neither this form nor those after it can be looked into, and the result is #f.
 (define (%look-at-forms! look forms env expand)
-  (if (null? forms)
-      #t
-      (let again ((pairs forms))
-        (let ((outcome (%catch values (lambda () (%look-at-each! look pairs env expand)))))
-          (cond ((boolean? outcome) outcome)
-                (else
-                 (let ((here (vector-ref look 4)))
-                   (%look-failed! look outcome)
-                   (and (%certain-condition? outcome) (again (cdr here))))))))))
-(define (%look-at-each! look pairs env expand)
-  (let ((done (%expand-list! look pairs env 'define-library)))
-    (or (eq? done #t)
-        (let* ((pairs (vector-ref look 4)) (form (car pairs))
-               (r (if done (expand form env (car done) (cdr done)) (expand form env #f #f))))
-          (vector-set! look 4 pairs)
-          (cond ((not r)
-                 (vector-set! look 3 #f)
-                 #f)
-                ((eq? (vector-ref r 0) '%splice)
-                 (let ((inner (list-copy (vector-ref r 1))))
-                   (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
-                   (and (%look-at-forms! look inner (vector-ref r 2) expand)
-                        (%look-at-each! look (cdr pairs) env expand))))
-                (else
-                 (set-car! pairs (%expanded form r))
-                 (vector-set! look 0 (cons r (vector-ref look 0)))
-                 (%look-at-each! look (cdr pairs) env expand)))))))
+  (let again ((pairs forms))
+    (let* ((done (%expand-list! look pairs env 'define-library))
+           (outcome (if (or (eq? done #t) (exn? done))
+                        done
+                        (%catch values (lambda () (%look-at-rest! look done env expand))))))
+      (cond ((boolean? outcome) outcome)
+            (else
+             (let ((here (vector-ref look 4)))
+               (%look-failed! look outcome)
+               (and (%certain-condition? outcome) (again (cdr here)))))))))
+;; done: what %expand-list! gave. Handlers cost, so they are made for the forms that ask for something.
+(define (%look-at-rest! look done env expand)
+  (if (or (eq? done #t) (exn? done))
+      done
+      (let* ((pairs (vector-ref look 4)) (form (car pairs))
+             (r (if done (expand form env (car done) (cdr done)) (expand form env #f #f))))
+        (vector-set! look 4 pairs)
+        (cond ((not r)
+               (vector-set! look 3 #f)
+               #f)
+              ((eq? (vector-ref r 0) '%splice)
+               (let ((inner (list-copy (vector-ref r 1))))
+                 (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
+                 (and (%look-at-forms! look inner (vector-ref r 2) expand)
+                      (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))
+              (else
+               (set-car! pairs (%expanded form r))
+               (vector-set! look 0 (cons r (vector-ref look 0)))
+               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))))
 
 ;; The tree of a form whose turn has not come. #f: it needs what earlier forms do as they run (the code of a
 ;; macro), or what only the host has.
@@ -511,7 +513,9 @@
 ;; ---- what a model wrote: before it runs ----
 (define (%eval-checked text env name)
   (let* ((forms (%program-of text env name)) (look (%make-look '() '())) (fiber %current-fiber))
-    (let-values (((problems literal-calls) (%look-ahead! look (list (cons forms env)))))
+    (let*-values (((to-come) (list (cons forms env))) ((calls) (%look-quickly! look to-come))
+                  ((problems literal-calls)
+                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look to-come))))
       (set! %current-fiber fiber)
       (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
         (%warn-of-problems! all)
@@ -531,7 +535,8 @@
 (define (%keep-program-forms!) (set! %program-forms (list-copy %program-forms)))
 
 ;; Expand what is to come, and look for problems. No other fiber runs: until the caller makes his the running one again.
-(define (%look-ahead! look to-come)
+;; Where nothing is wrong that is all: the LLM calls that the host has to judge, as findings. Else #f.
+(define (%look-quickly! look to-come)
   (set! %current-fiber #f)
   (set! %looking? #t)
   (%keep-program-forms!)
@@ -539,14 +544,14 @@
     (if (and (pair? parts) (%look-at-forms! look (caar parts) (cdar parts) %expand-ahead))
         (loop (cdr parts))))
   (let ((calls (%nothing-found look)))
-    (if calls
-        (begin
-          (set! %looking? #f)
-          (values '() (map (lambda (finding) (cons finding #t)) calls)))
-        (let-values (((problems calls dynamic?) (%problems look)))
-          (if dynamic? (%forget-expanded! to-come))
-          (set! %looking? #f)
-          (values problems calls)))))
+    (if calls (set! %looking? #f))
+    calls))
+;; Where something is: the problems, and the calls with whether the execution is refused for them.
+(define (%look-again! look to-come)
+  (let-values (((problems calls dynamic?) (%problems look)))
+    (if dynamic? (%forget-expanded! to-come))
+    (set! %looking? #f)
+    (values problems calls)))
 
 ;; ---- an execution: before its first LLM call is sent ----
 (define %refused? #f)          ; the execution is about to end
@@ -573,13 +578,19 @@
 
 ;; trees: of the form that runs, and of those that have run
 (define (%look-closely! trees to-come fiber)
-  (let ((look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees)))))
-    (let-values (((problems literal-calls) (%look-ahead! look to-come)))
-      (let ((fatal (filter %problem-fatal? problems)) (calls (if (null? problems) literal-calls (filter cdr literal-calls))))
-        (if (null? fatal) (set! %calls-to-judge calls) (set! %refused? #t))
-        (set! %current-fiber fiber)
-        (%warn-of-problems! problems)
-        (if (pair? fatal) (%end-refused! (sort (append fatal (%judged calls)) %problem-before?)))))))
+  (let* ((look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees))))
+         (calls (%look-quickly! look to-come)))
+    (if calls
+        (set! %calls-to-judge calls)
+        (let-values (((problems literal-calls) (%look-again! look to-come)))
+          (let ((fatal (filter %problem-fatal? problems)))
+            (if (null? fatal)
+                (set! %calls-to-judge (filter-map (lambda (call) (and (cdr call) (car call))) literal-calls))
+                (set! %refused? #t))
+            (set! %current-fiber fiber)
+            (%warn-of-problems! problems)
+            (if (pair? fatal) (%end-refused! (sort (append fatal (%judged literal-calls)) %problem-before?))))))
+    (set! %current-fiber fiber)))
 
 (define (%end-refused! problems)
   (%end! (hash "status" "error"
@@ -593,14 +604,14 @@
       (let ((calls %calls-to-judge))
         (set! %calls-told (append calls %calls-told))
         (set! %calls-to-judge '())
-        (map (lambda (call) (%told-of (car call))) calls))))
+        (map %told-of calls))))
 
 ;; The host has found something: it sends no call any more. A fiber of nobody's asks what it was, and ends it.
 (define (%refused-by-host!)
   (if (not %refused?)
       (begin
         (set! %refused? #t)
-        (%enqueue! (%make-fiber 0 (lambda () (%end-refused! (sort (%judged %calls-told) %problem-before?))) (%dynamic-empty) #f)))))
+        (%enqueue! (%make-fiber 0 (lambda () (%end-refused! (sort (%judged (map (lambda (call) (cons call #t)) %calls-told)) %problem-before?))) (%dynamic-empty) #f)))))
 
 ;; At the end of every execution. Most have sent no call: their record is all that there is.
 (define (%forget-program!)

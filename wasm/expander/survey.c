@@ -65,9 +65,11 @@ typedef struct {
 
 static void visit(Survey *s, Value nodes, Value owner, Value guarded) {
   if (nodes == V_NIL) return;
-  push(&s->stack, nodes);
-  push(&s->stack, owner);
-  push(&s->stack, guarded);
+  Value *top = VEC(s->stack.slots) + s->stack.top;       /* (the loop has made room) */
+  top[0] = nodes;
+  top[1] = owner;
+  top[2] = guarded;
+  s->stack.top += 3;
 }
 
 static void found(Survey *s, enum finding kind, Value node, Value owner, Value guarded, Value more) {
@@ -312,10 +314,28 @@ static void survey_definition(Survey *s, Value node, Value owner, Value guarded)
   else visit(s, value, NODE_KIND(value) == N_CASE ? cell : owner, guarded);
 }
 
+/* A call of a procedure of the library's, of which nothing special is to be said, that fits: which most of them are. */
+static bool is_common_call(Value cell, Value operands) {
+  Value procedure = CELL(cell)->value;
+  if (FIX_VALUE(CELL(cell)->flags) & ~(int64_t)((1 << CELL_SPECIAL_SHIFT) - 1 - CELL_OWN)) return false;
+  if (IS(procedure, T_PRIM)) {
+    const PrimDef *p = prim_table[PAYLOAD(procedure)];
+    int64_t count = list_count(operands);
+    return count >= p->min_args && (p->max_args < 0 || count <= p->max_args);
+  }
+  if (!IS(procedure, T_CLOSURE)) return false;
+  Value arity = TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity;
+  return !ARITY_REST(arity) && arity_takes(arity, list_count(operands));
+}
+
 static void survey_call(Survey *s, Value node, Value owner, Value guarded) {
   Value operator = NODE(node, 0);
   switch (NODE_KIND(operator)) {
     case N_GREF:
+      if (is_common_call(NODE(operator, 0), NODE(node, 1))) {
+        visit(s, NODE(node, 1), owner, guarded);
+        break;
+      }
       survey_reference(s, operator, owner, guarded);
       survey_global_call(s, node, owner, guarded);
       break;

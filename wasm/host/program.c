@@ -131,7 +131,7 @@ static Value prim_is_expanded(int argc, Value *args) { (void)argc; return BOOL(i
 
 /* (%expand-list! look forms env library): each form, in its place, becomes what it is expanded to,
    and its tree comes before those in look[0]; look[4] is where it is. #t; or, where a form's expansion needs the driver, a pair of the expansion's
-   state and the request; #f at a form that begins with `library`. vm.resume: the state, or #t between two forms. */
+   state and the request; the condition where one cannot be expanded; #f at a form that begins with `library`. vm.resume: the state, or #t between two forms. */
 enum { LOOK_TREES = 0, LOOK_HERE = 4, LOOK_SLOTS = 5 };
 static Value prim_expand_list(int argc, Value *args) {
   (void)argc;
@@ -151,6 +151,7 @@ static Value prim_expand_list(int argc, Value *args) {
       if (state == V_FALSE) state = expansion_begin(form, args[2]);
       tree = expansion_run(state);
       if (tree == V_AGAIN) vm.resume = state;
+      if (tree == V_ERROR) return vm.error;
       if (IS_SIGNAL(tree)) return tree;
       if (!IS_FIX(VEC(tree)[0])) return cons(state, tree);
       state = V_FALSE;
