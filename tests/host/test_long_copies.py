@@ -175,6 +175,15 @@ VALUES = {
         " (list (equal? (deep) (deep)) (string-length (format \"~s\" (deep)))))",
         [True, 200_002],
     ),
+    "a symbol of a long name": (
+        "(let ([s (string->symbol (copy wide))]) (list (eq? s (string->symbol (copy wide))) (string=? (symbol->string s) wide)"
+        " (eq? s (string->uninterned-symbol (copy wide)))))",
+        [True, True, False],
+    ),
+    "a pattern that is too long": (
+        '(guard (e (#t (exn-message e))) (regexp narrow))',
+        "regexp: pattern is too large: it has 300000 characters, and may have 262144",
+    ),
     "a template of a long vector": (
         "(vector-length (eval (list 'quasiquote (make-vector 5000 (list 'unquote '(+ 1 2))))))",
         5_000,

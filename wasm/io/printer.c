@@ -733,6 +733,8 @@ static Value emit_uniform(Printer *p, Value *frame) {
 
 /* V_VOID when done, or when a record wants to print itself. */
 static Value emit(Printer *p) {
+  /* a collection may have come before: the marks are found again in pieces, not at the first look */
+  if (p->info != V_FALSE && !p->limit && !table_ready(p->info)) return table_wait(p->info);
   while (p->stack.top) {
     if (!stack_room(&p->stack, 18)) return need_memory(stack_bytes(&p->stack));
     ROOM(p, 300, 1);

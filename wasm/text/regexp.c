@@ -34,7 +34,12 @@ static Value frozen_source(Value source) {
   return copy;
 }
 
+/* A pattern is compiled in one go, so that it may not be of any length: a class takes the longest. */
+enum { MAX_PATTERN = 1 << 18 };
 Value regexp_make(Value source, bool px, bool bytes) {
+  if (STR_LENGTH(source) > MAX_PATTERN)
+    return err_failf("exn:fail:contract", "%s: pattern is too large: it has %d characters, and may have %d",
+                     px ? "pregexp" : "regexp", (int)STR_LENGTH(source), (int)MAX_PATTERN);
   Value rx = bytes ? V_FALSE : cached(source, px);
   if (rx != V_FALSE) return rx;
   RESERVE(string_size(STR_LENGTH(source), STR_WIDTH(source)));

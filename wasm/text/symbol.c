@@ -113,11 +113,22 @@ static Value prim_gensym(int argc, Value *args) {
   return fresh_symbol(base);
 }
 
+/* A long string's characters are copied in pieces, for a primitive that does nothing else that is long: then `frozen` has
+   nothing to do. */
+static Value long_frozen(Value s) {
+  if (STR_LENGTH(s) <= LONG_PART || ((OBJ_FLAGS(s) & H_IMMUTABLE) && STR(s)->lineage == V_FALSE)) return s;
+  TRY_LET(copy, is_cutting(vm.resume) ? cut_go_on(&vm.resume) : string_cut(&vm.resume, s, 0, STR_LENGTH(s)));
+  STR(copy)->lineage = V_FALSE;
+  SET_FLAG(copy, H_IMMUTABLE);
+  return copy;
+}
+
 static Value prim_string_to_uninterned(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
-  RESERVE(string_size(STR_LENGTH(args[0]), STR_WIDTH(args[0])));
-  Value name = frozen(args[0]);
+  TRY_LET(string, long_frozen(args[0]));
+  RESERVE(string_size(STR_LENGTH(string), STR_WIDTH(string)));
+  Value name = frozen(string);
   return make_symbol(T_SYMBOL, H_UNINTERNED, name, name_hash(name));
 }
 
@@ -140,10 +151,11 @@ static Value prim_symbol_to_string(int argc, Value *args) {
 
 static Value intern_argument(uint32_t tag, Value *args) {
   CHECK_STRING(NULL, 0);
-  uint64_t size = string_size(STR_LENGTH(args[0]), STR_WIDTH(args[0]));
+  TRY_LET(name, long_frozen(args[0]));
+  uint64_t size = string_size(STR_LENGTH(name), STR_WIDTH(name));
   RESERVE(size);
   charge((int64_t)(size / 64));
-  return intern_as(tag, args[0]);
+  return intern_as(tag, name);
 }
 
 static Value prim_string_to_symbol(int argc, Value *args) { (void)argc; return intern_argument(T_SYMBOL, args); }
