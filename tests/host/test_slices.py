@@ -132,6 +132,46 @@ def bench() -> loop_gap.Bench:
     return loop_gap.Bench(loop_gap.Sizes.scaled(1.0))
 
 
+PIECES = {
+    "accents": [
+        "(string-copy accents)", "(string-append accents ascii)", "(string-append* accents (list ascii accents))",
+        "(string-join (list accents ascii) accents)", "(string-pad accents 5000000)", "(string-trim accents \"zz\")",
+        "(string-fill! ascii #\\x1f642)", "(string-copy! ascii 1 accents 0 3000000)", "(string=? accents (string-copy accents))",
+        "(equal? (list accents) (list (string-copy accents)))", "(string->uninterned-symbol accents)",
+        "(open-input-string accents)", "(let ((p (open-output-string))) (write-string accents p) (get-output-string p))",
+        "(string-index accents #\\z)", "(string-replace accents \"zz\" accents)", "(string->immutable-string (string-copy accents))",
+    ],
+    "bytes": [
+        "(bytes-append bytes* bytes*)", "(bytevector-copy bytes*)", "(bytevector-fill! bytes* 7)", "(equal? bytes* (bytes-copy bytes*))",
+        "(open-input-bytes bytes*)", "(bytes=? bytes* (bytes-copy bytes*))",
+    ],
+    "vector": [
+        "(vector-copy vector*)", "(vector-append vector* vector*)", "(vector-grow vector* 2000000)", "(vector-copy! vector* 1 vector* 0 999999)",
+        "(vector-take vector* 999999)",
+    ],
+    "numbers": [
+        "(sort numbers <)", "(let ((t (make-hasheqv))) (for-each (lambda (n) (hash-set! t n n)) numbers) (hash-count t))", "(vector numbers)",
+    ],
+    "lists": ["(car (vector lists))", "(equal? lists (map list-copy lists))"],
+    "ascii": ["(regexp-match #px\"a*b\" ascii)", "(regexp-match #px\"^(?:a|b)*c\" ascii)"],
+    "nested": ["(vector nested)", "(equal? nested (list-copy nested))"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("needs", PIECES)
+def test_no_piece_of_work_outgrows_its_bound(needs: str) -> None:
+    """In slices of 2,000 steps, which ordinary code fills with a million: what is longer is one piece of work."""
+    bench = loop_gap.Bench(loop_gap.Sizes.scaled(1.0), steps=2_000)
+    values = ("ascii", "accents") if needs == "accents" else (needs,)
+    too_long = []
+    for program in PIECES[needs]:
+        case = loop_gap.Case(program, values, f"(call-with-values (lambda () {program}) void)")
+        measured = bench.measure(case, max_fuel=1_500_000_000)
+        if measured.fuel > loop_gap.ATOM_BOUND:
+            too_long.append((program, measured.fuel / 1e6))
+    assert not too_long
+
+
 TABLES = """
 (define (check t n)
   (let loop ((i 0)) (if (< i n) (begin (if (not (eqv? (hash-ref t i #f) (* 2 i))) (error "lost" i)) (loop (+ i 1))))))
