@@ -68,7 +68,8 @@
 ;; The value is the last form's. `show` gets the value of each form that is evaluated, what a begin at the top
 ;; level splices included; #f: nothing does. `program`: the record, or #f; to-come: what follows after these.
 (define (%run-forms forms env name show program to-come)
-  (cond ((null? forms) (void))
+  (cond (show (%run-module (list (if (null? forms) '() (list (cons forms env)))) name show program))
+        ((null? forms) (void))
         ((null? (cdr forms))
          (if program (vector-set! program 1 to-come))
          (%run-form (car forms) env name show program to-come))
@@ -78,6 +79,20 @@
            (%run-form (car forms) env name show program to-come))
          (%run-forms (cdr forms) env name show program to-come))))
 
+;; What shows its values is run as Racket runs a module: a continuation goes as far as the form that it was taken in,
+;; and what comes after that form is what comes after the one that entered it again. So what is left to run is
+;; in a cell, (to-come), which a continuation does not keep.
+(define (%run-module left name show program)
+  (let loop ((value (void)))
+    (if (null? (car left))
+        value
+        (let* ((part (caar left))
+               (rest (if (null? (cdar part)) (cdar left) (cons (cons (cdar part) (cdr part)) (cdar left)))))
+          (set-car! left rest)
+          (if program (vector-set! program 1 rest))
+          (loop (%run-form (caar part) (cdr part) name show program left))))))
+
+;; to-come: with show the cell of what is left.
 ;; Most forms ask for nothing: %compile-form expands and compiles them in one go.
 (define (%run-form form env name show program to-come)
   (if (vector? form)
@@ -95,9 +110,10 @@
     value))
 ;; (own forms): those that are spliced, in a list that may be written to
 (define (%run-expanded r own name show program to-come)
-  (cond ((%splice? r) (%run-forms (own (vector-ref r 1)) (vector-ref r 2) name show program to-come))
-        (show (%show-value (%compile r name) show))
-        (else ((%compile r name)))))
+  (cond ((not (%splice? r)) (if show (%show-value (%compile r name) show) ((%compile r name))))
+        ((not show) (%run-forms (own (vector-ref r 1)) (vector-ref r 2) name show program to-come))
+        ((pair? (vector-ref r 1))
+         (set-car! to-come (cons (cons (own (vector-ref r 1)) (vector-ref r 2)) (car to-come))))))
 ;; A literal, or a form that was expanded ahead.
 (define (%run-vector form env name show program to-come)
   (cond ((%expanded? form) (%run-expanded (vector-ref form 1) values name show program to-come))
