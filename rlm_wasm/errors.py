@@ -2,7 +2,8 @@
 
     RlmError
     ├── GuestError                 the program's own error, from Result.raise_for_status()
-    │   └── GuestSyntaxError       its text could not be read or expanded
+    │   ├── GuestSyntaxError       its text could not be read or expanded
+    │   └── ForkFailed             in a fork of fork-map: its line is of the program that forked
     ├── LimitExceeded              kind, used, limit
     ├── ExecutionCancelled         session.cancel(), or Ctrl-C, ended the execution
     ├── CapabilityDenied           the guest asked for what it was not granted
@@ -84,6 +85,13 @@ class GuestError(RlmError):
         self.column = column
         self.hint = hint
         self.backtrace = backtrace
+
+
+class ForkFailed(GuestError):
+    """The program ended with an error in a fork that ``fork-map`` made; ``line`` is of the one that forked.
+
+    The program sees it as its own error, at that line.
+    """
 
 
 class GuestSyntaxError(GuestError):

@@ -47,6 +47,7 @@ from rlm_wasm.turns import in_turns
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.providers.wrappers.cache import CacheStore
+    from rlm_wasm.runtime_parts.upgrading import Upgrade
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.viewer.server import Viewer
@@ -365,21 +366,11 @@ class Runtime:
             StoreError: the store cannot be read.
             SnapshotError: what the store has of it cannot be used.
         """
-        from rlm_wasm.session_parts.durable import Durable
-
         self._check_open()
         database = self._database()
-
-        def seen() -> tuple[Durable, Grants] | None:
-            durable = Durable.look(
-                database.durable,
-                name,
-                whole=whole or until is not None,
-                key=self._registry.snapshot_key,
-            )
-            return None if durable is None else (durable, opening.standing(durable, self.grants))
-
-        looked = await database.run(seen)
+        looked = await database.run(
+            lambda: self._opener.seen(database, name, self.grants, whole=whole or until is not None)
+        )
         if looked is None:
             raise UsageError(await opening.no_such_session(database.sessions, name))
         session: Session = await in_turns(self._opener.opening(*looked, None, None, (), until))
@@ -404,6 +395,68 @@ class Runtime:
         account = None if opened is None else account_of_copy(opened, self._registry.snapshot_key)
         if not await database.sessions.copy(name, new_name, account):
             raise UsageError(await opening.no_such_session(database.sessions, name))
+
+    async def upgrade(
+        self,
+        name: str,
+        *,
+        dry_run: bool = False,
+        drop_pending: bool = False,
+        keep: str | None = None,
+    ) -> Upgrade:
+        """Carry the idle durable session of that name over to this release's guest.
+
+        A session goes on with the guest that it began on. This makes it again on the present one: procedures,
+        types, macros and imports from its programs' texts, variables by their data forms (scoped values and
+        handles that are done among them), contexts, scope log, accounts, limits and Python's variables as
+        they are. What cannot go (closures, continuations, ports, opaque structs) is ``left``, by name, and is
+        unbound afterwards. ``dry_run``: only look what would come of it. ``drop_pending``: also where it
+        waits for what it asked for; that is given up. ``keep``: a name under which the session is kept as it
+        was. Where it stands on this guest already, nothing happens.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: there is no session of that name, it is in the middle of an execution, it waits for
+                something, or ``keep`` is taken.
+            SessionHeld: another process is at work in it.
+            LeaseLost: another process has taken it meanwhile.
+            StoreError: the store cannot be read or written: everything is as it was.
+            SnapshotError: what the store has of it cannot be used.
+            InternalError: a defect of rlm-wasm.
+        """
+        from rlm_wasm.runtime_parts import upgrading
+
+        self._check_open()
+        database = self._database()
+        grants = self.grants
+
+        def opened() -> tuple[Durable, Grants] | None:
+            if dry_run:
+                return self._opener.seen(database, name, grants)
+            return self._opener.taken(database, name, grants, lambda _text: None, make=False)
+
+        taken = await database.run(opened)
+        if taken is None:
+            raise UsageError(await opening.no_such_session(database.sessions, name))
+        durable, old_grants = taken
+        if old_grants is grants:
+            await database.run(durable.give_back_here)
+            return upgrading.stands_already(durable, grants.engine)
+        async with await in_turns(self._opener.opening(durable, old_grants, None, None, ())) as session:
+            made = await upgrading.upgraded(
+                session,
+                durable,
+                grants,
+                old_grants,
+                key=self._registry.snapshot_key,
+                drop_pending=drop_pending,
+            )
+            if dry_run:
+                return made.upgrade
+            if keep is not None:
+                await self.copy(name, keep)
+            await session.stand_on(made.snapshot, grants.engine)
+            return replace(made.upgrade, saved=True)
 
     async def run(
         self,

@@ -48,6 +48,7 @@ from rlm_wasm.session_parts.stay import Stay
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.sandbox.engine import Engine
     from rlm_wasm.session_parts.durable import Durable
 
 _ASKED_AT_ONCE = 4 << 20
@@ -280,6 +281,9 @@ class Session:
             return protocol.evaluate(source, name, options_sent)
 
         outcome: Outcome | None = None
+        stay, programs, kept = self._stay, self._parts.programs, None
+        if stay is not None and stay.owns_lease:
+            kept = programs.given(source, stay.durable.keep_text)
         try:
             work = self._scheduler.execute(message, limits)
             outcome, result = await self._run(work, on_progress, on_output, source, name)
@@ -287,6 +291,7 @@ class Session:
         finally:
             if outcome is None or outcome.rolled_back:
                 self._parts.options.give_back(options)  # what the guest was told is undone
+                programs.undone(kept)
 
     def stream(
         self, source: str, *, timeout_s: float | None = None, name: str = "program"
@@ -808,6 +813,18 @@ class Session:
         finally:
             self.cancel()
         return self._stay.durable.kept
+
+    async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:
+        """Let the store have this snapshot in place of the session; see ``runtime_parts.upgrading``.
+
+        Nothing more of this session is kept: whoever opens it next has that one.
+
+        Raises:
+            StoreError: the store cannot be written: everything is as it was.
+            LeaseLost: another process has the session.
+        """
+        assert self._stay is not None
+        await self._stay.stand_on(snapshot, engine)
 
     def pending(self) -> list[dict[str, Any]]:
         """What a program that is in the middle waits for: each request without an answer, oldest first.

@@ -112,6 +112,7 @@ def test_what_an_embedder_can_catch_is_exported() -> None:
         "Unencodable", "MessageTooLarge", "PythonFailure",
         "PythonNotBegun",
         "ProgramRefused",
+        "ForkFailed",
         "UnfitValue",
         "UntrustedFile",
     }  # fmt: skip

@@ -19,7 +19,8 @@
            (if text (begin (display made) (void)) made)))
         (else (raise-argument-error 'format "string?" text))))
 
-(define (%format who text args)
+(define (%format who text args) (or (%format-plain text args) (%format-in-steps who text args)))
+(define (%format-in-steps who text args)
   (let ((end (string-length text)))
     (let loop ((at 0) (left args) (pieces '()))
       (let ((tilde (%string-index-of text "~" at)))
@@ -37,7 +38,19 @@
                         (let ((done (%format-directive who text tilde directive left args)))
                           (loop (car done) (cadr done) (cons (cddr done) pieces))))
                        ((null? left) (%format-count-error who text args))
-                       (else (loop (+ tilde 2) (cdr left) (cons (%->string (car left) mode 0) pieces)))))))))))
+                       (else
+                        (if (or (%record? (car left)) (pair? (car left))) (%note-opaque! who (car left)))
+                        (loop (+ tilde 2) (cdr left) (cons (%->string (car left) mode 0) pieces)))))))))))
+
+;; What an LLM call gave has no text of its own: in another text there would stand that it is one.
+(define (%note-opaque! who v)
+  (cond ((pair? v) (%note-opaque! who (if (pair? (car v)) #f (car v))))
+        ((syntax? v)
+         (%warn! (symbol->string who) ": the result of an LLM call was shown as " (%->string v 0 0)
+                 ", not as its text: unwrap it first, with (syntax-e v)."))
+        ((handle? v)
+         (%warn! (symbol->string who) ": the handle of an LLM call was shown as " (%->string v 0 0)
+                 ", not what it stands for: await it first, with (syntax-e (await handle))."))))
 
 ;; the rarer ones: (the place after it, the values that are left . the text that it stands for)
 (define (%format-directive who text tilde directive left args)
@@ -109,16 +122,22 @@
 
 (define (printf text . args)
   (if (not (string? text)) (raise-argument-error 'printf "string?" text))
-  (write-string (%format 'printf text args) (current-output-port)) (void))
+  (%write-text (%format 'printf text args) (current-output-port)) (void))
 (define (eprintf text . args)
-  (write-string (%format 'eprintf text args) (current-error-port)) (void))
+  (%write-text (%format 'eprintf text args) (current-error-port)) (void))
 (define (fprintf port text . args)
   (if (not (output-port? port)) (raise-argument-error 'fprintf "output-port?" port))
-  (write-string (%format 'fprintf text args) port) (void))
+  (%write-text (%format 'fprintf text args) port) (void))
 
 ;; ---- ~a ~s ~v ~e ----
+(define (%tilde-value mode v)
+  (if (and (eqv? mode 0) (string? v))
+      v
+      (begin
+        (if (or (%record? v) (pair? v)) (%note-opaque! '~a v))
+        (%->string v mode 0))))
 (define (%tilde-values mode joined vs)
-  (%string-join (map (lambda (v) (if (and (eqv? mode 0) (string? v)) v (%->string v mode 0))) vs) joined))
+  (%string-join (map (lambda (v) (%tilde-value mode v)) vs) joined))
 
 (define (%tilde mode between limit-marker)
   (define (padded #:separator [separator between] #:width [width #f] #:max-width [max-width width]
@@ -128,7 +147,7 @@
     (%pad-text (%limit-text (%tilde-values mode separator vs) max-width marker limit-prefix?)
                min-width align left-pad right-pad))
   (case-lambda
-    ((v) (if (and (eqv? mode 0) (string? v)) v (%->string v mode 0)))
+    ((v) (%tilde-value mode v))
     (vs (if (any keyword? vs) (apply padded vs) (%tilde-values mode between vs)))))
 
 (define ~a (%tilde 0 "" ""))

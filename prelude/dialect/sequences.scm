@@ -75,10 +75,12 @@
                   #f)
                  "Unwrap the text with (syntax-e …) first.")))
         (else
-         (raise (make-exn:fail:contract
-                 (string-append "for: expected a sequence for " (symbol->string name) ", got something else: "
-                                (%shown value 80))
-                 #f)))))
+         (let ((condition (make-exn:fail:contract
+                           (string-append "for: expected a sequence for " (symbol->string name) ", got something else: "
+                                          (%shown value 80))
+                           #f))
+               (advice (%value-advice value 'map)))
+           (raise (if advice (%with-hint condition advice) condition))))))
 
 (define (%port-iteration read-next) (%pulled read-next eof-object?))
 

@@ -215,7 +215,7 @@
     (cond ((eq? bad %none) #f)
           ((string-prefix? message "application: ") (%application-advice bad))
           ((string-prefix? message "hash-ref: no value") (%key-advice bad (cadr irritants)))
-          ((regexp-match? #rx"out of range|too large|smaller than" message) #f)
+          ((regexp-match? #rx"out of range|too large|smaller than" message) (and (any json-null? irritants) %null-advice))
           ((%value-advice bad who))
           ((and (exact-integer? position) (> position 1))
            (string-append "It is the " (%article-position position) " argument."))

@@ -4,12 +4,9 @@
 ;; with the handlers outside its own installed.
 
 ;; What raise does when no handler is left. The main loop puts its own here; it never returns.
-;; %raised-at is a condition that knows the place of an uncaught object that is none.
 (define %uncaught-handler #f)
-(define %raised-at #f)
 (define (%uncaught obj)
-  (unless (exn? obj)
-    (set! %raised-at (%condition-locate! (%make-condition 'exn "" '()))))
+  (unless (or (exn? obj) (%raised-place obj)) (%note-place! obj))
   ;; The computation is left: its after thunks run, as in Racket. What goes wrong in them is lost.
   (let ((winders (vector-ref (%state) 0)))
     (when (pair? winders)
@@ -42,7 +39,20 @@
             (%set-dynamic! state)
             result)))))
 
-(define (raise-continuable obj) (%call-handler obj))
+(define (raise-continuable obj) (%call-handler (%note-place! obj)))
+
+;; A condition carries the place at which it was raised. For another object that place stands here, with the
+;; object, until another is raised; so it is still known when whoever waits for a fiber raises its object again.
+(define %raised #f)
+(define (%note-place! obj)
+  (if (exn? obj)
+      (%condition-locate! obj)
+      (let ((place (%place)))
+        (set! %raised (cons obj place))
+        obj)))
+
+;; (source line column), or #f.
+(define (%raised-place obj) (and %raised (eq? (car %raised) obj) (cdr %raised)))
 
 ;; Not continuable: a handler that returns is itself an error, raised to the handlers outside it.
 (define (%raise obj)
@@ -66,7 +76,7 @@
     (%condition-locate! condition)))
 
 ;; Racket's second argument (a barrier) means nothing here.
-(define (raise obj [barrier? #t]) (%raise (%condition-locate! obj)))
+(define (raise obj [barrier? #t]) (%raise (%note-place! obj)))
 
 (%set-hook! 'raise %raise)
 
@@ -101,7 +111,7 @@
            (lambda (back)
              (escape
               (lambda ()
-                (clauses obj (lambda () (back (lambda () (raise-continuable obj)))))))))))
+                (clauses obj (lambda () (back (lambda () (%call-handler obj)))))))))))
        (lambda ()
          (let ((result (thunk)))
            (lambda () result))))))))

@@ -60,11 +60,6 @@
 ;; Without a record: it is not looked through.
 (define (%eval-unchecked text env name) (%run-forms (%program-of text env name) env name %show #f '()))
 
-(define %expanded-tag (cons 'expanded '()))
-(define (%expanded form tree) (vector %expanded-tag tree form))
-(define (%expanded? form)
-  (and (vector? form) (= (vector-length form) 3) (eq? (vector-ref form 0) %expanded-tag)))
-
 ;; The value is the last form's. `show` gets the value of each form that is evaluated, what a begin at the top
 ;; level splices included; #f: nothing does. `program`: the record, or #f; to-come: what follows after these.
 (define (%run-forms forms env name show program to-come)
@@ -93,32 +88,22 @@
           (loop (%run-form (caar part) (cdr part) name show program left))))))
 
 ;; to-come: with show the cell of what is left.
-;; Most forms ask for nothing: %compile-form expands and compiles them in one go.
+;; Most forms ask for nothing: %compile-form expands and compiles them in one go, and those that were expanded ahead.
 (define (%run-form form env name show program to-come)
-  (if (vector? form)
-      (%run-vector form env name show program to-come)
-      (let ((done (%compile-form form env name program)))
-        (cond ((pair? done)
-               (let ((r (%answered (car done) (cdr done) name)))
-                 (if (and program (not (%splice? r))) (vector-set! program 0 (cons r (vector-ref program 0))))
-                 (%run-expanded r list-copy name show program to-come)))
-              (show (%show-value done show))
-              (else (done))))))
+  (let ((done (%compile-form form env name program)))
+    (cond ((pair? done)
+           (let ((r (%answered (car done) (cdr done) name)))
+             (if (and program (not (%splice? r))) (vector-set! program 0 (cons r (vector-ref program 0))))
+             (cond ((not (%splice? r)) (if show (%show-value (%compile r name) show) ((%compile r name))))
+                   ((not show) (%run-forms (list-copy (vector-ref r 1)) (vector-ref r 2) name show program to-come))
+                   ((pair? (vector-ref r 1))
+                    (set-car! to-come (cons (cons (list-copy (vector-ref r 1)) (vector-ref r 2)) (car to-come)))))))
+          (show (%show-value done show))
+          (else (done)))))
 (define (%show-value thunk show)
   (let ((value (thunk)))
     (show value)
     value))
-;; (own forms): those that are spliced, in a list that may be written to
-(define (%run-expanded r own name show program to-come)
-  (cond ((not (%splice? r)) (if show (%show-value (%compile r name) show) ((%compile r name))))
-        ((not show) (%run-forms (own (vector-ref r 1)) (vector-ref r 2) name show program to-come))
-        ((pair? (vector-ref r 1))
-         (set-car! to-come (cons (cons (own (vector-ref r 1)) (vector-ref r 2)) (car to-come))))))
-;; A literal, or a form that was expanded ahead.
-(define (%run-vector form env name show program to-come)
-  (cond ((%expanded? form) (%run-expanded (vector-ref form 1) values name show program to-come))
-        (show (%show-value (%compile-form form env name program) show))
-        (else ((%compile-form form env name program)))))
 
 ;; The parameter %loading (r7rs/parameters.scm) holds the libraries that are being loaded, innermost
 ;; first: a circle among them is an error. A failure that ends the execution leaves nothing behind.

@@ -237,6 +237,10 @@
                                     (%hash-ref told "message" "the request failed")
                                     '())))
     (%set-condition-mark! condition 7 told)
+    (let ((line (%hash-ref told "line" #f)))    ; of this program, but in a fork of it
+      (when line
+        (%set-condition-mark! condition 3 line)
+        (%set-condition-mark! condition 4 (%hash-ref told "column" #f))))
     condition))
 (define (%raise-reply told) (%raise (%condition-locate! (%reply-condition told))))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rlm_wasm.errors import (
     CapabilityDenied,
+    ForkFailed,
     GuestError,
     LimitExceeded,
     ProgramRefused,
@@ -39,6 +40,8 @@ def condition_of(error: BaseException) -> dict[str, Any]:
         return {"type": "exn:fail:llm", "message": str(error), "status": error.status}
     if isinstance(error, PythonFailure):
         return {"type": "exn:fail:python", "message": str(error), "frames": list(error.frames)}
+    if isinstance(error, ForkFailed) and error.line is not None:
+        return {"type": error.type, "message": str(error), "line": error.line, "column": error.column}
     if isinstance(error, GuestError):
         return {"type": error.type, "message": str(error)}
     if isinstance(error, Unencodable):

@@ -141,7 +141,6 @@ async def _answer(
                     on_progress=display,
                     on_step=None if quiet or not is_terminal(err=True) else _told,
                 )
-        accounts.log_trouble(runtime.log_trouble)
         return answer
 
 

@@ -36,6 +36,7 @@ from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json, tries, vendor_rules
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.completions import checked
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
@@ -412,11 +413,19 @@ class LlmCalls:
         try:
             work.send(None)
         except StopIteration as stop:
-            return self._settle(call, stop.value)
+            completion = stop.value
         except Exception as error:
             raise self._failed(call, error) from error
-        work.close()
-        raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
+        else:
+            work.close()
+            raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
+        return self._settle(call, self._checked(call, completion))
+
+    def _checked(self, call: LlmCall, completion: object) -> Completion:
+        try:
+            return checked(completion, call.request)
+        except ProviderError as error:
+            raise self._failed(call, error) from error
 
     async def _await(self, call: LlmCall, work: Callable[[], Awaitable[Completion]]) -> Any:
         try:
@@ -431,7 +440,8 @@ class LlmCalls:
             self._end(call, cancelled=True)
             tracing.call_failed(call.span, "cancelled")
             raise
-        if isinstance(completion, Completion) and len(completion.text) > _AT_ONCE:
+        completion = self._checked(call, completion)
+        if len(completion.text) > _AT_ONCE:
             completion = replace(completion, text=await in_turns(whole_in_turns(completion.text)))
         return self._settle(call, completion)
 
@@ -487,11 +497,7 @@ class LlmCalls:
 
     # ---- and back
 
-    def _settle(self, call: LlmCall, completion: Any) -> list[Any]:
-        if not isinstance(completion, Completion):
-            raise self._failed(
-                call, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
-            )
+    def _settle(self, call: LlmCall, completion: Completion) -> list[Any]:
         request = call.request
         model = _model_of(request, completion)
         cost: float | None = 0.0
@@ -558,7 +564,7 @@ class LlmCalls:
             if journal is not None:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
-            completion: Completion = await self._provider()[0].complete(request)
+            completion = checked(await self._provider()[0].complete(request), request)
         except Exception as error:
             if may_have_cost(error):
                 self._settle_lost(request, worst)

@@ -80,6 +80,8 @@ def _host_side(
         checksum=0 if journal is None else journal.checksum,
         asked=tuple(calls.asked.items()),
         asking=tuple(calls.asking),
+        programs=parts.programs.hashes,
+        programs_whole=parts.programs.whole and journal is not None,
     )
 
 
@@ -110,6 +112,7 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
     if state.python is not None:
         parts.python.restore(state.python)
     parts.calls.adopt(state.asked, state.asking)
+    parts.programs.adopt(state.programs, whole=state.programs_whole)
     if parts.journal is not None:
         parts.journal.continues(state.runs, state.checksum)
     elif parts.scheduler.execution is None:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rlm_wasm.asking import own, recursion
-from rlm_wasm.errors import GuestError, LimitExceeded, StoreError, UsageError
+from rlm_wasm.errors import ForkFailed, LimitExceeded, StoreError, UsageError
 from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.grants import Grants
@@ -189,8 +189,14 @@ class Children:
         if result.status == "limit" and error is not None:
             raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
         if not result.ok:
-            kind, message = ("exn:fail", result.status) if error is None else (error.type, error.message)
-            raise GuestError(f"fork-map: item {number}: {message}", type=kind)
+            if error is None:
+                raise ForkFailed(f"fork-map: item {number}: {result.status}")
+            raise ForkFailed(
+                f"fork-map: item {number}: {error.message}",
+                type=error.type,
+                line=error.line,
+                column=error.column,
+            )
         return result.value if result.data is None else result.data
 
     async def _opened_fork(

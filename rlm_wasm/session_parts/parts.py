@@ -26,6 +26,7 @@ from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.runlog.stream import EventStream, Recorder
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_parts.guest_options import GuestOptions
+from rlm_wasm.session_parts.kept_programs import KeptPrograms
 from rlm_wasm.session_parts.observer import Observer
 from rlm_wasm.session_parts.resending import EFFECTS
 
@@ -83,6 +84,7 @@ class Parts:
         self._python_changed = python_changed
         self.functions = HostFunctions(grants.host_functions)
         self.options = GuestOptions(self.functions, limits)
+        self.programs = KeptPrograms()
         if parent is None:
             self.recorder = Recorder(EventStream(grants.log_readers), None)
             self.log = ScopeLog(limits.log_bytes)
@@ -207,3 +209,4 @@ class Parts:
         self.contexts.clear()
         self.log.clear()
         self.options.fresh()
+        self.programs.clear()

@@ -45,6 +45,8 @@ def replayed(
         if kind is Kind.EVALUATE:
             parts.options.told_again()
             history.evaluated(fields[0])
+            if parts.owns_budget:
+                parts.programs.given(history.program, durable.keep_text)
         elif kind is Kind.END:
             again.end(fields[0])
         elif kind is Kind.CALL:

@@ -38,6 +38,10 @@ class SessionState:
     """Answers to what recursive calls under way are made of, by idempotency key."""
     asking: tuple[str, ...] = ()
     """Such calls that were sent, and whose answers had not come."""
+    programs: tuple[str, ...] = ()
+    """Of a durable session: the programs that may have defined something, by the SHA-256 of their texts."""
+    programs_whole: bool = False
+    """Whether none is missing among them."""
 
 
 def state_of(snapshot: Snapshot) -> SessionState:

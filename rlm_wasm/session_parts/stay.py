@@ -175,6 +175,19 @@ class Stay:
                 durable.writer.overflow()
             raise
 
+    async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:
+        """Save a snapshot of another guest in place of all that there is, and nothing after it.
+
+        Raises:
+            StoreError: the store cannot be written: everything is as it was.
+            LeaseLost: another process has the session.
+        """
+        durable = self.durable
+        base = durable.writer.seal()
+        durable.writer.freeze()
+        stored = replace(snapshot, body=durable.by_reference(states.state_of(snapshot)))
+        await durable.save(stored, self.journal.stream, base, engine)
+
     # ---- the end
 
     def closes(self, *, executing: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rlm_wasm import ProviderError, Runtime
+from rlm_wasm import Limits, ProviderError, Runtime
 from rlm_wasm.testing import InlineProvider
 
 CHECK = '(define (check x)\n  (error "bad" x))\n'
@@ -21,6 +21,7 @@ CHECK = '(define (check x)\n  (error "bad" x))\n'
         (CHECK + "(race (list (lambda () (check 1))))", (2, 3)),
         (CHECK + "(for-each check (list 1))", (2, 3)),
         ("(define (g)\n  (raise 'oops))\n(list (g))", (2, 3)),
+        ("(define (g)\n  (call-with-escape-continuation (lambda (k)\n    (car 5))))\n(list (g))", (3, 5)),
         ('(define (g s)\n  (string->number s "x"))\n(list (g 5))', (2, 3)),
         ("(define (f n)\n  (if (= n 0)\n      (string-join 5)\n      (f (- n 1))))\n(list (f 3))", (3, 7)),
         ("(define (g)\n  (llm-query #:instruction 5))\n(list (g))", (2, 3)),
@@ -34,6 +35,81 @@ async def test_an_error_in_a_tail_call_has_the_line_of_that_call(
         error = (await runtime.run(program)).error
     assert error is not None
     assert (error.line, error.column) == place
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        '(sort (list 1 "a") <)',
+        "(map car (list 1))",
+        '(filter even? (list "a"))',
+        '(foldl + 0 (list "a"))',
+        '(fold-left + 0 (list "a"))',
+        '(reduce + 0 (list "a" 1))',
+        "(for-each car (list 1))",
+        "(vector-map car (vector 1))",
+        '(string-for-each car "abc")',
+        "(append-map car (list 1))",
+        "(andmap car (list 1))",
+        "(build-list 3 car)",
+        "(group-by car (list 1))",
+        "(hash-map (hash 1 2) car)",
+        "(hash-update (hash 1 2) 1 car)",
+        "(hash-ref (hash) 5)",
+        "(apply car (list 1))",
+        "(apply vector-ref (list (vector 1) 5))",
+        "(call-with-values (lambda () 5) car)",
+        "((compose car car) 5)",
+        "(dynamic-wind void (lambda () (car 1)) void)",
+        "(with-handlers ([string? void]) (car 1))",
+        "(force (delay (car 5)))",
+        "(map-async car (list 1))",
+        "(fork-map car (list 1))",
+        '(string->jsexpr "{")',
+        "(vector-ref (vector) 1)",
+    ],
+)
+async def test_what_the_library_is_given_fails_at_the_line_that_gave_it(call: str) -> None:
+    """The library's procedure is called in tail position, and what it calls is a builtin: no line of the program."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        error = (await runtime.run(f"(define (f x)\n  {call})\n\n(list (f 1))")).error
+    assert error is not None
+    assert (error.line, error.backtrace[0].split()[0]) == (2, "f")
+
+
+@pytest.mark.parametrize(
+    "raised", ["(error 'bad)", "(raise 5)", "(raise (list 1 2))", "(raise-continuable 5)"]
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "(await (spawn {}))",
+        "(await (spawn (lambda () (await (spawn {})))))",
+        "(await-all (list (spawn {})))",
+        "(await-any (list (spawn {})))",
+        "(parallel (list {}))",
+        "(race (list {}))",
+        "(race (list (lambda () (raise 4)) {}))",
+        "(map-async {} (list 1))",
+        "(fork-map {} (list 1))",
+        "(with-timeout 5 {})",
+        "(with-handlers ([string? void]) ({}))",
+    ],
+)
+async def test_what_a_fiber_raises_keeps_its_line_whoever_waits_for_it(call: str, raised: str) -> None:
+    thunk = f"(lambda arguments\n    {raised})"
+    async with Runtime(provider=InlineProvider()) as runtime:
+        error = (await runtime.run(f"(define (f)\n  {call.format(thunk)})\n(list (f))")).error
+    assert error is not None
+    assert (error.line, error.column) == (3, 5)
+
+
+async def test_an_object_raised_again_elsewhere_has_the_place_of_the_last_raise() -> None:
+    program = "(guard (e (#t #f))\n  (await (spawn (lambda () (raise 5)))))\n\n(raise 5)"
+    async with Runtime(provider=InlineProvider()) as runtime:
+        error = (await runtime.run(program)).error
+    assert error is not None
+    assert error.line == 4
 
 
 async def test_an_error_in_a_fiber_has_the_fibers_backtrace() -> None:
@@ -61,14 +137,30 @@ async def test_a_failed_call_that_no_line_awaits_has_the_line_that_sent_it() -> 
         "(define (loop n) (if (= n 0) 'done (apply loop (list (- n 1)))))",
         "(define (loop n) (if (= n 0) 'done (call/cc (lambda (k) (loop (- n 1))))))",
         "(define (loop n) (if (= n 0) 'done (call-with-values (lambda () (- n 1)) loop)))",
+        "(define (loop n) (if (= n 0) 'done ((compose loop sub1) n)))",
+        "(define (loop n) (if (= n 0) 'done (hash-ref (hash) n (lambda () (loop (- n 1))))))",
+        "(define (loop n) (if (= n 0) 'done (andmap loop (list (- n 1)))))",
+        "(define (loop n) (if (= n 0) 'done ((case-lambda ((n) (apply loop (list n)))) (- n 1))))",
+        "(define (loop n) (if (= n 0) 'done (let/ec k (apply loop (list (- n 1))))))",
+        "(define (loop n) (if (= n 0) 'done (begin (await (spawn void)) (apply loop (list (- n 1))))))",
         "(define (string-join n) (if (= n 0) 'done (string-join (- n 1))))\n(define loop string-join)",
         "(define (error n) (if (= n 0) 'done (error (- n 1))))\n(define loop error)",
     ],
 )
 async def test_no_loop_grows_by_the_frames_that_are_kept(loop: str) -> None:
-    """Whatever may call the program back keeps no caller; nor does a program's own procedure of such a name."""
+    """A frame is kept only while the library runs: a tail call back into the program drops it."""
     async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
         first = await session.execute(f"{loop}\n(loop 100)")
         long = await session.execute("(loop 200000)")
     assert (first.value, long.value) == ("done", "done")
     assert long.execution.memory_bytes < first.execution.memory_bytes + (8 << 20)
+
+
+async def test_a_kept_frame_holds_no_values() -> None:
+    """The stream's head is in a variable of the frame that is kept; its elements go as they are consumed."""
+    program = """
+        (define (numbers n) (stream-cons n (numbers (+ n 1))))
+        (define (go s) (stream-tail s 200000))
+        (stream-first (go (numbers 0)))"""
+    async with Runtime(provider=InlineProvider(), limits=Limits(memory_bytes=12 << 20)) as runtime:
+        assert (await runtime.run(program)).value == "200000"

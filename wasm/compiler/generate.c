@@ -262,7 +262,6 @@ static Value make_template(void) {
   TEMPLATE(t)->arity = ARITY_SIMPLE(0);
   TEMPLATE(t)->params = V_NIL;
   TEMPLATE(t)->place = FIX(0);
-  TEMPLATE(t)->keeps_caller = V_FALSE;
   if (node == V_FALSE) return t;
   TEMPLATE(t)->name = NODE(node, L_NAME);
   TEMPLATE(t)->place = FIX(NODE_PLACE(node));
@@ -576,7 +575,7 @@ static void call_end(Value node, int mode, uint32_t argc, enum callee callee, ui
   }
   SET(last, -1);
   SET(depth, base + 1);
-  if (tail && callee != CALLEE_PRIMITIVE) { emit(OP_RETURN, 0); return; }   /* from a callee that keeps its caller */
+  if (tail && callee != CALLEE_PRIMITIVE) { emit(OP_RETURN, 0); return; }   /* from the library, which keeps a program's frame: see vm.c */
   if (callee == CALLEE_BELOW) { SET(depth, base + 2); emit(OP_SLIDE, 1); SET(depth, base + 1); }
   finish(mode);
 }

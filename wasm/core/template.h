@@ -13,10 +13,10 @@ struct Template {
   Value places;       /* T_RAW of uint32_t pairs (code offset, place), ascending */
   Value params;       /* list of symbols, for signatures */
   Value place;        /* fixnum: of the lambda */
-  Value keeps_caller; /* #t: a tail call keeps the frame that made it, so that an error finds its place there */
 };
-#define TEMPLATE_FIXED 8
+#define TEMPLATE_FIXED 7
 #define TEMPLATE(v) ((struct Template *)PTR(v))
+#define OF_PROGRAM(t) IS((t)->source, T_STRING)      /* not of the prelude or the machine */
 #define TEMPLATE_CONSTS(t) ((Value *)(t) + 1 + TEMPLATE_FIXED)
 #define ARITY_SIMPLE(required) FIX(required)
 #define ARITY_GENERAL(required, optional, rest) \

@@ -474,7 +474,8 @@ enum { PLAIN_NESTING = 4, PLAIN_PARTS = 32 };
 
 static Value plain_variable(Value symbol, Value env, uint32_t place) {
   Value binding = env_lookup(env, symbol);
-  return IS(binding, T_CELL) && CELL(binding)->value != V_UNBOUND ? make_leaf(N_GREF, place, binding) : V_FALSE;
+  bool known = IS(binding, T_CELL) && (CELL(binding)->value != V_UNBOUND || FIX_VALUE(CELL(binding)->flags) & CELL_OWN);
+  return known ? make_leaf(N_GREF, place, binding) : V_FALSE;
 }
 static Value plain_tree(Value form, Value env, uint32_t place, int nesting, int *parts) {
   if (--*parts < 0) return V_FALSE;

@@ -7,6 +7,7 @@
 #include "core/prims.h"
 #include "expander/env.h"
 #include "expander/expand.h"
+#include "host/boot.h"
 #include "io/port.h"
 #include "io/reader.h"
 #include "numbers/numprint.h"
@@ -101,15 +102,82 @@ static Value prim_note_program(int argc, Value *args) {
 
 /* ---- its forms ---- */
 /* (%compile-form form env name record): a thunk; or, where its expansion needs the driver, a pair of the expansion's
-   state and the request (see expander/expand.c). vm.resume: the state while it is expanded, then #t.
+   state and the request (see expander/expand.c); of a form that was expanded ahead #f and the splice. vm.resume: the state while it is expanded, then #t.
    record: #f, or a vector whose first element lists the trees of a program, the last first: this one is added. */
 static void keep_tree(Value record, Value tree) {
   if (record != V_FALSE) VEC(record)[0] = cons(tree, VEC(record)[0]);
 }
+/* A form that was expanded ahead stands in its list as #(tag tree form plain?), where plain? says that the tree needs
+   no analysis. Nobody else has the tag. */
+enum { EXPANDED_TAG, EXPANDED_TREE, EXPANDED_FORM, EXPANDED_PLAIN, EXPANDED_SLOTS };
+static Value expanded_tag;
+void program_init(void) {
+  heap_root(&expanded_tag);
+  expanded_tag = cons(V_FALSE, V_NIL);
+}
+static bool is_expanded(Value form) {
+  return IS(form, T_VECTOR) && VEC_LENGTH(form) == EXPANDED_SLOTS && VEC(form)[EXPANDED_TAG] == expanded_tag;
+}
+static Value make_expanded(Value form, Value tree, Value plain) {
+  Value expanded = make_vector(EXPANDED_SLOTS, plain);
+  VEC(expanded)[EXPANDED_TAG] = expanded_tag;
+  VEC(expanded)[EXPANDED_TREE] = tree;
+  VEC(expanded)[EXPANDED_FORM] = form;
+  return expanded;
+}
+/* (%expanded form tree), (%expanded? form) */
+static Value prim_expanded(int argc, Value *args) { (void)argc; return make_expanded(args[0], args[1], V_FALSE); }
+static Value prim_is_expanded(int argc, Value *args) { (void)argc; return BOOL(is_expanded(args[0])); }
+
+/* (%expand-list! look forms env library): each form, in its place, becomes what it is expanded to,
+   and its tree comes before those in look[0]; look[4] is where it is. #t; or, where a form's expansion needs the driver, a pair of the expansion's
+   state and the request; the condition where one cannot be expanded; #f at a form that begins with `library`. vm.resume: the state, or #t between two forms. */
+enum { LOOK_TREES = 0, LOOK_HERE = 4, LOOK_SLOTS = 5 };
+static Value prim_expand_list(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_VECTOR) || VEC_LENGTH(args[0]) != LOOK_SLOTS) return err_type(NULL, 0, "vector", args[0]);
+  if (!IS(args[2], T_ENV)) return err_type(NULL, 2, "environment", args[2]);
+  Value *look = VEC(args[0]), forms = vm.resume == V_FALSE ? args[1] : look[LOOK_HERE];
+  Value state = vm.resume == V_TRUE ? V_FALSE : vm.resume;
+  for (; is_pair(forms); forms = CDR(forms)) {
+    Value form = CAR(forms), tree = V_FALSE;
+    look[LOOK_HERE] = forms;
+    if (state == V_FALSE) {
+      if (is_pair(form) && CAR(form) == args[3]) return V_FALSE;
+      tree = expansion_at_once(form, args[2]);
+    }
+    Value plain = BOOL(tree != V_FALSE);
+    if (tree == V_FALSE) {
+      if (state == V_FALSE) state = expansion_begin(form, args[2]);
+      tree = expansion_run(state);
+      if (tree == V_AGAIN) vm.resume = state;
+      if (tree == V_ERROR) return vm.error;
+      if (IS_SIGNAL(tree)) return tree;
+      if (!IS_FIX(VEC(tree)[0])) return cons(state, tree);
+      state = V_FALSE;
+    }
+    CAR(forms) = make_expanded(form, tree, plain);
+    look[LOOK_TREES] = cons(tree, look[LOOK_TREES]);
+    if (should_pause() && is_pair(CDR(forms))) {
+      look[LOOK_HERE] = CDR(forms);
+      vm.resume = V_TRUE;
+      return V_AGAIN;
+    }
+  }
+  return V_TRUE;
+}
+
 static Value prim_compile_form(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
   if (args[3] != V_FALSE && !(IS(args[3], T_VECTOR) && VEC_LENGTH(args[3]) > 0)) return err_type(NULL, 3, "vector", args[3]);
+  if (vm.resume == V_FALSE && is_expanded(args[0])) {
+    Value tree = VEC(args[0])[EXPANDED_TREE];
+    if (!IS_FIX(VEC(tree)[0])) return cons(V_FALSE, tree);
+    if (VEC(args[0])[EXPANDED_PLAIN] != V_FALSE) compile_begin_plain(tree, args[2]);
+    else compile_begin(tree, args[2]);
+    vm.resume = V_TRUE;
+  }
   if (vm.resume == V_FALSE) {
     Value tree = expansion_at_once(args[0], args[1]);
     if (tree != V_FALSE) {
@@ -230,6 +298,9 @@ const PrimDef program_prims[] = {
   {"%read-all", prim_read_all, 2, 2, NULL},
   {"%note-program!", prim_note_program, 2, 2, NULL},
   {"%compile-form", prim_compile_form, 4, 4, NULL},
+  {"%expand-list!", prim_expand_list, 4, 4, NULL},
+  {"%expanded", prim_expanded, 2, 2, NULL},
+  {"%expanded?", prim_is_expanded, 1, 1, NULL},
   {"%plain-outcome", prim_plain_outcome, 3, 4, NULL},
   {"%call-message", prim_call_message, 3, 3, NULL},
   {"%nothing-written?", prim_nothing_written, 2, 2, NULL},

@@ -384,14 +384,15 @@ struct walk { Value source; uint32_t place; Value trace, last; int count; bool p
 static void visit_frame(struct walk *w, Value self, uint32_t pc) {
   if (!IS(self, T_CLOSURE)) return;
   Value t = CLOSURE_TEMPLATE(self);
-  if (!IS(TEMPLATE(t)->source, T_STRING)) return;
+  if (!OF_PROGRAM(TEMPLATE(t))) return;
   uint32_t place = template_place(t, pc);
   if (!w->place && place) {
     w->place = place;
     w->source = TEMPLATE(t)->source;
   }
   Value name = TEMPLATE(t)->name;
-  if (w->place_only || name == V_FALSE || w->count >= TRACE_LIMIT) return;
+  bool named = name != V_FALSE && !(OBJ_FLAGS(name) & H_UNINTERNED);       /* by the program, not by a macro of ours */
+  if (w->place_only || !named || w->count >= TRACE_LIMIT) return;
   Value entry = list_n(3, name, FIX(PLACE_LINE(place)), FIX(PLACE_COLUMN(place)));
   Value pair = cons(entry, V_NIL);
   if (w->last == V_NIL) w->trace = pair; else CDR(w->last) = pair;
@@ -492,15 +493,6 @@ static Value prim_place(int argc, Value *args) {
   walk_stack(&w, true);
   return w.place ? list_n(3, w.source, FIX(PLACE_LINE(w.place)), FIX(PLACE_COLUMN(w.place))) : V_FALSE;
 }
-/* (%keep-caller! p): from now on a tail call of p is none, so that an error in it has the place of that call.
-   Only for procedures that make no tail call of anything that a program may have handed them. */
-static Value prim_keep_caller(int argc, Value *args) {
-  (void)argc;
-  if (IS(args[0], T_CLOSURE)) TEMPLATE(CLOSURE_TEMPLATE(args[0]))->keeps_caller = V_TRUE;
-  else if (IS(args[0], T_CASE))
-    for (uint32_t i = 0; i < OBJ_LENGTH(args[0]); i++) TEMPLATE(CLOSURE_TEMPLATE(SLOTS(args[0])[i]))->keeps_caller = V_TRUE;
-  return V_VOID;
-}
 static Value prim_exn_type(int argc, Value *args) {
   Value c = prim_make_condition(argc, (Value[]){args[0], V_FALSE, V_NIL, V_FALSE});
   return IS_SIGNAL(c) ? c : RECORD_RTD(c);
@@ -520,7 +512,6 @@ const PrimDef error_prims[] = {
   {"%set-condition-mark!", prim_set_condition_mark, 3, 3, NULL},
   {"%condition-locate!", prim_condition_locate, 1, 1, NULL},
   {"%place", prim_place, 0, 0, NULL},
-  {"%keep-caller!", prim_keep_caller, 1, 1, NULL},
   {"%exn-type", prim_exn_type, 1, 1, NULL},
   {"%procedure-signature", prim_signature, 1, 1, NULL},
   {0}

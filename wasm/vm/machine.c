@@ -44,7 +44,6 @@ Value make_procedure(const uint32_t *code, uint32_t words, uint32_t consts, cons
   TEMPLATE(t)->places = heap_raw(T_RAW, 0, 0);
   TEMPLATE(t)->params = params;
   TEMPLATE(t)->place = FIX(0);
-  TEMPLATE(t)->keeps_caller = V_FALSE;
   Value c = heap_object(T_CLOSURE, 0, 1);
   CLOSURE_TEMPLATE(c) = t;
   return c;

@@ -81,6 +81,12 @@ static enum run_status collect(void) {
 /* the caller's registers; its sp is where the callee's arguments began */
 #define POP_FRAME() (frame--, self = frame->self, consts = CONSTS_OF(self), \
                      pc = (const uint32_t *)(uintptr_t)frame->pc, fp = (Value *)(uintptr_t)frame->fp)
+/* A tail call leaves nothing of its caller, and so an error in the library's procedure that was called would have
+   no place: (define (check x) (error "bad" x)). Therefore a tail call out of a program into the library keeps the
+   caller's frame, with no values in it, until the library returns or makes a tail call into a program: that
+   drops it, so that no loop grows by such frames. A frame was kept when its call is the last thing that it does. */
+#define KEEP_FRAME() do { if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(self)))) PUSH_FRAME(); } while (0)
+#define DROP_KEPT_FRAME() do { if ((*(const uint32_t *)(uintptr_t)frame[-1].pc & 0xff) == OP_RETURN) frame--, fp = (Value *)(uintptr_t)frame->fp; } while (0)
 #define PUSH(v) (*sp++ = (v))
 #define POP() (*--sp)
 #define A (word >> 8)
@@ -491,6 +497,7 @@ enum run_status vm_run(void) {
       if (!tail) {
         PUSH_FRAME();
       } else {
+        DROP_KEPT_FRAME();
         sp = fp;
       }
       proc = vm.tail_proc;
@@ -529,27 +536,12 @@ enum run_status vm_run(void) {
     goto call_again;
 
   call:                  /* proc, on sp - argc .. sp; tail says which kind; pc is after the call */
-    if (TYPE_FAST(proc, T_CLOSURE)) {
-      struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(proc));
-      Value arity = t->arity;
-      if (arity != ARITY_SIMPLE(argc) && !arity_accepts(arity, argc)) {
-        result = err_arity(proc, (int)argc, sp - argc);
-        goto signal;
-      }
-      if (tail && t->keeps_caller == V_FALSE) {
-        Value *from = sp - argc;
-        if (from != fp) ROLLED for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
-        sp = fp + argc;
-      } else {
-        PUSH_FRAME();
-        fp = sp - argc;
-      }
-      if (FIX_VALUE(arity) < 0) sp = shape_arguments(arity, fp, argc);
-      self = proc;
-      consts = TEMPLATE_CONSTS(t);
-      pc = (uint32_t *)RAW_BYTES(t->code);
-      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && frame < m.frames + FRAME_STACK - 8) continue;
-      goto safe_point;
+    if (TYPE_FAST(proc, T_CLOSURE)) goto call_closure;
+    if (TYPE_FAST(proc, T_CASE)) {
+      Value closure = select_case(proc, argc);
+      if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
+      proc = closure;
+      goto call_closure;
     }
     if (TYPE_FAST(proc, T_PRIM)) {
       prim = PAYLOAD(proc);
@@ -575,13 +567,6 @@ enum run_status vm_run(void) {
       PUSH(result);
       if (vm.steps > OVERDRAWN) continue;
       goto safe_point;
-    }
-    if (TYPE_FAST(proc, T_CASE)) {
-      Value closure = select_case(proc, argc);
-      if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
-      if (TEMPLATE(CLOSURE_TEMPLATE(closure))->keeps_caller != V_FALSE) tail = false;
-      PUSH(closure);
-      goto call_again;
     }
     if (TYPE_FAST(proc, T_CONT)) {
       result = make_values(argc, sp - argc);
@@ -610,6 +595,30 @@ enum run_status vm_run(void) {
     result = err_apply(proc, (int)argc);
     goto signal;
 
+  call_closure: {        /* likewise, proc is a closure */
+      struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(proc));
+      Value arity = t->arity;
+      if (arity != ARITY_SIMPLE(argc) && !arity_accepts(arity, argc)) {
+        result = err_arity(proc, (int)argc, sp - argc);
+        goto signal;
+      }
+      if (tail) {
+        Value *from = sp - argc;
+        if (OF_PROGRAM(t)) DROP_KEPT_FRAME(); else KEEP_FRAME();
+        if (from != fp) ROLLED for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
+        sp = fp + argc;
+      } else {
+        PUSH_FRAME();
+        fp = sp - argc;
+      }
+      if (FIX_VALUE(arity) < 0) sp = shape_arguments(arity, fp, argc);
+      self = proc;
+      consts = TEMPLATE_CONSTS(t);
+      pc = (uint32_t *)RAW_BYTES(t->code);
+      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && frame < m.frames + FRAME_STACK - 8) continue;
+      goto safe_point;
+    }
+
   signal:                /* result is V_ERROR or V_AGAIN; pc is past the instruction's first word */
     if (result == V_AGAIN) { pc = ip; goto safe_point; }
     if (result == V_TAIL) TRAP("a tail call came to the wrong label");
@@ -631,6 +640,7 @@ enum run_status vm_run(void) {
       fp = sp - argc - 1;
     } else {
       Value *from = sp - argc - 1;
+      KEEP_FRAME();
       if (from != fp) ROLLED for (uint32_t i = 0; i <= argc; i++) fp[i] = from[i];
       sp = fp + argc + 1;
     }
