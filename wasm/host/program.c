@@ -7,6 +7,7 @@
 #include "core/prims.h"
 #include "expander/env.h"
 #include "expander/expand.h"
+#include "expander/forms.h"
 #include "host/boot.h"
 #include "io/port.h"
 #include "io/reader.h"
@@ -71,7 +72,7 @@ static Value prim_read_all(int argc, Value *args) {
     Value form = reader_next(VEC(state)[P_READER]);
     if (form == V_EOF) return VEC(state)[P_FIRST];
     if (!IS_SIGNAL(form)) {
-      Value pair = cons(form, V_NIL);
+      Value pair = cons(IS(form, T_SYMBOL) ? form_at(form, reader_place(VEC(state)[P_READER])) : form, V_NIL);
       if (VEC(state)[P_FIRST] == V_NIL) VEC(state)[P_FIRST] = pair; else CDR(VEC(state)[P_LAST]) = pair;
       VEC(state)[P_LAST] = pair;
       if (!should_pause()) continue;
