@@ -147,6 +147,8 @@ class Session:
             return
         try:
             adopt(parts, state, self._resending)
+            if state.children or state.forked:
+                self._children.adopt(state)
         except LimitExceeded as error:
             self.give_up()
             raise SnapshotCorrupt(f"the snapshot does not fit the limits of this runtime: {error}") from error
@@ -181,8 +183,9 @@ class Session:
             parent=parent,
             durable=None if self._stay is None else self._stay.durable,
             stream=stream,
+            resend=self._resending.allowed,
         )
-        return Below(made, made._parts, made._stay)
+        return Below(made, made._parts, made._stay, made._children)
 
     @cached_property
     def _children(self) -> Children:
@@ -721,7 +724,7 @@ class Session:
             SessionClosed: the session was closed before, or meanwhile.
             InternalError: a defect of rlm-wasm.
         """
-        return await captured(self._parts, self._registry.snapshot_key)
+        return await captured(self._parts, self._registry.snapshot_key, family=self._children)
 
     async def _captured(self, at: Callable[[], None], *, closing: bool) -> Snapshot:
         return await captured(self._parts, self._registry.snapshot_key, at, closing=closing)

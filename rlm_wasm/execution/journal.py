@@ -45,7 +45,7 @@ class Kind(IntEnum):
     SETTLED = 7
     """[id]: a sending that nobody knows the end of was counted"""
     END = 8
-    """[status]"""
+    """[status], and of a program of a recursive call's child what came of it"""
     CONTEXT = 9
     """[name, SHA-256 of the text]"""
     PYTHON = 10
@@ -61,6 +61,8 @@ class Kind(IntEnum):
     """[key]: that is sent now"""
     ASK_SETTLED = 16
     """[key]"""
+    REFUSED = 17
+    """[SHA-256 of a program, problems]: a recursive call's program that did not run"""
 
 
 REPLAY_A_RUN: Final = 30_000

@@ -554,14 +554,6 @@ class Scheduler:
 
     # ---- snapshots
 
-    async def captured(self, state: Callable[[states.SchedulerState], T]) -> tuple[MemoryImage, T]:
-        """The guest's memory, and what ``state`` makes of the host's side, of one moment.
-
-        A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
-        InternalError where the session was closed meanwhile.
-        """
-        return await self.guest.captured(lambda: state(self.to_state()))
-
     async def sleep(self) -> None:
         """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""
         await self.guest.free()

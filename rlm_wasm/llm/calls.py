@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -119,7 +119,9 @@ class LlmCalls:
         self._journal = journal
         self.child_over = child_over
         self.asked: dict[str, Completion] = {}
-        """Answers to what recursive calls under way are made of, by key, where there is a journal."""
+        """Answers to what recursive calls under way are made of, by key."""
+        self._counted: set[str] = set()
+        """Those of them that were counted, and have no answer yet."""
         self.asking: set[str] = set()
         """Such calls that a process sent and died before their answers came."""
         self._make_provider = provider
@@ -543,7 +545,8 @@ class LlmCalls:
     async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
         """One of the calls that a recursive call is made of: reserved, and placed, like any other.
 
-        One that a journal has the answer to is not asked again; ``journaled``: it is to have this one's.
+        One whose answer is known, from a journal or a snapshot, is not asked again; ``journaled``: this one's
+        is to be known.
         """
         journal, key = self._journal if journaled else None, request.idempotency_key or ""
         if key in self.asked:
@@ -591,22 +594,42 @@ class LlmCalls:
                 completion_tokens=completion.completion_tokens,
                 cost_usd=cost,
             )
-        if journal is not None:
+        if journaled and key:
             self.asked[key] = completion
+            self._counted.discard(key)
+        if journal is not None:
             journal.add(Kind.ASKED, key, unstructure(completion))
             await journal.flush()
         return completion
 
-    def adopt(self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str]) -> None:
+    def count_once(self, key: str) -> None:
+        """Count one of the calls that a recursive call is made of, where that was not done before.
+
+        Raises LimitExceeded.
+        """
+        if key not in self.asked and key not in self._counted:
+            self.budget.count()
+            self._counted.add(key)
+
+    @property
+    def counted(self) -> Collection[str]:
+        """Keys of the calls that were counted in that way and have no answer yet."""
+        return self._counted
+
+    def adopt(
+        self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str], counted: Iterable[str]
+    ) -> None:
         """Take over what a snapshot has of the recursive calls under way."""
         self.asked = dict(asked)
         self.asking = set(asking)
+        self._counted = set(counted)
 
     def asked_before(self, kind: Kind, fields: list[Any]) -> None:
         """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
         key = fields[0]
         if kind is Kind.ASKING:
             self.asking.add(key)
+            self._counted.add(key)
         else:
             self.asking.discard(key)
         if kind is Kind.ASKED:
@@ -617,6 +640,7 @@ class LlmCalls:
         key = call.request.idempotency_key or ""
         for known in [known for known in self.asked if known == key or known.startswith(f"{key}-")]:
             del self.asked[known]
+        self._counted = {known for known in self._counted if not known.startswith(f"{key}-")}
         self.child_over(call.number)
 
     async def _place(self, worst: WorstCase) -> None:
@@ -667,7 +691,7 @@ class LlmCalls:
         if self.running.pop(call.request.id, None) is None:
             return
         call.host_request.past_cancelling()
-        if call.recursive and self._journal is not None:
+        if call.recursive:
             self._forget_asked(call)
         if call.placed:
             call.placed = False

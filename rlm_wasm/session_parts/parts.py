@@ -29,6 +29,7 @@ from rlm_wasm.session_parts.guest_options import GuestOptions
 from rlm_wasm.session_parts.kept_programs import KeptPrograms
 from rlm_wasm.session_parts.observer import Observer
 from rlm_wasm.session_parts.resending import EFFECTS
+from rlm_wasm.session_parts.steps import Steps
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Journal
@@ -86,6 +87,7 @@ class Parts:
         self.functions = HostFunctions(grants.host_functions)
         self.options = GuestOptions(self.functions, limits)
         self.programs = KeptPrograms()
+        self.steps = Steps()
         if parent is None:
             self.recorder = Recorder(EventStream(grants.log_readers), None)
             self.log = ScopeLog(limits.log_bytes)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rlm_wasm.errors import LeaseLost, SessionClosed, StoreError
 from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.session_parts import state as states
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rlm_wasm.results import Result
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session_parts.durable import Durable
+    from rlm_wasm.session_parts.steps import StepState
 
 
 class Capturing(Protocol):
@@ -89,6 +91,16 @@ class Stay:
         self._given_up = outcome.rolled_back
         if outcome.rolled_back and not writer.frozen:
             self.save_soon()  # it begins when ``execute`` has returned
+
+    def step_ended(self, status: str, result: bytes) -> None:
+        """A program of a recursive call's child is over: it is not run again."""
+        self.journal.add(Kind.END, status, result)
+        if self.journal.stale:
+            self.save_soon()
+
+    def step_refused(self, step: StepState) -> None:
+        """Such a program does not run."""
+        self.journal.add(Kind.REFUSED, step.program, [unstructure(problem) for problem in step.problems])
 
     def abandoned(self) -> None:
         """The suspended execution was given up."""
