@@ -61,6 +61,20 @@ class Kind(IntEnum):
     """[key]: that is sent now"""
     ASK_SETTLED = 16
     """[key]"""
+    ASK = 17
+    """[what is asked]: a question to the session; the model's replies are ASKED, as above"""
+    ASK_CALL = 18
+    """[number]: the model that writes the programs is called"""
+    ASK_RAN = 19
+    """[Result of a program]"""
+    ASK_STEP = 20
+    """[iteration with what was used until then]"""
+    ASK_OVER = 21
+    """[limit]: there are no further iterations, only a last word"""
+    ASK_END = 22
+    """[Answer, whether it failed], or [None]: it was given up"""
+    ASK_AGAIN = 23
+    """[]: one that failed is gone on with"""
 
 
 REPLAY_A_RUN: Final = 30_000

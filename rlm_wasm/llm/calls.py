@@ -534,12 +534,12 @@ class LlmCalls:
         self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
 
-    async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
-        """One of the calls that a recursive call is made of: reserved, and placed, like any other.
+    async def ask(self, request: CompletionRequest) -> Completion:
+        """One of the calls that a recursive call or a question is made of: reserved, placed like others.
 
-        One that a journal has the answer to is not asked again; ``journaled``: it is to have this one's.
+        One that a journal has the answer to is not asked again.
         """
-        journal, key = self._journal if journaled else None, request.idempotency_key or ""
+        journal, key = self._journal, request.idempotency_key or ""
         if key in self.asked:
             return self.asked[key]
         texts = (
@@ -605,6 +605,13 @@ class LlmCalls:
             self.asking.discard(key)
         if kind is Kind.ASKED:
             self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
+
+    def forget_asked(self, numbers: Iterable[int]) -> None:
+        """What came of these calls of the session's own is kept elsewhere, or wanted no more."""
+        for number in numbers:
+            key = f"{self.budget.id}-{number}"
+            self.asked.pop(key, None)
+            self.asking.discard(key)
 
     def _forget_asked(self, call: LlmCall) -> None:
         """A recursive call is over, and so is its child."""
@@ -789,17 +796,20 @@ class LlmCalls:
         timeout_s: float,
         max_tokens: int | None,
         purpose: Literal["query", "program"],
+        number: int | None = None,
     ) -> CompletionRequest:
         """A call of the session's own, which no program asked for: counted and numbered as theirs are.
 
-        Raises LimitExceeded where there is no call left, UsageError for what no model takes.
+        ``number``: its own, where it was counted before. Raises LimitExceeded where there is no call left,
+        UsageError for what no model takes.
         """
         info = self._provider()[1]
         model = model_for(model or self._model or info.default_model, self._aliases, info)
         vendor_rules.check_request(model, temperature=None, json=False, instruction=instruction, images=0)
-        self.budget.count()
-        number = self.budget.next_number
-        self.budget.take_number(number)
+        if number is None:
+            self.budget.count()
+            number = self.budget.next_number
+            self.budget.take_number(number)
         return CompletionRequest(
             id=number,
             instruction=instruction,

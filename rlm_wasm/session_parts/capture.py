@@ -80,6 +80,7 @@ def _host_side(
         checksum=0 if journal is None else journal.checksum,
         asked=tuple(calls.asked.items()),
         asking=tuple(calls.asking),
+        inquiry=None if journal is None else parts.inquiry.progress,
     )
 
 
@@ -111,6 +112,7 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
         parts.python.restore(state.python)
     parts.calls.adopt(state.asked, state.asking)
     if parts.journal is not None:
+        parts.inquiry.adopt(state.inquiry)
         parts.journal.continues(state.runs, state.checksum)
     elif parts.scheduler.execution is None:
         parts.scheduler.requests.send_again(resending.refusal)
@@ -130,7 +132,7 @@ def with_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
         for request in requests.requests
     )
     scheduler = replace(state.scheduler, requests=replace(requests, requests=asked))
-    return replace(snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=()))
+    return replace(snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=(), inquiry=None))
 
 
 def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
@@ -139,6 +141,7 @@ def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
     requests = state.scheduler.requests
     alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
     scheduler = replace(state.scheduler, requests=replace(requests, requests=alone, replies=()))
-    return replace(
-        snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=(), log=(), runs=0, checksum=0)
+    alone_state = replace(
+        state, scheduler=scheduler, asked=(), asking=(), inquiry=None, log=(), runs=0, checksum=0
     )
+    return replace(snapshot, body=alone_state)

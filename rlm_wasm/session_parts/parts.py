@@ -26,6 +26,7 @@ from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.runlog.stream import EventStream, Recorder
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_parts.guest_options import GuestOptions
+from rlm_wasm.session_parts.inquiry import Inquiry
 from rlm_wasm.session_parts.observer import Observer
 from rlm_wasm.session_parts.resending import EFFECTS
 
@@ -113,6 +114,7 @@ class Parts:
             recorder=self.recorder,
             parent=None if parent is None else parent.call,
         )
+        self.inquiry = Inquiry(journal, self.calls)
         self.contexts = Contexts(limits.message_bytes, self._charge)
         self.scheduler = Scheduler(
             grants.engine,
@@ -206,4 +208,5 @@ class Parts:
         self.scheduler.reset()
         self.contexts.clear()
         self.log.clear()
+        self.inquiry.forget()
         self.options.fresh()

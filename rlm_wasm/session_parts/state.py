@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rlm_wasm.asking.progress import Progress
 from rlm_wasm.errors import SnapshotCorrupt, UsageError
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
@@ -38,6 +39,8 @@ class SessionState:
     """Answers to what recursive calls under way are made of, by idempotency key."""
     asking: tuple[str, ...] = ()
     """Such calls that were sent, and whose answers had not come."""
+    inquiry: Progress | None = None
+    """The last question that was asked of a durable session."""
 
 
 def state_of(snapshot: Snapshot) -> SessionState:
