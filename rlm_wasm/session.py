@@ -660,7 +660,7 @@ class Session:
             stay.asks(question=True)
         try:
             answer = await asked.answered(
-                run, self._problems, self.log_chapter, lambda: scheduler.execution is not None, on_step
+                run, self._problems, lambda: scheduler.execution is not None, on_step
             )
             if stay is not None:
                 await stay.answered(answer)

@@ -92,6 +92,7 @@ class OwnPlace:
         self._memory = 0 if from_step is None else from_step.memory_bytes
         self._pending: asyncio.Future[Completion] | None = None
         self._cancelled = False
+        self._last = False
         calls.budget.keep_back()
 
     def cancel(self) -> None:
@@ -108,10 +109,13 @@ class OwnPlace:
         self, instruction: str, data: str, *, last: bool = False, max_tokens: int | None = None
     ) -> Completion:
         """Ask the model that writes the programs. Raises LimitExceeded, ExecutionCancelled."""
-        if last:
-            self._calls.budget.release_kept()
-        else:
+        if not last:
             self._iterations += 1
+            self._chapter(f"Iteration {self._iterations}")
+        elif not self._last:
+            self._last = True
+            self._calls.budget.release_kept()
+            self._chapter("The last word")
         left = self._time_left(last=last)
         made = self._kept.call()
         request = self._calls.own_request(
@@ -130,7 +134,7 @@ class OwnPlace:
             entry = self._log.add(
                 "ask", in_line(data, 80), "root", call_id=request.id, model=request.model, depth=request.depth
             )
-        self._pending = asyncio.ensure_future(self._calls.ask(request))
+        self._pending = asyncio.ensure_future(self._calls.ask(request, "last-word" if last else "ask"))
         try:
             async with asyncio.timeout(left):
                 completion: Completion = await self._pending
@@ -166,7 +170,8 @@ class OwnPlace:
         left, fuel = self._time_left(), self._limits.fuel - self._fuel
         if fuel <= 0:
             raise self._no_fuel()
-        self._chapter(f"Iteration {self._iterations}" if self._iterations else "The planner's program")
+        if not self._iterations:
+            self._chapter("The planner's program")
         result = self._kept.result_of_step
         if result is None:
             result = await self._run(program, left, fuel)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rlm_wasm.asking.answer import Answer, OnStep, no_answer
+from rlm_wasm.asking.answer import Answer, OnStep, Step, no_answer
 from rlm_wasm.asking.answer_type import AnswerType
 from rlm_wasm.asking.bounds import in_line
 from rlm_wasm.asking.describe import described
@@ -22,6 +22,7 @@ from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import ProviderError, UnfitValue, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.session_parts.parts import Parts
+from rlm_wasm.session_parts.run_log import log_chapter, log_without_program
 
 if TYPE_CHECKING:
     from rlm_wasm.results import Result
@@ -130,17 +131,22 @@ class Question:
         self,
         run: RunUnder,
         check: CheckStep,
-        chapter: Callable[[str], None],
         suspended: Callable[[], bool],
         on_step: OnStep | None,
     ) -> Answer:
-        """The answer, by programs that ``run`` runs, ``check`` checks, and ``chapter`` is told of.
+        """The answer, by programs that ``run`` runs and ``check`` checks.
 
-        It begins where the session's inquiry says that it was left.
+        It begins where the inquiry says that it was left; ``suspended``: in the middle of a program.
         """
         parts, question, inquiry = self._parts, self._question, self._parts.inquiry
         progress = inquiry.progress
         assert progress is not None
+
+        def stepped(step: Step) -> None:
+            if step.status == "unrun":
+                log_without_program(parts, "unrun", program=step.program, error=step.error)
+            if on_step is not None:
+                on_step(step)
 
         async def run_step(program: str, seconds: float, fuel: int) -> Result:
             return await run(program, replace(parts.limits, timeout_s=seconds, fuel=fuel))
@@ -153,7 +159,7 @@ class Question:
             timeout_s=self._timeout_s,
             run=run_step,
             check=check,
-            chapter=lambda title: chapter(f"{title}: {in_line(question, 120)}"),
+            chapter=lambda title: log_chapter(parts, f"{title}: {in_line(question, 120)}"),
             kept=inquiry,
             suspended=suspended,
             from_step=progress.steps[-1] if progress.steps else None,
@@ -167,14 +173,19 @@ class Question:
                     sub_model=parts.grants.model,
                 )
                 iterations = iterations_of(parts.limits, self._max_iterations)
-                loop = Loop(task, place, iterations=iterations, on_step=on_step, notes=inquiry)
+                loop = Loop(task, place, iterations=iterations, on_step=stepped, notes=inquiry)
                 loop.go_on_from(progress, inquiry.last_result)
                 found = await loop.run()
             else:
                 name = parts.calls.info.name
                 found = await planned(question, self._texts, place, self._kind, name, on_step)
+        except BaseException:
+            log_without_program(parts, "cancelled")
+            raise
         finally:
             place.close()
+        error = "" if found.error is None else str(found.error)
+        log_without_program(parts, found.status, value=found.value, error=error)
         parts.log.add("answer", found.value, "root", status=found.status, how=found.how)
         answer = found.to_answer(place.used())
         inquiry.end(answer)
