@@ -136,15 +136,6 @@
            ((%eval %load-library %library-exists? %include) #f)
            (else r)))))
 
-;; Forms were expanded ahead although what runs before them may change what they mean: forget that.
-(define (%forget-expanded! to-come)
-  (for-each (lambda (part)
-              (let loop ((pairs (car part)))
-                (when (pair? pairs)
-                  (if (%expanded? (car pairs)) (set-car! pairs (vector-ref (car pairs) 2)))
-                  (loop (cdr pairs)))))
-            to-come))
-
 ;; (finish …), whatever comes: nothing after it runs. `depth` bounds the look.
 (define (%always-finishes? node depth)
   (let ((kind (vector-ref node 0)))
@@ -429,7 +420,7 @@
   (if (pair? (vector-ref look 2))
       (for-each (lambda (trouble) (set! problems (cons (%problem-of-trouble trouble (visible-names)) problems)))
                 (vector-ref look 2)))
-  (values (sort problems %problem-before?) literal-calls dynamic?))
+  (values (sort problems %problem-before?) literal-calls))
 
 ;; How many arguments a struct's procedure takes, by the node that makes it; #f where that is unknown.
 (define (%struct-arity node defined)
@@ -493,7 +484,7 @@
             (%look-at-forms! look rest env expand)
             (loop next)))))
     (set! %looking? #f)
-    (let-values (((problems literal-calls dynamic?) (%problems look)))
+    (let-values (((problems literal-calls) (%problems look)))
       (map (lambda (p)
              (hash "severity" (if (%problem-hard? p) "error" "warning") "message" (%problem-message p)
                    "line" (%problem-line p) "column" (%problem-column p) "hint" (%problem-hint p)))
@@ -515,7 +506,7 @@
   (let* ((forms (%program-of text env name)) (look (%make-look '() '())) (fiber %current-fiber))
     (let*-values (((to-come) (list (cons forms env))) ((calls) (%look-quickly! look to-come))
                   ((problems literal-calls)
-                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look to-come))))
+                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look))))
       (set! %current-fiber fiber)
       (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
         (%warn-of-problems! all)
@@ -547,9 +538,8 @@
     (if calls (set! %looking? #f))
     calls))
 ;; Where something is: the problems, and the calls with whether the execution is refused for them.
-(define (%look-again! look to-come)
-  (let-values (((problems calls dynamic?) (%problems look)))
-    (if dynamic? (%forget-expanded! to-come))
+(define (%look-again! look)
+  (let-values (((problems calls) (%problems look)))
     (set! %looking? #f)
     (values problems calls)))
 
@@ -582,7 +572,7 @@
          (calls (%look-quickly! look to-come)))
     (if calls
         (set! %calls-to-judge calls)
-        (let-values (((problems literal-calls) (%look-again! look to-come)))
+        (let-values (((problems literal-calls) (%look-again! look)))
           (let ((fatal (filter %problem-fatal? problems)))
             (if (null? fatal)
                 (set! %calls-to-judge (filter-map (lambda (call) (and (cdr call) (car call))) literal-calls))

@@ -111,6 +111,7 @@ static void keep_tree(Value record, Value tree) {
    no analysis. Nobody else has the tag. */
 enum { EXPANDED_TAG, EXPANDED_TREE, EXPANDED_FORM, EXPANDED_PLAIN, EXPANDED_SLOTS };
 static Value expanded_tag;
+static uint64_t changes_then;          /* env_changes when forms were last expanded ahead */
 void program_init(void) {
   heap_root(&expanded_tag);
   expanded_tag = cons(V_FALSE, V_NIL);
@@ -133,8 +134,7 @@ static Value prim_is_expanded(int argc, Value *args) { (void)argc; return BOOL(i
    and its tree comes before those in look[0]; look[4] is where it is. #t; or, where a form's expansion needs the driver, a pair of the expansion's
    state and the request; the condition where one cannot be expanded; #f at a form that begins with `library`. vm.resume: the state, or #t between two forms. */
 enum { LOOK_TREES = 0, LOOK_HERE = 4, LOOK_SLOTS = 5 };
-static Value prim_expand_list(int argc, Value *args) {
-  (void)argc;
+static Value expand_ahead(Value *args) {
   if (!IS(args[0], T_VECTOR) || VEC_LENGTH(args[0]) != LOOK_SLOTS) return err_type(NULL, 0, "vector", args[0]);
   if (!IS(args[2], T_ENV)) return err_type(NULL, 2, "environment", args[2]);
   Value *look = VEC(args[0]), forms = vm.resume == V_FALSE ? args[1] : look[LOOK_HERE];
@@ -167,10 +167,19 @@ static Value prim_expand_list(int argc, Value *args) {
   return V_TRUE;
 }
 
+static Value prim_expand_list(int argc, Value *args) {
+  (void)argc;
+  Value outcome = expand_ahead(args);
+  changes_then = env_changes;
+  return outcome;
+}
+
 static Value prim_compile_form(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
   if (args[3] != V_FALSE && !(IS(args[3], T_VECTOR) && VEC_LENGTH(args[3]) > 0)) return err_type(NULL, 3, "vector", args[3]);
+  if (vm.resume == V_FALSE && is_expanded(args[0]) && changes_then != env_changes)
+    args[0] = VEC(args[0])[EXPANDED_FORM];               /* eval, it may be, has defined a macro */
   if (vm.resume == V_FALSE && is_expanded(args[0])) {
     Value tree = VEC(args[0])[EXPANDED_TREE];
     if (!IS_FIX(VEC(tree)[0])) return cons(V_FALSE, tree);
