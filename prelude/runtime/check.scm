@@ -82,8 +82,8 @@
 ;;   1 the trees of what has run
 ;;   2 what went wrong: (condition . the trees before it)
 ;;   3 whether all of it could be looked into
-;;   4 the forms that are being looked at (%expand-list! knows these)
-(define (%make-look trees done) (vector trees done '() #t '()))
+;;   4 the forms that are being looked at, 5 what comes after them, 6 their environment (see %expand-list!)
+(define (%make-look trees done) (vector trees done '() #t '() '() #f))
 (define (%certain-condition? condition)
   (and (exn? condition) (or (exn:fail:syntax? condition) (exn:fail:read? condition))))
 (define (%look-failed! look condition)
@@ -94,35 +94,35 @@
 ;; (expand form env state request) goes on with one that does, or begins with a library, whose state is #f. It gives a
 ;; tree or a splice, or #f: then neither this form nor those after it can be looked into, and the result is #f.
 (define (%look-at-forms! look forms env expand)
-  (let again ((pairs forms))
+  (vector-set! look 5 '())
+  (let again ((pairs forms) (env env))
     (let* ((done (%expand-list! look pairs env 'define-library))
            (outcome (if (or (eq? done #t) (exn? done))
                         done
-                        (%catch values (lambda () (%look-at-rest! look done env expand))))))
+                        (%catch values (lambda () (%look-at-rest! look done expand))))))
       (cond ((boolean? outcome) outcome)
             (else
-             (let ((here (vector-ref look 4)))
+             (let ((here (vector-ref look 4)) (env (vector-ref look 6)))
                (%look-failed! look outcome)
-               (and (%certain-condition? outcome) (again (cdr here)))))))))
+               (and (%certain-condition? outcome) (again (cdr here) env))))))))
 ;; done: what %expand-list! gave. Handlers cost, so they are made for the forms that ask for something.
-(define (%look-at-rest! look done env expand)
+(define (%look-at-rest! look done expand)
   (if (or (eq? done #t) (exn? done))
       done
-      (let* ((pairs (vector-ref look 4)) (form (car pairs))
+      (let* ((pairs (vector-ref look 4)) (form (car pairs)) (env (vector-ref look 6))
              (r (if done (expand form env (car done) (cdr done)) (expand form env #f #f))))
-        (vector-set! look 4 pairs)
         (cond ((not r)
                (vector-set! look 3 #f)
                #f)
               ((eq? (vector-ref r 0) '%splice)
                (let ((inner (list-copy (vector-ref r 1))))
                  (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
-                 (and (%look-at-forms! look inner (vector-ref r 2) expand)
-                      (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))
+                 (vector-set! look 5 (cons (cons (cdr pairs) env) (vector-ref look 5)))
+                 (%look-at-rest! look (%expand-list! look inner (vector-ref r 2) 'define-library) expand)))
               (else
                (set-car! pairs (%expanded form r))
                (vector-set! look 0 (cons r (vector-ref look 0)))
-               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))))
+               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) expand))))))
 
 ;; The tree of a form whose turn has not come. #f: it needs what earlier forms do as they run (the code of a
 ;; macro), or what only the host has.
