@@ -9,27 +9,21 @@
             (lambda (value converter name) (%record rtd value converter name))
             (lambda (x) (%record-is-a? x rtd)))))
 
-(define (%parameter-value p)
-  (let ((binding (assq p (%state-params (%state)))))
-    (if binding (unbox (cdr binding)) (%record-ref p 0))))
-
 (define (%parameter-call p . arguments)
-  (let ((binding (assq p (%state-params (%state)))))
-    (cond ((null? arguments)
-           (if binding (unbox (cdr binding)) (%record-ref p 0)))
-          ((null? (cdr arguments))
-           (let ((value (%parameter-convert p (car arguments))))
-             (if binding
-                 (set-box! (cdr binding) value)
-                 (%record-set! p 0 value))))
-          (else
-           (%raise
-            (%make-condition
-             'exn:fail:contract:arity
-             (string-append (if (%record-ref p 2) (%written (%record-ref p 2)) "parameter")
-                            ": arity mismatch;\n the expected number of arguments does not match the given number\n"
-                            "  expected: at most 1\n  given: " (number->string (length arguments)))
-             '()))))))
+  (cond ((null? arguments) (%parameter-value p))
+        ((null? (cdr arguments))
+         (let ((binding (assq p (%state-params (%state)))) (value (%parameter-convert p (car arguments))))
+           (if binding
+               (set-box! (cdr binding) value)
+               (%record-set! p 0 value))))
+        (else
+         (%raise
+          (%make-condition
+           'exn:fail:contract:arity
+           (string-append (if (%record-ref p 2) (%written (%record-ref p 2)) "parameter")
+                          ": arity mismatch;\n the expected number of arguments does not match the given number\n"
+                          "  expected: at most 1\n  given: " (number->string (length arguments)))
+           '())))))
 
 (%set-rtd-apply! %parameter-rtd %parameter-call)
 
