@@ -106,8 +106,25 @@
         ((= (hash-count %requests) 0) (%wait-at-base fiber))
         (else
          (%flush-output)
-         (%accept! (%wait))
-         (%wait-in-place fiber))))
+         (let* ((message (%cbor-decode (%wait) %data-types)) (reply (%only-reply message (%fiber-request fiber))))
+           (if reply
+               (%take-reply! fiber reply)
+               (begin
+                 (%accept-decoded! message)
+                 (%wait-in-place fiber)))))))
+
+;; The usual message: it has the reply to the fiber's own request, and no other.
+(define (%only-reply message id)
+  (and (string=? (car message) "replies")
+       (let ((replies (cadr message)))
+         (and (pair? replies) (null? (cdr replies)) (eqv? (caar replies) id) (car replies)))))
+(define (%take-reply! fiber reply)
+  (hash-remove! %requests (car reply))
+  (%fiber-set-what! fiber #f)
+  (%fiber-set-request! fiber #f)
+  (set! %current-fiber fiber)
+  (if (cadr reply) (caddr reply) (%raise-reply (caddr reply))))
+
 (define (%wait-at-base fiber)
   ((%call/cc
     (lambda (k)
@@ -230,9 +247,9 @@
                 (%accept! message)
                 #t)))))
 
-(define (%accept! message)
-  (let ((decoded (%cbor-decode message %data-types)))
-    (if (string=? (car decoded) "replies") (set! %arrived (cadr decoded)))))
+(define (%accept! message) (%accept-decoded! (%cbor-decode message %data-types)))
+(define (%accept-decoded! message)
+  (if (string=? (car message) "replies") (set! %arrived (cadr message))))
 
 (define (%deliver-some!)
   (let loop ((n %at-a-time))
@@ -267,7 +284,13 @@
         (%set-condition-mark! condition 3 line)
         (%set-condition-mark! condition 4 (%hash-ref told "column" #f))))
     condition))
-(define (%raise-reply told) (%raise (%condition-locate! (%reply-condition told))))
+;; What the host says of a call that it refuses for the program's sake ends the program: see check.scm.
+(define (%raise-reply told)
+  (if (equal? (%hash-ref told "type" #f) "exn:fail:refused")
+      (begin
+        (%refused-by-host!)
+        (%park! "the end of the program" void))
+      (%raise (%condition-locate! (%reply-condition told)))))
 
 ;; The end of a time slice: take a message, if one came, and let the others run.
 (define (%tick)

@@ -231,7 +231,10 @@
       (%procedure-named symbol
         (lambda arguments (%ask "host" (cons name (%all-plain arguments))))))))
 (define (%all-plain arguments)
-  (if (any syntax? arguments) (map %plain arguments) arguments))
+  (let loop ((rest arguments))
+    (cond ((null? rest) arguments)
+          ((syntax? (car rest)) (map %plain arguments))
+          (else (loop (cdr rest))))))
 
 ;; thunk: the program, which gives the outcome.
 (define (%execute thunk)
