@@ -62,7 +62,8 @@
      (lambda ([port (%output-port)]) (c-newline port))
      (lambda (char [port (%output-port)]) (c-write-char char port))
      (lambda (string [port (%output-port)] [start 0] [end (string-length string)])
-       (c-write-string string port start end))
+       (c-write-string string port start end)
+       (- end start))                   ; how many, as in Racket; R7RS leaves it open
      (lambda (byte [port (%output-port)]) (c-write-u8 byte port))
      (lambda (bytes [port (%output-port)] [start 0] [end (bytevector-length bytes)])
        (c-write-bytevector bytes port start end))

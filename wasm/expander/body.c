@@ -446,7 +446,8 @@ Value plain_define_syntax(Value form) {
 /* Racket's transformers take the form, those of other Schemes two environments besides. */
 static bool takes_one_argument(Value procedure) {
   if (!IS(procedure, T_CLOSURE)) return false;
-  return TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity == ARITY_SIMPLE(1);
+  Value arity = TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity;
+  return arity == ARITY_SIMPLE(1) || arity == ARITY_OF_LOOK;
 }
 
 static Value bind_macro(Value item, Job j, Value macro) {
