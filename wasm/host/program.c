@@ -128,9 +128,8 @@ static Value make_expanded(Value form, Value tree, Value plain) {
   VEC(expanded)[EXPANDED_FORM] = form;
   return expanded;
 }
-/* (%expanded form tree), (%expanded? form) */
+/* (%expanded form tree) */
 static Value prim_expanded(int argc, Value *args) { (void)argc; return make_expanded(args[0], args[1], V_FALSE); }
-static Value prim_is_expanded(int argc, Value *args) { (void)argc; return BOOL(is_expanded(args[0])); }
 
 /* (%expand-list! look forms env library): each form, in its place, becomes what it is expanded to,
    and its tree comes before those in look[0]. look[4] is where it is, look[6] its environment; look[5] what comes
@@ -351,7 +350,6 @@ const PrimDef program_prims[] = {
   {"%compile-form", prim_compile_form, 4, 4, NULL},
   {"%expand-list!", prim_expand_list, 4, 4, NULL},
   {"%expanded", prim_expanded, 2, 2, NULL},
-  {"%expanded?", prim_is_expanded, 1, 1, NULL},
   {"%plain-outcome", prim_plain_outcome, 3, 4, NULL},
   {"%call-message", prim_call_message, 3, 3, NULL},
   {"%nothing-written?", prim_nothing_written, 2, 2, NULL},
