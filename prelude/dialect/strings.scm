@@ -44,11 +44,13 @@
 ;; A literal text with a class of characters in it, as \\d and \\s are in a pattern, that was not found.
 (define (%warn-of-class who s literal)
   (if (and (%string-index-of literal "\\")
-           (%regexp-exec #px"\\\\[dDwWsSbB]" literal 0 (string-length literal))
+           (%regexp-exec #px"\\\\[dDwWsSbBntr]" literal 0 (string-length literal))
            (not (%string-index-of s literal)))
       (let ((shown (%shown literal 80)))
         (%warn! (symbol->string who) ": found nothing; " shown " is a string, which is looked for as it stands."
-                " For a pattern write #px" shown "."))))
+                (if (%regexp-exec #px"\\\\[ntr]" literal 0 (string-length literal))
+                    " For a line's end, a return or a tab write one backslash alone: \"\\n\"."
+                    (string-append " For a pattern write #px" shown "."))))))
 
 ;; ---- trimming and splitting: the separator is a string, a regexp or (#f) white space ----
 (define string-trim
