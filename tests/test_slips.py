@@ -833,3 +833,14 @@ async def test_a_key_in_other_capitals_leaves_a_line(runtime: Runtime, program: 
 async def test_another_key_or_a_large_table_leaves_none(runtime: Runtime, program: str) -> None:
     """A key may be absent."""
     assert (await runtime.run(program)).warnings == ()
+
+
+async def test_lines_that_keep_their_returns_leave_a_line(runtime: Runtime) -> None:
+    """string->number finds no number in them."""
+    result = await runtime.run('(map string->number (string-split "1\\r\\n2\\r\\n" "\\n"))')
+    assert result.data == [False, False]
+    (warning,) = result.warnings
+    assert 'Split by #rx"\\r?\\n"' in warning
+    right = await runtime.run('(map string->number (string-split "1\\r\\n2\\r\\n" #rx"\\r?\\n"))')
+    assert (right.data, right.warnings) == ([1, 2], ())
+    assert (await runtime.run('(string-split "1\\n2" "\\n")')).warnings == ()

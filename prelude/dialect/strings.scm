@@ -98,9 +98,20 @@
     ((s) (%check-string-argument 'string-split s) (%string-split s #f #t #t))
     ((s separator)
      (%check-string-argument 'string-split s)
-     (cond ((string? separator) (%warn-of-class 'string-split s separator) (%string-split s separator #t #f))
+     (cond ((string? separator)
+            (%warn-of-class 'string-split s separator)
+            (let ((pieces (%string-split s separator #t #f)))
+              (if (and (pair? pieces) (eqv? (string-length separator) 1) (eqv? (string-ref separator 0) #\newline))
+                  (%warn-of-return (car pieces)))
+              pieces))
            (else (%string-split-with s separator))))
     ((s . options) (apply %string-split-with s options))))
+;; Lines from the world end with a return, too, which would stay at the end of each.
+(define (%warn-of-return line)
+  (let ((last (- (string-length line) 1)))
+    (if (and (>= last 0) (eqv? (string-ref line last) #\return))
+        (%warn! "string-split: the text's lines end with a return and a newline, so each piece ends with a return."
+                " Split by #rx\"\\r?\\n\", or trim the pieces."))))
 (define %string-split-with ; errors show it under the public name
   (let ()
     (define (string-split s [separator #f] #:trim? [trim? #t] #:repeat? [repeat? (not separator)])
