@@ -844,3 +844,28 @@ async def test_lines_that_keep_their_returns_leave_a_line(runtime: Runtime) -> N
     right = await runtime.run('(map string->number (string-split "1\\r\\n2\\r\\n" #rx"\\r?\\n"))')
     assert (right.data, right.warnings) == ([1, 2], ())
     assert (await runtime.run('(string-split "1\\n2" "\\n")')).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ('(string-append “a” "b")', 'U+201C is a printed quotation mark: write ".'),
+        ("(list ‘a)", "U+2018 is a printed apostrophe: write '."),
+        ("(list ’a)", "U+2019 is a printed apostrophe"),
+        ("(+ 1 −2)", "U+2212 is a dash: write -."),
+        ("（list 1）", "U+FF08 is a wide bracket"),
+        ("\u200b(list 1)", "cannot be seen: remove it."),
+    ],
+)
+async def test_a_character_that_only_looks_right_is_named(runtime: Runtime, program: str, words: str) -> None:
+    """As texts have them that were copied, or written by a model."""
+    result = await runtime.run(program)
+    assert result.error is not None
+    assert words in str(result.error.hint)
+
+
+async def test_letters_of_any_language_make_names(runtime: Runtime) -> None:
+    """And a name that is unbound has the advice of any other."""
+    assert (await runtime.run("(define naïve 5) naïve")).data == 5
+    result = await runtime.run("naïveté")
+    assert "It is defined nowhere" in str(result.error and result.error.hint)
