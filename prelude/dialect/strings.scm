@@ -24,9 +24,10 @@
   (case-lambda
     ((items) (string-join items " "))
     ((items separator)
-     (%check-strings 'string-join items)
-     (if (not (string? separator)) (raise-argument-error 'string-join "string?" 1 items separator))
-     (%string-join items separator))
+     (or (and (string? separator) (%strings-joined items separator))
+         (begin
+           (%check-strings 'string-join items)
+           (raise-argument-error 'string-join "string?" 1 items separator))))
     ((items . options) (apply %string-join-with items options))))
 (define %string-join-with ; errors show it under the public name
   (let ()
@@ -53,7 +54,9 @@
 ;; ---- trimming and splitting: the separator is a string, a regexp or (#f) white space ----
 (define string-trim
   (case-lambda
-    ((s) (%check-string-argument 'string-trim s) (%string-trim s #f #t #t #f))
+    ((s)
+     (if (not (string? s)) (%check-string-argument 'string-trim s))
+     (%string-trim s #f #t #t #f))
     ((s . options) (apply %string-trim-with s options))))
 (define %string-trim-with ; errors show it under the public name
   (let ()
@@ -93,11 +96,15 @@
 
 (define string-split
   (case-lambda
-    ((s) (%check-string-argument 'string-split s) (%string-split s #f #t #t))
+    ((s)
+     (if (not (string? s)) (%check-string-argument 'string-split s))
+     (%string-split s #f #t #t))
     ((s separator)
-     (%check-string-argument 'string-split s)
-     (cond ((string? separator) (%warn-of-class 'string-split s separator) (%string-split s separator #t #f))
-           (else (%string-split-with s separator))))
+     (if (not (string? s)) (%check-string-argument 'string-split s))
+     (cond ((not (string? separator)) (%string-split-with s separator))
+           (else
+            (if (%string-index-of separator "\\") (%warn-of-class 'string-split s separator))
+            (%string-split s separator #t #f))))
     ((s . options) (apply %string-split-with s options))))
 (define %string-split-with ; errors show it under the public name
   (let ()

@@ -10,33 +10,28 @@
             (lambda (value converter name) (%record rtd value converter name))
             (lambda (x) (%record-is-a? x rtd)))))
 
-(define (%thread-binding p params)
-  (let ((own (assq '%thread-values params)))
-    (and own (assq p (unbox (cdr own))))))
-(define (%parameter-value p)
-  (let* ((params (%state-params (%state)))
-         (binding (and (pair? params) (or (assq p params) (%thread-binding p params)))))
-    (if binding (unbox (cdr binding)) (%record-ref p 0))))
+(define (%parameter-binding p)
+  (let ((params (%state-params (%state))))
+    (or (assq p params)
+        (let ((own (assq '%thread-values params)))
+          (and own (assq p (unbox (cdr own))))))))
 
 (define (%parameter-call p . arguments)
-  (let* ((params (%state-params (%state)))
-         (binding (and (pair? params) (or (assq p params) (%thread-binding p params)))))
-    (cond ((null? arguments)
-           (if binding (unbox (cdr binding)) (%record-ref p 0)))
-          ((null? (cdr arguments))
-           (let ((value (%parameter-convert p (car arguments))))
-             (cond (binding (set-box! (cdr binding) value))
-                   ((assq '%thread-values (%state-params (%state)))
-                    => (lambda (own) (set-box! (cdr own) (cons (cons p (box value)) (unbox (cdr own))))))
-                   (else (%record-set! p 0 value)))))
-          (else
-           (%raise
-            (%make-condition
-             'exn:fail:contract:arity
-             (string-append (if (%record-ref p 2) (%written (%record-ref p 2)) "parameter")
-                            ": arity mismatch;\n the expected number of arguments does not match the given number\n"
-                            "  expected: at most 1\n  given: " (number->string (length arguments)))
-             '()))))))
+  (cond ((null? arguments) (%parameter-value p))
+        ((null? (cdr arguments))
+         (let ((binding (%parameter-binding p)) (value (%parameter-convert p (car arguments))))
+           (cond (binding (set-box! (cdr binding) value))
+                 ((assq '%thread-values (%state-params (%state)))
+                  => (lambda (own) (set-box! (cdr own) (cons (cons p (box value)) (unbox (cdr own))))))
+                 (else (%record-set! p 0 value)))))
+        (else
+         (%raise
+          (%make-condition
+           'exn:fail:contract:arity
+           (string-append (if (%record-ref p 2) (%written (%record-ref p 2)) "parameter")
+                          ": arity mismatch;\n the expected number of arguments does not match the given number\n"
+                          "  expected: at most 1\n  given: " (number->string (length arguments)))
+           '())))))
 
 (%set-rtd-apply! %parameter-rtd %parameter-call)
 (%set-rtd-printer! %parameter-rtd

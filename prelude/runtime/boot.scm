@@ -22,7 +22,7 @@
     ((%eval) (answer! ((%compile (vector-ref r 1) name))))
     ((%load-library) (answer! (%load-library (vector-ref r 1))))
     ((%library-exists?) (answer! (if (%fetch-library (vector-ref r 1)) #t #f)))
-    ((%include) (answer! (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))))
+    ((%include) (answer! (apply %include-forms (cdr (vector->list r)))))
     (else r)))
 (define (%splice? r) (eq? (vector-ref r 0) '%splice))
 ;; Without running it.
@@ -123,12 +123,20 @@
 (define (%library-symbol name) (string->symbol (%written name)))
 (define (%library-file name) (%library-symbol name))
 
-(define (%include-forms paths fold-case? library)
+;; Of a program's text that is expanded, where nothing runs that would have the place.
+(define (%condition-at condition line column)
+  (%condition-locate! condition)
+  (unless (zero? line)
+    (%set-condition-mark! condition 3 line)
+    (%set-condition-mark! condition 4 column))
+  condition)
+(define (%include-forms paths fold-case? library line column)
   (append-map
    (lambda (path)
      (let ((text (%fetch-include path library)))
        (if (not text)
-           (%raise (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))))
+           (%raise (%condition-at (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))
+                                  line column)))
        (%read-all (if fold-case? (string-append "#!fold-case " text) text)
                   (if library (%library-symbol library) path))))
    paths))

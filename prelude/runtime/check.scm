@@ -82,8 +82,8 @@
 ;;   1 the trees of what has run
 ;;   2 what went wrong: (condition . the trees before it)
 ;;   3 whether all of it could be looked into
-;;   4 the forms that are being looked at (%expand-list! knows these)
-(define (%make-look trees done) (vector trees done '() #t '()))
+;;   4 the forms that are being looked at, 5 what comes after them, 6 their environment (see %expand-list!)
+(define (%make-look trees done) (vector trees done '() #t '() '() #f))
 (define (%certain-condition? condition)
   (and (exn? condition) (or (exn:fail:syntax? condition) (exn:fail:read? condition))))
 (define (%look-failed! look condition)
@@ -94,35 +94,35 @@
 ;; (expand form env state request) goes on with one that does, or begins with a library, whose state is #f. It gives a
 ;; tree or a splice, or #f: then neither this form nor those after it can be looked into, and the result is #f.
 (define (%look-at-forms! look forms env expand)
-  (let again ((pairs forms))
+  (vector-set! look 5 '())
+  (let again ((pairs forms) (env env))
     (let* ((done (%expand-list! look pairs env 'define-library))
            (outcome (if (or (eq? done #t) (exn? done))
                         done
-                        (%catch values (lambda () (%look-at-rest! look done env expand))))))
+                        (%catch values (lambda () (%look-at-rest! look done expand))))))
       (cond ((boolean? outcome) outcome)
             (else
-             (let ((here (vector-ref look 4)))
+             (let ((here (vector-ref look 4)) (env (vector-ref look 6)))
                (%look-failed! look outcome)
-               (and (%certain-condition? outcome) (again (cdr here)))))))))
+               (and (%certain-condition? outcome) (again (cdr here) env))))))))
 ;; done: what %expand-list! gave. Handlers cost, so they are made for the forms that ask for something.
-(define (%look-at-rest! look done env expand)
+(define (%look-at-rest! look done expand)
   (if (or (eq? done #t) (exn? done))
       done
-      (let* ((pairs (vector-ref look 4)) (form (car pairs))
+      (let* ((pairs (vector-ref look 4)) (form (car pairs)) (env (vector-ref look 6))
              (r (if done (expand form env (car done) (cdr done)) (expand form env #f #f))))
-        (vector-set! look 4 pairs)
         (cond ((not r)
                (vector-set! look 3 #f)
                #f)
               ((eq? (vector-ref r 0) '%splice)
                (let ((inner (list-copy (vector-ref r 1))))
                  (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
-                 (and (%look-at-forms! look inner (vector-ref r 2) expand)
-                      (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))
+                 (vector-set! look 5 (cons (cons (cdr pairs) env) (vector-ref look 5)))
+                 (%look-at-rest! look (%expand-list! look inner (vector-ref r 2) 'define-library) expand)))
               (else
                (set-car! pairs (%expanded form r))
                (vector-set! look 0 (cons r (vector-ref look 0)))
-               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))))
+               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) expand))))))
 
 ;; The tree of a form whose turn has not come. #f: it needs what earlier forms do as they run (the code of a
 ;; macro), or what only the host has.
@@ -135,15 +135,6 @@
             (loop (%expand-run state)))
            ((%eval %load-library %library-exists? %include) #f)
            (else r)))))
-
-;; Forms were expanded ahead although what runs before them may change what they mean: forget that.
-(define (%forget-expanded! to-come)
-  (for-each (lambda (part)
-              (let loop ((pairs (car part)))
-                (when (pair? pairs)
-                  (if (%expanded? (car pairs)) (set-car! pairs (vector-ref (car pairs) 2)))
-                  (loop (cdr pairs)))))
-            to-come))
 
 ;; (finish …), whatever comes: nothing after it runs. `depth` bounds the look.
 (define (%always-finishes? node depth)
@@ -429,7 +420,7 @@
   (if (pair? (vector-ref look 2))
       (for-each (lambda (trouble) (set! problems (cons (%problem-of-trouble trouble (visible-names)) problems)))
                 (vector-ref look 2)))
-  (values (sort problems %problem-before?) literal-calls dynamic?))
+  (values (sort problems %problem-before?) literal-calls))
 
 ;; How many arguments a struct's procedure takes, by the node that makes it; #f where that is unknown.
 (define (%struct-arity node defined)
@@ -493,7 +484,7 @@
             (%look-at-forms! look rest env expand)
             (loop next)))))
     (set! %looking? #f)
-    (let-values (((problems literal-calls dynamic?) (%problems look)))
+    (let-values (((problems literal-calls) (%problems look)))
       (map (lambda (p)
              (hash "severity" (if (%problem-hard? p) "error" "warning") "message" (%problem-message p)
                    "line" (%problem-line p) "column" (%problem-column p) "hint" (%problem-hint p)))
@@ -515,7 +506,7 @@
   (let* ((forms (%program-of text env name)) (look (%make-look '() '())) (fiber %current-fiber))
     (let*-values (((to-come) (list (cons forms env))) ((calls) (%look-quickly! look to-come))
                   ((problems literal-calls)
-                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look to-come))))
+                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look))))
       (set! %current-fiber fiber)
       (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
         (%warn-of-problems! all)
@@ -547,9 +538,8 @@
     (if calls (set! %looking? #f))
     calls))
 ;; Where something is: the problems, and the calls with whether the execution is refused for them.
-(define (%look-again! look to-come)
-  (let-values (((problems calls dynamic?) (%problems look)))
-    (if dynamic? (%forget-expanded! to-come))
+(define (%look-again! look)
+  (let-values (((problems calls) (%problems look)))
     (set! %looking? #f)
     (values problems calls)))
 
@@ -582,7 +572,7 @@
          (calls (%look-quickly! look to-come)))
     (if calls
         (set! %calls-to-judge calls)
-        (let-values (((problems literal-calls) (%look-again! look to-come)))
+        (let-values (((problems literal-calls) (%look-again! look)))
           (let ((fatal (filter %problem-fatal? problems)))
             (if (null? fatal)
                 (set! %calls-to-judge (filter-map (lambda (call) (and (cdr call) (car call))) literal-calls))

@@ -23,8 +23,8 @@
 
 /* What is found: a vector of its kind, where it stands, whether it is guarded, the node, and something more. */
 enum finding {
-  FOUND_REFERENCE,     /* of a name that has no value yet; or of what makes definitions or asks arities;
-                          a full survey: of every name of the program's */
+  FOUND_REFERENCE,     /* of a name that has no value yet; a full survey: of every name of the program's, and of
+                          what makes definitions or asks arities */
   FOUND_CALL,          /* with arguments that may not fit; more: true where they do, and one is a pattern; a full
                           survey: of every procedure of the program's */
   FOUND_DEFINITION,    /* full; more: whether the name meant something else before */
@@ -302,7 +302,7 @@ static void note_procedures(Value node) {
 static void survey_reference(Survey *s, Value node, Value owner, Value guarded) {
   Value cell = NODE(node, 0);
   enum special special = special_of(cell);
-  bool look = special == SPECIAL_DEFINES || special == SPECIAL_ASKS_ARITY || (s->full && has(cell, CELL_OWN));
+  bool look = s->full && (special == SPECIAL_DEFINES || special == SPECIAL_ASKS_ARITY || has(cell, CELL_OWN));
   if (look || (!is_bound(cell) && to_come(s, cell) == V_FALSE))
     found(s, FOUND_REFERENCE, node, owner, guarded, V_FALSE);
 }

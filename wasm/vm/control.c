@@ -57,6 +57,22 @@ static Value prim_call_cc(int argc, Value *args) {
   return V_CAPTURE;
 }
 static Value prim_dynamic(int argc, Value *args) { (void)argc, (void)args; return m.dynamic; }
+/* (%parameter-value parameter): its binding in the dynamic state, which is #f or #(winders handlers params), the last a
+   list of (parameter . box) that ends, in a thread, with (%thread-values . box), whose box has such a list; outside of
+   every parameterize its record's own value (r7rs/parameters.scm) */
+static Value prim_parameter_value(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_RECORD)) return err_type(NULL, 0, "parameter", args[0]);
+  enum { PARAMS = 2, OWN = 0 };
+  int64_t looked = 0;
+  for (Value rest = IS(m.dynamic, T_VECTOR) ? VEC(m.dynamic)[PARAMS] : V_NIL; is_pair(rest); looked++) {
+    Value name = CAR(CAR(rest)), box = CDR(CAR(rest));
+    if (name == args[0]) return SLOTS(box)[0];
+    rest = IS(name, T_SYMBOL) ? SLOTS(box)[0] : CDR(rest);
+  }
+  charge(looked / 8);
+  return RECORD_FIELD(args[0], OWN);
+}
 static Value prim_set_dynamic(int argc, Value *args) { (void)argc; m.dynamic = args[0]; return V_VOID; }
 
 /* ---- messages ---- */
@@ -194,6 +210,7 @@ const PrimDef machine_prims[] = {
   {"values", prim_values, 0, -1, "(values v ...)"},
   {"%values->list", prim_values_to_list, 1, 1, NULL},
   {"%dynamic", prim_dynamic, 0, 0, NULL},
+  {"%parameter-value", prim_parameter_value, 1, 1, NULL},
   {"%set-dynamic!", prim_set_dynamic, 1, 1, NULL},
   {"%wait", prim_wait, 0, 0, NULL},
   {"%inbox", prim_inbox, 0, 0, NULL},

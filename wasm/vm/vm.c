@@ -598,9 +598,21 @@ enum run_status vm_run(void) {
   call_closure: {        /* likewise, proc is a closure */
       struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(proc));
       Value arity = t->arity;
-      if (arity != ARITY_SIMPLE(argc) && !arity_accepts(arity, argc)) {
-        result = err_arity(proc, (int)argc, sp - argc);
-        goto signal;
+      if (arity != ARITY_SIMPLE(argc)) {
+        if (arity == ARITY_OF_LOOK && argc == 1 && !tail) {      /* a tail call, and an error, take the long way */
+          uint32_t look = *(uint32_t *)RAW_BYTES(t->code);
+          Value rtd = TEMPLATE_CONSTS(t)[0];
+          bool is_one = IS(sp[-1], T_RECORD) && (RECORD_RTD(sp[-1]) == rtd || rtd_is_a(RECORD_RTD(sp[-1]), rtd));
+          if (is_one || (look & 0xff) == OP_PREDICATE) {
+            sp[-1] = (look & 0xff) == OP_PREDICATE ? BOOL(is_one) : RECORD_FIELD(sp[-1], look >> 8);
+            if (--vm.steps > 0) continue;
+            goto safe_point;
+          }
+        }
+        if (!arity_accepts(arity, argc)) {
+          result = err_arity(proc, (int)argc, sp - argc);
+          goto signal;
+        }
       }
       if (tail) {
         Value *from = sp - argc;
