@@ -354,7 +354,7 @@ static uint32_t simple_escape(Reader *r, uint32_t *at) {
     uint32_t value = 0, digits = 0;
     while (hex_digit(char_at(r, *at + digits)) >= 0 && digits < 8)
       value = value * 16 + (uint32_t)hex_digit(char_at(r, *at + digits++));
-    if (digits && char_at(r, *at + digits) == ';' && value < 0x110000) {
+    if (digits && char_at(r, *at + digits) == ';' && value < 0x110000 && (value < 0xd800 || value >= 0xe000)) {
       *at += digits + 1;
       return value;
     }

@@ -311,6 +311,20 @@ static Value procedure_name(Value p) {
   return name == V_FALSE ? intern("#<procedure>") : name;
 }
 
+/* Of clauses that take one more argument each, and the last any more: how many it takes at least. -1: of others. */
+static int case_minimum(Value procedure) {
+  int least = -1, next = -1;
+  for (uint32_t i = 0; i < OBJ_LENGTH(procedure); i++) {
+    Value arity = TEMPLATE(CLOSURE_TEMPLATE(SLOTS(procedure)[i]))->arity;
+    int low = (int)ARITY_REQUIRED(arity);
+    if (least < 0) least = low;
+    else if (low > next || low < least) return -1;
+    if (ARITY_REST(arity)) return least;
+    next = low + (int)ARITY_OPTIONAL(arity) + 1;
+  }
+  return -1;
+}
+
 /* "2", "at least 1", "between 1 and 3" */
 static void build_expected(Builder *b, Value procedure) {
   int low = 0, high = 0;
@@ -321,6 +335,8 @@ static void build_expected(Builder *b, Value procedure) {
     Value arity = TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity;
     low = (int)ARITY_REQUIRED(arity);
     high = ARITY_REST(arity) ? -1 : low + (int)ARITY_OPTIONAL(arity);
+  } else if (IS(procedure, T_CASE) && (low = case_minimum(procedure)) >= 0) {
+    high = -1;
   } else if (IS(procedure, T_CASE)) {
     for (uint32_t i = 0; i < OBJ_LENGTH(procedure); i++) {
       if (i) builder_c(b, " or ");
