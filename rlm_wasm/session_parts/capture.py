@@ -87,7 +87,7 @@ async def captured(
             for (name, one), memory in zip(side.below, images, strict=True)
         ]
         body = states.with_children(side.body, (*children, *side.waiting))
-        return Snapshot(side.header, image, body, key=key)
+        return Snapshot(side.header, image, body, key=key, engine=parts.grants.engine)
     raise InternalError("the sessions below this one were closed whenever it was captured")
 
 
@@ -176,7 +176,10 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
     if parts.owns_budget:
         if not parts.shares_budget:
             parts.calls.budget.from_state(state.budget)
-        parts.log.replace(list(state.log))
+        if parts.shares_budget:  # a fork's, of this process
+            parts.log.share(state.log)
+        else:
+            parts.log.replace(list(state.log))
     if state.python is not None:
         parts.python.restore(state.python)
     parts.calls.adopt(state.asked, state.asking, state.counted)
