@@ -5,11 +5,11 @@ A dumped snapshot is
     magic "RLMSNAP\\n" · format version u16 · signed u8 · header length u32 · header · body · 64 bytes
 
 The header (CBOR, not compressed) says which guest image the pages belong to and what was used so
-far. The body holds the pages, each as what differs from the image's, and the host's side of the session: contexts, calls in flight,
-output so far; it is compressed by zstd. The last 64 bytes seal all before them: an HMAC-SHA-256, by the
-key of the Runtime that made it or else by one that lives as long as this process, and a SHA-256 that
-finds damage. No capability is in a snapshot: provider, store, workspace and host functions are given
-again by the runtime that restores.
+far. The body holds the pages, each as what differs from the image's, and the host's side of the session:
+contexts, calls in flight, output so far; it is compressed by zstd. The last 64 bytes seal all before them:
+an HMAC-SHA-256, by the key of the Runtime that made it or else by one that lives as long as this process,
+and a SHA-256 that finds damage. No capability is in a snapshot: provider, store, workspace and host functions
+are given again by the runtime that restores.
 
 A snapshot is a way in: what is loaded is bounded before it is unpacked, and checked before it is used.
 """
@@ -350,8 +350,8 @@ class Snapshot:
             )
         if version < WHOLE_PAGES:
             raise SnapshotVersionError(
-                f"the snapshot has format {version}, and this release reads formats {WHOLE_PAGES} to {FORMAT}:"
-                " go on with the release that made it, or run its programs again"
+                f"the snapshot has format {version}, and this release reads formats {WHOLE_PAGES} to"
+                f" {FORMAT}: go on with the release that made it, or run its programs again"
             )
         sealed, seal = memoryview(data)[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
         if not hmac.compare_digest(hashlib.sha256(memoryview(data)[:-32]).digest(), seal[32:]):

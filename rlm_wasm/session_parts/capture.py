@@ -58,6 +58,8 @@ async def captured(
     for each in (parts, *(below for _, below, _ in _open(family))):
         if each.python_made is not None:
             pythons[each] = await each.python_made.capture()
+    if not forked and not closing:
+        await parts.scheduler.tidy()
     if parts.recorder.in_run:
         parts.recorder.tell(events.SnapshotTaken, forked=forked)
 
