@@ -325,7 +325,9 @@
                                       source name))))))
           ((string=? kind "state")
            (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
-          (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
+          (else
+           (if (string=? kind "collect") (%collect-garbage))
+           (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
 
 ;; The names that programs have given a meaning of their own.
 (define (%user-definitions)

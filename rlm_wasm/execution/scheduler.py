@@ -556,6 +556,11 @@ class Scheduler:
 
     # ---- snapshots
 
+    async def tidy(self) -> None:
+        """Collect what nobody needs, where that pays and nothing runs: the memory is about to be copied."""
+        if self.execution is None:
+            await self.guest.tidy()
+
     async def sleep(self) -> None:
         """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""
         await self.guest.free()
