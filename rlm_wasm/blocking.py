@@ -50,6 +50,7 @@ def ask(
     max_iterations: int | None = None,
     answer_type: Any = None,
     timeout_s: float | None = None,
+    name: str | None = None,
     on_step: OnStep | None = None,
     **runtime_options: Any,
 ) -> Answer:
@@ -76,6 +77,7 @@ def ask(
                 max_iterations=max_iterations,
                 answer_type=answer_type,
                 timeout_s=timeout_s,
+                name=name,
                 on_step=on_step,
             )
 

@@ -282,6 +282,8 @@
                   `(,id (,(rename 'make-set!-transformer)
                          (,(rename 'lambda) (,(rename 'form)) (,(rename '%field-use) ,(rename 'form) ,(quoted (%id-symbol id)) (,(rename '%syntax-quote) ,this))))))
                 inherited-fields)
+         (,(word 'this%) (,(rename 'make-set!-transformer)
+                          (,(rename 'lambda) (,(rename 'form)) (,(rename '%own-class-use) ,(rename 'form) (,(rename '%syntax-quote) ,this)))))
          (,(word 'super) (,(rename 'er-macro-transformer)
                           (,(rename 'lambda) (form rename2 compare) (,(rename '%super-use) form (,(rename '%syntax-quote) ,(rename 'before))))))
          (,(word 'inner) (,(rename 'er-macro-transformer)
@@ -356,6 +358,9 @@
   (or (hash-ref before name #f)
       (%object-error (string-append "super: the superclass has no method " (symbol->string name)))))
 ;; (inner default method argument ...): the next augmentation of the method, where there is one
+(define (%own-class-use form this)
+  (let ((class (list (%core-alias '%object-class) this)))
+    (if (identifier? form) class (cons class (cdr form)))))
 (define (%inner-use form before this)
   (define rename %core-alias)
   `(,(rename '%call-inner) ,this ,before (,(rename 'quote) ,(caddr form)) (,(rename 'lambda) () ,(cadr form)) (,(rename 'list) ,@(cdddr form))))

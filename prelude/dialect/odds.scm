@@ -52,6 +52,7 @@
 (define uncaught-exception-handler (make-parameter raise))
 (define error-value->string-handler (make-parameter (lambda (v width) (%shown v width))))
 (define print-graph (make-parameter #f))
+(define current-command-line-arguments (make-parameter (vector) #f 'current-command-line-arguments))
 (define (srcloc->string v) #f)
 
 ;; racket/base: binding forms and tables by position
@@ -95,3 +96,9 @@
           ((procedure? failure) (failure))
           (else (raise (make-exn:fail:contract:variable
                         (string-append "namespace-variable-value: given name is not defined\n  name: " (symbol->string name)) #f))))))
+
+;; racket/promise: a promise is forced once, by whoever comes first, whatever its kind
+(define-syntax delay/sync (syntax-rules () ((_ body ...) (delay body ...))))
+(define-syntax delay/thread (syntax-rules () ((_ body ...) (delay body ...))))
+(define-syntax delay/idle (syntax-rules () ((_ body ...) (delay body ...))))
+(define-syntax delay/strict (syntax-rules () ((_ body ...) (let ((p (delay body ...))) (force p) p))))

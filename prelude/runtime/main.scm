@@ -169,10 +169,12 @@
                  (loop (cdr entries) (hash-set out (walk (caar entries)) (walk (cdar entries))))
                  out)))
           ((box? v) (box (walk (unbox v))))
+          ((set? v) (list->set (map walk (set->list v))))
+          ((struct? v) (apply %record (%record-rtd v) (map walk (struct->list v))))
           (else v)))
   (cond ((syntax? v) (%unwrap v))
         ((handle? v) (handle-found v))
-        ((not (or (pair? v) (vector? v) (hash? v) (box? v))) v)
+        ((not (or (pair? v) (vector? v) (hash? v) (box? v) (set? v) (struct? v))) v)
         ;; what can cross whole holds neither; circular data does not, and is shown as it is
         ((%catch (lambda (condition) (not (string-prefix? (%condition-message condition) "cyclic")))
                  (lambda () (%cbor-encode v) #f))
@@ -197,8 +199,15 @@
                (if a (%shown a 60) "that of another one")
                ", which it never equals: unwrap its text first, with (syntax-e v)."))
       ((1)
-       (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken; the table has the "
+       (%warn! (if b "hash: there is no key " "hash-ref: there is no key ") (%shown a 60)
+               (if b "; the table has the " ", and the default was taken; the table has the ")
                (if (string? a) "symbol" "string") " of that name, which is another key."))
+      ((3)
+       (%warn! "hash: the result of an LLM call is the key of a table or set, or a part of one: results with one text are"
+               " told apart. Unwrap the text first, with (syntax-e v)."))
+      ((4)
+       (%warn! "equal?: the text " (%shown b 60) " was compared with the symbol " (symbol->string a)
+               ", which it never equals: write the data as texts, or make a symbol of the text by (string->symbol text)."))
       (else
        (let ((close (%suggest (if (symbol? a) a (string->symbol (%->string a 0 0)))
                               (map (lambda (key) (if (string? key) (string->symbol key) key)) (hash-keys b)))))

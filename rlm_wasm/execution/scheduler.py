@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import (
@@ -54,6 +55,16 @@ from rlm_wasm.turns import TURN_S, in_turns
 T = TypeVar("T")
 
 
+class Idle(Protocol):
+    """Who is told of guests that wait in the middle of an execution."""
+
+    def waits(self, who: object, size: int, sleep: Callable[[], Awaitable[None]]) -> None:
+        """It holds so many bytes; ``sleep`` gives them back."""
+
+    def used(self, who: object) -> None:
+        """It goes on."""
+
+
 class Scheduler:
     """Drives one guest. ``table`` and ``services`` say what it may ask for (see HostRequests)."""
 
@@ -71,8 +82,11 @@ class Scheduler:
         memory: MemoryImage | None = None,
         journal: Journal | None = None,
         effects: Collection[str] = (),
+        idle: Idle | None = None,
     ) -> None:
         self.limits = limits
+        self._idle = idle
+        """Puts guests to sleep that wait, where they hold too much."""
         self._meter = meter
         self._observe = observe
         self._journal = journal
@@ -292,13 +306,24 @@ class Scheduler:
     async def _wait(self, execution: ActiveExecution) -> None:
         """Until a reply, a limit, or a cancellation has come."""
         loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
+        self._waiter = waiter = loop.create_future()
         execution.start_clock(self._too_late)
+        idle = self._idle
+        if idle is not None:
+            idle.waits(self, self.guest.beyond_image, partial(self._sleep_while, waiter))
         try:
-            await self._waiter
+            await waiter
         finally:
+            if idle is not None:
+                idle.used(self)
             self._waiter = None
             self._turn_ends = time.monotonic() + TURN_S
+
+    async def _sleep_while(self, waiter: asyncio.Future[None]) -> None:
+        try:
+            await self.guest.sleep_while(lambda: self._waiter is waiter and not waiter.done())
+        except InternalError:  # it was closed meanwhile
+            pass
 
     def _too_late(self, execution: ActiveExecution) -> None:
         if execution is self.execution:
@@ -528,14 +553,6 @@ class Scheduler:
         )
 
     # ---- snapshots
-
-    async def captured(self, state: Callable[[states.SchedulerState], T]) -> tuple[MemoryImage, T]:
-        """The guest's memory, and what ``state`` makes of the host's side, of one moment.
-
-        A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
-        InternalError where the session was closed meanwhile.
-        """
-        return await self.guest.captured(lambda: state(self.to_state()))
 
     async def sleep(self) -> None:
         """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""

@@ -103,6 +103,13 @@ class MemoryImage:
         size, numbers, which, places = self._different()
         return [size, numbers, which, b"".join(places)]
 
+    to_record = to_state
+
+    @classmethod
+    def from_record(cls, state: Any) -> MemoryImage:
+        """The inverse, checked, for records. Raises SnapshotCorrupt."""
+        return at_once(cls.from_state(state, 1 << 32))
+
     def encoded(self) -> tuple[int, Iterator[bytes]]:
         """The CBOR of that: its length, and the pieces of it, since memories are large."""
         size, numbers, which, places = self._different()

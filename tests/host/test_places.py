@@ -37,6 +37,41 @@ async def test_an_error_in_a_tail_call_has_the_line_of_that_call(
     assert (error.line, error.column) == place
 
 
+ER = "(define-syntax m (er-macro-transformer (lambda (form rename compare)\n  {})))\n\n(m)"
+
+
+@pytest.mark.parametrize(
+    ("program", "place"),
+    [
+        ("\n  foo", (2, 3)),
+        ("(begin 1\n  foo)", (2, 3)),
+        ("#|\n|# (display 1) foo", (2, 16)),
+        ("(call/cc 5)", (1, 1)),
+        ("(define (f)\n  (call/ec 5))\n(f)", (2, 3)),
+        ('\n(include "nowhere.scm")', (2, 1)),
+        ("\n(struct a b (c))", (2, 1)),
+        (ER.format("(list 'begin 1 (list 'car 5))"), (4, 1)),
+        (ER.format("(list 'begin 1 'foo)"), (4, 1)),
+        (ER.format("(list 'begin (list 'define 'x 1) (list 'begin 2 (list 'car 'x)))"), (4, 1)),
+        ("(define-syntax m (lambda (stx) #'(begin 1 (car 5))))\n(m)", (2, 1)),
+        ("\n(eval 'foo)", (2, 1)),
+        ("(define (f)\n  (eval (list 'car 5)))\n\n(list (f))", (2, 3)),
+        ("(define (f)\n  (eval (list 'begin 1 (list 'car 5))))\n\n(list (f))", (2, 3)),
+        ("(define (f)\n  (eval '(begin 1\n    (car 5))))\n\n(list (f))", (3, 5)),
+        ('(define (f)\n  (eval (read (open-input-string "(car 5)"))))\n\n(list (f))', (2, 3)),
+    ],
+)
+async def test_an_error_in_a_form_that_has_no_place_of_its_own_has_one(
+    program: str, place: tuple[int, int]
+) -> None:
+    """A name alone, what a macro made of bare lists, what eval is given, a file that is not there."""
+    async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
+        error = (await session.execute(program, name="mine")).error
+    assert error is not None
+    assert (error.line, error.column) == place
+    assert error.source in ("mine", None)
+
+
 @pytest.mark.parametrize(
     "call",
     [

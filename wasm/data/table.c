@@ -132,7 +132,10 @@ static uint32_t key_hash(enum table_kind kind, Value key) {
   if (IS_FIX(key) || TAG(key) < T_PAIR) return fold(key * 0x9e3779b97f4a7c15u);
   if (IS(key, T_SYMBOL) || IS(key, T_KEYWORD)) return fold((uint64_t)FIX_VALUE(SYM(key)->hash));
   if (is_number(key)) return fold(num_hash(key));
-  if (by_address(kind, key)) return fold((uint64_t)PAYLOAD(key) * 0x9e3779b97f4a7c15u);
+  if (by_address(kind, key)) {
+    if (kind == TABLE_EQUAL && is_scoped(key)) note_slip(SLIP_SCOPED_KEY, V_FALSE, V_FALSE);
+    return fold((uint64_t)PAYLOAD(key) * 0x9e3779b97f4a7c15u);
+  }
   return fold(equal_hash(key));
 }
 
@@ -759,11 +762,10 @@ static Value locate_argument(Value *args, uint32_t *position) {
   return locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
 }
 
-/* A key that is not there, though there is a default: does it look like a slip? The first key tells of which
-   kind the keys are, so that tables of one kind cost nothing. */
-static void note_missing(Value table, Value key) {
+/* A key that is not there: has the table its twin? The first key tells of which kind the keys are, so that tables of
+   one kind cost nothing. */
+static void note_twin(Value table, Value key, bool by_default) {
   int64_t info = FIX_VALUE(TABLE(table)->info);
-  if (info & TABLE_CLOSED) note_slip(SLIP_KEY_UNKNOWN, key, table);
   if (info & TABLE_LOOSE || !(IS(key, T_STRING) || IS(key, T_SYMBOL))) return;
   uint32_t position = 0;
   Value first, value;
@@ -771,7 +773,19 @@ static void note_missing(Value table, Value key) {
   if (!IS(first, T_STRING) && !IS(first, T_SYMBOL)) return;
   if (IS(key, T_STRING) && STR_LENGTH(key) > 100) return;       /* no name of anything */
   Value other = IS(key, T_STRING) ? intern_string(key) : SYM(key)->name;
-  if (table_find(table, other, EQUAL_EFFORT) >= 0) note_slip(SLIP_KEY_KIND, key, table);
+  if (table_find(table, other, EQUAL_EFFORT) >= 0) note_slip(SLIP_KEY_KIND, key, BOOL(!by_default));
+}
+
+/* The same of one for which the default is taken. */
+static void note_missing(Value table, Value key) {
+  if (FIX_VALUE(TABLE(table)->info) & TABLE_CLOSED) note_slip(SLIP_KEY_UNKNOWN, key, table);
+  note_twin(table, key, true);
+}
+static Value prim_note_missing(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  note_twin(args[0], args[1], false);
+  return V_VOID;
 }
 
 /* (%close-table! table): see TABLE_CLOSED and TABLE_LOOSE */
@@ -809,7 +823,9 @@ static Value prim_hash_has_key(int argc, Value *args) {
   (void)argc;
   CHECK_TABLE(0);
   uint32_t i;
-  return locate_argument(args, &i);
+  Value found = locate_argument(args, &i);
+  if (found == V_FALSE) note_twin(args[0], args[1], false);
+  return found;
 }
 
 static Value prim_hash_entry(int argc, Value *args) {
@@ -1036,6 +1052,7 @@ const PrimDef table_prims[] = {
   {"%close-table!", prim_close_table, 1, 1, NULL},
   {"hash-ref", prim_hash_ref, 2, 3, "(hash-ref hash key [failure])"},
   {"%hash-ref", prim_hash_ref_plain, 2, 3, "(%hash-ref hash key [default])"},
+  {"%note-missing!", prim_note_missing, 2, 2, NULL},
   {"hash-has-key?", prim_hash_has_key, 2, 2, "(hash-has-key? hash key)"},
   {"%hash-entry", prim_hash_entry, 2, 2, "(%hash-entry hash key)"},
   {"hash-set!", prim_hash_set_mutable, 3, 3, "(hash-set! hash key value)"},

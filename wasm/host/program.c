@@ -10,6 +10,8 @@
 #include "data/table.h"
 #include "expander/env.h"
 #include "expander/expand.h"
+#include "expander/forms.h"
+#include "host/boot.h"
 #include "host/mailbox.h"
 #include "io/port.h"
 #include "io/reader.h"
@@ -81,7 +83,7 @@ static Value prim_read_all(int argc, Value *args) {
     Value form = reader_next(VEC(state)[P_READER]);
     if (form == V_EOF) return VEC(state)[P_FIRST];
     if (!IS_SIGNAL(form)) {
-      Value pair = cons(form, V_NIL);
+      Value pair = cons(IS(form, T_SYMBOL) ? form_at(form, reader_place(VEC(state)[P_READER])) : form, V_NIL);
       if (VEC(state)[P_FIRST] == V_NIL) VEC(state)[P_FIRST] = pair; else CDR(VEC(state)[P_LAST]) = pair;
       VEC(state)[P_LAST] = pair;
       if (!should_pause()) continue;
@@ -112,15 +114,132 @@ static Value prim_note_program(int argc, Value *args) {
 
 /* ---- its forms ---- */
 /* (%compile-form form env name record): a thunk; or, where its expansion needs the driver, a pair of the expansion's
-   state and the request (see expander/expand.c). vm.resume: the state while it is expanded, then #t.
+   state and the request (see expander/expand.c); of a form that was expanded ahead #f and the splice. vm.resume: the state while it is expanded, then #t.
    record: #f, or a vector whose first element lists the trees of a program, the last first: this one is added. */
 static void keep_tree(Value record, Value tree) {
   if (record != V_FALSE) VEC(record)[0] = cons(tree, VEC(record)[0]);
 }
+/* A form that was expanded ahead stands in its list as #(tag tree form plain?), where plain? says that the tree needs
+   no analysis. Nobody else has the tag. */
+enum { EXPANDED_TAG, EXPANDED_TREE, EXPANDED_FORM, EXPANDED_PLAIN, EXPANDED_SLOTS };
+static Value expanded_tag, splice_symbol;
+static uint64_t changes_then;          /* env_changes when forms were last expanded ahead */
+void program_init(void) {
+  heap_root(&expanded_tag);
+  heap_root(&splice_symbol);
+  expanded_tag = cons(V_FALSE, V_NIL);
+  splice_symbol = intern("%splice");
+}
+static bool is_expanded(Value form) {
+  return IS(form, T_VECTOR) && VEC_LENGTH(form) == EXPANDED_SLOTS && VEC(form)[EXPANDED_TAG] == expanded_tag;
+}
+static Value make_expanded(Value form, Value tree, Value plain) {
+  Value expanded = make_vector(EXPANDED_SLOTS, plain);
+  VEC(expanded)[EXPANDED_TAG] = expanded_tag;
+  VEC(expanded)[EXPANDED_TREE] = tree;
+  VEC(expanded)[EXPANDED_FORM] = form;
+  return expanded;
+}
+/* (%expanded form tree) */
+static Value prim_expanded(int argc, Value *args) { (void)argc; return make_expanded(args[0], args[1], V_FALSE); }
+
+/* (%expand-list! look forms env library): each form, in its place, becomes what it is expanded to,
+   and its tree comes before those in look[0]. look[4] is where it is, look[6] its environment; look[5] what comes
+   after the forms of (begin form ...), lists of forms with their environments. #t; or, where a form's expansion needs
+   the driver, a pair of the expansion's state and the request; the condition where one cannot be expanded; #f at a
+   form that begins with `library`. vm.resume: the state, or #t between two forms. */
+enum { LOOK_TREES = 0, LOOK_HERE = 4, LOOK_AFTER, LOOK_ENV, LOOK_SLOTS };
+enum { SPLICE_AT_ONCE = 1000 };        /* forms: of more the driver makes the list */
+
+/* A list that may be written to, V_FALSE: it is long. */
+static Value copy_of_short(Value list) {
+  Value copy = V_NIL, last = V_NIL;
+  int n = 0;
+  for (; is_pair(list); list = CDR(list)) {
+    if (++n > SPLICE_AT_ONCE) return V_FALSE;
+    Value pair = cons(CAR(list), V_NIL);
+    if (last == V_NIL) copy = pair; else CDR(last) = pair;
+    last = pair;
+  }
+  charge(1 + n / 4);
+  return copy;
+}
+
+static Value expand_ahead(Value *args) {
+  if (!IS(args[0], T_VECTOR) || VEC_LENGTH(args[0]) != LOOK_SLOTS) return err_type(NULL, 0, "vector", args[0]);
+  Value *look = VEC(args[0]), forms = args[1], env = args[2], state = V_FALSE;
+  if (vm.resume != V_FALSE) {
+    forms = look[LOOK_HERE];
+    env = look[LOOK_ENV];
+    if (vm.resume != V_TRUE) state = vm.resume;
+  }
+  for (;;) {
+    if (!is_pair(forms)) {
+      if (!is_pair(look[LOOK_AFTER])) return V_TRUE;
+      forms = CAR(CAR(look[LOOK_AFTER]));
+      env = CDR(CAR(look[LOOK_AFTER]));
+      look[LOOK_AFTER] = CDR(look[LOOK_AFTER]);
+      continue;
+    }
+    Value form = CAR(forms), tree = V_FALSE;
+    look[LOOK_HERE] = forms;
+    look[LOOK_ENV] = env;
+    if (!IS(env, T_ENV)) return err_type(NULL, 2, "environment", env);
+    if (state == V_FALSE) {
+      if (is_pair(form) && CAR(form) == args[3]) return V_FALSE;
+      tree = expansion_at_once(form, env);
+    }
+    Value plain = BOOL(tree != V_FALSE);
+    if (tree == V_FALSE) {
+      if (state == V_FALSE) state = expansion_begin(form, env);
+      tree = expansion_run(state);
+      if (tree == V_AGAIN) vm.resume = state;
+      if (tree == V_ERROR) return vm.error;
+      if (IS_SIGNAL(tree)) return tree;
+      if (!IS_FIX(VEC(tree)[0])) {
+        Value inner = VEC(tree)[0] == splice_symbol ? copy_of_short(VEC(tree)[1]) : V_FALSE;
+        if (inner == V_FALSE) return cons(state, tree);
+        VEC(tree)[1] = inner;
+        CAR(forms) = make_expanded(form, tree, V_FALSE);
+        look[LOOK_AFTER] = cons(cons(CDR(forms), env), look[LOOK_AFTER]);
+        forms = inner;
+        env = VEC(tree)[2];
+        state = V_FALSE;
+        continue;
+      }
+      state = V_FALSE;
+    }
+    CAR(forms) = make_expanded(form, tree, plain);
+    look[LOOK_TREES] = cons(tree, look[LOOK_TREES]);
+    forms = CDR(forms);
+    if (should_pause() && is_pair(forms)) {
+      look[LOOK_HERE] = forms;
+      vm.resume = V_TRUE;
+      return V_AGAIN;
+    }
+  }
+}
+
+static Value prim_expand_list(int argc, Value *args) {
+  (void)argc;
+  Value outcome = expand_ahead(args);
+  changes_then = env_changes;
+  return outcome;
+}
+
 static Value prim_compile_form(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
   if (args[3] != V_FALSE && !(IS(args[3], T_VECTOR) && VEC_LENGTH(args[3]) > 0)) return err_type(NULL, 3, "vector", args[3]);
+  if (vm.resume == V_FALSE && is_expanded(args[0]) && changes_then != env_changes)
+    args[0] = VEC(args[0])[EXPANDED_FORM];               /* eval, it may be, has defined a macro */
+  if (vm.resume == V_FALSE && is_expanded(args[0])) {
+    Value tree = VEC(args[0])[EXPANDED_TREE];
+    if (!IS_FIX(VEC(tree)[0])) return cons(V_FALSE, tree);
+    if (VEC(args[0])[EXPANDED_PLAIN] != V_FALSE) compile_begin_plain(tree, args[2]);
+    else compile_begin(tree, args[2]);
+    vm.resume = V_TRUE;
+  }
   if (vm.resume == V_FALSE) {
     Value tree = expansion_at_once(args[0], args[1]);
     if (tree != V_FALSE) {
@@ -372,6 +491,8 @@ const PrimDef program_prims[] = {
   {"%read-all", prim_read_all, 2, 2, NULL},
   {"%note-program!", prim_note_program, 2, 2, NULL},
   {"%compile-form", prim_compile_form, 4, 4, NULL},
+  {"%expand-list!", prim_expand_list, 4, 4, NULL},
+  {"%expanded", prim_expanded, 2, 2, NULL},
   {"%know-driver!", prim_know_driver, 0, 0, NULL},
   {"%begin-program", prim_begin_program, 0, 0, NULL},
   {"%end-program", prim_end_program, 2, 2, NULL},

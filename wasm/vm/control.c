@@ -58,14 +58,18 @@ static Value prim_call_cc(int argc, Value *args) {
 }
 static Value prim_dynamic(int argc, Value *args) { (void)argc, (void)args; return m.dynamic; }
 /* (%parameter-value parameter): its binding in the dynamic state, which is #f or #(winders handlers params), the last a
-   list of (parameter . box); outside of every parameterize its record's own value (r7rs/parameters.scm) */
+   list of (parameter . box) that ends, in a thread, with (%thread-values . box), whose box has such a list; outside of
+   every parameterize its record's own value (r7rs/parameters.scm) */
 static Value prim_parameter_value(int argc, Value *args) {
   (void)argc;
   if (!IS(args[0], T_RECORD)) return err_type(NULL, 0, "parameter", args[0]);
   enum { PARAMS = 2, OWN = 0 };
   int64_t looked = 0;
-  for (Value rest = IS(m.dynamic, T_VECTOR) ? VEC(m.dynamic)[PARAMS] : V_NIL; is_pair(rest); rest = CDR(rest), looked++)
-    if (CAR(CAR(rest)) == args[0]) return SLOTS(CDR(CAR(rest)))[0];
+  for (Value rest = IS(m.dynamic, T_VECTOR) ? VEC(m.dynamic)[PARAMS] : V_NIL; is_pair(rest); looked++) {
+    Value name = CAR(CAR(rest)), box = CDR(CAR(rest));
+    if (name == args[0]) return SLOTS(box)[0];
+    rest = IS(name, T_SYMBOL) ? SLOTS(box)[0] : CDR(rest);
+  }
   charge(looked / 8);
   return RECORD_FIELD(args[0], OWN);
 }
