@@ -24,9 +24,10 @@
   (case-lambda
     ((items) (string-join items " "))
     ((items separator)
-     (%check-strings 'string-join items)
-     (if (not (string? separator)) (raise-argument-error 'string-join "string?" 1 items separator))
-     (%string-join items separator))
+     (or (and (string? separator) (%strings-joined items separator))
+         (begin
+           (%check-strings 'string-join items)
+           (raise-argument-error 'string-join "string?" 1 items separator))))
     ((items . options) (apply %string-join-with items options))))
 (define %string-join-with ; errors show it under the public name
   (let ()
@@ -55,7 +56,9 @@
 ;; ---- trimming and splitting: the separator is a string, a regexp or (#f) white space ----
 (define string-trim
   (case-lambda
-    ((s) (%check-string-argument 'string-trim s) (%string-trim s #f #t #t #f))
+    ((s)
+     (if (not (string? s)) (%check-string-argument 'string-trim s))
+     (%string-trim s #f #t #t #f))
     ((s . options) (apply %string-trim-with s options))))
 (define %string-trim-with ; errors show it under the public name
   (let ()
@@ -95,16 +98,18 @@
 
 (define string-split
   (case-lambda
-    ((s) (%check-string-argument 'string-split s) (%string-split s #f #t #t))
+    ((s)
+     (if (not (string? s)) (%check-string-argument 'string-split s))
+     (%string-split s #f #t #t))
     ((s separator)
-     (%check-string-argument 'string-split s)
-     (cond ((string? separator)
-            (%warn-of-class 'string-split s separator)
+     (if (not (string? s)) (%check-string-argument 'string-split s))
+     (cond ((not (string? separator)) (%string-split-with s separator))
+           (else
+            (if (%string-index-of separator "\\") (%warn-of-class 'string-split s separator))
             (let ((pieces (%string-split s separator #t #f)))
               (if (and (pair? pieces) (eqv? (string-length separator) 1) (eqv? (string-ref separator 0) #\newline))
                   (%warn-of-return (car pieces)))
-              pieces))
-           (else (%string-split-with s separator))))
+              pieces))))
     ((s . options) (apply %string-split-with s options))))
 ;; Lines from the world end with a return, too, which would stay at the end of each.
 (define (%warn-of-return line)

@@ -25,9 +25,9 @@ from rlm_wasm.limits import Limits, SharedBudget
 from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.results import Result
-from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import kept_results
 from rlm_wasm.session_parts.lending import Lender
 from rlm_wasm.session_parts.signing import checked, plain, signed_account, signed_batch
 from rlm_wasm.session_parts.state import SessionState, state_of
@@ -104,6 +104,8 @@ class Durable:
         self._limits = Limits()
         self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
         self._known: set[str] = set()
+        self._seen: dict[str, bytes] = {}
+        """Texts of a session that is only looked at: a journal may have some that are kept nowhere else."""
         self._trouble = trouble
         self._began: int | None = None
         self._closed = False
@@ -166,6 +168,14 @@ class Durable:
 
     # ---- the way back
 
+    @property
+    def release(self) -> str:
+        """The release that saved it last; this one where nothing is saved yet. Raises SnapshotError."""
+        assert self.opened is not None
+        if not self.opened.snapshot:
+            return __version__
+        return str(Snapshot.header_of(self.opened.snapshot).get("release", "an earlier release"))
+
     def engine(self, current: Engine) -> Engine:
         """The guest that the session stands on: this release's, or the one that the store keeps for it.
 
@@ -175,8 +185,7 @@ class Durable:
         assert self.opened is not None
         if not self.opened.snapshot:
             return current
-        header = Snapshot.header_of(self.opened.snapshot)
-        key, release = header["image"], str(header.get("release", "an earlier release"))
+        key, release = Snapshot.header_of(self.opened.snapshot)["image"], self.release
         if key == current.image_hash:
             return current
         kept = self._sessions.texts([key])
@@ -214,7 +223,7 @@ class Durable:
         """Contexts by their hashes. Raises SnapshotCorrupt for one that is not there or not whole."""
         if not hashes:
             return {}
-        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
+        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes)) | self._seen
         for key in hashes:
             if key not in contents:
                 raise SnapshotCorrupt(
@@ -280,13 +289,7 @@ class Durable:
         """
         if self._result is None:
             return None
-        what = f"the result of session {self.name}"
-        try:
-            fields, data = cbor2.loads(self._result)
-            result = structure(Result, {**fields, "data": None}, what, SnapshotCorrupt)
-            return result if data is None else replace(result, data=protocol.decode(data))
-        except (cbor2.CBORError, ValueError, TypeError) as error:
-            raise SnapshotCorrupt(f"{what} is damaged: {error}") from error
+        return kept_results.decoded(Result, self._result, f"the result of session {self.name}")
 
     def begins(self) -> None:
         """An execution begins with the next row, or goes on."""
@@ -298,7 +301,7 @@ class Durable:
         """The execution is over: what is said of it."""
         self._in_middle = self.writer.frozen
         if self._asked_for and not self.writer.frozen:
-            self._result = _kept(result)
+            self._result = kept_results.encoded(result)
             self.writer.end(self._result)
         self.writer.say(status=result.status, note=str(result.error or result.value))
 
@@ -308,7 +311,10 @@ class Durable:
         key = hashlib.sha256(content).hexdigest()
         if key not in self._known:
             self._known.add(key)
-            self.writer.keep({key: content})
+            if self.writes:
+                self.writer.keep({key: content})
+            else:
+                self._seen[key] = content
         return key
 
     async def write(self, batch: Batch) -> None:
@@ -402,12 +408,6 @@ class Durable:
                 )
             except StoreError as error:
                 log.debug("the lease of session %s is not given back: %s", self.name, error)
-
-
-def _kept(result: Result) -> bytes:
-    """A Result for the store."""
-    data = None if result.data is None else protocol.encode(result.data)
-    return cbor2.dumps([unstructure(replace(result, data=None)), data])
 
 
 def account_of_copy(opened: Opened, key: bytes | None) -> bytes | None:

@@ -17,4 +17,5 @@ enum slip {
 
 void slips_init(void);
 void note_slip(enum slip kind, Value a, Value b);   /* a few of them, each text once */
+bool slips_noted(void);                             /* and not taken yet */
 #endif

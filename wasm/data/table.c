@@ -662,6 +662,8 @@ bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
 
 static Value prim_is_hash(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_TABLE)); }
 
+static Value prim_is_mutable_hash(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_TABLE) && !is_immutable(args[0])); }
+
 static Value is_of_kind(Value *args, enum table_kind kind) {
   CHECK_TABLE(0);
   return BOOL(TABLE_KIND(args[0]) == kind);
@@ -1052,6 +1054,7 @@ static Value prim_eqv_hash_code(int argc, Value *args) { (void)argc; return hash
 
 const PrimDef table_prims[] = {
   {"hash?", prim_is_hash, 1, 1, "(hash? obj)"},
+  {"%mutable-hash?", prim_is_mutable_hash, 1, 1, NULL},
   {"hash-equal?", prim_is_hash_equal, 1, 1, "(hash-equal? hash)"},
   {"hash-eqv?", prim_is_hash_eqv, 1, 1, "(hash-eqv? hash)"},
   {"hash-eq?", prim_is_hash_eq, 1, 1, "(hash-eq? hash)"},
