@@ -15,6 +15,8 @@ COLLECTIONS: Cases = [
     ("opaque fields", "(struct a (x y)) (struct b a (z) #:transparent) (struct->vector (b 1 2 3)) (struct->list (b 1 2 3) #:on-opaque 'return-false)", "'#(struct:b ... 3)\n#f\n"),
     ("a prefab structure in a quasi-pattern", "(match '#s(pt 1 (2 3)) [`#s(pt ,x (,y ,_)) (list x y)]) (match '#s(other 1 2) [`#s(pt ,x ,y) x] [_ 'none])", "'(1 2)\n'none\n"),
     ("arities that say one thing", "(procedure-arity (case-lambda [(x) 1] [(x y) 2] [(x . r) 3])) (procedure-arity (case-lambda [() 0] [(x y) 2] [(x y z . r) 3]))", "(arity-at-least 1)\n(list 0 (arity-at-least 2))\n"),
+    ("a type that is made by a procedure", "(define-values (struct:node make-node node? node-ref node-set!) (make-struct-type 'node #f 2 1 'auto)) (define n (make-node 1 2)) (node-set! n 1 'x) (list (node-ref n 0) (node-ref n 1) (node-ref n 2) (node? n) (node? 5) ((make-struct-field-accessor node-ref 0 'left) n)) n", "'(1 x auto #t #f 1)\n#<node>\n"),
+    ("keywords come in their order", "((make-keyword-procedure (lambda (kws vals . args) (list kws vals args))) #:x 1 'y #:a 2)", "'((#:a #:x) (2 1) (y))\n"),
     ("the class that a method's object is of", "(define p% (class object% (init-field x) (super-new) (define/public (twin) (new this% [x (* 2 x)])))) (define q% (class p% (super-new))) (define t (send (new q% [x 4]) twin)) (get-field x t) (is-a? t q%)", "8\n#t\n"),
 ]  # fmt: skip
 
