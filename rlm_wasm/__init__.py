@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         Result,
     )
     from rlm_wasm.runtime import Runtime
+    from rlm_wasm.runtime_parts.upgrading import Upgrade
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session import Session
 
@@ -120,6 +121,7 @@ __all__ = [
     "Step",
     "StoreError",
     "Symbol",
+    "Upgrade",
     "UsageError",
     "__version__",
     "ask",
@@ -170,6 +172,7 @@ _MODULES = {
     "Step": "rlm_wasm.asking.answer",
     "StoreError": "rlm_wasm.errors",
     "Symbol": "rlm_wasm.data",
+    "Upgrade": "rlm_wasm.runtime_parts.upgrading",
     "UsageError": "rlm_wasm.errors",
     "ask": "rlm_wasm.blocking",
     "run": "rlm_wasm.blocking",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rlm_wasm.errors import ProviderError, SnapshotError, UsageError
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.session_parts.durable import Account
+from rlm_wasm.session_parts import durable
 from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def kept_limits(store: DatabaseStore, name: str) -> Limits | None:
     """
     check_name(name)
     data = store.run_now(lambda: store.durable.account(name))
-    return None if data is None else Account.load(data, name).limits
+    return None if data is None else durable.Account.load(data, name).limits
 
 
 async def open_named(

@@ -39,6 +39,7 @@ from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Registry, Session
 from rlm_wasm.session_parts import state as states
+from rlm_wasm.session_parts.capture import check_guest
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
@@ -47,6 +48,7 @@ from rlm_wasm.turns import in_turns
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.providers.wrappers.cache import CacheStore
+    from rlm_wasm.runtime_parts.upgrading import Upgrade
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.viewer.server import Viewer
@@ -55,6 +57,8 @@ T = TypeVar("T")
 
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
+_READ_AT_ONCE = 1 << 13
+"""Bytes of one that a session made whose parts are checked there, too."""
 
 
 class Runtime:
@@ -83,8 +87,8 @@ class Runtime:
     args            what programs are given by name: the table that ``(args)`` gives them
     child_grants    what the children of #:recursive calls get of these: by default, no effects
     snapshot_key    signs snapshots and journals (HMAC-SHA-256); unsigned and forged ones are then refused
-    idle_bytes      what sessions that rest may hold together: beyond it the longest unused go to sleep,
-                    which keeps their memory compressed until they are used again
+    idle_bytes      what sessions that rest or wait may hold together: beyond it the longest unused go to
+                    sleep, which keeps their memory compressed until they are used again or go on
     idle_s          seconds after which a session of megabytes that rests goes to sleep in any case
     log             where the run log goes, prompts and answers in clear: a file's path (JSONL), a callable
                     that takes each record, a store or its URL, in which every run is kept, or a list of
@@ -365,21 +369,11 @@ class Runtime:
             StoreError: the store cannot be read.
             SnapshotError: what the store has of it cannot be used.
         """
-        from rlm_wasm.session_parts.durable import Durable
-
         self._check_open()
         database = self._database()
-
-        def seen() -> tuple[Durable, Grants] | None:
-            durable = Durable.look(
-                database.durable,
-                name,
-                whole=whole or until is not None,
-                key=self._registry.snapshot_key,
-            )
-            return None if durable is None else (durable, opening.standing(durable, self.grants))
-
-        looked = await database.run(seen)
+        looked = await database.run(
+            lambda: self._opener.seen(database, name, self.grants, whole=whole or until is not None)
+        )
         if looked is None:
             raise UsageError(await opening.no_such_session(database.sessions, name))
         session: Session = await in_turns(self._opener.opening(*looked, None, None, (), until))
@@ -404,6 +398,68 @@ class Runtime:
         account = None if opened is None else account_of_copy(opened, self._registry.snapshot_key)
         if not await database.sessions.copy(name, new_name, account):
             raise UsageError(await opening.no_such_session(database.sessions, name))
+
+    async def upgrade(
+        self,
+        name: str,
+        *,
+        dry_run: bool = False,
+        drop_pending: bool = False,
+        keep: str | None = None,
+    ) -> Upgrade:
+        """Carry the idle durable session of that name over to this release's guest.
+
+        A session goes on with the guest that it began on. This makes it again on the present one: procedures,
+        types, macros and imports from its programs' texts, variables by their data forms (scoped values and
+        handles that are done among them), contexts, scope log, accounts, limits and Python's variables as
+        they are. What cannot go (closures, continuations, ports, opaque structs) is ``left``, by name, and is
+        unbound afterwards. ``dry_run``: only look what would come of it. ``drop_pending``: also where it
+        waits for what it asked for; that is given up. ``keep``: a name under which the session is kept as it
+        was. Where it stands on this guest already, nothing happens.
+
+        Raises:
+            SessionClosed: the runtime was closed before.
+            UsageError: there is no session of that name, it is in the middle of an execution, it waits for
+                something, or ``keep`` is taken.
+            SessionHeld: another process is at work in it.
+            LeaseLost: another process has taken it meanwhile.
+            StoreError: the store cannot be read or written: everything is as it was.
+            SnapshotError: what the store has of it cannot be used.
+            InternalError: a defect of rlm-wasm.
+        """
+        from rlm_wasm.runtime_parts import upgrading
+
+        self._check_open()
+        database = self._database()
+        grants = self.grants
+
+        def opened() -> tuple[Durable, Grants] | None:
+            if dry_run:
+                return self._opener.seen(database, name, grants)
+            return self._opener.taken(database, name, grants, lambda _text: None, make=False)
+
+        taken = await database.run(opened)
+        if taken is None:
+            raise UsageError(await opening.no_such_session(database.sessions, name))
+        durable, old_grants = taken
+        if old_grants is grants:
+            await database.run(durable.give_back_here)
+            return upgrading.stands_already(durable, grants.engine)
+        async with await in_turns(self._opener.opening(durable, old_grants, None, None, ())) as session:
+            made = await upgrading.upgraded(
+                session,
+                durable,
+                grants,
+                old_grants,
+                key=self._registry.snapshot_key,
+                drop_pending=drop_pending,
+            )
+            if dry_run:
+                return made.upgrade
+            if keep is not None:
+                await self.copy(name, keep)
+            await session.stand_on(made.snapshot, grants.engine)
+            return replace(made.upgrade, saved=True)
 
     async def run(
         self,
@@ -607,9 +663,12 @@ class Runtime:
                 )
         state = loaded.body
         if not isinstance(state, states.SessionState):
-            state = await asyncio.to_thread(states.state_of, loaded)
+            small = loaded.trusted and isinstance(snapshot, bytes) and len(snapshot) <= _READ_AT_ONCE
+            state = states.state_of(loaded) if small else await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
-        memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
+        check_guest(loaded, self.engine)
+        most = self.engine.image_size + allowed.memory_bytes
+        memory = await in_turns(loaded.memory_in_turns(most, self.engine))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
         return Session(

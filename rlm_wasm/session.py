@@ -50,6 +50,7 @@ from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.sandbox.engine import Engine
     from rlm_wasm.session_parts.durable import Durable
 
 _ASKED_AT_ONCE = 4 << 20
@@ -62,7 +63,7 @@ class Registry:
 
     open: set[Session] = field(default_factory=set)
     idle: IdleSessions | None = None
-    """Puts those that rest to sleep."""
+    """Puts those that rest or wait to sleep."""
     snapshot_key: bytes | None = None
 
 
@@ -108,7 +109,7 @@ class Session:
         if snapshot is not None:
             check_guest(snapshot, grants.engine)
             state = states.state_of(snapshot)
-            memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes)
+            memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes, grants.engine)
         self.limits = limits
         self.namespace = namespace
         self._registry = registry
@@ -136,6 +137,7 @@ class Session:
             fork_map=lambda request: self._children.fork_map(request),
             child_over=lambda number: self._children.over(number),
             python_changed=None if stay is None else stay.python_changed,
+            idle=registry.idle,
         )
         self._calls = parts.calls
         self._scheduler = parts.scheduler
@@ -147,6 +149,8 @@ class Session:
             return
         try:
             adopt(parts, state, self._resending)
+            if state.children or state.forked:
+                self._children.adopt(state)
         except LimitExceeded as error:
             self.give_up()
             raise SnapshotCorrupt(f"the snapshot does not fit the limits of this runtime: {error}") from error
@@ -177,12 +181,13 @@ class Session:
         made = self._like_this(
             grants,
             snapshot,
-            Registry(snapshot_key=self._registry.snapshot_key),
+            Registry(idle=self._registry.idle, snapshot_key=self._registry.snapshot_key),
             parent=parent,
             durable=None if self._stay is None else self._stay.durable,
             stream=stream,
+            resend=self._resending.allowed,
         )
-        return Below(made, made._parts, made._stay)
+        return Below(made, made._parts, made._stay, made._children)
 
     @cached_property
     def _children(self) -> Children:
@@ -282,6 +287,9 @@ class Session:
             return protocol.evaluate(source, name, options_sent)
 
         outcome: Outcome | None = None
+        stay, programs, kept = self._stay, self._parts.programs, None
+        if stay is not None and stay.owns_lease:
+            kept = programs.given(source, stay.durable.keep_text)
         try:
             work = self._scheduler.execute(message, limits)
             outcome, result = await self._run(work, on_progress, on_output, source, name)
@@ -289,6 +297,7 @@ class Session:
         finally:
             if outcome is None or outcome.rolled_back:
                 self._parts.options.give_back(options)  # what the guest was told is undone
+                programs.undone(kept)
 
     def stream(
         self, source: str, *, timeout_s: float | None = None, name: str = "program"
@@ -797,7 +806,7 @@ class Session:
             SessionClosed: the session was closed before, or meanwhile.
             InternalError: a defect of rlm-wasm.
         """
-        return await captured(self._parts, self._registry.snapshot_key)
+        return await captured(self._parts, self._registry.snapshot_key, family=self._children)
 
     async def _captured(self, at: Callable[[], None], *, closing: bool) -> Snapshot:
         return await captured(self._parts, self._registry.snapshot_key, at, closing=closing)
@@ -890,6 +899,18 @@ class Session:
         finally:
             self.cancel()
         return self._stay.durable.kept
+
+    async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:
+        """Let the store have this snapshot in place of the session; see ``runtime_parts.upgrading``.
+
+        Nothing more of this session is kept: whoever opens it next has that one.
+
+        Raises:
+            StoreError: the store cannot be written: everything is as it was.
+            LeaseLost: another process has the session.
+        """
+        assert self._stay is not None
+        await self._stay.stand_on(snapshot, engine)
 
     def pending(self) -> list[dict[str, Any]]:
         """What a program that is in the middle waits for: each request without an answer, oldest first.

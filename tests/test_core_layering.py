@@ -84,7 +84,6 @@ def test_a_header_belongs_to_the_c_file_of_its_name() -> None:
         "core/raise.h",  # declared for everybody, made in vm/error.c
         "core/template.h",  # a structure
         "core/value.h",
-        "core/worklist.h",
         "compiler/work.h",
         "text/unicode_data.h",  # generated
         "vm/code.h",  # the list of instructions

@@ -149,6 +149,82 @@ async def test_a_set_whose_members_would_be_one_in_python_has_no_data(runtime: R
     assert (result.data, result.value) == (None, "#<set: 1 1.0>")
 
 
+COLLIDING = [
+    '(hash "a" 1 \'a 2)',
+    "(hash 1.0 2 1 3)",
+    "(hash #t 1 1 2)",
+    "(hash (list 1 2) 1 (vector 1 2) 2)",
+    "(hash '#:a 1 'a 2)",
+    "(hash 1/2 1 0.5 2)",
+    "(list 1 (hash 'x (hash 0 1 0.0 2)))",
+    "(set 1 1.0)",
+]
+
+
+@pytest.mark.parametrize("code", COLLIDING)
+async def test_a_table_whose_keys_would_be_one_in_python_loses_none_of_them(code: str) -> None:
+    """It has no form there, which is said at every door; a checkpoint keeps all of it."""
+    seen: list[object] = []
+    async with Runtime(provider="echo") as runtime:
+        runtime.host_function("take")(seen.append)
+        result = await runtime.run(code)
+        assert (result.status, result.data) == ("ok", None)
+        assert "are one in Python" in result.warnings[0]
+        for use in (f"(take {code})", f'(py-set! "v" {code})'):
+            refused = await runtime.run(use)
+            assert refused.error is not None
+            assert "are one in Python" in refused.error.message
+        kept = await runtime.run(f'(checkpoint "k" {code}) (equal? (restore "k") {code})')
+        assert kept.data is True
+    assert seen == []
+
+
+async def test_a_character_and_a_string_of_it_are_one_key_in_python_only(runtime: Runtime) -> None:
+    """And void and JSON null are both None there."""
+    for code in ('(hash #\\a 1 "a" 2)', "(hash (void) 1 (json-null) 2)"):
+        refused = await runtime.run(f'(py-set! "v" {code})')
+        assert refused.error is not None
+        assert "are one in Python" in refused.error.message
+
+
+async def test_a_key_twice_in_json_is_an_error(runtime: Runtime) -> None:
+    """As a symbol and as a string: whoever reads it sees one of them."""
+    for code in ('(hash "a" 1 \'a 2)', "(list (hash 'x (hash 'b 1 \"b\" 2)))"):
+        result = await runtime.run(f"(jsexpr->string {code})")
+        assert result.error is not None
+        assert "has this key as a string, too" in result.error.message
+        assert (await runtime.run(f"(jsexpr? {code})")).data is False
+    assert (await runtime.run('(jsexpr->string (hash "a" 1 \'b 2))')).value == '{"a":1,"b":2}'
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("(vector 1 2)", (1, 2)),
+        ("1/2", Fraction(1, 2)),
+        ("(list 1/2 (vector 'a))", (Fraction(1, 2), ("a",))),
+        ("(bytes 1)", b"\x01"),
+        ("1+2i", 1 + 2j),
+    ],
+)
+async def test_keys_of_any_data_reach_python(runtime: Runtime, key: str, expected: object) -> None:
+    """Vectors and rationals among them."""
+    result = await runtime.run(f"(hash {key} 3)")
+    assert result.data == {expected: 3}
+    assert (await runtime.run(f'(py-set! "v" (hash {key} 3)) (py-eval "len(v)")')).data == 1
+
+
+async def test_a_value_that_has_no_data_leaves_a_line(runtime: Runtime) -> None:
+    """Result.data is None for JSON null and void as well."""
+    result = await runtime.run("(for/hash ([i 5000]) (values i i))")
+    assert result.data is None
+    assert result.warnings == (
+        "Result.data is None, since Python has no form for the value: a large table with other keys than text,"
+        " or one with structs in its keys.",
+    )
+    assert (await runtime.run("(void)")).warnings == ()
+
+
 def test_members_that_were_chosen_to_collide_are_refused() -> None:
     """A set of them would take quadratic time."""
     prime = (1 << 61) - 1

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 PROGRAM = """
 import asyncio, sys, rlm_wasm
@@ -33,3 +36,25 @@ def test_what_is_used_is_loaded_then() -> None:
     left = not_loaded_by('(llm-query #:instruction "q" #:data "d" #:recursive #t)')
     assert "rlm_wasm.asking.recursion" not in left
     assert "rlm_wasm.runlog.events" in left
+
+
+COMMAND = """
+import sys
+from rlm_wasm.cli.main import main
+try:
+    main(["run", "-q", "-p", "echo", *{arguments!r}, "-e", "(+ 1 2)"])
+finally:
+    print(*(name for name in ("sqlalchemy", "aiohttp", "openai", "cattrs") if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(("arguments", "loaded"), [([], ""), (["--log", "sqlite:///{}/x.db"], "sqlalchemy")])
+def test_a_command_loads_no_library_that_it_does_not_need(
+    tmp_path: Path, arguments: list[str], loaded: str
+) -> None:
+    """A database's was most of what ``run`` took."""
+    code = COMMAND.format(arguments=[argument.format(tmp_path) for argument in arguments])
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.splitlines() == ["3", loaded]

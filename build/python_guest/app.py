@@ -79,6 +79,7 @@ class _Output(io.TextIOBase):
 
     def __init__(self):
         self.parts, self.size, self.dropped = [], 0, 0
+        self.buffer = snippets.ByteSide(self)
 
     def writable(self):
         return True
@@ -108,7 +109,7 @@ def _write(descriptor, data):
     stream = {1: sys.__stdout__, 2: sys.__stderr__}.get(descriptor)
     if stream is None:
         raise OSError(9, "Bad file descriptor")
-    return stream.write(bytes(data).decode("utf-8", "replace")) and len(data)
+    return stream.buffer.write(data)
 
 
 def _no_descriptor(*_):

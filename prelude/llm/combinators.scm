@@ -214,7 +214,10 @@
                        (lambda (condition pair i) (%raise-at "active-learning" condition i)))))
 
 ;; Calls for the same key are one call, also while the first is still under way.
-(define (memoized f #:key-fn [key-of list])
+;; Results of calls with one text are one key.
+(define (%memo-key . arguments)
+  (map (lambda (v) (if (syntax? v) (cons %memo-key (%scoped-text v)) v)) arguments))
+(define (memoized f #:key-fn [key-of %memo-key])
   (%check-procedure 'memoized f 0 "procedure")
   (%check-procedure 'memoized key-of 1 "procedure for #:key-fn")
   (let ((known (make-hash)))
@@ -278,7 +281,8 @@
 ;; The same question again while the first is under way waits for that.
 (define (cached-query instruction #:data [data ""] #:model [model #f] #:temperature [temperature #f]
                       #:max-tokens [max-tokens #f] #:json [json #f] #:ttl [ttl #f])
-  (if ttl (%check-threshold "cached-query" "#:ttl" ttl))
+  (if (and ttl (not (and (real? ttl) (>= ttl 0))))
+      (%fail 'exn:fail:contract (string-append "cached-query: #:ttl must be a number of seconds, got " (%bounded-text ttl))))
   (%check-call "cached-query" model temperature max-tokens json #f)
   (let* ((asked (list (%check-text "cached-query" "the question" instruction #f)
                       (%check-text "cached-query" "#:data" data #t) (%model-name model) temperature max-tokens json))

@@ -5,6 +5,7 @@ Whatever takes time in proportion to a text is done in turns of the event loop a
 
 from __future__ import annotations
 
+import difflib
 from bisect import bisect_right
 from collections.abc import Callable, Generator
 from typing import Any, Literal
@@ -19,6 +20,9 @@ MAX_HITS = 10_000
 """Lines that one search gives."""
 MAX_LINE = 2_000
 """Characters of a line that a search shows."""
+
+_MAX_SHOWN_NAMES = 20
+_MAX_SHOWN_NAME = 200
 
 _BLOCK = 1 << 16
 """Characters that the line index counts at once."""
@@ -120,9 +124,14 @@ class Contexts:
             return context
         if name is None:
             raise CapabilityDenied("no context is loaded: give one with load_context, or --context FILE")
-        known = ", ".join(sorted(n for n in self._contexts if n is not None)) or "none"
+        names = sorted(n for n in self._contexts if n is not None)
+        wanted = str(name)[:_MAX_SHOWN_NAME]
+        near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.7)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(names[:_MAX_SHOWN_NAMES]) or "none"
+        more = f" and {len(names) - _MAX_SHOWN_NAMES} more" if len(names) > _MAX_SHOWN_NAMES else ""
         main = "; the main one is `context`" if None in self._contexts else ""
-        raise CapabilityDenied(f"there is no context named {name!r} (loaded: {known}{main})")
+        raise CapabilityDenied(f"there is no context named {wanted!r} (loaded: {known}{more}{main}){meant}")
 
     def _whole(self, arguments: list[Any]) -> str | Literal[False]:
         context = self._contexts.get(arguments[0] or None)

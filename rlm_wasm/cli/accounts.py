@@ -10,19 +10,7 @@ import click
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo, in_line
 from rlm_wasm.results import money
-from rlm_wasm.runlog.events import (
-    CallEnded,
-    CallQueued,
-    CallTried,
-    ChildStarted,
-    FiberStarted,
-    Record,
-    RequestEnded,
-    RequestStarted,
-    RunEnded,
-    RunStarted,
-    size_of,
-)
+from rlm_wasm.runlog import events
 from rlm_wasm.runlog.rendering import duration, one_line
 
 if TYPE_CHECKING:
@@ -45,7 +33,7 @@ class Accounts:
         if log is not None:
             readers.append(options.opened_store() if log == "store" else log)
         self._report = None if report is None else Path(report)
-        self._records: list[Record] = []
+        self._records: list[events.Record] = []
         self._left = MAX_BYTES
         self._left_out = 0
         if self._report is not None:
@@ -61,17 +49,12 @@ class Accounts:
             readers.append(Trace())
         self.readers = tuple(readers)
 
-    def _keep(self, record: Record) -> None:
-        if self._left >= 0 or isinstance(record, RunEnded):
-            self._left -= size_of(record)
+    def _keep(self, record: events.Record) -> None:
+        if self._left >= 0 or isinstance(record, events.RunEnded):
+            self._left -= events.size_of(record)
             self._records.append(record)
         else:
             self._left_out += 1
-
-    def log_trouble(self, trouble: str | None) -> None:
-        """Say that the log is not whole, where it is not."""
-        if trouble is not None:
-            note(trouble)
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,9 +80,9 @@ class Trace:
         self._began = 0.0
         self._sent: dict[int, float] = {}
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: events.Record) -> None:
         """Take one record."""
-        if isinstance(record, RunStarted):
+        if isinstance(record, events.RunStarted):
             self._began = record.at
         said = self._said(record)
         if said:
@@ -107,16 +90,16 @@ class Trace:
             line = in_line(f"{max(record.at - self._began, 0.0):9.3f} s  {child}{said}")
             echo(line, err=True, dim=True)
 
-    def _said(self, record: Record) -> str:
-        if isinstance(record, CallQueued):
+    def _said(self, record: events.Record) -> str:
+        if isinstance(record, events.CallQueued):
             self._sent[record.call] = record.at
             asked = one_line(f"{record.instruction.text} {record.data.text}", 60)
             return f"call {record.call} → {record.model or 'default'}{_place(record)}  {asked}"
-        if isinstance(record, CallTried):
+        if isinstance(record, events.CallTried):
             if record.status is not None and record.status < 400:
                 return ""
             return f"call {record.call} try {record.attempt}: {record.status or 'no answer'}"
-        if isinstance(record, CallEnded):
+        if isinstance(record, events.CallEnded):
             took = duration(record.at - self._sent.pop(record.call, record.at))
             if record.status != "done":
                 return f"call {record.call} {record.status} after {took}  {one_line(record.error or '', 80)}"
@@ -125,19 +108,19 @@ class Trace:
             answer = "" if record.answer is None else one_line(record.answer.text, 60)
             parts = (f"call {record.call} ← {took}", "cached" if record.cached else used, price, answer)
             return "  ".join(part for part in parts if part)
-        if isinstance(record, FiberStarted):
+        if isinstance(record, events.FiberStarted):
             return f"fiber {record.fiber} begins ({record.what}){_place(record)}"
-        if isinstance(record, ChildStarted):
+        if isinstance(record, events.ChildStarted):
             return f"begins, for call {record.call}: {one_line(record.program.text, 80)}"
-        if isinstance(record, RequestStarted):
+        if isinstance(record, events.RequestStarted):
             return f"{record.operation}{_place(record)}  {one_line(record.arguments.text, 60)}"
-        if isinstance(record, RequestEnded) and record.status != "done":
+        if isinstance(record, events.RequestEnded) and record.status != "done":
             return f"request {record.request} {record.status}  {one_line(record.error or '', 80)}"
         return ""
 
 
-def _place(record: CallQueued | FiberStarted | RequestStarted) -> str:
-    fiber = f"fiber {record.fiber}" if record.fiber and not isinstance(record, FiberStarted) else ""
+def _place(record: events.CallQueued | events.FiberStarted | events.RequestStarted) -> str:
+    fiber = f"fiber {record.fiber}" if record.fiber and not isinstance(record, events.FiberStarted) else ""
     line = f"line {record.line}" if record.line else ""
     both = ", ".join(part for part in (fiber, line) if part)
     return f" ({both})" if both else ""

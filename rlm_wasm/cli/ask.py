@@ -165,7 +165,6 @@ async def _answer(
                 else:
                     work = asked_in(session, question, texts, **asked)
                 answer = await interruptibly(session, work)
-        accounts.log_trouble(runtime.log_trouble)
         return answer, session.kept
 
 

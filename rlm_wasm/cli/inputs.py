@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -47,6 +48,17 @@ class Quantity(click.ParamType[int]):
         number = int(float(match.group(1).replace("_", "").replace(",", "")) * unit)
         if number < self._minimum:
             self.fail(f"must be at least {self._minimum}, got {value}", param, ctx)
+        return number
+
+
+class Measure(click.FloatRange):
+    """A number that is one: not nan, which is neither more nor less than anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or a usage error that shows what was given."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
         return number
 
 

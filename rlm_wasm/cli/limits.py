@@ -10,7 +10,7 @@ import click
 
 from rlm_wasm.cli.config import aliases_given
 from rlm_wasm.cli.environment import Command
-from rlm_wasm.cli.inputs import chosen_program, read_arguments, read_contexts
+from rlm_wasm.cli.inputs import Measure, chosen_program, read_arguments, read_contexts
 from rlm_wasm.cli.options import RuntimeOptions, program_options, runtime_options
 from rlm_wasm.cli.report import note, print_json
 from rlm_wasm.cli.terminal import echo, is_terminal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @program_options("A text for the program's context; - is standard input. May be repeated with names.")
 @click.option(
     "--margin",
-    type=click.FloatRange(min=0),
+    type=Measure(min=0),
     default=0.0,
     metavar="PERCENT",
     help="Room above the smallest limits, for inputs that differ.  [default: 0]",

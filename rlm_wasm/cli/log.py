@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rlm_wasm.cli import exits
 from rlm_wasm.cli.environment import Group
-from rlm_wasm.cli.inputs import Quantity
+from rlm_wasm.cli.inputs import Measure, Quantity
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import UsageError
@@ -88,9 +89,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     decorated: Callable[..., None] = with_filters
     for option in (
         click.option("--search", metavar="WORDS", help="Only where a text has all of these words."),
-        click.option(
-            "--slower-than", type=click.FloatRange(min=0), metavar="S", help="Only what took more seconds."
-        ),
+        click.option("--slower-than", type=Measure(min=0), metavar="S", help="Only what took more seconds."),
         click.option("--failed", is_flag=True, help="Only what failed."),
         click.option("--model", "-m", metavar="M", help="Only what this model answered."),
     ):
@@ -130,7 +129,8 @@ def list_command(file: str | None, filters: Filters, *, limit: int, store: str |
         echo_json(listed)
         return
     if not listed:
-        note("no such run is kept: rlm-wasm run --log store keeps one")
+        kept_where = "no such run is kept: rlm-wasm run --log store keeps one"
+        note(kept_where if file is None else f"{file} has no such run")
     for row in listed:
         echo(_table_line(row))
 
@@ -227,8 +227,7 @@ def _copy(path: str, output: str | None) -> None:
                 out.writelines(lines)
         except OSError as error:
             raise click.UsageError(f"cannot write {output}: {error.strerror or error}") from None
-    for trouble in file.told:
-        note(f"{path}: {trouble}")
+    _tell(path, file.told, read=file.read > 0)
 
 
 async def _send(endpoint: str, requests: list[dict[str, Any]]) -> None:
@@ -250,7 +249,7 @@ async def _send(endpoint: str, requests: list[dict[str, Any]]) -> None:
 
 @log.command()
 @click.argument("runs", nargs=-1, metavar="RUN...")
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="All that are older.")
+@click.option("--older-than", type=Measure(min=0), metavar="DAYS", help="All that are older.")
 @click.option(
     "--larger-than", type=Quantity("size"), metavar="SIZE", help="The oldest, until all have less than this."
 )
@@ -280,9 +279,16 @@ def rm(
 def _read(path: str) -> dict[str, RunStory]:
     file = LogFile(path)
     told = stories(file)
-    for trouble in file.told:
-        note(f"{path}: {trouble}")
+    _tell(path, file.told, read=bool(told))
     return told
+
+
+def _tell(name: str, troubles: list[str], *, read: bool) -> None:
+    """Say what is wrong with a log. One in which nothing could be read ends the command."""
+    for trouble in troubles:
+        note(f"{name}: {trouble}")
+    if not read:
+        click.get_current_context().exit(exits.USAGE)
 
 
 def _found(run: str, store: str | None) -> dict[str, list[Record]]:
@@ -302,8 +308,7 @@ def _found(run: str, store: str | None) -> dict[str, list[Record]]:
         for record in reader:
             found.setdefault(record.run, []).append(record)
         troubles = reader.told
-    for trouble in troubles:
-        note(f"{run}: {trouble}")
+    _tell(run, troubles, read=bool(found))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from typing import Any
@@ -12,6 +13,7 @@ import click
 import rlm_wasm
 from rlm_wasm.cli import exits
 from rlm_wasm.cli.environment import epilog
+from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo
 
 _COMMANDS = {
@@ -74,6 +76,14 @@ def cli() -> None:
     """Run Scheme programs that orchestrate LLM calls, inside WebAssembly."""
 
 
+class _Warnings(logging.Handler):
+    """Shows what the library warns of, such as a log that ends early, where no command has it elsewhere."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one."""
+        note(record.getMessage())
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit. The only place that turns exceptions into exit statuses."""
     for name in ("stdout", "stderr"):
@@ -84,6 +94,7 @@ def main(arguments: list[str] | None = None) -> Any:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    logging.lastResort = _Warnings(logging.WARNING)
     try:
         # Without standalone mode, ctx.exit(status) makes this call return the status.
         status = cli.main(arguments, prog_name="rlm-wasm", standalone_mode=False) or exits.OK

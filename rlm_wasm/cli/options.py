@@ -12,7 +12,7 @@ import click
 
 from rlm_wasm.cli import completion
 from rlm_wasm.cli.config import aliases_given
-from rlm_wasm.cli.inputs import Quantity, read_arguments
+from rlm_wasm.cli.inputs import Measure, Quantity, read_arguments
 from rlm_wasm.limits import Limits, LimitSpec, specs
 from rlm_wasm.python import KINDS
 
@@ -31,9 +31,9 @@ def _limit_option(spec: LimitSpec) -> Callable[[F], F]:
     minimum = max(spec.minimum, spec.option_minimum)
     kind: click.ParamType[Any]
     if spec.unit == "seconds":
-        kind, metavar = click.FloatRange(min=0, min_open=True), "S"
+        kind, metavar = Measure(min=0, min_open=True), "S"
     elif spec.unit == "dollars":
-        kind, metavar = click.FloatRange(min=0), "USD"
+        kind, metavar = Measure(min=0), "USD"
     else:
         kind, metavar = Quantity("size", minimum=minimum), "SIZE" if spec.unit == "bytes" else "N"
     assert spec.option is not None

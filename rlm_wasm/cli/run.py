@@ -156,7 +156,6 @@ async def _execute(
                 )
                 result = await interruptibly(session, execution)
             show(result)
-        accounts.log_trouble(runtime.log_trouble)
         return result, session.kept
 
 

@@ -1,4 +1,4 @@
-"""``rlm-wasm sessions``: list, show, resume, fork and remove kept sessions."""
+"""``rlm-wasm sessions``: list, show, resume, fork, upgrade and remove kept sessions."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rlm_wasm.results import Result
+    from rlm_wasm.runtime_parts.upgrading import Upgrade
     from rlm_wasm.session import Session
     from rlm_wasm.store.sessions import SessionRepository
 
@@ -239,6 +240,47 @@ def fork(name: str, new_name: str, store: str | None) -> None:
 async def _fork(name: str, new_name: str, store: str) -> None:
     async with Runtime(provider="echo", store=store, python="off") as runtime:
         await runtime.copy(name, new_name)
+
+
+@sessions.command()
+@click.argument("name", shell_complete=completion.sessions)
+@click.option("--dry-run", is_flag=True, help="Only say what would come of it.")
+@click.option(
+    "--drop-pending", is_flag=True, help="Also where it waits for what it asked for: that is given up."
+)
+@click.option("--keep", metavar="NEW_NAME", help="Keep the session as it was under this name.")
+@_store_option
+@_json_option
+def upgrade(
+    name: str, *, dry_run: bool, drop_pending: bool, keep: str | None, store: str | None, as_json: bool
+) -> None:
+    """Carry idle session NAME over to this release's guest.
+
+    Sessions go on with the guest that they began on. This makes one again on the present guest: what it
+    defined, from its programs' texts, its data, contexts, log and accounts. What could not go (closures,
+    continuations, ports) is listed with the reason, and is unbound afterwards.
+    """
+    done = asyncio.run(
+        _upgraded(name, store or default_store_url(), dry_run=dry_run, drop_pending=drop_pending, keep=keep)
+    )
+    if as_json:
+        print_json(asdict(done))
+        return
+    if done.guest_before == done.guest:
+        echo(f"session {name} stands on this release's guest already")
+        return
+    from_to = f"from guest {done.guest_before[:12]} of {done.release_before} to {done.guest[:12]}"
+    echo(f"session {name}{'' if done.saved else ' could go'} {from_to}: {len(done.carried):,} variables")
+    for variable, why in done.left.items():
+        line = f"left behind: {variable}: {why}"
+        echo(in_line(line) if is_terminal(err=False) else line)
+    for text in done.notes:
+        echo(in_line(f"note: {text}") if is_terminal(err=False) else f"note: {text}")
+
+
+async def _upgraded(name: str, store: str, *, dry_run: bool, drop_pending: bool, keep: str | None) -> Upgrade:
+    async with Runtime(provider="echo", store=store) as runtime:
+        return await runtime.upgrade(name, dry_run=dry_run, drop_pending=drop_pending, keep=keep)
 
 
 @sessions.command()

@@ -45,7 +45,7 @@ class Kind(IntEnum):
     SETTLED = 7
     """[id]: a sending that nobody knows the end of was counted"""
     END = 8
-    """[status]"""
+    """[status], and of a program of a recursive call's child what came of it"""
     CONTEXT = 9
     """[name, SHA-256 of the text]"""
     PYTHON = 10
@@ -61,19 +61,21 @@ class Kind(IntEnum):
     """[key]: that is sent now"""
     ASK_SETTLED = 16
     """[key]"""
-    ASK = 17
+    REFUSED = 17
+    """[SHA-256 of a program, problems]: a recursive call's program that did not run"""
+    ASK = 18
     """[what is asked]: a question to the session; the model's replies are ASKED, as above"""
-    ASK_CALL = 18
+    ASK_CALL = 19
     """[number]: the model that writes the programs is called"""
-    ASK_RAN = 19
+    ASK_RAN = 20
     """[Result of a program]"""
-    ASK_STEP = 20
+    ASK_STEP = 21
     """[iteration with what was used until then]"""
-    ASK_OVER = 21
+    ASK_OVER = 22
     """[limit]: there are no further iterations, only a last word"""
-    ASK_END = 22
+    ASK_END = 23
     """[Answer, whether it failed], or [None]: it was given up"""
-    ASK_AGAIN = 23
+    ASK_AGAIN = 24
     """[]: one that failed is gone on with"""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from rlm_wasm.errors import InternalError, LimitExceeded
@@ -195,13 +196,19 @@ def is_large(outcome: Outcome) -> bool:
 
 async def data_in_turns(outcome: Outcome) -> Any:
     """The value as Python data, where it is large."""
-    return await in_turns(protocol.data_in_turns(cast(bytes, outcome.done.data)))
+    packed = cast(bytes, outcome.done.data)
+    return await in_turns(protocol.data_in_turns(packed, partial(_no_data, outcome)))
 
 
 def data_of(outcome: Outcome) -> Any:
     """The value as Python data, None where it has none."""
     packed = outcome.done.data
-    return None if packed is None or packed is True else protocol.data_of(packed)
+    return None if packed is None or packed is True else protocol.data_of(packed, partial(_no_data, outcome))
+
+
+def _no_data(outcome: Outcome, why: str) -> None:
+    """It shows in the value's text alone."""
+    outcome.execution.warn(f"Result.data is None, since Python has no form for the value: {why}.")
 
 
 def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rlm_wasm.integrations import missing_extra
@@ -21,7 +23,7 @@ except ModuleNotFoundError as error:
 
 from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from rlm_wasm.providers.chat_answers import completion_of, retry_after_s
 from rlm_wasm.redaction import without_credentials
 
 __all__ = ["LiteLLMProvider"]
@@ -75,7 +77,7 @@ class LiteLLMProvider:
         except (TimeoutError, litellm.Timeout):
             raise ProviderTimeout(f"{model} gave no complete answer within {timeout_s:g} s") from None
         except litellm.RateLimitError as error:
-            raise RateLimited(_words(model, error)) from error
+            raise RateLimited(_words(model, error), retry_after_s=_retry_after_s(error)) from error
         except Exception as error:  # its exceptions are its vendors', and share no root of their own
             status = getattr(error, "status_code", None)
             status = status if isinstance(status, int) else None
@@ -100,21 +102,14 @@ def _words(model: str, error: Exception) -> str:
 
 
 def _completion(response: Any, request: CompletionRequest, model: str) -> Completion:
-    choice = response.choices[0] if getattr(response, "choices", None) else None
-    text = None if choice is None else choice.message.content
-    if choice is None or not isinstance(text, str):
-        raise ProviderError(f"{model} gave an answer without text")
-    usage = getattr(response, "usage", None)
-    prompt = getattr(usage, "prompt_tokens", None)
-    completion = getattr(usage, "completion_tokens", None)
-    if not isinstance(prompt, int) or prompt < 0:
-        prompt = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
-    if not isinstance(completion, int) or completion < 0:
-        completion = estimate_tokens(text)
-    return Completion(
-        text=text,
-        model=model,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        finish_reason=str(choice.finish_reason or "stop"),
-    )
+    """By the rules that every chat answer meets; the model keeps LiteLLM's name, which has the prices."""
+    answer = response.model_dump() if hasattr(response, "model_dump") else {}
+    choices = answer.get("choices")
+    if not choices or not isinstance(choices[0].get("message"), dict):
+        raise ProviderError(f"{model} gave an answer without a choice")
+    return replace(completion_of(answer, {}, request, model=model), model=model)
+
+
+def _retry_after_s(error: Exception) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    return retry_after_s(headers) if isinstance(headers, Mapping) else None

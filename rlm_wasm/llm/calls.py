@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,6 +36,7 @@ from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json, tries, vendor_rules
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.completions import checked
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
@@ -118,7 +119,9 @@ class LlmCalls:
         self._journal = journal
         self.child_over = child_over
         self.asked: dict[str, Completion] = {}
-        """Answers to what recursive calls under way are made of, by key, where there is a journal."""
+        """Answers to what recursive calls under way are made of, by key."""
+        self._counted: set[str] = set()
+        """Those of them that were counted, and have no answer yet."""
         self.asking: set[str] = set()
         """Such calls that a process sent and died before their answers came."""
         self._make_provider = provider
@@ -412,11 +415,19 @@ class LlmCalls:
         try:
             work.send(None)
         except StopIteration as stop:
-            return self._settle(call, stop.value)
+            completion = stop.value
         except Exception as error:
             raise self._failed(call, error) from error
-        work.close()
-        raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
+        else:
+            work.close()
+            raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
+        return self._settle(call, self._checked(call, completion))
+
+    def _checked(self, call: LlmCall, completion: object) -> Completion:
+        try:
+            return checked(completion, call.request)
+        except ProviderError as error:
+            raise self._failed(call, error) from error
 
     async def _await(self, call: LlmCall, work: Callable[[], Awaitable[Completion]]) -> Any:
         try:
@@ -431,7 +442,8 @@ class LlmCalls:
             self._end(call, cancelled=True)
             tracing.call_failed(call.span, "cancelled")
             raise
-        if isinstance(completion, Completion) and len(completion.text) > _AT_ONCE:
+        completion = self._checked(call, completion)
+        if len(completion.text) > _AT_ONCE:
             completion = replace(completion, text=await in_turns(whole_in_turns(completion.text)))
         return self._settle(call, completion)
 
@@ -511,11 +523,7 @@ class LlmCalls:
 
     # ---- and back
 
-    def _settle(self, call: LlmCall, completion: Any) -> list[Any]:
-        if not isinstance(completion, Completion):
-            raise self._failed(
-                call, ProviderError(f"the provider returned {type(completion).__name__}, not a Completion")
-            )
+    def _settle(self, call: LlmCall, completion: Completion) -> list[Any]:
         request = call.request
         model = _model_of(request, completion)
         cost: float | None = 0.0
@@ -561,8 +569,8 @@ class LlmCalls:
     async def ask(self, request: CompletionRequest, op: str | None = None) -> Completion:
         """One of the calls that a recursive call or a question is made of: reserved, placed like others.
 
-        One that a journal has the answer to is not asked again. ``op``: what a run log calls it; without, it
-        is a part of the recursive call of its number.
+        One whose answer is known, from a journal or a snapshot, is not asked again. ``op``: what a run log
+        calls it; without, it is a part of the recursive call of its number.
         """
         journal, key = self._journal, request.idempotency_key or ""
         if key in self.asked:
@@ -591,7 +599,7 @@ class LlmCalls:
             if journal is not None:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
-            completion: Completion = await self._provider()[0].complete(request)
+            completion = checked(await self._provider()[0].complete(request), request)
         except Exception as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
@@ -622,22 +630,42 @@ class LlmCalls:
                 completion_tokens=completion.completion_tokens,
                 cost_usd=cost,
             )
-        if journal is not None:
+        if key:
             self.asked[key] = completion
+            self._counted.discard(key)
+        if journal is not None:
             journal.add(Kind.ASKED, key, unstructure(completion))
             await journal.flush()
         return completion
 
-    def adopt(self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str]) -> None:
+    def count_once(self, key: str) -> None:
+        """Count one of the calls that a recursive call is made of, where that was not done before.
+
+        Raises LimitExceeded.
+        """
+        if key not in self.asked and key not in self._counted:
+            self.budget.count()
+            self._counted.add(key)
+
+    @property
+    def counted(self) -> Collection[str]:
+        """Keys of the calls that were counted in that way and have no answer yet."""
+        return self._counted
+
+    def adopt(
+        self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str], counted: Iterable[str]
+    ) -> None:
         """Take over what a snapshot has of the recursive calls under way."""
         self.asked = dict(asked)
         self.asking = set(asking)
+        self._counted = set(counted)
 
     def asked_before(self, kind: Kind, fields: list[Any]) -> None:
         """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
         key = fields[0]
         if kind is Kind.ASKING:
             self.asking.add(key)
+            self._counted.add(key)
         else:
             self.asking.discard(key)
         if kind is Kind.ASKED:
@@ -655,6 +683,7 @@ class LlmCalls:
         key = call.request.idempotency_key or ""
         for known in [known for known in self.asked if known == key or known.startswith(f"{key}-")]:
             del self.asked[known]
+        self._counted = {known for known in self._counted if not known.startswith(f"{key}-")}
         self.child_over(call.number)
 
     async def _place(self, worst: WorstCase) -> None:
@@ -705,7 +734,7 @@ class LlmCalls:
         if self.running.pop(call.request.id, None) is None:
             return
         call.host_request.past_cancelling()
-        if call.recursive and self._journal is not None:
+        if call.recursive:
             self._forget_asked(call)
         if call.placed:
             call.placed = False

@@ -7,6 +7,7 @@ what came: never an empty text that counts as success.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -17,15 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rlm_wasm.errors import ProviderError, RateLimited
 from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion
+from rlm_wasm.providers.completions import check_end, count_of, end_of, shortened
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
 if TYPE_CHECKING:
     from rlm_wasm.providers.base import CompletionRequest
 
-_SHOWN: Final = 300
-"""So many characters of a server's own words reach the error."""
-_MAX_COUNT: Final = 2**53
-"""No call has more tokens; a larger figure would break the sums that it goes into."""
 _RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
 
 
@@ -35,18 +33,21 @@ def read_answer(text: str, headers: Mapping[str, str], *, model: str, where: str
     ``model`` was asked for, ``where`` names the server in errors. Raises ProviderError where the server
     failed after all; nothing was answered then, so that a retryable one may be sent again.
     """
+    text = text.removeprefix("\ufeff")
     try:
         answer = strict_json.loads(text)
     except ValueError as error:
-        raise ProviderError(
-            f"{where} answered with malformed JSON ({error}): {_shortened(text)}", retryable=True
-        ) from None
+        answer = _with_odd_numbers(text)
+        if answer is None:
+            raise ProviderError(
+                f"{where} answered with malformed JSON ({error}): {shortened(text)}", retryable=True
+            ) from None
     choice = _first_choice(answer)
     for holder in (answer, choice):
         if isinstance(holder, Mapping) and holder.get("error"):
             raise _failure(holder["error"], headers, model, where)
     if choice is None:
-        raise ProviderError(f"{where} answered without a choice: {_shortened(text)}")
+        raise ProviderError(f"{where} answered without a choice: {shortened(text)}")
     reply: Mapping[str, Any] = answer
     return reply
 
@@ -63,13 +64,15 @@ def completion_of(
         raise
     answered_by, usage = answer.get("model"), answer.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    estimate = estimate_prompt_tokens(request.instruction, request.data, len(request.images))
-    prompt_tokens = _count(usage.get("prompt_tokens"), estimate)
+    prompt_tokens = count_of(
+        usage.get("prompt_tokens"),
+        lambda: estimate_prompt_tokens(request.instruction, request.data, len(request.images)),
+    )
     return Completion(
         text=content,
         model=answered_by if isinstance(answered_by, str) and answered_by else model,
         prompt_tokens=prompt_tokens,
-        completion_tokens=_count(usage.get("completion_tokens"), estimate_tokens(content)),
+        completion_tokens=count_of(usage.get("completion_tokens"), lambda: estimate_tokens(content)),
         finish_reason=str(choice.get("finish_reason") or "stop"),
         rate_limits=rate_limits(headers),
         cached_tokens=min(_cached_tokens(usage), prompt_tokens),
@@ -81,10 +84,19 @@ def _cached_tokens(usage: Mapping[str, Any]) -> int:
     details = usage.get("prompt_tokens_details")
     given = details.get("cached_tokens") if isinstance(details, Mapping) else None
     for count in (given, usage.get("prompt_cache_hit_tokens"), usage.get("cache_read_input_tokens")):
-        tokens = _count(count, 0)
+        tokens = count_of(count, int)
         if tokens:
             return tokens
     return 0
+
+
+def _with_odd_numbers(text: str) -> Any:
+    """An answer with NaN or Infinity among its figures: they fail no call. None where it is none."""
+    try:
+        answer = json.loads(text, parse_constant=lambda _name: None)
+    except (ValueError, RecursionError):
+        return None
+    return answer if _first_choice(answer) else None
 
 
 def _first_choice(answer: Any) -> Mapping[str, Any] | None:
@@ -99,7 +111,7 @@ def _failure(reply: Any, headers: Mapping[str, str], model: str, where: str) -> 
     code = reply.get("code") if isinstance(reply, Mapping) else None
     digits = str(code)
     status = int(digits) if re.fullmatch(r"[45]\d\d", digits) else None
-    kind = _shortened(str(code or "an error inside the answer"))
+    kind = shortened(str(code or "an error inside the answer"))
     message = f"{model} at {where} failed ({kind}): {words(reply)}"
     if status == 429:
         return RateLimited(message, retry_after_s=retry_after_s(headers))
@@ -115,32 +127,20 @@ def is_retryable(status: int | None) -> bool:
 
 def _content(choice: Mapping[str, Any], request: CompletionRequest, model: str) -> str:
     """The text of a choice; what is none is said."""
-    message = choice["message"]
-    reason = choice.get("finish_reason")
+    message, reason = choice["message"], choice.get("finish_reason")
     content, refusal = _text_of(message.get("content")), message.get("refusal") or _refusal(message)
-    if reason == "content_filter":
-        raise ProviderError(f"{model}'s answer was withheld by the content filter")
-    if reason == "error":
-        raise ProviderError(
-            f"{model} broke off with an error{_after(content)} (finish_reason: error)", retryable=True
-        )
-    if content:
-        return content
-    if refusal:
-        raise ProviderError(f"{model} refused: {words(refusal)}")
-    if reason == "length":
-        raise ProviderError(
-            f"{model} used all {request.max_tokens or 'its'} tokens before it began to answer:"
-            " raise #:max-tokens"
-        )
     called = message.get("tool_calls") or message.get("function_call")
-    if called:
-        raise ProviderError(f"{model} called a tool in place of an answer: {_shortened(str(called))}")
+    end = end_of(reason)
+    if called and (end == "tool" or (end == "stop" and not content and not refusal)):
+        raise ProviderError(f"{model} called a tool in place of an answer: {shortened(str(called))}")
+    if refusal and not content and end == "stop":
+        raise ProviderError(f"{model} refused: {words(refusal)}")
     reasoning = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
-    if reasoning:
-        raise ProviderError(f"{model} reasoned and gave no answer: {_shortened(reasoning)}", retryable=True)
+    if reasoning and not content and end == "stop":
+        raise ProviderError(f"{model} reasoned and gave no answer: {shortened(reasoning)}", retryable=True)
+    check_end(content or "", reason, request, model=model)
     if content is None:
-        raise ProviderError(f"{model} gave no content: {_shortened(str(dict(message)))}", retryable=True)
+        raise ProviderError(f"{model} gave no content: {shortened(str(dict(message)))}", retryable=True)
     return content
 
 
@@ -148,6 +148,8 @@ def _text_of(content: Any) -> str | None:
     """A message's text: the text parts joined where it comes in parts; None where there is none."""
     if isinstance(content, str):
         return content
+    if isinstance(content, Mapping):
+        content = [content]
     if not isinstance(content, list):
         return None
     parts = [part if isinstance(part, str) else _part(part) for part in content]
@@ -160,6 +162,8 @@ def _part(part: Any) -> str | None:
     if not isinstance(part, Mapping) or part.get("type", "text") not in ("text", "output_text"):
         return None
     text = part.get("text")
+    if isinstance(text, Mapping):
+        text = text.get("value")
     return text if isinstance(text, str) else None
 
 
@@ -174,21 +178,17 @@ def _refusal(message: Mapping[str, Any]) -> Any:
     return next(refused, None)
 
 
-def _after(content: str | None) -> str:
-    return f" after {_shortened(content)}" if content else ""
-
-
 def words(body: Any) -> str:
     """What a server says about a failure, from whatever it sent: JSON of some form, text, a web page."""
     if isinstance(body, Mapping):
         for key in ("message", "error", "detail", "msg", "error_description", "errors"):
             if body.get(key):
                 return words(body[key])
-        return _shortened(str(dict(body)))
+        return shortened(str(dict(body)))
     if isinstance(body, list) and body:
-        return _shortened("; ".join(_located(item) for item in body[:3]))
+        return shortened("; ".join(_located(item) for item in body[:3]))
     if isinstance(body, str) and body.strip():
-        return _shortened(body)
+        return shortened(body)
     return "no reason given"
 
 
@@ -197,19 +197,6 @@ def _located(item: Any) -> str:
     place = item.get("loc") if isinstance(item, Mapping) else None
     where = f"{'.'.join(map(str, place))}: " if isinstance(place, list) else ""
     return where + words(item)
-
-
-def _shortened(text: str) -> str:
-    """On one line, and no longer than may be shown."""
-    line = " ".join(text[: 4 * _SHOWN].split())
-    return line if len(line) <= _SHOWN and len(text) <= 4 * _SHOWN else line[:_SHOWN] + "…"
-
-
-def _count(value: Any, estimate: int) -> int:
-    """A count of tokens; what is none is estimated."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_COUNT:
-        return estimate
-    return int(value)
 
 
 def rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:

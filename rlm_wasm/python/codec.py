@@ -6,12 +6,14 @@ A dict is a JSON object where its keys are strings other than "$", else ["dict",
 A value has MAX_NODES parts at the most, a shared one counted wherever it stands.
 """
 
+import array
 import base64
 import collections
 import dataclasses
 import datetime
 import json
 import re
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -97,7 +99,8 @@ def check_marks(text: str, limit: int | None = None) -> int:
 _SCALARS = (type(None), bool, int, float, str)
 _AS_THEY_ARE = frozenset([type(None), bool, float, str])
 _VIEWS = tuple(map(type, ({}.keys(), {}.values(), {}.items())))
-_LISTS = (list, collections.deque, range, *_VIEWS)
+_LISTS = (list, collections.deque, range, *_VIEWS, array.array, collections.UserList)
+_MAPPINGS = (collections.ChainMap, collections.UserDict, types.MappingProxyType)
 
 
 class _Encoder:
@@ -133,6 +136,8 @@ class _Encoder:
             return self._tagged("tuple", *self._items(value, depth))
         if isinstance(value, dict):
             return self._dict(value, depth)
+        if isinstance(value, _MAPPINGS):
+            return self._dict(dict(value), depth)
         if isinstance(value, set | frozenset):
             return self._tagged("set", *self._items(sorted(value, key=_order), depth))
         if isinstance(value, bytes | bytearray | memoryview):
@@ -142,6 +147,8 @@ class _Encoder:
         for date in (datetime.datetime, datetime.date, datetime.time):
             if isinstance(value, date):
                 return self._tagged("date", date.__name__, value.isoformat())
+        if isinstance(value, collections.UserString):
+            return str(value)
         for base in (bool, int, float, str):  # a subclass, such as an enum's member
             if isinstance(value, base):
                 return self.plain(base(value), depth)
@@ -200,8 +207,8 @@ def _value(plain: Any, dereference: Callable[[list[Any]], Any]) -> Any:
     if kind == "bytes":
         return base64.b64decode(content[0])
     if kind == "date":
-        types: dict[str, Any] = {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}
-        return types[content[0]].fromisoformat(content[1])
+        dates: dict[str, Any] = {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}
+        return dates[content[0]].fromisoformat(content[1])
     if kind == "complex":
         return complex(*content)
     items = [_value(item, dereference) for item in content]

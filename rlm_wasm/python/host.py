@@ -17,13 +17,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rlm_wasm.capabilities.python import PythonReply
 from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec
-from rlm_wasm.python.snippets import NoInput, Snippets
+from rlm_wasm.python.snippets import ByteSide, NoInput, Snippets
 from rlm_wasm.python.values import Reference, arguments_of, to_scheme
 
 _process_lock = threading.Lock()  # sys.stdin, sys.stdout and the current folder are the process's
@@ -96,7 +96,7 @@ class HostPython:
 
     def _serve(self, operation: str, arguments: Sequence[Any]) -> PythonReply:
         given = [self._resolve(value) for value in arguments_of(operation, arguments)]
-        out, err = io.StringIO(), io.StringIO()
+        out, err = _Output(), _Output()
         with _process_lock, _standard_streams(out, err):
             try:
                 text = codec.dumps(self._do(operation, given), self._reference)
@@ -160,13 +160,41 @@ class HostPython:
         self._thread.shutdown(wait=False)
 
 
+class _Output(io.StringIO):
+    """A standard stream that keeps what is written, as text or as bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = ByteSide(self)
+
+    @property
+    def buffer(self) -> Any:
+        """What takes bytes."""
+        return self._bytes
+
+
 @contextlib.contextmanager
-def _standard_streams(out: io.StringIO, err: io.StringIO) -> Iterator[None]:
-    """The process's standard streams are the call's in the body."""
-    before = sys.stdin, sys.__stdout__, sys.__stderr__
+def _standard_streams(out: _Output, err: _Output) -> Iterator[None]:
+    """The process's standard streams are the call's in the body, and so are its descriptors in this thread.
+
+    Where the process serves MCP, its standard output is the protocol's.
+    """
+    before = sys.stdin, sys.__stdout__, sys.__stderr__, os.write, os._exit
     sys.stdin, sys.__stdout__, sys.__stderr__ = NoInput(), out, err  # type: ignore[misc, assignment]
+    thread, write, leave = threading.get_ident(), os.write, os._exit
+
+    def written(descriptor: int, data: Any) -> int:
+        stream = {1: out, 2: err}.get(descriptor) if threading.get_ident() == thread else None
+        return write(descriptor, data) if stream is None else int(stream.buffer.write(data))
+
+    def left(status: int) -> NoReturn:
+        if threading.get_ident() == thread:
+            raise SystemExit(status)
+        leave(status)
+
+    os.write, os._exit = written, left
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             yield
     finally:
-        sys.stdin, sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
+        sys.stdin, sys.__stdout__, sys.__stderr__, os.write, os._exit = before  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """What a piece of Python code is, and how it fails, in both back ends (the build puts this inside, too)."""
 
 import ast
+import codecs
 import io
 import linecache
 import os
@@ -32,16 +33,26 @@ class Snippets:
 
     def _compile(self, code: str, *, last_value: bool) -> tuple[CodeType, CodeType | None]:
         self._count += 1
-        source = source_of(code)
         name = f"{_PREFIX}{self._count}>"
         linecache.cache.pop(f"{_PREFIX}{self._count - MAX_SOURCES}>", None)
-        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        tree = compile(source, name, "exec", ast.PyCF_ONLY_AST)
+        tree = self._parsed(source_of(code), name)
         assert isinstance(tree, ast.Module)
         last = None
         if last_value and tree.body and isinstance(tree.body[-1], ast.Expr):
             last = compile(ast.Expression(tree.body.pop().value), name, "eval")  # type: ignore[attr-defined]
         return compile(tree, name, "exec"), last
+
+    def _parsed(self, source: str, name: str) -> ast.AST:
+        """Its tree. An answer that is no Python, but has one fenced block of it, is taken for that block."""
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        try:
+            tree: ast.AST = compile(source, name, "exec", ast.PyCF_ONLY_AST)
+        except SyntaxError:
+            block = fenced_block(source)
+            if block is None:
+                raise
+            return self._parsed(block, name)
+        return tree
 
     def describe(self, error: BaseException) -> dict[str, Any]:
         """Message, kind, traceback and frames of what the code raised: its own lines, not ours."""
@@ -90,7 +101,10 @@ def _syntax_lines(error: BaseException) -> list[str]:
     if not isinstance(error, SyntaxError) or error.lineno is None:
         return []
     lines = [f"  line {error.lineno}:"]
-    source = (error.text or "").rstrip("\n")
+    text = error.text
+    if not text and (error.filename or "").startswith(_PREFIX):  # found in the tree
+        text = linecache.getline(error.filename or "", error.lineno)
+    source = (text or "").rstrip("\n")
     if source.strip():
         visible = source.lstrip()
         at = max((error.offset or 1) - 1 - (len(source) - len(visible)), 0)
@@ -106,6 +120,42 @@ def source_of(code: str) -> str:
         code = "\n".join(lines[1:-1])
     body = code.lstrip("\n")
     return textwrap.dedent(code) if body[:1] in (" ", "\t") else code
+
+
+def fenced_block(text: str) -> str | None:
+    """The code in a text's one fence, of Python or no language; None where there is none, or several."""
+    blocks: list[list[str]] = []
+    fence = ""
+    for line in text.split("\n"):
+        mark = line.strip()
+        if not fence and mark.startswith(("```", "~~~")):
+            fence = mark[:3]
+            if mark.strip("`~ ").lower() not in ("", "python", "py", "python3"):
+                return None
+            blocks.append([])
+        elif fence and mark.startswith(fence) and not mark.strip(fence[0]):
+            fence = ""
+        elif fence:
+            blocks[-1].append(line)
+    return source_of("\n".join(blocks[0])) if len(blocks) == 1 else None
+
+
+class ByteSide(io.RawIOBase):
+    """``buffer`` of a standard stream that keeps text: bytes go there as the text that they are."""
+
+    def __init__(self, stream: io.TextIOBase) -> None:
+        self._stream = stream
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    def writable(self) -> bool:
+        """It can be written to."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """What may be half a character at its end waits for the rest."""
+        given = bytes(data)
+        self._stream.write(self._decode(given))
+        return len(given)
 
 
 class NoInput(io.TextIOBase):

@@ -114,11 +114,22 @@ class _FromScheme:
                 return Reference(int(value[1]), str(value[2]))
             return [self.value(item) for item in value]
         if isinstance(value, dict):
-            return {_key(self.value(key)): self.value(item) for key, item in value.items()}
+            table = {_key(self.value(key)): self.value(item) for key, item in value.items()}
+            if len(table) < len(value):
+                raise UsageError(
+                    'a table with keys that are one in Python, such as #\\a and "a", has no form there:'
+                    " hand over a list of pairs"
+                )
+            return table
         if isinstance(value, ImproperList):
             return [*map(self.value, value.items), self.value(value.tail)]
         if isinstance(value, frozenset):
-            return {self._member(item) for item in value}
+            members = {self._member(item) for item in value}
+            if len(members) < len(value):
+                raise UsageError(
+                    "a set with members that are one in Python has no form there: hand over a list"
+                )
+            return members
         if isinstance(value, Struct):
             return {key: self.value(item) for key, item in value.fields.items()}
         if isinstance(value, Box):

@@ -29,6 +29,8 @@ class FileLog:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.trouble: str | None = None
+        if not os.fspath(path):
+            raise UsageError("cannot write the log: the name of its file is empty")
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except (OSError, ValueError) as error:

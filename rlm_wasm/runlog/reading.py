@@ -16,7 +16,7 @@ MAX_LINE: Final = 64 << 20
 """Bytes of a line that is read; a longer one is skipped, and said to be."""
 MAX_SHOWN: Final = 256 << 20
 """Bytes of a log that are read where all of it is to be shown at once."""
-MAX_TROUBLES: Final = 100
+MAX_TROUBLES: Final = 10
 """Troubles that are told one by one."""
 
 
@@ -159,6 +159,11 @@ class LogFile:
             raise UsageError(f"cannot read the log {self.path}: {error.strerror or error}") from None
         finally:
             self._file.close()
+
+    @property
+    def read(self) -> int:
+        """Records that it has given."""
+        return self._reader.read
 
     @property
     def told(self) -> list[str]:

@@ -54,6 +54,18 @@ class Opener:
         )
         return None if durable is None else (durable, standing(durable, grants))
 
+    def seen(
+        self, database: DatabaseStore, name: str, grants: Grants, *, whole: bool = False
+    ) -> tuple[Durable, Grants] | None:
+        """The same without holding it, to be looked at. Blocks.
+
+        Raises:
+            StoreError: the store cannot be read.
+            SnapshotError: what the store has of it cannot be used.
+        """
+        durable = Durable.look(database.durable, name, whole=whole, key=self._registry.snapshot_key)
+        return None if durable is None else (durable, standing(durable, grants))
+
     def opening(
         self,
         durable: Durable,

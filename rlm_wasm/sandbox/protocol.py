@@ -264,11 +264,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The guest cannot go on: a defect, and the end of its instance."""
+    """The guest cannot go on: a defect, or no memory is left (then the text is "memory")."""
 
     KIND: ClassVar = "failed"
     text: str = wire(_text, "why")
 
+
+NO_MEMORY = "memory"
+"""Why a guest fails whose definitions leave no room: what they hold is no more than its limit allows."""
 
 Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Traced | Counted | Done | Failed
 FROM_GUEST: tuple[type[Any], ...] = (
@@ -498,7 +501,14 @@ class Definitions:
     KIND: ClassVar = "state"
 
 
-TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitions)
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Asks for a collection of what nobody needs any more, before the memory is copied."""
+
+    KIND: ClassVar = "collect"
+
+
+TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitions, Collect)
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
@@ -771,7 +781,17 @@ def _refused(value: Any, _immutable: bool) -> Any:
 _DECODERS: dict[int, Any] = dict.fromkeys(
     (0, 1, 4, 5, 25, 28, 29, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refused
 )
-_DECODERS.update({tag: (lambda value, _immutable, make=make: make(value)) for tag, make in _TAGS.items()})
+# In the keys of a table arrays come as tuples, also those that a tag holds.
+_DECODERS.update(
+    {
+        tag: (
+            lambda value, immutable, make=make: make(
+                list(value) if type(value) is tuple and immutable else value
+            )
+        )
+        for tag, make in _TAGS.items()
+    }
+)
 
 
 def _unknown_tag(tag: cbor2.CBORTag, _immutable: bool) -> Any:
@@ -790,9 +810,30 @@ def decode(data: bytes) -> Any:
             tag_hook=_unknown_tag,
             max_depth=MAX_DEPTH,
             strict_hashable_types=len(data) > _SMALL,
+            allow_duplicate_keys=False,
         )
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, IndexError, ArithmeticError) as error:
-        raise Unencodable(f"a message from the guest cannot be read: {error}") from error
+        raise Unencodable(_why_unread(error)) from error
+
+
+ONE_KEY = 'a table with keys that are one in Python, such as 1 and 1.0, or a and "a"'
+
+
+def _why_unread(error: BaseException) -> str:
+    """In our own words where it is a value without a form; else the message itself is broken."""
+    text = str(error)
+    if "Duplicate map key" in text:
+        return ONE_KEY
+    if "decoding map" in text:
+        return "a large table with other keys than text, or one with structs in its keys"
+    if "nesting depth" in text:
+        return f"it is nested deeper than {MAX_DEPTH}"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, Unencodable):
+            return str(cause)
+        cause = cause.__cause__
+    return f"a message from the guest cannot be read: {error}"
 
 
 def arguments_of(packed: bytes) -> list[Any]:
@@ -803,24 +844,28 @@ def arguments_of(packed: bytes) -> list[Any]:
     return items
 
 
-def data_of(packed: bytes | bool | None) -> Any:
-    """A small outcome's data, None where it has none that Python can take."""
+def data_of(packed: bytes | bool | None, refused: Callable[[str], None] = lambda _why: None) -> Any:
+    """A small outcome's data, None where it has none that Python can take: ``refused`` is told why."""
     if not isinstance(packed, bytes):
         return None
     if len(packed) == 1 and packed[0] < 24:  # a small number
         return packed[0]
     try:
         value = decode(packed)
-    except Unencodable:
+    except Unencodable as error:
+        refused(str(error))
         return None
     return None if value is cbor2.undefined else value
 
 
-def data_in_turns(packed: bytes) -> Generator[int, None, Any]:
+def data_in_turns(
+    packed: bytes, refused: Callable[[str], None] = lambda _why: None
+) -> Generator[int, None, Any]:
     """As ``data_of``, for an outcome of any size."""
     try:
         value = yield from decode_in_turns(packed)
-    except Unencodable:
+    except Unencodable as error:
+        refused(str(error))
         return None
     return None if value is cbor2.undefined else value
 
@@ -835,6 +880,7 @@ def reply_value(value: Any) -> Any:
 TICK = encode([Tick.KIND])
 INTERRUPT = encode([Interrupt.KIND])
 DEFINITIONS = encode([Definitions.KIND])
+COLLECT = encode([Collect.KIND])
 
 
 def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
@@ -1139,6 +1185,8 @@ class _Open:
                     raise Unencodable("a large table with other keys than text")
                 self._key, self.whole = value, False
                 return False
+            if self._key in self._items:
+                raise Unencodable(ONE_KEY)
             self._items[self._key] = value
             self.whole = True
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ class Sandbox:
 
     __slots__ = (
         "__weakref__",
+        "_captured",
         "_engine",
         "_frozen",
         "_i",
@@ -82,6 +84,8 @@ class Sandbox:
         """How often it was entered: a copy of its memory that was made meanwhile is of no moment."""
         self._inbox_fuel = 0
         """What room for a message that was delivered in turns took; the next ``run`` tells it."""
+        self._captured: tuple[int, weakref.ref[MemoryImage]] | None = None
+        """The memory as it was after so many runs, where somebody still has that."""
         self._looked_at = engine.image_size
         """How large the memory was when it was last looked at for what could be given back."""
         if image is None:
@@ -127,12 +131,19 @@ class Sandbox:
         at_once(self.sleep_in_turns())
 
     def sleep_in_turns(self) -> Generator[None, None, MemoryImage | PackedImage | None]:
-        """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
-        if self._i is not None:
+        """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest.
+
+        It may be given up at any yield: then the guest is as awake as before, or asleep. Where somebody had
+        to run it all the same, it stays awake.
+        """
+        instance, runs = self._i, self.runs
+        if instance is not None:
             image = yield from self.capture_in_turns()
             frozen = yield from image.packed()
-            yield from self.close_in_turns()
+            if self._i is not instance or self.runs != runs:
+                return None
             self._frozen = frozen
+            yield from self._left()
         return self._frozen
 
     def _wake(self) -> Instance:
@@ -190,6 +201,9 @@ class Sandbox:
                 raise InternalError("a closed sandbox was captured")
             frozen = self._frozen
             return (yield from frozen.unpacked()) if isinstance(frozen, PackedImage) else frozen
+        captured = None if self._captured is None else self._captured[1]()
+        if self._captured is not None and captured is not None and self._captured[0] == self.runs:
+            return captured
         with self._held():
             used = self._page_map(instance)
             size, base = self._memory_size(instance), instance.base
@@ -197,7 +211,9 @@ class Sandbox:
             numbers = yield from changed_pages(self._engine, base, size, used, check)
             runs = MemoryImage(size, tuple(numbers), b"").runs()
             content = yield from gathered([(base + n * PAGE, count * PAGE) for n, count, _ in runs], check)
-            return MemoryImage(size, tuple(numbers), content)
+            image = MemoryImage(size, tuple(numbers), content)
+            self._captured = self.runs, weakref.ref(image)
+            return image
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -401,6 +417,11 @@ class Sandbox:
                 self._check_there(instance)
 
     @property
+    def is_awake(self) -> bool:
+        """Whether it has an instance."""
+        return self._i is not None
+
+    @property
     def is_large(self) -> bool:
         """Whether its memory goes back to the system in turns."""
         instance = self._i
@@ -408,14 +429,20 @@ class Sandbox:
 
     def close_in_turns(self) -> Generator[None, None, None]:
         """As ``close``; a large memory goes back to the system part after part."""
-        instance, self._i = self._i, None
         self._frozen = None
+        yield from self._left()
+
+    def _left(self) -> Generator[None, None, None]:
+        """The instance is given back, a large one part after part."""
+        instance, self._i = self._i, None
         if instance is not None:
             self._live.pop(id(self), None)
             size = instance.measure()
             if size - self._engine.image_size >= GIVE_BACK_FROM:
-                yield from self._emptied(instance, size)
-                instance.delete()
+                try:
+                    yield from self._emptied(instance, size)
+                finally:
+                    instance.delete()
             else:
                 _pool.release(self._engine, instance)
 

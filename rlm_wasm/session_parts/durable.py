@@ -104,6 +104,8 @@ class Durable:
         self._limits = Limits()
         self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
         self._known: set[str] = set()
+        self._seen: dict[str, bytes] = {}
+        """Texts of a session that is only looked at: a journal may have some that are kept nowhere else."""
         self._trouble = trouble
         self._began: int | None = None
         self._closed = False
@@ -166,6 +168,14 @@ class Durable:
 
     # ---- the way back
 
+    @property
+    def release(self) -> str:
+        """The release that saved it last; this one where nothing is saved yet. Raises SnapshotError."""
+        assert self.opened is not None
+        if not self.opened.snapshot:
+            return __version__
+        return str(Snapshot.header_of(self.opened.snapshot).get("release", "an earlier release"))
+
     def engine(self, current: Engine) -> Engine:
         """The guest that the session stands on: this release's, or the one that the store keeps for it.
 
@@ -175,8 +185,7 @@ class Durable:
         assert self.opened is not None
         if not self.opened.snapshot:
             return current
-        header = Snapshot.header_of(self.opened.snapshot)
-        key, release = header["image"], str(header.get("release", "an earlier release"))
+        key, release = Snapshot.header_of(self.opened.snapshot)["image"], self.release
         if key == current.image_hash:
             return current
         kept = self._sessions.texts([key])
@@ -214,7 +223,7 @@ class Durable:
         """Contexts by their hashes. Raises SnapshotCorrupt for one that is not there or not whole."""
         if not hashes:
             return {}
-        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes))
+        contents = self._sessions.store.run_now(lambda: self._sessions.texts(hashes)) | self._seen
         for key in hashes:
             if key not in contents:
                 raise SnapshotCorrupt(
@@ -302,7 +311,10 @@ class Durable:
         key = hashlib.sha256(content).hexdigest()
         if key not in self._known:
             self._known.add(key)
-            self.writer.keep({key: content})
+            if self.writes:
+                self.writer.keep({key: content})
+            else:
+                self._seen[key] = content
         return key
 
     async def write(self, batch: Batch) -> None:

@@ -13,7 +13,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from rlm_wasm.errors import LeaseLost, LimitExceeded, StoreError
-from rlm_wasm.store.budgets import Piece, Report
+from rlm_wasm.store.records import Piece, Report
 
 if TYPE_CHECKING:
     from rlm_wasm.limits import SharedBudget

@@ -15,7 +15,7 @@ from rlm_wasm.capabilities.table import Handler, now
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.requests import HostRequest
-from rlm_wasm.execution.scheduler import Scheduler
+from rlm_wasm.execution.scheduler import Idle, Scheduler
 from rlm_wasm.grants import Grants
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm import programs
@@ -29,8 +29,10 @@ from rlm_wasm.runlog.stream import EventStream, Recorder
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_parts.guest_options import GuestOptions
 from rlm_wasm.session_parts.inquiry import Inquiry
+from rlm_wasm.session_parts.kept_programs import KeptPrograms
 from rlm_wasm.session_parts.observer import Observer
 from rlm_wasm.session_parts.resending import EFFECTS
+from rlm_wasm.session_parts.steps import Steps
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Journal
@@ -73,6 +75,7 @@ class Parts:
         fork_map: Callable[[HostRequest], Any],
         child_over: Callable[[int], None],
         python_changed: Callable[[bytes | None], None] | None,
+        idle: Idle | None,
     ) -> None:
         self.grants = grants
         self.limits = limits
@@ -86,6 +89,8 @@ class Parts:
         self._python_changed = python_changed
         self.functions = HostFunctions(grants.host_functions)
         self.options = GuestOptions(self.functions, limits)
+        self.programs = KeptPrograms()
+        self.steps = Steps()
         if parent is None:
             self.recorder = Recorder(EventStream(grants.log_readers), None)
             self.log = ScopeLog(limits.log_bytes)
@@ -131,6 +136,7 @@ class Parts:
             memory=memory,
             journal=journal,
             effects=EFFECTS,
+            idle=idle,
         )
 
     # What most sessions never want is made when it is first wanted.
@@ -240,3 +246,4 @@ class Parts:
         self.log.clear()
         self.inquiry.forget()
         self.options.fresh()
+        self.programs.clear()

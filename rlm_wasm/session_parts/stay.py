@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rlm_wasm.errors import LeaseLost, SessionClosed, StoreError
 from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.session_parts import state as states
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rlm_wasm.results import Result
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session_parts.durable import Durable
+    from rlm_wasm.session_parts.steps import StepState
 
 
 class Capturing(Protocol):
@@ -91,6 +93,16 @@ class Stay:
         self._given_up = outcome.rolled_back
         if outcome.rolled_back and not writer.frozen:
             self.save_soon()  # it begins when ``execute`` has returned
+
+    def step_ended(self, status: str, result: bytes) -> None:
+        """A program of a recursive call's child is over: it is not run again."""
+        self.journal.add(Kind.END, status, result)
+        if self.journal.stale:
+            self.save_soon()
+
+    def step_refused(self, step: StepState) -> None:
+        """Such a program does not run."""
+        self.journal.add(Kind.REFUSED, step.program, [unstructure(problem) for problem in step.problems])
 
     def asks(self, *, question: bool) -> None:
         """Whether executions are a question's from now on: then its end is what is said, and not theirs."""
@@ -186,6 +198,19 @@ class Stay:
             if nothing_else and not journal.stream:
                 durable.writer.overflow()
             raise
+
+    async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:
+        """Save a snapshot of another guest in place of all that there is, and nothing after it.
+
+        Raises:
+            StoreError: the store cannot be written: everything is as it was.
+            LeaseLost: another process has the session.
+        """
+        durable = self.durable
+        base = durable.writer.seal()
+        durable.writer.freeze()
+        stored = replace(snapshot, body=durable.by_reference(states.state_of(snapshot)))
+        await durable.save(stored, self.journal.stream, base, engine)
 
     # ---- the end
 

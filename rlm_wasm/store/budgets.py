@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, StoreError
 from rlm_wasm.store.leases import is_free
-from rlm_wasm.store.records import Amount
+from rlm_wasm.store.records import SHARED_KINDS, Piece, Report
 from rlm_wasm.store.tables import budgets, sessions, shares
 
 if TYPE_CHECKING:
@@ -30,55 +30,6 @@ _WANTED_S: Final = 3.0
 """For so long after somebody went away with nothing, others give back what they do not need."""
 _SPENT: Final = ("calls", "tokens", "nanousd")
 """What is used for good; places are given back."""
-_KINDS: Final = (*_SPENT, "places")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What a session says: what it used, the most that calls in flight may use, and what it asks for.
-
-    ``minimum`` is what the next call takes, ``wish`` what it could use soon; both as ``reserved`` where
-    nothing waits. ``gives_back``: what goes beyond ``reserved`` is for others; ``leaves``: the places are.
-    ``reclaims``: look for pieces of sessions that nobody has any longer.
-    """
-
-    used: Amount
-    reserved: Amount
-    minimum: Amount
-    wish: Amount
-    gives_back: bool = False
-    leaves: bool = False
-    reclaims: bool = False
-
-    @property
-    def asks(self) -> bool:
-        """Whether a call waits."""
-        return self.minimum != self.reserved
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """What a session has from then on. None: that is not limited.
-
-    ``fair`` are the places that each gets where they do not suffice for all, ``wanted`` says that somebody
-    lacks something. ``refused``: kind, what is used by all, and the limit, where the next call does not
-    fit, whatever the others leave.
-    """
-
-    calls: int | None
-    tokens: int | None
-    nanousd: int | None
-    places: int | None
-    fair: int | None = None
-    wanted: bool = False
-    refused: tuple[str, int, int] | None = None
-
-    def covers(self, whole: Amount) -> bool:
-        """Whether so much is in it."""
-        return all(
-            piece is None or getattr(whole, kind) <= piece
-            for kind, piece in zip(_KINDS, (self.calls, self.tokens, self.nanousd, self.places), strict=True)
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +68,8 @@ class BudgetShares:
             return None
         row = rows[0]._mapping
         return Shared(
-            limits={kind: row[f"most_{kind}"] for kind in _KINDS},
-            lent={kind: row[f"lent_{kind}"] for kind in _KINDS},
+            limits={kind: row[f"most_{kind}"] for kind in SHARED_KINDS},
+            lent={kind: row[f"lent_{kind}"] for kind in SHARED_KINDS},
             used={kind: row[f"used_{kind}"] for kind in _SPENT},
             holders=row["holders"],
         )
@@ -151,7 +102,7 @@ class BudgetShares:
             whole.write(connection)
         wanted = now - whole.row["wanted_at"] < _WANTED_S
         return Piece(
-            **{kind: None if whole.limit(kind) is None else mine.lent[kind] for kind in _KINDS},
+            **{kind: None if whole.limit(kind) is None else mine.lent[kind] for kind in SHARED_KINDS},
             fair=whole.fair if wanted else None,
             wanted=wanted and not short,
             refused=refused,
@@ -185,12 +136,12 @@ class _Share:
         return cls(
             row["budget"],
             row["session"],
-            {kind: row[f"lent_{kind}"] for kind in _KINDS},
+            {kind: row[f"lent_{kind}"] for kind in SHARED_KINDS},
             {kind: row[f"used_{kind}"] for kind in _SPENT},
         )
 
     def write(self, connection: sa.Connection) -> None:
-        values: dict[str, Any] = {f"lent_{kind}": self.lent[kind] for kind in _KINDS}
+        values: dict[str, Any] = {f"lent_{kind}": self.lent[kind] for kind in SHARED_KINDS}
         values |= {f"used_{kind}": self.used[kind] for kind in _SPENT}
         values["open"] = self.lent["places"] > 0 or any(self.lent[kind] > self.used[kind] for kind in _SPENT)
         if self.is_new:
@@ -252,7 +203,7 @@ class _Budget:
         """Take down what the session used, and take back what it gives."""
         for kind in _SPENT:
             self.uses(share, kind, getattr(report.used, kind))
-        for kind in _KINDS:  # an answer may have been longer than anybody could know
+        for kind in SHARED_KINDS:  # an answer may have been longer than anybody could know
             self.change(share, kind, max(getattr(report.reserved, kind), share.lent[kind]))
         if report.gives_back:
             self.take_back(share, report)
@@ -261,7 +212,7 @@ class _Budget:
 
     def take_back(self, share: _Share, report: Report) -> None:
         """All that the session's calls in flight cannot need."""
-        for kind in _KINDS:
+        for kind in SHARED_KINDS:
             self.change(share, kind, getattr(report.reserved, kind))
 
     def lend(self, share: _Share, report: Report) -> tuple[tuple[str, int, int] | None, bool]:
@@ -271,13 +222,13 @@ class _Budget:
             alone = self.row[f"used_{kind}"] + getattr(report.minimum, kind) - getattr(report.reserved, kind)
             if limit is not None and alone > limit:
                 return (kind, self.row[f"used_{kind}"], limit), True
-        gains = {kind: max(getattr(report.minimum, kind) - share.lent[kind], 0) for kind in _KINDS}
-        for kind in _KINDS:
+        gains = {kind: max(getattr(report.minimum, kind) - share.lent[kind], 0) for kind in SHARED_KINDS}
+        for kind in SHARED_KINDS:
             left = self.left(kind)
             if left is not None and gains[kind] > left:
                 return None, True
         others = 2 * max(self.row["holders"], 1)
-        for kind in _KINDS:
+        for kind in SHARED_KINDS:
             self.change(share, kind, share.lent[kind] + gains[kind])
             left = self.left(kind)
             more = max(getattr(report.wish, kind) - share.lent[kind], 0)

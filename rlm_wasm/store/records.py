@@ -120,6 +120,60 @@ class Amount:
     places: int = 0
 
 
+SHARED_KINDS: Final = ("calls", "tokens", "nanousd", "places")
+"""What a shared budget bounds: fields of an Amount."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a session says of a shared budget: what it used, the most its calls may use, what it asks for.
+
+    ``minimum`` is what the next call takes, ``wish`` what it could use soon; both as ``reserved`` where
+    nothing waits. ``gives_back``: what goes beyond ``reserved`` is for others; ``leaves``: the places are.
+    ``reclaims``: look for pieces of sessions that nobody has any longer.
+    """
+
+    used: Amount
+    reserved: Amount
+    minimum: Amount
+    wish: Amount
+    gives_back: bool = False
+    leaves: bool = False
+    reclaims: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether a call waits."""
+        return self.minimum != self.reserved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What a session has of a shared budget from then on. None: that is not limited.
+
+    ``fair`` are the places that each gets where they do not suffice for all, ``wanted`` says that somebody
+    lacks something. ``refused``: kind, what is used by all, and the limit, where the next call does not
+    fit, whatever the others leave.
+    """
+
+    calls: int | None
+    tokens: int | None
+    nanousd: int | None
+    places: int | None
+    fair: int | None = None
+    wanted: bool = False
+    refused: tuple[str, int, int] | None = None
+
+    def covers(self, whole: Amount) -> bool:
+        """Whether so much is in it."""
+        return all(
+            piece is None or getattr(whole, kind) <= piece
+            for kind, piece in zip(
+                SHARED_KINDS, (self.calls, self.tokens, self.nanousd, self.places), strict=True
+            )
+        )
+
+
 def check_name(name: object, what: str = "a session's name") -> str:
     """The name. Raises UsageError for what cannot be a session's."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS or "\0" in name:

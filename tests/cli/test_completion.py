@@ -161,7 +161,7 @@ def test_a_command_s_help_names_the_variables_that_count_for_it(
 
 
 NOTHING_BY_DEFAULT = {
-    "alias", "arg", "at", "cache", "context", "endpoint", "expression", "http", "install", "library", "log", "model_filter",
+    "alias", "arg", "at", "cache", "context", "keep", "endpoint", "expression", "http", "install", "library", "log", "model_filter",
     "program", "report", "run", "schema", "search", "session", "token-file", "until", "workspace", "base-url", "model",
     "slower-than", "older-than", "larger-than",
 }  # fmt: skip

@@ -15,6 +15,7 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 
 from rlm_wasm.cli import cli
+from rlm_wasm.errors import UsageError
 from rlm_wasm.testing import Fault, OpenAIServer
 
 ASK = '(define (ask x)\n  (llm-query-async #:instruction "Summarize" #:data x))\n(finish (string-join (map-async ask (list "apples" "pears")) ","))'
@@ -122,8 +123,48 @@ def test_a_log_that_is_none_or_damaged_is_said_to_be(tmp_path: Path, content: by
     path = tmp_path / "x.jsonl"
     path.write_bytes(content)
     result = run("log", "show", str(path))
-    assert result.exit_code == 0
+    assert result.exit_code == (0 if b"run_started" in content else 2)
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("show",), ("list",), ("export",), ("export", "--format", "otel", "--endpoint", "http://x")]
+)
+def test_a_file_that_is_no_log_is_a_wrong_argument(tmp_path: Path, command: tuple[str, ...]) -> None:
+    path = tmp_path / "x.scm"
+    path.write_text("(+ 1 2)\n" * 50)
+    result = run("log", *command, str(path))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "this is no run log: it holds no record of a run in 50 lines" in result.stderr
+    assert result.stderr.endswith("and 40 more lines like these\n")
+
+
+@pytest.mark.parametrize("option", ["--slower-than=nan", "--slower-than=-1", "--slower-than=x"])
+def test_a_time_that_is_no_number_is_refused(log: Path, option: str) -> None:
+    result = run("log", "list", str(log), option)
+    assert result.exit_code == 2
+    assert "--slower-than" in result.stderr
+
+
+def test_a_filter_that_takes_no_run_of_a_file_says_so(log: Path) -> None:
+    assert run("log", "list", str(log), "--search", "quinces").stderr.endswith("run.jsonl has no such run\n")
+
+
+def test_a_log_whose_file_has_no_name_is_refused() -> None:
+    result = CliRunner().invoke(cli, ["run", "--log", "", "-e", "1"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == "cannot write the log: the name of its file is empty"
+
+
+def test_a_log_that_ends_early_is_told_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rlm_wasm", "run", "--log", "/dev/full", "-p", "echo", "-e", "(+ 1 2)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("3\n", 0)
+    assert done.stderr == "rlm-wasm: the log /dev/full ends early: No space left on device\n"
 
 
 def test_bad_arguments_are_told_in_a_sentence(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from rlm_wasm.llm.budget import nanousd
 from rlm_wasm.llm.calls import DEFAULT_MAX_TOKENS
 from rlm_wasm.session_parts import lending
 from rlm_wasm.store import open_store
-from rlm_wasm.store.budgets import BudgetShares, Report, Shared
+from rlm_wasm.store.budgets import BudgetShares, Shared
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.store.leases import Holder
-from rlm_wasm.store.records import Amount
+from rlm_wasm.store.records import Amount, Report
 
 FAN_OUT = "(map-async (lambda (i) (llm-query-async #:instruction (number->string i))) (range {calls}))"
 

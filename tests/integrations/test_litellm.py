@@ -9,7 +9,7 @@ pytest.importorskip("litellm", reason="litellm is not installed: pip install 'rl
 from rlm_wasm import CompletionRequest, ProviderError, Runtime
 from rlm_wasm.errors import RateLimited
 from rlm_wasm.integrations.litellm import LiteLLMProvider
-from rlm_wasm.testing import OpenAIServer
+from rlm_wasm.testing import Fault, OpenAIServer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -55,3 +55,49 @@ async def test_an_unknown_model_is_told_and_has_no_price(capsys: pytest.CaptureF
     with pytest.raises(ProviderError, match="no model is named"):
         await LiteLLMProvider().complete(REQUEST)
     assert capsys.readouterr().out == ""
+
+
+def answering(content: object, reason: str, **message: object) -> Fault:
+    """An answer with this message."""
+    return Fault.body(
+        {
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": content, **message},
+                    "finish_reason": reason,
+                }
+            ]
+        }
+    )
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (answering("half of", "content_filter"), "withheld by the content filter"),
+        (answering(None, "tool_calls", tool_calls=[CALL]), "called a tool.*look_up"),
+        (answering(None, "stop"), "gave no content"),
+        (answering("", "length"), "raise #:max-tokens"),
+        (answering(None, "stop", reasoning_content="First I"), "reasoned and gave no answer: First I"),
+    ],
+)
+async def test_what_is_no_answer_is_a_failed_call(fault: Fault, words: str) -> None:
+    """As it is with the provider that speaks to a server itself."""
+    async with OpenAIServer() as server:
+        server.next(fault)
+        provider = LiteLLMProvider("openai/m", api_base=server.base_url, api_key="k", num_retries=0)
+        with pytest.raises(ProviderError, match=words):
+            await provider.complete(REQUEST)
+
+
+async def test_half_a_text_is_marked_as_cut() -> None:
+    """By its finish reason."""
+    async with OpenAIServer() as server:
+        server.next(answering("half of", "length"))
+        provider = LiteLLMProvider("openai/m", api_base=server.base_url, api_key="k", num_retries=0)
+        completion = await provider.complete(REQUEST)
+    assert (completion.text, completion.finish_reason) == ("half of", "length")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rlm_wasm import Runtime
@@ -105,11 +107,40 @@ async def test_reading_the_standard_input_says_what_to_do(either: PythonBackend,
 
 
 @pytest.mark.parametrize(
-    "code", ["import sys\nprint('text', file=sys.__stdout__)", "import os\nos.write(1, b'text\\n')"]
+    "code",
+    [
+        "import sys\nprint('text', file=sys.__stdout__)",
+        "import os\nos.write(1, b'text\\n')",
+        "import sys\nsys.stdout.buffer.write(b'text\\n')",
+        "import sys\nsys.__stdout__.buffer.write(memoryview(b'text\\n'))",
+        "import sys, os\nos.write(1, 'te'.encode()); sys.stdout.write('xt\\n')",
+    ],
 )
-async def test_other_ways_to_the_standard_output_lead_there(python: PythonBackend, code: str) -> None:
-    """In the sandbox, that is: a descriptor of the host is the process's."""
-    assert (await run(python, "exec", code)).stdout == "text\n"
+async def test_other_ways_to_the_standard_output_lead_there(either: PythonBackend, code: str) -> None:
+    """Also in this process, whose standard output may be a protocol's."""
+    assert (await run(either, "exec", code)).stdout == "text\n"
+
+
+async def test_half_a_character_waits_for_its_rest(either: PythonBackend) -> None:
+    """Bytes come in pieces."""
+    code = "import os\nfor byte in 'é€😀'.encode(): os.write(1, bytes([byte]))"
+    assert (await run(either, "exec", code)).stdout == "é€😀"
+
+
+async def test_the_standard_error_is_kept_apart() -> None:
+    """It is the Result's, whichever way it was written."""
+    code = "import os, sys\nos.write(2, b'a'); sys.stderr.write('b'); sys.stderr.buffer.write(b'c')"
+    async with Runtime(provider="echo", python="host") as runtime:
+        result = await runtime.run(f'(py-exec "{code}")'.replace("\n", "\\n"))
+    assert (result.stdout, result.stderr) == ("", "abc")
+
+
+async def test_leaving_this_process_is_the_codes_failure(make: Any) -> None:
+    """``os._exit`` ends it with all of its sessions; other threads may."""
+    host = make("host")
+    error = await failure(host, "exec", "import os\nos._exit(3)")
+    assert (error.kind, str(error).splitlines()[0]) == ("SystemExit", "SystemExit: 3")
+    assert (await run(host, "eval", "5")).value == 5
 
 
 async def test_asyncio_runs(either: PythonBackend) -> None:
@@ -144,11 +175,34 @@ async def test_what_is_not_there_is_an_exception_and_loses_nothing(python: Pytho
         "```python\nx = 20\nx + 1\n```",
         "```\n  x = 20\n  x + 1\n```\n",
         "~~~py\n20 + 1\n~~~",
+        "```python\nx = 20\nx + 1\n```\nThat is it.",
+        "Here is the code:\n\n```py\nx = 20\nx + 1\n```",
+        "Here:\n\n   ```\n   x = 20\n   x + 1\n   ```\nDone.",
     ],
 )
 async def test_indented_and_fenced_code_is_taken_as_it_was_meant(either: PythonBackend, code: str) -> None:
     """As it comes out of a model's answer."""
     assert (await run(either, "eval", code)).value == 21
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "Two:\n```python\n1\n```\n```python\n2\n```",
+        "Not ours:\n```scheme\n(+ 1 2)\n```",
+        "Wrong:\n```python\nx = = 1\n```",
+        "no fence at all",
+    ],
+)
+async def test_what_is_not_surely_meant_is_a_syntax_error(either: PythonBackend, code: str) -> None:
+    """Of two blocks nobody knows which."""
+    assert (await failure(either, "exec", code)).kind == "SyntaxError"
+
+
+async def test_what_is_wrong_only_in_the_tree_has_its_line_too(either: PythonBackend) -> None:
+    """Python itself does not say it then."""
+    error = await failure(either, "exec", "x = 1\ny = await x")
+    assert str(error) == "SyntaxError: 'await' outside function\n  line 2:\n    y = await x\n        ^"
 
 
 def test_code_that_is_right_is_not_touched() -> None:

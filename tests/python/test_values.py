@@ -68,6 +68,13 @@ async def test_a_variable_is_set_as_data_never_as_code(either: PythonBackend) ->
         ("{'a': 1}.keys()", ["a"]),
         ("{'a': 1}.values()", [1]),
         ("{'a': 1}.items()", [["a", 1]]),
+        ("from collections import ChainMap\nChainMap({'a': 1}, {'b': 2})", {"a": 1, "b": 2}),
+        (
+            "from collections import UserDict, UserList, UserString\nUserDict(a=UserList([UserString('x')]))",
+            {"a": ["x"]},
+        ),
+        ("from types import MappingProxyType\nMappingProxyType({'a': 1})", {"a": 1}),
+        ("from array import array\narray('d', [1.5, 2])", [1.5, 2.0]),
         ("frozenset([2, 1])", [1, 2]),
         ("bytearray(b'ab')", b"ab"),
         ("memoryview(b'ab')", b"ab"),

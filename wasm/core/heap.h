@@ -28,6 +28,11 @@ Value cons_at(Value car, Value cdr, uint32_t place);            /* an LPAIR, whe
 Value list_n(int count, ...);                                   /* list of count Values */
 int64_t list_length(Value v);                                   /* -1: not a proper list, or a circular one */
 Value make_vector(uint32_t length, Value fill);
+/* What was raw storage and is filled with values now is a vector. */
+static inline Value vector_of_raw(Value raw, uint32_t length) {
+  HEADER_OF(raw) = HEADER(T_VECTOR, OBJ_FLAGS(raw), length);
+  return FROM_PTR(T_VECTOR, PTR(raw));
+}
 Value make_flonum(double d);
 Value make_box(Value v);
 Value make_values(uint32_t count, const Value *values);         /* one value is itself */

@@ -40,6 +40,27 @@ Value pause_keeping(int count, ...) {
   return V_AGAIN;
 }
 
+/* It is raw storage until all of it is filled: fresh memory costs the machine more than the fill does, and the collector,
+   which may come in between, does not look into it. That it would not mend what is in there is why only a value that is
+   no pointer is written so. */
+Value vector_filled(Value *v, uint32_t *i, uint32_t n, Value plain) {
+  if (*v == V_FALSE) {
+    RESERVE(8ull * n + 16);
+    *v = heap_raw(T_RAW, 0, n * 8);
+    *i = 0;
+  }
+  Value *slots = (Value *)RAW_BYTES(*v);
+  while (*i < n) {
+    uint32_t to = n - *i < LONG_PART / 2 ? n : *i + LONG_PART / 2;
+    charge((to - *i) / 16);
+    for (; *i < to; ++*i) slots[*i] = plain;
+    if (*i < n && should_pause()) return V_AGAIN;
+  }
+  *v = vector_of_raw(*v, n);
+  *i = 0;
+  return V_TRUE;
+}
+
 Value tail_apply(Value proc, Value list) {
   vm.tail_proc = proc;
   vm.tail_args[0] = list;

@@ -73,6 +73,19 @@ Value tail_apply(Value proc, Value list);
     if (i != begun_ && (i - begun_) % LONG_ROUND == 0 && (charge(LONG_ROUND / (a_step)), should_pause())) return (pause); \
     else
 
+/* The same over what is copied, filled or compared by the piece: `part` items from the i-th on are the body's. Fresh
+   memory costs the machine more than the copying does, so pieces are small; an item has 8 bytes at the most. */
+#define LONG_PART (1u << 17)
+#define FOR_PARTS(i, part, from, to, a_step, pause) \
+  for (uint32_t i = (from), begun_ = i, to_ = (to), part; \
+       i < to_ && (part = to_ - i < LONG_PART ? to_ - i : LONG_PART, true); charge(part / (a_step)), i += part) \
+    if (i != begun_ && should_pause()) return (pause); \
+    else
+
+/* A vector of n slots, in pieces: *v is V_FALSE at first, *i where it is. V_TRUE, or V_AGAIN where it pauses or wants
+   memory (*v is V_FALSE then, or what is to be kept). `plain` is no pointer. */
+Value vector_filled(Value *v, uint32_t *i, uint32_t n, Value plain);
+
 /* ---- argument checks: use at the top of a primitive ---- */
 #define CHECK_STRING(who, i) do { if (!IS(args[i], T_STRING)) return err_type(who, i, "string", args[i]); } while (0)
 #define CHECK_SYMBOL(who, i) do { if (!IS(args[i], T_SYMBOL)) return err_type(who, i, "symbol", args[i]); } while (0)

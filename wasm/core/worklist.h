@@ -16,16 +16,17 @@ static inline void stack_init(Stack *s) {
   s->top = 0;
 }
 
-/* Room for n more? False where memory is short: save, and return need_memory(stack_bytes(s)). */
-static inline uint64_t stack_bytes(Stack *s) { return 16 * (uint64_t)VEC_LENGTH(s->slots) + 64; }
+/* Room for n more? False where memory is short, or where the move to a larger one takes longer than a moment (it then
+   goes on when it is asked again): save, and return need_memory(stack_bytes(s)). */
+void worklist_init(void);
+uint64_t stack_bytes(Stack *s);
+bool stack_grow(Stack *s, uint32_t n, bool pausing);
 static inline bool stack_room(Stack *s, uint32_t n) {
-  uint32_t length = VEC_LENGTH(s->slots);
-  if (s->top + n <= length) return true;
-  if (!heap_reserve(stack_bytes(s))) return false;
-  Value bigger = make_vector(2 * length, V_FALSE);
-  memcpy(VEC(bigger), VEC(s->slots), s->top * sizeof(Value));
-  s->slots = bigger;
-  return true;
+  return s->top + n <= VEC_LENGTH(s->slots) || stack_grow(s, n, true);
+}
+/* The same for a walk that is not kept, but begins again where memory was short: it never pauses. */
+static inline bool stack_room_now(Stack *s, uint32_t n) {
+  return s->top + n <= VEC_LENGTH(s->slots) || stack_grow(s, n, false);
 }
 
 static inline void push(Stack *s, Value v) {

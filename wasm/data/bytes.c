@@ -1,5 +1,5 @@
 /* bytes.c — bytevectors (Racket's bytes), R7RS's and Racket's names for the same procedures. */
-#include "core/prims.h"
+#include "data/bytes.h"
 #include "text/string.h"
 #include <string.h>
 
@@ -8,9 +8,16 @@
 #define CHECK_MUTABLE_BYTES(i) do { CHECK_BYTES(NULL, i); \
     if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable bytevector", args[i]); } while (0)
 
-static Value new_bytes(const uint8_t *from, uint32_t length) {
-  Value bytes = heap_raw(T_BYTES, 0, length);
-  if (length) memcpy(BYTES(bytes), from, length);
+/* Progress: the copy, and how much of it there is. */
+Value bytes_cut(Value from, uint32_t start, uint32_t end) {
+  uint32_t count = end - start;
+  Value *kept = progress(), bytes = kept ? kept[0] : V_FALSE;
+  if (bytes == V_FALSE) {
+    RESERVE((uint64_t)count + 16);
+    bytes = heap_raw(T_BYTES, 0, count);
+  }
+  FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, count, 64, pause_keeping(2, bytes, FIX(i)))
+    memcpy(BYTES(bytes) + i, RAW_BYTES(from) + start + i, part);
   return bytes;
 }
 
@@ -26,8 +33,6 @@ static Value prim_length(int argc, Value *args) {
 #define CHECK_FILL(i) do { if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < -128 || FIX_VALUE(args[i]) > 255) \
     return err_type(NULL, i, "byte", args[i]); } while (0)
 
-enum { FILL_AT_ONCE = 1 << 18 };
-
 static Value make_filled(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   uint64_t length = (uint64_t)FIX_VALUE(args[0]);
@@ -36,14 +41,8 @@ static Value make_filled(int argc, Value *args) {
     RESERVE(length + 16);
     bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
   }
-  /* fresh memory costs the machine more than the fill does */
-  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; i < length;) {
-    uint32_t part = length - i < FILL_AT_ONCE ? (uint32_t)length - i : FILL_AT_ONCE;
+  FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, (uint32_t)length, 64, pause_keeping(2, bytes, FIX(i)))
     memset(BYTES(bytes) + i, HAS_ARG(1) ? (int)FIX_VALUE(args[1]) : 0, part);
-    i += part;
-    charge(part / 64);
-    if (i < length && should_pause()) return pause_keeping(2, bytes, FIX(i));
-  }
   return bytes;
 }
 
@@ -85,9 +84,7 @@ static Value prim_set(int argc, Value *args) {
 static Value prim_copy(int argc, Value *args) {
   CHECK_BYTES(NULL, 0);
   RANGE(1, args[0], BYTES_LENGTH(args[0]), start, end);
-  RESERVE((uint64_t)(end - start) + 16);
-  charge((end - start) / 64);
-  return new_bytes(BYTES(args[0]) + start, end - start);
+  return bytes_cut(args[0], start, end);
 }
 
 static Value prim_copy_to(int argc, Value *args) {
@@ -97,8 +94,12 @@ static Value prim_copy_to(int argc, Value *args) {
   CHECK_BYTES(NULL, 2);
   RANGE(3, args[2], BYTES_LENGTH(args[2]), start, end);
   if (end - start > room - at) return err_range(NULL, "end of the copy", (int64_t)at + (end - start), 0, room, args[0]);
-  charge((end - start) / 64);
-  if (end > start) memmove(BYTES(args[0]) + at, BYTES(args[2]) + start, end - start);
+  uint32_t count = end - start;
+  bool backwards = args[0] == args[2] && at > start;       /* a part may lie over what is still to be copied */
+  FOR_PARTS(i, part, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, count, 64, pause_keeping(1, FIX(i))) {
+    uint32_t k = backwards ? count - i - part : i;
+    memmove(BYTES(args[0]) + at + k, BYTES(args[2]) + start + k, part);
+  }
   return V_VOID;
 }
 
@@ -106,8 +107,8 @@ static Value prim_fill(int argc, Value *args) {
   CHECK_MUTABLE_BYTES(0);
   CHECK_FILL(1);
   RANGE(2, args[0], BYTES_LENGTH(args[0]), start, end);
-  charge((end - start) / 64);
-  memset(BYTES(args[0]) + start, (int)FIX_VALUE(args[1]), end - start);
+  FOR_PARTS(i, part, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : start, end, 64, pause_keeping(1, FIX(i)))
+    memset(BYTES(args[0]) + i, (int)FIX_VALUE(args[1]), part);
   return V_VOID;
 }
 
@@ -123,30 +124,48 @@ static Value prim_append(int argc, Value *args) {
     CHECK_BYTES(NULL, i);
     length += BYTES_LENGTH(args[i]);
   }
-  RESERVE(length + 16);
-  charge((int64_t)(length / 64) + argc / 4);
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
-  uint8_t *to = BYTES(bytes);
-  for (int i = 0; i < argc; i++) {
-    if (BYTES_LENGTH(args[i])) memcpy(to, BYTES(args[i]), BYTES_LENGTH(args[i]));
-    to += BYTES_LENGTH(args[i]);
+  /* progress: the result; which is being copied, from which byte on; where it begins in the result */
+  Value *kept = progress(), bytes = kept ? kept[0] : V_FALSE;
+  int first = kept ? (int)FIX_VALUE(kept[1]) : 0;
+  uint32_t within = kept ? (uint32_t)FIX_VALUE(kept[2]) : 0, at = kept ? (uint32_t)FIX_VALUE(kept[3]) : 0;
+  if (bytes == V_FALSE) {
+    RESERVE(length + 16);
+    charge(argc / 4);
+    bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
+  }
+  for (int k = first; k < argc; k++, within = 0) {
+    FOR_PARTS(i, part, within, BYTES_LENGTH(args[k]), 64, pause_keeping(4, bytes, FIX(k), FIX(i), FIX(at)))
+      memcpy(BYTES(bytes) + at + i, BYTES(args[k]) + i, part);
+    at += BYTES_LENGTH(args[k]);
+    if (BYTES_LENGTH(args[k]) > 64 && k + 1 < argc && should_pause()) return pause_keeping(4, bytes, FIX(k + 1), FIX(0), FIX(at));
   }
   return bytes;
 }
 
-static int compare(Value a, Value b) {
-  uint32_t la = BYTES_LENGTH(a), lb = BYTES_LENGTH(b);
-  uint32_t common = la < lb ? la : lb, i = (uint32_t)same_bytes(BYTES(a), BYTES(b), common);
-  charge(common / 64);
-  if (i < common) return BYTES(a)[i] < BYTES(b)[i] ? -1 : 1;
-  return la < lb ? -1 : la > lb;
+/* From the byte at *at on; V_AGAIN where it pauses there. */
+static Value ordered(Value a, Value b, uint32_t *at, int *order) {
+  uint32_t la = BYTES_LENGTH(a), lb = BYTES_LENGTH(b), common = la < lb ? la : lb;
+  FOR_PARTS(i, part, *at, common, 64, (*at = i, V_AGAIN)) {
+    uint32_t same = (uint32_t)same_bytes(BYTES(a) + i, BYTES(b) + i, part);
+    if (same == part) continue;
+    *order = BYTES(a)[i + same] < BYTES(b)[i + same] ? -1 : 1;
+    return V_TRUE;
+  }
+  *order = la < lb ? -1 : la > lb;
+  return V_TRUE;
 }
 
+/* Progress: which is compared with the one before it, and the byte where to go on. */
 #define COMPARISON(name, op) \
   static Value name(int argc, Value *args) { \
     bool all = true; \
+    Value *kept = progress(); \
+    uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; \
     for (int i = 0; i < argc; i++) CHECK_BYTES(NULL, i); \
-    for (int i = 1; i < argc && all; i++) all = compare(args[i - 1], args[i]) op 0; \
+    for (int i = kept ? (int)FIX_VALUE(kept[0]) : 1, order; i < argc && all; i++, at = 0) { \
+      if (ordered(args[i - 1], args[i], &at, &order) == V_AGAIN) return pause_keeping(2, FIX(i), FIX(at)); \
+      all = order op 0; \
+    } \
     return BOOL(all); \
   }
 COMPARISON(prim_eq, ==)

@@ -23,7 +23,33 @@ enum leaf { LEAF_DIFFERENT, LEAF_SAME, NODE, LEAF_CUSTOM };
 
 static enum leaf leaf(bool same) { return same ? LEAF_SAME : LEAF_DIFFERENT; }
 
-static bool is_scoped(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SCOPED; }
+void note_comparison(Value a, Value b) {
+  enum { LONGEST_NAME = 100 };
+  if (IS(b, T_STRING) || is_scoped(a)) {
+    Value other = a;
+    a = b;
+    b = other;
+  }
+  if (is_scoped(b) && (IS(a, T_STRING) || IS(a, T_SYMBOL))) note_slip(SLIP_SCOPED, a, V_FALSE);
+  else if (!IS(a, T_STRING)) return;
+  else if (IS(b, T_SYMBOL) && STR_LENGTH(a) <= LONGEST_NAME && string_equal(a, SYM(b)->name)) note_slip(SLIP_TWIN, b, a);
+}
+
+/* Two long texts of one kind and length: they are compared in parts, as a node of so many slots is. */
+static bool is_long_text(Value v) {
+  switch (TAG(v)) {
+    case T_STRING: return STR_LENGTH(v) > LONG_PART;
+    case T_BYTES: case T_UVECTOR: return OBJ_LENGTH(v) > LONG_PART;
+    default: return false;
+  }
+}
+static uint32_t text_length(Value v) { return IS(v, T_STRING) ? STR_LENGTH(v) : OBJ_LENGTH(v); }
+static bool same_part(Value a, Value b, uint32_t from, uint32_t to) {
+  charge((to - from) >> 5);
+  if (!IS(a, T_STRING)) return same_bytes(RAW_BYTES(a) + from, RAW_BYTES(b) + from, to - from) == to - from;
+  uint32_t x = STR_WIDTH(a), y = STR_WIDTH(b);
+  return chars_equal(STR_DATA(a) + (size_t)from * x, x, STR_DATA(b) + (size_t)from * y, y, to - from);
+}
 
 /* Decides what can be decided without looking inside; NODE: both have as many slots to compare; LEAF_CUSTOM: a
    procedure of their type decides. */
@@ -32,20 +58,22 @@ static enum leaf compare_leaf(Value a, Value b) {
   if (IS_FIX(a) || IS_FIX(b) || TAG(a) < T_PAIR || TAG(b) < T_PAIR) return LEAF_DIFFERENT;
   if (is_pair(a)) return is_pair(b) ? NODE : LEAF_DIFFERENT;
   if (TAG(a) != TAG(b)) {
-    if (is_scoped(a) && IS(b, T_STRING)) note_slip(SLIP_SCOPED, b, V_FALSE);
-    if (is_scoped(b) && IS(a, T_STRING)) note_slip(SLIP_SCOPED, a, V_FALSE);
+    if (IS(a, T_STRING) || IS(b, T_STRING) || IS(a, T_RECORD) || IS(b, T_RECORD)) note_comparison(a, b);
     return LEAF_DIFFERENT;
   }
   switch (TAG(a)) {
     case T_STRING:
+      if (is_long_text(a)) return STR_LENGTH(a) == STR_LENGTH(b) ? NODE : LEAF_DIFFERENT;
       charge(STR_LENGTH(a) >> 5);
       return leaf(string_equal(a, b));
     case T_FLONUM: case T_BIGNUM: case T_RATIO: case T_COMPLEX:
       return leaf(num_eqv(a, b));
     case T_BYTES:
+      if (is_long_text(a)) return BYTES_LENGTH(a) == BYTES_LENGTH(b) ? NODE : LEAF_DIFFERENT;
       charge(BYTES_LENGTH(a) >> 5);
       return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && same_bytes(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == BYTES_LENGTH(b));
     case T_UVECTOR:
+      if (is_long_text(a)) return uvector_alike(a, b) ? NODE : LEAF_DIFFERENT;
       return leaf(uvector_equal(a, b));
     case T_VECTOR:
       return VEC_LENGTH(a) == VEC_LENGTH(b) ? NODE : LEAF_DIFFERENT;
@@ -71,6 +99,7 @@ typedef struct {
   int64_t effort;         /* nodes that may still be looked at */
   Value classes;          /* the union-find, V_FALSE: not used */
   int64_t phase;          /* > 0: so many nodes without it; <= 0: with it, up to -CAREFUL */
+  bool thorough;          /* nobody would go on where it gives up */
   uint64_t random;        /* chooses the length of the next phase: no data may outwit it */
 } Walk;
 
@@ -110,7 +139,7 @@ static bool known_equal(Walk *w, Value a, Value b) {
 }
 
 static uint32_t slot_count(Value v) {
-  return IS(v, T_TABLE) ? UINT32_MAX : is_pair(v) ? 2 : OBJ_LENGTH(v);
+  return IS(v, T_TABLE) ? UINT32_MAX : is_pair(v) ? 2 : IS(v, T_STRING) ? STR_LENGTH(v) : OBJ_LENGTH(v);
 }
 
 /* Takes the next two values to compare out of the frame; or a table lacks the other's key, or its key is custom. */
@@ -121,6 +150,14 @@ static enum next frame_next(Value a, Value b, uint32_t *i, bool *end, Value *x, 
     *x = *i ? CDR(a) : CAR(a);
     *y = (*i)++ ? CDR(b) : CAR(b);
     *end = *i == 2;
+    return NEXT_PAIR;
+  }
+  if (is_long_text(a)) {
+    uint32_t length = text_length(a), to = length - *i < LONG_PART ? length : *i + LONG_PART;
+    if (!same_part(a, b, *i, to)) return NEXT_LACKING;
+    *x = *y = V_NIL;
+    *i = to;
+    *end = to == length;
     return NEXT_PAIR;
   }
   if (!IS(a, T_TABLE)) {
@@ -134,7 +171,7 @@ static enum next frame_next(Value a, Value b, uint32_t *i, bool *end, Value *x, 
   if (at < 0) { *x = *y = V_NIL; *end = true; return NEXT_PAIR; }
   *i = (uint32_t)at + 1;
   table_entry(a, (uint32_t)at, &key, x);
-  int64_t other = table_find(b, key, 100000);
+  int64_t other = table_find(b, key, EQUAL_THOROUGH);
   if (other < 0) return other == TABLE_CUSTOM ? NEXT_CUSTOM : NEXT_LACKING;
   table_entry(b, (uint32_t)other, &key, y);
   return NEXT_PAIR;
@@ -154,6 +191,7 @@ static enum outcome walk(Walk *w) {
       case NEXT_CUSTOM: return WALK_CUSTOM;
     }
     frame[2] = FIX(i);
+    if (is_long_text(frame[0]) && !w->thorough) w->effort = 0;        /* a part of it is much */
     if (end) w->top -= 3;               /* the last slot needs no way back: lists take no stack */
     switch (compare_leaf(x, y)) {
       case LEAF_DIFFERENT: return WALK_DIFFERENT;
@@ -161,7 +199,7 @@ static enum outcome walk(Walk *w) {
       case LEAF_SAME: continue;
       case NODE: break;
     }
-    if (known_equal(w, x, y)) continue;
+    if (!is_long_text(x) && known_equal(w, x, y)) continue;
     w->frames[w->top++] = x;
     w->frames[w->top++] = y;
     w->frames[w->top++] = FIX(IS(x, T_RECORD) ? 1 : 0);
@@ -184,7 +222,7 @@ int equal_bounded(Value a, Value b, int effort) {
     case NODE: break;
   }
   Value frames[3 * 40];
-  Walk w = {frames, 0, 3 * 40, effort, V_FALSE, 0, 0};
+  Walk w = {.frames = frames, .size = 3 * 40, .effort = effort, .classes = V_FALSE, .thorough = effort >= EQUAL_THOROUGH};
   walk_start(&w, a, b);
   enum outcome outcome = walk(&w);
   charge((effort - w.effort) / 8 + 1);
@@ -219,7 +257,7 @@ static void equal_load(Value state, Stack *stack, Walk *w) {
 
 Value equal_run(Value a, Value b, Value *state) {
   Stack stack;
-  Walk w = {NULL, 0, 0, 0, V_FALSE, CARELESS, 0x9e3779b97f4a7c15u};
+  Walk w = {.classes = V_FALSE, .phase = CARELESS, .random = 0x9e3779b97f4a7c15u};
   if (IS(*state, T_VECTOR)) {
     equal_load(*state, &stack, &w);
   } else {
@@ -292,6 +330,9 @@ static uint64_t leaf_hash(Value v) {
       return h;
     }
     case T_TABLE: return mix(3, table_count(v));     /* equal tables may differ in order */
+    case T_RECORD:
+      if (is_scoped(v)) note_slip(SLIP_SCOPED_KEY, V_FALSE, V_FALSE);
+      return T_RECORD;
     default: return TAG(v);                          /* its address would not last */
   }
 }

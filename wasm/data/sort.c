@@ -66,8 +66,14 @@ static Value is_less(const Order *o, Value a, Value b) {
  * The entries are item, key, item, key ... (or items alone, stride 1) in `from`; runs of `width`
  * are in order. Of the runs at `low`, `left` and `right` stand at what comes next; `at` is where
  * it goes in `to`. All counted in entries. */
-enum { Q_FROM, Q_TO, Q_WIDTH, Q_LOW, Q_LEFT, Q_RIGHT, Q_AT, Q_SIZE };
-typedef struct { Value from, to; uint32_t width, low, left, right, at, count, stride; } Sort;
+enum { Q_FROM, Q_TO, Q_WIDTH, Q_LOW, Q_LEFT, Q_RIGHT, Q_AT, Q_COUNT, Q_REST, Q_REST_OF_KEYS, Q_PHASE, Q_SIZE };
+enum phase { COUNTING, COUNTING_KEYS, MAKING, LOADING, MERGING, LISTING };
+typedef struct {
+  Value from, to;
+  uint32_t width, low, left, right, at, count, stride;
+  Value rest, rest_of_keys;
+  enum phase phase;
+} Sort;
 
 static void start_run(Sort *s, uint32_t low) {
   s->low = s->left = s->at = low;
@@ -83,6 +89,10 @@ static void sort_load(Sort *s, Value state) {
   s->left = (uint32_t)FIX_VALUE(q[Q_LEFT]);
   s->right = (uint32_t)FIX_VALUE(q[Q_RIGHT]);
   s->at = (uint32_t)FIX_VALUE(q[Q_AT]);
+  s->count = (uint32_t)FIX_VALUE(q[Q_COUNT]);
+  s->rest = q[Q_REST];
+  s->rest_of_keys = q[Q_REST_OF_KEYS];
+  s->phase = (enum phase)FIX_VALUE(q[Q_PHASE]);
 }
 
 static Value sort_pause(Sort *s) {
@@ -94,6 +104,10 @@ static Value sort_pause(Sort *s) {
   q[Q_LEFT] = FIX(s->left);
   q[Q_RIGHT] = FIX(s->right);
   q[Q_AT] = FIX(s->at);
+  q[Q_COUNT] = FIX(s->count);
+  q[Q_REST] = s->rest;
+  q[Q_REST_OF_KEYS] = s->rest_of_keys;
+  q[Q_PHASE] = FIX(s->phase);
   vm.resume = state;
   return V_AGAIN;
 }
@@ -104,7 +118,16 @@ static inline void move_entry(Sort *s, uint32_t *source) {
   if (s->stride == 2) to[1] = from[1];
 }
 
-static inline Value key_at(Sort *s, uint32_t i) { return VEC(s->from)[(size_t)i * s->stride + s->stride - 1]; }
+/* Those of a run that are left; false where it pauses among them. */
+static bool move_rest(Sort *s, uint32_t *source, uint32_t end) {
+  while (*source < end) {
+    uint32_t to = end - *source < LONG_ROUND ? end : *source + LONG_ROUND;
+    charge((to - *source) / 16);
+    while (*source < to) move_entry(s, source);
+    if (*source < end && should_pause()) return false;
+  }
+  return true;
+}
 
 /* Merges until everything is one run, which is then in s->from. V_VOID or a signal. */
 static Value merge_all(Sort *s, const Order *o) {
@@ -112,18 +135,23 @@ static Value merge_all(Sort *s, const Order *o) {
   while (s->width < s->count) {
     uint32_t middle = s->count - s->low < s->width ? s->count : s->low + s->width;
     uint32_t end = s->count - middle < s->width ? s->count : middle + s->width;
+    const Value *keys = VEC(s->from) + s->stride - 1;
     while (s->left < middle && s->right < end) {
-      Value right_first = is_less(o, key_at(s, s->right), key_at(s, s->left));
-      if (IS_SIGNAL(right_first)) return right_first == V_AGAIN ? sort_pause(s) : right_first;
+      Value right_first = is_less(o, keys[(size_t)s->right * s->stride], keys[(size_t)s->left * s->stride]);
+      if (IS_SIGNAL(right_first)) return right_first;
       move_entry(s, right_first == V_TRUE ? &s->right : &s->left);
       if (n++ % ROUND) continue;
       charge(ROUND / 2);
-      if (should_pause()) return sort_pause(s);
+      if (should_pause()) return V_AGAIN;
     }
-    while (s->left < middle) move_entry(s, &s->left);
-    while (s->right < end) move_entry(s, &s->right);
-    charge((end - s->low) / 16);
+    if (s->width <= LONG_ROUND) {
+      while (s->left < middle) move_entry(s, &s->left);
+      while (s->right < end) move_entry(s, &s->right);
+    } else if (!move_rest(s, &s->left, middle) || !move_rest(s, &s->right, end)) {
+      return V_AGAIN;
+    }
     if (end < s->count) { start_run(s, end); continue; }
+    charge(s->count / 16);
     Value kept = s->from;
     s->from = s->to;
     s->to = kept;
@@ -133,82 +161,137 @@ static Value merge_all(Sort *s, const Order *o) {
   return V_VOID;
 }
 
+/* Goes on counting the items of v at s->rest, s->at of them so far. V_TRUE, V_FALSE: it is no finite list, or too long;
+   V_AGAIN: it pauses. */
+static Value count_items(Sort *s, Value v) {
+  if (IS(v, T_VECTOR)) {
+    s->at = VEC_LENGTH(v);
+    return V_TRUE;
+  }
+  while (is_pair(s->rest)) {
+    uint32_t n = 0;
+    Value rest = s->rest;
+    for (; n < LONG_ROUND && is_pair(rest); n++) rest = CDR(rest);
+    s->rest = rest;
+    s->at += n;
+    charge(n / 8);
+    if (s->at > 1 << 28) return V_FALSE;
+    if (is_pair(rest) && should_pause()) return V_AGAIN;
+  }
+  return BOOL(s->rest == V_NIL);
+}
+
 /* The next item of a list or vector that is walked along. */
 typedef struct { Value list, vector; uint32_t i; } Walk;
-static Walk walk_of(Value v) { return IS(v, T_VECTOR) ? (Walk){V_NIL, v, 0} : (Walk){v, V_FALSE, 0}; }
-static bool walk_next(Walk *w, Value *item) {
-  if (w->vector != V_FALSE) {
-    if (w->i >= VEC_LENGTH(w->vector)) return false;
-    *item = VEC(w->vector)[w->i++];
-    return true;
-  }
-  if (!is_pair(w->list)) return false;
-  *item = CAR(w->list);
+static inline Walk walk_of(Value v, Value rest, uint32_t i) {
+  return IS(v, T_VECTOR) ? (Walk){V_NIL, v, i} : (Walk){rest, V_FALSE, i};
+}
+static inline Value walk_next(Walk *w) {
+  if (w->vector != V_FALSE) return VEC(w->vector)[w->i++];
+  Value item = CAR(w->list);
   w->list = CDR(w->list);
-  return true;
+  return item;
 }
 
-/* How many items; -1: no finite list or vector, or too many. */
-static int64_t count_items(Value v) {
-  if (IS(v, T_VECTOR)) return VEC_LENGTH(v);
-  int64_t n = 0;
-  for (; is_pair(v) && n <= 1 << 28; v = CDR(v)) n++;
-  charge(n / 8);
-  return v == V_NIL ? n : -1;
-}
-
-/* Fills s->from; false: something in it is not of the order's kind. */
-static bool load_entries(Sort *s, const Order *o, Value items, Value keys) {
-  Walk item_walk = walk_of(items), key_walk = walk_of(keys);
-  Value item, key;
-  for (uint32_t i = 0; i < s->count; i++) {
-    walk_next(&item_walk, &item);
-    if (s->stride == 2) walk_next(&key_walk, &key); else key = item;
-    if (!is_sortable(o->kind, key)) return false;
-    VEC(s->from)[(size_t)i * s->stride] = item;
-    if (s->stride == 2) VEC(s->from)[(size_t)i * 2 + 1] = key;
+/* Goes on filling s->from. V_TRUE, V_FALSE: something is not of the order's kind; V_AGAIN: it pauses. */
+static Value load_entries(Sort *s, const Order *o, Value items, Value keys) {
+  Walk item_walk = walk_of(items, s->rest, s->at), key_walk = walk_of(keys, s->rest_of_keys, s->at);
+  while (s->at < s->count) {
+    uint32_t end = s->count - s->at < LONG_ROUND ? s->count : s->at + LONG_ROUND;
+    charge((end - s->at) / 4);
+    for (uint32_t i = s->at; i < end; i++) {
+      Value item = walk_next(&item_walk), key = s->stride == 2 ? walk_next(&key_walk) : item;
+      if (!is_sortable(o->kind, key)) return V_FALSE;
+      VEC(s->from)[(size_t)i * s->stride] = item;
+      if (s->stride == 2) VEC(s->from)[(size_t)i * 2 + 1] = key;
+    }
+    s->at = end;
+    s->rest = item_walk.list;
+    s->rest_of_keys = key_walk.list;
+    if (s->at < s->count && should_pause()) return V_AGAIN;
   }
-  charge(s->count / 4);
-  return true;
+  return V_TRUE;
 }
 
-/* V_TRUE: s->from is sorted. V_FALSE: not covered. */
-static Value sort_items(Sort *s, Value items, Value less, Value keys) {
-  const Order *o = order_of(less);
-  int64_t count = o ? count_items(items) : -1;
-  if (count < 0 || (keys != V_FALSE && count_items(keys) != count)) return V_FALSE;
-  s->count = (uint32_t)count;
-  s->stride = keys == V_FALSE ? 1 : 2;
-  if (IS(vm.resume, T_VECTOR)) {
-    sort_load(s, vm.resume);
-  } else {
-    uint64_t bytes = 16ull * s->count * s->stride + 64;
+/* Both arrays, in pieces where they are long. */
+static Value make_arrays(Sort *s) {
+  uint32_t slots = s->count * s->stride;
+  if (slots <= LONG_ROUND) {
+    uint64_t bytes = 16ull * slots + 64;
     if (!heap_reserve(bytes)) return need_memory(bytes);
-    s->from = make_vector(s->count * s->stride, V_FALSE);
-    s->to = make_vector(s->count * s->stride, V_FALSE);
-    s->width = 1;
-    if (!load_entries(s, o, items, keys)) return V_FALSE;
-    start_run(s, 0);
+    s->from = make_vector(slots, V_FALSE);
+    s->to = make_vector(slots, V_FALSE);
+    return V_TRUE;
   }
-  Value merged = merge_all(s, o);
-  return IS_SIGNAL(merged) ? merged : V_TRUE;
+  if (!IS(s->from, T_VECTOR) && vector_filled(&s->from, &s->at, slots, V_FALSE) == V_AGAIN) return V_AGAIN;
+  return vector_filled(&s->to, &s->at, slots, V_FALSE);
+}
+
+/* From one phase to the next: V_TRUE: s->from is sorted; V_FALSE: not covered; or a signal. */
+static Value sort_go_on(Sort *s, const Order *o, Value items, Value keys) {
+  Value done;
+  switch (s->phase) {
+    case COUNTING:
+      done = count_items(s, items);
+      if (done != V_TRUE) return done;
+      s->count = s->at;
+      if (keys != V_FALSE) {
+        s->rest = keys;
+        s->at = 0;
+      }
+      s->phase = COUNTING_KEYS;            /* falls through */
+    case COUNTING_KEYS:
+      if (keys != V_FALSE) {
+        done = count_items(s, keys);
+        if (done != V_TRUE) return done;
+        if (s->at != s->count) return V_FALSE;
+      }
+      s->from = s->to = V_FALSE;
+      s->phase = MAKING;                   /* falls through */
+    case MAKING:
+      done = make_arrays(s);
+      if (done != V_TRUE) return done;
+      s->rest = items;
+      s->rest_of_keys = keys;
+      s->at = s->low = 0;
+      s->phase = LOADING;                  /* falls through */
+    case LOADING:
+      done = load_entries(s, o, items, keys);
+      if (done != V_TRUE) return done;
+      s->width = 1;
+      start_run(s, 0);
+      s->phase = MERGING;                  /* falls through */
+    case MERGING:
+      done = merge_all(s, o);
+      if (IS_SIGNAL(done)) return done;
+      s->rest = V_NIL;
+      s->at = s->count;
+      s->phase = LISTING;                  /* falls through */
+    default:
+      return V_TRUE;
+  }
 }
 
 /* (%sort-list items less keys): a fresh sorted list, or #f. items: list or vector; keys: #f, or
    as many in a list or vector. */
 static Value prim_native_sort(int argc, Value *args) {
-  Sort s;
-  Value sorted = sort_items(&s, args[0], args[1], ARG_OR(2, V_FALSE));
+  const Order *o = order_of(args[1]);
+  if (!o) return V_FALSE;
+  Value keys = ARG_OR(2, V_FALSE);
+  Sort s = {.from = V_FALSE, .to = V_FALSE, .rest = args[0], .rest_of_keys = keys, .phase = COUNTING};
+  if (IS(vm.resume, T_VECTOR)) sort_load(&s, vm.resume);
+  s.stride = keys == V_FALSE ? 1 : 2;
+  Value sorted = sort_go_on(&s, o, args[0], keys);
+  if (sorted == V_AGAIN) return sort_pause(&s);
   if (sorted != V_TRUE) return sorted;
-  uint64_t bytes = 16ull * s.count;
-  if (!reserve_small(bytes)) {
-    sort_pause(&s);
-    return need_memory(2 * bytes);
+  while (s.at > 0) {                       /* s.rest: the list so far, from its end */
+    uint32_t to = s.at > ROUND ? s.at - ROUND : 0, from = s.at;
+    for (uint32_t i = from; i-- > to;) s.rest = cons(VEC(s.from)[(size_t)i * s.stride], s.rest);
+    charge((from - to) / 8);
+    s.at = to;
+    if (to && should_pause()) return sort_pause(&s);
   }
-  Value list = V_NIL;
-  for (uint32_t i = s.count; i-- > 0;) list = cons(VEC(s.from)[(size_t)i * s.stride], list);
-  charge(s.count / 8);
-  return list;
+  return s.rest;
 }
 
 const PrimDef sort_prims[] = {

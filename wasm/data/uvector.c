@@ -140,10 +140,11 @@ Value uvector_load(Value v, uint32_t i) {
   return int_from_i64((int64_t)(bits << unused) >> unused);
 }
 
+bool uvector_alike(Value a, Value b) { return UVECTOR_TYPE(a) == UVECTOR_TYPE(b) && OBJ_LENGTH(a) == OBJ_LENGTH(b); }
+
 bool uvector_equal(Value a, Value b) {
   charge(OBJ_LENGTH(a) >> 5);
-  return UVECTOR_TYPE(a) == UVECTOR_TYPE(b) && OBJ_LENGTH(a) == OBJ_LENGTH(b) &&
-         memcmp(RAW_BYTES(a), RAW_BYTES(b), OBJ_LENGTH(a)) == 0;
+  return uvector_alike(a, b) && memcmp(RAW_BYTES(a), RAW_BYTES(b), OBJ_LENGTH(a)) == 0;
 }
 
 /* ---- primitives ----
@@ -166,16 +167,26 @@ static Value make_filled(enum uvector_type type, int argc, Value *args) {
   if (HAS_ARG(1)) CHECK_FITS(1, type);
   uint64_t count = (uint64_t)FIX_VALUE(args[0]), bytes = uvector_bytes(type, count);
   if (count > UINT32_MAX || bytes > UINT32_MAX - 64) return need_memory(UINT64_MAX / 2);
-  RESERVE(bytes + 16);
-  charge((int64_t)(bytes / 64));
-  Value v = uvector_make(type, (uint32_t)count);
+  Value *kept = progress(), v = kept ? kept[0] : V_FALSE;
+  if (v == V_FALSE) {
+    RESERVE(bytes + 16);
+    v = uvector_make(type, (uint32_t)count);
+  }
   if (!HAS_ARG(1) || !count) {
-    if (bytes) memset(RAW_BYTES(v), 0, (size_t)bytes);
+    FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, (uint32_t)bytes, 64, pause_keeping(2, v, FIX(i)))
+      memset(RAW_BYTES(v) + i, 0, part);
     return v;
   }
-  uvector_store(v, 0, args[1]);
-  for (uint64_t filled = uvector_bytes(type, 1); filled < bytes; filled *= 2)      /* twice as much each time */
-    memcpy(RAW_BYTES(v) + filled, RAW_BYTES(v), (size_t)(filled < bytes - filled ? filled : bytes - filled));
+  uint32_t filled = kept ? (uint32_t)FIX_VALUE(kept[1]) : (uint32_t)uvector_bytes(type, 1);
+  if (!kept) uvector_store(v, 0, args[1]);
+  while (filled < bytes) {                /* twice as much each time, up to a part; that is a multiple of what an element has */
+    uint32_t part = filled < LONG_PART ? filled : LONG_PART;
+    if (part > bytes - filled) part = (uint32_t)bytes - filled;
+    memcpy(RAW_BYTES(v) + filled, RAW_BYTES(v), part);
+    filled += part;
+    charge(part / 64);
+    if (filled < bytes && should_pause()) return pause_keeping(2, v, FIX(filled));
+  }
   return v;
 }
 

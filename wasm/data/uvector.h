@@ -21,6 +21,7 @@ Value uvector_make(enum uvector_type type, uint32_t count);      /* memory for i
 bool uvector_fits(enum uvector_type type, Value number);
 void uvector_store(Value v, uint32_t i, Value number);   /* a number that fits, at an index that is there */
 Value uvector_load(Value v, uint32_t i);                 /* never a signal; takes less than 64 bytes of the heap */
+bool uvector_alike(Value a, Value b);                    /* of one type and length */
 bool uvector_equal(Value a, Value b);
 double half_to_double(uint32_t half);                    /* IEEE 754's 16 bits */
 #endif

@@ -32,47 +32,62 @@ static void copy_slots(Value to, uint32_t at, Value from, uint32_t start, uint32
   charge((end - start) / 16);
 }
 
+enum { FILL_AT_ONCE = 1 << 16 };
+static Value make_large_vector(uint32_t n, Value fill) {
+  Value *kept = progress(), v = kept ? kept[0] : V_FALSE, plain = IS_FIX(fill) || TAG(fill) < T_PAIR ? fill : FIX(0);
+  uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0;
+  if (!IS(v, T_VECTOR)) {
+    if (vector_filled(&v, &i, n, plain) == V_AGAIN) return v == V_FALSE ? V_AGAIN : pause_keeping(2, v, FIX(i));
+    if (plain == fill) return v;
+  }
+  FOR_PARTS(k, part, i, n, 16, pause_keeping(2, v, FIX(k)))
+    for (uint32_t at = k; at < k + part; at++) VEC(v)[at] = fill;
+  return v;
+}
+
+/* The slots of several vectors, behind each other; the rest of n is filled. What is long is copied in pieces. Progress:
+   the result; which vector is copied and from which slot on; where it begins in the result. */
+typedef struct { Value from; uint32_t start, end; } Span;
+static Value spans_copied(uint32_t n, uint32_t count, Span (*span_at)(Value *args, uint32_t), Value *args, Value fill) {
+  Value *kept = progress(), v = kept ? kept[0] : V_FALSE;
+  uint32_t which = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, within = kept ? (uint32_t)FIX_VALUE(kept[2]) : 0;
+  uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[3]) : 0;
+  if (!IS(v, T_VECTOR)) {
+    if (n <= FILL_AT_ONCE) {
+      RESERVE_VECTOR(n);
+      v = make_vector(n, fill);
+    } else if (vector_filled(&v, &within, n, fill) == V_AGAIN) {
+      return v == V_FALSE ? V_AGAIN : pause_keeping(4, v, FIX(0), FIX(within), FIX(0));
+    }
+  }
+  for (; which < count; which++, within = 0) {
+    Span span = span_at(args, which);
+    uint32_t length = span.end - span.start;
+    FOR_PARTS(i, part, within, length, 16, pause_keeping(4, v, FIX(which), FIX(i), FIX(at)))
+      memcpy(VEC(v) + at + i, VEC(span.from) + span.start + i, part * sizeof(Value));
+    at += length;
+    if (length > 64 && which + 1 < count && should_pause()) return pause_keeping(4, v, FIX(which + 1), FIX(0), FIX(at));
+  }
+  return v;
+}
+
+static Span one_span;
+static Span the_span(Value *args, uint32_t i) { (void)args, (void)i; return one_span; }
 static Value copy_of(Value v, uint32_t start, uint32_t end) {
-  RESERVE_VECTOR(end - start);
-  Value copy = blank_vector(end - start);
-  copy_slots(copy, 0, v, start, end);
-  return copy;
+  uint32_t n = end - start;
+  if (n <= FILL_AT_ONCE) {
+    RESERVE_VECTOR(n);
+    Value copy = blank_vector(n);
+    copy_slots(copy, 0, v, start, end);
+    return copy;
+  }
+  one_span = (Span){v, start, end};
+  return spans_copied(n, 1, the_span, NULL, FIX(0));
 }
 
 /* ---- R7RS ---- */
 
 static Value prim_is_vector(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_VECTOR)); }
-
-/* A large vector is raw storage until all of it is filled: fresh memory costs the machine more than the fill does, and
-   the collector, which may come in between, does not look into it. That it would not mend what is in there is why
-   only a value that is no pointer is written so; any other one takes its place afterwards. */
-enum { FILL_AT_ONCE = 1 << 16 };
-static Value vector_of_raw(Value raw, uint32_t length) {
-  HEADER_OF(raw) = HEADER(T_VECTOR, OBJ_FLAGS(raw), length);
-  return FROM_PTR(T_VECTOR, PTR(raw));
-}
-static Value make_large_vector(uint32_t n, Value fill) {
-  Value *kept = progress(), v = kept ? kept[0] : V_FALSE, plain = IS_FIX(fill) || TAG(fill) < T_PAIR ? fill : FIX(0);
-  uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0;
-  if (v == V_FALSE) {
-    RESERVE_VECTOR(n);
-    v = heap_raw(T_RAW, 0, n * 8);
-  }
-  for (;;) {
-    Value value = IS(v, T_RAW) ? plain : fill, *slots = (Value *)RAW_BYTES(v);
-    uint32_t to = n - i < FILL_AT_ONCE ? n : i + FILL_AT_ONCE;
-    for (; i < to; i++) slots[i] = value;
-    charge(FILL_AT_ONCE / 16);
-    if (i == n && IS(v, T_RAW)) {
-      v = vector_of_raw(v, n);
-      i = 0;
-      if (plain == fill) return v;
-    } else if (i == n) {
-      return v;
-    }
-    if (should_pause()) return pause_keeping(2, v, FIX(i));
-  }
-}
 
 static Value prim_make_vector(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
@@ -187,10 +202,16 @@ static Value prim_vector_copy_into(int argc, Value *args) {
   if (end - start > VEC_LENGTH(args[0]) - at)
     return err_failf("exn:fail:contract", "vector-copy!: not enough room in target vector\n  target length: %d\n  needed length: %d",
                      (int)VEC_LENGTH(args[0]), (int)(at + end - start));
-  copy_slots(args[0], at, args[2], start, end);
+  uint32_t count = end - start;
+  bool backwards = args[0] == args[2] && at > start;       /* a part may lie over what is still to be copied */
+  FOR_PARTS(i, part, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, count, 16, pause_keeping(1, FIX(i))) {
+    uint32_t k = backwards ? count - i - part : i;
+    memmove(VEC(args[0]) + at + k, VEC(args[2]) + start + k, part * sizeof(Value));
+  }
   return V_VOID;
 }
 
+static Span whole_argument(Value *args, uint32_t i) { return (Span){args[i], 0, VEC_LENGTH(args[i])}; }
 static Value prim_vector_append(int argc, Value *args) {
   uint64_t total = 0;
   for (int i = 0; i < argc; i++) {
@@ -198,6 +219,7 @@ static Value prim_vector_append(int argc, Value *args) {
     total += VEC_LENGTH(args[i]);
   }
   if (total > MAX_SLOTS) return need_memory(8 * total);
+  if (total > FILL_AT_ONCE) return spans_copied((uint32_t)total, (uint32_t)argc, whole_argument, args, FIX(0));
   RESERVE_VECTOR(total);
   Value v = blank_vector((uint32_t)total);
   uint32_t at = 0;
@@ -249,10 +271,7 @@ static Value prim_vector_grow(int argc, Value *args) {
   uint32_t n, length = VEC_LENGTH(args[0]);
   if (IS_FIX(args[1]) && FIX_VALUE(args[1]) > MAX_SLOTS) return need_memory(UINT64_MAX / 2);
   CHECK_INDEX(NULL, 1, length, MAX_SLOTS, args[0], n);
-  RESERVE_VECTOR(n);
-  Value v = make_vector(n, V_FALSE);
-  copy_slots(v, 0, args[0], 0, length);
-  return v;
+  return spans_copied(n, 1, whole_argument, args, V_FALSE);
 }
 
 enum part { TAKE, DROP, TAKE_RIGHT, DROP_RIGHT };
@@ -287,11 +306,11 @@ static Value prim_vector_swap(int argc, Value *args) {
 static Value prim_vector_reverse_in_place(int argc, Value *args) {
   CHECK_MUTABLE_VECTOR(0);
   SPAN(1, args[0], start, end);
-  charge((end - start) / 8);
-  for (Value *v = VEC(args[0]); start + 1 < end; start++, end--) {
-    Value kept = v[start];
-    v[start] = v[end - 1];
-    v[end - 1] = kept;
+  Value *v = VEC(args[0]);
+  FOR_PAUSING(i, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, (end - start) / 2, 4, pause_keeping(1, FIX(i))) {
+    Value kept = v[start + i];
+    v[start + i] = v[end - 1 - i];
+    v[end - 1 - i] = kept;
   }
   return V_VOID;
 }

@@ -26,7 +26,7 @@ static Value may_unquote(Value v, bool *found) {
   while (s.top && seen < (1 << 20)) {
     v = pop(&s);
     for (; is_pair(v) && seen < (1 << 20); v = CDR(v), seen++) {
-      if (!stack_room(&s, 1)) return short_of_room();
+      if (!stack_room_now(&s, 1)) return short_of_room();
       push(&s, CAR(v));
     }
     seen++;
@@ -34,10 +34,10 @@ static Value may_unquote(Value v, bool *found) {
       Value symbol = identifier_symbol(v);
       if (symbol == names[0] || symbol == names[1] || symbol == names[2]) { *found = true; break; }
     } else if (IS(v, T_SYNTAX)) {
-      if (!stack_room(&s, 1)) return short_of_room();
+      if (!stack_room_now(&s, 1)) return short_of_room();
       push(&s, SYNTAX_EXPR(v));
     } else if (IS(v, T_VECTOR)) {
-      if (!stack_room(&s, VEC_LENGTH(v))) return short_of_room();
+      if (!stack_room_now(&s, VEC_LENGTH(v))) return short_of_room();
       for (uint32_t i = 0; i < VEC_LENGTH(v); i++) push(&s, VEC(v)[i]);
     }
   }

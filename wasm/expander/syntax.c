@@ -44,7 +44,7 @@ static Value bare(Value v) {
 }
 
 static bool stack_push(Stack *s, Value v) {
-  if (!stack_room(s, 1)) return false;
+  if (!stack_room_now(s, 1)) return false;
   push(s, v);
   return true;
 }
@@ -83,7 +83,7 @@ static bool look(Look *l, Value v) {
 static bool copy_list(Stack *s, Value v, bool drop_places, Value *out) {
   Value head = V_NIL, last = V_NIL;
   for (v = bare(v); is_pair(v); v = bare(CDR(v))) {
-    if (!room(48) || !stack_room(s, 2)) return false;
+    if (!room(48) || !stack_room_now(s, 2)) return false;
     Value pair = drop_places ? cons(V_NIL, V_NIL) : cons_at(V_NIL, V_NIL, pair_place(v));
     Value car = bare(CAR(v));
     if (is_pair(car) || IS(car, T_VECTOR)) { push(s, pair); push(s, car); }
@@ -92,7 +92,7 @@ static bool copy_list(Stack *s, Value v, bool drop_places, Value *out) {
     last = pair;
   }
   if (!IS(v, T_VECTOR)) CDR(last) = v;
-  else if (!stack_room(s, 2)) return false;
+  else if (!stack_room_now(s, 2)) return false;
   else { push(s, cons(FIX(-1), last)); push(s, v); }
   *out = head;
   return true;
@@ -106,7 +106,7 @@ static bool copy_vector(Stack *s, Value v, Value *out) {
     Value element = VEC(copy)[i] = bare(VEC(v)[i]);
     if (!is_pair(element) && !IS(element, T_VECTOR)) continue;
     VEC(copy)[i] = V_FALSE;
-    if (!room(32) || !stack_room(s, 2)) return false;
+    if (!room(32) || !stack_room_now(s, 2)) return false;
     push(s, cons(FIX(i), copy));
     push(s, element);
   }

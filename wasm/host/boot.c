@@ -3,6 +3,7 @@
 #include "compiler/generate.h"
 #include "core/slip.h"
 #include "core/globals.h"
+#include "core/worklist.h"
 #include "data/rtd.h"
 #include "data/table.h"
 #include "expander/env.h"
@@ -11,6 +12,7 @@
 #include "io/printer.h"
 #include "numbers/number.h"
 #include "rlm.h"
+#include "text/string.h"
 #include "text/symbol.h"
 #include "text/utf8.h"
 #include "vm/error.h"
@@ -26,6 +28,8 @@ void initialize_guest(void) {
   initialized = true;
   heap_init();
   slips_init();
+  worklist_init();
+  strings_init();
   mailbox_init();
   expander_init();     /* the core environment first: everything is bound in it */
   error_init();
@@ -34,6 +38,7 @@ void initialize_guest(void) {
   prefab_init();
   machine_init();
   primitives_init();
+  program_init();
   define_global(intern("%default"), V_DEFAULT);
 }
 

@@ -68,17 +68,17 @@ static void put_head(Encoder *e, int major, uint64_t n) {
 
 /* Makes room for n more bytes. */
 static bool out_room(Encoder *e, uint64_t n) {
+  uint32_t width = 1;
+  if (chars_moving(e->out) && !chars_moved(&e->out, &width, e->length, 0, 0)) return false;
   uint64_t need = e->length + n, capacity = BYTES_LENGTH(e->out);
   if (need <= capacity) return true;
   uint64_t wanted = need + need / 2;
   if (wanted > UINT32_MAX / 2 || !heap_reserve(wanted)) wanted = OUT_LEAST(need);
   if (wanted > UINT32_MAX / 2 || !heap_reserve(wanted)) return false;
-  Value bigger = heap_raw(T_BYTES, 0, (uint32_t)wanted);
-  memcpy(BYTES(bigger), BYTES(e->out), e->length);
-  e->out = bigger;
-  return true;
+  return chars_moved(&e->out, &width, e->length, wanted, 1);
 }
-#define ROOM(e, n) do { if (!out_room((e), (n))) return need_memory(OUT_LEAST((e)->length + (uint64_t)(n))); } while (0)
+static uint64_t out_bytes(const Encoder *e, uint64_t n) { return chars_moving(e->out) ? 0 : OUT_LEAST(e->length + n); }
+#define ROOM(e, n) do { if (!out_room((e), (n))) return need_memory(out_bytes((e), (n))); } while (0)
 
 static void push_item(Encoder *e, int kind, Value container, Value rest) {
   push(&e->stack, FIX(kind));

@@ -610,6 +610,12 @@ static Value write_key(Writer *w, Value key, bool first) {
   return write_text(w, key, w->indent < 0 ? ":" : ": ");
 }
 
+/* A table may have "a" and 'a, which are one key in JSON. A loose one has a single form of each. */
+static bool has_twin(Value table, Value symbol) {
+  return TABLE_KIND(table) == TABLE_EQUAL && !table_is_loose(table) &&
+         table_get(table, SYM(symbol)->name, V_UNBOUND) != V_UNBOUND;
+}
+
 static Value write_step(Writer *w) {
   Value *frame = stack_top(&w->stack, W_FRAME), v = frame[1], rest = frame[2];
   uint32_t depth = w->stack.top / W_FRAME;
@@ -644,6 +650,7 @@ static Value write_step(Writer *w) {
         w->stack.top -= W_FRAME;
         return V_VOID;
       }
+      if (IS(key, T_SYMBOL) && has_twin(v, key)) return not_json(key, "the object has this key as a string, too");
       Value done = write_key(w, key, rest == FIX(0));
       if (IS_SIGNAL(done)) return done;
       frame[2] = FIX(position);

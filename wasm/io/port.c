@@ -1,6 +1,7 @@
 /* port.c — see port.h. */
 #include "io/port.h"
 #include "core/globals.h"
+#include "data/bytes.h"
 #include "text/string.h"
 #include "text/string_search.h"
 #include "text/symbol.h"
@@ -142,22 +143,15 @@ static Value prim_open_input_string(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
   Value s = args[0];
-  if (!(OBJ_FLAGS(s) & H_IMMUTABLE)) {             /* later changes of the string are not read */
-    RESERVE(string_size(STR_LENGTH(s), STR_WIDTH(s)));
-    charge(STR_LENGTH(s) / 64);
-    s = string_substring(s, 0, STR_LENGTH(s));
-  }
+  if (!(OBJ_FLAGS(s) & H_IMMUTABLE))               /* later changes of the string are not read */
+    TRY_SET(s, is_cutting(vm.resume) ? cut_go_on(&vm.resume) : string_cut(&vm.resume, s, 0, STR_LENGTH(s)));
   return make_port(PORT_INPUT | PORT_TEXT, s, V_FALSE);
 }
 
 static Value prim_open_input_bytes(int argc, Value *args) {
   (void)argc;
   CHECK_BYTES(NULL, 0);
-  uint32_t length = BYTES_LENGTH(args[0]);
-  RESERVE((uint64_t)length + 16);
-  charge(length / 64);
-  Value copy = heap_raw(T_BYTES, 0, length);
-  if (length) memcpy(BYTES(copy), BYTES(args[0]), length);
+  TRY_LET(copy, bytes_cut(args[0], 0, BYTES_LENGTH(args[0])));
   return make_port(PORT_INPUT, copy, V_FALSE);
 }
 
@@ -294,10 +288,10 @@ static Value prim_char_ready(int argc, Value *args) {
 /* Takes [from, to) of the port's text, and goes on at `next`. */
 static Value take_text(Value port, uint32_t from, uint32_t to, uint32_t next) {
   Value s = PORT(port)->data;
-  RESERVE(string_size(to - from, STR_WIDTH(s)));
-  charge((to - from) / 64);
+  vm.resume = V_FALSE;
+  if (to - from <= LONG_PART) RESERVE(string_size(to - from, STR_WIDTH(s)));
   port_set_position(port, next);
-  return string_substring(s, from, to);
+  return string_cut(&vm.resume, s, from, to);
 }
 
 enum line_mode { LINEFEED, RETURN, RETURN_LINEFEED, ANY, ANY_ONE };
@@ -334,6 +328,7 @@ static uint32_t find_line_end(Value s, uint32_t from, uint32_t end, enum line_mo
 
 /* (read-line [port [mode]]) */
 static Value prim_read_line(int argc, Value *args) {
+  GO_ON_CUTTING();
   GET_PORT(port, text_input(argc, args, 0));
   enum line_mode mode = LINEFEED;
   if (HAS_ARG(1) && !line_mode(args[1], &mode))
@@ -346,6 +341,7 @@ static Value prim_read_line(int argc, Value *args) {
 }
 
 static Value prim_read_string(int argc, Value *args) {
+  GO_ON_CUTTING();
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
   GET_PORT(port, text_input(argc, args, 1));
   uint32_t at = input_position(port), there = input_end(port) - at;
@@ -358,6 +354,7 @@ static Value prim_read_string(int argc, Value *args) {
 
 /* (peek-string k skip [port]) */
 static Value prim_peek_string(int argc, Value *args) {
+  GO_ON_CUTTING();
   for (int i = 0; i < 2; i++)
     if (!IS_FIX(args[i]) || FIX_VALUE(args[i]) < 0) return err_type(NULL, i, "exact nonnegative integer", args[i]);
   GET_PORT(port, text_input(argc, args, 2));
@@ -381,15 +378,12 @@ static Value prim_peek_bytes(int argc, Value *args) {
   if (skip > there) skip = there;
   if (count > there - skip) count = there - skip;
   if (!count && FIX_VALUE(args[0])) return V_EOF;
-  RESERVE(count + 16);
-  charge((int64_t)(count / 64));
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)count);
-  memcpy(BYTES(bytes), BYTES(PORT(port)->data) + at + skip, (size_t)count);
-  return bytes;
+  return bytes_cut(PORT(port)->data, (uint32_t)(at + skip), (uint32_t)(at + skip + count));
 }
 
 /* (%port->string [port]): all that is left */
 static Value prim_rest(int argc, Value *args) {
+  GO_ON_CUTTING();
   GET_PORT(port, text_input(argc, args, 0));
   if (is_filling(port)) return fill(port, "%port->string", 0, argc, args);
   uint32_t at = input_position(port), end = input_end(port);
@@ -452,10 +446,7 @@ static Value prim_read_bytes(int argc, Value *args) {
   if (count > there && is_filling(port)) return fill(port, "read-bytevector", 1, argc, args);
   if (count > there) count = there;
   if (!count && FIX_VALUE(args[0])) return V_EOF;
-  RESERVE(count + 16);
-  charge((int64_t)(count / 64));
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)count);
-  memcpy(BYTES(bytes), BYTES(PORT(port)->data) + at, (size_t)count);
+  TRY_LET(bytes, bytes_cut(PORT(port)->data, at, at + (uint32_t)count));
   port_set_position(port, at + (uint32_t)count);
   return bytes;
 }
@@ -470,8 +461,8 @@ static Value prim_read_bytes_to(int argc, Value *args) {
   if (count > there && is_filling(port)) return fill(port, "read-bytevector!", 1, argc, args);
   if (!there && count) return V_EOF;
   if (count > there) count = there;
-  charge(count / 64);
-  memcpy(BYTES(args[0]) + start, BYTES(PORT(port)->data) + at, count);
+  FOR_PARTS(i, part, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, count, 64, pause_keeping(1, FIX(i)))
+    memcpy(BYTES(args[0]) + start + i, BYTES(PORT(port)->data) + at + i, part);
   port_set_position(port, at + count);
   return FIX(count);
 }
@@ -512,30 +503,56 @@ static Value write_encoded(Value port, Value s, uint32_t start, uint32_t end) {
   return V_VOID;
 }
 
-static Value write_text(Value port, Value s, uint32_t start, uint32_t end) {
-  uint32_t width = STR_WIDTH(s);
-  uint32_t count = end - start;
-  Builder b = port_builder(port);
-  const uint8_t *data = STR_DATA(s) + (size_t)start * width;
-  BUILDER_ROOM(&b, count, b.width < width ? chars_width(data, width, count) : width);
-  uint32_t from = b.length;
-  builder_chars(&b, data, width, count);
-  if (STR(s)->lineage != V_FALSE) builder_mark(&b, from, start || end < STR_LENGTH(s) ? lineage_flat(STR(s)->lineage) : STR(s)->lineage);
+static void text_written(Value port, Builder *b, Value s, uint32_t start, uint32_t end) {
+  if (STR(s)->lineage != V_FALSE)
+    builder_mark(b, b->length - (end - start), start || end < STR_LENGTH(s) ? lineage_flat(STR(s)->lineage) : STR(s)->lineage);
   set_flag(port, PORT_MID_LINE, string_char(s, end - 1) != '\n');
-  port_store(port, &b);
+  port_store(port, b);
+}
+
+static Value write_text(Value port, Value s, uint32_t start, uint32_t end) {
+  uint32_t width = STR_WIDTH(s), count = end - start;
+  const uint8_t *data = STR_DATA(s) + (size_t)start * width;
+  Builder b = port_builder(port);
+  charge(count / 32 + 1);
+  BUILDER_ROOM(&b, count, b.width < width ? chars_width(data, width, count) : width);
+  builder_chars(&b, data, width, count);
+  text_written(port, &b, s, start, end);
+  return V_VOID;
+}
+
+/* In parts, as far as vm.resume says. */
+static Value write_long(Value port, Value s, uint32_t start, uint32_t end) {
+  uint32_t width = STR_WIDTH(s), from = IS_FIX(vm.resume) ? (uint32_t)FIX_VALUE(vm.resume) : start;
+  Builder b = port_builder(port);
+  while (from < end) {
+    uint32_t part = end - from < LONG_PART ? end - from : LONG_PART;
+    const uint8_t *data = STR_DATA(s) + (size_t)from * width;
+    vm.resume = FIX(from);
+    if (!builder_room(&b, end - from, b.width < width ? chars_width(data, width, part) : width)) {
+      port_store(port, &b);                                /* it may have moved */
+      return need_memory(builder_bytes(&b, end - from, width));
+    }
+    builder_chars(&b, data, width, part);
+    port_store(port, &b);
+    charge(part / 32 + 1);
+    from += part;
+    vm.resume = FIX(from);
+    if (from < end && should_pause()) return V_AGAIN;
+  }
+  vm.resume = V_FALSE;
+  text_written(port, &b, s, start, end);
   return V_VOID;
 }
 
 Value port_write_string(Value port, Value s, uint32_t start, uint32_t end) {
   if (start == end) return V_VOID;
   if (PORT(port)->handler == V_FALSE && !port_has(port, PORT_TEXT)) return write_encoded(port, s, start, end);
+  if (PORT(port)->handler == V_FALSE) return end - start > LONG_PART ? write_long(port, s, start, end) : write_text(port, s, start, end);
   charge((end - start) / 32 + 1);
-  if (PORT(port)->handler == V_FALSE) return write_text(port, s, start, end);
   set_flag(port, PORT_MID_LINE, string_char(s, end - 1) != '\n');
-  if (start > 0 || end < STR_LENGTH(s)) {
-    RESERVE(string_size(end - start, STR_WIDTH(s)));
-    s = string_substring(s, start, end);
-  }
+  if (start > 0 || end < STR_LENGTH(s))
+    TRY_SET(s, is_cutting(vm.resume) ? cut_go_on(&vm.resume) : string_cut(&vm.resume, s, start, end));
   return tail_call(PORT(port)->handler, 3, port, intern("write"), s);
 }
 
@@ -633,11 +650,15 @@ static Value prim_get_string(int argc, Value *args) {
   (void)argc;
   GET_PORT(port, plain_output(args));
   uint32_t length = (uint32_t)FIX_VALUE(PORT(port)->length), width = (uint32_t)FIX_VALUE(PORT(port)->width);
-  RESERVE(string_size(length, port_has(port, PORT_TEXT) ? width : 4));
+  if (port_has(port, PORT_TEXT)) {
+    TRY_LET(text, is_cutting(vm.resume) ? cut_go_on(&vm.resume)
+                                        : cut_chars(&vm.resume, PORT(port)->data, width, 0, length, PORT(port)->lineage));
+    return text;
+  }
+  RESERVE(string_size(length, 4));
   charge(length / 64);
-  Value s = port_has(port, PORT_TEXT) ? string_from_chars(output_data(port), width, length)
-                                      : string_from_utf8((const char *)output_data(port), length);
-  STR(s)->lineage = port_has(port, PORT_TEXT) ? PORT(port)->lineage : lineage_flat(PORT(port)->lineage);
+  Value s = string_from_utf8((const char *)output_data(port), length);
+  STR(s)->lineage = lineage_flat(PORT(port)->lineage);
   return s;
 }
 
@@ -646,11 +667,7 @@ static Value prim_get_bytes(int argc, Value *args) {
   GET_PORT(port, plain_output(args));
   uint32_t length = (uint32_t)FIX_VALUE(PORT(port)->length), width = (uint32_t)FIX_VALUE(PORT(port)->width);
   if (!port_has(port, PORT_TEXT)) {
-    RESERVE((uint64_t)length + 16);
-    charge(length / 64);
-    Value bytes = heap_raw(T_BYTES, 0, length);
-    if (length) memcpy(BYTES(bytes), output_data(port), length);
-    return bytes;
+    return bytes_cut(PORT(port)->data, 0, length);
   }
   RESERVE((uint64_t)length * 5 + 64);
   charge(length / 8);

@@ -840,6 +840,105 @@ void print_bounded(Builder *out, Value v, bool write, uint32_t most) {
   if (cut) builder_c(out, "...");
 }
 
+/* ---- format ---- */
+
+/* What can be formatted in one step: short, finite, and without a printer of its own. */
+enum { FORMAT_MOST = 2000, BRIEF_TEXT = 500 };
+static bool is_brief_atom(Value v) {
+  if (IS_FIX(v)) return true;
+  switch (TAG(v)) {
+    case T_SPECIAL: case T_CHAR: case T_FLONUM: return true;
+    case T_STRING: return STR_LENGTH(v) <= BRIEF_TEXT;
+    case T_SYMBOL: case T_KEYWORD: return STR_LENGTH(SYM(v)->name) <= BRIEF_TEXT;
+    default: return false;
+  }
+}
+static bool is_brief(Value v) {
+  enum { LATER = 16, PAIRS = 100 };
+  Value later[LATER];
+  for (uint32_t top = 0, pairs = 0;; v = later[--top]) {
+    for (; is_pair(v); v = CDR(v)) {
+      if (++pairs > PAIRS) return false;
+      if (!is_pair(CAR(v))) { if (!is_brief_atom(CAR(v))) return false; }
+      else if (top == LATER) return false;
+      else later[top++] = CAR(v);
+    }
+    if (!is_brief_atom(v)) return false;
+    if (!top) return true;
+  }
+}
+
+static void put_fixnum(Builder *b, int64_t n) {
+  uint8_t text[24], *end = text + sizeof text, *at = end;
+  uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+  do *--at = (uint8_t)('0' + left % 10); while (left /= 10);
+  if (n < 0) *--at = '-';
+  builder_chars(b, at, 1, (uint32_t)(end - at));
+}
+
+/* A brief value: V_TRUE, V_FALSE where the text became long after all, or a signal. */
+static Value format_value(Printer *p, Value v) {
+  if (IS_FIX(v)) put_fixnum(&p->out, FIX_VALUE(v));
+  else if (p->mode == DISPLAY && IS(v, T_STRING)) builder_string(&p->out, v);
+  else if (is_pair(v)) {
+    if (p->stack.slots == V_FALSE) stack_init(&p->stack);
+    p->value = v;
+    Value done = print_on(p);
+    if (IS_SIGNAL(done)) return done;
+    return BOOL(!p->stack.top);
+  } else {
+    uint32_t next = 0;
+    if (p->mode == PRINT && takes_quote(v)) builder_char(&p->out, '\'');
+    Value done = emit_atom(p, v, &next);
+    if (IS_SIGNAL(done)) return done;
+  }
+  charge(1);
+  return V_TRUE;
+}
+
+static uint32_t find_tilde(Value text, uint32_t from, uint32_t end) {
+  if (STR_WIDTH(text) == 1) {
+    const uint8_t *data = STR_DATA(text);
+    while (from < end && data[from] != '~') from++;
+  } else {
+    while (from < end && string_char(text, from) != '~') from++;
+  }
+  return from;
+}
+
+/* (%format-plain text arguments): the text with the arguments in the places of its directives, where it is short and
+   has none but ~a ~s ~v ~n ~% and ~~, as many as there are arguments, and these are brief; else #f. */
+static Value prim_format_plain(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 0);
+  Value text = args[0], left = args[1];
+  uint32_t end = STR_LENGTH(text), width = STR_WIDTH(text);
+  if (end > FORMAT_MOST || STR(text)->lineage != V_FALSE) return V_FALSE;
+  Printer p = {.value = V_UNBOUND, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE, .limit = FORMAT_MOST, .stack = {V_FALSE, 0}};
+  builder_init(&p.out);
+  for (uint32_t at = 0;; at += 2) {
+    uint32_t tilde = find_tilde(text, at, end);
+    builder_chars(&p.out, STR_DATA(text) + (size_t)at * width, width, tilde - at);
+    if (tilde == end) break;
+    if ((at = tilde) + 1 == end) return V_FALSE;
+    switch (string_char(text, at + 1)) {
+      case 'a': case 'A': p.mode = DISPLAY; break;
+      case 's': case 'S': p.mode = WRITE; break;
+      case 'v': case 'V': p.mode = PRINT; break;
+      case 'n': case 'N': case '%': builder_char(&p.out, '\n'); continue;
+      case '~': builder_char(&p.out, '~'); continue;
+      default: return V_FALSE;
+    }
+    if (!is_pair(left) || p.out.length > FORMAT_MOST || !is_brief(CAR(left))) return V_FALSE;
+    Value done = format_value(&p, CAR(left));
+    if (done != V_TRUE) return done;
+    left = CDR(left);
+  }
+  if (left != V_NIL) return V_FALSE;
+  charge(end / 16);
+  return builder_finish(&p.out);
+}
+
 /* ---- primitives ---- */
 
 /* (%print value mode [labels]) */
@@ -893,6 +992,7 @@ static Value prim_print_give(int argc, Value *args) {
 
 const PrimDef print_prims[] = {
   {"%print", prim_print, 2, 3, "(%print value mode [labels])"},
+  {"%format-plain", prim_format_plain, 2, 2, "(%format-plain text arguments)"},
   {"%print-record", prim_print_record, 1, 1, "(%print-record request)"},
   {"%print-give", prim_print_give, 2, 2, "(%print-give request text)"},
   {0},

@@ -312,9 +312,81 @@ Value string_substring(Value s, uint32_t start, uint32_t end) {
   return part;
 }
 
+/* ---- what is long is cut in pieces ---- */
+
+enum { CUT_MARK, CUT_FROM, CUT_WIDTH, CUT_START, CUT_COUNT, CUT_LINEAGE, CUT_NARROW, CUT_AT, CUT_COPY, CUT_SIZE };
+bool is_cutting(Value state) {
+  return IS(state, T_VECTOR) && VEC_LENGTH(state) == CUT_SIZE && VEC(state)[CUT_MARK] == V_DEFAULT;
+}
+
+static Value cut_pause(Value *kept, uint32_t at, uint32_t narrow) {
+  kept[CUT_AT] = FIX(at);
+  kept[CUT_NARROW] = FIX(narrow);
+  return V_AGAIN;
+}
+
+Value cut_go_on(Value *state) {
+  Value *kept = VEC(*state), copy = kept[CUT_COPY];
+  uint32_t width = (uint32_t)FIX_VALUE(kept[CUT_WIDTH]), count = (uint32_t)FIX_VALUE(kept[CUT_COUNT]);
+  uint32_t narrow = (uint32_t)FIX_VALUE(kept[CUT_NARROW]), at = (uint32_t)FIX_VALUE(kept[CUT_AT]);
+  const uint8_t *from = RAW_BYTES(kept[CUT_FROM]) + (size_t)FIX_VALUE(kept[CUT_START]) * width;
+  if (copy == V_FALSE) {
+    FOR_PARTS(i, part, at, count, 64, cut_pause(kept, i, narrow)) {
+      if (narrow == width) break;
+      uint32_t needed = chars_width(from + (size_t)i * width, width, part);
+      if (needed > narrow) narrow = needed;
+    }
+    uint64_t size = string_size(count, narrow);
+    if (!heap_reserve(size)) {
+      cut_pause(kept, count, narrow);
+      return need_memory(size);
+    }
+    kept[CUT_COPY] = copy = string_make(count, narrow);
+    at = 0;
+  }
+  uint8_t *to = STR_DATA(copy);
+  FOR_PARTS(i, part, at, count, 64, cut_pause(kept, i, narrow))
+    chars_copy(to + (size_t)i * narrow, narrow, from + (size_t)i * width, width, part);
+  STR(copy)->lineage = kept[CUT_LINEAGE];
+  *state = V_FALSE;
+  return copy;
+}
+
+Value cut_chars(Value *state, Value chars, uint32_t width, uint32_t start, uint32_t end, Value lineage) {
+  uint32_t count = end - start;
+  if (count <= LONG_PART) {
+    RESERVE(string_size(count, width));
+    charge(count / 64);
+    Value part = string_from_chars(count ? RAW_BYTES(chars) + (size_t)start * width : NULL, width, count);
+    STR(part)->lineage = lineage == V_FALSE ? lineage : parts_cut(lineage, start, end);
+    return part;
+  }
+  *state = make_vector(CUT_SIZE, V_FALSE);
+  Value *kept = VEC(*state);
+  kept[CUT_MARK] = V_DEFAULT;
+  kept[CUT_FROM] = chars;
+  kept[CUT_WIDTH] = FIX(width);
+  kept[CUT_START] = FIX(start);
+  kept[CUT_COUNT] = FIX(count);
+  kept[CUT_LINEAGE] = parts_cut(lineage, start, end);
+  kept[CUT_NARROW] = FIX(1);
+  kept[CUT_AT] = FIX(0);
+  return cut_go_on(state);
+}
+
+Value string_cut(Value *state, Value s, uint32_t start, uint32_t end) {
+  return cut_chars(state, STR(s)->chars, STR_WIDTH(s), start, end, STR(s)->lineage);
+}
+
 void string_put(Value s, uint32_t i, uint32_t c) {
   CHECK(i < STR_LENGTH(s) && char_width(c) <= STR_WIDTH(s));
   chars_put(STR_DATA(s), STR_WIDTH(s), i, c);
+}
+
+static void string_use(Value s, Value chars, uint32_t width) {
+  STR(s)->chars = chars;
+  uint64_t flags = width == 2 ? H_WIDTH2 : H_WIDTH4;
+  HEADER_OF(s) = (HEADER_OF(s) & ~((uint64_t)H_WIDTH_MASK << 16)) | flags << 16;
 }
 
 /* Makes the characters of s at least so wide; the caller has reserved. */
@@ -323,9 +395,35 @@ void string_widen(Value s, uint32_t width) {
   if (old >= width) return;
   Value chars = heap_raw(T_RAW, 0, length * width);
   chars_copy(RAW_BYTES(chars), width, STR_DATA(s), old, length);
-  STR(s)->chars = chars;
-  uint64_t flags = width == 2 ? H_WIDTH2 : H_WIDTH4;
-  HEADER_OF(s) = (HEADER_OF(s) & ~((uint64_t)H_WIDTH_MASK << 16)) | flags << 16;
+  string_use(s, chars, width);
+}
+
+/* The same by a primitive whose progress this is while it is a vector of so many. False: it pauses, or waits for memory. */
+enum { WIDEN_CHARS, WIDEN_AT, WIDEN_SIZE };
+static bool copied_in_parts(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t *at, uint32_t count) {
+  while (*at < count) {
+    uint32_t part = count - *at < LONG_PART ? count - *at : LONG_PART;
+    chars_copy(to + (size_t)*at * to_width, to_width, from + (size_t)*at * from_width, from_width, part);
+    *at += part;
+    charge(part / 64);
+    if (*at < count && should_pause()) return false;
+  }
+  return true;
+}
+static Value widen_pausing(Value s, uint32_t width) {
+  uint32_t old = STR_WIDTH(s), length = STR_LENGTH(s);
+  if (old >= width) return V_TRUE;
+  Value *kept = progress(), chars = kept ? kept[WIDEN_CHARS] : V_FALSE;
+  if (kept && VEC_LENGTH(vm.resume) != WIDEN_SIZE) return V_TRUE;
+  uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[WIDEN_AT]) : 0;
+  if (chars == V_FALSE) {
+    RESERVE(string_size(length, width));
+    chars = heap_raw(T_RAW, 0, length * width);
+  }
+  if (!copied_in_parts(RAW_BYTES(chars), width, STR_DATA(s), old, &at, length)) return pause_keeping(WIDEN_SIZE, chars, FIX(at));
+  string_use(s, chars, width);
+  vm.resume = V_FALSE;
+  return V_TRUE;
 }
 
 /* ---- comparing, hashing ---- */
@@ -401,7 +499,33 @@ static uint64_t builder_wants(const Builder *b, uint64_t more, uint32_t width) {
    characters, each with a collection. */
 static uint64_t builder_least(const Builder *b, uint64_t more) { return b->length + more + b->length / 8; }
 
+/* What is long moves in pieces, while the primitive that wants room is called again and again: nobody else runs
+   meanwhile, so one move at a time is enough. It is given up where something else is moved before it is done. */
+static struct { Value from, to; uint32_t width, at; } moving = {V_FALSE, V_FALSE, 0, 0};
+void strings_init(void) {
+  heap_root(&moving.from);
+  heap_root(&moving.to);
+  moving.from = moving.to = V_FALSE;
+}
+
+bool chars_moving(Value chars) { return chars != V_FALSE && moving.from == chars; }
+
+bool chars_moved(Value *chars, uint32_t *width, uint32_t length, uint64_t bytes, uint32_t to_width) {
+  if (!chars_moving(*chars)) {
+    moving.to = heap_raw(TAG(*chars), 0, (uint32_t)bytes);
+    moving.from = *chars;
+    moving.width = to_width;
+    moving.at = 0;
+  }
+  if (!copied_in_parts(RAW_BYTES(moving.to), moving.width, RAW_BYTES(*chars), *width, &moving.at, length)) return false;
+  *chars = moving.to;
+  *width = moving.width;
+  moving.from = moving.to = V_FALSE;
+  return true;
+}
+
 bool builder_room(Builder *b, uint64_t more, uint32_t width) {
+  if (chars_moving(b->chars) && !chars_moved(&b->chars, &b->width, b->length, 0, 0)) return false;
   uint64_t capacity = builder_wants(b, more, width);
   if (!capacity) return true;
   if (width < b->width) width = b->width;
@@ -413,12 +537,16 @@ bool builder_room(Builder *b, uint64_t more, uint32_t width) {
       if (bytes > UINT32_MAX - 64 || !heap_reserve(bytes + 64)) return false;
     }
   }
-  builder_move(b, capacity, width);
-  return true;
+  if (b->length <= LONG_PART) {
+    builder_move(b, capacity, width);
+    return true;
+  }
+  return chars_moved(&b->chars, &b->width, b->length, bytes, width);
 }
 
 /* All of the characters move to the new place: it is not the increment that is wanted. */
 uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width) {
+  if (chars_moving(b->chars)) return 0;
   return builder_least(b, more) * (width > b->width ? width : b->width) + 64;
 }
 
@@ -520,15 +648,12 @@ static Value prim_string_set(int argc, Value *args) {
   CHECK_CHAR(NULL, 2);
   uint32_t c = CHAR_VALUE(args[2]), width = char_width(c);
   if (width > STR_WIDTH(args[0])) {
-    RESERVE(string_size(length, width));
-    charge(length / 8);
-    string_widen(args[0], width);
+    charge(length / 64);
+    TRY_LET(wide, widen_pausing(args[0], width));
   }
   string_put(args[0], i, c);
   return V_VOID;
 }
-
-enum { FILL_AT_ONCE = 1 << 18 };
 
 static Value prim_make_string(int argc, Value *args) {
   if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
@@ -540,14 +665,8 @@ static Value prim_make_string(int argc, Value *args) {
     RESERVE(string_size(length, width));
     s = string_make((uint32_t)length, width);
   }
-  /* fresh memory costs the machine more than the fill does */
-  for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; i < length;) {
-    uint32_t part = length - i < FILL_AT_ONCE ? (uint32_t)length - i : FILL_AT_ONCE;
+  FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, (uint32_t)length, 64, pause_keeping(2, s, FIX(i)))
     chars_fill(STR_DATA(s) + (size_t)i * width, width, c, part);
-    i += part;
-    charge(part / 64);
-    if (i < length && should_pause()) return pause_keeping(2, s, FIX(i));
-  }
   return s;
 }
 
@@ -566,21 +685,22 @@ static Value prim_string(int argc, Value *args) {
 }
 
 static Value prim_substring(int argc, Value *args) {
+  GO_ON_CUTTING();
   CHECK_STRING(NULL, 0);
   RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
-  RESERVE(string_size(end - start, STR_WIDTH(args[0])));
-  charge((end - start) / 64);
-  return string_substring(args[0], start, end);
+  return string_cut(&vm.resume, args[0], start, end);
+}
+
+static Value whole_copy(Value s) {
+  GO_ON_CUTTING();
+  return string_cut(&vm.resume, s, 0, STR_LENGTH(s));
 }
 
 static Value prim_string_to_immutable(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
   if (OBJ_FLAGS(args[0]) & H_IMMUTABLE) return args[0];
-  uint32_t length = STR_LENGTH(args[0]);
-  RESERVE(string_size(length, STR_WIDTH(args[0])));
-  charge(length / 64);
-  Value copy = string_substring(args[0], 0, length);
+  TRY_LET(copy, whole_copy(args[0]));
   SET_FLAG(copy, H_IMMUTABLE);
   return copy;
 }
@@ -648,6 +768,41 @@ static void set_lineage(Value s, Total *t, int first, Value *args, Value list, V
   STR(s)->lineage = parts_end(&p, ids);
 }
 
+/* What is long is put together in pieces. Progress: the result; the string and its character where to go on; where the
+   string begins in the result. */
+static Value append_long(Total *t, int argc, Value *args) {
+  Value *kept = progress(), s;
+  int first = 0;
+  uint32_t within = 0, at = 0;
+  if (kept) {
+    s = kept[0];
+    first = (int)FIX_VALUE(kept[1]);
+    within = (uint32_t)FIX_VALUE(kept[2]);
+    at = (uint32_t)FIX_VALUE(kept[3]);
+  } else {
+    RESERVE(string_size(t->length, t->width));
+    charge(argc / 4);
+    s = string_make((uint32_t)t->length, t->width);
+  }
+  uint32_t to_width = STR_WIDTH(s);
+  for (int k = first; k < argc; k++, within = 0) {
+    uint32_t width = STR_WIDTH(args[k]), length = STR_LENGTH(args[k]);
+    FOR_PARTS(i, part, within, length, 64, pause_keeping(4, s, FIX(k), FIX(i), FIX(at)))
+      chars_copy(STR_DATA(s) + (size_t)(at + i) * to_width, to_width, STR_DATA(args[k]) + (size_t)i * width, width, part);
+    at += length;
+    if (k + 1 < argc && should_pause()) return pause_keeping(4, s, FIX(k + 1), FIX(0), FIX(at));
+  }
+  uint64_t cost = lineage_cost(&t->lineage);
+  if (cost > HEAP_HEADROOM / 4 && !heap_reserve(cost)) {
+    pause_keeping(4, s, FIX(argc), FIX(0), FIX(at));
+    return need_memory(cost);
+  }
+  lineage_begin(&t->lineage);
+  for (int k = 0; k < argc; k++) lineage_take(&t->lineage, args[k]);
+  set_lineage(s, t, argc, args, V_NIL, V_FALSE);
+  return s;
+}
+
 static Value append_strings(int argc, Value *args) {
   Total t;
   total_start(&t);
@@ -655,6 +810,7 @@ static Value append_strings(int argc, Value *args) {
     CHECK_STRING(NULL, i);
     total_add(&t, args[i]);
   }
+  if (t.length > LONG_PART) return append_long(&t, argc, args);
   RESERVE(total_size(&t));
   charge((int64_t)(t.length / 64) + argc / 4);
   Value s = total_begin(&t);
@@ -666,15 +822,16 @@ static Value append_strings(int argc, Value *args) {
 
 /* The strings of `list`, which is argument `argument`, with `first` strings before and `separator`
    (or #f) between them. Progress: the strings of the list that are still to be counted and how many were; what all
-   of them need; then the result, and how much of it is written. Lineages seen are forgotten at every pause that
+   of them need; then the result, how much of it is written, how much of the string under way, and whether the
+   separator before it; then whether lineages are being gathered. Lineages seen are forgotten at every pause that
    there may be, in both passes alike, so that the second finds as many as the first. */
 enum { JOIN_REST, JOIN_COUNT, JOIN_LENGTH, JOIN_WIDTH, JOIN_ONLY, JOIN_SEVERAL, JOIN_IDS, JOIN_GATHERED, JOIN_RESULT,
-       JOIN_AT, JOIN_TORTOISE, JOIN_SIZE };
-typedef struct { Total t; Value rest, s, tortoise; uint64_t count, at; } Joiner;
+       JOIN_AT, JOIN_TORTOISE, JOIN_WITHIN, JOIN_SEPARATED, JOIN_TAKING, JOIN_SIZE };
+typedef struct { Total t; Value rest, s, tortoise; uint64_t count, at; uint32_t within; bool separated, taking; } Joiner;
 static Value join_pause(Joiner *j) {
   LineageSum *sum = &j->t.lineage;
   return pause_keeping(JOIN_SIZE, j->rest, FIX(j->count), FIX(j->t.length), FIX(j->t.width), sum->only, BOOL(sum->several),
-                       FIX(sum->ids), sum->gathered, j->s, FIX(j->at), j->tortoise);
+                       FIX(sum->ids), sum->gathered, j->s, FIX(j->at), j->tortoise, FIX(j->within), BOOL(j->separated), BOOL(j->taking));
 }
 static void join_load(Joiner *j, Value *kept) {
   LineageSum *sum = &j->t.lineage;
@@ -689,6 +846,9 @@ static void join_load(Joiner *j, Value *kept) {
   j->s = kept[JOIN_RESULT];
   j->at = (uint64_t)FIX_VALUE(kept[JOIN_AT]);
   j->tortoise = kept[JOIN_TORTOISE];
+  j->within = (uint32_t)FIX_VALUE(kept[JOIN_WITHIN]);
+  j->separated = TRUTH(kept[JOIN_SEPARATED]);
+  j->taking = TRUTH(kept[JOIN_TAKING]);
   memset(sum->seen, 0, sizeof sum->seen);
 }
 static bool join_round(Joiner *j) {
@@ -698,13 +858,57 @@ static bool join_round(Joiner *j) {
   return should_pause();
 }
 
-static Value join_list(int first, Value *args, int argument, Value separator) {
+/* The string goes behind what is written; false where a long one pauses. */
+enum { SHORT_PIECE = 64 };
+static bool join_put(Joiner *j, Value piece) {
+  uint32_t length = STR_LENGTH(piece), width = STR_WIDTH(j->s);
+  if (length <= SHORT_PIECE) {
+    chars_copy(STR_DATA(j->s) + j->at * width, width, STR_DATA(piece), STR_WIDTH(piece), length);
+    j->at += length;
+    return true;
+  }
+  if (!copied_in_parts(STR_DATA(j->s) + j->at * width, width, STR_DATA(piece), STR_WIDTH(piece), &j->within, length)) return false;
+  j->within = 0;
+  j->at += length;
+  return true;
+}
+
+/* The last pass, where there are several lineages: as the first went. */
+static Value join_lineage(Joiner *j, int first, Value *args, Value list, Value separator) {
+  if (j->t.lineage.several) {
+    if (!j->taking) {
+      j->taking = true;
+      j->rest = list;
+      j->count = 0;
+      memset(j->t.lineage.seen, 0, sizeof j->t.lineage.seen);
+      for (int i = 0; i < first; i++) lineage_take(&j->t.lineage, args[i]);
+    }
+    while (j->rest != V_NIL) {
+      if (separator != V_FALSE && j->count) lineage_take(&j->t.lineage, separator);
+      lineage_take(&j->t.lineage, CAR(j->rest));
+      j->rest = CDR(j->rest);
+      if (join_round(j) && j->rest != V_NIL) return join_pause(j);
+    }
+    uint64_t cost = lineage_cost(&j->t.lineage);
+    if (cost > HEAP_HEADROOM / 4 && !heap_reserve(cost)) {
+      join_pause(j);
+      return need_memory(cost);
+    }
+  }
+  charge((int64_t)(j->count % LONG_ROUND / 4));
+  set_lineage(j->s, &j->t, first, args, list, separator);
+  return j->s;
+}
+
+/* What is no list of strings: an error; or #f, where the caller has more to say about it. */
+static Value join_list(int first, Value *args, int argument, Value separator, bool lenient) {
   Value list = args[argument], *kept = progress();
   Joiner j;
   total_start(&j.t);
   j.rest = list;
   j.s = j.tortoise = V_FALSE;
-  j.count = j.at = 0;
+  j.count = j.at = j.within = 0;
+  j.separated = j.taking = false;
   if (kept) {
     join_load(&j, kept);
   } else {
@@ -715,14 +919,14 @@ static Value join_list(int first, Value *args, int argument, Value separator) {
   }
   if (j.s == V_FALSE) {
     while (is_pair(j.rest)) {
-      if (!IS(CAR(j.rest), T_STRING) || j.rest == j.tortoise) return err_type(NULL, argument, "list of strings", list);
+      if (!IS(CAR(j.rest), T_STRING) || j.rest == j.tortoise) return lenient ? V_FALSE : err_type(NULL, argument, "list of strings", list);
       if (j.count && (j.count & (j.count - 1)) == 0) j.tortoise = j.rest;      /* Brent looks for a circle */
       if (separator != V_FALSE && j.count) lineage_count(&j.t.lineage, separator);
       total_add(&j.t, CAR(j.rest));
       j.rest = CDR(j.rest);
       if (join_round(&j)) return join_pause(&j);
     }
-    if (j.rest != V_NIL) return err_type(NULL, argument, "list of strings", list);
+    if (j.rest != V_NIL) return lenient ? V_FALSE : err_type(NULL, argument, "list of strings", list);
     uint64_t length = j.t.length;
     if (separator != V_FALSE && j.count > 1) {
       length += (uint64_t)STR_LENGTH(separator) * (j.count - 1);
@@ -735,28 +939,42 @@ static Value join_list(int first, Value *args, int argument, Value separator) {
     }
     j.t.length = length;
     j.s = total_begin(&j.t);
-    charge((int64_t)(length / 64));
-    for (int i = 0; i < first; i++) put_piece(&j.t, j.s, &j.at, args[i]);
-    j.rest = list;
+    j.rest = first ? FIX(0) : list;
     j.count = 0;
   }
-  while (j.rest != V_NIL) {
-    if (separator != V_FALSE && j.count) put_piece(&j.t, j.s, &j.at, separator);
-    put_piece(&j.t, j.s, &j.at, CAR(j.rest));
-    j.rest = CDR(j.rest);
-    if (join_round(&j) && j.rest != V_NIL) return join_pause(&j);
+  while (IS_FIX(j.rest)) {                /* which of the first strings is next */
+    int64_t i = FIX_VALUE(j.rest);
+    if (!join_put(&j, args[i])) return join_pause(&j);
+    j.rest = i + 1 < first ? FIX(i + 1) : list;
+    if (should_pause()) return join_pause(&j);
   }
-  charge((int64_t)(j.count % LONG_ROUND / 4));
-  set_lineage(j.s, &j.t, first, args, list, separator);
-  return j.s;
+  while (j.rest != V_NIL && !j.taking) {
+    if (separator != V_FALSE && j.count && !j.separated) {
+      if (!join_put(&j, separator)) return join_pause(&j);
+      j.separated = true;
+    }
+    bool is_long = STR_LENGTH(CAR(j.rest)) > SHORT_PIECE;
+    if (!join_put(&j, CAR(j.rest))) return join_pause(&j);
+    j.separated = false;
+    j.rest = CDR(j.rest);
+    if ((join_round(&j) || (is_long && should_pause())) && j.rest != V_NIL) return join_pause(&j);
+  }
+  return join_lineage(&j, first, args, list, separator);
 }
 
-static Value prim_string_append_star(int argc, Value *args) { return join_list(argc - 1, args, argc - 1, V_FALSE); }
+static Value prim_string_append_star(int argc, Value *args) { return join_list(argc - 1, args, argc - 1, V_FALSE, false); }
 
 static Value prim_string_join(int argc, Value *args) {
   Value separator = ARG_OR(1, V_FALSE);
   if (separator != V_FALSE) CHECK_STRING(NULL, 1);
-  return join_list(0, args, 0, separator);
+  return join_list(0, args, 0, separator, false);
+}
+
+/* (%strings-joined list separator): likewise; #f where it is no list of strings */
+static Value prim_strings_joined(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 1);
+  return join_list(0, args, 0, args[1], true);
 }
 
 static Value prim_string_repeat(int argc, Value *args) {
@@ -766,18 +984,30 @@ static Value prim_string_repeat(int argc, Value *args) {
   uint64_t length = STR_LENGTH(args[0]), times = (uint64_t)FIX_VALUE(args[1]), total;
   uint32_t width = STR_WIDTH(args[0]);
   if (__builtin_mul_overflow(length, times, &total)) total = UINT64_MAX / 64;
-  RESERVE(string_size(total, width));
-  charge((int64_t)(total / 64));
-  Value s = string_make((uint32_t)total, width);
-  if (total) memcpy(STR_DATA(s), STR_DATA(args[0]), length * width);
-  for (uint64_t done = length; done < total; done *= 2)     /* doubling */
-    memcpy(STR_DATA(s) + done * width, STR_DATA(s), (done * 2 > total ? total - done : done) * width);
+  Value *kept = progress(), s = kept ? kept[0] : V_FALSE;
+  uint64_t done = kept ? (uint64_t)FIX_VALUE(kept[1]) : 0;
+  if (s == V_FALSE) {
+    RESERVE(string_size(total, width));
+    s = string_make((uint32_t)total, width);
+  }
+  while (done < total) {                  /* the string's parts, then what there is already, in growing pieces */
+    uint64_t from = length ? done % length : 0, part = done < length ? length - from : done - from;
+    if (part > LONG_PART) part = LONG_PART;
+    if (part > total - done) part = total - done;
+    memcpy(STR_DATA(s) + done * width, (done < length ? STR_DATA(args[0]) : STR_DATA(s)) + from * width, part * width);
+    done += part;
+    charge((int64_t)(part / 64));
+    if (done < total && should_pause()) return pause_keeping(2, s, FIX((int64_t)done));
+  }
   STR(s)->lineage = lineage_flat(STR(args[0])->lineage);
   return s;
 }
 
 /* ---- changing in place ---- */
 
+/* Progress: that of the widening, then how many characters are copied. */
+enum { COPYING_SIZE = 1 };
+static bool is_copying(void) { return progress() && VEC_LENGTH(vm.resume) == COPYING_SIZE; }
 static Value prim_string_copy_to(int argc, Value *args) {
   CHECK_MUTABLE_STRING(0);
   uint32_t at, room = STR_LENGTH(args[0]);
@@ -786,15 +1016,19 @@ static Value prim_string_copy_to(int argc, Value *args) {
   RANGE(3, args[2], STR_LENGTH(args[2]), start, end);
   uint32_t count = end - start, width = STR_WIDTH(args[2]);
   if (count > room - at) return err_range(NULL, "end of the copy", (int64_t)at + count, 0, room, args[0]);
-  if (STR_WIDTH(args[0]) < width) {
-    width = chars_width(STR_DATA(args[2]) + (size_t)start * width, width, count);
-    RESERVE(string_size(room, width));
-    string_widen(args[0], width);
+  if (STR_WIDTH(args[0]) < width && !is_copying()) {
+    if (count <= LONG_PART) width = chars_width(STR_DATA(args[2]) + (size_t)start * width, width, count);
+    TRY_LET(wide, widen_pausing(args[0], width));
   }
-  charge(count / 64);
   width = STR_WIDTH(args[0]);
-  chars_copy(STR_DATA(args[0]) + (size_t)at * width, width,
-             STR_DATA(args[2]) + (size_t)start * STR_WIDTH(args[2]), STR_WIDTH(args[2]), count);
+  uint32_t from_width = STR_WIDTH(args[2]);
+  uint8_t *to = STR_DATA(args[0]) + (size_t)at * width;
+  const uint8_t *from = STR_DATA(args[2]) + (size_t)start * from_width;
+  bool backwards = args[0] == args[2] && at > start;       /* a part may lie over what is still to be copied */
+  FOR_PARTS(i, part, is_copying() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, count, 64, pause_keeping(COPYING_SIZE, FIX(i))) {
+    uint32_t k = backwards ? count - i - part : i;
+    chars_copy(to + (size_t)k * width, width, from + (size_t)k * from_width, from_width, part);
+  }
   STR(args[0])->lineage = lineage_union(STR(args[0])->lineage, STR(args[2])->lineage);
   return V_VOID;
 }
@@ -804,13 +1038,11 @@ static Value prim_string_fill(int argc, Value *args) {
   CHECK_CHAR(NULL, 1);
   uint32_t length = STR_LENGTH(args[0]), c = CHAR_VALUE(args[1]);
   RANGE(2, args[0], length, start, end);
-  if (char_width(c) > STR_WIDTH(args[0])) {
-    RESERVE(string_size(length, char_width(c)));
-    string_widen(args[0], char_width(c));
-  }
-  charge(length / 64);
+  TRY_LET(wide, widen_pausing(args[0], char_width(c)));
   uint32_t width = STR_WIDTH(args[0]);
-  chars_fill(STR_DATA(args[0]) + (size_t)start * width, width, c, end - start);
+  uint8_t *data = STR_DATA(args[0]);
+  FOR_PARTS(i, part, is_copying() ? (uint32_t)FIX_VALUE(progress()[0]) : start, end, 64, pause_keeping(COPYING_SIZE, FIX(i)))
+    chars_fill(data + (size_t)i * width, width, c, part);
   return V_VOID;
 }
 
@@ -923,22 +1155,42 @@ static Value prim_vector_to_string(int argc, Value *args) {
 
 /* ---- comparisons: any number of strings, all of them checked ---- */
 
-#define COMPARISON(name, test) \
+/* The order of two, in pieces where they are long: from the character at *at on; V_AGAIN where it pauses there. */
+static Value ordered(Value a, Value b, uint32_t *at, int *order) {
+  uint32_t la = STR_LENGTH(a), lb = STR_LENGTH(b), common = la < lb ? la : lb;
+  const uint8_t *x = STR_DATA(a), *y = STR_DATA(b);
+  uint32_t x_width = STR_WIDTH(a), y_width = STR_WIDTH(b);
+  FOR_PARTS(i, part, *at, common, 64, (*at = i, V_AGAIN)) {
+    uint32_t same = same_chars(x + (size_t)i * x_width, x_width, y + (size_t)i * y_width, y_width, part);
+    if (same == part) continue;
+    *order = string_char(a, i + same) < string_char(b, i + same) ? -1 : 1;
+    return V_TRUE;
+  }
+  *order = la < lb ? -1 : la > lb;
+  return V_TRUE;
+}
+
+/* Progress: which is compared with the one before it, and the character where to go on. */
+#define COMPARISON(name, differ, op) \
   static Value name(int argc, Value *args) { \
     bool all = true; \
+    Value *kept = progress(); \
+    uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0; \
     for (int i = 0; i < argc; i++) CHECK_STRING(NULL, i); \
-    for (int i = 1; i < argc && all; i++) { \
+    for (int i = kept ? (int)FIX_VALUE(kept[0]) : 1, order; i < argc && all; i++, at = 0) { \
       Value a = args[i - 1], b = args[i]; \
-      charge(STR_LENGTH(b) / 64); \
-      all = test; \
+      if (a == b) order = 0; \
+      else if (differ && STR_LENGTH(a) != STR_LENGTH(b)) order = 1; \
+      else if (ordered(a, b, &at, &order) == V_AGAIN) return pause_keeping(2, FIX(i), FIX(at)); \
+      all = order op 0; \
     } \
     return BOOL(all); \
   }
-COMPARISON(prim_string_eq, string_equal(a, b))
-COMPARISON(prim_string_lt, string_compare(a, b) < 0)
-COMPARISON(prim_string_gt, string_compare(a, b) > 0)
-COMPARISON(prim_string_le, string_compare(a, b) <= 0)
-COMPARISON(prim_string_ge, string_compare(a, b) >= 0)
+COMPARISON(prim_string_eq, true, ==)
+COMPARISON(prim_string_lt, false, <)
+COMPARISON(prim_string_gt, false, >)
+COMPARISON(prim_string_le, false, <=)
+COMPARISON(prim_string_ge, false, >=)
 
 static Value prim_string_hash(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
@@ -1006,9 +1258,8 @@ static Value prim_with_lineage(int argc, Value *args) {
   Value lineage = args[1] == V_NIL ? V_FALSE : args[1];
   bool shared = OBJ_FLAGS(args[0]) & H_IMMUTABLE;   /* nobody can change the characters: no copy */
   uint64_t ids = lineage_length(lineage) + lineage_length(STR(args[0])->lineage);
-  RESERVE(ids * 16 + (shared ? 64 : string_size(STR_LENGTH(args[0]), STR_WIDTH(args[0]))));
-  Value s = shared ? string_around(STR(args[0])->chars, STR_LENGTH(args[0]), STR_WIDTH(args[0]))
-                   : string_substring(args[0], 0, STR_LENGTH(args[0]));
+  RESERVE(ids * 16 + 64);
+  TRY_LET(s, shared ? string_around(STR(args[0])->chars, STR_LENGTH(args[0]), STR_WIDTH(args[0])) : whole_copy(args[0]));
   if (shared) SET_FLAG(s, H_IMMUTABLE);
   STR(s)->lineage = lineage_union(STR(args[0])->lineage, lineage);
   return s;
@@ -1072,6 +1323,7 @@ const PrimDef string_prims[] = {
   {"string-append*", prim_string_append_star, 1, -1, "(string-append* string ... list)"},
   {"%string-concatenate", prim_string_append_star, 1, 1, "(%string-concatenate list)"},
   {"%string-join", prim_string_join, 1, 2, "(%string-join list [separator])"},
+  {"%strings-joined", prim_strings_joined, 2, 2, NULL},
   {"%string-repeat", prim_string_repeat, 2, 2, "(%string-repeat string n)"},
   {"string-copy!", prim_string_copy_to, 3, 5, "(string-copy! to at from [start end])"},
   {"string-fill!", prim_string_fill, 2, 4, "(string-fill! string char [start end])"},

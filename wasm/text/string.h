@@ -30,6 +30,14 @@ bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t 
 Value string_make(uint32_t length, uint32_t width);      /* width 1, 2 or 4; characters not initialised */
 Value string_substring(Value s, uint32_t start, uint32_t end); /* narrowest width is not required; keeps lineage */
 void string_put(Value s, uint32_t i, uint32_t c);        /* c must fit the width */
+/* The same of what may be long, in pieces: V_AGAIN where it pauses, with what it needs in *state, which is V_FALSE before
+   and afterwards. It asks for its memory itself. `chars` are raw characters of that width. */
+Value cut_chars(Value *state, Value chars, uint32_t width, uint32_t start, uint32_t end, Value lineage);
+Value cut_go_on(Value *state);
+Value string_cut(Value *state, Value s, uint32_t start, uint32_t end);
+/* For a primitive that does nothing else that is long: its state is vm.resume. At its top: GO_ON_CUTTING. */
+bool is_cutting(Value state);
+#define GO_ON_CUTTING() do { if (is_cutting(vm.resume)) return cut_go_on(&vm.resume); } while (0)
 bool string_equal(Value a, Value b);
 int string_compare(Value a, Value b);                    /* by code point: <0, 0, >0 */
 uint64_t string_hash(Value s);
@@ -53,6 +61,7 @@ void string_widen(Value s, uint32_t width);              /* in place, at least t
 /* A growing string: the characters are kept in a T_RAW that doubles. Lives across V_AGAIN where
    kept in Values (save/restore: builder_save gives a Value, builder_load takes it back). */
 typedef struct { Value chars; uint32_t length, width; Value lineage; } Builder;
+void strings_init(void);                                 /* at boot */
 void builder_init(Builder *b);
 void builder_char(Builder *b, uint32_t c);
 void builder_c(Builder *b, const char *utf8);
@@ -62,8 +71,14 @@ Value builder_finish(Builder *b);                        /* a fresh string */
 Value builder_save(Builder *b);
 void builder_load(Builder *b, Value saved);
 
-/* Makes room for so many more characters of that width; false where memory is short. */
+/* Makes room for so many more characters of that width; false where memory is short, or where moving what there is
+   takes longer than a moment: then builder_bytes is 0, and it goes on when it is asked again. */
 bool builder_room(Builder *b, uint64_t more, uint32_t width);
+
+/* Raw characters or bytes move to a larger place of `bytes` bytes, whose memory is reserved: in pieces, where false says that
+   it goes on with the next call. One such move is under way at a time. */
+bool chars_moved(Value *chars, uint32_t *width, uint32_t length, uint64_t bytes, uint32_t to_width);
+bool chars_moving(Value chars);
 
 /* What to ask for where there is none: need_memory(builder_bytes(...)). */
 uint64_t builder_bytes(const Builder *b, uint64_t more, uint32_t width);

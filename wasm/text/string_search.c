@@ -343,11 +343,20 @@ static bool region_equal(Value s, uint32_t start, Value other) {
                      STR_LENGTH(other));
 }
 
+/* The same, in pieces. */
+static Value is_region(Value s, uint32_t start, Value other) {
+  const uint8_t *x = STR_DATA(s) + (size_t)start * STR_WIDTH(s), *y = STR_DATA(other);
+  uint32_t x_width = STR_WIDTH(s), y_width = STR_WIDTH(other);
+  FOR_PARTS(i, part, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, STR_LENGTH(other), 64, pause_keeping(1, FIX(i)))
+    if (!chars_equal(x + (size_t)i * x_width, x_width, y + (size_t)i * y_width, y_width, part)) return V_FALSE;
+  return V_TRUE;
+}
+
 static Value prim_is_prefix(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
-  return BOOL(STR_LENGTH(args[1]) <= STR_LENGTH(args[0]) && region_equal(args[0], 0, args[1]));
+  return STR_LENGTH(args[1]) <= STR_LENGTH(args[0]) ? is_region(args[0], 0, args[1]) : V_FALSE;
 }
 
 static Value prim_is_suffix(int argc, Value *args) {
@@ -355,27 +364,27 @@ static Value prim_is_suffix(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
   uint32_t length = STR_LENGTH(args[0]), part = STR_LENGTH(args[1]);
-  return BOOL(part <= length && region_equal(args[0], length - part, args[1]));
+  return part <= length ? is_region(args[0], length - part, args[1]) : V_FALSE;
 }
 
 static Value prim_prefix_length(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
-  uint32_t la = STR_LENGTH(args[0]), lb = STR_LENGTH(args[1]), n = 0;
-  while (n < la && n < lb && string_char(args[0], n) == string_char(args[1], n)) n++;
-  charge(n / 8);
-  return FIX(n);
+  uint32_t la = STR_LENGTH(args[0]), lb = STR_LENGTH(args[1]);
+  FOR_PAUSING(n, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, la < lb ? la : lb, 8, pause_keeping(1, FIX(n)))
+    if (string_char(args[0], n) != string_char(args[1], n)) return FIX(n);
+  return FIX(la < lb ? la : lb);
 }
 
 static Value prim_suffix_length(int argc, Value *args) {
   (void)argc;
   CHECK_STRING(NULL, 0);
   CHECK_STRING(NULL, 1);
-  uint32_t la = STR_LENGTH(args[0]), lb = STR_LENGTH(args[1]), n = 0;
-  while (n < la && n < lb && string_char(args[0], la - 1 - n) == string_char(args[1], lb - 1 - n)) n++;
-  charge(n / 8);
-  return FIX(n);
+  uint32_t la = STR_LENGTH(args[0]), lb = STR_LENGTH(args[1]);
+  FOR_PAUSING(n, progress() ? (uint32_t)FIX_VALUE(progress()[0]) : 0, la < lb ? la : lb, 8, pause_keeping(1, FIX(n)))
+    if (string_char(args[0], la - 1 - n) != string_char(args[1], lb - 1 - n)) return FIX(n);
+  return FIX(la < lb ? la : lb);
 }
 
 /* ---- sets of characters: a character, a string of characters, or #f for whitespace ---- */
@@ -404,8 +413,10 @@ static Value prim_index_char(int argc, Value *args) {
   Value *kept = progress();
   uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : start, cost = set_cost(args[1]);
   if (IS(args[1], T_CHAR) && !negated) {
-    i = chars_find(STR_DATA(args[0]), STR_WIDTH(args[0]), start, end, CHAR_VALUE(args[1]));
-    charge((i - start) / 32);
+    FOR_PARTS(at, part, i, end, 32, pause_keeping(1, FIX(at))) {
+      i = chars_find(STR_DATA(args[0]), STR_WIDTH(args[0]), at, at + part, CHAR_VALUE(args[1]));
+      if (i < at + part) break;
+    }
   } else {
     for (uint32_t n = 1; i < end && in_set(args[1], string_char(args[0], i)) == negated; i++, n++) {
       if (n % 8) continue;
@@ -451,15 +462,29 @@ static enum hunt next_hit(Hunt *h, Value s, Value from, uint32_t at, uint32_t *h
   return STR_LENGTH(from) ? hunt(h, s, length, from, hit) : HUNT_FOUND;
 }
 
+/* [start, end) of a string behind what is written from there on. False: it pauses. How much there is says out->at. */
+static bool put_rest(Output *out, uint64_t begun, Value from, uint32_t start, uint32_t end) {
+  uint32_t i = start + (uint32_t)(out->at - begun);
+  while (i < end) {
+    uint32_t part = end - i < LONG_PART ? end - i : LONG_PART;
+    put_range(out, from, i, i + part);
+    charge(part / 64);
+    i += part;
+    if (i < end && should_pause()) return false;
+  }
+  return true;
+}
+
 /* (%string-replace s from to [all?]). Progress: how many hits there are, where the pass has come to; the result and
-   how much of it is written; the search for the next hit. */
-enum { R_HITS, R_AT, R_RESULT, R_WRITTEN, R_HUNT, R_SIZE };
+   how much of it is written; the search for the next hit; where the piece before it begins in the result. */
+enum { R_HITS, R_AT, R_RESULT, R_WRITTEN, R_HUNT, R_BEGUN, R_SIZE };
 static Value prim_replace(int argc, Value *args) {
   for (int i = 0; i < 3; i++) CHECK_STRING(NULL, i);
   Value s = args[0], from = args[1], to = args[2], *kept = progress();
   bool all = TRUTH(ARG_OR(3, V_TRUE));
   uint32_t length = STR_LENGTH(s), step = STR_LENGTH(from) ? STR_LENGTH(from) : 1, at = 0, hit;
   uint64_t hits = 0;
+  int64_t begun = -1;         /* where in the result the piece that is under way begins; -1: none is */
   Output out = {V_FALSE, 0};
   Hunt h = {0};
   enum hunt how = HUNT_NOWHERE;
@@ -469,8 +494,9 @@ static Value prim_replace(int argc, Value *args) {
     at = (uint32_t)FIX_VALUE(kept[R_AT]);
     out = (Output){kept[R_RESULT], (uint64_t)FIX_VALUE(kept[R_WRITTEN])};
     hunt_load(&h, kept[R_HUNT]);
+    begun = FIX_VALUE(kept[R_BEGUN]);
   }
-#define PAUSE() pause_keeping(R_SIZE, FIX(hits), FIX(at), out.s, FIX(out.at), hunt_save(&h))
+#define PAUSE() pause_keeping(R_SIZE, FIX(hits), FIX(at), out.s, FIX(out.at), hunt_save(&h), FIX(begun))
   if (out.s == V_FALSE) {
     while ((all || !hits) && (how = next_hit(&h, s, from, at, &hit)) == HUNT_FOUND) {
       hits++;
@@ -500,19 +526,28 @@ static Value prim_replace(int argc, Value *args) {
     hunt_from(&h, 0);
   }
   while (hits && (how = next_hit(&h, s, from, at, &hit)) == HUNT_FOUND) {
-    put_range(&out, s, at, hit);
-    put_range(&out, to, 0, STR_LENGTH(to));
+    /* what is long goes in pieces: then the hit is looked for again, from where it is */
+    uint64_t piece = (uint64_t)(hit - at) + STR_LENGTH(to);
+    if (begun < 0) begun = (int64_t)out.at;
+    if (piece > LONG_PART) {
+      hunt_from(&h, hit);
+      if (out.at < (uint64_t)begun + (hit - at) && !put_rest(&out, (uint64_t)begun, s, at, hit)) return PAUSE();
+      if (!put_rest(&out, (uint64_t)begun + (hit - at), to, 0, STR_LENGTH(to))) return PAUSE();
+    } else {
+      put_range(&out, s, at, hit);
+      put_range(&out, to, 0, STR_LENGTH(to));
+    }
+    begun = -1;
     if (!STR_LENGTH(from) && hit < length) put_range(&out, s, hit, hit + 1);
     hits--;
-    charge(1 + (hit - at) / 32 + STR_LENGTH(to) / 64);
+    charge(1 + (hit - at) / 32);
     at = hit + step;
     hunt_from(&h, at);
     if (should_pause()) return PAUSE();
   }
   if (hits && how == HUNT_PAUSED) return PAUSE();
+  if (at < length && !put_rest(&out, STR_LENGTH(out.s) - (length - at), s, at, length)) return PAUSE();
 #undef PAUSE
-  if (at < length) put_range(&out, s, at, length);
-  charge(at < length ? (length - at) / 64 : 0);
   return out.s;
 }
 
@@ -591,15 +626,15 @@ static Value trim(Value s, Value sep, bool left, bool right, bool repeat, uint32
 
 static Value whole_or_part(Value s, uint32_t start, uint32_t end) {
   if (start == 0 && end == STR_LENGTH(s)) return s;
-  RESERVE(string_size(end - start, STR_WIDTH(s)));
-  charge((end - start) / 64);
-  return string_substring(s, start, end);
+  vm.resume = V_FALSE;
+  return string_cut(&vm.resume, s, start, end);
 }
 
 #define CHECK_SEPARATOR(i) do { if (args[i] != V_FALSE) CHECK_STRING(NULL, i); } while (0)
 
 /* (%string-trim s separator-or-#f left? right? repeat?) */
 static Value prim_trim(int argc, Value *args) {
+  GO_ON_CUTTING();
   CHECK_STRING(NULL, 0);
   Value sep = ARG_OR(1, V_FALSE);
   if (argc > 1) CHECK_SEPARATOR(1);
@@ -630,6 +665,7 @@ typedef struct {
   uint32_t stop, after;   /* its end, once it is known, and how far the separators behind it were skipped */
   Hunt hunt;
   List list;
+  Value cutting;          /* the copy of a long piece that is under way */
 } Splitter;
 enum { NO_STOP = UINT32_MAX };
 
@@ -699,10 +735,10 @@ static bool next_separator(Splitter *p, bool *paused) {
   }
 }
 
-enum { SPLIT_PIECE, SPLIT_AT, SPLIT_START, SPLIT_END, SPLIT_FIRST, SPLIT_LAST, SPLIT_STOP, SPLIT_AFTER, SPLIT_HUNT, SPLIT_SIZE };
+enum { SPLIT_PIECE, SPLIT_AT, SPLIT_START, SPLIT_END, SPLIT_FIRST, SPLIT_LAST, SPLIT_STOP, SPLIT_AFTER, SPLIT_HUNT, SPLIT_CUTTING, SPLIT_SIZE };
 static Value splitter_pause(Splitter *p) {
   return pause_keeping(SPLIT_SIZE, FIX(p->piece), FIX(p->at), FIX(p->start), FIX(p->end), p->list.first, p->list.last,
-                       FIX(p->stop), FIX(p->after), hunt_save(&p->hunt));
+                       FIX(p->stop), FIX(p->after), hunt_save(&p->hunt), p->cutting);
 }
 static void splitter_load(Splitter *p, Value *kept) {
   p->piece = (uint32_t)FIX_VALUE(kept[SPLIT_PIECE]);
@@ -713,6 +749,7 @@ static void splitter_load(Splitter *p, Value *kept) {
   p->stop = (uint32_t)FIX_VALUE(kept[SPLIT_STOP]);
   p->after = (uint32_t)FIX_VALUE(kept[SPLIT_AFTER]);
   hunt_load(&p->hunt, kept[SPLIT_HUNT]);
+  p->cutting = kept[SPLIT_CUTTING];
 }
 
 static void splitter_init(Splitter *p, Value s, Value sep, bool repeat) {
@@ -724,6 +761,7 @@ static void splitter_init(Splitter *p, Value s, Value sep, bool repeat) {
   p->end = STR_LENGTH(s);
   p->stop = NO_STOP;
   p->list = (List){V_NIL, V_NIL};
+  p->cutting = V_FALSE;
   hunt_from(&p->hunt, 0);
 }
 
@@ -744,13 +782,17 @@ static Value split(Splitter *p) {
       }
       if (p->cut == AT_LINE_ENDS && p->piece == p->end) break;    /* a line's end ends a line: it does not separate two */
     }
+    bool is_long = stop - p->piece > LONG_PART;
     uint64_t size = string_size(stop - p->piece, STR_WIDTH(p->s));
-    if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
+    if (!is_long && size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
       splitter_pause(p);
       return need_memory(size);
     }
-    list_add(&p->list, string_substring(p->s, p->piece, stop));
-    charge(1 + (stop - p->piece) / 16);
+    Value piece = !is_long ? string_substring(p->s, p->piece, stop)
+                  : p->cutting != V_FALSE ? cut_go_on(&p->cutting) : string_cut(&p->cutting, p->s, p->piece, stop);
+    if (piece == V_AGAIN) return splitter_pause(p);          /* what it needs memory for is said already */
+    list_add(&p->list, piece);
+    charge(1 + (is_long ? 0 : (stop - p->piece) / 16));
     p->piece = p->at = after;
     p->stop = NO_STOP;
     hunt_from(&p->hunt, after);
@@ -787,6 +829,7 @@ static Value prim_split(int argc, Value *args) {
 /* (%string-normalize-spaces s): words with one space between */
 static Value prim_normalize_spaces(int argc, Value *args) {
   (void)argc;
+  GO_ON_CUTTING();
   CHECK_STRING(NULL, 0);
   Value s = args[0], all, *kept = progress();
   uint32_t start, end, i, length;
@@ -814,12 +857,8 @@ static Value prim_normalize_spaces(int argc, Value *args) {
     if (should_pause()) return pause_keeping(4, FIX(i + 1), FIX(end), FIX(length), all);
   }
   if (length == STR_LENGTH(all)) return all;
-  uint64_t size = string_size(length, STR_WIDTH(all));
-  if (size > HEAP_HEADROOM / 4 && !heap_reserve(size)) {
-    pause_keeping(4, FIX(i), FIX(end), FIX(length), all);
-    return need_memory(size);
-  }
-  return string_substring(all, 0, length);
+  vm.resume = V_FALSE;
+  return string_cut(&vm.resume, all, 0, length);
 }
 
 /* (%string-lines s): cut at \n, \r\n and \r, which end a line rather than separating two */
@@ -837,6 +876,7 @@ static Value prim_lines(int argc, Value *args) {
 /* ---- padding: cuts on the same side where the string is longer ---- */
 
 static Value pad(int argc, Value *args, bool left) {
+  GO_ON_CUTTING();
   CHECK_STRING(NULL, 0);
   if (!IS_FIX(args[1]) || FIX_VALUE(args[1]) < 0) return err_type(NULL, 1, "exact nonnegative integer", args[1]);
   if (HAS_ARG(2)) CHECK_CHAR(NULL, 2);
@@ -848,14 +888,20 @@ static Value pad(int argc, Value *args, bool left) {
     return left ? whole_or_part(s, length - n, length) : whole_or_part(s, 0, n);
   }
   uint32_t width = char_width(c) > STR_WIDTH(s) ? char_width(c) : STR_WIDTH(s);
-  RESERVE(string_size(wanted, width));
-  charge((int64_t)(wanted / 64));
-  uint32_t more = (uint32_t)wanted - length;
-  Output out = {string_make((uint32_t)wanted, width), left ? more : 0};
-  put_range(&out, s, 0, length);
-  chars_fill(STR_DATA(out.s) + (left ? 0 : (size_t)length * width), width, c, more);
-  STR(out.s)->lineage = lineage_flat(STR(s)->lineage);
-  return out.s;
+  Value *kept = progress(), padded = kept ? kept[0] : V_FALSE;
+  uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, more = (uint32_t)wanted - length;
+  if (padded == V_FALSE) {
+    RESERVE(string_size(wanted, width));
+    padded = string_make((uint32_t)wanted, width);
+  }
+  uint8_t *text = STR_DATA(padded) + (left ? (size_t)more * width : 0);
+  uint8_t *rest = STR_DATA(padded) + (left ? 0 : (size_t)length * width);
+  FOR_PARTS(i, part, at, length, 64, pause_keeping(2, padded, FIX(i)))
+    chars_copy(text + (size_t)i * width, width, STR_DATA(s) + (size_t)i * STR_WIDTH(s), STR_WIDTH(s), part);
+  FOR_PARTS(i, part, at > length ? at - length : 0, more, 64, pause_keeping(2, padded, FIX(length + i)))
+    chars_fill(rest + (size_t)i * width, width, c, part);
+  STR(padded)->lineage = lineage_flat(STR(s)->lineage);
+  return padded;
 }
 static Value prim_pad_left(int argc, Value *args) { return pad(argc, args, true); }
 static Value prim_pad_right(int argc, Value *args) { return pad(argc, args, false); }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rlm_wasm.providers.completions import checked
 from rlm_wasm.providers.info import ProviderInfo, close, info_of
 from rlm_wasm.providers.prices import price_of
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Wrapper:
-    """Passes everything on. A wrapper overrides ``complete`` and calls ``self.inner.complete``."""
+    """Passes everything on. A wrapper overrides ``complete`` and calls ``self.ask``."""
 
     def __init__(self, inner: Provider) -> None:
         self.inner = inner
@@ -41,7 +42,15 @@ class Wrapper:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Pass the request on."""
-        return await self.inner.complete(request)
+        return await self.ask(request)
+
+    async def ask(self, request: CompletionRequest) -> Completion:
+        """The inner provider's answer, if it is one: nothing else is kept, recorded or given back.
+
+        Raises:
+            ProviderError: it failed, or what it gave is no answer.
+        """
+        return checked(await self.inner.complete(request), request)
 
     async def aclose(self) -> None:
         """Close the inner provider, where it can be closed."""

@@ -52,7 +52,7 @@ class BudgetProvider(Wrapper):
         self._reserved_tokens += tokens
         self._reserved_usd += usd
         try:
-            completion = await self.inner.complete(request)
+            completion = await self.ask(request)
         finally:
             self._reserved_tokens -= tokens
             self._reserved_usd -= usd

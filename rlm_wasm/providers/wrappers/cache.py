@@ -111,14 +111,14 @@ class CachedProvider(Wrapper):
     async def complete(self, request: CompletionRequest) -> Completion:
         """Give the kept answer, or ask and keep it."""
         if not self._is_repeatable(request):
-            return await self.inner.complete(request)
+            return await self.ask(request)
         key = content_key(request, self.default_model, self._scope)
         kept = self._load(await self._store.get(key))
         if kept is not None:
             self.hits += 1
             return kept
         self.misses += 1
-        completion = await self.inner.complete(request)
+        completion = await self.ask(request)
         await self._store.put(key, self._dump(completion))
         return completion
 

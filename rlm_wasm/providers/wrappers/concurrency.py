@@ -27,4 +27,4 @@ class ConcurrencyProvider(Wrapper):
     async def complete(self, request: CompletionRequest) -> Completion:
         """Wait for a place, then pass the request on."""
         async with self._places:
-            return await self.inner.complete(request)
+            return await self.ask(request)

@@ -61,7 +61,7 @@ class RecordingProvider(Wrapper):
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask and write down; a ProviderError is written down too, and raised."""
         try:
-            completion = await self.inner.complete(request)
+            completion = await self.ask(request)
         except ProviderError as error:
             kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
             failure = {"message": str(error), "status": error.status, "retryable": error.retryable}

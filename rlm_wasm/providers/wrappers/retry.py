@@ -27,8 +27,6 @@ class RetryProvider(Wrapper):
         """Ask, and ask again."""
 
         async def ask(left_s: float | None) -> Completion:
-            return await self.inner.complete(
-                request if left_s is None else replace(request, timeout_s=left_s)
-            )
+            return await self.ask(request if left_s is None else replace(request, timeout_s=left_s))
 
         return await self._retries.run(ask, timeout_s=request.timeout_s, where=self.name)

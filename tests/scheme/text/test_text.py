@@ -123,3 +123,37 @@ async def test_a_json_string_that_does_not_end_is_refused_at_every_length(length
     async with Runtime(provider=EchoProvider(), python="off") as runtime:
         result = await runtime.run(program)
     assert "a string that does not end begins" in str(result.error)
+
+
+async def test_a_short_format_gives_what_it_gives_in_front_of_a_long_text() -> None:
+    """Short formats of plain values are made in one step; a long text after them has each value printed by itself."""
+    program = r"""
+      (struct p (x y)) (struct t (x) #:transparent)
+      (define circle (let ([c (list 1 2)]) (set-cdr! (cdr c) c) c))
+      (define values
+        (list 0 -5 -4611686018427387904 12345678901234567890 1.5 -0.0 1/3 "a\"b\nc" "" 'sym '|a b| '() '(1 2 . 3) ''x
+              '(a (b "c" #\x) 2.5) #\a #\space (void) #t #f car (vector 1 2) (hash 1 2) (box 1) (string #\λ) "λ€𝄞" '#:kw
+              (list "x" 'y '#:z (list)) (make-string 501 #\q) (iota 101) (list (iota 60) (iota 60)) (p 1 2) (list (t 1))
+              eof circle))
+      (define long (make-string 2001 #\.))
+      (for*/list ([v values] [place '("~a" "~s" "~v" "λ~A~~" "~S~n" "~V~%~a")]
+                  #:unless (let ([all (append (list v) (if (equal? place "~V~%~a") '(2) '()))])
+                             (equal? (string-append (apply format place all) long)
+                                     (apply format (string-append place long) all))))
+        (list place v))
+    """
+    assert await value_of(program) == "()"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ('(format "~a ~a" 1)', "format: format string requires 2 arguments, given 1; arguments were: 1"),
+        ('(format "~a" 1 2)', "format: format string requires 1 arguments, given 2; arguments were: 1 2"),
+        ('(format "~q" 1)', "tag `~q` not allowed"),
+        ('(format "~a ~" 1)', "cannot end in `~`"),
+    ],
+)
+async def test_a_format_that_does_not_fit_its_values_is_told(call: str, message: str) -> None:
+    program = f"(with-handlers ([exn:fail? exn-message]) {call})"
+    assert message in await value_of(program)
