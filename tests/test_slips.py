@@ -259,6 +259,194 @@ async def test_require_gives_the_names_that_it_says(runtime: Runtime) -> None:
     assert result.data == ["a b", 1], result.error
 
 
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            "(require (only-in racket/list frist))",
+            "there is no frist in racket/list here; did you mean first?",
+        ),
+        (
+            "(require (except-in racket/list frist))",
+            "there is no frist in racket/list here; did you mean first?",
+        ),
+        (
+            "(require (only-in racket/list first qqqqqqqqq))",
+            "require: there is no qqqqqqqqq in racket/list here.",
+        ),
+    ],
+)
+async def test_a_name_that_no_module_has_leaves_a_warning(runtime: Runtime, program: str, words: str) -> None:
+    """It may never be used, so it is no error."""
+    result = await runtime.run(f"{program} 5")
+    assert (result.data, result.status) == (5, "ok")
+    (warning,) = result.warnings
+    assert warning.endswith(words)
+
+
+async def test_names_that_the_program_or_a_module_has_leave_none(runtime: Runtime) -> None:
+    """Also those that an inner spec renamed, and those of modules that are not here at all."""
+    result = await runtime.run(
+        "(require (only-in racket/list zzz first) (only-in (rename-in racket/list [first head]) head)"
+        " (except-in racket/string string-trim))"
+        "(define (zzz) (head '(1))) (zzz)"
+    )
+    assert (result.data, result.warnings) == (1, ())
+
+
+# ---- results of LLM calls that were not unwrapped
+
+RESULT = '(llm-query #:instruction "q")'
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        f"(remove-duplicates (list {RESULT} {RESULT}))",
+        f"(group-by values (list {RESULT} {RESULT}))",
+        f"(set {RESULT})",
+        f"(for/hash ([v (list {RESULT})]) (values v 1))",
+        f"(hash-set! (make-hash) {RESULT} 1)",
+        f"(hash-set! (make-hash) (list 1 (vector {RESULT})) 1)",
+        f'(hash-ref (hash "[q]" 1) {RESULT} #f)',
+        f'(set-member? (set "[q]") {RESULT})',
+    ],
+)
+async def test_a_result_as_a_key_leaves_a_line(program: str) -> None:
+    """Two results with one text are two keys."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        result = await runtime.run(program)
+    assert result.ok, result.error
+    (warning,) = result.warnings
+    assert warning.startswith("hash: the result of an LLM call is the key of a table or set")
+    assert "(syntax-e v)" in warning
+
+
+async def test_a_table_by_identity_may_have_results_as_keys() -> None:
+    """That is what it is for."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        result = await runtime.run(f"(define v {RESULT}) (hash-ref (hasheq v 1) v)")
+    assert (result.data, result.warnings) == (1, ())
+
+
+async def test_memoized_takes_results_with_one_text_for_one_key() -> None:
+    """The procedure is called once."""
+    async with Runtime(provider=InlineProvider(lambda request: "same")) as runtime:
+        result = await runtime.run(
+            "(define count 0)"
+            "(define f (memoized (lambda (v n) (set! count (+ count 1)) (string-append (syntax-e v) n))))"
+            f'(list (f {RESULT} "a") (f {RESULT} "a") (f {RESULT} "b") count)'
+        )
+    assert (result.data, result.warnings) == (["samea", "samea", "sameb", 2], ())
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (f'(format "S: ~a" {RESULT})', "format: the result of an LLM call was shown as #<scoped value"),
+        (f'(format "S: ~s" (list {RESULT}))', "format: the result of an LLM call was shown"),
+        (f'(~a "S: " {RESULT})', "~a: the result of an LLM call was shown"),
+        (f'(printf "~a" {RESULT})', "printf: the result of an LLM call was shown"),
+        ('(format "~a" (llm-query-async #:instruction "q"))', "format: the handle of an LLM call was shown"),
+    ],
+)
+async def test_a_result_in_a_text_leaves_a_line(program: str, words: str) -> None:
+    """In a prompt that is made of it the next model would read that there is one."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        result = await runtime.run(program)
+    assert result.ok, result.error
+    (warning,) = result.warnings
+    assert warning.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        '(case {} [("[q]") 1] [else 2])',
+        "(case {} [(yes) 1] [else 2])",
+        "(case {} [(yes no maybe) 1])",
+        "(if (equal? {} 'yes) 1 2)",
+    ],
+)
+async def test_a_result_that_is_compared_as_data_leaves_a_line(program: str) -> None:
+    """By case and with symbols as well."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        result = await runtime.run(program.format(RESULT))
+    assert result.warnings[0].startswith("equal?: the result of an LLM call was compared with")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "(case {} [(yes) 1] [(no) 2] [else 3])",
+        "(case {} [(yes no maybe) 1])",
+        "(if (equal? {} 'yes) 1 2)",
+        "(member {} '(no yes))",
+        "(assoc {} '((yes . 1)))",
+        "(equal? (list 1 {}) '(1 yes))",
+    ],
+)
+async def test_a_text_that_is_compared_with_the_symbol_of_its_name_leaves_a_line(
+    runtime: Runtime, program: str
+) -> None:
+    """Answers are texts, and the data of case stand there without quotes."""
+    result = await runtime.run(program.format("(string #\\y #\\e #\\s)"))
+    assert result.ok, result.error
+    (warning,) = result.warnings
+    assert warning.startswith('equal?: the text "yes" was compared with the symbol yes')
+    assert "(string->symbol text)" in warning
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        '(case (string->symbol "yes") [(no) 1] [else 2])',
+        '(case "other" [(yes) 1] [else 2])',
+        "(case 5 [(yes) 1] [else 2])",
+        '(member "no" \'("yes" maybe))',
+        '(equal? \'yes "no")',
+    ],
+)
+async def test_other_comparisons_leave_none(runtime: Runtime, program: str) -> None:
+    """Where no name is the text's."""
+    assert (await runtime.run(program)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        '(hash-has-key? (hash \'name 1) "name")',
+        '(hash-update (hash \'name 1) "name" add1 0)',
+        "(hash-update! (make-hash '((\"name\" . 1))) 'name add1 0)",
+    ],
+)
+async def test_the_twin_of_a_key_leaves_a_line_wherever_it_is_looked_for(
+    runtime: Runtime, program: str
+) -> None:
+    """Not by hash-ref alone."""
+    result = await runtime.run(program)
+    assert result.ok, result.error
+    assert result.warnings[0].startswith("hash: there is no key ")
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ("(set {})", frozenset({"[q]"})),
+        ("(let () (struct p (x y) #:transparent) (p {} (list {})))", {"x": "[q]", "y": ["[q]"]}),
+        ("(vector (hash 'a (set {})))", ({"a": frozenset({"[q]"})},)),
+    ],
+)
+async def test_finish_unwraps_within_sets_and_structs(value: str, data: object) -> None:
+    """As within lists; a handle there is refused as well."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        result = await runtime.run(f"(finish {value.replace('{}', RESULT)})")
+        handle = RESULT.replace("llm-query", "llm-query-async")
+        refused = await runtime.run(f"(finish {value.replace('{}', handle)})")
+    assert getattr(result.data, "fields", result.data) == data
+    assert "finish: got an async handle" in str(refused.error)
+
+
 # ---- JSON null
 
 
@@ -284,7 +472,7 @@ async def test_an_error_over_a_json_null_says_that_it_was_one(runtime: Runtime, 
 @pytest.mark.parametrize("walked", ["(for ([x {}]) x)", "(for/list ([(k v) {}]) k)", "(list-ref {} 0)"])
 async def test_walking_over_a_json_null_says_that_it_is_one(runtime: Runtime, walked: str) -> None:
     """A key that JSON has with nothing in it."""
-    result = await runtime.run(use.format('(hash-ref (string->jsexpr "{\\"a\\": null}") \'a)'))
+    result = await runtime.run(walked.format('(hash-ref (string->jsexpr "{\\"a\\": null}") \'a)'))
     assert result.error is not None
     assert "This is a JSON null" in str(result.error.hint)
 
@@ -596,3 +784,88 @@ async def test_an_unknown_value_of_an_option_is_refused_before_any_call(
     assert result.error is not None
     assert message in result.error.message.replace("\n", " ")
     assert answers.requests == []
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        '(regexp-split "\\\\n" "a\\nb")',
+        '(string-split "a\\nb" "\\\\n")',
+        '(string-replace "a\\tb" "\\\\t" " ")',
+    ],
+)
+async def test_a_line_end_with_two_backslashes_leaves_a_line(runtime: Runtime, program: str) -> None:
+    """It is a backslash and a letter, which the text hasn't."""
+    (warning,) = (await runtime.run(program)).warnings
+    assert 'write one backslash alone: "\\n"' in warning
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            '(hash-ref (string->jsexpr "{\\"Price\\": 1}") \'price 0)',
+            "no key 'price, and the default was taken; the table has",
+        ),
+        (
+            '(hash-ref (string->jsexpr "{\\"Name\\": 1}") "name" #f)',
+            'no key "name", and the default was taken; the table has',
+        ),
+    ],
+)
+async def test_a_key_in_other_capitals_leaves_a_line(runtime: Runtime, program: str, words: str) -> None:
+    """Models write Price where price was meant."""
+    (warning,) = (await runtime.run(program)).warnings
+    assert words in warning
+    assert warning.endswith("and capitals count.")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "(hash-ref (hash 'a 1) 'b 0)",
+        "(hash-ref (hash 'a 1 'A 2) 'a 0)",
+        '(for/fold ([h (hash)]) ([w \'("The" "the")]) (hash-set h w (+ 1 (hash-ref h w 0))))',
+        "(hash-ref (hash 5 1 #\\a 2) 'A 0)",
+        '(hash-ref (for/hash ([i 100]) (values (string-append (number->string i) "A") i)) "1a" 0)',
+    ],
+)
+async def test_another_key_or_a_large_table_leaves_none(runtime: Runtime, program: str) -> None:
+    """A key may be absent."""
+    assert (await runtime.run(program)).warnings == ()
+
+
+async def test_lines_that_keep_their_returns_leave_a_line(runtime: Runtime) -> None:
+    """string->number finds no number in them."""
+    result = await runtime.run('(map string->number (string-split "1\\r\\n2\\r\\n" "\\n"))')
+    assert result.data == [False, False]
+    (warning,) = result.warnings
+    assert 'Split by #rx"\\r?\\n"' in warning
+    right = await runtime.run('(map string->number (string-split "1\\r\\n2\\r\\n" #rx"\\r?\\n"))')
+    assert (right.data, right.warnings) == ([1, 2], ())
+    assert (await runtime.run('(string-split "1\\n2" "\\n")')).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ('(string-append “a” "b")', 'U+201C is a printed quotation mark: write ".'),
+        ("(list ‘a)", "U+2018 is a printed apostrophe: write '."),
+        ("(list ’a)", "U+2019 is a printed apostrophe"),
+        ("(+ 1 −2)", "U+2212 is a dash: write -."),
+        ("（list 1）", "U+FF08 is a wide bracket"),
+        ("\u200b(list 1)", "cannot be seen: remove it."),
+    ],
+)
+async def test_a_character_that_only_looks_right_is_named(runtime: Runtime, program: str, words: str) -> None:
+    """As texts have them that were copied, or written by a model."""
+    result = await runtime.run(program)
+    assert result.error is not None
+    assert words in str(result.error.hint)
+
+
+async def test_letters_of_any_language_make_names(runtime: Runtime) -> None:
+    """And a name that is unbound has the advice of any other."""
+    assert (await runtime.run("(define naïve 5) naïve")).data == 5
+    result = await runtime.run("naïveté")
+    assert "It is defined nowhere" in str(result.error and result.error.hint)

@@ -48,7 +48,7 @@
  *   ["note", "items", items]       for the progress: items of combinators announced, begun, done
  *   ["done", {status, value, data, written, cut, shown, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
- *   ["failed", text]               with RLM_FAILED
+ *   ["failed", text]               with RLM_FAILED; "memory": what the definitions hold leaves no room
  */
 #ifndef RLM_H
 #define RLM_H

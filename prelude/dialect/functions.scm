@@ -65,7 +65,7 @@
           (else (loop (cdr args) keywords values (cons (car args) plain))))))
 
 ;; ---- arity: (min . max) of the core, max #f where there is none ----
-(define-record-type arity-at-least (make-arity-at-least value) arity-at-least? (value arity-at-least-value))
+(struct arity-at-least (value) #:transparent #:extra-constructor-name make-arity-at-least)
 (define (procedure-arity f)
   (let* ((ranges (%arity-ranges f))
          (parts (map (lambda (r)
@@ -73,8 +73,19 @@
                              ((= (car r) (cdr r)) (car r))
                              (else (iota (+ 1 (- (cdr r) (car r))) (car r)))))
                      ranges))
-         (flat (append-map (lambda (p) (if (list? p) p (list p))) parts)))
+         (flat (%joined-arity (append-map (lambda (p) (if (list? p) p (list p))) parts))))
     (if (and (pair? flat) (null? (cdr flat))) (car flat) flat)))
+;; What (arity-at-least n) covers is not said a second time: of 1, 2 and at least 1 there is left the last.
+(define (%joined-arity parts)
+  (let ((least (fold (lambda (p least) (if (arity-at-least? p) (if least (min (arity-at-least-value p) least) (arity-at-least-value p)) least)) #f parts))
+        (numbers (sort (delete-duplicates (filter exact-integer? parts)) <)))
+    (if (not least)
+        numbers
+        (let loop ((least least) (numbers (reverse numbers)))
+          (cond ((null? numbers) (list (make-arity-at-least least)))
+                ((>= (car numbers) least) (loop least (cdr numbers)))
+                ((= (car numbers) (- least 1)) (loop (- least 1) (cdr numbers)))
+                (else (append (reverse numbers) (list (make-arity-at-least least)))))))))
 (define (procedure-arity-includes? f n [any-keywords? #f])
   (any (lambda (r) (and (<= (car r) n) (or (not (cdr r)) (<= n (cdr r))))) (%arity-ranges f)))
 (define (%arity-ranges f)
@@ -118,6 +129,5 @@
           "To end the program with a result, write (finish value).")))
 (define (custodian-shutdown-all . ignored) (void))
 (define (collect-garbage . ignored) (void))
-(define (current-command-line-arguments) (vector))
 (define (getenv . ignored) #f)
 (define (runtime-info) '())

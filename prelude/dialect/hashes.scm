@@ -18,22 +18,25 @@
 (define (%no-key who key)
   (%contract-error (string-append (symbol->string who) ": no value found for key: " (%shown key 120))
                    "Give a default as the last argument, for keys that are not there."))
+(define (%missing table key failure)
+  (%note-missing! table key)
+  (%failed failure))
 (define (%failed failure) (if (procedure? failure) (failure) failure))
 
 (define hash-update!
   (case-lambda
     ((table key f) (hash-update! table key f (lambda () (%no-key 'hash-update! key))))
     ((table key f failure)
-     (%check-mutable 'hash-update! table)
+     (if (not (%mutable-hash? table)) (%check-mutable 'hash-update! table))
      (let ((value (%hash-ref table key %none)))
-       (hash-set! table key (f (if (eq? value %none) (%failed failure) value)))))))
+       (hash-set! table key (f (if (eq? value %none) (%missing table key failure) value)))))))
 
 (define hash-update
   (case-lambda
     ((table key f) (hash-update table key f (lambda () (%no-key 'hash-update key))))
     ((table key f failure)
      (let ((value (%hash-ref table key %none)))
-       (hash-set table key (f (if (eq? value %none) (%failed failure) value)))))))
+       (hash-set table key (f (if (eq? value %none) (%missing table key failure) value)))))))
 
 (define (%check-mutable who table)
   (cond ((not (hash? table)) (raise-argument-error who "(and/c hash? (not/c immutable?))" table))

@@ -214,7 +214,10 @@
                        (lambda (condition pair i) (%raise-at "active-learning" condition i)))))
 
 ;; Calls for the same key are one call, also while the first is still under way.
-(define (memoized f #:key-fn [key-of list])
+;; Results of calls with one text are one key.
+(define (%memo-key . arguments)
+  (map (lambda (v) (if (syntax? v) (cons %memo-key (%scoped-text v)) v)) arguments))
+(define (memoized f #:key-fn [key-of %memo-key])
   (%check-procedure 'memoized f 0 "procedure")
   (%check-procedure 'memoized key-of 1 "procedure for #:key-fn")
   (let ((known (make-hash)))

@@ -26,7 +26,8 @@
 (define (%literal node otherwise) (if (%const-node? node) (%node-part node 0) otherwise))
 
 ;; What survey.c finds, and where.
-(define-values (%f-reference %f-call %f-definition %f-assignment %f-regexp %f-local-call %f-llm-call) (values 0 1 2 3 4 5 6))
+(define-values (%f-reference %f-call %f-definition %f-assignment %f-regexp %f-local-call %f-earlier %f-always %f-llm-call)
+  (values 0 1 2 3 4 5 6 7 8))
 (define (%f-kind finding) (vector-ref finding 0))
 (define (%f-owner finding) (vector-ref finding 1))
 (define (%f-guarded? finding) (vector-ref finding 2))
@@ -34,7 +35,8 @@
 (define (%f-more finding) (vector-ref finding 4))
 
 ;; What survey.c is told of library procedures, by the numbers of its enum special.
-(define-values (%s-guard %s-pattern %s-text %s-defines %s-asks-arity %s-llm %s-ends %s-asks) (values 1 2 3 4 5 6 7 8))
+(define-values (%s-guard %s-pattern %s-text %s-defines %s-asks-arity %s-llm %s-ends %s-asks %s-takes-1 %s-takes-2 %s-makes)
+  (values 1 2 3 4 5 6 7 8 9 10 11))
 (define (%specials! code . names) (for-each (lambda (name) (%special! name code)) names))
 (%specials! %s-guard '%catch '%catch-or-reraise '%with-handlers 'with-exception-handler)
 (%specials! %s-pattern 'regexp 'pregexp 'regexp-match 'regexp-match? 'regexp-match-exact? 'regexp-match*
@@ -47,6 +49,9 @@
 (%specials! %s-ends 'finish 'finish-var 'exit)
 (%specials! %s-asks 'map-async 'parallel 'race 'vote 'ensemble 'ensemble-vote 'fan-out-aggregate 'tree-reduce 'tiered
             'active-learning 'fold-sequential 'iterate-until 'critique-refine 'fork-map)
+(%specials! %s-takes-1 '%record-predicate '%struct-accessor '%record-accessor)
+(%specials! %s-takes-2 '%struct-modifier '%record-modifier)
+(%specials! %s-makes '%struct-constructor)
 ;; and of the arguments of LLM calls: their places in what it finds
 (define %llm-keywords
   (make-hasheq '((#:model . 0) (#:temperature . 1) (#:max-tokens . 2) (#:json . 3) (#:recursive . 4) (#:instruction . 5)
@@ -78,65 +83,59 @@
 ;;   1 the trees of what has run
 ;;   2 what went wrong: (condition . the trees before it)
 ;;   3 whether all of it could be looked into
-;;   4 the forms that are being looked at
-(define (%make-look trees done) (vector trees done '() #t '()))
+;;   4 the forms that are being looked at, 5 what comes after them, 6 their environment (see %expand-list!)
+(define (%make-look trees done) (vector trees done '() #t '() '() #f))
 (define (%certain-condition? condition)
   (and (exn? condition) (or (exn:fail:syntax? condition) (exn:fail:read? condition))))
 (define (%look-failed! look condition)
   (if (not (%certain-condition? condition)) (vector-set! look 3 #f))
   (vector-set! look 2 (cons (cons condition (vector-ref look 0)) (vector-ref look 2))))
 
-;; Expand the forms of a list, in order, and put what they became in their places. (expand form env) gives a
+;; Expand the forms of a list, in order, and put what they became in their places. Most expansions ask for nothing;
+;; (expand form env state request) goes on with one that does, or begins with a library, whose state is #f. It gives a
 ;; tree or a splice, or #f: then neither this form nor those after it can be looked into, and the result is #f.
 (define (%look-at-forms! look forms env expand)
-  (if (null? forms)
-      #t
-      (let again ((pairs forms))
-        (let ((outcome (%catch values (lambda () (%look-at-each! look pairs env expand)))))
-          (cond ((boolean? outcome) outcome)
-                (else
-                 (let ((here (vector-ref look 4)))
-                   (%look-failed! look outcome)
-                   (and (%certain-condition? outcome) (again (cdr here))))))))))
-(define (%look-at-each! look pairs env expand)
-  (if (null? pairs)
-      #t
-      (let ((form (car pairs)))
-        (vector-set! look 4 pairs)
-        (let ((r (expand form env)))
-          (cond ((not r)
-                 (vector-set! look 3 #f)
-                 #f)
-                ((eq? (vector-ref r 0) '%splice)
-                 (let ((inner (list-copy (vector-ref r 1))))
-                   (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
-                   (and (%look-at-forms! look inner (vector-ref r 2) expand)
-                        (%look-at-each! look (cdr pairs) env expand))))
-                (else
-                 (set-car! pairs (%expanded form r))
-                 (vector-set! look 0 (cons r (vector-ref look 0)))
-                 (%look-at-each! look (cdr pairs) env expand)))))))
+  (vector-set! look 5 '())
+  (let again ((pairs forms) (env env))
+    (let* ((done (%expand-list! look pairs env 'define-library))
+           (outcome (if (or (eq? done #t) (exn? done))
+                        done
+                        (%catch values (lambda () (%look-at-rest! look done expand))))))
+      (cond ((boolean? outcome) outcome)
+            (else
+             (let ((here (vector-ref look 4)) (env (vector-ref look 6)))
+               (%look-failed! look outcome)
+               (and (%certain-condition? outcome) (again (cdr here) env))))))))
+;; done: what %expand-list! gave. Handlers cost, so they are made for the forms that ask for something.
+(define (%look-at-rest! look done expand)
+  (if (or (eq? done #t) (exn? done))
+      done
+      (let* ((pairs (vector-ref look 4)) (form (car pairs)) (env (vector-ref look 6))
+             (r (if done (expand form env (car done) (cdr done)) (expand form env #f #f))))
+        (cond ((not r)
+               (vector-set! look 3 #f)
+               #f)
+              ((eq? (vector-ref r 0) '%splice)
+               (let ((inner (list-copy (vector-ref r 1))))
+                 (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
+                 (vector-set! look 5 (cons (cons (cdr pairs) env) (vector-ref look 5)))
+                 (%look-at-rest! look (%expand-list! look inner (vector-ref r 2) 'define-library) expand)))
+              (else
+               (set-car! pairs (%expanded form r))
+               (vector-set! look 0 (cons r (vector-ref look 0)))
+               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) expand))))))
 
 ;; The tree of a form whose turn has not come. #f: it needs what earlier forms do as they run (the code of a
 ;; macro), or what only the host has.
-(define (%expand-ahead form env)
-  (and (not (and (pair? form) (eq? (car form) 'define-library)))
-       (let ((state (%expand-start form env)))
-         (let loop ()
-           (let ((r (%expand-run state)))
-             (case (vector-ref r 0)
-               ((%call) (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2))) (loop))
-               ((%eval %load-library %library-exists? %include) #f)
-               (else r)))))))
-
-;; Forms were expanded ahead although what runs before them may change what they mean: forget that.
-(define (%forget-expanded! to-come)
-  (for-each (lambda (part)
-              (let loop ((pairs (car part)))
-                (when (pair? pairs)
-                  (if (%expanded? (car pairs)) (set-car! pairs (vector-ref (car pairs) 2)))
-                  (loop (cdr pairs)))))
-            to-come))
+(define (%expand-ahead form env state request)
+  (and state
+       (let loop ((r request))
+         (case (vector-ref r 0)
+           ((%call)
+            (%expand-give! state (apply (vector-ref r 1) (vector-ref r 2)))
+            (loop (%expand-run state)))
+           ((%eval %load-library %library-exists? %include) #f)
+           (else r)))))
 
 ;; (finish …), whatever comes: nothing after it runs. `depth` bounds the look.
 (define (%always-finishes? node depth)
@@ -180,16 +179,25 @@
                      (%condition-mark condition 3) (%condition-mark condition 4) (%condition-advice condition names)))
           (else (%problem #f #f "this form cannot be checked before the program runs" #f #f #f)))))
 
-;; Most programs have none. So first a quick look: #f, or the LLM calls that the host has to judge, as below.
+;; Most programs have none. So first a quick look: #f, or the LLM calls that the host has to judge, as below. A finding
+;; that is a call with more than its node has a pattern, and nothing else about it.
 (define (%nothing-found look)
   (and (null? (vector-ref look 2))
        (let loop ((findings (%survey (append (vector-ref look 1) (vector-ref look 0)) (%make-hash 1 #f) %llm-keywords #f)) (calls '()))
          (if (null? findings)
              (and (or (null? calls) (%all-reached? (vector-ref look 0))) calls)
              (let ((finding (car findings)))
-               (and (eq? (vector-ref finding 0) %f-llm-call)
-                    (%told-of finding)
-                    (loop (cdr findings) (if (%f-guarded? finding) calls (cons finding calls)))))))))
+               (cond ((eq? (vector-ref finding 0) %f-llm-call)
+                      (and (%told-of finding)
+                           (loop (cdr findings) (if (%f-guarded? finding) calls (cons finding calls)))))
+                     ((and (eq? (vector-ref finding 0) %f-call) (vector-ref finding 4))
+                      (let ((node (vector-ref finding 3)))
+                        (and (%pattern? (%node-part (car (%node-part node 1)) 0)
+                                        (eq? (%cell-ref (%node-part (%node-part node 0) 0) #f) pregexp))
+                             (loop (cdr findings) calls))))
+                     (else #f)))))))
+(define (%pattern? text px?)
+  (%catch (lambda (condition) #f) (lambda () (%make-regexp text px?) #t)))
 (define (%all-reached? trees) (or (null? trees) (not (any (lambda (tree) (%always-finishes? tree 20)) (cdr trees)))))
 
 ;; The trees with what of them may still run: #t all of it, `closures` the procedures that it made, #f nothing.
@@ -388,6 +396,27 @@
           (add! 'advice entry (%node-place node) (string-append "in " (%shown v 80) " a backslash before a letter means that letter")
                 "For a class of characters write #px instead of #rx."))))
 
+  ;; a name in the code of a procedure that an earlier program defined
+  (define told (%make-hash 1 #f))
+  (define (check-earlier entry)
+    (let* ((more (%f-more (car entry))) (cell (vector-ref more 0)) (in (vector-ref more 1)) (symbol (%cell-name cell)))
+      (if (not (or (hash-has-key? defined cell) (hash-has-key? defined in) (hash-has-key? told cell)))
+          (begin
+            (hash-set! told cell #t)
+            (add! (not (or dynamic? (vector-ref more 2) (not (vector-ref look 3)) (hash-has-key? assigned in)
+                           (hash-has-key? assigned (%node-part (%f-node (car entry)) 0)) (hash-has-key? assigned cell)))
+                  entry (%node-place (%f-node (car entry)))
+                  (string-append "unbound variable: " (symbol->string symbol) ", in " (symbol->string (%cell-name in))
+                                 ", which an earlier program defined")
+                  (%unbound-advice symbol (visible-names) #f) "exn:fail:contract:variable")))))
+
+  ;; an answer as the test of an if, when or cond
+  (define (check-test entry)
+    (let ((who (symbol->string (%cell-name (%node-part (%node-part (%f-node (car entry)) 0) 0)))))
+      (add! #f entry (%node-place (%f-node (car entry)))
+            (string-append who ": its result is the test of a condition, and is always true, whatever the model answers")
+            "Compare the text: (equal? (string-trim (syntax-e (llm-query …))) \"yes\").")))
+
   ;; what a vendor's model takes is the host's to say; what no call takes is said here
   (define (check-llm-call entry)
     (if (%told-of (car entry))
@@ -408,21 +437,23 @@
               (let ((kind (%f-kind (car entry))))
                 (cond ((or (= kind %f-call) (= kind %f-local-call)) (check-call entry))
                       ((= kind %f-llm-call) (check-llm-call entry))
+                      ((= kind %f-earlier) (check-earlier entry))
+                      ((= kind %f-always) (check-test entry))
                       ((= kind %f-regexp) (check-regexp entry)))))
             findings)
   (if (pair? (vector-ref look 2))
       (for-each (lambda (trouble) (set! problems (cons (%problem-of-trouble trouble (visible-names)) problems)))
                 (vector-ref look 2)))
-  (values (sort problems %problem-before?) literal-calls dynamic?))
+  (values (sort problems %problem-before?) literal-calls))
 
 ;; How many arguments a struct's procedure takes, by the node that makes it; #f where that is unknown.
 (define (%struct-arity node defined)
   (and (= (%node-kind node) %n-call)
        (%global-node? (%node-part node 0))
-       (let ((maker (%cell-ref (%node-part (%node-part node 0) 0) #f)) (operands (%node-part node 1)))
-         (cond ((memq maker (list %record-predicate %struct-accessor %record-accessor)) 1)
-               ((memq maker (list %struct-modifier %record-modifier)) 2)
-               ((eq? maker %struct-constructor) (%struct-field-count (car operands) defined 10))
+       (let ((special (%cell-special (%node-part (%node-part node 0) 0))))
+         (cond ((eqv? special %s-takes-1) 1)
+               ((eqv? special %s-takes-2) 2)
+               ((eqv? special %s-makes) (%struct-field-count (car (%node-part node 1)) defined 10))
                (else #f)))))
 (define (%struct-field-count type defined depth)
   (let* ((made (and (> depth 0) (%global-node? type) (hash-ref defined (%node-part type 0) #f)))
@@ -465,11 +496,11 @@
     (let ((forms (%catch (lambda (condition) (%look-failed! look condition) '())
                          (lambda () (%program-of text env name)))))
       (%keep-program-forms!)
-      (define (expand form env)
-        (cond ((and (pair? form) (eq? (car form) 'define-library)) ; what imports it needs it
+      (define (expand form env state request)
+        (cond (state (%answered state request name))
+              (else ; a library: what imports it needs it
                (%eval-form form env name)
-               (%expand-form '(if #f #f) env name))
-              (else (%expand-form form env name))))
+               (%expand-form '(if #f #f) env name))))
       (let loop ((rest forms)) ; a form that cannot be looked into does not hide the others
         (when (pair? rest)
           (let ((next (cdr rest)))
@@ -477,7 +508,7 @@
             (%look-at-forms! look rest env expand)
             (loop next)))))
     (set! %looking? #f)
-    (let-values (((problems literal-calls dynamic?) (%problems look)))
+    (let-values (((problems literal-calls) (%problems look)))
       (map (lambda (p)
              (hash "severity" (if (%problem-hard? p) "error" "warning") "message" (%problem-message p)
                    "line" (%problem-line p) "column" (%problem-column p) "hint" (%problem-hint p)))
@@ -497,7 +528,9 @@
 ;; ---- what a model wrote: before it runs ----
 (define (%eval-checked text env name)
   (let* ((forms (%program-of text env name)) (look (%make-look '() '())) (fiber %current-fiber))
-    (let-values (((problems literal-calls) (%look-ahead! look (list (cons forms env)))))
+    (let*-values (((to-come) (list (cons forms env))) ((calls) (%look-quickly! look to-come))
+                  ((problems literal-calls)
+                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look))))
       (set! %current-fiber fiber)
       (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
         (%warn-of-problems! all)
@@ -517,7 +550,8 @@
 (define (%keep-program-forms!) (set! %program-forms (list-copy %program-forms)))
 
 ;; Expand what is to come, and look for problems. No other fiber runs: until the caller makes his the running one again.
-(define (%look-ahead! look to-come)
+;; Where nothing is wrong that is all: the LLM calls that the host has to judge, as findings. Else #f.
+(define (%look-quickly! look to-come)
   (set! %current-fiber #f)
   (set! %looking? #t)
   (%keep-program-forms!)
@@ -525,14 +559,13 @@
     (if (and (pair? parts) (%look-at-forms! look (caar parts) (cdar parts) %expand-ahead))
         (loop (cdr parts))))
   (let ((calls (%nothing-found look)))
-    (if calls
-        (begin
-          (set! %looking? #f)
-          (values '() (map (lambda (finding) (cons finding #t)) calls)))
-        (let-values (((problems calls dynamic?) (%problems look)))
-          (if dynamic? (%forget-expanded! to-come))
-          (set! %looking? #f)
-          (values problems calls)))))
+    (if calls (set! %looking? #f))
+    calls))
+;; Where something is: the problems, and the calls with whether the execution is refused for them.
+(define (%look-again! look)
+  (let-values (((problems calls) (%problems look)))
+    (set! %looking? #f)
+    (values problems calls)))
 
 ;; ---- an execution: before its first LLM call is sent ----
 (define %refused? #f)          ; the execution is about to end
@@ -559,13 +592,19 @@
 
 ;; trees: of the form that runs, and of those that have run
 (define (%look-closely! trees to-come fiber)
-  (let ((look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees)))))
-    (let-values (((problems literal-calls) (%look-ahead! look to-come)))
-      (let ((fatal (filter %problem-fatal? problems)) (calls (if (null? problems) literal-calls (filter cdr literal-calls))))
-        (if (null? fatal) (set! %calls-to-judge calls) (set! %refused? #t))
-        (set! %current-fiber fiber)
-        (%warn-of-problems! problems)
-        (if (pair? fatal) (%end-refused! (sort (append fatal (%judged calls)) %problem-before?)))))))
+  (let* ((look (if (null? trees) (%make-look '() '()) (%make-look (list (car trees)) (cdr trees))))
+         (calls (%look-quickly! look to-come)))
+    (if calls
+        (set! %calls-to-judge calls)
+        (let-values (((problems literal-calls) (%look-again! look)))
+          (let ((fatal (filter %problem-fatal? problems)))
+            (if (null? fatal)
+                (set! %calls-to-judge (filter-map (lambda (call) (and (cdr call) (car call))) literal-calls))
+                (set! %refused? #t))
+            (set! %current-fiber fiber)
+            (%warn-of-problems! problems)
+            (if (pair? fatal) (%end-refused! (sort (append fatal (%judged literal-calls)) %problem-before?))))))
+    (set! %current-fiber fiber)))
 
 (define (%end-refused! problems)
   (%end! (hash "status" "error"
@@ -579,14 +618,14 @@
       (let ((calls %calls-to-judge))
         (set! %calls-told (append calls %calls-told))
         (set! %calls-to-judge '())
-        (map (lambda (call) (%told-of (car call))) calls))))
+        (map %told-of calls))))
 
 ;; The host has found something: it sends no call any more. A fiber of nobody's asks what it was, and ends it.
 (define (%refused-by-host!)
   (if (not %refused?)
       (begin
         (set! %refused? #t)
-        (%enqueue! (%make-fiber 0 (lambda () (%end-refused! (sort (%judged %calls-told) %problem-before?))) (%dynamic-empty) #f)))))
+        (%enqueue! (%make-fiber 0 (lambda () (%end-refused! (sort (%judged (map (lambda (call) (cons call #t)) %calls-told)) %problem-before?))) (%dynamic-empty) #f)))))
 
 ;; At the end of every execution. Most have sent no call: their record is all that there is.
 (define (%forget-program!)

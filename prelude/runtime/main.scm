@@ -169,10 +169,12 @@
                  (loop (cdr entries) (hash-set out (walk (caar entries)) (walk (cdar entries))))
                  out)))
           ((box? v) (box (walk (unbox v))))
+          ((set? v) (list->set (map walk (set->list v))))
+          ((struct? v) (apply %record (%record-rtd v) (map walk (struct->list v))))
           (else v)))
   (cond ((syntax? v) (%unwrap v))
         ((handle? v) (handle-found v))
-        ((not (or (pair? v) (vector? v) (hash? v) (box? v))) v)
+        ((not (or (pair? v) (vector? v) (hash? v) (box? v) (set? v) (struct? v))) v)
         ;; what can cross whole holds neither; circular data does not, and is shown as it is
         ((%catch (lambda (condition) (not (string-prefix? (%condition-message condition) "cyclic")))
                  (lambda () (%cbor-encode v) #f))
@@ -197,8 +199,18 @@
                (if a (%shown a 60) "that of another one")
                ", which it never equals: unwrap its text first, with (syntax-e v)."))
       ((1)
-       (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken; the table has the "
+       (%warn! (if b "hash: there is no key " "hash-ref: there is no key ") (%shown a 60)
+               (if b "; the table has the " ", and the default was taken; the table has the ")
                (if (string? a) "symbol" "string") " of that name, which is another key."))
+      ((3)
+       (%warn! "hash: the result of an LLM call is the key of a table or set, or a part of one: results with one text are"
+               " told apart. Unwrap the text first, with (syntax-e v)."))
+      ((4)
+       (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken; the table has " (%shown b 60)
+               ", and capitals count."))
+      ((5)
+       (%warn! "equal?: the text " (%shown b 60) " was compared with the symbol " (symbol->string a)
+               ", which it never equals: write the data as texts, or make a symbol of the text by (string->symbol text)."))
       (else
        (let ((close (%suggest (if (symbol? a) a (string->symbol (%->string a 0 0)))
                               (map (lambda (key) (if (string? key) (string->symbol key) key)) (hash-keys b)))))
@@ -229,7 +241,12 @@
   (let ((symbol (string->symbol name)))
     (%environment-define! (interaction-environment) symbol
       (%procedure-named symbol
-        (lambda arguments (apply %request "host" name (map %plain arguments)))))))
+        (lambda arguments (%ask "host" (cons name (%all-plain arguments))))))))
+(define (%all-plain arguments)
+  (let loop ((rest arguments))
+    (cond ((null? rest) arguments)
+          ((syntax? (car rest)) (map %plain arguments))
+          (else (loop (cdr rest))))))
 
 ;; thunk: the program, which gives the outcome.
 (define (%execute thunk)
@@ -269,11 +286,26 @@
     (%flush-output)
     (%outbox! (if (pair? outcome) (cdr outcome) (%cbor-encode (list "done" outcome) #t)))))
 
+;; Most messages are a short program and nothing else: C takes the first steps of its execution, and where it gives a
+;; plain value and nothing else is left to do, the last ones (see host/program.c). The rest is as in %execute.
+(define %new-main-fiber (%make-fiber 0 #f (%dynamic-empty) #f))
+(define %ok "ok")
 (define (%main)
-  (let ((program (%eval-message)))
-    (if program
-        (%execute (lambda () (%program-outcome %eval-program (car program) (cdr program))))
-        (%main-message))))
+  (let ((begun (%begin-program)))
+    (if begun
+        (let* ((fiber %main-fiber)
+               (value (cond ((pair? begun)
+                             (if (cddr begun) (%note-structs! (car begun)))
+                             (%run-forms (car begun) (interaction-environment) (cadr begun) #f %program '()))
+                            (else (begun)))))
+          (if (not (%end-program fiber value))
+              (begin
+                (%end-fiber fiber (%value-outcome "ok" value))
+                (%finish-execution))))
+        (let ((program (%eval-message)))
+          (if program
+              (%execute (lambda () (%program-outcome %eval-program (car program) (cdr program))))
+              (%main-message))))))
 
 (define (%main-message)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
@@ -359,3 +391,4 @@
 (%set-hook! 'tick %tick)
 (%set-hook! 'main %main)
 (interaction-environment)
+(%know-driver!)

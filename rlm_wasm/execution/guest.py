@@ -7,6 +7,7 @@ for himself by ``held``, and whoever wants to run it waits by ``free``.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar, cast
@@ -22,7 +23,7 @@ from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
 from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
-from rlm_wasm.turns import in_turns
+from rlm_wasm.turns import TURN_S, in_turns
 
 SLICE_STEPS: Final = 100_000
 """VM steps between two turns of the event loop: a few milliseconds. A constant, so that the same
@@ -359,6 +360,29 @@ class Guest:
                 image = await in_turns(self.sandbox.sleep_in_turns())
                 if image is not None:
                     self.log.rest(image)
+
+    @property
+    def beyond_image(self) -> int:
+        """Bytes of an instance's memory beyond the boot image; 0 where it sleeps."""
+        return self.sandbox.memory_bytes() - self._engine.image_size if self.sandbox.is_awake else 0
+
+    async def sleep_while(self, waits: Callable[[], bool]) -> None:
+        """Fall asleep in the middle of an execution, in turns; as soon as it waits no more, give that up."""
+        if self._holders or not self._between_runs:
+            return
+        work = self.sandbox.sleep_in_turns()
+        with self.held():
+            until = 0.0
+            try:
+                while waits():
+                    next(work)
+                    if time.monotonic() >= until:
+                        await asyncio.sleep(0)
+                        until = time.monotonic() + TURN_S
+            except StopIteration:
+                pass
+            finally:
+                work.close()
 
 
 async def captured_together(

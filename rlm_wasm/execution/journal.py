@@ -63,6 +63,20 @@ class Kind(IntEnum):
     """[key]"""
     REFUSED = 17
     """[SHA-256 of a program, problems]: a recursive call's program that did not run"""
+    ASK = 18
+    """[what is asked]: a question to the session; the model's replies are ASKED, as above"""
+    ASK_CALL = 19
+    """[number]: the model that writes the programs is called"""
+    ASK_RAN = 20
+    """[Result of a program]"""
+    ASK_STEP = 21
+    """[iteration with what was used until then]"""
+    ASK_OVER = 22
+    """[limit]: there are no further iterations, only a last word"""
+    ASK_END = 23
+    """[Answer, whether it failed], or [None]: it was given up"""
+    ASK_AGAIN = 24
+    """[]: one that failed is gone on with"""
 
 
 REPLAY_A_RUN: Final = 30_000

@@ -29,7 +29,7 @@ from rlm_wasm.execution.meter import (
     FUEL_A_BYTE,
     FUEL_A_REQUEST,
     Meter,
-    footprint,
+    footprint_in_turns,
     footprint_of_arguments,
 )
 from rlm_wasm.limits import Limits
@@ -313,7 +313,8 @@ class HostRequests:
             yield
         if type(arguments) is not list:
             raise Unencodable("a call's arguments are no array")
-        self.hold(request, footprint(arguments) - request.held)
+        taken = yield from footprint_in_turns(arguments)
+        self.hold(request, taken - request.held)
         return arguments
 
     def _ready(self, request: HostRequest, arguments: list[Any]) -> None:

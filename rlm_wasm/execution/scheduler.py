@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import (
@@ -54,6 +55,16 @@ from rlm_wasm.turns import TURN_S, in_turns
 T = TypeVar("T")
 
 
+class Idle(Protocol):
+    """Who is told of guests that wait in the middle of an execution."""
+
+    def waits(self, who: object, size: int, sleep: Callable[[], Awaitable[None]]) -> None:
+        """It holds so many bytes; ``sleep`` gives them back."""
+
+    def used(self, who: object) -> None:
+        """It goes on."""
+
+
 class Scheduler:
     """Drives one guest. ``table`` and ``services`` say what it may ask for (see HostRequests)."""
 
@@ -71,8 +82,11 @@ class Scheduler:
         memory: MemoryImage | None = None,
         journal: Journal | None = None,
         effects: Collection[str] = (),
+        idle: Idle | None = None,
     ) -> None:
         self.limits = limits
+        self._idle = idle
+        """Puts guests to sleep that wait, where they hold too much."""
         self._meter = meter
         self._observe = observe
         self._journal = journal
@@ -220,7 +234,7 @@ class Scheduler:
                         await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if guest.status is GuestStatus.FAILED:
-                    return await self._lost(execution, InstanceLost("trap", why(execution)))
+                    return await self._lost(execution, gave_up(execution))
                 if execution.interrupted:
                     execution.interrupt()
                     if execution.interrupted > guest.interrupt_slices():
@@ -292,13 +306,24 @@ class Scheduler:
     async def _wait(self, execution: ActiveExecution) -> None:
         """Until a reply, a limit, or a cancellation has come."""
         loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
+        self._waiter = waiter = loop.create_future()
         execution.start_clock(self._too_late)
+        idle = self._idle
+        if idle is not None:
+            idle.waits(self, self.guest.beyond_image, partial(self._sleep_while, waiter))
         try:
-            await self._waiter
+            await waiter
         finally:
+            if idle is not None:
+                idle.used(self)
             self._waiter = None
             self._turn_ends = time.monotonic() + TURN_S
+
+    async def _sleep_while(self, waiter: asyncio.Future[None]) -> None:
+        try:
+            await self.guest.sleep_while(lambda: self._waiter is waiter and not waiter.done())
+        except InternalError:  # it was closed meanwhile
+            pass
 
     def _too_late(self, execution: ActiveExecution) -> None:
         if execution is self.execution:
@@ -366,8 +391,7 @@ class Scheduler:
             await in_turns(self.roll_back(execution))
         return Outcome(self.report(execution, crash), execution, rolled_back=True)
 
-    @staticmethod
-    def report(execution: ActiveExecution, crash: InstanceLost) -> Done:
+    def report(self, execution: ActiveExecution, crash: InstanceLost) -> Done:
         """Why an execution is undone."""
         if execution.limit is not None:
             return limit_report(execution.limit)
@@ -378,6 +402,9 @@ class Scheduler:
             return limit_report(LimitExceeded("fuel", max(account.used, account.limit), account.limit))
         if crash.reason == "timeout":
             return limit_report(execution.too_late())
+        if crash.reason == "memory":
+            most = self.limits.memory_bytes
+            return limit_report(LimitExceeded("memory_bytes", most, most))
         message = f"the sandbox crashed: {crash}"
         return Done("error", error=protocol.ErrorReport("sandbox-crashed", message))
 
@@ -568,7 +595,8 @@ def _joined(message: ToGuest | None) -> bytes | None:
     return message if message is None or isinstance(message, bytes) else b"".join(message)
 
 
-def why(execution: ActiveExecution) -> str:
-    """What a guest says that gave up."""
+def gave_up(execution: ActiveExecution) -> InstanceLost:
+    """Why a guest gave up, as it says."""
     error = None if execution.done is None else execution.done.error
-    return "the guest gave up" if error is None else error.message
+    why = "the guest gave up" if error is None else error.message
+    return InstanceLost("memory" if why == protocol.NO_MEMORY else "trap", why)

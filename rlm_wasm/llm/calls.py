@@ -484,10 +484,34 @@ class LlmCalls:
     def _log_ended(self, call: LlmCall, status: str, error: str | None = None) -> None:
         self.recorder.tell(events.CallEnded, call=call.number, status=status, error=error)
 
-    def _log_answered(self, call: LlmCall, completion: Completion, model: str, cost: float | None) -> None:
+    def _log_own(self, request: CompletionRequest, op: str, worst: WorstCase) -> None:
+        """A call that no program asked for: the root model's, of a question."""
+        self.recorder.tell(
+            events.CallQueued,
+            call=request.id,
+            op=op,
+            depth=self.depth,
+            model=request.model,
+            instruction=events.logged(request.instruction),
+            data=events.logged(request.data),
+            max_tokens=request.max_tokens,
+            reserved_tokens=worst.tokens,
+            reserved_usd=worst.usd,
+        )
+
+    def _log_own_failed(self, request: CompletionRequest, op: str | None, error: BaseException) -> None:
+        if op is None or not self.recorder.on:
+            return
+        if isinstance(error, Exception):
+            told = str(error)[:MAX_ERROR]
+            self.recorder.tell(events.CallEnded, call=request.id, status="failed", error=told)
+        else:
+            self.recorder.tell(events.CallEnded, call=request.id, status="cancelled")
+
+    def _log_answered(self, number: int, completion: Completion, model: str, cost: float | None) -> None:
         self.recorder.tell(
             events.CallEnded,
-            call=call.number,
+            call=number,
             model=model,
             answer=events.logged(completion.text),
             prompt_tokens=completion.prompt_tokens,
@@ -515,7 +539,7 @@ class LlmCalls:
         if call.span is not None:
             tracing.call_ended(call.span, completion)
         if self.recorder.on:
-            self._log_answered(call, completion, model, cost)
+            self._log_answered(call.number, completion, model, cost)
         self._end(call)
         text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
         truncated = completion.finish_reason == "length"
@@ -542,13 +566,13 @@ class LlmCalls:
         self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
 
-    async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
-        """One of the calls that a recursive call is made of: reserved, and placed, like any other.
+    async def ask(self, request: CompletionRequest, op: str | None = None) -> Completion:
+        """One of the calls that a recursive call or a question is made of: reserved, placed like others.
 
-        One whose answer is known, from a journal or a snapshot, is not asked again; ``journaled``: this one's
-        is to be known.
+        One whose answer is known, from a journal or a snapshot, is not asked again. ``op``: what a run log
+        calls it; without, it is a part of the recursive call of its number.
         """
-        journal, key = self._journal if journaled else None, request.idempotency_key or ""
+        journal, key = self._journal, request.idempotency_key or ""
         if key in self.asked:
             return self.asked[key]
         texts = (
@@ -560,28 +584,40 @@ class LlmCalls:
             self.asking.discard(key)
             if journal is not None:
                 journal.add(Kind.ASK_SETTLED, key)
-        if not self.budget.take(worst):
-            await self._place(worst)
+        if op is not None and self.recorder.on:
+            self._log_own(request, op, worst)
+        try:
+            if not self.budget.take(worst):
+                await self._place(worst)
+        except BaseException as error:
+            self._log_own_failed(request, op, error)
+            raise
         sent_at = self.recorder.now()
+        if op is not None and self.recorder.on:
+            self.recorder.tell(events.CallSent, call=request.id)
         try:
             if journal is not None:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
             completion = checked(await self._provider()[0].complete(request), request)
         except Exception as error:
+            self._log_own_failed(request, op, error)
             if may_have_cost(error):
                 self._settle_lost(request, worst)
             else:
                 self.budget.count_failed(sent=True)
                 self.budget.settle(worst)
             raise
-        except BaseException:
+        except BaseException as error:
+            self._log_own_failed(request, op, error)
             self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
         cost = self._count(request, completion, model)
         self.budget.settle(worst)
-        if self.recorder.on:
+        if op is not None and self.recorder.on:
+            self._log_answered(request.id, completion, model, cost)
+        elif self.recorder.on:
             self.recorder.tell(
                 events.ProgramWritten,
                 call=request.id,
@@ -594,7 +630,7 @@ class LlmCalls:
                 completion_tokens=completion.completion_tokens,
                 cost_usd=cost,
             )
-        if journaled and key:
+        if key:
             self.asked[key] = completion
             self._counted.discard(key)
         if journal is not None:
@@ -634,6 +670,13 @@ class LlmCalls:
             self.asking.discard(key)
         if kind is Kind.ASKED:
             self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
+
+    def forget_asked(self, numbers: Iterable[int]) -> None:
+        """What came of these calls of the session's own is kept elsewhere, or wanted no more."""
+        for number in numbers:
+            key = f"{self.budget.id}-{number}"
+            self.asked.pop(key, None)
+            self.asking.discard(key)
 
     def _forget_asked(self, call: LlmCall) -> None:
         """A recursive call is over, and so is its child."""
@@ -819,17 +862,20 @@ class LlmCalls:
         timeout_s: float,
         max_tokens: int | None,
         purpose: Literal["query", "program"],
+        number: int | None = None,
     ) -> CompletionRequest:
         """A call of the session's own, which no program asked for: counted and numbered as theirs are.
 
-        Raises LimitExceeded where there is no call left, UsageError for what no model takes.
+        ``number``: its own, where it was counted before. Raises LimitExceeded where there is no call left,
+        UsageError for what no model takes.
         """
         info = self._provider()[1]
         model = model_for(model or self._model or info.default_model, self._aliases, info)
         vendor_rules.check_request(model, temperature=None, json=False, instruction=instruction, images=0)
-        self.budget.count()
-        number = self.budget.next_number
-        self.budget.take_number(number)
+        if number is None:
+            self.budget.count()
+            number = self.budget.next_number
+            self.budget.take_number(number)
         return CompletionRequest(
             id=number,
             instruction=instruction,

@@ -9,6 +9,8 @@ that nobody waits any longer.
 from __future__ import annotations
 
 import asyncio
+import functools
+import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -104,8 +106,11 @@ class OpenAIProvider:
         from openai import OpenAIError
 
         try:
-            raw = await client.chat.completions.with_raw_response.create(
-                **body, timeout=timeout_s, extra_headers=headers
+            raw = await client.post(
+                "/chat/completions",
+                cast_to=_response_class(),
+                body=body,
+                options={"timeout": timeout_s, "headers": headers},
             )
             # Failures with status 200, which the SDK takes for answers, are raised here.
             return read_answer(raw.text, raw.headers, model=model, where=self._where()), raw.headers
@@ -217,6 +222,21 @@ class OpenAIProvider:
                 )
             cause = cause.__cause__
         return ProviderError(f"{self._where()} cannot be reached: {_first_line(innermost)}", retryable=True)
+
+
+@functools.cache
+def _response_class() -> type[Any]:
+    """What the SDK gives for an answer as it came: httpx2's Response, httpx's in its older releases.
+
+    A request that asks for one (the SDK's own way to addresses that it does not know) is sent as it stands.
+    Through ``chat.completions.create`` a third of a call's time went into the walk through its body, in which
+    nothing has to be changed.
+    """
+    from openai import DefaultAioHttpClient
+
+    transport = next(base for base in DefaultAioHttpClient.__mro__ if base.__name__ == "AsyncClient")
+    response: type[Any] = importlib.import_module(transport.__module__.partition(".")[0]).Response
+    return response
 
 
 async def _asked(_request: Any) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from rlm_wasm.results import money, seconds
-from rlm_wasm.runlog.events import RequestStarted
+from rlm_wasm.runlog.events import FiberStarted, RequestStarted
 from rlm_wasm.runlog.reading import whole_text
 from rlm_wasm.runlog.story import CallStory, RequestStory, RunStory
 
 Wanted = Callable[[CallStory], bool]
+MAX_MARGIN: Final = 60
+"""Columns in front of an execution: a made-up log may nest thousands."""
 
 
 def duration(value: float | None) -> str:
@@ -52,7 +55,7 @@ def _lines(story: RunStory, wanted: Wanted, full: bool) -> Iterator[str]:
             yield from _indented(whole_text(story.started.program))
     for context in story.contexts:
         yield f"context {one_line(context.name or '(default)')}: {context.text.whole_length:,} characters"
-    yield from _execution(story, 0, wanted, full, "")
+    yield from _Tree(story, wanted, full).lines()
     for output in story.output:
         yield f"printed on {one_line(output.stream)}"
         yield from _indented(whole_text(output.text))
@@ -83,45 +86,109 @@ def _indented(text: str) -> Iterator[str]:
         yield f"  {line}"
 
 
-def _execution(story: RunStory, number: int, wanted: Wanted, full: bool, margin: str) -> Iterator[str]:
-    """Fibers below those that began them, and in each what it asked for, in order."""
-    births = {fiber.fiber: fiber for fiber in story.fibers if fiber.execution == number}
-    things: dict[int, list[CallStory | RequestStory]] = {0: []}
-    for call in story.calls.values():
-        if call.queued.execution == number and wanted(call):
-            things.setdefault(call.queued.fiber or 0, []).append(call)
-    for request in story.requests.values():
-        if request.started.execution == number:
-            things.setdefault(request.started.fiber or 0, []).append(request)
-    below: dict[int, list[int]] = {}
-    for fiber in things.keys() | births.keys():
-        birth = births.get(fiber)
-        if fiber and things.get(fiber):
-            parent = 0 if birth is None else birth.parent
-            while parent and not things.get(parent):
-                parent = births[parent].parent if parent in births else 0
-            below.setdefault(parent, []).append(fiber)
-    stack = [(0, 0)]
-    while stack:
-        fiber, depth = stack.pop()
-        inner = margin + "  " * depth
-        if fiber:
+class _Tree:
+    """The executions of a run, each below the call that began it, and in each its fibers in a tree.
+
+    A log may be cut or made up: what nobody began that is shown, and what began itself, stands at the end.
+    """
+
+    def __init__(self, story: RunStory, wanted: Wanted, full: bool) -> None:
+        self._full = full
+        self._story = story
+        self._things: dict[int, dict[int, list[CallStory | RequestStory]]] = {}
+        for call in story.calls.values():
+            if wanted(call):
+                self._of(call.queued.execution, call.queued.fiber).append(call)
+        for request in story.requests.values():
+            self._of(request.started.execution, request.started.fiber).append(request)
+        self._births: dict[int, dict[int, FiberStarted]] = {}
+        for fiber in story.fibers:
+            self._births.setdefault(fiber.execution, {})[fiber.fiber] = fiber
+        self._children: dict[int, list[int]] = {}
+        for number, child in story.children.items():
+            self._children.setdefault(child.started.call, []).append(number)
+
+    def _of(self, execution: int, fiber: int | None) -> list[CallStory | RequestStory]:
+        return self._things.setdefault(execution, {}).setdefault(fiber or 0, [])
+
+    def lines(self) -> Iterator[str]:
+        """All of it. Executions lie in each other as deep as the log says, and so on no stack of Python's."""
+        shown: set[int] = set()
+        for root in [0, *self._things]:
+            if root in shown:
+                continue
+            if root:
+                yield f"child {root}: the call that began it is not shown"
+            stack = [self._execution(root, "  " if root else "")]
+            shown.add(root)
+            while stack:
+                piece = next(stack[-1], None)
+                if piece is None:
+                    stack.pop()
+                elif isinstance(piece, str):
+                    yield piece
+                elif piece[0] not in shown:
+                    shown.add(piece[0])
+                    stack.append(self._execution(*piece))
+
+    def _execution(self, number: int, margin: str) -> Iterator[str | tuple[int, str]]:
+        """Its lines; for an execution in it, its number and margin."""
+        births, things = self._births.get(number, {}), self._things.get(number, {})
+        for fiber, depth in self._fibers(births, things):
+            inner = margin + "  " * depth
+            if fiber:
+                birth = births.get(fiber)
+                where = f", line {birth.line}" if birth is not None and birth.line else ""
+                yield f"{inner}fiber {fiber}{'' if birth is None else f' ({one_line(birth.what)}{where})'}"
+            for thing in sorted(things.get(fiber, []), key=_at):
+                if isinstance(thing, RequestStory):
+                    yield _request(thing, inner + "  ")
+                    continue
+                yield from _call(thing, self._full, inner + "  ")
+                for child in self._children.get(thing.queued.call, []):
+                    program = self._story.children[child].started.program
+                    yield f"{inner}    child {child}: {one_line(program.text)}"
+                    yield child, (inner + "      ")[:MAX_MARGIN]
+
+    def _fibers(
+        self, births: dict[int, FiberStarted], things: dict[int, list[CallStory | RequestStory]]
+    ) -> Iterator[tuple[int, int]]:
+        """Those that asked for something, and how deep they lie: each below the next one that did, too."""
+        below: dict[int, list[int]] = {}
+        for fiber in things:
+            if fiber:
+                below.setdefault(self._above(fiber, births, things), []).append(fiber)
+        given: set[int] = set()
+        for root in [0, *sorted(things)]:
+            stack = [] if root in given else [(root, 1 if root else 0)]
+            while stack:
+                fiber, depth = stack.pop()
+                if fiber in given:
+                    continue
+                given.add(fiber)
+                yield fiber, depth
+                stack += [(child, depth + 1) for child in sorted(below.get(fiber, []), reverse=True)]
+
+    @staticmethod
+    def _above(
+        fiber: int, births: dict[int, FiberStarted], things: dict[int, list[CallStory | RequestStory]]
+    ) -> int:
+        passed = {fiber}
+        while True:
             birth = births.get(fiber)
-            where = f", line {birth.line}" if birth is not None and birth.line else ""
-            yield f"{inner}fiber {fiber}{'' if birth is None else f' ({one_line(birth.what)}{where})'}"
-        for thing in sorted(things.get(fiber, []), key=_at):
-            if isinstance(thing, CallStory):
-                yield from _call(story, thing, wanted, full, inner + "  ")
-            else:
-                yield _request(thing, inner + "  ")
-        stack += [(child, depth + 1) for child in sorted(below.get(fiber, []), reverse=True)]
+            fiber = 0 if birth is None else birth.parent
+            if not fiber or things.get(fiber):
+                return fiber
+            if fiber in passed:
+                return 0
+            passed.add(fiber)
 
 
 def _at(thing: CallStory | RequestStory) -> float:
     return thing.queued.at if isinstance(thing, CallStory) else thing.started.at
 
 
-def _call(story: RunStory, call: CallStory, wanted: Wanted, full: bool, margin: str) -> Iterator[str]:
+def _call(call: CallStory, full: bool, margin: str) -> Iterator[str]:
     asked, ended = call.queued, call.ended
     facts = [f"call {asked.call}", asked.op, call.model, call.status, duration(call.seconds)]
     if asked.line:
@@ -147,10 +214,6 @@ def _call(story: RunStory, call: CallStory, wanted: Wanted, full: bool, margin: 
             yield f"{margin}  {label:<7} {one_line(text.text)}"
     if ended is not None and ended.error:
         yield f"{margin}  {'failed':<7} {ended.error if full else one_line(ended.error, 300)}"
-    for number, child in story.children.items():
-        if child.started.call == asked.call:
-            yield f"{margin}  child {number}: {one_line(child.started.program.text)}"
-            yield from _execution(story, number, wanted, full, margin + "    ")
 
 
 def _request(request: RequestStory, margin: str) -> str:

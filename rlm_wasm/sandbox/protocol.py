@@ -264,11 +264,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The guest cannot go on: a defect, and the end of its instance."""
+    """The guest cannot go on: a defect, or no memory is left (then the text is "memory")."""
 
     KIND: ClassVar = "failed"
     text: str = wire(_text, "why")
 
+
+NO_MEMORY = "memory"
+"""Why a guest fails whose definitions leave no room: what they hold is no more than its limit allows."""
 
 Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Traced | Counted | Done | Failed
 FROM_GUEST: tuple[type[Any], ...] = (

@@ -131,12 +131,19 @@ class Sandbox:
         at_once(self.sleep_in_turns())
 
     def sleep_in_turns(self) -> Generator[None, None, MemoryImage | PackedImage | None]:
-        """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
-        if self._i is not None:
+        """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest.
+
+        It may be given up at any yield: then the guest is as awake as before, or asleep. Where somebody had
+        to run it all the same, it stays awake.
+        """
+        instance, runs = self._i, self.runs
+        if instance is not None:
             image = yield from self.capture_in_turns()
             frozen = yield from image.packed()
-            yield from self.close_in_turns()
+            if self._i is not instance or self.runs != runs:
+                return None
             self._frozen = frozen
+            yield from self._left()
         return self._frozen
 
     def _wake(self) -> Instance:
@@ -410,6 +417,11 @@ class Sandbox:
                 self._check_there(instance)
 
     @property
+    def is_awake(self) -> bool:
+        """Whether it has an instance."""
+        return self._i is not None
+
+    @property
     def is_large(self) -> bool:
         """Whether its memory goes back to the system in turns."""
         instance = self._i
@@ -417,14 +429,20 @@ class Sandbox:
 
     def close_in_turns(self) -> Generator[None, None, None]:
         """As ``close``; a large memory goes back to the system part after part."""
-        instance, self._i = self._i, None
         self._frozen = None
+        yield from self._left()
+
+    def _left(self) -> Generator[None, None, None]:
+        """The instance is given back, a large one part after part."""
+        instance, self._i = self._i, None
         if instance is not None:
             self._live.pop(id(self), None)
             size = instance.measure()
             if size - self._engine.image_size >= GIVE_BACK_FROM:
-                yield from self._emptied(instance, size)
-                instance.delete()
+                try:
+                    yield from self._emptied(instance, size)
+                finally:
+                    instance.delete()
             else:
                 _pool.release(self._engine, instance)
 

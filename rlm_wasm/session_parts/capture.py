@@ -147,6 +147,7 @@ def _host_side(
         steps=parts.steps.to_state(),
         step=parts.steps.under_way,
         forked=() if family is None else family.forked(),
+        inquiry=None if journal is None else parts.inquiry.progress,
     )
 
 
@@ -188,6 +189,7 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
     parts.programs.adopt(state.programs, whole=state.programs_whole)
     parts.steps.adopt(state.steps, state.step)
     if parts.journal is not None:
+        parts.inquiry.adopt(state.inquiry)
         parts.journal.continues(state.runs, state.checksum)
     elif parts.scheduler.execution is None:
         parts.scheduler.requests.send_again(resending.refusal)
@@ -209,7 +211,16 @@ def with_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
     scheduler = replace(state.scheduler, requests=replace(requests, requests=asked))
     return replace(
         snapshot,
-        body=replace(state, scheduler=scheduler, asked=(), asking=(), counted=(), forked=(), children=()),
+        body=replace(
+            state,
+            scheduler=scheduler,
+            asked=(),
+            asking=(),
+            counted=(),
+            inquiry=None,
+            forked=(),
+            children=(),
+        ),
     )
 
 
@@ -219,20 +230,19 @@ def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
     requests = state.scheduler.requests
     alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
     scheduler = replace(state.scheduler, requests=replace(requests, requests=alone, replies=()))
-    return replace(
-        snapshot,
-        body=replace(
-            state,
-            scheduler=scheduler,
-            asked=(),
-            asking=(),
-            counted=(),
-            log=(),
-            runs=0,
-            checksum=0,
-            steps=(),
-            step="",
-            forked=(),
-            children=(),
-        ),
+    alone_state = replace(
+        state,
+        scheduler=scheduler,
+        asked=(),
+        asking=(),
+        counted=(),
+        inquiry=None,
+        log=(),
+        runs=0,
+        checksum=0,
+        steps=(),
+        step="",
+        forked=(),
+        children=(),
     )
+    return replace(snapshot, body=alone_state)

@@ -332,7 +332,7 @@ class _Child:
             steps.begin(program)
             result = await self._session.execute(program, timeout_s=left, name="sub-program")
         if result.status != "cancelled":
-            encoded = kept_results.kept(result)
+            encoded = kept_results.encoded(result)
             steps.end(encoded)
             if stay is not None:
                 stay.step_ended(result.status, encoded)

@@ -289,7 +289,7 @@ class Durable:
         """
         if self._result is None:
             return None
-        return kept_results.read(self._result, f"the result of session {self.name}")
+        return kept_results.decoded(Result, self._result, f"the result of session {self.name}")
 
     def begins(self) -> None:
         """An execution begins with the next row, or goes on."""
@@ -301,7 +301,7 @@ class Durable:
         """The execution is over: what is said of it."""
         self._in_middle = self.writer.frozen
         if self._asked_for and not self.writer.frozen:
-            self._result = kept_results.kept(result)
+            self._result = kept_results.encoded(result)
             self.writer.end(self._result)
         self.writer.say(status=result.status, note=str(result.error or result.value))
 

@@ -10,6 +10,7 @@ from rlm_wasm.execution.journal import Entry, Kind, before_last_execution
 from rlm_wasm.execution.replay import Replayer, replay
 from rlm_wasm.records import structure
 from rlm_wasm.results import Problem
+from rlm_wasm.session_parts import inquiry
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
 from rlm_wasm.session_parts.stay import Stay
@@ -84,6 +85,8 @@ def replayed(
         elif kind is Kind.LOG_CHANGED:
             if fields[0] in by_call:
                 by_call[fields[0]].update(fields[1])
+        elif kind in inquiry.KINDS:
+            parts.inquiry.noted_before(kind, fields)
         else:
             calls.asked_before(kind, fields)
 

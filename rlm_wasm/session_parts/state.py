@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypeVar
 
+from rlm_wasm.asking.progress import Progress
 from rlm_wasm.errors import SnapshotCorrupt, UsageError
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
@@ -52,6 +53,8 @@ class BelowState:
     """The one that is under way, by its SHA-256."""
     forked: tuple[tuple[str, bytes], ...] = ()
     """What forks of its program gave that are over, while others of them are not: encoded, by name."""
+    inquiry: Progress | None = None
+    """The last question that was asked of a durable session."""
 
 
 @dataclass(frozen=True, slots=True)

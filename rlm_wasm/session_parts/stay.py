@@ -47,6 +47,7 @@ class Stay:
         """A snapshot that is being saved while the session goes on."""
         self._engine = engine
         self._captured = captured
+        self._in_question = False
         self._given_up = False
         """The last execution was undone or abandoned: the session is not left in its middle."""
         self._captured_python: bytes | None = None
@@ -86,7 +87,8 @@ class Stay:
             return  # a child's end is its parent's answer: until that is written, it is not over
         journal, writer = self.journal, self.durable.writer
         journal.add(Kind.END, result.status)
-        self.durable.ends(result)
+        if not self._in_question:
+            self.durable.ends(result)
         await journal.flush()
         self._given_up = outcome.rolled_back
         if outcome.rolled_back and not writer.frozen:
@@ -101,6 +103,16 @@ class Stay:
     def step_refused(self, step: StepState) -> None:
         """Such a program does not run."""
         self.journal.add(Kind.REFUSED, step.program, [unstructure(problem) for problem in step.problems])
+
+    def asks(self, *, question: bool) -> None:
+        """Whether executions are a question's from now on: then its end is what is said, and not theirs."""
+        self._in_question = question
+
+    async def answered(self, answer: Result) -> None:
+        """Write how a question ended."""
+        if not self.durable.writer.frozen:
+            self.durable.ends(answer)
+            await self.journal.flush()
 
     def abandoned(self) -> None:
         """The suspended execution was given up."""

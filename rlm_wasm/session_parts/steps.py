@@ -93,7 +93,9 @@ class Steps:
             return None
         result = self._again.popleft().result
         return (
-            None if result is None else kept_results.read(result, "the result of a recursive call's program")
+            None
+            if result is None
+            else kept_results.decoded(Result, result, "the result of a recursive call's program")
         )
 
     def to_state(self) -> tuple[StepState, ...]:

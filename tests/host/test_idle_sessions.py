@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rlm_wasm import Runtime, Session, UsageError
 from rlm_wasm.sandbox import engine
+from rlm_wasm.session_parts import idle as idle_module
 from rlm_wasm.session_parts.idle import SMALL, IdleSessions
 
 
@@ -147,6 +150,136 @@ async def test_who_is_used_again_or_small_does_not_sleep() -> None:
     assert idle.held == 3 * SMALL
     idle.close()
     assert idle.held == 0
+
+
+async def test_who_waits_sleeps_after_those_that_rest_and_once_that_is_worth_it() -> None:
+    """A second, and one more for what takes a tenth of that to wake; used again it begins anew."""
+    slept: list[str] = []
+    now = 0.0
+    size = 2 * idle_module.WAITED_BYTES_A_S
+    idle = IdleSessions(size, 1e6, clock=lambda: now)
+    idle.waits("w", size, sleeper("w", slept))
+    idle.rested("r", size, sleeper("r", slept))
+    await asyncio.sleep(0)
+    assert slept == ["r"]
+    idle.waits("x", size, sleeper("x", slept))
+    for moment in (1.0, 2.9):
+        now = moment
+        idle._look()
+        await asyncio.sleep(0)
+        assert slept == ["r"]
+    now = 3.0
+    idle._look()
+    await asyncio.sleep(0)
+    assert slept == ["r", "w"]
+    assert idle.held == size
+    idle.waits("w", size, sleeper("w", slept))
+    now = 5.9
+    idle._look()
+    await asyncio.sleep(0)
+    assert slept == ["r", "w", "x"]
+    idle.used("w")
+    idle.close()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0.0, 3.0), st.integers(1, 20)), max_size=40),
+    st.integers(0, 40),
+)
+def test_no_session_spends_more_than_a_small_part_of_its_time_on_falling_asleep(
+    moments: list[tuple[str, float, int]], most: int
+) -> None:
+    """Whatever comes: before each sleep it has waited ten times what sleeping and waking take; what is held is the sum."""
+
+    async def through() -> None:
+        now = 0.0
+        slept: list[tuple[str, float]] = []
+        waiting: dict[str, tuple[float, int]] = {}
+
+        def sleep_of(name: str) -> Callable[[], Awaitable[None]]:
+            async def sleep() -> None:
+                since, size = waiting.pop(name)
+                assert now - since >= size / (20 << 20)
+                slept.append((name, now))
+
+            return sleep
+
+        idle = IdleSessions(most << 20, 1e6, clock=lambda: now)
+        for name, passed, megabytes in moments:
+            if name in waiting:
+                idle.used(name)
+                del waiting[name]
+            else:
+                waiting[name] = (now, SMALL + (megabytes << 20))
+                idle.waits(name, SMALL + (megabytes << 20), sleep_of(name))
+            now += passed
+            idle._look()
+            while idle._sweeping is not None:
+                await asyncio.sleep(0)
+            assert idle.held == sum(size for _, size in waiting.values())
+        idle.close()
+
+    asyncio.run(through())
+
+
+WAITING = LARGE + "(define got (f)) (list got (vector-length v) (vector-ref v 7) (vector-ref v 1499999))"
+
+
+async def test_a_large_session_that_waits_sleeps_and_goes_on_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the middle of its execution; the reply wakes it."""
+    monkeypatch.setattr(idle_module, "WAITED_S", 0.0)
+    monkeypatch.setattr(idle_module, "WAITED_BYTES_A_S", 1 << 60)
+    reply: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def f() -> int:
+        return await reply
+
+    async with (
+        Runtime("echo", python="off", idle_bytes=0, idle_s=1e6, host_functions={"f": f}) as runtime,
+        runtime.session() as session,
+    ):
+        running = asyncio.create_task(session.execute(WAITING))
+        await until(lambda: not awake(session) and not session._scheduler.guest.is_held)
+        assert session._scheduler.guest.sandbox.frozen_bytes > SMALL
+        async with await runtime.restore(
+            (await session.snapshot()).dump(), host_functions={"f": lambda: 6}
+        ) as back:
+            back.cancel()
+        reply.set_result(5)
+        assert (await running).data == [5, 1_500_000, 7, 1_499_999]
+
+
+async def test_a_reply_that_comes_while_a_session_falls_asleep_is_not_kept_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever it has come to: it gives that up, or is woken; a cancellation does the same, and no definition is lost."""
+    monkeypatch.setattr(idle_module, "WAITED_S", 0.0)
+    monkeypatch.setattr(idle_module, "WAITED_BYTES_A_S", 1 << 60)
+    turns = 0
+
+    async def f() -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return turns
+
+    async with (
+        Runtime("echo", python="off", idle_bytes=0, idle_s=1e6, host_functions={"f": f}) as runtime,
+        runtime.session() as session,
+    ):
+        await session.execute(LARGE)
+        for turns in range(0, 60, 4):
+            assert (await session.execute(f"(f) (vector-set! v {turns} 'seen) (f)")).data == turns
+        turns = 10**9
+        for given in range(1, 50, 7):
+            running = asyncio.create_task(session.execute(f"(define d{given} 1) (f)"))
+            for _ in range(given):
+                await asyncio.sleep(0)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        assert (await session.execute("(for/sum ([x v]) (if (eq? x 'seen) 1 0))")).data == 15
 
 
 def test_a_bound_below_nothing_is_refused() -> None:

@@ -7,6 +7,7 @@ after every piece, or never. Python says what comes out.
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 
@@ -198,3 +199,32 @@ def test_what_is_done_in_pieces_gives_what_one_go_gives(what: str, steps: int) -
     whole = outcome(f"{MAKE} {program}", 1 << 50)
     assert expected is None or whole == expected
     assert outcome(f"{MAKE} {program}", steps) == whole
+
+
+LETTERS = "a" * 70_000 + "b" + "a" * 40_000 + "b\n" + "\u03bb" * 35_000 + "c"
+
+PATTERNS = [
+    "a*b", "a*?b", "a+?ba", "^[ab]*\n", "^.*c", "(?:a|b)*b", "(a|b)*b", "a{40000,}b", "a{60000}a*b", "a{70001}|b",
+    "(?=a*b)aa", "(?!a*c)a", "(?<=b)a*b", "(?>a*)b", "(?>a*b)*", "a*a*a*b", "^(?:a*)c|b", "^a*a*b", "(a*)(b)(a*)", "[^c]*",
+    "\\w*\\b", "(?m:^\u03bb*)", "b|c$", "[^\n]*?b\n", "(?i:A*B)", "x*", "(?s:.*)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [50, 1 << 50])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_run_of_tens_of_thousands_of_characters_matches_what_python_matches(
+    pattern: str, steps: int
+) -> None:
+    """Wherever it pauses on its way there, or on its way back."""
+    program = (
+        '(define text (string-append (make-string 70000 #\\a) "b" (make-string 40000 #\\a) "b\\n" (make-string 35000 #\\x3bb) "c"))'
+        f'(let ([m (regexp-match-positions (pregexp "{quoted(pattern)}") text)]) (and m (map (lambda (p) (and p (list (car p) (cdr p)))) m)))'
+    )
+    found = re.search(pattern.replace("$", "\\Z"), LETTERS, re.DOTALL)
+    expected = found and [list(found.span(i)) for i in range((found.re.groups or 0) + 1)]
+    assert outcome(program, steps) == (expected or False)
+
+
+def quoted(text: str) -> str:
+    """As it stands in a string literal."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -20,6 +20,7 @@ from rlm_wasm.runlog.events import (
     CallEnded,
     CallQueued,
     CallSent,
+    ChildStarted,
     ContextHeld,
     FiberGoesOn,
     FiberStarted,
@@ -610,3 +611,41 @@ def test_calls_whose_beginning_is_lost_are_shown_all_the_same() -> None:
     assert [(call.queued.call, call.status, call.model) for call in told_of[0].calls.values()] == [
         (7, "done", "m")
     ]
+
+
+def _shown(*records: Record) -> str:
+    [story] = stories([RunStarted(run="a" * 16, at=1.0, version=1), *records]).values()
+    return text_of(story)
+
+
+def test_fibers_that_began_each_other_are_shown_once() -> None:
+    """No run tells that; a file may."""
+    fibers = [FiberStarted(run="a" * 16, at=1.0, fiber=n, parent=3 - n) for n in (1, 2)]
+    inner = FiberStarted(run="a" * 16, at=1.0, fiber=3, parent=1)
+    calls = [
+        CallQueued(run="a" * 16, at=2.0, call=n, fiber=n, instruction=Text(f"say {n}")) for n in (1, 2, 3)
+    ]
+    assert _shown(*fibers, *calls[:2]).count("say ") == 2
+    assert "    call 3" in _shown(*fibers, inner, calls[2])
+
+
+def test_an_execution_that_began_itself_or_that_nothing_began_is_shown_once() -> None:
+    def call(number: int, execution: int) -> CallQueued:
+        return CallQueued(run="a" * 16, at=2.0, call=number, execution=execution, instruction=Text("say"))
+
+    def child(execution: int, call: int) -> ChildStarted:
+        return ChildStarted(run="a" * 16, at=2.0, execution=execution, call=call)
+
+    shown = _shown(call(1, 0), child(0, 1), call(2, 1), child(1, 2), call(3, 7))
+    assert shown.count("asked   say") == 3
+    assert "child 7: the call that began it is not shown" in shown
+
+
+def test_executions_that_lie_deep_in_each_other_are_all_shown() -> None:
+    records: list[Record] = []
+    for n in range(3000):
+        records.append(CallQueued(run="a" * 16, at=2.0, call=n + 1, execution=n))
+        records.append(ChildStarted(run="a" * 16, at=2.0, execution=n + 1, call=n + 1))
+    shown = _shown(*records)
+    assert "call 3000 " in shown
+    assert len(shown) < 3000 * 300

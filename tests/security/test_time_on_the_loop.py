@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SessionClosed
 from rlm_wasm.asking import loop as asking_loop
-from rlm_wasm.execution import scheduler
+from rlm_wasm.execution import meter, scheduler
 from rlm_wasm.extractive import provider, ranking
 from rlm_wasm.extractive.provider import ExtractiveProvider
 from rlm_wasm.llm import calls
@@ -120,10 +120,10 @@ async def test_a_pattern_of_megabytes_is_refused() -> None:
 
 
 async def test_arguments_of_many_parts() -> None:
-    """A list of a hundred thousand empty lists for a host function."""
+    """A list of a hundred thousand empty lists for a host function: decoded in turns, and then counted in turns."""
     program = "(f (make-list 100000 '()))"
     turns = await turns_during(program, functions={"f": len})
-    assert turns >= 100_000 // protocol._NODES_A_TURN
+    assert turns >= 100_000 // protocol._NODES_A_TURN + 100_000 // meter._COUNTED_AT_ONCE
 
 
 async def test_arguments_of_too_many_parts_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

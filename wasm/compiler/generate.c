@@ -12,6 +12,8 @@
 #include "core/check.h"
 #include "compiler/work.h"
 #include "core/prims.h"
+#include "core/worklist.h"
+#include "text/string.h"
 #include "vm/inline_prims.h"
 #include <string.h>
 
@@ -705,7 +707,8 @@ static void do_generate(Value *item) {
 }
 
 /* Every item allocates in proportion to the lists of its node and to what it doubles. */
-static uint64_t next_item_bytes(void) {
+static uint64_t next_item_bytes(uint32_t *items) {
+  *items = VEC_LENGTH(work) > LONG_PART / 8 ? 16 : 0;       /* that it pushes beside those of its lists */
   uint64_t bytes = (uint64_t)VEC_LENGTH(work) * 8 * 2;
   Value node = ITEM_SLOT(work_top - 1, 1);
   for (int i = 0; IS(node, T_VECTOR) && i < 2 && VEC_LENGTH(node) > 3 && VEC_LENGTH(node) < 10; i++) {
@@ -713,10 +716,28 @@ static uint64_t next_item_bytes(void) {
     if (!is_pair(list)) continue;
     uint64_t count = list_count(list);
     bytes += count * ITEM * 2 * 16;
+    *items += 2 * (uint32_t)count;
     charge((int64_t)count / 8);
   }
   if (fn != V_FALSE) bytes += (uint64_t)(OBJ_LENGTH(FN->code) + OBJ_LENGTH(FN->places) + VEC_LENGTH(FN->consts) * 8 + VEC_LENGTH(FN->free) * 16) * 3;
   return bytes;
+}
+
+/* Code of megabytes moves to a larger place in pieces, before it is full. False: that pauses. */
+static bool code_room(Value *raw, uint32_t bytes) {
+  uint32_t size = OBJ_LENGTH(*raw), width = 1;
+  if (size < LONG_PART || (size - bytes > size / 16 && !chars_moving(*raw))) return true;
+  return chars_moved(raw, &width, bytes, 2 * (uint64_t)size, 1);
+}
+
+/* The same for all that grows. Memory is reserved. */
+static bool long_room(uint32_t items) {
+  if ((uint64_t)(work_top + items) * ITEM > VEC_LENGTH(work)) {
+    Stack s = {work, work_top * ITEM};
+    if (!stack_room(&s, items * ITEM)) return false;
+    work = s.slots;
+  }
+  return fn == V_FALSE || (code_room(&FN->code, GET(code_count) * 4) && code_room(&FN->places, GET(place_count) * 8));
 }
 
 void compile_begin_plain(Value tree_, Value source_name) {
@@ -741,8 +762,12 @@ Value compile_run(void) {
       DO(G_RETURN, V_FALSE, V_FALSE, V_FALSE, V_FALSE, V_FALSE);
       EXPR(tree, PUSH_VALUE);
     }
-    uint64_t bytes = next_item_bytes();
-    if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) return need_memory(bytes);
+    uint32_t items;
+    uint64_t bytes = next_item_bytes(&items);
+    if (bytes > HEAP_HEADROOM / 4) {
+      if (!heap_reserve(bytes)) return need_memory(bytes);
+      if (!long_room(items)) return V_AGAIN;
+    }
     charge(1);
     if (should_pause()) return V_AGAIN;
     Value item[ITEM];

@@ -23,7 +23,17 @@ enum leaf { LEAF_DIFFERENT, LEAF_SAME, NODE, LEAF_CUSTOM };
 
 static enum leaf leaf(bool same) { return same ? LEAF_SAME : LEAF_DIFFERENT; }
 
-static bool is_scoped(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SCOPED; }
+void note_comparison(Value a, Value b) {
+  enum { LONGEST_NAME = 100 };
+  if (IS(b, T_STRING) || is_scoped(a)) {
+    Value other = a;
+    a = b;
+    b = other;
+  }
+  if (is_scoped(b) && (IS(a, T_STRING) || IS(a, T_SYMBOL))) note_slip(SLIP_SCOPED, a, V_FALSE);
+  else if (!IS(a, T_STRING)) return;
+  else if (IS(b, T_SYMBOL) && STR_LENGTH(a) <= LONGEST_NAME && string_equal(a, SYM(b)->name)) note_slip(SLIP_TWIN, b, a);
+}
 
 /* Two long texts of one kind and length: they are compared in parts, as a node of so many slots is. */
 static bool is_long_text(Value v) {
@@ -48,8 +58,7 @@ static enum leaf compare_leaf(Value a, Value b) {
   if (IS_FIX(a) || IS_FIX(b) || TAG(a) < T_PAIR || TAG(b) < T_PAIR) return LEAF_DIFFERENT;
   if (is_pair(a)) return is_pair(b) ? NODE : LEAF_DIFFERENT;
   if (TAG(a) != TAG(b)) {
-    if (is_scoped(a) && IS(b, T_STRING)) note_slip(SLIP_SCOPED, b, V_FALSE);
-    if (is_scoped(b) && IS(a, T_STRING)) note_slip(SLIP_SCOPED, a, V_FALSE);
+    if (IS(a, T_STRING) || IS(b, T_STRING) || IS(a, T_RECORD) || IS(b, T_RECORD)) note_comparison(a, b);
     return LEAF_DIFFERENT;
   }
   switch (TAG(a)) {
@@ -321,6 +330,9 @@ static uint64_t leaf_hash(Value v) {
       return h;
     }
     case T_TABLE: return mix(3, table_count(v));     /* equal tables may differ in order */
+    case T_RECORD:
+      if (is_scoped(v)) note_slip(SLIP_SCOPED_KEY, V_FALSE, V_FALSE);
+      return T_RECORD;
     default: return TAG(v);                          /* its address would not last */
   }
 }

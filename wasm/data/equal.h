@@ -19,6 +19,12 @@ int equal_bounded(Value a, Value b, int effort);
 Value equal_run(Value a, Value b, Value *state);
 #define EQUAL_EFFORT 500
 
+/* Does it stand for a text that has to be unwrapped? */
+static inline bool is_scoped(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_SCOPED; }
+
+/* A string and a symbol are compared, or an LLM call's result and a string: does that look like a slip? */
+void note_comparison(Value a, Value b);
+
 static inline bool is_custom_record(Value v) { return IS(v, T_RECORD) && FIX_VALUE(RTD(RECORD_RTD(v))->flags) & RTD_EQUAL; }
 
 /* Has its type one of the flags, and so all types above? */

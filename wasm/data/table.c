@@ -132,7 +132,10 @@ static uint32_t key_hash(enum table_kind kind, Value key) {
   if (IS_FIX(key) || TAG(key) < T_PAIR) return fold(key * 0x9e3779b97f4a7c15u);
   if (IS(key, T_SYMBOL) || IS(key, T_KEYWORD)) return fold((uint64_t)FIX_VALUE(SYM(key)->hash));
   if (is_number(key)) return fold(num_hash(key));
-  if (by_address(kind, key)) return fold((uint64_t)PAYLOAD(key) * 0x9e3779b97f4a7c15u);
+  if (by_address(kind, key)) {
+    if (kind == TABLE_EQUAL && is_scoped(key)) note_slip(SLIP_SCOPED_KEY, V_FALSE, V_FALSE);
+    return fold((uint64_t)PAYLOAD(key) * 0x9e3779b97f4a7c15u);
+  }
   return fold(equal_hash(key));
 }
 
@@ -455,7 +458,7 @@ static Value make_large_store(uint32_t entries, Value work) {
     if (!IS(store, T_VECTOR) && vector_filled(&store, &at, S_ENTRIES + 2 * capacity, V_FALSE) == V_AGAIN) return PAUSE(at);
     FOR_PARTS(i, part, at, capacity, 16, PAUSE(i))
       for (uint32_t k = i; k < i + part; k++) ENTRY_KEY(store, k) = V_UNBOUND;
-    if (!heap_reserve(bytes)) return need_memory((PAUSE(capacity), bytes));
+    if (!heap_reserve(bytes)) { (void)PAUSE(capacity); return need_memory(bytes); }
     made[MADE_INDEX] = index = heap_raw(T_RAW, 0, bytes);
     at = 0;
   }
@@ -659,6 +662,8 @@ bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
 
 static Value prim_is_hash(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_TABLE)); }
 
+static Value prim_is_mutable_hash(int argc, Value *args) { (void)argc; return BOOL(IS(args[0], T_TABLE) && !is_immutable(args[0])); }
+
 static Value is_of_kind(Value *args, enum table_kind kind) {
   CHECK_TABLE(0);
   return BOOL(TABLE_KIND(args[0]) == kind);
@@ -757,11 +762,10 @@ static Value locate_argument(Value *args, uint32_t *position) {
   return locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
 }
 
-/* A key that is not there, though there is a default: does it look like a slip? The first key tells of which
-   kind the keys are, so that tables of one kind cost nothing. */
-static void note_missing(Value table, Value key) {
+/* A key that is not there: has the table its twin? The first key tells of which kind the keys are, so that tables of
+   one kind cost nothing. */
+static void note_twin(Value table, Value key, bool by_default) {
   int64_t info = FIX_VALUE(TABLE(table)->info);
-  if (info & TABLE_CLOSED) note_slip(SLIP_KEY_UNKNOWN, key, table);
   if (info & TABLE_LOOSE || !(IS(key, T_STRING) || IS(key, T_SYMBOL))) return;
   uint32_t position = 0;
   Value first, value;
@@ -769,7 +773,39 @@ static void note_missing(Value table, Value key) {
   if (!IS(first, T_STRING) && !IS(first, T_SYMBOL)) return;
   if (IS(key, T_STRING) && STR_LENGTH(key) > 100) return;       /* no name of anything */
   Value other = IS(key, T_STRING) ? intern_string(key) : SYM(key)->name;
-  if (table_find(table, other, EQUAL_EFFORT) >= 0) note_slip(SLIP_KEY_KIND, key, table);
+  if (table_find(table, other, EQUAL_EFFORT) >= 0) note_slip(SLIP_KEY_KIND, key, BOOL(!by_default));
+}
+
+/* Has an object of JSON's the key in other capitals? (Tables of the program's own may count words.) */
+static Value name_of_key(Value key) { return IS(key, T_SYMBOL) ? SYM(key)->name : IS(key, T_STRING) ? key : V_FALSE; }
+static uint32_t small_letter(uint32_t c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
+static bool same_but_capitals(Value a, Value b) {
+  if (b == V_FALSE || STR_LENGTH(a) != STR_LENGTH(b)) return false;
+  for (uint32_t i = 0; i < STR_LENGTH(a); i++)
+    if (small_letter(string_char(a, i)) != small_letter(string_char(b, i))) return false;
+  return true;
+}
+static void note_capitals(Value table, Value key) {
+  enum { MOST_KEYS = 32, LONGEST_NAME = 60 };
+  Value name = name_of_key(key), other, value;
+  uint32_t position = 0;
+  if (name == V_FALSE || table_count(table) > MOST_KEYS || STR_LENGTH(name) > LONGEST_NAME || !STR_LENGTH(name)) return;
+  while (table_next(table, &position, &other, &value))
+    if (same_but_capitals(name, name_of_key(other)) && !string_equal(name, name_of_key(other)))
+      note_slip(SLIP_KEY_CASE, key, other);
+}
+
+/* The same of one for which the default is taken. */
+static void note_missing(Value table, Value key) {
+  if (FIX_VALUE(TABLE(table)->info) & TABLE_CLOSED) note_slip(SLIP_KEY_UNKNOWN, key, table);
+  else if (FIX_VALUE(TABLE(table)->info) & TABLE_LOOSE) note_capitals(table, key);
+  note_twin(table, key, true);
+}
+static Value prim_note_missing(int argc, Value *args) {
+  (void)argc;
+  CHECK_TABLE(0);
+  note_twin(args[0], args[1], false);
+  return V_VOID;
 }
 
 /* (%close-table! table): see TABLE_CLOSED and TABLE_LOOSE */
@@ -807,7 +843,9 @@ static Value prim_hash_has_key(int argc, Value *args) {
   (void)argc;
   CHECK_TABLE(0);
   uint32_t i;
-  return locate_argument(args, &i);
+  Value found = locate_argument(args, &i);
+  if (found == V_FALSE) note_twin(args[0], args[1], false);
+  return found;
 }
 
 static Value prim_hash_entry(int argc, Value *args) {
@@ -1016,6 +1054,7 @@ static Value prim_eqv_hash_code(int argc, Value *args) { (void)argc; return hash
 
 const PrimDef table_prims[] = {
   {"hash?", prim_is_hash, 1, 1, "(hash? obj)"},
+  {"%mutable-hash?", prim_is_mutable_hash, 1, 1, NULL},
   {"hash-equal?", prim_is_hash_equal, 1, 1, "(hash-equal? hash)"},
   {"hash-eqv?", prim_is_hash_eqv, 1, 1, "(hash-eqv? hash)"},
   {"hash-eq?", prim_is_hash_eq, 1, 1, "(hash-eq? hash)"},
@@ -1033,6 +1072,7 @@ const PrimDef table_prims[] = {
   {"%close-table!", prim_close_table, 1, 1, NULL},
   {"hash-ref", prim_hash_ref, 2, 3, "(hash-ref hash key [failure])"},
   {"%hash-ref", prim_hash_ref_plain, 2, 3, "(%hash-ref hash key [default])"},
+  {"%note-missing!", prim_note_missing, 2, 2, NULL},
   {"hash-has-key?", prim_hash_has_key, 2, 2, "(hash-has-key? hash key)"},
   {"%hash-entry", prim_hash_entry, 2, 2, "(%hash-entry hash key)"},
   {"hash-set!", prim_hash_set_mutable, 3, 3, "(hash-set! hash key value)"},

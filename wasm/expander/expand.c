@@ -474,7 +474,8 @@ enum { PLAIN_NESTING = 4, PLAIN_PARTS = 32 };
 
 static Value plain_variable(Value symbol, Value env, uint32_t place) {
   Value binding = env_lookup(env, symbol);
-  return IS(binding, T_CELL) && CELL(binding)->value != V_UNBOUND ? make_leaf(N_GREF, place, binding) : V_FALSE;
+  bool known = IS(binding, T_CELL) && (CELL(binding)->value != V_UNBOUND || FIX_VALUE(CELL(binding)->flags) & CELL_OWN);
+  return known ? make_leaf(N_GREF, place, binding) : V_FALSE;
 }
 static Value plain_tree(Value form, Value env, uint32_t place, int nesting, int *parts) {
   if (--*parts < 0) return V_FALSE;
@@ -499,6 +500,15 @@ Value expansion_at_once(Value form, Value env) {
   Value tree = plain_tree(form, env, pair_place(form), PLAIN_NESTING, &parts);
   charge(1 + (PLAIN_PARTS - parts) / 4);
   return tree;
+}
+
+/* (%form-at form line column) */
+static Value prim_form_at(int argc, Value *args) {
+  (void)argc;
+  uint32_t line, column;
+  CHECK_INDEX(NULL, 1, 1, (1u << 20) - 1, V_FALSE, line);
+  CHECK_INDEX(NULL, 2, 1, (1u << 12) - 1, V_FALSE, column);
+  return form_at(args[0], line << 12 | column);
 }
 
 /* (%expand-start form env) -> state */
@@ -527,6 +537,7 @@ static Value prim_expand_give(int argc, Value *args) {
 }
 
 const PrimDef expand_prims[] = {
+  {"%form-at", prim_form_at, 3, 3, NULL},
   {"%expand-start", prim_expand_start, 2, 2, NULL},
   {"%expand-run", prim_expand_run, 1, 1, NULL},
   {"%expand-give!", prim_expand_give, 2, 2, NULL},

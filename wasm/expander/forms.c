@@ -204,9 +204,29 @@ static Value case_body(State *s, Job j, Value key, Value body, Hole hole) {
   return expand_later(s, part(j, CADR(body), SLOT(call, 0)));
 }
 
+/* Before what is done where the key is none of the data: a look whether that is a slip. */
+static void case_missed(Job *c, Value key, Value texts) {
+  if (texts == V_NIL || !is_program(*c)) return;
+  Value look = node_call(c->place, C_CASE_MISSED, 2, node_local(key), node_const(texts));
+  Value both = list_n(2, look, V_FALSE);
+  fill(c->hole, make_node(N_SEQ, c->place, 1, both));
+  c->hole = CAR_OF(CDR(both));
+}
+static Value texts_of(Value data, Value texts, int *room) {
+  for (; is_pair(data) && *room; data = CDR(data))
+    if (IS(CAR(data), T_STRING) || IS(CAR(data), T_SYMBOL)) {
+      texts = cons(CAR(data), texts);
+      --*room;
+    }
+  return texts;
+}
+
 static Value form_case(State *s, Job j) {
+  enum { MOST_TEXTS = 100 };
   if (list_length(j.form) < 2) return bad_shape(j);
   Job c = j;
+  Value texts = V_NIL;
+  int room = MOST_TEXTS;
   Value key = CADR(j.form);
   if (!IS(key, T_ENVVAR)) {                          /* one of other_clauses has its key already */
     key = make_envvar(intern("key"));
@@ -225,6 +245,7 @@ static Value form_case(State *s, Job j) {
     if (is_core(j.env, CAR(clause), F_ELSE)) {
       if (CDR(clauses) != V_NIL && is_program(j))
         return syntax_fail(j, "case: the else clause must be the last one");
+      case_missed(&c, key, texts);
       return case_body(s, c, key, CDR(clause), c.hole);
     }
     Value data;
@@ -233,11 +254,13 @@ static Value form_case(State *s, Job j) {
     if (length < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
     if (length > CASE_DATA_MOST)
       return syntax_fail(j, "case: a clause of too many data (the limit is %d); look the key up in a table", (int)CASE_DATA_MOST);
+    texts = texts_of(data, texts, &room);
     Value branch = node_if(c.place, case_test(c, key, data), V_FALSE, V_FALSE);
     fill(c.hole, branch);
     TRY_STEP(case_body(s, c, key, CDR(clause), SLOT(branch, 1)));
     c.hole = SLOT(branch, 2);
   }
+  case_missed(&c, key, texts);
   fill(c.hole, node_const(V_VOID));
   return V_TRUE;
 }
@@ -458,6 +481,11 @@ void forms_init(Value env, void (*bind)(Value env, Value name, Value macro)) {
 }
 
 Value core_keyword(enum form_id id) { return VEC(keywords)[first_form[id]]; }
+
+Value form_at(Value form, uint32_t place) {
+  if (!place || pair_place(form) || !(is_pair(form) || IS(form, T_SYMBOL) || IS(form, T_SYNTAX))) return form;
+  return cons_at(core_keyword(F_BEGIN), cons(form, V_NIL), place);
+}
 
 Value core_named(const char *name) {
   uint32_t i = 0;

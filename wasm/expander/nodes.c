@@ -24,6 +24,7 @@ static const char *const core_names[CORE_NAMES] = {
   [C_EQ] = "eq?", [C_EQUAL] = "equal?", [C_CONS] = "cons", [C_LIST] = "list", [C_CONS_STAR] = "%cons*", [C_APPEND] = "append",
   [C_LIST_TO_VECTOR] = "list->vector", [C_VECTOR_REF] = "vector-ref", [C_VALUES_REF] = "%values-ref",
   [C_VALUES_REST] = "%values-rest", [C_KEYWORD_ARGUMENTS] = "%keyword-arguments", [C_CASE_MEMBER] = "%case-member",
+  [C_CASE_MISSED] = "%case-missed",
   [C_MAKE_TRANSFORMER] = "%make-transformer",
 };
 static Value core_cells;       /* a vector */

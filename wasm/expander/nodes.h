@@ -8,7 +8,7 @@ void nodes_init(void);
 Value node_const(Value v);
 
 enum core_name { C_EQ, C_EQUAL, C_CONS, C_LIST, C_CONS_STAR, C_APPEND, C_LIST_TO_VECTOR, C_VECTOR_REF, C_VALUES_REF, C_VALUES_REST,
-                 C_KEYWORD_ARGUMENTS, C_CASE_MEMBER, C_MAKE_TRANSFORMER, CORE_NAMES };
+                 C_KEYWORD_ARGUMENTS, C_CASE_MEMBER, C_CASE_MISSED, C_MAKE_TRANSFORMER, CORE_NAMES };
 Value node_core(enum core_name name, uint32_t place);    /* a reference to the core environment's procedure */
 Value node_call(uint32_t place, enum core_name procedure, int count, ...);
 Value node_if(uint32_t place, Value test, Value then, Value otherwise);

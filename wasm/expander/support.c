@@ -191,6 +191,14 @@ static Value prim_case_member(int argc, Value *args) {
   return found;
 }
 
+/* (%case-missed key texts): the key was none of the data, of which these are strings and symbols */
+static Value prim_case_missed(int argc, Value *args) {
+  (void)argc;
+  if (IS_FIX(args[0]) || !(IS(args[0], T_STRING) || IS(args[0], T_SYMBOL) || IS(args[0], T_RECORD))) return V_VOID;
+  for (Value d = args[1]; d != V_NIL; d = CDR(d)) note_comparison(args[0], CAR(d));
+  return V_VOID;
+}
+
 /* (%cons* a ... list), for quasiquote */
 static Value prim_cons_star(int argc, Value *args) {
   Value list = args[argc - 1];
@@ -204,6 +212,7 @@ const PrimDef expand_support_prims[] = {
   {"%keyword-arguments", prim_keyword_arguments, 2, 2, NULL},
   {"%keyword-spec", prim_keyword_spec, 1, 1, NULL},
   {"%case-member", prim_case_member, 2, 2, NULL},
+  {"%case-missed", prim_case_missed, 2, 2, NULL},
   {"%cons*", prim_cons_star, 1, -1, NULL},
   {0}
 };

@@ -23,13 +23,17 @@
 
 /* What is found: a vector of its kind, where it stands, whether it is guarded, the node, and something more. */
 enum finding {
-  FOUND_REFERENCE,     /* of a name that has no value yet; or of what makes definitions or asks arities;
-                          a full survey: of every name of the program's */
-  FOUND_CALL,          /* with arguments that may not fit; a full survey: of every procedure of the program's */
+  FOUND_REFERENCE,     /* of a name that has no value yet; a full survey: of every name of the program's, and of
+                          what makes definitions or asks arities */
+  FOUND_CALL,          /* with arguments that may not fit; more: true where they do, and one is a pattern; a full
+                          survey: of every procedure of the program's */
   FOUND_DEFINITION,    /* full; more: whether the name meant something else before */
   FOUND_ASSIGNMENT,    /* full */
   FOUND_REGEXP,        /* full: a constant */
   FOUND_LOCAL_CALL,    /* of a local procedure, with arguments that do not fit; more: the variable */
+  FOUND_EARLIER,       /* of a procedure that an earlier program has defined, which refers to a name that has no value;
+                          more: #(cell of the name, cell of the procedure in whose code it is, may it be caught?) */
+  FOUND_ALWAYS,        /* an LLM call whose result, which is never false, is the test of an if */
   FOUND_LLM_CALL,      /* with literal arguments that may be refused; more: a vector of them, by enum llm_argument */
 };
 
@@ -44,6 +48,9 @@ enum special {
   SPECIAL_LLM,         /* it sends an LLM call */
   SPECIAL_ENDS,        /* it ends the program */
   SPECIAL_ASKS,        /* it sends LLM calls, or is made to run what does */
+  SPECIAL_TAKES_1,     /* it makes a procedure of one argument, as of a struct's field */
+  SPECIAL_TAKES_2,     /* one of two */
+  SPECIAL_MAKES,       /* a struct's constructor */
 };
 
 /* Of an LLM call's arguments, each where it is a literal; V_DEFAULT where it is not. LLM_TOLD: the list that the
@@ -56,14 +63,17 @@ typedef struct {
   Value found;         /* the list, newest first */
   Value keywords;      /* table: keyword to fixnum of enum llm_argument */
   Value to_come;       /* table: cell to the node that will be its value */
+  int64_t steps;       /* of looking into what earlier programs have defined, that are left */
   bool full;
 } Survey;
 
 static void visit(Survey *s, Value nodes, Value owner, Value guarded) {
   if (nodes == V_NIL) return;
-  push(&s->stack, nodes);
-  push(&s->stack, owner);
-  push(&s->stack, guarded);
+  Value *top = VEC(s->stack.slots) + s->stack.top;       /* (the loop has made room) */
+  top[0] = nodes;
+  top[1] = owner;
+  top[2] = guarded;
+  s->stack.top += 3;
 }
 
 static void found(Survey *s, enum finding kind, Value node, Value owner, Value guarded, Value more) {
@@ -219,9 +229,47 @@ static Value llm_arguments(Survey *s, Value cell, Value operands) {
   return found;
 }
 
+/* How many arguments a struct's constructor takes, by the forms that define the struct and those above it; -1 where
+   they do not tell. (check.scm: %struct-field-count) */
+static int64_t field_count(Survey *s, Value type) {
+  enum { DEEPEST = 10, OPERANDS = 8 };
+  int64_t count = 0;
+  for (int depth = 0; depth < DEEPEST; depth++) {
+    Value made = NODE_KIND(type) == N_GREF ? to_come(s, NODE(type, 0)) : V_FALSE;
+    if (made == V_FALSE || NODE_KIND(made) != N_CALL || list_count(NODE(made, 1)) != OPERANDS) return -1;
+    Value operands = CDR(NODE(made, 1)), parent = CAR(operands), fields = literal(CADR(operands));
+    Value automatic = literal(CADR(CDDR(operands)));
+    if (!IS(fields, T_VECTOR) || !IS_FIX(automatic)) return -1;
+    count += VEC_LENGTH(fields) - FIX_VALUE(automatic);
+    if (literal(parent) == V_FALSE) return count;
+    type = parent;
+  }
+  return -1;
+}
+
+/* The same of a procedure that a form to come defines: nothing is known of most that are no lambda. */
+static bool coming_fits(Survey *s, Value node, Value operands) {
+  if (NODE_KIND(node) == N_LAMBDA) return lambda_fits(node, operands);
+  if (NODE_KIND(node) == N_CASE) {
+    for (Value l = NODE(node, 1); is_pair(l); l = CDR(l)) if (lambda_fits(CAR(l), operands)) return true;
+    return false;
+  }
+  if (NODE_KIND(node) != N_CALL || NODE_KIND(NODE(node, 0)) != N_GREF || !is_pair(NODE(node, 1))) return true;
+  int64_t count = list_count(operands);
+  switch (special_of(NODE(NODE(node, 0), 0))) {
+    case SPECIAL_TAKES_1: return count == 1;
+    case SPECIAL_TAKES_2: return count == 2;
+    case SPECIAL_MAKES: {
+      int64_t fields = field_count(s, CAR(NODE(node, 1)));
+      return fields < 0 || count == fields;
+    }
+    default: return true;
+  }
+}
+
 static bool call_fits(Survey *s, Value cell, Value operands) {
   Value coming = to_come(s, cell);
-  if (coming != V_FALSE) return NODE_KIND(coming) == N_LAMBDA && lambda_fits(coming, operands);
+  if (coming != V_FALSE) return coming_fits(s, coming, operands);
   return CELL(cell)->value == V_UNBOUND || procedure_takes(CELL(cell)->value, operands);
 }
 
@@ -229,8 +277,8 @@ static void survey_global_call(Survey *s, Value node, Value owner, Value guarded
   Value operands = NODE(node, 1), cell = NODE(NODE(node, 0), 0);
   enum special special = special_of(cell);
   bool look = s->full && (has(cell, CELL_OWN) || special == SPECIAL_TEXT);
-  look = look || (special == SPECIAL_PATTERN && is_pair(operands) && is_text(CAR(operands)));
-  if (look || !call_fits(s, cell, operands)) found(s, FOUND_CALL, node, owner, guarded, V_FALSE);
+  bool fits = call_fits(s, cell, operands), pattern = special == SPECIAL_PATTERN && is_pair(operands) && is_text(CAR(operands));
+  if (look || pattern || !fits) found(s, FOUND_CALL, node, owner, guarded, BOOL(fits && pattern));
   else if (special == SPECIAL_LLM && may_be_refused(operands))
     found(s, FOUND_LLM_CALL, node, owner, guarded, llm_arguments(s, cell, operands));
   if (special == SPECIAL_GUARD && list_count(operands) == 2) {
@@ -254,11 +302,81 @@ static void note_procedures(Value node) {
       ENVVAR(CAR(vars))->data1 = NODE_KIND(CAR(init)) == N_LAMBDA && !(VAR_FLAGS(CAR(vars)) & VAR_ASSIGNED) ? CAR(init) : V_FALSE;
 }
 
+/* ---- procedures of earlier programs ----
+ * Of these there is the code alone: its constants are the cells of the names that it refers to. What has been looked
+ * through and is well is not looked through again, until a program defines something. */
+enum { EARLIER_STEPS = 4000, EARLIER_DEEP = 200 };   /* constants looked at, and procedures that wait, in one survey */
+static Value looked_through;                         /* a table, by template */
+
+void survey_init(void) {
+  heap_root(&looked_through);
+  looked_through = V_FALSE;
+}
+void survey_forget(void) { looked_through = V_FALSE; }
+
+typedef struct {
+  Value templates[EARLIER_DEEP], cells[EARLIER_DEEP];
+  bool caught[EARLIER_DEEP];
+  uint32_t waiting;
+} Earlier;
+
+static void look_later(Earlier *e, Value template, Value cell, bool caught) {
+  if (e->waiting == EARLIER_DEEP || table_get(looked_through, template, V_FALSE) != V_FALSE || !table_room(looked_through)) return;
+  table_set(looked_through, template, V_TRUE);
+  e->templates[e->waiting] = template;
+  e->cells[e->waiting] = cell;
+  e->caught[e->waiting++] = caught;
+}
+static void look_into(Earlier *e, Value procedure, Value cell, bool caught) {
+  if (IS(procedure, T_CLOSURE)) look_later(e, CLOSURE_TEMPLATE(procedure), cell, caught);
+  else if (IS(procedure, T_CASE))
+    for (uint32_t i = 0; i < OBJ_LENGTH(procedure); i++)
+      if (IS(SLOTS(procedure)[i], T_CLOSURE)) look_later(e, CLOSURE_TEMPLATE(SLOTS(procedure)[i]), cell, caught);
+}
+static bool is_soft(Value cell) { return special_of(cell) == SPECIAL_GUARD || special_of(cell) == SPECIAL_DEFINES; }
+
+static void survey_earlier(Survey *s, Value node, Value owner, Value guarded) {
+  if (s->steps <= 0) return;
+  if (looked_through == V_FALSE || table_count(looked_through) > EARLIER_STEPS) looked_through = table_make_sized(TABLE_EQ, false, 100);
+  Earlier e;
+  e.waiting = 0;
+  bool well = true;
+  look_into(&e, CELL(NODE(node, 0))->value, NODE(node, 0), false);
+  while (e.waiting && s->steps > 0) {
+    uint32_t top = --e.waiting;
+    Value template = e.templates[top], cell = e.cells[top];
+    bool caught = e.caught[top];
+    uint32_t count = OBJ_LENGTH(template) - TEMPLATE_FIXED;
+    Value *constants = TEMPLATE_CONSTS(TEMPLATE(template));
+    s->steps -= count + 1;
+    charge((count + 1) / 4);
+    for (uint32_t i = 0; i < count; i++) caught = caught || (IS(constants[i], T_CELL) && is_soft(constants[i]));
+    for (uint32_t i = 0; i < count; i++) {
+      Value v = constants[i];
+      if (IS(v, T_TEMPLATE)) look_later(&e, v, cell, caught);
+      if (IS(v, T_CLOSURE)) look_into(&e, v, cell, caught);      /* one that captures nothing */
+      if (!IS(v, T_CELL)) continue;
+      if (is_bound(v)) {
+        if (has(v, CELL_OWN) && table_get(s->to_come, v, V_FALSE) == V_FALSE) look_into(&e, CELL(v)->value, v, caught);
+      } else if (table_get(s->to_come, v, V_FALSE) == V_FALSE) {
+        Value more = make_vector(3, BOOL(caught));
+        VEC(more)[0] = v;
+        VEC(more)[1] = cell;
+        found(s, FOUND_EARLIER, node, owner, guarded, more);
+        well = false;
+      }
+    }
+  }
+  if (!well || e.waiting) looked_through = V_FALSE;    /* it is told of in every program that calls it */
+}
+
 /* ---- nodes ---- */
 static void survey_reference(Survey *s, Value node, Value owner, Value guarded) {
   Value cell = NODE(node, 0);
+  if (has(cell, CELL_OWN) && (IS(CELL(cell)->value, T_CLOSURE) || IS(CELL(cell)->value, T_CASE)) && to_come(s, cell) == V_FALSE)
+    survey_earlier(s, node, owner, guarded);
   enum special special = special_of(cell);
-  bool look = special == SPECIAL_DEFINES || special == SPECIAL_ASKS_ARITY || (s->full && has(cell, CELL_OWN));
+  bool look = s->full && (special == SPECIAL_DEFINES || special == SPECIAL_ASKS_ARITY || has(cell, CELL_OWN));
   if (look || (!is_bound(cell) && to_come(s, cell) == V_FALSE))
     found(s, FOUND_REFERENCE, node, owner, guarded, V_FALSE);
 }
@@ -270,10 +388,28 @@ static void survey_definition(Survey *s, Value node, Value owner, Value guarded)
   else visit(s, value, NODE_KIND(value) == N_CASE ? cell : owner, guarded);
 }
 
+/* A call of a procedure of the library's, of which nothing special is to be said, that fits: which most of them are. */
+static bool is_common_call(Value cell, Value operands) {
+  Value procedure = CELL(cell)->value;
+  if (FIX_VALUE(CELL(cell)->flags) & ~(int64_t)((1 << CELL_SPECIAL_SHIFT) - 1 - CELL_OWN)) return false;
+  if (IS(procedure, T_PRIM)) {
+    const PrimDef *p = prim_table[PAYLOAD(procedure)];
+    int64_t count = list_count(operands);
+    return count >= p->min_args && (p->max_args < 0 || count <= p->max_args);
+  }
+  if (!IS(procedure, T_CLOSURE)) return false;
+  Value arity = TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity;
+  return !ARITY_REST(arity) && arity_takes(arity, list_count(operands));
+}
+
 static void survey_call(Survey *s, Value node, Value owner, Value guarded) {
   Value operator = NODE(node, 0);
   switch (NODE_KIND(operator)) {
     case N_GREF:
+      if (is_common_call(NODE(operator, 0), NODE(node, 1))) {
+        visit(s, NODE(node, 1), owner, guarded);
+        break;
+      }
       survey_reference(s, operator, owner, guarded);
       survey_global_call(s, node, owner, guarded);
       break;
@@ -300,6 +436,10 @@ static bool survey_leaf(Survey *s, Value node, Value owner, Value guarded) {
   }
 }
 
+static bool is_answer(Value node) {
+  return NODE_KIND(node) == N_CALL && NODE_KIND(NODE(node, 0)) == N_GREF && special_of(NODE(NODE(node, 0), 0)) == SPECIAL_LLM;
+}
+
 static void survey_node(Survey *s, Value node, Value owner, Value guarded) {
   switch (NODE_KIND(node)) {
     case N_LREF: case N_CONST: case N_GREF: survey_leaf(s, node, owner, guarded); break;
@@ -315,6 +455,7 @@ static void survey_node(Survey *s, Value node, Value owner, Value guarded) {
       break;
     case N_GDEF: survey_definition(s, node, owner, guarded); break;
     case N_IF:
+      if (is_answer(NODE(node, 0))) found(s, FOUND_ALWAYS, NODE(node, 0), owner, guarded, V_FALSE);
       visit(s, NODE(node, 2), owner, guarded);
       visit(s, NODE(node, 1), owner, guarded);
       visit(s, NODE(node, 0), owner, guarded);
@@ -334,10 +475,14 @@ static void survey_node(Survey *s, Value node, Value owner, Value guarded) {
 
 enum { MOST_VISITS = 3 };      /* that one node leads to */
 
-/* What the forms to come define, so that it has no value yet. */
-static Value note_to_come(Value trees, Value table) {
+/* What the forms to come define, so that it has no value yet; deep: how deep in them. */
+static Value note_to_come(Value trees, Value table, int deep) {
   for (; is_pair(trees); trees = CDR(trees)) {
     Value tree = CAR(trees);
+    if (deep && NODE_KIND(tree) == N_LET && NODE_KIND(NODE(tree, 2)) == N_SEQ) {   /* as define-values makes them */
+      Value noted = note_to_come(NODE(NODE(tree, 2), 0), table, deep - 1);
+      if (noted != V_TRUE) return noted;
+    }
     if (NODE_KIND(tree) != N_GDEF) continue;
     charge(1);
     if (!table_room(table)) return need_memory(table_bytes(2 * table_count(table)));
@@ -349,14 +494,15 @@ static Value note_to_come(Value trees, Value table) {
 /* (%survey trees to-come keywords full?) -> findings, in no order; to-come is filled from the trees */
 static Value prim_survey(int argc, Value *args) {
   (void)argc;
-  Survey s = {.found = V_NIL, .to_come = args[1], .keywords = args[2], .full = TRUTH(args[3])};
+  Survey s = {.found = V_NIL, .to_come = args[1], .keywords = args[2], .full = TRUTH(args[3]), .steps = EARLIER_STEPS};
+  if (s.full && !progress()) looked_through = V_FALSE;         /* what the quick one found has to be found again */
   Value *kept = progress();
   if (kept) {
     s.stack = (Stack){kept[0], (uint32_t)FIX_VALUE(kept[1])};
     s.found = kept[2];
   } else {
     for (int i = 1; i <= 2; i++) if (!IS(args[i], T_TABLE)) return err_type(NULL, i, "hash", args[i]);
-    Value noted = note_to_come(args[0], args[1]);
+    Value noted = note_to_come(args[0], args[1], 2);
     if (noted != V_TRUE) return noted;
     stack_init(&s.stack);
     visit(&s, args[0], V_FALSE, V_FALSE);
@@ -462,6 +608,7 @@ static bool template_asks(Asks *a, Value template, uint32_t *steps) {
     Value v = TEMPLATE_CONSTS(t)[i];
     if (IS(v, T_CELL) && cell_asks(a, v)) return true;
     if (IS(v, T_TEMPLATE)) asks_later(a, v);
+    if (IS(v, T_CLOSURE)) asks_later(a, CLOSURE_TEMPLATE(v));    /* one that captures nothing */
   }
   return false;
 }

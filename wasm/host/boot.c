@@ -38,6 +38,7 @@ void initialize_guest(void) {
   prefab_init();
   machine_init();
   primitives_init();
+  program_init();
   define_global(intern("%default"), V_DEFAULT);
 }
 

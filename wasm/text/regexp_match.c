@@ -40,6 +40,10 @@ static struct {
   uint64_t work, charged;      /* since match_begin; and how much of it was charged */
   Value memory;                /* T_RAW of bits, or #f */
   uint32_t memory_start, memory_span;   /* the positions it is about */
+  Value clearing, larger;      /* a memory that is being cleared, a stack that the frames are being moved to */
+  uint32_t cleared, moved;     /* bytes of them that are ready */
+  uint32_t run_at;             /* a pause in the midst of a run: how far it has come; else NOWHERE */
+  bool failing;                /* a pause on the way back to the last frame that has another alternative */
 } m;
 
 static uint32_t first_stack[FRAME * FIRST_FRAMES];
@@ -54,6 +58,8 @@ void match_begin(Value regexp, Value text, uint32_t low, uint32_t from, uint32_t
   m.end = end;
   m.least_end = least_end;
   m.start = from;
+  m.memory = m.clearing = m.larger = V_FALSE;
+  m.run_at = NOWHERE;
   m.capacity = FIRST_FRAMES;
   stack = first_stack;
 }
@@ -73,7 +79,7 @@ static Value words_saved(const uint32_t *words, uint32_t count) {
 
 /* A stack on the heap is kept as it is; the static one, which the next matcher will use, is copied. */
 Value match_save(void) {
-  Value saved = make_vector(6, V_FALSE);
+  Value saved = make_vector(8, V_FALSE);
   bool on_heap = stack != first_stack;
   VEC(saved)[0] = m.regexp;
   VEC(saved)[1] = m.text;
@@ -82,6 +88,8 @@ Value match_save(void) {
   VEC(saved)[4] = words_saved(slots, slot_count());
   VEC(saved)[5] = heap_raw(T_RAW, 0, sizeof m);
   memcpy(RAW_BYTES(VEC(saved)[5]), &m, sizeof m);
+  VEC(saved)[6] = m.clearing;
+  VEC(saved)[7] = m.larger;
   return saved;
 }
 
@@ -90,6 +98,8 @@ void match_load(Value saved) {
   m.regexp = VEC(saved)[0];
   m.text = VEC(saved)[1];
   m.memory = VEC(saved)[2];
+  m.clearing = VEC(saved)[6];
+  m.larger = VEC(saved)[7];
   memcpy(slots, RAW_BYTES(VEC(saved)[4]), slot_count() * 4);
   if (m.capacity > FIRST_FRAMES) {
     stack = (uint32_t *)RAW_BYTES(VEC(saved)[3]);
@@ -101,15 +111,27 @@ void match_load(Value saved) {
 
 /* ---- the stack ---- */
 
+/* False: memory is short, or the frames are so many that moving them pauses. */
 static bool stack_grow(void) {
-  uint64_t bytes = (uint64_t)m.capacity * 2 * FRAME * 4;
-  if (bytes > UINT32_MAX / 2 || !heap_reserve(bytes)) {
-    need_memory(bytes);
-    return false;
+  if (m.larger == V_FALSE) {
+    uint64_t bytes = (uint64_t)m.capacity * 2 * FRAME * 4;
+    if (bytes > UINT32_MAX / 2 || !heap_reserve(bytes)) {
+      need_memory(bytes);
+      return false;
+    }
+    m.larger = heap_raw(T_RAW, 0, (uint32_t)bytes);
+    m.moved = 0;
   }
-  uint32_t *more = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, (uint32_t)bytes));
-  memcpy(more, stack, m.depth * FRAME * 4);
-  stack = more;
+  uint32_t used = m.depth * FRAME * 4;
+  while (m.moved < used) {
+    uint32_t part = used - m.moved < LONG_PART ? used - m.moved : LONG_PART;
+    memcpy(RAW_BYTES(m.larger) + m.moved, (uint8_t *)stack + m.moved, part);
+    m.moved += part;
+    charge(part / 64);
+    if (m.moved < used && should_pause()) return false;
+  }
+  stack = (uint32_t *)RAW_BYTES(m.larger);
+  m.larger = V_FALSE;
   m.capacity *= 2;
   return true;
 }
@@ -148,21 +170,38 @@ static uint32_t undo_to_barrier(uint32_t barrier_frame[FRAME]) {
 
 /* ---- the memory of what has been tried ---- */
 
-/* Made when the work done so far is worth what clearing it costs. */
-static void memory_make(void) {
+/* Goes on clearing it; false where that pauses. */
+static bool memory_clear(void) {
+  uint32_t bytes = OBJ_LENGTH(m.clearing);
+  while (m.cleared < bytes) {
+    uint32_t part = bytes - m.cleared < LONG_PART ? bytes - m.cleared : LONG_PART;
+    memset(RAW_BYTES(m.clearing) + m.cleared, 0, part);
+    m.cleared += part;
+    charge(part / 64);
+    if (m.cleared < bytes && should_pause()) return false;
+  }
+  m.memory = m.clearing;
+  m.clearing = V_FALSE;
+  return true;
+}
+
+/* Made when the work done so far is worth what clearing it costs. False where that pauses. */
+static bool memory_make(void) {
+  if (m.clearing != V_FALSE) return memory_clear();
   uint64_t marks = (uint64_t)FIX_VALUE(REGEXP(m.regexp)->marks), span = (uint64_t)m.end - m.start + 1;
-  if (!marks || (FIX_VALUE(REGEXP(m.regexp)->flags) & RX_NO_MEMORY)) return;
+  if (!marks || (FIX_VALUE(REGEXP(m.regexp)->flags) & RX_NO_MEMORY)) return true;
   if (marks * span > MEMORY_MOST) span = MEMORY_MOST / marks;
   uint64_t bytes = (marks * span + 63) / 64 * 8;
-  if (m.work < bytes / 8 || !span) return;
+  if (m.work < bytes / 8 || !span) return true;
   while (bytes > HEAP_HEADROOM / 8 && !heap_reserve(bytes + 64)) {
     span /= 2;
     bytes = (marks * span + 63) / 64 * 8;
   }
-  m.memory = heap_raw(T_RAW, 0, (uint32_t)bytes);
-  memset(RAW_BYTES(m.memory), 0, (size_t)bytes);
+  m.clearing = heap_raw(T_RAW, 0, (uint32_t)bytes);
+  m.cleared = 0;
   m.memory_start = m.start;
   m.memory_span = (uint32_t)span;
+  return memory_clear();
 }
 
 static inline bool remembers(uint32_t pos) {
@@ -286,12 +325,46 @@ static void charge_work(void) {
 
 /* ---- one attempt ---- */
 
+enum run { RUN_FAILED, RUN_ENDED, RUN_PAUSED };
+enum { RUN_ROUND = 1 << 15 };      /* characters of a run without a look at the clock */
+
+/* A run of millions, in rounds: from pos on, or from where it has come to. */
+ALWAYS_INLINE enum run long_run(const uint32_t *op, const uint32_t *sets, const uint8_t *data, uint32_t width, uint32_t *pos,
+                                uint32_t least, uint32_t most) {
+  uint32_t mark = op[1], at = m.run_at != NOWHERE ? m.run_at : *pos;
+  bool remembered = op[5] == UNBOUNDED && m.memory != V_FALSE && !m.behinds;
+  if (at == least && m.run_at == NOWHERE && remembered && !may_reach(mark + 1, least)) return RUN_FAILED;
+  m.run_at = NOWHERE;
+  while (at < (op[6] ? least : most)) {
+    uint32_t bound = at < least ? least : most, from = at, to = bound - at > RUN_ROUND ? at + RUN_ROUND : bound;
+    if (at < least || !remembered) at = run_end(op[2], op[3], sets, data, width, at, to);
+    else while (at < to && atom_matches(op[2], op[3], sets, GET(at)) && may_reach(mark + 1, at + 1)) at++;
+    m.work += remembered ? 2 * (at - from) : (at - from) / 3;
+    if (at < to) break;
+    if (at == least && remembered && !may_reach(mark + 1, least)) return RUN_FAILED;
+    if (at == bound && (bound == most || op[6])) break;
+    charge_work();
+    if (should_pause()) {
+      m.run_at = at;
+      return RUN_PAUSED;
+    }
+  }
+  if (at < least) return RUN_FAILED;
+  *pos = at;
+  return RUN_ENDED;
+}
+
 /* Runs from m.pc, m.pos. */
 ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
   const uint32_t *code = (uint32_t *)RAW_BYTES(REGEXP(m.regexp)->code);
   const uint32_t *sets = REGEXP(m.regexp)->sets == V_FALSE ? NULL : (uint32_t *)RAW_BYTES(REGEXP(m.regexp)->sets);
   uint32_t pc = m.pc, pos = m.pos, low = m.low, end = m.end, frame[FRAME];
   uint64_t limit = m.charged + WORK_SLICE;
+  bool is_long = end - low > RUN_ROUND;
+  if (m.failing) {
+    m.failing = false;
+    goto failed;
+  }
   for (;;) {
     if (++m.work >= limit || m.depth + SPARE_FRAMES > m.capacity) {
       m.pc = pc;
@@ -301,7 +374,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         charge_work();
         limit = m.work + WORK_SLICE;
         if (should_pause()) return MATCH_PAUSED;
-        if (m.work > MEMORY_AFTER && m.memory == V_FALSE) memory_make();
+        if (m.work > MEMORY_AFTER && m.memory == V_FALSE && !memory_make()) return MATCH_PAUSED;
       }
     }
     const uint32_t *op = code + pc;
@@ -326,6 +399,22 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         continue;
       case RE_RUN: {
         uint32_t mark = op[1], atom = op[2], operand = op[3], min = op[4], max = op[5];
+        if (is_long) {
+          if (m.run_at == NOWHERE && !may_try(mark, pos)) break;
+          if (min > end - pos) break;
+          m.pc = pc;
+          m.pos = pos;
+          uint32_t least = pos + min, most = max > end - pos ? end : pos + max;
+          switch (long_run(op, sets, data, width, &pos, least, most)) {
+            case RUN_PAUSED: return MATCH_PAUSED;
+            case RUN_FAILED: goto failed;
+            case RUN_ENDED: break;
+          }
+          pc += RUN_SIZE;
+          if (op[6] && most > least) push(F_LAZY, pc - RUN_SIZE, least, most - least, 0);
+          if (!op[6] && pos > least) push(F_RUN, pc, pos, least, 0);
+          continue;
+        }
         if (!may_try(mark, pos)) break;
         if (min > end - pos) break;
         uint32_t least = pos + min, most = max > end - pos ? end : pos + max;
@@ -415,6 +504,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         return MATCH_YES;
     }
     /* this way failed: back to the last frame that has another */
+  failed:
     for (;;) {
       if (m.depth == 0) return MATCH_NO;
       uint32_t *top = stack + FRAME * (m.depth - 1), kind = top[0] & 7;
@@ -424,24 +514,31 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         m.depth--;
         break;
       }
-      if (kind == F_UNDO) {
-        slots[top[1]] = top[2];
-        m.depth--;
-        continue;
-      }
-      if (kind == F_TRIED) {
-        record(top[2], pos);
-        m.depth--;
-        continue;
+      if (kind == F_UNDO || kind == F_TRIED) {
+        if (kind == F_UNDO) slots[top[1]] = top[2];
+        else record(top[2], pos);
+        if (--m.depth % RUN_ROUND) continue;
+        m.work += RUN_ROUND / 2;              /* there may be millions of them */
+        charge_work();
+        if (!should_pause()) continue;
+        m.failing = true;
+        return MATCH_PAUSED;
       }
       if (kind == F_RUN) {
         const uint32_t *run = code + pc - RUN_SIZE;
         if (m.looks && run[5] == UNBOUNDED) record(run[1] + 1, pos);
         pos--;
         if (code[pc] == RE_CHAR) {
-          uint32_t was = pos;
-          while (pos > top[2] && (pos == end || GET(pos) != code[pc + 1])) pos--;
+          uint32_t was = pos, least = was - top[2] > RUN_ROUND ? was - RUN_ROUND : top[2];
+          while (pos > least && (pos == end || GET(pos) != code[pc + 1])) pos--;
           m.work += (was - pos) / 2;
+          if (pos == least && least > top[2]) {         /* on with it, after a look at the clock */
+            top[1] = pos + 1;
+            charge_work();
+            if (!should_pause()) continue;
+            m.failing = true;
+            return MATCH_PAUSED;
+          }
         }
         if (pos == top[2]) m.depth--;
         else top[1] = pos;
