@@ -967,7 +967,7 @@ async def _half_way(url: str) -> list[str]:
         ("UPDATE rlm_journal SET payload = substr(payload, 1, length(payload) - 5)", SnapshotCorrupt),
         ("UPDATE rlm_journal SET payload = x'9f831863000100ff'", SnapshotCorrupt),
         ("UPDATE rlm_sessions SET account = x'a0'", SnapshotCorrupt),
-        ("UPDATE rlm_sessions SET snapshot = substr(snapshot, 1, 900)", SnapshotCorrupt),
+        ("UPDATE rlm_sessions SET snapshot = substr(snapshot, 1, length(snapshot) / 2)", SnapshotCorrupt),
         ("DELETE FROM rlm_journal WHERE seq = (SELECT min(seq) FROM rlm_journal)", JournalDiverged),
     ],
 )
