@@ -53,7 +53,6 @@
 (define error-value->string-handler (make-parameter (lambda (v width) (%shown v width))))
 (define print-graph (make-parameter #f))
 (define current-command-line-arguments (make-parameter (vector) #f 'current-command-line-arguments))
-(define (srcloc->string v) #f)
 
 ;; racket/base: binding forms and tables by position
 (define-syntax letrec-values
@@ -102,3 +101,10 @@
 (define-syntax delay/thread (syntax-rules () ((_ body ...) (delay body ...))))
 (define-syntax delay/idle (syntax-rules () ((_ body ...) (delay body ...))))
 (define-syntax delay/strict (syntax-rules () ((_ body ...) (let ((p (delay body ...))) (force p) p))))
+
+;; racket/base: where something stands
+(struct srcloc (source line column position span) #:transparent)
+(define (srcloc->string v)
+  (and (srcloc-source v)
+       (format "~a:~a" (srcloc-source v)
+               (if (srcloc-line v) (format "~a:~a" (srcloc-line v) (or (srcloc-column v) 0)) (or (srcloc-position v) "")))))

@@ -16,6 +16,7 @@
 (define (vector-memq x v) (vector-member x v eq?))
 (define (vector-memv x v) (vector-member x v eqv?))
 (define (vector-split-at v n) (values (vector-take v n) (vector-drop v n)))
+(define (vector-split-at-right v n) (values (vector-drop-right v n) (vector-take-right v n)))
 (define (vector-sort v less? [start 0] [end (if (vector? v) (vector-length v) 0)] #:key [key #f] #:cache-keys? [cache? #f])
   (if (procedure? v)
       (vector-sort less? v)

@@ -34,6 +34,8 @@
            '())))))
 
 (%set-rtd-apply! %parameter-rtd %parameter-call)
+(%set-rtd-printer! %parameter-rtd
+                   (lambda (p) (string-append "#<procedure:" (symbol->string (or (%record-ref p 2) 'parameter-procedure)) ">")))
 
 (define (%parameter-convert p value)
   (let ((converter (%record-ref p 1)))

@@ -222,3 +222,38 @@ async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None
         assert session.state()["used"]["memory_bytes"] > 0
         assert (await (await session.fork()).execute("x")).value == "1"
         assert (await session.execute("x")).value == "1"
+
+
+GARBAGE = "(define kept (for/list ([i 50]) (number->string i))) (for ([i 3000]) (make-string 100 #\\a))"
+
+
+async def test_what_nobody_needs_is_collected_before_an_idle_session_is_copied(runtime: Runtime) -> None:
+    """Where that is half of the heap; then a snapshot has what is kept, and little else."""
+    async with runtime.session() as session:
+        await session.execute(GARBAGE)
+        heap = session.state()["used"]["memory_bytes"]
+        snapshot = await session.snapshot()
+        assert len(snapshot.memory().content) < heap / 3
+        assert session.state()["used"]["memory_bytes"] < heap / 3
+        async with await runtime.restore(snapshot.dump()) as back:
+            for one in (session, back):
+                assert (await one.execute("(list (length kept) (list-ref kept 49))")).value == "(50 49)"
+
+
+async def test_a_session_that_executes_is_copied_as_it_is(gated: Runtime, gate: GatedProvider) -> None:
+    """Nothing runs in it for a snapshot's sake."""
+    async with gated.session() as session:
+        running = asyncio.create_task(
+            session.execute(
+                f'{GARBAGE} (finish (string-append (car kept) (syntax-e (llm-query #:instruction "q"))))'
+            )
+        )
+        await gate.arrived(1)
+        heap = session.state()["used"]["memory_bytes"]
+        back = await gated.restore((await session.snapshot()).dump())
+        assert session.state()["used"]["memory_bytes"] == heap
+        going_on = asyncio.create_task(back.resume())
+        await gate.arrived(2)
+        gate.release()
+        gate.release()
+        assert (await running).value == (await going_on).value == "0[q]"

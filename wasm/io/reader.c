@@ -164,6 +164,11 @@ static Value fail_at(Reader *r, uint32_t place, bool at_eof, const char *format,
   vsnprintf(message, sizeof message, format, rest);
   va_end(rest);
   r->at_eof = at_eof;
+  if (!(r->flags & PLACES)) {                            /* it is data: the place in the program is that of the call of read */
+    size_t n = strlen(message);
+    snprintf(message + n, sizeof message - n, "; it is in line %u, column %u of what is read", (unsigned)PLACE_LINE(place), (unsigned)PLACE_COLUMN(place));
+    place = 0;
+  }
   return err_read(message, place, at_eof, V_NIL);
 }
 static uint32_t here(Reader *r) { return PLACE(r->line, r->column); }
@@ -349,7 +354,7 @@ static uint32_t simple_escape(Reader *r, uint32_t *at) {
     uint32_t value = 0, digits = 0;
     while (hex_digit(char_at(r, *at + digits)) >= 0 && digits < 8)
       value = value * 16 + (uint32_t)hex_digit(char_at(r, *at + digits++));
-    if (digits && char_at(r, *at + digits) == ';' && value < 0x110000) {
+    if (digits && char_at(r, *at + digits) == ';' && value < 0x110000 && (value < 0xd800 || value >= 0xe000)) {
       *at += digits + 1;
       return value;
     }
