@@ -40,7 +40,7 @@ bench:
     {{ python }} benchmarks/vm_speed.py
 
 # Measure beside pydantic-monty, CPython, quickjs and mini-racer, those that are installed
-compare *arguments:
+peers *arguments:
     {{ python }} benchmarks/compare.py {{ arguments }}
 
 # Let the Nth thing fail, for every N: fuel, memory, calls, cancellation, the store

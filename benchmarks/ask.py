@@ -34,7 +34,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import ask_tasks
 from ask_tasks import TASKS, Task
 
-KEY = "not-a-key"
+KEY = os.environ.get("OPENAI_API_KEY") or "not-a-key"
+"""A server of one's own takes any; the scripted models never see a real one."""
 
 
 # ---- the frameworks, each in a process of its own
@@ -54,6 +55,8 @@ def run_rlm_wasm(task: Task, base_url: str | None, root: str, sub: str) -> str:
         sub_model=sub,
         limits=Limits(timeout_s=1800, fuel=10**13),
     )
+    if answer.status == "error":
+        raise RuntimeError(answer.error)
     if not answer.computed:
         print(f"not computed: {answer.error} {answer.notes}", file=sys.stderr)
     return answer.value
@@ -85,9 +88,20 @@ def _dspy(task: Task, base_url: str | None, root: str, sub: str, **options: Any)
     return str(rlm(context=task.context, query=task.question).answer)
 
 
+def _in_deno() -> Any:
+    """dspy's own interpreter: Pyodide in deno. Pyodide comes from npm, once; deno.land is not needed."""
+    import dspy
+
+    interpreter = dspy.PythonInterpreter()
+    command = interpreter.deno_command
+    runner = next(at for at, part in enumerate(command) if part.endswith("runner.js"))
+    command.insert(runner, f"--import-map={Path(__file__).parent / 'deno' / 'import_map.json'}")
+    return interpreter
+
+
 def run_dspy(task: Task, base_url: str | None, root: str, sub: str) -> str:
-    """dspy.RLM with its own interpreter: Pyodide in deno."""
-    return _dspy(task, base_url, root, sub)
+    """dspy.RLM with its own interpreter."""
+    return _dspy(task, base_url, root, sub, interpreter_factory=_in_deno)
 
 
 def run_dspy_wasm(task: Task, base_url: str | None, root: str, sub: str) -> str:
@@ -149,9 +163,8 @@ def missing(name: str) -> str:
     framework = FRAMEWORKS[name]
     modules = [module for module in framework.needs if importlib.util.find_spec(module) is None]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return ", ".join(
-        [*modules, *(command for command in framework.commands if not shutil.which(command, path=path))]
-    )
+    lacking = [*modules, *(name for name in framework.commands if not shutil.which(name, path=path))]
+    return f"{', '.join(lacking)} is not installed" if lacking else ""
 
 
 def child(name: str, task: Task, arguments: argparse.Namespace) -> None:
@@ -256,20 +269,20 @@ def measured(name: str, task: Task, size: int, arguments: argparse.Namespace) ->
         return said
 
     with OpenAIServer(answer) as server:
-        outcome = _process(name, task.name, size, arguments, ["--base-url", server.base_url])
+        outcome = _process(name, task.name, size, arguments, ["--base-url", server.base_url], key="not-a-key")
     outcome.update(
-        framework=name, task=task.name, tokens=size, right=outcome["answer"].strip() == task.answer, root_calls=seen.root,
+        framework=name, task=task.name, tokens=size, right=ask_tasks.is_right(task, outcome["answer"]), root_calls=seen.root,
         sub_calls=seen.sub, peak=seen.peak, tokens_sent=seen.tokens, overhead=outcome["seconds"] - seen.waiting(),
     )  # fmt: skip
     return outcome
 
 
 def _process(
-    name: str, task: str, size: int, arguments: argparse.Namespace, more: list[str]
+    name: str, task: str, size: int, arguments: argparse.Namespace, more: list[str], key: str = KEY
 ) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", name, "--tasks", task, "--sizes", str(size), *more]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {**os.environ, "PATH": path, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    environment = {**os.environ, "PATH": path, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "OPENAI_API_KEY": key}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=arguments.timeout, env=environment, check=False
@@ -297,12 +310,7 @@ def _process(
 
 def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Every framework on every task, in turn, so that the machine's moods meet all."""
-    names = [name for name in arguments.frameworks.split(",") if name]
-    for name in list(names):
-        lacking = missing(name)
-        if lacking:
-            print(f"{name} is left out: {lacking} is not installed")
-            names.remove(name)
+    names = chosen(arguments)
     rows = []
     print(
         f"{'task':<13}{'tokens':>9}  {'framework':<21}{'right':>6}{'wall s':>9}{'overhead s':>12}{'root':>6}{'sub':>6}"
@@ -325,10 +333,38 @@ def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def chosen(arguments: argparse.Namespace) -> list[str]:
+    """The frameworks that are there; of the others it is said what is missing."""
+    names = [name for name in arguments.frameworks.split(",") if name]
+    unknown = [name for name in names if name not in FRAMEWORKS]
+    if unknown:
+        raise SystemExit(f"there is no framework {unknown[0]}: {', '.join(FRAMEWORKS)}")
+    for name in list(names):
+        lacking = missing(name) or (trouble_with_deno() if name == "dspy" else "")
+        if lacking:
+            print(f"{name} is left out: {lacking}")
+            names.remove(name)
+    return names
+
+
+def trouble_with_deno() -> str:
+    """Why dspy's own interpreter does not run. What it downloads is there afterwards."""
+    code = "import ask; ask._in_deno().execute('1')"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=Path(__file__).parent, env={**os.environ, "PATH": path},
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "deno does not come to its end"
+    return "" if done.returncode == 0 else " ".join(done.stderr.split())[-200:]
+
+
 def accuracy(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """With a real model: how often each framework is right."""
     rows = []
-    names = [name for name in arguments.frameworks.split(",") if name and not missing(name)]
+    names = chosen(arguments)
     more = ["--model", arguments.model, "--sub-model", arguments.sub_model or arguments.model]
     more += ["--base-url", arguments.base_url] if arguments.base_url else []
     for task_name in arguments.tasks.split(","):
@@ -336,7 +372,7 @@ def accuracy(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             for name in names:
                 task = TASKS[task_name](1 << int(power))
                 row = _process(name, task_name, int(power), arguments, more)
-                row.update(framework=name, task=task_name, right=row["answer"].strip() == task.answer)
+                row.update(framework=name, task=task_name, right=ask_tasks.is_right(task, row["answer"]))
                 rows.append(row)
                 print(
                     f"{task_name:<13}{1 << int(power):>9,}  {name:<21}{'right' if row['right'] else 'wrong':>6}"

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 from rlm_wasm.errors import RlmError, UsageError
 from rlm_wasm.execution.progress import later, progress_line
-from rlm_wasm.results import Progress, Result
+from rlm_wasm.results import Progress, Result, own_places
 from rlm_wasm.runlog.events import Record
 from rlm_wasm.runlog.rendering import duration, one_line
 from rlm_wasm.runlog.story import RunStory, stories
@@ -102,6 +102,7 @@ class Cells:
         self._session: Session | None = None
         self._records: list[Record] = []
         self._library: list[str] = []
+        self._programs = 0
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -130,7 +131,11 @@ class Cells:
             self._records.clear()
             for name, text in contexts.items():
                 await session.load_context(text, name)
-            return await session.execute(source, timeout_s=timeout_s, on_progress=progress, name="cell")
+            self._programs += 1
+            # A procedure of an earlier cell may fail: its line is none of this one.
+            name = f"program {self._programs}"
+            result = await session.execute(source, timeout_s=timeout_s, on_progress=progress, name=name)
+            return own_places(result, name)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop), reports
 

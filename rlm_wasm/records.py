@@ -120,9 +120,26 @@ def _converter() -> Converter:
         (_is_sequence, _sequence),
         (_is_mapping, _mapping),
         (is_dataclass, _record),
+        (_says_how, _as_it_says),
     ):
         made.register_structure_hook_factory(fits, partial(factory, made))
+    made.register_unstructure_hook_func(_says_how, lambda value: value.to_record())
     return made
+
+
+def _says_how(kind: Any) -> bool:
+    """A class that has a form of its own: ``to_record``, and ``from_record``, which checks."""
+    return hasattr(kind, "from_record")
+
+
+def _as_it_says(_converter: Converter, kind: Any) -> Hook:
+    def check(value: Any, _kind: Any) -> Any:
+        try:
+            return kind.from_record(value)
+        except RlmError as error:
+            raise UnfitValue(str(error)) from None
+
+    return check
 
 
 def _exactly(kind: type) -> Hook:

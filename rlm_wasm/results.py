@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Self
 
 from rlm_wasm.data import json_form
 from rlm_wasm.errors import (
@@ -29,6 +29,9 @@ _MAX_OTHERS = 2
 """Other names of a model that a line says."""
 _MAX_NAME = 60
 """Characters of a model's name in a line."""
+
+OWN_NAME: Final = "program"
+"""What errors call a program that was given no name."""
 
 Status = Literal["finished", "ok", "error", "limit", "cancelled"]
 
@@ -64,7 +67,8 @@ class ErrorInfo:
         place = ""
         several = "\n" in self.message  # a place is no part of a message's last line
         if self.line and "(line " not in self.message:
-            place = f"{chr(10) if several else ' '}(line {self.line}, column {self.column})"
+            named = "" if self.source in (None, "", OWN_NAME) else f"{self.source}, "
+            place = f"{chr(10) if several else ' '}({named}line {self.line}, column {self.column})"
         hint = self.hint if self.hint and self.hint not in self.message else ""
         if several:
             return f"{self.message}{place}{chr(10) if hint else ''}{hint}"
@@ -401,3 +405,11 @@ def seconds(value: float) -> str:
     if value < 60:
         return f"{value:.1f} s"
     return f"{int(value) // 60} min {int(value) % 60:02} s"
+
+
+def own_places(result: Result, name: str) -> Result:
+    """The result of the program called ``name``, in which places in that very program need no name."""
+    error = result.error
+    if error is None or error.source != name:
+        return result
+    return replace(result, error=replace(error, source=OWN_NAME))

@@ -31,7 +31,7 @@ from rlm_wasm.providers.aliases import checked_aliases
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.python import python_kind
 from rlm_wasm.results import OnProgress, Result
-from rlm_wasm.runtime_parts import opening
+from rlm_wasm.runtime_parts import named_asks, opening
 from rlm_wasm.runtime_parts.logs import RunLogs
 from rlm_wasm.runtime_parts.providing import Providers
 from rlm_wasm.sandbox.engine import Engine
@@ -39,6 +39,7 @@ from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Registry, Session
 from rlm_wasm.session_parts import state as states
+from rlm_wasm.session_parts.capture import check_guest
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
@@ -56,6 +57,8 @@ T = TypeVar("T")
 
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
+_READ_AT_ONCE = 1 << 13
+"""Bytes of one that a session made whose parts are checked there, too."""
 
 
 class Runtime:
@@ -490,6 +493,7 @@ class Runtime:
         limits: Limits | None = None,
         answer_type: Any = None,
         timeout_s: float | None = None,
+        name: str | None = None,
         on_step: OnStep | None = None,
         on_progress: OnProgress | None = None,
         on_output: OnOutput | None = None,
@@ -501,29 +505,44 @@ class Runtime:
         The rest is as in ``Session.ask``. Data that cannot be read, a model that nobody knows, a missing
         key, limits that end the work in its middle: all of that is in the Answer.
 
+        ``name`` keeps the question in the store, as a durable session. The same question over the same data
+        goes on where it is asked again by that name, whatever the process before died of: nothing that was
+        answered is paid twice; one that is over gives its Answer again.
+
         Raises:
             SessionClosed: the runtime was closed before.
-            UsageError: the question, ``answer_type`` or another argument is not what it must be.
+            UsageError: the question, ``answer_type`` or another argument is not what it must be; ``name``
+                where sessions are not durable, or where its session is in the middle of something else.
+            SessionHeld: another process is at work on the question of that name.
+            StoreError: the store cannot be read or written.
+            SnapshotError: what the store has of it cannot be used.
             InternalError: a defect of rlm-wasm.
         """
         answer_types.AnswerType.of(answer_type)
+        if name is not None and not self._is_durable:
+            raise UsageError("a question with a name is kept in a store: Runtime(store=…, durable=True)")
         try:
             loaded = await asyncio.to_thread(contexts_of, context)
         except UsageError as error:
             return answers.no_answer("exn:fail:contract", str(error))
-        async with self.session(limits=limits, model=sub_model or model) as session:
-            for name, text in loaded.texts.items():
-                await session.load_context(text, name)
-            answer = await session.ask(
-                question,
-                answer_type=answer_type,
-                model=model,
-                max_iterations=max_iterations,
-                timeout_s=timeout_s,
-                on_step=on_step,
-                on_progress=on_progress,
-                on_output=on_output,
-            )
+        asked: dict[str, Any] = {
+            "answer_type": answer_type,
+            "model": model,
+            "max_iterations": max_iterations,
+            "timeout_s": timeout_s,
+            "on_step": on_step,
+            "on_progress": on_progress,
+            "on_output": on_output,
+        }
+        if name is not None:
+            opened = await self.resume(name, limits=limits, model=sub_model or model, make=True)
+            async with opened as session:
+                answer = await named_asks.asked_in(session, question, loaded.texts, **asked)
+        else:
+            async with self.session(limits=limits, model=sub_model or model) as session:
+                for key, text in loaded.texts.items():
+                    await session.load_context(text, key)
+                answer = await session.ask(question, **asked)
         return replace(answer, notes=(*loaded.notes, *answer.notes)) if loaded.notes else answer
 
     async def map(
@@ -644,9 +663,12 @@ class Runtime:
                 )
         state = loaded.body
         if not isinstance(state, states.SessionState):
-            state = await asyncio.to_thread(states.state_of, loaded)
+            small = loaded.trusted and isinstance(snapshot, bytes) and len(snapshot) <= _READ_AT_ONCE
+            state = states.state_of(loaded) if small else await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
-        memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
+        check_guest(loaded, self.engine)
+        most = self.engine.image_size + allowed.memory_bytes
+        memory = await in_turns(loaded.memory_in_turns(most, self.engine))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
         return Session(

@@ -33,6 +33,7 @@ from rlm_wasm.results import Execution, OnProgress, Problem, Result
 from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import inquiry as inquiries
 from rlm_wasm.session_parts import question as questions
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import adopt, captured, check_guest, with_calls_of_its_own
@@ -45,6 +46,7 @@ from rlm_wasm.session_parts.replaying import replayed
 from rlm_wasm.session_parts.resending import ALL_KINDS, SENT_AGAIN, Resending
 from rlm_wasm.session_parts.run_log import log_end, log_start
 from rlm_wasm.session_parts.stay import Stay
+from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
@@ -107,7 +109,7 @@ class Session:
         if snapshot is not None:
             check_guest(snapshot, grants.engine)
             state = states.state_of(snapshot)
-            memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes)
+            memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes, grants.engine)
         self.limits = limits
         self.namespace = namespace
         self._registry = registry
@@ -147,6 +149,8 @@ class Session:
             return
         try:
             adopt(parts, state, self._resending)
+            if state.children or state.forked:
+                self._children.adopt(state)
         except LimitExceeded as error:
             self.give_up()
             raise SnapshotCorrupt(f"the snapshot does not fit the limits of this runtime: {error}") from error
@@ -181,8 +185,9 @@ class Session:
             parent=parent,
             durable=None if self._stay is None else self._stay.durable,
             stream=stream,
+            resend=self._resending.allowed,
         )
-        return Below(made, made._parts, made._stay)
+        return Below(made, made._parts, made._stay, made._children)
 
     @cached_property
     def _children(self) -> Children:
@@ -406,6 +411,8 @@ class Session:
     ) -> Result:
         """Go on with the execution that the snapshot was taken of; calls in flight are sent again.
 
+        A durable session that was left in the middle of a question goes on with that: its Answer is given.
+
         Raises:
             UsageError: there is no execution to go on with, or one is running.
             SessionClosed: the session was closed before.
@@ -414,11 +421,19 @@ class Session:
         self._check_free()
         if not self.suspended:
             raise UsageError("resume: this session has no suspended execution")
+        progress = self._parts.inquiry.progress
+        if progress is not None and not progress.is_over:
+            asked = questions.Question.of(self._parts, progress.asked, timeout_s)
+            return await self._gone_on(asked, None, on_progress, on_output)
         if self._stay is not None:
             await self._begin(self._stay)
+        return await self._resumed(self._tightened(timeout_s), on_progress, on_output)
+
+    async def _resumed(
+        self, limits: Limits, on_progress: OnProgress | None, on_output: OnOutput | None
+    ) -> Result:
         self._scheduler.requests.send_again(self._resending.refusal)
-        work = self._scheduler.resume(self._tightened(timeout_s))
-        return (await self._run(work, on_progress, on_output))[1]
+        return (await self._run(self._scheduler.resume(limits), on_progress, on_output))[1]
 
     async def _run(
         self,
@@ -448,6 +463,7 @@ class Session:
             data = await data_in_turns(outcome) if large else data_of(outcome)
             result = result_of(outcome, self._used(outcome), data)
             if self._stay is not None:
+                parts.inquiry.ran(result)
                 await self._stay.end(outcome, result)
             return outcome, result
         finally:
@@ -476,6 +492,7 @@ class Session:
             self._busy = False
         if self.closed:
             raise SessionClosed("the session is closed")
+        self._parts.inquiry.used_again()
         stay.begun()
 
     def subscribe(self, reader: Reader) -> Callable[[], None]:
@@ -526,8 +543,8 @@ class Session:
 
     @property
     def suspended(self) -> bool:
-        """Whether ``resume`` has something to go on with."""
-        return not self._busy and self._scheduler.execution is not None
+        """Whether ``resume`` has something to go on with: an execution, or a question."""
+        return not self.running and (self._scheduler.execution is not None or self._parts.inquiry.open)
 
     def cancel(self) -> None:
         """End the running execution: its Result says "cancelled". Without one nothing happens."""
@@ -551,6 +568,7 @@ class Session:
         model: str | None = None,
         max_iterations: int | None = None,
         timeout_s: float | None = None,
+        request: str | None = None,
         on_step: OnStep | None = None,
         on_progress: OnProgress | None = None,
         on_output: OnOutput | None = None,
@@ -565,18 +583,39 @@ class Session:
 
         What goes wrong on the way is in the Answer: its ``status``, ``error``, ``steps`` and ``notes``.
 
+        ``request``: an id of the caller's, for durable sessions. Where the session's last question was asked
+        by the same id, maybe in a process that died, it goes on from there, and no call that was answered is
+        made again; one that is over gives its Answer again, but for one that failed, which goes on, too.
+
         Raises:
-            UsageError: the question is no text, a name no context, ``answer_type`` no type, or an
-                execution is running.
+            UsageError: the question is no text, a name no context, ``answer_type`` no type, an execution is
+                running, or one is to be resumed.
             SessionClosed: the session was closed before.
+            SnapshotCorrupt: the Answer that the store has is damaged.
             InternalError: a defect of rlm-wasm.
         """
         self._check_free()
-        if self.suspended:
+        if request is not None and self._stay is None:
+            raise UsageError("ask: request= is for durable sessions: Runtime(store=…, durable=True)")
+        inquiry = self._parts.inquiry
+        again = self.was_asked(request)
+        if self.suspended and not (again and inquiry.open):
             raise UsageError("ask: this session is in the middle of an execution: resume() it, or reset()")
         asked = questions.Question(
-            self._parts, question, contexts, answer_type, model, max_iterations, timeout_s
+            self._parts,
+            question,
+            contexts,
+            answer_type,
+            model,
+            max_iterations,
+            timeout_s,
+            "" if request is None else check_name(request, "a request's id"),
         )
+        if again:
+            answer = inquiry.answer
+            if answer is not None and answer.status not in inquiries.FAILED:
+                return asked.given_again(answer)
+            return await self._gone_on(asked, on_step, on_progress, on_output)
         refused = asked.refused()
         if refused is not None:
             return refused
@@ -585,15 +624,61 @@ class Session:
             self._stay.durable.asked_for("")
             await self._begin(self._stay)
         self._calls.budget.begin_execution()
+        inquiry.begin(asked.asked)
+        return await self._answered(asked, on_step, on_progress, on_output)
+
+    def was_asked(self, request: str | None) -> bool:
+        """Whether the session's last question was asked by this id: ``ask`` goes on with it then."""
+        return bool(request) and self._parts.inquiry.was_asked(str(request))
+
+    async def _gone_on(
+        self,
+        asked: questions.Question,
+        on_step: OnStep | None,
+        on_progress: OnProgress | None,
+        on_output: OnOutput | None,
+    ) -> Answer:
+        """The answer to a question that was begun before."""
+        asked.takes_up(self._parts.inquiry.take_up())
+        refused = asked.refused()
+        if refused is not None:
+            return refused
+        if self._stay is not None:
+            await self._begin(self._stay)
+        self._parts.inquiry.go_on()
+        return await self._answered(asked, on_step, on_progress, on_output)
+
+    async def _answered(
+        self,
+        asked: questions.Question,
+        on_step: OnStep | None,
+        on_progress: OnProgress | None,
+        on_output: OnOutput | None,
+    ) -> Answer:
+        scheduler, stay = self._scheduler, self._stay
 
         async def run(program: str, limits: Limits) -> Result:
+            if scheduler.execution is not None:  # another process has begun it
+                return await self._resumed(limits, on_progress, on_output)
+            if stay is not None:
+                await stay.begin()
             return await self._execute(program, limits, "program", on_progress, on_output)
 
         self._question = asked
+        if stay is not None:
+            stay.asks(question=True)
         try:
-            return await asked.answered(run, self._problems, self.log_chapter, on_step)
+            answer = await asked.answered(
+                run, self._problems, lambda: scheduler.execution is not None, on_step
+            )
+            if stay is not None:
+                await stay.answered(answer)
+            return answer
         finally:
             self._question = None
+            if stay is not None:
+                stay.asks(question=False)
+            self._parts.inquiry.leave()
 
     # ---- state
 
@@ -721,7 +806,7 @@ class Session:
             SessionClosed: the session was closed before, or meanwhile.
             InternalError: a defect of rlm-wasm.
         """
-        return await captured(self._parts, self._registry.snapshot_key)
+        return await captured(self._parts, self._registry.snapshot_key, family=self._children)
 
     async def _captured(self, at: Callable[[], None], *, closing: bool) -> Snapshot:
         return await captured(self._parts, self._registry.snapshot_key, at, closing=closing)
@@ -855,7 +940,9 @@ class Session:
             raise UsageError("abandon: this session has no suspended execution")
         if self._stay is not None:
             self._stay.journal.abandon()
-        self._scheduler.end_suspended()
+        self._parts.inquiry.leave()
+        if self._scheduler.execution is not None:
+            self._scheduler.end_suspended()
         if self._stay is not None:
             self._stay.abandoned()
 
@@ -878,7 +965,7 @@ class Session:
             return
         self._parts.close()
         if self._stay is not None:
-            self._stay.closes(executing=self._busy)
+            self._stay.closes(executing=self.running)
         if self._question is not None:
             self._question.cancel()
         self._scheduler.cancel()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -25,7 +27,6 @@ _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\
 _CHARACTERS: Final = {" ": "space", "\n": "newline", "\t": "tab", "\r": "return", "\0": "nul"}
 _PLAIN_SYMBOL: Final = re.compile(r"[^\s()\[\]{}\"';`,|#\\\x00-\x1f\x7f][^\s()\[\]{}\"';`,|\\\x00-\x1f\x7f]*")
 _NUMBER: Final = re.compile(r"[+-]?\.?\d[\d./e+\-i@]*|\.|[+-](?:inf|nan)\.0|[+-]i", re.IGNORECASE)
-_EXPONENT: Final = re.compile(r"e\+?(-?)0*(\d)")
 
 
 class _Piece(str):
@@ -188,7 +189,13 @@ def _real(value: float) -> str:
         return "+nan.0"
     if value in (float("inf"), float("-inf")):
         return "+inf.0" if value > 0 else "-inf.0"
-    return _EXPONENT.sub(r"e\1\2", repr(value))
+    _, all_digits, exponent = Decimal(repr(abs(value))).as_tuple()
+    digits = "".join(map(str, all_digits)).rstrip("0") or "0"
+    power = len(all_digits) + int(exponent) - 1  # of the first digit
+    sign = "-" if math.copysign(1.0, value) < 0 else ""
+    if value and (power < -4 or (power >= 14 and power >= len(digits) + 3)):
+        return f"{sign}{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{power:+d}"
+    return f"{sign}{Decimal(repr(abs(value))):f}" + ("" if int(exponent) < 0 else ".0")
 
 
 def _complex(value: complex) -> str:

@@ -4,7 +4,8 @@
 
 prints the table of suites; ``--write`` writes docs/chibi-libraries.md, too. FOLDER is an installed Chibi's, such
 as /usr/share/chibi (``.ci/fetch-chibi.sh`` brings one), or the ``lib`` folder of its sources. A suite is a library
-``*-test.sld`` or ``test.sld``; beside a ``lib`` folder lies ``tests/r7rs-tests.scm``, which is run as a program.
+``*-test.sld`` or ``test.sld``. Its R7RS tests, ``tests/r7rs-tests.scm`` of its sources, are run as a program: they
+are not in the package, so RLM_WASM_R7RS says where they are, unless they lie beside the folder.
 """
 
 from __future__ import annotations
@@ -76,6 +77,18 @@ NOT_LOADED = {
 }
 """Libraries that cannot be imported here, and why."""
 
+R7RS_DIFFERENCES = {
+    '(get-output-string out): expected "|+NaN.0abc|" but got "+NaN.0abc"': "is no number without bars, and is read back",
+    '(string? (get-environment-variable "PATH")): expected #t but got #f': "the environment is empty",
+    '(file-exists? "."): Exception: file-exists?: this sandbox has no file system; '
+    "use get-context, checkpoint and restore, or string ports": "there is no file system",
+    '(file-exists? " no such file "): Exception: file-exists?: this sandbox has no file system; '
+    "use get-context, checkpoint and restore, or string ports": "there is no file system",
+}
+"""The R7RS tests that fail, as they say it, and why."""
+
+FAILED_CHECK = re.compile(r"^ *(?:FAIL|ERROR): (.*)\n((?: +(?!FAIL:|ERROR:)\S.*\n)?)", re.MULTILINE)
+
 NO_SUITES = {"chibi/test"}
 """Libraries of such a name that are none: the harness itself."""
 
@@ -88,6 +101,19 @@ def folder() -> Path | None:
         if place and (Path(place) / "chibi" / "test.sld").is_file():
             return Path(place)
     return None
+
+
+def r7rs_tests(libraries: Path | None) -> Path | None:
+    """Chibi's R7RS tests: RLM_WASM_R7RS (the file, or its folder), or beside the ``lib`` folder of its sources."""
+    named = os.environ.get("RLM_WASM_R7RS")
+    places = [Path(named), Path(named) / "r7rs-tests.scm"] if named else []
+    places += [libraries.parent / "tests" / "r7rs-tests.scm"] if libraries else []
+    return next((place for place in places if place.is_file()), None)
+
+
+def failed_checks(output: str) -> list[str]:
+    """What a suite says of the checks that failed: the expression, and what it gave."""
+    return [f"{check.strip()}: {said.strip()}" for check, said in FAILED_CHECK.findall(output)]
 
 
 def suites(libraries: Path) -> dict[str, str]:
@@ -172,10 +198,22 @@ async def table(libraries: Path) -> str:
         reasons.setdefault(NOT_LOADED.get(name, error), []).append(f"`({name.replace('/', ' ')})`")
     lines += ["", f"Of its {count} libraries {count - len(failures)} can be imported. The others:", ""]
     lines += [f"- {', '.join(names)}: {reason}" for reason, names in reasons.items()]
-    r7rs = libraries.parent / "tests" / "r7rs-tests.scm"
-    if r7rs.is_file():
+    r7rs = r7rs_tests(libraries)
+    if r7rs is not None:
         outcome = await run_program(libraries, r7rs.read_text(encoding="utf-8"))
-        lines += ["", f"Its R7RS tests: {outcome.passed} of {outcome.checks}. {outcome.error}".rstrip()]
+        lines += [
+            "",
+            "## R7RS",
+            "",
+            f"Its R7RS tests, `tests/r7rs-tests.scm` of its sources: {outcome.passed} of {outcome.checks} pass."
+            f" {outcome.error}".rstrip(),
+            "",
+            "| check | why it differs |",
+            "|---|---|",
+        ]
+        for failed in failed_checks(outcome.output):
+            shown = failed.replace("|", "\\|")
+            lines.append(f"| `{shown}` | {R7RS_DIFFERENCES.get(failed, '')} |")
     return "\n".join(lines) + "\n"
 
 

@@ -105,6 +105,19 @@ def test_cells_share_a_session_and_know_its_names() -> None:
         cells.close()
 
 
+def test_an_error_in_a_procedure_of_an_earlier_cell_names_that_cell() -> None:
+    cells = Cells()
+    try:
+        told = []
+        for cell in ('(define (check x)\n  (error "bad" x))', "\n\n(check 1)", "\n(car 5)"):
+            running, _ = cells.begin(cell, {}, None, {"provider": "echo"})
+            told.append(str(running.result(60).error))
+    finally:
+        cells.close()
+    assert told[1] == "bad 1 (program 1, line 2, column 3)"
+    assert told[2].endswith("\n(line 2, column 1)")
+
+
 async def test_a_result_of_a_run_has_an_html_form() -> None:
     async with Runtime(provider="echo") as runtime:
         assert "<pre>3</pre>" in (await runtime.run("(+ 1 2)"))._repr_html_()

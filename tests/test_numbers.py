@@ -69,8 +69,8 @@ def shown(number: Fraction | float) -> str:
     digits = digits.strip("0")
     if not digits:
         return sign + "0.0"
-    if exponent > 21 or exponent < -3:
-        return f"{sign}{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{exponent - 1}"
+    if (exponent > 14 and exponent > len(digits) + 3) or exponent < -3:
+        return f"{sign}{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{exponent - 1:+d}"
     if exponent <= 0:
         return f"{sign}0.{'0' * -exponent}{digits}"
     return f"{sign}{digits[:exponent].ljust(exponent, '0')}.{digits[exponent:] or '0'}"
@@ -253,7 +253,7 @@ def test_a_number_beyond_the_limit_is_refused_at_once(scheme: Evaluate, expressi
         ("#i1/4", "0.25"),
         ("1/0", "#f"),
         ("+inf.0", "+inf.0"),
-        ("+i", "+i"),
+        ("+i", "0+1i"),
         ("1-2i", "1-2i"),
         ("0.5+1e3i", "0.5+1000.0i"),
         ("1@0", "1"),
@@ -274,7 +274,7 @@ def test_number_syntax(scheme: Evaluate, text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ("(sqrt -4)", "+2i"),
+        ("(sqrt -4)", "0+2i"),
         ("(sqrt 1/4)", "1/2"),
         ("(sqrt 2)", "1.4142135623730951"),
         ("(sqrt -1.0)", "0.0+1.0i"),
@@ -295,8 +295,9 @@ def test_number_syntax(scheme: Evaluate, text: str, expected: str) -> None:
         ("(gcd 1/2 1/3)", "1/6"),
         ("(rationalize 3/10 1/10)", "1/3"),
         ("(number->string 255 16)", "ff"),
-        ("1e20", "100000000000000000000.0"),
-        ("1e21", "1e21"),
+        ("1e20", "1e+20"),
+        ("1234567890123456789.0", "1234567890123456800.0"),
+        ("1e21", "1e+21"),
         ("0.0001", "0.0001"),
         ("1e-7", "1e-7"),
         ("(- 0.0)", "-0.0"),

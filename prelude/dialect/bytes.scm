@@ -38,6 +38,17 @@
                (loop (+ i 1) (arithmetic-shift rest -8)))))
   to)
 (define (system-big-endian?) #f)
+(define (floating-point-bytes->real b [big? (system-big-endian?)] [start 0] [end (bytes-length b)])
+  (case (- end start)
+    ((4) (%bv:single-ref b start (if big? 'big 'little)))
+    ((8) (%bv:double-ref b start (if big? 'big 'little)))
+    (else (raise-arguments-error 'floating-point-bytes->real "length is not 4 or 8 bytes" "length" (- end start)))))
+(define (real->floating-point-bytes x n [big? (system-big-endian?)] [to (make-bytes n)] [start 0])
+  (case n
+    ((4) (%bv:single-set! to start x (if big? 'big 'little)))
+    ((8) (%bv:double-set! to start x (if big? 'big 'little)))
+    (else (raise-argument-error 'real->floating-point-bytes "(or/c 4 8)" 1 x n)))
+  to)
 
 ;; ---- hexadecimal and digests ----
 (define (bytes->hex-string b)

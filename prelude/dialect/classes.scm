@@ -39,19 +39,26 @@
 
 (define object%
   (%make-class 'object% #f '()
-               (lambda (this methods super-init inner) (values '() '() (lambda (positional named) (%no-more-init 'object% positional named))))
+               (lambda (this methods super-init inner) (values '() '() (lambda (positional named) (%no-more-init this positional named))))
                '() '()))
-(define (%no-more-init name positional named)
-  (if (pair? positional) (%object-error (string-append "instantiate: too many initialization arguments: " (%->string positional 2 0))))
+(define (%no-more-init object positional named)
+  (if (pair? positional)
+      (%object-error (string-append "instantiate: too many initialization arguments\n  arguments: "
+                                    (string-join (map (lambda (v) (%->string v 2 0)) positional) " ")
+                                    "\n  class name: " (%class-name-of object))))
   (if (pair? named)
-      (%object-error (string-append "instantiate: unused initialization argument\n  init arg name: " (symbol->string (caar named))))))
+      (%object-error (string-append "instantiate: unused initialization arguments\n  unused arguments:"
+                                    (string-append* (map (lambda (n) (string-append "\n   [" (symbol->string (car n)) " " (%->string (cdr n) 2 0) "]")) named))
+                                    "\n  instantiated class name: " (%class-name-of object)))))
+(define (%class-name-of object) (%->string (%class-name (%object-class object)) 0 0))
 
 ;; ---- making objects ----
 (define (%instantiate class positional named)
   (if (not (class? class)) (raise-argument-error 'instantiate "class?" class))
   (if (pair? (%class-abstract class))
       (%object-error (string-append "instantiate: cannot instantiate class with abstract methods\n  class: " (%->string class 2 0)
-                                    "\n  abstract methods: " (string-join (map symbol->string (%class-abstract class)) " "))))
+                                    "\n  abstract methods:"
+                                    (string-append* (map (lambda (m) (string-append "\n   " (symbol->string m))) (%class-abstract class))))))
   (let ((object (%make-object class (hasheq) (make-hasheq))))
     ;; from the root down; gives the initializer of this level, which its own super-new calls with
     (define (build class)
@@ -117,7 +124,7 @@
 (define (%field-of object name who)
   (if (not (object? object)) (raise-argument-error who "object?" object))
   (or (hash-ref (%object-fields object) name #f)
-      (%object-error (string-append (symbol->string who) ": object does not have the requested field\n  field name: " (symbol->string name)
+      (%object-error (string-append (symbol->string who) ": given object does not have the requested field\n  field name: " (symbol->string name)
                                     "\n  object: " (%->string object 2 0)))))
 (define-syntax get-field (syntax-rules () ((_ name object) ((car (%field-of object 'name 'get-field))))))
 (define-syntax set-field! (syntax-rules () ((_ name object value) ((cdr (%field-of object 'name 'set-field!)) value))))
@@ -282,6 +289,8 @@
                   `(,id (,(rename 'make-set!-transformer)
                          (,(rename 'lambda) (,(rename 'form)) (,(rename '%field-use) ,(rename 'form) ,(quoted (%id-symbol id)) (,(rename '%syntax-quote) ,this))))))
                 inherited-fields)
+         (,(word 'this%) (,(rename 'make-set!-transformer)
+                          (,(rename 'lambda) (,(rename 'form)) (,(rename '%own-class-use) ,(rename 'form) (,(rename '%syntax-quote) ,this)))))
          (,(word 'super) (,(rename 'er-macro-transformer)
                           (,(rename 'lambda) (form rename2 compare) (,(rename '%super-use) form (,(rename '%syntax-quote) ,(rename 'before))))))
          (,(word 'inner) (,(rename 'er-macro-transformer)
@@ -327,7 +336,7 @@
                                      (,(rename 'lambda) (,(rename 'v)) (,(rename 'set!) ,(cdr f) ,(rename 'v)))))
                                  fields))
          (,(rename 'lambda) (,(rename 'positional) ,(rename 'named))
-          (,(rename 'let) ((,args (,(rename '%init-args) ,(quoted (reverse inits)) ,(rename 'positional) ,(rename 'named))))
+          (,(rename 'let) ((,args (,(rename '%init-args) ,(quoted (reverse inits)) ,(rename 'positional) ,(rename 'named) ,this)))
            ,@(reverse steps)
            (,(rename '%initialized) ,args)))))))))
 
@@ -356,6 +365,9 @@
   (or (hash-ref before name #f)
       (%object-error (string-append "super: the superclass has no method " (symbol->string name)))))
 ;; (inner default method argument ...): the next augmentation of the method, where there is one
+(define (%own-class-use form this)
+  (let ((class (list (%core-alias '%object-class) this)))
+    (if (identifier? form) class (cons class (cdr form)))))
 (define (%inner-use form before this)
   (define rename %core-alias)
   `(,(rename '%call-inner) ,this ,before (,(rename 'quote) ,(caddr form)) (,(rename 'lambda) () ,(cadr form)) (,(rename 'list) ,@(cdddr form))))
@@ -370,19 +382,20 @@
     `(,(rename '%call-super-init) ,init ,args (,(rename 'list) ,@positional)
       (,(rename 'list) ,@(map (lambda (n) `(,(rename 'cons) (,(rename 'quote) ,(car n)) ,(cadr n))) named)))))
 
-;; ---- init arguments: #(own by name, named ones for the superclass, positional ones for it, whether it was called) ----
-(define (%init-args names positional named)
+;; ---- init arguments: #(own by name, named ones for the superclass, positional ones for it, whether it was called, the object) ----
+(define (%init-args names positional named object)
   (let loop ((left names) (positional positional) (own '()))
     (cond ((and (pair? left) (pair? positional)) (loop (cdr left) (cdr positional) (cons (cons (car left) (car positional)) own)))
           (else
            (let-values (((mine others) (partition (lambda (n) (and (memq (car n) names) (not (assq (car n) own)))) named)))
-             (vector (append own mine) others positional #f))))))
+             (vector (append own mine) others positional #f object))))))
 
 (define (%take-init args name default)
   (let ((given (assq name (vector-ref args 0))))
     (cond (given (cdr given))
           (default (default))
-          (else (%object-error (string-append "instantiate: no argument for required init variable\n  init variable name: " (symbol->string name)))))))
+          (else (%object-error (string-append "instantiate: no argument for required init variable\n  init variable name: " (symbol->string name)
+                                              "\n  instantiated class name: " (%class-name-of (vector-ref args 4))))))))
 (define (%take-rest args) (let ((rest (vector-ref args 2))) (vector-set! args 2 '()) rest))
 (define (%call-super-init super-init args positional named)
   (if (vector-ref args 3) (%object-error "super-new: the superclass is initialized already"))

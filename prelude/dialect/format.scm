@@ -3,8 +3,9 @@
 ;; ---- display and its relatives ----
 (define (displayln v [port (current-output-port)]) (display v port) (newline port))
 (define (writeln v [port (current-output-port)]) (write v port) (newline port))
+(define print-as-expression (make-parameter #t))
 (define (print v [port (current-output-port)] [depth 0])
-  (write-string (%->string v 2 0) port) (void))
+  (write-string (%->string v (if (print-as-expression) 2 1) 0) port) (void))
 (define (println v [port (current-output-port)] [depth 0])
   (print v port) (newline port))
 
@@ -200,7 +201,7 @@
          (_ (%check-option '~r "(or/c 'positional 'exponential)" notation '(positional exponential)))
          (digits (if (eq? notation 'exponential)
                      (%exponential magnitude radix precision format-exponent decimal-sep)
-                     (%positional magnitude radix precision groups group-sep decimal-sep)))
+                     (%positional (abs x) radix precision groups group-sep decimal-sep)))
          (digits (if upper? (string-upcase digits) digits))
          (negative? (or (< x 0) (eqv? x -0.0)))
          (padded (%pad-text digits min-width 'right pad pad)))
@@ -221,9 +222,18 @@
 
 ;; a non-negative exact number rounded to `places` digits, halves away from zero: two values, the
 ;; integer and the fraction's digits
-(define (%rounded-digits magnitude radix places)
-  (let* ((scaled (floor (+ (* magnitude (expt radix places)) 1/2)))
-         (unit (expt radix places)))
+(define (%rounded-digits magnitude radix places) (%split-digits (floor (+ (* magnitude (expt radix places)) 1/2)) radix places))
+;; Of a float Racket takes the part behind the point times the power of ten as a float, too: 0.35 is 0.4 with one digit,
+;; although it is a little less than 7/20. Where that product is no number any more it is taken exactly.
+(define (%rounded-float-digits magnitude radix places)
+  (let* ((whole (floor magnitude)) (product (* (- magnitude whole) (expt radix places))))
+    (if (rational? product)
+        (%split-digits (+ (* (inexact->exact whole) (expt radix places))
+                          (inexact->exact (if (integer? product) product (truncate (+ product 1/2)))))
+                       radix places)
+        (%rounded-digits (inexact->exact magnitude) radix places))))
+(define (%split-digits scaled radix places)
+  (let ((unit (expt radix places)))
     (values (quotient scaled unit)
             (if (= places 0) ""
                 (let ((fraction (number->string (remainder scaled unit) radix)))
@@ -234,11 +244,11 @@
     (if (and (> n 0) (char=? (string-ref digits (- n 1)) #\0)) (loop (- n 1)) (substring digits 0 n))))
 
 (define (%positional magnitude radix precision groups group-sep decimal-sep)
-  (let ((exact? (pair? precision)) (places (if (pair? precision) (cadr precision) precision)))
-    (let-values (((whole fraction) (%rounded-digits magnitude radix places)))
-      (let ((fraction (if exact? fraction (%trim-zeros fraction)))
+  (let ((fixed? (pair? precision)) (places (if (pair? precision) (cadr precision) precision)))
+    (let-values (((whole fraction) ((if (exact? magnitude) %rounded-digits %rounded-float-digits) magnitude radix places)))
+      (let ((fraction (if fixed? fraction (%trim-zeros fraction)))
             (whole (%grouped (number->string whole radix) groups group-sep)))
-        (if (and (string=? fraction "") (not exact?))
+        (if (and (string=? fraction "") (not fixed?))
             whole
             (string-append whole decimal-sep fraction))))))
 
@@ -294,15 +304,15 @@
     (%pretty v (case mode ((display) 0) ((write) 1) (else 2)) 0 0)))
 
 ;; the text of v, its first line beginning at `column`; mode 2: what is data is quoted
-(define (%pretty v mode column extra)
-  (let* ((flat (%->string v mode 0)) (width (pretty-print-columns))
+(define (%pretty v mode column extra [plain? #f])
+  (let* ((flat (%pretty-flat v mode)) (width (pretty-print-columns))
          (n (string-length flat)) (first (if (> n 0) (string-ref flat 0) #\space)))
     (define (parts head items)
       (%pretty-parts (string-append "(" head) items mode (+ column 1) extra))
     (cond ((or (eq? width 'infinity) (<= (+ column n extra) width)) flat)
           ((and (= mode 2) (char=? first #\') (not (symbol? v)))
            (string-append "'" (%pretty v 1 (+ column 1) extra)))
-          ((< mode 2) (%pretty-data v mode column extra flat))
+          ((< mode 2) (%pretty-data v mode column extra flat plain?))
           ((not (char=? first #\()) flat)
           ((list? v) (parts "list" v))
           ((pair? v)
@@ -326,10 +336,20 @@
                        (string-append "(" (%->string (%pretty-entry-key entry) mode 0) " . "
                                       (%->string (%pretty-entry-value entry) mode 0) ")"))))
 
-(define (%pretty-data v mode column extra flat)
+;; (quote x) is 'x here, as in Racket, which print knows and write does not
+(define (%pretty-flat v mode)
+  (let ((printed (and (= mode 1) (or (pair? v) (vector? v)) (%->string v 2 0))))
+    (if (and printed (char=? (string-ref printed 0) #\'))
+        (substring printed 1 (string-length printed))
+        (%->string v mode 0))))
+(define (%pretty-data v mode column extra flat plain?)
   (define (parts open items)
     (%pretty-parts open items mode (+ column (string-length open)) extra))
-  (cond ((and (pair? v) (not (char=? (string-ref flat 0) #\())) flat) ; 'x, ,x and the like
+  (cond ((and (pair? v) (not (char=? (string-ref flat 0) #\())) ; 'x, ,x and the like
+         (let ((mark (substring flat 0 (if (string-prefix? flat ",@") 2 1))))
+           (string-append mark (%pretty (cadr v) mode (+ column (string-length mark)) extra))))
+        ((and (not plain?) (list? v) (pair? (cdr v)) (symbol? (car v)) (%pretty-style (car v)))
+         => (lambda (style) (%pretty-form v mode column extra style)))
         ((pair? v) (parts "(" v))
         ((vector? v) (parts "#(" (vector->list v)))
         ((hash? v)
@@ -345,13 +365,45 @@
          (parts "#s(" (cons (%rtd-name (%record-rtd v)) (struct->list v))))
         (else flat)))
 
+;; Forms of the language have a layout of their own, as in Racket: how many items stand beside the head, one below the
+;; other; which of them, and of those after them, are lists of forms and none themselves; and whether a name may
+;; stand before them. What comes after them is two columns to the right of the bracket.
+(define (%pretty-style head)
+  (case head
+    ((lambda λ define define-macro define-syntax syntax-rules shared unless when) '(1 #t #f #f))
+    ((if set! set!-values) '(1 #f #f #f))
+    ((case class) '(1 #f #t #f))
+    ((let letrec let* let-values letrec-values let*-values let-syntax letrec-syntax let-syntaxes letrec-syntaxes) '(1 #t #f #t))
+    ((begin begin0) '(0 #f #f #f))
+    ((do letrec-syntaxes+values) '(2 #t #f #f))
+    ((cond case-lambda) '(#f #t #t #f))
+    ((and or import export require require-for-syntax require-for-template provide link public private override rename
+          inherit field init)
+     '(1000 #f #f #f))
+    (else #f)))
+(define (%pretty-form v mode column extra style)
+  (let* ((beside (car style))
+         (name? (and (cadddr style) (symbol? (cadr v)) (pair? (cddr v))))
+         (start (string-append (if beside "(" "") (%->string (car v) mode 0) (if name? (string-append " " (%->string (cadr v) mode 0)) "")))
+         (right (+ column (string-length start) 1)))
+    (if (not beside)
+        (%pretty-parts "(" v mode (+ column 1) extra #t)
+        (let loop ((rest (if name? (cddr v) (cdr v))) (i 0) (pieces (list start)))
+          (if (null? rest)
+              (%string-concatenate (reverse (cons ")" pieces)))
+              (let ((at (if (< i beside) right (+ column 2))))
+                (loop (cdr rest) (+ i 1)
+                      (list* (%pretty (car rest) mode at (if (null? (cdr rest)) (+ extra 1) 0) (if (< i beside) (cadr style) (caddr style)))
+                             (if (and (= i 0) (> beside 0)) " " (string-append "\n" (make-string at #\space)))
+                             pieces))))))))
+
 ;; the opening, then each item on a line at `column`; a tail that is no list after a dot. After "(word" the first
 ;; item has a line of its own, too.
-(define (%pretty-parts open items mode column extra)
+(define (%pretty-parts open items mode column extra [plain? #f])
   (define break (string-append "\n" (make-string column #\space)))
   (define word? (not (char=? (string-ref open (- (string-length open) 1)) #\()))
   (let loop ((rest items) (pieces (if word? (list break open) (list open))))
-    (define (item v last?) (%pretty v mode column (if last? (+ extra 1) 0)))
+    (define (item v last?) (%pretty v mode column (if last? (+ extra 1) 0) plain?))
     (cond ((null? rest) (%string-concatenate (reverse (cons ")" pieces))))
           ((not (pair? rest)) (%string-concatenate (reverse (list* ")" (item rest #t) break "." pieces))))
           ((null? (cdr rest)) (loop '() (cons (item (car rest) #t) pieces)))

@@ -27,7 +27,7 @@
   (case-lambda
     ((table key f) (hash-update! table key f (lambda () (%no-key 'hash-update! key))))
     ((table key f failure)
-     (%check-mutable 'hash-update! table)
+     (if (not (%mutable-hash? table)) (%check-mutable 'hash-update! table))
      (let ((value (%hash-ref table key %none)))
        (hash-set! table key (f (if (eq? value %none) (%missing table key failure) value)))))))
 

@@ -41,7 +41,27 @@
 (define current-print (make-parameter (lambda (v) (if (not (void? v)) (println v))) #f 'current-print))
 (define (%print-value v) (for-each (current-print) (%values->list v)))
 
-(define-syntax provide (syntax-rules () ((_ . rest) (void))))
+;; All names are everywhere; what (rename-out [name other]) gives is the same under another one.
+(define-syntax provide
+  (er-macro-transformer
+   (lambda (form rename compare)
+     (let ((renames (if (list? form) (append-map %provided-renames (cdr form)) '())))
+       (if (null? renames)
+           `(,(rename 'void))
+           `(,(rename 'begin)
+             ,@(map (lambda (r)
+                      `(,(rename 'define-syntax) ,(cadr r) (,(rename 'make-rename-transformer) (,(rename 'syntax) ,(car r)))))
+                    renames)))))))
+(define (%provided-renames spec)
+  (cond ((not (and (list? spec) (pair? spec) (identifier? (car spec)))) '())
+        (else
+         (case (%id-symbol (car spec))
+           ((rename-out)
+            (filter (lambda (r) (and (list? r) (= (length r) 2) (every identifier? r)
+                                     (not (eq? (%id-symbol (car r)) (%id-symbol (cadr r))))))
+                    (cdr spec)))
+           ((combine-out for-syntax) (append-map %provided-renames (cdr spec)))
+           (else '())))))
 (define-syntax all-defined-out (syntax-rules () ((_ . rest) (void))))
 (define-syntax %submodule ; where a program's own reading has not met it: in a body
   (er-macro-transformer
@@ -62,8 +82,8 @@
     racket/class racket/date racket/path racket/async-channel racket/syntax racket/stxparam racket/mpair
     racket/provide racket/require racket/provide-syntax racket/require-syntax racket/performance-hint racket/include racket/os
     racket/phase+space racket/stxparam-exptime
-    syntax/parse syntax/parse/define syntax/stx syntax/location syntax/srcloc data/heap math/number-theory math/base
-    file/sha1 file/md5
+    syntax/parse syntax/parse/define syntax/stx syntax/location syntax/srcloc data/heap data/queue data/gvector math/number-theory math/base
+    net/uri-codec net/base64 xml file/sha1 file/md5
     json rackunit rackunit/text-ui srfi/1 srfi/2 srfi/8 srfi/9 srfi/11 srfi/13 srfi/14 srfi/26 srfi/27 srfi/69 rnrs
     scheme scheme/base scheme/list scheme/string scheme/match scheme/function scheme/class scheme/contract
     mzlib/list mzlib/string r5rs r7rs))
@@ -82,7 +102,7 @@
     "setup/" "compiler/" "planet/" "scribble/" "pict/" "plot/" "images/" "srfi/" "racket/private/" "scheme/" "mzlib/" "rnrs/"))
 (define (%module-absent? name)
   (or (memq name %modules-absent)
-      (memq name '(math xml html openssl))
+      (memq name '(math html openssl))
       (any (lambda (root) (string-prefix? (symbol->string name) root)) %module-roots-absent)))
 
 (define (%check-module name form)
@@ -109,9 +129,11 @@
   (define (renamed items inner)
     (append-map (lambda (item)
                   (if (and (list? item) (= (length item) 2) (every identifier? item))
-                      (list (cons (cadr item) (%original-name (%id-symbol (car item)) inner)))
+                      (list (cons (cadr item) (own (%original-name (%id-symbol (car item)) inner))))
                       '()))
                 items))
+  ;; a name of a module that the program has itself: as a vector of it
+  (define (own name) (if (and (symbol? name) (%own-module? spec)) (vector name) name))
   (cond ((identifier? spec) (%check-module (%id-symbol spec) form) '())
         ((string? spec)
          (%macro-error 'require
@@ -138,11 +160,18 @@
               inner))
            ((prefix-in)
             (if (not (and (= (length spec) 3) (identifier? (cadr spec)))) (bad))
-            (%prefixed-names (cadr spec) (%require-renames (caddr spec) form)))
+            (%prefixed-names (cadr spec) (%require-renames (caddr spec) form) (%own-module? spec)))
            ((combine-in for-syntax for-template for-label) (all (cdr spec)))
            ((for-meta for-space just-meta just-space) (if (pair? (cdr spec)) (all (cddr spec)) '()))
            ((quote submod file lib planet) '())
            (else (bad))))))
+(define (%own-module? spec)
+  (and (list? spec) (pair? spec) (pair? (cdr spec)) (identifier? (car spec))
+       (case (%id-symbol (car spec))
+         ((quote submod) #t)
+         ((only-in rename-in except-in) (%own-module? (cadr spec)))
+         ((prefix-in) (and (pair? (cddr spec)) (%own-module? (caddr spec))))
+         (else #f))))
 ;; Names that a spec lists and nobody has. A program that never uses them runs all the same.
 (define (%warn-of-absent module items renames)
   (for-each
@@ -163,7 +192,7 @@
     (if entry (cdr entry) name)))
 
 ;; A prefix stands for all names of the language: those that the program uses with it are what is needed.
-(define (%prefixed-names prefix renames)
+(define (%prefixed-names prefix renames own?)
   (let* ((text (symbol->string (%id-symbol prefix))) (n (string-length text)) (seen (make-hasheq)))
     (let loop ((form %program-forms))
       (cond ((pair? form) (loop (car form)) (loop (cdr form)))
@@ -172,7 +201,8 @@
              (let ((name (symbol->string form)))
                (if (and (> (string-length name) n) (string-prefix? name text))
                    (let ((original (%original-name (string->symbol (substring name n (string-length name))) renames)))
-                     (if (%language-name? original) (hash-set! seen form original))))))))
+                     (cond (own? (hash-set! seen form (if (symbol? original) (vector original) original)))
+                           ((%language-name? original) (hash-set! seen form original)))))))))
     (map (lambda (entry) (cons (%id-like prefix (car entry)) (cdr entry))) (hash->list seen))))
 
 (define (%language-name? name)
@@ -181,7 +211,10 @@
 
 (define (%definition-of-rename entry form rename)
   (let ((name (car entry)) (original (cdr entry)))
-    (cond ((eq? (%id-symbol name) original) '())
+    (cond ((vector? original)
+           (list `(,(rename 'define-syntax) ,name
+                   (,(rename 'make-rename-transformer) (,(rename 'syntax) ,(%id-like name (vector-ref original 0)))))))
+          ((eq? (%id-symbol name) original) '())
           ((not (%language-name? original))
            (let ((close (%suggest original (%visible-names))))
              (%macro-error 'require

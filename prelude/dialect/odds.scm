@@ -52,7 +52,7 @@
 (define uncaught-exception-handler (make-parameter raise))
 (define error-value->string-handler (make-parameter (lambda (v width) (%shown v width))))
 (define print-graph (make-parameter #f))
-(define (srcloc->string v) #f)
+(define current-command-line-arguments (make-parameter (vector) #f 'current-command-line-arguments))
 
 ;; racket/base: binding forms and tables by position
 (define-syntax letrec-values
@@ -95,3 +95,16 @@
           ((procedure? failure) (failure))
           (else (raise (make-exn:fail:contract:variable
                         (string-append "namespace-variable-value: given name is not defined\n  name: " (symbol->string name)) #f))))))
+
+;; racket/promise: a promise is forced once, by whoever comes first, whatever its kind
+(define-syntax delay/sync (syntax-rules () ((_ body ...) (delay body ...))))
+(define-syntax delay/thread (syntax-rules () ((_ body ...) (delay body ...))))
+(define-syntax delay/idle (syntax-rules () ((_ body ...) (delay body ...))))
+(define-syntax delay/strict (syntax-rules () ((_ body ...) (let ((p (delay body ...))) (force p) p))))
+
+;; racket/base: where something stands
+(struct srcloc (source line column position span) #:transparent)
+(define (srcloc->string v)
+  (and (srcloc-source v)
+       (format "~a:~a" (srcloc-source v)
+               (if (srcloc-line v) (format "~a:~a" (srcloc-line v) (or (srcloc-column v) 0)) (or (srcloc-position v) "")))))

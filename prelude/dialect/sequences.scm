@@ -66,6 +66,7 @@
              (%port-iteration (lambda () (read-u8 value)))))
         ((and (%record? value) (%struct-property value 'prop:sequence))
          => (lambda (make) (%sequence (make value) name)))
+        ((%own-stream value) (%make-iteration value (lambda (s) (not (stream-empty? s))) stream-first stream-rest))
         ((syntax? value)
          (raise (%with-hint
                  (make-exn:fail:contract
@@ -302,7 +303,7 @@
 (define (sequence? v)
   (or (list? v) (vector? v) (string? v) (bytes? v) (hash? v) (set? v) (%stream? v) (%iteration? v) (input-port? v)
       (and (exact-integer? v) (>= v 0))
-      (and (%record? v) (%struct-property v 'prop:sequence) #t)))
+      (and (%record? v) (or (%struct-property v 'prop:sequence) (%own-stream v)) #t)))
 (define (sequence->list sequence) (for/list ([x sequence]) x))
 (define (sequence-length sequence) (for/sum ([x (%iterate sequence (lambda all all))]) 1))
 (define (sequence-ref sequence index)

@@ -24,9 +24,10 @@
   (case-lambda
     ((items) (string-join items " "))
     ((items separator)
-     (%check-strings 'string-join items)
-     (if (not (string? separator)) (raise-argument-error 'string-join "string?" 1 items separator))
-     (%string-join items separator))
+     (or (and (string? separator) (%strings-joined items separator))
+         (begin
+           (%check-strings 'string-join items)
+           (raise-argument-error 'string-join "string?" 1 items separator))))
     ((items . options) (apply %string-join-with items options))))
 (define %string-join-with ; errors show it under the public name
   (let ()
@@ -44,16 +45,20 @@
 ;; A literal text with a class of characters in it, as \\d and \\s are in a pattern, that was not found.
 (define (%warn-of-class who s literal)
   (if (and (%string-index-of literal "\\")
-           (%regexp-exec #px"\\\\[dDwWsSbB]" literal 0 (string-length literal))
+           (%regexp-exec #px"\\\\[dDwWsSbBntr]" literal 0 (string-length literal))
            (not (%string-index-of s literal)))
       (let ((shown (%shown literal 80)))
         (%warn! (symbol->string who) ": found nothing; " shown " is a string, which is looked for as it stands."
-                " For a pattern write #px" shown "."))))
+                (if (%regexp-exec #px"\\\\[ntr]" literal 0 (string-length literal))
+                    " For a line's end, a return or a tab write one backslash alone: \"\\n\"."
+                    (string-append " For a pattern write #px" shown "."))))))
 
 ;; ---- trimming and splitting: the separator is a string, a regexp or (#f) white space ----
 (define string-trim
   (case-lambda
-    ((s) (%check-string-argument 'string-trim s) (%string-trim s #f #t #t #f))
+    ((s)
+     (if (not (string? s)) (%check-string-argument 'string-trim s))
+     (%string-trim s #f #t #t #f))
     ((s . options) (apply %string-trim-with s options))))
 (define %string-trim-with ; errors show it under the public name
   (let ()
@@ -93,12 +98,25 @@
 
 (define string-split
   (case-lambda
-    ((s) (%check-string-argument 'string-split s) (%string-split s #f #t #t))
+    ((s)
+     (if (not (string? s)) (%check-string-argument 'string-split s))
+     (%string-split s #f #t #t))
     ((s separator)
-     (%check-string-argument 'string-split s)
-     (cond ((string? separator) (%warn-of-class 'string-split s separator) (%string-split s separator #t #f))
-           (else (%string-split-with s separator))))
+     (if (not (string? s)) (%check-string-argument 'string-split s))
+     (cond ((not (string? separator)) (%string-split-with s separator))
+           (else
+            (if (%string-index-of separator "\\") (%warn-of-class 'string-split s separator))
+            (let ((pieces (%string-split s separator #t #f)))
+              (if (and (pair? pieces) (eqv? (string-length separator) 1) (eqv? (string-ref separator 0) #\newline))
+                  (%warn-of-return (car pieces)))
+              pieces))))
     ((s . options) (apply %string-split-with s options))))
+;; Lines from the world end with a return, too, which would stay at the end of each.
+(define (%warn-of-return line)
+  (let ((last (- (string-length line) 1)))
+    (if (and (>= last 0) (eqv? (string-ref line last) #\return))
+        (%warn! "string-split: the text's lines end with a return and a newline, so each piece ends with a return."
+                " Split by #rx\"\\r?\\n\", or trim the pieces."))))
 (define %string-split-with ; errors show it under the public name
   (let ()
     (define (string-split s [separator #f] #:trim? [trim? #t] #:repeat? [repeat? (not separator)])

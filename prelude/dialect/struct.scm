@@ -203,6 +203,7 @@
 (define prop:evt 'prop:evt)
 (define prop:serializable 'prop:serializable)
 (define gen:custom-write 'gen:custom-write)
+(define gen:stream 'gen:stream)
 (define gen:equal+hash 'gen:equal+hash)
 (define gen:equal-mode+hash 'gen:equal-mode+hash)
 
@@ -297,12 +298,50 @@
 
 ;; ---- reflection ----
 (define (struct? v) (and (%record? v) (memq 'transparent (%rtd-flags (%record-rtd v))) #t))
-(define (struct->vector v)
-  (list->vector (cons (string->symbol (string-append "struct:" (symbol->string (%rtd-name (%record-rtd v)))))
-                      (struct->list v))))
-(define (struct->list v)
+;; The fields of types that are not transparent show as one `opaque`, as many as follow one another.
+(define (struct->vector v [opaque '...])
+  (if (not (%record? v))
+      (vector (string->symbol (string-append "struct:" (%->string v 0 0))) opaque)
+      (list->vector
+       (cons (string->symbol (string-append "struct:" (symbol->string (%rtd-name (%record-rtd v)))))
+             (let levels ((rtd (%record-rtd v)) (hidden? #f) (items '()))
+               (if (not rtd)
+                   items
+                   (let* ((parent (%rtd-parent rtd)) (first (if parent (%rtd-field-count parent) 0)) (end (%rtd-field-count rtd)))
+                     (if (or (memq 'transparent (%rtd-flags rtd)) (memq 'prefab (%rtd-flags rtd)))
+                         (levels parent #f
+                                 (let loop ((i (- end 1)) (items items))
+                                   (if (< i first) items (loop (- i 1) (cons (%record-ref v i) items)))))
+                         (levels parent #t (if hidden? items (cons opaque items)))))))))))
+(define (struct->list v #:on-opaque [on-opaque 'error])
+  (if (and (%record? v) (not (memq '... (cdr (vector->list (struct->vector v))))))
+      (%record-items v)
+      (case on-opaque
+        ((return-false) #f)
+        ((skip) (if (%record? v) (filter (lambda (x) (not (eq? x '...))) (cdr (vector->list (struct->vector v)))) '()))
+        (else (raise-argument-error 'struct->list "a struct whose fields are transparent" v)))))
+(define (%record-items v)
   (let loop ((i (- (%rtd-field-count (%record-rtd v)) 1)) (items '()))
     (if (< i 0) items (loop (- i 1) (cons (%record-ref v i) items)))))
+(define (make-struct-type name super init-count auto-count [auto-value #f] [properties '()] [inspector 'opaque]
+                          [procedure #f] [immutables '()] [guard #f] [constructor-name #f])
+  (if (not (symbol? name)) (raise-argument-error 'make-struct-type "symbol?" name))
+  (let* ((count (+ init-count auto-count))
+         (rtd (%make-struct-type name super (build-vector count (lambda (i) (string->symbol (string-append "field" (number->string i)))))
+                                 (if inspector '(mutable) '(mutable transparent)) auto-count auto-value guard
+                                 (append (if procedure (list (cons 'prop:procedure procedure)) '()) properties)))
+         (first (- (%rtd-field-count rtd) count))
+         (instance? (%record-predicate rtd name)))
+    (define (check who v i)
+      (if (not (instance? v)) (raise-argument-error who (string-append (symbol->string name) "?") v))
+      (if (not (and (natural? i) (< i count))) (raise-argument-error who "index of a field" i)))
+    (values rtd
+            (%struct-constructor rtd (or constructor-name name))
+            instance?
+            (lambda (v i) (check 'accessor v i) (%record-ref v (+ first i)))
+            (lambda (v i x) (check 'mutator v i) (%record-set! v (+ first i) x)))))
+(define (make-struct-field-accessor ref i [name 'field]) (%procedure-named name (lambda (v) (ref v i))))
+(define (make-struct-field-mutator set i [name 'field]) (%procedure-named name (lambda (v x) (set v i x))))
 (define (make-struct-type-property name . rest)
   (let ((key (string->uninterned-symbol (symbol->string name))))
     (values key
@@ -310,50 +349,63 @@
             (lambda (v) (%struct-property v key)))))
 
 ;; ---- generics ----
-;; (define-generics shape (area shape) (name shape) #:fallbacks [...]): gen:shape, shape?, and each
-;; method, which looks at the argument named like the interface.
+;; (define-generics shape (area shape) (name shape) #:fallbacks [...] #:defaults ([number? ...])): gen:shape, shape?,
+;; and each method, which looks at the argument named like the interface. What has no methods of its own has those of
+;; the first default whose predicate takes it.
 (define-syntax define-generics
   (er-macro-transformer
    (lambda (form rename compare)
      (let* ((name (cadr form))
             (key (%id-append name "gen:" name))
-            (fallbacks (%generic-fallbacks (cddr form)))
+            (fallbacks (%generic-option 'fallbacks (cddr form)))
+            (defaults (append (%generic-option 'fast-defaults (cddr form)) (%generic-option 'defaults (cddr form))))
             (methods (filter (lambda (m) (and (pair? m) (identifier? (car m)) (list? m) (any (lambda (a) (%id-named? a (%id-symbol name))) (cdr m))))
                              (cddr form))))
        `(,(rename 'begin)
          (,(rename 'define) ,key (,(rename 'quote) ,(%id-symbol key)))
          (,(rename 'define) ,(%id-append name "fallbacks:" name)
           ,(caddr (%methods-property key fallbacks rename)))
+         (,(rename 'define) ,(%id-append name "defaults:" name)
+          (,(rename 'list)
+           ,@(map (lambda (d)
+                    `(,(rename 'cons) (,(rename 'lambda) (v) (,(car d) v)) ,(caddr (%methods-property key (cdr d) rename))))
+                  defaults)))
          (,(rename 'define) (,(%id-append name name "?") v)
-          (,(rename '%implements?) v ,key))
+          (,(rename '%generic?) v ,key ,(%id-append name "defaults:" name)))
          ,@(map (lambda (m)
                   (let ((position (let loop ((args (cdr m)) (i 0))
                                     (if (%id-named? (car args) (%id-symbol name)) i (loop (cdr args) (+ i 1))))))
                     `(,(rename 'define) ,(car m)
                       (,(rename '%generic-method) (,(rename 'quote) ,(%id-symbol (car m))) ,key ,position
-                       ,(%id-append name "fallbacks:" name)
+                       ,(%id-append name "fallbacks:" name) ,(%id-append name "defaults:" name)
                        (,(rename 'quote) ,(%id-symbol name))))))
                 methods))))))
 
-(define (%generic-fallbacks parts)
+(define (%generic-option option parts)
   (cond ((null? parts) '())
-        ((and (keyword? (car parts)) (equal? (keyword->string (car parts)) "fallbacks")) (cadr parts))
-        (else (%generic-fallbacks (cdr parts)))))
+        ((and (keyword? (car parts)) (eq? (string->symbol (keyword->string (car parts))) option)) (cadr parts))
+        (else (%generic-option option (cdr parts)))))
 
 (define (%implements? v key)
   (and (%record? v) (assq key (%rtd-properties (%record-rtd v))) #t))
 
-(define (%generic-method name key position fallbacks interface)
+(define (%generic-default v defaults) (find (lambda (d) ((car d) v)) defaults))
+(define (%generic? v key defaults) (or (%implements? v key) (and (%generic-default v defaults) #t)))
+
+(define (%generic-method name key position fallbacks defaults interface)
   (%procedure-named
    name
    (lambda args
      (let* ((self (if (< position (length args)) (list-ref args position)
                       (raise-arguments-error name "too few arguments")))
-            (methods (if (%record? self) (or (%struct-property self key) '()) '()))
+            (default (and (not (%implements? self key)) (%generic-default self defaults)))
+            (methods (cond (default (cdr default))
+                           ((%record? self) (or (%struct-property self key) '()))
+                           (else '())))
             (method (or (assq name methods)
-                        (and (%implements? self key) (assq name fallbacks)))))
+                        (and (or default (%implements? self key)) (assq name fallbacks)))))
        (if method
            (apply (cdr method) args)
-           (if (%implements? self key)
+           (if (or default (%implements? self key))
                (raise-arguments-error name "not implemented" "value" self)
                (raise-argument-error name (string-append (symbol->string interface) "?") self)))))))

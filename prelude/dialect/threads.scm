@@ -45,7 +45,7 @@
     (%set-thread-handle! t
       (%spawn (lambda ()
                 (%catch (lambda (e) (%tell-uncaught e))
-                        (lambda () (parameterize ([%this-thread t]) (thunk))))
+                        (lambda () (%with-own-params (lambda () (parameterize ([%this-thread t]) (thunk))))))
                 (%wake-all! (%thread-waiting t)))
               "thread"))
     t))
@@ -270,7 +270,16 @@
         ((> (hash-count %requests) 0) (sleep 0.002))
         (else (%fail 'exn:fail:deadlock text))))
 
-;; ---- thread cells and parameterizations mean one thing here ----
-(define (make-thread-cell v [preserved? #f]) (box v))
-(define (thread-cell-ref c) (unbox c))
-(define (thread-cell-set! c v) (set-box! c v))
+;; ---- thread cells: a value for each thread; a new one begins with the first, or with its maker's where it is preserved ----
+(define-record-type %thread-cell (%make-thread-cell parameter first preserved?) thread-cell?
+  (parameter %cell-parameter) (first %cell-first) (preserved? %cell-preserved?))
+(%set-rtd-printer! (%record-rtd (%make-thread-cell #f #f #f)) (lambda (c) "#<thread-cell>"))
+;; what a cell that is not preserved has is the value and the thread whose it is
+(define (make-thread-cell v [preserved? #f]) (%make-thread-cell (make-parameter (if preserved? v (cons #f v))) v preserved?))
+(define (thread-cell-ref c)
+  (let ((v ((%cell-parameter c))))
+    (cond ((%cell-preserved? c) v)
+          ((eq? (car v) (current-thread)) (cdr v))
+          (else (%cell-first c)))))
+(define (thread-cell-set! c v)
+  ((%cell-parameter c) (if (%cell-preserved? c) v (cons (current-thread) v))))

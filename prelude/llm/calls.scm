@@ -42,55 +42,76 @@
   (string-append op ": #:instruction is missing; say what is to be done, for example (" op
                  " #:instruction \"Summarize\" #:data text)"))
 
-;; Send one call; gives its handle. `op` is its name in the log.
-(define (%start-call op instruction data model temperature max-tokens json image images recursive)
+;; What a call is made of, checked: (send instruction data pictures) sends it. `op` is its name in the log.
+(define (%checked-call op instruction data model temperature max-tokens json image images recursive send)
   (let ((instruction (%check-text op "#:instruction" instruction #f))
         (data (%check-text op "#:data" data #t)))
     (%check-call op model temperature max-tokens json recursive)
     (if (string-null? instruction)
         (%fail 'exn:fail:contract (%no-instruction op)))
     (%before-calls)
-    (let* ((pictures (if (or image (pair? images))
-                         (append (if image (list image) '()) (if (list? images) images (list images)))
-                         '()))
-           (budget (%budget-around))
-           (tokens (if budget
-                       (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
-                       0))
-           (id (%fresh-id))
-           (fiber %current-fiber)
-           (from (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
-           (bytes (%encode-request id "llm"
-                                   (list op instruction data (%model-name model) (and temperature (inexact temperature))
-                                         max-tokens json pictures recursive (%take-calls-to-judge!))))
-           (place (and (string=? op "llm-query-async") (%place)))
-           (handle #f)
-           (tight ; what cannot be sent sets nothing aside, and nobody comes in between
-            (%atomically
-             (lambda ()
-               (let ((budget (and budget (%budget-around)))) ; another one, perhaps, after the estimate
-                 (or (%too-tight budget tokens)
-                     (begin
-                       (%set-aside! budget tokens)
-                       (set! handle (%make-handle id (cons op " call")
-                                                  (lambda ()
-                                                    (%forget-request! id)
-                                                    (%settle-budget! budget tokens 0))))
-                       (%own! fiber handle)
-                       (hash-set! %requests id
-                                  (lambda (ok? value) (%finish-call handle budget tokens from place ok? value)))
-                       (%outbox! bytes)
-                       #f)))))))
-      (if (and %tracing? (pair? from)) (%trace! "id" id "from" from))
-      (if tight
-          (%over-budget (string-append "a call of about " (number->string tokens)
-                                       " tokens does not fit, it was not sent")
-                        tight))
-      (%check-handle-limit)
-      handle)))
+    (send instruction data
+          (if (or image (pair? images))
+              (append (if image (list image) '()) (if (list? images) images (list images)))
+              '()))))
+(define (%call-lineage instruction data) (%lineages-joined (%string-lineage instruction) (%string-lineage data)))
+(define (%call-arguments op instruction data model temperature max-tokens json pictures recursive)
+  (list op instruction data (%model-name model) (and temperature (inexact temperature))
+        max-tokens json pictures recursive (%take-calls-to-judge!)))
 
+;; Send one call and wait for its reply, where no budget has a say and no trace is kept: nobody needs a handle then.
+(define (%call-and-wait op instruction data model temperature max-tokens json image images recursive)
+  (%checked-call op instruction data model temperature max-tokens json image images recursive
+    (lambda (instruction data pictures)
+      (let ((from (%call-lineage instruction data)))
+        (%scoped-reply (%ask "llm" (%call-arguments op instruction data model temperature max-tokens json pictures recursive))
+                       from)))))
+
+;; Send one call; gives its handle.
+(define (%start-call op instruction data model temperature max-tokens json image images recursive)
+  (%checked-call op instruction data model temperature max-tokens json image images recursive
+    (lambda (instruction data pictures)
+      (let* ((budget (%budget-around))
+             (tokens (if budget
+                         (%request "estimate-tokens" instruction data (length pictures) (or max-tokens 0))
+                         0))
+             (id (%fresh-id))
+             (fiber %current-fiber)
+             (from (%call-lineage instruction data))
+             (bytes (%encode-request id "llm"
+                                     (%call-arguments op instruction data model temperature max-tokens json pictures recursive)))
+             (place (and (string=? op "llm-query-async") (%place)))
+             (handle #f)
+             (tight ; what cannot be sent sets nothing aside, and nobody comes in between
+              (%atomically
+               (lambda ()
+                 (let ((budget (and budget (%budget-around)))) ; another one, perhaps, after the estimate
+                   (or (%too-tight budget tokens)
+                       (begin
+                         (%set-aside! budget tokens)
+                         (set! handle (%make-handle id (cons op " call")
+                                                    (lambda ()
+                                                      (%forget-request! id)
+                                                      (%settle-budget! budget tokens 0))))
+                         (%own! fiber handle)
+                         (hash-set! %requests id
+                                    (lambda (ok? value) (%finish-call handle budget tokens from place ok? value)))
+                         (%outbox! bytes)
+                         #f)))))))
+        (if (and %tracing? (pair? from)) (%trace! "id" id "from" from))
+        (if tight
+            (%over-budget (string-append "a call of about " (number->string tokens)
+                                         " tokens does not fit, it was not sent")
+                          tight))
+        (%check-handle-limit)
+        handle))))
+
+;; value: (text call-id model prompt-tokens completion-tokens depth truncated?)
+(define (%scoped-reply value from)
+  (let ((told (cdr value)))
+    (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4) (list-ref told 5))))
 (define (%finish-call handle budget reserved from place ok? value)
-  (if ok? ; value: (text call-id model prompt-tokens completion-tokens depth truncated?)
+  (if ok? ; value: see %scoped-reply
       (let* ((told (cdr value)) (used (+ (caddr told) (cadddr told))))
         (%settle-budget! budget reserved used)
         (let ((blown (%blown budget)))
@@ -101,8 +122,7 @@
                                                         (number->string (%budget-used blown)) " of "
                                                         (number->string (%budget-limit blown)) " tokens")
                                          '()))
-              (%settle! handle 'done
-                        (%make-scoped (%with-lineage (car value) from) (car told) (cadr told) (list-ref told 4) (list-ref told 5))))))
+              (%settle! handle 'done (%scoped-reply value from)))))
       (begin
         (%settle-budget! budget reserved 0)
         (if (equal? (%hash-ref value "type" #f) "exn:fail:refused")
@@ -116,7 +136,9 @@
 (define (llm-query #:instruction [instruction ""] #:data [data ""] #:model [model #f]
                    #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]
                    #:image [image #f] #:images [images '()] #:recursive [recursive #f])
-  (%await (%start-call "llm-query" instruction data model temperature max-tokens json image images recursive)))
+  (if (or %tracing? (%budget-around))
+      (%await (%start-call "llm-query" instruction data model temperature max-tokens json image images recursive))
+      (%call-and-wait "llm-query" instruction data model temperature max-tokens json image images recursive)))
 
 (define (llm-query-async #:instruction [instruction ""] #:data [data ""] #:model [model #f]
                          #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]

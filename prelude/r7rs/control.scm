@@ -62,6 +62,7 @@
     (%wind! to common)))
 
 (define (call-with-current-continuation receiver)
+  (unless (procedure? receiver) (%err-type 'call-with-current-continuation 0 "procedure" receiver))
   (%call/cc
    (lambda (k)
      (let ((winders (vector-ref (%state) 0)))

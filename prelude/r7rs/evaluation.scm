@@ -6,9 +6,13 @@
   (unless %repl-environment (set! %repl-environment (%make-repl-environment)))
   %repl-environment)
 
+;; What it runs has the places that a quoted form has in the program; else that of the call.
 (define (eval form [env (interaction-environment)])
   (unless (environment? env) (%err-type 'eval 1 "environment" env))
-  (%eval-form form env "eval"))
+  (let ((place (%place)))
+    (if place
+        (%eval-form (%form-at form (cadr place) (caddr place)) env (car place))
+        (%eval-form form env "eval"))))
 
 (define (environment . import-sets)
   (let ((env (%make-environment #f)))

@@ -1,7 +1,8 @@
 ;; parameters.scm — make-parameter and parameterize.
 ;;
 ;; A parameter is an applicable record. Its binding is looked up in the dynamic state's alist of
-;; (parameter . box); outside every parameterize it is the record's own value.
+;; (parameter . box); outside every parameterize it is the record's own value. What a thread of Racket's sets is seen
+;; by it alone: its alist ends with (%thread-values . box), whose box has the alist of what it has set by calls.
 
 (define-values (%parameter-rtd %make-parameter-record %parameter?)
   (let ((rtd (%make-rtd 'parameter #f '#(value converter name))))
@@ -9,29 +10,32 @@
             (lambda (value converter name) (%record rtd value converter name))
             (lambda (x) (%record-is-a? x rtd)))))
 
-(define (%parameter-value p)
-  (let ((binding (assq p (%state-params (%state)))))
-    (if binding (unbox (cdr binding)) (%record-ref p 0))))
+(define (%parameter-binding p)
+  (let ((params (%state-params (%state))))
+    (or (assq p params)
+        (let ((own (assq '%thread-values params)))
+          (and own (assq p (unbox (cdr own))))))))
 
 (define (%parameter-call p . arguments)
-  (let ((binding (assq p (%state-params (%state)))))
-    (cond ((null? arguments)
-           (if binding (unbox (cdr binding)) (%record-ref p 0)))
-          ((null? (cdr arguments))
-           (let ((value (%parameter-convert p (car arguments))))
-             (if binding
-                 (set-box! (cdr binding) value)
-                 (%record-set! p 0 value))))
-          (else
-           (%raise
-            (%make-condition
-             'exn:fail:contract:arity
-             (string-append (if (%record-ref p 2) (%written (%record-ref p 2)) "parameter")
-                            ": arity mismatch;\n the expected number of arguments does not match the given number\n"
-                            "  expected: at most 1\n  given: " (number->string (length arguments)))
-             '()))))))
+  (cond ((null? arguments) (%parameter-value p))
+        ((null? (cdr arguments))
+         (let ((binding (%parameter-binding p)) (value (%parameter-convert p (car arguments))))
+           (cond (binding (set-box! (cdr binding) value))
+                 ((assq '%thread-values (%state-params (%state)))
+                  => (lambda (own) (set-box! (cdr own) (cons (cons p (box value)) (unbox (cdr own))))))
+                 (else (%record-set! p 0 value)))))
+        (else
+         (%raise
+          (%make-condition
+           'exn:fail:contract:arity
+           (string-append (if (%record-ref p 2) (%written (%record-ref p 2)) "parameter")
+                          ": arity mismatch;\n the expected number of arguments does not match the given number\n"
+                          "  expected: at most 1\n  given: " (number->string (length arguments)))
+           '())))))
 
 (%set-rtd-apply! %parameter-rtd %parameter-call)
+(%set-rtd-printer! %parameter-rtd
+                   (lambda (p) (string-append "#<procedure:" (symbol->string (or (%record-ref p 2) 'parameter-procedure)) ">")))
 
 (define (%parameter-convert p value)
   (let ((converter (%record-ref p 1)))
@@ -65,6 +69,19 @@
                  (loop (cdr bs) (cons (car bs) foreign) params)))
             ((null? foreign) (%with-params params thunk))
             (else (%with-params params (lambda () (%swap-bindings foreign thunk))))))))
+
+;; With places of its own for what is set inside, which have the values of now.
+(define (%with-own-params thunk)
+  (let* ((outer (%dynamic))
+         (state (or outer %empty-state))
+         (own (assq '%thread-values (%state-params state)))
+         (copy (lambda (bindings) (map (lambda (b) (cons (car b) (box (unbox (cdr b))))) bindings))))
+    (%set-dynamic! (%with-params-state state
+                     (append (copy (filter (lambda (b) (not (eq? b own))) (%state-params state)))
+                             (list (cons '%thread-values (box (if own (copy (unbox (cdr own))) '())))))))
+    (let ((result (thunk)))
+      (%set-dynamic! outer)
+      result)))
 
 (define (%with-params params thunk)
   (let* ((outer (%dynamic))

@@ -22,7 +22,7 @@
     ((%eval) (answer! ((%compile (vector-ref r 1) name))))
     ((%load-library) (answer! (%load-library (vector-ref r 1))))
     ((%library-exists?) (answer! (if (%fetch-library (vector-ref r 1)) #t #f)))
-    ((%include) (answer! (%include-forms (vector-ref r 1) (vector-ref r 2) (vector-ref r 3))))
+    ((%include) (answer! (apply %include-forms (cdr (vector->list r)))))
     (else r)))
 (define (%splice? r) (eq? (vector-ref r 0) '%splice))
 ;; Without running it.
@@ -63,7 +63,8 @@
 ;; The value is the last form's. `show` gets the value of each form that is evaluated, what a begin at the top
 ;; level splices included; #f: nothing does. `program`: the record, or #f; to-come: what follows after these.
 (define (%run-forms forms env name show program to-come)
-  (cond ((null? forms) (void))
+  (cond (show (%run-module (list (if (null? forms) '() (list (cons forms env)))) name show program))
+        ((null? forms) (void))
         ((null? (cdr forms))
          (if program (vector-set! program 1 to-come))
          (%run-form (car forms) env name show program to-come))
@@ -73,15 +74,30 @@
            (%run-form (car forms) env name show program to-come))
          (%run-forms (cdr forms) env name show program to-come))))
 
+;; What shows its values is run as Racket runs a module: a continuation goes as far as the form that it was taken in,
+;; and what comes after that form is what comes after the one that entered it again. So what is left to run is
+;; in a cell, (to-come), which a continuation does not keep.
+(define (%run-module left name show program)
+  (let loop ((value (void)))
+    (if (null? (car left))
+        value
+        (let* ((part (caar left))
+               (rest (if (null? (cdar part)) (cdar left) (cons (cons (cdar part) (cdr part)) (cdar left)))))
+          (set-car! left rest)
+          (if program (vector-set! program 1 rest))
+          (loop (%run-form (caar part) (cdr part) name show program left))))))
+
+;; to-come: with show the cell of what is left.
 ;; Most forms ask for nothing: %compile-form expands and compiles them in one go, and those that were expanded ahead.
 (define (%run-form form env name show program to-come)
   (let ((done (%compile-form form env name program)))
     (cond ((pair? done)
            (let ((r (%answered (car done) (cdr done) name)))
              (if (and program (not (%splice? r))) (vector-set! program 0 (cons r (vector-ref program 0))))
-             (cond ((%splice? r) (%run-forms (list-copy (vector-ref r 1)) (vector-ref r 2) name show program to-come))
-                   (show (%show-value (%compile r name) show))
-                   (else ((%compile r name))))))
+             (cond ((not (%splice? r)) (if show (%show-value (%compile r name) show) ((%compile r name))))
+                   ((not show) (%run-forms (list-copy (vector-ref r 1)) (vector-ref r 2) name show program to-come))
+                   ((pair? (vector-ref r 1))
+                    (set-car! to-come (cons (cons (list-copy (vector-ref r 1)) (vector-ref r 2)) (car to-come)))))))
           (show (%show-value done show))
           (else (done)))))
 (define (%show-value thunk show)
@@ -107,12 +123,20 @@
 (define (%library-symbol name) (string->symbol (%written name)))
 (define (%library-file name) (%library-symbol name))
 
-(define (%include-forms paths fold-case? library)
+;; Of a program's text that is expanded, where nothing runs that would have the place.
+(define (%condition-at condition line column)
+  (%condition-locate! condition)
+  (unless (zero? line)
+    (%set-condition-mark! condition 3 line)
+    (%set-condition-mark! condition 4 column))
+  condition)
+(define (%include-forms paths fold-case? library line column)
   (append-map
    (lambda (path)
      (let ((text (%fetch-include path library)))
        (if (not text)
-           (%raise (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))))
+           (%raise (%condition-at (%make-condition 'exn:fail:syntax (string-append "include: no such file: " path) (list path))
+                                  line column)))
        (%read-all (if fold-case? (string-append "#!fold-case " text) text)
                   (if library (%library-symbol library) path))))
    paths))

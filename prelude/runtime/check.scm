@@ -26,7 +26,8 @@
 (define (%literal node otherwise) (if (%const-node? node) (%node-part node 0) otherwise))
 
 ;; What survey.c finds, and where.
-(define-values (%f-reference %f-call %f-definition %f-assignment %f-regexp %f-local-call %f-llm-call) (values 0 1 2 3 4 5 6))
+(define-values (%f-reference %f-call %f-definition %f-assignment %f-regexp %f-local-call %f-earlier %f-always %f-llm-call)
+  (values 0 1 2 3 4 5 6 7 8))
 (define (%f-kind finding) (vector-ref finding 0))
 (define (%f-owner finding) (vector-ref finding 1))
 (define (%f-guarded? finding) (vector-ref finding 2))
@@ -82,8 +83,8 @@
 ;;   1 the trees of what has run
 ;;   2 what went wrong: (condition . the trees before it)
 ;;   3 whether all of it could be looked into
-;;   4 the forms that are being looked at (%expand-list! knows these)
-(define (%make-look trees done) (vector trees done '() #t '()))
+;;   4 the forms that are being looked at, 5 what comes after them, 6 their environment (see %expand-list!)
+(define (%make-look trees done) (vector trees done '() #t '() '() #f))
 (define (%certain-condition? condition)
   (and (exn? condition) (or (exn:fail:syntax? condition) (exn:fail:read? condition))))
 (define (%look-failed! look condition)
@@ -94,35 +95,35 @@
 ;; (expand form env state request) goes on with one that does, or begins with a library, whose state is #f. It gives a
 ;; tree or a splice, or #f: then neither this form nor those after it can be looked into, and the result is #f.
 (define (%look-at-forms! look forms env expand)
-  (let again ((pairs forms))
+  (vector-set! look 5 '())
+  (let again ((pairs forms) (env env))
     (let* ((done (%expand-list! look pairs env 'define-library))
            (outcome (if (or (eq? done #t) (exn? done))
                         done
-                        (%catch values (lambda () (%look-at-rest! look done env expand))))))
+                        (%catch values (lambda () (%look-at-rest! look done expand))))))
       (cond ((boolean? outcome) outcome)
             (else
-             (let ((here (vector-ref look 4)))
+             (let ((here (vector-ref look 4)) (env (vector-ref look 6)))
                (%look-failed! look outcome)
-               (and (%certain-condition? outcome) (again (cdr here)))))))))
+               (and (%certain-condition? outcome) (again (cdr here) env))))))))
 ;; done: what %expand-list! gave. Handlers cost, so they are made for the forms that ask for something.
-(define (%look-at-rest! look done env expand)
+(define (%look-at-rest! look done expand)
   (if (or (eq? done #t) (exn? done))
       done
-      (let* ((pairs (vector-ref look 4)) (form (car pairs))
+      (let* ((pairs (vector-ref look 4)) (form (car pairs)) (env (vector-ref look 6))
              (r (if done (expand form env (car done) (cdr done)) (expand form env #f #f))))
-        (vector-set! look 4 pairs)
         (cond ((not r)
                (vector-set! look 3 #f)
                #f)
               ((eq? (vector-ref r 0) '%splice)
                (let ((inner (list-copy (vector-ref r 1))))
                  (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
-                 (and (%look-at-forms! look inner (vector-ref r 2) expand)
-                      (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))
+                 (vector-set! look 5 (cons (cons (cdr pairs) env) (vector-ref look 5)))
+                 (%look-at-rest! look (%expand-list! look inner (vector-ref r 2) 'define-library) expand)))
               (else
                (set-car! pairs (%expanded form r))
                (vector-set! look 0 (cons r (vector-ref look 0)))
-               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) env expand))))))
+               (%look-at-rest! look (%expand-list! look (cdr pairs) env 'define-library) expand))))))
 
 ;; The tree of a form whose turn has not come. #f: it needs what earlier forms do as they run (the code of a
 ;; macro), or what only the host has.
@@ -135,15 +136,6 @@
             (loop (%expand-run state)))
            ((%eval %load-library %library-exists? %include) #f)
            (else r)))))
-
-;; Forms were expanded ahead although what runs before them may change what they mean: forget that.
-(define (%forget-expanded! to-come)
-  (for-each (lambda (part)
-              (let loop ((pairs (car part)))
-                (when (pair? pairs)
-                  (if (%expanded? (car pairs)) (set-car! pairs (vector-ref (car pairs) 2)))
-                  (loop (cdr pairs)))))
-            to-come))
 
 ;; (finish …), whatever comes: nothing after it runs. `depth` bounds the look.
 (define (%always-finishes? node depth)
@@ -404,6 +396,27 @@
           (add! 'advice entry (%node-place node) (string-append "in " (%shown v 80) " a backslash before a letter means that letter")
                 "For a class of characters write #px instead of #rx."))))
 
+  ;; a name in the code of a procedure that an earlier program defined
+  (define told (%make-hash 1 #f))
+  (define (check-earlier entry)
+    (let* ((more (%f-more (car entry))) (cell (vector-ref more 0)) (in (vector-ref more 1)) (symbol (%cell-name cell)))
+      (if (not (or (hash-has-key? defined cell) (hash-has-key? defined in) (hash-has-key? told cell)))
+          (begin
+            (hash-set! told cell #t)
+            (add! (not (or dynamic? (vector-ref more 2) (not (vector-ref look 3)) (hash-has-key? assigned in)
+                           (hash-has-key? assigned (%node-part (%f-node (car entry)) 0)) (hash-has-key? assigned cell)))
+                  entry (%node-place (%f-node (car entry)))
+                  (string-append "unbound variable: " (symbol->string symbol) ", in " (symbol->string (%cell-name in))
+                                 ", which an earlier program defined")
+                  (%unbound-advice symbol (visible-names) #f) "exn:fail:contract:variable")))))
+
+  ;; an answer as the test of an if, when or cond
+  (define (check-test entry)
+    (let ((who (symbol->string (%cell-name (%node-part (%node-part (%f-node (car entry)) 0) 0)))))
+      (add! #f entry (%node-place (%f-node (car entry)))
+            (string-append who ": its result is the test of a condition, and is always true, whatever the model answers")
+            "Compare the text: (equal? (string-trim (syntax-e (llm-query …))) \"yes\").")))
+
   ;; what a vendor's model takes is the host's to say; what no call takes is said here
   (define (check-llm-call entry)
     (if (%told-of (car entry))
@@ -424,12 +437,14 @@
               (let ((kind (%f-kind (car entry))))
                 (cond ((or (= kind %f-call) (= kind %f-local-call)) (check-call entry))
                       ((= kind %f-llm-call) (check-llm-call entry))
+                      ((= kind %f-earlier) (check-earlier entry))
+                      ((= kind %f-always) (check-test entry))
                       ((= kind %f-regexp) (check-regexp entry)))))
             findings)
   (if (pair? (vector-ref look 2))
       (for-each (lambda (trouble) (set! problems (cons (%problem-of-trouble trouble (visible-names)) problems)))
                 (vector-ref look 2)))
-  (values (sort problems %problem-before?) literal-calls dynamic?))
+  (values (sort problems %problem-before?) literal-calls))
 
 ;; How many arguments a struct's procedure takes, by the node that makes it; #f where that is unknown.
 (define (%struct-arity node defined)
@@ -493,7 +508,7 @@
             (%look-at-forms! look rest env expand)
             (loop next)))))
     (set! %looking? #f)
-    (let-values (((problems literal-calls dynamic?) (%problems look)))
+    (let-values (((problems literal-calls) (%problems look)))
       (map (lambda (p)
              (hash "severity" (if (%problem-hard? p) "error" "warning") "message" (%problem-message p)
                    "line" (%problem-line p) "column" (%problem-column p) "hint" (%problem-hint p)))
@@ -515,7 +530,7 @@
   (let* ((forms (%program-of text env name)) (look (%make-look '() '())) (fiber %current-fiber))
     (let*-values (((to-come) (list (cons forms env))) ((calls) (%look-quickly! look to-come))
                   ((problems literal-calls)
-                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look to-come))))
+                   (if calls (values '() (map (lambda (call) (cons call #t)) calls)) (%look-again! look))))
       (set! %current-fiber fiber)
       (let ((all (sort (append problems (%judged literal-calls)) %problem-before?)))
         (%warn-of-problems! all)
@@ -547,9 +562,8 @@
     (if calls (set! %looking? #f))
     calls))
 ;; Where something is: the problems, and the calls with whether the execution is refused for them.
-(define (%look-again! look to-come)
-  (let-values (((problems calls dynamic?) (%problems look)))
-    (if dynamic? (%forget-expanded! to-come))
+(define (%look-again! look)
+  (let-values (((problems calls) (%problems look)))
     (set! %looking? #f)
     (values problems calls)))
 
@@ -582,7 +596,7 @@
          (calls (%look-quickly! look to-come)))
     (if calls
         (set! %calls-to-judge calls)
-        (let-values (((problems literal-calls) (%look-again! look to-come)))
+        (let-values (((problems literal-calls) (%look-again! look)))
           (let ((fatal (filter %problem-fatal? problems)))
             (if (null? fatal)
                 (set! %calls-to-judge (filter-map (lambda (call) (and (cdr call) (car call))) literal-calls))

@@ -8,7 +8,7 @@
 ;; not be interrupted is at work. The tick leaves everything alone then. Such a step is short: what
 ;; concerns many handles or replies is done in pieces.
 
-(define-record-type %fiber
+(define-record-type %fiber ; host/program.c knows the places of state and pool
   (%make-fiber id resume state handle)
   %fiber?
   (id %fiber-id)
@@ -77,18 +77,59 @@
 
 ;; Wait. `what` says for what; (setup fiber) arranges that somebody wakes it.
 (define (%park! what setup)
+  (let ((fiber %current-fiber))
+    (if (not fiber)
+        (if %looking? ; in a macro
+            (%fail 'exn:fail:capability "nobody waits while a program is checked")
+            (%panic "a fiber parked while none was running")))
+    (set! %current-fiber #f)
+    (%fiber-set-what! fiber what)
+    (setup fiber)
+    (%wait-in-place fiber)))
+
+;; Mostly nobody else can run meanwhile: then it waits where it is, and does what the base loop would do, until it is
+;; woken. Else it leaves its continuation and goes to the base loop.
+(define (%wait-in-place fiber)
+  (if (pair? %arrived)
+      (%deliver-some!)
+      (%take-message!))
+  (cond ((or (pair? %doomed) %outcome) (%wait-at-base fiber))
+        ((pair? %queue-head)
+         (if (eq? (car %queue-head) fiber)
+             (let ((resume (%fiber-resume fiber)))
+               (set! %queue-head (cdr %queue-head))
+               (%fiber-set-resume! fiber #f)
+               (set! %current-fiber fiber)
+               (resume))
+             (%wait-at-base fiber)))
+        ((pair? %arrived) (%wait-in-place fiber))
+        ((= (hash-count %requests) 0) (%wait-at-base fiber))
+        (else
+         (%flush-output)
+         (let* ((message (%cbor-decode (%wait) %data-types)) (reply (%only-reply message (%fiber-request fiber))))
+           (if reply
+               (%take-reply! fiber reply)
+               (begin
+                 (%accept-decoded! message)
+                 (%wait-in-place fiber)))))))
+
+;; The usual message: it has the reply to the fiber's own request, and no other.
+(define (%only-reply message id)
+  (and (string=? (car message) "replies")
+       (let ((replies (cadr message)))
+         (and (pair? replies) (null? (cdr replies)) (eqv? (caar replies) id) (car replies)))))
+(define (%take-reply! fiber reply)
+  (hash-remove! %requests (car reply))
+  (%fiber-set-what! fiber #f)
+  (%fiber-set-request! fiber #f)
+  (set! %current-fiber fiber)
+  (if (cadr reply) (caddr reply) (%raise-reply (caddr reply))))
+
+(define (%wait-at-base fiber)
   ((%call/cc
     (lambda (k)
-      (let ((fiber %current-fiber))
-        (if (not fiber)
-            (if %looking? ; in a macro
-                (%fail 'exn:fail:capability "nobody waits while a program is checked")
-                (%panic "a fiber parked while none was running")))
-        (set! %current-fiber #f)
-        (%fiber-set-k! fiber k)
-        (%fiber-set-what! fiber what)
-        (setup fiber)
-        (%base-k #f))))))
+      (if (or (%fiber-what fiber) (%fiber-resume fiber)) (%fiber-set-k! fiber k)) ; else it was killed
+      (%base-k #f)))))
 
 ;; Run something that no tick may interrupt. It must be short and must not park.
 (define (%atomically thunk)
@@ -137,16 +178,17 @@
 (define (%begin-fiber fiber thunk)
   (%set-dynamic! (%fiber-state fiber))
   (set! %current-fiber fiber)
-  (let ((value (thunk)))
-    (if (eq? %current-fiber fiber)
-        (begin
-          (set! %current-fiber #f)
-          (if (%fiber-pool fiber) (%leave-pool! fiber))
-          (let ((handle (%fiber-handle fiber)))
-            (if handle
-                (%settle! handle 'done value)
-                (set! %outcome value))))
-        (%end-of-another fiber value))))
+  (%end-fiber fiber (thunk)))
+(define (%end-fiber fiber value)
+  (if (eq? %current-fiber fiber)
+      (begin
+        (set! %current-fiber #f)
+        (if (%fiber-pool fiber) (%leave-pool! fiber))
+        (let ((handle (%fiber-handle fiber)))
+          (if handle
+              (%settle! handle 'done value)
+              (set! %outcome value))))
+      (%end-of-another fiber value)))
 
 ;; The running fiber went on with a continuation of another one, and has come to that one's end: it is its own.
 (define (%end-of-another fiber value)
@@ -205,9 +247,9 @@
                 (%accept! message)
                 #t)))))
 
-(define (%accept! message)
-  (let ((decoded (%cbor-decode message %data-types)))
-    (if (string=? (car decoded) "replies") (set! %arrived (cadr decoded)))))
+(define (%accept! message) (%accept-decoded! (%cbor-decode message %data-types)))
+(define (%accept-decoded! message)
+  (if (string=? (car message) "replies") (set! %arrived (cadr message))))
 
 (define (%deliver-some!)
   (let loop ((n %at-a-time))
@@ -242,7 +284,13 @@
         (%set-condition-mark! condition 3 line)
         (%set-condition-mark! condition 4 (%hash-ref told "column" #f))))
     condition))
-(define (%raise-reply told) (%raise (%condition-locate! (%reply-condition told))))
+;; What the host says of a call that it refuses for the program's sake ends the program: see check.scm.
+(define (%raise-reply told)
+  (if (equal? (%hash-ref told "type" #f) "exn:fail:refused")
+      (begin
+        (%refused-by-host!)
+        (%park! "the end of the program" void))
+      (%raise (%condition-locate! (%reply-condition told)))))
 
 ;; The end of a time slice: take a message, if one came, and let the others run.
 (define (%tick)
@@ -338,7 +386,8 @@
     bytes))
 
 ;; Ask the host and wait for the answer; only this fiber waits.
-(define (%request operation . arguments)
+(define (%request operation . arguments) (%ask operation arguments))
+(define (%ask operation arguments)
   (let* ((id (%fresh-id)) (bytes (%encode-request id operation arguments)))
     (%park! (cons operation id)
             (lambda (fiber)

@@ -206,6 +206,9 @@
        (%warn! "hash: the result of an LLM call is the key of a table or set, or a part of one: results with one text are"
                " told apart. Unwrap the text first, with (syntax-e v)."))
       ((4)
+       (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken; the table has " (%shown b 60)
+               ", and capitals count."))
+      ((5)
        (%warn! "equal?: the text " (%shown b 60) " was compared with the symbol " (symbol->string a)
                ", which it never equals: write the data as texts, or make a symbol of the text by (string->symbol text)."))
       (else
@@ -238,7 +241,12 @@
   (let ((symbol (string->symbol name)))
     (%environment-define! (interaction-environment) symbol
       (%procedure-named symbol
-        (lambda arguments (apply %request "host" name (map %plain arguments)))))))
+        (lambda arguments (%ask "host" (cons name (%all-plain arguments))))))))
+(define (%all-plain arguments)
+  (let loop ((rest arguments))
+    (cond ((null? rest) arguments)
+          ((syntax? (car rest)) (map %plain arguments))
+          (else (loop (cdr rest))))))
 
 ;; thunk: the program, which gives the outcome.
 (define (%execute thunk)
@@ -278,11 +286,26 @@
     (%flush-output)
     (%outbox! (if (pair? outcome) (cdr outcome) (%cbor-encode (list "done" outcome) #t)))))
 
+;; Most messages are a short program and nothing else: C takes the first steps of its execution, and where it gives a
+;; plain value and nothing else is left to do, the last ones (see host/program.c). The rest is as in %execute.
+(define %new-main-fiber (%make-fiber 0 #f (%dynamic-empty) #f))
+(define %ok "ok")
 (define (%main)
-  (let ((program (%eval-message)))
-    (if program
-        (%execute (lambda () (%program-outcome %eval-program (car program) (cdr program))))
-        (%main-message))))
+  (let ((begun (%begin-program)))
+    (if begun
+        (let* ((fiber %main-fiber)
+               (value (cond ((pair? begun)
+                             (if (cddr begun) (%note-structs! (car begun)))
+                             (%run-forms (car begun) (interaction-environment) (cadr begun) #f %program '()))
+                            (else (begun)))))
+          (if (not (%end-program fiber value))
+              (begin
+                (%end-fiber fiber (%value-outcome "ok" value))
+                (%finish-execution))))
+        (let ((program (%eval-message)))
+          (if program
+              (%execute (lambda () (%program-outcome %eval-program (car program) (cdr program))))
+              (%main-message))))))
 
 (define (%main-message)
   (let* ((message (%cbor-decode (%inbox) %data-types)) (kind (car message)))
@@ -302,7 +325,9 @@
                                       source name))))))
           ((string=? kind "state")
            (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
-          (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
+          (else
+           (if (string=? kind "collect") (%collect-garbage))
+           (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
 
 ;; The names that programs have given a meaning of their own.
 (define (%user-definitions)
@@ -366,3 +391,4 @@
 (%set-hook! 'tick %tick)
 (%set-hook! 'main %main)
 (interaction-environment)
+(%know-driver!)

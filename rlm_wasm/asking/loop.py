@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rlm_wasm.asking.answer import Answer, How, OnStep, Step
 from rlm_wasm.asking.bounds import SHOWN, bounded
+from rlm_wasm.asking.progress import KeptStep, Progress
 from rlm_wasm.asking.transcript import Transcript
 from rlm_wasm.errors import (
     CapabilityDenied,
@@ -73,6 +74,18 @@ class Workplace(Protocol):
 
     def left(self) -> str:
         """What may still be used, in words."""
+        ...
+
+
+class Notes(Protocol):
+    """Is told how far it has come."""
+
+    def stepped(self, kept: KeptStep) -> None:
+        """An iteration is over."""
+        ...
+
+    def limited(self, limit: ErrorInfo) -> None:
+        """A limit has ended the iterations: a last word comes next."""
         ...
 
 
@@ -151,7 +164,9 @@ class Loop:
         iterations: int,
         below: bool = False,
         on_step: OnStep | None = None,
+        notes: Notes | None = None,
     ) -> None:
+        self._notes = notes
         self._task = task
         self._place = place
         self._iterations = iterations
@@ -162,11 +177,18 @@ class Loop:
         self._refused = ""
         """The program that was shown back unrun: sent again as it is, it runs."""
 
+    def go_on_from(self, progress: Progress, last_result: Result | None) -> None:
+        """It begins where another process has left it."""
+        for kept in progress.steps:
+            self._transcript.add(kept.step, kept.so_far)
+            self._found.asked_again, self._refused = kept.asked_again, kept.refused
+        self._found.result, self._found.error = last_result, progress.over
+
     async def run(self) -> Found:
         """The answer, or what became of it. Raises LimitExceeded where limits are the parent's."""
         found = self._found
         try:
-            while len(found.steps) < self._iterations:
+            while found.error is None and len(found.steps) < self._iterations:
                 if await self._iterate():
                     return found
         except LimitExceeded as limit:
@@ -193,6 +215,8 @@ class Loop:
                 limit=self._iterations,
             )
         found.status = "limit"
+        if self._notes is not None:
+            self._notes.limited(found.error)
         if not self._below or any(step.status in ("ok", "finished") for step in found.steps):
             await self._last_word(found.error)
         return found
@@ -234,7 +258,20 @@ class Loop:
             cost_usd=round((used.cost_usd or 0.0) - (before.cost_usd or 0.0), 9) if known else None,
             elapsed=time.monotonic() - began,
         )
-        self._transcript.add(step, summary(used))
+        so_far = summary(used)
+        self._transcript.add(step, so_far)
+        if self._notes is not None:
+            self._notes.stepped(
+                KeptStep(
+                    step,
+                    so_far,
+                    asked_again=self._found.asked_again,
+                    refused=self._refused,
+                    elapsed=used.elapsed,
+                    fuel=used.fuel,
+                    memory_bytes=used.memory_bytes,
+                )
+            )
         if self._on_step is not None:
             self._on_step(step)
 

@@ -9,13 +9,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rlm_wasm.asking.bounds import in_line
 from rlm_wasm.errors import ExecutionCancelled, LimitExceeded
 from rlm_wasm.results import Execution, seconds
 
 if TYPE_CHECKING:
+    from rlm_wasm.asking.progress import KeptStep
     from rlm_wasm.limits import Limits
     from rlm_wasm.llm.calls import LlmCalls
     from rlm_wasm.providers.base import Completion
@@ -29,6 +30,25 @@ CHECK_S = 10.0
 
 RunStep = Callable[[str, float, int], Awaitable["Result"]]
 """Runs a program in so many seconds, on so much fuel."""
+
+
+class Kept(Protocol):
+    """What is known of the iteration under way, maybe from another process."""
+
+    def call(self) -> int | None:
+        """The number of the model's next call, where that was made before."""
+        ...
+
+    def called(self, number: int) -> None:
+        """The model is called; the call has this number."""
+        ...
+
+    @property
+    def result_of_step(self) -> Result | None:
+        """Of the iteration's program, where that is over."""
+        ...
+
+
 CheckStep = Callable[[str, float], Awaitable[Sequence["Problem"]]]
 """Checks a program, in so many seconds."""
 
@@ -46,9 +66,17 @@ class OwnPlace:
         timeout_s: float | None,
         run: RunStep,
         check: CheckStep,
-        chapter: Callable[[str], None] = lambda _title: None,
+        chapter: Callable[[str], None],
+        kept: Kept,
+        suspended: Callable[[], bool],
+        from_step: KeptStep | None,
     ) -> None:
-        """``chapter`` is told before each program which iteration it belongs to."""
+        """``chapter`` is told of each iteration before it begins.
+
+        ``suspended``: whether the iteration's program is in its middle. ``from_step``: the last that is over.
+        """
+        self._kept = kept
+        self._suspended = suspended
         self._calls = calls
         self._limits = limits
         self._log = log
@@ -56,14 +84,15 @@ class OwnPlace:
         self._run = run
         self._check = check
         self._chapter = chapter
-        self._iterations = 0
-        self._began = time.monotonic()
+        self._iterations = 0 if from_step is None else from_step.step.number
+        self._began = time.monotonic() - (0.0 if from_step is None else from_step.elapsed)
         self._timeout_s = limits.timeout_s if timeout_s is None else min(float(timeout_s), limits.timeout_s)
         self._kept_s = min(KEPT_S, self._timeout_s / 10)
-        self._fuel = 0
-        self._memory = 0
+        self._fuel = 0 if from_step is None else from_step.fuel
+        self._memory = 0 if from_step is None else from_step.memory_bytes
         self._pending: asyncio.Future[Completion] | None = None
         self._cancelled = False
+        self._last = False
         calls.budget.keep_back()
 
     def cancel(self) -> None:
@@ -80,11 +109,15 @@ class OwnPlace:
         self, instruction: str, data: str, *, last: bool = False, max_tokens: int | None = None
     ) -> Completion:
         """Ask the model that writes the programs. Raises LimitExceeded, ExecutionCancelled."""
-        if last:
-            self._calls.budget.release_kept()
-        else:
+        if not last:
             self._iterations += 1
+            self._chapter(f"Iteration {self._iterations}")
+        elif not self._last:
+            self._last = True
+            self._calls.budget.release_kept()
+            self._chapter("The last word")
         left = self._time_left(last=last)
+        made = self._kept.call()
         request = self._calls.own_request(
             instruction,
             data,
@@ -92,35 +125,41 @@ class OwnPlace:
             timeout_s=left,
             max_tokens=max_tokens,
             purpose="query" if last else "program",
+            number=made,
         )
-        entry = self._log.add(
-            "ask", in_line(data, 80), "root", call_id=request.id, model=request.model, depth=request.depth
-        )
-        self._pending = asyncio.ensure_future(self._calls.ask(request, journaled=False))
+        if made is None:
+            self._kept.called(request.id)
+        entry = None if made is None else self._log.by_call().get(made)
+        if entry is None:
+            entry = self._log.add(
+                "ask", in_line(data, 80), "root", call_id=request.id, model=request.model, depth=request.depth
+            )
+        self._pending = asyncio.ensure_future(self._calls.ask(request, "last-word" if last else "ask"))
         try:
             async with asyncio.timeout(left):
                 completion: Completion = await self._pending
         except TimeoutError:
-            entry.update(status="failed: timeout_s")
+            self._log.change(entry, status="failed: timeout_s")
             raise self._too_late() from None
         except asyncio.CancelledError:
-            entry.update(status="cancelled")
+            self._log.change(entry, status="cancelled")
             if self._cancelled:
                 raise ExecutionCancelled("the ask was cancelled") from None
             raise
         except Exception as error:
-            entry.update(status=f"failed: {error}"[:200])
+            self._log.change(entry, status=f"failed: {error}"[:200])
             raise
         finally:
             self._pending = None
         tokens = completion.prompt_tokens + completion.completion_tokens
-        entry.update(tokens=tokens, cached=completion.cached, status="done")
-        if completion.model:
-            entry.update(model=completion.model[:80])
+        model = completion.model[:80] or request.model
+        self._log.change(entry, tokens=tokens, cached=completion.cached, status="done", model=model)
         return completion
 
     async def check(self, program: str) -> Sequence[Problem]:
-        """What is wrong with a program; nothing where that takes too long to find out."""
+        """What is wrong with a program; nothing where that takes too long, or was found out before."""
+        if self._suspended() or self._kept.result_of_step is not None:
+            return ()
         try:
             return await self._check(program, min(CHECK_S, self._time_left()))
         except LimitExceeded:
@@ -131,8 +170,11 @@ class OwnPlace:
         left, fuel = self._time_left(), self._limits.fuel - self._fuel
         if fuel <= 0:
             raise self._no_fuel()
-        self._chapter(f"Iteration {self._iterations}" if self._iterations else "The planner's program")
-        result = await self._run(program, left, fuel)
+        if not self._iterations:
+            self._chapter("The planner's program")
+        result = self._kept.result_of_step
+        if result is None:
+            result = await self._run(program, left, fuel)
         self._fuel += result.execution.fuel
         self._memory = max(self._memory, result.execution.memory_bytes)
         error = result.error

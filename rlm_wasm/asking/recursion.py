@@ -117,8 +117,8 @@ class _Below:
         """One of the calls that the recursive call is made of; the first was counted with it."""
         key = self._request.idempotency_key
         again = f"{key}-{self._asked + 1}"
-        if self._asked and again not in self._calls.asked:  # else a journal has it: it was counted then
-            self._calls.budget.count()
+        if self._asked:
+            self._calls.count_once(again)
         self._asked += 1
         request = replace(
             self._request,

@@ -17,11 +17,12 @@ from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts, read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_error, print_json
-from rlm_wasm.cli.run import cancelling_on_interrupt
+from rlm_wasm.cli.run import interruptibly
 from rlm_wasm.cli.terminal import echo, is_terminal
 from rlm_wasm.errors import RlmError
 from rlm_wasm.named_sessions import default_store_url
 from rlm_wasm.results import used_line
+from rlm_wasm.runtime_parts.named_asks import asked_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,13 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False),
     help="A JSON Schema that the answer must fit.",
 )
+@click.option(
+    "--session",
+    "kept",
+    metavar="NAME",
+    shell_complete=completion.sessions,
+    help="Keep the question under this name: the same command goes on where it was interrupted.",
+)
 @runtime_options
 @click.option(
     "--log",
@@ -68,6 +76,7 @@ def ask(
     contexts: tuple[str, ...],
     sub_model: str | None,
     schema: str | None,
+    kept: str | None,
     *,
     log: str | None,
     report: str | None,
@@ -82,19 +91,22 @@ def ask(
 
     The answer is printed on standard output, how it was come by on standard error. Exit status: 0
     answered by a program, 1 no answer, 2 usage, 3 a limit ended the work (what is printed then was not
-    computed), 4 LLM provider, 5 internal error, 130 interrupted.
+    computed), 4 LLM provider, 5 internal error, 6 answered, but the session could not be kept, 130
+    interrupted.
     """
     asked = read_program(question) if question == "-" else question
     if not asked.strip():
         raise click.UsageError("the question is empty")
     answer_type = None if schema is None else _schema(schema)
     texts = read_contexts(contexts, stdin_taken=question == "-", name_all=True)
+    if kept is not None:
+        options = options.for_session(kept)
     if log == "store":
         options = replace(options, store=options.store or default_store_url())
     accounts = Accounts(log, report, options, trace=False)
     try:
-        work = _answer(asked, texts, answer_type, sub_model, options, accounts, quiet=quiet or as_json)
-        answer = asyncio.run(work)
+        work = _answer(asked, texts, answer_type, sub_model, kept, options, accounts, quiet=quiet or as_json)
+        answer, is_kept = asyncio.run(work)
     except RlmError as error:
         if not as_json:
             raise
@@ -105,7 +117,7 @@ def ask(
         print_json(answer.to_dict())
     else:
         _print(answer, quiet=quiet)
-    ctx.exit(exits.status_of_result(answer))
+    ctx.exit(exits.status_of_result(answer, kept=is_kept))
 
 
 def _schema(path: str) -> dict[str, Any]:
@@ -124,24 +136,36 @@ async def _answer(
     texts: Mapping[str | None, str],
     answer_type: dict[str, Any] | None,
     sub_model: str | None,
+    kept: str | None,
     options: RuntimeOptions,
     accounts: Accounts,
     *,
     quiet: bool,
-) -> Answer:
+) -> tuple[Answer, bool]:
+    """The answer, and whether the session is kept as it was to be."""
     async with accounts, options.runtime(accounts.readers) as runtime:
-        async with runtime.session(model=sub_model) as session:
-            for name, text in texts.items():
-                await session.load_context(text, name)
-            with Display(quiet=quiet) as display, cancelling_on_interrupt(session):
-                answer = await session.ask(
-                    question,
-                    answer_type=answer_type,
-                    model=options.model,
-                    on_progress=display,
-                    on_step=None if quiet or not is_terminal(err=True) else _told,
-                )
-        return answer
+        if kept is None:
+            opened = runtime.session(model=sub_model)
+        else:
+            opened = await runtime.resume(
+                kept, limits=options.limits, model=sub_model or options.model, make=True, notify=note
+            )
+        async with opened as session:
+            with Display(quiet=quiet) as display:
+                asked: dict[str, Any] = {
+                    "answer_type": answer_type,
+                    "model": options.model,
+                    "on_progress": display,
+                    "on_step": None if quiet or not is_terminal(err=True) else _told,
+                }
+                if kept is None:
+                    for name, text in texts.items():
+                        await session.load_context(text, name)
+                    work = session.ask(question, **asked)
+                else:
+                    work = asked_in(session, question, texts, **asked)
+                answer = await interruptibly(session, work)
+        return answer, session.kept
 
 
 def _told(step: Step) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from rlm_wasm.results import Result
     from rlm_wasm.session import Session
+
+R = TypeVar("R", bound="Result")
 
 
 @click.command(cls=Command)
@@ -157,7 +159,7 @@ async def _execute(
         return result, session.kept
 
 
-async def interruptibly(session: Session, execution: Awaitable[Result]) -> Result:
+async def interruptibly(session: Session, execution: Awaitable[R]) -> R:
     """Await an execution that Ctrl-C ends; a named session's is left in the store in its middle first."""
     if session.name is None:
         with cancelling_on_interrupt(session):

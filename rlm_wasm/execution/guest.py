@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar, cast
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, Unencodable
@@ -41,6 +41,9 @@ HEAVY_FUEL: Final = 20_000_000
 
 MAX_PATIENCE: Final = 16
 """So many heavy executions in a row keep their memory at the most."""
+
+_TIDY_FROM: Final = 256 << 10
+"""Bytes of a heap that is worth a collection before it is copied."""
 
 _ASKED_AT_ONCE: Final = 2
 """Slices in which a guest says its definitions while everybody waits: some thousand of them."""
@@ -89,6 +92,8 @@ class Guest:
         self._patience = 1
         self._kept = 0
         """Heavy executions since memory was given back."""
+        self._live = 0
+        """Bytes of the heap after the last collection that was asked for."""
 
     # ---- who has it
 
@@ -192,6 +197,32 @@ class Guest:
         await self.free()
         with self.held():
             return cast("list[str] | None", await in_turns(self._asked(_ASKED_SLICES)))
+
+    async def tidy(self) -> None:
+        """Collect what nobody needs any more, in turns, where that pays: its memory is about to be copied.
+
+        Only where nothing runs. It pays where half of the heap may be garbage.
+        """
+        used = self.sandbox.heap_used()
+        if self.status is not GuestStatus.DONE or used < _TIDY_FROM or used < 2 * self._live:
+            return
+        await self.free()
+        with self.held():
+            await in_turns(self._collected())
+        self._live = self.sandbox.heap_used()
+
+    def _collected(self) -> Generator[None, None, None]:
+        message: bytes | None = protocol.COLLECT
+        try:
+            for _ in range(self.interrupt_slices()):
+                status = self.run_aside(message)
+                message = None
+                if status == GuestStatus.DONE:
+                    return
+                yield
+            self.end_at_once()
+        except MessageTooLarge:
+            pass
 
     def definitions_at_once(self) -> list[str] | None:
         """The same within a turn; None where the guest cannot say so soon, or is not free."""
@@ -307,23 +338,19 @@ class Guest:
         if in_execution:
             self.log = ReplayLog(self.log.base, in_execution=True)
 
-    async def captured(self, state: Callable[[], T]) -> tuple[MemoryImage, T]:
-        """The guest's memory, and what ``state`` says of the host's side, of one moment.
+    @property
+    def is_whole(self) -> bool:
+        """Whether its memory is all that there is of it at this moment."""
+        return self._between_runs and not (self._journal is not None and self._journal.delivering)
 
-        A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
-        InternalError where the session was closed meanwhile.
-        """
-        while True:
-            while not self._between_runs or (self._journal is not None and self._journal.delivering):
-                await asyncio.sleep(0)
-            sandbox, runs, made = self.sandbox, self.sandbox.runs, state()
-            self._holders += 1
-            try:
-                image = await in_turns(sandbox.capture_in_turns())
-            finally:
-                self._holders -= 1
-            if sandbox is self.sandbox and runs == sandbox.runs:  # nobody had to end it at once
-                return image, made
+    @contextmanager
+    def copied(self) -> Iterator[None]:
+        """In the body it is copied, and does not run."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
 
     async def sleep(self) -> None:
         """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""
@@ -356,3 +383,28 @@ class Guest:
                 pass
             finally:
                 work.close()
+
+
+async def captured_together(
+    guests: Callable[[], Sequence[Guest]], state: Callable[[], T]
+) -> tuple[list[MemoryImage], T]:
+    """The memories of several guests, and what ``state`` says of the host's side, of one moment.
+
+    ``guests`` says which they are at that moment. Raises InternalError where one was closed meanwhile.
+    """
+    while True:
+        family = guests()
+        while not all(guest.is_whole for guest in family):
+            await asyncio.sleep(0)
+            family = guests()
+        made = state()
+        moments = [(guest.sandbox, guest.sandbox.runs) for guest in family]
+        with ExitStack() as stack:
+            for guest in family:
+                stack.enter_context(guest.copied())
+            images = [await in_turns(sandbox.capture_in_turns()) for sandbox, _ in moments]
+        if all(  # nobody had to end one at once
+            guest.sandbox is sandbox and sandbox.runs == runs
+            for guest, (sandbox, runs) in zip(family, moments, strict=True)
+        ):
+            return images, made

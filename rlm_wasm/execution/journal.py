@@ -45,7 +45,7 @@ class Kind(IntEnum):
     SETTLED = 7
     """[id]: a sending that nobody knows the end of was counted"""
     END = 8
-    """[status]"""
+    """[status], and of a program of a recursive call's child what came of it"""
     CONTEXT = 9
     """[name, SHA-256 of the text]"""
     PYTHON = 10
@@ -61,6 +61,22 @@ class Kind(IntEnum):
     """[key]: that is sent now"""
     ASK_SETTLED = 16
     """[key]"""
+    REFUSED = 17
+    """[SHA-256 of a program, problems]: a recursive call's program that did not run"""
+    ASK = 18
+    """[what is asked]: a question to the session; the model's replies are ASKED, as above"""
+    ASK_CALL = 19
+    """[number]: the model that writes the programs is called"""
+    ASK_RAN = 20
+    """[Result of a program]"""
+    ASK_STEP = 21
+    """[iteration with what was used until then]"""
+    ASK_OVER = 22
+    """[limit]: there are no further iterations, only a last word"""
+    ASK_END = 23
+    """[Answer, whether it failed], or [None]: it was given up"""
+    ASK_AGAIN = 24
+    """[]: one that failed is gone on with"""
 
 
 REPLAY_A_RUN: Final = 30_000
@@ -327,10 +343,13 @@ class JournalWriter:
                     future.set_result(None)
 
     def overflow(self) -> None:
-        """Drop what is not written, and record nothing until a snapshot says what the session is."""
+        """Drop what is not written, and record nothing until a snapshot says what the session is.
+
+        Texts and guests stay: that snapshot refers to them.
+        """
         self.overflown = True
         self._pending.clear()
-        self._unwritten = Batch()
+        self._unwritten = Batch(blobs=self._unwritten.blobs)
         self._held = 0
         self._dirty = True  # when the store is back, that is found out
         self._begin()

@@ -556,13 +556,10 @@ class Scheduler:
 
     # ---- snapshots
 
-    async def captured(self, state: Callable[[states.SchedulerState], T]) -> tuple[MemoryImage, T]:
-        """The guest's memory, and what ``state`` makes of the host's side, of one moment.
-
-        A large memory is copied in turns; the guest waits meanwhile, and nobody else does. Raises
-        InternalError where the session was closed meanwhile.
-        """
-        return await self.guest.captured(lambda: state(self.to_state()))
+    async def tidy(self) -> None:
+        """Collect what nobody needs, where that pays and nothing runs: the memory is about to be copied."""
+        if self.execution is None:
+            await self.guest.tidy()
 
     async def sleep(self) -> None:
         """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""

@@ -29,7 +29,14 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.data import json_form
-from rlm_wasm.errors import GuestSyntaxError, LimitExceeded, PythonFailure, RlmError, UsageError
+from rlm_wasm.errors import (
+    ExecutionCancelled,
+    GuestSyntaxError,
+    LimitExceeded,
+    PythonFailure,
+    RlmError,
+    UsageError,
+)
 from rlm_wasm.integrations import missing_extra
 from rlm_wasm.integrations.loop_thread import LoopThread
 from rlm_wasm.limits import Limits
@@ -234,7 +241,7 @@ class _Interpreter:
     def _served(self, name: str, positional: list[Any], named: dict[str, Any]) -> Any:
         """A tool's result in JSON's terms; "" for None. Raises whatever the tool raises."""
         if self._stopped is not None or self._submitted is not None:
-            raise _Stopped(_STOPPED)
+            raise ExecutionCancelled(_STOPPED)
         self._serving += 1
         try:
             result = self.invoke_tool(name, positional, named)
@@ -242,7 +249,7 @@ class _Interpreter:
             raise
         except BaseException as error:
             self._stopped = error
-            raise _Stopped(_STOPPED) from error
+            raise ExecutionCancelled(_STOPPED) from error
         finally:
             self._serving -= 1
         if result is None or isinstance(result, str):
@@ -264,10 +271,6 @@ class _Interpreter:
 
     def _close(self) -> None:
         raise NotImplementedError
-
-
-class _Stopped(Exception):
-    """The code is not to go on: a tool was stopped, or SUBMIT was accepted."""
 
 
 class _Held:
@@ -400,7 +403,7 @@ class PythonInterpreter(_Interpreter):
                 return json.dumps({"value": None})
             result = self._served(name, list(given["args"]), dict(given["kwargs"]))
             return json.dumps({"value": result})
-        except _Stopped as stopped:
+        except ExecutionCancelled as stopped:
             return json.dumps({"stop": str(stopped)})
         except Exception as error:
             return json.dumps({"error": f"{type(error).__name__}: {error}"})

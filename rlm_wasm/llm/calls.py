@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -119,7 +119,9 @@ class LlmCalls:
         self._journal = journal
         self.child_over = child_over
         self.asked: dict[str, Completion] = {}
-        """Answers to what recursive calls under way are made of, by key, where there is a journal."""
+        """Answers to what recursive calls under way are made of, by key."""
+        self._counted: set[str] = set()
+        """Those of them that were counted, and have no answer yet."""
         self.asking: set[str] = set()
         """Such calls that a process sent and died before their answers came."""
         self._make_provider = provider
@@ -482,10 +484,34 @@ class LlmCalls:
     def _log_ended(self, call: LlmCall, status: str, error: str | None = None) -> None:
         self.recorder.tell(events.CallEnded, call=call.number, status=status, error=error)
 
-    def _log_answered(self, call: LlmCall, completion: Completion, model: str, cost: float | None) -> None:
+    def _log_own(self, request: CompletionRequest, op: str, worst: WorstCase) -> None:
+        """A call that no program asked for: the root model's, of a question."""
+        self.recorder.tell(
+            events.CallQueued,
+            call=request.id,
+            op=op,
+            depth=self.depth,
+            model=request.model,
+            instruction=events.logged(request.instruction),
+            data=events.logged(request.data),
+            max_tokens=request.max_tokens,
+            reserved_tokens=worst.tokens,
+            reserved_usd=worst.usd,
+        )
+
+    def _log_own_failed(self, request: CompletionRequest, op: str | None, error: BaseException) -> None:
+        if op is None or not self.recorder.on:
+            return
+        if isinstance(error, Exception):
+            told = str(error)[:MAX_ERROR]
+            self.recorder.tell(events.CallEnded, call=request.id, status="failed", error=told)
+        else:
+            self.recorder.tell(events.CallEnded, call=request.id, status="cancelled")
+
+    def _log_answered(self, number: int, completion: Completion, model: str, cost: float | None) -> None:
         self.recorder.tell(
             events.CallEnded,
-            call=call.number,
+            call=number,
             model=model,
             answer=events.logged(completion.text),
             prompt_tokens=completion.prompt_tokens,
@@ -513,7 +539,7 @@ class LlmCalls:
         if call.span is not None:
             tracing.call_ended(call.span, completion)
         if self.recorder.on:
-            self._log_answered(call, completion, model, cost)
+            self._log_answered(call.number, completion, model, cost)
         self._end(call)
         text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
         truncated = completion.finish_reason == "length"
@@ -540,12 +566,13 @@ class LlmCalls:
         self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
 
-    async def ask(self, request: CompletionRequest, *, journaled: bool = True) -> Completion:
-        """One of the calls that a recursive call is made of: reserved, and placed, like any other.
+    async def ask(self, request: CompletionRequest, op: str | None = None) -> Completion:
+        """One of the calls that a recursive call or a question is made of: reserved, placed like others.
 
-        One that a journal has the answer to is not asked again; ``journaled``: it is to have this one's.
+        One whose answer is known, from a journal or a snapshot, is not asked again. ``op``: what a run log
+        calls it; without, it is a part of the recursive call of its number.
         """
-        journal, key = self._journal if journaled else None, request.idempotency_key or ""
+        journal, key = self._journal, request.idempotency_key or ""
         if key in self.asked:
             return self.asked[key]
         texts = (
@@ -557,28 +584,40 @@ class LlmCalls:
             self.asking.discard(key)
             if journal is not None:
                 journal.add(Kind.ASK_SETTLED, key)
-        if not self.budget.take(worst):
-            await self._place(worst)
+        if op is not None and self.recorder.on:
+            self._log_own(request, op, worst)
+        try:
+            if not self.budget.take(worst):
+                await self._place(worst)
+        except BaseException as error:
+            self._log_own_failed(request, op, error)
+            raise
         sent_at = self.recorder.now()
+        if op is not None and self.recorder.on:
+            self.recorder.tell(events.CallSent, call=request.id)
         try:
             if journal is not None:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
             completion = checked(await self._provider()[0].complete(request), request)
         except Exception as error:
+            self._log_own_failed(request, op, error)
             if may_have_cost(error):
                 self._settle_lost(request, worst)
             else:
                 self.budget.count_failed(sent=True)
                 self.budget.settle(worst)
             raise
-        except BaseException:
+        except BaseException as error:
+            self._log_own_failed(request, op, error)
             self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
         cost = self._count(request, completion, model)
         self.budget.settle(worst)
-        if self.recorder.on:
+        if op is not None and self.recorder.on:
+            self._log_answered(request.id, completion, model, cost)
+        elif self.recorder.on:
             self.recorder.tell(
                 events.ProgramWritten,
                 call=request.id,
@@ -591,32 +630,60 @@ class LlmCalls:
                 completion_tokens=completion.completion_tokens,
                 cost_usd=cost,
             )
-        if journal is not None:
+        if key:
             self.asked[key] = completion
+            self._counted.discard(key)
+        if journal is not None:
             journal.add(Kind.ASKED, key, unstructure(completion))
             await journal.flush()
         return completion
 
-    def adopt(self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str]) -> None:
+    def count_once(self, key: str) -> None:
+        """Count one of the calls that a recursive call is made of, where that was not done before.
+
+        Raises LimitExceeded.
+        """
+        if key not in self.asked and key not in self._counted:
+            self.budget.count()
+            self._counted.add(key)
+
+    @property
+    def counted(self) -> Collection[str]:
+        """Keys of the calls that were counted in that way and have no answer yet."""
+        return self._counted
+
+    def adopt(
+        self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str], counted: Iterable[str]
+    ) -> None:
         """Take over what a snapshot has of the recursive calls under way."""
         self.asked = dict(asked)
         self.asking = set(asking)
+        self._counted = set(counted)
 
     def asked_before(self, kind: Kind, fields: list[Any]) -> None:
         """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
         key = fields[0]
         if kind is Kind.ASKING:
             self.asking.add(key)
+            self._counted.add(key)
         else:
             self.asking.discard(key)
         if kind is Kind.ASKED:
             self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
+
+    def forget_asked(self, numbers: Iterable[int]) -> None:
+        """What came of these calls of the session's own is kept elsewhere, or wanted no more."""
+        for number in numbers:
+            key = f"{self.budget.id}-{number}"
+            self.asked.pop(key, None)
+            self.asking.discard(key)
 
     def _forget_asked(self, call: LlmCall) -> None:
         """A recursive call is over, and so is its child."""
         key = call.request.idempotency_key or ""
         for known in [known for known in self.asked if known == key or known.startswith(f"{key}-")]:
             del self.asked[known]
+        self._counted = {known for known in self._counted if not known.startswith(f"{key}-")}
         self.child_over(call.number)
 
     async def _place(self, worst: WorstCase) -> None:
@@ -667,7 +734,7 @@ class LlmCalls:
         if self.running.pop(call.request.id, None) is None:
             return
         call.host_request.past_cancelling()
-        if call.recursive and self._journal is not None:
+        if call.recursive:
             self._forget_asked(call)
         if call.placed:
             call.placed = False
@@ -795,17 +862,20 @@ class LlmCalls:
         timeout_s: float,
         max_tokens: int | None,
         purpose: Literal["query", "program"],
+        number: int | None = None,
     ) -> CompletionRequest:
         """A call of the session's own, which no program asked for: counted and numbered as theirs are.
 
-        Raises LimitExceeded where there is no call left, UsageError for what no model takes.
+        ``number``: its own, where it was counted before. Raises LimitExceeded where there is no call left,
+        UsageError for what no model takes.
         """
         info = self._provider()[1]
         model = model_for(model or self._model or info.default_model, self._aliases, info)
         vendor_rules.check_request(model, temperature=None, json=False, instruction=instruction, images=0)
-        self.budget.count()
-        number = self.budget.next_number
-        self.budget.take_number(number)
+        if number is None:
+            self.budget.count()
+            number = self.budget.next_number
+            self.budget.take_number(number)
         return CompletionRequest(
             id=number,
             instruction=instruction,

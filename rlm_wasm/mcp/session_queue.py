@@ -18,7 +18,7 @@ from rlm_wasm.capabilities.checkpoints import MemoryStore
 from rlm_wasm.errors import RlmError, UsageError
 from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.named_sessions import open_named
-from rlm_wasm.results import OnProgress, Progress, Result
+from rlm_wasm.results import OnProgress, Progress, Result, own_places
 
 if TYPE_CHECKING:
     from rlm_wasm.mcp.notifier import ProgressNotifier
@@ -152,9 +152,12 @@ class SessionQueue:
 
         Raises UsageError where too many wait already.
         """
+        # A procedure of an earlier program may fail: its line is none of this one.
+        name = f"program {self._last_id + 1}"
 
-        def begin(progress: OnProgress) -> Awaitable[Result]:
-            return self.session.execute(code, timeout_s=timeout_s, on_progress=progress, name="program")
+        async def begin(progress: OnProgress) -> Result:
+            result = await self.session.execute(code, timeout_s=timeout_s, on_progress=progress, name=name)
+            return own_places(result, name)
 
         return await self._run(code, begin, notifier)
 

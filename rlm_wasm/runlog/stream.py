@@ -59,7 +59,7 @@ class Recorder:
         self.run: str = "" if parent is None else parent.run
         self.execution = 0 if parent is None else parent.next_execution()
         self._promised = ""
-        """The id of the run that is to begin, where something was told of it already."""
+        """The id of a run that is told of already, and whose program has not begun: a chapter's."""
         self._executions = 0
         self._began = (0.0, 0.0)
         self._facts: dict[int, dict[str, Any]] = {}
@@ -87,9 +87,10 @@ class Recorder:
 
     def begin(self) -> None:
         """A run begins: the session's own execution, not a child's."""
+        if not self._promised:
+            self._began = (time.time(), time.monotonic())
         self.run, self._promised = self._promised or secrets.token_hex(8), ""
         self._executions = 0
-        self._began = (time.time(), time.monotonic())
 
     def end(self) -> None:
         """The run is over: what happens to the session from now on belongs to none."""
@@ -113,14 +114,22 @@ class Recorder:
 
     def tell(self, kind: type[events.Record], **fields: Any) -> None:
         """Make a record and hand it on. Only where ``on``."""
-        if self.run:
-            self.stream.tell(kind(run=self.run, at=round(self.now(), 6), execution=self.execution, **fields))
+        run = self.run or self._promised
+        if run:
+            self.stream.tell(kind(run=run, at=round(self.now(), 6), execution=self.execution, **fields))
 
     def chapter(self, title: str) -> None:
         """A part of a longer undertaking begins; the next run of the session belongs to it."""
         run = self.run or secrets.token_hex(8)
-        self.stream.tell(events.ChapterStarted(run=run, at=round(time.time(), 6), title=title[:200]))
+        if not self.run:
+            self._began = (time.time(), time.monotonic())
         self._promised = run
+        self.tell(events.ChapterStarted, title=title[:200])
+
+    @property
+    def in_chapter(self) -> bool:
+        """Whether a chapter has begun whose program has not."""
+        return self.stream.on and bool(self._promised)
 
     # ---- what the guest says of its fibers and requests
 

@@ -501,7 +501,14 @@ class Definitions:
     KIND: ClassVar = "state"
 
 
-TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitions)
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Asks for a collection of what nobody needs any more, before the memory is copied."""
+
+    KIND: ClassVar = "collect"
+
+
+TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitions, Collect)
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
@@ -873,6 +880,7 @@ def reply_value(value: Any) -> Any:
 TICK = encode([Tick.KIND])
 INTERRUPT = encode([Interrupt.KIND])
 DEFINITIONS = encode([Definitions.KIND])
+COLLECT = encode([Collect.KIND])
 
 
 def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:

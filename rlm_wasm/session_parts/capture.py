@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, NamedTuple, Protocol
 
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
+from rlm_wasm.execution.guest import Guest, captured_together
 from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
@@ -16,8 +16,21 @@ from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
 from rlm_wasm.version import __version__
 
-if TYPE_CHECKING:
-    from rlm_wasm.execution.state import SchedulerState
+
+class Family(Protocol):
+    """The sessions below a session."""
+
+    def open(self) -> list[tuple[str, Parts, Family]]:
+        """Those that are at work, in any depth, by their names in ``ChildState``."""
+        ...
+
+    def waiting(self) -> list[states.ChildState]:
+        """Those that a snapshot had, and that nobody has taken up yet."""
+        ...
+
+    def forked(self) -> tuple[tuple[str, bytes], ...]:
+        """What forks of the session's program gave that are over, while others of them are not."""
+        ...
 
 
 async def captured(
@@ -25,13 +38,15 @@ async def captured(
     key: bytes | None,
     at: Callable[[], None] = lambda: None,
     *,
+    family: Family | None = None,
     forked: bool = False,
     closing: bool = False,
 ) -> Snapshot:
     """The session as it is at one moment, signed with ``key``.
 
-    ``at`` is called at the moment that the snapshot is of; in rare cases once more, at a later one.
-    ``closing``: it is the last thing that a session does which is being closed.
+    ``family``: those below it are part of the snapshot. ``at`` is called at the moment that the snapshot is
+    of; in rare cases once more, at a later one. ``closing``: it is the last thing that a session does which
+    is being closed.
 
     Raises:
         SessionClosed: the session was closed before, or meanwhile.
@@ -39,50 +54,106 @@ async def captured(
     """
     if parts.closed and not closing:
         raise SessionClosed("the session is closed")
-    python = None if parts.python_made is None else await parts.python_made.capture()
+    pythons: dict[Parts, bytes | None] = {}
+    for each in (parts, *(below for _, below, _ in _open(family))):
+        if each.python_made is not None:
+            pythons[each] = await each.python_made.capture()
+    if not forked and not closing:
+        await parts.scheduler.tidy()
     if parts.recorder.in_run:
         parts.recorder.tell(events.SnapshotTaken, forked=forked)
-    try:
-        image, (header, state) = await parts.scheduler.captured(partial(_host_side, parts, python, at))
-    except InternalError:
-        if parts.closed:  # while its memory was copied
-            raise SessionClosed("the session is closed") from None
-        raise
-    return Snapshot(header, image, state, key=key)
+
+    def guests() -> list[Guest]:
+        return [parts.scheduler.guest, *(below.scheduler.guest for _, below, _ in _open(family))]
+
+    def state() -> _HostSide:
+        at()
+        return _HostSide(
+            _header(parts),
+            _host_side(parts, pythons, family),
+            [(name, _side_below(name, _host_side(each, pythons, of))) for name, each, of in _open(family)],
+            [] if family is None else family.waiting(),
+        )
+
+    for _ in range(_TRIES):
+        try:
+            [image, *images], side = await captured_together(guests, state)
+        except InternalError:
+            if parts.closed:  # while its memory was copied
+                raise SessionClosed("the session is closed") from None
+            if family is None:
+                raise
+            continue  # one below it was closed meanwhile
+        children = [
+            states.ChildState(name, memory, one)
+            for (name, one), memory in zip(side.below, images, strict=True)
+        ]
+        body = states.with_children(side.body, (*children, *side.waiting))
+        return Snapshot(side.header, image, body, key=key, engine=parts.grants.engine)
+    raise InternalError("the sessions below this one were closed whenever it was captured")
 
 
-def _host_side(
-    parts: Parts, python: bytes | None, at: Callable[[], None], scheduler: SchedulerState
-) -> tuple[dict[str, Any], states.SessionState]:
-    """The host's side of a snapshot: its header and its body."""
-    at()
-    execution, calls, journal = parts.scheduler.execution, parts.calls, parts.journal
-    header = {
+_TRIES: Final = 100
+
+
+class _HostSide(NamedTuple):
+    """The host's side of a snapshot, of one moment."""
+
+    header: dict[str, Any]
+    body: states.BelowState
+    below: list[tuple[str, states.BelowState]]
+    waiting: list[states.ChildState]
+
+
+def _open(family: Family | None) -> list[tuple[str, Parts, Family]]:
+    return [] if family is None else family.open()
+
+
+def _header(parts: Parts) -> dict[str, Any]:
+    execution, calls = parts.scheduler.execution, parts.calls
+    return {
         "release": __version__,
         "image": parts.grants.engine.image_hash,
-        "suspended": scheduler.execution is not None,
+        "suspended": parts.scheduler.to_state().execution is not None,
         "namespace": parts.namespace,
         "used": {
             "fuel": 0 if execution is None else execution.fuel,
             "calls": calls.budget.session.calls,
         },
     }
-    return header, states.SessionState(
-        scheduler=scheduler,
+
+
+def _host_side(
+    parts: Parts, pythons: Mapping[Parts, bytes | None], family: Family | None
+) -> states.BelowState:
+    """The host's side of a snapshot of one session."""
+    calls, journal = parts.calls, parts.journal
+    return states.BelowState(
+        scheduler=parts.scheduler.to_state(),
         contexts=tuple(parts.contexts.texts.items()),
         context_replaced=parts.options.untold_context,
         limits_told=parts.options.limits_told,
         budget=calls.budget.to_state(),
         limits=parts.limits,
-        log=tuple(parts.log.entries()),
-        python=python,
+        log=tuple(parts.log.entries()) if parts.owns_budget else (),
+        python=pythons.get(parts),
         runs=0 if journal is None else journal.runs,
         checksum=0 if journal is None else journal.checksum,
         asked=tuple(calls.asked.items()),
         asking=tuple(calls.asking),
+        counted=tuple(calls.counted),
         programs=parts.programs.hashes,
         programs_whole=parts.programs.whole and journal is not None,
+        steps=parts.steps.to_state(),
+        step=parts.steps.under_way,
+        forked=() if family is None else family.forked(),
+        inquiry=None if journal is None else parts.inquiry.progress,
     )
+
+
+def _side_below(name: str, state: states.BelowState) -> states.BelowState:
+    """A recursive call's child is given its contexts by the call, also where that is served again."""
+    return state if name.rpartition("/")[2].startswith("f") else replace(state, contexts=())
 
 
 def check_guest(snapshot: Snapshot, engine: Engine) -> None:
@@ -108,12 +179,17 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
     if parts.owns_budget:
         if not parts.shares_budget:
             parts.calls.budget.from_state(state.budget)
-        parts.log.replace(list(state.log))
+        if parts.shares_budget:  # a fork's, of this process
+            parts.log.share(state.log)
+        else:
+            parts.log.replace(list(state.log))
     if state.python is not None:
         parts.python.restore(state.python)
-    parts.calls.adopt(state.asked, state.asking)
+    parts.calls.adopt(state.asked, state.asking, state.counted)
     parts.programs.adopt(state.programs, whole=state.programs_whole)
+    parts.steps.adopt(state.steps, state.step)
     if parts.journal is not None:
+        parts.inquiry.adopt(state.inquiry)
         parts.journal.continues(state.runs, state.checksum)
     elif parts.scheduler.execution is None:
         parts.scheduler.requests.send_again(resending.refusal)
@@ -133,7 +209,19 @@ def with_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
         for request in requests.requests
     )
     scheduler = replace(state.scheduler, requests=replace(requests, requests=asked))
-    return replace(snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=()))
+    return replace(
+        snapshot,
+        body=replace(
+            state,
+            scheduler=scheduler,
+            asked=(),
+            asking=(),
+            counted=(),
+            inquiry=None,
+            forked=(),
+            children=(),
+        ),
+    )
 
 
 def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
@@ -142,6 +230,19 @@ def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
     requests = state.scheduler.requests
     alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
     scheduler = replace(state.scheduler, requests=replace(requests, requests=alone, replies=()))
-    return replace(
-        snapshot, body=replace(state, scheduler=scheduler, asked=(), asking=(), log=(), runs=0, checksum=0)
+    alone_state = replace(
+        state,
+        scheduler=scheduler,
+        asked=(),
+        asking=(),
+        counted=(),
+        inquiry=None,
+        log=(),
+        runs=0,
+        checksum=0,
+        steps=(),
+        step="",
+        forked=(),
+        children=(),
     )
+    return replace(snapshot, body=alone_state)

@@ -10,21 +10,25 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rlm_wasm.asking import own, recursion
 from rlm_wasm.errors import ForkFailed, LimitExceeded, StoreError, UsageError
-from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.grants import Grants
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.providers.base import Completion, CompletionRequest
-from rlm_wasm.session_parts.capture import captured, waiting_for
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import kept_results
+from rlm_wasm.session_parts import state as states
+from rlm_wasm.session_parts.capture import Family, captured, waiting_for
 from rlm_wasm.session_parts.parts import Parent, Parts
+from rlm_wasm.session_parts.state import ChildState, SessionState
 
 if TYPE_CHECKING:
     from rlm_wasm.results import Problem, Result
-    from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session_parts.stay import Stay
 
 MAX_NESTED_FORKS = 32
@@ -47,6 +51,10 @@ class Drivable(Protocol):
         """Go on with what it is in the middle of."""
         ...
 
+    def abandon(self) -> None:
+        """Give up what it is in the middle of."""
+        ...
+
     async def check(self, source: str, *, timeout_s: float | None) -> Sequence[Problem]:
         """Look through a program."""
         ...
@@ -66,6 +74,7 @@ class Below(NamedTuple):
     session: Drivable
     parts: Parts
     stay: Stay | None
+    children: Children
 
 
 class MakeBelow(Protocol):
@@ -84,6 +93,66 @@ class Children:
         self._stay = stay
         self._key = key
         self._make = make
+        self._open: dict[str, Below] = {}
+        """Those that are at work, by name."""
+        self._waiting: dict[str, ChildState] = {}
+        """Those that a snapshot had, by name, and that are to be taken up."""
+        self._starts: dict[str, tuple[ChildState, int]] = {}
+        """What the forks of a request begin from, by name, and how many there are."""
+        self._forks_over: dict[str, bytes] = {}
+        """What forks gave that are over, while others of the same request are not: encoded, by name."""
+
+    # ---- in snapshots
+
+    def adopt(self, state: SessionState) -> None:
+        """Those of a snapshot: each is taken up when its request is served again."""
+        self._waiting = {child.name: child for child in state.children}
+        self._forks_over = dict(state.forked)
+
+    def open(self) -> list[tuple[str, Parts, Family]]:
+        """See Family."""
+        out: list[tuple[str, Parts, Family]] = []
+        for name, below in self._open.items():
+            out.append((name, below.parts, below.children))
+            out += [(f"{name}/{inner}", parts, of) for inner, parts, of in below.children.open()]
+        return out
+
+    def waiting(self) -> list[ChildState]:
+        """See Family."""
+        out = list(self._waiting.values())
+        for name, (start, count) in self._starts.items():
+            begun = sum(
+                f"{name.removesuffix('start')}{number}" in known
+                for known in (self._open, self._waiting, self._forks_over)
+                for number in range(count)
+            )
+            if begun < count:
+                out.append(start)
+        for name, below in self._open.items():
+            out += [replace(child, name=f"{name}/{child.name}") for child in below.children.waiting()]
+        return out
+
+    def forked(self) -> tuple[tuple[str, bytes], ...]:
+        """See Family."""
+        return tuple(self._forks_over.items())
+
+    def _kept(self, name: str) -> Snapshot | None:
+        """The session below of that name, from the journal or a snapshot, with those below it."""
+        child = self._waiting.pop(name, None)
+        if child is None:
+            return self._saved("" if self._stay is None else f"{self._stay.journal.stream}/{name}")
+        prefix = f"{name}/"
+        inner = [known for known in self._waiting if known.startswith(prefix)]
+        children = tuple(
+            replace(self._waiting.pop(known), name=known.removeprefix(prefix)) for known in inner
+        )
+        header = {"image": self._parts.grants.engine.image_hash, "suspended": True}
+        return Snapshot(header, child.memory, states.with_children(child.state, children))
+
+    def _forget(self, name: str) -> None:
+        """Nobody will take it up."""
+        for known in [known for known in self._waiting if known == name or known.startswith(f"{name}/")]:
+            del self._waiting[known]
 
     def _parent(self, deepest: int, call: int, nested: int = 0) -> Parent:
         parts = self._parts
@@ -114,21 +183,23 @@ class Children:
     ) -> AsyncIterator[_Child]:
         """A child over these contexts, for as long as its call lives."""
         async with calls.budget.children(calls.depth):
-            child = self._child(self._parent(deepest, call), f"{call}.1")
+            own_name = f"{call}.1"
+            child = self._open[own_name] = self._child(self._parent(deepest, call), own_name)
             try:
                 for name, text in contexts.items():
                     child.parts.contexts.load(text, name)
                 if not child.session.suspended:
                     child.parts.options.context_replaced()
                     child.parts.options.check("first")
-                yield _Child(child.session, self._parts.scheduler.time_left, self._parts.warn)
+                yield _Child(child, self._parts.scheduler.time_left, self._parts.warn)
             finally:
+                del self._open[own_name]
                 await child.session.aclose()
 
     def _child(self, parent: Parent, name: str) -> Below:
-        """A new one, or the one that the journal has under that name."""
+        """A new one, or the one that the journal or a snapshot has under that name."""
         stream = "" if self._stay is None else f"{self._stay.journal.stream}/{name}"
-        child = self._make(self._parts.grants.for_child(), parent, self._saved(stream), stream)
+        child = self._make(self._parts.grants.for_child(), parent, self._kept(name), stream)
         if self._stay is not None:
             for _ in child.session.replayed():
                 pass
@@ -136,6 +207,7 @@ class Children:
 
     def over(self, number: int) -> None:
         """A recursive call has its answer: of its children nothing is wanted any more."""
+        self._forget(f"{number}.1")
         if self._stay is not None and not self._stay.journal.stale:
             self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{number}.1")
 
@@ -158,7 +230,12 @@ class Children:
 
     async def _forked(self, request: HostRequest, count: int, nested: int) -> list[Any]:
         """What each fork gives, in their order. The first that fails ends the others."""
-        start = waiting_for(await captured(self._parts, self._key), request.id)
+        name = f"f{request.id}.start"
+        start = self._kept(name)
+        if start is None:
+            start = waiting_for(await captured(self._parts, self._key), request.id)
+        state = states.without_children(states.state_of(start))
+        self._starts[name] = ChildState(name, start.memory(), state), count
         tasks = [
             asyncio.create_task(self._in_fork(request, start, number, nested)) for number in range(count)
         ]
@@ -170,21 +247,30 @@ class Children:
             await asyncio.wait(tasks)
             raise
         finally:
-            if self._stay is not None and not self._stay.journal.stale and request.wanted:
-                for number in range(count):
-                    self._stay.durable.writer.drop(_fork_stream(self._stay.journal, request, number))
+            del self._starts[name]
+            over = self._stay is not None and not self._stay.journal.stale and request.wanted
+            for number in range(count):
+                fork = _fork_name(request, number)
+                self._forget(fork)
+                self._forks_over.pop(fork, None)
+                if over and self._stay is not None:
+                    self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
         return given
 
     async def _in_fork(self, request: HostRequest, start: Snapshot, number: int, nested: int) -> Any:
-        calls = self._parts.calls
+        calls, name = self._parts.calls, _fork_name(request, number)
+        if name in self._forks_over:
+            return protocol.decode(self._forks_over[name])
         async with calls.budget.children(calls.depth):
             # A fork is one level down, and no recursive call.
             parent = self._parent(calls.deepest + 1, 0, nested + 1)
             fork = await self._opened_fork(parent, request, start, number)
+            self._open[name] = fork
             try:
-                result = await fork.resume(timeout_s=self._parts.scheduler.time_left())
+                result = await fork.session.resume(timeout_s=self._parts.scheduler.time_left())
             finally:
-                await fork.aclose()
+                del self._open[name]
+                await fork.session.aclose()
         error = result.error
         if result.status == "limit" and error is not None:
             raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
@@ -197,60 +283,82 @@ class Children:
                 line=error.line,
                 column=error.column,
             )
-        return result.value if result.data is None else result.data
+        value = result.value if result.data is None else result.data
+        self._forks_over[name] = protocol.encode(value)
+        return value
 
-    async def _opened_fork(
-        self, parent: Parent, request: HostRequest, start: Snapshot, number: int
-    ) -> Drivable:
-        """The fork for an item: from here, or from where the journal has it."""
-        stream = "" if self._stay is None else _fork_stream(self._stay.journal, request, number)
-        kept = self._saved(stream)
+    async def _opened_fork(self, parent: Parent, request: HostRequest, start: Snapshot, number: int) -> Below:
+        """The fork for an item: from here, or from where the journal or a snapshot has it."""
+        name = _fork_name(request, number)
+        stream = "" if self._stay is None else f"{self._stay.journal.stream}/{name}"
+        kept = self._kept(name)
         fork = self._make(self._parts.grants, parent, start if kept is None else kept, stream)
         if kept is not None:
-            for _ in fork.session.replayed():
-                pass
-            return fork.session
+            if self._stay is not None:
+                for _ in fork.session.replayed():
+                    pass
+            return fork
         fork.parts.scheduler.requests.live[request.id].resolve(number)
         if fork.stay is not None:
             with contextlib.suppress(StoreError):  # the writer has told it
                 await fork.stay.save()
-        return fork.session
+        return fork
 
 
 class _Child:
     """A child as the loop sees it: its programs have the time that its parent has left."""
 
-    __slots__ = ("_session", "_time_left", "_warn")
+    __slots__ = ("_below", "_session", "_time_left", "_warn")
 
     def __init__(
-        self, session: Drivable, time_left: Callable[[], float | None], warn: Callable[[str], None]
+        self, below: Below, time_left: Callable[[], float | None], warn: Callable[[str], None]
     ) -> None:
-        self._session = session
+        self._below = below
+        self._session = below.session
         self._time_left = time_left
         self._warn = warn
 
     async def run_step(self, program: str) -> Result:
-        """Run one of its programs; the one that a process had begun that died goes on."""
-        left = self._time_left()
-        if self._session.suspended:
+        """Run one of its programs: what came of it before, or goes on with it, where it had begun."""
+        left, steps, stay = self._time_left(), self._below.parts.steps, self._below.stay
+        known = steps.result_again(program)
+        if known is not None:
+            return known
+        if self._session.suspended and steps.is_under_way(program):
             result = await self._session.resume(timeout_s=left)
         else:
+            if self._session.suspended:  # the loop goes another way than it did then
+                self._session.abandon()
+            steps.begin(program)
             result = await self._session.execute(program, timeout_s=left, name="sub-program")
+        if result.status != "cancelled":
+            encoded = kept_results.encoded(result)
+            steps.end(encoded)
+            if stay is not None:
+                stay.step_ended(result.status, encoded)
         for warning in result.warnings:
             self._warn(f"in a sub-model's program: {warning}")
         return result
 
     async def check_step(self, program: str) -> Sequence[Problem]:
         """What is wrong with a program; nothing where that takes too long to find out."""
+        steps, stay = self._below.parts.steps, self._below.stay
+        if steps.is_next(program):
+            return steps.problems_again(program)
         if self._session.suspended:
             return ()
         try:
-            return await self._session.check(
+            problems = await self._session.check(
                 program, timeout_s=min(own.CHECK_S, self._time_left() or own.CHECK_S)
             )
         except LimitExceeded:
             return ()
+        if any(problem.severity == "error" for problem in problems):
+            step = steps.refuse(program, problems)
+            if stay is not None:
+                stay.step_refused(step)
+        return problems
 
 
-def _fork_stream(journal: Journal, request: HostRequest, number: int) -> str:
-    return f"{journal.stream}/f{request.id}.{number}"
+def _fork_name(request: HostRequest, number: int) -> str:
+    return f"f{request.id}.{number}"

@@ -25,9 +25,9 @@ from rlm_wasm.limits import Limits, SharedBudget
 from rlm_wasm.llm.budget import Budget, BudgetState, new_id
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.results import Result
-from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import kept_results
 from rlm_wasm.session_parts.lending import Lender
 from rlm_wasm.session_parts.signing import checked, plain, signed_account, signed_batch
 from rlm_wasm.session_parts.state import SessionState, state_of
@@ -289,13 +289,7 @@ class Durable:
         """
         if self._result is None:
             return None
-        what = f"the result of session {self.name}"
-        try:
-            fields, data = cbor2.loads(self._result)
-            result = structure(Result, {**fields, "data": None}, what, SnapshotCorrupt)
-            return result if data is None else replace(result, data=protocol.decode(data))
-        except (cbor2.CBORError, ValueError, TypeError) as error:
-            raise SnapshotCorrupt(f"{what} is damaged: {error}") from error
+        return kept_results.decoded(Result, self._result, f"the result of session {self.name}")
 
     def begins(self) -> None:
         """An execution begins with the next row, or goes on."""
@@ -307,7 +301,7 @@ class Durable:
         """The execution is over: what is said of it."""
         self._in_middle = self.writer.frozen
         if self._asked_for and not self.writer.frozen:
-            self._result = _kept(result)
+            self._result = kept_results.encoded(result)
             self.writer.end(self._result)
         self.writer.say(status=result.status, note=str(result.error or result.value))
 
@@ -414,12 +408,6 @@ class Durable:
                 )
             except StoreError as error:
                 log.debug("the lease of session %s is not given back: %s", self.name, error)
-
-
-def _kept(result: Result) -> bytes:
-    """A Result for the store."""
-    data = None if result.data is None else protocol.encode(result.data)
-    return cbor2.dumps([unstructure(replace(result, data=None)), data])
 
 
 def account_of_copy(opened: Opened, key: bytes | None) -> bytes | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,15 @@ from rlm_wasm.llm.calls import LlmCalls, Recurse
 from rlm_wasm.python import python_backend
 from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.python.session_python import SessionPython
+from rlm_wasm.results import Execution
 from rlm_wasm.runlog.stream import EventStream, Recorder
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session_parts.guest_options import GuestOptions
+from rlm_wasm.session_parts.inquiry import Inquiry
 from rlm_wasm.session_parts.kept_programs import KeptPrograms
 from rlm_wasm.session_parts.observer import Observer
 from rlm_wasm.session_parts.resending import EFFECTS
+from rlm_wasm.session_parts.steps import Steps
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Journal
@@ -86,6 +90,7 @@ class Parts:
         self.functions = HostFunctions(grants.host_functions)
         self.options = GuestOptions(self.functions, limits)
         self.programs = KeptPrograms()
+        self.steps = Steps()
         if parent is None:
             self.recorder = Recorder(EventStream(grants.log_readers), None)
             self.log = ScopeLog(limits.log_bytes)
@@ -116,6 +121,8 @@ class Parts:
             recorder=self.recorder,
             parent=None if parent is None else parent.call,
         )
+        self.inquiry = Inquiry(journal, self.calls)
+        self._chapter: tuple[Execution, float] | None = None
         self.contexts = Contexts(limits.message_bytes, self._charge)
         self.scheduler = Scheduler(
             grants.engine,
@@ -201,6 +208,33 @@ class Parts:
         if self.scheduler.execution is not None:
             self.scheduler.execution.warn(text)
 
+    # ---- chapters of a question, for the run log
+
+    def begin_chapter(self) -> None:
+        """What is used from now on is this chapter's."""
+        self._chapter = (self.calls.budget.execution.to_execution(), time.monotonic())
+
+    def end_chapter(self) -> None:
+        """What is used from now on is no chapter's."""
+        self._chapter = None
+
+    def used_in_chapter(self, used: Execution) -> Execution:
+        """Of what a question has used, the part of this chapter; outside of one all of it."""
+        if self._chapter is None:
+            return used
+        before, began = self._chapter
+        known = used.cost_usd is not None and before.cost_usd is not None
+        return replace(
+            used,
+            calls=used.calls - before.calls,
+            tokens=used.tokens - before.tokens,
+            prompt_tokens=used.prompt_tokens - before.prompt_tokens,
+            completion_tokens=used.completion_tokens - before.completion_tokens,
+            cached=used.cached - before.cached,
+            cost_usd=max((used.cost_usd or 0.0) - (before.cost_usd or 0.0), 0.0) if known else None,
+            elapsed=time.monotonic() - began,
+        )
+
     def close(self) -> None:
         """The session ends: nothing new is begun."""
         self.closed = True
@@ -210,5 +244,6 @@ class Parts:
         self.scheduler.reset()
         self.contexts.clear()
         self.log.clear()
+        self.inquiry.forget()
         self.options.fresh()
         self.programs.clear()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from rlm_wasm.errors import UsageError
+from rlm_wasm.errors import SnapshotCorrupt, UsageError
 from rlm_wasm.execution.history import History
 from rlm_wasm.execution.journal import Entry, Kind, before_last_execution
 from rlm_wasm.execution.replay import Replayer, replay
+from rlm_wasm.records import structure
+from rlm_wasm.results import Problem
+from rlm_wasm.session_parts import inquiry
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
 from rlm_wasm.session_parts.stay import Stay
+from rlm_wasm.session_parts.steps import StepState
 
 
 def replayed(
@@ -47,8 +51,15 @@ def replayed(
             history.evaluated(fields[0])
             if parts.owns_budget:
                 parts.programs.given(history.program, durable.keep_text)
+            else:
+                parts.steps.begin(history.program)
         elif kind is Kind.END:
             again.end(fields[0])
+            if len(fields) > 1:
+                parts.steps.end(fields[1])
+        elif kind is Kind.REFUSED:
+            problems = structure(tuple[Problem, ...], fields[1], "a program's problems", SnapshotCorrupt)
+            parts.steps.before(StepState(fields[0], None, problems))
         elif kind is Kind.CALL:
             request = requests.made_before(fields[0])
             request.was_called(fields[1])
@@ -74,6 +85,8 @@ def replayed(
         elif kind is Kind.LOG_CHANGED:
             if fields[0] in by_call:
                 by_call[fields[0]].update(fields[1])
+        elif kind in inquiry.KINDS:
+            parts.inquiry.noted_before(kind, fields)
         else:
             calls.asked_before(kind, fields)
 
@@ -94,6 +107,7 @@ def replayed(
     if not durable.writes:
         history.answered(entry for entry in entries if entry.kind is Kind.ANSWER)
     parts.options.replay_ends()
+    parts.steps.replay()
     if account is not None:
         calls.budget.from_state(account.budget)
     requests.hold_back()

@@ -44,6 +44,11 @@ class Resending:
     def __init__(self, allowed: Collection[str]) -> None:
         self._allowed = allowed if allowed is SENT_AGAIN else frozenset(allowed)
 
+    @property
+    def allowed(self) -> Collection[str]:
+        """The words of what may be made a second time."""
+        return self._allowed
+
     def refusal(self, request: HostRequest) -> str | None:
         """Why a request is not made a second time; None where it is."""
         kind = _KINDS.get(request.operation)

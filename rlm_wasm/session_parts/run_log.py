@@ -53,7 +53,7 @@ def log_end(parts: Parts, result: Result | None) -> None:
     elif result is None:
         recorder.tell(events.RunEnded, status=status)
     else:
-        used = result.execution
+        used = parts.used_in_chapter(result.execution)
         recorder.tell(
             events.RunEnded,
             status=status,
@@ -74,6 +74,47 @@ def log_end(parts: Parts, result: Result | None) -> None:
             rolled_back=result.rolled_back,
         )
     recorder.end()
+    parts.end_chapter()
+
+
+def log_chapter(parts: Parts, title: str) -> None:
+    """Tell the run log that a part of a question begins: what is called before a program belongs to it."""
+    if parts.recorder.on:
+        parts.begin_chapter()
+        parts.recorder.chapter(title)
+
+
+def log_without_program(
+    parts: Parts, status: str, *, program: str = "", value: str = "", error: str = ""
+) -> None:
+    """Tell the run log that a chapter is over without a program that ran, if there is such a one."""
+    recorder, calls = parts.recorder, parts.calls
+    if not recorder.in_chapter:
+        return
+    recorder.begin()
+    recorder.tell(
+        events.RunStarted,
+        program=events.logged(program),
+        namespace=parts.namespace,
+        provider=calls.provider_name,
+        model=parts.grants.model,
+        limits=asdict(parts.limits),
+    )
+    used = parts.used_in_chapter(calls.budget.execution.to_execution())
+    recorder.tell(
+        events.RunEnded,
+        status=status,
+        value=events.logged(value),
+        error=events.Failure(type=status, message=error) if error else None,
+        calls=used.calls,
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        cost_usd=used.cost_usd,
+        cached=used.cached,
+        elapsed=used.elapsed,
+    )
+    recorder.end()
+    parts.end_chapter()
 
 
 def _failure(error: ErrorInfo) -> events.Failure:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, TypeVar
 
+from rlm_wasm.asking.progress import Progress
 from rlm_wasm.errors import SnapshotCorrupt, UsageError
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import BudgetState
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, structure
-from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
+from rlm_wasm.session_parts.steps import StepState
 
 
 @dataclass(frozen=True, slots=True)
-class SessionState:
-    """All of it. Texts are shared with the session that it was taken of; nothing else is."""
+class BelowState:
+    """Of one session, or of one below it. Texts are shared with the session; nothing else is."""
 
     scheduler: SchedulerState
     contexts: tuple[tuple[str | None, str], ...]
@@ -38,10 +41,51 @@ class SessionState:
     """Answers to what recursive calls under way are made of, by idempotency key."""
     asking: tuple[str, ...] = ()
     """Such calls that were sent, and whose answers had not come."""
+    counted: tuple[str, ...] = ()
+    """Such calls that were counted, and whose answers had not come."""
     programs: tuple[str, ...] = ()
     """Of a durable session: the programs that may have defined something, by the SHA-256 of their texts."""
     programs_whole: bool = False
     """Whether none is missing among them."""
+    steps: tuple[StepState, ...] = ()
+    """Of a child of a recursive call: what it has done of the call's programs."""
+    step: str = ""
+    """The one that is under way, by its SHA-256."""
+    forked: tuple[tuple[str, bytes], ...] = ()
+    """What forks of its program gave that are over, while others of them are not: encoded, by name."""
+    inquiry: Progress | None = None
+    """The last question that was asked of a durable session."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildState:
+    """A session below that one, at the same moment."""
+
+    name: str
+    """Whose it is: "12.1" the child of call 12, "f7.2" the fork for item 2 of request 7, "f7.start" what
+    all of its forks begin from, "12.1/f3.0" a fork
+    of that child."""
+    memory: MemoryImage
+    state: BelowState
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState(BelowState):
+    """All of it."""
+
+    children: tuple[ChildState, ...] = ()
+    """The sessions below it, in any depth."""
+
+
+def with_children(state: BelowState, children: tuple[ChildState, ...]) -> SessionState:
+    """The same with the sessions below it."""
+    own = {field.name: getattr(state, field.name) for field in fields(BelowState)}
+    return SessionState(**own, children=children)
+
+
+def without_children(state: BelowState) -> BelowState:
+    """The same alone."""
+    return BelowState(**{field.name: getattr(state, field.name) for field in fields(BelowState)})
 
 
 def state_of(snapshot: Snapshot) -> SessionState:
@@ -56,10 +100,56 @@ def state_of(snapshot: Snapshot) -> SessionState:
         state = structure(SessionState, body, "the snapshot", SnapshotCorrupt)
     except UsageError as error:  # Limits that cannot be
         raise SnapshotCorrupt(f"the snapshot: {error}") from error
+    _check_children(state)
     if snapshot.trusted:
         return state
+    children = tuple(replace(child, state=_doubted(child.state)) for child in state.children)
+    return replace(_doubted(state), children=children)
+
+
+State = TypeVar("State", bound=BelowState)
+
+
+def _doubted(state: State) -> State:
     requests = state.scheduler.requests
     doubted = replace(
         requests, requests=tuple(replace(request, started=True) for request in requests.requests)
     )
     return replace(state, scheduler=replace(state.scheduler, requests=doubted))
+
+
+def _check_children(state: SessionState) -> None:
+    """Each serves a request that is in flight, and there is one of a name. Raises SnapshotCorrupt."""
+    if not state.children:
+        return
+    states: dict[str, BelowState] = {"": state}
+    for child in state.children:
+        if child.name in states or _NAME.fullmatch(child.name) is None:
+            raise SnapshotCorrupt(f"the snapshot has a session below it that cannot be: {child.name!r:.60}")
+        states[child.name] = child.state
+    total = sum(child.memory.size for child in state.children)
+    most = len(state.children) * _LEAST_MEMORY + state.limits.memory_bytes
+    if total > most:
+        raise SnapshotCorrupt(
+            f"the sessions below the snapshot's have {total:,} bytes of memory; its limit memory_bytes allows"
+            f" {most:,}"
+        )
+    for child in state.children:
+        above, _, name = child.name.rpartition("/")
+        served = states.get(above)
+        if served is None or not any(
+            _serves(name, request.id, request.operation, request.call_number)
+            for request in served.scheduler.requests.requests
+        ):
+            raise SnapshotCorrupt(f"the snapshot's session {child.name} serves no request of its")
+
+
+def _serves(name: str, id_: int, operation: str, call_number: int) -> bool:
+    if operation == "fork":
+        return name.startswith(f"f{id_}.")
+    return operation == "llm" and call_number > 0 and name == f"{call_number}.1"
+
+
+_NAME: Final = re.compile(r"(?:(?:[0-9]{1,18}\.1|f[0-9]{1,18}\.(?:[0-9]{1,9}|start))(?:/|\Z))+(?<!/)")
+_LEAST_MEMORY: Final = 16 << 20
+"""A session below has a guest's image at the least, which is no part of what memory_bytes bounds."""

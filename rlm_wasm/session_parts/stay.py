@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rlm_wasm.errors import LeaseLost, SessionClosed, StoreError
 from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.session_parts import state as states
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rlm_wasm.results import Result
     from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session_parts.durable import Durable
+    from rlm_wasm.session_parts.steps import StepState
 
 
 class Capturing(Protocol):
@@ -45,6 +47,7 @@ class Stay:
         """A snapshot that is being saved while the session goes on."""
         self._engine = engine
         self._captured = captured
+        self._in_question = False
         self._given_up = False
         """The last execution was undone or abandoned: the session is not left in its middle."""
         self._captured_python: bytes | None = None
@@ -84,11 +87,32 @@ class Stay:
             return  # a child's end is its parent's answer: until that is written, it is not over
         journal, writer = self.journal, self.durable.writer
         journal.add(Kind.END, result.status)
-        self.durable.ends(result)
+        if not self._in_question:
+            self.durable.ends(result)
         await journal.flush()
         self._given_up = outcome.rolled_back
         if outcome.rolled_back and not writer.frozen:
             self.save_soon()  # it begins when ``execute`` has returned
+
+    def step_ended(self, status: str, result: bytes) -> None:
+        """A program of a recursive call's child is over: it is not run again."""
+        self.journal.add(Kind.END, status, result)
+        if self.journal.stale:
+            self.save_soon()
+
+    def step_refused(self, step: StepState) -> None:
+        """Such a program does not run."""
+        self.journal.add(Kind.REFUSED, step.program, [unstructure(problem) for problem in step.problems])
+
+    def asks(self, *, question: bool) -> None:
+        """Whether executions are a question's from now on: then its end is what is said, and not theirs."""
+        self._in_question = question
+
+    async def answered(self, answer: Result) -> None:
+        """Write how a question ended."""
+        if not self.durable.writer.frozen:
+            self.durable.ends(answer)
+            await self.journal.flush()
 
     def abandoned(self) -> None:
         """The suspended execution was given up."""

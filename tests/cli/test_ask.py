@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from cli_runs import Run, runner
 
+from rlm_wasm import Completion, CompletionRequest
 from rlm_wasm.providers import registry
 from rlm_wasm.testing import InlineProvider
 
@@ -153,3 +158,42 @@ def test_a_log_and_a_report_show_the_iterations(run: Run, text: Path, tmp_path: 
     titles = [record["title"] for record in records if record["type"] == "chapter_started"]
     assert titles == ["The planner's program: Who was the captain of the ship?"]
     assert "Who was the captain of the ship?" in page.read_text()
+
+
+class Interrupted:
+    """Answers two iterations; at the so-manieth call somebody types Ctrl-C."""
+
+    replies = ("```scheme\n(define length (string-length context))\n```", "```scheme\n(finish length)\n```")
+
+    def __init__(self) -> None:
+        self.sent: Counter[str | None] = Counter()
+        self.interrupt_at = 0
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """See Provider."""
+        self.sent[request.idempotency_key] += 1
+        if sum(self.sent.values()) == self.interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+        return Completion(text=self.replies[min(request.data.count("## Iteration"), 1)])
+
+
+@pytest.mark.parametrize("again", ["ask", "sessions resume"])
+def test_ctrl_c_leaves_a_named_question_in_its_middle(
+    run: Run, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    """The same command goes on, and so does ``sessions resume``: the first iteration is not paid again."""
+    monkeypatch.setenv("RLM_WASM_STORE", f"sqlite:///{tmp_path / 'state.db'}")
+    model = Interrupted()
+    monkeypatch.setattr(registry, "_installed", lambda name, **_: model)
+    ask = ("ask", "Which ship?", "-c", str(text), "--session", "ship", "--provider", "interrupted")
+    model.interrupt_at = 2
+    ran = run(*ask)
+    assert (ran.status, ran.out) == (130, "")
+    assert "rlm-wasm sessions resume ship goes on" in ran.err
+    assert run("ask", "Another?", *ask[2:]).status == 2
+    ran = run(*ask) if again == "ask" else run("sessions", "resume", "ship", "--provider", "interrupted")
+    assert (ran.status, ran.out) == (0, f"{len(TEXT)}\n"), ran
+    assert sorted(model.sent.values()) == [1, 2]
+    assert run(*ask).out == f"{len(TEXT)}\n", "it is over: its answer is given again"
+    assert sorted(model.sent.values()) == [1, 2]

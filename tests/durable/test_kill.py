@@ -15,19 +15,23 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parent / "fan_out.py"
+QUESTION = Path(__file__).parent / "asking.py"
 CALLS = 40
 
 
-def run(folder: Path, kill_at: int, sleep_s: float = 0.02) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, kill_at: int, sleep_s: float = 0.02, program: Path = PROGRAM
+) -> subprocess.CompletedProcess[str]:
     """Begin, or go on with, the one session."""
     root = str(Path(__file__).parents[2])
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
     }
-    command = [sys.executable, str(PROGRAM), f"sqlite:///{folder / 'state.db'}", str(folder / "calls.log")]
+    command = [sys.executable, str(program), f"sqlite:///{folder / 'state.db'}", str(folder / "calls.log")]
+    how = [str(CALLS), str(kill_at), str(sleep_s)] if program is PROGRAM else [str(kill_at)]
     return subprocess.run(
-        [*command, str(CALLS), str(kill_at), str(sleep_s)],
+        [*command, *how],
         env=environment,
         capture_output=True,
         text=True,
@@ -64,3 +68,20 @@ def test_a_killed_session_goes_on_and_pays_for_no_answer_twice(
     unknown = sum(sent.values()) - len(answered)
     assert (tokens == 10 * len(answered)) if not unknown else (tokens > 10 * len(answered))
     assert run(tmp_path, 0).stdout == "over\n"
+
+
+@pytest.mark.parametrize("points", [(1,), (-1, -2, 2), (2, 1, -1)], ids=str)
+def test_a_killed_question_goes_on_and_pays_for_no_answer_twice(
+    tmp_path: Path, points: tuple[int, ...]
+) -> None:
+    """In a call of the root model, between its iterations, and in a program; however often it dies."""
+    for kill_at in points:
+        assert run(tmp_path, kill_at, program=QUESTION).returncode == -signal.SIGKILL
+    ended = run(tmp_path, 0, program=QUESTION)
+    assert ended.stdout == "finished [alpha]+[beta]+[gamma]+[delta][] 1 4 9\n", ended.stderr
+    answered, sent = calls(tmp_path, "answered"), calls(tmp_path, "sent")
+    assert set(answered.values()) == {1}
+    assert set(sent) == set(answered)
+    assert len(answered) == 9
+    assert run(tmp_path, 0, program=QUESTION).stdout == ended.stdout, "its Answer is given again"
+    assert calls(tmp_path, "sent") == sent

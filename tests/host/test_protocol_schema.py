@@ -58,7 +58,7 @@ def _text(datum: Datum) -> str | None:
 
 
 FORMS = _lists(_prelude())
-ASKING = {"%request": 1, "%python": 1, "%encode-request": 2}
+ASKING = {"%ask": 1, "%request": 1, "%python": 1, "%encode-request": 2}
 """What sends a request, and where in a call of it the operation stands."""
 
 

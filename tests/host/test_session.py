@@ -67,6 +67,7 @@ async def test_an_error_keeps_what_was_defined_before_it(runtime: Runtime) -> No
         assert result.status == "error"
         assert result.error is not None
         assert (result.error.line, result.error.source) == (2, "mine")
+        assert str(result.error).endswith("(mine, line 2, column 11)")
         assert (await session.execute("a")).value == "1"
         assert (await session.execute("c")).status == "error"
 

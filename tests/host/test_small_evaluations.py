@@ -14,6 +14,7 @@ from rlm_wasm import Runtime
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.execution.meter import footprint, footprint_of_arguments
 from rlm_wasm.sandbox import protocol
+from rlm_wasm.testing import InlineProvider
 
 # ---- messages
 
@@ -274,3 +275,85 @@ WHOLE = b"\x9f\x84\x64call\x01\x63llm\x41\x80\xff"
 def test_the_beginning_of_a_call_is_none(length: int) -> None:
     assert told(WHOLE) == [{"id": 1, "operation": "llm", "arguments": b"\x80"}]
     assert told(WHOLE[:length]) is None
+
+
+# ---- short programs, and the same with a long comment behind them, which the driver runs in steps
+
+PROGRAMS = (
+    "",
+    "; nothing",
+    "1",
+    "'(1 2)",
+    "#(1 2)",
+    '"text"',
+    "(void)",
+    "(values 1 2)",
+    "(+ 1 2)",
+    "(define (f x) (* x x)) (f 3)",
+    "(struct p (x y) #:transparent) (p 1 2)",
+    "(define-struct q (x)) (q-x (make-q 5))",
+    "(module m racket (define x 3) x)",
+    "#lang racket\n(+ 1 2)\n'(a b)",
+    "(define x 1) (module+ main (set! x 2)) x",
+    "(display 1) (newline) 2",
+    '(display "out") (eprintf "err")',
+    "(finish 42)",
+    "(let ((x 1)",
+    ")",
+    '(display "never")\n(car',
+    "(if)",
+    "(foo 1)",
+    "(car 5)",
+    "(define (g) (vector-ref (vector) 0))\n(g)",
+    "(raise 'oops)",
+    '(llm-query #:instruction "q")',
+    '(define a (llm-query #:instruction "q")) (string-length (syntax-e a))',
+    '(define h (llm-query-async #:instruction "q")) (list (syntax-e (await h)) (syntax-e (await h)))',
+    "(add 1 2)",
+    "(list (add 1 2) (add 3 4))",
+    "(add 1)",
+    "(await (spawn (lambda () (add 1 2))))",
+    "(spawn (lambda () (add 1 2))) 7",
+    "(map-async (lambda (i) (spawn (lambda () (add i 1)))) '(1 2 3))",
+    "(let ([k (call/cc (lambda (k) k))]) (if (procedure? k) (k 1) k))",
+    "(define k #f) (define n 0) (call/cc (lambda (c) (set! k c))) (set! n (+ n 1)) (if (< n 3) (k 1) n)",
+    '(with-handlers ([exn:fail? exn-message]) (add \'x "y"))',
+    '(hash-ref (hash "a" 1) \'a 0)',
+    "(for/sum ([i 10]) (add i 1))",
+    '(string-join \'("a" b) ",")',
+    "(parameterize ([current-output-port (open-output-string)]) (display 1) 5)",
+)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_short_program_comes_to_the_same_as_one_with_a_long_comment(program: str) -> None:
+    """And so does what is evaluated after it in the session."""
+    told = []
+    async with Runtime(provider=InlineProvider(), python="off") as runtime:
+        runtime.host_function("add")(lambda a, b: a + b)
+        for comment in ("", "\n; " + "-" * 3000):
+            async with runtime.session() as session:
+                for source in (program + comment, "(list 1 'after)", program + comment):
+                    result = await session.execute(source)
+                    told.append(
+                        (
+                            result.status,
+                            result.value,
+                            result.data,
+                            result.written,
+                            result.warnings,
+                            result.stdout,
+                            result.stderr,
+                            result.error,
+                        )
+                    )
+    assert told[:3] == told[3:]
+
+
+async def test_what_an_execution_left_running_comes_before_the_next_program() -> None:
+    async with Runtime(provider=InlineProvider(), python="off") as runtime:
+        runtime.host_function("add")(lambda a, b: a + b)
+        async with runtime.session() as session:
+            assert (await session.execute("(define n 0) (spawn (lambda () (set! n (add n 1))))")).ok
+            assert (await session.execute("(add 0 0)")).ok
+            assert (await session.execute("n")).value == "1"

@@ -292,8 +292,8 @@ async def test_a_flood_on_standard_error_leaves_the_answer_small(server_log: io.
         ("(list '|a b| '|1| 'a)", "(|a b| |1| a)"),
         ("#\\a", "#\\a"),
         ("'a", "a"),
-        ("(list #t #f 1/2 1.5 1e21)", "(#t #f 1/2 1.5 1e21)"),
-        ('(list "x" #t #f 1/2 1.5 1e21 1e-7 (void))', '("x" #t #f 1/2 1.5 1e21 1e-7 #<void>)'),
+        ("(list #t #f 1/2 1.5 1e21)", "(#t #f 1/2 1.5 1e+21)"),
+        ('(list "x" #t #f 1/2 1.5 1e21 1e-7 (void))', '("x" #t #f 1/2 1.5 1e+21 1e-7 #<void>)'),
     ],
 )
 async def test_values_that_are_no_plain_string_are_shown_as_write_does(program: str, shown: str) -> None:

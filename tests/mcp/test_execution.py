@@ -94,6 +94,16 @@ async def test_the_total_is_known_before_most_calls_are_made(connect, mode) -> N
     assert heard.all[-1][0] == 50.0
 
 
+async def test_an_error_in_a_procedure_of_an_earlier_program_names_that_program(connect, text_of) -> None:
+    async with connect() as client:
+        await client.call_tool("execute_scheme", {"code": '(define (check x)\n  (error "bad" x))'})
+        earlier = await client.call_tool("execute_scheme", {"code": "\n\n(check 1)"})
+        own = await client.call_tool("execute_scheme", {"code": "\n(car 5)"})
+    assert "bad 1 (program 1, line 2, column 3)" in text_of(earlier)
+    assert earlier.structured_content["error"]["source"] == "program 1"
+    assert "\n(line 2, column 1)" in text_of(own)
+
+
 async def test_progress_arrives_in_time_also_when_nothing_changes(connect, mode, monkeypatch) -> None:
     """Every two seconds; here every hundredth."""
     monkeypatch.setattr(announcing, "BEAT_S", 0.01)

@@ -2,7 +2,7 @@
 
 python tests/proof sweep [--runs N]        the Nth thing fails, for every N (or N of each), in every program
 python tests/proof fuzz [--seconds S] [--seed N] [--keep] [core|data|ways|border]
-python tests/proof compare [--seconds S] [--seed N] [racket|decimals|doubles|conversions]
+python tests/proof compare [--seconds S] [--seed N] [racket|programs|decimals|doubles|conversions]
 python tests/proof soak [--executions N] [--at-once N] [--seed N]
 """
 

@@ -151,13 +151,27 @@ def test_a_comparison_finds_what_differs() -> None:
     """It is no comparison that cannot fail; and Python's forms are the language's."""
     shown = [
         compare.shown(number)
-        for number in (1.0, -0.0, 1e21, 1e20, 1e-7, 0.0001, 0.00012, 1e-5, 5e-324, 123.456, float("inf"))
+        for number in (
+            1.0,
+            -0.0,
+            1e21,
+            1e13,
+            1234567890123456789.0,
+            1e-7,
+            0.0001,
+            0.00012,
+            1e-5,
+            5e-324,
+            123.456,
+            float("inf"),
+        )
     ]
     assert shown == [
         "1.0",
         "-0.0",
-        "1e21",
-        "100000000000000000000.0",
+        "1e+21",
+        "10000000000000.0",
+        "1234567890123456800.0",
         "1e-7",
         "0.0001",
         "0.00012",

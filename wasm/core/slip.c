@@ -19,6 +19,8 @@ void note_slip(enum slip kind, Value a, Value b) {
   slips = cons(list_n(3, FIX(kind), a, b), slips);
 }
 
+bool slips_noted(void) { return slips != V_NIL; }
+
 /* (%take-slips!) -> a list of (kind a b), the last first */
 static Value prim_take_slips(int argc, Value *args) {
   (void)argc, (void)args;

@@ -21,6 +21,7 @@ struct Template {
 #define ARITY_SIMPLE(required) FIX(required)
 #define ARITY_GENERAL(required, optional, rest) \
   FIX(-(1 + (int64_t)(required) + (int64_t)(optional) * 0x1000 + ((rest) ? 0x1000000 : 0)))
+#define ARITY_OF_LOOK ARITY_GENERAL(1, 0, false)   /* of a record type's accessors and predicate alone: their calls need no frame */
 #define ARITY_PARTS(a) (-FIX_VALUE(a) - 1)
 #define ARITY_REQUIRED(a) (FIX_VALUE(a) >= 0 ? (uint32_t)FIX_VALUE(a) : (uint32_t)(ARITY_PARTS(a) & 0xfff))
 #define ARITY_OPTIONAL(a) (FIX_VALUE(a) >= 0 ? 0u : (uint32_t)(ARITY_PARTS(a) >> 12 & 0xfff))

@@ -148,10 +148,11 @@ static Value body_define_values(Value item, Job j) {
 }
 
 /* (begin form ...): its forms come first, each in the environment of the begin. */
-static Value splice(Value forms, Value env, Value home, Value rest) {
+static Value splice(Value forms, Value env, Value home, Value rest, uint32_t place) {
   Value head = rest, last = V_NIL;
   for (; is_pair(forms); forms = CDR(forms)) {
-    Value form = env == home ? CAR(forms) : make_syntax(env, V_NIL, CAR(forms));
+    Value form = form_at(CAR(forms), pair_place(forms) ? pair_place(forms) : place);
+    if (env != home) form = make_syntax(env, V_NIL, form);
     Value pair = cons(form, rest);
     if (last == V_NIL) head = pair; else CDR(last) = pair;
     last = pair;
@@ -165,7 +166,7 @@ static Value body_core(State *s, Value item, Job j, const CoreForm *core) {
   switch (core->id) {
     case F_BEGIN:
       if (list_length(j.form) < 0) return bad_shape(j);
-      i->b = splice(CDR(j.form), i->env, frame, i->b);
+      i->b = splice(CDR(j.form), i->env, frame, i->b, 0);
       next_form(item);
       return V_VOID;
     case F_DEFINE: return body_define(item, j);
@@ -367,7 +368,7 @@ static Value top_begin(State *s, Value item, Job j, Value home) {
     return V_TRUE;
   }
   Value request = make_vector(3, intern("%splice"));
-  VEC(request)[1] = splice(CDR(j.form), j.env, home, V_NIL);
+  VEC(request)[1] = splice(CDR(j.form), j.env, home, V_NIL, j.place);
   VEC(request)[2] = home;
   s->done = request;
   return V_TRUE;
@@ -445,7 +446,8 @@ Value plain_define_syntax(Value form) {
 /* Racket's transformers take the form, those of other Schemes two environments besides. */
 static bool takes_one_argument(Value procedure) {
   if (!IS(procedure, T_CLOSURE)) return false;
-  return TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity == ARITY_SIMPLE(1);
+  Value arity = TEMPLATE(CLOSURE_TEMPLATE(procedure))->arity;
+  return arity == ARITY_SIMPLE(1) || arity == ARITY_OF_LOOK;
 }
 
 static Value bind_macro(Value item, Job j, Value macro) {

@@ -258,6 +258,10 @@ static void note_own(Value cell) {
   CELL(cell)->flags = FIX(flags | CELL_OWN | (CELL(cell)->value == V_UNBOUND ? 0 : CELL_REDEFINED));
 }
 
+/* Forms may have been expanded before their turn: what does a program's top level mean by its names since then? */
+uint64_t env_changes;
+static void note_change(struct Env *e) { if (FIX_VALUE(e->kind) == ENV_REPL) env_changes++; }
+
 Value env_define_cell(Value top, Value id, Value *cell) {
   Value symbol = identifier_symbol(id), seen = V_FALSE;
   struct Env *e = ENV(top);
@@ -270,6 +274,8 @@ Value env_define_cell(Value top, Value id, Value *cell) {
     if (seen != V_FALSE) own = adopt(top, symbol, seen);
     if (own == seen) own = V_FALSE;
   }
+  if (FIX_VALUE(e->kind) == ENV_REPL) survey_forget();
+  if (own == V_FALSE ? seen != V_FALSE || IS(id, T_SYNTAX) : seen != V_FALSE || !IS(own, T_CELL)) note_change(e);
   if (!IS(own, T_CELL)) {
     own = make_cell(symbol, V_UNBOUND, 0);
     table_set(e->bindings, symbol, own);
@@ -288,6 +294,7 @@ Value env_define_macro(Value top, Value id, Value macro) {
   Value own = table_get(e->bindings, symbol, V_FALSE);
   bool alias = IS(id, T_SYNTAX);
   if (!alias && is_protected(top, symbol, own)) return V_FALSE;
+  note_change(e);
   if (alias && !put(&e->renames, id, macro)) return no_room(e->renames);
   if (alias && !is_free_name(top, symbol, own)) return V_TRUE;
   return put(&e->bindings, symbol, macro) ? V_TRUE : no_room(e->bindings);
@@ -318,6 +325,7 @@ static void fulfil(Value own, Value binding) {
 void env_import(Value top, Value symbol, Value binding) {
   struct Env *e = ENV(top);
   put(&e->imports, symbol, binding);
+  note_change(e);
   Value own = table_get(e->bindings, symbol, V_FALSE);
   if (own == V_FALSE || own == binding || FIX_VALUE(e->kind) == ENV_CORE) return;
   if (IS(own, T_CELL) && CELL(own)->value == V_UNBOUND && !is_shared(binding) && FIX_VALUE(e->kind) == ENV_REPL)
@@ -332,6 +340,7 @@ static Value core_cell(Value symbol) { return env_own_cell(core_env, symbol); }
 static void bind_keyword(Value env, Value name, Value macro) { put(&ENV(env)->bindings, name, macro); }
 
 void expander_init(void) {
+  survey_init();
   heap_root(&core_env);
   core_env = make_top(ENV_CORE, V_FALSE);
   globals_init(core_cell);

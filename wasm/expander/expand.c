@@ -502,6 +502,15 @@ Value expansion_at_once(Value form, Value env) {
   return tree;
 }
 
+/* (%form-at form line column) */
+static Value prim_form_at(int argc, Value *args) {
+  (void)argc;
+  uint32_t line, column;
+  CHECK_INDEX(NULL, 1, 1, (1u << 20) - 1, V_FALSE, line);
+  CHECK_INDEX(NULL, 2, 1, (1u << 12) - 1, V_FALSE, column);
+  return form_at(args[0], line << 12 | column);
+}
+
 /* (%expand-start form env) -> state */
 static Value prim_expand_start(int argc, Value *args) {
   (void)argc;
@@ -528,6 +537,7 @@ static Value prim_expand_give(int argc, Value *args) {
 }
 
 const PrimDef expand_prims[] = {
+  {"%form-at", prim_form_at, 3, 3, NULL},
   {"%expand-start", prim_expand_start, 2, 2, NULL},
   {"%expand-run", prim_expand_run, 1, 1, NULL},
   {"%expand-give!", prim_expand_give, 2, 2, NULL},

@@ -482,6 +482,11 @@ void forms_init(Value env, void (*bind)(Value env, Value name, Value macro)) {
 
 Value core_keyword(enum form_id id) { return VEC(keywords)[first_form[id]]; }
 
+Value form_at(Value form, uint32_t place) {
+  if (!place || pair_place(form) || !(is_pair(form) || IS(form, T_SYMBOL) || IS(form, T_SYNTAX))) return form;
+  return cons_at(core_keyword(F_BEGIN), cons(form, V_NIL), place);
+}
+
 Value core_named(const char *name) {
   uint32_t i = 0;
   while (strcmp(core_forms[i].name, name)) i++;

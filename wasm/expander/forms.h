@@ -23,6 +23,7 @@ extern const CoreForm core_forms[];
 #define CORE_FORM(macro) (&core_forms[FIX_VALUE(MACRO(macro)->data)])
 Value core_keyword(enum form_id id);                     /* the macro object: stands for the keyword in any form */
 Value core_named(const char *name);                      /* by name, for the plain ones */
+Value form_at(Value form, uint32_t place);               /* a form without a place as one that has this one; 0: none */
 void forms_init(Value env, void (*bind)(Value env, Value name, Value macro));
 
 static inline Job part(Job j, Value form, Hole hole) {

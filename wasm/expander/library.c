@@ -303,7 +303,8 @@ static Value included_forms(State *s, Job j, Value library, Value *forms) {
     if (!IS(CAR(p), T_STRING)) return syntax_fail(j, "include: expected a string, got %v", CAR(p));
   TRY_STEP(strip_syntax(CDR(j.form), true, &paths));
   TRY_STEP(resolve_upwards(&paths, &library));
-  TRY_STEP(ask(s, forms, 4, intern("%include"), paths, BOOL(is_word(CAR(j.form), "include-ci")), library));
+  TRY_STEP(ask(s, forms, 6, intern("%include"), paths, BOOL(is_word(CAR(j.form), "include-ci")), library,
+               FIX(PLACE_LINE(j.place)), FIX(PLACE_COLUMN(j.place))));
   if (list_length(*forms) < 0) return syntax_fail(j, "include: the file could not be read");
   return V_TRUE;
 }

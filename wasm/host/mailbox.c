@@ -17,11 +17,8 @@ static void outbox_reset(void) {
   RAW_BYTES(outbox)[0] = 0x9f;
   outbox_length = 1;
 }
-/* (%outbox! bytevector): append one encoded item */
-static Value prim_outbox(int argc, Value *args) {
-  (void)argc;
-  CHECK_BYTES("%outbox!", 0);
-  uint64_t n = BYTES_LENGTH(args[0]), need = outbox_length + n + 1;
+Value outbox_put(Value item) {
+  uint64_t n = BYTES_LENGTH(item), need = outbox_length + n + 1;
   if (need > OBJ_LENGTH(outbox)) {
     if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
     if (!heap_reserve(need * 2)) return need_memory(need * 2);
@@ -29,9 +26,15 @@ static Value prim_outbox(int argc, Value *args) {
     memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox), outbox_length);
     outbox = bigger;
   }
-  memcpy(RAW_BYTES(outbox) + outbox_length, BYTES(args[0]), n);
+  memcpy(RAW_BYTES(outbox) + outbox_length, BYTES(item), n);
   outbox_length += (uint32_t)n;
   return V_VOID;
+}
+/* (%outbox! bytevector): append one encoded item */
+static Value prim_outbox(int argc, Value *args) {
+  (void)argc;
+  CHECK_BYTES("%outbox!", 0);
+  return outbox_put(args[0]);
 }
 const PrimDef message_prims[] = {{"%outbox!", prim_outbox, 1, 1, NULL}, {0}};
 
@@ -47,7 +50,7 @@ void outbox_text(const char *kind, Value text) {      /* [kind, text] */
   for (int shift = 24; shift >= 0; shift -= 8) *p++ = (uint8_t)(n >> shift);
   p += string_to_utf8(text, p);
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(p - BYTES(bytes)));
-  prim_outbox(1, &bytes);
+  outbox_put(bytes);
 }
 
 void mailbox_init(void) {

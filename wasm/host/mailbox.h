@@ -5,6 +5,7 @@
 
 void mailbox_init(void);
 void mailbox_empty(void);                          /* no message waits, none is held */
+Value outbox_put(Value item);                       /* appends one, encoded, in a bytevector; a signal where there is no room */
 void outbox_text(const char *kind, Value text);    /* [kind, text] */
 void write_report(void);             /* what rlm_report points to */
 #endif

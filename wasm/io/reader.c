@@ -23,7 +23,7 @@
 
 /* ---- the state ---- */
 
-enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_SLOTS };
+enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_PLACE, R_SLOTS };
 enum { FOLD_CASE = 1, PLACES = 2 };      /* PLACES: program text; literals are immutable then */
 #define READER_MARK FIX(0x7265616465)
 
@@ -34,6 +34,7 @@ typedef struct {
   uint32_t at, line, column;
   uint32_t flags;
   uint32_t margin;        /* the first line that opens a bracket at the left margin within another */
+  uint32_t place;         /* of the token that ended the last datum */
   Stack stack;
   Value labels;           /* #f, or a table: number to label (see below) */
   bool at_eof;            /* the error was that the text ended */
@@ -77,6 +78,7 @@ static Value make_reader(Value text, Value source, uint32_t at, uint32_t line, u
   s[R_STACK] = stack.slots;
   s[R_TOP] = FIX(0);
   s[R_MARGIN] = FIX(0);
+  s[R_PLACE] = FIX(0);
   return state;
 }
 
@@ -92,6 +94,7 @@ static void reader_load(Reader *r, Value state) {
   r->column = (uint32_t)FIX_VALUE(s[R_COLUMN]);
   r->flags = (uint32_t)FIX_VALUE(s[R_FLAGS]);
   r->margin = (uint32_t)FIX_VALUE(s[R_MARGIN]);
+  r->place = (uint32_t)FIX_VALUE(s[R_PLACE]);
   r->stack = (Stack){s[R_STACK], (uint32_t)FIX_VALUE(s[R_TOP])};
   r->labels = s[R_LABELS];
   r->at_eof = false;
@@ -105,6 +108,7 @@ static void reader_save(Reader *r) {
   s[R_COLUMN] = FIX(r->column);
   s[R_FLAGS] = FIX(r->flags);
   s[R_MARGIN] = FIX(r->margin);
+  s[R_PLACE] = FIX(r->place);
   s[R_STACK] = r->stack.slots;
   s[R_TOP] = FIX(r->stack.top);
   s[R_LABELS] = r->labels;
@@ -160,6 +164,11 @@ static Value fail_at(Reader *r, uint32_t place, bool at_eof, const char *format,
   vsnprintf(message, sizeof message, format, rest);
   va_end(rest);
   r->at_eof = at_eof;
+  if (!(r->flags & PLACES)) {                            /* it is data: the place in the program is that of the call of read */
+    size_t n = strlen(message);
+    snprintf(message + n, sizeof message - n, "; it is in line %u, column %u of what is read", (unsigned)PLACE_LINE(place), (unsigned)PLACE_COLUMN(place));
+    place = 0;
+  }
   return err_read(message, place, at_eof, V_NIL);
 }
 static uint32_t here(Reader *r) { return PLACE(r->line, r->column); }
@@ -345,7 +354,7 @@ static uint32_t simple_escape(Reader *r, uint32_t *at) {
     uint32_t value = 0, digits = 0;
     while (hex_digit(char_at(r, *at + digits)) >= 0 && digits < 8)
       value = value * 16 + (uint32_t)hex_digit(char_at(r, *at + digits++));
-    if (digits && char_at(r, *at + digits) == ';' && value < 0x110000) {
+    if (digits && char_at(r, *at + digits) == ';' && value < 0x110000 && (value < 0xd800 || value >= 0xe000)) {
       *at += digits + 1;
       return value;
     }
@@ -959,6 +968,7 @@ static Value read_datum(Reader *r) {
     charge(2);
     if (datum != NOTHING) {
       if (!IS_SIGNAL(datum)) r->labels = V_FALSE;
+      r->place = place;
       return datum;
     }
     if (n % ROUND == 0 && should_pause()) return V_AGAIN;
@@ -971,6 +981,7 @@ static bool is_reader(Value v) { return IS(v, T_VECTOR) && VEC_LENGTH(v) == R_SL
 #define CHECK_READER(i) do { if (!is_reader(args[i])) return err_type(NULL, i, "reader", args[i]); } while (0)
 
 Value reader_of_program(Value text, Value source) { return make_reader(text, source, 0, 1, 1, PLACES); }
+uint32_t reader_place(Value state) { return (uint32_t)FIX_VALUE(VEC(state)[R_PLACE]); }
 Value reader_next(Value state) {
   Reader r;
   reader_load(&r, state);

@@ -4,5 +4,6 @@
 #include "core/value.h"
 
 Value reader_of_program(Value text, Value source);       /* a reader; its data have places, and literals are immutable */
+uint32_t reader_place(Value reader);                     /* of the token that ended the last datum: of a symbol, its own */
 Value reader_next(Value reader);                         /* a datum, V_EOF, or a signal; V_AGAIN: ask again */
 #endif

@@ -1,6 +1,6 @@
 /* numprint.c — numbers as text: number->string, real->decimal-string.
  *
- * The display form is Racket's: 3.14, 100.0, 1e21, 1e-7, +inf.0, 1/3, 1+2i.
+ * The display form is Racket's: 3.14, 100.0, 1e+21, 1e-7, +inf.0, 1/3, 1+2i, 0+1i.
  */
 #include "numbers/numprint.h"
 #include "numbers/bignum.h"
@@ -184,10 +184,11 @@ static int zeros(char *out, int count) {
   return count;
 }
 
-/* The point stands `point` digits after the first one's place: 0.ddd * 10^point. */
+/* The point stands `point` digits after the first one's place: 0.ddd * 10^point. As in Racket a number of more than
+   14 digits before the point has an exponent where more than three of them were zeros that stand for nothing. */
 static int place_digits(char *out, const char *digits, int count, int point) {
   char *start = out;
-  if (point > 21 || point < -3) {
+  if ((point > 14 && point > count + 3) || point < -3) {
     *out++ = digits[0];
     if (count > 1) {
       *out++ = '.';
@@ -196,7 +197,8 @@ static int place_digits(char *out, const char *digits, int count, int point) {
     }
     *out++ = 'e';
     int e = point - 1;
-    if (e < 0) { *out++ = '-'; e = -e; }
+    *out++ = e < 0 ? '-' : '+';
+    if (e < 0) e = -e;
     int width = e > 99 ? 3 : e > 9 ? 2 : 1;
     write_small((uint64_t)e, 10, (uint8_t *)out, (uint32_t)width);
     return (int)(out + width - start);
@@ -248,7 +250,6 @@ static Value put_real(struct pieces *p, Value v, int radix) {
 }
 
 static Value put_imaginary(struct pieces *p, Value v, int radix) {
-  if (v == FIX(1) || v == FIX(-1)) { put(p, v == FIX(1) ? "+i" : "-i", 2); return V_TRUE; }
   uint32_t at = p->count;
   put(p, "+", 1);
   TRY_LET(done, put_real(p, v, radix));
@@ -273,7 +274,7 @@ Value num_to_string(Value v, int radix) {
   struct pieces p;
   p.count = p.smalls = 0;
   p.total = 0;
-  if (num_real_part(v) != FIX(0) || !IS(v, T_COMPLEX)) { TRY_LET(real, put_real(&p, num_real_part(v), radix)); }
+  TRY_LET(real, put_real(&p, num_real_part(v), radix));
   if (IS(v, T_COMPLEX)) { TRY_LET(imaginary, put_imaginary(&p, IMAG_PART(v), radix)); }
   TRY_LET(room, int_room(p.total / 4 + 16));
   charge((int64_t)p.total / 8);

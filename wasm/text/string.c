@@ -900,7 +900,8 @@ static Value join_lineage(Joiner *j, int first, Value *args, Value list, Value s
   return j->s;
 }
 
-static Value join_list(int first, Value *args, int argument, Value separator) {
+/* What is no list of strings: an error; or #f, where the caller has more to say about it. */
+static Value join_list(int first, Value *args, int argument, Value separator, bool lenient) {
   Value list = args[argument], *kept = progress();
   Joiner j;
   total_start(&j.t);
@@ -918,14 +919,14 @@ static Value join_list(int first, Value *args, int argument, Value separator) {
   }
   if (j.s == V_FALSE) {
     while (is_pair(j.rest)) {
-      if (!IS(CAR(j.rest), T_STRING) || j.rest == j.tortoise) return err_type(NULL, argument, "list of strings", list);
+      if (!IS(CAR(j.rest), T_STRING) || j.rest == j.tortoise) return lenient ? V_FALSE : err_type(NULL, argument, "list of strings", list);
       if (j.count && (j.count & (j.count - 1)) == 0) j.tortoise = j.rest;      /* Brent looks for a circle */
       if (separator != V_FALSE && j.count) lineage_count(&j.t.lineage, separator);
       total_add(&j.t, CAR(j.rest));
       j.rest = CDR(j.rest);
       if (join_round(&j)) return join_pause(&j);
     }
-    if (j.rest != V_NIL) return err_type(NULL, argument, "list of strings", list);
+    if (j.rest != V_NIL) return lenient ? V_FALSE : err_type(NULL, argument, "list of strings", list);
     uint64_t length = j.t.length;
     if (separator != V_FALSE && j.count > 1) {
       length += (uint64_t)STR_LENGTH(separator) * (j.count - 1);
@@ -961,12 +962,19 @@ static Value join_list(int first, Value *args, int argument, Value separator) {
   return join_lineage(&j, first, args, list, separator);
 }
 
-static Value prim_string_append_star(int argc, Value *args) { return join_list(argc - 1, args, argc - 1, V_FALSE); }
+static Value prim_string_append_star(int argc, Value *args) { return join_list(argc - 1, args, argc - 1, V_FALSE, false); }
 
 static Value prim_string_join(int argc, Value *args) {
   Value separator = ARG_OR(1, V_FALSE);
   if (separator != V_FALSE) CHECK_STRING(NULL, 1);
-  return join_list(0, args, 0, separator);
+  return join_list(0, args, 0, separator, false);
+}
+
+/* (%strings-joined list separator): likewise; #f where it is no list of strings */
+static Value prim_strings_joined(int argc, Value *args) {
+  (void)argc;
+  CHECK_STRING(NULL, 1);
+  return join_list(0, args, 0, args[1], true);
 }
 
 static Value prim_string_repeat(int argc, Value *args) {
@@ -1315,6 +1323,7 @@ const PrimDef string_prims[] = {
   {"string-append*", prim_string_append_star, 1, -1, "(string-append* string ... list)"},
   {"%string-concatenate", prim_string_append_star, 1, 1, "(%string-concatenate list)"},
   {"%string-join", prim_string_join, 1, 2, "(%string-join list [separator])"},
+  {"%strings-joined", prim_strings_joined, 2, 2, NULL},
   {"%string-repeat", prim_string_repeat, 2, 2, "(%string-repeat string n)"},
   {"string-copy!", prim_string_copy_to, 3, 5, "(string-copy! to at from [start end])"},
   {"string-fill!", prim_string_fill, 2, 4, "(string-fill! string char [start end])"},

@@ -57,6 +57,22 @@ static Value prim_call_cc(int argc, Value *args) {
   return V_CAPTURE;
 }
 static Value prim_dynamic(int argc, Value *args) { (void)argc, (void)args; return m.dynamic; }
+/* (%parameter-value parameter): its binding in the dynamic state, which is #f or #(winders handlers params), the last a
+   list of (parameter . box) that ends, in a thread, with (%thread-values . box), whose box has such a list; outside of
+   every parameterize its record's own value (r7rs/parameters.scm) */
+static Value prim_parameter_value(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_RECORD)) return err_type(NULL, 0, "parameter", args[0]);
+  enum { PARAMS = 2, OWN = 0 };
+  int64_t looked = 0;
+  for (Value rest = IS(m.dynamic, T_VECTOR) ? VEC(m.dynamic)[PARAMS] : V_NIL; is_pair(rest); looked++) {
+    Value name = CAR(CAR(rest)), box = CDR(CAR(rest));
+    if (name == args[0]) return SLOTS(box)[0];
+    rest = IS(name, T_SYMBOL) ? SLOTS(box)[0] : CDR(rest);
+  }
+  charge(looked / 8);
+  return RECORD_FIELD(args[0], OWN);
+}
 static Value prim_set_dynamic(int argc, Value *args) { (void)argc; m.dynamic = args[0]; return V_VOID; }
 
 /* ---- messages ---- */
@@ -91,20 +107,35 @@ static Value prim_make_case(int argc, Value *args) {
   memcpy(SLOTS(c), args, (size_t)argc * sizeof(Value));
   return c;
 }
+static uint64_t renamed_size(Value closure) {
+  return (uint64_t)(OBJ_LENGTH(CLOSURE_TEMPLATE(closure)) + OBJ_LENGTH(closure)) * 8 + 64;
+}
+/* There is room for it. */
+static Value renamed(Value closure, Value name) {
+  Value old = CLOSURE_TEMPLATE(closure);
+  Value t = heap_object(T_TEMPLATE, 0, OBJ_LENGTH(old)), c = heap_object(T_CLOSURE, 0, OBJ_LENGTH(closure));
+  memcpy(SLOTS(t), SLOTS(old), OBJ_LENGTH(old) * sizeof(Value));
+  memcpy(SLOTS(c), SLOTS(closure), OBJ_LENGTH(closure) * sizeof(Value));
+  TEMPLATE(t)->name = name;
+  CLOSURE_TEMPLATE(c) = t;
+  return c;
+}
 /* (%procedure-named name p): p under another name, for messages and printing */
 static Value prim_procedure_named(int argc, Value *args) {
   (void)argc;
-  if (!IS(args[1], T_CLOSURE)) return args[1];
-  Value old = CLOSURE_TEMPLATE(args[1]);
-  uint32_t n = OBJ_LENGTH(old), captured = OBJ_LENGTH(args[1]);
-  uint64_t bytes = (uint64_t)(n + captured) * 8 + 64;
+  if (IS(args[1], T_CLOSURE)) {
+    uint64_t bytes = renamed_size(args[1]);
+    return heap_reserve(bytes) ? renamed(args[1], args[0]) : need_memory(bytes);
+  }
+  if (!IS(args[1], T_CASE)) return args[1];
+  uint32_t n = OBJ_LENGTH(args[1]);
+  uint64_t bytes = (uint64_t)n * 8 + 32;
+  for (uint32_t i = 0; i < n; i++) bytes += renamed_size(SLOTS(args[1])[i]);
   if (!heap_reserve(bytes)) return need_memory(bytes);
-  Value t = heap_object(T_TEMPLATE, 0, n), c = heap_object(T_CLOSURE, 0, captured);
-  memcpy(SLOTS(t), SLOTS(old), n * sizeof(Value));
-  memcpy(SLOTS(c), SLOTS(args[1]), captured * sizeof(Value));
-  TEMPLATE(t)->name = args[0];
-  CLOSURE_TEMPLATE(c) = t;
-  return c;
+  Value all = heap_object(T_CASE, 0, n);
+  for (uint32_t i = 0; i < n; i++) SLOTS(all)[i] = V_FALSE;
+  for (uint32_t i = 0; i < n; i++) SLOTS(all)[i] = renamed(SLOTS(args[1])[i], args[0]);
+  return all;
 }
 static Value prim_procedure_name(int argc, Value *args) {
   (void)argc;
@@ -194,6 +225,7 @@ const PrimDef machine_prims[] = {
   {"values", prim_values, 0, -1, "(values v ...)"},
   {"%values->list", prim_values_to_list, 1, 1, NULL},
   {"%dynamic", prim_dynamic, 0, 0, NULL},
+  {"%parameter-value", prim_parameter_value, 1, 1, NULL},
   {"%set-dynamic!", prim_set_dynamic, 1, 1, NULL},
   {"%wait", prim_wait, 0, 0, NULL},
   {"%inbox", prim_inbox, 0, 0, NULL},

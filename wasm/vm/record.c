@@ -42,9 +42,9 @@ static int64_t field_index(Value rtd, Value field) {
   return -1;
 }
 
-static Value record_procedure(uint32_t word, Value rtd, Value extra, Value name, Value params, uint32_t argc) {
+static Value record_procedure(uint32_t word, Value rtd, Value extra, Value name, Value params, Value arity) {
   Value constants[] = {rtd, extra};
-  return make_procedure(&word, 1, 2, constants, name, params, ARITY_SIMPLE(argc));
+  return make_procedure(&word, 1, 2, constants, name, params, arity);
 }
 static Value no_field(const char *who, Value rtd, Value field) {
   return err_failf("exn:fail:contract", "%s: no field %v in record type %q", who, field, RTD(rtd)->name);
@@ -55,19 +55,19 @@ static Value prim_accessor(int argc, Value *args) {
   CHECK_RTD("%record-accessor", 0);
   int64_t i = field_index(args[0], args[1]);
   if (i < 0) return no_field("record-accessor", args[0], args[1]);
-  return record_procedure(OP_ACCESS | (uint32_t)i << 8, args[0], V_FALSE, args[2], list_n(1, RTD(args[0])->name), 1);
+  return record_procedure(OP_ACCESS | (uint32_t)i << 8, args[0], V_FALSE, args[2], list_n(1, RTD(args[0])->name), ARITY_OF_LOOK);
 }
 static Value prim_modifier(int argc, Value *args) {
   (void)argc;
   CHECK_RTD("%record-modifier", 0);
   int64_t i = field_index(args[0], args[1]);
   if (i < 0) return no_field("record-modifier", args[0], args[1]);
-  return record_procedure(OP_MODIFY | (uint32_t)i << 8, args[0], V_FALSE, args[2], list_n(2, RTD(args[0])->name, intern("value")), 2);
+  return record_procedure(OP_MODIFY | (uint32_t)i << 8, args[0], V_FALSE, args[2], list_n(2, RTD(args[0])->name, intern("value")), ARITY_SIMPLE(2));
 }
 static Value prim_predicate(int argc, Value *args) {
   (void)argc;
   CHECK_RTD("%record-predicate", 0);
-  return record_procedure(OP_PREDICATE, args[0], V_FALSE, args[1], list_n(1, intern("v")), 1);
+  return record_procedure(OP_PREDICATE, args[0], V_FALSE, args[1], list_n(1, intern("v")), ARITY_OF_LOOK);
 }
 /* (%record-constructor rtd fields name): fields a vector of symbols, the others start as #f; or #f: all */
 static Value prim_constructor(int argc, Value *args) {
@@ -88,7 +88,7 @@ static Value prim_constructor(int argc, Value *args) {
     wanted = fields;
   }
   for (uint32_t i = given; i-- > 0;) params = cons(VEC(wanted)[i], params);
-  return record_procedure(OP_CONSTRUCT | n << 8, args[0], map, args[2], params, given);
+  return record_procedure(OP_CONSTRUCT | n << 8, args[0], map, args[2], params, ARITY_SIMPLE(given));
 }
 
 static Value prim_record(int argc, Value *args) {              /* (%record rtd field ...) */

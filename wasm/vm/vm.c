@@ -260,7 +260,11 @@ enum run_status vm_run(void) {
       case OP_LOOP: {
         uint32_t w = *pc, count = w >> 24;
         Value *to = fp + A, *from = sp - count;
-        ROLLED for (uint32_t i = 0; i < count; i++) to[i] = from[i];
+        to[0] = from[0];                       /* where there is none: what lies above the top */
+        if (count > 1) {
+          to[1] = from[1];
+          if (count > 2) ROLLED for (uint32_t i = 2; i < count; i++) to[i] = from[i];
+        }
         sp = to + count;
         pc -= w & 0xffffff;
         if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
@@ -598,14 +602,30 @@ enum run_status vm_run(void) {
   call_closure: {        /* likewise, proc is a closure */
       struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(proc));
       Value arity = t->arity;
-      if (arity != ARITY_SIMPLE(argc) && !arity_accepts(arity, argc)) {
-        result = err_arity(proc, (int)argc, sp - argc);
-        goto signal;
+      if (arity != ARITY_SIMPLE(argc)) {
+        if (arity == ARITY_OF_LOOK && argc == 1 && !tail) {      /* a tail call, and an error, take the long way */
+          uint32_t look = *(uint32_t *)RAW_BYTES(t->code);
+          Value rtd = TEMPLATE_CONSTS(t)[0];
+          bool is_one = IS(sp[-1], T_RECORD) && (RECORD_RTD(sp[-1]) == rtd || rtd_is_a(RECORD_RTD(sp[-1]), rtd));
+          if (is_one || (look & 0xff) == OP_PREDICATE) {
+            sp[-1] = (look & 0xff) == OP_PREDICATE ? BOOL(is_one) : RECORD_FIELD(sp[-1], look >> 8);
+            if (--vm.steps > 0) continue;
+            goto safe_point;
+          }
+        }
+        if (!arity_accepts(arity, argc)) {
+          result = err_arity(proc, (int)argc, sp - argc);
+          goto signal;
+        }
       }
       if (tail) {
         Value *from = sp - argc;
         if (OF_PROGRAM(t)) DROP_KEPT_FRAME(); else KEEP_FRAME();
-        if (from != fp) ROLLED for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
+        fp[0] = from[0];                       /* as in LOOP */
+        if (argc > 1) {
+          fp[1] = from[1];
+          if (argc > 2) ROLLED for (uint32_t i = 2; i < argc; i++) fp[i] = from[i];
+        }
         sp = fp + argc;
       } else {
         PUSH_FRAME();

@@ -48,14 +48,14 @@ async def test_objects_behave_as_in_racket(program: str, printed: str) -> None:
     [
         ('(send (new dog% [name "a"]) speek)', "send: no such method\n  method name: speek\n  class name: dog%", "Did you mean speak?"),
         ("(send 5 speak)", "send: target is not an object\n  target: 5\n  method name: speak", "A method is called as"),
-        ("(new animal%)", "instantiate: no argument for required init variable\n  init variable name: name", ""),
-        ("(new animal% [name 1] [size 2])", "instantiate: unused initialization argument\n  init arg name: size", ""),
+        ("(new animal%)", "instantiate: no argument for required init variable\n  init variable name: name\n  instantiated class name: animal%", ""),
+        ("(new animal% [name 1] [size 2])", "instantiate: unused initialization arguments\n  unused arguments:\n   [size 2]\n  instantiated class name: animal%", ""),
         ("(new (class object% (define/public (f) 1)))", "instantiate: superclass initialization not invoked by initialization", "Write (super-new)"),
         ("(new (class object% (super-new) (abstract f)))", "instantiate: cannot instantiate class with abstract methods", ""),
         ("(class animal% (super-new) (define/public (speak) 1))", "class: superclass already contains method; use define/override\n  method name: speak", ""),
         ("(class object% (super-new) (define/override (speak) 1))", "class: superclass does not contain the method to be overridden", ""),
         ("(class* object% ((interface () area)) (super-new))", "class: interface-required method missing\n  method name: area", ""),
-        ("(get-field size (new animal% [name 1]))", "get-field: object does not have the requested field\n  field name: size", ""),
+        ("(get-field size (new animal% [name 1]))", "get-field: given object does not have the requested field\n  field name: size", ""),
         ("(class 5 (super-new))", "class: superclass expression result is not a class\n  result: 5", ""),
     ],
 )  # fmt: skip

@@ -109,6 +109,8 @@ async def test_a_comparison_of_sort_may_be_entered_again() -> None:
         ("(llm-query)", 'llm-query: #:instruction is missing; say what is to be done, for example (llm-query #:instruction "Summarize" #:data text)'),
         ('(llm-query-async #:data "x")', "llm-query-async: #:instruction is missing"),
         ("#| abc", "expected a `|#` to close this comment, but the text ended"),
+        ('"a\\xD800;"', "unknown escape `\\x` in a string"),
+        ("'|\\xDFFF;|", "unknown escape `\\x` in a symbol"),
         ('"a\\x110000;"', "unknown escape `\\x` in a string"),
     ],
 )  # fmt: skip

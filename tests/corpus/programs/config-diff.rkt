@@ -1,0 +1,46 @@
+#lang racket
+(define old (hash 'host "a.com" 'port 80 'tags '("x" "y") 'db (hash 'name "main" 'pool 5)))
+(define new (hash 'host "b.com" 'port 80 'tags '("x" "z") 'db (hash 'name "main" 'pool 10 'ssl #t)))
+(define (diff a b [path '()])
+  (define keys (sort (remove-duplicates (append (hash-keys a) (hash-keys b))) symbol<?))
+  (append*
+   (for/list ([k keys])
+     (define p (append path (list k)))
+     (match* ((hash-ref a k 'absent) (hash-ref b k 'absent))
+       [('absent v) (list (list 'added p v))]
+       [(v 'absent) (list (list 'removed p v))]
+       [((? hash? x) (? hash? y)) (diff x y p)]
+       [(v v) '()]
+       [(x y) (list (list 'changed p x y))]))))
+(for ([d (diff old new)]) (writeln d))
+(define (deep-merge a b)
+  (for/fold ([acc a]) ([(k v) b])
+    (hash-update acc k (λ (old) (if (and (hash? old) (hash? v)) (deep-merge old v) v)) v)))
+(define merged (deep-merge old (hash 'db (hash 'pool 99))))
+(hash-ref (hash-ref merged 'db) 'pool)
+(hash-ref (hash-ref merged 'db) 'name)
+(define (get-in h path [default #f])
+  (match path
+    ['() h]
+    [(cons k rest) (if (and (hash? h) (hash-has-key? h k)) (get-in (hash-ref h k) rest default) default)]))
+(get-in new '(db ssl))
+(get-in new '(db nope) 'default)
+(define (update-in h path f)
+  (if (null? path) (f h) (hash-set h (car path) (update-in (hash-ref h (car path) (hash)) (cdr path) f))))
+(get-in (update-in new '(db pool) add1) '(db pool))
+(define (->alist h) (for/list ([k (sort (hash-keys h) symbol<?)]) (cons k (let ([v (hash-ref h k)]) (if (hash? v) (->alist v) v)))))
+(->alist new)
+(define (type-name v) (cond [(string? v) 'string] [(exact-integer? v) 'integer] [(boolean? v) 'boolean] [(list? v) 'list] [(hash? v) 'table] [else 'unknown]))
+(for ([p (->alist new)]) (printf "~a : ~a\n" (car p) (type-name (cdr p))))
+(define schema (list (cons 'host string?) (cons 'port (integer-in 1 65535)) (cons 'tags (listof string?))))
+(define (validate cfg) (for/list ([s schema] #:unless ((flat-contract-predicate (cdr s)) (hash-ref cfg (car s) #f))) (car s)))
+(validate new)
+(validate (hash 'host 5 'port 0 'tags '(1)))
+(define env '(("APP_PORT" . "9000") ("APP_DEBUG" . "true") ("HOME" . "/root")))
+(for/hash ([e env] #:when (string-prefix? (car e) "APP_")) (values (string->symbol (string-downcase (substring (car e) 4))) (cdr e)))
+(define-values (good bad) (partition (λ (e) (regexp-match? #px"^[A-Z_]+$" (car e))) env))
+(length good)
+(string->keyword "port")
+(let ([h (make-hash)]) (hash-set! h '(1 2) 'list-key) (hash-ref h (list 1 2)))
+(hash-map (hash 'one 1) (λ (k v) (list k v)))
+(hash 'k (vector 1 "s" #\c 'sym 2.5))

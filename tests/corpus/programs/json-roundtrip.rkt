@@ -1,0 +1,26 @@
+#lang racket
+(require json)
+(define text "{\"name\": \"Ada\", \"tags\": [\"math\", \"code\"], \"age\": 36, \"score\": 9.5, \"active\": true, \"boss\": null}")
+(define data (string->jsexpr text))
+(displayln (hash-ref data 'name))
+(displayln (hash-ref data 'tags))
+(displayln (eq? (hash-ref data 'boss) (json-null)))
+(define (flatten-json js [path '()])
+  (cond
+    [(hash? js)
+     (append* (for/list ([k (sort (hash-keys js) symbol<?)])
+                (flatten-json (hash-ref js k) (cons (symbol->string k) path))))]
+    [(list? js)
+     (append* (for/list ([v js] [i (in-naturals)])
+                (flatten-json v (cons (number->string i) path))))]
+    [else (list (cons (string-join (reverse path) ".") js))]))
+(for ([p (flatten-json data)])
+  (printf "~a = ~s\n" (car p) (cdr p)))
+(displayln (jsexpr->string (list 1 2.5 "a\nb" #t #f (hasheq 'x (list)))))
+(displayln (jsexpr? (hash "a" 1)))
+(displayln (with-handlers ([exn:fail:read? (lambda (e) "bad json")])
+  (string->jsexpr "{\"a\": }")))
+(write-json (hasheq 'k "é"))
+(newline)
+(write-json (hasheq 'k "é") #:encode 'all)
+(newline)

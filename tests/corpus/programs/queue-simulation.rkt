@@ -1,0 +1,27 @@
+#lang racket
+;; Deterministic linear congruential generator drives a bank queue simulation.
+(define seed 42)
+(define (rand! n)
+  (set! seed (modulo (+ (* 1103515245 seed) 12345) 2147483648))
+  (modulo (quotient seed 65536) n))
+(struct customer (id arrival service) #:transparent)
+(struct stats ([served #:mutable] [wait #:mutable] [max-wait #:mutable]) #:transparent)
+(define customers
+  (let loop ([i 0] [t 0] [acc '()])
+    (if (= i 12)
+        (reverse acc)
+        (let ([t (+ t (rand! 5))])
+          (loop (add1 i) t (cons (customer i t (+ 1 (rand! 6))) acc))))))
+(define st (stats 0 0 0))
+(for/fold ([free-at 0] #:result (void)) ([c customers])
+  (match-define (customer id arrival service) c)
+  (define start (max free-at arrival))
+  (define wait (- start arrival))
+  (set-stats-served! st (add1 (stats-served st)))
+  (set-stats-wait! st (+ wait (stats-wait st)))
+  (set-stats-max-wait! st (max wait (stats-max-wait st)))
+  (printf "~a: arrives ~a starts ~a waits ~a\n" (~r id #:min-width 2) (~r arrival #:min-width 3) (~r start #:min-width 3) wait)
+  (+ start service))
+st
+(printf "average wait ~a\n" (~r (/ (stats-wait st) (stats-served st)) #:precision '(= 3)))
+(first customers)

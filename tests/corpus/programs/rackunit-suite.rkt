@@ -1,0 +1,25 @@
+#lang racket
+(require rackunit)
+(define (fizz n) (cond [(zero? (modulo n 15)) "FizzBuzz"] [(zero? (modulo n 3)) "Fizz"] [(zero? (modulo n 5)) "Buzz"] [else n]))
+(for/list ([i (in-range 1 16)]) (fizz i))
+(check-equal? (fizz 3) "Fizz")
+(check-true (string? (fizz 5)))
+(check-= 3.14159 pi 0.001)
+(check-not-false (member 2 '(1 2 3)))
+(check-exn exn:fail? (λ () (error "x")))
+(check-pred even? 4)
+(test-case "grouped" (check-eq? 'a 'a) (check-not-equal? 1 2))
+(define suite-result 'done)
+(module+ test
+  (check-equal? 1 2 "never run")
+  (displayln "in test module"))
+(module+ main
+  (displayln "main runs last"))
+suite-result
+(displayln "before main")
+(check-match '(1 2) (list _ _))
+(check-within 1.0 1.0001 0.01)
+(check-false #f)
+(check-not-exn (λ () 'fine))
+(test-equal? "named" (+ 1 1) 2)
+(test-true "named too" #t)

@@ -1,0 +1,53 @@
+#lang racket
+(require (for-syntax racket/base syntax/parse racket/syntax) syntax/parse/define)
+(define-syntax (my-unless stx)
+  (syntax-parse stx
+    [(_ c:expr body:expr ...+) #'(if c (void) (let () body ...))]))
+(my-unless #f 1 2)
+(define-syntax (inc! stx)
+  (syntax-parse stx
+    [(_ x:id (~optional n:expr #:defaults ([n #'1]))) #'(set! x (+ x n))]))
+(define-syntax-parse-rule (twice e:expr) (begin e e))
+(define z 1)
+(inc! z)
+(inc! z 10)
+z
+(twice (display "hi "))
+(newline)
+(define-syntax (define-record stx)
+  (syntax-parse stx
+    [(_ name:id (field:id ...))
+     #:with make (format-id #'name "make-~a" #'name)
+     #:with pred (format-id #'name "~a?" #'name)
+     #:with (acc ...) (for/list ([f (syntax->list #'(field ...))]) (format-id #'name "~a-~a" #'name f))
+     #:with (ix ...) (for/list ([i (length (syntax->list #'(field ...)))]) (datum->syntax #'name (add1 i)))
+     #'(begin
+         (define (make field ...) (vector 'name field ...))
+         (define (pred v) (and (vector? v) (eq? 'name (vector-ref v 0))))
+         (define (acc v) (vector-ref v ix)) ...)]))
+(define-record point (x y))
+(point-y (make-point 3 4))
+(point? (make-point 1 2))
+(point? 5)
+(define-syntax (repeat stx)
+  (syntax-parse stx
+    [(_ n:nat body:expr) #`(list #,@(for/list ([i (syntax-e #'n)]) #'body))]))
+(define c 0)
+(repeat 3 (begin (set! c (add1 c)) c))
+(define-syntax-rule (my-let* ([x v] ...) body) (let* ([x v] ...) body))
+(my-let* ([a 1] [b (+ a 1)]) (* a b))
+(define-syntax (while stx)
+  (syntax-parse stx #:literals (do)
+    [(_ cond:expr do body:expr ...) #'(let loop () (when cond body ... (loop)))]))
+(define i 0)
+(while (< i 3) do (display i) (set! i (add1 i)))
+(newline)
+(define-syntax-parser swap!
+  [(_ a:id b:id) #'(let ([t a]) (set! a b) (set! b t))])
+(define m 1) (define n 2)
+(swap! m n)
+(list m n)
+
+(begin-for-syntax (define (double-stx s) #`(* 2 #,s)))
+(define-syntax (double stx) (syntax-case stx () [(_ e) (double-stx #'e)]))
+(double 21)

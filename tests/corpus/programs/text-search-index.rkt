@@ -1,0 +1,41 @@
+#lang racket
+(define docs
+  (hash 1 "The cat sat on the mat" 2 "A dog and a cat" 3 "Dogs chase cats; the mat stays" 4 ""))
+(define stop-words (set "the" "a" "on" "and"))
+(define (terms s) (for/list ([w (regexp-match* #px"\\w+" (string-downcase s))] #:unless (set-member? stop-words w)) (stem w)))
+(define (stem w) (if (and (> (string-length w) 3) (string-suffix? w "s")) (substring w 0 (sub1 (string-length w))) w))
+(define index
+  (for*/fold ([ix (hash)]) ([id (sort (hash-keys docs) <)] [(w pos) (in-indexed (terms (hash-ref docs id)))])
+    (hash-update ix w (λ (postings) (hash-update postings id (λ (l) (append l (list pos))) '())) (hash))))
+(define (posting w) (hash-ref index w (hash)))
+(for ([w (sort (hash-keys index) string<?)])
+  (printf "~a ~a\n" (~a w #:width 6) (for/list ([id (sort (hash-keys (posting w)) <)]) (list id (hash-ref (posting w) id)))))
+(define (search-and . ws) (sort (set->list (apply set-intersect (map (λ (w) (list->set (hash-keys (posting w)))) ws))) <))
+(define (search-or . ws) (sort (remove-duplicates (append-map (λ (w) (hash-keys (posting w))) ws)) <))
+(search-and "cat" "mat")
+(search-or "dog" "mat")
+(search-and "cat" "zebra")
+(define (query q)
+  (match q
+    [(? string? w) (list->set (hash-keys (posting (stem w))))]
+    [`(and ,qs ...) (apply set-intersect (map query qs))]
+    [`(or ,qs ...) (apply set-union (map query qs))]
+    [`(not ,q) (set-subtract (list->set (hash-keys docs)) (query q))]))
+(sort (set->list (query '(and "cats" (not "dog")))) <)
+(sort (set->list (query '(or "sat" (and "chase" "mat")))) <)
+(define (rank w) (sort (for/list ([(id ps) (posting w)]) (cons id (/ (length ps) (length (terms (hash-ref docs id)))))) (λ (a b) (or (> (cdr a) (cdr b)) (and (= (cdr a) (cdr b)) (< (car a) (car b)))))))
+(rank "cat")
+(define (highlight s w) (regexp-replace* (pregexp (format "(?i:~a)" (regexp-quote w))) s (λ (m) (format "[~a]" m))))
+(highlight "The Cat and the cat." "cat")
+(define (snippet s w n) (match (regexp-match-positions (regexp (regexp-quote w)) s) [(list (cons a b)) (string-append "…" (substring s (max 0 (- a n)) (min (string-length s) (+ b n))) "…")] [#f ""]))
+(snippet "Dogs chase cats; the mat stays" "cats" 5)
+(define trie (make-hasheqv))
+(define (trie-add! w) (let loop ([cs (string->list w)] [t trie]) (if (null? cs) (hash-set! t 'end #t) (loop (cdr cs) (hash-ref! t (car cs) make-hasheqv)))))
+(for-each trie-add! '("car" "cart" "cat" "dog"))
+(define (trie-words t prefix) (append (if (hash-ref t 'end #f) (list prefix) '()) (append* (for/list ([k (sort (filter char? (hash-keys t)) char<?)]) (trie-words (hash-ref t k) (string-append prefix (string k)))))))
+(trie-words trie "")
+(define (complete p) (let loop ([cs (string->list p)] [t trie]) (cond [(null? cs) (trie-words t p)] [(hash-ref t (car cs) #f) => (curry loop (cdr cs))] [else '()])))
+(complete "ca")
+(complete "x")
+(define (soundex-like s) (string-upcase (substring s 0 1)))
+(soundex-like "Robert")

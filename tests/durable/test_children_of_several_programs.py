@@ -1,0 +1,59 @@
+"""A recursive call whose child runs several programs is taken up again wherever it was, and pays nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+from durable.test_durable_sessions import crash
+
+from host.test_snapshots_of_children import FORKS_WITH_CHILDREN, ONE, Model
+from rlm_wasm import Runtime
+from rlm_wasm.errors import LeaseLost
+
+
+@pytest.mark.parametrize(
+    ("program", "calls"),
+    [
+        (ONE, 6),
+        (ONE.replace("DATA", "slips"), 7),
+        (ONE.replace("DATA", "fails"), 8),
+        (ONE.replace("DATA", "deeper"), 7),
+        (FORKS_WITH_CHILDREN, 8),
+    ],
+    ids=["two programs", "one that is refused", "one that fails", "deeper", "in forks"],
+)
+async def test_it_goes_on_after_a_crash_at_any_of_its_calls(tmp_path: Path, program: str, calls: int) -> None:
+    """Killed at each call in turn; what was in flight then is sent again with the same key."""
+    for dies_at in range(1, calls + 1):
+        await _killed_at(dies_at, f"sqlite:///{tmp_path / f'{dies_at}.db'}", program, calls)
+
+
+async def _killed_at(dies_at: int, url: str, program: str, calls: int) -> None:
+    reached = asyncio.Event()
+    waiting: list[int] = []
+
+    async def wait() -> None:
+        waiting.append(1)
+        if len(waiting) >= dies_at:
+            reached.set()
+            await asyncio.Event().wait()
+
+    model, again = Model(wait), Model()
+    runtime = Runtime(model, store=url, durable=True, python="off")
+    running = asyncio.create_task(runtime.session(name="work").execute(program))
+    await reached.wait()
+    await crash(runtime, url)
+    with contextlib.suppress(LeaseLost):
+        await running
+    async with (
+        Runtime(again, store=url, durable=True, python="off") as other,
+        await other.resume("work") as session,
+    ):
+        result = await session.resume()
+        assert result.status == "finished", (dies_at, result.error)
+        assert not set(model.answered) & set(again.answered)
+        assert len({*model.answered, *again.answered}) == calls
+        assert session.calls_made == calls
