@@ -110,6 +110,8 @@ TEXTS = {
         "(let ([b (make-bytes 300000 97)]) (bytevector-fill! b 98 7 299990) (utf8->string b))",
         "a" * 7 + "b" * 299_983 + "a" * 10,
     ),
+    "the digits of bytes": ("(bytes->hex-string (subbytes bytes 0 200000))", NARROW[:200_000].encode().hex()),
+    "characters in a vector": ("(vector->string (string->vector wide 5))", WIDE[5:]),
     "bytes from a port": (
         "(utf8->string (read-bytevector 290000 (open-input-bytes bytes)))",
         NARROW[:290_000],

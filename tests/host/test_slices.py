@@ -142,7 +142,7 @@ PIECES = {
         "(string-index accents #\\z)", "(string-replace accents \"zz\" accents)", "(string->immutable-string (string-copy accents))",
     ],
     "bytes": [
-        "(bytes-append bytes* bytes*)", "(bytevector-copy bytes*)", "(bytevector-fill! bytes* 7)", "(equal? bytes* (bytes-copy bytes*))",
+        "(bytes-append bytes* bytes*)", "(bytes->hex-string bytes*)", "(bytevector-copy bytes*)", "(bytevector-fill! bytes* 7)", "(equal? bytes* (bytes-copy bytes*))",
         "(open-input-bytes bytes*)", "(bytes=? bytes* (bytes-copy bytes*))",
     ],
     "vector": [

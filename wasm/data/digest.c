@@ -40,12 +40,21 @@ static Value bytes_of(const uint8_t *data, uint32_t length) {
 static Value prim_hex_encode(int argc, Value *args) {
   (void)argc;
   BYTES_ARGUMENT(from);
-  RESERVE(string_size(2 * (uint64_t)from.length, 1) + from.length);
-  charge(from.length / 4);
-  Value s = string_make(2 * from.length, 1);
-  for (uint32_t i = 0; i < from.length; i++) {
-    STR_DATA(s)[2 * i] = (uint8_t)"0123456789abcdef"[from.data[i] >> 4];
-    STR_DATA(s)[2 * i + 1] = (uint8_t)"0123456789abcdef"[from.data[i] & 15];
+  Value *kept = progress(), s = kept ? kept[1] : V_FALSE;
+  if (s == V_FALSE) {
+    RESERVE(string_size(2 * (uint64_t)from.length, 1) + from.length);
+    s = string_make(2 * from.length, 1);
+  }
+  /* bytes in pieces; of a string they would have to be made again each time */
+  uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, round = IS(args[0], T_BYTES) ? 4 * LONG_ROUND : UINT32_MAX;
+  while (i < from.length) {
+    uint32_t end = from.length - i < round ? from.length : i + round;
+    charge((end - i) / 4);
+    for (; i < end; i++) {
+      STR_DATA(s)[2 * i] = (uint8_t)"0123456789abcdef"[from.data[i] >> 4];
+      STR_DATA(s)[2 * i + 1] = (uint8_t)"0123456789abcdef"[from.data[i] & 15];
+    }
+    if (i < from.length && should_pause()) return pause_keeping(2, FIX(i), s);
   }
   return s;
 }

@@ -1119,14 +1119,14 @@ static Value prim_list_to_string(int argc, Value *args) {
 static Value prim_string_to_vector(int argc, Value *args) {
   CHECK_STRING(NULL, 0);
   RANGE(1, args[0], STR_LENGTH(args[0]), start, end);
-  Value *kept = progress(), v;
-  if (!kept) {
-    RESERVE((uint64_t)(end - start) * 8 + 16);
-    v = make_vector(end - start, V_FALSE);
-  } else {
-    v = kept[1];
+  Value *kept = progress(), v = kept ? kept[1] : V_FALSE;
+  uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[0]) : 0;
+  if (!IS(v, T_VECTOR)) {
+    if (end - start <= LONG_ROUND) v = make_vector(end - start, V_FALSE);
+    else if (vector_filled(&v, &at, end - start, V_FALSE) == V_AGAIN) return v == V_FALSE ? V_AGAIN : pause_keeping(2, FIX(at), v);
+    at = start;
   }
-  FOR_PAUSING(i, kept ? (uint32_t)FIX_VALUE(kept[0]) : start, end, 8, pause_keeping(2, FIX(i), v))
+  FOR_PAUSING(i, at, end, 8, pause_keeping(2, FIX(i), v))
     VEC(v)[i - start] = CHAR(string_char(args[0], i));
   return v;
 }
