@@ -92,6 +92,8 @@ class Guest:
         self._patience = 1
         self._kept = 0
         """Heavy executions since memory was given back."""
+        self._large: tuple[bytes, ...] = ()
+        """The message that it was given in turns, and has not run with yet."""
         self._live = 0
         """Bytes of the heap after the last collection that was asked for."""
 
@@ -148,6 +150,7 @@ class Guest:
 
     async def delivered(self, message: ToGuest, hard_fuel: int) -> bytes | int:
         """What of a message it is run with: the whole, or the length of a large one, which it has then."""
+        self._large = ()
         if isinstance(message, bytes) and len(message) <= AT_ONCE:
             return message
         parts = [message] if isinstance(message, bytes) else message
@@ -155,7 +158,8 @@ class Guest:
             return b"".join(parts)
         with self.in_transit():
             delivered: int = await in_turns(self.sandbox.deliver(parts, hard_fuel))
-            return delivered
+        self._large = tuple(parts)
+        return delivered
 
     def run(self, given: bytes | int | None, hard_fuel: int, wall_s: float = SLICE_WALL_S) -> int:
         """A slice with this message: its status. Raises InstanceLost, MessageTooLarge."""
@@ -163,7 +167,11 @@ class Guest:
 
     def ran(self, given: bytes | int | None, status: int) -> None:
         """It was run with this message, and gave this status. Raises InstanceLost for one that is none."""
-        self.log.add(given, SLICE_STEPS, self.sandbox.fuel_used)
+        if isinstance(given, int):
+            self.log.add(self._large, SLICE_STEPS, self.sandbox.fuel_used)
+            self._large = ()
+        else:
+            self.log.add(given, SLICE_STEPS, self.sandbox.fuel_used)
         # One that waited, or began, takes its message at once; one in the middle of a slice when it can,
         # and says so.
         if status == GuestStatus.PREEMPTED:

@@ -18,7 +18,8 @@ from rlm_wasm.turns import in_turns
 
 _PACKED_FROM = 32 << 20
 """Bytes of an image that is kept compressed, so that a large session does not take twice its memory."""
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 8 << 20
+"""Of messages: as much is in the guest's memory, and in an image of that."""
 _MAX_FUEL = 1_000_000_000
 """An image takes about as long as 10,000,000: a hundredth of what it saves a rollback from."""
 _MAX_FUEL_TWICE = 100_000_000
@@ -32,7 +33,7 @@ class ReplayLog:
         self.base = base
         self.in_execution = in_execution
         """The image was taken in the middle of an execution: there is no state before that one."""
-        self._entries: list[tuple[bytes | None, int]] = []
+        self._entries: list[tuple[bytes | tuple[bytes, ...] | None, int]] = []
         self._bytes = 0
         self._fuel = 0
         self._mark = 0
@@ -72,17 +73,14 @@ class ReplayLog:
         """An execution starts: what came so far is what a rollback goes back to."""
         self._mark = len(self._entries)
 
-    def add(self, message: bytes | int | None, steps: int, fuel: int) -> None:
-        """One run of the guest. Too many to keep are dropped: then a new image is due anyway.
+    def add(self, message: bytes | tuple[bytes, ...] | None, steps: int, fuel: int) -> None:
+        """One run of the guest; a message that was delivered in turns in its parts.
 
-        A number is the length of a message that was delivered in turns; such a one is not kept.
+        Too many to keep are dropped: then a new image is due anyway.
         """
         self._fuel += fuel
-        if isinstance(message, int):
-            self._bytes += max(message, _MAX_BYTES + 1)
-            return
         if message is not None:
-            self._bytes += len(message)
+            self._bytes += _length(message)
         if self._bytes <= _MAX_BYTES and self._fuel <= _MAX_FUEL:
             self._entries.append((message, steps))
 
@@ -98,9 +96,23 @@ class ReplayLog:
         if self._entries:
             yield from sandbox.wake_in_turns()
         for message, steps in self._entries:
-            sandbox.run(message, steps, 1 << 50)
+            given: bytes | int | None
+            if isinstance(message, tuple):
+                given = yield from sandbox.deliver(message, _HARD_FUEL)
+            else:
+                given = message
+            sandbox.run(given, steps, _HARD_FUEL)
             self._fuel += sandbox.fuel_used
-            self._bytes += len(message or b"")
+            self._bytes += _length(message)
             yield
         self._rebuilt = True
         return sandbox
+
+
+_HARD_FUEL = 1 << 50
+
+
+def _length(message: bytes | tuple[bytes, ...] | None) -> int:
+    if isinstance(message, tuple):
+        return sum(map(len, message))
+    return 0 if message is None else len(message)

@@ -241,6 +241,27 @@ async def test_a_heavy_execution_is_done_again_once_where_it_is_rolled_back_to(
         assert log.base is not None
 
 
+async def test_large_messages_are_given_again_where_an_execution_is_rolled_back(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Contexts and answers of some mebibytes, without an image of the session before."""
+    run = Sandbox.run
+
+    def lost(self: Sandbox, *arguments: Any) -> int:
+        monkeypatch.setattr(Sandbox, "run", run)
+        raise InstanceLost("trap", "by the test")
+
+    async with runtime.session() as session:
+        await session.load_context("a line of text\n" * 150_000)
+        await session.execute("(define lines (length (context-lines 0 1000000))) (define kept context)")
+        await session.execute("(define more 1)")
+        assert session._scheduler.guest.log.base is None
+        monkeypatch.setattr(Sandbox, "run", lost)
+        assert (await session.execute("(set! kept 'gone)")).rolled_back
+        result = await session.execute("(list lines more (string-length kept))")
+        assert result.value == "(150000 1 2250000)", result.error
+
+
 async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None:
     """Its instance ran with a deadline; when that is long past, it is asked for its memory."""
     from rlm_wasm.sandbox import engine
