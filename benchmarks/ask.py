@@ -34,7 +34,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import ask_tasks
 from ask_tasks import TASKS, Task
 
-KEY = "not-a-key"
+KEY = os.environ.get("OPENAI_API_KEY") or "not-a-key"
+"""A server of one's own takes any; the scripted models never see a real one."""
 
 
 # ---- the frameworks, each in a process of its own
@@ -54,6 +55,8 @@ def run_rlm_wasm(task: Task, base_url: str | None, root: str, sub: str) -> str:
         sub_model=sub,
         limits=Limits(timeout_s=1800, fuel=10**13),
     )
+    if answer.status == "error":
+        raise RuntimeError(answer.error)
     if not answer.computed:
         print(f"not computed: {answer.error} {answer.notes}", file=sys.stderr)
     return answer.value
@@ -266,20 +269,20 @@ def measured(name: str, task: Task, size: int, arguments: argparse.Namespace) ->
         return said
 
     with OpenAIServer(answer) as server:
-        outcome = _process(name, task.name, size, arguments, ["--base-url", server.base_url])
+        outcome = _process(name, task.name, size, arguments, ["--base-url", server.base_url], key="not-a-key")
     outcome.update(
-        framework=name, task=task.name, tokens=size, right=outcome["answer"].strip() == task.answer, root_calls=seen.root,
+        framework=name, task=task.name, tokens=size, right=ask_tasks.is_right(task, outcome["answer"]), root_calls=seen.root,
         sub_calls=seen.sub, peak=seen.peak, tokens_sent=seen.tokens, overhead=outcome["seconds"] - seen.waiting(),
     )  # fmt: skip
     return outcome
 
 
 def _process(
-    name: str, task: str, size: int, arguments: argparse.Namespace, more: list[str]
+    name: str, task: str, size: int, arguments: argparse.Namespace, more: list[str], key: str = KEY
 ) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", name, "--tasks", task, "--sizes", str(size), *more]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {**os.environ, "PATH": path, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    environment = {**os.environ, "PATH": path, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "OPENAI_API_KEY": key}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=arguments.timeout, env=environment, check=False
@@ -369,7 +372,7 @@ def accuracy(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             for name in names:
                 task = TASKS[task_name](1 << int(power))
                 row = _process(name, task_name, int(power), arguments, more)
-                row.update(framework=name, task=task_name, right=row["answer"].strip() == task.answer)
+                row.update(framework=name, task=task_name, right=ask_tasks.is_right(task, row["answer"]))
                 rows.append(row)
                 print(
                     f"{task_name:<13}{1 << int(power):>9,}  {name:<21}{'right' if row['right'] else 'wrong':>6}"

@@ -56,6 +56,16 @@ class Task:
     """A second instruction, with {found} in it: a hop that depends on the first."""
 
 
+def is_right(task: Task, said: str) -> bool:
+    """Whether an answer is the known one, in whatever dress a model gives it."""
+    said = said.strip().strip("\"'`*.").strip()
+    if task.answer.isdigit():
+        return {number.replace(",", "") for number in re.findall(r"\d[\d,]*", said)} == {task.answer}
+    if "," in task.answer or "_" in task.answer:
+        return sorted(re.findall(r"\w+_\w+", said)) == sorted(task.answer.split(","))
+    return said.casefold() == task.answer.casefold()
+
+
 def _filler(rng: random.Random, lines: int) -> list[str]:
     return [" ".join(rng.choices(WORDS, k=9)) + "." for _ in range(lines)]
 

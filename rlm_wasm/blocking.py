@@ -1,4 +1,4 @@
-"""``run`` and ``ask`` without asyncio: for scripts, and for the plain cells of notebooks."""
+"""``run`` and ``ask`` without asyncio: for scripts. In a notebook a loop runs already: its cells await."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(
     timeout_s: float | None = None,
     **runtime_options: Any,
 ) -> Result:
-    """One program in a Runtime of its own, without asyncio: for scripts and notebooks' plain cells.
+    """One program in a Runtime of its own, without asyncio: for scripts.
 
     ``runtime_options`` are those of Runtime. Its errors and limits are in the Result.
 

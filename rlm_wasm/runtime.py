@@ -39,6 +39,7 @@ from rlm_wasm.sandbox.sandbox import live_sandboxes
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Registry, Session
 from rlm_wasm.session_parts import state as states
+from rlm_wasm.session_parts.capture import check_guest
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
@@ -56,6 +57,8 @@ T = TypeVar("T")
 
 _AT_ONCE = 1 << 18
 """Bytes of a snapshot that are read on the event loop."""
+_READ_AT_ONCE = 1 << 13
+"""Bytes of one that a session made whose parts are checked there, too."""
 
 
 class Runtime:
@@ -660,9 +663,12 @@ class Runtime:
                 )
         state = loaded.body
         if not isinstance(state, states.SessionState):
-            state = await asyncio.to_thread(states.state_of, loaded)
+            small = loaded.trusted and isinstance(snapshot, bytes) and len(snapshot) <= _READ_AT_ONCE
+            state = states.state_of(loaded) if small else await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
-        memory = await in_turns(loaded.memory_in_turns(self.engine.image_size + allowed.memory_bytes))
+        check_guest(loaded, self.engine)
+        most = self.engine.image_size + allowed.memory_bytes
+        memory = await in_turns(loaded.memory_in_turns(most, self.engine))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
         return Session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,8 @@ class ScopeLog:
         self.forgotten = 0
         self._listener: Listener | None = None
         self._from_guest = False
+        self._shared: tuple[dict[str, Any], ...] = ()
+        """Entries of the session that this one's is a fork of, until somebody looks at them here."""
 
     def listen(self, listener: Listener) -> None:
         """Tell of each entry that the host adds, and of what is known of one later."""
@@ -88,12 +91,35 @@ class ScopeLog:
 
     def again(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Append what a journal says was appended; gives the entry, as ``add`` does."""
-        kept = {str(key)[:PREVIEW]: _bounded(value) for key, value in list(entry.items())[:_MAX_FIELDS]}
-        self._hold(kept, sum(map(_size, kept.values())))
+        kept: dict[str, Any] = {}
+        size = 0
+        for key, value in itertools.islice(entry.items(), _MAX_FIELDS):
+            kind = type(value)
+            if kind is str:
+                if len(value) > PREVIEW:
+                    value = value[:PREVIEW]
+                size += 4 * len(value)
+            elif kind not in _SMALL and not (kind is int and -_HUGE <= value < _HUGE):
+                value = _bounded(value)
+                size += _size(value)
+            kept[key if type(key) is str and len(key) <= PREVIEW else str(key)[:PREVIEW]] = value
+        self._hold(kept, size)
         return kept
+
+    def share(self, entries: tuple[dict[str, Any], ...]) -> None:
+        """Begin with those of a log with the same bounds, which nobody changes: copied when need be."""
+        self.clear()
+        self._shared = entries
+
+    def _own(self) -> None:
+        """What is shared is copied."""
+        shared, self._shared = self._shared, ()
+        for entry in shared:
+            self.again(entry)
 
     def by_call(self) -> dict[int, dict[str, Any]]:
         """The entries of LLM calls, by the calls' numbers."""
+        self._own()
         return {entry["call_id"]: entry for entry, _ in self._entries if type(entry.get("call_id")) is int}
 
     def add_from_guest(self, entry: dict[str, Any]) -> None:
@@ -112,6 +138,8 @@ class ScopeLog:
 
     def _hold(self, entry: dict[str, Any], size: int) -> None:
         """Keep an entry whose values have so many bytes."""
+        if self._shared:
+            self._own()
         size += _ENTRY_BYTES + _LATER_BYTES
         entries = self._entries
         entries.append((entry, size))
@@ -122,6 +150,7 @@ class ScopeLog:
 
     def entries(self) -> list[dict[str, Any]]:
         """A copy."""
+        self._own()
         return [dict(entry) for entry, _ in self._entries]
 
     def replace(self, entries: list[dict[str, Any]]) -> None:
@@ -132,11 +161,13 @@ class ScopeLog:
 
     def clear(self) -> None:
         """Forget everything."""
+        self._shared = ()
         self._entries.clear()
         self._bytes = 0
         self.forgotten = 0
 
     def __len__(self) -> int:
+        self._own()
         return len(self._entries)
 
 

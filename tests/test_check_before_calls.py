@@ -229,6 +229,145 @@ async def test_the_session_goes_on_after_a_refusal(answers: InlineProvider) -> N
     assert len(answers.requests) == 2
 
 
+EARLIER = {
+    "a name in it": ("(define (f x) (if x (strng-append x) 1))", "(f #f)", "strng-append, in f"),
+    "one below a lambda": (
+        "(define (f l) (map (lambda (x) (undefined-here x)) l))",
+        "(f '())",
+        "undefined-here, in f",
+    ),
+    "one that it leads to": (
+        "(define (f) (g)) (define (g) (list undefined-here))",
+        "(map (lambda (x) (f)) '())",
+        "undefined-here, in g",
+    ),
+    "one in a default": ("(define (f #:a [a (undefined-here)]) a)", "(f #:a 1)", "undefined-here, in f"),
+    "one in a case": (
+        "(define f (case-lambda [(a) 1] [(a b) (undefined-here)]))",
+        "(f 1)",
+        "undefined-here, in f",
+    ),
+    "of a program before the last": (
+        "(define (g) undefined-here)\n;; next\n(define (f) (if #f (g) 1))",
+        "(f)",
+        "undefined-here, in g",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+async def test_a_mistake_in_what_an_earlier_program_defined_is_found_where_it_is_called(
+    name: str, answers: InlineProvider
+) -> None:
+    """Before the call is sent, at the place of the call in this program."""
+    before, after, message = EARLIER[name]
+    async with Runtime(provider=answers) as runtime, runtime.session() as session:
+        for program in before.split(";; next"):
+            assert (await session.execute(program)).ok
+        for _ in range(2):  # it is not forgotten
+            result = await session.execute(CALL + after)
+            assert result.error is not None
+            assert f"unbound variable: {message}, which an earlier program defined" in result.error.message
+            assert result.error.line == 2
+        await session.execute("(define (undefined-here . l) 1) (define (strng-append . l) 1)")
+        assert (await session.execute(CALL + after)).ok
+    assert len(answers.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "(define (later x) x) (f 1)",
+        "(define (f x) x) (f 1)",
+        "(set! f add1) (f 1)",
+        "(eval '(define (later x) x)) (f 1)",
+        "(try (f 1) on-error (lambda (m) m))",
+        "(define (unused) (f 1))",
+        "(finish 1) (f 1)",
+        "(caught)",
+        "5",
+    ],
+)
+async def test_what_an_earlier_program_defined_refuses_nothing_that_runs(
+    after: str, answers: InlineProvider
+) -> None:
+    """It is defined now, caught, or not called."""
+    async with Runtime(provider=answers) as runtime, runtime.session() as session:
+        await session.execute(
+            "(define (f x) (later x)) (define (caught) (guard (e (#t 1)) (f 1)))"
+            "(define (even2? n) (or (= n 0) (odd2? (- n 1)))) (define (odd2? n) (and (> n 0) (even2? (- n 1))))"
+        )
+        result = await session.execute(CALL + after)
+        assert result.ok, result.error
+        assert (await session.execute(f"{CALL}(even2? 4)")).data is True
+    assert len(answers.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '(if (llm-query #:instruction "Spam? yes or no") 1 2)',
+        '(when (cached-query "Spam?") 1)',
+        '(cond [(llm-query #:instruction "q") 1] [else 2])',
+    ],
+)
+async def test_an_answer_as_a_condition_leaves_a_warning(code: str, answers: InlineProvider) -> None:
+    """It is always true."""
+    result = await ran(answers, code)
+    assert result.ok, result.error
+    (warning,) = result.warnings
+    assert "its result is the test of a condition, and is always true" in warning
+    assert "(line 1, column " in warning
+
+
+async def test_a_macro_that_eval_defines_is_meant_by_forms_that_were_looked_at(
+    answers: InlineProvider,
+) -> None:
+    """They are expanded again; so is what uses a name that the program imports meanwhile."""
+    result = await ran(
+        answers,
+        f"{CALL} (define (twice x) x) (eval '(define-syntax-rule (twice x) (list x x))) (twice 2)",
+    )
+    assert result.data == [2, 2], result.error
+    result = await ran(answers, f"{CALL} (eval '(define (first l) 'mine)) (first '(1 2))")
+    assert result.value == "mine", result.error
+
+
+async def test_a_begin_within_a_begin_is_looked_into(answers: InlineProvider) -> None:
+    """Whatever stands around it, and what comes after it."""
+    macro = "(define-syntax-rule (all e ...) (begin (void e) ...))"
+    program = (
+        f"{CALL}{macro} (begin (all 1 2) (begin (all (car 1 2)) 3) (when #f (undefined-a))) (undefined-b)"
+    )
+    result = await ran(answers, program)
+    assert result.error is not None
+    for words in ("car: called with", "undefined-a", "undefined-b"):
+        assert words in result.error.message
+    deep = "(begin " * 300 + "(void) " + "(void))" * 300 + " (undefined-d)"
+    assert "undefined-d" in str((await ran(answers, CALL + deep)).error)
+    many = "(begin " + "(void) " * 3000 + "(when #f (undefined-c)))"
+    result = await ran(answers, CALL + many)
+    assert "undefined-c" in str(result.error)
+    assert answers.requests == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in CORPUS if path.stem.startswith("dense-")], ids=lambda p: p.stem
+)
+async def test_the_look_costs_less_than_a_twentieth_of_an_evaluation(path: Path) -> None:
+    """In fuel, which is exact: of programs that do each thing once, so that nothing outweighs it."""
+    text = path.read_text(encoding="utf-8")
+    source = CALL + text.split("\n", 1)[1] if text.startswith("#lang") else CALL + text
+    fuel: dict[bool, int] = {}
+    for check in (False, True):
+        async with Runtime(provider=InlineProvider()) as runtime:
+            for _ in range(2):  # the first one warms what they share
+                async with runtime.session() as session:
+                    result = await session.execute(source, check=check)
+            fuel[check] = result.execution.fuel
+    assert fuel[True] < 1.05 * fuel[False], fuel
+
+
 RIGHT = {
     "a name that a later program defines": "(define (f) (later-on))",
     "a wrong call in what nothing calls": "(define (f) (car 1 2))",

@@ -784,3 +784,106 @@ async def test_an_unknown_value_of_an_option_is_refused_before_any_call(
     assert result.error is not None
     assert message in result.error.message.replace("\n", " ")
     assert answers.requests == []
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        '(regexp-split "\\\\n" "a\\nb")',
+        '(string-split "a\\nb" "\\\\n")',
+        '(string-replace "a\\tb" "\\\\t" " ")',
+    ],
+)
+async def test_a_line_end_with_two_backslashes_leaves_a_line(runtime: Runtime, program: str) -> None:
+    """It is a backslash and a letter, which the text hasn't."""
+    (warning,) = (await runtime.run(program)).warnings
+    assert 'write one backslash alone: "\\n"' in warning
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            '(hash-ref (string->jsexpr "{\\"Price\\": 1}") \'price 0)',
+            "no key 'price, and the default was taken; the table has",
+        ),
+        (
+            '(hash-ref (string->jsexpr "{\\"Name\\": 1}") "name" #f)',
+            'no key "name", and the default was taken; the table has',
+        ),
+    ],
+)
+async def test_a_key_in_other_capitals_leaves_a_line(runtime: Runtime, program: str, words: str) -> None:
+    """Models write Price where price was meant."""
+    (warning,) = (await runtime.run(program)).warnings
+    assert words in warning
+    assert warning.endswith("and capitals count.")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "(hash-ref (hash 'a 1) 'b 0)",
+        "(hash-ref (hash 'a 1 'A 2) 'a 0)",
+        '(for/fold ([h (hash)]) ([w \'("The" "the")]) (hash-set h w (+ 1 (hash-ref h w 0))))',
+        "(hash-ref (hash 5 1 #\\a 2) 'A 0)",
+        '(hash-ref (for/hash ([i 100]) (values (string-append (number->string i) "A") i)) "1a" 0)',
+    ],
+)
+async def test_another_key_or_a_large_table_leaves_none(runtime: Runtime, program: str) -> None:
+    """A key may be absent."""
+    assert (await runtime.run(program)).warnings == ()
+
+
+async def test_lines_that_keep_their_returns_leave_a_line(runtime: Runtime) -> None:
+    """string->number finds no number in them."""
+    result = await runtime.run('(map string->number (string-split "1\\r\\n2\\r\\n" "\\n"))')
+    assert result.data == [False, False]
+    (warning,) = result.warnings
+    assert 'Split by #rx"\\r?\\n"' in warning
+    right = await runtime.run('(map string->number (string-split "1\\r\\n2\\r\\n" #rx"\\r?\\n"))')
+    assert (right.data, right.warnings) == ([1, 2], ())
+    assert (await runtime.run('(string-split "1\\n2" "\\n")')).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ('(string-append “a” "b")', 'U+201C is a printed quotation mark: write ".'),
+        ("(list ‘a)", "U+2018 is a printed apostrophe: write '."),
+        ("(list ’a)", "U+2019 is a printed apostrophe"),
+        ("(+ 1 −2)", "U+2212 is a dash: write -."),
+        ("（list 1）", "U+FF08 is a wide bracket"),
+        ("\u200b(list 1)", "cannot be seen: remove it."),
+    ],
+)
+async def test_a_character_that_only_looks_right_is_named(runtime: Runtime, program: str, words: str) -> None:
+    """As texts have them that were copied, or written by a model."""
+    result = await runtime.run(program)
+    assert result.error is not None
+    assert words in str(result.error.hint)
+
+
+async def test_letters_of_any_language_make_names(runtime: Runtime) -> None:
+    """And a name that is unbound has the advice of any other."""
+    assert (await runtime.run("(define naïve 5) naïve")).data == 5
+    result = await runtime.run("naïveté")
+    assert "It is defined nowhere" in str(result.error and result.error.hint)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            "(define-generator (f) 1)",
+            "`define-generator`, with which the form around it begins, is bound to nothing",
+        ),
+        ("(defin (f x) x)", "did you mean define?"),
+        ("(with-foo ([a 1]) a)", "`with-foo`, with which the form around it begins"),
+    ],
+)
+async def test_of_a_form_that_is_none_its_head_is_told(runtime: Runtime, program: str, words: str) -> None:
+    """What stands in it is taken for calls, and misses names first."""
+    result = await runtime.run(program)
+    assert result.error is not None
+    assert words in f"{result.error.message} {result.error.hint}"

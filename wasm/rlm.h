@@ -31,6 +31,7 @@
  *   ["interrupt"]                  end the execution now: nothing in it can catch this
  *   ["tick"]                       the time slice is over: let the next fiber run
  *   ["state"]                      what programs have defined; answered with "done" (the status was DONE)
+ *   ["collect"]                    collect what nobody needs; answered with "done" (the status was DONE)
  *   ["boot", {source, name}]       build time only: evaluate one file of the prelude
  *   ["seal"]                       build time only: what lives now is the image; the shipped module's
  *                                  memory ends after rlm_page_map_length() pages
@@ -47,7 +48,7 @@
  *   ["note", "items", items]       for the progress: items of combinators announced, begun, done
  *   ["done", {status, value, data, written, cut, shown, lineage, error}]
  *                                  the execution's outcome (with RLM_DONE)
- *   ["failed", text]               with RLM_FAILED
+ *   ["failed", text]               with RLM_FAILED; "memory": what the definitions hold leaves no room
  */
 #ifndef RLM_H
 #define RLM_H

@@ -12,12 +12,15 @@
         ((regexp? pattern) pattern)
         (else (raise-argument-error 'pregexp "string?" pattern))))
 ;; In #rx, and so in a pattern that is a string, a backslash makes a letter of a letter.
-(define %letter-class (%make-regexp "\\\\[dDwWsSbBpP]" #t))
+(define %letter-class (%make-regexp "\\\\[dDwWsSbBpPntr]" #t))
+(define %line-class (%make-regexp "\\\\[ntr]" #t))
 (define (%warn-of-letters pattern)
   (if (and (%string-index-of pattern "\\") (%regexp-match? %letter-class pattern))
       (let ((shown (%shown pattern 80)))
         (%warn! "regexp: in " shown " a backslash before a letter means that letter, as in #rx."
-                " For a class of characters write #px" shown " or (pregexp " shown ")."))))
+                (if (%regexp-match? %line-class pattern)
+                    " For a line's end, a return or a tab write one backslash alone: \"\\n\"."
+                    (string-append " For a class of characters write #px" shown " or (pregexp " shown ")."))))))
 (define (byte-regexp pattern) (%make-regexp (%bytes-text pattern) #f #t))
 (define (byte-pregexp pattern) (%make-regexp (%bytes-text pattern) #t #t))
 (define (byte-pregexp? v) (and (byte-regexp? v) (pregexp? v)))

@@ -45,11 +45,13 @@
 ;; A literal text with a class of characters in it, as \\d and \\s are in a pattern, that was not found.
 (define (%warn-of-class who s literal)
   (if (and (%string-index-of literal "\\")
-           (%regexp-exec #px"\\\\[dDwWsSbB]" literal 0 (string-length literal))
+           (%regexp-exec #px"\\\\[dDwWsSbBntr]" literal 0 (string-length literal))
            (not (%string-index-of s literal)))
       (let ((shown (%shown literal 80)))
         (%warn! (symbol->string who) ": found nothing; " shown " is a string, which is looked for as it stands."
-                " For a pattern write #px" shown "."))))
+                (if (%regexp-exec #px"\\\\[ntr]" literal 0 (string-length literal))
+                    " For a line's end, a return or a tab write one backslash alone: \"\\n\"."
+                    (string-append " For a pattern write #px" shown "."))))))
 
 ;; ---- trimming and splitting: the separator is a string, a regexp or (#f) white space ----
 (define string-trim
@@ -104,8 +106,17 @@
      (cond ((not (string? separator)) (%string-split-with s separator))
            (else
             (if (%string-index-of separator "\\") (%warn-of-class 'string-split s separator))
-            (%string-split s separator #t #f))))
+            (let ((pieces (%string-split s separator #t #f)))
+              (if (and (pair? pieces) (eqv? (string-length separator) 1) (eqv? (string-ref separator 0) #\newline))
+                  (%warn-of-return (car pieces)))
+              pieces))))
     ((s . options) (apply %string-split-with s options))))
+;; Lines from the world end with a return, too, which would stay at the end of each.
+(define (%warn-of-return line)
+  (let ((last (- (string-length line) 1)))
+    (if (and (>= last 0) (eqv? (string-ref line last) #\return))
+        (%warn! "string-split: the text's lines end with a return and a newline, so each piece ends with a return."
+                " Split by #rx\"\\r?\\n\", or trim the pieces."))))
 (define %string-split-with ; errors show it under the public name
   (let ()
     (define (string-split s [separator #f] #:trim? [trim? #t] #:repeat? [repeat? (not separator)])

@@ -119,6 +119,18 @@
     (or (> pa pb) (and (= pa pb) (symbol<? a b)))))
 
 ;; ---- advice: the hint of a condition ----
+;; Characters that word processors and models write in the place of those that the reader knows.
+(define (%look-alike c)
+  (let ((code (char->integer c)))
+    (define (instead what write)
+      (string-append "The character U+" (string-upcase (number->string code 16)) " is " what ": write " write "."))
+    (cond ((< code 128) #f)
+          ((memv code '(#x201c #x201d #x201e #x201f #xab #xbb #xff02)) (instead "a printed quotation mark" "\""))
+          ((memv code '(#x2018 #x2019 #x201a #x201b #xff07)) (instead "a printed apostrophe" "'"))
+          ((memv code '(#x2010 #x2011 #x2012 #x2013 #x2014 #x2212 #xff0d)) (instead "a dash" "-"))
+          ((memv code '(#xff08 #xff09)) (instead "a wide bracket" "( or )"))
+          ((memv code '(#x200b #x200c #x200d #x2060 #xfeff)) (string-append "The character U+" (number->string code 16) " in it cannot be seen: remove it."))
+          (else #f))))
 (define (%unbound-advice name names place)
   (let ((foreign (hash-ref %foreign-names name #f)) (close (%suggest name names)))
     (cond ((%definition-of name %program-forms)
@@ -127,12 +139,18 @@
                   (string-append "It is defined only further down"
                                  (if at (string-append ", at line " (number->string (car at))) "")
                                  ": definitions run from top to bottom, so it must stand before its first use."))))
+          ((find values (map %look-alike (string->list (symbol->string name)))))
           ((and (pair? close) (or (not foreign) (pair? (%near-misses name (list (car close)) 0))))
            (string-append "Did you mean " (%alternatives (map %quoted-name close)) "?"))
           (foreign foreign)
           ((%foreign-head place names)
            => (lambda (head) (string-append "`" (symbol->string head) "` is bound to nothing either. " (hash-ref %foreign-names head #f))))
           ((%setter-advice name))
+          ((%unbound-head name place names)
+           => (lambda (head)
+                (let ((close (%suggest head names)))
+                  (string-append "`" (symbol->string head) "`, with which the form around it begins, is bound to nothing either"
+                                 (if (pair? close) (string-append ": did you mean " (%alternatives (map %quoted-name close)) "?") ".")))))
           (else
            (string-append "It is defined nowhere: define it before it is used; (apropos \"" (symbol->string name)
                           "\") lists what there is under such a name.")))))
@@ -160,6 +178,10 @@
 
 ;; The words of other languages that stand at the head of the forms around a place: what looks like
 ;; an unbound variable is there often part of a form that this Scheme does not have.
+;; The head of the form of the program that a place is in, where it is bound to nothing: it was meant for syntax.
+(define (%unbound-head name place names)
+  (let* ((path (and place (%path-to place %program-forms))) (head (and (pair? path) (car path))))
+    (and (symbol? head) (not (eq? head name)) (not (memq head names)) (not (%definition-of head %program-forms)) head)))
 (define (%foreign-head place names)
   (and place
        (let ((path (%path-to place %program-forms)))

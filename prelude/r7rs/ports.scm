@@ -61,9 +61,11 @@
     (values
      (lambda ([port (%output-port)]) (c-newline port))
      (lambda (char [port (%output-port)]) (c-write-char char port))
-     (lambda (string [port (%output-port)] [start 0] [end (string-length string)])
-       (c-write-string string port start end)
-       (- end start))                   ; how many, as in Racket; R7RS leaves it open
+     (case-lambda                        ; gives how many, as in Racket; R7RS leaves it open
+       ((string) (c-write-string string (%output-port)) (string-length string))
+       ((string port) (c-write-string string port) (string-length string))
+       ((string port start) (c-write-string string port start) (- (string-length string) start))
+       ((string port start end) (c-write-string string port start end) (- end start)))
      (lambda (byte [port (%output-port)]) (c-write-u8 byte port))
      (lambda (bytes [port (%output-port)] [start 0] [end (bytevector-length bytes)])
        (c-write-bytevector bytes port start end))

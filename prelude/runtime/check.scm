@@ -26,7 +26,8 @@
 (define (%literal node otherwise) (if (%const-node? node) (%node-part node 0) otherwise))
 
 ;; What survey.c finds, and where.
-(define-values (%f-reference %f-call %f-definition %f-assignment %f-regexp %f-local-call %f-llm-call) (values 0 1 2 3 4 5 6))
+(define-values (%f-reference %f-call %f-definition %f-assignment %f-regexp %f-local-call %f-earlier %f-always %f-llm-call)
+  (values 0 1 2 3 4 5 6 7 8))
 (define (%f-kind finding) (vector-ref finding 0))
 (define (%f-owner finding) (vector-ref finding 1))
 (define (%f-guarded? finding) (vector-ref finding 2))
@@ -395,6 +396,27 @@
           (add! 'advice entry (%node-place node) (string-append "in " (%shown v 80) " a backslash before a letter means that letter")
                 "For a class of characters write #px instead of #rx."))))
 
+  ;; a name in the code of a procedure that an earlier program defined
+  (define told (%make-hash 1 #f))
+  (define (check-earlier entry)
+    (let* ((more (%f-more (car entry))) (cell (vector-ref more 0)) (in (vector-ref more 1)) (symbol (%cell-name cell)))
+      (if (not (or (hash-has-key? defined cell) (hash-has-key? defined in) (hash-has-key? told cell)))
+          (begin
+            (hash-set! told cell #t)
+            (add! (not (or dynamic? (vector-ref more 2) (not (vector-ref look 3)) (hash-has-key? assigned in)
+                           (hash-has-key? assigned (%node-part (%f-node (car entry)) 0)) (hash-has-key? assigned cell)))
+                  entry (%node-place (%f-node (car entry)))
+                  (string-append "unbound variable: " (symbol->string symbol) ", in " (symbol->string (%cell-name in))
+                                 ", which an earlier program defined")
+                  (%unbound-advice symbol (visible-names) #f) "exn:fail:contract:variable")))))
+
+  ;; an answer as the test of an if, when or cond
+  (define (check-test entry)
+    (let ((who (symbol->string (%cell-name (%node-part (%node-part (%f-node (car entry)) 0) 0)))))
+      (add! #f entry (%node-place (%f-node (car entry)))
+            (string-append who ": its result is the test of a condition, and is always true, whatever the model answers")
+            "Compare the text: (equal? (string-trim (syntax-e (llm-query …))) \"yes\").")))
+
   ;; what a vendor's model takes is the host's to say; what no call takes is said here
   (define (check-llm-call entry)
     (if (%told-of (car entry))
@@ -415,6 +437,8 @@
               (let ((kind (%f-kind (car entry))))
                 (cond ((or (= kind %f-call) (= kind %f-local-call)) (check-call entry))
                       ((= kind %f-llm-call) (check-llm-call entry))
+                      ((= kind %f-earlier) (check-earlier entry))
+                      ((= kind %f-always) (check-test entry))
                       ((= kind %f-regexp) (check-regexp entry)))))
             findings)
   (if (pair? (vector-ref look 2))

@@ -206,6 +206,9 @@
        (%warn! "hash: the result of an LLM call is the key of a table or set, or a part of one: results with one text are"
                " told apart. Unwrap the text first, with (syntax-e v)."))
       ((4)
+       (%warn! "hash-ref: there is no key " (%shown a 60) ", and the default was taken; the table has " (%shown b 60)
+               ", and capitals count."))
+      ((5)
        (%warn! "equal?: the text " (%shown b 60) " was compared with the symbol " (symbol->string a)
                ", which it never equals: write the data as texts, or make a symbol of the text by (string->symbol text)."))
       (else
@@ -322,7 +325,9 @@
                                       source name))))))
           ((string=? kind "state")
            (%execute (lambda () (hash "status" "ok" "data" (%cbor-encode (%user-definitions))))))
-          (else (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
+          (else
+           (if (string=? kind "collect") (%collect-garbage))
+           (%outbox! (%cbor-encode (list "done" (hash "status" "ok"))))))))
 
 ;; The names that programs have given a meaning of their own.
 (define (%user-definitions)

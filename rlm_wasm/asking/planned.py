@@ -23,19 +23,30 @@ async def planned(
     place: Workplace,
     kind: AnswerType,
     provider: str,
+    model: str | None,
     on_step: OnStep | None,
 ) -> Found:
-    """What the planner's program finds. ``provider`` is the one that writes none."""
+    """What the planner's program finds. ``provider`` is the one that writes none.
+
+    ``model``: one that was asked for, and that nobody asks; None where there is none.
+    """
     if not contexts:
         message = f"there is no context to answer from, and the {provider} provider knows nothing by itself"
         return Found(error=ErrorInfo(type="exn:fail:contract", message=message))
-    strategy, program = for_question(question, contexts)
+    # An empty part would be answered from the question itself.
+    strategy, program = for_question(
+        question, {name: text for name, text in contexts.items() if text.strip()}
+    )
     result = await place.run(program)
     found = Found.planned(
         result,
         f"The {provider} provider writes no programs: this is what the planner's program "
         f'"{strategy}" found with it.',
     )
+    if model:
+        found.notes.append(
+            f"It was not asked of {model}: the {provider} provider answers whatever the model."
+        )
     if result.ok:
         found.fit(kind)
     used = place.used()

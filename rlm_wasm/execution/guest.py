@@ -42,6 +42,9 @@ HEAVY_FUEL: Final = 20_000_000
 MAX_PATIENCE: Final = 16
 """So many heavy executions in a row keep their memory at the most."""
 
+_TIDY_FROM: Final = 256 << 10
+"""Bytes of a heap that is worth a collection before it is copied."""
+
 _ASKED_AT_ONCE: Final = 2
 """Slices in which a guest says its definitions while everybody waits: some thousand of them."""
 _ASKED_SLICES: Final = 1_000
@@ -89,6 +92,8 @@ class Guest:
         self._patience = 1
         self._kept = 0
         """Heavy executions since memory was given back."""
+        self._live = 0
+        """Bytes of the heap after the last collection that was asked for."""
 
     # ---- who has it
 
@@ -192,6 +197,32 @@ class Guest:
         await self.free()
         with self.held():
             return cast("list[str] | None", await in_turns(self._asked(_ASKED_SLICES)))
+
+    async def tidy(self) -> None:
+        """Collect what nobody needs any more, in turns, where that pays: its memory is about to be copied.
+
+        Only where nothing runs. It pays where half of the heap may be garbage.
+        """
+        used = self.sandbox.heap_used()
+        if self.status is not GuestStatus.DONE or used < _TIDY_FROM or used < 2 * self._live:
+            return
+        await self.free()
+        with self.held():
+            await in_turns(self._collected())
+        self._live = self.sandbox.heap_used()
+
+    def _collected(self) -> Generator[None, None, None]:
+        message: bytes | None = protocol.COLLECT
+        try:
+            for _ in range(self.interrupt_slices()):
+                status = self.run_aside(message)
+                message = None
+                if status == GuestStatus.DONE:
+                    return
+                yield
+            self.end_at_once()
+        except MessageTooLarge:
+            pass
 
     def definitions_at_once(self) -> list[str] | None:
         """The same within a turn; None where the guest cannot say so soon, or is not free."""

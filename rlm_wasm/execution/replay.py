@@ -18,7 +18,7 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.journal import Entry, Journal, Kind, diverged
 from rlm_wasm.execution.outcome import ActiveExecution
-from rlm_wasm.execution.scheduler import Scheduler, why
+from rlm_wasm.execution.scheduler import Scheduler, gave_up
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import GuestStatus
@@ -195,7 +195,7 @@ class Replayer:
         except ValueError as error:
             raise diverged(None, str(error)) from error
         if guest.status is GuestStatus.FAILED:
-            self._lost(execution, InstanceLost("trap", why(execution)))
+            self._lost(execution, gave_up(execution))
 
     def _lost(self, execution: ActiveExecution, crash: InstanceLost) -> None:
         """The instance was lost then, too, and no snapshot says so: ``resume`` does."""

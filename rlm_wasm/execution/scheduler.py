@@ -234,7 +234,7 @@ class Scheduler:
                         await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if guest.status is GuestStatus.FAILED:
-                    return await self._lost(execution, InstanceLost("trap", why(execution)))
+                    return await self._lost(execution, gave_up(execution))
                 if execution.interrupted:
                     execution.interrupt()
                     if execution.interrupted > guest.interrupt_slices():
@@ -391,8 +391,7 @@ class Scheduler:
             await in_turns(self.roll_back(execution))
         return Outcome(self.report(execution, crash), execution, rolled_back=True)
 
-    @staticmethod
-    def report(execution: ActiveExecution, crash: InstanceLost) -> Done:
+    def report(self, execution: ActiveExecution, crash: InstanceLost) -> Done:
         """Why an execution is undone."""
         if execution.limit is not None:
             return limit_report(execution.limit)
@@ -403,6 +402,9 @@ class Scheduler:
             return limit_report(LimitExceeded("fuel", max(account.used, account.limit), account.limit))
         if crash.reason == "timeout":
             return limit_report(execution.too_late())
+        if crash.reason == "memory":
+            most = self.limits.memory_bytes
+            return limit_report(LimitExceeded("memory_bytes", most, most))
         message = f"the sandbox crashed: {crash}"
         return Done("error", error=protocol.ErrorReport("sandbox-crashed", message))
 
@@ -554,6 +556,11 @@ class Scheduler:
 
     # ---- snapshots
 
+    async def tidy(self) -> None:
+        """Collect what nobody needs, where that pays and nothing runs: the memory is about to be copied."""
+        if self.execution is None:
+            await self.guest.tidy()
+
     async def sleep(self) -> None:
         """Keep the memory compressed, in turns, until the guest is run again. Only where nothing runs."""
         await self.guest.free()
@@ -588,7 +595,8 @@ def _joined(message: ToGuest | None) -> bytes | None:
     return message if message is None or isinstance(message, bytes) else b"".join(message)
 
 
-def why(execution: ActiveExecution) -> str:
-    """What a guest says that gave up."""
+def gave_up(execution: ActiveExecution) -> InstanceLost:
+    """Why a guest gave up, as it says."""
     error = None if execution.done is None else execution.done.error
-    return "the guest gave up" if error is None else error.message
+    why = "the guest gave up" if error is None else error.message
+    return InstanceLost("memory" if why == protocol.NO_MEMORY else "trap", why)

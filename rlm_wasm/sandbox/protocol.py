@@ -264,11 +264,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The guest cannot go on: a defect, and the end of its instance."""
+    """The guest cannot go on: a defect, or no memory is left (then the text is "memory")."""
 
     KIND: ClassVar = "failed"
     text: str = wire(_text, "why")
 
+
+NO_MEMORY = "memory"
+"""Why a guest fails whose definitions leave no room: what they hold is no more than its limit allows."""
 
 Message = Call | Acknowledged | Cancelled | Output | Logged | Warned | Traced | Counted | Done | Failed
 FROM_GUEST: tuple[type[Any], ...] = (
@@ -498,7 +501,14 @@ class Definitions:
     KIND: ClassVar = "state"
 
 
-TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitions)
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Asks for a collection of what nobody needs any more, before the memory is copied."""
+
+    KIND: ClassVar = "collect"
+
+
+TO_GUEST: tuple[type[Any], ...] = (Evaluate, Replies, Interrupt, Tick, Definitions, Collect)
 
 OPERATIONS: dict[str, tuple[str, str]] = {
     "llm": (
@@ -870,6 +880,7 @@ def reply_value(value: Any) -> Any:
 TICK = encode([Tick.KIND])
 INTERRUPT = encode([Interrupt.KIND])
 DEFINITIONS = encode([Definitions.KIND])
+COLLECT = encode([Collect.KIND])
 
 
 def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:

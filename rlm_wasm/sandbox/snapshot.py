@@ -5,17 +5,19 @@ A dumped snapshot is
     magic "RLMSNAP\\n" · format version u16 · signed u8 · header length u32 · header · body · 64 bytes
 
 The header (CBOR, not compressed) says which guest image the pages belong to and what was used so
-far. The body holds the pages and the host's side of the session: contexts, calls in flight,
-output so far; it is compressed by zstd. The last 64 bytes seal all before them: an HMAC-SHA-256, by the
-key of the Runtime that made it or else by one that lives as long as this process, and a SHA-256 that
-finds damage. No capability is in a snapshot: provider, store, workspace and host functions are given
-again by the runtime that restores.
+far. The body holds the pages, each as what differs from the image's, and the host's side of the session:
+contexts, calls in flight, output so far; it is compressed by zstd. The last 64 bytes seal all before them:
+an HMAC-SHA-256, by the key of the Runtime that made it or else by one that lives as long as this process,
+and a SHA-256 that finds damage. No capability is in a snapshot: provider, store, workspace and host functions
+are given again by the runtime that restores.
 
 A snapshot is a way in: what is loaded is bounded before it is unpacked, and checked before it is used.
 """
 
 from __future__ import annotations
 
+import bisect
+import ctypes
 import hashlib
 import hmac
 import itertools
@@ -30,12 +32,16 @@ import cbor2
 
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
 from rlm_wasm.records import unstructure
-from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered, pristine_memory
 
 PACKED_AT_ONCE = 1 << 20
 """Bytes that are compressed without a turn in between."""
 MAGIC = b"RLMSNAP\n"
-FORMAT = 2
+FORMAT = 3
+"""What is written: as 2, and of each page of memory what differs from the guest's image."""
+WHOLE_PAGES = 2
+"""The format whose pages stand as they are: it is read, too, and written of what belongs to no guest."""
 _FIXED = struct.Struct("<HBI")
 _SEAL_BYTES = 64
 _PAGES_AT_ONCE = PACKED_AT_ONCE // PAGE
@@ -67,7 +73,7 @@ def _zstd() -> tuple[Any, Any]:
     return pair
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class MemoryImage:
     """Linear memory: its size, and the pages of 4 KiB that differ from the boot image."""
 
@@ -109,6 +115,27 @@ class MemoryImage:
     def from_record(cls, state: Any) -> MemoryImage:
         """The inverse, checked, for records. Raises SnapshotCorrupt."""
         return at_once(cls.from_state(state, 1 << 32))
+
+    def against(self, engine: Engine) -> Generator[None, None, MemoryImage]:
+        """Of each page what differs from the guest's image; the same once more gives the pages back.
+
+        It yields between pieces.
+        """
+        start, size = pristine_memory(engine)
+        known = bisect.bisect_left(self.numbers, size // PAGE)
+        pieces: list[bytes] = []
+        for at in range(0, known, _PAGES_AT_ONCE):
+            to = min(at + _PAGES_AT_ONCE, known)
+            before = b"".join(ctypes.string_at(start + n * PAGE, PAGE) for n in self.numbers[at:to])
+            page = self.content[at * PAGE : to * PAGE]
+            both = int.from_bytes(page, "little") ^ int.from_bytes(before, "little")
+            pieces.append(both.to_bytes(len(page), "little"))
+            yield
+        parts = [(address_of(piece), len(piece)) for piece in pieces]
+        rest = len(self.content) - known * PAGE
+        if rest:
+            parts.append((address_of(self.content) + known * PAGE, rest))
+        return MemoryImage(self.size, self.numbers, (yield from gathered(parts)))
 
     def encoded(self) -> tuple[int, Iterator[bytes]]:
         """The CBOR of that: its length, and the pieces of it, since memories are large."""
@@ -196,6 +223,10 @@ class Snapshot:
     """Signs what ``dump`` gives."""
     trusted: bool = True
     """Whether its words are known to be a session's: made in this process, or signed."""
+    engine: Engine | None = field(default=None, repr=False)
+    """The guest that it was taken of; None of one that was loaded."""
+    differences: bool = False
+    """Whether its pages, as they were loaded, say only what differs from the guest's image."""
 
     @property
     def image_hash(self) -> str:
@@ -212,19 +243,35 @@ class Snapshot:
         """Whether an execution was under way: then the restored session's ``resume()`` goes on."""
         return bool(self.header.get("suspended"))
 
-    def memory(self, max_size: int = 1 << 32) -> MemoryImage:
-        """The guest's memory. Raises SnapshotCorrupt for one that is malformed or larger than that."""
-        return at_once(self.memory_in_turns(max_size))
+    def memory(self, max_size: int = 1 << 32, engine: Engine | None = None) -> MemoryImage:
+        """The guest's memory; ``engine`` is its guest's, by default the present release's.
 
-    def memory_in_turns(self, max_size: int = 1 << 32) -> Generator[None, None, MemoryImage]:
+        Raises:
+            SnapshotCorrupt: it is malformed, or larger than that.
+            SnapshotVersionError: it is another guest's.
+        """
+        return at_once(self.memory_in_turns(max_size, engine))
+
+    def memory_in_turns(
+        self, max_size: int = 1 << 32, engine: Engine | None = None
+    ) -> Generator[None, None, MemoryImage]:
         """As ``memory``; it yields between parts of a large one."""
         if isinstance(self._memory, MemoryImage):
             return self._memory
-        return (yield from MemoryImage.from_state(self._memory, max_size))
+        image = yield from MemoryImage.from_state(self._memory, max_size)
+        if not self.differences:
+            return image
+        engine = Engine.shared() if engine is None else engine
+        if engine.image_hash != self.image_hash:
+            raise SnapshotVersionError(
+                f"the snapshot's memory is that of guest {self.image_hash[:12]}…, not of"
+                f" {engine.image_hash[:12]}…"
+            )
+        return (yield from image.against(engine))
 
     def with_memory(self, memory: MemoryImage, body: Any) -> Snapshot:
         """The same, read and checked already."""
-        return replace(self, _memory=memory, body=body)
+        return replace(self, _memory=memory, body=body, differences=False)
 
     def __eq__(self, other: object) -> bool:
         """Whether restoring either gives the same."""
@@ -244,8 +291,10 @@ class Snapshot:
 
         header = cbor2.dumps(self.header)
         memory = self._memory
+        differences = self.differences
         if isinstance(memory, MemoryImage):
-            length, pages = memory.encoded()
+            differences = self.engine is not None
+            length, pages = (at_once(memory.against(self.engine)) if self.engine else memory).encoded()
         else:
             plain = cbor2.dumps(memory)
             length, pages = len(plain), iter([plain])
@@ -262,7 +311,7 @@ class Snapshot:
         if unpacked > MIN_BODY:  # a context may repeat itself: what stands behind the frame is not read
             body = body.ljust(unpacked // MAX_RATIO + 1, b"\0")
         kind = _UNSIGNED if self.key is None else _SIGNED
-        out = MAGIC + _FIXED.pack(FORMAT, kind, len(header)) + header + body
+        out = MAGIC + _FIXED.pack(FORMAT if differences else WHOLE_PAGES, kind, len(header)) + header + body
         return out + _seal(out, self.key)
 
     @classmethod
@@ -273,12 +322,13 @@ class Snapshot:
         else: a forged snapshot can confuse its own session, spend within its limits what the restoring
         runtime grants, and reach nothing else.
         """
-        header, packed, trusted = cls._opened(data, key)
+        header, packed, trusted, version = cls._opened(data, key)
         body = _unpacked(packed)
         if not trusted:
             _check_parts(body)
         memory, rest = _memory_in(body)
-        return cls(header, memory, _table(_decoded(rest), "body"), key=key, trusted=trusted)
+        said = _table(_decoded(rest), "body")
+        return cls(header, memory, said, key=key, trusted=trusted, differences=version == FORMAT)
 
     @classmethod
     def header_of(cls, data: bytes) -> dict[str, Any]:
@@ -286,8 +336,8 @@ class Snapshot:
         return cls._opened(data, None)[0]
 
     @staticmethod
-    def _opened(data: bytes, key: bytes | None) -> tuple[dict[str, Any], memoryview, bool]:
-        """The header, the body as it is packed, and whether its words are a session's."""
+    def _opened(data: bytes, key: bytes | None) -> tuple[dict[str, Any], memoryview, bool, int]:
+        """The header, the body as it is packed, whether its words are a session's, and its format."""
         data = bytes(data)
         start = len(MAGIC) + _FIXED.size
         if len(data) < start + _SEAL_BYTES or not data.startswith(MAGIC):
@@ -298,10 +348,10 @@ class Snapshot:
                 f"the snapshot has format {version}, and this release reads format {FORMAT}: it was made by a"
                 " later release of rlm-wasm: use that one"
             )
-        if version < FORMAT:
+        if version < WHOLE_PAGES:
             raise SnapshotVersionError(
-                f"the snapshot has format {version}, and this release reads format {FORMAT}: go on with the"
-                " release that made it, or run its programs again"
+                f"the snapshot has format {version}, and this release reads formats {WHOLE_PAGES} to"
+                f" {FORMAT}: go on with the release that made it, or run its programs again"
             )
         sealed, seal = memoryview(data)[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
         if not hmac.compare_digest(hashlib.sha256(memoryview(data)[:-32]).digest(), seal[32:]):
@@ -316,7 +366,7 @@ class Snapshot:
         header = _table(_decoded(bytes(sealed[start : start + length])), "header")
         if not isinstance(header.get("image"), str):
             raise SnapshotCorrupt("the snapshot does not say which guest it belongs to")
-        return header, sealed[start + length :], trusted
+        return header, sealed[start + length :], trusted, version
 
     def check_signature(self, key: bytes) -> None:
         """Raises SnapshotCorrupt for one that was loaded without this key."""

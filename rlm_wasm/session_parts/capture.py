@@ -58,6 +58,8 @@ async def captured(
     for each in (parts, *(below for _, below, _ in _open(family))):
         if each.python_made is not None:
             pythons[each] = await each.python_made.capture()
+    if not forked and not closing:
+        await parts.scheduler.tidy()
     if parts.recorder.in_run:
         parts.recorder.tell(events.SnapshotTaken, forked=forked)
 
@@ -87,7 +89,7 @@ async def captured(
             for (name, one), memory in zip(side.below, images, strict=True)
         ]
         body = states.with_children(side.body, (*children, *side.waiting))
-        return Snapshot(side.header, image, body, key=key)
+        return Snapshot(side.header, image, body, key=key, engine=parts.grants.engine)
     raise InternalError("the sessions below this one were closed whenever it was captured")
 
 
@@ -177,7 +179,10 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
     if parts.owns_budget:
         if not parts.shares_budget:
             parts.calls.budget.from_state(state.budget)
-        parts.log.replace(list(state.log))
+        if parts.shares_budget:  # a fork's, of this process
+            parts.log.share(state.log)
+        else:
+            parts.log.replace(list(state.log))
     if state.python is not None:
         parts.python.restore(state.python)
     parts.calls.adopt(state.asked, state.asking, state.counted)

@@ -21,6 +21,8 @@ from rlm_wasm.asking.recursion import question_and_contexts
 from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import ProviderError, UnfitValue, UsageError
 from rlm_wasm.limits import Limits
+from rlm_wasm.llm.calls import MAX_MODEL_NAME
+from rlm_wasm.providers.aliases import ROLES
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.run_log import log_chapter, log_without_program
 
@@ -52,8 +54,14 @@ class Question:
             raise UsageError("ask: the question must be a text that says something")
         if max_iterations is not None and (type(max_iterations) is not int or max_iterations < 1):
             raise UsageError(f"ask: max_iterations must be a positive integer, got {max_iterations!r}")
-        if timeout_s is not None and not timeout_s > 0:
-            raise UsageError(f"ask: timeout_s must be positive, got {timeout_s!r}")
+        if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
+            raise UsageError(f"ask: timeout_s must be a positive number of seconds, got {timeout_s!r}")
+        if model is not None and not (
+            isinstance(model, str) and model.isprintable() and len(model) <= MAX_MODEL_NAME
+        ):
+            raise UsageError(
+                f"ask: model must be a name of {MAX_MODEL_NAME} printable characters, got {model!r:.60}"
+            )
         self._question = question
         self._texts = _chosen(parts.contexts.texts, contexts)
         self._model = model
@@ -177,8 +185,10 @@ class Question:
                 loop.go_on_from(progress, inquiry.last_result)
                 found = await loop.run()
             else:
-                name = parts.calls.info.name
-                found = await planned(question, self._texts, place, self._kind, name, on_step)
+                info = parts.calls.info
+                meant = (info.name, *ROLES, *(parts.grants.aliases or ()))
+                unasked = self._model if info.ignores_model and self._model not in meant else None
+                found = await planned(question, self._texts, place, self._kind, info.name, unasked, on_step)
         except BaseException:
             log_without_program(parts, "cancelled")
             raise

@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -64,8 +65,11 @@ class Database:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rlm-wasm store")
         self._closed = False
         self._done_at: dict[str, float] = {}
+        self._file: tuple[int, int] | None = None
+        """Which file a SQLite store is: one that is removed can be written all the same, for nobody."""
         try:
             self._make_tables()
+            self._file = self._file_of()
         except BaseException:
             self._pool.shutdown(wait=False)
             self._engine.dispose()
@@ -228,8 +232,24 @@ class Database:
         )
         return tuple(filter(None, (self.url.password, *named)))
 
+    def _file_of(self) -> tuple[int, int] | None:
+        """The file at a SQLite store's path; None where it has none, or there is none."""
+        path = self.url.database
+        if self.url.get_backend_name() != "sqlite" or not path or path.startswith((":memory:", "file:")):
+            return None
+        try:
+            found = Path(path).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     def _mapped(self, work: Callable[[], T]) -> T:
         """Run on the calling thread; the database's errors become StoreError, without what opens it."""
+        if self._file not in (None, self._file_of()) and self.url.get_backend_name() == "sqlite":
+            raise StoreError(
+                f"the store {self._display_url()}: its file is gone, or is another one now: put it back, or"
+                " end this process and begin anew"
+            )
         try:
             return work()
         except SQLAlchemyError as error:

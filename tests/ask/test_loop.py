@@ -359,6 +359,11 @@ async def test_an_empty_last_word_is_asked_for_once_more() -> None:
         (5, {}),
         ("q", {"max_iterations": 0}),
         ("q", {"timeout_s": -1}),
+        ("q", {"timeout_s": "5"}),
+        ("q", {"timeout_s": float("nan")}),
+        ("q", {"model": 5}),
+        ("q", {"model": "a\nb"}),
+        ("q", {"model": "m" * 300}),
         ("q", {"answer_type": {"type": "nonsense"}}),
         ("q", {"answer_type": 17}),
     ],
@@ -528,6 +533,24 @@ async def test_the_extractive_provider_runs_the_planners_program_and_says_so() -
     assert any("writes no programs" in note and "Search every part" in note for note in answer.notes)
     assert len(answer.steps) == 1
     assert "context-chunks" in answer.steps[0].program
+
+
+async def test_contexts_without_text_are_left_out_of_a_plan() -> None:
+    """A part that says nothing would be answered from the question itself."""
+    contexts = {"a": "", "b": "The captain was Ada.", "c": " \n "}
+    answer = await asked("extractive", "Who was the captain?", contexts)
+    assert answer.value == "The captain was Ada."
+    assert '(list "b")' in answer.steps[0].program or '"b"' in answer.steps[0].program
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [("no-such-model", True), ("cheap", False), ("extractive", False), (None, False)]
+)
+async def test_a_model_that_nobody_asks_is_told(model: str | None, told: bool) -> None:
+    """The provider answers whatever the model: who named one is to know."""
+    answer = await asked("extractive", "What is the magic number?", {"b": TEXT}, model=model)
+    assert answer.ok
+    assert any("no-such-model" in note for note in answer.notes) is told
 
 
 async def test_a_task_for_the_whole_is_not_searched() -> None:

@@ -967,7 +967,7 @@ async def _half_way(url: str) -> list[str]:
         ("UPDATE rlm_journal SET payload = substr(payload, 1, length(payload) - 5)", SnapshotCorrupt),
         ("UPDATE rlm_journal SET payload = x'9f831863000100ff'", SnapshotCorrupt),
         ("UPDATE rlm_sessions SET account = x'a0'", SnapshotCorrupt),
-        ("UPDATE rlm_sessions SET snapshot = substr(snapshot, 1, 900)", SnapshotCorrupt),
+        ("UPDATE rlm_sessions SET snapshot = substr(snapshot, 1, length(snapshot) - 20)", SnapshotCorrupt),
         ("DELETE FROM rlm_journal WHERE seq = (SELECT min(seq) FROM rlm_journal)", JournalDiverged),
     ],
 )
@@ -1012,3 +1012,74 @@ async def test_another_provider_is_said(url: str) -> None:
     async with Runtime("echo", model="small", store=url, durable=True) as runtime:
         await runtime.resume("work", notify=messages.append)
     assert messages == ["session work ran with extractive and goes on with echo (small)"]
+
+
+async def test_a_collection_before_a_snapshot_is_part_of_the_journal(url: str) -> None:
+    """What comes after it is replayed to the same state, whichever snapshot that begins from."""
+    runtime = Runtime("echo", store=url, durable=True)
+    session = runtime.session(name="work")
+    await session.execute("(define kept '()) (for ([i 4000]) (make-string 100 #\\a))")
+    await session.snapshot()  # collects, and is no snapshot of the store's
+    for number in range(3):
+        await session.execute(f"(set! kept (cons {number} kept)) (for ([i 4000]) (make-string 100 #\\b))")
+        await session.snapshot()
+    await session.flush()
+    await crash(runtime, url)
+    async with Runtime("echo", store=url, durable=True) as again, await again.resume("work") as back:
+        assert (await back.execute("kept")).value == "(2 1 0)"
+
+
+async def test_a_store_whose_file_is_gone_is_said_and_costs_no_result(url: str, tmp_path: Path) -> None:
+    """An open file can be written after it was removed, and nobody will ever read that."""
+    said: list[str] = []
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work", notify=said.append)
+        await session.execute("(define x 1)")
+        await session.flush()
+        for path in tmp_path.glob("state.db*"):
+            path.rename(path.with_name(f"away {path.name}"))
+        result = await session.execute(ASK)
+        assert result.value == "[one][two]"
+        assert not session.kept
+        assert [text for text in said if "its file is gone, or is another one now" in text]
+        for path in tmp_path.glob("away *"):
+            path.rename(path.with_name(path.name.removeprefix("away ")))
+        await session.aclose()
+        assert session.kept
+    async with (
+        Runtime(InlineProvider(), store=url, durable=True) as runtime,
+        runtime.session(name="work") as again,
+    ):
+        assert (await again.execute("(string-append a b)")).value == "[one][two]"
+
+
+async def test_a_store_that_fails_at_the_first_snapshot_has_all_of_it_in_the_next_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The texts and the guest that it refers to, too."""
+    save, failed = DurableSessions.save, []
+
+    def once(self: DurableSessions, *arguments: Any) -> None:
+        if not failed:
+            failed.append(1)
+            raise StoreError("database or disk is full")
+        save(self, *arguments)
+
+    monkeypatch.setattr(DurableSessions, "save", once)
+    said: list[str] = []
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work", notify=said.append)
+        await session.load_context("a text of its own")
+        assert (await session.execute("(define x 41) (string-length context)")).value == "17"
+        await session.aclose()
+        assert session.kept
+    assert failed
+    assert "disk is full" in said[0]
+    with database(url) as connection:
+        kept = {key for (key,) in connection.execute("SELECT hash FROM rlm_blobs")}
+    assert Engine.shared().image_hash in kept
+    async with (
+        Runtime(InlineProvider(), store=url, durable=True) as runtime,
+        await runtime.resume("work") as again,
+    ):
+        assert (await again.execute("(list (add1 x) context)")).value == "(42 a text of its own)"

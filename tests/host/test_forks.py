@@ -160,3 +160,32 @@ async def test_forks_of_a_program_end_with_it() -> None:
         while gate.waiting:
             await asyncio.sleep(0)
         assert (await session.execute("1")).value == "1"
+
+
+async def test_a_fork_has_the_log_of_its_session_and_goes_on_with_its_own(runtime: Runtime) -> None:
+    """Whatever is looked at first, and however often it is forked on."""
+    async with runtime.session() as session:
+        await session.execute('(llm-query #:instruction "one")')
+        before = session.scope_log()
+        one, two = await session.fork(2)
+        async with await one.fork() as below:
+            await one.execute('(llm-query #:instruction "two")')
+            await session.execute('(llm-query #:instruction "three")')
+            assert below.scope_log() == two.scope_log() == before
+            assert one.log_length == len(before) + 1
+            assert one.scope_log()[:-1] == session.scope_log()[:-1] == before
+        await one.aclose()
+        await two.aclose()
+
+
+async def test_an_unchanged_session_is_copied_once_for_forks_that_live(runtime: Runtime) -> None:
+    """And anew when it has run."""
+    async with runtime.session() as session:
+        await session.execute("(define x 1)")
+        first, second = await session.snapshot(), await session.snapshot()
+        assert first.memory() is second.memory()
+        await session.execute("(set! x 2)")
+        third = await session.snapshot()
+        assert third.memory() != first.memory()
+        async with await runtime.restore(first) as back:
+            assert (await back.execute("x")).value == "1"

@@ -13,7 +13,7 @@ import pytest
 
 from rlm_wasm import Runtime, Snapshot, SnapshotVersionError
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.snapshot import FORMAT
+from rlm_wasm.sandbox.snapshot import FORMAT, WHOLE_PAGES
 from rlm_wasm.session_parts.state import state_of
 from rlm_wasm.testing import InlineProvider
 
@@ -29,12 +29,13 @@ def test_every_format_has_its_golden_snapshots() -> None:
 
 
 @pytest.mark.parametrize("what", ["idle", "middle"])
-@pytest.mark.parametrize("number", range(1, FORMAT))
+@pytest.mark.parametrize("number", range(1, WHOLE_PAGES))
 async def test_an_older_format_is_refused_with_what_to_do(number: int, what: str) -> None:
     """By its number, before anything else of it is looked at."""
     data = (GOLDEN / f"format-{number}-{what}.snapshot").read_bytes()
     says = (
-        rf"has format {number}, and this release reads format {FORMAT}: go on with the release that made it"
+        rf"has format {number}, and this release reads formats {WHOLE_PAGES} to {FORMAT}: go on with the release"
+        " that made it"
     )
     with pytest.raises(SnapshotVersionError, match=says):
         Snapshot.load(data)
@@ -53,9 +54,10 @@ def test_a_newer_format_is_refused_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("what", ["idle", "middle"])
-async def test_the_present_format_loads_whichever_release_wrote_it(what: str) -> None:
+@pytest.mark.parametrize("number", range(WHOLE_PAGES, FORMAT + 1))
+async def test_a_format_that_is_read_loads_whichever_release_wrote_it(number: int, what: str) -> None:
     """All of the host's side; the guest's goes on where the guest is the same, and else says what to do."""
-    loaded = Snapshot.load((GOLDEN / f"format-{FORMAT}-{what}.snapshot").read_bytes())
+    loaded = Snapshot.load((GOLDEN / f"format-{number}-{what}.snapshot").read_bytes())
     state = state_of(loaded)
     assert loaded.suspended == (what == "middle")
     assert state.limits.calls == 1_000

@@ -20,6 +20,11 @@ CATCH = "(with-handlers ([(lambda (e) #t) (lambda (e) 'caught)]) (dynamic-wind v
         (Limits(timeout_s=0.1), FOR_EVER, "timeout_s"),
         (Limits(timeout_s=0.05), "(sleep 10)", "timeout_s"),
         (Limits(memory_bytes=8 << 20), "(let loop ((l '())) (loop (cons (make-vector 100 0) l)))", "memory_bytes"),
+        (
+            Limits(memory_bytes=16 << 20),
+            '(let loop ([i 0]) (eval `(define ,(string->symbol (format "a~a" i)) (make-string 9000 #\\a))) (loop (+ i 1)))',
+            "memory_bytes",
+        ),
         (Limits(memory_bytes=8 << 20), "(make-vector 100000000 0)", "memory_bytes"),
         (Limits(memory_bytes=8 << 20), "(let loop ((s \"x\")) (loop (string-append s s)))", "memory_bytes"),
         (Limits(calls=2), '(map (lambda (i) (llm-query #:instruction "q")) (range 3))', "calls"),

@@ -26,6 +26,8 @@ CHECK = '(define (check x)\n  (error "bad" x))\n'
         ("(define (f n)\n  (if (= n 0)\n      (string-join 5)\n      (f (- n 1))))\n(list (f 3))", (3, 7)),
         ("(define (g)\n  (llm-query #:instruction 5))\n(list (g))", (2, 3)),
         ('(define (g s)\n  (string-split 5 s))\n(list (g " "))', (2, 3)),
+        ('(define (g)\n  (read (open-input-string "\n(")))\n(list (g))', (2, 3)),
+        ("(define (f #:k k)\n  k)\n(define (g)\n  (list (f)))\n(list (g))", (4, 9)),
     ],
 )
 async def test_an_error_in_a_tail_call_has_the_line_of_that_call(
@@ -137,6 +139,27 @@ async def test_what_a_fiber_raises_keeps_its_line_whoever_waits_for_it(call: str
         error = (await runtime.run(f"(define (f)\n  {call.format(thunk)})\n(list (f))")).error
     assert error is not None
     assert (error.line, error.column) == (3, 5)
+
+
+@pytest.mark.parametrize("call", ["(f)", "(f #:no 1)", "(f 1 #:k 2)"])
+async def test_a_wrong_tail_call_of_keywords_has_the_line_of_the_procedure_and_no_wrong_one(
+    call: str,
+) -> None:
+    """Nothing is left of the caller in line 4; the one in line 6 called another procedure."""
+    program = f"(define (f #:k k)\n  k)\n(define (g)\n  {call})\n\n(list (g))"
+    async with Runtime(provider=InlineProvider()) as runtime:
+        error = (await runtime.run(program)).error
+    assert error is not None
+    assert error.line == 1
+    assert "The signature is (f #:k k)" in str(error)
+
+
+async def test_what_is_read_as_data_says_where_it_is_wrong_beside_the_line_that_reads() -> None:
+    async with Runtime(provider=InlineProvider()) as runtime:
+        error = (await runtime.run('\n(read (open-input-string "\n (3"))')).error
+    assert error is not None
+    assert "in line 2, column 2 of what is read" in error.message
+    assert (error.line, error.column) == (2, 1)
 
 
 async def test_an_object_raised_again_elsewhere_has_the_place_of_the_last_raise() -> None:

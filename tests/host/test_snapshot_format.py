@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlm_wasm import Snapshot, SnapshotCorrupt, SnapshotError, SnapshotVersionError
+from rlm_wasm import Runtime, Snapshot, SnapshotCorrupt, SnapshotError, SnapshotVersionError
 from rlm_wasm.sandbox.pages import PAGE, at_once
 from rlm_wasm.sandbox.snapshot import MAGIC, MemoryImage
 
@@ -49,7 +51,7 @@ def test_another_format_version_is_named() -> None:
     """Both numbers stand in the message."""
     whole = bytearray(_snapshot().dump())
     whole[len(MAGIC)] = 99
-    with pytest.raises(SnapshotVersionError, match=r"format 99.*format 2"):
+    with pytest.raises(SnapshotVersionError, match=r"format 99.*format 3"):
         Snapshot.load(bytes(whole))
 
 
@@ -71,3 +73,35 @@ def test_memory_that_does_not_fit_together_is_refused(plain: object) -> None:
     """Before any of it is written anywhere."""
     with pytest.raises(SnapshotCorrupt):
         at_once(MemoryImage.from_state(plain, 1 << 32))
+
+
+async def test_of_a_guest_s_pages_only_what_differs_from_its_image_is_dumped(runtime: Runtime) -> None:
+    """So a small session takes a few thousand bytes, and loads to the same pages."""
+    async with runtime.session() as session:
+        await session.execute("(define x 41) (define (f y) (+ x y)) (define v (make-vector 20000 'of-pages))")
+        snapshot = await session.snapshot()
+    data = snapshot.dump()
+    loaded = Snapshot.load(data)
+    assert loaded == snapshot
+    assert loaded.dump() == data
+    async with await runtime.restore(data) as back:
+        assert (await back.execute("(list (f 1) (vector-ref v 19999))")).value == "(42 of-pages)"
+
+
+async def test_a_small_session_takes_a_few_thousand_bytes(runtime: Runtime) -> None:
+    """Its pages differ from the image in some hundred bytes each."""
+    async with runtime.session() as session:
+        await session.execute("(define x 1)")
+        assert len((await session.snapshot()).dump()) < 4_000
+
+
+async def test_the_memory_of_another_guest_is_not_mixed_with_this_one_s(runtime: Runtime) -> None:
+    """What differs from one image means nothing beside another."""
+    async with runtime.session() as session:
+        snapshot = await session.snapshot()
+    header = {**snapshot.header, "image": "0" * 64}
+    foreign = Snapshot.load(dataclasses.replace(snapshot, header=header).dump())
+    with pytest.raises(SnapshotVersionError, match="guest 000000000000"):
+        foreign.memory()
+    with pytest.raises(SnapshotVersionError, match="go on with that release"):
+        await runtime.restore(foreign)

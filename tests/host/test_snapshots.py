@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+from typing import Any
 
 import pytest
 
 from host.suspending import SUSPENDING
 from rlm_wasm import Limits, Runtime, Snapshot, SnapshotCorrupt, SnapshotVersionError, UsageError
+from rlm_wasm.errors import InstanceLost
 from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
 from rlm_wasm.testing import GatedProvider, bracketed
 
@@ -211,6 +213,34 @@ async def test_a_long_session_is_rolled_back_from_an_image(
         assert (await session.execute("(list (vector-ref v4 3) (vector-ref v5 9))")).value == "(4 5)"
 
 
+async def test_a_heavy_execution_is_done_again_once_where_it_is_rolled_back_to(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluation after it takes no image; the second rollback has one."""
+    from rlm_wasm.execution import replay_log
+
+    monkeypatch.setattr(replay_log, "_MAX_FUEL_TWICE", 1_000_000)
+    run = Sandbox.run
+
+    def lost(self: Sandbox, *arguments: Any) -> int:
+        monkeypatch.setattr(Sandbox, "run", run)
+        raise InstanceLost("trap", "by the test")
+
+    async with runtime.session() as session:
+        log = session._scheduler.guest.log
+        await session.execute("(define h (make-hash)) (for ([i 40000]) (hash-set! h i (* i i)))")
+        assert (await session.execute("(hash-count h)")).value == "40000"
+        assert log.base is None
+        for _ in range(2):
+            monkeypatch.setattr(Sandbox, "run", lost)
+            result = await session.execute("(hash-set! h 1 'gone)")
+            assert result.rolled_back
+            assert (
+                await session.execute("(list (hash-ref h 1) (hash-ref h 39999))")
+            ).value == "(1 1599920001)"
+        assert log.base is not None
+
+
 async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None:
     """Its instance ran with a deadline; when that is long past, it is asked for its memory."""
     from rlm_wasm.sandbox import engine
@@ -222,3 +252,38 @@ async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None
         assert session.state()["used"]["memory_bytes"] > 0
         assert (await (await session.fork()).execute("x")).value == "1"
         assert (await session.execute("x")).value == "1"
+
+
+GARBAGE = "(define kept (for/list ([i 50]) (number->string i))) (for ([i 3000]) (make-string 100 #\\a))"
+
+
+async def test_what_nobody_needs_is_collected_before_an_idle_session_is_copied(runtime: Runtime) -> None:
+    """Where that is half of the heap; then a snapshot has what is kept, and little else."""
+    async with runtime.session() as session:
+        await session.execute(GARBAGE)
+        heap = session.state()["used"]["memory_bytes"]
+        snapshot = await session.snapshot()
+        assert len(snapshot.memory().content) < heap / 3
+        assert session.state()["used"]["memory_bytes"] < heap / 3
+        async with await runtime.restore(snapshot.dump()) as back:
+            for one in (session, back):
+                assert (await one.execute("(list (length kept) (list-ref kept 49))")).value == "(50 49)"
+
+
+async def test_a_session_that_executes_is_copied_as_it_is(gated: Runtime, gate: GatedProvider) -> None:
+    """Nothing runs in it for a snapshot's sake."""
+    async with gated.session() as session:
+        running = asyncio.create_task(
+            session.execute(
+                f'{GARBAGE} (finish (string-append (car kept) (syntax-e (llm-query #:instruction "q"))))'
+            )
+        )
+        await gate.arrived(1)
+        heap = session.state()["used"]["memory_bytes"]
+        back = await gated.restore((await session.snapshot()).dump())
+        assert session.state()["used"]["memory_bytes"] == heap
+        going_on = asyncio.create_task(back.resume())
+        await gate.arrived(2)
+        gate.release()
+        gate.release()
+        assert (await running).value == (await going_on).value == "0[q]"

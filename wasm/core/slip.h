@@ -11,6 +11,7 @@ enum slip {
                           a the key; b: V_FALSE where the default was taken, else V_TRUE */
   SLIP_KEY_UNKNOWN,    /* a table of which all keys are known has none such: a the key, b the table */
   SLIP_SCOPED_KEY,     /* an LLM call's result is the key of a table, or a part of one */
+  SLIP_KEY_CASE,       /* a table has the key that was looked up, a, in other capitals: b */
   SLIP_TWIN,           /* a symbol, a, was compared with the string of its name, b */
 };
 

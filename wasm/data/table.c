@@ -776,9 +776,29 @@ static void note_twin(Value table, Value key, bool by_default) {
   if (table_find(table, other, EQUAL_EFFORT) >= 0) note_slip(SLIP_KEY_KIND, key, BOOL(!by_default));
 }
 
+/* Has an object of JSON's the key in other capitals? (Tables of the program's own may count words.) */
+static Value name_of_key(Value key) { return IS(key, T_SYMBOL) ? SYM(key)->name : IS(key, T_STRING) ? key : V_FALSE; }
+static uint32_t small_letter(uint32_t c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
+static bool same_but_capitals(Value a, Value b) {
+  if (b == V_FALSE || STR_LENGTH(a) != STR_LENGTH(b)) return false;
+  for (uint32_t i = 0; i < STR_LENGTH(a); i++)
+    if (small_letter(string_char(a, i)) != small_letter(string_char(b, i))) return false;
+  return true;
+}
+static void note_capitals(Value table, Value key) {
+  enum { MOST_KEYS = 32, LONGEST_NAME = 60 };
+  Value name = name_of_key(key), other, value;
+  uint32_t position = 0;
+  if (name == V_FALSE || table_count(table) > MOST_KEYS || STR_LENGTH(name) > LONGEST_NAME || !STR_LENGTH(name)) return;
+  while (table_next(table, &position, &other, &value))
+    if (same_but_capitals(name, name_of_key(other)) && !string_equal(name, name_of_key(other)))
+      note_slip(SLIP_KEY_CASE, key, other);
+}
+
 /* The same of one for which the default is taken. */
 static void note_missing(Value table, Value key) {
   if (FIX_VALUE(TABLE(table)->info) & TABLE_CLOSED) note_slip(SLIP_KEY_UNKNOWN, key, table);
+  else if (FIX_VALUE(TABLE(table)->info) & TABLE_LOOSE) note_capitals(table, key);
   note_twin(table, key, true);
 }
 static Value prim_note_missing(int argc, Value *args) {

@@ -274,6 +274,7 @@ Value env_define_cell(Value top, Value id, Value *cell) {
     if (seen != V_FALSE) own = adopt(top, symbol, seen);
     if (own == seen) own = V_FALSE;
   }
+  if (FIX_VALUE(e->kind) == ENV_REPL) survey_forget();
   if (own == V_FALSE ? seen != V_FALSE || IS(id, T_SYNTAX) : seen != V_FALSE || !IS(own, T_CELL)) note_change(e);
   if (!IS(own, T_CELL)) {
     own = make_cell(symbol, V_UNBOUND, 0);
@@ -339,6 +340,7 @@ static Value core_cell(Value symbol) { return env_own_cell(core_env, symbol); }
 static void bind_keyword(Value env, Value name, Value macro) { put(&ENV(env)->bindings, name, macro); }
 
 void expander_init(void) {
+  survey_init();
   heap_root(&core_env);
   core_env = make_top(ENV_CORE, V_FALSE);
   globals_init(core_cell);

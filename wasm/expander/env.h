@@ -57,6 +57,8 @@ Value env_own_cell(Value top, Value symbol);             /* the cell of an unbou
 bool env_owns(Value top, Value id, Value cell);          /* is it this top level's, not only seen there? */
 
 /* For definitions: V_TRUE; V_FALSE for a binding that a program must not change; V_AGAIN. */
+void survey_init(void);         /* survey.c: what programs have defined may mean something else from now on */
+void survey_forget(void);
 extern uint64_t env_changes;    /* of what names mean at the top level of programs */
 Value env_define_cell(Value top, Value id, Value *cell);
 Value env_define_macro(Value top, Value id, Value macro);

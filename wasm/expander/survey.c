@@ -31,6 +31,9 @@ enum finding {
   FOUND_ASSIGNMENT,    /* full */
   FOUND_REGEXP,        /* full: a constant */
   FOUND_LOCAL_CALL,    /* of a local procedure, with arguments that do not fit; more: the variable */
+  FOUND_EARLIER,       /* of a procedure that an earlier program has defined, which refers to a name that has no value;
+                          more: #(cell of the name, cell of the procedure in whose code it is, may it be caught?) */
+  FOUND_ALWAYS,        /* an LLM call whose result, which is never false, is the test of an if */
   FOUND_LLM_CALL,      /* with literal arguments that may be refused; more: a vector of them, by enum llm_argument */
 };
 
@@ -60,6 +63,7 @@ typedef struct {
   Value found;         /* the list, newest first */
   Value keywords;      /* table: keyword to fixnum of enum llm_argument */
   Value to_come;       /* table: cell to the node that will be its value */
+  int64_t steps;       /* of looking into what earlier programs have defined, that are left */
   bool full;
 } Survey;
 
@@ -298,9 +302,79 @@ static void note_procedures(Value node) {
       ENVVAR(CAR(vars))->data1 = NODE_KIND(CAR(init)) == N_LAMBDA && !(VAR_FLAGS(CAR(vars)) & VAR_ASSIGNED) ? CAR(init) : V_FALSE;
 }
 
+/* ---- procedures of earlier programs ----
+ * Of these there is the code alone: its constants are the cells of the names that it refers to. What has been looked
+ * through and is well is not looked through again, until a program defines something. */
+enum { EARLIER_STEPS = 4000, EARLIER_DEEP = 200 };   /* constants looked at, and procedures that wait, in one survey */
+static Value looked_through;                         /* a table, by template */
+
+void survey_init(void) {
+  heap_root(&looked_through);
+  looked_through = V_FALSE;
+}
+void survey_forget(void) { looked_through = V_FALSE; }
+
+typedef struct {
+  Value templates[EARLIER_DEEP], cells[EARLIER_DEEP];
+  bool caught[EARLIER_DEEP];
+  uint32_t waiting;
+} Earlier;
+
+static void look_later(Earlier *e, Value template, Value cell, bool caught) {
+  if (e->waiting == EARLIER_DEEP || table_get(looked_through, template, V_FALSE) != V_FALSE || !table_room(looked_through)) return;
+  table_set(looked_through, template, V_TRUE);
+  e->templates[e->waiting] = template;
+  e->cells[e->waiting] = cell;
+  e->caught[e->waiting++] = caught;
+}
+static void look_into(Earlier *e, Value procedure, Value cell, bool caught) {
+  if (IS(procedure, T_CLOSURE)) look_later(e, CLOSURE_TEMPLATE(procedure), cell, caught);
+  else if (IS(procedure, T_CASE))
+    for (uint32_t i = 0; i < OBJ_LENGTH(procedure); i++)
+      if (IS(SLOTS(procedure)[i], T_CLOSURE)) look_later(e, CLOSURE_TEMPLATE(SLOTS(procedure)[i]), cell, caught);
+}
+static bool is_soft(Value cell) { return special_of(cell) == SPECIAL_GUARD || special_of(cell) == SPECIAL_DEFINES; }
+
+static void survey_earlier(Survey *s, Value node, Value owner, Value guarded) {
+  if (s->steps <= 0) return;
+  if (looked_through == V_FALSE || table_count(looked_through) > EARLIER_STEPS) looked_through = table_make_sized(TABLE_EQ, false, 100);
+  Earlier e;
+  e.waiting = 0;
+  bool well = true;
+  look_into(&e, CELL(NODE(node, 0))->value, NODE(node, 0), false);
+  while (e.waiting && s->steps > 0) {
+    uint32_t top = --e.waiting;
+    Value template = e.templates[top], cell = e.cells[top];
+    bool caught = e.caught[top];
+    uint32_t count = OBJ_LENGTH(template) - TEMPLATE_FIXED;
+    Value *constants = TEMPLATE_CONSTS(TEMPLATE(template));
+    s->steps -= count + 1;
+    charge((count + 1) / 4);
+    for (uint32_t i = 0; i < count; i++) caught = caught || (IS(constants[i], T_CELL) && is_soft(constants[i]));
+    for (uint32_t i = 0; i < count; i++) {
+      Value v = constants[i];
+      if (IS(v, T_TEMPLATE)) look_later(&e, v, cell, caught);
+      if (IS(v, T_CLOSURE)) look_into(&e, v, cell, caught);      /* one that captures nothing */
+      if (!IS(v, T_CELL)) continue;
+      if (is_bound(v)) {
+        if (has(v, CELL_OWN) && table_get(s->to_come, v, V_FALSE) == V_FALSE) look_into(&e, CELL(v)->value, v, caught);
+      } else if (table_get(s->to_come, v, V_FALSE) == V_FALSE) {
+        Value more = make_vector(3, BOOL(caught));
+        VEC(more)[0] = v;
+        VEC(more)[1] = cell;
+        found(s, FOUND_EARLIER, node, owner, guarded, more);
+        well = false;
+      }
+    }
+  }
+  if (!well || e.waiting) looked_through = V_FALSE;    /* it is told of in every program that calls it */
+}
+
 /* ---- nodes ---- */
 static void survey_reference(Survey *s, Value node, Value owner, Value guarded) {
   Value cell = NODE(node, 0);
+  if (has(cell, CELL_OWN) && (IS(CELL(cell)->value, T_CLOSURE) || IS(CELL(cell)->value, T_CASE)) && to_come(s, cell) == V_FALSE)
+    survey_earlier(s, node, owner, guarded);
   enum special special = special_of(cell);
   bool look = s->full && (special == SPECIAL_DEFINES || special == SPECIAL_ASKS_ARITY || has(cell, CELL_OWN));
   if (look || (!is_bound(cell) && to_come(s, cell) == V_FALSE))
@@ -362,6 +436,10 @@ static bool survey_leaf(Survey *s, Value node, Value owner, Value guarded) {
   }
 }
 
+static bool is_answer(Value node) {
+  return NODE_KIND(node) == N_CALL && NODE_KIND(NODE(node, 0)) == N_GREF && special_of(NODE(NODE(node, 0), 0)) == SPECIAL_LLM;
+}
+
 static void survey_node(Survey *s, Value node, Value owner, Value guarded) {
   switch (NODE_KIND(node)) {
     case N_LREF: case N_CONST: case N_GREF: survey_leaf(s, node, owner, guarded); break;
@@ -377,6 +455,7 @@ static void survey_node(Survey *s, Value node, Value owner, Value guarded) {
       break;
     case N_GDEF: survey_definition(s, node, owner, guarded); break;
     case N_IF:
+      if (is_answer(NODE(node, 0))) found(s, FOUND_ALWAYS, NODE(node, 0), owner, guarded, V_FALSE);
       visit(s, NODE(node, 2), owner, guarded);
       visit(s, NODE(node, 1), owner, guarded);
       visit(s, NODE(node, 0), owner, guarded);
@@ -415,7 +494,8 @@ static Value note_to_come(Value trees, Value table, int deep) {
 /* (%survey trees to-come keywords full?) -> findings, in no order; to-come is filled from the trees */
 static Value prim_survey(int argc, Value *args) {
   (void)argc;
-  Survey s = {.found = V_NIL, .to_come = args[1], .keywords = args[2], .full = TRUTH(args[3])};
+  Survey s = {.found = V_NIL, .to_come = args[1], .keywords = args[2], .full = TRUTH(args[3]), .steps = EARLIER_STEPS};
+  if (s.full && !progress()) looked_through = V_FALSE;         /* what the quick one found has to be found again */
   Value *kept = progress();
   if (kept) {
     s.stack = (Stack){kept[0], (uint32_t)FIX_VALUE(kept[1])};
@@ -528,6 +608,7 @@ static bool template_asks(Asks *a, Value template, uint32_t *steps) {
     Value v = TEMPLATE_CONSTS(t)[i];
     if (IS(v, T_CELL) && cell_asks(a, v)) return true;
     if (IS(v, T_TEMPLATE)) asks_later(a, v);
+    if (IS(v, T_CLOSURE)) asks_later(a, CLOSURE_TEMPLATE(v));    /* one that captures nothing */
   }
   return false;
 }

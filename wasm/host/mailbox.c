@@ -124,7 +124,8 @@ static int32_t finish(enum run_status status) {
     case RUN_PREEMPTED: return RLM_PREEMPTED;
     default:
       m.active = false;
-      describe_failure(m.result);
+      if (m.result == V_UNBOUND) outbox_text("failed", string_from_c("memory"));
+      else describe_failure(m.result);
       machine_reset();
       return RLM_FAILED;
   }
@@ -138,13 +139,14 @@ static enum run_status drop_execution(void) {
   m.dropping = false;
   m.inbox = V_FALSE;
   m.message_waiting = false;
-  if (!heap_has_room(0) || m.hook_memory == V_FALSE) {
-    m.result = V_FALSE;
-    return RUN_ERROR;
+  enum run_status status = RUN_NO_MEMORY;
+  if (heap_has_room(0) && m.hook_memory != V_FALSE) {
+    machine_start(m.hook_memory, 0, NULL);
+    status = vm_run();
   }
-  machine_start(m.hook_memory, 0, NULL);
-  enum run_status status = vm_run();
-  return status == RUN_NO_MEMORY ? RUN_ERROR : status;
+  if (status != RUN_NO_MEMORY) return status;
+  m.result = V_UNBOUND;                  /* what its definitions hold is too much already: the host goes back */
+  return RUN_ERROR;
 }
 
 static int32_t run_machine(int64_t steps) {

@@ -69,6 +69,9 @@ static Value prim_eval_message(int argc, Value *args) {
 }
 
 /* ---- the text ---- */
+/* The form that was read last; a name alone gets the place at which it stands. */
+static Value placed(Value form, Value reader) { return IS(form, T_SYMBOL) ? form_at(form, reader_place(reader)) : form; }
+
 /* (%read-all text name): its forms. What was read is kept in vm.resume while it goes on. */
 enum { P_READER, P_FIRST, P_LAST, P_SLOTS };
 static Value prim_read_all(int argc, Value *args) {
@@ -83,7 +86,7 @@ static Value prim_read_all(int argc, Value *args) {
     Value form = reader_next(VEC(state)[P_READER]);
     if (form == V_EOF) return VEC(state)[P_FIRST];
     if (!IS_SIGNAL(form)) {
-      Value pair = cons(IS(form, T_SYMBOL) ? form_at(form, reader_place(VEC(state)[P_READER])) : form, V_NIL);
+      Value pair = cons(placed(form, VEC(state)[P_READER]), V_NIL);
       if (VEC(state)[P_FIRST] == V_NIL) VEC(state)[P_FIRST] = pair; else CDR(VEC(state)[P_LAST]) = pair;
       VEC(state)[P_LAST] = pair;
       if (!should_pause()) continue;
@@ -202,10 +205,12 @@ static Value expand_ahead(Value *args) {
         VEC(tree)[1] = inner;
         CAR(forms) = make_expanded(form, tree, V_FALSE);
         look[LOOK_AFTER] = cons(cons(CDR(forms), env), look[LOOK_AFTER]);
-        forms = inner;
-        env = VEC(tree)[2];
+        forms = look[LOOK_HERE] = inner;
+        env = look[LOOK_ENV] = VEC(tree)[2];
         state = V_FALSE;
-        continue;
+        if (!should_pause()) continue;
+        vm.resume = V_TRUE;
+        return V_AGAIN;
       }
       state = V_FALSE;
     }
@@ -390,7 +395,7 @@ static Value forms_at_once(Value text, Value name) {
     if (form == V_EOF) return first;
     if (IS_SIGNAL(form)) return form;
     if (begins_with(form, MODULES, MODULE_FORMS)) return V_FALSE;
-    Value pair = cons(form, V_NIL);
+    Value pair = cons(placed(form, reader), V_NIL);
     if (first == V_NIL) first = pair; else CDR(last) = pair;
     last = pair;
   }

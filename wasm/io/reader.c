@@ -164,6 +164,11 @@ static Value fail_at(Reader *r, uint32_t place, bool at_eof, const char *format,
   vsnprintf(message, sizeof message, format, rest);
   va_end(rest);
   r->at_eof = at_eof;
+  if (!(r->flags & PLACES)) {                            /* it is data: the place in the program is that of the call of read */
+    size_t n = strlen(message);
+    snprintf(message + n, sizeof message - n, "; it is in line %u, column %u of what is read", (unsigned)PLACE_LINE(place), (unsigned)PLACE_COLUMN(place));
+    place = 0;
+  }
   return err_read(message, place, at_eof, V_NIL);
 }
 static uint32_t here(Reader *r) { return PLACE(r->line, r->column); }

@@ -432,6 +432,18 @@ static void walk_stack(struct walk *w, bool caller) {
   }
 }
 
+/* Whether the frame on top waits for another procedure than the one that runs: that was then called in tail position,
+   by a procedure that has left no frame. Known where the frame's call is one by a global name. */
+static bool called_in_tail_position(void) {
+  if (m.depth < 2 || !IS(m.frames[m.depth - 1].self, T_CLOSURE)) return false;
+  struct Frame *f = &m.frames[m.depth - 1];
+  const uint32_t *code = CODE_OF(f->self);
+  uint32_t pc = FRAME_PC(*f), count = OBJ_LENGTH(CLOSURE_TEMPLATE(f->self)) - TEMPLATE_FIXED;
+  if (pc < 2 || (code[pc - 2] & 0xff) != OP_CALL_GLOBAL || code[pc - 1] >= count) return false;
+  Value cell = TEMPLATE_CONSTS(TEMPLATE(CLOSURE_TEMPLATE(f->self)))[code[pc - 1]];
+  return IS(cell, T_CELL) && CELL(cell)->value != m.self;
+}
+
 static void locate(Value condition, bool caller) {
   if (!record_is_a(condition, type_rtds[0])) return;
   Value marks = RECORD_FIELD(condition, 1);
@@ -442,7 +454,8 @@ static void locate(Value condition, bool caller) {
   }
   if (VEC(marks)[MARK_SOURCE] != V_FALSE) return;      /* raised before */
   struct walk w = {V_FALSE, 0, V_NIL, V_NIL, 0, false};
-  walk_stack(&w, caller || VEC(marks)[MARK_DATA] == V_DEFAULT);
+  bool blamed = VEC(marks)[MARK_DATA] == V_DEFAULT;      /* by error_of_caller */
+  walk_stack(&w, caller || (blamed && !called_in_tail_position()));
   if (VEC(marks)[MARK_DATA] == V_DEFAULT) VEC(marks)[MARK_DATA] = V_FALSE;
   VEC(marks)[MARK_TRACE] = w.trace;
   VEC(marks)[MARK_SOURCE] = w.source;

@@ -260,7 +260,11 @@ enum run_status vm_run(void) {
       case OP_LOOP: {
         uint32_t w = *pc, count = w >> 24;
         Value *to = fp + A, *from = sp - count;
-        ROLLED for (uint32_t i = 0; i < count; i++) to[i] = from[i];
+        to[0] = from[0];                       /* where there is none: what lies above the top */
+        if (count > 1) {
+          to[1] = from[1];
+          if (count > 2) ROLLED for (uint32_t i = 2; i < count; i++) to[i] = from[i];
+        }
         sp = to + count;
         pc -= w & 0xffffff;
         if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
@@ -617,7 +621,11 @@ enum run_status vm_run(void) {
       if (tail) {
         Value *from = sp - argc;
         if (OF_PROGRAM(t)) DROP_KEPT_FRAME(); else KEEP_FRAME();
-        if (from != fp) ROLLED for (uint32_t i = 0; i < argc; i++) fp[i] = from[i];
+        fp[0] = from[0];                       /* as in LOOP */
+        if (argc > 1) {
+          fp[1] = from[1];
+          if (argc > 2) ROLLED for (uint32_t i = 2; i < argc; i++) fp[i] = from[i];
+        }
         sp = fp + argc;
       } else {
         PUSH_FRAME();
