@@ -43,6 +43,7 @@ class LiteLLMProvider:
     def __init__(
         self, model: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S, **options: Any
     ) -> None:
+        litellm.suppress_debug_info = True  # it prints advice on standard output, where answers are
         self.default_model = model
         self._timeout_s = timeout_s
         self._options = {"num_retries": 2, **options}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited, UsageError
+from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
 from rlm_wasm.integrations import missing_extra, tools
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.data_urls import parts_of
@@ -63,7 +63,7 @@ class PydanticAIProvider:
         prices: PriceTable | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        """Raises UsageError for a model that pydantic-ai does not know."""
+        """Raises UsageError for a model that pydantic-ai does not know, MissingKey where it wants one."""
         self._models: dict[str, Model] = {}
         self.default_model: str | None = None
         if isinstance(model, str):
@@ -121,6 +121,8 @@ class PydanticAIProvider:
             try:
                 made = self._models[name] = infer_model(name)
             except (UserError, ValueError, ImportError) as error:
+                if isinstance(error, UserError) and "environment variable" in str(error):
+                    raise MissingKey(f"{name}: {error}") from error
                 raise UsageError(f"pydantic-ai does not know the model {name!r}: {error}") from error
         return made
 

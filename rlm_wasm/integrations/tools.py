@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rlm_wasm.asking.bounds import SHOWN, bounded
 from rlm_wasm.context_files import ContextSource, Loaded, contexts_of
+from rlm_wasm.errors import InternalError, RlmError, SessionClosed
 from rlm_wasm.integrations.loop_thread import LoopThread
 from rlm_wasm.results import used_line
 from rlm_wasm.runtime import Runtime
@@ -55,23 +57,49 @@ def shown_answer(answer: Answer) -> str:
 
 
 class SessionTools:
-    """The tools, asynchronous, over one session. None of them raises for what a program did."""
+    """The tools, asynchronous, over one session, one after the other.
+
+    Agents call several at once, and with whatever comes to their minds: what a model did wrong is told to it,
+    and never ends the agent.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._lock = asyncio.Lock()
 
     async def execute_scheme(self, code: str) -> str:
         """Run a program."""
-        return shown(await self._session.execute(code))
+
+        async def run() -> str:
+            return shown(await self._session.execute(code))
+
+        return await self._told(run())
 
     async def ask(self, question: str) -> str:
         """Answer a question."""
-        return shown_answer(await self._session.ask(question))
+
+        async def answer() -> str:
+            return shown_answer(await self._session.ask(question))
+
+        return await self._told(answer())
 
     async def load_context(self, text: str, name: str = "") -> str:
         """Load a text."""
-        await self._session.load_context(text, name or None)
-        return f"loaded {len(text):,} characters as {name or 'the main context'}"
+
+        async def load() -> str:
+            await self._session.load_context(text, name or None)
+            return f"loaded {len(text):,} characters as {name or 'the main context'}"
+
+        return await self._told(load())
+
+    async def _told(self, work: Coroutine[Any, Any, str]) -> str:
+        async with self._lock:
+            try:
+                return await work
+            except InternalError:
+                raise
+            except RlmError as error:
+                return f"error: {error}"
 
     async def list_contexts(self) -> dict[str, Any]:
         """Names and lengths."""
@@ -105,12 +133,19 @@ class OwnSession:
         return runtime, SessionTools(session)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """One of the tools' coroutines, from synchronous code."""
+        """One of the tools' coroutines, from synchronous code. Raises SessionClosed."""
+        self._check_open(work)
         return self._thread.run(work)
 
     async def arun(self, work: Coroutine[Any, Any, T]) -> T:
         """The same from another event loop."""
+        self._check_open(work)
         return await self._thread.future(work)
+
+    def _check_open(self, work: Coroutine[Any, Any, Any]) -> None:
+        if not self._thread.alive:
+            work.close()
+            raise SessionClosed("the sandbox of these tools is closed: make another OwnSession")
 
     def close(self) -> None:
         """Close session, runtime and thread. Idempotent."""

@@ -46,14 +46,15 @@ async def test_what_a_vendor_refuses_is_a_provider_error(mock: str, kind: type[E
         await LiteLLMProvider("gpt-4o-mini", mock_response=mock, num_retries=0).complete(REQUEST)
 
 
-async def test_an_unknown_model_is_told_and_has_no_price() -> None:
-    """In LiteLLM's words."""
+async def test_an_unknown_model_is_told_and_has_no_price(capsys: pytest.CaptureFixture[str]) -> None:
+    """In LiteLLM's words; it prints no advice where answers are."""
     provider = LiteLLMProvider("nosuch-model-of-nobody", num_retries=0)
     assert provider.price("nosuch-model-of-nobody", 1, 1) is None
     with pytest.raises(ProviderError, match="nosuch-model-of-nobody"):
         await provider.complete(REQUEST)
     with pytest.raises(ProviderError, match="no model is named"):
         await LiteLLMProvider().complete(REQUEST)
+    assert capsys.readouterr().out == ""
 
 
 def answering(content: object, reason: str, **message: object) -> Fault:

@@ -14,7 +14,7 @@ from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import FunctionModel
 
 from rlm_wasm import CompletionRequest, Limits, ProviderError, Runtime, UsageError
-from rlm_wasm.errors import ProviderTimeout, RateLimited
+from rlm_wasm.errors import MissingKey, ProviderTimeout, RateLimited
 from rlm_wasm.integrations.pydantic_ai import PydanticAIProvider, toolset
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -119,6 +119,14 @@ async def test_an_unknown_model_is_told() -> None:
         PydanticAIProvider("nosuch:model")
     with pytest.raises(ProviderError, match="no model is named"):
         await PydanticAIProvider().complete(CompletionRequest(id=1, instruction="q"))
+
+
+def test_a_missing_key_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no unknown model: with the variable's name."""
+    pytest.importorskip("openai")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(MissingKey, match="OPENAI_API_KEY"):
+        PydanticAIProvider("openai:gpt-4o-mini")
 
 
 async def test_an_ask_runs_on_its_models() -> None:

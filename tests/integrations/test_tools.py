@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlm_wasm import Runtime, UsageError
+from rlm_wasm.errors import SessionClosed
 from rlm_wasm.integrations.loop_thread import LoopThread
 from rlm_wasm.integrations.tools import OwnSession, SessionTools
 from rlm_wasm.testing import InlineProvider
@@ -73,3 +74,32 @@ def test_a_loop_in_a_thread_passes_on_what_is_raised() -> None:
     thread.close()
     thread.close()
     assert not thread.alive
+
+
+async def test_what_a_model_did_wrong_is_told_to_it() -> None:
+    """An agent goes on: nothing of it is raised."""
+    with OwnSession("text", provider="extractive") as sandbox:
+        tools = sandbox.tools
+        assert (
+            await sandbox.arun(tools.ask(" "))
+            == "error: ask: the question must be a text that says something"
+        )
+        assert (await sandbox.arun(tools.execute_scheme(5))).startswith("error: execute: the program must be")  # type: ignore[arg-type]
+        assert (await sandbox.arun(tools.load_context(None))).startswith("error: ")  # type: ignore[arg-type]
+        assert await sandbox.arun(tools.execute_scheme("(+ 1 1)")) == "2"
+
+
+async def test_tools_that_are_called_at_once_run_one_after_the_other() -> None:
+    """Frameworks call all that a model asks for in one turn together."""
+    program = '(define n (length (map-async (lambda (x) (llm-query-async #:instruction "say" #:data x)) (list "a" "b")))) n'
+    with OwnSession("The captain was Ada.", provider="echo") as sandbox:
+        work = [sandbox.arun(sandbox.tools.execute_scheme(program)) for _ in range(4)]
+        assert await asyncio.gather(*work) == ["2"] * 4
+
+
+def test_a_closed_sandbox_says_so() -> None:
+    """And not that some event loop is closed."""
+    sandbox = OwnSession("text", provider="extractive")
+    sandbox.close()
+    with pytest.raises(SessionClosed, match="the sandbox of these tools is closed"):
+        sandbox.run(sandbox.tools.execute_scheme("1"))
