@@ -343,6 +343,8 @@ async def test_a_begin_within_a_begin_is_looked_into(answers: InlineProvider) ->
     assert result.error is not None
     for words in ("car: called with", "undefined-a", "undefined-b"):
         assert words in result.error.message
+    deep = "(begin " * 300 + "(void) " + "(void))" * 300 + " (undefined-d)"
+    assert "undefined-d" in str((await ran(answers, CALL + deep)).error)
     many = "(begin " + "(void) " * 3000 + "(when #f (undefined-c)))"
     result = await ran(answers, CALL + many)
     assert "undefined-c" in str(result.error)

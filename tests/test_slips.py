@@ -869,3 +869,21 @@ async def test_letters_of_any_language_make_names(runtime: Runtime) -> None:
     assert (await runtime.run("(define naïve 5) naïve")).data == 5
     result = await runtime.run("naïveté")
     assert "It is defined nowhere" in str(result.error and result.error.hint)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            "(define-generator (f) 1)",
+            "`define-generator`, with which the form around it begins, is bound to nothing",
+        ),
+        ("(defin (f x) x)", "did you mean define?"),
+        ("(with-foo ([a 1]) a)", "`with-foo`, with which the form around it begins"),
+    ],
+)
+async def test_of_a_form_that_is_none_its_head_is_told(runtime: Runtime, program: str, words: str) -> None:
+    """What stands in it is taken for calls, and misses names first."""
+    result = await runtime.run(program)
+    assert result.error is not None
+    assert words in f"{result.error.message} {result.error.hint}"

@@ -27,6 +27,7 @@
              (modulo (+ 4 days) 7) (- days (%days-of year 1 1)) #f 0
              (floor (* 1000000000 (- exact-seconds whole))) "UTC"))))
 (define (date->seconds d [local-time? #t])
+  (if (not (date? d)) (raise-argument-error 'date->seconds "date?" d))
   (+ (date-second d) (* 60 (date-minute d)) (* 3600 (date-hour d))
      (* 86400 (%days-of (date-year d) (date-month d) (date-day d)))
      (- (date-time-zone-offset d))))

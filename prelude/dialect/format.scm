@@ -201,7 +201,7 @@
          (_ (%check-option '~r "(or/c 'positional 'exponential)" notation '(positional exponential)))
          (digits (if (eq? notation 'exponential)
                      (%exponential magnitude radix precision format-exponent decimal-sep)
-                     (%positional magnitude radix precision groups group-sep decimal-sep)))
+                     (%positional (abs x) radix precision groups group-sep decimal-sep)))
          (digits (if upper? (string-upcase digits) digits))
          (negative? (or (< x 0) (eqv? x -0.0)))
          (padded (%pad-text digits min-width 'right pad pad)))
@@ -222,9 +222,18 @@
 
 ;; a non-negative exact number rounded to `places` digits, halves away from zero: two values, the
 ;; integer and the fraction's digits
-(define (%rounded-digits magnitude radix places)
-  (let* ((scaled (floor (+ (* magnitude (expt radix places)) 1/2)))
-         (unit (expt radix places)))
+(define (%rounded-digits magnitude radix places) (%split-digits (floor (+ (* magnitude (expt radix places)) 1/2)) radix places))
+;; Of a float Racket takes the part behind the point times the power of ten as a float, too: 0.35 is 0.4 with one digit,
+;; although it is a little less than 7/20. Where that product is no number any more it is taken exactly.
+(define (%rounded-float-digits magnitude radix places)
+  (let* ((whole (floor magnitude)) (product (* (- magnitude whole) (expt radix places))))
+    (if (rational? product)
+        (%split-digits (+ (* (inexact->exact whole) (expt radix places))
+                          (inexact->exact (if (integer? product) product (truncate (+ product 1/2)))))
+                       radix places)
+        (%rounded-digits (inexact->exact magnitude) radix places))))
+(define (%split-digits scaled radix places)
+  (let ((unit (expt radix places)))
     (values (quotient scaled unit)
             (if (= places 0) ""
                 (let ((fraction (number->string (remainder scaled unit) radix)))
@@ -235,11 +244,11 @@
     (if (and (> n 0) (char=? (string-ref digits (- n 1)) #\0)) (loop (- n 1)) (substring digits 0 n))))
 
 (define (%positional magnitude radix precision groups group-sep decimal-sep)
-  (let ((exact? (pair? precision)) (places (if (pair? precision) (cadr precision) precision)))
-    (let-values (((whole fraction) (%rounded-digits magnitude radix places)))
-      (let ((fraction (if exact? fraction (%trim-zeros fraction)))
+  (let ((fixed? (pair? precision)) (places (if (pair? precision) (cadr precision) precision)))
+    (let-values (((whole fraction) ((if (exact? magnitude) %rounded-digits %rounded-float-digits) magnitude radix places)))
+      (let ((fraction (if fixed? fraction (%trim-zeros fraction)))
             (whole (%grouped (number->string whole radix) groups group-sep)))
-        (if (and (string=? fraction "") (not exact?))
+        (if (and (string=? fraction "") (not fixed?))
             whole
             (string-append whole decimal-sep fraction))))))
 

@@ -60,7 +60,9 @@
 (define (make-keyword-procedure f . plain) (lambda args (%split-keywords args f)))
 (define (%split-keywords args f)
   (let loop ((args args) (keywords '()) (values '()) (plain '()))
-    (cond ((null? args) (apply f (reverse keywords) (reverse values) (reverse plain)))
+    (cond ((null? args)
+           (let ((pairs (sort (map cons keywords values) (lambda (a b) (keyword<? (car a) (car b))))))
+             (apply f (map car pairs) (map cdr pairs) (reverse plain))))
           ((keyword? (car args)) (loop (cddr args) (cons (car args) keywords) (cons (cadr args) values) plain))
           (else (loop (cdr args) keywords values (cons (car args) plain))))))
 

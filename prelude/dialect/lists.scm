@@ -72,6 +72,7 @@
     (cond ((not (pair? rest)) #f) ((good? (caar rest)) (car rest)) (else (loop (cdr rest))))))
 
 (define (index-of items x [same? equal?])
+  (if (not (list? items)) (raise-argument-error 'index-of "list?" 0 items x))
   (if (eq? same? equal?)
       (%list-index-equal x items)
       (index-where items (lambda (y) (same? x y)))))
@@ -219,6 +220,7 @@
 
 ;; ---- grouping and selecting ----
 (define (group-by key items [same? equal?])
+  (if (not (list? items)) (raise-argument-error 'group-by "list?" 1 key items))
   (let ((kind (%same-kind same?)))
     (if kind
         (let ((groups (%make-hash kind #f)))
@@ -265,6 +267,7 @@
 ;; The permutations of n items: for each place of the last item, from the end, those of the others
 ;; come in an order in which the first item moves fastest.
 (define (permutations items)
+  (if (not (list? items)) (raise-argument-error 'permutations "list?" items))
   (if (null? items)
       '(())
       (let loop ((reversed (reverse items)) (n (length items)))
@@ -298,10 +301,13 @@
                           (loop (cdr items) size (- n 1))))))))))
 
 (define (cartesian-product . lists)
-  (if (null? lists)
-      '(())
-      (let ((rest (apply cartesian-product (cdr lists))))
-        (append-map (lambda (x) (map (lambda (tail) (cons x tail)) rest)) (car lists)))))
+  (let ((wrong (index-where lists (lambda (l) (not (list? l))))))
+    (if wrong (apply raise-argument-error 'cartesian-product "list?" wrong lists)))
+  (let loop ((lists lists))
+    (if (null? lists)
+        '(())
+        (let ((rest (loop (cdr lists))))
+          (append-map (lambda (x) (map (lambda (tail) (cons x tail)) rest)) (car lists))))))
 
 (define (shuffle items)
   (let* ((v (list->vector items)))

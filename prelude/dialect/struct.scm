@@ -323,6 +323,25 @@
 (define (%record-items v)
   (let loop ((i (- (%rtd-field-count (%record-rtd v)) 1)) (items '()))
     (if (< i 0) items (loop (- i 1) (cons (%record-ref v i) items)))))
+(define (make-struct-type name super init-count auto-count [auto-value #f] [properties '()] [inspector 'opaque]
+                          [procedure #f] [immutables '()] [guard #f] [constructor-name #f])
+  (if (not (symbol? name)) (raise-argument-error 'make-struct-type "symbol?" name))
+  (let* ((count (+ init-count auto-count))
+         (rtd (%make-struct-type name super (build-vector count (lambda (i) (string->symbol (string-append "field" (number->string i)))))
+                                 (if inspector '(mutable) '(mutable transparent)) auto-count auto-value guard
+                                 (append (if procedure (list (cons 'prop:procedure procedure)) '()) properties)))
+         (first (- (%rtd-field-count rtd) count))
+         (instance? (%record-predicate rtd name)))
+    (define (check who v i)
+      (if (not (instance? v)) (raise-argument-error who (string-append (symbol->string name) "?") v))
+      (if (not (and (natural? i) (< i count))) (raise-argument-error who "index of a field" i)))
+    (values rtd
+            (%struct-constructor rtd (or constructor-name name))
+            instance?
+            (lambda (v i) (check 'accessor v i) (%record-ref v (+ first i)))
+            (lambda (v i x) (check 'mutator v i) (%record-set! v (+ first i) x)))))
+(define (make-struct-field-accessor ref i [name 'field]) (%procedure-named name (lambda (v) (ref v i))))
+(define (make-struct-field-mutator set i [name 'field]) (%procedure-named name (lambda (v x) (set v i x))))
 (define (make-struct-type-property name . rest)
   (let ((key (string->uninterned-symbol (symbol->string name))))
     (values key

@@ -146,6 +146,11 @@
           ((%foreign-head place names)
            => (lambda (head) (string-append "`" (symbol->string head) "` is bound to nothing either. " (hash-ref %foreign-names head #f))))
           ((%setter-advice name))
+          ((%unbound-head name place names)
+           => (lambda (head)
+                (let ((close (%suggest head names)))
+                  (string-append "`" (symbol->string head) "`, with which the form around it begins, is bound to nothing either"
+                                 (if (pair? close) (string-append ": did you mean " (%alternatives (map %quoted-name close)) "?") ".")))))
           (else
            (string-append "It is defined nowhere: define it before it is used; (apropos \"" (symbol->string name)
                           "\") lists what there is under such a name.")))))
@@ -173,6 +178,10 @@
 
 ;; The words of other languages that stand at the head of the forms around a place: what looks like
 ;; an unbound variable is there often part of a form that this Scheme does not have.
+;; The head of the form of the program that a place is in, where it is bound to nothing: it was meant for syntax.
+(define (%unbound-head name place names)
+  (let* ((path (and place (%path-to place %program-forms))) (head (and (pair? path) (car path))))
+    (and (symbol? head) (not (eq? head name)) (not (memq head names)) (not (%definition-of head %program-forms)) head)))
 (define (%foreign-head place names)
   (and place
        (let ((path (%path-to place %program-forms)))

@@ -3,9 +3,11 @@
 ;; vector-map collects in a list, not in the result vector: a continuation entered again must not
 ;; change a vector that was returned before.
 
+(define (%map-vector who i v) (if (vector? v) v (%err-type who i "vector" v)))
 (define vector-map
   (case-lambda
     ((f v)
+     (%map-vector 'vector-map 1 v)
      (let ((n (vector-length v)))
        (let loop ((i 0) (acc '()))
          (if (< i n)

@@ -24,7 +24,13 @@
             (and (two a (car rest)) (loop (car rest) (cdr rest)))))))
 
 (define (car+cdr p) (values (car p) (cdr p)))
-(define (split-at list n) (values (take list n) (drop list n)))
+(define (split-at list n)
+  (let loop ((rest list) (i n) (head '()))
+    (cond ((eqv? i 0) (values (reverse head) rest))
+          ((and (pair? rest) (exact-integer? i) (> i 0)) (loop (cdr rest) (- i 1) (cons (car rest) head)))
+          ((exact-nonnegative-integer? n)
+           (%err-type 'split-at 0 (string-append "a list with at least " (number->string n) " elements") list))
+          (else (%err-type 'split-at 1 "exact-nonnegative-integer?" n)))))
 (define (concatenate lists) (apply append lists))
 
 (define (zip list . lists) (apply %map-shortest %list list lists))

@@ -343,10 +343,13 @@ class JournalWriter:
                     future.set_result(None)
 
     def overflow(self) -> None:
-        """Drop what is not written, and record nothing until a snapshot says what the session is."""
+        """Drop what is not written, and record nothing until a snapshot says what the session is.
+
+        Texts and guests stay: that snapshot refers to them.
+        """
         self.overflown = True
         self._pending.clear()
-        self._unwritten = Batch()
+        self._unwritten = Batch(blobs=self._unwritten.blobs)
         self._held = 0
         self._dirty = True  # when the store is back, that is found out
         self._begin()

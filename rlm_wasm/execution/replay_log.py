@@ -19,7 +19,10 @@ from rlm_wasm.turns import in_turns
 _PACKED_FROM = 32 << 20
 """Bytes of an image that is kept compressed, so that a large session does not take twice its memory."""
 _MAX_BYTES = 1 << 20
-_MAX_FUEL = 100_000_000
+_MAX_FUEL = 1_000_000_000
+"""An image takes about as long as 10,000,000: a hundredth of what it saves a rollback from."""
+_MAX_FUEL_TWICE = 100_000_000
+"""What was replayed once is worth an image before it is replayed again, where it took so much."""
 
 
 class ReplayLog:
@@ -33,11 +36,13 @@ class ReplayLog:
         self._bytes = 0
         self._fuel = 0
         self._mark = 0
+        self._rebuilt = False
 
     @property
     def due(self) -> bool:
         """Whether the next execution needs a new image: replaying would take too long."""
-        return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > _MAX_FUEL
+        most = _MAX_FUEL_TWICE if self._rebuilt else _MAX_FUEL
+        return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > most
 
     async def renew(self, sandbox: Sandbox) -> None:
         """Take a new image, in turns. Until that is done there is none, and one stays due."""
@@ -61,6 +66,7 @@ class ReplayLog:
         self.in_execution = False
         self._entries.clear()
         self._bytes = self._fuel = 0
+        self._rebuilt = False
 
     def begin(self) -> None:
         """An execution starts: what came so far is what a rollback goes back to."""
@@ -96,4 +102,5 @@ class ReplayLog:
             self._fuel += sandbox.fuel_used
             self._bytes += len(message or b"")
             yield
+        self._rebuilt = True
         return sandbox

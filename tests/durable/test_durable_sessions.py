@@ -1051,3 +1051,35 @@ async def test_a_store_whose_file_is_gone_is_said_and_costs_no_result(url: str, 
         runtime.session(name="work") as again,
     ):
         assert (await again.execute("(string-append a b)")).value == "[one][two]"
+
+
+async def test_a_store_that_fails_at_the_first_snapshot_has_all_of_it_in_the_next_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The texts and the guest that it refers to, too."""
+    save, failed = DurableSessions.save, []
+
+    def once(self: DurableSessions, *arguments: Any) -> None:
+        if not failed:
+            failed.append(1)
+            raise StoreError("database or disk is full")
+        save(self, *arguments)
+
+    monkeypatch.setattr(DurableSessions, "save", once)
+    said: list[str] = []
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work", notify=said.append)
+        await session.load_context("a text of its own")
+        assert (await session.execute("(define x 41) (string-length context)")).value == "17"
+        await session.aclose()
+        assert session.kept
+    assert failed
+    assert "disk is full" in said[0]
+    with database(url) as connection:
+        kept = {key for (key,) in connection.execute("SELECT hash FROM rlm_blobs")}
+    assert Engine.shared().image_hash in kept
+    async with (
+        Runtime(InlineProvider(), store=url, durable=True) as runtime,
+        await runtime.resume("work") as again,
+    ):
+        assert (await again.execute("(list (add1 x) context)")).value == "(42 a text of its own)"

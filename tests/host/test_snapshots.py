@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+from typing import Any
 
 import pytest
 
 from host.suspending import SUSPENDING
 from rlm_wasm import Limits, Runtime, Snapshot, SnapshotCorrupt, SnapshotVersionError, UsageError
+from rlm_wasm.errors import InstanceLost
 from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
 from rlm_wasm.testing import GatedProvider, bracketed
 
@@ -209,6 +211,34 @@ async def test_a_long_session_is_rolled_back_from_an_image(
         assert lost.status == "limit"
         # what was there before that execution is there, by the image and the runs since
         assert (await session.execute("(list (vector-ref v4 3) (vector-ref v5 9))")).value == "(4 5)"
+
+
+async def test_a_heavy_execution_is_done_again_once_where_it_is_rolled_back_to(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluation after it takes no image; the second rollback has one."""
+    from rlm_wasm.execution import replay_log
+
+    monkeypatch.setattr(replay_log, "_MAX_FUEL_TWICE", 1_000_000)
+    run = Sandbox.run
+
+    def lost(self: Sandbox, *arguments: Any) -> int:
+        monkeypatch.setattr(Sandbox, "run", run)
+        raise InstanceLost("trap", "by the test")
+
+    async with runtime.session() as session:
+        log = session._scheduler.guest.log
+        await session.execute("(define h (make-hash)) (for ([i 40000]) (hash-set! h i (* i i)))")
+        assert (await session.execute("(hash-count h)")).value == "40000"
+        assert log.base is None
+        for _ in range(2):
+            monkeypatch.setattr(Sandbox, "run", lost)
+            result = await session.execute("(hash-set! h 1 'gone)")
+            assert result.rolled_back
+            assert (
+                await session.execute("(list (hash-ref h 1) (hash-ref h 39999))")
+            ).value == "(1 1599920001)"
+        assert log.base is not None
 
 
 async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None:

@@ -205,10 +205,12 @@ static Value expand_ahead(Value *args) {
         VEC(tree)[1] = inner;
         CAR(forms) = make_expanded(form, tree, V_FALSE);
         look[LOOK_AFTER] = cons(cons(CDR(forms), env), look[LOOK_AFTER]);
-        forms = inner;
-        env = VEC(tree)[2];
+        forms = look[LOOK_HERE] = inner;
+        env = look[LOOK_ENV] = VEC(tree)[2];
         state = V_FALSE;
-        continue;
+        if (!should_pause()) continue;
+        vm.resume = V_TRUE;
+        return V_AGAIN;
       }
       state = V_FALSE;
     }

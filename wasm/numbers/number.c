@@ -498,6 +498,8 @@ static Value p_sgn(int argc, Value *args) {
 }
 
 static Value p_exact_of(int argc, Value *args) { (void)argc; WANT_NUMBER("exact"); return PAUSING(num_to_exact("exact", args[0])); }
+static Value p_inexact_to_exact(int argc, Value *args) { (void)argc; WANT_NUMBER("inexact->exact"); return PAUSING(num_to_exact("inexact->exact", args[0])); }
+static Value p_exact_to_inexact(int argc, Value *args) { (void)argc; WANT_NUMBER("exact->inexact"); return PAUSING(num_to_inexact(args[0])); }
 static Value p_inexact_of(int argc, Value *args) { (void)argc; WANT_NUMBER("inexact"); return PAUSING(num_to_inexact(args[0])); }
 
 void numbers_init(void) {
@@ -558,7 +560,7 @@ const PrimDef number_prims[] = {
   {"sgn", p_sgn, 1, 1, "(sgn x)"},
   {"exact", p_exact_of, 1, 1, "(exact z)"},
   {"inexact", p_inexact_of, 1, 1, "(inexact z)"},
-  {"inexact->exact", p_exact_of, 1, 1, "(inexact->exact z)"},
-  {"exact->inexact", p_inexact_of, 1, 1, "(exact->inexact z)"},
+  {"inexact->exact", p_inexact_to_exact, 1, 1, "(inexact->exact z)"},
+  {"exact->inexact", p_exact_to_inexact, 1, 1, "(exact->inexact z)"},
   {0},
 };

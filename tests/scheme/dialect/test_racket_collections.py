@@ -15,6 +15,8 @@ COLLECTIONS: Cases = [
     ("opaque fields", "(struct a (x y)) (struct b a (z) #:transparent) (struct->vector (b 1 2 3)) (struct->list (b 1 2 3) #:on-opaque 'return-false)", "'#(struct:b ... 3)\n#f\n"),
     ("a prefab structure in a quasi-pattern", "(match '#s(pt 1 (2 3)) [`#s(pt ,x (,y ,_)) (list x y)]) (match '#s(other 1 2) [`#s(pt ,x ,y) x] [_ 'none])", "'(1 2)\n'none\n"),
     ("arities that say one thing", "(procedure-arity (case-lambda [(x) 1] [(x y) 2] [(x . r) 3])) (procedure-arity (case-lambda [() 0] [(x y) 2] [(x y z . r) 3]))", "(arity-at-least 1)\n(list 0 (arity-at-least 2))\n"),
+    ("a type that is made by a procedure", "(define-values (struct:node make-node node? node-ref node-set!) (make-struct-type 'node #f 2 1 'auto)) (define n (make-node 1 2)) (node-set! n 1 'x) (list (node-ref n 0) (node-ref n 1) (node-ref n 2) (node? n) (node? 5) ((make-struct-field-accessor node-ref 0 'left) n)) n", "'(1 x auto #t #f 1)\n#<node>\n"),
+    ("keywords come in their order", "((make-keyword-procedure (lambda (kws vals . args) (list kws vals args))) #:x 1 'y #:a 2)", "'((#:a #:x) (2 1) (y))\n"),
     ("the class that a method's object is of", "(define p% (class object% (init-field x) (super-new) (define/public (twin) (new this% [x (* 2 x)])))) (define q% (class p% (super-new))) (define t (send (new q% [x 4]) twin)) (get-field x t) (is-a? t q%)", "8\n#t\n"),
 ]  # fmt: skip
 
@@ -26,6 +28,7 @@ ENCODINGS: Cases = [
     ("an expression of a document", "(string->xexpr \"<p class='x' id=\\\"y\\\">a <b>c</b> &amp; d<br/><!-- c --> &#65;</p>\")", "'(p ((class \"x\") (id \"y\")) \"a \" (b () \"c\") \" \" \"&\" \" d\" (br ()) \" \" 65)\n"),
     ("floats in bytes", "(real->floating-point-bytes 1.5 8 #t) (floating-point-bytes->real (bytes 63 248 0 0 0 0 0 0) #t) (real->floating-point-bytes 1.5 4 #f)", '#"?\\370\\0\\0\\0\\0\\0\\0"\n1.5\n#"\\0\\0\\300?"\n'),
     ("large floats and complex numbers", "(list 1e13 1e14 1e21 1234567890123456789.0 123456789012345678901.0 5e-324 1e-5 (sqrt -4) (make-rectangular 1 -1))", "'(10000000000000.0 1e+14 1e+21 1234567890123456800.0 1.2345678901234568e+20 5e-324 1e-5 0+2i 1-1i)\n"),
+    ("halves of floats are rounded as Racket rounds them", "(list (~r 0.35 #:precision 1) (~r 0.615 #:precision 2) (~r 1.15 #:precision 1) (~r 0.15 #:precision '(= 1)) (~r 123456.789 #:precision 17) (real->decimal-string 0.35 1) (~r 7/20 #:precision 1))", '\'("0.4" "0.62" "1.1" "0.2" "123456.78900000000430736" "0.3" "0.4")\n'),
     ("how many characters were written", '(list (write-string "abc") (write-string "abc" (current-output-port) 1))', "abcbc'(3 2)\n"),
     ("forms have a layout of their own", "(pretty-write '(define (process-all items) (let ([total (apply + items)] [count (length items)]) (if (zero? count) 'nothing (/ total count)))))", "(define (process-all items)\n  (let ((total (apply + items)) (count (length items)))\n    (if (zero? count) 'nothing (/ total count))))\n"),
 ]  # fmt: skip
@@ -75,6 +78,11 @@ async def test_modules_macros_and_threads_keep_to_themselves_as_in_racket(progra
         ('(string->xexpr "plain")', "string->xexpr: expected < at position 0"),
         ("(floating-point-bytes->real (bytes 1 2))", "length is not 4 or 8 bytes"),
         ("(struct a (x)) (struct->list (a 1))", "struct->list: contract violation"),
+        ("(split-at '(1 2) 5)", "split-at: contract violation\n  expected: a list with at least 5 elements\n  given: '(1 2)"),
+        ("(group-by even? 5)", "group-by: contract violation\n  expected: list?\n  given: 5\n  argument position: 2nd"),
+        ("(vector-map add1 5)", "vector-map: contract violation\n  expected: vector?\n  given: 5"),
+        ('(exact->inexact "x")', "exact->inexact: contract violation"),
+        ("(map car)", "map: arity mismatch;\n the expected number of arguments does not match the given number\n  expected: at least 2\n  given: 1"),
         ("(define-generics g (m g) #:defaults ([number? (define (m n) n)])) (m 'x)", "m: contract violation\n  expected: g?"),
         ("(module m racket (define (f) 1)) (require (only-in 'm [g h])) (h)", "unbound variable: g"),
         ("(define-syntax (m stx) (syntax-parse stx [(_ e ...+) #'1])) (m)", "m: bad syntax"),
