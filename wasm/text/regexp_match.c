@@ -400,14 +400,14 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         continue;
       case RE_RUN: {
         uint32_t mark = op[1], atom = op[2], operand = op[3], min = op[4], max = op[5];
-        bool may_be_long = is_long && max > RUN_SHORT && end - pos > RUN_SHORT;
-        if (m.run_at != NOWHERE ||
-            (may_be_long && run_end(atom, operand, sets, data, width, pos, pos + RUN_SHORT) == pos + RUN_SHORT)) {
-          if (m.run_at == NOWHERE && !may_try(mark, pos)) break;
-          if (min > end - pos) break;
+        bool goes_on = m.run_at != NOWHERE, remembered = max == UNBOUNDED && m.memory != V_FALSE && !m.behinds;
+        if (!goes_on && !may_try(mark, pos)) break;
+        if (min > end - pos) break;
+        uint32_t least = pos + min, most = max > end - pos ? end : pos + max;
+        if (goes_on || (is_long && most - pos > RUN_SHORT &&
+                        (remembered || run_end(atom, operand, sets, data, width, pos, pos + RUN_SHORT) == pos + RUN_SHORT))) {
           m.pc = pc;
           m.pos = pos;
-          uint32_t least = pos + min, most = max > end - pos ? end : pos + max;
           switch (long_run(op, sets, data, width, &pos, least, most)) {
             case RUN_PAUSED: return MATCH_PAUSED;
             case RUN_FAILED: goto failed;
@@ -418,11 +418,7 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
           if (!op[6] && pos > least) push(F_RUN, pc, pos, least, 0);
           continue;
         }
-        if (!may_try(mark, pos)) break;
-        if (min > end - pos) break;
-        uint32_t least = pos + min, most = max > end - pos ? end : pos + max;
         if (min && run_end(atom, operand, sets, data, width, pos, least) < least) break;
-        bool remembered = max == UNBOUNDED && m.memory != V_FALSE && !m.behinds;
         if (remembered && !may_reach(mark + 1, least)) break;
         pc += RUN_SIZE;
         pos = least;
@@ -595,6 +591,7 @@ ALWAYS_INLINE enum match_outcome search(const uint8_t *data, uint32_t width) {
     enum match_outcome outcome = attempt(data, width);
     if (outcome == MATCH_PAUSED) return outcome;
     m.running = false;
+    m.work += 4;                                  /* to begin one and to end it */
     if (outcome == MATCH_YES) {
       slots[0] = m.start;
       return outcome;
