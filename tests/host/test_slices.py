@@ -151,9 +151,14 @@ PIECES = {
     ],
     "numbers": [
         "(sort numbers <)", "(let ((t (make-hasheqv))) (for-each (lambda (n) (hash-set! t n n)) numbers) (hash-count t))", "(vector numbers)",
+        "(eval (cons 'cond (map (lambda (i) (list #f i)) numbers)))", "(eval (cons* 'case 1 (map (lambda (i) (list (list i) i)) numbers)))",
+        "(eval (list 'quote numbers))", "(eval (list 'quasiquote numbers))",
     ],
-    "lists": ["(car (vector lists))", "(equal? lists (map list-copy lists))"],
+    "lists": ["(car (vector lists))", "(equal? lists (map list-copy lists))", "(eval (list 'quasiquote lists))"],
     "ascii": ["(regexp-match #px\"a*b\" ascii)", "(regexp-match #px\"^(?:a|b)*c\" ascii)"],
+    "digits": [
+        "(string->number (string-append digits \".\" digits \"e5\"))", "(string->number (string-append digits digits \"!\"))",
+    ],
     "nested": ["(vector nested)", "(equal? nested (list-copy nested))"],
 }  # fmt: skip
 
@@ -170,6 +175,82 @@ def test_no_piece_of_work_outgrows_its_bound(needs: str) -> None:
         if measured.fuel > loop_gap.ATOM_BOUND:
             too_long.append((program, measured.fuel / 1e6))
     assert not too_long
+
+
+LARGE_FORMS = {
+    "a cond": ("(eval `(cond ,@(map (lambda (i) (list #f i)) (iota 5000)) (7 => -)))", "-7"),
+    "a cond without a true test": (
+        "(eval `(list (cond ,@(map (lambda (i) (list #f i)) (iota 5000)))))",
+        "(#<void>)",
+    ),
+    "a case": (
+        "(eval `(case 4321 ,@(map (lambda (i) `((,i) (list ,i))) (iota 5000)) (else 'none)))",
+        "(4321)",
+    ),
+    "a case of none": (
+        "(eval `(case 'x ,@(map (lambda (i) `((,i) (list ,i))) (iota 5000)) (else => list)))",
+        "(x)",
+    ),
+    "a quotation": ("(let ((l (iota 30000))) (eq? l (eval (list 'quote l))))", "#t"),
+    "a template": ("(let ((l (map list (iota 30000)))) (eq? l (eval (list 'quasiquote l))))", "#t"),
+    "a template's last part": (
+        "(let ((l (eval (list 'quasiquote (list (iota 30000) (list 'unquote '(+ 1 2))))))) (list (length (car l)) (cadr l)))",
+        "(30000 3)",
+    ),
+    "a number's text": (
+        '(let ((n (expt 7 40000))) (list (= n (string->number (number->string n))) (string->number (string-append (number->string n) "!"))))',
+        "(#t #f)",
+    ),
+    "a fraction's text": (
+        "(let ((r (/ (expt 7 30000) (expt 2 80000)))) (= r (string->number (number->string r))))",
+        "#t",
+    ),
+    "a decimal's text": (
+        '(list (string->number (string-append (make-string 200000 #\\3) "." (make-string 9 #\\1) "e-200000")) (string->number (string-append (make-string 70000 #\\0) "12")))',
+        "(0.3333333333333333 12)",
+    ),
+    "a text beyond ASCII": ('(string->number (string-append (make-string 70000 #\\1) "\\x3bb;"))', "#f"),
+    "what a macro quotes": (
+        "(define-syntax q (syntax-rules () ((_ x ...) '(a (x b) ...)))) (let ((l (eval (cons 'q (iota 10000)))))"
+        " (list (length l) (car l) (list-ref l 9000)))",
+        "(10001 a (8999 b))",
+    ),
+}
+"""What takes many steps to expand or to read, and its value."""
+
+
+@pytest.mark.parametrize("steps", [300, 1 << 50])
+@pytest.mark.parametrize("name", LARGE_FORMS)
+def test_a_large_form_means_the_same_wherever_its_expansion_pauses(name: str, steps: int) -> None:
+    """Clauses, quotations, templates and the texts of numbers are gone through in pieces."""
+    program, value = LARGE_FORMS[name]
+    sandbox = Sandbox(Engine.shared(), 256 << 20)
+    message: bytes | None = protocol.evaluate(program, "test.scm", {})
+    said, status = [], protocol.GuestStatus.PREEMPTED
+    while status == protocol.GuestStatus.PREEMPTED:
+        status = sandbox.run(message, steps, 1 << 50, wall_s=100.0)
+        said += protocol.messages(sandbox.outbox())
+        message = None
+    sandbox.close()
+    (done,) = [m for m in said if isinstance(m, Done)]
+    assert done.error is None
+    assert done.value == value
+
+
+def test_clauses_that_are_no_list_are_told_of() -> None:
+    """However many are right before."""
+    for ending in ("'x", "l"):
+        program = (
+            f"(let ((l (make-list 3000 '(#f 1)))) (set-cdr! (last-pair l) {ending}) (eval (cons 'cond l)))"
+        )
+        sandbox = Sandbox(Engine.shared(), 64 << 20)
+        message: bytes | None = protocol.evaluate(program, "test.scm", {})
+        while sandbox.run(message, 2_000, 1 << 40) == protocol.GuestStatus.PREEMPTED:
+            message = None
+        (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+        sandbox.close()
+        assert done.error is not None
+        assert "cond" in done.error.message
 
 
 TABLES = """

@@ -322,14 +322,16 @@ Value list_n(int count, ...) {
 }
 
 /* The slow pointer goes half as fast: it is met again in a circle. */
+/* In a circle what goes two pairs at a time comes to what goes one. */
 int64_t list_length(Value v) {
   int64_t n = 0;
-  Value slow = v;
-  for (; is_pair(v); v = CDR(v), n++) {
+  for (Value slow = v;; slow = CDR(slow), n += 2) {
     if (n && slow == v) return -1;
-    if (n % 2) slow = CDR(slow);
+    if (!is_pair(v)) return v == V_NIL ? n : -1;
+    v = CDR(v);
+    if (!is_pair(v)) return v == V_NIL ? n + 1 : -1;
+    v = CDR(v);
   }
-  return v == V_NIL ? n : -1;
 }
 
 Value make_vector(uint32_t length, Value fill) {

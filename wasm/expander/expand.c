@@ -31,7 +31,7 @@ void fill(Hole hole, Value node) {
 }
 
 /* ---- memory within a step ---- */
-enum { ROOM_PIECE = 64 << 10, STEP_BYTES = 8 << 10, BYTES_A_PAIR = 256 };
+enum { ROOM_PIECE = 64 << 10, STEP_BYTES = 8 << 10, BYTES_A_PAIR = 256, LENGTH_MOST = 4096 };
 static int64_t room_left;
 static uint64_t room_used;
 
@@ -165,6 +165,7 @@ static Value expand_call(State *s, Job j) {
   if (length > OPERANDS_MOST + 1)
     return syntax_fail(j, "a call of too many arguments (the limit is %d); build the data in parts", (int)OPERANDS_MOST);
   charge(length);
+  if (length > LENGTH_MOST && !room((uint64_t)length * BYTES_A_PAIR)) return short_of_room();
   if (misses_name(j.form, j.env))
     return syntax_fail(j, "unbound variable: %v; and its argument () is no expression: the empty list is written '()",
                        identifier_symbol(CAR(j.form)));
@@ -390,29 +391,13 @@ static Value (*const steps[ITEM_KINDS])(State *, Value) = {
   [DO_QUASI] = step_quasi, [DO_LIBRARY] = step_library, [DO_IMPORT] = step_import,
 };
 
-/* How many pairs a form has down to its sublists' sublists: what the allocation of any core form
-   is in proportion to. */
-static int64_t form_weight(Value form, int levels, int64_t most) {
-  int64_t weight = 0;
-  Value slow = form;                /* half as fast: a quoted datum may be circular */
-  for (int64_t step = 0; is_pair(form) && weight < most; form = CDR(form), step++) {
-    if (step & 1) slow = CDR(slow);
-    if (step && slow == form) break;
-    weight++;
-    if (levels && is_pair(CAR(form))) weight += form_weight(CAR(form), levels - 1, most - weight);
-  }
-  return weight;
-}
-
-enum { LARGEST_FORM = 1 << 22 };
-
-/* Reserve what the step may take. */
+/* Reserve what the step may take: what a core form allocates is in proportion to its length, as far as it is counted
+   here. What goes through longer lists asks for room itself, or goes through them by parts. */
 static Value prepare(Value item) {
-  int64_t weight = form_weight(ITEM(item)->form, 3, LARGEST_FORM);
-  if (weight >= LARGEST_FORM)
-    return err_syntax("a form is too large, or circular", V_FALSE, (uint32_t)FIX_VALUE(ITEM(item)->place));
-  charge(1 + weight / 8);
-  uint64_t bytes = STEP_BYTES + (uint64_t)weight * BYTES_A_PAIR;
+  int64_t length = 0;
+  for (Value form = ITEM(item)->form; is_pair(form) && length < LENGTH_MOST; form = CDR(form)) length++;
+  charge(1 + length / 8);
+  uint64_t bytes = STEP_BYTES + (uint64_t)length * BYTES_A_PAIR;
   if (!heap_reserve(bytes)) return need_memory(bytes);
   room_left = 0;
   room_used = bytes;
@@ -448,7 +433,7 @@ Value expansion_begin(Value form, Value env) {
   Value state = heap_object(T_VECTOR, 0, STATE_SLOTS);
   State *s = PTR(state);
   *s = (State){.header = s->header, .stack = V_NIL, .result = V_FALSE, .given = V_UNBOUND,
-               .done = V_FALSE, .expansions = FIX(0)};
+               .done = V_FALSE, .expansions = FIX(0), .walk = V_FALSE};
   fresh_first = fresh_last = V_NIL;
   Job j = {.form = form, .env = env, .hole = {state, 1}, .place = pair_place(form), .name = V_FALSE};
   push_item(s, DO_TOP, j, V_FALSE, V_FALSE, V_FALSE);

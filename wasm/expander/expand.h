@@ -48,9 +48,10 @@ typedef struct State {   /* a T_VECTOR */
   Value given;         /* what the driver gave for the last request; V_UNBOUND: nothing */
   Value done;          /* a request that ends the expansion (%splice) */
   Value expansions;    /* fixnum: macro uses since an item was done */
+  Value walk;          /* where the step that goes on next is in a long datum (syntax.c, quasi.c); V_FALSE: nowhere */
 } State;
 
-enum { STATE_SLOTS = 5 };
+enum { STATE_SLOTS = 6 };
 
 /* Where a node goes when it is ready: a slot of a node or item, or the car of a pair. */
 typedef struct { Value obj; uint32_t index; } Hole;

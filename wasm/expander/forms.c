@@ -18,10 +18,9 @@
 
 /* ---- constants and variables ---- */
 static Value form_quote(State *s, Job j) {
-  (void)s;
   if (list_length(j.form) != 2) return bad_shape(j);
   Value datum = CADR(j.form);
-  TRY_STEP(strip_syntax(datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
+  TRY_STEP(strip_syntax_pausing(&s->walk, datum, ENV_KIND(env_top(j.env)) != ENV_REPL, &datum));
   return fill_const(j, datum);
 }
 
@@ -136,20 +135,31 @@ static Value cond_clause(State *s, Job j, Value clause, Hole *rest) {
 /* Clauses after else are a mistake to tell a program's author of; published libraries have some. */
 static bool is_program(Job j) { return ENV_KIND(env_top(j.env)) == ENV_REPL; }
 
-/* So many clauses of a cond or a case are expanded in one step; the others are a form of their own, of the same keyword.
-   A transformer may have changed the list in between: it is looked at again. */
-enum { CLAUSES_AT_ONCE = 1 << 14, CASE_DATA_MOST = 1 << 18 };
-static Value other_clauses(State *s, Job j, Value parts) {
-  j.form = cons(CAR(j.form), parts);
+/* So many clauses of a cond or a case are expanded in one step; the others are a form of their own, of the same keyword,
+   and with something in front that no program writes: they are not counted again, which would take the square of them.
+   A transformer may have changed the list in between: each pair is looked at. */
+enum { CLAUSES_AT_ONCE = 1 << 10, CLAUSE_BYTES = 1024, CASE_DATA_MOST = 1 << 18 };
+/* Memory for those, beside what every step has; and the time that they take. */
+static bool clauses_room(int count) {
+  if (count % 32) return true;
+  charge(32);
+  return room(32 * CLAUSE_BYTES);
+}
+
+static Value other_clauses(State *s, Job j, Value front, Value clauses) {
+  j.form = cons(CAR(j.form), cons(front, clauses));
   return expand_later(s, j);
 }
 
 static Value form_cond(State *s, Job j) {
-  if (list_length(j.form) < 1) return bad_shape(j);
+  bool others = is_pair(CDR(j.form)) && CADR(j.form) == V_UNBOUND;
+  if (!others && list_length(j.form) < 1) return bad_shape(j);
   Job c = j;
   int count = 0;
-  for (Value clauses = CDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
-    if (++count > CLAUSES_AT_ONCE) return other_clauses(s, c, clauses);
+  for (Value clauses = others ? CDDR(j.form) : CDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
+    if (!is_pair(clauses)) return bad_shape(j);
+    if (!clauses_room(++count)) return short_of_room();
+    if (count > CLAUSES_AT_ONCE) return other_clauses(s, c, V_UNBOUND, clauses);
     Value clause = CAR(clauses);
     if (list_length(clause) < 1) return syntax_fail(j, "cond: each clause must be [test expression ...], got %v", clause);
     c.place = place_of(clause, j.place);
@@ -223,12 +233,13 @@ static Value texts_of(Value data, Value texts, int *room) {
 
 static Value form_case(State *s, Job j) {
   enum { MOST_TEXTS = 100 };
-  if (list_length(j.form) < 2) return bad_shape(j);
+  bool others = is_pair(CDR(j.form)) && IS(CADR(j.form), T_ENVVAR);     /* their key is there already */
+  if (!others && list_length(j.form) < 2) return bad_shape(j);
   Job c = j;
   Value texts = V_NIL;
   int room = MOST_TEXTS;
   Value key = CADR(j.form);
-  if (!IS(key, T_ENVVAR)) {                          /* one of other_clauses has its key already */
+  if (!others) {
     key = make_envvar(intern("key"));
     Value node = node_let1(j.place, key, V_FALSE, V_FALSE);
     fill(j.hole, node);
@@ -237,7 +248,9 @@ static Value form_case(State *s, Job j) {
   }
   int count = 0;
   for (Value clauses = CDDR(j.form); clauses != V_NIL; clauses = CDR(clauses)) {
-    if (++count > CLAUSES_AT_ONCE) return other_clauses(s, c, cons(key, clauses));
+    if (!is_pair(clauses)) return bad_shape(j);
+    if (!clauses_room(++count)) return short_of_room();
+    if (count > CLAUSES_AT_ONCE) return other_clauses(s, c, key, clauses);
     Value clause = CAR(clauses);
     if (list_length(clause) < (is_program(j) ? 2 : 1))
       return syntax_fail(j, "case: each clause must be [(datum ...) expression ...], got %v", clause);

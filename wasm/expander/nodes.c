@@ -54,7 +54,7 @@ Value node_call(uint32_t place, enum core_name primitive, int count, ...) {
 /* ---- errors ---- */
 void put_datum(Builder *b, Value v) {
   Value stripped = v;
-  if (strip_syntax(v, false, &stripped) != V_TRUE) stripped = v;
+  if (strip_shown(v, &stripped) != V_TRUE) stripped = v;
   print_bounded(b, stripped, true, 80);
 }
 
@@ -78,7 +78,7 @@ Value syntax_fail(Job j, const char *format, ...) {
   char message[2048];
   if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, sizeof message / 4 - 1);
   message[string_to_utf8(string, (uint8_t *)message)] = 0;
-  if (is_pair(j.form)) TRY_STEP(strip_syntax(j.form, false, &form));
+  if (is_pair(j.form)) TRY_STEP(strip_shown(j.form, &form));
   return err_syntax(message, form, j.place);
 }
 
@@ -99,6 +99,6 @@ Value refuse_redefinition(Job j, Value id) {
   char message[512];
   if (string_utf8_length(string) >= sizeof message) string = string_substring(string, 0, 100);
   message[string_to_utf8(string, (uint8_t *)message)] = 0;
-  if (is_pair(j.form)) TRY_STEP(strip_syntax(j.form, false, &form));
+  if (is_pair(j.form)) TRY_STEP(strip_shown(j.form, &form));
   return err_syntax(message, form, j.place);
 }

@@ -16,33 +16,85 @@ static Value name_of(enum form_id id) { return MACRO(core_keyword(id))->name; }
 
 /* Might there be an unquote in it? Any identifier of that name counts. Gives up on huge (or cyclic)
    templates with "no". */
-static Value may_unquote(Value v, bool *found) {
-  Stack s;
-  stack_init(&s);
-  push(&s, v);
-  int64_t seen = 0;
-  Value names[] = {name_of(F_UNQUOTE), name_of(F_SPLICING), name_of(F_QUASIQUOTE)};
-  *found = false;
-  while (s.top && seen < (1 << 20)) {
-    v = pop(&s);
-    for (; is_pair(v) && seen < (1 << 20); v = CDR(v), seen++) {
-      if (!stack_room_now(&s, 1)) return short_of_room();
-      push(&s, CAR(v));
-    }
-    seen++;
-    if (is_identifier(v)) {
-      Value symbol = identifier_symbol(v);
-      if (symbol == names[0] || symbol == names[1] || symbol == names[2]) { *found = true; break; }
-    } else if (IS(v, T_SYNTAX)) {
-      if (!stack_room_now(&s, 1)) return short_of_room();
-      push(&s, SYNTAX_EXPR(v));
-    } else if (IS(v, T_VECTOR)) {
-      if (!stack_room_now(&s, VEC_LENGTH(v))) return short_of_room();
-      for (uint32_t i = 0; i < VEC_LENGTH(v); i++) push(&s, VEC(v)[i]);
-    }
+enum { LOOK_AT_MOST = 1 << 20 };
+typedef struct { Stack stack; Value at; int64_t seen; bool found, pausing; } Look;
+
+static bool says_unquote(Value v) {
+  if (!is_identifier(v)) return false;
+  Value symbol = identifier_symbol(v);
+  return symbol == name_of(F_UNQUOTE) || symbol == name_of(F_SPLICING) || symbol == name_of(F_QUASIQUOTE);
+}
+static bool has_parts(Value v) { return is_pair(v) || IS(v, T_VECTOR) || IS(v, T_SYNTAX); }
+
+/* An element: told at once, or looked into later. False: memory is short. */
+static bool look_later(Look *l, Value v) {
+  if (says_unquote(v)) l->found = true;
+  else if (has_parts(v)) {
+    if (!stack_room_now(&l->stack, 1)) return false;
+    push(&l->stack, v);
   }
-  charge(seen / 8);
+  return true;
+}
+
+/* V_TRUE, or V_AGAIN where it is to go on later; V_FALSE: memory is short. */
+static Value look(Look *l) {
+  for (;;) {
+    for (; is_pair(l->at) && ++l->seen < LOOK_AT_MOST && !l->found; l->at = CDR(l->at)) {
+      if (l->seen % LONG_ROUND == 0 && l->pausing && (charge(LONG_ROUND / 8), should_pause())) return V_AGAIN;
+      if (!look_later(l, CAR(l->at))) return V_FALSE;
+    }
+    l->seen++;
+    if (says_unquote(l->at)) l->found = true;
+    else if (IS(l->at, T_SYNTAX)) { l->at = SYNTAX_EXPR(l->at); continue; }
+    else if (IS(l->at, T_VECTOR)) {
+      Value vector = l->at;
+      if (!stack_room_now(&l->stack, VEC_LENGTH(vector))) return V_FALSE;
+      l->seen += VEC_LENGTH(vector);
+      for (uint32_t i = 0; i < VEC_LENGTH(vector); i++) look_later(l, VEC(vector)[i]);
+    }
+    if (l->found || !l->stack.top || l->seen >= LOOK_AT_MOST) return V_TRUE;
+    l->at = pop(&l->stack);
+  }
+}
+
+static Value may_unquote(Value v, bool *found) {
+  *found = says_unquote(v);
+  if (*found || !has_parts(v)) return V_TRUE;
+  Look l = {.at = v};
+  stack_init(&l.stack);
+  if (look(&l) != V_TRUE) return short_of_room();
+  *found = l.found;
+  charge(l.seen / 8);
   return V_TRUE;
+}
+
+/* The same of a step's own form, in pieces. */
+enum { WALK_SLOTS, WALK_TOP, WALK_AT, WALK_SEEN, WALK_LENGTH };
+static Value form_may_unquote(State *s, Value v, bool *found) {
+  *found = says_unquote(v);
+  if (*found || !has_parts(v)) return V_TRUE;
+  Look l = {.at = v, .pausing = true};
+  if (s->walk == V_FALSE) stack_init(&l.stack);
+  else {
+    Value *kept = VEC(s->walk);
+    l.stack = (Stack){kept[WALK_SLOTS], (uint32_t)FIX_VALUE(kept[WALK_TOP])};
+    l.at = kept[WALK_AT];
+    l.seen = FIX_VALUE(kept[WALK_SEEN]);
+  }
+  Value outcome = look(&l);
+  if (outcome == V_TRUE) {
+    *found = l.found;
+    s->walk = V_FALSE;
+    charge(l.seen % LONG_ROUND / 8);
+    return V_TRUE;
+  }
+  s->walk = make_vector(WALK_LENGTH, V_FALSE);
+  Value *kept = VEC(s->walk);
+  kept[WALK_SLOTS] = l.stack.slots;
+  kept[WALK_TOP] = FIX(l.stack.top);
+  kept[WALK_AT] = l.at;
+  kept[WALK_SEEN] = FIX(l.seen);
+  return outcome == V_FALSE ? short_of_room() : V_AGAIN;
 }
 
 static Value quoted(Job j, Value datum, Hole hole) {
@@ -180,7 +232,12 @@ Value step_quasi(State *s, Value item) {
     ITEM(item)->form = SYNTAX_EXPR(j.form);
     return V_VOID;
   }
-  TRY_STEP(may_unquote(j.form, &found));
+  TRY_STEP(form_may_unquote(s, j.form, &found));
+  if (!found && is_pair(j.form)) {               /* (quote form), as a step of its own */
+    j.form = cons(core_keyword(F_QUOTE), cons(j.form, V_NIL));
+    push_item(s, DO_EXPR, j, V_FALSE, V_FALSE, V_FALSE);
+    return V_TRUE;
+  }
   if (!found) return quoted(j, j.form, j.hole);
   if (IS(j.form, T_VECTOR)) return quasi_vector(s, j, level);
   if (!is_pair(j.form)) return quoted(j, j.form, j.hole);

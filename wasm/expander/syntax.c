@@ -35,7 +35,8 @@ Value identifier_symbol(Value id) {
  * A first walk looks whether there are any, and most data have none. A second one copies. Data may
  * be deep, and cyclic (datum labels): the looking gives up after so many nodes and leaves the datum
  * as it is, for aliases come from macro templates, which are not so large. */
-enum { LOOK_AT_MOST = 1 << 20 };
+enum { LOOK_AT_MOST = 1 << 20,
+       LOOK_AT_SHOWN = 1 << 14 };       /* for an error */
 
 /* A keyword's macro object, which the expander itself puts into forms, becomes its name again. */
 static Value bare(Value v) {
@@ -49,7 +50,12 @@ static bool stack_push(Stack *s, Value v) {
   return true;
 }
 
-typedef struct { Stack stack; int64_t seen; bool drop_places, dirty; } Look;
+typedef struct {
+  Stack stack;
+  Value at;                            /* where it is: the rest of a list, or a vector */
+  int64_t seen, most;
+  bool drop_places, dirty, pausing;
+} Look;
 
 /* An alias, or a pair with a place that is not wanted, has to be copied; what is inside is looked at. */
 static Value look_through(Look *l, Value v) {
@@ -62,20 +68,22 @@ static bool look_later(Look *l, Value v) {
   return !(is_pair(v) || IS(v, T_VECTOR)) || stack_push(&l->stack, v);
 }
 
-/* False: memory is short. */
-static bool look(Look *l, Value v) {
-  stack_init(&l->stack);
-  if (!look_later(l, v)) return false;
-  while (l->stack.top && l->seen < LOOK_AT_MOST) {
-    v = pop(&l->stack);
-    for (; is_pair(v) && ++l->seen < LOOK_AT_MOST; v = look_through(l, CDR(v)))
-      if (!look_later(l, CAR(v))) return false;
-    if (!IS(v, T_VECTOR)) continue;
-    l->seen += VEC_LENGTH(v);
-    for (uint32_t i = 0; i < VEC_LENGTH(v); i++)
-      if (!look_later(l, VEC(v)[i])) return false;
+/* V_TRUE, or V_AGAIN where it is to go on later; V_FALSE: memory is short. */
+static Value look(Look *l) {
+  for (;;) {
+    for (; is_pair(l->at) && ++l->seen < l->most; l->at = look_through(l, CDR(l->at))) {
+      if (l->seen % LONG_ROUND == 0 && l->pausing && (charge(LONG_ROUND / 8), should_pause())) return V_AGAIN;
+      if (!look_later(l, CAR(l->at))) return V_FALSE;
+    }
+    if (IS(l->at, T_VECTOR)) {
+      Value vector = l->at;
+      if (!stack_room_now(&l->stack, VEC_LENGTH(vector))) return V_FALSE;
+      l->seen += VEC_LENGTH(vector);
+      for (uint32_t i = 0; i < VEC_LENGTH(vector); i++) look_later(l, VEC(vector)[i]);
+    }
+    if (!l->stack.top || l->seen >= l->most) return V_TRUE;
+    l->at = pop(&l->stack);
   }
-  return true;
 }
 
 /* The copying keeps pairs (where the copy goes, what to copy) on the stack. `where` is a pair,
@@ -140,14 +148,57 @@ static Value copy_stripped(Value datum, bool drop_places, Value *out) {
   return V_TRUE;
 }
 
-Value strip_syntax(Value datum, bool drop_places, Value *out) {
+static Look look_begun(Value datum, bool drop_places, int64_t most) {
+  Look l = {.drop_places = drop_places, .most = most};
+  l.at = look_through(&l, datum);
+  stack_init(&l.stack);
+  return l;
+}
+static bool is_atom(Value v) { return !is_pair(v) && !IS(v, T_VECTOR); }
+
+static Value strip_seen(const Look *l, Value datum, Value *out) {
+  return !l->dirty || l->seen >= l->most ? V_TRUE : copy_stripped(datum, l->drop_places, out);
+}
+
+static Value strip_most(Value datum, bool drop_places, int64_t most, Value *out) {
   *out = bare(datum);
-  if (!is_pair(*out) && !IS(*out, T_VECTOR)) return V_TRUE;
-  Look l = {.drop_places = drop_places};
-  if (!look(&l, datum)) return short_of_room();
+  if (is_atom(*out)) return V_TRUE;
+  Look l = look_begun(datum, drop_places, most);
+  if (look(&l) != V_TRUE) return short_of_room();
   charge(l.seen / 8 + 1);
-  if (!l.dirty || l.seen >= LOOK_AT_MOST) return V_TRUE;
-  return copy_stripped(datum, drop_places, out);
+  return strip_seen(&l, datum, out);
+}
+Value strip_syntax(Value datum, bool drop_places, Value *out) { return strip_most(datum, drop_places, LOOK_AT_MOST, out); }
+Value strip_shown(Value datum, Value *out) { return strip_most(datum, false, LOOK_AT_SHOWN, out); }
+
+enum { WALK_SLOTS, WALK_TOP, WALK_AT, WALK_SEEN, WALK_DIRTY, WALK_LENGTH };
+Value strip_syntax_pausing(Value *walk, Value datum, bool drop_places, Value *out) {
+  *out = bare(datum);
+  if (is_atom(*out)) return V_TRUE;
+  Look l;
+  if (*walk == V_FALSE) {
+    l = look_begun(datum, drop_places, LOOK_AT_MOST);
+  } else {
+    Value *kept = VEC(*walk);
+    l = (Look){.stack = {kept[WALK_SLOTS], (uint32_t)FIX_VALUE(kept[WALK_TOP])}, .at = kept[WALK_AT], .most = LOOK_AT_MOST,
+               .seen = FIX_VALUE(kept[WALK_SEEN]), .drop_places = drop_places, .dirty = TRUTH(kept[WALK_DIRTY])};
+  }
+  l.pausing = true;
+  Value outcome = look(&l);
+  if (outcome == V_TRUE) {
+    charge(l.seen % LONG_ROUND / 8 + 1);
+    outcome = strip_seen(&l, datum, out);
+    if (outcome == V_TRUE) *walk = V_FALSE;
+    if (outcome == V_TRUE || *walk == V_FALSE) return outcome;
+  }
+  *walk = make_vector(WALK_LENGTH, V_FALSE);
+  Value *kept = VEC(*walk);
+  kept[WALK_SLOTS] = l.stack.slots;
+  kept[WALK_TOP] = FIX(l.stack.top);
+  kept[WALK_AT] = l.at;
+  kept[WALK_SEEN] = FIX(l.seen);
+  kept[WALK_DIRTY] = BOOL(l.dirty);
+  return outcome == V_FALSE ? short_of_room() : V_AGAIN;
 }
 
 /* ---- primitives ---- */

@@ -18,4 +18,8 @@ Value make_syntax(Value env, Value free, Value expr);
 bool is_identifier(Value v);
 Value identifier_symbol(Value id);
 Value strip_syntax(Value datum, bool drop_places, Value *out);  /* V_TRUE or V_AGAIN */
+/* The same in pieces: *walk is where it is in between, V_FALSE at first and when it is done. */
+Value strip_syntax_pausing(Value *walk, Value datum, bool drop_places, Value *out);
+/* The same for an error's sake, which shows little of it: what is large stays as it is. */
+Value strip_shown(Value datum, Value *out);
 #endif

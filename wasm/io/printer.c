@@ -132,12 +132,12 @@ static bool is_small(Value v, bool *has_record) {
 /* A finite list of atoms only can be left out of the search for cycles. */
 static bool is_flat(Value v) {
   if (!is_pair(v)) return false;
-  int64_t n = 0, limit = 2;
-  for (Value tortoise = v; is_pair(v); ) {
-    if (is_compound(CAR(v))) break;
+  int64_t n = 0;
+  for (Value slow = v;; slow = CDR(slow), n += 2) {      /* as list_length goes through it */
+    if ((n && slow == v) || !is_pair(v) || is_compound(CAR(v))) break;
     v = CDR(v);
-    if (v == tortoise) break;
-    if (++n == limit) { tortoise = v; limit *= 2; }
+    if (!is_pair(v) || is_compound(CAR(v))) break;
+    v = CDR(v);
   }
   charge(n / 8);
   return !is_compound(v);

@@ -23,10 +23,9 @@ typedef struct {
 static uint32_t lower(uint32_t c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
 static uint32_t peek(const Scanner *s) { return s->at < s->end ? lower(*s->at) : 0; }
 
-static int digit_value(uint32_t c, int radix) {
-  c = lower(c);
-  int value = c >= '0' && c <= '9' ? (int)c - '0' : c >= 'a' && c <= 'z' ? (int)c - 'a' + 10 : 99;
-  return value < radix ? value : -1;
+static inline int digit_value(uint32_t c, int radix) {
+  uint32_t value = c - '0' < 10 ? c - '0' : (c | 32) - 'a' < 26 ? (c | 32) - 'a' + 10 : 99;
+  return value < (uint32_t)radix ? (int)value : -1;
 }
 
 static bool skip_text(Scanner *s, const char *text) {
@@ -136,10 +135,13 @@ static Value integer_of(Digits d, int radix) {
   Value powers[MAX_LEVEL];
   int level = 0;
   for (; d.count > base << level; level++) {
-    if (level) TRY_SET(powers[level], int_mul(powers[level - 1], powers[level - 1]));
-    else TRY_SET(powers[0], int_power(FIX(radix), base));
+    if (!level) { TRY_SET(powers[0], int_power(FIX(radix), base)); continue; }
+    Value mark = V_FALSE;
+    if (level >= NOTED_LEVEL && resume_log_begin(&mark, &powers[level])) continue;
+    TRY_SET(powers[level], int_mul(powers[level - 1], powers[level - 1]));
+    if (level >= NOTED_LEVEL) TRY_SET(powers[level], resume_log_finish(mark, powers[level]));
   }
-  charge(d.count / 8);
+  charge(d.count / 32);
   return split_integer(&at, d.count, radix, base, step, powers, level);
 }
 
@@ -191,8 +193,12 @@ static Value exact_decimal(Digits d, int64_t exponent, bool negative) {
 /* ---- the grammar ---- */
 static Digits scan_digits(Scanner *s) {
   Digits d = {s->at, s->at, 0};
-  while (s->at < s->end && digit_value(*s->at, s->radix) >= 0) { s->at++; d.count++; }
-  d.end = s->at;
+  const uint32_t *at = s->at, *end = s->end;
+  int radix = s->radix;
+  if (radix <= 10) while (at < end && *at - '0' < (uint32_t)radix) at++;
+  else while (at < end && digit_value(*at, radix) >= 0) at++;
+  d.count = (uint32_t)(at - s->at);
+  s->at = d.end = at;
   return d;
 }
 
@@ -336,7 +342,7 @@ static bool looks_like_number(const uint32_t *chars, uint32_t count, int radix) 
 }
 
 /* How much must be done before a pause: to look through the digits again is work, too. */
-#define PATIENCE(count) ((int64_t)(count) / 8 + 3 * LONG_STEPS)
+#define PATIENCE(count) ((int64_t)(count) / 16 + LONG_STEPS)
 
 Value num_parse(const uint32_t *chars, uint32_t count, int radix) {
   if (!looks_like_number(chars, count, radix)) return V_FALSE;
@@ -355,24 +361,67 @@ Value num_parse_pausing(const uint32_t *chars, uint32_t count, int radix, Value 
 
 /* Characters of which numbers are made, in any radix and notation. */
 static bool is_of_numbers(uint32_t c) {
-  return c < 128 && ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '+' || c == '-' || c == '.' ||
-                     c == '/' || c == '@' || c == '#');
+  return c - '0' < 10 || (c < 128 && ((c | 32) - 'a' < 26 || c == '+' || c == '-' || c == '.' || c == '/' || c == '@' || c == '#'));
+}
+static bool are_of_numbers(Value s, uint32_t from, uint32_t to) {
+  if (STR_WIDTH(s) == 1) {
+    const uint8_t *data = STR_DATA(s);
+    while (from < to && is_of_numbers(data[from])) from++;
+  } else {
+    while (from < to && is_of_numbers(string_char(s, from))) from++;
+  }
+  return from == to;
+}
+static void copy_chars(Value s, uint32_t from, uint32_t to, uint32_t *chars) {
+  if (STR_WIDTH(s) != 1) { for (; from < to; from++) chars[from] = string_char(s, from); return; }
+  const uint8_t *data = STR_DATA(s);
+  for (; from < to; from++) chars[from] = data[from];
+}
+
+/* A long text's code points, in a heap object that is the log's first entry: the text is looked at and copied once, in
+   pieces. A long text is seldom a number: that is told before there is a copy. The entry is a fixnum, up to where
+   that has been looked at; then (object . up to where it is filled). V_FALSE: no number. */
+enum { CHARS_PIECE = 1u << 16 };
+static Value long_chars(Value s, uint32_t count) {
+  Value entry;
+  if (!resume_log_next(&entry)) resume_log_note_part(entry = FIX(0), false);
+  for (uint32_t at = IS_FIX(entry) ? (uint32_t)FIX_VALUE(entry) : count; at < count;) {
+    uint32_t end = count - at < CHARS_PIECE ? count : at + CHARS_PIECE;
+    if (!are_of_numbers(s, at, end)) return V_FALSE;
+    charge((end - at) / 32);
+    at = end;
+    resume_log_note_part(entry = FIX(at), true);
+    if (should_pause()) return V_AGAIN;
+  }
+  if (IS_FIX(entry)) {
+    uint64_t bytes = 4 * (uint64_t)count;
+    if (bytes > UINT32_MAX - 64) return need_memory(bytes);
+    if (!heap_reserve(bytes + 64)) return need_memory(bytes + 64);
+    entry = cons(heap_raw(T_RAW, 0, (uint32_t)bytes), FIX(0));
+    resume_log_note_part(entry, true);
+  }
+  uint32_t *chars = (uint32_t *)RAW_BYTES(CAR(entry));
+  while (FIX_VALUE(CDR(entry)) < count) {
+    uint32_t at = (uint32_t)FIX_VALUE(CDR(entry)), end = count - at < CHARS_PIECE ? count : at + CHARS_PIECE;
+    copy_chars(s, at, end, chars);
+    charge((end - at) / 32);
+    CDR(entry) = FIX(end);
+    if (should_pause()) return V_AGAIN;
+  }
+  return CAR(entry);
 }
 
 static Value parse_string(Value s, int radix) {
-  uint32_t few[64], count = STR_LENGTH(s), *chars = few;
-  /* a long text is seldom a number: that is told before a copy of it is made */
-  if (count > 64 && !resume_log.list)
-    for (uint32_t i = 0; i < count; i++)
-      if (!is_of_numbers(string_char(s, i))) { charge(i / 32); return V_FALSE; }
-  if (count > 64) {
-    TRY_LET(room, int_room(count));
-    chars = limbs_alloc(count);
-    charge(count / 8);
-    resume_log.patience = PATIENCE(count);
+  uint32_t few[64], count = STR_LENGTH(s);
+  if (count <= 64) {
+    copy_chars(s, 0, count, few);
+    return num_parse(few, count, radix);
   }
-  for (uint32_t i = 0; i < count; i++) chars[i] = string_char(s, i);
-  return num_parse(chars, count, radix);
+  TRY_LET(chars, long_chars(s, count));
+  if (chars == V_FALSE) return V_FALSE;
+  charge(count / 32);
+  resume_log.patience = PATIENCE(count);
+  return num_parse((const uint32_t *)RAW_BYTES(chars), count, radix);
 }
 
 static Value p_string_to_number(int argc, Value *args) {
