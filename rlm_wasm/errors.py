@@ -10,6 +10,7 @@
     ├── ProviderError              an LLM call failed: status, retryable, retry_after_s
     │   ├── ProviderTimeout        no answer in time
     │   ├── RateLimited            refused for now
+    │   ├── NoAnswer               answered, and said nothing: reasoning alone, a tool's call, a refusal
     │   └── MissingKey             names the variable to set and the keyless alternative
     ├── PythonFailure              the program's Python code raised: kind, traceback
     ├── SnapshotError              a snapshot cannot be used
@@ -178,6 +179,10 @@ class RateLimited(ProviderError):
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message, status=status, retryable=retryable, retry_after_s=retry_after_s)
+
+
+class NoAnswer(ProviderError):
+    """The model answered, and what it said is no answer: the message says what came. Ask again."""
 
 
 class MissingKey(ProviderError):

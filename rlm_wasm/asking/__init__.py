@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from rlm_wasm.asking import answer as answer
     from rlm_wasm.asking import answer_type as answer_type
     from rlm_wasm.asking import own as own
+    from rlm_wasm.asking import progress as progress
     from rlm_wasm.asking import recursion as recursion
 else:
     answer = lazily("rlm_wasm.asking.answer")
     answer_type = lazily("rlm_wasm.asking.answer_type")
     own = lazily("rlm_wasm.asking.own")
+    progress = lazily("rlm_wasm.asking.progress")
     recursion = lazily("rlm_wasm.asking.recursion")

@@ -23,6 +23,7 @@ from rlm_wasm.errors import (
     ExecutionCancelled,
     InternalError,
     LimitExceeded,
+    NoAnswer,
     ProviderError,
     UnfitValue,
     UsageError,
@@ -228,9 +229,13 @@ class Loop:
         place, task, found = self._place, self._task, self._found
         before, began = place.used(), time.monotonic()
         left = f"{self._iterations - len(found.steps):,} of {self._iterations:,} iterations, {place.left()}"
-        completion = await place.ask(task.instruction(), task.prompt(self._transcript.text(), left))
-        program = await _program_of(completion.text)
-        step = Step(number=len(found.steps) + 1, reply=bounded(completion.text, SHOWN))
+        try:
+            completion = await place.ask(task.instruction(), task.prompt(self._transcript.text(), left))
+        except NoAnswer as nothing:
+            reply, program = "", NoProgram(f"There was no answer: {nothing}. {ASK_FOR}")
+        else:
+            reply, program = completion.text, await _program_of(completion.text)
+        step = Step(number=len(found.steps) + 1, reply=bounded(reply, SHOWN))
         ended = False
         if isinstance(program, NoProgram):
             found.asked_again += 1
@@ -326,10 +331,13 @@ class Loop:
             prompt = task.last_prompt(transcript, with_data=chars == LAST_TRIES[0][0])
             try:
                 for _ in range(2):
-                    completion = await self._place.ask(
-                        task.last_instruction(reason), prompt, last=True, max_tokens=tokens
-                    )
-                    text = without_reasoning(completion.text[:MAX_REPLY]).strip()
+                    try:
+                        completion = await self._place.ask(
+                            task.last_instruction(reason), prompt, last=True, max_tokens=tokens
+                        )
+                        text = without_reasoning(completion.text[:MAX_REPLY]).strip()
+                    except NoAnswer:
+                        text = ""
                     if text:
                         break
                     found.asked_again += 1

@@ -136,7 +136,8 @@ def list_command(file: str | None, filters: Filters, *, limit: int, store: str |
 
 
 def _table_line(row: dict[str, Any]) -> str:
-    name = in_line(row["name"]) if is_terminal(err=False) else one_line(row["name"], 60)
+    name = row["chapter"] or row["name"]  # of a question's iterations all programs have one name
+    name = in_line(name) if is_terminal(err=False) else one_line(name, 60)
     failed = f" ({row['failed_calls']} failed)" if row["failed_calls"] else ""
     return (
         f"{row['run']}  {when(row['started_at'])}  {name[:30]:<30}  {one_line(row['status'], 20):<9}"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rlm_wasm.errors import ProviderError, RateLimited
+from rlm_wasm.errors import NoAnswer, ProviderError, RateLimited
 from rlm_wasm.providers import strict_json
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.providers.completions import check_end, count_of, end_of, shortened
@@ -132,15 +132,15 @@ def _content(choice: Mapping[str, Any], request: CompletionRequest, model: str) 
     called = message.get("tool_calls") or message.get("function_call")
     end = end_of(reason)
     if called and (end == "tool" or (end == "stop" and not content and not refusal)):
-        raise ProviderError(f"{model} called a tool in place of an answer: {shortened(str(called))}")
+        raise NoAnswer(f"{model} called a tool in place of an answer: {shortened(str(called))}")
     if refusal and not content and end == "stop":
-        raise ProviderError(f"{model} refused: {words(refusal)}")
+        raise NoAnswer(f"{model} refused: {words(refusal)}")
     reasoning = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
     if reasoning and not content and end == "stop":
-        raise ProviderError(f"{model} reasoned and gave no answer: {shortened(reasoning)}", retryable=True)
+        raise NoAnswer(f"{model} reasoned and gave no answer: {shortened(reasoning)}", retryable=True)
     check_end(content or "", reason, request, model=model)
     if content is None:
-        raise ProviderError(f"{model} gave no content: {shortened(str(dict(message)))}", retryable=True)
+        raise NoAnswer(f"{model} gave no content: {shortened(str(dict(message)))}", retryable=True)
     return content
 
 

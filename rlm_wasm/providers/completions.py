@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from rlm_wasm.errors import ProviderError
+from rlm_wasm.errors import NoAnswer, ProviderError
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
@@ -93,18 +93,22 @@ def check_end(text: str, finish_reason: object, request: CompletionRequest, *, m
     end = end_of(finish_reason)
     if end == "withheld":
         said = "" if finish_reason == "content_filter" else f" (finish_reason: {finish_reason!s:.40})"
-        raise _failed(f"{model}'s answer was withheld by the content filter{said}")
+        raise _failed(f"{model}'s answer was withheld by the content filter{said}", kind=NoAnswer)
     if end == "error":
         after = f" after {shortened(text)}" if text else ""
         raise _failed(
             f"{model} broke off with an error{after} (finish_reason: {finish_reason!s:.40})", again=True
         )
     if not text and end == "tool":
-        raise _failed(f"{model} called a tool in place of an answer (finish_reason: {finish_reason!s:.40})")
+        raise _failed(
+            f"{model} called a tool in place of an answer (finish_reason: {finish_reason!s:.40})",
+            kind=NoAnswer,
+        )
     if not text and end == "length":
         raise _failed(
             f"{model} used all {request.max_tokens or 'its'} tokens before it began to answer:"
-            " raise #:max-tokens"
+            " raise #:max-tokens",
+            kind=NoAnswer,
         )
     return end
 
@@ -150,7 +154,7 @@ def shortened(text: str) -> str:
     return line if len(line) <= _SHOWN and len(text) <= 4 * _SHOWN else line[:_SHOWN] + "…"
 
 
-def _failed(message: str, *, again: bool = False) -> ProviderError:
-    error = ProviderError(message, retryable=again)
+def _failed(message: str, *, again: bool = False, kind: type[ProviderError] = ProviderError) -> ProviderError:
+    error = kind(message, retryable=again)
     error.answered = True  # it is billed like any other
     return error

@@ -59,7 +59,12 @@ async def captured(
         if each.python_made is not None:
             pythons[each] = await each.python_made.capture()
     if not forked and not closing:
-        await parts.scheduler.tidy()
+        try:
+            await parts.scheduler.tidy()
+        except InternalError:
+            if parts.closed:  # while garbage was collected
+                raise SessionClosed("the session is closed") from None
+            raise
     if parts.recorder.in_run:
         parts.recorder.tell(events.SnapshotTaken, forked=forked)
 

@@ -25,7 +25,6 @@ from rlm_wasm.session_parts import kept_results
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import Family, captured, waiting_for
 from rlm_wasm.session_parts.parts import Parent, Parts
-from rlm_wasm.session_parts.state import ChildState, SessionState
 
 if TYPE_CHECKING:
     from rlm_wasm.results import Problem, Result
@@ -95,16 +94,16 @@ class Children:
         self._make = make
         self._open: dict[str, Below] = {}
         """Those that are at work, by name."""
-        self._waiting: dict[str, ChildState] = {}
+        self._waiting: dict[str, states.ChildState] = {}
         """Those that a snapshot had, by name, and that are to be taken up."""
-        self._starts: dict[str, tuple[ChildState, int]] = {}
+        self._starts: dict[str, tuple[states.ChildState, int]] = {}
         """What the forks of a request begin from, by name, and how many there are."""
         self._forks_over: dict[str, bytes] = {}
         """What forks gave that are over, while others of the same request are not: encoded, by name."""
 
     # ---- in snapshots
 
-    def adopt(self, state: SessionState) -> None:
+    def adopt(self, state: states.SessionState) -> None:
         """Those of a snapshot: each is taken up when its request is served again."""
         self._waiting = {child.name: child for child in state.children}
         self._forks_over = dict(state.forked)
@@ -117,7 +116,7 @@ class Children:
             out += [(f"{name}/{inner}", parts, of) for inner, parts, of in below.children.open()]
         return out
 
-    def waiting(self) -> list[ChildState]:
+    def waiting(self) -> list[states.ChildState]:
         """See Family."""
         out = list(self._waiting.values())
         for name, (start, count) in self._starts.items():
@@ -235,7 +234,7 @@ class Children:
         if start is None:
             start = waiting_for(await captured(self._parts, self._key), request.id)
         state = states.without_children(states.state_of(start))
-        self._starts[name] = ChildState(name, start.memory(), state), count
+        self._starts[name] = states.ChildState(name, start.memory(), state), count
         tasks = [
             asyncio.create_task(self._in_fork(request, start, number, nested)) for number in range(count)
         ]

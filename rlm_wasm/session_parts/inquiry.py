@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from rlm_wasm.asking.answer import Answer
-from rlm_wasm.asking.progress import Asked, KeptStep, Progress
+from rlm_wasm.asking import answer as answers
+from rlm_wasm.asking import progress as progresses
 from rlm_wasm.errors import SnapshotCorrupt
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.llm.calls import LlmCalls
@@ -35,11 +35,11 @@ class Inquiry:
     def __init__(self, journal: Journal | None, calls: LlmCalls) -> None:
         self._journal = journal
         self._calls = calls
-        self.progress: Progress | None = None
+        self.progress: progresses.Progress | None = None
         """The last question; None where none was asked, or nobody wants to know of it any more."""
         self._again = 0
         """Calls since the last step that were made before, and are made once more."""
-        self._left: Progress | None = None
+        self._left: progresses.Progress | None = None
         """One that nobody waits for; a store has it in its middle until the session is used again."""
 
     @property
@@ -51,7 +51,7 @@ class Inquiry:
         if self._journal is not None:
             self._journal.add(kind, *fields)
 
-    def _now(self) -> Progress:
+    def _now(self) -> progresses.Progress:
         assert self.progress is not None
         return self.progress
 
@@ -62,15 +62,15 @@ class Inquiry:
         progress = self.progress or self._left
         return progress is not None and progress.asked.request == request
 
-    def take_up(self) -> Progress:
+    def take_up(self) -> progresses.Progress:
         """That question, to be gone on with."""
         self.progress, self._left = self.progress or self._left, None
         return self._now()
 
-    def begin(self, asked: Asked) -> None:
+    def begin(self, asked: progresses.Asked) -> None:
         """Another one is asked."""
         self._forget_calls()
-        self.progress = Progress(asked=asked)
+        self.progress = progresses.Progress(asked=asked)
         self._note(Kind.ASK, unstructure(asked))
 
     def go_on(self) -> None:
@@ -101,7 +101,7 @@ class Inquiry:
             self._note(Kind.ASK_RAN, encoded)
             self._ran(encoded)
 
-    def stepped(self, kept: KeptStep) -> None:
+    def stepped(self, kept: progresses.KeptStep) -> None:
         """An iteration is over."""
         self._note(Kind.ASK_STEP, unstructure(kept))
         self._stepped(kept)
@@ -112,7 +112,7 @@ class Inquiry:
             self._note(Kind.ASK_OVER, unstructure(limit))
             self._limited(limit)
 
-    def end(self, answer: Answer) -> None:
+    def end(self, answer: answers.Answer) -> None:
         """It is over. One that failed can be gone on with."""
         encoded, failed = kept_results.encoded(answer), answer.status in FAILED
         self._note(Kind.ASK_END, encoded, failed)
@@ -151,18 +151,18 @@ class Inquiry:
         return self.last_result if progress.ran_at == len(progress.steps) + 1 else None
 
     @property
-    def answer(self) -> Answer | None:
+    def answer(self) -> answers.Answer | None:
         """What came of the question, without its ``parsed``; None while it is under way, or without one.
 
         Raises SnapshotCorrupt.
         """
         if self.progress is None or self.progress.answer is None:
             return None
-        return kept_results.decoded(Answer, self.progress.answer, "what came of a question")
+        return kept_results.decoded(answers.Answer, self.progress.answer, "what came of a question")
 
     # ---- the way back
 
-    def adopt(self, progress: Progress | None) -> None:
+    def adopt(self, progress: progresses.Progress | None) -> None:
         """Take over what a snapshot has."""
         self.progress = progress
 
@@ -170,7 +170,9 @@ class Inquiry:
         """A journal's entry. Raises SnapshotCorrupt."""
         if kind is Kind.ASK:
             self._forget_calls()
-            self.progress = Progress(asked=structure(Asked, fields[0], "a question", SnapshotCorrupt))
+            self.progress = progresses.Progress(
+                asked=structure(progresses.Asked, fields[0], "a question", SnapshotCorrupt)
+            )
             return
         if kind is Kind.ASK_END and fields[0] is None:
             self.forget()
@@ -182,7 +184,7 @@ class Inquiry:
         elif kind is Kind.ASK_RAN:
             self._ran(fields[0])
         elif kind is Kind.ASK_STEP:
-            self._stepped(structure(KeptStep, fields[0], "an iteration", SnapshotCorrupt))
+            self._stepped(structure(progresses.KeptStep, fields[0], "an iteration", SnapshotCorrupt))
         elif kind is Kind.ASK_OVER:
             self._limited(structure(ErrorInfo, fields[0], "a limit", SnapshotCorrupt))
         elif kind is Kind.ASK_AGAIN:
@@ -200,7 +202,7 @@ class Inquiry:
         progress = self._now()
         self.progress = replace(progress, ran=encoded, ran_at=len(progress.steps) + 1)
 
-    def _stepped(self, kept: KeptStep) -> None:
+    def _stepped(self, kept: progresses.KeptStep) -> None:
         self._forget_calls()
         progress = self._now()
         self.progress = replace(progress, steps=(*progress.steps, kept))
@@ -217,7 +219,7 @@ class Inquiry:
             progress, answer=encoded, steps=progress.steps if failed else (), ran=None, ran_at=0
         )
 
-    def _again_from(self, progress: Progress) -> None:
+    def _again_from(self, progress: progresses.Progress) -> None:
         self.progress = replace(progress, answer=None)
 
     def _forget_calls(self) -> None:

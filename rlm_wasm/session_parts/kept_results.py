@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import cbor2
 
-from rlm_wasm.asking.answer import Answer
+from rlm_wasm.asking import answer
 from rlm_wasm.errors import SnapshotCorrupt
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.results import Result
@@ -21,7 +21,7 @@ def encoded(result: Result) -> bytes:
     data = None if result.data is None else protocol.encode(result.data)
     plain = replace(result, data=None)
     return cbor2.dumps(
-        [unstructure(replace(plain, parsed=None) if isinstance(plain, Answer) else plain), data]
+        [unstructure(replace(plain, parsed=None) if isinstance(plain, answer.Answer) else plain), data]
     )
 
 

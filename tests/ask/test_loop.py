@@ -14,10 +14,11 @@ from rlm_wasm import Answer, Completion, CompletionRequest, Limits, ProviderErro
 from rlm_wasm.asking.bounds import SHOWN
 from rlm_wasm.asking.prompts import reference
 from rlm_wasm.asking.transcript import MAX_CHARS
+from rlm_wasm.providers.openai import OpenAIProvider
 from rlm_wasm.providers.prices import Price, PriceTable
 from rlm_wasm.providers.scripted import ScriptedProvider
 from rlm_wasm.providers.tokens import estimate_tokens
-from rlm_wasm.testing import GatedProvider, InlineProvider
+from rlm_wasm.testing import Fault, GatedProvider, InlineProvider, OpenAIServer
 
 TEXT = "The magic number is 42.\nNothing else matters.\n"
 
@@ -106,6 +107,57 @@ async def test_prose_is_asked_again_and_never_the_answer() -> None:
     assert "is empty" in provider.requests[2].data
     assert "reasoning" in provider.requests[3].data
     assert [step.program for step in answer.steps] == ["", "", "", "(finish 6)"]
+
+
+def with_choice(content: Any, reason: str = "stop", **message: Any) -> Fault:
+    """A server's answer with this message."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, **message},
+        "finish_reason": reason,
+    }
+    return Fault.body({"choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
+
+
+CALLED = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+
+
+@pytest.mark.parametrize(
+    ("nothing", "words"),
+    [
+        (with_choice(""), "empty"),
+        (with_choice(" \n"), "empty"),
+        (with_choice(None), "no content"),
+        (with_choice([]), "no content"),
+        (with_choice("<think>First I</think>"), "reasoning alone"),
+        (with_choice(None, reasoning_content="First I"), "reasoned and gave no answer"),
+        (with_choice("", reasoning="First I"), "reasoned and gave no answer"),
+        (with_choice("", "length"), "before it began to answer"),
+        (with_choice(None, refusal="I cannot"), "refused: I cannot"),
+        (with_choice("half", "content_filter"), "content filter"),
+        (with_choice(None, "tool_calls", tool_calls=CALLED), "called a tool"),
+    ],
+)
+async def test_a_server_that_says_nothing_is_asked_again(nothing: Fault, words: str) -> None:
+    """In whichever of its ways: counted, shown to the model with what came, and never the end of it."""
+    async with OpenAIServer(lambda request: fenced("(finish 1)")) as server:
+        server.next(nothing)
+        provider = OpenAIProvider(base_url=server.base_url, api_key="k", model="m")
+        answer = await asked(provider)
+    assert (answer.status, answer.value, answer.asked_again) == ("finished", "1", 1)
+    assert words in answer.steps[0].error
+    assert words in server.requests[1].user
+
+
+async def test_a_last_word_that_is_none_is_asked_for_once_more() -> None:
+    """Where the provider calls it a failed call."""
+    async with OpenAIServer(
+        lambda request: fenced("1") if "Write the next program" in request.user else "42"
+    ) as server:
+        provider = OpenAIProvider(base_url=server.base_url, api_key="k", model="m")
+
+        answer = await asked(provider, max_iterations=1, on_step=lambda step: server.next(with_choice(None)))
+    assert (answer.value, answer.how, answer.asked_again) == ("42", "last word", 1)
 
 
 @pytest.mark.parametrize("empty", ['(finish "")', '(finish "  ")', "(finish)", "(finish (void))"])

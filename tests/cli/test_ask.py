@@ -158,6 +158,7 @@ def test_a_log_and_a_report_show_the_iterations(run: Run, text: Path, tmp_path: 
     titles = [record["title"] for record in records if record["type"] == "chapter_started"]
     assert titles == ["The planner's program: Who was the captain of the ship?"]
     assert "Who was the captain of the ship?" in page.read_text()
+    assert "The planner's program: Who wa" in run("log", "list", str(log)).out
 
 
 class Interrupted:

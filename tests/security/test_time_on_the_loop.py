@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SessionClosed
 from rlm_wasm.asking import loop as asking_loop
-from rlm_wasm.execution import meter, scheduler
+from rlm_wasm.execution import meter, replay_log, scheduler
 from rlm_wasm.extractive import provider, ranking
 from rlm_wasm.extractive.provider import ExtractiveProvider
 from rlm_wasm.llm import calls
@@ -377,8 +377,9 @@ def test_a_long_text_goes_through_the_guest_unchanged(part: str, length: int, ta
 FILLED = "(define v (make-vector 1000000 1))"
 
 
-async def test_the_image_before_the_next_execution() -> None:
-    """An execution that did much is followed by a copy of the memory: piece by piece."""
+async def test_the_image_before_the_next_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An execution that did more than a rollback may do again is followed by a copy of the memory: piece by piece."""
+    monkeypatch.setattr(replay_log, "_MAX_FUEL", 10_000_000)
     async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
         await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
         async with neighbour() as turns:
@@ -454,8 +455,11 @@ async def test_a_session_that_is_closed_while_a_snapshot_is_taken() -> None:
             await taking
 
 
-async def test_an_execution_that_is_cancelled_while_its_image_is_taken() -> None:
+async def test_an_execution_that_is_cancelled_while_its_image_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The session is as usable as before, and what it held is there."""
+    monkeypatch.setattr(replay_log, "_MAX_FUEL", 10_000_000)
     async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
         await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
         task = asyncio.create_task(session.execute("(vector-set! v 1 'changed)"))

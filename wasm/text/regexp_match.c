@@ -326,7 +326,8 @@ static void charge_work(void) {
 /* ---- one attempt ---- */
 
 enum run { RUN_FAILED, RUN_ENDED, RUN_PAUSED };
-enum { RUN_ROUND = 1 << 15 };      /* characters of a run without a look at the clock */
+enum { RUN_ROUND = 1 << 15,        /* characters of a run without a look at the clock */
+       RUN_SHORT = 64 };           /* most runs are shorter, also in a long text: they are gone through at once */
 
 /* A run of millions, in rounds: from pos on, or from where it has come to. */
 ALWAYS_INLINE enum run long_run(const uint32_t *op, const uint32_t *sets, const uint8_t *data, uint32_t width, uint32_t *pos,
@@ -399,7 +400,9 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
         continue;
       case RE_RUN: {
         uint32_t mark = op[1], atom = op[2], operand = op[3], min = op[4], max = op[5];
-        if (is_long) {
+        bool may_be_long = is_long && max > RUN_SHORT && end - pos > RUN_SHORT;
+        if (m.run_at != NOWHERE ||
+            (may_be_long && run_end(atom, operand, sets, data, width, pos, pos + RUN_SHORT) == pos + RUN_SHORT)) {
           if (m.run_at == NOWHERE && !may_try(mark, pos)) break;
           if (min > end - pos) break;
           m.pc = pc;

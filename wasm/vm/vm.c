@@ -540,12 +540,50 @@ enum run_status vm_run(void) {
     goto call_again;
 
   call:                  /* proc, on sp - argc .. sp; tail says which kind; pc is after the call */
-    if (TYPE_FAST(proc, T_CLOSURE)) goto call_closure;
+    if (TYPE_FAST(proc, T_CLOSURE)) {
+      struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(proc));
+      Value arity = t->arity;
+      if (arity != ARITY_SIMPLE(argc)) {
+        if (arity == ARITY_OF_LOOK && argc == 1 && !tail) {      /* a tail call, and an error, take the long way */
+          uint32_t look = *(uint32_t *)RAW_BYTES(t->code);
+          Value rtd = TEMPLATE_CONSTS(t)[0];
+          bool is_one = IS(sp[-1], T_RECORD) && (RECORD_RTD(sp[-1]) == rtd || rtd_is_a(RECORD_RTD(sp[-1]), rtd));
+          if (is_one || (look & 0xff) == OP_PREDICATE) {
+            sp[-1] = (look & 0xff) == OP_PREDICATE ? BOOL(is_one) : RECORD_FIELD(sp[-1], look >> 8);
+            if (--vm.steps > 0) continue;
+            goto safe_point;
+          }
+        }
+        if (!arity_accepts(arity, argc)) {
+          result = err_arity(proc, (int)argc, sp - argc);
+          goto signal;
+        }
+      }
+      if (tail) {
+        Value *from = sp - argc;
+        if (OF_PROGRAM(t)) DROP_KEPT_FRAME(); else KEEP_FRAME();
+        fp[0] = from[0];                       /* as in LOOP */
+        if (argc > 1) {
+          fp[1] = from[1];
+          if (argc > 2) ROLLED for (uint32_t i = 2; i < argc; i++) fp[i] = from[i];
+        }
+        sp = fp + argc;
+      } else {
+        PUSH_FRAME();
+        fp = sp - argc;
+      }
+      if (FIX_VALUE(arity) < 0) sp = shape_arguments(arity, fp, argc);
+      self = proc;
+      consts = TEMPLATE_CONSTS(t);
+      pc = (uint32_t *)RAW_BYTES(t->code);
+      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && frame < m.frames + FRAME_STACK - 8) continue;
+      goto safe_point;
+    }
     if (TYPE_FAST(proc, T_CASE)) {
       Value closure = select_case(proc, argc);
       if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
-      proc = closure;
-      goto call_closure;
+      PUSH(closure);
+      goto call_again;
     }
     if (TYPE_FAST(proc, T_PRIM)) {
       prim = PAYLOAD(proc);
@@ -598,46 +636,6 @@ enum run_status vm_run(void) {
     }
     result = err_apply(proc, (int)argc);
     goto signal;
-
-  call_closure: {        /* likewise, proc is a closure */
-      struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(proc));
-      Value arity = t->arity;
-      if (arity != ARITY_SIMPLE(argc)) {
-        if (arity == ARITY_OF_LOOK && argc == 1 && !tail) {      /* a tail call, and an error, take the long way */
-          uint32_t look = *(uint32_t *)RAW_BYTES(t->code);
-          Value rtd = TEMPLATE_CONSTS(t)[0];
-          bool is_one = IS(sp[-1], T_RECORD) && (RECORD_RTD(sp[-1]) == rtd || rtd_is_a(RECORD_RTD(sp[-1]), rtd));
-          if (is_one || (look & 0xff) == OP_PREDICATE) {
-            sp[-1] = (look & 0xff) == OP_PREDICATE ? BOOL(is_one) : RECORD_FIELD(sp[-1], look >> 8);
-            if (--vm.steps > 0) continue;
-            goto safe_point;
-          }
-        }
-        if (!arity_accepts(arity, argc)) {
-          result = err_arity(proc, (int)argc, sp - argc);
-          goto signal;
-        }
-      }
-      if (tail) {
-        Value *from = sp - argc;
-        if (OF_PROGRAM(t)) DROP_KEPT_FRAME(); else KEEP_FRAME();
-        fp[0] = from[0];                       /* as in LOOP */
-        if (argc > 1) {
-          fp[1] = from[1];
-          if (argc > 2) ROLLED for (uint32_t i = 2; i < argc; i++) fp[i] = from[i];
-        }
-        sp = fp + argc;
-      } else {
-        PUSH_FRAME();
-        fp = sp - argc;
-      }
-      if (FIX_VALUE(arity) < 0) sp = shape_arguments(arity, fp, argc);
-      self = proc;
-      consts = TEMPLATE_CONSTS(t);
-      pc = (uint32_t *)RAW_BYTES(t->code);
-      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && frame < m.frames + FRAME_STACK - 8) continue;
-      goto safe_point;
-    }
 
   signal:                /* result is V_ERROR or V_AGAIN; pc is past the instruction's first word */
     if (result == V_AGAIN) { pc = ip; goto safe_point; }

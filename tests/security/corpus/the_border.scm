@@ -47,7 +47,7 @@
 (let ((s "a\x0;\xd7ff;\xe000;\xffff;\x10ffff;")) (string=? s (host-echo s)))
 
 ;;; a table with keys that are one for Python
-;;; => value "1"
+;;; => error exn:fail:contract "keys that are one in Python"
 (hash-count (host-echo (hash 1 'a 1.0 'b #t 'c)))
 
 ;;; a table whose keys cannot be hashed in the host
