@@ -197,6 +197,11 @@ LARGE_FORMS = {
         "(let ((l (eval (list 'quasiquote (list (iota 30000) (list 'unquote '(+ 1 2))))))) (list (length (car l)) (cadr l)))",
         "(30000 3)",
     ),
+    "a template of several parts": (
+        "(let ((l (eval (list 'quasiquote (append (iota 32768) '((unquote (+ 1 2)) 4 (unquote-splicing (list 5 6))) (iota 40000) '(unquote (list 7)))))))"
+        " (list (length l) (list-ref l 32767) (list-ref l 32768) (list-ref l 32771) (list-ref l 72770) (last l)))",
+        "(72773 32767 3 6 39998 7)",
+    ),
     "a number's text": (
         '(let ((n (expt 7 40000))) (list (= n (string->number (number->string n))) (string->number (string-append (number->string n) "!"))))',
         "(#t #f)",

@@ -10,7 +10,8 @@
 #include "expander/nodes.h"
 #include "expander/syntax.h"
 
-enum { RUN_MOST = 60 };        /* operands of one call */
+enum { RUN_MOST = 60,          /* operands of one call */
+       PART = 1 << 15 };       /* elements of a list that are gone through in one step */
 
 static Value name_of(enum form_id id) { return MACRO(core_keyword(id))->name; }
 
@@ -152,7 +153,8 @@ static Hole run_flush(Run *r, Job j, Hole hole) {
   return CAR_OF(rest);
 }
 
-/* How many of the list's pairs come up to the last one that has an unquote in it. */
+/* How many of the list's pairs come up to the last one that has an unquote in it; of a long list, as if there were
+   one behind its first part: what follows is a template of its own. */
 static Value dynamic_part(Job j, Value list, int64_t *count) {
   int64_t i = 0;
   *count = 0;
@@ -162,6 +164,7 @@ static Value dynamic_part(Job j, Value list, int64_t *count) {
     i++;
     if (found) *count = i;
     if (i > 1 && (is_unquote(j, list) || is_nested(j, list))) { *count = i; return V_TRUE; }
+    if (i == PART && is_pair(CDR(list))) { *count = i + 1; return V_TRUE; }
   }
   bool found;
   TRY_STEP(may_unquote(list, &found));
@@ -183,7 +186,7 @@ static Value quasi_list(State *s, Job j, Value list, int64_t level) {
   int64_t count, i = 0;
   TRY_STEP(dynamic_part(j, list, &count));
   for (; is_pair(list) && i < count; list = CDR(list), i++) {
-    if (i > 0 && (is_unquote(j, list) || is_nested(j, list))) break;    /* (a . ,b) */
+    if (i == PART || (i > 0 && (is_unquote(j, list) || is_nested(j, list)))) break;    /* (a . ,b) */
     Value element = CAR(list);
     if (level == 0 && is_splicing(j, element)) {
       hole = run_flush(&run, j, hole);
