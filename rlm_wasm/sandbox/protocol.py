@@ -953,46 +953,67 @@ def reply_head(id_: int) -> bytes:
 
 def encode_in_turns(value: Any, head: bytes = b"") -> Generator[None, None, bytes]:
     """As ``encode``, with ``head`` in front, for what is large; it yields every few milliseconds."""
-    pieces = [head]
-    yield from _pieces_of(value, pieces, 0)
-    return (yield from gathered([(address_of(piece), len(piece)) for piece in pieces]))
+    out = _Pieces([head])
+    yield from _pieces_of(value, out, 0)
+    return (yield from gathered([(address_of(piece), len(piece)) for piece in out.joined()]))
 
 
-def _pieces_of(value: Any, pieces: list[bytes], depth: int) -> Generator[None, None, None]:
+class _Pieces:
+    """What is encoded, in pieces: small ones are joined, so that there are never many of them.
+
+    A turn is due after so many small ones, wherever in the value they stand.
+    """
+
+    _MOST = 1_000
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+        self._small: list[bytes] = []
+
+    def add(self, piece: bytes) -> bool:
+        """Append a small piece. Whether a turn is due."""
+        self._small.append(piece)
+        return len(self._small) >= self._MOST
+
+    def joined(self) -> list[bytes]:
+        """All of it, to which large pieces may be appended."""
+        if self._small:
+            self._pieces.append(b"".join(self._small))
+            self._small.clear()
+        return self._pieces
+
+
+def _pieces_of(value: Any, out: _Pieces, depth: int) -> Generator[None, None, None]:
     kind = type(value)
     if kind is str and len(value) > IN_ONE_GO:
-        yield from _text_in_pieces(value, pieces)
-    elif kind is bytes:
-        pieces += (head_of(2, len(value)), value)
+        yield from _text_in_pieces(value, out.joined())
+    elif kind is bytes and len(value) > IN_ONE_GO:
+        out.joined().extend((head_of(2, len(value)), value))
     elif kind not in (list, tuple, dict) and not isinstance(value, Mapping):
-        pieces.append(encode(value))
+        if out.add(encode(value)):
+            out.joined()
+            yield
     elif depth >= MAX_DEPTH:
         raise Unencodable(f"nested deeper than {MAX_DEPTH}, or it contains itself")
     else:
         if kind is tuple:
-            pieces.append(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
+            out.add(b"\xd9" + TAG_VECTOR.to_bytes(2, "big"))
         table = isinstance(value, Mapping)
-        pieces.append(head_of(5 if table else 4, len(value)))
-        items = chain.from_iterable(value.items()) if table else value
-        small: list[bytes] = []
-        for count, item in enumerate(items, 1):
+        if out.add(head_of(5 if table else 4, len(value))):
+            out.joined()
+            yield
+        for item in chain.from_iterable(value.items()) if table else value:
             # What is nested looks small until somebody has gone through it.
             kind = type(item)
             if (
-                kind in (list, tuple, dict, bytes)
-                or (kind is str and len(item) > IN_ONE_GO)
+                kind in (list, tuple, dict)
+                or (kind in (str, bytes) and len(item) > IN_ONE_GO)
                 or (kind not in _PLAIN and isinstance(item, Mapping))
             ):
-                pieces += small
-                small = []
-                yield from _pieces_of(item, pieces, depth + 1)
-            else:
-                small.append(encode(item))
-            if count % 1_000 == 0:
-                pieces.append(b"".join(small))
-                small = []
+                yield from _pieces_of(item, out, depth + 1)
+            elif out.add(encode(item)):
+                out.joined()
                 yield
-        pieces.append(b"".join(small))
 
 
 def _text_in_pieces(text: str, pieces: list[bytes]) -> Generator[None, None, None]:

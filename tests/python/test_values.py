@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.errors import PythonFailure, UsageError
-from rlm_wasm.python import codec
+from rlm_wasm.python import codec, values
+from rlm_wasm.python.values import to_scheme
 
 from .conftest import run
 
@@ -195,3 +196,14 @@ def test_the_codec_gives_back_what_it_took(value: Any) -> None:
         raise AssertionError(item)
 
     assert codec.loads(codec.dumps(value, refuse), refuse) == value
+
+
+def test_a_text_of_many_parts_is_read_as_any_other() -> None:
+    """By another reader than a short one: it lets other threads run."""
+    value = [{"a": [n, None, True, -1.5e3, '\u00e9\ud83d\ude00\\"']} for n in range(30_000)]
+    text = json.dumps(value)
+    assert text.count(",") > values._AT_ONCE
+    assert to_scheme(text) == json.loads(text)
+    for broken in (text[:-1], text + "]", text.replace("null", "nil")):
+        with pytest.raises(ValueError, match="line 1 column"):
+            to_scheme(broken)

@@ -344,6 +344,14 @@ def test_what_is_encoded_in_turns_is_what_is_encoded_at_once(value: Any) -> None
         assert at_once(protocol.decode_in_turns(encoded)) == protocol.decode(encoded)
 
 
+async def test_many_small_tables_within_each_other() -> None:
+    """None of them is long, and all together are: turns are counted over the whole value."""
+    nested = [{str(i): [{"k": [i, k]} for k in range(20)] for i in range(40)} for _ in range(40)]
+    source = '(length (hash-ref (list-ref (nested) 39) "39"))'
+    turns = await turns_during(source, functions={"nested": lambda: nested})
+    assert turns >= 100
+
+
 async def test_a_table_of_pairs_of_another_kind_than_a_dict() -> None:
     """As Python's tables come, whose keys may be anything: encoded in turns, and whole."""
     pairs = PairTable([(number, [number]) for number in range(30_000)])
