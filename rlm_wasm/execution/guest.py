@@ -107,13 +107,8 @@ class Guest:
     @contextmanager
     def held(self) -> Iterator[None]:
         """In the body nobody else runs or copies it."""
-        self._holders += 1
-        self._between_runs = False
-        try:
+        with self.copied(), self.in_transit():
             yield
-        finally:
-            self._holders -= 1
-            self._between_runs = True
 
     @contextmanager
     def in_transit(self) -> Iterator[None]:
@@ -200,6 +195,17 @@ class Guest:
         self.log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
         return status
 
+    def _done_aside(self, message: bytes, slices: int) -> Generator[None, None, bool]:
+        """Runs with this message, until it is done with it: whether it was, in so many slices."""
+        given: bytes | None = message
+        for _ in range(slices):
+            status = self.run_aside(given)
+            given = None
+            if status == GuestStatus.DONE:
+                return True
+            yield
+        return False
+
     async def definitions(self) -> list[str] | None:
         """The names that programs have defined, asked of the guest in turns; None where it cannot say."""
         await self.free()
@@ -220,15 +226,9 @@ class Guest:
         self._live = self.sandbox.heap_used()
 
     def _collected(self) -> Generator[None, None, None]:
-        message: bytes | None = protocol.COLLECT
         try:
-            for _ in range(self.interrupt_slices()):
-                status = self.run_aside(message)
-                message = None
-                if status == GuestStatus.DONE:
-                    return
-                yield
-            self.end_at_once()
+            if not (yield from self._done_aside(protocol.COLLECT, self.interrupt_slices())):
+                self.end_at_once()
         except MessageTooLarge:
             pass
 
@@ -239,14 +239,9 @@ class Guest:
         return at_once(self._asked(_ASKED_AT_ONCE))
 
     def _asked(self, slices: int) -> Generator[None, None, list[str] | None]:
-        message: bytes | None = protocol.DEFINITIONS
         try:
-            for _ in range(slices):
-                status = self.run_aside(message)
-                message = None
-                if status == GuestStatus.DONE:
-                    return self._definitions_in(self.sandbox.outbox())
-                yield
+            if (yield from self._done_aside(protocol.DEFINITIONS, slices)):
+                return self._definitions_in(self.sandbox.outbox())
             self.end_at_once()
         except (MessageTooLarge, Unencodable):
             pass
@@ -268,15 +263,11 @@ class Guest:
 
     def end_at_once(self) -> bool:
         """Tell the guest to end its execution, here and now: whether it did."""
-        message: bytes | None = protocol.INTERRUPT
-        for _ in range(self.interrupt_slices()):
-            status = self.run_aside(message)
-            message = None
-            if status == GuestStatus.DONE:
-                self.status = GuestStatus.DONE
-                self.unread = False
-                return True
-        return False
+        done = at_once(self._done_aside(protocol.INTERRUPT, self.interrupt_slices()))
+        if done:
+            self.status = GuestStatus.DONE
+            self.unread = False
+        return done
 
     def go_back(self) -> Generator[None, None, bool]:
         """To where the execution began. False: there is nothing before it, it is over instead.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.execution.guest import Guest, captured_together
@@ -15,6 +15,9 @@ from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
 from rlm_wasm.version import __version__
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.state import RequestsState
 
 
 class Family(Protocol):
@@ -213,20 +216,7 @@ def with_calls_of_its_own(snapshot: Snapshot) -> Snapshot:
         else request
         for request in requests.requests
     )
-    scheduler = replace(state.scheduler, requests=replace(requests, requests=asked))
-    return replace(
-        snapshot,
-        body=replace(
-            state,
-            scheduler=scheduler,
-            asked=(),
-            asking=(),
-            counted=(),
-            inquiry=None,
-            forked=(),
-            children=(),
-        ),
-    )
+    return replace(snapshot, body=_alone(state, replace(requests, requests=asked)))
 
 
 def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
@@ -234,20 +224,19 @@ def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
     state = states.state_of(snapshot)
     requests = state.scheduler.requests
     alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
-    scheduler = replace(state.scheduler, requests=replace(requests, requests=alone, replies=()))
-    alone_state = replace(
+    own = _alone(state, replace(requests, requests=alone, replies=()))
+    return replace(snapshot, body=replace(own, log=(), runs=0, checksum=0, steps=(), step=""))
+
+
+def _alone(state: states.SessionState, requests: RequestsState) -> states.SessionState:
+    """The state with these requests in flight, without sessions below it and what questions asked."""
+    return replace(
         state,
-        scheduler=scheduler,
+        scheduler=replace(state.scheduler, requests=requests),
         asked=(),
         asking=(),
         counted=(),
         inquiry=None,
-        log=(),
-        runs=0,
-        checksum=0,
-        steps=(),
-        step="",
         forked=(),
         children=(),
     )
-    return replace(snapshot, body=alone_state)
