@@ -14,7 +14,7 @@ from rlm_wasm.cli import completion, exits
 from rlm_wasm.cli.accounts import Accounts
 from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts, read_program
-from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.options import RuntimeOptions, contexts_option, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_error, print_json
 from rlm_wasm.cli.run import interruptibly
@@ -32,15 +32,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("question")
-@click.option(
-    "--context",
-    "-c",
-    "contexts",
-    multiple=True,
-    metavar="[NAME=]FILE|DIR|GLOB",
-    shell_complete=completion.files,
-    help="What the question is about; - is standard input; a folder or a quoted glob gives every file as a "
-    "named context. May be repeated.",
+@contexts_option(
+    "What the question is about; - is standard input; a folder or a quoted glob gives every file as a "
+    "named context. May be repeated."
 )
 @click.option(
     "--sub-model", metavar="M", help="Model that reads the data for the programs.  [default: --model]"

@@ -198,20 +198,25 @@ class RuntimeOptions:
         )
 
 
+def contexts_option(text: str) -> Callable[[F], F]:
+    """The texts that a command is given, each with a name or without one; ``text`` is its help."""
+    return click.option(
+        "--context",
+        "-c",
+        "contexts",
+        multiple=True,
+        metavar="[NAME=]FILE|DIR|GLOB",
+        shell_complete=completion.files,
+        help=text,
+    )
+
+
 def program_options(context_help: str) -> Callable[[F], F]:
     """Give a command a program, as a file or an expression, and its contexts."""
     given = (
         click.argument("program", required=False, shell_complete=completion.files),
         click.option("--expression", "-e", "expression", metavar="EXPR", help="The program's text itself."),
-        click.option(
-            "--context",
-            "-c",
-            "contexts",
-            multiple=True,
-            metavar="[NAME=]FILE|DIR|GLOB",
-            shell_complete=completion.files,
-            help=context_help,
-        ),
+        contexts_option(context_help),
     )
 
     def with_program(command: F) -> F:

@@ -23,7 +23,7 @@ from rlm_wasm.cli.accounts import Trace
 from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts
 from rlm_wasm.cli.kept import Shelf
-from rlm_wasm.cli.options import RuntimeOptions, runtime_options
+from rlm_wasm.cli.options import RuntimeOptions, contexts_option, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.prompt import prompt_session
 from rlm_wasm.cli.reading import forms, read_state, uses
@@ -67,15 +67,7 @@ _PROGRAMS: Final = (".scm", ".rkt", ".ss")
 
 
 @click.command(cls=Command)
-@click.option(
-    "--context",
-    "-c",
-    "contexts",
-    multiple=True,
-    metavar="[NAME=]FILE|DIR|GLOB",
-    shell_complete=completion.files,
-    help="Texts to load.",
-)
+@contexts_option("Texts to load.")
 @click.option(
     "--session",
     "kept",

@@ -450,25 +450,17 @@ class LlmCalls:
     # ---- for the run log
 
     def _log_queued(self, call: LlmCall, op: str) -> None:
-        request, worst = call.request, call.worst
-        facts = call.host_request.facts()
-        self.recorder.tell(
-            events.CallQueued,
-            call=request.id,
-            op=op,
+        request, facts = call.request, call.host_request.facts()
+        self._tell_queued(
+            request,
+            op,
+            call.worst,
             parent=self._parent,
-            depth=self.depth,
-            model=request.model,
-            instruction=events.logged(request.instruction),
-            data=events.logged(request.data),
             images=len(call.pictures),
             temperature=request.temperature,
-            max_tokens=request.max_tokens,
             json=request.json,
             recursive=call.recursive > 0,
             made_from=numbers_of(facts.get("from")),
-            reserved_tokens=worst.tokens,
-            reserved_usd=worst.usd,
             **place_of(facts),
         )
 
@@ -484,8 +476,8 @@ class LlmCalls:
     def _log_ended(self, call: LlmCall, status: str, error: str | None = None) -> None:
         self.recorder.tell(events.CallEnded, call=call.number, status=status, error=error)
 
-    def _log_own(self, request: CompletionRequest, op: str, worst: WorstCase) -> None:
-        """A call that no program asked for: the root model's, of a question."""
+    def _tell_queued(self, request: CompletionRequest, op: str, worst: WorstCase, **more: Any) -> None:
+        """A call by itself, as the root model's of a question is, and what one of a program has besides."""
         self.recorder.tell(
             events.CallQueued,
             call=request.id,
@@ -497,6 +489,7 @@ class LlmCalls:
             max_tokens=request.max_tokens,
             reserved_tokens=worst.tokens,
             reserved_usd=worst.usd,
+            **more,
         )
 
     def _log_own_failed(self, request: CompletionRequest, op: str | None, error: BaseException) -> None:
@@ -585,7 +578,7 @@ class LlmCalls:
             if journal is not None:
                 journal.add(Kind.ASK_SETTLED, key)
         if op is not None and self.recorder.on:
-            self._log_own(request, op, worst)
+            self._tell_queued(request, op, worst)
         try:
             if not self.budget.take(worst):
                 await self._place(worst)
