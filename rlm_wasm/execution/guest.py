@@ -86,8 +86,8 @@ class Guest:
         overwrite it."""
         self.log = ReplayLog(memory)
         """The way back to where the execution began."""
-        self._between_runs = True
-        """False while a large message is on its way in or out: then memory is not all that there is."""
+        self._on_their_way = 0
+        """Messages on their way in or out: then memory is not all that there is."""
         self._holders = 0
         self._patience = 1
         self._kept = 0
@@ -112,12 +112,12 @@ class Guest:
 
     @contextmanager
     def in_transit(self) -> Iterator[None]:
-        """In the body a large message is on its way: nobody copies the memory."""
-        self._between_runs = False
+        """In the body a message is on its way: nobody begins to copy the memory."""
+        self._on_their_way += 1
         try:
             yield
         finally:
-            self._between_runs = True
+            self._on_their_way -= 1
 
     async def free(self) -> None:
         """Wait until nobody has it for himself."""
@@ -340,7 +340,7 @@ class Guest:
     @property
     def is_whole(self) -> bool:
         """Whether its memory is all that there is of it at this moment."""
-        return self._between_runs and not (self._journal is not None and self._journal.delivering)
+        return not self._on_their_way and not (self._journal is not None and self._journal.delivering)
 
     @contextmanager
     def copied(self) -> Iterator[None]:
@@ -367,7 +367,7 @@ class Guest:
 
     async def sleep_while(self, waits: Callable[[], bool]) -> None:
         """Fall asleep in the middle of an execution, in turns; as soon as it waits no more, give that up."""
-        if self._holders or not self._between_runs:
+        if self._holders or self._on_their_way:
             return
         work = self.sandbox.sleep_in_turns()
         with self.held():

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -192,7 +193,9 @@ class Scheduler:
                 ran = False
                 try:
                     if guest.needs_preparing:
-                        await guest.prepare()
+                        # The replies in the message are nowhere else any longer: no snapshot is whole now.
+                        with guest.in_transit() if message is not None else nullcontext():
+                            await guest.prepare()
                     if type(message) is bytes and len(message) <= AT_ONCE:
                         given = message
                     elif message is not None:
