@@ -109,7 +109,7 @@ class Session:
         if snapshot is not None:
             check_guest(snapshot, grants.engine)
             state = states.state_of(snapshot)
-            memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes, grants.engine)
+            memory = snapshot.start(grants.engine.image_size + limits.memory_bytes, grants.engine)
         self.limits = limits
         self.namespace = namespace
         self._registry = registry

@@ -22,7 +22,7 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
 from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
-from rlm_wasm.sandbox.snapshot import MemoryImage
+from rlm_wasm.sandbox.snapshot import Image
 from rlm_wasm.turns import TURN_S, in_turns
 
 SLICE_STEPS: Final = 100_000
@@ -72,7 +72,7 @@ class Guest:
         engine: Engine,
         limits: Limits,
         meter: Meter,
-        memory: MemoryImage | None,
+        memory: Image | None,
         journal: Journal | None,
     ) -> None:
         self._engine = engine
@@ -386,7 +386,7 @@ class Guest:
 
 async def captured_together(
     guests: Callable[[], Sequence[Guest]], state: Callable[[], T]
-) -> tuple[list[MemoryImage], T]:
+) -> tuple[list[Image], T]:
     """The memories of several guests, and what ``state`` says of the host's side, of one moment.
 
     ``guests`` says which they are at that moment. Raises InternalError where one was closed meanwhile.

@@ -13,11 +13,12 @@ from functools import partial
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import in_turns
 
 _PACKED_FROM = 32 << 20
-"""Bytes of an image that is kept compressed, so that a large session does not take twice its memory."""
+"""Bytes that an image takes beside the session's memory; one of more is kept compressed, so that a large
+session does not take twice its memory."""
 _MAX_BYTES = 8 << 20
 """Of messages: as much is in the guest's memory, and in an image of that."""
 _MAX_FUEL = 1_000_000_000
@@ -29,7 +30,7 @@ _MAX_FUEL_TWICE = 100_000_000
 class ReplayLog:
     """An image, and the runs of the guest since it was taken."""
 
-    def __init__(self, base: MemoryImage | PackedImage | None = None, *, in_execution: bool = False) -> None:
+    def __init__(self, base: Image | PackedImage | None = None, *, in_execution: bool = False) -> None:
         self.base = base
         self.in_execution = in_execution
         """The image was taken in the middle of an execution: there is no state before that one."""
@@ -50,18 +51,18 @@ class ReplayLog:
         self._fuel = _MAX_FUEL + 1
         self._entries.clear()
         self.base = None  # not two of them at once
-        image: MemoryImage = await in_turns(sandbox.capture_in_turns())
+        image: Image = await in_turns(sandbox.capture_in_turns())
         self.rest(image)
-        if len(image.content) > _PACKED_FROM:
+        if image.own_bytes > _PACKED_FROM:
             # Beside the loop, and beside the execution that begins: until then it is there twice.
             packing = asyncio.get_running_loop().run_in_executor(None, at_once, image.packed())
             packing.add_done_callback(partial(self._packed, image))
 
-    def _packed(self, image: MemoryImage, packing: asyncio.Future[PackedImage]) -> None:
+    def _packed(self, image: Image, packing: asyncio.Future[PackedImage]) -> None:
         if self.base is image and not packing.cancelled() and packing.exception() is None:
             self.base = packing.result()
 
-    def rest(self, image: MemoryImage | PackedImage) -> None:
+    def rest(self, image: Image | PackedImage) -> None:
         """The memory is as it is here, and nothing runs."""
         self.base = image
         self.in_execution = False

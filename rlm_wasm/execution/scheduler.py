@@ -50,7 +50,7 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, Output, Traced
 from rlm_wasm.sandbox.sandbox import SLICE_WALL_S
-from rlm_wasm.sandbox.snapshot import MemoryImage
+from rlm_wasm.sandbox.snapshot import Image
 from rlm_wasm.turns import TURN_S, in_turns
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Scheduler:
         observe: Callable[[Output | Logged | Traced | Counted], None],
         recorder: Recorder,
         account: FuelAccount | None = None,
-        memory: MemoryImage | None = None,
+        memory: Image | None = None,
         journal: Journal | None = None,
         effects: Collection[str] = (),
         idle: Idle | None = None,

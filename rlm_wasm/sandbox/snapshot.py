@@ -16,6 +16,7 @@ A snapshot is a way in: what is loaded is bounded before it is unpacked, and che
 
 from __future__ import annotations
 
+import abc
 import bisect
 import ctypes
 import hashlib
@@ -33,7 +34,8 @@ import cbor2
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
 from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered, pristine_memory
+from rlm_wasm.sandbox.layers import Piece
+from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, differs, gathered, pristine_memory
 
 PACKED_AT_ONCE = 1 << 20
 """Bytes that are compressed without a turn in between."""
@@ -73,13 +75,63 @@ def _zstd() -> tuple[Any, Any]:
     return pair
 
 
+class Image(abc.ABC):
+    """Linear memory, as it was captured: what differs from the boot image."""
+
+    __slots__ = ()
+    size: int
+    """Bytes of the memory."""
+
+    @property
+    @abc.abstractmethod
+    def pages(self) -> int:
+        """How many pages may differ."""
+
+    @property
+    @abc.abstractmethod
+    def own_bytes(self) -> int:
+        """Bytes that it takes beside the memory that it was taken of."""
+
+    @abc.abstractmethod
+    def whole(self) -> Generator[None, None, MemoryImage]:
+        """The same with all of its pages copied. It yields between parts."""
+
+    def packed(self) -> Generator[None, None, PackedImage]:
+        """The same, compressed: for instances that sleep. It yields between pieces."""
+        return (yield from (yield from self.whole()).packed())
+
+    def to_record(self) -> Any:
+        """For records: see ``MemoryImage.to_state``."""
+        return at_once(self.whole()).to_state()
+
+    @classmethod
+    def from_record(cls, state: Any) -> Image:
+        """The inverse, checked, for records. Raises SnapshotCorrupt."""
+        return at_once(MemoryImage.from_state(state, 1 << 32))
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class MemoryImage:
-    """Linear memory: its size, and the pages of 4 KiB that differ from the boot image."""
+class MemoryImage(Image):
+    """Its size, and the pages of 4 KiB that differ from the boot image."""
 
     size: int
     numbers: tuple[int, ...]
     content: bytes
+
+    @property
+    def pages(self) -> int:
+        """How many differ."""
+        return len(self.numbers)
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of their content."""
+        return len(self.content)
+
+    def whole(self) -> Generator[None, None, MemoryImage]:
+        """Itself: nothing has to be copied, and there is no turn."""
+        return self
+        yield
 
     def runs(self) -> list[tuple[int, int, int]]:
         """Neighbouring pages as (page, count, offset in content)."""
@@ -108,13 +160,6 @@ class MemoryImage:
         """For CBOR: size, page numbers, for each its place among the different pages, and those."""
         size, numbers, which, places = self._different()
         return [size, numbers, which, b"".join(places)]
-
-    to_record = to_state
-
-    @classmethod
-    def from_record(cls, state: Any) -> MemoryImage:
-        """The inverse, checked, for records. Raises SnapshotCorrupt."""
-        return at_once(cls.from_state(state, 1 << 32))
 
     def against(self, engine: Engine) -> Generator[None, None, MemoryImage]:
         """Of each page what differs from the guest's image; the same once more gives the pages back.
@@ -188,6 +233,57 @@ class MemoryImage:
         return cls(size, numbers, content)
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class LayeredImage(Image):
+    """One of which long runs of pages stand in layers: to map those copies nothing."""
+
+    size: int
+    engine: Engine
+    """The guest's."""
+    used: bytes
+    """A byte a page; 0 says that its content means nothing. Pages behind the last one are used."""
+    pieces: tuple[Piece, ...]
+    rest: MemoryImage
+    """The other pages that differ, and those that were written since their piece was."""
+
+    @property
+    def pages(self) -> int:
+        """How many may differ."""
+        return self.rest.pages + sum(piece.count for piece in self.pieces)
+
+    @property
+    def own_bytes(self) -> int:
+        """Without its pieces: those are mapped in that memory, too."""
+        return self.rest.own_bytes
+
+    def whole(self) -> Generator[None, None, MemoryImage]:
+        """The same with all of its pages copied. It yields between parts."""
+        start, size = pristine_memory(self.engine)
+        count, known, used = size // PAGE, len(self.used), self.used
+        apart = set(self.rest.numbers)
+        places = {page: address_of(self.rest.content) + n * PAGE for n, page in enumerate(self.rest.numbers)}
+        kept: list[bytes] = []
+        for piece in self.pieces:
+            for first in range(piece.page, piece.end, _PAGES_AT_ONCE):
+                content = piece.extent.read(
+                    piece.at + first - piece.page, min(_PAGES_AT_ONCE, piece.end - first)
+                )
+                kept.append(content)
+                for at in range(0, len(content), PAGE):
+                    page = first + at // PAGE
+                    if page not in apart and (page >= known or used[page]):
+                        places[page] = address_of(content) + at
+                yield
+        numbers = []
+        for n, page in enumerate(sorted(places), 1):
+            if differs(places[page], start + page * PAGE if page < count else 0):
+                numbers.append(page)
+            if n % _PAGES_AT_ONCE == 0:
+                yield
+        content = yield from gathered([(places[page], PAGE) for page in numbers])
+        return MemoryImage(self.size, tuple(numbers), content)
+
+
 @dataclass(frozen=True, slots=True)
 class PackedImage:
     """A MemoryImage, compressed piece by piece."""
@@ -195,6 +291,11 @@ class PackedImage:
     size: int
     numbers: tuple[int, ...]
     content: tuple[bytes, ...]
+
+    @property
+    def pages(self) -> int:
+        """How many of them there are."""
+        return len(self.numbers)
 
     def unpacked(self) -> Generator[None, None, MemoryImage]:
         """As it was. It yields between pieces."""
@@ -216,7 +317,7 @@ class Snapshot:
     """
 
     header: dict[str, Any]
-    _memory: MemoryImage | list[Any]
+    _memory: Image | list[Any]
     body: Any
     """A record, or the plain data of one that was loaded: the session checks it before it is used."""
     key: bytes | None = field(default=None, repr=False)
@@ -256,7 +357,18 @@ class Snapshot:
         self, max_size: int = 1 << 32, engine: Engine | None = None
     ) -> Generator[None, None, MemoryImage]:
         """As ``memory``; it yields between parts of a large one."""
-        if isinstance(self._memory, MemoryImage):
+        image = yield from self.start_in_turns(max_size, engine)
+        return (yield from image.whole())
+
+    def start(self, max_size: int = 1 << 32, engine: Engine | None = None) -> Image:
+        """As ``memory``, to start a guest from: what can be mapped is not copied."""
+        return at_once(self.start_in_turns(max_size, engine))
+
+    def start_in_turns(
+        self, max_size: int = 1 << 32, engine: Engine | None = None
+    ) -> Generator[None, None, Image]:
+        """As ``start``; it yields between parts of a large one."""
+        if not isinstance(self._memory, list):
             return self._memory
         image = yield from MemoryImage.from_state(self._memory, max_size)
         if not self.differences:
@@ -269,7 +381,12 @@ class Snapshot:
             )
         return (yield from image.against(engine))
 
-    def with_memory(self, memory: MemoryImage, body: Any) -> Snapshot:
+    @property
+    def pages(self) -> int:
+        """Of a session of this process: how many pages of its memory may differ from the boot image."""
+        return 0 if isinstance(self._memory, list) else self._memory.pages
+
+    def with_memory(self, memory: Image, body: Any) -> Snapshot:
         """The same, read and checked already."""
         return replace(self, _memory=memory, body=body, differences=False)
 
@@ -292,6 +409,8 @@ class Snapshot:
         header = cbor2.dumps(self.header)
         memory = self._memory
         differences = self.differences
+        if not isinstance(memory, list):
+            memory = at_once(memory.whole())
         if isinstance(memory, MemoryImage):
             differences = self.engine is not None
             length, pages = (at_once(memory.against(self.engine)) if self.engine else memory).encoded()

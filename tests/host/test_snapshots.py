@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from host.suspending import SUSPENDING
 from rlm_wasm import Limits, Runtime, Snapshot, SnapshotCorrupt, SnapshotVersionError, UsageError
 from rlm_wasm.errors import InstanceLost
 from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
+from rlm_wasm.sandbox.snapshot import Image
 from rlm_wasm.testing import GatedProvider, bracketed
 
 
@@ -308,3 +310,41 @@ async def test_a_session_that_executes_is_copied_as_it_is(gated: Runtime, gate: 
         gate.release()
         gate.release()
         assert (await running).value == (await going_on).value == "0[q]"
+
+
+async def test_a_reply_that_waits_for_one_snapshot_is_in_the_next(
+    gated: Runtime, gate: GatedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came while memory was copied: the guest cannot take it yet, and nobody else may lose it."""
+    copying, original = True, Sandbox.capture_in_turns
+
+    def slow(sandbox: Sandbox) -> Generator[None, None, Image]:
+        while copying:
+            yield
+        return (yield from original(sandbox))
+
+    async with gated.session() as session:
+        running = asyncio.create_task(
+            session.execute('(string-append (syntax-e (llm-query #:instruction "q")) "!")')
+        )
+        await gate.arrived(1)
+        monkeypatch.setattr(Sandbox, "capture_in_turns", slow)
+        first = asyncio.create_task(session.snapshot())
+        while not session._scheduler.guest.is_held:
+            await asyncio.sleep(0)
+        gate.release()
+        while session._scheduler.requests.replies_due or session._scheduler.requests.live:
+            await asyncio.sleep(0)
+        second = asyncio.create_task(session.snapshot())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        copying = False
+        before, after = await first, await second
+        assert (await running).value == "[q]!"
+        async with await gated.restore(after) as back:
+            assert not after.suspended or (await back.resume()).value == "[q]!"
+        async with await gated.restore(before) as back:
+            going_on = asyncio.create_task(back.resume())
+            await gate.arrived(1)
+            gate.release()
+            assert (await going_on).value == "[q]!"

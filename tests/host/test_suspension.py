@@ -45,7 +45,7 @@ def test_another_process_comes_to_the_same_end(name: str) -> None:
     memories: list[Any] = []
 
     def remember(waiting: list[Any]) -> None:
-        memories.append([sandbox.capture().to_state(), [*waiting]])
+        memories.append([sandbox.capture().to_record(), [*waiting]])
 
     status = sandbox.run(protocol.evaluate(program, "program", {}), STEPS, FUEL)
     straight = go_on(sandbox, status, [], remember)
