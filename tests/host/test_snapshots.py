@@ -17,6 +17,8 @@ from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
 from rlm_wasm.sandbox.snapshot import Image
 from rlm_wasm.testing import GatedProvider, bracketed
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 @pytest.mark.parametrize("name", SUSPENDING)
 async def test_a_program_goes_on_from_every_suspension(name: str) -> None:

@@ -16,6 +16,8 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 MORE = {
     "output between": '(for ([i 3]) (printf "~a " i) (llm-query #:instruction (number->string i))) (eprintf "end")',
     "a fan-out with races": (
