@@ -12,6 +12,9 @@ from rlm_wasm import Runtime, Snapshot, SnapshotCorrupt, SnapshotError, Snapshot
 from rlm_wasm.sandbox.pages import PAGE, at_once
 from rlm_wasm.sandbox.snapshot import MAGIC, MemoryImage
 
+STACK_BYTES = 256 * 1024
+"""As build/make_guest.py asks the linker for."""
+
 
 def _snapshot() -> Snapshot:
     memory = MemoryImage(16 * PAGE, (1, 2, 7), b"a" * PAGE + b"b" * PAGE + b"c" * PAGE)
@@ -93,6 +96,16 @@ async def test_a_small_session_takes_a_few_thousand_bytes(runtime: Runtime) -> N
     async with runtime.session() as session:
         await session.execute("(define x 1)")
         assert len((await session.snapshot()).dump()) < 4_000
+
+
+async def test_the_guest_s_own_stack_is_no_part_of_a_snapshot(runtime: Runtime) -> None:
+    """It lies at the lowest addresses, and nothing of it is in use while nobody runs the guest."""
+    async with runtime.session() as session:
+        await session.execute("(define x 1) (sort (list 3 1 2) <)")
+        snapshot = await session.snapshot()
+        assert min(snapshot.memory().numbers) >= STACK_BYTES // PAGE
+    async with await runtime.restore(snapshot) as back:
+        assert (await back.execute("(list x (sort (list 3 1 2) <))")).value == "(1 (1 2 3))"
 
 
 async def test_the_memory_of_another_guest_is_not_mixed_with_this_one_s(runtime: Runtime) -> None:
