@@ -75,17 +75,18 @@ _MAX_WINDOW = 1 << 27
 _local = threading.local()
 
 
-def _zstd() -> tuple[Any, Any]:
-    """This thread's compressor and decompressor: making them costs more than a small image does."""
-    pair: tuple[Any, Any] | None = getattr(_local, "zstd", None)
-    if pair is None:
+def _zstd() -> tuple[Any, Any, Any]:
+    """The library, and this thread's compressor and decompressor, which cost more than a small image."""
+    known: tuple[Any, Any, Any] | None = getattr(_local, "zstd", None)
+    if known is None:
         import zstandard
 
-        pair = _local.zstd = (
+        known = _local.zstd = (
+            zstandard,
             zstandard.ZstdCompressor(level=1),
             zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW),
         )
-    return pair
+    return known
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -111,7 +112,7 @@ class MemoryImage:
 
     def packed(self) -> Generator[None, None, PackedImage]:
         """The same, compressed: for instances that sleep. It yields between pieces."""
-        compress, pieces = _zstd()[0].compress, []
+        compress, pieces = _zstd()[1].compress, []
         view = memoryview(self.content)
         for at in range(0, len(view), PACKED_AT_ONCE):
             # Its buffer is as large as the input; a copy is as large as its length says.
@@ -258,7 +259,7 @@ class PackedImage:
 
     def unpacked(self) -> Generator[None, None, MemoryImage]:
         """As it was. It yields between pieces."""
-        decompress, pieces = _zstd()[1].decompress, []
+        decompress, pieces = _zstd()[2].decompress, []
         for piece in self.content:
             pieces.append(decompress(piece, max_output_size=PACKED_AT_ONCE))
             yield
@@ -527,7 +528,8 @@ def _state_and_memory(packed: memoryview, *, trusted: bool) -> tuple[StoredImage
     end = _LENGTH.size + _LENGTH.unpack_from(packed)[0]
     if end > len(packed):
         raise SnapshotCorrupt("the snapshot's body is malformed")
-    plain = at_once(_unpacked(packed[_LENGTH.size : end]))
+    frame = packed[_LENGTH.size : end]
+    plain = _unpacked_small(frame) or at_once(_unpacked(frame))
     if not trusted:
         checked_parts(plain)
     said = decoded(plain)
@@ -541,34 +543,54 @@ def _state_and_memory(packed: memoryview, *, trusted: bool) -> tuple[StoredImage
     return memory, _table(merged(changed, BLANK), "body")
 
 
-def _unpacked(body: bytes | memoryview) -> Generator[None, None, bytes]:
-    """Decompressed, as far as a frame of that size may be large. It yields between pieces."""
+def _unpacked_small(frame: bytes | memoryview) -> bytes | None:
+    """Decompressed, where that is little; None where it is more, or nothing. Raises SnapshotCorrupt."""
+    zstandard, _, decompressor = _zstd()
+    try:
+        if not 0 < zstandard.frame_content_size(frame) <= PACKED_AT_ONCE:
+            return None
+        content: bytes = decompressor.decompress(frame, allow_extra_data=True)
+    except zstandard.ZstdError as error:
+        raise _not_unpacked(error) from error
+    return content
+
+
+def _unpacked(frame: bytes | memoryview) -> Generator[None, None, bytes]:
+    """Decompressed, as far as a frame of that size may be large. It yields between pieces.
+
+    Raises SnapshotCorrupt.
+    """
+    small = _unpacked_small(frame)
+    if small is not None:
+        return small
     import zstandard
 
-    limit = max(MIN_BODY, MAX_RATIO * len(body))
+    limit = max(MIN_BODY, MAX_RATIO * len(frame))
+    at, length = 0, zstandard.frame_content_size(frame)
+    if length > limit:
+        raise SnapshotCorrupt(
+            f"the snapshot's {len(frame):,} bytes unpack to more than {limit:,}: no session's do"
+        )
+    if length < 0:
+        raise SnapshotCorrupt("the snapshot's body does not say how long it is")
+    if length == 0:
+        return b""
+    content, room = room_for(length)
     try:
-        length = zstandard.frame_content_size(body)
-        if length > limit:
-            raise SnapshotCorrupt(
-                f"the snapshot's {len(body):,} bytes unpack to more than {limit:,}: no session's do"
-            )
-        if length < 0:
-            raise SnapshotCorrupt("the snapshot's body does not say how long it is")
-        if length <= PACKED_AT_ONCE:
-            small: bytes = _zstd()[1].decompress(body, max_output_size=length, allow_extra_data=True)
-            return small
-        content, room = room_for(length)
-        at = 0
         # Not the thread's: between two pieces others want that one.
-        with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(body) as reader:
+        with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(frame) as reader:
             while at < length and (size := reader.readinto(room[at : at + PACKED_AT_ONCE])):
                 at += size
                 yield
     except zstandard.ZstdError as error:
-        raise SnapshotCorrupt(f"the snapshot's body cannot be unpacked: {error}") from error
+        raise _not_unpacked(error) from error
     if at < length:
         raise SnapshotCorrupt("the snapshot's body ends in its middle")
     return content
+
+
+def _not_unpacked(error: Exception) -> SnapshotCorrupt:
+    return SnapshotCorrupt(f"the snapshot's body cannot be unpacked: {error}")
 
 
 def _memory_in(body: bytes) -> tuple[list[Any], bytes]:
