@@ -122,7 +122,7 @@ static enum run_status collect(void) {
     if (x_ & y_ & 1) holds = (int64_t)x_ op (int64_t)y_; \
     else { int order_; \
       if (TYPE_FAST(x_, T_FLONUM) && TYPE_FAST(y_, T_FLONUM)) holds = FLO_VALUE(x_) op FLO_VALUE(y_); \
-      else { result = num_compare(name, x_, y_, &order_); if (IS_SIGNAL(result)) goto signal; \
+      else { result = num_compare_pausing(name, x_, y_, &order_); if (IS_SIGNAL(result)) goto signal; \
              holds = order_ != 2 && order_ op 0; } } } while (0)
 
 #define COMPARE_SS(op, name) do { bool h_; COMPARE(sp[-2], sp[-1], op, name, h_); sp--; sp[-1] = BOOL(h_); } while (0)
