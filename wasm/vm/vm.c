@@ -159,7 +159,7 @@ static __attribute__((noinline)) Value compare(enum opcode op, Value x, Value y)
     double a = FLO_VALUE(x), b = FLO_VALUE(y);
     order = a < b ? -1 : a > b ? 1 : a == b ? 0 : 2;
   } else {
-    Value signal = num_compare(names[kind], x, y, &order);
+    Value signal = num_compare_pausing(names[kind], x, y, &order);
     if (IS_SIGNAL(signal)) return signal;
   }
   if (order == 2) return V_FALSE;
