@@ -47,7 +47,8 @@ _Static_assert(sizeof(struct block) <= HEADER_SIZE && sizeof(struct large) <= HE
 #define HEADER_SIZE 24u
 #endif
 
-static struct block *blocks, *image_blocks;
+static struct block *blocks;
+static struct block *image_blocks, *settled_blocks;    /* of the image: what a program may change, what nobody does */
 static struct large *larges;
 static uint8_t *bump, *bump_end;        /* in blocks, the current one */
 static uint64_t allocated;              /* since the last collection */
@@ -475,8 +476,34 @@ static void forward_object(Value *slot) {
   *slot = FROM_PTR(TAG(v), to);
 }
 
+/* While the image is made, objects are copied into two rows of blocks: what is never changed once it is made,
+   and so points into the image forever, lies apart, and no later collection looks at it. */
+static struct row { struct block *blocks; uint8_t *bump, *bump_end; struct block *scan_block; uint8_t *scan_at; } other_row;
+static bool row_is_settled;             /* the row that blocks and the rest stand for now */
+
+static void change_rows(void);
+
+/* May a program, or C, store into it? What is settled: code, its names and its texts. */
+static bool is_settled(Value v, uint64_t header) {
+  switch (TAG(v)) {
+    case T_SYMBOL: case T_KEYWORD: case T_CLOSURE: case T_TEMPLATE: return true;
+    case T_STRING: return (HEADER_FLAGS(header) & H_IMMUTABLE) != 0;
+    default: return KIND_IS_RAW(TAG(v));
+  }
+}
+
+static void forward_into_row(Value *slot) {
+  Value v = *slot;
+  bool change = page_state[PAYLOAD(v) >> PAGE_SHIFT] == PAGE_FROM && is_settled(v, HEADER_OF(v)) != row_is_settled;
+  if (change) change_rows();
+  forward_object(slot);
+  if (change) change_rows();
+}
+
 static inline void forward_slot(Value *slot) {
-  if (!IS_FIX(*slot) && TAG(*slot) >= T_PAIR) forward_object(slot);
+  if (IS_FIX(*slot) || TAG(*slot) < T_PAIR) return;
+  if (sealing == 2) forward_into_row(slot);
+  else forward_object(slot);
 }
 static void forward(Value *slot) { forward_slot(slot); }
 
@@ -570,6 +597,17 @@ static bool scan_objects(struct block *b) {
   }
 }
 
+static void change_rows(void) {
+  struct row row = {blocks, bump, bump_end, scan_block, scan_at};
+  blocks = other_row.blocks;
+  bump = other_row.bump;
+  bump_end = other_row.bump_end;
+  scan_block = other_row.scan_block;
+  scan_at = other_row.scan_at;
+  other_row = row;
+  row_is_settled = !row_is_settled;
+}
+
 /* Scan the rest of scan_object: false where the slice is over first. */
 static bool scan_large(void) {
   uint64_t *p = (uint64_t *)((uint8_t *)scan_object + HEADER_SIZE);
@@ -605,29 +643,55 @@ static bool scan_image_blocks(void) {
   return true;
 }
 
+#ifdef RLM_DEBUG
+/* What is settled does not lead out of the image: nobody has changed it. */
+static void check_settled(void) {
+  for (struct block *b = settled_blocks; b; b = b->next)
+    for (uint8_t *at = (uint8_t *)b + HEADER_SIZE; at < (uint8_t *)b + b->used;) {
+      uint64_t word = *(uint64_t *)at;
+      CHECK(IS_HEADER(word));
+      bool raw = KIND_IS_RAW(HEADER_KIND(word));
+      for (uint32_t i = 0; i < (raw ? 0 : HEADER_LENGTH(word)); i++) {
+        Value v = ((Value *)at)[i + 1];
+        CHECK(IS_FIX(v) || TAG(v) < T_PAIR || page_state[PAYLOAD(v) >> PAGE_SHIFT] == PAGE_IMAGE);
+      }
+      at += 8 + (raw ? (HEADER_LENGTH(word) + 7) & ~7u : HEADER_LENGTH(word) * 8);
+    }
+}
+#else
+static void check_settled(void) {}
+#endif
+
 static bool scan_image_larges(void) {
   for (; scan_object; scan_object = scan_object->next, scan_slot = 0)
     if (scan_object->image && !scan_large()) return false;
   return true;
 }
 
-/* Scan what has been copied or marked until nothing is left. New blocks are pushed in front of `blocks`;
-   they are scanned in the order of their birth. */
+/* Scan the copies that are in blocks, in the order of the blocks' birth: new ones are pushed in front of `blocks`. */
+static bool scan_copies(void) {
+  if (!scan_block && blocks) {
+    struct block *b = blocks;
+    while (b->next) b = b->next;        /* the oldest: there are few yet */
+    scan_block = b;
+    scan_at = (uint8_t *)b + HEADER_SIZE;
+  }
+  while (scan_block) {
+    if (!scan_objects(scan_block)) return false;
+    if (!scan_block->younger) break;
+    scan_block = scan_block->younger;
+    scan_at = (uint8_t *)scan_block + HEADER_SIZE;
+  }
+  return true;
+}
+
+/* Scan what has been copied or marked until nothing is left. */
 static bool scan_all(void) {
   for (;;) {
-    if (!scan_block && blocks) {
-      struct block *b = blocks;
-      while (b->next) b = b->next;      /* the oldest: there are few yet */
-      scan_block = b;
-      scan_at = (uint8_t *)b + HEADER_SIZE;
-    }
-    if (scan_block) {
-      if (!scan_objects(scan_block)) return false;
-      if (scan_block->younger) {
-        scan_block = scan_block->younger;
-        scan_at = (uint8_t *)scan_block + HEADER_SIZE;
-        continue;
-      }
+    if (!scan_copies()) return false;
+    if (other_row.blocks && (other_row.scan_block != other_row.blocks || other_row.scan_at != other_row.bump)) {
+      change_rows();
+      continue;
     }
     if (!scan_object) {
       if (!gray) return true;
@@ -688,6 +752,7 @@ static void sweep_large(void) {
 
 static void begin_collection(void) {
   client->before_collection();
+  if (!sealing) check_settled();
   for (struct block *b = blocks; b; b = b->next) memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_FROM, b->pages);
   from_blocks = blocks;
   from_pages = small_pages;
@@ -777,6 +842,19 @@ bool heap_collect(void) {
   return true;
 }
 
+/* The blocks of a row become part of the image. */
+static void seal_blocks(struct block **image) {
+  if (blocks) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
+  for (struct block *b = blocks; b; b = b->next) {
+    memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_IMAGE, b->pages);
+    memset((uint8_t *)b + b->used, 0, b->pages * PAGE - b->used);
+  }
+  while (*image) image = &(*image)->next;
+  *image = blocks;
+  blocks = NULL;
+  bump = bump_end = NULL;
+}
+
 /* The image should be small and dense, at the low end of memory: a fresh instance maps it whole. */
 void heap_seal(void) {
   for (sealing = 1; sealing <= 2; sealing++) {
@@ -784,18 +862,14 @@ void heap_seal(void) {
     while (!heap_collect()) {}
   }
   sealing = 0;
-  if (blocks) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
-  for (struct block *b = blocks; b; b = b->next) {
-    memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_IMAGE, b->pages);
-    memset((uint8_t *)b + b->used, 0, b->pages * PAGE - b->used);
-  }
-  struct block **link = &image_blocks;
-  while (*link) link = &(*link)->next;
-  *link = blocks;
+  if (row_is_settled) change_rows();
+  seal_blocks(&image_blocks);
+  change_rows();
+  seal_blocks(&settled_blocks);
+  row_is_settled = false;
+  other_row = (struct row){0};
   image_pages += small_pages;
   small_pages = 0;
-  blocks = NULL;
-  bump = bump_end = NULL;
   for (struct large *l = larges; l; l = l->next) {
     l->image = 1;
     memset(page_state + ((uintptr_t)l >> PAGE_SHIFT), PAGE_IMAGE, l->pages);
