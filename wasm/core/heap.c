@@ -30,6 +30,7 @@ enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE, PAGE_FROM };   
 
 static uint8_t page_state[MAX_PAGES];
 static uint32_t first_page, end_page;   /* the pages that are ours: [first_page, end_page) */
+static uint32_t image_end;              /* the image's objects lie below this address; 0: there is no image yet */
 static uint32_t free_pages, small_pages, large_pages, image_pages;
 static uint32_t from_pages;             /* of small blocks that a collection under way takes from; else 0 */
 static uint32_t search_from;            /* where the last run was found */
@@ -500,7 +501,10 @@ static void forward_into_row(Value *slot) {
   if (change) change_rows();
 }
 
+/* Every slot of an object, and of the stacks, comes by here: what leads into the image, which lies below all
+   else, and what has no address is told by the upper half alone. */
 static inline void forward_slot(Value *slot) {
+  if (PAYLOAD(*slot) < image_end) return;
   if (IS_FIX(*slot) || TAG(*slot) < T_PAIR) return;
   if (sealing == 2) forward_into_row(slot);
   else forward_object(slot);
@@ -509,6 +513,16 @@ static void forward(Value *slot) { forward_slot(slot); }
 
 static void scan_slots(Value *slots, uint32_t count) {
   _Pragma("GCC unroll 4") for (uint32_t i = 0; i < count; i++) forward_slot(slots + i);
+}
+
+/* In the image's blocks every word is a slot, or a header, which looks like what has no address: so they are gone
+   through word by word, whatever the objects. Few words lead out of the image. (An ephemeron of the image keeps its value.) */
+static void scan_words(Value *at, Value *end) {
+  for (; end - at >= 4; at += 4) {
+    uint32_t below = (PAYLOAD(at[0]) < image_end) & (PAYLOAD(at[1]) < image_end) & (PAYLOAD(at[2]) < image_end) & (PAYLOAD(at[3]) < image_end);
+    if (!below) scan_slots(at, 4);
+  }
+  scan_slots(at, (uint32_t)(end - at));
 }
 
 /* Ephemerons: the value is kept by the key, not by the ephemeron. Those that the scan meets are
@@ -614,7 +628,7 @@ static bool scan_large(void) {
   uint32_t length = KIND_IS_RAW(HEADER_KIND(*p)) ? 0 : HEADER_LENGTH(*p);
   while (scan_slot < length) {
     uint32_t n = length - scan_slot < CHUNK ? length - scan_slot : CHUNK;
-    scan_slots((Value *)p + 1 + scan_slot, n);
+    scan_words((Value *)p + 1 + scan_slot, (Value *)p + 1 + scan_slot + n);
     scan_slot += n;
     scanned += n * 8ull;
     if (slice_is_over()) return false;
@@ -637,7 +651,13 @@ static bool scan_roots(void) {
 static bool scan_image_blocks(void) {
   for (; scan_block; scan_block = scan_block->next) {
     if (!scan_at) scan_at = (uint8_t *)scan_block + HEADER_SIZE;
-    if (!scan_objects(scan_block)) return false;
+    uint8_t *end = (uint8_t *)scan_block + scan_block->used;
+    while (scan_at < end) {
+      uint8_t *to = end - scan_at > CHUNK ? scan_at + CHUNK : end;
+      scan_words((Value *)scan_at, (Value *)to);
+      scan_at = to;
+      if (slice_is_over()) return false;
+    }
     scan_at = NULL;
   }
   return true;
@@ -879,14 +899,13 @@ void heap_seal(void) {
   uint32_t used = first_page;
   for (uint32_t p = first_page; p < end_page; p++)
     if (page_state[p] != PAGE_FREE) used = p + 1;
+  image_end = used << PAGE_SHIFT;
 #ifdef __wasm__
   for (uint32_t p = first_page; p < end_page; p++)     /* stale copies would only fatten the image */
     if (page_state[p] == PAGE_FREE) memset((void *)(uintptr_t)((uintptr_t)p << PAGE_SHIFT), 0, PAGE);
   /* the shipped module's memory ends here (see rlm.h): with room for a program or two, so that a
      session's first allocation needs no memory.grow */
   end_page = (used + MARGIN_PAGES + 320 + 15) & ~15u;
-#else
-  (void)used;
 #endif
   free_pages = spare_pages = 0;
   for (uint32_t p = first_page; p < end_page; p++) free_pages += page_state[p] == PAGE_FREE;
