@@ -21,7 +21,7 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
-from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
+from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.sandbox.snapshot import MemoryImage
 from rlm_wasm.turns import TURN_S, in_turns
 
@@ -33,8 +33,9 @@ machine."""
 AT_ONCE: Final = 1 << 18
 """Bytes of messages and memory that are copied, read and written without a turn in between."""
 
-FUEL_RESERVE: Final = 4_000_000_000
-"""Above an execution's limit stands this much before the hard trap: a slice always fits."""
+SLICE_FUEL: Final = 4_000_000_000
+"""Where the hard trap stands in every slice: forty times what the longest takes that ends by itself. An
+execution's own limit is looked at between slices."""
 
 HEAVY_FUEL: Final = 20_000_000
 """An execution of so much fuel may have left memory behind that nobody needs."""
@@ -143,7 +144,7 @@ class Guest:
 
     # ---- runs
 
-    async def delivered(self, message: ToGuest, hard_fuel: int) -> bytes | int:
+    async def delivered(self, message: ToGuest) -> bytes | int:
         """What of a message it is run with: the whole, or the length of a large one, which it has then."""
         self._large = ()
         if isinstance(message, bytes) and len(message) <= AT_ONCE:
@@ -152,13 +153,13 @@ class Guest:
         if sum(map(len, parts)) <= AT_ONCE:
             return b"".join(parts)
         with self.in_transit():
-            delivered: int = await in_turns(self.sandbox.deliver(parts, hard_fuel))
+            delivered: int = await in_turns(self.sandbox.deliver(parts, SLICE_FUEL))
         self._large = tuple(parts)
         return delivered
 
-    def run(self, given: bytes | int | None, hard_fuel: int, wall_s: float = SLICE_WALL_S) -> int:
+    def run(self, given: bytes | int | None) -> int:
         """A slice with this message: its status. Raises InstanceLost, MessageTooLarge."""
-        return self.sandbox.run(given, SLICE_STEPS, hard_fuel, wall_s)
+        return self.sandbox.run(given, SLICE_STEPS, SLICE_FUEL)
 
     def ran(self, given: bytes | int | None, status: int) -> None:
         """It was run with this message, and gave this status. Raises InstanceLost for one that is none."""
@@ -191,7 +192,7 @@ class Guest:
         """A run that belongs to no execution: its status."""
         if self._journal is not None:
             self._journal.run(message, None)
-        status = self.sandbox.run(message, SLICE_STEPS, FUEL_RESERVE)
+        status = self.sandbox.run(message, SLICE_STEPS, SLICE_FUEL)
         self.log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
         return status
 

@@ -343,7 +343,6 @@ def pristine_memory(engine: Engine) -> tuple[int, int]:
 
         store = wasmtime.Store(engine.wasmtime_engine)
         store.set_fuel(1 << 40)
-        store.set_epoch_deadline(1 << 40)
         instance = wasmtime.Instance(store, engine.module, [])
         memory = instance.exports(store)["memory"]
         assert isinstance(memory, wasmtime.Memory)
