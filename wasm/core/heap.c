@@ -15,6 +15,9 @@
 #include "core/prims.h"
 #include <stdarg.h>
 #include <string.h>
+#ifdef __wasm__
+#include <wasm_simd128.h>
+#endif
 
 #define PAGE 4096u
 #define PAGE_SHIFT 12
@@ -23,8 +26,9 @@
 #define MARGIN_PAGES 192u               /* 768 KiB: more than anything may take between two safe points */
 #define MAX_PAGES (1u << 20)            /* 4 GiB */
 #ifndef COLLECT_AFTER                   /* the debug build collects all the time */
-#define COLLECT_AFTER (8u << 20)        /* bytes of allocation between collections, at the least */
+#define COLLECT_AFTER (1u << 20)        /* bytes of allocation between collections, at the least: they stay in the processor's cache */
 #endif
+#define SMALL_HEAP (8u << 20)           /* a heap up to this size grows faster than it is collected */
 
 enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE, PAGE_FROM };   /* FROM: small, while it is collected */
 
@@ -517,11 +521,24 @@ static void scan_slots(Value *slots, uint32_t count) {
 
 /* In the image's blocks every word is a slot, or a header, which looks like what has no address: so they are gone
    through word by word, whatever the objects. Few words lead out of the image. (An ephemeron of the image keeps its value.) */
+#ifdef __wasm__
+__attribute__((target("simd128")))
+static bool lead_into_image(const Value *at) {      /* four of them: their upper halves side by side */
+  v128_t halves = wasm_i32x4_shuffle(wasm_v128_load(at), wasm_v128_load(at + 2), 1, 3, 5, 7);
+  return wasm_i32x4_all_true(wasm_u32x4_lt(halves, wasm_u32x4_splat(image_end)));
+}
+#else
+static bool lead_into_image(const Value *at) {
+  return PAYLOAD(at[0]) < image_end && PAYLOAD(at[1]) < image_end && PAYLOAD(at[2]) < image_end && PAYLOAD(at[3]) < image_end;
+}
+#endif
+
+#ifdef __wasm__
+__attribute__((target("simd128")))
+#endif
 static void scan_words(Value *at, Value *end) {
-  for (; end - at >= 4; at += 4) {
-    uint32_t below = (PAYLOAD(at[0]) < image_end) & (PAYLOAD(at[1]) < image_end) & (PAYLOAD(at[2]) < image_end) & (PAYLOAD(at[3]) < image_end);
-    if (!below) scan_slots(at, 4);
-  }
+  for (; end - at >= 4; at += 4)
+    if (!lead_into_image(at)) scan_slots(at, 4);
   scan_slots(at, (uint32_t)(end - at));
 }
 
@@ -838,9 +855,11 @@ static void end_collection(void) {
 #ifdef RLM_DEBUG
   since_collection = 0;
 #endif
-  /* as much again as lives, so that the work of collecting stays in proportion */
-  uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE;
-  collect_after = live > COLLECT_AFTER ? live : COLLECT_AFTER;
+  /* As much again as lives, so that the work of collecting stays in proportion. What a program builds up at
+     first is copied less often than that. */
+  uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE, after = live;
+  if (after < SMALL_HEAP) after = 3 * live < SMALL_HEAP ? 3 * live : SMALL_HEAP;
+  collect_after = after > COLLECT_AFTER ? after : COLLECT_AFTER;
   collected += copied + scanned;
 }
 
@@ -903,9 +922,9 @@ void heap_seal(void) {
 #ifdef __wasm__
   for (uint32_t p = first_page; p < end_page; p++)     /* stale copies would only fatten the image */
     if (page_state[p] == PAGE_FREE) memset((void *)(uintptr_t)((uintptr_t)p << PAGE_SHIFT), 0, PAGE);
-  /* the shipped module's memory ends here (see rlm.h): with room for a program or two, so that a
-     session's first allocation needs no memory.grow */
-  end_page = (used + MARGIN_PAGES + 320 + 15) & ~15u;
+  /* the shipped module's memory ends here (see rlm.h): with room for a session that keeps
+     little, so that it needs no memory.grow: the host uses such an instance again */
+  end_page = (used + MARGIN_PAGES + 640 + 15) & ~15u;
 #endif
   free_pages = spare_pages = 0;
   for (uint32_t p = first_page; p < end_page; p++) free_pages += page_state[p] == PAGE_FREE;
