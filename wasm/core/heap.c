@@ -216,7 +216,7 @@ static void count_allocation(uint64_t bytes) {
   }
 }
 
-static void new_block(void) {
+static __attribute__((noinline)) void new_block(void) {
   if (blocks && bump) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
   uint32_t pages = BLOCK_PAGES, page = 0;
   if (!room_for(2 * BLOCK_PAGES)) short_of_memory = true;
@@ -282,6 +282,27 @@ Value heap_raw(uint32_t tag, uint32_t flags, uint32_t bytes) {
   CHECK(KIND_IS_RAW(tag));
   *p = HEADER(tag, flags, bytes);
   return FROM_PTR(tag, p);
+}
+
+/* Short ones lie side by side and are taken in one step. */
+Value heap_string(uint32_t flags, uint32_t length, uint32_t bytes) {
+  uint64_t size = sizeof(struct String) + 8 + (((uint64_t)bytes + 7) & ~7ull);
+  struct String *s;
+  Value chars;
+  if (size <= LARGE_LIMIT) {
+    s = allocate_small((uint32_t)size);
+    uint64_t *raw = (uint64_t *)(s + 1);
+    *raw = HEADER(T_RAW, 0, bytes);
+    chars = FROM_PTR(T_RAW, raw);
+  } else {
+    chars = heap_raw(T_RAW, 0, bytes);
+    s = allocate_small(sizeof *s);
+  }
+  s->header = HEADER(T_STRING, flags, 3);
+  s->length = FIX(length);
+  s->chars = chars;
+  s->lineage = V_FALSE;
+  return FROM_PTR(T_STRING, s);
 }
 
 bool heap_reserve(uint64_t bytes) {
