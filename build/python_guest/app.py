@@ -38,7 +38,7 @@ class _Namespace(dict):
 
     def __missing__(self, name):
         if name == "context":
-            text = _ask("context", None)
+            text = _context(None)
             if text is not None:
                 self[name] = text
                 return text
@@ -53,7 +53,7 @@ class _Contexts:
 
     def __getitem__(self, name):
         if name not in self._texts:
-            text = _ask("context", name)
+            text = _context(name)
             if text is None:
                 raise KeyError(f"no context named {name!r}")
             self._texts[name] = text
@@ -112,6 +112,14 @@ def _ask(*request):
         kind = getattr(builtins, answer["kind"], OSError)
         raise kind(answer["error"])
     return answer["value"]
+
+
+def _context(name):
+    """A context's text, None where there is none. It comes in parts, for it may be large."""
+    text = io.StringIO()
+    while part := _ask("context", name, text.tell()):
+        text.write(part)
+    return text.getvalue() if part is not None else None
 
 
 def _write(descriptor, data):

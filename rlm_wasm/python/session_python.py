@@ -135,7 +135,7 @@ _VALUE = b"\x65value"
 def _encoded(reply: PythonReply) -> protocol.Encoded:
     """A table of what there is; the guest knows what is left out as empty."""
     said = [(name, text) for name in ("stdout", "stderr", "note") if (text := getattr(reply, name))]
-    parts = [protocol.head_of(5, 1 + len(said)), _VALUE, reply.encoded]
+    parts = [protocol.head_of(5, 1 + len(said)) + _VALUE, reply.encoded]
     for name, text in said:
         parts += [protocol.encode(name), protocol.encode(text)]
-    return protocol.Encoded(b"".join(parts))
+    return protocol.Encoded(*parts)

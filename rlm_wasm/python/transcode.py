@@ -12,10 +12,11 @@ from __future__ import annotations
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rlm_wasm.data import whole_characters
 from rlm_wasm.python.codec import MAX_DEPTH
 from rlm_wasm.python.values import (
     BLOCK,
@@ -55,7 +56,6 @@ _CUT_ESCAPE: Final = re.compile(rb"\\u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F
 _NO_PARTS: Final = frozenset({int, str, float, bool, type(None)})
 _LIST: Final = b"\x9f"
 _TABLE: Final = b"\xbf"
-_CHUNKS: Final = {2: b"\x5f", 3: b"\x7f"}
 _BREAK: Final = b"\xff"
 _VECTOR: Final = b"\xd9" + protocol.TAG_VECTOR.to_bytes(2, "big")
 
@@ -305,19 +305,31 @@ class _OutOfPython:
         self._at = end + 1
         self._pass_space()
         if end - begin <= BLOCK:
-            self._add(_text(self._text[begin:end]))
-            return
-        self._add(_CHUNKS[3])
+            content = _content(self._text[begin:end])
+            self._add(protocol.head_of(3, len(content)) + content)
+        else:
+            self._long(3, self._blocks(begin, end))
+
+    def _long(self, major: int, blocks: Iterable[bytes]) -> None:
+        """A string of so many pieces. Its length is known, and said, when all are there."""
+        self._join()
+        head, size = len(self._out), 0
+        self._out.append(b"")
+        for block in blocks:
+            self._out.append(block)
+            size += len(block)
+            self._check()
+        self._out[head] = protocol.head_of(major, size)
+
+    def _blocks(self, begin: int, end: int) -> Iterator[bytes]:
         while begin < end:
             stop = min(begin + BLOCK, end)
             if stop < end:
                 while self._text[stop] & 0xC0 == 0x80:  # in the middle of a character
                     stop -= 1
                 stop = self._before_escape(begin, stop)
-            self._add(_text(self._text[begin:stop]))
+            yield _content(self._text[begin:stop])
             begin = stop
-            self._join()
-        self._add(_BREAK)
 
     def _before_escape(self, begin: int, stop: int) -> int:
         """A place to cut a string at, at or before ``stop``."""
@@ -327,12 +339,8 @@ class _OutOfPython:
         return match.end() if match.end() > begin else stop
 
     def _bytes(self, begin: int, end: int) -> None:
-        self._add(_CHUNKS[2])
-        for at in range(begin, end, BLOCK):
-            block = binascii.a2b_base64(self._text[at : min(at + BLOCK, end)])
-            self._add(protocol.head_of(2, len(block)) + block)
-            self._join()
-        self._add(_BREAK)
+        blocks = (self._text[at : min(at + BLOCK, end)] for at in range(begin, end, BLOCK))
+        self._long(2, map(binascii.a2b_base64, blocks))
 
     def _integer(self, begin: int, end: int) -> None:
         negative = self._text[begin] == 0x2D
@@ -355,8 +363,12 @@ class _OutOfPython:
         self._out.append(magnitude)
 
 
-def _text(content: bytes) -> bytes:
-    """A JSON string's content as CBOR."""
-    if _SPECIAL.search(content) is not None:
-        return protocol.encode(json.loads(b'"' + content + b'"'))
-    return protocol.head_of(3, len(content)) + content
+def _content(text: bytes) -> bytes:
+    """What the inside of a JSON string says."""
+    if _SPECIAL.search(text) is None:
+        return text
+    found: str = json.loads(b'"' + text + b'"')
+    try:
+        return found.encode()
+    except UnicodeEncodeError:
+        return whole_characters(found).encode()

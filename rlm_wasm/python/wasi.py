@@ -53,6 +53,8 @@ CAPTURE_SECONDS = 10.0
 
 MOMENT_S = 0.001
 """Seconds that the event loop is kept for a call that may be short."""
+CONTEXT_PART = 1 << 20
+"""Characters of a context that Python is given at once."""
 ANSWER_LIMIT = 16 << 20
 """Bytes of what is said beside a value: two streams of a mebibyte, and an error."""
 _ANSWER_MARKS = 2_000
@@ -360,9 +362,14 @@ class WasiPython:
     ) -> str:
         """What the component may ask. Never raises: an exception here would kill the instance."""
         try:
+            if len(request) > self._limits.message_bytes:
+                raise ValueError(
+                    "what is asked of the host is too long: a message has a limit (message_bytes)"
+                )
+            check_marks(request.encode(), _ANSWER_MARKS)
             operation, *arguments = json.loads(request)
             if operation == "context":
-                value: Any = self._contexts.get(arguments[0])
+                value: Any = self._part_of_context(*arguments)
             elif operation == "context-names":
                 value = sorted(name for name in self._contexts if name is not None)
             elif operation == "sleep":
@@ -381,6 +388,11 @@ class WasiPython:
             )
         except Exception as error:
             return json.dumps({"error": str(error), "kind": "ValueError"})
+
+    def _part_of_context(self, name: str | None, start: int) -> str | None:
+        """So much of a context as is copied and encoded while all other threads wait."""
+        text = self._contexts.get(name)
+        return None if text is None else text[start : start + CONTEXT_PART]
 
     # ---- the rest of PythonBackend
 
