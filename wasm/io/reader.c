@@ -1007,7 +1007,7 @@ static Value prim_read(int argc, Value *args) {
     if (IS_SIGNAL(complete)) return complete;
     uint32_t at, line, column;
     port_text(port, &text, &at);
-    port_location(port, &line, &column);
+    TRY_LET(located, port_location(port, &line, &column));
     state = make_reader(text, V_FALSE, at, line, column + 1, port_has(port, PORT_FOLD_CASE) ? FOLD_CASE : 0);
   }
   Value datum = reader_next(state);
