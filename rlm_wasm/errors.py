@@ -262,7 +262,7 @@ class SandboxCrashed(RlmError):
 class InstanceLost(SandboxCrashed):
     """The wasm instance trapped and is gone; the scheduler rolls its session back.
 
-    ``reason``: "fuel", "timeout", "stack", "memory" (none is left, the definitions hold it) or "trap".
+    ``reason``: "fuel", "stack", "memory" (none is left, the definitions hold it) or "trap".
     """
 
     def __init__(self, reason: str, message: str) -> None:
