@@ -23,8 +23,10 @@ def without_credentials(text: str) -> str:
 
 
 def without_secret(text: str, secret: str) -> str:
-    """The text, with ``***`` where a key stands: a server repeats what it was sent. A key of a few letters, as
-    servers without accounts take, is none, and would be found in ordinary words."""
+    """The text, with ``***`` where a key stands: a server repeats what it was sent.
+
+    A key of a few letters, as servers without accounts take, is none: it is found in ordinary words.
+    """
     return text.replace(secret, HIDDEN) if len(secret) >= SHORTEST_SECRET else text
 
 

@@ -233,7 +233,9 @@ class OpenAIProvider:
                     f"{self._where()} cannot be reached: {self._first_line(cause)}", retryable=True
                 )
             cause = cause.__cause__
-        return ProviderError(f"{self._where()} cannot be reached: {self._first_line(innermost)}", retryable=True)
+        return ProviderError(
+            f"{self._where()} cannot be reached: {self._first_line(innermost)}", retryable=True
+        )
 
 
 @functools.cache

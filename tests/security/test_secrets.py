@@ -22,9 +22,11 @@ FAULTS = {
     "the headers of the request": Fault.error(400, f"no such thing: Authorization: Bearer {KEY}"),
     "a failed server": Fault.error(500, f"cannot look up {KEY}"),
     "a server that is busy": Fault.error(429, f"quota of {KEY} is used up"),
-    "an error with status 200": Fault("raw", text='{"error": {"message": "key ' + KEY + '", "code": 500}}'),
-    "what is no answer": Fault("raw", text=f"<html>Bearer {KEY}</html>"),
-    "an answer without a choice": Fault("raw", text='{"sent": "' + KEY + '"}'),
+    "an error with status 200": Fault(
+        kind="raw", text='{"error": {"message": "key ' + KEY + '", "code": 500}}'
+    ),
+    "what is no answer": Fault(kind="raw", text=f"<html>Bearer {KEY}</html>"),
+    "an answer without a choice": Fault(kind="raw", text='{"sent": "' + KEY + '"}'),
 }
 
 
@@ -39,7 +41,9 @@ async def test_a_server_that_repeats_the_key_tells_it_to_nobody(
         async with Runtime(provider, python="off") as runtime, runtime.session() as session:
             with caplog.at_level(logging.DEBUG):
                 result = await session.execute(CATCH)
-            told = f"{result!r} {session.scope_log()} {session.state()} {caplog.text} {provider!r} {runtime!r}"
+            told = (
+                f"{result!r} {session.scope_log()} {session.state()} {caplog.text} {provider!r} {runtime!r}"
+            )
         await provider.aclose()
     assert "call 1" in result.stdout
     assert KEY not in told
@@ -50,7 +54,7 @@ async def test_an_answer_with_the_request_in_it_has_the_key_hidden() -> None:
     """As a server for debugging gives: the program gets the answer, and no key."""
     async with OpenAIServer(lambda request: f"you sent {request.headers['authorization']}") as server:
         provider = OpenAIProvider(base_url=server.base_url, api_key=KEY, max_retries=0)
-        answer = await provider.complete(CompletionRequest(instruction="x", data=""))
+        answer = await provider.complete(CompletionRequest(id=1, instruction="x", data=""))
         await provider.aclose()
     assert isinstance(answer, Completion)
     assert answer.text == "you sent Bearer ***"
@@ -68,7 +72,7 @@ async def test_a_library_that_repeats_the_key_in_its_error_is_not_repeated(
 
     monkeypatch.setattr(litellm, "acompletion", fails)
     with pytest.raises(ProviderError) as caught:
-        await LiteLLMProvider("m", api_key=KEY).complete(CompletionRequest(instruction="x", data=""))
+        await LiteLLMProvider("m", api_key=KEY).complete(CompletionRequest(id=1, instruction="x", data=""))
     assert str(caught.value) == "m: bad key ***"
 
 
