@@ -176,6 +176,13 @@ PIECES = {
         "(read (open-input-string (string-append (make-string 3000000 #\\0) \"12\")))",
         "(read-line (open-input-string (make-string 3000000 #\\a)) 'any)",
         "(number->string (/ (expt 3 300000) (expt 2 300000)))",
+        "(read (open-input-string (make-string 3000000 #\\;)))", "(read (open-input-string (make-string 3000000 #\\space)))",
+        "(read (open-input-string (string-append \"#|\" (make-string 3000000 #\\newline) \"|# 7\")))",
+        "(read (open-input-string (string-append \"(\" (make-string 3000000 #\\newline) \"]\")))",
+        "(read (open-input-string (format \"~s\" (make-string 3000000 #\\a))))", "(read (open-input-string (format \"#~s\" (make-string 3000000 #\\a))))",
+        "(read (open-input-string (make-string 3000000 #\\a)))", "(string->jsexpr (make-string 3000000 #\\space))",
+        "(string->jsexpr (string-append \"[\" (make-string 3000000 #\\newline) \"1 2\"))", "(string->jsexpr (string-append \"[1]\" (make-string 3000000 #\\space) \"2\"))",
+        "(string->jsexpr (make-string 3000000 #\\a) #:lenient? #t)", "(string->jsexpr (string-append (make-string 3000000 #\\space) \"{}\") #:lenient? #t)",
     ],
     "ascii": ["(regexp-match #px\"a*b\" ascii)", "(regexp-match #px\"^(?:a|b)*c\" ascii)"],
     "digits": [
@@ -272,6 +279,24 @@ LARGE_FORMS = {
         " (list (equal? (get-output-bytes o) (get-output-bytes b)) (equal? (get-output-string b) t) (bytes-length (get-output-bytes b))))",
         "(#t #t 210000)",
     ),
+    "literals that are long": (
+        '(let* ((t (string-append* (make-list 9000 "a\\\\\\"\\x1f642;\\n\\t"))) (again (lambda (v) (read (open-input-string (format "~s" v))))))'
+        ' (list (equal? (again t) t) (bytes-length (read (open-input-string (format "#~s" t))))'
+        ' (read (open-input-string (string-append "#| " (make-string 40000 #\\newline) "#| |# |# ;" (make-string 40000 #\\;) "\\n" (make-string 40000 #\\space) " 7")))))',
+        "(#t 81000 7)",
+    ),
+    "places behind what is long": (
+        '(map (lambda (t) (with-handlers ([exn:fail:read? exn-message]) (read (open-input-string (string-append t (make-string 40000 #\\newline) t ")"))) "?"))'
+        ' \'("" ";a" "#|b\\n|#"))',
+        "(unexpected `)`: no bracket is open here; it is in line 40001, column 1 of what is read ? unexpected `)`: no bracket is open here; it is in line 40003, column 3 of what is read)",
+    ),
+    "JSON behind what is long": (
+        "(let ((lax (lambda (t) (string->jsexpr t #:lenient? #t))) (blank (make-string 70000 #\\newline)) (told (lambda (t) (with-handlers ([void exn-message]) (string->jsexpr t)))))"
+        ' (list (told (string-append blank "[1," blank "2]" blank)) (lax (string-append blank (make-string 70000 #\\a) "```json\\n[3]\\n```"))'
+        ' (lax (string-append (make-string 70000 #\\a) " {\\"a\\": 4} ")) (told (string-append blank "[1 2"))'
+        ' (told (string-append "[1]" blank "2"))))',
+        "((1 2) (3) #hasheq((a . 4)) bad JSON: expected `,` or `]`, but found `2` at line 70001, column 4: ...                 [1 <here>2 bad JSON: something follows the value at line 70001, column 1: ...                    <here>2)",
+    ),
     "a long call": (
         "(let ((l (eval (cons 'list (iota 9000))))) (list (length l) (list-ref l 2047) (list-ref l 2048) (last l)))",
         "(9000 2047 2048 8999)",
@@ -289,7 +314,7 @@ LARGE_FORMS = {
         " (set-cdr! (cddr circle) circle)"
         ' (list (string-length (format "~a" l)) (string-length (format "~s" (list l deep))) (format "~s" circle)'
         " (bytes-length (list->bytes (map (lambda (i) 7) l))) (length (append! (iota 9000) (iota 9000) (list 1)))))",
-        '(108891 157789 #0=(1 2 3 . #0#) 20000 18001)',
+        "(108891 157789 #0=(1 2 3 . #0#) 20000 18001)",
     ),
     "begin0 and do": (
         "(eval `(list (begin0 5 ,@(make-list 3000 '(list 1))) (do ((i 0 (+ i 1)) (s 0 (+ s i))) ((= i 3) s) ,@(make-list 3000 '(list 1)))))",

@@ -29,12 +29,13 @@ typedef struct {
   Value number;           /* progress with a long one */
   Value string;           /* a builder that is saved, V_FALSE where none is under way; and where it goes on */
   uint32_t string_at;
+  uint32_t place_at, line, column;   /* how far the place of an error is counted */
 } Parser;
 
 /* Frames: the list so far and its last pair; or the table and the key that waits. */
 enum { J_KIND, J_DATA, J_MORE, J_FRAME };
 enum { J_ARRAY, J_OBJECT };
-enum expect { EXPECT_VALUE, EXPECT_VALUE_OR_END, EXPECT_KEY, EXPECT_KEY_OR_END, EXPECT_COLON, EXPECT_COMMA };
+enum expect { EXPECT_VALUE, EXPECT_VALUE_OR_END, EXPECT_KEY, EXPECT_KEY_OR_END, EXPECT_COLON, EXPECT_COMMA, EXPECT_FENCE, EXPECT_BRACKET };
 #define END 0xffffffffu
 #define NOTHING MAKE(T_SIGNAL, 16)
 
@@ -59,20 +60,31 @@ static uint32_t add_excerpt(Parser *p, uint32_t from, uint32_t end, char *out) {
   return n;
 }
 
+/* The place of an error is counted when there is one, in pieces: V_AGAIN where it pauses. */
+static bool place_found(Parser *p, uint32_t at) {
+  enum { PIECE = 1 << 16 };
+  if (p->place_at > at) { p->place_at = 0; p->line = p->column = 1; }
+  while (p->place_at < at && p->place_at < p->length) {
+    uint32_t end = at < p->length ? at : p->length, stop = end - p->place_at < PIECE ? end : p->place_at + PIECE;
+    charge((stop - p->place_at) / 16);
+    for (; p->place_at < stop; p->place_at++) {
+      if (char_at(p, p->place_at) == '\n') { p->line++; p->column = 1; } else p->column++;
+    }
+    if (p->place_at < end && should_pause()) return false;
+  }
+  return true;
+}
+
 static Value fail(Parser *p, uint32_t at, const char *format, ...) {
   char what[160], before[100], after[100], message[420];
   va_list rest;
   va_start(rest, format);
   vsnprintf(what, sizeof what, format, rest);
   va_end(rest);
-  uint32_t line = 1, column = 1;
-  for (uint32_t i = 0; i < at && i < p->length; i++) {
-    if (char_at(p, i) == '\n') { line++; column = 1; } else column++;
-  }
-  charge(at / 16);
+  if (!place_found(p, at)) return V_AGAIN;
   add_excerpt(p, at > 20 ? at - 20 : 0, at, before);
   add_excerpt(p, at, at + 20, after);
-  snprintf(message, sizeof message, "bad JSON: %s at line %u, column %u: %s%s<here>%s%s", what, (unsigned)line, (unsigned)column,
+  snprintf(message, sizeof message, "bad JSON: %s at line %u, column %u: %s%s<here>%s%s", what, (unsigned)p->line, (unsigned)p->column,
            at > 20 ? "..." : "", before, after, at + 20 < p->length ? "..." : "");
   return err_read(message, 0, at >= p->length, V_NIL);
 }
@@ -91,10 +103,12 @@ static Value fail_expected(Parser *p, const char *expected) {
 static bool is_blank(uint32_t c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == 0xfeff; }
 static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
 
-static void skip_blanks(Parser *p) {
-  uint32_t from = p->at;
-  while (is_blank(char_at(p, p->at))) p->at++;
-  charge((p->at - from) / 16);
+/* False: there are many, and it pauses among them. */
+static bool skip_blanks(Parser *p) {
+  enum { PIECE = 1 << 16 };
+  for (uint32_t n = 0; is_blank(char_at(p, p->at)); p->at++)
+    if (++n % 16 == 0 && (charge(1), n % PIECE == 0) && should_pause()) return false;
+  return true;
 }
 
 static uint32_t digits(Parser *p, uint32_t at) {
@@ -315,9 +329,51 @@ static Value parse_token(Parser *p, uint32_t c) {
   }
 }
 
+/* ---- leniency: code fences and prose around ---- */
+
+static bool text_at(Parser *p, uint32_t at, const char *word) {
+  for (uint32_t i = 0; word[i]; i++) if (char_at(p, at + i) != (uint8_t)word[i]) return false;
+  return true;
+}
+
+/* Where the JSON begins: in the first code fence, else at the first bracket or brace where the
+   text begins with neither a value nor one of them. False: it pauses, at p->string_at. */
+static bool find_start(Parser *p) {
+  enum { PIECE = 1 << 14 };
+  uint32_t i = p->string_at;
+  if (p->expect == EXPECT_FENCE) {
+    for (; i + 3 < p->length; i++) {
+      if (i % PIECE == PIECE - 1 && (charge(PIECE / 16), should_pause()) && i != p->string_at) { p->string_at = i; return false; }
+      if (char_at(p, i) != '`' || !text_at(p, i, "```")) continue;
+      uint32_t line = i + 3;
+      while (char_at(p, line) != '\n' && char_at(p, line) != END && char_at(p, line) != '{' && char_at(p, line) != '[') line++;
+      if (char_at(p, line) == END) break;
+      p->at = line;
+      p->expect = EXPECT_VALUE;
+      return true;
+    }
+    charge(p->length % PIECE / 16);
+    p->expect = EXPECT_BRACKET;
+    p->string_at = p->length;                             /* not begun */
+  }
+  if (p->string_at == p->length) {
+    if (!skip_blanks(p)) return false;
+    uint32_t c = char_at(p, p->at);
+    bool begins = c == '"' || c == '-' || is_digit(c) || word_at(p, "true") || word_at(p, "false") || word_at(p, "null");
+    p->string_at = begins ? p->length : p->at;
+    if (begins) { p->expect = EXPECT_VALUE; return true; }
+  }
+  for (i = p->string_at; i < p->length && char_at(p, i) != '{' && char_at(p, i) != '['; i++)
+    if (i % PIECE == PIECE - 1 && (charge(PIECE / 16), should_pause()) && i != p->string_at) { p->string_at = i; return false; }
+  if (i < p->length) p->at = i;
+  p->expect = EXPECT_VALUE;
+  return true;
+}
+
 static Value parse(Parser *p) {
+  if ((p->expect == EXPECT_FENCE || p->expect == EXPECT_BRACKET) && !find_start(p)) return V_AGAIN;
   for (;;) {
-    skip_blanks(p);
+    if (!skip_blanks(p)) return V_AGAIN;
     uint32_t at = p->at, top = p->stack.top;
     int expect = p->expect;
     if (at == p->length && !top) return V_EOF;
@@ -339,33 +395,7 @@ static Value parse(Parser *p) {
   }
 }
 
-/* ---- leniency: code fences and prose around ---- */
-
-static bool text_at(Parser *p, uint32_t at, const char *word) {
-  for (uint32_t i = 0; word[i]; i++) if (char_at(p, at + i) != (uint8_t)word[i]) return false;
-  return true;
-}
-
-/* Where the JSON begins: in the first code fence, else at the first bracket or brace where the
-   text begins with neither a value nor one of them. */
-static void find_start(Parser *p) {
-  charge(p->length / 16);
-  for (uint32_t i = 0; i + 3 < p->length; i++) {
-    if (char_at(p, i) != '`' || !text_at(p, i, "```")) continue;
-    uint32_t line = i + 3;
-    while (char_at(p, line) != '\n' && char_at(p, line) != END && char_at(p, line) != '{' && char_at(p, line) != '[') line++;
-    if (char_at(p, line) == END) break;
-    p->at = line;
-    return;
-  }
-  skip_blanks(p);
-  uint32_t c = char_at(p, p->at);
-  if (c == '"' || c == '-' || is_digit(c) || word_at(p, "true") || word_at(p, "false") || word_at(p, "null")) return;
-  for (uint32_t i = p->at; i < p->length; i++)
-    if (char_at(p, i) == '{' || char_at(p, i) == '[') { p->at = i; return; }
-}
-
-enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_NUMBER, PS_STRING, PS_STRING_AT, PS_SIZE };
+enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_NUMBER, PS_STRING, PS_STRING_AT, PS_PLACE_AT, PS_LINE, PS_COLUMN, PS_DONE, PS_SIZE };
 
 static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
   parser_text(p, text);
@@ -379,17 +409,20 @@ static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
     p->number = s[PS_NUMBER];
     p->string = s[PS_STRING];
     p->string_at = (uint32_t)FIX_VALUE(s[PS_STRING_AT]);
+    p->place_at = (uint32_t)FIX_VALUE(s[PS_PLACE_AT]);
+    p->line = (uint32_t)FIX_VALUE(s[PS_LINE]);
+    p->column = (uint32_t)FIX_VALUE(s[PS_COLUMN]);
     return;
   }
   p->at = at;
-  p->expect = EXPECT_VALUE;
+  p->expect = lenient ? EXPECT_FENCE : EXPECT_VALUE;
   p->number = p->string = V_FALSE;
-  p->string_at = 0;
+  p->string_at = p->place_at = 0;
+  p->line = p->column = 1;
   stack_init(&p->stack);
-  if (lenient) find_start(p);
 }
 
-static Value parser_pause(Parser *p) {
+static Value parser_pause(Parser *p, Value done) {
   Value state = make_vector(PS_SIZE, V_FALSE), *s = VEC(state);
   s[PS_AT] = FIX(p->at);
   s[PS_STACK] = p->stack.slots;
@@ -398,6 +431,10 @@ static Value parser_pause(Parser *p) {
   s[PS_NUMBER] = p->number;
   s[PS_STRING] = p->string;
   s[PS_STRING_AT] = FIX(p->string_at);
+  s[PS_PLACE_AT] = FIX(p->place_at);
+  s[PS_LINE] = FIX(p->line);
+  s[PS_COLUMN] = FIX(p->column);
+  s[PS_DONE] = done;
   vm.resume = state;
   return V_AGAIN;
 }
@@ -409,11 +446,14 @@ static Value prim_json_parse(int argc, Value *args) {
   if (HAS_ARG(2)) CHECK_INDEX(NULL, 2, 0, STR_LENGTH(args[0]), args[0], start);
   Parser p;
   parser_start(&p, args[0], start, TRUTH(ARG_OR(1, V_FALSE)));
-  Value v = parse(&p);
-  if (v == V_AGAIN) return parser_pause(&p);
+  Value *kept = progress(), v = kept ? VEC(vm.resume)[PS_DONE] : V_UNBOUND;      /* the whole value, once it is there */
+  if (v == V_UNBOUND) v = parse(&p);
+  if (v == V_AGAIN) return parser_pause(&p, V_UNBOUND);
   if (IS_SIGNAL(v) || p.lenient) return v;
-  skip_blanks(&p);
-  return p.at == p.length ? v : fail(&p, p.at, "something follows the value");
+  if (!skip_blanks(&p)) return parser_pause(&p, v);
+  if (p.at == p.length) return v;
+  Value failed = fail(&p, p.at, "something follows the value");
+  return failed == V_AGAIN ? parser_pause(&p, v) : failed;
 }
 
 /* ---- writing ---- */
