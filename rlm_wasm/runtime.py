@@ -668,7 +668,7 @@ class Runtime:
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
         check_guest(loaded, self.engine)
         most = self.engine.image_size + allowed.memory_bytes
-        memory = await in_turns(loaded.memory_in_turns(most, self.engine))
+        memory = await in_turns(loaded.at_rest(most, self.engine))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
         return Session(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar, cast
 
-from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, Unencodable
+from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SnapshotCorrupt, Unencodable
 from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.meter import Meter
 from rlm_wasm.execution.replay_log import ReplayLog
@@ -22,7 +22,7 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.sandbox.snapshot import MemoryImage
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
 
 SLICE_STEPS: Final = 100_000
@@ -73,7 +73,7 @@ class Guest:
         engine: Engine,
         limits: Limits,
         meter: Meter,
-        memory: MemoryImage | None,
+        memory: MemoryImage | PackedImage | None,
         journal: Journal | None,
     ) -> None:
         self._engine = engine
@@ -228,10 +228,25 @@ class Guest:
 
     def _collected(self) -> Generator[None, None, None]:
         try:
-            if not (yield from self._done_aside(protocol.COLLECT, self.interrupt_slices())):
+            if not (yield from self._done_at_rest(protocol.COLLECT, self.interrupt_slices())):
                 self.end_at_once()
         except MessageTooLarge:
             pass
+
+    def _done_at_rest(self, message: bytes, slices: int) -> Generator[None, None, bool]:
+        """As ``_done_aside``, of a guest in which nothing runs: where it crashes, it is as it was before.
+
+        A guest of ours does not. One whose memory somebody else wrote may. Raises MessageTooLarge, and
+        InternalError where there is no way back.
+        """
+        self.log.begin()
+        try:
+            return (yield from self._done_aside(message, slices))
+        except InstanceLost as error:
+            if self.log.due:
+                raise InternalError(f"the session's memory is damaged: {error}") from error
+            yield from self.go_back()
+            return True
 
     def definitions_at_once(self) -> list[str] | None:
         """The same within a turn; None where the guest cannot say so soon, or is not free."""
@@ -241,10 +256,10 @@ class Guest:
 
     def _asked(self, slices: int) -> Generator[None, None, list[str] | None]:
         try:
-            if (yield from self._done_aside(protocol.DEFINITIONS, slices)):
+            if (yield from self._done_at_rest(protocol.DEFINITIONS, slices)):
                 return self._definitions_in(self.sandbox.outbox())
             self.end_at_once()
-        except (MessageTooLarge, Unencodable):
+        except (InstanceLost, MessageTooLarge, Unencodable):
             pass
         return None
 
@@ -273,7 +288,8 @@ class Guest:
     def go_back(self) -> Generator[None, None, bool]:
         """To where the execution began. False: there is nothing before it, it is over instead.
 
-        Raises InternalError where that is not possible.
+        Raises SnapshotCorrupt where that is not possible as it began in a snapshot; InternalError where it
+        is not possible at all.
         """
         yield from self.sandbox.close_in_turns()
         log = self.log
@@ -282,6 +298,13 @@ class Guest:
             if log.in_execution and not self.end_at_once():
                 raise InstanceLost("trap", "the guest does not react to an interrupt")
         except (InstanceLost, MessageTooLarge) as error:
+            if log.in_execution:
+                self.sandbox = Sandbox(self._engine, self._memory_limit, log.base)
+                self.status = GuestStatus.DONE
+                raise SnapshotCorrupt(
+                    "the session can neither go on where its snapshot was taken nor end there: the snapshot's"
+                    f" memory is damaged ({error}). reset() makes it an empty one"
+                ) from error
             raise InternalError(f"the session cannot be brought back: {error}") from error
         self.status = GuestStatus.DONE
         self.unread = False

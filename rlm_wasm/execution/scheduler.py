@@ -48,7 +48,7 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, Output, Traced
-from rlm_wasm.sandbox.snapshot import MemoryImage
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Scheduler:
         observe: Callable[[Output | Logged | Traced | Counted], None],
         recorder: Recorder,
         account: FuelAccount | None = None,
-        memory: MemoryImage | None = None,
+        memory: MemoryImage | PackedImage | None = None,
         journal: Journal | None = None,
         effects: Collection[str] = (),
         idle: Idle | None = None,
@@ -393,7 +393,7 @@ class Scheduler:
         return Done("error", error=protocol.ErrorReport("sandbox-crashed", message))
 
     def roll_back(self, execution: ActiveExecution) -> Generator[None, None, None]:
-        """Undo all that the execution did. Raises InternalError where that is not possible."""
+        """Undo all that the execution did. Raises as ``Guest.go_back`` where that is not possible."""
         requests = self.requests
         if self._journal is not None:
             self._journal.abandon()

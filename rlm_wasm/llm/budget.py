@@ -145,7 +145,17 @@ class Usage:
 
     def copy(self) -> Usage:
         """As it is now; later calls change the original alone."""
-        same = replace(self, models={name: replace(used) for name, used in self.models.items()})
+        same = Usage(  # by hand: whatever is restored or forked does this twice
+            self.calls,
+            self.done,
+            self.cached,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.cached_tokens,
+            self.cost_usd,
+            self.unpriced,
+            {name: replace(used) for name, used in self.models.items()},
+        )
         same.provider, same.asked_for = self.provider, dict(self.asked_for)
         return same
 

@@ -68,6 +68,12 @@ def address_of(content: bytes) -> int:
     return int(_bytes_at(content))
 
 
+def room_for(length: int) -> tuple[bytes, memoryview]:
+    """A bytes object of at least two bytes and, until somebody else sees it, a way to write into it."""
+    content: bytes = _new_bytes(None, length)
+    return content, memoryview((ctypes.c_char * length).from_address(address_of(content))).cast("B")
+
+
 def _nothing() -> None:
     """What is copied cannot go away."""
 

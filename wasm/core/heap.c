@@ -67,6 +67,7 @@ static uint32_t epoch;
 /* ---- the edge of memory ---- */
 #ifdef __wasm__
 extern uint8_t __heap_base;
+extern uint8_t __stack_low, __stack_high;      /* C's own stack: the linker's names */
 static void memory_start(void) {
   first_page = ((uint32_t)(uintptr_t)&__heap_base + PAGE - 1) >> PAGE_SHIFT;
   end_page = (uint32_t)__builtin_wasm_memory_size(0) << 4;
@@ -967,12 +968,17 @@ bool heap_has_room(uint64_t bytes) {
   return room_for(2 * BLOCK_PAGES) && (!bytes || (bytes < UINT64_MAX / 4 && heap_reserve(bytes + 2 * BLOCK_PAGES * PAGE)));
 }
 
-/* Pages outside the heap hold C data. They count as used, but for the stacks' unused parts. */
+/* Pages outside the heap hold C data. They count as used, but for the stacks' unused parts. Of C's own stack
+   that is everything: the host looks at memory when no function of the guest's is running. */
 const uint8_t *heap_page_map(void) {
   memset(page_state, PAGE_IMAGE, first_page);
-  uintptr_t ranges[4];
+  uintptr_t ranges[6] = {0};
   client->unused_memory(ranges);
-  for (int i = 0; i < 4; i += 2)
+#ifdef __wasm__
+  ranges[4] = (uintptr_t)&__stack_low;
+  ranges[5] = (uintptr_t)&__stack_high;
+#endif
+  for (int i = 0; i < 6; i += 2)
     for (uintptr_t p = (ranges[i] + PAGE - 1) >> PAGE_SHIFT; (p + 1) << PAGE_SHIFT <= ranges[i + 1] && p < first_page; p++)
       page_state[p] = PAGE_FREE;
   return page_state;
