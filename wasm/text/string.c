@@ -561,6 +561,11 @@ void builder_char(Builder *b, uint32_t c) {
 }
 
 void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count) {
+  if (width == b->width && (uint64_t)b->length + count <= builder_capacity(b)) {
+    if (count) copy_bytes(RAW_BYTES(b->chars) + (size_t)b->length * width, data, (size_t)count * width);
+    b->length += count;
+    return;
+  }
   if (!count) return;
   uint32_t narrow = b->width < width ? chars_width(data, width, count) : width;
   builder_need(b, count, narrow);
