@@ -6,8 +6,11 @@ believes no answer further than its form.
 
 import base64
 import builtins
+import functools
+import gc
 import io
 import json
+import linecache
 import os
 import sys
 import time
@@ -28,7 +31,6 @@ stdlib_finder.install()
 
 OUTPUT_LIMIT = 1 << 20
 _objects = {}
-_out = None
 
 
 class _Namespace(dict):
@@ -36,7 +38,7 @@ class _Namespace(dict):
 
     def __missing__(self, name):
         if name == "context":
-            text = _ask("context", None)
+            text = _context(None)
             if text is not None:
                 self[name] = text
                 return text
@@ -51,7 +53,7 @@ class _Contexts:
 
     def __getitem__(self, name):
         if name not in self._texts:
-            text = _ask("context", name)
+            text = _context(name)
             if text is None:
                 raise KeyError(f"no context named {name!r}")
             self._texts[name] = text
@@ -79,7 +81,14 @@ class _Output(io.TextIOBase):
 
     def __init__(self):
         self.parts, self.size, self.dropped = [], 0, 0
-        self.buffer = snippets.ByteSide(self)
+
+    @functools.cached_property
+    def buffer(self):
+        return snippets.ByteSide(self)
+
+    def untouched(self):
+        """Whether nobody wrote to it, closed it, or set anything of its own: then it is as good as new."""
+        return len(vars(self)) == 3 and not self.parts and not self.dropped and not self.closed
 
     def writable(self):
         return True
@@ -103,6 +112,14 @@ def _ask(*request):
         kind = getattr(builtins, answer["kind"], OSError)
         raise kind(answer["error"])
     return answer["value"]
+
+
+def _context(name):
+    """A context's text, None where there is none. It comes in parts, for it may be large."""
+    text = io.StringIO()
+    while part := _ask("context", name, text.tell()):
+        text.write(part)
+    return text.getvalue() if part is not None else None
 
 
 def _write(descriptor, data):
@@ -197,10 +214,6 @@ def _restored_functions():
 
 def _do(operation, arguments):
     global _space
-    if operation == "exec":
-        return _snippets.execute(arguments[0], _space, last_value=False)
-    if operation == "eval":
-        return _snippets.execute(arguments[0], _space, last_value=True)
     if operation == "set":
         _space[arguments[0]] = arguments[1]
         return None
@@ -225,18 +238,35 @@ def _do(operation, arguments):
     raise ValueError(f"no such operation: {operation}")
 
 
-def run(request):
-    """One request: {"op", "args"}; the answer: {"value"} or {"error"}, and what was printed."""
-    global _out
-    _out = _Output()
-    errors = _Output()
+_out = _Output()
+_errors = _Output()
+
+
+def _new_streams():
+    """The standard streams of a call: those of the last one, where it left them as they were."""
+    global _out, _errors
+    if not (_out.untouched() and _errors.untouched()):
+        _out, _errors = _Output(), _Output()
     sys.stdin = sys.__stdin__ = _no_input
     sys.stdout = sys.__stdout__ = _out
-    sys.stderr = sys.__stderr__ = errors
+    sys.stderr = sys.__stderr__ = _errors
+    return _out, _errors
+
+
+def run(request):
+    """One request: the operation, a line break, and the code or the arguments.
+
+    The answer: the value, and where there is anything else to say, a line break and a table of what was
+    printed, and of the error.
+    """
+    out, errors = _new_streams()
     answer = {}
     try:
-        message = codec.loads(request, lambda content: _objects[content[0]])
-        value = _do(message["op"], message["args"])
+        operation, _, given = request.partition("\n")
+        if operation == "eval" or operation == "exec":
+            value = _snippets.execute(given, _space, last_value=operation == "eval")
+        else:
+            value = _do(operation, codec.loads(given, lambda content: _objects[content[0]]))
         text = codec.dumps(value, _reference)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: nothing leaves
         try:
@@ -245,8 +275,35 @@ def run(request):
             name = type(error).__name__
             answer = {"error": name, "kind": name, "traceback": name, "frames": []}
         text = "null"
-    answer["stdout"], answer["stderr"] = _out.text(), errors.text()
-    return text + "\n" + json.dumps(answer)
+    if not answer and not out.size and not errors.size:
+        return text
+    answer["stdout"], answer["stderr"] = out.text(), errors.text()
+    return text + "\n" + codec.valid_text(codec.as_json(answer))
+
+
+def _warm_up():
+    """Once, while the component is made: what an evaluation touches first is in memory from then on."""
+    global _snippets
+    for code in (
+        "1 + 1",
+        "len('ab')",
+        "x = [str(n) for n in range(3)]\nx",
+        "{'a': [1, 2.5, None, True]}",
+        "print(1)",
+    ):
+        for operation in ("exec", "eval"):
+            run(operation + "\n" + code)
+    run("eval\nno_such_name")
+    run('set\n["x", {"a": [1, "b"]}]')
+    run("reset\n[]")
+    _snippets = snippets.Snippets()
+    _new_streams()
+    linecache.clearcache()
+    gc.collect()
+    gc.freeze()
+
+
+_warm_up()
 
 
 class WitWorld:

@@ -189,7 +189,7 @@ class Contexts:
             encoded.append(items)
             first = part
             yield
-        return Encoded(array_head(count) + b"".join(encoded))
+        return Encoded(array_head(count), *encoded)
 
     def _search(self, arguments: list[Any]) -> Any:
         pattern, max_hits, name = arguments

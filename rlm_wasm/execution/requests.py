@@ -464,11 +464,16 @@ class HostRequests:
             self._log_end(request, "done")
         if request.span is not None:
             self._end_span(request, None)
+        work: Coroutine[Any, Any, Any] | None = None
+        head = protocol.reply_head(request.id)
         if isinstance(value, protocol.Encoded):
-            self._queue_encoded(request, protocol.reply_head(request.id) + value.content)
-            return
-        if _large(value):
-            work = self._encoded_in_turns(request, value)
+            if sum(map(len, value.parts)) <= protocol.IN_ONE_GO:
+                self._queue_encoded(request, b"".join((head, *value.parts)))
+                return
+            work = self._put_together(request, value.behind(head))
+        elif _large(value):
+            work = self._put_together(request, protocol.encode_in_turns(value, head))
+        if work is not None:
             if self._working in (None, request):
                 self._block_on(request, work)
             else:
@@ -476,8 +481,7 @@ class HostRequests:
             return
         self._queue_reply(request, True, value)
 
-    async def _encoded_in_turns(self, request: HostRequest, value: Any) -> Any:
-        work = protocol.encode_in_turns(value, protocol.reply_head(request.id))
+    async def _put_together(self, request: HostRequest, work: Generator[Any, None, bytes]) -> Any:
         self._queue_encoded(request, await in_turns(work))
         return PENDING
 

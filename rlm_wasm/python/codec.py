@@ -44,7 +44,17 @@ def dumps(value: Any, reference: Callable[[Any], list[Any]]) -> str:
 
     Half a surrogate pair, for which no bytes stand, becomes U+FFFD. Raises TooDeep and TooLarge.
     """
-    return valid_text(json.dumps(_Encoder(reference).plain(value, 0), ensure_ascii=False))
+    if value is None:
+        return "null"
+    if type(value) is int and -_SHORT < value < _SHORT:
+        return repr(value)
+    return valid_text(as_json(_Encoder(reference).plain(value, 0)))
+
+
+_SHORT = 1 << 60
+as_json = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False
+).encode  # made once: it takes as long again
 
 
 def loads(text: str, dereference: Callable[[list[Any]], Any]) -> Any:
@@ -58,42 +68,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def valid_text(text: str) -> str:
     """Text that can be encoded: half a surrogate pair becomes U+FFFD."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
-
-
-_STRING_PART = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_STEP = 1 << 16
-
-
-def check_marks(text: str, limit: int | None = None) -> int:
-    """Count the marks of JSON text that may begin a part (strings passed over), and its strings.
-
-    Raises TooLarge where there are more than ``limit`` (MAX_MARKS) of either, before any part is made. In
-    steps that are short: while one C call runs, no other thread does. Returns 0 for text too short for that.
-    """
-    if limit is None:
-        limit = MAX_MARKS
-    if len(text) <= limit:
-        return 0
-    marks = strings = at = 0
-    while True:
-        quote = text.find('"', at, at + _STEP)
-        end = quote if quote >= 0 else min(at + _STEP, len(text))
-        if end > at:
-            marks += sum(text.count(mark, at, end) for mark in ",[{:")
-        strings += quote >= 0
-        if max(marks, strings) > limit:
-            raise TooLarge
-        if quote < 0:
-            if end == len(text):
-                return marks
-            at = end
-            continue
-        at = quote + 1
-        while at < len(text) and text[at] != '"':
-            match = _STRING_PART.match(text, at, at + _STEP)
-            moved = match.end() if match is not None else at
-            at = moved if moved > at else at + 2  # an escape that a step has cut in two
-        at += 1
 
 
 _SCALARS = (type(None), bool, int, float, str)

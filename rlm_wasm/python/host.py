@@ -24,7 +24,10 @@ from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec
 from rlm_wasm.python.snippets import ByteSide, NoInput, Snippets
+from rlm_wasm.python.transcode import value_to_cbor
 from rlm_wasm.python.values import Reference, arguments_of, to_scheme
+from rlm_wasm.python.workers import Running
+from rlm_wasm.sandbox import protocol
 
 _process_lock = threading.Lock()  # sys.stdin, sys.stdout and the current folder are the process's
 
@@ -65,10 +68,16 @@ class HostPython:
             self._space["context"] = context
         self._objects.clear()
 
-    async def run(
-        self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
-    ) -> PythonReply:
+    def begin(
+        self, operation: str, arguments: Sequence[Any] | bytes, *, fuel: int, timeout_s: float
+    ) -> Running[PythonReply]:
         """See PythonBackend; ``fuel`` is not looked at."""
+        return Running(self.run(operation, arguments, fuel=fuel, timeout_s=timeout_s))
+
+    async def run(
+        self, operation: str, arguments: Sequence[Any] | bytes, *, fuel: int, timeout_s: float
+    ) -> PythonReply:
+        """See PythonBackend."""
         async with self._lock:
             if self._process != os.getpid():  # a forked child: its parent's thread did not come along
                 self._new_thread()
@@ -94,7 +103,9 @@ class HostPython:
         self._objects[id(value)] = value
         return [id(value), repr(value)[:200]]
 
-    def _serve(self, operation: str, arguments: Sequence[Any]) -> PythonReply:
+    def _serve(self, operation: str, arguments: Sequence[Any] | bytes) -> PythonReply:
+        if isinstance(arguments, bytes):  # its values are this process's in any case
+            arguments = protocol.arguments_of(arguments)
         given = [self._resolve(value) for value in arguments_of(operation, arguments)]
         out, err = _Output(), _Output()
         with _process_lock, _standard_streams(out, err):
@@ -110,7 +121,8 @@ class HostPython:
                 ) from None
         limit = self._limits.output_bytes
         return PythonReply(
-            value=to_scheme(text),
+            encoded=b"".join(value_to_cbor(text.encode(), _go_on)),
+            decode=lambda: to_scheme(text),
             stdout=codec.valid_text(out.getvalue()[:limit]),
             stderr=codec.valid_text(err.getvalue()[:limit]),
         )
@@ -158,6 +170,10 @@ class HostPython:
     async def aclose(self) -> None:
         """See PythonBackend."""
         self._thread.shutdown(wait=False)
+
+
+def _go_on() -> None:
+    """Its code cannot be stopped, nor is this."""
 
 
 class _Output(io.StringIO):

@@ -21,12 +21,36 @@ class Guest(Protocol):
         ...
 
 
+def locked_at_once(lock: asyncio.Lock) -> bool:
+    """Acquire a lock that nobody has or waits for; False where somebody does."""
+    if lock.locked():
+        return False
+    acquiring = lock.acquire()
+    try:
+        acquiring.send(None)
+    except StopIteration:
+        return True
+    acquiring.close()  # others were first
+    return False
+
+
 class FamilyPlace:
     """Who has the place. Used on one event loop."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._holder: Guest | None = None
+
+    def take_at_once(self, guest: Guest) -> bool:
+        """As ``taken_by``, until ``release``, where nobody has to be waited for. Whether that is so."""
+        if self._holder not in (None, guest) or not locked_at_once(self._lock):
+            return False
+        self._holder = guest
+        return True
+
+    def release(self) -> None:
+        """The end of what ``take_at_once`` began."""
+        self._lock.release()
 
     @asynccontextmanager
     async def taken_by(self, guest: Guest) -> AsyncIterator[None]:

@@ -5,12 +5,14 @@ The back end is made at the first use, so that a program without Python never pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rlm_wasm.capabilities.python import PythonBackend
+from rlm_wasm.capabilities.python import PythonBackend, PythonReply, WhenDone
 from rlm_wasm.capabilities.table import Handler
+from rlm_wasm.python.workers import Running
+from rlm_wasm.sandbox import protocol
 from rlm_wasm.scope_log import ScopeLog
 
 
@@ -49,21 +51,47 @@ class SessionPython:
             "py-call": partial(self._run, "py-call", "call"),
         }
 
-    async def _run(self, name: str, operation: str, arguments: list[Any]) -> Any:
+    def _run(self, name: str, operation: str, arguments: list[Any]) -> Any:
         self._log.add(name, arguments[0], "host")
-        backend = await self._opened()
+        if self._backend is None or self._changed is not None:
+            return self._run_and_tell(operation, arguments)
+        begun = self._begun(self._backend, operation, arguments)
+        return (
+            _encoded(begun) if isinstance(begun, PythonReply) else Running(self._finished(begun), begun.close)
+        )
+
+    def _begun(
+        self, backend: PythonBackend, operation: str, arguments: Sequence[Any]
+    ) -> PythonReply | WhenDone:
         try:
-            reply = await backend.run(
+            reply = backend.begin(
                 operation, arguments, fuel=self._fuel_left(), timeout_s=self._time_left() or 1.0
             )
         except Exception as error:
             self._charge(getattr(error, "fuel", 0))
             raise
+        if isinstance(reply, PythonReply):
+            self._charge(reply.fuel)
+        return reply
+
+    async def _finished(self, begun: PythonReply | WhenDone) -> protocol.Encoded:
+        if isinstance(begun, PythonReply):
+            return _encoded(begun)
+        try:
+            reply = await begun
+        except Exception as error:
+            self._charge(getattr(error, "fuel", 0))
+            raise
+        self._charge(reply.fuel)
+        return _encoded(reply)
+
+    async def _run_and_tell(self, operation: str, arguments: list[Any]) -> Any:
+        backend = await self._opened()
+        try:
+            return await self._finished(self._begun(backend, operation, arguments))
         finally:
             if self._changed is not None:
                 self._changed(await backend.capture())
-        self._charge(reply.fuel)
-        return {"value": reply.value, "stdout": reply.stdout, "stderr": reply.stderr, "note": reply.note}
 
     async def _opened(self) -> PythonBackend:
         if self._backend is None:
@@ -99,3 +127,15 @@ class SessionPython:
         """Give everything back. Idempotent."""
         if self._backend is not None:
             await self._backend.aclose()
+
+
+_VALUE = b"\x65value"
+
+
+def _encoded(reply: PythonReply) -> protocol.Encoded:
+    """A table of what there is; the guest knows what is left out as empty."""
+    said = [(name, text) for name in ("stdout", "stderr", "note") if (text := getattr(reply, name))]
+    parts = [protocol.head_of(5, 1 + len(said)) + _VALUE, reply.encoded]
+    for name, text in said:
+        parts += [protocol.encode(name), protocol.encode(text)]
+    return protocol.Encoded(*parts)

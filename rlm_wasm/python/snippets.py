@@ -12,6 +12,10 @@ from typing import Any
 
 MAX_SOURCES = 200
 """Pieces of code whose source lines are kept for tracebacks."""
+MAX_KEPT = 256 << 10
+"""Characters of code that is kept compiled, which takes about ten times as many bytes."""
+KEPT_ENTRY = 200
+"""What a piece counts beside its characters."""
 MAX_MESSAGE_FRAMES = 6
 """Frames that stand in a failure's message, the innermost ones."""
 MAX_FRAMES = 40
@@ -19,32 +23,72 @@ _HERE = os.path.dirname(__file__)  # noqa: PTH120  inside there is no pathlib ye
 _PREFIX = "<python "
 
 
+_Compiled = tuple[str, Any, CodeType | None, CodeType | None]
+"""A piece's name, its lines as linecache has them, its statements, and its last expression."""
+
+
 class Snippets:
-    """Compiles pieces of code, each under a name of its own, so that a traceback shows the right lines."""
+    """Compiles pieces of code, each under a name of its own, so that a traceback shows the right lines.
+
+    What was compiled is kept, by its source: an orchestrating program evaluates few texts many times.
+    """
 
     def __init__(self) -> None:
         self._count = 0
+        self._current = ""
+        self._kept: dict[tuple[str, bool], _Compiled] = {}
+        self._kept_size = 0
 
     def execute(self, code: str, space: dict[str, Any], *, last_value: bool) -> Any:
         """Run code in a namespace; the value of its last expression where that is wanted."""
-        statements, last = self._compile(code, last_value=last_value)
-        exec(statements, space)  # noqa: S102  what this module is for
+        name, lines, statements, last = self._compiled(code, last_value)
+        self._current = name
+        linecache.cache[name] = lines  # it may have been the place of another one meanwhile
+        if statements is not None:
+            exec(statements, space)  # noqa: S102  what this module is for
         return eval(last, space) if last is not None else None  # noqa: S307
 
-    def _compile(self, code: str, *, last_value: bool) -> tuple[CodeType, CodeType | None]:
+    def _compiled(self, code: str, last_value: bool) -> _Compiled:
+        kept = self._kept.get((code, last_value))
+        if kept is not None:
+            return kept
         self._count += 1
-        name = f"{_PREFIX}{self._count}>"
+        self._current = name = f"{_PREFIX}{self._count}>"
         linecache.cache.pop(f"{_PREFIX}{self._count - MAX_SOURCES}>", None)
-        tree = self._parsed(source_of(code), name)
+        statements, last = self._compile(code, name, last_value=last_value)
+        made = (name, linecache.cache[name], statements, last)
+        if len(code) <= MAX_KEPT // 8:
+            self._kept[code, last_value] = made
+            self._kept_size += len(code) + KEPT_ENTRY
+            while self._kept_size > MAX_KEPT:
+                self._forget_oldest()
+        return made
+
+    def _forget_oldest(self) -> None:
+        key = next(iter(self._kept))
+        name = self._kept.pop(key)[0]
+        self._kept_size -= len(key[0]) + KEPT_ENTRY
+        if int(name[len(_PREFIX) : -1]) <= self._count - MAX_SOURCES:
+            linecache.cache.pop(name, None)
+
+    def _compile(self, code: str, name: str, *, last_value: bool) -> tuple[CodeType | None, CodeType | None]:
+        source = source_of(code)
+        if last_value and _one_expression(source):
+            linecache.cache[name] = _lines(source, name)
+            try:
+                return None, compile(source, name, "eval")
+            except SyntaxError:  # the message is to be that of a statement
+                pass
+        tree = self._parsed(source, name)
         assert isinstance(tree, ast.Module)
         last = None
         if last_value and tree.body and isinstance(tree.body[-1], ast.Expr):
             last = compile(ast.Expression(tree.body.pop().value), name, "eval")  # type: ignore[attr-defined]
-        return compile(tree, name, "exec"), last
+        return compile(tree, name, "exec") if tree.body else None, last
 
     def _parsed(self, source: str, name: str) -> ast.AST:
         """Its tree. An answer that is no Python, but has one fenced block of it, is taken for that block."""
-        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        linecache.cache[name] = _lines(source, name)
         try:
             tree: ast.AST = compile(source, name, "exec", ast.PyCF_ONLY_AST)
         except SyntaxError:
@@ -88,12 +132,21 @@ class Snippets:
         return f"  {self._place(frame)}{where}{source}"
 
     def _place(self, frame: traceback.FrameSummary) -> str:
-        if frame.filename == f"{_PREFIX}{self._count}>":
+        if frame.filename == self._current:
             return f"line {frame.lineno}"
         if frame.filename.startswith(_PREFIX):
             return f"line {frame.lineno} of an earlier call"
         file = "/".join(frame.filename.strip("<>").split("/")[-2:])
         return f"{file} line {frame.lineno}"
+
+
+def _lines(source: str, name: str) -> tuple[int, None, list[str], str]:
+    return (len(source), None, source.splitlines(keepends=True), name)
+
+
+def _one_expression(source: str) -> bool:
+    """Whether it may be worth a try to read code as one expression, in half the time."""
+    return len(source) < 200 and "\n" not in source and ";" not in source and "=" not in source
 
 
 def _syntax_lines(error: BaseException) -> list[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import json
 import keyword
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from json import scanner
@@ -24,7 +25,8 @@ import cbor2
 
 from rlm_wasm.data import VOID, Box, ImproperList, Struct, Symbol
 from rlm_wasm.errors import UsageError
-from rlm_wasm.python.codec import MAX_DEPTH, MAX_NODES, check_marks
+from rlm_wasm.python import codec
+from rlm_wasm.python.codec import MAX_DEPTH, MAX_NODES, TooLarge
 
 OBJECT = Symbol("python-object")
 MAX_RATIO_BITS = 1 << 15
@@ -156,8 +158,50 @@ def to_scheme(text: str) -> Any:
     Raises TooLarge beyond MAX_MARKS, and ValueError, KeyError, IndexError, TypeError, ArithmeticError
     or RecursionError for what the codec would not have written.
     """
-    check_marks(text)
-    return _scheme(_decoded(text), 0)
+    check_marks(text.encode())
+    return plain_to_scheme(_decoded(text), 0)
+
+
+BLOCK: Final = 256 << 10
+"""Bytes of a text that are looked at in one call: while it runs, no other thread does."""
+STRING_PART: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+
+
+def check_marks(text: bytes, limit: int | None = None) -> int:
+    """Count the marks of JSON text that may begin a part (strings passed over), and its strings.
+
+    Raises TooLarge where there are more than ``limit`` (MAX_MARKS) of either, before any part is made. In
+    steps that are short: while one C call runs, no other thread does. Returns 0 for text too short for that.
+    """
+    if limit is None:
+        limit = codec.MAX_MARKS
+    if len(text) <= limit:
+        return 0
+    marks = strings = at = 0
+    while True:
+        quote = text.find(b'"', at, at + BLOCK)
+        end = quote if quote >= 0 else min(at + BLOCK, len(text))
+        if end > at:
+            marks += sum(text.count(mark, at, end) for mark in b",[{:")
+        strings += quote >= 0
+        if max(marks, strings) > limit:
+            raise TooLarge
+        if quote < 0:
+            if end == len(text):
+                return marks
+            at = end
+            continue
+        at = string_end(text, quote) + 1
+
+
+def string_end(text: bytes, quote: int) -> int:
+    """Where the string that begins at ``quote`` has its other one; the text's end where it has none."""
+    at = quote + 1
+    while at < len(text) and text[at] != 0x22:
+        match = STRING_PART.match(text, at, at + BLOCK)
+        moved = match.end() if match is not None else at
+        at = moved if moved > at else at + 2  # an escape that a step has cut in two
+    return at
 
 
 _AT_ONCE: Final = 100_000
@@ -173,18 +217,21 @@ def _decoded(text: str) -> Any:
     return decoder.decode(text)
 
 
-def _scheme(plain: Any, depth: int) -> Any:
+def plain_to_scheme(plain: Any, depth: int) -> Any:
+    """What JSON's reader made of the codec's text, as it crosses. Raises as ``to_scheme``."""
     if isinstance(plain, list):
         return _items(plain, depth)
     if not isinstance(plain, dict):
         return plain
     if len(plain) != 1 or "$" not in plain:
-        return {key: _scheme(item, depth + 1) for key, item in plain.items()}
+        return {key: plain_to_scheme(item, depth + 1) for key, item in plain.items()}
     kind, *content = plain["$"]
     if kind in ("tuple", "set"):
         return _items(content, depth)
     if kind == "dict":
-        return PairTable([(_scheme_key(_scheme(k, depth + 1)), _scheme(v, depth + 1)) for k, v in content])
+        return PairTable(
+            [(scheme_key(plain_to_scheme(k, depth + 1)), plain_to_scheme(v, depth + 1)) for k, v in content]
+        )
     if kind == "ref":
         return (OBJECT, int(content[0]), str(content[1])[:200])
     if kind == "int":
@@ -197,7 +244,7 @@ def _scheme(plain: Any, depth: int) -> Any:
         real, imaginary = content
         return complex(float(real), float(imaginary))
     if kind == "ratio":
-        numerator, denominator = (_scheme(part, depth + 1) for part in content)
+        numerator, denominator = (plain_to_scheme(part, depth + 1) for part in content)
         if max(numerator.bit_length(), denominator.bit_length()) > MAX_RATIO_BITS:
             raise OverflowError(f"a fraction of more than {MAX_RATIO_BITS:,} bits")
         return Fraction(numerator, denominator)
@@ -207,8 +254,9 @@ def _scheme(plain: Any, depth: int) -> Any:
 def _items(items: list[Any], depth: int) -> list[Any]:
     if depth > MAX_DEPTH + 1:
         raise ValueError("nested too deep")
-    return [_scheme(item, depth + 1) for item in items]
+    return [plain_to_scheme(item, depth + 1) for item in items]
 
 
-def _scheme_key(key: Any) -> Any:
-    return tuple(map(_scheme_key, key)) if isinstance(key, list) else key
+def scheme_key(key: Any) -> Any:
+    """A list in a table's key is a vector: what Python had there was a tuple."""
+    return tuple(map(scheme_key, key)) if isinstance(key, list) else key

@@ -15,20 +15,33 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 import wasmtime
 from wasmtime import _bindings
 
-from rlm_wasm.capabilities.python import PythonReply
+from rlm_wasm.capabilities.python import PythonReply, WhenDone
 from rlm_wasm.capabilities.workspace import Workspace
-from rlm_wasm.errors import LimitExceeded, PythonFailure, PythonInstanceLost, PythonNotBegun, UsageError
+from rlm_wasm.errors import (
+    LimitExceeded,
+    PythonFailure,
+    PythonInstanceLost,
+    PythonNotBegun,
+    Unencodable,
+    UsageError,
+)
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec, workers
 from rlm_wasm.python.component import PythonEngine
-from rlm_wasm.python.place import FamilyPlace
+from rlm_wasm.python.place import FamilyPlace, locked_at_once
 from rlm_wasm.python.snippets import MAX_FRAMES
-from rlm_wasm.python.values import Reference, arguments_of, to_scheme
+from rlm_wasm.python.text_function import TextFunction
+from rlm_wasm.python.transcode import value_to_cbor
+from rlm_wasm.python.values import Reference, arguments_of, check_marks, to_scheme
+from rlm_wasm.python.workers import Running
+from rlm_wasm.sandbox import protocol
 
 SMALL_STATE = 256 << 10
 """Captured variables up to this size are captured after every change, larger ones now and then."""
@@ -37,6 +50,17 @@ ERROR_LIMIT = 64 << 10
 CAPTURE_FUEL = 20_000_000_000
 CAPTURE_SECONDS = 10.0
 
+
+MOMENT_S = 0.001
+"""Seconds that the event loop is kept for a call that may be short."""
+CONTEXT_PART = 1 << 20
+"""Characters of a context that Python is given at once."""
+ANSWER_LIMIT = 16 << 20
+"""Bytes of what is said beside a value: two streams of a mebibyte, and an error."""
+_ANSWER_MARKS = 2_000
+"""Commas, colons, brackets and strings of it."""
+
+T = TypeVar("T")
 
 ServeTool = Callable[[str, str], str]
 """Serves a call of the embedder's function: its name and JSON arguments; gives JSON, never raises."""
@@ -69,23 +93,56 @@ class WasiPython:
         self._since_capture = 0
         self._changed: list[str] = []
         self._stale_contexts = False
+        self._short = False
+        """Whether the last call took no more than a moment."""
+
+    def begin(
+        self, operation: str, arguments: Sequence[Any] | bytes, *, fuel: int, timeout_s: float
+    ) -> PythonReply | WhenDone:
+        """See PythonBackend. A limit that fires ends the instance, not the session.
+
+        Where the last call was short, so may be this one: it is waited for here, for MOMENT_S at the most.
+        """
+        if not self._short or not locked_at_once(self._lock):
+            return Running(self.run(operation, arguments, fuel=fuel, timeout_s=timeout_s))
+        if not self._place.take_at_once(self):
+            self._lock.release()
+            return Running(self.run(operation, arguments, fuel=fuel, timeout_s=timeout_s))
+        cancelled = threading.Event()
+        job = workers.shared.submit(partial(self._serve, operation, arguments, fuel, timeout_s, cancelled))
+        if job.wait(MOMENT_S):
+            self._release()
+            return job.result()
+        self._short = False
+        job.then(self._release)
+        return Running(self._ended(job, cancelled), cancelled.set)
+
+    def _release(self) -> None:
+        self._place.release()
+        self._lock.release()
 
     async def run(
-        self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
+        self, operation: str, arguments: Sequence[Any] | bytes, *, fuel: int, timeout_s: float
     ) -> PythonReply:
-        """See PythonBackend. A limit that fires ends the instance, not the session."""
+        """See PythonBackend."""
         async with self._lock, self._place.taken_by(self):
             cancelled = threading.Event()
-            work = asyncio.get_running_loop().run_in_executor(
-                workers.shared.threads, self._serve, operation, arguments, fuel, timeout_s, cancelled
+            job = workers.shared.submit(
+                partial(self._serve, operation, arguments, fuel, timeout_s, cancelled)
             )
-            try:
-                return await asyncio.shield(work)
-            except asyncio.CancelledError:
-                cancelled.set()
-                await asyncio.wait([work])
-                work.exception()
-                raise
+            return await self._ended(job, cancelled)
+
+    async def _ended(self, job: workers.Job[PythonReply], cancelled: threading.Event) -> PythonReply:
+        try:
+            await job.ended()
+        except asyncio.CancelledError:
+            cancelled.set()
+            await job.ended()
+            with suppress(Exception):
+                job.result()
+            raise
+        self._short = job.seconds < MOMENT_S
+        return job.result()
 
     def run_here(
         self, operation: str, arguments: Sequence[Any], *, fuel: int, timeout_s: float
@@ -110,17 +167,16 @@ class WasiPython:
     def _serve(
         self,
         operation: str,
-        arguments: Sequence[Any],
+        arguments: Sequence[Any] | bytes,
         fuel: int,
         timeout_s: float,
         cancelled: threading.Event,
     ) -> PythonReply:
         started = time.monotonic()
         used = 0
-        given = arguments_of(operation, arguments)
+        request, first = self._request_of(operation, arguments)
         try:
             instance, note = self._ready(timeout_s, cancelled)
-            request = self._request(operation, given)
             if len(request) > self._limits.message_bytes:
                 raise UsageError(
                     f"py-{operation}: the request has {len(request):,} bytes; "
@@ -131,8 +187,19 @@ class WasiPython:
             if not isinstance(lost, PythonNotBegun):
                 self._drop()
             raise self._limit(lost, fuel, timeout_s) from None
+        until = started + timeout_s
+
+        def check() -> None:
+            if cancelled.is_set() or workers.shared.leaving or time.monotonic() > until:
+                raise LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s)
+
         value, answer = self._parse(text, used)
-        self._note_change(operation, given)
+        try:
+            encoded = self._read(lambda: b"".join(value_to_cbor(value, check)), used)
+        except LimitExceeded as limit:
+            vars(limit)["fuel"] = used
+            raise
+        self._note_change(operation, first)
         if operation in ("exec", "set", "call") and self._tools is None:
             self._capture_now_and_then()
         if "error" in answer:
@@ -144,10 +211,25 @@ class WasiPython:
                 fuel=used,
             )
         return PythonReply(
-            value=value, stdout=answer["stdout"], stderr=answer["stderr"], fuel=used, note=note
+            encoded=encoded,
+            decode=lambda: to_scheme(value.decode()),
+            stdout=answer["stdout"],
+            stderr=answer["stderr"],
+            fuel=used,
+            note=note,
         )
 
-    def _request(self, operation: str, given: list[Any]) -> str:
+    def _request_of(self, operation: str, arguments: Sequence[Any] | bytes) -> tuple[bytes, str]:
+        """What the instance is sent, and the first line of what it is about. Raises UsageError."""
+        if isinstance(arguments, bytes):
+            arguments = protocol.arguments_of(arguments)
+        given = arguments_of(operation, arguments)
+        first = given[0] if isinstance(given[0], str) else ""
+        if operation in ("exec", "eval"):
+            return f"{operation}\n{codec.valid_text(first)}".encode(), first
+        return self._request(operation, given), first
+
+    def _request(self, operation: str, given: list[Any]) -> bytes:
         def reference(value: Any) -> list[Any]:
             if isinstance(value, Reference):
                 return [value.key, value.text]
@@ -157,36 +239,25 @@ class WasiPython:
             text = codec.dumps(given, reference)
         except (codec.TooDeep, codec.TooLarge) as error:
             raise UsageError(f"what is handed to Python: {error}") from None
-        return f'{{"op": {json.dumps(operation)}, "args": {text}}}'
+        return f"{operation}\n{text}".encode()
 
-    def _parse(self, text: str, used: int) -> tuple[Any, dict[str, Any]]:
-        """Hostile: the form is checked, and what it does not fit is a failure of the code that ran."""
+    def _parse(self, text: bytes, used: int) -> tuple[bytes, dict[str, Any]]:
+        """A value's text, and what was said beside it. Hostile: the form of the latter is checked.
+
+        Raises PythonFailure: what does not fit is a failure of the code that ran.
+        """
         if len(text) > self._limits.message_bytes:
             raise PythonFailure(
-                f"the value is too large to leave Python: {len(text):,} characters, the limit is "
-                f"{self._limits.message_bytes:,} (message_bytes)",
+                f"the value is too large to leave Python: it has more than the "
+                f"{self._limits.message_bytes:,} bytes that a message may have (message_bytes)",
                 kind="OverflowError",
                 fuel=used,
             )
-        try:
-            value_text, _, answer_text = text.rpartition("\n")
-            answer = json.loads(answer_text)
-            shape: dict[str, type] = {"stdout": str, "stderr": str}
-            if "error" in answer:
-                shape |= {"error": str, "kind": str, "traceback": str, "frames": list}
-            if not isinstance(answer, dict) or any(
-                not isinstance(answer.get(k), t) for k, t in shape.items()
-            ):
-                raise ValueError("its form is wrong")
-            value = to_scheme(value_text)
-        except codec.TooLarge as error:
-            raise PythonFailure(str(error), kind="OverflowError", fuel=used) from None
-        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError) as error:
-            raise PythonFailure(
-                f"the Python code broke its driver: the answer cannot be read ({error})",
-                kind="RuntimeError",
-                fuel=used,
-            ) from None
+        end = text.rfind(b"\n")
+        if end < 0:
+            return text, {"stdout": "", "stderr": ""}
+        shape: dict[str, type] = {"stdout": str, "stderr": str}
+        answer = self._read(lambda: _answer(text[end + 1 :], shape), used)
         for part in shape.keys() - {"frames"}:
             answer[part] = codec.valid_text(answer[part])
         for part in ("error", "traceback"):
@@ -194,7 +265,20 @@ class WasiPython:
                 answer[part] = answer[part][:ERROR_LIMIT]
         if "error" in answer:
             answer["frames"] = [str(frame)[:200] for frame in answer["frames"][:MAX_FRAMES]]
-        return value, answer
+        return text[:end], answer
+
+    def _read(self, reading: Callable[[], T], used: int) -> T:
+        """What somebody reads out of hostile text, or PythonFailure."""
+        try:
+            return reading()
+        except codec.TooLarge as error:
+            raise PythonFailure(str(error), kind="OverflowError", fuel=used) from None
+        except _UNREADABLE as error:
+            raise PythonFailure(
+                f"the Python code broke its driver: the answer cannot be read ({error})",
+                kind="RuntimeError",
+                fuel=used,
+            ) from None
 
     def _ready(self, timeout_s: float, cancelled: threading.Event) -> tuple[_Instance, str]:
         """A live instance, and what the guest has to know about how it came to be."""
@@ -227,14 +311,12 @@ class WasiPython:
         value, answer = self._parse(text, used)
         if "error" in answer:
             raise PythonFailure(answer["error"], kind=answer["kind"], fuel=used)
-        return value
+        return self._read(lambda: to_scheme(value.decode()), used)
 
-    def _note_change(self, operation: str, given: list[Any]) -> None:
+    def _note_change(self, operation: str, first: str) -> None:
         if operation in ("exec", "set", "call"):
-            first = (
-                given[0].splitlines()[0][:60] if isinstance(given[0], str) and given[0].strip() else operation
-            )
-            self._changed = [*self._changed[-8:], first]
+            line = first.splitlines()[0][:60] if first.strip() else operation
+            self._changed = [*self._changed[-8:], line]
 
     def _capture_now_and_then(self) -> None:
         self._since_capture += 1
@@ -280,9 +362,14 @@ class WasiPython:
     ) -> str:
         """What the component may ask. Never raises: an exception here would kill the instance."""
         try:
+            if len(request) > self._limits.message_bytes:
+                raise ValueError(
+                    "what is asked of the host is too long: a message has a limit (message_bytes)"
+                )
+            check_marks(request.encode(), _ANSWER_MARKS)
             operation, *arguments = json.loads(request)
             if operation == "context":
-                value: Any = self._contexts.get(arguments[0])
+                value: Any = self._part_of_context(*arguments)
             elif operation == "context-names":
                 value = sorted(name for name in self._contexts if name is not None)
             elif operation == "sleep":
@@ -302,6 +389,11 @@ class WasiPython:
         except Exception as error:
             return json.dumps({"error": str(error), "kind": "ValueError"})
 
+    def _part_of_context(self, name: str | None, start: int) -> str | None:
+        """So much of a context as is copied and encoded while all other threads wait."""
+        text = self._contexts.get(name)
+        return None if text is None else text[start : start + CONTEXT_PART]
+
     # ---- the rest of PythonBackend
 
     def set_context(self, name: str | None, text: str) -> None:
@@ -311,7 +403,7 @@ class WasiPython:
 
     async def give_way(self) -> None:
         """Another one of the family needs the place: the variables are kept, as for a snapshot."""
-        await asyncio.get_running_loop().run_in_executor(workers.shared.threads, self._kept_and_dropped)
+        await workers.shared.run(self._kept_and_dropped)
 
     def _kept_and_dropped(self) -> None:
         if self._instance is not None:
@@ -333,9 +425,8 @@ class WasiPython:
         """See PythonBackend."""
         async with self._lock, self._place.taken_by(self):
             if self._instance is not None:
-                loop = asyncio.get_running_loop()
                 try:
-                    await loop.run_in_executor(workers.shared.threads, self._capture)
+                    await workers.shared.run(self._capture)
                 except (PythonInstanceLost, PythonFailure):
                     self._drop()
             return None if self._captured is None else self._captured.encode("ascii", "replace")
@@ -379,7 +470,8 @@ class _Instance:
             ) from None
         function = instance.get_func(self._store, "run")
         assert function is not None
-        self._run = function
+        self._run = TextFunction(self._store, function)
+        self._message_bytes = limits.message_bytes
 
     def _watch(self) -> None:
         """Look every tick whether to go on: wasmtime has no other way to stop a call from outside."""
@@ -398,7 +490,7 @@ class _Instance:
         _bindings.wasmtime_store_epoch_deadline_callback(self._store.ptr(), self._tick, None, self._finalizer)
 
     def _stopped(self) -> bool:
-        return self._cancelled.is_set() or time.monotonic() > self._deadline
+        return self._cancelled.is_set() or time.monotonic() > self._deadline or workers.shared.leaving
 
     def _serve(self, request: str) -> str:
         return str(self._host(request, self._sleep, self._aside))
@@ -418,7 +510,9 @@ class _Instance:
         self._deadline += time.monotonic() - began
         return done[0]
 
-    def call(self, request: str, fuel: int, timeout_s: float, cancelled: threading.Event) -> tuple[str, int]:
+    def call(
+        self, request: bytes, fuel: int, timeout_s: float, cancelled: threading.Event
+    ) -> tuple[bytes, int]:
         """The answer and the fuel used. Raises PythonInstanceLost: then this instance is dead."""
         fuel = max(fuel, 1)
         self._cancelled = cancelled
@@ -430,8 +524,7 @@ class _Instance:
             raise PythonNotBegun("cancelled" if cancelled.is_set() else "timeout", 0)
         try:
             with self._engine.ticker.running():
-                answer = self._run(self._store, request)
-                self._run.post_return(self._store)
+                answer = self._run(request, self._message_bytes)
         except wasmtime.WasmtimeError as error:
             self.dead = True
             raise PythonInstanceLost(self._reason(error), fuel - self._fuel_left()) from None
@@ -440,7 +533,7 @@ class _Instance:
             raise PythonInstanceLost(self._reason(error), fuel - self._fuel_left()) from None
         finally:
             self._turn.end()
-        return str(answer), fuel - self._fuel_left()
+        return answer, fuel - self._fuel_left()
 
     def _fuel_left(self) -> int:
         return self._store.get_fuel()
@@ -457,7 +550,36 @@ class _Instance:
 
     def close(self) -> None:
         """Idempotent."""
+        self._run.close()
         self._store.close()
+
+
+_UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+    AttributeError,
+    Unencodable,
+)
+"""What reading hostile text may raise."""
+
+
+def _answer(text: bytes, shape: dict[str, type]) -> dict[str, Any]:
+    """What was said beside a value. ``shape`` gets what an error has, where there is one."""
+    try:
+        check_marks(text, _ANSWER_MARKS)
+    except codec.TooLarge:
+        raise ValueError("its form is wrong") from None
+    if len(text) > ANSWER_LIMIT:
+        raise ValueError("it says too much")
+    answer: dict[str, Any] = json.loads(text)
+    if "error" in answer:
+        shape |= {"error": str, "kind": str, "traceback": str, "frames": list}
+    if not isinstance(answer, dict) or any(not isinstance(answer.get(k), t) for k, t in shape.items()):
+        raise ValueError("its form is wrong")
+    return answer
 
 
 def _encodable(answer: dict[str, Any]) -> str:

@@ -1075,12 +1075,17 @@ _CHARACTERS_A_TURN = 1 << 19
 
 
 class Encoded:
-    """A value that is encoded already, for a reply."""
+    """A value that is encoded already, for a reply, in parts that nobody had to put together."""
 
-    __slots__ = ("content",)
+    __slots__ = ("parts",)
 
-    def __init__(self, content: bytes) -> None:
-        self.content = content
+    def __init__(self, *parts: bytes) -> None:
+        self.parts = parts
+
+    def behind(self, head: bytes) -> Generator[None, None, bytes]:
+        """All of it with something in front; it yields between copies of a mebibyte."""
+        parts = (head, *self.parts)
+        return (yield from gathered([(address_of(part), len(part)) for part in parts]))
 
 
 def decode_in_turns(data: bytes) -> Generator[int, None, Any]:

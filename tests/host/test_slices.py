@@ -405,7 +405,8 @@ def _until_a_collection_pauses(sandbox: Sandbox, program: str) -> None:
         in_a_row = in_a_row + 1 if loop_gap.collected_bytes(sandbox) > before else 0
 
 
-SUM = f"(define a (iota 400000)) {GARBAGE} (foldl + 0 (map (lambda (i) (* 2 i)) (list-copy a)))"
+DOUBLED = f"{GARBAGE} (foldl + 0 (map (lambda (i) (* 2 i)) (list-copy a)))"
+SUM = f"(define a (iota 400000)) {DOUBLED}"
 
 
 def test_a_value_does_not_hang_on_where_a_collection_pauses() -> None:
@@ -441,7 +442,8 @@ def test_a_message_that_comes_while_a_collection_pauses_is_kept() -> None:
 def test_an_interrupt_while_a_collection_pauses_ends_the_execution_after_it() -> None:
     """What was begun to be moved is moved first; what the session defined is still there."""
     sandbox = Sandbox(Engine.shared(), 128 << 20)
-    _until_a_collection_pauses(sandbox, SUM)
+    assert _outcome(sandbox, "(define a (iota 400000)) 1") == "1"
+    _until_a_collection_pauses(sandbox, DOUBLED)
     message: bytes | None = protocol.INTERRUPT
     while sandbox.run(message, loop_gap.STEPS, 1 << 40) == protocol.GuestStatus.PREEMPTED:
         message = None

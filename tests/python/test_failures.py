@@ -235,8 +235,8 @@ def test_sources_are_kept_for_a_bounded_number_of_calls() -> None:
     snippets = Snippets()
     space: dict[str, object] = {}
     snippets.execute("def f(): return 1/0", space, last_value=False)
-    for _ in range(MAX_SOURCES + 5):
-        snippets.execute("x = 1", space, last_value=False)
+    for i in range(MAX_SOURCES + 5):
+        snippets.execute(f"x = {i}", space, last_value=False)
     assert len([name for name in linecache.cache if name.startswith("<python ")]) <= 2 * MAX_SOURCES
     with pytest.raises(ZeroDivisionError) as caught:
         snippets.execute("f()", space, last_value=False)

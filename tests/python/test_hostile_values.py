@@ -13,8 +13,7 @@ from rlm_wasm import Limits
 from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.errors import PythonFailure, UsageError
 from rlm_wasm.python import codec, values
-from rlm_wasm.python.codec import check_marks
-from rlm_wasm.python.values import PairTable, to_scheme
+from rlm_wasm.python.values import PairTable, check_marks, to_scheme
 from rlm_wasm.sandbox import protocol
 
 from .conftest import Make, run
@@ -157,12 +156,12 @@ def test_the_count_is_never_too_low_and_strings_do_not_add_to_it(
 ) -> None:
     """Whatever the text's steps cut in two."""
     text = json.dumps(value, ensure_ascii=ascii_only)
-    before, codec._STEP = codec._STEP, step
+    before, values.BLOCK = values.BLOCK, step  # type: ignore[misc]
     try:
-        counted = check_marks(text + " " * 10_000, 10_000)
-        longer = check_marks(text.replace("é", 'é,[{:\\"aaaa') + " " * 10_000, 10_000)
+        counted = check_marks(text.encode() + b" " * 10_000, 10_000)
+        longer = check_marks(text.replace("é", 'é,[{:\\"aaaa').encode() + b" " * 10_000, 10_000)
     finally:
-        codec._STEP = before
+        values.BLOCK = before  # type: ignore[misc]
     assert counted + 1 >= _parts(value)
     assert longer == counted
 
@@ -170,7 +169,7 @@ def test_the_count_is_never_too_low_and_strings_do_not_add_to_it(
 def test_a_long_text_is_one_part() -> None:
     """However many commas and quotes it has."""
     for text in ("a,b\n" * 500_000, '"\\' * 500_000, "[" * 2_000_000):
-        assert check_marks(json.dumps([text]), 200) == 1
+        assert check_marks(json.dumps([text]).encode(), 200) == 1
         assert to_scheme(json.dumps([text])) == [text]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.errors import PythonFailure, UsageError
 from rlm_wasm.python import codec, values
-from rlm_wasm.python.values import to_scheme
+from rlm_wasm.python.values import check_marks, to_scheme
 
 from .conftest import run
 
@@ -186,7 +186,7 @@ def test_what_the_encoder_takes_the_decoder_takes(value: Any) -> None:
     encoder = codec._Encoder(lambda item: [id(item), ""])
     text = json.dumps(encoder.plain(value, 0))
     counted = codec.MAX_MARKS - encoder._marks_left
-    assert codec.check_marks(text + " " * counted, counted + 1) <= counted
+    assert check_marks(text.encode() + b" " * counted, counted + 1) <= counted
 
 
 @given(plain)

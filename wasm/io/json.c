@@ -119,13 +119,7 @@ static Value parse_number(Parser *p) {
     if (!is_digit(char_at(p, exponent))) { p->at = exponent; return fail_expected(p, "a digit"); }
     at = digits(p, exponent);
   }
-  uint32_t local[128], count = at - from, *chars = local;
-  if (count > 128) {
-    if (!heap_reserve(4ull * count + 16)) return need_memory(4ull * count);
-    chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, 4 * count));
-  }
-  for (uint32_t i = 0; i < count; i++) chars[i] = char_at(p, from + i);
-  Value number = num_parse_pausing(chars, count, 10, &p->number);
+  Value number = num_parse_pausing(p->data + (size_t)from * p->width, p->width, at - from, 10, &p->number);
   if (!IS_SIGNAL(number)) p->at = at;
   return number;
 }

@@ -296,16 +296,8 @@ static Value read_label(Reader *r, uint32_t place) {
 
 /* ---- numbers, symbols, keywords ---- */
 
-/* The characters [from, end) of the text as num_parse wants them. */
 static Value parse_number(Reader *r, uint32_t from, uint32_t end) {
-  uint32_t local[128], count = end - from, *chars = local;
-  if (count > 128) {
-    uint64_t bytes = 4ull * count;
-    if (!heap_reserve(bytes + 16)) return need_memory(bytes);
-    chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, (uint32_t)bytes));
-  }
-  for (uint32_t i = 0; i < count; i++) chars[i] = char_at(r, from + i);
-  return num_parse_pausing(chars, count, 10, &VEC(r->state)[R_NUMBER]);
+  return num_parse_pausing(r->data + (size_t)from * r->width, r->width, end - from, 10, &VEC(r->state)[R_NUMBER]);
 }
 
 static bool may_be_number(Reader *r, uint32_t from) {

@@ -8,15 +8,23 @@
 
 /* ---- searching characters ---- */
 
-uint32_t chars_find(const uint8_t *data, uint32_t width, uint32_t start, uint32_t end, uint32_t c) {
+WIDE_STEPS uint32_t chars_find(const uint8_t *data, uint32_t width, uint32_t start, uint32_t end, uint32_t c) {
   if (char_width(c) > width || start >= end) return end;
   if (width == 1) {
-    /* eight at a time: a byte of `word` that is zero is one of c */
+#ifdef __wasm__
+    const v128_t many = wasm_u8x16_splat((uint8_t)c);
+    for (; end - start >= 16; start += 16) {
+      v128_t same = wasm_i8x16_eq(wasm_v128_load(data + start), many);
+      if (wasm_v128_any_true(same)) return start + (uint32_t)__builtin_ctz(wasm_i8x16_bitmask(same));
+    }
+#endif
+    /* eight at a time: the lowest byte of `word` that is zero is the first one of c */
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     for (uint64_t word; end - start >= 8; start += 8) {
       memcpy(&word, data + start, 8);
       word ^= ones * c;
-      if ((word - ones) & ~word & tops) break;
+      uint64_t zeros = (word - ones) & ~word & tops;
+      if (zeros) return start + ((uint32_t)__builtin_ctzll(zeros) >> 3);
     }
     while (start < end && data[start] != c) start++;
     return start;
@@ -765,8 +773,33 @@ static void splitter_init(Splitter *p, Value s, Value sep, bool repeat) {
   hunt_from(&p->hunt, 0);
 }
 
+/* The usual case: narrow characters without a lineage, a separator of one, short pieces. It goes as far as it can. */
+static bool is_plain_split(const Splitter *p) {
+  return p->cut == AT_STRING && STR_LENGTH(p->sep) == 1 && STR_WIDTH(p->s) == 1 && STR(p->s)->lineage == V_FALSE;
+}
+static void split_plain(Splitter *p) {
+  const uint8_t *data = STR_DATA(p->s);
+  uint32_t c = string_char(p->sep, 0), piece = p->piece, end = p->end;
+  while (!should_pause()) {
+    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end, stop = chars_find(data, 1, piece, limit, c), after = stop + 1;
+    if (stop == limit) break;
+    if (p->repeat) {
+      limit = end - after > SKIP_ROUND ? after + SKIP_ROUND : end;
+      while (after < limit && data[after] == c) after++;
+      if (after == limit && after < end) break;
+    }
+    list_add(&p->list, string_from_chars(data + piece, 1, stop - piece));
+    charge(1 + (stop - piece) / 16);
+    piece = after;
+  }
+  p->piece = p->at = piece;
+  hunt_from(&p->hunt, piece);
+}
+
 static Value split(Splitter *p) {
+  bool plain = is_plain_split(p);
   for (bool more = true; more;) {
+    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE) split_plain(p);
     uint32_t stop = p->end, after = p->end;
     if (p->cut == AT_CHARACTERS) {
       stop = after = p->piece + 1;
