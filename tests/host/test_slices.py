@@ -87,6 +87,7 @@ ATTACKS = {
     "looking for a character that is not there": ("text", "(string-index text (lambda (c) #f))"),
     "writing four million characters": ("text", '(string-length (format "~s" text))'),
     "JSON of four million characters": ("text", "(string->jsexpr (jsexpr->string text))"),
+    "JSON of a list of two million numbers": ("numbers", "(jsexpr->string numbers)"),
     "dividing numbers of megabits": ("big bigger", "(quotient bigger big)"),
     "multiplying numbers of megabits": ("big bigger", "(* big big)"),
     "the root of a number of megabits": ("bigger", "(integer-sqrt bigger)"),
