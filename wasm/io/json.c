@@ -631,46 +631,18 @@ static Value write_number(Writer *w, Value v) {
   return V_VOID;
 }
 
-/* Is it a list that ends? Brent looks for a circle, so many pairs at a time. */
-typedef struct { Value at, tortoise; int64_t n, limit; } Course;
-enum { COURSE_ROUND = 8192 };
-static enum { FINITE, NO_LIST, NOT_KNOWN } list_course(Course *c) {
-  int64_t n = c->n, end = n + COURSE_ROUND;
-  Value v = c->at;
-  while (is_pair(v) && n < end) {
-    v = CDR(v);
-    if (v == c->tortoise) return NO_LIST;
-    if (++n == c->limit) { c->tortoise = v; c->limit *= 2; }
+/* A long list is gone through before it is written, in pieces: its frame has the progress. */
+static Value write_course(Writer *w, Value list, Value progress) {
+  int64_t pairs;
+  Value end;
+  if (list_walk_count(list, &progress, &pairs, &end) == V_AGAIN) {
+    push_item(w, W_COURSE, list, progress);
+    return V_VOID;
   }
-  charge((n - c->n) / 8);
-  c->n = n;
-  c->at = v;
-  return is_pair(v) ? NOT_KNOWN : v == V_NIL ? FINITE : NO_LIST;
-}
-
-/* A long list is gone through before it is written, step by step: its frame then has a vector with the course. */
-enum { C_AT, C_TORTOISE, C_N, C_LIMIT, C_SIZE };
-static Value write_course(Writer *w, Value list, Value kept) {
-  Course c = {list, list, 0, 2};
-  if (IS(kept, T_VECTOR)) {
-    Value *k = VEC(kept);
-    c = (Course){k[C_AT], k[C_TORTOISE], FIX_VALUE(k[C_N]), FIX_VALUE(k[C_LIMIT])};
-  }
-  switch (list_course(&c)) {
-    case NO_LIST: return not_json(list, "JSON has proper lists only");
-    case FINITE:
-      write_c(w, "[");
-      push_item(w, W_LIST, list, list);
-      return V_VOID;
-    default:
-      if (!IS(kept, T_VECTOR)) kept = make_vector(C_SIZE, V_FALSE);
-      VEC(kept)[C_AT] = c.at;
-      VEC(kept)[C_TORTOISE] = c.tortoise;
-      VEC(kept)[C_N] = FIX(c.n);
-      VEC(kept)[C_LIMIT] = FIX(c.limit);
-      push_item(w, W_COURSE, list, kept);
-      return V_VOID;
-  }
+  if (pairs < 0 || end != V_NIL) return not_json(list, "JSON has proper lists only");
+  write_c(w, "[");
+  push_item(w, W_LIST, list, list);
+  return V_VOID;
 }
 
 static Value write_value(Writer *w, Value v, uint32_t *next) {
