@@ -103,10 +103,7 @@ class WasiPython:
 
         Where the last call was short, so may be this one: it is waited for here, for MOMENT_S at the most.
         """
-        if not self._short or not locked_at_once(self._lock):
-            return Running(self.run(operation, arguments, fuel=fuel, timeout_s=timeout_s))
-        if not self._place.take_at_once(self):
-            self._lock.release()
+        if not self._short or not self._take_at_once():
             return Running(self.run(operation, arguments, fuel=fuel, timeout_s=timeout_s))
         cancelled = threading.Event()
         job = workers.shared.submit(partial(self._serve, operation, arguments, fuel, timeout_s, cancelled))
@@ -116,6 +113,15 @@ class WasiPython:
         self._short = False
         job.then(self._release)
         return Running(self._ended(job, cancelled), cancelled.set)
+
+    def _take_at_once(self) -> bool:
+        """The lock and the place, until ``_release``, where nobody has to be waited for; whether so."""
+        if not locked_at_once(self._lock):
+            return False
+        if self._place.take_at_once(self):
+            return True
+        self._lock.release()
+        return False
 
     def _release(self) -> None:
         self._place.release()
