@@ -152,21 +152,6 @@ static Value prim_expanded(int argc, Value *args) { (void)argc; return make_expa
    the driver, a pair of the expansion's state and the request; the condition where one cannot be expanded; #f at a
    form that begins with `library`. vm.resume: the state, or #t between two forms. */
 enum { LOOK_TREES = 0, LOOK_HERE = 4, LOOK_AFTER, LOOK_ENV, LOOK_SLOTS };
-enum { SPLICE_AT_ONCE = 1000 };        /* forms: of more the driver makes the list */
-
-/* A list that may be written to, V_FALSE: it is long. */
-static Value copy_of_short(Value list) {
-  Value copy = V_NIL, last = V_NIL;
-  int n = 0;
-  for (; is_pair(list); list = CDR(list)) {
-    if (++n > SPLICE_AT_ONCE) return V_FALSE;
-    Value pair = cons(CAR(list), V_NIL);
-    if (last == V_NIL) copy = pair; else CDR(last) = pair;
-    last = pair;
-  }
-  charge(1 + n / 4);
-  return copy;
-}
 
 static Value expand_ahead(Value *args) {
   if (!IS(args[0], T_VECTOR) || VEC_LENGTH(args[0]) != LOOK_SLOTS) return err_type(NULL, 0, "vector", args[0]);
@@ -200,12 +185,10 @@ static Value expand_ahead(Value *args) {
       if (tree == V_ERROR) return vm.error;
       if (IS_SIGNAL(tree)) return tree;
       if (!IS_FIX(VEC(tree)[0])) {
-        Value inner = VEC(tree)[0] == splice_symbol ? copy_of_short(VEC(tree)[1]) : V_FALSE;
-        if (inner == V_FALSE) return cons(state, tree);
-        VEC(tree)[1] = inner;
+        if (VEC(tree)[0] != splice_symbol) return cons(state, tree);
         CAR(forms) = make_expanded(form, tree, V_FALSE);
         look[LOOK_AFTER] = cons(cons(CDR(forms), env), look[LOOK_AFTER]);
-        forms = look[LOOK_HERE] = inner;
+        forms = look[LOOK_HERE] = VEC(tree)[1];         /* a list of its own, to be written to */
         env = look[LOOK_ENV] = VEC(tree)[2];
         state = V_FALSE;
         if (!should_pause()) continue;
