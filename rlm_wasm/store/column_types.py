@@ -61,9 +61,19 @@ class CheckedType(sa.TypeDecorator[Any]):
 
 def checked_table(name: str, metadata: sa.MetaData, *columns: sa.Column[Any]) -> sa.Table:
     """A table whose values are looked at when they are read."""
-    for column in columns:
-        column.type = CheckedType(column.type, f"{name}.{column.name}")
-    return sa.Table(name, metadata, *columns)
+    checked: list[sa.Column[Any]] = [
+        sa.Column(
+            column.name,
+            CheckedType(column.type, f"{name}.{column.name}"),
+            primary_key=column.primary_key,
+            autoincrement=column.autoincrement,
+            nullable=column.nullable,
+            index=column.index,
+            server_default=column.server_default,
+        )
+        for column in columns
+    ]
+    return sa.Table(name, metadata, *checked)
 
 
 def _is_whole(value: Any) -> bool:
