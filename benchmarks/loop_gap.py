@@ -502,7 +502,7 @@ class Bench:
         while True:
             collected, steps = collected_bytes(sandbox), sandbox.steps()
             start = time.perf_counter()
-            status = sandbox.run(message, self.steps, _FAR, wall_s=60.0)
+            status = sandbox.run(message, self.steps, _FAR)
             ms = (time.perf_counter() - start) * 1e3
             collected = collected_bytes(sandbox) - collected
             message = None

@@ -1,9 +1,10 @@
-"""How it scales: measured costs, a simulation of a cluster with them, curves, and their drawings.
+"""How a cluster scales: measured costs, a simulation with them, and its drawing.
 
     python benchmarks/scaling.py costs        what a session, a call, an exchange cost: CPU time, bytes, transactions
     python benchmarks/scaling.py simulate     10^6 sessions on 100 nodes, by those costs: what saturates first
-    python benchmarks/scaling.py curves       what one more costs where there are many already
-    python benchmarks/scaling.py draw         docs/images/scaling-*.svg, and the tables for docs/scaling.md
+    python benchmarks/scaling.py draw         docs/images/scaling-cluster.svg, and the tables for docs/scaling.md
+
+What one process has many of is measured and drawn by curves.py.
 
 Figures go into benchmarks/scaling.json. ``costs`` needs a PostgreSQL server of its own on this machine, whose URL
 RLM_WASM_TEST_POSTGRESQL has. Costs are CPU time, so that a machine that does other things, too, tells the same.
@@ -21,13 +22,14 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from drawings import drawing, panel
 
-from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SharedBudget
+from rlm_wasm import Completion, CompletionRequest, Runtime, SharedBudget
 from rlm_wasm.store import open_store
 from rlm_wasm.store.budgets import Report
 from rlm_wasm.store.leases import Holder
@@ -314,158 +316,7 @@ def simulate() -> None:
     keep("simulation", found)
 
 
-# ---- curves
-
-
-class Curve:
-    """CPU microseconds of one more, where there are ``size``."""
-
-    def __init__(self) -> None:
-        self.points: list[tuple[float, float]] = []
-
-    def add(self, size: float, cpu_s: float, count: float) -> None:
-        self.points.append((size, cpu_s / count * 1e6))
-        print(f"  {size:>12,.0f} {cpu_s / count * 1e6:>12.1f} µs", flush=True)
-
-
-async def curves() -> None:
-    found: dict[str, list[tuple[float, float]]] = {}
-    limits = Limits(
-        calls=10**6,
-        handles=10**6,
-        concurrency=10**5,
-        host_bytes=1 << 33,
-        log_bytes=1 << 26,
-        memory_bytes=1 << 30,
-    )
-
-    def curve(name: str) -> Curve:
-        print(name)
-        made = Curve()
-        found[name] = made.points
-        return made
-
-    points = curve("sessions that are open: a session more, with (+ 1 2)")
-    async with Runtime(Soon(), python="off") as runtime:
-        opened = 0
-        for size in (1, 10, 100, 1_000, 10_000):
-            start, before = time.process_time(), opened
-            while opened < size:
-                await runtime.session().execute("(+ 1 2)")
-                opened += 1
-            points.add(size, time.process_time() - start, opened - before)
-        for session in runtime.sessions:
-            await session.aclose()
-    points = curve("calls in flight at once: a call more")
-    for size in (1, 10, 100, 1_000, 10_000):
-        gate = GatedProvider()
-        async with Runtime(gate, limits=limits, python="off") as runtime, runtime.session() as session:
-            start = time.process_time()
-            source = (
-                f'(length (map await (map (lambda (n) (llm-query-async #:instruction "q")) (range {size}))))'
-            )
-            running = asyncio.create_task(session.execute(source))
-            await gate.arrived(size, 300)
-            gate.release_all()
-            (await running).raise_for_status()
-            points.add(size, time.process_time() - start, size)
-    points = curve("items of map-async: an item more")
-    for size in (10, 100, 1_000, 10_000):
-        async with Runtime(Soon(), limits=limits, python="off") as runtime, runtime.session() as session:
-            start = time.process_time()
-            source = f'(length (map-async (lambda (n) (llm-query-async #:instruction "q")) (range {size})))'
-            (await session.execute(source)).raise_for_status()
-            points.add(size, time.process_time() - start, size)
-    points = curve("bytes of a context: a kilobyte more, loaded and searched")
-    for size in (1_000, 10_000, 100_000, 1_000_000, 10_000_000):
-        async with Runtime(Soon(), limits=limits, python="off") as runtime, runtime.session() as session:
-            start = time.process_time()
-            await session.load_context("lorem ipsum " * (size // 12))
-            (await session.execute('(string-contains? context "dolor")')).raise_for_status()
-            points.add(size, time.process_time() - start, size / 1_000)
-    points = curve("forms of a program: a form more")
-    for size in (1, 10, 100, 1_000, 10_000):
-        async with Runtime(Soon(), limits=limits, python="off") as runtime, runtime.session() as session:
-            await session.execute("1")
-            start = time.process_time()
-            await session.execute(
-                "\n".join(f"(define (f{n} x) (if (> x {n}) (+ x 1) (* x 2)))" for n in range(size))
-            )
-            points.add(size, time.process_time() - start, size)
-    points = curve("executions of a session: one more")
-    async with Runtime(Soon(), limits=limits, python="off") as runtime, runtime.session() as session:
-        done = 0
-        await session.execute("(define all '())")
-        for size in (10, 100, 1_000, 10_000):
-            start, before = time.process_time(), done
-            while done < size:
-                await session.execute("(set! all (cons 1 all))")
-                done += 1
-            points.add(size, time.process_time() - start, done - before)
-    keep("curves", found)
-
-
-# ---- drawings
-
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
-Line = tuple[str, Sequence[tuple[float, float]]]
-
-
-def short(value: float) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:g}{unit}"
-    return f"{value:g}"
-
-
-def panel(
-    x: float, y: float, width: float, height: float, title: str, unit: str, lines: Sequence[Line]
-) -> str:
-    """A plot with two logarithmic axes."""
-    xs = [point[0] for _, points in lines for point in points]
-    ys = [max(point[1], 1e-9) for _, points in lines for point in points]
-    left, right = (
-        math.floor(math.log10(min(xs))),
-        max(math.ceil(math.log10(max(xs))), math.floor(math.log10(min(xs))) + 1),
-    )
-    low, high = (
-        math.floor(math.log10(min(ys))),
-        max(math.ceil(math.log10(max(ys))), math.floor(math.log10(min(ys))) + 1),
-    )
-
-    def across(value: float) -> float:
-        return x + (math.log10(value) - left) / (right - left) * width
-
-    def down(value: float) -> float:
-        return y + height - (math.log10(max(value, 1e-9)) - low) / (high - low) * height
-
-    parts = [f'<text x="{x}" y="{y - 10}" font-weight="bold">{title}</text>']
-    for power in range(left, right + 1):
-        at = across(10**power)
-        parts.append(f'<path d="M{at:.1f} {y}V{y + height}" stroke="#ddd"/>')
-        parts.append(
-            f'<text x="{at:.1f}" y="{y + height + 15}" text-anchor="middle">{short(10**power)}</text>'
-        )
-    for power in range(low, high + 1):
-        at = down(10**power)
-        parts.append(f'<path d="M{x} {at:.1f}H{x + width}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x - 6}" y="{at + 4:.1f}" text-anchor="end">{short(10**power)}{unit}</text>')
-    for number, (name, points) in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
-        way = " ".join(f"{across(a):.1f},{down(b):.1f}" for a, b in points)
-        parts.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [
-            f'<circle cx="{across(a):.1f}" cy="{down(b):.1f}" r="3" fill="{colour}"/>' for a, b in points
-        ]
-        if name:
-            parts.append(f'<text x="{x + 8}" y="{y + 16 + 16 * number}" fill="{colour}">{name}</text>')
-    return "\n".join(parts)
-
-
-def drawing(name: str, width: int, height: int, parts: Sequence[str]) -> None:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">'
-    body = "\n".join((head, f'<rect width="{width}" height="{height}" fill="white"/>', *parts, "</svg>"))
-    (IMAGES / f"scaling-{name}.svg").write_text(body + "\n")
+# ---- the drawing
 
 
 def draw() -> None:
@@ -485,11 +336,6 @@ def draw() -> None:
             panel(510, 40, 360, 240, "beside the model's time, 99 of 100 calls (ms)", "", late),
         ],
     )
-    parts = []
-    for number, (title, points) in enumerate(figures("curves").items()):
-        column, row = number % 2, number // 2
-        parts.append(panel(70 + 450 * column, 40 + 230 * row, 350, 150, title, " µs", [("", points)]))
-    drawing("curves", 900, 720, parts)
     tables()
 
 
@@ -525,7 +371,6 @@ def tables() -> None:
 COMMANDS: dict[str, Callable[[], Any]] = {
     "costs": lambda: asyncio.run(costs()),
     "simulate": simulate,
-    "curves": lambda: asyncio.run(curves()),
     "draw": draw,
 }
 

@@ -5,7 +5,7 @@
     python build/native.py --corpora            build, run the test programs, compare what they print
 
 The guest's C runs as it is, booted with the whole prelude by wasm/host/native.c. A collection comes
-with every block of 64 KiB instead of after 8 MiB, or with --collect-always after every allocation;
+with every block of 64 KiB instead of after a mebibyte, or with --collect-always after every allocation;
 what the collector leaves behind is overwritten, and where the address sanitizer is there, may not be
 touched; CHECK()s are on. It needs Linux, because the machine's addresses have 32 bits: the process
 is linked where those reach.

@@ -18,7 +18,8 @@
     │   ├── SnapshotCorrupt        cut, altered, or no snapshot at all
     │   └── JournalDiverged        the guest did not do again what the journal says that it did
     ├── StoreError                 the store cannot be reached, read or written
-    │   └── LeaseLost              another process has taken the durable session over
+    │   ├── LeaseLost              another process has taken the durable session over
+    │   └── StoreDamaged           what stands in it cannot be
     ├── SandboxCrashed             the sandbox is lost; the session was rolled back
     │   ├── InstanceLost           its wasm instance trapped: reason
     │   └── PythonInstanceLost     its Python instance trapped: reason, fuel
@@ -249,6 +250,13 @@ class LeaseLost(StoreError):
     """
 
 
+class StoreDamaged(StoreError):
+    """What stands in the store cannot be: somebody else wrote it, or the disk did.
+
+    The message names the table and the column. Waiting is of no use: put a copy in its place.
+    """
+
+
 class SandboxCrashed(RlmError):
     """The sandbox is lost, with everything that the execution in it had done.
 
@@ -262,7 +270,7 @@ class SandboxCrashed(RlmError):
 class InstanceLost(SandboxCrashed):
     """The wasm instance trapped and is gone; the scheduler rolls its session back.
 
-    ``reason``: "fuel", "timeout", "stack", "memory" (none is left, the definitions hold it) or "trap".
+    ``reason``: "fuel", "stack", "memory" (none is left, the definitions hold it) or "trap".
     """
 
     def __init__(self, reason: str, message: str) -> None:

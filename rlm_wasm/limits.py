@@ -255,7 +255,8 @@ class Limits:
         """Field by field the smaller of the two. Raises UsageError for what is no Limits."""
         if other is None or other is self:
             return self
-        checked_limits(other)
+        if checked_limits(other) == self:
+            return self
         merged = {}
         for f in fields(self):
             mine, theirs = getattr(self, f.name), getattr(other, f.name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 MAX_ENTRIES = 100_000
 PREVIEW = 80
@@ -18,6 +18,15 @@ _ENTRY_BYTES = 600
 """About what an entry takes beside its texts."""
 _LATER_BYTES = 4 * (PREVIEW + 200)
 """What may be filled in later: the model that answered, how the call failed."""
+
+
+class Entries(Protocol):
+    """Entries that somebody keeps."""
+
+    @property
+    def entries(self) -> Sequence[dict[str, Any]]:
+        """They."""
+        ...
 
 
 class ScopeLog:
@@ -33,8 +42,9 @@ class ScopeLog:
         self.forgotten = 0
         self._listener: Listener | None = None
         self._from_guest = False
-        self._shared: tuple[dict[str, Any], ...] = ()
-        """Entries of the session that this one's is a fork of, until somebody looks at them here."""
+        self._shared: Entries | None = None
+        """Those of a snapshot, or of the session that this one's is a fork of, until somebody looks at them
+        here."""
 
     def listen(self, listener: Listener) -> None:
         """Tell of each entry that the host adds, and of what is known of one later."""
@@ -106,16 +116,24 @@ class ScopeLog:
         self._hold(kept, size)
         return kept
 
-    def share(self, entries: tuple[dict[str, Any], ...]) -> None:
-        """Begin with those of a log with the same bounds, which nobody changes: copied when need be."""
+    def share(self, log: Entries) -> None:
+        """Begin with these, which nobody changes: copied when need be."""
         self.clear()
-        self._shared = entries
+        self._shared = log
+
+    @property
+    def shared(self) -> Entries | None:
+        """What ``share`` was given, where nobody has looked at it since."""
+        return self._shared
 
     def _own(self) -> None:
         """What is shared is copied."""
-        shared, self._shared = self._shared, ()
-        for entry in shared:
-            self.again(entry)
+        shared = self._shared
+        if shared is not None:
+            entries = shared.entries
+            self._shared = None
+            for entry in entries:
+                self.again(entry)
 
     def by_call(self) -> dict[int, dict[str, Any]]:
         """The entries of LLM calls, by the calls' numbers."""
@@ -138,7 +156,7 @@ class ScopeLog:
 
     def _hold(self, entry: dict[str, Any], size: int) -> None:
         """Keep an entry whose values have so many bytes."""
-        if self._shared:
+        if self._shared is not None:
             self._own()
         size += _ENTRY_BYTES + _LATER_BYTES
         entries = self._entries
@@ -161,7 +179,7 @@ class ScopeLog:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._shared = ()
+        self._shared = None
         self._entries.clear()
         self._bytes = 0
         self.forgotten = 0

@@ -32,6 +32,7 @@ from rlm_wasm.llm.budget import Budget
 from rlm_wasm.results import Execution, OnProgress, Problem, Result
 from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session_parts import inquiry as inquiries
 from rlm_wasm.session_parts import question as questions
@@ -109,7 +110,8 @@ class Session:
         if snapshot is not None:
             check_guest(snapshot, grants.engine)
             state = states.state_of(snapshot)
-            memory = snapshot.memory(grants.engine.image_size + limits.memory_bytes, grants.engine)
+            most = grants.engine.image_size + limits.memory_bytes
+            memory = at_once(snapshot.at_rest(most, grants.engine))
         self.limits = limits
         self.namespace = namespace
         self._registry = registry
@@ -416,6 +418,7 @@ class Session:
         Raises:
             UsageError: there is no execution to go on with, or one is running.
             SessionClosed: the session was closed before.
+            SnapshotCorrupt: the memory of the snapshot is damaged, so that it can neither go on nor end.
             InternalError: a defect of rlm-wasm.
         """
         self._check_free()

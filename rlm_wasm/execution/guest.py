@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar, cast
 
-from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, Unencodable
+from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SnapshotCorrupt, Unencodable
 from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.meter import Meter
 from rlm_wasm.execution.replay_log import ReplayLog
@@ -21,8 +21,8 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
-from rlm_wasm.sandbox.sandbox import SLICE_WALL_S, Sandbox
-from rlm_wasm.sandbox.snapshot import MemoryImage
+from rlm_wasm.sandbox.sandbox import Sandbox
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
 
 SLICE_STEPS: Final = 100_000
@@ -33,8 +33,9 @@ machine."""
 AT_ONCE: Final = 1 << 18
 """Bytes of messages and memory that are copied, read and written without a turn in between."""
 
-FUEL_RESERVE: Final = 4_000_000_000
-"""Above an execution's limit stands this much before the hard trap: a slice always fits."""
+SLICE_FUEL: Final = 4_000_000_000
+"""Where the hard trap stands in every slice: forty times what the longest takes that ends by itself. An
+execution's own limit is looked at between slices."""
 
 HEAVY_FUEL: Final = 20_000_000
 """An execution of so much fuel may have left memory behind that nobody needs."""
@@ -72,7 +73,7 @@ class Guest:
         engine: Engine,
         limits: Limits,
         meter: Meter,
-        memory: MemoryImage | None,
+        memory: MemoryImage | PackedImage | None,
         journal: Journal | None,
     ) -> None:
         self._engine = engine
@@ -143,7 +144,7 @@ class Guest:
 
     # ---- runs
 
-    async def delivered(self, message: ToGuest, hard_fuel: int) -> bytes | int:
+    async def delivered(self, message: ToGuest) -> bytes | int:
         """What of a message it is run with: the whole, or the length of a large one, which it has then."""
         self._large = ()
         if isinstance(message, bytes) and len(message) <= AT_ONCE:
@@ -152,13 +153,13 @@ class Guest:
         if sum(map(len, parts)) <= AT_ONCE:
             return b"".join(parts)
         with self.in_transit():
-            delivered: int = await in_turns(self.sandbox.deliver(parts, hard_fuel))
+            delivered: int = await in_turns(self.sandbox.deliver(parts, SLICE_FUEL))
         self._large = tuple(parts)
         return delivered
 
-    def run(self, given: bytes | int | None, hard_fuel: int, wall_s: float = SLICE_WALL_S) -> int:
+    def run(self, given: bytes | int | None) -> int:
         """A slice with this message: its status. Raises InstanceLost, MessageTooLarge."""
-        return self.sandbox.run(given, SLICE_STEPS, hard_fuel, wall_s)
+        return self.sandbox.run(given, SLICE_STEPS, SLICE_FUEL)
 
     def ran(self, given: bytes | int | None, status: int) -> None:
         """It was run with this message, and gave this status. Raises InstanceLost for one that is none."""
@@ -191,7 +192,7 @@ class Guest:
         """A run that belongs to no execution: its status."""
         if self._journal is not None:
             self._journal.run(message, None)
-        status = self.sandbox.run(message, SLICE_STEPS, FUEL_RESERVE)
+        status = self.sandbox.run(message, SLICE_STEPS, SLICE_FUEL)
         self.log.add(message, SLICE_STEPS, self.sandbox.fuel_used)
         return status
 
@@ -227,10 +228,25 @@ class Guest:
 
     def _collected(self) -> Generator[None, None, None]:
         try:
-            if not (yield from self._done_aside(protocol.COLLECT, self.interrupt_slices())):
+            if not (yield from self._done_at_rest(protocol.COLLECT, self.interrupt_slices())):
                 self.end_at_once()
         except MessageTooLarge:
             pass
+
+    def _done_at_rest(self, message: bytes, slices: int) -> Generator[None, None, bool]:
+        """As ``_done_aside``, of a guest in which nothing runs: where it crashes, it is as it was before.
+
+        A guest of ours does not. One whose memory somebody else wrote may. Raises MessageTooLarge, and
+        InternalError where there is no way back.
+        """
+        self.log.begin()
+        try:
+            return (yield from self._done_aside(message, slices))
+        except InstanceLost as error:
+            if self.log.due:
+                raise InternalError(f"the session's memory is damaged: {error}") from error
+            yield from self.go_back()
+            return True
 
     def definitions_at_once(self) -> list[str] | None:
         """The same within a turn; None where the guest cannot say so soon, or is not free."""
@@ -240,10 +256,10 @@ class Guest:
 
     def _asked(self, slices: int) -> Generator[None, None, list[str] | None]:
         try:
-            if (yield from self._done_aside(protocol.DEFINITIONS, slices)):
+            if (yield from self._done_at_rest(protocol.DEFINITIONS, slices)):
                 return self._definitions_in(self.sandbox.outbox())
             self.end_at_once()
-        except (MessageTooLarge, Unencodable):
+        except (InstanceLost, MessageTooLarge, Unencodable):
             pass
         return None
 
@@ -272,7 +288,8 @@ class Guest:
     def go_back(self) -> Generator[None, None, bool]:
         """To where the execution began. False: there is nothing before it, it is over instead.
 
-        Raises InternalError where that is not possible.
+        Raises SnapshotCorrupt where that is not possible as it began in a snapshot; InternalError where it
+        is not possible at all.
         """
         yield from self.sandbox.close_in_turns()
         log = self.log
@@ -281,6 +298,13 @@ class Guest:
             if log.in_execution and not self.end_at_once():
                 raise InstanceLost("trap", "the guest does not react to an interrupt")
         except (InstanceLost, MessageTooLarge) as error:
+            if log.in_execution:
+                self.sandbox = Sandbox(self._engine, self._memory_limit, log.base)
+                self.status = GuestStatus.DONE
+                raise SnapshotCorrupt(
+                    "the session can neither go on where its snapshot was taken nor end there: the snapshot's"
+                    f" memory is damaged ({error}). reset() makes it an empty one"
+                ) from error
             raise InternalError(f"the session cannot be brought back: {error}") from error
         self.status = GuestStatus.DONE
         self.unread = False

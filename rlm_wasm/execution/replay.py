@@ -181,7 +181,7 @@ class Replayer:
             raise diverged(None, "the program waits where it did not")
         journal.run(message, message)
         try:
-            status = guest.run(message, scheduler.hard_fuel(execution))
+            status = guest.run(message)
             execution.charge(sandbox.fuel_used)
             guest.ran(message, status)
             scheduler.read_outbox(execution, sandbox.outbox())

@@ -32,8 +32,8 @@ from rlm_wasm.errors import (
 from rlm_wasm.execution import state as states
 from rlm_wasm.execution.guest import (
     AT_ONCE,
-    FUEL_RESERVE,
     HEAVY_FUEL,
+    SLICE_FUEL,
     Guest,
     ToGuest,
 )
@@ -48,8 +48,7 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, Output, Traced
-from rlm_wasm.sandbox.sandbox import SLICE_WALL_S
-from rlm_wasm.sandbox.snapshot import MemoryImage
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
 
 T = TypeVar("T")
@@ -79,7 +78,7 @@ class Scheduler:
         observe: Callable[[Output | Logged | Traced | Counted], None],
         recorder: Recorder,
         account: FuelAccount | None = None,
-        memory: MemoryImage | None = None,
+        memory: MemoryImage | PackedImage | None = None,
         journal: Journal | None = None,
         effects: Collection[str] = (),
         idle: Idle | None = None,
@@ -196,11 +195,11 @@ class Scheduler:
                     if type(message) is bytes and len(message) <= AT_ONCE:
                         given = message
                     elif message is not None:
-                        given = await guest.delivered(message, self.hard_fuel(execution))
+                        given = await guest.delivered(message)
                     if journal is not None:
                         journal.run(_joined(message), guest.by_rule())
                         ran = True
-                    status = guest.run(given, self.hard_fuel(execution), self._wall(execution))
+                    status = guest.run(given)
                 except MessageTooLarge as error:
                     if journal is not None and ran:
                         journal.not_run()
@@ -285,18 +284,6 @@ class Scheduler:
             requests.serve(self._turn_ends)
             if time.monotonic() >= self._turn_ends:
                 await self._turn()
-
-    def hard_fuel(self, execution: ActiveExecution) -> int:
-        """Where the hard trap stands: beyond the limit, which is looked at after every slice."""
-        account = execution.account
-        left = account.limit - account.used
-        return (left if left > 0 else 0) + FUEL_RESERVE
-
-    def _wall(self, execution: ActiveExecution) -> float:
-        if execution.interrupted:
-            return SLICE_WALL_S
-        left = execution.time_left() + 1.0
-        return left if left < SLICE_WALL_S else SLICE_WALL_S
 
     async def _turn(self) -> None:
         """Let everybody else have a turn."""
@@ -393,23 +380,20 @@ class Scheduler:
 
     def report(self, execution: ActiveExecution, crash: InstanceLost) -> Done:
         """Why an execution is undone."""
+        execution.check(None)
         if execution.limit is not None:
             return limit_report(execution.limit)
         if execution.cancelled:
             return CANCELLED
-        if crash.reason == "fuel":
-            account = execution.account
-            return limit_report(LimitExceeded("fuel", max(account.used, account.limit), account.limit))
-        if crash.reason == "timeout":
-            return limit_report(execution.too_late())
         if crash.reason == "memory":
             most = self.limits.memory_bytes
             return limit_report(LimitExceeded("memory_bytes", most, most))
-        message = f"the sandbox crashed: {crash}"
+        what = f"a time slice took more than {SLICE_FUEL:,} of fuel" if crash.reason == "fuel" else crash
+        message = f"the sandbox crashed: {what}"
         return Done("error", error=protocol.ErrorReport("sandbox-crashed", message))
 
     def roll_back(self, execution: ActiveExecution) -> Generator[None, None, None]:
-        """Undo all that the execution did. Raises InternalError where that is not possible."""
+        """Undo all that the execution did. Raises as ``Guest.go_back`` where that is not possible."""
         requests = self.requests
         if self._journal is not None:
             self._journal.abandon()

@@ -17,8 +17,9 @@ import wasmtime
 from wasmtime import component
 
 from rlm_wasm.errors import InternalError
+from rlm_wasm.python.epochs import EpochTicker
 from rlm_wasm.sandbox.compiled_cache import CompiledCache
-from rlm_wasm.sandbox.epochs import EpochTicker, forked
+from rlm_wasm.sandbox.engine import forked
 
 _COMPONENT = Path(__file__).parent / "_component" / "python.wasm.zst"
 _POLLABLE = 1

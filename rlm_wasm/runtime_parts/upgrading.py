@@ -32,6 +32,7 @@ from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.session import Registry, Session
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.durable import Durable
+from rlm_wasm.session_parts.kept_log import KeptLog
 
 _STEP_S: Final = 20.0
 """Seconds for one variable, or one text."""
@@ -178,7 +179,9 @@ class _Upgrading:
         snapshot = await self._old.snapshot()
         state = states.state_of(snapshot)
         models = {
-            entry["call_id"]: entry.get("model") for entry in state.log if type(entry.get("call_id")) is int
+            entry["call_id"]: entry.get("model")
+            for entry in state.log.entries
+            if type(entry.get("call_id")) is int
         }
         before = await self._read(snapshot, state)
         forms, unread = await self._forms(state.programs)
@@ -403,7 +406,7 @@ class _Upgrading:
     ) -> Snapshot:
         """The new guest's memory with the host's side of the session."""
         log = ScopeLog(self._limits.log_bytes)
-        log.replace(list(state.log))
+        log.share(state.log)
         left = f"; left behind: {', '.join(upgrade.left)}" if upgrade.left else ""
         log.add("upgrade", f"from guest {old.image_hash[:12]} of {upgrade.release_before}{left}", "host")
         new = states.state_of(made)
@@ -411,7 +414,7 @@ class _Upgrading:
             new,
             budget=state.budget,
             limits=state.limits,
-            log=tuple(log.entries()),
+            log=KeptLog(log.entries()),
             python=state.python,
             runs=0,
             checksum=0,

@@ -1,7 +1,6 @@
 """One wasmtime engine a process, with the guest compiled once and kept ready to instantiate.
 
-The compiled guest is kept in the cache of compiled modules (compiled_cache.py); while guests run the
-engine's epoch moves (epochs.py).
+The compiled guest is kept in the cache of compiled modules (compiled_cache.py).
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import os
 import platform
 import sys
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +20,6 @@ from wasmtime import _ffi
 
 from rlm_wasm.errors import InternalError
 from rlm_wasm.sandbox.compiled_cache import CompiledCache
-from rlm_wasm.sandbox.epochs import EpochTicker, forked
 
 _GUEST = Path(__file__).parent.parent / "_guest"
 
@@ -44,7 +41,6 @@ store_context = _prototype("wasmtime_store_context", _P, _P)
 store_limiter = _prototype("wasmtime_store_limiter", None, _P, *[ctypes.c_int64] * 5)
 set_fuel = _prototype("wasmtime_context_set_fuel", _P, _P, ctypes.c_uint64)
 get_fuel = _prototype("wasmtime_context_get_fuel", _P, _P, _P)
-set_epoch_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, _P, ctypes.c_uint64)
 instantiate = _prototype("wasmtime_instance_pre_instantiate", _P, _P, _P, _P, _P)
 export_get = _prototype(
     "wasmtime_instance_export_get", ctypes.c_bool, _P, _P, ctypes.c_char_p, ctypes.c_size_t, _P
@@ -53,7 +49,6 @@ call_unchecked = _prototype("wasmtime_func_call_unchecked", _P, _P, _P, _P, ctyp
 memory_data = _prototype("wasmtime_memory_data", _P, _P, _P)
 memory_data_size = _prototype("wasmtime_memory_data_size", ctypes.c_size_t, _P, _P)
 memory_grow = _prototype("wasmtime_memory_grow", _P, _P, _P, ctypes.c_uint64, _P)
-increment_epoch = _prototype("wasmtime_engine_increment_epoch", None, _P)
 
 
 def guest_path() -> Path:
@@ -65,6 +60,14 @@ def guest_path() -> Path:
             "or run python build/make_guest.py in a source tree"
         )
     return path
+
+
+_home = os.getpid()
+
+
+def forked() -> bool:
+    """Whether this process is a fork of the one that imported rlm_wasm."""
+    return os.getpid() != _home
 
 
 class Engine:
@@ -80,7 +83,7 @@ class Engine:
         self.image_hash = _image_hash(self._guest)
         config = wasmtime.Config()
         config.consume_fuel = True
-        config.epoch_interruption = True
+        # No epochs: to look at one at every loop and call costs a tenth of all time, and fuel traps as well.
         config.cranelift_nan_canonicalization = True  # the same bits on every machine
         config.wasm_threads = False
         config.memory_init_cow = True
@@ -92,7 +95,6 @@ class Engine:
         self._pre = linker.instantiate_pre(self.module)
         self.engine_pointer = address(self.wasmtime_engine.ptr())
         self.pre_pointer = address(self._pre.ptr())
-        self.ticker = EpochTicker(partial(increment_epoch, self.engine_pointer))
         self.report_at: int | None = None
         """Where guests leave what is wanted after every run; 0: nowhere, None: nobody has asked yet."""
 
@@ -144,7 +146,7 @@ class Engine:
             f"{library.st_size}-{library.st_mtime_ns}",
             platform.machine(),
             sys.platform,
-            "config-1",
+            "config-2",
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 

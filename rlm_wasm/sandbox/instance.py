@@ -88,7 +88,7 @@ class Instance:
     def __init__(self, engine: Engine, memory_limit: int) -> None:
         self.store: int | None = None
         self.bounded = False
-        """Whether the deadline and the fuel of the last run stand still."""
+        """Whether the fuel of the last run stands still."""
         self.reports = False
         self.report: Report | None = None
         """What stands there after every run; None where it leaves nothing."""
@@ -97,7 +97,6 @@ class Instance:
         context = wasm.store_context(store)
         instance = (ctypes.c_uint8 * ctypes.sizeof(_bindings.wasmtime_instance_t))()
         wasm.store_limiter(store, memory_limit, -1, 1, -1, 1)
-        wasm.set_epoch_deadline(context, FAR)
         wasm.set_fuel(context, FAR)
         trap = c_void_p()
         failed = wasm.instantiate(engine.pre_pointer, context, addressof(instance), addressof(trap))
@@ -142,15 +141,13 @@ class Instance:
         if 0 < inbox <= self.size - room:
             self.inbox_at, self.inbox_bytes = self.base + inbox, room
 
-    def bind(self, ticks: int, fuel: int) -> None:
-        """So many ticks of the epoch and so much fuel has the next call: a program's."""
-        wasm.set_epoch_deadline(self.context, ticks)
+    def bind(self, fuel: int) -> None:
+        """So much fuel has the next call: a program's."""
         wasm.set_fuel(self.context, fuel)
         self.bounded = True
 
     def unbind(self) -> None:
-        """The next call is the host's own: it must not trap because other guests move the epoch meanwhile."""
-        wasm.set_epoch_deadline(self.context, FAR)
+        """The next call is the host's own: it must not trap on what is left of a program's fuel."""
         wasm.set_fuel(self.context, FAR)
         self.bounded = False
 
@@ -171,7 +168,6 @@ class Instance:
 
 _REASONS = {
     wasmtime.TrapCode.OUT_OF_FUEL: "fuel",
-    wasmtime.TrapCode.INTERRUPT: "timeout",
     wasmtime.TrapCode.STACK_OVERFLOW: "stack",
 }
 

@@ -20,7 +20,7 @@ class InstancePool:
     """
 
     max_kept: ClassVar[int] = 32
-    max_pages: ClassVar[int] = 256
+    max_pages: ClassVar[int] = 512
 
     def __init__(self) -> None:
         self._kept: dict[int, list[Instance]] = {}

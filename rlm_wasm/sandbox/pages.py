@@ -68,6 +68,12 @@ def address_of(content: bytes) -> int:
     return int(_bytes_at(content))
 
 
+def room_for(length: int) -> tuple[bytes, memoryview]:
+    """A bytes object of at least two bytes and, until somebody else sees it, a way to write into it."""
+    content: bytes = _new_bytes(None, length)
+    return content, memoryview((ctypes.c_char * length).from_address(address_of(content))).cast("B")
+
+
 def _nothing() -> None:
     """What is copied cannot go away."""
 
@@ -343,7 +349,6 @@ def pristine_memory(engine: Engine) -> tuple[int, int]:
 
         store = wasmtime.Store(engine.wasmtime_engine)
         store.set_fuel(1 << 40)
-        store.set_epoch_deadline(1 << 40)
         instance = wasmtime.Instance(store, engine.module, [])
         memory = instance.exports(store)["memory"]
         assert isinstance(memory, wasmtime.Memory)

@@ -8,7 +8,6 @@ can sleep: its changed pages are kept and the instance is dropped; the next ``ru
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
@@ -20,16 +19,12 @@ from typing import ClassVar
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SandboxCrashed
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.epochs import TICK_S
 from rlm_wasm.sandbox.instance import Instance, failure_of
 from rlm_wasm.sandbox.instance_pool import InstancePool
 from rlm_wasm.sandbox.pages import PAGE, at_once, changed_pages, gathered, give_back, spread
 from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
-
-SLICE_WALL_S = 10.0
-"""One entry into wasm is trapped after this: the backstop under steps and fuel."""
 
 GIVE_BACK_FROM = 4 << 20
 """Bytes by which a guest has grown before a look at what of that is free is worth it."""
@@ -256,15 +251,14 @@ class Sandbox:
     def _memory_size(self, instance: Instance) -> int:
         return instance.measure()
 
-    def _enter(self, fuel: int, wall_s: float) -> Instance:
+    def _enter(self, fuel: int) -> Instance:
         instance = self._i
         if instance is None:
             instance = self._wake()
         else:
             self._live.move_to_end(id(self))
         self.runs += 1
-        self._engine.ticker.run_until(time.monotonic() + wall_s)
-        instance.bind(int(wall_s / TICK_S) + 2, fuel)
+        instance.bind(fuel)
         return instance
 
     def _leave(self, fuel: int, instance: Instance) -> None:
@@ -286,15 +280,13 @@ class Sandbox:
             raise InstanceLost("trap", "the guest named an inbox outside its memory")
         return instance.base + inbox
 
-    def deliver(
-        self, message: Sequence[bytes], fuel: int, wall_s: float = SLICE_WALL_S
-    ) -> Generator[None, None, int]:
+    def deliver(self, message: Sequence[bytes], fuel: int) -> Generator[None, None, int]:
         """Put a message, given in parts, into the guest's inbox; it yields between pieces.
 
         Returns its length, for ``run``, which has to be what is done next. Raises InstanceLost, and
         MessageTooLarge where the guest has no room for it.
         """
-        instance = self._enter(fuel, wall_s)
+        instance = self._enter(fuel)
         length = sum(map(len, message))
         try:
             at = self._room(instance, length)
@@ -307,13 +299,13 @@ class Sandbox:
         self._inbox_fuel = self.fuel_used
         return length
 
-    def run(self, message: bytes | int | None, steps: int, fuel: int, wall_s: float = SLICE_WALL_S) -> int:
+    def run(self, message: bytes | int | None, steps: int, fuel: int) -> int:
         """Give a message (or none), run so many steps, return the status.
 
         A number instead of a message is the length of the one that was delivered. ``fuel`` is where the hard
         trap stands. Raises InstanceLost after a trap: the instance is gone; MessageTooLarge.
         """
-        instance = self._enter(fuel, wall_s)
+        instance = self._enter(fuel)
         calls = instance.calls
         length = 0
         try:

@@ -5,13 +5,15 @@ A dumped snapshot is
     magic "RLMSNAP\\n" · format version u16 · signed u8 · header length u32 · header · body · 64 bytes
 
 The header (CBOR, not compressed) says which guest image the pages belong to and what was used so
-far. The body holds the pages, each as what differs from the image's, and the host's side of the session:
-contexts, calls in flight, output so far; it is compressed by zstd. The last 64 bytes seal all before them:
+far. The body is a length u32 and two frames of zstd, the first of that length. The first holds the host's
+side of the session (contexts, calls in flight, output so far): of a session's state what differs from BLANK.
+The second holds the pages, each as what differs from the image's. The last 64 bytes seal all before them:
 an HMAC-SHA-256, by the key of the Runtime that made it or else by one that lives as long as this process,
 and a SHA-256 that finds damage. No capability is in a snapshot: provider, store, workspace and host functions
 are given again by the runtime that restores.
 
-A snapshot is a way in: what is loaded is bounded before it is unpacked, and checked before it is used.
+A snapshot is a way in: what is loaded is bounded before it is unpacked, and checked before it is used. What
+this process or a key has signed is known to be whole: its pages stay packed until the session runs.
 """
 
 from __future__ import annotations
@@ -24,24 +26,30 @@ import itertools
 import secrets
 import struct
 import threading
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import cbor2
 
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
 from rlm_wasm.records import unstructure
+from rlm_wasm.sandbox.blank_state import BLANK, changes, merged
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered, pristine_memory
+from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered, pristine_memory, room_for
 
 PACKED_AT_ONCE = 1 << 20
 """Bytes that are compressed without a turn in between."""
 MAGIC = b"RLMSNAP\n"
-FORMAT = 3
-"""What is written: as 2, and of each page of memory what differs from the guest's image."""
+FORMAT = 4
+"""What is written."""
+DIFFERENCES = 3
+"""The format before, which is read, too: one frame, and of each page of memory what differs from the
+guest's image."""
 WHOLE_PAGES = 2
-"""The format whose pages stand as they are: it is read, too, and written of what belongs to no guest."""
+"""The one before that: as 3, and the pages stand as they are."""
+_LENGTH = struct.Struct("<I")
+_HASH_BYTES = 32
 _FIXED = struct.Struct("<HBI")
 _SEAL_BYTES = 64
 _PAGES_AT_ONCE = PACKED_AT_ONCE // PAGE
@@ -60,17 +68,25 @@ MAX_PARTS = 3_000_000
 sixty in memory. A full log has a tenth of that."""
 
 
+_SMALL = 256 << 10
+"""Bytes up to which a memory is worth more effort: a tenth of a millisecond for some fifty bytes."""
+
+_MAX_WINDOW = 1 << 27
 _local = threading.local()
 
 
-def _zstd() -> tuple[Any, Any]:
-    """This thread's compressor and decompressor: making them costs more than a small image does."""
-    pair: tuple[Any, Any] | None = getattr(_local, "zstd", None)
-    if pair is None:
+def _zstd() -> tuple[Any, Any, Any]:
+    """The library, and this thread's compressor and decompressor, which cost more than a small image."""
+    known: tuple[Any, Any, Any] | None = getattr(_local, "zstd", None)
+    if known is None:
         import zstandard
 
-        pair = _local.zstd = (zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor())
-    return pair
+        known = _local.zstd = (
+            zstandard,
+            zstandard.ZstdCompressor(level=1),
+            zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW),
+        )
+    return known
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -96,7 +112,7 @@ class MemoryImage:
 
     def packed(self) -> Generator[None, None, PackedImage]:
         """The same, compressed: for instances that sleep. It yields between pieces."""
-        compress, pieces = _zstd()[0].compress, []
+        compress, pieces = _zstd()[1].compress, []
         view = memoryview(self.content)
         for at in range(0, len(view), PACKED_AT_ONCE):
             # Its buffer is as large as the input; a copy is as large as its length says.
@@ -116,10 +132,11 @@ class MemoryImage:
         """The inverse, checked, for records. Raises SnapshotCorrupt."""
         return at_once(cls.from_state(state, 1 << 32))
 
-    def against(self, engine: Engine) -> Generator[None, None, MemoryImage]:
+    def against(self, engine: Engine, *, own: bool = False) -> Generator[None, None, MemoryImage]:
         """Of each page what differs from the guest's image; the same once more gives the pages back.
 
-        It yields between pieces.
+        ``own``: nobody has seen this image, and it becomes that one instead of being copied. It yields
+        between pieces.
         """
         start, size = pristine_memory(engine)
         known = bisect.bisect_left(self.numbers, size // PAGE)
@@ -130,22 +147,31 @@ class MemoryImage:
             page = self.content[at * PAGE : to * PAGE]
             both = int.from_bytes(page, "little") ^ int.from_bytes(before, "little")
             pieces.append(both.to_bytes(len(page), "little"))
+            if own:
+                ctypes.memmove(address_of(self.content) + at * PAGE, pieces.pop(), len(page))
             yield
+        if own:
+            return self
         parts = [(address_of(piece), len(piece)) for piece in pieces]
         rest = len(self.content) - known * PAGE
         if rest:
             parts.append((address_of(self.content) + known * PAGE, rest))
         return MemoryImage(self.size, self.numbers, (yield from gathered(parts)))
 
-    def encoded(self) -> tuple[int, Iterator[bytes]]:
-        """The CBOR of that: its length, and the pieces of it, since memories are large."""
-        size, numbers, which, places = self._different()
+    def in_parts(self) -> tuple[bytes, bytes, int, Iterator[bytes]]:
+        """For the present format: page numbers, places, and the different pages, as a length and in pieces.
+
+        A number is told as how far it is from the one before. The places say of each number which of the
+        different pages it has: nothing where all are different.
+        """
+        _, _, which, places = self._different()
         pages = list(places)
-        head = b"\x84" + cbor2.dumps(size) + cbor2.dumps(numbers) + cbor2.dumps(which)
-        head += b"\x5a" + (len(pages) * PAGE).to_bytes(4, "big")
+        if len(pages) == len(self.numbers):
+            which = b""
+        gaps = [after - before for before, after in itertools.pairwise((0, *self.numbers))]
         batches = range(0, len(pages), _PAGES_AT_ONCE)
         joined = (b"".join(pages[at : at + _PAGES_AT_ONCE]) for at in batches)
-        return len(head) + len(pages) * PAGE, itertools.chain([head], joined)
+        return struct.pack(f"<{len(gaps)}I", *gaps), which, len(pages) * PAGE, joined
 
     def _different(self) -> tuple[int, bytes, bytes, dict[bytes, int]]:
         places: dict[bytes, int] = {}
@@ -167,25 +193,60 @@ class MemoryImage:
             size, packed, places, pages = state
             if not (type(size) is int and all(type(part) is bytes for part in (packed, places, pages))):
                 raise TypeError("memory")
-            count = len(packed) // 4
-            if len(packed) % 4 or len(places) != len(packed):
-                raise TypeError("memory")
-            numbers = struct.unpack(f"<{count}I", packed)
-            which = struct.unpack(f"<{count}I", places)
-        except (TypeError, ValueError, struct.error) as error:
-            raise SnapshotCorrupt("the snapshot's memory is malformed") from error
+        except (TypeError, ValueError) as error:
+            raise SnapshotCorrupt(_MALFORMED) from error
+        numbers = _numbers(packed)
+        if len(places) != len(packed):
+            raise SnapshotCorrupt(_MALFORMED)
+        return (yield from cls._checked(size, numbers, _numbers(places), pages, max_size))
+
+    @classmethod
+    def from_parts(
+        cls, size: int, gaps: bytes, which: bytes, pages: bytes
+    ) -> Generator[None, None, MemoryImage]:
+        """The inverse of ``in_parts``, checked. Raises SnapshotCorrupt.
+
+        It yields between parts of a large one.
+        """
+        numbers = tuple(itertools.accumulate(_numbers(gaps)))
+        places = _numbers(which) if which else None
+        return (yield from cls._checked(size, numbers, places, pages, 1 << 32))
+
+    @classmethod
+    def _checked(
+        cls, size: int, numbers: tuple[int, ...], which: tuple[int, ...] | None, pages: bytes, max_size: int
+    ) -> Generator[None, None, MemoryImage]:
+        """``which`` says of each number which page it has; None: one after the other."""
         in_order = all(a < b for a, b in itertools.pairwise(numbers))
         fits = not numbers or (numbers[-1] + 1) * PAGE <= size
-        known = not which or (max(which) + 1) * PAGE <= len(pages)
+        if which is None:
+            known = len(numbers) * PAGE == len(pages)
+        else:
+            known = len(which) == len(numbers) and (not which or (max(which) + 1) * PAGE <= len(pages))
         if len(pages) % PAGE or not (in_order and fits and known and 0 <= size <= 1 << 32):
-            raise SnapshotCorrupt("the snapshot's memory is malformed")
+            raise SnapshotCorrupt(_MALFORMED)
         if size > max_size:
-            raise SnapshotCorrupt(
-                f"the snapshot's memory has {size:,} bytes; the limit memory_bytes allows {max_size:,}"
-            )
+            raise _too_large(size, max_size)
+        if which is None:
+            return cls(size, numbers, pages)
         start = address_of(pages)
         content = yield from gathered([(start + n * PAGE, PAGE) for n in which])
         return cls(size, numbers, content)
+
+
+_MALFORMED: Final = "the snapshot's memory is malformed"
+
+
+def _too_large(size: int, max_size: int) -> SnapshotCorrupt:
+    return SnapshotCorrupt(
+        f"the snapshot's memory has {size:,} bytes; the limit memory_bytes allows {max_size:,}"
+    )
+
+
+def _numbers(packed: bytes) -> tuple[int, ...]:
+    if len(packed) % 4:
+        raise SnapshotCorrupt(_MALFORMED)
+    return struct.unpack(f"<{len(packed) // 4}I", packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +254,39 @@ class PackedImage:
     """A MemoryImage, compressed piece by piece."""
 
     size: int
-    numbers: tuple[int, ...]
+    numbers: Sequence[int]
     content: tuple[bytes, ...]
 
     def unpacked(self) -> Generator[None, None, MemoryImage]:
         """As it was. It yields between pieces."""
-        decompress, pieces = _zstd()[1].decompress, []
+        decompress, pieces = _zstd()[2].decompress, []
         for piece in self.content:
             pieces.append(decompress(piece, max_output_size=PACKED_AT_ONCE))
             yield
         content = yield from gathered([(address_of(piece), len(piece)) for piece in pieces])
-        return MemoryImage(self.size, self.numbers, content)
+        return MemoryImage(self.size, tuple(self.numbers), content)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage(PackedImage):
+    """As the bytes of a snapshot have it: ``content`` is what ``in_parts`` gives, its pages as one frame.
+
+    Of ``numbers`` only how many they are is known before it is unpacked.
+    """
+
+    differences: bool
+    """Whether its pages are what differs from the guest's image."""
+    engine: Engine | None = None
+    """That guest."""
+
+    def unpacked(self) -> Generator[None, None, MemoryImage]:
+        """As it was, checked. It yields between pieces. Raises SnapshotCorrupt."""
+        gaps, which, frame = self.content
+        pages = yield from _unpacked(frame)
+        image = yield from MemoryImage.from_parts(self.size, gaps, which, pages)
+        if self.engine is None or not self.differences:
+            return image
+        return (yield from image.against(self.engine, own=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +299,7 @@ class Snapshot:
     """
 
     header: dict[str, Any]
-    _memory: MemoryImage | list[Any]
+    _memory: MemoryImage | PackedImage | list[Any]
     body: Any
     """A record, or the plain data of one that was loaded: the session checks it before it is used."""
     key: bytes | None = field(default=None, repr=False)
@@ -226,7 +309,7 @@ class Snapshot:
     engine: Engine | None = field(default=None, repr=False)
     """The guest that it was taken of; None of one that was loaded."""
     differences: bool = False
-    """Whether its pages, as they were loaded, say only what differs from the guest's image."""
+    """Of an older format: whether its pages say only what differs from the guest's image."""
 
     @property
     def image_hash(self) -> str:
@@ -256,22 +339,45 @@ class Snapshot:
         self, max_size: int = 1 << 32, engine: Engine | None = None
     ) -> Generator[None, None, MemoryImage]:
         """As ``memory``; it yields between parts of a large one."""
-        if isinstance(self._memory, MemoryImage):
-            return self._memory
-        image = yield from MemoryImage.from_state(self._memory, max_size)
-        if not self.differences:
-            return image
+        memory = self._memory
+        if isinstance(memory, MemoryImage):
+            return memory
+        if isinstance(memory, PackedImage):
+            if memory.size > max_size:
+                raise _too_large(memory.size, max_size)
+            return (yield from self._bound(memory, engine).unpacked())
+        image = yield from MemoryImage.from_state(memory, max_size)
+        return (yield from image.against(self._engine(engine), own=True)) if self.differences else image
+
+    def at_rest(self, max_size: int, engine: Engine) -> Generator[None, None, MemoryImage | PackedImage]:
+        """As ``memory_in_turns``; what this process or a key has signed stays packed."""
+        memory = self._memory
+        if isinstance(memory, StoredImage) and self.trusted:
+            if memory.size > max_size:
+                raise _too_large(memory.size, max_size)
+            return self._bound(memory, engine)
+        return (yield from self.memory_in_turns(max_size, engine))
+
+    def _bound(self, memory: PackedImage, engine: Engine | None) -> PackedImage:
+        """The same beside the guest that it is told beside. Raises SnapshotVersionError for another one."""
+        if isinstance(memory, StoredImage) and memory.differences and memory.engine is None:
+            engine = self._engine(engine)
+            return StoredImage(memory.size, memory.numbers, memory.content, memory.differences, engine)
+        return memory
+
+    def _engine(self, engine: Engine | None) -> Engine:
+        """The guest that its pages are told beside. Raises SnapshotVersionError for another one."""
         engine = Engine.shared() if engine is None else engine
         if engine.image_hash != self.image_hash:
             raise SnapshotVersionError(
                 f"the snapshot's memory is that of guest {self.image_hash[:12]}…, not of"
                 f" {engine.image_hash[:12]}…"
             )
-        return (yield from image.against(engine))
+        return engine
 
-    def with_memory(self, memory: MemoryImage, body: Any) -> Snapshot:
+    def with_memory(self, memory: MemoryImage | PackedImage, body: Any) -> Snapshot:
         """The same, read and checked already."""
-        return replace(self, _memory=memory, body=body, differences=False)
+        return Snapshot(self.header, memory, body, self.key, self.trusted, self.engine)
 
     def __eq__(self, other: object) -> bool:
         """Whether restoring either gives the same."""
@@ -287,32 +393,31 @@ class Snapshot:
 
     def dump(self) -> bytes:
         """The snapshot as bytes, compressed, and signed where its runtime has a ``snapshot_key``."""
-        import zstandard
-
-        header = cbor2.dumps(self.header)
-        memory = self._memory
-        differences = self.differences
-        if isinstance(memory, MemoryImage):
-            differences = self.engine is not None
-            length, pages = (at_once(memory.against(self.engine)) if self.engine else memory).encoded()
-        else:
-            plain = cbor2.dumps(memory)
-            length, pages = len(plain), iter([plain])
-        rest = cbor2.dumps(unstructure(self.body))
-        unpacked = 1 + length + len(rest)
-        # Piece by piece: whoever dumps on a thread lets the others go on after each.
-        compressor = zstandard.ZstdCompressor(level=3).compressobj(size=unpacked)
-        pieces = []
-        for piece in itertools.chain([b"\x82"], pages, [rest]):
-            view = memoryview(piece)
-            starts = range(0, len(view), PACKED_AT_ONCE)
-            pieces += [compressor.compress(view[at : at + PACKED_AT_ONCE]) for at in starts]
-        body = b"".join([*pieces, compressor.flush()])
-        if unpacked > MIN_BODY:  # a context may repeat itself: what stands behind the frame is not read
-            body = body.ljust(unpacked // MAX_RATIO + 1, b"\0")
+        stored = self._stored()
+        gaps, which, pages = stored.content
+        said = [stored.size, stored.differences, gaps, which, changes(unstructure(self.body), BLANK)]
+        plain = cbor2.dumps(said)
+        state = _frame(len(plain), [plain])
+        header = cbor2.dumps(_with_short_hash(self.header))
         kind = _UNSIGNED if self.key is None else _SIGNED
-        out = MAGIC + _FIXED.pack(FORMAT if differences else WHOLE_PAGES, kind, len(header)) + header + body
+        fixed = MAGIC + _FIXED.pack(FORMAT, kind, len(header))
+        out = b"".join([fixed, header, _LENGTH.pack(len(state)), state, pages])
         return out + _seal(out, self.key)
+
+    def _stored(self) -> StoredImage:
+        """The memory as it is written."""
+        memory, differences = self._memory, self.differences
+        if isinstance(memory, StoredImage):
+            return memory
+        if isinstance(memory, PackedImage):
+            memory = at_once(memory.unpacked())
+        elif isinstance(memory, list):
+            memory = at_once(MemoryImage.from_state(memory, 1 << 32))
+        if self.engine is not None:
+            memory, differences = at_once(memory.against(self.engine)), True
+        gaps, which, length, pages = memory.in_parts()
+        parts = gaps, which, _frame(length, pages)
+        return StoredImage(memory.size, memory.numbers, parts, differences)
 
     @classmethod
     def load(cls, data: bytes, *, key: bytes | None = None) -> Snapshot:
@@ -323,12 +428,15 @@ class Snapshot:
         runtime grants, and reach nothing else.
         """
         header, packed, trusted, version = cls._opened(data, key)
-        body = _unpacked(packed)
+        if version >= FORMAT:
+            memory, said = _state_and_memory(packed, trusted=trusted)
+            return cls(header, memory, said, key=key, trusted=trusted)
+        body = at_once(_unpacked(packed))
         if not trusted:
-            _check_parts(body)
-        memory, rest = _memory_in(body)
-        said = _table(_decoded(rest), "body")
-        return cls(header, memory, said, key=key, trusted=trusted, differences=version == FORMAT)
+            checked_parts(body)
+        pages, rest = _memory_in(body)
+        said = _table(decoded(rest), "body")
+        return cls(header, pages, said, key=key, trusted=trusted, differences=version == DIFFERENCES)
 
     @classmethod
     def header_of(cls, data: bytes) -> dict[str, Any]:
@@ -353,18 +461,22 @@ class Snapshot:
                 f"the snapshot has format {version}, and this release reads formats {WHOLE_PAGES} to"
                 f" {FORMAT}: go on with the release that made it, or run its programs again"
             )
-        sealed, seal = memoryview(data)[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
-        if not hmac.compare_digest(hashlib.sha256(memoryview(data)[:-32]).digest(), seal[32:]):
+        view = memoryview(data)
+        sealed, seal = view[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+        if not hmac.compare_digest(hashlib.sha256(view[:-32]).digest(), seal[32:]):
             raise SnapshotCorrupt("the snapshot is cut or damaged: its checksum does not match")
         if key is not None and kind != _SIGNED:
             raise SnapshotCorrupt("the snapshot is not signed, and this runtime takes signed ones only")
-        trusted = hmac.compare_digest(_seal(sealed, key), seal)
+        trusted = hmac.compare_digest(hmac.digest(key or _OURS, sealed, "sha256"), seal[:32])
         if key is not None and not trusted:
             raise SnapshotCorrupt("the snapshot is forged, or signed by another key")
         if length > _MAX_HEADER or start + length > len(sealed):
             raise SnapshotCorrupt("the snapshot's header is malformed")
-        header = _table(_decoded(bytes(sealed[start : start + length])), "header")
-        if not isinstance(header.get("image"), str):
+        header = _table(decoded(bytes(sealed[start : start + length])), "header")
+        image = header.get("image")
+        if version >= FORMAT and type(image) is bytes and len(image) == _HASH_BYTES:
+            image = header["image"] = image.hex()
+        if not isinstance(image, str):
             raise SnapshotCorrupt("the snapshot does not say which guest it belongs to")
         return header, sealed[start + length :], trusted, version
 
@@ -381,31 +493,111 @@ def _seal(data: bytes | memoryview, key: bytes | None) -> bytes:
     return mac + whole.digest()
 
 
-def _unpacked(body: memoryview) -> bytes:
-    """Decompressed, as far as a body of that size may be large."""
+def _with_short_hash(header: dict[str, Any]) -> dict[str, Any]:
+    """A header as it is written: the guest's hash takes half as many bytes as its digits."""
+    image = header["image"]
+    try:
+        hash_ = bytes.fromhex(image)
+    except ValueError:
+        return header
+    return {**header, "image": hash_} if hash_.hex() == image and len(hash_) == _HASH_BYTES else header
+
+
+def _frame(length: int, pieces: Iterable[bytes]) -> bytes:
+    """Pieces of that length, compressed."""
     import zstandard
 
-    limit = max(MIN_BODY, MAX_RATIO * len(body))
-    pieces, size = [], 0
+    level = 9 if length <= _SMALL else 3
+    # Piece by piece: whoever dumps on a thread lets the others go on after each.
+    compressor = zstandard.ZstdCompressor(level=level).compressobj(size=length)
+    packed = []
+    for piece in pieces:
+        view = memoryview(piece)
+        starts = range(0, len(view), PACKED_AT_ONCE)
+        packed += [compressor.compress(view[at : at + PACKED_AT_ONCE]) for at in starts]
+    frame = b"".join([*packed, compressor.flush()])
+    if length > MIN_BODY:  # a context may repeat itself: what stands behind the frame is not read
+        frame = frame.ljust(length // MAX_RATIO + 1, b"\0")
+    return frame
+
+
+def _state_and_memory(packed: memoryview, *, trusted: bool) -> tuple[StoredImage, dict[str, Any]]:
+    """The two halves of a body. Raises SnapshotCorrupt."""
+    if len(packed) < _LENGTH.size:
+        raise SnapshotCorrupt("the snapshot's body is malformed")
+    end = _LENGTH.size + _LENGTH.unpack_from(packed)[0]
+    if end > len(packed):
+        raise SnapshotCorrupt("the snapshot's body is malformed")
+    frame = packed[_LENGTH.size : end]
+    plain = _unpacked_small(frame) or at_once(_unpacked(frame))
+    if not trusted:
+        checked_parts(plain)
+    said = decoded(plain)
+    if type(said) is not list or [type(part) for part in said] != [int, bool, bytes, bytes, dict]:
+        raise SnapshotCorrupt("the snapshot's body is malformed")
+    size, differences, gaps, which, changed = said
+    count = len(gaps) // 4
+    if not count * PAGE <= size <= 1 << 32:
+        raise SnapshotCorrupt(_MALFORMED)
+    memory = StoredImage(size, range(count), (gaps, which, bytes(packed[end:])), differences)
+    return memory, _table(merged(changed, BLANK), "body")
+
+
+def _unpacked_small(frame: bytes | memoryview) -> bytes | None:
+    """Decompressed, where that is little; None where it is more, or nothing. Raises SnapshotCorrupt."""
+    zstandard, _, decompressor = _zstd()
     try:
-        length = zstandard.frame_content_size(body)
-        if length > limit:
-            raise SnapshotCorrupt(
-                f"the snapshot's {len(body):,} bytes unpack to more than {limit:,}: no session's do"
-            )
-        if length < 0:
-            raise SnapshotCorrupt("the snapshot's body does not say how long it is")
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
-            while size < length and (piece := reader.read(min(PACKED_AT_ONCE, length - size))):
-                pieces.append(piece)
-                size += len(piece)
+        if not 0 < zstandard.frame_content_size(frame) <= PACKED_AT_ONCE:
+            return None
+        content: bytes = decompressor.decompress(frame, allow_extra_data=True)
     except zstandard.ZstdError as error:
-        raise SnapshotCorrupt(f"the snapshot's body cannot be unpacked: {error}") from error
-    return at_once(gathered([(address_of(piece), len(piece)) for piece in pieces]))
+        raise _not_unpacked(error) from error
+    return content
+
+
+def _unpacked(frame: bytes | memoryview) -> Generator[None, None, bytes]:
+    """Decompressed, as far as a frame of that size may be large. It yields between pieces.
+
+    Raises SnapshotCorrupt.
+    """
+    small = _unpacked_small(frame)
+    if small is not None:
+        return small
+    import zstandard
+
+    limit = max(MIN_BODY, MAX_RATIO * len(frame))
+    at, length = 0, zstandard.frame_content_size(frame)
+    if length > limit:
+        raise SnapshotCorrupt(
+            f"the snapshot's {len(frame):,} bytes unpack to more than {limit:,}: no session's do"
+        )
+    if length < 0:
+        raise SnapshotCorrupt("the snapshot's body does not say how long it is")
+    if length == 0:
+        return b""
+    content, room = room_for(length)
+    try:
+        # Not the thread's: between two pieces others want that one.
+        with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(frame) as reader:
+            while at < length and (size := reader.readinto(room[at : at + PACKED_AT_ONCE])):
+                at += size
+                yield
+    except zstandard.ZstdError as error:
+        raise _not_unpacked(error) from error
+    if at < length:
+        raise SnapshotCorrupt("the snapshot's body ends in its middle")
+    return content
+
+
+def _not_unpacked(error: Exception) -> SnapshotCorrupt:
+    return SnapshotCorrupt(f"the snapshot's body cannot be unpacked: {error}")
 
 
 def _memory_in(body: bytes) -> tuple[list[Any], bytes]:
-    """A memory's state, and what follows it. It is taken apart here, since a decoder holds everybody up."""
+    """Of an older format: a memory's state, and what follows it.
+
+    It is taken apart here, since a decoder holds everybody up.
+    """
     if body[:2] != b"\x82\x84":
         raise SnapshotCorrupt("the snapshot's body is malformed")
     at = 2
@@ -413,7 +605,7 @@ def _memory_in(body: bytes) -> tuple[list[Any], bytes]:
     for wanted in (0, 2, 2, 2):
         major, number, at = _head(body, at)
         if major != wanted or (major == 2 and at + number > len(body)):
-            raise SnapshotCorrupt("the snapshot's memory is malformed")
+            raise SnapshotCorrupt(_MALFORMED)
         if major == 0:
             result.append(number)
         else:
@@ -435,12 +627,15 @@ def _head(body: bytes, at: int) -> tuple[int, int, int]:
     return major, int.from_bytes(body[at + 1 : end], "big"), end
 
 
-def _check_parts(body: bytes) -> None:
+def checked_parts(body: bytes) -> None:
     """Count what a forger's few bytes would become before any of it is made. Raises SnapshotCorrupt.
 
-    Walks over the heads of all values; texts and bytes are passed over by their lengths.
+    Walks over the heads of all values; texts and bytes are passed over by their lengths. Each part has a
+    byte at the least.
     """
     at, end, parts = 0, len(body), 0
+    if end <= MAX_PARTS:
+        return
     while at < end:
         major, number, at = _head(body, at)
         parts += 1
@@ -450,7 +645,8 @@ def _check_parts(body: bytes) -> None:
             at += number
 
 
-def _decoded(data: bytes) -> Any:
+def decoded(data: bytes) -> Any:
+    """What these bytes of a snapshot say: plain data and nothing else. Raises SnapshotCorrupt."""
     try:
         return cbor2.loads(data, max_depth=64, tag_hook=_no_tag, semantic_decoders=_NO_TAGS)
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -467,7 +663,11 @@ _NO_TAGS: dict[int, Any] = dict.fromkeys(
 )
 
 
+def _is_text(key: Any) -> bool:
+    return type(key) is str
+
+
 def _table(value: Any, what: str) -> dict[str, Any]:
-    if type(value) is not dict or not all(type(key) is str for key in value):
+    if type(value) is not dict or not all(map(_is_text, value)):
         raise SnapshotCorrupt(f"the snapshot's {what} is no table of names")
     return value

@@ -12,6 +12,7 @@ from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session_parts import state as states
+from rlm_wasm.session_parts.kept_log import KeptLog
 from rlm_wasm.session_parts.parts import Parts
 from rlm_wasm.session_parts.resending import Resending
 from rlm_wasm.version import __version__
@@ -143,7 +144,7 @@ def _host_side(
         limits_told=parts.options.limits_told,
         budget=calls.budget.to_state(),
         limits=parts.limits,
-        log=tuple(parts.log.entries()) if parts.owns_budget else (),
+        log=_kept_log(parts),
         python=pythons.get(parts),
         runs=0 if journal is None else journal.runs,
         checksum=0 if journal is None else journal.checksum,
@@ -157,6 +158,14 @@ def _host_side(
         forked=() if family is None else family.forked(),
         inquiry=None if journal is None else parts.inquiry.progress,
     )
+
+
+def _kept_log(parts: Parts) -> KeptLog:
+    """What a session is restored with, and nobody looked at, goes on as it is."""
+    if not parts.owns_budget:
+        return KeptLog()
+    shared = parts.log.shared
+    return shared if isinstance(shared, KeptLog) else KeptLog(parts.log.entries())
 
 
 def _side_below(name: str, state: states.BelowState) -> states.BelowState:
@@ -187,10 +196,7 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
     if parts.owns_budget:
         if not parts.shares_budget:
             parts.calls.budget.from_state(state.budget)
-        if parts.shares_budget:  # a fork's, of this process
-            parts.log.share(state.log)
-        else:
-            parts.log.replace(list(state.log))
+        parts.log.share(state.log)
     if state.python is not None:
         parts.python.restore(state.python)
     parts.calls.adopt(state.asked, state.asking, state.counted)
@@ -225,7 +231,7 @@ def waiting_for(snapshot: Snapshot, request: int) -> Snapshot:
     requests = state.scheduler.requests
     alone = tuple(replace(each, started=False) for each in requests.requests if each.id == request)
     own = _alone(state, replace(requests, requests=alone, replies=()))
-    return replace(snapshot, body=replace(own, log=(), runs=0, checksum=0, steps=(), step=""))
+    return replace(snapshot, body=replace(own, log=KeptLog(), runs=0, checksum=0, steps=(), step=""))
 
 
 def _alone(state: states.SessionState, requests: RequestsState) -> states.SessionState:

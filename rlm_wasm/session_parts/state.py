@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, TypeVar
+from functools import cache
+from typing import Final, TypeVar
 
 from rlm_wasm.asking.progress import Progress
 from rlm_wasm.errors import SnapshotCorrupt, UsageError
@@ -12,8 +13,10 @@ from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import BudgetState
 from rlm_wasm.providers.base import Completion
-from rlm_wasm.records import Natural, structure
+from rlm_wasm.records import Natural, structure, structure_beside
+from rlm_wasm.sandbox.blank_state import BLANK
 from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
+from rlm_wasm.session_parts.kept_log import KeptLog
 from rlm_wasm.session_parts.steps import StepState
 
 
@@ -29,7 +32,7 @@ class BelowState:
     """Whether the guest knows its limits and the host functions."""
     budget: BudgetState
     limits: Limits
-    log: tuple[dict[str, Any], ...]
+    log: KeptLog
     python: bytes | None
     context_hashes: tuple[tuple[str | None, str], ...] = ()
     """Contexts that are kept beside the snapshot, by their SHA-256: only in a store."""
@@ -97,14 +100,22 @@ def state_of(snapshot: Snapshot) -> SessionState:
     if isinstance(body, SessionState):
         return body
     try:
-        state = structure(SessionState, body, "the snapshot", SnapshotCorrupt)
+        state = structure_beside(blank(), BLANK, body, "the snapshot", SnapshotCorrupt)
     except UsageError as error:  # Limits that cannot be
         raise SnapshotCorrupt(f"the snapshot: {error}") from error
     _check_children(state)
     if snapshot.trusted:
         return state
+    for log in (state.log, *(child.state.log for child in state.children)):
+        log.check()
     children = tuple(replace(child, state=_doubted(child.state)) for child in state.children)
     return replace(_doubted(state), children=children)
+
+
+@cache
+def blank() -> SessionState:
+    """The state beside which snapshots tell theirs."""
+    return structure(SessionState, BLANK, "a blank state")
 
 
 State = TypeVar("State", bound=BelowState)

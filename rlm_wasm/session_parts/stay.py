@@ -240,6 +240,6 @@ def _host_bytes(state: states.SessionState) -> int:
     return (
         sum(len(request.arguments) for request in requests.requests)
         + sum(len(encoded) for _, encoded in requests.replies)
-        + 200 * len(state.log)
+        + state.log.size
         + len(state.python or b"")
     )

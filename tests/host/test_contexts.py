@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -15,7 +16,7 @@ from rlm_wasm.errors import UsageError
 
 def lines(contexts: Contexts, start: int, end: int) -> list[str]:
     """What the guest gets."""
-    found = contexts.table()["context-lines"]([start, end, False])
+    found = asyncio.run(done(contexts.table()["context-lines"]([start, end, False])))
     assert isinstance(found, list)
     return found
 
@@ -61,7 +62,8 @@ def test_a_search_gives_the_first_hit_of_each_line_however_the_text_is_cut(text:
             patch.setattr("rlm_wasm.capabilities.contexts._A_TURN", part)
             contexts = Contexts()
             contexts.load(text, None)
-            assert contexts.table()["context-search"]([pattern, False, False]) == expected
+            found = contexts.table()["context-search"]([pattern, False, False])
+            assert asyncio.run(done(found)) == expected
 
 
 class Counted(str):

@@ -10,17 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlm_wasm import Runtime, Session, UsageError
-from rlm_wasm.sandbox import engine
 from rlm_wasm.session_parts import idle as idle_module
 from rlm_wasm.session_parts.idle import SMALL, IdleSessions
 
 
-async def test_a_snapshot_of_a_session_that_was_idle_for_long_is_taken() -> None:
-    """The epoch belongs to all guests: it moves on past the deadline of this one's last slice."""
+async def test_what_an_idle_session_is_asked_takes_none_of_its_last_fuel() -> None:
+    """Its last slice ran until the hard trap's fuel was nearly gone: the host's own calls do not trap on that."""
     async with Runtime("extractive", python="off") as runtime, runtime.session() as session:
         await session.execute("(define x 1)")
-        for _ in range(10_000):
-            engine.increment_epoch(runtime.engine.engine_pointer)
+        instance = session._scheduler.guest.sandbox._awake()
+        instance.bind(1)
         fork = await session.fork()
         for of_both in (session, fork):
             assert (await of_both.execute("x")).value == "1"
@@ -56,11 +55,11 @@ async def test_a_large_session_that_rests_too_long_sleeps_and_wakes_as_it_was() 
 
 async def test_sessions_that_hold_too_much_together_sleep_the_longest_unused_first() -> None:
     """The last one used keeps its memory, as far as the bound allows."""
-    async with Runtime("echo", python="off", idle_bytes=20 << 20, idle_s=1e6) as runtime:
+    async with Runtime("echo", python="off", idle_bytes=18 << 20, idle_s=1e6) as runtime:
         sessions = [runtime.session() for _ in range(4)]
         for session in sessions:
             await session.execute(LARGE)
-        await until(lambda: runtime.stats()["idle_bytes"] <= 20 << 20)
+        await until(lambda: runtime.stats()["idle_bytes"] <= 18 << 20)
         await until(lambda: not awake(sessions[2]))
         assert [awake(session) for session in sessions] == [False, False, False, True]
         for session in sessions:
@@ -79,13 +78,13 @@ async def test_a_small_session_never_sleeps_for_its_bytes_or_age() -> None:
 
 async def test_a_crash_after_it_woke_goes_back_to_how_it_slept(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it slept with is what a rollback goes back to: no image is taken a second time."""
-    from rlm_wasm.execution import scheduler
+    from rlm_wasm.execution import guest
 
     async with Runtime("echo", python="off", idle_s=0.0) as runtime, runtime.session() as session:
         await session.execute(LARGE)
         await until(lambda: not awake(session))
         with monkeypatch.context() as patch:
-            patch.setattr(scheduler, "FUEL_RESERVE", -(10**11) + 10_000)
+            patch.setattr(guest, "SLICE_FUEL", 10_000)
             result = await session.execute("(vector-set! v 7 0) (let loop () (loop))")
         assert result.rolled_back
         assert (await session.execute(CHECK)).value == "(1500000 7 1499999)"

@@ -23,7 +23,7 @@ def outcome(program: str, steps: int) -> Any:
     """The data that a program gives in slices of so many steps."""
     sandbox = Sandbox(Engine.shared(), 256 << 20)
     message: bytes | None = protocol.evaluate(program, "test.scm", {})
-    while sandbox.run(message, steps, 1 << 50, wall_s=100.0) == protocol.GuestStatus.PREEMPTED:
+    while sandbox.run(message, steps, 1 << 50) == protocol.GuestStatus.PREEMPTED:
         message = None
     (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
     sandbox.close()

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from rlm_wasm import Runtime, Snapshot, SnapshotCorrupt, SnapshotError, SnapshotVersionError
 from rlm_wasm.sandbox.pages import PAGE, at_once
-from rlm_wasm.sandbox.snapshot import MAGIC, MemoryImage
+from rlm_wasm.sandbox.snapshot import FORMAT, MAGIC, MemoryImage
+
+STACK_BYTES = 256 * 1024
+"""As build/make_guest.py asks the linker for."""
 
 
 def _snapshot() -> Snapshot:
@@ -51,7 +54,7 @@ def test_another_format_version_is_named() -> None:
     """Both numbers stand in the message."""
     whole = bytearray(_snapshot().dump())
     whole[len(MAGIC)] = 99
-    with pytest.raises(SnapshotVersionError, match=r"format 99.*format 3"):
+    with pytest.raises(SnapshotVersionError, match=rf"format 99.*format {FORMAT}"):
         Snapshot.load(bytes(whole))
 
 
@@ -88,11 +91,35 @@ async def test_of_a_guest_s_pages_only_what_differs_from_its_image_is_dumped(run
         assert (await back.execute("(list (f 1) (vector-ref v 19999))")).value == "(42 of-pages)"
 
 
-async def test_a_small_session_takes_a_few_thousand_bytes(runtime: Runtime) -> None:
-    """Its pages differ from the image in some hundred bytes each."""
+async def test_a_small_session_takes_two_thousand_bytes_at_the_most(runtime: Runtime) -> None:
+    """Its pages differ from the image in some hundred bytes each, its state from a blank one in some dozens."""
     async with runtime.session() as session:
-        await session.execute("(define x 1)")
-        assert len((await session.snapshot()).dump()) < 4_000
+        await session.execute("(define x 1) (define (f y) (+ x y))")
+        assert len((await session.snapshot()).dump()) <= 2_000
+
+
+async def test_a_session_with_200_results_takes_forty_thousand_bytes_at_the_most(runtime: Runtime) -> None:
+    """With its scope log, and what was spent."""
+    async with runtime.session() as session:
+        await session.execute(
+            "(define all (for/list ([i 200]) (syntax-e (llm-query #:instruction (number->string i)))))"
+        )
+        data = (await session.snapshot()).dump()
+        assert len(data) <= 40_000
+        log = session.scope_log()
+    async with await runtime.restore(data) as back:
+        assert (await back.execute("(length all)")).value == "200"
+        assert back.scope_log()[: len(log)] == log
+
+
+async def test_the_guest_s_own_stack_is_no_part_of_a_snapshot(runtime: Runtime) -> None:
+    """It lies at the lowest addresses, and nothing of it is in use while nobody runs the guest."""
+    async with runtime.session() as session:
+        await session.execute("(define x 1) (sort (list 3 1 2) <)")
+        snapshot = await session.snapshot()
+        assert min(snapshot.memory().numbers) >= STACK_BYTES // PAGE
+    async with await runtime.restore(snapshot) as back:
+        assert (await back.execute("(list x (sort (list 3 1 2) <))")).value == "(1 (1 2 3))"
 
 
 async def test_the_memory_of_another_guest_is_not_mixed_with_this_one_s(runtime: Runtime) -> None:

@@ -177,19 +177,20 @@ async def test_a_crash_rolls_back_to_before_the_evaluation(
         monkeypatch.setattr(guest, "SLICE_STEPS", 20_000)
         run = sandbox.Sandbox.run
 
-        def crashing(self: Sandbox, message: bytes | None, steps: int, fuel: int, wall_s: float = 1.0) -> int:
+        def crashing(self: Sandbox, message: bytes | None, steps: int, fuel: int) -> int:
             if message is None or b"tick" in message:
                 fuel = 1_000  # the hard trap
-            return run(self, message, steps, fuel, wall_s)
+            return run(self, message, steps, fuel)
 
         monkeypatch.setattr(sandbox.Sandbox, "run", crashing)
         result = await session.execute(
             "(define b 1) (set-car! a 6) (let loop ((i 0)) (if (< i 100000) (loop (+ i 1))))"
         )
         monkeypatch.setattr(sandbox.Sandbox, "run", run)
-        assert (result.status, result.rolled_back) == ("limit", True)
+        assert (result.status, result.rolled_back) == ("error", True)
         assert result.error is not None
-        assert result.error.kind == "fuel"
+        assert result.error.type == "sandbox-crashed"
+        assert "a time slice took more than 4,000,000,000 of fuel" in result.error.message
         assert (await session.execute("(list a (syntax-e (await h)))")).value == "((5 2) [q])"
         assert (await session.execute("b")).status == "error"
 
@@ -260,19 +261,6 @@ async def test_large_messages_are_given_again_where_an_execution_is_rolled_back(
         assert (await session.execute("(set! kept 'gone)")).rolled_back
         result = await session.execute("(list lines more (string-length kept))")
         assert result.value == "(150000 1 2250000)", result.error
-
-
-async def test_an_idle_session_outlives_every_deadline(runtime: Runtime) -> None:
-    """Its instance ran with a deadline; when that is long past, it is asked for its memory."""
-    from rlm_wasm.sandbox import engine
-
-    async with runtime.session() as session:
-        await session.execute("(define x 1)")
-        for _ in range(1_000):
-            engine.increment_epoch(runtime.engine.engine_pointer)
-        assert session.state()["used"]["memory_bytes"] > 0
-        assert (await (await session.fork()).execute("x")).value == "1"
-        assert (await session.execute("x")).value == "1"
 
 
 GARBAGE = "(define kept (for/list ([i 50]) (number->string i))) (for ([i 3000]) (make-string 100 #\\a))"

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import cbor2
 import zstandard
 
 from rlm_wasm import Snapshot
 from rlm_wasm.records import unstructure
-from rlm_wasm.sandbox.snapshot import MAGIC, MemoryImage
+from rlm_wasm.sandbox.snapshot import FORMAT, MAGIC, MemoryImage
 
 SEAL = 64
 
@@ -30,10 +31,24 @@ def sealed(data: bytes) -> bytes:
     return data + signature + hashlib.sha256(data + signature).digest()
 
 
-def with_body(packed: bytes) -> bytes:
-    """A snapshot whose body is these bytes, compressed."""
-    import cbor2
+def with_body(packed: bytes, version: int = 2) -> bytes:
+    """A snapshot whose body is these bytes, compressed; in the present format its state is."""
+    frame = compressed(packed)
+    return _with_rest(frame if version < 4 else len(frame).to_bytes(4, "little") + frame, version)
 
-    header = cbor2.dumps({"image": "0" * 64})
-    head = MAGIC + (2).to_bytes(2, "little") + b"\0" + len(header).to_bytes(4, "little") + header
-    return sealed(head + zstandard.ZstdCompressor(level=19).compress(packed))
+
+def in_halves(state: Any, pages: bytes, image: str = "0" * 64) -> bytes:
+    """A snapshot of the present format: anything as its state, and its pages as they are compressed."""
+    frame = compressed(cbor2.dumps(state))
+    return _with_rest(len(frame).to_bytes(4, "little") + frame + pages, FORMAT, image)
+
+
+def compressed(plain: bytes) -> bytes:
+    """As snapshots are."""
+    return zstandard.ZstdCompressor(level=3).compress(plain)
+
+
+def _with_rest(rest: bytes, version: int, image: str = "0" * 64) -> bytes:
+    header = cbor2.dumps({"image": image})
+    head = MAGIC + version.to_bytes(2, "little") + b"\0" + len(header).to_bytes(4, "little") + header
+    return sealed(head + rest)

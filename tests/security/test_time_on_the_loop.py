@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SessionClosed
 from rlm_wasm.asking import loop as asking_loop
-from rlm_wasm.execution import meter, replay_log, scheduler
+from rlm_wasm.execution import guest, meter, replay_log
 from rlm_wasm.extractive import provider, ranking
 from rlm_wasm.extractive.provider import ExtractiveProvider
 from rlm_wasm.llm import calls
@@ -400,7 +400,7 @@ async def test_going_back_after_a_crash(monkeypatch: pytest.MonkeyPatch) -> None
     async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
         await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
         await session.execute("1")
-        monkeypatch.setattr(scheduler, "FUEL_RESERVE", -(10**11) + 10_000)
+        monkeypatch.setattr(guest, "SLICE_FUEL", 10_000)
         async with neighbour() as turns:
             result = await session.execute("(vector-set! v 77 0) (let loop () (loop))")
             assert result.rolled_back

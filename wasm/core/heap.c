@@ -15,6 +15,9 @@
 #include "core/prims.h"
 #include <stdarg.h>
 #include <string.h>
+#ifdef __wasm__
+#include <wasm_simd128.h>
+#endif
 
 #define PAGE 4096u
 #define PAGE_SHIFT 12
@@ -23,13 +26,15 @@
 #define MARGIN_PAGES 192u               /* 768 KiB: more than anything may take between two safe points */
 #define MAX_PAGES (1u << 20)            /* 4 GiB */
 #ifndef COLLECT_AFTER                   /* the debug build collects all the time */
-#define COLLECT_AFTER (8u << 20)        /* bytes of allocation between collections, at the least */
+#define COLLECT_AFTER (1u << 20)        /* bytes of allocation between collections, at the least: they stay in the processor's cache */
 #endif
+#define SMALL_HEAP (8u << 20)           /* a heap up to this size grows faster than it is collected */
 
 enum page_state { PAGE_FREE, PAGE_SMALL, PAGE_LARGE, PAGE_IMAGE, PAGE_FROM };   /* FROM: small, while it is collected */
 
 static uint8_t page_state[MAX_PAGES];
 static uint32_t first_page, end_page;   /* the pages that are ours: [first_page, end_page) */
+static uint32_t image_end;              /* the image's objects lie below this address; 0: there is no image yet */
 static uint32_t free_pages, small_pages, large_pages, image_pages;
 static uint32_t from_pages;             /* of small blocks that a collection under way takes from; else 0 */
 static uint32_t search_from;            /* where the last run was found */
@@ -47,7 +52,8 @@ _Static_assert(sizeof(struct block) <= HEADER_SIZE && sizeof(struct large) <= HE
 #define HEADER_SIZE 24u
 #endif
 
-static struct block *blocks, *image_blocks;
+static struct block *blocks;
+static struct block *image_blocks, *settled_blocks;    /* of the image: what a program may change, what nobody does */
 static struct large *larges;
 static uint8_t *bump, *bump_end;        /* in blocks, the current one */
 static uint64_t allocated;              /* since the last collection */
@@ -61,6 +67,7 @@ static uint32_t epoch;
 /* ---- the edge of memory ---- */
 #ifdef __wasm__
 extern uint8_t __heap_base;
+extern uint8_t __stack_low, __stack_high;      /* C's own stack: the linker's names */
 static void memory_start(void) {
   first_page = ((uint32_t)(uintptr_t)&__heap_base + PAGE - 1) >> PAGE_SHIFT;
   end_page = (uint32_t)__builtin_wasm_memory_size(0) << 4;
@@ -210,7 +217,7 @@ static void count_allocation(uint64_t bytes) {
   }
 }
 
-static void new_block(void) {
+static __attribute__((noinline)) void new_block(void) {
   if (blocks && bump) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
   uint32_t pages = BLOCK_PAGES, page = 0;
   if (!room_for(2 * BLOCK_PAGES)) short_of_memory = true;
@@ -276,6 +283,27 @@ Value heap_raw(uint32_t tag, uint32_t flags, uint32_t bytes) {
   CHECK(KIND_IS_RAW(tag));
   *p = HEADER(tag, flags, bytes);
   return FROM_PTR(tag, p);
+}
+
+/* Short ones lie side by side and are taken in one step. */
+Value heap_string(uint32_t flags, uint32_t length, uint32_t bytes) {
+  uint64_t size = sizeof(struct String) + 8 + (((uint64_t)bytes + 7) & ~7ull);
+  struct String *s;
+  Value chars;
+  if (size <= LARGE_LIMIT) {
+    s = allocate_small((uint32_t)size);
+    uint64_t *raw = (uint64_t *)(s + 1);
+    *raw = HEADER(T_RAW, 0, bytes);
+    chars = FROM_PTR(T_RAW, raw);
+  } else {
+    chars = heap_raw(T_RAW, 0, bytes);
+    s = allocate_small(sizeof *s);
+  }
+  s->header = HEADER(T_STRING, flags, 3);
+  s->length = FIX(length);
+  s->chars = chars;
+  s->lineage = V_FALSE;
+  return FROM_PTR(T_STRING, s);
 }
 
 bool heap_reserve(uint64_t bytes) {
@@ -475,13 +503,65 @@ static void forward_object(Value *slot) {
   *slot = FROM_PTR(TAG(v), to);
 }
 
+/* While the image is made, objects are copied into two rows of blocks: what is never changed once it is made,
+   and so points into the image forever, lies apart, and no later collection looks at it. */
+static struct row { struct block *blocks; uint8_t *bump, *bump_end; struct block *scan_block; uint8_t *scan_at; } other_row;
+static bool row_is_settled;             /* the row that blocks and the rest stand for now */
+
+static void change_rows(void);
+
+/* May a program, or C, store into it? What is settled: code, its names and its texts. */
+static bool is_settled(Value v, uint64_t header) {
+  switch (TAG(v)) {
+    case T_SYMBOL: case T_KEYWORD: case T_CLOSURE: case T_TEMPLATE: return true;
+    case T_STRING: return (HEADER_FLAGS(header) & H_IMMUTABLE) != 0;
+    default: return KIND_IS_RAW(TAG(v));
+  }
+}
+
+static void forward_into_row(Value *slot) {
+  Value v = *slot;
+  bool change = page_state[PAYLOAD(v) >> PAGE_SHIFT] == PAGE_FROM && is_settled(v, HEADER_OF(v)) != row_is_settled;
+  if (change) change_rows();
+  forward_object(slot);
+  if (change) change_rows();
+}
+
+/* Every slot of an object, and of the stacks, comes by here: what leads into the image, which lies below all
+   else, and what has no address is told by the upper half alone. */
 static inline void forward_slot(Value *slot) {
-  if (!IS_FIX(*slot) && TAG(*slot) >= T_PAIR) forward_object(slot);
+  if (PAYLOAD(*slot) < image_end) return;
+  if (IS_FIX(*slot) || TAG(*slot) < T_PAIR) return;
+  if (sealing == 2) forward_into_row(slot);
+  else forward_object(slot);
 }
 static void forward(Value *slot) { forward_slot(slot); }
 
 static void scan_slots(Value *slots, uint32_t count) {
   _Pragma("GCC unroll 4") for (uint32_t i = 0; i < count; i++) forward_slot(slots + i);
+}
+
+/* In the image's blocks every word is a slot, or a header, which looks like what has no address: so they are gone
+   through word by word, whatever the objects. Few words lead out of the image. (An ephemeron of the image keeps its value.) */
+#ifdef __wasm__
+__attribute__((target("simd128")))
+static bool lead_into_image(const Value *at) {      /* four of them: their upper halves side by side */
+  v128_t halves = wasm_i32x4_shuffle(wasm_v128_load(at), wasm_v128_load(at + 2), 1, 3, 5, 7);
+  return wasm_i32x4_all_true(wasm_u32x4_lt(halves, wasm_u32x4_splat(image_end)));
+}
+#else
+static bool lead_into_image(const Value *at) {
+  return PAYLOAD(at[0]) < image_end && PAYLOAD(at[1]) < image_end && PAYLOAD(at[2]) < image_end && PAYLOAD(at[3]) < image_end;
+}
+#endif
+
+#ifdef __wasm__
+__attribute__((target("simd128")))
+#endif
+static void scan_words(Value *at, Value *end) {
+  for (; end - at >= 4; at += 4)
+    if (!lead_into_image(at)) scan_slots(at, 4);
+  scan_slots(at, (uint32_t)(end - at));
 }
 
 /* Ephemerons: the value is kept by the key, not by the ephemeron. Those that the scan meets are
@@ -570,13 +650,24 @@ static bool scan_objects(struct block *b) {
   }
 }
 
+static void change_rows(void) {
+  struct row row = {blocks, bump, bump_end, scan_block, scan_at};
+  blocks = other_row.blocks;
+  bump = other_row.bump;
+  bump_end = other_row.bump_end;
+  scan_block = other_row.scan_block;
+  scan_at = other_row.scan_at;
+  other_row = row;
+  row_is_settled = !row_is_settled;
+}
+
 /* Scan the rest of scan_object: false where the slice is over first. */
 static bool scan_large(void) {
   uint64_t *p = (uint64_t *)((uint8_t *)scan_object + HEADER_SIZE);
   uint32_t length = KIND_IS_RAW(HEADER_KIND(*p)) ? 0 : HEADER_LENGTH(*p);
   while (scan_slot < length) {
     uint32_t n = length - scan_slot < CHUNK ? length - scan_slot : CHUNK;
-    scan_slots((Value *)p + 1 + scan_slot, n);
+    scan_words((Value *)p + 1 + scan_slot, (Value *)p + 1 + scan_slot + n);
     scan_slot += n;
     scanned += n * 8ull;
     if (slice_is_over()) return false;
@@ -599,11 +690,36 @@ static bool scan_roots(void) {
 static bool scan_image_blocks(void) {
   for (; scan_block; scan_block = scan_block->next) {
     if (!scan_at) scan_at = (uint8_t *)scan_block + HEADER_SIZE;
-    if (!scan_objects(scan_block)) return false;
+    uint8_t *end = (uint8_t *)scan_block + scan_block->used;
+    while (scan_at < end) {
+      uint8_t *to = end - scan_at > CHUNK ? scan_at + CHUNK : end;
+      scan_words((Value *)scan_at, (Value *)to);
+      scan_at = to;
+      if (slice_is_over()) return false;
+    }
     scan_at = NULL;
   }
   return true;
 }
+
+#ifdef RLM_DEBUG
+/* What is settled does not lead out of the image: nobody has changed it. */
+static void check_settled(void) {
+  for (struct block *b = settled_blocks; b; b = b->next)
+    for (uint8_t *at = (uint8_t *)b + HEADER_SIZE; at < (uint8_t *)b + b->used;) {
+      uint64_t word = *(uint64_t *)at;
+      CHECK(IS_HEADER(word));
+      bool raw = KIND_IS_RAW(HEADER_KIND(word));
+      for (uint32_t i = 0; i < (raw ? 0 : HEADER_LENGTH(word)); i++) {
+        Value v = ((Value *)at)[i + 1];
+        CHECK(IS_FIX(v) || TAG(v) < T_PAIR || page_state[PAYLOAD(v) >> PAGE_SHIFT] == PAGE_IMAGE);
+      }
+      at += 8 + (raw ? (HEADER_LENGTH(word) + 7) & ~7u : HEADER_LENGTH(word) * 8);
+    }
+}
+#else
+static void check_settled(void) {}
+#endif
 
 static bool scan_image_larges(void) {
   for (; scan_object; scan_object = scan_object->next, scan_slot = 0)
@@ -611,23 +727,30 @@ static bool scan_image_larges(void) {
   return true;
 }
 
-/* Scan what has been copied or marked until nothing is left. New blocks are pushed in front of `blocks`;
-   they are scanned in the order of their birth. */
+/* Scan the copies that are in blocks, in the order of the blocks' birth: new ones are pushed in front of `blocks`. */
+static bool scan_copies(void) {
+  if (!scan_block && blocks) {
+    struct block *b = blocks;
+    while (b->next) b = b->next;        /* the oldest: there are few yet */
+    scan_block = b;
+    scan_at = (uint8_t *)b + HEADER_SIZE;
+  }
+  while (scan_block) {
+    if (!scan_objects(scan_block)) return false;
+    if (!scan_block->younger) break;
+    scan_block = scan_block->younger;
+    scan_at = (uint8_t *)scan_block + HEADER_SIZE;
+  }
+  return true;
+}
+
+/* Scan what has been copied or marked until nothing is left. */
 static bool scan_all(void) {
   for (;;) {
-    if (!scan_block && blocks) {
-      struct block *b = blocks;
-      while (b->next) b = b->next;      /* the oldest: there are few yet */
-      scan_block = b;
-      scan_at = (uint8_t *)b + HEADER_SIZE;
-    }
-    if (scan_block) {
-      if (!scan_objects(scan_block)) return false;
-      if (scan_block->younger) {
-        scan_block = scan_block->younger;
-        scan_at = (uint8_t *)scan_block + HEADER_SIZE;
-        continue;
-      }
+    if (!scan_copies()) return false;
+    if (other_row.blocks && (other_row.scan_block != other_row.blocks || other_row.scan_at != other_row.bump)) {
+      change_rows();
+      continue;
     }
     if (!scan_object) {
       if (!gray) return true;
@@ -688,6 +811,7 @@ static void sweep_large(void) {
 
 static void begin_collection(void) {
   client->before_collection();
+  if (!sealing) check_settled();
   for (struct block *b = blocks; b; b = b->next) memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_FROM, b->pages);
   from_blocks = blocks;
   from_pages = small_pages;
@@ -753,9 +877,11 @@ static void end_collection(void) {
 #ifdef RLM_DEBUG
   since_collection = 0;
 #endif
-  /* as much again as lives, so that the work of collecting stays in proportion */
-  uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE;
-  collect_after = live > COLLECT_AFTER ? live : COLLECT_AFTER;
+  /* As much again as lives, so that the work of collecting stays in proportion. What a program builds up at
+     first is copied less often than that. */
+  uint64_t live = ((uint64_t)small_pages + large_pages / 4) * PAGE, after = live;
+  if (after < SMALL_HEAP) after = 3 * live < SMALL_HEAP ? 3 * live : SMALL_HEAP;
+  collect_after = after > COLLECT_AFTER ? after : COLLECT_AFTER;
   collected += copied + scanned;
 }
 
@@ -777,6 +903,19 @@ bool heap_collect(void) {
   return true;
 }
 
+/* The blocks of a row become part of the image. */
+static void seal_blocks(struct block **image) {
+  if (blocks) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
+  for (struct block *b = blocks; b; b = b->next) {
+    memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_IMAGE, b->pages);
+    memset((uint8_t *)b + b->used, 0, b->pages * PAGE - b->used);
+  }
+  while (*image) image = &(*image)->next;
+  *image = blocks;
+  blocks = NULL;
+  bump = bump_end = NULL;
+}
+
 /* The image should be small and dense, at the low end of memory: a fresh instance maps it whole. */
 void heap_seal(void) {
   for (sealing = 1; sealing <= 2; sealing++) {
@@ -784,18 +923,14 @@ void heap_seal(void) {
     while (!heap_collect()) {}
   }
   sealing = 0;
-  if (blocks) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
-  for (struct block *b = blocks; b; b = b->next) {
-    memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_IMAGE, b->pages);
-    memset((uint8_t *)b + b->used, 0, b->pages * PAGE - b->used);
-  }
-  struct block **link = &image_blocks;
-  while (*link) link = &(*link)->next;
-  *link = blocks;
+  if (row_is_settled) change_rows();
+  seal_blocks(&image_blocks);
+  change_rows();
+  seal_blocks(&settled_blocks);
+  row_is_settled = false;
+  other_row = (struct row){0};
   image_pages += small_pages;
   small_pages = 0;
-  blocks = NULL;
-  bump = bump_end = NULL;
   for (struct large *l = larges; l; l = l->next) {
     l->image = 1;
     memset(page_state + ((uintptr_t)l >> PAGE_SHIFT), PAGE_IMAGE, l->pages);
@@ -805,14 +940,13 @@ void heap_seal(void) {
   uint32_t used = first_page;
   for (uint32_t p = first_page; p < end_page; p++)
     if (page_state[p] != PAGE_FREE) used = p + 1;
+  image_end = used << PAGE_SHIFT;
 #ifdef __wasm__
   for (uint32_t p = first_page; p < end_page; p++)     /* stale copies would only fatten the image */
     if (page_state[p] == PAGE_FREE) memset((void *)(uintptr_t)((uintptr_t)p << PAGE_SHIFT), 0, PAGE);
-  /* the shipped module's memory ends here (see rlm.h): with room for a program or two, so that a
-     session's first allocation needs no memory.grow */
-  end_page = (used + MARGIN_PAGES + 320 + 15) & ~15u;
-#else
-  (void)used;
+  /* the shipped module's memory ends here (see rlm.h): with room for a session that keeps
+     little, so that it needs no memory.grow: the host uses such an instance again */
+  end_page = (used + MARGIN_PAGES + 640 + 15) & ~15u;
 #endif
   free_pages = spare_pages = 0;
   for (uint32_t p = first_page; p < end_page; p++) free_pages += page_state[p] == PAGE_FREE;
@@ -834,12 +968,17 @@ bool heap_has_room(uint64_t bytes) {
   return room_for(2 * BLOCK_PAGES) && (!bytes || (bytes < UINT64_MAX / 4 && heap_reserve(bytes + 2 * BLOCK_PAGES * PAGE)));
 }
 
-/* Pages outside the heap hold C data. They count as used, but for the stacks' unused parts. */
+/* Pages outside the heap hold C data. They count as used, but for the stacks' unused parts. Of C's own stack
+   that is everything: the host looks at memory when no function of the guest's is running. */
 const uint8_t *heap_page_map(void) {
   memset(page_state, PAGE_IMAGE, first_page);
-  uintptr_t ranges[4];
+  uintptr_t ranges[6] = {0};
   client->unused_memory(ranges);
-  for (int i = 0; i < 4; i += 2)
+#ifdef __wasm__
+  ranges[4] = (uintptr_t)&__stack_low;
+  ranges[5] = (uintptr_t)&__stack_high;
+#endif
+  for (int i = 0; i < 6; i += 2)
     for (uintptr_t p = (ranges[i] + PAGE - 1) >> PAGE_SHIFT; (p + 1) << PAGE_SHIFT <= ranges[i + 1] && p < first_page; p++)
       page_state[p] = PAGE_FREE;
   return page_state;

@@ -21,6 +21,8 @@
    before anything can collect. */
 Value heap_object(uint32_t tag, uint32_t flags, uint32_t slots);
 Value heap_raw(uint32_t tag, uint32_t flags, uint32_t bytes);   /* contents not initialised */
+/* A string and the storage of its characters, which are not initialised. */
+Value heap_string(uint32_t flags, uint32_t length, uint32_t bytes);
 bool heap_reserve(uint64_t bytes);
 
 Value cons(Value car, Value cdr);

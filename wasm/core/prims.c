@@ -30,6 +30,40 @@ Value need_memory(uint64_t bytes) {
   return V_AGAIN;
 }
 
+/* Brent: the hare meets the tortoise, which is moved up to it at every power of two. */
+Value list_walk_count(Value list, Value *progress, int64_t *pairs, Value *end) {
+  enum { AT, TORTOISE, PAIRS, LIMIT, COUNT_ROUND = 4096 };
+  Value v = list, tortoise = list;
+  int64_t n = 0, limit = 2;
+  if (*progress != V_FALSE) {
+    Value *kept = VEC(*progress);
+    v = kept[AT];
+    tortoise = kept[TORTOISE];
+    n = FIX_VALUE(kept[PAIRS]);
+    limit = FIX_VALUE(kept[LIMIT]);
+  }
+  *pairs = -1;
+  while (is_pair(v)) {
+    v = CDR(v);
+    n++;
+    if (v == tortoise) break;
+    if (n == limit) { tortoise = v; limit *= 2; }
+    if (n % COUNT_ROUND) continue;
+    charge(COUNT_ROUND / 8);
+    if (!should_pause()) continue;
+    Value kept = *progress = make_vector(LIST_WALK_SIZE, v);
+    VEC(kept)[TORTOISE] = tortoise;
+    VEC(kept)[PAIRS] = FIX(n);
+    VEC(kept)[LIMIT] = FIX(limit);
+    return V_AGAIN;
+  }
+  charge(n % COUNT_ROUND / 8);
+  *progress = V_FALSE;
+  *end = v;
+  if (!is_pair(v)) *pairs = n;
+  return V_TRUE;
+}
+
 Value pause_keeping(int count, ...) {
   Value kept = make_vector((uint32_t)count, V_FALSE);
   va_list items;

@@ -82,6 +82,11 @@ Value tail_apply(Value proc, Value list);
     if (i != begun_ && should_pause()) return (pause); \
     else
 
+/* How many pairs a list has and what ends it, in pieces: V_TRUE, or V_AGAIN with *progress (V_FALSE at first) to come
+   again with, a vector of LIST_WALK_SIZE. A circular one: -1, and a pair of the circle. */
+#define LIST_WALK_SIZE 4
+Value list_walk_count(Value list, Value *progress, int64_t *pairs, Value *end);
+
 /* A vector of n slots, in pieces: *v is V_FALSE at first, *i where it is. V_TRUE, or V_AGAIN where it pauses or wants
    memory (*v is V_FALSE then, or what is to be kept). `plain` is no pointer. */
 Value vector_filled(Value *v, uint32_t *i, uint32_t n, Value plain);

@@ -183,16 +183,29 @@ static Value prim_to_list(int argc, Value *args) {
 
 static Value prim_from_list(int argc, Value *args) {
   (void)argc;
-  int64_t length = list_length(args[0]);
-  if (length < 0) return err_type(NULL, 0, "list of bytes", args[0]);
-  RESERVE((uint64_t)length + 16);
-  charge(length / 4);
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
+  Value *kept = progress(), bytes, rest = args[0];        /* counted, then #(done bytes rest) */
+  uint32_t begun = 0;
+  if (!kept || VEC_LENGTH(vm.resume) == LIST_WALK_SIZE) {
+    Value count = kept ? vm.resume : V_FALSE, end;
+    int64_t length;
+    if (list_walk_count(args[0], &count, &length, &end) == V_AGAIN) {
+      vm.resume = count;
+      return V_AGAIN;
+    }
+    if (length < 0 || end != V_NIL) return err_type(NULL, 0, "list of bytes", args[0]);
+    RESERVE((uint64_t)length + 16);
+    bytes = heap_raw(T_BYTES, 0, (uint32_t)length);
+  } else {
+    begun = (uint32_t)FIX_VALUE(kept[0]);
+    bytes = kept[1];
+    rest = kept[2];
+  }
   uint8_t *to = BYTES(bytes);
-  for (Value rest = args[0]; rest != V_NIL; rest = CDR(rest)) {
+  FOR_PAUSING(i, begun, BYTES_LENGTH(bytes), 4, pause_keeping(3, FIX(i), bytes, rest)) {
     Value item = CAR(rest);
     if (!IS_FIX(item) || FIX_VALUE(item) < 0 || FIX_VALUE(item) > 255) return err_type(NULL, 0, "list of bytes", args[0]);
-    *to++ = (uint8_t)FIX_VALUE(item);
+    to[i] = (uint8_t)FIX_VALUE(item);
+    rest = CDR(rest);
   }
   return bytes;
 }

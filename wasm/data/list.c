@@ -15,50 +15,15 @@
 
 enum { IMPROPER = -1, CIRCULAR = -2 };
 
-/* The length of a proper list, IMPROPER or CIRCULAR (and a pair of the circle). Brent: the hare
-   meets the tortoise, which is moved up to it at every power of two. */
-static int64_t measure(Value v, Value *tortoise) {
-  int64_t n = 0, limit = 2;
-  *tortoise = v;
-  while (is_pair(v)) {
-    v = CDR(v);
-    n++;
-    if (v == *tortoise) { charge(n / 8); return CIRCULAR; }
-    if (n == limit) { *tortoise = v; limit *= 2; }
-  }
-  charge(n / 8);
-  return v == V_NIL ? n : IMPROPER;
-}
-static int64_t measured_length(Value v) { Value in_circle; return measure(v, &in_circle); }
-
-
-/* The same, which pauses: true where it could not end. For a primitive whose progress this is, while it is a
-   vector of so many. */
-enum { MEASURE_AT, MEASURE_TORTOISE, MEASURE_COUNT, MEASURE_LIMIT, MEASURE_SIZE };
-enum { MEASURE_ROUND = 4096 };
+/* The length of a proper list, IMPROPER or CIRCULAR, and its pairs: true where it could not end. For a primitive whose
+   progress this is while it is a vector of LIST_WALK_SIZE. */
 static bool count_pausing(Value list, int64_t *length, int64_t *pairs) {
-  Value v = list, tortoise = list, *kept = progress();
-  int64_t n = 0, limit = 2;
-  if (kept && VEC_LENGTH(vm.resume) == MEASURE_SIZE) {
-    v = kept[MEASURE_AT];
-    tortoise = kept[MEASURE_TORTOISE];
-    n = FIX_VALUE(kept[MEASURE_COUNT]);
-    limit = FIX_VALUE(kept[MEASURE_LIMIT]);
-  }
-  while (is_pair(v)) {
-    v = CDR(v);
-    n++;
-    if (v == tortoise) { charge(n % MEASURE_ROUND / 8); *length = CIRCULAR; return false; }
-    if (n == limit) { tortoise = v; limit *= 2; }
-    if (n % MEASURE_ROUND) continue;
-    charge(MEASURE_ROUND / 8);
-    if (!should_pause()) continue;
-    pause_keeping(MEASURE_SIZE, v, tortoise, FIX(n), FIX(limit));
+  Value end, kept = progress() && VEC_LENGTH(vm.resume) == LIST_WALK_SIZE ? vm.resume : V_FALSE;
+  if (list_walk_count(list, &kept, pairs, &end) == V_AGAIN) {
+    vm.resume = kept;
     return true;
   }
-  charge(n % MEASURE_ROUND / 8);
-  *length = v == V_NIL ? n : IMPROPER;
-  *pairs = n;
+  *length = *pairs < 0 ? CIRCULAR : end == V_NIL ? *pairs : IMPROPER;
   return false;
 }
 static bool measure_pausing(Value list, int64_t *length) {
@@ -180,18 +145,24 @@ static Value prim_iota(int argc, Value *args) {
   if (!is_number(start)) return err_type(NULL, 1, "number", start);
   if (!is_number(step)) return err_type(NULL, 2, "number", step);
   Chain chain = CHAIN_START;
-  Value *kept = progress();
+  Value *kept = progress(), noted = kept ? kept[3] : V_FALSE, offset = kept ? kept[4] : V_FALSE;   /* of the item at hand */
   if (kept) chain = (Chain){kept[1], kept[2]};
   for (uint32_t i = kept ? (uint32_t)FIX_VALUE(kept[0]) : 0, round = 1; i < n; i++, round++) {
     if (round % ROUND == 0) {
       charge(ROUND);
-      if (should_pause()) return pause_keeping(3, FIX(i), chain.head, chain.last);
+      if (should_pause()) return pause_keeping(5, FIX(i), chain.head, chain.last, V_FALSE, V_FALSE);
     }
-    Value offset = num_mul(FIX(i), step);
-    if (IS_SIGNAL(offset)) return offset;
-    Value item = num_add(start, offset);
+    if (offset == V_FALSE) {
+      Value product = num_with_progress(num_mul, FIX(i), step, &noted);
+      if (product == V_AGAIN) return pause_keeping(5, FIX(i), chain.head, chain.last, noted, V_FALSE);
+      if (IS_SIGNAL(product)) return product;
+      offset = product;
+    }
+    Value item = num_with_progress(num_add, start, offset, &noted);
+    if (item == V_AGAIN) return pause_keeping(5, FIX(i), chain.head, chain.last, noted, offset);
     if (IS_SIGNAL(item)) return item;
     chain_add(&chain, item);
+    offset = V_FALSE;
   }
   charge(n % ROUND);
   return chain_end(&chain, V_NIL);
@@ -224,14 +195,20 @@ static Value prim_range(int argc, Value *args) {
   if (IS_SIGNAL(compared)) return compared;
   if (sign == 0) return err_fail("exn:fail:contract", "range: the step is 0: the list would never end", V_NIL);
   Chain chain = CHAIN_START;
-  Value state = V_FALSE;
+  Value state = V_FALSE, noted = V_FALSE;       /* the state: of a comparison; in a pair, of the addition after it */
   load_chain(&chain, &start, &state);
   for (uint32_t n = 1;; n++) {
-    compared = num_compare(NULL, start, end, &order);
-    if (IS_SIGNAL(compared)) return compared;
-    if (order != -sign) return chain_end(&chain, V_NIL);      /* NaN ends it too */
-    Value next = num_add(start, step);
-    if (next == V_AGAIN) return save_chain(&chain, start, V_FALSE);
+    bool within = is_pair(state) && CAR(state) == V_UNBOUND;
+    noted = within ? CDR(state) : state;
+    state = V_FALSE;
+    if (!within) {
+      compared = num_compare_with_progress(NULL, start, end, &order, &noted);
+      if (compared == V_AGAIN) return save_chain(&chain, start, noted);
+      if (IS_SIGNAL(compared)) return compared;
+      if (order != -sign) return chain_end(&chain, V_NIL);      /* NaN ends it too */
+    }
+    Value next = num_with_progress(num_add, start, step, &noted);
+    if (next == V_AGAIN) return save_chain(&chain, start, cons(V_UNBOUND, noted));
     if (IS_SIGNAL(next)) return next;
     chain_add(&chain, start);
     start = next;
@@ -330,7 +307,7 @@ static Value prim_append(int argc, Value *args) { return append(argc, args); }
 static Value prim_append_star(int argc, Value *args) {
   int last = argc - 1;
   Copier c;
-  if (!progress() || VEC_LENGTH(vm.resume) == MEASURE_SIZE) {
+  if (!progress() || VEC_LENGTH(vm.resume) == LIST_WALK_SIZE) {
     CHECK_LIST(last, lists);
     vm.resume = V_FALSE;
   }
@@ -353,14 +330,24 @@ static Value prim_append_star(int argc, Value *args) {
 }
 
 static Value prim_append_in_place(int argc, Value *args) {
-  Value result = V_NIL, last = V_FALSE;
-  for (int i = 0; i < argc; i++) {
+  Value *kept = progress(), result = kept ? kept[1] : V_NIL, last = kept ? kept[2] : V_FALSE;
+  Value count = kept ? kept[3] : V_FALSE, walk = kept ? kept[4] : V_FALSE;    /* of the list at hand, which is joined already */
+  for (int i = kept ? (int)FIX_VALUE(kept[0]) : 0; i < argc; i++, count = walk = V_FALSE) {
     if (args[i] == V_NIL) continue;
-    if (last == V_FALSE) result = args[i]; else CDR(last) = args[i];
-    if (i == argc - 1 || !is_pair(args[i])) break;
-    int64_t n = measured_length(args[i]);
-    if (n < 0) return err_type(NULL, i, n == CIRCULAR ? "proper list (this one is circular)" : "list", args[i]);
-    for (last = args[i]; is_pair(CDR(last));) last = CDR(last);
+    if (count == V_FALSE && walk == V_FALSE) {
+      if (last == V_FALSE) result = args[i]; else CDR(last) = args[i];
+      if (i == argc - 1 || !is_pair(args[i])) break;
+    }
+    if (walk == V_FALSE) {
+      int64_t n;
+      Value end;
+      if (list_walk_count(args[i], &count, &n, &end) == V_AGAIN) return pause_keeping(5, FIX(i), result, last, count, V_FALSE);
+      if (n < 0 || end != V_NIL) return err_type(NULL, i, n < 0 ? "proper list (this one is circular)" : "list", args[i]);
+      walk = args[i];
+    }
+    for (uint32_t n = 1; is_pair(CDR(walk)); walk = CDR(walk), n++)
+      if (n % LONG_ROUND == 0 && (charge(LONG_ROUND / 8), should_pause())) return pause_keeping(5, FIX(i), result, last, V_FALSE, walk);
+    last = walk;
   }
   return result;
 }

@@ -6,6 +6,7 @@
  */
 #include "core/worklist.h"
 #include "numbers/number.h"
+#include "numbers/resume_log.h"
 #include "text/string.h"
 
 enum kind { NUMBERS, STRINGS, CHARS, SYMBOLS };
@@ -37,28 +38,47 @@ static bool is_sortable(enum kind kind, Value v) {
   }
 }
 
-static int compare_strings(Value a, Value b) {
+/* Long ones in pieces: V_TRUE, or V_AGAIN with how far they are the same in *progress. */
+static Value compare_strings(Value a, Value b, int *order, Value *progress) {
   uint32_t shorter = STR_LENGTH(a) < STR_LENGTH(b) ? STR_LENGTH(a) : STR_LENGTH(b);
-  charge(shorter / 64);
-  return string_compare(a, b);
+  if (shorter <= LONG_PART) {
+    charge(shorter / 64);
+    *order = string_compare(a, b);
+    return V_TRUE;
+  }
+  for (uint32_t i = IS_FIX(*progress) ? (uint32_t)FIX_VALUE(*progress) : 0; i < shorter;) {
+    uint32_t end = shorter - i < LONG_PART ? shorter : i + LONG_PART;
+    while (i < end && string_char(a, i) == string_char(b, i)) i++;
+    charge(LONG_PART / 64);
+    if (i < end) {
+      *order = string_char(a, i) < string_char(b, i) ? -1 : 1;
+      *progress = V_FALSE;
+      return V_TRUE;
+    }
+    if (i < shorter && should_pause()) {
+      *progress = FIX(i);
+      return V_AGAIN;
+    }
+  }
+  *order = STR_LENGTH(a) < STR_LENGTH(b) ? -1 : STR_LENGTH(a) > STR_LENGTH(b);
+  *progress = V_FALSE;
+  return V_TRUE;
 }
 
-/* (less a b). A number too long to compare with what memory is left: V_AGAIN. */
-static Value is_less(const Order *o, Value a, Value b) {
+/* (less a b). V_AGAIN: a long comparison pauses, with *progress. */
+static Value is_less(const Order *o, Value a, Value b, Value *progress) {
   int c;
+  Value compared;
   if (o->reversed) { Value kept = a; a = b; b = kept; }
   if (IS_FIX(a) && IS_FIX(b)) return BOOL(o->or_equal ? (int64_t)a <= (int64_t)b : (int64_t)a < (int64_t)b);
   switch (o->kind) {
-    case NUMBERS: {
-      Value compared = num_compare(o->name, a, b, &c);
-      if (IS_SIGNAL(compared)) return compared;
-      if (c == 2) return V_FALSE;                     /* NaN */
-      break;
-    }
-    case STRINGS: c = compare_strings(a, b); break;
-    case CHARS: c = CHAR_VALUE(a) < CHAR_VALUE(b) ? -1 : CHAR_VALUE(a) > CHAR_VALUE(b); break;
-    default: c = compare_strings(SYM(a)->name, SYM(b)->name);
+    case NUMBERS: compared = num_compare_with_progress(o->name, a, b, &c, progress); break;
+    case STRINGS: compared = compare_strings(a, b, &c, progress); break;
+    case CHARS: c = CHAR_VALUE(a) < CHAR_VALUE(b) ? -1 : CHAR_VALUE(a) > CHAR_VALUE(b); return BOOL(c < 0 || (o->or_equal && c == 0));
+    default: compared = compare_strings(SYM(a)->name, SYM(b)->name, &c, progress);
   }
+  if (IS_SIGNAL(compared)) return compared;
+  if (c == 2) return V_FALSE;                         /* NaN */
   return BOOL(c < 0 || (o->or_equal && c == 0));
 }
 
@@ -66,13 +86,14 @@ static Value is_less(const Order *o, Value a, Value b) {
  * The entries are item, key, item, key ... (or items alone, stride 1) in `from`; runs of `width`
  * are in order. Of the runs at `low`, `left` and `right` stand at what comes next; `at` is where
  * it goes in `to`. All counted in entries. */
-enum { Q_FROM, Q_TO, Q_WIDTH, Q_LOW, Q_LEFT, Q_RIGHT, Q_AT, Q_COUNT, Q_REST, Q_REST_OF_KEYS, Q_PHASE, Q_SIZE };
+enum { Q_FROM, Q_TO, Q_WIDTH, Q_LOW, Q_LEFT, Q_RIGHT, Q_AT, Q_COUNT, Q_REST, Q_REST_OF_KEYS, Q_PHASE, Q_COMPARISON, Q_SIZE };
 enum phase { COUNTING, COUNTING_KEYS, MAKING, LOADING, MERGING, LISTING };
 typedef struct {
   Value from, to;
   uint32_t width, low, left, right, at, count, stride;
   Value rest, rest_of_keys;
   enum phase phase;
+  Value comparison;        /* progress with a long one; V_FALSE: none */
 } Sort;
 
 static void start_run(Sort *s, uint32_t low) {
@@ -93,6 +114,7 @@ static void sort_load(Sort *s, Value state) {
   s->rest = q[Q_REST];
   s->rest_of_keys = q[Q_REST_OF_KEYS];
   s->phase = (enum phase)FIX_VALUE(q[Q_PHASE]);
+  s->comparison = q[Q_COMPARISON];
 }
 
 static Value sort_pause(Sort *s) {
@@ -108,6 +130,7 @@ static Value sort_pause(Sort *s) {
   q[Q_REST] = s->rest;
   q[Q_REST_OF_KEYS] = s->rest_of_keys;
   q[Q_PHASE] = FIX(s->phase);
+  q[Q_COMPARISON] = s->comparison;
   vm.resume = state;
   return V_AGAIN;
 }
@@ -137,11 +160,11 @@ static Value merge_all(Sort *s, const Order *o) {
     uint32_t end = s->count - middle < s->width ? s->count : middle + s->width;
     const Value *keys = VEC(s->from) + s->stride - 1;
     while (s->left < middle && s->right < end) {
-      Value right_first = is_less(o, keys[(size_t)s->right * s->stride], keys[(size_t)s->left * s->stride]);
+      Value right_first = is_less(o, keys[(size_t)s->right * s->stride], keys[(size_t)s->left * s->stride], &s->comparison);
       if (IS_SIGNAL(right_first)) return right_first;
       move_entry(s, right_first == V_TRUE ? &s->right : &s->left);
-      if (n++ % ROUND) continue;
-      charge(ROUND / 2);
+      if (n++ % ROUND == 0) charge(ROUND / 2);
+      else if (steps_left() > -LONG_STEPS) continue;       /* but where the comparisons are long */
       if (should_pause()) return V_AGAIN;
     }
     if (s->width <= LONG_ROUND) {
@@ -278,7 +301,7 @@ static Value prim_native_sort(int argc, Value *args) {
   const Order *o = order_of(args[1]);
   if (!o) return V_FALSE;
   Value keys = ARG_OR(2, V_FALSE);
-  Sort s = {.from = V_FALSE, .to = V_FALSE, .rest = args[0], .rest_of_keys = keys, .phase = COUNTING};
+  Sort s = {.from = V_FALSE, .to = V_FALSE, .rest = args[0], .rest_of_keys = keys, .phase = COUNTING, .comparison = V_FALSE};
   if (IS(vm.resume, T_VECTOR)) sort_load(&s, vm.resume);
   s.stride = keys == V_FALSE ? 1 : 2;
   Value sorted = sort_go_on(&s, o, args[0], keys);

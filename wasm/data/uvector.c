@@ -236,17 +236,30 @@ static Value to_list(enum uvector_type type, int argc, Value *args) {
 }
 
 static Value from_list(enum uvector_type type, int i, Value *args) {
-  int64_t count = list_length(args[i]);
-  if (count < 0) return err_type(NULL, i, "list", args[i]);
-  for (Value rest = args[i]; rest != V_NIL; rest = CDR(rest))
+  Value *kept = progress(), v, rest = args[i];             /* counted, then #(done uvector rest) */
+  uint32_t begun = 0;
+  if (!kept || VEC_LENGTH(vm.resume) == LIST_WALK_SIZE) {
+    Value progress = kept ? vm.resume : V_FALSE, end;
+    int64_t count;
+    if (list_walk_count(args[i], &progress, &count, &end) == V_AGAIN) {
+      vm.resume = progress;
+      return V_AGAIN;
+    }
+    if (count < 0 || end != V_NIL) return err_type(NULL, i, "list", args[i]);
+    uint64_t bytes = uvector_bytes(type, (uint64_t)count);
+    if (bytes > UINT32_MAX - 64) return need_memory(UINT64_MAX / 2);
+    RESERVE(bytes + 16);
+    v = uvector_make(type, (uint32_t)count);
+  } else {
+    begun = (uint32_t)FIX_VALUE(kept[0]);
+    v = kept[1];
+    rest = kept[2];
+  }
+  FOR_PAUSING(at, begun, uvector_length(v), 2, pause_keeping(3, FIX(at), v, rest)) {
     if (!uvector_fits(type, CAR(rest))) return err_type(NULL, i, types[type].holds, CAR(rest));
-  uint64_t bytes = uvector_bytes(type, (uint64_t)count);
-  if (bytes > UINT32_MAX - 64) return need_memory(UINT64_MAX / 2);
-  RESERVE(bytes + 16);
-  charge(count / 2);
-  Value v = uvector_make(type, (uint32_t)count);
-  uint32_t at = 0;
-  for (Value rest = args[i]; rest != V_NIL; rest = CDR(rest)) uvector_store(v, at++, CAR(rest));
+    uvector_store(v, at, CAR(rest));
+    rest = CDR(rest);
+  }
   return v;
 }
 

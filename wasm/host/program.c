@@ -468,16 +468,20 @@ static Value prim_call_message(int argc, Value *args) {
   uint32_t n = BYTES_LENGTH(args[2]);
   uint64_t need = (uint64_t)n + STR_LENGTH(args[1]) + 64;
   if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
-  if (!heap_reserve(need)) return need_memory(need);
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)need);
+  Value *kept = progress(), bytes;
+  if (kept) {
+    bytes = kept[0];
+  } else {
+    if (!heap_reserve(need)) return need_memory(need);
+    bytes = heap_raw(T_BYTES, 0, (uint32_t)need);
+  }
   uint8_t *at = BYTES(bytes);
   memcpy(at, "\x84\x64" "call", 6);
   at = put_integer(at + 6, 0, (uint64_t)FIX_VALUE(args[0]));
   at = put_text(at, "", args[1]);
   at = put_integer(at, 2, n);
-  memcpy(at, BYTES(args[2]), n);
+  FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, n, 64, pause_keeping(2, bytes, FIX(i))) memcpy(at + i, BYTES(args[2]) + i, part);
   at += n;
-  charge(n / 64);
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
   return bytes;
 }

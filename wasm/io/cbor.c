@@ -47,7 +47,7 @@ typedef struct {
 } Encoder;
 
 /* Frames: kind, the container, what is left of it. */
-enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_TEXT, E_BYTES, E_UNIFORM, E_FRAME = 3 };
+enum { E_ITEM, E_LIST, E_VECTOR, E_TABLE, E_MEMBERS, E_FIELDS, E_BOX, E_MEASURE, E_SPINE, E_TEXT, E_BYTES, E_UNIFORM, E_FRAME = 3 };
 #define LONG_TEXT 16384u    /* characters: a longer one is measured and written in pieces */
 
 static void put_byte(Encoder *e, uint8_t byte) { BYTES(e->out)[e->length++] = byte; }
@@ -201,26 +201,18 @@ static void put_parts(Encoder *e, uint32_t tag, Value first, Value second) {
   push_item(e, E_ITEM, first, V_NIL);
 }
 
-/* How many pairs; -1: circular. */
-static int64_t spine(Value v, Value *end) {
-  int64_t n = 0, limit = 2;
-  for (Value tortoise = v; is_pair(v); ) {
-    v = CDR(v);
-    if (v == tortoise) return -1;
-    if (++n == limit) { tortoise = v; limit *= 2; }
-  }
-  *end = v;
-  charge(n / 8);
-  return n;
-}
-
 static Value circular(Value v) {
   return err_failf("exn:fail:contract", "cyclic data has no data form: %v", v);
 }
 
-static Value put_list(Encoder *e, Value v) {
+/* Its length stands before it. A long one is counted in pieces: the frame is that of the list, with the progress. */
+static Value put_list(Encoder *e, Value v, Value progress) {
   Value end;
-  int64_t n = spine(v, &end);
+  int64_t n;
+  if (list_walk_count(v, &progress, &n, &end) == V_AGAIN) {
+    push_item(e, E_SPINE, v, progress);
+    return V_VOID;
+  }
   if (n < 0) return circular(v);
   if (end != V_NIL) put_head(e, TAGGED, TAG_IMPROPER);
   put_head(e, ARRAY, (uint64_t)n + (end != V_NIL));
@@ -301,7 +293,7 @@ static Value put_value(Encoder *e, Value v) {
   switch (TAG(v)) {
     case T_SPECIAL: return put_special(e, v);
     case T_CHAR: put_head(e, TAGGED, TAG_CHAR); put_head(e, UNSIGNED, CHAR_VALUE(v)); return V_VOID;
-    case T_PAIR: case T_LPAIR: return put_list(e, v);
+    case T_PAIR: case T_LPAIR: return put_list(e, v, V_FALSE);
     case T_FLONUM: put_double(e, FLO_VALUE(v)); return V_VOID;
     case T_BIGNUM: return put_integer(e, v);
     case T_RATIO: put_parts(e, TAG_RATIO, NUMERATOR(v), DENOMINATOR(v)); return V_VOID;
@@ -387,6 +379,10 @@ static Value encode_step(Encoder *e) {
       push_item(e, E_ITEM, uvector_load(v, i), V_NIL);
       return V_VOID;
     }
+    case E_SPINE:
+      ROOM(e, 64);
+      e->stack.top -= E_FRAME;
+      return put_list(e, v, rest);
     case E_MEASURE: case E_TEXT: return put_piece(e, frame);
     case E_BYTES: put_bytes_piece(e, frame); return V_VOID;
     case E_BOX:
@@ -430,7 +426,7 @@ static Value encode(Encoder *e) {
 /* The bytes so far, as long as they are. */
 static Value encoder_finish(Encoder *e) {
   uint32_t waste = BYTES_LENGTH(e->out) - e->length;
-  if (waste > e->length / 4 && heap_reserve(e->length + 16)) {
+  if (waste > e->length / 4 && e->length <= LONG_PART && heap_reserve(e->length + 16)) {      /* a long one does not live long */
     Value exact = heap_raw(T_BYTES, 0, e->length);
     memcpy(BYTES(exact), BYTES(e->out), e->length);
     return exact;
@@ -478,6 +474,7 @@ typedef struct {
   Value pending;          /* a value that waits to be delivered; V_UNBOUND: none */
   Value types;            /* a table from symbols to record types, or #f */
   Utf8Reading reading;    /* a long text or byte string, as far as it has come */
+  Value number;           /* progress with a long one; V_FALSE: none */
 } Decoder;
 
 /* Frames: kind (major type), how many items are to come (-1: up to a break), and:
@@ -676,7 +673,7 @@ static int64_t length_of(Value list) {
   return list == V_NIL ? n : -1;
 }
 
-static Value tag_number(Value tag, Value v) {
+static Value tag_number(Decoder *d, Value tag, Value v) {
   if (tag == FIX(TAG_POSITIVE) || tag == FIX(TAG_NEGATIVE)) {
     if (!IS(v, T_BYTES)) return malformed("an integer of no bytes");
     if (!heap_reserve((uint64_t)BYTES_LENGTH(v) + 64)) return need_memory(BYTES_LENGTH(v));
@@ -687,7 +684,7 @@ static Value tag_number(Value tag, Value v) {
   if (length_of(v) != 2) return malformed("a number of other than two parts");
   if (tag == FIX(TAG_RATIO)) {
     if (!is_exact_integer(CAR(v)) || !is_exact_integer(CADR(v)) || CADR(v) == FIX(0)) return malformed("the parts of a ratio");
-    return num_div(CAR(v), CADR(v));
+    return num_with_progress(num_div, CAR(v), CADR(v), &d->number);
   }
   if (!is_real(CAR(v)) || !is_real(CADR(v))) return malformed("the parts of a complex number");
   static const uint32_t i_text[] = {'+', 'i'};
@@ -783,7 +780,7 @@ static Value tag_box(Value list) {
 
 static Value apply_tag(Decoder *d, Value tag, Value v) {
   switch (IS_FIX(tag) ? FIX_VALUE(tag) : -1) {
-    case TAG_POSITIVE: case TAG_NEGATIVE: case TAG_RATIO: case TAG_COMPLEX: return tag_number(tag, v);
+    case TAG_POSITIVE: case TAG_NEGATIVE: case TAG_RATIO: case TAG_COMPLEX: return tag_number(d, tag, v);
     case TAG_SYMBOL: return IS(v, T_STRING) ? intern_string(v) : malformed("a symbol of no text");
     case TAG_KEYWORD: return IS(v, T_STRING) ? keyword_string(v) : malformed("a keyword of no text");
     case TAG_CHAR:
@@ -878,18 +875,19 @@ static Value decode(Decoder *d) {
   }
 }
 
-enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_NEXT, DS_LENGTH, DS_WIDTH, DS_STRING, DS_SIZE };
+enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_NEXT, DS_LENGTH, DS_WIDTH, DS_STRING, DS_NUMBER, DS_SIZE };
 
 /* (%cbor-decode bytevector [types]) */
 static Value prim_cbor_decode(int argc, Value *args) {
   CHECK_BYTES(NULL, 0);
-  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE), .reading = UTF8_READING};
+  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE), .reading = UTF8_READING, .number = V_FALSE};
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     d.at = (uint32_t)FIX_VALUE(s[DS_AT]);
     d.stack = (Stack){s[DS_STACK], (uint32_t)FIX_VALUE(s[DS_TOP])};
     d.pending = s[DS_PENDING];
     d.reading = (Utf8Reading){(size_t)FIX_VALUE(s[DS_NEXT]), (uint32_t)FIX_VALUE(s[DS_LENGTH]), (uint32_t)FIX_VALUE(s[DS_WIDTH]), s[DS_STRING], 0};
+    d.number = s[DS_NUMBER];
   } else {
     stack_init(&d.stack);
   }
@@ -904,6 +902,7 @@ static Value prim_cbor_decode(int argc, Value *args) {
     s[DS_LENGTH] = FIX(d.reading.length);
     s[DS_WIDTH] = FIX(d.reading.width);
     s[DS_STRING] = d.reading.s;
+    s[DS_NUMBER] = d.number;
     vm.resume = state;
   }
   return v;

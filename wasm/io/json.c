@@ -16,6 +16,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static Value null_symbol(void) {
+  static Value symbol = V_FALSE;
+  if (symbol == V_FALSE) {
+    heap_root(&symbol);
+    symbol = intern("null");
+  }
+  return symbol;
+}
+
 /* ---- parsing ---- */
 
 typedef struct {
@@ -86,6 +95,26 @@ static Value fail_expected(Parser *p, const char *expected) {
   return fail(p, p->at, "expected %s, but found `%s`", expected, found);
 }
 
+/* ---- plain characters ---- */
+
+/* Where the first of narrow characters [from, to) is that ends a string or is written otherwise than it stands: a quote, a
+   backslash, a control character (DEL among them, in our own writing), and in ASCII what is none. Eight at a time. */
+static uint32_t plain_end(const uint8_t *data, uint32_t from, uint32_t to, bool ascii) {
+  const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+#define HAS(word, byte) ((((word) ^ ones * (byte)) - ones) & ~((word) ^ ones * (byte)))
+  for (uint64_t word; to - from >= 8; from += 8) {
+    memcpy(&word, data + from, 8);
+    uint64_t other = HAS(word, '"') | HAS(word, '\\') | HAS(word, 0x7f) | ((word - ones * ' ') & ~word) | (ascii ? word : 0);
+    if (other & tops) break;
+  }
+#undef HAS
+  for (; from < to; from++) {
+    uint32_t c = data[from];
+    if (c == '"' || c == '\\' || c < ' ' || c == 0x7f || (ascii && c >= 0x80)) break;
+  }
+  return from;
+}
+
 /* ---- leaves ---- */
 
 static bool is_blank(uint32_t c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == 0xfeff; }
@@ -93,6 +122,7 @@ static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
 
 static void skip_blanks(Parser *p) {
   uint32_t from = p->at;
+  if (char_at(p, from) > ' ' && char_at(p, from) != 0xfeff) return;
   while (is_blank(char_at(p, p->at))) p->at++;
   charge((p->at - from) / 16);
 }
@@ -104,6 +134,16 @@ static uint32_t digits(Parser *p, uint32_t at) {
 
 static Value parse_number(Parser *p) {
   uint32_t from = p->at, at = from, first;
+  if (p->width == 1) {                  /* most are integers of few digits */
+    uint32_t most = p->length - from > 16 ? from + 16 : p->length, i = from + (p->data[from] == '-'), begun = i;
+    int64_t n = 0;
+    for (; i < most && is_digit(p->data[i]); i++) n = n * 10 + (p->data[i] - '0');
+    uint32_t c = i < most ? p->data[i] : i == p->length ? END : '0';
+    if (i > begun && !is_digit(c) && c != '.' && (c | 32) != 'e' && (p->data[begun] != '0' || i == begun + 1)) {
+      p->at = i;
+      return FIX(begun > from ? -n : n);
+    }
+  }
   if (char_at(p, at) == '-') at++;
   first = char_at(p, at);
   if (!is_digit(first)) { p->at = at; return fail_expected(p, "a digit"); }
@@ -119,13 +159,7 @@ static Value parse_number(Parser *p) {
     if (!is_digit(char_at(p, exponent))) { p->at = exponent; return fail_expected(p, "a digit"); }
     at = digits(p, exponent);
   }
-  uint32_t local[128], count = at - from, *chars = local;
-  if (count > 128) {
-    if (!heap_reserve(4ull * count + 16)) return need_memory(4ull * count);
-    chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, 4 * count));
-  }
-  for (uint32_t i = 0; i < count; i++) chars[i] = char_at(p, from + i);
-  Value number = num_parse_pausing(chars, count, 10, &p->number);
+  Value number = num_parse_pausing(p->data + (size_t)from * p->width, p->width, at - from, 10, &p->number);
   if (!IS_SIGNAL(number)) p->at = at;
   return number;
 }
@@ -181,6 +215,7 @@ static uint32_t escape(Parser *p, uint32_t *at) {
 enum { PLAIN_STRING = 256 };
 static Value plain_string(Parser *p) {
   uint32_t from = p->at + 1, at = from, c = END;
+  if (p->width == 1) at = plain_end(p->data, from, p->length - from > PLAIN_STRING ? from + PLAIN_STRING : p->length, false);
   while (at - from < PLAIN_STRING && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ' && c != END) at++;
   if (c != '"') return V_FALSE;
   charge((at - from) / 8);
@@ -204,6 +239,7 @@ static Value parse_string(Parser *p) {
   }
   for (uint32_t c;;) {
     uint32_t from = at, most = p->length - at > LONG_ROUND ? at + LONG_ROUND : p->length;
+    if (p->width == 1) at = plain_end(p->data, at, most, false);
     while (at < most && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ') at++;
     if (!builder_room(&b, at - from + 2, p->width)) {
       p->string = builder_save(&b);
@@ -218,6 +254,7 @@ static Value parse_string(Parser *p) {
     if (c == '\\') {
       if ((c = escape(p, &at)) == END) return fail(p, at, "an unknown escape");
       builder_char(&b, c);
+      charge(1);
     } else if (c < ' ') {
       if (!p->lenient) return fail(p, at, c == '\n' ? "a line ends inside a string (write \\n)" : "a control character inside a string");
       builder_char(&b, c);
@@ -237,10 +274,11 @@ static Value parse_string(Parser *p) {
 
 /* ---- structure ---- */
 
+enum { USUAL_KEYS = 5 };
 static Value open_container(Parser *p, int kind) {
   Value table = V_NIL;
   if (kind == J_OBJECT) {
-    table = table_make(TABLE_EQ, false);
+    table = table_make_sized(TABLE_EQ, false, USUAL_KEYS);
     table_set_loose(table);
   }
   push(&p->stack, FIX(kind));
@@ -259,6 +297,11 @@ static Value close_container(Parser *p) {
   return v;
 }
 
+static void comma(Parser *p, bool in_object) {
+  p->at++;
+  p->expect = in_object ? (p->lenient ? EXPECT_KEY_OR_END : EXPECT_KEY) : p->lenient ? EXPECT_VALUE_OR_END : EXPECT_VALUE;
+}
+
 /* A value joins what is open. V_AGAIN: nothing has been done. */
 static Value add_value(Parser *p, Value v) {
   Value *frame = stack_top(&p->stack, J_FRAME);
@@ -271,6 +314,10 @@ static Value add_value(Parser *p, Value v) {
     frame[J_MORE] = pair;
   }
   p->expect = EXPECT_COMMA;
+  if (char_at(p, p->at) == ',') {
+    comma(p, frame[J_KIND] == FIX(J_OBJECT));
+    charge(2);
+  }
   return NOTHING;
 }
 
@@ -280,6 +327,11 @@ static Value parse_key(Parser *p, uint32_t c) {
   if (IS_SIGNAL(key)) return key;
   stack_top(&p->stack, J_FRAME)[J_MORE] = intern_string(key);
   p->expect = EXPECT_COLON;
+  if (char_at(p, p->at) == ':') {               /* at once, where it follows */
+    p->at++;
+    p->expect = EXPECT_VALUE;
+    charge(2);
+  }
   return NOTHING;
 }
 
@@ -307,8 +359,7 @@ static Value parse_token(Parser *p, uint32_t c) {
     case EXPECT_COMMA:
       if (c == closer) return close_container(p);
       if (c != ',') return fail_expected(p, in_object ? "`,` or `}`" : "`,` or `]`");
-      p->at++;
-      p->expect = in_object ? (p->lenient ? EXPECT_KEY_OR_END : EXPECT_KEY) : p->lenient ? EXPECT_VALUE_OR_END : EXPECT_VALUE;
+      comma(p, in_object);
       return NOTHING;
     case EXPECT_KEY_OR_END: case EXPECT_KEY:
       if (c == closer && p->expect == EXPECT_KEY_OR_END) return close_container(p);
@@ -375,7 +426,7 @@ enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_NUMBER, PS_STRING, PS_STRING_AT, P
 
 static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
   parser_text(p, text);
-  p->null = intern("null");
+  p->null = null_symbol();
   p->lenient = lenient;
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
@@ -435,8 +486,8 @@ typedef struct {
   Value number;           /* progress with a long one */
 } Writer;
 
-/* Frames: kind, container, what is left (a list; a position of a table). */
-enum { W_VALUE, W_LIST, W_TABLE, W_FRAME = 3 };
+/* Frames: kind, container, what is left (a list; a position of a table; how far a long list was gone through). */
+enum { W_VALUE, W_LIST, W_TABLE, W_COURSE, W_FRAME = 3 };
 #define ROOM(w, n, width) BUILDER_ROOM(&(w)->out, (n), (width))
 
 static void push_item(Writer *w, int kind, Value container, Value rest) {
@@ -480,28 +531,25 @@ static void write_char(Writer *w, uint32_t c) {
 /* Characters [from, to) of it, in the writer's escapes; the caller made room. */
 static void write_chars(Writer *w, Value s, uint32_t from, uint32_t to, bool plain) {
   if (plain) builder_chars(&w->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), to - from);
-  else for (uint32_t i = from; i < to; i++) write_char(w, string_char(s, i));
+  else for (uint32_t i = from; i < to; i++) {
+    if (STR_WIDTH(s) == 1) {
+      uint32_t run = plain_end(STR_DATA(s), i, to, w->ascii);
+      builder_chars(&w->out, STR_DATA(s) + i, 1, run - i);
+      if ((i = run) == to) break;
+    }
+    write_char(w, string_char(s, i));
+  }
 }
 
 static uint64_t escaped_size(Writer *w, Value s, uint32_t from, uint32_t to) {
   uint64_t size = 0;
+  if (STR_WIDTH(s) == 1) {
+    uint32_t run = plain_end(STR_DATA(s), from, to, w->ascii);
+    size = run - from;
+    from = run;
+  }
   for (uint32_t i = from; i < to; i++) size += json_size(string_char(s, i), w->ascii);
   return size;
-}
-
-/* A key: all of it. */
-static Value write_text(Writer *w, Value s, const char *after) {
-  uint32_t length = STR_LENGTH(s);
-  uint64_t size = escaped_size(w, s, 0, length);
-  ROOM(w, size + 8, STR_WIDTH(s));
-  charge(length / 8);
-  uint32_t begun = w->out.length;
-  builder_char(&w->out, '"');
-  write_chars(w, s, 0, length, size == length);
-  builder_char(&w->out, '"');
-  builder_mark(&w->out, begun, lineage_flat(STR(s)->lineage));
-  builder_c(&w->out, after);
-  return V_VOID;
 }
 
 /* A string, a piece at a time: *next is where the next one begins, 0 at first and when all of it is there. */
@@ -543,15 +591,46 @@ static Value write_number(Writer *w, Value v) {
   return V_VOID;
 }
 
-static bool is_finite_list(Value v) {
-  int64_t n = 0, limit = 2;
-  for (Value tortoise = v; is_pair(v); ) {
+/* Is it a list that ends? Brent looks for a circle, so many pairs at a time. */
+typedef struct { Value at, tortoise; int64_t n, limit; } Course;
+enum { COURSE_ROUND = 8192 };
+static enum { FINITE, NO_LIST, NOT_KNOWN } list_course(Course *c) {
+  int64_t n = c->n, end = n + COURSE_ROUND;
+  Value v = c->at;
+  while (is_pair(v) && n < end) {
     v = CDR(v);
-    if (v == tortoise) return false;
-    if (++n == limit) { tortoise = v; limit *= 2; }
+    if (v == c->tortoise) return NO_LIST;
+    if (++n == c->limit) { c->tortoise = v; c->limit *= 2; }
   }
-  charge(n / 8);
-  return v == V_NIL;
+  charge((n - c->n) / 8);
+  c->n = n;
+  c->at = v;
+  return is_pair(v) ? NOT_KNOWN : v == V_NIL ? FINITE : NO_LIST;
+}
+
+/* A long list is gone through before it is written, step by step: its frame then has a vector with the course. */
+enum { C_AT, C_TORTOISE, C_N, C_LIMIT, C_SIZE };
+static Value write_course(Writer *w, Value list, Value kept) {
+  Course c = {list, list, 0, 2};
+  if (IS(kept, T_VECTOR)) {
+    Value *k = VEC(kept);
+    c = (Course){k[C_AT], k[C_TORTOISE], FIX_VALUE(k[C_N]), FIX_VALUE(k[C_LIMIT])};
+  }
+  switch (list_course(&c)) {
+    case NO_LIST: return not_json(list, "JSON has proper lists only");
+    case FINITE:
+      write_c(w, "[");
+      push_item(w, W_LIST, list, list);
+      return V_VOID;
+    default:
+      if (!IS(kept, T_VECTOR)) kept = make_vector(C_SIZE, V_FALSE);
+      VEC(kept)[C_AT] = c.at;
+      VEC(kept)[C_TORTOISE] = c.tortoise;
+      VEC(kept)[C_N] = FIX(c.n);
+      VEC(kept)[C_LIMIT] = FIX(c.limit);
+      push_item(w, W_COURSE, list, kept);
+      return V_VOID;
+  }
 }
 
 static Value write_value(Writer *w, Value v, uint32_t *next) {
@@ -562,10 +641,7 @@ static Value write_value(Writer *w, Value v, uint32_t *next) {
   switch (TAG(v)) {
     case T_STRING: return write_string(w, v, next);
     case T_PAIR: case T_LPAIR:
-      if (!is_finite_list(v)) return not_json(v, "JSON has proper lists only");
-      write_c(w, "[");
-      push_item(w, W_LIST, v, v);
-      return V_VOID;
+      return write_course(w, v, V_FALSE);
     case T_TABLE:
       if (!table_count(v)) { write_c(w, "{}"); return V_VOID; }
       write_c(w, "{");
@@ -597,23 +673,59 @@ static bool is_cyclic(Writer *w) {
   return false;
 }
 
-/* The next entry's key; V_VOID, or a signal: nothing has been done. */
-static Value write_key(Writer *w, Value key, bool first) {
+/* The next entry's key, with room for a value of so many characters; V_VOID, or a signal: nothing has been done. */
+static Value write_key(Writer *w, Value key, bool first, uint64_t more, uint32_t width) {
   if (IS(key, T_SYMBOL)) key = SYM(key)->name;
   if (!IS(key, T_STRING)) return not_json(key, "the keys of an object are symbols");
   if (w->only_check) return V_VOID;
-  uint64_t size = 16 + (w->indent > 0 ? (uint64_t)w->indent * (w->stack.top / W_FRAME) : 0);
-  for (uint32_t i = 0; i < STR_LENGTH(key); i++) size += json_size(string_char(key, i), w->ascii);
-  ROOM(w, size, STR_WIDTH(key));
-  if (!first) write_c(w, ",");
+  uint32_t length = STR_LENGTH(key);
+  uint64_t size = escaped_size(w, key, 0, length), indent = w->indent > 0 ? (uint64_t)w->indent * (w->stack.top / W_FRAME) : 0;
+  ROOM(w, size + more + indent + 64, STR_WIDTH(key) > width ? STR_WIDTH(key) : width);
+  if (!first) builder_char(&w->out, ',');
   write_break(w, w->stack.top / W_FRAME);
-  return write_text(w, key, w->indent < 0 ? ":" : ": ");
+  charge(length / 8);
+  uint32_t begun = w->out.length;
+  builder_char(&w->out, '"');
+  write_chars(w, key, 0, length, size == length);
+  builder_char(&w->out, '"');
+  builder_mark(&w->out, begun, lineage_flat(STR(key)->lineage));
+  builder_char(&w->out, ':');
+  if (w->indent >= 0) builder_char(&w->out, ' ');
+  return V_VOID;
 }
 
 /* A table may have "a" and 'a, which are one key in JSON. A loose one has a single form of each. */
 static bool has_twin(Value table, Value symbol) {
   return TABLE_KIND(table) == TABLE_EQUAL && !table_is_loose(table) &&
          table_get(table, SYM(symbol)->name, V_UNBOUND) != V_UNBOUND;
+}
+
+/* What is written at once, without a frame: most of what there is. */
+static bool is_leaf(Writer *w, Value v) {
+  return IS_FIX(v) || v == V_TRUE || v == V_FALSE || v == V_NIL || v == w->null || v == V_NULL ||
+         (IS(v, T_STRING) && STR_LENGTH(v) <= LONG_ROUND);
+}
+/* Of a string, the characters that it is written in. */
+static uint64_t leaf_size(Writer *w, Value v) { return IS(v, T_STRING) && !w->only_check ? escaped_size(w, v, 0, STR_LENGTH(v)) : 0; }
+static void write_leaf(Writer *w, Value v, uint64_t size) {
+  if (w->only_check) return;
+  if (IS_FIX(v)) {
+    uint8_t text[24], *at = text + sizeof text;
+    int64_t n = FIX_VALUE(v);
+    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    do *--at = (uint8_t)('0' + rest % 10); while (rest /= 10);
+    if (n < 0) *--at = '-';
+    builder_chars(&w->out, at, 1, (uint32_t)(text + sizeof text - at));
+  } else if (IS(v, T_STRING)) {
+    uint32_t length = STR_LENGTH(v), begun = w->out.length;
+    charge(length / (size == length ? 8 : 1));
+    builder_char(&w->out, '"');
+    write_chars(w, v, 0, length, size == length);
+    builder_char(&w->out, '"');
+    builder_mark(&w->out, begun, lineage_flat(STR(v)->lineage));
+  } else {
+    write_c(w, v == V_TRUE ? "true" : v == V_FALSE ? "false" : v == V_NIL ? "[]" : "null");
+  }
 }
 
 static Value write_step(Writer *w) {
@@ -629,18 +741,27 @@ static Value write_step(Writer *w) {
       if (next) frame[2] = FIX(next);
       return done;
     }
-    case W_LIST:
+    case W_COURSE:
+      w->stack.top -= W_FRAME;
+      return write_course(w, v, rest);
+    case W_LIST: {
       if (rest == V_NIL) {
         write_break(w, depth - 1);
         write_c(w, "]");
         w->stack.top -= W_FRAME;
         return V_VOID;
       }
+      Value item = CAR(rest);
+      bool leaf = is_leaf(w, item);
+      uint64_t size = leaf ? leaf_size(w, item) : 0;
+      if (size) ROOM(w, size + 64 + (w->indent > 0 ? (uint64_t)w->indent * depth : 0), STR_WIDTH(item));
       if (rest != v) write_c(w, ",");
       write_break(w, depth);
       frame[2] = CDR(rest);
-      push_item(w, W_VALUE, CAR(rest), V_NIL);
+      if (leaf) write_leaf(w, item, size);
+      else push_item(w, W_VALUE, item, V_NIL);
       return V_VOID;
+    }
     default: {
       Value key, value;
       uint32_t position = (uint32_t)FIX_VALUE(rest);
@@ -651,10 +772,13 @@ static Value write_step(Writer *w) {
         return V_VOID;
       }
       if (IS(key, T_SYMBOL) && has_twin(v, key)) return not_json(key, "the object has this key as a string, too");
-      Value done = write_key(w, key, rest == FIX(0));
+      bool leaf = is_leaf(w, value);
+      uint64_t size = leaf ? leaf_size(w, value) : 0;
+      Value done = write_key(w, key, rest == FIX(0), size, size ? STR_WIDTH(value) : 1);
       if (IS_SIGNAL(done)) return done;
       frame[2] = FIX(position);
-      push_item(w, W_VALUE, value, V_NIL);
+      if (leaf) write_leaf(w, value, size);
+      else push_item(w, W_VALUE, value, V_NIL);
       return V_VOID;
     }
   }
@@ -663,7 +787,7 @@ static Value write_step(Writer *w) {
 enum { WS_OUT, WS_STACK, WS_TOP, WS_CHECKED, WS_NUMBER, WS_SIZE };
 
 static Value write_json(Writer *w, Value v) {
-  w->null = intern("null");
+  w->null = null_symbol();
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     builder_load(&w->out, s[WS_OUT]);
@@ -715,7 +839,7 @@ static Value prim_is_jsexpr(int argc, Value *args) {
   return done == V_AGAIN ? done : BOOL(done != V_ERROR);
 }
 
-static Value prim_json_null(int argc, Value *args) { (void)argc; (void)args; return intern("null"); }
+static Value prim_json_null(int argc, Value *args) { (void)argc; (void)args; return null_symbol(); }
 
 const PrimDef json_prims[] = {
   {"%json-parse", prim_json_parse, 1, 3, "(%json-parse string [lenient? [start]])"},

@@ -36,6 +36,7 @@ typedef struct {
   uint32_t limit;         /* of characters, for print_bounded; 0: none */
   Value number;           /* progress with a long one; V_FALSE: none */
   Value record;           /* one with its own printer, met just now; V_FALSE: none */
+  Value list;             /* a long one, met just now, that may be flat: #(list at slow), see flatness_of; V_FALSE: none */
 } Printer;
 
 /* In info: known to be finite below; contains a structure; needs a label; and the label + 1. */
@@ -129,18 +130,26 @@ static bool is_small(Value v, bool *has_record) {
   }
 }
 
-/* A finite list of atoms only can be left out of the search for cycles. */
-static bool is_flat(Value v) {
-  if (!is_pair(v)) return false;
-  int64_t n = 0;
-  for (Value slow = v;; slow = CDR(slow), n += 2) {      /* as list_length goes through it */
-    if ((n && slow == v) || !is_pair(v) || is_compound(CAR(v))) break;
+/* A finite list of atoms only can be left out of the search for cycles. From *at on, of which *slow is as far behind as
+   it has come from the list's beginning; after so many pairs it is not known yet. */
+enum flatness { FLAT, NOT_FLAT, NOT_KNOWN };
+enum { FLAT_ROUND = 4096 };      /* pairs between two looks whether to pause */
+static enum flatness flatness_of(Value *at, Value *slow, uint32_t most) {
+  Value v = *at, behind = *slow;
+  for (uint32_t n = 0; n < most; n += 2) {               /* as list_length goes through it */
+    if (!is_pair(v) || is_compound(CAR(v))) break;
     v = CDR(v);
     if (!is_pair(v) || is_compound(CAR(v))) break;
     v = CDR(v);
+    behind = CDR(behind);
+    if (behind == v) break;
   }
-  charge(n / 8);
-  return !is_compound(v);
+  charge(most / 8);
+  if (!is_compound(v)) return FLAT;
+  if (behind == v || is_compound(CAR(v))) return NOT_FLAT;
+  *at = v;
+  *slow = behind;
+  return NOT_KNOWN;
 }
 
 static int64_t info_of(Printer *p, Value v) {
@@ -149,6 +158,14 @@ static int64_t info_of(Printer *p, Value v) {
 static void set_info(Printer *p, Value v, int64_t bits) { table_set(p->info, v, FIX(bits)); }
 
 /* Frames of this walk: node, index of the next child, whether a structure was met below. */
+static void scan_push(Printer *p, Value v) {
+  set_info(p, v, 0);
+  push(&p->stack, v);
+  push(&p->stack, FIX(0));
+  push(&p->stack, BOOL(IS(v, T_RECORD) && !is_prefab(v)));
+}
+
+enum { SHORT_LIST = 64 };        /* pairs that are looked at where a list is met */
 static void scan_enter(Printer *p, Value v, bool in_list) {
   if (!is_compound(v)) return;
   Value bits = table_get(p->info, v, V_FALSE);
@@ -158,17 +175,39 @@ static void scan_enter(Printer *p, Value v, bool in_list) {
     if ((FIX_VALUE(bits) & INFO_OPEN) && p->stack.top) stack_top(&p->stack, 3)[2] = V_TRUE;
     return;
   }
-  if (p->labels == LABEL_CYCLES && !in_list && is_flat(v)) return;
-  set_info(p, v, 0);
-  push(&p->stack, v);
-  push(&p->stack, FIX(0));
-  push(&p->stack, BOOL(IS(v, T_RECORD) && !is_prefab(v)));
+  if (p->labels == LABEL_CYCLES && !in_list && is_pair(v)) {
+    Value at = v, slow = v;
+    enum flatness flatness = flatness_of(&at, &slow, SHORT_LIST);
+    if (flatness == FLAT) return;
+    if (flatness == NOT_KNOWN) {
+      p->list = make_vector(3, v);
+      VEC(p->list)[1] = at;
+      VEC(p->list)[2] = slow;
+      return;
+    }
+  }
+  scan_push(p, v);
+}
+
+/* Goes on with the long list that was met: V_VOID where it is flat, or stands on the stack; V_AGAIN. */
+static Value scan_list(Printer *p) {
+  Value *at = VEC(p->list);
+  enum flatness flatness;
+  while ((flatness = flatness_of(at + 1, at + 2, FLAT_ROUND)) == NOT_KNOWN)
+    if (should_pause()) return V_AGAIN;
+  if (flatness == NOT_FLAT) scan_push(p, at[0]);
+  p->list = V_FALSE;
+  return V_VOID;
 }
 
 static Value scan(Printer *p) {
-  for (uint32_t n = 1; p->stack.top; n++) {
+  for (uint32_t n = 1; p->stack.top || p->list != V_FALSE; n++) {
     if (!stack_room(&p->stack, 3)) return need_memory(stack_bytes(&p->stack));
     if (!table_ready(p->info)) return table_wait(p->info);
+    if (p->list != V_FALSE) {
+      TRY_LET(listed, scan_list(p));
+      continue;
+    }
     Value *frame = stack_top(&p->stack, 3), node = frame[0], child;
     uint32_t i = (uint32_t)FIX_VALUE(frame[1]);
     if (next_child(node, &i, &child)) {
@@ -758,7 +797,8 @@ static Value emit(Printer *p) {
 /* ---- both ---- */
 
 static void printer_init(Printer *p, Value v, enum mode mode, enum labels labels) {
-  *p = (Printer){.value = v, .mode = mode, .labels = labels, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE};
+  *p = (Printer){.value = v, .mode = mode, .labels = labels, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE,
+                 .list = V_FALSE};
   stack_init(&p->stack);
   builder_init(&p->out);
 }
@@ -788,7 +828,7 @@ static Value print_on(Printer *p) {
 
 /* The printer between two goes, in vm.resume; or between two of a record's own printing, in the
    guest's hands. */
-enum { P_MARK, P_VALUE, P_MODE, P_LABELS, P_SCANNING, P_STACK, P_TOP, P_OUT, P_INFO, P_NEXT, P_RECORD, P_NUMBER, P_SIZE };
+enum { P_MARK, P_VALUE, P_MODE, P_LABELS, P_SCANNING, P_STACK, P_TOP, P_OUT, P_INFO, P_NEXT, P_RECORD, P_NUMBER, P_LIST, P_SIZE };
 #define PRINTER_MARK FIX(0x7072696e746572)
 
 static Value printer_save(Printer *p) {
@@ -805,6 +845,7 @@ static Value printer_save(Printer *p) {
   s[P_NEXT] = FIX(p->next_label);
   s[P_RECORD] = p->record;
   s[P_NUMBER] = p->number;
+  s[P_LIST] = p->list;
   return state;
 }
 
@@ -814,7 +855,7 @@ static void printer_load(Printer *p, Value state) {
   Value *s = VEC(state);
   *p = (Printer){.value = s[P_VALUE], .mode = (enum mode)FIX_VALUE(s[P_MODE]), .labels = (enum labels)FIX_VALUE(s[P_LABELS]),
                  .scanning = TRUTH(s[P_SCANNING]), .stack = {s[P_STACK], (uint32_t)FIX_VALUE(s[P_TOP])}, .info = s[P_INFO],
-                 .next_label = (uint32_t)FIX_VALUE(s[P_NEXT]), .record = s[P_RECORD], .number = s[P_NUMBER]};
+                 .next_label = (uint32_t)FIX_VALUE(s[P_NEXT]), .record = s[P_RECORD], .number = s[P_NUMBER], .list = s[P_LIST]};
   builder_load(&p->out, s[P_OUT]);
 }
 
@@ -916,7 +957,7 @@ static Value prim_format_plain(int argc, Value *args) {
   Value text = args[0], left = args[1];
   uint32_t end = STR_LENGTH(text), width = STR_WIDTH(text);
   if (end > FORMAT_MOST || STR(text)->lineage != V_FALSE) return V_FALSE;
-  Printer p = {.value = V_UNBOUND, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE, .limit = FORMAT_MOST, .stack = {V_FALSE, 0}};
+  Printer p = {.value = V_UNBOUND, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE, .list = V_FALSE, .limit = FORMAT_MOST, .stack = {V_FALSE, 0}};
   builder_init(&p.out);
   for (uint32_t at = 0;; at += 2) {
     uint32_t tilde = find_tilde(text, at, end);

@@ -23,7 +23,7 @@
 
 /* ---- the state ---- */
 
-enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_PLACE, R_SLOTS };
+enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_PLACE, R_TOKEN, R_TOKEN_END, R_SLOTS };
 enum { FOLD_CASE = 1, PLACES = 2 };      /* PLACES: program text; literals are immutable then */
 #define READER_MARK FIX(0x7265616465)
 
@@ -135,7 +135,10 @@ static void advance_to(Reader *r, uint32_t end) { while (r->at < end) advance(r)
 static bool is_space(uint32_t c) { return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x80 && c != END && uc_whitespace(c)) || c == 0xfeff; }
 static bool is_delimiter(uint32_t c) {
   if (c >= 0x80) return c == END || is_space(c);
-  return is_space(c) || memchr("()[]{}\";'`,", (int)c, 11) != NULL;
+  static const uint64_t delimiters[2] = {                 /* 9 to 13, blank, and "'(),; then [ ] ` { } */
+    0x3e00ull | 1ull << ' ' | 1ull << '"' | 1ull << '\'' | 1ull << '(' | 1ull << ')' | 1ull << ',' | 1ull << ';',
+    1ull << ('[' - 64) | 1ull << (']' - 64) | 1ull << ('`' - 64) | 1ull << ('{' - 64) | 1ull << ('}' - 64)};
+  return delimiters[c >> 6] >> (c & 63) & 1;
 }
 static int hex_digit(uint32_t c) {
   return c >= '0' && c <= '9' ? (int)c - '0' : c >= 'a' && c <= 'f' ? (int)c - 'a' + 10 : c >= 'A' && c <= 'F' ? (int)c - 'A' + 10 : -1;
@@ -153,6 +156,25 @@ static bool looking_at(Reader *r, uint32_t ahead, const char *word) {
 static uint32_t token_end(Reader *r, uint32_t from) {
   while (!is_delimiter(char_at(r, from))) from++;
   return from;
+}
+
+/* The same for the token at the reader's position, which may be a number of megabytes: V_TRUE, or V_AGAIN. */
+static Value long_token_end(Reader *r, uint32_t *end) {
+  enum { PIECE = 1 << 16 };
+  Value *s = VEC(r->state);
+  uint32_t at = s[R_TOKEN] == FIX(r->at) ? (uint32_t)FIX_VALUE(s[R_TOKEN_END]) : r->at;
+  for (;;) {
+    uint32_t stop = r->length - at < PIECE ? r->length : at + PIECE, begun = at;
+    while (at < stop && !is_delimiter(char_at(r, at))) at++;
+    charge((at - begun) / 32);
+    *end = at;
+    if (at - r->at >= PIECE) {
+      s[R_TOKEN] = FIX(r->at);
+      s[R_TOKEN_END] = FIX(at);
+    }
+    if (at < stop || at == r->length) return V_TRUE;
+    if (should_pause()) return V_AGAIN;
+  }
 }
 
 /* ---- errors ---- */
@@ -296,16 +318,8 @@ static Value read_label(Reader *r, uint32_t place) {
 
 /* ---- numbers, symbols, keywords ---- */
 
-/* The characters [from, end) of the text as num_parse wants them. */
 static Value parse_number(Reader *r, uint32_t from, uint32_t end) {
-  uint32_t local[128], count = end - from, *chars = local;
-  if (count > 128) {
-    uint64_t bytes = 4ull * count;
-    if (!heap_reserve(bytes + 16)) return need_memory(bytes);
-    chars = (uint32_t *)RAW_BYTES(heap_raw(T_RAW, 0, (uint32_t)bytes));
-  }
-  for (uint32_t i = 0; i < count; i++) chars[i] = char_at(r, from + i);
-  return num_parse_pausing(chars, count, 10, &VEC(r->state)[R_NUMBER]);
+  return num_parse_pausing(r->data + (size_t)from * r->width, r->width, end - from, 10, &VEC(r->state)[R_NUMBER]);
 }
 
 static bool may_be_number(Reader *r, uint32_t from) {
@@ -370,10 +384,17 @@ static uint32_t simple_escape(Reader *r, uint32_t *at) {
   return END;
 }
 
+/* A name is read in one step. */
+enum { NAME_MOST = 1 << 18 };
+static Value name_too_long(Reader *r, uint32_t place) {
+  return fail_at(r, place, false, "a name of more than %d characters", (int)NAME_MOST);
+}
+
 /* A symbol or keyword whose name starts at the reader's position: with |bars| and \escapes. */
 static Value read_quoted_name(Reader *r, uint32_t place, bool keyword) {
   uint32_t end = r->at;
   for (bool bars = false; char_at(r, end) != END && (bars || !is_delimiter(char_at(r, end))); end++) {
+    if (end - r->at > NAME_MOST) return name_too_long(r, place);
     if (char_at(r, end) == '|') bars = !bars;
     else if (char_at(r, end) == '\\' && char_at(r, end + 1) != END) end++;
   }
@@ -412,8 +433,10 @@ static Value read_quoted_name(Reader *r, uint32_t place, bool keyword) {
 static Value read_name(Reader *r, uint32_t place, bool keyword) {
   uint32_t end = r->at;
   bool plain = !(r->flags & FOLD_CASE);
-  for (; !is_delimiter(char_at(r, end)); end++)
+  for (; !is_delimiter(char_at(r, end)) && end - r->at <= NAME_MOST; end++)
     if (char_at(r, end) == '|' || char_at(r, end) == '\\') plain = false;
+  charge((end - r->at) / 32);
+  if (end - r->at > NAME_MOST) return name_too_long(r, place);
   if (!plain) return read_quoted_name(r, place, keyword);
   uint64_t bytes = 8ull * (end - r->at);
   if (!heap_reserve(bytes)) return need_memory(bytes);
@@ -425,9 +448,9 @@ static Value read_name(Reader *r, uint32_t place, bool keyword) {
 
 static Value read_atom(Reader *r, uint32_t place) {
   if (may_be_number(r, r->at)) {
-    uint32_t end = token_end(r, r->at);
-    Value number = parse_number(r, r->at, end);
-    if (IS_SIGNAL(number)) return number;
+    uint32_t end;
+    TRY_LET(scanned, long_token_end(r, &end));
+    TRY_LET(number, parse_number(r, r->at, end));
     if (number != V_FALSE) {
       advance_in_line(r, end - r->at);
       return number;
@@ -1015,7 +1038,7 @@ static Value prim_read(int argc, Value *args) {
     if (IS_SIGNAL(complete)) return complete;
     uint32_t at, line, column;
     port_text(port, &text, &at);
-    port_location(port, &line, &column);
+    TRY_LET(located, port_location(port, &line, &column));
     state = make_reader(text, V_FALSE, at, line, column + 1, port_has(port, PORT_FOLD_CASE) ? FOLD_CASE : 0);
   }
   Value datum = reader_next(state);

@@ -131,11 +131,13 @@ int int_compare(Value x, Value y) {
 Value int_negate(Value v) {
   if (IS_FIX(v)) return int_from_i64(-FIX_VALUE(v));
   uint32_t count = BIG_COUNT(v);
+  Value r;
+  if (resume_log_pass(count, &r)) return r;
   TRY_LET(room, int_room(count));
   charge(count / 8);
-  Value r = int_new(count, !BIG_NEGATIVE(v));
+  r = int_new(count, !BIG_NEGATIVE(v));
   memcpy(BIG_LIMBS(r), BIG_LIMBS(v), count * sizeof(Limb));
-  return int_trim(r);                        /* -(FIX_MAX + 1) is a fixnum */
+  return resume_log_note_pass(count, int_trim(r));      /* -(FIX_MAX + 1) is a fixnum */
 }
 
 Value int_abs(Value v) { return int_sign(v) < 0 ? int_negate(v) : v; }
@@ -149,9 +151,11 @@ static Value add_signed(Value x, Value y, bool flip) {
   const Int *big = &a, *small = &b;
   bool negative = a.negative;
   if (limbs_compare(a.limbs, a.count, b.limbs, b.count) < 0) { big = &b; small = &a; negative = b_negative; }
+  Value r;
+  if (resume_log_pass(big->count, &r)) return r;
   TRY_LET(room, int_room(big->count + 1));
   charge(big->count / 8);
-  Value r = int_new(big->count + 1, negative);
+  r = int_new(big->count + 1, negative);
   Limb *out = BIG_LIMBS(r);
   if (a.negative == b_negative) {
     out[big->count] = limbs_add(out, big->limbs, big->count, small->limbs, small->count);
@@ -159,7 +163,7 @@ static Value add_signed(Value x, Value y, bool flip) {
     limbs_sub(out, big->limbs, big->count, small->limbs, small->count);
     out[big->count] = 0;
   }
-  return int_trim(r);
+  return resume_log_note_pass(big->count, int_trim(r));
 }
 
 Value int_add(Value a, Value b) {
@@ -203,6 +207,7 @@ static Value mul_in_passes(const Int *a, const Int *b) {
     VEC(part)[MUL_RESULT] = int_new(an + bn, a->negative != b->negative);
     transform_begin((uint64_t *)RAW_BYTES(VEC(part)[MUL_SCRATCH]), a->limbs, an, b->limbs, bn);
     charge((an + bn) / 8);
+    if (resume_log_should_pause()) return pause_part(part, again);
   }
   Value r = VEC(part)[MUL_RESULT];
   uint32_t passes = transform_passes(an, bn), pass = (uint32_t)FIX_VALUE(VEC(part)[MUL_PASS]);
@@ -256,7 +261,7 @@ static Value multiply(Value x, Value y) {
   uint64_t cost = limbs_mul_cost(a.count, b.count);
   if (resume_log.open && cost > LONG_STEPS) {
     const Int *large = a.count < b.count ? &b : &a, *small = a.count < b.count ? &a : &b;
-    if (limbs_mul_in_passes(a.count, b.count)) return mul_in_passes(large, small);
+    if (limbs_mul_cost(small->count, small->count) > LONG_STEPS) return mul_in_passes(large, small);
     if (large->count >= 2 * small->count) return mul_in_pieces(large, small);
   }
   Value r;
@@ -317,14 +322,14 @@ static Value divide_from_left(const Int *a, const Int *b, bool is_long, Value *q
   if (part != V_FALSE) {
     Limb *room_to_work = limbs_alloc(scratch), *divisor = (Limb *)RAW_BYTES(VEC(part)[DIV_DIVISOR]);
     uint32_t left = (uint32_t)FIX_VALUE(VEC(part)[DIV_LEFT]), begun = left;
-    uint64_t cost = limbs_div_cost(2 * bn, bn);
     while (left) {
       if (resume_log_should_pause() && left != begun) {
         VEC(part)[DIV_LEFT] = FIX(left);
         return pause_part(part, again);
       }
+      uint32_t before = left;
       left = limbs_div_part(BIG_LIMBS(quotient), BIG_LIMBS(rest), left, divisor, bn, room_to_work);
-      charge((int64_t)cost);
+      charge((int64_t)limbs_div_cost(bn + before - left, bn));
     }
   }
   Limb *dividend = BIG_LIMBS(rest);
@@ -625,13 +630,15 @@ static Value shift_left(Value v, uint64_t bits) {
   if (!a.count) return FIX(0);
   if (bits + limbs_bits(a.limbs, a.count) > INT_BITS_LIMIT) return int_too_large();
   uint32_t whole = (uint32_t)(bits / 32), count = a.count + whole + 1;
+  Value r;
+  if (resume_log_pass(count, &r)) return r;
   TRY_LET(room, int_room(count));
   charge(count / 8);
-  Value r = int_new(count, a.negative);
+  r = int_new(count, a.negative);
   Limb *out = BIG_LIMBS(r);
   memset(out, 0, whole * sizeof(Limb));
   out[count - 1] = limbs_left(out + whole, a.limbs, a.count, bits % 32);
-  return int_trim(r);
+  return resume_log_note_pass(count, int_trim(r));
 }
 
 static Value shift_right(Value v, uint64_t bits) {
@@ -640,11 +647,14 @@ static Value shift_right(Value v, uint64_t bits) {
   if (bits >= limbs_bits(a.limbs, a.count)) return FIX(a.negative ? -1 : 0);
   uint32_t whole = (uint32_t)(bits / 32), count = a.count - whole;
   bool round = a.negative && int_trailing_zeros(v) < bits;
-  TRY_LET(room, int_room(count));
-  charge(count / 8);
-  Value r = int_new(count, a.negative);
-  limbs_right(BIG_LIMBS(r), a.limbs + whole, count, bits % 32);
-  r = int_trim(r);
+  Value r;
+  if (!resume_log_pass(count, &r)) {
+    TRY_LET(room, int_room(count));
+    charge(count / 8);
+    r = int_new(count, a.negative);
+    limbs_right(BIG_LIMBS(r), a.limbs + whole, count, bits % 32);
+    TRY_SET(r, resume_log_note_pass(count, int_trim(r)));
+  }
   return round ? int_sub(r, FIX(1)) : r;
 }
 

@@ -1,6 +1,7 @@
 /* bitwise.c — exact integers as endless two's complement bit strings. */
 #include "numbers/bignum.h"
 #include "numbers/number.h"
+#include "numbers/resume_log.h"
 
 /* The i-th limb of n in two's complement. `carry` starts as 1 and goes from limb to limb. */
 static Limb complement_limb(const Int *n, uint32_t i, Limb *carry) {
@@ -22,10 +23,12 @@ static Value bitwise(enum operation op, Value x, Value y) {
   int_view(x, &a);
   int_view(y, &b);
   uint32_t count = (a.count > b.count ? a.count : b.count) + 1;    /* one more for the sign */
+  Value r;
+  if (resume_log_pass(count, &r)) return r;
   TRY_LET(room, int_room(count));
   charge(count / 8);
   bool negative = operate(op, a.negative, b.negative) & 1;
-  Value r = int_new(count, negative);
+  r = int_new(count, negative);
   Limb *out = BIG_LIMBS(r), a_carry = 1, b_carry = 1, carry = 1;
   for (uint32_t i = 0; i < count; i++) {
     Limb limb = (Limb)operate(op, complement_limb(&a, i, &a_carry), complement_limb(&b, i, &b_carry));
@@ -35,7 +38,7 @@ static Value bitwise(enum operation op, Value x, Value y) {
     }
     out[i] = limb;
   }
-  return int_trim(r);
+  return resume_log_note_pass(count, int_trim(r));
 }
 static Value bit_and(Value a, Value b) { return bitwise(AND, a, b); }
 static Value bit_ior(Value a, Value b) { return bitwise(IOR, a, b); }
@@ -51,7 +54,7 @@ static Value fold_bits(const char *who, int argc, Value *args, Value start, Valu
 static Value p_and(int argc, Value *args) { return fold_bits("bitwise-and", argc, args, FIX(-1), bit_and); }
 static Value p_ior(int argc, Value *args) { return fold_bits("bitwise-ior", argc, args, FIX(0), bit_ior); }
 static Value p_xor(int argc, Value *args) { return fold_bits("bitwise-xor", argc, args, FIX(0), bit_xor); }
-static Value p_not(int argc, Value *args) { (void)argc; WANT_INTEGER("bitwise-not", 0); return bit_not(args[0]); }
+static Value p_not(int argc, Value *args) { (void)argc; WANT_INTEGER("bitwise-not", 0); return PAUSING(bit_not(args[0])); }
 
 static Value p_shift(int argc, Value *args) {
   (void)argc;
@@ -61,14 +64,14 @@ static Value p_shift(int argc, Value *args) {
     if (int_sign(args[1]) < 0) return FIX(int_sign(args[0]) < 0 ? -1 : 0);
     return args[0] == FIX(0) ? args[0] : int_too_large();
   }
-  return int_shift(args[0], FIX_VALUE(args[1]));
+  return PAUSING(int_shift(args[0], FIX_VALUE(args[1])));
 }
 
 static Value p_length(int argc, Value *args) {
   (void)argc;
   WANT_INTEGER("integer-length", 0);
   if (int_sign(args[0]) >= 0) return FIX(int_bits(args[0]));
-  TRY_LET(n, bit_not(args[0]));
+  TRY_LET(n, PAUSING(bit_not(args[0])));
   return FIX(int_bits(n));
 }
 
@@ -76,7 +79,7 @@ static Value p_count(int argc, Value *args) {
   (void)argc;
   WANT_INTEGER("bit-count", 0);
   Value n = args[0];
-  if (int_sign(n) < 0) TRY_SET(n, bit_not(n));
+  if (int_sign(n) < 0) TRY_SET(n, PAUSING(bit_not(n)));
   Int a;
   int_view(n, &a);
   charge(a.count / 8);
@@ -109,14 +112,14 @@ static Value p_bit_set(int argc, Value *args) {       /* Racket: (n index) */
   int64_t index;
   WANT_INTEGER("bitwise-bit-set?", 0);
   TRY_LET(done, bit_index("bitwise-bit-set?", args, 1, &index));
-  return bit_set(args[0], index);
+  return PAUSING(bit_set(args[0], index));
 }
 static Value p_srfi_bit_set(int argc, Value *args) {  /* SRFI 151: (index n) */
   (void)argc;
   int64_t index;
   TRY_LET(done, bit_index("bit-set?", args, 0, &index));
   WANT_INTEGER("bit-set?", 1);
-  return bit_set(args[1], index);
+  return PAUSING(bit_set(args[1], index));
 }
 
 static Value field(const char *who, Value *args) {    /* (n start end) */
@@ -130,8 +133,8 @@ static Value field(const char *who, Value *args) {    /* (n start end) */
   TRY_LET(mask, int_sub(bit, FIX(1)));
   return bit_and(shifted, mask);
 }
-static Value p_field(int argc, Value *args) { (void)argc; return field("bitwise-bit-field", args); }
-static Value p_srfi_field(int argc, Value *args) { (void)argc; return field("bit-field", args); }
+static Value p_field(int argc, Value *args) { (void)argc; return PAUSING(field("bitwise-bit-field", args)); }
+static Value p_srfi_field(int argc, Value *args) { (void)argc; return PAUSING(field("bit-field", args)); }
 
 const PrimDef bitwise_prims[] = {
   {"bitwise-and", p_and, 0, -1, "(bitwise-and n ...)"},

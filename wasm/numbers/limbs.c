@@ -187,8 +187,6 @@ void limbs_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, 
   }
 }
 
-bool limbs_mul_in_passes(uint32_t an, uint32_t bn) { return (an < bn ? an : bn) >= TRANSFORM_FROM; }
-
 uint64_t limbs_mul_cost(uint32_t an, uint32_t bn) {
   uint64_t n = an < bn ? an : bn, pieces = n ? (an + bn - n) / n : 0, cost = 1;
   if (n >= TRANSFORM_FROM) return transform_cost(an, bn);
@@ -274,13 +272,14 @@ uint32_t limbs_div_scratch(uint32_t an, uint32_t bn) {
   return bn + (karatsuba > transform ? karatsuba : transform);
 }
 
+#define DIVISION_PART 256u                     /* limbs of a quotient that are found at once by a long divisor: a millisecond's work */
 void limbs_div(Limb *q, Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
   CHECK(bn >= 2 && an >= bn && b[bn - 1] >> 31);
   for (uint32_t left = an - bn + 1; left;) left = limbs_div_part(q, a, left, b, bn, scratch);
 }
 
 uint32_t limbs_div_part(Limb *q, Limb *a, uint32_t left, const Limb *b, uint32_t bn, Limb *scratch) {
-  uint32_t k = left % bn ? left % bn : bn;
+  uint32_t most = bn > 2 * DIVISION_PART ? DIVISION_PART : bn, k = left % most ? left % most : most;
   left -= k;
   div_step(q + left, a + left, b, bn, k, scratch);
   return left;

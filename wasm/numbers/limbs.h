@@ -21,7 +21,6 @@ void limbs_right(Limb *r, const Limb *a, uint32_t n, uint32_t bits);
 uint32_t limbs_mul_scratch(uint32_t an, uint32_t bn);             /* limbs of scratch that it wants */
 void limbs_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch);
 uint64_t limbs_mul_cost(uint32_t an, uint32_t bn);                /* in steps, for charge() */
-bool limbs_mul_in_passes(uint32_t an, uint32_t bn);               /* so long that it is to be made in passes: transform.h */
 /* a: an + 1 limbs (the top one may be anything below b's top), becomes the remainder in bn limbs;
    b: bn >= 2 limbs with its top bit set; q: an - bn + 1 limbs. */
 uint32_t limbs_div_scratch(uint32_t an, uint32_t bn);

@@ -383,6 +383,31 @@ PAUSING_OPERATION(num_sub)
 PAUSING_OPERATION(num_mul)
 PAUSING_OPERATION(num_div)
 
+static bool is_quick(Value a, Value b) { return (IS_FIX(a) || IS(a, T_FLONUM)) && (IS_FIX(b) || IS(b, T_FLONUM)); }
+
+Value num_with_progress(Value (*operation)(Value, Value), Value a, Value b, Value *progress) {
+  if (is_quick(a, b)) return operation(a, b);
+  resume_log_open(*progress);
+  Value result = operation(a, b);
+  *progress = result == V_AGAIN ? resume_log.list : V_FALSE;
+  resume_log.open = false;
+  return result;
+}
+
+Value num_compare_with_progress(const char *who, Value a, Value b, int *order, Value *progress) {
+  if (is_quick(a, b)) return num_compare(who, a, b, order);
+  resume_log_open(*progress);
+  Value done = num_compare(who, a, b, order);
+  *progress = done == V_AGAIN ? resume_log.list : V_FALSE;
+  resume_log.open = false;
+  return done;
+}
+
+Value num_compare_pausing(const char *who, Value a, Value b, int *order) {
+  if (is_quick(a, b)) return num_compare(who, a, b, order);
+  return PAUSING(num_compare(who, a, b, order));
+}
+
 /* Folds `combine` over the arguments from `first`, starting from `start`. Where memory or the time
    slice ends, vm.resume keeps the sum so far, the next argument and the resume_log of its operation. */
 static Value fold_from(const char *who, int argc, Value *args, int first, Value start, Value (*combine)(Value, Value)) {
@@ -429,7 +454,7 @@ static Value p_mul(int argc, Value *args) {
 static Value p_sub(int argc, Value *args) {
   if (argc == 2) return num_sub_pausing(args[0], args[1]);
   if (!is_number(args[0])) return err_type("-", 0, "number", args[0]);
-  return argc == 1 ? num_negate(args[0]) : fold_from("-", argc, args, 1, args[0], num_sub);
+  return argc == 1 ? PAUSING(num_negate(args[0])) : fold_from("-", argc, args, 1, args[0], num_sub);
 }
 
 static Value p_div(int argc, Value *args) {
@@ -441,14 +466,18 @@ static Value p_div(int argc, Value *args) {
 /* Every argument is checked, also past the one that decides. */
 static Value compare_chain(const char *who, int argc, Value *args, unsigned wanted) {
   bool equality = wanted == 2, all = true;
-  for (int i = 0; i < argc; i++)
+  Value *kept = progress(), noted = kept ? kept[1] : V_FALSE;
+  for (int i = kept ? argc : 0; i < argc; i++)
     if (equality ? !is_number(args[i]) : !is_real(args[i]))
       return err_type(who, i, equality ? "number" : "real number", args[i]);
-  charge(argc / 4);
-  for (int i = 0; all && i + 1 < argc; i++) {
+  for (int i = kept ? (int)FIX_VALUE(kept[0]) : 0, round = 1; all && i + 1 < argc; i++, round++) {
     int order;
-    TRY_LET(done, num_compare(who, args[i], args[i + 1], &order));
+    Value done = num_compare_with_progress(who, args[i], args[i + 1], &order, &noted);
+    if (done == V_AGAIN) return pause_keeping(2, FIX(i), noted);
+    if (IS_SIGNAL(done)) return done;
     all = order != 2 && (wanted >> (order + 1) & 1);
+    if (round % 4 == 0) charge(1);
+    if (round % LONG_ROUND == 0 && should_pause()) return all ? pause_keeping(2, FIX(i + 1), V_FALSE) : V_FALSE;
   }
   return BOOL(all);
 }
@@ -460,16 +489,19 @@ static Value p_less_equal(int argc, Value *args) { return compare_chain("<=", ar
 static Value p_greater_equal(int argc, Value *args) { return compare_chain(">=", argc, args, 6); }
 
 static Value extreme(const char *who, int argc, Value *args, int wanted) {
-  Value best = args[0];
-  bool inexact = false;
-  for (int i = 0; i < argc; i++) {
+  Value *kept = progress(), best = kept ? kept[1] : args[0], noted = kept ? kept[3] : V_FALSE;
+  bool inexact = kept && kept[2] == V_TRUE;
+  for (int i = kept ? (int)FIX_VALUE(kept[0]) : 0, round = 1; i < argc; i++, round++) {
     if (!is_real(args[i])) return err_type(who, i, "real number", args[i]);
     if (IS(args[i], T_FLONUM)) inexact = true;
     int order;
-    TRY_LET(done, num_compare(who, args[i], best, &order));
+    Value done = num_compare_with_progress(who, args[i], best, &order, &noted);
+    if (done == V_AGAIN) return pause_keeping(4, FIX(i), best, BOOL(inexact), noted);
+    if (IS_SIGNAL(done)) return done;
     if (order == wanted || part_is_nan(args[i])) best = args[i];
+    if (round % 4 == 0) charge(1);
+    if (round % LONG_ROUND == 0 && should_pause()) return pause_keeping(4, FIX(i + 1), best, BOOL(inexact), V_FALSE);
   }
-  charge(argc / 4);
   return inexact ? real_to_inexact(best) : best;
 }
 static Value p_max(int argc, Value *args) { return extreme("max", argc, args, 1); }
@@ -478,15 +510,15 @@ static Value p_min(int argc, Value *args) { return extreme("min", argc, args, -1
 #define WANT_NUMBER(who) if (!is_number(args[0])) return err_type(who, 0, "number", args[0])
 #define WANT_REAL(who) if (!is_real(args[0])) return err_type(who, 0, "real number", args[0])
 
-static Value p_add1(int argc, Value *args) { (void)argc; WANT_NUMBER("add1"); return num_add(args[0], FIX(1)); }
-static Value p_sub1(int argc, Value *args) { (void)argc; WANT_NUMBER("sub1"); return num_sub(args[0], FIX(1)); }
+static Value p_add1(int argc, Value *args) { (void)argc; WANT_NUMBER("add1"); return num_add_pausing(args[0], FIX(1)); }
+static Value p_sub1(int argc, Value *args) { (void)argc; WANT_NUMBER("sub1"); return num_sub_pausing(args[0], FIX(1)); }
 static Value p_sqr(int argc, Value *args) { (void)argc; WANT_NUMBER("sqr"); return num_mul_pausing(args[0], args[0]); }
 
 static Value p_abs(int argc, Value *args) {
   (void)argc;
   WANT_REAL("abs");
   if (IS(args[0], T_FLONUM)) return make_flonum(fabs(FLO_VALUE(args[0])));
-  return num_sign(args[0]) < 0 ? num_negate(args[0]) : args[0];
+  return num_sign(args[0]) < 0 ? PAUSING(num_negate(args[0])) : args[0];
 }
 
 static Value p_sgn(int argc, Value *args) {

@@ -64,6 +64,12 @@ Value num_mul(Value a, Value b); Value num_div(Value a, Value b);
 Value num_add_pausing(Value a, Value b); Value num_sub_pausing(Value a, Value b);
 Value num_mul_pausing(Value a, Value b); Value num_div_pausing(Value a, Value b);
 Value num_compare(const char *who, Value a, Value b, int *order); /* order: -1 0 1, 2 unordered (NaN); V_TRUE or V_ERROR */
+Value num_compare_pausing(const char *who, Value a, Value b, int *order);  /* for an instruction or primitive that has no other progress */
+
+/* For a primitive that has more progress than that of one operation: *progress is V_FALSE before the operation; after
+   V_AGAIN the primitive keeps it and comes again with the same numbers. */
+Value num_with_progress(Value (*operation)(Value, Value), Value a, Value b, Value *progress);
+Value num_compare_with_progress(const char *who, Value a, Value b, int *order, Value *progress);
 bool num_eqv(Value a, Value b);                           /* eqv? on two numbers */
 uint64_t num_hash(Value n);                               /* consistent with eqv? */
 #endif

@@ -369,10 +369,7 @@ static Value p_make_polar(int argc, Value *args) {
 static Value p_real_part(int argc, Value *args) { (void)argc; WANT_NUMBER("real-part", 0); return num_real_part(args[0]); }
 static Value p_imag_part(int argc, Value *args) { (void)argc; WANT_NUMBER("imag-part", 0); return num_imag_part(args[0]); }
 
-static Value p_magnitude(int argc, Value *args) {
-  (void)argc;
-  WANT_NUMBER("magnitude", 0);
-  Value z = args[0];
+static Value magnitude(Value z) {
   if (IS(z, T_FLONUM)) return make_flonum(fabs(FLO_VALUE(z)));
   if (!IS(z, T_COMPLEX)) return num_sign(z) < 0 ? num_negate(z) : z;
   if (IS(REAL_PART(z), T_FLONUM)) return make_flonum(hypot(FLO_VALUE(REAL_PART(z)), FLO_VALUE(IMAG_PART(z))));
@@ -381,6 +378,7 @@ static Value p_magnitude(int argc, Value *args) {
   TRY_LET(norm, rational_add(aa, bb));
   return real_sqrt(norm);
 }
+static Value p_magnitude(int argc, Value *args) { (void)argc; WANT_NUMBER("magnitude", 0); return PAUSING(magnitude(args[0])); }
 
 static Value p_angle(int argc, Value *args) {
   (void)argc;

@@ -65,20 +65,14 @@ struct conversion { int radix; uint32_t base_width; Value powers[MAX_LEVEL]; }; 
 /* Exactly base_width << level digits of n. Halves by division; as deep as `level`, below MAX_LEVEL. */
 static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out);
 
-/* The same, noting in the resume_log blocks that take long. */
+/* The same, noting in the resume_log blocks that take long: that they stand in the text. */
 static Value write_block(struct conversion *c, Value n, int level, uint8_t *out) {
-  Value block;
-  uint32_t width = c->base_width << level;
-  if (level != NOTED_LEVEL || !resume_log.open) return write_halves(c, n, level, out);
-  if (!resume_log_next(&block)) {
-    TRY_LET(room, int_room(width / 4 + 1));
-    block = heap_raw(T_RAW, 0, width);
-    TRY_LET(done, write_halves(c, n, level, RAW_BYTES(block)));
-    charge(width);
-    TRY_SET(block, resume_log_note(block));
-  }
-  memcpy(out, RAW_BYTES(block), width);
-  return V_TRUE;
+  Value mark, done;
+  if (level < NOTED_LEVEL) return write_halves(c, n, level, out);
+  if (resume_log_begin(&mark, &done)) return done;
+  TRY_SET(done, write_halves(c, n, level, out));
+  charge(level == NOTED_LEVEL ? c->base_width << level : 0);
+  return resume_log_finish(mark, done);
 }
 
 static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out) {
@@ -93,6 +87,16 @@ static Value write_halves(struct conversion *c, Value n, int level, uint8_t *out
   TRY_LET(done, int_divide(n, c->powers[level - 1], &high, &low));
   TRY_LET(first, write_block(c, high, level - 1, out));
   return write_block(c, low, level - 1, out + (c->base_width << (level - 1)));
+}
+
+/* Room for so many digits, which stays what it is while the computation pauses. */
+static Value scratch_text(uint32_t width) {
+  Value text;
+  if (resume_log_next(&text)) return text;
+  TRY_LET(room, int_room(width / 4 + 1));
+  text = heap_raw(T_RAW, 0, width);
+  if (resume_log.open) resume_log_note_part(text, false);
+  return text;
 }
 
 /* The text of a large n >= 0, in the end of a fresh scratch area: *out points at the first digit. */
@@ -111,9 +115,9 @@ static Value big_digits(Value n, int radix, uint8_t **out, uint32_t *count) {
     }
   }
   uint32_t width = c.base_width << level;
-  TRY_LET(room, int_room(width / 4 + 1));
-  uint8_t *text = (uint8_t *)limbs_alloc(width / 4 + 1);
-  TRY_LET(done, write_halves(&c, n, level, text));
+  TRY_LET(whole, scratch_text(width));
+  uint8_t *text = RAW_BYTES(whole);
+  TRY_LET(done, write_block(&c, n, level, text));
   uint32_t zeros = 0;
   while (text[zeros] == '0') zeros++;
   *out = text + zeros;
@@ -121,24 +125,34 @@ static Value big_digits(Value n, int radix, uint8_t **out, uint32_t *count) {
   return V_TRUE;
 }
 
-/* Where the radix is a power of two the digits are groups of bits. */
+/* Where the radix is a power of two the digits are groups of bits. The entry of the resume_log: how many digits stand
+   there, from the right. */
 static Value bit_digits(Value n, int radix, uint8_t **out, uint32_t *count) {
+  enum { PART = 32 * 512 };                    /* digits; so many that a part begins with a limb */
   uint32_t bits = (uint32_t)__builtin_ctz((uint32_t)radix), total = (int_bits(n) + bits - 1) / bits;
-  TRY_LET(room, int_room(total / 4 + 1));
-  charge(total / 8);
-  uint8_t *text = (uint8_t *)limbs_alloc(total / 4 + 1);
+  TRY_LET(whole, scratch_text(total));
+  uint8_t *text = RAW_BYTES(whole);
+  Value begun = FIX(0);
   Int a;
   int_view(n, &a);
-  uint32_t i = 0;
-  if (32 % bits == 0)                          /* a digit is all in one limb */
-    for (uint32_t limb = 0; limb + 1 < a.count; limb++)
-      for (uint32_t rest = a.limbs[limb], n = 32 / bits; n-- > 0; rest >>= bits, i++)
-        text[total - 1 - i] = (uint8_t)digit_chars[rest & (uint32_t)(radix - 1)];
-  for (; i < total; i++) {
-    uint32_t at = i * bits, limb = at / 32;
-    uint64_t both = a.limbs[limb] | (limb + 1 < a.count ? (uint64_t)a.limbs[limb + 1] << 32 : 0);
-    text[total - 1 - i] = (uint8_t)digit_chars[both >> at % 32 & (uint32_t)(radix - 1)];
+  bool again = resume_log_next(&begun);
+  for (uint32_t i = (uint32_t)FIX_VALUE(begun); i < total;) {
+    uint32_t end = total - i < PART ? total : i + PART;
+    if (32 % bits == 0)                        /* a digit is all in one limb */
+      for (uint32_t limb = i * bits / 32; i + 32 / bits <= end; limb++)
+        for (uint32_t rest = a.limbs[limb], n = 32 / bits; n-- > 0; rest >>= bits, i++)
+          text[total - 1 - i] = (uint8_t)digit_chars[rest & (uint32_t)(radix - 1)];
+    for (; i < end; i++) {
+      uint32_t at = i * bits, limb = at / 32;
+      uint64_t both = a.limbs[limb] | (limb + 1 < a.count ? (uint64_t)a.limbs[limb + 1] << 32 : 0);
+      text[total - 1 - i] = (uint8_t)digit_chars[both >> at % 32 & (uint32_t)(radix - 1)];
+    }
+    charge(PART / 8);
+    if (end == total || !resume_log_should_pause()) continue;
+    resume_log_note_part(FIX(end), again);
+    return V_AGAIN;
   }
+  if (resume_log.open) resume_log_note_part(FIX(total), again);
   *out = text;
   *count = total;
   return V_TRUE;

@@ -12,7 +12,9 @@
 #include "numbers/number.h"
 #include "numbers/ratio.h"
 #include "numbers/resume_log.h"
+#include "text/string.h"
 #include <math.h>
+#include <string.h>
 
 typedef struct {
   const uint32_t *at, *end;
@@ -39,7 +41,46 @@ static bool skip_text(Scanner *s, const char *text) {
 /* ---- digits to integers ---- */
 
 /* Digits as they stand in the text: [start, end) with perhaps a point inside, which is skipped. */
-typedef struct { const uint32_t *start, *end; uint32_t count; } Digits;
+typedef struct { const uint32_t *start, *end, *point; uint32_t count; } Digits;
+
+/* Goes on to the first character that is no digit; with ZEROS, no zero and no point. A long way is one of pieces: the
+   entry of the resume_log is how far it came, in a box when that was all. */
+enum { ZEROS = 1, SCAN_PIECE = 1 << 16 };
+static const uint32_t *scan_piece(const uint32_t *at, const uint32_t *end, int radix) {
+  if (radix == ZEROS) while (at < end && (*at == '0' || *at == '.')) at++;
+  else if (radix <= 10) while (at < end && *at - '0' < (uint32_t)radix) at++;
+  else while (at < end && digit_value(*at, radix) >= 0) at++;
+  return at;
+}
+static Value scan_over(const uint32_t **at, const uint32_t *end, int radix) {
+  const uint32_t *begun = *at;
+  if (end - begun <= SCAN_PIECE) { *at = scan_piece(begun, end, radix); return V_TRUE; }
+  *at = scan_piece(begun, begun + SCAN_PIECE, radix);
+  if (*at < begun + SCAN_PIECE) return V_TRUE;
+  Value entry;
+  bool again = resume_log_next(&entry);
+  if (again && !IS_FIX(entry)) { *at = begun + FIX_VALUE(SLOTS(entry)[0]); return V_TRUE; }
+  if (again) *at = begun + FIX_VALUE(entry);
+  for (const uint32_t *piece_end = *at; *at == piece_end && *at < end;) {
+    piece_end = end - *at < SCAN_PIECE ? end : *at + SCAN_PIECE;
+    *at = scan_piece(*at, piece_end, radix);
+    charge(SCAN_PIECE / 64);
+    if (*at == piece_end && *at < end && resume_log_should_pause()) {
+      resume_log_note_part(FIX(*at - begun), again);
+      return V_AGAIN;
+    }
+  }
+  if (resume_log.open) resume_log_note_part(make_box(FIX(*at - begun)), again);
+  return V_TRUE;
+}
+
+/* Leaves the zeros out that it begins with. */
+static Value skip_zeros(Digits *d) {
+  const uint32_t *begun = d->start;
+  TRY_LET(done, scan_over(&d->start, d->end, ZEROS));
+  d->count -= (uint32_t)(d->start - begun) - (d->point && d->point >= begun && d->point < d->start);
+  return V_TRUE;
+}
 
 static uint32_t limb_of(const uint32_t **at, uint32_t count, int radix) {
   uint32_t value = 0;
@@ -73,54 +114,68 @@ static Value short_integer(const uint32_t **at, uint32_t count, int radix, uint3
 #define MAX_LEVEL 24
 #define NOTED_LEVEL 6                         /* blocks of about 2000 limbs are long operations */
 
-static void skip_digits(const uint32_t **at, uint32_t count) {
-  while (count) count -= *(*at)++ != '.';
-}
+struct splitting { int radix; uint32_t base, step; const uint32_t *point; Value powers[MAX_LEVEL]; };   /* powers[i] = radix^(base << i) */
 
-/* powers[i] = radix^(base << i). Splits so that the lower part has base << i digits: as deep as i. */
-static Value split_integer(const uint32_t **at, uint32_t count, int radix, uint32_t base, uint32_t step, Value *powers, int level) {
+/* Splits so that the lower part has base << i digits: as deep as i. */
+static Value split_integer(struct splitting *c, const uint32_t **at, uint32_t count, int level) {
+  uint32_t base = c->base;
   while (level && count <= base << (level - 1)) level--;
-  if (!level) return short_integer(at, count, radix, step);
+  if (!level) return short_integer(at, count, c->radix, c->step);
   uint32_t low_count = base << (level - 1);
   Value known, mark = V_FALSE;
   bool noted = level >= NOTED_LEVEL;
   if (noted && resume_log_begin(&mark, &known)) {
-    skip_digits(at, count);
+    const uint32_t *to = *at + count;
+    *at = to + (c->point && c->point >= *at && c->point < to);
     return known;
   }
-  TRY_LET(high, split_integer(at, count - low_count, radix, base, step, powers, level - 1));
-  TRY_LET(low, split_integer(at, low_count, radix, base, step, powers, level - 1));
-  TRY_SET(high, int_mul(high, powers[level - 1]));
+  TRY_LET(high, split_integer(c, at, count - low_count, level - 1));
+  TRY_LET(low, split_integer(c, at, low_count, level - 1));
+  TRY_SET(high, int_mul(high, c->powers[level - 1]));
   TRY_LET(whole, int_add(high, low));
   return noted ? resume_log_finish(mark, whole) : whole;
 }
 
 /* Where the radix is a power of two, the digits are groups of bits. */
+enum { BITS_PIECE = 1 << 16 };                 /* digits; 32 of them fill whole limbs */
 static Value integer_of_bits(const uint32_t *at, uint32_t count, int radix) {
   uint32_t bits = (uint32_t)__builtin_ctz((uint32_t)radix), limbs = (uint32_t)(((uint64_t)count * bits + 31) / 32);
-  TRY_LET(room, int_room(limbs));
-  charge(count / 32);
-  Value v = int_new(limbs, false);
-  uint64_t group = 0;
-  uint32_t filled = 0, limb = 0;
-  for (const uint32_t *digit = at + count; count;) {     /* from the last one, which is the lowest */
-    count--;
-    digit--;
-    group |= (uint64_t)digit_value(*digit, radix) << filled;
-    filled += bits;
-    if (filled < 32) continue;
-    BIG_LIMBS(v)[limb++] = (Limb)group;
-    group >>= 32;
-    filled -= 32;
+  Value part, v = V_FALSE;
+  bool is_long = count > BITS_PIECE, again = is_long && resume_log_next(&part);
+  if (again && !IS(part, T_VECTOR)) return part;
+  if (again) {                                           /* #(digits done, number) */
+    v = VEC(part)[1];
+  } else {
+    TRY_LET(room, int_room(limbs + 16));
+    v = int_new(limbs, false);
   }
-  if (filled) BIG_LIMBS(v)[limb++] = (Limb)group;
-  while (limb < limbs) BIG_LIMBS(v)[limb++] = 0;
-  return int_trim(v);
+  for (uint32_t done = again ? (uint32_t)FIX_VALUE(VEC(part)[0]) : 0; done < count;) {
+    uint32_t end = count - done < BITS_PIECE ? count : done + BITS_PIECE, filled = 0, limb = done / 32 * bits;
+    uint64_t group = 0;
+    for (const uint32_t *digit = at + count - done; done < end; done++) {     /* from the last one, which is the lowest */
+      group |= (uint64_t)digit_value(*--digit, radix) << filled;
+      filled += bits;
+      if (filled < 32) continue;
+      BIG_LIMBS(v)[limb++] = (Limb)group;
+      group >>= 32;
+      filled -= 32;
+    }
+    if (filled) BIG_LIMBS(v)[limb++] = (Limb)group;
+    charge(BITS_PIECE / 32);
+    if (end < count ? !resume_log_should_pause() : (memset(BIG_LIMBS(v) + limb, 0, (limbs - limb) * sizeof(Limb)), true)) continue;
+    if (!again) part = make_vector(2, v);
+    VEC(part)[0] = FIX(done);
+    if (!again) resume_log_note_part(part, false);
+    return V_AGAIN;
+  }
+  v = int_trim(v);
+  if (is_long && resume_log.open && !IS_SIGNAL(v)) resume_log_note_part(v, again);
+  return v;
 }
 
 static Value integer_of(Digits d, int radix) {
+  TRY_LET(zeros, skip_zeros(&d));
   const uint32_t *at = d.start;
-  while (at < d.end && (*at == '0' || *at == '.')) { if (*at == '0') d.count--; at++; }
   if (d.count <= 11 || (d.count <= 18 && radix <= 10)) {
     int64_t value = 0;
     for (; at < d.end; at++)
@@ -129,10 +184,10 @@ static Value integer_of(Digits d, int radix) {
   }
   if (d.count > INT_BITS_LIMIT) return int_too_large();
   if (!(radix & (radix - 1)) && at + d.count == d.end) return integer_of_bits(at, d.count, radix);
-  uint32_t step = 1, base;
-  for (uint64_t power = (uint64_t)radix; power * (uint64_t)radix <= UINT32_MAX; step++) power *= (uint64_t)radix;
-  base = step * SHORT_LIMBS;
-  Value powers[MAX_LEVEL];
+  struct splitting c = {.radix = radix, .step = 1, .point = d.point};
+  for (uint64_t power = (uint64_t)radix; power * (uint64_t)radix <= UINT32_MAX; c.step++) power *= (uint64_t)radix;
+  uint32_t base = c.base = c.step * SHORT_LIMBS;
+  Value *powers = c.powers;
   int level = 0;
   for (; d.count > base << level; level++) {
     if (!level) { TRY_SET(powers[0], int_power(FIX(radix), base)); continue; }
@@ -142,7 +197,7 @@ static Value integer_of(Digits d, int radix) {
     if (level >= NOTED_LEVEL) TRY_SET(powers[level], resume_log_finish(mark, powers[level]));
   }
   charge(d.count / 32);
-  return split_integer(&at, d.count, radix, base, step, powers, level);
+  return split_integer(&c, &at, d.count, level);
 }
 
 /* ---- decimals ---- */
@@ -151,12 +206,11 @@ static Value integer_of(Digits d, int radix) {
 
 /* digits * 10^exponent, negated: a double */
 static Value inexact_decimal(Digits d, int64_t exponent, bool negative) {
+  TRY_LET(zeros, skip_zeros(&d));
   const uint32_t *at = d.start;
-  while (at < d.end && (*at == '0' || *at == '.')) { if (*at == '0') d.count--; at++; }
   uint64_t w = 0;
   uint32_t used = 0;
   double value;
-  d.start = at;
   for (; at < d.end && used < 19; at++)
     if (*at != '.') { w = w * 10 + (*at - '0'); used++; }
   if (decimal_to_double(w, used < d.count, exponent + (d.count - used), &value)) return make_flonum(negative ? -value : value);
@@ -164,7 +218,9 @@ static Value inexact_decimal(Digits d, int64_t exponent, bool negative) {
   if (d.count > DOUBLE_DIGITS) {
     exponent += d.count - DOUBLE_DIGITS;
     for (at = d.start, used = 0; used < DOUBLE_DIGITS; at++) used += *at != '.';
-    for (const uint32_t *p = at; p < d.end && !rest; p++) rest = *p > '0';
+    const uint32_t *after = at;
+    TRY_LET(looked, scan_over(&after, d.end, ZEROS));
+    rest = after < d.end;
     d.end = at;
     d.count = DOUBLE_DIGITS;
   }
@@ -191,39 +247,39 @@ static Value exact_decimal(Digits d, int64_t exponent, bool negative) {
 }
 
 /* ---- the grammar ---- */
-static Digits scan_digits(Scanner *s) {
-  Digits d = {s->at, s->at, 0};
-  const uint32_t *at = s->at, *end = s->end;
-  int radix = s->radix;
-  if (radix <= 10) while (at < end && *at - '0' < (uint32_t)radix) at++;
-  else while (at < end && digit_value(*at, radix) >= 0) at++;
-  d.count = (uint32_t)(at - s->at);
-  s->at = d.end = at;
-  return d;
+static Value scan_digits(Scanner *s, Digits *d) {
+  *d = (Digits){s->at, s->at, NULL, 0};
+  TRY_LET(done, scan_over(&s->at, s->end, s->radix));
+  d->count = (uint32_t)(s->at - d->start);
+  d->end = s->at;
+  return V_TRUE;
 }
 
-/* e[sign]digits at the scanner, if it is there; false: there is an e but no exponent after it.
+/* e[sign]digits at the scanner, if it is there; V_FALSE: there is an e but no exponent after it.
    The marks of older reports for other precisions (s f d l) mean the same, as in Racket. */
-static bool scan_exponent(Scanner *s, int64_t *exponent) {
+static Value scan_exponent(Scanner *s, int64_t *exponent) {
   uint32_t mark = peek(s);
-  if (s->radix != 10 || !(mark == 'e' || mark == 's' || mark == 'f' || mark == 'd' || mark == 'l')) return true;
+  if (s->radix != 10 || !(mark == 'e' || mark == 's' || mark == 'f' || mark == 'd' || mark == 'l')) return V_TRUE;
   s->at++;
   bool negative = peek(s) == '-';
   if (negative || peek(s) == '+') s->at++;
-  Digits d = scan_digits(s);
+  Digits d;
+  TRY_LET(done, scan_digits(s, &d));
+  bool empty = d.count == 0;
+  TRY_LET(zeros, skip_zeros(&d));
   int64_t value = 0;
-  for (const uint32_t *p = d.start; p < d.end; p++)
-    if (value < EXPONENT_LIMIT) value = value * 10 + (*p - '0');
+  for (const uint32_t *p = d.start; p < d.end && value < EXPONENT_LIMIT; p++) value = value * 10 + (*p - '0');
   *exponent = negative ? -value : value;
-  return d.count > 0;
+  return BOOL(!empty);
 }
 
 /* V_FALSE: no number here. 1/0 is none either. */
 static Value scan_ureal(Scanner *s, bool negative) {
-  Digits whole = scan_digits(s);
+  Digits whole, below;
+  TRY_LET(scanned, scan_digits(s, &whole));
   if (peek(s) == '/') {
     s->at++;
-    Digits below = scan_digits(s);
+    TRY_SET(scanned, scan_digits(s, &below));
     if (!whole.count || !below.count) return V_FALSE;
     TRY_LET(n, integer_of(whole, s->radix));
     TRY_LET(d, integer_of(below, s->radix));
@@ -236,15 +292,16 @@ static Value scan_ureal(Scanner *s, bool negative) {
   bool point = s->radix == 10 && peek(s) == '.';
   int64_t exponent = 0, shift = 0;
   if (point) {
-    s->at++;
-    Digits fraction = scan_digits(s);
+    whole.point = s->at++;
+    TRY_SET(scanned, scan_digits(s, &below));
     whole.end = s->at;
-    whole.count += fraction.count;
-    shift = fraction.count;
+    whole.count += below.count;
+    shift = below.count;
   }
   if (!whole.count) return V_FALSE;
   const uint32_t *before = s->at;
-  if (!scan_exponent(s, &exponent)) return V_FALSE;
+  TRY_SET(scanned, scan_exponent(s, &exponent));
+  if (scanned == V_FALSE) return V_FALSE;
   bool decimal = point || s->at != before;
   if (decimal && s->exactness != 'e') return inexact_decimal(whole, exponent - shift, negative);
   if (decimal) return exact_decimal(whole, exponent - shift, negative);
@@ -341,8 +398,8 @@ static bool looks_like_number(const uint32_t *chars, uint32_t count, int radix) 
   return digit_value(chars[0], radix) >= 0;
 }
 
-/* How much must be done before a pause: to look through the digits again is work, too. */
-#define PATIENCE(count) ((int64_t)(count) / 16 + LONG_STEPS)
+/* How much must be done before a pause: to begin with the digits again is work, too. */
+#define PATIENCE (LONG_STEPS / 2)
 
 Value num_parse(const uint32_t *chars, uint32_t count, int radix) {
   if (!looks_like_number(chars, count, radix)) return V_FALSE;
@@ -350,44 +407,27 @@ Value num_parse(const uint32_t *chars, uint32_t count, int radix) {
   return scan_prefix(&s) ? scan_complex(&s) : V_FALSE;
 }
 
-Value num_parse_pausing(const uint32_t *chars, uint32_t count, int radix, Value *progress) {
-  resume_log_open(*progress);
-  resume_log.patience = PATIENCE(count);
-  Value number = num_parse(chars, count, radix);
-  *progress = number == V_AGAIN ? resume_log.list : V_FALSE;
-  resume_log.open = false;
-  return number;
-}
 
 /* Characters of which numbers are made, in any radix and notation. */
 static bool is_of_numbers(uint32_t c) {
   return c - '0' < 10 || (c < 128 && ((c | 32) - 'a' < 26 || c == '+' || c == '-' || c == '.' || c == '/' || c == '@' || c == '#'));
 }
-static bool are_of_numbers(Value s, uint32_t from, uint32_t to) {
-  if (STR_WIDTH(s) == 1) {
-    const uint8_t *data = STR_DATA(s);
-    while (from < to && is_of_numbers(data[from])) from++;
-  } else {
-    while (from < to && is_of_numbers(string_char(s, from))) from++;
-  }
+static bool are_of_numbers(const uint8_t *data, uint32_t width, uint32_t from, uint32_t to) {
+  if (width == 1) while (from < to && is_of_numbers(data[from])) from++;
+  else while (from < to && is_of_numbers(chars_get(data, width, from))) from++;
   return from == to;
-}
-static void copy_chars(Value s, uint32_t from, uint32_t to, uint32_t *chars) {
-  if (STR_WIDTH(s) != 1) { for (; from < to; from++) chars[from] = string_char(s, from); return; }
-  const uint8_t *data = STR_DATA(s);
-  for (; from < to; from++) chars[from] = data[from];
 }
 
 /* A long text's code points, in a heap object that is the log's first entry: the text is looked at and copied once, in
    pieces. A long text is seldom a number: that is told before there is a copy. The entry is a fixnum, up to where
    that has been looked at; then (object . up to where it is filled). V_FALSE: no number. */
 enum { CHARS_PIECE = 1u << 16 };
-static Value long_chars(Value s, uint32_t count) {
+static Value long_chars(const uint8_t *data, uint32_t width, uint32_t count) {
   Value entry;
   if (!resume_log_next(&entry)) resume_log_note_part(entry = FIX(0), false);
   for (uint32_t at = IS_FIX(entry) ? (uint32_t)FIX_VALUE(entry) : count; at < count;) {
     uint32_t end = count - at < CHARS_PIECE ? count : at + CHARS_PIECE;
-    if (!are_of_numbers(s, at, end)) return V_FALSE;
+    if (!are_of_numbers(data, width, at, end)) return V_FALSE;
     charge((end - at) / 32);
     at = end;
     resume_log_note_part(entry = FIX(at), true);
@@ -403,7 +443,7 @@ static Value long_chars(Value s, uint32_t count) {
   uint32_t *chars = (uint32_t *)RAW_BYTES(CAR(entry));
   while (FIX_VALUE(CDR(entry)) < count) {
     uint32_t at = (uint32_t)FIX_VALUE(CDR(entry)), end = count - at < CHARS_PIECE ? count : at + CHARS_PIECE;
-    copy_chars(s, at, end, chars);
+    chars_copy((uint8_t *)(chars + at), 4, data + (size_t)at * width, width, end - at);
     charge((end - at) / 32);
     CDR(entry) = FIX(end);
     if (should_pause()) return V_AGAIN;
@@ -411,17 +451,24 @@ static Value long_chars(Value s, uint32_t count) {
   return CAR(entry);
 }
 
-static Value parse_string(Value s, int radix) {
-  uint32_t few[64], count = STR_LENGTH(s);
+static Value parse_text(const uint8_t *data, uint32_t width, uint32_t count, int radix) {
+  uint32_t few[64];
   if (count <= 64) {
-    copy_chars(s, 0, count, few);
+    chars_copy((uint8_t *)few, 4, data, width, count);
     return num_parse(few, count, radix);
   }
-  TRY_LET(chars, long_chars(s, count));
+  TRY_LET(chars, long_chars(data, width, count));
   if (chars == V_FALSE) return V_FALSE;
-  charge(count / 32);
-  resume_log.patience = PATIENCE(count);
+  resume_log.patience = PATIENCE;
   return num_parse((const uint32_t *)RAW_BYTES(chars), count, radix);
+}
+
+Value num_parse_pausing(const void *chars, uint32_t width, uint32_t count, int radix, Value *progress) {
+  resume_log_open(*progress);
+  Value number = parse_text(chars, width, count, radix);
+  *progress = number == V_AGAIN ? resume_log.list : V_FALSE;
+  resume_log.open = false;
+  return number;
 }
 
 static Value p_string_to_number(int argc, Value *args) {
@@ -429,7 +476,7 @@ static Value p_string_to_number(int argc, Value *args) {
   Value radix = ARG_OR(1, FIX(10)), s = args[0];
   if (!IS_FIX(radix) || FIX_VALUE(radix) < 2 || FIX_VALUE(radix) > 36)
     return err_type("string->number", 1, "radix from 2 to 36", radix);
-  return PAUSING(parse_string(s, (int)FIX_VALUE(radix)));
+  return PAUSING(parse_text(STR_DATA(s), STR_WIDTH(s), STR_LENGTH(s), (int)FIX_VALUE(radix)));
 }
 
 const PrimDef numread_prims[] = {

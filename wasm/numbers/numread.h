@@ -4,7 +4,7 @@
 #include "core/value.h"
 
 Value num_parse(const uint32_t *chars, uint32_t count, int radix); /* V_FALSE where it is no number */
-/* The same for a number of any length. *progress is V_FALSE at first; after V_AGAIN the caller keeps it, and gives
-   it again with the same characters. */
-Value num_parse_pausing(const uint32_t *chars, uint32_t count, int radix, Value *progress);
+/* The same for a number of any length, in characters of so many bytes. *progress is V_FALSE at first; after V_AGAIN the
+   caller keeps it, and gives it again with the same characters. */
+Value num_parse_pausing(const void *chars, uint32_t width, uint32_t count, int radix, Value *progress);
 #endif

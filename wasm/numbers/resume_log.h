@@ -18,6 +18,12 @@ bool resume_log_next(Value *entry);
 Value resume_log_note(Value result);
 void resume_log_note_part(Value part, bool replace);
 
+/* One pass over the limbs of a number is not long, but a computation that goes the same way again after a pause makes
+   dozens of them: what a pass found is noted, too, where the number has so many limbs. */
+#define LONG_PASS 8192u
+static inline bool resume_log_pass(uint32_t limbs, Value *found) { return limbs > LONG_PASS && resume_log_next(found); }
+static inline Value resume_log_note_pass(uint32_t limbs, Value found) { return limbs > LONG_PASS ? resume_log_note(found) : found; }
+
 /* An operation made of long ones. It begins; when it is done, its result takes the place of everything that
    was noted since. */
 bool resume_log_begin(Value *mark, Value *result);      /* true: it was done before, with this result */

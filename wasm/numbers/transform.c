@@ -36,7 +36,7 @@ static uint64_t mod_power(uint64_t base, uint64_t exponent) {
 
 /* Blocks of the transform are visited in order; from block s to s + 1 the bit-reversed exponent of
    the twiddle factor changes by an amount that depends only on the trailing ones of s. */
-struct roots { uint64_t step[ORDER_LOG], inverse_step[ORDER_LOG]; };
+struct roots { uint64_t step[ORDER_LOG], inverse_step[ORDER_LOG], of_bit[ORDER_LOG], inverse_of_bit[ORDER_LOG]; };
 
 static void make_roots(struct roots *r) {
   uint64_t root[ORDER_LOG + 1], inverse[ORDER_LOG + 1], up = 1, down = 1;
@@ -47,6 +47,8 @@ static void make_roots(struct roots *r) {
     inverse[i - 1] = mod_mul(inverse[i], inverse[i]);
   }
   for (int i = 0; i + 2 <= ORDER_LOG; i++) {
+    r->of_bit[i] = root[i + 2];
+    r->inverse_of_bit[i] = inverse[i + 2];
     r->step[i] = mod_mul(root[i + 2], up);
     r->inverse_step[i] = mod_mul(inverse[i + 2], down);
     up = mod_mul(up, inverse[i + 2]);
@@ -54,13 +56,22 @@ static void make_roots(struct roots *r) {
   }
 }
 
-/* One pass of the way there, in place; after the last the result is in bit-reversed order, which the way
-   back undoes. */
-static void forward_pass(uint64_t *a, uint32_t n, uint32_t half, const struct roots *roots) {
+/* The factor of block s: that of each bit in its number. */
+static uint64_t twiddle(uint32_t s, const uint64_t *of_bit) {
   uint64_t w = 1;
-  for (uint32_t s = 0; s < n / (2 * half); s++) {
+  for (; s; s &= s - 1) w = mod_mul(w, of_bit[__builtin_ctz(s)]);
+  return w;
+}
+
+/* Some of one pass of the way there, in place; after the last the result is in bit-reversed order, which the way
+   back undoes. */
+static void forward_pass(uint64_t *a, uint32_t from, uint32_t to, uint32_t half, const struct roots *roots) {
+  uint64_t w = twiddle(from / half, roots->of_bit);
+  for (uint32_t at = from, end; at < to; at = end) {
+    uint32_t s = at / half;
     uint64_t *x = a + 2 * half * s, *y = x + half;
-    for (uint32_t i = 0; i < half; i++) {
+    end = to < half * (s + 1) ? to : half * (s + 1);
+    for (uint32_t i = at - half * s; i < end - half * s; i++) {
       uint64_t l = x[i], r = mod_mul(y[i], w);
       x[i] = mod_add(l, r);
       y[i] = mod_sub(l, r);
@@ -69,11 +80,13 @@ static void forward_pass(uint64_t *a, uint32_t n, uint32_t half, const struct ro
   }
 }
 
-static void backward_pass(uint64_t *a, uint32_t n, uint32_t half, const struct roots *roots) {
-  uint64_t w = 1;
-  for (uint32_t s = 0; s < n / (2 * half); s++) {
+static void backward_pass(uint64_t *a, uint32_t from, uint32_t to, uint32_t half, const struct roots *roots) {
+  uint64_t w = twiddle(from / half, roots->inverse_of_bit);
+  for (uint32_t at = from, end; at < to; at = end) {
+    uint32_t s = at / half;
     uint64_t *x = a + 2 * half * s, *y = x + half;
-    for (uint32_t i = 0; i < half; i++) {
+    end = to < half * (s + 1) ? to : half * (s + 1);
+    for (uint32_t i = at - half * s; i < end - half * s; i++) {
       uint64_t l = x[i], r = y[i];
       x[i] = mod_add(l, r);
       y[i] = mod_mul(mod_sub(l, r), w);
@@ -104,10 +117,20 @@ uint64_t transform_cost(uint32_t an, uint32_t bn) {
   return n * (uint64_t)__builtin_ctzll(n);
 }
 
-/* Passes: those of both factors, the product, those of the way back, the carries. */
-uint32_t transform_passes(uint32_t an, uint32_t bn) { return 3 * (uint32_t)__builtin_ctz(transform_size(an + bn)) + 2; }
+/* Passes: those of both factors, the product, those of the way back, the carries. A long one is cut into parts,
+   but for the carries, which are quick. */
+enum { PART = 1 << 16 };
+static uint32_t parts_of(uint32_t n) { return n > PART ? n / PART : 1; }
 
-uint64_t transform_pass_cost(uint32_t an, uint32_t bn) { return transform_size(an + bn) / 8; }
+uint32_t transform_passes(uint32_t an, uint32_t bn) {
+  uint32_t n = transform_size(an + bn);
+  return (3 * (uint32_t)__builtin_ctz(n) + 1) * parts_of(n) + 1;
+}
+
+uint64_t transform_pass_cost(uint32_t an, uint32_t bn) {
+  uint32_t n = transform_size(an + bn);
+  return n / parts_of(n) / 8;
+}
 
 void transform_begin(uint64_t *scratch, const Limb *a, uint32_t an, const Limb *b, uint32_t bn) {
   uint32_t n = transform_size(an + bn);
@@ -115,20 +138,21 @@ void transform_begin(uint64_t *scratch, const Limb *a, uint32_t an, const Limb *
   load(scratch + n, n, b, bn);
 }
 
-void transform_pass(uint32_t pass, uint64_t *scratch, Limb *r, uint32_t an, uint32_t bn) {
+void transform_pass(uint32_t number, uint64_t *scratch, Limb *r, uint32_t an, uint32_t bn) {
   struct roots roots;
   make_roots(&roots);
-  uint32_t n = transform_size(an + bn), levels = (uint32_t)__builtin_ctz(n);
+  uint32_t n = transform_size(an + bn), levels = (uint32_t)__builtin_ctz(n), parts = parts_of(n);
+  uint32_t pass = number / parts, pairs = n / 2 / parts, from = number % parts * pairs, to = from + pairs;
   uint64_t *x = scratch, *y = scratch + n, carry = 0;
   if (pass < levels) {
-    forward_pass(x, n, n >> (pass + 1), &roots);
+    forward_pass(x, from, to, n >> (pass + 1), &roots);
   } else if (pass < 2 * levels) {
-    forward_pass(y, n, n >> (pass - levels + 1), &roots);
+    forward_pass(y, from, to, n >> (pass - levels + 1), &roots);
   } else if (pass == 2 * levels) {
     uint64_t scale = mod_power(n, P - 2);
-    for (uint32_t i = 0; i < n; i++) x[i] = mod_mul(mod_mul(x[i], y[i]), scale);
+    for (uint32_t i = 2 * from; i < 2 * to; i++) x[i] = mod_mul(mod_mul(x[i], y[i]), scale);
   } else if (pass <= 3 * levels) {
-    backward_pass(x, n, 1u << (pass - 2 * levels - 1), &roots);
+    backward_pass(x, from, to, 1u << (pass - 2 * levels - 1), &roots);
   } else {
     for (uint32_t i = 0; i < an + bn; i++) {             /* a sum is below 2^51, so the carries fit */
       carry += x[2 * i];
@@ -142,12 +166,13 @@ void transform_pass(uint32_t pass, uint64_t *scratch, Limb *r, uint32_t an, uint
 
 void transform_mul(Limb *r, const Limb *a, uint32_t an, const Limb *b, uint32_t bn, Limb *scratch) {
   uint64_t *x = (uint64_t *)(((uintptr_t)scratch + 7) & ~(uintptr_t)7);
-  uint32_t passes = transform_passes(an, bn), levels = (passes - 2) / 3, pass = 0;
+  uint32_t passes = transform_passes(an, bn), n = transform_size(an + bn), pass = 0;
   transform_begin(x, a, an, b, bn);
   if (a == b && an == bn) {                              /* a square: one factor's way there is both's */
-    for (; pass < levels; pass++) transform_pass(pass, x, r, an, bn);
-    memcpy(x + (1u << levels), x, (size_t)8 << levels);
-    pass = 2 * levels;
+    uint32_t way = (uint32_t)__builtin_ctz(n) * parts_of(n);
+    for (; pass < way; pass++) transform_pass(pass, x, r, an, bn);
+    memcpy(x + n, x, n * sizeof *x);
+    pass = 2 * way;
   }
   for (; pass < passes; pass++) transform_pass(pass, x, r, an, bn);
 }

@@ -27,14 +27,6 @@ uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count) {
   return char_width(all);
 }
 
-/* Whole texts go through the loops of this part, in one piece: so they go sixteen bytes at a time, where the compiler
-   can have them do so. */
-#ifdef __wasm__
-#define WIDE_STEPS __attribute__((target("simd128")))
-#else
-#define WIDE_STEPS
-#endif
-
 #define COPY_LOOP(to_type, from_type) do { \
     to_type *restrict t = (to_type *)to; \
     const from_type *restrict f = (const from_type *)from; \
@@ -66,12 +58,13 @@ static inline void copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
   else if (bytes) *to = *from;
 }
 
+static inline void copy_bytes(uint8_t *to, const uint8_t *from, size_t bytes) {
+  if (bytes <= SHORT_COPY) copy_short(to, from, bytes);
+  else memmove(to, from, bytes);
+}
+
 WIDE_STEPS void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count) {
-  if (to_width == from_width) {
-    size_t bytes = (size_t)count * to_width;
-    if (bytes <= SHORT_COPY) copy_short(to, from, bytes);
-    else memmove(to, from, bytes);
-  }
+  if (to_width == from_width) copy_bytes(to, from, (size_t)count * to_width);
   else if (to_width == 1 && from_width == 2) COPY_LOOP(uint8_t, uint16_t);
   else if (to_width == 1) COPY_LOOP(uint8_t, uint32_t);
   else if (to_width == 2 && from_width == 1) COPY_LOOP(uint16_t, uint8_t);
@@ -295,10 +288,15 @@ static Value string_around(Value chars, uint32_t length, uint32_t width) {
 }
 
 Value string_make(uint32_t length, uint32_t width) {
-  return string_around(heap_raw(T_RAW, 0, length * width), length, width);
+  return heap_string(width == 1 ? H_WIDTH1 : width == 2 ? H_WIDTH2 : H_WIDTH4, length, length * width);
 }
 
 Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count) {
+  if (width == 1) {
+    Value s = heap_string(H_WIDTH1, count, count);
+    copy_bytes(STR_DATA(s), data, count);
+    return s;
+  }
   uint32_t narrow = chars_width(data, width, count);
   Value s = string_make(count, narrow);
   chars_copy(STR_DATA(s), narrow, data, width, count);
@@ -448,6 +446,7 @@ static uint64_t hash_mix(uint64_t h, uint64_t word) {
 
 static uint64_t hash_chars(uint64_t h, const uint8_t *data, uint32_t width, uint32_t start, uint32_t end) {
   uint32_t i = start;
+  if (width == 1) for (; i + 1 < end; i += 2) h = hash_mix(h, data[i] | (uint64_t)data[i + 1] << 32);
   for (; i + 1 < end; i += 2)
     h = hash_mix(h, chars_get(data, width, i) | (uint64_t)chars_get(data, width, i + 1) << 32);
   return i < end ? hash_mix(h, chars_get(data, width, i)) : h;
@@ -562,6 +561,11 @@ void builder_char(Builder *b, uint32_t c) {
 }
 
 void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count) {
+  if (width == b->width && (uint64_t)b->length + count <= builder_capacity(b)) {
+    if (count) copy_bytes(RAW_BYTES(b->chars) + (size_t)b->length * width, data, (size_t)count * width);
+    b->length += count;
+    return;
+  }
   if (!count) return;
   uint32_t narrow = b->width < width ? chars_width(data, width, count) : width;
   builder_need(b, count, narrow);
@@ -718,6 +722,54 @@ static Value prim_non_empty_string(int argc, Value *args) {
 
 /* ---- appending ---- */
 
+/* What is put together most often: short texts of narrow characters, without a lineage. */
+enum { PLAIN_PIECES = 256, PLAIN_CHARS = 8192 };
+static inline bool is_plain(Value s) {
+  return IS(s, T_STRING) && !(OBJ_FLAGS(s) & H_WIDTH_MASK) && STR(s)->lineage == V_FALSE;
+}
+static inline uint8_t *put_plain(uint8_t *to, Value piece) {
+  uint32_t length = STR_LENGTH(piece);
+  copy_bytes(to, STR_DATA(piece), length);
+  return to + length;
+}
+
+/* V_FALSE where they are not all of that kind. */
+static Value append_plain(int argc, Value *args) {
+  uint64_t length = 0;
+  for (int i = 0; i < argc; i++) {
+    if (!is_plain(args[i])) return V_FALSE;
+    length += STR_LENGTH(args[i]);
+  }
+  if (length > PLAIN_CHARS) return V_FALSE;
+  charge((int64_t)(length / 64) + argc / 4);
+  Value s = heap_string(H_WIDTH1, (uint32_t)length, (uint32_t)length);
+  uint8_t *to = STR_DATA(s);
+  for (int i = 0; i < argc; i++) to = put_plain(to, args[i]);
+  return s;
+}
+static Value join_plain(Value list, Value separator) {
+  uint64_t length = 0;
+  uint32_t count = 0, between = 0;
+  if (separator != V_FALSE) {
+    if (!is_plain(separator)) return V_FALSE;
+    between = STR_LENGTH(separator);
+  }
+  for (Value rest = list; rest != V_NIL; rest = CDR(rest), count++) {
+    if (!is_pair(rest) || count == PLAIN_PIECES || !is_plain(CAR(rest))) return V_FALSE;
+    length += STR_LENGTH(CAR(rest)) + between;
+  }
+  if (count) length -= between;
+  if (length > PLAIN_CHARS) return V_FALSE;
+  charge(count / 4);
+  Value s = heap_string(H_WIDTH1, (uint32_t)length, (uint32_t)length);
+  uint8_t *to = STR_DATA(s);
+  for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
+    if (between && rest != list) to = put_plain(to, separator);
+    to = put_plain(to, CAR(rest));
+  }
+  return s;
+}
+
 /* What a concatenation will need, gathered in a first pass over its pieces. */
 typedef struct { uint64_t length; uint32_t width; LineageSum lineage; } Total;
 
@@ -804,6 +856,10 @@ static Value append_long(Total *t, int argc, Value *args) {
 }
 
 static Value append_strings(int argc, Value *args) {
+  if (argc <= PLAIN_PIECES) {
+    Value s = append_plain(argc, args);
+    if (s != V_FALSE) return s;
+  }
   Total t;
   total_start(&t);
   for (int i = 0; i < argc; i++) {
@@ -903,6 +959,10 @@ static Value join_lineage(Joiner *j, int first, Value *args, Value list, Value s
 /* What is no list of strings: an error; or #f, where the caller has more to say about it. */
 static Value join_list(int first, Value *args, int argument, Value separator, bool lenient) {
   Value list = args[argument], *kept = progress();
+  if (!kept && !first) {
+    Value s = join_plain(list, separator);
+    if (s != V_FALSE) return s;
+  }
   Joiner j;
   total_start(&j.t);
   j.rest = list;

@@ -4,6 +4,15 @@
 #include <string.h>
 #include "core/prims.h"
 
+/* Whole texts go through some loops in one piece: so those go sixteen bytes at a time, where the compiler
+   can have them do so. */
+#ifdef __wasm__
+#include <wasm_simd128.h>
+#define WIDE_STEPS __attribute__((target("simd128")))
+#else
+#define WIDE_STEPS
+#endif
+
 /* ---- characters in memory: a pointer, a width (1, 2 or 4) and a count ---- */
 static inline uint32_t chars_get(const uint8_t *data, uint32_t width, uint32_t i) {
   return width == 1 ? data[i] : width == 2 ? ((const uint16_t *)data)[i] : ((const uint32_t *)data)[i];

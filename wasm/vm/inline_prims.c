@@ -31,4 +31,6 @@ void inline_prims_init(void) {
     prim_tag[prim] = inlined[i].tag;
     if (inlined[i].op != OP_IS_TAG) op_primitive[inlined[i].op] = (uint16_t)prim;
   }
+  op_primitive[OP_CAR_L] = op_primitive[OP_CAR];
+  op_primitive[OP_CDR_L] = op_primitive[OP_CDR];
 }

@@ -1,4 +1,4 @@
-/* vm.c — the virtual machine: one switch over the instructions of code.h.
+/* vm.c — the virtual machine: one switch over the instructions of code.h, and aside of it what is rare.
  *
  * The machine is entered by vm_run and left only between two instructions, with all of its state
  * in `m`; so nothing of it is ever on the C stack while it waits. Safe points are procedure entry,
@@ -22,6 +22,19 @@
 _Alignas(4096) struct Machine m;
 uint16_t op_primitive[256];
 
+/* While the machine runs, pc, sp and fp are locals of its loop, and the engine keeps them in the processor's registers: as long as
+   the loop has few others that live across its calls, and few calls. So the other registers are here, and so are those three while
+   something is done aside. */
+static struct {
+  Value self, *consts;         /* the running closure, its constants */
+  struct Frame *frame;         /* the next frame to be pushed */
+  const uint32_t *pc, *ip;     /* the next word, the instruction that is being done */
+  Value *sp, *fp;
+  Value proc, result;          /* what is called, or what became of that */
+  uint32_t prim, argc;         /* the primitive that is being called, on how many arguments */
+  bool by_value, tail;         /* whether it was called as a value, and in the running procedure's place */
+} now;
+
 #define CONSTS_OF(self) TEMPLATE_CONSTS(TEMPLATE(CLOSURE_TEMPLATE(self)))
 
 /* A message came in while the running fiber was preempted: call the prelude's tick in front of
@@ -41,9 +54,10 @@ static bool arity_accepts(Value arity, uint32_t argc) {
   return argc >= required && (ARITY_REST(arity) || argc <= required + ARITY_OPTIONAL(arity));
 }
 
-/* Bring accepted arguments into the shape that an optional or rest parameter wants; returns the
-   new stack top. The stack has room (VALUE_RESERVE). */
-static Value *shape_arguments(Value arity, Value *slot, uint32_t argc) {
+/* Bring accepted arguments into the shape that the running procedure's optional or rest parameters want; returns
+   the new stack top. The stack has room (VALUE_RESERVE). */
+static __attribute__((noinline)) Value *shape_arguments(Value *slot, uint32_t argc) {
+  Value arity = TEMPLATE(CLOSURE_TEMPLATE(now.self))->arity;
   uint32_t positional = ARITY_REQUIRED(arity) + ARITY_OPTIONAL(arity);
   Value rest = V_NIL;
   while (argc > positional) rest = cons(slot[--argc], rest);
@@ -72,31 +86,30 @@ static enum run_status collect(void) {
 
 /* ---- the machine ---- */
 
-/* The registers live in C locals while it runs; SAVE and LOAD move them. */
-#define SAVE() (m.self = self, m.pc = (uint32_t)(pc - CODE_OF(self)), m.fp = (uint32_t)(fp - m.values), \
-                m.sp = (uint32_t)(sp - m.values), m.depth = (uint32_t)(frame - m.frames))
-#define LOAD() (self = m.self, consts = CONSTS_OF(self), pc = CODE_OF(self) + m.pc, fp = m.values + m.fp, \
-                sp = m.values + m.sp, frame = m.frames + m.depth)
-#define PUSH_FRAME() (frame->self = self, frame->pc = ADDRESS(pc), frame->fp = ADDRESS(fp), frame++)
+/* SAVE and LOAD move them to where they stand between two slices. */
+#define SAVE() (m.self = now.self, m.pc = (uint32_t)(pc - CODE_OF(now.self)), m.fp = (uint32_t)(fp - m.values), \
+                m.sp = (uint32_t)(sp - m.values), m.depth = (uint32_t)(now.frame - m.frames))
+#define LOAD() (now.self = m.self, now.consts = CONSTS_OF(now.self), pc = CODE_OF(now.self) + m.pc, fp = m.values + m.fp, \
+                sp = m.values + m.sp, now.frame = m.frames + m.depth)
+#define PUSH_FRAME() (now.frame->self = now.self, now.frame->pc = ADDRESS(pc), now.frame->fp = ADDRESS(fp), now.frame++)
 /* the caller's registers; its sp is where the callee's arguments began */
-#define POP_FRAME() (frame--, self = frame->self, consts = CONSTS_OF(self), \
-                     pc = (const uint32_t *)(uintptr_t)frame->pc, fp = (Value *)(uintptr_t)frame->fp)
+#define POP_FRAME() (now.frame--, now.self = now.frame->self, now.consts = CONSTS_OF(now.self), \
+                     pc = (const uint32_t *)(uintptr_t)now.frame->pc, fp = (Value *)(uintptr_t)now.frame->fp)
 /* A tail call leaves nothing of its caller, and so an error in the library's procedure that was called would have
    no place: (define (check x) (error "bad" x)). Therefore a tail call out of a program into the library keeps the
    caller's frame, with no values in it, until the library returns or makes a tail call into a program: that
    drops it, so that no loop grows by such frames. A frame was kept when its call is the last thing that it does. */
-#define KEEP_FRAME() do { if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(self)))) PUSH_FRAME(); } while (0)
-#define DROP_KEPT_FRAME() do { if ((*(const uint32_t *)(uintptr_t)frame[-1].pc & 0xff) == OP_RETURN) frame--, fp = (Value *)(uintptr_t)frame->fp; } while (0)
+#define KEEP_FRAME() do { if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(now.self)))) PUSH_FRAME(); } while (0)
+#define DROP_KEPT_FRAME() do { if ((*(const uint32_t *)(uintptr_t)now.frame[-1].pc & 0xff) == OP_RETURN) now.frame--, fp = (Value *)(uintptr_t)now.frame->fp; } while (0)
 #define PUSH(v) (*sp++ = (v))
 #define POP() (*--sp)
+/* of the instruction whose first word was just passed */
+#define OPCODE (*(const volatile uint8_t *)(pc - 1))
 #define A (word >> 8)
 #define SIGNED_A ((int32_t)word >> 8)
 #define A_LOW (word >> 8 & 0xfff)
 #define A_HIGH (word >> 20)
 #define A_HIGH_SIGNED ((int32_t)word >> 20)
-/* In front of a loop that moves arguments: there are seldom more than three, and to find out how many fours of
-   them there are costs more than moving them. */
-#define ROLLED _Pragma("GCC unroll 1")
 #define TYPE_FAST(v, t) (TAG(v) == (t))
 
 /* A primitive that is done is charged, but it is no safe point: what the prelude does between two calls of
@@ -104,148 +117,396 @@ static enum run_status collect(void) {
 #define OVERDRAWN (-100000)
 
 /* An inline operation that its fast path cannot do: the primitive, on its n arguments in place. */
-#define SLOW(n) do { argc = (n); prim = op_primitive[word & 0xff]; goto inline_slow; } while (0)
+#define SLOW(n) do { argc = (n); prim = op_primitive[OPCODE]; goto inline_slow; } while (0)
 
 #define FIX_ADD(a, b, out) (((a) & (b) & 1) && !__builtin_add_overflow((int64_t)(a), (int64_t)(b) - 1, (int64_t *)&(out)))
 #define FIX_SUB(a, b, out) (((a) & (b) & 1) && !__builtin_sub_overflow((int64_t)(a), (int64_t)(b) - 1, (int64_t *)&(out)))
 
-#define ARITHMETIC(a, b, drop, FAST, generic) do { \
+/* What the fast path cannot do is done at one place for all of them: x, y and what the instruction drops from
+   the stack are left in proc, result and argc. */
+#define ARITHMETIC(a, b, drop, FAST) do { \
     Value x_ = (a), y_ = (b), r_; \
-    if (!FAST(x_, y_, r_)) { \
-      r_ = generic(x_, y_); \
-      if (IS_SIGNAL(r_)) { result = r_; goto signal; } \
-    } \
+    if (!FAST(x_, y_, r_)) { proc = x_; result = y_; argc = (drop); goto arithmetic; } \
     sp -= (drop); PUSH(r_); } while (0)
 
-#define COMPARE(a, b, op, name, holds) do { \
+#define COMPARE(a, b, dropped, op, holds) do { \
     Value x_ = (a), y_ = (b); \
-    if (x_ & y_ & 1) holds = (int64_t)x_ op (int64_t)y_; \
-    else { int order_; \
-      if (TYPE_FAST(x_, T_FLONUM) && TYPE_FAST(y_, T_FLONUM)) holds = FLO_VALUE(x_) op FLO_VALUE(y_); \
-      else { result = num_compare(name, x_, y_, &order_); if (IS_SIGNAL(result)) goto signal; \
-             holds = order_ != 2 && order_ op 0; } } } while (0)
+    if (!(x_ & y_ & 1)) { proc = x_; result = y_; argc = (dropped); goto compare; } \
+    holds = (int64_t)x_ op (int64_t)y_; } while (0)
 
-#define COMPARE_SS(op, name) do { bool h_; COMPARE(sp[-2], sp[-1], op, name, h_); sp--; sp[-1] = BOOL(h_); } while (0)
-#define JUMP_UNLESS(a, b, drop, op, name) do { bool h_; int32_t d_ = (int32_t)*pc; COMPARE(a, b, op, name, h_); \
-    sp -= (drop); pc++; if (!h_) pc += d_; } while (0)
-#define COMPARE_CASES(NAME, op, name) \
-    case OP_JN_##NAME##_SS: JUMP_UNLESS(sp[-2], sp[-1], 2, op, name); continue; \
-    case OP_JN_##NAME##_SI: JUMP_UNLESS(sp[-1], FIX(SIGNED_A), 1, op, name); continue; \
-    case OP_JN_##NAME##_LI: JUMP_UNLESS(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, op, name); continue; \
-    case OP_JN_##NAME##_LL: JUMP_UNLESS(fp[A_LOW], fp[A_HIGH], 0, op, name); continue; \
-    case OP_##NAME##_SS: COMPARE_SS(op, name); continue;
+#define COMPARE_SS(op) do { bool h_; COMPARE(sp[-2], sp[-1], 1, op, h_); sp--; sp[-1] = BOOL(h_); } while (0)
+#define JUMP_UNLESS(a, b, drop, op) do { bool h_; COMPARE(a, b, drop, op, h_); \
+    int32_t d_ = (int32_t)*pc++; sp -= (drop); if (!h_) pc += d_; } while (0)
+#define COMPARE_CASES(NAME, op) \
+    case OP_JN_##NAME##_SS: JUMP_UNLESS(sp[-2], sp[-1], 2, op); continue; \
+    case OP_JN_##NAME##_SI: JUMP_UNLESS(sp[-1], FIX(SIGNED_A), 1, op); continue; \
+    case OP_JN_##NAME##_LI: JUMP_UNLESS(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, op); continue; \
+    case OP_JN_##NAME##_LL: JUMP_UNLESS(fp[A_LOW], fp[A_HIGH], 0, op); continue; \
+    case OP_##NAME##_SS: COMPARE_SS(op); continue;
 
-enum run_status vm_run(void) {
-  Value self;
-  Value *consts, *fp, *sp;
-  struct Frame *frame;
-  const uint32_t *pc;
+/* The sum, difference or product of what are not two small integers, or a signal. */
+static __attribute__((noinline)) Value arithmetic(enum opcode op, Value x, Value y) {
+  if (op <= OP_ADD_LL) return num_add_pausing(x, y);
+  return op <= OP_SUB_LL ? num_sub_pausing(x, y) : num_mul_pausing(x, y);
+}
 
-  if (m.collecting) {
-    enum run_status status = collect();
-    if (status != RUN_DONE) return status;
-    if (vm.steps <= 0) return RUN_PREEMPTED;
+/* Whether the comparison of an instruction holds for what are not two small integers: a boolean, or a signal. */
+static __attribute__((noinline)) Value compare(enum opcode op, Value x, Value y) {
+  static const char *const names[] = {"<", ">", "<=", ">=", "="};
+  uint32_t kind = op <= OP_EQN_SS ? op - OP_LT_SS : (op - OP_JN_LT_SS) / 4;
+  int order;
+  if (TYPE_FAST(x, T_FLONUM) && TYPE_FAST(y, T_FLONUM)) {
+    double a = FLO_VALUE(x), b = FLO_VALUE(y);
+    order = a < b ? -1 : a > b ? 1 : a == b ? 0 : 2;
+  } else {
+    Value signal = num_compare_pausing(names[kind], x, y, &order);
+    if (IS_SIGNAL(signal)) return signal;
   }
-  if (m.waiting) {            /* back from (%wait): its value is the message */
-    m.waiting = false;
-    m.values[m.sp++] = m.inbox;
+  if (order == 2) return V_FALSE;
+  return BOOL(kind == 0 ? order < 0 : kind == 1 ? order > 0 : kind == 2 ? order <= 0 : kind == 3 ? order >= 0 : order == 0);
+}
+
+/* A closure over what the words at `from` tell: of the running one, or of its locals. */
+static __attribute__((noinline)) Value make_closure(Value template, const uint32_t *from, Value running, const Value *locals) {
+  uint32_t count = *from++;
+  Value c = heap_object(T_CLOSURE, 0, count + 1);
+  CLOSURE_TEMPLATE(c) = template;
+  for (uint32_t i = 0; i < count; i++) CLOSURE_FREE(c, i) = from[i] & 1 ? CLOSURE_FREE(running, from[i] >> 1) : locals[from[i] >> 1];
+  return c;
+}
+
+/* A new record, as the constructor that runs tells. */
+static __attribute__((noinline)) Value construct(uint32_t fields, const Value *constants, const Value *arguments) {
+  Value record = heap_object(T_RECORD, 0, fields + 1);
+  RECORD_RTD(record) = constants[0];
+  for (uint32_t i = 0; i < fields; i++) {
+    Value from = constants[1] == V_FALSE ? FIX(i) : VEC(constants[1])[i];
+    RECORD_FIELD(record, i) = FIX_VALUE(from) < 0 ? V_FALSE : arguments[FIX_VALUE(from)];
+  }
+  return record;
+}
+
+/* The list of the values from here to the top. */
+static __attribute__((noinline)) Value list_of(uint32_t count, const Value *from) {
+  Value list = V_NIL;
+  while (count) list = cons(from[--count], list);
+  return list;
+}
+
+/* More values than two, down the stack: the place above them. */
+static __attribute__((noinline)) Value *move_down(Value *to, const Value *from, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) to[i] = from[i];
+  return to + count;
+}
+
+/* ---- aside: what is rare, with the registers in `now` ---- */
+
+enum aside { SAFE_POINT, SIGNAL, PRIMITIVE_SIGNAL, CALL, UNDERFLOW, UNBOUND_GLOBAL, UNBOUND_BOX, UNBOUND_SET, WRONG_ARITY, WRONG_RECORD };
+#define GO_ON (-1)
+
+/* What is to be called is on top of its argc arguments. */
+static Value *put_in_front(Value v, Value *sp, uint32_t argc) {
+  for (Value *p = sp; p > sp - argc; p--) *p = p[-1];
+  sp[-(int32_t)argc] = v;
+  return sp + 1;
+}
+
+/* The values of a T_CONT are given to it: it takes the place of everything on the stack. */
+static void reenter(Value cont, uint32_t argc, const Value *values) {
+  Value result = make_values(argc, values);
+  m.cont = cont;
+  m.dynamic = SLOTS(cont)[CONT_DYNAMIC];
+  m.in_tick = false;                    /* a tick may leave for another fiber for good */
+  m.self = m.underflow;
+  m.pc = m.fp = m.sp = 0;
+  m.depth = 1;
+  stack_underflow();
+  m.values[m.sp++] = result;
+}
+
+/* GO_ON, or why vm_run returns. What stands where, by the reason (the registers are those of the running procedure):
+
+     reason            on the stack (top right)        in variables
+     ----------------  ------------------------------  ------------------------------------------------
+     SAFE_POINT        all of it in place              every register can be saved: nothing is in a variable
+     SIGNAL            as the instruction found it     now.result: V_ERROR (vm.error is set), or V_AGAIN: pc goes back to now.ip, so
+                                                       the instruction is done again with its operands
+     PRIMITIVE_SIGNAL  ... a1 ... an                   now.prim; now.argc: n; now.result: a signal; now.by_value, now.tail
+     CALL              ... a1 ... an                   now.proc: what is called; now.argc: n; now.tail
+     UNDERFLOW         ... result
+     UNBOUND_GLOBAL                                    now.proc: its cell
+     WRONG_ARITY       ... a1 ... an                   now.proc; now.argc: n
+     the other errors  as the instruction found it
+
+   and the label call_again: ... a1 ... an proc; argc: n; tail. */
+static __attribute__((noinline)) int aside(enum aside why) {
+  Value proc = now.proc, result = now.result;
+  uint32_t argc = now.argc;
+  bool tail = now.tail;
+  Value *sp = now.sp, *fp = now.fp;
+  const uint32_t *pc = now.pc;
+  switch (why) {
+    case SAFE_POINT: goto safe_point;
+    case SIGNAL: goto signal;
+    case PRIMITIVE_SIGNAL: break;
+    case CALL: goto call;
+    case UNDERFLOW:
+      result = POP();
+      if (m.cont == V_FALSE) {
+        m.result = result;
+        sp = fp = m.values;
+        now.frame = m.frames + 1;
+        pc = now.ip;
+        SAVE();
+        return RUN_DONE;
+      }
+      sp = fp = m.values;
+      SAVE();
+      stack_underflow();
+      LOAD();
+      PUSH(result);
+      if ((vm.steps -= m.depth) > OVERDRAWN) goto go_on;      /* returns are no steps otherwise */
+      goto safe_point;
+    case UNBOUND_GLOBAL: result = err_unbound(proc); goto signal;
+    case UNBOUND_BOX: result = err_fail("exn:fail:contract:variable", "variable used before its definition", V_NIL); goto signal;
+    case UNBOUND_SET: result = err_fail("exn:fail:contract:variable", "set!: variable assigned before its definition", V_NIL); goto signal;
+    case WRONG_ARITY: result = err_arity(proc, (int)argc, sp - argc); goto signal;
+    case WRONG_RECORD: result = err_record(now.self, fp[0]); goto signal;
+  }
+
+  /* a primitive's signal */
+  if (result == V_ERROR) error_blame(prim_table[now.prim]->name, (int)argc, sp - argc);
+  if (result == V_AGAIN && now.by_value) {
+    PUSH(MAKE(T_PRIM, now.prim));         /* park the arguments where OP_CALL finds them again: procedure on top */
+    goto call_again;
+  }
+  if (result == V_ERROR || result == V_AGAIN) goto signal;
+  vm.resume = V_FALSE;
+  if (result == V_CUSTOM) {                      /* (hook primitive a1 ... an) */
+    sp = put_in_front(MAKE(T_PRIM, now.prim), sp, argc);
+    PUSH(m.hook_custom);
+    argc++;
+    goto call_again;
+  }
+  if (result == V_WAIT && now.by_value) TRAP("%wait was called by value");   /* the compiler calls it by OP_CALL_PRIM */
+  sp -= argc;
+  if (result == V_WAIT && m.message_waiting) {   /* it came while nobody looked */
+    PUSH(m.inbox);
     m.inbox = V_FALSE;
     m.message_waiting = false;
-  } else if (m.message_waiting && !m.fresh) {
-    enter_tick();
+    goto go_on;
   }
-  m.fresh = false;
+  if (result == V_WAIT) {
+    m.waiting = true;
+    SAVE();
+    return RUN_SUSPENDED;
+  }
+  if (result == V_PANIC) {
+    SAVE();
+    m.result = vm.tail_args[0];
+    return RUN_ERROR;
+  }
+  proc = vm.tail_proc;
+  if (result == V_CAPTURE) {
+    if (!tail) {
+      PUSH_FRAME();
+    } else {
+      DROP_KEPT_FRAME();
+      sp = fp;
+    }
+    SAVE();
+    result = stack_capture();
+    now.self = m.underflow;
+    now.consts = CONSTS_OF(now.self);
+    pc = now.ip = CODE_OF(now.self);
+    sp = fp = m.values;
+    now.frame = m.frames + 1;
+    PUSH(result);
+    PUSH(proc);
+    argc = 1;
+    tail = true;
+    goto call_again;
+  }
+  /* V_TAIL */
+  if (vm.tail_argc == TAIL_VALUES) {
+    Value v = vm.tail_args[0];
+    argc = IS(v, T_VALUES) ? OBJ_LENGTH(v) : 1;
+    if (IS(v, T_VALUES)) for (uint32_t i = 0; i < argc; i++) PUSH(SLOTS(v)[i]);
+    else PUSH(v);
+  } else if (vm.tail_argc >= 0) {
+    argc = (uint32_t)vm.tail_argc;
+    for (uint32_t i = 0; i < argc; i++) PUSH(vm.tail_args[i]);
+  } else {
+    Value list = vm.tail_args[0];
+    argc = 0;
+    for (; is_pair(list); list = CDR(list), argc++) PUSH(CAR(list));
+    charge(argc >> 3);
+  }
+  vm.tail_proc = V_FALSE;
+  PUSH(proc);
+  goto call_again;
+
+call:
+  if (TYPE_FAST(proc, T_CASE)) {
+    Value closure = select_case(proc, argc);
+    if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
+    PUSH(closure);
+    goto call_again;
+  }
+  if (TYPE_FAST(proc, T_CONT)) {
+    reenter(proc, argc, sp - argc);
+    LOAD();
+    if (--vm.steps > 0) goto go_on;
+    goto safe_point;
+  }
+  if (TYPE_FAST(proc, T_RECORD) && TRUTH(RTD(RECORD_RTD(proc))->apply)) {
+    sp = put_in_front(proc, sp, argc);
+    PUSH(RTD(RECORD_RTD(proc))->apply);
+    argc++;
+    goto call_again;
+  }
+  if (TYPE_FAST(proc, T_CLOSURE)) {
+    PUSH(proc);
+    goto call_again;
+  }
+  result = err_apply(proc, (int)argc);
+
+signal:
+  if (result == V_AGAIN) { pc = now.ip; goto safe_point; }
+  if (result == V_TAIL) TRAP("a tail call came to the wrong label");
+  vm.resume = V_FALSE;
+  SAVE();
+  m.pc = (uint32_t)(now.ip - CODE_OF(now.self));
+  error_locate(vm.error);
+  PUSH(vm.error);
+  vm.error = V_FALSE;
+  if (m.hook_raise == V_FALSE) { m.result = sp[-1]; return RUN_ERROR; }
+  PUSH(m.hook_raise);
+  argc = 1;
+  tail = false;        /* keeps the failing frame; the hook never returns to it */
+
+call_again:            /* procedure on top of argc arguments: call it by a stub in our place or above us */
+  if (!tail) {
+    PUSH_FRAME();
+    fp = sp - argc - 1;
+  } else {
+    Value *from = sp - argc - 1;
+    KEEP_FRAME();
+    sp = move_down(fp, from, argc + 1);
+  }
+  now.self = call_stub(argc);
+  now.consts = CONSTS_OF(now.self);
+  pc = CODE_OF(now.self);
+  if (--vm.steps > 0 && !vm.need_bytes && !m.spill) goto go_on;
+
+safe_point:
+  SAVE();
+  CHECK(m.fp <= m.sp && m.sp < VALUE_STACK && m.depth >= 1 && m.depth < FRAME_STACK && IS(m.self, T_CLOSURE));
+  if (vm.collect || vm.need_bytes) {
+    enum run_status status = collect();
+    if (status != RUN_DONE) return status;
+  }
+  if (m.spill || m.sp >= VALUE_STACK - VALUE_RESERVE || m.depth >= FRAME_STACK - 8) {
+    m.spill = false;
+    if (!stack_spill_below()) return RUN_NO_MEMORY;   /* deep recursion goes to the heap */
+    LOAD();
+    if (vm.collect) goto safe_point;                  /* steps is 0 for the collector's sake */
+  }
+  if (vm.steps <= 0) return RUN_PREEMPTED;
   LOAD();
 
-  /* What stands where at each label. `...` is what the frame had before; the registers sp, fp, self, pc
-     and frame are those of the running procedure, `ip` is the instruction that is being done.
+go_on:
+  now.sp = sp;
+  now.fp = fp;
+  now.pc = pc;
+  return GO_ON;
+}
+
+/* ---- the loop ---- */
+
+/* Turn aside before anything was called; what was called since then has set now.ip. */
+#define ASIDE(reason) do { now.ip = pc - 1; why = (reason); goto aside; } while (0)
+
+static int run(void) {
+  Value *fp, *sp;
+  const uint32_t *pc;
+  LOAD();
+
+  /* What stands where at each label. `...` is what the frame had before; the registers are those of the running procedure, pc is past the
+     instruction's first word where nothing else is said.
 
        label             on the stack (top right)        in variables
        ----------------  ------------------------------  ------------------------------------------------
        push_bound        ...                             result: a box's content, perhaps V_UNBOUND
-       unbound_set       ...                             (the value is dropped)
        do_return         fp: arguments, locals           result: what the procedure returns
        call_cell         ... a1 ... an                   proc: a cell; word's A: n; tail
-       call              ... a1 ... an                   proc: what is called; argc: n; tail
-       call_again        ... a1 ... an proc              argc: n; tail
-       call_primitive    ... a1 ... an                   prim; argc: n; pc is past the instruction
-       inline_slow       ... a1 ... an                   prim; argc: n; pc is past the opcode only
-       primitive_signal  ... a1 ... an                   prim; argc: n; result: a signal; tail. V_AGAIN only from
-                                                         call_primitive: `call` goes to call_again for it
-       signal            as the instruction found it     result: V_ERROR (vm.error is set), or V_AGAIN: pc goes back
-                                                         to ip, so the instruction is done again with its operands
-       safe_point        all of it in place              every register can be saved: nothing is in a variable
+       call              ... a1 ... an                   proc: what is called; argc: n; tail; pc is past the instruction
+       call_primitive    ... a1 ... an                   prim; argc: n; now.by_value, now.tail; pc is past the instruction
+       inline_slow       ... a1 ... an                   prim; argc: n
+       arithmetic        as the instruction found it     proc, result: its operands; argc: how many of them it drops
+       compare           as the instruction found it     likewise, but a comparison that pushes drops one less
+       aside             as `why` tells                  as `why` tells; now.ip
 
      tail: the call takes the place of the running procedure; else it goes on top, and pc is where to return.
 
      Every way back to the top is a `continue`, and the labels below the switch only jump forward.
-     So the loop has one entry and no loop inside it, which structured control flow needs to be fast:
-     each loop header costs a check of fuel and epoch. A label that has to call leaves the procedure on
-     top of its arguments and goes to call_again, where a stub does the calling. */
+     So the loop has one entry and no loop inside it, which structured control flow needs to be fast: each loop header costs a check
+     of fuel. And nothing but pc, sp and fp is used after a call that was known before it: else the engine takes the processor's
+     registers from those three. */
   for (;;) {
     /* Declared in here, since no instruction leaves anything in them for the next one: outside they would be
        handed from turn to turn, a copy each. */
     Value result, proc;
-    const uint32_t *ip = pc;
     uint32_t word = *pc++, argc, prim;
     bool tail;
+    enum aside why;
     switch ((enum opcode)(word & 0xff)) {
-      case OP_CONST: PUSH(consts[A]); continue;
+      case OP_CONST: PUSH(now.consts[A]); continue;
       case OP_FIXNUM: PUSH(FIX(SIGNED_A)); continue;
       case OP_SPECIAL: PUSH(MAKE(T_SPECIAL, A)); if (A == 0) sp[-1] = V_FALSE; continue;
       case OP_LOCAL: PUSH(fp[A]); continue;
       case OP_LOCAL2: sp[0] = fp[A_LOW]; sp[1] = fp[A_HIGH]; sp += 2; continue;
-      case OP_FREE: PUSH(CLOSURE_FREE(self, A)); continue;
+      case OP_FREE: PUSH(CLOSURE_FREE(now.self, A)); continue;
       case OP_LOCAL_BOX: result = SLOTS(fp[A])[0]; goto push_bound;
-      case OP_FREE_BOX: result = SLOTS(CLOSURE_FREE(self, A))[0];
+      case OP_FREE_BOX: result = SLOTS(CLOSURE_FREE(now.self, A))[0];
       push_bound:
-        if (result == V_UNBOUND) {
-          result = err_fail("exn:fail:contract:variable", "variable used before its definition", V_NIL);
-          goto signal;
-        }
+        if (result == V_UNBOUND) ASIDE(UNBOUND_BOX);
         PUSH(result);
         continue;
       case OP_GLOBAL: {
-        Value cell = consts[A];
+        Value cell = now.consts[A];
         Value v = CELL(cell)->value;
         if (v != V_UNBOUND) { PUSH(v); continue; }
-        if (!(FIX_VALUE(CELL(cell)->flags) & CELL_LAZY) || m.hook_lazy == V_FALSE) { result = err_unbound(cell); goto signal; }
+        now.proc = cell;
+        if (!(FIX_VALUE(CELL(cell)->flags) & CELL_LAZY) || m.hook_lazy == V_FALSE) ASIDE(UNBOUND_GLOBAL);
         PUSH(cell);                      /* a lazy global: the hook gives its value, and stores it */
         proc = m.hook_lazy;
         argc = 1;
         tail = false;
         goto call;
       }
-      case OP_SET_LOCAL_BOX: result = POP(); if (SLOTS(fp[A])[0] == V_UNBOUND) goto unbound_set; SLOTS(fp[A])[0] = result; continue;
-      case OP_SET_FREE_BOX: result = POP(); if (SLOTS(CLOSURE_FREE(self, A))[0] == V_UNBOUND) goto unbound_set; SLOTS(CLOSURE_FREE(self, A))[0] = result; continue;
-      unbound_set:
-        result = err_fail("exn:fail:contract:variable", "set!: variable assigned before its definition", V_NIL);
-        goto signal;
+      case OP_SET_LOCAL_BOX: result = POP(); if (SLOTS(fp[A])[0] == V_UNBOUND) ASIDE(UNBOUND_SET); SLOTS(fp[A])[0] = result; continue;
+      case OP_SET_FREE_BOX: result = POP(); if (SLOTS(CLOSURE_FREE(now.self, A))[0] == V_UNBOUND) ASIDE(UNBOUND_SET); SLOTS(CLOSURE_FREE(now.self, A))[0] = result; continue;
       case OP_INIT_BOX: SLOTS(fp[A])[0] = POP(); continue;
       case OP_SET_GLOBAL: {
-        Value cell = consts[A];
-        if (CELL(cell)->value == V_UNBOUND) { result = err_unbound(cell); goto signal; }
+        Value cell = now.consts[A];
+        if (CELL(cell)->value == V_UNBOUND) { now.proc = cell; ASIDE(UNBOUND_GLOBAL); }
         CELL(cell)->value = POP();
         CELL(cell)->flags = FIX(FIX_VALUE(CELL(cell)->flags) & ~(CELL_CONSTANT | CELL_LAZY | CELL_IMPORTED));
         continue;
       }
       case OP_DEFINE_GLOBAL: {
-        Value cell = consts[A];
+        Value cell = now.consts[A];
         CELL(cell)->value = POP();
         CELL(cell)->flags = FIX(FIX_VALUE(CELL(cell)->flags) & ~(CELL_CONSTANT | CELL_LAZY | CELL_IMPORTED));
         continue;
       }
-      case OP_BOX_TOP: sp[-1] = make_box(sp[-1]); continue;
-      case OP_BOX_LOCAL: fp[A] = make_box(fp[A]); continue;
+      case OP_BOX_TOP: goto box;
+      case OP_BOX_LOCAL: result = make_box(fp[A]); fp[pc[-1] >> 8] = result; continue;
       case OP_CLOSURE: {
-        uint32_t count = *pc++;
-        Value c = heap_object(T_CLOSURE, 0, count + 1);
-        CLOSURE_TEMPLATE(c) = consts[A];
-        for (uint32_t i = 0; i < count; i++) {
-          uint32_t from = *pc++;
-          CLOSURE_FREE(c, i) = from & 1 ? CLOSURE_FREE(self, from >> 1) : fp[from >> 1];
-        }
-        PUSH(c);
+        result = make_closure(now.consts[A], pc, now.self, fp);
+        PUSH(result);
+        pc += 1 + *pc;
         continue;
       }
       case OP_PATCH: { uint32_t w = *pc++; CHECK((w >> 16) + 1 < OBJ_LENGTH(fp[A])); CLOSURE_FREE(fp[A], w >> 16) = fp[w & 0xffff]; continue; }
@@ -263,12 +524,17 @@ enum run_status vm_run(void) {
         to[0] = from[0];                       /* where there is none: what lies above the top */
         if (count > 1) {
           to[1] = from[1];
-          if (count > 2) ROLLED for (uint32_t i = 2; i < count; i++) to[i] = from[i];
+          if (count > 2) {
+            sp = move_down(to + 2, from + 2, count - 2);
+            w = *pc;
+            goto looped;
+          }
         }
         sp = to + count;
+      looped:
         pc -= w & 0xffffff;
         if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
-        goto safe_point;
+        ASIDE(SAFE_POINT);
       }
       case OP_RETURN_LOCAL: result = fp[A]; goto do_return;
       case OP_RETURN: result = sp[-1];
@@ -279,39 +545,23 @@ enum run_status vm_run(void) {
         continue;
       case OP_CALL: proc = POP(); argc = A; tail = false; goto call;
       case OP_TAIL_CALL: proc = POP(); argc = A; tail = true; goto call;
-      case OP_CALL_GLOBAL: proc = consts[*pc++]; tail = false; goto call_cell;
-      case OP_TAIL_CALL_GLOBAL: proc = consts[*pc++]; tail = true;
+      case OP_CALL_GLOBAL: proc = now.consts[*pc++]; tail = false; goto call_cell;
+      case OP_TAIL_CALL_GLOBAL: proc = now.consts[*pc++]; tail = true;
       call_cell: {
         Value cell = proc;
         proc = CELL(cell)->value;
         argc = A;
         if (proc != V_UNBOUND) goto call;
-        result = err_unbound(cell);
-        goto signal;
+        now.proc = cell;
+        ASIDE(UNBOUND_GLOBAL);
       }
       case OP_CALL_PRIM:
         argc = A;
         prim = *pc++;
+        now.by_value = now.tail = false;
         goto call_primitive;
 
-      case OP_UNDERFLOW:
-        result = POP();
-        if (m.cont == V_FALSE) {
-          m.result = result;
-          sp = m.values;
-          frame = m.frames + 1;
-          fp = m.values;
-          pc = ip;
-          SAVE();
-          return RUN_DONE;
-        }
-        sp = fp = m.values;
-        SAVE();
-        stack_underflow();
-        LOAD();
-        PUSH(result);
-        if ((vm.steps -= m.depth) > OVERDRAWN) continue;      /* returns are no steps otherwise */
-        goto safe_point;
+      case OP_UNDERFLOW: ASIDE(UNDERFLOW);
       case OP_RESUME:
         sp = fp;                              /* drops the tick's value: fp is where it was pushed */
         POP_FRAME();
@@ -320,40 +570,39 @@ enum run_status vm_run(void) {
 
       case OP_CAR: if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CAR(sp[-1]); continue;
       case OP_CDR: if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CDR(sp[-1]); continue;
-      case OP_CAR_L: PUSH(fp[A]); if (!is_pair(sp[-1])) { word = OP_CAR; SLOW(1); } sp[-1] = CAR(sp[-1]); continue;
-      case OP_CDR_L: PUSH(fp[A]); if (!is_pair(sp[-1])) { word = OP_CDR; SLOW(1); } sp[-1] = CDR(sp[-1]); continue;
+      case OP_CAR_L: PUSH(fp[A]); if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CAR(sp[-1]); continue;
+      case OP_CDR_L: PUSH(fp[A]); if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CDR(sp[-1]); continue;
       case OP_CADR: if (!is_pair(sp[-1]) || !is_pair(CDR(sp[-1]))) SLOW(1); sp[-1] = CADR(sp[-1]); continue;
       case OP_CDDR: if (!is_pair(sp[-1]) || !is_pair(CDR(sp[-1]))) SLOW(1); sp[-1] = CDDR(sp[-1]); continue;
-      case OP_CONS: sp--; sp[-1] = cons(sp[-1], sp[0]); continue;
+      case OP_CONS: result = cons(sp[-2], sp[-1]); sp--; sp[-1] = result; continue;
       case OP_SET_CAR: if (!is_pair(sp[-2])) SLOW(2); CAR(sp[-2]) = sp[-1]; sp--; sp[-1] = V_VOID; continue;
       case OP_SET_CDR: if (!is_pair(sp[-2])) SLOW(2); CDR(sp[-2]) = sp[-1]; sp--; sp[-1] = V_VOID; continue;
       case OP_PAIRP: sp[-1] = BOOL(is_pair(sp[-1])); continue;
       case OP_NULLP: sp[-1] = BOOL(sp[-1] == V_NIL); continue;
       case OP_NOT: sp[-1] = BOOL(sp[-1] == V_FALSE); continue;
       case OP_EQ: sp--; sp[-1] = BOOL(sp[-1] == sp[0]); continue;
-      case OP_EQV: sp--; sp[-1] = BOOL(sp[-1] == sp[0] || is_eqv(sp[-1], sp[0])); continue;
+      case OP_EQV: sp--; if (sp[-1] == sp[0]) { sp[-1] = V_TRUE; continue; } result = BOOL(is_eqv(sp[-1], sp[0])); sp[-1] = result; continue;
       case OP_ZEROP: if (!IS_FIX(sp[-1])) SLOW(1); sp[-1] = BOOL(sp[-1] == FIX(0)); continue;
       case OP_IS_TAG: sp[-1] = BOOL(IS(sp[-1], A)); continue;
 
-      case OP_ADD_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_ADD, num_add_pausing); continue;
-      case OP_ADD_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_ADD, num_add_pausing); continue;
-      case OP_ADD_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_ADD, num_add_pausing); continue;
-      case OP_ADD_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_ADD, num_add_pausing); continue;
-      case OP_SUB_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_SUB, num_sub_pausing); continue;
-      case OP_SUB_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_SUB, num_sub_pausing); continue;
-      case OP_SUB_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_SUB, num_sub_pausing); continue;
-      case OP_SUB_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_SUB, num_sub_pausing); continue;
+      case OP_ADD_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_ADD); continue;
+      case OP_ADD_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_ADD); continue;
+      case OP_ADD_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_ADD); continue;
+      case OP_ADD_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_ADD); continue;
+      case OP_SUB_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_SUB); continue;
+      case OP_SUB_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_SUB); continue;
+      case OP_SUB_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_SUB); continue;
+      case OP_SUB_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_SUB); continue;
       case OP_MUL_SS: {
         Value x = sp[-2], y = sp[-1];
         if (x & y & 1) {
           int64_t a = FIX_VALUE(x), b = FIX_VALUE(y);
           if (a == (int32_t)a && b == (int32_t)b && a * b <= FIX_MAX) { sp--; sp[-1] = FIX(a * b); continue; }
         }
-        result = num_mul_pausing(x, y);
-        if (IS_SIGNAL(result)) goto signal;
-        sp--;
-        sp[-1] = result;
-        continue;
+        proc = x;
+        result = y;
+        argc = 2;
+        goto arithmetic;
       }
       case OP_QUOTIENT:
         if (!(sp[-2] & sp[-1] & 1) || (int64_t)sp[-1] <= 1) SLOW(2);
@@ -365,11 +614,11 @@ enum run_status vm_run(void) {
         if (!(sp[-2] & sp[-1] & 1) || (int64_t)sp[-1] <= 1 || (int64_t)sp[-2] < 0) SLOW(2);
         sp--; sp[-1] = FIX(FIX_VALUE(sp[-1]) % FIX_VALUE(sp[0])); continue;
 
-      COMPARE_CASES(LT, <, "<")
-      COMPARE_CASES(GT, >, ">")
-      COMPARE_CASES(LE, <=, "<=")
-      COMPARE_CASES(GE, >=, ">=")
-      COMPARE_CASES(EQN, ==, "=")
+      COMPARE_CASES(LT, <)
+      COMPARE_CASES(GT, >)
+      COMPARE_CASES(LE, <=)
+      COMPARE_CASES(GE, >=)
+      COMPARE_CASES(EQN, ==)
 
       case OP_JN_EQ: sp -= 2; if (sp[0] != sp[1]) pc += SIGNED_A; continue;
       case OP_J_EQ: sp -= 2; if (sp[0] == sp[1]) pc += SIGNED_A; continue;
@@ -396,148 +645,74 @@ enum run_status vm_run(void) {
       case OP_STRING_LENGTH: if (!IS(sp[-1], T_STRING)) SLOW(1); sp[-1] = STR(sp[-1])->length; continue;
       case OP_CHAR_EQ: if (!IS(sp[-2], T_CHAR) || !IS(sp[-1], T_CHAR)) SLOW(2); sp--; sp[-1] = BOOL(sp[-1] == sp[0]); continue;
       case OP_UNBOX: if (!IS(sp[-1], T_BOX)) SLOW(1); sp[-1] = SLOTS(sp[-1])[0]; continue;
-      case OP_BOX: sp[-1] = make_box(sp[-1]); continue;
+      case OP_BOX: box: result = make_box(sp[-1]); sp[-1] = result; continue;
       case OP_SET_BOX: if (!IS(sp[-2], T_BOX) || (OBJ_FLAGS(sp[-2]) & H_IMMUTABLE)) SLOW(2); SLOTS(sp[-2])[0] = sp[-1]; sp--; sp[-1] = V_VOID; continue;
       case OP_RECORD_REF:
         if (!IS(sp[-2], T_RECORD) || !IS_FIX(sp[-1]) || (uint64_t)FIX_VALUE(sp[-1]) >= OBJ_LENGTH(sp[-2]) - 1) SLOW(2);
         sp--; sp[-1] = RECORD_FIELD(sp[-1], FIX_VALUE(sp[0])); continue;
       case OP_RECORD_IS: if (!IS(sp[-1], T_RTD)) SLOW(2); sp--; sp[-1] = BOOL(record_is_a(sp[-1], sp[0])); continue;
       case OP_ACCESS:
-        if (!IS(fp[0], T_RECORD) || (RECORD_RTD(fp[0]) != consts[0] && !record_is_a(fp[0], consts[0]))) {
-          result = err_record(self, fp[0]); goto signal;
+        if (!IS(fp[0], T_RECORD) || (RECORD_RTD(fp[0]) != now.consts[0] && !record_is_a(fp[0], now.consts[0]))) {
+          ASIDE(WRONG_RECORD);
         }
         result = RECORD_FIELD(fp[0], A);
         goto do_return;
       case OP_MODIFY:
-        if (!record_is_a(fp[0], consts[0])) { result = err_record(self, fp[0]); goto signal; }
+        if (!record_is_a(fp[0], now.consts[0])) ASIDE(WRONG_RECORD);
         RECORD_FIELD(fp[0], A) = fp[1];
         result = V_VOID;
         goto do_return;
-      case OP_PREDICATE: result = BOOL(record_is_a(fp[0], consts[0])); goto do_return;
-      case OP_CONSTRUCT: {
-        result = heap_object(T_RECORD, 0, A + 1);
-        RECORD_RTD(result) = consts[0];
-        for (uint32_t i = 0; i < A; i++) {
-          Value from = consts[1] == V_FALSE ? FIX(i) : VEC(consts[1])[i];
-          RECORD_FIELD(result, i) = FIX_VALUE(from) < 0 ? V_FALSE : fp[FIX_VALUE(from)];
-        }
-        goto do_return;
-      }
-      case OP_LIST: {
-        Value list = V_NIL;
-        for (uint32_t i = 0; i < A; i++) list = cons(POP(), list);
-        PUSH(list);
+      case OP_PREDICATE: result = BOOL(record_is_a(fp[0], now.consts[0])); goto do_return;
+      case OP_CONSTRUCT: result = construct(A, now.consts, fp); goto do_return;
+      case OP_LIST:
+        result = list_of(A, sp - A);
+        sp -= pc[-1] >> 8;               /* the word anew: see above */
+        PUSH(result);
         continue;
-      }
       case OP_CHARGE: vm.steps -= A; continue;
       case OP_COUNT: break;
     }
     TRAP("no such instruction");         /* the compiler's mistake */
 
+  arithmetic:
+    now.ip = pc - 1;
+    now.argc = argc;
+    result = arithmetic(OPCODE, proc, result);
+    if (IS_SIGNAL(result)) { now.result = result; why = SIGNAL; goto aside; }
+    sp -= now.argc;
+    PUSH(result);
+    continue;
+
+  compare:
+    now.ip = pc - 1;
+    now.argc = argc;
+    result = compare(OPCODE, proc, result);
+    if (IS_SIGNAL(result)) { now.result = result; why = SIGNAL; goto aside; }
+    sp -= now.argc;
+    if (OPCODE <= OP_EQN_SS) {
+      sp[-1] = result;
+    } else {
+      int32_t distance = (int32_t)*pc++;
+      if (result == V_FALSE) pc += distance;
+    }
+    continue;
+
   inline_slow:
+    now.ip = pc - 1;
+    now.prim = prim;
+    now.argc = argc;
     result = prim_table[prim]->fn((int)argc, sp - argc);
     if (IS_SIGNAL(result)) {
-      if (result == V_TAIL) TRAP("an inline primitive made a tail call");
-      if (result == V_ERROR) error_blame(prim_table[prim]->name, (int)argc, sp - argc);
-      goto signal;
+      now.by_value = now.tail = false;
+      now.result = result;
+      why = PRIMITIVE_SIGNAL;
+      goto aside;
     }
-    sp -= argc;
+    sp -= now.argc;
     PUSH(result);
     if (--vm.steps > OVERDRAWN) continue;
-    goto safe_point;
-
-  call_primitive: {
-      CHECK(prim < prim_count);
-      const PrimDef *p = prim_table[prim];
-      if ((int)argc < p->min_args || (p->max_args >= 0 && (int)argc > p->max_args)) {
-        result = err_arity(MAKE(T_PRIM, prim), (int)argc, sp - argc);
-        goto signal;
-      }
-      /* primitives that look at the machine itself find it saved */
-      m.sp = (uint32_t)(sp - m.values);
-      m.depth = (uint32_t)(frame - m.frames);
-      result = p->fn((int)argc, sp - argc);
-      if (!IS_SIGNAL(result)) {
-        vm.resume = V_FALSE;
-        sp -= argc;
-        PUSH(result);
-        if (--vm.steps > OVERDRAWN) continue;
-        goto safe_point;
-      }
-      tail = false;
-      goto primitive_signal;
-    }
-
-  primitive_signal:      /* from a primitive with argc arguments on the stack */
-    if (result == V_ERROR) error_blame(prim_table[prim]->name, (int)argc, sp - argc);
-    if (result == V_ERROR || result == V_AGAIN) goto signal;
-    vm.resume = V_FALSE;
-    if (result == V_CUSTOM) {                      /* (hook primitive a1 ... an) */
-      for (Value *p = sp; p > sp - argc; p--) *p = p[-1];
-      sp[-(int32_t)argc] = MAKE(T_PRIM, prim);
-      sp++;
-      PUSH(m.hook_custom);
-      argc++;
-      goto call_again;
-    }
-    sp -= argc;
-    if (result == V_WAIT && m.message_waiting) {   /* it came while nobody looked */
-      PUSH(m.inbox);
-      m.inbox = V_FALSE;
-      m.message_waiting = false;
-      continue;
-    }
-    if (result == V_WAIT) {
-      m.waiting = true;
-      SAVE();
-      return RUN_SUSPENDED;
-    }
-    if (result == V_PANIC) {
-      SAVE();
-      m.result = vm.tail_args[0];
-      return RUN_ERROR;
-    }
-    if (result == V_CAPTURE) {
-      if (!tail) {
-        PUSH_FRAME();
-      } else {
-        DROP_KEPT_FRAME();
-        sp = fp;
-      }
-      proc = vm.tail_proc;
-      SAVE();
-      result = stack_capture();
-      self = m.underflow;
-      consts = CONSTS_OF(self);
-      pc = ip = CODE_OF(self);
-      sp = fp = m.values;
-      frame = m.frames + 1;
-      PUSH(result);
-      PUSH(proc);
-      argc = 1;
-      tail = true;
-      goto call_again;
-    }
-    /* V_TAIL */
-
-    proc = vm.tail_proc;
-    if (vm.tail_argc == TAIL_VALUES) {
-      Value v = vm.tail_args[0];
-      argc = IS(v, T_VALUES) ? OBJ_LENGTH(v) : 1;
-      if (IS(v, T_VALUES)) for (uint32_t i = 0; i < argc; i++) PUSH(SLOTS(v)[i]);
-      else PUSH(v);
-    } else if (vm.tail_argc >= 0) {
-      argc = (uint32_t)vm.tail_argc;
-      for (uint32_t i = 0; i < argc; i++) PUSH(vm.tail_args[i]);
-    } else {
-      Value list = vm.tail_args[0];
-      argc = 0;
-      for (; is_pair(list); list = CDR(list), argc++) PUSH(CAR(list));
-      charge(argc >> 3);
-    }
-    vm.tail_proc = V_FALSE;
-    PUSH(proc);
-    goto call_again;
+    why = SAFE_POINT;
+    goto aside;
 
   call:                  /* proc, on sp - argc .. sp; tail says which kind; pc is after the call */
     if (TYPE_FAST(proc, T_CLOSURE)) {
@@ -551,137 +726,97 @@ enum run_status vm_run(void) {
           if (is_one || (look & 0xff) == OP_PREDICATE) {
             sp[-1] = (look & 0xff) == OP_PREDICATE ? BOOL(is_one) : RECORD_FIELD(sp[-1], look >> 8);
             if (--vm.steps > 0) continue;
-            goto safe_point;
+            why = SAFE_POINT;
+            goto aside;
           }
         }
-        if (!arity_accepts(arity, argc)) {
-          result = err_arity(proc, (int)argc, sp - argc);
-          goto signal;
-        }
+        if (!arity_accepts(arity, argc)) { now.proc = proc; now.argc = argc; ASIDE(WRONG_ARITY); }
       }
       if (tail) {
         Value *from = sp - argc;
         if (OF_PROGRAM(t)) DROP_KEPT_FRAME(); else KEEP_FRAME();
+        now.self = proc;
+        now.consts = TEMPLATE_CONSTS(t);
+        pc = (uint32_t *)RAW_BYTES(t->code);
         fp[0] = from[0];                       /* as in LOOP */
-        if (argc > 1) {
+        if (argc <= 2) {
           fp[1] = from[1];
-          if (argc > 2) ROLLED for (uint32_t i = 2; i < argc; i++) fp[i] = from[i];
+          sp = fp + argc;
+        } else {
+          sp = move_down(fp, from, argc);
         }
-        sp = fp + argc;
       } else {
         PUSH_FRAME();
         fp = sp - argc;
+        now.self = proc;
+        now.consts = TEMPLATE_CONSTS(t);
+        pc = (uint32_t *)RAW_BYTES(t->code);
       }
-      if (FIX_VALUE(arity) < 0) sp = shape_arguments(arity, fp, argc);
-      self = proc;
-      consts = TEMPLATE_CONSTS(t);
-      pc = (uint32_t *)RAW_BYTES(t->code);
-      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && frame < m.frames + FRAME_STACK - 8) continue;
-      goto safe_point;
+      if (FIX_VALUE(arity) < 0) sp = shape_arguments(fp, (uint32_t)(sp - fp));
+      if (--vm.steps > 0 && sp < m.values + VALUE_STACK - VALUE_RESERVE && now.frame < m.frames + FRAME_STACK - 8) continue;
+      why = SAFE_POINT;
+      goto aside;
     }
-    if (TYPE_FAST(proc, T_CASE)) {
-      Value closure = select_case(proc, argc);
-      if (closure == V_FALSE) { result = err_arity(proc, (int)argc, sp - argc); goto signal; }
-      PUSH(closure);
-      goto call_again;
-    }
-    if (TYPE_FAST(proc, T_PRIM)) {
-      prim = PAYLOAD(proc);
+    now.tail = tail;
+    if (!TYPE_FAST(proc, T_PRIM)) { now.proc = proc; now.argc = argc; ASIDE(CALL); }
+    prim = PAYLOAD(proc);
+    now.by_value = true;
+
+  call_primitive: {
+      CHECK(prim < prim_count);
       const PrimDef *p = prim_table[prim];
+      now.ip = pc - (now.by_value ? 1 : 2);
+      now.prim = prim;
+      now.argc = argc;
       if ((int)argc < p->min_args || (p->max_args >= 0 && (int)argc > p->max_args)) {
-        result = err_arity(proc, (int)argc, sp - argc);
-        goto signal;
+        now.proc = MAKE(T_PRIM, prim);
+        why = WRONG_ARITY;
+        goto aside;
       }
+      /* primitives that look at the machine itself find it saved */
       m.sp = (uint32_t)(sp - m.values);
-      m.depth = (uint32_t)(frame - m.frames);
+      m.depth = (uint32_t)(now.frame - m.frames);
       result = p->fn((int)argc, sp - argc);
-      if (result == V_AGAIN) {
-        /* park the arguments where OP_CALL finds them again: procedure on top */
-        PUSH(proc);
-        goto call_again;
-      }
-      if (result == V_WAIT) TRAP("%wait was called by value");   /* the compiler calls it by OP_CALL_PRIM */
-      if (IS_SIGNAL(result)) goto primitive_signal;
+      if (IS_SIGNAL(result)) { now.result = result; why = PRIMITIVE_SIGNAL; goto aside; }
       vm.resume = V_FALSE;
       vm.steps--;
-      if (tail) goto do_return;
-      sp -= argc;
+      sp -= now.argc;
+      if (now.tail) {
+        sp = fp;
+        POP_FRAME();
+      }
       PUSH(result);
       if (vm.steps > OVERDRAWN) continue;
-      goto safe_point;
+      why = SAFE_POINT;
     }
-    if (TYPE_FAST(proc, T_CONT)) {
-      result = make_values(argc, sp - argc);
-      m.cont = proc;
-      m.dynamic = SLOTS(proc)[CONT_DYNAMIC];
-      m.in_tick = false;                    /* a tick may leave for another fiber for good */
-      frame = m.frames + 1;
-      sp = fp = m.values;
-      self = m.underflow;
-      pc = CODE_OF(self);
-      SAVE();
-      stack_underflow();
-      LOAD();
-      PUSH(result);
-      if (--vm.steps > 0) continue;
-      goto safe_point;
-    }
-    if (TYPE_FAST(proc, T_RECORD) && TRUTH(RTD(RECORD_RTD(proc))->apply)) {
-      for (Value *p = sp; p > sp - argc; p--) *p = p[-1];
-      sp[-(int32_t)argc] = proc;
-      sp++;
-      PUSH(RTD(RECORD_RTD(proc))->apply);
-      argc++;
-      goto call_again;
-    }
-    result = err_apply(proc, (int)argc);
-    goto signal;
 
-  signal:                /* result is V_ERROR or V_AGAIN; pc is past the instruction's first word */
-    if (result == V_AGAIN) { pc = ip; goto safe_point; }
-    if (result == V_TAIL) TRAP("a tail call came to the wrong label");
-    vm.resume = V_FALSE;
-    SAVE();
-    m.pc = (uint32_t)(ip - CODE_OF(self));
-    error_locate(vm.error);
-    PUSH(vm.error);
-    vm.error = V_FALSE;
-    if (m.hook_raise == V_FALSE) { m.result = sp[-1]; return RUN_ERROR; }
-    PUSH(m.hook_raise);
-    argc = 1;
-    tail = false;        /* keeps the failing frame; the hook never returns to it */
-    goto call_again;
-
-  call_again:            /* procedure on top of argc arguments: call it by a stub in our place or above us */
-    if (!tail) {
-      PUSH_FRAME();
-      fp = sp - argc - 1;
-    } else {
-      Value *from = sp - argc - 1;
-      KEEP_FRAME();
-      if (from != fp) ROLLED for (uint32_t i = 0; i <= argc; i++) fp[i] = from[i];
-      sp = fp + argc + 1;
+  aside: {
+      now.pc = pc;
+      now.sp = sp;
+      now.fp = fp;
+      int status = aside(why);
+      if (status != GO_ON) return status;
+      pc = now.pc;
+      sp = now.sp;
+      fp = now.fp;
     }
-    self = call_stub(argc);
-    consts = CONSTS_OF(self);
-    pc = CODE_OF(self);
-    if (--vm.steps > 0 && !vm.need_bytes && !m.spill) continue;
-    goto safe_point;
-
-  safe_point:
-    SAVE();
-    CHECK(m.fp <= m.sp && m.sp < VALUE_STACK && m.depth >= 1 && m.depth < FRAME_STACK && IS(m.self, T_CLOSURE));
-    if (vm.collect || vm.need_bytes) {
-      enum run_status status = collect();
-      if (status != RUN_DONE) return status;
-    }
-    if (m.spill || m.sp >= VALUE_STACK - VALUE_RESERVE || m.depth >= FRAME_STACK - 8) {
-      m.spill = false;
-      if (!stack_spill_below()) return RUN_NO_MEMORY;   /* deep recursion goes to the heap */
-      LOAD();
-      if (vm.collect) goto safe_point;                  /* steps is 0 for the collector's sake */
-    }
-    if (vm.steps <= 0) return RUN_PREEMPTED;
-    LOAD();
   }
+}
+
+enum run_status vm_run(void) {
+  if (m.collecting) {
+    enum run_status status = collect();
+    if (status != RUN_DONE) return status;
+    if (vm.steps <= 0) return RUN_PREEMPTED;
+  }
+  if (m.waiting) {            /* back from (%wait): its value is the message */
+    m.waiting = false;
+    m.values[m.sp++] = m.inbox;
+    m.inbox = V_FALSE;
+    m.message_waiting = false;
+  } else if (m.message_waiting && !m.fresh) {
+    enter_tick();
+  }
+  m.fresh = false;
+  return (enum run_status)run();
 }

@@ -1,7 +1,8 @@
-"""The epoch ticker: while code runs in an engine, its epoch moves, so that deadlines in wasm are seen.
+"""The epoch ticker: while Python runs in an engine, its epoch moves, so that deadlines in wasm are seen.
 
-One thread an engine. It parks itself when nothing runs, and a process that was forked makes its own:
-threads do not survive a fork, and without a ticker no deadline would ever be met there.
+The core ends its slices by itself and needs none. One thread an engine. It parks itself when nothing
+runs, and a process that was forked makes its own: threads do not survive a fork, and without a ticker no
+deadline would ever be met there.
 """
 
 from __future__ import annotations
@@ -18,17 +19,11 @@ TICK_S = 0.05
 
 
 class EpochTicker:
-    """Calls ``increment`` every TICK_S while something runs. Thread-safe.
-
-    There are two ways to say that something runs: ``with running()``, and, for entries that are too many
-    and too short for that, ``busy_until`` (then ``wake()`` if ``parked``).
-    """
+    """Calls ``increment`` every TICK_S while something runs: ``with running()``. Thread-safe."""
 
     def __init__(self, increment: Callable[[], None], *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._increment = increment
         self._sleep = sleep
-        self.busy_until = 0.0
-        """On the monotonic clock: no entry into wasm that began so far lasts longer than this."""
         self._lock = threading.Lock()
         self._running = 0
         self._forget_thread()
@@ -45,8 +40,7 @@ class EpochTicker:
         self._running = 0
         self._forget_thread()
 
-    def wake(self) -> None:
-        """To be called before an entry into wasm where ``parked`` is set."""
+    def _wake(self) -> None:
         with self._lock:
             self.parked = False
             if self._thread is None or not self._thread.is_alive():
@@ -55,50 +49,32 @@ class EpochTicker:
             # Set last: where the thread is about to park, it finds this and goes round again.
             self._wanted.set()
 
-    def run_until(self, moment: float) -> None:
-        """The epoch moves until this moment of the monotonic clock."""
-        if moment > self.busy_until:
-            self.busy_until = moment
-        if self.parked:
-            self.wake()
-
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """The epoch moves in the body."""
         with self._lock:
             self._running += 1
         if self.parked:
-            self.wake()
+            self._wake()
         try:
             yield
         finally:
             with self._lock:
                 self._running = max(self._running - 1, 0)  # a fork in the body has set it to none
 
-    def _busy(self) -> bool:
-        return self._running > 0 or time.monotonic() < self.busy_until
-
     def _tick(self) -> None:
         while True:
             self._wanted.wait()
             self._wanted.clear()
             while True:
-                while self._busy():
+                while self._running:
                     self._sleep(TICK_S)
                     self._increment()
                 self.parked = True
                 # Whoever began before that line saw no need to wake anybody: look once more.
-                if not self._busy():
+                if not self._running:
                     break
                 self.parked = False
-
-
-_home = os.getpid()
-
-
-def forked() -> bool:
-    """Whether this process is a fork of the one that imported rlm_wasm."""
-    return os.getpid() != _home
 
 
 _tickers: weakref.WeakSet[EpochTicker] = weakref.WeakSet()
