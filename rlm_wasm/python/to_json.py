@@ -27,6 +27,7 @@ from rlm_wasm.python.values import (
     TOO_DEEP,
     Reference,
     check_first,
+    joined,
     too_many_parts,
 )
 from rlm_wasm.sandbox import protocol
@@ -42,24 +43,22 @@ _REFERENCE: Final = _VECTOR + b"\x83\xd8" + bytes([protocol.TAG_SYMBOL, 0x60 | l
 _NAMES: Final = frozenset({protocol.TAG_SYMBOL, protocol.TAG_KEYWORD, protocol.TAG_CHARACTER})
 
 
-def arguments_to_json(
-    operation: str, packed: bytes, limit: int, check: Callable[[], None]
-) -> tuple[bytes, str]:
-    """A call's arguments as the codec's text, and the first of them where it is text.
+def request_of(operation: str, packed: bytes, limit: int, check: Callable[[], None]) -> tuple[bytes, str]:
+    """A request for the driver inside: operation and arguments; and the first of them where it is text.
 
     Raises UsageError for what Python has no form for, and beyond ``limit`` bytes and MAX_NODES parts;
     Unencodable for what is no array of values. ``check`` is as for ``value_to_cbor``.
     """
     first = first_of(packed)
     check_first(operation, first)
+    text = first if isinstance(first, str) else ""
+    begin = f"{operation}\n".encode()
+    if operation in ("exec", "eval"):
+        return begin + text.encode(), text
     try:
-        return _IntoPython(packed, limit, check, pairs=False).arguments(), first if isinstance(
-            first, str
-        ) else ""
+        return _IntoPython(packed, limit, check, pairs=False).request(begin), text
     except _MixedKeysError:
-        return _IntoPython(packed, limit, check, pairs=True).arguments(), first if isinstance(
-            first, str
-        ) else ""
+        return _IntoPython(packed, limit, check, pairs=True).request(begin), text
 
 
 def first_of(packed: bytes) -> Any:
@@ -117,8 +116,9 @@ class _IntoPython:
         self._open: list[_Frame] = []
         self._short = 0
 
-    def arguments(self) -> bytes:
-        """All of it."""
+    def request(self, begin: bytes) -> bytes:
+        """All of it, behind ``begin``."""
+        self._add(begin)
         try:
             self._value()
             while self._open:
@@ -128,7 +128,7 @@ class _IntoPython:
         if self.at != len(self._data):
             raise Unencodable("there is something behind the message")
         self._join()
-        return b"".join(self._out)
+        return joined(self._out)
 
     def _add(self, piece: bytes) -> None:
         self._small.append(piece)

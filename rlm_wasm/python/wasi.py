@@ -39,8 +39,8 @@ from rlm_wasm.python.place import FamilyPlace, locked_at_once
 from rlm_wasm.python.snippets import MAX_FRAMES
 from rlm_wasm.python.text_function import TextFunction
 from rlm_wasm.python.to_cbor import value_to_cbor
-from rlm_wasm.python.to_json import arguments_to_json
-from rlm_wasm.python.values import Reference, arguments_of, check_marks, to_scheme
+from rlm_wasm.python.to_json import request_of
+from rlm_wasm.python.values import Reference, arguments_of, check_marks, joined, to_scheme
 from rlm_wasm.python.workers import Running
 
 SMALL_STATE = 256 << 10
@@ -197,7 +197,7 @@ class WasiPython:
             raise self._limit(lost, fuel, timeout_s) from None
         value, answer = self._parse(text, used)
         try:
-            encoded = self._read(lambda: b"".join(value_to_cbor(value, check)), used)
+            encoded = self._read(lambda: joined(value_to_cbor(value, check)), used)
         except LimitExceeded as limit:
             vars(limit)["fuel"] = used
             raise
@@ -226,15 +226,12 @@ class WasiPython:
     ) -> tuple[bytes, str]:
         """What the instance is sent, and its code or name. Raises UsageError and Unencodable."""
         if isinstance(arguments, bytes):
-            text, first = arguments_to_json(operation, arguments, self._limits.message_bytes, check)
-            if operation not in ("exec", "eval"):
-                return b"%s\n%s" % (operation.encode(), text), first
-        else:
-            given = arguments_of(operation, arguments)
-            first = given[0] if isinstance(given[0], str) else ""
-            if operation not in ("exec", "eval"):
-                return self._request(operation, given), first
-        return f"{operation}\n{codec.valid_text(first)}".encode(), first
+            return request_of(operation, arguments, self._limits.message_bytes, check)
+        given = arguments_of(operation, arguments)
+        first = given[0] if isinstance(given[0], str) else ""
+        if operation in ("exec", "eval"):
+            return f"{operation}\n{codec.valid_text(first)}".encode(), first
+        return self._request(operation, given), first
 
     def _request(self, operation: str, given: list[Any]) -> bytes:
         def reference(value: Any) -> list[Any]:

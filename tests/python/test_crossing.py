@@ -221,8 +221,8 @@ async def test_a_context_comes_in_parts(make: Make, monkeypatch: pytest.MonkeyPa
 
 def handed_over(packed: bytes, operation: str = "set", limit: int = 1 << 20) -> Any:
     """What stands inside then, of a call's encoded arguments that are large."""
-    text, _ = to_json.arguments_to_json(operation, packed, limit, go_on)
-    return codec.loads(text.decode(), lambda content: ("object", *content))
+    text, _ = to_json.request_of(operation, packed, limit, go_on)
+    return codec.loads(text.decode().removeprefix(f"{operation}\n"), lambda content: ("object", *content))
 
 
 def decoded_first(packed: bytes) -> Any:
@@ -300,10 +300,10 @@ def test_arguments_that_were_tampered_with_are_refused_or_read(value: Any, data:
     packed = bytearray(protocol.encode(["x", value]))
     packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     try:
-        text, _ = to_json.arguments_to_json("set", bytes(packed), 1 << 20, go_on)
+        text, _ = to_json.request_of("set", bytes(packed), 1 << 20, go_on)
     except (UsageError, protocol.Unencodable):
         return
-    json.loads(text)
+    json.loads(text.removeprefix(b"set\n"))
 
 
 async def test_arguments_of_every_kind_that_are_large_arrive() -> None:
@@ -353,7 +353,7 @@ def test_nothing_of_large_arguments_is_made_in_the_host() -> None:
     packed = protocol.encode(["x", [{str(i): [[i]] for i in range(50)} for _ in range(100)]])
     before, seen = len(gc.get_objects()), []
 
-    to_json.arguments_to_json("set", packed, 1 << 20, lambda: seen.append(len(gc.get_objects()) - before))
+    to_json.request_of("set", packed, 1 << 20, lambda: seen.append(len(gc.get_objects()) - before))
     assert len(seen) >= 10
     assert max(seen) < 50
 
@@ -372,14 +372,12 @@ def test_keys_whose_hashes_were_chosen_to_collide_are_compared_by_text() -> None
     """Forty thousand of them are as quick as any others, and two that are one in Python are found."""
     count = 40_000
     pairs = b"".join(protocol.encode(k * (2**61 - 1)) + b"\x00" for k in range(count))
-    text, _ = to_json.arguments_to_json(
-        "set", b"\x82\x61x" + protocol.head_of(5, count) + pairs, 1 << 24, go_on
-    )
+    text, _ = to_json.request_of("set", b"\x82\x61x" + protocol.head_of(5, count) + pairs, 1 << 24, go_on)
     assert text.count(b"], [") == count - 1
     for one, other in ((b"\x01", b"\xf9\x3c\x00"), (b"\x01", b"\xf5"), (b"\x61a", b"\xd8\x27\x61a")):
         packed = b"\x82\x61x\xa2" + one + b"\x00" + other + b"\x00"
         with pytest.raises(UsageError, match="one in Python"):
-            to_json.arguments_to_json("set", packed, 1 << 20, go_on)
+            to_json.request_of("set", packed, 1 << 20, go_on)
 
 
 def test_arguments_nested_too_deep_are_refused() -> None:
