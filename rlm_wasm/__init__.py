@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         SnapshotCorrupt,
         SnapshotError,
         SnapshotVersionError,
+        StoreDamaged,
         StoreError,
         UsageError,
     )
@@ -121,6 +122,7 @@ __all__ = [
     "SnapshotError",
     "SnapshotVersionError",
     "Step",
+    "StoreDamaged",
     "StoreError",
     "Symbol",
     "Upgrade",
@@ -173,6 +175,7 @@ _MODULES = {
     "SnapshotError": "rlm_wasm.errors",
     "SnapshotVersionError": "rlm_wasm.errors",
     "Step": "rlm_wasm.asking.answer",
+    "StoreDamaged": "rlm_wasm.errors",
     "StoreError": "rlm_wasm.errors",
     "Symbol": "rlm_wasm.data",
     "Upgrade": "rlm_wasm.runtime_parts.upgrading",

@@ -18,7 +18,8 @@
     │   ├── SnapshotCorrupt        cut, altered, or no snapshot at all
     │   └── JournalDiverged        the guest did not do again what the journal says that it did
     ├── StoreError                 the store cannot be reached, read or written
-    │   └── LeaseLost              another process has taken the durable session over
+    │   ├── LeaseLost              another process has taken the durable session over
+    │   └── StoreDamaged           what stands in it cannot be
     ├── SandboxCrashed             the sandbox is lost; the session was rolled back
     │   ├── InstanceLost           its wasm instance trapped: reason
     │   └── PythonInstanceLost     its Python instance trapped: reason, fuel
@@ -246,6 +247,13 @@ class LeaseLost(StoreError):
     """Another process has taken the durable session over: it goes on there, and nothing is written here.
 
     That happens where this process gave no sign of life for half a minute. Close the session.
+    """
+
+
+class StoreDamaged(StoreError):
+    """What stands in the store cannot be: somebody else wrote it, or the disk did.
+
+    The message names the table and the column. Waiting is of no use: put a copy in its place.
     """
 
 

@@ -13,7 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, cast
 
 try:
     import ray
@@ -36,8 +36,12 @@ from rlm_wasm.errors import (
 from rlm_wasm.executor import Document, run_document
 from rlm_wasm.results import Result
 from rlm_wasm.runtime import Runtime
+from rlm_wasm.runtime_parts import named_asks
 from rlm_wasm.session import Session
 from rlm_wasm.store.leases import LEASE_S
+
+if TYPE_CHECKING:
+    from rlm_wasm.asking.answer import Answer
 
 MAX_MOVES: Final = 20
 """How often one operation is taken up by another actor; then the session itself may be what kills them."""
@@ -46,7 +50,7 @@ START_S: Final = 120.0
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 1.0
 _READS: Final = frozenset({"state", "scope_log", "definitions", "checkpoints", "pending"})
-_CHANGES: Final = frozenset({"load_context", "reset", "ask", "abandon", "suspend"})
+_CHANGES: Final = frozenset({"load_context", "reset", "abandon", "suspend"})
 
 
 class Worker:
@@ -160,7 +164,11 @@ class _Held:
         return await asyncio.shield(task)
 
     @staticmethod
-    async def _execution(session: Session, asked: _Asked) -> Result:
+    async def _execution(session: Session, asked: _Asked) -> Result | Answer:
+        if asked.method == "ask":
+            return await session.ask(*asked.arguments, request=asked.request, **asked.options)
+        if asked.method == "named question":
+            return await named_asks.asked_in(session, *asked.arguments, **asked.options)
         if asked.method == "document":
             program, document, timeout_s = asked.arguments
             return await run_document(session, program, document, timeout_s)
@@ -428,11 +436,13 @@ class RaySession:
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
         request = secrets.token_hex(8) if request is None else request
         asked = _Asked("execute", source, request=request, timeout_s=timeout_s, name=name, check=check)
-        return await self._run(asked)
+        result: Result = await self._run(asked)
+        return result
 
     async def document(self, program: str, document: Document, timeout_s: float | None) -> Result:
         """A program over a document: see Runtime.map."""
-        return await self._run(_Asked("document", program, document, timeout_s, request="document"))
+        result: Result = await self._run(_Asked("document", program, document, timeout_s, request="document"))
+        return result
 
     async def resume(
         self, *, timeout_s: float | None = None, on_progress: None = None, on_output: None = None
@@ -443,26 +453,33 @@ class RaySession:
             await self.open()
         request = self._known.get("request")
         if request is None or not self.suspended:
-            return await self._run(_Asked("resume", request="", timeout_s=timeout_s))
-        return await self._run(_Asked("execute", "", request=request, timeout_s=timeout_s))
+            asked = _Asked("resume", request="", timeout_s=timeout_s)
+        else:
+            asked = _Asked("execute", "", request=request, timeout_s=timeout_s)
+        result: Result = await self._run(asked)
+        return result
 
     async def load_context(self, text: str | bytes, name: str | None = None) -> None:
         """See Session.load_context. The store has it when this returns."""
         await self._do(_Asked("load_context", text, name))
 
-    async def ask(self, question: str, **options: Any) -> Any:
-        """See Session.ask. Where the actor dies in the middle of a question, it is asked from its beginning.
+    async def ask(self, question: str, *, request: str | None = None, **options: Any) -> Answer:
+        """See Session.ask. Where the actor dies in the middle of a question, another one goes on with it."""
+        request = secrets.token_hex(8) if request is None else request
+        return await self._question("ask", (question,), request, options)
 
-        Answers of calls that its programs made are not kept for that.
-        """
+    async def asked_by_name(self, question: str, texts: Mapping[str | None, str], **options: Any) -> Answer:
+        """The question that the session is named for, over these texts: see ``Runtime.ask``."""
+        return await self._question("named question", (question, dict(texts)), "named question", options)
+
+    async def _question(
+        self, method: str, arguments: tuple[Any, ...], request: str, options: dict[str, Any]
+    ) -> Answer:
         for name in ("on_progress", "on_output", "on_step"):
             _nothing_told(options.pop(name, None), None)
         _sendable("what the question is asked with", options)
-        self._begin()
-        try:
-            return await self._do(_Asked("ask", question, **options))
-        finally:
-            self._busy = False
+        answer: Answer = await self._run(_Asked(method, *arguments, request=request, **options))
+        return answer
 
     async def reset(self) -> None:
         """See Session.reset."""
@@ -535,10 +552,10 @@ class RaySession:
             raise UsageError("the session is executing already: one execution at a time")
         self._busy = True
 
-    async def _run(self, asked: _Asked) -> Result:
+    async def _run(self, asked: _Asked) -> Any:
         self._begin()
         try:
-            result: Result = await self._do(asked)
+            result = await self._do(asked)
         except asyncio.CancelledError:
             if self.place is not None:
                 ended = _awaited(self._executor.actor(self.place).cancel.remote(self.name))

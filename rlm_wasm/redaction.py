@@ -7,6 +7,8 @@ from typing import Final
 
 HIDDEN: Final = "***"
 
+SHORTEST_SECRET: Final = 8
+
 _USER_INFO: Final = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
 """What stands before a host: a password that holds an @ itself goes as a whole."""
 
@@ -18,6 +20,14 @@ _SECRET_VALUE: Final = re.compile(
 def without_credentials(text: str) -> str:
     """The text, with ``***`` for user names, passwords and secret-looking query values of URLs in it."""
     return _SECRET_VALUE.sub(rf"\1{HIDDEN}", _USER_INFO.sub(f"{HIDDEN}@", text))
+
+
+def without_secret(text: str, secret: str) -> str:
+    """The text, with ``***`` where a key stands: a server repeats what it was sent.
+
+    A key of a few letters, as servers without accounts take, is none: it is found in ordinary words.
+    """
+    return text.replace(secret, HIDDEN) if len(secret) >= SHORTEST_SECRET else text
 
 
 def address_without_credentials(url: str) -> str:

@@ -537,7 +537,10 @@ class Runtime:
         if name is not None:
             opened = await self.resume(name, limits=limits, model=sub_model or model, make=True)
             async with opened as session:
-                answer = await named_asks.asked_in(session, question, loaded.texts, **asked)
+                if self._executor is None:
+                    answer = await named_asks.asked_in(session, question, loaded.texts, **asked)
+                else:
+                    answer = await cast(Any, session).asked_by_name(question, loaded.texts, **asked)
         else:
             async with self.session(limits=limits, model=sub_model or model) as session:
                 for key, text in loaded.texts.items():

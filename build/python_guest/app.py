@@ -116,10 +116,11 @@ def _ask(*request):
 
 def _context(name):
     """A context's text, None where there is none. It comes in parts, for it may be large."""
-    text = io.StringIO()
-    while part := _ask("context", name, text.tell()):
-        text.write(part)
-    return text.getvalue() if part is not None else None
+    parts, size = [], 0
+    while part := _ask("context", name, size):
+        parts.append(part)
+        size += len(part)
+    return "".join(parts) if part is not None else None
 
 
 def _write(descriptor, data):

@@ -3,8 +3,18 @@
 
 (define (json-null? v) (eq? v (json-null)))
 
-(define (string->jsexpr text #:lenient? [lenient? #f] #:null [null (json-null)] #:replace-malformed-surrogate? [ignored #f])
-  (cond ((string? text) (%with-null (%json-parse text lenient?) null))
+;; Without options, which is the usual case, no keywords are looked for.
+(define string->jsexpr
+  (case-lambda
+    ((text) (%json-parse (if (string? text) text (%check-json-text text)) #f))
+    (arguments (apply %string->jsexpr-with arguments))))
+(define %string->jsexpr-with ; errors show it under the public name
+  (let ()
+    (define (string->jsexpr text #:lenient? [lenient? #f] #:null [null (json-null)] #:replace-malformed-surrogate? [ignored #f])
+      (%with-null (%json-parse (%check-json-text text) lenient?) null))
+    string->jsexpr))
+(define (%check-json-text text)
+  (cond ((string? text) text)
         ((syntax? text)
          (%contract-error (string-append "string->jsexpr: contract violation\n  expected: string?\n  given: " (%shown text 80))
                           "This is the result of an LLM call: unwrap its text first: (string->jsexpr (syntax-e …))."))
@@ -22,11 +32,18 @@
           ((hash? v) (for/fold ([table v]) ([(key value) (in-hash v)]) (hash-set table key (walk value))))
           (else v))))
 
-(define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
-  (if (not (memq encode '(control all))) (raise-argument-error 'jsexpr->string "(or/c 'control 'all)" encode))
-  (%json-write (if (json-null? null) v (%exchanged (if (hash? v) (%hash-immutable v) v) null (json-null)))
-               (%indent indent)
-               (eq? encode 'all)))
+(define jsexpr->string
+  (case-lambda
+    ((v) (%json-write v #f #f))
+    (arguments (apply %jsexpr->string-with arguments))))
+(define %jsexpr->string-with
+  (let ()
+    (define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
+      (if (not (memq encode '(control all))) (raise-argument-error 'jsexpr->string "(or/c 'control 'all)" encode))
+      (%json-write (if (json-null? null) v (%exchanged (if (hash? v) (%hash-immutable v) v) null (json-null)))
+                   (%indent indent)
+                   (eq? encode 'all)))
+    jsexpr->string))
 (define (jsexpr->bytes v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])
   (string->bytes/utf-8 (jsexpr->string v #:indent indent #:encode encode #:null null)))
 (define (%indent indent) (cond ((exact-integer? indent) indent) (indent 2) (else #f)))

@@ -116,10 +116,9 @@
                (vector-set! look 3 #f)
                #f)
               ((eq? (vector-ref r 0) '%splice)
-               (let ((inner (list-copy (vector-ref r 1))))
-                 (set-car! pairs (%expanded form (vector '%splice inner (vector-ref r 2))))
-                 (vector-set! look 5 (cons (cons (cdr pairs) env) (vector-ref look 5)))
-                 (%look-at-rest! look (%expand-list! look inner (vector-ref r 2) 'define-library) expand)))
+               (set-car! pairs (%expanded form r))
+               (vector-set! look 5 (cons (cons (cdr pairs) env) (vector-ref look 5)))
+               (%look-at-rest! look (%expand-list! look (vector-ref r 1) (vector-ref r 2) 'define-library) expand))
               (else
                (set-car! pairs (%expanded form r))
                (vector-set! look 0 (cons r (vector-ref look 0)))

@@ -83,6 +83,8 @@ def _apply(
         apply(entry)
 
 
+_ASIDE: Final = (protocol.COLLECT, protocol.DEFINITIONS)
+"""What a guest is told to do while no program runs."""
 _RUNS: Final = (Kind.EVALUATE, Kind.TAKE, Kind.MESSAGE)
 
 
@@ -104,11 +106,13 @@ class Replayer:
         self._scheduler = scheduler
         self._guest = scheduler.guest
         self._journal = journal
+        self._aside = False
+        """A program has come to its end, and before the store had that the guest did something of ours."""
 
     def rule(self) -> None:
         """The run that comes without saying: a tick, or what belongs to no execution."""
         self._check_goes_on()
-        if self._scheduler.execution is None:
+        if self._scheduler.execution is None or self._aside:
             self._guest.run_aside(None)
         else:
             self._run(self._guest.by_rule())
@@ -124,6 +128,7 @@ class Replayer:
     ) -> None:
         """An execution begins. ``refused``: the guest had no room for the message, an interrupt is next."""
         scheduler, log = self._scheduler, self._guest.log
+        self._aside = False
         if scheduler.execution is not None:
             raise diverged(None, "an execution begins where another one has not ended")
         if log.due:
@@ -151,7 +156,9 @@ class Replayer:
     def message(self, message: bytes | None) -> None:
         """It is given something else."""
         execution = self._scheduler.execution
-        if execution is None:
+        if execution is not None and execution.done is not None:
+            self._aside = message in _ASIDE
+        if execution is None or self._aside:
             self._guest.run_aside(message)
             return
         if message == protocol.INTERRUPT:

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from rlm_wasm import tracing
-from rlm_wasm.capabilities.table import Handler, condition_of, is_awaitable
+from rlm_wasm.capabilities.table import Handler, PackedHandler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, SnapshotCorrupt, Unencodable
 from rlm_wasm.execution import state as states
 from rlm_wasm.execution.journal import Journal, Kind, diverged
@@ -287,6 +287,9 @@ class HostRequests:
         packed = request.packed
         if packed is not None:
             if len(packed) > protocol.IN_ONE_GO:
+                if isinstance(self._handler_of(request), PackedHandler):
+                    self.run(request, self._handle, request)
+                    return
                 self._work(request, self._decoded(request, packed), partial(self._ready, request))
                 return
             try:
@@ -348,10 +351,15 @@ class HostRequests:
         facts = recorder.facts(request.id)
         if request.operation not in _LOGGED:
             return
-        preview = " ".join(
-            part if isinstance(part, str) else repr(part)[:_LOGGED_ARGUMENTS]
-            for part in request.arguments[:8]
-        )
+        handler = self._handler_of(request) if request.packed is not None else None
+        if isinstance(handler, PackedHandler):
+            assert request.packed is not None
+            preview = handler.name(request.packed)
+        else:
+            preview = " ".join(
+                part if isinstance(part, str) else repr(part)[:_LOGGED_ARGUMENTS]
+                for part in request.arguments[:8]
+            )
         recorder.tell(
             events.RequestStarted,
             request=request.id,
@@ -380,19 +388,22 @@ class HostRequests:
         service = self._services.get(request.operation)
         if service is not None:
             return service(request)
-        if self._table is None:
-            self._table = self._make_table()
-        handler = self._table.get(request.operation)
+        handler = self._handler_of(request)
         if handler is None:
             raise CapabilityDenied(f"{request.operation}: this session was not granted that capability")
         if self.journal is not None and request.operation in self._effects:
             return self._noted(request, handler)
-        return handler(request.arguments)
+        return _served(request, handler)
+
+    def _handler_of(self, request: HostRequest) -> Handler | None:
+        if self._table is None:
+            self._table = self._make_table()
+        return self._table.get(request.operation)
 
     async def _noted(self, request: HostRequest, handler: Handler) -> Any:
         """Do what has an effect outside when the journal says that it is done."""
         await self.sending(request)
-        self.run(request, lambda: handler(request.arguments))
+        self.run(request, _served, request, handler)
         return PENDING
 
     async def sending(self, request: HostRequest) -> None:
@@ -710,6 +721,13 @@ _AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
 """Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000
 """Items of a reply, or hundreds of characters or bytes, that are encoded without a turn in between."""
+
+
+def _served(request: HostRequest, handler: Handler) -> Any:
+    """Large arguments were not decoded for a handler that takes them as they came."""
+    if request.packed is not None and isinstance(handler, PackedHandler):
+        return handler.packed(request.packed)
+    return handler(request.arguments)
 
 
 _SMALL = frozenset({int, bool, float, type(None)})

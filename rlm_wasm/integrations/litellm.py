@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, retry_after_s
-from rlm_wasm.redaction import without_credentials
+from rlm_wasm.redaction import without_credentials, without_secret
 
 __all__ = ["LiteLLMProvider"]
 
@@ -58,6 +58,10 @@ class LiteLLMProvider:
             return None
         return float(prompt + completion)
 
+    def _words(self, model: str, error: Exception) -> str:
+        text = f"{model}: {str(error) or type(error).__name__}"
+        return without_credentials(without_secret(text, str(self._options.get("api_key") or "")))[:2_000]
+
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask, and wait for the whole answer."""
         model = request.model or self.default_model
@@ -77,12 +81,12 @@ class LiteLLMProvider:
         except (TimeoutError, litellm.Timeout):
             raise ProviderTimeout(f"{model} gave no complete answer within {timeout_s:g} s") from None
         except litellm.RateLimitError as error:
-            raise RateLimited(_words(model, error), retry_after_s=_retry_after_s(error)) from error
+            raise RateLimited(self._words(model, error), retry_after_s=_retry_after_s(error)) from error
         except Exception as error:  # its exceptions are its vendors', and share no root of their own
             status = getattr(error, "status_code", None)
             status = status if isinstance(status, int) else None
             retryable = status is None or status >= 500
-            raise ProviderError(_words(model, error), status=status, retryable=retryable) from error
+            raise ProviderError(self._words(model, error), status=status, retryable=retryable) from error
         return _completion(response, request, model)
 
 
@@ -94,11 +98,6 @@ def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
         content = [{"type": "text", "text": request.data or request.instruction}]
         content += [{"type": "image_url", "image_url": {"url": url}} for url in request.images]
     return [{"role": "system", "content": request.instruction}, {"role": "user", "content": content}]
-
-
-def _words(model: str, error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return without_credentials(f"{model}: {text}")[:2_000]
 
 
 def _completion(response: Any, request: CompletionRequest, model: str) -> Completion:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from rlm_wasm.errors import LimitExceeded, SnapshotCorrupt
+from rlm_wasm.errors import LimitExceeded, RlmError, SnapshotCorrupt
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
@@ -235,7 +235,7 @@ class Waiting:
 
     worst: WorstCase
     start: Callable[[], None]
-    refuse: Callable[[LimitExceeded], None]
+    refuse: Callable[[RlmError], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -610,11 +610,11 @@ class Budget:
         """The lender has a larger piece."""
         self._next()
 
-    def not_lent(self, first: Waiting, limit: LimitExceeded) -> None:
-        """The shared budget has no room for that call, however much the others leave of it."""
+    def not_lent(self, first: Waiting, reason: RlmError) -> None:
+        """The shared budget has no room for that call, however much the others leave of it; or is damaged."""
         if self.waiting and self.waiting[0] is first:
             self.waiting.popleft()
-            first.refuse(limit)
+            first.refuse(reason)
         self._next()
 
     # ---- snapshots

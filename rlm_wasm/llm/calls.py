@@ -26,6 +26,7 @@ from rlm_wasm.errors import (
     ProgramRefused,
     ProviderError,
     ProviderTimeout,
+    RlmError,
     SnapshotCorrupt,
     UsageError,
 )
@@ -273,11 +274,11 @@ class LlmCalls:
         call.placed = True
         call.host_request.run(partial(self._send, call))
 
-    def _refused(self, call: LlmCall, limit: LimitExceeded) -> None:
+    def _refused(self, call: LlmCall, reason: RlmError) -> None:
         call.waiting = None
 
         def refuse() -> Any:
-            raise self._failed(call, limit)
+            raise self._failed(call, reason)
 
         call.host_request.run(refuse)
 
@@ -689,9 +690,9 @@ class LlmCalls:
             else:
                 placed.set_result(None)
 
-        def refuse(limit: LimitExceeded) -> None:
+        def refuse(reason: RlmError) -> None:
             if not placed.done():
-                placed.set_exception(limit)
+                placed.set_exception(reason)
 
         waiting = Waiting(worst, start, refuse)
         self.budget.wait(waiting)

@@ -24,7 +24,7 @@ from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_an
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.retries import DEFAULT_RETRIES, Retries
 from rlm_wasm.providers.vendor_rules import check_request, rules_of
-from rlm_wasm.redaction import address_without_credentials, without_credentials
+from rlm_wasm.redaction import address_without_credentials, without_credentials, without_secret
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, OpenAIError
@@ -113,7 +113,8 @@ class OpenAIProvider:
                 options={"timeout": timeout_s, "headers": headers},
             )
             # Failures with status 200, which the SDK takes for answers, are raised here.
-            return read_answer(raw.text, raw.headers, model=model, where=self._where()), raw.headers
+            text = without_secret(raw.text, self._key)
+            return read_answer(text, raw.headers, model=model, where=self._where()), raw.headers
         except OpenAIError as error:
             raise self._mapped(error, model) from error
         except TimeoutError:
@@ -121,7 +122,7 @@ class OpenAIProvider:
         except (OSError, ValueError) as error:
             # The transport lets what it doesn't know pass: a reset in the middle of a body, say.
             raise ProviderError(
-                f"the connection to {self._where()} failed: {_first_line(error)}", retryable=True
+                f"the connection to {self._where()} failed: {self._first_line(error)}", retryable=True
             ) from error
 
     async def aclose(self) -> None:
@@ -177,6 +178,17 @@ class OpenAIProvider:
             body["response_format"] = {"type": "json_object"}
         return body
 
+    def _said(self, error: APIStatusError) -> str:
+        """What the server itself said, without the SDK's frame around it, and without our key."""
+        return self._told(words(error.body or error.response.text))
+
+    def _first_line(self, error: BaseException) -> str:
+        return self._told((str(error).strip() or type(error).__name__).splitlines()[0][:500])
+
+    def _told(self, text: str) -> str:
+        """Nothing that opens anything reaches an error: proxies and debugging servers repeat requests."""
+        return without_credentials(without_secret(text, self._key))
+
     def _where(self) -> str:
         """The server, for errors."""
         return self._address or "api.openai.com"
@@ -188,23 +200,23 @@ class OpenAIProvider:
         if isinstance(error, openai.RateLimitError):
             quota = error.code == "insufficient_quota"
             return RateLimited(
-                f"{self._where()} refused for now (429): {_said(error)}",
+                f"{self._where()} refused for now (429): {self._said(error)}",
                 retryable=not quota,
                 retry_after_s=retry_after_s(error.response.headers),
             )
         if isinstance(error, openai.AuthenticationError):
             key = f"the key in {_KEY_VARIABLE}" if self._key else f"no key ({_KEY_VARIABLE})"
-            return ProviderError(f"{self._where()} refused {key} (401): {_said(error)}", status=401)
+            return ProviderError(f"{self._where()} refused {key} (401): {self._said(error)}", status=401)
         if isinstance(error, openai.APIStatusError):
             return ProviderError(
-                f"{model} at {self._where()} failed ({error.status_code}): {_said(error)}",
+                f"{model} at {self._where()} failed ({error.status_code}): {self._said(error)}",
                 status=error.status_code,
                 retryable=_may_pass(error),
                 retry_after_s=retry_after_s(error.response.headers),
             )
         if isinstance(error, openai.APIConnectionError):
             return self._unreachable(error)
-        return ProviderError(f"{model} at {self._where()}: {_first_line(error)}")
+        return ProviderError(f"{model} at {self._where()}: {self._first_line(error)}")
 
     def _unreachable(self, error: BaseException) -> ProviderError:
         """No answer at all. The transport calls every broken connection a timeout: look below."""
@@ -218,10 +230,12 @@ class OpenAIProvider:
                 return ProviderTimeout(f"{self._where()} did not answer in time")
             if isinstance(cause, aiohttp.ClientError):
                 return ProviderError(
-                    f"{self._where()} cannot be reached: {_first_line(cause)}", retryable=True
+                    f"{self._where()} cannot be reached: {self._first_line(cause)}", retryable=True
                 )
             cause = cause.__cause__
-        return ProviderError(f"{self._where()} cannot be reached: {_first_line(innermost)}", retryable=True)
+        return ProviderError(
+            f"{self._where()} cannot be reached: {self._first_line(innermost)}", retryable=True
+        )
 
 
 @functools.cache
@@ -318,13 +332,3 @@ def _may_pass(error: APIStatusError) -> bool:
     """By what the server itself says of it, else by the status."""
     said = error.response.headers.get("x-should-retry")
     return said == "true" if said in ("true", "false") else is_retryable(error.status_code)
-
-
-def _said(error: APIStatusError) -> str:
-    """What the server itself said, without the SDK's frame around it."""
-    return without_credentials(words(error.body or error.response.text))
-
-
-def _first_line(error: BaseException) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
-    return without_credentials(line)

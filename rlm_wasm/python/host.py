@@ -24,7 +24,7 @@ from rlm_wasm.errors import LimitExceeded, PythonFailure, UsageError
 from rlm_wasm.limits import Limits
 from rlm_wasm.python import codec
 from rlm_wasm.python.snippets import ByteSide, NoInput, Snippets
-from rlm_wasm.python.transcode import value_to_cbor
+from rlm_wasm.python.to_cbor import value_to_cbor
 from rlm_wasm.python.values import Reference, arguments_of, to_scheme
 from rlm_wasm.python.workers import Running
 from rlm_wasm.sandbox import protocol

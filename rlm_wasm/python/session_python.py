@@ -6,11 +6,12 @@ The back end is made at the first use, so that a program without Python never pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from rlm_wasm.capabilities.python import PythonBackend, PythonReply, WhenDone
-from rlm_wasm.capabilities.table import Handler
+from rlm_wasm.capabilities.table import Handler, PackedHandler
+from rlm_wasm.python.to_json import first_of
+from rlm_wasm.python.values import Reference
 from rlm_wasm.python.workers import Running
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.scope_log import ScopeLog
@@ -45,14 +46,27 @@ class SessionPython:
     def table(self) -> dict[str, Handler]:
         """The operations."""
         return {
-            "py-exec": partial(self._run, "py-exec", "exec"),
-            "py-eval": partial(self._run, "py-eval", "eval"),
-            "py-set!": partial(self._run, "py-set!", "set"),
-            "py-call": partial(self._run, "py-call", "call"),
+            "py-exec": self._handler("py-exec", "exec"),
+            "py-eval": self._handler("py-eval", "eval"),
+            "py-set!": self._handler("py-set!", "set"),
+            "py-call": self._handler("py-call", "call"),
         }
 
-    def _run(self, name: str, operation: str, arguments: list[Any]) -> Any:
-        self._log.add(name, arguments[0], "host")
+    def _handler(self, name: str, operation: str) -> PackedHandler:
+        def serve(arguments: list[Any]) -> Any:
+            return self._run(name, operation, arguments[0], arguments)
+
+        def serve_packed(packed: bytes) -> Any:
+            return self._run(name, operation, what(packed), packed)
+
+        def what(packed: bytes) -> str:
+            first = first_of(packed)
+            return first.text if isinstance(first, Reference) else str(first)
+
+        return PackedHandler(serve, serve_packed, what)
+
+    def _run(self, name: str, operation: str, what: Any, arguments: list[Any] | bytes) -> Any:
+        self._log.add(name, what, "host")
         if self._backend is None or self._changed is not None:
             return self._run_and_tell(operation, arguments)
         begun = self._begun(self._backend, operation, arguments)
@@ -61,7 +75,7 @@ class SessionPython:
         )
 
     def _begun(
-        self, backend: PythonBackend, operation: str, arguments: Sequence[Any]
+        self, backend: PythonBackend, operation: str, arguments: Sequence[Any] | bytes
     ) -> PythonReply | WhenDone:
         try:
             reply = backend.begin(
@@ -85,7 +99,7 @@ class SessionPython:
         self._charge(reply.fuel)
         return _encoded(reply)
 
-    async def _run_and_tell(self, operation: str, arguments: list[Any]) -> Any:
+    async def _run_and_tell(self, operation: str, arguments: list[Any] | bytes) -> Any:
         backend = await self._opened()
         try:
             return await self._finished(self._begun(backend, operation, arguments))

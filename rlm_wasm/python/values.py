@@ -27,6 +27,7 @@ from rlm_wasm.data import VOID, Box, ImproperList, Struct, Symbol
 from rlm_wasm.errors import UsageError
 from rlm_wasm.python import codec
 from rlm_wasm.python.codec import MAX_DEPTH, MAX_NODES, TooLarge
+from rlm_wasm.sandbox.pages import COPIED_AT_ONCE, address_of, at_once, gathered
 
 OBJECT = Symbol("python-object")
 MAX_RATIO_BITS = 1 << 15
@@ -73,23 +74,54 @@ class PairTable(Mapping[Any, Any]):
     __hash__ = None  # type: ignore[assignment]
 
 
+def joined(pieces: list[bytes]) -> bytes:
+    """One bytes object of them, copied a mebibyte at a time: so other threads run meanwhile."""
+    if sum(map(len, pieces)) <= COPIED_AT_ONCE:
+        return b"".join(pieces)
+    return at_once(gathered([(address_of(piece), len(piece)) for piece in pieces]))
+
+
 # ---- in
+
+
+ONE_KEY: Final = (
+    'a table with keys that are one in Python, such as #\\a and "a", has no form there:'
+    " hand over a list of pairs"
+)
+ONE_MEMBER: Final = "a set with members that are one in Python has no form there: hand over a list"
+NO_KEY: Final = (
+    "a key of a table or a member of a set that has a table, a set or a struct in it has no form in Python:"
+    " hand over a list"
+)
+TOO_DEEP: Final = (
+    f"what is handed to Python: the value is nested deeper than {MAX_DEPTH} levels, or contains itself"
+)
+
+
+def too_many_parts() -> str:
+    """Why a value is refused."""
+    return f"a value for Python has {MAX_NODES:,} parts at the most: send less at once"
 
 
 def arguments_of(operation: str, arguments: Sequence[Any]) -> list[Any]:
     """A call's arguments as Python values, checked. Raises UsageError."""
     counter = _FromScheme()
     given = [counter.value(argument) for argument in arguments]
-    if operation in ("exec", "eval") and not isinstance(given[0], str):
-        raise UsageError(f"py-{operation}: the code must be a string, got {type(given[0]).__name__}")
-    if operation == "call" and not isinstance(given[0], Reference):
-        raise UsageError("py-call: the first argument must be a Python object that py-eval returned")
-    if operation == "set":
-        name = given[0]
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            text = name[:60] if isinstance(name, str) else type(name).__name__
-            raise UsageError(f"py-set!: {text!r} is no name of a Python variable (letters, digits and _)")
+    check_first(operation, given[0])
     return given
+
+
+def check_first(operation: str, first: Any) -> None:
+    """Whether the first argument is what the operation wants. Raises UsageError."""
+    if operation in ("exec", "eval") and not isinstance(first, str):
+        raise UsageError(f"py-{operation}: the code must be a string, got {type(first).__name__}")
+    if operation == "call" and not isinstance(first, Reference):
+        raise UsageError("py-call: the first argument must be a Python object that py-eval returned")
+    if operation == "set" and (
+        not isinstance(first, str) or not first.isidentifier() or keyword.iskeyword(first)
+    ):
+        text = first[:60] if isinstance(first, str) else type(first).__name__
+        raise UsageError(f"py-set!: {text!r} is no name of a Python variable (letters, digits and _)")
 
 
 class _FromScheme:
@@ -105,7 +137,7 @@ class _FromScheme:
     def value(self, value: Any) -> Any:
         self._left -= 1
         if self._left < 0:
-            raise UsageError(f"a value for Python has {MAX_NODES:,} parts at the most: send less at once")
+            raise UsageError(too_many_parts())
         if value is None or value is VOID or value is cbor2.undefined:
             return None
         if isinstance(value, str):
@@ -119,19 +151,14 @@ class _FromScheme:
         if isinstance(value, dict):
             table = {_key(self.value(key)): self.value(item) for key, item in value.items()}
             if len(table) < len(value):
-                raise UsageError(
-                    'a table with keys that are one in Python, such as #\\a and "a", has no form there:'
-                    " hand over a list of pairs"
-                )
+                raise UsageError(ONE_KEY)
             return table
         if isinstance(value, ImproperList):
             return [*map(self.value, value.items), self.value(value.tail)]
         if isinstance(value, frozenset):
             members = {self._member(item) for item in value}
             if len(members) < len(value):
-                raise UsageError(
-                    "a set with members that are one in Python has no form there: hand over a list"
-                )
+                raise UsageError(ONE_MEMBER)
             return members
         if isinstance(value, Struct):
             return {key: self.value(item) for key, item in value.fields.items()}

@@ -38,10 +38,10 @@ from rlm_wasm.python.component import PythonEngine
 from rlm_wasm.python.place import FamilyPlace, locked_at_once
 from rlm_wasm.python.snippets import MAX_FRAMES
 from rlm_wasm.python.text_function import TextFunction
-from rlm_wasm.python.transcode import value_to_cbor
-from rlm_wasm.python.values import Reference, arguments_of, check_marks, to_scheme
+from rlm_wasm.python.to_cbor import value_to_cbor
+from rlm_wasm.python.to_json import request_of
+from rlm_wasm.python.values import Reference, arguments_of, check_marks, joined, to_scheme
 from rlm_wasm.python.workers import Running
-from rlm_wasm.sandbox import protocol
 
 SMALL_STATE = 256 << 10
 """Captured variables up to this size are captured after every change, larger ones now and then."""
@@ -55,6 +55,8 @@ MOMENT_S = 0.001
 """Seconds that the event loop is kept for a call that may be short."""
 CONTEXT_PART = 1 << 20
 """Characters of a context that Python is given at once."""
+REQUEST_LIMIT = 64 << 20
+"""Characters of what Python may ask of the host at once, such as a file that it writes."""
 ANSWER_LIMIT = 16 << 20
 """Bytes of what is said beside a value: two streams of a mebibyte, and an error."""
 _ANSWER_MARKS = 2_000
@@ -103,10 +105,7 @@ class WasiPython:
 
         Where the last call was short, so may be this one: it is waited for here, for MOMENT_S at the most.
         """
-        if not self._short or not locked_at_once(self._lock):
-            return Running(self.run(operation, arguments, fuel=fuel, timeout_s=timeout_s))
-        if not self._place.take_at_once(self):
-            self._lock.release()
+        if not self._short or not self._take_at_once():
             return Running(self.run(operation, arguments, fuel=fuel, timeout_s=timeout_s))
         cancelled = threading.Event()
         job = workers.shared.submit(partial(self._serve, operation, arguments, fuel, timeout_s, cancelled))
@@ -116,6 +115,15 @@ class WasiPython:
         self._short = False
         job.then(self._release)
         return Running(self._ended(job, cancelled), cancelled.set)
+
+    def _take_at_once(self) -> bool:
+        """The lock and the place, until ``_release``, where nobody has to be waited for; whether so."""
+        if not locked_at_once(self._lock):
+            return False
+        if self._place.take_at_once(self):
+            return True
+        self._lock.release()
+        return False
 
     def _release(self) -> None:
         self._place.release()
@@ -174,7 +182,13 @@ class WasiPython:
     ) -> PythonReply:
         started = time.monotonic()
         used = 0
-        request, first = self._request_of(operation, arguments)
+        until = started + timeout_s
+
+        def check() -> None:
+            if cancelled.is_set() or workers.shared.leaving or time.monotonic() > until:
+                raise LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s)
+
+        request, first = self._request_of(operation, arguments, check)
         try:
             instance, note = self._ready(timeout_s, cancelled)
             if len(request) > self._limits.message_bytes:
@@ -187,15 +201,9 @@ class WasiPython:
             if not isinstance(lost, PythonNotBegun):
                 self._drop()
             raise self._limit(lost, fuel, timeout_s) from None
-        until = started + timeout_s
-
-        def check() -> None:
-            if cancelled.is_set() or workers.shared.leaving or time.monotonic() > until:
-                raise LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s)
-
         value, answer = self._parse(text, used)
         try:
-            encoded = self._read(lambda: b"".join(value_to_cbor(value, check)), used)
+            encoded = self._read(lambda: joined(value_to_cbor(value, check)), used)
         except LimitExceeded as limit:
             vars(limit)["fuel"] = used
             raise
@@ -219,10 +227,12 @@ class WasiPython:
             note=note,
         )
 
-    def _request_of(self, operation: str, arguments: Sequence[Any] | bytes) -> tuple[bytes, str]:
-        """What the instance is sent, and the first line of what it is about. Raises UsageError."""
+    def _request_of(
+        self, operation: str, arguments: Sequence[Any] | bytes, check: Callable[[], None]
+    ) -> tuple[bytes, str]:
+        """What the instance is sent, and its code or name. Raises UsageError and Unencodable."""
         if isinstance(arguments, bytes):
-            arguments = protocol.arguments_of(arguments)
+            return request_of(operation, arguments, self._limits.message_bytes, check)
         given = arguments_of(operation, arguments)
         first = given[0] if isinstance(given[0], str) else ""
         if operation in ("exec", "eval"):
@@ -362,10 +372,8 @@ class WasiPython:
     ) -> str:
         """What the component may ask. Never raises: an exception here would kill the instance."""
         try:
-            if len(request) > self._limits.message_bytes:
-                raise ValueError(
-                    "what is asked of the host is too long: a message has a limit (message_bytes)"
-                )
+            if len(request) > max(self._limits.message_bytes, REQUEST_LIMIT):
+                raise ValueError(f"what is asked of the host is too long: {len(request):,} characters")
             check_marks(request.encode(), _ANSWER_MARKS)
             operation, *arguments = json.loads(request)
             if operation == "context":

@@ -534,7 +534,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "context-names": ("", "array of text"),
     "checkpoint": ("key bytes preview", "nothing"),
     "restore": ("key", "bytes, or false"),
-    "py-exec": ("code", "table: value, stdout, stderr, note"),
+    "py-exec": ("code", "table: value, stdout, stderr, note, of which what is empty may be left out"),
     "py-eval": ("code", "the same"),
     "py-set!": ("name value", "the same"),
     "py-call": ("reference method argument …", "the same"),

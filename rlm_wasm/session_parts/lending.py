@@ -12,7 +12,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, Final
 
-from rlm_wasm.errors import LeaseLost, LimitExceeded, StoreError
+from rlm_wasm.errors import LeaseLost, LimitExceeded, StoreDamaged, StoreError
 from rlm_wasm.store.records import Piece, Report
 
 if TYPE_CHECKING:
@@ -151,6 +151,11 @@ class Lender:
         except LeaseLost as error:
             log.debug("%s", error)  # the journal's writer tells it, and ends the execution
             return False
+        except StoreDamaged as error:  # by waiting it does not become better
+            log.warning("session %s gets nothing of the shared budget: %s", self._session, error)
+            if need.first is not None:
+                self._budget.not_lent(need.first, error)
+            return True
         except StoreError as error:
             log.warning("session %s gets nothing of the shared budget at present: %s", self._session, error)
             return False

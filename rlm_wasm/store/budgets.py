@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from rlm_wasm.errors import LeaseLost, StoreError
+from rlm_wasm.errors import LeaseLost, StoreDamaged
 from rlm_wasm.store.leases import is_free
 from rlm_wasm.store.records import SHARED_KINDS, Piece, Report
 from rlm_wasm.store.tables import budgets, sessions, shares
@@ -77,7 +77,8 @@ class BudgetShares:
     def exchange(self, budget: str, session: str, epoch: int, report: Report) -> Piece:
         """Say what was used, give back, ask for more: one transaction.
 
-        Raises LeaseLost where another process has the session, StoreError where the budget is gone.
+        Raises LeaseLost where another process has the session, StoreDamaged where the budget is gone, or
+        cannot be right.
         """
         with self._store.transaction() as connection:
             whole = _Budget.locked(connection, budget)
@@ -90,8 +91,11 @@ class BudgetShares:
             refused, short = None, False
             if report.asks:
                 refused, short = whole.lend(mine, report)
-                if short and refused is None and report.reclaims and _reclaim(connection, whole, mine, now):
-                    refused, short = whole.lend(mine, report)
+                if short and refused is None and report.reclaims:
+                    if _reclaim(connection, whole, mine, now):
+                        refused, short = whole.lend(mine, report)
+                    else:
+                        _check_sums(connection, whole, mine)
             if short:
                 # What is too little for the next call may be enough for another session's.
                 whole.take_back(mine, report)
@@ -165,7 +169,7 @@ class _Budget:
         connection.execute(sa.update(budgets).where(here).values(name=name))
         row = connection.execute(sa.select(budgets).where(here)).first()
         if row is None:
-            raise StoreError(f"the shared budget {name} is not in the store any more")
+            raise StoreDamaged(f"the shared budget {name} is not in the store any more")
         return cls(dict(row._mapping))
 
     def write(self, connection: sa.Connection) -> None:
@@ -258,6 +262,32 @@ def _reclaim(connection: sa.Connection, whole: _Budget, mine: _Share, now: float
         share.write(connection)
         changed = True
     return changed
+
+
+def _check_sums(connection: sa.Connection, whole: _Budget, mine: _Share) -> None:
+    """What is handed out and not used stands with some session: else somebody waits for it for ever.
+
+    Raises StoreDamaged.
+    """
+    columns = [
+        sa.func.coalesce(sa.func.sum(shares.c[f"{what}_{kind}"]), 0).label(f"{what}_{kind}")
+        for what, kinds in (("lent", SHARED_KINDS), ("used", _SPENT))
+        for kind in kinds
+    ]
+    others = connection.execute(
+        sa.select(*columns).where(shares.c.budget == mine.budget, shares.c.session != mine.session)
+    ).one()
+    for kind in SHARED_KINDS:
+        out = whole.row[f"lent_{kind}"] - (whole.row[f"used_{kind}"] if kind in _SPENT else 0)
+        held = mine.lent[kind] + int(others._mapping[f"lent_{kind}"])
+        if kind in _SPENT:
+            held -= mine.used[kind] + int(others._mapping[f"used_{kind}"])
+        if out != held:
+            raise StoreDamaged(
+                f"the shared budget {mine.budget} is damaged in the store: {out:,} {kind} are handed out and"
+                f" not used, and its sessions have {held:,}. Correct rlm_budgets.lent_{kind}, or take a"
+                " budget of another name"
+            )
 
 
 def forget_shares(connection: sa.Connection, session: str) -> None:

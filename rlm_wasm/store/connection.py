@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.errors import StoreDamaged, StoreError, UsageError
 from rlm_wasm.redaction import HIDDEN, address_without_credentials, without_credentials
 from rlm_wasm.store import files
 from rlm_wasm.store.tables import SCHEMA_VERSION, metadata, schema
@@ -123,6 +123,11 @@ class Database:
                     for index in table.indexes:
                         connection.execute(CreateIndex(index, if_not_exists=True))
                 connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
+            elif version < 1:
+                raise StoreDamaged(
+                    f"the store {self._display_url()} is damaged: rlm_schema.version says {version}, and"
+                    f" schemas are 1 to {SCHEMA_VERSION}. Put a copy of the store in its place"
+                )
             elif version < SCHEMA_VERSION:
                 from rlm_wasm.store.migrations import upgrade
 

@@ -22,6 +22,7 @@ from rlm_wasm.runlog.events import CallEnded, Record, RunEnded, RunStarted, Text
 from rlm_wasm.runlog.file import log
 from rlm_wasm.runlog.reading import LogReader
 from rlm_wasm.runlog.story import RunFigures, RunStory, figures
+from rlm_wasm.store.column_types import checked_table
 
 if TYPE_CHECKING:
     from rlm_wasm.store.connection import Database
@@ -32,7 +33,7 @@ MAX_BYTES: Final = 1 << 30
 """Bytes of all runs together, the same."""
 
 _tables: Final = sa.MetaData()
-_runs: Final = sa.Table(
+_runs: Final = checked_table(
     "rlm_runs",
     _tables,
     sa.Column("run", sa.String(32), primary_key=True),
@@ -50,7 +51,7 @@ _runs: Final = sa.Table(
     sa.Column("models", sa.Text, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
 )
-_records: Final = sa.Table(
+_records: Final = checked_table(
     "rlm_run_records",
     _tables,
     sa.Column("run", sa.String(32), primary_key=True),

@@ -10,16 +10,18 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from rlm_wasm.store.column_types import checked_table
+
 SCHEMA_VERSION: Final = 3
 
 metadata = sa.MetaData()
 
-schema = sa.Table(
+schema = checked_table(
     "rlm_schema",
     metadata,
     sa.Column("version", sa.Integer, primary_key=True),
 )
-checkpoints = sa.Table(
+checkpoints = checked_table(
     "rlm_checkpoints",
     metadata,
     sa.Column("namespace", sa.String(255), primary_key=True),
@@ -28,7 +30,7 @@ checkpoints = sa.Table(
     sa.Column("preview", sa.Text, nullable=False),
     sa.Column("written_at", sa.Float, nullable=False),
 )
-completions = sa.Table(
+completions = checked_table(
     "rlm_completions",
     metadata,
     sa.Column("key", sa.String(64), primary_key=True),
@@ -36,7 +38,7 @@ completions = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("used_at", sa.Float, nullable=False, index=True),
 )
-sessions = sa.Table(
+sessions = checked_table(
     "rlm_sessions",
     metadata,
     sa.Column("name", sa.String(255), primary_key=True),
@@ -60,7 +62,7 @@ sessions = sa.Table(
     sa.Column("request", sa.String(255)),
     sa.Column("result", sa.LargeBinary),
 )
-journal = sa.Table(
+journal = checked_table(
     "rlm_journal",
     metadata,
     sa.Column("session", sa.String(255), primary_key=True),
@@ -70,7 +72,7 @@ journal = sa.Table(
     sa.Column("payload", sa.LargeBinary, nullable=False),
 )
 # Snapshots beside the newest one of a session: its children's, and the one that its last execution began on.
-snapshots = sa.Table(
+snapshots = checked_table(
     "rlm_snapshots",
     metadata,
     sa.Column("session", sa.String(255), primary_key=True),
@@ -78,21 +80,21 @@ snapshots = sa.Table(
     sa.Column("base", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("snapshot", sa.LargeBinary, nullable=False),
 )
-blobs = sa.Table(
+blobs = checked_table(
     "rlm_blobs",
     metadata,
     sa.Column("hash", sa.String(64), primary_key=True),
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("used_at", sa.Float, nullable=False),
 )
-references = sa.Table(
+references = checked_table(
     "rlm_references",
     metadata,
     sa.Column("session", sa.String(255), primary_key=True),
     sa.Column("hash", sa.String(64), primary_key=True, index=True),
 )
 # What sessions may use together. Of each: the limit, what was handed out, and of that what is used for sure.
-budgets = sa.Table(
+budgets = checked_table(
     "rlm_budgets",
     metadata,
     sa.Column("name", sa.String(255), primary_key=True),
@@ -108,7 +110,7 @@ budgets = sa.Table(
     sa.Column("wanted_at", sa.Float, nullable=False, server_default="0"),
 )
 # What one session has of it, counted like its account: it may use so much since it began.
-shares = sa.Table(
+shares = checked_table(
     "rlm_shares",
     metadata,
     sa.Column("budget", sa.String(255), primary_key=True),

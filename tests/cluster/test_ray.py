@@ -13,11 +13,13 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rlm_wasm import (
+    Answer,
     Completion,
     CompletionRequest,
     ExecutorError,
@@ -165,6 +167,50 @@ async def test_a_killed_actor_s_session_goes_on_in_another_and_nothing_is_paid_t
     assert (one, two, three) == ("one", "two", "two")
     assert by_one == by_two == str(first) != by_another
     assert key == again
+
+
+class Asked(Written):
+    """A root model as well: one program that asks "two", and one that finishes with what came of it."""
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """See Provider."""
+        if request.purpose != "program":
+            return await super().complete(request)
+        number = request.data.count("## Iteration")
+        self._write("sent", replace(request, instruction=f"iteration {number}"))
+        program = '(define found (syntax-e (llm-query #:instruction "two")))', "(finish found)"
+        return Completion(text=f"```scheme\n{program[number]}\n```", prompt_tokens=6, completion_tokens=4)
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_question_goes_on_in_another_actor_and_nothing_is_paid_twice(
+    cluster: Cluster, url: str, tmp_path: Path, named: bool
+) -> None:
+    """By its name, which gives its Answer again, too; and in a session of one's own."""
+    model = Asked(tmp_path / "calls.log", hangs=("two",))
+    executor = RayExecutor(actors=2)
+
+    async with Runtime(model, store=url, durable=True, executor=executor) as runtime:
+
+        async def ask() -> Answer:
+            if named:
+                return await runtime.ask("What is it?", "a text", name="report")
+            async with runtime.session(name="work") as session:
+                await session.load_context("a text")
+                return await session.ask("What is it?")
+
+        asking = asyncio.create_task(ask())
+        os.kill(await model.until("sent", "two"), signal.SIGKILL)
+        answer = await asking
+        assert (answer.value, answer.status) == ("<two>", "finished")
+        assert executor.moves >= 1
+        if named:
+            assert (await ask()).value == "<two>"
+            with pytest.raises(UsageError, match="tells no progress"):
+                await runtime.ask("What is it?", "a text", name="report", on_step=lambda _step: None)
+    sent = [(line[3], line[2]) for line in model.lines("sent")]
+    assert [what for what, _ in sent] == ["iteration 0", "two", "two", "iteration 1"]
+    assert sent[1] == sent[2]
 
 
 async def test_an_answer_that_was_lost_with_its_actor_is_given_again(

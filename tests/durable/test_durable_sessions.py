@@ -531,9 +531,9 @@ async def test_an_end_that_was_not_written_comes_again(
 ) -> None:
     """By ``resume``, with the same Result, and in a snapshot of that moment it is over."""
     limits, program, said = ENDS[end]
+    monkeypatch.setattr(journal, "WORTH", 1_000)  # no snapshot comes between
     it = _Between(url, limits=limits)
     await it.value("(define x 41)")
-    monkeypatch.setattr(journal, "WORTH", 1_000)  # no snapshot comes between
     with monkeypatch.context() as dying:
         without_its_end(dying)
         with pytest.raises(LeaseLost):
@@ -551,6 +551,32 @@ async def test_an_end_that_was_not_written_comes_again(
         if copy.suspended:
             assert said in str((await copy.resume()).error)
         assert (await copy.execute("(+ x 1)")).value == "42"
+
+
+async def test_an_end_comes_again_where_garbage_was_collected_before_it_was_written(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """As for a snapshot that the process did not live to save."""
+    monkeypatch.setattr(journal, "WORTH", 1_000)
+    it = _Between(url)
+    await it.value("(define x 41)")
+
+    async def dies(stay: Stay, *_: Any) -> None:
+        runs = stay.journal.runs
+        await it.session._scheduler.guest.tidy()
+        assert stay.journal.runs > runs  # it was worth it
+        await stay.durable.writer.flush()
+        raise LeaseLost("the process was killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Stay, "end", dies)
+        with pytest.raises(LeaseLost):
+            await it.session.execute("(for ([i 3000]) (make-string 200 #\\a)) (+ x 1)")
+    await it.goes_on("crash")
+    assert it.session.suspended
+    assert (await it.session.resume()).value == "42"
+    assert await it.value("(+ x 2)") == "43"
+    await it.aclose()
 
 
 @pytest.mark.parametrize("end", [name for name in ENDS if name != "a program without room"])

@@ -200,7 +200,10 @@ def distance(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
-NAMES = st.text("zqjx", min_size=1, max_size=9).map(lambda text: "zqj" + text)
+NAMES = st.one_of(
+    st.text("zqjxé", min_size=1, max_size=9).map(lambda text: "zqj" + text),
+    st.text("zqjxé", min_size=1, max_size=4).map(lambda text: "zqj" + "qjx" * 19 + text),  # 61 to 64 characters
+)
 
 
 @settings(max_examples=30)

@@ -122,8 +122,13 @@ async def _life(runtime: Runtime, rng: random.Random, figures: Figures) -> None:
 async def _execute(session: Session, rng: random.Random, figures: Figures) -> None:
     running = asyncio.ensure_future(session.execute(rng.choice(_PROGRAMS)))
     how = rng.randrange(8)
-    for _ in range(rng.randrange(30) if how < 2 else 0):
-        await asyncio.sleep(0)
+    turns = rng.randrange(30) if how < 2 else 0
+    if how == 0 and turns < 15:  # in its first turn: later it may be over, however many turns that is
+        while not (session.running or running.done()):
+            await asyncio.sleep(0)
+    else:
+        for _ in range(turns):
+            await asyncio.sleep(0)
     if how == 0:
         session.cancel()
     elif how == 1:

@@ -769,12 +769,12 @@ Value compile_run(void) {
       if (!long_room(items)) return V_AGAIN;
     }
     charge(1);
-    if (should_pause()) return V_AGAIN;
     Value item[ITEM];
     memcpy(item, VEC(work) + --work_top * ITEM, sizeof item);
     if (generating) do_generate(item); else analyse_item(item);
     if (generating && GET(max_depth) > 12000)
       return err_fail("exn:fail:syntax", "procedure too large: it needs more than 12000 values on the stack at once; build the data in parts", V_NIL);
+    if (should_pause()) return V_AGAIN;                  /* one item at the least is done before */
   }
   Value closure = heap_object(T_CLOSURE, 0, 1);
   CLOSURE_TEMPLATE(closure) = make_template();

@@ -190,6 +190,7 @@ struct Symbol {
   uint64_t header;
   Value name;        /* string, immutable; a keyword's has no #: */
   Value hash;        /* fixnum */
+  Value letters;     /* fixnum: which there are, for text/near.c */
 };
 #define SYM(v) ((struct Symbol *)PTR(v))
 

@@ -535,16 +535,40 @@ static Value set_version(Value table, uint32_t i, Value value) {
   return next;
 }
 
+/* What was looked up last is mostly what is set next: (hash-set! t k (+ 1 (hash-ref t k 0))). Its position is no more than
+   a guess: the key that stands there decides. */
+enum { NO_GUESS = UINT32_MAX, GUESSED_CHARS = 64 };
+static uint32_t guess = NO_GUESS;
+static bool is_guessed(Value table, Value key) {
+  Value store = TABLE(table)->store;
+  if (guess >= S_NUMBER(store, S_USED)) return false;
+  Value there = ENTRY_KEY(store, guess);
+  if (there == key) return true;
+  return TABLE_KIND(table) == TABLE_EQUAL && IS(key, T_STRING) && IS(there, T_STRING) &&
+         STR_LENGTH(key) <= GUESSED_CHARS && string_equal(there, key);
+}
+
 /* The table with the entry: itself where it is mutable, a version of it where not; or V_AGAIN, with its progress in
    vm.resume (false, find_deep's, or true). */
 static Value table_put(Value table, Value key, Value value) {
   uint32_t position = 0, hash;
   key = true_key(table, key);
+  bool immutable = is_immutable(table);
+  if (guess != NO_GUESS) {
+    bool found = !immutable && vm.resume == V_FALSE && is_guessed(table, key);
+    uint32_t i = guess;
+    guess = NO_GUESS;
+    if (found) {
+      touch(TABLE(table)->store);
+      ENTRY_VALUE(TABLE(table)->store, i) = value;
+      charge(1);
+      return table;
+    }
+  }
   hash = key_hash(TABLE_KIND(table), key);
   /* known to be absent, and the larger store was being filled: nobody else ran meanwhile */
   Value found = vm.resume == V_TRUE ? V_FALSE : locate(table, key, hash, &position);
   if (IS_SIGNAL(found)) return found;
-  bool immutable = is_immutable(table);
   Value store = TABLE(table)->store;
   if (found == V_TRUE) {
     if (immutable) return set_version(table, position, value);
@@ -758,8 +782,9 @@ static Value prim_hasheq(int argc, Value *args) { return from_arguments(argc, ar
 
 /* V_TRUE with the position, V_FALSE or V_AGAIN. */
 static Value locate_argument(Value *args, uint32_t *position) {
-  Value key = true_key(args[0], args[1]);
-  return locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
+  Value key = true_key(args[0], args[1]), found = locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
+  if (found == V_TRUE) guess = *position;
+  return found;
 }
 
 /* A key that is not there: has the table its twin? The first key tells of which kind the keys are, so that tables of

@@ -148,16 +148,42 @@ static Value body_define_values(Value item, Job j) {
 }
 
 /* (begin form ...): its forms come first, each in the environment of the begin. */
-static Value splice(Value forms, Value env, Value home, Value rest, uint32_t place) {
-  Value head = rest, last = V_NIL;
-  for (; is_pair(forms); forms = CDR(forms)) {
-    Value form = form_at(CAR(forms), pair_place(forms) ? pair_place(forms) : place);
-    if (env != home) form = make_syntax(env, V_NIL, form);
-    Value pair = cons(form, rest);
+enum { SPLICE_PIECE = 256 };     /* forms between two looks whether to pause: their objects fit the headroom */
+static Value splice_form(Value forms, Value env, Value home, uint32_t place) {
+  Value form = form_at(CAR(forms), pair_place(forms) ? pair_place(forms) : place);
+  return env != home ? make_syntax(env, V_NIL, form) : form;
+}
+
+/* V_TRUE and the list; a long one in pieces: the state's walk is #(forms left, all that stand already, their last
+   pair), and before that how they were counted. */
+enum { WALK_FORMS, WALK_HEAD, WALK_LAST, WALK_SIZE };
+static Value splice(State *s, Job j, Value home, Value rest, uint32_t place, Value *out) {
+  Value forms, head = rest, last = V_NIL;
+  if (s->walk == V_FALSE || VEC_LENGTH(s->walk) == LIST_WALK_SIZE) {
+    int64_t length;
+    Value end;
+    TRY_STEP(list_walk_count(j.form, &s->walk, &length, &end));
+    if (length < 0 || end != V_NIL) return bad_shape(j);
+    forms = CDR(j.form);
+  } else {
+    Value *kept = VEC(s->walk);
+    forms = kept[WALK_FORMS];
+    head = kept[WALK_HEAD];
+    last = kept[WALK_LAST];
+  }
+  for (uint32_t n = 1; is_pair(forms); forms = CDR(forms), n++) {
+    Value pair = cons(splice_form(forms, j.env, home, place), rest);
     if (last == V_NIL) head = pair; else CDR(last) = pair;
     last = pair;
+    if (n % SPLICE_PIECE || (charge(SPLICE_PIECE / 4), !should_pause())) continue;
+    Value kept = s->walk = make_vector(WALK_SIZE, CDR(forms));
+    VEC(kept)[WALK_HEAD] = head;
+    VEC(kept)[WALK_LAST] = last;
+    return V_AGAIN;
   }
-  return head;
+  s->walk = V_FALSE;
+  *out = head;
+  return V_TRUE;
 }
 
 static Value body_core(State *s, Value item, Job j, const CoreForm *core) {
@@ -165,8 +191,7 @@ static Value body_core(State *s, Value item, Job j, const CoreForm *core) {
   Value frame = BODY(i->c)->frame;
   switch (core->id) {
     case F_BEGIN:
-      if (list_length(j.form) < 0) return bad_shape(j);
-      i->b = splice(CDR(j.form), i->env, frame, i->b, 0);
+      TRY_STEP(splice(s, j, frame, i->b, 0, &i->b));
       next_form(item);
       return V_VOID;
     case F_DEFINE: return body_define(item, j);
@@ -357,18 +382,18 @@ static Value top_define_values(State *s, Job j, Value home) {
 /* More than one form: the driver evaluates them one after the other, for a later one may need what
    an earlier one does. */
 static Value top_begin(State *s, Value item, Job j, Value home) {
-  int64_t n = list_length(j.form);
-  if (n < 0) return bad_shape(j);
-  if (n == 2) {
-    ITEM(item)->form = CADR(j.form);
-    return V_VOID;
-  }
-  if (n == 1) {
+  if (CDR(j.form) == V_NIL) {
     fill(j.hole, node_const(V_VOID));
     return V_TRUE;
   }
+  if (is_pair(CDR(j.form)) && CDDR(j.form) == V_NIL) {
+    ITEM(item)->form = CADR(j.form);
+    return V_VOID;
+  }
+  Value forms;
+  TRY_STEP(splice(s, j, home, V_NIL, j.place, &forms));
   Value request = make_vector(3, intern("%splice"));
-  VEC(request)[1] = splice(CDR(j.form), j.env, home, V_NIL, j.place);
+  VEC(request)[1] = forms;
   VEC(request)[2] = home;
   s->done = request;
   return V_TRUE;

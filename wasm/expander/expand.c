@@ -132,21 +132,42 @@ Value expand_later(State *s, Job j) {
   return V_TRUE;
 }
 
-Value expand_list(State *s, Value forms, Job j, Value *nodes) {
-  Value last = V_NIL;
-  *nodes = V_NIL;
-  for (; is_pair(forms); forms = CDR(forms)) {
+/* Some of a list's forms: their nodes come behind *last. */
+static Value expand_piece(State *s, Value *forms, Job j, Value *last) {
+  for (uint32_t n = 0; is_pair(*forms) && n < LIST_PIECE; *forms = CDR(*forms), n++) {
     Value pair = cons(V_FALSE, V_NIL);
-    if (last == V_NIL) *nodes = pair; else CDR(last) = pair;
-    last = pair;
-    uint32_t place = pair_place(forms);       /* of the element, even of an atom */
-    Job part = {.form = CAR(forms), .env = j.env, .hole = CAR_OF(pair), .place = place ? place : j.place, .name = V_FALSE};
+    CDR(*last) = pair;
+    *last = pair;
+    uint32_t place = pair_place(*forms);      /* of the element, even of an atom */
+    Job part = {.form = CAR(*forms), .env = j.env, .hole = CAR_OF(pair), .place = place ? place : j.place, .name = V_FALSE};
     TRY_STEP(expand_later(s, part));
   }
   return V_TRUE;
 }
 
-/* As many as apply takes: a call is expanded in one step. */
+Value expand_list_after(State *s, Value forms, Job j, Value last) {
+  j.form = forms;
+  push_item(s, DO_LIST, j, last, V_FALSE, V_FALSE);
+  return V_TRUE;
+}
+
+/* The item's form is what is left of the list, `a` the last pair of the nodes. */
+static Value step_list(State *s, Value item) {
+  Value forms = ITEM(item)->form, last = ITEM(item)->a;
+  TRY_STEP(expand_piece(s, &forms, item_job(item), &last));
+  ITEM(item)->form = forms;
+  ITEM(item)->a = last;
+  return is_pair(forms) ? V_VOID : V_TRUE;
+}
+
+Value expand_list(State *s, Value forms, Job j, Value *nodes) {
+  Value before = cons(V_FALSE, V_NIL), last = before;
+  TRY_STEP(expand_piece(s, &forms, j, &last));
+  *nodes = CDR(before);
+  return is_pair(forms) ? expand_list_after(s, forms, j, last) : V_TRUE;
+}
+
+/* As many as apply takes. */
 enum { OPERANDS_MOST = 229376 };
 /* (name () ...) is mostly a form of another language: its name is missed before its () is looked at. */
 static bool misses_name(Value form, Value env) {
@@ -164,8 +185,7 @@ static Value expand_call(State *s, Job j) {
     return syntax_fail(j, "a call must be a proper list, got %v", j.form);
   if (length > OPERANDS_MOST + 1)
     return syntax_fail(j, "a call of too many arguments (the limit is %d); build the data in parts", (int)OPERANDS_MOST);
-  charge(length);
-  if (length > LENGTH_MOST && !room((uint64_t)length * BYTES_A_PAIR)) return short_of_room();
+  charge(length / 16);
   if (misses_name(j.form, j.env))
     return syntax_fail(j, "unbound variable: %v; and its argument () is no expression: the empty list is written '()",
                        identifier_symbol(CAR(j.form)));
@@ -389,6 +409,7 @@ static Value step_expr(State *s, Value item) {
 static Value (*const steps[ITEM_KINDS])(State *, Value) = {
   [DO_EXPR] = step_expr, [DO_BODY] = step_body, [DO_TOP] = step_top, [DO_MACRO] = step_macro,
   [DO_QUASI] = step_quasi, [DO_LIBRARY] = step_library, [DO_IMPORT] = step_import,
+  [DO_LIST] = step_list,
 };
 
 /* Reserve what the step may take: what a core form allocates is in proportion to its length, as far as it is counted

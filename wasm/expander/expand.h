@@ -41,6 +41,8 @@ Value adjusted(Value env, Value binding);      /* what a macro means in env; oth
 
 /* ---- the machine (expand.c) ---- */
 
+enum { LIST_PIECE = 2048 };      /* forms of a list that one step takes */
+
 typedef struct State {   /* a T_VECTOR */
   uint64_t header;
   Value stack;         /* the items left to do, linked */
@@ -75,7 +77,7 @@ struct Item {          /* a T_VECTOR */
 
 enum { ITEM_SLOTS = 11, ITEM_FORM = 1, ITEM_A = 7, ITEM_B = 8, ITEM_C = 9 };
 
-enum item_kind { DO_EXPR, DO_BODY, DO_TOP, DO_MACRO, DO_QUASI, DO_LIBRARY, DO_IMPORT, ITEM_KINDS };
+enum item_kind { DO_EXPR, DO_BODY, DO_TOP, DO_MACRO, DO_QUASI, DO_LIBRARY, DO_IMPORT, DO_LIST, ITEM_KINDS };
 #define ITEM(v) ((struct Item *)PTR(v))
 
 /* Every step and helper returns V_TRUE (done), V_VOID (the item stays: step it again after what it
@@ -98,7 +100,8 @@ Value body_later(State *s, Job j, int flags);            /* j.form: the list of 
 
 enum { BODY_MAY_BE_EMPTY = 1,   /* (when x): void */
        BODY_MAY_END_IN_DEFINE = 2 };
-Value expand_list(State *s, Value forms, Job j, Value *nodes);  /* a list of nodes, filled later */
+Value expand_list(State *s, Value forms, Job j, Value *nodes);  /* a list of nodes, filled later; a long one grows at its end later, too */
+Value expand_list_after(State *s, Value forms, Job j, Value last); /* the same behind what is there: the next step's work */
 Value ask(State *s, Value *answer, int count, ...);      /* a request of count Values; V_TRUE: answered */
 Value enter_closure(Value syntax, Value env);             /* the environment of a closure's expression, used in env */
 

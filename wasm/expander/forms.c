@@ -290,15 +290,12 @@ static Value form_begin0(State *s, Job j) {
   int64_t n = list_length(j.form);
   if (n < 2) return bad_shape(j);
   if (n == 2) return expand_later(s, tail_part(j, CADR(j.form), j.hole));
-  Value var = make_envvar(intern("first")), nodes;
-  Value node = node_let1(j.place, var, V_FALSE, V_FALSE);
+  Value var = make_envvar(intern("first")), rest = make_node(N_SEQ, j.place, 1, V_NIL), nodes;
+  Value node = node_let1(j.place, var, V_FALSE, make_node(N_SEQ, j.place, 1, list_n(2, rest, node_local(var))));
   fill(j.hole, node);
   TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
   TRY_STEP(expand_list(s, CDDR(j.form), j, &nodes));
-  Value last = nodes;
-  while (CDR(last) != V_NIL) last = CDR(last);
-  CDR(last) = list_n(1, node_local(var));
-  NODE(node, 2) = make_node(N_SEQ, j.place, 1, nodes);
+  NODE(rest, 0) = nodes;
   return V_TRUE;
 }
 

@@ -226,12 +226,7 @@ Value form_do(State *s, Job j) {
   for (Value b = CADR(j.form); b != V_NIL; b = CDR(b))
     TRY_STEP(expand_later(s, part(inner, CDDR(CAR(b)) == V_NIL ? CAR(CAR(b)) : CADDR(CAR(b)), CAR_OF(list_add(&steps_, V_FALSE)))));
   Value again = make_node(N_CALL, j.place, 2, node_local(loop), steps_.head);
-  if (commands != V_NIL) {
-    Value last = commands;
-    while (CDR(last) != V_NIL) last = CDR(last);
-    CDR(last) = list_n(1, again);
-    again = make_node(N_SEQ, j.place, 1, commands);
-  }
+  if (commands != V_NIL) again = make_node(N_SEQ, j.place, 1, list_n(2, make_node(N_SEQ, j.place, 1, commands), again));
   NODE(result, 2) = again;
   Value lambda = make_node(N_LAMBDA, j.place, 7, intern("do"), FIX(list_length(vars.head)), FIX(0), V_FALSE, vars.head, result, FIX(0));
   Value start = make_node(N_CALL, j.place, 2, node_local(loop), inits.head);

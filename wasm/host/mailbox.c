@@ -1,6 +1,7 @@
 /* mailbox.c — the host's side of the machine: rlm.h. Between two calls nothing of it is on the C stack. */
 #include "host/mailbox.h"
 #include "compiler/generate.h"
+#include "core/check.h"
 #include "host/boot.h"
 #include "rlm.h"
 #include "text/utf8.h"
@@ -10,31 +11,69 @@
 
 /* ---- outbox: one CBOR array of indefinite length, made by appending ---- */
 static Value outbox;
-static uint32_t outbox_length;
+static uint32_t outbox_start, outbox_length;
 
 static void outbox_reset(void) {
   if (!IS(outbox, T_RAW) || OBJ_LENGTH(outbox) > 65536) outbox = heap_raw(T_RAW, 0, 2048);
   RAW_BYTES(outbox)[0] = 0x9f;
+  outbox_start = 0;
   outbox_length = 1;
 }
+
+/* What is long is not copied again: the host takes it first. */
+static bool host_takes_first(void) {
+  if (outbox_length <= LONG_PART) return false;
+  if (steps_left() > 0) charge(steps_left());
+  return true;
+}
+
 Value outbox_put(Value item) {
   uint64_t n = BYTES_LENGTH(item), need = outbox_length + n + 1;
-  if (need > OBJ_LENGTH(outbox)) {
+  if (outbox_start + need > OBJ_LENGTH(outbox)) {
+    if (host_takes_first()) return V_AGAIN;
     if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
     if (!heap_reserve(need * 2)) return need_memory(need * 2);
     Value bigger = heap_raw(T_RAW, 0, (uint32_t)(need * 2));
-    memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox), outbox_length);
+    memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox) + outbox_start, outbox_length);
     outbox = bigger;
+    outbox_start = 0;
   }
-  memcpy(RAW_BYTES(outbox) + outbox_length, BYTES(item), n);
+  memcpy(RAW_BYTES(outbox) + outbox_start + outbox_length, BYTES(item), n);
   outbox_length += (uint32_t)n;
   return V_VOID;
 }
+
+/* A long item gets an outbox of its own, in pieces: #(outbox done). What stands in the present one, which the host may
+   take meanwhile, then comes before it. */
+enum { SMALL_ITEMS = 4096 };            /* room for what follows a long one */
+static Value put_long(Value item) {
+  uint32_t n = BYTES_LENGTH(item), begun = 0;
+  Value *kept = progress(), to;
+  if (kept) {
+    to = kept[0];
+    begun = (uint32_t)FIX_VALUE(kept[1]);
+  } else {
+    if (host_takes_first()) return V_AGAIN;
+    uint64_t bytes = (uint64_t)n + outbox_length + SMALL_ITEMS;
+    if (bytes > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
+    if (!heap_reserve(bytes + 64)) return need_memory(bytes + 64);
+    to = heap_raw(T_RAW, 0, (uint32_t)bytes);
+  }
+  uint32_t before = OBJ_LENGTH(to) - SMALL_ITEMS - n;
+  FOR_PARTS(i, part, begun, n, 64, pause_keeping(2, to, FIX(i))) memcpy(RAW_BYTES(to) + before + i, BYTES(item) + i, part);
+  CHECK(outbox_length <= before);
+  memcpy(RAW_BYTES(to) + before - outbox_length, RAW_BYTES(outbox) + outbox_start, outbox_length);
+  outbox = to;
+  outbox_start = before - outbox_length;
+  outbox_length += n;
+  return V_VOID;
+}
+
 /* (%outbox! bytevector): append one encoded item */
 static Value prim_outbox(int argc, Value *args) {
   (void)argc;
   CHECK_BYTES("%outbox!", 0);
-  return outbox_put(args[0]);
+  return BYTES_LENGTH(args[0]) > LONG_PART ? put_long(args[0]) : outbox_put(args[0]);
 }
 const PrimDef message_prims[] = {{"%outbox!", prim_outbox, 1, 1, NULL}, {0}};
 
@@ -78,7 +117,7 @@ RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
   inbox_given = true;
   return (uint32_t)(uintptr_t)BYTES(m.inbox);
 }
-RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void) { return outbox_length ? (uint32_t)(uintptr_t)RAW_BYTES(outbox) : 0; }
+RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void) { return outbox_length ? (uint32_t)(uintptr_t)RAW_BYTES(outbox) + outbox_start : 0; }
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void) { return outbox_length; }
 
 /* What a host wants to know after every run lies in one place: a look there is cheaper than three calls. */
@@ -202,7 +241,7 @@ RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
     }
   }
 done:
-  RAW_BYTES(outbox)[outbox_length++] = 0xff;   /* prim_outbox left room */
+  RAW_BYTES(outbox)[outbox_start + outbox_length++] = 0xff;   /* prim_outbox left room */
   write_report();
   return status;
 }

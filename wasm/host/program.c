@@ -152,21 +152,6 @@ static Value prim_expanded(int argc, Value *args) { (void)argc; return make_expa
    the driver, a pair of the expansion's state and the request; the condition where one cannot be expanded; #f at a
    form that begins with `library`. vm.resume: the state, or #t between two forms. */
 enum { LOOK_TREES = 0, LOOK_HERE = 4, LOOK_AFTER, LOOK_ENV, LOOK_SLOTS };
-enum { SPLICE_AT_ONCE = 1000 };        /* forms: of more the driver makes the list */
-
-/* A list that may be written to, V_FALSE: it is long. */
-static Value copy_of_short(Value list) {
-  Value copy = V_NIL, last = V_NIL;
-  int n = 0;
-  for (; is_pair(list); list = CDR(list)) {
-    if (++n > SPLICE_AT_ONCE) return V_FALSE;
-    Value pair = cons(CAR(list), V_NIL);
-    if (last == V_NIL) copy = pair; else CDR(last) = pair;
-    last = pair;
-  }
-  charge(1 + n / 4);
-  return copy;
-}
 
 static Value expand_ahead(Value *args) {
   if (!IS(args[0], T_VECTOR) || VEC_LENGTH(args[0]) != LOOK_SLOTS) return err_type(NULL, 0, "vector", args[0]);
@@ -200,12 +185,10 @@ static Value expand_ahead(Value *args) {
       if (tree == V_ERROR) return vm.error;
       if (IS_SIGNAL(tree)) return tree;
       if (!IS_FIX(VEC(tree)[0])) {
-        Value inner = VEC(tree)[0] == splice_symbol ? copy_of_short(VEC(tree)[1]) : V_FALSE;
-        if (inner == V_FALSE) return cons(state, tree);
-        VEC(tree)[1] = inner;
+        if (VEC(tree)[0] != splice_symbol) return cons(state, tree);
         CAR(forms) = make_expanded(form, tree, V_FALSE);
         look[LOOK_AFTER] = cons(cons(CDR(forms), env), look[LOOK_AFTER]);
-        forms = look[LOOK_HERE] = inner;
+        forms = look[LOOK_HERE] = VEC(tree)[1];         /* a list of its own, to be written to */
         env = look[LOOK_ENV] = VEC(tree)[2];
         state = V_FALSE;
         if (!should_pause()) continue;
@@ -468,16 +451,20 @@ static Value prim_call_message(int argc, Value *args) {
   uint32_t n = BYTES_LENGTH(args[2]);
   uint64_t need = (uint64_t)n + STR_LENGTH(args[1]) + 64;
   if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
-  if (!heap_reserve(need)) return need_memory(need);
-  Value bytes = heap_raw(T_BYTES, 0, (uint32_t)need);
+  Value *kept = progress(), bytes;
+  if (kept) {
+    bytes = kept[0];
+  } else {
+    if (!heap_reserve(need)) return need_memory(need);
+    bytes = heap_raw(T_BYTES, 0, (uint32_t)need);
+  }
   uint8_t *at = BYTES(bytes);
   memcpy(at, "\x84\x64" "call", 6);
   at = put_integer(at + 6, 0, (uint64_t)FIX_VALUE(args[0]));
   at = put_text(at, "", args[1]);
   at = put_integer(at, 2, n);
-  memcpy(at, BYTES(args[2]), n);
+  FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, n, 64, pause_keeping(2, bytes, FIX(i))) memcpy(at + i, BYTES(args[2]) + i, part);
   at += n;
-  charge(n / 64);
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
   return bytes;
 }

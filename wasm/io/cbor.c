@@ -426,7 +426,7 @@ static Value encode(Encoder *e) {
 /* The bytes so far, as long as they are. */
 static Value encoder_finish(Encoder *e) {
   uint32_t waste = BYTES_LENGTH(e->out) - e->length;
-  if (waste > e->length / 4 && heap_reserve(e->length + 16)) {
+  if (waste > e->length / 4 && e->length <= LONG_PART && heap_reserve(e->length + 16)) {      /* a long one does not live long */
     Value exact = heap_raw(T_BYTES, 0, e->length);
     memcpy(BYTES(exact), BYTES(e->out), e->length);
     return exact;

@@ -16,6 +16,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static Value null_symbol(void) {
+  static Value symbol = V_FALSE;
+  if (symbol == V_FALSE) {
+    heap_root(&symbol);
+    symbol = intern("null");
+  }
+  return symbol;
+}
+
 /* ---- parsing ---- */
 
 typedef struct {
@@ -29,12 +38,13 @@ typedef struct {
   Value number;           /* progress with a long one */
   Value string;           /* a builder that is saved, V_FALSE where none is under way; and where it goes on */
   uint32_t string_at;
+  uint32_t place_at, line, column;   /* how far the place of an error is counted */
 } Parser;
 
 /* Frames: the list so far and its last pair; or the table and the key that waits. */
 enum { J_KIND, J_DATA, J_MORE, J_FRAME };
 enum { J_ARRAY, J_OBJECT };
-enum expect { EXPECT_VALUE, EXPECT_VALUE_OR_END, EXPECT_KEY, EXPECT_KEY_OR_END, EXPECT_COLON, EXPECT_COMMA };
+enum expect { EXPECT_VALUE, EXPECT_VALUE_OR_END, EXPECT_KEY, EXPECT_KEY_OR_END, EXPECT_COLON, EXPECT_COMMA, EXPECT_FENCE, EXPECT_BRACKET };
 #define END 0xffffffffu
 #define NOTHING MAKE(T_SIGNAL, 16)
 
@@ -59,20 +69,31 @@ static uint32_t add_excerpt(Parser *p, uint32_t from, uint32_t end, char *out) {
   return n;
 }
 
+/* The place of an error is counted when there is one, in pieces: V_AGAIN where it pauses. */
+static bool place_found(Parser *p, uint32_t at) {
+  enum { PIECE = 1 << 16 };
+  if (p->place_at > at) { p->place_at = 0; p->line = p->column = 1; }
+  while (p->place_at < at && p->place_at < p->length) {
+    uint32_t end = at < p->length ? at : p->length, stop = end - p->place_at < PIECE ? end : p->place_at + PIECE;
+    charge((stop - p->place_at) / 16);
+    for (; p->place_at < stop; p->place_at++) {
+      if (char_at(p, p->place_at) == '\n') { p->line++; p->column = 1; } else p->column++;
+    }
+    if (p->place_at < end && should_pause()) return false;
+  }
+  return true;
+}
+
 static Value fail(Parser *p, uint32_t at, const char *format, ...) {
   char what[160], before[100], after[100], message[420];
   va_list rest;
   va_start(rest, format);
   vsnprintf(what, sizeof what, format, rest);
   va_end(rest);
-  uint32_t line = 1, column = 1;
-  for (uint32_t i = 0; i < at && i < p->length; i++) {
-    if (char_at(p, i) == '\n') { line++; column = 1; } else column++;
-  }
-  charge(at / 16);
+  if (!place_found(p, at)) return V_AGAIN;
   add_excerpt(p, at > 20 ? at - 20 : 0, at, before);
   add_excerpt(p, at, at + 20, after);
-  snprintf(message, sizeof message, "bad JSON: %s at line %u, column %u: %s%s<here>%s%s", what, (unsigned)line, (unsigned)column,
+  snprintf(message, sizeof message, "bad JSON: %s at line %u, column %u: %s%s<here>%s%s", what, (unsigned)p->line, (unsigned)p->column,
            at > 20 ? "..." : "", before, after, at + 20 < p->length ? "..." : "");
   return err_read(message, 0, at >= p->length, V_NIL);
 }
@@ -86,15 +107,38 @@ static Value fail_expected(Parser *p, const char *expected) {
   return fail(p, p->at, "expected %s, but found `%s`", expected, found);
 }
 
+/* ---- plain characters ---- */
+
+/* Where the first of narrow characters [from, to) is that ends a string or is written otherwise than it stands: a quote, a
+   backslash, a control character (DEL among them, in our own writing), and in ASCII what is none. Eight at a time. */
+static uint32_t plain_end(const uint8_t *data, uint32_t from, uint32_t to, bool ascii) {
+  const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+#define HAS(word, byte) ((((word) ^ ones * (byte)) - ones) & ~((word) ^ ones * (byte)))
+  for (uint64_t word; to - from >= 8; from += 8) {
+    memcpy(&word, data + from, 8);
+    uint64_t other = HAS(word, '"') | HAS(word, '\\') | HAS(word, 0x7f) | ((word - ones * ' ') & ~word) | (ascii ? word : 0);
+    if (other & tops) break;
+  }
+#undef HAS
+  for (; from < to; from++) {
+    uint32_t c = data[from];
+    if (c == '"' || c == '\\' || c < ' ' || c == 0x7f || (ascii && c >= 0x80)) break;
+  }
+  return from;
+}
+
 /* ---- leaves ---- */
 
 static bool is_blank(uint32_t c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == 0xfeff; }
 static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
 
-static void skip_blanks(Parser *p) {
-  uint32_t from = p->at;
-  while (is_blank(char_at(p, p->at))) p->at++;
-  charge((p->at - from) / 16);
+/* False: there are many, and it pauses among them. */
+static bool skip_blanks(Parser *p) {
+  enum { PIECE = 1 << 16 };
+  if (char_at(p, p->at) > ' ' && char_at(p, p->at) != 0xfeff) return true;
+  for (uint32_t n = 0; is_blank(char_at(p, p->at)); p->at++)
+    if (++n % 16 == 0 && (charge(1), n % PIECE == 0) && should_pause()) return false;
+  return true;
 }
 
 static uint32_t digits(Parser *p, uint32_t at) {
@@ -104,6 +148,16 @@ static uint32_t digits(Parser *p, uint32_t at) {
 
 static Value parse_number(Parser *p) {
   uint32_t from = p->at, at = from, first;
+  if (p->width == 1) {                  /* most are integers of few digits */
+    uint32_t most = p->length - from > 16 ? from + 16 : p->length, i = from + (p->data[from] == '-'), begun = i;
+    int64_t n = 0;
+    for (; i < most && is_digit(p->data[i]); i++) n = n * 10 + (p->data[i] - '0');
+    uint32_t c = i < most ? p->data[i] : i == p->length ? END : '0';
+    if (i > begun && !is_digit(c) && c != '.' && (c | 32) != 'e' && (p->data[begun] != '0' || i == begun + 1)) {
+      p->at = i;
+      return FIX(begun > from ? -n : n);
+    }
+  }
   if (char_at(p, at) == '-') at++;
   first = char_at(p, at);
   if (!is_digit(first)) { p->at = at; return fail_expected(p, "a digit"); }
@@ -175,6 +229,7 @@ static uint32_t escape(Parser *p, uint32_t *at) {
 enum { PLAIN_STRING = 256 };
 static Value plain_string(Parser *p) {
   uint32_t from = p->at + 1, at = from, c = END;
+  if (p->width == 1) at = plain_end(p->data, from, p->length - from > PLAIN_STRING ? from + PLAIN_STRING : p->length, false);
   while (at - from < PLAIN_STRING && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ' && c != END) at++;
   if (c != '"') return V_FALSE;
   charge((at - from) / 8);
@@ -198,6 +253,7 @@ static Value parse_string(Parser *p) {
   }
   for (uint32_t c;;) {
     uint32_t from = at, most = p->length - at > LONG_ROUND ? at + LONG_ROUND : p->length;
+    if (p->width == 1) at = plain_end(p->data, at, most, false);
     while (at < most && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ') at++;
     if (!builder_room(&b, at - from + 2, p->width)) {
       p->string = builder_save(&b);
@@ -212,6 +268,7 @@ static Value parse_string(Parser *p) {
     if (c == '\\') {
       if ((c = escape(p, &at)) == END) return fail(p, at, "an unknown escape");
       builder_char(&b, c);
+      charge(1);
     } else if (c < ' ') {
       if (!p->lenient) return fail(p, at, c == '\n' ? "a line ends inside a string (write \\n)" : "a control character inside a string");
       builder_char(&b, c);
@@ -231,10 +288,11 @@ static Value parse_string(Parser *p) {
 
 /* ---- structure ---- */
 
+enum { USUAL_KEYS = 5 };
 static Value open_container(Parser *p, int kind) {
   Value table = V_NIL;
   if (kind == J_OBJECT) {
-    table = table_make(TABLE_EQ, false);
+    table = table_make_sized(TABLE_EQ, false, USUAL_KEYS);
     table_set_loose(table);
   }
   push(&p->stack, FIX(kind));
@@ -253,6 +311,11 @@ static Value close_container(Parser *p) {
   return v;
 }
 
+static void comma(Parser *p, bool in_object) {
+  p->at++;
+  p->expect = in_object ? (p->lenient ? EXPECT_KEY_OR_END : EXPECT_KEY) : p->lenient ? EXPECT_VALUE_OR_END : EXPECT_VALUE;
+}
+
 /* A value joins what is open. V_AGAIN: nothing has been done. */
 static Value add_value(Parser *p, Value v) {
   Value *frame = stack_top(&p->stack, J_FRAME);
@@ -265,6 +328,10 @@ static Value add_value(Parser *p, Value v) {
     frame[J_MORE] = pair;
   }
   p->expect = EXPECT_COMMA;
+  if (char_at(p, p->at) == ',') {
+    comma(p, frame[J_KIND] == FIX(J_OBJECT));
+    charge(2);
+  }
   return NOTHING;
 }
 
@@ -274,6 +341,11 @@ static Value parse_key(Parser *p, uint32_t c) {
   if (IS_SIGNAL(key)) return key;
   stack_top(&p->stack, J_FRAME)[J_MORE] = intern_string(key);
   p->expect = EXPECT_COLON;
+  if (char_at(p, p->at) == ':') {               /* at once, where it follows */
+    p->at++;
+    p->expect = EXPECT_VALUE;
+    charge(2);
+  }
   return NOTHING;
 }
 
@@ -301,8 +373,7 @@ static Value parse_token(Parser *p, uint32_t c) {
     case EXPECT_COMMA:
       if (c == closer) return close_container(p);
       if (c != ',') return fail_expected(p, in_object ? "`,` or `}`" : "`,` or `]`");
-      p->at++;
-      p->expect = in_object ? (p->lenient ? EXPECT_KEY_OR_END : EXPECT_KEY) : p->lenient ? EXPECT_VALUE_OR_END : EXPECT_VALUE;
+      comma(p, in_object);
       return NOTHING;
     case EXPECT_KEY_OR_END: case EXPECT_KEY:
       if (c == closer && p->expect == EXPECT_KEY_OR_END) return close_container(p);
@@ -315,9 +386,51 @@ static Value parse_token(Parser *p, uint32_t c) {
   }
 }
 
+/* ---- leniency: code fences and prose around ---- */
+
+static bool text_at(Parser *p, uint32_t at, const char *word) {
+  for (uint32_t i = 0; word[i]; i++) if (char_at(p, at + i) != (uint8_t)word[i]) return false;
+  return true;
+}
+
+/* Where the JSON begins: in the first code fence, else at the first bracket or brace where the
+   text begins with neither a value nor one of them. False: it pauses, at p->string_at. */
+static bool find_start(Parser *p) {
+  enum { PIECE = 1 << 14 };
+  uint32_t i = p->string_at;
+  if (p->expect == EXPECT_FENCE) {
+    for (; i + 3 < p->length; i++) {
+      if (i % PIECE == PIECE - 1 && (charge(PIECE / 16), should_pause()) && i != p->string_at) { p->string_at = i; return false; }
+      if (char_at(p, i) != '`' || !text_at(p, i, "```")) continue;
+      uint32_t line = i + 3;
+      while (char_at(p, line) != '\n' && char_at(p, line) != END && char_at(p, line) != '{' && char_at(p, line) != '[') line++;
+      if (char_at(p, line) == END) break;
+      p->at = line;
+      p->expect = EXPECT_VALUE;
+      return true;
+    }
+    charge(p->length % PIECE / 16);
+    p->expect = EXPECT_BRACKET;
+    p->string_at = p->length;                             /* not begun */
+  }
+  if (p->string_at == p->length) {
+    if (!skip_blanks(p)) return false;
+    uint32_t c = char_at(p, p->at);
+    bool begins = c == '"' || c == '-' || is_digit(c) || word_at(p, "true") || word_at(p, "false") || word_at(p, "null");
+    p->string_at = begins ? p->length : p->at;
+    if (begins) { p->expect = EXPECT_VALUE; return true; }
+  }
+  for (i = p->string_at; i < p->length && char_at(p, i) != '{' && char_at(p, i) != '['; i++)
+    if (i % PIECE == PIECE - 1 && (charge(PIECE / 16), should_pause()) && i != p->string_at) { p->string_at = i; return false; }
+  if (i < p->length) p->at = i;
+  p->expect = EXPECT_VALUE;
+  return true;
+}
+
 static Value parse(Parser *p) {
+  if ((p->expect == EXPECT_FENCE || p->expect == EXPECT_BRACKET) && !find_start(p)) return V_AGAIN;
   for (;;) {
-    skip_blanks(p);
+    if (!skip_blanks(p)) return V_AGAIN;
     uint32_t at = p->at, top = p->stack.top;
     int expect = p->expect;
     if (at == p->length && !top) return V_EOF;
@@ -339,37 +452,11 @@ static Value parse(Parser *p) {
   }
 }
 
-/* ---- leniency: code fences and prose around ---- */
-
-static bool text_at(Parser *p, uint32_t at, const char *word) {
-  for (uint32_t i = 0; word[i]; i++) if (char_at(p, at + i) != (uint8_t)word[i]) return false;
-  return true;
-}
-
-/* Where the JSON begins: in the first code fence, else at the first bracket or brace where the
-   text begins with neither a value nor one of them. */
-static void find_start(Parser *p) {
-  charge(p->length / 16);
-  for (uint32_t i = 0; i + 3 < p->length; i++) {
-    if (char_at(p, i) != '`' || !text_at(p, i, "```")) continue;
-    uint32_t line = i + 3;
-    while (char_at(p, line) != '\n' && char_at(p, line) != END && char_at(p, line) != '{' && char_at(p, line) != '[') line++;
-    if (char_at(p, line) == END) break;
-    p->at = line;
-    return;
-  }
-  skip_blanks(p);
-  uint32_t c = char_at(p, p->at);
-  if (c == '"' || c == '-' || is_digit(c) || word_at(p, "true") || word_at(p, "false") || word_at(p, "null")) return;
-  for (uint32_t i = p->at; i < p->length; i++)
-    if (char_at(p, i) == '{' || char_at(p, i) == '[') { p->at = i; return; }
-}
-
-enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_NUMBER, PS_STRING, PS_STRING_AT, PS_SIZE };
+enum { PS_AT, PS_STACK, PS_TOP, PS_EXPECT, PS_NUMBER, PS_STRING, PS_STRING_AT, PS_PLACE_AT, PS_LINE, PS_COLUMN, PS_DONE, PS_SIZE };
 
 static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
   parser_text(p, text);
-  p->null = intern("null");
+  p->null = null_symbol();
   p->lenient = lenient;
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
@@ -379,17 +466,20 @@ static void parser_start(Parser *p, Value text, uint32_t at, bool lenient) {
     p->number = s[PS_NUMBER];
     p->string = s[PS_STRING];
     p->string_at = (uint32_t)FIX_VALUE(s[PS_STRING_AT]);
+    p->place_at = (uint32_t)FIX_VALUE(s[PS_PLACE_AT]);
+    p->line = (uint32_t)FIX_VALUE(s[PS_LINE]);
+    p->column = (uint32_t)FIX_VALUE(s[PS_COLUMN]);
     return;
   }
   p->at = at;
-  p->expect = EXPECT_VALUE;
+  p->expect = lenient ? EXPECT_FENCE : EXPECT_VALUE;
   p->number = p->string = V_FALSE;
-  p->string_at = 0;
+  p->string_at = p->place_at = 0;
+  p->line = p->column = 1;
   stack_init(&p->stack);
-  if (lenient) find_start(p);
 }
 
-static Value parser_pause(Parser *p) {
+static Value parser_pause(Parser *p, Value done) {
   Value state = make_vector(PS_SIZE, V_FALSE), *s = VEC(state);
   s[PS_AT] = FIX(p->at);
   s[PS_STACK] = p->stack.slots;
@@ -398,6 +488,10 @@ static Value parser_pause(Parser *p) {
   s[PS_NUMBER] = p->number;
   s[PS_STRING] = p->string;
   s[PS_STRING_AT] = FIX(p->string_at);
+  s[PS_PLACE_AT] = FIX(p->place_at);
+  s[PS_LINE] = FIX(p->line);
+  s[PS_COLUMN] = FIX(p->column);
+  s[PS_DONE] = done;
   vm.resume = state;
   return V_AGAIN;
 }
@@ -409,11 +503,14 @@ static Value prim_json_parse(int argc, Value *args) {
   if (HAS_ARG(2)) CHECK_INDEX(NULL, 2, 0, STR_LENGTH(args[0]), args[0], start);
   Parser p;
   parser_start(&p, args[0], start, TRUTH(ARG_OR(1, V_FALSE)));
-  Value v = parse(&p);
-  if (v == V_AGAIN) return parser_pause(&p);
+  Value *kept = progress(), v = kept ? VEC(vm.resume)[PS_DONE] : V_UNBOUND;      /* the whole value, once it is there */
+  if (v == V_UNBOUND) v = parse(&p);
+  if (v == V_AGAIN) return parser_pause(&p, V_UNBOUND);
   if (IS_SIGNAL(v) || p.lenient) return v;
-  skip_blanks(&p);
-  return p.at == p.length ? v : fail(&p, p.at, "something follows the value");
+  if (!skip_blanks(&p)) return parser_pause(&p, v);
+  if (p.at == p.length) return v;
+  Value failed = fail(&p, p.at, "something follows the value");
+  return failed == V_AGAIN ? parser_pause(&p, v) : failed;
 }
 
 /* ---- writing ---- */
@@ -429,8 +526,8 @@ typedef struct {
   Value number;           /* progress with a long one */
 } Writer;
 
-/* Frames: kind, container, what is left (a list; a position of a table). */
-enum { W_VALUE, W_LIST, W_TABLE, W_FRAME = 3 };
+/* Frames: kind, container, what is left (a list; a position of a table; how far a long list was gone through). */
+enum { W_VALUE, W_LIST, W_TABLE, W_COURSE, W_FRAME = 3 };
 #define ROOM(w, n, width) BUILDER_ROOM(&(w)->out, (n), (width))
 
 static void push_item(Writer *w, int kind, Value container, Value rest) {
@@ -474,28 +571,25 @@ static void write_char(Writer *w, uint32_t c) {
 /* Characters [from, to) of it, in the writer's escapes; the caller made room. */
 static void write_chars(Writer *w, Value s, uint32_t from, uint32_t to, bool plain) {
   if (plain) builder_chars(&w->out, STR_DATA(s) + (size_t)from * STR_WIDTH(s), STR_WIDTH(s), to - from);
-  else for (uint32_t i = from; i < to; i++) write_char(w, string_char(s, i));
+  else for (uint32_t i = from; i < to; i++) {
+    if (STR_WIDTH(s) == 1) {
+      uint32_t run = plain_end(STR_DATA(s), i, to, w->ascii);
+      builder_chars(&w->out, STR_DATA(s) + i, 1, run - i);
+      if ((i = run) == to) break;
+    }
+    write_char(w, string_char(s, i));
+  }
 }
 
 static uint64_t escaped_size(Writer *w, Value s, uint32_t from, uint32_t to) {
   uint64_t size = 0;
+  if (STR_WIDTH(s) == 1) {
+    uint32_t run = plain_end(STR_DATA(s), from, to, w->ascii);
+    size = run - from;
+    from = run;
+  }
   for (uint32_t i = from; i < to; i++) size += json_size(string_char(s, i), w->ascii);
   return size;
-}
-
-/* A key: all of it. */
-static Value write_text(Writer *w, Value s, const char *after) {
-  uint32_t length = STR_LENGTH(s);
-  uint64_t size = escaped_size(w, s, 0, length);
-  ROOM(w, size + 8, STR_WIDTH(s));
-  charge(length / 8);
-  uint32_t begun = w->out.length;
-  builder_char(&w->out, '"');
-  write_chars(w, s, 0, length, size == length);
-  builder_char(&w->out, '"');
-  builder_mark(&w->out, begun, lineage_flat(STR(s)->lineage));
-  builder_c(&w->out, after);
-  return V_VOID;
 }
 
 /* A string, a piece at a time: *next is where the next one begins, 0 at first and when all of it is there. */
@@ -537,15 +631,18 @@ static Value write_number(Writer *w, Value v) {
   return V_VOID;
 }
 
-static bool is_finite_list(Value v) {
-  int64_t n = 0, limit = 2;
-  for (Value tortoise = v; is_pair(v); ) {
-    v = CDR(v);
-    if (v == tortoise) return false;
-    if (++n == limit) { tortoise = v; limit *= 2; }
+/* A long list is gone through before it is written, in pieces: its frame has the progress. */
+static Value write_course(Writer *w, Value list, Value progress) {
+  int64_t pairs;
+  Value end;
+  if (list_walk_count(list, &progress, &pairs, &end) == V_AGAIN) {
+    push_item(w, W_COURSE, list, progress);
+    return V_VOID;
   }
-  charge(n / 8);
-  return v == V_NIL;
+  if (pairs < 0 || end != V_NIL) return not_json(list, "JSON has proper lists only");
+  write_c(w, "[");
+  push_item(w, W_LIST, list, list);
+  return V_VOID;
 }
 
 static Value write_value(Writer *w, Value v, uint32_t *next) {
@@ -556,10 +653,7 @@ static Value write_value(Writer *w, Value v, uint32_t *next) {
   switch (TAG(v)) {
     case T_STRING: return write_string(w, v, next);
     case T_PAIR: case T_LPAIR:
-      if (!is_finite_list(v)) return not_json(v, "JSON has proper lists only");
-      write_c(w, "[");
-      push_item(w, W_LIST, v, v);
-      return V_VOID;
+      return write_course(w, v, V_FALSE);
     case T_TABLE:
       if (!table_count(v)) { write_c(w, "{}"); return V_VOID; }
       write_c(w, "{");
@@ -591,23 +685,59 @@ static bool is_cyclic(Writer *w) {
   return false;
 }
 
-/* The next entry's key; V_VOID, or a signal: nothing has been done. */
-static Value write_key(Writer *w, Value key, bool first) {
+/* The next entry's key, with room for a value of so many characters; V_VOID, or a signal: nothing has been done. */
+static Value write_key(Writer *w, Value key, bool first, uint64_t more, uint32_t width) {
   if (IS(key, T_SYMBOL)) key = SYM(key)->name;
   if (!IS(key, T_STRING)) return not_json(key, "the keys of an object are symbols");
   if (w->only_check) return V_VOID;
-  uint64_t size = 16 + (w->indent > 0 ? (uint64_t)w->indent * (w->stack.top / W_FRAME) : 0);
-  for (uint32_t i = 0; i < STR_LENGTH(key); i++) size += json_size(string_char(key, i), w->ascii);
-  ROOM(w, size, STR_WIDTH(key));
-  if (!first) write_c(w, ",");
+  uint32_t length = STR_LENGTH(key);
+  uint64_t size = escaped_size(w, key, 0, length), indent = w->indent > 0 ? (uint64_t)w->indent * (w->stack.top / W_FRAME) : 0;
+  ROOM(w, size + more + indent + 64, STR_WIDTH(key) > width ? STR_WIDTH(key) : width);
+  if (!first) builder_char(&w->out, ',');
   write_break(w, w->stack.top / W_FRAME);
-  return write_text(w, key, w->indent < 0 ? ":" : ": ");
+  charge(length / 8);
+  uint32_t begun = w->out.length;
+  builder_char(&w->out, '"');
+  write_chars(w, key, 0, length, size == length);
+  builder_char(&w->out, '"');
+  builder_mark(&w->out, begun, lineage_flat(STR(key)->lineage));
+  builder_char(&w->out, ':');
+  if (w->indent >= 0) builder_char(&w->out, ' ');
+  return V_VOID;
 }
 
 /* A table may have "a" and 'a, which are one key in JSON. A loose one has a single form of each. */
 static bool has_twin(Value table, Value symbol) {
   return TABLE_KIND(table) == TABLE_EQUAL && !table_is_loose(table) &&
          table_get(table, SYM(symbol)->name, V_UNBOUND) != V_UNBOUND;
+}
+
+/* What is written at once, without a frame: most of what there is. */
+static bool is_leaf(Writer *w, Value v) {
+  return IS_FIX(v) || v == V_TRUE || v == V_FALSE || v == V_NIL || v == w->null || v == V_NULL ||
+         (IS(v, T_STRING) && STR_LENGTH(v) <= LONG_ROUND);
+}
+/* Of a string, the characters that it is written in. */
+static uint64_t leaf_size(Writer *w, Value v) { return IS(v, T_STRING) && !w->only_check ? escaped_size(w, v, 0, STR_LENGTH(v)) : 0; }
+static void write_leaf(Writer *w, Value v, uint64_t size) {
+  if (w->only_check) return;
+  if (IS_FIX(v)) {
+    uint8_t text[24], *at = text + sizeof text;
+    int64_t n = FIX_VALUE(v);
+    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    do *--at = (uint8_t)('0' + rest % 10); while (rest /= 10);
+    if (n < 0) *--at = '-';
+    builder_chars(&w->out, at, 1, (uint32_t)(text + sizeof text - at));
+  } else if (IS(v, T_STRING)) {
+    uint32_t length = STR_LENGTH(v), begun = w->out.length;
+    charge(length / (size == length ? 8 : 1));
+    builder_char(&w->out, '"');
+    write_chars(w, v, 0, length, size == length);
+    builder_char(&w->out, '"');
+    builder_mark(&w->out, begun, lineage_flat(STR(v)->lineage));
+  } else {
+    write_c(w, v == V_TRUE ? "true" : v == V_FALSE ? "false" : v == V_NIL ? "[]" : "null");
+  }
 }
 
 static Value write_step(Writer *w) {
@@ -623,18 +753,27 @@ static Value write_step(Writer *w) {
       if (next) frame[2] = FIX(next);
       return done;
     }
-    case W_LIST:
+    case W_COURSE:
+      w->stack.top -= W_FRAME;
+      return write_course(w, v, rest);
+    case W_LIST: {
       if (rest == V_NIL) {
         write_break(w, depth - 1);
         write_c(w, "]");
         w->stack.top -= W_FRAME;
         return V_VOID;
       }
+      Value item = CAR(rest);
+      bool leaf = is_leaf(w, item);
+      uint64_t size = leaf ? leaf_size(w, item) : 0;
+      if (size) ROOM(w, size + 64 + (w->indent > 0 ? (uint64_t)w->indent * depth : 0), STR_WIDTH(item));
       if (rest != v) write_c(w, ",");
       write_break(w, depth);
       frame[2] = CDR(rest);
-      push_item(w, W_VALUE, CAR(rest), V_NIL);
+      if (leaf) write_leaf(w, item, size);
+      else push_item(w, W_VALUE, item, V_NIL);
       return V_VOID;
+    }
     default: {
       Value key, value;
       uint32_t position = (uint32_t)FIX_VALUE(rest);
@@ -645,10 +784,13 @@ static Value write_step(Writer *w) {
         return V_VOID;
       }
       if (IS(key, T_SYMBOL) && has_twin(v, key)) return not_json(key, "the object has this key as a string, too");
-      Value done = write_key(w, key, rest == FIX(0));
+      bool leaf = is_leaf(w, value);
+      uint64_t size = leaf ? leaf_size(w, value) : 0;
+      Value done = write_key(w, key, rest == FIX(0), size, size ? STR_WIDTH(value) : 1);
       if (IS_SIGNAL(done)) return done;
       frame[2] = FIX(position);
-      push_item(w, W_VALUE, value, V_NIL);
+      if (leaf) write_leaf(w, value, size);
+      else push_item(w, W_VALUE, value, V_NIL);
       return V_VOID;
     }
   }
@@ -657,7 +799,7 @@ static Value write_step(Writer *w) {
 enum { WS_OUT, WS_STACK, WS_TOP, WS_CHECKED, WS_NUMBER, WS_SIZE };
 
 static Value write_json(Writer *w, Value v) {
-  w->null = intern("null");
+  w->null = null_symbol();
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     builder_load(&w->out, s[WS_OUT]);
@@ -709,7 +851,7 @@ static Value prim_is_jsexpr(int argc, Value *args) {
   return done == V_AGAIN ? done : BOOL(done != V_ERROR);
 }
 
-static Value prim_json_null(int argc, Value *args) { (void)argc; (void)args; return intern("null"); }
+static Value prim_json_null(int argc, Value *args) { (void)argc; (void)args; return null_symbol(); }
 
 const PrimDef json_prims[] = {
   {"%json-parse", prim_json_parse, 1, 3, "(%json-parse string [lenient? [start]])"},

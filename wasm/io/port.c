@@ -116,7 +116,7 @@ static Value prim_feed(int argc, Value *args) {
   Value data = PORT(port)->data;
   uint32_t from = input_position(port), rest = input_end(port) - from;
   uint32_t line, column;
-  port_location(port, &line, &column);
+  TRY_LET(located, port_location(port, &line, &column));
   if (text) {
     uint32_t width = STR_WIDTH(data) > STR_WIDTH(more) ? STR_WIDTH(data) : STR_WIDTH(more);
     RESERVE(string_size((uint64_t)rest + STR_LENGTH(more), width) + 16 * (lineage_length(STR(data)->lineage) + lineage_length(STR(more)->lineage)));
@@ -208,11 +208,11 @@ static Value prim_is_eof(int argc, Value *args) { (void)argc; return BOOL(args[0
 
 /* ---- places: counted only when somebody asks ---- */
 
-void port_location(Value port, uint32_t *line, uint32_t *column) {
-  uint32_t at = (uint32_t)FIX_VALUE(PORT(port)->located), end = input_position(port);
+static void locate(Value port, uint32_t end, uint32_t *line, uint32_t *column) {
+  uint32_t at = (uint32_t)FIX_VALUE(PORT(port)->located);
   *line = (uint32_t)FIX_VALUE(PORT(port)->line);
   *column = (uint32_t)FIX_VALUE(PORT(port)->column);
-  charge((end - at) / 8);
+  charge((end - at) / 16);
   for (; at < end && port_has(port, PORT_TEXT); at++) {
     uint32_t c = string_char(PORT(port)->data, at);
     bool crlf = c == '\r' && at + 1 < input_end(port) && string_char(PORT(port)->data, at + 1) == '\n';
@@ -230,12 +230,22 @@ void port_location(Value port, uint32_t *line, uint32_t *column) {
   PORT(port)->column = FIX(*column);
 }
 
+Value port_location(Value port, uint32_t *line, uint32_t *column) {
+  enum { PIECE = 1 << 16 };
+  for (uint32_t end = input_position(port);;) {
+    uint32_t at = (uint32_t)FIX_VALUE(PORT(port)->located), left = end > at ? end - at : 0;
+    locate(port, left > PIECE ? at + PIECE : end, line, column);
+    if (left <= PIECE) return V_TRUE;
+    if (should_pause()) return V_AGAIN;
+  }
+}
+
 /* (port-next-location port): line, column, position, as Racket counts them */
 static Value prim_next_location(int argc, Value *args) {
   (void)argc;
   GET_PORT(port, check_port(args[0], 0, PORT_INPUT, "input port"));
   uint32_t line, column;
-  port_location(port, &line, &column);
+  TRY_LET(located, port_location(port, &line, &column));
   return make_values(3, (Value[]){FIX(line), FIX(column), FIX(input_position(port) + 1)});
 }
 
@@ -243,7 +253,7 @@ static Value prim_line(int argc, Value *args) {
   (void)argc;
   GET_PORT(port, check_port(args[0], 0, PORT_INPUT, "input port"));
   uint32_t line, column;
-  port_location(port, &line, &column);
+  TRY_LET(located, port_location(port, &line, &column));
   return FIX(line);
 }
 
@@ -251,7 +261,7 @@ static Value prim_column(int argc, Value *args) {
   (void)argc;
   GET_PORT(port, check_port(args[0], 0, PORT_INPUT, "input port"));
   uint32_t line, column;
-  port_location(port, &line, &column);
+  TRY_LET(located, port_location(port, &line, &column));
   return FIX(column);
 }
 
@@ -295,6 +305,7 @@ static Value take_text(Value port, uint32_t from, uint32_t to, uint32_t next) {
 }
 
 enum line_mode { LINEFEED, RETURN, RETURN_LINEFEED, ANY, ANY_ONE };
+#define NO_END UINT32_MAX
 
 /* Racket's modes: 'linefeed (the default), 'return, 'return-linefeed, 'any, 'any-one */
 static bool line_mode(Value symbol, enum line_mode *mode) {
@@ -307,16 +318,21 @@ static bool line_mode(Value symbol, enum line_mode *mode) {
   return false;
 }
 
-/* Where the line from `from` on ends; *next is after its end mark. At the end of the text both are `end`. */
-static uint32_t find_line_end(Value s, uint32_t from, uint32_t end, enum line_mode mode, uint32_t *next) {
+/* Where the line from *from on ends; *next is after its end mark. At the end of the text both are `end`. NO_END: a long
+   one pauses, and goes on at *from. */
+static uint32_t find_line_end(Value s, uint32_t *from, uint32_t end, enum line_mode mode, uint32_t *next) {
   const uint8_t *data = STR_DATA(s);
-  uint32_t width = STR_WIDTH(s), i = from;
+  uint32_t width = STR_WIDTH(s), i = *from;
   for (;; i++) {
-    if (mode == LINEFEED) i = chars_find(data, width, i, end, '\n');
-    else if (mode == RETURN || mode == RETURN_LINEFEED) i = chars_find(data, width, i, end, '\r');
-    else {
-      uint32_t linefeed = chars_find(data, width, i, end, '\n');
-      i = chars_find(data, width, i, linefeed, '\r');
+    for (uint32_t stop, begun;; *from = i) {
+      begun = i;
+      stop = end - i < LONG_PART ? end : i + LONG_PART;
+      if (mode == LINEFEED) i = chars_find(data, width, i, stop, '\n');
+      else if (mode == RETURN || mode == RETURN_LINEFEED) i = chars_find(data, width, i, stop, '\r');
+      else i = chars_find(data, width, i, chars_find(data, width, i, stop, '\n'), '\r');
+      charge((i - begun) / 32);
+      if (i < stop || i == end) break;
+      if (should_pause()) { *from = i; return NO_END; }
     }
     bool crlf = i + 1 < end && string_char(s, i) == '\r' && string_char(s, i + 1) == '\n';
     if (i < end && mode == RETURN_LINEFEED && !crlf) continue;
@@ -333,10 +349,13 @@ static Value prim_read_line(int argc, Value *args) {
   enum line_mode mode = LINEFEED;
   if (HAS_ARG(1) && !line_mode(args[1], &mode))
     return err_type(NULL, 1, "linefeed, return, return-linefeed, any or any-one", args[1]);
-  uint32_t at = input_position(port), end = input_end(port), next;
-  uint32_t stop = find_line_end(PORT(port)->data, at, end, mode, &next);
+  uint32_t at = input_position(port), end = input_end(port), next, from = IS_FIX(vm.resume) ? (uint32_t)FIX_VALUE(vm.resume) : at;
+  uint32_t stop = find_line_end(PORT(port)->data, &from, end, mode, &next);
+  if (stop == NO_END) {
+    vm.resume = FIX(from);
+    return V_AGAIN;
+  }
   if (next == end && is_filling(port)) return fill(port, "read-line", 0, argc, args);
-  charge((stop - at) / 32);
   return at == end ? V_EOF : take_text(port, at, stop, next);
 }
 
@@ -394,29 +413,37 @@ static Value prim_rest(int argc, Value *args) {
 static Value prim_rest_lines(int argc, Value *args) {
   GET_PORT(port, text_input(argc, args, 0));
   if (is_filling(port)) return fill(port, "%port->lines", 0, argc, args);
-  Value s = PORT(port)->data, reversed = vm.resume == V_FALSE ? V_NIL : vm.resume;
-  uint32_t at = input_position(port), end = input_end(port), next, lines = 0;
+  /* #(lines in reverse, where the search for a line's end is, progress of a long line, lines that stand in order) */
+  Value *kept = progress(), reversed = kept ? kept[0] : V_NIL, cut = kept ? kept[2] : V_FALSE, list = kept ? kept[3] : V_NIL;
+  Value s = PORT(port)->data;
+  uint32_t at = input_position(port), end = input_end(port), next, lines = 0, from = kept ? (uint32_t)FIX_VALUE(kept[1]) : at;
   uint64_t budget = HEAP_HEADROOM / 2;
-  for (; at < end; at = next) {
-    uint32_t stop = find_line_end(s, at, end, ANY, &next);
-    uint64_t cost = string_size(stop - at, STR_WIDTH(s)) + 32;
-    if ((cost > budget || should_pause()) && lines > 0) {
-      vm.resume = reversed;
-      return V_AGAIN;
+  for (; at < end; at = from = next) {
+    uint32_t stop = find_line_end(s, &from, end, ANY, &next);
+    if (stop == NO_END) return pause_keeping(4, reversed, FIX(from), V_FALSE, V_NIL);
+    Value line;
+    if (stop - at > LONG_PART) {
+      line = is_cutting(cut) ? cut_go_on(&cut) : string_cut(&cut, s, at, stop);
+      if (line == V_AGAIN) return pause_keeping(4, reversed, FIX(stop), cut, V_NIL);
+      cut = V_FALSE;
+    } else {
+      uint64_t cost = string_size(stop - at, STR_WIDTH(s)) + 32;
+      if ((cost > budget || should_pause()) && lines > 0) return pause_keeping(4, reversed, FIX(stop), V_FALSE, V_NIL);
+      if (cost > budget) RESERVE(cost);
+      else budget -= cost;
+      line = string_substring(s, at, stop);
     }
-    if (cost > budget) RESERVE(cost);
-    else budget -= cost;
-    charge((stop - at) / 32 + 2);
-    reversed = cons(string_substring(s, at, stop), reversed);
+    charge(2);
+    reversed = cons(line, reversed);
     port_set_position(port, next);
     lines++;
   }
-  Value list = V_NIL;
-  while (reversed != V_NIL) {                      /* reverse in place: nobody else has it */
+  for (uint32_t n = 1; reversed != V_NIL; n++) {     /* reverse in place: nobody else has it */
     Value rest = CDR(reversed);
     CDR(reversed) = list;
     list = reversed;
     reversed = rest;
+    if (n % LONG_ROUND == 0 && (charge(LONG_ROUND / 8), should_pause())) return pause_keeping(4, reversed, FIX(at), V_FALSE, list);
   }
   return list;
 }
@@ -655,11 +682,42 @@ static Value prim_get_string(int argc, Value *args) {
                                         : cut_chars(&vm.resume, PORT(port)->data, width, 0, length, PORT(port)->lineage));
     return text;
   }
-  RESERVE(string_size(length, 4));
-  charge(length / 64);
-  Value s = string_from_utf8((const char *)output_data(port), length);
-  STR(s)->lineage = lineage_flat(PORT(port)->lineage);
+  Utf8Reading r = UTF8_READING;
+  Value *kept = progress();
+  if (kept)
+    r = (Utf8Reading){(size_t)FIX_VALUE(kept[0]), (uint32_t)FIX_VALUE(kept[1]), (uint32_t)FIX_VALUE(kept[2]), kept[3], 0};
+  Value s = utf8_read(output_data(port), length, 0xfffd, &r);
+  if (s == V_AGAIN) return pause_keeping(4, FIX(r.next), FIX(r.length), FIX(r.width), r.s);
+  if (!IS_SIGNAL(s)) STR(s)->lineage = lineage_flat(PORT(port)->lineage);
   return s;
+}
+
+/* A port's text in UTF-8, measured before it is written: #(text, characters gone through, bytes measured or written, bytevector). */
+static Value text_as_bytes(Value s, Value *kept) {
+  enum { PIECE = 1 << 14 };
+  uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, count = kept ? (uint32_t)FIX_VALUE(kept[2]) : 0, length = STR_LENGTH(s);
+  Value bytes = kept ? kept[3] : V_FALSE;
+  while (bytes == V_FALSE) {
+    if (at == length) {
+      RESERVE((uint64_t)count + 64);
+      bytes = heap_raw(T_BYTES, 0, count);
+      at = count = 0;
+      break;
+    }
+    uint32_t end = length - at < PIECE ? length : at + PIECE;
+    count += string_piece_utf8_length(s, at, end);
+    at = end;
+    charge(PIECE / 16);
+    if (should_pause()) return pause_keeping(4, s, FIX(at), FIX(count), V_FALSE);
+  }
+  while (at < length) {
+    uint32_t end = length - at < PIECE ? length : at + PIECE;
+    count += string_piece_to_utf8(s, at, end, BYTES(bytes) + count);
+    at = end;
+    charge(PIECE / 16);
+    if (at < length && should_pause()) return pause_keeping(4, s, FIX(at), FIX(count), bytes);
+  }
+  return bytes;
 }
 
 static Value prim_get_bytes(int argc, Value *args) {
@@ -669,12 +727,11 @@ static Value prim_get_bytes(int argc, Value *args) {
   if (!port_has(port, PORT_TEXT)) {
     return bytes_cut(PORT(port)->data, 0, length);
   }
-  RESERVE((uint64_t)length * 5 + 64);
-  charge(length / 8);
-  Value s = string_from_chars(output_data(port), width, length);
-  Value bytes = heap_raw(T_BYTES, 0, string_utf8_length(s));
-  string_to_utf8(s, BYTES(bytes));
-  return bytes;
+  bool begun = progress() && !is_cutting(vm.resume);
+  Value s = begun ? progress()[0] : is_cutting(vm.resume) ? cut_go_on(&vm.resume)
+                                                         : cut_chars(&vm.resume, PORT(port)->data, width, 0, length, V_FALSE);
+  if (IS_SIGNAL(s)) return s;
+  return text_as_bytes(s, begun ? progress() : NULL);
 }
 
 /* (%port-take! port): the text so far; the port is empty afterwards */

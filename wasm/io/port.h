@@ -45,5 +45,5 @@ void port_set_position(Value port, uint32_t position);
 void port_set_fold_case(Value port, bool fold);
 
 /* Line (from 1) and column (from 0) of what comes next. */
-void port_location(Value port, uint32_t *line, uint32_t *column);
+Value port_location(Value port, uint32_t *line, uint32_t *column);   /* V_TRUE, or V_AGAIN where it is long: the port knows how far it is */
 #endif

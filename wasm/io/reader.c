@@ -23,7 +23,7 @@
 
 /* ---- the state ---- */
 
-enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_PLACE, R_SLOTS };
+enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_PLACE, R_TOKEN, R_LOOKED, R_BODY, R_SLOTS };
 enum { FOLD_CASE = 1, PLACES = 2 };      /* PLACES: program text; literals are immutable then */
 #define READER_MARK FIX(0x7265616465)
 
@@ -135,7 +135,10 @@ static void advance_to(Reader *r, uint32_t end) { while (r->at < end) advance(r)
 static bool is_space(uint32_t c) { return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x80 && c != END && uc_whitespace(c)) || c == 0xfeff; }
 static bool is_delimiter(uint32_t c) {
   if (c >= 0x80) return c == END || is_space(c);
-  return is_space(c) || memchr("()[]{}\";'`,", (int)c, 11) != NULL;
+  static const uint64_t delimiters[2] = {                 /* 9 to 13, blank, and "'(),; then [ ] ` { } */
+    0x3e00ull | 1ull << ' ' | 1ull << '"' | 1ull << '\'' | 1ull << '(' | 1ull << ')' | 1ull << ',' | 1ull << ';',
+    1ull << ('[' - 64) | 1ull << (']' - 64) | 1ull << ('`' - 64) | 1ull << ('{' - 64) | 1ull << ('}' - 64)};
+  return delimiters[c >> 6] >> (c & 63) & 1;
 }
 static int hex_digit(uint32_t c) {
   return c >= '0' && c <= '9' ? (int)c - '0' : c >= 'a' && c <= 'f' ? (int)c - 'a' + 10 : c >= 'A' && c <= 'F' ? (int)c - 'A' + 10 : -1;
@@ -153,6 +156,44 @@ static bool looking_at(Reader *r, uint32_t ahead, const char *word) {
 static uint32_t token_end(Reader *r, uint32_t from) {
   while (!is_delimiter(char_at(r, from))) from++;
   return from;
+}
+
+/* ---- what is long ----
+ * A token of megabytes is gone over in pieces: V_AGAIN puts the reader back to its beginning, and how far it had come
+ * stands in the state: the place where the search began, and where it goes on. */
+enum { PIECE = 1 << 14 };
+
+static uint32_t looked_to(Reader *r, uint32_t from) {
+  Value *s = VEC(r->state);
+  return s[R_TOKEN] == FIX(from) ? (uint32_t)FIX_VALUE(s[R_LOOKED]) : from;
+}
+static bool look_pauses(Reader *r, uint32_t from, uint32_t to) {
+  VEC(r->state)[R_TOKEN] = FIX(from);
+  VEC(r->state)[R_LOOKED] = FIX(to);
+  return should_pause();
+}
+
+/* token_end, but V_AGAIN where it pauses. */
+static Value long_token_end(Reader *r, uint32_t from, uint32_t *end) {
+  uint32_t at = looked_to(r, from);
+  for (uint32_t n = 1; !is_delimiter(char_at(r, at)); n++) {
+    at++;
+    if (n % PIECE == 0 && (charge(PIECE / 32), look_pauses(r, from, at))) return V_AGAIN;
+  }
+  if (at - from >= PIECE) look_pauses(r, from, at);       /* to be found at once when this token is read again */
+  *end = at;
+  return V_TRUE;
+}
+
+/* The progress of what is made of a long token: #(its beginning, what there is of it ...) */
+static Value *body_progress(Reader *r, uint32_t from, uint32_t slots) {
+  Value body = VEC(r->state)[R_BODY];
+  return IS(body, T_VECTOR) && VEC_LENGTH(body) == slots && VEC(body)[0] == FIX(from) ? VEC(body) : NULL;
+}
+static Value *keep_body(Reader *r, uint32_t from, uint32_t slots) {
+  Value body = make_vector(slots, FIX(from));
+  VEC(r->state)[R_BODY] = body;
+  return VEC(body);
 }
 
 /* ---- errors ---- */
@@ -362,10 +403,17 @@ static uint32_t simple_escape(Reader *r, uint32_t *at) {
   return END;
 }
 
+/* A name is read in one step. */
+enum { NAME_MOST = 1 << 17 };
+static Value name_too_long(Reader *r, uint32_t place) {
+  return fail_at(r, place, false, "a name of more than %d characters", (int)NAME_MOST);
+}
+
 /* A symbol or keyword whose name starts at the reader's position: with |bars| and \escapes. */
 static Value read_quoted_name(Reader *r, uint32_t place, bool keyword) {
   uint32_t end = r->at;
   for (bool bars = false; char_at(r, end) != END && (bars || !is_delimiter(char_at(r, end))); end++) {
+    if (end - r->at > NAME_MOST) return name_too_long(r, place);
     if (char_at(r, end) == '|') bars = !bars;
     else if (char_at(r, end) == '\\' && char_at(r, end + 1) != END) end++;
   }
@@ -404,8 +452,10 @@ static Value read_quoted_name(Reader *r, uint32_t place, bool keyword) {
 static Value read_name(Reader *r, uint32_t place, bool keyword) {
   uint32_t end = r->at;
   bool plain = !(r->flags & FOLD_CASE);
-  for (; !is_delimiter(char_at(r, end)); end++)
+  for (; !is_delimiter(char_at(r, end)) && end - r->at <= NAME_MOST; end++)
     if (char_at(r, end) == '|' || char_at(r, end) == '\\') plain = false;
+  charge((end - r->at) / 32);
+  if (end - r->at > NAME_MOST) return name_too_long(r, place);
   if (!plain) return read_quoted_name(r, place, keyword);
   uint64_t bytes = 8ull * (end - r->at);
   if (!heap_reserve(bytes)) return need_memory(bytes);
@@ -417,9 +467,9 @@ static Value read_name(Reader *r, uint32_t place, bool keyword) {
 
 static Value read_atom(Reader *r, uint32_t place) {
   if (may_be_number(r, r->at)) {
-    uint32_t end = token_end(r, r->at);
-    Value number = parse_number(r, r->at, end);
-    if (IS_SIGNAL(number)) return number;
+    uint32_t end;
+    TRY_LET(scanned, long_token_end(r, r->at, &end));
+    TRY_LET(number, parse_number(r, r->at, end));
     if (number != V_FALSE) {
       advance_in_line(r, end - r->at);
       return number;
@@ -478,43 +528,66 @@ static bool line_continues(Reader *r, uint32_t *at) {
 }
 
 /* One escape of a string; false: it is none. */
-static bool string_escape(Reader *r, uint32_t *at, Builder *b) {
+static bool string_escape(Reader *r, uint32_t *at, uint32_t *out) {
   uint32_t c = char_at(r, *at + 1), value;
   if (c == 'u' || c == 'U') c = unicode_escape(r, at);
   else if (c >= '0' && c <= '7') { *at += 1 + digits_at(r, *at + 1, 3, 8, &value); c = value; }
-  else if ((c == ' ' || c == '\t' || c == '\r' || c == '\n') && line_continues(r, at)) return true;
+  else if ((c == ' ' || c == '\t' || c == '\r' || c == '\n') && line_continues(r, at)) { *out = END; return true; }
   else c = simple_escape(r, at);
-  if (c == END) return false;
-  builder_char(b, c);
-  return true;
+  *out = c;
+  return c != END;
 }
 
 /* Reads up to the closing quote into the builder. The position is behind the opening one. */
+enum { TEXT_FROM, TEXT_BUILDER, TEXT_AT, TEXT_LINE, TEXT_COLUMN, TEXT_SLOTS };
+static Value pause_text(Reader *r, uint32_t from, Builder *b, Value signal) {
+  Value *kept = keep_body(r, from, TEXT_SLOTS);
+  kept[TEXT_BUILDER] = builder_save(b);
+  kept[TEXT_AT] = FIX(r->at);
+  kept[TEXT_LINE] = FIX(r->line);
+  kept[TEXT_COLUMN] = FIX(r->column);
+  return signal;
+}
 static Value read_string_body(Reader *r, uint32_t place, Builder *b) {
-  uint32_t end = r->at;
-  while (char_at(r, end) != '"') {
-    if (char_at(r, end) == '\\') end++;
-    if (char_at(r, end) == END) return fail_at(r, place, true, "expected a `\"` to close this string, but the text ended");
-    end++;
+  uint32_t from = r->at;
+  Value *kept = body_progress(r, from, TEXT_SLOTS);
+  if (kept) {
+    builder_load(b, kept[TEXT_BUILDER]);
+    r->at = (uint32_t)FIX_VALUE(kept[TEXT_AT]);
+    r->line = (uint32_t)FIX_VALUE(kept[TEXT_LINE]);
+    r->column = (uint32_t)FIX_VALUE(kept[TEXT_COLUMN]);
   }
-  charge((end - r->at) / 8);
-  uint64_t bytes = 2ull * r->width * (end - r->at) + 256;
-  if (!heap_reserve(bytes)) return need_memory(bytes);
-  while (r->at < end) {
-    uint32_t run = r->at;
-    while (run < end && char_at(r, run) != '\\' && char_at(r, run) != '\r') run++;
-    builder_chars(b, r->data + (size_t)r->at * r->width, r->width, run - r->at);
+  for (;;) {
+    uint32_t run = r->at, stop = r->length - run < PIECE ? r->length : run + PIECE, c;
+    while (run < stop && (c = char_at(r, run)) != '"' && c != '\\' && c != '\r') run++;
+    uint32_t n = run - r->at;
+    if (!builder_room(b, n + 1, r->width)) return pause_text(r, from, b, need_memory(builder_bytes(b, n + 1, r->width)));
+    builder_chars(b, r->data + (size_t)r->at * r->width, r->width, n);
     advance_to(r, run);
-    if (run == end) break;
-    uint32_t at = run;
-    if (peek(r) == '\r') {
-      builder_char(b, '\n');
-      at += peek_at(r, 1) == '\n' ? 2 : 1;
-    } else if (!string_escape(r, &at, b)) {
-      return bad_escape(r, r->at, r->line, r->column, "a string");
+    charge(n / 8);
+    if (run < stop || run == r->length) {
+      uint32_t at = run;
+      c = peek(r);
+      if (c == '"') break;
+      if (c == END) return fail_at(r, place, true, "expected a `\"` to close this string, but the text ended");
+      if (c == '\r') {
+        c = '\n';
+        at += peek_at(r, 1) == '\n' ? 2 : 1;
+      } else if (peek_at(r, 1) == END) {
+        return fail_at(r, place, true, "expected a `\"` to close this string, but the text ended");
+      } else if (!string_escape(r, &at, &c)) {
+        return bad_escape(r, r->at, r->line, r->column, "a string");
+      }
+      if (c != END) {
+        if (!builder_room(b, 1, char_width(c))) return pause_text(r, from, b, need_memory(builder_bytes(b, 1, char_width(c))));
+        builder_char(b, c);
+      }
+      advance_to(r, at);
+      charge(1);
     }
-    advance_to(r, at);
+    if (should_pause()) return pause_text(r, from, b, V_AGAIN);
   }
+  VEC(r->state)[R_BODY] = V_FALSE;
   advance(r);
   return V_VOID;
 }
@@ -529,25 +602,63 @@ static Value read_string(Reader *r, uint32_t place) {
 
 /* #"..." : the characters' codes as bytes, those above 255 in UTF-8 */
 static Value read_byte_string(Reader *r, uint32_t place, uint32_t prefix) {
-  Builder b;
-  builder_init(&b);
-  advance_in_line(r, prefix + 1);
-  Value body = read_string_body(r, place, &b);
-  if (IS_SIGNAL(body)) return body;
-  Value s = builder_finish(&b);
-  uint32_t n = STR_LENGTH(s), size = 0;
-  for (uint32_t i = 0; i < n; i++) size += string_char(s, i) < 256 ? 1 : utf8_size(string_char(s, i));
-  if (!heap_reserve(size)) return need_memory(size);
-  Value bytes = heap_raw(T_BYTES, 0, size);
-  uint8_t *out = BYTES(bytes);
-  for (uint32_t i = 0; i < n; i++) {
-    uint32_t c = string_char(s, i);
-    if (c < 256) *out++ = (uint8_t)c; else out += utf8_encode(c, out);
+  enum { FROM, STRING, AT, SIZE, OUT, LINE, COLUMN, END_AT, SLOTS };
+  uint32_t from = r->at;
+  Value *kept = body_progress(r, from, SLOTS), s, bytes = V_FALSE;
+  uint32_t i = 0, size = 0;
+  if (kept) {
+    s = kept[STRING];
+    i = (uint32_t)FIX_VALUE(kept[AT]);
+    size = (uint32_t)FIX_VALUE(kept[SIZE]);
+    bytes = kept[OUT];
+    r->line = (uint32_t)FIX_VALUE(kept[LINE]);
+    r->column = (uint32_t)FIX_VALUE(kept[COLUMN]);
+    r->at = (uint32_t)FIX_VALUE(kept[END_AT]);
+  } else {
+    Builder b;
+    builder_init(&b);
+    advance_in_line(r, prefix + 1);
+    Value body = read_string_body(r, place, &b);
+    if (IS_SIGNAL(body)) return body;
+    s = builder_finish(&b);
   }
-  return literal(r, bytes);
+  uint32_t n = STR_LENGTH(s);
+  Value signal = V_TRUE;
+  while (signal == V_TRUE && (bytes == V_FALSE || i < n)) {      /* measured, then written */
+    uint32_t stop = n - i < PIECE ? n : i + PIECE;
+    uint8_t *out = bytes == V_FALSE ? NULL : BYTES(bytes) + size;
+    for (; i < stop; i++) {
+      uint32_t c = string_char(s, i), width = c < 256 ? 1 : utf8_size(c);
+      size += width;
+      if (!out) continue;
+      if (c < 256) *out++ = (uint8_t)c; else out += utf8_encode(c, out);
+    }
+    charge(PIECE / 16 < n ? PIECE / 16 : n / 16);
+    if (i == n && bytes == V_FALSE) {
+      if (heap_reserve((uint64_t)size + 64)) {
+        bytes = heap_raw(T_BYTES, 0, size);
+        i = size = 0;
+      } else {
+        signal = need_memory(size);
+      }
+    } else if (i < n && should_pause()) {
+      signal = V_AGAIN;
+    }
+  }
+  if (signal == V_TRUE) return literal(r, bytes);
+  kept = keep_body(r, from, SLOTS);
+  kept[STRING] = s;
+  kept[AT] = FIX(i);
+  kept[SIZE] = FIX(size);
+  kept[OUT] = bytes;
+  kept[LINE] = FIX(r->line);
+  kept[COLUMN] = FIX(r->column);
+  kept[END_AT] = FIX(r->at);
+  return signal;
 }
 
-/* #<<END, up to the line that is END. */
+/* #<<END, up to the line that is END: read in one step. */
+enum { HERE_MOST = 1 << 21 };
 static Value read_here_string(Reader *r, uint32_t place) {
   uint32_t mark = r->at + 3, mark_end = mark;
   while (char_at(r, mark_end) != '\n' && char_at(r, mark_end) != END) mark_end++;
@@ -561,6 +672,7 @@ static Value read_here_string(Reader *r, uint32_t place) {
     }
     uint32_t end = line;
     while (char_at(r, end) != '\n' && char_at(r, end) != END) end++;
+    if (end - start > HERE_MOST) return fail_at(r, place, false, "a here string of more than %d characters", (int)HERE_MOST);
     uint32_t length = end - line;
     if (length && char_at(r, end - 1) == '\r') length--;
     uint32_t i = 0;
@@ -644,22 +756,43 @@ static Value read_char(Reader *r, uint32_t place) {
 
 /* ---- atmosphere ---- */
 
-static void skip_line(Reader *r) {
-  uint32_t from = r->at;
-  while (peek(r) != '\n' && peek(r) != END) r->at++;
-  r->column += r->at - from;
-  charge((r->at - from) / 16);
+static Value skip_line(Reader *r) {
+  uint32_t from = r->at, at = looked_to(r, from), c;
+  for (uint32_t n = 1; (c = char_at(r, at)) != '\n' && c != END; n++) {
+    at++;
+    if (n % PIECE == 0 && (charge(PIECE / 16), look_pauses(r, from, at))) return V_AGAIN;
+  }
+  charge((at - from) % PIECE / 16);
+  r->column += at - from;
+  r->at = at;
+  return NOTHING;
 }
 
 static Value skip_block_comment(Reader *r, uint32_t place) {
-  uint32_t depth = 0, from = r->at;
+  enum { FROM, AT, LINE, COLUMN, DEPTH, COMMENT, SLOTS };
+  uint32_t depth = 0, from = r->at, n = 0;
+  Value *kept = body_progress(r, from, SLOTS);
+  if (kept) {
+    r->at = (uint32_t)FIX_VALUE(kept[AT]);
+    r->line = (uint32_t)FIX_VALUE(kept[LINE]);
+    r->column = (uint32_t)FIX_VALUE(kept[COLUMN]);
+    depth = (uint32_t)FIX_VALUE(kept[DEPTH]);
+  }
   do {
     if (peek(r) == END) return fail_at(r, place, true, "expected a `|#` to close this comment, but the text ended");
     if (looking_at(r, 0, "#|")) { depth++; advance_in_line(r, 2); }
     else if (looking_at(r, 0, "|#")) { depth--; advance_in_line(r, 2); }
     else advance(r);
+    if (++n % PIECE == 0 && depth && (charge(PIECE / 8), should_pause())) {
+      kept = keep_body(r, from, SLOTS);
+      kept[AT] = FIX(r->at);
+      kept[LINE] = FIX(r->line);
+      kept[COLUMN] = FIX(r->column);
+      kept[DEPTH] = FIX(depth);
+      return V_AGAIN;
+    }
   } while (depth);
-  charge((r->at - from) / 16);
+  charge(n % PIECE / 16);
   return NOTHING;
 }
 
@@ -682,8 +815,7 @@ static Value read_directive(Reader *r, uint32_t place) {
   if (token_is(r, from, end, "optional") || token_is(r, from, end, "rest") || token_is(r, from, end, "key"))
     return read_name(r, place, false);
   if (r->line == 1 && r->column == 1) {
-    skip_line(r);
-    return NOTHING;
+    return skip_line(r);
   }
   Excerpt e = excerpt(r, r->at, end);
   return fail_at(r, place, false, "unknown directive `%s`", e.text);
@@ -707,7 +839,9 @@ static Value read_word(Reader *r, uint32_t place) {
     {"u32", UNIFORM, UV_U32}, {"s64", UNIFORM, UV_S64}, {"u64", UNIFORM, UV_U64}, {"f32", UNIFORM, UV_F32}, {"f64", UNIFORM, UV_F64},
     {"f8", UNIFORM, UV_F8}, {"f16", UNIFORM, UV_F16}, {"c64", UNIFORM, UV_C64}, {"c128", UNIFORM, UV_C128},
   };
-  uint32_t from = r->at + 1, end = token_end(r, from), mark = char_at(r, end);
+  uint32_t from = r->at + 1, end;
+  TRY_LET(scanned, long_token_end(r, from, &end));
+  uint32_t mark = char_at(r, end);
   if (is_opener(mark))
     for (size_t i = 0; i < sizeof openers / sizeof *openers; i++)
       if (token_is(r, from, end, openers[i].word))
@@ -717,8 +851,7 @@ static Value read_word(Reader *r, uint32_t place) {
   if (mark == '"' && (token_is(r, from, end, "rx") || token_is(r, from, end, "rx#"))) return read_regexp(r, place, false);
   if (mark == '"' && (token_is(r, from, end, "px") || token_is(r, from, end, "px#"))) return read_regexp(r, place, true);
   if (token_is(r, from, end, "lang")) {
-    skip_line(r);
-    return NOTHING;
+    return skip_line(r);
   }
   uint32_t c = char_at(r, from);
   if (c == '%') return read_name(r, place, false);
@@ -930,7 +1063,7 @@ static Value read_token(Reader *r, uint32_t c, uint32_t *start) {
     case '(': case '[': case '{': return open_frame(r, LIST, 0, place, FIX(NO_DOT));
     case ')': case ']': case '}': return close_frame(r, c, start);
     case '"': return read_string(r, place);
-    case ';': skip_line(r); return NOTHING;
+    case ';': return skip_line(r);
     case '\'': return read_prefix(r, place, 1, "quote");
     case '`': return read_prefix(r, place, 1, "quasiquote");
     case ',': return peek_at(r, 1) == '@' ? read_prefix(r, place, 2, "unquote-splicing") : read_prefix(r, place, 1, "unquote");
@@ -942,7 +1075,12 @@ static Value read_token(Reader *r, uint32_t c, uint32_t *start) {
 
 static Value read_datum(Reader *r) {
   for (uint32_t n = 1;; n++) {
-    while (is_space(peek(r))) advance(r);
+    uint32_t blanks = 0;
+    while (is_space(peek(r))) {
+      advance(r);
+      if (++blanks % PIECE == 0 && (charge(PIECE / 8), should_pause())) return V_AGAIN;
+    }
+    charge(blanks % PIECE / 32);
     uint32_t c = peek(r), at = r->at, line = r->line, column = r->column, place = here(r);
     if (c == END) return r->stack.top ? fail_text_ended(r) : V_EOF;
     if (!stack_room(&r->stack, F_SLOTS)) return need_memory(stack_bytes(&r->stack));
@@ -963,7 +1101,7 @@ static Value read_datum(Reader *r) {
       r->place = place;
       return datum;
     }
-    if (n % ROUND == 0 && should_pause()) return V_AGAIN;
+    if ((n % ROUND == 0 || steps_left() < -PIECE / 8) && should_pause()) return V_AGAIN;   /* sooner where the tokens are long */
   }
 }
 
@@ -1007,7 +1145,7 @@ static Value prim_read(int argc, Value *args) {
     if (IS_SIGNAL(complete)) return complete;
     uint32_t at, line, column;
     port_text(port, &text, &at);
-    port_location(port, &line, &column);
+    TRY_LET(located, port_location(port, &line, &column));
     state = make_reader(text, V_FALSE, at, line, column + 1, port_has(port, PORT_FOLD_CASE) ? FOLD_CASE : 0);
   }
   Value datum = reader_next(state);

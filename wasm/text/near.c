@@ -1,11 +1,16 @@
 /* near.c — names that are nearly another one: what the author of an unbound name may have meant. */
 #include "core/prims.h"
+#include "text/near.h"
 #include "text/string.h"
 #include "text/symbol.h"
 #include "text/unicode.h"
+#include <string.h>
 
-enum { LONGEST = 128,          /* characters: the distance of longer names is not looked at */
+enum { LONGEST = 64,           /* characters: the distance of longer names is not looked at */
        FURTHEST = 3 };         /* the largest distance that may be asked for */
+
+/* What says that nobody has looked. */
+#define LONG_NAME 0x7fffffffu
 
 typedef struct { const uint8_t *data; uint32_t width, length; } Name;
 
@@ -16,6 +21,19 @@ static Name name_of(Value symbol) {
 static inline uint32_t at(const Name *n, uint32_t i) { return chars_get(n->data, n->width, i); }
 static inline uint32_t lower(uint32_t c) { return c < 0x80 ? (c - 'A' < 26u ? c + 32 : c) : uc_downcase(c); }
 static inline bool is_mark(uint32_t c) { return c == '-' || c == '_' || c == '?' || c == '!'; }
+
+/* Which characters there are but marks, roughly: two names that are the same but for marks have the same, and one
+   change makes two bits differ at the most. LONG_NAME: nobody has looked. */
+uint32_t letters_of_name(Value string) {
+  Name n = {STR_DATA(string), STR_WIDTH(string), STR_LENGTH(string)};
+  if (n.length > LONGEST) return LONG_NAME;
+  uint32_t bits = 0;
+  for (uint32_t i = 0; i < n.length; i++) {
+    uint32_t c = at(&n, i);
+    if (!is_mark(c)) bits |= 1u << (lower(c) & 31);
+  }
+  return bits;
+}
 
 /* Are they one but for the marks that people mix up: case, - and _, ? and !? */
 static bool same_but_for_marks(const Name *a, const Name *b) {
@@ -28,44 +46,42 @@ static bool same_but_for_marks(const Name *a, const Name *b) {
   }
 }
 
-static uint32_t first_letter(const Name *n) {
-  for (uint32_t i = 0; i < n->length; i++)
-    if (!is_mark(at(n, i))) return lower(at(n, i));
-  return 0;
+/* The name that others are compared with: at which of its places each character stands, one bit a place. */
+typedef struct { uint64_t places[128]; Name name; } Pattern;
+
+static void pattern_init(Pattern *p, Name name) {
+  memset(p->places, 0, sizeof p->places);
+  p->name = name;
+  for (uint32_t i = 0; i < name.length; i++)
+    if (at(&name, i) < 128) p->places[at(&name, i)] |= 1ull << i;
 }
 
-/* Which characters there are, roughly: one change makes two bits differ at the most. */
-static uint32_t letters_of(const Name *n) {
-  uint32_t bits = 0;
-  for (uint32_t i = 0; i < n->length; i++) bits |= 1u << (at(n, i) & 31);
-  return bits;
+static uint64_t places_of(const Pattern *p, uint32_t c) {
+  if (c < 128) return p->places[c];
+  uint64_t places = 0;
+  for (uint32_t i = 0; i < p->name.length; i++) places |= (uint64_t)(at(&p->name, i) == c) << i;
+  return places;
 }
 
-/* The fewest insertions, deletions, changes and swaps of neighbours that make b of a; more than `most` where it
-   is more. Only what lies within `most` of the diagonal counts. */
-static uint32_t distance(const Name *a, const Name *b, uint32_t most) {
-  uint8_t rows[3][LONGEST + FURTHEST + 2], *before = rows[0], *last = rows[1], *row = rows[2];
-  uint32_t far = most + 1;
-  for (uint32_t j = 0; j <= b->length; j++) last[j] = (uint8_t)(j < far ? j : far);
-  for (uint32_t i = 1; i <= a->length; i++) {
-    uint32_t from = i > most ? i - most : 1, to = i + most < b->length ? i + most : b->length, least = far, ca = at(a, i - 1);
-    row[from - 1] = (uint8_t)(from == 1 && i < far ? i : far);
-    for (uint32_t j = from; j <= to; j++) {
-      uint32_t cb = at(b, j - 1), cost = last[j - 1] + (ca == cb ? 0u : 1u);
-      if (row[j - 1] + 1u < cost) cost = row[j - 1] + 1u;
-      if ((j < i + most) && last[j] + 1u < cost) cost = last[j] + 1u;      /* beyond, the row above has nothing */
-      if (i > 1 && j > 1 && ca == at(b, j - 2) && cb == at(a, i - 2) && before[j - 2] + 1u < cost) cost = before[j - 2] + 1u;
-      if (cost > far) cost = far;
-      row[j] = (uint8_t)cost;
-      if (cost < least) least = cost;
-    }
-    if (least > most && row[from - 1] > most) return far;
-    uint8_t *free = before;
-    before = last;
-    last = row;
-    row = free;
+/* The fewest insertions, deletions, changes and swaps of neighbours that make the one of the other, a column of the
+   table of distances at a time (H. Hyyrö, "A bit-vector algorithm for computing Levenshtein and Damerau edit
+   distances", 2003). `up` and `down` have a bit for each place where the column grows or falls by one, `right` and
+   `left` likewise from the column before; `same` has those where the diagonal does not grow. */
+static uint32_t distance(const Pattern *p, const Name *other) {
+  uint64_t up = ~0ull, down = 0, same = 0, before = 0, last = 1ull << (p->name.length - 1);
+  uint32_t d = p->name.length;
+  for (uint32_t j = 0; j < other->length; j++) {
+    uint64_t here = places_of(p, at(other, j)), swapped = ((~same & here) << 1) & before;
+    same = (((here & up) + up) ^ up) | here | down | swapped;
+    uint64_t right = down | ~(same | up), left = same & up;
+    if (right & last) d++;
+    if (left & last) d--;
+    right = right << 1 | 1;
+    up = left << 1 | ~(same | right);
+    down = right & same;
+    before = here;
   }
-  return last[b->length];
+  return d;
 }
 
 /* (%near-misses symbol symbols most): (distance . symbol) of those that are at most so far from it, 0 for one that
@@ -76,7 +92,10 @@ static Value prim_near_misses(int argc, Value *args) {
   if (!IS_FIX(args[2]) || FIX_VALUE(args[2]) < 0 || FIX_VALUE(args[2]) > FURTHEST) return err_type(NULL, 2, "small number", args[2]);
   uint32_t most = (uint32_t)FIX_VALUE(args[2]), tried = 0;
   Name name = name_of(args[0]);
-  uint32_t letters = letters_of(&name), first = first_letter(&name);
+  uint32_t letters = (uint32_t)FIX_VALUE(SYM(args[0])->letters);
+  Pattern pattern;
+  if (most && name.length && name.length <= LONGEST) pattern_init(&pattern, name);
+  else most = 0;
   Value rest = args[1], found = V_NIL;
   if (is_pair(vm.resume)) { rest = CAR(vm.resume); found = CDR(vm.resume); }
   for (; is_pair(rest); rest = CDR(rest)) {
@@ -85,14 +104,15 @@ static Value prim_near_misses(int argc, Value *args) {
       if (should_pause()) { vm.resume = cons(rest, found); return V_AGAIN; }
     }
     if (!IS(CAR(rest), T_SYMBOL)) continue;
+    uint32_t others = (uint32_t)FIX_VALUE(SYM(CAR(rest))->letters);
+    bool known = letters != LONG_NAME && others != LONG_NAME;
+    if (known && __builtin_popcount(letters ^ others) > (int)(2 * most)) continue;
     Name other = name_of(CAR(rest));
-    if (!other.length) continue;
-    uint32_t c = at(&other, 0), far = most + 1;
-    if (c == '%') continue;
-    if ((is_mark(c) || lower(c) == first) && same_but_for_marks(&name, &other)) far = 0;
-    else if (most && other.length <= name.length + most && name.length <= other.length + most && name.length <= LONGEST &&
-             __builtin_popcount(letters ^ letters_of(&other)) <= (int)(2 * most))
-      far = distance(&name, &other, most);
+    if (!other.length || at(&other, 0) == '%') continue;
+    uint32_t far = most + 1;
+    if ((letters == others || !known) && same_but_for_marks(&name, &other)) far = 0;
+    else if (most && other.length <= name.length + most && name.length <= other.length + most)
+      far = distance(&pattern, &other);
     if (far <= most) found = cons(cons(FIX(far), CAR(rest)), found);
   }
   charge(tried % 256);

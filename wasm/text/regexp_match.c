@@ -578,6 +578,22 @@ ALWAYS_INLINE enum match_outcome attempt(const uint8_t *data, uint32_t width) {
   }
 }
 
+/* An attempt has failed. Where the pattern begins with a run without a bound, everything was tried that may follow at any
+   place within the run: what begins later in it ends at the same places, and fails, too. So the next one begins behind
+   it. What follows may not depend on where the run began, as it does with back-references. */
+ALWAYS_INLINE void skip_first_run(const uint8_t *data, uint32_t width) {
+  const struct Regexp *rx = REGEXP(m.regexp);
+  const uint32_t *op = (uint32_t *)RAW_BYTES(rx->code);
+  if (FIX_VALUE(rx->flags) & RX_NO_MEMORY) return;
+  while (op[0] == RE_SAVE) op += 2;
+  if (op[0] != RE_RUN || op[5] != UNBOUNDED) return;
+  const uint32_t *sets = rx->sets == V_FALSE ? NULL : (uint32_t *)RAW_BYTES(rx->sets);
+  uint32_t limit = m.end - m.start > RUN_ROUND ? m.start + RUN_ROUND : m.end;
+  uint32_t end = run_end(op[2], op[3], sets, data, width, m.start, limit);
+  m.work += (end - m.start) / 3;
+  if (end > m.start) m.start = end - 1;
+}
+
 ALWAYS_INLINE enum match_outcome search(const uint8_t *data, uint32_t width) {
   for (;; m.start++) {
     if (!m.running) {
@@ -596,6 +612,7 @@ ALWAYS_INLINE enum match_outcome search(const uint8_t *data, uint32_t width) {
       slots[0] = m.start;
       return outcome;
     }
+    skip_first_run(data, width);
     if (m.memory != V_FALSE && m.start - m.memory_start > m.memory_span / 2) {
       m.memory = V_FALSE;                       /* most of what it knows lies behind; it is made anew when needed */
       charge_work();

@@ -446,6 +446,7 @@ static uint64_t hash_mix(uint64_t h, uint64_t word) {
 
 static uint64_t hash_chars(uint64_t h, const uint8_t *data, uint32_t width, uint32_t start, uint32_t end) {
   uint32_t i = start;
+  if (width == 1) for (; i + 1 < end; i += 2) h = hash_mix(h, data[i] | (uint64_t)data[i + 1] << 32);
   for (; i + 1 < end; i += 2)
     h = hash_mix(h, chars_get(data, width, i) | (uint64_t)chars_get(data, width, i + 1) << 32);
   return i < end ? hash_mix(h, chars_get(data, width, i)) : h;
@@ -560,6 +561,11 @@ void builder_char(Builder *b, uint32_t c) {
 }
 
 void builder_chars(Builder *b, const uint8_t *data, uint32_t width, uint32_t count) {
+  if (width == b->width && (uint64_t)b->length + count <= builder_capacity(b)) {
+    if (count) copy_bytes(RAW_BYTES(b->chars) + (size_t)b->length * width, data, (size_t)count * width);
+    b->length += count;
+    return;
+  }
   if (!count) return;
   uint32_t narrow = b->width < width ? chars_width(data, width, count) : width;
   builder_need(b, count, narrow);

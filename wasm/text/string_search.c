@@ -773,9 +773,28 @@ static void splitter_init(Splitter *p, Value s, Value sep, bool repeat) {
   hunt_from(&p->hunt, 0);
 }
 
-/* The usual case: narrow characters without a lineage, a separator of one, short pieces. It goes as far as it can. */
+/* The usual case: narrow characters without a lineage, short pieces between white space or a separator of one character.
+   It goes as far as it can. */
 static bool is_plain_split(const Splitter *p) {
-  return p->cut == AT_STRING && STR_LENGTH(p->sep) == 1 && STR_WIDTH(p->s) == 1 && STR(p->s)->lineage == V_FALSE;
+  bool simple = p->cut == AT_SPACE || (p->cut == AT_STRING && STR_LENGTH(p->sep) == 1 && char_width(string_char(p->sep, 0)) == 1);
+  return simple && STR_WIDTH(p->s) == 1 && STR(p->s)->lineage == V_FALSE;
+}
+static void split_plain_at_space(Splitter *p) {
+  const uint8_t *data = STR_DATA(p->s);
+  uint32_t piece = p->piece, end = p->end;
+  while (!should_pause()) {
+    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end, stop = piece;
+    while (stop < limit && !is_separating(data[stop])) stop++;
+    if (stop == limit) break;
+    uint32_t after = stop + 1;
+    limit = end - after > SKIP_ROUND ? after + SKIP_ROUND : end;
+    while (after < limit && is_separating(data[after])) after++;
+    if (after == limit && after < end) break;
+    list_add(&p->list, string_from_chars(data + piece, 1, stop - piece));
+    charge(1 + (stop - piece) / 16);
+    piece = after;
+  }
+  p->piece = p->at = piece;
 }
 static void split_plain(Splitter *p) {
   const uint8_t *data = STR_DATA(p->s);
@@ -799,7 +818,10 @@ static void split_plain(Splitter *p) {
 static Value split(Splitter *p) {
   bool plain = is_plain_split(p);
   for (bool more = true; more;) {
-    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE) split_plain(p);
+    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE) {
+      if (p->cut == AT_SPACE) split_plain_at_space(p);
+      else split_plain(p);
+    }
     uint32_t stop = p->end, after = p->end;
     if (p->cut == AT_CHARACTERS) {
       stop = after = p->piece + 1;
@@ -857,6 +879,24 @@ static Value prim_split(int argc, Value *args) {
   Value list = split(&p);
   if (list != V_AGAIN && p.cut == AT_CHARACTERS) list_add(&p.list, string_make(0, 1));
   return list;
+}
+
+/* (%string-split-plain s separator): as string-split, where nothing more is to be said about it. #f: another kind of separator,
+   one with a backslash, which may be meant as a pattern, or lines that end with a return. */
+static Value prim_split_plain(int argc, Value *args) {
+  (void)argc;
+  if (!IS(args[0], T_STRING) || !IS(args[1], T_STRING) || STR_LENGTH(args[1]) != 1) return V_FALSE;
+  uint32_t c = string_char(args[1], 0);
+  if (c == '\\') return V_FALSE;
+  if (c == '\n') {
+    Value s = args[0];
+    uint32_t width = STR_WIDTH(s), length = STR_LENGTH(s), limit = length < SKIP_ROUND ? length : SKIP_ROUND, start = 0;
+    while (start < limit && string_char(s, start) == '\n') start++;
+    uint32_t stop = chars_find(STR_DATA(s), width, start, limit, '\n');
+    if ((stop == limit && limit < length) || (stop > start && string_char(s, stop - 1) == '\r')) return V_FALSE;
+  }
+  Value whole[4] = {args[0], args[1], V_TRUE, V_FALSE};
+  return prim_split(4, whole);
 }
 
 /* (%string-normalize-spaces s): words with one space between */
@@ -951,6 +991,7 @@ const PrimDef string_search_prims[] = {
   {"%string-suffix-length", prim_suffix_length, 2, 2, "(%string-suffix-length a b)"},
   {"%string-replace", prim_replace, 3, 4, "(%string-replace string from to [all?])"},
   {"%string-trim", prim_trim, 1, 5, "(%string-trim string [separator left? right? repeat?])"},
+  {"%string-split-plain", prim_split_plain, 2, 2, "(%string-split-plain string separator)"},
   {"%string-split", prim_split, 1, 4, "(%string-split string [separator trim? repeat?])"},
   {"%string-normalize-spaces", prim_normalize_spaces, 1, 1, "(%string-normalize-spaces string)"},
   {"%string-lines", prim_lines, 1, 1, "(%string-lines string)"},

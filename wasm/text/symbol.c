@@ -4,6 +4,7 @@
  * of the hash: a table grows by itself, so that interning never needs more than the headroom that
  * every primitive has. Symbols are not collected.
  */
+#include "text/near.h"
 #include "text/symbol.h"
 #include "text/string.h"
 #include "text/utf8.h"
@@ -51,9 +52,10 @@ static Value grow_shard(Value old) {
 }
 
 static Value make_symbol(uint32_t tag, uint32_t flags, Value name, uint64_t hash) {
-  Value symbol = heap_object(tag, flags, 2);
+  Value symbol = heap_object(tag, flags, 3);
   SYM(symbol)->name = name;
   SYM(symbol)->hash = FIX((int64_t)hash);
+  SYM(symbol)->letters = FIX(letters_of_name(name));
   return symbol;
 }
 

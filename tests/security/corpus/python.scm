@@ -83,7 +83,7 @@
 (py-exec (make-string 100000 #\())
 
 ;;; a builtin that is replaced is so in this session's Python alone
-;;; => ok "3"
+;;; => value "3"
 (py-exec "import builtins\nbuiltins.len = lambda x: 3") (py-eval "len('')")
 
 ;;; an object of Python that was forged

@@ -28,7 +28,7 @@
 
 ;;; more bytes than may be written
 ;;; => error exn:fail:python "workspace_bytes"
-(py-exec "with open('large', 'w') as f: f.write('x' * 1000000)")
+(py-exec "with open('large', 'w') as f: f.write('x' * 100000)")
 
 ;;; the same bytes written over and over
 ;;; => error exn:fail:python "workspace_bytes"

@@ -1,4 +1,4 @@
-"""Values on their way between the two guests, from one's encoding into the other's: nothing is made of them.
+"""A value on its way from Python to the Scheme guest, from one encoding to the other: nothing is made of it.
 
 A value of Python's is text (rlm_wasm.python.codec) and one of Scheme's is CBOR (rlm_wasm.sandbox.protocol).
 Whoever decodes a value of a million parts has a million objects, and the collector of his own Python looks at
@@ -31,8 +31,6 @@ from rlm_wasm.sandbox import protocol
 
 WINDOW: Final = 32 << 10
 """Bytes of a text whose value is decoded at once. What cannot be cut, such as a long fraction, is shorter."""
-
-# ---- out of Python
 
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
 _NEST: Final = rb"[\[{](?:[^\][{}\"]++|" + _STRING + rb"%s)*+[\]}]"
