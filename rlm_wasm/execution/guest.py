@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SnapshotCorrupt, Unencodable
 from rlm_wasm.execution.journal import Journal
@@ -93,6 +93,10 @@ class Guest:
         self._patience = 1
         self._kept = 0
         """Heavy executions since memory was given back."""
+        self._may_give = False
+        """Whether there may be memory to give back once it rests."""
+        self._wanted = False
+        """Whether somebody waits for it."""
         self._large: tuple[bytes, ...] = ()
         """The message that it was given in turns, and has not run with yet."""
         self._live = 0
@@ -123,12 +127,13 @@ class Guest:
     async def free(self) -> None:
         """Wait until nobody has it for himself."""
         while self._holders:
+            self._wanted = True
             await asyncio.sleep(0)
 
     async def begin(self) -> None:
         """An execution is about to begin: wait for whoever has it, and take the image that is due."""
         await self.free()
-        if self.log.due:
+        if self.log.overdue:
             with self.held():
                 await self.log.renew(self.sandbox)
 
@@ -243,7 +248,7 @@ class Guest:
         try:
             return (yield from self._done_aside(message, slices))
         except InstanceLost as error:
-            if self.log.due:
+            if self.log.overdue:
                 raise InternalError(f"the session's memory is damaged: {error}") from error
             yield from self.go_back()
             return True
@@ -314,19 +319,41 @@ class Guest:
         """Give memory back that nobody needs, where an execution has left some. ``worked``: a heavy one.
 
         One heavy execution after another wants the same memory again, and pays for its way back: so that is
-        given after the first of them, then after two, four and so on more, and after one that is not heavy.
-        A session that rests meanwhile sleeps by its bytes and age.
+        given after the first of them, then after two, four and so on more. What is left after one that is not
+        heavy waits until the session rests: see ``settle``.
         """
         if not self.sandbox.may_give_back(worked=worked or self._kept > 0):
             return
-        if worked:
-            self._kept += 1
-            if self._kept < self._patience:
-                return
-        self._patience = min(2 * self._patience, MAX_PATIENCE) if worked else 1
-        self._kept = 0
-        with self.held():
-            await in_turns(self.sandbox.give_back())
+        if not worked:
+            self._patience, self._kept, self._may_give = 1, 0, True
+            return
+        self._kept += 1
+        if self._kept >= self._patience:
+            self._patience, self._kept = min(2 * self._patience, MAX_PATIENCE), 0
+            with self.held():
+                await in_turns(self.sandbox.give_back())
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether ``settle`` has something to do."""
+        return self._may_give or self.log.due
+
+    async def settle(self, rests: Callable[[], bool]) -> None:
+        """Do what executions have left to do, in turns, while nothing runs; given up as soon as it is wanted.
+
+        Memory that nobody needs is given back, and the image is taken that a rollback would go back to: so
+        a small execution after a heavy one need not wait for either.
+        """
+        if self.is_whole and not self._holders:
+            self._wanted = False
+            await self._done_while(lambda: rests() and not self._wanted, self._settled())
+
+    def _settled(self) -> Generator[None, None, None]:
+        if self._may_give:
+            yield from self.sandbox.give_back()
+            self._may_give = False
+        if self.log.due:
+            yield from self.log.renewed(self.sandbox)
 
     def reset(self) -> None:
         """A fresh one in its place."""
@@ -391,13 +418,14 @@ class Guest:
 
     async def sleep_while(self, waits: Callable[[], bool]) -> None:
         """Fall asleep in the middle of an execution, in turns; as soon as it waits no more, give that up."""
-        if self._holders or self._on_their_way:
-            return
-        work = self.sandbox.sleep_in_turns()
+        if not self._holders and not self._on_their_way:
+            await self._done_while(waits, self.sandbox.sleep_in_turns())
+
+    async def _done_while(self, goes_on: Callable[[], bool], work: Generator[Any, None, Any]) -> None:
         with self.held():
             until = 0.0
             try:
-                while waits():
+                while goes_on():
                     next(work)
                     if time.monotonic() >= until:
                         await asyncio.sleep(0)

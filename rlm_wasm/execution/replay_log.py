@@ -22,7 +22,10 @@ session does not take twice its memory."""
 _MAX_BYTES = 8 << 20
 """Of messages: as much is in the guest's memory, and in an image of that."""
 _MAX_FUEL = 1_000_000_000
-"""An image takes about as long as 10,000,000: a hundredth of what it saves a rollback from."""
+"""An image takes about as long as 10,000,000: a hundredth of what it saves a rollback from. It is taken when
+the session rests,"""
+_MOST_FUEL = 4 * _MAX_FUEL
+"""and before the next execution where it never rests: to go back takes a second or two by then."""
 _MAX_FUEL_TWICE = 100_000_000
 """What was replayed once is worth an image before it is replayed again, where it took so much."""
 
@@ -42,16 +45,25 @@ class ReplayLog:
 
     @property
     def due(self) -> bool:
-        """Whether the next execution needs a new image: replaying would take too long."""
-        most = _MAX_FUEL_TWICE if self._rebuilt else _MAX_FUEL
+        """Whether a new image is worth its time once the session rests: replaying takes long."""
+        return self.overdue or self._fuel > _MAX_FUEL
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the next execution needs an image: there is no way back without, or that takes too long."""
+        most = _MAX_FUEL_TWICE if self._rebuilt else _MOST_FUEL
         return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > most
 
     async def renew(self, sandbox: Sandbox) -> None:
-        """Take a new image, in turns. Until that is done there is none, and one stays due."""
-        self._fuel = _MAX_FUEL + 1
+        """Take a new image, in turns. Until that is done there is none, and one stays overdue."""
+        self._fuel = _MOST_FUEL + 1
         self._entries.clear()
         self.base = None  # not two of them at once
-        image: Image = await in_turns(sandbox.capture_in_turns())
+        await in_turns(self.renewed(sandbox))
+
+    def renewed(self, sandbox: Sandbox) -> Generator[None, None, None]:
+        """The same, given up at any yield: then all is as before. Until it is done there are two of them."""
+        image = yield from sandbox.capture_in_turns()
         self.rest(image)
         if image.own_bytes > _PACKED_FROM:
             # Beside the loop, and beside the execution that begins: until then it is there twice.
@@ -82,7 +94,7 @@ class ReplayLog:
         self._fuel += fuel
         if message is not None:
             self._bytes += _length(message)
-        if self._bytes <= _MAX_BYTES and self._fuel <= _MAX_FUEL:
+        if self._bytes <= _MAX_BYTES and self._fuel <= _MOST_FUEL:
             self._entries.append((message, steps))
 
     def rebuild(self, engine: Engine, memory_limit: int) -> Generator[None, None, Sandbox]:

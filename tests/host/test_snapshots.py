@@ -205,7 +205,7 @@ async def test_a_long_session_is_rolled_back_from_an_image(
     """After much work the journal gives way to a memory image."""
     from rlm_wasm.execution import replay_log
 
-    monkeypatch.setattr(replay_log, "_MAX_FUEL", 100_000)
+    monkeypatch.setattr(replay_log, "_MOST_FUEL", 100_000)
     async with runtime.session() as session:
         for i in range(6):
             await session.execute(f"(define v{i} (make-vector 10 {i}))")
