@@ -78,22 +78,23 @@ MAX_PARTS = 3_000_000
 sixty in memory. A full log has a tenth of that."""
 
 
-_SMALL = 256 << 10
-"""Bytes up to which a memory is worth more effort: a tenth of a millisecond for some fifty bytes."""
-
 _MAX_WINDOW = 1 << 27
 _local = threading.local()
 
 
-def _zstd() -> tuple[Any, Any, Any]:
-    """The library, and this thread's compressor and decompressor, which cost more than a small image."""
-    known: tuple[Any, Any, Any] | None = getattr(_local, "zstd", None)
+def _zstd() -> tuple[Any, Any, Any, Any]:
+    """The library, and this thread's compressors, a quick and a thorough one, and its decompressor.
+
+    To make one costs more than a small image does.
+    """
+    known: tuple[Any, Any, Any, Any] | None = getattr(_local, "zstd", None)
     if known is None:
         import zstandard
 
         known = _local.zstd = (
             zstandard,
             zstandard.ZstdCompressor(level=1),
+            zstandard.ZstdCompressor(level=3),
             zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW),
         )
     return known
@@ -368,7 +369,7 @@ class PackedImage:
 
     def unpacked(self) -> Generator[None, None, MemoryImage]:
         """As it was. It yields between pieces."""
-        decompress, pieces = _zstd()[2].decompress, []
+        decompress, pieces = _zstd()[3].decompress, []
         for piece in self.content:
             pieces.append(decompress(piece, max_output_size=PACKED_AT_ONCE))
             yield
@@ -626,11 +627,8 @@ def _with_short_hash(header: dict[str, Any]) -> dict[str, Any]:
 
 def _frame(length: int, pieces: Iterable[bytes]) -> bytes:
     """Pieces of that length, compressed."""
-    import zstandard
-
-    level = 9 if length <= _SMALL else 3
     # Piece by piece: whoever dumps on a thread lets the others go on after each.
-    compressor = zstandard.ZstdCompressor(level=level).compressobj(size=length)
+    compressor = _zstd()[2].compressobj(size=length)
     packed = []
     for piece in pieces:
         view = memoryview(piece)
@@ -666,7 +664,7 @@ def _state_and_memory(packed: memoryview, *, trusted: bool) -> tuple[StoredImage
 
 def _unpacked_small(frame: bytes | memoryview) -> bytes | None:
     """Decompressed, where that is little; None where it is more, or nothing. Raises SnapshotCorrupt."""
-    zstandard, _, decompressor = _zstd()
+    zstandard, _, _, decompressor = _zstd()
     try:
         if not 0 < zstandard.frame_content_size(frame) <= PACKED_AT_ONCE:
             return None
