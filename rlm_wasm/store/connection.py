@@ -102,9 +102,12 @@ class Database:
 
     def _make_tables(self) -> None:
         def make() -> None:
+            began = time.monotonic()
             try:
                 self._bring_up()
             except SQLAlchemyError:
+                if time.monotonic() - began >= _BUSY_S:
+                    raise  # it waited for another process already
                 # Two processes that make the same table at once clash: the other one has made it now.
                 self._bring_up()
 
@@ -262,7 +265,24 @@ class Database:
             line = without_credentials(lines[0] if lines else type(error).__name__)
             for secret in self._secrets():
                 line = line.replace(secret, HIDDEN)
-            raise StoreError(f"the store {self._display_url()}: {line}") from error
+            raise self._told(line) from error
+
+    def _told(self, line: str) -> StoreError:
+        """The error for what the driver says, with what to do where that is known."""
+        if self.url.get_backend_name() == "sqlite":
+            for said, kind, what in _SQLITE_SAYS:
+                if said in line:
+                    return kind(f"the store {self._display_url()}: {line}: {what}")
+        return StoreError(f"the store {self._display_url()}: {line}")
+
+
+_SQLITE_SAYS: Final = (
+    ("is locked", StoreError, f"another process has been writing to it for {_BUSY_S} s: end that one"),
+    ("is full", StoreError, "there is no room on its disk"),
+    ("readonly database", StoreError, "this process may not write to its file, or to its folder"),
+    ("not a database", StoreDamaged, "put a copy of the store in its place, or move it away for a new one"),
+    ("malformed", StoreDamaged, "put a copy of the store in its place, or move it away for a new one"),
+)
 
 
 def _options(url: sa.URL) -> dict[str, Any]:
