@@ -777,6 +777,7 @@ static Value write_step(Writer *w) {
     default: {
       Value key, value;
       uint32_t position = (uint32_t)FIX_VALUE(rest);
+      if (table_bring(v) != V_TRUE) return V_AGAIN;
       if (!table_next(v, &position, &key, &value)) {
         write_break(w, depth - 1);
         write_c(w, "}");
