@@ -23,9 +23,7 @@ static void boot_table(void) {
   heap_root(&shards);
 }
 
-/* 61 bits: what fits a fixnum. The upper ones choose the shard, the lower ones the place in it. */
-enum { HASH_BITS = 61 };
-static uint64_t name_hash(Value name) { return string_hash(name) >> (64 - HASH_BITS); }
+/* The upper bits of a name's hash choose the shard, the lower ones the place in it. */
 
 /* The place in the shard of the symbol with that name, or of the hole where it belongs. */
 static Value *find_place(Value shard, uint32_t tag, Value name, uint64_t hash) {
@@ -72,7 +70,7 @@ static Value frozen(Value s) {
 static Value intern_as(uint32_t tag, Value name) {
   if (!shards) boot_table();
   uint64_t hash = name_hash(name);
-  uint32_t which = (uint32_t)(hash >> (HASH_BITS - SHARD_BITS));
+  uint32_t which = (uint32_t)(hash >> (NAME_HASH_BITS - SHARD_BITS));
   Value *shard = &VEC(shards)[which];
   if (*shard == V_FALSE) *shard = grow_shard(*shard);
   Value *place = find_place(*shard, tag, name, hash);
