@@ -960,6 +960,45 @@ static Value prim_hash_entry(int argc, Value *args) {
   return found == V_TRUE ? FIX(i) : found;
 }
 
+/* (hash-update! table key f [default]), (hash-update ...): usual keys that are there, or get a default that is no procedure.
+   Adding or taking one is done at once; another f is called by the prelude, between the two halves. */
+static bool counted(Value f, Value *value) {
+  static Value add_one = V_FALSE, take_one = V_FALSE;
+  if (add_one == V_FALSE) {
+    add_one = MAKE(T_PRIM, prim_index("add1"));
+    take_one = MAKE(T_PRIM, prim_index("sub1"));
+  }
+  if ((f != add_one && f != take_one) || !IS_FIX(*value)) return false;
+  int64_t n = FIX_VALUE(*value) + (f == add_one ? 1 : -1);
+  *value = FIX(n);
+  return FITS_FIX(n);
+}
+static Value updated(int argc, Value *args, InPrelude *otherwise, InPrelude *put) {
+  Value table = args[0], key = args[1];
+  uint32_t hash;
+  /* the table grows, and the key is known to be absent: as when this was begun */
+  int64_t at = vm.resume == V_FALSE ? find_quickly(table, key, &hash) : TABLE_ABSENT;
+  if (at == NOT_QUICK || (at == TABLE_ABSENT && (argc < 4 || is_procedure(args[3])))) return leave_to(otherwise, argc, args);
+  Value value = at >= 0 ? ENTRY_VALUE(TABLE(table)->store, at) : args[3];
+  if (at >= 0) guess = (uint32_t)at;
+  else if (vm.resume == V_FALSE) note_twin(table, key, false);
+  Value changed = value;
+  if (counted(args[2], &changed)) return table_put(table, key, changed);
+  Value four[4] = {table, key, args[2], value};
+  return leave_to(put, 4, four);
+}
+static Value prim_hash_update_mutable(int argc, Value *args) {
+  static InPrelude otherwise = {"%hash-update!-otherwise", V_FALSE}, put = {"%hash-put-updated!", V_FALSE};
+  if (!IS(args[0], T_TABLE) || is_immutable(args[0])) return leave_to(&otherwise, argc, args);
+  Value table = updated(argc, args, &otherwise, &put);
+  return IS_SIGNAL(table) ? table : V_VOID;
+}
+static Value prim_hash_update(int argc, Value *args) {
+  static InPrelude otherwise = {"%hash-update-otherwise", V_FALSE}, put = {"%hash-put-updated", V_FALSE};
+  if (!IS(args[0], T_TABLE) || !is_immutable(args[0])) return leave_to(&otherwise, argc, args);
+  return updated(argc, args, &otherwise, &put);
+}
+
 static Value prim_hash_set_mutable(int argc, Value *args) {
   (void)argc;
   CHECK_MUTABLE(0);
@@ -1179,6 +1218,8 @@ const PrimDef table_prims[] = {
   {"%note-missing!", prim_note_missing, 2, 2, NULL},
   {"hash-has-key?", prim_hash_has_key, 2, 2, "(hash-has-key? hash key)"},
   {"%hash-entry", prim_hash_entry, 2, 2, "(%hash-entry hash key)"},
+  {"hash-update!", prim_hash_update_mutable, 3, 4, "(hash-update! hash key procedure [default])"},
+  {"hash-update", prim_hash_update, 3, 4, "(hash-update hash key procedure [default])"},
   {"hash-set!", prim_hash_set_mutable, 3, 3, "(hash-set! hash key value)"},
   {"hash-set", prim_hash_set, 3, 3, "(hash-set hash key value)"},
   {"hash-set*", prim_hash_set_many, 1, -1, "(hash-set* hash key value ...)"},

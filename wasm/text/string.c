@@ -7,6 +7,7 @@
  */
 #include "text/string.h"
 #include "core/check.h"
+#include "text/symbol.h"
 #include "text/utf8.h"
 #include <stdlib.h>
 
@@ -1100,11 +1101,20 @@ static Value prim_string_join(int argc, Value *args) {
   return join_list(0, args, 0, separator, false);
 }
 
-/* (%strings-joined list separator): likewise; #f where it is no list of strings */
-static Value prim_strings_joined(int argc, Value *args) {
-  (void)argc;
-  CHECK_STRING(NULL, 1);
-  return join_list(0, args, 0, args[1], true);
+/* (string-join list [separator]) of a list of strings; the prelude does the rest. */
+static Value prim_join_usual(int argc, Value *args) {
+  static InPrelude otherwise = {"%string-join-otherwise", V_FALSE};
+  static Value space = V_FALSE;
+  if (argc == 1 && space == V_FALSE) {
+    heap_root(&space);
+    space = string_make(1, 1);
+    string_put(space, 0, ' ');
+    SET_FLAG(space, H_IMMUTABLE);
+  }
+  Value separator = argc == 1 ? space : args[1];
+  if (argc > 2 || !IS(separator, T_STRING)) return leave_to(&otherwise, argc, args);
+  Value joined = join_list(0, args, 0, separator, true);
+  return joined == V_FALSE ? leave_to(&otherwise, argc, args) : joined;
 }
 
 static Value prim_string_repeat(int argc, Value *args) {
@@ -1453,7 +1463,7 @@ const PrimDef string_prims[] = {
   {"string-append*", prim_string_append_star, 1, -1, "(string-append* string ... list)"},
   {"%string-concatenate", prim_string_append_star, 1, 1, "(%string-concatenate list)"},
   {"%string-join", prim_string_join, 1, 2, "(%string-join list [separator])"},
-  {"%strings-joined", prim_strings_joined, 2, 2, NULL},
+  {"string-join", prim_join_usual, 1, -1, "(string-join list [separator] [#:before-first first] [#:before-last before-last] [#:after-last last])"},
   {"%string-repeat", prim_string_repeat, 2, 2, "(%string-repeat string n)"},
   {"string-copy!", prim_string_copy_to, 3, 5, "(string-copy! to at from [start end])"},
   {"string-fill!", prim_string_fill, 2, 4, "(string-fill! string char [start end])"},

@@ -4,6 +4,7 @@
  * of the hash: a table grows by itself, so that interning never needs more than the headroom that
  * every primitive has. Symbols are not collected.
  */
+#include "core/globals.h"
 #include "text/near.h"
 #include "text/symbol.h"
 #include "text/string.h"
@@ -84,6 +85,24 @@ static Value intern_as(uint32_t tag, Value name) {
 Value intern_string(Value string) { return intern_as(T_SYMBOL, string); }
 Value intern(const char *name) { return intern_as(T_SYMBOL, string_from_c(name)); }
 Value keyword_string(Value string) { return intern_as(T_KEYWORD, string); }
+
+/* ---- procedures of the prelude ---- */
+
+Value leave_to(InPrelude *procedure, int argc, Value *args) {
+  if (procedure->cell == V_FALSE) {
+    heap_root(&procedure->cell);
+    procedure->cell = global_cell(intern(procedure->name));
+  }
+  vm.tail_proc = CELL(procedure->cell)->value;
+  vm.tail_argc = argc;
+  if (argc <= (int)(sizeof vm.tail_args / sizeof *vm.tail_args)) {
+    for (int i = 0; i < argc; i++) vm.tail_args[i] = args[i];
+    return V_TAIL;
+  }
+  Value list = V_NIL;
+  for (int i = argc; i-- > 0;) list = cons(args[i], list);
+  return tail_apply(vm.tail_proc, list);
+}
 
 /* ---- fresh symbols ---- */
 
