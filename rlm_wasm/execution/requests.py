@@ -656,7 +656,7 @@ class HostRequests:
         self._seen_id = min(self._seen_id, self.last_id)
 
     def back_to_snapshot(self) -> None:
-        """The guest went back to where it was restored, or a little later: nobody knows how far it counted."""
+        """The guest went back to where it was restored, or a little later: how far it counted is unknown."""
         self._seen_id = 0
 
     # ---- snapshots

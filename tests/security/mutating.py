@@ -14,10 +14,12 @@ Path = tuple[Any, ...]
 _INSIDE = object()
 """In a path: what a tag is of."""
 
-THINGS = [
+_INNER: list[Any] = [1, "x", [1, 2], {}]
+
+THINGS: list[Any] = [
     None, True, 0, 1, -1, 2**64, -(2**70), 10**400, 1.5, float("nan"), float("inf"), "", "x", "é" * 10, b"", b"\x80",
     b"\xff", [], {}, [[]] * 3, {1: 2}, cbor2.undefined, "error", "limit", "llm", "ok", [None] * 50,
-    *(cbor2.CBORTag(tag, inside) for tag in (2, 30, 35, 39, 40001, 40003, 40005) for inside in (1, "x", [1, 2], {})),
+    *(cbor2.CBORTag(tag, inside) for tag in (2, 30, 35, 39, 40001, 40003, 40005) for inside in _INNER),
 ]  # fmt: skip
 
 
