@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -406,7 +407,12 @@ def test_every_field_taken_apart_is_refused_or_harmless(snapshots: list[Snapshot
             if place % 6 == number:
                 for new in _WRONG:
                     changed = _changed(body, path, new)
-                    asyncio.run(_refused_or_sound(forged(snapshot, lambda _header, _body, to=changed: to)))
+                    data = forged(snapshot, functools.partial(_instead, changed))
+                    asyncio.run(_refused_or_sound(data))
+
+
+def _instead(body: Any, _header: Any, _body: Any) -> Any:
+    return body
 
 
 async def _refused_or_sound(data: bytes) -> None:
