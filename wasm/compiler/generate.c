@@ -140,6 +140,23 @@ static void emit_local(uint32_t slot) {
     emit(OP_LOCAL, (int32_t)slot);
 }
 
+/* Whether a local was pushed last of all: then it is not, and its slot is told. */
+static bool take_local(uint32_t *slot) {
+  uint32_t last = GET(last), n = GET(code_count);
+  if (!n || last != n - 1 || GET(label) == n) return false;
+  uint32_t word = CODE[last];
+  if ((word & 0xff) == OP_LOCAL2) {
+    *slot = word >> 20;
+    CODE[last] = OP_LOCAL | (word >> 8 & 0xfff) << 8;
+    return true;
+  }
+  *slot = word >> 8;
+  if ((word & 0xff) != OP_LOCAL || *slot >= 0x1000) return false;
+  SET(code_count, n - 1);
+  SET(last, -1);
+  return true;
+}
+
 static void emit_reference(Value var) {
   if (is_local(var)) {
     if (BOXED(var)) emit(OP_LOCAL_BOX, (int32_t)VAR_SLOT(var)); else emit_local(VAR_SLOT(var));
@@ -565,7 +582,7 @@ uint32_t opcode_arguments(enum opcode op) {
     case OP_CAR: case OP_CDR: case OP_CADR: case OP_CDDR: case OP_PAIRP: case OP_NULLP: case OP_NOT: case OP_ZEROP:
     case OP_IS_TAG: case OP_VECTOR_LENGTH: case OP_STRING_LENGTH: case OP_UNBOX: case OP_BOX: return 1;
     case OP_CONS: case OP_SET_CAR: case OP_SET_CDR: case OP_EQ: case OP_EQV: case OP_ADD_SS: case OP_SUB_SS: case OP_MUL_SS:
-    case OP_QUOTIENT: case OP_REMAINDER: case OP_MODULO: case OP_LT_SS: case OP_GT_SS: case OP_LE_SS: case OP_GE_SS:
+    case OP_QUOTIENT_SS: case OP_REMAINDER_SS: case OP_MODULO_SS: case OP_LT_SS: case OP_GT_SS: case OP_LE_SS: case OP_GE_SS:
     case OP_EQN_SS: case OP_VECTOR_REF: case OP_STRING_REF: case OP_CHAR_EQ: case OP_SET_BOX:
     case OP_RECORD_REF: case OP_RECORD_IS: return 2;
     case OP_VECTOR_SET: return 3;
@@ -605,10 +622,10 @@ static bool generate_primitive(Value node, int mode, int prim) {
     DO(G_INLINE_END, FIX(op == OP_CAR ? OP_CAR_L : OP_CDR_L), FIX(mode), FIX(slot), place, FIX(0));
     return true;
   }
-  if (op == OP_ADD_SS || op == OP_SUB_SS) {
+  if (op >= OP_ADD_SS && op <= OP_MODULO_SS) {
     Value x = CAR(operands), y = CADR(operands);
     int32_t n;
-    if (op == OP_ADD_SS && small_constant(x, 12, &n) && !small_constant(y, 12, &n)) { Value t = x; x = y; y = t; }
+    if ((op == OP_ADD_SS || op == OP_MUL_SS) && small_constant(x, 12, &n) && !small_constant(y, 12, &n)) { Value t = x; x = y; y = t; }
     binary(op, x, y, NODE_PLACE(node), G_INLINE_END, mode);
     return true;
   }
@@ -619,7 +636,7 @@ static bool generate_primitive(Value node, int mode, int prim) {
 
 static void inline_end(uint32_t op, int mode, int32_t a, uint32_t place, uint32_t argc_or_form) {
   uint32_t argc = argc_or_form;
-  if (op >= OP_ADD_SS && op <= OP_SUB_LL) argc = (uint32_t[]){2, 1, 0, 0}[(op - OP_ADD_SS) & 3];
+  if (op >= OP_ADD_SS && op <= OP_MODULO_LL) argc = (uint32_t[]){2, 1, 0, 0}[(op - OP_ADD_SS) & 3];
   emit_place(place);
   emit((enum opcode)op, a);
   adjust_depth(1 - (int32_t)argc);
@@ -666,7 +683,9 @@ static bool call_record_procedure(Value cell, uint32_t argc, bool tail) {
     memcpy(VEC(FN->consts) + n, known, sizeof known);
     SET(const_count, n + 3);
   }
-  emit(op == OP_ACCESS ? OP_ACCESS_GLOBAL : op == OP_PREDICATE ? OP_PREDICATE_GLOBAL : OP_CONSTRUCT_GLOBAL,
+  uint32_t slot;
+  if (op == OP_ACCESS && word >> 8 < 0x1000 && take_local(&slot)) emit(OP_ACCESS_LOCAL, (int32_t)(slot | word >> 8 << 12));
+  else emit(op == OP_ACCESS ? OP_ACCESS_GLOBAL : op == OP_PREDICATE ? OP_PREDICATE_GLOBAL : OP_CONSTRUCT_GLOBAL,
        (int32_t)(op == OP_ACCESS ? word >> 8 : op == OP_CONSTRUCT ? argc : 0));
   emit_word(i | (tail ? TAIL_BIT : 0));
   return true;
