@@ -122,12 +122,12 @@
 
 (define (printf text . args)
   (if (not (string? text)) (raise-argument-error 'printf "string?" text))
-  (%write-text (%format 'printf text args) (current-output-port)) (void))
+  (%write-string (%format 'printf text args) (current-output-port)) (void))
 (define (eprintf text . args)
-  (%write-text (%format 'eprintf text args) (current-error-port)) (void))
+  (%write-string (%format 'eprintf text args) (current-error-port)) (void))
 (define (fprintf port text . args)
   (if (not (output-port? port)) (raise-argument-error 'fprintf "output-port?" port))
-  (%write-text (%format 'fprintf text args) port) (void))
+  (%write-string (%format 'fprintf text args) port) (void))
 
 ;; ---- ~a ~s ~v ~e ----
 (define (%tilde-value mode v)

@@ -122,6 +122,7 @@ static bool is_small(Value v, bool *has_record) {
     for (;;) {
       if (!top) { charge((nodes + children) / 4); return true; }
       Value node = frames[top - 1].node;
+      if (IS(node, T_TABLE) && !table_is_near(node, 0)) return false;
       if (!next_child(node, &frames[top - 1].i, &v)) { top--; continue; }
       if (++children > CHILDREN) return false;       /* of a vector with many atoms */
       if (is_pair(node) && frames[top - 1].i == 2) top--;      /* its last child: nothing to come back for */
@@ -210,6 +211,7 @@ static Value scan(Printer *p) {
     }
     Value *frame = stack_top(&p->stack, 3), node = frame[0], child;
     uint32_t i = (uint32_t)FIX_VALUE(frame[1]);
+    if (IS(node, T_TABLE) && table_bring(node) != V_TRUE) return V_AGAIN;
     if (next_child(node, &i, &child)) {
       frame[1] = FIX(i);
       scan_enter(p, child, is_pair(node) && i == 2);
@@ -730,15 +732,18 @@ static void emit_slots(Printer *p, Value *frame) {
   else push_frame(p, VALUE | (flags & QUOTED), i == 1 && IS(v, T_RECORD) && is_exn(v) ? exn_message(v) : SLOTS(v)[i], 0);
 }
 
-static void emit_entries(Printer *p, Value *frame) {
+static Value emit_entries(Printer *p, Value *frame) {
+  enum { NEAR = 1000 };                       /* changes that a version may be old which is shown in a message */
   int64_t flags = FIX_VALUE(frame[0]), quoted = flags & QUOTED;
   Value v = frame[1], key, value;
   uint32_t position = (uint32_t)FIX_VALUE(frame[2]);
-  int64_t at = table_next_position(v, position);
+  bool far = p->limit && !table_is_near(v, NEAR);
+  if (!p->limit && table_bring(v) != V_TRUE) return V_AGAIN;
+  int64_t at = far ? -1 : table_next_position(v, position);
   if (at < 0) {
-    builder_char(&p->out, ')');
+    builder_c(&p->out, far ? "...)" : ")");
     p->stack.top -= 3;
-    return;
+    return V_VOID;
   }
   table_entry(v, (uint32_t)at, &key, &value);
   if (position || (flags & SPACED)) builder_char(&p->out, ' ');
@@ -753,6 +758,7 @@ static void emit_entries(Printer *p, Value *frame) {
     push_text(p, DOT);
   }
   push_frame(p, VALUE | quoted, key, 0);
+  return V_VOID;
 }
 
 /* The next of a uniform vector's numbers, which are short ones. */
@@ -782,7 +788,7 @@ static Value emit(Printer *p) {
       case VALUE: done = emit_value(p); break;
       case LIST: emit_list_rest(p, frame); break;
       case SLOTS_FRAME: emit_slots(p, frame); break;
-      case TABLE_FRAME: emit_entries(p, frame); break;
+      case TABLE_FRAME: done = emit_entries(p, frame); break;
       case UNIFORM: done = emit_uniform(p, frame); break;
       default: builder_c(&p->out, texts[FIX_VALUE(frame[1])]); p->stack.top -= 3;
     }
