@@ -13,7 +13,7 @@
 ;; ~a ~s ~v ~e (~.a ~.s ~.v: cut), ~x ~b ~o, ~c, ~n ~%, ~~, and ~ before white space, which is skipped.
 ;; The destinations of other Lisps are taken too: (format #f text …) and (format #t text …).
 (define (format text . args)
-  (cond ((string? text) (%format 'format text args))
+  (cond ((string? text) (or (%format-plain text args) (%format-in-steps 'format text args)))
         ((and (boolean? text) (pair? args) (string? (car args)))
          (let ((made (%format 'format (car args) (cdr args))))
            (if text (begin (display made) (void)) made)))

@@ -999,6 +999,7 @@ static uint8_t *put_quickly(const Writer *w, uint8_t *to, Value v) {
   return to;
 }
 static Value write_quickly(Writer *w, Value *frame, bool is_table) {
+  if (is_table && table_bring(frame[1]) != V_TRUE) return V_AGAIN;
   while (!should_pause()) {
     Value key = V_FALSE, item, next;
     uint32_t size = 2;
@@ -1074,6 +1075,7 @@ static Value write_step(Writer *w) {
     default: {
       Value key, value;
       uint32_t position = (uint32_t)FIX_VALUE(rest);
+      if (table_bring(v) != V_TRUE) return V_AGAIN;
       if (!table_next(v, &position, &key, &value)) {
         write_break(w, depth - 1);
         write_c(w, "}");
