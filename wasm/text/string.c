@@ -1246,17 +1246,20 @@ static Value prim_string_to_list(int argc, Value *args) {
 /* Progress: the rest of the list, how many were before, all of their bits; then the string, too. */
 static Value prim_list_to_string(int argc, Value *args) {
   (void)argc;
-  Value *kept = progress(), rest = args[0], s = V_FALSE;
+  Value *kept = progress(), rest = args[0], s = V_FALSE, end;
   uint32_t count = 0, all = 0;
-  if (kept) {
+  if (kept && VEC_LENGTH(vm.resume) != LIST_WALK_SIZE) {
     rest = kept[0];
     count = (uint32_t)FIX_VALUE(kept[1]);
     all = (uint32_t)FIX_VALUE(kept[2]);
     s = kept[3];
-  } else if (list_length(args[0]) < 0) {
-    return err_type(NULL, 0, "list of characters", args[0]);
+  } else {
+    int64_t pairs;
+    TRY_LET(counted, list_walk_count(args[0], &vm.resume, &pairs, &end));
+    (void)counted;
+    if (pairs < 0 || end != V_NIL) return err_type(NULL, 0, "list of characters", args[0]);
   }
-#define PAUSE() pause_keeping(4, rest, FIX(count), FIX(all), s)
+#define PAUSE() pause_keeping(LIST_WALK_SIZE + 1, rest, FIX(count), FIX(all), s, V_FALSE)
   if (s == V_FALSE) {
     for (; rest != V_NIL; rest = CDR(rest)) {
       if (!IS(CAR(rest), T_CHAR)) return err_type(NULL, 0, "character", CAR(rest));
