@@ -359,6 +359,12 @@ class Durable:
         if not stream:
             self.saved = True
 
+    def damaged(self, error: SnapshotCorrupt, *, lasting: bool) -> None:
+        """No snapshot can be taken. ``lasting``: only one would say what the session is now."""
+        self._trouble(f"session {self.name} stays in the store as it was saved last: {error}")
+        if lasting:
+            self.writer.overflow()
+
     # ---- the end
 
     @property
