@@ -154,6 +154,11 @@ class Meter:
         """Bytes now, those of the whole family."""
         return self._root._held
 
+    @property
+    def free(self) -> int:
+        """Bytes that nobody of the family has taken."""
+        return max(self._root._limit - self._root._held, 0)
+
     def hold(self, size: int, *, always: bool = False) -> None:
         """Take so many bytes, or raise LimitExceeded and take nothing. ``always`` never raises."""
         root = self._root

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rlm_wasm.errors import SessionClosed
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import Grants
 from rlm_wasm.session import Session
@@ -45,11 +46,18 @@ class ChildRunner:
             SnapshotError: what the store has of it cannot be used.
             SessionClosed: this process ended it.
         """
-        running = self._running.get(work.name)
-        if running is None:
-            running = self._running[work.name] = _Running(self._done(grants, work))
-            running.task.add_done_callback(partial(self._over, work.name))
-        return await asyncio.shield(running.task)
+        while True:
+            running = self._running.get(work.name)
+            if running is None:
+                running = self._running[work.name] = _Running(self._done(grants, work))
+                running.task.add_done_callback(partial(self._over, work.name))
+            await asyncio.wait([running.task])
+            if running.task.cancelled():
+                raise SessionClosed(f"session {work.name} was closed while it worked for another one")
+            told = running.task.result()
+            if told[0].status != "cancelled":
+                return told
+            # A parent that was there before has ended it; this one goes on with it.
 
     def _over(self, name: str, task: asyncio.Task[Told]) -> None:
         self._running.pop(name, None)

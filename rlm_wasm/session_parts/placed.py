@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import cbor2
 
@@ -167,6 +167,14 @@ def error_of(reply: Reply) -> Exception:
     return ProviderError(f"{named}{reply.message}", status=reply.http_status)
 
 
+class _Part(NamedTuple):
+    """What is set aside for one of them."""
+
+    fuel: int
+    memory_bytes: int
+    host_bytes: int
+
+
 class PlacedChildren:
     """Those of one session. ``Children`` asks whether a call's child ``is_placed`` and has it served here."""
 
@@ -205,18 +213,19 @@ class PlacedChildren:
             async with calls.budget.children(calls.depth):
                 await asyncio.sleep(0)  # whoever asked in the same turn is counted
                 work = await self._prepared(request, calls, deepest)
-                fuel, memory = self._slice(request.id, calls.budget.limits.concurrency)
+                given = self._part(request.id, calls.budget.limits.concurrency)
                 self._waiting -= 1
                 waiting = False
                 account = self._parts.scheduler.fuel_account()
-                account.give_away(fuel)
+                account.give_away(given.fuel)
                 self._live += 1
                 try:
                     left = self._parts.scheduler.time_left()
                     limits = replace(
                         work.limits,
-                        fuel=fuel,
-                        memory_bytes=memory,
+                        fuel=given.fuel,
+                        memory_bytes=given.memory_bytes,
+                        host_bytes=given.host_bytes,
                         timeout_s=work.limits.timeout_s if left is None else left,
                     )
                     work = replace(work, limits=limits)
@@ -226,8 +235,9 @@ class PlacedChildren:
                     raise
                 finally:
                     self._live -= 1
-                    account.give_away(-fuel)
+                    account.give_away(-given.fuel)
                     self._parts.meter.memory.leave(-request.id)
+                    self._parts.meter.release(given.host_bytes)
         finally:
             self._waiting -= waiting
         self._settle(work.number, told)
@@ -273,14 +283,19 @@ class PlacedChildren:
             logged=parts.recorder.in_run,
         )
 
-    def _slice(self, number: int, at_once: int) -> tuple[int, int]:
-        """Of fuel and memory: an equal share of what is left for each that may be sent now, and for the rest."""
+    def _part(self, number: int, at_once: int) -> _Part:
+        """An equal share of what is left for each that may be sent now, and one for everything else."""
         parts = self._parts
         parts.scheduler.guest.note_memory()
         shares = max(min(self._waiting, at_once - self._live), 1) + 1
-        memory = parts.meter.memory.free // shares
-        parts.meter.memory.update(-number, memory)
-        return parts.scheduler.fuel_account().left // shares, memory
+        part = _Part(
+            parts.scheduler.fuel_account().left // shares,
+            parts.meter.memory.free // shares,
+            parts.meter.free // shares,
+        )
+        parts.meter.memory.update(-number, part.memory_bytes)
+        parts.meter.hold(part.host_bytes)
+        return part
 
     def _of_the_whole(self, error: Exception, work: Work) -> Exception:
         """A limit that fired elsewhere is the session's, where it is one that all have together."""
@@ -291,7 +306,7 @@ class PlacedChildren:
             limit = getattr(self._parts.limits, kind)
             if limit is not None:
                 return LimitExceeded(kind, round(limit + max(error.used - error.limit, 0), 6), limit)
-        if kind in ("fuel", "memory_bytes"):
+        if kind in ("fuel", "memory_bytes", "host_bytes"):
             whole = getattr(self._parts.limits, kind)
             return LimitExceeded(
                 kind,
@@ -335,7 +350,7 @@ class PlacedChildren:
 
     def _tell_again(self, records: Iterable[events.Record], number: int, shift: int) -> None:
         recorder = self._parts.recorder
-        executions: dict[int, int] = {}
+        executions = {0: recorder.execution}
         for record in records:
             if record.execution not in executions:
                 executions[record.execution] = recorder.next_execution()
@@ -360,12 +375,14 @@ class PlacedChildren:
         assert self._elsewhere is not None
         assert self._stay is not None
         durable, journal = self._stay.durable, self._stay.journal
+        if durable.writer.lost is not None:
+            return  # whoever has the session now waits for this one, too
         try:
             told = await self._elsewhere.end(durable.name, self._parts.grants, work)
         except RlmError as error:
             log.warning("what session %s used is counted later: %s", work.name, error)
             return
-        if durable.writer.frozen or journal.stale:
+        if durable.writer.frozen or durable.writer.lost is not None or journal.stale:
             return  # the store has the session as it waits for this one, and so it may go on
         self._settle(work.number, told if told is not None else (Reply(status="cancelled"), ()))
         self._sweep()
