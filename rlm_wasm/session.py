@@ -475,7 +475,7 @@ class Session:
             if logging:
                 await log_start(parts, source, name)
             outcome: Outcome = await work
-            if self._calls.placed:
+            if "_children" in self.__dict__:
                 await self._children.placed.settled()
             large = is_large(outcome)
             data = await data_in_turns(outcome) if large else data_of(outcome)
@@ -1041,7 +1041,7 @@ class Session:
         if self._stay is not None:
             await self._stay.save_at_last()
         await self._scheduler.aclose()
-        if self._calls.placed:
+        if "_children" in self.__dict__:
             await self._children.placed.settled()
         if self._parts.python_made is not None:
             await self._parts.python_made.aclose()

@@ -324,6 +324,11 @@ class Lender(Protocol):
         """Whether it has one on money."""
         ...
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is about to tell what it has."""
+        ...
+
     def covers(self, whole: Amount) -> bool:
         """Whether the piece is so large."""
         ...
@@ -354,6 +359,11 @@ class Lenders:
         """See Lender."""
         return any(lender.bounds_cost for lender in self._lenders)
 
+    @property
+    def busy(self) -> bool:
+        """See Lender."""
+        return any(lender.busy for lender in self._lenders)
+
     def covers(self, whole: Amount) -> bool:
         """See Lender."""
         return all(lender.covers(whole) for lender in self._lenders)
@@ -363,7 +373,8 @@ class Lenders:
         minimum = self._budget.need().minimum
         short = [lender for lender in self._lenders if not lender.covers(minimum)]
         for lender in short or self._lenders[:1]:
-            lender.ask()
+            if not lender.busy:  # else two that wait for one another would ask for ever
+                lender.ask()
 
     def settled(self) -> None:
         """See Lender."""

@@ -67,6 +67,7 @@ class Lender:
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._asked = False
+        self.busy = False
         self._exchanged_at = 0.0
         self._has_piece = found
         self._closed = False
@@ -137,7 +138,8 @@ class Lender:
                 continue
             idle = _is_idle(self._budget.need())
             if idle or loop.time() - self._exchanged_at >= LOOK_S:
-                await self._exchange(gives_back=idle)
+                if not await self._exchange(gives_back=idle):
+                    self._asked = True  # somebody waits, and others wanted what there was
             if idle and not self._asked and _is_idle(self._budget.need()):
                 return
 
@@ -150,8 +152,15 @@ class Lender:
 
     async def _exchange(self, *, gives_back: bool = False, reclaims: bool = False) -> bool:
         """One transaction with the store: whether the call that waits longest is covered, or refused, now."""
-        if self._ready is not None:
-            await self._ready.wait()
+        self.busy = True
+        try:
+            if self._ready is not None:
+                await self._ready.wait()
+            return await self._exchanged(gives_back=gives_back, reclaims=reclaims)
+        finally:
+            self.busy = False
+
+    async def _exchanged(self, *, gives_back: bool, reclaims: bool) -> bool:
         need = self._budget.need()
         report = Report(
             used=need.used,
@@ -177,6 +186,7 @@ class Lender:
         except StoreError as error:
             log.warning("session %s gets nothing of the shared budget at present: %s", self._session, error)
             return False
+        self.busy = False  # what is told next may ask for more
         self._exchanged_at = asyncio.get_running_loop().time()
         self._has_piece = True
         self._piece = piece

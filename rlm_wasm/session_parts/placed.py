@@ -185,6 +185,8 @@ class PlacedChildren:
         self._waiting = 0
         """Calls that have not been sent yet."""
         self._live = 0
+        self._under_way: dict[int, asyncio.Future[None]] = {}
+        """Calls that are served, by number; their futures are done when they are not any more."""
         self._ends: set[asyncio.Task[None]] = set()
 
     def is_placed(self, request: CompletionRequest, begun_here: Callable[[CompletionRequest], bool]) -> bool:
@@ -209,6 +211,7 @@ class PlacedChildren:
         assert self._stay is not None
         self._waiting += 1
         waiting = True
+        over = self._under_way[request.id] = asyncio.get_running_loop().create_future()
         try:
             async with calls.budget.children(calls.depth):
                 await asyncio.sleep(0)  # whoever asked in the same turn is counted
@@ -240,6 +243,8 @@ class PlacedChildren:
                     self._parts.meter.release(given.host_bytes)
         finally:
             self._waiting -= waiting
+            del self._under_way[request.id]
+            over.set_result(None)
         self._settle(work.number, told)
         self._sweep()
         reply, _ = told
@@ -423,8 +428,12 @@ class PlacedChildren:
 
     async def settled(self) -> None:
         """At the end of an execution: those that were ended have said what they used, as far as they can."""
-        if self._stay is None or not (self._ends or self._parts.calls.placed):
+        if self._stay is None or not (self._ends or self._under_way or self._parts.calls.placed):
             return
+        live = {request.call_number for request in self._parts.scheduler.requests.live.values()}
+        over = [future for number, future in self._under_way.items() if number not in live]
+        if over:  # they were cancelled just now, and will say so
+            await asyncio.wait(over)
         if self._ends:
             await asyncio.wait(set(self._ends), timeout=ENDING_S)
         self._sweep()

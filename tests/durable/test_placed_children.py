@@ -233,16 +233,27 @@ async def test_without_a_place_for_them_children_stay_with_their_parent(url: str
 # ---- nothing is paid twice
 
 
-@pytest.mark.parametrize("who", ["parent", "child", "both"])
 @pytest.mark.parametrize(
-    "program", [ONE, ONE.replace("DATA", "deeper"), SEVERAL], ids=["one", "deeper", "several"]
+    ("who", "program", "step"),
+    [
+        ("parent", ONE, 1),
+        ("child", ONE, 1),
+        ("both", ONE, 1),
+        ("both", ONE.replace("DATA", "deeper"), 2),
+        ("parent", SEVERAL, 4),
+        ("child", SEVERAL, 4),
+        ("both", SEVERAL, 3),
+    ],
+    ids=["parent", "child", "both", "both deeper", "parent of several", "several", "both several"],
 )
-async def test_a_crash_at_any_call_pays_nothing_twice(tmp_path: Path, who: str, program: str) -> None:
-    """Of the parent's process, of those where its children are, and of all: what was answered is not asked again."""
+async def test_a_crash_at_any_call_pays_nothing_twice(
+    tmp_path: Path, who: str, program: str, step: int
+) -> None:
+    """Of the parent's process, of those where its children are, of all: what was answered is not asked again."""
     calls = dies_at = 1
     while dies_at <= calls:
         calls = await _crashed(f"sqlite:///{tmp_path / f'{dies_at}.db'}", who, program, dies_at)
-        dies_at += 1
+        dies_at += step
     assert calls >= 6
 
 
@@ -305,3 +316,338 @@ async def _crashed(url: str, who: str, program: str, dies_at: int) -> int:
     assert session.calls_made == len(answered)
     assert names(url) == ["work"]
     return len(answered)
+
+
+async def test_a_reply_that_was_lost_with_the_parent_is_given_again(url: str) -> None:
+    """What came of a child stays in the store until its parent's journal has the answer; it is counted once."""
+    model, again = Writing('(finish (string-append context "!"))'), Model()
+    async with spread(model, url) as (runtime, elsewhere):
+        reached = asyncio.Event()
+
+        def lose(work: Work) -> bool:
+            if work.number == 2:
+                reached.set()
+            return work.number == 2
+
+        elsewhere.lose = lose
+        running = asyncio.create_task(runtime.session(name="work").execute(f"(finish {TWO})"))
+        await reached.wait()
+        await dies(runtime, url)
+        with contextlib.suppress(LeaseLost):
+            await running
+    assert len(names(url)) >= 2
+    # A runtime that places nothing by itself goes on with what was placed.
+    async with Runtime(again, store=url, durable=True, python="off") as other:
+        session = await other.resume("work")
+        result = await session.resume()
+        assert result.data == ["one 1!", "one 2!"], result.error
+        assert (result.execution.calls, result.execution.tokens, again.answered) == (2, 20, [])
+        assert names(url) == ["work"]
+        assert names(url, "rlm_budgets") == names(url, "rlm_shares", "session") == []
+
+
+async def test_a_long_answer_is_counted_once_wherever_the_parent_dies(url: str) -> None:
+    """While it is encoded in turns it is counted already, and is not in the journal yet."""
+    limits = Limits(output_bytes=8 * MIB)
+    model = Writing("(finish (make-string 2000000 #\\x))")
+    async with spread(model, url, limits=limits) as (runtime, _):
+        session = runtime.session(name="work")
+        running = asyncio.create_task(
+            session.execute(
+                '(finish (string-length (syntax-e (llm-query #:instruction "W" #:data "d" #:recursive 1))))'
+            )
+        )
+        while not any(placed.over for placed in session._calls.placed.values()):
+            await asyncio.sleep(0)
+        await dies(runtime, url)
+        with contextlib.suppress(LeaseLost):
+            await running
+    async with Runtime(Model(), store=url, durable=True, python="off", limits=limits) as other:
+        session = await other.resume("work")
+        result = await session.resume()
+        assert (result.data, result.execution.calls, result.execution.tokens) == (2_000_000, 1, 10)
+        assert names(url) == ["work"]
+
+
+async def test_a_copy_asks_for_its_own_children(url: str) -> None:
+    """In the middle of one, the copy of a session sends that call under its own key."""
+    held = asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.purpose == "query":
+            await held.wait()
+
+    model = Writing('(finish (llm-query #:instruction "q" #:data "a"))', wait=wait)
+    async with spread(model, url) as (runtime, elsewhere):
+        running = asyncio.create_task(runtime.session(name="work").execute(f"(finish {TWO})"))
+        while sum(request.purpose == "query" for request in model.requests) < 2:
+            await asyncio.sleep(0)
+        await runtime.copy("work", "copy")
+        held.set()
+        first = await running
+        copy = await runtime.resume("copy")
+        assert (await copy.resume()).data == first.data == ["<a>", "<a>"]
+        assert len({work.key for work in elsewhere.works}) == 4
+        await copy.aclose()
+    assert names(url) == ["copy", "work"]
+
+
+async def test_who_forgets_a_session_forgets_its_children(url: str) -> None:
+    """Those that were left in their middle, too, and the budget that they shared."""
+    model = Writing('(llm-query #:instruction "q" #:data "a")', wait=lambda request: asyncio.Event().wait())
+    async with spread(model, url) as (runtime, _):
+        running = asyncio.create_task(runtime.session(name="work").execute(TWO))
+        while len(model.requests) < 2:
+            await asyncio.sleep(0)
+        await runtime.aclose()
+        assert (await running).status == "cancelled"
+    assert len(names(url)) == 3
+    assert names(url, "rlm_budgets") != []
+    async with Runtime(Model(), store=url, durable=True, python="off") as other:
+        async with other.session(name="work/0000001-0123456789abcdef"):
+            pass  # a document's session, as Runtime.map names them, is none of its children
+        async with other.session(name="work/0000001-0123456789abcdef") as session:
+            await session.execute("(define x 1)")
+        assert await other.store.sessions.delete("work")  # type: ignore[attr-defined]
+    assert names(url) == ["work/0000001-0123456789abcdef"]
+    assert names(url, "rlm_budgets") == names(url, "rlm_shares", "session") == []
+
+
+# ---- limits
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind", "most"),
+    [
+        (Limits(calls=9), "calls", 9),
+        (Limits(tokens=9 * 10 + 4096), "tokens", 10),
+        (Limits(tokens=9 * 10 + 4096, concurrency=2), "tokens", 10),
+    ],
+    ids=["calls", "tokens", "tokens, few at once"],
+)
+async def test_a_family_s_ceilings_hold_over_all_of_it(
+    url: str, limits: Limits, kind: str, most: int
+) -> None:
+    """So many calls are sent as there are, wherever they come from, and the execution ends by the limit."""
+    child = '(map (lambda (n) (llm-query #:instruction "q" #:data "a" #:max-tokens 4)) (range 5))'
+    model = Writing(f"{child} (finish 1)")
+    program = '(map-async (lambda (d) (llm-query-async #:instruction "W" #:data (number->string d) #:recursive #t)) (range 6))'
+    async with (
+        spread(model, url, limits=limits) as (runtime, elsewhere),
+        runtime.session(name="w") as session,
+    ):
+        result = await session.execute(program)
+        assert result.status == "limit"
+        assert result.error is not None
+        assert (result.error.kind, result.error.limit) == (kind, getattr(limits, kind)), result.error
+        assert len(elsewhere.works) > 1
+        assert len(model.requests) <= most
+        assert model.peak <= limits.concurrency
+        used = session.state()["used"]
+        assert used["tokens"] <= (limits.tokens or 10**9)
+        assert used["calls"] <= limits.calls + 6
+    assert names(url) == ["w"]
+
+
+async def test_places_are_the_family_s_and_so_is_a_budget_of_the_embedder_s(url: str) -> None:
+    """No more calls are in flight than the parent has places, nor more sent than the shared budget has."""
+    child = '(finish (string-join (map-async (lambda (n) (llm-query-async #:instruction "q" #:data "a")) (range 4)) ","))'
+    model = Writing(child)
+    program = '(finish (length (map-async (lambda (d) (llm-query-async #:instruction "W" #:data (number->string d) #:recursive #t)) (range 6))))'
+    budget = SharedBudget(name="all", calls=31, concurrency=40)
+    options = {"limits": Limits(concurrency=3), "budget": budget}
+    async with spread(model, url, **options) as (runtime, _), runtime.session(name="w") as session:
+        result = await session.execute(program)
+        assert (result.data, result.execution.calls, len(model.requests)) == (6, 30, 30), result.error
+        assert model.peak <= 3
+        refused = await session.execute(program)
+        assert refused.error is not None
+        assert "calls of the shared budget all" in refused.error.message
+    assert len(model.requests) == 31
+    async with Runtime("echo", store=url, durable=True) as other:
+        state = other.store.budgets.state("all")  # type: ignore[attr-defined]
+        assert (state.used["calls"], state.lent["calls"], state.lent["places"]) == (31, 31, 0)
+
+
+async def test_fuel_and_memory_of_a_child_are_a_part_of_its_parent_s(url: str) -> None:
+    """Each gets an equal share; all of it comes back, and what was used is charged."""
+    limits = Limits(fuel=3_000_000_000, memory_bytes=96 * MIB, concurrency=2)
+    model = Writing("(define (loop n) (if (= n 0) 0 (loop (- n 1)))) (loop 100000) (finish 1)")
+    program = '(finish (length (map-async (lambda (d) (llm-query-async #:instruction "W" #:data (number->string d) #:recursive #t)) (range 5))))'
+    async with (
+        spread(model, url, limits=limits) as (runtime, elsewhere),
+        runtime.session(name="w") as session,
+    ):
+        result = await session.execute(program)
+        assert result.data == 5, result.error
+        here = await session.execute("(define (loop n) (if (= n 0) 0 (loop (- n 1)))) (loop 500000)")
+        assert result.execution.fuel > here.execution.fuel
+        given = [work.limits for work in elsewhere.works]
+        assert sum(part.fuel for part in given[:2]) < limits.fuel
+        assert all(part.fuel > limits.fuel / 4 and part.memory_bytes > 20 * MIB for part in given)
+        assert session._parts.meter.memory.free > 90 * MIB
+        assert session._parts.meter.held == 0
+
+
+@pytest.mark.parametrize(
+    ("child", "kind"),
+    [("(let loop () (loop))", "fuel"), ("(make-vector 100000000 1)", "memory_bytes")],
+)
+async def test_a_child_s_limit_ends_its_parent(url: str, child: str, kind: str) -> None:
+    """As one that runs with it does; what is said names the part that the child was given."""
+    limits = Limits(fuel=500_000_000, memory_bytes=32 * MIB)
+    model = Writing(child)
+    async with spread(model, url, limits=limits) as (runtime, _), runtime.session(name="w") as session:
+        result = await session.execute(f"(guard (e (#t 'caught)) (car {TWO}))")
+        assert result.error is not None
+        assert (result.status, result.error.kind) == ("limit", kind)
+        assert "was given" in result.error.message
+        assert 0 < (result.error.limit or 0) < getattr(limits, kind)
+        assert (await session.execute("(+ 1 2)")).value == "3"
+    assert names(url) == ["w"]
+
+
+# ---- the end of those that nobody waits for
+
+
+THREE = """
+(map-async
+  (lambda (d)
+    (cond
+      [(string=? d "go") (llm-query #:instruction "q" #:data d) THEN]
+      [else (llm-query #:instruction "W" #:data d #:recursive #t)]))
+  (list "one 1" "one 2" "go"))
+"""
+
+
+@pytest.mark.parametrize("how", ["race", "cancelled", "limit", "error"])
+async def test_children_that_nobody_wants_are_ended_and_what_they_sent_is_counted(url: str, how: str) -> None:
+    """By the program, by the embedder, by a limit: nothing of them goes on, or is left."""
+    sent, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.data == "go":
+            await go.wait()
+        elif request.purpose == "query":
+            if sum(each.data == "a" for each in model.requests) == 2:
+                sent.set()
+            await asyncio.Event().wait()
+
+    model = Writing('(llm-query #:instruction "q" #:data "a")', wait=wait)
+    program = {
+        "race": f'(finish (race (lambda () {TWO}) (lambda () (llm-query #:instruction "q" #:data "go"))))',
+        "limit": THREE.replace("THEN", "(let loop () (loop))"),
+        "error": THREE.replace("THEN", '(error "no")'),
+    }.get(how, THREE)
+    limits = Limits(tokens=100_000, fuel=300_000_000)
+    async with (
+        spread(model, url, limits=limits) as (runtime, elsewhere),
+        runtime.session(name="w") as session,
+    ):
+        running = asyncio.create_task(session.execute(program))
+        await sent.wait()
+        if how == "cancelled":
+            session.cancel()
+        else:
+            go.set()
+        result = await running
+        assert result.status == ("finished" if how == "race" else how), result.error
+        assert model.running == 0
+        assert sorted(elsewhere.ended) == sorted(work.name for work in elsewhere.works)
+        # Two programs that were written, and two prompts that were sent; "go" is the parent's.
+        answers = 2 + (how != "cancelled")
+        used = session.state()["used"]
+        assert (used["calls"], used["completion_tokens"]) == (5, 4 * answers)
+        assert used["prompt_tokens"] > 6 * answers
+        assert session._calls.budget.used_tokens > used["tokens"] + 2 * 4_000
+        assert result.execution.calls == 5
+        assert (await session.execute("(+ 1 2)")).value == "3"
+    assert names(url) == ["w"]
+
+
+async def test_a_child_whose_process_died_is_counted_by_what_the_store_has_of_it(url: str) -> None:
+    """When its parent ends it: what it was answered, and what its call in flight may have cost."""
+    sent = asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.purpose == "query":
+            sent.set()
+            await asyncio.Event().wait()
+
+    model = Writing('(llm-query #:instruction "q" #:data "a")', wait=wait)
+    program = '(llm-query #:instruction "W" #:data "d" #:recursive #t)'
+    limits = Limits(tokens=100_000)
+    async with (
+        spread(model, url, 1, limits=limits) as (runtime, elsewhere),
+        runtime.session(name="w") as session,
+    ):
+        running = asyncio.create_task(session.execute(program))
+        await sent.wait()
+        [child] = elsewhere.runtimes
+        elsewhere.runtimes = [Runtime(model, store=url, durable=True, python="off")]
+        closed = asyncio.create_task(dies(child, url))
+        session.cancel()
+        result = await running
+        await closed
+        await elsewhere.runtimes[0].aclose()
+        assert result.status == "cancelled"
+        assert (result.execution.calls, result.execution.completion_tokens) == (2, 4)
+        assert session._calls.budget.used_tokens > 4_000
+    assert names(url) == ["w"]
+
+
+async def test_children_that_were_ended_while_nobody_could_count_them_are_counted_later(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the session that is opened again, in whichever process."""
+
+    async def nobody(*_: Any) -> None:
+        raise SessionHeld("by nobody knows whom")
+
+    sent = asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.purpose == "query":
+            sent.set()
+            await asyncio.Event().wait()
+
+    model = Writing('(llm-query #:instruction "q" #:data "a")', wait=wait)
+    async with spread(model, url, 1) as (runtime, elsewhere), runtime.session(name="w") as session:
+        with monkeypatch.context() as patched:
+            patched.setattr(elsewhere, "end", nobody)
+            running = asyncio.create_task(
+                session.execute('(llm-query #:instruction "W" #:data "d" #:recursive #t)')
+            )
+            await sent.wait()
+            session.cancel()
+            assert (await running).execution.calls == 1
+        for child in elsewhere.runtimes:
+            await child.aclose()
+    assert len(names(url)) == 2
+    async with (
+        Runtime(Model(), store=url, durable=True, python="off") as other,
+        await other.resume("w") as again,
+    ):
+        assert (await again.execute("(+ 1 2)")).value == "3"
+        assert again.calls_made == 2
+    assert names(url) == ["w"]
+
+
+def test_what_a_child_failed_by_is_what_its_call_fails_by() -> None:
+    """The classes that a program can tell apart, and the status of a server."""
+    told = {
+        "ProviderError": "no server",
+        "CapabilityDenied": "not granted",
+        "UsageError": "no text",
+        "ValueError": "bad",
+    }
+    said = {name: error_of(Reply(status="failed", error=name, message=text)) for name, text in told.items()}
+    assert {name: (type(error).__name__, str(error)) for name, error in said.items()} == {
+        "ProviderError": ("ProviderError", "no server"),
+        "CapabilityDenied": ("CapabilityDenied", "not granted"),
+        "UsageError": ("UsageError", "no text"),
+        "ValueError": ("ProviderError", "ValueError: bad"),
+    }
+    assert (
+        getattr(error_of(Reply(status="failed", error="ProviderError", http_status=503)), "status", 0) == 503
+    )
