@@ -220,7 +220,10 @@ def _facts(session: Session) -> dict[str, Any]:
 
 
 class _Peers:
-    """All actors of an executor, as one of them sees them: children of recursive calls are spread over them."""
+    """All actors of an executor, as one of them sees them: children of recursive calls are spread over them.
+
+    It is used by that one alone.
+    """
 
     places = True
 
@@ -273,7 +276,8 @@ class _Peers:
                 moves += 1
                 if moves > MAX_MOVES:
                     raise ExecutorError(
-                        f"session {work.name}: {MAX_MOVES} actors died over it, the last one by: {_reason(error)}"
+                        f"session {work.name}: {MAX_MOVES} actors died over it, the last one by:"
+                        f" {_reason(error)}"
                     ) from error
                 if moves > 1:
                     await asyncio.sleep(wait_s)

@@ -703,7 +703,9 @@ class Session:
     # ---- for another session, elsewhere
 
     async def serve(self, work: Work) -> Told:
-        """Serve a recursive call of another session; see ``session_parts.serving``. What is over is told again.
+        """Serve a recursive call of another session: see ``session_parts.serving``.
+
+        What is over is told again.
 
         Raises:
             UsageError: it serves one already.

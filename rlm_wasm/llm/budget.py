@@ -245,7 +245,7 @@ class BudgetState:
     lost_tokens: Natural
     lost_usd: NonNegative
     taken_over: tuple[NonNegative, ...] = ()
-    """Calls, tokens and dollars of sessions elsewhere that are part of this one's; () where there are none."""
+    """Calls, tokens and dollars of sessions elsewhere that are part of this one's; (): there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -412,7 +412,7 @@ class _Pool:
     elsewhere_calls: int = 0
     elsewhere_tokens: int = 0
     elsewhere_usd: float = 0.0
-    """Of what was used here, the part of sessions elsewhere: they have pieces of shared budgets of their own."""
+    """Of what was used here, the part of sessions elsewhere: they have pieces of shared budgets, too."""
 
 
 @dataclass(slots=True, eq=False, repr=False)

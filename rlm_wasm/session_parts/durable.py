@@ -137,8 +137,8 @@ class Durable:
         """Take the lease of a session. Blocks: call it on the store's threads.
 
         ``provider`` is the one that it goes on with, as people know it; that it was another one before
-        is told. ``shared``: the budget that it spends from, with others; ``family``: likewise, of a session that
-        works for another one. ``key`` signs what is written.
+        is told. ``shared``: the budget that it spends from, with others; ``family``: likewise, of a session
+        that works for another one. ``key`` signs what is written.
 
         Raises UsageError for what is no name, SessionHeld where another process has it, StoreError where the
         store cannot be written.

@@ -137,9 +137,9 @@ class Lender:
             if self._asked or self._closed or wake.is_set():
                 continue
             idle = _is_idle(self._budget.need())
-            if idle or loop.time() - self._exchanged_at >= LOOK_S:
-                if not await self._exchange(gives_back=idle):
-                    self._asked = True  # somebody waits, and others wanted what there was
+            due = idle or loop.time() - self._exchanged_at >= LOOK_S
+            if due and not await self._exchange(gives_back=idle):
+                self._asked = True  # somebody waits, and others wanted what there was
             if idle and not self._asked and _is_idle(self._budget.need()):
                 return
 

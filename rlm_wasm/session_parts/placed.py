@@ -35,7 +35,7 @@ from rlm_wasm.llm.calls import LlmCalls, PlacedCall
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.records import Natural, NonNegative, structure, unstructure
 from rlm_wasm.runlog import events
-from rlm_wasm.store.records import Amount, name_below
+from rlm_wasm.store.records import name_below
 
 if TYPE_CHECKING:
     from rlm_wasm.grants import Grants
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("rlm_wasm.placed")
 
 ENDING_S: Final = 10.0
-"""So long the end of an execution waits for children elsewhere that are told to end. What they used is counted
-when they say it: by the session while it is open, or when it is opened again."""
+"""So long the end of an execution waits for children elsewhere that are told to end. What they used is
+counted when they say it: by the session while it is open, or when it is opened again."""
 _SHARED_KINDS: Final = ("calls", "tokens", "cost_usd")
 _MAX: Final = 1_000_000_000
 """What a piece of a limit is bounded by, so that it fits a database's integers."""
@@ -190,7 +190,10 @@ class PlacedChildren:
         self._ends: set[asyncio.Task[None]] = set()
 
     def is_placed(self, request: CompletionRequest, begun_here: Callable[[CompletionRequest], bool]) -> bool:
-        """Whether the child of a call is such a session. ``begun_here``: whether there is one in this process."""
+        """Whether the child of a call is such a session.
+
+        ``begun_here``: whether there is one in this process.
+        """
         if self._stay is None or self._elsewhere is None or request.idempotency_key is None:
             return False
         if self._placed_before(request) is not None:
@@ -317,8 +320,8 @@ class PlacedChildren:
                 kind,
                 error.used,
                 error.limit,
-                f"limit exceeded: {kind} (used {error.used:,}, limit {error.limit:,}: the part of {whole:,} that the"
-                f" child of call {work.number} was given; raise {kind}, or let fewer run at once)",
+                f"limit exceeded: {kind} (used {error.used:,}, limit {error.limit:,}: the part of {whole:,}"
+                f" that the child of call {work.number} was given; raise {kind}, or let fewer run at once)",
             )
         return error
 

@@ -94,7 +94,7 @@ async def spread(
 def names(url: str, table: str = "rlm_sessions", column: str = "name") -> list[str]:
     """What a table has."""
     with database(url) as connection:
-        return sorted(row[0] for row in connection.execute(f"SELECT {column} FROM {table}"))  # noqa: S608
+        return sorted(row[0] for row in connection.execute(f"SELECT {column} FROM {table}"))
 
 
 # ---- the same as with their parent
@@ -535,10 +535,10 @@ async def test_children_that_nobody_wants_are_ended_and_what_they_sent_is_counte
 
     model = Writing('(llm-query #:instruction "q" #:data "a")', wait=wait)
     program = {
-        "race": f'(finish (race (lambda () {TWO}) (lambda () (llm-query #:instruction "q" #:data "go"))))',
+        "race": f'(finish (race (list (lambda () {TWO}) (lambda () (llm-query #:instruction "q" #:data "go")))))',
         "limit": THREE.replace("THEN", "(let loop () (loop))"),
         "error": THREE.replace("THEN", '(error "no")'),
-    }.get(how, THREE)
+    }.get(how, THREE.replace("THEN", "1"))
     limits = Limits(tokens=100_000, fuel=300_000_000)
     async with (
         spread(model, url, limits=limits) as (runtime, elsewhere),
