@@ -722,6 +722,8 @@ class Session:
         if known is not None:
             return known
         await self._begin(stay)
+        if stay.durable.writer.frozen:
+            raise SessionClosed("the session was wanted no longer before it began")
         self._busy = True
         self._serving = asyncio.current_task()
         try:

@@ -68,6 +68,8 @@ class ChildRunner:
         session = await self._opened(grants, work)
         running = self._running[work.name]
         try:
+            if running.unwanted:
+                raise SessionClosed(f"session {work.name} was wanted no longer before it began")
             running.serves(session)
             return await session.serve(work)
         finally:
@@ -132,6 +134,8 @@ class _Running:
 
     def __init__(self, work: Coroutine[Any, Any, Told]) -> None:
         self.task = asyncio.get_running_loop().create_task(work)
+        self.unwanted = False
+        """Whether it is to end."""
         self._session: Session | None = None
 
     def serves(self, session: Session) -> None:
@@ -140,9 +144,8 @@ class _Running:
 
     async def stopped(self) -> None:
         """End it; this returns when it has ended."""
-        if self._session is None:
-            self.task.cancel()
-        else:
+        self.unwanted = True
+        if self._session is not None:  # else it is being opened, and to cancel that would leave its lease
             await self._session.stop_serving()
         await asyncio.wait([self.task])
 

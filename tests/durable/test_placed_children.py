@@ -13,7 +13,7 @@ import pytest
 from durable.elsewhere import Others
 from durable.test_durable_sessions import database
 
-from host.test_snapshots_of_children import ONE, SEVERAL, Model
+from host.test_snapshots_of_children import FORKS_WITH_CHILDREN, ONE, SEVERAL, Model
 from rlm_wasm import (
     ChildGrants,
     Completion,
@@ -243,8 +243,20 @@ async def test_without_a_place_for_them_children_stay_with_their_parent(url: str
         ("parent", SEVERAL, 4),
         ("child", SEVERAL, 4),
         ("both", SEVERAL, 3),
+        ("parent", FORKS_WITH_CHILDREN, 2),
+        ("both", FORKS_WITH_CHILDREN, 3),
     ],
-    ids=["parent", "child", "both", "both deeper", "parent of several", "several", "both several"],
+    ids=[
+        "parent",
+        "child",
+        "both",
+        "both deeper",
+        "parent of several",
+        "several",
+        "both several",
+        "parent with forks",
+        "both with forks",
+    ],
 )
 async def test_a_crash_at_any_call_pays_nothing_twice(
     tmp_path: Path, who: str, program: str, step: int
