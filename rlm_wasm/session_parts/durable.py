@@ -101,6 +101,8 @@ class Durable:
         self.family = family
         """The budget of the session for which this one works elsewhere, and of all that do."""
         self._lenders: list[Lender] = []
+        self.members: set[str] = set()
+        """The sessions that work elsewhere for this one, and for those below it."""
         self._family_lender: Lender | None = None
         """Where the family is this session's own."""
         self._alone = asyncio.Lock()
@@ -347,7 +349,7 @@ class Durable:
         """None of them is left."""
         async with self._alone:
             lender, family = self._family_lender, self.family
-            if lender is None or family is None or self._budget is None or self.writer.frozen:
+            if self.members or lender is None or family is None or self._budget is None or self.writer.frozen:
                 return
             self.family = self._family_lender = None
             self._lenders.remove(lender)

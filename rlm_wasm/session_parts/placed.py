@@ -274,6 +274,7 @@ class PlacedChildren:
             placed = PlacedCall(request.id, key, family.name)
             calls.place(placed)
             stay.journal.add(Kind.PLACED, placed.number, placed.key, placed.budget)
+        durable.members.add(name)
         await stay.journal.flush()
         n_calls, tokens, usd = budget.left()
         limits = replace(parts.limits, calls=min(n_calls, _MAX), tokens=tokens, cost_usd=usd)
@@ -406,6 +407,7 @@ class PlacedChildren:
                 del calls.placed[number]
                 name = name_below(stay.durable.name, placed.key)
                 if name is not None:
+                    stay.durable.members.discard(name)
                     stay.durable.writer.forget(name)
 
     async def taken_up(self) -> None:
@@ -424,6 +426,7 @@ class PlacedChildren:
                 continue
             await stay.durable.family_again(placed.budget, calls.budget, self._parts.limits)
             name = name_below(stay.durable.name, placed.key)
+            stay.durable.members.add(name or "")
             if number not in live and name is not None and self._elsewhere is not None:
                 request = CompletionRequest(id=number, instruction="", idempotency_key=placed.key)
                 work = Work(name=name, key=placed.key, number=number, request=request)
@@ -440,7 +443,7 @@ class PlacedChildren:
         if self._ends:
             await asyncio.wait(set(self._ends), timeout=ENDING_S)
         self._sweep()
-        if not self._parts.calls.placed and not self._live and not self._waiting:
+        if self._stay.owns_lease:
             await self._stay.durable.family_over()
 
 
