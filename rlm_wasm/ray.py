@@ -263,9 +263,11 @@ class _Peers:
     async def _asked(self, place: int, parent: str, work: Work, *, end: bool) -> Told | None:
         """Ask the actor of that number; where it dies, or another one has the session, the next one.
 
-        Raises ExecutorError where each of them dies, SessionHeld where it is not known who has it.
+        Raises ExecutorError where each of them dies, SessionHeld where it is not known who has it,
+        SessionClosed where all of them are being closed.
         """
         moves, wait_s, held_since = 0, _FIRST_WAIT_S, 0.0
+        closed: set[int] = set()
         while True:
             self._load[place] += 1
             if not end:
@@ -291,9 +293,11 @@ class _Peers:
                     told: Told | None = answer.value
                     return told
                 # By an actor that has gone on with it for a parent that died, or by one that died itself.
+                if isinstance(answer.error, SessionClosed):
+                    closed.add(place)
                 now = time.monotonic()
                 held_since = held_since or now
-                if now - held_since > 2 * LEASE_S:
+                if now - held_since > 2 * LEASE_S or (end and len(closed) == len(self._names)):
                     raise answer.error
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

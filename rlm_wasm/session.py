@@ -206,7 +206,8 @@ class Session:
     @cached_property
     def _children(self) -> Children:
         key, elsewhere = self._registry.snapshot_key, self._registry.elsewhere
-        return Children(self._parts, self._stay, key, self._below, elsewhere)
+        resend = self._resending.allowed
+        return Children(self._parts, self._stay, key, self._below, elsewhere, resend)
 
     @cached_property
     def history(self) -> History:

@@ -18,7 +18,6 @@ from rlm_wasm.grants import Grants
 from rlm_wasm.session import Session
 from rlm_wasm.session_parts.durable import log
 from rlm_wasm.session_parts.placed import Reply, Told, Work
-from rlm_wasm.session_parts.resending import SENT_AGAIN
 from rlm_wasm.session_parts.serving import spent_in
 from rlm_wasm.turns import in_turns
 
@@ -83,7 +82,7 @@ class ChildRunner:
             lambda: opener.taken(database, work.name, mute, notify, make=True, family=work.family)
         )
         assert taken is not None
-        opening = opener.opening(*taken, work.limits, work.namespace, SENT_AGAIN, None, work.depth)
+        opening = opener.opening(*taken, work.limits, work.namespace, work.resend, None, work.depth)
         session: Session = await in_turns(opening)
         return session
 

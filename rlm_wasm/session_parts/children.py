@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -130,7 +130,10 @@ class _Own:
 
 
 class Children:
-    """Of one session; ``make`` makes sessions like it. ``elsewhere``: where else its children may run."""
+    """Of one session; ``make`` makes sessions like it.
+
+    ``elsewhere``: where else its children may run, and make again what is in ``resend``.
+    """
 
     def __init__(
         self,
@@ -139,8 +142,9 @@ class Children:
         key: bytes | None,
         make: MakeBelow,
         elsewhere: Elsewhere | None,
+        resend: Collection[str],
     ) -> None:
-        self.placed = PlacedChildren(parts, stay, elsewhere)
+        self.placed = PlacedChildren(parts, stay, elsewhere, resend)
         """Those that are sessions of their own."""
         self._parts = parts
         self._stay = stay

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -72,6 +72,8 @@ class Work:
     namespace: str = "default"
     family: SharedBudget | None = None
     """What it spends from together with its parent."""
+    resend: tuple[str, ...] = ()
+    """What of its requests in flight is made again where it goes on: see ``resending.py``."""
     logged: bool = False
     """Whether the parent's run log wants to know what happens."""
 
@@ -178,10 +180,13 @@ class _Part(NamedTuple):
 class PlacedChildren:
     """Those of one session. ``Children`` asks whether a call's child ``is_placed`` and has it served here."""
 
-    def __init__(self, parts: Parts, stay: Stay | None, elsewhere: Elsewhere | None) -> None:
+    def __init__(
+        self, parts: Parts, stay: Stay | None, elsewhere: Elsewhere | None, resend: Collection[str]
+    ) -> None:
         self._parts = parts
         self._stay = stay
         self._elsewhere = elsewhere
+        self._resend = tuple(resend)
         self._waiting = 0
         """Calls that have not been sent yet."""
         self._live = 0
@@ -289,6 +294,7 @@ class PlacedChildren:
             limits=limits,
             namespace=parts.namespace,
             family=family,
+            resend=self._resend,
             logged=parts.recorder.in_run,
         )
 

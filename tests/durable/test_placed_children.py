@@ -332,8 +332,8 @@ async def _crashed(url: str, who: str, program: str, dies_at: int) -> int:
 
 async def test_a_reply_that_was_lost_with_the_parent_is_given_again(url: str) -> None:
     """What came of a child stays in the store until its parent's journal has the answer; it is counted once."""
-    model, again = Writing('(finish (string-append context "!"))'), Model()
-    async with spread(model, url) as (runtime, elsewhere):
+    model, again, key = Writing('(finish (string-append context "!"))'), Model(), b"a key of runtimes"
+    async with spread(model, url, snapshot_key=key) as (runtime, elsewhere):
         reached = asyncio.Event()
 
         def lose(work: Work) -> bool:
@@ -349,7 +349,7 @@ async def test_a_reply_that_was_lost_with_the_parent_is_given_again(url: str) ->
             await running
     assert len(names(url)) >= 2
     # A runtime that places nothing by itself goes on with what was placed.
-    async with Runtime(again, store=url, durable=True, python="off") as other:
+    async with Runtime(again, store=url, python="off", snapshot_key=key) as other:
         session = await other.resume("work")
         result = await session.resume()
         assert result.data == ["one 1!", "one 2!"], result.error
