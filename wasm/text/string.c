@@ -526,18 +526,23 @@ static inline uint64_t hash_chars(uint64_t h, const uint8_t *data, uint32_t widt
 /* Strings that are equal have equal hashes whatever their widths. Of a very long one only the
    ends are looked at, so that the cost is bounded. */
 enum { HASH_WHOLE = 1 << 16, HASH_END = 1 << 14 };
+static inline uint64_t hash_start(uint32_t length) { return hash_mix(0x51ed270b27b4f3cfu, length); }
+static inline uint64_t hash_finish(uint64_t h) {
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93u;
+  return h ^ (h >> 32);
+}
+uint64_t narrow_hash(const uint8_t *data, uint32_t count) { return hash_finish(hash_narrow(hash_start(count), data, count)); }
 uint64_t string_hash(Value s) {
   uint32_t length = STR_LENGTH(s), width = STR_WIDTH(s);
-  uint64_t h = hash_mix(0x51ed270b27b4f3cfu, length);
+  uint64_t h = hash_start(length);
   if (length <= HASH_WHOLE) {
     h = hash_chars(h, STR_DATA(s), width, 0, length);
   } else {
     h = hash_chars(h, STR_DATA(s), width, 0, HASH_END);
     h = hash_chars(h, STR_DATA(s), width, length - HASH_END, length);
   }
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93u;
-  return h ^ (h >> 32);
+  return hash_finish(h);
 }
 
 /* ---- builders ---- */
@@ -1217,17 +1222,20 @@ static Value prim_string_to_list(int argc, Value *args) {
 /* Progress: the rest of the list, how many were before, all of their bits; then the string, too. */
 static Value prim_list_to_string(int argc, Value *args) {
   (void)argc;
-  Value *kept = progress(), rest = args[0], s = V_FALSE;
+  Value *kept = progress(), rest = args[0], s = V_FALSE, end;
   uint32_t count = 0, all = 0;
-  if (kept) {
+  if (kept && VEC_LENGTH(vm.resume) != LIST_WALK_SIZE) {
     rest = kept[0];
     count = (uint32_t)FIX_VALUE(kept[1]);
     all = (uint32_t)FIX_VALUE(kept[2]);
     s = kept[3];
-  } else if (list_length(args[0]) < 0) {
-    return err_type(NULL, 0, "list of characters", args[0]);
+  } else {
+    int64_t pairs;
+    TRY_LET(counted, list_walk_count(args[0], &vm.resume, &pairs, &end));
+    (void)counted;
+    if (pairs < 0 || end != V_NIL) return err_type(NULL, 0, "list of characters", args[0]);
   }
-#define PAUSE() pause_keeping(4, rest, FIX(count), FIX(all), s)
+#define PAUSE() pause_keeping(LIST_WALK_SIZE + 1, rest, FIX(count), FIX(all), s, V_FALSE)
   if (s == V_FALSE) {
     for (; rest != V_NIL; rest = CDR(rest)) {
       if (!IS(CAR(rest), T_CHAR)) return err_type(NULL, 0, "character", CAR(rest));
