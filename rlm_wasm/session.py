@@ -47,6 +47,7 @@ from rlm_wasm.session_parts.program_text import bad_text
 from rlm_wasm.session_parts.replaying import replayed
 from rlm_wasm.session_parts.resending import ALL_KINDS, SENT_AGAIN, Resending
 from rlm_wasm.session_parts.run_log import log_end, log_start
+from rlm_wasm.session_parts.serving import Serving
 from rlm_wasm.session_parts.stay import Stay
 from rlm_wasm.store.records import check_name
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.sandbox.engine import Engine
     from rlm_wasm.session_parts.durable import Durable
+    from rlm_wasm.session_parts.placed import Elsewhere, Told, Work
 
 _ASKED_AT_ONCE = 4 << 20
 """Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
@@ -67,6 +69,12 @@ class Registry:
     idle: IdleSessions | None = None
     """Puts those that rest or wait to sleep."""
     snapshot_key: bytes | None = None
+    elsewhere: Elsewhere | None = None
+    """Where children of #:recursive calls may be sessions of their own."""
+
+    def run_children(self, elsewhere: Elsewhere) -> None:
+        """There, from now on."""
+        self.elsewhere = elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +105,12 @@ class Session:
         durable: Durable | None = None,
         stream: str = "",
         budget: Budget | None = None,
+        depth: int = 0,
     ) -> None:
         """For Runtime, ``fork``, and the sessions below this one.
 
         ``snapshot``: where it starts. ``durable``, ``stream``: its place in a store. ``budget``: shared
-        with the session that it is a fork of.
+        with the session that it is a fork of. ``depth``: of the one that it stands in for elsewhere.
 
         Raises:
             SnapshotVersionError: the snapshot belongs to another guest.
@@ -119,6 +128,8 @@ class Session:
         self._idle = registry.idle
         self._busy = False
         self._streamed: _Streamed | None = None
+        self._serving: asyncio.Task[Any] | None = None
+        """Where it stands in for another session."""
         self._question: questions.Question | None = None
         """The one that is worked on."""
         self._known_variables: list[str] | None = None
@@ -141,6 +152,7 @@ class Session:
             child_over=lambda number: self._children.over(number),
             python_changed=None if stay is None else stay.python_changed,
             idle=registry.idle,
+            depth=depth,
         )
         self._calls = parts.calls
         self._scheduler = parts.scheduler
@@ -184,7 +196,7 @@ class Session:
         made = self._like_this(
             grants,
             snapshot,
-            Registry(idle=self._registry.idle, snapshot_key=self._registry.snapshot_key),
+            replace(self._registry, open=set()),
             parent=parent,
             durable=None if self._stay is None else self._stay.durable,
             stream=stream,
@@ -194,7 +206,9 @@ class Session:
 
     @cached_property
     def _children(self) -> Children:
-        return Children(self._parts, self._stay, self._registry.snapshot_key, self._below)
+        key, elsewhere = self._registry.snapshot_key, self._registry.elsewhere
+        resend = self._resending.allowed
+        return Children(self._parts, self._stay, key, self._below, elsewhere, resend)
 
     @cached_property
     def history(self) -> History:
@@ -463,6 +477,8 @@ class Session:
             if logging:
                 await log_start(parts, source, name)
             outcome: Outcome = await work
+            if "_children" in self.__dict__:
+                await self._children.placed.settled()
             large = is_large(outcome)
             data = await data_in_turns(outcome) if large else data_of(outcome)
             result = result_of(outcome, self._used(outcome), data)
@@ -476,10 +492,12 @@ class Session:
                 held = self._scheduler.guest.sandbox.memory_bytes() - parts.grants.engine.image_size
                 if held >= SMALL:
                     idle.rested(self, held, self._sleep)
-            observer.end()
-            tracing.execution_ended(span, result)
-            if logging:
-                log_end(parts, result)
+            try:
+                observer.end()
+            finally:
+                tracing.execution_ended(span, result)
+                if logging:
+                    log_end(parts, result)
 
     async def _begin(self, stay: Stay) -> None:
         """An execution of a durable session is about to begin: nobody else begins meanwhile.
@@ -498,6 +516,8 @@ class Session:
             raise SessionClosed("the session is closed")
         self._parts.inquiry.used_again()
         stay.begun()
+        if self._calls.placed:
+            await self._children.placed.taken_up()
 
     def subscribe(self, reader: Reader) -> Callable[[], None]:
         """Hand ``reader`` every record of what happens from now on; what is given back ends that.
@@ -685,6 +705,52 @@ class Session:
             if stay is not None:
                 stay.asks(question=False)
             self._parts.inquiry.leave()
+
+    # ---- for another session, elsewhere
+
+    async def serve(self, work: Work) -> Told:
+        """Serve a recursive call of another session: see ``session_parts.serving``.
+
+        What is over is told again.
+
+        Raises:
+            UsageError: it serves one already.
+            SessionClosed: the session was closed before, or meanwhile.
+            StoreError: what comes of it cannot be kept.
+            SnapshotError: what the store has of it cannot be used.
+            InternalError: a defect of rlm-wasm.
+        """
+        self._check_free()
+        stay = self._stay
+        assert stay is not None
+        serving = Serving(self._parts, stay.durable, self._children, work)
+        known = serving.known()
+        if known is not None:
+            return known
+        await self._begin(stay)
+        if stay.durable.writer.frozen:
+            raise SessionClosed("the session was wanted no longer before it began")
+        self._busy = True
+        self._serving = asyncio.current_task()
+        try:
+            told = await serving.done(lambda: stay.durable.writer.frozen and not self.closed)
+            await stay.journal.flush()
+            return told
+        finally:
+            self._busy = False
+            self._serving = None
+
+    async def stop_serving(self) -> None:
+        """Nobody wants that any longer: ``serve`` leaves it in its middle, and tells what it took.
+
+        Raises LeaseLost where another process has the session.
+        """
+        assert self._stay is not None
+        try:
+            await self._stay.suspend()
+        finally:
+            if self._serving is not None:
+                self._serving.cancel()
 
     # ---- state
 
@@ -980,6 +1046,8 @@ class Session:
             self._stay.closes(executing=self.running)
         if self._question is not None:
             self._question.cancel()
+        if self._serving is not None:
+            self._serving.cancel()
         self._scheduler.cancel()
         self._registry.open.discard(self)
         if self._idle is not None:
@@ -989,6 +1057,8 @@ class Session:
         if self._stay is not None:
             await self._stay.save_at_last()
         await self._scheduler.aclose()
+        if "_children" in self.__dict__:
+            await self._children.placed.settled()
         if self._parts.python_made is not None:
             await self._parts.python_made.aclose()
         if self._stay is not None:

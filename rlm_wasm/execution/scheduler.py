@@ -48,7 +48,7 @@ from rlm_wasm.runlog.stream import Recorder
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
-from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, Output, Traced
+from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, LongOutput, Output, Traced
 from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
 
@@ -146,7 +146,7 @@ class Scheduler:
             limits,
             BoundedText(limits.output_bytes),
             BoundedText(limits.output_bytes),
-            self.requests.last_id + 1,
+            self.requests.begin(),
             self._account if self._account is not None else FuelAccount(limits.fuel),
         )
         return self.execution
@@ -425,8 +425,10 @@ class Scheduler:
         requests.cancel_all(from_id=execution.first_id)
         if (yield from self.guest.go_back()):
             requests.give_back(execution.redeliver)
+            requests.back_to(execution.first_id)
         else:  # that execution is over, and what it asked for
             requests.cancel_all()
+            requests.back_to_snapshot()
 
     def _abandon(self, execution: ActiveExecution) -> None:
         """The task that executes was cancelled, or something of ours broke: end it here and now."""
@@ -504,10 +506,13 @@ class Scheduler:
                 if self._journal is not None:
                     self._journal.said(outbox, guest.sandbox.fuel_used)
                 execution.charge(len(outbox) * FUEL_A_BYTE)
-                for message in await in_turns(protocol.messages_in_turns(outbox)):
-                    self._serve(execution, message)
-                    if time.monotonic() >= self._turn_ends:
-                        await self._turn()
+                reading = protocol.messages_in_turns(outbox)
+                del outbox  # it goes as soon as it has been read, or its long texts have been served
+                for message in await in_turns(reading):
+                    for part in message.parts() if isinstance(message, LongOutput) else (message,):
+                        self._serve(execution, part)
+                        if time.monotonic() >= self._turn_ends:
+                            await self._turn()
         except Unencodable as error:
             guest.sandbox.close()
             raise InstanceLost("trap", f"the guest sent a malformed message: {error}") from error

@@ -32,6 +32,7 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
+from rlm_wasm.foreign import described, message_of
 from rlm_wasm.llm import literal_calls
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json, tries, vendor_rules
@@ -41,7 +42,7 @@ from rlm_wasm.providers.completions import checked
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
-from rlm_wasm.records import structure, unstructure
+from rlm_wasm.records import Natural, structure, unstructure
 from rlm_wasm.results import money
 from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import EventStream, Recorder, numbers_of, place_of
@@ -68,6 +69,19 @@ _MAX_OP = 40
 
 Recurse = Callable[[CompletionRequest, "LlmCalls", int], Awaitable[Completion]]
 """Serves a recursive call; the last argument is how deep its child may recurse."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCall:
+    """A recursive call whose child is a session of its own, in a store, run by whoever there is."""
+
+    number: Natural
+    key: str
+    """Its idempotency key; the session's name ends by it."""
+    budget: str
+    """The name of the shared budget that the session spends from, beside others."""
+    over: bool = False
+    """Whether what it used is in the account. It stays in the store until its answer is in the journal."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -125,6 +139,8 @@ class LlmCalls:
         """Those of them that were counted, and have no answer yet."""
         self.asking: set[str] = set()
         """Such calls that a process sent and died before their answers came."""
+        self.placed: dict[int, PlacedCall] = {}
+        """Recursive calls whose children are sessions of their own, until nobody wants to know of those."""
         self._make_provider = provider
         self.recorder = Recorder(EventStream()) if recorder is None else recorder
         self._parent = parent
@@ -419,6 +435,8 @@ class LlmCalls:
             completion = stop.value
         except Exception as error:
             raise self._failed(call, error) from error
+        except BaseException as error:  # what would end its task ends its call: there is no task
+            raise self._failed(call, ProviderError(described(error))) from None
         else:
             work.close()
             raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
@@ -497,7 +515,7 @@ class LlmCalls:
         if op is None or not self.recorder.on:
             return
         if isinstance(error, Exception):
-            told = str(error)[:MAX_ERROR]
+            told = message_of(error)[:MAX_ERROR]
             self.recorder.tell(events.CallEnded, call=request.id, status="failed", error=told)
         else:
             self.recorder.tell(events.CallEnded, call=request.id, status="cancelled")
@@ -522,7 +540,7 @@ class LlmCalls:
         model = _model_of(request, completion)
         cost: float | None = 0.0
         if not call.recursive:  # else ``ask`` settled what it is made of
-            cost = self._count(request, completion, model)
+            cost = self._count(request, completion, model, call.worst)
         if completion.rate_limits:
             self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -544,21 +562,29 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth, truncated]
 
-    def _count(self, request: CompletionRequest, completion: Completion, model: str) -> float | None:
+    def _count(
+        self, request: CompletionRequest, completion: Completion, model: str, worst: WorstCase
+    ) -> float | None:
         """Settle an answer; what it cost in dollars, None where nobody knows."""
         provider, info = self._made or self._provider()
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
-            cost = price_of(
-                provider,
-                model,
-                completion.prompt_tokens,
-                completion.completion_tokens,
-                completion.cached_tokens,
-            )
+            cost = self._price(provider, model, completion)
+            if cost is None and self.budget.bounds_cost:
+                # A gateway may call its models as it likes: under a ceiling none of them is for nothing.
+                cost = self._price(provider, request.model or "", completion)
+                cost = worst.usd if cost is None else cost
         self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
+
+    @staticmethod
+    def _price(provider: Provider, model: str, used: Completion) -> float | None:
+        """What an answer cost; None where nobody knows, or where the provider fails to say."""
+        try:
+            return price_of(provider, model, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+        except ProviderError:
+            return None
 
     async def ask(self, request: CompletionRequest, op: str | None = None) -> Completion:
         """One of the calls that a recursive call or a question is made of: reserved, placed like others.
@@ -594,6 +620,9 @@ class LlmCalls:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
             completion = checked(await self._provider()[0].complete(request), request)
+            whole = await in_turns(whole_in_turns(completion.text))
+            if whole is not completion.text:  # half a character, as an answer that was cut may end with
+                completion = replace(completion, text=whole)
         except Exception as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
@@ -607,7 +636,7 @@ class LlmCalls:
             self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
-        cost = self._count(request, completion, model)
+        cost = self._count(request, completion, model, worst)
         self.budget.settle(worst)
         if op is not None and self.recorder.on:
             self._log_answered(request.id, completion, model, cost)
@@ -647,15 +676,26 @@ class LlmCalls:
         return self._counted
 
     def adopt(
-        self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str], counted: Iterable[str]
+        self,
+        asked: Iterable[tuple[str, Completion]],
+        asking: Iterable[str],
+        counted: Iterable[str],
+        placed: Iterable[PlacedCall] = (),
     ) -> None:
         """Take over what a snapshot has of the recursive calls under way."""
         self.asked = dict(asked)
         self.asking = set(asking)
         self._counted = set(counted)
+        self.placed = {call.number: call for call in placed}
 
     def asked_before(self, kind: Kind, fields: list[Any]) -> None:
         """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
+        if kind is Kind.PLACED:
+            self.place(PlacedCall(*fields))
+            return
+        if kind is Kind.PLACED_OVER:
+            self.place_over(fields[0])
+            return
         key = fields[0]
         if kind is Kind.ASKING:
             self.asking.add(key)
@@ -664,6 +704,15 @@ class LlmCalls:
             self.asking.discard(key)
         if kind is Kind.ASKED:
             self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
+
+    def place(self, call: PlacedCall) -> None:
+        """The child of a recursive call is a session of its own."""
+        self.placed[call.number] = call
+
+    def place_over(self, number: int) -> None:
+        """What that session used is in the account."""
+        if number in self.placed:
+            self.placed[number] = replace(self.placed[number], over=True)
 
     def forget_asked(self, numbers: Iterable[int]) -> None:
         """What came of these calls of the session's own is kept elsewhere, or wanted no more."""
@@ -709,19 +758,20 @@ class LlmCalls:
         lost = call.placed and may_have_cost(error)
         if not call.recursive and not lost:
             self.budget.count_failed(sent=call.placed)
-        self.log.change(call.entry, status=f"failed: {error}"[:200])
+        said = message_of(error)
+        self.log.change(call.entry, status=f"failed: {said}"[:200])
         tracing.call_failed(call.span, error)
         if self.recorder.on:
-            self._log_ended(call, "failed", str(error)[:MAX_ERROR])
+            self._log_ended(call, "failed", said[:MAX_ERROR])
         self._end(call, cancelled=lost)
         if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
             return error
         request = call.request
         status = getattr(error, "status", None)
         what = f"call {request.id}" + (f" to {request.model}" if request.model else "")
-        status_text = f" (status {status})" if status is not None and str(status) not in str(error) else ""
-        name = "" if isinstance(error, ProviderError) else f"{type(error).__name__}: "
-        return ProviderError(f"llm-query: {what} failed{status_text}: {name}{error}", status=status)
+        status_text = f" (status {status})" if status is not None and str(status) not in said else ""
+        told = said if isinstance(error, ProviderError) else described(error)
+        return ProviderError(f"llm-query: {what} failed{status_text}: {told}", status=status)
 
     def _end(self, call: LlmCall, *, cancelled: bool = False) -> None:
         """The call is over: its place and its reservation are given back."""
@@ -753,7 +803,9 @@ class LlmCalls:
         if not prompt:
             prompt = _least_tokens(request)
         model = request.model or ""
-        return prompt, 0.0 if info.free else price_of(provider, model, prompt, 0)
+        if info.free:
+            return prompt, 0.0
+        return prompt, self._price(provider, model, Completion(text="", prompt_tokens=prompt))
 
     def _cancelled(self, call: LlmCall) -> None:
         """The guest, the embedder or the execution's end cancelled it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -343,23 +343,38 @@ def messages(outbox: bytes) -> list[Message]:
     return list(map(_message, items))
 
 
-def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message]]:
+@dataclass(frozen=True, slots=True)
+class LongOutput:
+    """Output of megabytes: its text stays in the outbox until each part is served."""
+
+    stream: str
+    text: _TextInside
+
+    def parts(self) -> Iterator[Output]:
+        """Messages of a part each."""
+        for part in self.text.parts(IN_ONE_GO):
+            yield Output(self.stream, part)
+
+
+def messages_in_turns(outbox: bytes) -> Generator[int, None, list[Message | LongOutput]]:
     """As ``messages``, for an outbox of megabytes: it yields every few milliseconds.
 
-    Output of megabytes comes as messages of a part each.
+    Output of megabytes is no text yet: it would stand in the host three times, and be four times as wide for
+    one wide character.
     """
-    items = yield from decode_in_turns(outbox)
+    items = yield from decode_in_turns(outbox, texts_inside=True)
     if type(items) is not list:
         raise Unencodable("the guest's outbox holds no array")
-    messages_read: list[Message] = []
+    messages_read: list[Message | LongOutput] = []
     for item in items:
-        message = _message(item)
-        if isinstance(message, Output) and len(message.text) > IN_ONE_GO:
-            for at in range(0, len(message.text), IN_ONE_GO):
-                messages_read.append(Output(message.stream, message.text[at : at + IN_ONE_GO]))
-                yield len(messages_read)
-        else:
-            messages_read.append(message)
+        if type(item) is list and any(type(part) is _TextInside for part in item):
+            if len(item) == 3 and type(item[2]) is _TextInside:
+                message = _message([*item[:2], ""])
+                if isinstance(message, Output):
+                    messages_read.append(LongOutput(message.stream, item[2]))
+                    continue
+            item = [part.whole() if type(part) is _TextInside else part for part in item]
+        messages_read.append(_message(item))
     return messages_read
 
 
@@ -1093,10 +1108,46 @@ class Encoded:
         return (yield from gathered([(address_of(part), len(part)) for part in parts]))
 
 
-def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
+@dataclass(frozen=True, slots=True)
+class _TextInside:
+    """A text that stands in a message, from one byte to another, and has been found to be UTF-8."""
+
+    data: bytes
+    start: int
+    end: int
+
+    def parts(self, size: int) -> Iterator[str]:
+        """Of about so many bytes each."""
+        at = self.start
+        while at < self.end:
+            stop = min(self.end, at + size)
+            while stop < self.end and self.data[stop] & 0xC0 == 0x80:
+                stop += 1
+            yield self.data[at:stop].decode()
+            at = stop
+
+    def checked(self, made: int) -> Generator[int, None, bool]:
+        """True: it is ASCII. It yields ``made`` between pieces.
+
+        Raises:
+            UnicodeDecodeError: It is not UTF-8.
+        """
+        narrow = True
+        for part in self.parts(_BYTES_A_TURN):
+            narrow = narrow and part.isascii()
+            yield made
+        return narrow
+
+    def whole(self) -> str:
+        """All of it."""
+        return "".join(self.parts(_BYTES_A_TURN))
+
+
+def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int, None, Any]:
     """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up.
 
-    It yields how many parts it has made.
+    It yields how many parts it has made. With ``texts_inside`` a text of megabytes that is a part of one of
+    the outermost array's arrays is looked through, and left where it is.
     """
     done = 0
     stack: list[_Open] = []
@@ -1146,16 +1197,20 @@ def decode_in_turns(data: bytes) -> Generator[int, None, Any]:
                     value = yield from _counting(done, gathered([(address_of(data) + at, number)]))
                     at += number
                 else:
-                    end, pieces = at + number, []
-                    while at < end:
-                        stop = min(end, at + _BYTES_A_TURN)
-                        while stop < end and data[stop] & 0xC0 == 0x80:
-                            stop += 1
-                        pieces.append(data[at:stop].decode())
-                        at = stop
-                        if at < end:
-                            yield done
-                    value = pieces[0] if len(pieces) == 1 else "".join(pieces)
+                    text = _TextInside(data, at, at + number)
+                    if number > _BYTES_A_TURN and texts_inside and len(stack) == 2:
+                        yield from text.checked(done)
+                        value = text
+                    elif number > _BYTES_A_TURN and (yield from text.checked(done)):
+                        value = str(memoryview(data)[at : at + number], "ascii")  # no second copy beside it
+                    else:
+                        pieces: list[str] = []
+                        for piece in text.parts(_BYTES_A_TURN):
+                            if pieces:
+                                yield done
+                            pieces.append(piece)
+                        value = "".join(pieces)
+                    at += number
                     if number > _BYTES_A_TURN:
                         yield done
             elif major < 2:

@@ -158,6 +158,7 @@ def _host_side(
         step=parts.steps.under_way,
         forked=() if family is None else family.forked(),
         inquiry=None if journal is None else parts.inquiry.progress,
+        placed=() if journal is None else tuple(calls.placed.values()),
     )
 
 
@@ -200,7 +201,8 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
         parts.log.share(state.log)
     if state.python is not None:
         parts.python.restore(state.python)
-    parts.calls.adopt(state.asked, state.asking, state.counted)
+    placed = () if parts.journal is None else state.placed
+    parts.calls.adopt(state.asked, state.asking, state.counted, placed)
     parts.programs.adopt(state.programs, whole=state.programs_whole)
     parts.steps.adopt(state.steps, state.step)
     if parts.journal is not None:
@@ -244,6 +246,7 @@ def _alone(state: states.SessionState, requests: RequestsState) -> states.Sessio
         asking=(),
         counted=(),
         inquiry=None,
+        placed=(),
         forked=(),
         children=(),
     )

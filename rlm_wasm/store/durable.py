@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, SessionHeld
-from rlm_wasm.store.budgets import forget_shares
+from rlm_wasm.store.budgets import forget_budget, forget_budgets_of, forget_shares
 from rlm_wasm.store.leases import LEASE_S, Holder, is_free
-from rlm_wasm.store.records import Batch, Opened, SavedSnapshot
+from rlm_wasm.store.records import Batch, Opened, SavedSnapshot, is_below
 from rlm_wasm.store.tables import blobs, journal, references, sessions, snapshots
 
 if TYPE_CHECKING:
@@ -258,6 +258,12 @@ class DurableSessions:
                     table.c.stream == stream, table.c.stream.startswith(f"{stream}/", autoescape=True)
                 )
                 connection.execute(sa.delete(table).where(table.c.session == name, below))
+        for session, content in batch.given.items():
+            self._keep_blobs(connection, session, content)
+        for session in batch.sessions_over:
+            self._forget(connection, session)
+        for budget in batch.budgets_over:
+            forget_budget(connection, budget)
 
     @staticmethod
     def _keep_of_child(connection: sa.Connection, name: str, snapshot: SavedSnapshot) -> None:
@@ -368,13 +374,22 @@ class DurableSessions:
             if row is None:
                 return False
             self._check_free(name, row, now)
-            forget_shares(connection, name)
-            connection.execute(sa.delete(sessions).where(sessions.c.name == name))
-            for table in (journal, snapshots, references):
-                connection.execute(sa.delete(table).where(table.c.session == name))
+            below = sa.select(sessions.c.name).where(sessions.c.name.startswith(f"{name}/", autoescape=True))
+            for other in connection.execute(below).scalars().all():
+                if is_below(name, other):  # whoever is at work in one finds out by its next write
+                    self._forget(connection, other)
+            self._forget(connection, name)
+            forget_budgets_of(connection, name)
             unused = blobs.c.hash.not_in(sa.select(references.c.hash))
             connection.execute(sa.delete(blobs).where(unused, blobs.c.used_at < now - _KEEP_BLOBS_S))
         return True
+
+    @staticmethod
+    def _forget(connection: sa.Connection, name: str) -> None:
+        forget_shares(connection, name)
+        connection.execute(sa.delete(sessions).where(sessions.c.name == name))
+        for table in (journal, snapshots, references):
+            connection.execute(sa.delete(table).where(table.c.session == name))
 
 
 _ATTEMPTS: Final = 5

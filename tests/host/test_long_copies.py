@@ -112,6 +112,30 @@ TEXTS = {
     ),
     "the digits of bytes": ("(bytes->hex-string (subbytes bytes 0 200000))", NARROW[:200_000].encode().hex()),
     "characters in a vector": ("(vector->string (string->vector wide 5))", WIDE[5:]),
+    "a long piece of a regular expression's split": (
+        '(apply string-append (regexp-split #px"!" (string-append "a!" wide "!" latin "!!" narrow)))',
+        "a" + WIDE + LATIN + NARROW,
+    ),
+    "long groups of a match": (
+        '(apply string-append (regexp-match #px"^((.*)!)(x)?(.*)$" (string-append wide "!" narrow)))'.replace(
+            "(regexp-match", "(filter string? (regexp-match"
+        )
+        + ")",
+        WIDE + "!" + NARROW + WIDE + "!" + WIDE + NARROW,
+    ),
+    "long groups of all matches": (
+        '(apply string-append (append* (regexp-match* #px"(.)([^!]*)!" (string-append latin "!" wide "!") #:match-select values)))',
+        LATIN + "!" + LATIN[0] + LATIN[1:] + WIDE + "!" + WIDE[0] + WIDE[1:],
+    ),
+    "one long group of all matches": (
+        '(string-append* (regexp-match* #px"([^!]*)!" (string-append latin "!" wide "!") #:match-select cadr))',
+        LATIN + WIDE,
+    ),
+    "characters in a list": ("(list->string (append (string->list narrow) (string->list wide)))", NARROW + WIDE),
+    "names of symbols": (
+        "(symbol->string (symbol-append (string->symbol latin) 'a (string->symbol wide) 'b))",
+        LATIN + "a" + WIDE + "b",
+    ),
     "bytes from a port": (
         "(utf8->string (read-bytevector 290000 (open-input-bytes bytes)))",
         NARROW[:290_000],

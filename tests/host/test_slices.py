@@ -144,6 +144,8 @@ PIECES = {
         "(let ((p (open-output-bytes))) (write-string accents p) (get-output-bytes p) (get-output-string p))",
         "(let ((p (open-output-string))) (write-string accents p) (get-output-bytes p))", "(write-string accents)",
         "(string-index accents #\\z)", "(string-replace accents \"zz\" accents)", "(string->immutable-string (string-copy accents))",
+        '(regexp-split "zz" accents)', '(regexp-match #px"^((((((((.*))))))))$" accents)', '(regexp-match* #px".*" accents)',
+        "(symbol-append (string->symbol accents) 'a (string->symbol ascii) (string->symbol (string-append accents ascii)))", "(list->string (string->list accents))",
     ],
     "bytes": [
         "(bytes-append bytes* bytes*)", "(bytes->hex-string bytes*)", "(bytevector-copy bytes*)", "(bytevector-fill! bytes* 7)", "(equal? bytes* (bytes-copy bytes*))",

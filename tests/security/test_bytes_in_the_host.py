@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import tracemalloc
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import pytest
 from rlm_wasm import Completion, CompletionRequest, Limits, Result, Runtime, Session
 from rlm_wasm.capabilities.checkpoints import KEY_BYTES, MemoryStore
 from rlm_wasm.capabilities.contexts import Contexts
+from rlm_wasm.errors import Unencodable
 from rlm_wasm.execution.meter import footprint
 from rlm_wasm.llm.calls import MAX_MODEL_NAME
+from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Encoded
 from rlm_wasm.scope_log import ScopeLog
 from rlm_wasm.testing import GatedProvider, InlineProvider
@@ -367,3 +371,75 @@ async def test_what_was_held_is_given_back_however_it_ended() -> None:
             await task
             assert session.state()["used"]["host_bytes"] == 0
     gc.collect()
+
+
+# ---- texts of megabytes, in the guest's outbox
+
+
+def most_allocated(work: Generator[int, None, Any]) -> tuple[Any, int]:
+    """What it gives, and the most bytes that Python had allocated for it at one moment."""
+    tracemalloc.start()
+    try:
+        result = at_once(work)
+        return result, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("wide", ["", "\U0001f642"])
+@pytest.mark.parametrize("stream", ["out", "err"])
+def test_output_of_megabytes_never_stands_in_the_host_as_a_text(stream: str, wide: str) -> None:
+    """It stood there three times, and was four times as wide for one wide character: 400 MiB for 60."""
+    text = "a" * 12_000_000 + wide + "b"
+    outbox = protocol.encode([["note", stream, text], ["note", stream, "c"]])
+    (first, second), most = most_allocated(protocol.messages_in_turns(outbox))
+    assert most < 5_000_000  # pieces of a mebibyte
+    parts = list(first.parts())
+    assert {part.stream for part in parts} == {stream}
+    assert "".join(part.text for part in parts) == text
+    assert max(len(part.text) for part in parts) <= protocol.IN_ONE_GO
+    assert second == protocol.Output(stream, "c")
+
+
+def test_a_long_text_of_an_argument_stands_beside_its_message_once() -> None:
+    """Its pieces stood beside the whole."""
+    text = "a" * 12_000_000
+    value, most = most_allocated(protocol.decode_in_turns(protocol.encode([text])))
+    assert value == [text]
+    assert most < 12_000_000 + 4_000_000
+
+
+@pytest.mark.parametrize("kind", ["note", "done"])
+def test_a_long_text_that_is_no_utf_8_is_a_malformed_message(kind: str) -> None:
+    """Wherever the mistake stands, nothing of the outbox is served."""
+    text = protocol.encode("a" * 3_000_000)
+    for at in (10, 1_048_576, len(text) - 1):
+        broken = text[:at] + b"\xff" + text[at + 1 :]
+        outbox = b"\x81\x83" + protocol.encode(kind) + protocol.encode("out") + broken
+        with pytest.raises(Unencodable, match="cannot be read"):
+            at_once(protocol.messages_in_turns(outbox))
+
+
+@pytest.mark.parametrize(
+    "message", [["log", 1, "a" * 2_000_000], ["note", "nowhere", "a" * 2_000_000], ["a" * 2_000_000, 1, 2]]
+)
+def test_a_long_text_where_none_belongs_is_a_malformed_message(message: list[object]) -> None:
+    """As it is with a short one."""
+    with pytest.raises(Unencodable):
+        at_once(protocol.messages_in_turns(protocol.encode([message])))
+
+
+async def test_what_is_printed_beyond_the_limit_is_counted_whatever_its_length() -> None:
+    """The parts that are not kept are counted in bytes, as those of short output are."""
+    heard: list[str] = []
+    async with (
+        Runtime(provider="echo", limits=Limits(output_bytes=2_000_000)) as runtime,
+        runtime.session() as session,
+    ):
+        result = await session.execute(
+            '(display (string-append (make-string 5000000 #\\a) "\\x1f642;")) (display "z")',
+            on_output=lambda *said: heard.append(said[-1]),
+        )
+    assert result.truncated == ("stdout",)
+    assert result.stdout == "a" * 2_000_000 + "\n… [cut: 3,000,005 more bytes]"
+    assert "".join(heard) == "a" * 2_000_000

@@ -10,6 +10,7 @@ import pytest
 
 from rlm_wasm import Completion, CompletionRequest, Limits, ProviderError, Runtime
 from rlm_wasm.errors import ProviderTimeout
+from rlm_wasm.providers import BudgetProvider
 from rlm_wasm.providers.tokens import estimate_prompt_tokens
 from rlm_wasm.providers.vendor_rules import MAX_IMAGE_TOKENS, max_image_tokens
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
@@ -205,6 +206,161 @@ async def test_a_refusal_says_what_was_used_reserved_and_asked() -> None:
     assert "reserved by calls in flight 0.305" in result.error.message
     assert "asked for 0.905" in result.error.message
     assert "limit 0.9" in result.error.message
+
+
+# ---- forks, children and fibers that are given up
+
+
+class Bills(InlineProvider):
+    """Bills whatever it was sent at its worst, answered or not; a dollar for a thousand tokens."""
+
+    free = False
+    inline = False
+
+    def __init__(self, turns: int, program: str = "x") -> None:
+        super().__init__()
+        self.turns = turns
+        self.program = program
+        self.billed_usd = 0.0
+        self.under_way = 0
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars."""
+        return (prompt_tokens + completion_tokens) / 1_000
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer after some turns of the loop."""
+        prompt, most = estimate_prompt_tokens(request.instruction, request.data, 0), request.max_tokens or 0
+        self.billed_usd += self.price("", prompt, most)
+        self.requests.append(request)
+        self.under_way += 1
+        try:
+            for _ in range(self.turns):
+                await asyncio.sleep(0)
+        finally:
+            self.under_way -= 1
+        text = f"```scheme\n{self.program}\n```" if request.purpose == "program" else "x"
+        return Completion(text=text, model="m", prompt_tokens=prompt, completion_tokens=most)
+
+
+_CALL = '(llm-query #:instruction "q" #:max-tokens 10)'
+_RECURSIVE = '(llm-query #:instruction "q" #:max-tokens 10 #:recursive #t)'
+_BRIEFLY = "(with-timeout 0.0005 (lambda () {}) (lambda () #f))"
+GIVEN_UP = {
+    "forks, given up together": _BRIEFLY.format(f"(fork-map (lambda (x) {_CALL}) (range 5))"),
+    "calls of forks, each given up": "(guard (e (#t #f)) (fork-map (lambda (x) (let again ((i 0)) "
+    f"{_BRIEFLY.format(_CALL)} (again (+ i 1)))) (range 5)))",
+    "forks that fail": f'(guard (e (#t #f)) (fork-map (lambda (x) {_CALL} (error "x")) (range 5)))',
+    "forks of forks": _BRIEFLY.format(
+        f"(fork-map (lambda (x) (fork-map (lambda (y) {_CALL}) (range 2))) (range 3))"
+    ),
+    "children, given up": _BRIEFLY.format(_RECURSIVE),
+    "children of a fan-out": _BRIEFLY.format(
+        f"(map-async (lambda (i) {_RECURSIVE.replace('query', 'query-async')}) (range 5))"
+    ),
+    "fibers that are cancelled": f"(let ((fiber (spawn (lambda () {_CALL})))) (sleep 0) (cancel fiber))",
+    "handles that nobody awaits": f"{_CALL.replace('query', 'query-async')} (sleep 0)",
+}
+
+
+@pytest.mark.parametrize("attack", GIVEN_UP)
+async def test_what_is_given_up_in_a_loop_stays_under_the_ceiling(attack: str) -> None:
+    """Whoever shares the budget: nothing is billed beyond it, and each reservation comes back exactly once."""
+    child = f"(let again ((i 0)) {_BRIEFLY.format(_CALL)} (if (< i 3) (again (+ i 1)) (finish 1)))"
+    vendor = Bills(20, child)
+    limits = Limits(cost_usd=9.0 if "children" in attack else 1.0, calls=10**6, timeout_s=1.0, depth=2)
+    async with Runtime(provider=vendor, python="off", limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(f"(let loop () {GIVEN_UP[attack]} (loop))")
+        assert result.status == "limit"
+        assert result.error is not None
+        assert result.error.kind in ("cost_usd", "timeout_s")
+        assert vendor.requests
+        assert limits.cost_usd is not None
+        assert 0 < vendor.billed_usd <= limits.cost_usd
+        while vendor.under_way:
+            await asyncio.sleep(0)
+        shared = session._parts.calls.budget._pool
+        assert (shared.in_flight, round(shared.reserved_usd, 9), shared.reserved_tokens) == (0, 0.0, 0)
+        counted = (result.execution.cost_usd or 0.0) + shared.lost_usd
+        assert (
+            vendor.billed_usd - 1e-6 <= counted <= limits.cost_usd
+        )  # a task may end before it begins to send
+
+
+# ---- what a hostile server, or a provider with a mistake, may say
+
+
+class Renamed(Vendor):
+    """A gateway that calls its models as it likes: only the name that is asked for has a price."""
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:  # type: ignore[override]
+        """Dollars."""
+        return super().price(model, prompt_tokens, completion_tokens) if model == "gpt-4o" else None
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["limit", "wrapper"])
+async def test_an_answer_by_a_name_without_a_price_is_not_for_nothing(wrapped: bool) -> None:
+    """It is counted by the price of the model that was asked for, so that the ceiling holds."""
+    gate = Renamed(
+        lambda _request: Completion(text="x", model="house-blend", prompt_tokens=100, completion_tokens=1)
+    )
+    provider = BudgetProvider(gate, cost_usd=1.0) if wrapped else gate
+    limits = Limits() if wrapped else Limits(cost_usd=1.0)
+    program = (
+        '(let loop () (syntax-e (llm-query #:instruction "q" #:model "gpt-4o" #:max-tokens 100)) (loop))'
+    )
+    async with Runtime(provider=provider, limits=limits) as runtime:
+        running = asyncio.create_task(runtime.run(program))
+        while not running.done():
+            gate.release_all()
+            await asyncio.sleep(0)
+        result = await running
+    assert not result.ok
+    assert "cost_usd" in str(result.error)
+    assert len(gate.requests) == 9  # of 0.101 dollars each: a tenth would pass the ceiling
+
+
+@pytest.mark.parametrize("price", [float("nan"), float("inf"), -1.0, "free", RuntimeError("no table")])
+async def test_a_price_that_is_none_is_no_way_around_a_ceiling(price: Any) -> None:
+    """Not a number is smaller than every limit, and less than nothing lowers what was used."""
+
+    class Odd(InlineProvider):
+        free = False
+
+        def price(self, *_of: Any) -> Any:
+            if isinstance(price, Exception):
+                raise price
+            return price
+
+    provider = Odd()
+    async with Runtime(provider=provider, limits=Limits(cost_usd=1.0)) as runtime:
+        result = await runtime.run('(llm-query #:instruction "q")')
+    assert result.status == "error"
+    assert result.error is not None
+    assert "price" in result.error.message
+    assert provider.requests == []
+    async with Runtime(provider=provider) as runtime:  # without a ceiling it is a cost that nobody knows
+        result = await runtime.run('(syntax-e (llm-query #:instruction "q"))')
+    assert (result.status, result.execution.cost_usd) == ("ok", None)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), ValueError("x")], ids=type)
+async def test_a_provider_that_fails_at_once_takes_no_place(error: BaseException) -> None:
+    """Neither a place nor what was set aside is left behind: the loop goes on to the ceiling of calls."""
+
+    class Fails(InlineProvider):
+        async def complete(self, request: CompletionRequest) -> Completion:
+            self.requests.append(request)
+            raise error
+
+    provider = Fails()
+    limits = Limits(calls=100, concurrency=2, tokens=10_000)
+    async with Runtime(provider=provider, limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(TRY_FOR_EVER)
+        assert result.error is not None
+        assert result.error.kind in ("calls", "tokens")
+        assert len(provider.requests) > 10
+        assert session.state()["calls_in_flight"] == []
 
 
 # ---- what a hostile guest may say

@@ -2,7 +2,7 @@
  *
  * Two passes, each a stack of things still to do (work.h), so that no C recursion follows the
  * program: analyse.c finds which variables are assigned or used too early (they live in boxes) and
- * which named lets are plain loops; this file writes the code. Both pause between two items; the
+ * which named lets are plain loops and which procedures are but places to jump to (joins); this file writes the code. Both pause between two items; the
  * stack and the functions under construction are heap objects, so a pause may collect or snapshot.
  *
  * Assigned variables are always boxed: a continuation may be entered twice, and copies the stack.
@@ -140,6 +140,23 @@ static void emit_local(uint32_t slot) {
     emit(OP_LOCAL, (int32_t)slot);
 }
 
+/* Whether a local was pushed last of all: then it is not, and its slot is told. */
+static bool take_local(uint32_t *slot) {
+  uint32_t last = GET(last), n = GET(code_count);
+  if (!n || last != n - 1 || GET(label) == n) return false;
+  uint32_t word = CODE[last];
+  if ((word & 0xff) == OP_LOCAL2) {
+    *slot = word >> 20;
+    CODE[last] = OP_LOCAL | (word >> 8 & 0xfff) << 8;
+    return true;
+  }
+  *slot = word >> 8;
+  if ((word & 0xff) != OP_LOCAL || *slot >= 0x1000) return false;
+  SET(code_count, n - 1);
+  SET(last, -1);
+  return true;
+}
+
 static void emit_reference(Value var) {
   if (is_local(var)) {
     if (BOXED(var)) emit(OP_LOCAL_BOX, (int32_t)VAR_SLOT(var)); else emit_local(VAR_SLOT(var));
@@ -180,7 +197,8 @@ static void patch_chain(uint32_t head) {
 enum mode { PUSH_VALUE, TAIL, EFFECT };
 enum generate { G_EXPR, G_TEST, G_IF_THEN, G_IF_ELSE, G_IF_END, G_BRANCH, G_SET, G_FINISH_FN, G_BIND, G_UNLET,
                 G_ANDOR_JUMP, G_ANDOR_END, G_CALL_END, G_INLINE_END, G_FOLD, G_LOOP_START, G_LOOP_JUMP,
-                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END, G_RETURN };
+                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END, G_RETURN, G_JOIN, G_JOIN_JUMP, G_JOIN_END, G_TEST_ELSE,
+                G_TEST_END, G_TEST_NEGATED };
 #define DO(action, a, b, c, d, e) push_item(action, a, b, c, d, e)
 #define EXPR(node, mode) push_item(G_EXPR, node, FIX(mode), V_FALSE, V_FALSE, V_FALSE)
 
@@ -300,6 +318,34 @@ static void finish_fn(void) {
   finish(mode);
 }
 
+/* A let of a join: the body, and behind it the procedure's, which the body's calls jump to. */
+static void generate_join(Value node, int mode) {
+  ENVVAR(CAR(NODE(node, 0)))->data1 = FIX(DO(G_JOIN, CAR(NODE(node, 1)), FIX(mode), FIX(0), FIX(GET(depth)), V_FALSE));
+  EXPR(NODE(node, 2), mode);
+}
+
+/* Its argument, if it has one, on top: down to where the let began. */
+static void join_jump(Value var, uint32_t count, int mode, uint32_t depth) {
+  uint32_t holder = (uint32_t)FIX_VALUE(ENVVAR(var)->data1), more = depth - (uint32_t)FIX_VALUE(ITEM_SLOT(holder, 4));
+  if (more) emit(count ? OP_SLIDE : OP_POPN, (int32_t)more);
+  chain_jump(holder, emit(OP_JUMP, 0));
+  SET(depth, depth + (mode == PUSH_VALUE ? 1 : 0));   /* as if it had come back */
+}
+
+static void join(Value lambda, int mode, uint32_t chain, uint32_t base) {
+  if (!chain) return;                                 /* nobody calls it */
+  uint32_t end = mode == TAIL ? 0 : emit(OP_JUMP, 0) + 1, slot = base;
+  patch_chain(chain);
+  SET(depth, base);
+  for (Value v = NODE(lambda, L_VARS); is_pair(v); v = CDR(v), slot++) {
+    adjust_depth(1);
+    bind_local(CAR(v), slot);
+    if (BOXED(CAR(v))) emit(OP_BOX_LOCAL, (int32_t)slot);
+  }
+  DO(G_JOIN_END, FIX(mode), FIX(end), FIX(base), FIX(slot - base), V_FALSE);
+  EXPR(NODE(lambda, L_BODY), mode);
+}
+
 static void generate_let(Value vars, Value inits, Value body, int mode) {
   uint32_t n = list_count(vars), first;
   DO(G_UNLET, FIX(n), FIX(mode), V_FALSE, V_FALSE, V_FALSE);
@@ -336,6 +382,9 @@ static void loop_start(Value node, uint32_t base) {
 }
 
 static void loop_jump(Value var, uint32_t count, int mode, uint32_t depth) {
+  uint32_t last = GET(last), n = GET(code_count), place = (uint32_t)FIX_VALUE(ENVVAR(var)->data2) + count - 1;
+  if (count && n && last == n - 1 && GET(label) != n && (CODE[last] & 0xff) == OP_ADD_LI && (CODE[last] >> 8 & 0xfff) == place)
+    CODE[last] = (CODE[last] & ~0xffu) | OP_ADD_LOOP;
   uint32_t at = emit(OP_LOOP, (int32_t)FIX_VALUE(ENVVAR(var)->data2));
   emit_word(count << 24 | (at + 1 - (uint32_t)FIX_VALUE(ENVVAR(var)->data1)));
   SET(depth, depth + (mode == PUSH_VALUE ? 1 : 0));   /* as if it had come back */
@@ -420,29 +469,71 @@ static void andor_end(int mode, uint32_t depth, uint32_t chain) {
   finish(mode);
 }
 
-/* A test: falls through where it holds; jumps of the other case join the holder's chain. */
-static void generate_test(Value node, uint32_t holder) {
+/* Whether eqv? is eq? on these operands: where one of them is a constant that is the same wherever it is. */
+static bool told_by_eq(Value operands) {
+  for (; is_pair(operands); operands = CDR(operands)) {
+    if (NODE_KIND(CAR(operands)) != N_CONST) continue;
+    Value v = NODE(CAR(operands), 0);
+    if (IS_FIX(v) || IS(v, T_SPECIAL) || IS(v, T_CHAR) || IS(v, T_SYMBOL)) return true;
+  }
+  return false;
+}
+
+/* A test: falls through where it holds, or with `negated` where it does not; jumps of the other case join the holder's chain. */
+static void test(Value node, uint32_t holder, bool negated) {
+  DO(G_TEST, node, FIX(holder), BOOL(negated), V_FALSE, V_FALSE);
+}
+
+/* All of them have to hold (or none, negated): each goes to the holder's chain where that fails. */
+static void test_all(Value nodes, uint32_t holder, bool negated) {
+  uint32_t n = list_count(nodes), first = work_top;
+  for (uint32_t i = 0; i < n; i++) test(V_FALSE, holder, negated);
+  for (uint32_t i = n; i-- > 0; nodes = CDR(nodes)) ITEM_SLOT(first + i, 1) = CAR(nodes);
+}
+
+/* One of them has to hold (or to fail, negated): all but the last go behind the test where that is so. */
+static void test_some(Value nodes, uint32_t holder, bool negated) {
+  uint32_t behind = DO(G_TEST_END, V_FALSE, V_FALSE, FIX(0), V_FALSE, V_FALSE), n = list_count(nodes), first = work_top;
+  for (uint32_t i = 0; i < n; i++) test(V_FALSE, i ? behind : holder, i ? !negated : negated);
+  for (uint32_t i = n; i-- > 0; nodes = CDR(nodes)) ITEM_SLOT(first + i, 1) = CAR(nodes);
+}
+
+static bool is_constant(Value node, Value v) { return NODE_KIND(node) == N_CONST && NODE(node, 0) == v; }
+
+static void generate_test(Value node, uint32_t holder, bool negated) {
 #define BRANCH(op, a) do { DO(G_BRANCH, FIX(op), FIX(holder), FIX(a), V_FALSE, V_FALSE); } while (0)
-  if (NODE_KIND(node) == N_CONST) {
-    if (NODE(node, 0) == V_FALSE) chain_jump(holder, emit(OP_JUMP, 0));
-    return;
-  }
-  if (NODE_KIND(node) == N_AND) {
-    push_reversed(G_TEST, NODE(node, 0), FIX(holder), FIX(holder));
-    return;
-  }
-  int prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
-  enum opcode op = prim < 0 ? OP_COUNT : (enum opcode)prim_opcode[prim];
-  uint32_t argc = prim < 0 ? 0 : list_count(NODE(node, 1)), slot;
-  Value x = argc ? CAR(NODE(node, 1)) : V_FALSE;
-  bool negated = false;
-  if (op == OP_NOT && argc == 1) {
-    negated = true;
-    node = x;
+  int prim = -1;
+  enum opcode op = OP_COUNT;
+  uint32_t argc = 0, slot;
+  for (;; negated = !negated) {
     prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
     op = prim < 0 ? OP_COUNT : (enum opcode)prim_opcode[prim];
     argc = prim < 0 ? 0 : list_count(NODE(node, 1));
-    x = argc ? CAR(NODE(node, 1)) : V_FALSE;
+    if (op != OP_NOT || argc != 1) break;
+    node = CAR(NODE(node, 1));
+  }
+  Value x = argc ? CAR(NODE(node, 1)) : V_FALSE;
+  switch (NODE_KIND(node)) {
+    case N_CONST:
+      if (TRUTH(NODE(node, 0)) == negated) chain_jump(holder, emit(OP_JUMP, 0));
+      return;
+    case N_AND: case N_OR:
+      if ((NODE_KIND(node) == N_AND) == negated) test_some(NODE(node, 0), holder, negated); else test_all(NODE(node, 0), holder, negated);
+      return;
+    case N_IF:
+      if (is_constant(NODE(node, 1), V_TRUE)) {
+        Value parts = list_n(2, NODE(node, 0), NODE(node, 2));
+        if (negated) test_all(parts, holder, true); else test_some(parts, holder, false);
+      } else if (is_constant(NODE(node, 2), V_FALSE)) {
+        Value parts = list_n(2, NODE(node, 0), NODE(node, 1));
+        if (negated) test_some(parts, holder, true); else test_all(parts, holder, false);
+      } else {
+        uint32_t otherwise = DO(G_TEST_ELSE, NODE(node, 2), FIX(holder), FIX(0), BOOL(negated), V_FALSE);
+        test(NODE(node, 1), holder, negated);
+        test(NODE(node, 0), otherwise, false);
+      }
+      return;
+    default: break;
   }
   if ((op == OP_NULLP || op == OP_PAIRP) && argc == 1) {
     bool null = op == OP_NULLP;
@@ -452,15 +543,19 @@ static void generate_test(Value node, uint32_t holder) {
       BRANCH(null ? (negated ? OP_J_NULL : OP_JN_NULL) : (negated ? OP_J_PAIR : OP_JN_PAIR), 0);
       EXPR(x, PUSH_VALUE);
     }
-  } else if (op == OP_EQ && argc == 2) {
+  } else if ((op == OP_EQ || (op == OP_EQV && told_by_eq(NODE(node, 1)))) && argc == 2) {
     BRANCH(negated ? OP_J_EQ : OP_JN_EQ, 0);
     EXPR(CADR(NODE(node, 1)), PUSH_VALUE);
     EXPR(x, PUSH_VALUE);
-  } else if (!negated && op >= OP_LT_SS && op <= OP_EQN_SS && argc == 2) {
-    binary((enum opcode)(OP_JN_LT_SS + 4 * (op - OP_LT_SS)), x, CADR(NODE(node, 1)), NODE_PLACE(node), G_BRANCH, (int32_t)holder);
-  } else if (!negated && op == OP_ZEROP && argc == 1) {
-    DO(G_BRANCH, FIX(OP_JN_EQN_SI), FIX(holder), FIX(0), FIX(NODE_PLACE(node)), FIX(1));
-    EXPR(x, PUSH_VALUE);
+  } else if ((op >= OP_LT_SS && op <= OP_EQN_SS && argc == 2) || (op == OP_ZEROP && argc == 1)) {
+    /* these jump where they do not hold alone: the opposite of < is not >=, with a number that is none */
+    if (negated) holder = DO(G_TEST_NEGATED, FIX(holder), V_FALSE, FIX(0), V_FALSE, V_FALSE);
+    if (op == OP_ZEROP) {
+      DO(G_BRANCH, FIX(OP_JN_EQN_SI), FIX(holder), FIX(0), FIX(NODE_PLACE(node)), FIX(1));
+      EXPR(x, PUSH_VALUE);
+    } else {
+      binary((enum opcode)(OP_JN_LT_SS + 4 * (op - OP_LT_SS)), x, CADR(NODE(node, 1)), NODE_PLACE(node), G_BRANCH, (int32_t)holder);
+    }
   } else {
     BRANCH(negated ? OP_JUMP_TRUE : OP_JUMP_FALSE, 0);
     EXPR(node, PUSH_VALUE);
@@ -487,7 +582,7 @@ uint32_t opcode_arguments(enum opcode op) {
     case OP_CAR: case OP_CDR: case OP_CADR: case OP_CDDR: case OP_PAIRP: case OP_NULLP: case OP_NOT: case OP_ZEROP:
     case OP_IS_TAG: case OP_VECTOR_LENGTH: case OP_STRING_LENGTH: case OP_UNBOX: case OP_BOX: return 1;
     case OP_CONS: case OP_SET_CAR: case OP_SET_CDR: case OP_EQ: case OP_EQV: case OP_ADD_SS: case OP_SUB_SS: case OP_MUL_SS:
-    case OP_QUOTIENT: case OP_REMAINDER: case OP_MODULO: case OP_LT_SS: case OP_GT_SS: case OP_LE_SS: case OP_GE_SS:
+    case OP_QUOTIENT_SS: case OP_REMAINDER_SS: case OP_MODULO_SS: case OP_LT_SS: case OP_GT_SS: case OP_LE_SS: case OP_GE_SS:
     case OP_EQN_SS: case OP_VECTOR_REF: case OP_STRING_REF: case OP_CHAR_EQ: case OP_SET_BOX:
     case OP_RECORD_REF: case OP_RECORD_IS: return 2;
     case OP_VECTOR_SET: return 3;
@@ -510,15 +605,27 @@ static bool generate_primitive(Value node, int mode, int prim) {
     EXPR(CAR(operands), PUSH_VALUE);
     return true;
   }
+  if (op >= OP_LT_SS && op <= OP_EQN_SS && argc == 3) {
+    DO(G_INLINE_END, FIX(op + (OP_LT_3 - OP_LT_SS)), FIX(mode), FIX(0), place, FIX(3));
+    push_reversed(G_EXPR, operands, FIX(PUSH_VALUE), FIX(PUSH_VALUE));
+    return true;
+  }
   if (op == OP_COUNT || opcode_arguments(op) != argc) return false;
+  if (op == OP_VECTOR_REF && plain_local(CADR(operands), &slot)) {
+    uint32_t vector;
+    bool both = plain_local(CAR(operands), &vector);
+    DO(G_INLINE_END, FIX(both ? OP_VECTOR_REF_LL : OP_VECTOR_REF_L), FIX(mode), FIX(both ? vector | slot << 12 : slot), place, FIX(both ? 0 : 1));
+    if (!both) EXPR(CAR(operands), PUSH_VALUE);
+    return true;
+  }
   if ((op == OP_CAR || op == OP_CDR) && plain_local(CAR(operands), &slot)) {
     DO(G_INLINE_END, FIX(op == OP_CAR ? OP_CAR_L : OP_CDR_L), FIX(mode), FIX(slot), place, FIX(0));
     return true;
   }
-  if (op == OP_ADD_SS || op == OP_SUB_SS) {
+  if (op >= OP_ADD_SS && op <= OP_MODULO_SS) {
     Value x = CAR(operands), y = CADR(operands);
     int32_t n;
-    if (op == OP_ADD_SS && small_constant(x, 12, &n) && !small_constant(y, 12, &n)) { Value t = x; x = y; y = t; }
+    if ((op == OP_ADD_SS || op == OP_MUL_SS) && small_constant(x, 12, &n) && !small_constant(y, 12, &n)) { Value t = x; x = y; y = t; }
     binary(op, x, y, NODE_PLACE(node), G_INLINE_END, mode);
     return true;
   }
@@ -529,7 +636,7 @@ static bool generate_primitive(Value node, int mode, int prim) {
 
 static void inline_end(uint32_t op, int mode, int32_t a, uint32_t place, uint32_t argc_or_form) {
   uint32_t argc = argc_or_form;
-  if (op >= OP_ADD_SS && op <= OP_SUB_LL) argc = (uint32_t[]){2, 1, 0, 0}[(op - OP_ADD_SS) & 3];
+  if (op >= OP_ADD_SS && op <= OP_MODULO_LL) argc = (uint32_t[]){2, 1, 0, 0}[(op - OP_ADD_SS) & 3];
   emit_place(place);
   emit((enum opcode)op, a);
   adjust_depth(1 - (int32_t)argc);
@@ -544,7 +651,8 @@ static void generate_call(Value node, int mode) {
   enum node kind = NODE_KIND(operator);
   if (lambda_takes(operator, argc)) { generate_let(NODE(operator, L_VARS), operands, NODE(operator, L_BODY), mode); return; }
   if (kind == N_LREF && (VAR_FLAGS(NODE(operator, 0)) & VAR_LOOP)) {
-    DO(G_LOOP_JUMP, NODE(operator, 0), FIX(argc), FIX(mode), FIX(GET(depth)), V_FALSE);
+    bool is_join = VAR_FLAGS(NODE(operator, 0)) & VAR_JOIN;
+    DO(is_join ? G_JOIN_JUMP : G_LOOP_JUMP, NODE(operator, 0), FIX(argc), FIX(mode), FIX(GET(depth)), V_FALSE);
     push_reversed(G_EXPR, operands, FIX(PUSH_VALUE), FIX(PUSH_VALUE));
     return;
   }
@@ -558,6 +666,43 @@ static void generate_call(Value node, int mode) {
   if (callee == CALLEE_BELOW) EXPR(operator, PUSH_VALUE);
 }
 
+/* Where the constants have these three, one behind the other. */
+static uint32_t known_constants(Value cell, Value procedure, Value what) {
+  Value known[] = {cell, procedure, what};
+  uint32_t n = GET(const_count), i = n > 64 ? n - 64 : 0;
+  while (i + 3 <= n && memcmp(VEC(FN->consts) + i, known, sizeof known) != 0) i++;
+  if (i + 3 <= n) return i;
+  if (n + 3 > VEC_LENGTH(FN->consts)) FN->consts = grown_vector(FN->consts);
+  memcpy(VEC(FN->consts) + n, known, sizeof known);
+  SET(const_count, n + 3);
+  return n;
+}
+
+/* A cell that holds a record type's accessor, predicate or constructor now, or a case-lambda, does so, most likely, when the call is made: see
+   ACCESS_GLOBAL. */
+static bool call_known(Value cell, uint32_t argc, bool tail) {
+  Value procedure = CELL(cell)->value;
+  uint32_t slot, at;
+  if (IS(procedure, T_CASE)) {
+    Value closure = select_case(procedure, argc);
+    if (closure == V_FALSE) return false;
+    at = known_constants(cell, procedure, closure);
+    emit(OP_CASE_GLOBAL, (int32_t)argc);
+  } else {
+    if (!IS(procedure, T_CLOSURE)) return false;
+    struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(procedure));
+    uint32_t word = *(uint32_t *)RAW_BYTES(t->code), op = word & 0xff;
+    if (op == OP_CONSTRUCT ? t->arity != ARITY_SIMPLE(argc) : (op != OP_ACCESS && op != OP_PREDICATE) || argc != 1) return false;
+    at = known_constants(cell, procedure, TEMPLATE_CONSTS(t)[0]);
+    if (op == OP_CONSTRUCT) emit(OP_CONSTRUCT_GLOBAL, (int32_t)argc);
+    else if (op == OP_PREDICATE) emit(OP_PREDICATE_GLOBAL, 0);
+    else if (word >> 8 < 0x1000 && take_local(&slot)) emit(OP_ACCESS_LOCAL, (int32_t)(slot | word >> 8 << 12));
+    else emit(OP_ACCESS_GLOBAL, (int32_t)(word >> 8));
+  }
+  emit_word(at | (tail ? TAIL_BIT : 0));
+  return true;
+}
+
 static void call_end(Value node, int mode, uint32_t argc, enum callee callee, uint32_t base) {
   Value operator = NODE(node, 0);
   if (callee == CALLEE_BELOW) { emit_local(base); adjust_depth(1); }
@@ -565,6 +710,7 @@ static void call_end(Value node, int mode, uint32_t argc, enum callee callee, ui
   bool tail = mode == TAIL;
   switch (callee) {
     case CALLEE_GLOBAL:
+      if (call_known(NODE(operator, 0), argc, tail)) break;
       emit(tail ? OP_TAIL_CALL_GLOBAL : OP_CALL_GLOBAL, (int32_t)argc);
       emit_word(constant(NODE(operator, 0)));
       break;
@@ -624,7 +770,7 @@ static void generate_expr(Value node, int mode) {
       break;
     case N_IF: {
       uint32_t holder = DO(G_IF_THEN, node, FIX(mode), FIX(0), FIX(GET(depth)), V_FALSE);
-      DO(G_TEST, NODE(node, 0), FIX(holder), V_FALSE, V_FALSE, V_FALSE);
+      test(NODE(node, 0), holder, false);
       break;
     }
     case N_SEQ: push_reversed(G_EXPR, NODE(node, 0), FIX(EFFECT), FIX(mode)); break;
@@ -634,7 +780,10 @@ static void generate_expr(Value node, int mode) {
       push_reversed(G_EXPR, NODE(node, 1), FIX(PUSH_VALUE), FIX(PUSH_VALUE));
       break;
     case N_CALL: generate_call(node, mode); break;
-    case N_LET: generate_let(NODE(node, 0), NODE(node, 1), NODE(node, 2), mode); break;
+    case N_LET:
+      if (join_candidate(node) && (VAR_FLAGS(CAR(NODE(node, 0))) & VAR_LOOP)) generate_join(node, mode);
+      else generate_let(NODE(node, 0), NODE(node, 1), NODE(node, 2), mode);
+      break;
     case N_LETREC: generate_letrec(node, mode); break;
     case N_AND: case N_OR: generate_andor(node, mode); break;
   }
@@ -652,7 +801,19 @@ static void do_generate(Value *item) {
 #define N(v) ((int32_t)FIX_VALUE(v))
   switch ((enum generate)FIX_VALUE(item[0])) {
     case G_EXPR: generate_expr(a, N(b)); break;
-    case G_TEST: generate_test(a, (uint32_t)N(b)); break;
+    case G_TEST: generate_test(a, (uint32_t)N(b), TRUTH(c)); break;
+    case G_TEST_ELSE: {                 /* the first branch holds: behind the other */
+      uint32_t jump = emit(OP_JUMP, 0);
+      patch_chain((uint32_t)N(c));
+      DO(G_TEST_END, V_FALSE, V_FALSE, FIX(jump + 1), V_FALSE, V_FALSE);
+      test(a, (uint32_t)N(b), TRUTH(d));
+      break;
+    }
+    case G_TEST_END: patch_chain((uint32_t)N(c)); break;
+    case G_TEST_NEGATED:
+      chain_jump((uint32_t)N(a), emit(OP_JUMP, 0));
+      patch_chain((uint32_t)N(c));
+      break;
     case G_IF_THEN:
       DO(G_IF_ELSE, a, b, c, d, V_FALSE);
       EXPR(NODE(a, 1), N(b));
@@ -695,6 +856,13 @@ static void do_generate(Value *item) {
       break;
     case G_LOOP_START: loop_start(a, (uint32_t)N(b)); break;
     case G_LOOP_JUMP: loop_jump(a, (uint32_t)N(b), N(c), (uint32_t)N(d)); break;
+    case G_JOIN: join(a, N(b), (uint32_t)N(c), (uint32_t)N(d)); break;
+    case G_JOIN_JUMP: join_jump(a, (uint32_t)N(b), N(c), (uint32_t)N(d)); break;
+    case G_JOIN_END:
+      unlet((uint32_t)N(d), N(a));
+      if (N(b)) { set_jump((uint32_t)N(b) - 1, 0); patch_chain((uint32_t)N(b)); }
+      SET(depth, N(c) + (N(a) == PUSH_VALUE ? 1 : 0));
+      break;
     case G_LETREC_INIT: letrec_init(a, b); break;
     case G_LETREC_KNOT: letrec_knot(a, b, (uint32_t)N(c)); break;
     case G_CASE_END:

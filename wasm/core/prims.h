@@ -37,6 +37,7 @@ enum { TAIL_LIST = -1, TAIL_VALUES = -2 };
 
 extern struct VmShared {
   Value resume;       /* progress of a primitive that returned V_AGAIN */
+  Value walk;         /* the way to a table's old version, while a primitive is on it (data/table.c) */
   Value error;        /* the condition that V_ERROR raises */
   Value tail_proc;    /* V_TAIL */
   Value tail_args[8];

@@ -46,7 +46,7 @@ static bool is_long_text(Value v) {
 static uint32_t text_length(Value v) { return IS(v, T_STRING) ? STR_LENGTH(v) : OBJ_LENGTH(v); }
 static bool same_part(Value a, Value b, uint32_t from, uint32_t to) {
   charge((to - from) >> 5);
-  if (!IS(a, T_STRING)) return same_bytes(RAW_BYTES(a) + from, RAW_BYTES(b) + from, to - from) == to - from;
+  if (!IS(a, T_STRING)) return bytes_equal(RAW_BYTES(a) + from, RAW_BYTES(b) + from, to - from);
   uint32_t x = STR_WIDTH(a), y = STR_WIDTH(b);
   return chars_equal(STR_DATA(a) + (size_t)from * x, x, STR_DATA(b) + (size_t)from * y, y, to - from);
 }
@@ -71,7 +71,7 @@ static enum leaf compare_leaf(Value a, Value b) {
     case T_BYTES:
       if (is_long_text(a)) return BYTES_LENGTH(a) == BYTES_LENGTH(b) ? NODE : LEAF_DIFFERENT;
       charge(BYTES_LENGTH(a) >> 5);
-      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && same_bytes(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == BYTES_LENGTH(b));
+      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && bytes_equal(BYTES(a), BYTES(b), BYTES_LENGTH(a)));
     case T_UVECTOR:
       if (is_long_text(a)) return uvector_alike(a, b) ? NODE : LEAF_DIFFERENT;
       return leaf(uvector_equal(a, b));
@@ -177,11 +177,21 @@ static enum next frame_next(Value a, Value b, uint32_t *i, bool *end, Value *x, 
   return NEXT_PAIR;
 }
 
+/* Are both tables where they can be gone through? What is thorough goes to old versions itself, as far as its effort
+   lasts; equal_run brings them in pieces. */
+static bool are_here(Walk *w, Value a, Value b) {
+  if (table_is_near(a, 0) && table_is_near(b, 0)) return true;
+  if (!w->thorough || !table_is_near(a, w->effort / 2) || !table_is_near(b, w->effort / 2)) return false;
+  for (int64_t steps = 1; !table_is_near(a, steps) || !table_is_near(b, steps); steps *= 2) w->effort -= steps;
+  return true;
+}
+
 static enum outcome walk(Walk *w) {
   while (w->top) {
     if (w->effort-- <= 0) return WALK_TIRED;
     if (w->top + 3 > w->size) return WALK_FULL;
     Value *frame = w->frames + w->top - 3, x, y;
+    if (IS(frame[0], T_TABLE) && !are_here(w, frame[0], frame[1])) return WALK_TIRED;
     uint32_t i = (uint32_t)FIX_VALUE(frame[2]);
     if (i >= slot_count(frame[0])) { w->top -= 3; continue; }      /* an empty vector */
     bool end;
@@ -280,6 +290,11 @@ Value equal_run(Value a, Value b, Value *state) {
       return table_wait(w.classes);
     }
     w.frames = VEC(stack.slots);
+    Value *frame = w.frames + w.top - 3;
+    if (w.top && IS(frame[0], T_TABLE) && table_bring_both(frame[0], frame[1]) != V_TRUE) {
+      equal_save(state, &stack, &w);
+      return V_AGAIN;
+    }
     w.size = VEC_LENGTH(stack.slots);
     /* With room for one more class at the least, careful stretches go node by node. */
     w.effort = w.phase > 1 ? (w.phase - 1 < ROUND ? w.phase - 1 : ROUND) : 1;

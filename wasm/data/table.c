@@ -32,8 +32,9 @@ static uint32_t index_width(uint32_t places) { return places <= 256 ? 1 : places
 /* The store's open-addressed part, taken apart. */
 typedef struct { uint8_t *at; uint32_t mask, width; } Index;
 
-static Index index_of(Value store) {
-  uint32_t capacity = CAPACITY(store), places = index_places(capacity);
+static inline Index index_of(Value store) {
+  uint32_t capacity = CAPACITY(store);                  /* two thirds of the places, or three of eight */
+  uint32_t places = capacity <= 5 ? 8 : 1u << (32 - __builtin_clz(capacity));
   return (Index){RAW_BYTES(S(store, S_INDEX)) + 4 * (size_t)capacity, places - 1, index_width(places)};
 }
 static inline uint32_t place_get(const Index *x, uint32_t place) {
@@ -79,10 +80,17 @@ static Value make_store(uint32_t entries) {
   return store;
 }
 
+/* Keys can be made that all want one place: the way from there is charged. */
+static inline void charge_probes(const Index *x, uint32_t from, uint32_t to) {
+  uint32_t probes = (to - from) & x->mask;
+  if (probes > 15) charge(probes / 16);
+}
+
 static inline void insert_in(Index *x, uint32_t hash, uint32_t position) {
   uint32_t place = hash & x->mask;
   while (place_get(x, place)) place = (place + 1) & x->mask;
   place_put(x, place, position + 1);
+  charge_probes(x, hash, place);
 }
 static void index_insert(Value store, uint32_t position) {
   Index x = index_of(store);
@@ -92,9 +100,9 @@ static void index_insert(Value store, uint32_t position) {
 /* Takes a live position out and closes the gap, so that the index never holds dead ones. */
 static void index_delete(Value store, uint32_t position) {
   Index x = index_of(store);
-  uint32_t *hashes = HASHES(store), gap = hashes[position] & x.mask;
+  uint32_t *hashes = HASHES(store), gap = hashes[position] & x.mask, next;
   while (place_get(&x, gap) != position + 1) gap = (gap + 1) & x.mask;
-  for (uint32_t next = (gap + 1) & x.mask;; next = (next + 1) & x.mask) {
+  for (next = (gap + 1) & x.mask;; next = (next + 1) & x.mask) {
     uint32_t content = place_get(&x, next);
     if (!content) break;
     uint32_t home = hashes[content - 1] & x.mask;
@@ -102,12 +110,13 @@ static void index_delete(Value store, uint32_t position) {
     place_put(&x, gap, content);
     gap = next;
   }
+  charge_probes(&x, hashes[position], next);
   place_put(&x, gap, 0);
 }
 
 /* ---- hashing ---- */
 
-static uint32_t fold(uint64_t h) {
+static inline uint32_t fold(uint64_t h) {
   h ^= h >> 33;
   h *= 0xff51afd7ed558ccdu;
   h ^= h >> 33;
@@ -128,9 +137,22 @@ static bool by_address(enum table_kind kind, Value key) {
   }
 }
 
-static uint32_t key_hash(enum table_kind kind, Value key) {
+/* Is the key told by its word alone, wherever the collector moves it? */
+static inline bool is_plain(Value key) { return IS_FIX(key) || TAG(key) < T_PAIR || IS(key, T_SYMBOL) || IS(key, T_KEYWORD); }
+static inline uint32_t plain_hash(Value key) {
   if (IS_FIX(key) || TAG(key) < T_PAIR) return fold(key * 0x9e3779b97f4a7c15u);
-  if (IS(key, T_SYMBOL) || IS(key, T_KEYWORD)) return fold((uint64_t)FIX_VALUE(SYM(key)->hash));
+  return fold((uint64_t)FIX_VALUE(SYM(key)->hash));
+}
+/* A string and the symbol of its name have the same: what looks for the one finds the other. */
+static inline uint32_t text_hash(Value string) {
+  uint32_t length = STR_LENGTH(string);
+  charge(1 + (length < 65536 ? length >> 5 : 1024));
+  return fold(name_hash(string));
+}
+
+static uint32_t key_hash(enum table_kind kind, Value key) {
+  if (is_plain(key)) return plain_hash(key);
+  if (IS(key, T_STRING) && kind != TABLE_EQ && kind != TABLE_EQV) return text_hash(key);
   if (is_number(key)) return fold(num_hash(key));
   if (by_address(kind, key)) {
     if (kind == TABLE_EQUAL && is_scoped(key)) note_slip(SLIP_SCOPED_KEY, V_FALSE, V_FALSE);
@@ -145,7 +167,7 @@ static bool is_stale(Value store) {
 
 /* After a collection: new hashes for the keys that moved, a new index. Where it is long and may pause, it does so
    (false): #(position epoch) in S_WORK says how far it has come. */
-enum { PIECE = 2048, SHORT = 4 * PIECE };    /* entries: between two looks whether to pause; so few that it never does */
+enum { PIECE = 64, SHORT = 2048 };           /* entries: between two looks whether to pause; so few that it never does */
 static bool store_rehash(enum table_kind kind, Value store, bool may_pause) {
   uint32_t used = S_NUMBER(store, S_USED), *hashes = HASHES(store), i = 0;
   Index x = index_of(store);
@@ -199,7 +221,7 @@ static void store_remove(Value store, uint32_t i) {
 }
 
 /* Makes the entry at a position this one; V_UNBOUND as the key makes it none. */
-static void store_assign(enum table_kind kind, Value store, uint32_t i, Value key, Value value) {
+static void store_assign(enum table_kind kind, Value store, uint32_t i, Value key, Value value, uint32_t hash) {
   bool live = i < S_NUMBER(store, S_USED) && ENTRY_KEY(store, i) != V_UNBOUND;
   if (key == V_UNBOUND) {
     if (live) store_remove(store, i);
@@ -209,19 +231,21 @@ static void store_assign(enum table_kind kind, Value store, uint32_t i, Value ke
   ENTRY_VALUE(store, i) = value;
   if (live) return;
   ENTRY_KEY(store, i) = key;
-  HASHES(store)[i] = key_hash(kind, key);
+  HASHES(store)[i] = by_address(kind, key) ? key_hash(kind, key) : hash;
   if (i >= S_NUMBER(store, S_USED)) S(store, S_USED) = FIX(i + 1);
   S(store, S_COUNT) += 2;
   if (by_address(kind, key)) S(store, S_ADDRESSED) = V_TRUE;
   index_insert(store, i);
 }
 
-/* Copies the entries from a position on, without gaps: to the end, or where it may pause to where it must. The
-   hashes are as good as they were when the copy was begun, or better. */
-static uint32_t copy_entries(Value to, Value from, uint32_t i, bool may_pause) {
-  uint32_t used = S_NUMBER(from, S_USED), at = S_NUMBER(to, S_USED), *hashes = HASHES(from), *to_hashes = HASHES(to);
+/* Copies the entries from a position on, without gaps or each at its position: to the end, or where it may pause to where
+   it must. The hashes are as good as they were when the copy was begun, or better. */
+enum gaps { CLOSE_GAPS, KEEP_GAPS };
+static uint32_t copy_entries(Value to, Value from, uint32_t i, bool may_pause, enum gaps gaps) {
+  uint32_t used = S_NUMBER(from, S_USED), at = S_NUMBER(to, S_USED), count = S_NUMBER(to, S_COUNT);
+  uint32_t *hashes = HASHES(from), *to_hashes = HASHES(to);
   Index x = index_of(to);
-  CHECK(i >= at && S_NUMBER(from, S_COUNT) <= CAPACITY(to));
+  CHECK(i >= at && (gaps == KEEP_GAPS ? used : S_NUMBER(from, S_COUNT)) <= CAPACITY(to));
   if (i == 0) {
     S(to, S_ADDRESSED) = S(from, S_ADDRESSED);       /* at the most: one that was taken out may have been the last */
     S(to, S_EPOCH) = S(from, S_EPOCH);
@@ -233,11 +257,13 @@ static uint32_t copy_entries(Value to, Value from, uint32_t i, bool may_pause) {
       ENTRY_VALUE(to, at) = ENTRY_VALUE(from, i);
       to_hashes[at] = hashes[i];
       insert_in(&x, hashes[i], at++);
-    }
+      count++;
+    } else if (gaps == KEEP_GAPS) at++;
     i++;
     if (n % PIECE == 0 && (charge(PIECE / 2), may_pause && should_pause()) && used > SHORT) break;
   }
-  S(to, S_USED) = S(to, S_COUNT) = FIX(at);
+  S(to, S_USED) = FIX(at);
+  S(to, S_COUNT) = FIX(count);
   charge(used % PIECE / 2);
   return i;
 }
@@ -245,69 +271,187 @@ static uint32_t copy_entries(Value to, Value from, uint32_t i, bool may_pause) {
 /* A copy without gaps, with room for so many entries. */
 static Value store_copy(Value store, uint32_t entries) {
   Value copy = make_store(entries);
-  copy_entries(copy, store, 0, false);
+  copy_entries(copy, store, 0, false, CLOSE_GAPS);
   return copy;
 }
 
-/* A copy in which every entry keeps its position. */
-static Value store_clone(Value store) {
-  Value copy = heap_object(T_VECTOR, 0, VEC_LENGTH(store));
-  memcpy(VEC(copy), VEC(store), VEC_LENGTH(store) * sizeof(Value));
-  Value index = S(store, S_INDEX), index_copy = heap_raw(T_RAW, 0, OBJ_LENGTH(index));
-  memcpy(RAW_BYTES(index_copy), RAW_BYTES(index), OBJ_LENGTH(index));
-  S(copy, S_INDEX) = index_copy;
-  S(copy, S_WORK) = V_FALSE;
-  charge(VEC_LENGTH(store) / 8);
-  return copy;
+/* ---- large stores ---- */
+
+/* A large store is made piece by piece: what there is of it is kept as such a vector; at the end the store stands in
+   its first slot. V_TRUE, or V_AGAIN. */
+enum { MADE_STORE, MADE_AT, MADE_INDEX, MADE_SIZE };
+static Value make_large_store(uint32_t entries, Value work) {
+  uint32_t capacity = capacity_for(entries), bytes = index_bytes(capacity, index_places(entries));
+  Value *made = VEC(work), store = made[MADE_STORE], index = made[MADE_INDEX];
+  uint32_t at = (uint32_t)FIX_VALUE(made[MADE_AT]);
+#define PAUSE(i) (made[MADE_STORE] = store, made[MADE_AT] = FIX(i), V_AGAIN)
+  if (index == V_FALSE) {
+    if (!IS(store, T_VECTOR) && vector_filled(&store, &at, S_ENTRIES + 2 * capacity, V_FALSE) == V_AGAIN) return PAUSE(at);
+    FOR_PARTS(i, part, at, capacity, 16, PAUSE(i))
+      for (uint32_t k = i; k < i + part; k++) ENTRY_KEY(store, k) = V_UNBOUND;
+    if (!heap_reserve(bytes)) { (void)PAUSE(capacity); return need_memory(bytes); }
+    made[MADE_INDEX] = index = heap_raw(T_RAW, 0, bytes);
+    at = 0;
+  }
+  FOR_PARTS(i, part, at, bytes, 64, PAUSE(i)) memset(RAW_BYTES(index) + i, 0, part);
+#undef PAUSE
+  store_begin(store, index);
+  made[MADE_STORE] = store;
+  return V_TRUE;
 }
 
 /* ---- versions ---- */
 
+/* A version that does not hold the store: has its neighbour there. */
+static bool is_difference(Value table) { return IS(TABLE(table)->store, T_TABLE); }
+
+/* What is kept of the entry that a version has at a position where its neighbour has another one. A key's hash is not
+   found again each time: it may be that of a long text. */
+enum { POSITION_BITS = 28 };                 /* 16 bytes an entry: more do not fit into a memory of 4 GiB */
+static void note_difference(Value table, Value neighbour, uint32_t i, Value key, Value value, uint32_t hash, uint32_t count) {
+  struct Table *t = TABLE(table);
+  t->store = neighbour;
+  t->position = FIX((int64_t)hash << POSITION_BITS | i);
+  t->key = key;
+  t->value = value;
+  t->info = FIX(FIX_VALUE(t->info) | (int64_t)count << TABLE_FLAG_BITS);
+}
+
 /* Brings the store to this version. The links from here to the version that holds the store are
    turned round first; then each difference on the way back is applied to the store, and its
-   inverse is left in the version that the store leaves. Where walks have cost as much as a copy,
-   the version that held the store keeps one of its own. */
-static void reroot(Value table) {
+   inverse is left in the version that the store leaves: where there is an own store for it, the version that held
+   the store gets that instead. */
+static void reroot(Value table, Value own) {
   Value before = V_FALSE, holder = table;
-  uint32_t steps = 0;
-  for (; IS(TABLE(holder)->store, T_TABLE); steps++) {
+  int64_t steps = 0;
+  for (; is_difference(holder); steps++) {
     Value next = TABLE(holder)->store;
     TABLE(holder)->store = before;
     before = holder;
     holder = next;
   }
   Value store = TABLE(holder)->store;
-  uint32_t debt = S_NUMBER(store, S_DEBT) + steps;
-  bool split = debt > S_NUMBER(store, S_COUNT) + 16 && heap_reserve(store_bytes(CAPACITY(store)));
-  S(store, S_DEBT) = FIX(split ? 0 : debt);
-  Value own = split ? store_clone(store) : V_FALSE;
+  S(store, S_DEBT) = FIX(FIX_VALUE(S(store, S_DEBT)) + steps);
   while (before != V_FALSE) {
-    struct Table *from = TABLE(holder), *to = TABLE(before);
-    uint32_t i = (uint32_t)FIX_VALUE(to->position);
-    bool live = i < S_NUMBER(store, S_USED);
+    struct Table *to = TABLE(before);
+    uint32_t i = (uint32_t)(FIX_VALUE(to->position) & ((1 << POSITION_BITS) - 1));
+    uint32_t hash = (uint32_t)(FIX_VALUE(to->position) >> POSITION_BITS);
     if (own != V_FALSE) {
-      from->store = own;
+      TABLE(holder)->store = own;
       own = V_FALSE;
+    } else if (i < S_NUMBER(store, S_USED)) {
+      note_difference(holder, before, i, ENTRY_KEY(store, i), ENTRY_VALUE(store, i), HASHES(store)[i], S_NUMBER(store, S_COUNT));
     } else {
-      from->store = before;
-      from->position = to->position;
-      from->key = live ? ENTRY_KEY(store, i) : V_UNBOUND;
-      from->value = live ? ENTRY_VALUE(store, i) : V_FALSE;
+      note_difference(holder, before, i, V_UNBOUND, V_FALSE, 0, S_NUMBER(store, S_COUNT));
     }
-    store_assign(TABLE_KIND(table), store, i, to->key, to->value);
+    store_assign(TABLE_KIND(table), store, i, to->key, to->value, hash);
     holder = before;
     before = to->store;
     to->store = store;
     to->position = to->key = to->value = V_FALSE;
+    to->info = FIX(FIX_VALUE(to->info) & TABLE_FLAGS);
   }
   charge(steps);
 }
 
-/* The store, at this version: to go through its entries. */
 static Value entries_of(Value table) {
-  if (IS(TABLE(table)->store, T_TABLE)) reroot(table);
+  if (is_difference(table)) reroot(table, V_FALSE);
   return TABLE(table)->store;
 }
+
+/* A way of a million versions is gone in pieces, from the end where the store is: every STRIDE'th version on it is
+   remembered, and the store brought to one after the other. Between two of them all versions are as whole as ever, should
+   the primitive never go on. Where walks have cost as much as a copy, the version that held the store keeps one.
+   This is what vm.walk keeps meanwhile: */
+enum { WALK_TO, WALK_AT, WALK_STEPS, WALK_MARKS, WALK_OWN, WALK_WORK, WALK_COPIED, WALK_SIZE };
+enum { STRIDE = 64, MARKS = 1024 };          /* versions; and so many marks are made between two pauses, for memory's sake */
+
+/* Finds the holder, and makes marks on the way: V_TRUE or V_AGAIN. */
+static Value mark_way(Value *walk) {
+  while (is_difference(walk[WALK_AT])) {
+    Value at = walk[WALK_AT] = TABLE(walk[WALK_AT])->store;
+    int64_t steps = FIX_VALUE(walk[WALK_STEPS] += 2);  /* a fixnum's one */
+    if (steps % STRIDE || !is_difference(at)) continue;
+    walk[WALK_MARKS] = cons(at, walk[WALK_MARKS]);
+    charge(STRIDE / 8);
+    if (should_pause() || steps % (STRIDE * MARKS) == 0) return V_AGAIN;
+  }
+  return V_TRUE;
+}
+
+static bool is_worth_a_copy(Value store, int64_t steps) {
+  return FIX_VALUE(S(store, S_DEBT)) + steps > (int64_t)S_NUMBER(store, S_COUNT) + 16;
+}
+
+/* The store that the holder is to keep, in which every entry has its position (V_NIL: none): V_TRUE or V_AGAIN. One that must be
+   there (apart) asks for memory until there is some. */
+static Value make_own(Value *walk, bool apart) {
+  Value store = TABLE(walk[WALK_AT])->store;
+  if (walk[WALK_OWN] == V_FALSE) {
+    if (walk[WALK_WORK] == V_FALSE) {
+      uint64_t bytes = store_bytes(CAPACITY(store));
+      bool wanted = apart || is_worth_a_copy(store, FIX_VALUE(walk[WALK_STEPS]));
+      if (!wanted || !heap_reserve(bytes)) {
+        walk[WALK_OWN] = V_NIL;
+        return apart ? need_memory(bytes) : V_TRUE;
+      }
+      S(store, S_DEBT) = FIX(-FIX_VALUE(walk[WALK_STEPS]));      /* this walk is paid for */
+      walk[WALK_WORK] = make_vector(MADE_SIZE, V_FALSE);
+      VEC(walk[WALK_WORK])[MADE_AT] = FIX(0);
+    }
+    if (make_large_store(CAPACITY(store), walk[WALK_WORK]) != V_TRUE) {
+      if (!vm.need_bytes || apart) return V_AGAIN;
+      vm.need_bytes = 0;                                          /* it goes without */
+      walk[WALK_OWN] = V_NIL;
+      return V_TRUE;
+    }
+    walk[WALK_OWN] = VEC(walk[WALK_WORK])[MADE_STORE];
+  }
+  if (walk[WALK_OWN] == V_NIL) return V_TRUE;
+  walk[WALK_COPIED] = FIX(copy_entries(walk[WALK_OWN], store, (uint32_t)FIX_VALUE(walk[WALK_COPIED]), true, KEEP_GAPS));
+  return FIX_VALUE(walk[WALK_COPIED]) < (int64_t)S_NUMBER(store, S_USED) ? V_AGAIN : V_TRUE;
+}
+
+static Value go_way(Value table, bool apart) {
+  if (!IS(vm.walk, T_VECTOR) || VEC(vm.walk)[WALK_TO] != table) {
+    Value at = table;
+    int64_t steps = 0;
+    for (; steps < STRIDE && is_difference(at); steps++) at = TABLE(at)->store;
+    if (!is_difference(at) && !apart && !is_worth_a_copy(TABLE(at)->store, steps)) {
+      reroot(table, V_FALSE);
+      return V_TRUE;
+    }
+    vm.walk = make_vector(WALK_SIZE, V_FALSE);
+    VEC(vm.walk)[WALK_TO] = VEC(vm.walk)[WALK_AT] = table;
+    VEC(vm.walk)[WALK_STEPS] = VEC(vm.walk)[WALK_COPIED] = FIX(0);
+    VEC(vm.walk)[WALK_MARKS] = V_NIL;
+  }
+  Value *walk = VEC(vm.walk);
+  if (mark_way(walk) != V_TRUE || make_own(walk, apart) != V_TRUE) return V_AGAIN;
+  while (is_difference(table)) {
+    bool last = walk[WALK_MARKS] == V_NIL;
+    Value next = last ? table : CAR(walk[WALK_MARKS]);
+    reroot(next, walk[WALK_OWN] == V_NIL ? V_FALSE : walk[WALK_OWN]);
+    walk[WALK_AT] = next;
+    walk[WALK_OWN] = V_NIL;
+    if (last) break;
+    walk[WALK_MARKS] = CDR(walk[WALK_MARKS]);
+    if (should_pause()) return V_AGAIN;
+  }
+  vm.walk = V_FALSE;
+  return V_TRUE;
+}
+
+/* For a primitive: V_TRUE where the table is the version that holds the store, or V_AGAIN. No other fiber may run
+   before it is, or two that want different versions would get nowhere: so vm.resume is not false. */
+static Value bring(Value table, bool apart) {
+  if (!is_difference(table)) return V_TRUE;
+  Value done = go_way(table, apart);
+  if (done != V_TRUE && vm.resume == V_FALSE) vm.resume = V_NIL;
+  if (done == V_TRUE && vm.resume == V_NIL) vm.resume = V_FALSE;
+  return done;
+}
+Value table_bring(Value table) { return bring(table, false); }
 
 /* The store, at this version, with valid hashes: to look for a key. */
 static Value store_of(Value table) {
@@ -317,9 +461,22 @@ static Value store_of(Value table) {
 }
 
 /* For a primitive that may pause: V_TRUE where store_of takes no time, or V_AGAIN. */
-static Value make_valid(Value table) {
-  Value store = entries_of(table);
+static Value make_valid_apart(Value table, bool apart) {
+  if (bring(table, apart) != V_TRUE) return V_AGAIN;
+  Value store = TABLE(table)->store;
   return !is_stale(store) || store_rehash(TABLE_KIND(table), store, true) ? V_TRUE : V_AGAIN;
+}
+static Value make_valid(Value table) { return make_valid_apart(table, false); }
+
+/* Versions of one table that are gone through together need a store each. */
+Value table_bring_both(Value a, Value b) {
+  if (bring(a, false) != V_TRUE) return V_AGAIN;
+  return make_valid_apart(b, a != b);
+}
+
+bool table_is_near(Value table, int64_t most) {
+  for (; most > 0 && is_difference(table); most--) table = TABLE(table)->store;
+  return !is_difference(table);
 }
 
 static Value make_table(int64_t info, bool immutable, Value store) {
@@ -335,12 +492,8 @@ static bool is_immutable(Value table) { return (OBJ_FLAGS(table) & H_IMMUTABLE) 
 
 /* A version that takes the store over from `table`, which becomes its difference at a position. */
 static Value next_version(Value table, uint32_t i, Value key, Value value) {
-  struct Table *t = TABLE(table);
-  Value next = make_table(FIX_VALUE(t->info), true, t->store);
-  t->store = next;
-  t->position = FIX(i);
-  t->key = key;
-  t->value = value;
+  Value store = TABLE(table)->store, next = make_table(FIX_VALUE(TABLE(table)->info), true, store);
+  note_difference(table, next, i, key, value, key == V_UNBOUND ? 0 : HASHES(store)[i], S_NUMBER(store, S_COUNT));
   return next;
 }
 
@@ -365,23 +518,82 @@ static int keys_equal(enum table_kind kind, Value a, Value b, int effort) {
    is in the table itself, or none that is equal is. */
 static bool key_is_found;
 
-static int64_t find(enum table_kind kind, Value store, Value key, uint32_t hash, int effort) {
+static int64_t find(Value table, Value key, uint32_t hash, int effort) {
+  enum table_kind kind = TABLE_KIND(table);
+  Value store = TABLE(table)->store;
   Index x = index_of(store);
   const uint32_t *hashes = HASHES(store);
-  uint32_t tried = 0;
+  uint32_t tried = 0, passed = 0;
   bool custom = false;
   for (uint32_t place = hash & x.mask;; place = (place + 1) & x.mask) {
     uint32_t content = place_get(&x, place);
     if (!content) break;
-    if (hashes[content - 1] != hash) continue;
+    if (hashes[content - 1] != hash) { passed++; continue; }
     int equal = keys_equal(kind, ENTRY_KEY(store, content - 1), key, effort);
-    if (equal == EQUAL_YES) return content - 1;
+    if (is_difference(table)) reroot(table, V_FALSE);            /* a key may be a version of this table */
+    if (equal == EQUAL_YES) {
+      if (passed > 15) charge(passed / 16);
+      return content - 1;
+    }
     if (equal == EQUAL_DEEP) return TABLE_DEEP;
     if (equal == EQUAL_CUSTOM) custom = true;      /* the very key may come yet */
     tried++;
   }
-  charge(1 + tried);
+  charge(1 + tried + passed / 16);
   return custom && !key_is_found ? TABLE_CUSTOM : TABLE_ABSENT;
+}
+
+/* The same for usual keys, in a store that is valid: those that are told by their word, and short strings. Where so many
+   others are in the way, as where they were made to collide, the general way is charged for them. */
+enum { NOT_QUICK = -4, QUICK_CHARS = 64, QUICK_TRIES = 16 };
+static inline int64_t find_plain(Value store, Value key, uint32_t hash) {
+  Index x = index_of(store);
+  for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {
+    uint32_t content = place_get(&x, place);
+    if (!content) return charge(tried), TABLE_ABSENT;
+    if (ENTRY_KEY(store, content - 1) == key) return content - 1;
+  }
+  return NOT_QUICK;
+}
+static inline bool is_text(Value key, Value string) {
+  return key == string || (IS(key, T_STRING) && STR(key)->length == STR(string)->length && string_equal(key, string));
+}
+static int64_t find_text(Value store, Value string, uint32_t hash) {
+  Index x = index_of(store);
+  const uint32_t *hashes = HASHES(store);
+  for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {
+    uint32_t content = place_get(&x, place);
+    if (!content) return charge(tried), TABLE_ABSENT;
+    if (hashes[content - 1] == hash && is_text(ENTRY_KEY(store, content - 1), string)) return content - 1;
+  }
+  return NOT_QUICK;
+}
+/* A string where symbols are the keys, and it stands for the one of its name: that need not be made where it is not there. */
+static int64_t find_name(Value store, Value string, uint32_t hash) {
+  Index x = index_of(store);
+  const uint32_t *hashes = HASHES(store);
+  for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {
+    uint32_t content = place_get(&x, place);
+    if (!content) return charge(tried), TABLE_ABSENT;
+    if (hashes[content - 1] != hash) continue;
+    Value key = ENTRY_KEY(store, content - 1);
+    if (IS(key, T_SYMBOL) && !(OBJ_FLAGS(key) & H_UNINTERNED) && string_equal(SYM(key)->name, string)) return content - 1;
+  }
+  return NOT_QUICK;
+}
+static inline int64_t find_quickly(Value table, Value key, uint32_t *hash) {
+  Value store = TABLE(table)->store;
+  if (!IS(store, T_VECTOR) || is_stale(store)) return NOT_QUICK;
+  int64_t info = FIX_VALUE(TABLE(table)->info);
+  enum table_kind kind = (enum table_kind)(info & 3);
+  bool by_name = kind == TABLE_EQ || kind == TABLE_EQV, loose = (info & TABLE_LOOSE) != 0;
+  if (is_plain(key)) {
+    if (loose && !by_name && IS(key, T_SYMBOL)) return NOT_QUICK;
+    return find_plain(store, key, *hash = plain_hash(key));
+  }
+  if (!IS(key, T_STRING) || STR_LENGTH(key) > QUICK_CHARS || (by_name && !loose)) return NOT_QUICK;
+  *hash = text_hash(key);
+  return by_name ? find_name(store, key, *hash) : find_text(store, key, *hash);
 }
 
 /* In a table that is loose a string stands for the symbol of its name, or the other way round. */
@@ -392,18 +604,19 @@ static inline Value true_key(Value table, Value key) {
 }
 
 int64_t table_find(Value table, Value key, int effort) {
-  Value store = store_of(table);
+  (void)store_of(table);
   key = true_key(table, key);
-  return find(TABLE_KIND(table), store, key, key_hash(TABLE_KIND(table), key), effort);
+  return find(table, key, key_hash(TABLE_KIND(table), key), effort);
 }
 
 /* As find, but to the end however deep the keys are: V_TRUE with the position, V_FALSE, V_CUSTOM or V_AGAIN.
    The slow search goes by position, which stays the same while this primitive is resumed, and
-   keeps (position . state of the comparison) in vm.resume. */
-static Value find_deep(Value table, Value store, Value key, uint32_t hash, uint32_t *position) {
+   keeps (position . state of the comparison) in vm.resume. Of versions of this table that are keys the comparison takes the
+   store away: then the search goes on when it is back. */
+static Value find_deep(Value table, Value key, uint32_t hash, uint32_t *position) {
   uint32_t i = 0;
   bool custom = false;                             /* looked up again where this goes on: what is custom is so then, too */
-  Value state = V_FALSE;
+  Value state = V_FALSE, store = TABLE(table)->store;
   if (is_pair(vm.resume)) {
     i = (uint32_t)FIX_VALUE(CAR(vm.resume));
     state = CDR(vm.resume);
@@ -414,8 +627,16 @@ static Value find_deep(Value table, Value store, Value key, uint32_t hash, uint3
     int quick = state == V_FALSE ? keys_equal(TABLE_KIND(table), candidate, key, EQUAL_EFFORT) : EQUAL_DEEP;
     if (quick == EQUAL_CUSTOM) custom = true;
     if (quick == EQUAL_NO || quick == EQUAL_CUSTOM) continue;
-    Value equal = quick == EQUAL_YES ? V_TRUE : equal_run(candidate, key, &state);
-    if (equal == V_AGAIN) vm.resume = cons(FIX(i), state);
+    Value equal = quick == EQUAL_YES || state == V_TRUE ? V_TRUE : equal_run(candidate, key, &state);
+    if (equal == V_AGAIN) {
+      vm.resume = cons(FIX(i), state);
+      return equal;
+    }
+    if (equal == V_CUSTOM) (void)entries_of(table);
+    if (is_difference(table)) {
+      vm.resume = equal == V_TRUE ? cons(FIX(i), V_TRUE) : cons(FIX(i + 1), V_FALSE);
+      return V_AGAIN;
+    }
     if (equal == V_TRUE) *position = i;
     if (equal == V_CUSTOM) custom = true;
     else if (equal != V_FALSE) return equal;
@@ -426,10 +647,9 @@ static Value find_deep(Value table, Value store, Value key, uint32_t hash, uint3
 /* Where the key is, for a primitive: V_TRUE (and the position), V_FALSE, V_CUSTOM or V_AGAIN. */
 static Value locate(Value table, Value key, uint32_t hash, uint32_t *position) {
   if (make_valid(table) != V_TRUE) return V_AGAIN;
-  Value store = TABLE(table)->store;
-  int64_t found = find(TABLE_KIND(table), store, key, hash, EQUAL_EFFORT);
+  int64_t found = find(table, key, hash, EQUAL_EFFORT);
   if (found == TABLE_CUSTOM) return V_CUSTOM;
-  if (found == TABLE_DEEP) return find_deep(table, store, key, hash, position);
+  if (found == TABLE_DEEP) return find_deep(table, key, hash, position);
   if (found == TABLE_ABSENT) return V_FALSE;
   *position = (uint32_t)found;
   return V_TRUE;
@@ -444,29 +664,6 @@ static bool is_full(Value store) { return S_NUMBER(store, S_USED) == CAPACITY(st
 static uint32_t grown(Value store) {
   uint32_t count = S_NUMBER(store, S_COUNT);
   return count < CAPACITY(store) / 2 ? CAPACITY(store) : count + count / 2 + 5;
-}
-
-/* A large store is made piece by piece: what there is of it is kept as such a vector; at the end the store stands in
-   its first slot. V_TRUE, or V_AGAIN. */
-enum { MADE_STORE, MADE_AT, MADE_INDEX, MADE_SIZE };
-static Value make_large_store(uint32_t entries, Value work) {
-  uint32_t capacity = capacity_for(entries), bytes = index_bytes(capacity, index_places(entries));
-  Value *made = VEC(work), store = made[MADE_STORE], index = made[MADE_INDEX];
-  uint32_t at = (uint32_t)FIX_VALUE(made[MADE_AT]);
-#define PAUSE(i) (made[MADE_STORE] = store, made[MADE_AT] = FIX(i), V_AGAIN)
-  if (index == V_FALSE) {
-    if (!IS(store, T_VECTOR) && vector_filled(&store, &at, S_ENTRIES + 2 * capacity, V_FALSE) == V_AGAIN) return PAUSE(at);
-    FOR_PARTS(i, part, at, capacity, 16, PAUSE(i))
-      for (uint32_t k = i; k < i + part; k++) ENTRY_KEY(store, k) = V_UNBOUND;
-    if (!heap_reserve(bytes)) { (void)PAUSE(capacity); return need_memory(bytes); }
-    made[MADE_INDEX] = index = heap_raw(T_RAW, 0, bytes);
-    at = 0;
-  }
-  FOR_PARTS(i, part, at, bytes, 64, PAUSE(i)) memset(RAW_BYTES(index) + i, 0, part);
-#undef PAUSE
-  store_begin(store, index);
-  made[MADE_STORE] = store;
-  return V_TRUE;
 }
 
 /* For a store that is full: V_TRUE where a larger one stands ready, or V_AGAIN, where memory is short or the
@@ -492,7 +689,7 @@ static Value grow(Value store) {
     work = S(store, S_WORK) = cons(larger, FIX(0));
   }
   if (FIX_VALUE(CDR(work)) < (int64_t)S_NUMBER(store, S_USED))
-    CDR(work) = FIX(copy_entries(CAR(work), store, (uint32_t)FIX_VALUE(CDR(work)), true));
+    CDR(work) = FIX(copy_entries(CAR(work), store, (uint32_t)FIX_VALUE(CDR(work)), true, CLOSE_GAPS));
   return FIX_VALUE(CDR(work)) < (int64_t)S_NUMBER(store, S_USED) ? V_AGAIN : V_TRUE;
 }
 
@@ -565,10 +762,17 @@ static Value table_put(Value table, Value key, Value value) {
       return table;
     }
   }
-  hash = key_hash(TABLE_KIND(table), key);
-  /* known to be absent, and the larger store was being filled: nobody else ran meanwhile */
-  Value found = vm.resume == V_TRUE ? V_FALSE : locate(table, key, hash, &position);
-  if (IS_SIGNAL(found)) return found;
+  Value found = V_FALSE;
+  int64_t quick = vm.resume == V_FALSE ? find_quickly(table, key, &hash) : NOT_QUICK;
+  if (quick != NOT_QUICK) {
+    found = BOOL(quick >= 0);
+    position = (uint32_t)quick;
+  } else {
+    hash = key_hash(TABLE_KIND(table), key);
+    /* known to be absent, and the larger store was being filled: nobody else ran meanwhile */
+    if (vm.resume != V_TRUE) found = locate(table, key, hash, &position);
+    if (IS_SIGNAL(found)) return found;
+  }
   Value store = TABLE(table)->store;
   if (found == V_TRUE) {
     if (immutable) return set_version(table, position, value);
@@ -635,9 +839,23 @@ Value table_get(Value table, Value key, Value otherwise) {
 void table_set(Value table, Value key, Value value) {
   Value store = store_of(table);
   uint32_t hash = key_hash(TABLE_KIND(table), key);
-  int64_t i = find(TABLE_KIND(table), store, key, hash, C_EFFORT);
+  int64_t i = find(table, key, hash, C_EFFORT);
   if (i >= 0) { touch(store); ENTRY_VALUE(store, i) = value; }
   else add_mutable(table, key, value, hash);
+}
+
+/* The key is a symbol: its hash stays, and no other entry can have become one of it. */
+void table_append_like(Value table, Value model, uint32_t position, Value value) {
+  Value store = TABLE(table)->store, like = TABLE(model)->store;
+  uint32_t i = S_NUMBER(store, S_USED), hash = HASHES(like)[position];
+  CHECK(i < CAPACITY(store) && IS(ENTRY_KEY(like, position), T_SYMBOL));
+  ENTRY_KEY(store, i) = ENTRY_KEY(like, position);
+  ENTRY_VALUE(store, i) = value;
+  HASHES(store)[i] = hash;
+  S(store, S_USED) = FIX(i + 1);
+  S(store, S_COUNT) += 2;
+  Index x = index_of(store);
+  insert_in(&x, hash, i);
 }
 
 bool table_remove(Value table, Value key) {
@@ -646,7 +864,10 @@ bool table_remove(Value table, Value key) {
   return i >= 0;
 }
 
-uint32_t table_count(Value table) { return S_NUMBER(entries_of(table), S_COUNT); }
+uint32_t table_count(Value table) {
+  if (is_difference(table)) return (uint32_t)(FIX_VALUE(TABLE(table)->info) >> TABLE_FLAG_BITS);
+  return S_NUMBER(TABLE(table)->store, S_COUNT);
+}
 
 int64_t table_next_position(Value table, uint32_t position) {
   Value store = entries_of(table);
@@ -669,16 +890,20 @@ void table_patch(Value table, uint32_t position, Value value) {
 }
 
 bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
-  int64_t at = table_next_position(table, *position);
-  if (at < 0) return false;
-  table_entry(table, (uint32_t)at, key, value);
-  *position = (uint32_t)at + 1;
+  Value store = entries_of(table);
+  uint32_t used = S_NUMBER(store, S_USED), at = *position;
+  while (at < used && ENTRY_KEY(store, at) == V_UNBOUND) at++;
+  if (at >= used) return false;
+  *key = ENTRY_KEY(store, at);
+  *value = ENTRY_VALUE(store, at);
+  *position = at + 1;
   return true;
 }
 
 /* ---- primitives ---- */
 
 #define CHECK_TABLE(i) do { if (!IS(args[i], T_TABLE)) return err_type(NULL, i, "hash", args[i]); } while (0)
+#define BRING(table) do { if (bring(table, false) != V_TRUE) return V_AGAIN; } while (0)
 #define CHECK_MUTABLE(i) do { \
     if (!IS(args[i], T_TABLE) || is_immutable(args[i])) return err_type(NULL, i, "mutable hash", args[i]); } while (0)
 #define CHECK_IMMUTABLE(i) do { \
@@ -772,7 +997,8 @@ static Value from_arguments(int argc, Value *args, enum table_kind kind) {
   if (argc % 2)
     return err_failf("exn:fail:contract", "hash: key does not have a value (i.e., an odd number of arguments were provided)\n  key: %S",
                      error_shown(args[argc - 1]));
-  Value table = put_arguments(argc, args, 0, IS(vm.resume, T_VECTOR) ? V_FALSE : table_make(kind, false));
+  uint32_t entries = argc / 2 < 64 ? (uint32_t)argc / 2 : 64;           /* the rest are added as always */
+  Value table = put_arguments(argc, args, 0, IS(vm.resume, T_VECTOR) ? V_FALSE : table_make_sized(kind, false, entries));
   if (!IS_SIGNAL(table)) SET_FLAG(table, H_IMMUTABLE);
   return table;
 }
@@ -781,7 +1007,16 @@ static Value prim_hasheqv(int argc, Value *args) { return from_arguments(argc, a
 static Value prim_hasheq(int argc, Value *args) { return from_arguments(argc, args, TABLE_EQ); }
 
 /* V_TRUE with the position, V_FALSE or V_AGAIN. */
-static Value locate_argument(Value *args, uint32_t *position) {
+static inline Value locate_argument(Value *args, uint32_t *position) {
+  if (vm.resume == V_FALSE) {
+    uint32_t hash;
+    int64_t quick = find_quickly(args[0], args[1], &hash);
+    if (quick >= 0) {
+      guess = *position = (uint32_t)quick;
+      return V_TRUE;
+    }
+    if (quick == TABLE_ABSENT) return V_FALSE;
+  }
   Value key = true_key(args[0], args[1]), found = locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
   if (found == V_TRUE) guess = *position;
   return found;
@@ -829,6 +1064,7 @@ static void note_missing(Value table, Value key) {
 static Value prim_note_missing(int argc, Value *args) {
   (void)argc;
   CHECK_TABLE(0);
+  BRING(args[0]);
   note_twin(args[0], args[1], false);
   return V_VOID;
 }
@@ -881,6 +1117,45 @@ static Value prim_hash_entry(int argc, Value *args) {
   return found == V_TRUE ? FIX(i) : found;
 }
 
+/* (hash-update! table key f [default]), (hash-update ...): usual keys that are there, or get a default that is no procedure.
+   Adding or taking one is done at once; another f is called by the prelude, between the two halves. */
+static bool counted(Value f, Value *value) {
+  static Value add_one = V_FALSE, take_one = V_FALSE;
+  if (add_one == V_FALSE) {
+    add_one = MAKE(T_PRIM, prim_index("add1"));
+    take_one = MAKE(T_PRIM, prim_index("sub1"));
+  }
+  if ((f != add_one && f != take_one) || !IS_FIX(*value)) return false;
+  int64_t n = FIX_VALUE(*value) + (f == add_one ? 1 : -1);
+  *value = FIX(n);
+  return FITS_FIX(n);
+}
+static Value updated(int argc, Value *args, InPrelude *otherwise, InPrelude *put) {
+  Value table = args[0], key = args[1];
+  uint32_t hash;
+  /* the table grows, and the key is known to be absent: as when this was begun */
+  int64_t at = vm.resume == V_FALSE ? find_quickly(table, key, &hash) : TABLE_ABSENT;
+  if (at == NOT_QUICK || (at == TABLE_ABSENT && (argc < 4 || is_procedure(args[3])))) return leave_to(otherwise, argc, args);
+  Value value = at >= 0 ? ENTRY_VALUE(TABLE(table)->store, at) : args[3];
+  if (at >= 0) guess = (uint32_t)at;
+  else if (vm.resume == V_FALSE) note_twin(table, key, false);
+  Value changed = value;
+  if (counted(args[2], &changed)) return table_put(table, key, changed);
+  Value four[4] = {table, key, args[2], value};
+  return leave_to(put, 4, four);
+}
+static Value prim_hash_update_mutable(int argc, Value *args) {
+  static InPrelude otherwise = {"%hash-update!-otherwise", V_FALSE}, put = {"%hash-put-updated!", V_FALSE};
+  if (!IS(args[0], T_TABLE) || is_immutable(args[0])) return leave_to(&otherwise, argc, args);
+  Value table = updated(argc, args, &otherwise, &put);
+  return IS_SIGNAL(table) ? table : V_VOID;
+}
+static Value prim_hash_update(int argc, Value *args) {
+  static InPrelude otherwise = {"%hash-update-otherwise", V_FALSE}, put = {"%hash-put-updated", V_FALSE};
+  if (!IS(args[0], T_TABLE) || !is_immutable(args[0])) return leave_to(&otherwise, argc, args);
+  return updated(argc, args, &otherwise, &put);
+}
+
 static Value prim_hash_set_mutable(int argc, Value *args) {
   (void)argc;
   CHECK_MUTABLE(0);
@@ -930,6 +1205,7 @@ static Value prim_is_hash_empty(int argc, Value *args) { (void)argc; CHECK_TABLE
 enum listed { LIST_KEYS, LIST_VALUES, LIST_ENTRIES };
 static Value list_entries(Value *args, enum listed what) {
   CHECK_TABLE(0);
+  BRING(args[0]);
   Value store = entries_of(args[0]), list = V_NIL, *kept = progress();
   uint32_t i = S_NUMBER(store, S_USED);
   if (kept) { list = kept[0]; i = (uint32_t)FIX_VALUE(kept[1]); }
@@ -955,7 +1231,7 @@ static Value prim_hash_clear_mutable(int argc, Value *args) {
 }
 
 static Value cleared(Value table, bool immutable) {
-  return make_table(FIX_VALUE(TABLE(table)->info), immutable, make_store(0));
+  return make_table(FIX_VALUE(TABLE(table)->info) & TABLE_FLAGS, immutable, make_store(0));
 }
 static Value prim_hash_clear(int argc, Value *args) {
   (void)argc;
@@ -970,6 +1246,7 @@ static Value prim_hash_copy_clear(int argc, Value *args) {
 
 static Value copied(Value table, bool immutable) {
   if (immutable && is_immutable(table)) return table;
+  BRING(table);
   Value store = entries_of(table), copy, *kept = progress();
   uint32_t count = S_NUMBER(store, S_COUNT), i = 0;
   if (kept) {
@@ -979,7 +1256,7 @@ static Value copied(Value table, bool immutable) {
     if (!heap_reserve(table_bytes(count))) return need_memory(table_bytes(count));
     copy = make_store(count);
   }
-  i = copy_entries(copy, store, i, true);
+  i = copy_entries(copy, store, i, true, CLOSE_GAPS);
   if (i < S_NUMBER(store, S_USED)) return pause_keeping(2, copy, FIX(i));
   return make_table(FIX_VALUE(TABLE(table)->info), immutable, copy);
 }
@@ -994,6 +1271,7 @@ static Value prim_hash_next(int argc, Value *args) {
   uint32_t from;
   CHECK_TABLE(0);
   CHECK_INDEX(NULL, 1, 0, 0xffffffff, args[0], from);
+  BRING(args[0]);
   int64_t at = table_next_position(args[0], from);
   return at < 0 ? V_FALSE : FIX(at);
 }
@@ -1008,6 +1286,7 @@ static Value prim_hash_key(int argc, Value *args) {
   (void)argc;
   CHECK_TABLE(0);
   CHECK_FIX(NULL, 1);
+  BRING(args[0]);
   Value store;
   int64_t i;
   return entry_argument(args, &store, &i) ? ENTRY_KEY(store, i) : V_FALSE;
@@ -1016,6 +1295,7 @@ static Value prim_hash_value(int argc, Value *args) {
   (void)argc;
   CHECK_TABLE(0);
   CHECK_FIX(NULL, 1);
+  BRING(args[0]);
   Value store;
   int64_t i;
   return entry_argument(args, &store, &i) ? ENTRY_VALUE(store, i) : V_FALSE;
@@ -1031,7 +1311,9 @@ static Value prim_hash_keys_subset(int argc, Value *args) {
   Value unused = V_FALSE, at = FIX(0), key, value;
   load_progress(&unused, &at);
   uint32_t position = (uint32_t)FIX_VALUE(at), before = position, found;
-  for (uint32_t n = 1; table_next(args[0], &position, &key, &value); n++, before = position) {
+  for (uint32_t n = 1;; n++, before = position) {
+    if (table_bring_both(args[0], args[1]) != V_TRUE) return save_progress(V_FALSE, FIX(before), vm.resume);
+    if (!table_next(args[0], &position, &key, &value)) break;
     Value sought = true_key(args[1], key);
     Value in = locate(args[1], sought, key_hash(TABLE_KIND(args[1]), sought), &found);
     if (in == V_FALSE || in == V_CUSTOM) return in;
@@ -1100,6 +1382,8 @@ const PrimDef table_prims[] = {
   {"%note-missing!", prim_note_missing, 2, 2, NULL},
   {"hash-has-key?", prim_hash_has_key, 2, 2, "(hash-has-key? hash key)"},
   {"%hash-entry", prim_hash_entry, 2, 2, "(%hash-entry hash key)"},
+  {"hash-update!", prim_hash_update_mutable, 3, 4, "(hash-update! hash key procedure [default])"},
+  {"hash-update", prim_hash_update, 3, 4, "(hash-update hash key procedure [default])"},
   {"hash-set!", prim_hash_set_mutable, 3, 3, "(hash-set! hash key value)"},
   {"hash-set", prim_hash_set, 3, 3, "(hash-set hash key value)"},
   {"hash-set*", prim_hash_set_many, 1, -1, "(hash-set* hash key value ...)"},

@@ -33,7 +33,6 @@ struct Entry {         /* a T_VECTOR: a definition or an expression of a body */
 enum { ENTRY_SLOTS = 6, ENTRY_BYTES = 512 };
 #define ENTRY(v) ((struct Entry *)PTR(v))
 
-/* The item's form is the one being looked at (V_UNBOUND: take the next), b the forms after it. */
 Value body_later(State *s, Job j, int flags) {
   if (is_pair(j.form) && CDR(j.form) == V_NIL && !is_pair(CAR(j.form)) && !IS(CAR(j.form), T_SYNTAX)) {
     if (pair_place(j.form)) j.place = pair_place(j.form);
@@ -105,6 +104,7 @@ static Value bind_local(Job j, Value frame, Value id, Value *var) {
 
 static Value body_define(Value item, Job j) {
   Value id, expr, var;
+  TRY_STEP(check_variables(j, 1 + FIX_VALUE(BODY(ITEM(item)->c)->definitions)));
   TRY_STEP(define_target(j, j.form, &id, &expr));
   TRY_STEP(bind_local(j, BODY(ITEM(item)->c)->frame, id, &var));
   add_entry(item, var, expr, identifier_symbol(id), V_FALSE);
@@ -117,7 +117,8 @@ static Value value_names(Job j, Value formals, int64_t *count, bool *rest) {
   *count = 0;
   Value f = formals;
   for (; is_pair(f); f = CDR(f), ++*count)
-    if (!is_identifier(CAR(f))) return syntax_fail(j, "define-values: expected a name, got %v", CAR(f));
+    if (*count == VARIABLES_MOST) return check_variables(j, *count + 1);
+    else if (!is_identifier(CAR(f))) return syntax_fail(j, "define-values: expected a name, got %v", CAR(f));
   *rest = f != V_NIL;
   if (*rest && !is_identifier(f)) return syntax_fail(j, "define-values: expected a name, got %v", f);
   return V_TRUE;
@@ -136,6 +137,7 @@ static Value body_define_values(Value item, Job j) {
   int64_t count, i = 0;
   bool rest;
   TRY_STEP(value_names(j, formals, &count, &rest));
+  TRY_STEP(check_variables(j, count + FIX_VALUE(BODY(ITEM(item)->c)->definitions)));
   Value temporary = make_envvar(intern("values"));
   for (Value f = formals; f != V_NIL; f = is_pair(f) ? CDR(f) : V_NIL, i++) {
     TRY_STEP(bind_local(j, frame, is_pair(f) ? CAR(f) : f, &var));
@@ -242,12 +244,24 @@ static Value entry_nodes(State *s, Value *entries, int64_t count, Value frame, V
   return V_TRUE;
 }
 
-static Value sequence(State *s, Job j, Value entries, int64_t count, Value frame, Value env) {
+/* Many are a node whose last part is another one, for the next step: so nobody goes through all of them in one go. */
+static Value sequence(State *s, Job j, Value entries, int64_t count, Value body) {
+  Value frame = BODY(body)->frame;
+  bool empty = ENV(frame)->bindings == V_NIL;         /* such a frame is left out */
+  Value env = empty && BODY(body)->definitions == FIX(0) ? ENV(frame)->parent : V_FALSE;
   if (count == 1)
     return entry_node(s, CAR(entries), ENTRY(CAR(entries))->env == frame ? env : V_FALSE, j.hole);
+  int64_t now = count > LIST_PIECE ? LIST_PIECE : count;
   Value nodes;
-  TRY_STEP(entry_nodes(s, &entries, count, frame, env, &nodes));
+  TRY_STEP(entry_nodes(s, &entries, now, frame, env, &nodes));
   fill(j.hole, make_node(N_SEQ, j.place, 1, nodes));
+  if (now == count) return V_TRUE;
+  Value last = nodes;
+  while (CDR(last) != V_NIL) last = CDR(last);
+  CDR(last) = cons(V_FALSE, V_NIL);
+  j.hole = CAR_OF(CDR(last));
+  j.form = entries;
+  push_item(s, DO_BODY, j, FIX(count - now), V_FALSE, body);
   return V_TRUE;
 }
 
@@ -278,17 +292,19 @@ static Value ends_in_definition(Job j, Value last) {
   return syntax_fail(j, "the body of %v ends with a definition (of %v): %s", j.name, last, advice);
 }
 
-static Value body_with_definitions(State *s, Job j, struct Body *b) {
+static Value body_with_definitions(State *s, Job j, Value body) {
+  struct Body *b = BODY(body);
   int64_t count = FIX_VALUE(b->count), defined = defined_part(b->first);
   bool may_end = FIX_VALUE(b->flags) & BODY_MAY_END_IN_DEFINE || ENV_KIND(env_top(j.env)) == ENV_LIBRARY;
   if (defined == count && !may_end)      /* libraries are published: other Schemes take it, and what they mean is void */
     return ends_in_definition(j, ENVVAR(ENTRY(CAR(b->last))->var)->name);
+  if (defined > VARIABLES_MOST) return check_variables(j, defined);       /* expressions between them are initialisations, too */
   Value entries = b->first, inits, vars = letrec_vars(entries, defined);
   TRY_STEP(entry_nodes(s, &entries, defined, b->frame, V_FALSE, &inits));
   Value node = make_node(N_LETREC, j.place, 3, vars, inits, V_FALSE);
   fill(j.hole, node);
   j.hole = SLOT(node, 2);
-  if (defined < count) return sequence(s, j, entries, count - defined, b->frame, V_FALSE);
+  if (defined < count) return sequence(s, j, entries, count - defined, body);
   fill(j.hole, node_const(V_VOID));
   return V_TRUE;
 }
@@ -299,20 +315,21 @@ static Value finish_body(State *s, Value item) {
   j.place = (uint32_t)FIX_VALUE(b->place);
   j.form = V_FALSE;
   int64_t count = FIX_VALUE(b->count);
-  if (!room((uint64_t)count * ENTRY_BYTES)) return short_of_room();
-  if (FIX_VALUE(b->definitions)) return body_with_definitions(s, j, b);
-  if (count) {        /* a frame without bindings is left out */
-    bool empty = ENV(b->frame)->bindings == V_NIL;
-    return sequence(s, j, b->first, count, b->frame, empty ? ENV(b->frame)->parent : V_FALSE);
-  }
+  int64_t at_once = VARIABLES_MOST + LIST_PIECE;
+  if (!room((uint64_t)(count < at_once ? count : at_once) * ENTRY_BYTES)) return short_of_room();
+  if (FIX_VALUE(b->definitions)) return body_with_definitions(s, j, ITEM(item)->c);
+  if (count) return sequence(s, j, b->first, count, ITEM(item)->c);
   if (!(FIX_VALUE(b->flags) & BODY_MAY_BE_EMPTY))
     return syntax_fail(j, "a body is empty: it needs at least one expression");
   fill(j.hole, node_const(V_VOID));
   return V_TRUE;
 }
 
+/* The item's form is the one being looked at (V_UNBOUND: take the next), b the forms after it; or it is what is left of the entries,
+   so many as `a` says. */
 Value step_body(State *s, Value item) {
   struct Item *i = ITEM(item);
+  if (IS_FIX(i->a)) return sequence(s, item_job(item), i->form, FIX_VALUE(i->a), i->c);
   if (i->form == V_UNBOUND) {
     if (!is_pair(i->b)) return finish_body(s, item);
     s->expansions = FIX(0);

@@ -151,8 +151,27 @@ Value expand_list_after(State *s, Value forms, Job j, Value last) {
   return V_TRUE;
 }
 
-/* The item's form is what is left of the list, `a` the last pair of the nodes. */
+Value expand_sequence(State *s, enum node kind, Job j) {
+  Value before = cons(V_FALSE, V_NIL), last = before, forms = j.form;
+  Hole hole = j.hole;
+  if (CDR(forms) == V_NIL) {
+    if (pair_place(forms)) j.place = pair_place(forms);
+    j.form = CAR(forms);
+    return expand_later(s, j);
+  }
+  TRY_STEP(expand_piece(s, &forms, j, &last));
+  fill(hole, make_node(kind, j.place, 1, CDR(before)));
+  if (!is_pair(forms)) return V_TRUE;
+  CDR(last) = cons(V_FALSE, V_NIL);
+  j.form = forms;
+  j.hole = CAR_OF(CDR(last));
+  push_item(s, DO_LIST, j, V_FALSE, FIX(kind), V_FALSE);
+  return V_TRUE;
+}
+
+/* The item's form is what is left of the list, `a` the last pair of the nodes; or `b` the kind of a sequence's node. */
 static Value step_list(State *s, Value item) {
+  if (ITEM(item)->b != V_FALSE) return expand_sequence(s, (enum node)FIX_VALUE(ITEM(item)->b), item_job(item));
   Value forms = ITEM(item)->form, last = ITEM(item)->a;
   TRY_STEP(expand_piece(s, &forms, item_job(item), &last));
   ITEM(item)->form = forms;
@@ -341,7 +360,7 @@ Value expand_macro(State *s, Value macro, Job j, Value *out) {
   if (s->expansions == FIX(EXPANSIONS_MOST))
     return syntax_fail(j, "%v: the expansion of this macro does not end: it became a macro use %d times",
                        is_pair(j.form) ? CAR(j.form) : j.form, EXPANSIONS_MOST);
-  if (s->given == V_UNBOUND) s->expansions = FIX(FIX_VALUE(s->expansions) + 1);
+  if (s->given == V_UNBOUND && s->walk == V_FALSE) s->expansions = FIX(FIX_VALUE(s->expansions) + 1);
   if (MACRO_KIND(macro) == MACRO_RULES) return apply_rules(s, macro, j, out);
   struct Macro *m = MACRO(macro);
   Value answer, arguments = s->given == V_UNBOUND ? transformer_arguments(m, j) : V_NIL;

@@ -101,6 +101,9 @@ Value body_later(State *s, Job j, int flags);            /* j.form: the list of 
 enum { BODY_MAY_BE_EMPTY = 1,   /* (when x): void */
        BODY_MAY_END_IN_DEFINE = 2 };
 Value expand_list(State *s, Value forms, Job j, Value *nodes);  /* a list of nodes, filled later; a long one grows at its end later, too */
+/* j.form, a list of one form at the least, as a node of the kind (N_SEQ, N_AND, N_OR). Of many forms it is one whose last part is another
+   such node, so that nobody goes through all of them in one go. */
+Value expand_sequence(State *s, enum node kind, Job j);
 Value expand_list_after(State *s, Value forms, Job j, Value last); /* the same behind what is there: the next step's work */
 Value ask(State *s, Value *answer, int count, ...);      /* a request of count Values; V_TRUE: answered */
 Value enter_closure(Value syntax, Value env);             /* the environment of a closure's expression, used in env */

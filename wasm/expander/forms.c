@@ -94,11 +94,8 @@ static Value and_or(State *s, Job j, enum node kind, Value empty) {
   if (n < 0) return bad_shape(j);
   if (n == 1) return fill_const(j, empty);
   if (n == 2) return expand_later(s, tail_part(j, CADR(j.form), j.hole));
-  Value node = make_node(kind, j.place, 1, V_NIL), nodes;
-  fill(j.hole, node);
-  TRY_STEP(expand_list(s, CDR(j.form), j, &nodes));
-  NODE(node, 0) = nodes;
-  return V_TRUE;
+  j.form = CDR(j.form);
+  return expand_sequence(s, kind, j);
 }
 static Value form_and(State *s, Job j) { return and_or(s, j, N_AND, V_TRUE); }
 static Value form_or(State *s, Job j) { return and_or(s, j, N_OR, V_FALSE); }
@@ -261,9 +258,12 @@ static Value form_case(State *s, Job j) {
       case_missed(&c, key, texts);
       return case_body(s, c, key, CDR(clause), c.hole);
     }
-    Value data;
-    TRY_STEP(strip_syntax(CAR(clause), false, &data));
+    Value data = CAR(clause);
     int64_t length = list_length(data);
+    if (length <= CASE_DATA_MOST) {
+      TRY_STEP(strip_syntax(data, false, &data));
+      length = list_length(data);
+    }
     if (length < 0) return syntax_fail(j, "case: a clause begins with a list of data, as in [(%v) ...], got %v", data, clause);
     if (length > CASE_DATA_MOST)
       return syntax_fail(j, "case: a clause of too many data (the limit is %d); look the key up in a table", (int)CASE_DATA_MOST);
@@ -290,13 +290,13 @@ static Value form_begin0(State *s, Job j) {
   int64_t n = list_length(j.form);
   if (n < 2) return bad_shape(j);
   if (n == 2) return expand_later(s, tail_part(j, CADR(j.form), j.hole));
-  Value var = make_envvar(intern("first")), rest = make_node(N_SEQ, j.place, 1, V_NIL), nodes;
-  Value node = node_let1(j.place, var, V_FALSE, make_node(N_SEQ, j.place, 1, list_n(2, rest, node_local(var))));
+  Value var = make_envvar(intern("first")), both = list_n(2, V_FALSE, node_local(var));
+  Value node = node_let1(j.place, var, V_FALSE, make_node(N_SEQ, j.place, 1, both));
   fill(j.hole, node);
   TRY_STEP(expand_later(s, element(j, CDR(j.form), CAR_OF(NODE(node, 1)))));
-  TRY_STEP(expand_list(s, CDDR(j.form), j, &nodes));
-  NODE(rest, 0) = nodes;
-  return V_TRUE;
+  j.form = CDDR(j.form);
+  j.hole = CAR_OF(both);
+  return expand_sequence(s, N_SEQ, j);
 }
 
 /* ---- procedures ---- */
@@ -311,8 +311,11 @@ static Value form_named_lambda(State *s, Job j) {
   return expand_lambda(s, j, CDR(CADR(j.form)), CDDR(j.form));
 }
 
+enum { CLAUSES_MOST = 1000 };      /* of a case-lambda: a call tries one after the other */
 static Value form_case_lambda(State *s, Job j) {
   if (list_length(j.form) < 1) return bad_shape(j);
+  if (list_length(j.form) > CLAUSES_MOST)
+    return syntax_fail(j, "case-lambda: more than %d clauses; look at the arguments' number in one of them", (int)CLAUSES_MOST);
   List lambdas;
   list_start(&lambdas);
   for (Value c = CDR(j.form); c != V_NIL; c = CDR(c)) {
@@ -383,19 +386,20 @@ static Value rewrite_define_syntax_rule(State *s, Job j, Value *out) {
 
 /* (syntax-error "message" form ...) */
 static Value form_syntax_error(State *s, Job j) {
+  enum { SHOWN_MOST = 500 };
   (void)s;
   if (list_length(j.form) < 2) return bad_shape(j);
   Builder b;
   builder_init(&b);
   if (IS(CADR(j.form), T_STRING)) builder_string(&b, CADR(j.form));
   else put_datum(&b, CADR(j.form));
-  for (Value f = CDDR(j.form); f != V_NIL; f = CDR(f)) {
+  for (Value f = CDDR(j.form); f != V_NIL && b.length <= SHOWN_MOST; f = CDR(f)) {
     builder_c(&b, " ");
     put_datum(&b, CAR(f));
   }
   Value string = builder_finish(&b), irritants;
-  if (STR_LENGTH(string) > 500) string = string_substring(string, 0, 500);
-  char message[2048];
+  if (STR_LENGTH(string) > SHOWN_MOST) string = string_substring(string, 0, SHOWN_MOST);
+  char message[4 * SHOWN_MOST + 1];
   message[string_to_utf8(string, (uint8_t *)message)] = 0;
   TRY_STEP(strip_syntax(CDDR(j.form), false, &irritants));
   return err_syntax(message, irritants, j.place);

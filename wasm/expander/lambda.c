@@ -78,10 +78,12 @@ static Value parse_keyword(Job j, Formals *f, Value keyword, Value param) {
 }
 
 static Value parse_formals(Job j, Value formals, Formals *f) {
+  enum { KEYWORDS_MOST = 1000 };               /* each is compared with those before */
   bool optional = false;
   *f = (Formals){.params = V_NIL, .last = V_NIL};
   for (; is_pair(formals); formals = CDR(formals)) {
     Value param = CAR(formals);
+    if (f->keys > KEYWORDS_MOST) return syntax_fail(j, "more than %d keyword parameters; pass a table", (int)KEYWORDS_MOST);
     if (IS(param, T_KEYWORD)) {
       formals = CDR(formals);
       if (!is_pair(formals)) return syntax_fail(j, "the keyword %v needs a parameter name after it", param);
@@ -261,6 +263,9 @@ static Value keyword_lambda(State *s, Job j, Formals *f, Value vars, Value frame
 }
 
 Value expand_lambda(State *s, Job j, Value formals, Value body) {
+  int64_t count = 0;
+  for (Value f = formals; is_pair(f) && count <= VARIABLES_MOST; f = CDR(f)) count++;
+  TRY_STEP(check_variables(j, count));
   if (plain_formals(formals)) return plain_lambda(s, j, formals, body);
   Formals f;
   Value frame = make_frame(j.env), vars;

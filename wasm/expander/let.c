@@ -21,7 +21,9 @@ static Value check_binding(Job j, Value binding) {
 }
 
 Value check_bindings(Job j, Value bindings) {
-  if (list_length(bindings) < 0) return bad_shape(j);
+  int64_t count = list_length(bindings);
+  if (count < 0) return bad_shape(j);
+  TRY_STEP(check_variables(j, count));
   for (; bindings != V_NIL; bindings = CDR(bindings)) TRY_STEP(check_binding(j, CAR(bindings)));
   return V_TRUE;
 }
@@ -140,9 +142,15 @@ static Value bind_values(Job j, Value binding, Value temporary, Value frame, Lis
 
 static Value check_value_bindings(Job j) {
   if (list_length(j.form) < 3 || list_length(CADR(j.form)) < 0) return bad_shape(j);
-  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b))
+  int64_t count = 0;
+  for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
     if (list_length(CAR(b)) != 2)
       return syntax_fail(j, "%v: each binding must be [(name ...) expression], got %v", CAR(j.form), CAR(b));
+    count++;                                   /* of values; and the names in them */
+    for (Value names = CAR(CAR(b)); is_pair(names); names = CDR(names))
+      if (++count > VARIABLES_MOST) break;
+    TRY_STEP(check_variables(j, count));
+  }
   return V_TRUE;
 }
 
@@ -197,6 +205,7 @@ Value rewrite_receive(State *s, Job j, Value *out) {
 /* ---- do ---- */
 static Value check_do(Job j) {
   if (list_length(j.form) < 3 || list_length(CADR(j.form)) < 0 || list_length(CADDR(j.form)) < 1) return bad_shape(j);
+  TRY_STEP(check_variables(j, list_length(CADR(j.form))));
   for (Value b = CADR(j.form); b != V_NIL; b = CDR(b)) {
     int64_t n = list_length(CAR(b));
     if ((n != 2 && n != 3) || !is_identifier(CAR(CAR(b))))
@@ -218,15 +227,20 @@ Value form_do(State *s, Job j) {
   }
   Job inner = j;
   inner.env = frame;
-  Value result = node_if(j.place, V_FALSE, node_const(V_VOID), V_FALSE), commands;
+  Value result = node_if(j.place, V_FALSE, node_const(V_VOID), V_FALSE), commands = CDDR(CDR(j.form));
   TRY_STEP(expand_later(s, part(inner, CAR(CADDR(j.form)), SLOT(result, 0))));
   if (CDR(CADDR(j.form)) != V_NIL)
     TRY_STEP(body_later(s, tail_part(inner, CDR(CADDR(j.form)), SLOT(result, 1)), BODY_MAY_END_IN_DEFINE));
-  TRY_STEP(expand_list(s, CDDR(CDR(j.form)), inner, &commands));
   for (Value b = CADR(j.form); b != V_NIL; b = CDR(b))
     TRY_STEP(expand_later(s, part(inner, CDDR(CAR(b)) == V_NIL ? CAR(CAR(b)) : CADDR(CAR(b)), CAR_OF(list_add(&steps_, V_FALSE)))));
   Value again = make_node(N_CALL, j.place, 2, node_local(loop), steps_.head);
-  if (commands != V_NIL) again = make_node(N_SEQ, j.place, 1, list_n(2, make_node(N_SEQ, j.place, 1, commands), again));
+  if (commands != V_NIL) {
+    Value both = list_n(2, V_FALSE, again);
+    again = make_node(N_SEQ, j.place, 1, both);
+    inner.form = commands;
+    inner.hole = CAR_OF(both);
+    TRY_STEP(expand_sequence(s, N_SEQ, inner));
+  }
   NODE(result, 2) = again;
   Value lambda = make_node(N_LAMBDA, j.place, 7, intern("do"), FIX(list_length(vars.head)), FIX(0), V_FALSE, vars.head, result, FIX(0));
   Value start = make_node(N_CALL, j.place, 2, node_local(loop), inits.head);

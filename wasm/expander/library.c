@@ -188,8 +188,13 @@ static const char *const features[] = {
 };
 
 static bool is_feature(Value symbol) {
-  for (int i = 0; features[i]; i++)
-    if (intern(features[i]) == symbol) return true;
+  Value name = SYM(symbol)->name;
+  for (int i = 0; features[i]; i++) {
+    uint32_t n = (uint32_t)strlen(features[i]), k = 0;
+    if (n != STR_LENGTH(name)) continue;
+    while (k < n && string_char(name, k) == (uint8_t)features[i][k]) k++;
+    if (k == n) return true;
+  }
   return false;
 }
 
@@ -222,7 +227,7 @@ static Value library_exists(State *s, Job j, Value name, bool *yes) {
   return V_TRUE;
 }
 
-enum { REQUIREMENT_NESTING = 100 };
+enum { REQUIREMENT_NESTING = 100, REQUIREMENTS_MOST = 1000 };
 
 static Value requirement(State *s, Job j, Value r, int nesting, bool *yes) {
   *yes = false;
@@ -230,7 +235,7 @@ static Value requirement(State *s, Job j, Value r, int nesting, bool *yes) {
     *yes = is_feature(identifier_symbol(r)) || is_srfi_feature(identifier_symbol(r));
     return V_TRUE;
   }
-  if (nesting > REQUIREMENT_NESTING || list_length(r) < 1)
+  if (nesting > REQUIREMENT_NESTING || list_length(r) < 1 || list_length(r) > REQUIREMENTS_MOST)
     return syntax_fail(j, "cond-expand: bad feature requirement %v", r);
   if (is_word(CAR(r), "library") && list_length(r) == 2) return library_exists(s, j, CADR(r), yes);
   bool all = is_word(CAR(r), "and");
@@ -245,12 +250,22 @@ static Value requirement(State *s, Job j, Value r, int nesting, bool *yes) {
   return V_TRUE;
 }
 
-/* The forms of the first clause whose requirement holds. */
+/* The forms of the first clause whose requirement holds. Many clauses are looked at in pieces: the state's walk is what is left. */
 static Value choose_clause(State *s, Job j, Value *forms) {
   *forms = V_NIL;
-  if (list_length(j.form) < 0) return bad_shape(j);
-  for (Value c = CDR(j.form); c != V_NIL; c = CDR(c)) {
+  Value left = s->walk;
+  s->walk = V_FALSE;
+  if (!is_pair(left)) {
+    if (list_length(j.form) < 0) return bad_shape(j);
+    left = CDR(j.form);
+  }
+  int count = 0;
+  for (Value c = left; c != V_NIL; c = CDR(c)) {
     bool yes;
+    if (++count % 64 == 0 && (charge(16), should_pause())) {
+      s->walk = c;
+      return V_AGAIN;
+    }
     if (list_length(CAR(c)) < 1) return syntax_fail(j, "cond-expand: each clause must be [requirement form ...], got %v", CAR(c));
     TRY_STEP(requirement(s, j, CAR(CAR(c)), 0, &yes));
     if (!yes) continue;
@@ -339,8 +354,15 @@ static Value add_export(Job j, Value exports, Value outside, Value inside) {
   return put(exports, identifier_symbol(outside), identifier_symbol(inside));
 }
 
+/* Who imports a library goes through its names in one go. */
+enum { EXPORTS_MOST = 1 << 15 };
+static Value check_exports(Job j, uint32_t count) {
+  return count < EXPORTS_MOST ? V_TRUE : syntax_fail(j, "export: more than %d names; make several libraries", (int)EXPORTS_MOST);
+}
+
 static Value declare_export(Job j, Value exports) {
   for (Value e = CDR(j.form); e != V_NIL; e = CDR(e)) {
+    TRY_STEP(check_exports(j, table_count(exports)));
     Value spec = CAR(e);
     if (list_length(spec) == 3 && is_word(CAR(spec), "rename")) TRY_STEP(add_export(j, exports, CADDR(spec), CADR(spec)));
     else TRY_STEP(add_export(j, exports, spec, spec));
@@ -462,6 +484,8 @@ Value step_library(State *s, Value item) {
 static Value export_all(Value env, Value exports) {
   uint32_t position = 0;
   Value name, binding;
+  Job j = {.form = ENV(env)->name, .env = env, .place = 0, .name = V_FALSE};
+  TRY_STEP(check_exports(j, table_count(ENV(env)->bindings)));
   while (table_next(ENV(env)->bindings, &position, &name, &binding)) {
     if (!table_room(exports)) return need_memory(table_bytes(table_count(exports) * 2));
     table_set(exports, name, name);

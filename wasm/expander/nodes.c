@@ -89,6 +89,12 @@ Value bad_shape(Job j) {
   return syntax_fail(j, "%s: expected %s, got %v", core->name, core->shape, j.form);
 }
 
+Value check_variables(Job j, int64_t count) {
+  if (count <= VARIABLES_MOST) return V_TRUE;
+  return syntax_fail(j, "%v: more than %d variables in one form; keep the data in a vector or a table",
+                     is_pair(j.form) ? CAR(j.form) : j.form, (int)VARIABLES_MOST);
+}
+
 Value refuse_redefinition(Job j, Value id) {
   Builder b;
   builder_init(&b);

@@ -19,6 +19,9 @@ Value node_local(Value var);
 Value bad_shape(Job j);                                  /* "if: expected (if test then [else]), got (if)" */
 Value syntax_fail(Job j, const char *format, ...);       /* %v: a datum, stripped and cut; %s: C string; %d: int */
 
+enum { VARIABLES_MOST = 12000 };                         /* that one form binds: the compiler has no place for more on the stack */
+Value check_variables(Job j, int64_t count);             /* V_TRUE, or the error that they are too many */
+
 Value refuse_redefinition(Job j, Value id);               /* a protected binding */
 void put_datum(Builder *b, Value v);                      /* stripped, cut */
 #endif

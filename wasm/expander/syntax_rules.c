@@ -26,6 +26,9 @@
 
 enum { LITERAL, DATUM, VECTOR, ELLIPSIS, RENAME };
 enum { NESTING = 200, ELLIPSES = 32, ROOM_A_STEP = 256 };
+/* A macro is translated in one go, and so is a use by one rule. What they may be is bounded by their work: of translating a
+   unit is a name that another is compared with, and PART_WORK of them a part of a pattern or template. */
+enum { PART_WORK = 6, LOOKUP_WORK = 12, TRANSLATION_MOST = 900000, USE_MOST = 170000 };
 enum { RULE_PATTERN, RULE_VARS, RULE_TEMPLATE, RULE_RENAMES, RULE_SOURCE, RULE_SLOTS };
 enum { MACRO_RULES_LIST, MACRO_SLOTS };
 
@@ -57,22 +60,32 @@ typedef struct {
   int64_t rename_count;
   Value iterated[ELLIPSES + 1];   /* the variables that each ellipsis around here repeats */
   bool escaped;            /* within (... template) */
+  int64_t work;
 } Rules;
 
-static bool listed(Value v, Value list) {
-  for (; is_pair(list); list = CDR(list))
+static bool listed(Rules *r, Value v, Value list) {
+  for (; is_pair(list); list = CDR(list), r->work++)
     if (CAR(list) == v) return true;
   return false;
 }
 
+/* Memory and work for one part more. */
+static Value part_room(Rules *r) {
+  r->work += PART_WORK;
+  if (r->work > TRANSLATION_MOST)
+    return syntax_fail(r->j, "syntax-rules: the rules are too large, or have too many names; use a procedure, or several macros");
+  return room(ROOM_A_STEP) ? V_TRUE : short_of_room();
+}
+
 static bool is_ellipsis(Rules *r, Value v) {
-  if (!is_identifier(v) || r->escaped || listed(v, r->literals)) return false;
+  if (!is_identifier(v) || r->escaped || listed(r, v, r->literals)) return false;
+  r->work += LOOKUP_WORK;
   if (r->ellipsis != V_FALSE) return v == r->ellipsis || same_identifier(r->j.env, v, r->j.env, r->ellipsis);
   return is_core(r->j.env, v, F_ELLIPSIS);
 }
 
 static Value find_var(Rules *r, Value id) {
-  for (Value v = r->vars; v != V_NIL; v = CDR(v))
+  for (Value v = r->vars; v != V_NIL; v = CDR(v), r->work++)
     if (CAR(CAR(v)) == id) return CDR(CAR(v));
   return V_FALSE;
 }
@@ -80,7 +93,7 @@ static Value find_var(Rules *r, Value id) {
 static Value too_deep(Rules *r) { return syntax_fail(r->j, "syntax-rules: nested more than %d deep", NESTING); }
 
 static Value pattern_identifier(Rules *r, Value id, int depth, Value *out) {
-  if (listed(id, r->literals)) {
+  if (listed(r, id, r->literals)) {
     *out = node1(LITERAL, id);
   } else if (is_core(r->j.env, id, F_UNDERSCORE)) {
     *out = V_TRUE;
@@ -115,7 +128,7 @@ static Value pattern_list(Rules *r, Value p, int depth, int nesting, Value *out)
   Value *next = out;
   bool repeated = false;
   for (; is_pair(p); p = CDR(p)) {
-    if (!room(ROOM_A_STEP)) return short_of_room();
+    TRY_STEP(part_room(r));
     Value sub;
     bool more = is_pair(CDR(p)) && is_ellipsis(r, CADR(p));
     int64_t first = r->var_count;
@@ -138,7 +151,7 @@ static Value pattern_list(Rules *r, Value p, int depth, int nesting, Value *out)
 
 static Value pattern(Rules *r, Value p, int depth, int nesting, Value *out) {
   if (nesting > NESTING || depth > ELLIPSES) return too_deep(r);
-  if (!room(ROOM_A_STEP)) return short_of_room();
+  TRY_STEP(part_room(r));
   if (is_identifier(p)) return pattern_identifier(r, p, depth, out);
   *out = V_NIL;
   if (p == V_NIL) return V_TRUE;
@@ -161,7 +174,7 @@ static Value template_variable(Rules *r, Value id, Value var, int level, Value *
   if (depth > level)
     return syntax_fail(r->j, "syntax-rules: the pattern variable %v is followed by ... in the pattern, but not in the template", id);
   for (int k = level - depth + 1; k <= level; k++)
-    if (!listed(CAR(var), r->iterated[k])) r->iterated[k] = cons(CAR(var), r->iterated[k]);
+    if (!listed(r, CAR(var), r->iterated[k])) r->iterated[k] = cons(CAR(var), r->iterated[k]);
   *out = CAR(var);
   return V_TRUE;
 }
@@ -170,7 +183,7 @@ static Value template_identifier(Rules *r, Value id, int level, Value *out) {
   Value var = find_var(r, id);
   if (var != V_FALSE) return template_variable(r, id, var, level, out);
   int64_t k = r->rename_count - 1;
-  for (Value n = r->renames; n != V_NIL && CAR(n) != id; n = CDR(n)) k--;
+  for (Value n = r->renames; n != V_NIL && CAR(n) != id; n = CDR(n), r->work++) k--;
   if (k < 0) {
     r->renames = cons(id, r->renames);
     k = r->rename_count++;
@@ -199,7 +212,7 @@ static Value template_repeated(Rules *r, Value sub, int more, int level, int nes
 static Value template_list(Rules *r, Value t, int level, int nesting, Value *out) {
   Value *next = out;
   for (; is_pair(t); t = CDR(t)) {
-    if (!room(ROOM_A_STEP)) return short_of_room();
+    TRY_STEP(part_room(r));
     int more = 0;
     Value element = CAR(t);
     if (is_ellipsis(r, element))
@@ -220,7 +233,7 @@ static Value template_list(Rules *r, Value t, int level, int nesting, Value *out
 
 static Value template(Rules *r, Value t, int level, int nesting, Value *out) {
   if (nesting > NESTING) return too_deep(r);
-  if (!room(ROOM_A_STEP)) return short_of_room();
+  TRY_STEP(part_room(r));
   if (is_identifier(t)) return template_identifier(r, t, level, out);
   *out = V_NIL;
   if (t == V_NIL) return V_TRUE;
@@ -251,6 +264,7 @@ static Value renames_vector(Rules *r) {
 }
 
 static Value compile_rule(Rules *r, Value rule, Value *out) {
+  TRY_STEP(part_room(r));
   if (list_length(rule) != 2 || !is_pair(CAR(rule)))
     return syntax_fail(r->j, "syntax-rules: each rule must be ((_ pattern ...) template), got %v", rule);
   r->vars = r->renames = V_NIL;
@@ -292,6 +306,7 @@ Value compile_rules(Job j, Value form, Value *macro) {
     next = &CDR(*next);
   }
   *macro = make_macro(MACRO_RULES, j.env, rules, V_FALSE);
+  charge(r.work / 32);
   return V_TRUE;
 }
 
@@ -302,10 +317,10 @@ typedef struct {
   Value renames;           /* vector of identifiers */
   Value aliases;           /* vector: their aliases in this use, made when needed */
   Value siblings;          /* what the aliases know one another by; V_FALSE: none is made yet */
-  int64_t work;
+  int64_t work;            /* by this rule */
   bool unequal;            /* variables repeated together have lists of different lengths */
 } Use;
-enum { NO, YES, NO_ROOM };
+enum { NO, YES, NO_ROOM, TOO_LARGE };
 
 /* A closure around a list or vector is moved inwards, to the elements. */
 static Value open_closure(Value form) {
@@ -329,6 +344,7 @@ static int match_each(Use *u, Value sub, Value vars, Value form, int64_t count, 
   for (; count > 0; count--, form = open_closure(CDR(form))) {
     int outcome = match(u, sub, CAR(form));
     if (outcome != YES) return outcome;
+    u->work += width / 4;
     if (!room(width * 16 + 64)) return NO_ROOM;
     uint32_t i = 0;
     for (Value v = vars; v != V_NIL; v = CDR(v), i++) {
@@ -386,7 +402,7 @@ static int match_node(Use *u, Value pattern, Value form) {
 
 static int match(Use *u, Value pattern, Value form) {
   for (;; pattern = CDR(pattern), form = CDR(form)) {
-    u->work++;
+    if (++u->work > 2 * USE_MOST) return TOO_LARGE;
     if (IS_FIX(pattern)) {
       VEC(u->bindings)[FIX_VALUE(pattern)] = form;
       return YES;
@@ -424,6 +440,7 @@ static int64_t repetitions(Use *u, Value vars) {
   for (; vars != V_NIL; vars = CDR(vars)) {
     int64_t n = 0;
     for (Value l = VEC(u->bindings)[FIX_VALUE(CAR(vars))]; is_pair(l); l = CDR(l)) n++;
+    u->work += n / 16;
     if (count >= 0 && n != count) { u->unequal = true; return -1; }
     count = n;
   }
@@ -431,9 +448,9 @@ static int64_t repetitions(Use *u, Value vars) {
 }
 
 /* Append the items of a list to what `next` points into. */
-static Value *append_copy(Value list, Value *next) {
+static Value *append_copy(Use *u, Value list, Value *next) {
   for (; is_pair(list); list = CDR(list)) {
-    if (!room(32)) return NULL;
+    if (++u->work > USE_MOST || !room(32)) return NULL;
     *next = cons(CAR(list), V_NIL);
     next = &CDR(*next);
   }
@@ -457,7 +474,7 @@ static Value *repeat(Use *u, Value node, Value *next) {
     }
     if (!room(64) || !instantiate(u, PART(node, 0), &item)) return NULL;
     if (PART(node, 2) != V_FALSE) {
-      next = append_copy(item, next);
+      next = append_copy(u, item, next);
     } else {
       *next = cons(item, V_NIL);
       next = &CDR(*next);
@@ -481,8 +498,7 @@ static bool list_to_vector(Value list, Value *out) {
 static bool instantiate(Use *u, Value template, Value *out) {
   Value *next = out;
   for (;;) {
-    u->work++;
-    if (!room(ROOM_A_STEP)) return false;
+    if (++u->work > USE_MOST || !room(ROOM_A_STEP)) return false;
     if (IS_FIX(template)) { *next = VEC(u->bindings)[FIX_VALUE(template)]; return true; }
     if (template == V_NIL) { *next = V_NIL; return true; }
     if (is_pair(template)) {
@@ -526,23 +542,43 @@ static Value no_rule(Value macro, Job j) {
   return syntax_fail(j, "%v: expected %v, %v, %v ..., got %v", name, CAR(first), CADR(shapes), CAR(shapes), j.form);
 }
 
+static Value too_large(Job j) {
+  return syntax_fail(j, "%v: this use of the macro takes or becomes more than %d parts; build the data by a procedure",
+                     CAR(j.form), (int)USE_MOST);
+}
+
+enum { PAUSE_WORK = 1 << 14 };
+/* One rule after the other: the state's walk is what is left of them, where this pauses. */
 Value apply_rules(State *s, Value macro, Job j, Value *out) {
-  (void)s;
   Use u = {.env = j.env, .macro_env = MACRO(macro)->env};
-  for (Value rules = MACRO(macro)->data; rules != V_NIL; rules = CDR(rules)) {
+  Value rules = is_pair(s->walk) ? s->walk : MACRO(macro)->data;
+  s->walk = V_FALSE;
+  for (; rules != V_NIL; rules = CDR(rules)) {
+    if (u.work > PAUSE_WORK && (charge(u.work / 8), u.work = 0, should_pause())) {
+      s->walk = rules;
+      return V_AGAIN;
+    }
+    int64_t before = u.work;
+    u.work = 0;
     Value rule = CAR(rules);
     uint64_t vars = (uint64_t)FIX_VALUE(VEC(rule)[RULE_VARS]);
     if (!room(vars * 8 + 16)) return short_of_room();
     u.bindings = make_vector((uint32_t)vars, V_FALSE);
     int outcome = match(&u, VEC(rule)[RULE_PATTERN], CDR(j.form));
     if (outcome == NO_ROOM) return short_of_room();
-    if (outcome == NO) continue;
+    if (outcome == TOO_LARGE) return too_large(j);
+    if (outcome == NO) {
+      u.work += before + 4;
+      continue;
+    }
+    u.work /= 2;                       /* matching takes less than making */
     u.renames = VEC(rule)[RULE_RENAMES];
     if (!room((uint64_t)VEC_LENGTH(u.renames) * 8 + 16)) return short_of_room();
     u.aliases = make_vector(VEC_LENGTH(u.renames), V_FALSE);
     u.siblings = V_FALSE;
     bool done = instantiate(&u, VEC(rule)[RULE_TEMPLATE], out);
-    charge(1 + u.work / 8);
+    charge(1 + (before + u.work) / 8);
+    if (u.work > USE_MOST) return too_large(j);
     if (u.unequal) return syntax_fail(j, "%v: what the macro repeats together has different lengths in %v", CAR(j.form), j.form);
     return done ? V_TRUE : short_of_room();
   }

@@ -401,6 +401,7 @@ static Value encode_step(Encoder *e) {
       Value key, value;
       uint32_t position = (uint32_t)FIX_VALUE(rest);
       bool with_values = FIX_VALUE(frame[0]) == E_TABLE;
+      if (table_bring(v) != V_TRUE) return V_AGAIN;
       if (!table_next(v, &position, &key, &value)) { e->stack.top -= E_FRAME; return V_VOID; }
       frame[2] = FIX(position);
       if (with_values) push_item(e, E_ITEM, value, V_NIL);

@@ -5,6 +5,7 @@
 #include "text/regexp.h"
 #include "text/regexp_compile.h"
 #include "text/regexp_match.h"
+#include "text/symbol.h"
 
 /* ---- making ---- */
 
@@ -80,29 +81,36 @@ typedef struct {
   int64_t shift;                 /* what to add to a position in text for one in args[1] */
   uint32_t from, least_end;      /* of the next search */
   uint32_t done;                 /* up to where text has been used for the result */
-  bool matching;                 /* a search is under way */
+  enum { SEARCH, SEARCHING, FOUND, NOT_FOUND } stage;    /* of the next match: what was found is kept while its texts are cut */
+  uint32_t groups;               /* of the match that was found: its texts are in `strings` from that one on */
+  Value strings;                 /* V_FALSE: none is made yet */
+  Value cut;                     /* the state of a long text that is being cut */
   Value results;                 /* a list, the newest first */
   Builder out;
   uint32_t room;                 /* bytes that may be allocated before asking again */
 } Scan;
 
 static Value scan_save(const Scan *s) {
-  Value raw = heap_raw(T_RAW, 0, sizeof *s), saved = make_vector(5, V_FALSE);
+  Value raw = heap_raw(T_RAW, 0, sizeof *s), saved = make_vector(7, V_FALSE);
   memcpy(RAW_BYTES(raw), s, sizeof *s);
   VEC(saved)[0] = raw;
-  VEC(saved)[1] = s->matching ? match_save() : V_FALSE;
+  VEC(saved)[1] = s->stage == SEARCHING || s->stage == FOUND ? match_save() : V_FALSE;
   VEC(saved)[2] = s->text;
   VEC(saved)[3] = s->results;
   VEC(saved)[4] = builder_save((Builder *)&s->out);
+  VEC(saved)[5] = s->strings;
+  VEC(saved)[6] = s->cut;
   return saved;
 }
 
 static void scan_load(Scan *s, Value saved) {
   memcpy(s, RAW_BYTES(VEC(saved)[0]), sizeof *s);
-  if (s->matching) match_load(VEC(saved)[1]);
+  if (VEC(saved)[1] != V_FALSE) match_load(VEC(saved)[1]);
   s->text = VEC(saved)[2];
   s->results = VEC(saved)[3];
   builder_load(&s->out, VEC(saved)[4]);
+  s->strings = VEC(saved)[5];
+  s->cut = VEC(saved)[6];
   s->room = HEAP_HEADROOM / 2;
 }
 
@@ -141,7 +149,7 @@ static Value scan_begin(Scan *s, int argc, Value *args, int range, int lookbehin
   Value prefix = ARG_OR(range + 2, V_FALSE);
   if (prefix != V_FALSE && !IS(prefix, T_STRING)) return err_type(NULL, range + 2, "string or #f", prefix);
   *s = (Scan){.rx = args[0], .text = args[1], .low = start, .start = start, .end = end, .from = start, .done = start,
-              .results = V_NIL, .room = HEAP_HEADROOM / 2};
+              .results = V_NIL, .strings = V_FALSE, .cut = V_FALSE, .room = HEAP_HEADROOM / 2};
   builder_init(&s->out);
   if (lookbehind && HAS_ARG(lookbehind) && args[lookbehind] != V_FALSE)
     CHECK_INDEX(NULL, lookbehind, 0, start, args[1], s->low);
@@ -156,24 +164,25 @@ static Value scan_pause(Scan *s) {
 /* The next match, by Racket's rule: the search goes on where the last match ended, and after an
    empty one the next has to end further on. */
 static enum match_outcome scan_next(Scan *s) {
-  if (!s->matching) {
+  if (s->stage == FOUND) return MATCH_YES;
+  if (s->stage == NOT_FOUND) return MATCH_NO;
+  if (s->stage == SEARCH) {
     match_begin(s->rx, s->text, s->low, s->from, s->end, s->least_end);
-    s->matching = true;
+    s->stage = SEARCHING;
     charge(4);
   }
   enum match_outcome outcome = match_run();
-  if (outcome == MATCH_PAUSED) return outcome;
-  s->matching = false;
+  if (outcome != MATCH_PAUSED) s->stage = outcome == MATCH_YES ? FOUND : NOT_FOUND;
   return outcome;
 }
 
 static void scan_advance(Scan *s) {
+  s->stage = SEARCH;
   s->from = match_slot(1);
   s->least_end = match_slot(0) == match_slot(1) ? s->from + 1 : 0;
 }
 
-/* May so many bytes be allocated? Where not, need_memory has been called, and the match that wanted
-   them is searched again when the scan goes on. */
+/* May so many bytes be allocated? Where not, need_memory has been called, and what was found waits. */
 static bool scan_room(Scan *s, uint64_t bytes) {
   if (bytes <= s->room) {
     s->room -= (uint32_t)bytes;
@@ -206,6 +215,8 @@ static Value position(const Scan *s, uint32_t slot) {
 
 static uint32_t group_count(Value rx) { return (uint32_t)FIX_VALUE(REGEXP(rx)->groups) + 1; }
 
+static Value prim_groups(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->groups; }
+
 static Value match_positions(const Scan *s) {
   uint32_t count = 2 * group_count(s->rx);
   Value positions = heap_object(T_VECTOR, 0, count);
@@ -213,25 +224,45 @@ static Value match_positions(const Scan *s) {
   return positions;
 }
 
-static Value match_string(const Scan *s, uint32_t group) {
+/* What a part of the text takes, and the part: V_AGAIN where it is long and cut in pieces; those ask for memory themselves. */
+static uint64_t part_size(const Scan *s, uint32_t from, uint32_t to) {
+  return (to - from > LONG_PART ? 0 : string_size(to - from, STR_WIDTH(s->text))) + 32;
+}
+static Value text_part(Scan *s, uint32_t from, uint32_t to) {
+  if (s->cut != V_FALSE) return cut_go_on(&s->cut);
+  if (to - from > LONG_PART) return string_cut(&s->cut, s->text, from, to);
+  return string_substring(s->text, from, to);
+}
+
+static Value match_string(Scan *s, uint32_t group) {
   if (match_slot(2 * group) == NOWHERE || match_slot(2 * group + 1) == NOWHERE) return V_FALSE;
-  return string_substring(s->text, match_slot(2 * group), match_slot(2 * group + 1));
+  return text_part(s, match_slot(2 * group), match_slot(2 * group + 1));
 }
 
 static uint64_t match_string_size(const Scan *s, uint32_t group) {
   if (match_slot(2 * group) == NOWHERE || match_slot(2 * group + 1) == NOWHERE) return 32;
-  return string_size(match_slot(2 * group + 1) - match_slot(2 * group), STR_WIDTH(s->text)) + 32;
+  return part_size(s, match_slot(2 * group), match_slot(2 * group + 1));
 }
 
-static uint64_t match_strings_size(const Scan *s) {
-  uint64_t bytes = 0;
-  for (uint32_t group = 0; group < group_count(s->rx); group++) bytes += match_string_size(s, group);
-  return bytes;
-}
-
-static Value match_strings(const Scan *s) {
-  Value list = V_NIL;
-  for (uint32_t group = group_count(s->rx); group-- > 0;) list = cons(match_string(s, group), list);
+/* Each asks for its own room: there may be a hundred groups, and each of megabytes. */
+static Value match_strings(Scan *s) {
+  if (s->strings == V_FALSE) {
+    s->strings = V_NIL;
+    s->groups = group_count(s->rx);
+  }
+  for (; s->groups > 0; s->groups--) {
+    uint64_t bytes = match_string_size(s, s->groups - 1);
+    if (s->cut == V_FALSE && !scan_room(s, bytes)) return V_AGAIN;
+    TRY_LET(string, match_string(s, s->groups - 1));
+    s->strings = cons(string, s->strings);
+    charge((int64_t)(bytes / 64) + 1);
+    if (s->groups > 1 && should_pause()) {
+      s->groups--;
+      return V_AGAIN;
+    }
+  }
+  Value list = s->strings;
+  s->strings = V_FALSE;
   return list;
 }
 
@@ -245,10 +276,12 @@ static Value exec_once(int argc, Value *args, int form, int lookbehind) {
   if (outcome == MATCH_PAUSED) return scan_pause(&s);
   if (outcome == MATCH_NO) return V_FALSE;
   if (form == AS_BOOLEAN) return V_TRUE;
-  uint64_t bytes = form == AS_STRINGS ? match_strings_size(&s) : group_count(s.rx) * 16 + 8;
+  uint64_t bytes = form == AS_STRINGS ? 0 : group_count(s.rx) * 16 + 8;
   if (!scan_room(&s, bytes)) return scan_pause(&s);
   charge((int64_t)(bytes / 64));
-  return form == AS_STRINGS ? match_strings(&s) : match_positions(&s);
+  if (form != AS_STRINGS) return match_positions(&s);
+  Value strings = match_strings(&s);
+  return IS_SIGNAL(strings) ? scan_pause(&s) : strings;
 }
 
 static Value prim_exec(int argc, Value *args) { return exec_once(argc, args, AS_POSITIONS, 5); }
@@ -270,12 +303,13 @@ static Value exec_all(int argc, Value *args, int form) {
     if (outcome == MATCH_NO) return reversed(s.results);
     if (outcome == MATCH_PAUSED) return scan_pause(&s);
     uint64_t bytes = form == AS_POSITIONS ? group_count(s.rx) * 16 + 64
-                     : wanted == V_TRUE   ? match_strings_size(&s) + 32 : match_string_size(&s, group);
-    if (!scan_room(&s, bytes)) return scan_pause(&s);
+                     : wanted == V_TRUE   ? 64 : match_string_size(&s, group) + 32;
+    if (s.cut == V_FALSE && !scan_room(&s, bytes)) return scan_pause(&s);
     Value result;
     if (wanted == V_TRUE) result = form == AS_POSITIONS ? match_positions(&s) : match_strings(&s);
     else if (form == AS_STRINGS) result = match_string(&s, group);
     else result = match_slot(2 * group) == NOWHERE ? V_FALSE : cons(position(&s, 2 * group), position(&s, 2 * group + 1));
+    if (IS_SIGNAL(result)) return scan_pause(&s);
     s.results = cons(result, s.results);
     charge((int64_t)(bytes / 64) + 2);
     scan_advance(&s);
@@ -295,9 +329,12 @@ static Value prim_split(int argc, Value *args) {
     enum match_outcome outcome = scan_next(&s);
     if (outcome == MATCH_PAUSED) return scan_pause(&s);
     uint32_t stop = outcome == MATCH_YES ? match_slot(0) : s.end;
-    if (!scan_room(&s, string_size(stop - s.done, STR_WIDTH(s.text)) + 32)) return scan_pause(&s);
-    s.results = cons(string_substring(s.text, s.done, stop), s.results);
-    charge((stop - s.done) / 64 + 2);
+    uint64_t bytes = part_size(&s, s.done, stop);
+    if (s.cut == V_FALSE && !scan_room(&s, bytes + 32)) return scan_pause(&s);
+    Value part = text_part(&s, s.done, stop);
+    if (IS_SIGNAL(part)) return scan_pause(&s);
+    s.results = cons(part, s.results);
+    charge((int64_t)(bytes / 64) + 2);
     if (outcome == MATCH_NO) return reversed(s.results);
     s.done = match_slot(1);
     scan_advance(&s);
@@ -357,6 +394,13 @@ static uint64_t insert_all(Scan *s, Value insert, bool add) {
   return total;
 }
 
+/* Of a long text all will be written, more or less: room for it at once, a half more than is asked for, instead of moving
+   again and again what there is. */
+static void out_begin(Scan *s, uint32_t width) {
+  uint64_t rest = s->end - s->done, wanted = (rest + rest / 16) / 3 * 2;
+  if (s->out.chars == V_FALSE && rest > LONG_ROUND && heap_reserve(2 * string_size(wanted, width))) builder_room(&s->out, wanted, width);
+}
+
 static bool out_room(Scan *s, uint64_t more, uint32_t width) {
   if (builder_room(&s->out, more, width)) return true;
   need_memory((s->out.length + more) * 4);
@@ -366,6 +410,7 @@ static bool out_room(Scan *s, uint64_t more, uint32_t width) {
 /* Racket's regexp-replace* goes on otherwise than regexp-match*: after an empty match it leaves the next
    character alone. false: that was the last one. */
 static bool replace_advance(Scan *s) {
+  s->stage = SEARCH;
   s->from = match_slot(1);
   if (match_slot(0) < s->from) return true;
   return s->from++ < s->end;
@@ -385,6 +430,7 @@ static Value prim_replace(int argc, Value *args) {
     if (outcome == MATCH_PAUSED) return scan_pause(&s);
     if (outcome == MATCH_NO) break;
     uint64_t more = match_slot(0) - s.done + insert_all(&s, insert, false);
+    if (all) out_begin(&s, width);
     if (!out_room(&s, more, width)) return scan_pause(&s);
     add_text(&s, s.text, s.done, match_slot(0));
     insert_all(&s, insert, true);
@@ -417,6 +463,35 @@ static Value prim_replace(int argc, Value *args) {
   chars_copy(to, out_width, STR_DATA(text) + (size_t)after * STR_WIDTH(text), STR_WIDTH(text), tail);
   STR(result)->lineage = lineage_union(STR(text)->lineage, STR(insert)->lineage);
   return result;
+}
+
+/* ---- the usual calls: a regexp over strings, a string, nothing else. The prelude does the rest ---- */
+
+static bool is_usual(int argc, Value *args, int count) {
+  return argc == count && IS(args[0], T_REGEXP) && !regexp_is_of_bytes(args[0]) && IS(args[1], T_STRING);
+}
+#define USUAL(name, count, usual, otherwise_name) \
+  static Value name(int argc, Value *args) { \
+    static InPrelude otherwise = {otherwise_name, V_FALSE}; \
+    return is_usual(argc, args, count) ? (usual) : leave_to(&otherwise, argc, args); \
+  }
+USUAL(prim_usual_match, 2, exec_once(2, args, AS_STRINGS, 0), "%regexp-match-otherwise")
+USUAL(prim_usual_is_match, 2, exec_once(2, args, AS_BOOLEAN, 0), "%regexp-match?-otherwise")
+USUAL(prim_usual_match_all, 2, exec_all(2, args, AS_STRINGS), "%regexp-match*-otherwise")
+USUAL(prim_usual_split, 2, prim_split(2, args), "%regexp-split-otherwise")
+
+static Value usual_replace(int argc, Value *args, InPrelude *otherwise, bool all) {
+  if (!is_usual(argc, args, 3) || !IS(args[2], T_STRING)) return leave_to(otherwise, argc, args);
+  Value four[4] = {args[0], args[1], args[2], BOOL(all)};
+  return prim_replace(4, four);
+}
+static Value prim_usual_replace(int argc, Value *args) {
+  static InPrelude otherwise = {"%regexp-replace-otherwise", V_FALSE};
+  return usual_replace(argc, args, &otherwise, false);
+}
+static Value prim_usual_replace_all(int argc, Value *args) {
+  static InPrelude otherwise = {"%regexp-replace*-otherwise", V_FALSE};
+  return usual_replace(argc, args, &otherwise, true);
 }
 
 /* ---- quoting ---- */
@@ -471,6 +546,13 @@ const PrimDef regexp_prims[] = {
   {"%regexp-match-all-strings", prim_match_all_strings, 2, 6, "(%regexp-match-all-strings rx string [start end prefix group])"},
   {"%regexp-split", prim_split, 2, 5, "(%regexp-split rx string [start end prefix])"},
   {"%regexp-replace", prim_replace, 4, 7, "(%regexp-replace rx string insert all? [start end prefix])"},
+  {"%regexp-groups", prim_groups, 1, 1, "(%regexp-groups rx)"},
+  {"regexp-match", prim_usual_match, 2, 6, "(regexp-match pattern input [start end output prefix])"},
+  {"regexp-match?", prim_usual_is_match, 2, 6, "(regexp-match? pattern input [start end output prefix])"},
+  {"regexp-match*", prim_usual_match_all, 2, -1, "(regexp-match* pattern input [start end prefix] [#:match-select select] [#:gap-select? gaps?])"},
+  {"regexp-split", prim_usual_split, 2, 5, "(regexp-split pattern input [start end prefix])"},
+  {"regexp-replace", prim_usual_replace, 3, 4, "(regexp-replace pattern input insert [prefix])"},
+  {"regexp-replace*", prim_usual_replace_all, 3, 6, "(regexp-replace* pattern input insert [start end prefix])"},
   {"regexp-quote", prim_quote, 1, 2, "(regexp-quote string [case-sensitive?])"},
   {"regexp-replace-quote", prim_replace_quote, 1, 1, "(regexp-replace-quote string)"},
   {0},

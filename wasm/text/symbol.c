@@ -4,6 +4,7 @@
  * of the hash: a table grows by itself, so that interning never needs more than the headroom that
  * every primitive has. Symbols are not collected.
  */
+#include "core/globals.h"
 #include "text/near.h"
 #include "text/symbol.h"
 #include "text/string.h"
@@ -23,9 +24,7 @@ static void boot_table(void) {
   heap_root(&shards);
 }
 
-/* 61 bits: what fits a fixnum. The upper ones choose the shard, the lower ones the place in it. */
-enum { HASH_BITS = 61 };
-static uint64_t name_hash(Value name) { return string_hash(name) >> (64 - HASH_BITS); }
+/* The upper bits of a name's hash choose the shard, the lower ones the place in it. */
 
 /* The place in the shard of the symbol with that name, or of the hole where it belongs. */
 static Value *find_place(Value shard, uint32_t tag, Value name, uint64_t hash) {
@@ -72,7 +71,7 @@ static Value frozen(Value s) {
 static Value intern_as(uint32_t tag, Value name) {
   if (!shards) boot_table();
   uint64_t hash = name_hash(name);
-  uint32_t which = (uint32_t)(hash >> (HASH_BITS - SHARD_BITS));
+  uint32_t which = (uint32_t)(hash >> (NAME_HASH_BITS - SHARD_BITS));
   Value *shard = &VEC(shards)[which];
   if (*shard == V_FALSE) *shard = grow_shard(*shard);
   Value *place = find_place(*shard, tag, name, hash);
@@ -83,9 +82,43 @@ static Value intern_as(uint32_t tag, Value name) {
   return symbol;
 }
 
+Value intern_narrow(const uint8_t *name, uint32_t length) {
+  if (!shards) boot_table();
+  uint64_t hash = narrow_hash(name, length) >> (64 - NAME_HASH_BITS);
+  Value shard = VEC(shards)[hash >> (NAME_HASH_BITS - SHARD_BITS)];
+  if (shard != V_FALSE) {
+    uint32_t mask = VEC_LENGTH(shard) - 1;
+    for (uint32_t i = (uint32_t)hash & mask;; i = (i + 1) & mask) {
+      Value symbol = VEC(shard)[i];
+      if (symbol == V_FALSE) break;
+      if (!IS(symbol, T_SYMBOL) || SYM(symbol)->hash != FIX((int64_t)hash)) continue;
+      Value known = SYM(symbol)->name;
+      if (STR_LENGTH(known) == length && chars_equal(STR_DATA(known), STR_WIDTH(known), name, 1, length)) return symbol;
+    }
+  }
+  return intern_as(T_SYMBOL, string_from_chars(name, 1, length));
+}
 Value intern_string(Value string) { return intern_as(T_SYMBOL, string); }
 Value intern(const char *name) { return intern_as(T_SYMBOL, string_from_c(name)); }
 Value keyword_string(Value string) { return intern_as(T_KEYWORD, string); }
+
+/* ---- procedures of the prelude ---- */
+
+Value leave_to(InPrelude *procedure, int argc, Value *args) {
+  if (procedure->cell == V_FALSE) {
+    heap_root(&procedure->cell);
+    procedure->cell = global_cell(intern(procedure->name));
+  }
+  vm.tail_proc = CELL(procedure->cell)->value;
+  vm.tail_argc = argc;
+  if (argc <= (int)(sizeof vm.tail_args / sizeof *vm.tail_args)) {
+    for (int i = 0; i < argc; i++) vm.tail_args[i] = args[i];
+    return V_TAIL;
+  }
+  Value list = V_NIL;
+  for (int i = argc; i-- > 0;) list = cons(args[i], list);
+  return tail_apply(vm.tail_proc, list);
+}
 
 /* ---- fresh symbols ---- */
 
@@ -169,12 +202,39 @@ static Value prim_keyword_to_string(int argc, Value *args) {
   return SYM(args[0])->name;
 }
 
+/* The names are copied in pieces: progress is the text, and up to where of which it has come. */
+static Value append_long(int argc, Value *args, uint64_t length) {
+  Value *kept = progress(), text = kept ? kept[0] : V_FALSE;
+  uint32_t at = kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, from = kept ? (uint32_t)FIX_VALUE(kept[3]) : 0, width = 1;
+  if (!kept) {
+    for (int i = 0; i < argc; i++)
+      if (STR_WIDTH(SYM(args[i])->name) > width) width = STR_WIDTH(SYM(args[i])->name);
+    RESERVE(string_size(length, width));
+    text = string_make((uint32_t)length, width);
+  }
+  width = STR_WIDTH(text);
+  for (int i = kept ? (int)FIX_VALUE(kept[2]) : 0; i < argc; i++, from = 0) {
+    Value name = SYM(args[i])->name;
+    while (from < STR_LENGTH(name)) {
+      uint32_t part = STR_LENGTH(name) - from < LONG_PART ? STR_LENGTH(name) - from : LONG_PART;
+      chars_copy(STR_DATA(text) + (size_t)at * width, width, STR_DATA(name) + (size_t)from * STR_WIDTH(name), STR_WIDTH(name), part);
+      at += part;
+      from += part;
+      charge(part / 64 + 1);
+      if (should_pause()) return pause_keeping(4, text, FIX(at), FIX(i), FIX(from));
+    }
+  }
+  SET_FLAG(text, H_IMMUTABLE);
+  return intern_as(T_SYMBOL, text);
+}
+
 static Value prim_symbol_append(int argc, Value *args) {
   uint64_t length = 0;
   for (int i = 0; i < argc; i++) {
     CHECK_SYMBOL(NULL, i);
     length += STR_LENGTH(SYM(args[i])->name);
   }
+  if (length > LONG_PART) return append_long(argc, args, length);
   RESERVE(3 * string_size(length, 4));
   Builder b;
   builder_init(&b);

@@ -16,7 +16,7 @@ static uint32_t scan_roots(void (*visit)(Value *), uint32_t from, uint32_t most)
   CHECK(m.sp <= VALUE_STACK && m.depth <= FRAME_STACK);
   Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.tick_stub,
                         &m.hook_raise, &m.hook_main, &m.hook_interrupt, &m.hook_memory, &m.hook_tick,
-                        &m.hook_lazy, &m.hook_custom, &m.inbox, &vm.resume, &vm.error, &vm.tail_proc};
+                        &m.hook_lazy, &m.hook_custom, &m.inbox, &vm.resume, &vm.walk, &vm.error, &vm.tail_proc};
   const uint32_t r = sizeof registers / sizeof *registers, frames = m.sp + m.depth, args = frames + r, stubs = args + 8;
   uint32_t i = from, to = from + most < stubs + CALL_STUBS ? from + most : stubs + CALL_STUBS;
   for (; i < to; i++)
@@ -77,7 +77,7 @@ void machine_reset(void) {
   m.self = m.underflow;
   m.waiting = m.in_tick = false;
   /* nor does it keep alive what the instruction that was under way had in its hands */
-  vm.resume = vm.error = vm.tail_proc = m.result = V_FALSE;
+  vm.resume = vm.walk = vm.error = vm.tail_proc = m.result = V_FALSE;
   for (int i = 0; i < 8; i++) vm.tail_args[i] = V_FALSE;
   m.spill = m.collecting = m.dropping = false;
   vm.need_bytes = 0;
