@@ -475,10 +475,12 @@ class Session:
                 held = self._scheduler.guest.sandbox.memory_bytes() - parts.grants.engine.image_size
                 if held >= SMALL:
                     idle.rested(self, held, self._sleep)
-            observer.end()
-            tracing.execution_ended(span, result)
-            if logging:
-                log_end(parts, result)
+            try:
+                observer.end()
+            finally:
+                tracing.execution_ended(span, result)
+                if logging:
+                    log_end(parts, result)
 
     async def _begin(self, stay: Stay) -> None:
         """An execution of a durable session is about to begin: nobody else begins meanwhile.

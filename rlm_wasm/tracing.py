@@ -21,6 +21,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
+from rlm_wasm.foreign import kind_of, message_of
 from rlm_wasm.redaction import without_credentials
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def tool_ended(span: Span, error: BaseException | str | None) -> None:
     if span is None:
         return
     if error is not None:
-        kind, message = (error, "") if isinstance(error, str) else (type(error).__name__, str(error))
+        kind, message = (error, "") if isinstance(error, str) else (kind_of(error), message_of(error))
         _fail(span, kind, message)
     span.end()
 
@@ -232,7 +233,7 @@ def call_failed(call: Span, error: BaseException | str) -> None:
     """It failed, or was cancelled."""
     if call is None:
         return
-    kind, message = (error, "") if isinstance(error, str) else (type(error).__name__, str(error))
+    kind, message = (error, "") if isinstance(error, str) else (kind_of(error), message_of(error))
     _measure(call, {"error.type": kind if _KIND.fullmatch(kind) else "error"}, {})
     if call.span is not None:
         _fail(call.span, kind, message)
@@ -243,5 +244,5 @@ def _fail(span: Span, kind: str, message: str) -> None:
     trace = sys.modules["opentelemetry.trace"]
     # A program names its own kinds of errors, by any text.
     span.set_attribute("error.type", kind if _KIND.fullmatch(kind) else "error")
-    text = without_credentials(message)[:200] if os.environ.get(TEXT_VARIABLE) == "1" else None
+    text = without_credentials(message[:2_000])[:200] if os.environ.get(TEXT_VARIABLE) == "1" else None
     span.set_status(trace.Status(trace.StatusCode.ERROR, text))

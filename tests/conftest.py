@@ -14,6 +14,7 @@ os.environ.setdefault("RLM_WASM_CACHE", tempfile.mkdtemp(prefix="rlm-wasm-cache-
 os.environ.setdefault("RLM_WASM_CONFIG", os.devnull)
 
 from rlm_wasm import Runtime
+from rlm_wasm.sandbox import memories
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 pytest_plugins = ["pytester"]
@@ -47,3 +48,16 @@ async def gated(gate: GatedProvider) -> AsyncIterator[Runtime]:
     """A runtime whose provider waits for the test."""
     async with Runtime(provider=gate) as made:
         yield made
+
+
+@pytest.fixture(params=["mapping", "copying"])
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Memories are captured and made again by mapping, where the system can, also small ones; and by copying."""
+    way: str = request.param
+    if way == "copying":
+        monkeypatch.setattr(memories, "_chosen", memories.Copying())
+    elif not isinstance(memories.memories(), memories.Mapping):
+        pytest.skip("this system maps no memories")
+    else:
+        monkeypatch.setattr(memories, "MAPPED_FROM", 2)
+    return way

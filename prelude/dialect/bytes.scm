@@ -199,9 +199,9 @@
     (let ((piece (if (textual-port? in) (read-string 65536 in) (read-bytes 65536 in))))
       (if (not (eof-object? piece))
           (begin
-            (for-each (lambda (out) (if (string? piece) (%write-text-to piece out) (write-bytes piece out))) outs)
+            (for-each (lambda (out) (if (string? piece) (%write-string-to piece out) (write-bytes piece out))) outs)
             (loop))))))
-(define (%write-text-to text out)
+(define (%write-string-to text out)
   (if (textual-port? out) (write-string text out) (write-bytes (string->bytes/utf-8 text) out)))
 (define (open-output-nowhere [name 'nowhere] [special-ok? #t]) (%chibi:make-null-output-port))
 (define (input-port-append close? . ports)

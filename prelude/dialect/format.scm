@@ -13,7 +13,7 @@
 ;; ~a ~s ~v ~e (~.a ~.s ~.v: cut), ~x ~b ~o, ~c, ~n ~%, ~~, and ~ before white space, which is skipped.
 ;; The destinations of other Lisps are taken too: (format #f text …) and (format #t text …).
 (define (format text . args)
-  (cond ((string? text) (%format 'format text args))
+  (cond ((string? text) (or (%format-plain text args) (%format-in-steps 'format text args)))
         ((and (boolean? text) (pair? args) (string? (car args)))
          (let ((made (%format 'format (car args) (cdr args))))
            (if text (begin (display made) (void)) made)))
@@ -122,12 +122,12 @@
 
 (define (printf text . args)
   (if (not (string? text)) (raise-argument-error 'printf "string?" text))
-  (%write-text (%format 'printf text args) (current-output-port)) (void))
+  (%write-string (%format 'printf text args) (current-output-port)) (void))
 (define (eprintf text . args)
-  (%write-text (%format 'eprintf text args) (current-error-port)) (void))
+  (%write-string (%format 'eprintf text args) (current-error-port)) (void))
 (define (fprintf port text . args)
   (if (not (output-port? port)) (raise-argument-error 'fprintf "output-port?" port))
-  (%write-text (%format 'fprintf text args) port) (void))
+  (%write-string (%format 'fprintf text args) port) (void))
 
 ;; ---- ~a ~s ~v ~e ----
 (define (%tilde-value mode v)

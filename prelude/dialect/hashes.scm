@@ -23,17 +23,20 @@
   (%failed failure))
 (define (%failed failure) (if (procedure? failure) (failure) failure))
 
-(define hash-update!
+;; What the core's hash-update! and hash-update leave: f is to be called, or more is to be done about the key or the table.
+(define (%hash-put-updated! table key f value) (hash-set! table key (f value)))
+(define (%hash-put-updated table key f value) (hash-set table key (f value)))
+(define %hash-update!-otherwise
   (case-lambda
-    ((table key f) (hash-update! table key f (lambda () (%no-key 'hash-update! key))))
+    ((table key f) (%hash-update!-otherwise table key f (lambda () (%no-key 'hash-update! key))))
     ((table key f failure)
      (if (not (%mutable-hash? table)) (%check-mutable 'hash-update! table))
      (let ((value (%hash-ref table key %none)))
        (hash-set! table key (f (if (eq? value %none) (%missing table key failure) value)))))))
 
-(define hash-update
+(define %hash-update-otherwise
   (case-lambda
-    ((table key f) (hash-update table key f (lambda () (%no-key 'hash-update key))))
+    ((table key f) (%hash-update-otherwise table key f (lambda () (%no-key 'hash-update key))))
     ((table key f failure)
      (let ((value (%hash-ref table key %none)))
        (hash-set table key (f (if (eq? value %none) (%missing table key failure) value)))))))

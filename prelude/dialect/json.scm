@@ -3,11 +3,8 @@
 
 (define (json-null? v) (eq? v (json-null)))
 
-;; Without options, which is the usual case, no keywords are looked for.
-(define string->jsexpr
-  (case-lambda
-    ((text) (%json-parse (if (string? text) text (%check-json-text text)) #f))
-    (arguments (apply %string->jsexpr-with arguments))))
+;; What the core's string->jsexpr and jsexpr->string leave: options, and what is no text.
+(define (%string->jsexpr-otherwise . arguments) (apply %string->jsexpr-with arguments))
 (define %string->jsexpr-with ; errors show it under the public name
   (let ()
     (define (string->jsexpr text #:lenient? [lenient? #f] #:null [null (json-null)] #:replace-malformed-surrogate? [ignored #f])
@@ -32,10 +29,7 @@
           ((hash? v) (for/fold ([table v]) ([(key value) (in-hash v)]) (hash-set table key (walk value))))
           (else v))))
 
-(define jsexpr->string
-  (case-lambda
-    ((v) (%json-write v #f #f))
-    (arguments (apply %jsexpr->string-with arguments))))
+(define (%jsexpr->string-otherwise . arguments) (apply %jsexpr->string-with arguments))
 (define %jsexpr->string-with
   (let ()
     (define (jsexpr->string v #:indent [indent #f] #:encode [encode 'control] #:null [null (json-null)])

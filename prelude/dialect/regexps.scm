@@ -72,7 +72,7 @@
     (lambda (text m)
       (map (lambda (p) (and p (convert (substring text (car p) (cdr p))))) (%positions m)))))
 
-(define (regexp-match rx input [start 0] [end #f] [output #f] [prefix ""])
+(define (%regexp-match-otherwise rx input [start 0] [end #f] [output #f] [prefix ""])
   (let ((rx (%pattern 'regexp-match rx)))
     (if (input-port? input)
         (%match-port rx input start end prefix #t #t (%groups-of input rx))
@@ -81,7 +81,7 @@
           (if (and found convert) (map convert found) found)))))
 (define (%prefix p) (if (bytes? p) (bytes->string/latin-1 p) p))
 
-(define (regexp-match? rx input [start 0] [end #f] [output #f] [prefix ""])
+(define (%regexp-match?-otherwise rx input [start 0] [end #f] [output #f] [prefix ""])
   (let ((rx (%pattern 'regexp-match? rx)))
     (if (input-port? input)
         (%match-port rx input start end prefix #t #t (lambda (text m) #t))
@@ -109,7 +109,7 @@
              (loop (- i 2) (cons (and (vector-ref m i) (cons (vector-ref m i) (vector-ref m (+ i 1)))) pairs))))))
 
 
-(define regexp-match*
+(define %regexp-match*-otherwise
   (case-lambda
     ((rx input)
      (let* ((rx (%pattern 'regexp-match* rx)) (s (%input 'regexp-match* rx input)) (convert (%as-input input rx))
@@ -121,33 +121,43 @@
     (define (regexp-match* rx input [start 0] [end #f] [prefix ""] #:match-select [select car] #:gap-select? [gaps? #f])
       (let* ((rx (%pattern 'regexp-match* rx)) (s (%input 'regexp-match* rx input)) (convert (or (%as-input input rx) values))
              (end (or end (string-length s)))
-             (matches (%regexp-exec-all rx s start end (%prefix prefix) #t)))
+             ;; which group, where one is selected as usual: then what is found is made a string at once
+             (group (and (not gaps?) (not (%as-input input rx)) (%selected-group select rx)))
+             (matches (if group '() (%regexp-exec-all rx s start end (%prefix prefix) #t))))
         (define (text from to) (convert (substring s from to)))
         (define (groups m) (map (lambda (p) (and p (text (car p) (cdr p)))) (%positions m)))
-        (if (not gaps?)
-            (map (lambda (m) (select (groups m))) matches)
+        (cond
+          (group (%regexp-match-all-strings rx s start end (%prefix prefix) group))
+          ((not gaps?) (map (lambda (m) (select (groups m))) matches))
+          (else
             (let loop ((matches matches) (at start) (items '()))
               (if (null? matches)
                   (reverse (cons (text at end) items))
                   (let* ((m (car matches)) (picked (select (groups m))))
                     (loop (cdr matches) (vector-ref m 1)
                           (append (if (list? picked) (reverse picked) (list picked))
-                                  (list (text at (vector-ref m 0))) items))))))))
+                                  (list (text at (vector-ref m 0))) items)))))))))
     regexp-match*))
+(define (%selected-group select rx)
+  (cond ((eq? select values) #t)
+        ((eq? select car) 0)
+        ((and (or (eq? select cadr) (eq? select second)) (>= (%regexp-groups rx) 1)) 1)
+        ((and (or (eq? select caddr) (eq? select third)) (>= (%regexp-groups rx) 2)) 2)
+        (else #f)))
 
 (define (regexp-match-positions* rx input [start 0] [end #f] [prefix ""] #:match-select [select car])
   (let* ((rx (%pattern 'regexp-match-positions* rx)) (s (%input 'regexp-match-positions* rx input)))
     (map (lambda (m) (select (%positions m)))
          (%regexp-exec-all rx s start (or end (string-length s)) (%prefix prefix) #t))))
 
-(define (regexp-split rx input [start 0] [end #f] [prefix ""])
+(define (%regexp-split-otherwise rx input [start 0] [end #f] [prefix ""])
   (let* ((rx (%pattern 'regexp-split rx)) (s (%input 'regexp-split rx input)) (convert (%as-input input rx))
          (pieces (%regexp-split rx s start (or end (string-length s)) (%prefix prefix))))
     (if convert (map convert pieces) pieces)))
 
 ;; ---- replacing: by a template (& \0 \1 \\), or by a procedure of the match and its groups ----
-(define (regexp-replace rx input insert [prefix ""]) (%replace 'regexp-replace rx input insert #f 0 #f prefix))
-(define (regexp-replace* rx input insert [start 0] [end #f] [prefix ""])
+(define (%regexp-replace-otherwise rx input insert [prefix ""]) (%replace 'regexp-replace rx input insert #f 0 #f prefix))
+(define (%regexp-replace*-otherwise rx input insert [start 0] [end #f] [prefix ""])
   (%replace 'regexp-replace* rx input insert #t start end prefix))
 
 (define (%replace who rx input insert all? start end prefix)

@@ -20,14 +20,13 @@
                  ((list? items) "The items must be strings: (string-join (map ~a items) separator) makes them so.")
                  (else #f))))))
 
-(define string-join
+;; What the core's string-join leaves: what is no list of strings, and options.
+(define %string-join-otherwise
   (case-lambda
-    ((items) (string-join items " "))
+    ((items) (%check-strings 'string-join items))
     ((items separator)
-     (or (and (string? separator) (%strings-joined items separator))
-         (begin
-           (%check-strings 'string-join items)
-           (raise-argument-error 'string-join "string?" 1 items separator))))
+     (%check-strings 'string-join items)
+     (raise-argument-error 'string-join "string?" 1 items separator))
     ((items . options) (apply %string-join-with items options))))
 (define %string-join-with ; errors show it under the public name
   (let ()
@@ -54,12 +53,7 @@
                     (string-append " For a pattern write #px" shown "."))))))
 
 ;; ---- trimming and splitting: the separator is a string, a regexp or (#f) white space ----
-(define string-trim
-  (case-lambda
-    ((s)
-     (if (not (string? s)) (%check-string-argument 'string-trim s))
-     (%string-trim s #f #t #t #f))
-    ((s . options) (apply %string-trim-with s options))))
+(define (%string-trim-otherwise s . options) (apply %string-trim-with s options))
 (define %string-trim-with ; errors show it under the public name
   (let ()
     (define (string-trim s [separator #f] #:left? [left? #t] #:right? [right? #t] #:repeat? [repeat? #f])
@@ -96,12 +90,10 @@
           (if repeat? (loop (car m)) (car m))
           end))))
 
-(define string-split
+(define %string-split-otherwise
   (case-lambda
-    ((s)
-     (if (not (string? s)) (%check-string-argument 'string-split s))
-     (%string-split s #f #t #t))
-    ((s separator) (or (%string-split-plain s separator) (%string-split-at s separator)))
+    ((s) (%check-string-argument 'string-split s))
+    ((s separator) (%string-split-at s separator))
     ((s . options) (apply %string-split-with s options))))
 (define (%string-split-at s separator)
   (if (not (string? s)) (%check-string-argument 'string-split s))
@@ -141,7 +133,7 @@
       (%string-join (string-split s separator #:trim? trim? #:repeat? repeat?) space))
     string-normalize-spaces))
 
-(define string-replace
+(define %string-replace-otherwise
   (case-lambda
     ((s from to) (%string-replace-with s from to #t))
     ((s from to . options)

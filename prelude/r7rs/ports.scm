@@ -31,41 +31,40 @@
 ;; As write shows it.
 (define (%written value) (%->string value 1 0))
 
-(define %write-text write-string)        ; C's, which wants the port
-
 ;; The printer takes some setting up: what is text already, or nearly so, goes past it.
 (define (display value [port (%output-port)])
-  (%write-text (cond ((string? value) value)
+  (%write-string (cond ((string? value) value)
                      ((number? value) (number->string value))
                      ((symbol? value) (symbol->string value))
                      (else (%->string value 0 0)))
                port))
 (define (write value [port (%output-port)])
-  (%write-text (if (number? value) (number->string value) (%->string value 1 0)) port))
+  (%write-string (if (number? value) (number->string value) (%->string value 1 0)) port))
 (define (write-shared value [port (%output-port)])
-  (%write-text (%->string value 1 1) port))
+  (%write-string (%->string value 1 1) port))
 (define (write-simple value [port (%output-port)])
-  (%write-text (%->string value 1 2) port))
+  (%write-string (%->string value 1 2) port))
 
 ;; What (scheme write) exports: a symbol with bars or backslashes in its name stands in bars.
-(define (%standard-write value [port (%output-port)]) (%write-text (%->string value 3 0) port))
-(define (%standard-write-shared value [port (%output-port)]) (%write-text (%->string value 3 1) port))
+(define (%standard-write value [port (%output-port)]) (%write-string (%->string value 3 0) port))
+(define (%standard-write-shared value [port (%output-port)]) (%write-string (%->string value 3 1) port))
 (define (%write/ss value [port (%output-port)] [cycles-only? #f])       ; SRFI 38's
   (if cycles-only? (%standard-write value port) (%standard-write-shared value port)))
-(define (%standard-write-simple value [port (%output-port)]) (%write-text (%->string value 3 2) port))
+(define (%standard-write-simple value [port (%output-port)]) (%write-string (%->string value 3 2) port))
 
-(define-values (newline write-char write-string write-u8 write-bytevector flush-output-port)
-  (let ((c-newline newline) (c-write-char write-char) (c-write-string write-string)
-        (c-write-u8 write-u8) (c-write-bytevector write-bytevector)
+;; What the core leaves of newline, write-char and write-string: the current output port, ports with handlers, ranges.
+(define (%newline-otherwise [port (%output-port)]) (%newline port))
+(define (%write-char-otherwise char [port (%output-port)]) (%write-char char port))
+(define %write-string-otherwise          ; gives how many, as in Racket; R7RS leaves it open
+  (case-lambda
+    ((string) (%write-string string (%output-port)) (string-length string))
+    ((string port) (%write-string string port) (string-length string))
+    ((string port start) (%write-string string port start) (- (string-length string) start))
+    ((string port start end) (%write-string string port start end) (- end start))))
+(define-values (write-u8 write-bytevector flush-output-port)
+  (let ((c-write-u8 write-u8) (c-write-bytevector write-bytevector)
         (c-flush flush-output-port))
     (values
-     (lambda ([port (%output-port)]) (c-newline port))
-     (lambda (char [port (%output-port)]) (c-write-char char port))
-     (case-lambda                        ; gives how many, as in Racket; R7RS leaves it open
-       ((string) (c-write-string string (%output-port)) (string-length string))
-       ((string port) (c-write-string string port) (string-length string))
-       ((string port start) (c-write-string string port start) (- (string-length string) start))
-       ((string port start end) (c-write-string string port start end) (- end start)))
      (lambda (byte [port (%output-port)]) (c-write-u8 byte port))
      (lambda (bytes [port (%output-port)] [start 0] [end (bytevector-length bytes)])
        (c-write-bytevector bytes port start end))

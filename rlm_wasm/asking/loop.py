@@ -28,6 +28,7 @@ from rlm_wasm.errors import (
     UnfitValue,
     UsageError,
 )
+from rlm_wasm.foreign import described, message_of
 from rlm_wasm.llm.programs import ASK_FOR, NoProgram, program_in, without_reasoning
 from rlm_wasm.results import ErrorInfo, Execution, Result, Status, summary
 from rlm_wasm.write_form import quoted
@@ -407,5 +408,5 @@ def _failure(error: Exception) -> ErrorInfo:
     elif isinstance(error, UsageError):
         kind = "exn:fail:contract"
     else:
-        return ErrorInfo(type="exn:fail:llm", message=f"{type(error).__name__}: {error}"[:2_000])
-    return ErrorInfo(type=kind, message=str(error)[:2_000])
+        return ErrorInfo(type="exn:fail:llm", message=described(error)[:2_000])
+    return ErrorInfo(type=kind, message=message_of(error)[:2_000])

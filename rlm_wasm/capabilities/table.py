@@ -23,6 +23,7 @@ from rlm_wasm.errors import (
     Unencodable,
     UsageError,
 )
+from rlm_wasm.foreign import described, message_of
 
 Handler = Callable[[list[Any]], Any]
 
@@ -53,26 +54,22 @@ def now(_arguments: list[Any]) -> float:
 def condition_of(error: BaseException) -> dict[str, Any]:
     """What a handler raised as the guest sees it. Never a traceback of the host's own code."""
     if isinstance(error, CapabilityDenied):
-        return {"type": "exn:fail:capability", "message": str(error)}
+        return {"type": "exn:fail:capability", "message": message_of(error)}
     if isinstance(error, ProviderError):
-        return {"type": "exn:fail:llm", "message": str(error), "status": error.status}
+        return {"type": "exn:fail:llm", "message": message_of(error), "status": error.status}
     if isinstance(error, PythonFailure):
-        return {"type": "exn:fail:python", "message": str(error), "frames": list(error.frames)}
+        return {"type": "exn:fail:python", "message": message_of(error), "frames": list(error.frames)}
     if isinstance(error, ForkFailed) and error.line is not None:
-        return {"type": error.type, "message": str(error), "line": error.line, "column": error.column}
+        return {"type": error.type, "message": message_of(error), "line": error.line, "column": error.column}
     if isinstance(error, GuestError):
-        return {"type": error.type, "message": str(error)}
+        return {"type": error.type, "message": message_of(error)}
     if isinstance(error, Unencodable):
-        return {"type": "exn:fail:contract", "message": str(error)}
+        return {"type": "exn:fail:contract", "message": message_of(error)}
     if isinstance(error, ProgramRefused):
-        return {"type": "exn:fail:refused", "message": str(error)}
+        return {"type": "exn:fail:refused", "message": message_of(error)}
     if isinstance(error, LimitExceeded | UsageError | IndexError):
-        return {"type": "exn:fail:contract", "message": str(error)}
-    try:
-        text = str(error)
-    except Exception:
-        text = "(no message)"
-    return {"type": "exn:fail", "message": f"{type(error).__name__}: {text}"}
+        return {"type": "exn:fail:contract", "message": message_of(error)}
+    return {"type": "exn:fail", "message": described(error)}
 
 
 def is_awaitable(value: Any) -> bool:

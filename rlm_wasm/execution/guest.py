@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SnapshotCorrupt, Unencodable
 from rlm_wasm.execution.journal import Journal
@@ -22,7 +22,7 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
 
 SLICE_STEPS: Final = 100_000
@@ -73,7 +73,7 @@ class Guest:
         engine: Engine,
         limits: Limits,
         meter: Meter,
-        memory: MemoryImage | PackedImage | None,
+        memory: Image | PackedImage | None,
         journal: Journal | None,
     ) -> None:
         self._engine = engine
@@ -87,12 +87,16 @@ class Guest:
         overwrite it."""
         self.log = ReplayLog(memory)
         """The way back to where the execution began."""
-        self._between_runs = True
-        """False while a large message is on its way in or out: then memory is not all that there is."""
+        self._on_their_way = 0
+        """Messages on their way in or out: then memory is not all that there is."""
         self._holders = 0
         self._patience = 1
         self._kept = 0
         """Heavy executions since memory was given back."""
+        self._may_give = False
+        """Whether there may be memory to give back once it rests."""
+        self._wanted = False
+        """Whether somebody waits for it."""
         self._large: tuple[bytes, ...] = ()
         """The message that it was given in turns, and has not run with yet."""
         self._live = 0
@@ -113,22 +117,23 @@ class Guest:
 
     @contextmanager
     def in_transit(self) -> Iterator[None]:
-        """In the body a large message is on its way: nobody copies the memory."""
-        self._between_runs = False
+        """In the body a message is on its way: nobody begins to copy the memory."""
+        self._on_their_way += 1
         try:
             yield
         finally:
-            self._between_runs = True
+            self._on_their_way -= 1
 
     async def free(self) -> None:
         """Wait until nobody has it for himself."""
         while self._holders:
+            self._wanted = True
             await asyncio.sleep(0)
 
     async def begin(self) -> None:
         """An execution is about to begin: wait for whoever has it, and take the image that is due."""
         await self.free()
-        if self.log.due:
+        if self.log.overdue:
             with self.held():
                 await self.log.renew(self.sandbox)
 
@@ -243,7 +248,7 @@ class Guest:
         try:
             return (yield from self._done_aside(message, slices))
         except InstanceLost as error:
-            if self.log.due:
+            if self.log.overdue:
                 raise InternalError(f"the session's memory is damaged: {error}") from error
             yield from self.go_back()
             return True
@@ -314,19 +319,41 @@ class Guest:
         """Give memory back that nobody needs, where an execution has left some. ``worked``: a heavy one.
 
         One heavy execution after another wants the same memory again, and pays for its way back: so that is
-        given after the first of them, then after two, four and so on more, and after one that is not heavy.
-        A session that rests meanwhile sleeps by its bytes and age.
+        given after the first of them, then after two, four and so on more. What is left after one that is not
+        heavy waits until the session rests: see ``settle``.
         """
         if not self.sandbox.may_give_back(worked=worked or self._kept > 0):
             return
-        if worked:
-            self._kept += 1
-            if self._kept < self._patience:
-                return
-        self._patience = min(2 * self._patience, MAX_PATIENCE) if worked else 1
-        self._kept = 0
-        with self.held():
-            await in_turns(self.sandbox.give_back())
+        if not worked:
+            self._patience, self._kept, self._may_give = 1, 0, True
+            return
+        self._kept += 1
+        if self._kept >= self._patience:
+            self._patience, self._kept = min(2 * self._patience, MAX_PATIENCE), 0
+            with self.held():
+                await in_turns(self.sandbox.give_back())
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether ``settle`` has something to do."""
+        return self._may_give or self.log.due
+
+    async def settle(self, rests: Callable[[], bool]) -> None:
+        """Do what executions have left to do, in turns, while nothing runs; given up as soon as it is wanted.
+
+        Memory that nobody needs is given back, and the image is taken that a rollback would go back to: so
+        a small execution after a heavy one need not wait for either.
+        """
+        if self.is_whole and not self._holders:
+            self._wanted = False
+            await self._done_while(lambda: rests() and not self._wanted, self._settled())
+
+    def _settled(self) -> Generator[None, None, None]:
+        if self._may_give:
+            yield from self.sandbox.give_back()
+            self._may_give = False
+        if self.log.due:
+            yield from self.log.renewed(self.sandbox)
 
     def reset(self) -> None:
         """A fresh one in its place."""
@@ -364,7 +391,7 @@ class Guest:
     @property
     def is_whole(self) -> bool:
         """Whether its memory is all that there is of it at this moment."""
-        return self._between_runs and not (self._journal is not None and self._journal.delivering)
+        return not self._on_their_way and not (self._journal is not None and self._journal.delivering)
 
     @contextmanager
     def copied(self) -> Iterator[None]:
@@ -391,13 +418,14 @@ class Guest:
 
     async def sleep_while(self, waits: Callable[[], bool]) -> None:
         """Fall asleep in the middle of an execution, in turns; as soon as it waits no more, give that up."""
-        if self._holders or not self._between_runs:
-            return
-        work = self.sandbox.sleep_in_turns()
+        if not self._holders and not self._on_their_way:
+            await self._done_while(waits, self.sandbox.sleep_in_turns())
+
+    async def _done_while(self, goes_on: Callable[[], bool], work: Generator[Any, None, Any]) -> None:
         with self.held():
             until = 0.0
             try:
-                while waits():
+                while goes_on():
                     next(work)
                     if time.monotonic() >= until:
                         await asyncio.sleep(0)
@@ -410,7 +438,7 @@ class Guest:
 
 async def captured_together(
     guests: Callable[[], Sequence[Guest]], state: Callable[[], T]
-) -> tuple[list[MemoryImage], T]:
+) -> tuple[list[Image], T]:
     """The memories of several guests, and what ``state`` says of the host's side, of one moment.
 
     ``guests`` says which they are at that moment. Raises InternalError where one was closed meanwhile.

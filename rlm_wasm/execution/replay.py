@@ -131,7 +131,7 @@ class Replayer:
         self._aside = False
         if scheduler.execution is not None:
             raise diverged(None, "an execution begins where another one has not ended")
-        if log.due:
+        if log.overdue:
             log.rest(at_once(self._guest.sandbox.capture_in_turns()))
         log.begin()
         limits = scheduler.limits

@@ -13,15 +13,19 @@ from functools import partial
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import in_turns
 
 _PACKED_FROM = 32 << 20
-"""Bytes of an image that is kept compressed, so that a large session does not take twice its memory."""
+"""Bytes that an image takes beside the session's memory; one of more is kept compressed, so that a large
+session does not take twice its memory."""
 _MAX_BYTES = 8 << 20
 """Of messages: as much is in the guest's memory, and in an image of that."""
 _MAX_FUEL = 1_000_000_000
-"""An image takes about as long as 10,000,000: a hundredth of what it saves a rollback from."""
+"""An image takes about as long as 10,000,000: a hundredth of what it saves a rollback from. It is taken when
+the session rests,"""
+_MOST_FUEL = 4 * _MAX_FUEL
+"""and before the next execution where it never rests: to go back takes a second or two by then."""
 _MAX_FUEL_TWICE = 100_000_000
 """What was replayed once is worth an image before it is replayed again, where it took so much."""
 
@@ -29,7 +33,7 @@ _MAX_FUEL_TWICE = 100_000_000
 class ReplayLog:
     """An image, and the runs of the guest since it was taken."""
 
-    def __init__(self, base: MemoryImage | PackedImage | None = None, *, in_execution: bool = False) -> None:
+    def __init__(self, base: Image | PackedImage | None = None, *, in_execution: bool = False) -> None:
         self.base = base
         self.in_execution = in_execution
         """The image was taken in the middle of an execution: there is no state before that one."""
@@ -41,27 +45,36 @@ class ReplayLog:
 
     @property
     def due(self) -> bool:
-        """Whether the next execution needs a new image: replaying would take too long."""
-        most = _MAX_FUEL_TWICE if self._rebuilt else _MAX_FUEL
+        """Whether a new image is worth its time once the session rests: replaying takes long."""
+        return self.overdue or self._fuel > _MAX_FUEL
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the next execution needs an image: there is no way back without, or that takes too long."""
+        most = _MAX_FUEL_TWICE if self._rebuilt else _MOST_FUEL
         return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > most
 
     async def renew(self, sandbox: Sandbox) -> None:
-        """Take a new image, in turns. Until that is done there is none, and one stays due."""
-        self._fuel = _MAX_FUEL + 1
+        """Take a new image, in turns. Until that is done there is none, and one stays overdue."""
+        self._fuel = _MOST_FUEL + 1
         self._entries.clear()
         self.base = None  # not two of them at once
-        image: MemoryImage = await in_turns(sandbox.capture_in_turns())
+        await in_turns(self.renewed(sandbox))
+
+    def renewed(self, sandbox: Sandbox) -> Generator[None, None, None]:
+        """The same, given up at any yield: then all is as before. Until it is done there are two of them."""
+        image = yield from sandbox.capture_in_turns()
         self.rest(image)
-        if len(image.content) > _PACKED_FROM:
+        if image.own_bytes > _PACKED_FROM:
             # Beside the loop, and beside the execution that begins: until then it is there twice.
             packing = asyncio.get_running_loop().run_in_executor(None, at_once, image.packed())
             packing.add_done_callback(partial(self._packed, image))
 
-    def _packed(self, image: MemoryImage, packing: asyncio.Future[PackedImage]) -> None:
+    def _packed(self, image: Image, packing: asyncio.Future[PackedImage]) -> None:
         if self.base is image and not packing.cancelled() and packing.exception() is None:
             self.base = packing.result()
 
-    def rest(self, image: MemoryImage | PackedImage) -> None:
+    def rest(self, image: Image | PackedImage) -> None:
         """The memory is as it is here, and nothing runs."""
         self.base = image
         self.in_execution = False
@@ -81,7 +94,7 @@ class ReplayLog:
         self._fuel += fuel
         if message is not None:
             self._bytes += _length(message)
-        if self._bytes <= _MAX_BYTES and self._fuel <= _MAX_FUEL:
+        if self._bytes <= _MAX_BYTES and self._fuel <= _MOST_FUEL:
             self._entries.append((message, steps))
 
     def rebuild(self, engine: Engine, memory_limit: int) -> Generator[None, None, Sandbox]:

@@ -32,6 +32,7 @@ from rlm_wasm.execution.meter import (
     footprint_in_turns,
     footprint_of_arguments,
 )
+from rlm_wasm.foreign import described, message_of
 from rlm_wasm.limits import Limits
 from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, place_of
@@ -501,7 +502,7 @@ class HostRequests:
         if isinstance(error, LimitExceeded):
             self._limit(error)
         if self.recorder.on:
-            self._log_end(request, "failed", str(error)[:_LOGGED_ARGUMENTS])
+            self._log_end(request, "failed", message_of(error)[:_LOGGED_ARGUMENTS])
         if request.span is not None:
             self._end_span(request, error)
         self._queue_reply(request, False, condition_of(error))
@@ -762,7 +763,7 @@ def _large(value: Any) -> bool:
 
 def _ended(error: BaseException) -> Exception:
     """What a host function did that tried to end its process."""
-    return RuntimeError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return RuntimeError(described(error))
 
 
 def _sleep(request: HostRequest) -> Any:

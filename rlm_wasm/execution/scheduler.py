@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -48,10 +49,13 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, LongOutput, Output, Traced
-from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
 
 T = TypeVar("T")
+
+SETTLED_AFTER_S = 0.05
+"""Seconds that a session has rested before it does what its executions have left to do."""
 
 
 class Idle(Protocol):
@@ -78,7 +82,7 @@ class Scheduler:
         observe: Callable[[Output | Logged | Traced | Counted], None],
         recorder: Recorder,
         account: FuelAccount | None = None,
-        memory: MemoryImage | PackedImage | None = None,
+        memory: Image | PackedImage | None = None,
         journal: Journal | None = None,
         effects: Collection[str] = (),
         idle: Idle | None = None,
@@ -96,6 +100,9 @@ class Scheduler:
         self.guest = Guest(engine, limits, meter, memory, journal)
         self._waiter: asyncio.Future[None] | None = None
         self._turn_ends = 0.0
+        self._settling: asyncio.TimerHandle | None = None
+        """While nothing runs: when what is left to do is done."""
+        self._settler: asyncio.Task[None] | None = None
         self.execution: ActiveExecution | None = None
         """The one under way, or the one that a snapshot was taken of and that waits to be resumed."""
         self.requests = HostRequests(
@@ -118,7 +125,7 @@ class Scheduler:
         """Run one program. ``message`` makes the eval message, replies that are due included."""
         execution = self.begun(limits)
         guest = self.guest
-        if guest.log.due or guest.is_held:
+        if guest.log.overdue or guest.is_held:
             try:
                 await guest.begin()
             except BaseException:
@@ -134,6 +141,7 @@ class Scheduler:
 
     def begun(self, limits: Limits) -> ActiveExecution:
         """An execution, which is now the one under way."""
+        self._unsettle()
         self.execution = ActiveExecution(
             limits,
             BoundedText(limits.output_bytes),
@@ -169,6 +177,21 @@ class Scheduler:
             self._waiter = None
             if self._journal is not None:
                 self._journal.arrived()
+            if self.guest.is_unsettled:
+                self._settling = asyncio.get_running_loop().call_later(SETTLED_AFTER_S, self._settle)
+
+    def _settle(self) -> None:
+        self._settler = asyncio.get_running_loop().create_task(self._settled())
+
+    async def _settled(self) -> None:
+        settling = self._settling
+        with suppress(InstanceLost, InternalError):  # who needs the guest next finds that out
+            await self.guest.settle(lambda: self._settling is settling is not None)
+
+    def _unsettle(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
 
     def due_replies(self) -> list[bytes]:
         """Replies to calls that an earlier execution left, for the eval message."""
@@ -191,7 +214,9 @@ class Scheduler:
                 ran = False
                 try:
                     if guest.needs_preparing:
-                        await guest.prepare()
+                        # The replies in the message are nowhere else any longer: no snapshot is whole now.
+                        with guest.in_transit() if message is not None else nullcontext():
+                            await guest.prepare()
                     if type(message) is bytes and len(message) <= AT_ONCE:
                         given = message
                     elif message is not None:
@@ -449,6 +474,7 @@ class Scheduler:
 
     def close(self) -> None:
         """Cancel what is in flight and drop the instance."""
+        self._unsettle()
         self.execution = None
         self.requests.cancel_all()
         self.guest.close()

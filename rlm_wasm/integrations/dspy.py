@@ -37,6 +37,7 @@ from rlm_wasm.errors import (
     RlmError,
     UsageError,
 )
+from rlm_wasm.foreign import described
 from rlm_wasm.integrations import missing_extra
 from rlm_wasm.integrations.loop_thread import LoopThread
 from rlm_wasm.limits import Limits
@@ -406,7 +407,7 @@ class PythonInterpreter(_Interpreter):
         except ExecutionCancelled as stopped:
             return json.dumps({"stop": str(stopped)})
         except Exception as error:
-            return json.dumps({"error": f"{type(error).__name__}: {error}"})
+            return json.dumps({"error": described(error)})
 
 
 class SchemeInterpreter(_Interpreter):

@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, retry_after_s
-from rlm_wasm.redaction import without_credentials, without_secret
+from rlm_wasm.redaction import Secrets, is_secret, without_credentials
 
 __all__ = ["LiteLLMProvider"]
 
@@ -47,6 +47,7 @@ class LiteLLMProvider:
         self.default_model = model
         self._timeout_s = timeout_s
         self._options = {"num_retries": 2, **options}
+        self._secrets = Secrets(*(str(value) for name, value in options.items() if is_secret(name) and value))
 
     def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
         """By LiteLLM's table; None where it has no price."""
@@ -60,7 +61,7 @@ class LiteLLMProvider:
 
     def _words(self, model: str, error: Exception) -> str:
         text = f"{model}: {str(error) or type(error).__name__}"
-        return without_credentials(without_secret(text, str(self._options.get("api_key") or "")))[:2_000]
+        return without_credentials(self._secrets.hidden_in(text))[:2_000]
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask, and wait for the whole answer."""
@@ -81,13 +82,18 @@ class LiteLLMProvider:
         except (TimeoutError, litellm.Timeout):
             raise ProviderTimeout(f"{model} gave no complete answer within {timeout_s:g} s") from None
         except litellm.RateLimitError as error:
-            raise RateLimited(self._words(model, error), retry_after_s=_retry_after_s(error)) from error
+            failure: Exception = error
+            told: ProviderError = RateLimited(self._words(model, error), retry_after_s=_retry_after_s(error))
         except Exception as error:  # its exceptions are its vendors', and share no root of their own
+            failure = error
             status = getattr(error, "status_code", None)
             status = status if isinstance(status, int) else None
             retryable = status is None or status >= 500
-            raise ProviderError(self._words(model, error), status=status, retryable=retryable) from error
-        return _completion(response, request, model)
+            told = ProviderError(self._words(model, error), status=status, retryable=retryable)
+        else:
+            return _completion(response, request, model)
+        # Outside of the handlers, so that a cause that repeats the key is in no traceback.
+        raise told from self._secrets.cause(failure)
 
 
 def _messages(request: CompletionRequest) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from rlm_wasm.errors import (
 )
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
+from rlm_wasm.foreign import described, message_of
 from rlm_wasm.llm import literal_calls
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json, tries, vendor_rules
@@ -419,6 +420,8 @@ class LlmCalls:
             completion = stop.value
         except Exception as error:
             raise self._failed(call, error) from error
+        except BaseException as error:  # what would end its task ends its call: there is no task
+            raise self._failed(call, ProviderError(described(error))) from None
         else:
             work.close()
             raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
@@ -497,7 +500,7 @@ class LlmCalls:
         if op is None or not self.recorder.on:
             return
         if isinstance(error, Exception):
-            told = str(error)[:MAX_ERROR]
+            told = message_of(error)[:MAX_ERROR]
             self.recorder.tell(events.CallEnded, call=request.id, status="failed", error=told)
         else:
             self.recorder.tell(events.CallEnded, call=request.id, status="cancelled")
@@ -522,7 +525,7 @@ class LlmCalls:
         model = _model_of(request, completion)
         cost: float | None = 0.0
         if not call.recursive:  # else ``ask`` settled what it is made of
-            cost = self._count(request, completion, model)
+            cost = self._count(request, completion, model, call.worst)
         if completion.rate_limits:
             self.rate_limits.pop(model, None)
             self.rate_limits[model] = dict(completion.rate_limits)
@@ -544,21 +547,29 @@ class LlmCalls:
         used = (0, 0) if completion.cached else (completion.prompt_tokens, completion.completion_tokens)
         return [text, request.id, model, *used, request.depth, truncated]
 
-    def _count(self, request: CompletionRequest, completion: Completion, model: str) -> float | None:
+    def _count(
+        self, request: CompletionRequest, completion: Completion, model: str, worst: WorstCase
+    ) -> float | None:
         """Settle an answer; what it cost in dollars, None where nobody knows."""
         provider, info = self._made or self._provider()
         if completion.cached or info.free:
             cost: float | None = 0.0
         else:
-            cost = price_of(
-                provider,
-                model,
-                completion.prompt_tokens,
-                completion.completion_tokens,
-                completion.cached_tokens,
-            )
+            cost = self._price(provider, model, completion)
+            if cost is None and self.budget.bounds_cost:
+                # A gateway may call its models as it likes: under a ceiling none of them is for nothing.
+                cost = self._price(provider, request.model or "", completion)
+                cost = worst.usd if cost is None else cost
         self.budget.add(completion, cost, model, provider=info.name, asked_for=request.model)
         return cost
+
+    @staticmethod
+    def _price(provider: Provider, model: str, used: Completion) -> float | None:
+        """What an answer cost; None where nobody knows, or where the provider fails to say."""
+        try:
+            return price_of(provider, model, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+        except ProviderError:
+            return None
 
     async def ask(self, request: CompletionRequest, op: str | None = None) -> Completion:
         """One of the calls that a recursive call or a question is made of: reserved, placed like others.
@@ -607,7 +618,7 @@ class LlmCalls:
             self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
-        cost = self._count(request, completion, model)
+        cost = self._count(request, completion, model, worst)
         self.budget.settle(worst)
         if op is not None and self.recorder.on:
             self._log_answered(request.id, completion, model, cost)
@@ -709,19 +720,20 @@ class LlmCalls:
         lost = call.placed and may_have_cost(error)
         if not call.recursive and not lost:
             self.budget.count_failed(sent=call.placed)
-        self.log.change(call.entry, status=f"failed: {error}"[:200])
+        said = message_of(error)
+        self.log.change(call.entry, status=f"failed: {said}"[:200])
         tracing.call_failed(call.span, error)
         if self.recorder.on:
-            self._log_ended(call, "failed", str(error)[:MAX_ERROR])
+            self._log_ended(call, "failed", said[:MAX_ERROR])
         self._end(call, cancelled=lost)
         if isinstance(error, LimitExceeded | CapabilityDenied | UsageError):
             return error
         request = call.request
         status = getattr(error, "status", None)
         what = f"call {request.id}" + (f" to {request.model}" if request.model else "")
-        status_text = f" (status {status})" if status is not None and str(status) not in str(error) else ""
-        name = "" if isinstance(error, ProviderError) else f"{type(error).__name__}: "
-        return ProviderError(f"llm-query: {what} failed{status_text}: {name}{error}", status=status)
+        status_text = f" (status {status})" if status is not None and str(status) not in said else ""
+        told = said if isinstance(error, ProviderError) else described(error)
+        return ProviderError(f"llm-query: {what} failed{status_text}: {told}", status=status)
 
     def _end(self, call: LlmCall, *, cancelled: bool = False) -> None:
         """The call is over: its place and its reservation are given back."""
@@ -753,7 +765,9 @@ class LlmCalls:
         if not prompt:
             prompt = _least_tokens(request)
         model = request.model or ""
-        return prompt, 0.0 if info.free else price_of(provider, model, prompt, 0)
+        if info.free:
+            return prompt, 0.0
+        return prompt, self._price(provider, model, Completion(text="", prompt_tokens=prompt))
 
     def _cancelled(self, call: LlmCall) -> None:
         """The guest, the embedder or the execution's end cancelled it."""

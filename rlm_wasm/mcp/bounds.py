@@ -14,6 +14,8 @@ class ServerBounds:
     session_bytes   of all that are open, in their sandboxes and contexts; beyond, likewise
     context_bytes   of one session's contexts together; a further one is refused
     waiting         programs that wait in one session; a further one is refused
+    requests        that wait for their answers, of a stream or of all HTTP connections; likewise
+    request_bytes   of these together; a small one (256 KiB) is let in all the same
     runs            that one session keeps for ``rlm://runs``
     run_bytes       of these, with their programs
     log_lines       of a program's standard error that are sent on
@@ -27,6 +29,8 @@ class ServerBounds:
     session_bytes: int = 1 << 30
     context_bytes: int = 512 << 20
     waiting: int = 100
+    requests: int = 1_000
+    request_bytes: int = 256 << 20
     runs: int = 100
     run_bytes: int = 4 << 20
     log_lines: int = 2_000

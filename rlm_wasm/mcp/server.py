@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import mcp_types as types
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rlm_wasm.runtime import Runtime
 
     Context = ServerRequestContext[Clients, Any]
+
+_SHOWN: Final = 2_000
+"""Characters of what a client sent that its refusal repeats."""
 
 CLOSING_S = 30.0
 """Seconds that sessions have to end and to be saved when their transport closes."""
@@ -138,8 +141,8 @@ async def _read_resource(ctx: Context, params: types.ReadResourceRequestParams) 
     if contents is None:
         raise MCPError(
             types.INVALID_PARAMS,
-            f"there is no resource {uri}: resources/list shows those that exist",
-            {"uri": uri},
+            f"there is no resource {uri[:_SHOWN]}: resources/list shows those that exist",
+            {"uri": uri[:_SHOWN]},
         )
     return types.ReadResourceResult(contents=[contents.model_copy(update={"uri": uri})])
 
@@ -150,7 +153,7 @@ async def _subscribe(ctx: Context, params: types.SubscribeRequestParams) -> type
     try:
         clients.client(ctx).subscribe(str(params.uri), ctx.session, clients.bounds.subscriptions)
     except RlmError as error:
-        raise MCPError(types.INVALID_PARAMS, str(error)) from error
+        raise MCPError(types.INVALID_PARAMS, str(error)[:_SHOWN]) from error
     return types.EmptyResult()
 
 
@@ -169,7 +172,7 @@ async def _queue(ctx: Context, name: str | None = None) -> SessionQueue:
     try:
         return await ctx.lifespan_context.queue(ctx, name)
     except RlmError as error:
-        raise MCPError(types.INVALID_PARAMS, str(error)) from error
+        raise MCPError(types.INVALID_PARAMS, str(error)[:_SHOWN]) from error
 
 
 async def _list_prompts(ctx: Context, _params: Any) -> types.ListPromptsResult:
@@ -182,7 +185,7 @@ async def _get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> typ
     try:
         return prompts.filled(params.name, params.arguments or {})
     except ValueError as error:
-        raise MCPError(types.INVALID_PARAMS, str(error)) from error
+        raise MCPError(types.INVALID_PARAMS, str(error)[:_SHOWN]) from error
 
 
 async def _complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:

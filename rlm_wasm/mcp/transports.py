@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server.stdio import stdio_server
@@ -13,6 +14,8 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from rlm_wasm.errors import UsageError
 from rlm_wasm.mcp.bearer import BearerAuth
+from rlm_wasm.mcp.bounds import ServerBounds
+from rlm_wasm.mcp.flow import RequestRoom, bounded
 from rlm_wasm.mcp.server import make_server
 from rlm_wasm.mcp.stdin import input_lines
 
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.applications import Starlette
 
-    from rlm_wasm.mcp.bounds import ServerBounds
     from rlm_wasm.runtime import Runtime
 
 PATH = "/mcp"
@@ -44,8 +46,13 @@ async def serve_stdio(
     nothing any more.
     """
     server = make_server(runtime, session=session, bounds=bounds, viewer_url=viewer_url)
-    async with input_lines() as lines, stdio_server(stdin=cast("Any", lines)) as (read, write):
-        await server.run(read, write, server.create_initialization_options())
+    sizes: deque[int] = deque()
+    async with (
+        input_lines(MAX_BODY_BYTES, sizes) as lines,
+        stdio_server(stdin=cast("Any", lines)) as (read, write),
+        bounded(read, write, sizes, bounds or ServerBounds()) as (asked, unsent),
+    ):
+        await server.run(asked, unsent, server.create_initialization_options())
 
 
 def http_app(
@@ -68,7 +75,8 @@ def http_app(
         max_request_body_size=MAX_BODY_BYTES,
         transport_security=_local_only(host) if is_loopback(host) else None,
     )
-    if token is not None:
+    app.add_middleware(RequestRoom, bounds=bounds or ServerBounds())
+    if token is not None:  # outside of it: who does not have it takes no room
         app.add_middleware(BearerAuth, token=token)
     return app
 

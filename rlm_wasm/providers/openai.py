@@ -24,7 +24,7 @@ from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_an
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.retries import DEFAULT_RETRIES, Retries
 from rlm_wasm.providers.vendor_rules import check_request, rules_of
-from rlm_wasm.redaction import address_without_credentials, without_credentials, without_secret
+from rlm_wasm.redaction import Secrets, address_without_credentials, is_secret, without_credentials
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, OpenAIError
@@ -70,6 +70,8 @@ class OpenAIProvider:
                 ' --provider extractive (in Python: provider="extractive")'
             )
         self._address, self._query = _split(self.base_url)
+        keys = [value for name, value in self._query.items() if is_secret(name)]
+        self._secrets = Secrets(self._key, *keys)
         self._retries = Retries(max_retries)
         self._timeout_s = timeout_s
         self._client: AsyncOpenAI | None = None
@@ -96,7 +98,12 @@ class OpenAIProvider:
             raise ProviderTimeout(
                 f"{model} at {self._where()} gave no complete answer within {timeout_s:g} s"
             ) from None
-        return completion_of(answer, answered_with, request, model=model)
+        return completion_of(
+            self._secrets.hidden_in_data(answer),
+            self._secrets.hidden_in_data(dict(answered_with)),
+            request,
+            model=model,
+        )
 
     async def _ask(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout_s: float
@@ -113,17 +120,21 @@ class OpenAIProvider:
                 options={"timeout": timeout_s, "headers": headers},
             )
             # Failures with status 200, which the SDK takes for answers, are raised here.
-            text = without_secret(raw.text, self._key)
+            text = self._secrets.hidden_in(raw.text)
             return read_answer(text, raw.headers, model=model, where=self._where()), raw.headers
         except OpenAIError as error:
-            raise self._mapped(error, model) from error
+            failure: Exception = error
+            told = self._mapped(error, model)
         except TimeoutError:
             raise  # of all tries together
         except (OSError, ValueError) as error:
             # The transport lets what it doesn't know pass: a reset in the middle of a body, say.
-            raise ProviderError(
+            failure = error
+            told = ProviderError(
                 f"the connection to {self._where()} failed: {self._first_line(error)}", retryable=True
-            ) from error
+            )
+        # Outside of the handler, so that a cause that repeats the key is in no traceback.
+        raise told from self._secrets.cause(failure)
 
     async def aclose(self) -> None:
         """Close the connections. The provider may be used again afterwards."""
@@ -180,14 +191,14 @@ class OpenAIProvider:
 
     def _said(self, error: APIStatusError) -> str:
         """What the server itself said, without the SDK's frame around it, and without our key."""
-        return self._told(words(error.body or error.response.text))
+        return self._told(words(self._secrets.hidden_in_data(error.body or error.response.text)))
 
     def _first_line(self, error: BaseException) -> str:
-        return self._told((str(error).strip() or type(error).__name__).splitlines()[0][:500])
+        return self._told((str(error).strip() or type(error).__name__).splitlines()[0][:2_000])[:500]
 
     def _told(self, text: str) -> str:
         """Nothing that opens anything reaches an error: proxies and debugging servers repeat requests."""
-        return without_credentials(without_secret(text, self._key))
+        return without_credentials(self._secrets.hidden_in(text))
 
     def _where(self) -> str:
         """The server, for errors."""

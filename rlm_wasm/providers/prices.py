@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from rlm_wasm.errors import UsageError
+from rlm_wasm.errors import ProviderError, UsageError
+from rlm_wasm.foreign import described
 from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:
@@ -72,14 +74,27 @@ def price_of(
     A provider may know better: ``free = True`` says that nothing costs anything, and its own
     ``price(model, prompt_tokens, completion_tokens)`` is asked before the published prices; where it has
     a parameter ``cached_tokens`` it is told of those, too.
+
+    Raises:
+        ProviderError: the provider's own ``price`` failed, or gave what is no price.
     """
     info = info_of(provider)
     if info.free:
         return 0.0
     if info.price is not None:
         more = {"cached_tokens": cached_tokens} if cached_tokens and _takes_cached(info.price) else {}
-        price = info.price(model, prompt_tokens, completion_tokens, **more)
-        return None if price is None else float(price)
+        try:
+            price = info.price(model, prompt_tokens, completion_tokens, **more)
+            cost = None if price is None else float(price)
+        except BaseException as error:  # its author's code: what it does is the provider's failure
+            raise ProviderError(
+                f"the provider's price({model!r:.100}) failed: {described(error):.500}"
+            ) from None
+        if cost is not None and not 0.0 <= cost < math.inf:
+            raise ProviderError(
+                f"the provider's price({model!r:.100}) gave {cost}: it must be 0.0 or more dollars"
+            )
+        return cost
     return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens, cached_tokens)
 
 

@@ -55,10 +55,11 @@ def request_of(operation: str, packed: bytes, limit: int, check: Callable[[], No
     begin = f"{operation}\n".encode()
     if operation in ("exec", "eval"):
         return begin + text.encode(), text
-    try:
-        return _IntoPython(packed, limit, check, pairs=False).request(begin), text
-    except _MixedKeysError:
-        return _IntoPython(packed, limit, check, pairs=True).request(begin), text
+    request = _IntoPython(packed, limit, check, pairs=False).request(begin)
+    if request is None:
+        request = _IntoPython(packed, limit, check, pairs=True).request(begin)
+    assert request is not None
+    return request, text
 
 
 def first_of(packed: bytes) -> Any:
@@ -77,10 +78,6 @@ def first_of(packed: bytes) -> Any:
 
 def _nothing() -> None:
     """Nothing is looked at."""
-
-
-class _MixedKeysError(Exception):
-    """A table that began with text for keys has others: no table is an object of JSON's then."""
 
 
 @dataclass(slots=True)
@@ -115,14 +112,18 @@ class _IntoPython:
         self._small: list[bytes] = []
         self._open: list[_Frame] = []
         self._short = 0
+        self._mixed = False
+        """A table that began with text for keys has others: no table is an object of JSON's then."""
 
-    def request(self, begin: bytes) -> bytes:
-        """All of it, behind ``begin``."""
+    def request(self, begin: bytes) -> bytes | None:
+        """All of it, behind ``begin``; None where the tables have to be written as ``pairs``, and are not."""
         self._add(begin)
         try:
             self._value()
-            while self._open:
+            while self._open and not self._mixed:
                 self._next()
+            if self._mixed:
+                return None
         except (IndexError, UnicodeDecodeError) as error:
             raise Unencodable(f"a message from the guest cannot be read: {error}") from None
         if self.at != len(self._data):
@@ -219,7 +220,7 @@ class _IntoPython:
         elif plain:
             self._add(text + b": ")
         else:
-            raise _MixedKeysError
+            self._mixed = True
 
     def _value(self) -> None:
         self._count()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Generator, Sequence
 from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from typing import Any
 
@@ -12,6 +13,7 @@ from wasmtime import _bindings
 from rlm_wasm.errors import InternalError
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.layers import Piece, clear, laid_over, lay, mappings, uncovered
 
 
 class Report(ctypes.LittleEndianStructure):
@@ -69,6 +71,7 @@ class Instance:
     """One Store with one instance of the guest, and the addresses that calls need."""
 
     __slots__ = (
+        "_below",
         "_externs",
         "base",
         "bounded",
@@ -79,6 +82,7 @@ class Instance:
         "inbox_bytes",
         "instance",
         "memory_at",
+        "pieces",
         "report",
         "reports",
         "size",
@@ -87,6 +91,9 @@ class Instance:
 
     def __init__(self, engine: Engine, memory_limit: int) -> None:
         self.store: int | None = None
+        self._below: list[tuple[Piece, ...]] = []
+        self.pieces: tuple[Piece, ...] = ()
+        """What of its memory is mapped from layers, in order; the rest is the boot image's or its own."""
         self.bounded = False
         """Whether the fuel of the last run stands still."""
         self.reports = False
@@ -156,11 +163,42 @@ class Instance:
         self.size = int(wasm.memory_data_size(self.context, self.memory_at))
         return self.size
 
+    def lay(
+        self,
+        pieces: Sequence[Piece],
+        may_go_on: Callable[[], bool] = lambda: True,
+        *,
+        alone: bool = False,
+    ) -> Generator[None, None, None]:
+        """Map them over its memory; it yields between parts of that, and ends where it may not go on.
+
+        What they hold has to be what stands there, so that it does not matter how far it came. ``alone``:
+        what else was mapped from layers becomes zeros. Raises OSError where the system refuses: then there
+        may be a hole in the memory, and nothing may run in it.
+        """
+        before = self.pieces
+        after = tuple(pieces) if alone else laid_over(before, pieces)
+        self._below.append(before)  # until all of it is laid, something may be mapped from there
+        self._hold(after)
+        for _ in lay(self.base, pieces):
+            yield
+            if self.pieces is not after or not may_go_on():
+                return
+        if alone:
+            clear(self.base, uncovered(before, pieces))
+        self._below.remove(before)
+
+    def _hold(self, pieces: tuple[Piece, ...]) -> None:
+        mappings.add(len(pieces) - len(self.pieces))
+        self.pieces = pieces
+
     def delete(self) -> None:
         """Idempotent."""
         if self.store is not None:
             store, self.store = self.store, None
             wasm.store_delete(store)
+            self._below.clear()
+            self._hold(())  # after that nobody maps them here
 
     def __del__(self) -> None:
         self.delete()

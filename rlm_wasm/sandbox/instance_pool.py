@@ -38,7 +38,8 @@ class InstancePool:
         """Keep it for the next session, or delete it."""
         kept = self._kept.setdefault(id(engine), [])
         size = wasm.memory_data_size(instance.context, instance.memory_at)
-        if len(kept) < self.max_kept and size == engine.image_size:
+        # Pages that are mapped from a layer do not count as written: that memory is another one.
+        if len(kept) < self.max_kept and size == engine.image_size and not instance.pieces:
             runs = written_runs(instance.base, size // PAGE)
             if runs is not None and sum(count for _, count in runs) <= self.max_pages:
                 pristine, _ = pristine_memory(engine)

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ PAGE = 4096
 _BLOCK = 16  # pages compared at once
 _ZERO = ctypes.create_string_buffer(PAGE)
 _ZERO_AT = ctypes.addressof(_ZERO)
+_COMPARED_AT_ONCE = 1024  # pages
 _ASKED_AT_ONCE = 1 << 14  # pages that the kernel is asked about at once: 64 MiB
 _memcmp = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None).memcmp
 _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -123,57 +124,76 @@ def spread(
 # ---- which pages changed
 
 
-def changed_pages(
-    engine: Engine, base: int, size: int, used: bytes, check: Callable[[], None] = _nothing
-) -> Generator[None, None, list[int]]:
-    """Page numbers, ascending. ``used`` holds a byte a page; 0 says that its content means nothing.
+def differs(page: int, other: int) -> bool:
+    """Whether the page at this address has other content than the one at the second; 0: than zeros."""
+    return bool(_memcmp(page, other or _ZERO_AT, PAGE))
 
-    It yields between parts of a large memory; ``check`` raises where the memory is gone after that.
-    """
-    pristine, pristine_size = pristine_memory(engine)
-    count, pristine_count, known = size // PAGE, pristine_size // PAGE, len(used)
-    out: list[int] = []
+
+def written_in_turns(
+    base: int, size: int, check: Callable[[], None] = _nothing
+) -> Generator[None, None, list[tuple[int, int]] | None]:
+    """As ``written_runs``, of a memory of so many bytes; it yields between parts of a large one."""
+    count = size // PAGE
+    out: list[tuple[int, int]] = []
     for first in range(0, count, _ASKED_AT_ONCE):
-        pages = min(_ASKED_AT_ONCE, count - first)
-        candidates = written_pages(base + first * PAGE, pages)
-        if candidates is None:
-            candidates = _differing_blocks(
-                base + first * PAGE, pages, pristine + first * PAGE, max(pristine_count - first, 0)
-            )
-        for i, n in enumerate(candidates, 1):
-            page = first + n
-            if page >= known or used[page]:
-                other = pristine + page * PAGE if page < pristine_count else _ZERO_AT
-                if _memcmp(base + page * PAGE, other, PAGE):
-                    out.append(page)
-            if i % 1024 == 0:
-                yield
-                check()
-        if first + pages < count:
+        if first:
             yield
             check()
+        runs = written_runs(base + first * PAGE, min(_ASKED_AT_ONCE, count - first))
+        if runs is None:
+            return None
+        out.extend((first + page, many) for page, many in runs)
     return out
 
 
-def _differing_blocks(base: int, count: int, pristine: int, pristine_count: int) -> list[int]:
+def changed_pages(
+    engine: Engine,
+    base: int,
+    size: int,
+    used: bytes,
+    written: Iterable[tuple[int, int]] | None,
+    check: Callable[[], None] = _nothing,
+) -> Generator[None, None, list[int]]:
+    """Numbers, ascending, of those pages of the ``written`` runs that are not as in the guest's image.
+
+    ``written`` is None where nobody knows: then all are compared. ``used`` holds a byte a page; 0 says that
+    its content means nothing. It yields between parts of a large memory; ``check`` raises where the memory is
+    gone after that.
+    """
+    pristine, pristine_size = pristine_memory(engine)
+    pristine_count, known = pristine_size // PAGE, len(used)
+    if written is None:
+        written = _differing_blocks(base, size // PAGE, pristine, pristine_count)
     out: list[int] = []
+    looked_at = 0
+    for first, count in written:
+        for start in range(first, first + count, _COMPARED_AT_ONCE):
+            end = min(start + _COMPARED_AT_ONCE, first + count)
+            for page in range(start, end):
+                if page < known and not used[page]:
+                    continue
+                if differs(base + page * PAGE, pristine + page * PAGE if page < pristine_count else 0):
+                    out.append(page)
+            looked_at += end - start
+            if looked_at >= _COMPARED_AT_ONCE:
+                looked_at = 0
+                yield
+                check()
+    return out
+
+
+def _differing_blocks(base: int, count: int, pristine: int, pristine_count: int) -> Iterator[tuple[int, int]]:
     for n in range(0, count, _BLOCK):
         pages = min(_BLOCK, count - n)
         if n + pages > pristine_count or _memcmp(base + n * PAGE, pristine + n * PAGE, pages * PAGE):
-            out.extend(range(n, n + pages))
-    return out
-
-
-def written_pages(base: int, count: int) -> list[int] | None:
-    """The pages that were written since they were mapped, as far as the kernel tells."""
-    runs = written_runs(base, count)
-    if runs is None:
-        return None
-    return [page for first, many in runs for page in range(first, first + many)]
+            yield n, pages
 
 
 def written_runs(base: int, count: int) -> list[tuple[int, int]] | None:
-    """The same as (first page, how many): pages that follow one another, ascending."""
+    """The pages that were written since they were mapped, as (first page, how many), ascending.
+
+    None where the kernel does not tell.
+    """
     handle = _pagemap()
     if handle is None:
         return None

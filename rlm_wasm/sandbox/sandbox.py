@@ -12,24 +12,24 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import addressof, c_uint64, memmove, string_at
+from ctypes import memmove, string_at
 from functools import partial
 from typing import ClassVar
 
-from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SandboxCrashed
+from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge
 from rlm_wasm.sandbox import engine as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.instance import Instance, failure_of
 from rlm_wasm.sandbox.instance_pool import InstancePool
-from rlm_wasm.sandbox.pages import PAGE, at_once, changed_pages, gathered, give_back, spread
-from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+from rlm_wasm.sandbox.memories import Subject, memories
+from rlm_wasm.sandbox.pages import PAGE, at_once, gathered, give_back, spread
+from rlm_wasm.sandbox.snapshot import Image, LayeredImage, PackedImage
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
 GIVE_BACK_FROM = 4 << 20
 """Bytes by which a guest has grown before a look at what of that is free is worth it."""
 
-_WASM_PAGE = 65536
 _OUTBOX_LIMIT = 65 << 20
 
 
@@ -65,21 +65,19 @@ class Sandbox:
     max_live: ClassVar[int] = 1024
     """Above so many that hold an instance, in one thread, the longest unused go to sleep."""
 
-    def __init__(
-        self, engine: Engine, memory_limit: int, image: MemoryImage | PackedImage | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, memory_limit: int, image: Image | PackedImage | None = None) -> None:
         self._engine = engine
         self._memory_limit = memory_limit
         self._live = live_sandboxes()
         self._i: Instance | None = None
-        self._frozen: MemoryImage | PackedImage | None = image
+        self._frozen: Image | PackedImage | None = image
         self.fuel_used = 0
         """By the last ``run``."""
         self.runs = 0
         """How often it was entered: a copy of its memory that was made meanwhile is of no moment."""
         self._inbox_fuel = 0
         """What room for a message that was delivered in turns took; the next ``run`` tells it."""
-        self._captured: tuple[int, weakref.ref[MemoryImage]] | None = None
+        self._captured: tuple[int, weakref.ref[Image]] | None = None
         """The memory as it was after so many runs, where somebody still has that."""
         self._looked_at = engine.image_size
         """How large the memory was when it was last looked at for what could be given back."""
@@ -125,7 +123,7 @@ class Sandbox:
         """Keep the changed pages and give the instance up; ``run`` wakes it."""
         at_once(self.sleep_in_turns())
 
-    def sleep_in_turns(self) -> Generator[None, None, MemoryImage | PackedImage | None]:
+    def sleep_in_turns(self) -> Generator[None, None, Image | PackedImage | None]:
         """As ``sleep``; it yields between parts of a large memory. Meanwhile nobody may run the guest.
 
         It may be given up at any yield: then the guest is as awake as before, or asleep. Where somebody had
@@ -153,42 +151,26 @@ class Sandbox:
             raise InternalError("a closed sandbox was entered")
         if isinstance(image, PackedImage):
             image = yield from image.unpacked()
-        instance = _pool.acquire(self._engine, self._memory_limit)
-        try:
-            yield from self._load(instance, image)
-        except BaseException:
-            instance.delete()
-            raise
+        instance = yield from memories().made(partial(_pool.acquire, self._engine, self._memory_limit), image)
         if self._i is not None or self._frozen is None:  # somebody who could not wait was here meanwhile
             instance.delete()
             return self._awake()
         self._frozen = None
         return self._use(instance)
 
-    def _load(self, instance: Instance, image: MemoryImage) -> Generator[None, None, None]:
-        """Write an image into an instance that is nobody's yet."""
-        if image.size > instance.size:
-            grown = c_uint64()
-            more = -(-(image.size - instance.size) // _WASM_PAGE)
-            error = wasm.memory_grow(instance.context, instance.memory_at, more, addressof(grown))
-            if error:
-                failure_of(error, None)
-                raise SandboxCrashed("the snapshot does not fit the session's memory limit")
-            self._memory_size(instance)
-        base = instance.base
-        runs = ((base + page * PAGE, count * PAGE) for page, count, _ in image.runs())
-        yield from spread(image.content, runs)
-
     @property
     def frozen_bytes(self) -> int:
         """Bytes that waking it copies; 0 where it is awake."""
-        return len(self._frozen.numbers) * PAGE if self._frozen is not None else 0
+        frozen = self._frozen
+        if frozen is None:
+            return 0
+        return frozen.own_bytes if isinstance(frozen, LayeredImage) else frozen.pages * PAGE
 
-    def capture(self) -> MemoryImage:
+    def capture(self) -> Image:
         """The memory as it is now. Possible between any two runs."""
         return at_once(self.capture_in_turns())
 
-    def capture_in_turns(self) -> Generator[None, None, MemoryImage]:
+    def capture_in_turns(self) -> Generator[None, None, Image]:
         """As ``capture``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
         instance = self._i
         if instance is None:
@@ -200,15 +182,21 @@ class Sandbox:
         if self._captured is not None and captured is not None and self._captured[0] == self.runs:
             return captured
         with self._held():
-            used = self._page_map(instance)
-            size, base = self._memory_size(instance), instance.base
-            check = partial(self._check_there, instance)
-            numbers = yield from changed_pages(self._engine, base, size, used, check)
-            runs = MemoryImage(size, tuple(numbers), b"").runs()
-            content = yield from gathered([(base + n * PAGE, count * PAGE) for n, count, _ in runs], check)
-            image = MemoryImage(size, tuple(numbers), content)
-            self._captured = self.runs, weakref.ref(image)
-            return image
+            runs = self.runs
+            subject = Subject(
+                self._engine,
+                instance,
+                self._page_map(instance),
+                partial(self._check_there, instance),
+                lambda: self.runs == runs and self._i is instance,
+            )
+            image, intact = yield from memories().capture(subject)
+        if subject.unchanged():
+            self._captured = runs, weakref.ref(image)
+        if not intact and self._i is instance:
+            self._drop(crashed=True)
+            self._frozen = image
+        return image
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -448,7 +436,7 @@ class Sandbox:
         """Bytes of objects beyond the image."""
         instance = self._i
         if instance is None:
-            return len(self._frozen.numbers) * PAGE if self._frozen else 0
+            return self._frozen.pages * PAGE if self._frozen else 0
         report = instance.report
         if report is not None:
             return report.heap_used

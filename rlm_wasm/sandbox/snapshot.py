@@ -18,6 +18,7 @@ this process or a key has signed is known to be whole: its pages stay packed unt
 
 from __future__ import annotations
 
+import abc
 import bisect
 import ctypes
 import hashlib
@@ -36,7 +37,16 @@ from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
 from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.blank_state import BLANK, changes, merged
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered, pristine_memory, room_for
+from rlm_wasm.sandbox.layers import Piece
+from rlm_wasm.sandbox.pages import (
+    PAGE,
+    address_of,
+    at_once,
+    differs,
+    gathered,
+    pristine_memory,
+    room_for,
+)
 
 PACKED_AT_ONCE = 1 << 20
 """Bytes that are compressed without a turn in between."""
@@ -68,34 +78,85 @@ MAX_PARTS = 3_000_000
 sixty in memory. A full log has a tenth of that."""
 
 
-_SMALL = 256 << 10
-"""Bytes up to which a memory is worth more effort: a tenth of a millisecond for some fifty bytes."""
-
 _MAX_WINDOW = 1 << 27
 _local = threading.local()
 
 
-def _zstd() -> tuple[Any, Any, Any]:
-    """The library, and this thread's compressor and decompressor, which cost more than a small image."""
-    known: tuple[Any, Any, Any] | None = getattr(_local, "zstd", None)
+def _zstd() -> tuple[Any, Any, Any, Any]:
+    """The library, and this thread's compressors, a quick and a thorough one, and its decompressor.
+
+    To make one costs more than a small image does.
+    """
+    known: tuple[Any, Any, Any, Any] | None = getattr(_local, "zstd", None)
     if known is None:
         import zstandard
 
         known = _local.zstd = (
             zstandard,
             zstandard.ZstdCompressor(level=1),
+            zstandard.ZstdCompressor(level=3),
             zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW),
         )
     return known
 
 
+class Image(abc.ABC):
+    """Linear memory, as it was captured: what differs from the boot image."""
+
+    __slots__ = ()
+    size: int
+    """Bytes of the memory."""
+
+    @property
+    @abc.abstractmethod
+    def pages(self) -> int:
+        """How many pages may differ."""
+
+    @property
+    @abc.abstractmethod
+    def own_bytes(self) -> int:
+        """Bytes that it takes beside the memory that it was taken of."""
+
+    @abc.abstractmethod
+    def whole(self) -> Generator[None, None, MemoryImage]:
+        """The same with all of its pages copied. It yields between parts."""
+
+    def packed(self) -> Generator[None, None, PackedImage]:
+        """The same, compressed: for instances that sleep. It yields between pieces."""
+        return (yield from (yield from self.whole()).packed())
+
+    def to_record(self) -> Any:
+        """For records: see ``MemoryImage.to_state``."""
+        return at_once(self.whole()).to_state()
+
+    @classmethod
+    def from_record(cls, state: Any) -> Image:
+        """The inverse, checked, for records. Raises SnapshotCorrupt."""
+        return at_once(MemoryImage.from_state(state, 1 << 32))
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class MemoryImage:
-    """Linear memory: its size, and the pages of 4 KiB that differ from the boot image."""
+class MemoryImage(Image):
+    """Its size, and the pages of 4 KiB that differ from the boot image."""
 
     size: int
     numbers: tuple[int, ...]
     content: bytes
+
+    @property
+    def pages(self) -> int:
+        """How many differ."""
+        return len(self.numbers)
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of their content."""
+        return len(self.content)
+
+    def whole(self) -> Generator[None, None, MemoryImage]:
+        """Itself: nothing has to be copied, and there is no turn."""
+        return self
+        yield
 
     def runs(self) -> list[tuple[int, int, int]]:
         """Neighbouring pages as (page, count, offset in content)."""
@@ -124,13 +185,6 @@ class MemoryImage:
         """For CBOR: size, page numbers, for each its place among the different pages, and those."""
         size, numbers, which, places = self._different()
         return [size, numbers, which, b"".join(places)]
-
-    to_record = to_state
-
-    @classmethod
-    def from_record(cls, state: Any) -> MemoryImage:
-        """The inverse, checked, for records. Raises SnapshotCorrupt."""
-        return at_once(cls.from_state(state, 1 << 32))
 
     def against(self, engine: Engine, *, own: bool = False) -> Generator[None, None, MemoryImage]:
         """Of each page what differs from the guest's image; the same once more gives the pages back.
@@ -249,6 +303,57 @@ def _numbers(packed: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(packed) // 4}I", packed)
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class LayeredImage(Image):
+    """One of which long runs of pages stand in layers: to map those copies nothing."""
+
+    size: int
+    engine: Engine
+    """The guest's."""
+    used: bytes
+    """A byte a page; 0 says that its content means nothing. Pages behind the last one are used."""
+    pieces: tuple[Piece, ...]
+    rest: MemoryImage
+    """The other pages that differ, and those that were written since their piece was."""
+
+    @property
+    def pages(self) -> int:
+        """How many may differ."""
+        return self.rest.pages + sum(piece.count for piece in self.pieces)
+
+    @property
+    def own_bytes(self) -> int:
+        """Without its pieces: those are mapped in that memory, too."""
+        return self.rest.own_bytes
+
+    def whole(self) -> Generator[None, None, MemoryImage]:
+        """The same with all of its pages copied. It yields between parts."""
+        start, size = pristine_memory(self.engine)
+        count, known, used = size // PAGE, len(self.used), self.used
+        apart = set(self.rest.numbers)
+        places = {page: address_of(self.rest.content) + n * PAGE for n, page in enumerate(self.rest.numbers)}
+        kept: list[bytes] = []
+        for piece in self.pieces:
+            for first in range(piece.page, piece.end, _PAGES_AT_ONCE):
+                content = piece.extent.read(
+                    piece.at + first - piece.page, min(_PAGES_AT_ONCE, piece.end - first)
+                )
+                kept.append(content)
+                for at in range(0, len(content), PAGE):
+                    page = first + at // PAGE
+                    if page not in apart and (page >= known or used[page]):
+                        places[page] = address_of(content) + at
+                yield
+        numbers = []
+        for n, page in enumerate(sorted(places), 1):
+            if differs(places[page], start + page * PAGE if page < count else 0):
+                numbers.append(page)
+            if n % _PAGES_AT_ONCE == 0:
+                yield
+        content = yield from gathered([(places[page], PAGE) for page in numbers])
+        return MemoryImage(self.size, tuple(numbers), content)
+
+
 @dataclass(frozen=True, slots=True)
 class PackedImage:
     """A MemoryImage, compressed piece by piece."""
@@ -257,9 +362,14 @@ class PackedImage:
     numbers: Sequence[int]
     content: tuple[bytes, ...]
 
+    @property
+    def pages(self) -> int:
+        """How many of them there are."""
+        return len(self.numbers)
+
     def unpacked(self) -> Generator[None, None, MemoryImage]:
         """As it was. It yields between pieces."""
-        decompress, pieces = _zstd()[2].decompress, []
+        decompress, pieces = _zstd()[3].decompress, []
         for piece in self.content:
             pieces.append(decompress(piece, max_output_size=PACKED_AT_ONCE))
             yield
@@ -299,7 +409,7 @@ class Snapshot:
     """
 
     header: dict[str, Any]
-    _memory: MemoryImage | PackedImage | list[Any]
+    _memory: Image | PackedImage | list[Any]
     body: Any
     """A record, or the plain data of one that was loaded: the session checks it before it is used."""
     key: bytes | None = field(default=None, repr=False)
@@ -340,8 +450,8 @@ class Snapshot:
     ) -> Generator[None, None, MemoryImage]:
         """As ``memory``; it yields between parts of a large one."""
         memory = self._memory
-        if isinstance(memory, MemoryImage):
-            return memory
+        if isinstance(memory, Image):
+            return (yield from memory.whole())
         if isinstance(memory, PackedImage):
             if memory.size > max_size:
                 raise _too_large(memory.size, max_size)
@@ -349,9 +459,15 @@ class Snapshot:
         image = yield from MemoryImage.from_state(memory, max_size)
         return (yield from image.against(self._engine(engine), own=True)) if self.differences else image
 
-    def at_rest(self, max_size: int, engine: Engine) -> Generator[None, None, MemoryImage | PackedImage]:
-        """As ``memory_in_turns``; what this process or a key has signed stays packed."""
+    def image(self) -> Image:
+        """As ``memory``; layers are not copied."""
+        return self._memory if isinstance(self._memory, Image) else self.memory()
+
+    def at_rest(self, max_size: int, engine: Engine) -> Generator[None, None, Image | PackedImage]:
+        """As ``memory_in_turns``, without copying layers; what this process or a key signed stays packed."""
         memory = self._memory
+        if isinstance(memory, Image):
+            return memory
         if isinstance(memory, StoredImage) and self.trusted:
             if memory.size > max_size:
                 raise _too_large(memory.size, max_size)
@@ -375,7 +491,12 @@ class Snapshot:
             )
         return engine
 
-    def with_memory(self, memory: MemoryImage | PackedImage, body: Any) -> Snapshot:
+    @property
+    def pages(self) -> int:
+        """How many pages of its memory may differ from the boot image; 0 where nobody knows."""
+        return 0 if isinstance(self._memory, list) else self._memory.pages
+
+    def with_memory(self, memory: Image | PackedImage, body: Any) -> Snapshot:
         """The same, read and checked already."""
         return Snapshot(self.header, memory, body, self.key, self.trusted, self.engine)
 
@@ -413,6 +534,7 @@ class Snapshot:
             memory = at_once(memory.unpacked())
         elif isinstance(memory, list):
             memory = at_once(MemoryImage.from_state(memory, 1 << 32))
+        memory = at_once(memory.whole())
         if self.engine is not None:
             memory, differences = at_once(memory.against(self.engine)), True
         gaps, which, length, pages = memory.in_parts()
@@ -505,11 +627,8 @@ def _with_short_hash(header: dict[str, Any]) -> dict[str, Any]:
 
 def _frame(length: int, pieces: Iterable[bytes]) -> bytes:
     """Pieces of that length, compressed."""
-    import zstandard
-
-    level = 9 if length <= _SMALL else 3
     # Piece by piece: whoever dumps on a thread lets the others go on after each.
-    compressor = zstandard.ZstdCompressor(level=level).compressobj(size=length)
+    compressor = _zstd()[2].compressobj(size=length)
     packed = []
     for piece in pieces:
         view = memoryview(piece)
@@ -545,7 +664,7 @@ def _state_and_memory(packed: memoryview, *, trusted: bool) -> tuple[StoredImage
 
 def _unpacked_small(frame: bytes | memoryview) -> bytes | None:
     """Decompressed, where that is little; None where it is more, or nothing. Raises SnapshotCorrupt."""
-    zstandard, _, decompressor = _zstd()
+    zstandard, _, _, decompressor = _zstd()
     try:
         if not 0 < zstandard.frame_content_size(frame) <= PACKED_AT_ONCE:
             return None

@@ -234,7 +234,7 @@ class Children:
         if start is None:
             start = waiting_for(await captured(self._parts, self._key), request.id)
         state = states.without_children(states.state_of(start))
-        self._starts[name] = states.ChildState(name, start.memory(), state), count
+        self._starts[name] = states.ChildState(name, start.image(), state), count
         tasks = [
             asyncio.create_task(self._in_fork(request, start, number, nested)) for number in range(count)
         ]

@@ -55,10 +55,9 @@ class Observer:
 
     def end(self) -> None:
         """It is over: the last report."""
-        self._on_output = None
-        if self._reporter is not None:
-            self._reporter.close()
-            self._reporter = None
+        reporter, self._reporter, self._on_output = self._reporter, None, None
+        if reporter is not None:  # forgotten first: where its callback ends the task, the next one has none
+            reporter.close()
 
     def changed(self) -> None:
         """Something did that a report of the progress shows."""

@@ -36,7 +36,7 @@ from rlm_wasm.session_parts.steps import Steps
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Journal
-    from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+    from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Parts:
         namespace: str,
         *,
         parent: Parent | None,
-        memory: MemoryImage | PackedImage | None,
+        memory: Image | PackedImage | None,
         budget: Budget | None,
         journal: Journal | None,
         recurse: Recurse,

@@ -15,7 +15,7 @@ from rlm_wasm.llm.budget import BudgetState
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, structure, structure_beside
 from rlm_wasm.sandbox.blank_state import BLANK
-from rlm_wasm.sandbox.snapshot import MemoryImage, Snapshot
+from rlm_wasm.sandbox.snapshot import Image, Snapshot
 from rlm_wasm.session_parts.kept_log import KeptLog
 from rlm_wasm.session_parts.steps import StepState
 
@@ -68,7 +68,7 @@ class ChildState:
     """Whose it is: "12.1" the child of call 12, "f7.2" the fork for item 2 of request 7, "f7.start" what
     all of its forks begin from, "12.1/f3.0" a fork
     of that child."""
-    memory: MemoryImage
+    memory: Image
     state: BelowState
 
 

@@ -191,7 +191,7 @@ class Stay:
             if base < 0:
                 return
             state = states.state_of(snapshot)
-            journal.measured(len(snapshot.memory().numbers), _host_bytes(state))
+            journal.measured(snapshot.pages, _host_bytes(state))
             stored = replace(snapshot, body=durable.by_reference(state))
             await durable.save(stored, journal.stream, base, self._engine)
         except (StoreError, SessionClosed):

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rlm_wasm.errors import StoreDamaged, StoreError, UsageError
-from rlm_wasm.redaction import HIDDEN, address_without_credentials, without_credentials
+from rlm_wasm.redaction import Secrets, address_without_credentials, is_secret, without_credentials
 from rlm_wasm.store import files
 from rlm_wasm.store.tables import SCHEMA_VERSION, metadata, schema
 
@@ -57,6 +57,7 @@ class Database:
             ) from None
         except ModuleNotFoundError as error:
             raise UsageError(_driver_missing(url, error)) from None
+        self._secrets = _secrets_of(self.url)
         if self.url.get_backend_name() == "sqlite":
             files.secure(self.url)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
@@ -227,16 +228,6 @@ class Database:
         """The URL without what opens the store."""
         return without_credentials(self.url.render_as_string(hide_password=True))
 
-    def _secrets(self) -> tuple[str, ...]:
-        """What a driver may repeat in its errors: the password, and those of the query."""
-        named = (
-            value
-            for name, values in self.url.normalized_query.items()
-            for value in values
-            if HIDDEN in without_credentials(f"?{name}={value}")
-        )
-        return tuple(filter(None, (self.url.password, *named)))
-
     def _file_of(self) -> tuple[int, int] | None:
         """The file at a SQLite store's path; None where it has none, or there is none."""
         path = self.url.database
@@ -258,11 +249,18 @@ class Database:
         try:
             return work()
         except SQLAlchemyError as error:
-            lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-            line = without_credentials(lines[0] if lines else type(error).__name__)
-            for secret in self._secrets():
-                line = line.replace(secret, HIDDEN)
-            raise StoreError(f"the store {self._display_url()}: {line}") from error
+            failure = error
+        lines = str(getattr(failure, "orig", None) or failure).strip().splitlines()
+        line = self._secrets.hidden_in(lines[0] if lines else type(failure).__name__)
+        told = StoreError(f"the store {self._display_url()}: {without_credentials(line)}")
+        # Outside of the handler, so that a cause that repeats what opens the store is in no traceback.
+        raise told from self._secrets.cause(failure)
+
+
+def _secrets_of(url: sa.URL) -> Secrets:
+    """What a driver may repeat in its errors: the password, and those of the query."""
+    named = [value for name, values in url.normalized_query.items() if is_secret(name) for value in values]
+    return Secrets(*filter(None, (url.password, *named)), shortest=1)
 
 
 def _options(url: sa.URL) -> dict[str, Any]:

@@ -79,14 +79,16 @@ class GatedProvider:
 
     def release(self, index: int = 0, text: str | None = None) -> CompletionRequest:
         """Let one call through, by its place in ``waiting``: with the text, or with its ``answer``."""
-        number = list(self._gates)[index]
+        return self._let_through(list(self._gates)[index], text)
+
+    def _let_through(self, number: int, text: str | None) -> CompletionRequest:
         self._gates.pop(number).set_result(text)
         return self.requests[number]
 
     def release_many(self, count: int) -> None:
         """Let as many through, oldest first, or all where fewer wait."""
-        for _ in range(min(count, len(self._gates))):
-            self.release()
+        for number in list(self._gates)[: max(count, 0)]:
+            self._let_through(number, None)
 
     def release_all(self) -> None:
         """Let all that wait through, oldest first."""

@@ -32,7 +32,7 @@ def other() -> Engine:
     sandbox = Sandbox(engine, engine.image_size + (64 << 20))
     program = '(begin (string->symbol "of another release") (make-vector 20000 (list "older")) (void))'
     assert sandbox.run(protocol.evaluate(program, "program", {}), 1 << 20, 1 << 40) == 0
-    written = at_once(sandbox.capture_in_turns())
+    written = at_once(sandbox.capture().whole())
     start, size = pristine_memory(engine)
     memory = bytearray(ctypes.string_at(start, size).ljust(written.size, b"\0"))
     for page, count, offset in written.runs():

@@ -24,6 +24,7 @@ class Paid(InlineProvider):
 ASK = '(define a (syntax-e (llm-query #:instruction "vote"))) (finish (string-append a "!"))'
 
 
+@pytest.mark.usefixtures("each_way")
 async def test_forks_of_an_execution_each_ask_what_was_in_flight() -> None:
     """A call of its own for each, under a key of its own: votes are not one answer, counted twice."""
     gate = GatedProvider(lambda request: f"[{request.id}]")
@@ -162,6 +163,7 @@ async def test_forks_of_a_program_end_with_it() -> None:
         assert (await session.execute("1")).value == "1"
 
 
+@pytest.mark.usefixtures("each_way")
 async def test_a_fork_has_the_log_of_its_session_and_goes_on_with_its_own(runtime: Runtime) -> None:
     """Whatever is looked at first, and however often it is forked on."""
     async with runtime.session() as session:
@@ -178,12 +180,13 @@ async def test_a_fork_has_the_log_of_its_session_and_goes_on_with_its_own(runtim
         await two.aclose()
 
 
+@pytest.mark.usefixtures("each_way")
 async def test_an_unchanged_session_is_copied_once_for_forks_that_live(runtime: Runtime) -> None:
     """And anew when it has run."""
     async with runtime.session() as session:
         await session.execute("(define x 1)")
         first, second = await session.snapshot(), await session.snapshot()
-        assert first.memory() is second.memory()
+        assert first._memory is second._memory
         await session.execute("(set! x 2)")
         third = await session.snapshot()
         assert third.memory() != first.memory()

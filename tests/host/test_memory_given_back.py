@@ -10,6 +10,7 @@ import pytest
 from rlm_wasm import Runtime
 from rlm_wasm.execution import guest, scheduler
 from rlm_wasm.sandbox import pages, sandbox
+from tests.host.resting import rested
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single pages back")
 
@@ -45,11 +46,12 @@ async def test_pages_of_a_finished_evaluation_go_back_to_the_system(
 
 
 @LINUX
-async def test_heavy_evaluations_in_a_row_keep_their_memory_and_a_light_one_gives_it_back(
+async def test_heavy_evaluations_in_a_row_keep_their_memory_and_a_rest_after_a_light_one_gives_it_back(
     runtime: Runtime, given: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given after the first, after two more, after four more: the next one would fetch it again."""
     monkeypatch.setattr(scheduler, "HEAVY_FUEL", 1_000_000)
+    monkeypatch.setattr(scheduler, "SETTLED_AFTER_S", 0)
     heavy = '(string-length (let loop ([s "abcdefghij"] [n 0]) (if (< n 20) (loop (string-append s s) (+ n 1)) s)))'
     async with runtime.session() as session:
         times = []
@@ -58,8 +60,11 @@ async def test_heavy_evaluations_in_a_row_keep_their_memory_and_a_light_one_give
             times.append(len(given))
         assert times == [1, 1, 2, 2, 2, 2, 3, 3, 3]
         await session.execute("1")
+        assert len(given) == 3  # nobody waits for that
+        await rested(session)
         assert len(given) == 4
         await session.execute("1")
+        await rested(session)
         assert len(given) == 4
 
 

@@ -202,7 +202,9 @@ def distance(a: str, b: str) -> int:
 
 NAMES = st.one_of(
     st.text("zqjxé", min_size=1, max_size=9).map(lambda text: "zqj" + text),
-    st.text("zqjxé", min_size=1, max_size=4).map(lambda text: "zqj" + "qjx" * 19 + text),  # 61 to 64 characters
+    st.text("zqjxé", min_size=1, max_size=4).map(
+        lambda text: "zqj" + "qjx" * 19 + text
+    ),  # 61 to 64 characters
 )
 
 

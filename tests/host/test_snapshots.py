@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from host.suspending import SUSPENDING
 from rlm_wasm import Limits, Runtime, Snapshot, SnapshotCorrupt, SnapshotVersionError, UsageError
 from rlm_wasm.errors import InstanceLost
 from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
+from rlm_wasm.sandbox.snapshot import Image
 from rlm_wasm.testing import GatedProvider, bracketed
+
+pytestmark = pytest.mark.usefixtures("each_way")
 
 
 @pytest.mark.parametrize("name", SUSPENDING)
@@ -201,7 +205,7 @@ async def test_a_long_session_is_rolled_back_from_an_image(
     """After much work the journal gives way to a memory image."""
     from rlm_wasm.execution import replay_log
 
-    monkeypatch.setattr(replay_log, "_MAX_FUEL", 100_000)
+    monkeypatch.setattr(replay_log, "_MOST_FUEL", 100_000)
     async with runtime.session() as session:
         for i in range(6):
             await session.execute(f"(define v{i} (make-vector 10 {i}))")
@@ -296,3 +300,41 @@ async def test_a_session_that_executes_is_copied_as_it_is(gated: Runtime, gate: 
         gate.release()
         gate.release()
         assert (await running).value == (await going_on).value == "0[q]"
+
+
+async def test_a_reply_that_waits_for_one_snapshot_is_in_the_next(
+    gated: Runtime, gate: GatedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came while memory was copied: the guest cannot take it yet, and nobody else may lose it."""
+    copying, original = True, Sandbox.capture_in_turns
+
+    def slow(sandbox: Sandbox) -> Generator[None, None, Image]:
+        while copying:
+            yield
+        return (yield from original(sandbox))
+
+    async with gated.session() as session:
+        running = asyncio.create_task(
+            session.execute('(string-append (syntax-e (llm-query #:instruction "q")) "!")')
+        )
+        await gate.arrived(1)
+        monkeypatch.setattr(Sandbox, "capture_in_turns", slow)
+        first = asyncio.create_task(session.snapshot())
+        while not session._scheduler.guest.is_held:
+            await asyncio.sleep(0)
+        gate.release()
+        while session._scheduler.requests.replies_due or session._scheduler.requests.live:
+            await asyncio.sleep(0)
+        second = asyncio.create_task(session.snapshot())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        copying = False
+        before, after = await first, await second
+        assert (await running).value == "[q]!"
+        async with await gated.restore(after) as back:
+            assert not after.suspended or (await back.resume()).value == "[q]!"
+        async with await gated.restore(before) as back:
+            going_on = asyncio.create_task(back.resume())
+            await gate.arrived(1)
+            gate.release()
+            assert (await going_on).value == "[q]!"

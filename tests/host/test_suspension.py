@@ -16,6 +16,8 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 MORE = {
     "output between": '(for ([i 3]) (printf "~a " i) (llm-query #:instruction (number->string i))) (eprintf "end")',
     "a fan-out with races": (
@@ -45,7 +47,7 @@ def test_another_process_comes_to_the_same_end(name: str) -> None:
     memories: list[Any] = []
 
     def remember(waiting: list[Any]) -> None:
-        memories.append([sandbox.capture().to_state(), [*waiting]])
+        memories.append([sandbox.capture().to_record(), [*waiting]])
 
     status = sandbox.run(protocol.evaluate(program, "program", {}), STEPS, FUEL)
     straight = go_on(sandbox, status, [], remember)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_wasm.sandbox import pages
-from rlm_wasm.sandbox.pages import PAGE, written_pages, written_runs
+from rlm_wasm.sandbox.pages import PAGE, at_once, written_in_turns, written_runs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which pages were written")
 
@@ -35,7 +35,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     return request.param
 
 
-def written_to(image: Path, numbers: set[int]) -> tuple[list[int] | None, list[tuple[int, int]] | None]:
+def written_to(image: Path, numbers: set[int]) -> tuple[list[int], list[tuple[int, int]] | None]:
     """What is told of a copy of the image, mapped as a guest's memory is, of which all pages were read."""
     with image.open("rb") as file:
         memory = mmap.mmap(file.fileno(), PAGE * PAGES, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
@@ -43,10 +43,12 @@ def written_to(image: Path, numbers: set[int]) -> tuple[list[int] | None, list[t
     assert sum(memory[page * PAGE] for page in range(PAGES)) == PAGES
     for page in numbers:
         memory[page * PAGE + 7] = 9
-    found = written_pages(base, PAGES), written_runs(base, PAGES)
+    runs, in_turns = written_runs(base, PAGES), at_once(written_in_turns(base, PAGES * PAGE))
     del first
     memory.close()
-    return found
+    assert runs is not None
+    assert in_turns == runs
+    return [page for start, many in runs for page in range(start, start + many)], runs
 
 
 @settings(max_examples=20)

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -367,7 +368,7 @@ async def test_what_a_program_starts_cannot_read_the_client_s_messages() -> None
     before = os.dup(0)
     os.dup2(read, 0)
     try:
-        async with input_lines() as lines:
+        async with input_lines(1_000, deque()) as lines:
             os.write(write, "first\nsec\u00f6nd".encode())
             assert await anext(lines) == "first"
             child = await asyncio.create_subprocess_exec("cat", stdout=asyncio.subprocess.PIPE)

@@ -11,7 +11,7 @@ import zstandard
 
 from rlm_wasm import Snapshot
 from rlm_wasm.records import unstructure
-from rlm_wasm.sandbox.snapshot import FORMAT, MAGIC, MemoryImage
+from rlm_wasm.sandbox.snapshot import FORMAT, MAGIC, Image
 
 SEAL = 64
 
@@ -21,7 +21,7 @@ def forged(snapshot: Snapshot, edit: Callable[[dict[str, Any], dict[str, Any]], 
     header, body = dict(snapshot.header), unstructure(snapshot.body)
     changed = edit(header, body)
     memory = snapshot._memory
-    pages = memory.to_state() if isinstance(memory, MemoryImage) else memory
+    pages = memory.to_record() if isinstance(memory, Image) else memory
     return sealed(Snapshot(header, pages, body if changed is None else changed).dump()[:-SEAL])
 
 

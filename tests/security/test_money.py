@@ -10,6 +10,7 @@ import pytest
 
 from rlm_wasm import Completion, CompletionRequest, Limits, ProviderError, Runtime
 from rlm_wasm.errors import ProviderTimeout
+from rlm_wasm.providers import BudgetProvider
 from rlm_wasm.providers.tokens import estimate_prompt_tokens
 from rlm_wasm.providers.vendor_rules import MAX_IMAGE_TOKENS, max_image_tokens
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
@@ -205,6 +206,82 @@ async def test_a_refusal_says_what_was_used_reserved_and_asked() -> None:
     assert "reserved by calls in flight 0.305" in result.error.message
     assert "asked for 0.905" in result.error.message
     assert "limit 0.9" in result.error.message
+
+
+# ---- what a hostile server, or a provider with a mistake, may say
+
+
+class Renamed(Vendor):
+    """A gateway that calls its models as it likes: only the name that is asked for has a price."""
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:  # type: ignore[override]
+        """Dollars."""
+        return super().price(model, prompt_tokens, completion_tokens) if model == "gpt-4o" else None
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["limit", "wrapper"])
+async def test_an_answer_by_a_name_without_a_price_is_not_for_nothing(wrapped: bool) -> None:
+    """It is counted by the price of the model that was asked for, so that the ceiling holds."""
+    gate = Renamed(
+        lambda _request: Completion(text="x", model="house-blend", prompt_tokens=100, completion_tokens=1)
+    )
+    provider = BudgetProvider(gate, cost_usd=1.0) if wrapped else gate
+    limits = Limits() if wrapped else Limits(cost_usd=1.0)
+    program = (
+        '(let loop () (syntax-e (llm-query #:instruction "q" #:model "gpt-4o" #:max-tokens 100)) (loop))'
+    )
+    async with Runtime(provider=provider, limits=limits) as runtime:
+        running = asyncio.create_task(runtime.run(program))
+        while not running.done():
+            gate.release_all()
+            await asyncio.sleep(0)
+        result = await running
+    assert not result.ok
+    assert "cost_usd" in str(result.error)
+    assert len(gate.requests) == 9  # of 0.101 dollars each: a tenth would pass the ceiling
+
+
+@pytest.mark.parametrize("price", [float("nan"), float("inf"), -1.0, "free", RuntimeError("no table")])
+async def test_a_price_that_is_none_is_no_way_around_a_ceiling(price: Any) -> None:
+    """Not a number is smaller than every limit, and less than nothing lowers what was used."""
+
+    class Odd(InlineProvider):
+        free = False
+
+        def price(self, *_of: Any) -> Any:
+            if isinstance(price, Exception):
+                raise price
+            return price
+
+    provider = Odd()
+    async with Runtime(provider=provider, limits=Limits(cost_usd=1.0)) as runtime:
+        result = await runtime.run('(llm-query #:instruction "q")')
+    assert result.status == "error"
+    assert result.error is not None
+    assert "price" in result.error.message
+    assert provider.requests == []
+    async with Runtime(provider=provider) as runtime:  # without a ceiling it is a cost that nobody knows
+        result = await runtime.run('(syntax-e (llm-query #:instruction "q"))')
+    assert (result.status, result.execution.cost_usd) == ("ok", None)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), ValueError("x")], ids=type)
+async def test_a_provider_that_fails_at_once_takes_no_place(error: BaseException) -> None:
+    """Neither a place nor what was set aside is left behind: the loop goes on to the ceiling of calls."""
+
+    class Fails(InlineProvider):
+        async def complete(self, request: CompletionRequest) -> Completion:
+            self.requests.append(request)
+            raise error
+
+    provider = Fails()
+    limits = Limits(calls=100, concurrency=2, tokens=10_000)
+    async with Runtime(provider=provider, limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(TRY_FOR_EVER)
+        assert result.error is not None
+        assert result.error.kind in ("calls", "tokens")
+        assert len(provider.requests) > 10
+        assert session.state()["calls_in_flight"] == []
 
 
 # ---- what a hostile guest may say

@@ -387,7 +387,7 @@ FILLED = "(define v (make-vector 1000000 1))"
 
 async def test_the_image_before_the_next_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     """An execution that did more than a rollback may do again is followed by a copy of the memory: piece by piece."""
-    monkeypatch.setattr(replay_log, "_MAX_FUEL", 10_000_000)
+    monkeypatch.setattr(replay_log, "_MOST_FUEL", 10_000_000)
     async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
         await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
         async with neighbour() as turns:
@@ -467,7 +467,7 @@ async def test_an_execution_that_is_cancelled_while_its_image_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The session is as usable as before, and what it held is there."""
-    monkeypatch.setattr(replay_log, "_MAX_FUEL", 10_000_000)
+    monkeypatch.setattr(replay_log, "_MOST_FUEL", 10_000_000)
     async with Runtime(provider=InlineProvider()) as runtime, runtime.session() as session:
         await session.execute(FILLED + "(for ([i 1000000]) (vector-set! v i i))")
         task = asyncio.create_task(session.execute("(vector-set! v 1 'changed)"))

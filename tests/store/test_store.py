@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import traceback
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from rlm_wasm import Runtime
 from rlm_wasm.errors import StoreError, UsageError
 from rlm_wasm.named_sessions import default_store_url
 from rlm_wasm.providers import CachedProvider, CompletionRequest, ScriptedProvider
-from rlm_wasm.store import files, open_store
+from rlm_wasm.store import connection, files, open_store
 
 URLS = ["sqlite", "memory", *(["postgresql"] if os.environ.get("RLM_WASM_TEST_POSTGRESQL") else [])]
 
@@ -282,7 +283,9 @@ def test_a_driver_that_repeats_the_password_is_not_repeated(
 ) -> None:
     """Neither by the message, nor with the statement's values."""
     store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
-    monkeypatch.setattr(store, "url", sa.make_url("postgresql://me:hunter2@db/x?sslpassword=hunter3"))
+    url = sa.make_url("postgresql://me:hunter2@db/x?sslpassword=hunter3")
+    monkeypatch.setattr(store, "url", url)
+    monkeypatch.setattr(store, "_secrets", connection._secrets_of(url))
 
     def fail() -> None:
         raise OperationalError("insert", {"value": "hunter4"}, Exception("no: password=hunter2 hunter3"))
@@ -290,3 +293,17 @@ def test_a_driver_that_repeats_the_password_is_not_repeated(
     with pytest.raises(StoreError) as caught:
         store._mapped(fail)
     assert str(caught.value) == "the store postgresql://***@db/x?sslpassword=***: no: password=*** ***"
+    assert "hunter" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_a_driver_s_error_that_tells_nothing_stands_below_ours(tmp_path: Path) -> None:
+    """Whoever looks for the reason finds it in the traceback."""
+    store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
+
+    def fail() -> None:
+        raise OperationalError("insert", {}, Exception("disk I/O error"))
+
+    with pytest.raises(StoreError, match="disk I/O error") as caught:
+        store._mapped(fail)
+    assert isinstance(caught.value.__cause__, OperationalError)

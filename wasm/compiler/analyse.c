@@ -1,11 +1,11 @@
 /* analyse.c — the first pass over a tree: which variables are assigned or used too early (they live in
- * boxes), and which named lets are plain loops. */
+ * boxes), and which named lets are plain loops, which procedures places to jump to. */
 #include "compiler/analyse.h"
 #include "compiler/work.h"
 
 /* ---- analysis ----
- * An item's context is the list of loop variables in whose tail position the expression stands. */
-enum analysis { AN_NODE, AN_INDEX, AN_LETREC_END };
+ * An item's context is the list of variables of loops and joins in whose tail position the expression stands. */
+enum analysis { AN_NODE, AN_INDEX, AN_LETREC_END, AN_JOIN_END };
 #define LATER FIX(1 << 30)
 
 /* A use of a letrec variable while an initialisation at or before its own runs is "early". */
@@ -61,8 +61,20 @@ static void analyse_letrec(Value node, Value context) {
   }
 }
 
-static void analyse_node(Value node, Value context) {
 #define VISIT(n, c) push_item(AN_NODE, n, c, V_FALSE, V_FALSE, V_FALSE)
+
+/* The procedure's body stands in the let's tail position, if it is a join: what is called from there hangs on that. */
+static void analyse_join(Value var, Value lambda, Value body, Value context) {
+  Value inside = cons(var, context);
+  ENVVAR(var)->slot = lambda;
+  ENVVAR(var)->owner = V_NIL;
+  VAR_ADD(var, VAR_JOIN);
+  push_item(AN_JOIN_END, var, V_FALSE, V_FALSE, V_FALSE, V_FALSE);
+  VISIT(body, inside);
+  VISIT(NODE(lambda, L_BODY), inside);
+}
+
+static void analyse_node(Value node, Value context) {
   switch (NODE_KIND(node)) {
     case N_CONST: case N_GREF: break;
     case N_LREF: VAR_ADD(NODE(node, 0), VAR_NOT_LOOP); note_use(NODE(node, 0)); break;
@@ -90,6 +102,7 @@ static void analyse_node(Value node, Value context) {
       break;
     }
     case N_LET:
+      if (join_candidate(node)) { analyse_join(CAR(NODE(node, 0)), CAR(NODE(node, 1)), NODE(node, 2), context); break; }
       VISIT(NODE(node, 2), context);
       push_reversed(AN_NODE, NODE(node, 1), V_NIL, V_NIL);
       break;
@@ -97,9 +110,8 @@ static void analyse_node(Value node, Value context) {
   }
 }
 
-static void analyse_letrec_end(Value node) {
-  Value var = CAR(NODE(node, 0));
-  if (!loop_candidate(node)) return;
+/* All uses of it have been seen: is it a loop, or a join? */
+static void decide(Value var) {
   if (VAR_FLAGS(var) & (VAR_NOT_LOOP | VAR_ASSIGNED)) {
     for (Value outer = ENVVAR(var)->owner; is_pair(outer); outer = CDR(outer)) VAR_ADD(CAR(outer), VAR_NOT_LOOP);
   } else {
@@ -111,7 +123,8 @@ void analyse_item(Value *item) {
   switch ((enum analysis)FIX_VALUE(item[0])) {
     case AN_NODE: analyse_node(item[1], item[2]); break;
     case AN_INDEX: SLOTS(item[1])[0] = item[2]; break;
-    case AN_LETREC_END: analyse_letrec_end(item[1]); break;
+    case AN_LETREC_END: if (loop_candidate(item[1])) decide(CAR(NODE(item[1], 0))); break;
+    case AN_JOIN_END: decide(item[1]); break;
   }
 }
 

@@ -2,7 +2,7 @@
  *
  * Two passes, each a stack of things still to do (work.h), so that no C recursion follows the
  * program: analyse.c finds which variables are assigned or used too early (they live in boxes) and
- * which named lets are plain loops; this file writes the code. Both pause between two items; the
+ * which named lets are plain loops and which procedures are but places to jump to (joins); this file writes the code. Both pause between two items; the
  * stack and the functions under construction are heap objects, so a pause may collect or snapshot.
  *
  * Assigned variables are always boxed: a continuation may be entered twice, and copies the stack.
@@ -180,7 +180,7 @@ static void patch_chain(uint32_t head) {
 enum mode { PUSH_VALUE, TAIL, EFFECT };
 enum generate { G_EXPR, G_TEST, G_IF_THEN, G_IF_ELSE, G_IF_END, G_BRANCH, G_SET, G_FINISH_FN, G_BIND, G_UNLET,
                 G_ANDOR_JUMP, G_ANDOR_END, G_CALL_END, G_INLINE_END, G_FOLD, G_LOOP_START, G_LOOP_JUMP,
-                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END, G_RETURN };
+                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END, G_RETURN, G_JOIN, G_JOIN_JUMP, G_JOIN_END };
 #define DO(action, a, b, c, d, e) push_item(action, a, b, c, d, e)
 #define EXPR(node, mode) push_item(G_EXPR, node, FIX(mode), V_FALSE, V_FALSE, V_FALSE)
 
@@ -300,6 +300,34 @@ static void finish_fn(void) {
   finish(mode);
 }
 
+/* A let of a join: the body, and behind it the procedure's, which the body's calls jump to. */
+static void generate_join(Value node, int mode) {
+  ENVVAR(CAR(NODE(node, 0)))->data1 = FIX(DO(G_JOIN, CAR(NODE(node, 1)), FIX(mode), FIX(0), FIX(GET(depth)), V_FALSE));
+  EXPR(NODE(node, 2), mode);
+}
+
+/* Its argument, if it has one, on top: down to where the let began. */
+static void join_jump(Value var, uint32_t count, int mode, uint32_t depth) {
+  uint32_t holder = (uint32_t)FIX_VALUE(ENVVAR(var)->data1), more = depth - (uint32_t)FIX_VALUE(ITEM_SLOT(holder, 4));
+  if (more) emit(count ? OP_SLIDE : OP_POPN, (int32_t)more);
+  chain_jump(holder, emit(OP_JUMP, 0));
+  SET(depth, depth + (mode == PUSH_VALUE ? 1 : 0));   /* as if it had come back */
+}
+
+static void join(Value lambda, int mode, uint32_t chain, uint32_t base) {
+  if (!chain) return;                                 /* nobody calls it */
+  uint32_t end = mode == TAIL ? 0 : emit(OP_JUMP, 0) + 1, slot = base;
+  patch_chain(chain);
+  SET(depth, base);
+  for (Value v = NODE(lambda, L_VARS); is_pair(v); v = CDR(v), slot++) {
+    adjust_depth(1);
+    bind_local(CAR(v), slot);
+    if (BOXED(CAR(v))) emit(OP_BOX_LOCAL, (int32_t)slot);
+  }
+  DO(G_JOIN_END, FIX(mode), FIX(end), FIX(base), FIX(slot - base), V_FALSE);
+  EXPR(NODE(lambda, L_BODY), mode);
+}
+
 static void generate_let(Value vars, Value inits, Value body, int mode) {
   uint32_t n = list_count(vars), first;
   DO(G_UNLET, FIX(n), FIX(mode), V_FALSE, V_FALSE, V_FALSE);
@@ -336,6 +364,9 @@ static void loop_start(Value node, uint32_t base) {
 }
 
 static void loop_jump(Value var, uint32_t count, int mode, uint32_t depth) {
+  uint32_t last = GET(last), n = GET(code_count), place = (uint32_t)FIX_VALUE(ENVVAR(var)->data2) + count - 1;
+  if (count && n && last == n - 1 && GET(label) != n && (CODE[last] & 0xff) == OP_ADD_LI && (CODE[last] >> 8 & 0xfff) == place)
+    CODE[last] = (CODE[last] & ~0xffu) | OP_ADD_LOOP;
   uint32_t at = emit(OP_LOOP, (int32_t)FIX_VALUE(ENVVAR(var)->data2));
   emit_word(count << 24 | (at + 1 - (uint32_t)FIX_VALUE(ENVVAR(var)->data1)));
   SET(depth, depth + (mode == PUSH_VALUE ? 1 : 0));   /* as if it had come back */
@@ -420,6 +451,16 @@ static void andor_end(int mode, uint32_t depth, uint32_t chain) {
   finish(mode);
 }
 
+/* Whether eqv? is eq? on these operands: where one of them is a constant that is the same wherever it is. */
+static bool told_by_eq(Value operands) {
+  for (; is_pair(operands); operands = CDR(operands)) {
+    if (NODE_KIND(CAR(operands)) != N_CONST) continue;
+    Value v = NODE(CAR(operands), 0);
+    if (IS_FIX(v) || IS(v, T_SPECIAL) || IS(v, T_CHAR) || IS(v, T_SYMBOL)) return true;
+  }
+  return false;
+}
+
 /* A test: falls through where it holds; jumps of the other case join the holder's chain. */
 static void generate_test(Value node, uint32_t holder) {
 #define BRANCH(op, a) do { DO(G_BRANCH, FIX(op), FIX(holder), FIX(a), V_FALSE, V_FALSE); } while (0)
@@ -452,7 +493,7 @@ static void generate_test(Value node, uint32_t holder) {
       BRANCH(null ? (negated ? OP_J_NULL : OP_JN_NULL) : (negated ? OP_J_PAIR : OP_JN_PAIR), 0);
       EXPR(x, PUSH_VALUE);
     }
-  } else if (op == OP_EQ && argc == 2) {
+  } else if ((op == OP_EQ || (op == OP_EQV && told_by_eq(NODE(node, 1)))) && argc == 2) {
     BRANCH(negated ? OP_J_EQ : OP_JN_EQ, 0);
     EXPR(CADR(NODE(node, 1)), PUSH_VALUE);
     EXPR(x, PUSH_VALUE);
@@ -510,7 +551,19 @@ static bool generate_primitive(Value node, int mode, int prim) {
     EXPR(CAR(operands), PUSH_VALUE);
     return true;
   }
+  if (op >= OP_LT_SS && op <= OP_EQN_SS && argc == 3) {
+    DO(G_INLINE_END, FIX(op + (OP_LT_3 - OP_LT_SS)), FIX(mode), FIX(0), place, FIX(3));
+    push_reversed(G_EXPR, operands, FIX(PUSH_VALUE), FIX(PUSH_VALUE));
+    return true;
+  }
   if (op == OP_COUNT || opcode_arguments(op) != argc) return false;
+  if (op == OP_VECTOR_REF && plain_local(CADR(operands), &slot)) {
+    uint32_t vector;
+    bool both = plain_local(CAR(operands), &vector);
+    DO(G_INLINE_END, FIX(both ? OP_VECTOR_REF_LL : OP_VECTOR_REF_L), FIX(mode), FIX(both ? vector | slot << 12 : slot), place, FIX(both ? 0 : 1));
+    if (!both) EXPR(CAR(operands), PUSH_VALUE);
+    return true;
+  }
   if ((op == OP_CAR || op == OP_CDR) && plain_local(CAR(operands), &slot)) {
     DO(G_INLINE_END, FIX(op == OP_CAR ? OP_CAR_L : OP_CDR_L), FIX(mode), FIX(slot), place, FIX(0));
     return true;
@@ -544,7 +597,8 @@ static void generate_call(Value node, int mode) {
   enum node kind = NODE_KIND(operator);
   if (lambda_takes(operator, argc)) { generate_let(NODE(operator, L_VARS), operands, NODE(operator, L_BODY), mode); return; }
   if (kind == N_LREF && (VAR_FLAGS(NODE(operator, 0)) & VAR_LOOP)) {
-    DO(G_LOOP_JUMP, NODE(operator, 0), FIX(argc), FIX(mode), FIX(GET(depth)), V_FALSE);
+    bool is_join = VAR_FLAGS(NODE(operator, 0)) & VAR_JOIN;
+    DO(is_join ? G_JOIN_JUMP : G_LOOP_JUMP, NODE(operator, 0), FIX(argc), FIX(mode), FIX(GET(depth)), V_FALSE);
     push_reversed(G_EXPR, operands, FIX(PUSH_VALUE), FIX(PUSH_VALUE));
     return;
   }
@@ -558,6 +612,29 @@ static void generate_call(Value node, int mode) {
   if (callee == CALLEE_BELOW) EXPR(operator, PUSH_VALUE);
 }
 
+/* A cell that holds a record type's accessor, predicate or constructor now does so, most likely, when the call is made: see ACCESS_GLOBAL. */
+static bool call_record_procedure(Value cell, uint32_t argc, bool tail) {
+  Value closure = CELL(cell)->value;
+  if (!IS(closure, T_CLOSURE)) return false;
+  struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(closure));
+  uint32_t word = *(uint32_t *)RAW_BYTES(t->code), op = word & 0xff;
+  if (op == OP_CONSTRUCT ? t->arity != ARITY_SIMPLE(argc) : op != OP_ACCESS && op != OP_PREDICATE) return false;
+  if (op != OP_CONSTRUCT && argc != 1) return false;
+  Value known[] = {cell, closure, TEMPLATE_CONSTS(t)[0]};
+  uint32_t n = GET(const_count), i = n > 64 ? n - 64 : 0;
+  while (i + 3 <= n && memcmp(VEC(FN->consts) + i, known, sizeof known) != 0) i++;
+  if (i + 3 > n) {
+    i = n;
+    if (n + 3 > VEC_LENGTH(FN->consts)) FN->consts = grown_vector(FN->consts);
+    memcpy(VEC(FN->consts) + n, known, sizeof known);
+    SET(const_count, n + 3);
+  }
+  emit(op == OP_ACCESS ? OP_ACCESS_GLOBAL : op == OP_PREDICATE ? OP_PREDICATE_GLOBAL : OP_CONSTRUCT_GLOBAL,
+       (int32_t)(op == OP_ACCESS ? word >> 8 : op == OP_CONSTRUCT ? argc : 0));
+  emit_word(i | (tail ? TAIL_BIT : 0));
+  return true;
+}
+
 static void call_end(Value node, int mode, uint32_t argc, enum callee callee, uint32_t base) {
   Value operator = NODE(node, 0);
   if (callee == CALLEE_BELOW) { emit_local(base); adjust_depth(1); }
@@ -565,6 +642,7 @@ static void call_end(Value node, int mode, uint32_t argc, enum callee callee, ui
   bool tail = mode == TAIL;
   switch (callee) {
     case CALLEE_GLOBAL:
+      if (call_record_procedure(NODE(operator, 0), argc, tail)) break;
       emit(tail ? OP_TAIL_CALL_GLOBAL : OP_CALL_GLOBAL, (int32_t)argc);
       emit_word(constant(NODE(operator, 0)));
       break;
@@ -634,7 +712,10 @@ static void generate_expr(Value node, int mode) {
       push_reversed(G_EXPR, NODE(node, 1), FIX(PUSH_VALUE), FIX(PUSH_VALUE));
       break;
     case N_CALL: generate_call(node, mode); break;
-    case N_LET: generate_let(NODE(node, 0), NODE(node, 1), NODE(node, 2), mode); break;
+    case N_LET:
+      if (join_candidate(node) && (VAR_FLAGS(CAR(NODE(node, 0))) & VAR_LOOP)) generate_join(node, mode);
+      else generate_let(NODE(node, 0), NODE(node, 1), NODE(node, 2), mode);
+      break;
     case N_LETREC: generate_letrec(node, mode); break;
     case N_AND: case N_OR: generate_andor(node, mode); break;
   }
@@ -695,6 +776,13 @@ static void do_generate(Value *item) {
       break;
     case G_LOOP_START: loop_start(a, (uint32_t)N(b)); break;
     case G_LOOP_JUMP: loop_jump(a, (uint32_t)N(b), N(c), (uint32_t)N(d)); break;
+    case G_JOIN: join(a, N(b), (uint32_t)N(c), (uint32_t)N(d)); break;
+    case G_JOIN_JUMP: join_jump(a, (uint32_t)N(b), N(c), (uint32_t)N(d)); break;
+    case G_JOIN_END:
+      unlet((uint32_t)N(d), N(a));
+      if (N(b)) { set_jump((uint32_t)N(b) - 1, 0); patch_chain((uint32_t)N(b)); }
+      SET(depth, N(c) + (N(a) == PUSH_VALUE ? 1 : 0));
+      break;
     case G_LETREC_INIT: letrec_init(a, b); break;
     case G_LETREC_KNOT: letrec_knot(a, b, (uint32_t)N(c)); break;
     case G_CASE_END:

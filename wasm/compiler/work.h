@@ -42,7 +42,7 @@ static inline void push_reversed(int action, Value list, Value b, Value last_b) 
 }
 
 /* ---- variables ---- */
-enum var_flags { VAR_ASSIGNED = 1, VAR_NOT_LOOP = 2, VAR_EARLY = 4, VAR_LOOP = 8 };
+enum var_flags { VAR_ASSIGNED = 1, VAR_NOT_LOOP = 2, VAR_EARLY = 4, VAR_LOOP = 8, VAR_JOIN = 16 };   /* VAR_JOIN: with VAR_LOOP, where it is one */
 #define VAR_FLAGS(v) FIX_VALUE(ENVVAR(v)->flags)
 #define VAR_ADD(v, f) (ENVVAR(v)->flags = FIX(VAR_FLAGS(v) | (f)))
 #define BOXED(v) ((VAR_FLAGS(v) & (VAR_ASSIGNED | VAR_EARLY)) != 0)
@@ -70,5 +70,13 @@ static inline bool loop_candidate(Value node) {
   return simple_lambda(lambda) && NODE_KIND(body) == N_CALL && NODE_KIND(NODE(body, 0)) == N_LREF &&
          NODE(NODE(body, 0), 0) == var && list_count(NODE(body, 1)) < 200 &&
          lambda_takes(lambda, list_count(NODE(body, 1)));
+}
+
+/* A let of one procedure, as `match` makes them of what is to be done where a clause fails: a place that its calls jump to, if all of
+   them are in the let's tail position. */
+static inline bool join_candidate(Value node) {
+  if (!is_pair(NODE(node, 0)) || CDR(NODE(node, 0)) != V_NIL) return false;
+  Value lambda = CAR(NODE(node, 1));
+  return lambda_takes(lambda, 0) || lambda_takes(lambda, 1);
 }
 #endif

@@ -46,7 +46,7 @@ static bool is_long_text(Value v) {
 static uint32_t text_length(Value v) { return IS(v, T_STRING) ? STR_LENGTH(v) : OBJ_LENGTH(v); }
 static bool same_part(Value a, Value b, uint32_t from, uint32_t to) {
   charge((to - from) >> 5);
-  if (!IS(a, T_STRING)) return same_bytes(RAW_BYTES(a) + from, RAW_BYTES(b) + from, to - from) == to - from;
+  if (!IS(a, T_STRING)) return bytes_equal(RAW_BYTES(a) + from, RAW_BYTES(b) + from, to - from);
   uint32_t x = STR_WIDTH(a), y = STR_WIDTH(b);
   return chars_equal(STR_DATA(a) + (size_t)from * x, x, STR_DATA(b) + (size_t)from * y, y, to - from);
 }
@@ -71,7 +71,7 @@ static enum leaf compare_leaf(Value a, Value b) {
     case T_BYTES:
       if (is_long_text(a)) return BYTES_LENGTH(a) == BYTES_LENGTH(b) ? NODE : LEAF_DIFFERENT;
       charge(BYTES_LENGTH(a) >> 5);
-      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && same_bytes(BYTES(a), BYTES(b), BYTES_LENGTH(a)) == BYTES_LENGTH(b));
+      return leaf(BYTES_LENGTH(a) == BYTES_LENGTH(b) && bytes_equal(BYTES(a), BYTES(b), BYTES_LENGTH(a)));
     case T_UVECTOR:
       if (is_long_text(a)) return uvector_alike(a, b) ? NODE : LEAF_DIFFERENT;
       return leaf(uvector_equal(a, b));

@@ -32,8 +32,9 @@ static uint32_t index_width(uint32_t places) { return places <= 256 ? 1 : places
 /* The store's open-addressed part, taken apart. */
 typedef struct { uint8_t *at; uint32_t mask, width; } Index;
 
-static Index index_of(Value store) {
-  uint32_t capacity = CAPACITY(store), places = index_places(capacity);
+static inline Index index_of(Value store) {
+  uint32_t capacity = CAPACITY(store);                  /* two thirds of the places, or three of eight */
+  uint32_t places = capacity <= 5 ? 8 : 1u << (32 - __builtin_clz(capacity));
   return (Index){RAW_BYTES(S(store, S_INDEX)) + 4 * (size_t)capacity, places - 1, index_width(places)};
 }
 static inline uint32_t place_get(const Index *x, uint32_t place) {
@@ -115,7 +116,7 @@ static void index_delete(Value store, uint32_t position) {
 
 /* ---- hashing ---- */
 
-static uint32_t fold(uint64_t h) {
+static inline uint32_t fold(uint64_t h) {
   h ^= h >> 33;
   h *= 0xff51afd7ed558ccdu;
   h ^= h >> 33;
@@ -136,9 +137,22 @@ static bool by_address(enum table_kind kind, Value key) {
   }
 }
 
-static uint32_t key_hash(enum table_kind kind, Value key) {
+/* Is the key told by its word alone, wherever the collector moves it? */
+static inline bool is_plain(Value key) { return IS_FIX(key) || TAG(key) < T_PAIR || IS(key, T_SYMBOL) || IS(key, T_KEYWORD); }
+static inline uint32_t plain_hash(Value key) {
   if (IS_FIX(key) || TAG(key) < T_PAIR) return fold(key * 0x9e3779b97f4a7c15u);
-  if (IS(key, T_SYMBOL) || IS(key, T_KEYWORD)) return fold((uint64_t)FIX_VALUE(SYM(key)->hash));
+  return fold((uint64_t)FIX_VALUE(SYM(key)->hash));
+}
+/* A string and the symbol of its name have the same: what looks for the one finds the other. */
+static inline uint32_t text_hash(Value string) {
+  uint32_t length = STR_LENGTH(string);
+  charge(1 + (length < 65536 ? length >> 5 : 1024));
+  return fold(name_hash(string));
+}
+
+static uint32_t key_hash(enum table_kind kind, Value key) {
+  if (is_plain(key)) return plain_hash(key);
+  if (IS(key, T_STRING) && kind != TABLE_EQ && kind != TABLE_EQV) return text_hash(key);
   if (is_number(key)) return fold(num_hash(key));
   if (by_address(kind, key)) {
     if (kind == TABLE_EQUAL && is_scoped(key)) note_slip(SLIP_SCOPED_KEY, V_FALSE, V_FALSE);
@@ -529,6 +543,55 @@ static int64_t find(Value table, Value key, uint32_t hash, int effort) {
   return custom && !key_is_found ? TABLE_CUSTOM : TABLE_ABSENT;
 }
 
+/* The same for usual keys, in a store that is valid: those that are told by their word, and short strings. */
+enum { NOT_QUICK = -4, QUICK_CHARS = 64 };
+static inline int64_t find_plain(Value store, Value key, uint32_t hash) {
+  Index x = index_of(store);
+  for (uint32_t place = hash & x.mask, tried = 1;; place = (place + 1) & x.mask, tried++) {
+    uint32_t content = place_get(&x, place);
+    if (!content) return charge(tried), TABLE_ABSENT;
+    if (ENTRY_KEY(store, content - 1) == key) return content - 1;
+  }
+}
+static inline bool is_text(Value key, Value string) {
+  return key == string || (IS(key, T_STRING) && STR(key)->length == STR(string)->length && string_equal(key, string));
+}
+static int64_t find_text(Value store, Value string, uint32_t hash) {
+  Index x = index_of(store);
+  const uint32_t *hashes = HASHES(store);
+  for (uint32_t place = hash & x.mask, tried = 1;; place = (place + 1) & x.mask, tried++) {
+    uint32_t content = place_get(&x, place);
+    if (!content) return charge(tried), TABLE_ABSENT;
+    if (hashes[content - 1] == hash && is_text(ENTRY_KEY(store, content - 1), string)) return content - 1;
+  }
+}
+/* A string where symbols are the keys, and it stands for the one of its name: that need not be made where it is not there. */
+static int64_t find_name(Value store, Value string, uint32_t hash) {
+  Index x = index_of(store);
+  const uint32_t *hashes = HASHES(store);
+  for (uint32_t place = hash & x.mask, tried = 1;; place = (place + 1) & x.mask, tried++) {
+    uint32_t content = place_get(&x, place);
+    if (!content) return charge(tried), TABLE_ABSENT;
+    if (hashes[content - 1] != hash) continue;
+    Value key = ENTRY_KEY(store, content - 1);
+    if (IS(key, T_SYMBOL) && !(OBJ_FLAGS(key) & H_UNINTERNED) && string_equal(SYM(key)->name, string)) return content - 1;
+  }
+}
+static inline int64_t find_quickly(Value table, Value key, uint32_t *hash) {
+  Value store = TABLE(table)->store;
+  if (!IS(store, T_VECTOR) || is_stale(store)) return NOT_QUICK;
+  int64_t info = FIX_VALUE(TABLE(table)->info);
+  enum table_kind kind = (enum table_kind)(info & 3);
+  bool by_name = kind == TABLE_EQ || kind == TABLE_EQV, loose = (info & TABLE_LOOSE) != 0;
+  if (is_plain(key)) {
+    if (loose && !by_name && IS(key, T_SYMBOL)) return NOT_QUICK;
+    return find_plain(store, key, *hash = plain_hash(key));
+  }
+  if (!IS(key, T_STRING) || STR_LENGTH(key) > QUICK_CHARS || (by_name && !loose)) return NOT_QUICK;
+  *hash = text_hash(key);
+  return by_name ? find_name(store, key, *hash) : find_text(store, key, *hash);
+}
+
 /* In a table that is loose a string stands for the symbol of its name, or the other way round. */
 static inline Value true_key(Value table, Value key) {
   if (!(FIX_VALUE(TABLE(table)->info) & TABLE_LOOSE)) return key;
@@ -695,10 +758,17 @@ static Value table_put(Value table, Value key, Value value) {
       return table;
     }
   }
-  hash = key_hash(TABLE_KIND(table), key);
-  /* known to be absent, and the larger store was being filled: nobody else ran meanwhile */
-  Value found = vm.resume == V_TRUE ? V_FALSE : locate(table, key, hash, &position);
-  if (IS_SIGNAL(found)) return found;
+  Value found = V_FALSE;
+  int64_t quick = vm.resume == V_FALSE ? find_quickly(table, key, &hash) : NOT_QUICK;
+  if (quick != NOT_QUICK) {
+    found = BOOL(quick >= 0);
+    position = (uint32_t)quick;
+  } else {
+    hash = key_hash(TABLE_KIND(table), key);
+    /* known to be absent, and the larger store was being filled: nobody else ran meanwhile */
+    if (vm.resume != V_TRUE) found = locate(table, key, hash, &position);
+    if (IS_SIGNAL(found)) return found;
+  }
   Value store = TABLE(table)->store;
   if (found == V_TRUE) {
     if (immutable) return set_version(table, position, value);
@@ -915,7 +985,16 @@ static Value prim_hasheqv(int argc, Value *args) { return from_arguments(argc, a
 static Value prim_hasheq(int argc, Value *args) { return from_arguments(argc, args, TABLE_EQ); }
 
 /* V_TRUE with the position, V_FALSE or V_AGAIN. */
-static Value locate_argument(Value *args, uint32_t *position) {
+static inline Value locate_argument(Value *args, uint32_t *position) {
+  if (vm.resume == V_FALSE) {
+    uint32_t hash;
+    int64_t quick = find_quickly(args[0], args[1], &hash);
+    if (quick >= 0) {
+      guess = *position = (uint32_t)quick;
+      return V_TRUE;
+    }
+    if (quick == TABLE_ABSENT) return V_FALSE;
+  }
   Value key = true_key(args[0], args[1]), found = locate(args[0], key, key_hash(TABLE_KIND(args[0]), key), position);
   if (found == V_TRUE) guess = *position;
   return found;
@@ -1014,6 +1093,45 @@ static Value prim_hash_entry(int argc, Value *args) {
   uint32_t i = 0;
   Value found = locate_argument(args, &i);
   return found == V_TRUE ? FIX(i) : found;
+}
+
+/* (hash-update! table key f [default]), (hash-update ...): usual keys that are there, or get a default that is no procedure.
+   Adding or taking one is done at once; another f is called by the prelude, between the two halves. */
+static bool counted(Value f, Value *value) {
+  static Value add_one = V_FALSE, take_one = V_FALSE;
+  if (add_one == V_FALSE) {
+    add_one = MAKE(T_PRIM, prim_index("add1"));
+    take_one = MAKE(T_PRIM, prim_index("sub1"));
+  }
+  if ((f != add_one && f != take_one) || !IS_FIX(*value)) return false;
+  int64_t n = FIX_VALUE(*value) + (f == add_one ? 1 : -1);
+  *value = FIX(n);
+  return FITS_FIX(n);
+}
+static Value updated(int argc, Value *args, InPrelude *otherwise, InPrelude *put) {
+  Value table = args[0], key = args[1];
+  uint32_t hash;
+  /* the table grows, and the key is known to be absent: as when this was begun */
+  int64_t at = vm.resume == V_FALSE ? find_quickly(table, key, &hash) : TABLE_ABSENT;
+  if (at == NOT_QUICK || (at == TABLE_ABSENT && (argc < 4 || is_procedure(args[3])))) return leave_to(otherwise, argc, args);
+  Value value = at >= 0 ? ENTRY_VALUE(TABLE(table)->store, at) : args[3];
+  if (at >= 0) guess = (uint32_t)at;
+  else if (vm.resume == V_FALSE) note_twin(table, key, false);
+  Value changed = value;
+  if (counted(args[2], &changed)) return table_put(table, key, changed);
+  Value four[4] = {table, key, args[2], value};
+  return leave_to(put, 4, four);
+}
+static Value prim_hash_update_mutable(int argc, Value *args) {
+  static InPrelude otherwise = {"%hash-update!-otherwise", V_FALSE}, put = {"%hash-put-updated!", V_FALSE};
+  if (!IS(args[0], T_TABLE) || is_immutable(args[0])) return leave_to(&otherwise, argc, args);
+  Value table = updated(argc, args, &otherwise, &put);
+  return IS_SIGNAL(table) ? table : V_VOID;
+}
+static Value prim_hash_update(int argc, Value *args) {
+  static InPrelude otherwise = {"%hash-update-otherwise", V_FALSE}, put = {"%hash-put-updated", V_FALSE};
+  if (!IS(args[0], T_TABLE) || !is_immutable(args[0])) return leave_to(&otherwise, argc, args);
+  return updated(argc, args, &otherwise, &put);
 }
 
 static Value prim_hash_set_mutable(int argc, Value *args) {
@@ -1242,6 +1360,8 @@ const PrimDef table_prims[] = {
   {"%note-missing!", prim_note_missing, 2, 2, NULL},
   {"hash-has-key?", prim_hash_has_key, 2, 2, "(hash-has-key? hash key)"},
   {"%hash-entry", prim_hash_entry, 2, 2, "(%hash-entry hash key)"},
+  {"hash-update!", prim_hash_update_mutable, 3, 4, "(hash-update! hash key procedure [default])"},
+  {"hash-update", prim_hash_update, 3, 4, "(hash-update hash key procedure [default])"},
   {"hash-set!", prim_hash_set_mutable, 3, 3, "(hash-set! hash key value)"},
   {"hash-set", prim_hash_set, 3, 3, "(hash-set hash key value)"},
   {"hash-set*", prim_hash_set_many, 1, -1, "(hash-set* hash key value ...)"},

@@ -845,6 +845,16 @@ static Value prim_json_write(int argc, Value *args) {
   return IS_SIGNAL(done) ? done : builder_finish(&w.out);
 }
 
+/* (string->jsexpr text), (jsexpr->string value): with options, or of what is no text, the prelude's */
+static Value prim_usual_parse(int argc, Value *args) {
+  static InPrelude otherwise = {"%string->jsexpr-otherwise", V_FALSE};
+  return argc == 1 && IS(args[0], T_STRING) ? prim_json_parse(1, args) : leave_to(&otherwise, argc, args);
+}
+static Value prim_usual_write(int argc, Value *args) {
+  static InPrelude otherwise = {"%jsexpr->string-otherwise", V_FALSE};
+  return argc == 1 ? prim_json_write(1, args) : leave_to(&otherwise, argc, args);
+}
+
 static Value prim_is_jsexpr(int argc, Value *args) {
   (void)argc;
   Writer w = {.indent = -1, .only_check = true};
@@ -857,6 +867,8 @@ static Value prim_json_null(int argc, Value *args) { (void)argc; (void)args; ret
 const PrimDef json_prims[] = {
   {"%json-parse", prim_json_parse, 1, 3, "(%json-parse string [lenient? [start]])"},
   {"%json-write", prim_json_write, 1, 3, "(%json-write value [indent [ascii?]])"},
+  {"string->jsexpr", prim_usual_parse, 1, -1, "(string->jsexpr string [#:lenient? lenient?] [#:null null])"},
+  {"jsexpr->string", prim_usual_write, 1, -1, "(jsexpr->string value [#:indent indent] [#:encode encode] [#:null null])"},
   {"jsexpr?", prim_is_jsexpr, 1, 1, "(jsexpr? obj)"},
   {"json-null", prim_json_null, 0, 0, "(json-null)"},
   {0},

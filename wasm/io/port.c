@@ -637,6 +637,27 @@ static Value prim_write_string(int argc, Value *args) {
   return port_write_string(port, args[0], start, end);
 }
 
+/* (write-string string port) and the like, where the port is given and its text is kept here; the prelude does the rest,
+   and knows the current output port. */
+static bool is_text_sink(Value port) {
+  return IS(port, T_PORT) && PORT(port)->handler == V_FALSE && port_has(port, PORT_OUTPUT | PORT_TEXT | PORT_OPEN);
+}
+static Value prim_usual_write_string(int argc, Value *args) {
+  static InPrelude otherwise = {"%write-string-otherwise", V_FALSE};
+  if (argc != 2 || !IS(args[0], T_STRING) || !is_text_sink(args[1])) return leave_to(&otherwise, argc, args);
+  TRY_LET(written, port_write_string(args[1], args[0], 0, STR_LENGTH(args[0])));
+  return STR(args[0])->length;
+}
+static Value prim_usual_write_char(int argc, Value *args) {
+  static InPrelude otherwise = {"%write-char-otherwise", V_FALSE};
+  if (argc != 2 || !IS(args[0], T_CHAR) || !is_text_sink(args[1])) return leave_to(&otherwise, argc, args);
+  return write_char(args[1], CHAR_VALUE(args[0]));
+}
+static Value prim_usual_newline(int argc, Value *args) {
+  static InPrelude otherwise = {"%newline-otherwise", V_FALSE};
+  return argc == 1 && is_text_sink(args[0]) ? write_char(args[0], '\n') : leave_to(&otherwise, argc, args);
+}
+
 static Value binary_output(int argc, Value *args, int i) {
   Value port = ARG_OR(i, defaults[PORT_STDOUT]);
   if (IS(port, T_PORT) && port_has(port, PORT_TEXT)) return err_type(NULL, i, "binary output port", port);
@@ -787,9 +808,12 @@ const PrimDef port_prims[] = {
   {"read-byte", prim_read_byte, 0, 1, "(read-byte [port])"},
   {"peek-byte", prim_peek_byte, 0, 1, "(peek-byte [port])"},
   {"read-bytes", prim_read_bytes, 1, 2, "(read-bytes k [port])"},
-  {"write-char", prim_write_char, 1, 2, "(write-char char [port])"},
-  {"write-string", prim_write_string, 1, 4, "(write-string string [port start end])"},
-  {"newline", prim_newline, 0, 1, "(newline [port])"},
+  {"%write-char", prim_write_char, 1, 2, "(write-char char [port])"},
+  {"%write-string", prim_write_string, 1, 4, "(write-string string [port start end])"},
+  {"%newline", prim_newline, 0, 1, "(newline [port])"},
+  {"write-char", prim_usual_write_char, 1, 2, "(write-char char [port])"},
+  {"write-string", prim_usual_write_string, 1, 4, "(write-string string [port start end])"},
+  {"newline", prim_usual_newline, 0, 1, "(newline [port])"},
   {"fresh-line", prim_fresh_line, 0, 1, "(fresh-line [port])"},
   {"write-u8", prim_write_byte, 1, 2, "(write-u8 byte [port])"},
   {"write-bytevector", prim_write_bytes, 1, 4, "(write-bytevector bytevector [port start end])"},

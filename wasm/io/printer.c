@@ -945,6 +945,90 @@ static Value format_value(Printer *p, Value v) {
   return V_TRUE;
 }
 
+/* Most of all texts are short and in narrow characters: those are made in place on the C stack, without a builder. */
+enum { NARROW_MOST = 1000, NARROW_DEPTH = 4 };
+typedef struct { uint8_t *at, *end; } Narrow;
+
+static bool narrow_put(Narrow *out, const void *data, uint32_t count) {
+  if ((size_t)(out->end - out->at) < count) return false;
+  memcpy(out->at, data, count);
+  out->at += count;
+  return true;
+}
+static bool narrow_string(Narrow *out, Value s, bool quoted) {
+  if (STR_WIDTH(s) != 1 || STR(s)->lineage != V_FALSE || STR_LENGTH(s) > (size_t)(out->end - out->at)) return false;
+  if (!quoted) return narrow_put(out, STR_DATA(s), STR_LENGTH(s));
+  for (uint32_t i = 0; i < STR_LENGTH(s); i++) {
+    uint8_t c = STR_DATA(s)[i];
+    if (c < ' ' || c >= 0x7f || c == '"' || c == '\\') return false;
+  }
+  return narrow_put(out, "\"", 1) && narrow_put(out, STR_DATA(s), STR_LENGTH(s)) && narrow_put(out, "\"", 1);
+}
+/* False where the general way has to be gone. Lists that end in a symbol and another element may be abbreviations. */
+static bool narrow_value(Narrow *out, Value v, enum mode mode, uint32_t depth) {
+  if (IS_FIX(v)) {
+    uint8_t text[24], *end = text + sizeof text, *at = end;
+    uint64_t left = FIX_VALUE(v) < 0 ? -(uint64_t)FIX_VALUE(v) : (uint64_t)FIX_VALUE(v);
+    for (; left > UINT32_MAX; left /= 10) *--at = (uint8_t)('0' + left % 10);
+    uint32_t few = (uint32_t)left;                       /* shorter divisions */
+    do *--at = (uint8_t)('0' + few % 10); while (few /= 10);
+    if (FIX_VALUE(v) < 0) *--at = '-';
+    return narrow_put(out, at, (uint32_t)(end - at));
+  }
+  switch (TAG(v)) {
+    case T_STRING: return narrow_string(out, v, mode != DISPLAY);
+    case T_SYMBOL: {
+      Value name = SYM(v)->name;
+      return STR_LENGTH(name) <= NARROW_MOST && (mode == DISPLAY || quoting_of(name, false) == PLAIN) && narrow_string(out, name, false);
+    }
+    case T_FLONUM: return narrow_string(out, num_to_string(v, 10), false);
+    case T_SPECIAL: return (v == V_TRUE || v == V_FALSE) && narrow_put(out, v == V_TRUE ? "#t" : "#f", 2);
+    case T_PAIR: case T_LPAIR: break;
+    default: return false;
+  }
+  if (depth == NARROW_DEPTH) return false;
+  for (const char *before = "(";; before = " ") {
+    if (IS(CAR(v), T_SYMBOL) && is_pair(CDR(v)) && CDDR(v) == V_NIL) return false;
+    if (!narrow_put(out, before, 1) || !narrow_value(out, CAR(v), mode, depth + 1)) return false;
+    v = CDR(v);
+    if (v == V_NIL) return narrow_put(out, ")", 1);
+    if (!is_pair(v)) return false;
+  }
+}
+
+/* What format_plain gives, or #f where the general way has to be gone. */
+static Value format_narrow(const uint8_t *text, uint32_t length, Value left) {
+  uint8_t made[NARROW_MOST];
+  Narrow out = {made, made + sizeof made};
+  const uint8_t *end = text + length;
+  for (;;) {
+    while (text < end && *text != '~') {
+      if (out.at == out.end) return V_FALSE;
+      *out.at++ = *text++;
+    }
+    if (text == end) break;
+    if (end - text < 2) return V_FALSE;
+    enum mode mode;
+    switch (text[1]) {
+      case 'a': case 'A': mode = DISPLAY; break;
+      case 's': case 'S': mode = WRITE; break;
+      case 'v': case 'V': mode = PRINT; break;
+      default: return V_FALSE;
+    }
+    if (!is_pair(left)) return V_FALSE;
+    if (mode == PRINT) {                                 /* what can be done here is quoted as a whole, and then as WRITE has it */
+      if (takes_quote(CAR(left)) && !narrow_put(&out, "'", 1)) return V_FALSE;
+      mode = WRITE;
+    }
+    if (!narrow_value(&out, CAR(left), mode, 0)) return V_FALSE;
+    left = CDR(left);
+    text += 2;
+  }
+  if (left != V_NIL) return V_FALSE;
+  charge((int64_t)(out.at - made) / 16);
+  return string_from_chars(made, 1, (uint32_t)(out.at - made));
+}
+
 static uint32_t find_tilde(Value text, uint32_t from, uint32_t end) {
   if (STR_WIDTH(text) == 1) {
     const uint8_t *data = STR_DATA(text);
@@ -963,6 +1047,10 @@ static Value prim_format_plain(int argc, Value *args) {
   Value text = args[0], left = args[1];
   uint32_t end = STR_LENGTH(text), width = STR_WIDTH(text);
   if (end > FORMAT_MOST || STR(text)->lineage != V_FALSE) return V_FALSE;
+  if (width == 1) {
+    Value made = format_narrow(STR_DATA(text), end, left);
+    if (made != V_FALSE) return made;
+  }
   Printer p = {.value = V_UNBOUND, .info = V_FALSE, .record = V_FALSE, .number = V_FALSE, .list = V_FALSE, .limit = FORMAT_MOST, .stack = {V_FALSE, 0}};
   builder_init(&p.out);
   for (uint32_t at = 0;; at += 2) {

@@ -5,6 +5,7 @@
 #include "text/regexp.h"
 #include "text/regexp_compile.h"
 #include "text/regexp_match.h"
+#include "text/symbol.h"
 
 /* ---- making ---- */
 
@@ -213,6 +214,8 @@ static Value position(const Scan *s, uint32_t slot) {
 }
 
 static uint32_t group_count(Value rx) { return (uint32_t)FIX_VALUE(REGEXP(rx)->groups) + 1; }
+
+static Value prim_groups(int argc, Value *args) { (void)argc; CHECK_REGEXP(0); return REGEXP(args[0])->groups; }
 
 static Value match_positions(const Scan *s) {
   uint32_t count = 2 * group_count(s->rx);
@@ -454,6 +457,35 @@ static Value prim_replace(int argc, Value *args) {
   return result;
 }
 
+/* ---- the usual calls: a regexp over strings, a string, nothing else. The prelude does the rest ---- */
+
+static bool is_usual(int argc, Value *args, int count) {
+  return argc == count && IS(args[0], T_REGEXP) && !regexp_is_of_bytes(args[0]) && IS(args[1], T_STRING);
+}
+#define USUAL(name, count, usual, otherwise_name) \
+  static Value name(int argc, Value *args) { \
+    static InPrelude otherwise = {otherwise_name, V_FALSE}; \
+    return is_usual(argc, args, count) ? (usual) : leave_to(&otherwise, argc, args); \
+  }
+USUAL(prim_usual_match, 2, exec_once(2, args, AS_STRINGS, 0), "%regexp-match-otherwise")
+USUAL(prim_usual_is_match, 2, exec_once(2, args, AS_BOOLEAN, 0), "%regexp-match?-otherwise")
+USUAL(prim_usual_match_all, 2, exec_all(2, args, AS_STRINGS), "%regexp-match*-otherwise")
+USUAL(prim_usual_split, 2, prim_split(2, args), "%regexp-split-otherwise")
+
+static Value usual_replace(int argc, Value *args, InPrelude *otherwise, bool all) {
+  if (!is_usual(argc, args, 3) || !IS(args[2], T_STRING)) return leave_to(otherwise, argc, args);
+  Value four[4] = {args[0], args[1], args[2], BOOL(all)};
+  return prim_replace(4, four);
+}
+static Value prim_usual_replace(int argc, Value *args) {
+  static InPrelude otherwise = {"%regexp-replace-otherwise", V_FALSE};
+  return usual_replace(argc, args, &otherwise, false);
+}
+static Value prim_usual_replace_all(int argc, Value *args) {
+  static InPrelude otherwise = {"%regexp-replace*-otherwise", V_FALSE};
+  return usual_replace(argc, args, &otherwise, true);
+}
+
 /* ---- quoting ---- */
 
 static Value quote_chars(Value s, const char *special, const char *before, const char *after) {
@@ -506,6 +538,13 @@ const PrimDef regexp_prims[] = {
   {"%regexp-match-all-strings", prim_match_all_strings, 2, 6, "(%regexp-match-all-strings rx string [start end prefix group])"},
   {"%regexp-split", prim_split, 2, 5, "(%regexp-split rx string [start end prefix])"},
   {"%regexp-replace", prim_replace, 4, 7, "(%regexp-replace rx string insert all? [start end prefix])"},
+  {"%regexp-groups", prim_groups, 1, 1, "(%regexp-groups rx)"},
+  {"regexp-match", prim_usual_match, 2, 6, "(regexp-match pattern input [start end output prefix])"},
+  {"regexp-match?", prim_usual_is_match, 2, 6, "(regexp-match? pattern input [start end output prefix])"},
+  {"regexp-match*", prim_usual_match_all, 2, -1, "(regexp-match* pattern input [start end prefix] [#:match-select select] [#:gap-select? gaps?])"},
+  {"regexp-split", prim_usual_split, 2, 5, "(regexp-split pattern input [start end prefix])"},
+  {"regexp-replace", prim_usual_replace, 3, 4, "(regexp-replace pattern input insert [prefix])"},
+  {"regexp-replace*", prim_usual_replace_all, 3, 6, "(regexp-replace* pattern input insert [start end prefix])"},
   {"regexp-quote", prim_quote, 1, 2, "(regexp-quote string [case-sensitive?])"},
   {"regexp-replace-quote", prim_replace_quote, 1, 1, "(regexp-replace-quote string)"},
   {0},

@@ -7,6 +7,7 @@
  */
 #include "text/string.h"
 #include "core/check.h"
+#include "text/symbol.h"
 #include "text/utf8.h"
 #include <stdlib.h>
 
@@ -114,7 +115,40 @@ WIDE_STEPS static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const 
   return i;
 }
 
+bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t count) {
+  uint64_t x, y;
+  if (count < 8) {                      /* few by two words that overlap, or one by one */
+    uint32_t v, w;
+    if (count < 4) return count == 0 || (a[0] == b[0] && a[count - 1] == b[count - 1] && a[count / 2] == b[count / 2]);
+    memcpy(&v, a, 4);
+    memcpy(&w, b, 4);
+    if (v != w) return false;
+    memcpy(&v, a + count - 4, 4);
+    memcpy(&w, b + count - 4, 4);
+    return v == w;
+  }
+  size_t i = 0;
+  for (; i + 32 < count; i += 32) {
+    uint64_t differ = 0;
+    _Pragma("GCC unroll 4") for (uint32_t k = 0; k < 32; k += 8) {
+      memcpy(&x, a + i + k, 8);
+      memcpy(&y, b + i + k, 8);
+      differ |= x ^ y;
+    }
+    if (differ) return false;
+  }
+  for (; i + 8 < count; i += 8) {
+    memcpy(&x, a + i, 8);
+    memcpy(&y, b + i, 8);
+    if (x != y) return false;
+  }
+  memcpy(&x, a + count - 8, 8);
+  memcpy(&y, b + count - 8, 8);
+  return x == y;
+}
+
 bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count) {
+  if (a_width == b_width) return bytes_equal(a, b, (size_t)count * a_width);
   return same_chars(a, a_width, b, b_width, count) == count;
 }
 
@@ -439,17 +473,54 @@ int string_compare(Value a, Value b) {
   return la < lb ? -1 : la > lb;
 }
 
-static uint64_t hash_mix(uint64_t h, uint64_t word) {
+static inline uint64_t hash_mix(uint64_t h, uint64_t word) {
   h = (h ^ word) * 0x9e3779b97f4a7c15u;
   return h ^ (h >> 29);
 }
 
-static uint64_t hash_chars(uint64_t h, const uint8_t *data, uint32_t width, uint32_t start, uint32_t end) {
-  uint32_t i = start;
-  if (width == 1) for (; i + 1 < end; i += 2) h = hash_mix(h, data[i] | (uint64_t)data[i + 1] << 32);
-  for (; i + 1 < end; i += 2)
-    h = hash_mix(h, chars_get(data, width, i) | (uint64_t)chars_get(data, width, i + 1) << 32);
-  return i < end ? hash_mix(h, chars_get(data, width, i)) : h;
+/* Eight narrow characters at a time; the last eight may overlap those before them (the length is in the hash), and
+   fewer are put together from both ends. */
+static uint64_t hash_narrow(uint64_t h, const uint8_t *data, uint32_t count) {
+  uint64_t word;
+  if (count >= 8) {
+    for (uint32_t i = 0; i + 8 < count; i += 8) {
+      memcpy(&word, data + i, 8);
+      h = hash_mix(h, word);
+    }
+    memcpy(&word, data + count - 8, 8);
+  } else if (count >= 4) {
+    uint32_t first, last;
+    memcpy(&first, data, 4);
+    memcpy(&last, data + count - 4, 4);
+    word = first | (uint64_t)last << 32;
+  } else if (count) {
+    word = data[0] | (uint64_t)data[count / 2] << 8 | (uint64_t)data[count - 1] << 16;
+  } else {
+    return h;
+  }
+  return hash_mix(h, word);
+}
+
+/* What stands in a wide string, but would fit a narrow one, has the narrow one's hash. */
+static uint64_t hash_wide(uint64_t h, const uint8_t *data, uint32_t width, uint32_t count) {
+  uint32_t i = 0;
+  if (chars_width(data, width, count) > 1) {
+    for (; i + 1 < count; i += 2)
+      h = hash_mix(h, chars_get(data, width, i) | (uint64_t)chars_get(data, width, i + 1) << 32);
+    return i < count ? hash_mix(h, chars_get(data, width, i)) : h;
+  }
+  uint8_t narrow[8];
+  for (; i + 8 < count; i += 8) {
+    chars_copy(narrow, 1, data + (size_t)i * width, width, 8);
+    h = hash_narrow(h, narrow, 8);
+  }
+  uint32_t last = count < 8 ? count : 8;
+  chars_copy(narrow, 1, data + (size_t)(count - last) * width, width, last);
+  return hash_narrow(h, narrow, last);
+}
+
+static inline uint64_t hash_chars(uint64_t h, const uint8_t *data, uint32_t width, uint32_t start, uint32_t end) {
+  return width == 1 ? hash_narrow(h, data + start, end - start) : hash_wide(h, data + (size_t)start * width, width, end - start);
 }
 
 /* Strings that are equal have equal hashes whatever their widths. Of a very long one only the
@@ -1030,11 +1101,20 @@ static Value prim_string_join(int argc, Value *args) {
   return join_list(0, args, 0, separator, false);
 }
 
-/* (%strings-joined list separator): likewise; #f where it is no list of strings */
-static Value prim_strings_joined(int argc, Value *args) {
-  (void)argc;
-  CHECK_STRING(NULL, 1);
-  return join_list(0, args, 0, args[1], true);
+/* (string-join list [separator]) of a list of strings; the prelude does the rest. */
+static Value prim_join_usual(int argc, Value *args) {
+  static InPrelude otherwise = {"%string-join-otherwise", V_FALSE};
+  static Value space = V_FALSE;
+  if (argc == 1 && space == V_FALSE) {
+    heap_root(&space);
+    space = string_make(1, 1);
+    string_put(space, 0, ' ');
+    SET_FLAG(space, H_IMMUTABLE);
+  }
+  Value separator = argc == 1 ? space : args[1];
+  if (argc > 2 || !IS(separator, T_STRING)) return leave_to(&otherwise, argc, args);
+  Value joined = join_list(0, args, 0, separator, true);
+  return joined == V_FALSE ? leave_to(&otherwise, argc, args) : joined;
 }
 
 static Value prim_string_repeat(int argc, Value *args) {
@@ -1386,7 +1466,7 @@ const PrimDef string_prims[] = {
   {"string-append*", prim_string_append_star, 1, -1, "(string-append* string ... list)"},
   {"%string-concatenate", prim_string_append_star, 1, 1, "(%string-concatenate list)"},
   {"%string-join", prim_string_join, 1, 2, "(%string-join list [separator])"},
-  {"%strings-joined", prim_strings_joined, 2, 2, NULL},
+  {"string-join", prim_join_usual, 1, -1, "(string-join list [separator] [#:before-first first] [#:before-last before-last] [#:after-last last])"},
   {"%string-repeat", prim_string_repeat, 2, 2, "(%string-repeat string n)"},
   {"string-copy!", prim_string_copy_to, 3, 5, "(string-copy! to at from [start end])"},
   {"string-fill!", prim_string_fill, 2, 4, "(string-fill! string char [start end])"},

@@ -33,6 +33,7 @@ uint32_t chars_width(const uint8_t *data, uint32_t width, uint32_t count);
 void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t count);
 void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count);
 size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count);   /* how many from the start on: eight at a time */
+bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t count);
 bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count);
 
 /* ---- strings ---- */
@@ -50,6 +51,8 @@ bool is_cutting(Value state);
 bool string_equal(Value a, Value b);
 int string_compare(Value a, Value b);                    /* by code point: <0, 0, >0 */
 uint64_t string_hash(Value s);
+enum { NAME_HASH_BITS = 61 };                            /* what fits a fixnum: a symbol's hash is that of its name */
+static inline uint64_t name_hash(Value name) { return string_hash(name) >> (64 - NAME_HASH_BITS); }
 Value lineage_union(Value a, Value b);                   /* of two lineage slots, without their parts */
 
 /* Which part of a string comes from which calls is kept where a run log wants it (%keep-parts!): then the slot of a string

@@ -5,6 +5,7 @@
  */
 #include "text/string_search.h"
 #include "text/string.h"
+#include "text/symbol.h"
 
 /* ---- searching characters ---- */
 
@@ -881,22 +882,45 @@ static Value prim_split(int argc, Value *args) {
   return list;
 }
 
-/* (%string-split-plain s separator): as string-split, where nothing more is to be said about it. #f: another kind of separator,
-   one with a backslash, which may be meant as a pattern, or lines that end with a return. */
-static Value prim_split_plain(int argc, Value *args) {
-  (void)argc;
-  if (!IS(args[0], T_STRING) || !IS(args[1], T_STRING) || STR_LENGTH(args[1]) != 1) return V_FALSE;
-  uint32_t c = string_char(args[1], 0);
-  if (c == '\\') return V_FALSE;
-  if (c == '\n') {
-    Value s = args[0];
-    uint32_t width = STR_WIDTH(s), length = STR_LENGTH(s), limit = length < SKIP_ROUND ? length : SKIP_ROUND, start = 0;
-    while (start < limit && string_char(s, start) == '\n') start++;
-    uint32_t stop = chars_find(STR_DATA(s), width, start, limit, '\n');
-    if ((stop == limit && limit < length) || (stop > start && string_char(s, stop - 1) == '\r')) return V_FALSE;
+/* (string-split s [separator]): by white space, or by a character of its own where nothing more is to be said about it. The
+   prelude does the rest: another kind of separator, one with a backslash, which may be meant as a pattern, lines that
+   end with a return, options. */
+static bool is_usual_split(Value s, Value separator) {
+  if (!IS(separator, T_STRING) || STR_LENGTH(separator) != 1) return false;
+  uint32_t c = string_char(separator, 0);
+  if (c == '\\') return false;
+  if (c != '\n') return true;
+  uint32_t width = STR_WIDTH(s), length = STR_LENGTH(s), limit = length < SKIP_ROUND ? length : SKIP_ROUND, start = 0;
+  while (start < limit && string_char(s, start) == '\n') start++;
+  uint32_t stop = chars_find(STR_DATA(s), width, start, limit, '\n');
+  return !(stop == limit && limit < length) && !(stop > start && string_char(s, stop - 1) == '\r');
+}
+static Value prim_split_usual(int argc, Value *args) {
+  static InPrelude otherwise = {"%string-split-otherwise", V_FALSE};
+  if (IS(args[0], T_STRING) && argc == 1) {
+    Value by_space[4] = {args[0], V_FALSE, V_TRUE, V_TRUE};
+    return prim_split(4, by_space);
   }
-  Value whole[4] = {args[0], args[1], V_TRUE, V_FALSE};
-  return prim_split(4, whole);
+  if (IS(args[0], T_STRING) && argc == 2 && is_usual_split(args[0], args[1])) {
+    Value by_character[4] = {args[0], args[1], V_TRUE, V_FALSE};
+    return prim_split(4, by_character);
+  }
+  return leave_to(&otherwise, argc, args);
+}
+
+/* (string-trim s), (string-replace s from to) of strings: the rest is the prelude's. */
+static Value prim_trim_usual(int argc, Value *args) {
+  static InPrelude otherwise = {"%string-trim-otherwise", V_FALSE};
+  if (argc > 1 || !IS(args[0], T_STRING)) return leave_to(&otherwise, argc, args);
+  Value by_space[5] = {args[0], V_FALSE, V_TRUE, V_TRUE, V_FALSE};
+  return prim_trim(5, by_space);
+}
+static Value prim_replace_usual(int argc, Value *args) {
+  static InPrelude otherwise = {"%string-replace-otherwise", V_FALSE};
+  bool usual = argc == 3 && IS(args[0], T_STRING) && IS(args[1], T_STRING) && IS(args[2], T_STRING) &&
+               STR_LENGTH(args[1]) <= LONG_PATTERN &&
+               chars_find(STR_DATA(args[1]), STR_WIDTH(args[1]), 0, STR_LENGTH(args[1]), '\\') == STR_LENGTH(args[1]);
+  return usual ? prim_replace(3, args) : leave_to(&otherwise, argc, args);
 }
 
 /* (%string-normalize-spaces s): words with one space between */
@@ -991,7 +1015,9 @@ const PrimDef string_search_prims[] = {
   {"%string-suffix-length", prim_suffix_length, 2, 2, "(%string-suffix-length a b)"},
   {"%string-replace", prim_replace, 3, 4, "(%string-replace string from to [all?])"},
   {"%string-trim", prim_trim, 1, 5, "(%string-trim string [separator left? right? repeat?])"},
-  {"%string-split-plain", prim_split_plain, 2, 2, "(%string-split-plain string separator)"},
+  {"string-split", prim_split_usual, 1, -1, "(string-split string [separator] [#:trim? trim?] [#:repeat? repeat?])"},
+  {"string-trim", prim_trim_usual, 1, -1, "(string-trim string [separator] [#:left? left?] [#:right? right?] [#:repeat? repeat?])"},
+  {"string-replace", prim_replace_usual, 3, -1, "(string-replace string from to [#:all? all?])"},
   {"%string-split", prim_split, 1, 4, "(%string-split string [separator trim? repeat?])"},
   {"%string-normalize-spaces", prim_normalize_spaces, 1, 1, "(%string-normalize-spaces string)"},
   {"%string-lines", prim_lines, 1, 1, "(%string-lines string)"},

@@ -4,6 +4,7 @@
  * of the hash: a table grows by itself, so that interning never needs more than the headroom that
  * every primitive has. Symbols are not collected.
  */
+#include "core/globals.h"
 #include "text/near.h"
 #include "text/symbol.h"
 #include "text/string.h"
@@ -23,9 +24,7 @@ static void boot_table(void) {
   heap_root(&shards);
 }
 
-/* 61 bits: what fits a fixnum. The upper ones choose the shard, the lower ones the place in it. */
-enum { HASH_BITS = 61 };
-static uint64_t name_hash(Value name) { return string_hash(name) >> (64 - HASH_BITS); }
+/* The upper bits of a name's hash choose the shard, the lower ones the place in it. */
 
 /* The place in the shard of the symbol with that name, or of the hole where it belongs. */
 static Value *find_place(Value shard, uint32_t tag, Value name, uint64_t hash) {
@@ -72,7 +71,7 @@ static Value frozen(Value s) {
 static Value intern_as(uint32_t tag, Value name) {
   if (!shards) boot_table();
   uint64_t hash = name_hash(name);
-  uint32_t which = (uint32_t)(hash >> (HASH_BITS - SHARD_BITS));
+  uint32_t which = (uint32_t)(hash >> (NAME_HASH_BITS - SHARD_BITS));
   Value *shard = &VEC(shards)[which];
   if (*shard == V_FALSE) *shard = grow_shard(*shard);
   Value *place = find_place(*shard, tag, name, hash);
@@ -86,6 +85,24 @@ static Value intern_as(uint32_t tag, Value name) {
 Value intern_string(Value string) { return intern_as(T_SYMBOL, string); }
 Value intern(const char *name) { return intern_as(T_SYMBOL, string_from_c(name)); }
 Value keyword_string(Value string) { return intern_as(T_KEYWORD, string); }
+
+/* ---- procedures of the prelude ---- */
+
+Value leave_to(InPrelude *procedure, int argc, Value *args) {
+  if (procedure->cell == V_FALSE) {
+    heap_root(&procedure->cell);
+    procedure->cell = global_cell(intern(procedure->name));
+  }
+  vm.tail_proc = CELL(procedure->cell)->value;
+  vm.tail_argc = argc;
+  if (argc <= (int)(sizeof vm.tail_args / sizeof *vm.tail_args)) {
+    for (int i = 0; i < argc; i++) vm.tail_args[i] = args[i];
+    return V_TAIL;
+  }
+  Value list = V_NIL;
+  for (int i = argc; i-- > 0;) list = cons(args[i], list);
+  return tail_apply(vm.tail_proc, list);
+}
 
 /* ---- fresh symbols ---- */
 

@@ -8,15 +8,20 @@
  *
  *   CONST FIXNUM SPECIAL LOCAL FREE GLOBAL, LOCAL_BOX FREE_BOX, CAR_L CDR_L        → v
  *   LOCAL2                                                                         → v w
+ *   VECTOR_REF_LL                                                                  → v
  *   CLOSURE, ADD_LI ADD_LL SUB_LI SUB_LL                                           → v
  *   SET_LOCAL_BOX SET_FREE_BOX INIT_BOX SET_GLOBAL DEFINE_GLOBAL, POP            v →
  *   BOX_LOCAL PATCH JUMP CHARGE, and the comparisons and tests with L operands            →
- *   BOX_TOP, the operations of one operand, ADD_SI SUB_SI                        v → w
+ *   BOX_TOP, the operations of one operand, ADD_SI SUB_SI VECTOR_REF_L           v → w
+ *   ACCESS_GLOBAL PREDICATE_GLOBAL                                               v → w
  *   the operations of two operands (CONS, EQ, ADD_SS, VECTOR_REF ...)          v w → x
  *   VECTOR_SET                                                               v w x → void
+ *   LT_3 GT_3 LE_3 GE_3 EQN_3                                                v w x → y
  *   SLIDE                                                              v1 ... vA w → w
  *   POPN, LOOP (into the slots)                                          v1 ... vn →
  *   LIST                                                                 v1 ... vA → list
+ *   CONSTRUCT_GLOBAL                                                     v1 ... vA → record
+ *   ADD_LOOP (into the slots but the last)                             v1 ... vn-1 → , or nothing → v where the sum is no small integer
  *   JUMP_FALSE JUMP_TRUE, JN_.._SI, J(N)_NULL J(N)_PAIR                          v →
  *   JN_.._SS, J(N)_EQ                                                          v w →
  *   AND_JUMP OR_JUMP                                                             v → v where it jumps, else nothing
@@ -67,7 +72,9 @@
   X(ADD_SS) X(ADD_SI) X(ADD_LI) X(ADD_LL) \
   X(SUB_SS) X(SUB_SI) X(SUB_LI) X(SUB_LL) \
   X(MUL_SS) X(QUOTIENT) X(REMAINDER) X(MODULO) \
+  X(ADD_LOOP)      /* an ADD_LI of a loop's last variable, and the LOOP that follows it */ \
   X(LT_SS) X(GT_SS) X(LE_SS) X(GE_SS) X(EQN_SS) \
+  X(LT_3) X(GT_3) X(LE_3) X(GE_3) X(EQN_3)        /* of three operands on the stack */ \
   /* compare and jump where it does not hold; next word: signed distance */ \
   X(JN_LT_SS) X(JN_LT_SI) X(JN_LT_LI) X(JN_LT_LL) \
   X(JN_GT_SS) X(JN_GT_SI) X(JN_GT_LI) X(JN_GT_LL) \
@@ -76,15 +83,25 @@
   X(JN_EQN_SS) X(JN_EQN_SI) X(JN_EQN_LI) X(JN_EQN_LL) \
   X(JN_EQ) X(J_EQ) X(JN_NULL) X(J_NULL) X(JN_PAIR) X(J_PAIR)   /* A: signed distance */ \
   X(JN_NULL_L) X(J_NULL_L) X(JN_PAIR_L) X(J_PAIR_L)            /* A: slot; next word: distance */ \
-  X(VECTOR_REF) X(VECTOR_SET) X(VECTOR_LENGTH) X(STRING_REF) X(STRING_LENGTH) \
+  X(VECTOR_REF) \
+  X(VECTOR_REF_L)  /* A: the index's slot */ \
+  X(VECTOR_REF_LL) /* A: two slots of 12 bits */ \
+  X(VECTOR_SET) X(VECTOR_LENGTH) X(STRING_REF) X(STRING_LENGTH) \
   X(CHAR_EQ) X(UNBOX) X(BOX) X(SET_BOX) \
   X(RECORD_REF) X(RECORD_IS) \
   /* whole bodies of record procedures: constant 0 is the rtd */ \
   X(ACCESS) X(MODIFY)   /* A: field */ \
   X(PREDICATE) \
   X(CONSTRUCT)     /* A: fields; constant 1: #f, or a vector that tells each field's argument or -1 */ \
+  /* calls by a global name that is a record type's: such a procedure's whole body, while the cell holds what it held. Next word: constant
+     index of the cell, behind which are the procedure and its rtd; bit 31: in tail position */ \
+  X(ACCESS_GLOBAL) /* A: field */ \
+  X(PREDICATE_GLOBAL) \
+  X(CONSTRUCT_GLOBAL) /* A: argument count */ \
   X(LIST)          /* A: count; pop them, push their list */ \
   X(CHARGE)        /* A: steps that this code takes beside those of its calls: long code begins with it */
+
+#define TAIL_BIT 0x80000000u     /* of a record procedure's call by a global name */
 
 /* So many words of code, gone through without a call, are a step more. */
 #define WORDS_A_STEP 32

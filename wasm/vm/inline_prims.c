@@ -33,4 +33,6 @@ void inline_prims_init(void) {
   }
   op_primitive[OP_CAR_L] = op_primitive[OP_CAR];
   op_primitive[OP_CDR_L] = op_primitive[OP_CDR];
+  op_primitive[OP_VECTOR_REF_L] = op_primitive[OP_VECTOR_REF_LL] = op_primitive[OP_VECTOR_REF];
+  for (int i = 0; i <= OP_EQN_SS - OP_LT_SS; i++) op_primitive[OP_LT_3 + i] = op_primitive[OP_LT_SS + i];
 }

@@ -142,11 +142,19 @@ static enum run_status collect(void) {
     case OP_JN_##NAME##_SI: JUMP_UNLESS(sp[-1], FIX(SIGNED_A), 1, op); continue; \
     case OP_JN_##NAME##_LI: JUMP_UNLESS(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, op); continue; \
     case OP_JN_##NAME##_LL: JUMP_UNLESS(fp[A_LOW], fp[A_HIGH], 0, op); continue; \
-    case OP_##NAME##_SS: COMPARE_SS(op); continue;
+    case OP_##NAME##_SS: COMPARE_SS(op); continue; \
+    case OP_##NAME##_3: { \
+      Value x_ = sp[-3], y_ = sp[-2], z_ = sp[-1]; \
+      if (!(x_ & y_ & z_ & 1)) SLOW(3); \
+      sp -= 2; sp[-1] = BOOL((int64_t)x_ op (int64_t)y_ && (int64_t)y_ op (int64_t)z_); continue; }
 
 /* The sum, difference or product of what are not two small integers, or a signal. */
 static __attribute__((noinline)) Value arithmetic(enum opcode op, Value x, Value y) {
-  if (op <= OP_ADD_LL) return num_add_pausing(x, y);
+  if (TYPE_FAST(x, T_FLONUM) && TYPE_FAST(y, T_FLONUM)) {
+    double a = FLO_VALUE(x), b = FLO_VALUE(y);
+    return make_flonum(op <= OP_ADD_LL || op == OP_ADD_LOOP ? a + b : op <= OP_SUB_LL ? a - b : a * b);
+  }
+  if (op <= OP_ADD_LL || op == OP_ADD_LOOP) return num_add_pausing(x, y);
   return op <= OP_SUB_LL ? num_sub_pausing(x, y) : num_mul_pausing(x, y);
 }
 
@@ -175,7 +183,7 @@ static __attribute__((noinline)) Value make_closure(Value template, const uint32
   return c;
 }
 
-/* A new record, as the constructor that runs tells. */
+/* A new record, as the constructor's constants tell. */
 static __attribute__((noinline)) Value construct(uint32_t fields, const Value *constants, const Value *arguments) {
   Value record = heap_object(T_RECORD, 0, fields + 1);
   RECORD_RTD(record) = constants[0];
@@ -518,20 +526,42 @@ static int run(void) {
       case OP_JUMP_TRUE: if (POP() != V_FALSE) pc += SIGNED_A; continue;
       case OP_AND_JUMP: if (sp[-1] == V_FALSE) pc += SIGNED_A; else sp--; continue;
       case OP_OR_JUMP: if (sp[-1] != V_FALSE) pc += SIGNED_A; else sp--; continue;
+      case OP_ADD_LOOP: {
+        Value x_ = fp[A_LOW], y_ = FIX(A_HIGH_SIGNED), r_;
+        if (!FIX_ADD(x_, y_, r_)) { proc = x_; result = y_; argc = 0; goto arithmetic; }
+        uint32_t others = (pc[1] >> 24) - 1;
+        Value *to = fp + A_LOW - others, *from = sp - others;
+        to[others] = r_;
+        if (others) {
+          to[0] = from[0];
+          if (others > 1) {
+            to[1] = from[1];
+            if (others > 2) {
+              sp = move_down(to + 2, from + 2, others - 2) + 1;
+              pc++;
+              goto looped;
+            }
+          }
+        }
+        sp = to + others + 1;
+        pc++;
+        goto looped;
+      }
       case OP_LOOP: {
-        uint32_t w = *pc, count = w >> 24;
+        uint32_t count = *pc >> 24;
         Value *to = fp + A, *from = sp - count;
         to[0] = from[0];                       /* where there is none: what lies above the top */
         if (count > 1) {
           to[1] = from[1];
           if (count > 2) {
             sp = move_down(to + 2, from + 2, count - 2);
-            w = *pc;
             goto looped;
           }
         }
         sp = to + count;
-      looped:
+      }
+      looped: {
+        uint32_t w = *pc;
         pc -= w & 0xffffff;
         if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
         ASIDE(SAFE_POINT);
@@ -545,6 +575,46 @@ static int run(void) {
         continue;
       case OP_CALL: proc = POP(); argc = A; tail = false; goto call;
       case OP_TAIL_CALL: proc = POP(); argc = A; tail = true; goto call;
+      case OP_ACCESS_GLOBAL: {
+        const Value *known = now.consts + (*pc & ~TAIL_BIT);
+        Value v = sp[-1];
+        if (CELL(known[0])->value == known[1] && IS(v, T_RECORD) && RECORD_RTD(v) == known[2]) {
+          sp[-1] = RECORD_FIELD(v, A);
+          pc++;
+          continue;
+        }
+        argc = 1;
+        goto record_procedure;
+      }
+      case OP_PREDICATE_GLOBAL: {
+        const Value *known = now.consts + (*pc & ~TAIL_BIT);
+        if (CELL(known[0])->value == known[1]) {
+          sp[-1] = BOOL(record_is_a(sp[-1], known[2]));
+          pc++;
+          continue;
+        }
+        argc = 1;
+        goto record_procedure;
+      }
+      case OP_CONSTRUCT_GLOBAL: {
+        const Value *known = now.consts + (*pc & ~TAIL_BIT);
+        argc = A;
+        if (CELL(known[0])->value == known[1]) {
+          struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(known[1]));
+          result = construct(*(uint32_t *)RAW_BYTES(t->code) >> 8, TEMPLATE_CONSTS(t), sp - argc);
+          sp -= pc[-1] >> 8;
+          PUSH(result);
+          pc++;
+          continue;
+        }
+      }
+      record_procedure:                /* what it is has changed: any call */
+        proc = now.consts[*pc & ~TAIL_BIT];
+        tail = *pc++ >> 31;
+        now.proc = proc;
+        proc = CELL(proc)->value;
+        if (proc != V_UNBOUND) goto call;
+        ASIDE(UNBOUND_GLOBAL);
       case OP_CALL_GLOBAL: proc = now.consts[*pc++]; tail = false; goto call_cell;
       case OP_TAIL_CALL_GLOBAL: proc = now.consts[*pc++]; tail = true;
       call_cell: {
@@ -634,6 +704,14 @@ static int run(void) {
       case OP_VECTOR_REF:
         if (!IS(sp[-2], T_VECTOR) || !IS_FIX(sp[-1]) || (uint64_t)FIX_VALUE(sp[-1]) >= VEC_LENGTH(sp[-2])) SLOW(2);
         sp--; sp[-1] = VEC(sp[-1])[FIX_VALUE(sp[0])]; continue;
+      case OP_VECTOR_REF_L:
+        if (!IS(sp[-1], T_VECTOR) || !IS_FIX(fp[A]) || (uint64_t)FIX_VALUE(fp[A]) >= VEC_LENGTH(sp[-1])) { PUSH(fp[A]); SLOW(2); }
+        sp[-1] = VEC(sp[-1])[FIX_VALUE(fp[A])]; continue;
+      case OP_VECTOR_REF_LL: {
+        Value v = fp[A_LOW], i = fp[A_HIGH];
+        if (!IS(v, T_VECTOR) || !IS_FIX(i) || (uint64_t)FIX_VALUE(i) >= VEC_LENGTH(v)) { PUSH(v); PUSH(i); SLOW(2); }
+        PUSH(VEC(v)[FIX_VALUE(i)]); continue;
+      }
       case OP_VECTOR_SET:
         if (!IS(sp[-3], T_VECTOR) || !IS_FIX(sp[-2]) || (uint64_t)FIX_VALUE(sp[-2]) >= VEC_LENGTH(sp[-3]) ||
             (OBJ_FLAGS(sp[-3]) & H_IMMUTABLE)) SLOW(3);

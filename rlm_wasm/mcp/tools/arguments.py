@@ -55,7 +55,7 @@ def _as_list(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # no list, or one within another thousands deep
             return value
     if isinstance(value, str) and _NUMBERS.fullmatch(value):
         return value.split(",")

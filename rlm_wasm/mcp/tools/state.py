@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_CONTEXT_BYTES = 100_000_000
 MAX_CONTEXTS = 1_000
+MAX_CONTEXT_NAME = 1_000
 DEFAULT_ENTRIES = 1_000
 
 
@@ -139,7 +140,9 @@ async def load_context(ctx: Context, arguments: LoadArguments) -> Answer:
 
 
 def _check_room(queue: SessionQueue, name: str | None, size: int) -> None:
-    """Raises InvalidToolArguments where a session's contexts would be too many or too large together."""
+    """Raises InvalidToolArguments: too many contexts, too large ones together, or a name too long."""
+    if name is not None and len(name) > MAX_CONTEXT_NAME:
+        raise InvalidToolArguments(f"a context's name has at most {MAX_CONTEXT_NAME} characters")
     others = {key: text for key, text in queue.session.contexts.items() if key != name}
     max_bytes = queue.bounds.context_bytes
     if len(others) >= MAX_CONTEXTS:

@@ -62,9 +62,9 @@ async def call(ctx: Context, name: str, given: dict[str, Any] | None) -> types.C
     """Call a tool. What a model can mend is an answer; only an unknown tool is a protocol error."""
     tool = _BY_NAME.get(name)
     if tool is None:
-        near = difflib.get_close_matches(name, _BY_NAME, n=1)
+        near = difflib.get_close_matches(name[:MAX_REFUSAL], _BY_NAME, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_BY_NAME)}"
-        raise MCPError(types.INVALID_PARAMS, f"there is no tool {name}: {hint}")
+        raise MCPError(types.INVALID_PARAMS, f"there is no tool {name[:MAX_REFUSAL]}: {hint}")
     try:
         answer = await tool.act(ctx, checked(tool.takes, given))
     except InvalidToolArguments as error:

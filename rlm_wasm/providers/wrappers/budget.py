@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rlm_wasm.errors import LimitExceeded, UsageError
+from rlm_wasm.errors import LimitExceeded, ProviderError, UsageError
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import estimate_prompt_tokens
 from rlm_wasm.providers.wrappers.base import Wrapper
@@ -56,7 +56,7 @@ class BudgetProvider(Wrapper):
         finally:
             self._reserved_tokens -= tokens
             self._reserved_usd -= usd
-        self._settle(completion)
+        self._settle(completion, request, usd)
         return completion
 
     def _worst_cost(self, request: CompletionRequest, prompt: int, answer: int) -> float:
@@ -76,17 +76,23 @@ class BudgetProvider(Wrapper):
         if limit is not None and used + wanted > limit:
             raise LimitExceeded(kind, used + wanted, limit)
 
-    def _settle(self, completion: Completion) -> None:
+    def _settle(self, completion: Completion, request: CompletionRequest, reserved_usd: float) -> None:
         if completion.cached:
             return
         self.tokens_used += completion.prompt_tokens + completion.completion_tokens
-        self.cost_used_usd += (
-            price_of(
-                self.inner,
-                completion.model,
-                completion.prompt_tokens,
-                completion.completion_tokens,
-                completion.cached_tokens,
-            )
-            or 0.0
-        )
+        cost = None
+        # A gateway may call its models as it likes: the one that was asked for has a price.
+        for model in (completion.model, request.model or self.default_model or ""):
+            try:
+                cost = price_of(
+                    self.inner,
+                    model,
+                    completion.prompt_tokens,
+                    completion.completion_tokens,
+                    completion.cached_tokens,
+                )
+            except ProviderError:
+                continue
+            if cost is not None:
+                break
+        self.cost_used_usd += reserved_usd if cost is None else cost
