@@ -26,7 +26,7 @@ def message_of(error: BaseException) -> str:
     try:
         text = str(error)
     except BaseException:  # whatever it is, it is a part of the failure that it should describe
-        return "(its message cannot be made)"
+        return "(no message)"
     return text[:MAX_MESSAGE]
 
 

@@ -93,16 +93,17 @@
                  (list (is '%hash-next h (is '+ p 1)))
                  (lambda () (is 'hash-count h)))))
 
-  ;; any expression
+  ;; any expression: a list is asked for first, then what has an index; a number is its own end
   (define (generic-part value)
-    (let ((s (fresh "s")) (p (fresh "p")))
-      (%for-part `((,s ,(is '%sequence value `(,(rename 'quote) ,(if (pair? ids) (%id-symbol (car ids)) 'values)))))
+    (let ((s (fresh "s")) (p (fresh "p")) (end (fresh "end")))
+      (%for-part `((,s ,(is '%sequence value `(,(rename 'quote) ,(if (pair? ids) (%id-symbol (car ids)) 'values))))
+                   (,end ,(is '%sequence-end s)))
                  `((,p ,(is '%sequence-start s)))
-                 (is 'if (is 'pair? p) #t (is '%sequence-more? s p))
+                 (is 'if (is 'pair? p) #t (is 'if end (is '< p end) (is '%sequence-more? s p)))
                  (if (= (length ids) 1)
-                     `((,ids ,(is 'if (is 'pair? p) (is 'car p) (is '%sequence-ref s p))))
+                     `((,ids ,(is 'if (is 'pair? p) (is 'car p) (is 'if (is 'eq? s end) p (is '%sequence-ref s p)))))
                      `((,ids ,(is '%sequence-values s p ))))
-                 (list (is 'if (is 'pair? p) (is 'cdr p) (is '%sequence-next s p)))
+                 (list (is 'if (is 'pair? p) (is 'cdr p) (is 'if end (is '+ p 1) (is '%sequence-next s p))))
                  (lambda () (is '%sequence-size s)))))
 
   (cond ((and (integer? expr) (exact? expr) (>= expr 0)) (range-part (one-id) 0 expr 1))

@@ -89,6 +89,14 @@
         ((%iteration? s) (%hold (%iteration-start s)))
         (else 0)))
 
+;; Where the index ends, or #f: it is no index.
+(define (%sequence-end s)
+  (cond ((number? s) s)
+        ((vector? s) (vector-length s))
+        ((string? s) (string-length s))
+        ((bytes? s) (bytes-length s))
+        (else #f)))
+
 (define (%sequence-more? s state)
   (cond ((null? state) #f)
         ((vector? s) (< state (vector-length s)))

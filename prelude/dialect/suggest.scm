@@ -106,11 +106,7 @@
 (define (%suggest name names)
   (let* ((text (symbol->string name)) (size (string-length text))
          (most (cond ((<= size 2) 0) ((<= size 5) 1) ((<= size 9) 2) (else 3)))
-         (nearest (%near-misses name names (min most 1))) ; (distance . name): few names pass that test's first look
-         (near (if (or (pair? nearest) (< most 2)) nearest (%near-misses name names most)))
-         (least (foldl (lambda (entry least) (min (car entry) least)) most near))
-         ;; as close as the closest
-         (best (remove-duplicates (filter-map (lambda (entry) (and (= (car entry) least) (cdr entry))) near) eq?))
+         (best (remove-duplicates (%near-misses name names most) eq?))
          (best (sort best (lambda (a b) (%closer? text a b)))))
     (take best (min 3 (length best)))))
 

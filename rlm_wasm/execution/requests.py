@@ -231,15 +231,26 @@ class HostRequests:
         """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
         self._work_task: asyncio.Task[Any] | None = None
         self.last_id = 0
+        self._seen_id = 0
+        """The last one that this guest itself gave, where a snapshot may say anything of those before."""
+        self._earlier_id = 0
 
     # ---- in
+
+    def begin(self) -> int:
+        """An execution begins: the least id that its requests have."""
+        self._earlier_id = self._seen_id
+        return self.last_id + 1
 
     def admit(self, call: protocol.Call) -> None:
         """Take a request on. Raises Unencodable for an id that is taken, LimitExceeded for no room."""
         if call.id in self.live:
             raise Unencodable("a call's id is taken")
+        if call.id <= self._earlier_id:  # it would outlive its execution, as those of earlier ones do
+            raise Unencodable("a call's id is one of an earlier execution")
         request = HostRequest(self, call.id, call.operation, call.arguments)
         self.last_id = max(self.last_id, call.id)
+        self._seen_id = max(self._seen_id, call.id)
         size = len(call.arguments)
         self._charge(FUEL_A_REQUEST + size * FUEL_A_BYTE)
         if len(self.live) >= self._limits.handles:
@@ -637,7 +648,16 @@ class HostRequests:
 
     def forget_ids(self) -> None:
         """The guest is a fresh one, which counts from the beginning."""
-        self.last_id = 0
+        self.last_id = self._seen_id = self._earlier_id = 0
+
+    def back_to(self, first_id: int) -> None:
+        """The guest went back, and counts from before this one."""
+        self.last_id = first_id - 1
+        self._seen_id = min(self._seen_id, self.last_id)
+
+    def back_to_snapshot(self) -> None:
+        """The guest went back to where it was restored, or a little later: how far it counted is unknown."""
+        self._seen_id = 0
 
     # ---- snapshots
 

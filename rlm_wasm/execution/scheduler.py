@@ -146,7 +146,7 @@ class Scheduler:
             limits,
             BoundedText(limits.output_bytes),
             BoundedText(limits.output_bytes),
-            self.requests.last_id + 1,
+            self.requests.begin(),
             self._account if self._account is not None else FuelAccount(limits.fuel),
         )
         return self.execution
@@ -425,8 +425,10 @@ class Scheduler:
         requests.cancel_all(from_id=execution.first_id)
         if (yield from self.guest.go_back()):
             requests.give_back(execution.redeliver)
+            requests.back_to(execution.first_id)
         else:  # that execution is over, and what it asked for
             requests.cancel_all()
+            requests.back_to_snapshot()
 
     def _abandon(self, execution: ActiveExecution) -> None:
         """The task that executes was cancelled, or something of ours broke: end it here and now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -13,7 +14,9 @@ from rlm_wasm import InternalError, Limits, Result, Runtime, UsageError
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.testing import InlineProvider
+from rlm_wasm.testing import GatedProvider, InlineProvider
+
+from .mutating import mutated
 
 KINDS = ["call", "ack", "cancel", "note", "done", "failed", "dance", "", 1, None]
 OPERATIONS = [*protocol.OPERATIONS, "format-disk", "__class__"]
@@ -79,7 +82,14 @@ async def test_a_lying_guest_ends_in_a_result_or_an_internal_error(
 ) -> None:
     """Whatever it says, and whatever it says its status is; and what waits for it is over afterwards."""
     chance = random.Random(seed)
-    monkeypatch.setattr(Sandbox, "outbox", lambda _self: _outbox(chance))
+    lies = 0
+
+    def lying(_self: Sandbox, _max_bytes: int) -> bytes:
+        nonlocal lies
+        lies += 1
+        return _outbox(chance)
+
+    monkeypatch.setattr(Sandbox, "outbox_up_to", lying)
     run = Sandbox.run
 
     def lie(self: Sandbox, *arguments: Any) -> int:
@@ -102,6 +112,100 @@ async def test_a_lying_guest_ends_in_a_result_or_an_internal_error(
                 assert isinstance(result.to_dict(), dict)
                 session.state()
                 session.scope_log()
+    assert lies >= 20
+
+
+PROGRAMS = [
+    "(+ 1 2)", "(list 1 2.5 \"x\" 'y #\\a (hash \"a\" 1))", '(finish "v")', '(error "bad" 1 2)', "(car 5)", "(nosuch)",
+    '(display "hi") (syntax-e (llm-query #:instruction "x" #:data "d" #:max-tokens 5))', "(raise (list 1 2))",
+    '(map-async (lambda (i) (llm-query-async #:instruction i)) (list "a" "b" "c"))', "(context-lines 0 1)",
+    '(checkpoint "k" (list 1 2)) (restore "k")', "(string-length context)", "(f 1 2)", "(tokens-used)",
+    "(with-timeout 0.001 (lambda () (sleep 1)) (lambda () 5))", "(fork-map (lambda (x) (* x x)) (list 1 2 3))",
+    '(llm-query #:instruction "x" #:recursive #t)', '(eprintf "e") (define x 1)', '(context-search "t")',
+    '(unsafe-raw-query #:instruction "x")', '(write-file "a" "b")', "(current-milliseconds)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_messages_that_were_real_before_something_in_them_was_changed(
+    seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They come further than what is random: a part is missing, there twice, of another kind, or another message's.
+
+    Each ends in a Result or an InternalError; nothing of it is left in flight, and the session goes on.
+    """
+    chance = random.Random(seed)
+    said = Sandbox.outbox_up_to
+    lies = left = 0
+
+    def lying(self: Sandbox, max_bytes: int) -> bytes | None:
+        nonlocal lies, left
+        data = said(self, max_bytes)
+        if data is None or not left or chance.random() < 0.5:
+            return data
+        lies, left = lies + 1, left - 1
+        return mutated(data, chance)
+
+    monkeypatch.setattr(Sandbox, "outbox_up_to", lying)
+    limits = Limits(timeout_s=0.05, tokens=10_000, calls=100, depth=1)
+    functions = {"f": lambda *_arguments: 1}
+    for _ in range(25):
+        async with (
+            Runtime(
+                InlineProvider(), python="off", limits=limits, host_functions=functions, workspace=tmp_path
+            ) as runtime,
+            runtime.session() as session,
+        ):
+            await session.load_context("some text\n" * 20)
+            for program in chance.sample(PROGRAMS, 3):
+                left = 3
+                try:
+                    result = await session.execute(program)
+                except InternalError:
+                    left = 0
+                    break
+                left = 0
+                assert isinstance(result, Result)
+                assert isinstance(result.to_dict(), dict)
+                session.scope_log()
+                if result.status != "ok":
+                    assert session.state()["calls_in_flight"] == [], (program, result)
+            else:
+                assert (await session.execute("(+ 1 2)")).value == "3"
+    assert lies > 40
+
+
+@pytest.mark.parametrize("id_", [0, 1, 2])
+async def test_a_request_cannot_claim_to_be_an_earlier_executions(
+    id_: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of an execution that is undone are cancelled with it: by its number none of them escapes that."""
+    said = Sandbox.outbox_up_to
+    lying = False
+
+    def lie(self: Sandbox, max_bytes: int) -> bytes | None:
+        data = said(self, max_bytes)
+        if not lying or data is None or b"llm" not in data:
+            return data
+        ((kind, _, *rest),) = cbor2.loads(data)
+        return cbor2.dumps([[kind, id_, *rest], ["dance"]])
+
+    monkeypatch.setattr(Sandbox, "outbox_up_to", lie)
+    gate = GatedProvider()
+    async with Runtime(gate, python="off") as runtime, runtime.session() as session:
+        running = asyncio.create_task(session.execute('(syntax-e (llm-query #:instruction "x"))'))
+        await gate.arrived(1)
+        gate.release_all()
+        assert (await running).ok
+        lying = True
+        result = await session.execute('(syntax-e (llm-query #:instruction "y"))')
+        assert result.rolled_back
+        lying = False
+        assert (session.state()["calls_in_flight"], gate.waiting) == ([], [])
+        again = asyncio.create_task(session.execute('(syntax-e (llm-query #:instruction "z"))'))
+        await gate.arrived(1)
+        gate.release_all()
+        assert (await again).ok
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,85 @@ async def test_a_refusal_says_what_was_used_reserved_and_asked() -> None:
     assert "limit 0.9" in result.error.message
 
 
+# ---- forks, children and fibers that are given up
+
+
+class Bills(InlineProvider):
+    """Bills whatever it was sent at its worst, answered or not; a dollar for a thousand tokens."""
+
+    free = False
+    inline = False
+
+    def __init__(self, turns: int, program: str = "x") -> None:
+        super().__init__()
+        self.turns = turns
+        self.program = program
+        self.billed_usd = 0.0
+        self.under_way = 0
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars."""
+        return (prompt_tokens + completion_tokens) / 1_000
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer after some turns of the loop."""
+        prompt, most = estimate_prompt_tokens(request.instruction, request.data, 0), request.max_tokens or 0
+        self.billed_usd += self.price("", prompt, most)
+        self.requests.append(request)
+        self.under_way += 1
+        try:
+            for _ in range(self.turns):
+                await asyncio.sleep(0)
+        finally:
+            self.under_way -= 1
+        text = f"```scheme\n{self.program}\n```" if request.purpose == "program" else "x"
+        return Completion(text=text, model="m", prompt_tokens=prompt, completion_tokens=most)
+
+
+_CALL = '(llm-query #:instruction "q" #:max-tokens 10)'
+_RECURSIVE = '(llm-query #:instruction "q" #:max-tokens 10 #:recursive #t)'
+_BRIEFLY = "(with-timeout 0.0005 (lambda () {}) (lambda () #f))"
+GIVEN_UP = {
+    "forks, given up together": _BRIEFLY.format(f"(fork-map (lambda (x) {_CALL}) (range 5))"),
+    "calls of forks, each given up": "(guard (e (#t #f)) (fork-map (lambda (x) (let again ((i 0)) "
+    f"{_BRIEFLY.format(_CALL)} (again (+ i 1)))) (range 5)))",
+    "forks that fail": f'(guard (e (#t #f)) (fork-map (lambda (x) {_CALL} (error "x")) (range 5)))',
+    "forks of forks": _BRIEFLY.format(
+        f"(fork-map (lambda (x) (fork-map (lambda (y) {_CALL}) (range 2))) (range 3))"
+    ),
+    "children, given up": _BRIEFLY.format(_RECURSIVE),
+    "children of a fan-out": _BRIEFLY.format(
+        f"(map-async (lambda (i) {_RECURSIVE.replace('query', 'query-async')}) (range 5))"
+    ),
+    "fibers that are cancelled": f"(let ((fiber (spawn (lambda () {_CALL})))) (sleep 0) (cancel fiber))",
+    "handles that nobody awaits": f"{_CALL.replace('query', 'query-async')} (sleep 0)",
+}
+
+
+@pytest.mark.parametrize("attack", GIVEN_UP)
+async def test_what_is_given_up_in_a_loop_stays_under_the_ceiling(attack: str) -> None:
+    """Whoever shares the budget: nothing is billed beyond it, and each reservation comes back exactly once."""
+    child = f"(let again ((i 0)) {_BRIEFLY.format(_CALL)} (if (< i 3) (again (+ i 1)) (finish 1)))"
+    vendor = Bills(20, child)
+    limits = Limits(cost_usd=9.0 if "children" in attack else 1.0, calls=10**6, timeout_s=1.0, depth=2)
+    async with Runtime(provider=vendor, python="off", limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(f"(let loop () {GIVEN_UP[attack]} (loop))")
+        assert result.status == "limit"
+        assert result.error is not None
+        assert result.error.kind in ("cost_usd", "timeout_s")
+        assert vendor.requests
+        assert limits.cost_usd is not None
+        assert 0 < vendor.billed_usd <= limits.cost_usd
+        while vendor.under_way:
+            await asyncio.sleep(0)
+        shared = session._parts.calls.budget._pool
+        assert (shared.in_flight, round(shared.reserved_usd, 9), shared.reserved_tokens) == (0, 0.0, 0)
+        counted = (result.execution.cost_usd or 0.0) + shared.lost_usd
+        assert (
+            vendor.billed_usd - 1e-6 <= counted <= limits.cost_usd
+        )  # a task may end before it begins to send
+
+
 # ---- what a hostile server, or a provider with a mistake, may say
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -375,6 +376,43 @@ def test_a_malformed_body_is_refused_or_is_a_session_whose_limits_hold(
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change took that place away
     asyncio.run(_refused_or_sound(forged(snapshot, lambda _header, _body: body)))
+
+
+_WRONG: list[Any] = [
+    ...,
+    None,
+    True,
+    -1,
+    1 << 70,
+    0.5,
+    float("nan"),
+    "",
+    "x",
+    b"",
+    b"\xff",
+    [],
+    [[]],
+    {},
+    {"x": 1},
+]
+"""What a field may have become; Ellipsis: it is not there."""
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_every_field_taken_apart_is_refused_or_harmless(snapshots: list[Snapshot], number: int) -> None:
+    """Each part of both bodies in turn, with values of other kinds: none is left to chance."""
+    for snapshot in snapshots:
+        body = unstructure(snapshot.body)
+        for place, path in enumerate(_places(body)[1:]):
+            if place % 6 == number:
+                for new in _WRONG:
+                    changed = _changed(body, path, new)
+                    data = forged(snapshot, functools.partial(_instead, changed))
+                    asyncio.run(_refused_or_sound(data))
+
+
+def _instead(body: Any, _header: Any, _body: Any) -> Any:
+    return body
 
 
 async def _refused_or_sound(data: bytes) -> None:

@@ -140,6 +140,23 @@ static void emit_local(uint32_t slot) {
     emit(OP_LOCAL, (int32_t)slot);
 }
 
+/* Whether a local was pushed last of all: then it is not, and its slot is told. */
+static bool take_local(uint32_t *slot) {
+  uint32_t last = GET(last), n = GET(code_count);
+  if (!n || last != n - 1 || GET(label) == n) return false;
+  uint32_t word = CODE[last];
+  if ((word & 0xff) == OP_LOCAL2) {
+    *slot = word >> 20;
+    CODE[last] = OP_LOCAL | (word >> 8 & 0xfff) << 8;
+    return true;
+  }
+  *slot = word >> 8;
+  if ((word & 0xff) != OP_LOCAL || *slot >= 0x1000) return false;
+  SET(code_count, n - 1);
+  SET(last, -1);
+  return true;
+}
+
 static void emit_reference(Value var) {
   if (is_local(var)) {
     if (BOXED(var)) emit(OP_LOCAL_BOX, (int32_t)VAR_SLOT(var)); else emit_local(VAR_SLOT(var));
@@ -180,7 +197,8 @@ static void patch_chain(uint32_t head) {
 enum mode { PUSH_VALUE, TAIL, EFFECT };
 enum generate { G_EXPR, G_TEST, G_IF_THEN, G_IF_ELSE, G_IF_END, G_BRANCH, G_SET, G_FINISH_FN, G_BIND, G_UNLET,
                 G_ANDOR_JUMP, G_ANDOR_END, G_CALL_END, G_INLINE_END, G_FOLD, G_LOOP_START, G_LOOP_JUMP,
-                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END, G_RETURN, G_JOIN, G_JOIN_JUMP, G_JOIN_END };
+                G_LETREC_INIT, G_LETREC_KNOT, G_CASE_END, G_RETURN, G_JOIN, G_JOIN_JUMP, G_JOIN_END, G_TEST_ELSE,
+                G_TEST_END, G_TEST_NEGATED };
 #define DO(action, a, b, c, d, e) push_item(action, a, b, c, d, e)
 #define EXPR(node, mode) push_item(G_EXPR, node, FIX(mode), V_FALSE, V_FALSE, V_FALSE)
 
@@ -461,29 +479,61 @@ static bool told_by_eq(Value operands) {
   return false;
 }
 
-/* A test: falls through where it holds; jumps of the other case join the holder's chain. */
-static void generate_test(Value node, uint32_t holder) {
+/* A test: falls through where it holds, or with `negated` where it does not; jumps of the other case join the holder's chain. */
+static void test(Value node, uint32_t holder, bool negated) {
+  DO(G_TEST, node, FIX(holder), BOOL(negated), V_FALSE, V_FALSE);
+}
+
+/* All of them have to hold (or none, negated): each goes to the holder's chain where that fails. */
+static void test_all(Value nodes, uint32_t holder, bool negated) {
+  uint32_t n = list_count(nodes), first = work_top;
+  for (uint32_t i = 0; i < n; i++) test(V_FALSE, holder, negated);
+  for (uint32_t i = n; i-- > 0; nodes = CDR(nodes)) ITEM_SLOT(first + i, 1) = CAR(nodes);
+}
+
+/* One of them has to hold (or to fail, negated): all but the last go behind the test where that is so. */
+static void test_some(Value nodes, uint32_t holder, bool negated) {
+  uint32_t behind = DO(G_TEST_END, V_FALSE, V_FALSE, FIX(0), V_FALSE, V_FALSE), n = list_count(nodes), first = work_top;
+  for (uint32_t i = 0; i < n; i++) test(V_FALSE, i ? behind : holder, i ? !negated : negated);
+  for (uint32_t i = n; i-- > 0; nodes = CDR(nodes)) ITEM_SLOT(first + i, 1) = CAR(nodes);
+}
+
+static bool is_constant(Value node, Value v) { return NODE_KIND(node) == N_CONST && NODE(node, 0) == v; }
+
+static void generate_test(Value node, uint32_t holder, bool negated) {
 #define BRANCH(op, a) do { DO(G_BRANCH, FIX(op), FIX(holder), FIX(a), V_FALSE, V_FALSE); } while (0)
-  if (NODE_KIND(node) == N_CONST) {
-    if (NODE(node, 0) == V_FALSE) chain_jump(holder, emit(OP_JUMP, 0));
-    return;
-  }
-  if (NODE_KIND(node) == N_AND) {
-    push_reversed(G_TEST, NODE(node, 0), FIX(holder), FIX(holder));
-    return;
-  }
-  int prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
-  enum opcode op = prim < 0 ? OP_COUNT : (enum opcode)prim_opcode[prim];
-  uint32_t argc = prim < 0 ? 0 : list_count(NODE(node, 1)), slot;
-  Value x = argc ? CAR(NODE(node, 1)) : V_FALSE;
-  bool negated = false;
-  if (op == OP_NOT && argc == 1) {
-    negated = true;
-    node = x;
+  int prim = -1;
+  enum opcode op = OP_COUNT;
+  uint32_t argc = 0, slot;
+  for (;; negated = !negated) {
     prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
     op = prim < 0 ? OP_COUNT : (enum opcode)prim_opcode[prim];
     argc = prim < 0 ? 0 : list_count(NODE(node, 1));
-    x = argc ? CAR(NODE(node, 1)) : V_FALSE;
+    if (op != OP_NOT || argc != 1) break;
+    node = CAR(NODE(node, 1));
+  }
+  Value x = argc ? CAR(NODE(node, 1)) : V_FALSE;
+  switch (NODE_KIND(node)) {
+    case N_CONST:
+      if (TRUTH(NODE(node, 0)) == negated) chain_jump(holder, emit(OP_JUMP, 0));
+      return;
+    case N_AND: case N_OR:
+      if ((NODE_KIND(node) == N_AND) == negated) test_some(NODE(node, 0), holder, negated); else test_all(NODE(node, 0), holder, negated);
+      return;
+    case N_IF:
+      if (is_constant(NODE(node, 1), V_TRUE)) {
+        Value parts = list_n(2, NODE(node, 0), NODE(node, 2));
+        if (negated) test_all(parts, holder, true); else test_some(parts, holder, false);
+      } else if (is_constant(NODE(node, 2), V_FALSE)) {
+        Value parts = list_n(2, NODE(node, 0), NODE(node, 1));
+        if (negated) test_some(parts, holder, true); else test_all(parts, holder, false);
+      } else {
+        uint32_t otherwise = DO(G_TEST_ELSE, NODE(node, 2), FIX(holder), FIX(0), BOOL(negated), V_FALSE);
+        test(NODE(node, 1), holder, negated);
+        test(NODE(node, 0), otherwise, false);
+      }
+      return;
+    default: break;
   }
   if ((op == OP_NULLP || op == OP_PAIRP) && argc == 1) {
     bool null = op == OP_NULLP;
@@ -497,11 +547,15 @@ static void generate_test(Value node, uint32_t holder) {
     BRANCH(negated ? OP_J_EQ : OP_JN_EQ, 0);
     EXPR(CADR(NODE(node, 1)), PUSH_VALUE);
     EXPR(x, PUSH_VALUE);
-  } else if (!negated && op >= OP_LT_SS && op <= OP_EQN_SS && argc == 2) {
-    binary((enum opcode)(OP_JN_LT_SS + 4 * (op - OP_LT_SS)), x, CADR(NODE(node, 1)), NODE_PLACE(node), G_BRANCH, (int32_t)holder);
-  } else if (!negated && op == OP_ZEROP && argc == 1) {
-    DO(G_BRANCH, FIX(OP_JN_EQN_SI), FIX(holder), FIX(0), FIX(NODE_PLACE(node)), FIX(1));
-    EXPR(x, PUSH_VALUE);
+  } else if ((op >= OP_LT_SS && op <= OP_EQN_SS && argc == 2) || (op == OP_ZEROP && argc == 1)) {
+    /* these jump where they do not hold alone: the opposite of < is not >=, with a number that is none */
+    if (negated) holder = DO(G_TEST_NEGATED, FIX(holder), V_FALSE, FIX(0), V_FALSE, V_FALSE);
+    if (op == OP_ZEROP) {
+      DO(G_BRANCH, FIX(OP_JN_EQN_SI), FIX(holder), FIX(0), FIX(NODE_PLACE(node)), FIX(1));
+      EXPR(x, PUSH_VALUE);
+    } else {
+      binary((enum opcode)(OP_JN_LT_SS + 4 * (op - OP_LT_SS)), x, CADR(NODE(node, 1)), NODE_PLACE(node), G_BRANCH, (int32_t)holder);
+    }
   } else {
     BRANCH(negated ? OP_JUMP_TRUE : OP_JUMP_FALSE, 0);
     EXPR(node, PUSH_VALUE);
@@ -528,7 +582,7 @@ uint32_t opcode_arguments(enum opcode op) {
     case OP_CAR: case OP_CDR: case OP_CADR: case OP_CDDR: case OP_PAIRP: case OP_NULLP: case OP_NOT: case OP_ZEROP:
     case OP_IS_TAG: case OP_VECTOR_LENGTH: case OP_STRING_LENGTH: case OP_UNBOX: case OP_BOX: return 1;
     case OP_CONS: case OP_SET_CAR: case OP_SET_CDR: case OP_EQ: case OP_EQV: case OP_ADD_SS: case OP_SUB_SS: case OP_MUL_SS:
-    case OP_QUOTIENT: case OP_REMAINDER: case OP_MODULO: case OP_LT_SS: case OP_GT_SS: case OP_LE_SS: case OP_GE_SS:
+    case OP_QUOTIENT_SS: case OP_REMAINDER_SS: case OP_MODULO_SS: case OP_LT_SS: case OP_GT_SS: case OP_LE_SS: case OP_GE_SS:
     case OP_EQN_SS: case OP_VECTOR_REF: case OP_STRING_REF: case OP_CHAR_EQ: case OP_SET_BOX:
     case OP_RECORD_REF: case OP_RECORD_IS: return 2;
     case OP_VECTOR_SET: return 3;
@@ -568,10 +622,10 @@ static bool generate_primitive(Value node, int mode, int prim) {
     DO(G_INLINE_END, FIX(op == OP_CAR ? OP_CAR_L : OP_CDR_L), FIX(mode), FIX(slot), place, FIX(0));
     return true;
   }
-  if (op == OP_ADD_SS || op == OP_SUB_SS) {
+  if (op >= OP_ADD_SS && op <= OP_MODULO_SS) {
     Value x = CAR(operands), y = CADR(operands);
     int32_t n;
-    if (op == OP_ADD_SS && small_constant(x, 12, &n) && !small_constant(y, 12, &n)) { Value t = x; x = y; y = t; }
+    if ((op == OP_ADD_SS || op == OP_MUL_SS) && small_constant(x, 12, &n) && !small_constant(y, 12, &n)) { Value t = x; x = y; y = t; }
     binary(op, x, y, NODE_PLACE(node), G_INLINE_END, mode);
     return true;
   }
@@ -582,7 +636,7 @@ static bool generate_primitive(Value node, int mode, int prim) {
 
 static void inline_end(uint32_t op, int mode, int32_t a, uint32_t place, uint32_t argc_or_form) {
   uint32_t argc = argc_or_form;
-  if (op >= OP_ADD_SS && op <= OP_SUB_LL) argc = (uint32_t[]){2, 1, 0, 0}[(op - OP_ADD_SS) & 3];
+  if (op >= OP_ADD_SS && op <= OP_MODULO_LL) argc = (uint32_t[]){2, 1, 0, 0}[(op - OP_ADD_SS) & 3];
   emit_place(place);
   emit((enum opcode)op, a);
   adjust_depth(1 - (int32_t)argc);
@@ -629,7 +683,9 @@ static bool call_record_procedure(Value cell, uint32_t argc, bool tail) {
     memcpy(VEC(FN->consts) + n, known, sizeof known);
     SET(const_count, n + 3);
   }
-  emit(op == OP_ACCESS ? OP_ACCESS_GLOBAL : op == OP_PREDICATE ? OP_PREDICATE_GLOBAL : OP_CONSTRUCT_GLOBAL,
+  uint32_t slot;
+  if (op == OP_ACCESS && word >> 8 < 0x1000 && take_local(&slot)) emit(OP_ACCESS_LOCAL, (int32_t)(slot | word >> 8 << 12));
+  else emit(op == OP_ACCESS ? OP_ACCESS_GLOBAL : op == OP_PREDICATE ? OP_PREDICATE_GLOBAL : OP_CONSTRUCT_GLOBAL,
        (int32_t)(op == OP_ACCESS ? word >> 8 : op == OP_CONSTRUCT ? argc : 0));
   emit_word(i | (tail ? TAIL_BIT : 0));
   return true;
@@ -702,7 +758,7 @@ static void generate_expr(Value node, int mode) {
       break;
     case N_IF: {
       uint32_t holder = DO(G_IF_THEN, node, FIX(mode), FIX(0), FIX(GET(depth)), V_FALSE);
-      DO(G_TEST, NODE(node, 0), FIX(holder), V_FALSE, V_FALSE, V_FALSE);
+      test(NODE(node, 0), holder, false);
       break;
     }
     case N_SEQ: push_reversed(G_EXPR, NODE(node, 0), FIX(EFFECT), FIX(mode)); break;
@@ -733,7 +789,19 @@ static void do_generate(Value *item) {
 #define N(v) ((int32_t)FIX_VALUE(v))
   switch ((enum generate)FIX_VALUE(item[0])) {
     case G_EXPR: generate_expr(a, N(b)); break;
-    case G_TEST: generate_test(a, (uint32_t)N(b)); break;
+    case G_TEST: generate_test(a, (uint32_t)N(b), TRUTH(c)); break;
+    case G_TEST_ELSE: {                 /* the first branch holds: behind the other */
+      uint32_t jump = emit(OP_JUMP, 0);
+      patch_chain((uint32_t)N(c));
+      DO(G_TEST_END, V_FALSE, V_FALSE, FIX(jump + 1), V_FALSE, V_FALSE);
+      test(a, (uint32_t)N(b), TRUTH(d));
+      break;
+    }
+    case G_TEST_END: patch_chain((uint32_t)N(c)); break;
+    case G_TEST_NEGATED:
+      chain_jump((uint32_t)N(a), emit(OP_JUMP, 0));
+      patch_chain((uint32_t)N(c));
+      break;
     case G_IF_THEN:
       DO(G_IF_ELSE, a, b, c, d, V_FALSE);
       EXPR(NODE(a, 1), N(b));

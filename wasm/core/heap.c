@@ -55,7 +55,7 @@ _Static_assert(sizeof(struct block) <= HEADER_SIZE && sizeof(struct large) <= HE
 static struct block *blocks;
 static struct block *image_blocks, *settled_blocks;    /* of the image: what a program may change, what nobody does */
 static struct large *larges;
-static uint8_t *bump, *bump_end;        /* in blocks, the current one */
+uint8_t *heap_bump, *heap_bump_end;     /* in blocks, the current one */
 static uint64_t allocated;              /* since the last collection */
 static uint64_t collected;              /* bytes that collections went through since the instance was born */
 static uint64_t collect_after = COLLECT_AFTER;
@@ -218,7 +218,7 @@ static void count_allocation(uint64_t bytes) {
 }
 
 static __attribute__((noinline)) void new_block(void) {
-  if (blocks && bump) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
+  if (blocks && heap_bump) blocks->used = (uint32_t)(heap_bump - (uint8_t *)blocks);
   uint32_t pages = BLOCK_PAGES, page = 0;
   if (!room_for(2 * BLOCK_PAGES)) short_of_memory = true;
   while (!(page = take_run(pages, PAGE_SMALL)))
@@ -230,8 +230,8 @@ static __attribute__((noinline)) void new_block(void) {
   b->pages = pages;
   blocks = b;
   small_pages += pages;
-  bump = (uint8_t *)b + HEADER_SIZE;
-  bump_end = (uint8_t *)b + pages * PAGE;
+  heap_bump = (uint8_t *)b + HEADER_SIZE;
+  heap_bump_end = (uint8_t *)b + pages * PAGE;
   count_allocation(pages * PAGE);
 }
 
@@ -259,9 +259,9 @@ static inline void *allocate_small(uint32_t bytes) {
     count_allocation(bytes);
   }
 #endif
-  if ((uint32_t)(bump_end - bump) < bytes) new_block();
-  void *p = bump;
-  bump += bytes;
+  if ((uint32_t)(heap_bump_end - heap_bump) < bytes) new_block();
+  void *p = heap_bump;
+  heap_bump += bytes;
   return p;
 }
 
@@ -640,7 +640,7 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
 /* Scan the block from scan_at, as far as objects go: false where the slice is over first. */
 static bool scan_objects(struct block *b) {
   for (;;) {
-    uint8_t *end = b == blocks ? bump : (uint8_t *)b + b->used;
+    uint8_t *end = b == blocks ? heap_bump : (uint8_t *)b + b->used;
     CHECK(scan_at <= end);              /* objects lie side by side */
     if (scan_at == end) return true;
     uint8_t *to = (uint32_t)(end - scan_at) > CHUNK ? scan_at + CHUNK : end, *before = scan_at;
@@ -651,10 +651,10 @@ static bool scan_objects(struct block *b) {
 }
 
 static void change_rows(void) {
-  struct row row = {blocks, bump, bump_end, scan_block, scan_at};
+  struct row row = {blocks, heap_bump, heap_bump_end, scan_block, scan_at};
   blocks = other_row.blocks;
-  bump = other_row.bump;
-  bump_end = other_row.bump_end;
+  heap_bump = other_row.bump;
+  heap_bump_end = other_row.bump_end;
   scan_block = other_row.scan_block;
   scan_at = other_row.scan_at;
   other_row = row;
@@ -816,7 +816,7 @@ static void begin_collection(void) {
   from_blocks = blocks;
   from_pages = small_pages;
   blocks = NULL;
-  bump = bump_end = NULL;
+  heap_bump = heap_bump_end = NULL;
   small_pages = 0;
   copied = scanned = charged = 0;
   root_at = 0;
@@ -905,7 +905,7 @@ bool heap_collect(void) {
 
 /* The blocks of a row become part of the image. */
 static void seal_blocks(struct block **image) {
-  if (blocks) blocks->used = (uint32_t)(bump - (uint8_t *)blocks);
+  if (blocks) blocks->used = (uint32_t)(heap_bump - (uint8_t *)blocks);
   for (struct block *b = blocks; b; b = b->next) {
     memset(page_state + ((uintptr_t)b >> PAGE_SHIFT), PAGE_IMAGE, b->pages);
     memset((uint8_t *)b + b->used, 0, b->pages * PAGE - b->used);
@@ -913,7 +913,7 @@ static void seal_blocks(struct block **image) {
   while (*image) image = &(*image)->next;
   *image = blocks;
   blocks = NULL;
-  bump = bump_end = NULL;
+  heap_bump = heap_bump_end = NULL;
 }
 
 /* The image should be small and dense, at the low end of memory: a fresh instance maps it whole. */
@@ -958,7 +958,7 @@ void heap_seal(void) {
 uint64_t heap_used(void) {
   uint64_t used = ((uint64_t)small_pages + large_pages) * PAGE;
   if (from_pages > small_pages) return ((uint64_t)from_pages + large_pages) * PAGE;   /* what is not yet known to be dead */
-  return bump ? used - (uint64_t)(bump_end - bump) : used;
+  return heap_bump ? used - (uint64_t)(heap_bump_end - heap_bump) : used;
 }
 uint64_t heap_collected(void) { return collecting ? collected + copied + scanned : collected; }
 uint32_t heap_epoch(void) { return epoch; }

@@ -36,6 +36,20 @@ static inline Value vector_of_raw(Value raw, uint32_t length) {
   return FROM_PTR(T_VECTOR, PTR(raw));
 }
 Value make_flonum(double d);
+/* The block that small objects are taken from: what is made all the time is made in place. */
+extern uint8_t *heap_bump, *heap_bump_end;
+static inline Value make_flonum_in_place(double d) {
+#ifndef RLM_DEBUG                       /* which counts allocations */
+  if ((uint32_t)(heap_bump_end - heap_bump) >= 16) {
+    uint64_t *p = (uint64_t *)heap_bump;
+    heap_bump += 16;
+    p[0] = HEADER(T_FLONUM, 0, 8);
+    *(double *)(p + 1) = d;
+    return FROM_PTR(T_FLONUM, p);
+  }
+#endif
+  return make_flonum(d);
+}
 Value make_box(Value v);
 Value make_values(uint32_t count, const Value *values);         /* one value is itself */
 Value make_record(Value rtd, uint32_t fields);                  /* fields start as #f */

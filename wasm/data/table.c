@@ -840,6 +840,20 @@ void table_set(Value table, Value key, Value value) {
   else add_mutable(table, key, value, hash);
 }
 
+/* The key is a symbol: its hash stays, and no other entry can have become one of it. */
+void table_append_like(Value table, Value model, uint32_t position, Value value) {
+  Value store = TABLE(table)->store, like = TABLE(model)->store;
+  uint32_t i = S_NUMBER(store, S_USED), hash = HASHES(like)[position];
+  CHECK(i < CAPACITY(store) && IS(ENTRY_KEY(like, position), T_SYMBOL));
+  ENTRY_KEY(store, i) = ENTRY_KEY(like, position);
+  ENTRY_VALUE(store, i) = value;
+  HASHES(store)[i] = hash;
+  S(store, S_USED) = FIX(i + 1);
+  S(store, S_COUNT) += 2;
+  Index x = index_of(store);
+  insert_in(&x, hash, i);
+}
+
 bool table_remove(Value table, Value key) {
   int64_t i = table_find(table, key, C_EFFORT);
   if (i >= 0) store_remove(TABLE(table)->store, (uint32_t)i);
@@ -872,10 +886,13 @@ void table_patch(Value table, uint32_t position, Value value) {
 }
 
 bool table_next(Value table, uint32_t *position, Value *key, Value *value) {
-  int64_t at = table_next_position(table, *position);
-  if (at < 0) return false;
-  table_entry(table, (uint32_t)at, key, value);
-  *position = (uint32_t)at + 1;
+  Value store = entries_of(table);
+  uint32_t used = S_NUMBER(store, S_USED), at = *position;
+  while (at < used && ENTRY_KEY(store, at) == V_UNBOUND) at++;
+  if (at >= used) return false;
+  *key = ENTRY_KEY(store, at);
+  *value = ENTRY_VALUE(store, at);
+  *position = at + 1;
   return true;
 }
 
@@ -976,7 +993,8 @@ static Value from_arguments(int argc, Value *args, enum table_kind kind) {
   if (argc % 2)
     return err_failf("exn:fail:contract", "hash: key does not have a value (i.e., an odd number of arguments were provided)\n  key: %S",
                      error_shown(args[argc - 1]));
-  Value table = put_arguments(argc, args, 0, IS(vm.resume, T_VECTOR) ? V_FALSE : table_make(kind, false));
+  uint32_t entries = argc / 2 < 64 ? (uint32_t)argc / 2 : 64;           /* the rest are added as always */
+  Value table = put_arguments(argc, args, 0, IS(vm.resume, T_VECTOR) ? V_FALSE : table_make_sized(kind, false, entries));
   if (!IS_SIGNAL(table)) SET_FLAG(table, H_IMMUTABLE);
   return table;
 }

@@ -57,6 +57,9 @@ bool table_room(Value table);                    /* room for one more entry; fal
 bool table_ready(Value table);                   /* likewise, for tables that may be long: the work for it is done in pieces. False: return */
 Value table_wait(Value table);                   /* this: V_AGAIN, since memory is short or the slice is over */
 bool table_remove(Value table, Value key);       /* mutable tables */
+/* For tables that are made one like the other: the key that `model` has at that position, a symbol, which this one does
+   not have yet. It was made with room for as many entries, and nothing of either is removed. */
+void table_append_like(Value table, Value model, uint32_t position, Value value);
 void table_set_loose(Value table);
 bool table_is_loose(Value table);
 

@@ -41,8 +41,10 @@ typedef struct {
   uint32_t place_at, line, column;   /* how far the place of an error is counted */
 } Parser;
 
-/* Frames: the list so far and its last pair; or the table and the key that waits. */
-enum { J_KIND, J_DATA, J_MORE, J_FRAME };
+/* Frames: the list so far and its last pair; or the table and the key that waits. Objects are mostly like others that
+   stand before them: `like` is the one that this table has followed so far, key by key, #f where none, or where it
+   goes another way; then the key that waits is the position there. `last` is the object that was closed in it last. */
+enum { J_KIND, J_DATA, J_MORE, J_LIKE, J_LAST, J_FRAME };
 enum { J_ARRAY, J_OBJECT };
 enum expect { EXPECT_VALUE, EXPECT_VALUE_OR_END, EXPECT_KEY, EXPECT_KEY_OR_END, EXPECT_COLON, EXPECT_COMMA, EXPECT_FENCE, EXPECT_BRACKET };
 #define END 0xffffffffu
@@ -111,15 +113,18 @@ static Value fail_expected(Parser *p, const char *expected) {
 
 /* Where the first of narrow characters [from, to) is that ends a string or is written otherwise than it stands: a quote, a
    backslash, a control character (DEL among them, in our own writing), and in ASCII what is none. Eight at a time. */
-static uint32_t plain_end(const uint8_t *data, uint32_t from, uint32_t to, bool ascii) {
+static inline bool is_plain_word(uint64_t word, bool ascii) {
   const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
 #define HAS(word, byte) ((((word) ^ ones * (byte)) - ones) & ~((word) ^ ones * (byte)))
+  uint64_t other = HAS(word, '"') | HAS(word, '\\') | HAS(word, 0x7f) | ((word - ones * ' ') & ~word) | (ascii ? word : 0);
+#undef HAS
+  return !(other & tops);
+}
+static uint32_t plain_end(const uint8_t *data, uint32_t from, uint32_t to, bool ascii) {
   for (uint64_t word; to - from >= 8; from += 8) {
     memcpy(&word, data + from, 8);
-    uint64_t other = HAS(word, '"') | HAS(word, '\\') | HAS(word, 0x7f) | ((word - ones * ' ') & ~word) | (ascii ? word : 0);
-    if (other & tops) break;
+    if (!is_plain_word(word, ascii)) break;
   }
-#undef HAS
   for (; from < to; from++) {
     uint32_t c = data[from];
     if (c == '"' || c == '\\' || c < ' ' || c == 0x7f || (ascii && c >= 0x80)) break;
@@ -146,18 +151,22 @@ static uint32_t digits(Parser *p, uint32_t at) {
   return at;
 }
 
+/* Most are integers of few digits; V_FALSE for another. */
+static inline Value quick_integer(Parser *p) {
+  if (p->width != 1) return V_FALSE;
+  uint32_t from = p->at, most = p->length - from > 16 ? from + 16 : p->length, i = from + (p->data[from] == '-'), begun = i;
+  int64_t n = 0;
+  for (; i < most && is_digit(p->data[i]); i++) n = n * 10 + (p->data[i] - '0');
+  uint32_t c = i < most ? p->data[i] : i == p->length ? END : '0';
+  if (i == begun || is_digit(c) || c == '.' || (c | 32) == 'e' || (p->data[begun] == '0' && i != begun + 1)) return V_FALSE;
+  p->at = i;
+  return FIX(begun > from ? -n : n);
+}
+
 static Value parse_number(Parser *p) {
   uint32_t from = p->at, at = from, first;
-  if (p->width == 1) {                  /* most are integers of few digits */
-    uint32_t most = p->length - from > 16 ? from + 16 : p->length, i = from + (p->data[from] == '-'), begun = i;
-    int64_t n = 0;
-    for (; i < most && is_digit(p->data[i]); i++) n = n * 10 + (p->data[i] - '0');
-    uint32_t c = i < most ? p->data[i] : i == p->length ? END : '0';
-    if (i > begun && !is_digit(c) && c != '.' && (c | 32) != 'e' && (p->data[begun] != '0' || i == begun + 1)) {
-      p->at = i;
-      return FIX(begun > from ? -n : n);
-    }
-  }
+  Value quick = quick_integer(p);
+  if (quick != V_FALSE) return quick;
   if (char_at(p, at) == '-') at++;
   first = char_at(p, at);
   if (!is_digit(first)) { p->at = at; return fail_expected(p, "a digit"); }
@@ -227,10 +236,39 @@ static uint32_t escape(Parser *p, uint32_t *at) {
 
 /* A string that is short and has no escape, copied once; V_FALSE for another. */
 enum { PLAIN_STRING = 256 };
+
+/* The same of narrow characters with escapes of such: what does not fit is left to the way through a builder. */
+static Value escaped_string(Parser *p, uint32_t from, uint32_t at) {
+  uint8_t text[PLAIN_STRING];
+  uint32_t n = at - from, most = p->length;
+  memcpy(text, p->data + from, n);
+  while (at < most && n < PLAIN_STRING) {
+    uint32_t c = p->data[at];
+    if (c == '"') {
+      charge(n);
+      Value s = string_from_chars(text, 1, n);
+      STR(s)->lineage = lineage_flat(STR(p->text)->lineage);
+      p->at = at + 1;
+      return s;
+    }
+    if (c == '\\') {
+      if ((c = escape(p, &at)) >= 0x100) return V_FALSE;         /* END, too */
+      text[n++] = (uint8_t)c;
+      continue;
+    }
+    if (c < ' ') return V_FALSE;
+    uint32_t end = plain_end(p->data, at + 1, most - at > PLAIN_STRING - n ? at + PLAIN_STRING - n : most, false);
+    memcpy(text + n, p->data + at, end - at);
+    n += end - at;
+    at = end;
+  }
+  return V_FALSE;
+}
 static Value plain_string(Parser *p) {
   uint32_t from = p->at + 1, at = from, c = END;
   if (p->width == 1) at = plain_end(p->data, from, p->length - from > PLAIN_STRING ? from + PLAIN_STRING : p->length, false);
   while (at - from < PLAIN_STRING && (c = char_at(p, at)) != '"' && c != '\\' && c >= ' ' && c != END) at++;
+  if (c == '\\' && p->width == 1) return escaped_string(p, from, at);
   if (c != '"') return V_FALSE;
   charge((at - from) / 8);
   Value s = string_from_chars(p->data + (size_t)from * p->width, p->width, at - from);
@@ -288,16 +326,34 @@ static Value parse_string(Parser *p) {
 
 /* ---- structure ---- */
 
-enum { USUAL_KEYS = 5 };
+enum { USUAL_KEYS = 5, MOST_LIKE = 64 };
+
+/* What may be like the container that is opened now: of an array, its first item. */
+static Value model_of(Parser *p) {
+  if (!p->stack.top) return V_FALSE;
+  Value *frame = stack_top(&p->stack, J_FRAME), model = frame[J_LAST];
+  if (frame[J_KIND] == FIX(J_OBJECT) && frame[J_LIKE] != V_FALSE) {
+    Value key, there;
+    table_entry(frame[J_LIKE], table_count(frame[J_DATA]), &key, &there);
+    if (is_pair(there)) there = CAR(there);
+    if (IS(there, T_TABLE)) return there;
+  }
+  return model;
+}
+
 static Value open_container(Parser *p, int kind) {
-  Value table = V_NIL;
+  Value table = V_NIL, model = model_of(p);
+  uint32_t count = model == V_FALSE ? 0 : table_count(model);
+  if (count > MOST_LIKE || !count) model = V_FALSE;
   if (kind == J_OBJECT) {
-    table = table_make_sized(TABLE_EQ, false, USUAL_KEYS);
+    table = table_make_sized(TABLE_EQ, false, model == V_FALSE ? USUAL_KEYS : count);
     table_set_loose(table);
   }
   push(&p->stack, FIX(kind));
   push(&p->stack, table);
   push(&p->stack, V_NIL);
+  push(&p->stack, kind == J_OBJECT ? model : V_FALSE);
+  push(&p->stack, kind == J_OBJECT ? V_FALSE : model);
   p->at++;
   p->expect = kind == J_OBJECT ? EXPECT_KEY_OR_END : EXPECT_VALUE_OR_END;
   return NOTHING;
@@ -305,8 +361,11 @@ static Value open_container(Parser *p, int kind) {
 
 static Value close_container(Parser *p) {
   Value *frame = stack_top(&p->stack, J_FRAME), v = frame[J_DATA];
-  if (frame[J_KIND] == FIX(J_OBJECT)) SET_FLAG(v, H_IMMUTABLE);
   p->stack.top -= J_FRAME;
+  if (frame[J_KIND] == FIX(J_OBJECT)) {
+    SET_FLAG(v, H_IMMUTABLE);
+    if (p->stack.top) stack_top(&p->stack, J_FRAME)[J_LAST] = v;
+  }
   p->at++;
   return v;
 }
@@ -319,7 +378,11 @@ static void comma(Parser *p, bool in_object) {
 /* A value joins what is open. V_AGAIN: nothing has been done. */
 static Value add_value(Parser *p, Value v) {
   Value *frame = stack_top(&p->stack, J_FRAME);
-  if (frame[J_KIND] == FIX(J_OBJECT)) {
+  if (frame[J_KIND] == FIX(J_OBJECT) && frame[J_LIKE] != V_FALSE) {
+    uint32_t i = table_count(frame[J_DATA]);
+    table_append_like(frame[J_DATA], frame[J_LIKE], i, v);
+    if (i + 1 == table_count(frame[J_LIKE])) frame[J_LIKE] = V_FALSE;
+  } else if (frame[J_KIND] == FIX(J_OBJECT)) {
     if (!table_ready(frame[J_DATA])) return table_wait(frame[J_DATA]);
     table_set(frame[J_DATA], frame[J_MORE], v);
   } else {
@@ -335,11 +398,41 @@ static Value add_value(Parser *p, Value v) {
   return NOTHING;
 }
 
+/* Is the key that stands here the one that the model has next? */
+static bool is_as_in_model(Parser *p, Value *frame) {
+  if (p->width != 1 || p->string != V_FALSE) return false;
+  Value key, value;
+  table_entry(frame[J_LIKE], table_count(frame[J_DATA]), &key, &value);
+  Value name = SYM(key)->name;
+  uint32_t length = STR_LENGTH(name), from = p->at + 1;
+  if (STR_WIDTH(name) != 1 || length > PLAIN_STRING || p->length - from <= length || p->data[from + length] != '"') return false;
+  if (!bytes_equal(p->data + from, STR_DATA(name), length) || plain_end(STR_DATA(name), 0, length, false) < length) return false;
+  frame[J_MORE] = key;
+  p->at = from + length + 1;
+  charge(length / 16);
+  return true;
+}
+
 static Value parse_key(Parser *p, uint32_t c) {
   if (c != '"') return fail_expected(p, p->expect == EXPECT_KEY ? "a key in double quotes" : "a key in double quotes or `}`");
-  Value key = parse_string(p);
-  if (IS_SIGNAL(key)) return key;
-  stack_top(&p->stack, J_FRAME)[J_MORE] = intern_string(key);
+  Value *frame = stack_top(&p->stack, J_FRAME);
+  if (frame[J_LIKE] == V_FALSE || !is_as_in_model(p, frame)) {
+    frame[J_LIKE] = V_FALSE;
+    uint32_t from = p->at + 1, end;
+    Value key;
+    if (p->width == 1 && p->string == V_FALSE &&
+        (end = plain_end(p->data, from, p->length - from > PLAIN_STRING ? from + PLAIN_STRING : p->length, false)) < p->length &&
+        p->data[end] == '"') {
+      charge((end - from) / 8);
+      key = intern_narrow(p->data + from, end - from);
+      p->at = end + 1;
+    } else {
+      key = parse_string(p);
+      if (IS_SIGNAL(key)) return key;
+      key = intern_string(key);
+    }
+    stack_top(&p->stack, J_FRAME)[J_MORE] = key;
+  }
   p->expect = EXPECT_COLON;
   if (char_at(p, p->at) == ':') {               /* at once, where it follows */
     p->at++;
@@ -427,9 +520,76 @@ static bool find_start(Parser *p) {
   return true;
 }
 
+/* Items of an array and entries of an object that take no frame, one after the other: integers, strings, true and false,
+   with single spaces between. It begins where a value is expected and leaves where it likes, before a token; NOTHING,
+   or a signal. */
+static inline uint32_t after_space(const Parser *p, uint32_t at) { return at < p->length && p->data[at] == ' ' ? at + 1 : at; }
+static Value parse_quickly(Parser *p) {
+  const uint8_t *data = p->data;
+  bool in_object = stack_top(&p->stack, J_FRAME)[J_KIND] == FIX(J_OBJECT);
+  while (!should_pause()) {
+    uint32_t begun = p->at, at = after_space(p, begun);
+    int expect = p->expect;
+    if (p->length - at < 5) return NOTHING;
+    Value v = V_DEFAULT;
+    uint32_t c = data[at];
+    p->at = at;
+    if (c == '"') {
+      uint32_t end = plain_end(data, at + 1, p->length - at > PLAIN_STRING ? at + PLAIN_STRING : p->length, false);
+      if (end < p->length && data[end] == '"') {
+        v = string_from_chars(data + at + 1, 1, end - at - 1);
+        STR(v)->lineage = lineage_flat(STR(p->text)->lineage);
+        charge((end - at) / 8);
+        p->at = end + 1;
+      }
+    } else if (is_digit(c) || c == '-') {
+      Value integer = quick_integer(p);
+      if (integer != V_FALSE) v = integer;
+    } else if (c == 't' && word_at(p, "true")) {
+      p->at += 4;
+      v = V_TRUE;
+    } else if (c == 'f' && word_at(p, "false")) {
+      p->at += 5;
+      v = V_FALSE;
+    }
+    if (v == V_DEFAULT) {
+      p->at = begun;
+      return NOTHING;
+    }
+    Value added = add_value(p, v);
+    if (added != NOTHING) {
+      p->at = begun;
+      p->expect = expect;
+      return added;
+    }
+    charge(2);
+    if (p->expect == EXPECT_COMMA) return NOTHING;
+    if (!in_object) continue;
+    at = after_space(p, p->at);
+    if (at == p->length || data[at] != '"' || should_pause()) return NOTHING;
+    begun = p->at;
+    p->at = at;
+    expect = p->expect;
+    Value key = parse_key(p, '"');
+    if (key == V_AGAIN) {
+      p->at = begun;
+      p->expect = expect;
+    }
+    if (key != NOTHING) return key;
+    charge(2);
+    if (p->expect != EXPECT_VALUE) return NOTHING;
+  }
+  return NOTHING;
+}
+
 static Value parse(Parser *p) {
   if ((p->expect == EXPECT_FENCE || p->expect == EXPECT_BRACKET) && !find_start(p)) return V_AGAIN;
   for (;;) {
+    if (p->width == 1 && p->stack.top && (p->expect == EXPECT_VALUE || p->expect == EXPECT_VALUE_OR_END) && p->string == V_FALSE &&
+        p->number == V_FALSE) {
+      Value done = parse_quickly(p);
+      if (done != NOTHING) return done;
+    }
     if (!skip_blanks(p)) return V_AGAIN;
     uint32_t at = p->at, top = p->stack.top;
     int expect = p->expect;
@@ -548,6 +708,54 @@ static uint32_t json_size(uint32_t c, bool ascii) {
   return c < 0x80 || !ascii ? 1 : c < 0x10000 ? 6 : 12;
 }
 
+/* Narrow characters in their escapes, to where there is room for six times as many; where the next is written. What needs
+   none is copied eight at a time. */
+static const uint8_t short_escapes[128] = {['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\t'] = 't', ['\r'] = 'r', ['\b'] = 'b', ['\f'] = 'f'};
+static uint8_t *put_escaped(uint8_t *to, const uint8_t *data, uint32_t count, bool ascii) {
+  static const char digits[] = "0123456789abcdef";
+  uint64_t word;
+  for (uint32_t i = 0; i < count;) {
+    if (count - i >= 8 && (memcpy(&word, data + i, 8), is_plain_word(word, ascii))) {
+      memcpy(to, &word, 8);
+      to += 8;
+      i += 8;
+      continue;
+    }
+    uint32_t stop = count - i < 8 ? count : i + 8;
+    for (; i < stop; i++) {
+      uint32_t c = data[i];
+      if (c < 0x80 && short_escapes[c]) {
+        *to++ = '\\';
+        *to++ = short_escapes[c];
+      } else if (c < ' ' || c == 0x7f || (ascii && c >= 0x80)) {
+        memcpy(to, "\\u00", 4);
+        to[4] = (uint8_t)digits[c >> 4];
+        to[5] = (uint8_t)digits[c & 15];
+        to += 6;
+      } else {
+        *to++ = (uint8_t)c;
+      }
+    }
+  }
+  return to;
+}
+/* A short string of narrow characters goes the short way, where what is written is narrow, too. */
+enum { SHORT_STRING = 128 };
+static inline bool is_short(const Writer *w, Value s) {
+  return !w->only_check && w->out.width == 1 && STR_WIDTH(s) == 1 && STR_LENGTH(s) <= SHORT_STRING;
+}
+static void write_short(Writer *w, Value s) {
+  uint8_t *begin = RAW_BYTES(w->out.chars) + w->out.length, *to = begin;
+  *to++ = '"';
+  to = put_escaped(to, STR_DATA(s), STR_LENGTH(s), w->ascii);
+  *to++ = '"';
+  uint32_t begun = w->out.length;
+  w->out.length += (uint32_t)(to - begin);
+  CHECK(w->out.length <= OBJ_LENGTH(w->out.chars));
+  charge(STR_LENGTH(s) / 8);
+  if (STR(s)->lineage != V_FALSE) builder_mark(&w->out, begun, lineage_flat(STR(s)->lineage));
+}
+
 static void write_char(Writer *w, uint32_t c) {
   static const char from[] = "\"\\\n\t\r\b\f", to[] = "\"\\ntrbf";
   const char *short_form = c && c < 0x80 ? strchr(from, (int)c) : NULL;
@@ -595,6 +803,11 @@ static uint64_t escaped_size(Writer *w, Value s, uint32_t from, uint32_t to) {
 /* A string, a piece at a time: *next is where the next one begins, 0 at first and when all of it is there. */
 static Value write_string(Writer *w, Value s, uint32_t *next) {
   if (w->only_check) return V_VOID;
+  if (!*next && is_short(w, s)) {
+    ROOM(w, 6ull * STR_LENGTH(s) + 2, 1);
+    write_short(w, s);
+    return V_VOID;
+  }
   uint32_t length = STR_LENGTH(s), from = *next, end = length - from > LONG_ROUND ? from + LONG_ROUND : length;
   uint64_t size = escaped_size(w, s, from, end);
   ROOM(w, size + 8, STR_WIDTH(s));
@@ -691,7 +904,17 @@ static Value write_key(Writer *w, Value key, bool first, uint64_t more, uint32_t
   if (!IS(key, T_STRING)) return not_json(key, "the keys of an object are symbols");
   if (w->only_check) return V_VOID;
   uint32_t length = STR_LENGTH(key);
-  uint64_t size = escaped_size(w, key, 0, length), indent = w->indent > 0 ? (uint64_t)w->indent * (w->stack.top / W_FRAME) : 0;
+  uint64_t indent = w->indent > 0 ? (uint64_t)w->indent * (w->stack.top / W_FRAME) : 0;
+  if (width == 1 && is_short(w, key)) {
+    ROOM(w, 6ull * length + more + indent + 64, 1);
+    if (!first) builder_char(&w->out, ',');
+    write_break(w, w->stack.top / W_FRAME);
+    write_short(w, key);
+    builder_char(&w->out, ':');
+    if (w->indent >= 0) builder_char(&w->out, ' ');
+    return V_VOID;
+  }
+  uint64_t size = escaped_size(w, key, 0, length);
   ROOM(w, size + more + indent + 64, STR_WIDTH(key) > width ? STR_WIDTH(key) : width);
   if (!first) builder_char(&w->out, ',');
   write_break(w, w->stack.top / W_FRAME);
@@ -718,7 +941,10 @@ static bool is_leaf(Writer *w, Value v) {
          (IS(v, T_STRING) && STR_LENGTH(v) <= LONG_ROUND);
 }
 /* Of a string, the characters that it is written in. */
-static uint64_t leaf_size(Writer *w, Value v) { return IS(v, T_STRING) && !w->only_check ? escaped_size(w, v, 0, STR_LENGTH(v)) : 0; }
+static uint64_t leaf_size(Writer *w, Value v) {
+  if (!IS(v, T_STRING) || w->only_check) return 0;
+  return is_short(w, v) ? 6ull * STR_LENGTH(v) + 2 : escaped_size(w, v, 0, STR_LENGTH(v));
+}
 static void write_leaf(Writer *w, Value v, uint64_t size) {
   if (w->only_check) return;
   if (IS_FIX(v)) {
@@ -728,8 +954,11 @@ static void write_leaf(Writer *w, Value v, uint64_t size) {
     do *--at = (uint8_t)('0' + rest % 10); while (rest /= 10);
     if (n < 0) *--at = '-';
     builder_chars(&w->out, at, 1, (uint32_t)(text + sizeof text - at));
+  } else if (IS(v, T_STRING) && is_short(w, v)) {
+    write_short(w, v);
   } else if (IS(v, T_STRING)) {
     uint32_t length = STR_LENGTH(v), begun = w->out.length;
+    size = escaped_size(w, v, 0, length);          /* what was reserved may be more */
     charge(length / (size == length ? 8 : 1));
     builder_char(&w->out, '"');
     write_chars(w, v, 0, length, size == length);
@@ -740,11 +969,80 @@ static void write_leaf(Writer *w, Value v, uint64_t size) {
   }
 }
 
+/* Items and entries that take no looking at, one after the other, on one line and in narrow characters: written to where
+   room was made for the most that they may take. It stops before the first that is otherwise, and for a pause. */
+static uint32_t quick_size(const Writer *w, Value v) {
+  if (IS_FIX(v)) return 24;
+  if (IS(v, T_STRING)) return is_short(w, v) && STR(v)->lineage == V_FALSE ? 6 * STR_LENGTH(v) + 2 : 0;
+  return v == V_TRUE || v == V_FALSE || v == V_NIL || v == w->null || v == V_NULL ? 5 : 0;
+}
+static uint8_t *put_quickly(const Writer *w, uint8_t *to, Value v) {
+  if (IS(v, T_STRING)) {
+    *to++ = '"';
+    to = put_escaped(to, STR_DATA(v), STR_LENGTH(v), w->ascii);
+    *to++ = '"';
+    return to;
+  }
+  if (IS_FIX(v)) {
+    uint8_t text[24], *at = text + sizeof text;
+    int64_t n = FIX_VALUE(v);
+    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    for (; rest > UINT32_MAX; rest /= 10) *--at = (uint8_t)('0' + rest % 10);
+    uint32_t few = (uint32_t)rest;
+    do *--at = (uint8_t)('0' + few % 10); while (few /= 10);
+    if (n < 0) *--at = '-';
+    while (at < text + sizeof text) *to++ = *at++;
+    return to;
+  }
+  for (const char *word = v == V_TRUE ? "true" : v == V_FALSE ? "false" : v == V_NIL ? "[]" : "null"; *word; word++)
+    *to++ = (uint8_t)*word;
+  return to;
+}
+static Value write_quickly(Writer *w, Value *frame, bool is_table) {
+  if (is_table && table_bring(frame[1]) != V_TRUE) return V_AGAIN;
+  while (!should_pause()) {
+    Value key = V_FALSE, item, next;
+    uint32_t size = 2;
+    if (is_table) {
+      uint32_t position = (uint32_t)FIX_VALUE(frame[2]);
+      if (!table_next(frame[1], &position, &key, &item)) return V_VOID;
+      if (IS(key, T_SYMBOL) && TABLE_KIND(frame[1]) == TABLE_EQ) key = SYM(key)->name;
+      if (!IS(key, T_STRING) || !(size = quick_size(w, key))) return V_VOID;
+      next = FIX(position);
+    } else {
+      if (frame[2] == V_NIL) return V_VOID;
+      item = CAR(frame[2]);
+      next = CDR(frame[2]);
+    }
+    uint32_t more = quick_size(w, item);
+    if (!more) return V_VOID;
+    if (w->out.chars == V_FALSE || w->out.length + size + more + 8 > OBJ_LENGTH(w->out.chars)) ROOM(w, size + more + 8, 1);
+    uint8_t *begin = RAW_BYTES(w->out.chars) + w->out.length, *to = begin;
+    if (is_table ? frame[2] != FIX(0) : frame[2] != frame[1]) *to++ = ',';
+    if (is_table) {
+      to = put_quickly(w, to, key);
+      *to++ = ':';
+    }
+    to = put_quickly(w, to, item);
+    w->out.length += (uint32_t)(to - begin);
+    CHECK(w->out.length <= OBJ_LENGTH(w->out.chars));
+    frame[2] = next;
+    charge(1 + (int64_t)(to - begin) / 8);
+  }
+  return V_VOID;
+}
+
 static Value write_step(Writer *w) {
   Value *frame = stack_top(&w->stack, W_FRAME), v = frame[1], rest = frame[2];
   uint32_t depth = w->stack.top / W_FRAME;
   ROOM(w, 64 + (w->indent > 0 ? (uint64_t)w->indent * depth : 0), 1);
-  switch (FIX_VALUE(frame[0])) {
+  int64_t kind = FIX_VALUE(frame[0]);
+  if ((kind == W_LIST || kind == W_TABLE) && w->indent < 0 && !w->only_check && w->out.width == 1) {
+    TRY_LET(written, write_quickly(w, frame, kind == W_TABLE));
+    if (should_pause()) return V_VOID;
+    rest = frame[2];
+  }
+  switch (kind) {
     case W_VALUE: {
       uint32_t next = IS_FIX(rest) ? (uint32_t)FIX_VALUE(rest) : 0;
       w->stack.top -= W_FRAME;

@@ -3,5 +3,5 @@
 #define RLM_TEXT_NEAR_H
 #include "core/value.h"
 
-uint32_t letters_of_name(Value string);
+int64_t letters_of_name(Value string);
 #endif

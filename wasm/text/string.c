@@ -526,18 +526,23 @@ static inline uint64_t hash_chars(uint64_t h, const uint8_t *data, uint32_t widt
 /* Strings that are equal have equal hashes whatever their widths. Of a very long one only the
    ends are looked at, so that the cost is bounded. */
 enum { HASH_WHOLE = 1 << 16, HASH_END = 1 << 14 };
+static inline uint64_t hash_start(uint32_t length) { return hash_mix(0x51ed270b27b4f3cfu, length); }
+static inline uint64_t hash_finish(uint64_t h) {
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93u;
+  return h ^ (h >> 32);
+}
+uint64_t narrow_hash(const uint8_t *data, uint32_t count) { return hash_finish(hash_narrow(hash_start(count), data, count)); }
 uint64_t string_hash(Value s) {
   uint32_t length = STR_LENGTH(s), width = STR_WIDTH(s);
-  uint64_t h = hash_mix(0x51ed270b27b4f3cfu, length);
+  uint64_t h = hash_start(length);
   if (length <= HASH_WHOLE) {
     h = hash_chars(h, STR_DATA(s), width, 0, length);
   } else {
     h = hash_chars(h, STR_DATA(s), width, 0, HASH_END);
     h = hash_chars(h, STR_DATA(s), width, length - HASH_END, length);
   }
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93u;
-  return h ^ (h >> 32);
+  return hash_finish(h);
 }
 
 /* ---- builders ---- */

@@ -51,6 +51,7 @@ bool is_cutting(Value state);
 bool string_equal(Value a, Value b);
 int string_compare(Value a, Value b);                    /* by code point: <0, 0, >0 */
 uint64_t string_hash(Value s);
+uint64_t narrow_hash(const uint8_t *data, uint32_t count);   /* that of a string of these, of up to 65,536 */
 enum { NAME_HASH_BITS = 61 };                            /* what fits a fixnum: a symbol's hash is that of its name */
 static inline uint64_t name_hash(Value name) { return string_hash(name) >> (64 - NAME_HASH_BITS); }
 Value lineage_union(Value a, Value b);                   /* of two lineage slots, without their parts */

@@ -82,6 +82,22 @@ static Value intern_as(uint32_t tag, Value name) {
   return symbol;
 }
 
+Value intern_narrow(const uint8_t *name, uint32_t length) {
+  if (!shards) boot_table();
+  uint64_t hash = narrow_hash(name, length) >> (64 - NAME_HASH_BITS);
+  Value shard = VEC(shards)[hash >> (NAME_HASH_BITS - SHARD_BITS)];
+  if (shard != V_FALSE) {
+    uint32_t mask = VEC_LENGTH(shard) - 1;
+    for (uint32_t i = (uint32_t)hash & mask;; i = (i + 1) & mask) {
+      Value symbol = VEC(shard)[i];
+      if (symbol == V_FALSE) break;
+      if (!IS(symbol, T_SYMBOL) || SYM(symbol)->hash != FIX((int64_t)hash)) continue;
+      Value known = SYM(symbol)->name;
+      if (STR_LENGTH(known) == length && chars_equal(STR_DATA(known), STR_WIDTH(known), name, 1, length)) return symbol;
+    }
+  }
+  return intern_as(T_SYMBOL, string_from_chars(name, 1, length));
+}
 Value intern_string(Value string) { return intern_as(T_SYMBOL, string); }
 Value intern(const char *name) { return intern_as(T_SYMBOL, string_from_c(name)); }
 Value keyword_string(Value string) { return intern_as(T_KEYWORD, string); }

@@ -9,10 +9,10 @@
  *   CONST FIXNUM SPECIAL LOCAL FREE GLOBAL, LOCAL_BOX FREE_BOX, CAR_L CDR_L        → v
  *   LOCAL2                                                                         → v w
  *   VECTOR_REF_LL                                                                  → v
- *   CLOSURE, ADD_LI ADD_LL SUB_LI SUB_LL                                           → v
+ *   CLOSURE, ADD_LI ADD_LL and the other operations of locals, ACCESS_LOCAL        → v
  *   SET_LOCAL_BOX SET_FREE_BOX INIT_BOX SET_GLOBAL DEFINE_GLOBAL, POP            v →
  *   BOX_LOCAL PATCH JUMP CHARGE, and the comparisons and tests with L operands            →
- *   BOX_TOP, the operations of one operand, ADD_SI SUB_SI VECTOR_REF_L           v → w
+ *   BOX_TOP, the operations of one operand, ADD_SI SUB_SI ... VECTOR_REF_L       v → w
  *   ACCESS_GLOBAL PREDICATE_GLOBAL                                               v → w
  *   the operations of two operands (CONS, EQ, ADD_SS, VECTOR_REF ...)          v w → x
  *   VECTOR_SET                                                               v w x → void
@@ -71,7 +71,10 @@
   X(IS_TAG)        /* A: tag; replace the top by whether it has it */ \
   X(ADD_SS) X(ADD_SI) X(ADD_LI) X(ADD_LL) \
   X(SUB_SS) X(SUB_SI) X(SUB_LI) X(SUB_LL) \
-  X(MUL_SS) X(QUOTIENT) X(REMAINDER) X(MODULO) \
+  X(MUL_SS) X(MUL_SI) X(MUL_LI) X(MUL_LL) \
+  X(QUOTIENT_SS) X(QUOTIENT_SI) X(QUOTIENT_LI) X(QUOTIENT_LL) \
+  X(REMAINDER_SS) X(REMAINDER_SI) X(REMAINDER_LI) X(REMAINDER_LL) \
+  X(MODULO_SS) X(MODULO_SI) X(MODULO_LI) X(MODULO_LL) \
   X(ADD_LOOP)      /* an ADD_LI of a loop's last variable, and the LOOP that follows it */ \
   X(LT_SS) X(GT_SS) X(LE_SS) X(GE_SS) X(EQN_SS) \
   X(LT_3) X(GT_3) X(LE_3) X(GE_3) X(EQN_3)        /* of three operands on the stack */ \
@@ -96,6 +99,7 @@
   /* calls by a global name that is a record type's: such a procedure's whole body, while the cell holds what it held. Next word: constant
      index of the cell, behind which are the procedure and its rtd; bit 31: in tail position */ \
   X(ACCESS_GLOBAL) /* A: field */ \
+  X(ACCESS_LOCAL)  /* the same of a local: A: its slot, 12 bits, and the field */ \
   X(PREDICATE_GLOBAL) \
   X(CONSTRUCT_GLOBAL) /* A: argument count */ \
   X(LIST)          /* A: count; pop them, push their list */ \

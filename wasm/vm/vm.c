@@ -122,12 +122,24 @@ static enum run_status collect(void) {
 #define FIX_ADD(a, b, out) (((a) & (b) & 1) && !__builtin_add_overflow((int64_t)(a), (int64_t)(b) - 1, (int64_t *)&(out)))
 #define FIX_SUB(a, b, out) (((a) & (b) & 1) && !__builtin_sub_overflow((int64_t)(a), (int64_t)(b) - 1, (int64_t *)&(out)))
 
+#define FIX_MUL(a, b, out) (((a) & (b) & 1) && FIX_VALUE(a) == (int32_t)FIX_VALUE(a) && FIX_VALUE(b) == (int32_t)FIX_VALUE(b) && \
+                            FIX_VALUE(a) * FIX_VALUE(b) <= FIX_MAX && ((out) = FIX(FIX_VALUE(a) * FIX_VALUE(b)), true))
+#define FIX_QUOTIENT(a, b, out) (((a) & (b) & 1) && (int64_t)(b) > 1 && ((out) = FIX(FIX_VALUE(a) / FIX_VALUE(b)), true))
+#define FIX_REMAINDER(a, b, out) (((a) & (b) & 1) && (int64_t)(b) > 1 && ((out) = FIX(FIX_VALUE(a) % FIX_VALUE(b)), true))
+#define FIX_MODULO(a, b, out) (((a) & (b) & 1) && (int64_t)(b) > 1 && (int64_t)(a) >= 0 && ((out) = FIX(FIX_VALUE(a) % FIX_VALUE(b)), true))
+
 /* What the fast path cannot do is done at one place for all of them: x, y and what the instruction drops from
    the stack are left in proc, result and argc. */
 #define ARITHMETIC(a, b, drop, FAST) do { \
     Value x_ = (a), y_ = (b), r_; \
     if (!FAST(x_, y_, r_)) { proc = x_; result = y_; argc = (drop); goto arithmetic; } \
     sp -= (drop); PUSH(r_); } while (0)
+
+#define DIVISION_CASES(NAME, FAST) \
+    case OP_##NAME##_SS: ARITHMETIC(sp[-2], sp[-1], 2, FAST); continue; \
+    case OP_##NAME##_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FAST); continue; \
+    case OP_##NAME##_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FAST); continue; \
+    case OP_##NAME##_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FAST); continue;
 
 #define COMPARE(a, b, dropped, op, holds) do { \
     Value x_ = (a), y_ = (b); \
@@ -148,11 +160,17 @@ static enum run_status collect(void) {
       if (!(x_ & y_ & z_ & 1)) SLOW(3); \
       sp -= 2; sp[-1] = BOOL((int64_t)x_ op (int64_t)y_ && (int64_t)y_ op (int64_t)z_); continue; }
 
-/* The sum, difference or product of what are not two small integers, or a signal. */
+/* The sum, difference, product or quotient of what are not two small integers, or a signal. */
 static __attribute__((noinline)) Value arithmetic(enum opcode op, Value x, Value y) {
-  if (TYPE_FAST(x, T_FLONUM) && TYPE_FAST(y, T_FLONUM)) {
+  if (TYPE_FAST(x, T_FLONUM) && TYPE_FAST(y, T_FLONUM) && (op <= OP_MUL_LL || op == OP_ADD_LOOP)) {
     double a = FLO_VALUE(x), b = FLO_VALUE(y);
-    return make_flonum(op <= OP_ADD_LL || op == OP_ADD_LOOP ? a + b : op <= OP_SUB_LL ? a - b : a * b);
+    return make_flonum_in_place(op <= OP_ADD_LL || op == OP_ADD_LOOP ? a + b : op <= OP_SUB_LL ? a - b : a * b);
+  }
+  if (op >= OP_QUOTIENT_SS && op <= OP_MODULO_LL) {
+    const PrimDef *p = prim_table[op_primitive[op]];
+    Value operands[] = {x, y}, result = p->fn(2, operands);
+    if (result == V_ERROR) error_blame(p->name, 2, operands);
+    return result;
   }
   if (op <= OP_ADD_LL || op == OP_ADD_LOOP) return num_add_pausing(x, y);
   return op <= OP_SUB_LL ? num_sub_pausing(x, y) : num_mul_pausing(x, y);
@@ -586,6 +604,18 @@ static int run(void) {
         argc = 1;
         goto record_procedure;
       }
+      case OP_ACCESS_LOCAL: {
+        const Value *known = now.consts + (*pc & ~TAIL_BIT);
+        Value v = fp[A_LOW];
+        PUSH(v);
+        if (CELL(known[0])->value == known[1] && IS(v, T_RECORD) && RECORD_RTD(v) == known[2]) {
+          sp[-1] = RECORD_FIELD(v, A_HIGH);
+          pc++;
+          continue;
+        }
+        argc = 1;
+        goto record_procedure;
+      }
       case OP_PREDICATE_GLOBAL: {
         const Value *known = now.consts + (*pc & ~TAIL_BIT);
         if (CELL(known[0])->value == known[1]) {
@@ -663,26 +693,13 @@ static int run(void) {
       case OP_SUB_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_SUB); continue;
       case OP_SUB_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_SUB); continue;
       case OP_SUB_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_SUB); continue;
-      case OP_MUL_SS: {
-        Value x = sp[-2], y = sp[-1];
-        if (x & y & 1) {
-          int64_t a = FIX_VALUE(x), b = FIX_VALUE(y);
-          if (a == (int32_t)a && b == (int32_t)b && a * b <= FIX_MAX) { sp--; sp[-1] = FIX(a * b); continue; }
-        }
-        proc = x;
-        result = y;
-        argc = 2;
-        goto arithmetic;
-      }
-      case OP_QUOTIENT:
-        if (!(sp[-2] & sp[-1] & 1) || (int64_t)sp[-1] <= 1) SLOW(2);
-        sp--; sp[-1] = FIX(FIX_VALUE(sp[-1]) / FIX_VALUE(sp[0])); continue;
-      case OP_REMAINDER:
-        if (!(sp[-2] & sp[-1] & 1) || (int64_t)sp[-1] <= 1) SLOW(2);
-        sp--; sp[-1] = FIX(FIX_VALUE(sp[-1]) % FIX_VALUE(sp[0])); continue;
-      case OP_MODULO:
-        if (!(sp[-2] & sp[-1] & 1) || (int64_t)sp[-1] <= 1 || (int64_t)sp[-2] < 0) SLOW(2);
-        sp--; sp[-1] = FIX(FIX_VALUE(sp[-1]) % FIX_VALUE(sp[0])); continue;
+      case OP_MUL_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_MUL); continue;
+      case OP_MUL_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_MUL); continue;
+      case OP_MUL_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_MUL); continue;
+      case OP_MUL_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_MUL); continue;
+      DIVISION_CASES(QUOTIENT, FIX_QUOTIENT)
+      DIVISION_CASES(REMAINDER, FIX_REMAINDER)
+      DIVISION_CASES(MODULO, FIX_MODULO)
 
       COMPARE_CASES(LT, <)
       COMPARE_CASES(GT, >)
