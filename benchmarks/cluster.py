@@ -1,6 +1,8 @@
 """Sessions in a Ray cluster: throughput against actors, and what a move costs. Needs the extra ``ray``.
 
     python benchmarks/cluster.py throughput [DOCUMENTS]    Runtime.map, calls that take 200 ms, 0 to 4 actors
+    python benchmarks/cluster.py children [DOCUMENTS]      one program's map-async over #:recursive calls, 0 to 4 actors
+    python benchmarks/cluster.py child-move [TIMES]        an actor with a child is killed: until the child's next call
     python benchmarks/cluster.py move [TIMES]              an actor is killed: until its session has its next call
     python benchmarks/cluster.py budget [SECONDS]          exchanges of a shared budget, a second
 
@@ -51,7 +53,7 @@ class Slow:
         if self.path is not None:
             path, self.path = self.path, None if self.once else self.path
             with Path(path).open("a") as file:
-                file.write(f"{time.time()} {os.getpid()} {request.instruction}\n")
+                file.write(f"{time.time()} {os.getpid()} {request.instruction[:40].splitlines()[0]}\n")
         await asyncio.sleep(CALL_S)
         return Completion(text="an answer", prompt_tokens=100, completion_tokens=20)
 
@@ -89,6 +91,89 @@ async def throughput(documents: int) -> None:
                         f"{label:>10} {at_once * max(actors, 1):>8} {took:>7.2f} {rate:>15.0f} {rate / most:>11.0%}",
                         flush=True,
                     )
+
+
+CHILD = """```scheme
+(define (work n) (if (< n 2) n (+ (work (- n 1)) (work (- n 2)))))
+(define found (work WORK))
+(define said (syntax-e (llm-query #:instruction "Say" #:data (substring context 0 20))))
+(finish (format "~a ~a" found said))
+```"""
+SPREAD = """
+(define (read n) (llm-query-async #:instruction "Read" #:data (format "document ~a ~a" n (make-string 10000 #\\x)) #:recursive #t))
+(finish (length (map-async read (range DOCUMENTS))))
+"""
+
+
+class Reader(Slow):
+    """Writes a program that computes for a while and asks once more."""
+
+    def __init__(self, path: str, work: int) -> None:
+        super().__init__(path)
+        self.work = work
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        answer = await super().complete(request)
+        if request.purpose != "program":
+            return answer
+        text = CHILD.replace("WORK", str(self.work))
+        return Completion(text=text, prompt_tokens=100, completion_tokens=20)
+
+
+async def children(documents: int) -> None:
+    print(f"{documents} documents of one program, each two calls of {CALL_S * 1e3:.0f} ms and some computing")
+    print(f"{'computing':>10} {'actors':>10} {'s':>7} {'documents a second':>19} {'CPU a document':>15}")
+    for work in (10, 30):
+        for actors in (0, 1, 2, 4):
+            with tempfile.TemporaryDirectory() as folder:
+                log = str(Path(folder) / "processes")
+                executor = RayExecutor(actors=actors, cpus=0) if actors else None
+                async with Runtime(
+                    Reader(log, work),
+                    store=store(folder),
+                    durable=True,
+                    executor=executor,
+                    python="off",
+                    limits=Limits(fuel=10**12),
+                ) as runtime:
+                    async with runtime.session(name=f"warm{time.time()}") as session:
+                        await session.execute(SPREAD.replace("DOCUMENTS", str(4 * max(actors, 1))))
+                    used = -cpu_s(log)
+                    start = time.perf_counter()
+                    async with runtime.session(name=f"work{time.time()}") as session:
+                        result = await session.execute(SPREAD.replace("DOCUMENTS", str(documents)))
+                        took = time.perf_counter() - start
+                        used += cpu_s(log)
+                    assert result.data == documents, result.error
+                    label = str(actors) if actors else "in process"
+                    print(
+                        f"{work:>10} {label:>10} {took:>7.2f} {documents / took:>19.1f}"
+                        f" {used / documents * 1e3:>12.1f} ms",
+                        flush=True,
+                    )
+
+
+async def child_move(times: int) -> None:
+    whole = []
+    for _ in range(times):
+        with tempfile.TemporaryDirectory() as folder:
+            log = str(Path(folder) / "calls.log")
+            executor = RayExecutor(actors=2, cpus=0)
+            async with Runtime(
+                Reader(log, 10), store=store(folder), durable=True, executor=executor, python="off"
+            ) as runtime:
+                async with runtime.session(name=f"work{time.time()}") as session:
+                    running = asyncio.create_task(session.execute(SPREAD.replace("DOCUMENTS", "1")))
+                    while not (found := [line for line in lines(log) if line.endswith("Say")]):
+                        await asyncio.sleep(0.002)
+                    killed = time.time()
+                    os.kill(int(found[0].split()[1]), signal.SIGKILL)
+                    result = await running
+                    assert result.ok, result.error
+                    whole.append(
+                        [float(line.split()[0]) for line in lines(log) if line.endswith("Say")][1] - killed
+                    )
+    print(f"until a killed child's next call: {statistics.median(whole):.2f} s")
 
 
 async def move(times: int) -> None:
@@ -170,6 +255,10 @@ async def budget(seconds: float) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["throughput"]:
         asyncio.run(throughput(int((sys.argv[2:] or ["400"])[0])))
+    elif sys.argv[1:2] == ["children"]:
+        asyncio.run(children(int((sys.argv[2:] or ["60"])[0])))
+    elif sys.argv[1:2] == ["child-move"]:
+        asyncio.run(child_move(int((sys.argv[2:] or ["3"])[0])))
     elif sys.argv[1:2] == ["move"]:
         asyncio.run(move(int((sys.argv[2:] or ["3"])[0])))
     elif sys.argv[1:2] == ["budget"]:

@@ -12,7 +12,8 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, cast
 
 try:
@@ -42,6 +43,8 @@ from rlm_wasm.store.leases import LEASE_S
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer
+    from rlm_wasm.grants import Grants
+    from rlm_wasm.session_parts.placed import Told, Work
 
 MAX_MOVES: Final = 20
 """How often one operation is taken up by another actor; then the session itself may be what kills them."""
@@ -54,11 +57,20 @@ _CHANGES: Final = frozenset({"load_context", "reset", "abandon", "suspend"})
 
 
 class Worker:
-    """What an actor is: a Runtime, and the sessions that it holds."""
+    """What an actor is: a Runtime, and the sessions that it holds.
 
-    def __init__(self, options: bytes) -> None:
+    ``peers``: the names of all actors of the executor, and ``place`` the number of this one.
+    """
+
+    def __init__(self, options: bytes, peers: tuple[str, ...] = (), place: int = 0) -> None:
         self._runtime = Runtime(**cloudpickle.loads(options))
         self._held: dict[str, _Held] = {}
+        self._openings: dict[str, dict[str, Any]] = {}
+        """How the sessions were opened that are at work here: their children elsewhere are opened alike."""
+        self._asked: Counter[str] = Counter()
+        """How many wait for each child that is at work here."""
+        if len(peers) > 1:
+            self._runtime.run_children(_Peers(peers, place, self.child, self._openings))
 
     async def where(self) -> tuple[str, str]:
         """The machine, and Ray's name for the node."""
@@ -67,6 +79,7 @@ class Worker:
     async def call(self, name: str, opening: dict[str, Any], asked: _Asked) -> _Answer:
         """Do something with a session, which is opened where need be."""
         held = self._held.setdefault(name, _Held())
+        self._openings[name] = opening
         try:
             session = await held.opened(self._runtime, name, opening, make=asked.make)
             value = await held.done(session, asked)
@@ -92,7 +105,21 @@ class Worker:
             return _Answer(error=error)
         return _Answer()
 
+    async def child(self, parent: str, opening: dict[str, Any], work: Work, *, end: bool) -> _Answer:
+        """Serve a recursive call of a session that may be in any actor; or ``end`` that."""
+        self._openings[work.name] = opening
+        self._asked[work.name] += 1
+        try:
+            return _Answer(value=await self._runtime.serve_child(parent, work, end=end, **opening))
+        except RlmError as error:
+            return _Answer(error=error)
+        finally:
+            self._asked[work.name] -= 1
+            if not self._asked[work.name]:
+                del self._asked[work.name], self._openings[work.name]
+
     async def _drop(self, name: str) -> None:
+        self._openings.pop(name, None)
         held = self._held.pop(name, None)
         if held is not None and held.session is not None:
             await held.session.aclose()
@@ -190,6 +217,108 @@ def _facts(session: Session) -> dict[str, Any]:
         name: getattr(session, name)
         for name in ("suspended", "found", "kept", "request", "calls_made", "namespace", "limits")
     }
+
+
+class _Peers:
+    """All actors of an executor, as one of them sees them: children of recursive calls are spread over them.
+
+    It is used by that one alone.
+    """
+
+    places = True
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        place: int,
+        here: Callable[..., Awaitable[_Answer]],
+        openings: Mapping[str, dict[str, Any]],
+    ) -> None:
+        self._names = names
+        self._place = place
+        self._here = here
+        self._openings = openings
+        self._handles: dict[int, Any] = {}
+        self._load = [0] * len(names)
+        """How many children that were sent from here each of them has."""
+        self._at: dict[str, int] = {}
+        """Which one has a child that is under way, by name."""
+
+    async def run(self, parent: str, grants: Grants, work: Work) -> Told:
+        """See Elsewhere: by the actor that has the fewest of those that this one has sent."""
+        count = len(self._names)
+        # Beginning with the next one, so that actors which all begin at once do not all choose the same.
+        order = [(self._place + 1 + number) % count for number in range(count)]
+        place = min(order, key=lambda number: self._load[number])
+        told = await self._asked(place, parent, work, end=False)
+        self._at.pop(work.name, None)
+        assert told is not None
+        return told
+
+    async def end(self, parent: str, grants: Grants, work: Work) -> Told | None:
+        """See Elsewhere: the actor that has it says what it took; where that is gone, the store does."""
+        place = self._at.pop(work.name, self._place)
+        return await self._asked(place, parent, work, end=True)
+
+    async def _asked(self, place: int, parent: str, work: Work, *, end: bool) -> Told | None:
+        """Ask the actor of that number; where it dies, or another one has the session, the next one.
+
+        Raises ExecutorError where each of them dies, SessionHeld where it is not known who has it,
+        SessionClosed where all of them are being closed.
+        """
+        moves, wait_s, held_since = 0, _FIRST_WAIT_S, 0.0
+        closed: set[int] = set()
+        while True:
+            self._load[place] += 1
+            if not end:
+                self._at[work.name] = place
+            try:
+                answer = await self._ask(place, parent, work, end=end)
+            except RayActorError as error:
+                moves += 1
+                if moves > MAX_MOVES:
+                    raise ExecutorError(
+                        f"session {work.name}: {MAX_MOVES} actors died over it, the last one by:"
+                        f" {_reason(error)}"
+                    ) from error
+                if moves > 1:
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            except RayTaskError as error:
+                raise InternalError(f"session {work.name}: {_reason(error)}") from error
+            else:
+                if not isinstance(answer.error, SessionHeld | LeaseLost | SessionClosed):
+                    if answer.error is not None:
+                        raise answer.error
+                    told: Told | None = answer.value
+                    return told
+                # By an actor that has gone on with it for a parent that died, or by one that died itself.
+                if isinstance(answer.error, SessionClosed):
+                    closed.add(place)
+                now = time.monotonic()
+                held_since = held_since or now
+                if now - held_since > 2 * LEASE_S or (end and len(closed) == len(self._names)):
+                    raise answer.error
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            finally:
+                self._load[place] -= 1
+            place = (place + 1) % len(self._names)
+
+    async def _ask(self, place: int, parent: str, work: Work, *, end: bool) -> _Answer:
+        opening = self._openings.get(parent, {})
+        if place == self._place:
+            return await self._here(parent, opening, work, end=end)
+        if place not in self._handles:
+            self._handles[place] = await asyncio.to_thread(
+                ray.get_actor, self._names[place], namespace=_NAMESPACE
+            )
+        answer: _Answer = await self._handles[place].child.remote(parent, opening, work, end=end)
+        return answer
+
+
+_NAMESPACE: Final = "rlm-wasm"
+"""Of the actors' names in a cluster."""
 
 
 class RayExecutor:
@@ -319,8 +448,12 @@ class RayExecutor:
                 max_concurrency=10_000,
                 scheduling_strategy="SPREAD",
             )(Worker)
-            packed = _packed(options)
-            actors = [remote.remote(packed) for _ in range(count)]
+            packed, token = _packed(options), secrets.token_hex(8)
+            names = tuple(f"{token}-{number}" for number in range(count))
+            actors = [
+                remote.options(name=name, namespace=_NAMESPACE).remote(packed, names, number)
+                for number, name in enumerate(names)
+            ]
             try:
                 ray.get([actor.where.remote() for actor in actors], timeout=START_S)
             except (GetTimeoutError, RayError) as error:

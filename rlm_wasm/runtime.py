@@ -33,6 +33,7 @@ from rlm_wasm.python import python_kind
 from rlm_wasm.results import OnProgress, Result
 from rlm_wasm.runtime_parts import named_asks, opening
 from rlm_wasm.runtime_parts.logs import RunLogs
+from rlm_wasm.runtime_parts.placed_children import ChildRunner
 from rlm_wasm.runtime_parts.providing import Providers
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from rlm_wasm.providers.wrappers.cache import CacheStore
     from rlm_wasm.runtime_parts.upgrading import Upgrade
     from rlm_wasm.session_parts.durable import Durable
+    from rlm_wasm.session_parts.placed import Elsewhere, Told, Work
     from rlm_wasm.store.database import DatabaseStore
     from rlm_wasm.viewer.server import Viewer
 
@@ -152,7 +154,8 @@ class Runtime:
         if idle_bytes < 0 or not idle_s >= 0:
             raise UsageError("idle_bytes and idle_s must not be negative")
         self._idle = IdleSessions(idle_bytes, idle_s)
-        self._registry = Registry(idle=self._idle, snapshot_key=snapshot_key)
+        self._children = ChildRunner(lambda: self._opener, self._database)
+        self._registry = Registry(idle=self._idle, snapshot_key=snapshot_key, elsewhere=self._children)
         self._granted: Grants | None = None
         """What ``grants`` gives, until something of it changes."""
         self._functions: dict[str, HostFunction] = {}
@@ -714,6 +717,31 @@ class Runtime:
 
     def _with_args(self, functions: Mapping[str, HostFunction]) -> dict[str, HostFunction]:
         return dict(functions) if self._args is None else {**functions, ARGUMENTS: self._args}
+
+    # ---- for an executor's processes
+
+    def run_children(self, elsewhere: Elsewhere) -> None:
+        """Run children of #:recursive calls there from now on, as sessions of their own."""
+        self._registry.run_children(elsewhere)
+
+    async def serve_child(self, parent: str, work: Work, *, end: bool = False, **opening: Any) -> Told | None:
+        """Serve a recursive call of another process's session, which was opened like that.
+
+        ``end``: nobody wants it any longer: it is left in its middle, and what it took is told; None where
+        it has not begun.
+
+        Raises:
+            SessionClosed: the runtime was closed, or is closed meanwhile.
+            SessionHeld: another process is at work in the session of that call.
+            StoreError: the store cannot be read or written.
+            SnapshotError: what the store has of it cannot be used.
+        """
+        self._check_open()
+        names = ("host_functions", "provider", "model", "python", "workspace")
+        grants = self._grants_with(*(opening.get(name) for name in names))
+        if end:
+            return await self._children.end(parent, grants, work)
+        return await self._children.run(parent, grants, work)
 
     # ---- what sessions are granted
 

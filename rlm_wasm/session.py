@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from rlm_wasm import tracing
 from rlm_wasm.errors import (
+    InstanceLost,
     InternalError,
     LimitExceeded,
     SessionClosed,
@@ -46,6 +47,7 @@ from rlm_wasm.session_parts.program_text import bad_text
 from rlm_wasm.session_parts.replaying import replayed
 from rlm_wasm.session_parts.resending import ALL_KINDS, SENT_AGAIN, Resending
 from rlm_wasm.session_parts.run_log import log_end, log_start
+from rlm_wasm.session_parts.serving import Serving
 from rlm_wasm.session_parts.stay import Stay
 from rlm_wasm.store.records import check_name
 
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.sandbox.engine import Engine
     from rlm_wasm.session_parts.durable import Durable
+    from rlm_wasm.session_parts.placed import Elsewhere, Told, Work
 
 _ASKED_AT_ONCE = 4 << 20
 """Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
@@ -66,6 +69,12 @@ class Registry:
     idle: IdleSessions | None = None
     """Puts those that rest or wait to sleep."""
     snapshot_key: bytes | None = None
+    elsewhere: Elsewhere | None = None
+    """Where children of #:recursive calls may be sessions of their own."""
+
+    def run_children(self, elsewhere: Elsewhere) -> None:
+        """There, from now on."""
+        self.elsewhere = elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +105,12 @@ class Session:
         durable: Durable | None = None,
         stream: str = "",
         budget: Budget | None = None,
+        depth: int = 0,
     ) -> None:
         """For Runtime, ``fork``, and the sessions below this one.
 
         ``snapshot``: where it starts. ``durable``, ``stream``: its place in a store. ``budget``: shared
-        with the session that it is a fork of.
+        with the session that it is a fork of. ``depth``: of the one that it stands in for elsewhere.
 
         Raises:
             SnapshotVersionError: the snapshot belongs to another guest.
@@ -118,6 +128,8 @@ class Session:
         self._idle = registry.idle
         self._busy = False
         self._streamed: _Streamed | None = None
+        self._serving: asyncio.Task[Any] | None = None
+        """Where it stands in for another session."""
         self._question: questions.Question | None = None
         """The one that is worked on."""
         self._known_variables: list[str] | None = None
@@ -140,6 +152,7 @@ class Session:
             child_over=lambda number: self._children.over(number),
             python_changed=None if stay is None else stay.python_changed,
             idle=registry.idle,
+            depth=depth,
         )
         self._calls = parts.calls
         self._scheduler = parts.scheduler
@@ -183,7 +196,7 @@ class Session:
         made = self._like_this(
             grants,
             snapshot,
-            Registry(idle=self._registry.idle, snapshot_key=self._registry.snapshot_key),
+            replace(self._registry, open=set()),
             parent=parent,
             durable=None if self._stay is None else self._stay.durable,
             stream=stream,
@@ -193,7 +206,9 @@ class Session:
 
     @cached_property
     def _children(self) -> Children:
-        return Children(self._parts, self._stay, self._registry.snapshot_key, self._below)
+        key, elsewhere = self._registry.snapshot_key, self._registry.elsewhere
+        resend = self._resending.allowed
+        return Children(self._parts, self._stay, key, self._below, elsewhere, resend)
 
     @cached_property
     def history(self) -> History:
@@ -233,7 +248,7 @@ class Session:
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
             SessionClosed: the session was closed before.
-            SnapshotCorrupt: the Result that the store has is damaged.
+            SnapshotCorrupt: the Result that the store has is damaged, or the session's memory is.
             InternalError: a defect of rlm-wasm.
         """
         await self._end_left_stream()
@@ -462,6 +477,8 @@ class Session:
             if logging:
                 await log_start(parts, source, name)
             outcome: Outcome = await work
+            if "_children" in self.__dict__:
+                await self._children.placed.settled()
             large = is_large(outcome)
             data = await data_in_turns(outcome) if large else data_of(outcome)
             result = result_of(outcome, self._used(outcome), data)
@@ -499,6 +516,8 @@ class Session:
             raise SessionClosed("the session is closed")
         self._parts.inquiry.used_again()
         stay.begun()
+        if self._calls.placed:
+            await self._children.placed.taken_up()
 
     def subscribe(self, reader: Reader) -> Callable[[], None]:
         """Hand ``reader`` every record of what happens from now on; what is given back ends that.
@@ -516,6 +535,8 @@ class Session:
         if not self._busy and not self.closed:
             try:
                 await self._scheduler.sleep()
+            except InstanceLost:
+                pass  # its memory is damaged: who needs it next finds that out
             except InternalError:
                 if not self.closed:  # while its memory was copied
                     raise
@@ -685,6 +706,52 @@ class Session:
                 stay.asks(question=False)
             self._parts.inquiry.leave()
 
+    # ---- for another session, elsewhere
+
+    async def serve(self, work: Work) -> Told:
+        """Serve a recursive call of another session: see ``session_parts.serving``.
+
+        What is over is told again.
+
+        Raises:
+            UsageError: it serves one already.
+            SessionClosed: the session was closed before, or meanwhile.
+            StoreError: what comes of it cannot be kept.
+            SnapshotError: what the store has of it cannot be used.
+            InternalError: a defect of rlm-wasm.
+        """
+        self._check_free()
+        stay = self._stay
+        assert stay is not None
+        serving = Serving(self._parts, stay.durable, self._children, work)
+        known = serving.known()
+        if known is not None:
+            return known
+        await self._begin(stay)
+        if stay.durable.writer.frozen:
+            raise SessionClosed("the session was wanted no longer before it began")
+        self._busy = True
+        self._serving = asyncio.current_task()
+        try:
+            told = await serving.done(lambda: stay.durable.writer.frozen and not self.closed)
+            await stay.journal.flush()
+            return told
+        finally:
+            self._busy = False
+            self._serving = None
+
+    async def stop_serving(self) -> None:
+        """Nobody wants that any longer: ``serve`` leaves it in its middle, and tells what it took.
+
+        Raises LeaseLost where another process has the session.
+        """
+        assert self._stay is not None
+        try:
+            await self._stay.suspend()
+        finally:
+            if self._serving is not None:
+                self._serving.cancel()
+
     # ---- state
 
     async def load_context(self, text: str | bytes, name: str | None = None) -> None:
@@ -809,6 +876,7 @@ class Session:
 
         Raises:
             SessionClosed: the session was closed before, or meanwhile.
+            SnapshotCorrupt: the session's memory is damaged, and cannot be copied.
             InternalError: a defect of rlm-wasm.
         """
         return await captured(self._parts, self._registry.snapshot_key, family=self._children)
@@ -829,6 +897,7 @@ class Session:
 
         Raises:
             SessionClosed: the session was closed before.
+            SnapshotCorrupt: the session's memory is damaged, and cannot be copied.
             UsageError: ``count`` is no positive number.
         """
         if count is not None and (type(count) is not int or count < 1):
@@ -973,6 +1042,8 @@ class Session:
             self._stay.closes(executing=self.running)
         if self._question is not None:
             self._question.cancel()
+        if self._serving is not None:
+            self._serving.cancel()
         self._scheduler.cancel()
         self._registry.open.discard(self)
         if self._idle is not None:
@@ -982,6 +1053,8 @@ class Session:
         if self._stay is not None:
             await self._stay.save_at_last()
         await self._scheduler.aclose()
+        if "_children" in self.__dict__:
+            await self._children.placed.settled()
         if self._parts.python_made is not None:
             await self._parts.python_made.aclose()
         if self._stay is not None:

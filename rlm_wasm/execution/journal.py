@@ -77,6 +77,10 @@ class Kind(IntEnum):
     """[Answer, whether it failed], or [None]: it was given up"""
     ASK_AGAIN = 24
     """[]: one that failed is gone on with"""
+    PLACED = 25
+    """[number, key, shared budget]: the child of this recursive call is a session of its own"""
+    PLACED_OVER = 26
+    """[number]: it is over, and what it used is in the account"""
 
 
 REPLAY_A_RUN: Final = 30_000
@@ -185,6 +189,21 @@ class JournalWriter:
     def keep(self, blobs: dict[str, bytes]) -> None:
         """Texts that entries refer to by their hashes."""
         self._unwritten.blobs.update(blobs)
+        self._changed()
+
+    def give(self, session: str, blobs: dict[str, bytes]) -> None:
+        """Texts for another session, which refers to them by their hashes."""
+        self._unwritten.give(session, blobs)
+        self._changed()
+
+    def forget(self, session: str, budget: str = "") -> None:
+        """A session that this one began elsewhere is over, and a budget that they shared, if it is named."""
+        if self._frozen or self.lost is not None:
+            return
+        if session:
+            self._unwritten.sessions_over.append(session)
+        if budget:
+            self._unwritten.budgets_over.append(budget)
         self._changed()
 
     def drop(self, stream: str) -> None:

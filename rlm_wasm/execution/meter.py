@@ -74,16 +74,22 @@ def footprint_in_turns(value: Any) -> Generator[None, None, int]:
 class FuelAccount:
     """The fuel of one execution and of all that it began: guests, Python, the host's own work."""
 
-    __slots__ = ("limit", "used")
+    __slots__ = ("limit", "set_aside", "used")
 
     def __init__(self, limit: int, used: int = 0) -> None:
         self.limit = limit
         self.used = used
+        self.set_aside = 0
+        """For sessions elsewhere that work for the execution: it is charged when they come back."""
 
     @property
     def left(self) -> int:
         """Until the limit; never negative."""
-        return max(self.limit - self.used, 0)
+        return max(self.limit - self.used - self.set_aside, 0)
+
+    def give_away(self, fuel: int) -> None:
+        """So much is set aside; where it is negative, it comes back."""
+        self.set_aside += fuel
 
     def stands_at(self, used: int) -> None:
         """A journal says how much was used."""
@@ -112,6 +118,11 @@ class MemoryPool:
             return self.limit
         others = sum(size for key, size in self._sizes.items() if key != member)
         return max(self.limit - others, 0)
+
+    @property
+    def free(self) -> int:
+        """What no member has."""
+        return max(self.limit - sum(self._sizes.values()), 0)
 
     def update(self, member: int, size: int) -> None:
         """A member's memory has so many bytes now. Raises LimitExceeded."""
@@ -142,6 +153,11 @@ class Meter:
     def held(self) -> int:
         """Bytes now, those of the whole family."""
         return self._root._held
+
+    @property
+    def free(self) -> int:
+        """Bytes that nobody of the family has taken."""
+        return max(self._root._limit - self._root._held, 0)
 
     def hold(self, size: int, *, always: bool = False) -> None:
         """Take so many bytes, or raise LimitExceeded and take nothing. ``always`` never raises."""

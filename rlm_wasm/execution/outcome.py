@@ -247,7 +247,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
     error = None
     if done.error is not None:
         report = done.error
-        if report.kind == "memory_bytes":
+        if report.kind == "memory_bytes" and not 0 < (report.limit or 0) < limits.memory_bytes:
             report = _memory_report(max(used.memory_bytes, limits.memory_bytes), limits.memory_bytes)
         error = ErrorInfo(
             type=_short(report.type),

@@ -16,7 +16,7 @@ import math
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -69,6 +69,11 @@ class ModelUsage:
         """One call more that the cache answered."""
         self.calls += 1
         self.cached += 1
+
+    def include(self, other: ModelUsage) -> None:
+        """What calls of another session used is part of this, too."""
+        for name in _SUMMED_OF_MODEL:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -159,6 +164,23 @@ class Usage:
         same.provider, same.asked_for = self.provider, dict(self.asked_for)
         return same
 
+    def include(self, other: Usage) -> None:
+        """What another session used on behalf of this one is part of it, too."""
+        for name in _SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for model, used in other.models.items():
+            self._of(model).include(used)
+        if other.provider is not None:
+            self.provider = other.provider
+        for model, names in other.asked_for.items():
+            known = self.asked_for.get(model, ())
+            self.asked_for[model] = tuple(dict.fromkeys((*known, *names)))[:_MAX_NAMES]
+
+    def answers_of(self, provider: str | None, asked_for: Mapping[str, tuple[str, ...]]) -> None:
+        """Who answered, and by which names models were asked for: what no snapshot has."""
+        self.provider = provider
+        self.asked_for = {model: tuple(names) for model, names in asked_for.items()}
+
     def _settle(self, completion: Completion, cost: float | None, model: str) -> None:
         self.done += 1
         used = self.models.get(model)
@@ -199,6 +221,19 @@ class Usage:
         self._settle(Completion(text="", prompt_tokens=prompt), cost, model)
 
 
+_SUMMED_OF_MODEL = (
+    "calls",
+    "cached",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "cost_usd",
+    "unpriced",
+)
+_SUMMED = ("done", *_SUMMED_OF_MODEL)
+"""Of Usage; its calls are those asked for, those of a ModelUsage the ones that ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetState:
     """What of a Budget a snapshot holds: a call in flight is reserved again by whoever sends it again."""
@@ -209,6 +244,28 @@ class BudgetState:
     last_number: Natural
     lost_tokens: Natural
     lost_usd: NonNegative
+    taken_over: tuple[NonNegative, ...] = ()
+    """Calls, tokens and dollars of sessions elsewhere that are part of this one's; (): there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedElsewhere:
+    """What a session used that another one had begun for a call of its own."""
+
+    usage: Usage
+    lost_tokens: Natural = 0
+    lost_usd: NonNegative = 0.0
+    """Of calls that were cancelled after they were sent, beyond what is known to be used."""
+
+    @property
+    def tokens(self) -> int:
+        """Gone for sure, and maybe."""
+        return self.usage.tokens + self.lost_tokens
+
+    @property
+    def usd(self) -> float:
+        """The same of money."""
+        return self.usage.cost_usd + self.lost_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +314,20 @@ class Need:
 class Lender(Protocol):
     """Has a piece of a budget that sessions of many processes share."""
 
-    bounds_tokens: bool
-    bounds_cost: bool
+    @property
+    def bounds_tokens(self) -> bool:
+        """Whether that has a ceiling on tokens."""
+        ...
+
+    @property
+    def bounds_cost(self) -> bool:
+        """Whether it has one on money."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is about to tell what it has."""
+        ...
 
     def covers(self, whole: Amount) -> bool:
         """Whether the piece is so large."""
@@ -271,6 +340,55 @@ class Lender(Protocol):
     def settled(self) -> None:
         """A call has ended, and nothing waits."""
         ...
+
+
+class Lenders:
+    """Several of them: a call is sent that the piece of each one covers."""
+
+    def __init__(self, budget: Budget, *lenders: Lender) -> None:
+        self._budget = budget
+        self._lenders = lenders
+
+    @property
+    def bounds_tokens(self) -> bool:
+        """See Lender."""
+        return any(lender.bounds_tokens for lender in self._lenders)
+
+    @property
+    def bounds_cost(self) -> bool:
+        """See Lender."""
+        return any(lender.bounds_cost for lender in self._lenders)
+
+    @property
+    def busy(self) -> bool:
+        """See Lender."""
+        return any(lender.busy for lender in self._lenders)
+
+    def covers(self, whole: Amount) -> bool:
+        """See Lender."""
+        return all(lender.covers(whole) for lender in self._lenders)
+
+    def ask(self) -> None:
+        """See Lender: of those whose pieces are too small."""
+        minimum = self._budget.need().minimum
+        short = [lender for lender in self._lenders if not lender.covers(minimum)]
+        for lender in short or self._lenders[:1]:
+            if not lender.busy:  # else two that wait for one another would ask for ever
+                lender.ask()
+
+    def settled(self) -> None:
+        """See Lender."""
+        for lender in self._lenders:
+            lender.settled()
+
+    def without(self, lender: Lender) -> Lender | None:
+        """The others."""
+        others = [other for other in self._lenders if other is not lender]
+        return Lenders(self._budget, *others) if len(others) > 1 else others[0] if others else None
+
+    def and_also(self, lender: Lender) -> Lenders:
+        """With one more."""
+        return Lenders(self._budget, *self._lenders, lender)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -291,6 +409,10 @@ class _Pool:
     starting: bool = False
     id: str = ""
     lender: Lender | None = None
+    elsewhere_calls: int = 0
+    elsewhere_tokens: int = 0
+    elsewhere_usd: float = 0.0
+    """Of what was used here, the part of sessions elsewhere: they have pieces of shared budgets, too."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -310,7 +432,44 @@ class Budget:
 
     def borrow_from(self, lender: Lender) -> None:
         """From now on no call is sent that the lender's piece does not cover."""
-        self._pool.lender = lender
+        before = self._pool.lender
+        if before is None:
+            self._pool.lender = lender
+        elif isinstance(before, Lenders):
+            self._pool.lender = before.and_also(lender)
+        else:
+            self._pool.lender = Lenders(self, before, lender)
+
+    def borrow_no_more(self, lender: Lender) -> None:
+        """From now on that lender has no say."""
+        before = self._pool.lender
+        if isinstance(before, Lenders):
+            self._pool.lender = before.without(lender)
+        elif before is lender:
+            self._pool.lender = None
+        self._next()
+
+    def include(self, elsewhere: UsedElsewhere) -> None:
+        """A session that was begun elsewhere for a call of this one is over: what it used was used here."""
+        pool, usage = self._pool, elsewhere.usage
+        for used in (self.execution, pool.session):
+            used.include(usage)
+        pool.lost_tokens += elsewhere.lost_tokens
+        pool.lost_usd += elsewhere.lost_usd
+        pool.elsewhere_calls += usage.done
+        pool.elsewhere_tokens += elsewhere.tokens
+        pool.elsewhere_usd += elsewhere.usd
+        self._go_on()
+
+    def left(self) -> tuple[int, int | None, float | None]:
+        """What nobody has used or set aside yet: calls, tokens and dollars; None where there is no limit."""
+        limits, kept, pool = self.limits, self.kept, self._pool
+        tokens, usd = limits.tokens, limits.cost_usd
+        if tokens is not None:
+            tokens = max(tokens - self.used_tokens - pool.reserved_tokens - kept.tokens, 0)
+        if usd is not None:
+            usd = max(usd - self.used_usd - pool.reserved_usd - (kept.usd or 0.0), 0.0)
+        return max(limits.calls - self.execution.calls - self.kept_calls, 0), tokens, usd
 
     @property
     def bounded(self) -> bool:
@@ -570,9 +729,9 @@ class Budget:
         """With so much more than is used and in flight."""
         pool = self._pool
         return Amount(
-            calls=pool.session.done + pool.in_flight + calls,
-            tokens=self.used_tokens + pool.reserved_tokens + tokens,
-            nanousd=nanousd(self.used_usd + pool.reserved_usd + usd),
+            calls=pool.session.done - pool.elsewhere_calls + pool.in_flight + calls,
+            tokens=self.used_tokens - pool.elsewhere_tokens + pool.reserved_tokens + tokens,
+            nanousd=nanousd(self.used_usd - pool.elsewhere_usd + pool.reserved_usd + usd),
             places=pool.in_flight + calls,
         )
 
@@ -580,9 +739,9 @@ class Budget:
         """What of a shared budget is used here, and what the calls that wait would need."""
         pool, waiting = self._pool, self.waiting
         used = Amount(
-            calls=pool.session.done,
-            tokens=self.used_tokens,
-            nanousd=nanousd(self.used_usd),
+            calls=pool.session.done - pool.elsewhere_calls,
+            tokens=self.used_tokens - pool.elsewhere_tokens,
+            nanousd=nanousd(self.used_usd - pool.elsewhere_usd),
             places=pool.in_flight,
         )
         reserved = self._whole(0, 0.0, 0)
@@ -628,7 +787,14 @@ class Budget:
             self._pool.last_number,
             self._pool.lost_tokens,
             self._pool.lost_usd,
+            self._elsewhere,
         )
+
+    @property
+    def _elsewhere(self) -> tuple[float, ...]:
+        pool = self._pool
+        used = pool.elsewhere_calls, pool.elsewhere_tokens, pool.elsewhere_usd
+        return used if any(used) else ()
 
     def from_state(self, state: BudgetState) -> None:
         """Take over what to_state gave. Raises SnapshotCorrupt."""
@@ -640,6 +806,9 @@ class Budget:
         self._pool.last_number = state.last_number
         self._pool.lost_tokens = state.lost_tokens
         self._pool.lost_usd = state.lost_usd
+        calls, tokens, usd = state.taken_over or (0, 0, 0.0)
+        self._pool.elsewhere_calls, self._pool.elsewhere_tokens = int(calls), int(tokens)
+        self._pool.elsewhere_usd = usd
 
 
 _CHUNK = 8

@@ -42,7 +42,7 @@ from rlm_wasm.providers.completions import checked
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
-from rlm_wasm.records import structure, unstructure
+from rlm_wasm.records import Natural, structure, unstructure
 from rlm_wasm.results import money
 from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import EventStream, Recorder, numbers_of, place_of
@@ -69,6 +69,19 @@ _MAX_OP = 40
 
 Recurse = Callable[[CompletionRequest, "LlmCalls", int], Awaitable[Completion]]
 """Serves a recursive call; the last argument is how deep its child may recurse."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCall:
+    """A recursive call whose child is a session of its own, in a store, run by whoever there is."""
+
+    number: Natural
+    key: str
+    """Its idempotency key; the session's name ends by it."""
+    budget: str
+    """The name of the shared budget that the session spends from, beside others."""
+    over: bool = False
+    """Whether what it used is in the account. It stays in the store until its answer is in the journal."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -126,6 +139,8 @@ class LlmCalls:
         """Those of them that were counted, and have no answer yet."""
         self.asking: set[str] = set()
         """Such calls that a process sent and died before their answers came."""
+        self.placed: dict[int, PlacedCall] = {}
+        """Recursive calls whose children are sessions of their own, until nobody wants to know of those."""
         self._make_provider = provider
         self.recorder = Recorder(EventStream()) if recorder is None else recorder
         self._parent = parent
@@ -605,6 +620,9 @@ class LlmCalls:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
             completion = checked(await self._provider()[0].complete(request), request)
+            whole = await in_turns(whole_in_turns(completion.text))
+            if whole is not completion.text:  # half a character, as an answer that was cut may end with
+                completion = replace(completion, text=whole)
         except Exception as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
@@ -658,15 +676,26 @@ class LlmCalls:
         return self._counted
 
     def adopt(
-        self, asked: Iterable[tuple[str, Completion]], asking: Iterable[str], counted: Iterable[str]
+        self,
+        asked: Iterable[tuple[str, Completion]],
+        asking: Iterable[str],
+        counted: Iterable[str],
+        placed: Iterable[PlacedCall] = (),
     ) -> None:
         """Take over what a snapshot has of the recursive calls under way."""
         self.asked = dict(asked)
         self.asking = set(asking)
         self._counted = set(counted)
+        self.placed = {call.number: call for call in placed}
 
     def asked_before(self, kind: Kind, fields: list[Any]) -> None:
         """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
+        if kind is Kind.PLACED:
+            self.place(PlacedCall(*fields))
+            return
+        if kind is Kind.PLACED_OVER:
+            self.place_over(fields[0])
+            return
         key = fields[0]
         if kind is Kind.ASKING:
             self.asking.add(key)
@@ -675,6 +704,15 @@ class LlmCalls:
             self.asking.discard(key)
         if kind is Kind.ASKED:
             self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
+
+    def place(self, call: PlacedCall) -> None:
+        """The child of a recursive call is a session of its own."""
+        self.placed[call.number] = call
+
+    def place_over(self, number: int) -> None:
+        """What that session used is in the account."""
+        if number in self.placed:
+            self.placed[number] = replace(self.placed[number], over=True)
 
     def forget_asked(self, numbers: Iterable[int]) -> None:
         """What came of these calls of the session's own is kept elsewhere, or wanted no more."""

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rlm_wasm.runlog import events
@@ -117,6 +118,11 @@ class Recorder:
         run = self.run or self._promised
         if run:
             self.stream.tell(kind(run=run, at=round(self.now(), 6), execution=self.execution, **fields))
+
+    def tell_again(self, record: events.Record, **changes: Any) -> None:
+        """Hand on a record of this run that was made in another process. Only where ``on``."""
+        if self.run:
+            self.stream.tell(replace(record, run=self.run, **changes))
 
     def chapter(self, title: str) -> None:
         """A part of a longer undertaking begins; the next run of the session belongs to it."""

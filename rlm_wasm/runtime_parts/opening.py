@@ -31,7 +31,14 @@ class Opener:
         self._budget_opened = False
 
     def taken(
-        self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
+        self,
+        database: DatabaseStore,
+        name: str,
+        grants: Grants,
+        notify: Trouble | None,
+        *,
+        make: bool,
+        family: SharedBudget | None = None,
     ) -> tuple[Durable, Grants] | None:
         """The session's place, held by this process, and its grants; None where there is none. Blocks.
 
@@ -50,6 +57,7 @@ class Opener:
             provider=_shown(grants),
             trouble=notify if notify is not None else log.warning,
             shared=self._budget,
+            family=family,
             key=self._registry.snapshot_key,
         )
         return None if durable is None else (durable, standing(durable, grants))
@@ -74,9 +82,10 @@ class Opener:
         namespace: str | None,
         resend: Collection[str],
         until: int | None = None,
+        depth: int = 0,
     ) -> Generator[None, None, Session]:
         """As ``opened``; what it returns is the session."""
-        for session in self.opened(durable, grants, limits, namespace, resend, until):
+        for session in self.opened(durable, grants, limits, namespace, resend, until, depth):
             if session is not None:
                 return session
             yield
@@ -90,6 +99,7 @@ class Opener:
         namespace: str | None,
         resend: Collection[str],
         until: int | None = None,
+        depth: int = 0,
     ) -> Generator[Session | None, None, None]:
         """None for a turn, at last the session; where it cannot be, the lease is given back."""
         session: Session | None = None
@@ -109,6 +119,7 @@ class Opener:
                 snapshot=snapshot,
                 resend=resend,
                 durable=durable,
+                depth=depth,
             )
             for _ in session.replayed(until):
                 yield None

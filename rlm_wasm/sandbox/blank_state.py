@@ -2,8 +2,8 @@
 
 Names and values of a small session's state are most of it, and nearly all of them are the same in each. So a
 snapshot has what differs from one state that is written down here, for good: snapshots that exist mean it.
-A field that a later release adds is not in it, and is written. Where this has to become another one, the
-format of snapshots gets another number.
+A field that a later release adds stands here with what a state has that was written without it: so those
+mean the same as before. Where anything else has to change, the format of snapshots gets another number.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ BLANK: Final[Mapping[str, Any]] = {
         "last_number": 0,
         "lost_tokens": 0,
         "lost_usd": 0.0,
+        "taken_over": [],
     },
     "limits": {
         "fuel": 100_000_000_000,
@@ -76,6 +77,7 @@ BLANK: Final[Mapping[str, Any]] = {
     "step": "",
     "forked": [],
     "inquiry": None,
+    "placed": [],
     "children": [],
 }
 

@@ -54,6 +54,7 @@ async def captured(
 
     Raises:
         SessionClosed: the session was closed before, or meanwhile.
+        SnapshotCorrupt: the memory of one of them is damaged, and cannot be copied.
         InternalError: a defect of rlm-wasm.
     """
     if parts.closed and not closing:
@@ -157,6 +158,7 @@ def _host_side(
         step=parts.steps.under_way,
         forked=() if family is None else family.forked(),
         inquiry=None if journal is None else parts.inquiry.progress,
+        placed=() if journal is None else tuple(calls.placed.values()),
     )
 
 
@@ -199,7 +201,8 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
         parts.log.share(state.log)
     if state.python is not None:
         parts.python.restore(state.python)
-    parts.calls.adopt(state.asked, state.asking, state.counted)
+    placed = () if parts.journal is None else state.placed
+    parts.calls.adopt(state.asked, state.asking, state.counted, placed)
     parts.programs.adopt(state.programs, whole=state.programs_whole)
     parts.steps.adopt(state.steps, state.step)
     if parts.journal is not None:
@@ -243,6 +246,7 @@ def _alone(state: states.SessionState, requests: RequestsState) -> states.Sessio
         asking=(),
         counted=(),
         inquiry=None,
+        placed=(),
         forked=(),
         children=(),
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rlm_wasm.asking import own, recursion
@@ -25,9 +26,12 @@ from rlm_wasm.session_parts import kept_results
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import Family, captured, waiting_for
 from rlm_wasm.session_parts.parts import Parent, Parts
+from rlm_wasm.session_parts.placed import PlacedChildren
 
 if TYPE_CHECKING:
+    from rlm_wasm.execution.meter import FuelAccount
     from rlm_wasm.results import Problem, Result
+    from rlm_wasm.session_parts.placed import Elsewhere
     from rlm_wasm.session_parts.stay import Stay
 
 MAX_NESTED_FORKS = 32
@@ -84,10 +88,64 @@ class MakeBelow(Protocol):
         ...
 
 
-class Children:
-    """Of one session; ``make`` makes sessions like it."""
+class Told(Protocol):
+    """On whose account a recursive call's child works: the session's own execution, or another process's."""
 
-    def __init__(self, parts: Parts, stay: Stay | None, key: bytes | None, make: MakeBelow) -> None:
+    def time_left(self) -> float | None:
+        """Seconds; None: there is no bound."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Tell people of it."""
+        ...
+
+    def fuel_account(self) -> FuelAccount:
+        """Which fuel it uses."""
+        ...
+
+    def ran_before(self, fuel: int) -> None:
+        """A program that took so much fuel is not run again."""
+        ...
+
+
+class _Own:
+    """The session's own execution."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def time_left(self) -> float | None:
+        return self._parts.scheduler.time_left()
+
+    def warn(self, text: str) -> None:
+        self._parts.warn(text)
+
+    def fuel_account(self) -> FuelAccount:
+        return self._parts.scheduler.fuel_account()
+
+    def ran_before(self, fuel: int) -> None:
+        pass  # the execution's journal has that
+
+
+class Children:
+    """Of one session; ``make`` makes sessions like it.
+
+    ``elsewhere``: where else its children may run, and make again what is in ``resend``.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        stay: Stay | None,
+        key: bytes | None,
+        make: MakeBelow,
+        elsewhere: Elsewhere | None,
+        resend: Collection[str],
+    ) -> None:
+        self.placed = PlacedChildren(parts, stay, elsewhere, resend)
+        """Those that are sessions of their own."""
         self._parts = parts
         self._stay = stay
         self._key = key
@@ -153,14 +211,14 @@ class Children:
         for known in [known for known in self._waiting if known == name or known.startswith(f"{name}/")]:
             del self._waiting[known]
 
-    def _parent(self, deepest: int, call: int, nested: int = 0) -> Parent:
+    def _parent(self, told: Told, deepest: int, call: int, nested: int = 0) -> Parent:
         parts = self._parts
         parts.scheduler.guest.note_memory()
         return Parent(
             parts.calls,
             deepest,
             parts.meter,
-            parts.scheduler.fuel_account(),
+            told.fuel_account(),
             parts.workspace,
             parts.python_place,
             call,
@@ -174,23 +232,43 @@ class Children:
 
     async def recurse(self, request: CompletionRequest, calls: LlmCalls, deepest: int) -> Completion:
         """Serve a #:recursive call: the answer that its child comes to."""
-        return await recursion.recursion(self.opened)(request, calls, deepest)
+        if self.placed.is_placed(request, self._has_begun):
+            return await self.placed.recurse(request, calls, deepest)
+        return await self.recurse_here(_Own(self._parts), request, calls, deepest)
+
+    async def recurse_here(
+        self, told: Told, request: CompletionRequest, calls: LlmCalls, deepest: int
+    ) -> Completion:
+        """Serve one by a child in this process."""
+        return await recursion.recursion(partial(self._opened, told))(request, calls, deepest)
+
+    def _has_begun(self, request: CompletionRequest) -> bool:
+        """Whether a snapshot or a journal has something of a child in this process."""
+        key, name = request.idempotency_key or "", f"{request.id}.1"
+        calls, stay = self._parts.calls, self._stay
+        return (
+            name in self._waiting
+            or any(known in calls.asked or known in calls.asking for known in (key, f"{key}-2"))
+            or (stay is not None and stay.durable.has_stream(f"{stay.journal.stream}/{name}"))
+        )
 
     @asynccontextmanager
-    async def opened(
-        self, calls: LlmCalls, deepest: int, contexts: Mapping[str | None, str], call: int
+    async def _opened(
+        self, told: Told, calls: LlmCalls, deepest: int, contexts: Mapping[str | None, str], call: int
     ) -> AsyncIterator[_Child]:
         """A child over these contexts, for as long as its call lives."""
         async with calls.budget.children(calls.depth):
             own_name = f"{call}.1"
-            child = self._open[own_name] = self._child(self._parent(deepest, call), own_name)
+            parent = self._parent(told, deepest, call)
+            child = self._open[own_name] = self._child(parent, own_name)
             try:
                 for name, text in contexts.items():
                     child.parts.contexts.load(text, name)
                 if not child.session.suspended:
                     child.parts.options.context_replaced()
                     child.parts.options.check("first")
-                yield _Child(child, self._parts.scheduler.time_left, self._parts.warn)
+                await child.children.placed.taken_up()
+                yield _Child(child, told)
             finally:
                 del self._open[own_name]
                 await child.session.aclose()
@@ -206,6 +284,8 @@ class Children:
 
     def over(self, number: int) -> None:
         """A recursive call has its answer: of its children nothing is wanted any more."""
+        if number in self._parts.calls.placed:
+            return  # its session stays until the answer is in the journal
         self._forget(f"{number}.1")
         if self._stay is not None and not self._stay.journal.stale:
             self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{number}.1")
@@ -262,10 +342,11 @@ class Children:
             return protocol.decode(self._forks_over[name])
         async with calls.budget.children(calls.depth):
             # A fork is one level down, and no recursive call.
-            parent = self._parent(calls.deepest + 1, 0, nested + 1)
+            parent = self._parent(_Own(self._parts), calls.deepest + 1, 0, nested + 1)
             fork = await self._opened_fork(parent, request, start, number)
             self._open[name] = fork
             try:
+                await fork.children.placed.taken_up()
                 result = await fork.session.resume(timeout_s=self._parts.scheduler.time_left())
             finally:
                 del self._open[name]
@@ -307,21 +388,19 @@ class Children:
 class _Child:
     """A child as the loop sees it: its programs have the time that its parent has left."""
 
-    __slots__ = ("_below", "_session", "_time_left", "_warn")
+    __slots__ = ("_below", "_session", "_told")
 
-    def __init__(
-        self, below: Below, time_left: Callable[[], float | None], warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, below: Below, told: Told) -> None:
         self._below = below
         self._session = below.session
-        self._time_left = time_left
-        self._warn = warn
+        self._told = told
 
     async def run_step(self, program: str) -> Result:
         """Run one of its programs: what came of it before, or goes on with it, where it had begun."""
-        left, steps, stay = self._time_left(), self._below.parts.steps, self._below.stay
+        left, steps, stay = self._told.time_left(), self._below.parts.steps, self._below.stay
         known = steps.result_again(program)
         if known is not None:
+            self._told.ran_before(known.execution.fuel)
             return known
         if self._session.suspended and steps.is_under_way(program):
             result = await self._session.resume(timeout_s=left)
@@ -336,7 +415,7 @@ class _Child:
             if stay is not None:
                 stay.step_ended(result.status, encoded)
         for warning in result.warnings:
-            self._warn(f"in a sub-model's program: {warning}")
+            self._told.warn(f"in a sub-model's program: {warning}")
         return result
 
     async def check_step(self, program: str) -> Sequence[Problem]:
@@ -348,7 +427,7 @@ class _Child:
             return ()
         try:
             problems = await self._session.check(
-                program, timeout_s=min(own.CHECK_S, self._time_left() or own.CHECK_S)
+                program, timeout_s=min(own.CHECK_S, self._told.time_left() or own.CHECK_S)
             )
         except LimitExceeded:
             return ()

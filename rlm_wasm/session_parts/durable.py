@@ -32,7 +32,7 @@ from rlm_wasm.session_parts.lending import Lender
 from rlm_wasm.session_parts.signing import checked, plain, signed_account, signed_batch
 from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
-from rlm_wasm.store.records import RUNNING, Opened, SavedSnapshot, check_name
+from rlm_wasm.store.records import RUNNING, Amount, Opened, Report, SavedSnapshot, check_name
 from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Durable:
         provider: str | None,
         trouble: Trouble,
         shared: SharedBudget | None = None,
+        family: SharedBudget | None = None,
         key: bytes | None = None,
         writes: bool = True,
     ) -> None:
@@ -97,7 +98,14 @@ class Durable:
         self._epoch = opened.epoch
         self._budget: Budget | None = None
         self._shared = shared
-        self._lender: Lender | None = None
+        self.family = family
+        """The budget of the session for which this one works elsewhere, and of all that do."""
+        self._lenders: list[Lender] = []
+        self.members: set[str] = set()
+        """The sessions that work elsewhere for this one, and for those below it."""
+        self._family_lender: Lender | None = None
+        """Where the family is this session's own."""
+        self._alone = asyncio.Lock()
         self._in_middle = opened.status == RUNNING
         self._asked_for = opened.request or ""
         self._result = opened.result
@@ -125,12 +133,14 @@ class Durable:
         provider: str | None,
         trouble: Trouble,
         shared: SharedBudget | None = None,
+        family: SharedBudget | None = None,
         key: bytes | None = None,
     ) -> Durable | None:
         """Take the lease of a session. Blocks: call it on the store's threads.
 
         ``provider`` is the one that it goes on with, as people know it; that it was another one before
-        is told. ``shared``: the budget that it spends from, with others. ``key`` signs what is written.
+        is told. ``shared``: the budget that it spends from, with others; ``family``: likewise, of a session
+        that works for another one. ``key`` signs what is written.
 
         Raises UsageError for what is no name, SessionHeld where another process has it, StoreError where the
         store cannot be written.
@@ -139,7 +149,9 @@ class Durable:
         if opened is None:
             return None
         try:
-            return cls(sessions, opened, provider=provider, trouble=trouble, shared=shared, key=key)
+            return cls(
+                sessions, opened, provider=provider, trouble=trouble, shared=shared, family=family, key=key
+            )
         except SnapshotCorrupt:
             sessions.release(name, opened.epoch)
             raise
@@ -206,6 +218,11 @@ class Durable:
         assert self.opened is not None
         return self._loaded(self.opened.snapshot, key) if self.opened.snapshot else None
 
+    def has_stream(self, stream: str) -> bool:
+        """Whether the store had anything of a session below this one."""
+        rows = () if self.opened is None else self.opened.rows
+        return stream in self._children or any(of == stream for _, of, _ in rows)
+
     def child_snapshot(self, stream: str, key: bytes | None) -> Snapshot | None:
         """The newest one of a child; None where there is none."""
         data = self._children.get(stream)
@@ -258,9 +275,110 @@ class Durable:
     def spends(self, budget: Budget, limits: Limits) -> None:
         """Whose account stands beside the journal."""
         self._budget, self._limits = budget, limits
-        if self._shared is not None and self.writes:
-            store = cast("DatabaseStore", self._sessions.store)
-            self._lender = Lender(store, self._shared, self.name, self._epoch, budget, found=self.found)
+        if not self.writes:
+            return
+        if self._shared is not None:
+            self._borrow(budget, self._shared)
+        if self.family is not None:
+            self._borrow(budget, self.family, before=Amount())
+
+    def _borrow(self, budget: Budget, shared: SharedBudget, *, before: Amount | None = None) -> Lender:
+        store = cast("DatabaseStore", self._sessions.store)
+        lender = Lender(store, shared, self.name, self._epoch, budget, found=self.found, before=before)
+        self._lenders.append(lender)
+        return lender
+
+    # ---- a budget with sessions that work for this one elsewhere
+
+    async def family_budget(self, name: str, budget: Budget, limits: Limits) -> SharedBudget:
+        """What the session spends from together with them: what it has left, where they begin only now.
+
+        ``name``: of a new one. Raises StoreError.
+        """
+        async with self._alone:
+            if self.family is None:
+                await self._share(_left_of(name, budget, limits), budget, limits, new=True)
+            assert self.family is not None
+            return self.family
+
+    async def family_again(self, name: str, budget: Budget, limits: Limits) -> None:
+        """The one that it had of that name, before another process took it up. Raises StoreError."""
+        store = cast("DatabaseStore", self._sessions.store)
+        async with self._alone:
+            if self.family is not None:
+                return
+            known = await store.run(lambda: store.budgets.state(name))
+            if known is None:
+                return
+            nanousd = known.limits["nanousd"]
+            family = SharedBudget(
+                name=name,
+                concurrency=known.limits["places"],
+                calls=known.limits["calls"],
+                tokens=known.limits["tokens"],
+                cost_usd=None if nanousd is None else nanousd / 1e9,
+            )
+            await self._share(family, budget, limits, new=False)
+
+    async def _share(self, family: SharedBudget, budget: Budget, limits: Limits, *, new: bool) -> None:
+        store = cast("DatabaseStore", self._sessions.store)
+        before = Amount(
+            calls=limits.calls - (family.calls or 0),
+            tokens=(limits.tokens or 0) - (family.tokens or 0),
+            nanousd=round(((limits.cost_usd or 0.0) - (family.cost_usd or 0.0)) * 1e9),
+        )
+        # From this moment on nothing is spent that the store does not know of.
+        need = budget.need()
+        report = Report(used=need.used, reserved=need.reserved, minimum=need.reserved, wish=need.reserved)
+        lender = self._borrow(budget, family, before=before)
+
+        def joined() -> None:
+            if new:
+                store.budgets.open(family)
+            store.budgets.exchange(family.name, self.name, self._epoch, report)
+
+        try:
+            await lender.begin(store.run(joined))
+        except BaseException:
+            self._lenders.remove(lender)
+            budget.borrow_no_more(lender)
+            raise
+        self.family, self._family_lender = family, lender
+
+    async def family_over(self) -> None:
+        """None of them is left."""
+        async with self._alone:
+            lender, family = self._family_lender, self.family
+            if self.members or lender is None or family is None or self._budget is None or self.writer.frozen:
+                return
+            self.family = self._family_lender = None
+            self._lenders.remove(lender)
+            self._budget.borrow_no_more(lender)
+            await lender.aclose(suspended=False)
+            self.writer.forget("", family.name)
+
+    def give(self, session: str, text: str) -> str:
+        """Keep a text for another session: its hash."""
+        content = text.encode("utf-8", "surrogatepass")
+        key = hashlib.sha256(content).hexdigest()
+        self.writer.give(session, {key: content})
+        return key
+
+    async def lost(self) -> Amount:
+        """What it may have used since it said last what it did, where its process died. Raises StoreError."""
+        store, family = cast("DatabaseStore", self._sessions.store), self.family
+        if family is None:
+            return Amount()
+        return await store.run(lambda: store.budgets.lost(family.name, self.name))
+
+    async def text_given(self, key: str) -> str:
+        """A text that another session gave. Raises SnapshotCorrupt where it is not there."""
+        found = await self._sessions.store.run(lambda: self._sessions.texts([key]))
+        if key not in found:
+            raise SnapshotCorrupt(
+                f"a text of session {self.name} is missing or damaged in the store ({key[:12]}…)"
+            )
+        return found[key].decode("utf-8", "surrogatepass")
 
     def _account(self) -> bytes:
         assert self._budget is not None
@@ -304,6 +422,23 @@ class Durable:
             self._result = kept_results.encoded(result)
             self.writer.end(self._result)
         self.writer.say(status=result.status, note=str(result.error or result.value))
+
+    @property
+    def kept_reply(self) -> bytes | None:
+        """What came of a session that worked for another one, where it is over."""
+        return self._result
+
+    def replies(self, encoded: bytes, status: str) -> None:
+        """It is over."""
+        self._in_middle = self.writer.frozen
+        if not self.writer.frozen:
+            self._result = encoded
+            self.writer.end(encoded)
+        self.writer.say(status=status)
+
+    def ended(self) -> None:
+        """Nobody wants it to go on: what it has of budgets and does not need is given back."""
+        self._in_middle = False
 
     def keep_text(self, text: str) -> str:
         """Keep a context, once: its hash."""
@@ -359,6 +494,12 @@ class Durable:
         if not stream:
             self.saved = True
 
+    def damaged(self, error: SnapshotCorrupt, *, lasting: bool) -> None:
+        """No snapshot can be taken. ``lasting``: only one would say what the session is now."""
+        self._trouble(f"session {self.name} stays in the store as it was saved last: {error}")
+        if lasting:
+            self.writer.overflow()
+
     # ---- the end
 
     @property
@@ -398,8 +539,8 @@ class Durable:
 
     async def _close(self) -> None:
         await self.writer.aclose()
-        if self._lender is not None:
-            await self._lender.aclose(suspended=self._in_middle)
+        for lender in self._lenders:
+            await lender.aclose(suspended=self._in_middle)
         if self.writer.lost is None:
             try:
                 empty = not self.found and not self.saved and not self.writer.wrote
@@ -408,6 +549,24 @@ class Durable:
                 )
             except StoreError as error:
                 log.debug("the lease of session %s is not given back: %s", self.name, error)
+
+
+def _left_of(name: str, budget: Budget, limits: Limits) -> SharedBudget:
+    """What a session has left of its limits, but for the calls that it has in flight."""
+    kept = budget.kept
+    tokens, usd = limits.tokens, limits.cost_usd
+    return SharedBudget(
+        name=name,
+        concurrency=limits.concurrency,
+        calls=min(max(limits.calls - budget.kept_calls - budget.execution.done, 0), _MOST),
+        tokens=None if tokens is None else max(min(tokens, _MOST) - budget.used_tokens - kept.tokens, 0),
+        cost_usd=None
+        if usd is None
+        else max(min(usd, float(_MOST)) - budget.used_usd - (kept.usd or 0.0), 0.0),
+    )
+
+
+_MOST: Final = 1_000_000_000
 
 
 def account_of_copy(opened: Opened, key: bytes | None) -> bytes | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 from rlm_wasm.errors import LeaseLost, LimitExceeded, StoreDamaged, StoreError
@@ -47,8 +48,14 @@ class Lender:
         budget: Budget,
         *,
         found: bool,
+        before: Amount | None = None,
     ) -> None:
-        """``found``: the session was in the store, and may have a piece already."""
+        """``found``: the session was in the store, and may have a piece already.
+
+        ``before``: the budget is what was left of the session's own limits when it began sessions elsewhere,
+        and so much was gone by then; None: it is the embedder's.
+        """
+        self._before = before
         self.bounds_tokens = shared.tokens is not None
         self.bounds_cost = shared.cost_usd is not None
         self._store = store
@@ -60,10 +67,20 @@ class Lender:
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._asked = False
+        self.busy = False
         self._exchanged_at = 0.0
         self._has_piece = found
         self._closed = False
+        self._ready: asyncio.Event | None = None
+        """Until it is set the budget may not be in the store yet; None where it is."""
         budget.borrow_from(self)
+
+    async def begin(self, made: Awaitable[None]) -> None:
+        """The budget is made by this; until then nothing is lent. Raises StoreError."""
+        self._ready = asyncio.Event()
+        await made
+        self._ready.set()
+        self._has_piece = True
 
     # ---- for the Budget
 
@@ -120,8 +137,9 @@ class Lender:
             if self._asked or self._closed or wake.is_set():
                 continue
             idle = _is_idle(self._budget.need())
-            if idle or loop.time() - self._exchanged_at >= LOOK_S:
-                await self._exchange(gives_back=idle)
+            due = idle or loop.time() - self._exchanged_at >= LOOK_S
+            if due and not await self._exchange(gives_back=idle):
+                self._asked = True  # somebody waits, and others wanted what there was
             if idle and not self._asked and _is_idle(self._budget.need()):
                 return
 
@@ -134,6 +152,15 @@ class Lender:
 
     async def _exchange(self, *, gives_back: bool = False, reclaims: bool = False) -> bool:
         """One transaction with the store: whether the call that waits longest is covered, or refused, now."""
+        self.busy = True
+        try:
+            if self._ready is not None:
+                await self._ready.wait()
+            return await self._exchanged(gives_back=gives_back, reclaims=reclaims)
+        finally:
+            self.busy = False
+
+    async def _exchanged(self, *, gives_back: bool, reclaims: bool) -> bool:
         need = self._budget.need()
         report = Report(
             used=need.used,
@@ -159,6 +186,7 @@ class Lender:
         except StoreError as error:
             log.warning("session %s gets nothing of the shared budget at present: %s", self._session, error)
             return False
+        self.busy = False  # what is told next may ask for more
         self._exchanged_at = asyncio.get_running_loop().time()
         self._has_piece = True
         self._piece = piece
@@ -174,7 +202,12 @@ class Lender:
         kind, used, limit = refused
         asked: float = {"calls": 1, "tokens": first.worst.tokens, "nanousd": first.worst.usd or 0.0}[kind]
         gone, ceiling = (used / 1e9, limit / 1e9) if kind == "nanousd" else (used, limit)
+        if self._before is not None:
+            gone_before = getattr(self._before, kind) / (1e9 if kind == "nanousd" else 1)
+            gone, ceiling = gone + gone_before, ceiling + gone_before
         kind = "cost_usd" if kind == "nanousd" else kind
+        if self._before is not None:
+            return LimitExceeded(kind, round(gone + asked, 6), round(ceiling, 6))
         return LimitExceeded(
             kind,
             round(gone + asked, 6),

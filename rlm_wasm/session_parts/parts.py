@@ -58,7 +58,8 @@ class Parts:
     """Made once, with all of them; which they are does not change afterwards.
 
     ``recurse``, ``fork_map`` and ``child_over`` serve what needs sessions below this one;
-    ``python_changed`` is told the captured variables of Python, where somebody keeps them.
+    ``python_changed`` is told the captured variables of Python, where somebody keeps them. ``depth``: of a
+    session that stands in for another one elsewhere, and is as deep as that.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Parts:
         child_over: Callable[[int], None],
         python_changed: Callable[[bytes | None], None] | None,
         idle: Idle | None,
+        depth: int = 0,
     ) -> None:
         self.grants = grants
         self.limits = limits
@@ -110,7 +112,7 @@ class Parts:
             log=self.log,
             model=grants.model,
             aliases=grants.aliases,
-            depth=0 if parent is None else parent.calls.depth + 1,
+            depth=depth if parent is None else parent.calls.depth + 1,
             deepest=None if parent is None else parent.deepest,
             workspace=self.workspace,
             recurse=recurse,

@@ -12,6 +12,7 @@ from rlm_wasm.errors import SnapshotCorrupt, UsageError
 from rlm_wasm.execution.state import SchedulerState
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import BudgetState
+from rlm_wasm.llm.calls import PlacedCall
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, structure, structure_beside
 from rlm_wasm.sandbox.blank_state import BLANK
@@ -58,6 +59,8 @@ class BelowState:
     """What forks of its program gave that are over, while others of them are not: encoded, by name."""
     inquiry: Progress | None = None
     """The last question that was asked of a durable session."""
+    placed: tuple[PlacedCall, ...] = ()
+    """Of a durable session: recursive calls whose children are sessions of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, StoreDamaged
 from rlm_wasm.store.leases import is_free
-from rlm_wasm.store.records import SHARED_KINDS, Piece, Report
+from rlm_wasm.store.records import SHARED_KINDS, Amount, Piece, Report, is_below
 from rlm_wasm.store.tables import budgets, sessions, shares
 
 if TYPE_CHECKING:
@@ -73,6 +73,15 @@ class BudgetShares:
             used={kind: row[f"used_{kind}"] for kind in _SPENT},
             holders=row["holders"],
         )
+
+    def lost(self, budget: str, session: str) -> Amount:
+        """What a session has of it, and may have used since it said last what it did: it is gone."""
+        here = (shares.c.budget == budget, shares.c.session == session)
+        rows = self._store.rows(sa.select(shares).where(*here))
+        if not rows:
+            return Amount()
+        share = _Share.from_row(rows[0]._mapping)
+        return Amount(**{kind: max(share.lent[kind] - share.used[kind], 0) for kind in _SPENT})
 
     def exchange(self, budget: str, session: str, epoch: int, report: Report) -> Piece:
         """Say what was used, give back, ask for more: one transaction.
@@ -306,3 +315,17 @@ def forget_shares(connection: sa.Connection, session: str) -> None:
             whole.uses(share, kind, share.lent[kind])
         whole.write(connection)
         connection.execute(sa.delete(shares).where(*here))
+
+
+def forget_budget(connection: sa.Connection, name: str) -> None:
+    """Nobody shares it any longer."""
+    connection.execute(sa.delete(shares).where(shares.c.budget == name))
+    connection.execute(sa.delete(budgets).where(budgets.c.name == name))
+
+
+def forget_budgets_of(connection: sa.Connection, session: str) -> None:
+    """Forget those that a session shared with sessions that it began elsewhere."""
+    named = budgets.c.name.startswith(f"{session}/", autoescape=True)
+    for budget in connection.execute(sa.select(budgets.c.name).where(named)).scalars().all():
+        if is_below(session, budget):
+            forget_budget(connection, budget)

@@ -7,6 +7,7 @@ the session over, nothing is written, and whoever tried is told.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, SessionHeld
-from rlm_wasm.store.budgets import forget_shares
+from rlm_wasm.store.budgets import forget_budget, forget_budgets_of, forget_shares
 from rlm_wasm.store.leases import LEASE_S, Holder, is_free
-from rlm_wasm.store.records import Batch, Opened, SavedSnapshot
+from rlm_wasm.store.records import Batch, Opened, SavedSnapshot, is_below
 from rlm_wasm.store.tables import blobs, journal, references, sessions, snapshots
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class DurableSessions:
                 if row is None:
                     if not make:
                         return None
+                    epoch = _first_epoch()
                     fresh = {
                         "name": name,
                         "snapshot": b"",
@@ -56,10 +58,9 @@ class DurableSessions:
                         "made_at": now,
                         "written_at": now,
                         "base": 0,
-                        "epoch": 0,
+                        "epoch": epoch,
                     }
                     self.store.insert_if_absent(connection, sessions, [fresh])
-                    epoch = 0
                 else:
                     epoch = row.epoch
                     self._check_free(name, row, now)
@@ -245,6 +246,12 @@ class DurableSessions:
                     table.c.stream == stream, table.c.stream.startswith(f"{stream}/", autoescape=True)
                 )
                 connection.execute(sa.delete(table).where(table.c.session == name, below))
+        for session, content in batch.given.items():
+            self._keep_blobs(connection, session, content)
+        for session in batch.sessions_over:
+            self._forget(connection, session)
+        for budget in batch.budgets_over:
+            forget_budget(connection, budget)
 
     @staticmethod
     def _keep_of_child(connection: sa.Connection, name: str, snapshot: SavedSnapshot) -> None:
@@ -299,6 +306,11 @@ class DurableSessions:
             raise LeaseLost(
                 f"session {name} was removed from the store meanwhile: nothing more is kept of it"
             )
+        if row.holder is None:
+            raise LeaseLost(
+                f"session {name} was taken over by another process, which has left it by now: it goes on from"
+                " there, and what is done here is kept no longer"
+            )
         raise LeaseLost(
             f"session {name} was taken over by {_who(row.holder)} at {_when(row.held_since)}: it goes on"
             " there, and what is done here is kept no longer"
@@ -333,7 +345,7 @@ class DurableSessions:
         with self.store.transaction() as connection:
             kept = [column for column in sessions.c if column.name not in _NOT_COPIED]
             row = connection.execute(sa.select(*kept).where(sessions.c.name == name)).one()
-            values = dict(row._mapping) | {"name": new_name, "account": account, "epoch": 0}
+            values = dict(row._mapping) | {"name": new_name, "account": account, "epoch": _first_epoch()}
             connection.execute(sa.insert(sessions).values(**values))
             for table in (journal, snapshots, references):
                 others = [column for column in table.c if column.name != "session"]
@@ -350,19 +362,33 @@ class DurableSessions:
             if row is None:
                 return False
             self._check_free(name, row, now)
-            forget_shares(connection, name)
-            connection.execute(sa.delete(sessions).where(sessions.c.name == name))
-            for table in (journal, snapshots, references):
-                connection.execute(sa.delete(table).where(table.c.session == name))
+            below = sa.select(sessions.c.name).where(sessions.c.name.startswith(f"{name}/", autoescape=True))
+            for other in connection.execute(below).scalars().all():
+                if is_below(name, other):  # whoever is at work in one finds out by its next write
+                    self._forget(connection, other)
+            self._forget(connection, name)
+            forget_budgets_of(connection, name)
             unused = blobs.c.hash.not_in(sa.select(references.c.hash))
             connection.execute(sa.delete(blobs).where(unused, blobs.c.used_at < now - _KEEP_BLOBS_S))
         return True
+
+    @staticmethod
+    def _forget(connection: sa.Connection, name: str) -> None:
+        forget_shares(connection, name)
+        connection.execute(sa.delete(sessions).where(sessions.c.name == name))
+        for table in (journal, snapshots, references):
+            connection.execute(sa.delete(table).where(table.c.session == name))
 
 
 _ATTEMPTS: Final = 5
 _AT_ONCE: Final = 500
 _HELD = (sessions.c.epoch, sessions.c.holder, sessions.c.held_since, sessions.c.held_until, sessions.c.status)
 _NOT_COPIED = ("name", "epoch", "holder", "held_since", "held_until", "account")
+
+
+def _first_epoch() -> int:
+    """Of a session that is made: a removed one of its name had others, and its holder may still live."""
+    return secrets.randbelow(1 << 52)
 
 
 def _who(holder: str | None) -> str:

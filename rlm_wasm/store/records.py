@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +31,16 @@ class Batch:
     dropped: list[str] = field(default_factory=list)
     """Streams that are over, with those below them."""
     blobs: dict[str, bytes] = field(default_factory=dict)
+    given: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Texts for other sessions, by those sessions' names."""
+    sessions_over: list[str] = field(default_factory=list)
+    """Sessions that this one began elsewhere, and that go from the store."""
+    budgets_over: list[str] = field(default_factory=list)
+    """Budgets that it shared with those, likewise."""
+
+    def give(self, session: str, blobs: dict[str, bytes]) -> None:
+        """Keep texts for another session."""
+        self.given.setdefault(session, {}).update(blobs)
 
     def say(self, status: str | None, note: str | None) -> None:
         """What the list of sessions shows from then on; None: as it did."""
@@ -59,6 +70,10 @@ class Batch:
         self.rows += later.rows
         self.dropped += later.dropped
         self.blobs.update(later.blobs)
+        for session, blobs in later.given.items():
+            self.give(session, blobs)
+        self.sessions_over += later.sessions_over
+        self.budgets_over += later.budgets_over
         self.say(later.status, later.note)
         if later.request is not None:
             self.begin(later.request)
@@ -172,6 +187,23 @@ class Piece:
                 SHARED_KINDS, (self.calls, self.tokens, self.nanousd, self.places), strict=True
             )
         )
+
+
+_BELOW: Final = re.compile(r"(?:/[0-9a-f]{16}-[0-9]{1,18})+")
+
+
+def name_below(name: str, key: str) -> str | None:
+    """The name of a session that the one of that name begins elsewhere for its call of that key.
+
+    None where it would be too long.
+    """
+    below = f"{name}/{key}"
+    return below if len(below) <= MAX_NAME_CHARACTERS else None
+
+
+def is_below(name: str, below: str) -> bool:
+    """Whether a name is that of a session which the first one, or one that it began, has begun elsewhere."""
+    return below.startswith(name) and _BELOW.fullmatch(below, len(name)) is not None
 
 
 def check_name(name: object, what: str = "a session's name") -> str:

@@ -283,3 +283,44 @@ def test_a_session_is_replayed_and_the_first_difference_is_shown(run: Run, tmp_p
     code, out, _ = run("sessions", "replay", "s")
     assert code == 1
     assert "the session cannot be replayed" in out
+
+
+def test_ctrl_c_while_modules_are_loaded_is_an_interruption() -> None:
+    """Whichever is half loaded then: no traceback, and nobody is told of a defect."""
+    program = """
+import runpy, sys
+module = sys.argv.pop()
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+sys.argv += ["run", "-p", "echo", "-e", "1"]
+runpy.run_module("rlm_wasm", run_name="__main__")
+"""
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    for module in ("click", "rlm_wasm.cli.run", "rlm_wasm.sandbox.engine"):
+        ran = subprocess.run(
+            [sys.executable, "-c", program, module],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr.strip()) == (130, "", "interrupted"), module
+
+
+def test_an_error_on_the_way_out_from_ctrl_c_is_an_interruption(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as of a module that was half loaded when it came."""
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ImportError("cannot import name 'x'")
+
+    monkeypatch.setattr("rlm_wasm.cli.run.read_contexts", interrupted)
+    assert run("run", "-p", "echo", "-e", "1") == (130, "", "interrupted\n")
