@@ -1031,6 +1031,10 @@ class Session:
         yield from replayed(self._parts, self._stay, self._resending, self.history, until)
         self._known_variables = None
 
+    def answer_as_then(self, known: Callable[[str, bytes], tuple[int, bytes] | None]) -> None:
+        """Answer what programs ask for by what is ``known`` of such, an operation and its arguments."""
+        self._scheduler.requests.answer_as_then(known)
+
     # ---- the end
 
     async def aclose(self) -> None:

@@ -21,7 +21,7 @@ from rlm_wasm.store.records import Batch, Opened, SavedSnapshot, is_below
 from rlm_wasm.store.tables import blobs, journal, references, sessions, snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rlm_wasm.store.connection import Database
 
@@ -34,6 +34,8 @@ class DurableSessions:
 
     def __init__(self, store: Database) -> None:
         self.store = store
+        self._guests: set[str] = set()
+        """Those that the store has had since this process looked."""
 
     # ---- the lease
 
@@ -95,6 +97,16 @@ class DurableSessions:
             self.store.execute(
                 sa.update(sessions).where(*mine).values(holder=None, held_since=None, held_until=None)
             )
+
+    def keep_guest(self, key: str, image: Callable[[], bytes]) -> None:
+        """Keep the guest that a session is about to stand on, before anything runs. Raises StoreError."""
+        if key in self._guests:
+            return
+        with self.store.transaction() as connection:
+            if connection.execute(sa.select(blobs.c.hash).where(blobs.c.hash == key)).first() is None:
+                row = {"hash": key, "content": image(), "used_at": self.store.now(connection)}
+                self.store.insert_if_absent(connection, blobs, [row])
+        self._guests.add(key)
 
     # ---- reading
 

@@ -324,3 +324,35 @@ def test_an_error_on_the_way_out_from_ctrl_c_is_an_interruption(
 
     monkeypatch.setattr("rlm_wasm.cli.run.read_contexts", interrupted)
     assert run("run", "-p", "echo", "-e", "1") == (130, "", "interrupted\n")
+
+
+WITH_EVERYTHING = """
+    (define a (py-eval "1+2"))
+    (checkpoint "k" (number->string a))
+    (define forks (fork-map (lambda (x) (syntax-e (llm-query #:instruction "fork" #:data x))) (list "x" "y")))
+    (define deep (syntax-e (llm-query #:instruction "Count" #:data "a b" #:recursive 1)))
+    (define last (syntax-e (llm-query #:instruction "last" #:data (restore "k"))))
+    (finish (list a forks last))
+"""
+
+
+def test_another_program_is_given_what_everything_gave_then_and_does_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    """Forks, children, Python and checkpoints: the same program differs in nothing, and nothing is written."""
+    assert run("run", "--session", "s", "-p", "echo", "-e", WITH_EVERYTHING)[:2] == (0, "(3 (x y) 3)\n")
+    program = tmp_path / "program.scm"
+    for text, difference in (
+        (WITH_EVERYTHING, None),
+        (WITH_EVERYTHING.replace("1+2", "1+1"), "py-eval '1+1', which was not asked then"),
+        (WITH_EVERYTHING.replace('"x" "y"', '"x"'), "fork '1', which was not asked then"),
+        (WITH_EVERYTHING.replace('checkpoint "k"', 'checkpoint "other"'), "which was not asked then"),
+        (WITH_EVERYTHING.replace('"last"', '"end"'), "asked by the instruction 'last', and now by 'end'"),
+    ):
+        program.write_text(text)
+        code, out, _ = run("sessions", "replay", "s", "--program", str(program), "--json")
+        said = json.loads(out)["difference"]
+        assert (said is None) if difference is None else (difference in said), said
+        assert code == (difference is not None)
+    kept = '(list (restore "k") (restore "other"))'
+    assert run("run", "--session", "s", "-p", "echo", "-e", kept)[1] == "(3 #f)\n"

@@ -32,6 +32,7 @@ from rlm_wasm.named_sessions import leave, open_named
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.session_parts.stay import Stay
+from rlm_wasm.store import connection as connections
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
@@ -817,6 +818,34 @@ async def test_a_store_that_cannot_be_written_is_found_out_before_money_is_spent
         with pytest.raises(StoreError, match="readonly"):
             await runtime.resume("work", make=True)
     assert answers.requests == []
+
+
+async def test_a_store_without_room_for_the_guest_is_found_out_before_money_is_spent(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row fits, and what a session needs next does not; with more room all is as ever."""
+    prepare, pages = connections._prepare_sqlite, 200
+
+    def bounded(opened: Any, record: Any) -> None:
+        prepare(opened, record)
+        opened.execute(f"PRAGMA max_page_count = {pages}")
+
+    monkeypatch.setattr(connections, "_prepare_sqlite", bounded)
+    answers = InlineProvider()
+    async with Runtime(answers, store=url, durable=True) as runtime:
+        with pytest.raises(StoreError, match="is full: there is no room on its disk"):
+            runtime.session(name="work")
+        with pytest.raises(StoreError, match="is full"):
+            await runtime.resume("work", make=True)
+    assert answers.requests == []
+    with database(url) as opened:
+        assert opened.execute("SELECT count(*) FROM rlm_sessions").fetchone() == (0,)
+    pages = 1_000_000
+    async with Runtime(answers, store=url, durable=True) as runtime:
+        async with runtime.session(name="work") as session:
+            assert (await session.execute(ASK)).value == "[one][two]"
+        async with await runtime.resume("work") as session:
+            assert (await session.execute("a")).value == "[one]"
 
 
 async def test_too_much_that_cannot_be_written_is_replaced_by_a_snapshot(
