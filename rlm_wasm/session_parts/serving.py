@@ -110,6 +110,8 @@ class Serving:
         except (StoreError, SnapshotError, SessionClosed, InternalError):
             raise
         except Exception as error:
+            if self._durable.writer.lost is not None:  # what it failed by is not the work's
+                raise self._durable.writer.lost from error
             reply = _failed(error)
         except BaseException:
             if not ended():

@@ -624,6 +624,7 @@ static int run(void) {
           pc++;
           continue;
         }
+        goto record_procedure;
       }
       case OP_CASE_GLOBAL: {
         const Value *known = now.consts + (*pc & ~TAIL_BIT);
