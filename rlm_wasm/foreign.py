@@ -22,12 +22,13 @@ def kind_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Its text; where it cannot give it, this is said."""
+    """Its text, of whole characters; where it cannot give it, this is said."""
     try:
         text = str(error)
     except BaseException:  # whatever it is, it is a part of the failure that it should describe
         return "(no message)"
-    return text[:MAX_MESSAGE]
+    text = text[:MAX_MESSAGE]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def described(error: BaseException) -> str:

@@ -12,8 +12,10 @@ import os
 from typing import TYPE_CHECKING
 
 from rlm_wasm.errors import ProviderError, SnapshotError, UsageError
+from rlm_wasm.execution.history import History, asked_of
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.session_parts import durable
+from rlm_wasm.session_parts.resending import EFFECTS
 from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
@@ -103,19 +105,42 @@ async def leave(session: Session, notify: Trouble) -> None:
 
 
 class AnswersOfThen:
-    """A provider that gives the answers of an earlier execution, as long as it is asked the same."""
+    """Gives the answers of an earlier execution, as long as the same is asked.
+
+    It is a provider; its ``reply`` is what ``Session.answer_as_then`` takes.
+    """
 
     name = "answers of then"
     free = True
 
     def __init__(self) -> None:
+        self._history = History()
         self._calls: list[PastCall] = []
         self._asked = 0
         self._difference: str | None = None
 
-    def expect(self, calls: list[PastCall]) -> None:
+    def expect(self, history: History) -> None:
         """What was asked then, in its order."""
-        self._calls, self._asked, self._difference = calls, 0, None
+        self._history, self._calls, self._asked, self._difference = history, history.calls(), 0, None
+
+    def reply(self, operation: str, arguments: bytes) -> tuple[int, bytes] | None:
+        """What such a request was given then; forks, Python, checkpoints and host functions, too.
+
+        Raises ProviderError for what has an effect and was not asked then: nothing is done.
+        """
+        if operation == "llm":
+            past = self._calls[self._asked] if self._asked < len(self._calls) else None
+            if self._difference is not None or past is None or past.arguments != arguments:
+                return None  # it is compared as the provider is asked
+            self._asked += past.reply is not None
+            return past.reply
+        known = self._history.reply(operation, arguments)
+        if known is None and (operation in EFFECTS or operation in ("fork", "checkpoint")):
+            asked = f"{operation} {_shown(asked_of(operation, arguments))}".strip()
+            if self._difference is None:
+                self._difference = f"{asked}, which was not asked then"
+            raise ProviderError(f"this was not asked then: {asked}")
+        return known
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """See Provider. Raises ProviderError where nothing is known, from the first difference on."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from rlm_wasm import tracing
 from rlm_wasm.errors import (
+    InstanceLost,
     InternalError,
     LimitExceeded,
     SessionClosed,
@@ -247,7 +248,7 @@ class Session:
         Raises:
             UsageError: the source is no text, an execution is running, or one is to be resumed.
             SessionClosed: the session was closed before.
-            SnapshotCorrupt: the Result that the store has is damaged.
+            SnapshotCorrupt: the Result that the store has is damaged, or the session's memory is.
             InternalError: a defect of rlm-wasm.
         """
         await self._end_left_stream()
@@ -534,6 +535,8 @@ class Session:
         if not self._busy and not self.closed:
             try:
                 await self._scheduler.sleep()
+            except InstanceLost:
+                pass  # its memory is damaged: who needs it next finds that out
             except InternalError:
                 if not self.closed:  # while its memory was copied
                     raise
@@ -873,6 +876,7 @@ class Session:
 
         Raises:
             SessionClosed: the session was closed before, or meanwhile.
+            SnapshotCorrupt: the session's memory is damaged, and cannot be copied.
             InternalError: a defect of rlm-wasm.
         """
         return await captured(self._parts, self._registry.snapshot_key, family=self._children)
@@ -893,6 +897,7 @@ class Session:
 
         Raises:
             SessionClosed: the session was closed before.
+            SnapshotCorrupt: the session's memory is damaged, and cannot be copied.
             UsageError: ``count`` is no positive number.
         """
         if count is not None and (type(count) is not int or count < 1):
@@ -1025,6 +1030,10 @@ class Session:
         assert self._stay is not None
         yield from replayed(self._parts, self._stay, self._resending, self.history, until)
         self._known_variables = None
+
+    def answer_as_then(self, known: Callable[[str, bytes], tuple[int, bytes] | None]) -> None:
+        """Answer what programs ask for by what is ``known`` of such, an operation and its arguments."""
+        self._scheduler.requests.answer_as_then(known)
 
     # ---- the end
 

@@ -4,6 +4,12 @@ Exit status: 0 finished or ok, 1 guest error, 2 usage, 3 limit, 4 provider error
 but the session could not be kept, 130 interrupted.
 """
 
-from rlm_wasm.cli.main import cli, main
+import sys
+
+try:
+    from rlm_wasm.cli.main import cli, main
+except KeyboardInterrupt:  # Ctrl-C while all of this is loaded: nothing has begun
+    sys.stderr.write("interrupted\n")
+    raise SystemExit(130) from None
 
 __all__ = ["cli", "main"]

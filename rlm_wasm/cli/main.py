@@ -113,10 +113,21 @@ def main(arguments: list[str] | None = None) -> Any:
     except Exception as error:
         if os.environ.get("RLM_WASM_DEBUG"):
             raise
-        echo("error: ", fg="red", bold=True, err=True, nl=False)
-        echo(exits.message_of_error(error), err=True)
-        status = exits.status_of_error(error)
+        if _interrupted(error):
+            echo("interrupted", err=True)
+            status = exits.INTERRUPTED
+        else:
+            echo("error: ", fg="red", bold=True, err=True, nl=False)
+            echo(exits.message_of_error(error), err=True)
+            status = exits.status_of_error(error)
     sys.exit(status)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it was raised on the way out from Ctrl-C, such as by a module that is half loaded since."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 __all__ = ["cli", "main"]

@@ -184,14 +184,16 @@ async def _replayed(name: str, until: int | None, program: str | None, store: st
     async with Runtime(provider=recorded, store=store, python="off") as runtime:
         try:
             async with await runtime.look(name, whole=True, until=until) as session:
-                calls, difference = session.history.calls(), None
+                history, difference = session.history, None
         except JournalDiverged as error:
             return {"calls": 0, "answers": 0, "difference": str(error)}
         if program is not None:
-            recorded.expect(calls)
+            recorded.expect(history)
             async with await runtime.look(name, until=0) as before, await before.fork() as copy:
+                copy.answer_as_then(recorded.reply)
                 await copy.execute(read_program(program))
                 difference = recorded.difference()
+        calls = history.calls()
         answers = sum(call.answer is not None for call in calls)
         return {"calls": len(calls), "answers": answers, "difference": difference}
 

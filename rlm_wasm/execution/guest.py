@@ -131,11 +131,17 @@ class Guest:
             await asyncio.sleep(0)
 
     async def begin(self) -> None:
-        """An execution is about to begin: wait for whoever has it, and take the image that is due."""
+        """An execution is about to begin: wait for whoever has it, and take the image that is due.
+
+        Raises SnapshotCorrupt where its memory cannot be copied.
+        """
         await self.free()
         if self.log.overdue:
             with self.held():
-                await self.log.renew(self.sandbox)
+                try:
+                    await self.log.renew(self.sandbox)
+                except InstanceLost as error:
+                    raise damaged(error) from error
 
     @property
     def needs_preparing(self) -> bool:
@@ -242,20 +248,25 @@ class Guest:
         """As ``_done_aside``, of a guest in which nothing runs: where it crashes, it is as it was before.
 
         A guest of ours does not. One whose memory somebody else wrote may. Raises MessageTooLarge, and
-        InternalError where there is no way back.
+        SnapshotCorrupt where that memory cannot even be copied.
         """
+        if self.log.overdue:  # there would be no way back
+            try:
+                yield from self.log.renewed(self.sandbox)
+            except InstanceLost as error:
+                raise damaged(error) from error
         self.log.begin()
         try:
             return (yield from self._done_aside(message, slices))
-        except InstanceLost as error:
-            if self.log.overdue:
-                raise InternalError(f"the session's memory is damaged: {error}") from error
+        except InstanceLost:
+            if self._journal is not None:
+                self._journal.abandon()
             yield from self.go_back()
             return True
 
     def definitions_at_once(self) -> list[str] | None:
         """The same within a turn; None where the guest cannot say so soon, or is not free."""
-        if self._holders:
+        if self._holders or (self.log.overdue and self.sandbox.is_large):
             return None
         return at_once(self._asked(_ASKED_AT_ONCE))
 
@@ -264,7 +275,7 @@ class Guest:
             if (yield from self._done_at_rest(protocol.DEFINITIONS, slices)):
                 return self._definitions_in(self.sandbox.outbox())
             self.end_at_once()
-        except (InstanceLost, MessageTooLarge, Unencodable):
+        except (InstanceLost, MessageTooLarge, Unencodable, SnapshotCorrupt):
             pass
         return None
 
@@ -310,7 +321,7 @@ class Guest:
                     "the session can neither go on where its snapshot was taken nor end there: the snapshot's"
                     f" memory is damaged ({error}). reset() makes it an empty one"
                 ) from error
-            raise InternalError(f"the session cannot be brought back: {error}") from error
+            raise InternalError(f"the session cannot be brought back: {error}. {_WHAT_TO_DO}") from error
         self.status = GuestStatus.DONE
         self.unread = False
         return not log.in_execution
@@ -436,12 +447,24 @@ class Guest:
                 work.close()
 
 
+_WHAT_TO_DO: Final = (
+    "reset() makes it an empty one; a durable session that is closed and resumed goes on from what its store"
+    " has"
+)
+
+
+def damaged(error: InstanceLost) -> SnapshotCorrupt:
+    """The error for a memory that the guest itself cannot read any longer: somebody else wrote it."""
+    return SnapshotCorrupt(f"the session's memory is damaged, it cannot be copied ({error}). {_WHAT_TO_DO}")
+
+
 async def captured_together(
     guests: Callable[[], Sequence[Guest]], state: Callable[[], T]
 ) -> tuple[list[Image], T]:
     """The memories of several guests, and what ``state`` says of the host's side, of one moment.
 
-    ``guests`` says which they are at that moment. Raises InternalError where one was closed meanwhile.
+    ``guests`` says which they are at that moment. Raises InternalError where one was closed meanwhile,
+    SnapshotCorrupt where the memory of one cannot be copied.
     """
     while True:
         family = guests()
@@ -453,7 +476,10 @@ async def captured_together(
         with ExitStack() as stack:
             for guest in family:
                 stack.enter_context(guest.copied())
-            images = [await in_turns(sandbox.capture_in_turns()) for sandbox, _ in moments]
+            try:
+                images = [await in_turns(sandbox.capture_in_turns()) for sandbox, _ in moments]
+            except InstanceLost as error:
+                raise damaged(error) from error
         if all(  # nobody had to end one at once
             guest.sandbox is sandbox and sandbox.runs == runs
             for guest, (sandbox, runs) in zip(family, moments, strict=True)

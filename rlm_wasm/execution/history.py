@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +29,10 @@ class PastCall:
     """None: it was in flight still, or failed."""
     failed: str | None
     """What the program was told where it failed."""
+    arguments: bytes = b""
+    """As the guest sent them."""
+    reply: tuple[int, bytes] | None = None
+    """The request's id, and its reply as the guest was given it."""
 
 
 class History:
@@ -38,10 +43,12 @@ class History:
         """Its text."""
         self._calls: dict[int, tuple[int, bytes]] = {}
         self._answers: dict[int, bytes] = {}
+        self._replies: dict[tuple[str, bytes], deque[tuple[int, bytes]]] = {}
 
     def evaluated(self, message: bytes) -> None:
         """An execution began by this message: what came before it is forgotten."""
         self._calls.clear()
+        self._replies.clear()
         try:
             _, options = protocol.decode(message)
             self.program = str(options["source"])
@@ -51,6 +58,15 @@ class History:
     def called(self, request: int, number: int, arguments: bytes) -> None:
         """A request became the LLM call of that number."""
         self._calls[number] = request, arguments
+
+    def replied(self, operation: str, arguments: bytes, request: int, encoded: bytes) -> None:
+        """A request was answered."""
+        self._replies.setdefault((operation, arguments), deque()).append((request, encoded))
+
+    def reply(self, operation: str, arguments: bytes) -> tuple[int, bytes] | None:
+        """The next reply that such a request was given, with its id; None where there is none."""
+        replies = self._replies.get((operation, arguments))
+        return replies.popleft() if replies else None
 
     def answered(self, entries: Iterable[Entry]) -> None:
         """The answers that the journal has."""
@@ -72,7 +88,14 @@ class History:
             else:
                 failed = str(value)[:SHOWN]
         return PastCall(
-            number, str(instruction), str(data), model if isinstance(model, str) else None, answer, failed
+            number,
+            str(instruction),
+            str(data),
+            model if isinstance(model, str) else None,
+            answer,
+            failed,
+            packed,
+            None if encoded is None else (request, encoded),
         )
 
 

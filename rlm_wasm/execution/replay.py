@@ -78,6 +78,7 @@ def _apply(
     elif kind is Kind.MESSAGE:
         again.message(*fields)
     elif kind is Kind.ANSWER:
+        apply(entry)
         again.answer(*fields)
     else:
         apply(entry)

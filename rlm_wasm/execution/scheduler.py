@@ -334,7 +334,7 @@ class Scheduler:
     async def _sleep_while(self, waiter: asyncio.Future[None]) -> None:
         try:
             await self.guest.sleep_while(lambda: self._waiter is waiter and not waiter.done())
-        except InternalError:  # it was closed meanwhile
+        except (InternalError, InstanceLost):  # it was closed meanwhile, or is damaged: that is found out
             pass
 
     def _too_late(self, execution: ActiveExecution) -> None:

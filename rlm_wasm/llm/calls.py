@@ -620,6 +620,9 @@ class LlmCalls:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
             completion = checked(await self._provider()[0].complete(request), request)
+            whole = await in_turns(whole_in_turns(completion.text))
+            if whole is not completion.text:  # half a character, as an answer that was cut may end with
+                completion = replace(completion, text=whole)
         except Exception as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):

@@ -137,6 +137,7 @@ def standing(durable: Durable, grants: Grants) -> Grants:
     """The same on the guest that the session stands on. Where there is none, the lease is given back."""
     try:
         engine = durable.engine(grants.engine)
+        durable.keep_guest(engine)
     except BaseException:
         durable.give_back_here()
         raise

@@ -966,6 +966,11 @@ def reply_head(id_: int) -> bytes:
     return b"\x83" + encode(id_) + b"\xf5"
 
 
+def reply_to(id_: int, other: int, encoded: bytes) -> bytes:
+    """The item that answers the request ``other``, as one that answers this one."""
+    return encoded[:1] + encode(id_) + encoded[1 + len(encode(other)) :]
+
+
 def encode_in_turns(value: Any, head: bytes = b"") -> Generator[None, None, bytes]:
     """As ``encode``, with ``head`` in front, for what is large; it yields every few milliseconds."""
     out = _Pieces([head])

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import memmove, string_at
 from functools import partial
 from typing import ClassVar
@@ -57,6 +57,7 @@ class Sandbox:
         "_inbox_fuel",
         "_live",
         "_looked_at",
+        "_lost",
         "_memory_limit",
         "fuel_used",
         "runs",
@@ -81,6 +82,8 @@ class Sandbox:
         """The memory as it was after so many runs, where somebody still has that."""
         self._looked_at = engine.image_size
         """How large the memory was when it was last looked at for what could be given back."""
+        self._lost: tuple[str, str] | None = None
+        """Why there is no memory any longer, where it trapped."""
         if image is None:
             self._instantiate()
 
@@ -93,7 +96,8 @@ class Sandbox:
         self._i = instance
         self._live[id(self)] = self
         while len(self._live) > Sandbox.max_live:
-            next(iter(self._live.values())).sleep()
+            with suppress(InstanceLost):  # its memory is damaged: who needs that one finds it out
+                next(iter(self._live.values())).sleep()
         if not instance.reports:
             # Before anything runs: what the first execution of all takes is what every other takes.
             self._find_report(instance)
@@ -111,7 +115,13 @@ class Sandbox:
     def close(self) -> None:
         """Give everything back. Idempotent."""
         self._drop()
-        self._frozen = None
+        self._frozen = self._lost = None
+
+    def _gone(self, what: str) -> InstanceLost | InternalError:
+        """The error for one that has no memory: it trapped before, or was closed."""
+        if self._lost is not None:
+            return InstanceLost(*self._lost)
+        return InternalError(f"a closed sandbox was {what}")
 
     def __del__(self) -> None:
         instance = self._i
@@ -148,7 +158,7 @@ class Sandbox:
             return self._i
         image = self._frozen
         if image is None:
-            raise InternalError("a closed sandbox was entered")
+            raise self._gone("entered")
         if isinstance(image, PackedImage):
             image = yield from image.unpacked()
         instance = yield from memories().made(partial(_pool.acquire, self._engine, self._memory_limit), image)
@@ -173,14 +183,15 @@ class Sandbox:
     def capture_in_turns(self) -> Generator[None, None, Image]:
         """As ``capture``; it yields between parts of a large memory. Meanwhile nobody may run the guest."""
         instance = self._i
-        if instance is None:
-            if self._frozen is None:
-                raise InternalError("a closed sandbox was captured")
-            frozen = self._frozen
-            return (yield from frozen.unpacked()) if isinstance(frozen, PackedImage) else frozen
+        if instance is None and self._frozen is None:
+            raise self._gone("captured")
         captured = None if self._captured is None else self._captured[1]()
         if self._captured is not None and captured is not None and self._captured[0] == self.runs:
+            if id(self) in self._live:  # it is in use, then: others sleep before it
+                self._live.move_to_end(id(self))
             return captured
+        if instance is None:
+            return (yield from self._thawed())
         with self._held():
             runs = self.runs
             subject = Subject(
@@ -196,6 +207,17 @@ class Sandbox:
         if not intact and self._i is instance:
             self._drop(crashed=True)
             self._frozen = image
+        return image
+
+    def _thawed(self) -> Generator[None, None, Image]:
+        """What it sleeps as: one copy for all that are made of it while one of them lives."""
+        frozen, runs = self._frozen, self.runs
+        assert frozen is not None
+        if not isinstance(frozen, PackedImage):
+            return frozen
+        image = yield from frozen.unpacked()
+        if self._frozen is frozen:
+            self._captured = runs, weakref.ref(image)
         return image
 
     @contextmanager
@@ -223,12 +245,12 @@ class Sandbox:
         failed = wasm.call_unchecked(instance.context, function, calls.values_at, count, calls.trap_at)
         if failed or calls.trap.value:
             trap, calls.trap.value = calls.trap.value, None
-            reason, message = failure_of(failed, trap)
+            self._lost = failure_of(failed, trap)
             wasm.get_fuel(
                 instance.context, calls.fuel_at
             )  # while there is an instance: run() tells what was used
             self._drop(crashed=True)
-            raise InstanceLost(reason, message)
+            raise InstanceLost(*self._lost)
 
     def _ask(self, instance: Instance, name: str) -> None:
         """A call of the host's own, in no execution's time or fuel: ``run`` leaves theirs behind."""

@@ -54,6 +54,7 @@ async def captured(
 
     Raises:
         SessionClosed: the session was closed before, or meanwhile.
+        SnapshotCorrupt: the memory of one of them is damaged, and cannot be copied.
         InternalError: a defect of rlm-wasm.
     """
     if parts.closed and not closing:

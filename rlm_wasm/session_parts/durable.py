@@ -213,6 +213,16 @@ class Durable:
             )
         return Engine.of(kept[key])
 
+    def keep_guest(self, engine: Engine) -> None:
+        """A session of which there is nothing yet is to stand on this guest: the store has it from now on.
+
+        It is the largest thing that a session needs there: whether there is room is known before any call.
+
+        Blocks: call it on the store's threads. Raises StoreError.
+        """
+        if self.writes and not self.saved:
+            self._sessions.keep_guest(engine.image_hash, engine.image)
+
     def snapshot(self, key: bytes | None) -> Snapshot | None:
         """The newest one, its contexts filled in; None where there is none. Raises SnapshotError."""
         assert self.opened is not None
@@ -494,6 +504,12 @@ class Durable:
         if not stream:
             self.saved = True
 
+    def damaged(self, error: SnapshotCorrupt, *, lasting: bool) -> None:
+        """No snapshot can be taken. ``lasting``: only one would say what the session is now."""
+        self._trouble(f"session {self.name} stays in the store as it was saved last: {error}")
+        if lasting:
+            self.writer.overflow()
+
     # ---- the end
 
     @property
@@ -511,7 +527,7 @@ class Durable:
         if not self.writes:
             return
         try:
-            self._sessions.release(self.name, self._epoch)
+            self._sessions.release(self.name, self._epoch, forget=not self.found)
         except StoreError as error:
             log.debug("the lease of session %s is not given back: %s", self.name, error)
 

@@ -65,6 +65,10 @@ def replayed(
             request.was_called(fields[1])
             if not durable.writes:
                 history.called(request.id, fields[1], request.to_state().arguments)
+        elif kind is Kind.ANSWER:
+            if not durable.writes:
+                request = requests.made_before(fields[0])
+                history.replied(request.operation, request.to_state().arguments, request.id, fields[1])
         elif kind in (Kind.SENT, Kind.SETTLED):
             request = requests.made_before(fields[0])
             request.was_sent(unsettled=kind is Kind.SENT and request.operation == "llm")

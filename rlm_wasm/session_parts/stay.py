@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rlm_wasm.errors import LeaseLost, SessionClosed, StoreError
+from rlm_wasm.errors import LeaseLost, SessionClosed, SnapshotCorrupt, StoreError
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.engine import Engine
@@ -60,6 +60,7 @@ class Stay:
         Raises:
             LeaseLost: another process has the session.
             SessionClosed: the session was closed meanwhile.
+            SnapshotCorrupt: its memory is damaged, and cannot be copied.
         """
         durable = self.durable
         if durable.writer.lost is not None:
@@ -168,6 +169,8 @@ class Stay:
             await self.save(closing=closing)
         except (StoreError, SessionClosed):
             return  # the writer has told it
+        except SnapshotCorrupt as error:
+            self.durable.damaged(error, lasting=self.journal.stale)
 
     async def save(self, *, closing: bool = False) -> None:
         """Save a snapshot. ``closing``: see ``capture.captured``.
@@ -176,6 +179,7 @@ class Stay:
             StoreError: the store cannot be written.
             LeaseLost: another process has the session.
             SessionClosed: the session was closed meanwhile.
+            SnapshotCorrupt: its memory is damaged, and cannot be copied.
         """
         durable, journal = self.durable, self.journal
         nothing_else, base = False, -1
@@ -194,7 +198,7 @@ class Stay:
             journal.measured(snapshot.pages, _host_bytes(state))
             stored = replace(snapshot, body=durable.by_reference(state))
             await durable.save(stored, journal.stream, base, self._engine)
-        except (StoreError, SessionClosed):
+        except (StoreError, SessionClosed, SnapshotCorrupt):
             if nothing_else and not journal.stream:
                 durable.writer.overflow()
             raise

@@ -103,9 +103,12 @@ class Database:
 
     def _make_tables(self) -> None:
         def make() -> None:
+            began = time.monotonic()
             try:
                 self._bring_up()
             except SQLAlchemyError:
+                if time.monotonic() - began >= _BUSY_S:
+                    raise  # it waited for another process already
                 # Two processes that make the same table at once clash: the other one has made it now.
                 self._bring_up()
 
@@ -252,15 +255,31 @@ class Database:
             failure = error
         lines = str(getattr(failure, "orig", None) or failure).strip().splitlines()
         line = self._secrets.hidden_in(lines[0] if lines else type(failure).__name__)
-        told = StoreError(f"the store {self._display_url()}: {without_credentials(line)}")
         # Outside of the handler, so that a cause that repeats what opens the store is in no traceback.
-        raise told from self._secrets.cause(failure)
+        raise self._told(without_credentials(line)) from self._secrets.cause(failure)
+
+    def _told(self, line: str) -> StoreError:
+        """The error for what the driver says, with what to do where that is known."""
+        if self.url.get_backend_name() == "sqlite":
+            for said, kind, what in _SQLITE_SAYS:
+                if said in line:
+                    return kind(f"the store {self._display_url()}: {line}: {what}")
+        return StoreError(f"the store {self._display_url()}: {line}")
 
 
 def _secrets_of(url: sa.URL) -> Secrets:
     """What a driver may repeat in its errors: the password, and those of the query."""
     named = [value for name, values in url.normalized_query.items() if is_secret(name) for value in values]
     return Secrets(*filter(None, (url.password, *named)), shortest=1)
+
+
+_SQLITE_SAYS: Final = (
+    ("is locked", StoreError, f"another process has been writing to it for {_BUSY_S} s: end that one"),
+    ("is full", StoreError, "there is no room on its disk"),
+    ("readonly database", StoreError, "this process may not write to its file, or to its folder"),
+    ("not a database", StoreDamaged, "put a copy of the store in its place, or move it away for a new one"),
+    ("malformed", StoreDamaged, "put a copy of the store in its place, or move it away for a new one"),
+)
 
 
 def _options(url: sa.URL) -> dict[str, Any]:

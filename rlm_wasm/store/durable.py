@@ -7,6 +7,7 @@ the session over, nothing is written, and whoever tried is told.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ from rlm_wasm.store.records import Batch, Opened, SavedSnapshot, is_below
 from rlm_wasm.store.tables import blobs, journal, references, sessions, snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rlm_wasm.store.connection import Database
 
@@ -33,6 +34,8 @@ class DurableSessions:
 
     def __init__(self, store: Database) -> None:
         self.store = store
+        self._guests: set[str] = set()
+        """Those that the store has had since this process looked."""
 
     # ---- the lease
 
@@ -48,6 +51,7 @@ class DurableSessions:
                 if row is None:
                     if not make:
                         return None
+                    epoch = _first_epoch()
                     fresh = {
                         "name": name,
                         "snapshot": b"",
@@ -56,10 +60,9 @@ class DurableSessions:
                         "made_at": now,
                         "written_at": now,
                         "base": 0,
-                        "epoch": 0,
+                        "epoch": epoch,
                     }
                     self.store.insert_if_absent(connection, sessions, [fresh])
-                    epoch = 0
                 else:
                     epoch = row.epoch
                     self._check_free(name, row, now)
@@ -94,6 +97,16 @@ class DurableSessions:
             self.store.execute(
                 sa.update(sessions).where(*mine).values(holder=None, held_since=None, held_until=None)
             )
+
+    def keep_guest(self, key: str, image: Callable[[], bytes]) -> None:
+        """Keep the guest that a session is about to stand on, before anything runs. Raises StoreError."""
+        if key in self._guests:
+            return
+        with self.store.transaction() as connection:
+            if connection.execute(sa.select(blobs.c.hash).where(blobs.c.hash == key)).first() is None:
+                row = {"hash": key, "content": image(), "used_at": self.store.now(connection)}
+                self.store.insert_if_absent(connection, blobs, [row])
+        self._guests.add(key)
 
     # ---- reading
 
@@ -305,6 +318,11 @@ class DurableSessions:
             raise LeaseLost(
                 f"session {name} was removed from the store meanwhile: nothing more is kept of it"
             )
+        if row.holder is None:
+            raise LeaseLost(
+                f"session {name} was taken over by another process, which has left it by now: it goes on from"
+                " there, and what is done here is kept no longer"
+            )
         raise LeaseLost(
             f"session {name} was taken over by {_who(row.holder)} at {_when(row.held_since)}: it goes on"
             " there, and what is done here is kept no longer"
@@ -339,7 +357,7 @@ class DurableSessions:
         with self.store.transaction() as connection:
             kept = [column for column in sessions.c if column.name not in _NOT_COPIED]
             row = connection.execute(sa.select(*kept).where(sessions.c.name == name)).one()
-            values = dict(row._mapping) | {"name": new_name, "account": account, "epoch": 0}
+            values = dict(row._mapping) | {"name": new_name, "account": account, "epoch": _first_epoch()}
             connection.execute(sa.insert(sessions).values(**values))
             for table in (journal, snapshots, references):
                 others = [column for column in table.c if column.name != "session"]
@@ -378,6 +396,11 @@ _ATTEMPTS: Final = 5
 _AT_ONCE: Final = 500
 _HELD = (sessions.c.epoch, sessions.c.holder, sessions.c.held_since, sessions.c.held_until, sessions.c.status)
 _NOT_COPIED = ("name", "epoch", "holder", "held_since", "held_until", "account")
+
+
+def _first_epoch() -> int:
+    """Of a session that is made: a removed one of its name had others, and its holder may still live."""
+    return secrets.randbelow(1 << 52)
 
 
 def _who(holder: str | None) -> str:

@@ -283,3 +283,76 @@ def test_a_session_is_replayed_and_the_first_difference_is_shown(run: Run, tmp_p
     code, out, _ = run("sessions", "replay", "s")
     assert code == 1
     assert "the session cannot be replayed" in out
+
+
+def test_ctrl_c_while_modules_are_loaded_is_an_interruption() -> None:
+    """Whichever is half loaded then: no traceback, and nobody is told of a defect."""
+    program = """
+import runpy, sys
+module = sys.argv.pop()
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+sys.argv += ["run", "-p", "echo", "-e", "1"]
+runpy.run_module("rlm_wasm", run_name="__main__")
+"""
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    for module in ("click", "rlm_wasm.cli.run", "rlm_wasm.sandbox.engine"):
+        ran = subprocess.run(
+            [sys.executable, "-c", program, module],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr.strip()) == (130, "", "interrupted"), module
+
+
+def test_an_error_on_the_way_out_from_ctrl_c_is_an_interruption(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as of a module that was half loaded when it came."""
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ImportError("cannot import name 'x'")
+
+    monkeypatch.setattr("rlm_wasm.cli.run.read_contexts", interrupted)
+    assert run("run", "-p", "echo", "-e", "1") == (130, "", "interrupted\n")
+
+
+WITH_EVERYTHING = """
+    (define a (py-eval "1+2"))
+    (checkpoint "k" (number->string a))
+    (define forks (fork-map (lambda (x) (syntax-e (llm-query #:instruction "fork" #:data x))) (list "x" "y")))
+    (define deep (syntax-e (llm-query #:instruction "Count" #:data "a b" #:recursive 1)))
+    (define last (syntax-e (llm-query #:instruction "last" #:data (restore "k"))))
+    (finish (list a forks last))
+"""
+
+
+def test_another_program_is_given_what_everything_gave_then_and_does_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    """Forks, children, Python and checkpoints: the same program differs in nothing, and nothing is written."""
+    assert run("run", "--session", "s", "-p", "echo", "-e", WITH_EVERYTHING)[:2] == (0, "(3 (x y) 3)\n")
+    program = tmp_path / "program.scm"
+    for text, difference in (
+        (WITH_EVERYTHING, None),
+        (WITH_EVERYTHING.replace("1+2", "1+1"), "py-eval '1+1', which was not asked then"),
+        (WITH_EVERYTHING.replace('"x" "y"', '"x"'), "fork '1', which was not asked then"),
+        (WITH_EVERYTHING.replace('checkpoint "k"', 'checkpoint "other"'), "which was not asked then"),
+        (WITH_EVERYTHING.replace('"last"', '"end"'), "asked by the instruction 'last', and now by 'end'"),
+    ):
+        program.write_text(text)
+        code, out, _ = run("sessions", "replay", "s", "--program", str(program), "--json")
+        said = json.loads(out)["difference"]
+        assert (said is None) if difference is None else (difference in said), said
+        assert code == (difference is not None)
+    kept = '(list (restore "k") (restore "other"))'
+    assert run("run", "--session", "s", "-p", "echo", "-e", kept)[1] == "(3 #f)\n"

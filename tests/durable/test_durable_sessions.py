@@ -32,6 +32,7 @@ from rlm_wasm.named_sessions import leave, open_named
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.session_parts.stay import Stay
+from rlm_wasm.store import connection as connections
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
@@ -666,6 +667,50 @@ async def test_a_lease_that_has_run_out_is_taken_over_and_its_holder_writes_noth
             await session.execute("1")
 
 
+async def test_a_holder_is_told_that_the_session_went_on_also_where_that_is_over(url: str) -> None:
+    """Who took it over has left it: there is nobody to name any longer, and nothing to write all the same."""
+    gate, messages = GatedProvider(bracketed), list[str]()
+    async with Runtime(gate, store=url, durable=True) as one, Runtime("echo", store=url, durable=True) as two:
+        session = one.session(name="work", notify=messages.append)
+        running = asyncio.create_task(session.execute(ASK))
+        await gate.arrived(1)
+        expire(url)
+        async with await two.resume("work") as taken:
+            await taken.resume()
+        gate.release()
+        with pytest.raises(LeaseLost, match="taken over by another process, which has left it by now"):
+            await running
+        async with await two.resume("work") as taken:
+            assert (await taken.execute("(string-append a b)")).ok
+
+
+@pytest.mark.parametrize("how", ["made anew", "copied"])
+async def test_a_session_of_a_removed_one_s_name_is_not_written_by_who_held_that_one(
+    url: str, how: str
+) -> None:
+    """It was stopped for longer than its lease holds; the new session has an epoch that it never had."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=url, durable=True) as one, Runtime("echo", store=url, durable=True) as two:
+        async with two.session(name="other") as other:
+            await other.execute("(define x 2)")
+        session = one.session(name="work", notify=lambda _message: None)
+        running = asyncio.create_task(session.execute(ASK))
+        await gate.arrived(1)
+        expire(url)
+        durable: DurableSessions = two.store.durable  # type: ignore[attr-defined,assignment]
+        assert durable.delete("work")
+        if how == "copied":
+            durable.copy("other", "work", None)
+        async with two.session(name="work") as anew:
+            await anew.execute("(define y 3)")
+            gate.release()
+            with pytest.raises(LeaseLost):
+                await running
+            assert not session.kept
+        async with await two.resume("work") as anew:
+            assert (await anew.execute("y")).value == "3"
+
+
 @pytest.mark.parametrize("field", [0, 2, 3])
 async def test_the_lease_of_a_process_that_has_ended_is_free_at_once(url: str, field: int) -> None:
     """On its own machine; another machine's has to run out."""
@@ -773,6 +818,34 @@ async def test_a_store_that_cannot_be_written_is_found_out_before_money_is_spent
         with pytest.raises(StoreError, match="readonly"):
             await runtime.resume("work", make=True)
     assert answers.requests == []
+
+
+async def test_a_store_without_room_for_the_guest_is_found_out_before_money_is_spent(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row fits, and what a session needs next does not; with more room all is as ever."""
+    prepare, pages = connections._prepare_sqlite, 200
+
+    def bounded(opened: Any, record: Any) -> None:
+        prepare(opened, record)
+        opened.execute(f"PRAGMA max_page_count = {pages}")
+
+    monkeypatch.setattr(connections, "_prepare_sqlite", bounded)
+    answers = InlineProvider()
+    async with Runtime(answers, store=url, durable=True) as runtime:
+        with pytest.raises(StoreError, match="is full: there is no room on its disk"):
+            runtime.session(name="work")
+        with pytest.raises(StoreError, match="is full"):
+            await runtime.resume("work", make=True)
+    assert answers.requests == []
+    with database(url) as opened:
+        assert opened.execute("SELECT count(*) FROM rlm_sessions").fetchone() == (0,)
+    pages = 1_000_000
+    async with Runtime(answers, store=url, durable=True) as runtime:
+        async with runtime.session(name="work") as session:
+            assert (await session.execute(ASK)).value == "[one][two]"
+        async with await runtime.resume("work") as session:
+            assert (await session.execute("a")).value == "[one]"
 
 
 async def test_too_much_that_cannot_be_written_is_replaced_by_a_snapshot(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Generator
 
 import pytest
 
 from rlm_wasm import Limits, Runtime, UsageError
+from rlm_wasm.sandbox.sandbox import Sandbox, live_sandboxes
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 
@@ -192,3 +196,53 @@ async def test_an_unchanged_session_is_copied_once_for_forks_that_live(runtime: 
         assert third.memory() != first.memory()
         async with await runtime.restore(first) as back:
             assert (await back.execute("x")).value == "1"
+
+
+async def test_forks_of_a_session_that_sleeps_share_one_copy_of_its_memory(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unpacked once for all of them, and again when none of them has it any longer."""
+    unpacked, original = [], PackedImage.unpacked
+
+    def counted(self: PackedImage) -> Generator[None, None, MemoryImage]:
+        unpacked.append(self)
+        return (yield from original(self))
+
+    monkeypatch.setattr(PackedImage, "unpacked", counted)
+    async with runtime.session() as session:
+        await session.execute("(define x (make-bytes 3000000 7))")
+        session._scheduler.guest.sandbox.sleep()
+        forks = [await session.fork() for _ in range(3)]
+        assert len(unpacked) == 1
+        assert not session._scheduler.guest.sandbox.is_awake
+        for number, fork in enumerate(forks):
+            assert (await fork.execute(f"(bytes-set! x 5 {number}) (bytes-ref x 5)")).value == str(number)
+        async with await session.fork() as another:
+            assert len(unpacked) == 1
+            assert (await another.execute("(list (bytes-ref x 5) (bytes-length x))")).value == "(7 3000000)"
+        for fork in forks:
+            await fork.aclose()
+        del forks, fork, another
+        gc.collect()
+        async with await session.fork() as another:
+            assert (await another.execute("(bytes-ref x 5)")).value == "7"
+        assert len(unpacked) == 2
+
+
+async def test_a_session_that_is_forked_is_in_use_and_others_sleep_before_it(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its forks would each have to unpack what they begin with."""
+    async with runtime.session() as session:
+        await session.execute("(define x 7)")
+        forks = [await session.fork()]
+        await forks[0].execute("x")
+        monkeypatch.setattr(Sandbox, "max_live", len(live_sandboxes()) + 1)
+        for _ in range(5):
+            forks.append(await session.fork())
+            assert (await forks[-1].execute("x")).value == "7"
+            assert session._scheduler.guest.sandbox.is_awake
+        assert not forks[0]._scheduler.guest.sandbox.is_awake
+        for fork in forks:
+            assert (await fork.execute("x")).value == "7"
+            await fork.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,16 @@ from typing import Any
 import cbor2
 import pytest
 
-from rlm_wasm import InternalError, Limits, Result, Runtime, UsageError
+from rlm_wasm import (
+    Completion,
+    CompletionRequest,
+    InternalError,
+    Limits,
+    ProviderError,
+    Result,
+    Runtime,
+    UsageError,
+)
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.sandbox import Sandbox
@@ -300,9 +310,42 @@ async def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
 )
 async def test_large_integers_and_nesting_survive_as_a_table(program: str) -> None:
     """Where Python itself would refuse to print them."""
-    import json
-
     async with Runtime(provider=InlineProvider()) as runtime:
         result = await runtime.run(program)
     assert result.ok
     assert json.dumps(result.to_dict())
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "half \ud83d",
+        '```scheme\n(finish "half \ud83d")\n```',
+        '```scheme\n(display "half \ud83d")\n```',
+        RuntimeError("half \ud83d"),
+        ProviderError("half \ud83d"),
+    ],
+    ids=["text", "value", "output", "error", "refusal"],
+)
+async def test_half_a_character_of_a_model_is_no_end_of_a_question(
+    said: str | Exception, inline: bool, tmp_path: Path
+) -> None:
+    """As an answer that was cut may end with: it is replaced, wherever the answer goes and is kept."""
+
+    def answer(_request: CompletionRequest) -> Completion:
+        if isinstance(said, Exception):
+            raise said
+        return Completion(text=said, model="m\ud83d", prompt_tokens=1, completion_tokens=1)
+
+    provider = InlineProvider(answer)
+    provider.inline = inline
+    log = tmp_path / "run.jsonl"
+    async with Runtime(provider, python="off", limits=Limits(iterations=2), log=log) as runtime:
+        answered = await runtime.ask("what \udc00?", context={"a \ud83d": "some \ud83d"})
+        assert json.dumps(answered.to_dict(), ensure_ascii=False).encode()
+        for program in ('(llm-query #:instruction "x")', '(llm-query #:instruction "x" #:recursive #t)'):
+            result = await runtime.run(f"(guard (e (#t (condition/report-string e))) (syntax-e {program}))")
+            assert json.dumps(result.to_dict(), ensure_ascii=False).encode()
+            assert result.ok
+    assert log.read_bytes().decode()

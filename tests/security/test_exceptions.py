@@ -194,7 +194,7 @@ async def test_a_callback_that_fails_leaves_the_session_as_it_was(error: BaseExc
 def test_what_an_exception_says_is_a_text_of_bounded_length(error: BaseException) -> None:
     """Of its class, of itself, and of both together."""
     assert 0 < len(kind_of(error)) <= 200
-    assert len(message_of(error)) <= MAX_MESSAGE
+    assert len(message_of(error).encode()) <= MAX_MESSAGE
     assert described(error).startswith(kind_of(error))
 
 

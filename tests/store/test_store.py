@@ -14,6 +14,7 @@ import sys
 import traceback
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from rlm_wasm import Runtime
-from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.errors import StoreDamaged, StoreError, UsageError
 from rlm_wasm.named_sessions import default_store_url
 from rlm_wasm.providers import CachedProvider, CompletionRequest, ScriptedProvider
 from rlm_wasm.store import connection, files, open_store
@@ -144,9 +145,49 @@ def test_a_database_that_cannot_be_opened_is_a_store_error(tmp_path: Path) -> No
     """A missing folder, and a file that is none; passwords are not shown."""
     with pytest.raises(StoreError, match="unable to open"):
         open_store(f"sqlite:///{tmp_path}/missing/state.db")
-    (tmp_path / "text.db").write_text("not a database " * 100)
-    with pytest.raises(StoreError, match="not a database"):
+    content = "not a database " * 100
+    (tmp_path / "text.db").write_text(content)
+    with pytest.raises(
+        StoreDamaged, match="not a database: put a copy of the store in its place, or move it"
+    ):
         open_store(f"sqlite:///{tmp_path / 'text.db'}")
+    assert (tmp_path / "text.db").read_text() == content
+
+
+def test_a_store_that_another_process_has_locked_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said what to do."""
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    open_store(url)
+    monkeypatch.setattr(connection, "_BUSY_S", 0.01)
+    tries, bring_up = [], connection.Database._bring_up
+
+    def counted(self: connection.Database) -> None:
+        tries.append(1)
+        bring_up(self)
+
+    monkeypatch.setattr(connection.Database, "_bring_up", counted)
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"is locked: another process has been writing to it .*end that"):
+            open_store(url)
+        assert tries == [1]
+    open_store(url)
+
+
+async def test_pages_that_are_damaged_are_named_with_what_to_do(tmp_path: Path) -> None:
+    """Nothing of the file is changed for that."""
+    path = tmp_path / "state.db"
+    store = open_store(f"sqlite:///{path}")
+    for number in range(200):
+        await store.put("n", f"k{number}", b"v" * 200, "1")
+    await store.aclose()
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(StoreDamaged, match="malformed: put a copy of the store in its place"):
+        await open_store(f"sqlite:///{path}").get("n", "k7")
 
 
 def test_a_store_of_a_later_release_is_refused(tmp_path: Path) -> None:

@@ -666,28 +666,40 @@ static void generate_call(Value node, int mode) {
   if (callee == CALLEE_BELOW) EXPR(operator, PUSH_VALUE);
 }
 
-/* A cell that holds a record type's accessor, predicate or constructor now does so, most likely, when the call is made: see ACCESS_GLOBAL. */
-static bool call_record_procedure(Value cell, uint32_t argc, bool tail) {
-  Value closure = CELL(cell)->value;
-  if (!IS(closure, T_CLOSURE)) return false;
-  struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(closure));
-  uint32_t word = *(uint32_t *)RAW_BYTES(t->code), op = word & 0xff;
-  if (op == OP_CONSTRUCT ? t->arity != ARITY_SIMPLE(argc) : op != OP_ACCESS && op != OP_PREDICATE) return false;
-  if (op != OP_CONSTRUCT && argc != 1) return false;
-  Value known[] = {cell, closure, TEMPLATE_CONSTS(t)[0]};
+/* Where the constants have these three, one behind the other. */
+static uint32_t known_constants(Value cell, Value procedure, Value what) {
+  Value known[] = {cell, procedure, what};
   uint32_t n = GET(const_count), i = n > 64 ? n - 64 : 0;
   while (i + 3 <= n && memcmp(VEC(FN->consts) + i, known, sizeof known) != 0) i++;
-  if (i + 3 > n) {
-    i = n;
-    if (n + 3 > VEC_LENGTH(FN->consts)) FN->consts = grown_vector(FN->consts);
-    memcpy(VEC(FN->consts) + n, known, sizeof known);
-    SET(const_count, n + 3);
+  if (i + 3 <= n) return i;
+  if (n + 3 > VEC_LENGTH(FN->consts)) FN->consts = grown_vector(FN->consts);
+  memcpy(VEC(FN->consts) + n, known, sizeof known);
+  SET(const_count, n + 3);
+  return n;
+}
+
+/* A cell that holds a record type's accessor, predicate or constructor now, or a case-lambda, does so, most likely, when the call is made: see
+   ACCESS_GLOBAL. */
+static bool call_known(Value cell, uint32_t argc, bool tail) {
+  Value procedure = CELL(cell)->value;
+  uint32_t slot, at;
+  if (IS(procedure, T_CASE)) {
+    Value closure = select_case(procedure, argc);
+    if (closure == V_FALSE) return false;
+    at = known_constants(cell, procedure, closure);
+    emit(OP_CASE_GLOBAL, (int32_t)argc);
+  } else {
+    if (!IS(procedure, T_CLOSURE)) return false;
+    struct Template *t = TEMPLATE(CLOSURE_TEMPLATE(procedure));
+    uint32_t word = *(uint32_t *)RAW_BYTES(t->code), op = word & 0xff;
+    if (op == OP_CONSTRUCT ? t->arity != ARITY_SIMPLE(argc) : (op != OP_ACCESS && op != OP_PREDICATE) || argc != 1) return false;
+    at = known_constants(cell, procedure, TEMPLATE_CONSTS(t)[0]);
+    if (op == OP_CONSTRUCT) emit(OP_CONSTRUCT_GLOBAL, (int32_t)argc);
+    else if (op == OP_PREDICATE) emit(OP_PREDICATE_GLOBAL, 0);
+    else if (word >> 8 < 0x1000 && take_local(&slot)) emit(OP_ACCESS_LOCAL, (int32_t)(slot | word >> 8 << 12));
+    else emit(OP_ACCESS_GLOBAL, (int32_t)(word >> 8));
   }
-  uint32_t slot;
-  if (op == OP_ACCESS && word >> 8 < 0x1000 && take_local(&slot)) emit(OP_ACCESS_LOCAL, (int32_t)(slot | word >> 8 << 12));
-  else emit(op == OP_ACCESS ? OP_ACCESS_GLOBAL : op == OP_PREDICATE ? OP_PREDICATE_GLOBAL : OP_CONSTRUCT_GLOBAL,
-       (int32_t)(op == OP_ACCESS ? word >> 8 : op == OP_CONSTRUCT ? argc : 0));
-  emit_word(i | (tail ? TAIL_BIT : 0));
+  emit_word(at | (tail ? TAIL_BIT : 0));
   return true;
 }
 
@@ -698,7 +710,7 @@ static void call_end(Value node, int mode, uint32_t argc, enum callee callee, ui
   bool tail = mode == TAIL;
   switch (callee) {
     case CALLEE_GLOBAL:
-      if (call_record_procedure(NODE(operator, 0), argc, tail)) break;
+      if (call_known(NODE(operator, 0), argc, tail)) break;
       emit(tail ? OP_TAIL_CALL_GLOBAL : OP_CALL_GLOBAL, (int32_t)argc);
       emit_word(constant(NODE(operator, 0)));
       break;

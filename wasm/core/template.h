@@ -26,4 +26,18 @@ struct Template {
 #define ARITY_REQUIRED(a) (FIX_VALUE(a) >= 0 ? (uint32_t)FIX_VALUE(a) : (uint32_t)(ARITY_PARTS(a) & 0xfff))
 #define ARITY_OPTIONAL(a) (FIX_VALUE(a) >= 0 ? 0u : (uint32_t)(ARITY_PARTS(a) >> 12 & 0xfff))
 #define ARITY_REST(a) (FIX_VALUE(a) < 0 && (ARITY_PARTS(a) >> 24 & 1))
+
+static inline bool arity_accepts(Value arity, uint32_t argc) {
+  uint32_t required = ARITY_REQUIRED(arity);
+  return argc >= required && (ARITY_REST(arity) || argc <= required + ARITY_OPTIONAL(arity));
+}
+
+/* The closure of a case-lambda that takes so many arguments, or #f. */
+static inline Value select_case(Value procedure, uint32_t argc) {
+  for (uint32_t i = 0; i < OBJ_LENGTH(procedure); i++) {
+    Value closure = SLOTS(procedure)[i];
+    if (arity_accepts(TEMPLATE(CLOSURE_TEMPLATE(closure))->arity, argc)) return closure;
+  }
+  return V_FALSE;
+}
 #endif

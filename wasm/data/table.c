@@ -543,15 +543,17 @@ static int64_t find(Value table, Value key, uint32_t hash, int effort) {
   return custom && !key_is_found ? TABLE_CUSTOM : TABLE_ABSENT;
 }
 
-/* The same for usual keys, in a store that is valid: those that are told by their word, and short strings. */
-enum { NOT_QUICK = -4, QUICK_CHARS = 64 };
+/* The same for usual keys, in a store that is valid: those that are told by their word, and short strings. Where so many
+   others are in the way, as where they were made to collide, the general way is charged for them. */
+enum { NOT_QUICK = -4, QUICK_CHARS = 64, QUICK_TRIES = 16 };
 static inline int64_t find_plain(Value store, Value key, uint32_t hash) {
   Index x = index_of(store);
-  for (uint32_t place = hash & x.mask, tried = 1;; place = (place + 1) & x.mask, tried++) {
+  for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {
     uint32_t content = place_get(&x, place);
     if (!content) return charge(tried), TABLE_ABSENT;
     if (ENTRY_KEY(store, content - 1) == key) return content - 1;
   }
+  return NOT_QUICK;
 }
 static inline bool is_text(Value key, Value string) {
   return key == string || (IS(key, T_STRING) && STR(key)->length == STR(string)->length && string_equal(key, string));
@@ -559,23 +561,25 @@ static inline bool is_text(Value key, Value string) {
 static int64_t find_text(Value store, Value string, uint32_t hash) {
   Index x = index_of(store);
   const uint32_t *hashes = HASHES(store);
-  for (uint32_t place = hash & x.mask, tried = 1;; place = (place + 1) & x.mask, tried++) {
+  for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {
     uint32_t content = place_get(&x, place);
     if (!content) return charge(tried), TABLE_ABSENT;
     if (hashes[content - 1] == hash && is_text(ENTRY_KEY(store, content - 1), string)) return content - 1;
   }
+  return NOT_QUICK;
 }
 /* A string where symbols are the keys, and it stands for the one of its name: that need not be made where it is not there. */
 static int64_t find_name(Value store, Value string, uint32_t hash) {
   Index x = index_of(store);
   const uint32_t *hashes = HASHES(store);
-  for (uint32_t place = hash & x.mask, tried = 1;; place = (place + 1) & x.mask, tried++) {
+  for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {
     uint32_t content = place_get(&x, place);
     if (!content) return charge(tried), TABLE_ABSENT;
     if (hashes[content - 1] != hash) continue;
     Value key = ENTRY_KEY(store, content - 1);
     if (IS(key, T_SYMBOL) && !(OBJ_FLAGS(key) & H_UNINTERNED) && string_equal(SYM(key)->name, string)) return content - 1;
   }
+  return NOT_QUICK;
 }
 static inline int64_t find_quickly(Value table, Value key, uint32_t *hash) {
   Value store = TABLE(table)->store;

@@ -28,7 +28,7 @@ enum { LITERAL, DATUM, VECTOR, ELLIPSIS, RENAME };
 enum { NESTING = 200, ELLIPSES = 32, ROOM_A_STEP = 256 };
 /* A macro is translated in one go, and so is a use by one rule. What they may be is bounded by their work: of translating a
    unit is a name that another is compared with, and PART_WORK of them a part of a pattern or template. */
-enum { PART_WORK = 6, LOOKUP_WORK = 12, TRANSLATION_MOST = 900000, USE_MOST = 170000 };
+enum { PART_WORK = 6, LOOKUP_WORK = 12, TRANSLATION_MOST = 800000, USE_MOST = 170000 };
 enum { RULE_PATTERN, RULE_VARS, RULE_TEMPLATE, RULE_RENAMES, RULE_SOURCE, RULE_SLOTS };
 enum { MACRO_RULES_LIST, MACRO_SLOTS };
 

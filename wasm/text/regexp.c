@@ -394,6 +394,13 @@ static uint64_t insert_all(Scan *s, Value insert, bool add) {
   return total;
 }
 
+/* Of a long text all will be written, more or less: room for it at once, a half more than is asked for, instead of moving
+   again and again what there is. */
+static void out_begin(Scan *s, uint32_t width) {
+  uint64_t rest = s->end - s->done, wanted = (rest + rest / 16) / 3 * 2;
+  if (s->out.chars == V_FALSE && rest > LONG_ROUND && heap_reserve(2 * string_size(wanted, width))) builder_room(&s->out, wanted, width);
+}
+
 static bool out_room(Scan *s, uint64_t more, uint32_t width) {
   if (builder_room(&s->out, more, width)) return true;
   need_memory((s->out.length + more) * 4);
@@ -423,6 +430,7 @@ static Value prim_replace(int argc, Value *args) {
     if (outcome == MATCH_PAUSED) return scan_pause(&s);
     if (outcome == MATCH_NO) break;
     uint64_t more = match_slot(0) - s.done + insert_all(&s, insert, false);
+    if (all) out_begin(&s, width);
     if (!out_room(&s, more, width)) return scan_pause(&s);
     add_text(&s, s.text, s.done, match_slot(0));
     insert_all(&s, insert, true);

@@ -1005,6 +1005,24 @@ static bool join_put(Joiner *j, Value piece) {
   return true;
 }
 
+/* Short pieces of narrow characters, one after the other, as far as they come: all are narrow where the result is. True
+   where it is time to pause. */
+static bool join_short(Joiner *j, Value separator) {
+  uint8_t *begin = STR_DATA(j->s), *to = begin + j->at;
+  bool paused = false;
+  if (separator != V_FALSE && STR_LENGTH(separator) > SHORT_PIECE) return false;
+  while (j->rest != V_NIL && !paused) {
+    Value piece = CAR(j->rest);
+    if (STR_LENGTH(piece) > SHORT_PIECE) break;
+    if (separator != V_FALSE && j->count) to = put_plain(to, separator);
+    to = put_plain(to, piece);
+    j->rest = CDR(j->rest);
+    paused = join_round(j);
+  }
+  j->at = (uint64_t)(to - begin);
+  return paused;
+}
+
 /* The last pass, where there are several lineages: as the first went. */
 static Value join_lineage(Joiner *j, int first, Value *args, Value list, Value separator) {
   if (j->t.lineage.several) {
@@ -1058,7 +1076,8 @@ static Value join_list(int first, Value *args, int argument, Value separator, bo
       if (!IS(CAR(j.rest), T_STRING) || j.rest == j.tortoise) return lenient ? V_FALSE : err_type(NULL, argument, "list of strings", list);
       if (j.count && (j.count & (j.count - 1)) == 0) j.tortoise = j.rest;      /* Brent looks for a circle */
       if (separator != V_FALSE && j.count) lineage_count(&j.t.lineage, separator);
-      total_add(&j.t, CAR(j.rest));
+      if (is_plain(CAR(j.rest))) j.t.length += STR_LENGTH(CAR(j.rest));
+      else total_add(&j.t, CAR(j.rest));
       j.rest = CDR(j.rest);
       if (join_round(&j)) return join_pause(&j);
     }
@@ -1085,6 +1104,11 @@ static Value join_list(int first, Value *args, int argument, Value separator, bo
     if (should_pause()) return join_pause(&j);
   }
   while (j.rest != V_NIL && !j.taking) {
+    if (STR_WIDTH(j.s) == 1 && !j.separated && !j.within) {
+      bool paused = join_short(&j, separator);
+      if (j.rest == V_NIL) break;
+      if (paused) return join_pause(&j);
+    }
     if (separator != V_FALSE && j.count && !j.separated) {
       if (!join_put(&j, separator)) return join_pause(&j);
       j.separated = true;

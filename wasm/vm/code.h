@@ -26,7 +26,7 @@
  *   JN_.._SS, J(N)_EQ                                                          v w →
  *   AND_JUMP OR_JUMP                                                             v → v where it jumps, else nothing
  *   CALL TAIL_CALL                                                  a1 ... aA proc → result
- *   CALL_GLOBAL TAIL_CALL_GLOBAL CALL_PRIM                               a1 ... aA → result
+ *   CALL_GLOBAL TAIL_CALL_GLOBAL CASE_GLOBAL CALL_PRIM                   a1 ... aA → result
  *   RETURN UNDERFLOW                                                             v → v in the frame below
  *   RETURN_LOCAL, ACCESS MODIFY PREDICATE CONSTRUCT                                → v in the frame below
  *   RESUME (with the tick's value on top)                                        v → in the frame below
@@ -102,6 +102,8 @@
   X(ACCESS_LOCAL)  /* the same of a local: A: its slot, 12 bits, and the field */ \
   X(PREDICATE_GLOBAL) \
   X(CONSTRUCT_GLOBAL) /* A: argument count */ \
+  /* the same of a case-lambda, behind which is the closure that takes so many arguments: that one is called */ \
+  X(CASE_GLOBAL)   /* A: argument count */ \
   X(LIST)          /* A: count; pop them, push their list */ \
   X(CHARGE)        /* A: steps that this code takes beside those of its calls: long code begins with it */
 

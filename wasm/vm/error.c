@@ -441,7 +441,7 @@ static bool called_in_tail_position(void) {
   uint32_t pc = FRAME_PC(*f), count = OBJ_LENGTH(CLOSURE_TEMPLATE(f->self)) - TEMPLATE_FIXED;
   if (pc < 2) return false;
   uint32_t op = code[pc - 2] & 0xff, index = code[pc - 1];
-  if (op >= OP_ACCESS_GLOBAL && op <= OP_CONSTRUCT_GLOBAL) index &= ~TAIL_BIT;
+  if (op >= OP_ACCESS_GLOBAL && op <= OP_CASE_GLOBAL) index &= ~TAIL_BIT;
   else if (op != OP_CALL_GLOBAL) return false;
   if (index >= count) return false;
   Value cell = TEMPLATE_CONSTS(TEMPLATE(CLOSURE_TEMPLATE(f->self)))[index];

@@ -49,11 +49,6 @@ static void enter_tick(void) {
   m.values[m.sp++] = m.hook_tick;
 }
 
-static bool arity_accepts(Value arity, uint32_t argc) {
-  uint32_t required = ARITY_REQUIRED(arity);
-  return argc >= required && (ARITY_REST(arity) || argc <= required + ARITY_OPTIONAL(arity));
-}
-
 /* Bring accepted arguments into the shape that the running procedure's optional or rest parameters want; returns
    the new stack top. The stack has room (VALUE_RESERVE). */
 static __attribute__((noinline)) Value *shape_arguments(Value *slot, uint32_t argc) {
@@ -64,14 +59,6 @@ static __attribute__((noinline)) Value *shape_arguments(Value *slot, uint32_t ar
   while (argc < positional) slot[argc++] = V_DEFAULT;
   if (ARITY_REST(arity)) slot[argc++] = rest;
   return slot + argc;
-}
-
-static Value select_case(Value procedure, uint32_t argc) {
-  for (uint32_t i = 0; i < OBJ_LENGTH(procedure); i++) {
-    Value closure = SLOTS(procedure)[i];
-    if (arity_accepts(TEMPLATE(CLOSURE_TEMPLATE(closure))->arity, argc)) return closure;
-  }
-  return V_FALSE;
 }
 
 /* Collect, at a safe point, with the registers saved. RUN_DONE: go on. */
@@ -636,6 +623,16 @@ static int run(void) {
           PUSH(result);
           pc++;
           continue;
+        }
+        goto record_procedure;
+      }
+      case OP_CASE_GLOBAL: {
+        const Value *known = now.consts + (*pc & ~TAIL_BIT);
+        argc = A;
+        if (CELL(known[0])->value == known[1]) {
+          proc = known[2];
+          tail = *pc++ >> 31;
+          goto call;
         }
       }
       record_procedure:                /* what it is has changed: any call */

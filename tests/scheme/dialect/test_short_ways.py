@@ -119,6 +119,35 @@ KNOWN: Cases = [
     ),
 ]
 
+CASES: Cases = [
+    (
+        "each number of arguments",
+        "(list (of) (of 1) (of 1 2) (of 1 2 3))",
+        "'(none (one 1) (many 1 (2)) (many 1 (2 3)))\n",
+    ),
+    (
+        "a name that means something else later",
+        "(set! f list) (list (of) (of 1) (of 1 2))",
+        "'(() (1) (1 2))\n",
+    ),
+    ("a name that means a primitive later", "(set! f +) (list (of) (of 1) (of 1 2))", "'(0 1 3)\n"),
+    (
+        "a name that means other cases later",
+        "(set! f (case-lambda [() 0] [(a . b) (cons b a)])) (list (of) (of 1) (of 1 2))",
+        "'(0 (() . 1) ((2) . 1))\n",
+    ),
+    (
+        "too few or too many",
+        "(define g (case-lambda [(a) a] [(a b) b])) (define (h) (g)) (define (k) (+ (g 1 2 3) 1)) (define (wrong f) (with-handlers ([exn:fail:contract:arity? (λ (e) 'arity)]) (f))) (wrong h) (wrong k)",
+        "'arity\n'arity\n",
+    ),
+    (
+        "in tail position",
+        "(define g (case-lambda [(n) (g n 'end)] [(n v) (if (= n 0) v (g (- n 1)))])) (g 100000)",
+        "'end\n",
+    ),
+]
+
 LOOPS: Cases = [
     (
         "out of the small integers",
@@ -164,6 +193,16 @@ async def test_procedures_that_are_jumped_to(program: str, printed: str) -> None
 async def test_calls_of_a_types_procedures(program: str, printed: str) -> None:
     """By their names, whatever these mean when the call is made."""
     await prints(RECORDS + program, printed)
+
+
+@cases(CASES)
+async def test_calls_of_case_lambdas(program: str, printed: str) -> None:
+    """The case is chosen before, as long as the name means the same."""
+    of = "(define f (case-lambda [() 'none] [(a) (list 'one a)] [(a . more) (list 'many a more)]))"
+    await prints(
+        f"{of} (define of (case-lambda [() (f)] [(a) (f a)] [(a b) (list (f a b)) (f a b)] [(a b c) (f a b c)])) {program}",
+        printed,
+    )
 
 
 @cases(LOOPS)

@@ -12,7 +12,7 @@
 (m 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30)
 
 ;;; a macro whose argument grows with each step
-;;; => limit fuel
+;;; => error exn:fail:syntax "takes or becomes more than"
 ;;; limits: fuel=200000000
 (define-syntax m (syntax-rules () ((_ x ...) (m x ... x ... 1)))) (m 1)
 
