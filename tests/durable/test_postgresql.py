@@ -14,8 +14,9 @@ import uuid
 
 import pytest
 import sqlalchemy as sa
+from durable.elsewhere import Others
 
-from rlm_wasm import Runtime, SharedBudget
+from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SharedBudget
 from rlm_wasm.errors import LeaseLost, SessionHeld
 from rlm_wasm.session import Session
 from rlm_wasm.store import open_store
@@ -138,3 +139,41 @@ async def test_an_execution_is_asked_for_by_its_id_from_several_processes(name: 
         async with await two.resume(name) as session:
             assert await session.execute("(finish 3)", request="r") == first
         assert await two.store.sessions.delete(name)  # type: ignore[attr-defined]
+
+
+async def test_children_elsewhere_spend_what_their_parent_has_and_leave_nothing(name: str) -> None:
+    """Over the server, too: each call is sent once, and when one runtime is closed another goes on."""
+    sent: list[str] = []
+
+    class Reading:
+        free = True
+
+        async def complete(self, request: CompletionRequest) -> Completion:
+            sent.append(request.idempotency_key or "")
+            await asyncio.sleep(0.01)
+            program = '(finish (syntax-e (llm-query #:instruction "q" #:data context)))'
+            text = f"```scheme\n{program}\n```" if request.purpose == "program" else request.data
+            return Completion(text=text, prompt_tokens=6, completion_tokens=4)
+
+    options = {"store": URL, "durable": True, "python": "off", "limits": Limits(tokens=10**6, concurrency=4)}
+    budget = SharedBudget(name=name, calls=100, concurrency=3)
+    program = """(finish (string-join (map-async
+      (lambda (n) (llm-query-async #:instruction "W" #:data (number->string n) #:recursive #t)) (range 8)) ","))"""
+    runtimes = [Runtime(Reading(), budget=budget, **options) for _ in range(3)]  # type: ignore[arg-type]
+    elsewhere = Others(*runtimes[1:])
+    runtimes[0].run_children(elsewhere)
+    session = runtimes[0].session(name=name)
+    running = asyncio.create_task(session.execute(program))
+    while len(sent) < 6:
+        await asyncio.sleep(0.001)
+    await elsewhere.runtimes.pop().aclose()
+    result = await running
+    assert result.value == "0,1,2,3,4,5,6,7", result.error
+    assert (result.execution.calls, len(set(sent))) == (16, 16)
+    names = [kept.name for kept in await runtimes[0].store.sessions.list()]  # type: ignore[attr-defined]
+    assert [kept for kept in names if kept.startswith(name)] == [name]
+    await session.aclose()
+    state = runtimes[0].store.budgets.state(name)  # type: ignore[attr-defined]
+    assert state.lent["places"] == 0
+    for runtime in runtimes:
+        await runtime.aclose()
