@@ -157,8 +157,12 @@ def compile_core(say: Say, *, debug: bool = False) -> bytes:
     return core
 
 
-def boot(module: bytes, say: Say) -> bytes:
-    """Instantiate the core, load the prelude, seal; the memory as it is then."""
+def boot(module: bytes, say: Say, *, places: bool = False) -> bytes:
+    """Instantiate the core, load the prelude, seal; the memory as it is then.
+
+    ``places``: code knows where in the prelude it stands, for the error that tells of a fault in it. The image
+    that is shipped does not: else a comment in the prelude would make another guest of it.
+    """
     import cbor2
     import wasmtime
 
@@ -221,7 +225,8 @@ def boot(module: bytes, say: Say) -> bytes:
     say(f"booting the prelude ({len(files)} files)")
     for path in files:
         name = path.relative_to(ROOT).as_posix()
-        send(["boot", {"source": path.read_text(encoding="utf-8"), "name": name}], name)
+        source = path.read_text(encoding="utf-8")
+        send(["boot", {"source": source, "name": name, "places": places}], name)
     send(["seal"], "seal")
     size = call("rlm_page_map_length") * 4096  # sealing moved the image down; what is above it is waste
     return bytes(memory.read(store, 0, size))
@@ -245,7 +250,12 @@ def build(output: Path = OUTPUT, *, if_changed: bool = False, debug: bool = Fals
         return target
     started = time.monotonic()
     core = compile_core(say, debug=debug)
-    image = wasm_image.rewrite(core, boot(core, say))
+    try:
+        memory = boot(core, say)
+    except BuildError:
+        boot(core, lambda _: None, places=True)
+        raise
+    image = wasm_image.rewrite(core, memory)
     output.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(f".{os.getpid()}")
     scratch.write_bytes(image)

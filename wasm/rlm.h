@@ -32,7 +32,7 @@
  *   ["tick"]                       the time slice is over: let the next fiber run
  *   ["state"]                      what programs have defined; answered with "done" (the status was DONE)
  *   ["collect"]                    collect what nobody needs; answered with "done" (the status was DONE)
- *   ["boot", {source, name}]       build time only: evaluate one file of the prelude
+ *   ["boot", {source, name, places}]  build time only: evaluate one file of the prelude
  *   ["seal"]                       build time only: what lives now is the image; the shipped module's
  *                                  memory ends after rlm_page_map_length() pages
  * From the guest:

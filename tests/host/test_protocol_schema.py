@@ -20,7 +20,7 @@ from rlm_wasm.sandbox.protocol import ErrorReport
 
 ROOT = Path(__file__).parents[2]
 HEADER = (ROOT / "wasm" / "rlm.h").read_text(encoding="utf-8")
-BUILD_ONLY = ['["boot", {source, name}]', '["seal"]']
+BUILD_ONLY = ['["boot", {source, name, places}]', '["seal"]']
 
 
 def _declared(direction: str) -> list[str]:

@@ -10,6 +10,7 @@
 #include "host/mailbox.h"
 #include "host/primitives.h"
 #include "io/printer.h"
+#include "io/reader.h"
 #include "numbers/number.h"
 #include "rlm.h"
 #include "text/string.h"
@@ -127,7 +128,8 @@ int32_t boot_file(void) {
   Value options = CADR(message);
   Value text = table_get(options, intern("source"), V_FALSE);
   boot_name = intern_string(table_get(options, intern("name"), string_from_c("prelude")));
-  boot_reader = call_global("%make-reader", 2, text, boot_name);
+  bool with_places = table_get(options, intern("places"), V_FALSE) != V_FALSE;
+  boot_reader = with_places ? reader_of_program(text, boot_name) : reader_of_library(text, boot_name);
   while (!boot_failed) {
     Value form = call_global("%read-datum", 1, boot_reader);
     if (boot_failed || form == V_EOF) break;

@@ -24,7 +24,7 @@
 /* ---- the state ---- */
 
 enum { R_MARK, R_TEXT, R_SOURCE, R_AT, R_LINE, R_COLUMN, R_FLAGS, R_STACK, R_TOP, R_LABELS, R_MARGIN, R_NUMBER, R_PLACE, R_TOKEN, R_LOOKED, R_BODY, R_SLOTS };
-enum { FOLD_CASE = 1, PLACES = 2 };      /* PLACES: program text; literals are immutable then */
+enum { FOLD_CASE = 1, CODE = 2, PLACES = 4 };      /* CODE: literals are immutable */
 #define READER_MARK FIX(0x7265616465)
 
 typedef struct {
@@ -481,7 +481,7 @@ static Value read_atom(Reader *r, uint32_t place) {
 /* ---- strings ---- */
 
 static Value literal(Reader *r, Value v) {
-  if (r->flags & PLACES) SET_FLAG(v, H_IMMUTABLE);
+  if (r->flags & CODE) SET_FLAG(v, H_IMMUTABLE);
   return v;
 }
 static Value string_literal(Reader *r, Builder *b) {
@@ -1110,7 +1110,8 @@ static Value read_datum(Reader *r) {
 static bool is_reader(Value v) { return IS(v, T_VECTOR) && VEC_LENGTH(v) == R_SLOTS && VEC(v)[R_MARK] == READER_MARK; }
 #define CHECK_READER(i) do { if (!is_reader(args[i])) return err_type(NULL, i, "reader", args[i]); } while (0)
 
-Value reader_of_program(Value text, Value source) { return make_reader(text, source, 0, 1, 1, PLACES); }
+Value reader_of_program(Value text, Value source) { return make_reader(text, source, 0, 1, 1, CODE | PLACES); }
+Value reader_of_library(Value text, Value source) { return make_reader(text, source, 0, 1, 1, CODE); }
 uint32_t reader_place(Value state) { return (uint32_t)FIX_VALUE(VEC(state)[R_PLACE]); }
 Value reader_next(Value state) {
   Reader r;
@@ -1127,7 +1128,7 @@ static Value prim_make_reader(int argc, Value *args) {
   if (HAS_ARG(2)) CHECK_INDEX(NULL, 2, 0, STR_LENGTH(args[0]), args[0], at);
   if (HAS_ARG(3)) CHECK_INDEX(NULL, 3, 1, UINT32_MAX, V_FALSE, line);
   if (HAS_ARG(4)) CHECK_INDEX(NULL, 4, 1, UINT32_MAX, V_FALSE, column);
-  return make_reader(args[0], ARG_OR(1, V_FALSE), at, line, column, PLACES);
+  return make_reader(args[0], ARG_OR(1, V_FALSE), at, line, column, CODE | PLACES);
 }
 
 static Value prim_read_datum(int argc, Value *args) {
