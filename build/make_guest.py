@@ -160,8 +160,8 @@ def compile_core(say: Say, *, debug: bool = False) -> bytes:
 def boot(module: bytes, say: Say, *, places: bool = False) -> bytes:
     """Instantiate the core, load the prelude, seal; the memory as it is then.
 
-    ``places``: code knows where in the prelude it stands, for the error that tells of a fault in it. The image
-    that is shipped does not: else a comment in the prelude would make another guest of it.
+    ``places``: code knows where in the prelude it stands, for the error that tells of a fault there. The
+    image that ships does not: so most comments in the prelude make no other guest of it.
     """
     import cbor2
     import wasmtime

@@ -16,8 +16,7 @@ from rlm_wasm.errors import SessionClosed
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import Grants
 from rlm_wasm.session import Session
-from rlm_wasm.session_parts.durable import log
-from rlm_wasm.session_parts.placed import Reply, Told, Work
+from rlm_wasm.session_parts.placed import Reply, Told, Work, log
 from rlm_wasm.session_parts.serving import spent_in
 from rlm_wasm.turns import in_turns
 

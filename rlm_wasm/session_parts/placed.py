@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import cbor2
 
@@ -129,7 +129,7 @@ class Reply:
         return UsedElsewhere(usage=usage, lost_tokens=self.lost_tokens, lost_usd=self.lost_usd)
 
 
-Told = tuple[Reply, Sequence[events.Record]]
+Told: TypeAlias = "tuple[Reply, Sequence[events.Record]]"
 """A reply, and what a run log is told of how it came about, as far as that is known."""
 
 

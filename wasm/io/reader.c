@@ -1121,16 +1121,6 @@ Value reader_next(Value state) {
   return datum;
 }
 
-/* (%make-reader string source-name [position line column]) */
-static Value prim_make_reader(int argc, Value *args) {
-  CHECK_STRING(NULL, 0);
-  uint32_t at = 0, line = 1, column = 1;
-  if (HAS_ARG(2)) CHECK_INDEX(NULL, 2, 0, STR_LENGTH(args[0]), args[0], at);
-  if (HAS_ARG(3)) CHECK_INDEX(NULL, 3, 1, UINT32_MAX, V_FALSE, line);
-  if (HAS_ARG(4)) CHECK_INDEX(NULL, 4, 1, UINT32_MAX, V_FALSE, column);
-  return make_reader(args[0], ARG_OR(1, V_FALSE), at, line, column, CODE | PLACES);
-}
-
 static Value prim_read_datum(int argc, Value *args) {
   (void)argc;
   CHECK_READER(0);
@@ -1159,7 +1149,6 @@ static Value prim_read(int argc, Value *args) {
 }
 
 const PrimDef read_prims[] = {
-  {"%make-reader", prim_make_reader, 1, 5, "(%make-reader string [source position line column])"},
   {"%read-datum", prim_read_datum, 1, 1, "(%read-datum reader)"},
   {"read", prim_read, 0, 1, "(read [port])"},
   {"%read", prim_read, 0, 1, "(%read [port])"},
