@@ -53,9 +53,9 @@ class ChildRunner:
             if running.task.cancelled():
                 raise SessionClosed(f"session {work.name} was closed while it worked for another one")
             told = running.task.result()
-            if told[0].status != "cancelled":
+            if told[0].status != "cancelled" or running.ended_by >= work.epoch:
                 return told
-            # A parent that was there before has ended it; this one goes on with it.
+            # A process that had the parent before has ended it; this one goes on with it.
 
     def _over(self, name: str, task: asyncio.Task[Told]) -> None:
         self._running.pop(name, None)
@@ -66,7 +66,7 @@ class ChildRunner:
         session = await self._opened(grants, work)
         running = self._running[work.name]
         try:
-            if running.unwanted:
+            if running.ended_by >= work.epoch:
                 raise SessionClosed(f"session {work.name} was wanted no longer before it began")
             running.serves(session)
             return await session.serve(work)
@@ -95,7 +95,7 @@ class ChildRunner:
         """
         running = self._running.get(work.name)
         if running is not None:
-            await running.stopped()
+            await running.stopped(work.epoch)
             if not running.task.cancelled() and running.task.exception() is None:
                 return running.task.result()
         database, opener = self._database(), self._opener()
@@ -132,17 +132,17 @@ class _Running:
 
     def __init__(self, work: Coroutine[Any, Any, Told]) -> None:
         self.task = asyncio.get_running_loop().create_task(work)
-        self.unwanted = False
-        """Whether it is to end."""
+        self.ended_by = -1
+        """Which epoch of its parent's wants it no longer; negative: none."""
         self._session: Session | None = None
 
     def serves(self, session: Session) -> None:
         """By this session."""
         self._session = session
 
-    async def stopped(self) -> None:
-        """End it; this returns when it has ended."""
-        self.unwanted = True
+    async def stopped(self, epoch: int) -> None:
+        """End it, for this epoch of its parent's; this returns when it has ended."""
+        self.ended_by = max(self.ended_by, epoch)
         if self._session is not None:  # else it is being opened, and to cancel that would leave its lease
             await self._session.stop_serving()
         await asyncio.wait([self.task])

@@ -95,7 +95,8 @@ class Durable:
         """Whether the store has a snapshot."""
         self._provider = provider
         self._sessions = sessions
-        self._epoch = opened.epoch
+        self.epoch = opened.epoch
+        """Of its lease: who takes it over has a later one."""
         self._budget: Budget | None = None
         self._shared = shared
         self.family = family
@@ -294,7 +295,7 @@ class Durable:
 
     def _borrow(self, budget: Budget, shared: SharedBudget, *, before: Amount | None = None) -> Lender:
         store = cast("DatabaseStore", self._sessions.store)
-        lender = Lender(store, shared, self.name, self._epoch, budget, found=self.found, before=before)
+        lender = Lender(store, shared, self.name, self.epoch, budget, found=self.found, before=before)
         self._lenders.append(lender)
         return lender
 
@@ -345,7 +346,7 @@ class Durable:
         def joined() -> None:
             if new:
                 store.budgets.open(family)
-            store.budgets.exchange(family.name, self.name, self._epoch, report)
+            store.budgets.exchange(family.name, self.name, self.epoch, report)
 
         try:
             await lender.begin(store.run(joined))
@@ -465,7 +466,7 @@ class Durable:
     async def write(self, batch: Batch) -> None:
         """See Sink."""
         await self._sessions.store.run(
-            lambda: self._sessions.write(self.name, self._epoch, self._signed(batch))
+            lambda: self._sessions.write(self.name, self.epoch, self._signed(batch))
         )
 
     def _signed(self, batch: Batch) -> Batch:
@@ -497,7 +498,7 @@ class Durable:
 
         async def transaction(batch: Batch) -> None:
             await self._sessions.store.run(
-                lambda: self._sessions.save(self.name, self._epoch, self._signed(batch), saved)
+                lambda: self._sessions.save(self.name, self.epoch, self._signed(batch), saved)
             )
 
         await self.writer.write(transaction)
@@ -527,7 +528,7 @@ class Durable:
         if not self.writes:
             return
         try:
-            self._sessions.release(self.name, self._epoch, forget=not self.found)
+            self._sessions.release(self.name, self.epoch, forget=not self.found)
         except StoreError as error:
             log.debug("the lease of session %s is not given back: %s", self.name, error)
 
@@ -555,7 +556,7 @@ class Durable:
             try:
                 empty = not self.found and not self.saved and not self.writer.wrote
                 await self._sessions.store.run(
-                    lambda: self._sessions.release(self.name, self._epoch, forget=empty)
+                    lambda: self._sessions.release(self.name, self.epoch, forget=empty)
                 )
             except StoreError as error:
                 log.debug("the lease of session %s is not given back: %s", self.name, error)

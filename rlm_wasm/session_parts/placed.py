@@ -60,6 +60,8 @@ class Work:
     """Of the session."""
     key: str
     """The call's idempotency key."""
+    epoch: int
+    """Of the parent's lease: what one ends, it and those before it want no longer."""
     number: int
     request: CompletionRequest
     """The call, without its data."""
@@ -286,6 +288,7 @@ class PlacedChildren:
         return Work(
             name=name,
             key=key,
+            epoch=durable.epoch,
             number=request.id,
             request=replace(request, data=""),
             data=data,
@@ -435,7 +438,9 @@ class PlacedChildren:
             stay.durable.members.add(name or "")
             if number not in live and name is not None and self._elsewhere is not None:
                 request = CompletionRequest(id=number, instruction="", idempotency_key=placed.key)
-                work = Work(name=name, key=placed.key, number=number, request=request)
+                work = Work(
+                    name=name, key=placed.key, epoch=stay.durable.epoch, number=number, request=request
+                )
                 self._end_soon(replace(work, family=stay.durable.family))
 
     async def settled(self) -> None:

@@ -43,7 +43,8 @@ class Others:
         for _ in range(100_000):
             runtime = self.runtimes[place % len(self.runtimes)]
             try:
-                return await runtime.serve_child(parent, work, end=end)
+                # As in an actor: what nobody waits for any longer goes on there.
+                return await asyncio.shield(runtime.serve_child(parent, work, end=end))
             except (SessionHeld, SessionClosed, LeaseLost):
                 place += 1
                 await asyncio.sleep(0)
