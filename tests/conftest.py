@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,12 @@ pytest_plugins = ["pytester"]
 # No example has a deadline: how long one takes is the machine's affair, and what else runs there.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Where a store of the test's own is, that processes can share."""
+    return f"sqlite:///{tmp_path / 'state.db'}"
 
 
 @pytest.fixture

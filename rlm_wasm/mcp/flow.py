@@ -88,13 +88,35 @@ async def bounded(
         await unsent.drop()
 
 
-class _Unsent:
+class _Stream:
+    """A stream of the SDK's over another one, which is closed with it."""
+
+    def __init__(self, below: Any) -> None:
+        self._below = below
+
+    async def aclose(self) -> None:
+        """Close the stream below."""
+        await self._below.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class _Unsent(_Stream):
     """The way to the client: what waits there until it reads, and for which requests."""
 
     last_context: None = None
 
     def __init__(self, write: Any, room: Room) -> None:
-        self._write = write
+        super().__init__(write)
         self._room = room
         self._asked: dict[Id, int] = {}
         self._bytes = 0
@@ -134,7 +156,7 @@ class _Unsent:
     async def _send(self, item: SessionMessage, size: int) -> None:
         message = item.message
         try:
-            await self._write.send(item)
+            await self._below.send(item)
         finally:
             self._count(-size)
             if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
@@ -151,7 +173,7 @@ class _Unsent:
     async def _posted(self, item: SessionMessage, size: int) -> None:
         try:
             # Not as other answers: the id may be that of a request that still waits.
-            await self._write.send(item)
+            await self._below.send(item)
         except Exception:  # noqa: S110  # the client has gone
             pass
         finally:
@@ -174,40 +196,25 @@ class _Unsent:
             task.cancel()
         await asyncio.gather(*self._posting, return_exceptions=True)
 
-    async def aclose(self) -> None:
-        """Close the stream below."""
-        await self._write.aclose()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-
-class _Asked:
+class _Asked(_Stream):
     """What the client sends, as far as there is room for it; the rest is answered here."""
 
     def __init__(self, read: Any, unsent: _Unsent, sizes: deque[int]) -> None:
-        self._read = read
+        super().__init__(read)
         self._unsent = unsent
         self._sizes = sizes
 
     @property
     def last_context(self) -> Any:
         """As the stream below: where the message was read."""
-        return getattr(self._read, "last_context", None)
+        return getattr(self._below, "last_context", None)
 
     async def receive(self) -> SessionMessage:
         """The next message. A line that is none is answered: nobody waits for it in vain."""
         while True:
             await self._unsent.drained()
-            item = await self._read.receive()
+            item = await self._below.receive()
             size = self._sizes.popleft() if self._sizes else 0
             if isinstance(item, Exception):
                 refused = types.ErrorData(
@@ -228,10 +235,6 @@ class _Asked:
                 self._unsent.answered((message.params or {}).get("requestId"))
             return item  # type: ignore[no-any-return]
 
-    async def aclose(self) -> None:
-        """Close the stream below."""
-        await self._read.aclose()
-
     def __aiter__(self) -> _Asked:
         return self
 
@@ -240,17 +243,6 @@ class _Asked:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 def _size(message: Any) -> int:

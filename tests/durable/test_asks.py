@@ -58,12 +58,6 @@ class Models:
         return self.replies[min(request.data.count("## Iteration"), len(self.replies) - 1)]
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store of the test's own."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
-
-
 def runtime_over(models: Models, url: str, **more: Any) -> Runtime:
     """With a store."""
     return Runtime(models, store=url, durable=True, python="off", **more)

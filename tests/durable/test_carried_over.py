@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import json
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,12 +38,6 @@ def other() -> Engine:
         memory[page * PAGE : (page + count) * PAGE] = written.content[offset : offset + count * PAGE]
     sandbox.close()
     return Engine.of(wasm_image.rewrite(engine.image(), bytes(memory)))
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store of the test's own."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
 
 
 async def kept(

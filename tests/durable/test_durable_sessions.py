@@ -39,12 +39,6 @@ from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 ASK = '(define a (syntax-e (llm-query #:instruction "one"))) (define b (syntax-e (llm-query #:instruction "two"))) (finish (string-append a b))'
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store of the test's own."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
-
-
 def database(url: str) -> contextlib.closing[sqlite3.Connection]:
     """The store as a database."""
     return contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None))

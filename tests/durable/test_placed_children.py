@@ -26,24 +26,11 @@ from rlm_wasm import (
 from rlm_wasm.errors import LeaseLost
 from rlm_wasm.limits import MIB
 from rlm_wasm.runlog import events
-from rlm_wasm.session_parts import lending
 from rlm_wasm.session_parts.placed import Reply, Work, error_of
 
+pytestmark = pytest.mark.usefixtures("quick_lending")
+
 TWO = '(map syntax-e (await-all-syntax (map (lambda (d) (llm-query-async #:instruction "Work" #:data d #:recursive #t)) (list "one 1" "one 2"))))'
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store of the test's own."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions look after what they hold, and ask again, in moments."""
-    monkeypatch.setattr(lending, "IDLE_S", 0.01)
-    monkeypatch.setattr(lending, "LOOK_S", 0.02)
-    monkeypatch.setattr(lending, "LONGEST_WAIT_S", 0.02)
 
 
 class Writing:

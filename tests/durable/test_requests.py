@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import sqlite3
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from durable.test_durable_sessions import ASK, answered, crash
@@ -14,13 +13,6 @@ from durable.test_durable_sessions import ASK, answered, crash
 from rlm_wasm import Limits, Runtime, SnapshotCorrupt, UsageError
 from rlm_wasm.errors import LeaseLost
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store of the test's own."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
-
 
 PROGRAMS = {
     "a text": '(display "out") (finish "text")',

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,28 +11,15 @@ from hypothesis import strategies as st
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SharedBudget, UsageError
 from rlm_wasm.llm.budget import nanousd
 from rlm_wasm.llm.calls import DEFAULT_MAX_TOKENS
-from rlm_wasm.session_parts import lending
 from rlm_wasm.store import open_store
 from rlm_wasm.store.budgets import BudgetShares, Shared
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import Amount, Report
 
+pytestmark = pytest.mark.usefixtures("quick_lending")
+
 FAN_OUT = "(map-async (lambda (i) (llm-query-async #:instruction (number->string i))) (range {calls}))"
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store of the test's own."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions look after what they hold, and ask again, in moments."""
-    monkeypatch.setattr(lending, "IDLE_S", 0.01)
-    monkeypatch.setattr(lending, "LOOK_S", 0.02)
-    monkeypatch.setattr(lending, "LONGEST_WAIT_S", 0.02)
 
 
 class Counting:

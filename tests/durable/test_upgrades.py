@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from pathlib import Path
 
 import pytest
 from durable.test_durable_sessions import ASK, answered, crash
@@ -20,12 +19,6 @@ from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 def other() -> Engine:
     """Another release's guest: this one's with a custom section, which has no meaning but another hash."""
     return Engine.of(Engine.shared().image() + b"\x00\x06\x05other")
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store of the test's own."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
 
 
 async def test_an_execution_goes_on_with_the_guest_that_it_began_on(url: str, other: Engine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,12 +33,6 @@ class Elsewhere:
 
     async def aclose(self) -> None:
         """Nothing is held."""
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store that processes can share."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
 
 
 async def test_a_runtime_elsewhere_is_made_of_the_same_arguments(url: str) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rlm_wasm.sandbox import protocol
+from host.in_slices import value_of
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.protocol import Done, GuestStatus
 from rlm_wasm.sandbox.sandbox import Sandbox
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -115,18 +114,6 @@ def test_what_is_too_large_to_be_compiled_is_refused_at_once(name: str) -> None:
     assert message in measured.outcome
     assert measured.outcome != "ok"
     assert measured.fuel <= PIECE
-
-
-def value_of(program: str, steps: int) -> str:
-    """What a program's value is written as."""
-    sandbox = Sandbox(Engine.shared(), 256 << 20)
-    message: bytes | None = protocol.evaluate(program, "test.scm", {})
-    while sandbox.run(message, steps, 1 << 50) == GuestStatus.PREEMPTED:
-        message = None
-    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
-    sandbox.close()
-    assert done.error is None, done.error
-    return done.value or ""
 
 
 MEANT = {

@@ -7,10 +7,10 @@ from collections.abc import Generator
 
 import pytest
 
+from host.resting import rested
 from rlm_wasm import Runtime
 from rlm_wasm.execution import guest, scheduler
 from rlm_wasm.sandbox import pages, sandbox
-from tests.host.resting import rested
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single pages back")
 

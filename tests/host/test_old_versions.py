@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from host.in_slices import value_of
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
@@ -21,19 +22,6 @@ from rlm_wasm.sandbox.sandbox import Sandbox
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import loop_gap
-
-
-def value_of(program: str, steps: int, memory: int = 256 << 20) -> str:
-    """What the program's value is written as, in slices of so many steps."""
-    sandbox = Sandbox(Engine.shared(), memory)
-    message: bytes | None = protocol.evaluate(program, "test.scm", {})
-    while sandbox.run(message, steps, 1 << 50) == GuestStatus.PREEMPTED:
-        message = None
-    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
-    sandbox.close()
-    assert done.error is None, done.error
-    return done.value or ""
-
 
 FIRST = """
 (define versions (make-vector 400 #f))

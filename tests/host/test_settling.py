@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from host.resting import rested
 from rlm_wasm import Runtime, Session
 from rlm_wasm.errors import InstanceLost
 from rlm_wasm.execution import replay_log, scheduler
 from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.sandbox.snapshot import Image
-from tests.host.resting import rested
 
 FILLED = "(define v (make-vector 1000000 1)) (for ([i 100000]) (vector-set! v i i))"
 

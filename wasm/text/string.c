@@ -421,16 +421,8 @@ static void string_use(Value s, Value chars, uint32_t width) {
   HEADER_OF(s) = (HEADER_OF(s) & ~((uint64_t)H_WIDTH_MASK << 16)) | flags << 16;
 }
 
-/* Makes the characters of s at least so wide; the caller has reserved. */
-void string_widen(Value s, uint32_t width) {
-  uint32_t old = STR_WIDTH(s), length = STR_LENGTH(s);
-  if (old >= width) return;
-  Value chars = heap_raw(T_RAW, 0, length * width);
-  chars_copy(RAW_BYTES(chars), width, STR_DATA(s), old, length);
-  string_use(s, chars, width);
-}
-
-/* The same by a primitive whose progress this is while it is a vector of so many. False: it pauses, or waits for memory. */
+/* Makes the characters of s at least so wide, in a primitive whose progress this is while it is a vector of so many.
+   Not #t: it pauses, or waits for memory. */
 enum { WIDEN_CHARS, WIDEN_AT, WIDEN_SIZE };
 static bool copied_in_parts(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t from_width, uint32_t *at, uint32_t count) {
   while (*at < count) {

@@ -66,7 +66,6 @@ static inline uint64_t string_size(uint64_t length, uint32_t width) {
   return length > UINT32_MAX ? UINT64_MAX / 2 : length * width + 64;      /* the first is more than any memory */
 }
 Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count);   /* as narrow as can be */
-void string_widen(Value s, uint32_t width);              /* in place, at least that wide; reserved by the caller */
 #define CHECK_MUTABLE_STRING(i) do { \
     if (!IS(args[i], T_STRING)) return err_type(NULL, i, "string", args[i]); \
     if (OBJ_FLAGS(args[i]) & H_IMMUTABLE) return err_type(NULL, i, "mutable string", args[i]); } while (0)
