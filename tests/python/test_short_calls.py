@@ -38,16 +38,16 @@ async def test_a_job_is_waited_for_here_or_on_the_loop(pool: Workers) -> None:
     slow = pool.submit(gate.wait)
     assert not slow.wait(0)
     waiting = asyncio.ensure_future(slow.ended())
-    told: list[bool] = []
+    told: asyncio.Queue[bool] = asyncio.Queue()
     await asyncio.sleep(0)
-    slow.then(lambda: told.append(slow.over))
+    slow.then(lambda: told.put_nowait(slow.over))
     gate.set()
     await waiting
+    assert await told.get()  # by the thread, which tells one after the other
+    slow.then(lambda: told.put_nowait(True))
     await asyncio.sleep(0)
-    assert told == [True]
-    slow.then(lambda: told.append(True))
-    await asyncio.sleep(0)
-    assert told == [True, True]
+    assert told.get_nowait()
+    assert told.empty()
     assert await pool.run(lambda: 2) == 2
 
 
