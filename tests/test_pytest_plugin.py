@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,12 @@ from pathlib import Path
 import pytest
 
 import rlm_wasm
+from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox.sandbox import Sandbox
 
 HEAD = "import asyncio, pytest\n"
+WITHOUT_FAULTHANDLER = ("-p", "no:faulthandler")
+"""When that is disabled, what wasmtime does when a guest traps is disabled with it, in the whole process."""
 
 
 @pytest.fixture
@@ -20,9 +26,24 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> object:
 
     def run(text: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(HEAD + text)
-        return pytester.runpytest_inprocess("-p", "rlm_wasm.pytest_plugin", *options)
+        return pytester.runpytest_inprocess(*WITHOUT_FAULTHANDLER, "-p", "rlm_wasm.pytest_plugin", *options)
 
     return run
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how a handler is asked for differs elsewhere")
+def test_a_suite_leaves_what_is_done_when_a_guest_traps(suite) -> None:  # type: ignore[no-untyped-def]
+    """Without that handler the next guest that reads outside its memory would end the process."""
+
+    def handler() -> int:
+        action = (ctypes.c_void_p * 32)()  # struct sigaction begins with the handler's address
+        assert ctypes.CDLL(None).sigaction(signal.SIGSEGV, None, action) == 0
+        return action[0] or 0
+
+    Sandbox(Engine.shared(), 1 << 30).close()
+    before = handler()
+    suite("def test_it(): pass").assert_outcomes(passed=1)
+    assert handler() == before != signal.SIG_DFL
 
 
 def test_a_plain_test_runs_programs_and_bounds_them(suite) -> None:  # type: ignore[no-untyped-def]
