@@ -471,6 +471,19 @@ static void forward_list(Value *slot, uint64_t *p) {
   }
 }
 
+/* A string whose characters lie behind it is copied with them, and lies before them again. */
+static inline bool lies_before_its_characters(const uint64_t *p) { return PAYLOAD(p[2]) == (uint32_t)(uintptr_t)(p + 4); }
+static void forward_string(Value *slot, uint64_t *p) {
+  uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((HEADER_LENGTH(p[4]) + 7) & ~7u);
+  uint64_t *to = allocate_small(bytes);
+  copy_words(to, p, bytes);
+  copied += bytes;
+  to[2] = FROM_PTR(T_RAW, to + 4);
+  p[0] = MAKE(T_FORWARD, (uint32_t)(uintptr_t)to);
+  p[4] = MAKE(T_FORWARD, (uint32_t)(uintptr_t)(to + 4));
+  *slot = FROM_PTR(T_STRING, to);
+}
+
 static void forward_object(Value *slot) {
   Value v = *slot;
   uint64_t *p = PTR(v);
@@ -484,6 +497,7 @@ static void forward_object(Value *slot) {
   uint64_t first = *p;
   if (TAG(first) == T_FORWARD) { *slot = MAKE(TAG(v), PAYLOAD(first)); return; }
   if (IS(v, T_PAIR)) { forward_list(slot, p); return; }
+  if (IS(v, T_STRING) && !sealing && lies_before_its_characters(p) && IS_HEADER(p[4])) { forward_string(slot, p); return; }
   uint32_t bytes;
   uint64_t *to;
   if (IS(v, T_LPAIR)) {
@@ -631,6 +645,12 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
       from += 24;
     } else if (KIND_IS_RAW(HEADER_KIND(word))) {
       from += 8 + ((HEADER_LENGTH(word) + 7) & ~7u);
+    } else if (HEADER_KIND(word) == T_STRING && !sealing) {
+      uint64_t *string = (uint64_t *)from;
+      if (string[3] != V_FALSE) forward_slot(string + 3);
+      from += sizeof(struct String);
+      if (lies_before_its_characters(string)) from += 8 + ((HEADER_LENGTH(string[4]) + 7) & ~7u);
+      else forward_slot(string + 2);
     } else {
       if (HEADER_KIND(word) == T_EPHEMERON && !sealing) chain_ephemeron(from);
       else scan_slots((Value *)from + 1, HEADER_LENGTH(word));

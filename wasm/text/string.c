@@ -327,7 +327,7 @@ Value string_make(uint32_t length, uint32_t width) {
 
 Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count) {
   if (width == 1) {
-    Value s = heap_string(H_WIDTH1, count, count);
+    Value s = make_narrow_in_place(count);
     copy_bytes(STR_DATA(s), data, count);
     return s;
   }
@@ -810,7 +810,7 @@ static Value append_plain(int argc, Value *args) {
   }
   if (length > PLAIN_CHARS) return V_FALSE;
   charge((int64_t)(length / 64) + argc / 4);
-  Value s = heap_string(H_WIDTH1, (uint32_t)length, (uint32_t)length);
+  Value s = make_narrow_in_place((uint32_t)length);
   uint8_t *to = STR_DATA(s);
   for (int i = 0; i < argc; i++) to = put_plain(to, args[i]);
   return s;
@@ -829,7 +829,7 @@ static Value join_plain(Value list, Value separator) {
   if (count) length -= between;
   if (length > PLAIN_CHARS) return V_FALSE;
   charge(count / 4);
-  Value s = heap_string(H_WIDTH1, (uint32_t)length, (uint32_t)length);
+  Value s = make_narrow_in_place((uint32_t)length);
   uint8_t *to = STR_DATA(s);
   for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
     if (between && rest != list) to = put_plain(to, separator);

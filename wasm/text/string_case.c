@@ -59,8 +59,8 @@ static int map_char(Value s, uint32_t i, enum case_kind kind, bool *in_word, uin
   }
 }
 
-/* Characters [from, to): eight at a time. */
-static bool is_ascii(Value s, uint32_t from, uint32_t to) {
+/* Characters [from, to). */
+WIDE_STEPS static bool is_ascii(Value s, uint32_t from, uint32_t to) {
   if (STR_WIDTH(s) != 1) return false;
   const uint8_t *at = STR_DATA(s) + from, *end = STR_DATA(s) + to;
   uint64_t all = 0, word;
@@ -79,7 +79,7 @@ static uint32_t round_end(Value s, uint32_t from) {
 }
 
 /* Says whether all of it was ASCII. */
-static bool map_ascii(Value s, uint32_t from, uint32_t to, enum case_kind kind, Value result, uint32_t at) {
+WIDE_STEPS static bool map_ascii(Value s, uint32_t from, uint32_t to, enum case_kind kind, Value result, uint32_t at) {
   const uint8_t *data = STR_DATA(s);
   uint8_t low = kind == UPCASE ? 'a' : 'A', all = 0;
   if (STR_WIDTH(result) == 1) {
@@ -105,7 +105,7 @@ static Value map_string(Value *args, enum case_kind kind) {
   uint64_t total = 0;
   bool in_word = false;
   if (length <= LONG_ROUND && STR_WIDTH(s) == 1 && kind != TITLECASE) {     /* short and ASCII: nearly always */
-    result = string_make(length, 1);
+    result = make_narrow_in_place(length);
     if (map_ascii(s, 0, length, kind, result, 0)) {
       charge(length / 32);
       STR(result)->lineage = lineage_flat(STR(s)->lineage);

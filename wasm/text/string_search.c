@@ -780,49 +780,109 @@ static bool is_plain_split(const Splitter *p) {
   bool simple = p->cut == AT_SPACE || (p->cut == AT_STRING && STR_LENGTH(p->sep) == 1 && char_width(string_char(p->sep, 0)) == 1);
   return simple && STR_WIDTH(p->s) == 1 && STR(p->s)->lineage == V_FALSE;
 }
-static void split_plain_at_space(Splitter *p) {
-  const uint8_t *data = STR_DATA(p->s);
-  uint32_t piece = p->piece, end = p->end;
-  while (!should_pause()) {
-    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end, stop = piece;
-    while (stop < limit && !is_separating(data[stop])) stop++;
-    if (stop == limit) break;
-    uint32_t after = stop + 1;
-    limit = end - after > SKIP_ROUND ? after + SKIP_ROUND : end;
-    while (after < limit && is_separating(data[after])) after++;
-    if (after == limit && after < end) break;
-    list_add(&p->list, string_from_chars(data + piece, 1, stop - piece));
-    charge(1 + (stop - piece) / 16);
-    piece = after;
+
+/* A short piece and its pair lie side by side and are made in one step; what is copied with it is written over, or
+   is room that nobody reads. */
+static inline void add_plain(List *list, const uint8_t *from, uint32_t count, const uint8_t *end) {
+#ifndef RLM_DEBUG                       /* which counts allocations */
+  uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((count + 7) & ~7u);
+  if (count <= 16 && end - from >= 16 && (uint32_t)(heap_bump_end - heap_bump) >= sizeof(struct String) + 8 + 16 + 16) {
+    struct String *s = (struct String *)heap_bump;
+    uint64_t *raw = (uint64_t *)(s + 1);
+    Value *pair = (Value *)(heap_bump + bytes);
+    heap_bump += bytes + 16;
+    s->header = HEADER(T_STRING, H_WIDTH1, 3);
+    s->length = FIX(count);
+    s->chars = FROM_PTR(T_RAW, raw);
+    s->lineage = V_FALSE;
+    raw[0] = HEADER(T_RAW, 0, count);
+    memcpy(raw + 1, from, 16);
+    pair[0] = FROM_PTR(T_STRING, s);
+    pair[1] = V_NIL;
+    Value next = FROM_PTR(T_PAIR, pair);
+    if (list->first == V_NIL) list->first = next;
+    else CDR(list->last) = next;
+    list->last = next;
+    return;
   }
+#endif
+  list_add(list, string_from_chars(from, 1, count));
+}
+
+#ifdef __wasm__
+WIDE_STEPS static inline uint32_t marks(const uint8_t *at, bool at_space, v128_t c) {
+  v128_t here = wasm_v128_load(at);
+  if (!at_space) return wasm_i8x16_bitmask(wasm_i8x16_eq(here, c));
+  v128_t blank = wasm_i8x16_eq(here, wasm_i8x16_splat(' '));
+  v128_t control = wasm_u8x16_lt(wasm_i8x16_sub(here, wasm_i8x16_splat(9)), wasm_i8x16_splat(5));
+  return wasm_i8x16_bitmask(wasm_v128_or(blank, wasm_v128_andnot(control, wasm_i8x16_eq(here, wasm_i8x16_splat(11)))));
+}
+#endif
+static inline bool ends_plain(uint32_t c, bool at_space, uint32_t separator) {
+  return at_space ? is_separating(c) : c == separator;
+}
+
+/* What separates is looked for sixteen characters at a time, and then taken one by one: pieces are mostly shorter. Where it
+   stops, p->piece is behind all separators that come in a row. */
+WIDE_STEPS static inline void split_plain_at(Splitter *p, bool at_space, uint32_t separator, bool repeat) {
+  const uint8_t *data = STR_DATA(p->s);
+  uint32_t piece = p->piece, end = p->end, at = piece;
+  List list = p->list;
+#ifdef __wasm__
+  v128_t c = wasm_u8x16_splat((uint8_t)separator);
+#endif
+  for (;;) {
+    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end;
+#ifdef __wasm__
+    uint32_t found = 0;
+    for (; at + 16 <= limit && !(found = marks(data + at, at_space, c)); at += 16) {}
+    bool any = found;
+    while (found) {
+      uint32_t stop = at + (uint32_t)__builtin_ctz(found), after = stop + 1;
+      if (repeat && after < end && ends_plain(data[after], at_space, separator)) break;
+      if (should_pause()) goto out;
+      add_plain(&list, data + piece, stop - piece, data + end);
+      charge(1 + (stop - piece) / 16);
+      piece = after;
+      found &= found - 1;
+    }
+    if (any && !found) {
+      at += 16;
+      continue;
+    }
+#endif
+    if (at < piece) at = piece;
+    while (at < limit && !ends_plain(data[at], at_space, separator)) at++;
+    if (at == limit || should_pause()) break;
+    uint32_t after = at + 1;
+    if (repeat) {
+      limit = end - after > SKIP_ROUND ? after + SKIP_ROUND : end;
+      while (after < limit && ends_plain(data[after], at_space, separator)) after++;
+      if (after == limit && after < end) break;
+    }
+    add_plain(&list, data + piece, at - piece, data + end);
+    charge(1 + (at - piece) / 16);
+    piece = at = after;
+  }
+#ifdef __wasm__
+out:
+#endif
+  p->list = list;
   p->piece = p->at = piece;
 }
 static void split_plain(Splitter *p) {
-  const uint8_t *data = STR_DATA(p->s);
-  uint32_t c = string_char(p->sep, 0), piece = p->piece, end = p->end;
-  while (!should_pause()) {
-    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end, stop = chars_find(data, 1, piece, limit, c), after = stop + 1;
-    if (stop == limit) break;
-    if (p->repeat) {
-      limit = end - after > SKIP_ROUND ? after + SKIP_ROUND : end;
-      while (after < limit && data[after] == c) after++;
-      if (after == limit && after < end) break;
-    }
-    list_add(&p->list, string_from_chars(data + piece, 1, stop - piece));
-    charge(1 + (stop - piece) / 16);
-    piece = after;
+  if (p->cut == AT_SPACE) {
+    split_plain_at(p, true, ' ', true);
+  } else {
+    split_plain_at(p, false, string_char(p->sep, 0), p->repeat);
+    hunt_from(&p->hunt, p->piece);
   }
-  p->piece = p->at = piece;
-  hunt_from(&p->hunt, piece);
 }
 
 static Value split(Splitter *p) {
   bool plain = is_plain_split(p);
   for (bool more = true; more;) {
-    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE) {
-      if (p->cut == AT_SPACE) split_plain_at_space(p);
-      else split_plain(p);
-    }
+    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE) split_plain(p);
     uint32_t stop = p->end, after = p->end;
     if (p->cut == AT_CHARACTERS) {
       stop = after = p->piece + 1;
