@@ -169,9 +169,39 @@ static Value map_string(Value *args, enum case_kind kind) {
   return result;
 }
 
-static Value prim_upcase(int argc, Value *args) { (void)argc; return map_string(args, UPCASE); }
-static Value prim_downcase(int argc, Value *args) { (void)argc; return map_string(args, DOWNCASE); }
-static Value prim_foldcase(int argc, Value *args) { (void)argc; return map_string(args, FOLDCASE); }
+/* A few ASCII characters, the commonest case, all at once. V_FALSE where it is another one. */
+#ifdef __wasm__
+WIDE_STEPS static Value map_few(Value s, enum case_kind kind) {
+  if (!IS(s, T_STRING) || OBJ_FLAGS(s) & H_WIDTH_MASK || STR(s)->lineage != V_FALSE) return V_FALSE;
+  uint32_t length = STR_LENGTH(s);
+  const uint8_t *from = STR_DATA(s);
+  if (length > FEW || !may_read_few(from)) return V_FALSE;
+  v128_t all = wasm_v128_load(from);
+  if (wasm_i8x16_bitmask(all) & ((1u << length) - 1)) return V_FALSE;
+  v128_t letters = wasm_u8x16_lt(wasm_i8x16_sub(all, wasm_i8x16_splat(kind == UPCASE ? 'a' : 'A')), wasm_i8x16_splat(26));
+  all = wasm_v128_xor(all, wasm_v128_and(letters, wasm_i8x16_splat(32)));
+  Value result = make_narrow_in_place(length);
+  uint8_t *to = STR_DATA(result);
+  if (to <= heap_bump_end - FEW) {
+    wasm_v128_store(to, all);
+  } else {
+    uint8_t few[FEW];
+    wasm_v128_store(few, all);
+    memcpy(to, few, length);
+  }
+  return result;
+}
+#else
+static Value map_few(Value s, enum case_kind kind) { (void)s, (void)kind; return V_FALSE; }
+#endif
+static Value map_usual(Value *args, enum case_kind kind) {
+  Value few = map_few(args[0], kind);
+  return few == V_FALSE ? map_string(args, kind) : few;
+}
+
+static Value prim_upcase(int argc, Value *args) { (void)argc; return map_usual(args, UPCASE); }
+static Value prim_downcase(int argc, Value *args) { (void)argc; return map_usual(args, DOWNCASE); }
+static Value prim_foldcase(int argc, Value *args) { (void)argc; return map_usual(args, FOLDCASE); }
 static Value prim_titlecase(int argc, Value *args) { (void)argc; return map_string(args, TITLECASE); }
 
 /* ---- comparison without case: the folded characters are compared as they come ---- */

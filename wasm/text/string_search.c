@@ -783,10 +783,10 @@ static bool is_plain_split(const Splitter *p) {
 
 /* A short piece and its pair lie side by side and are made in one step; what is copied with it is written over, or
    is room that nobody reads. */
-static inline void add_plain(List *list, const uint8_t *from, uint32_t count, const uint8_t *end) {
+static inline void add_plain(List *list, const uint8_t *from, uint32_t count) {
 #ifndef RLM_DEBUG                       /* which counts allocations */
   uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((count + 7) & ~7u);
-  if (count <= 16 && end - from >= 16 && (uint32_t)(heap_bump_end - heap_bump) >= sizeof(struct String) + 8 + 16 + 16) {
+  if (count <= FEW && may_read_few(from) && (uint32_t)(heap_bump_end - heap_bump) >= sizeof(struct String) + 8 + FEW + 16) {
     struct String *s = (struct String *)heap_bump;
     uint64_t *raw = (uint64_t *)(s + 1);
     Value *pair = (Value *)(heap_bump + bytes);
@@ -796,7 +796,7 @@ static inline void add_plain(List *list, const uint8_t *from, uint32_t count, co
     s->chars = FROM_PTR(T_RAW, raw);
     s->lineage = V_FALSE;
     raw[0] = HEADER(T_RAW, 0, count);
-    memcpy(raw + 1, from, 16);
+    memcpy(raw + 1, from, FEW);
     pair[0] = FROM_PTR(T_STRING, s);
     pair[1] = V_NIL;
     Value next = FROM_PTR(T_PAIR, pair);
@@ -822,9 +822,9 @@ static inline bool ends_plain(uint32_t c, bool at_space, uint32_t separator) {
   return at_space ? is_separating(c) : c == separator;
 }
 
-/* What separates is looked for sixteen characters at a time, and then taken one by one: pieces are mostly shorter. Where it
-   stops, p->piece is behind all separators that come in a row. */
-WIDE_STEPS static inline void split_plain_at(Splitter *p, bool at_space, uint32_t separator, bool repeat) {
+/* What separates is looked for sixteen characters at a time, and then taken one by one: pieces are mostly shorter. True: it is
+   done. Else p->piece is behind all separators that come in a row. */
+WIDE_STEPS static inline bool split_plain_at(Splitter *p, bool at_space, uint32_t separator, bool repeat) {
   const uint8_t *data = STR_DATA(p->s);
   uint32_t piece = p->piece, end = p->end, at = piece;
   List list = p->list;
@@ -841,7 +841,7 @@ WIDE_STEPS static inline void split_plain_at(Splitter *p, bool at_space, uint32_
       uint32_t stop = at + (uint32_t)__builtin_ctz(found), after = stop + 1;
       if (repeat && after < end && ends_plain(data[after], at_space, separator)) break;
       if (should_pause()) goto out;
-      add_plain(&list, data + piece, stop - piece, data + end);
+      add_plain(&list, data + piece, stop - piece);
       charge(1 + (stop - piece) / 16);
       piece = after;
       found &= found - 1;
@@ -853,6 +853,12 @@ WIDE_STEPS static inline void split_plain_at(Splitter *p, bool at_space, uint32_
 #endif
     if (at < piece) at = piece;
     while (at < limit && !ends_plain(data[at], at_space, separator)) at++;
+    if (at == end && !should_pause()) {
+      add_plain(&list, data + piece, end - piece);
+      charge(1 + (end - piece) / 16);
+      p->list = list;
+      return true;
+    }
     if (at == limit || should_pause()) break;
     uint32_t after = at + 1;
     if (repeat) {
@@ -860,7 +866,7 @@ WIDE_STEPS static inline void split_plain_at(Splitter *p, bool at_space, uint32_
       while (after < limit && ends_plain(data[after], at_space, separator)) after++;
       if (after == limit && after < end) break;
     }
-    add_plain(&list, data + piece, at - piece, data + end);
+    add_plain(&list, data + piece, at - piece);
     charge(1 + (at - piece) / 16);
     piece = at = after;
   }
@@ -869,20 +875,19 @@ out:
 #endif
   p->list = list;
   p->piece = p->at = piece;
+  return false;
 }
-static void split_plain(Splitter *p) {
-  if (p->cut == AT_SPACE) {
-    split_plain_at(p, true, ' ', true);
-  } else {
-    split_plain_at(p, false, string_char(p->sep, 0), p->repeat);
-    hunt_from(&p->hunt, p->piece);
-  }
+static bool split_plain(Splitter *p) {
+  if (p->cut == AT_SPACE) return split_plain_at(p, true, ' ', true);
+  bool done = split_plain_at(p, false, string_char(p->sep, 0), p->repeat);
+  hunt_from(&p->hunt, p->piece);
+  return done;
 }
 
 static Value split(Splitter *p) {
   bool plain = is_plain_split(p);
   for (bool more = true; more;) {
-    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE) split_plain(p);
+    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE && split_plain(p)) return p->list.first;
     uint32_t stop = p->end, after = p->end;
     if (p->cut == AT_CHARACTERS) {
       stop = after = p->piece + 1;
@@ -955,16 +960,33 @@ static bool is_usual_split(Value s, Value separator) {
   uint32_t stop = chars_find(STR_DATA(s), width, start, limit, '\n');
   return !(stop == limit && limit < length) && !(stop > start && string_char(s, stop - 1) == '\r');
 }
+/* A short plain text, trimmed without a trimming that may pause: false where it is another one. */
+static bool begin_short(Splitter *p, Value s, Value separator) {
+  if (vm.resume != V_FALSE || STR_LENGTH(s) > SKIP_ROUND) return false;
+  bool at_space = separator == V_FALSE;
+  splitter_init(p, s, separator, at_space);
+  if (!is_plain_split(p)) return false;
+  const uint8_t *data = STR_DATA(s);
+  uint32_t c = at_space ? ' ' : string_char(separator, 0), start = 0, length = p->end, end = length;
+  while (start < length && ends_plain(data[start], at_space, c) && (at_space || !start)) start++;
+  while (end && ends_plain(data[end - 1], at_space, c) && (at_space || end == length)) end--;
+  if (end < start) end = start;
+  charge((length - (end - start)) / 8);
+  p->start = p->piece = p->at = start;
+  p->end = end;
+  hunt_from(&p->hunt, start);
+  return true;
+}
+static Value split_usual(Value s, Value separator) {
+  Splitter p;
+  if (begin_short(&p, s, separator)) return p.start == p.end ? V_NIL : split(&p);
+  Value all[4] = {s, separator, V_TRUE, BOOL(separator == V_FALSE)};
+  return prim_split(4, all);
+}
 static Value prim_split_usual(int argc, Value *args) {
   static InPrelude otherwise = {"%string-split-otherwise", V_FALSE};
-  if (IS(args[0], T_STRING) && argc == 1) {
-    Value by_space[4] = {args[0], V_FALSE, V_TRUE, V_TRUE};
-    return prim_split(4, by_space);
-  }
-  if (IS(args[0], T_STRING) && argc == 2 && is_usual_split(args[0], args[1])) {
-    Value by_character[4] = {args[0], args[1], V_TRUE, V_FALSE};
-    return prim_split(4, by_character);
-  }
+  if (IS(args[0], T_STRING) && argc == 1) return split_usual(args[0], V_FALSE);
+  if (IS(args[0], T_STRING) && argc == 2 && is_usual_split(args[0], args[1])) return split_usual(args[0], args[1]);
   return leave_to(&otherwise, argc, args);
 }
 
