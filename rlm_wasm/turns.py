@@ -7,12 +7,17 @@ yields between short parts; here it is run with a turn of the event loop every f
 from __future__ import annotations
 
 import asyncio
+import collections
 import time
 from collections.abc import Coroutine, Generator
 from typing import Any
 
 TURN_S = 0.005
 """Seconds that one session may keep the event loop before the others have a turn."""
+
+
+PART_S = 0.001
+"""The same for what nobody waits for."""
 
 
 class InTurns:
@@ -51,6 +56,24 @@ async def in_turns(work: Generator[Any, None, Any]) -> Any:
             return stop.value
         await asyncio.sleep(0)
         until = time.monotonic() + TURN_S
+
+
+def beside_the_rest(work: Generator[Any, None, Any]) -> None:
+    """Do work that nobody waits for, a part in each turn of the event loop; without a loop, at once."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        collections.deque(work, maxlen=0)
+        return
+
+    def go_on() -> None:
+        until = time.monotonic() + PART_S
+        for _ in work:
+            if time.monotonic() >= until:
+                loop.call_soon(go_on)
+                return
+
+    loop.call_soon(go_on)
 
 
 def at_once_or_in_turns(work: Generator[Any, None, Any]) -> Any:
