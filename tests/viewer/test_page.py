@@ -297,10 +297,10 @@ async def test_a_place_that_is_none_begins_at_the_beginning(after: str) -> None:
     source = ProcessSource()
     for record in (started(), RunEnded(run="aa", at=2.0)):
         source(record)
-    async with Viewer(source) as viewer, aiohttp.ClientSession() as client:
-        async with client.get(f"{viewer.url}events", params={"run": "aa", "after": after}) as answer:
-            assert answer.status == 200
-            assert len(records_in(await answer.text())) == 2
+    async with Viewer(source) as viewer:
+        status, text, _ = await get(f"{viewer.url}events", params={"run": "aa", "after": after})
+    assert status == 200
+    assert len(records_in(text)) == 2
 
 
 async def test_an_mcp_client_on_a_stream_finds_the_page_s_address() -> None:
