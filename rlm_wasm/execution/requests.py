@@ -15,7 +15,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -556,6 +556,7 @@ class HostRequests:
             size = len(encoded)
         self._charge(size * FUEL_A_BYTE)
         held, request.held = request.held, 0
+        size = protocol.own_bytes((encoded,))
         try:
             self._meter.hold(size - held)  # the reply, in place of what the request was
         except LimitExceeded as limit:
@@ -591,9 +592,7 @@ class HostRequests:
         replies = self._replies
         if len(replies) == 1 and max_replies != 0:
             taken = [replies.popleft()]
-            size = len(taken[0][1])
-            self._reply_bytes -= size
-            self._meter.release(size)
+            self._taken(taken)
             return taken
         taken = []
         size = 0
@@ -609,24 +608,29 @@ class HostRequests:
             size += len(item[1])
             if len(item[1]) > LONG_TEXT:
                 break
+        self._taken(taken)
+        return taken
+
+    def _taken(self, replies: list[tuple[int, protocol.Part]]) -> None:
+        size = _held_for(replies)
         self._reply_bytes -= size
         self._meter.release(size)
-        return taken
 
     def keep(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """Replies that the guest has taken, and that are kept for a rollback. Raises LimitExceeded."""
-        self._meter.hold(sum(len(item[1]) for item in replies))
+        self._meter.hold(_held_for(replies))
 
     def drop(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """They are kept no longer."""
-        self._meter.release(sum(len(item[1]) for item in replies))
+        self._meter.release(_held_for(replies))
 
     def give_back(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """Replies that a guest had taken and that are due again: it went back to before that."""
         for item in reversed(replies):
             self._replies.appendleft(item)
-            self._reply_bytes += len(item[1])
-            self._meter.hold(len(item[1]), always=True)
+            size = _held_for((item,))
+            self._reply_bytes += size
+            self._meter.hold(size, always=True)
 
     # ---- cancelling
 
@@ -647,7 +651,7 @@ class HostRequests:
             self._drop(request)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]
-        forgotten = sum(len(item[1]) for item in self._replies) - sum(len(item[1]) for item in kept)
+        forgotten = _held_for(self._replies) - _held_for(kept)
         self._replies = deque(kept)
         self._reply_bytes -= forgotten
         self._meter.release(forgotten)
@@ -755,9 +759,7 @@ class HostRequests:
         if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
             raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
         taken = [self._replies.popleft() for _ in ids]
-        size = sum(len(encoded) for _, encoded in taken)
-        self._reply_bytes -= size
-        self._meter.release(size)
+        self._taken(taken)
         return taken
 
     def hold_back(self) -> None:
@@ -796,6 +798,10 @@ def _served(request: HostRequest, handler: Handler) -> Any:
 
 
 _SMALL = frozenset({int, bool, float, type(None)})
+
+
+def _held_for(replies: Iterable[tuple[int, protocol.Part]]) -> int:
+    return protocol.own_bytes(encoded for _, encoded in replies)
 
 
 def _large(value: Any) -> bool:

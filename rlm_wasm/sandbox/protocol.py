@@ -544,6 +544,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
     "context-size": ("name", "characters, or false"),
+    "context-fits": ("name", "whether a message brings the whole of it"),
     "context-length": ("name", "characters"),
     "context-slice": ("start end name", "text"),
     "context-lines": ("start end name", "array of text"),
@@ -961,13 +962,18 @@ class TextReply:
     def __len__(self) -> int:
         return len(self.head) + len(self.text)
 
+    @property
+    def own_bytes(self) -> int:
+        """Without a text that its session has anyway."""
+        return len(self.head) if self.text.shared is not None else len(self)
+
     def parts(self) -> list[tuple[int, int]]:
         """Where it stands, as addresses with lengths."""
         return [(address_of(self.head), len(self.head)), (self.text.address(), len(self.text))]
 
     def encoded(self) -> Generator[None, None, bytes]:
         """The whole of it; it yields between copies of a mebibyte."""
-        return gathered(self.parts())
+        return (yield from gathered(self.parts()))
 
 
 Part = bytes | TextReply
@@ -977,6 +983,11 @@ Part = bytes | TextReply
 def joined(parts: Iterable[Part]) -> bytes:
     """Them as bytes."""
     return b"".join(part if isinstance(part, bytes) else at_once(part.encoded()) for part in parts)
+
+
+def own_bytes(parts: Iterable[Part]) -> int:
+    """Bytes that the host holds for them alone."""
+    return sum(len(part) if isinstance(part, bytes) else part.own_bytes for part in parts)
 
 
 def text_apart(message: Sequence[Part]) -> Generator[None, None, tuple[bytes, LongText] | None]:

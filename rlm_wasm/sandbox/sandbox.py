@@ -313,7 +313,12 @@ class Sandbox:
         with self._held():
             check = partial(self._check_there, instance)
             if apart is not None:
-                yield from apart[1].copied(text_at, check)
+                try:
+                    yield from memories().put(instance, apart[1], text_at - instance.base, check)
+                except OSError as error:
+                    self._lost = "trap", f"a text cannot be mapped: {error}"
+                    self._drop(crashed=True)
+                    raise InstanceLost(*self._lost) from error
                 message = (apart[0],)
             for part in message:
                 pieces = [(address_of(part), len(part))] if isinstance(part, bytes) else part.parts()
