@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -38,6 +39,7 @@ from rlm_wasm.data import (
 )
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.sandbox.pages import address_of, at_once, gathered
+from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, is_ascii
 from rlm_wasm.sandbox.uncollected import Uncollected
 
 
@@ -543,6 +545,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
     "context-size": ("name", "characters, or false"),
+    "context-fits": ("name", "whether a message brings the whole of it"),
     "context-length": ("name", "characters"),
     "context-slice": ("start end name", "text"),
     "context-lines": ("start end name", "array of text"),
@@ -939,7 +942,7 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
 
 
-def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[bytes]) -> list[bytes]:
+def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[Part]) -> list[Part]:
     """The same in parts, with replies to calls that an earlier execution left; those are encoded already."""
     table = encode({"source": source, "name": name, **options, "replies": []})
     return [_EVAL, table[:-1], array_head(len(replies)), *replies]  # its last byte is the empty array
@@ -963,12 +966,12 @@ def _encoded_text(text: str) -> bytes:
 _REPLIES = b"\x82\x67replies"
 
 
-def replies_of(encoded: Sequence[bytes]) -> bytes:
+def replies_of(encoded: Sequence[Part]) -> bytes:
     """A replies message of items that are encoded already."""
-    return b"".join(replies_in_parts(encoded))
+    return joined(replies_in_parts(encoded))
 
 
-def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
+def replies_in_parts(encoded: Sequence[Part]) -> list[Part]:
     """The same, not put together: an item may have megabytes."""
     return [_REPLIES + array_head(len(encoded)), *encoded]
 
@@ -979,6 +982,70 @@ def one_reply(encoded: bytes) -> bytes:
 
 
 _ONE_REPLY = _REPLIES + b"\x81"  # an array of one
+
+
+class TextReply:
+    """The item of a replies message that brings a long text, of which only the beginning is encoded."""
+
+    __slots__ = ("head", "text")
+
+    def __init__(self, id_: int, text: LongText) -> None:
+        self.head = reply_head(id_) + head_of(3, len(text))
+        self.text = text
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.text)
+
+    @property
+    def own_bytes(self) -> int:
+        """Without a text that its session has anyway."""
+        return len(self.head) if self.text.shared is not None else len(self)
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Where it stands, as addresses with lengths."""
+        return [(address_of(self.head), len(self.head)), (self.text.address(), len(self.text))]
+
+    def encoded(self) -> Generator[None, None, bytes]:
+        """The whole of it; it yields between copies of a mebibyte."""
+        return (yield from gathered(self.parts()))
+
+
+Part = bytes | TextReply
+"""Of a message: bytes, or what becomes some."""
+
+
+def joined(parts: Iterable[Part]) -> bytes:
+    """Them as bytes."""
+    return b"".join(part if isinstance(part, bytes) else at_once(part.encoded()) for part in parts)
+
+
+def own_bytes(parts: Iterable[Part]) -> int:
+    """Bytes that the host holds for them alone."""
+    return sum(len(part) if isinstance(part, bytes) else part.own_bytes for part in parts)
+
+
+def text_apart(message: Sequence[Part]) -> Generator[None, None, tuple[bytes, LongText] | None]:
+    """A message that is a single reply, a long text in ASCII: what stands before its characters, and those.
+
+    None for any other. What the message says decides, and not how it is divided: the guest takes the same
+    course, and the same fuel, whenever it is given again. It yields between parts of a large one.
+    """
+    last = message[-1]
+    begins = len(message) == 2 and message[0] == _ONE_REPLY
+    if not isinstance(last, bytes):
+        return (_ONE_REPLY + last.head, last.text) if begins else None
+    if len(last) < LONG_TEXT or not (begins or (len(message) == 1 and last.startswith(_ONE_REPLY))):
+        return None
+    head = _TEXT_REPLY.match(last, 0 if begins else len(_ONE_REPLY))
+    if head is None or not LONG_TEXT <= len(last) - head.end() == int.from_bytes(head[1], "big"):
+        return None
+    if not (yield from is_ascii(last, head.end())):
+        return None
+    before = last[: head.end()]
+    return _ONE_REPLY + before if begins else before, LongText(last, head.end(), len(last))
+
+
+_TEXT_REPLY = re.compile(rb"\x83(?:[\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})", re.DOTALL)
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 """Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""
