@@ -32,7 +32,7 @@ CONTEXT = "".join(f"line {i}: {'even' if i % 2 == 0 else 'odd'} — {i * i}\n" f
 SECRET = "what the neighbour knows"
 
 CEILING = Limits(
-    fuel=400_000_000, memory_bytes=24 << 20, python_memory_bytes=64 << 20, timeout_s=120, output_bytes=1 << 16,
+    fuel=400_000_000, memory_bytes=19 << 20, python_memory_bytes=64 << 20, timeout_s=120, output_bytes=1 << 16,
     calls=20, handles=200, concurrency=4, depth=2, message_bytes=1 << 20, tokens=10**9, cost_usd=1_000.0,
     host_bytes=4 << 20, checkpoint_bytes=1 << 16, log_bytes=1 << 16, images=2, workspace_bytes=1 << 16, iterations=3,
 )  # fmt: skip

@@ -560,15 +560,22 @@ static void scan_slots(Value *slots, uint32_t count) {
 
 /* In the image's blocks every word is a slot, or a header, which looks like what has no address: so they are gone
    through word by word, whatever the objects. Few words lead out of the image. (An ephemeron of the image keeps its value.) */
+enum { SCAN_WIDTH = 16 };
 #ifdef __wasm__
 __attribute__((target("simd128")))
-static bool lead_into_image(const Value *at) {      /* four of them: their upper halves side by side */
-  v128_t halves = wasm_i32x4_shuffle(wasm_v128_load(at), wasm_v128_load(at + 2), 1, 3, 5, 7);
-  return wasm_i32x4_all_true(wasm_u32x4_lt(halves, wasm_u32x4_splat(image_end)));
+static inline v128_t upper_halves(const Value *at) {         /* four of them side by side */
+  return wasm_i32x4_shuffle(wasm_v128_load(at), wasm_v128_load(at + 2), 1, 3, 5, 7);
+}
+__attribute__((target("simd128")))
+static inline bool lead_into_image(const Value *at) {
+  v128_t a = wasm_u32x4_max(upper_halves(at), upper_halves(at + 4)), b = wasm_u32x4_max(upper_halves(at + 8), upper_halves(at + 12));
+  return wasm_i32x4_all_true(wasm_u32x4_lt(wasm_u32x4_max(a, b), wasm_u32x4_splat(image_end)));
 }
 #else
 static bool lead_into_image(const Value *at) {
-  return PAYLOAD(at[0]) < image_end && PAYLOAD(at[1]) < image_end && PAYLOAD(at[2]) < image_end && PAYLOAD(at[3]) < image_end;
+  for (int i = 0; i < SCAN_WIDTH; i++)
+    if (PAYLOAD(at[i]) >= image_end) return false;
+  return true;
 }
 #endif
 
@@ -576,8 +583,8 @@ static bool lead_into_image(const Value *at) {
 __attribute__((target("simd128")))
 #endif
 static void scan_words(Value *at, Value *end) {
-  for (; end - at >= 4; at += 4)
-    if (!lead_into_image(at)) scan_slots(at, 4);
+  for (; end - at >= SCAN_WIDTH; at += SCAN_WIDTH)
+    if (!lead_into_image(at)) scan_slots(at, SCAN_WIDTH);
   scan_slots(at, (uint32_t)(end - at));
 }
 
