@@ -87,6 +87,8 @@ static void join_instructions(enum opcode op, int32_t a) {
   enum opcode joined = OP_COUNT;
   if (op == OP_CALL_PRIM) joined = was == OP_LOCAL ? OP_LOCAL_PRIM : was == OP_CONST ? OP_CONST_PRIM : OP_COUNT;
   else if (op == OP_CALL && was == OP_LOCAL) joined = OP_LOCAL_CALL;
+  else if (op == OP_CALL_GLOBAL) joined = was == OP_LOCAL ? OP_LOCAL_GLOBAL : was == OP_LOCAL2 ? OP_LOCAL2_GLOBAL : OP_COUNT;
+  else if (op == OP_JUMP && was == OP_POPN) joined = OP_POPN_JUMP;
   else if (op == OP_CAR_L && was == OP_JN_PAIR_L && same) joined = OP_JN_PAIR_CAR;
   else if (op == OP_CDR_L && was == OP_JN_PAIR_L && same) joined = OP_JN_PAIR_CDR;
   else if (op == OP_JUMP_FALSE) joined = was == OP_CHAR_EQ ? OP_CHAR_EQ_TEST : was == OP_IS_TAG ? OP_IS_TAG_TEST : OP_COUNT;

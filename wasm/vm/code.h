@@ -116,6 +116,8 @@
      So the other stands there whole, and may be jumped to. Each is named after both. */ \
   X(LOCAL_PRIM) X(CONST_PRIM)                       /* LOCAL or CONST, CALL_PRIM */ \
   X(LOCAL_CALL)                                     /* LOCAL, CALL */ \
+  X(LOCAL_GLOBAL) X(LOCAL2_GLOBAL)                  /* LOCAL or LOCAL2, CALL_GLOBAL */ \
+  X(POPN_JUMP)                                      /* POPN, JUMP */ \
   X(JN_PAIR_CAR) X(JN_PAIR_CDR)                     /* JN_PAIR_L, CAR_L or CDR_L of the same slot */ \
   X(UNPAIR)                                         /* JN_PAIR_L, CAR_L, CDR_L */ \
   X(JN_PAIR_CDR_NULL)                               /* JN_PAIR_L, CDR_L, JN_NULL */ \

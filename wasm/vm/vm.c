@@ -564,6 +564,7 @@ static int run(void) {
       case OP_PATCH: W; { uint32_t w = *pc++; CHECK((w >> 16) + 1 < OBJ_LENGTH(fp[A])); CLOSURE_FREE(fp[A], w >> 16) = fp[w & 0xffff]; continue; }
       case OP_POP: W; sp--; continue;
       case OP_POPN: W; sp -= A; continue;
+      case OP_POPN_JUMP: W; sp -= A; pc += 1 + ((int32_t)*pc >> 8); continue;
       case OP_SLIDE: W; result = sp[-1]; sp -= A; sp[-1] = result; continue;
       case OP_JUMP: W; pc += SIGNED_A; continue;
       case OP_JUMP_FALSE: W; if (POP() == V_FALSE) pc += SIGNED_A; continue;
@@ -685,6 +686,20 @@ static int run(void) {
         proc = CELL(proc)->value;
         if (proc != V_UNBOUND) goto call;
         ASIDE(UNBOUND_GLOBAL);
+      case OP_LOCAL2_GLOBAL: W;
+        sp[0] = fp[A_LOW];
+        sp[1] = fp[A_HIGH];
+        sp += 2;
+        word = *pc++;
+        proc = now.consts[*pc++];
+        tail = false;
+        goto call_cell;
+      case OP_LOCAL_GLOBAL: W;
+        PUSH(fp[A]);
+        word = *pc++;
+        proc = now.consts[*pc++];
+        tail = false;
+        goto call_cell;
       case OP_CALL_GLOBAL: W; proc = now.consts[*pc++]; tail = false; goto call_cell;
       case OP_TAIL_CALL_GLOBAL: W; proc = now.consts[*pc++]; tail = true;
       call_cell: {
