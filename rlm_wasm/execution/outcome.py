@@ -47,7 +47,7 @@ class ActiveExecution:
     cancelled: bool = False
     interrupted: int = 0
     """Slices since it was told to end; 0: it was not."""
-    redeliver: list[tuple[int, bytes]] = field(default_factory=list)
+    redeliver: list[tuple[int, protocol.Part]] = field(default_factory=list)
     """Replies to an earlier execution's calls that this one took: due again after a rollback."""
     undone: bool = False
     """Its instance was lost, and the guest went back to before it."""
