@@ -9,10 +9,11 @@ made from it there: ``specs()``.
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
 from typing import Any, Final, Literal
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30

@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
 from itertools import chain
@@ -37,6 +36,7 @@ from rlm_wasm.data import (
     with_whole_characters,
 )
 from rlm_wasm.errors import Unencodable
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.sandbox.pages import address_of, gathered
 
 
@@ -325,15 +325,10 @@ def messages(outbox: bytes) -> list[Message]:
     """The outbox's messages. Raises Unencodable for what is none."""
     if not outbox:
         return []
-    if outbox.startswith(_PLAIN_DONE):
-        done = _plain_done(outbox)
-        if done is not None:
-            return [done]
-    elif outbox.startswith(_WITHOUT_DATA):
-        done = _done_without_data(outbox)
-        if done is not None:
-            return [done]
-    elif outbox.startswith(_PLAIN_CALL):
+    done = plain_done(outbox)
+    if done is not None:
+        return [done]
+    if outbox.startswith(_PLAIN_CALL):
         call = _plain_call(outbox)
         if call is not None:
             return [call]
@@ -383,8 +378,15 @@ _WITHOUT_DATA = b"\x9f\x82\x64done\xa2\x66status\x62ok\x65value"
 _DATA = b"\x64data"
 
 
-def _plain_done(outbox: bytes) -> Done | None:
-    """The outbox of most evaluations: nothing but "done", with a short value. None: it is another one."""
+def plain_done(outbox: bytes) -> Done | None:
+    """The outbox of most evaluations: nothing but "done", with a value. None: it is another one."""
+    if outbox.startswith(_PLAIN_DONE):
+        return _done_with_data(outbox)
+    return _done_without_data(outbox) if outbox.startswith(_WITHOUT_DATA) else None
+
+
+def _done_with_data(outbox: bytes) -> Done | None:
+    """That of a short value. None: it is another one."""
     at = len(_PLAIN_DONE) + 1
     if len(outbox) <= at:
         return None
