@@ -19,7 +19,6 @@ from rlm_wasm.errors import (
     SandboxCrashed,
 )
 from rlm_wasm.lazy_dataclass import dataclass
-from rlm_wasm.write_form import write_form
 
 _MAX_HTML = 10_000
 """Characters of a text that a notebook shows."""
@@ -263,7 +262,11 @@ class Result:
         """The value: a text as it is, everything else as ``write`` shows it. What was cut stays so."""
         if "value" in self.truncated:
             return self.value
-        return self.written or write_form(self.data, self.value)
+        if self.written:
+            return self.written
+        from rlm_wasm.write_form import write_form  # for whoever asks
+
+        return write_form(self.data, self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data that ``json.dumps`` takes."""

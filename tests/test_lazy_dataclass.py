@@ -99,7 +99,8 @@ def test_the_fields_and_the_signature_are_the_standard_ones() -> None:
     """Also of a class of which no record was made."""
     told = [[(f.name, f.type, f.default, f.kw_only) for f in dataclasses.fields(kind)] for kind in KINDS]
     assert told[0] == told[1]
-    assert [str(inspect.signature(kind)) for kind in KINDS][0] == str(inspect.signature(KINDS[1]))
+    ours, standard = (inspect.signature(kind) for kind in KINDS)
+    assert str(ours) == str(standard)
     assert KINDS[0].__match_args__ == KINDS[1].__match_args__
     assert dataclasses.is_dataclass(Frozen)
     assert Frozen.KIND == "frozen"
@@ -190,6 +191,25 @@ def test_threads_that_come_at_once_get_the_same() -> None:
     for thread in threads:
         thread.join()
     assert made == [Fresh(1)] * 8
+
+
+def test_a_field_that_nobody_gives_and_that_has_no_default_is_left_out() -> None:
+    """A frozen record, too, is made by its class, and one of a class below it that is no record itself."""
+
+    @dataclass(frozen=True, slots=True)
+    class Partly:
+        given: int
+        left: int = field(init=False)
+
+    class Child(Partly):
+        pass
+
+    assert Partly(1).given == Child(1).given == 1
+    assert type(Child(1)) is Child
+    with pytest.raises(AttributeError):
+        _ = Partly(1).left
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Child(1).given = 2  # type: ignore[misc]
 
 
 def test_a_class_without_slots_is_refused() -> None:

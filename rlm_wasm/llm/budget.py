@@ -28,7 +28,7 @@ from rlm_wasm.records import Natural, NonNegative
 from rlm_wasm.results import Execution, ModelUse, execution_without_calls
 from rlm_wasm.store.records import Amount
 
-_ID = re.compile(r"[0-9a-f]{16}")
+_ID = r"[0-9a-f]{16}"
 
 MAX_MODELS = 100
 """Models that are told apart; what others used is counted under OTHER_MODELS."""
@@ -819,7 +819,7 @@ class Budget:
 
     def from_state(self, state: BudgetState) -> None:
         """Take over what to_state gave. Raises SnapshotCorrupt."""
-        if not _ID.fullmatch(state.id):  # it goes into a header of every request
+        if not re.fullmatch(_ID, state.id):  # it goes into a header of every request
             raise SnapshotCorrupt("the snapshot's budget has no id")
         self._pool.id = state.id
         self.execution = state.execution.copy()

@@ -61,18 +61,16 @@ def test_the_handle_in_an_export_stands_where_the_binding_has_it() -> None:
     """Its address is what calls are given."""
     assert c_api.Extern.of.offset == _bindings.wasmtime_extern_t.of.offset
     assert c_api.Extern.kind.offset == _bindings.wasmtime_extern_t.kind.offset
-    assert (c_api.FUNCTION, c_api.MEMORY) == (
-        _ffi.WASMTIME_EXTERN_FUNC.value,
-        _ffi.WASMTIME_EXTERN_MEMORY.value,
-    )
+    kinds = [_ffi.WASMTIME_EXTERN_FUNC.value, _ffi.WASMTIME_EXTERN_MEMORY.value]
+    assert kinds == [c_api.FUNCTION, c_api.MEMORY]
 
 
 def test_traps_are_called_as_wasmtime_calls_them() -> None:
     """By their numbers."""
     called = {code.value: code.name.lower().replace("_", " ") for code in wasmtime.TrapCode}
     assert {number: called[number] for number in range(len(c_api.TRAPS))} == dict(enumerate(c_api.TRAPS))
-    assert c_api.OUT_OF_FUEL == wasmtime.TrapCode.OUT_OF_FUEL.value
-    assert c_api.STACK_OVERFLOW == wasmtime.TrapCode.STACK_OVERFLOW.value
+    assert wasmtime.TrapCode.OUT_OF_FUEL.value == c_api.OUT_OF_FUEL
+    assert wasmtime.TrapCode.STACK_OVERFLOW.value == c_api.STACK_OVERFLOW
 
 
 def test_an_export_of_another_kind_is_none() -> None:
