@@ -6,6 +6,8 @@
  *     inbox = rlm_inbox(n)            a buffer of n bytes inside `memory`, 0 where there is no room (a short
  *                                     message has a place of its own: see rlm_report)
  *     memory[inbox : inbox+n] = one message
+ *     (the message may end with the head of a text instead of the text, where that is long and in ASCII: its
+ *     characters then stand at rlm_inbox_text(length), which is called before)
  *     status = rlm_run(n, steps)      n = 0: no message, just go on
  *     memory[rlm_outbox() : +rlm_outbox_length()] = a CBOR array of messages
  *
@@ -69,6 +71,9 @@ enum rlm_status {
 #endif
 
 RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length);
+/* Where the characters of a long text stand that the next message ends with, 0 where there is no room. They become the
+   string's as they are. From RLM_TEXT_APART bytes on they begin 24 bytes behind the beginning of a page of 4 KiB. */
+RLM_EXPORT(rlm_inbox_text) uint32_t rlm_inbox_text(uint32_t length);
 RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps);
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void);
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void);
@@ -84,5 +89,6 @@ RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void);       /* one byte a 4 KiB 
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void);
 
 #define RLM_SHORT_MESSAGE 512        /* bytes */
+#define RLM_TEXT_APART 4096          /* bytes */
 #define RLM_INBOX_LIMIT (64u << 20)  /* bytes; the same as Limits.message_bytes at the most */
 #endif

@@ -57,7 +57,7 @@ collection that it is in the middle of."""
 _COLLECTED_BYTES: Final = 500_000
 """Bytes of memory that one slice of a collection goes through at the least."""
 
-ToGuest = bytes | Sequence[bytes]
+ToGuest = bytes | Sequence[protocol.Part]
 """A message, whole or in parts."""
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class Guest:
         """Whether there may be memory to give back once it rests."""
         self._wanted = False
         """Whether somebody waits for it."""
-        self._large: tuple[bytes, ...] = ()
+        self._large: tuple[protocol.Part, ...] = ()
         """The message that it was given in turns, and has not run with yet."""
         self._live = 0
         """Bytes of the heap after the last collection that was asked for."""
@@ -165,9 +165,9 @@ class Guest:
         self._large = ()
         if isinstance(message, bytes) and len(message) <= AT_ONCE:
             return message
-        parts = [message] if isinstance(message, bytes) else message
+        parts: Sequence[protocol.Part] = [message] if isinstance(message, bytes) else message
         if sum(map(len, parts)) <= AT_ONCE:
-            return b"".join(parts)
+            return protocol.joined(parts)
         with self.in_transit():
             delivered: int = await in_turns(self.sandbox.deliver(parts, SLICE_FUEL))
         self._large = tuple(parts)

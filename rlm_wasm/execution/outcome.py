@@ -66,7 +66,7 @@ class ActiveExecution:
         self.cancelled = False
         self.interrupted = 0
         """Slices since it was told to end; 0: it was not."""
-        self.redeliver: list[tuple[int, bytes]] = []
+        self.redeliver: list[tuple[int, protocol.Part]] = []
         """Replies to an earlier execution's calls that this one took: due again after a rollback."""
         self.undone = False
         """Its instance was lost, and the guest went back to before it."""

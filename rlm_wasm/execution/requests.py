@@ -15,7 +15,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from rlm_wasm.execution.meter import (
     FUEL_A_BYTE,
     FUEL_A_REQUEST,
     Meter,
+    are_flat,
     footprint_in_turns,
     footprint_of_arguments,
 )
@@ -37,7 +38,10 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, place_of
 from rlm_wasm.sandbox import protocol
-from rlm_wasm.turns import Alone, InTurns, in_turns
+from rlm_wasm.sandbox.pages import at_once
+from rlm_wasm.sandbox.texts import LONG_TEXT, long_text
+from rlm_wasm.sandbox.uncollected import Uncollected
+from rlm_wasm.turns import Alone, InTurns, beside_the_rest, in_turns
 
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
@@ -63,6 +67,7 @@ class HostRequest:
         "call_number",
         "held",
         "id",
+        "lent",
         "on_cancel",
         "operation",
         "packed",
@@ -82,6 +87,8 @@ class HostRequest:
         self.packed: bytes | None = packed
         """The arguments as they came; None once they are decoded."""
         self.arguments: list[Any] = []
+        self.lent: Uncollected | None = None
+        """What its arguments are made of, where that is much: see ``over``."""
         self.held = 0
         self.call_number = 0
         """Of the LLM call that serves it, as people see it; kept where the request is sent again."""
@@ -102,6 +109,16 @@ class HostRequest:
     def wanted(self) -> bool:
         """Whether anybody waits for the reply still."""
         return self._queue.live.get(self.id) is self
+
+    def over(self) -> None:
+        """Nothing is done for it any longer: what its arguments were made of is freed."""
+        lent, self.lent = self.lent, None
+        if lent is not None:
+            self.arguments = []
+            if len(lent) <= _FREED_AT_ONCE:
+                at_once(lent.given_back())
+            else:
+                beside_the_rest(lent.given_back())
 
     def serve_as(self, call_number: int, on_cancel: Callable[[], None]) -> None:
         """It is an LLM call of this number; ``on_cancel`` is called where nobody wants it any longer."""
@@ -226,7 +243,7 @@ class HostRequests:
         self.time_left = time_left
         self.live: dict[int, HostRequest] = {}
         self._waiting: deque[HostRequest] = deque()
-        self._replies: deque[tuple[int, bytes]] = deque()
+        self._replies: deque[tuple[int, protocol.Part]] = deque()
         self._reply_bytes = 0
         self._working: HostRequest | None = None
         """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
@@ -310,6 +327,9 @@ class HostRequests:
             try:
                 arguments = protocol.arguments_of(packed)
                 self.hold(request, footprint_of_arguments(arguments, len(packed)) - request.held)
+                if not are_flat(arguments):
+                    request.lent = Uncollected()
+                    at_once(request.lent.add_all(arguments))
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
@@ -319,7 +339,8 @@ class HostRequests:
     def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
         """Large arguments. What is made of them is held as it is made, and at last what it is."""
         counted = 0
-        work = protocol.decode_in_turns(packed)
+        request.lent = Uncollected()
+        work = protocol.decode_in_turns(packed, uncollected=request.lent)
         while True:
             try:
                 parts = next(work)
@@ -492,7 +513,14 @@ class HostRequests:
             self._end_span(request, None)
         work: Coroutine[Any, Any, Any] | None = None
         head = protocol.reply_head(request.id)
-        if isinstance(value, protocol.Encoded):
+        text = long_text(value)
+        if text is not None:
+            reply = protocol.TextReply(request.id, text)
+            if self.journal is None:
+                self._queue_encoded(request, reply)
+                return
+            work = self._put_together(request, reply.encoded(), reply)
+        elif isinstance(value, protocol.Encoded):
             if sum(map(len, value.parts)) <= protocol.IN_ONE_GO:
                 self._queue_encoded(request, b"".join((head, *value.parts)))
                 return
@@ -507,8 +535,11 @@ class HostRequests:
             return
         self._queue_reply(request, True, value)
 
-    async def _put_together(self, request: HostRequest, work: Generator[Any, None, bytes]) -> Any:
-        self._queue_encoded(request, await in_turns(work))
+    async def _put_together(
+        self, request: HostRequest, work: Generator[Any, None, bytes], reply: protocol.Part | None = None
+    ) -> Any:
+        encoded = await in_turns(work)
+        self._queue_encoded(request, encoded if reply is None else reply, encoded)
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
@@ -528,9 +559,13 @@ class HostRequests:
             encoded = protocol.encode([request.id, False, condition_of(error)])
         self._queue_encoded(request, encoded)
 
-    def _queue_encoded(self, request: HostRequest, encoded: bytes) -> None:
+    def _queue_encoded(
+        self, request: HostRequest, encoded: protocol.Part, journalled: bytes | None = None
+    ) -> None:
+        """``journalled``: the same for the journal, where it is not bytes already."""
         if self.live.pop(request.id, None) is None:
             return
+        request.over()
         size = len(encoded)
         limit = self._limits.message_bytes
         if size > limit:
@@ -538,10 +573,11 @@ class HostRequests:
                 f"{request.operation}: the reply has {size:,} bytes; "
                 f"a message may have {limit:,} (message_bytes)"
             )
-            encoded = protocol.encode([request.id, False, condition_of(error)])
+            encoded = journalled = protocol.encode([request.id, False, condition_of(error)])
             size = len(encoded)
         self._charge(size * FUEL_A_BYTE)
         held, request.held = request.held, 0
+        size = protocol.own_bytes((encoded,))
         try:
             self._meter.hold(size - held)  # the reply, in place of what the request was
         except LimitExceeded as limit:
@@ -551,7 +587,7 @@ class HostRequests:
         self._reply_bytes += size
         self._replies.append((request.id, encoded))
         if self.journal is not None:
-            self.journal.add(Kind.ANSWER, request.id, encoded)
+            self.journal.add(Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
         self._changed()
 
     def next_ids(self) -> list[int]:
@@ -560,22 +596,24 @@ class HostRequests:
         size = 0
         for id_, encoded in self._replies:
             size += len(encoded)
-            if ids and size > self._limits.message_bytes:
+            if ids and (size > self._limits.message_bytes or len(encoded) > LONG_TEXT):
                 break
             ids.append(id_)
+            if len(encoded) > LONG_TEXT:
+                break
         return ids
 
-    def take(self, max_replies: int | None = None) -> list[tuple[int, bytes]]:
+    def take(self, max_replies: int | None = None) -> list[tuple[int, protocol.Part]]:
         """Encoded replies for the guest, as many as fit one message; they are the guest's from now on.
+
+        A long one comes alone: its text need not be copied to stand beside others.
 
         ``max_replies``: not more than so many.
         """
         replies = self._replies
         if len(replies) == 1 and max_replies != 0:
             taken = [replies.popleft()]
-            size = len(taken[0][1])
-            self._reply_bytes -= size
-            self._meter.release(size)
+            self._taken(taken)
             return taken
         taken = []
         size = 0
@@ -584,27 +622,36 @@ class HostRequests:
             and len(taken) != max_replies
             and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes)
         ):
+            if taken and len(replies[0][1]) > LONG_TEXT:
+                break
             item = replies.popleft()
             taken.append(item)
             size += len(item[1])
-        self._reply_bytes -= size
-        self._meter.release(size)
+            if len(item[1]) > LONG_TEXT:
+                break
+        self._taken(taken)
         return taken
 
-    def keep(self, replies: list[tuple[int, bytes]]) -> None:
+    def _taken(self, replies: list[tuple[int, protocol.Part]]) -> None:
+        size = _held_for(replies)
+        self._reply_bytes -= size
+        self._meter.release(size)
+
+    def keep(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """Replies that the guest has taken, and that are kept for a rollback. Raises LimitExceeded."""
-        self._meter.hold(sum(len(item[1]) for item in replies))
+        self._meter.hold(_held_for(replies))
 
-    def drop(self, replies: list[tuple[int, bytes]]) -> None:
+    def drop(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """They are kept no longer."""
-        self._meter.release(sum(len(item[1]) for item in replies))
+        self._meter.release(_held_for(replies))
 
-    def give_back(self, replies: list[tuple[int, bytes]]) -> None:
+    def give_back(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """Replies that a guest had taken and that are due again: it went back to before that."""
         for item in reversed(replies):
             self._replies.appendleft(item)
-            self._reply_bytes += len(item[1])
-            self._meter.hold(len(item[1]), always=True)
+            size = _held_for((item,))
+            self._reply_bytes += size
+            self._meter.hold(size, always=True)
 
     # ---- cancelling
 
@@ -625,7 +672,7 @@ class HostRequests:
             self._drop(request)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]
-        forgotten = sum(len(item[1]) for item in self._replies) - sum(len(item[1]) for item in kept)
+        forgotten = _held_for(self._replies) - _held_for(kept)
         self._replies = deque(kept)
         self._reply_bytes -= forgotten
         self._meter.release(forgotten)
@@ -648,6 +695,7 @@ class HostRequests:
             request.timer.cancel()
         if request.task is not None:
             request.task.cancel()
+        request.over()
 
     def forget_ids(self) -> None:
         """The guest is a fresh one, which counts from the beginning."""
@@ -669,7 +717,7 @@ class HostRequests:
         return states.RequestsState(
             self.last_id,
             tuple(request.to_state() for request in self.live.values()),
-            tuple(self._replies),
+            tuple((id_, protocol.joined((encoded,))) for id_, encoded in self._replies),
         )
 
     def from_state(self, state: states.RequestsState) -> None:
@@ -728,14 +776,12 @@ class HostRequests:
         self._reply_bytes += len(encoded)
         self._replies.append((id_, encoded))
 
-    def take_again(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    def take_again(self, ids: Sequence[int]) -> list[tuple[int, protocol.Part]]:
         """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""
         if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
             raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
         taken = [self._replies.popleft() for _ in ids]
-        size = sum(len(encoded) for _, encoded in taken)
-        self._reply_bytes -= size
-        self._meter.release(size)
+        self._taken(taken)
         return taken
 
     def hold_back(self) -> None:
@@ -760,6 +806,8 @@ class HostRequests:
                     self.fail(request, CapabilityDenied(refused))
 
 
+_FREED_AT_ONCE = 500
+"""Containers of arguments that are freed where they are: work for later would be more."""
 _AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
 """Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000
@@ -774,6 +822,10 @@ def _served(request: HostRequest, handler: Handler) -> Any:
 
 
 _SMALL = frozenset({int, bool, float, type(None)})
+
+
+def _held_for(replies: Iterable[tuple[int, protocol.Part]]) -> int:
+    return protocol.own_bytes(encoded for _, encoded in replies)
 
 
 def _large(value: Any) -> bool:

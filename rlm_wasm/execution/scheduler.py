@@ -199,7 +199,7 @@ class Scheduler:
             encoded = protocol.evaluate(source, name, options)
         if self._journal is not None:
             if not isinstance(encoded, bytes):
-                encoded = b"".join(encoded)
+                encoded = protocol.joined(encoded)
             self._journal.evaluate(encoded, self._given, execution.limits.timeout_s)
         return await self._guarded(execution, self._drive(execution, encoded))
 
@@ -260,7 +260,7 @@ class Scheduler:
             self._settling.cancel()
             self._settling = None
 
-    def _due_replies(self) -> list[bytes]:
+    def _due_replies(self) -> list[protocol.Part]:
         """Replies to calls that an earlier execution left, for the eval message."""
         taken = self.requests.take() if self.requests.replies_due else []
         self._given = [id_ for id_, _ in taken]
@@ -622,11 +622,12 @@ class Scheduler:
         first = execution.first_id
         if batch[0][0] < first or len(batch) > 1:
             self.keep(execution, [item for item in batch if item[0] < first])
-        if len(batch) == 1 and len(batch[0][1]) <= AT_ONCE:
-            return protocol.one_reply(batch[0][1])
+        reply = batch[0][1]
+        if len(batch) == 1 and type(reply) is bytes and len(reply) <= AT_ONCE:
+            return protocol.one_reply(reply)
         return protocol.replies_in_parts([encoded for _, encoded in batch])
 
-    def keep(self, execution: ActiveExecution, replies: list[tuple[int, bytes]]) -> None:
+    def keep(self, execution: ActiveExecution, replies: list[tuple[int, protocol.Part]]) -> None:
         """An earlier execution's replies are due again after a rollback: until then they are held."""
         try:
             self.requests.keep(replies)
@@ -680,7 +681,7 @@ class Scheduler:
 
 
 def _joined(message: ToGuest | None) -> bytes | None:
-    return message if message is None or isinstance(message, bytes) else b"".join(message)
+    return message if message is None or isinstance(message, bytes) else protocol.joined(message)
 
 
 def gave_up(execution: ActiveExecution) -> InstanceLost:

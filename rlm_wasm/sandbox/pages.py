@@ -122,6 +122,17 @@ def spread(
                 check()
 
 
+def moved(
+    start: int, into: int, length: int, check: Callable[[], None] = _nothing
+) -> Generator[None, None, None]:
+    """So many bytes from one address to another, piece after piece, as ``spread``."""
+    for at in range(0, length, COPIED_AT_ONCE):
+        if at:
+            yield
+            check()
+        ctypes.memmove(into + at, start + at, min(COPIED_AT_ONCE, length - at))
+
+
 # ---- which pages changed
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from fractions import Fraction
@@ -37,7 +38,9 @@ from rlm_wasm.data import (
 )
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.lazy_dataclass import dataclass
-from rlm_wasm.sandbox.pages import address_of, gathered
+from rlm_wasm.sandbox.pages import address_of, at_once, gathered
+from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, is_ascii
+from rlm_wasm.sandbox.uncollected import Uncollected
 
 
 class GuestStatus(IntEnum):
@@ -544,6 +547,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
     "context-size": ("name", "characters, or false"),
+    "context-fits": ("name", "whether a message brings the whole of it"),
     "context-length": ("name", "characters"),
     "context-slice": ("start end name", "text"),
     "context-lines": ("start end name", "array of text"),
@@ -710,7 +714,7 @@ def _box(value: Any) -> Box:
     return Box(value[0])
 
 
-def _struct(value: Any) -> Struct:
+def _struct(value: Any) -> Generator[None, None, Struct]:
     if (
         type(value) is not list
         or len(value) < 2
@@ -723,21 +727,26 @@ def _struct(value: Any) -> Struct:
         raise Unencodable("a struct of other fields than it names")
     fields: dict[str, Any] = {}
     counts: dict[str, int] = {}  # kept for all fields: a guest may give a hundred thousand one name
-    for field, item in zip(names, items, strict=True):
+    for at, (field, item) in enumerate(zip(names, items, strict=True), 1):
         key = str(_symbol(field))
         while key in fields:
             counts[field] = counts.get(field, 1) + 1
             key = f"{field}#{counts[field]}"
         fields[key] = item
+        if at % _ITEMS_A_TURN == 0:
+            yield
     return Struct(str(name), fields)
 
 
-def _uniform(value: Any) -> tuple[int | float | complex, ...]:
+def _uniform(value: Any) -> Generator[None, None, tuple[int | float | complex, ...]]:
     """What of a uniform vector's type is left in Python: its numbers."""
     if type(value) is not list or not value:
         raise Unencodable("no uniform vector")
-    if any(type(item) not in (int, float, complex) for item in value):
-        raise Unencodable("a uniform vector that does not hold numbers")
+    for at, item in enumerate(value, 1):
+        if type(item) not in (int, float, complex):
+            raise Unencodable("a uniform vector that does not hold numbers")
+        if at % _ITEMS_A_TURN == 0:
+            yield
     return tuple(value[1:])
 
 
@@ -747,26 +756,41 @@ def _symbol(value: Any) -> Symbol:
     return value
 
 
+_ITEMS_A_TURN = 2_000
 _SAME_HASH = 16
 """Members of a set that may have one hash: a guest could choose numbers that all collide."""
 
 
-def _set(value: Any) -> frozenset[Any]:
+def _set(value: Any) -> Generator[None, None, frozenset[Any]]:
     if type(value) is not list or not value:
         raise Unencodable("no set")
-    members = [_hashable(item) for item in value[1:]]
-    codes = sorted(hash(member) for member in members if not isinstance(member, str | bytes))
-    if any(first == last for first, last in zip(codes, codes[_SAME_HASH:], strict=False)):
-        raise Unencodable("a set whose members were chosen to collide")
-    result = frozenset(members)
-    if len(result) < len(members):
+    members: set[Any] = set()
+    codes: dict[int, int] = {}  # how many members have a hash; no two of its keys have one
+    for at in range(1, len(value)):
+        member = value[at]
+        if type(member) not in _PLAIN:
+            member = yield from _hashable(member)
+        if not isinstance(member, str | bytes):
+            code = hash(member)
+            codes[code] = same = codes.get(code, 0) + 1
+            if same > _SAME_HASH:
+                raise Unencodable("a set whose members were chosen to collide")
+        members.add(member)
+        if at % _ITEMS_A_TURN == 0:
+            yield
+    if len(members) < len(value) - 1:
         raise Unencodable('a set with members that are one in Python, such as 1 and 1.0, or a and "a"')
-    return result
+    return frozenset(members)
 
 
-def _hashable(value: Any) -> Any:
+def _hashable(value: Any) -> Generator[None, None, Any]:
     if type(value) in (list, tuple):
-        return tuple(map(_hashable, value))
+        items = []
+        for at, item in enumerate(value, 1):
+            items.append(item if type(item) in _PLAIN else (yield from _hashable(item)))
+            if at % _ITEMS_A_TURN == 0:
+                yield
+        return tuple(items)
     if isinstance(value, dict | Box | Struct):
         raise Unencodable("a set with tables, boxes or structs in it has no form in Python")
     return value
@@ -782,10 +806,13 @@ _TAGS: dict[int, Callable[[Any], Any]] = {
     TAG_TABLE: lambda value: _table(_pair(value)[1]),
     TAG_COMPLEX: _complex,
     TAG_BOX: _box,
+}
+_TAGS_IN_TURNS: dict[int, Callable[[Any], Generator[None, None, Any]]] = {
     TAG_SET: _set,
     TAG_STRUCT: _struct,
     TAG_UNIFORM: _uniform,
 }
+"""Those whose items are gone through, and may be many."""
 """What a guest may say by tags, besides large integers (2 and 3). Nothing else builds an object here."""
 
 
@@ -807,6 +834,16 @@ _DECODERS.update(
             )
         )
         for tag, make in _TAGS.items()
+    }
+)
+_DECODERS.update(
+    {
+        tag: (
+            lambda value, immutable, make=make: at_once(
+                make(list(value) if type(value) is tuple and immutable else value)
+            )
+        )
+        for tag, make in _TAGS_IN_TURNS.items()
     }
 )
 
@@ -878,9 +915,9 @@ def data_of(packed: bytes | bool | None, refused: Callable[[str], None] = lambda
 def data_in_turns(
     packed: bytes, refused: Callable[[str], None] = lambda _why: None
 ) -> Generator[int, None, Any]:
-    """As ``data_of``, for an outcome of any size."""
+    """As ``data_of``, for an outcome of any size, whose containers Python's collector does not look at."""
     try:
-        value = yield from decode_in_turns(packed)
+        value = yield from decode_in_turns(packed, uncollected=Uncollected())
     except Unencodable as error:
         refused(str(error))
         return None
@@ -907,7 +944,7 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
 
 
-def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[bytes]) -> list[bytes]:
+def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[Part]) -> list[Part]:
     """The same in parts, with replies to calls that an earlier execution left; those are encoded already."""
     table = encode({"source": source, "name": name, **options, "replies": []})
     return [_EVAL, table[:-1], array_head(len(replies)), *replies]  # its last byte is the empty array
@@ -931,12 +968,12 @@ def _encoded_text(text: str) -> bytes:
 _REPLIES = b"\x82\x67replies"
 
 
-def replies_of(encoded: Sequence[bytes]) -> bytes:
+def replies_of(encoded: Sequence[Part]) -> bytes:
     """A replies message of items that are encoded already."""
-    return b"".join(replies_in_parts(encoded))
+    return joined(replies_in_parts(encoded))
 
 
-def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
+def replies_in_parts(encoded: Sequence[Part]) -> list[Part]:
     """The same, not put together: an item may have megabytes."""
     return [_REPLIES + array_head(len(encoded)), *encoded]
 
@@ -947,6 +984,70 @@ def one_reply(encoded: bytes) -> bytes:
 
 
 _ONE_REPLY = _REPLIES + b"\x81"  # an array of one
+
+
+class TextReply:
+    """The item of a replies message that brings a long text, of which only the beginning is encoded."""
+
+    __slots__ = ("head", "text")
+
+    def __init__(self, id_: int, text: LongText) -> None:
+        self.head = reply_head(id_) + head_of(3, len(text))
+        self.text = text
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.text)
+
+    @property
+    def own_bytes(self) -> int:
+        """Without a text that its session has anyway."""
+        return len(self.head) if self.text.shared is not None else len(self)
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Where it stands, as addresses with lengths."""
+        return [(address_of(self.head), len(self.head)), (self.text.address(), len(self.text))]
+
+    def encoded(self) -> Generator[None, None, bytes]:
+        """The whole of it; it yields between copies of a mebibyte."""
+        return (yield from gathered(self.parts()))
+
+
+Part = bytes | TextReply
+"""Of a message: bytes, or what becomes some."""
+
+
+def joined(parts: Iterable[Part]) -> bytes:
+    """Them as bytes."""
+    return b"".join(part if isinstance(part, bytes) else at_once(part.encoded()) for part in parts)
+
+
+def own_bytes(parts: Iterable[Part]) -> int:
+    """Bytes that the host holds for them alone."""
+    return sum(len(part) if isinstance(part, bytes) else part.own_bytes for part in parts)
+
+
+def text_apart(message: Sequence[Part]) -> Generator[None, None, tuple[bytes, LongText] | None]:
+    """A message that is a single reply, a long text in ASCII: what stands before its characters, and those.
+
+    None for any other. What the message says decides, and not how it is divided: the guest takes the same
+    course, and the same fuel, whenever it is given again. It yields between parts of a large one.
+    """
+    last = message[-1]
+    begins = len(message) == 2 and message[0] == _ONE_REPLY
+    if not isinstance(last, bytes):
+        return (_ONE_REPLY + last.head, last.text) if begins else None
+    if len(last) < LONG_TEXT or not (begins or (len(message) == 1 and last.startswith(_ONE_REPLY))):
+        return None
+    head = _TEXT_REPLY.match(last, 0 if begins else len(_ONE_REPLY))
+    if head is None or not LONG_TEXT <= len(last) - head.end() == int.from_bytes(head[1], "big"):
+        return None
+    if not (yield from is_ascii(last, head.end())):
+        return None
+    before = last[: head.end()]
+    return _ONE_REPLY + before if begins else before, LongText(last, head.end(), len(last))
+
+
+_TEXT_REPLY = re.compile(rb"\x83(?:[\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})", re.DOTALL)
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 """Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""
@@ -1091,7 +1192,8 @@ def plain_number(value: Any) -> float | None:
 
 # ---- large values, in turns
 
-_NODES_A_TURN = 2_000
+_NODES_A_TURN = 500
+_FEW = 1_000
 _BYTES_A_TURN = 1 << 20
 _CHARACTERS_A_TURN = 1 << 19
 
@@ -1145,11 +1247,14 @@ class _TextInside:
         return "".join(self.parts(_BYTES_A_TURN))
 
 
-def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int, None, Any]:
+def decode_in_turns(
+    data: bytes, *, texts_inside: bool = False, uncollected: Uncollected | None = None
+) -> Generator[int, None, Any]:
     """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up.
 
     It yields how many parts it has made. With ``texts_inside`` a text of megabytes that is a part of one of
-    the outermost array's arrays is looked through, and left where it is.
+    the outermost array's arrays is looked through, and left where it is. What is made is taken out of
+    the collector's sight by ``uncollected``, where there is one.
     """
     done = 0
     stack: list[_Open] = []
@@ -1183,12 +1288,17 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
                 if len(stack) >= MAX_DEPTH:
                     raise Unencodable(f"nested deeper than {MAX_DEPTH}")
                 missing = 1 if major == 6 else number
-                stack.append(_Open(major, missing, number))
-                if missing != 0:
+                if number == 0 and major < 6:
+                    value = [] if major == 4 else {}
+                    if uncollected is not None:
+                        uncollected.add(value)
+                else:
+                    stack.append(_Open(major, missing, number))
+                    if uncollected is not None and not 0 <= number < _FEW:
+                        uncollected.begun(stack[-1].items)
                     continue
-                value = stack.pop().close()
             elif head == 0xFF:
-                value = stack.pop().close()
+                value = yield from _closed(stack, done, uncollected)
             elif major in (2, 3):
                 if at + number > len(data):
                     raise Unencodable("the message ends in its middle")
@@ -1197,6 +1307,9 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
                     at += number
                 elif major == 2:
                     value = yield from _counting(done, gathered([(address_of(data) + at, number)]))
+                    at += number
+                elif number <= IN_ONE_GO:
+                    value = data[at : at + number].decode()
                     at += number
                 else:
                     text = _TextInside(data, at, at + number)
@@ -1223,7 +1336,7 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
                 ready = stack[-1].take(value)
                 if not ready:
                     break
-                value = stack.pop().close()
+                value = yield from _closed(stack, done, uncollected)
             else:
                 if at != len(data):
                     raise Unencodable("there is something behind the message")
@@ -1232,12 +1345,28 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
         raise Unencodable(f"a message from the guest cannot be read: {error}") from error
 
 
-def _counting(done: int, work: Generator[None, None, bytes]) -> Generator[int, None, bytes]:
+def _closed(stack: list[_Open], done: int, uncollected: Uncollected | None) -> Generator[int, None, Any]:
+    """The value of the innermost container, which has all its items."""
+    container = stack.pop()
+    make = _TAGS_IN_TURNS.get(container.tag) if container.major == 6 else None
+    if make is None:
+        value = container.close()
+    else:
+        value = yield from _counting(done, make(container.items[0]))
+        if uncollected is not None and type(value) is frozenset:  # its members were made just now
+            yield from _counting(done, uncollected.add_all(value))
+            return value
+    if uncollected is not None and not (stack and stack[-1].major == 6 and type(value) is list):
+        uncollected.add(value)  # but not a list of which a tag makes something else
+    return value
+
+
+def _counting(done: int, work: Generator[None, None, T]) -> Generator[int, None, T]:
     while True:
         try:
             next(work)
         except StopIteration as stop:
-            result: bytes = stop.value
+            result: T = stop.value
             return result
         yield done
 
@@ -1254,43 +1383,43 @@ def _simple(data: bytes, at: int, short: int, number: int) -> Any:
 class _Open:
     """A container whose items come."""
 
-    __slots__ = ("_items", "_key", "_major", "_tag", "missing", "whole")
+    __slots__ = ("_key", "items", "major", "missing", "tag", "whole")
 
     def __init__(self, major: int, missing: int, tag: int) -> None:
-        self._major = major
-        self._tag = tag
+        self.major = major
+        self.tag = tag
         self.missing = missing
-        self._items: Any = {} if major == 5 else []
+        self.items: Any = {} if major == 5 else []
         self._key: Any = None
         self.whole = True
         """Of a table: whether what came so far are pairs."""
 
     def take(self, value: Any) -> bool:
         """One more item: whether it was the last."""
-        if self._major == 5:
+        if self.major == 5:
             if self.whole:
                 if type(value) not in (str, bytes, Symbol):
                     raise Unencodable("a large table with other keys than text")
                 self._key, self.whole = value, False
                 return False
-            if self._key in self._items:
+            if self._key in self.items:
                 raise Unencodable(ONE_KEY)
-            self._items[self._key] = value
+            self.items[self._key] = value
             self.whole = True
         else:
-            self._items.append(value)
+            self.items.append(value)
         self.missing -= 1
         return self.missing == 0
 
     def close(self) -> Any:
         """The value."""
-        if self._major != 6:
-            return self._items
-        (content,) = self._items
-        if self._tag in (2, 3):
+        if self.major != 6:
+            return self.items
+        (content,) = self.items
+        if self.tag in (2, 3):
             magnitude = int.from_bytes(_bytes(content), "big")
-            return magnitude if self._tag == 2 else -1 - magnitude
-        make = _TAGS.get(self._tag)
+            return magnitude if self.tag == 2 else -1 - magnitude
+        make = _TAGS.get(self.tag)
         if make is None:
-            raise Unencodable(f"the tag {self._tag}, which a guest does not use")
+            raise Unencodable(f"the tag {self.tag}, which a guest does not use")
         return make(content)

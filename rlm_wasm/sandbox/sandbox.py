@@ -18,12 +18,14 @@ from typing import ClassVar
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge
 from rlm_wasm.sandbox import c_api as wasm
+from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine, failure_of
 from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.instance_pool import InstancePool
 from rlm_wasm.sandbox.memories import Subject, memories
-from rlm_wasm.sandbox.pages import PAGE, at_once, gathered, give_back, spread
+from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered, give_back, moved
 from rlm_wasm.sandbox.snapshot import Image, LayeredImage, PackedImage
+from rlm_wasm.sandbox.texts import LONG_TEXT
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
@@ -292,11 +294,11 @@ class Sandbox:
         self.fuel_used = fuel - instance.calls.fuel.value + self._inbox_fuel
         self._inbox_fuel = 0
 
-    def _room(self, instance: Instance, length: int) -> int:
+    def _room(self, instance: Instance, length: int, export: str = "rlm_inbox") -> int:
         """The address of room for a message. Raises MessageTooLarge."""
         calls = instance.calls
         calls.long0.value = length
-        self._call(instance, "rlm_inbox", 1)
+        self._call(instance, export, 1)
         inbox = calls.unsigned0.value
         if inbox == 0:
             raise MessageTooLarge(length)
@@ -304,22 +306,39 @@ class Sandbox:
             raise InstanceLost("trap", "the guest named an inbox outside its memory")
         return instance.base + inbox
 
-    def deliver(self, message: Sequence[bytes], fuel: int) -> Generator[None, None, int]:
+    def deliver(self, message: Sequence[protocol.Part], fuel: int) -> Generator[None, None, int]:
         """Put a message, given in parts, into the guest's inbox; it yields between pieces.
 
-        Returns its length, for ``run``, which has to be what is done next. Raises InstanceLost, and
-        MessageTooLarge where the guest has no room for it.
+        Returns its length there, for ``run``, which has to be what is done next: without the characters of a
+        long text, which are put where the guest will have them. Raises InstanceLost, and MessageTooLarge
+        where the guest has no room for it.
         """
         instance = self._enter(fuel)
-        length = sum(map(len, message))
+        apart = (yield from protocol.text_apart(message)) if instance.has("rlm_inbox_text") else None
+        self._check_there(instance)
+        length = sum(map(len, message)) if apart is None else len(apart[0])
+        text_at = 0
         try:
-            at = self._room(instance, length)
+            if apart is not None:
+                text_at = self._room(instance, len(apart[1]), "rlm_inbox_text")
+            at = instance.inbox_at if length <= instance.inbox_bytes else self._room(instance, length)
         finally:
             self._leave(fuel, instance)
         with self._held():
+            check = partial(self._check_there, instance)
+            if apart is not None:
+                try:
+                    yield from memories().put(instance, apart[1], text_at - instance.base, check)
+                except OSError as error:
+                    self._lost = "trap", f"a text cannot be mapped: {error}"
+                    self._drop(crashed=True)
+                    raise InstanceLost(*self._lost) from error
+                message = (apart[0],)
             for part in message:
-                yield from spread(part, [(at, len(part))], partial(self._check_there, instance))
-                at += len(part)
+                pieces = [(address_of(part), len(part))] if isinstance(part, bytes) else part.parts()
+                for start, size in pieces:
+                    yield from moved(start, at, size, check)
+                    at += size
         self._inbox_fuel = self.fuel_used
         return length
 
@@ -329,6 +348,8 @@ class Sandbox:
         A number instead of a message is the length of the one that was delivered. ``fuel`` is where the hard
         trap stands. Raises InstanceLost after a trap: the instance is gone; MessageTooLarge.
         """
+        if isinstance(message, bytes) and len(message) > LONG_TEXT:
+            message = at_once(self.deliver((message,), fuel))
         instance = self._enter(fuel)
         calls = instance.calls
         length = 0
