@@ -1023,7 +1023,10 @@ def joined(parts: Iterable[Part]) -> bytes:
 
 def own_bytes(parts: Iterable[Part]) -> int:
     """Bytes that the host holds for them alone."""
-    return sum(len(part) if isinstance(part, bytes) else part.own_bytes for part in parts)
+    size = 0
+    for part in parts:
+        size += len(part) if isinstance(part, bytes) else part.own_bytes
+    return size
 
 
 def text_apart(message: Sequence[Part]) -> Generator[None, None, tuple[bytes, LongText] | None]:
