@@ -80,6 +80,8 @@ class Instance:
         "reports",
         "size",
         "store",
+        "window",
+        "window_bytes",
     )
 
     def __init__(self, engine: Engine, memory_limit: int) -> None:
@@ -101,6 +103,9 @@ class Instance:
         self.memory_at = self.export("memory", wasm.MEMORY)
         self.base: int = wasm.memory_data(self.context, self.memory_at)
         self.size: int = wasm.memory_data_size(self.context, self.memory_at)
+        self.window_bytes = self.size
+        self.window = (ctypes.c_char * self.size).from_address(self.base)
+        """The memory as it was at first: a slice of that takes a quarter of what ``string_at`` takes."""
         if engine.report_at is not None:
             self.read_reports(engine.report_at)
 

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
@@ -941,7 +942,7 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     """An eval message. Mostly there are no options: then it is put together by hand."""
     if options:
         return encode([Evaluate.KIND, {"source": source, "name": name, **options}])
-    return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
+    return _EVAL_SOURCE + _encoded_text(source) + _encoded_name(name)
 
 
 def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[Part]) -> list[Part]:
@@ -953,6 +954,12 @@ def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequ
 _EVAL = b"\x82\x64eval"
 _EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
 _NAME = b"\x64name"
+
+
+@lru_cache(16)
+def _encoded_name(name: str) -> bytes:
+    """Mostly the same one."""
+    return _NAME + _encoded_text(name)
 
 
 def _encoded_text(text: str) -> bytes:

@@ -421,6 +421,13 @@ class Sandbox:
 
     def outbox_up_to(self, max_bytes: int) -> bytes | None:
         """As ``outbox``; None where it has more bytes than that."""
+        instance = self._i
+        if instance is not None and instance.report is not None:
+            report = instance.report
+            at, length = report.outbox, report.outbox_length
+            if 2 < length <= max_bytes and at + length <= instance.window_bytes:
+                outbox: bytes = instance.window[at : at + length]
+                return outbox
         start, length = self._outbox_place()
         return None if length > max_bytes else string_at(start, length) if length else b""
 
