@@ -57,7 +57,6 @@ static inline Value pair_in_room(Value car, Value cdr) {
   p[1] = cdr;
   return FROM_PTR(T_PAIR, p);
 }
-static inline Value make_flonum_in_place(double d) { return room_in_place() ? flonum_in_room(d) : make_flonum(d); }
 static inline Value cons_in_place(Value car, Value cdr) { return room_in_place() ? pair_in_room(car, cdr) : cons(car, cdr); }
 /* A string of so many narrow characters, which are not initialised. */
 static inline Value make_narrow_in_place(uint32_t count) {

@@ -545,7 +545,7 @@ static int64_t find(Value table, Value key, uint32_t hash, int effort) {
 
 /* The same for usual keys, in a store that is valid: those that are told by their word, and short strings. Where so many
    others are in the way, as where they were made to collide, the general way is charged for them. */
-enum { NOT_QUICK = -4, QUICK_CHARS = 64, QUICK_TRIES = 16 };
+enum { NOT_QUICK = -4, QUICK_CHARS = 64, QUICK_TRIES = 16, FEW_ENTRIES = 6 };      /* few: looked at one by one, without a hash, which is for keys that are absent */
 static inline int64_t find_plain(Value store, Value key, uint32_t hash) {
   Index x = index_of(store);
   for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {
@@ -589,6 +589,8 @@ static inline int64_t find_quickly(Value table, Value key, uint32_t *hash) {
   bool by_name = kind == TABLE_EQ || kind == TABLE_EQV, loose = (info & TABLE_LOOSE) != 0;
   if (is_plain(key)) {
     if (loose && !by_name && IS(key, T_SYMBOL)) return NOT_QUICK;
+    for (uint32_t i = 0, used = S_NUMBER(store, S_USED); used <= FEW_ENTRIES && i < used; i++)
+      if (ENTRY_KEY(store, i) == key) return i;
     return find_plain(store, key, *hash = plain_hash(key));
   }
   if (!IS(key, T_STRING) || STR_LENGTH(key) > QUICK_CHARS || (by_name && !loose)) return NOT_QUICK;
