@@ -541,27 +541,26 @@ static Value prim_begin_program(int argc, Value *args) {
     program = see_program(forms, CDR(source));
   }
   Value *slot = VEC(program), forms = slot[SEEN_FORMS], list = slot[SEEN_LIST];
-  if (slot[SEEN_VERSION] != FIX(env_version)) {
-    for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) if (is_pair(CAR(rest))) env_note_form(env, CAR(rest));
-    slot[SEEN_VERSION] = FIX(env_version);
-  }
   begin_execution();
   VARIABLE(SHOW) = V_FALSE;
   VARIABLE(PROGRAM) = make_vector(2, V_NIL);
   VARIABLE(PROGRAM_FORMS) = forms;
   if (list == V_NIL) return VARIABLE(VOID);
-  if (CDR(list) == V_NIL) {
-    Value form = CAR(list), tree = V_FALSE;
-    if (has_code(form)) {
-      keep_tree(VARIABLE(PROGRAM), VEC(form)[EXPANDED_TREE]);
-      return VEC(form)[EXPANDED_THUNK];
-    }
+  if (CDR(list) == V_NIL && has_code(CAR(list))) {
+    keep_tree(VARIABLE(PROGRAM), VEC(CAR(list))[EXPANDED_TREE]);
+    return VEC(CAR(list))[EXPANDED_THUNK];
+  }
+  if (CDR(list) == V_NIL) {              /* what has a tree at once defines nothing */
     changes_before = env_changes;
-    tree = expansion_at_once(CAR(forms), env);
+    Value tree = expansion_at_once(CAR(forms), env);
     if (tree != V_FALSE) {
       keep_tree(VARIABLE(PROGRAM), tree);
-      return begin_compiling(form, tree, slot[SEEN_NAME], true);
+      return begin_compiling(CAR(list), tree, slot[SEEN_NAME], true);
     }
+  }
+  if (slot[SEEN_VERSION] != FIX(env_version)) {
+    for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) if (is_pair(CAR(rest))) env_note_form(env, CAR(rest));
+    slot[SEEN_VERSION] = FIX(env_version);
   }
   return cons(copied(list), cons(slot[SEEN_NAME], slot[SEEN_STRUCTS]));
 }
