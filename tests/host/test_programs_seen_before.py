@@ -54,6 +54,8 @@ async def test_what_was_seen_takes_less_fuel_and_the_same_each_time(session: Ses
             "(import (only (prefix (scheme base) x-) x-+) (rename (scheme base) (+ sqrt)))",
             ("4", "16"),
         ),
+        ("(begin 1 (list 2))", "(define-syntax-rule (begin a b) (list a b))", ("(2)", "(1 (2))")),
+        ('(begin (define a 1) 7 "s" (+ a 1))', "(define (+ . all) 'mine)", ("2", "mine")),
         ("(cond (#t 1) (else 2))", "(define-syntax-rule (cond x ...) 'other)", ("1", "other")),
     ],
 )
@@ -136,6 +138,18 @@ async def test_a_macro_is_that_of_the_last_program_that_defined_it(session: Sess
         assert await value(session, first) == "2"
         assert await value(session, first) == "2"
         assert await value(session, other) == "6"
+
+
+async def test_a_begin_at_the_top_level_costs_what_its_forms_cost(session: Session) -> None:
+    """A literal whose value nobody wants costs its reading alone."""
+    await session.execute("")
+    few = [(await session.execute("(begin 1 2)")).execution.fuel for _ in range(2)]
+    many = [(await session.execute("(begin 1 2 3 4 5 6 7 8 9 10)")).execution.fuel for _ in range(2)]
+    assert many[1] - few[1] < 8 * 500
+    assert many[0] - few[0] < 8 * 2000
+    assert await value(session, "(begin 1 2 3)") == "3"
+    assert await value(session, "(begin (begin) (begin 4))") == "4"
+    assert "unbound variable: nowhere" in await value(session, "(begin 1 nowhere)")
 
 
 async def test_many_programs_by_turns_stay_right(session: Session) -> None:

@@ -469,7 +469,7 @@ static void begin_execution(void) {
  * The last few are kept, read, and as far as their forms need nothing of the driver compiled: a program that comes again, to the byte, is
  * found by its message. What stands here is garbage to the collector, and gone after the next collection, so nobody
  * pays for it in memory: no root leads to it, and it is looked at in the same epoch of the heap alone. */
-enum { SEEN_MESSAGE, SEEN_FORMS, SEEN_NAME, SEEN_STRUCTS, SEEN_VERSION, SEEN_LIST, SEEN_SLOTS, SEEN_PROGRAMS = 8 };
+enum { SEEN_MESSAGE, SEEN_FORMS, SEEN_NAME, SEEN_STRUCTS, SEEN_VERSION, SEEN_LIST, SEEN_SPLICED, SEEN_SLOTS, SEEN_PROGRAMS = 8 };
 static Value seen;                     /* a vector of vectors, the next to be replaced is that of the number: */
 static uint32_t seen_next, seen_epoch;
 
@@ -483,10 +483,20 @@ static Value seen_program(void) {
     if (program == V_FALSE || !same_message(VEC(program)[SEEN_MESSAGE], m.inbox)) continue;
     for (Value list = VEC(program)[SEEN_LIST]; list != V_NIL; list = CDR(list))
       if (VEC(CAR(list))[EXPANDED_AGAIN] == V_FALSE) return VEC(seen)[i] = V_FALSE;
+    if (VEC(program)[SEEN_SPLICED] != V_FALSE && VEC(program)[SEEN_VERSION] != FIX(env_version)) return VEC(seen)[i] = V_FALSE;
     return program;
   }
   return V_FALSE;
 }
+/* A program that is (begin form ...) is those forms, as long as nothing has another meaning. */
+static bool is_begin(Value form, Value env) {
+  if (!is_pair(form) || !IS(CAR(form), T_SYMBOL) || list_length(form) < 2) return false;
+  Value macro = head_macro(form, env);
+  return IS(macro, T_MACRO) && MACRO_KIND(macro) == MACRO_CORE && CORE_FORM(macro)->id == F_BEGIN;
+}
+/* What does nothing where nobody wants its value. */
+static bool is_literal(Value v) { return IS_FIX(v) || IS(v, T_STRING) || IS(v, T_CHAR) || IS(v, T_FLONUM) || v == V_TRUE || v == V_FALSE; }
+
 static Value see_program(Value forms, Value name) {
   Value program = make_vector(SEEN_SLOTS, V_FALSE), *slot = VEC(program), list = V_NIL, last = V_NIL;
   if (seen == V_FALSE || seen_epoch != heap_epoch()) {
@@ -494,8 +504,18 @@ static Value see_program(Value forms, Value name) {
     seen_epoch = heap_epoch();
     seen_next = 0;
   }
-  for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) {
-    Value pair = cons(make_expanded(CAR(rest), V_FALSE, V_FALSE, V_TRUE), V_NIL);
+  slot[SEEN_VERSION] = FIX(-1);
+  Value parts = forms, env = VARIABLE(TOP_LEVEL);
+  if (forms != V_NIL && CDR(forms) == V_NIL && is_begin(CAR(forms), env)) {
+    parts = CDR(CAR(forms));
+    env_note_form(env, CAR(forms));
+    slot[SEEN_VERSION] = FIX(env_version);
+    slot[SEEN_SPLICED] = V_TRUE;
+  }
+  for (Value rest = parts; rest != V_NIL; rest = CDR(rest)) {
+    if (CDR(rest) != V_NIL && is_literal(CAR(rest))) continue;
+    bool bare = IS(CAR(rest), T_SYMBOL) && pair_place(rest);     /* of a begin: it gets its place, as in placed() */
+    Value form = bare ? form_at(CAR(rest), pair_place(rest)) : CAR(rest), pair = cons(make_expanded(form, V_FALSE, V_FALSE, V_TRUE), V_NIL);
     if (last == V_NIL) list = pair; else CDR(last) = pair;
     last = pair;
     if (begins_with(CAR(rest), STRUCTS, STRUCT_FORMS)) slot[SEEN_STRUCTS] = V_TRUE;
@@ -503,7 +523,6 @@ static Value see_program(Value forms, Value name) {
   slot[SEEN_MESSAGE] = m.inbox;
   slot[SEEN_FORMS] = forms;
   slot[SEEN_NAME] = name;
-  slot[SEEN_VERSION] = FIX(-1);
   slot[SEEN_LIST] = list;
   VEC(seen)[seen_next++ % SEEN_PROGRAMS] = program;
   return program;
@@ -541,27 +560,26 @@ static Value prim_begin_program(int argc, Value *args) {
     program = see_program(forms, CDR(source));
   }
   Value *slot = VEC(program), forms = slot[SEEN_FORMS], list = slot[SEEN_LIST];
-  if (slot[SEEN_VERSION] != FIX(env_version)) {
-    for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) if (is_pair(CAR(rest))) env_note_form(env, CAR(rest));
-    slot[SEEN_VERSION] = FIX(env_version);
-  }
   begin_execution();
   VARIABLE(SHOW) = V_FALSE;
   VARIABLE(PROGRAM) = make_vector(2, V_NIL);
   VARIABLE(PROGRAM_FORMS) = forms;
   if (list == V_NIL) return VARIABLE(VOID);
-  if (CDR(list) == V_NIL) {
-    Value form = CAR(list), tree = V_FALSE;
-    if (has_code(form)) {
-      keep_tree(VARIABLE(PROGRAM), VEC(form)[EXPANDED_TREE]);
-      return VEC(form)[EXPANDED_THUNK];
-    }
+  if (CDR(list) == V_NIL && has_code(CAR(list))) {
+    keep_tree(VARIABLE(PROGRAM), VEC(CAR(list))[EXPANDED_TREE]);
+    return VEC(CAR(list))[EXPANDED_THUNK];
+  }
+  if (CDR(list) == V_NIL) {              /* what has a tree at once defines nothing */
     changes_before = env_changes;
-    tree = expansion_at_once(CAR(forms), env);
+    Value tree = expansion_at_once(VEC(CAR(list))[EXPANDED_FORM], env);
     if (tree != V_FALSE) {
       keep_tree(VARIABLE(PROGRAM), tree);
-      return begin_compiling(form, tree, slot[SEEN_NAME], true);
+      return begin_compiling(CAR(list), tree, slot[SEEN_NAME], true);
     }
+  }
+  if (slot[SEEN_VERSION] != FIX(env_version)) {
+    for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) if (is_pair(CAR(rest))) env_note_form(env, CAR(rest));
+    slot[SEEN_VERSION] = FIX(env_version);
   }
   return cons(copied(list), cons(slot[SEEN_NAME], slot[SEEN_STRUCTS]));
 }

@@ -466,9 +466,17 @@ static Value read_quoted_name(Reader *r, uint32_t place, bool keyword) {
   return keyword ? keyword_string(name) : intern_string(name);
 }
 
+/* Where the ASCII letters, digits and signs of names end. */
+static uint32_t plain_end(Reader *r, uint32_t from) {
+  static const uint64_t plain[2] = {0xf7ffec7200000000, 0x47fffffec7ffffff};     /* without ( ) " ' , ; # [ ] { } | \ ` and blanks */
+  uint32_t end = from, stop = r->length - from < NAME_MOST ? r->length : from + NAME_MOST;
+  if (r->width == 1) while (end < stop && r->data[end] < 0x80 && plain[r->data[end] >> 6] >> (r->data[end] & 63) & 1) end++;
+  return end;
+}
+
 static Value read_name(Reader *r, uint32_t place, bool keyword) {
-  uint32_t end = r->at;
   bool plain = !(r->flags & FOLD_CASE);
+  uint32_t end = plain_end(r, r->at);
   for (; !is_delimiter(char_at(r, end)) && end - r->at <= NAME_MOST; end++)
     if (char_at(r, end) == '|' || char_at(r, end) == '\\') plain = false;
   charge((end - r->at) / 32);
