@@ -22,6 +22,7 @@ class Report(ctypes.LittleEndianStructure):
         ("heap_used", c_uint64),
         ("inbox", c_uint32),
         ("inbox_bytes", c_uint32),
+        ("touched_end", c_uint32),
     )
 
     outbox: int
@@ -29,6 +30,7 @@ class Report(ctypes.LittleEndianStructure):
     heap_used: int
     inbox: int
     inbox_bytes: int
+    touched_end: int
 
 
 class CallBuffers:
