@@ -81,21 +81,35 @@ def _made(cls: type, *, weakref_slot: bool, **options: bool) -> type:
     below = any("__dataclass_fields__" in vars(base) for base in cls.__mro__[1:])
     later = [name for name in ([*later, "__init__"] if below else later) if name not in namespace]
 
-    def complete() -> None:
+    def copied() -> type:
         # A class of its own each time: where two threads come at once, both make the same.
-        source = type(cls)(cls.__name__, cls.__bases__, dict(original))
+        documented = {
+            **original,
+            "__doc__": original.get("__doc__") or "-",
+        }  # else a signature is made for it
+        source = type(cls)(cls.__name__, cls.__bases__, documented)
         source.__qualname__ = cls.__qualname__
-        standard: type = dataclasses.dataclass(slots=True, weakref_slot=weakref_slot, **options)(source)
+        return source
+
+    def complete() -> None:
+        standard: type = dataclasses.dataclass(slots=True, weakref_slot=weakref_slot, **options)(copied())
         for name in later:
-            setattr(made, name, vars(standard)[name])
+            if isinstance(vars(made)[name], _Later):
+                setattr(made, name, vars(standard)[name])
+
+    def list_fields() -> None:
+        bare = {"init": False, "repr": False, "eq": False, "match_args": False}
+        listed: Any = dataclasses.dataclass(**bare, kw_only=options.get("kw_only", False))(copied())
+        made.__dataclass_fields__ = listed.__dataclass_fields__
 
     def begin() -> None:
         fields = [(name, annotated[name], original.get(name, MISSING)) for name in own]
         made.__init__ = _initializer(made, fields, **options)
 
     namespace.update({name: _Later(name, complete) for name in later})
-    if not below:
+    if not below:  # then these two can be had without the others
         namespace.setdefault("__init__", _Later("__init__", begin))
+        namespace["__dataclass_fields__"] = _Later("__dataclass_fields__", list_fields)
     made: Any = type(cls)(cls.__name__, cls.__bases__, namespace)
     made.__qualname__ = cls.__qualname__
     kind: type = made
