@@ -33,6 +33,8 @@ MIN_CHARGE_BYTES = 4096
 
 MAX_PATH = 4096
 """Characters of a path. Each step is opened by itself, so that the system's own limit does not hold."""
+MAX_STEPS = 100
+"""Folders in one another: those who clear the workspace away afterwards often do it by recursion."""
 MAX_LISTED = 50_000
 """Names that a folder is listed with: to sort more of them keeps all other threads of the process waiting."""
 _PIECE_BYTES = 3 << 18
@@ -277,6 +279,8 @@ class Workspace:
                 raise PermissionError(errno.EACCES, _OUTSIDE, _shown(path))
             inner = path[len(root) :]
         steps = [step for step in inner.split("/") if step not in ("", ".")]
+        if len(steps) > MAX_STEPS:
+            raise OSError(errno.ENAMETOOLONG, f"{_NO_NAME} (more than {MAX_STEPS} folders)", _shown(path))
         if ".." in steps:
             raise PermissionError(errno.EACCES, _OUTSIDE, _shown(path))
         return steps
