@@ -259,6 +259,29 @@ def test_a_session_is_shown_as_it_was_at_a_call(run: Run) -> None:
     assert (status, "made no call 3" in err) == (2, True)
 
 
+def test_what_was_used_at_a_call_is_what_was_answered_until_then(run: Run) -> None:
+    """The newest account is of the end, and the snapshot's of the beginning; a second execution counts on."""
+    with OpenAIServer(lambda request: "1") as server:
+        options = ("--session", "s", "-p", "openai", "--base-url", server.base_url, "--model", "gpt-4o-mini")
+        for _ in range(2):
+            assert run("run", *options, "-e", VOTES)[0] == 0
+        requests = len(server.requests)
+
+        def used(*at: str) -> dict[str, Any]:
+            found: dict[str, Any] = json.loads(run("sessions", "show", "s", *at, "--json")[1])["used"]
+            return found
+
+        end = used()
+        assert (end["calls"], end["tokens"] > 0, end["cost_usd"] > 0) == (4, True, True)
+        for call in (3, 4):
+            then = used("--at", str(call))
+            assert then["calls"] == call
+            assert then["tokens"] == end["tokens"] * (call - 1) // 4
+            assert then["cost_usd"] == pytest.approx(end["cost_usd"] * (call - 1) / 4)
+        assert used("--at", "4")["completion_tokens"] == end["completion_tokens"] * 3 // 4
+        assert len(server.requests) == requests
+
+
 def test_a_session_is_replayed_and_the_first_difference_is_shown(run: Run, tmp_path: Path) -> None:
     """Of its own journal, and of another program that is given the answers of then."""
     assert run("run", "--session", "s", "-p", "echo", "-e", "(define before 1)")[0] == 0
