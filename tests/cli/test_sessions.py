@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from rlm_wasm import Runtime, Session
 from rlm_wasm.cli import main
+from rlm_wasm.named_sessions import open_named
 from rlm_wasm.testing import Fault, OpenAIServer
 
 Run = Callable[..., tuple[int, str, str]]
@@ -233,6 +235,41 @@ def test_a_run_that_a_signal_ends_goes_on_where_it_was(run: Run, number: signal.
         assert [request.user for request in server.requests] == ["one", "two", "two"]
         keys = [request.headers["Idempotency-Key"] for request in server.requests]
         assert keys[0] != keys[1] == keys[2]
+
+
+@pytest.mark.parametrize("moment", ["before it is opened", "once it is opened", "while it is closed"])
+def test_sigterm_at_any_moment_gives_the_session_back(
+    run: Run, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """It ended the process on the spot: for as long as its lease lasted, nobody else could go on."""
+    start = ("run", "--session", "s", "-p", "echo", "-e", "(define x 1) (finish x)")
+    assert run(*start)[0] == 0
+
+    async def opened(runtime: Runtime, name: str, **more: Any) -> Session:
+        if moment == "before it is opened":
+            os.kill(os.getpid(), signal.SIGTERM)
+        session = await open_named(runtime, name, **more)
+        if moment == "once it is opened":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return session
+
+    async def closed(session: Session) -> None:
+        if session.name is not None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        await close(session)
+
+    close = Session.aclose
+    with monkeypatch.context() as patched:
+        patched.setattr("rlm_wasm.cli.run.open_named", opened)
+        if moment == "while it is closed":
+            patched.setattr(Session, "aclose", closed)
+        status, out, err = run(*start)
+    assert (status, "interrupted" in err) == (130, True)
+    assert out == ("1\n" if moment == "while it is closed" else "")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    [kept] = json.loads(run("sessions", "list", "--json")[1])
+    assert kept["held_by"] is None
+    assert run("run", "--session", "s", "-p", "echo", "-e", "x")[:2] == (0, "1\n")
 
 
 VOTES = """
