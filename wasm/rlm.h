@@ -6,6 +6,8 @@
  *     inbox = rlm_inbox(n)            a buffer of n bytes inside `memory`, 0 where there is no room (a short
  *                                     message has a place of its own: see rlm_report)
  *     memory[inbox : inbox+n] = one message
+ *     (the message may end with the head of a text instead of the text, where that is long and in ASCII: its
+ *     characters then stand at rlm_inbox_text(length), which is called before)
  *     status = rlm_run(n, steps)      n = 0: no message, just go on
  *     memory[rlm_outbox() : +rlm_outbox_length()] = a CBOR array of messages
  *
@@ -69,13 +71,16 @@ enum rlm_status {
 #endif
 
 RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length);
+/* Where the characters of a long text stand that the next message ends with, 0 where there is no room. They become the
+   string's as they are. From RLM_TEXT_APART bytes on they begin 24 bytes behind the beginning of a page of 4 KiB. */
+RLM_EXPORT(rlm_inbox_text) uint32_t rlm_inbox_text(uint32_t length);
 RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps);
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void);
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void);
 /* The same as rlm_outbox, rlm_outbox_length and rlm_heap_used, written at the end of every rlm_run to a
    place that never moves; and where a message of at most `inbox_bytes` may be put between two runs without
-   a call of rlm_inbox: rlm_run takes it from there. */
-struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; uint32_t inbox, inbox_bytes; };
+   a call of rlm_inbox: rlm_run takes it from there. No object was ever in a page from touched_end on. */
+struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; uint32_t inbox, inbox_bytes, touched_end; };
 RLM_EXPORT(rlm_report) uint32_t rlm_report(void);           /* where it lies */
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void);             /* used since the instance was born */
 RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void);     /* bytes of objects beyond the image */
@@ -84,5 +89,6 @@ RLM_EXPORT(rlm_page_map) uint32_t rlm_page_map(void);       /* one byte a 4 KiB 
 RLM_EXPORT(rlm_page_map_length) uint32_t rlm_page_map_length(void);
 
 #define RLM_SHORT_MESSAGE 512        /* bytes */
+#define RLM_TEXT_APART 4096          /* bytes */
 #define RLM_INBOX_LIMIT (64u << 20)  /* bytes; the same as Limits.message_bytes at the most */
 #endif

@@ -18,11 +18,12 @@
       (%set-cell-value! cell text)
       text)))
 
-;; A whole text, or #f; a long one comes in pieces, so that it may be longer than a message.
+;; A whole text, or #f; a long one comes in pieces, so that it may be longer than a message, unless the host says
+;; that it is not.
 (define (%whole-context name)
   (let ((length (%request "context-size" name)))
     (cond ((not length) #f)
-          ((<= length 8388608) (%request "context" name))
+          ((or (<= length 8388608) (%request "context-fits" name)) (%request "context" name))
           (else
            (let loop ((start 0) (pieces '()))
              (if (>= start length)

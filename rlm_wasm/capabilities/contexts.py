@@ -5,7 +5,6 @@ Whatever takes time in proportion to a text is done in turns of the event loop a
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
 from collections.abc import Callable, Generator
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.data import whole_characters
 from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.sandbox.protocol import Encoded, array_head, items_of
+from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, SharedText
 from rlm_wasm.turns import at_once_or_in_turns
 
 MAX_HITS = 10_000
@@ -30,6 +30,8 @@ _A_TURN = 1 << 21
 """Characters that are looked through between two looks at the clock."""
 _LINES_A_TURN = 1 << 18
 """Characters that become lines at once: one of two characters takes fifty bytes before it is encoded."""
+_AROUND_A_TEXT = 64
+"""Bytes of a reply beside its text, at the most."""
 MAX_PATTERN = 1 << 16
 """Characters that are searched for: to look for more is work before the first of them is compared."""
 
@@ -37,10 +39,11 @@ MAX_PATTERN = 1 << 16
 class Context:
     """One text, and where its lines are."""
 
-    __slots__ = ("_newlines", "text")
+    __slots__ = ("_newlines", "_shared", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._shared = SharedText.of(text) if len(text) >= LONG_TEXT and text.isascii() else None
         self._newlines: list[int] | None = None
         """How many newlines stand before each block, and at last in the whole text."""
 
@@ -57,6 +60,10 @@ class Context:
                     yield
             self._newlines = before
         return self._newlines
+
+    def part(self, start: int, end: int) -> str | LongText:
+        """Some of its characters; where they are many, nobody has copied them."""
+        return self.text[start:end] if self._shared is None else self._shared.part(start, end)
 
     def start_of_line(self, number: int, before: list[int]) -> int:
         """The offset at which a line (from 0) starts; the text's length where it has fewer lines."""
@@ -110,6 +117,7 @@ class Contexts:
         return {
             "context": self._whole,
             "context-size": self._size,
+            "context-fits": self._fits,
             "context-length": lambda a: len(self._find(a[0]).text),
             "context-slice": self._slice,
             "context-lines": self._lines,
@@ -126,6 +134,8 @@ class Contexts:
             raise CapabilityDenied("no context is loaded: give one with load_context, or --context FILE")
         names = sorted(n for n in self._contexts if n is not None)
         wanted = str(name)[:_MAX_SHOWN_NAME]
+        import difflib  # for a name that is none
+
         near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.7)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         known = ", ".join(names[:_MAX_SHOWN_NAMES]) or "none"
@@ -133,23 +143,32 @@ class Contexts:
         main = "; the main one is `context`" if None in self._contexts else ""
         raise CapabilityDenied(f"there is no context named {wanted!r} (loaded: {known}{more}{main}){meant}")
 
-    def _whole(self, arguments: list[Any]) -> str | Literal[False]:
+    def _whole(self, arguments: list[Any]) -> str | LongText | Literal[False]:
         context = self._contexts.get(arguments[0] or None)
-        return False if context is None else context.text
+        return False if context is None else context.part(0, len(context.text))
 
     def _size(self, arguments: list[Any]) -> int | Literal[False]:
         context = self._contexts.get(arguments[0] or None)
         return False if context is None else len(context.text)
 
-    def _slice(self, arguments: list[Any]) -> str:
+    def _fits(self, arguments: list[Any]) -> bool:
+        """Whether the guest gets the whole at once; where not, it comes in parts."""
+        context = self._contexts.get(arguments[0] or None)
+        if context is None:
+            return False
+        whole = context.part(0, len(context.text))
+        return isinstance(whole, LongText) and len(whole) <= self._max_bytes - _AROUND_A_TEXT
+
+    def _slice(self, arguments: list[Any]) -> str | LongText:
         start, end, name = arguments
-        text = self._find(name).text
+        context = self._find(name)
+        text = context.text
         if not 0 <= start <= end:
             raise IndexError(f"context-slice: {start}..{end} is no range of characters (from 0)")
         end = min(end, len(text))
         start = min(start, end)
         self._check_size("context-slice", end - start)
-        return text[start:end]
+        return context.part(start, end)
 
     def _check_size(self, operation: str, length: int) -> None:
         if length > self._max_bytes:

@@ -12,6 +12,7 @@ from functools import partial
 
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
+from rlm_wasm.sandbox.protocol import Part
 from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import in_turns
@@ -37,7 +38,7 @@ class ReplayLog:
         self.base = base
         self.in_execution = in_execution
         """The image was taken in the middle of an execution: there is no state before that one."""
-        self._entries: list[tuple[bytes | tuple[bytes, ...] | None, int]] = []
+        self._entries: list[tuple[bytes | tuple[Part, ...] | None, int]] = []
         self._bytes = 0
         self._fuel = 0
         self._mark = 0
@@ -46,7 +47,8 @@ class ReplayLog:
     @property
     def due(self) -> bool:
         """Whether a new image is worth its time once the session rests: replaying takes long."""
-        return self.overdue or self._fuel > _MAX_FUEL
+        most = _MAX_FUEL_TWICE if self._rebuilt else _MAX_FUEL
+        return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > most
 
     @property
     def overdue(self) -> bool:
@@ -86,13 +88,15 @@ class ReplayLog:
         """An execution starts: what came so far is what a rollback goes back to."""
         self._mark = len(self._entries)
 
-    def add(self, message: bytes | tuple[bytes, ...] | None, steps: int, fuel: int) -> None:
+    def add(self, message: bytes | tuple[Part, ...] | None, steps: int, fuel: int) -> None:
         """One run of the guest; a message that was delivered in turns in its parts.
 
         Too many to keep are dropped: then a new image is due anyway.
         """
         self._fuel += fuel
-        if message is not None:
+        if type(message) is bytes:
+            self._bytes += len(message)
+        else:
             self._bytes += _length(message)
         if self._bytes <= _MAX_BYTES and self._fuel <= _MOST_FUEL:
             self._entries.append((message, steps))
@@ -125,7 +129,7 @@ class ReplayLog:
 _HARD_FUEL = 1 << 50
 
 
-def _length(message: bytes | tuple[bytes, ...] | None) -> int:
+def _length(message: bytes | tuple[Part, ...] | None) -> int:
     if isinstance(message, tuple):
         return sum(map(len, message))
     return 0 if message is None else len(message)

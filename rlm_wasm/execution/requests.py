@@ -15,7 +15,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,8 +30,9 @@ from rlm_wasm.execution.meter import (
     FUEL_A_REQUEST,
     Meter,
     are_flat,
+    flat_footprint,
+    footprint,
     footprint_in_turns,
-    footprint_of_arguments,
 )
 from rlm_wasm.foreign import described, message_of
 from rlm_wasm.limits import Limits
@@ -39,6 +40,7 @@ from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, place_of
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.pages import at_once
+from rlm_wasm.sandbox.texts import LONG_TEXT, long_text
 from rlm_wasm.sandbox.uncollected import Uncollected
 from rlm_wasm.turns import Alone, InTurns, beside_the_rest, in_turns
 
@@ -242,7 +244,7 @@ class HostRequests:
         self.time_left = time_left
         self.live: dict[int, HostRequest] = {}
         self._waiting: deque[HostRequest] = deque()
-        self._replies: deque[tuple[int, bytes]] = deque()
+        self._replies: deque[tuple[int, protocol.Part]] = deque()
         self._reply_bytes = 0
         self._working: HostRequest | None = None
         """The one whose work takes several turns; those behind it wait: one at a time is in memory."""
@@ -325,8 +327,10 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self.hold(request, footprint_of_arguments(arguments, len(packed)) - request.held)
-                if not are_flat(arguments):
+                flat = are_flat(arguments)
+                taken = flat_footprint(arguments, len(packed)) if flat else footprint(arguments)
+                self.hold(request, taken - request.held)
+                if not flat:
                     request.lent = Uncollected()
                     at_once(request.lent.add_all(arguments))
             except (Unencodable, LimitExceeded) as error:
@@ -510,15 +514,26 @@ class HostRequests:
             self._log_end(request, "done")
         if request.span is not None:
             self._end_span(request, None)
+        if type(value) in _SMALL:
+            self._queue_reply(request, True, value)
+            return
         work: Coroutine[Any, Any, Any] | None = None
-        head = protocol.reply_head(request.id)
-        if isinstance(value, protocol.Encoded):
+        text = long_text(value)
+        if text is not None:
+            reply = protocol.TextReply(request.id, text)
+            if self.journal is None:
+                self._queue_encoded(request, reply)
+                return
+            work = self._put_together(request, reply.encoded(), reply)
+        elif isinstance(value, protocol.Encoded):
+            head = protocol.reply_head(request.id)
             if sum(map(len, value.parts)) <= protocol.IN_ONE_GO:
                 self._queue_encoded(request, b"".join((head, *value.parts)))
                 return
             work = self._put_together(request, value.behind(head))
         elif _large(value):
-            work = self._put_together(request, protocol.encode_in_turns(value, head))
+            encoding = protocol.encode_in_turns(value, protocol.reply_head(request.id))
+            work = self._put_together(request, encoding)
         if work is not None:
             if self._working in (None, request):
                 self._block_on(request, work)
@@ -527,8 +542,11 @@ class HostRequests:
             return
         self._queue_reply(request, True, value)
 
-    async def _put_together(self, request: HostRequest, work: Generator[Any, None, bytes]) -> Any:
-        self._queue_encoded(request, await in_turns(work))
+    async def _put_together(
+        self, request: HostRequest, work: Generator[Any, None, bytes], reply: protocol.Part | None = None
+    ) -> Any:
+        encoded = await in_turns(work)
+        self._queue_encoded(request, encoded if reply is None else reply, encoded)
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
@@ -548,7 +566,10 @@ class HostRequests:
             encoded = protocol.encode([request.id, False, condition_of(error)])
         self._queue_encoded(request, encoded)
 
-    def _queue_encoded(self, request: HostRequest, encoded: bytes) -> None:
+    def _queue_encoded(
+        self, request: HostRequest, encoded: protocol.Part, journalled: bytes | None = None
+    ) -> None:
+        """``journalled``: the same for the journal, where it is not bytes already."""
         if self.live.pop(request.id, None) is None:
             return
         request.over()
@@ -559,10 +580,11 @@ class HostRequests:
                 f"{request.operation}: the reply has {size:,} bytes; "
                 f"a message may have {limit:,} (message_bytes)"
             )
-            encoded = protocol.encode([request.id, False, condition_of(error)])
+            encoded = journalled = protocol.encode([request.id, False, condition_of(error)])
             size = len(encoded)
         self._charge(size * FUEL_A_BYTE)
         held, request.held = request.held, 0
+        size = size if type(encoded) is bytes else protocol.own_bytes((encoded,))
         try:
             self._meter.hold(size - held)  # the reply, in place of what the request was
         except LimitExceeded as limit:
@@ -572,7 +594,7 @@ class HostRequests:
         self._reply_bytes += size
         self._replies.append((request.id, encoded))
         if self.journal is not None:
-            self.journal.add(Kind.ANSWER, request.id, encoded)
+            self.journal.add(Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
         self._changed()
 
     def next_ids(self) -> list[int]:
@@ -581,22 +603,24 @@ class HostRequests:
         size = 0
         for id_, encoded in self._replies:
             size += len(encoded)
-            if ids and size > self._limits.message_bytes:
+            if ids and (size > self._limits.message_bytes or len(encoded) > LONG_TEXT):
                 break
             ids.append(id_)
+            if len(encoded) > LONG_TEXT:
+                break
         return ids
 
-    def take(self, max_replies: int | None = None) -> list[tuple[int, bytes]]:
+    def take(self, max_replies: int | None = None) -> list[tuple[int, protocol.Part]]:
         """Encoded replies for the guest, as many as fit one message; they are the guest's from now on.
+
+        A long one comes alone: its text need not be copied to stand beside others.
 
         ``max_replies``: not more than so many.
         """
         replies = self._replies
         if len(replies) == 1 and max_replies != 0:
             taken = [replies.popleft()]
-            size = len(taken[0][1])
-            self._reply_bytes -= size
-            self._meter.release(size)
+            self._taken(taken)
             return taken
         taken = []
         size = 0
@@ -605,27 +629,36 @@ class HostRequests:
             and len(taken) != max_replies
             and (not taken or size + len(replies[0][1]) <= self._limits.message_bytes)
         ):
+            if taken and len(replies[0][1]) > LONG_TEXT:
+                break
             item = replies.popleft()
             taken.append(item)
             size += len(item[1])
-        self._reply_bytes -= size
-        self._meter.release(size)
+            if len(item[1]) > LONG_TEXT:
+                break
+        self._taken(taken)
         return taken
 
-    def keep(self, replies: list[tuple[int, bytes]]) -> None:
+    def _taken(self, replies: list[tuple[int, protocol.Part]]) -> None:
+        size = _held_for(replies)
+        self._reply_bytes -= size
+        self._meter.release(size)
+
+    def keep(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """Replies that the guest has taken, and that are kept for a rollback. Raises LimitExceeded."""
-        self._meter.hold(sum(len(item[1]) for item in replies))
+        self._meter.hold(_held_for(replies))
 
-    def drop(self, replies: list[tuple[int, bytes]]) -> None:
+    def drop(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """They are kept no longer."""
-        self._meter.release(sum(len(item[1]) for item in replies))
+        self._meter.release(_held_for(replies))
 
-    def give_back(self, replies: list[tuple[int, bytes]]) -> None:
+    def give_back(self, replies: list[tuple[int, protocol.Part]]) -> None:
         """Replies that a guest had taken and that are due again: it went back to before that."""
         for item in reversed(replies):
             self._replies.appendleft(item)
-            self._reply_bytes += len(item[1])
-            self._meter.hold(len(item[1]), always=True)
+            size = _held_for((item,))
+            self._reply_bytes += size
+            self._meter.hold(size, always=True)
 
     # ---- cancelling
 
@@ -646,7 +679,7 @@ class HostRequests:
             self._drop(request)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]
-        forgotten = sum(len(item[1]) for item in self._replies) - sum(len(item[1]) for item in kept)
+        forgotten = _held_for(self._replies) - _held_for(kept)
         self._replies = deque(kept)
         self._reply_bytes -= forgotten
         self._meter.release(forgotten)
@@ -691,7 +724,7 @@ class HostRequests:
         return states.RequestsState(
             self.last_id,
             tuple(request.to_state() for request in self.live.values()),
-            tuple(self._replies),
+            tuple((id_, protocol.joined((encoded,))) for id_, encoded in self._replies),
         )
 
     def from_state(self, state: states.RequestsState) -> None:
@@ -750,14 +783,12 @@ class HostRequests:
         self._reply_bytes += len(encoded)
         self._replies.append((id_, encoded))
 
-    def take_again(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    def take_again(self, ids: Sequence[int]) -> list[tuple[int, protocol.Part]]:
         """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""
         if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
             raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
         taken = [self._replies.popleft() for _ in ids]
-        size = sum(len(encoded) for _, encoded in taken)
-        self._reply_bytes -= size
-        self._meter.release(size)
+        self._taken(taken)
         return taken
 
     def hold_back(self) -> None:
@@ -800,6 +831,10 @@ def _served(request: HostRequest, handler: Handler) -> Any:
 _SMALL = frozenset({int, bool, float, type(None)})
 
 
+def _held_for(replies: Iterable[tuple[int, protocol.Part]]) -> int:
+    return protocol.own_bytes([encoded for _, encoded in replies])
+
+
 def _large(value: Any) -> bool:
     """Whether encoding it may take longer than a turn. Looks at so many of its parts and no more."""
     rest, seen = [value], 0
@@ -809,7 +844,10 @@ def _large(value: Any) -> bool:
             continue
         if kind is str or kind is bytes:
             seen += len(item) // 100
-        elif kind is dict:
+            if seen > _ENCODED_AT_ONCE:
+                return True
+            continue
+        if kind is dict:
             seen += 2 * len(item)
         elif kind is list or kind is tuple:
             seen += len(item)

@@ -15,13 +15,13 @@ import re
 import sys
 from collections.abc import Callable, Generator, Iterable
 from ctypes import addressof, c_uint64
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from rlm_wasm.errors import SandboxCrashed
-from rlm_wasm.sandbox import engine as wasm
-from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.instance import Instance, failure_of
+from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.sandbox import c_api as wasm
+from rlm_wasm.sandbox.engine import Engine, failure_of
+from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.layers import Extent, LayerFile, Piece, laid_over, lay, mappings
 from rlm_wasm.sandbox.pages import (
     PAGE,
@@ -33,6 +33,7 @@ from rlm_wasm.sandbox.pages import (
     written_runs,
 )
 from rlm_wasm.sandbox.snapshot import Image, LayeredImage, MemoryImage
+from rlm_wasm.sandbox.texts import BEGINS, LongText
 
 _WASM_PAGE = 65536
 
@@ -86,6 +87,15 @@ class Memories(Protocol):
         """An instance whose memory is like that. Raises SandboxCrashed where it has no room for it."""
         ...
 
+    def put(
+        self, instance: Instance, text: LongText, at: int, check: Callable[[], None]
+    ) -> Generator[None, None, None]:
+        """Characters to an address of the guest's, where there is room for them.
+
+        ``check`` raises where the instance is gone. Raises OSError where there may be a hole in it now.
+        """
+        ...
+
 
 class Copying:
     """Everywhere possible."""
@@ -110,6 +120,12 @@ class Copying:
             instance.delete()
             raise
         return instance
+
+    def put(
+        self, instance: Instance, text: LongText, at: int, check: Callable[[], None]
+    ) -> Generator[None, None, None]:
+        """They are copied."""
+        return text.copied(instance.base + at, check)
 
 
 class Mapping(Copying):
@@ -174,6 +190,27 @@ class Mapping(Copying):
             else:
                 return instance
         return (yield from super().made(acquire, image))
+
+    def put(
+        self, instance: Instance, text: LongText, at: int, check: Callable[[], None]
+    ) -> Generator[None, None, None]:
+        """Their pages are mapped where that saves copying; the first and the last one are copied."""
+        pieces: list[Piece] = []
+        if at % PAGE == BEGINS:
+            try:
+                pieces = yield from text.pieces(at // PAGE)
+            except OSError:  # the layer cannot be written
+                pieces = []
+            check()
+        if not pieces or mappings.count + len(pieces) > mappings.most:
+            yield from super().put(instance, text, at, check)
+            return
+        yield from instance.lay(pieces)
+        check()
+        first, last = text.between()
+        start, into = text.address(), instance.base + at
+        ctypes.memmove(into, start, first)
+        ctypes.memmove(into + last, start + last, len(text) - last)
 
 
 def _grow(instance: Instance, size: int) -> None:

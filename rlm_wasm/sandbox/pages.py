@@ -8,7 +8,6 @@ it leaves out is equal by construction.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import re
@@ -16,6 +15,8 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from rlm_wasm.sandbox import c_api as wasm
 
 if TYPE_CHECKING:
     from rlm_wasm.sandbox.engine import Engine
@@ -119,6 +120,17 @@ def spread(
                 budget = COPIED_AT_ONCE
                 yield
                 check()
+
+
+def moved(
+    start: int, into: int, length: int, check: Callable[[], None] = _nothing
+) -> Generator[None, None, None]:
+    """So many bytes from one address to another, piece after piece, as ``spread``."""
+    for at in range(0, length, COPIED_AT_ONCE):
+        if at:
+            yield
+            check()
+        ctypes.memmove(into + at, start + at, min(COPIED_AT_ONCE, length - at))
 
 
 # ---- which pages changed
@@ -345,6 +357,11 @@ def give_back(base: int, used: bytes) -> Generator[None, None, int]:
     return given
 
 
+def drop(base: int, start: int, count: int) -> bool:
+    """These pages are again as they were mapped: whether the system has such a call (Linux), and did it."""
+    return _madvise is not None and _madvise(base + start * PAGE, count * PAGE, _MADV_DONTNEED) == 0
+
+
 def _system_call() -> Any:
     if sys.platform != "linux" or os.sysconf("SC_PAGESIZE") != PAGE:
         return None
@@ -356,22 +373,17 @@ def _system_call() -> Any:
 
 _madvise = _system_call()
 
-_pristine: dict[int, tuple[Any, int, int]] = {}
-# Before the modules go: a store that outlives them cannot be given back, and says so on standard error.
-atexit.register(_pristine.clear)
+_pristine: dict[int, tuple[Engine, int, int]] = {}
+"""By engine, with that: an address and a size. Their stores stay as long as the process."""
 
 
 def pristine_memory(engine: Engine) -> tuple[int, int]:
     """Address and size of an untouched instance's memory. Nothing ever runs in it."""
     known = _pristine.get(id(engine))
     if known is None:
-        import wasmtime
-
-        store = wasmtime.Store(engine.wasmtime_engine)
-        store.set_fuel(1 << 40)
-        instance = wasmtime.Instance(store, engine.module, [])
-        memory = instance.exports(store)["memory"]
-        assert isinstance(memory, wasmtime.Memory)
-        start = ctypes.cast(memory.data_ptr(store), ctypes.c_void_p).value or 0
-        known = _pristine[id(engine)] = ((store, instance, engine), start, memory.data_len(store))
+        _, context, instance = engine.instantiate(-1)
+        memory = wasm.export(context, ctypes.addressof(instance), "memory", wasm.MEMORY)
+        assert memory is not None
+        size = wasm.memory_data_size(context, memory[1])
+        known = _pristine[id(engine)] = engine, wasm.memory_data(context, memory[1]), size
     return known[1], known[2]

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
@@ -37,7 +38,9 @@ from rlm_wasm.data import (
     with_whole_characters,
 )
 from rlm_wasm.errors import Unencodable
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.sandbox.pages import address_of, at_once, gathered
+from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, is_ascii
 from rlm_wasm.sandbox.uncollected import Uncollected
 
 
@@ -326,15 +329,10 @@ def messages(outbox: bytes) -> list[Message]:
     """The outbox's messages. Raises Unencodable for what is none."""
     if not outbox:
         return []
-    if outbox.startswith(_PLAIN_DONE):
-        done = _plain_done(outbox)
-        if done is not None:
-            return [done]
-    elif outbox.startswith(_WITHOUT_DATA):
-        done = _done_without_data(outbox)
-        if done is not None:
-            return [done]
-    elif outbox.startswith(_PLAIN_CALL):
+    done = plain_done(outbox)
+    if done is not None:
+        return [done]
+    if outbox.startswith(_PLAIN_CALL):
         call = _plain_call(outbox)
         if call is not None:
             return [call]
@@ -384,8 +382,15 @@ _WITHOUT_DATA = b"\x9f\x82\x64done\xa2\x66status\x62ok\x65value"
 _DATA = b"\x64data"
 
 
-def _plain_done(outbox: bytes) -> Done | None:
-    """The outbox of most evaluations: nothing but "done", with a short value. None: it is another one."""
+def plain_done(outbox: bytes) -> Done | None:
+    """The outbox of most evaluations: nothing but "done", with a value. None: it is another one."""
+    if outbox.startswith(_PLAIN_DONE):
+        return _done_with_data(outbox)
+    return _done_without_data(outbox) if outbox.startswith(_WITHOUT_DATA) else None
+
+
+def _done_with_data(outbox: bytes) -> Done | None:
+    """That of a short value. None: it is another one."""
     at = len(_PLAIN_DONE) + 1
     if len(outbox) <= at:
         return None
@@ -543,6 +548,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "now": ("", "milliseconds since 1970"),
     "context": ("name", "the whole text, or false (name: false for the default one, here and below)"),
     "context-size": ("name", "characters, or false"),
+    "context-fits": ("name", "whether a message brings the whole of it"),
     "context-length": ("name", "characters"),
     "context-slice": ("start end name", "text"),
     "context-lines": ("start end name", "array of text"),
@@ -936,10 +942,10 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     """An eval message. Mostly there are no options: then it is put together by hand."""
     if options:
         return encode([Evaluate.KIND, {"source": source, "name": name, **options}])
-    return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
+    return _EVAL_SOURCE + _encoded_text(source) + _encoded_name(name)
 
 
-def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[bytes]) -> list[bytes]:
+def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[Part]) -> list[Part]:
     """The same in parts, with replies to calls that an earlier execution left; those are encoded already."""
     table = encode({"source": source, "name": name, **options, "replies": []})
     return [_EVAL, table[:-1], array_head(len(replies)), *replies]  # its last byte is the empty array
@@ -948,6 +954,12 @@ def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequ
 _EVAL = b"\x82\x64eval"
 _EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
 _NAME = b"\x64name"
+
+
+@lru_cache(16)
+def _encoded_name(name: str) -> bytes:
+    """Mostly the same one."""
+    return _NAME + _encoded_text(name)
 
 
 def _encoded_text(text: str) -> bytes:
@@ -963,12 +975,12 @@ def _encoded_text(text: str) -> bytes:
 _REPLIES = b"\x82\x67replies"
 
 
-def replies_of(encoded: Sequence[bytes]) -> bytes:
+def replies_of(encoded: Sequence[Part]) -> bytes:
     """A replies message of items that are encoded already."""
-    return b"".join(replies_in_parts(encoded))
+    return joined(replies_in_parts(encoded))
 
 
-def replies_in_parts(encoded: Sequence[bytes]) -> list[bytes]:
+def replies_in_parts(encoded: Sequence[Part]) -> list[Part]:
     """The same, not put together: an item may have megabytes."""
     return [_REPLIES + array_head(len(encoded)), *encoded]
 
@@ -979,6 +991,73 @@ def one_reply(encoded: bytes) -> bytes:
 
 
 _ONE_REPLY = _REPLIES + b"\x81"  # an array of one
+
+
+class TextReply:
+    """The item of a replies message that brings a long text, of which only the beginning is encoded."""
+
+    __slots__ = ("head", "text")
+
+    def __init__(self, id_: int, text: LongText) -> None:
+        self.head = reply_head(id_) + head_of(3, len(text))
+        self.text = text
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.text)
+
+    @property
+    def own_bytes(self) -> int:
+        """Without a text that its session has anyway."""
+        return len(self.head) if self.text.shared is not None else len(self)
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Where it stands, as addresses with lengths."""
+        return [(address_of(self.head), len(self.head)), (self.text.address(), len(self.text))]
+
+    def encoded(self) -> Generator[None, None, bytes]:
+        """The whole of it; it yields between copies of a mebibyte."""
+        return (yield from gathered(self.parts()))
+
+
+Part = bytes | TextReply
+"""Of a message: bytes, or what becomes some."""
+
+
+def joined(parts: Iterable[Part]) -> bytes:
+    """Them as bytes."""
+    return b"".join(part if isinstance(part, bytes) else at_once(part.encoded()) for part in parts)
+
+
+def own_bytes(parts: Iterable[Part]) -> int:
+    """Bytes that the host holds for them alone."""
+    size = 0
+    for part in parts:
+        size += len(part) if isinstance(part, bytes) else part.own_bytes
+    return size
+
+
+def text_apart(message: Sequence[Part]) -> Generator[None, None, tuple[bytes, LongText] | None]:
+    """A message that is a single reply, a long text in ASCII: what stands before its characters, and those.
+
+    None for any other. What the message says decides, and not how it is divided: the guest takes the same
+    course, and the same fuel, whenever it is given again. It yields between parts of a large one.
+    """
+    last = message[-1]
+    begins = len(message) == 2 and message[0] == _ONE_REPLY
+    if not isinstance(last, bytes):
+        return (_ONE_REPLY + last.head, last.text) if begins else None
+    if len(last) < LONG_TEXT or not (begins or (len(message) == 1 and last.startswith(_ONE_REPLY))):
+        return None
+    head = _TEXT_REPLY.match(last, 0 if begins else len(_ONE_REPLY))
+    if head is None or not LONG_TEXT <= len(last) - head.end() == int.from_bytes(head[1], "big"):
+        return None
+    if not (yield from is_ascii(last, head.end())):
+        return None
+    before = last[: head.end()]
+    return _ONE_REPLY + before if begins else before, LongText(last, head.end(), len(last))
+
+
+_TEXT_REPLY = re.compile(rb"\x83(?:[\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})", re.DOTALL)
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 """Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""

@@ -1176,3 +1176,54 @@ async def test_a_store_that_fails_at_the_first_snapshot_has_all_of_it_in_the_nex
         await runtime.resume("work") as again,
     ):
         assert (await again.execute("(list (add1 x) context)")).value == "(42 a text of its own)"
+
+
+# ---- long texts
+
+
+@pytest.mark.parametrize("how", ["crash", "moved"])
+async def test_long_texts_that_a_program_was_given_are_given_again(url: str, how: str) -> None:
+    """From the journal they come in bytes: what the program does, and its fuel, is the same as where it went on."""
+    text, program = (
+        "0123456 " * 50_000,
+        "(define t context) (define s (tell 7)) (list (sha256 t) (string-length s))",
+    )
+    told = []
+
+    def tell(number: int) -> str:
+        told.append(number)
+        return "x" * (300_000 + number)
+
+    async def begun(runtime: Runtime, **named: str) -> Any:
+        runtime.host_function("tell")(tell)
+        session = runtime.session(**named)
+        await session.load_context(text)
+        return session
+
+    asked = f'(define v (begin {program})) (llm-query #:instruction "go on") v'
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=url, durable=True) as runtime:
+        running = asyncio.create_task((await begun(runtime, name="other")).execute(asked))
+        await gate.arrived(1)
+        gate.release()
+        expected = await running
+    assert expected.ok, expected.error
+    runtime = Runtime(gate, store=url, durable=True)
+    session = await begun(runtime, name="work")
+    running = asyncio.create_task(session.execute(asked))
+    await gate.arrived(1)
+    await session._stay.durable.writer.flush()
+    if how == "crash":
+        await crash(runtime, url)
+    else:
+        await runtime.aclose()
+    running.cancel()
+    async with Runtime(gate, store=url, durable=True) as runtime:
+        runtime.host_function("tell")(tell)
+        session = runtime.session(name="work")
+        resumed = asyncio.create_task(session.resume())
+        await gate.arrived(1)
+        gate.release()
+        result = await resumed
+    assert told == [7, 7]
+    assert (result.value, result.execution.fuel) == (expected.value, expected.execution.fuel)

@@ -126,6 +126,7 @@ enum header_flags {
   H_WIDTH_MASK = 12,
   H_OF_BYTES = 2,    /* regexp: its results are bytes */
   H_UNINTERNED = 16, /* gensym */
+  H_TEXT_APART = 16, /* bytevector: a message that ends with the head of a text, whose characters are vm.long_text */
   H_TYPE_MASK = 480, /* bits 5-8: a uniform vector's type */
   H_WATCHED = 32,    /* symbol: a name that a form is looked through for (survey.c: asks) */
   H_LARGE = 0x4000,  /* in the large-object space: core/heap.c's own */

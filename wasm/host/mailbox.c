@@ -27,21 +27,36 @@ static bool host_takes_first(void) {
   return true;
 }
 
+/* Memory is reserved. */
+static void outbox_grow(uint64_t need) {
+  Value bigger = heap_raw(T_RAW, 0, (uint32_t)(need * 2));
+  memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox) + outbox_start, outbox_length);
+  outbox = bigger;
+  outbox_start = 0;
+}
+
 Value outbox_put(Value item) {
   uint64_t n = BYTES_LENGTH(item), need = outbox_length + n + 1;
   if (outbox_start + need > OBJ_LENGTH(outbox)) {
     if (host_takes_first()) return V_AGAIN;
     if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
     if (!heap_reserve(need * 2)) return need_memory(need * 2);
-    Value bigger = heap_raw(T_RAW, 0, (uint32_t)(need * 2));
-    memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox) + outbox_start, outbox_length);
-    outbox = bigger;
-    outbox_start = 0;
+    outbox_grow(need);
   }
   memcpy(RAW_BYTES(outbox) + outbox_start + outbox_length, BYTES(item), n);
   outbox_length += (uint32_t)n;
   return V_VOID;
 }
+
+uint8_t *outbox_room(uint32_t n) {
+  uint64_t need = (uint64_t)outbox_length + n + 1;
+  if (outbox_start + need > OBJ_LENGTH(outbox)) {
+    if (outbox_length > LONG_PART || !heap_reserve(need * 2)) return NULL;
+    outbox_grow(need);
+  }
+  return RAW_BYTES(outbox) + outbox_start + outbox_length;
+}
+void outbox_took(uint32_t n) { outbox_length += n; }
 
 /* A long item gets an outbox of its own, in pieces: #(outbox done). What stands in the present one, which the host may
    take meanwhile, then comes before it. */
@@ -98,24 +113,34 @@ void mailbox_init(void) {
   m.inbox = V_FALSE;
 }
 void mailbox_empty(void) {
-  m.inbox = V_FALSE;
+  m.inbox = vm.long_text = V_FALSE;
   outbox = V_FALSE;
   outbox_reset();
 }
 
 /* ---- inbox ---- */
-static bool inbox_given;                /* rlm_inbox made it, for the rlm_run to come */
-RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
+static bool inbox_given, text_given;    /* rlm_inbox or rlm_inbox_text made it, for the rlm_run to come */
+static bool has_room(uint32_t length) {
   initialize_guest();
-  if (length > RLM_INBOX_LIMIT) return 0;
-  if (!heap_reserve(length + 4096)) {
-    if (!heap_collecting()) return 0;
-    while (!heap_collect()) {}            /* there may be room when it is over */
-    if (!heap_reserve(length + 4096)) return 0;
-  }
+  if (length > RLM_INBOX_LIMIT) return false;
+  if (heap_reserve(length + 4096)) return true;
+  if (!heap_collecting()) return false;
+  while (!heap_collect()) {}              /* there may be room when it is over */
+  return heap_reserve(length + 4096);
+}
+RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
+  if (!has_room(length)) return 0;
   m.inbox = heap_raw(T_BYTES, 0, length);
   inbox_given = true;
   return (uint32_t)(uintptr_t)BYTES(m.inbox);
+}
+/* A large object has pages of its own and is never moved: so its characters stand as far behind the beginning of a page
+   as any other's, and the host may map pages over them. */
+RLM_EXPORT(rlm_inbox_text) uint32_t rlm_inbox_text(uint32_t length) {
+  if (!has_room(length)) return 0;
+  vm.long_text = heap_raw(T_RAW, 0, length);
+  text_given = true;
+  return (uint32_t)(uintptr_t)RAW_BYTES(vm.long_text);
 }
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void) { return outbox_length ? (uint32_t)(uintptr_t)RAW_BYTES(outbox) + outbox_start : 0; }
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void) { return outbox_length; }
@@ -130,12 +155,17 @@ void write_report(void) {
   report.heap_used = heap_used();
   report.inbox = (uint32_t)(uintptr_t)short_message;
   report.inbox_bytes = sizeof short_message;
+  report.touched_end = heap_touched_end();
 }
 /* Where rlm_inbox was not called for it. One that nobody took yet is overwritten. */
 static void take_short_message(uint32_t length) {
   if (inbox_given || length > sizeof short_message) return;
   m.inbox = heap_raw(T_BYTES, 0, length);
   memcpy(BYTES(m.inbox), short_message, length);
+}
+static void take_text(void) {
+  if (!text_given) vm.long_text = V_FALSE;
+  else if (IS(m.inbox, T_BYTES)) SET_FLAG(m.inbox, H_TEXT_APART);
 }
 
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void) { return vm.steps_used; }
@@ -176,7 +206,7 @@ static enum run_status drop_execution(void) {
   m.dropping = true;
   if (!heap_collect()) return RUN_PREEMPTED;
   m.dropping = false;
-  m.inbox = V_FALSE;
+  m.inbox = vm.long_text = V_FALSE;
   m.message_waiting = false;
   enum run_status status = RUN_NO_MEMORY;
   if (heap_has_room(0) && m.hook_memory != V_FALSE) {
@@ -207,8 +237,11 @@ static int32_t run_machine(int64_t steps) {
 RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
   initialize_guest();
   outbox_reset();
-  if (length) take_short_message(length);
-  inbox_given = false;
+  if (length) {
+    take_short_message(length);
+    take_text();
+  }
+  inbox_given = text_given = false;
   int32_t status;
   if (length && IS(m.inbox, T_BYTES) && message_is("boot")) status = boot_file();
   else if (length && IS(m.inbox, T_BYTES) && message_is("seal")) return seal_image();

@@ -16,6 +16,7 @@
  *
  * What a set or a struct is made of, the reader is told: a table from names to record types.
  */
+#include "io/cbor.h"
 #include "core/worklist.h"
 #include "data/equal.h"
 #include "data/table.h"
@@ -476,6 +477,7 @@ typedef struct {
   Value types;            /* a table from symbols to record types, or #f */
   Utf8Reading reading;    /* a long text or byte string, as far as it has come */
   Value number;           /* progress with a long one; V_FALSE: none */
+  bool text_apart;        /* the characters of the text that it ends with are in vm.long_text */
 } Decoder;
 
 /* Frames: kind (major type), how many items are to come (-1: up to a break), and:
@@ -513,6 +515,18 @@ static bool read_argument(Decoder *d, uint8_t info, uint64_t *n, bool *indefinit
 static Value read_text(Decoder *d, const uint8_t *data, uint32_t n) {
   Value s = utf8_read(data, n, 0xfffd, &d->reading);
   if (s != V_AGAIN) d->reading = UTF8_READING;
+  return s;
+}
+
+/* The text that a message ends with: the host has put its characters where they stay, and knows them to be ASCII. */
+static Value take_text_apart(Decoder *d, uint64_t n) {
+  if (!d->text_apart || left(d) || !IS(vm.long_text, T_RAW) || n != OBJ_LENGTH(vm.long_text)) return cut_short();
+  Value s = heap_object(T_STRING, H_WIDTH1, 3);
+  STR(s)->length = FIX(n);
+  STR(s)->chars = vm.long_text;
+  STR(s)->lineage = V_FALSE;
+  vm.long_text = V_FALSE;
+  d->text_apart = false;
   return s;
 }
 
@@ -652,7 +666,7 @@ static Value read_item(Decoder *d) {
     case NEGATIVE: return negative_integer(n);
     case BYTE_STRING: case TEXT_STRING: {
       if (indefinite) return read_chunks(d, major);
-      if (n > left(d)) return cut_short();
+      if (n > left(d)) return major == TEXT_STRING ? take_text_apart(d, n) : cut_short();
       Value s = make_stringy(d, major, d->data + d->at, (uint32_t)n);
       if (!IS_SIGNAL(s)) d->at += (uint32_t)n;
       return s;
@@ -878,10 +892,9 @@ static Value decode(Decoder *d) {
 
 enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_NEXT, DS_LENGTH, DS_WIDTH, DS_STRING, DS_NUMBER, DS_SIZE };
 
-/* (%cbor-decode bytevector [types]) */
-static Value prim_cbor_decode(int argc, Value *args) {
-  CHECK_BYTES(NULL, 0);
-  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE), .reading = UTF8_READING, .number = V_FALSE};
+Value cbor_decode_from(Value bytes, uint32_t at, Value types) {
+  Decoder d = {.data = BYTES(bytes), .at = at, .length = BYTES_LENGTH(bytes), .pending = V_UNBOUND, .types = types, .reading = UTF8_READING,
+               .number = V_FALSE, .text_apart = OBJ_FLAGS(bytes) & H_TEXT_APART};
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     d.at = (uint32_t)FIX_VALUE(s[DS_AT]);
@@ -907,6 +920,12 @@ static Value prim_cbor_decode(int argc, Value *args) {
     vm.resume = state;
   }
   return v;
+}
+
+/* (%cbor-decode bytevector [types]) */
+static Value prim_cbor_decode(int argc, Value *args) {
+  CHECK_BYTES(NULL, 0);
+  return cbor_decode_from(args[0], 0, ARG_OR(1, V_FALSE));
 }
 
 const PrimDef cbor_prims[] = {

@@ -16,7 +16,8 @@ static uint32_t scan_roots(void (*visit)(Value *), uint32_t from, uint32_t most)
   CHECK(m.sp <= VALUE_STACK && m.depth <= FRAME_STACK);
   Value *registers[] = {&m.self, &m.cont, &m.dynamic, &m.result, &m.underflow, &m.tick_stub,
                         &m.hook_raise, &m.hook_main, &m.hook_interrupt, &m.hook_memory, &m.hook_tick,
-                        &m.hook_lazy, &m.hook_custom, &m.inbox, &vm.resume, &vm.walk, &vm.error, &vm.tail_proc};
+                        &m.hook_lazy, &m.hook_custom, &m.inbox, &vm.long_text, &vm.resume, &vm.walk, &vm.error,
+                        &vm.tail_proc};
   const uint32_t r = sizeof registers / sizeof *registers, frames = m.sp + m.depth, args = frames + r, stubs = args + 8;
   uint32_t i = from, to = from + most < stubs + CALL_STUBS ? from + most : stubs + CALL_STUBS;
   for (; i < to; i++)
