@@ -200,7 +200,7 @@ def cancelling_on_interrupt(session: Session) -> AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def on_interrupt(act: Callable[[], None], *signals: signal.Signals) -> Iterator[None]:
-    """The first of these signals does something else than to end the process; the next one cancels the work."""
+    """The first of these signals does something else than to end the process; the next cancels the work."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in signals}
 
