@@ -391,6 +391,35 @@ async def test_a_copy_asks_for_its_own_children(url: str) -> None:
     assert names(url) == ["copy", "work"]
 
 
+async def test_a_copy_without_the_store_says_that_its_children_begin_anew(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are sessions of their own, and stand in no snapshot of their parent."""
+    held = asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.purpose == "query":
+            await held.wait()
+
+    model = Writing('(finish (llm-query #:instruction "q" #:data "a"))', wait=wait)
+    async with spread(model, url) as (runtime, _), Runtime(model, python="off") as alone:
+        session = runtime.session(name="work")
+        running = asyncio.create_task(session.execute(f"(finish {TWO})"))
+        while sum(request.purpose == "query" for request in model.requests) < 2:
+            await asyncio.sleep(0)
+        saved = (await session.snapshot()).dump()
+        held.set()
+        assert (await running).warnings == ()
+        copy = await alone.restore(saved)
+        result = await copy.resume()
+        assert result.data == ["<a>", "<a>"]
+        [warning] = result.warnings
+        assert warning.startswith("2 recursive calls had begun in sessions of their own")
+        assert warning in caplog.text
+        again = await alone.restore((await copy.snapshot()).dump())
+        assert (await again.execute("1")).warnings == ()
+
+
 async def test_who_forgets_a_session_forgets_its_children(url: str) -> None:
     """Those that were left in their middle, too, and the budget that they shared."""
     model = Writing('(llm-query #:instruction "q" #:data "a")', wait=lambda request: asyncio.Event().wait())
