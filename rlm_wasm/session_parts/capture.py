@@ -224,8 +224,8 @@ def _say_what_is_missing(parts: Parts, state: states.SessionState) -> None:
     execution = parts.scheduler.execution
     if missing and execution is not None:
         text = (
-            f"{missing:,} recursive calls had begun in sessions of their own, which this copy is without: they"
-            " begin anew, and are paid again. To go on with those, resume the session by its name"
+            f"{missing:,} recursive calls had begun in sessions of their own, which this copy is without:"
+            " they begin anew, and are paid again. To go on with those, resume the session by its name"
         )
         log.warning("%s", text)
         execution.warn(text)
