@@ -317,6 +317,44 @@ async def _crashed(url: str, who: str, program: str, dies_at: int) -> int:
     return len(answered)
 
 
+async def test_a_call_that_waits_for_its_place_when_its_process_dies_is_counted_once(url: str) -> None:
+    """It stood in the account, and nothing said that it did: whoever went on counted it a second time."""
+    dead = asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.purpose == "query":
+            await dead.wait()
+
+    program = """
+        (define below (llm-query-async #:instruction "Work" #:recursive #t)) ; asks a second time behind the next one
+        (define other (llm-query-async #:instruction "other"))
+        (finish (map syntax-e (await-all-syntax (list below other))))"""
+    model, again = Writing("(define x 1)", wait=wait), Writing("(finish 7)")
+    options: dict[str, Any] = {
+        "store": url,
+        "durable": True,
+        "python": "off",
+        "limits": Limits(concurrency=1),
+    }
+    async with Runtime(model, **options) as one, Runtime(again, **options) as two:
+        session = one.session(name="work")
+        running = asyncio.create_task(session.execute(program))
+        while session.calls_made < 3:
+            await asyncio.sleep(0)
+        assert session._stay is not None
+        session._stay.durable.writer.say(note="the account is written along")
+        await session._stay.journal.flush()
+        await dies(one, url)
+        with contextlib.suppress(LeaseLost):
+            await running
+        dead.set()
+        session = await two.resume("work")
+        result = await session.resume()
+        assert result.data == ["7", "<>"], result.error
+        assert session.calls_made == 3
+        assert len(model.answered) + len(again.answered) == 3
+
+
 async def test_a_reply_that_was_lost_with_the_parent_is_given_again(url: str) -> None:
     """What came of a child stays in the store until its parent's journal has the answer; it is counted once."""
     model, again, key = Writing('(finish (string-append context "!"))'), Model(), b"a key of runtimes"
