@@ -286,7 +286,7 @@ class Runtime:
             return cast(Session, remote)
         grants = self._grants_with(host_functions, provider, model, python, workspace)
         database = self._database()
-        taken = await database.run(lambda: self._opener.taken(database, name, grants, notify, make=make))
+        taken = await self._opener.taking(database, name, grants, notify, make=make)
         if taken is None:
             raise UsageError(await opening.no_such_session(database.sessions, name))
         session: Session = await in_turns(self._opener.opening(*taken, limits, namespace, resend))

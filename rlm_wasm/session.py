@@ -1045,17 +1045,19 @@ class Session:
         self._registry.open.discard(self)
         if self._idle is not None:
             self._idle.used(self)
-        while self.running:
-            await asyncio.sleep(0)
-        if self._stay is not None:
-            await self._stay.save_at_last()
-        await self._scheduler.aclose()
-        if "_children" in self.__dict__:
-            await self._children.placed.settled()
-        if self._parts.python_made is not None:
-            await self._parts.python_made.aclose()
-        if self._stay is not None:
-            await self._stay.aclose()
+        try:
+            while self.running:
+                await asyncio.sleep(0)
+            if self._stay is not None:
+                await self._stay.save_at_last()
+            await self._scheduler.aclose()
+            if "_children" in self.__dict__:
+                await self._children.placed.settled()
+            if self._parts.python_made is not None:
+                await self._parts.python_made.aclose()
+        finally:  # also where whoever closes it is cancelled
+            if self._stay is not None:
+                await self._stay.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,8 +10,10 @@ import asyncio
 import collections
 import time
 import weakref
-from collections.abc import Coroutine, Generator
-from typing import Any
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 TURN_S = 0.005
 """Seconds that one session may keep the event loop before the others have a turn."""
@@ -131,7 +133,21 @@ async def in_turns(work: Generator[Any, None, Any]) -> Any:
             return stop.value
         finally:
             share.spend(time.monotonic() - begun)
-        await share.one_more()
+        try:
+            await share.one_more()
+        except BaseException:
+            work.close()  # now, and not when somebody lets go of it: it may hold something
+            raise
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """What ``work`` gives; where this is cancelled meanwhile, that is raised when the work has ended."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def beside_the_rest(work: Generator[Any, None, Any]) -> None:

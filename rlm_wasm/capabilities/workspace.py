@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import base64
 import errno
+import itertools
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -30,7 +31,20 @@ MAX_WRITTEN_BYTES = 1 << 30
 MIN_CHARGE_BYTES = 4096
 """What a written file or a new folder counts at the least: a disk has only so many of them."""
 
+MAX_PATH = 4096
+"""Characters of a path. Each step is opened by itself, so that the system's own limit does not hold."""
+MAX_STEPS = 100
+"""Folders in one another: those who clear the workspace away afterwards often do it by recursion."""
+MAX_LISTED = 50_000
+"""Names that a folder is listed with: to sort more of them keeps all other threads of the process waiting."""
+_PIECE_BYTES = 3 << 18
+_PIECE_CHARACTERS = 4 << 18
+"""What is encoded or decoded in one call."""
+
 _HAS_OPENAT = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_FOLDER = (
+    os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+)
 _OUTSIDE = "outside of the workspace"
 _LINK = "a symbolic link, which may lead outside of the workspace: links are not followed"
 _NO_FILE = "no regular file"
@@ -133,9 +147,9 @@ class Workspace:
         """read, write, stat, list, remove, mkdir: a path, and content as base64. Raises OSError."""
         path = arguments[0] if arguments else "."
         if operation == "read":
-            return base64.b64encode(self.read_bytes(path)).decode("ascii")
+            return "".join(self._read_base64(path))
         if operation == "write":
-            return self.write_bytes(path, base64.b64decode(arguments[1]))
+            return self._write_base64(path, arguments[1])
         if operation == "stat":
             return self._stat(path)
         if operation == "list":
@@ -147,23 +161,43 @@ class Workspace:
             return self._mkdir(path, exist_ok=bool(arguments[1]))
         raise ValueError(f"no such operation: {operation}")
 
+    def _read_base64(self, path: str) -> list[str]:
+        """In pieces: while one call encodes or decodes megabytes, no other thread of the process runs."""
+        content = memoryview(self.read_bytes(path))
+        return [
+            base64.b64encode(content[at : at + _PIECE_BYTES]).decode("ascii")
+            for at in range(0, len(content), _PIECE_BYTES)
+        ]
+
+    def _write_base64(self, path: str, content: str) -> None:
+        padding = content[-2:].count("=")  # two at the most: what is more was put there to count less
+        self._write(
+            path,
+            len(content) // 4 * 3 - padding,
+            (
+                base64.b64decode(content[at : at + _PIECE_CHARACTERS])
+                for at in range(0, len(content), _PIECE_CHARACTERS)
+            ),
+        )
+
     def write_bytes(self, path: str, content: bytes) -> None:
         """Replace a file's content, or make it. Raises OSError (EDQUOT) beyond ``max_written_bytes``."""
+        self._write(path, len(content), (content,))
+
+    def _write(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
         self._check_writable(path)
-        if len(content) > MAX_FILE_BYTES:
+        if size > MAX_FILE_BYTES:
             raise OSError(
-                errno.EFBIG,
-                f"too large: {len(content):,} bytes, {MAX_FILE_BYTES:,} are the most",
-                _shown(path),
+                errno.EFBIG, f"too large: {size:,} bytes, {MAX_FILE_BYTES:,} are the most", _shown(path)
             )
 
         def act(folder: int, name: str) -> int:
-            self._charge(len(content), path)
+            self._charge(size, path)
             return _open(name, os.O_WRONLY | os.O_CREAT, folder, path)
 
         with os.fdopen(self._in_folder(path, act), "wb") as file:
             file.truncate()  # only now: what was opened is known to be a regular file
-            file.write(content)
+            file.writelines(pieces)
 
     def _check_writable(self, path: str) -> None:
         if self.granted and not self._writable:
@@ -197,23 +231,32 @@ class Workspace:
     def _list(self, path: str) -> list[str]:
         folder = self._open_folder(self._steps(path), path)
         try:
-            return sorted(os.listdir(folder))  # noqa: PTH208  a descriptor, no path
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in itertools.islice(entries, MAX_LISTED + 1)]
         finally:
             os.close(folder)
+        if len(names) > MAX_LISTED:
+            raise OSError(errno.EOVERFLOW, f"more than {MAX_LISTED:,} files are in one folder", _shown(path))
+        return sorted(names)
 
     def _mkdir(self, path: str, *, exist_ok: bool) -> None:
         self._check_writable(path)
         steps = self._steps(path)
-        for depth in range(1, len(steps) + 1):
-            folder = self._open_folder(steps[: depth - 1], path)
-            try:
+        folder = self._open_folder([], path)
+        try:
+            for depth, step in enumerate(steps, 1):
                 self._charge(0, path)
-                os.mkdir(steps[depth - 1], dir_fd=folder)
-            except FileExistsError:
-                if depth == len(steps) and not exist_ok:
-                    raise
-            finally:
-                os.close(folder)
+                try:
+                    os.mkdir(step, dir_fd=folder)
+                except FileExistsError:
+                    if depth == len(steps) and not exist_ok:
+                        raise
+                except OSError as error:
+                    raise _explained(error, step, folder, path) from None
+                if depth < len(steps):
+                    folder = self._step_into(folder, step, path)
+        finally:
+            os.close(folder)
 
     # ---- the steps of a path
 
@@ -223,6 +266,8 @@ class Workspace:
             raise FileNotFoundError(errno.ENOENT, reason, _shown(path))
         if not isinstance(path, str) or "\0" in path:
             raise OSError(errno.EINVAL, _NO_NAME, _shown(path))
+        if len(path) > MAX_PATH:
+            raise OSError(errno.ENAMETOOLONG, f"{_NO_NAME} (too long)", _shown(path))
         try:
             os.fsencode(path)
         except UnicodeEncodeError:  # half a surrogate pair: no bytes stand for it
@@ -234,22 +279,32 @@ class Workspace:
                 raise PermissionError(errno.EACCES, _OUTSIDE, _shown(path))
             inner = path[len(root) :]
         steps = [step for step in inner.split("/") if step not in ("", ".")]
+        if len(steps) > MAX_STEPS:
+            raise OSError(errno.ENAMETOOLONG, f"{_NO_NAME} (more than {MAX_STEPS} folders)", _shown(path))
         if ".." in steps:
             raise PermissionError(errno.EACCES, _OUTSIDE, _shown(path))
         return steps
 
     def _open_folder(self, steps: list[str], path: str) -> int:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(self._roots[0], flags)
+        handle = os.open(self._roots[0], _FOLDER)
         for step in steps:
             try:
-                deeper = os.open(step, flags, dir_fd=handle)
-            except OSError as error:
-                raise _explained(error, step, handle, path) from None
-            finally:
+                deeper = self._step_into(handle, step, path)
+            except BaseException:
                 os.close(handle)
+                raise
             handle = deeper
         return handle
+
+    @staticmethod
+    def _step_into(handle: int, step: str, path: str) -> int:
+        """The folder of this name in an open one, which is closed; not, where this raises OSError."""
+        try:
+            deeper = os.open(step, _FOLDER, dir_fd=handle)
+        except OSError as error:
+            raise _explained(error, step, handle, path) from None
+        os.close(handle)
+        return deeper
 
     def _in_folder(self, path: str, act: Callable[[int, str], _T]) -> _T:
         steps = self._steps(path)

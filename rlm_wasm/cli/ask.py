@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from rlm_wasm.cli.inputs import decoded, read_bytes, read_contexts, read_program
 from rlm_wasm.cli.options import RuntimeOptions, contexts_option, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import error_object, note, print_error, print_json
-from rlm_wasm.cli.run import interruptibly
+from rlm_wasm.cli.run import interruptibly, run_to_its_end
 from rlm_wasm.cli.terminal import echo, is_terminal
 from rlm_wasm.errors import RlmError
 from rlm_wasm.named_sessions import default_store_url
@@ -100,7 +99,7 @@ def ask(
     accounts = Accounts(log, report, options, trace=False)
     try:
         work = _answer(asked, texts, answer_type, sub_model, kept, options, accounts, quiet=quiet or as_json)
-        answer, is_kept = asyncio.run(work)
+        answer, is_kept = run_to_its_end(work)
     except RlmError as error:
         if not as_json:
             raise

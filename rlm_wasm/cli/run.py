@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,13 +22,14 @@ from rlm_wasm.errors import RlmError
 from rlm_wasm.named_sessions import default_store_url, leave, open_named
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from rlm_wasm.results import Result
     from rlm_wasm.session import Session
 
 R = TypeVar("R", bound="Result")
+T = TypeVar("T")
 
 
 @click.command(cls=Command)
@@ -96,7 +98,7 @@ def run(
         work = _execute(
             source, texts, kept, options, shown, check=check, name=name, display=display, accounts=accounts
         )
-        result, kept_it = asyncio.run(work)
+        result, kept_it = run_to_its_end(work)
     except RlmError as error:
         if not as_json or shown.done:
             raise
@@ -159,6 +161,21 @@ async def _execute(
         return result, session.kept
 
 
+def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """As ``asyncio.run``; SIGTERM ends it as Ctrl-C does, at any moment.
+
+    A process that is ended while a session is opened or saved would take its lease with it: nobody could go
+    on for as long as that lasts.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(work)
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    try:
+        return asyncio.run(work)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 async def interruptibly(session: Session, execution: Awaitable[R]) -> R:
     """Await an execution that Ctrl-C ends; a named session's is left in the store in its middle first."""
     if session.name is None:
@@ -183,8 +200,9 @@ def cancelling_on_interrupt(session: Session) -> AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def on_interrupt(act: Callable[[], None], *signals: signal.Signals) -> Iterator[None]:
-    """The first of these signals does something else than to end the process; the next one ends it."""
+    """The first of these signals does something else than to end the process; the next cancels the work."""
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in signals}
 
     def interrupted() -> None:
         restore()
@@ -193,6 +211,8 @@ def on_interrupt(act: Callable[[], None], *signals: signal.Signals) -> Iterator[
     def restore() -> None:
         for number in signals:
             loop.remove_signal_handler(number)
+            if before[number] is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(number, before[number])  # else the next one would raise wherever it comes
 
     try:
         for number in signals:

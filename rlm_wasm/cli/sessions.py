@@ -15,7 +15,7 @@ from rlm_wasm.cli.inputs import read_program
 from rlm_wasm.cli.options import RuntimeOptions, runtime_options
 from rlm_wasm.cli.progress import Display
 from rlm_wasm.cli.report import note, print_json
-from rlm_wasm.cli.run import Shown, interruptibly
+from rlm_wasm.cli.run import Shown, interruptibly, run_to_its_end
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import JournalDiverged, UsageError
 from rlm_wasm.named_sessions import AnswersOfThen, default_store_url, open_named
@@ -211,7 +211,7 @@ def resume(ctx: click.Context, /, name: str, *, as_json: bool, quiet: bool, opti
     """
     options = options.for_session(name)
     shown = Shown("", name, as_json=as_json, quiet=quiet)
-    result, kept = asyncio.run(_resume(name, options, shown, as_json=as_json, quiet=quiet))
+    result, kept = run_to_its_end(_resume(name, options, shown, as_json=as_json, quiet=quiet))
     ctx.exit(exits.status_of_result(result, kept=kept))
 
 

@@ -81,6 +81,8 @@ class Kind(IntEnum):
     """[number, key, shared budget]: the child of this recursive call is a session of its own"""
     PLACED_OVER = 26
     """[number]: it is over, and what it used is in the account"""
+    COUNTED = 27
+    """[key]: one of the calls that a recursive call is made of is in the account; it may wait still"""
 
 
 REPLAY_A_RUN: Final = 30_000

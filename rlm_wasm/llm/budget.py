@@ -151,6 +151,15 @@ class Usage:
         if asked_for and asked_for != model and asked_for not in names and len(names) < _MAX_NAMES:
             self.asked_for[model] = (*names, asked_for)
 
+    def asked(self) -> None:
+        """One more call is asked for."""
+        self.calls += 1
+
+    def paid_nothing(self, model: str) -> bool:
+        """Whether calls of this model ended, and none of them cost anything."""
+        used = self.models.get(model)
+        return used is not None and not used.unpriced and not used.cost_usd
+
     def add(self, completion: Completion, cost: float | None, model: str = "") -> None:
         """Settle one call. ``model``: the one that answered."""
         if completion.cached:

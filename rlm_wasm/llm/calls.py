@@ -670,6 +670,8 @@ class LlmCalls:
         if key not in self.asked and key not in self._counted:
             self.budget.count()
             self._counted.add(key)
+            if self._journal is not None:  # with the account: it may be long until the call has its place
+                self._journal.add(Kind.COUNTED, key)
 
     @property
     def counted(self) -> Collection[str]:
@@ -698,6 +700,9 @@ class LlmCalls:
             self.place_over(fields[0])
             return
         key = fields[0]
+        if kind is Kind.COUNTED:
+            self._counted.add(key)
+            return
         if kind is Kind.ASKING:
             self.asking.add(key)
             self._counted.add(key)

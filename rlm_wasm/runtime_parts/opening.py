@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Collection, Generator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from rlm_wasm.providers.info import info_of
 from rlm_wasm.session import Registry, Session
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.durable import Durable, log
+from rlm_wasm.turns import to_the_end
 
 if TYPE_CHECKING:
     from rlm_wasm.store.database import DatabaseStore
@@ -61,6 +63,26 @@ class Opener:
             key=self._registry.snapshot_key,
         )
         return None if durable is None else (durable, standing(durable, grants))
+
+    async def taking(
+        self, database: DatabaseStore, name: str, grants: Grants, notify: Trouble | None, *, make: bool
+    ) -> tuple[Durable, Grants] | None:
+        """As ``taken``, on a thread of the store's; what nobody waits for any longer is given back.
+
+        Raises:
+            SessionHeld: another process is at work in it.
+            StoreError: the store cannot be read or written.
+            SnapshotError: the guest that it stands on is not there.
+        """
+        work = database.run(lambda: self.taken(database, name, grants, notify, make=make))
+        task = asyncio.ensure_future(work)
+        try:
+            return await to_the_end(task)
+        except asyncio.CancelledError:
+            taken = None if task.cancelled() or task.exception() is not None else task.result()
+            if taken is not None:
+                taken[0].give_back()
+            raise
 
     def seen(
         self, database: DatabaseStore, name: str, grants: Grants, *, whole: bool = False

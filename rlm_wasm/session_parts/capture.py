@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -104,6 +105,7 @@ async def captured(
 
 
 _TRIES: Final = 100
+log = logging.getLogger("rlm_wasm.snapshots")
 
 
 class _HostSide(NamedTuple):
@@ -201,7 +203,10 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
         parts.log.share(state.log)
     if state.python is not None:
         parts.python.restore(state.python)
-    placed = () if parts.journal is None else state.placed
+    placed = state.placed
+    if parts.journal is None:
+        placed = ()
+        _say_what_is_missing(parts, state)
     parts.calls.adopt(state.asked, state.asking, state.counted, placed)
     parts.programs.adopt(state.programs, whole=state.programs_whole)
     parts.steps.adopt(state.steps, state.step)
@@ -210,6 +215,20 @@ def adopt(parts: Parts, state: states.SessionState, resending: Resending) -> Non
         parts.journal.continues(state.runs, state.checksum)
     elif parts.scheduler.execution is None:
         parts.scheduler.requests.send_again(resending.refusal)
+
+
+def _say_what_is_missing(parts: Parts, state: states.SessionState) -> None:
+    """Children that run elsewhere are in no snapshot of their parent: a copy of it alone asks anew."""
+    asked = {request.call_number for request in state.scheduler.requests.requests}
+    missing = sum(1 for call in state.placed if not call.over and call.number in asked)
+    execution = parts.scheduler.execution
+    if missing and execution is not None:
+        text = (
+            f"{missing:,} recursive calls had begun in sessions of their own, which this copy is without:"
+            " they begin anew, and are paid again. To go on with those, resume the session by its name"
+        )
+        log.warning("%s", text)
+        execution.warn(text)
 
 
 # ---- a snapshot as the start of another session

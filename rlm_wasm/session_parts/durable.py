@@ -34,6 +34,7 @@ from rlm_wasm.session_parts.signing import checked, plain, signed_account, signe
 from rlm_wasm.session_parts.state import SessionState, state_of
 from rlm_wasm.store.leases import Holder
 from rlm_wasm.store.records import RUNNING, Amount, Opened, Report, SavedSnapshot, check_name
+from rlm_wasm.turns import to_the_end
 from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
@@ -545,7 +546,7 @@ class Durable:
     async def in_time(self, work: Awaitable[None]) -> None:
         """Do what a session does at its end; where the store does not answer, that is told."""
         try:
-            await asyncio.wait_for(work, CLOSING_S)
+            await to_the_end(asyncio.wait_for(work, CLOSING_S))
         except TimeoutError:
             self._trouble(f"session {self.name} may not be kept: the store does not answer")
 

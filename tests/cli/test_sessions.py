@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from rlm_wasm import Runtime, Session
 from rlm_wasm.cli import main
+from rlm_wasm.named_sessions import open_named
 from rlm_wasm.testing import Fault, OpenAIServer
 
 Run = Callable[..., tuple[int, str, str]]
@@ -235,6 +237,41 @@ def test_a_run_that_a_signal_ends_goes_on_where_it_was(run: Run, number: signal.
         assert keys[0] != keys[1] == keys[2]
 
 
+@pytest.mark.parametrize("moment", ["before it is opened", "once it is opened", "while it is closed"])
+def test_sigterm_at_any_moment_gives_the_session_back(
+    run: Run, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """It ended the process on the spot: for as long as its lease lasted, nobody else could go on."""
+    start = ("run", "--session", "s", "-p", "echo", "-e", "(define x 1) (finish x)")
+    assert run(*start)[0] == 0
+
+    async def opened(runtime: Runtime, name: str, **more: Any) -> Session:
+        if moment == "before it is opened":
+            os.kill(os.getpid(), signal.SIGTERM)
+        session = await open_named(runtime, name, **more)
+        if moment == "once it is opened":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return session
+
+    async def closed(session: Session) -> None:
+        if session.name is not None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        await close(session)
+
+    close = Session.aclose
+    with monkeypatch.context() as patched:
+        patched.setattr("rlm_wasm.cli.run.open_named", opened)
+        if moment == "while it is closed":
+            patched.setattr(Session, "aclose", closed)
+        status, out, err = run(*start)
+    assert (status, "interrupted" in err) == (130, True)
+    assert out == ("1\n" if moment == "while it is closed" else "")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    [kept] = json.loads(run("sessions", "list", "--json")[1])
+    assert kept["held_by"] is None
+    assert run("run", "--session", "s", "-p", "echo", "-e", "x")[:2] == (0, "1\n")
+
+
 VOTES = """
     (define (ask i) (syntax-e (llm-query #:instruction "Repeat" #:data (number->string i))))
     (define one (ask 1))
@@ -257,6 +294,29 @@ def test_a_session_is_shown_as_it_was_at_a_call(run: Run) -> None:
     assert json.loads(run("sessions", "show", "s", "--json")[1])["suspended"] is False
     status, _, err = run("sessions", "show", "s", "--at", "3")
     assert (status, "made no call 3" in err) == (2, True)
+
+
+def test_what_was_used_at_a_call_is_what_was_answered_until_then(run: Run) -> None:
+    """The newest account is of the end, and the snapshot's of the beginning; a second execution counts on."""
+    with OpenAIServer(lambda request: "1") as server:
+        options = ("--session", "s", "-p", "openai", "--base-url", server.base_url, "--model", "gpt-4o-mini")
+        for _ in range(2):
+            assert run("run", *options, "-e", VOTES)[0] == 0
+        requests = len(server.requests)
+
+        def used(*at: str) -> dict[str, Any]:
+            found: dict[str, Any] = json.loads(run("sessions", "show", "s", *at, "--json")[1])["used"]
+            return found
+
+        end = used()
+        assert (end["calls"], end["tokens"] > 0, end["cost_usd"] > 0) == (4, True, True)
+        for call in (3, 4):
+            then = used("--at", str(call))
+            assert then["calls"] == call
+            assert then["tokens"] == end["tokens"] * (call - 1) // 4
+            assert then["cost_usd"] == pytest.approx(end["cost_usd"] * (call - 1) / 4)
+        assert used("--at", "4")["completion_tokens"] == end["completion_tokens"] * 3 // 4
+        assert len(server.requests) == requests
 
 
 def test_a_session_is_replayed_and_the_first_difference_is_shown(run: Run, tmp_path: Path) -> None:

@@ -317,6 +317,44 @@ async def _crashed(url: str, who: str, program: str, dies_at: int) -> int:
     return len(answered)
 
 
+async def test_a_call_that_waits_for_its_place_when_its_process_dies_is_counted_once(url: str) -> None:
+    """It stood in the account, and nothing said that it did: whoever went on counted it a second time."""
+    dead = asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.purpose == "query":
+            await dead.wait()
+
+    program = """
+        (define below (llm-query-async #:instruction "Work" #:recursive #t)) ; asks a second time behind the next one
+        (define other (llm-query-async #:instruction "other"))
+        (finish (map syntax-e (await-all-syntax (list below other))))"""
+    model, again = Writing("(define x 1)", wait=wait), Writing("(finish 7)")
+    options: dict[str, Any] = {
+        "store": url,
+        "durable": True,
+        "python": "off",
+        "limits": Limits(concurrency=1),
+    }
+    async with Runtime(model, **options) as one, Runtime(again, **options) as two:
+        session = one.session(name="work")
+        running = asyncio.create_task(session.execute(program))
+        while session.calls_made < 3:
+            await asyncio.sleep(0)
+        assert session._stay is not None
+        session._stay.durable.writer.say(note="the account is written along")
+        await session._stay.journal.flush()
+        await dies(one, url)
+        with contextlib.suppress(LeaseLost):
+            await running
+        dead.set()
+        session = await two.resume("work")
+        result = await session.resume()
+        assert result.data == ["7", "<>"], result.error
+        assert session.calls_made == 3
+        assert len(model.answered) + len(again.answered) == 3
+
+
 async def test_a_reply_that_was_lost_with_the_parent_is_given_again(url: str) -> None:
     """What came of a child stays in the store until its parent's journal has the answer; it is counted once."""
     model, again, key = Writing('(finish (string-append context "!"))'), Model(), b"a key of runtimes"
@@ -389,6 +427,35 @@ async def test_a_copy_asks_for_its_own_children(url: str) -> None:
         assert len({work.key for work in elsewhere.works}) == 4
         await copy.aclose()
     assert names(url) == ["copy", "work"]
+
+
+async def test_a_copy_without_the_store_says_that_its_children_begin_anew(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are sessions of their own, and stand in no snapshot of their parent."""
+    held = asyncio.Event()
+
+    async def wait(request: CompletionRequest) -> None:
+        if request.purpose == "query":
+            await held.wait()
+
+    model = Writing('(finish (llm-query #:instruction "q" #:data "a"))', wait=wait)
+    async with spread(model, url) as (runtime, _), Runtime(model, python="off") as alone:
+        session = runtime.session(name="work")
+        running = asyncio.create_task(session.execute(f"(finish {TWO})"))
+        while sum(request.purpose == "query" for request in model.requests) < 2:
+            await asyncio.sleep(0)
+        saved = (await session.snapshot()).dump()
+        held.set()
+        assert (await running).warnings == ()
+        copy = await alone.restore(saved)
+        result = await copy.resume()
+        assert result.data == ["<a>", "<a>"]
+        [warning] = result.warnings
+        assert warning.startswith("2 recursive calls had begun in sessions of their own")
+        assert warning in caplog.text
+        again = await alone.restore((await copy.snapshot()).dump())
+        assert (await again.execute("1")).warnings == ()
 
 
 async def test_who_forgets_a_session_forgets_its_children(url: str) -> None:

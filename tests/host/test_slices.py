@@ -185,6 +185,8 @@ PIECES = {
         "(read (open-input-string (format \"~s\" (make-string 3000000 #\\a))))", "(read (open-input-string (format \"#~s\" (make-string 3000000 #\\a))))",
         "(read (open-input-string (make-string 3000000 #\\a)))", "(string->jsexpr (make-string 3000000 #\\space))",
         "(string->jsexpr (string-append \"[\" (make-string 3000000 #\\newline) \"1 2\"))", "(string->jsexpr (string-append \"[1]\" (make-string 3000000 #\\space) \"2\"))",
+        "(list->vector (iota 2500000))", "(list->set (iota 1500000))", "(hash-copy (make-hash (map (lambda (i) (cons i i)) (iota 1500000))))",
+        "(apply append (make-list 100000 '(1)))", "(error \"a\" (iota 2500000))", "(vector-ref (iota 2500000) 0)",
         "(string->jsexpr (make-string 3000000 #\\a) #:lenient? #t)", "(string->jsexpr (string-append (make-string 3000000 #\\space) \"{}\") #:lenient? #t)",
     ],
     "ascii": ["(regexp-match #px\"a*b\" ascii)", "(regexp-match #px\"^(?:a|b)*c\" ascii)"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
+import json
 import os
 import socket
 import stat
@@ -15,7 +16,7 @@ from typing import Any, cast
 
 import pytest
 
-from rlm_wasm import Limits, UsageError
+from rlm_wasm import Limits, Runtime, UsageError
 from rlm_wasm.capabilities import images, workspace
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.capabilities.workspace import MIN_CHARGE_BYTES, Workspace
@@ -297,3 +298,85 @@ def test_no_descriptor_is_left_open(root: Path) -> None:
             with contextlib.suppress(OSError):
                 granted.serve(operation, [path, *arguments])
     assert len(list(descriptors.iterdir())) == before
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, (3 << 18) - 1, 3 << 18, (3 << 18) + 1, 2_000_000])
+def test_a_file_is_encoded_and_decoded_in_pieces_and_is_the_same(
+    root: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one go 30 MB kept all threads of the process, and every session, waiting for 100 ms each way."""
+    longest = 0
+    real = base64.b64decode
+
+    def watched(text: str) -> bytes:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return real(text)
+
+    monkeypatch.setattr(workspace.base64, "b64decode", watched)
+    granted = Workspace(root)
+    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    granted.serve("write", ["binary", base64.b64encode(content).decode()])
+    assert (root / "binary").read_bytes() == content
+    assert real(granted.serve("read", ["binary"])) == content
+    assert longest <= 4 << 18
+
+
+def test_padding_without_end_does_not_make_a_file_count_less(root: Path) -> None:
+    """Of a text that no encoder made."""
+    granted = Workspace(root, max_written_bytes=10_000)
+    with pytest.raises(OSError, match="workspace_bytes"):
+        granted.serve("write", ["file", "A" * 40_000 + "=" * 39_000])
+    assert not (root / "file").exists()
+
+
+def test_a_path_is_no_longer_than_a_system_s_and_its_folders_are_made_one_from_the_other(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path of a thousand folders opened half a million of them, and could not be cleared away by recursion."""
+    granted = Workspace(root)
+    opened = 0
+    real = os.open
+
+    def counted(*arguments: Any, **more: Any) -> int:
+        nonlocal opened
+        opened += 1
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(os, "open", counted)
+    granted.serve("mkdir", ["a/" * 100, True])
+    assert opened <= 101
+    for operation in ("mkdir", "read", "stat", "list"):
+        with pytest.raises(OSError, match="too long"):
+            granted.serve(operation, ["a" * 5_000, True])
+        with pytest.raises(OSError, match="more than 100 folders"):
+            granted.serve(operation, ["a/" * 101, True])
+
+
+def test_a_folder_of_too_many_files_is_not_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are sorted in one go."""
+    monkeypatch.setattr(workspace, "MAX_LISTED", 3)
+    granted = Workspace(root)
+    granted.serve("mkdir", ["many", False])
+    for name in "abc":
+        granted.serve("write", [f"many/{name}", ""])
+    assert granted.serve("list", ["many"]) == ["a", "b", "c"]
+    granted.serve("write", ["many/d", ""])
+    with pytest.raises(OSError, match="more than 3 files"):
+        granted.serve("list", ["many"])
+
+
+async def test_python_reads_what_it_wrote_whatever_it_is(root: Path) -> None:
+    """A file of megabytes crosses without being gone through; names and small files as before."""
+    code = (
+        "data = bytes(range(256)) * 5000\n"
+        'for name in ("a\\"b.bin", "ü.bin", "plain"):\n'
+        '    open(name, "wb").write(data)\n'
+        '    assert open(name, "rb").read() == data\n'
+        'open("small", "w").write("a\\"\\\\")\n'
+        'open("small").read()'
+    )
+    async with Runtime(provider="echo", workspace=root) as runtime:
+        result = await runtime.run(f"(py-eval {json.dumps(code, ensure_ascii=False)})")
+    assert result.data == 'a"\\', result.error
+    assert {"ü.bin", 'a"b.bin'} <= {path.name for path in root.iterdir()}

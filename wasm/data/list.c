@@ -290,6 +290,7 @@ static Value copy_arguments(Copier *c, bool loaded, int64_t count, Value *args) 
     if (how == COPY_CIRCULAR || c->at != V_NIL) return not_a_list((int)c->index, how, args[c->index]);
     if (++c->index < count) copier_begin(c, args[c->index]);
     charge(1);
+    if (c->index < count && c->index % ROUND == 0 && should_pause()) return copier_pause(c);
   }
   return V_TRUE;
 }

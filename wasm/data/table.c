@@ -1251,12 +1251,20 @@ static Value copied(Value table, bool immutable) {
   BRING(table);
   Value store = entries_of(table), copy, *kept = progress();
   uint32_t count = S_NUMBER(store, S_COUNT), i = 0;
-  if (kept) {
+  if (kept && VEC_LENGTH(vm.resume) == 2) {              /* the copy, and how far it has come */
     copy = kept[0];
     i = (uint32_t)FIX_VALUE(kept[1]);
   } else {
-    if (!heap_reserve(table_bytes(count))) return need_memory(table_bytes(count));
-    copy = make_store(count);
+    if (!kept && !heap_reserve(table_bytes(count))) return need_memory(table_bytes(count));
+    if (count <= SHORT) {
+      copy = make_store(count);
+    } else {
+      Value made = kept ? vm.resume : make_vector(MADE_SIZE, V_FALSE);
+      if (!kept) VEC(made)[MADE_AT] = FIX(0);
+      vm.resume = made;
+      if (make_large_store(count, made) != V_TRUE) return V_AGAIN;
+      copy = VEC(made)[MADE_STORE];
+    }
   }
   i = copy_entries(copy, store, i, true, CLOSE_GAPS);
   if (i < S_NUMBER(store, S_USED)) return pause_keeping(2, copy, FIX(i));

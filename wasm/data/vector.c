@@ -139,39 +139,46 @@ static Value prim_vector_to_list(int argc, Value *args) {
 }
 
 /* Progress: the pairs counted, where the count has come to, and a pair that it met; then the vector, and where it is
-   filled. */
-enum { L_COUNT, L_AT, L_TORTOISE, L_VECTOR, L_SIZE };
+   filled: first with zeros (L_BLANK: up to where), then from the list. */
+enum { L_COUNT, L_AT, L_TORTOISE, L_VECTOR, L_BLANK, L_SIZE };
 static Value prim_list_to_vector(int argc, Value *args) {
   (void)argc;
-  Value *kept = progress(), at = args[0], tortoise = V_FALSE, v = V_FALSE;
+  Value *kept = progress(), at = args[0], tortoise = V_FALSE, v = V_FALSE, blank = V_FALSE;
   uint32_t n = 0;
   if (kept) {
     n = (uint32_t)FIX_VALUE(kept[L_COUNT]);
     at = kept[L_AT];
     tortoise = kept[L_TORTOISE];
     v = kept[L_VECTOR];
+    blank = kept[L_BLANK];
   }
-  if (v == V_FALSE) {
+  if (v == V_FALSE && blank == V_FALSE) {
     while (is_pair(at)) {
       if (at == tortoise) return err_type(NULL, 0, "list", args[0]);
       if (n && (n & (n - 1)) == 0) tortoise = at;        /* Brent: moved up at every power of two */
       at = CDR(at);
       if (++n % LONG_ROUND) continue;
       charge(LONG_ROUND / 8);
-      if (should_pause()) return pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
+      if (should_pause()) return pause_keeping(L_SIZE, FIX(n), at, tortoise, v, blank);
     }
     if (at != V_NIL) return err_type(NULL, 0, "list", args[0]);
     charge(n % LONG_ROUND / 8);
-    uint64_t bytes = 8ull * n + 16;
-    if (bytes > HEAP_HEADROOM / 4 && !heap_reserve(bytes)) {
-      pause_keeping(L_SIZE, FIX(n), at, tortoise, v);
-      return need_memory(bytes);
+    blank = FIX(0);
+  }
+  if (blank != V_FALSE) {
+    if (n < LONG_ROUND) {
+      v = blank_vector(n);
+    } else {
+      uint32_t to = (uint32_t)FIX_VALUE(blank);
+      if (vector_filled(&v, &to, n, FIX(0)) == V_AGAIN) {
+        pause_keeping(L_SIZE, FIX(n), at, tortoise, v, FIX(to));
+        return V_AGAIN;
+      }
     }
-    v = n < LONG_ROUND ? blank_vector(n) : make_vector(n, FIX(0));
     at = args[0];
     n = 0;
   }
-  FOR_PAUSING(i, n, VEC_LENGTH(v), 8, pause_keeping(L_SIZE, FIX(i), at, V_FALSE, v)) {
+  FOR_PAUSING(i, n, VEC_LENGTH(v), 8, pause_keeping(L_SIZE, FIX(i), at, V_FALSE, v, V_FALSE)) {
     VEC(v)[i] = CAR(at);
     at = CDR(at);
   }
