@@ -492,6 +492,11 @@ class Snapshot:
         return engine
 
     @property
+    def memory_at_rest(self) -> Image | PackedImage | None:
+        """As it is held; None where it is that of an older format, which nobody has looked at."""
+        return None if isinstance(self._memory, list) else self._memory
+
+    @property
     def pages(self) -> int:
         """How many pages of its memory may differ from the boot image; 0 where nobody knows."""
         return 0 if isinstance(self._memory, list) else self._memory.pages
