@@ -6,9 +6,10 @@ The guest's reader decides what is valid; this tells the kinds of words apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import ClassVar
 
-from pygments.lexer import RegexLexer, words
+from pygments.lexer import RegexLexer
 from pygments.token import (
     Comment,
     Keyword,
@@ -53,6 +54,15 @@ CALLS = (
 _END = r"(?=[\s()\[\]{}\"';`,|]|\Z)"
 
 
+_KINDS = dict.fromkeys(FORMS, Keyword) | dict.fromkeys(CALLS, Name.Builtin)
+
+
+def _word(_lexer: RegexLexer, match: re.Match[str]) -> Iterator[tuple[int, object, str]]:
+    """A name, in a colour of its own where it is one of the dialect's."""
+    text = match.group()
+    yield match.start(), _KINDS.get(text, Name.Variable), text
+
+
 class RlmSchemeLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
     """The dialect: R7RS-small, Racket's common procedures, the LLM API."""
 
@@ -67,7 +77,8 @@ class RlmSchemeLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
             (r";[^\n]*", Comment.Single),
             (r"#\|", Comment.Multiline, "comment"),
             (r"#;", Comment.Special),
-            (r"#<<([^\n]*)\n[\s\S]*?^\1$", String.Heredoc),
+            # One that does not end is all of the rest: to look for the end of each would be quadratic.
+            (r"#<<([^\n]*)\n(?:[\s\S]*?^\1$|[\s\S]*)", String.Heredoc),
             (r"#(?:px|rx)#?\"(?:[^\"\\]|\\[\s\S])*\"?", String.Regex),
             (r"#?\"(?:[^\"\\]|\\[\s\S])*\"?", String),
             (r"#\\(?:[A-Za-z][\w-]*|[\s\S])", String.Char),
@@ -80,12 +91,10 @@ class RlmSchemeLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
             ),
             (r"(?:#x[+-]?[0-9a-fA-F/]+|#b[+-]?[01/]+|#o[+-]?[0-7/]+|[+-](?:inf|nan)\.0)" + _END, Number),
             (r"#(?:u8|vu8|s|fl)?(?=\()", Punctuation),
-            (r"[()\[\]{}]", Punctuation),
-            (r"'|`|,@|,|#'|#`|#,@|#,|#&", Operator),
-            (words(FORMS, suffix=_END), Keyword),
-            (words(CALLS, suffix=_END), Name.Builtin),
+            (r"[()\[\]{}]+", Punctuation),
+            (r"(?:'|`|,@|,|#'|#`|#,@|#,|#&)+", Operator),
             (r"\|[^|]*\|", Name.Variable),
-            (r"[^\s()\[\]{}\"';`,|]+", Name.Variable),
+            (r"[^\s()\[\]{}\"';`,|]+", _word),
             (r"[\s\S]", Text),
         ],
         "comment": [

@@ -7,12 +7,18 @@ yields between short parts; here it is run with a turn of the event loop every f
 from __future__ import annotations
 
 import asyncio
+import collections
 import time
+import weakref
 from collections.abc import Coroutine, Generator
 from typing import Any
 
 TURN_S = 0.005
 """Seconds that one session may keep the event loop before the others have a turn."""
+
+
+PART_S = 0.001
+"""The same for what nobody waits for."""
 
 
 class InTurns:
@@ -39,18 +45,111 @@ class Alone:
         return self.work.__await__()
 
 
+class _Share:
+    """What all work that is done in turns may take of one turn of an event loop: together TURN_S.
+
+    A session may have hundreds of answers that are decoded, counted or encoded beside each other: were each
+    of them given TURN_S, a turn of the loop would take as many times that.
+    """
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+        self._renewing = False
+        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+
+    @property
+    def left(self) -> float:
+        """Seconds of this turn."""
+        return TURN_S - self._spent
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits, whose place nobody may take."""
+        return bool(self._waiting)
+
+    def spend(self, seconds: float) -> None:
+        """So much was taken."""
+        self._spent += seconds
+        if self._spent >= TURN_S:
+            self._renew_soon()
+        else:
+            self._next()
+
+    async def one_more(self) -> None:
+        """Wait for a share of a later turn, behind those who wait already."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._renew_soon()
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._next()
+            raise
+
+    def _renew_soon(self) -> None:
+        if not self._renewing:
+            self._renewing = True
+            asyncio.get_running_loop().call_soon(self._renew)
+
+    def _renew(self) -> None:
+        self._renewing = False
+        self._spent = 0.0
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+
+_shares: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Share] = weakref.WeakKeyDictionary()
+
+
+def _share_of(loop: asyncio.AbstractEventLoop) -> _Share:
+    share = _shares.get(loop)
+    if share is None:
+        share = _shares[loop] = _Share()
+    return share
+
+
 async def in_turns(work: Generator[Any, None, Any]) -> Any:
-    """The generator's result; the others have a turn every TURN_S."""
-    until = time.monotonic() + TURN_S
+    """The generator's result; the others have a turn every TURN_S, however many do such work."""
+    share = _share_of(asyncio.get_running_loop())
+    if share.wanted or share.left <= 0:
+        await share.one_more()
     while True:
+        begun = time.monotonic()
+        until = begun + share.left
         try:
             next(work)  # at least one, however late it is
             while time.monotonic() < until:
                 next(work)
         except StopIteration as stop:
             return stop.value
-        await asyncio.sleep(0)
-        until = time.monotonic() + TURN_S
+        finally:
+            share.spend(time.monotonic() - begun)
+        await share.one_more()
+
+
+def beside_the_rest(work: Generator[Any, None, Any]) -> None:
+    """Do work that nobody waits for, a part in each turn of the event loop; without a loop, at once."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        collections.deque(work, maxlen=0)
+        return
+
+    def go_on() -> None:
+        until = time.monotonic() + PART_S
+        for _ in work:
+            if time.monotonic() >= until:
+                loop.call_soon(go_on)
+                return
+
+    loop.call_soon(go_on)
 
 
 def at_once_or_in_turns(work: Generator[Any, None, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -105,6 +106,8 @@ def mcp(
             url = (await runtime.viewer()).url if viewed else None
             if url is not None:
                 log.info("the runs are shown at %s", url)
+            gc.collect()
+            gc.freeze()  # what was loaded stays: full collections, which stop everybody, pass over it
             if address is None:
                 if sys.stdin.isatty():
                     note(_BY_HAND)

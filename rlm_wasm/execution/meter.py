@@ -6,13 +6,15 @@ Every request passes it on its way in, every reply on its way out. A session and
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from sys import getsizeof
 from typing import Any
 
+from rlm_wasm.data import ImproperList, Struct
 from rlm_wasm.errors import LimitExceeded
 from rlm_wasm.limits import Limits
 from rlm_wasm.sandbox.pages import at_once
+from rlm_wasm.sandbox.uncollected import PARTS_OF
 
 FUEL_A_BYTE = 1
 """Fuel for each byte that the host decodes, searches, copies or encodes for a guest. A guest's fuel and
@@ -30,10 +32,14 @@ def footprint_of_arguments(arguments: list[Any], encoded: int) -> int:
 
     Then it is a little more than ``footprint`` gives: four bytes a character, and what an object takes each.
     """
-    for item in arguments:
-        if item and type(item) not in _FLAT:
-            return footprint(arguments)
+    if not are_flat(arguments):
+        return footprint(arguments)
     return _FLAT_PART * (len(arguments) + 2) + 4 * encoded
+
+
+def are_flat(arguments: list[Any]) -> bool:
+    """Whether nothing stands within one of them."""
+    return all(type(item) in _FLAT or not item for item in arguments)
 
 
 _FLAT = frozenset({str, int, float, bool, type(None), bytes})
@@ -56,18 +62,24 @@ _COUNTED_AT_ONCE = 2_000
 def footprint_in_turns(value: Any) -> Generator[None, None, int]:
     """As ``footprint``; it yields between so many parts."""
     size = counted = 0
-    rest = [value]
+    # Iterators, and no list of what is to come: the host's collector would look at all of that.
+    rest: list[Iterator[Any]] = [iter((value,))]
     while rest:
-        item = rest.pop()
-        size += getsizeof(item)
-        counted += 1
-        if counted % _COUNTED_AT_ONCE == 0:
-            yield
-        if type(item) in (list, tuple):
-            rest.extend(item)
-        elif type(item) is dict:
-            rest.extend(item)
-            rest.extend(item.values())
+        for item in rest[-1]:
+            size += getsizeof(item)
+            counted += 1
+            if counted % _COUNTED_AT_ONCE == 0:
+                yield
+            parts = PARTS_OF.get(type(item))
+            if parts is not None:
+                if type(item) is Struct:
+                    size += getsizeof(item.fields)
+                elif type(item) is ImproperList:
+                    size += getsizeof(item.items)
+                rest.append(parts(item))
+                break
+        else:
+            rest.pop()
     return size
 
 

@@ -29,6 +29,7 @@ from rlm_wasm.execution.meter import (
     FUEL_A_BYTE,
     FUEL_A_REQUEST,
     Meter,
+    are_flat,
     footprint_in_turns,
     footprint_of_arguments,
 )
@@ -37,8 +38,10 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, place_of
 from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.texts import LONG_TEXT, long_text
-from rlm_wasm.turns import Alone, InTurns, in_turns
+from rlm_wasm.sandbox.uncollected import Uncollected
+from rlm_wasm.turns import Alone, InTurns, beside_the_rest, in_turns
 
 REPLIES_AHEAD = 4 << 20
 """Bytes of replies that are made before the guest has taken those before: more waits unserved."""
@@ -64,6 +67,7 @@ class HostRequest:
         "call_number",
         "held",
         "id",
+        "lent",
         "on_cancel",
         "operation",
         "packed",
@@ -83,6 +87,8 @@ class HostRequest:
         self.packed: bytes | None = packed
         """The arguments as they came; None once they are decoded."""
         self.arguments: list[Any] = []
+        self.lent: Uncollected | None = None
+        """What its arguments are made of, where that is much: see ``over``."""
         self.held = 0
         self.call_number = 0
         """Of the LLM call that serves it, as people see it; kept where the request is sent again."""
@@ -103,6 +109,16 @@ class HostRequest:
     def wanted(self) -> bool:
         """Whether anybody waits for the reply still."""
         return self._queue.live.get(self.id) is self
+
+    def over(self) -> None:
+        """Nothing is done for it any longer: what its arguments were made of is freed."""
+        lent, self.lent = self.lent, None
+        if lent is not None:
+            self.arguments = []
+            if len(lent) <= _FREED_AT_ONCE:
+                at_once(lent.given_back())
+            else:
+                beside_the_rest(lent.given_back())
 
     def serve_as(self, call_number: int, on_cancel: Callable[[], None]) -> None:
         """It is an LLM call of this number; ``on_cancel`` is called where nobody wants it any longer."""
@@ -311,6 +327,9 @@ class HostRequests:
             try:
                 arguments = protocol.arguments_of(packed)
                 self.hold(request, footprint_of_arguments(arguments, len(packed)) - request.held)
+                if not are_flat(arguments):
+                    request.lent = Uncollected()
+                    at_once(request.lent.add_all(arguments))
             except (Unencodable, LimitExceeded) as error:
                 self.fail(request, error)
                 return
@@ -320,7 +339,8 @@ class HostRequests:
     def _decoded(self, request: HostRequest, packed: bytes) -> Generator[None, None, list[Any]]:
         """Large arguments. What is made of them is held as it is made, and at last what it is."""
         counted = 0
-        work = protocol.decode_in_turns(packed)
+        request.lent = Uncollected()
+        work = protocol.decode_in_turns(packed, uncollected=request.lent)
         while True:
             try:
                 parts = next(work)
@@ -545,6 +565,7 @@ class HostRequests:
         """``journalled``: the same for the journal, where it is not bytes already."""
         if self.live.pop(request.id, None) is None:
             return
+        request.over()
         size = len(encoded)
         limit = self._limits.message_bytes
         if size > limit:
@@ -674,6 +695,7 @@ class HostRequests:
             request.timer.cancel()
         if request.task is not None:
             request.task.cancel()
+        request.over()
 
     def forget_ids(self) -> None:
         """The guest is a fresh one, which counts from the beginning."""
@@ -784,6 +806,8 @@ class HostRequests:
                     self.fail(request, CapabilityDenied(refused))
 
 
+_FREED_AT_ONCE = 500
+"""Containers of arguments that are freed where they are: work for later would be more."""
 _AT_ONCE = frozenset({list, str, int, float, bool, type(None), bytes, dict})
 """Types of answers that nobody has to wait for."""
 _ENCODED_AT_ONCE = 10_000

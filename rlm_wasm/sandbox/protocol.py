@@ -40,6 +40,7 @@ from rlm_wasm.data import (
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.sandbox.pages import address_of, at_once, gathered
 from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, is_ascii
+from rlm_wasm.sandbox.uncollected import Uncollected
 
 
 class GuestStatus(IntEnum):
@@ -711,7 +712,7 @@ def _box(value: Any) -> Box:
     return Box(value[0])
 
 
-def _struct(value: Any) -> Struct:
+def _struct(value: Any) -> Generator[None, None, Struct]:
     if (
         type(value) is not list
         or len(value) < 2
@@ -724,21 +725,26 @@ def _struct(value: Any) -> Struct:
         raise Unencodable("a struct of other fields than it names")
     fields: dict[str, Any] = {}
     counts: dict[str, int] = {}  # kept for all fields: a guest may give a hundred thousand one name
-    for field, item in zip(names, items, strict=True):
+    for at, (field, item) in enumerate(zip(names, items, strict=True), 1):
         key = str(_symbol(field))
         while key in fields:
             counts[field] = counts.get(field, 1) + 1
             key = f"{field}#{counts[field]}"
         fields[key] = item
+        if at % _ITEMS_A_TURN == 0:
+            yield
     return Struct(str(name), fields)
 
 
-def _uniform(value: Any) -> tuple[int | float | complex, ...]:
+def _uniform(value: Any) -> Generator[None, None, tuple[int | float | complex, ...]]:
     """What of a uniform vector's type is left in Python: its numbers."""
     if type(value) is not list or not value:
         raise Unencodable("no uniform vector")
-    if any(type(item) not in (int, float, complex) for item in value):
-        raise Unencodable("a uniform vector that does not hold numbers")
+    for at, item in enumerate(value, 1):
+        if type(item) not in (int, float, complex):
+            raise Unencodable("a uniform vector that does not hold numbers")
+        if at % _ITEMS_A_TURN == 0:
+            yield
     return tuple(value[1:])
 
 
@@ -748,26 +754,41 @@ def _symbol(value: Any) -> Symbol:
     return value
 
 
+_ITEMS_A_TURN = 2_000
 _SAME_HASH = 16
 """Members of a set that may have one hash: a guest could choose numbers that all collide."""
 
 
-def _set(value: Any) -> frozenset[Any]:
+def _set(value: Any) -> Generator[None, None, frozenset[Any]]:
     if type(value) is not list or not value:
         raise Unencodable("no set")
-    members = [_hashable(item) for item in value[1:]]
-    codes = sorted(hash(member) for member in members if not isinstance(member, str | bytes))
-    if any(first == last for first, last in zip(codes, codes[_SAME_HASH:], strict=False)):
-        raise Unencodable("a set whose members were chosen to collide")
-    result = frozenset(members)
-    if len(result) < len(members):
+    members: set[Any] = set()
+    codes: dict[int, int] = {}  # how many members have a hash; no two of its keys have one
+    for at in range(1, len(value)):
+        member = value[at]
+        if type(member) not in _PLAIN:
+            member = yield from _hashable(member)
+        if not isinstance(member, str | bytes):
+            code = hash(member)
+            codes[code] = same = codes.get(code, 0) + 1
+            if same > _SAME_HASH:
+                raise Unencodable("a set whose members were chosen to collide")
+        members.add(member)
+        if at % _ITEMS_A_TURN == 0:
+            yield
+    if len(members) < len(value) - 1:
         raise Unencodable('a set with members that are one in Python, such as 1 and 1.0, or a and "a"')
-    return result
+    return frozenset(members)
 
 
-def _hashable(value: Any) -> Any:
+def _hashable(value: Any) -> Generator[None, None, Any]:
     if type(value) in (list, tuple):
-        return tuple(map(_hashable, value))
+        items = []
+        for at, item in enumerate(value, 1):
+            items.append(item if type(item) in _PLAIN else (yield from _hashable(item)))
+            if at % _ITEMS_A_TURN == 0:
+                yield
+        return tuple(items)
     if isinstance(value, dict | Box | Struct):
         raise Unencodable("a set with tables, boxes or structs in it has no form in Python")
     return value
@@ -783,10 +804,13 @@ _TAGS: dict[int, Callable[[Any], Any]] = {
     TAG_TABLE: lambda value: _table(_pair(value)[1]),
     TAG_COMPLEX: _complex,
     TAG_BOX: _box,
+}
+_TAGS_IN_TURNS: dict[int, Callable[[Any], Generator[None, None, Any]]] = {
     TAG_SET: _set,
     TAG_STRUCT: _struct,
     TAG_UNIFORM: _uniform,
 }
+"""Those whose items are gone through, and may be many."""
 """What a guest may say by tags, besides large integers (2 and 3). Nothing else builds an object here."""
 
 
@@ -808,6 +832,16 @@ _DECODERS.update(
             )
         )
         for tag, make in _TAGS.items()
+    }
+)
+_DECODERS.update(
+    {
+        tag: (
+            lambda value, immutable, make=make: at_once(
+                make(list(value) if type(value) is tuple and immutable else value)
+            )
+        )
+        for tag, make in _TAGS_IN_TURNS.items()
     }
 )
 
@@ -879,9 +913,9 @@ def data_of(packed: bytes | bool | None, refused: Callable[[str], None] = lambda
 def data_in_turns(
     packed: bytes, refused: Callable[[str], None] = lambda _why: None
 ) -> Generator[int, None, Any]:
-    """As ``data_of``, for an outcome of any size."""
+    """As ``data_of``, for an outcome of any size, whose containers Python's collector does not look at."""
     try:
-        value = yield from decode_in_turns(packed)
+        value = yield from decode_in_turns(packed, uncollected=Uncollected())
     except Unencodable as error:
         refused(str(error))
         return None
@@ -1156,7 +1190,8 @@ def plain_number(value: Any) -> float | None:
 
 # ---- large values, in turns
 
-_NODES_A_TURN = 2_000
+_NODES_A_TURN = 500
+_FEW = 1_000
 _BYTES_A_TURN = 1 << 20
 _CHARACTERS_A_TURN = 1 << 19
 
@@ -1210,11 +1245,14 @@ class _TextInside:
         return "".join(self.parts(_BYTES_A_TURN))
 
 
-def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int, None, Any]:
+def decode_in_turns(
+    data: bytes, *, texts_inside: bool = False, uncollected: Uncollected | None = None
+) -> Generator[int, None, Any]:
     """As ``decode``, but it yields every few milliseconds: millions of small parts hold nobody up.
 
     It yields how many parts it has made. With ``texts_inside`` a text of megabytes that is a part of one of
-    the outermost array's arrays is looked through, and left where it is.
+    the outermost array's arrays is looked through, and left where it is. What is made is taken out of
+    the collector's sight by ``uncollected``, where there is one.
     """
     done = 0
     stack: list[_Open] = []
@@ -1248,12 +1286,17 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
                 if len(stack) >= MAX_DEPTH:
                     raise Unencodable(f"nested deeper than {MAX_DEPTH}")
                 missing = 1 if major == 6 else number
-                stack.append(_Open(major, missing, number))
-                if missing != 0:
+                if number == 0 and major < 6:
+                    value = [] if major == 4 else {}
+                    if uncollected is not None:
+                        uncollected.add(value)
+                else:
+                    stack.append(_Open(major, missing, number))
+                    if uncollected is not None and not 0 <= number < _FEW:
+                        uncollected.begun(stack[-1].items)
                     continue
-                value = stack.pop().close()
             elif head == 0xFF:
-                value = stack.pop().close()
+                value = yield from _closed(stack, done, uncollected)
             elif major in (2, 3):
                 if at + number > len(data):
                     raise Unencodable("the message ends in its middle")
@@ -1262,6 +1305,9 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
                     at += number
                 elif major == 2:
                     value = yield from _counting(done, gathered([(address_of(data) + at, number)]))
+                    at += number
+                elif number <= IN_ONE_GO:
+                    value = data[at : at + number].decode()
                     at += number
                 else:
                     text = _TextInside(data, at, at + number)
@@ -1288,7 +1334,7 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
                 ready = stack[-1].take(value)
                 if not ready:
                     break
-                value = stack.pop().close()
+                value = yield from _closed(stack, done, uncollected)
             else:
                 if at != len(data):
                     raise Unencodable("there is something behind the message")
@@ -1297,12 +1343,28 @@ def decode_in_turns(data: bytes, *, texts_inside: bool = False) -> Generator[int
         raise Unencodable(f"a message from the guest cannot be read: {error}") from error
 
 
-def _counting(done: int, work: Generator[None, None, bytes]) -> Generator[int, None, bytes]:
+def _closed(stack: list[_Open], done: int, uncollected: Uncollected | None) -> Generator[int, None, Any]:
+    """The value of the innermost container, which has all its items."""
+    container = stack.pop()
+    make = _TAGS_IN_TURNS.get(container.tag) if container.major == 6 else None
+    if make is None:
+        value = container.close()
+    else:
+        value = yield from _counting(done, make(container.items[0]))
+        if uncollected is not None and type(value) is frozenset:  # its members were made just now
+            yield from _counting(done, uncollected.add_all(value))
+            return value
+    if uncollected is not None and not (stack and stack[-1].major == 6 and type(value) is list):
+        uncollected.add(value)  # but not a list of which a tag makes something else
+    return value
+
+
+def _counting(done: int, work: Generator[None, None, T]) -> Generator[int, None, T]:
     while True:
         try:
             next(work)
         except StopIteration as stop:
-            result: bytes = stop.value
+            result: T = stop.value
             return result
         yield done
 
@@ -1319,43 +1381,43 @@ def _simple(data: bytes, at: int, short: int, number: int) -> Any:
 class _Open:
     """A container whose items come."""
 
-    __slots__ = ("_items", "_key", "_major", "_tag", "missing", "whole")
+    __slots__ = ("_key", "items", "major", "missing", "tag", "whole")
 
     def __init__(self, major: int, missing: int, tag: int) -> None:
-        self._major = major
-        self._tag = tag
+        self.major = major
+        self.tag = tag
         self.missing = missing
-        self._items: Any = {} if major == 5 else []
+        self.items: Any = {} if major == 5 else []
         self._key: Any = None
         self.whole = True
         """Of a table: whether what came so far are pairs."""
 
     def take(self, value: Any) -> bool:
         """One more item: whether it was the last."""
-        if self._major == 5:
+        if self.major == 5:
             if self.whole:
                 if type(value) not in (str, bytes, Symbol):
                     raise Unencodable("a large table with other keys than text")
                 self._key, self.whole = value, False
                 return False
-            if self._key in self._items:
+            if self._key in self.items:
                 raise Unencodable(ONE_KEY)
-            self._items[self._key] = value
+            self.items[self._key] = value
             self.whole = True
         else:
-            self._items.append(value)
+            self.items.append(value)
         self.missing -= 1
         return self.missing == 0
 
     def close(self) -> Any:
         """The value."""
-        if self._major != 6:
-            return self._items
-        (content,) = self._items
-        if self._tag in (2, 3):
+        if self.major != 6:
+            return self.items
+        (content,) = self.items
+        if self.tag in (2, 3):
             magnitude = int.from_bytes(_bytes(content), "big")
-            return magnitude if self._tag == 2 else -1 - magnitude
-        make = _TAGS.get(self._tag)
+            return magnitude if self.tag == 2 else -1 - magnitude
+        make = _TAGS.get(self.tag)
         if make is None:
-            raise Unencodable(f"the tag {self._tag}, which a guest does not use")
+            raise Unencodable(f"the tag {self.tag}, which a guest does not use")
         return make(content)

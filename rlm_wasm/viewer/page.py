@@ -18,8 +18,10 @@ STYLES: Final = ("uPlot.min.css", "view.css")
 SCRIPTS: Final = ("uPlot.iife.min.js", "view.js")
 """In the order in which the page loads them. uPlot draws the charts of tokens and money."""
 
-_MAX_COLOURED: Final = 200_000
-"""Characters of a program that is coloured."""
+_MAX_COLOURED: Final = 50_000
+"""Characters of a program that is coloured: a second's work at the most."""
+_MAX_COLOURED_IN_ALL: Final = 400_000
+"""The same of all programs that are shown at once: children may have written a thousand."""
 
 
 @cache
@@ -48,11 +50,22 @@ def tokens_of(program: str) -> list[list[str]]:
     return pieces
 
 
-def tokens_in(record: Record) -> dict[str, list[list[str]]]:
-    """The coloured program of a record that holds one, under the key by which the page asks for it."""
-    if isinstance(record, RunStarted | ChildStarted) and record.program.length is None:
-        return {f"{record.run} {record.execution}": tokens_of(record.program.text)}
-    return {}
+class Colours:
+    """The coloured programs of what is shown at once."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_COLOURED_IN_ALL
+
+    def of(self, records: Iterable[Record]) -> dict[str, list[list[str]]]:
+        """Those of records that hold one, under the keys by which the page asks for them."""
+        found: dict[str, list[list[str]]] = {}
+        for record in records:
+            if isinstance(record, RunStarted | ChildStarted) and record.program.length is None:
+                program = record.program.text
+                if len(program) <= min(self._left, _MAX_COLOURED):
+                    self._left -= len(program)
+                    found[f"{record.run} {record.execution}"] = tokens_of(program)
+        return found
 
 
 _SHAPES: Final = {
@@ -116,10 +129,8 @@ def _page(policy: str, head: str, scripts: str, title: str, data: Mapping[str, A
 def report(records: Iterable[Record], troubles: Iterable[str] = ()) -> str:
     """The page as one file: everything is in it, and it asks nobody for anything."""
     kept = list(records)
-    tokens: dict[str, Any] = {}
     name = "a run"
     for record in kept:
-        tokens |= tokens_in(record)
         if isinstance(record, RunStarted):
             name = record.name
     styles = [asset(name) for name in STYLES]
@@ -141,7 +152,12 @@ def report(records: Iterable[Record], troubles: Iterable[str] = ()) -> str:
         "".join(f"<script>{script}</script>\n" for script in scripts),
         f"{name} · rlm-wasm",
         {
-            "settings": {"live": False, "troubles": list(troubles), "tokens": tokens, "schema": schema()},
+            "settings": {
+                "live": False,
+                "troubles": list(troubles),
+                "tokens": Colours().of(kept),
+                "schema": schema(),
+            },
             "records": [plain(record) for record in kept],
         },
     )

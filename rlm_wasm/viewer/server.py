@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import json
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from rlm_wasm.errors import StoreError, UsageError
 from rlm_wasm.runlog.events import Record, plain
-from rlm_wasm.viewer.page import POLICY, SCRIPTS, STYLES, asset, served_page, tokens_in
+from rlm_wasm.viewer.page import POLICY, SCRIPTS, STYLES, Colours, asset, served_page
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,6 +28,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _KEEP_ALIVE_S: Final = 15.0
 _MAX_WHOLE: Final = 500_000
 """Records of a run that are sent in one answer."""
@@ -106,7 +107,7 @@ class Viewer:
             if name == "runs":
                 return self._json({"runs": await self._listed(), "troubles": self._source.troubles})
             if name == "records":
-                return self._json([plain(record) for record in await self._known(request)])
+                return await self._records(request)
             if name == "events":
                 return await self._events(request)
         except StoreError as error:
@@ -122,18 +123,31 @@ class Viewer:
     async def _listed(self) -> list[dict[str, str]]:
         return [{"run": item.run, "label": item.label} for item in await self._source.listed()]
 
-    async def _known(self, request: web.Request) -> list[Record]:
-        """What is there of a run now."""
-        known: list[Record] = []
+    async def _records(self, request: web.Request) -> web.StreamResponse:
+        """What is there of a run now, as one array, sent as it is read."""
+        from aiohttp import web
+
+        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "application/json"})
         records = self._source.follow(request.query.get("run", ""), 0)
-        with contextlib.suppress(TimeoutError):
-            while len(known) < _MAX_WHOLE:
+        known = 0
+        text = b"["
+        while known < _MAX_WHOLE:
+            try:
                 async with asyncio.timeout(0.2 if known else 1.0):
                     batch = await anext(records, None)
-                if batch is None:
-                    break
-                known += batch
-        return known
+            except TimeoutError:
+                break
+            if batch is None:
+                break
+            if not response.prepared:
+                await response.prepare(request)
+            await response.write(text + await asyncio.to_thread(_array_items, batch))
+            text = b","
+            known += len(batch)
+        if not response.prepared:
+            await response.prepare(request)
+        await response.write(b"]" if known else b"[]")
+        return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: batches of records, until the run's end."""
@@ -142,7 +156,9 @@ class Viewer:
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
         after = request.headers.get("Last-Event-ID") or request.query.get("after", "0")
-        work = self._send(response, request.query.get("run", ""), int(after) if after.isdigit() else 0)
+        work = self._send(
+            response, request.query.get("run", ""), int(after) if _NUMBER.fullmatch(after) else 0
+        )
         task = asyncio.get_running_loop().create_task(work)
         self._streams.add(task)
         try:
@@ -155,6 +171,7 @@ class Viewer:
 
     async def _send(self, response: web.StreamResponse, run: str, after: int) -> None:
         records = self._source.follow(run, after)
+        colours = Colours()
         waiting = asyncio.ensure_future(anext(records, None))
         try:
             while True:
@@ -166,7 +183,7 @@ class Viewer:
                 if batch is None:
                     break
                 after += len(batch)
-                await response.write(_event(batch, after))
+                await response.write(await asyncio.to_thread(_event, batch, after, colours))
                 waiting = asyncio.ensure_future(anext(records, None))
             await response.write(b"event: end\ndata: {}\n\n")
         finally:
@@ -174,10 +191,17 @@ class Viewer:
             await asyncio.gather(waiting, return_exceptions=True)
 
 
-def _event(batch: list[Record], after: int) -> bytes:
-    tokens: dict[str, Any] = {}
-    for record in batch:
-        tokens |= tokens_in(record)
+def _event(batch: list[Record], after: int, colours: Colours) -> bytes:
+    """On a thread: a hostile program takes a second to be coloured."""
+    tokens = colours.of(batch)
     text = f"event: tokens\ndata: {json.dumps(tokens)}\n\n" if tokens else ""
-    data = json.dumps([plain(record) for record in batch], ensure_ascii=False, default=str)
-    return f"{text}id: {after}\ndata: {data}\n\n".encode("utf-8", "replace")
+    head = f"{text}id: {after}\ndata: [".encode("utf-8", "replace")
+    return b"".join((head, _array_items(batch), b"]\n\n"))
+
+
+def _array_items(batch: list[Record]) -> bytes:
+    """Records as JSON, one at a time: while one call encodes all of them, no other thread runs."""
+    return b",".join(
+        json.dumps(plain(record), ensure_ascii=False, default=str).encode("utf-8", "replace")
+        for record in batch
+    )

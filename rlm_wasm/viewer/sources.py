@@ -71,14 +71,32 @@ class _Held:
         self.stories: dict[str, RunStory] = {}
         self.changed = asyncio.Event()
         self.bytes = 0
+        self._bytes_of: dict[str, int] = {}
+        self._cut: dict[str, None] = {}
+
+    @property
+    def troubles(self) -> list[str]:
+        """Runs of which not all is kept."""
+        return [
+            f"run {run[:8]} has more than {MAX_BYTES >> 20:,} MiB of records: what came after is not shown"
+            for run in self._cut
+        ]
 
     def add(self, record: Record) -> None:
-        self.runs.setdefault(record.run, []).append(record)
-        self.stories.setdefault(record.run, _Head(record.run)).add(record)
-        self.bytes += size_of(record)
+        run = record.run
+        self.stories.setdefault(run, _Head(run)).add(record)
+        size = size_of(record)
+        # One run may go on for ever, and what is shown of it is all that there is.
+        if self._bytes_of.get(run, 0) + size > MAX_BYTES and not isinstance(record, RunEnded):
+            self._cut[run] = None
+            return
+        self.runs.setdefault(run, []).append(record)
+        self._bytes_of[run] = self._bytes_of.get(run, 0) + size
+        self.bytes += size
         while len(self.runs) > 1 and (len(self.runs) > MAX_RUNS or self.bytes > MAX_BYTES):
-            oldest, records = self.runs.popitem(last=False)
-            self.bytes -= sum(map(size_of, records))
+            oldest, _ = self.runs.popitem(last=False)
+            self.bytes -= self._bytes_of.pop(oldest)
+            self._cut.pop(oldest, None)
             del self.stories[oldest]
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
@@ -136,8 +154,8 @@ class ProcessSource:
 
     @property
     def troubles(self) -> list[str]:
-        """None: nothing is read."""
-        return []
+        """Runs that are too long to be shown whole."""
+        return self._held.troubles
 
 
 class FileSource:
@@ -195,7 +213,7 @@ class FileSource:
     @property
     def troubles(self) -> list[str]:
         """Lines that could not be read, and what is beyond the bound."""
-        told = list(self._told)
+        told = [*self._held.troubles, *self._told]
         if not self._held.runs:
             told.insert(0, f"{self.path} holds no record of a run so far")
         elif self._rest.strip():

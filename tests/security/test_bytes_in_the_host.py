@@ -15,6 +15,7 @@ import pytest
 from rlm_wasm import Completion, CompletionRequest, Limits, Result, Runtime, Session
 from rlm_wasm.capabilities.checkpoints import KEY_BYTES, MemoryStore
 from rlm_wasm.capabilities.contexts import Contexts
+from rlm_wasm.data import Box, ImproperList, Struct
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.execution.meter import footprint
 from rlm_wasm.llm.calls import MAX_MODEL_NAME
@@ -149,6 +150,9 @@ def test_the_footprint_is_what_a_value_takes() -> None:
     value = [[[]] * 10, "é" * 100, "🙂" * 100, {"a": b"x" * 1000}, 1 << 1000]
     assert footprint(value) >= sum(map(sys.getsizeof, (value, "é" * 100, "🙂" * 100, b"x" * 1000)))
     assert footprint("🙂" * 1000) > 4000
+    text = "x" * 1000
+    for inner in (frozenset({text}), Box(text), ImproperList((text,), 1), Struct("p", {"field": text})):
+        assert footprint([inner]) > footprint([]) + sys.getsizeof(text) + sys.getsizeof(inner)
 
 
 async def test_replies_that_a_later_execution_takes_are_held_until_it_ends() -> None:

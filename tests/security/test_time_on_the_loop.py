@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SessionClosed
+from rlm_wasm import turns as turns_module
 from rlm_wasm.asking import loop as asking_loop
 from rlm_wasm.execution import guest, meter, replay_log
 from rlm_wasm.extractive import provider, ranking
@@ -93,6 +94,57 @@ async def turns_during(
             result = await session.execute(program)
             assert result.status == status, result.error
             return turns()
+
+
+class Clock:
+    """Time that passes only where a test says so, in place of the module ``time``."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+async def test_a_hundred_works_beside_each_other_share_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session's answers, each of megabytes, were encoded side by side: a turn of 5 ms for every one of them."""
+    clock = Clock()
+    monkeypatch.setattr(turns_module, "time", clock)
+    monkeypatch.setattr(turns_module, "TURN_S", 0.005)
+
+    def work(number: int) -> Generator[None, None, int]:
+        for _ in range(10):
+            clock.now += 0.001
+            yield
+        return number
+
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = clock.now
+            await asyncio.sleep(0)
+            longest = max(longest, clock.now - before)
+
+    watching = asyncio.create_task(watch())
+    works = [asyncio.create_task(in_turns(work(number))) for number in range(100)]
+    given_up = works[50:60]
+    await asyncio.sleep(0)
+    for task in given_up:
+        task.cancel()
+    done = await asyncio.gather(*works, return_exceptions=True)
+    watching.cancel()
+    assert [number for number in done if isinstance(number, int)] == [*range(50), *range(60, 100)]
+    assert longest <= 0.005 + 0.001 + 1e-9
+
+
+async def test_the_answers_of_calls_that_come_at_once() -> None:
+    """Each is encoded in parts; no turn has the parts of all of them."""
+    program = """(length (await-all (map (lambda (i) (llm-query-async #:instruction "q")) (range 10))))"""
+    turns_taken = await turns_during(program, provider=Answering("an answer " * 200_000), concurrency=10)
+    assert turns_taken >= 10 * 2_000_000 // protocol._CHARACTERS_A_TURN
 
 
 async def test_reading_lines_of_a_large_context() -> None:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import re
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlm_wasm import Runtime, UsageError
-from rlm_wasm.runlog.events import Record, RunEnded, RunStarted, Text
+from rlm_wasm.lexer import RlmSchemeLexer
+from rlm_wasm.runlog.events import OutputWritten, Record, RunEnded, RunStarted, Text
 from rlm_wasm.runlog.file import line_of
 from rlm_wasm.store import open_store
 from rlm_wasm.testing import GatedProvider, bracketed
-from rlm_wasm.viewer.page import json_block, report, tokens_of
+from rlm_wasm.viewer import server, sources
+from rlm_wasm.viewer.page import Colours, json_block, report, tokens_of
 from rlm_wasm.viewer.server import Viewer
 from rlm_wasm.viewer.sources import FileSource, ProcessSource, StoreSource
 
@@ -175,8 +178,6 @@ async def test_a_port_that_is_taken_is_said_to_be() -> None:
 
 
 async def test_a_file_that_grows_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rlm_wasm.viewer import sources
-
     monkeypatch.setattr(sources, "POLL_S", 0.01)
     path = tmp_path / "run.jsonl"
     path.write_text(line_of(started(program=Text("(car 5)"))) + "\nno json\n")
@@ -220,13 +221,86 @@ async def test_the_runs_of_a_store_are_shown(tmp_path: Path) -> None:
 
 
 async def test_old_runs_of_a_process_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rlm_wasm.viewer import sources
-
     monkeypatch.setattr(sources, "MAX_RUNS", 3)
     source = ProcessSource()
     for number in range(10):
         source(started(f"{number}{number}"))
     assert [item.run for item in await source.listed()] == ["99", "88", "77"]
+
+
+async def test_a_run_without_an_end_does_not_fill_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that sleeps and prints for ever beside an open page; its end is shown all the same."""
+    monkeypatch.setattr(sources, "MAX_BYTES", 1 << 20)
+    source = ProcessSource()
+    source(started())
+    for number in range(20_000):
+        source(OutputWritten(run="aa", at=2.0, text=Text(f"{number}"), stream="out"))
+    source(RunEnded(run="aa", at=3.0))
+    shown = [record async for batch in source.follow("aa", 0) for record in batch]
+    assert 100 < len(shown) < 3_000
+    assert isinstance(shown[-1], RunEnded)
+    assert "more than 1 MiB" in source.troubles[0]
+    for number in range(200):
+        source(started(f"b{number}"))
+    assert source.troubles == []
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "#<<a\n" * 4_000,
+        '#<<"\n' * 4_000,
+        "#|" * 10_000,
+        "(" * 20_000,
+        "'" * 20_000,
+        '"' + "\\" * 20_000,
+        "|a" * 9_999,
+    ],
+    ids=["here strings", "here strings of quotes", "comments", "parentheses", "quotes", "escapes", "bars"],
+)
+def test_a_program_that_was_written_to_be_slow_to_colour_is_coloured(program: str) -> None:
+    """200,000 characters of here strings without an end took three minutes, on the event loop of the runtime."""
+    assert "".join(text for _, text in tokens_of(program)) == program
+    rules = RlmSchemeLexer().get_tokens_unprocessed(program)
+    assert sum(1 for _ in rules) <= len(program)
+
+
+def test_what_is_coloured_is_bounded_program_by_program_and_in_all() -> None:
+    """A run's children may have written a thousand programs."""
+    program = "(f)" * 15_000
+    records = [started(f"{number}", program=Text(program)) for number in range(100)]
+    assert 5 <= len(Colours().of(records)) <= 10
+    assert Colours().of([started(program=Text("(f)" * 20_000))]) == {}
+
+
+async def test_records_and_colours_are_made_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a hundred thousand records in the process of the runtime: no session waits for its text."""
+    threads: set[str] = set()
+    real = server.plain
+    monkeypatch.setattr(
+        server, "plain", lambda record: threads.add(threading.current_thread().name) or real(record)
+    )
+    source = ProcessSource()
+    for record in (started(program=Text("(f)")), RunEnded(run="aa", at=2.0)):
+        source(record)
+    async with Viewer(source) as viewer:
+        assert '"aa 0": [["", "(f)"]]' in await events_of(viewer.url, "aa")
+        assert len(json.loads((await get(f"{viewer.url}records?run=aa"))[1])) == 2
+        assert json.loads((await get(f"{viewer.url}records?run=none"))[1]) == []
+    assert threads
+    assert threading.main_thread().name not in threads
+
+
+@pytest.mark.parametrize("after", ["²", "9" * 5_000, "-1", "1e9", "٣", "1;DROP"])
+async def test_a_place_that_is_none_begins_at_the_beginning(after: str) -> None:
+    """It comes from whoever asks."""
+    source = ProcessSource()
+    for record in (started(), RunEnded(run="aa", at=2.0)):
+        source(record)
+    async with Viewer(source) as viewer:
+        status, text, _ = await get(f"{viewer.url}events", params={"run": "aa", "after": after})
+    assert status == 200
+    assert len(records_in(text)) == 2
 
 
 async def test_an_mcp_client_on_a_stream_finds_the_page_s_address() -> None:
