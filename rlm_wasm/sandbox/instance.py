@@ -25,6 +25,7 @@ class Report(ctypes.LittleEndianStructure):
         ("heap_used", c_uint64),
         ("inbox", c_uint32),
         ("inbox_bytes", c_uint32),
+        ("touched_end", c_uint32),
     )
 
     outbox: int
@@ -32,6 +33,7 @@ class Report(ctypes.LittleEndianStructure):
     heap_used: int
     inbox: int
     inbox_bytes: int
+    touched_end: int
 
 
 FAR = 1 << 40

@@ -356,6 +356,11 @@ def give_back(base: int, used: bytes) -> Generator[None, None, int]:
     return given
 
 
+def drop(base: int, start: int, count: int) -> bool:
+    """These pages are again as they were mapped: whether the system has such a call (Linux), and did it."""
+    return _madvise is not None and _madvise(base + start * PAGE, count * PAGE, _MADV_DONTNEED) == 0
+
+
 def _system_call() -> Any:
     if sys.platform != "linux" or os.sysconf("SC_PAGESIZE") != PAGE:
         return None

@@ -361,7 +361,7 @@ def test_a_text_that_has_no_room_is_refused() -> None:
     sandbox = Sandbox(engine, engine.image_size + (2 << 20))
     assert ran(sandbox, protocol.evaluate("(context-slice 0 1)", "program", {})) == SUSPENDED
     (call,) = [each for each in protocol.messages(sandbox.outbox()) if isinstance(each, protocol.Call)]
-    text = "a" * (8 << 20)
+    text = "a" * (32 << 20)
     with pytest.raises(MessageTooLarge):
         at_once(sandbox.deliver(as_parts(call.id, LongText(text, 0, len(text))), FUEL))
     assert ran(sandbox, protocol.INTERRUPT) == DONE

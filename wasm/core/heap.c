@@ -24,6 +24,7 @@
 #define BLOCK_PAGES 16u
 #define LARGE_LIMIT 3072u
 #define MARGIN_PAGES 192u               /* 768 KiB: more than anything may take between two safe points */
+#define SPARE_PAGES 2048u               /* 8 MiB, the margin's among them: what the image has beyond its own */
 #define MAX_PAGES (1u << 20)            /* 4 GiB */
 #ifndef COLLECT_AFTER                   /* the debug build collects all the time */
 #define COLLECT_AFTER (1u << 20)        /* bytes of allocation between collections, at the least: they stay in the processor's cache */
@@ -38,6 +39,7 @@ static uint32_t image_end;              /* the image's objects lie below this ad
 static uint32_t free_pages, small_pages, large_pages, image_pages;
 static uint32_t from_pages;             /* of small blocks that a collection under way takes from; else 0 */
 static uint32_t search_from;            /* where the last run was found */
+static uint32_t touched_end;            /* no page from this one on was taken since the instance was born */
 static uint32_t spare_page, spare_pages;/* a run that heap_reserve found and nobody took: it is asked for again and again */
 
 /* A block of small objects: this header, objects up to `used`. */
@@ -175,6 +177,7 @@ static uint32_t take_run(uint32_t pages, enum page_state state) {
   unpoison(page, pages);
   free_pages -= pages;
   search_from = page + pages;
+  if (search_from > touched_end) touched_end = search_from;
   return page;
 }
 
@@ -468,6 +471,19 @@ static void forward_list(Value *slot, uint64_t *p) {
   }
 }
 
+/* A string whose characters lie behind it is copied with them, and lies before them again. */
+static inline bool lies_before_its_characters(const uint64_t *p) { return PAYLOAD(p[2]) == (uint32_t)(uintptr_t)(p + 4); }
+static void forward_string(Value *slot, uint64_t *p) {
+  uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((HEADER_LENGTH(p[4]) + 7) & ~7u);
+  uint64_t *to = allocate_small(bytes);
+  copy_words(to, p, bytes);
+  copied += bytes;
+  to[2] = FROM_PTR(T_RAW, to + 4);
+  p[0] = MAKE(T_FORWARD, (uint32_t)(uintptr_t)to);
+  p[4] = MAKE(T_FORWARD, (uint32_t)(uintptr_t)(to + 4));
+  *slot = FROM_PTR(T_STRING, to);
+}
+
 static void forward_object(Value *slot) {
   Value v = *slot;
   uint64_t *p = PTR(v);
@@ -481,6 +497,7 @@ static void forward_object(Value *slot) {
   uint64_t first = *p;
   if (TAG(first) == T_FORWARD) { *slot = MAKE(TAG(v), PAYLOAD(first)); return; }
   if (IS(v, T_PAIR)) { forward_list(slot, p); return; }
+  if (IS(v, T_STRING) && !sealing && lies_before_its_characters(p) && IS_HEADER(p[4])) { forward_string(slot, p); return; }
   uint32_t bytes;
   uint64_t *to;
   if (IS(v, T_LPAIR)) {
@@ -628,6 +645,12 @@ static uint8_t *scan_range(uint8_t *from, uint8_t *to) {
       from += 24;
     } else if (KIND_IS_RAW(HEADER_KIND(word))) {
       from += 8 + ((HEADER_LENGTH(word) + 7) & ~7u);
+    } else if (HEADER_KIND(word) == T_STRING && !sealing) {
+      uint64_t *string = (uint64_t *)from;
+      if (string[3] != V_FALSE) forward_slot(string + 3);
+      from += sizeof(struct String);
+      if (lies_before_its_characters(string)) from += 8 + ((HEADER_LENGTH(string[4]) + 7) & ~7u);
+      else forward_slot(string + 2);
     } else {
       if (HEADER_KIND(word) == T_EPHEMERON && !sealing) chain_ephemeron(from);
       else scan_slots((Value *)from + 1, HEADER_LENGTH(word));
@@ -944,11 +967,12 @@ void heap_seal(void) {
 #ifdef __wasm__
   for (uint32_t p = first_page; p < end_page; p++)     /* stale copies would only fatten the image */
     if (page_state[p] == PAGE_FREE) memset((void *)(uintptr_t)((uintptr_t)p << PAGE_SHIFT), 0, PAGE);
-  /* the shipped module's memory ends here (see rlm.h): with room for a session that keeps
-     little, so that it needs no memory.grow: the host uses such an instance again */
-  end_page = (used + MARGIN_PAGES + 640 + 15) & ~15u;
+  /* the shipped module's memory ends here (see rlm.h): with room for what most programs hold, so that they need no
+     memory.grow: the host uses such an instance again, whose pages are there already */
+  end_page = (used + SPARE_PAGES + 15) & ~15u;
 #endif
   free_pages = spare_pages = 0;
+  touched_end = first_page;
   for (uint32_t p = first_page; p < end_page; p++) free_pages += page_state[p] == PAGE_FREE;
   search_from = first_page;
   allocated = 0;
@@ -960,6 +984,7 @@ uint64_t heap_used(void) {
   if (from_pages > small_pages) return ((uint64_t)from_pages + large_pages) * PAGE;   /* what is not yet known to be dead */
   return heap_bump ? used - (uint64_t)(heap_bump_end - heap_bump) : used;
 }
+uint32_t heap_touched_end(void) { return touched_end; }
 uint64_t heap_collected(void) { return collecting ? collected + copied + scanned : collected; }
 uint32_t heap_epoch(void) { return epoch; }
 /* After a collection: is there room to go on, with `bytes` wanted by a primitive? */

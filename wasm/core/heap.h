@@ -50,6 +50,24 @@ static inline Value make_flonum_in_place(double d) {
 #endif
   return make_flonum(d);
 }
+/* A string of so many narrow characters, which are not initialised. */
+static inline Value make_narrow_in_place(uint32_t count) {
+#ifndef RLM_DEBUG
+  uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((count + 7) & ~7u);
+  if (count <= 1024 && (uint32_t)(heap_bump_end - heap_bump) >= bytes) {
+    struct String *s = (struct String *)heap_bump;
+    uint64_t *raw = (uint64_t *)(s + 1);
+    heap_bump += bytes;
+    s->header = HEADER(T_STRING, H_WIDTH1, 3);
+    s->length = FIX(count);
+    s->chars = FROM_PTR(T_RAW, raw);
+    s->lineage = V_FALSE;
+    *raw = HEADER(T_RAW, 0, count);
+    return FROM_PTR(T_STRING, s);
+  }
+#endif
+  return heap_string(H_WIDTH1, count, count);
+}
 Value make_box(Value v);
 Value make_values(uint32_t count, const Value *values);         /* one value is itself */
 Value make_record(Value rtd, uint32_t fields);                  /* fields start as #f */
@@ -72,6 +90,7 @@ bool heap_collect(void);          /* at a safe point only. False: the slice's st
 bool heap_collecting(void);       /* in the middle of one: nothing may run but heap_collect, only raw objects be allocated */
 void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
 uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
+uint32_t heap_touched_end(void);  /* no object was ever in a page from this one on, since the instance was born */
 uint64_t heap_collected(void);    /* bytes that collections copied or looked through since the instance was born */
 const uint8_t *heap_page_map(void);  /* one byte a 4 KiB page of linear memory: 0 = free, its content means nothing */
 uint32_t heap_page_map_length(void);

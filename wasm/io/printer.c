@@ -16,6 +16,7 @@
 #include "numbers/numprint.h"
 #include "numbers/numread.h"
 #include "text/regexp.h"
+#include "text/string.h"
 #include "text/symbol.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
@@ -951,8 +952,15 @@ typedef struct { uint8_t *at, *end; } Narrow;
 
 static bool narrow_put(Narrow *out, const void *data, uint32_t count) {
   if ((size_t)(out->end - out->at) < count) return false;
-  memcpy(out->at, data, count);
+  const uint8_t *from = data;
+  if (count <= FEW && may_read_few(from)) memcpy(out->at, from, FEW);       /* there is so much room behind the end */
+  else memcpy(out->at, from, count);
   out->at += count;
+  return true;
+}
+static inline bool narrow_char(Narrow *out, char c) {
+  if (out->at == out->end) return false;
+  *out->at++ = (uint8_t)c;
   return true;
 }
 static bool narrow_string(Narrow *out, Value s, bool quoted) {
@@ -962,7 +970,7 @@ static bool narrow_string(Narrow *out, Value s, bool quoted) {
     uint8_t c = STR_DATA(s)[i];
     if (c < ' ' || c >= 0x7f || c == '"' || c == '\\') return false;
   }
-  return narrow_put(out, "\"", 1) && narrow_put(out, STR_DATA(s), STR_LENGTH(s)) && narrow_put(out, "\"", 1);
+  return narrow_char(out, '"') && narrow_put(out, STR_DATA(s), STR_LENGTH(s)) && narrow_char(out, '"');
 }
 /* False where the general way has to be gone. Lists that end in a symbol and another element may be abbreviations. */
 static bool narrow_value(Narrow *out, Value v, enum mode mode, uint32_t depth) {
@@ -987,19 +995,19 @@ static bool narrow_value(Narrow *out, Value v, enum mode mode, uint32_t depth) {
     default: return false;
   }
   if (depth == NARROW_DEPTH) return false;
-  for (const char *before = "(";; before = " ") {
+  for (char before = '(';; before = ' ') {
     if (IS(CAR(v), T_SYMBOL) && is_pair(CDR(v)) && CDDR(v) == V_NIL) return false;
-    if (!narrow_put(out, before, 1) || !narrow_value(out, CAR(v), mode, depth + 1)) return false;
+    if (!narrow_char(out, before) || !narrow_value(out, CAR(v), mode, depth + 1)) return false;
     v = CDR(v);
-    if (v == V_NIL) return narrow_put(out, ")", 1);
+    if (v == V_NIL) return narrow_char(out, ')');
     if (!is_pair(v)) return false;
   }
 }
 
 /* What format_plain gives, or #f where the general way has to be gone. */
 static Value format_narrow(const uint8_t *text, uint32_t length, Value left) {
-  uint8_t made[NARROW_MOST];
-  Narrow out = {made, made + sizeof made};
+  uint8_t made[NARROW_MOST + FEW];
+  Narrow out = {made, made + NARROW_MOST};
   const uint8_t *end = text + length;
   for (;;) {
     while (text < end && *text != '~') {
@@ -1017,7 +1025,7 @@ static Value format_narrow(const uint8_t *text, uint32_t length, Value left) {
     }
     if (!is_pair(left)) return V_FALSE;
     if (mode == PRINT) {                                 /* what can be done here is quoted as a whole, and then as WRITE has it */
-      if (takes_quote(CAR(left)) && !narrow_put(&out, "'", 1)) return V_FALSE;
+      if (takes_quote(CAR(left)) && !narrow_char(&out, '\'')) return V_FALSE;
       mode = WRITE;
     }
     if (!narrow_value(&out, CAR(left), mode, 0)) return V_FALSE;

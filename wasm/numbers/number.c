@@ -504,8 +504,14 @@ static Value extreme(const char *who, int argc, Value *args, int wanted) {
   }
   return inexact ? real_to_inexact(best) : best;
 }
-static Value p_max(int argc, Value *args) { return extreme("max", argc, args, 1); }
-static Value p_min(int argc, Value *args) { return extreme("min", argc, args, -1); }
+static Value p_max(int argc, Value *args) {
+  if (argc == 2 && IS_FIX(args[0]) && IS_FIX(args[1])) return FIX_VALUE(args[0]) < FIX_VALUE(args[1]) ? args[1] : args[0];
+  return extreme("max", argc, args, 1);
+}
+static Value p_min(int argc, Value *args) {
+  if (argc == 2 && IS_FIX(args[0]) && IS_FIX(args[1])) return FIX_VALUE(args[1]) < FIX_VALUE(args[0]) ? args[1] : args[0];
+  return extreme("min", argc, args, -1);
+}
 
 #define WANT_NUMBER(who) if (!is_number(args[0])) return err_type(who, 0, "number", args[0])
 #define WANT_REAL(who) if (!is_real(args[0])) return err_type(who, 0, "real number", args[0])

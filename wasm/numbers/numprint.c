@@ -275,11 +275,11 @@ static Value put_imaginary(struct pieces *p, Value v, int radix) {
 
 /* The usual number: 0 ≤ n < 2^32, in decimal. */
 static Value short_decimal(uint32_t n) {
-  uint8_t text[10], *end = text + sizeof text, *at = end;
+  uint32_t count = 1;
+  for (uint64_t power = 10; n >= power; power *= 10) count++;
+  Value s = make_narrow_in_place(count);
+  uint8_t *at = STR_DATA(s) + count;
   do { *--at = (uint8_t)('0' + n % 10); n /= 10; } while (n);
-  Value s = string_make((uint32_t)(end - at), 1);
-  uint8_t *out = STR_DATA(s);
-  while (at < end) *out++ = *at++;
   return s;
 }
 
@@ -310,6 +310,7 @@ Value num_to_string_pausing(Value v, int radix, Value *progress) {
 }
 
 static Value p_number_to_string(int argc, Value *args) {
+  if (argc == 1 && IS_FIX(args[0]) && (uint64_t)FIX_VALUE(args[0]) <= UINT32_MAX) return short_decimal((uint32_t)FIX_VALUE(args[0]));
   if (!is_number(args[0])) return err_type("number->string", 0, "number", args[0]);
   Value radix = ARG_OR(1, FIX(10));
   if (!IS_FIX(radix) || FIX_VALUE(radix) < 2 || FIX_VALUE(radix) > 36)

@@ -327,7 +327,7 @@ Value string_make(uint32_t length, uint32_t width) {
 
 Value string_from_chars(const uint8_t *data, uint32_t width, uint32_t count) {
   if (width == 1) {
-    Value s = heap_string(H_WIDTH1, count, count);
+    Value s = make_narrow_in_place(count);
     copy_bytes(STR_DATA(s), data, count);
     return s;
   }
@@ -795,10 +795,18 @@ enum { PLAIN_PIECES = 256, PLAIN_CHARS = 8192 };
 static inline bool is_plain(Value s) {
   return IS(s, T_STRING) && !(OBJ_FLAGS(s) & H_WIDTH_MASK) && STR(s)->lineage == V_FALSE;
 }
-static inline uint8_t *put_plain(uint8_t *to, Value piece) {
+static inline uint8_t *put_plain(uint8_t *to, Value piece, const uint8_t *last_few) {
   uint32_t length = STR_LENGTH(piece);
-  copy_bytes(to, STR_DATA(piece), length);
+  const uint8_t *from = STR_DATA(piece);
+  if (length <= FEW && to <= last_few && may_read_few(from)) memcpy(to, from, FEW);
+  else copy_bytes(to, from, length);
   return to + length;
+}
+
+/* The last place in a string that is being filled from which on so many bytes may be written. */
+static inline const uint8_t *last_few_of(Value s) {
+  uint8_t *end = STR_DATA(s) + ((OBJ_LENGTH(STR(s)->chars) + 7) & ~7u);
+  return (end == heap_bump ? heap_bump_end : end) - FEW;
 }
 
 /* V_FALSE where they are not all of that kind. */
@@ -810,9 +818,10 @@ static Value append_plain(int argc, Value *args) {
   }
   if (length > PLAIN_CHARS) return V_FALSE;
   charge((int64_t)(length / 64) + argc / 4);
-  Value s = heap_string(H_WIDTH1, (uint32_t)length, (uint32_t)length);
+  Value s = make_narrow_in_place((uint32_t)length);
   uint8_t *to = STR_DATA(s);
-  for (int i = 0; i < argc; i++) to = put_plain(to, args[i]);
+  const uint8_t *last_few = last_few_of(s);
+  for (int i = 0; i < argc; i++) to = put_plain(to, args[i], last_few);
   return s;
 }
 static Value join_plain(Value list, Value separator) {
@@ -829,11 +838,12 @@ static Value join_plain(Value list, Value separator) {
   if (count) length -= between;
   if (length > PLAIN_CHARS) return V_FALSE;
   charge(count / 4);
-  Value s = heap_string(H_WIDTH1, (uint32_t)length, (uint32_t)length);
+  Value s = make_narrow_in_place((uint32_t)length);
   uint8_t *to = STR_DATA(s);
+  const uint8_t *last_few = last_few_of(s);
   for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
-    if (between && rest != list) to = put_plain(to, separator);
-    to = put_plain(to, CAR(rest));
+    if (between && rest != list) to = put_plain(to, separator, last_few);
+    to = put_plain(to, CAR(rest), last_few);
   }
   return s;
 }
@@ -1001,13 +1011,14 @@ static bool join_put(Joiner *j, Value piece) {
    where it is time to pause. */
 static bool join_short(Joiner *j, Value separator) {
   uint8_t *begin = STR_DATA(j->s), *to = begin + j->at;
+  const uint8_t *last_few = last_few_of(j->s);
   bool paused = false;
   if (separator != V_FALSE && STR_LENGTH(separator) > SHORT_PIECE) return false;
   while (j->rest != V_NIL && !paused) {
     Value piece = CAR(j->rest);
     if (STR_LENGTH(piece) > SHORT_PIECE) break;
-    if (separator != V_FALSE && j->count) to = put_plain(to, separator);
-    to = put_plain(to, piece);
+    if (separator != V_FALSE && j->count) to = put_plain(to, separator, last_few);
+    to = put_plain(to, piece, last_few);
     j->rest = CDR(j->rest);
     paused = join_round(j);
   }

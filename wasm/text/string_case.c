@@ -59,8 +59,8 @@ static int map_char(Value s, uint32_t i, enum case_kind kind, bool *in_word, uin
   }
 }
 
-/* Characters [from, to): eight at a time. */
-static bool is_ascii(Value s, uint32_t from, uint32_t to) {
+/* Characters [from, to). */
+WIDE_STEPS static bool is_ascii(Value s, uint32_t from, uint32_t to) {
   if (STR_WIDTH(s) != 1) return false;
   const uint8_t *at = STR_DATA(s) + from, *end = STR_DATA(s) + to;
   uint64_t all = 0, word;
@@ -79,7 +79,7 @@ static uint32_t round_end(Value s, uint32_t from) {
 }
 
 /* Says whether all of it was ASCII. */
-static bool map_ascii(Value s, uint32_t from, uint32_t to, enum case_kind kind, Value result, uint32_t at) {
+WIDE_STEPS static bool map_ascii(Value s, uint32_t from, uint32_t to, enum case_kind kind, Value result, uint32_t at) {
   const uint8_t *data = STR_DATA(s);
   uint8_t low = kind == UPCASE ? 'a' : 'A', all = 0;
   if (STR_WIDTH(result) == 1) {
@@ -105,7 +105,7 @@ static Value map_string(Value *args, enum case_kind kind) {
   uint64_t total = 0;
   bool in_word = false;
   if (length <= LONG_ROUND && STR_WIDTH(s) == 1 && kind != TITLECASE) {     /* short and ASCII: nearly always */
-    result = string_make(length, 1);
+    result = make_narrow_in_place(length);
     if (map_ascii(s, 0, length, kind, result, 0)) {
       charge(length / 32);
       STR(result)->lineage = lineage_flat(STR(s)->lineage);
@@ -169,9 +169,39 @@ static Value map_string(Value *args, enum case_kind kind) {
   return result;
 }
 
-static Value prim_upcase(int argc, Value *args) { (void)argc; return map_string(args, UPCASE); }
-static Value prim_downcase(int argc, Value *args) { (void)argc; return map_string(args, DOWNCASE); }
-static Value prim_foldcase(int argc, Value *args) { (void)argc; return map_string(args, FOLDCASE); }
+/* A few ASCII characters, the commonest case, all at once. V_FALSE where it is another one. */
+#ifdef __wasm__
+WIDE_STEPS static Value map_few(Value s, enum case_kind kind) {
+  if (!IS(s, T_STRING) || OBJ_FLAGS(s) & H_WIDTH_MASK || STR(s)->lineage != V_FALSE) return V_FALSE;
+  uint32_t length = STR_LENGTH(s);
+  const uint8_t *from = STR_DATA(s);
+  if (length > FEW || !may_read_few(from)) return V_FALSE;
+  v128_t all = wasm_v128_load(from);
+  if (wasm_i8x16_bitmask(all) & ((1u << length) - 1)) return V_FALSE;
+  v128_t letters = wasm_u8x16_lt(wasm_i8x16_sub(all, wasm_i8x16_splat(kind == UPCASE ? 'a' : 'A')), wasm_i8x16_splat(26));
+  all = wasm_v128_xor(all, wasm_v128_and(letters, wasm_i8x16_splat(32)));
+  Value result = make_narrow_in_place(length);
+  uint8_t *to = STR_DATA(result);
+  if (to <= heap_bump_end - FEW) {
+    wasm_v128_store(to, all);
+  } else {
+    uint8_t few[FEW];
+    wasm_v128_store(few, all);
+    memcpy(to, few, length);
+  }
+  return result;
+}
+#else
+static Value map_few(Value s, enum case_kind kind) { (void)s, (void)kind; return V_FALSE; }
+#endif
+static Value map_usual(Value *args, enum case_kind kind) {
+  Value few = map_few(args[0], kind);
+  return few == V_FALSE ? map_string(args, kind) : few;
+}
+
+static Value prim_upcase(int argc, Value *args) { (void)argc; return map_usual(args, UPCASE); }
+static Value prim_downcase(int argc, Value *args) { (void)argc; return map_usual(args, DOWNCASE); }
+static Value prim_foldcase(int argc, Value *args) { (void)argc; return map_usual(args, FOLDCASE); }
 static Value prim_titlecase(int argc, Value *args) { (void)argc; return map_string(args, TITLECASE); }
 
 /* ---- comparison without case: the folded characters are compared as they come ---- */

@@ -780,49 +780,114 @@ static bool is_plain_split(const Splitter *p) {
   bool simple = p->cut == AT_SPACE || (p->cut == AT_STRING && STR_LENGTH(p->sep) == 1 && char_width(string_char(p->sep, 0)) == 1);
   return simple && STR_WIDTH(p->s) == 1 && STR(p->s)->lineage == V_FALSE;
 }
-static void split_plain_at_space(Splitter *p) {
-  const uint8_t *data = STR_DATA(p->s);
-  uint32_t piece = p->piece, end = p->end;
-  while (!should_pause()) {
-    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end, stop = piece;
-    while (stop < limit && !is_separating(data[stop])) stop++;
-    if (stop == limit) break;
-    uint32_t after = stop + 1;
-    limit = end - after > SKIP_ROUND ? after + SKIP_ROUND : end;
-    while (after < limit && is_separating(data[after])) after++;
-    if (after == limit && after < end) break;
-    list_add(&p->list, string_from_chars(data + piece, 1, stop - piece));
-    charge(1 + (stop - piece) / 16);
-    piece = after;
+
+/* A short piece and its pair lie side by side and are made in one step; what is copied with it is written over, or
+   is room that nobody reads. */
+static inline void add_plain(List *list, const uint8_t *from, uint32_t count) {
+#ifndef RLM_DEBUG                       /* which counts allocations */
+  uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((count + 7) & ~7u);
+  if (count <= FEW && may_read_few(from) && (uint32_t)(heap_bump_end - heap_bump) >= sizeof(struct String) + 8 + FEW + 16) {
+    struct String *s = (struct String *)heap_bump;
+    uint64_t *raw = (uint64_t *)(s + 1);
+    Value *pair = (Value *)(heap_bump + bytes);
+    heap_bump += bytes + 16;
+    s->header = HEADER(T_STRING, H_WIDTH1, 3);
+    s->length = FIX(count);
+    s->chars = FROM_PTR(T_RAW, raw);
+    s->lineage = V_FALSE;
+    raw[0] = HEADER(T_RAW, 0, count);
+    memcpy(raw + 1, from, FEW);
+    pair[0] = FROM_PTR(T_STRING, s);
+    pair[1] = V_NIL;
+    Value next = FROM_PTR(T_PAIR, pair);
+    if (list->first == V_NIL) list->first = next;
+    else CDR(list->last) = next;
+    list->last = next;
+    return;
   }
-  p->piece = p->at = piece;
+#endif
+  list_add(list, string_from_chars(from, 1, count));
 }
-static void split_plain(Splitter *p) {
+
+#ifdef __wasm__
+WIDE_STEPS static inline uint32_t marks(const uint8_t *at, bool at_space, v128_t c) {
+  v128_t here = wasm_v128_load(at);
+  if (!at_space) return wasm_i8x16_bitmask(wasm_i8x16_eq(here, c));
+  v128_t blank = wasm_i8x16_eq(here, wasm_i8x16_splat(' '));
+  v128_t control = wasm_u8x16_lt(wasm_i8x16_sub(here, wasm_i8x16_splat(9)), wasm_i8x16_splat(5));
+  return wasm_i8x16_bitmask(wasm_v128_or(blank, wasm_v128_andnot(control, wasm_i8x16_eq(here, wasm_i8x16_splat(11)))));
+}
+#endif
+static inline bool ends_plain(uint32_t c, bool at_space, uint32_t separator) {
+  return at_space ? is_separating(c) : c == separator;
+}
+
+/* What separates is looked for sixteen characters at a time, and then taken one by one: pieces are mostly shorter. True: it is
+   done. Else p->piece is behind all separators that come in a row. */
+WIDE_STEPS static inline bool split_plain_at(Splitter *p, bool at_space, uint32_t separator, bool repeat) {
   const uint8_t *data = STR_DATA(p->s);
-  uint32_t c = string_char(p->sep, 0), piece = p->piece, end = p->end;
-  while (!should_pause()) {
-    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end, stop = chars_find(data, 1, piece, limit, c), after = stop + 1;
-    if (stop == limit) break;
-    if (p->repeat) {
+  uint32_t piece = p->piece, end = p->end, at = piece;
+  List list = p->list;
+#ifdef __wasm__
+  v128_t c = wasm_u8x16_splat((uint8_t)separator);
+#endif
+  for (;;) {
+    uint32_t limit = end - piece > SKIP_ROUND ? piece + SKIP_ROUND : end;
+#ifdef __wasm__
+    uint32_t found = 0;
+    for (; at + 16 <= limit && !(found = marks(data + at, at_space, c)); at += 16) {}
+    bool any = found;
+    while (found) {
+      uint32_t stop = at + (uint32_t)__builtin_ctz(found), after = stop + 1;
+      if (repeat && after < end && ends_plain(data[after], at_space, separator)) break;
+      if (should_pause()) goto out;
+      add_plain(&list, data + piece, stop - piece);
+      charge(1 + (stop - piece) / 16);
+      piece = after;
+      found &= found - 1;
+    }
+    if (any && !found) {
+      at += 16;
+      continue;
+    }
+#endif
+    if (at < piece) at = piece;
+    while (at < limit && !ends_plain(data[at], at_space, separator)) at++;
+    if (at == end && !should_pause()) {
+      add_plain(&list, data + piece, end - piece);
+      charge(1 + (end - piece) / 16);
+      p->list = list;
+      return true;
+    }
+    if (at == limit || should_pause()) break;
+    uint32_t after = at + 1;
+    if (repeat) {
       limit = end - after > SKIP_ROUND ? after + SKIP_ROUND : end;
-      while (after < limit && data[after] == c) after++;
+      while (after < limit && ends_plain(data[after], at_space, separator)) after++;
       if (after == limit && after < end) break;
     }
-    list_add(&p->list, string_from_chars(data + piece, 1, stop - piece));
-    charge(1 + (stop - piece) / 16);
-    piece = after;
+    add_plain(&list, data + piece, at - piece);
+    charge(1 + (at - piece) / 16);
+    piece = at = after;
   }
+#ifdef __wasm__
+out:
+#endif
+  p->list = list;
   p->piece = p->at = piece;
-  hunt_from(&p->hunt, piece);
+  return false;
+}
+static bool split_plain(Splitter *p) {
+  if (p->cut == AT_SPACE) return split_plain_at(p, true, ' ', true);
+  bool done = split_plain_at(p, false, string_char(p->sep, 0), p->repeat);
+  hunt_from(&p->hunt, p->piece);
+  return done;
 }
 
 static Value split(Splitter *p) {
   bool plain = is_plain_split(p);
   for (bool more = true; more;) {
-    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE) {
-      if (p->cut == AT_SPACE) split_plain_at_space(p);
-      else split_plain(p);
-    }
+    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE && split_plain(p)) return p->list.first;
     uint32_t stop = p->end, after = p->end;
     if (p->cut == AT_CHARACTERS) {
       stop = after = p->piece + 1;
@@ -895,16 +960,33 @@ static bool is_usual_split(Value s, Value separator) {
   uint32_t stop = chars_find(STR_DATA(s), width, start, limit, '\n');
   return !(stop == limit && limit < length) && !(stop > start && string_char(s, stop - 1) == '\r');
 }
+/* A short plain text, trimmed without a trimming that may pause: false where it is another one. */
+static bool begin_short(Splitter *p, Value s, Value separator) {
+  if (vm.resume != V_FALSE || STR_LENGTH(s) > SKIP_ROUND) return false;
+  bool at_space = separator == V_FALSE;
+  splitter_init(p, s, separator, at_space);
+  if (!is_plain_split(p)) return false;
+  const uint8_t *data = STR_DATA(s);
+  uint32_t c = at_space ? ' ' : string_char(separator, 0), start = 0, length = p->end, end = length;
+  while (start < length && ends_plain(data[start], at_space, c) && (at_space || !start)) start++;
+  while (end && ends_plain(data[end - 1], at_space, c) && (at_space || end == length)) end--;
+  if (end < start) end = start;
+  charge((length - (end - start)) / 8);
+  p->start = p->piece = p->at = start;
+  p->end = end;
+  hunt_from(&p->hunt, start);
+  return true;
+}
+static Value split_usual(Value s, Value separator) {
+  Splitter p;
+  if (begin_short(&p, s, separator)) return p.start == p.end ? V_NIL : split(&p);
+  Value all[4] = {s, separator, V_TRUE, BOOL(separator == V_FALSE)};
+  return prim_split(4, all);
+}
 static Value prim_split_usual(int argc, Value *args) {
   static InPrelude otherwise = {"%string-split-otherwise", V_FALSE};
-  if (IS(args[0], T_STRING) && argc == 1) {
-    Value by_space[4] = {args[0], V_FALSE, V_TRUE, V_TRUE};
-    return prim_split(4, by_space);
-  }
-  if (IS(args[0], T_STRING) && argc == 2 && is_usual_split(args[0], args[1])) {
-    Value by_character[4] = {args[0], args[1], V_TRUE, V_FALSE};
-    return prim_split(4, by_character);
-  }
+  if (IS(args[0], T_STRING) && argc == 1) return split_usual(args[0], V_FALSE);
+  if (IS(args[0], T_STRING) && argc == 2 && is_usual_split(args[0], args[1])) return split_usual(args[0], args[1]);
   return leave_to(&otherwise, argc, args);
 }
 
