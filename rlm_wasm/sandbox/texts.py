@@ -195,7 +195,7 @@ class SharedText:
         whole = LongText(self.text, 0, len(self.text), width=self.width)
         first = number * self._CHUNK
         pages = min(self._CHUNK, (BEGINS + whole.size) // PAGE - 1 - first)
-        extent = LayerFile.current().reserve(pages)
+        extent = LayerFile.current().reserve(pages, shared=True)
         at = 0
         for address, count, content in whole.pages((first + 1) * PAGE - BEGINS, pages):
             extent.write(at, address, count)

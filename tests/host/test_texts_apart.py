@@ -27,6 +27,7 @@ from rlm_wasm.sandbox.memories import Copying, Mapping
 from rlm_wasm.sandbox.pages import PAGE, at_once
 from rlm_wasm.sandbox.protocol import Part, TextReply
 from rlm_wasm.sandbox.sandbox import DONE, PREEMPTED, SUSPENDED, Sandbox
+from rlm_wasm.sandbox.snapshot import PackedLayers
 from rlm_wasm.sandbox.texts import BEGINS, LONG_TEXT, LongText, SharedText
 from rlm_wasm.testing import InlineProvider
 
@@ -273,6 +274,41 @@ def test_a_capture_copies_nothing_of_a_text_that_is_mapped() -> None:
     with way(Copying()):
         elsewhere = sandbox_of(at_once(image.whole()))
         assert value_of(elsewhere, "(sha256 t)") == digest
+
+
+WRITES = {
+    "nothing": "",
+    "zeros": "(string-fill! t #\\nul 8192 60000)",
+    "a little": "(string-fill! t #\\x 9000 9001)",
+    "much": "(string-fill! t #\\x 9000 300000)",
+    "much, in which there are zeros": "(string-fill! t #\\x 9000 300000) (string-fill! t #\\nul 100000 200000)",
+}
+
+
+@MAPPED
+@pytest.mark.parametrize("written", WRITES)
+@pytest.mark.parametrize("captured", [False, True])
+def test_who_sleeps_makes_no_copy_of_what_is_mapped(written: str, captured: bool) -> None:
+    """Only of what it has written over it; and is as it was when it wakes, where nothing can be mapped, too."""
+    shared = SharedText.of(text_of(LONG_TEXT + 100 * PAGE))
+    sandbox, id_ = asking("(define t (context-slice 0 1)) (string-length t)")
+    mapped(sandbox, id_, part_of(shared, 0, len(shared.text)))
+    with way(Mapping()):
+        if captured:
+            sandbox.capture()
+        value_of(sandbox, f"{WRITES[written]} (define more (make-vector 1000 7)) 1")
+        digest = value_of(sandbox, "(sha256 t)")
+        before = content_of(sandbox)
+        sandbox.sleep()
+        frozen = sandbox._frozen
+        assert isinstance(frozen, PackedLayers)
+        assert frozen.pages <= len(before.numbers) - 60  # of 163 that the text has
+        assert at_once(at_once(frozen.unpacked()).whole()) == before
+        assert value_of(sandbox, "(list (sha256 t) (vector-length more))") == f"({digest} 1000)"
+        assert sandbox._awake().pieces
+    with way(Copying()):
+        other = sandbox_of(frozen)
+        assert value_of(other, "(list (sha256 t) (vector-length more))") == f"({digest} 1000)"
 
 
 @MAPPED
