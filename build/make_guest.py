@@ -52,6 +52,9 @@ WHOLE = "-flto"
 """Files are compiled as one: what one takes from another (making a pair, a string) is expanded in place."""
 APART = ROOT / "wasm" / "vm" / "vm.c"
 """The machine's loop is not: with more in it, the engine keeps fewer of its registers in the processor's."""
+APART_FLAGS = ["-mllvm", "-simplifycfg-sink-common=false"]
+"""What many instructions end with is not made one piece of code: where that goes on they would have to tell
+in locals, which are then set in front of every instruction."""
 LINK = [
     "-O3",
     WHOLE,
@@ -93,7 +96,9 @@ def prelude() -> list[Path]:
 
 def inputs_hash(*, debug: bool = False) -> str:
     """Changes with everything that the image is made of."""
-    digest = hashlib.sha256(" ".join(TARGET + COMPILE + (DEBUG if debug else []) + LINK).encode())
+    digest = hashlib.sha256(
+        " ".join(TARGET + COMPILE + APART_FLAGS + (DEBUG if debug else []) + LINK).encode()
+    )
     files = [*sources(), *headers(), ROOT / "prelude" / "order.txt", *prelude()]
     for path in [*files, *sorted(Path(__file__).parent.glob("*.py"))]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
@@ -150,7 +155,7 @@ def compile_core(say: Say, *, debug: bool = False) -> bytes:
     folder = SCRATCH / "debug" if debug else SCRATCH
     together = [path for path in sources() if path != APART]
     objects = compile_all(together, ZIG, [*flags, WHOLE], folder, say)
-    objects += compile_all([APART], ZIG, flags, folder, say)
+    objects += compile_all([APART], ZIG, [*flags, *APART_FLAGS], folder, say)
     linked = SCRATCH / f"core-{os.getpid()}.wasm"
     say("linking")
     names = [str(target.relative_to(ROOT)) for target in objects]

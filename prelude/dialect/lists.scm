@@ -338,7 +338,7 @@
         (key
          (let ((keys (map key items)))
            (or (%sort-list items less? keys)
-               (map cdr (%sort (lambda (a b) (less? (car a) (car b))) (map cons keys items))))))
+               (map cdr (%sort-entries less? (map cons keys items))))))
         (else (or (%sort-list items less? #f) (%sort less? items)))))
 (define (sort! items less? . options) (apply sort items less? options))
 

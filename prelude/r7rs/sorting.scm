@@ -1,37 +1,46 @@
 ;; sorting.scm — stable merge sort on the user's comparison, and the names of SRFI 95 and 132.
 ;;
-;; Sorting a list with a builtin comparison is C's (%sort-list); everything else is a bottom-up
-;; merge of runs here, on the VM's own stack, so that a comparison may suspend or escape.
+;; Sorting a list with a builtin comparison is C's (%sort-list); everything else is a merge of runs
+;; here, on the VM's own stack, so that a comparison may suspend or escape.
 
-;; Merge two sorted lists; `less?` is asked (less? b a), so that equal items of `a` come first.
-(define (%merge-lists less? a b)
-  (let loop ((a a) (b b) (acc '()))
-    (cond ((null? a) (append-reverse acc b)) ; a copy: a comparison's continuation may be entered again
-          ((null? b) (append-reverse acc a))
-          ((less? (car b) (car a)) (loop a (cdr b) (cons (car b) acc)))
-          (else (loop (cdr a) b (cons (car a) acc))))))
+;; Two sorted lists into one, by instructions of the machine's own (wasm/vm/code.h, MERGE_TAKE): lists that rise give one
+;; that falls, and the other way round, since what is taken goes in front of what was taken before. `less?` is asked
+;; (less? b a), so that equal items of `a` come first in what rises. Keyed: the items are pairs, and the cars compared.
+(define %merge-rising (%make-merge #f #f))
+(define %merge-falling (%make-merge #t #f))
+(define %merge-rising-keyed (%make-merge #f #t))
+(define %merge-falling-keyed (%make-merge #t #t))
+(define (%merge-lists less? a b) (reverse (%merge-rising less? a b)))
 
-;; Sort the first n items of list.
-(define (%merge-sort less? list n)
+;; The first n items of list, sorted: rising or falling.
+(define (%merge-runs less? list n falling? keyed?)
   (cond ((= n 0) '())
         ((= n 1) (cons (car list) '()))
         ((= n 2)
-         (let ((a (car list)) (b (cadr list)))
-           (if (less? b a) (%list b a) (%list a b))))
+         (let* ((a (car list))
+                (b (cadr list))
+                (turned? (if keyed? (less? (car b) (car a)) (less? b a))))
+           (if (eq? (not turned?) falling?) (%list b a) (%list a b))))
         (else
-         (let ((half (quotient n 2)))
-           (%merge-lists less?
-                         (%merge-sort less? list half)
-                         (%merge-sort less? (list-tail list half) (- n half)))))))
+         (let* ((half (quotient n 2))
+                (a (%merge-runs less? list half (not falling?) keyed?))
+                (b (%merge-runs less? (list-tail list half) (- n half) (not falling?) keyed?)))
+           (if falling?
+               (if keyed? (%merge-rising-keyed less? a b) (%merge-rising less? a b))
+               (if keyed? (%merge-falling-keyed less? a b) (%merge-falling less? a b)))))))
+
+(define (%merge-sort less? list n) (%merge-runs less? list n #f #f))
 
 (define (%sort less? list)
   (or (%sort-list list less? #f)
       (%merge-sort less? list (length list))))
 
+;; The same of entries (key . item), by their keys: a list of them.
+(define (%sort-entries less? entries) (%merge-runs less? entries (length entries) #f #t))
+
 (define (%sort-by less? key list)
   (if key
-      (map cdr (%sort (lambda (a b) (less? (car a) (car b)))
-                      (map (lambda (x) (cons (key x) x)) list)))
+      (map cdr (%sort-entries less? (map (lambda (x) (cons (key x) x)) list)))
       (%sort less? list)))
 
 (define (%sort-range! less? v start end)

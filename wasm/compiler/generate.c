@@ -30,7 +30,7 @@ struct Fn {
   Value consts, free;        /* vectors, growing */
   Value code_count, place_count, const_count, free_count;   /* fixnums */
   Value depth, max_depth;    /* of the value stack above fp */
-  Value last, label;         /* offset of the last instruction; of the last jump target */
+  Value last, before, label; /* offset of the last instruction; of the one in front of it; of the last jump target */
   Value finish_mode;         /* of the closure in the parent */
 };
 #define FN ((struct Fn *)PTR(fn))
@@ -51,6 +51,7 @@ static void begin_fn(Value node, int mode) {
   FN->free = make_vector(4, V_FALSE);
   SET(label, -1);
   SET(last, -1);
+  SET(before, -1);
   SET(finish_mode, mode);
 }
 
@@ -71,8 +72,39 @@ static void emit_word(uint32_t word) {
   CODE[n] = word;
   SET(code_count, n + 1);
 }
+static bool distance_in_next_word(uint32_t op) {
+  return (op >= OP_JN_LT_SS && op <= OP_JN_EQN_LL) || (op >= OP_JN_NULL_L && op <= OP_J_PAIR_L) || op == OP_JN_EQ_LC || op == OP_J_EQ_LC ||
+         op == OP_JN_PAIR_CAR || op == OP_JN_PAIR_CDR || op == OP_UNPAIR || op == OP_JN_PAIR_CDR_NULL;
+}
+
+/* What is in front of the instruction that comes now may do both: see code.h. */
+static void join_instructions(enum opcode op, int32_t a) {
+  uint32_t n = GET(code_count), last = GET(last), before = GET(before);
+  if (last >= n) return;                 /* none, or the last is no longer there */
+  uint32_t length = distance_in_next_word(CODE[last] & 0xff) ? 2 : 1, was = CODE[last] & 0xff;
+  if (last + length != n) return;
+  bool same = CODE[last] >> 8 == (uint32_t)a;
+  enum opcode joined = OP_COUNT;
+  if (op == OP_CALL_PRIM) joined = was == OP_LOCAL ? OP_LOCAL_PRIM : was == OP_CONST ? OP_CONST_PRIM : OP_COUNT;
+  else if (op == OP_CALL && was == OP_LOCAL) joined = OP_LOCAL_CALL;
+  else if (op == OP_CALL_GLOBAL) joined = was == OP_LOCAL ? OP_LOCAL_GLOBAL : was == OP_LOCAL2 ? OP_LOCAL2_GLOBAL : OP_COUNT;
+  else if (op == OP_JUMP && was == OP_POPN) joined = OP_POPN_JUMP;
+  else if (op == OP_CAR_L && was == OP_JN_PAIR_L && same) joined = OP_JN_PAIR_CAR;
+  else if (op == OP_CDR_L && was == OP_JN_PAIR_L && same) joined = OP_JN_PAIR_CDR;
+  else if (op == OP_JUMP_FALSE) joined = was == OP_CHAR_EQ ? OP_CHAR_EQ_TEST : was == OP_IS_TAG ? OP_IS_TAG_TEST : OP_COUNT;
+  else if (op == OP_ADD_SS) joined = was == OP_MUL_SS ? OP_MUL_ADD_SS : was == OP_MUL_LL ? OP_MUL_ADD_LL : OP_COUNT;
+  if (joined != OP_COUNT) { CODE[last] = (CODE[last] & ~0xffu) | joined; return; }
+  if (before >= last || before + 2 != last) return;
+  was = CODE[before] & 0xff;
+  if (op == OP_CDR_L && same && was == OP_JN_PAIR_CAR) joined = OP_UNPAIR;
+  else if (op == OP_JN_NULL && was == OP_JN_PAIR_CDR) joined = OP_JN_PAIR_CDR_NULL;
+  if (joined != OP_COUNT) CODE[before] = (CODE[before] & ~0xffu) | joined;
+}
+
 static uint32_t emit(enum opcode op, int32_t a) {
   uint32_t at = GET(code_count);
+  join_instructions(op, a);
+  SET(before, GET(last));
   SET(last, at);
   emit_word((uint32_t)op | (uint32_t)a << 8);
   return at;
@@ -167,9 +199,6 @@ static void emit_reference(Value var) {
 }
 
 /* ---- jumps: a chain of unpatched jumps runs through their distance fields, 0 at its end ---- */
-static bool distance_in_next_word(uint32_t op) {
-  return (op >= OP_JN_LT_SS && op <= OP_JN_EQN_LL) || (op >= OP_JN_NULL_L && op <= OP_J_PAIR_L);
-}
 static uint32_t jump_link(uint32_t at) {
   return distance_in_next_word(CODE[at] & 0xff) ? CODE[at + 1] : CODE[at] >> 8;
 }
@@ -381,11 +410,32 @@ static void loop_start(Value node, uint32_t base) {
     if (BOXED(CAR(v))) emit(OP_BOX_LOCAL, (int32_t)slot);
 }
 
+/* The one of three kinds of instructions, in two forms each, that makes the test at a loop's start, too: from the first kind's on; 0: none does. */
+static uint32_t with_test(uint32_t test, enum opcode less, enum opcode greater_or_equal, enum opcode equal) {
+  uint32_t form = (test & 0xff) - OP_JN_LT_SS;
+  if ((test & 0xff) < OP_JN_LT_SS || (test & 0xff) > OP_JN_EQN_LL || !(form & 2)) return 0;
+  switch (form / 4) {
+    case 0: return less + (form & 1);
+    case 3: return greater_or_equal + (form & 1);
+    case 4: return equal + (form & 1);
+    default: return 0;
+  }
+}
+
+/* What becomes of the ADD_LI of a loop's last variable: ADD_LOOP, or together with the test at the loop's start one of COUNT... */
+static uint32_t counts(uint32_t word, uint32_t test, uint32_t count, bool near) {
+  uint32_t slot = word >> 8 & 0xfff, op = 0;
+  if (near && word >> 20 == 1 && count <= 2 && (test >> 8 & 0xfff) == slot) op = with_test(test, OP_COUNT_LT_LI, OP_COUNT_GE_LI, OP_COUNT_EQN_LI);
+  return op ? (op + (count == 2 ? 2 : 0)) | slot << 8 : (word & ~0xffu) | OP_ADD_LOOP;
+}
+
 static void loop_jump(Value var, uint32_t count, int mode, uint32_t depth) {
   uint32_t last = GET(last), n = GET(code_count), place = (uint32_t)FIX_VALUE(ENVVAR(var)->data2) + count - 1;
+  uint32_t base = (uint32_t)FIX_VALUE(ENVVAR(var)->data2), start = (uint32_t)FIX_VALUE(ENVVAR(var)->data1);
   if (count && n && last == n - 1 && GET(label) != n && (CODE[last] & 0xff) == OP_ADD_LI && (CODE[last] >> 8 & 0xfff) == place)
-    CODE[last] = (CODE[last] & ~0xffu) | OP_ADD_LOOP;
-  uint32_t at = emit(OP_LOOP, (int32_t)FIX_VALUE(ENVVAR(var)->data2));
+    CODE[last] = counts(CODE[last], CODE[start], count, n + 1 - start < WORDS_A_STEP);
+  uint32_t with = count == 2 && n + 1 - start < WORDS_A_STEP ? with_test(CODE[start], OP_LOOP2_LT_LI, OP_LOOP2_GE_LI, OP_LOOP2_EQN_LI) : 0;
+  uint32_t at = emit(with ? (enum opcode)with : OP_LOOP, (int32_t)base);
   emit_word(count << 24 | (at + 1 - (uint32_t)FIX_VALUE(ENVVAR(var)->data1)));
   SET(depth, depth + (mode == PUSH_VALUE ? 1 : 0));   /* as if it had come back */
 }
@@ -446,8 +496,28 @@ static void letrec_knot(Value vars, Value inits, uint32_t count) {
   }
 }
 
+/* A primitive whose value is a boolean, and that is tested without making one. */
+static bool is_predicate(Value node) {
+  int prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
+  switch (prim < 0 ? OP_COUNT : prim_opcode[prim]) {
+    case OP_NULLP: case OP_PAIRP: case OP_ZEROP: case OP_NOT: case OP_IS_TAG: return list_count(NODE(node, 1)) == 1;
+    case OP_EQ: case OP_EQV: case OP_CHAR_EQ: case OP_LT_SS: case OP_GT_SS: case OP_LE_SS: case OP_GE_SS: case OP_EQN_SS:
+      return list_count(NODE(node, 1)) == 2;
+    default: return false;
+  }
+}
+
+/* `and` and `or` that begin with a predicate are an `if`: (and (null? x) y) is (if (null? x) y #f). */
+static Value as_if(Value node) {
+  Value first = CAR(NODE(node, 0)), rest = CDR(NODE(node, 0));
+  rest = CDR(rest) == V_NIL ? CAR(rest) : make_node(NODE_KIND(node), NODE_PLACE(node), 1, rest);
+  if (NODE_KIND(node) == N_AND) return make_node(N_IF, NODE_PLACE(node), 3, first, rest, make_leaf(N_CONST, 0, V_FALSE));
+  return make_node(N_IF, NODE_PLACE(node), 3, first, make_leaf(N_CONST, 0, V_TRUE), rest);
+}
+
 static void generate_andor(Value node, int mode) {
   Value exprs = NODE(node, 0);
+  if (is_predicate(CAR(exprs))) { EXPR(as_if(node), mode); return; }
   enum opcode op = NODE_KIND(node) == N_AND ? OP_AND_JUMP : OP_OR_JUMP;
   int inner = mode == EFFECT ? PUSH_VALUE : mode;
   uint32_t holder = DO(G_ANDOR_END, FIX(mode), FIX(GET(depth)), FIX(0), V_FALSE, V_FALSE);
@@ -477,6 +547,16 @@ static bool told_by_eq(Value operands) {
     if (IS_FIX(v) || IS(v, T_SPECIAL) || IS(v, T_CHAR) || IS(v, T_SYMBOL)) return true;
   }
   return false;
+}
+
+/* Two operands that are a local and a constant, in either order: a slot and a constant index, 12 bits each. */
+static bool local_and_constant(Value operands, uint32_t *both) {
+  Value x = CAR(operands), y = CADR(operands);
+  if (NODE_KIND(x) == N_CONST) { Value kept = x; x = y; y = kept; }
+  uint32_t slot;
+  if (NODE_KIND(y) != N_CONST || !plain_local(x, &slot) || GET(const_count) >= 0xfff) return false;
+  *both = slot | constant(NODE(y, 0)) << 12;
+  return true;
 }
 
 /* A test: falls through where it holds, or with `negated` where it does not; jumps of the other case join the holder's chain. */
@@ -543,6 +623,8 @@ static void generate_test(Value node, uint32_t holder, bool negated) {
       BRANCH(null ? (negated ? OP_J_NULL : OP_JN_NULL) : (negated ? OP_J_PAIR : OP_JN_PAIR), 0);
       EXPR(x, PUSH_VALUE);
     }
+  } else if ((op == OP_EQ || (op == OP_EQV && told_by_eq(NODE(node, 1)))) && argc == 2 && local_and_constant(NODE(node, 1), &slot)) {
+    BRANCH(negated ? OP_J_EQ_LC : OP_JN_EQ_LC, slot);
   } else if ((op == OP_EQ || (op == OP_EQV && told_by_eq(NODE(node, 1)))) && argc == 2) {
     BRANCH(negated ? OP_J_EQ : OP_JN_EQ, 0);
     EXPR(CADR(NODE(node, 1)), PUSH_VALUE);
@@ -550,7 +632,9 @@ static void generate_test(Value node, uint32_t holder, bool negated) {
   } else if ((op >= OP_LT_SS && op <= OP_EQN_SS && argc == 2) || (op == OP_ZEROP && argc == 1)) {
     /* these jump where they do not hold alone: the opposite of < is not >=, with a number that is none */
     if (negated) holder = DO(G_TEST_NEGATED, FIX(holder), V_FALSE, FIX(0), V_FALSE, V_FALSE);
-    if (op == OP_ZEROP) {
+    if (op == OP_ZEROP && plain_local(x, &slot)) {
+      DO(G_BRANCH, FIX(OP_JN_EQN_LI), FIX(holder), FIX(slot), FIX(NODE_PLACE(node)), FIX(2));
+    } else if (op == OP_ZEROP) {
       DO(G_BRANCH, FIX(OP_JN_EQN_SI), FIX(holder), FIX(0), FIX(NODE_PLACE(node)), FIX(1));
       EXPR(x, PUSH_VALUE);
     } else {
@@ -637,6 +721,8 @@ static bool generate_primitive(Value node, int mode, int prim) {
 static void inline_end(uint32_t op, int mode, int32_t a, uint32_t place, uint32_t argc_or_form) {
   uint32_t argc = argc_or_form;
   if (op >= OP_ADD_SS && op <= OP_MODULO_LL) argc = (uint32_t[]){2, 1, 0, 0}[(op - OP_ADD_SS) & 3];
+  uint32_t slot;
+  if (op == OP_CONS && take_local(&slot)) { op = OP_CONS_L; a = (int32_t)slot; }
   emit_place(place);
   emit((enum opcode)op, a);
   adjust_depth(1 - (int32_t)argc);
@@ -703,6 +789,11 @@ static bool call_known(Value cell, uint32_t argc, bool tail) {
   return true;
 }
 
+static bool takes(uint32_t prim, uint32_t argc) {
+  const PrimDef *p = prim_table[prim];
+  return (int)argc >= p->min_args && (p->max_args < 0 || (int)argc <= p->max_args);
+}
+
 static void call_end(Value node, int mode, uint32_t argc, enum callee callee, uint32_t base) {
   Value operator = NODE(node, 0);
   if (callee == CALLEE_BELOW) { emit_local(base); adjust_depth(1); }
@@ -715,7 +806,7 @@ static void call_end(Value node, int mode, uint32_t argc, enum callee callee, ui
       emit_word(constant(NODE(operator, 0)));
       break;
     case CALLEE_PRIMITIVE:
-      emit(OP_CALL_PRIM, (int32_t)argc);
+      emit(takes((uint32_t)known_primitive(operator), argc) ? OP_CALL_PRIM : OP_CALL_PRIM_ANY, (int32_t)argc);
       emit_word((uint32_t)known_primitive(operator));
       break;
     default:

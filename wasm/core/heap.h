@@ -38,18 +38,27 @@ static inline Value vector_of_raw(Value raw, uint32_t length) {
 Value make_flonum(double d);
 /* The block that small objects are taken from: what is made all the time is made in place. */
 extern uint8_t *heap_bump, *heap_bump_end;
-static inline Value make_flonum_in_place(double d) {
-#ifndef RLM_DEBUG                       /* which counts allocations */
-  if ((uint32_t)(heap_bump_end - heap_bump) >= 16) {
-    uint64_t *p = (uint64_t *)heap_bump;
-    heap_bump += 16;
-    p[0] = HEADER(T_FLONUM, 0, 8);
-    *(double *)(p + 1) = d;
-    return FROM_PTR(T_FLONUM, p);
-  }
+#ifdef RLM_DEBUG                        /* which counts allocations */
+static inline bool room_in_place(void) { return false; }
+#else
+static inline bool room_in_place(void) { return (uint32_t)(heap_bump_end - heap_bump) >= 16; }
 #endif
-  return make_flonum(d);
+static inline Value flonum_in_room(double d) {     /* there is some */
+  uint64_t *p = (uint64_t *)heap_bump;
+  heap_bump += 16;
+  p[0] = HEADER(T_FLONUM, 0, 8);
+  *(double *)(p + 1) = d;
+  return FROM_PTR(T_FLONUM, p);
 }
+static inline Value pair_in_room(Value car, Value cdr) {
+  Value *p = (Value *)heap_bump;
+  heap_bump += 16;
+  p[0] = car;
+  p[1] = cdr;
+  return FROM_PTR(T_PAIR, p);
+}
+static inline Value make_flonum_in_place(double d) { return room_in_place() ? flonum_in_room(d) : make_flonum(d); }
+static inline Value cons_in_place(Value car, Value cdr) { return room_in_place() ? pair_in_room(car, cdr) : cons(car, cdr); }
 /* A string of so many narrow characters, which are not initialised. */
 static inline Value make_narrow_in_place(uint32_t count) {
 #ifndef RLM_DEBUG

@@ -22,9 +22,11 @@ struct Regexp {
   Value flags;       /* fixnum of RX_ flags */
   Value prefix;      /* #f, or the string that every match starts with */
   Value first;       /* #f, or T_RAW: the set of characters that a match may start with (never empty then) */
+  Value inner;       /* #f, or a fixnum: a character that stands in every match, behind nothing but others */
+  Value before;      /* T_RAW: the set of those others, in which it is not */
 };
 
-enum { REGEXP_SLOTS = 10 };
+enum { REGEXP_SLOTS = 12 };
 #define REGEXP(v) ((struct Regexp *)PTR(v))
 
 enum { RX_ANCHORED = 1,       /* only matches at the very start of the text */

@@ -276,6 +276,50 @@ static Value first_set(const Tree *tree) {
   return raw;
 }
 
+/* A character below 256 that every match has behind nothing but characters of a set without it, such as the @ of
+   [a-z0-9]+@: FIX(it) and the set, in *before; #f where there is none. */
+static void add_atom(uint32_t op, uint32_t operand, const uint32_t *sets, uint32_t *set) {
+  if (op == RE_SET) {
+    for (int i = 0; i < 8; i++) set[i] |= sets[operand + i];
+    set[FIRST_WIDE] |= sets[operand + SET_FLAGS] || sets[operand + SET_CATEGORIES] || sets[operand + SET_COUNT];
+  } else if (op != RE_CHAR) {
+    memset(set, 0xff, FIRST_WORDS * 4);
+  } else if (operand < 256) {
+    set[operand >> 5] |= 1u << (operand & 31);
+  } else {
+    set[FIRST_WIDE] = 1;
+  }
+}
+static Value inner_of(const uint32_t *op, const uint32_t *sets, Value *before) {
+  uint32_t set[FIRST_WORDS] = {0};
+  for (bool any = false;;) {
+    switch (op[0]) {
+      case RE_SAVE: case RE_CLOSE: op += 2; continue;
+      case RE_LINE_START: case RE_LINE_END: case RE_WORD: case RE_NOT_WORD: case RE_ATOMIC: case RE_ATOMIC_END: op++; continue;
+      case RE_CHAR:
+        if (!any) return V_FALSE;
+        if (op[1] < 256 && !(set[op[1] >> 5] >> (op[1] & 31) & 1)) {
+          *before = heap_raw(T_RAW, 0, sizeof set);
+          memcpy(RAW_BYTES(*before), set, sizeof set);
+          return FIX(op[1]);
+        }
+        add_atom(RE_CHAR, op[1], sets, set);
+        op += 2;
+        continue;
+      case RE_SET:
+        add_atom(RE_SET, op[1], sets, set);
+        op += 2;
+        break;
+      case RE_RUN:
+        add_atom(op[2], op[3], sets, set);
+        op += RUN_SIZE;
+        break;
+      default: return V_FALSE;
+    }
+    any = true;
+  }
+}
+
 /* ---- all of it ---- */
 
 Value regexp_compile(Value source, bool px, const Tree *tree) {
@@ -290,6 +334,8 @@ Value regexp_compile(Value source, bool px, const Tree *tree) {
                .has_references = tree->has_references};
   emit(&e, tree->root);
   put(&e, RE_MATCH);
+  Value before = V_FALSE;
+  Value inner = inner_of((uint32_t *)RAW_BYTES(code), tree->sets == V_FALSE ? NULL : (uint32_t *)RAW_BYTES(tree->sets), &before);
   Value rx = heap_object(T_REGEXP, 0, REGEXP_SLOTS);
   bool anchored = first_of(tree->nodes, &tree->nodes[tree->root])->kind == N_START;
   *REGEXP(rx) = (struct Regexp){
@@ -297,6 +343,7 @@ Value regexp_compile(Value source, bool px, const Tree *tree) {
     .sets = tree->sets, .marks = FIX(e.marks), .lookbehind = FIX(tree->lookbehind),
     .flags = FIX((anchored ? RX_ANCHORED : 0) | (tree->has_references ? RX_NO_MEMORY : 0)),
     .prefix = literal_prefix(tree->nodes, tree->root), .first = first_set(tree),
+    .inner = inner, .before = before,
   };
   return rx;
 }

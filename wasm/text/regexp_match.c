@@ -43,6 +43,7 @@ static struct {
   Value clearing, larger;      /* a memory that is being cleared, a stack that the frames are being moved to */
   uint32_t cleared, moved;     /* bytes of them that are ready */
   uint32_t run_at;             /* a pause in the midst of a run: how far it has come; else NOWHERE */
+  uint32_t inner_at, inner_from;        /* where the pattern's inner character was found last, or NOWHERE; and where it is looked for next */
   bool failing;                /* a pause on the way back to the last frame that has another alternative */
 } m;
 
@@ -59,7 +60,7 @@ void match_begin(Value regexp, Value text, uint32_t low, uint32_t from, uint32_t
   m.least_end = least_end;
   m.start = from;
   m.memory = m.clearing = m.larger = V_FALSE;
-  m.run_at = NOWHERE;
+  m.run_at = m.inner_at = NOWHERE;
   m.capacity = FIRST_FRAMES;
   stack = first_stack;
 }
@@ -288,6 +289,26 @@ ALWAYS_INLINE uint32_t reference_length(const uint8_t *data, uint32_t width, uin
 
 enum { START_STRIDE = 1 << 16 };   /* characters looked at between two chances to pause */
 
+static inline bool in_bitmap(const uint32_t *set, uint32_t c) { return c < 256 ? set[c >> 5] >> (c & 31) & 1 : set[8] & 1; }
+
+/* The inner character is not yet known: looks for it in one stride, and moves m.start to where what may stand before it
+   begins. False where it has not come to one. */
+ALWAYS_INLINE bool find_inner(const struct Regexp *rx, const uint8_t *data, uint32_t width) {
+  uint32_t from = m.inner_from > m.start ? m.inner_from : m.start, stop = m.end - from > START_STRIDE ? from + START_STRIDE : m.end;
+  uint32_t hit = chars_find(data, width, from, stop, (uint32_t)FIX_VALUE(rx->inner));
+  charge((hit - from) / 64);
+  m.inner_from = hit;
+  if (hit == stop) return false;
+  const uint32_t *before = (uint32_t *)RAW_BYTES(rx->before);
+  uint32_t least = hit - m.start > START_STRIDE ? hit - START_STRIDE : m.start, at = hit;
+  while (at > least && in_bitmap(before, GET(at - 1))) at--;
+  charge((hit - at) / 16);
+  m.inner_at = hit;
+  m.inner_from = hit + 1;
+  if (at > least) m.start = at;                  /* else there is more of it than is looked at: it begins where it did */
+  return true;
+}
+
 /* Moves m.start to the next place where a match may start. MATCH_YES: there it may; MATCH_NO:
    nowhere; MATCH_PAUSED: come again. */
 ALWAYS_INLINE enum match_outcome next_start(const uint8_t *data, uint32_t width) {
@@ -302,12 +323,16 @@ ALWAYS_INLINE enum match_outcome next_start(const uint8_t *data, uint32_t width)
       m.start = chars_search(data, width, m.start, limit, STR_DATA(rx->prefix), STR_WIDTH(rx->prefix), count);
       if (m.start <= limit) return MATCH_YES;
       m.start = stop;
+    } else if (rx->inner != V_FALSE && (m.inner_at == NOWHERE || m.inner_at < m.start)) {
+      if (find_inner(rx, data, width)) continue;
+      if (m.inner_from == m.end) return MATCH_NO;
+      if (should_pause()) return MATCH_PAUSED;
+      continue;
     } else if (rx->first != V_FALSE) {
       const uint32_t *first = (uint32_t *)RAW_BYTES(rx->first);
-      for (; m.start < stop; m.start++) {
-        uint32_t c = GET(m.start);
-        if (c < 256 ? first[c >> 5] >> (c & 31) & 1 : first[8] & 1) return MATCH_YES;
-      }
+      if (rx->inner != V_FALSE && stop > m.inner_at) stop = m.inner_at + 1;
+      while (m.start < stop && !in_bitmap(first, GET(m.start))) m.start++;
+      if (m.start < stop) return MATCH_YES;
     } else {
       return MATCH_YES;
     }

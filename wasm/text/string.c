@@ -59,8 +59,21 @@ static inline void copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
   else if (bytes) *to = *from;
 }
 
-static inline void copy_bytes(uint8_t *to, const uint8_t *from, size_t bytes) {
+/* Sixteen at a time; the last ones, which may overlap those before them, are read first. */
+enum { MEDIUM_COPY = 256 };
+static __attribute__((noinline)) void copy_medium(uint8_t *to, const uint8_t *from, size_t bytes) {
+  uint64_t last[2], some[2];
+  memcpy(last, from + bytes - 16, 16);
+  for (size_t i = 0; i < bytes - 16; i += 16) {
+    memcpy(some, from + i, 16);
+    memcpy(to + i, some, 16);
+  }
+  memcpy(to + bytes - 16, last, 16);
+}
+
+static inline __attribute__((always_inline)) void copy_bytes(uint8_t *to, const uint8_t *from, size_t bytes) {
   if (bytes <= SHORT_COPY) copy_short(to, from, bytes);
+  else if (bytes <= MEDIUM_COPY && (uintptr_t)to - (uintptr_t)from >= bytes) copy_medium(to, from, bytes);
   else memmove(to, from, bytes);
 }
 

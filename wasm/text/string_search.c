@@ -98,7 +98,22 @@ static uint32_t two_way(Chars text, uint32_t start, uint32_t end, Chars p, uint3
   return UINT32_MAX;
 }
 
-/* A plain scan for the first character; where too many candidates fail, two-way takes over. */
+#ifdef __wasm__
+/* The first place from `start` on, before `last`, where the pattern's first and last characters stand; sixteen at a time. What
+   is read ends before the text does: the last few places are left to the caller. All of narrow characters. */
+WIDE_STEPS static uint32_t find_ends(const uint8_t *data, uint32_t start, uint32_t last, uint8_t a, uint8_t b, uint32_t apart, bool *found) {
+  const v128_t first = wasm_u8x16_splat(a), second = wasm_u8x16_splat(b);
+  *found = true;
+  for (; start + 16 <= last; start += 16) {
+    v128_t both = wasm_v128_and(wasm_i8x16_eq(wasm_v128_load(data + start), first), wasm_i8x16_eq(wasm_v128_load(data + start + apart), second));
+    if (wasm_v128_any_true(both)) return start + (uint32_t)__builtin_ctz(wasm_i8x16_bitmask(both));
+  }
+  *found = false;
+  return start;
+}
+#endif
+
+/* A plain scan for the first character, and for the last one with it; where too many candidates fail, two-way takes over. */
 uint32_t chars_search(const uint8_t *data, uint32_t width, uint32_t start, uint32_t end,
                       const uint8_t *pattern, uint32_t pattern_width, uint32_t count) {
   uint32_t nowhere = end + 1;
@@ -107,7 +122,14 @@ uint32_t chars_search(const uint8_t *data, uint32_t width, uint32_t start, uint3
   if (chars_width(pattern, pattern_width, count) > width) return nowhere;
   uint32_t first = chars_get(pattern, pattern_width, 0), last = end - count + 1;
   uint64_t wasted = 0;
-  for (uint32_t i = start; (i = chars_find(data, width, i, last, first)) < last; i++) {
+  for (uint32_t i = start;; i++) {
+#ifdef __wasm__
+    bool found = false;
+    if (width == 1 && count > 1) i = find_ends(data, i, last, (uint8_t)first, (uint8_t)chars_get(pattern, pattern_width, count - 1), count - 1, &found);
+    if (!found)
+#endif
+      i = chars_find(data, width, i, last, first);
+    if (i >= last) break;
     uint32_t n = 1;
     while (n < count && chars_get(data, width, i + n) == chars_get(pattern, pattern_width, n)) n++;
     if (n == count) return i;

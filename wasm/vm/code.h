@@ -21,7 +21,7 @@
  *   POPN, LOOP (into the slots)                                          v1 ... vn →
  *   LIST                                                                 v1 ... vA → list
  *   CONSTRUCT_GLOBAL                                                     v1 ... vA → record
- *   ADD_LOOP (into the slots but the last)                             v1 ... vn-1 → , or nothing → v where the sum is no small integer
+ *   ADD_LOOP COUNT.. (into the slots but the last)                             v1 ... vn-1 → , or nothing → v where the sum is no small integer
  *   JUMP_FALSE JUMP_TRUE, JN_.._SI, J(N)_NULL J(N)_PAIR                          v →
  *   JN_.._SS, J(N)_EQ                                                          v w →
  *   AND_JUMP OR_JUMP                                                             v → v where it jumps, else nothing
@@ -29,6 +29,7 @@
  *   CALL_GLOBAL TAIL_CALL_GLOBAL CASE_GLOBAL CALL_PRIM                   a1 ... aA → result
  *   RETURN UNDERFLOW                                                             v → v in the frame below
  *   RETURN_LOCAL, ACCESS MODIFY PREDICATE CONSTRUCT                                → v in the frame below
+ *   MERGE_TAKE                                                                   v →
  *   RESUME (with the tick's value on top)                                        v → in the frame below
  */
 #ifndef RLM_VM_CODE_H
@@ -63,7 +64,7 @@
   X(RETURN) X(RETURN_LOCAL) \
   X(CALL) X(TAIL_CALL)                    /* A: argument count; the procedure is on top of the arguments */ \
   X(CALL_GLOBAL) X(TAIL_CALL_GLOBAL)      /* A: argument count; next word: constant index of the cell */ \
-  X(CALL_PRIM)     /* A: argument count; next word: primitive index */ \
+  X(CALL_PRIM)     /* A: argument count, which the primitive takes; next word: primitive index */ \
   X(UNDERFLOW)     /* the bottom frame: go on in the captured continuation below, or halt */ \
   X(RESUME)        /* drop the top, go on in the frame below without pushing: after a tick */ \
   X(CAR) X(CDR) X(CAR_L) X(CDR_L) X(CADR) X(CDDR) X(CONS) X(SET_CAR) X(SET_CDR) \
@@ -104,8 +105,34 @@
   X(CONSTRUCT_GLOBAL) /* A: argument count */ \
   /* the same of a case-lambda, behind which is the closure that takes so many arguments: that one is called */ \
   X(CASE_GLOBAL)   /* A: argument count */ \
+  /* a merge of two sorted lists: fp is the order, both lists, and what has been taken, the last first. A: bit 0: they fall; bit 1: compared
+     are the items' cars */ \
+  X(MERGE_TAKE)    /* what the order said of the lists' firsts is on top: one of them is taken; and then: */ \
+  X(MERGE_NEXT)    /* calls the order with their firsts, to go on at the next word, or where one list has ended leaves the other in fp[1] and \
+                      goes on behind it */ \
+  X(CONS_L)        /* A: the cdr's slot */ \
+  X(JN_EQ_LC) X(J_EQ_LC)   /* eq? of a local and a constant; A: slot, 12 bits, and constant index; next word: signed distance */ \
+  /* What is in front of another instruction does that one's work, too, where it can; else its own alone, and the other comes next.
+     So the other stands there whole, and may be jumped to. Each is named after both. */ \
+  X(LOCAL_PRIM) X(CONST_PRIM)                       /* LOCAL or CONST, CALL_PRIM */ \
+  X(LOCAL_CALL)                                     /* LOCAL, CALL */ \
+  X(LOCAL_GLOBAL) X(LOCAL2_GLOBAL)                  /* LOCAL or LOCAL2, CALL_GLOBAL */ \
+  X(POPN_JUMP)                                      /* POPN, JUMP */ \
+  X(JN_PAIR_CAR) X(JN_PAIR_CDR)                     /* JN_PAIR_L, CAR_L or CDR_L of the same slot */ \
+  X(UNPAIR)                                         /* JN_PAIR_L, CAR_L, CDR_L */ \
+  X(JN_PAIR_CDR_NULL)                               /* JN_PAIR_L, CDR_L, JN_NULL */ \
+  X(CHAR_EQ_TEST) X(IS_TAG_TEST)                    /* CHAR_EQ or IS_TAG, JUMP_FALSE */ \
+  X(MUL_ADD_SS) X(MUL_ADD_LL)                       /* MUL_SS or MUL_LL, ADD_SS */ \
+  X(CALL_PRIM_ANY) /* CALL_PRIM, with a count that the primitive does not take */ \
   X(LIST)          /* A: count; pop them, push their list */ \
-  X(CHARGE)        /* A: steps that this code takes beside those of its calls: long code begins with it */
+  X(CHARGE)        /* A: steps that this code takes beside those of its calls: long code begins with it */ \
+  /* LOOP of two variables, not far back, and the test that the loop begins with */ \
+  X(LOOP2_LT_LI) X(LOOP2_LT_LL) X(LOOP2_GE_LI) X(LOOP2_GE_LL) X(LOOP2_EQN_LI) X(LOOP2_EQN_LL) \
+  /* an ADD_LOOP by 1 (A: its slot), the LOOP of a variable or two behind it, not far back, and the test of that slot that the loop begins with;
+     the last of all, see vm.c's arithmetic */ \
+  X(COUNT_LT_LI) X(COUNT_LT_LL) X(COUNT2_LT_LI) X(COUNT2_LT_LL) \
+  X(COUNT_GE_LI) X(COUNT_GE_LL) X(COUNT2_GE_LI) X(COUNT2_GE_LL) \
+  X(COUNT_EQN_LI) X(COUNT_EQN_LL) X(COUNT2_EQN_LI) X(COUNT2_EQN_LL)
 
 #define TAIL_BIT 0x80000000u     /* of a record procedure's call by a global name */
 

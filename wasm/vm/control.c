@@ -215,6 +215,18 @@ static Value prim_ephemeron_broken(int argc, Value *args) { (void)argc; return e
 static Value prim_ephemeron_value(int argc, Value *args) { (void)argc; return ephemeron_slot(args[0], 1, "ephemeron-value"); }
 
 /* These may replace themselves by another call: the compiler calls them properly in tail position. */
+/* (%make-merge falling? keyed?): a procedure (merge less? a b) of two sorted lists, which asks (less? (car b) (car a)), so that equal items of `a`
+   come first. What is taken is put in front of what was taken before: so lists that rise give one that falls, and the other way
+   round. All of its state is in its frame, and no pair is changed: a continuation of the order's may be entered again. */
+static Value prim_make_merge(int argc, Value *args) {
+  (void)argc;
+  uint32_t how = (TRUTH(args[0]) ? 1u : 0u) | (TRUTH(args[1]) ? 2u : 0u);
+  uint32_t code[] = {OP_SPECIAL | PAYLOAD(V_NIL) << 8, OP_MERGE_NEXT | how << 8, OP_MERGE_TAKE | how << 8,
+                     OP_LOCAL | 1 << 8, OP_LOCAL | 3 << 8, OP_CALL_PRIM | 2 << 8, (uint32_t)prim_index("append-reverse"), OP_RETURN};
+  Value params = list_n(3, intern("less?"), intern("a"), intern("b"));
+  return make_procedure(code, sizeof code / sizeof *code, 0, NULL, intern("merge"), params, ARITY_SIMPLE(3));
+}
+
 const PrimDef control_prims[] = {
   {"apply", prim_apply, 2, -1, "(apply procedure arg ... list)"},
   {"%apply-values", prim_apply_values, 2, 2, NULL},
@@ -232,6 +244,7 @@ const PrimDef machine_prims[] = {
   {"%panic", prim_panic, 1, 1, NULL},
   {"%set-hook!", prim_set_hook, 2, 2, NULL},
   {"procedure?", prim_is_procedure, 1, 1, "(procedure? v)"},
+  {"%make-merge", prim_make_merge, 2, 2, NULL},
   {"%make-case", prim_make_case, 0, -1, NULL},
   {"%procedure-named", prim_procedure_named, 2, 2, NULL},
   {"%procedure-name", prim_procedure_name, 1, 1, NULL},

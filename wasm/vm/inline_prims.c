@@ -33,6 +33,7 @@ void inline_prims_init(void) {
   }
   op_primitive[OP_CAR_L] = op_primitive[OP_CAR];
   op_primitive[OP_CDR_L] = op_primitive[OP_CDR];
+  op_primitive[OP_CHAR_EQ_TEST] = op_primitive[OP_CHAR_EQ];
   op_primitive[OP_VECTOR_REF_L] = op_primitive[OP_VECTOR_REF_LL] = op_primitive[OP_VECTOR_REF];
   for (int op = OP_ADD_SS; op <= OP_MODULO_LL; op += 4)
     for (int form = 1; form < 4; form++) op_primitive[op + form] = op_primitive[op];

@@ -90,7 +90,9 @@ static enum run_status collect(void) {
 #define DROP_KEPT_FRAME() do { if ((*(const uint32_t *)(uintptr_t)now.frame[-1].pc & 0xff) == OP_RETURN) now.frame--, fp = (Value *)(uintptr_t)now.frame->fp; } while (0)
 #define PUSH(v) (*sp++ = (v))
 #define POP() (*--sp)
-/* of the instruction whose first word was just passed */
+/* of the instruction whose first word was just passed. The loop looks at its first byte alone, and each instruction that has an operand reads the
+   word for itself: else a register would hold it for all of them. */
+#define W word = pc[-1]
 #define OPCODE (*(const volatile uint8_t *)(pc - 1))
 #define A (word >> 8)
 #define SIGNED_A ((int32_t)word >> 8)
@@ -123,10 +125,10 @@ static enum run_status collect(void) {
     sp -= (drop); PUSH(r_); } while (0)
 
 #define DIVISION_CASES(NAME, FAST) \
-    case OP_##NAME##_SS: ARITHMETIC(sp[-2], sp[-1], 2, FAST); continue; \
-    case OP_##NAME##_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FAST); continue; \
-    case OP_##NAME##_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FAST); continue; \
-    case OP_##NAME##_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FAST); continue;
+    case OP_##NAME##_SS: W; ARITHMETIC(sp[-2], sp[-1], 2, FAST); continue; \
+    case OP_##NAME##_SI: W; ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FAST); continue; \
+    case OP_##NAME##_LI: W; ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FAST); continue; \
+    case OP_##NAME##_LL: W; ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FAST); continue;
 
 #define COMPARE(a, b, dropped, op, holds) do { \
     Value x_ = (a), y_ = (b); \
@@ -137,21 +139,56 @@ static enum run_status collect(void) {
 #define JUMP_UNLESS(a, b, drop, op) do { bool h_; COMPARE(a, b, drop, op, h_); \
     int32_t d_ = (int32_t)*pc++; sp -= (drop); if (!h_) pc += d_; } while (0)
 #define COMPARE_CASES(NAME, op) \
-    case OP_JN_##NAME##_SS: JUMP_UNLESS(sp[-2], sp[-1], 2, op); continue; \
-    case OP_JN_##NAME##_SI: JUMP_UNLESS(sp[-1], FIX(SIGNED_A), 1, op); continue; \
-    case OP_JN_##NAME##_LI: JUMP_UNLESS(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, op); continue; \
-    case OP_JN_##NAME##_LL: JUMP_UNLESS(fp[A_LOW], fp[A_HIGH], 0, op); continue; \
-    case OP_##NAME##_SS: COMPARE_SS(op); continue; \
-    case OP_##NAME##_3: { \
+    case OP_JN_##NAME##_SS: W; JUMP_UNLESS(sp[-2], sp[-1], 2, op); continue; \
+    case OP_JN_##NAME##_SI: W; JUMP_UNLESS(sp[-1], FIX(SIGNED_A), 1, op); continue; \
+    case OP_JN_##NAME##_LI: W; JUMP_UNLESS(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, op); continue; \
+    case OP_JN_##NAME##_LL: W; JUMP_UNLESS(fp[A_LOW], fp[A_HIGH], 0, op); continue; \
+    case OP_##NAME##_SS: W; COMPARE_SS(op); continue; \
+    case OP_##NAME##_3: W; { \
       Value x_ = sp[-3], y_ = sp[-2], z_ = sp[-1]; \
       if (!(x_ & y_ & z_ & 1)) SLOW(3); \
       sp -= 2; sp[-1] = BOOL((int64_t)x_ op (int64_t)y_ && (int64_t)y_ op (int64_t)z_); continue; }
 
+/* A loop's last variable and one more, what is on top for the one in front of it, if there is one, and the test that the loop begins with. */
+#define COUNT(others, limit, op) do { \
+    Value x_ = fp[A]; \
+    if (!(x_ & 1) || x_ == FIX(FIX_MAX)) { proc = x_; result = FIX(1); argc = 0; goto arithmetic; } \
+    if (others) fp[(int32_t)A - 1] = sp[-1]; \
+    fp[A] = x_ + 2; \
+    sp = fp + A + 1; \
+    pc -= (pc[1] & 0xffffff) - 1; \
+    if (--vm.steps <= 0) ASIDE(SAFE_POINT); \
+    uint32_t test_ = *pc; \
+    Value y_ = (limit); \
+    if (!(y_ & 1)) continue;              /* the test by itself */ \
+    pc += 2; \
+    if (!((int64_t)(x_ + 2) op (int64_t)y_)) pc += (int32_t)pc[-1]; } while (0)
+/* A LOOP of two variables, not far back, and the test that the loop begins with. */
+#define LOOP2(limit, op) do { \
+    fp[A] = sp[-2]; \
+    fp[A + 1] = sp[-1]; \
+    sp = fp + A + 2; \
+    pc -= *pc & 0xffffff; \
+    if (--vm.steps <= 0) ASIDE(SAFE_POINT); \
+    uint32_t test_ = *pc; \
+    Value x_ = fp[test_ >> 8 & 0xfff], y_ = (limit); \
+    if (!(x_ & y_ & 1)) continue; \
+    pc += 2; \
+    if (!((int64_t)x_ op (int64_t)y_)) pc += (int32_t)pc[-1]; } while (0)
+#define COUNT_CASES(NAME, op) \
+    case OP_LOOP2_##NAME##_LI: W; LOOP2(FIX((int32_t)test_ >> 20), op); continue; \
+    case OP_LOOP2_##NAME##_LL: W; LOOP2(fp[test_ >> 20], op); continue; \
+    case OP_COUNT_##NAME##_LI: W; COUNT(0, FIX((int32_t)test_ >> 20), op); continue; \
+    case OP_COUNT_##NAME##_LL: W; COUNT(0, fp[test_ >> 20], op); continue; \
+    case OP_COUNT2_##NAME##_LI: W; COUNT(1, FIX((int32_t)test_ >> 20), op); continue; \
+    case OP_COUNT2_##NAME##_LL: W; COUNT(1, fp[test_ >> 20], op); continue;
+
 /* The sum, difference, product or quotient of what are not two small integers, or a signal. */
 static __attribute__((noinline)) Value arithmetic(enum opcode op, Value x, Value y) {
-  if (TYPE_FAST(x, T_FLONUM) && TYPE_FAST(y, T_FLONUM) && (op <= OP_MUL_LL || op == OP_ADD_LOOP)) {
-    double a = FLO_VALUE(x), b = FLO_VALUE(y);
-    return make_flonum_in_place(op <= OP_ADD_LL || op == OP_ADD_LOOP ? a + b : op <= OP_SUB_LL ? a - b : a * b);
+  bool adds = op <= OP_ADD_LL || op == OP_ADD_LOOP || op >= OP_COUNT_LT_LI;
+  if (TYPE_FAST(x, T_FLONUM) && TYPE_FAST(y, T_FLONUM) && (op < OP_QUOTIENT_SS || op > OP_MODULO_LL)) {
+    double a = FLO_VALUE(x), b = FLO_VALUE(y);       /* the block is full */
+    return make_flonum(adds ? a + b : op <= OP_SUB_LL ? a - b : a * b);
   }
   if (op >= OP_QUOTIENT_SS && op <= OP_MODULO_LL) {
     const PrimDef *p = prim_table[op_primitive[op]];
@@ -159,7 +196,7 @@ static __attribute__((noinline)) Value arithmetic(enum opcode op, Value x, Value
     if (result == V_ERROR) error_blame(p->name, 2, operands);
     return result;
   }
-  if (op <= OP_ADD_LL || op == OP_ADD_LOOP) return num_add_pausing(x, y);
+  if (adds) return num_add_pausing(x, y);
   return op <= OP_SUB_LL ? num_sub_pausing(x, y) : num_mul_pausing(x, y);
 }
 
@@ -455,7 +492,9 @@ static int run(void) {
        call_cell         ... a1 ... an                   proc: a cell; word's A: n; tail
        call              ... a1 ... an                   proc: what is called; argc: n; tail; pc is past the instruction
        call_primitive    ... a1 ... an                   prim; argc: n; now.by_value, now.tail; pc is past the instruction
+       call_accepting    ... a1 ... an                   the same, where the primitive takes so many
        inline_slow       ... a1 ... an                   prim; argc: n
+       multiply_add      as the instruction found it     as arithmetic
        arithmetic        as the instruction found it     proc, result: its operands; argc: how many of them it drops
        compare           as the instruction found it     likewise, but a comparison that pushes drops one less
        aside             as `why` tells                  as `why` tells; now.ip
@@ -470,23 +509,23 @@ static int run(void) {
     /* Declared in here, since no instruction leaves anything in them for the next one: outside they would be
        handed from turn to turn, a copy each. */
     Value result, proc;
-    uint32_t word = *pc++, argc, prim;
+    uint32_t word, argc, prim;
     bool tail;
     enum aside why;
-    switch ((enum opcode)(word & 0xff)) {
-      case OP_CONST: PUSH(now.consts[A]); continue;
-      case OP_FIXNUM: PUSH(FIX(SIGNED_A)); continue;
-      case OP_SPECIAL: PUSH(MAKE(T_SPECIAL, A)); if (A == 0) sp[-1] = V_FALSE; continue;
-      case OP_LOCAL: PUSH(fp[A]); continue;
-      case OP_LOCAL2: sp[0] = fp[A_LOW]; sp[1] = fp[A_HIGH]; sp += 2; continue;
-      case OP_FREE: PUSH(CLOSURE_FREE(now.self, A)); continue;
-      case OP_LOCAL_BOX: result = SLOTS(fp[A])[0]; goto push_bound;
-      case OP_FREE_BOX: result = SLOTS(CLOSURE_FREE(now.self, A))[0];
+    switch ((enum opcode)*(const uint8_t *)(pc++)) {
+      case OP_CONST: W; PUSH(now.consts[A]); continue;
+      case OP_FIXNUM: W; PUSH(FIX(SIGNED_A)); continue;
+      case OP_SPECIAL: W; PUSH(MAKE(T_SPECIAL, A)); if (A == 0) sp[-1] = V_FALSE; continue;
+      case OP_LOCAL: W; PUSH(fp[A]); continue;
+      case OP_LOCAL2: W; sp[0] = fp[A_LOW]; sp[1] = fp[A_HIGH]; sp += 2; continue;
+      case OP_FREE: W; PUSH(CLOSURE_FREE(now.self, A)); continue;
+      case OP_LOCAL_BOX: W; result = SLOTS(fp[A])[0]; goto push_bound;
+      case OP_FREE_BOX: W; result = SLOTS(CLOSURE_FREE(now.self, A))[0];
       push_bound:
         if (result == V_UNBOUND) ASIDE(UNBOUND_BOX);
         PUSH(result);
         continue;
-      case OP_GLOBAL: {
+      case OP_GLOBAL: W; {
         Value cell = now.consts[A];
         Value v = CELL(cell)->value;
         if (v != V_UNBOUND) { PUSH(v); continue; }
@@ -498,40 +537,41 @@ static int run(void) {
         tail = false;
         goto call;
       }
-      case OP_SET_LOCAL_BOX: result = POP(); if (SLOTS(fp[A])[0] == V_UNBOUND) ASIDE(UNBOUND_SET); SLOTS(fp[A])[0] = result; continue;
-      case OP_SET_FREE_BOX: result = POP(); if (SLOTS(CLOSURE_FREE(now.self, A))[0] == V_UNBOUND) ASIDE(UNBOUND_SET); SLOTS(CLOSURE_FREE(now.self, A))[0] = result; continue;
-      case OP_INIT_BOX: SLOTS(fp[A])[0] = POP(); continue;
-      case OP_SET_GLOBAL: {
+      case OP_SET_LOCAL_BOX: W; result = POP(); if (SLOTS(fp[A])[0] == V_UNBOUND) ASIDE(UNBOUND_SET); SLOTS(fp[A])[0] = result; continue;
+      case OP_SET_FREE_BOX: W; result = POP(); if (SLOTS(CLOSURE_FREE(now.self, A))[0] == V_UNBOUND) ASIDE(UNBOUND_SET); SLOTS(CLOSURE_FREE(now.self, A))[0] = result; continue;
+      case OP_INIT_BOX: W; SLOTS(fp[A])[0] = POP(); continue;
+      case OP_SET_GLOBAL: W; {
         Value cell = now.consts[A];
         if (CELL(cell)->value == V_UNBOUND) { now.proc = cell; ASIDE(UNBOUND_GLOBAL); }
         CELL(cell)->value = POP();
         CELL(cell)->flags = FIX(FIX_VALUE(CELL(cell)->flags) & ~(CELL_CONSTANT | CELL_LAZY | CELL_IMPORTED));
         continue;
       }
-      case OP_DEFINE_GLOBAL: {
+      case OP_DEFINE_GLOBAL: W; {
         Value cell = now.consts[A];
         CELL(cell)->value = POP();
         CELL(cell)->flags = FIX(FIX_VALUE(CELL(cell)->flags) & ~(CELL_CONSTANT | CELL_LAZY | CELL_IMPORTED));
         continue;
       }
-      case OP_BOX_TOP: goto box;
-      case OP_BOX_LOCAL: result = make_box(fp[A]); fp[pc[-1] >> 8] = result; continue;
-      case OP_CLOSURE: {
+      case OP_BOX_TOP: W; goto box;
+      case OP_BOX_LOCAL: W; result = make_box(fp[A]); fp[pc[-1] >> 8] = result; continue;
+      case OP_CLOSURE: W; {
         result = make_closure(now.consts[A], pc, now.self, fp);
         PUSH(result);
         pc += 1 + *pc;
         continue;
       }
-      case OP_PATCH: { uint32_t w = *pc++; CHECK((w >> 16) + 1 < OBJ_LENGTH(fp[A])); CLOSURE_FREE(fp[A], w >> 16) = fp[w & 0xffff]; continue; }
-      case OP_POP: sp--; continue;
-      case OP_POPN: sp -= A; continue;
-      case OP_SLIDE: result = sp[-1]; sp -= A; sp[-1] = result; continue;
-      case OP_JUMP: pc += SIGNED_A; continue;
-      case OP_JUMP_FALSE: if (POP() == V_FALSE) pc += SIGNED_A; continue;
-      case OP_JUMP_TRUE: if (POP() != V_FALSE) pc += SIGNED_A; continue;
-      case OP_AND_JUMP: if (sp[-1] == V_FALSE) pc += SIGNED_A; else sp--; continue;
-      case OP_OR_JUMP: if (sp[-1] != V_FALSE) pc += SIGNED_A; else sp--; continue;
-      case OP_ADD_LOOP: {
+      case OP_PATCH: W; { uint32_t w = *pc++; CHECK((w >> 16) + 1 < OBJ_LENGTH(fp[A])); CLOSURE_FREE(fp[A], w >> 16) = fp[w & 0xffff]; continue; }
+      case OP_POP: W; sp--; continue;
+      case OP_POPN: W; sp -= A; continue;
+      case OP_POPN_JUMP: W; sp -= A; pc += 1 + ((int32_t)*pc >> 8); continue;
+      case OP_SLIDE: W; result = sp[-1]; sp -= A; sp[-1] = result; continue;
+      case OP_JUMP: W; pc += SIGNED_A; continue;
+      case OP_JUMP_FALSE: W; if (POP() == V_FALSE) pc += SIGNED_A; continue;
+      case OP_JUMP_TRUE: W; if (POP() != V_FALSE) pc += SIGNED_A; continue;
+      case OP_AND_JUMP: W; if (sp[-1] == V_FALSE) pc += SIGNED_A; else sp--; continue;
+      case OP_OR_JUMP: W; if (sp[-1] != V_FALSE) pc += SIGNED_A; else sp--; continue;
+      case OP_ADD_LOOP: W; {
         Value x_ = fp[A_LOW], y_ = FIX(A_HIGH_SIGNED), r_;
         if (!FIX_ADD(x_, y_, r_)) { proc = x_; result = y_; argc = 0; goto arithmetic; }
         uint32_t others = (pc[1] >> 24) - 1;
@@ -552,7 +592,10 @@ static int run(void) {
         pc++;
         goto looped;
       }
-      case OP_LOOP: {
+      COUNT_CASES(LT, <)
+      COUNT_CASES(GE, >=)
+      COUNT_CASES(EQN, ==)
+      case OP_LOOP: W; {
         uint32_t count = *pc >> 24;
         Value *to = fp + A, *from = sp - count;
         to[0] = from[0];                       /* where there is none: what lies above the top */
@@ -571,16 +614,17 @@ static int run(void) {
         if ((vm.steps -= 1 + (w & 0xffffff) / WORDS_A_STEP) > 0) continue;
         ASIDE(SAFE_POINT);
       }
-      case OP_RETURN_LOCAL: result = fp[A]; goto do_return;
-      case OP_RETURN: result = sp[-1];
+      case OP_RETURN_LOCAL: W; result = fp[A]; goto do_return;
+      case OP_RETURN: W; result = sp[-1];
       do_return:
         sp = fp;
         POP_FRAME();
         PUSH(result);
         continue;
-      case OP_CALL: proc = POP(); argc = A; tail = false; goto call;
-      case OP_TAIL_CALL: proc = POP(); argc = A; tail = true; goto call;
-      case OP_ACCESS_GLOBAL: {
+      case OP_LOCAL_CALL: W; proc = fp[A]; argc = *pc++ >> 8; tail = false; goto call;
+      case OP_CALL: W; proc = POP(); argc = A; tail = false; goto call;
+      case OP_TAIL_CALL: W; proc = POP(); argc = A; tail = true; goto call;
+      case OP_ACCESS_GLOBAL: W; {
         const Value *known = now.consts + (*pc & ~TAIL_BIT);
         Value v = sp[-1];
         if (CELL(known[0])->value == known[1] && IS(v, T_RECORD) && RECORD_RTD(v) == known[2]) {
@@ -591,7 +635,7 @@ static int run(void) {
         argc = 1;
         goto record_procedure;
       }
-      case OP_ACCESS_LOCAL: {
+      case OP_ACCESS_LOCAL: W; {
         const Value *known = now.consts + (*pc & ~TAIL_BIT);
         Value v = fp[A_LOW];
         PUSH(v);
@@ -603,7 +647,7 @@ static int run(void) {
         argc = 1;
         goto record_procedure;
       }
-      case OP_PREDICATE_GLOBAL: {
+      case OP_PREDICATE_GLOBAL: W; {
         const Value *known = now.consts + (*pc & ~TAIL_BIT);
         if (CELL(known[0])->value == known[1]) {
           sp[-1] = BOOL(record_is_a(sp[-1], known[2]));
@@ -613,7 +657,7 @@ static int run(void) {
         argc = 1;
         goto record_procedure;
       }
-      case OP_CONSTRUCT_GLOBAL: {
+      case OP_CONSTRUCT_GLOBAL: W; {
         const Value *known = now.consts + (*pc & ~TAIL_BIT);
         argc = A;
         if (CELL(known[0])->value == known[1]) {
@@ -626,7 +670,7 @@ static int run(void) {
         }
         goto record_procedure;
       }
-      case OP_CASE_GLOBAL: {
+      case OP_CASE_GLOBAL: W; {
         const Value *known = now.consts + (*pc & ~TAIL_BIT);
         argc = A;
         if (CELL(known[0])->value == known[1]) {
@@ -642,8 +686,22 @@ static int run(void) {
         proc = CELL(proc)->value;
         if (proc != V_UNBOUND) goto call;
         ASIDE(UNBOUND_GLOBAL);
-      case OP_CALL_GLOBAL: proc = now.consts[*pc++]; tail = false; goto call_cell;
-      case OP_TAIL_CALL_GLOBAL: proc = now.consts[*pc++]; tail = true;
+      case OP_LOCAL2_GLOBAL: W;
+        sp[0] = fp[A_LOW];
+        sp[1] = fp[A_HIGH];
+        sp += 2;
+        word = *pc++;
+        proc = now.consts[*pc++];
+        tail = false;
+        goto call_cell;
+      case OP_LOCAL_GLOBAL: W;
+        PUSH(fp[A]);
+        word = *pc++;
+        proc = now.consts[*pc++];
+        tail = false;
+        goto call_cell;
+      case OP_CALL_GLOBAL: W; proc = now.consts[*pc++]; tail = false; goto call_cell;
+      case OP_TAIL_CALL_GLOBAL: W; proc = now.consts[*pc++]; tail = true;
       call_cell: {
         Value cell = proc;
         proc = CELL(cell)->value;
@@ -652,48 +710,79 @@ static int run(void) {
         now.proc = cell;
         ASIDE(UNBOUND_GLOBAL);
       }
-      case OP_CALL_PRIM:
+      case OP_LOCAL_PRIM: W; result = fp[A]; goto then_primitive;
+      case OP_CONST_PRIM: W; result = now.consts[A];
+      then_primitive:
+        PUSH(result);
+        argc = *pc++ >> 8;
+        prim = *pc++;
+        now.by_value = now.tail = false;
+        goto call_accepting;
+      case OP_CALL_PRIM: W;
+        argc = A;
+        prim = *pc++;
+        now.by_value = now.tail = false;
+        goto call_accepting;
+      case OP_CALL_PRIM_ANY: W;
         argc = A;
         prim = *pc++;
         now.by_value = now.tail = false;
         goto call_primitive;
 
-      case OP_UNDERFLOW: ASIDE(UNDERFLOW);
-      case OP_RESUME:
+      case OP_UNDERFLOW: W; ASIDE(UNDERFLOW);
+      case OP_RESUME: W;
         sp = fp;                              /* drops the tick's value: fp is where it was pushed */
         POP_FRAME();
         m.in_tick = false;
         continue;
 
-      case OP_CAR: if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CAR(sp[-1]); continue;
-      case OP_CDR: if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CDR(sp[-1]); continue;
-      case OP_CAR_L: PUSH(fp[A]); if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CAR(sp[-1]); continue;
-      case OP_CDR_L: PUSH(fp[A]); if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CDR(sp[-1]); continue;
-      case OP_CADR: if (!is_pair(sp[-1]) || !is_pair(CDR(sp[-1]))) SLOW(1); sp[-1] = CADR(sp[-1]); continue;
-      case OP_CDDR: if (!is_pair(sp[-1]) || !is_pair(CDR(sp[-1]))) SLOW(1); sp[-1] = CDDR(sp[-1]); continue;
-      case OP_CONS: result = cons(sp[-2], sp[-1]); sp--; sp[-1] = result; continue;
-      case OP_SET_CAR: if (!is_pair(sp[-2])) SLOW(2); CAR(sp[-2]) = sp[-1]; sp--; sp[-1] = V_VOID; continue;
-      case OP_SET_CDR: if (!is_pair(sp[-2])) SLOW(2); CDR(sp[-2]) = sp[-1]; sp--; sp[-1] = V_VOID; continue;
-      case OP_PAIRP: sp[-1] = BOOL(is_pair(sp[-1])); continue;
-      case OP_NULLP: sp[-1] = BOOL(sp[-1] == V_NIL); continue;
-      case OP_NOT: sp[-1] = BOOL(sp[-1] == V_FALSE); continue;
-      case OP_EQ: sp--; sp[-1] = BOOL(sp[-1] == sp[0]); continue;
-      case OP_EQV: sp--; if (sp[-1] == sp[0]) { sp[-1] = V_TRUE; continue; } result = BOOL(is_eqv(sp[-1], sp[0])); sp[-1] = result; continue;
-      case OP_ZEROP: if (!IS_FIX(sp[-1])) SLOW(1); sp[-1] = BOOL(sp[-1] == FIX(0)); continue;
-      case OP_IS_TAG: sp[-1] = BOOL(IS(sp[-1], A)); continue;
+      case OP_CAR: W; if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CAR(sp[-1]); continue;
+      case OP_CDR: W; if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CDR(sp[-1]); continue;
+      case OP_CAR_L: W; PUSH(fp[A]); if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CAR(sp[-1]); continue;
+      case OP_CDR_L: W; PUSH(fp[A]); if (!is_pair(sp[-1])) SLOW(1); sp[-1] = CDR(sp[-1]); continue;
+      case OP_CADR: W; if (!is_pair(sp[-1]) || !is_pair(CDR(sp[-1]))) SLOW(1); sp[-1] = CADR(sp[-1]); continue;
+      case OP_CDDR: W; if (!is_pair(sp[-1]) || !is_pair(CDR(sp[-1]))) SLOW(1); sp[-1] = CDDR(sp[-1]); continue;
+      case OP_CONS: W; result = cons_in_place(sp[-2], sp[-1]); sp--; sp[-1] = result; continue;
+      case OP_CONS_L: W; result = cons_in_place(sp[-1], fp[A]); sp[-1] = result; continue;
+      case OP_SET_CAR: W; if (!is_pair(sp[-2])) SLOW(2); CAR(sp[-2]) = sp[-1]; sp--; sp[-1] = V_VOID; continue;
+      case OP_SET_CDR: W; if (!is_pair(sp[-2])) SLOW(2); CDR(sp[-2]) = sp[-1]; sp--; sp[-1] = V_VOID; continue;
+      case OP_PAIRP: W; sp[-1] = BOOL(is_pair(sp[-1])); continue;
+      case OP_NULLP: W; sp[-1] = BOOL(sp[-1] == V_NIL); continue;
+      case OP_NOT: W; sp[-1] = BOOL(sp[-1] == V_FALSE); continue;
+      case OP_EQ: W; sp--; sp[-1] = BOOL(sp[-1] == sp[0]); continue;
+      case OP_EQV: W; sp--; if (sp[-1] == sp[0]) { sp[-1] = V_TRUE; continue; } result = BOOL(is_eqv(sp[-1], sp[0])); sp[-1] = result; continue;
+      case OP_ZEROP: W; if (!IS_FIX(sp[-1])) SLOW(1); sp[-1] = BOOL(sp[-1] == FIX(0)); continue;
+      case OP_IS_TAG: W; sp[-1] = BOOL(IS(sp[-1], A)); continue;
 
-      case OP_ADD_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_ADD); continue;
-      case OP_ADD_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_ADD); continue;
-      case OP_ADD_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_ADD); continue;
-      case OP_ADD_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_ADD); continue;
-      case OP_SUB_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_SUB); continue;
-      case OP_SUB_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_SUB); continue;
-      case OP_SUB_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_SUB); continue;
-      case OP_SUB_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_SUB); continue;
-      case OP_MUL_SS: ARITHMETIC(sp[-2], sp[-1], 2, FIX_MUL); continue;
-      case OP_MUL_SI: ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_MUL); continue;
-      case OP_MUL_LI: ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_MUL); continue;
-      case OP_MUL_LL: ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_MUL); continue;
+      case OP_ADD_SS: W; ARITHMETIC(sp[-2], sp[-1], 2, FIX_ADD); continue;
+      case OP_ADD_SI: W; ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_ADD); continue;
+      case OP_ADD_LI: W; ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_ADD); continue;
+      case OP_ADD_LL: W; ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_ADD); continue;
+      case OP_SUB_SS: W; ARITHMETIC(sp[-2], sp[-1], 2, FIX_SUB); continue;
+      case OP_SUB_SI: W; ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_SUB); continue;
+      case OP_SUB_LI: W; ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_SUB); continue;
+      case OP_SUB_LL: W; ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_SUB); continue;
+      case OP_MUL_SS: W; ARITHMETIC(sp[-2], sp[-1], 2, FIX_MUL); continue;
+      case OP_MUL_SI: W; ARITHMETIC(sp[-1], FIX(SIGNED_A), 1, FIX_MUL); continue;
+      case OP_MUL_LI: W; ARITHMETIC(fp[A_LOW], FIX(A_HIGH_SIGNED), 0, FIX_MUL); continue;
+      case OP_MUL_LL: W; ARITHMETIC(fp[A_LOW], fp[A_HIGH], 0, FIX_MUL); continue;
+      case OP_MUL_ADD_SS: W; {
+        Value x_ = sp[-2], y_ = sp[-1], z_ = sp[-3], r_;
+        if (!FIX_MUL(x_, y_, r_)) { proc = x_; result = y_; argc = 2; goto multiply_add; }
+        Value sum_;
+        sp--;
+        if (FIX_ADD(z_, r_, sum_)) { pc++; sp--; r_ = sum_; }
+        sp[-1] = r_;
+        continue;
+      }
+      case OP_MUL_ADD_LL: W; {
+        Value x_ = fp[A_LOW], y_ = fp[A_HIGH], z_ = sp[-1], r_;
+        if (!FIX_MUL(x_, y_, r_)) { proc = x_; result = y_; argc = 0; goto multiply_add; }
+        Value sum_;
+        if (FIX_ADD(z_, r_, sum_)) { pc++; sp--; r_ = sum_; }
+        PUSH(r_);
+        continue;
+      }
       DIVISION_CASES(QUOTIENT, FIX_QUOTIENT)
       DIVISION_CASES(REMAINDER, FIX_REMAINDER)
       DIVISION_CASES(MODULO, FIX_MODULO)
@@ -704,69 +793,162 @@ static int run(void) {
       COMPARE_CASES(GE, >=)
       COMPARE_CASES(EQN, ==)
 
-      case OP_JN_EQ: sp -= 2; if (sp[0] != sp[1]) pc += SIGNED_A; continue;
-      case OP_J_EQ: sp -= 2; if (sp[0] == sp[1]) pc += SIGNED_A; continue;
-      case OP_JN_NULL: if (POP() != V_NIL) pc += SIGNED_A; continue;
-      case OP_J_NULL: if (POP() == V_NIL) pc += SIGNED_A; continue;
-      case OP_JN_PAIR: sp--; if (!is_pair(sp[0])) pc += SIGNED_A; continue;
-      case OP_J_PAIR: sp--; if (is_pair(sp[0])) pc += SIGNED_A; continue;
-      case OP_JN_NULL_L: { int32_t d = (int32_t)*pc++; if (fp[A] != V_NIL) pc += d; continue; }
-      case OP_J_NULL_L: { int32_t d = (int32_t)*pc++; if (fp[A] == V_NIL) pc += d; continue; }
-      case OP_JN_PAIR_L: { int32_t d = (int32_t)*pc++; if (!is_pair(fp[A])) pc += d; continue; }
-      case OP_J_PAIR_L: { int32_t d = (int32_t)*pc++; if (is_pair(fp[A])) pc += d; continue; }
+      case OP_JN_EQ: W; sp -= 2; if (sp[0] != sp[1]) pc += SIGNED_A; continue;
+      case OP_J_EQ: W; sp -= 2; if (sp[0] == sp[1]) pc += SIGNED_A; continue;
+      case OP_JN_NULL: W; if (POP() != V_NIL) pc += SIGNED_A; continue;
+      case OP_J_NULL: W; if (POP() == V_NIL) pc += SIGNED_A; continue;
+      case OP_JN_PAIR: W; sp--; if (!is_pair(sp[0])) pc += SIGNED_A; continue;
+      case OP_J_PAIR: W; sp--; if (is_pair(sp[0])) pc += SIGNED_A; continue;
+      case OP_JN_NULL_L: W; { int32_t d = (int32_t)*pc++; if (fp[A] != V_NIL) pc += d; continue; }
+      case OP_J_NULL_L: W; { int32_t d = (int32_t)*pc++; if (fp[A] == V_NIL) pc += d; continue; }
+      case OP_JN_PAIR_L: W; { int32_t d = (int32_t)*pc++; if (!is_pair(fp[A])) pc += d; continue; }
+      case OP_JN_EQ_LC: W; { int32_t d = (int32_t)*pc++; if (fp[A_LOW] != now.consts[A_HIGH]) pc += d; continue; }
+      case OP_J_EQ_LC: W; { int32_t d = (int32_t)*pc++; if (fp[A_LOW] == now.consts[A_HIGH]) pc += d; continue; }
+      case OP_JN_PAIR_CAR: W; {
+        int32_t d = (int32_t)*pc++;
+        Value v = fp[A];
+        if (!is_pair(v)) { pc += d; continue; }
+        PUSH(CAR(v));
+        pc++;
+        continue;
+      }
+      case OP_JN_PAIR_CDR: W; {
+        int32_t d = (int32_t)*pc++;
+        Value v = fp[A];
+        if (!is_pair(v)) { pc += d; continue; }
+        PUSH(CDR(v));
+        pc++;
+        continue;
+      }
+      case OP_UNPAIR: W; {
+        int32_t d = (int32_t)*pc++;
+        Value v = fp[A];
+        if (!is_pair(v)) { pc += d; continue; }
+        sp[0] = CAR(v);
+        sp[1] = CDR(v);
+        sp += 2;
+        pc += 2;
+        continue;
+      }
+      case OP_JN_PAIR_CDR_NULL: W; {
+        int32_t d = (int32_t)*pc++;
+        Value v = fp[A];
+        if (is_pair(v)) { d = CDR(v) == V_NIL ? 0 : (int32_t)pc[1] >> 8; pc += 2; }
+        pc += d;
+        continue;
+      }
+      case OP_J_PAIR_L: W; { int32_t d = (int32_t)*pc++; if (is_pair(fp[A])) pc += d; continue; }
 
-      case OP_VECTOR_REF:
+      case OP_VECTOR_REF: W;
         if (!IS(sp[-2], T_VECTOR) || !IS_FIX(sp[-1]) || (uint64_t)FIX_VALUE(sp[-1]) >= VEC_LENGTH(sp[-2])) SLOW(2);
         sp--; sp[-1] = VEC(sp[-1])[FIX_VALUE(sp[0])]; continue;
-      case OP_VECTOR_REF_L:
+      case OP_VECTOR_REF_L: W;
         if (!IS(sp[-1], T_VECTOR) || !IS_FIX(fp[A]) || (uint64_t)FIX_VALUE(fp[A]) >= VEC_LENGTH(sp[-1])) { PUSH(fp[A]); SLOW(2); }
         sp[-1] = VEC(sp[-1])[FIX_VALUE(fp[A])]; continue;
-      case OP_VECTOR_REF_LL: {
+      case OP_VECTOR_REF_LL: W; {
         Value v = fp[A_LOW], i = fp[A_HIGH];
         if (!IS(v, T_VECTOR) || !IS_FIX(i) || (uint64_t)FIX_VALUE(i) >= VEC_LENGTH(v)) { PUSH(v); PUSH(i); SLOW(2); }
         PUSH(VEC(v)[FIX_VALUE(i)]); continue;
       }
-      case OP_VECTOR_SET:
+      case OP_VECTOR_SET: W;
         if (!IS(sp[-3], T_VECTOR) || !IS_FIX(sp[-2]) || (uint64_t)FIX_VALUE(sp[-2]) >= VEC_LENGTH(sp[-3]) ||
             (OBJ_FLAGS(sp[-3]) & H_IMMUTABLE)) SLOW(3);
         VEC(sp[-3])[FIX_VALUE(sp[-2])] = sp[-1]; sp -= 2; sp[-1] = V_VOID; continue;
-      case OP_VECTOR_LENGTH: if (!IS(sp[-1], T_VECTOR)) SLOW(1); sp[-1] = FIX(VEC_LENGTH(sp[-1])); continue;
-      case OP_STRING_REF:
+      case OP_VECTOR_LENGTH: W; if (!IS(sp[-1], T_VECTOR)) SLOW(1); sp[-1] = FIX(VEC_LENGTH(sp[-1])); continue;
+      case OP_STRING_REF: W;
         if (!IS(sp[-2], T_STRING) || !IS_FIX(sp[-1]) || (uint64_t)FIX_VALUE(sp[-1]) >= STR_LENGTH(sp[-2])) SLOW(2);
         sp--; sp[-1] = CHAR(string_char(sp[-1], (uint32_t)FIX_VALUE(sp[0]))); continue;
-      case OP_STRING_LENGTH: if (!IS(sp[-1], T_STRING)) SLOW(1); sp[-1] = STR(sp[-1])->length; continue;
-      case OP_CHAR_EQ: if (!IS(sp[-2], T_CHAR) || !IS(sp[-1], T_CHAR)) SLOW(2); sp--; sp[-1] = BOOL(sp[-1] == sp[0]); continue;
-      case OP_UNBOX: if (!IS(sp[-1], T_BOX)) SLOW(1); sp[-1] = SLOTS(sp[-1])[0]; continue;
-      case OP_BOX: box: result = make_box(sp[-1]); sp[-1] = result; continue;
-      case OP_SET_BOX: if (!IS(sp[-2], T_BOX) || (OBJ_FLAGS(sp[-2]) & H_IMMUTABLE)) SLOW(2); SLOTS(sp[-2])[0] = sp[-1]; sp--; sp[-1] = V_VOID; continue;
-      case OP_RECORD_REF:
+      case OP_STRING_LENGTH: W; if (!IS(sp[-1], T_STRING)) SLOW(1); sp[-1] = STR(sp[-1])->length; continue;
+      case OP_CHAR_EQ: W; if (!IS(sp[-2], T_CHAR) || !IS(sp[-1], T_CHAR)) SLOW(2); sp--; sp[-1] = BOOL(sp[-1] == sp[0]); continue;
+      case OP_CHAR_EQ_TEST: W;
+        if (!IS(sp[-2], T_CHAR) || !IS(sp[-1], T_CHAR)) SLOW(2);
+        sp -= 2;
+        if (sp[0] != sp[1]) pc += (int32_t)*pc >> 8;
+        pc++;
+        continue;
+      case OP_IS_TAG_TEST: W;
+        sp--;
+        if (!IS(sp[0], A)) pc += (int32_t)*pc >> 8;
+        pc++;
+        continue;
+      case OP_UNBOX: W; if (!IS(sp[-1], T_BOX)) SLOW(1); sp[-1] = SLOTS(sp[-1])[0]; continue;
+      case OP_BOX: W; box: result = make_box(sp[-1]); sp[-1] = result; continue;
+      case OP_SET_BOX: W; if (!IS(sp[-2], T_BOX) || (OBJ_FLAGS(sp[-2]) & H_IMMUTABLE)) SLOW(2); SLOTS(sp[-2])[0] = sp[-1]; sp--; sp[-1] = V_VOID; continue;
+      case OP_RECORD_REF: W;
         if (!IS(sp[-2], T_RECORD) || !IS_FIX(sp[-1]) || (uint64_t)FIX_VALUE(sp[-1]) >= OBJ_LENGTH(sp[-2]) - 1) SLOW(2);
         sp--; sp[-1] = RECORD_FIELD(sp[-1], FIX_VALUE(sp[0])); continue;
-      case OP_RECORD_IS: if (!IS(sp[-1], T_RTD)) SLOW(2); sp--; sp[-1] = BOOL(record_is_a(sp[-1], sp[0])); continue;
-      case OP_ACCESS:
+      case OP_RECORD_IS: W; if (!IS(sp[-1], T_RTD)) SLOW(2); sp--; sp[-1] = BOOL(record_is_a(sp[-1], sp[0])); continue;
+      case OP_ACCESS: W;
         if (!IS(fp[0], T_RECORD) || (RECORD_RTD(fp[0]) != now.consts[0] && !record_is_a(fp[0], now.consts[0]))) {
           ASIDE(WRONG_RECORD);
         }
         result = RECORD_FIELD(fp[0], A);
         goto do_return;
-      case OP_MODIFY:
+      case OP_MODIFY: W;
         if (!record_is_a(fp[0], now.consts[0])) ASIDE(WRONG_RECORD);
         RECORD_FIELD(fp[0], A) = fp[1];
         result = V_VOID;
         goto do_return;
-      case OP_PREDICATE: result = BOOL(record_is_a(fp[0], now.consts[0])); goto do_return;
-      case OP_CONSTRUCT: result = construct(A, now.consts, fp); goto do_return;
-      case OP_LIST:
+      case OP_PREDICATE: W; result = BOOL(record_is_a(fp[0], now.consts[0])); goto do_return;
+      case OP_CONSTRUCT: W; result = construct(A, now.consts, fp); goto do_return;
+      case OP_LIST: W;
         result = list_of(A, sp - A);
         sp -= pc[-1] >> 8;               /* the word anew: see above */
         PUSH(result);
         continue;
-      case OP_CHARGE: vm.steps -= A; continue;
+      case OP_MERGE_TAKE: W; {
+        Value *from = fp + 1 + (TRUTH(sp[-1]) != (A & 1));
+        sp--;
+        result = cons_in_place(CAR(*from), fp[3]);
+        from = fp + 1 + (TRUTH(sp[0]) != (pc[-1] >> 8 & 1));     /* anew, as above */
+        *from = CDR(*from);
+        fp[3] = result;
+        pc--;                                  /* behind the word of MERGE_NEXT, which says the same */
+      } /* fall through */
+      case OP_MERGE_NEXT: W;
+        if (is_pair(fp[1]) && is_pair(fp[2])) {
+          Value x = CAR(fp[2]), y = CAR(fp[1]);
+          sp[0] = word >> 8 & 2 && is_pair(x) ? CAR(x) : x;
+          sp[1] = word >> 8 & 2 && is_pair(y) ? CAR(y) : y;
+          sp += 2;
+          proc = fp[0];
+          argc = 2;
+          tail = false;
+          goto call;
+        }
+        if (fp[1] == V_NIL) fp[1] = fp[2];
+        pc++;
+        continue;
+      case OP_CHARGE: W; vm.steps -= A; continue;
       case OP_COUNT: break;
     }
     TRAP("no such instruction");         /* the compiler's mistake */
 
-  arithmetic:
+  multiply_add:
+    if (TYPE_FAST(proc, T_FLONUM) && TYPE_FAST(result, T_FLONUM) && room_in_place()) {
+      Value other = sp[-1 - (int32_t)argc];
+      double product = FLO_VALUE(proc) * FLO_VALUE(result);
+      if (TYPE_FAST(other, T_FLONUM)) {
+        product = FLO_VALUE(other) + product;
+        pc++;
+        argc++;
+      }
+      sp -= argc;
+      PUSH(flonum_in_room(product));
+      continue;
+    }
+    goto any_arithmetic;
+
+  arithmetic: {
+      uint32_t op = OPCODE;
+      if (TYPE_FAST(proc, T_FLONUM) && TYPE_FAST(result, T_FLONUM) && (op <= OP_MUL_LL || op >= OP_ADD_LOOP) && room_in_place()) {
+        double x = FLO_VALUE(proc), y = FLO_VALUE(result);
+        sp -= argc;
+        PUSH(flonum_in_room(op <= OP_ADD_LL || op >= OP_ADD_LOOP ? x + y : op <= OP_SUB_LL ? x - y : x * y));
+        continue;
+      }
+    }
+  any_arithmetic:
     now.ip = pc - 1;
     now.argc = argc;
     result = arithmetic(OPCODE, proc, result);
@@ -865,6 +1047,12 @@ static int run(void) {
         why = WRONG_ARITY;
         goto aside;
       }
+    }
+  call_accepting: {
+      const PrimDef *p = prim_table[prim];
+      now.ip = pc - (now.by_value ? 1 : 2);
+      now.prim = prim;
+      now.argc = argc;
       /* primitives that look at the machine itself find it saved */
       m.sp = (uint32_t)(sp - m.values);
       m.depth = (uint32_t)(now.frame - m.frames);

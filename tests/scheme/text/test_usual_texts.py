@@ -25,7 +25,12 @@ PROGRAM = """
       (map jsexpr->string items))
 """
 characters = st.sampled_from(' ,,\n\r\t\x0b\\"a bcé\x7f\x00\x1f/€😀\xa0')
-texts = st.lists(st.one_of(st.text(characters, max_size=40), st.text(max_size=20)), max_size=10)
+narrow = st.lists(
+    st.sampled_from([",", " ", "\n", "\t", "a", "word", "é", "sixteen letters!", "\x0b"]), max_size=40
+)
+texts = st.lists(
+    st.one_of(st.text(characters, max_size=40), st.text(max_size=20), narrow.map("".join)), max_size=10
+)
 
 
 def rackets_split(text: str, separator: str) -> list[str]:
@@ -192,6 +197,7 @@ async def test_bad_json_is_refused_as_before(text: str) -> None:
 STARTING_WITH_A_RUN = [
     "[ab]+1", "([ab]+)@", "([ab]*)1", "[ab]{2,}1", "[ab]+?1@", "([ab]+)+1", "(?:[ab]+1)+@", "[ab]+\\b1?@",
     "[ab]+(?<=b)1", "([ab]+)@\\1", "[ab]+(?=1)", "a+b+1|b@", ".*1@", "[^1]+1", "([ab]+)(1)?@(?(2)b|a)", "a*?b@",
+    "a?b*@b", "[ab]{2}1{1,2}@", "\\b[ab]+@1", "[ab ]+@(1|a)", "[ab]1*@", "a*@", "(?>[ab]+)b?@", "[ab]+ba1", "[ab]+(@|1)", "[ab]+$@?",
 ]  # fmt: skip
 
 
@@ -217,3 +223,80 @@ def test_a_search_that_skips_the_run_where_it_failed_finds_what_pythons_finds(te
     for pattern, of_pattern in zip(STARTING_WITH_A_RUN, spans, strict=True):
         expected = [[list(m.span()) for m in re.finditer(pattern, text)] for text in texts]
         assert of_pattern == expected, pattern
+
+
+@pytest.mark.parametrize("gap", [65_535, 65_536, 200_000])
+async def test_what_stands_in_every_match_is_found_however_far_it_is(gap: int) -> None:
+    """It is looked for in strides, and what may stand before it is followed back a stride at the most."""
+    program = f"""
+      (define far (make-string {gap} #\\space))
+      (define long (make-string {gap} #\\a))
+      (list (regexp-match-positions* #px"[a-z]+@[a-z]" (string-append far "ab@c" far "d@" far "e@f"))
+            (regexp-match-positions* #px"[a-z]+@[a-z]" (string-append "1" long "@b" long "@"))
+            (regexp-match-positions* #px"[a-z]+@[a-z]" (string-append long far "@b"))
+            (regexp-match? #px"[a-z]+@[a-z]" (string-append far long)))"""
+    second, third = gap + 4 + gap + 2 + gap, 1 + gap + 1
+    found = f"(({gap} . {gap + 4}) ({second} . {second + 3}))"
+    assert await value_of(program) == f"({found} ((1 . {third + 1})) () #f)"
+
+
+ASCII_AND_NOT = [
+    "",
+    "a",
+    "Zz[`{@",
+    "fifteen letters",
+    "sixteen letters!",
+    "seventeen letters",
+    "straße",
+    "ÀÉ",
+    "ß",
+    "\x7f\x80",
+    "Σας",
+]
+
+
+@pytest.mark.parametrize("text", ASCII_AND_NOT)
+async def test_the_case_of_short_texts_is_changed_as_in_python(text: str) -> None:
+    """A few ASCII characters are changed all at once."""
+    literal = json.dumps(text, ensure_ascii=False).replace("\\u007f", "\x7f")
+    program = f"(map (lambda (f) (f {literal})) (list string-upcase string-downcase string-foldcase))"
+    async with Runtime(provider=EchoProvider(), python="off") as runtime:
+        result = await runtime.run(program)
+    assert result.data == [text.upper(), text.lower(), text.casefold()]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", "0"), ("-0", "0"), ("007", "7"), ("-12", "-12"), ("999999999", "999999999"), ("1234567890", "1234567890"),
+        ("-999999999", "-999999999"), ("", "#f"), ("-", "#f"), ("+7", "7"), ("1-", "#f"), ("--1", "#f"), ("1 ", "#f"),
+        ("12a", "#f"), ("1.5", "1.5"), ("é", "#f"), ("１", "#f"),
+    ],
+)  # fmt: skip
+async def test_a_short_integer_is_read_as_a_number_is(text: str, number: str) -> None:
+    """Up to nine digits go a shorter way."""
+    assert (
+        await value_of(f'(list (string->number "{text}") (string->number "{text}" 10))')
+        == f"({number} {number})"
+    )
+
+
+@pytest.mark.parametrize("bits", [0, 1, 9, 10, 99, 100, 4294967295, 4294967296, 10**9, 999999999])
+async def test_a_number_of_any_length_is_written_in_full(bits: int) -> None:
+    """Digits are counted before there is a string for them."""
+    assert await value_of(f"(list (number->string {bits}) (number->string -{bits}))") == f"({bits} {-bits})"
+
+
+async def test_texts_are_put_together_whole_at_the_edge_of_a_block() -> None:
+    """Short ones are copied as sixteen bytes: what lies behind the text that is made is nobody's."""
+    program = """
+      (define (check n)
+        (define made (for/list ([i n]) (string-append (number->string i) "-" (string-upcase (number->string i 16)))))
+        (for/and ([s made] [i n])
+          (equal? (string->list s) (append (string->list (number->string i)) (list #\\-)
+                                           (map char-upcase (string->list (number->string i 16)))))))
+      (define (split-again n)
+        (define numbers (map number->string (range n)))
+        (equal? numbers (string-split (string-join numbers "  "))))
+      (list (check 20000) (split-again 30000) (format "~a ~s ~a" "abcdefghijklmnopqrstuvwxyz" "short" '(1 "x" (2))))"""
+    assert await value_of(program) == '(#t #t abcdefghijklmnopqrstuvwxyz "short" (1 x (2)))'
