@@ -13,11 +13,13 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from typing import Any, Final
 
 import cbor2
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 
 class Symbol(str):

@@ -13,10 +13,11 @@ import math
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from rlm_wasm.errors import ProviderError, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits, LimitSpec, Unit, checked_limits, quantity, specs
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.info import ProviderInfo, info_of

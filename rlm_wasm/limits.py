@@ -9,10 +9,12 @@ made from it there: ``specs()``.
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
+from functools import cache
 from typing import Any, Final, Literal
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
@@ -322,14 +324,12 @@ def checked_limits(given: Limits | None) -> Limits:
     return given
 
 
+@cache
 def specs() -> tuple[LimitSpec, ...]:
     """What is to be known about every limit, in the order of the fields."""
-    return _SPECS
+    return tuple(_spec(f) for f in fields(Limits))
 
 
 def _spec(f: Field[Any]) -> LimitSpec:
     default: Any = f.default
     return LimitSpec(name=f.name, default=default, **f.metadata)
-
-
-_SPECS: Final = tuple(_spec(f) for f in fields(Limits))

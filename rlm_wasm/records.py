@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from itertools import repeat
 from operator import attrgetter
@@ -32,6 +32,7 @@ from typing import (
 )
 
 from rlm_wasm.errors import RlmError, UnfitValue, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from cattrs import Converter

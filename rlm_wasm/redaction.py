@@ -11,7 +11,7 @@ HIDDEN: Final = "***"
 
 SHORTEST_SECRET: Final = 8
 
-_USER_INFO: Final = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
+_USER_INFO: Final = r"(?<=://)[^\s/?#\"'<>]*@"
 """What stands before a host: a password that holds an @ itself goes as a whole."""
 
 _TELLING_NAME: Final = (
@@ -19,9 +19,9 @@ _TELLING_NAME: Final = (
 )
 """Bounded: who writes an error's text must not make the search for it long."""
 
-_SECRET_VALUE: Final = re.compile(rf"(?i)([?&;]{_TELLING_NAME}=)[^&;#\s\"'<>]*")
+_SECRET_VALUE: Final = rf"(?i)([?&;]{_TELLING_NAME}=)[^&;#\s\"'<>]*"
 
-_PASSWORD: Final = re.compile(r"(?i)((?:passw|pwd|secret)[\w.\-]{0,40}(?:=|%3D))(?:'[^']*'|[^&;#\s\"'<>]+)")
+_IN_OTHER_WAYS: Final = r"(?i)((?:passw|pwd|secret)[\w.\-]{0,40}(?:=|%3D))(?:'[^']*'|[^&;#\s\"'<>]+)"
 """In the other ways to write where a database is: ``host=h password=p``, ``?options=-c%20password%3Dp``."""
 
 _PLAIN: Final = re.compile(r"[\w.~-]*", re.ASCII)
@@ -29,8 +29,8 @@ _PLAIN: Final = re.compile(r"[\w.~-]*", re.ASCII)
 
 def without_credentials(text: str) -> str:
     """The text, with ``***`` for user names, passwords and secret-looking query values of URLs in it."""
-    text = _SECRET_VALUE.sub(rf"\1{HIDDEN}", _USER_INFO.sub(f"{HIDDEN}@", text))
-    return _PASSWORD.sub(rf"\1{HIDDEN}", text)
+    text = re.sub(_SECRET_VALUE, rf"\1{HIDDEN}", re.sub(_USER_INFO, f"{HIDDEN}@", text))
+    return re.sub(_IN_OTHER_WAYS, rf"\1{HIDDEN}", text)
 
 
 def is_secret(name: str) -> bool:

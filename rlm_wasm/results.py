@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal, Self
 
 from rlm_wasm.data import json_form
@@ -18,7 +18,7 @@ from rlm_wasm.errors import (
     RlmError,
     SandboxCrashed,
 )
-from rlm_wasm.write_form import write_form
+from rlm_wasm.lazy_dataclass import dataclass
 
 _MAX_HTML = 10_000
 """Characters of a text that a notebook shows."""
@@ -151,6 +151,30 @@ class Execution:
     """What was used of each model that answered, by its name."""
 
 
+class _OpenExecution(Execution):
+    """While it is made: what a frozen record is given goes one call a field, ten times as long."""
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+def execution_without_calls(elapsed: float, fuel: int, memory_bytes: int) -> Execution:
+    """What an execution used that asked for no LLM call."""
+    made: Any = _new(_OpenExecution)
+    made.elapsed, made.fuel, made.memory_bytes = elapsed, fuel, memory_bytes
+    made.calls = made.tokens = made.prompt_tokens = made.completion_tokens = 0
+    made.cached = made.cached_tokens = 0
+    made.cost_usd = 0.0
+    made.provider = None
+    made.models = {}
+    made.__class__ = Execution
+    execution: Execution = made
+    return execution
+
+
+_new = object.__new__
+
 _EXCEPTIONS: Mapping[str, type[RlmError]] = {
     "exn:fail:llm": ProviderError,
     "exn:fail:capability": CapabilityDenied,
@@ -238,7 +262,11 @@ class Result:
         """The value: a text as it is, everything else as ``write`` shows it. What was cut stays so."""
         if "value" in self.truncated:
             return self.value
-        return self.written or write_form(self.data, self.value)
+        if self.written:
+            return self.written
+        from rlm_wasm.write_form import write_form  # for whoever asks
+
+        return write_form(self.data, self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data that ``json.dumps`` takes."""
@@ -263,6 +291,45 @@ class Result:
                 )
                 parts.append(f"<div>{name}</div><pre>{html.escape(cut)}</pre>")
         return "".join(parts)
+
+
+class _OpenResult(Result):
+    """As _OpenExecution."""
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+def whole_result(
+    status: str,
+    value: str,
+    data: Any,
+    stdout: str,
+    stderr: str,
+    execution: Execution,
+    derived_from: tuple[int, ...],
+    warnings: tuple[str, ...],
+    written: str,
+    *,
+    rolled_back: bool,
+    value_printed: bool,
+) -> Result:
+    """A Result without an error, of which nothing is cut. ``status`` is one of Status."""
+    made: Any = _new(_OpenResult)
+    made.status, made.value, made.data, made.stdout, made.stderr = status, value, data, stdout, stderr
+    made.execution, made.derived_from, made.warnings, made.written = (
+        execution,
+        derived_from,
+        warnings,
+        written,
+    )
+    made.rolled_back, made.value_printed = rolled_back, value_printed
+    made.error = None
+    made.truncated = ()
+    made.__class__ = Result
+    result: Result = made
+    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

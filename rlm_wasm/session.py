@@ -9,7 +9,7 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -23,39 +23,39 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     UsageError,
 )
-from rlm_wasm.execution.guest import ToGuest
 from rlm_wasm.execution.history import History, asked_of
 from rlm_wasm.execution.outcome import Outcome, data_in_turns, data_of, is_large, result_of
 from rlm_wasm.execution.progress import StreamedEvents, StreamEvent
 from rlm_wasm.grants import Grants
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.results import Execution, OnProgress, Problem, Result
 from rlm_wasm.runlog.stream import Reader
-from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import children as families
 from rlm_wasm.session_parts import inquiry as inquiries
 from rlm_wasm.session_parts import question as questions
+from rlm_wasm.session_parts import replaying, serving
 from rlm_wasm.session_parts import state as states
+from rlm_wasm.session_parts import stay as stays
 from rlm_wasm.session_parts.capture import adopt, captured, check_guest, with_calls_of_its_own
-from rlm_wasm.session_parts.children import Below, Children
 from rlm_wasm.session_parts.idle import SMALL, IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.parts import Parent, Parts
 from rlm_wasm.session_parts.program_text import bad_text
-from rlm_wasm.session_parts.replaying import replayed
 from rlm_wasm.session_parts.resending import ALL_KINDS, SENT_AGAIN, Resending
 from rlm_wasm.session_parts.run_log import log_end, log_start
-from rlm_wasm.session_parts.serving import Serving
-from rlm_wasm.session_parts.stay import Stay
 from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
     from rlm_wasm.sandbox.engine import Engine
+    from rlm_wasm.session_parts.children import Below, Children
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.session_parts.placed import Elsewhere, Told, Work
+    from rlm_wasm.session_parts.stay import Stay
 
 _ASKED_AT_ONCE = 4 << 20
 """Bytes of objects up to which a guest is asked for its definitions while everybody waits."""
@@ -137,7 +137,7 @@ class Session:
         self._stay = stay = (
             None
             if durable is None
-            else Stay(durable, stream, grants.engine, self._captured, owns_lease=parent is None)
+            else stays.Stay(durable, stream, grants.engine, self._captured, owns_lease=parent is None)
         )
         self._parts = parts = Parts(
             grants,
@@ -202,13 +202,13 @@ class Session:
             stream=stream,
             resend=self._resending.allowed,
         )
-        return Below(made, made._parts, made._stay, made._children)
+        return families.Below(made, made._parts, made._stay, made._children)
 
     @cached_property
     def _children(self) -> Children:
         key, elsewhere = self._registry.snapshot_key, self._registry.elsewhere
         resend = self._resending.allowed
-        return Children(self._parts, self._stay, key, self._below, elsewhere, resend)
+        return families.Children(self._parts, self._stay, key, self._below, elsewhere, resend)
 
     @cached_property
     def history(self) -> History:
@@ -251,12 +251,15 @@ class Session:
             SnapshotCorrupt: the Result that the store has is damaged, or the session's memory is.
             InternalError: a defect of rlm-wasm.
         """
-        await self._end_left_stream()
-        self._check_free()
+        if self._streamed is not None:
+            await self._end_left_stream()
+        stay = self._stay
+        if self._busy or stay is not None or self._question is not None or self._parts.closed:
+            self._check_free()
         if not isinstance(source, str):
             raise UsageError(f"execute: the program must be a str, got {type(source).__name__}")
-        durable = None if self._stay is None else self._stay.durable
         if request is not None:
+            durable = None if stay is None else stay.durable
             if durable is None:
                 raise UsageError("execute: request= is for durable sessions: Runtime(store=…, durable=True)")
             if durable.is_asked_for(request):
@@ -270,51 +273,87 @@ class Session:
             raise UsageError(
                 "this session was restored in the middle of an execution: resume() it, or reset()"
             )
-        if self._stay is not None:
-            self._stay.durable.asked_for(request or "")
-            await self._begin(self._stay)
+        if stay is not None:
+            stay.durable.asked_for(request or "")
+            await self._begin(stay)
         if self._parts.owns_budget:
             self._calls.budget.begin_execution()
-        return await self._execute(
-            source, self._tightened(timeout_s), name, on_progress, on_output, check=check
-        )
+        limits = self.limits if timeout_s is None else self._tightened(timeout_s)
+        return await self._execute(source, limits, name, on_progress, on_output, check=check)
 
     async def _execute(
         self,
-        source: str,
+        source: str | None,
         limits: Limits,
-        name: str,
+        name: str = "program",
         on_progress: OnProgress | None = None,
         on_output: OnOutput | None = None,
         *,
         check: bool = True,
     ) -> Result:
-        """A program, by whoever has the session. What it uses counts to the execution that has begun."""
-        source = source.removeprefix("\ufeff")  # a byte order mark
-        bad = bad_text(source, self.limits.message_bytes)
-        if bad is not None:
-            return bad
-        options = self._parts.options.take(traced=self._parts.recorder.on)
-        options_sent = options if check else {"check": "never", **options}
+        """A program, by whoever has the session; without one that which is suspended goes on.
 
-        def message() -> ToGuest:
-            due = self._scheduler.due_replies()
-            if due:
-                return protocol.evaluate_with(source, name, options_sent, due)
-            return protocol.evaluate(source, name, options_sent)
-
+        What it uses counts to the execution that has begun.
+        """
+        parts, calls, stay, scheduler = self._parts, self._calls, self._stay, self._scheduler
+        logging = parts.recorder.on
+        options: dict[str, Any] = {}
+        kept = None
+        if source is not None:
+            source = source.removeprefix("\ufeff")  # a byte order mark
+            bad = bad_text(source, self.limits.message_bytes)
+            if bad is not None:
+                return bad
+            options = parts.options.take(traced=logging)
+            if stay is not None and stay.owns_lease:
+                kept = parts.programs.given(source, stay.durable.keep_text)
         outcome: Outcome | None = None
-        stay, programs, kept = self._stay, self._parts.programs, None
-        if stay is not None and stay.owns_lease:
-            kept = programs.given(source, stay.durable.keep_text)
+        result: Result | None = None
+        span = tracing.execution_started(namespace=self.namespace, depth=calls.depth)
+        calls.begin_execution(span)
+        scheduler.requests.trace_below(span)
+        observed = on_progress is not None or on_output is not None
+        if observed:
+            parts.observer.begin(calls, scheduler, on_progress, on_output)
+        self._known_variables = None
+        self._busy = True
+        idle = self._idle
+        if idle is not None:
+            idle.used(self)
         try:
-            work = self._scheduler.execute(message, limits)
-            outcome, result = await self._run(work, on_progress, on_output, source, name)
+            if logging:
+                await log_start(parts, source, name)
+            if source is None:
+                outcome = await scheduler.resume(limits)
+            else:
+                sent = options if check else {"check": "never", **options}
+                work = scheduler.execute(source, name, sent, limits)
+                outcome = work if isinstance(work, Outcome) else await work
+            if "_children" in self.__dict__:
+                await self._children.placed.settled()
+            data = await data_in_turns(outcome) if is_large(outcome) else data_of(outcome)
+            result = result_of(outcome, self._used(outcome), data)
+            if stay is not None:
+                parts.inquiry.ran(result)
+                await stay.end(outcome, result)
             return result
         finally:
-            if outcome is None or outcome.rolled_back:
-                self._parts.options.give_back(options)  # what the guest was told is undone
-                programs.undone(kept)
+            self._busy = False
+            if idle is not None and not parts.closed:
+                held = scheduler.guest.sandbox.memory_bytes() - parts.grants.engine.image_size
+                if held >= SMALL:
+                    idle.rested(self, held, self._sleep)
+            try:
+                if observed:
+                    parts.observer.end()
+            finally:
+                if span is not None:
+                    tracing.execution_ended(span, result)
+                if logging:
+                    log_end(parts, result)
+                if source is not None and (outcome is None or outcome.rolled_back):
+                    parts.options.give_back(options)  # what the guest was told is undone
+                    parts.programs.undone(kept)
 
     def stream(
         self, source: str, *, timeout_s: float | None = None, name: str = "program"
@@ -451,53 +490,7 @@ class Session:
         self, limits: Limits, on_progress: OnProgress | None, on_output: OnOutput | None
     ) -> Result:
         self._scheduler.requests.send_again(self._resending.refusal)
-        return (await self._run(self._scheduler.resume(limits), on_progress, on_output))[1]
-
-    async def _run(
-        self,
-        work: Any,
-        on_progress: OnProgress | None,
-        on_output: OnOutput | None,
-        source: str | None = None,
-        name: str = "program",
-    ) -> tuple[Outcome, Result]:
-        parts, observer = self._parts, self._parts.observer
-        span = tracing.execution_started(namespace=self.namespace, depth=self._calls.depth)
-        self._calls.begin_execution(span)
-        self._scheduler.requests.trace_below(span)
-        observer.begin(self._calls, self._scheduler, on_progress, on_output)
-        self._known_variables = None
-        self._busy = True
-        idle = self._idle
-        if idle is not None:
-            idle.used(self)
-        result = None
-        logging = parts.recorder.on
-        try:
-            if logging:
-                await log_start(parts, source, name)
-            outcome: Outcome = await work
-            if "_children" in self.__dict__:
-                await self._children.placed.settled()
-            large = is_large(outcome)
-            data = await data_in_turns(outcome) if large else data_of(outcome)
-            result = result_of(outcome, self._used(outcome), data)
-            if self._stay is not None:
-                parts.inquiry.ran(result)
-                await self._stay.end(outcome, result)
-            return outcome, result
-        finally:
-            self._busy = False
-            if idle is not None and not parts.closed:
-                held = self._scheduler.guest.sandbox.memory_bytes() - parts.grants.engine.image_size
-                if held >= SMALL:
-                    idle.rested(self, held, self._sleep)
-            try:
-                observer.end()
-            finally:
-                tracing.execution_ended(span, result)
-                if logging:
-                    log_end(parts, result)
+        return await self._execute(None, limits, on_progress=on_progress, on_output=on_output)
 
     async def _begin(self, stay: Stay) -> None:
         """An execution of a durable session is about to begin: nobody else begins meanwhile.
@@ -723,8 +716,8 @@ class Session:
         self._check_free()
         stay = self._stay
         assert stay is not None
-        serving = Serving(self._parts, stay.durable, self._children, work)
-        known = serving.known()
+        served = serving.Serving(self._parts, stay.durable, self._children, work)
+        known = served.known()
         if known is not None:
             return known
         await self._begin(stay)
@@ -733,7 +726,7 @@ class Session:
         self._busy = True
         self._serving = asyncio.current_task()
         try:
-            told = await serving.done(lambda: stay.durable.writer.frozen and not self.closed)
+            told = await served.done(lambda: stay.durable.writer.frozen and not self.closed)
             await stay.journal.flush()
             return told
         finally:
@@ -1028,7 +1021,7 @@ class Session:
             UsageError: there was no such call.
         """
         assert self._stay is not None
-        yield from replayed(self._parts, self._stay, self._resending, self.history, until)
+        yield from replaying.replayed(self._parts, self._stay, self._resending, self.history, until)
         self._known_variables = None
 
     def answer_as_then(self, known: Callable[[str, bytes], tuple[int, bytes] | None]) -> None:

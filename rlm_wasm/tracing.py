@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 TEXT_VARIABLE: Final = "RLM_WASM_TRACE_TEXT"
 """The environment variable that lets spans carry the messages of errors."""
 
-_MODEL: Final = re.compile(r"[\w.:/@+-]{1,100}")
-_KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:.?!-]{0,79}")
+_MODEL: Final = r"[\w.:/@+-]{1,100}"
+_KIND: Final = r"[A-Za-z0-9][A-Za-z0-9_:.?!-]{0,79}"
 
 Span = Any
 """An opentelemetry.trace.Span, or None where nobody listens."""
@@ -56,7 +56,7 @@ def _start(name: str, kind: str, attributes: dict[str, Any], parent: Span = None
 
 def _name(model: str | None) -> str | None:
     """A model's name. The program chooses it, and may choose a text that is none."""
-    return model if model is None or _MODEL.fullmatch(model) else "?"
+    return model if model is None or re.fullmatch(_MODEL, model) else "?"
 
 
 def inside(span: Span) -> AbstractContextManager[Any]:
@@ -234,7 +234,7 @@ def call_failed(call: Span, error: BaseException | str) -> None:
     if call is None:
         return
     kind, message = (error, "") if isinstance(error, str) else (kind_of(error), message_of(error))
-    _measure(call, {"error.type": kind if _KIND.fullmatch(kind) else "error"}, {})
+    _measure(call, {"error.type": kind if re.fullmatch(_KIND, kind) else "error"}, {})
     if call.span is not None:
         _fail(call.span, kind, message)
         call.span.end()
@@ -243,6 +243,6 @@ def call_failed(call: Span, error: BaseException | str) -> None:
 def _fail(span: Span, kind: str, message: str) -> None:
     trace = sys.modules["opentelemetry.trace"]
     # A program names its own kinds of errors, by any text.
-    span.set_attribute("error.type", kind if _KIND.fullmatch(kind) else "error")
+    span.set_attribute("error.type", kind if re.fullmatch(_KIND, kind) else "error")
     text = without_credentials(message[:2_000])[:200] if os.environ.get(TEXT_VARIABLE) == "1" else None
     span.set_status(trace.Status(trace.StatusCode.ERROR, text))

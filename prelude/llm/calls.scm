@@ -133,12 +133,34 @@
   (if place (%set-condition-mark! condition 7 (hash-set (%condition-mark condition 7) "place" place)))
   condition)
 
-(define (llm-query #:instruction [instruction ""] #:data [data ""] #:model [model #f]
-                   #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]
-                   #:image [image #f] #:images [images '()] #:recursive [recursive #f])
-  (if (or %tracing? (%budget-around))
-      (%await (%start-call "llm-query" instruction data model temperature max-tokens json image images recursive))
-      (%call-and-wait "llm-query" instruction data model temperature max-tokens json image images recursive)))
+;; In full: with keywords, budgets, a trace, and every error.
+(define %llm-query-in-full
+  (let ((llm-query
+         (lambda (#:instruction [instruction ""] #:data [data ""] #:model [model #f]
+                  #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]
+                  #:image [image #f] #:images [images '()] #:recursive [recursive #f])
+           (if (or %tracing? (%budget-around))
+               (%await (%start-call "llm-query" instruction data model temperature max-tokens json image images recursive))
+               (%call-and-wait "llm-query" instruction data model temperature max-tokens json image images recursive)))))
+    llm-query))
+;; Most calls are plain ones: host/request.c makes them of the keywords and values as they stand.
+(define llm-query
+  (%procedure-like %llm-query-in-full
+    (lambda arguments
+      (let ((message (%ask-llm! "llm-query" arguments)))
+        (cond ((not message) (apply %llm-query-in-full arguments))
+              ((bytevector? message)
+               (let ((answer (%answer message arguments)))
+                 (if (eq? answer %none)
+                     (%scoped-reply (%reply-otherwise message "llm")
+                                    (%call-lineage (%argument arguments '#:instruction) (%argument arguments '#:data)))
+                     answer)))
+              (else
+               (if (pair? message) (%look-on! message))
+               (%before-calls)
+               (apply llm-query arguments)))))))
+(define (%argument arguments keyword)
+  (let ((found (memq keyword arguments))) (if found (cadr found) "")))
 
 (define (llm-query-async #:instruction [instruction ""] #:data [data ""] #:model [model #f]
                          #:temperature [temperature #f] #:max-tokens [max-tokens #f] #:json [json #f]

@@ -106,12 +106,14 @@
         ((= (hash-count %requests) 0) (%wait-at-base fiber))
         (else
          (%flush-output)
-         (let* ((message (%cbor-decode (%wait) %data-types)) (reply (%only-reply message (%fiber-request fiber))))
-           (if reply
-               (%take-reply! fiber reply)
-               (begin
-                 (%accept-decoded! message)
-                 (%wait-in-place fiber)))))))
+         (%go-on-with fiber (%cbor-decode (%wait) %data-types)))))
+(define (%go-on-with fiber message)
+  (let ((reply (%only-reply message (%fiber-request fiber))))
+    (if reply
+        (%take-reply! fiber reply)
+        (begin
+          (%accept-decoded! message)
+          (%wait-in-place fiber)))))
 
 ;; The usual message: it has the reply to the fiber's own request, and no other.
 (define (%only-reply message id)
@@ -384,6 +386,22 @@
                               " bytes; a message may have " (number->string %message-limit)
                               " (message_bytes)")))
     bytes))
+
+;; A request of C (host/request.c) registered nothing: where what came is not its reply and no more, this is done now.
+(define (%reply-otherwise message operation)
+  (let ((fiber %current-fiber) (id (- %next-id 1)))
+    (set! %current-fiber #f)
+    (%fiber-set-what! fiber (cons operation id))
+    (%fiber-set-request! fiber id)
+    (hash-set! %requests id fiber)
+    (%go-on-with fiber (%cbor-decode message %data-types))))
+;; Call a function of the embedder. A small call, while nobody else can run, is C's.
+(define (%ask-host name arguments)
+  (let ((message (%ask-host! name arguments)))
+    (if message
+        (let ((value (%reply message)))
+          (if (eq? value %none) (%reply-otherwise message "host") value))
+        (%ask "host" (cons name (%all-plain arguments))))))
 
 ;; Ask the host and wait for the answer; only this fiber waits.
 (define (%request operation . arguments) (%ask operation arguments))

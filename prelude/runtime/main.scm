@@ -241,7 +241,7 @@
   (let ((symbol (string->symbol name)))
     (%environment-define! (interaction-environment) symbol
       (%procedure-named symbol
-        (lambda arguments (%ask "host" (cons name (%all-plain arguments))))))))
+        (lambda arguments (%ask-host name arguments))))))
 (define (%all-plain arguments)
   (let loop ((rest arguments))
     (cond ((null? rest) arguments)
@@ -295,7 +295,7 @@
     (if begun
         (let* ((fiber %main-fiber)
                (value (cond ((pair? begun)
-                             (if (cddr begun) (%note-structs! (car begun)))
+                             (if (cddr begun) (%note-structs! %program-forms))
                              (%run-forms (car begun) (interaction-environment) (cadr begun) #f %program '()))
                             (else (begun)))))
           (if (not (%end-program fiber value))

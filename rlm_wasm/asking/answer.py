@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.results import ErrorInfo, Result
 
 How = Literal["program", "plan", "last word", "none"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rlm_wasm.data import json_form, json_text
 from rlm_wasm.errors import UnfitValue, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers import strict_json
 
 MAX_SCHEMA = 20_000

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rlm_wasm.asking.answer import Answer, How, OnStep, Step
@@ -29,6 +29,7 @@ from rlm_wasm.errors import (
     UsageError,
 )
 from rlm_wasm.foreign import described, message_of
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.llm.programs import ASK_FOR, NoProgram, program_in, without_reasoning
 from rlm_wasm.results import ErrorInfo, Execution, Result, Status, summary
 from rlm_wasm.write_form import quoted

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rlm_wasm.asking.answer import Step
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.records import Natural, NonNegative
 from rlm_wasm.results import ErrorInfo
 

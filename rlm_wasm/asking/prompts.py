@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer_type import AnswerType

@@ -6,10 +6,11 @@ same over several iterations, which is what a vendor's prompt cache wants.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from rlm_wasm.asking.bounds import bounded, in_line
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.results import Execution, summary
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ Whatever takes time in proportion to a text is done in turns of the event loop a
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
 from collections.abc import Callable, Generator
 from typing import Any, Literal
@@ -137,6 +136,8 @@ class Contexts:
             raise CapabilityDenied("no context is loaded: give one with load_context, or --context FILE")
         names = sorted(n for n in self._contexts if n is not None)
         wanted = str(name)[:_MAX_SHOWN_NAME]
+        import difflib  # for a name that is none
+
         near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.7)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         known = ", ".join(names[:_MAX_SHOWN_NAMES]) or "none"

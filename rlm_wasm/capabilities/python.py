@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 
 def _nothing() -> None:

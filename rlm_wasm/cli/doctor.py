@@ -8,7 +8,6 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,6 +19,7 @@ from rlm_wasm.cli.environment import Command
 from rlm_wasm.cli.report import print_json
 from rlm_wasm.cli.terminal import echo
 from rlm_wasm.errors import RlmError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.redaction import address_without_credentials, without_credentials
 
 if TYPE_CHECKING:

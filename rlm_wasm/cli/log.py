@@ -6,7 +6,7 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from rlm_wasm.cli.inputs import Measure, Quantity
 from rlm_wasm.cli.report import note
 from rlm_wasm.cli.terminal import echo, echo_json, in_line, is_terminal
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.named_sessions import default_store_url
 from rlm_wasm.results import money
 from rlm_wasm.runlog.events import Record, plain

@@ -9,11 +9,11 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 
 SERVER: Final = "rlm-wasm"
 _PATHS: Final = ("--workspace", "--library", "--token-file")

@@ -7,8 +7,9 @@ a closed one, so that Enter in the REPL does what one expects, and one form of a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 _OPENING: Final = {"(": ")", "[": "]", "{": "}"}
 _CLOSING: Final = frozenset(_OPENING.values())

@@ -11,7 +11,6 @@ import difflib
 import re
 import secrets
 import sys
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,6 +30,7 @@ from rlm_wasm.cli.report import note, print_error, print_result
 from rlm_wasm.cli.run import cancelling_on_interrupt
 from rlm_wasm.cli.terminal import echo, echo_json, is_terminal
 from rlm_wasm.errors import RlmError, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.named_sessions import open_named
 from rlm_wasm.results import used_line
 

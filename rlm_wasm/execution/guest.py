@@ -144,6 +144,11 @@ class Guest:
                     raise damaged(error) from error
 
     @property
+    def is_ready(self) -> bool:
+        """Whether a program may be run in it here and now: nobody has it, it is awake, no image is due."""
+        return not self._holders and self.sandbox.is_awake and not self.log.overdue
+
+    @property
     def needs_preparing(self) -> bool:
         """Whether ``prepare`` has something to do before the next run."""
         return self._holders > 0 or self.sandbox.frozen_bytes > AT_ONCE
@@ -326,6 +331,11 @@ class Guest:
         self.unread = False
         return not log.in_execution
 
+    def rests(self) -> None:
+        """An execution that was not heavy is over: note whether there is memory to give back later."""
+        if self.sandbox.may_give_back(worked=self._kept > 0):
+            self._patience, self._kept, self._may_give = 1, 0, True
+
     async def give_back(self, *, worked: bool) -> None:
         """Give memory back that nobody needs, where an execution has left some. ``worked``: a heavy one.
 
@@ -333,10 +343,10 @@ class Guest:
         given after the first of them, then after two, four and so on more. What is left after one that is not
         heavy waits until the session rests: see ``settle``.
         """
-        if not self.sandbox.may_give_back(worked=worked or self._kept > 0):
-            return
         if not worked:
-            self._patience, self._kept, self._may_give = 1, 0, True
+            self.rests()
+            return
+        if not self.sandbox.may_give_back(worked=True):
             return
         self._kept += 1
         if self._kept >= self._patience:

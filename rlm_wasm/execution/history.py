@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import cbor2
 
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.execution.journal import Entry
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.sandbox import protocol
 
 SHOWN: Final = 200

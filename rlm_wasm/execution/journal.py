@@ -15,13 +15,13 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Protocol
 
 import cbor2
 
 from rlm_wasm.errors import JournalDiverged, LeaseLost, SnapshotCorrupt, StoreError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.store.records import Batch
 
 log = logging.getLogger("rlm_wasm.journal")

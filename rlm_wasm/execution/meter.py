@@ -27,19 +27,20 @@ BYTES_A_PART = 72
 """What one value among many takes in the host at the least: an empty list, and its place in another."""
 
 
-def footprint_of_arguments(arguments: list[Any], encoded: int) -> int:
-    """As ``footprint``, of a request's arguments that took so many bytes: quickly where they are flat.
+def flat_footprint(arguments: list[Any], encoded: int) -> int:
+    """As ``footprint``, of a request's arguments that are flat, and took so many bytes encoded.
 
-    Then it is a little more than ``footprint`` gives: four bytes a character, and what an object takes each.
+    A little more than ``footprint`` gives: four bytes a character, and what an object takes each.
     """
-    if not are_flat(arguments):
-        return footprint(arguments)
     return _FLAT_PART * (len(arguments) + 2) + 4 * encoded
 
 
 def are_flat(arguments: list[Any]) -> bool:
     """Whether nothing stands within one of them."""
-    return all(type(item) in _FLAT or not item for item in arguments)
+    for item in arguments:  # noqa: SIM110 - a generator takes twice as long, and every request is asked
+        if item and type(item) not in _FLAT:
+            return False
+    return True
 
 
 _FLAT = frozenset({str, int, float, bool, type(None), bytes})

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, cast
 
 from rlm_wasm.errors import InternalError, LimitExceeded
 from rlm_wasm.execution import state as states
 from rlm_wasm.execution.meter import FuelAccount
 from rlm_wasm.execution.output import BoundedText
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits
-from rlm_wasm.results import ErrorInfo, Execution, Result, Status
+from rlm_wasm.results import ErrorInfo, Execution, Result, Status, whole_result
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.protocol import Done, ErrorReport
 from rlm_wasm.turns import in_turns
@@ -24,34 +23,85 @@ MAX_WARNINGS = 100
 MAX_WARNING = 1_000
 """Characters of one warning."""
 
+_SILENT = ("", "")
 
-@dataclass(slots=True, eq=False, repr=False)
+
 class ActiveExecution:
-    """One execution, as far as it has come."""
+    """One execution, as far as it has come.
 
-    limits: Limits
-    out: BoundedText
-    err: BoundedText
-    first_id: int
-    """Requests from this id on are its own; those before are an earlier execution's."""
-    account: FuelAccount
-    """Shared with what it began, and with what began it."""
-    started: float = field(default_factory=time.monotonic)
-    elapsed_before: float = 0.0
-    fuel: int = 0
-    """Its own."""
-    warnings: dict[str, None] = field(default_factory=dict)
-    """In the order in which they came, each text once."""
-    done: Done | None = None
-    limit: LimitExceeded | None = None
-    cancelled: bool = False
-    interrupted: int = 0
-    """Slices since it was told to end; 0: it was not."""
-    redeliver: list[tuple[int, protocol.Part]] = field(default_factory=list)
-    """Replies to an earlier execution's calls that this one took: due again after a rollback."""
-    undone: bool = False
-    """Its instance was lost, and the guest went back to before it."""
-    _timer: asyncio.TimerHandle | None = None
+    Requests from ``first_id`` on are its own; those before are an earlier execution's. ``account`` is shared
+    with what it began, and with what began it.
+    """
+
+    __slots__ = (
+        "_err",
+        "_out",
+        "_timer",
+        "_warnings",
+        "account",
+        "cancelled",
+        "done",
+        "elapsed_before",
+        "first_id",
+        "fuel",
+        "interrupted",
+        "limit",
+        "limits",
+        "redeliver",
+        "started",
+        "undone",
+    )
+
+    def __init__(self, limits: Limits, first_id: int, account: FuelAccount) -> None:
+        # Most print nothing, warn of nothing and take no reply: what that needs is made when it comes.
+        self.limits = limits
+        self.first_id = first_id
+        self.account = account
+        self.started = time.monotonic()
+        self.elapsed_before = 0.0
+        self.fuel = 0
+        """Its own."""
+        self.done: Done | None = None
+        self.limit: LimitExceeded | None = None
+        self.cancelled = False
+        self.interrupted = 0
+        """Slices since it was told to end; 0: it was not."""
+        self.redeliver: list[tuple[int, protocol.Part]] = []
+        """Replies to an earlier execution's calls that this one took: due again after a rollback."""
+        self.undone = False
+        """Its instance was lost, and the guest went back to before it."""
+        self._out: BoundedText | None = None
+        self._err: BoundedText | None = None
+        self._warnings: dict[str, None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def out(self) -> BoundedText:
+        """What it printed."""
+        if self._out is None:
+            self._out = BoundedText(self.limits.output_bytes)
+        return self._out
+
+    @property
+    def err(self) -> BoundedText:
+        """What it wrote to its standard error."""
+        if self._err is None:
+            self._err = BoundedText(self.limits.output_bytes)
+        return self._err
+
+    def whole_output(self) -> tuple[str, str] | None:
+        """What it printed and what it wrote to its standard error; None where something was dropped."""
+        out, err = self._out, self._err
+        if out is None and err is None:
+            return _SILENT
+        if (out is not None and out.dropped) or (err is not None and err.dropped):
+            return None
+        return "" if out is None else out.text(), "" if err is None else err.text()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """In the order in which they came, each text once."""
+        return () if self._warnings is None else tuple(self._warnings)
 
     def elapsed(self) -> float:
         """Seconds, those before a snapshot included."""
@@ -79,8 +129,15 @@ class ActiveExecution:
 
     def warn(self, text: str) -> None:
         """The program did what looks like a slip: one line more, as far as the bounds allow."""
-        if len(self.warnings) < MAX_WARNINGS:
-            self.warnings[text if len(text) <= MAX_WARNING else text[: MAX_WARNING - 1] + "…"] = None
+        warnings = self._warnings
+        if warnings is None:
+            warnings = self._warnings = {}
+        if len(warnings) < MAX_WARNINGS:
+            warnings[text if len(text) <= MAX_WARNING else text[: MAX_WARNING - 1] + "…"] = None
+
+    def has_no_data(self, why: str) -> None:
+        """Its value shows in the value's text alone."""
+        self.warn(f"Result.data is None, since Python has no form for the value: {why}.")
 
     def finish(self, done: Done) -> None:
         """The guest's account of its end has come."""
@@ -143,7 +200,7 @@ class ActiveExecution:
             self.first_id,
             self.account.used,
             self.elapsed(),
-            tuple(self.warnings),
+            self.warnings,
         )
 
     @classmethod
@@ -154,15 +211,12 @@ class ActiveExecution:
 
         ``account``: the one of what began it; None: its own.
         """
-        execution = cls(
-            limits,
-            BoundedText.from_state(state.out, limits.output_bytes),
-            BoundedText.from_state(state.err, limits.output_bytes),
-            state.first_id,
-            FuelAccount(limits.fuel, state.fuel) if account is None else account,
-            elapsed_before=state.elapsed_s,
-            fuel=state.fuel,
-        )
+        own = FuelAccount(limits.fuel, state.fuel) if account is None else account
+        execution = cls(limits, state.first_id, own)
+        execution._out = BoundedText.from_state(state.out, limits.output_bytes)
+        execution._err = BoundedText.from_state(state.err, limits.output_bytes)
+        execution.elapsed_before = state.elapsed_s
+        execution.fuel = state.fuel
         for text in state.warnings:
             execution.warn(text)
         return execution
@@ -197,18 +251,15 @@ def is_large(outcome: Outcome) -> bool:
 async def data_in_turns(outcome: Outcome) -> Any:
     """The value as Python data, where it is large."""
     packed = cast(bytes, outcome.done.data)
-    return await in_turns(protocol.data_in_turns(packed, partial(_no_data, outcome)))
+    return await in_turns(protocol.data_in_turns(packed, outcome.execution.has_no_data))
 
 
 def data_of(outcome: Outcome) -> Any:
     """The value as Python data, None where it has none."""
     packed = outcome.done.data
-    return None if packed is None or packed is True else protocol.data_of(packed, partial(_no_data, outcome))
-
-
-def _no_data(outcome: Outcome, why: str) -> None:
-    """It shows in the value's text alone."""
-    outcome.execution.warn(f"Result.data is None, since Python has no form for the value: {why}.")
+    return (
+        None if packed is None or packed is True else protocol.data_of(packed, outcome.execution.has_no_data)
+    )
 
 
 def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
@@ -220,22 +271,22 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
     if done.status not in protocol.STATUSES:
         raise InternalError(f"the guest ended with status {done.status!r}")
     limits = execution.limits
-    longest = max(len(done.value), len(done.written))
-    if done.error is None and not done.cut and 4 * longest <= limits.output_bytes:
-        out, err = execution.out, execution.err
-        if not out.dropped and not err.dropped:  # nothing of it is to be cut
-            return Result(
-                status=done.status,  # type: ignore[arg-type]
-                value=done.value,
-                data=done.value if done.data is True else data,
-                stdout=out.text(),
-                stderr=err.text(),
-                execution=used,
+    room = limits.output_bytes // 4
+    if done.error is None and not done.cut and len(done.value) <= room and len(done.written) <= room:
+        output = execution.whole_output()
+        if output is not None:
+            return whole_result(
+                done.status,
+                done.value,
+                done.value if done.data is True else data,
+                output[0],
+                output[1],
+                used,
+                done.lineage,
+                execution.warnings,
+                done.written,
                 rolled_back=outcome.rolled_back,
-                derived_from=done.lineage,
                 value_printed=done.shown,
-                warnings=tuple(execution.warnings),
-                written=done.written,
             )
     bounded = _Bounds(limits.output_bytes)
     for part, text in (("stdout", execution.out), ("stderr", execution.err)):
@@ -274,7 +325,7 @@ def result_of(outcome: Outcome, used: Execution, data: Any) -> Result:
         rolled_back=outcome.rolled_back,
         derived_from=done.lineage,
         value_printed=done.shown,
-        warnings=tuple(execution.warnings),
+        warnings=execution.warnings,
         written=bounded(done.written, "value"),
     )
 

@@ -47,7 +47,8 @@ class ReplayLog:
     @property
     def due(self) -> bool:
         """Whether a new image is worth its time once the session rests: replaying takes long."""
-        return self.overdue or self._fuel > _MAX_FUEL
+        most = _MAX_FUEL_TWICE if self._rebuilt else _MAX_FUEL
+        return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > most
 
     @property
     def overdue(self) -> bool:
@@ -93,7 +94,9 @@ class ReplayLog:
         Too many to keep are dropped: then a new image is due anyway.
         """
         self._fuel += fuel
-        if message is not None:
+        if type(message) is bytes:
+            self._bytes += len(message)
+        else:
             self._bytes += _length(message)
         if self._bytes <= _MAX_BYTES and self._fuel <= _MOST_FUEL:
             self._entries.append((message, steps))

@@ -30,8 +30,9 @@ from rlm_wasm.execution.meter import (
     FUEL_A_REQUEST,
     Meter,
     are_flat,
+    flat_footprint,
+    footprint,
     footprint_in_turns,
-    footprint_of_arguments,
 )
 from rlm_wasm.foreign import described, message_of
 from rlm_wasm.limits import Limits
@@ -326,8 +327,10 @@ class HostRequests:
                 return
             try:
                 arguments = protocol.arguments_of(packed)
-                self.hold(request, footprint_of_arguments(arguments, len(packed)) - request.held)
-                if not are_flat(arguments):
+                flat = are_flat(arguments)
+                taken = flat_footprint(arguments, len(packed)) if flat else footprint(arguments)
+                self.hold(request, taken - request.held)
+                if not flat:
                     request.lent = Uncollected()
                     at_once(request.lent.add_all(arguments))
             except (Unencodable, LimitExceeded) as error:
@@ -511,8 +514,10 @@ class HostRequests:
             self._log_end(request, "done")
         if request.span is not None:
             self._end_span(request, None)
+        if type(value) in _SMALL:
+            self._queue_reply(request, True, value)
+            return
         work: Coroutine[Any, Any, Any] | None = None
-        head = protocol.reply_head(request.id)
         if is_long(value):
             if self.journal is None and (isinstance(value, LongText) or value.isascii()):
                 text = at_once(long_text(value))  # it has nothing to look at
@@ -521,12 +526,14 @@ class HostRequests:
                     return
             work = self._apart(request, value)
         elif isinstance(value, protocol.Encoded):
+            head = protocol.reply_head(request.id)
             if sum(map(len, value.parts)) <= protocol.IN_ONE_GO:
                 self._queue_encoded(request, b"".join((head, *value.parts)))
                 return
             work = self._put_together(request, value.behind(head))
         elif _large(value):
-            work = self._put_together(request, protocol.encode_in_turns(value, head))
+            encoding = protocol.encode_in_turns(value, protocol.reply_head(request.id))
+            work = self._put_together(request, encoding)
         if work is not None:
             if self._working in (None, request):
                 self._block_on(request, work)
@@ -585,7 +592,7 @@ class HostRequests:
             size = len(encoded)
         self._charge(size * FUEL_A_BYTE)
         held, request.held = request.held, 0
-        size = protocol.own_bytes((encoded,))
+        size = size if type(encoded) is bytes else protocol.own_bytes((encoded,))
         try:
             self._meter.hold(size - held)  # the reply, in place of what the request was
         except LimitExceeded as limit:
@@ -836,7 +843,7 @@ _SMALL = frozenset({int, bool, float, type(None)})
 
 
 def _held_for(replies: Iterable[tuple[int, protocol.Part]]) -> int:
-    return protocol.own_bytes(encoded for _, encoded in replies)
+    return protocol.own_bytes([encoded for _, encoded in replies])
 
 
 def _large(value: Any) -> bool:
@@ -848,7 +855,10 @@ def _large(value: Any) -> bool:
             continue
         if kind is str or kind is bytes:
             seen += len(item) // 100
-        elif kind is dict:
+            if seen > _ENCODED_AT_ONCE:
+                return True
+            continue
+        if kind is dict:
             seen += 2 * len(item)
         elif kind is list or kind is tuple:
             seen += len(item)

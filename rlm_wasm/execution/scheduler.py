@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -41,7 +41,6 @@ from rlm_wasm.execution.guest import (
 from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
-from rlm_wasm.execution.output import BoundedText
 from rlm_wasm.execution.requests import HostRequest, HostRequests
 from rlm_wasm.limits import Limits
 from rlm_wasm.runlog.stream import Recorder
@@ -121,9 +120,69 @@ class Scheduler:
 
     # ---- executions
 
-    async def execute(self, message: Callable[[], ToGuest], limits: Limits) -> Outcome:
-        """Run one program. ``message`` makes the eval message, replies that are due included."""
+    def execute(
+        self, source: str, name: str, options: dict[str, Any], limits: Limits
+    ) -> Outcome | Coroutine[Any, Any, Outcome]:
+        """Run one program: how it ended, or what has to be awaited for that.
+
+        Most come to their end in their first slice, and say nothing but their value: that needs no turn of
+        the event loop, and none of what waits, cancels and serves.
+        """
         execution = self.begun(limits)
+        guest, requests = self.guest, self.requests
+        if (
+            self._journal is not None
+            or not guest.is_ready
+            or requests.replies_due
+            or requests.backlog
+            or self._meter.memory.shared
+        ):
+            return self._execute(execution, source, name, options)
+        guest.log.begin()
+        message = protocol.evaluate(source, name, options)
+        if len(message) > AT_ONCE:
+            return self._guarded(execution, self._drive(execution, message))
+        return self._first_slice(execution, message)
+
+    def _first_slice(
+        self, execution: ActiveExecution, message: bytes
+    ) -> Outcome | Coroutine[Any, Any, Outcome]:
+        guest, sandbox = self.guest, self.guest.sandbox
+        goes_on: Coroutine[Any, Any, Outcome] | None = None
+        outcome: Outcome | None = None
+        try:
+            outbox: bytes | None = None
+            try:
+                status = guest.run(message)
+                if status == GuestStatus.DONE and sandbox.fuel_used < HEAVY_FUEL:
+                    outbox = sandbox.outbox_up_to(AT_ONCE)
+            except MessageTooLarge:  # it is the second time, too, and then it ends the execution
+                goes_on = self._drive(execution, message)
+                return self._guarded(execution, goes_on)
+            except InstanceLost as crash:
+                execution.charge(sandbox.fuel_used)
+                goes_on = self._lost(execution, crash)
+                return self._guarded(execution, goes_on)
+            done = None if outbox is None else protocol.plain_done(outbox)
+            if outbox is None or done is None:
+                goes_on = self._drive(execution, message, status)
+                return self._guarded(execution, goes_on)
+            guest.ran(message, status)
+            execution.charge(sandbox.fuel_used + len(outbox) * FUEL_A_BYTE)
+            execution.finish(done)
+            outcome = self._ended(execution)
+            guest.rests()
+            return outcome
+        finally:
+            if goes_on is None:
+                if outcome is None:
+                    self._abandon(execution)
+                self._over(execution)
+
+    async def _execute(
+        self, execution: ActiveExecution, source: str, name: str, options: dict[str, Any]
+    ) -> Outcome:
+        """The same where something has to be done before, or replies are due to the program at once."""
         guest = self.guest
         if guest.log.overdue or guest.is_held:
             try:
@@ -132,24 +191,27 @@ class Scheduler:
                 self.execution = None
                 raise
         guest.log.begin()
-        encoded = message()
+        due = self._due_replies()
+        encoded: ToGuest
+        if due:
+            encoded = protocol.evaluate_with(source, name, options, due)
+        else:
+            encoded = protocol.evaluate(source, name, options)
         if self._journal is not None:
             if not isinstance(encoded, bytes):
                 encoded = protocol.joined(encoded)
-            self._journal.evaluate(encoded, self._given, limits.timeout_s)
-        return await self._guarded(execution, encoded)
+            self._journal.evaluate(encoded, self._given, execution.limits.timeout_s)
+        return await self._guarded(execution, self._drive(execution, encoded))
 
     def begun(self, limits: Limits) -> ActiveExecution:
         """An execution, which is now the one under way."""
-        self._unsettle()
-        self.execution = ActiveExecution(
-            limits,
-            BoundedText(limits.output_bytes),
-            BoundedText(limits.output_bytes),
-            self.requests.begin(),
-            self._account if self._account is not None else FuelAccount(limits.fuel),
-        )
-        return self.execution
+        if self._settling is not None:
+            self._unsettle()
+        account = self._account
+        if account is None:
+            account = FuelAccount(limits.fuel)
+        self.execution = execution = ActiveExecution(limits, self.requests.begin(), account)
+        return execution
 
     async def resume(self, limits: Limits) -> Outcome:
         """Go on with the execution that a snapshot was taken of."""
@@ -157,28 +219,33 @@ class Scheduler:
         assert execution is not None
         execution.run_under(limits)
         if execution.ending and execution.done is None:  # a limit fired while it was replayed
-            return await self._guarded(execution, self._interrupt(execution))
-        return await self._guarded(execution, self.guest.by_rule())
+            return await self._guarded(execution, self._drive(execution, self._interrupt(execution)))
+        return await self._guarded(execution, self._drive(execution, self.guest.by_rule()))
 
-    async def _guarded(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
+    async def _guarded(self, execution: ActiveExecution, work: Coroutine[Any, Any, Outcome]) -> Outcome:
         completed = False
         try:
-            outcome = await self._drive(execution, message)
+            outcome = await work
             completed = True
             await self.guest.give_back(worked=execution.fuel >= HEAVY_FUEL)
             return outcome
         finally:
-            execution.stop_clock()
             if not completed:
+                execution.stop_clock()
                 self._abandon(execution)
-            if execution.redeliver:
-                self.requests.drop(execution.redeliver)
-            self.execution = None
-            self._waiter = None
-            if self._journal is not None:
-                self._journal.arrived()
-            if self.guest.is_unsettled:
-                self._settling = asyncio.get_running_loop().call_later(SETTLED_AFTER_S, self._settle)
+            self._over(execution)
+
+    def _over(self, execution: ActiveExecution) -> None:
+        """Nothing of it is under way any longer."""
+        execution.stop_clock()
+        if execution.redeliver:
+            self.requests.drop(execution.redeliver)
+        self.execution = None
+        self._waiter = None
+        if self._journal is not None:
+            self._journal.arrived()
+        if self.guest.is_unsettled:
+            self._settling = asyncio.get_running_loop().call_later(SETTLED_AFTER_S, self._settle)
 
     def _settle(self) -> None:
         self._settler = asyncio.get_running_loop().create_task(self._settled())
@@ -193,7 +260,7 @@ class Scheduler:
             self._settling.cancel()
             self._settling = None
 
-    def due_replies(self) -> list[protocol.Part]:
+    def _due_replies(self) -> list[protocol.Part]:
         """Replies to calls that an earlier execution left, for the eval message."""
         taken = self.requests.take() if self.requests.replies_due else []
         self._given = [id_ for id_, _ in taken]
@@ -201,7 +268,10 @@ class Scheduler:
             self.keep(self.execution, taken)
         return [encoded for _, encoded in taken]
 
-    async def _drive(self, execution: ActiveExecution, message: ToGuest | None) -> Outcome:
+    async def _drive(
+        self, execution: ActiveExecution, message: ToGuest | None, ran_first: int | None = None
+    ) -> Outcome:
+        """``ran_first``: with this message, a small one, it was run already; that gave this status."""
         guest, sandbox, requests = self.guest, self.guest.sandbox, self.requests
         self._turn_ends = time.monotonic() + TURN_S
         journal, count = self._journal, None
@@ -213,7 +283,7 @@ class Scheduler:
                 given: bytes | int | None = None
                 ran = False
                 try:
-                    if guest.needs_preparing:
+                    if ran_first is None and guest.needs_preparing:
                         # The replies in the message are nowhere else any longer: no snapshot is whole now.
                         with guest.in_transit() if message is not None else nullcontext():
                             await guest.prepare()
@@ -224,7 +294,10 @@ class Scheduler:
                     if journal is not None:
                         journal.run(_joined(message), guest.by_rule())
                         ran = True
-                    status = guest.run(given)
+                    if ran_first is None:
+                        status = guest.run(given)
+                    else:
+                        status, ran_first = ran_first, None
                 except MessageTooLarge as error:
                     if journal is not None and ran:
                         journal.not_run()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.records import AtLeast, Natural, NonNegative
 
 Positive = Annotated[int, AtLeast(1)]

@@ -8,8 +8,9 @@ forms that orchestration programs use: choices, a scale, a number, JSON keys, a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 Form = Literal["sentences", "choice", "number", "scale", "program"]
 ValueKind = Literal["text", "number", "boolean", "list"]

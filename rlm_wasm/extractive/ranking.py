@@ -11,11 +11,11 @@ import re
 from collections import Counter
 from concurrent.futures import CancelledError
 from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from rlm_wasm.extractive.instruction_parser import content_words
+from rlm_wasm.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     import threading

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import re
-import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from rlm_wasm.errors import LimitExceeded, RlmError, SnapshotCorrupt
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
-from rlm_wasm.results import Execution, ModelUse
+from rlm_wasm.results import Execution, ModelUse, execution_without_calls
 from rlm_wasm.store.records import Amount
 
-_ID = re.compile(r"[0-9a-f]{16}")
+_ID = r"[0-9a-f]{16}"
 
 MAX_MODELS = 100
 """Models that are told apart; what others used is counted under OTHER_MODELS."""
@@ -107,8 +108,27 @@ class Usage:
         """US dollars; None where the price of a model is unknown."""
         return None if self.unpriced else self.cost_usd
 
+    @property
+    def unused(self) -> bool:
+        """Whether nothing was asked for or answered: it is as it was made."""
+        return not (
+            self.calls
+            or self.done
+            or self.models
+            or self.prompt_tokens
+            or self.completion_tokens
+            or self.cost_usd
+            or self.cached
+            or self.cached_tokens
+            or self.unpriced
+            or self.provider
+            or self.asked_for
+        )
+
     def to_execution(self, *, elapsed: float = 0.0, fuel: int = 0, memory_bytes: int = 0) -> Execution:
         """As a Result tells of it, beside what else was used."""
+        if self.unused:
+            return execution_without_calls(elapsed, fuel, memory_bytes)
         return Execution(
             calls=self.calls,
             elapsed=elapsed,
@@ -536,7 +556,8 @@ class Budget:
 
     def begin_execution(self) -> None:
         """A new execution counts from nothing."""
-        self.execution = Usage()
+        if not self.execution.unused:
+            self.execution = Usage()
 
     def keep_back(self) -> None:
         """Keep a call back for a last word, and a tenth of what is left of tokens and money."""
@@ -798,7 +819,7 @@ class Budget:
 
     def from_state(self, state: BudgetState) -> None:
         """Take over what to_state gave. Raises SnapshotCorrupt."""
-        if not _ID.fullmatch(state.id):  # it goes into a header of every request
+        if not re.fullmatch(_ID, state.id):  # it goes into a header of every request
             raise SnapshotCorrupt("the snapshot's budget has no id")
         self._pool.id = state.id
         self.execution = state.execution.copy()
@@ -822,7 +843,7 @@ def nanousd(usd: float) -> int:
 
 def new_id() -> str:
     """A name for what a session spends, that no other session has."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def _no_room(kind: str, used: float, reserved: float, asked: float, limit: float) -> LimitExceeded:

@@ -22,10 +22,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 
 __all__ = ["NoProgram", "Program", "program_in", "program_operation"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import mcp_types as types
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.mcp import guide
 from rlm_wasm.providers.aliases import ROLES
 from rlm_wasm.providers.info import info_of

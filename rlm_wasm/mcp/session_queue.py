@@ -11,11 +11,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_wasm.capabilities.checkpoints import MemoryStore
 from rlm_wasm.errors import RlmError, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.mcp.bounds import ServerBounds
 from rlm_wasm.named_sessions import open_named
 from rlm_wasm.results import OnProgress, Progress, Result, own_places

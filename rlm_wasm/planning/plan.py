@@ -8,10 +8,11 @@ loaded context or on a stand-in of the stated scale; its estimate comes from the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import ProviderError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.planning.estimate import Estimate, estimate
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import CompletionRequest

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROLES: Final = ("cheap", "middle", "good")
 """Every provider has a model for these."""
 MAX_ALIASES: Final = 200
-_NAME: Final = re.compile(r"[A-Za-z][\w.:/-]{0,99}")
+_NAME: Final = r"[A-Za-z][\w.:/-]{0,99}"
 _MAX_MODEL: Final = 200
 
 
@@ -28,7 +28,7 @@ def checked_aliases(aliases: Mapping[str, str] | None, where: str = "aliases") -
     if len(merged) > MAX_ALIASES:
         raise UsageError(f"{where}: {len(merged):,} aliases; {MAX_ALIASES} are the most")
     for name, model in merged.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
             raise UsageError(f"{where}: an alias is a word such as cheap, not {name!r:.80}")
         if not isinstance(model, str) or not model.strip() or len(model) > _MAX_MODEL:
             raise UsageError(f"{where}: the alias {name} needs the name of a model, not {model!r:.80}")

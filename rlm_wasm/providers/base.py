@@ -8,9 +8,10 @@ budget, record and replay) are providers too. What goes wrong is raised as a Pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.records import Natural
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rlm_wasm.errors import ProviderError, UsageError
 from rlm_wasm.foreign import described
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers.info import info_of
 
 if TYPE_CHECKING:

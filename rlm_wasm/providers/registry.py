@@ -7,7 +7,6 @@ None) and gives back an object with ``complete``.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -105,6 +104,8 @@ def _installed(name: str, **options: Any) -> Provider:
 
 def _unknown(name: str) -> str:
     names = provider_names()
+    import difflib  # for a name that is none
+
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"unknown provider {name!r}.{hint} There are: {', '.join(names)}."

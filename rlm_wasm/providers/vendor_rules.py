@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 
 _NAME_LENGTH: Final = 100
 """Of a model's name, as much as is looked at and shown: a program may write anything there."""

@@ -8,15 +8,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import CapabilityDenied, UsageError
+from rlm_wasm.lazy import lazily
 from rlm_wasm.limits import Limits
 from rlm_wasm.python.place import FamilyPlace
 
-__all__ = ["KINDS", "PythonKind", "python_backend", "python_kind"]
+if TYPE_CHECKING:
+    from rlm_wasm.python import session_python as session_python
+else:
+    session_python = lazily("rlm_wasm.python.session_python")
+
+__all__ = ["KINDS", "PythonKind", "python_backend", "python_kind", "session_python"]
 
 PythonKind = Literal["wasi", "host", "off"]
 KINDS: tuple[PythonKind, ...] = get_args(PythonKind)

@@ -78,11 +78,17 @@ class PythonEngine:
 
         loaded, self.compiled_from_cache = CompiledCache().load(
             f"python-{key}.cwasm",
-            from_file=lambda name: component.Component.deserialize_file(self.engine, name),
+            from_file=self._from_file,
             compile_module=compile_module,
             serialize=lambda compiled: compiled.serialize(),
         )
         return loaded
+
+    def _from_file(self, name: str) -> component.Component | None:
+        try:
+            return component.Component.deserialize_file(self.engine, name)
+        except wasmtime.WasmtimeError:  # of another version or CPU, or damaged
+            return None
 
     def linker(self, host: Callable[[str], str], seeded: random.Random) -> component.Linker:
         """All that the component can reach. What is not here traps."""

@@ -13,10 +13,10 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from rlm_wasm.data import whole_characters
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.python.codec import MAX_DEPTH
 from rlm_wasm.python.values import (
     BLOCK,

@@ -11,11 +11,11 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
 from rlm_wasm.errors import Unencodable, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.python import codec
 from rlm_wasm.python.codec import MAX_DEPTH
 from rlm_wasm.python.values import (

@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Final
 
 from rlm_wasm.data import json_form
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.records import Natural, NonNegative
 
 VERSION: Final = 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.records import structure
 from rlm_wasm.runlog.events import BY_TYPE, VERSION, Record, RunStarted, Text
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.runlog.events import (
     CallEnded,
     CallQueued,

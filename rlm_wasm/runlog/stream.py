@@ -6,7 +6,7 @@ With nobody reading, ``recorder.on`` is False and nothing is made: that look is 
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,7 +90,7 @@ class Recorder:
         """A run begins: the session's own execution, not a child's."""
         if not self._promised:
             self._began = (time.time(), time.monotonic())
-        self.run, self._promised = self._promised or secrets.token_hex(8), ""
+        self.run, self._promised = self._promised or os.urandom(8).hex(), ""
         self._executions = 0
 
     def end(self) -> None:
@@ -126,7 +126,7 @@ class Recorder:
 
     def chapter(self, title: str) -> None:
         """A part of a longer undertaking begins; the next run of the session belongs to it."""
-        run = self.run or secrets.token_hex(8)
+        run = self.run or os.urandom(8).hex()
         if not self.run:
             self._began = (time.time(), time.monotonic())
         self._promised = run

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from rlm_wasm.data import ImproperList, Symbol
+from rlm_wasm.lazy_dataclass import dataclass
 
 Kind = Literal["procedure", "type", "syntax", "import", "value", "other"]
 

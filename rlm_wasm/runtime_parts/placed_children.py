@@ -16,12 +16,12 @@ from rlm_wasm.errors import SessionClosed
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import Grants
 from rlm_wasm.session import Session
-from rlm_wasm.session_parts.placed import Reply, Told, Work, log
-from rlm_wasm.session_parts.serving import spent_in
+from rlm_wasm.session_parts import placed, serving
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
     from rlm_wasm.runtime_parts.opening import Opener
+    from rlm_wasm.session_parts.placed import Told, Work
     from rlm_wasm.store.database import DatabaseStore
 
 
@@ -60,7 +60,7 @@ class ChildRunner:
     def _over(self, name: str, task: asyncio.Task[Told]) -> None:
         self._running.pop(name, None)
         if not task.cancelled() and task.exception() is not None:  # maybe nobody waits for it
-            log.info("session %s works no longer here: %s", name, task.exception())
+            placed.log.info("session %s works no longer here: %s", name, task.exception())
 
     async def _done(self, grants: Grants, work: Work) -> Told:
         session = await self._opened(grants, work)
@@ -112,11 +112,11 @@ class ChildRunner:
         finally:
             await database.run(durable.give_back_here)
         if kept is not None:
-            return Reply.load(kept, work.name), ()
-        reply = Reply(status="cancelled")
+            return placed.Reply.load(kept, work.name), ()
+        reply = placed.Reply(status="cancelled")
         if account is not None:
             spent = account.budget
-            reply = spent_in(
+            reply = serving.spent_in(
                 reply,
                 replace(
                     spent,
@@ -149,4 +149,4 @@ class _Running:
 
 
 def _logged(name: str) -> Trouble:
-    return lambda text: log.warning("%s (%s)", text, name)
+    return lambda text: placed.log.warning("%s (%s)", text, name)

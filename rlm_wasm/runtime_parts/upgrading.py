@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Final
 
 from rlm_wasm.capabilities.checkpoints import MemoryStore
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.grants import Grants
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.providers.base import Completion, CompletionRequest

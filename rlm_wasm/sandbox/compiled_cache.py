@@ -11,12 +11,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-
-import wasmtime
 
 from rlm_wasm.errors import UntrustedFile
 
@@ -32,6 +29,10 @@ def cache_dir() -> Path:
     given = os.environ.get("RLM_WASM_CACHE")
     if given:
         return Path(given)
+    if sys.platform == "linux" and Path(os.environ.get("HOME", "")).is_absolute():
+        # As platformdirs has it, which takes longer to import than a program to run.
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "rlm-wasm"
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("rlm-wasm"))
@@ -58,14 +59,14 @@ class CompiledCache:
         self,
         name: str,
         *,
-        from_file: Callable[[str], _T],
+        from_file: Callable[[str], _T | None],
         compile_module: Callable[[], _T],
         serialize: Callable[[_T], bytes | bytearray],
     ) -> tuple[_T, bool]:
         """The module of this file name, and whether it was cached; else compile it and keep it.
 
         ``from_file`` is wasmtime's ``deserialize_file``: what comes from a file is mapped, so that processes
-        share its pages. Its WasmtimeError (another CPU, a damaged file) means: compile again.
+        share its pages. None (another CPU, a damaged file) means: compile again.
         """
         if self.problem:
             return compile_module(), False
@@ -89,15 +90,13 @@ class CompiledCache:
             return str(error)
         return ""
 
-    def _from_cache(self, name: str, from_file: Callable[[str], _T]) -> _T | None:
+    def _from_cache(self, name: str, from_file: Callable[[str], _T | None]) -> _T | None:
         try:
             handle = self._open_file(name)
         except (UntrustedFile, OSError):
             return None
         try:
             return from_file(_path_of(handle, self.folder / name))
-        except wasmtime.WasmtimeError:
-            return None
         finally:
             os.close(handle)
 
@@ -147,6 +146,8 @@ def _path_of(handle: int, path: Path) -> str:
 
 def write_atomically(path: Path, content: bytes | bytearray) -> None:
     """Write so that a reader sees all of it or nothing; only this user can read it. Raises OSError."""
+    import tempfile  # for what happens once
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -5,50 +5,41 @@ The compiled guest is kept in the cache of compiled modules (compiled_cache.py).
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
-import platform
 import sys
 import threading
+import weakref
+from collections.abc import Callable
+from ctypes import addressof, c_void_p
 from pathlib import Path
-from typing import Any, ClassVar
-
-import wasmtime
-from wasmtime import _ffi
+from typing import ClassVar
 
 from rlm_wasm.errors import InternalError
+from rlm_wasm.sandbox import c_api as wasm
 from rlm_wasm.sandbox.compiled_cache import CompiledCache
+
+FAR = 1 << 40
+"""Where fuel stands while no program runs."""
 
 _GUEST = Path(__file__).parent.parent / "_guest"
 
 
-def _prototype(name: str, result: Any, *arguments: Any) -> Any:
-    function = getattr(_library, name)
-    function.restype = result
-    function.argtypes = arguments
-    return function
+class Module:
+    """A compiled module; it goes with the last that has it."""
+
+    __slots__ = ("__weakref__", "at")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        """The address of its handle."""
+        _owned(self, wasm.module_delete, at)
 
 
-# wasmtime-py's own wrappers convert every argument; a call through plain addresses takes half
-# the time. The library is the one that wasmtime-py has loaded; only the prototypes are ours.
-_library = ctypes.CDLL(str(_ffi.filename))
-_P = ctypes.c_void_p
-store_new = _prototype("wasmtime_store_new", _P, _P, _P, _P)
-store_delete = _prototype("wasmtime_store_delete", None, _P)
-store_context = _prototype("wasmtime_store_context", _P, _P)
-store_limiter = _prototype("wasmtime_store_limiter", None, _P, *[ctypes.c_int64] * 5)
-set_fuel = _prototype("wasmtime_context_set_fuel", _P, _P, ctypes.c_uint64)
-get_fuel = _prototype("wasmtime_context_get_fuel", _P, _P, _P)
-instantiate = _prototype("wasmtime_instance_pre_instantiate", _P, _P, _P, _P, _P)
-export_get = _prototype(
-    "wasmtime_instance_export_get", ctypes.c_bool, _P, _P, ctypes.c_char_p, ctypes.c_size_t, _P
-)
-call_unchecked = _prototype("wasmtime_func_call_unchecked", _P, _P, _P, _P, ctypes.c_size_t, _P)
-memory_data = _prototype("wasmtime_memory_data", _P, _P, _P)
-memory_data_size = _prototype("wasmtime_memory_data_size", ctypes.c_size_t, _P, _P)
-memory_grow = _prototype("wasmtime_memory_grow", _P, _P, _P, ctypes.c_uint64, _P)
+def _owned(owner: object, delete: Callable[[int], None], at: int) -> None:
+    """What stands there goes with its owner; at the end of the process with that."""
+    weakref.finalize(owner, delete, at).atexit = False
 
 
 def guest_path() -> Path:
@@ -81,20 +72,24 @@ class Engine:
     def __init__(self, guest: Path | bytes | None = None) -> None:
         self._guest = guest_path() if guest is None else guest
         self.image_hash = _image_hash(self._guest)
-        config = wasmtime.Config()
-        config.consume_fuel = True
+        config = wasm.config_new()
+        wasm.config_consume_fuel(config, True)
         # No epochs: to look at one at every loop and call costs a tenth of all time, and fuel traps as well.
-        config.cranelift_nan_canonicalization = True  # the same bits on every machine
-        config.wasm_threads = False
-        config.memory_init_cow = True
-        config.parallel_compilation = not forked()  # its threads would not have come along
-        self.wasmtime_engine = wasmtime.Engine(config)
+        wasm.config_nan_canonicalization(config, True)  # the same bits on every machine
+        wasm.config_threads(config, False)
+        wasm.config_memory_init_cow(config, True)
+        wasm.config_parallel_compilation(config, not forked())  # its threads would not have come along
+        self.engine_pointer: int = wasm.engine_new(config)
+        _owned(self, wasm.engine_delete, self.engine_pointer)
         self.module = self._load()
-        self.image_size = _memory_size(self.module)
-        linker = wasmtime.Linker(self.wasmtime_engine)
-        self._pre = linker.instantiate_pre(self.module)
-        self.engine_pointer = address(self.wasmtime_engine.ptr())
-        self.pre_pointer = address(self._pre.ptr())
+        linker, pre = wasm.linker_new(self.engine_pointer), c_void_p()
+        failed = wasm.linker_instantiate_pre(linker, self.module.at, addressof(pre))
+        wasm.linker_delete(linker)
+        if failed:
+            raise InternalError(f"the guest cannot be linked: {wasm.text_of_error(failed)}")
+        self.pre_pointer = pre.value or 0
+        _owned(self, wasm.pre_delete, self.pre_pointer)
+        self.image_size = self._image_size()
         self.report_at: int | None = None
         """Where guests leave what is wanted after every run; 0: nowhere, None: nobody has asked yet."""
 
@@ -120,17 +115,54 @@ class Engine:
         """The guest as it ships: a WebAssembly module, whose SHA-256 is ``image_hash``."""
         return self._guest if isinstance(self._guest, bytes) else self._guest.read_bytes()
 
-    def _compiled(self) -> wasmtime.Module:
-        if isinstance(self._guest, bytes):
-            return wasmtime.Module(self.wasmtime_engine, self._guest)
-        return wasmtime.Module.from_file(self.wasmtime_engine, self._guest)
+    def instantiate(self, memory_limit: int) -> tuple[int, int, wasm.Handle]:
+        """A new instance: its store, the store's context, and the handle.
 
-    def _load(self) -> wasmtime.Module:
+        Raises InternalError where there is no room for one, and for a guest that does not start.
+        """
+        store = wasm.store_new(self.engine_pointer, None, None)
+        context = wasm.store_context(store)
+        instance, trap = wasm.Handle(), c_void_p()
+        wasm.store_limiter(store, memory_limit, -1, 1, -1, 1)
+        wasm.set_fuel(context, FAR)
+        failed = wasm.pre_instantiate(self.pre_pointer, context, addressof(instance), addressof(trap))
+        if failed or trap.value:
+            message = failure_of(failed, trap.value)[1]
+            wasm.store_delete(store)
+            raise InternalError(f"the guest cannot be instantiated: {message}")
+        return store, context, instance
+
+    def _image_size(self) -> int:
+        """Bytes of linear memory that a fresh instance has."""
+        store, context, instance = self.instantiate(-1)
+        memory = wasm.export(context, addressof(instance), "memory", wasm.MEMORY)
+        size = 0 if memory is None else wasm.memory_data_size(context, memory[1])
+        wasm.store_delete(store)
+        if memory is None:
+            raise InternalError("the guest exports no memory")
+        return int(size)
+
+    def _compiled(self) -> Module:
+        image, module = self.image(), c_void_p()
+        failed = wasm.module_new(self.engine_pointer, image, len(image), addressof(module))
+        if failed:
+            raise InternalError(f"the guest cannot be compiled: {wasm.text_of_error(failed)}")
+        return Module(module.value or 0)
+
+    def _from_file(self, name: str) -> Module | None:
+        module = c_void_p()
+        failed = wasm.module_from_file(self.engine_pointer, os.fsencode(name), addressof(module))
+        if failed:
+            wasm.error_delete(failed)
+            return None
+        return Module(module.value or 0)
+
+    def _load(self) -> Module:
         module, self.compiled_from_cache = CompiledCache().load(
             f"guest-{self.cache_key()}.cwasm",
-            from_file=lambda name: wasmtime.Module.deserialize_file(self.wasmtime_engine, name),
+            from_file=self._from_file,
             compile_module=self._compiled,
-            serialize=lambda module: module.serialize(),
+            serialize=_serialized,
         )
         return module
 
@@ -140,11 +172,11 @@ class Engine:
 
     def cache_key(self) -> str:
         """Changes with everything that compiled code depends on."""
-        library = Path(_ffi.filename).stat()  # stands for its version: asking for that takes 20 ms
+        library = Path(wasm.LIBRARY).stat()  # stands for its version: asking for that takes 20 ms
         parts = [
             self.image_hash,
             f"{library.st_size}-{library.st_mtime_ns}",
-            platform.machine(),
+            _machine(),
             sys.platform,
             "config-2",
         ]
@@ -160,12 +192,32 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def _memory_size(module: wasmtime.Module) -> int:
-    """Bytes of linear memory that a fresh instance has."""
-    for export in module.exports:
-        if isinstance(export.type, wasmtime.MemoryType):
-            return export.type.limits.min * 65536
-    raise InternalError("the guest exports no memory")
+def _machine() -> str:
+    """As ``platform.machine`` says it, which takes longer to import than most that is needed here."""
+    if hasattr(os, "uname"):
+        return os.uname().machine
+    import platform
+
+    return platform.machine()
+
+
+def _serialized(module: Module) -> bytes:
+    given = wasm.Bytes()
+    failed = wasm.module_serialize(module.at, addressof(given))
+    if failed:
+        raise InternalError(f"the compiled guest cannot be kept: {wasm.text_of_error(failed)}")
+    return wasm.taken(given)
+
+
+_REASONS = {wasm.OUT_OF_FUEL: "fuel", wasm.STACK_OVERFLOW: "stack"}
+
+
+def failure_of(error: int | None, trap: int | None) -> tuple[str, str]:
+    """Reason and message of what a C call returned; frees it."""
+    if trap:
+        code, message = wasm.trapped(trap)
+        return "trap" if code is None else _REASONS.get(code, "trap"), message
+    return "trap", wasm.text_of_error(error) if error else "no reason was given"
 
 
 def _image_hash(path: Path | bytes) -> str:
@@ -179,8 +231,3 @@ def _image_hash(path: Path | bytes) -> str:
     except (OSError, ValueError, KeyError):
         pass
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def address(pointer: Any) -> int:
-    """The address that a ctypes pointer holds."""
-    return ctypes.cast(pointer, ctypes.c_void_p).value or 0

@@ -7,12 +7,9 @@ from collections.abc import Callable, Generator, Sequence
 from ctypes import addressof, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from typing import Any
 
-import wasmtime
-from wasmtime import _bindings
-
 from rlm_wasm.errors import InternalError
-from rlm_wasm.sandbox import engine as wasm
-from rlm_wasm.sandbox.engine import Engine
+from rlm_wasm.sandbox import c_api as wasm
+from rlm_wasm.sandbox.engine import FAR, Engine
 from rlm_wasm.sandbox.layers import Piece, clear, laid_over, lay, mappings, uncovered
 
 
@@ -36,10 +33,6 @@ class Report(ctypes.LittleEndianStructure):
     touched_end: int
 
 
-FAR = 1 << 40
-"""Where deadline and fuel stand while no program runs."""
-
-
 class CallBuffers:
     """Room for the arguments and results of calls through the C API, made once an instance."""
 
@@ -57,13 +50,13 @@ class CallBuffers:
     )
 
     def __init__(self) -> None:
-        self.values = (_bindings.wasmtime_val_raw_t * 2)()
+        self.values = (wasm.Value * 2)()
         self.trap = c_void_p()
         self.fuel = c_uint64()
         self.word0 = c_int32.from_buffer(self.values)
         self.unsigned0 = c_uint32.from_buffer(self.values)
         self.long0 = c_uint64.from_buffer(self.values)
-        self.long1 = c_int64.from_buffer(self.values, ctypes.sizeof(_bindings.wasmtime_val_raw_t))
+        self.long1 = c_int64.from_buffer(self.values, ctypes.sizeof(wasm.Value))
         self.values_at = addressof(self.values)
         self.trap_at = addressof(self.trap)
         self.fuel_at = addressof(self.fuel)
@@ -89,6 +82,8 @@ class Instance:
         "reports",
         "size",
         "store",
+        "window",
+        "window_bytes",
     )
 
     def __init__(self, engine: Engine, memory_limit: int) -> None:
@@ -102,43 +97,36 @@ class Instance:
         self.report: Report | None = None
         """What stands there after every run; None where it leaves nothing."""
         self.inbox_at = self.inbox_bytes = 0
-        store = wasm.store_new(engine.engine_pointer, None, None)
-        context = wasm.store_context(store)
-        instance = (ctypes.c_uint8 * ctypes.sizeof(_bindings.wasmtime_instance_t))()
-        wasm.store_limiter(store, memory_limit, -1, 1, -1, 1)
-        wasm.set_fuel(context, FAR)
-        trap = c_void_p()
-        failed = wasm.instantiate(engine.pre_pointer, context, addressof(instance), addressof(trap))
-        if failed or trap.value:
-            message = failure_of(failed, trap.value)[1]
-            wasm.store_delete(store)
-            raise InternalError(f"the guest cannot be instantiated: {message}")
-        self.store, self.context, self.instance = store, context, instance
+        store, self.context, self.instance = engine.instantiate(memory_limit)
+        self.store = store
         self.calls = CallBuffers()
         self._externs: list[Any] = []
         self.functions: dict[str, int] = {}
-        self.memory_at = self.export("memory", "memory")
-        self.base: int = wasm.memory_data(context, self.memory_at)
-        self.size: int = wasm.memory_data_size(context, self.memory_at)
+        self.memory_at = self.export("memory", wasm.MEMORY)
+        self.base: int = wasm.memory_data(self.context, self.memory_at)
+        self.size: int = wasm.memory_data_size(self.context, self.memory_at)
+        self.window_bytes = self.size
+        self.window = (ctypes.c_char * self.size).from_address(self.base)
+        """The memory as it was at first: a slice of that takes a quarter of what ``string_at`` takes."""
         if engine.report_at is not None:
             self.read_reports(engine.report_at)
 
-    def export(self, name: str, kind: str) -> int:
+    def export(self, name: str, kind: int) -> int:
         """The address of an export's handle."""
-        extern = _bindings.wasmtime_extern_t()
-        encoded = name.encode()
-        at = addressof(self.instance)
-        if not wasm.export_get(self.context, at, encoded, len(encoded), addressof(extern)):
+        found = wasm.export(self.context, addressof(self.instance), name, kind)
+        if found is None:
             raise InternalError(f"the guest has no export {name!r}")
-        self._externs.append(extern)  # keeps the address alive
-        return addressof(getattr(extern.of, kind))
+        self._externs.append(found[0])  # keeps the address alive
+        return found[1]
+
+    def function(self, name: str) -> int:
+        """The address of an exported function's handle, which ``functions`` has from then on."""
+        address = self.functions[name] = self.export(name, wasm.FUNCTION)
+        return address
 
     def has(self, name: str) -> bool:
         """Whether there is an export of this name."""
-        extern = _bindings.wasmtime_extern_t()
-        encoded = name.encode()
-        at = addressof(self.instance)
-        return bool(wasm.export_get(self.context, at, encoded, len(encoded), addressof(extern)))
+        return wasm.export(self.context, addressof(self.instance), name, wasm.FUNCTION) is not None
 
     def read_reports(self, at: int) -> None:
         """It leaves at this address what is wanted after every run; 0: it leaves nothing."""
@@ -204,22 +192,3 @@ class Instance:
 
     def __del__(self) -> None:
         self.delete()
-
-
-_REASONS = {
-    wasmtime.TrapCode.OUT_OF_FUEL: "fuel",
-    wasmtime.TrapCode.STACK_OVERFLOW: "stack",
-}
-
-
-def failure_of(error: int | None, trap: int | None) -> tuple[str, str]:
-    """Reason and message of what a C call returned; frees it."""
-    if trap:
-        pointer = ctypes.cast(trap, ctypes.POINTER(_bindings.wasm_trap_t))
-        owned = wasmtime.Trap._from_ptr(pointer)
-        code = owned.trap_code
-        reason = _REASONS.get(code, "trap") if code else "trap"
-        return reason, code.name.lower().replace("_", " ") if code else owned.message.splitlines()[0]
-    error_type = ctypes.POINTER(_bindings.wasmtime_error_t)
-    failure = wasmtime.WasmtimeError._from_ptr(ctypes.cast(error or 0, error_type))
-    return "trap", str(failure)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from ctypes import memmove
 from typing import ClassVar
 
-from rlm_wasm.sandbox import engine as wasm
+from rlm_wasm.sandbox import c_api as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.pages import PAGE, drop, pristine_memory, written_runs

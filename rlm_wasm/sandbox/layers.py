@@ -16,10 +16,10 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.sandbox.pages import PAGE
 
 _READ_AND_WRITE = 3

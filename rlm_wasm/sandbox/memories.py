@@ -15,13 +15,13 @@ import re
 import sys
 from collections.abc import Callable, Generator, Iterable
 from ctypes import addressof, c_uint64
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from rlm_wasm.errors import SandboxCrashed
-from rlm_wasm.sandbox import engine as wasm
-from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.instance import Instance, failure_of
+from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.sandbox import c_api as wasm
+from rlm_wasm.sandbox.engine import Engine, failure_of
+from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.layers import Extent, LayerFile, Piece, laid_over, lay, mappings
 from rlm_wasm.sandbox.pages import (
     PAGE,

@@ -8,7 +8,6 @@ it leaves out is equal by construction.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import re
@@ -16,6 +15,8 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from rlm_wasm.sandbox import c_api as wasm
 
 if TYPE_CHECKING:
     from rlm_wasm.sandbox.engine import Engine
@@ -372,22 +373,17 @@ def _system_call() -> Any:
 
 _madvise = _system_call()
 
-_pristine: dict[int, tuple[Any, int, int]] = {}
-# Before the modules go: a store that outlives them cannot be given back, and says so on standard error.
-atexit.register(_pristine.clear)
+_pristine: dict[int, tuple[Engine, int, int]] = {}
+"""By engine, with that: an address and a size. Their stores stay as long as the process."""
 
 
 def pristine_memory(engine: Engine) -> tuple[int, int]:
     """Address and size of an untouched instance's memory. Nothing ever runs in it."""
     known = _pristine.get(id(engine))
     if known is None:
-        import wasmtime
-
-        store = wasmtime.Store(engine.wasmtime_engine)
-        store.set_fuel(1 << 40)
-        instance = wasmtime.Instance(store, engine.module, [])
-        memory = instance.exports(store)["memory"]
-        assert isinstance(memory, wasmtime.Memory)
-        start = ctypes.cast(memory.data_ptr(store), ctypes.c_void_p).value or 0
-        known = _pristine[id(engine)] = ((store, instance, engine), start, memory.data_len(store))
+        _, context, instance = engine.instantiate(-1)
+        memory = wasm.export(context, ctypes.addressof(instance), "memory", wasm.MEMORY)
+        assert memory is not None
+        size = wasm.memory_data_size(context, memory[1])
+        known = _pristine[id(engine)] = engine, wasm.memory_data(context, memory[1]), size
     return known[1], known[2]

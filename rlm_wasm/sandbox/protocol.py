@@ -16,9 +16,9 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
@@ -38,6 +38,7 @@ from rlm_wasm.data import (
     with_whole_characters,
 )
 from rlm_wasm.errors import Unencodable
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.sandbox.pages import address_of, at_once, gathered
 from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, text_in
 from rlm_wasm.sandbox.uncollected import Uncollected
@@ -328,15 +329,10 @@ def messages(outbox: bytes) -> list[Message]:
     """The outbox's messages. Raises Unencodable for what is none."""
     if not outbox:
         return []
-    if outbox.startswith(_PLAIN_DONE):
-        done = _plain_done(outbox)
-        if done is not None:
-            return [done]
-    elif outbox.startswith(_WITHOUT_DATA):
-        done = _done_without_data(outbox)
-        if done is not None:
-            return [done]
-    elif outbox.startswith(_PLAIN_CALL):
+    done = plain_done(outbox)
+    if done is not None:
+        return [done]
+    if outbox.startswith(_PLAIN_CALL):
         call = _plain_call(outbox)
         if call is not None:
             return [call]
@@ -386,8 +382,15 @@ _WITHOUT_DATA = b"\x9f\x82\x64done\xa2\x66status\x62ok\x65value"
 _DATA = b"\x64data"
 
 
-def _plain_done(outbox: bytes) -> Done | None:
-    """The outbox of most evaluations: nothing but "done", with a short value. None: it is another one."""
+def plain_done(outbox: bytes) -> Done | None:
+    """The outbox of most evaluations: nothing but "done", with a value. None: it is another one."""
+    if outbox.startswith(_PLAIN_DONE):
+        return _done_with_data(outbox)
+    return _done_without_data(outbox) if outbox.startswith(_WITHOUT_DATA) else None
+
+
+def _done_with_data(outbox: bytes) -> Done | None:
+    """That of a short value. None: it is another one."""
     at = len(_PLAIN_DONE) + 1
     if len(outbox) <= at:
         return None
@@ -939,7 +942,7 @@ def evaluate(source: str, name: str, options: dict[str, Any]) -> bytes:
     """An eval message. Mostly there are no options: then it is put together by hand."""
     if options:
         return encode([Evaluate.KIND, {"source": source, "name": name, **options}])
-    return _EVAL_SOURCE + _encoded_text(source) + _NAME + _encoded_text(name)
+    return _EVAL_SOURCE + _encoded_text(source) + _encoded_name(name)
 
 
 def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequence[Part]) -> list[Part]:
@@ -951,6 +954,12 @@ def evaluate_with(source: str, name: str, options: dict[str, Any], replies: Sequ
 _EVAL = b"\x82\x64eval"
 _EVAL_SOURCE = b"\x82\x64eval\xa2\x66source"
 _NAME = b"\x64name"
+
+
+@lru_cache(16)
+def _encoded_name(name: str) -> bytes:
+    """Mostly the same one."""
+    return _NAME + _encoded_text(name)
 
 
 def _encoded_text(text: str) -> bytes:
@@ -1033,7 +1042,10 @@ def joined(parts: Iterable[Part]) -> bytes:
 
 def own_bytes(parts: Iterable[Part]) -> int:
     """Bytes that the host holds for them alone."""
-    return sum(len(part) if isinstance(part, bytes) else part.own_bytes for part in parts)
+    size = 0
+    for part in parts:
+        size += len(part) if isinstance(part, bytes) else part.own_bytes
+    return size
 
 
 def text_apart(message: Sequence[Part]) -> Generator[None, None, TextReply | None]:

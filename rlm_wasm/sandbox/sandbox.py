@@ -17,10 +17,10 @@ from functools import partial
 from typing import ClassVar
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge
-from rlm_wasm.sandbox import engine as wasm
+from rlm_wasm.sandbox import c_api as wasm
 from rlm_wasm.sandbox import protocol
-from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.instance import Instance, failure_of
+from rlm_wasm.sandbox.engine import Engine, failure_of
+from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.instance_pool import InstancePool
 from rlm_wasm.sandbox.memories import Subject, memories
 from rlm_wasm.sandbox.pages import PAGE, at_once, gathered, give_back, spread
@@ -61,6 +61,7 @@ class Sandbox:
         "_looked_at",
         "_lost",
         "_memory_limit",
+        "_sized",
         "fuel_used",
         "runs",
     )
@@ -84,6 +85,8 @@ class Sandbox:
         """The memory as it was after so many runs, where somebody still has that."""
         self._looked_at = engine.image_size
         """How large the memory was when it was last looked at for what could be given back."""
+        self._sized = -1
+        """After so many runs the instance was asked how large its memory is; it grows in a run alone."""
         self._lost: tuple[str, str] | None = None
         """Why there is no memory any longer, where it trapped."""
         if image is None:
@@ -96,6 +99,7 @@ class Sandbox:
 
     def _use(self, instance: Instance) -> Instance:
         self._i = instance
+        self._sized = -1
         self._live[id(self)] = self
         while len(self._live) > Sandbox.max_live:
             with suppress(InstanceLost):  # its memory is damaged: who needs that one finds it out
@@ -240,19 +244,22 @@ class Sandbox:
     # ---- calls
 
     def _call(self, instance: Instance, name: str, count: int) -> None:
-        function = instance.functions.get(name)
-        if function is None:
-            function = instance.functions[name] = instance.export(name, "func")
+        function = instance.functions.get(name) or instance.function(name)
         calls = instance.calls
         failed = wasm.call_unchecked(instance.context, function, calls.values_at, count, calls.trap_at)
         if failed or calls.trap.value:
-            trap, calls.trap.value = calls.trap.value, None
-            self._lost = failure_of(failed, trap)
-            wasm.get_fuel(
-                instance.context, calls.fuel_at
-            )  # while there is an instance: run() tells what was used
-            self._drop(crashed=True)
-            raise InstanceLost(*self._lost)
+            self._trapped(instance, failed)
+
+    def _trapped(self, instance: Instance, failed: int | None) -> None:
+        """Raises InstanceLost, and gives the instance up."""
+        calls = instance.calls
+        trap, calls.trap.value = calls.trap.value, None
+        self._lost = failure_of(failed, trap)
+        wasm.get_fuel(
+            instance.context, calls.fuel_at
+        )  # while there is an instance: run() tells what was used
+        self._drop(crashed=True)
+        raise InstanceLost(*self._lost)
 
     def _ask(self, instance: Instance, name: str) -> None:
         """A call of the host's own, in no execution's time or fuel: ``run`` leaves theirs behind."""
@@ -262,6 +269,13 @@ class Sandbox:
 
     def _memory_size(self, instance: Instance) -> int:
         return instance.measure()
+
+    def _measured(self, instance: Instance) -> int:
+        """The same between two runs: asked once after each."""
+        if self._sized != self.runs:
+            self._sized = self.runs
+            return instance.measure()
+        return instance.size
 
     def _enter(self, fuel: int) -> Instance:
         instance = self._i
@@ -345,21 +359,23 @@ class Sandbox:
         calls = instance.calls
         length = 0
         try:
-            if message is None:
-                pass
+            if type(message) is bytes:
+                length = len(message)
+                if length <= instance.inbox_bytes:
+                    memmove(instance.inbox_at, message, length)
+                else:
+                    memmove(self._room(instance, length), message, length)
             elif isinstance(message, int):
                 length = message
-            elif (length := len(message)) <= instance.inbox_bytes:
-                memmove(instance.inbox_at, message, length)
-            else:
-                memmove(self._room(instance, length), message, length)
             calls.long0.value = length
             calls.long1.value = steps
-            self._call(instance, "rlm_run", 2)
-            status = calls.word0.value
+            function = instance.functions.get("rlm_run") or instance.function("rlm_run")
+            failed = wasm.call_unchecked(instance.context, function, calls.values_at, 2, calls.trap_at)
+            if failed or calls.trap.value:
+                self._trapped(instance, failed)
+            return calls.word0.value
         finally:
             self._leave(fuel, instance)
-        return status
 
     def _find_report(self, instance: Instance) -> None:
         """Where the guest leaves what is wanted after every run. One that leaves none is asked each time."""
@@ -377,7 +393,9 @@ class Sandbox:
 
     def _outbox_place(self) -> tuple[int, int]:
         """Where the outbox is in the host's memory, and its length; 0 where it has no messages."""
-        instance = self._awake()
+        instance = self._i
+        if instance is None:
+            instance = self._wake()
         report = instance.report
         if report is not None:
             start, length = report.outbox, report.outbox_length
@@ -408,17 +426,22 @@ class Sandbox:
 
     def outbox_up_to(self, max_bytes: int) -> bytes | None:
         """As ``outbox``; None where it has more bytes than that."""
+        instance = self._i
+        if instance is not None and instance.report is not None:
+            report = instance.report
+            at, length = report.outbox, report.outbox_length
+            if 2 < length <= max_bytes and at + length <= instance.window_bytes:
+                outbox: bytes = instance.window[at : at + length]
+                return outbox
         start, length = self._outbox_place()
-        if length > max_bytes:
-            return None
-        return string_at(start, length) if length else b""
+        return None if length > max_bytes else string_at(start, length) if length else b""
 
     def memory_bytes(self) -> int:
         """Size of the linear memory, the image included."""
         instance = self._i
         if instance is None:
             return self._frozen.size if self._frozen else 0
-        return self._memory_size(instance)
+        return self._measured(instance)
 
     def may_give_back(self, *, worked: bool) -> bool:
         """The guest rests: whether it may hold memory that it has no use for, and that ``give_back`` gives.
@@ -429,7 +452,7 @@ class Sandbox:
         instance = self._i
         if instance is None:
             return False
-        size = instance.measure()
+        size = self._measured(instance)
         grew, self._looked_at = size > self._looked_at, size
         return (worked or grew) and size - self._engine.image_size >= GIVE_BACK_FROM
 

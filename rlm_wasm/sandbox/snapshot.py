@@ -24,16 +24,17 @@ import ctypes
 import hashlib
 import hmac
 import itertools
-import secrets
+import os
 import struct
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 import cbor2
 
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.blank_state import BLANK, changes, merged
 from rlm_wasm.sandbox.engine import Engine
@@ -64,7 +65,7 @@ _FIXED = struct.Struct("<HBI")
 _SEAL_BYTES = 64
 _PAGES_AT_ONCE = PACKED_AT_ONCE // PAGE
 _UNSIGNED, _SIGNED = 0, 1
-_OURS = secrets.token_bytes(32)
+_OURS = os.urandom(32)
 """Seals what is dumped without a key, so that this process knows its own snapshots again."""
 _MAX_HEADER = 64 << 10
 

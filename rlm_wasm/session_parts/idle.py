@@ -16,7 +16,8 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 SMALL = 4 << 20
 """Bytes that a session may hold without ever being looked at: waking it would cost more than they do."""
@@ -72,6 +73,8 @@ class IdleSessions:
 
     def used(self, who: object) -> None:
         """It is used again, goes on, or is closed."""
+        if not self._resting and not self._waiting:
+            return
         resting = self._resting.pop(who, None) or self._waiting.pop(who, None)
         if resting is not None:
             self.held -= resting.size

@@ -15,7 +15,7 @@ MAX_KEPT: Final = 1_000
 MAX_CHARACTERS: Final = 1 << 20
 """Of one program."""
 
-_DEFINES: Final = re.compile(r"def|set!|struct|import|require|syntax|class|module|include", re.IGNORECASE)
+_DEFINES: Final = r"def|set!|struct|import|require|syntax|class|module|include"
 
 
 class KeptPrograms:
@@ -38,7 +38,7 @@ class KeptPrograms:
 
         Given back is what ``undone`` needs; None where there is nothing to undo.
         """
-        if _DEFINES.search(text) is None:
+        if re.search(_DEFINES, text, re.IGNORECASE) is None:
             return None
         if len(text) > MAX_CHARACTERS:
             self.whole = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,13 @@ from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Idle, Scheduler
 from rlm_wasm.grants import Grants
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm import programs
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls, Recurse
-from rlm_wasm.python import python_backend
+from rlm_wasm.python import python_backend, session_python
 from rlm_wasm.python.place import FamilyPlace
-from rlm_wasm.python.session_python import SessionPython
 from rlm_wasm.results import Execution
 from rlm_wasm.runlog.stream import EventStream, Recorder
 from rlm_wasm.scope_log import ScopeLog
@@ -36,6 +36,7 @@ from rlm_wasm.session_parts.steps import Steps
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.journal import Journal
+    from rlm_wasm.python.session_python import SessionPython
     from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 
@@ -163,7 +164,7 @@ class Parts:
     def python(self) -> SessionPython:
         """The session's Python."""
         grants = self.grants
-        return SessionPython(
+        return session_python.SessionPython(
             lambda: python_backend(
                 grants.python,
                 limits=self.limits,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import cbor2
@@ -29,6 +29,7 @@ from rlm_wasm.errors import (
     UsageError,
 )
 from rlm_wasm.execution.journal import Kind
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits, SharedBudget
 from rlm_wasm.llm.budget import Usage, UsedElsewhere
 from rlm_wasm.llm.calls import LlmCalls, PlacedCall

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Final, TypeVar
 
 from rlm_wasm.asking.progress import Progress
 from rlm_wasm.errors import SnapshotCorrupt, UsageError
 from rlm_wasm.execution.state import SchedulerState
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import BudgetState
 from rlm_wasm.llm.calls import PlacedCall

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.results import Problem, Result
 from rlm_wasm.session_parts import kept_results
 

@@ -12,12 +12,12 @@ middle of one budget at once: each begins by writing its row.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from rlm_wasm.errors import LeaseLost, StoreDamaged
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.store.leases import is_free
 from rlm_wasm.store.records import SHARED_KINDS, Amount, Piece, Report, is_below
 from rlm_wasm.store.tables import budgets, sessions, shares

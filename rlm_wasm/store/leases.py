@@ -6,10 +6,11 @@ import os
 import secrets
 import socket
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 LEASE_S: Final = 30.0
 """Seconds for which a lease holds after its holder's last sign of life."""

@@ -11,13 +11,14 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rlm_wasm.errors import StoreError, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.runlog.events import CallEnded, Record, RunEnded, RunStarted, Text, plain
 from rlm_wasm.runlog.file import log
 from rlm_wasm.runlog.reading import LogReader

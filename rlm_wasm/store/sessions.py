@@ -6,12 +6,12 @@ Whoever runs one does so by rlm_wasm/store/durable.py.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from rlm_wasm.errors import UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.store.durable import DurableSessions
 from rlm_wasm.store.leases import Holder, is_free
 from rlm_wasm.store.records import RUNNING, check_name

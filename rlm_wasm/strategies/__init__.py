@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 CHUNK = 20_000
 ROLES = ("cheap", "middle", "good")

@@ -16,11 +16,12 @@ import json
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Self
 
 from aiohttp import web
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers.tokens import estimate_tokens
 
 FaultKind = Literal["status", "malformed", "hang", "slow", "cut", "drop", "raw"]

@@ -17,10 +17,11 @@ import hashlib
 import random
 import selectors
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_wasm.errors import ProviderError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.prices import Price
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.runlog.events import Record, RunEnded, RunStarted, size_of
 from rlm_wasm.runlog.reading import MAX_SHOWN, LogReader, opened_log
 from rlm_wasm.runlog.rendering import when

@@ -98,7 +98,7 @@ def test_every_operation_that_the_prelude_asks_for_is_in_the_table_and_every_oth
 
 
 def test_every_message_that_the_prelude_sends_is_one_of_the_schema() -> None:
-    """Its kind, and how many fields it has; those of the core are sent by host/boot.c and host/program.c."""
+    """Its kind, and how many fields it has; those of the core are sent by host/boot.c, program.c and request.c."""
     sent = [_sent(form) for form in FORMS if form[:1] == ["%cbor-encode"]]
     messages = [message for message in sent if message]
     fields = {kind.KIND: len(dataclasses.fields(kind)) for kind in protocol.FROM_GUEST}
@@ -106,9 +106,13 @@ def test_every_message_that_the_prelude_sends_is_one_of_the_schema() -> None:
     for kind, *given_fields in messages:
         assert len(given_fields) == fields[str(kind)], kind
     core = re.findall(r'outbox_text\("(\w+)"', (ROOT / "wasm/host/boot.c").read_text(encoding="utf-8"))
-    program = (ROOT / "wasm/host/program.c").read_text(encoding="utf-8")
-    written = re.findall(r'"\\x8(\d)\\x6\d" "(\w+)"', program)  # an array's head, a text's head, its kind
-    assert ("4", "call") in written
+    sources = [(ROOT / "wasm/host" / name).read_text(encoding="utf-8") for name in ("program.c", "request.c")]
+    written = [
+        found  # an array's head, a text's head, its kind
+        for source in sources
+        for found in re.findall(r'"\\x8(\d)\\x6\d" "(\w+)"', source)
+    ]
+    assert written.count(("4", "call")) == 2  # made at once, and of arguments that were encoded in pieces
     for count, kind in written:
         if kind in fields:
             assert int(count) == fields[kind] + 1, kind

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rlm_wasm import Runtime
 from rlm_wasm.errors import Unencodable
-from rlm_wasm.execution.meter import footprint, footprint_of_arguments
+from rlm_wasm.execution.meter import are_flat, flat_footprint, footprint
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.testing import InlineProvider
 
@@ -95,13 +95,15 @@ def test_half_of_a_surrogate_pair_in_a_reply_is_replaced() -> None:
 def test_flat_arguments_are_held_with_no_less_than_they_take(arguments: list[object]) -> None:
     encoded = len(protocol.encode(arguments))
     decoded = protocol.arguments_of(protocol.encode(arguments))
-    flat = footprint_of_arguments(decoded, encoded)
+    assert are_flat(decoded)
+    flat = flat_footprint(decoded, encoded)
     assert footprint(decoded) <= flat <= 80 * (len(arguments) + 2) + 4 * encoded
 
 
 def test_nested_arguments_are_held_with_all_that_they_take() -> None:
     nested: list[object] = [[[] for _ in range(1000)]]
-    assert footprint_of_arguments(nested, 1003) == footprint(nested) > 50_000
+    assert not are_flat(nested)
+    assert footprint(nested) > 50_000
 
 
 # ---- programs

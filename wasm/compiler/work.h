@@ -12,7 +12,7 @@ extern Value work;             /* a vector: ITEM slots an item; both are defined
 extern uint32_t work_top;      /* items */
 
 static inline void work_begin(void) {
-  work = make_vector(12 * ITEM, V_FALSE);
+  work = make_vector(6 * ITEM, V_FALSE);
   work_top = 0;
 }
 static inline uint32_t push_item(int action, Value a, Value b, Value c, Value d, Value e) {

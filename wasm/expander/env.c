@@ -259,8 +259,16 @@ static void note_own(Value cell) {
 }
 
 /* Forms may have been expanded before their turn: what does a program's top level mean by its names since then? */
-uint64_t env_changes;
-static void note_change(struct Env *e) { if (FIX_VALUE(e->kind) == ENV_REPL) env_changes++; }
+uint64_t env_changes, env_version;
+static void note_change(struct Env *e) {
+  if (FIX_VALUE(e->kind) != ENV_REPL) return;
+  env_changes++;
+  env_version++;
+}
+/* What code that was made rests on (generate.c, primitive_of). */
+static void no_longer_given(Value cell) {
+  if (cell_has(cell, CELL_IMPORTED | CELL_CONSTANT | CELL_LAZY)) env_version++;
+}
 
 Value env_define_cell(Value top, Value id, Value *cell) {
   Value symbol = identifier_symbol(id), seen = V_FALSE;
@@ -277,9 +285,11 @@ Value env_define_cell(Value top, Value id, Value *cell) {
   if (FIX_VALUE(e->kind) == ENV_REPL) survey_forget();
   if (own == V_FALSE ? seen != V_FALSE || IS(id, T_SYNTAX) : seen != V_FALSE || !IS(own, T_CELL)) note_change(e);
   if (!IS(own, T_CELL)) {
+    env_version++;
     own = make_cell(symbol, V_UNBOUND, 0);
     table_set(e->bindings, symbol, own);
   }
+  no_longer_given(own);
   cell_clear(own, CELL_IMPORTED | CELL_CONSTANT | CELL_LAZY);
   if (FIX_VALUE(e->kind) == ENV_REPL && !cell_has(own, CELL_OWN)) note_own(own);
   if (IS(id, T_SYNTAX)) CELL(own)->flags = FIX(FIX_VALUE(CELL(own)->flags) | CELL_DEFINED);
@@ -311,6 +321,7 @@ void env_note(Value top, Value symbol) {
   if (IS(own, T_MACRO) || (own == V_FALSE && visible(top, symbol) != V_FALSE)) {
     env_define_cell(top, symbol, &cell);
   } else if (IS(own, T_CELL)) {
+    no_longer_given(own);
     cell_clear(own, CELL_IMPORTED | CELL_CONSTANT);
     if (FIX_VALUE(e->kind) == ENV_REPL) note_own(own);
   }

@@ -59,7 +59,10 @@ bool env_owns(Value top, Value id, Value cell);          /* is it this top level
 /* For definitions: V_TRUE; V_FALSE for a binding that a program must not change; V_AGAIN. */
 void survey_init(void);         /* survey.c: what programs have defined may mean something else from now on */
 void survey_forget(void);
+Value survey_quickly(Value trees, Value keywords);       /* V_NIL: nothing is found; V_AGAIN: it takes longer, and was given up */
 extern uint64_t env_changes;    /* of what names mean at the top level of programs */
+extern uint64_t env_version;    /* the same, and of what code may rest on: that a name is the library's, and not assigned */
+Value survey_judged(Value finding, bool *guarded);       /* what the host is to judge of an LLM call; V_FALSE: the finding is another one */
 Value env_define_cell(Value top, Value id, Value *cell);
 Value env_define_macro(Value top, Value id, Value macro);
 void env_note_form(Value top, Value form);               /* what a program's form defines, told before it is expanded */

@@ -38,6 +38,7 @@ static Value set_global(State *s, Job j, Value top, Value symbol, Value cell) {
   if (!env_owns(top, symbol, cell))
     return syntax_fail(j, "set!: %v is imported from a library and cannot be assigned; (define %v ...) makes a variable of your own",
                        id, id);
+  if (!(flags & CELL_ASSIGNED)) env_version++;
   CELL(cell)->flags = FIX((flags | CELL_ASSIGNED) & ~(CELL_IMPORTED | CELL_CONSTANT));
   Value node = make_node(N_GSET, j.place, 2, cell, V_FALSE);
   fill(j.hole, node);

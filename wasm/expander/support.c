@@ -156,6 +156,26 @@ static Value prim_keyword_spec(int argc, Value *args) {
   return keyword_spec_of(args[0]);
 }
 
+/* (%procedure-like keyworded procedure): the second, which takes all its arguments as a list, under the name of the first and
+   with its keywords: whoever asks what they are is told so. */
+static Value prim_procedure_like(int argc, Value *args) {
+  (void)argc;
+  Value spec = keyword_spec_of(args[0]);
+  if (spec == V_FALSE) return err_type(NULL, 0, "procedure with keywords", args[0]);
+  if (!IS(args[1], T_CLOSURE)) return err_type(NULL, 1, "procedure", args[1]);
+  Value old = CLOSURE_TEMPLATE(args[1]);
+  uint32_t slots = OBJ_LENGTH(old), captured = OBJ_LENGTH(args[1]);
+  uint64_t bytes = (uint64_t)(slots + captured) * 8 + 64;
+  if (!heap_reserve(bytes)) return need_memory(bytes);
+  Value template = heap_object(T_TEMPLATE, 0, slots + 1), closure = heap_object(T_CLOSURE, 0, captured);
+  memcpy(SLOTS(template), SLOTS(old), slots * sizeof(Value));
+  memcpy(SLOTS(closure), SLOTS(args[1]), captured * sizeof(Value));
+  SLOTS(template)[slots] = spec;
+  TEMPLATE(template)->name = VEC(spec)[SPEC_NAME];
+  CLOSURE_TEMPLATE(closure) = template;
+  return closure;
+}
+
 /* (%keyword-arguments spec arguments) -> a vector: positional parameters, the rest list, keyword
    parameters; V_DEFAULT where none was given. The spec is lambda.c's keyword_spec. */
 static Value prim_keyword_arguments(int argc, Value *args) {
@@ -211,6 +231,7 @@ const PrimDef expand_support_prims[] = {
   {"%values-rest", prim_values_rest, 2, 2, NULL},
   {"%keyword-arguments", prim_keyword_arguments, 2, 2, NULL},
   {"%keyword-spec", prim_keyword_spec, 1, 1, NULL},
+  {"%procedure-like", prim_procedure_like, 2, 2, NULL},
   {"%case-member", prim_case_member, 2, 2, NULL},
   {"%case-missed", prim_case_missed, 2, 2, NULL},
   {"%cons*", prim_cons_star, 1, -1, NULL},

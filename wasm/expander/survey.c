@@ -526,6 +526,19 @@ static Value prim_survey(int argc, Value *args) {
   return s.found;
 }
 
+Value survey_quickly(Value trees, Value keywords) {
+  Value args[] = {trees, table_make(TABLE_EQ, false), keywords, V_FALSE}, found = prim_survey(4, args);
+  if (found != V_AGAIN) return found;
+  vm.resume = V_FALSE;
+  vm.need_bytes = 0;
+  return V_AGAIN;
+}
+
+Value survey_judged(Value finding, bool *guarded) {
+  *guarded = VEC(finding)[2] != V_FALSE;
+  return VEC(finding)[0] == FIX(FOUND_LLM_CALL) ? VEC(VEC(finding)[4])[LLM_TOLD] : V_FALSE;
+}
+
 /* (%local-procedure var): the lambda node that a variable of a finding surely is, or #f */
 static Value prim_local_procedure(int argc, Value *args) {
   (void)argc;

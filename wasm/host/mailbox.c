@@ -27,21 +27,36 @@ static bool host_takes_first(void) {
   return true;
 }
 
+/* Memory is reserved. */
+static void outbox_grow(uint64_t need) {
+  Value bigger = heap_raw(T_RAW, 0, (uint32_t)(need * 2));
+  memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox) + outbox_start, outbox_length);
+  outbox = bigger;
+  outbox_start = 0;
+}
+
 Value outbox_put(Value item) {
   uint64_t n = BYTES_LENGTH(item), need = outbox_length + n + 1;
   if (outbox_start + need > OBJ_LENGTH(outbox)) {
     if (host_takes_first()) return V_AGAIN;
     if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
     if (!heap_reserve(need * 2)) return need_memory(need * 2);
-    Value bigger = heap_raw(T_RAW, 0, (uint32_t)(need * 2));
-    memcpy(RAW_BYTES(bigger), RAW_BYTES(outbox) + outbox_start, outbox_length);
-    outbox = bigger;
-    outbox_start = 0;
+    outbox_grow(need);
   }
   memcpy(RAW_BYTES(outbox) + outbox_start + outbox_length, BYTES(item), n);
   outbox_length += (uint32_t)n;
   return V_VOID;
 }
+
+uint8_t *outbox_room(uint32_t n) {
+  uint64_t need = (uint64_t)outbox_length + n + 1;
+  if (outbox_start + need > OBJ_LENGTH(outbox)) {
+    if (outbox_length > LONG_PART || !heap_reserve(need * 2)) return NULL;
+    outbox_grow(need);
+  }
+  return RAW_BYTES(outbox) + outbox_start + outbox_length;
+}
+void outbox_took(uint32_t n) { outbox_length += n; }
 
 /* A long item gets an outbox of its own, in pieces: #(outbox done). What stands in the present one, which the host may
    take meanwhile, then comes before it. */

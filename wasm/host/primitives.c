@@ -8,7 +8,7 @@
 
 /* Every file's table; the order gives the primitives their numbers. */
 #define TABLES(X) \
-  X(control) X(machine) X(slip) X(record) X(rtd) X(error) X(compile) X(message) X(program) \
+  X(control) X(machine) X(slip) X(record) X(rtd) X(error) X(compile) X(message) X(driver) X(program) X(request) \
   X(number) X(division) X(function) X(bitwise) X(random) X(numprint) X(numread) X(fixflo) \
   X(symbol) X(near) X(string) X(string_case) X(string_search) X(utf8) X(char) X(bytes) X(uvector) X(digest) X(port) X(regexp) \
   X(read) X(print) X(table) X(equal) X(list) X(vector) X(sort) X(cbor) X(json) \

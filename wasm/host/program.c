@@ -7,12 +7,15 @@
 #include "core/globals.h"
 #include "core/prims.h"
 #include "core/slip.h"
+#include "core/template.h"
 #include "data/table.h"
 #include "expander/env.h"
 #include "expander/expand.h"
 #include "expander/forms.h"
 #include "host/boot.h"
+#include "host/driver.h"
 #include "host/mailbox.h"
+#include "host/plain.h"
 #include "io/port.h"
 #include "io/reader.h"
 #include "numbers/numprint.h"
@@ -34,7 +37,7 @@ static const uint8_t *take_text(const uint8_t *at, const uint8_t *end, const uin
   if (width > 4 || (uint32_t)(end - at) < width) return NULL;
   if (width) for (n = 0; width; width--) n = n << 8 | *at++;
   if ((uint32_t)(end - at) < n) return NULL;
-  for (uint32_t i = 0; i < n; i++) if (at[i] >= 0x80) return NULL;      /* not ASCII */
+  if (!ascii_bytes(at, n)) return NULL;
   *text = at;
   *length = n;
   return at + n;
@@ -122,29 +125,99 @@ static Value prim_note_program(int argc, Value *args) {
 static void keep_tree(Value record, Value tree) {
   if (record != V_FALSE) VEC(record)[0] = cons(tree, VEC(record)[0]);
 }
-/* A form that was expanded ahead stands in its list as #(tag tree form plain?), where plain? says that the tree needs
-   no analysis. Nobody else has the tag. */
-enum { EXPANDED_TAG, EXPANDED_TREE, EXPANDED_FORM, EXPANDED_PLAIN, EXPANDED_SLOTS };
+/* A form that was expanded ahead, or one of a program that may be run again, stands in its list as #(tag tree form plain? thunk
+   version again?): plain? says that the tree needs no analysis; the thunk is its code as long as env_version is this one, a tree without one
+   is that of the execution of this number. #f: not yet. again?: whether it is of a program that is kept. Nobody else has the tag. */
+enum { EXPANDED_TAG, EXPANDED_TREE, EXPANDED_FORM, EXPANDED_PLAIN, EXPANDED_THUNK, EXPANDED_VERSION, EXPANDED_AGAIN, EXPANDED_SLOTS };
 static Value expanded_tag, splice_symbol;
+static Value compiled_form, compiled_tree;      /* what %compile-form is at, where its code is to be kept in it */
+static uint64_t changes_before;        /* env_changes before its expansion */
 static uint64_t changes_then;          /* env_changes when forms were last expanded ahead */
+static uint64_t executions;            /* begun here */
 void program_init(void) {
   heap_root(&expanded_tag);
   heap_root(&splice_symbol);
+  heap_root(&compiled_form);
+  heap_root(&compiled_tree);
+  compiled_form = compiled_tree = V_FALSE;
   expanded_tag = cons(V_FALSE, V_NIL);
   splice_symbol = intern("%splice");
 }
 static bool is_expanded(Value form) {
   return IS(form, T_VECTOR) && VEC_LENGTH(form) == EXPANDED_SLOTS && VEC(form)[EXPANDED_TAG] == expanded_tag;
 }
-static Value make_expanded(Value form, Value tree, Value plain) {
-  Value expanded = make_vector(EXPANDED_SLOTS, plain);
-  VEC(expanded)[EXPANDED_TAG] = expanded_tag;
-  VEC(expanded)[EXPANDED_TREE] = tree;
-  VEC(expanded)[EXPANDED_FORM] = form;
+static Value make_expanded(Value form, Value tree, Value plain, Value again) {
+  Value expanded = heap_object(T_VECTOR, 0, EXPANDED_SLOTS), *slot = VEC(expanded);
+  slot[EXPANDED_TAG] = expanded_tag;
+  slot[EXPANDED_TREE] = tree;
+  slot[EXPANDED_FORM] = form;
+  slot[EXPANDED_PLAIN] = plain;
+  slot[EXPANDED_THUNK] = V_FALSE;
+  slot[EXPANDED_VERSION] = FIX(executions);
+  slot[EXPANDED_AGAIN] = again;
   return expanded;
 }
+static Value own_form(Value form) { return is_expanded(form) ? VEC(form)[EXPANDED_FORM] : form; }
+static bool has_code(Value form) { return VEC(form)[EXPANDED_THUNK] != V_FALSE && VEC(form)[EXPANDED_VERSION] == FIX(env_version); }
+/* Its tree, where that means today what it meant then: eval, it may be, has defined a macro. */
+static Value tree_of(Value form) {
+  bool ahead = VEC(form)[EXPANDED_THUNK] == V_FALSE && VEC(form)[EXPANDED_VERSION] == FIX(executions) && changes_then == env_changes;
+  return ahead || has_code(form) ? VEC(form)[EXPANDED_TREE] : V_FALSE;
+}
+static void put_tree(Value form, Value tree, Value plain) {
+  VEC(form)[EXPANDED_TREE] = tree;
+  VEC(form)[EXPANDED_PLAIN] = plain;
+  VEC(form)[EXPANDED_THUNK] = V_FALSE;
+  VEC(form)[EXPANDED_VERSION] = FIX(executions);
+}
+
+/* Code may be run again where nothing that it holds can be changed: a quoted list can. Looks at so many constants at the most. */
+static bool is_pure(Value template, int *looked) {
+  struct Template *t = TEMPLATE(template);
+  for (uint32_t i = 0; i < OBJ_LENGTH(template) - TEMPLATE_FIXED; i++) {
+    Value v = TEMPLATE_CONSTS(t)[i];
+    if (--*looked < 0) return false;
+    if (IS_FIX(v)) continue;
+    switch (TAG(v)) {
+      case T_SPECIAL: case T_CHAR: case T_PRIM: case T_FLONUM: case T_BIGNUM: case T_RATIO: case T_COMPLEX: case T_SYMBOL: case T_KEYWORD:
+      case T_CELL: case T_REGEXP: case T_RTD: case T_CASE: break;
+      case T_STRING: case T_BYTES: if (!(OBJ_FLAGS(v) & H_IMMUTABLE)) return false; break;
+      case T_TEMPLATE: if (!is_pure(v, looked)) return false; break;
+      case T_CLOSURE: if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(v))) && !is_pure(CLOSURE_TEMPLATE(v), looked)) return false; break;
+      default: return false;
+    }
+  }
+  return true;
+}
+/* The program is read anew, should it come again: what it quotes is the program's own then, and so are its macros. */
+static void do_not_keep(Value form) { if (is_expanded(form)) VEC(form)[EXPANDED_AGAIN] = V_FALSE; }
+static Value compile_on(void) {
+  enum { CONSTANTS_LOOKED_AT = 200 };
+  Value code = compile_run();
+  if (IS_SIGNAL(code) || compiled_form == V_FALSE) return code;
+  int looked = CONSTANTS_LOOKED_AT;
+  if (changes_before == env_changes && is_pure(CLOSURE_TEMPLATE(code), &looked)) {
+    VEC(compiled_form)[EXPANDED_TREE] = compiled_tree;
+    VEC(compiled_form)[EXPANDED_THUNK] = code;
+    VEC(compiled_form)[EXPANDED_VERSION] = FIX(env_version);
+  } else {
+    do_not_keep(compiled_form);
+  }
+  compiled_form = compiled_tree = V_FALSE;
+  return code;
+}
+/* Its code is to be kept in the form, where that is one of those. */
+static Value begin_compiling(Value form, Value tree, Value name, bool plain) {
+  compiled_form = is_expanded(form) && VEC(form)[EXPANDED_AGAIN] != V_FALSE ? form : V_FALSE;
+  compiled_tree = tree;
+  if (compiled_form != V_FALSE) VEC(form)[EXPANDED_TREE] = VEC(form)[EXPANDED_THUNK] = V_FALSE;   /* a tree is compiled once */
+  if (plain) compile_begin_plain(tree, name);
+  else compile_begin(tree, name);
+  vm.resume = V_TRUE;
+  return compile_on();
+}
 /* (%expanded form tree) */
-static Value prim_expanded(int argc, Value *args) { (void)argc; return make_expanded(args[0], args[1], V_FALSE); }
+static Value prim_expanded(int argc, Value *args) { (void)argc; return make_expanded(args[0], args[1], V_FALSE, V_FALSE); }
 
 /* (%expand-list! look forms env library): each form, in its place, becomes what it is expanded to,
    and its tree comes before those in look[0]. look[4] is where it is, look[6] its environment; look[5] what comes
@@ -169,10 +242,24 @@ static Value expand_ahead(Value *args) {
       look[LOOK_AFTER] = CDR(look[LOOK_AFTER]);
       continue;
     }
-    Value form = CAR(forms), tree = V_FALSE;
+    Value form = CAR(forms), kept = is_expanded(form) ? form : V_FALSE, tree = V_FALSE;
     look[LOOK_HERE] = forms;
     look[LOOK_ENV] = env;
     if (!IS(env, T_ENV)) return err_type(NULL, 2, "environment", env);
+    if (kept != V_FALSE && state == V_FALSE && (tree = tree_of(kept)) != V_FALSE) {
+      if (IS_FIX(VEC(tree)[0])) {
+        look[LOOK_TREES] = cons(tree, look[LOOK_TREES]);
+        forms = CDR(forms);
+      } else {
+        look[LOOK_AFTER] = cons(cons(CDR(forms), env), look[LOOK_AFTER]);
+        forms = VEC(tree)[1];
+        env = VEC(tree)[2];
+      }
+      continue;
+    }
+    tree = V_FALSE;
+    form = own_form(form);
+    uint64_t changes = env_changes;
     if (state == V_FALSE) {
       if (is_pair(form) && CAR(form) == args[3]) return V_FALSE;
       tree = expansion_at_once(form, env);
@@ -185,8 +272,13 @@ static Value expand_ahead(Value *args) {
       if (tree == V_ERROR) return vm.error;
       if (IS_SIGNAL(tree)) return tree;
       if (!IS_FIX(VEC(tree)[0])) {
-        if (VEC(tree)[0] != splice_symbol) return cons(state, tree);
-        CAR(forms) = make_expanded(form, tree, V_FALSE);
+        if (VEC(tree)[0] != splice_symbol) {
+          do_not_keep(kept);
+          CAR(forms) = form;
+          return cons(state, tree);
+        }
+        do_not_keep(kept);
+        CAR(forms) = make_expanded(form, tree, V_FALSE, V_FALSE);
         look[LOOK_AFTER] = cons(cons(CDR(forms), env), look[LOOK_AFTER]);
         forms = look[LOOK_HERE] = VEC(tree)[1];         /* a list of its own, to be written to */
         env = look[LOOK_ENV] = VEC(tree)[2];
@@ -197,7 +289,9 @@ static Value expand_ahead(Value *args) {
       }
       state = V_FALSE;
     }
-    CAR(forms) = make_expanded(form, tree, plain);
+    if (changes != env_changes) do_not_keep(kept);
+    if (kept != V_FALSE) put_tree(kept, tree, plain);
+    else CAR(forms) = make_expanded(form, tree, plain, V_FALSE);
     look[LOOK_TREES] = cons(tree, look[LOOK_TREES]);
     forms = CDR(forms);
     if (should_pause() && is_pair(forms)) {
@@ -215,42 +309,65 @@ static Value prim_expand_list(int argc, Value *args) {
   return outcome;
 }
 
+/* The trees of a program's forms, the last first: of those that were done, and those to come, lists of forms with their environments, which
+   are expanded ahead, of a program that is kept. V_FALSE: that needs the driver, or more than a moment; what is expanded by then stays so. */
+Value trees_to_come(Value done, Value to_come) {
+  Value look = make_vector(LOOK_SLOTS, V_NIL), args[] = {look, V_NIL, V_NIL, intern("define-library")};
+  VEC(look)[LOOK_TREES] = done;
+  if (to_come == V_NIL) return done;
+  for (Value rest = to_come; is_pair(rest); rest = CDR(rest))
+    for (Value forms = CAR(CAR(rest)); is_pair(forms); forms = CDR(forms)) if (!is_expanded(CAR(forms))) return V_FALSE;
+  bool all = true;
+  for (; all && is_pair(to_come); to_come = CDR(to_come)) {
+    args[1] = CAR(CAR(to_come));
+    args[2] = CDR(CAR(to_come));
+    VEC(look)[LOOK_AFTER] = V_NIL;
+    all = expand_ahead(args) == V_TRUE;
+  }
+  changes_then = env_changes;
+  if (all && heap_reserve(HEAP_HEADROOM)) return VEC(look)[LOOK_TREES];
+  vm.resume = vm.error = V_FALSE;
+  vm.need_bytes = 0;
+  return V_FALSE;
+}
+
 static Value prim_compile_form(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
   if (args[3] != V_FALSE && !(IS(args[3], T_VECTOR) && VEC_LENGTH(args[3]) > 0)) return err_type(NULL, 3, "vector", args[3]);
-  if (vm.resume == V_FALSE && is_expanded(args[0]) && changes_then != env_changes)
-    args[0] = VEC(args[0])[EXPANDED_FORM];               /* eval, it may be, has defined a macro */
+  if (vm.resume == V_TRUE) return compile_on();
   if (vm.resume == V_FALSE && is_expanded(args[0])) {
-    Value tree = VEC(args[0])[EXPANDED_TREE];
-    if (!IS_FIX(VEC(tree)[0])) return cons(V_FALSE, tree);
-    if (VEC(args[0])[EXPANDED_PLAIN] != V_FALSE) compile_begin_plain(tree, args[2]);
-    else compile_begin(tree, args[2]);
-    vm.resume = V_TRUE;
+    Value tree = tree_of(args[0]);
+    changes_before = env_changes;
+    if (tree != V_FALSE && !IS_FIX(VEC(tree)[0])) return cons(V_FALSE, tree);
+    if (tree != V_FALSE && has_code(args[0])) {
+      keep_tree(args[3], tree);
+      return VEC(args[0])[EXPANDED_THUNK];
+    }
+    if (tree != V_FALSE) return begin_compiling(args[0], tree, args[2], VEC(args[0])[EXPANDED_PLAIN] != V_FALSE);
   }
-  if (vm.resume == V_FALSE) {
-    Value tree = expansion_at_once(args[0], args[1]);
+  Value form = own_form(args[0]), state = vm.resume;
+  if (state == V_FALSE) {
+    Value tree = expansion_at_once(form, args[1]);
     if (tree != V_FALSE) {
       keep_tree(args[3], tree);
-      compile_begin_plain(tree, args[2]);
-      vm.resume = V_TRUE;
+      return begin_compiling(args[0], tree, args[2], true);
     }
+    state = expansion_begin(form, args[1]);
   }
-  if (vm.resume != V_TRUE) {
-    Value state = vm.resume == V_FALSE ? expansion_begin(args[0], args[1]) : vm.resume;
-    Value tree = expansion_run(state);
-    if (tree == V_AGAIN) vm.resume = state;
-    if (IS_SIGNAL(tree)) return tree;
-    if (!IS_FIX(VEC(tree)[0])) return cons(state, tree);
-    keep_tree(args[3], tree);
-    compile_begin(tree, args[2]);
-    vm.resume = V_TRUE;
+  Value tree = expansion_run(state);
+  if (tree == V_AGAIN) vm.resume = state;
+  if (IS_SIGNAL(tree)) return tree;
+  if (!IS_FIX(VEC(tree)[0])) {
+    do_not_keep(args[0]);
+    return cons(state, tree);
   }
-  return compile_run();
+  keep_tree(args[3], tree);
+  return begin_compiling(args[0], tree, args[2], false);
 }
 
 /* ---- the outcome ---- */
-static uint8_t *put_text(uint8_t *at, const char *literal, Value text) {
+static uint8_t *put_field(uint8_t *at, const char *literal, Value text) {
   size_t n = strlen(literal);
   memcpy(at, literal, n);
   at += n;
@@ -260,21 +377,9 @@ static uint8_t *put_text(uint8_t *at, const char *literal, Value text) {
   memcpy(at, STR_DATA(text), length);
   return at + length;
 }
-static bool is_ascii(Value text) {
-  if (STR_WIDTH(text) != 1) return false;
-  uint8_t all = 0;
-  for (uint32_t i = 0; i < STR_LENGTH(text); i++) all |= STR_DATA(text)[i];
-  return all < 0x80;
-}
-static uint8_t *put_integer(uint8_t *at, int major, uint64_t n) {
-  int width = n < 24 ? 0 : n < 0x100 ? 1 : n < 0x10000 ? 2 : n < 0x100000000 ? 4 : 8;
-  *at++ = (uint8_t)(major << 5 | (width == 0 ? (int)n : width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27));
-  while (width-- > 0) *at++ = (uint8_t)(n >> (8 * width));
-  return at;
-}
 static uint8_t *put_fixnum(uint8_t *at, int64_t n) {     /* in a byte string */
   uint8_t *start = at++;
-  at = n < 0 ? put_integer(at, 1, (uint64_t)(-1 - n)) : put_integer(at, 0, (uint64_t)n);
+  at = n < 0 ? put_head(at, 1, (uint64_t)(-1 - n)) : put_head(at, 0, (uint64_t)n);
   *start = (uint8_t)(0x40 + (at - start - 1));
   return at;
 }
@@ -297,8 +402,8 @@ static Value plain_outcome(Value status, Value v, Value most, bool with_data) {
   charge(length / 16);
   bool data = v != V_VOID && v != V_DEFAULT && with_data;
   Value bytes = heap_raw(T_BYTES, 0, length + STR_LENGTH(status) + 64);
-  uint8_t *at = put_text(BYTES(bytes), data ? "\x82\x64" "done" "\xa3\x66" "status" : "\x82\x64" "done" "\xa2\x66" "status", status);
-  at = put_text(at, "\x65" "value", text);
+  uint8_t *at = put_field(BYTES(bytes), data ? "\x82\x64" "done" "\xa3\x66" "status" : "\x82\x64" "done" "\xa2\x66" "status", status);
+  at = put_field(at, "\x65" "value", text);
   if (data) {
     memcpy(at, "\x64" "data", 5);
     at += 5;
@@ -321,43 +426,9 @@ static Value prim_plain_outcome(int argc, Value *args) {
  * do the same in one step each, with the driver's own variables, so that whatever happens in between (an error, a
  * call, another fiber) finds them as the driver would have left them. Where anything is out of the ordinary they do
  * nothing, and the driver takes its own way. */
-#define VARIABLES(X) \
-  X(MAIN_FIBER, "%main-fiber") X(CURRENT_FIBER, "%current-fiber") X(NEW_FIBER, "%new-main-fiber") X(OUTCOME, "%outcome") \
-  X(PROGRAM, "%program") X(PROGRAM_FORMS, "%program-forms") X(SHOW, "%show") X(CONVERSATION, "%conversation?") \
-  X(COUNTING, "%counting?") X(WARNED, "%warned") X(QUEUE_HEAD, "%queue-head") X(ARRIVED, "%arrived") X(DOOMED, "%doomed") \
-  X(STDOUT, "%stdout") X(STDERR, "%stderr") X(OUTPUT_LIMIT, "%output-limit") X(TOP_LEVEL, "%repl-environment") X(OK, "%ok")
-enum variable {
-#define X(name, of) name,
-  VARIABLES(X)
-#undef X
-  VARIABLE_COUNT
-};
-/* Of a fiber's record, as fibers.scm defines it: its third field and its last. */
-enum { FIBER_STATE = 3, FIBER_POOL = 9 };
-static Value cells = V_FALSE;           /* a vector: those of the variables; then symbols that begin forms */
-#define VARIABLE(name) (CELL(VEC(cells)[name])->value)
-static const char *const module_forms[] = {"module", "module+", "module*"}, *const struct_forms[] = {"struct", "define-struct"};
-enum { MODULE_FORMS = 3, STRUCT_FORMS = 2, MODULES = VARIABLE_COUNT, STRUCTS = MODULES + MODULE_FORMS, ALL_CELLS = STRUCTS + STRUCT_FORMS };
-
-/* (%know-driver!): when its variables are there */
-static Value prim_know_driver(int argc, Value *args) {
-  static const char *const names[] = {
-#define X(name, of) of,
-    VARIABLES(X)
-#undef X
-  };
-  (void)argc, (void)args;
-  if (cells == V_FALSE) heap_root(&cells);
-  cells = make_vector(ALL_CELLS, V_FALSE);
-  for (int i = 0; i < VARIABLE_COUNT; i++) VEC(cells)[i] = global_cell(intern(names[i]));
-  for (int i = 0; i < MODULE_FORMS; i++) VEC(cells)[MODULES + i] = intern(module_forms[i]);
-  for (int i = 0; i < STRUCT_FORMS; i++) VEC(cells)[STRUCTS + i] = intern(struct_forms[i]);
-  return V_VOID;
-}
-
 static bool begins_with(Value form, int symbols, int count) {
   if (is_pair(form))
-    for (int i = 0; i < count; i++) if (CAR(form) == VEC(cells)[symbols + i]) return true;
+    for (int i = 0; i < count; i++) if (CAR(form) == VEC(driver_cells)[symbols + i]) return true;
   return false;
 }
 
@@ -385,6 +456,7 @@ static Value forms_at_once(Value text, Value name) {
 }
 
 static void begin_execution(void) {
+  executions++;
   Value fiber = VARIABLE(NEW_FIBER), main = heap_object(T_RECORD, 0, OBJ_LENGTH(fiber));
   memcpy(SLOTS(main), SLOTS(fiber), OBJ_LENGTH(fiber) * sizeof(Value));
   VARIABLE(MAIN_FIBER) = VARIABLE(CURRENT_FIBER) = main;
@@ -393,80 +465,123 @@ static void begin_execution(void) {
   take_message();
 }
 
+/* ---- programs that were run before ----
+ * The last few are kept, read, and as far as their forms need nothing of the driver compiled: a program that comes again, to the byte, is
+ * found by its message. What stands here is garbage to the collector, and gone after the next collection, so nobody
+ * pays for it in memory: no root leads to it, and it is looked at in the same epoch of the heap alone. */
+enum { SEEN_MESSAGE, SEEN_FORMS, SEEN_NAME, SEEN_STRUCTS, SEEN_VERSION, SEEN_LIST, SEEN_SLOTS, SEEN_PROGRAMS = 8 };
+static Value seen;                     /* a vector of vectors, the next to be replaced is that of the number: */
+static uint32_t seen_next, seen_epoch;
+
+static bool same_message(Value a, Value b) {
+  return BYTES_LENGTH(a) == BYTES_LENGTH(b) && bytes_equal(BYTES(a), BYTES(b), BYTES_LENGTH(a));
+}
+static Value seen_program(void) {
+  if (seen == V_FALSE || seen_epoch != heap_epoch() || !m.message_waiting) return V_FALSE;
+  for (int i = 0; i < SEEN_PROGRAMS; i++) {
+    Value program = VEC(seen)[i];
+    if (program == V_FALSE || !same_message(VEC(program)[SEEN_MESSAGE], m.inbox)) continue;
+    for (Value list = VEC(program)[SEEN_LIST]; list != V_NIL; list = CDR(list))
+      if (VEC(CAR(list))[EXPANDED_AGAIN] == V_FALSE) return VEC(seen)[i] = V_FALSE;
+    return program;
+  }
+  return V_FALSE;
+}
+static Value see_program(Value forms, Value name) {
+  Value program = make_vector(SEEN_SLOTS, V_FALSE), *slot = VEC(program), list = V_NIL, last = V_NIL;
+  if (seen == V_FALSE || seen_epoch != heap_epoch()) {
+    seen = make_vector(SEEN_PROGRAMS, V_FALSE);
+    seen_epoch = heap_epoch();
+    seen_next = 0;
+  }
+  for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) {
+    Value pair = cons(make_expanded(CAR(rest), V_FALSE, V_FALSE, V_TRUE), V_NIL);
+    if (last == V_NIL) list = pair; else CDR(last) = pair;
+    last = pair;
+    if (begins_with(CAR(rest), STRUCTS, STRUCT_FORMS)) slot[SEEN_STRUCTS] = V_TRUE;
+  }
+  slot[SEEN_MESSAGE] = m.inbox;
+  slot[SEEN_FORMS] = forms;
+  slot[SEEN_NAME] = name;
+  slot[SEEN_VERSION] = FIX(-1);
+  slot[SEEN_LIST] = list;
+  VEC(seen)[seen_next++ % SEEN_PROGRAMS] = program;
+  return program;
+}
+static Value copied(Value list) {
+  Value first = V_NIL, last = V_NIL;
+  for (; list != V_NIL; list = CDR(list)) {
+    Value pair = cons(CAR(list), V_NIL);
+    if (last == V_NIL) first = pair; else CDR(last) = pair;
+    last = pair;
+  }
+  return first;
+}
+
 /* (%begin-program): takes a message that is a plain program, and begins an execution with it: a thunk where it is one
-   form that needs no expansion, else (forms name . whether one defines a struct); #f: none of this. vm.resume: #t while
-   the thunk is compiled. */
+   form whose code is known or that needs no expansion, else (forms name . whether one defines a struct); #f: none of this.
+   vm.resume: #t while the thunk is compiled. */
 enum { SHORT_PROGRAM = 2048 };
 static Value prim_begin_program(int argc, Value *args) {
   (void)argc, (void)args;
-  if (vm.resume == V_TRUE) return compile_run();
+  if (vm.resume == V_TRUE) return compile_on();
   if (VARIABLE(QUEUE_HEAD) != V_NIL || VARIABLE(CONVERSATION) != V_FALSE || VARIABLE(COUNTING) != V_FALSE ||
       table_count(VARIABLE(WARNED))) return V_FALSE;
-  Value program = eval_message(SHORT_PROGRAM), env = VARIABLE(TOP_LEVEL);
-  if (program == V_FALSE || is_module(CAR(program))) return V_FALSE;
-  Value forms = forms_at_once(CAR(program), CDR(program));
-  if (forms == V_ERROR) begin_execution();
-  if (forms == V_AGAIN) {                /* the driver keeps what it has read while it waits */
-    vm.resume = V_FALSE;
-    return V_FALSE;
+  Value program = seen_program(), env = VARIABLE(TOP_LEVEL);
+  if (program == V_FALSE) {
+    Value source = eval_message(SHORT_PROGRAM);
+    if (source == V_FALSE || is_module(CAR(source))) return V_FALSE;
+    Value forms = forms_at_once(CAR(source), CDR(source));
+    if (forms == V_ERROR) begin_execution();
+    if (forms == V_AGAIN) {              /* the driver keeps what it has read while it waits */
+      vm.resume = V_FALSE;
+      return V_FALSE;
+    }
+    if (forms == V_ERROR || forms == V_FALSE) return forms;
+    program = see_program(forms, CDR(source));
   }
-  if (forms == V_ERROR || forms == V_FALSE) return forms;
-  Value structs = V_FALSE;
-  for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) {
-    if (is_pair(CAR(rest))) env_note_form(env, CAR(rest));
-    if (begins_with(CAR(rest), STRUCTS, STRUCT_FORMS)) structs = V_TRUE;
+  Value *slot = VEC(program), forms = slot[SEEN_FORMS], list = slot[SEEN_LIST];
+  if (slot[SEEN_VERSION] != FIX(env_version)) {
+    for (Value rest = forms; rest != V_NIL; rest = CDR(rest)) if (is_pair(CAR(rest))) env_note_form(env, CAR(rest));
+    slot[SEEN_VERSION] = FIX(env_version);
   }
   begin_execution();
   VARIABLE(SHOW) = V_FALSE;
   VARIABLE(PROGRAM) = make_vector(2, V_NIL);
   VARIABLE(PROGRAM_FORMS) = forms;
-  Value tree = forms != V_NIL && CDR(forms) == V_NIL ? expansion_at_once(CAR(forms), env) : V_FALSE;
-  if (tree == V_FALSE) return cons(forms, cons(CDR(program), structs));
-  keep_tree(VARIABLE(PROGRAM), tree);
-  compile_begin_plain(tree, CDR(program));
-  vm.resume = V_TRUE;
-  return compile_run();
+  if (list == V_NIL) return VARIABLE(VOID);
+  if (CDR(list) == V_NIL) {
+    Value form = CAR(list), tree = V_FALSE;
+    if (has_code(form)) {
+      keep_tree(VARIABLE(PROGRAM), VEC(form)[EXPANDED_TREE]);
+      return VEC(form)[EXPANDED_THUNK];
+    }
+    changes_before = env_changes;
+    tree = expansion_at_once(CAR(forms), env);
+    if (tree != V_FALSE) {
+      keep_tree(VARIABLE(PROGRAM), tree);
+      return begin_compiling(form, tree, slot[SEEN_NAME], true);
+    }
+  }
+  return cons(copied(list), cons(slot[SEEN_NAME], slot[SEEN_STRUCTS]));
 }
 
 /* (%end-program fiber v): whether its execution could be ended here, and the host be told its value. */
 static Value prim_end_program(int argc, Value *args) {
   (void)argc;
   Value fiber = args[0];
-  if (VARIABLE(CURRENT_FIBER) != fiber || RECORD_FIELD(fiber, FIBER_POOL) != V_FALSE || VARIABLE(PROGRAM) == V_FALSE ||
-      VARIABLE(COUNTING) != V_FALSE || VARIABLE(ARRIVED) != V_NIL || VARIABLE(DOOMED) != V_NIL || m.message_waiting || slips_noted() ||
+  if (VARIABLE(CURRENT_FIBER) != fiber || RECORD_FIELD(fiber, FIBER_POOL) != V_FALSE || VARIABLE(COUNTING) != V_FALSE || VARIABLE(ARRIVED) != V_NIL || VARIABLE(DOOMED) != V_NIL || m.message_waiting || slips_noted() ||
       PORT(VARIABLE(STDOUT))->length != FIX(0) || PORT(VARIABLE(STDERR))->length != FIX(0)) return V_FALSE;
-  Value message = plain_outcome(VARIABLE(OK), args[1], VARIABLE(OUTPUT_LIMIT), true);
+  bool scoped = IS(args[1], T_RECORD) && RECORD_RTD(args[1]) == VARIABLE(SCOPED_TYPE);
+  Value message = plain_outcome(VARIABLE(OK), scoped ? VARIABLE(SCOPED_SHOWN) : args[1], VARIABLE(OUTPUT_LIMIT), !scoped);
   if (!IS(message, T_BYTES)) return message;
   TRY_LET(sent, outbox_put(message));
+  if (VARIABLE(PROGRAM) == V_FALSE) {    /* calls were made: %forget-look! */
+    VARIABLE(LOOKING) = VARIABLE(REFUSED) = V_FALSE;
+    VARIABLE(CALLS_TO_JUDGE) = VARIABLE(CALLS_TOLD) = V_NIL;
+  }
   VARIABLE(CURRENT_FIBER) = VARIABLE(MAIN_FIBER) = VARIABLE(PROGRAM) = V_FALSE;
   return V_TRUE;
-}
-
-/* (%call-message id operation arguments): the message of a request; arguments: encoded, in a bytevector */
-static Value prim_call_message(int argc, Value *args) {
-  (void)argc;
-  CHECK_BYTES(NULL, 2);
-  if (!IS_FIX(args[0]) || FIX_VALUE(args[0]) < 0) return err_type(NULL, 0, "exact nonnegative integer", args[0]);
-  if (!IS(args[1], T_STRING) || STR_LENGTH(args[1]) > 1000 || !is_ascii(args[1])) return err_type(NULL, 1, "name of an operation", args[1]);
-  uint32_t n = BYTES_LENGTH(args[2]);
-  uint64_t need = (uint64_t)n + STR_LENGTH(args[1]) + 64;
-  if (need > UINT32_MAX / 2) return err_fail("exn:fail", "message too large", V_NIL);
-  Value *kept = progress(), bytes;
-  if (kept) {
-    bytes = kept[0];
-  } else {
-    if (!heap_reserve(need)) return need_memory(need);
-    bytes = heap_raw(T_BYTES, 0, (uint32_t)need);
-  }
-  uint8_t *at = BYTES(bytes);
-  memcpy(at, "\x84\x64" "call", 6);
-  at = put_integer(at + 6, 0, (uint64_t)FIX_VALUE(args[0]));
-  at = put_text(at, "", args[1]);
-  at = put_integer(at, 2, n);
-  FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, n, 64, pause_keeping(2, bytes, FIX(i))) memcpy(at + i, BYTES(args[2]) + i, part);
-  at += n;
-  HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
-  return bytes;
 }
 
 /* (%nothing-written? port port): output ports that have no text to take */
@@ -485,11 +600,9 @@ const PrimDef program_prims[] = {
   {"%compile-form", prim_compile_form, 4, 4, NULL},
   {"%expand-list!", prim_expand_list, 4, 4, NULL},
   {"%expanded", prim_expanded, 2, 2, NULL},
-  {"%know-driver!", prim_know_driver, 0, 0, NULL},
   {"%begin-program", prim_begin_program, 0, 0, NULL},
   {"%end-program", prim_end_program, 2, 2, NULL},
   {"%plain-outcome", prim_plain_outcome, 3, 4, NULL},
-  {"%call-message", prim_call_message, 3, 3, NULL},
   {"%nothing-written?", prim_nothing_written, 2, 2, NULL},
   {0}
 };

@@ -16,6 +16,7 @@
  *
  * What a set or a struct is made of, the reader is told: a table from names to record types.
  */
+#include "io/cbor.h"
 #include "core/worklist.h"
 #include "data/equal.h"
 #include "data/table.h"
@@ -896,11 +897,9 @@ static Value decode(Decoder *d) {
 
 enum { DS_AT, DS_STACK, DS_TOP, DS_PENDING, DS_NEXT, DS_LENGTH, DS_WIDTH, DS_STRING, DS_NUMBER, DS_SIZE };
 
-/* (%cbor-decode bytevector [types]) */
-static Value prim_cbor_decode(int argc, Value *args) {
-  CHECK_BYTES(NULL, 0);
-  Decoder d = {.data = BYTES(args[0]), .length = BYTES_LENGTH(args[0]), .pending = V_UNBOUND, .types = ARG_OR(1, V_FALSE), .reading = UTF8_READING, .number = V_FALSE,
-               .text_apart = OBJ_FLAGS(args[0]) & H_TEXT_APART};
+Value cbor_decode_from(Value bytes, uint32_t at, Value types) {
+  Decoder d = {.data = BYTES(bytes), .at = at, .length = BYTES_LENGTH(bytes), .pending = V_UNBOUND, .types = types, .reading = UTF8_READING,
+               .number = V_FALSE, .text_apart = OBJ_FLAGS(bytes) & H_TEXT_APART};
   if (IS(vm.resume, T_VECTOR)) {
     Value *s = VEC(vm.resume);
     d.at = (uint32_t)FIX_VALUE(s[DS_AT]);
@@ -926,6 +925,12 @@ static Value prim_cbor_decode(int argc, Value *args) {
     vm.resume = state;
   }
   return v;
+}
+
+/* (%cbor-decode bytevector [types]) */
+static Value prim_cbor_decode(int argc, Value *args) {
+  CHECK_BYTES(NULL, 0);
+  return cbor_decode_from(args[0], 0, ARG_OR(1, V_FALSE));
 }
 
 const PrimDef cbor_prims[] = {

@@ -60,18 +60,20 @@ static Value prim_dynamic(int argc, Value *args) { (void)argc, (void)args; retur
 /* (%parameter-value parameter): its binding in the dynamic state, which is #f or #(winders handlers params), the last a
    list of (parameter . box) that ends, in a thread, with (%thread-values . box), whose box has such a list; outside of
    every parameterize its record's own value (r7rs/parameters.scm) */
-static Value prim_parameter_value(int argc, Value *args) {
-  (void)argc;
-  if (!IS(args[0], T_RECORD)) return err_type(NULL, 0, "parameter", args[0]);
+Value parameter_value(Value parameter) {
   enum { PARAMS = 2, OWN = 0 };
   int64_t looked = 0;
   for (Value rest = IS(m.dynamic, T_VECTOR) ? VEC(m.dynamic)[PARAMS] : V_NIL; is_pair(rest); looked++) {
     Value name = CAR(CAR(rest)), box = CDR(CAR(rest));
-    if (name == args[0]) return SLOTS(box)[0];
+    if (name == parameter) return SLOTS(box)[0];
     rest = IS(name, T_SYMBOL) ? SLOTS(box)[0] : CDR(rest);
   }
   charge(looked / 8);
-  return RECORD_FIELD(args[0], OWN);
+  return RECORD_FIELD(parameter, OWN);
+}
+static Value prim_parameter_value(int argc, Value *args) {
+  (void)argc;
+  return IS(args[0], T_RECORD) ? parameter_value(args[0]) : err_type(NULL, 0, "parameter", args[0]);
 }
 static Value prim_set_dynamic(int argc, Value *args) { (void)argc; m.dynamic = args[0]; return V_VOID; }
 

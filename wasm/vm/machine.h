@@ -50,6 +50,8 @@ void machine_start(Value proc, int argc, const Value *args);  /* vm_run then cal
 /* A procedure whose code is given in words. */
 Value make_procedure(const uint32_t *code, uint32_t words, uint32_t consts, const Value *constants, Value name, Value params, Value arity);
 
+Value parameter_value(Value parameter);                 /* in the dynamic state, or its own */
+
 /* A closure that tail-calls the procedure on top of its argc arguments. */
 Value make_call_stub(uint32_t argc);
 static inline Value call_stub(uint32_t argc) { return argc < CALL_STUBS ? m.call_stubs[argc] : make_call_stub(argc); }

@@ -11,11 +11,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal, get_args
+
+from rlm_wasm.lazy_dataclass import dataclass
 
 PATTERNS = 16
 

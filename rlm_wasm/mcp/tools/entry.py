@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import mcp_types as types
 from pydantic import BaseModel
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.mcp.tools.arguments import Arguments, schema_of
 
 if TYPE_CHECKING:

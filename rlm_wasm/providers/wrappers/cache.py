@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.wrappers.base import Wrapper, content_key
 from rlm_wasm.records import structure, unstructure

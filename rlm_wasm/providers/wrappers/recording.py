@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rlm_wasm.errors import ProviderError, ProviderTimeout, RateLimited, UsageError
+from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.wrappers.base import Wrapper, content_key
 from rlm_wasm.records import structure, unstructure
