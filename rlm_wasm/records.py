@@ -135,9 +135,14 @@ class _Shape(NamedTuple):
 @cache
 def _shape(kind: Callable[..., Any]) -> _Shape:
     hints = get_type_hints(kind, include_extras=True)
-    names = [field.name for field in fields(cast("Any", kind)) if field.init]
+    taken = [field for field in fields(cast("Any", kind)) if field.init]
+    names = [field.name for field in taken]
     found = {name: (at, hints[name], is_dataclass(hints[name])) for at, name in enumerate(names)}
-    return _Shape(kind, attrgetter(*names), found)
+
+    def by_name(*values: Any) -> Any:
+        return kind(**dict(zip(names, values, strict=True)))
+
+    return _Shape(by_name if any(field.kw_only for field in taken) else kind, attrgetter(*names), found)
 
 
 def unstructure(record: object) -> Any:

@@ -43,6 +43,7 @@ from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import check_guest
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
+from rlm_wasm.session_parts.recent import RecentSnapshots
 from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
 from rlm_wasm.turns import in_turns
 
@@ -155,6 +156,7 @@ class Runtime:
             raise UsageError("idle_bytes and idle_s must not be negative")
         self._idle = IdleSessions(idle_bytes, idle_s)
         self._children = ChildRunner(lambda: self._opener, self._database)
+        self._recent = RecentSnapshots()
         self._registry = Registry(idle=self._idle, snapshot_key=snapshot_key, elsewhere=self._children)
         self._granted: Grants | None = None
         """What ``grants`` gives, until something of it changes."""
@@ -652,7 +654,10 @@ class Runtime:
                 "restore: a snapshot is restored in this process: use a Runtime without an executor"
             )
         key = self._registry.snapshot_key
-        if isinstance(snapshot, Snapshot):
+        recent = None if isinstance(snapshot, Snapshot) else self._recent.get(snapshot, self.engine)
+        if recent is not None:
+            loaded = recent
+        elif isinstance(snapshot, Snapshot):
             loaded = snapshot
         elif len(snapshot) <= _AT_ONCE:
             loaded = Snapshot.load(snapshot, key=key)
@@ -677,6 +682,8 @@ class Runtime:
         memory = await in_turns(loaded.at_rest(most, self.engine))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
+        if recent is None and not isinstance(snapshot, Snapshot):
+            self._recent.keep(snapshot, loaded)
         return Session(
             self._grants_with(host_functions, None, None, None, None),
             limits=allowed,

@@ -6,8 +6,8 @@
  *     inbox = rlm_inbox(n)            a buffer of n bytes inside `memory`, 0 where there is no room (a short
  *                                     message has a place of its own: see rlm_report)
  *     memory[inbox : inbox+n] = one message
- *     (the message may end with the head of a text instead of the text, where that is long and in ASCII: its
- *     characters then stand at rlm_inbox_text(length), which is called before)
+ *     (the message may end with the head of a text instead of the text, where that is long: its length there is
+ *     told in characters, and those stand at rlm_inbox_text(bytes, width), which is called before)
  *     status = rlm_run(n, steps)      n = 0: no message, just go on
  *     memory[rlm_outbox() : +rlm_outbox_length()] = a CBOR array of messages
  *
@@ -71,9 +71,10 @@ enum rlm_status {
 #endif
 
 RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length);
-/* Where the characters of a long text stand that the next message ends with, 0 where there is no room. They become the
-   string's as they are. From RLM_TEXT_APART bytes on they begin 24 bytes behind the beginning of a page of 4 KiB. */
-RLM_EXPORT(rlm_inbox_text) uint32_t rlm_inbox_text(uint32_t length);
+/* Where the characters of a long text stand that the next message ends with, 0 where there is no room: so many bytes, of
+   1, 2 or 4 bytes a character, as many as the widest needs. They become the string's as they are. From RLM_TEXT_APART
+   bytes on they begin 24 bytes behind the beginning of a page of 4 KiB. */
+RLM_EXPORT(rlm_inbox_text) uint32_t rlm_inbox_text(uint32_t length, uint32_t width);
 RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps);
 RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void);
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void);

@@ -43,7 +43,7 @@ class Context:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._shared = SharedText.of(text) if len(text) >= LONG_TEXT and text.isascii() else None
+        self._shared = SharedText.of(text) if len(text) >= LONG_TEXT else None
         self._newlines: list[int] | None = None
         """How many newlines stand before each block, and at last in the whole text."""
 
@@ -61,9 +61,11 @@ class Context:
             self._newlines = before
         return self._newlines
 
-    def part(self, start: int, end: int) -> str | LongText:
-        """Some of its characters; where they are many, nobody has copied them."""
-        return self.text[start:end] if self._shared is None else self._shared.part(start, end)
+    def part(self, start: int, end: int) -> Generator[None, None, str | LongText]:
+        """Some of its characters; many are not copied. It yields while it looks at them."""
+        if self._shared is None:
+            return self.text[start:end]
+        return (yield from self._shared.part(start, end))
 
     def start_of_line(self, number: int, before: list[int]) -> int:
         """The offset at which a line (from 0) starts; the text's length where it has fewer lines."""
@@ -143,23 +145,24 @@ class Contexts:
         main = "; the main one is `context`" if None in self._contexts else ""
         raise CapabilityDenied(f"there is no context named {wanted!r} (loaded: {known}{more}{main}){meant}")
 
-    def _whole(self, arguments: list[Any]) -> str | LongText | Literal[False]:
+    def _whole(self, arguments: list[Any]) -> Any:
         context = self._contexts.get(arguments[0] or None)
-        return False if context is None else context.part(0, len(context.text))
+        return False if context is None else at_once_or_in_turns(context.part(0, len(context.text)))
 
     def _size(self, arguments: list[Any]) -> int | Literal[False]:
         context = self._contexts.get(arguments[0] or None)
         return False if context is None else len(context.text)
 
-    def _fits(self, arguments: list[Any]) -> bool:
+    def _fits(self, arguments: list[Any]) -> Any:
         """Whether the guest gets the whole at once; where not, it comes in parts."""
         context = self._contexts.get(arguments[0] or None)
-        if context is None:
-            return False
-        whole = context.part(0, len(context.text))
+        return False if context is None else at_once_or_in_turns(self._comes_whole(context))
+
+    def _comes_whole(self, context: Context) -> Generator[None, None, bool]:
+        whole = yield from context.part(0, len(context.text))
         return isinstance(whole, LongText) and len(whole) <= self._max_bytes - _AROUND_A_TEXT
 
-    def _slice(self, arguments: list[Any]) -> str | LongText:
+    def _slice(self, arguments: list[Any]) -> Any:
         start, end, name = arguments
         context = self._find(name)
         text = context.text
@@ -168,7 +171,7 @@ class Contexts:
         end = min(end, len(text))
         start = min(start, end)
         self._check_size("context-slice", end - start)
-        return context.part(start, end)
+        return at_once_or_in_turns(context.part(start, end))
 
     def _check_size(self, operation: str, length: int) -> None:
         if length > self._max_bytes:

@@ -40,7 +40,7 @@ from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, place_of
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.pages import at_once
-from rlm_wasm.sandbox.texts import LONG_TEXT, long_text
+from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, is_long, long_text
 from rlm_wasm.sandbox.uncollected import Uncollected
 from rlm_wasm.turns import Alone, InTurns, beside_the_rest, in_turns
 
@@ -518,13 +518,13 @@ class HostRequests:
             self._queue_reply(request, True, value)
             return
         work: Coroutine[Any, Any, Any] | None = None
-        text = long_text(value)
-        if text is not None:
-            reply = protocol.TextReply(request.id, text)
-            if self.journal is None:
-                self._queue_encoded(request, reply)
-                return
-            work = self._put_together(request, reply.encoded(), reply)
+        if is_long(value):
+            if self.journal is None and (isinstance(value, LongText) or value.isascii()):
+                text = at_once(long_text(value))  # it has nothing to look at
+                if text is not None:
+                    self._queue_encoded(request, protocol.TextReply(request.id, text))
+                    return
+            work = self._apart(request, value)
         elif isinstance(value, protocol.Encoded):
             head = protocol.reply_head(request.id)
             if sum(map(len, value.parts)) <= protocol.IN_ONE_GO:
@@ -542,11 +542,19 @@ class HostRequests:
             return
         self._queue_reply(request, True, value)
 
-    async def _put_together(
-        self, request: HostRequest, work: Generator[Any, None, bytes], reply: protocol.Part | None = None
-    ) -> Any:
-        encoded = await in_turns(work)
-        self._queue_encoded(request, encoded if reply is None else reply, encoded)
+    async def _put_together(self, request: HostRequest, work: Generator[Any, None, bytes]) -> Any:
+        self._queue_encoded(request, await in_turns(work))
+        return PENDING
+
+    async def _apart(self, request: HostRequest, value: str | LongText) -> Any:
+        text = await in_turns(long_text(value))
+        if text is None:
+            return await self._put_together(
+                request, protocol.encode_in_turns(value, protocol.reply_head(request.id))
+            )
+        reply = protocol.TextReply(request.id, text)
+        journalled = None if self.journal is None else await in_turns(reply.encoded())
+        self._queue_encoded(request, reply, journalled)
         return PENDING
 
     def fail(self, request: HostRequest, error: BaseException) -> None:
@@ -763,7 +771,8 @@ class HostRequests:
             self.fail(request, error)
             return True
         if found is not None:
-            self._queue_encoded(request, protocol.reply_to(request.id, *found))
+            encoded = protocol.reply_to(request.id, *found)
+            self._queue_encoded(request, protocol.part_of(encoded), encoded)
         return found is not None
 
     def made_before(self, id_: int) -> HostRequest:
@@ -778,10 +787,12 @@ class HostRequests:
         request = self.made_before(id_)
         del self.live[id_]
         self._release(request)
-        self._charge(len(encoded) * FUEL_A_BYTE)
-        self._meter.hold(len(encoded), always=True)
-        self._reply_bytes += len(encoded)
-        self._replies.append((id_, encoded))
+        part = protocol.part_of(encoded)
+        size = protocol.own_bytes((part,))
+        self._charge(len(part) * FUEL_A_BYTE)
+        self._meter.hold(size, always=True)
+        self._reply_bytes += size
+        self._replies.append((id_, part))
 
     def take_again(self, ids: Sequence[int]) -> list[tuple[int, protocol.Part]]:
         """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""

@@ -74,11 +74,11 @@ class LayerFile:
                 cls._current.shared = True
                 cls._current = None
 
-    def reserve(self, pages: int) -> Extent:
-        """A place for so many pages that nobody has written to."""
+    def reserve(self, pages: int, *, shared: bool = False) -> Extent:
+        """A place for so many pages that nobody has written to. ``shared``: see ``Extent.shared``."""
         with self._lock:
             start, self._end = self._end, self._end + pages * PAGE
-        return Extent(self, start, pages)
+        return Extent(self, start, pages, shared=shared)
 
     def give_back(self, start: int, size: int) -> None:
         """Nobody maps this place any longer. The file keeps its size: no other place moves."""
@@ -93,12 +93,14 @@ class LayerFile:
 class Extent:
     """A place in a file: it goes back to the system when nobody has it any longer."""
 
-    __slots__ = ("file", "pages", "start")
+    __slots__ = ("file", "pages", "shared", "start")
 
-    def __init__(self, file: LayerFile, start: int, pages: int) -> None:
+    def __init__(self, file: LayerFile, start: int, pages: int, *, shared: bool = False) -> None:
         self.file = file
         self.start = start
         self.pages = pages
+        self.shared = shared
+        """Whether it is no session's own: who sleeps does not make a copy of it."""
 
     def write(self, at: int, address: int, pages: int) -> None:
         """What stands at this address becomes the pages from the ``at``-th on. Raises OSError."""

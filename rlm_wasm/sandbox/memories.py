@@ -208,9 +208,9 @@ class Mapping(Copying):
         yield from instance.lay(pieces)
         check()
         first, last = text.between()
-        start, into = text.address(), instance.base + at
-        ctypes.memmove(into, start, first)
-        ctypes.memmove(into + last, start + last, len(text) - last)
+        into = instance.base + at
+        yield from text.copied(into, check, 0, first)
+        yield from text.copied(into + last, check, last)
 
 
 def _grow(instance: Instance, size: int) -> None:

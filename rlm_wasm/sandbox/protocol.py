@@ -40,7 +40,7 @@ from rlm_wasm.data import (
 from rlm_wasm.errors import Unencodable
 from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.sandbox.pages import address_of, at_once, gathered
-from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, is_ascii
+from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, text_in
 from rlm_wasm.sandbox.uncollected import Uncollected
 
 
@@ -994,11 +994,15 @@ _ONE_REPLY = _REPLIES + b"\x81"  # an array of one
 
 
 class TextReply:
-    """The item of a replies message that brings a long text, of which only the beginning is encoded."""
+    """The item of a replies message that brings a long text, of which only the beginning is encoded.
 
-    __slots__ = ("head", "text")
+    There the text's length is told in characters.
+    """
+
+    __slots__ = ("_id", "head", "text")
 
     def __init__(self, id_: int, text: LongText) -> None:
+        self._id = id_
         self.head = reply_head(id_) + head_of(3, len(text))
         self.text = text
 
@@ -1008,24 +1012,32 @@ class TextReply:
     @property
     def own_bytes(self) -> int:
         """Without a text that its session has anyway."""
-        return len(self.head) if self.text.shared is not None else len(self)
-
-    def parts(self) -> list[tuple[int, int]]:
-        """Where it stands, as addresses with lengths."""
-        return [(address_of(self.head), len(self.head)), (self.text.address(), len(self.text))]
+        return len(self.head) + (self.text.size if self.text.shared is None else 0)
 
     def encoded(self) -> Generator[None, None, bytes]:
-        """The whole of it; it yields between copies of a mebibyte."""
-        return (yield from gathered(self.parts()))
+        """The whole of it, in UTF-8; it yields between copies of a mebibyte."""
+        if not self.text.is_ascii:
+            return (yield from encode_in_turns(self.text.text(), reply_head(self._id)))
+        parts = [(address_of(self.head), len(self.head)), (self.text.address(), len(self.text))]
+        return (yield from gathered(parts))
 
 
 Part = bytes | TextReply
 """Of a message: bytes, or what becomes some."""
 
 
+def encoded_parts(parts: Iterable[Part]) -> Generator[None, None, list[bytes]]:
+    """Each as bytes; it yields between parts of a large one."""
+    out: list[bytes] = []
+    for part in parts:
+        encoded = part if isinstance(part, bytes) else (yield from part.encoded())
+        out.append(encoded)
+    return out
+
+
 def joined(parts: Iterable[Part]) -> bytes:
-    """Them as bytes."""
-    return b"".join(part if isinstance(part, bytes) else at_once(part.encoded()) for part in parts)
+    """All of them as bytes."""
+    return b"".join(at_once(encoded_parts(parts)))
 
 
 def own_bytes(parts: Iterable[Part]) -> int:
@@ -1036,28 +1048,44 @@ def own_bytes(parts: Iterable[Part]) -> int:
     return size
 
 
-def text_apart(message: Sequence[Part]) -> Generator[None, None, tuple[bytes, LongText] | None]:
-    """A message that is a single reply, a long text in ASCII: what stands before its characters, and those.
+def text_apart(message: Sequence[Part]) -> Generator[None, None, TextReply | None]:
+    """A message that is a single reply, a long text: that reply. None for any other.
 
-    None for any other. What the message says decides, and not how it is divided: the guest takes the same
-    course, and the same fuel, whenever it is given again. It yields between parts of a large one.
+    What the message says decides, and not how it is divided: the guest takes the same course, and the same
+    fuel, whenever it is given again. It yields between parts of a large one.
     """
     last = message[-1]
     begins = len(message) == 2 and message[0] == _ONE_REPLY
     if not isinstance(last, bytes):
-        return (_ONE_REPLY + last.head, last.text) if begins else None
-    if len(last) < LONG_TEXT or not (begins or (len(message) == 1 and last.startswith(_ONE_REPLY))):
-        return None
-    head = _TEXT_REPLY.match(last, 0 if begins else len(_ONE_REPLY))
-    if head is None or not LONG_TEXT <= len(last) - head.end() == int.from_bytes(head[1], "big"):
-        return None
-    if not (yield from is_ascii(last, head.end())):
-        return None
-    before = last[: head.end()]
-    return _ONE_REPLY + before if begins else before, LongText(last, head.end(), len(last))
+        return last if begins else None
+    if begins or (len(message) == 1 and last.startswith(_ONE_REPLY)):
+        return (yield from text_reply(last, 0 if begins else len(_ONE_REPLY)))
+    return None
 
 
-_TEXT_REPLY = re.compile(rb"\x83(?:[\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})", re.DOTALL)
+def text_reply(encoded: bytes, start: int = 0) -> Generator[None, None, TextReply | None]:
+    """What stands there from ``start`` on, where it is an item that brings a long text."""
+    if len(encoded) - start < LONG_TEXT:
+        return None
+    head = _TEXT_REPLY.match(encoded, start)
+    if head is None or len(encoded) - head.end() != int.from_bytes(head[2], "big"):
+        return None
+    text = yield from text_in(encoded, head.end())
+    return None if text is None else TextReply(cbor2.loads(head[1]), text)
+
+
+_TEXT_REPLY = re.compile(rb"\x83([\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})", re.DOTALL)
+
+
+def part_of(encoded: bytes) -> Part:
+    """An item as whoever answered it first has it: what it costs does not depend on who does."""
+    return at_once(text_reply(encoded)) or encoded
+
+
+def text_message(reply: TextReply) -> bytes:
+    """What stands before the characters in the message that brings it alone."""
+    return _ONE_REPLY + reply.head
+
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 """Types whose form in CBOR is the one we want: cbor2 does without our encoders, which take as long again."""

@@ -23,9 +23,9 @@ from rlm_wasm.sandbox.engine import Engine, failure_of
 from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.instance_pool import InstancePool
 from rlm_wasm.sandbox.memories import Subject, memories
-from rlm_wasm.sandbox.pages import PAGE, address_of, at_once, gathered, give_back, moved
+from rlm_wasm.sandbox.pages import PAGE, at_once, gathered, give_back, spread
 from rlm_wasm.sandbox.snapshot import Image, LayeredImage, PackedImage
-from rlm_wasm.sandbox.texts import LONG_TEXT
+from rlm_wasm.sandbox.texts import LONG_TEXT, LongText
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
@@ -294,11 +294,16 @@ class Sandbox:
         self.fuel_used = fuel - instance.calls.fuel.value + self._inbox_fuel
         self._inbox_fuel = 0
 
-    def _room(self, instance: Instance, length: int, export: str = "rlm_inbox") -> int:
+    def _text_room(self, instance: Instance, text: LongText) -> int:
+        """Where in the guest there is room for its characters. Raises MessageTooLarge."""
+        instance.calls.long1.value = text.width
+        return self._room(instance, text.size, "rlm_inbox_text", 2) - instance.base
+
+    def _room(self, instance: Instance, length: int, export: str = "rlm_inbox", count: int = 1) -> int:
         """The address of room for a message. Raises MessageTooLarge."""
         calls = instance.calls
         calls.long0.value = length
-        self._call(instance, export, 1)
+        self._call(instance, export, count)
         inbox = calls.unsigned0.value
         if inbox == 0:
             raise MessageTooLarge(length)
@@ -315,12 +320,15 @@ class Sandbox:
         """
         instance = self._enter(fuel)
         apart = (yield from protocol.text_apart(message)) if instance.has("rlm_inbox_text") else None
+        parts = yield from protocol.encoded_parts(
+            message if apart is None else (protocol.text_message(apart),)
+        )
         self._check_there(instance)
-        length = sum(map(len, message)) if apart is None else len(apart[0])
+        length = sum(map(len, parts))
         text_at = 0
         try:
             if apart is not None:
-                text_at = self._room(instance, len(apart[1]), "rlm_inbox_text")
+                text_at = self._text_room(instance, apart.text)
             at = instance.inbox_at if length <= instance.inbox_bytes else self._room(instance, length)
         finally:
             self._leave(fuel, instance)
@@ -328,17 +336,14 @@ class Sandbox:
             check = partial(self._check_there, instance)
             if apart is not None:
                 try:
-                    yield from memories().put(instance, apart[1], text_at - instance.base, check)
+                    yield from memories().put(instance, apart.text, text_at, check)
                 except OSError as error:
                     self._lost = "trap", f"a text cannot be mapped: {error}"
                     self._drop(crashed=True)
                     raise InstanceLost(*self._lost) from error
-                message = (apart[0],)
-            for part in message:
-                pieces = [(address_of(part), len(part))] if isinstance(part, bytes) else part.parts()
-                for start, size in pieces:
-                    yield from moved(start, at, size, check)
-                    at += size
+            for content in parts:
+                yield from spread(content, [(at, len(content))], check)
+                at += len(content)
         self._inbox_fuel = self.fuel_used
         return length
 

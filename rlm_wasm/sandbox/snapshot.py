@@ -28,7 +28,7 @@ import os
 import struct
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Final
 
 import cbor2
@@ -171,6 +171,14 @@ class MemoryImage(Image):
                 out.append((number, 1, offset))
             offset += PAGE
         return out
+
+    def over(self, below: MemoryImage) -> Generator[None, None, MemoryImage]:
+        """Its pages, and those of another one that it has not itself. It yields between parts."""
+        places = {page: address_of(below.content) + n * PAGE for n, page in enumerate(below.numbers)}
+        places |= {page: address_of(self.content) + n * PAGE for n, page in enumerate(self.numbers)}
+        numbers = tuple(sorted(places))
+        content = yield from gathered([(places[page], PAGE) for page in numbers])
+        return MemoryImage(self.size, numbers, content)
 
     def packed(self) -> Generator[None, None, PackedImage]:
         """The same, compressed: for instances that sleep. It yields between pieces."""
@@ -327,6 +335,20 @@ class LayeredImage(Image):
         """Without its pieces: those are mapped in that memory, too."""
         return self.rest.own_bytes
 
+    def packed(self) -> Generator[None, None, PackedImage]:
+        """The same, compressed, but for what others have, too. It yields between pieces."""
+        shared = tuple(piece for piece in self.pieces if piece.extent.shared)
+        if not shared:
+            return (yield from (yield from self.whole()).packed())
+        rest = self.rest
+        own = tuple(piece for piece in self.pieces if not piece.extent.shared)
+        if own:
+            below = replace(self, pieces=own, rest=MemoryImage(self.size, (), b""))
+            rest = yield from rest.over((yield from below.whole()))
+        # A page of the rest that is as the boot image's hides one that is shared.
+        packed = yield from rest.packed()
+        return PackedLayers(packed.size, packed.numbers, packed.content, shared, self.engine, self.used)
+
     def whole(self) -> Generator[None, None, MemoryImage]:
         """The same with all of its pages copied. It yields between parts."""
         start, size = pristine_memory(self.engine)
@@ -368,7 +390,7 @@ class PackedImage:
         """How many of them there are."""
         return len(self.numbers)
 
-    def unpacked(self) -> Generator[None, None, MemoryImage]:
+    def unpacked(self) -> Generator[None, None, Image]:
         """As it was. It yields between pieces."""
         decompress, pieces = _zstd()[3].decompress, []
         for piece in self.content:
@@ -376,6 +398,21 @@ class PackedImage:
             yield
         content = yield from gathered([(address_of(piece), len(piece)) for piece in pieces])
         return MemoryImage(self.size, tuple(self.numbers), content)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLayers(PackedImage):
+    """One of which some pages stand in layers that others have, too: those are not in it."""
+
+    pieces: tuple[Piece, ...]
+    engine: Engine
+    used: bytes
+    """As LayeredImage has it."""
+
+    def unpacked(self) -> Generator[None, None, Image]:
+        """As it was. It yields between pieces."""
+        rest = yield from (yield from PackedImage.unpacked(self)).whole()
+        return LayeredImage(self.size, self.engine, self.used, self.pieces, rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,7 +493,7 @@ class Snapshot:
         if isinstance(memory, PackedImage):
             if memory.size > max_size:
                 raise _too_large(memory.size, max_size)
-            return (yield from self._bound(memory, engine).unpacked())
+            return (yield from (yield from self._bound(memory, engine).unpacked()).whole())
         image = yield from MemoryImage.from_state(memory, max_size)
         return (yield from image.against(self._engine(engine), own=True)) if self.differences else image
 
@@ -491,6 +528,11 @@ class Snapshot:
                 f" {engine.image_hash[:12]}…"
             )
         return engine
+
+    @property
+    def memory_at_rest(self) -> Image | PackedImage | None:
+        """As it is held; None where it is that of an older format, which nobody has looked at."""
+        return None if isinstance(self._memory, list) else self._memory
 
     @property
     def pages(self) -> int:

@@ -1181,18 +1181,18 @@ async def test_a_store_that_fails_at_the_first_snapshot_has_all_of_it_in_the_nex
 # ---- long texts
 
 
-@pytest.mark.parametrize("how", ["crash", "moved"])
-async def test_long_texts_that_a_program_was_given_are_given_again(url: str, how: str) -> None:
+@pytest.mark.parametrize(("how", "wide"), [("crash", ""), ("crash", "λ"), ("moved", "é"), ("moved", "🙂")])
+async def test_long_texts_that_a_program_was_given_are_given_again(url: str, how: str, wide: str) -> None:
     """From the journal they come in bytes: what the program does, and its fuel, is the same as where it went on."""
     text, program = (
-        "0123456 " * 50_000,
+        "0123456 " * 50_000 + wide,
         "(define t context) (define s (tell 7)) (list (sha256 t) (string-length s))",
     )
     told = []
 
     def tell(number: int) -> str:
         told.append(number)
-        return "x" * (300_000 + number)
+        return "x" * (300_000 + number) + wide
 
     async def begun(runtime: Runtime, **named: str) -> Any:
         runtime.host_function("tell")(tell)

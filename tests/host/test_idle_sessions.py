@@ -55,11 +55,11 @@ async def test_a_large_session_that_rests_too_long_sleeps_and_wakes_as_it_was() 
 
 async def test_sessions_that_hold_too_much_together_sleep_the_longest_unused_first() -> None:
     """The last one used keeps its memory, as far as the bound allows."""
-    async with Runtime("echo", python="off", idle_bytes=18 << 20, idle_s=1e6) as runtime:
+    async with Runtime("echo", python="off", idle_bytes=8 << 20, idle_s=1e6) as runtime:
         sessions = [runtime.session() for _ in range(4)]
         for session in sessions:
             await session.execute(LARGE)
-        await until(lambda: runtime.stats()["idle_bytes"] <= 18 << 20)
+        await until(lambda: runtime.stats()["idle_bytes"] <= 8 << 20)
         await until(lambda: not awake(sessions[2]))
         assert [awake(session) for session in sessions] == [False, False, False, True]
         for session in sessions:

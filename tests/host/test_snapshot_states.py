@@ -19,11 +19,14 @@ from rlm_wasm import (
     SnapshotError,
     SnapshotVersionError,
     UsageError,
+    records,
 )
 from rlm_wasm.records import structure, structure_beside, unstructure
 from rlm_wasm.sandbox.blank_state import BLANK, changes, merged
 from rlm_wasm.sandbox.pages import at_once
-from rlm_wasm.sandbox.snapshot import PackedImage
+from rlm_wasm.sandbox.snapshot import MemoryImage, PackedImage
+from rlm_wasm.session_parts import recent
+from rlm_wasm.session_parts.recent import RecentSnapshots
 from rlm_wasm.session_parts.state import SessionState, blank, state_of
 
 # ---- what is told by what differs
@@ -95,6 +98,90 @@ def test_a_state_beside_a_blank_one_is_read_as_any_other(state: Any) -> None:
     told = merged(changes(state, BLANK), BLANK)
     beside = read(lambda: structure_beside(blank(), BLANK, told, "it", SnapshotCorrupt))
     assert beside == read(lambda: structure(SessionState, state, "it", SnapshotCorrupt))
+
+
+@pytest.mark.parametrize("table", ["limits", "budget", "scheduler"])
+def test_a_state_of_which_little_differs_is_not_read_from_the_beginning(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its records is made with the few values that are others."""
+    other = {"limits": {"calls": 7}, "budget": {"last_number": 3}, "scheduler": {"status": 1}}[table]
+    told = merged({table: other}, BLANK)
+    expected = unstructure(structure(SessionState, told, "it"))
+
+    def refused(*_arguments: Any) -> Any:
+        raise AssertionError("the long way was taken")
+
+    monkeypatch.setattr(records, "structure", refused)
+    assert unstructure(structure_beside(blank(), BLANK, told, "it")) == expected
+
+
+# ---- what was read lately
+
+
+async def test_sessions_that_are_restored_from_the_same_bytes_have_nothing_in_common(
+    runtime: Runtime,
+) -> None:
+    """The bytes are taken apart once."""
+    async with runtime.session() as session:
+        await session.load_context("a text")
+        await session.execute('(define v (vector 1 2)) (checkpoint "k" 1)')
+        data = (await session.snapshot()).dump()
+    first = await runtime.restore(data)
+    result = await first.execute("(vector-set! v 0 'first) (define mine 1) (list v (string-length context))")
+    assert result.value == "(#(first 2) 6)"
+    await first.load_context("another text")
+    second = await runtime.restore(bytes(bytearray(data)))
+    assert (await second.execute("(list v (string-length context))")).value == "(#(1 2) 6)"
+    error = (await second.execute("mine")).error
+    assert error is not None
+    assert "mine" in error.message
+    assert len(first.scope_log()) >= len(second.scope_log())
+    for each in (first, second):
+        await each.aclose()
+    tightened = await runtime.restore(data, limits=Limits(calls=1))
+    assert (tightened.limits.calls, runtime.limits.calls) == (1, 1000)
+    await tightened.aclose()
+
+
+async def test_what_was_read_lately_is_of_one_runtime_and_its_key(runtime: Runtime) -> None:
+    """Another one checks the bytes itself; a byte that is another one is found as ever."""
+    async with runtime.session() as session:
+        data = (await session.snapshot()).dump()
+    await (await runtime.restore(data)).aclose()
+    async with Runtime("echo", snapshot_key=b"k" * 32) as other:
+        with pytest.raises(SnapshotCorrupt, match="not signed"):
+            await other.restore(data)
+    for at in (20, len(data) // 2, len(data) - 1):
+        damaged = bytearray(data)
+        damaged[at] ^= 1
+        with pytest.raises((SnapshotCorrupt, SnapshotVersionError)):
+            await runtime.restore(bytes(damaged))
+
+
+async def test_a_few_small_snapshots_are_kept_and_no_others(runtime: Runtime) -> None:
+    """The ones that were wanted last; what is wanted again stays unpacked."""
+    async with runtime.session() as session:
+        await session.execute("(define x 1)")
+        data, engine = (await session.snapshot()).dump(), runtime.engine
+    loaded = Snapshot.load(data)
+    packed = loaded.with_memory(at_once(loaded.at_rest(1 << 32, engine)), state_of(loaded))
+    known = RecentSnapshots()
+    names = [bytes([n]) * 9 for n in range(recent.MOST + 1)]
+    first, second, *_, last = names
+    for name in names[:-1]:
+        known.keep(name, packed)
+    found = known.get(first, engine)
+    assert found is not None
+    assert isinstance(found.memory_at_rest, MemoryImage)
+    assert found == packed
+    assert known.get(first, engine) is found
+    known.keep(last, packed)
+    assert [known.get(name, engine) is None for name in (first, second, last)] == [False, True, False]
+    large = bytes(recent.MOST_BYTES + 1)
+    known.keep(large, packed)
+    known.keep(second, found)
+    assert [known.get(name, engine) for name in (large, second)] == [None, None]
 
 
 # ---- what stays packed

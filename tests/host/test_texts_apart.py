@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import string_at
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from rlm_wasm.sandbox.memories import Copying, Mapping
 from rlm_wasm.sandbox.pages import PAGE, at_once
 from rlm_wasm.sandbox.protocol import Part, TextReply
 from rlm_wasm.sandbox.sandbox import DONE, PREEMPTED, SUSPENDED, Sandbox
+from rlm_wasm.sandbox.snapshot import PackedLayers
 from rlm_wasm.sandbox.texts import BEGINS, LONG_TEXT, LongText, SharedText
 from rlm_wasm.testing import InlineProvider
 
@@ -41,7 +41,6 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done for texts of many megabytes is done for those of tests, too."""
     monkeypatch.setattr(texts, "MAPPED_AT_FIRST", 0)
     monkeypatch.setattr(SharedText, "_CHUNK", CHUNK)
-    monkeypatch.setattr(SharedText, "_WRITTEN_AT_ONCE", 3)
 
 
 @contextmanager
@@ -51,9 +50,18 @@ def way(chosen: memories.Memories) -> Iterator[None]:
         yield
 
 
-def text_of(length: int) -> str:
-    """One that is nowhere as it is elsewhere."""
-    return "".join(f"{n:07x} " for n in range(length // 8 + 1))[:length]
+def text_of(length: int, wide: str = "") -> str:
+    """One that is nowhere as it is elsewhere, with wide characters here and there."""
+    text = "".join(f"{n:07x} " for n in range(length // 8 + 1))[:length]
+    return (
+        text if not wide else "".join(text[at : at + 4999] + wide for at in range(0, length, 5000))[:length]
+    )
+
+
+def part_of(text: SharedText, start: int, end: int) -> LongText:
+    part = at_once(text.part(start, end))
+    assert isinstance(part, LongText)
+    return part
 
 
 def ran(sandbox: Sandbox, given: bytes | int | None) -> int:
@@ -116,24 +124,31 @@ def taken(chosen: memories.Memories, message: Sequence[Part], sandbox: Sandbox) 
     return done(sandbox), fuel + sandbox.fuel_used, len(pieces)
 
 
+WIDTHS = {"": 1, "é": 1, "λ": 2, "🙂": 4}
+
+
 @given(
-    start=st.integers(0, 5).map(PAGE.__mul__), more=st.integers(0, 3 * PAGE), after=st.integers(0, 2 * PAGE)
+    wide=st.sampled_from(sorted(WIDTHS)),
+    start=st.integers(0, 5).map(PAGE.__mul__),
+    more=st.integers(0, 3 * PAGE),
+    after=st.integers(0, 2 * PAGE),
 )
-@example(start=0, more=PAGE - BEGINS, after=0)
-@example(start=0, more=PAGE - BEGINS - 1, after=0)
-@example(start=3 * PAGE, more=PAGE - BEGINS, after=1)
-@example(start=PAGE, more=PAGE - BEGINS + 1, after=PAGE)
-@settings(max_examples=10, deadline=None)
-def test_a_text_is_the_same_whichever_way_it_comes(start: int, more: int, after: int) -> None:
+@example(wide="", start=0, more=PAGE - BEGINS, after=0)
+@example(wide="", start=0, more=PAGE - BEGINS - 1, after=0)
+@example(wide="é", start=3 * PAGE, more=PAGE - BEGINS, after=1)
+@example(wide="λ", start=PAGE, more=PAGE - BEGINS + 1, after=PAGE)
+@example(wide="🙂", start=PAGE, more=PAGE - BEGINS // 4, after=PAGE)
+@settings(max_examples=8, deadline=None)
+def test_a_text_is_the_same_whichever_way_it_comes(wide: str, start: int, more: int, after: int) -> None:
     """Value, fuel, and every byte of the memory."""
     end = start + LONG_TEXT + more
-    shared = SharedText.of(text_of(end + after))
+    shared = SharedText.of(text_of(end + after, wide))
     expected = shared.text[start:end]
     found = []
     for chosen, form in WAYS:
         sandbox, id_ = asking(READ)
-        part = shared.part(start, end)
-        assert isinstance(part, LongText)
+        part = part_of(shared, start, end)
+        assert part.width == WIDTHS[wide]
         value, fuel, pieces = taken(chosen, form(id_, part), sandbox)
         assert bool(pieces) == (isinstance(chosen, Mapping) and memories._can_map())
         found.append((value, fuel, content_of(sandbox)))
@@ -144,19 +159,45 @@ def test_a_text_is_the_same_whichever_way_it_comes(start: int, more: int, after:
         assert other == found[0]
 
 
+@given(st.sampled_from(sorted(WIDTHS)), st.sampled_from(sorted(WIDTHS)), st.integers(0, LONG_TEXT - 1))
+@settings(max_examples=12, deadline=None)
+def test_a_part_is_as_wide_as_its_own_characters(first: str, second: str, start: int) -> None:
+    """As a text that is decoded is."""
+    shared = SharedText.of(first + text_of(LONG_TEXT) + "." * LONG_TEXT + second)
+    part = part_of(shared, start, start + LONG_TEXT)
+    assert part.width == (WIDTHS[first] if start == 0 else 1)
+    assert part.text() == shared.text[start : start + LONG_TEXT]
+    whole = part_of(shared, 0, len(shared.text))
+    assert whole.width == max(WIDTHS[first], WIDTHS[second])
+    sandbox, id_ = asking("(define t (context-slice 0 1)) (list (string-length t) (sha256 t))")
+    value, _, _ = taken(Mapping(), as_parts(id_, part), sandbox)
+    assert value == f"({LONG_TEXT} {hashlib.sha256(part.text().encode()).hexdigest()})"
+    sandbox.close()
+
+
 @pytest.mark.parametrize("length", [LONG_TEXT - 1, LONG_TEXT])
-@pytest.mark.parametrize("last", ["z", "é", "λ", "🙂"])
-def test_texts_that_are_short_or_not_ascii_come_as_before(length: int, last: str) -> None:
-    """The guest decodes them."""
+@pytest.mark.parametrize("last", ["z", "é", "λ", "🙂", "\ud800"])
+async def test_texts_that_are_short_or_no_text_come_in_their_message(length: int, last: str) -> None:
+    """The guest decodes them; half of a surrogate pair becomes U+FFFD as ever."""
     text = text_of(length - 1) + last
-    id_ = 1
-    reply = protocol.reply(id_, True, text)
-    apart = at_once(protocol.text_apart(protocol.replies_in_parts([reply])))
-    assert (apart is not None) == (length == LONG_TEXT and last == "z")
-    sandbox, id_ = asking(READ)
-    reply = protocol.reply(id_, True, text)
-    value, _, _ = taken(Copying(), protocol.replies_in_parts([reply]), sandbox)
-    assert hashlib.sha256(text.encode()).hexdigest() in value
+    fits = at_once(texts.long_text(text))
+    assert (fits is None) == (last == "\ud800")
+    async with Runtime(provider=InlineProvider()) as runtime:
+        runtime.host_function("text")(lambda: text)
+        result = await runtime.run("(define t (text)) (list (string-length t) (sha256 t))")
+    expected = text.replace("\ud800", "\ufffd").encode()
+    assert result.value == f"({length} {hashlib.sha256(expected).hexdigest()})"
+
+
+def test_a_text_that_is_too_large_for_the_guest_to_take_at_once_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By its bytes there."""
+    monkeypatch.setattr(texts, "MOST_BYTES", 2 * LONG_TEXT)
+    for wide, width in WIDTHS.items():
+        text = text_of(LONG_TEXT, wide)
+        assert (at_once(texts.long_text(text)) is None) == (width == 4)
+        assert isinstance(at_once(SharedText.of(text).part(0, LONG_TEXT)), str) == (width == 4)
 
 
 REPLY = st.one_of(
@@ -164,9 +205,7 @@ REPLY = st.one_of(
     st.builds(
         lambda id_, text, fine: cbor2.dumps([id_, fine, text]),
         st.integers(0, 1 << 40),
-        st.sampled_from(
-            ["", "a" * LONG_TEXT, "a" * (LONG_TEXT + 70_000), "a" * LONG_TEXT + "é", "b" * 70_000]
-        ),
+        st.sampled_from(["", "a" * LONG_TEXT, "a" * 330_000, "a" * LONG_TEXT + "é", "ü" * 140_000]),
         st.booleans(),
     ),
 )
@@ -179,11 +218,11 @@ def test_what_a_message_says_decides_and_not_how_it_is_divided(replies: list[byt
     divided, whole = (at_once(protocol.text_apart(message)) for message in (parts, (protocol.joined(parts),)))
     assert (divided is None) == (whole is None)
     if divided is not None and whole is not None:
-        assert divided[0] == whole[0]
-        for _, text in (divided, whole):
-            content = string_at(text.address(), len(text))
-            assert content.isascii()
-            assert divided[0] + content == protocol.joined(parts)
+        assert divided.head == whole.head
+        assert divided.text.text() == whole.text.text()
+        for reply in (divided, whole):
+            assert protocol.replies_of([reply]) == protocol.joined(parts)
+            assert at_once(reply.encoded()) == parts[1]
 
 
 # ---- what is mapped
@@ -204,8 +243,7 @@ def test_sessions_share_what_is_mapped_and_none_sees_what_another_writes() -> No
     values, extents = [], []
     for letter in "xy":
         sandbox, id_ = asking(program.format(letter))
-        part = shared.part(0, len(shared.text))
-        assert isinstance(part, LongText)
+        part = part_of(shared, 0, len(shared.text))
         mapped(sandbox, id_, part)
         extents.append({piece.extent for piece in sandbox._awake().pieces})
         values.append((sandbox, letter))
@@ -222,8 +260,7 @@ def test_a_capture_copies_nothing_of_a_text_that_is_mapped() -> None:
     """And what is made of it, however it travels, has the text."""
     shared = SharedText.of(text_of(LONG_TEXT + 70 * PAGE))
     sandbox, id_ = asking("(define t (context-slice 0 1)) (string-length t)")
-    part = shared.part(0, len(shared.text))
-    assert isinstance(part, LongText)
+    part = part_of(shared, 0, len(shared.text))
     mapped(sandbox, id_, part)
     digest = hashlib.sha256(shared.text.encode()).hexdigest()
     with way(Mapping()):
@@ -239,14 +276,48 @@ def test_a_capture_copies_nothing_of_a_text_that_is_mapped() -> None:
         assert value_of(elsewhere, "(sha256 t)") == digest
 
 
+WRITES = {
+    "nothing": "",
+    "zeros": "(string-fill! t #\\nul 8192 60000)",
+    "a little": "(string-fill! t #\\x 9000 9001)",
+    "much": "(string-fill! t #\\x 9000 300000)",
+    "much, in which there are zeros": "(string-fill! t #\\x 9000 300000) (string-fill! t #\\nul 100000 200000)",
+}
+
+
+@MAPPED
+@pytest.mark.parametrize("written", WRITES)
+@pytest.mark.parametrize("captured", [False, True])
+def test_who_sleeps_makes_no_copy_of_what_is_mapped(written: str, captured: bool) -> None:
+    """Only of what it has written over it; and is as it was when it wakes, where nothing can be mapped, too."""
+    shared = SharedText.of(text_of(LONG_TEXT + 100 * PAGE))
+    sandbox, id_ = asking("(define t (context-slice 0 1)) (string-length t)")
+    mapped(sandbox, id_, part_of(shared, 0, len(shared.text)))
+    with way(Mapping()):
+        if captured:
+            sandbox.capture()
+        value_of(sandbox, f"{WRITES[written]} (define more (make-vector 1000 7)) 1")
+        digest = value_of(sandbox, "(sha256 t)")
+        before = content_of(sandbox)
+        sandbox.sleep()
+        frozen = sandbox._frozen
+        assert isinstance(frozen, PackedLayers)
+        assert frozen.pages <= len(before.numbers) - 60  # of 163 that the text has
+        assert at_once(at_once(frozen.unpacked()).whole()) == before
+        assert value_of(sandbox, "(list (sha256 t) (vector-length more))") == f"({digest} 1000)"
+        assert sandbox._awake().pieces
+    with way(Copying()):
+        other = sandbox_of(frozen)
+        assert value_of(other, "(list (sha256 t) (vector-length more))") == f"({digest} 1000)"
+
+
 @MAPPED
 def test_memory_that_a_mapped_text_leaves_is_used_again() -> None:
     """What stood there is nobody's: it may be given back, and another text may come to its place."""
     sandbox, id_ = asking("(define t (context-slice 0 1)) (string-length t)")
     for number in range(4):
         shared = SharedText.of(str(number) + text_of(LONG_TEXT + number * PAGE))
-        part = shared.part(0, len(shared.text))
-        assert isinstance(part, LongText)
+        part = part_of(shared, 0, len(shared.text))
         mapped(sandbox, id_, part)
         digest = hashlib.sha256(shared.text.encode()).hexdigest()
         assert value_of(sandbox, "(sha256 t)") == digest
@@ -274,7 +345,7 @@ def test_a_text_leaves_its_layers_when_nobody_has_it() -> None:
     shared: SharedText | None = SharedText.of(text_of(LONG_TEXT))
     assert shared is not None
     sandbox, id_ = asking("(define t (context-slice 0 1)) (string-length t)")
-    part: Any = shared.part(0, LONG_TEXT)
+    part: Any = part_of(shared, 0, LONG_TEXT)
     mapped(sandbox, id_, part)
     held = layers()
     assert held >= before + LONG_TEXT - 2 * PAGE
@@ -302,8 +373,7 @@ def test_where_a_text_cannot_be_mapped_it_is_copied(reason: str, monkeypatch: py
     else:
         start = 1
     sandbox, id_ = asking(READ)
-    part = shared.part(start, start + LONG_TEXT)
-    assert isinstance(part, LongText)
+    part = part_of(shared, start, start + LONG_TEXT)
     value, _, pieces = taken(Mapping(), as_parts(id_, part), sandbox)
     assert pieces == 0
     assert hashlib.sha256(shared.text[start : start + LONG_TEXT].encode()).hexdigest() in value
@@ -318,8 +388,7 @@ def test_an_instance_whose_memory_may_have_a_hole_is_given_up(monkeypatch: pytes
         yield
 
     sandbox, id_ = asking(READ)
-    part = SharedText.of(text_of(LONG_TEXT)).part(0, LONG_TEXT)
-    assert isinstance(part, LongText)
+    part = part_of(SharedText.of(text_of(LONG_TEXT)), 0, LONG_TEXT)
     monkeypatch.setattr(Instance, "lay", refused)
     with way(Mapping()), pytest.raises(InstanceLost, match="cannot be mapped"):
         at_once(sandbox.deliver(as_parts(id_, part), FUEL))
@@ -361,7 +430,7 @@ def test_a_text_that_has_no_room_is_refused() -> None:
     sandbox = Sandbox(engine, engine.image_size + (2 << 20))
     assert ran(sandbox, protocol.evaluate("(context-slice 0 1)", "program", {})) == SUSPENDED
     (call,) = [each for each in protocol.messages(sandbox.outbox()) if isinstance(each, protocol.Call)]
-    text = "a" * (16 << 20)
+    text = "a" * (32 << 20)
     with pytest.raises(MessageTooLarge):
         at_once(sandbox.deliver(as_parts(call.id, LongText(text, 0, len(text))), FUEL))
     assert ran(sandbox, protocol.INTERRUPT) == DONE
@@ -411,16 +480,18 @@ async def session_of(runtime: Runtime, text: str) -> Session:
     return session
 
 
-@pytest.mark.parametrize("length", [1_200_001, (8 << 20) + 4_999])
-async def test_programs_and_their_fuel_are_the_same_both_ways(length: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "wide"), [(1_200_001, ""), (1_200_001, "é"), (1_200_001, "🙂"), ((8 << 20) + 4_999, "λ")]
+)
+async def test_programs_and_their_fuel_are_the_same_both_ways(length: int, wide: str) -> None:
     """Contexts, parts of them, and what a host function gives; forks and what is restored from bytes have them, too."""
-    text = text_of(length)
+    text = text_of(length, wide)
     digest = hashlib.sha256(text.encode()).hexdigest()
     found = []
     for chosen in (Copying(), Mapping()) if memories._can_map() else (Copying(),):
         with way(chosen):
             async with Runtime(provider=InlineProvider(), limits=Limits(host_bytes=8 << 20)) as runtime:
-                runtime.host_function("echo")(lambda n: text_of(300_000 + n))
+                runtime.host_function("echo")(lambda n: text_of(300_000 + n, wide))
                 session = await session_of(runtime, text)
                 result = await session.execute(PROGRAM)
                 assert result.ok, result.error

@@ -39,7 +39,8 @@ extern struct VmShared {
   Value resume;       /* progress of a primitive that returned V_AGAIN */
   Value walk;         /* the way to a table's old version, while a primitive is on it (data/table.c) */
   Value error;        /* the condition that V_ERROR raises */
-  Value long_text;    /* the characters of the text that the message in the inbox ends with, apart from it (rlm_inbox_text); or #f */
+  Value long_text;    /* the characters of the text that the message in the inbox ends with, apart from it (rlm_inbox_text), their
+                         width in its flags; or #f */
   Value tail_proc;    /* V_TAIL */
   Value tail_args[8];
   int tail_argc;      /* how many; TAIL_LIST: tail_args[0] is their list; TAIL_VALUES: it is a multiple value */

@@ -136,9 +136,9 @@ RLM_EXPORT(rlm_inbox) uint32_t rlm_inbox(uint32_t length) {
 }
 /* A large object has pages of its own and is never moved: so its characters stand as far behind the beginning of a page
    as any other's, and the host may map pages over them. */
-RLM_EXPORT(rlm_inbox_text) uint32_t rlm_inbox_text(uint32_t length) {
+RLM_EXPORT(rlm_inbox_text) uint32_t rlm_inbox_text(uint32_t length, uint32_t width) {
   if (!has_room(length)) return 0;
-  vm.long_text = heap_raw(T_RAW, 0, length);
+  vm.long_text = heap_raw(T_RAW, width == 4 ? H_WIDTH4 : width == 2 ? H_WIDTH2 : H_WIDTH1, length);
   text_given = true;
   return (uint32_t)(uintptr_t)RAW_BYTES(vm.long_text);
 }

@@ -518,12 +518,17 @@ static Value read_text(Decoder *d, const uint8_t *data, uint32_t n) {
   return s;
 }
 
-/* The text that a message ends with: the host has put its characters where they stay, and knows them to be ASCII. */
+/* The text that a message ends with: the host has put its characters where they stay, each as wide as the widest
+   needs. Its length is told in characters. */
 static Value take_text_apart(Decoder *d, uint64_t n) {
-  if (!d->text_apart || left(d) || !IS(vm.long_text, T_RAW) || n != OBJ_LENGTH(vm.long_text)) return cut_short();
-  Value s = heap_object(T_STRING, H_WIDTH1, 3);
+  if (!d->text_apart || left(d) || !IS(vm.long_text, T_RAW)) return cut_short();
+  Value chars = vm.long_text;
+  uint32_t bytes = OBJ_LENGTH(chars), flags = OBJ_FLAGS(chars), width = flags & H_WIDTH_MASK;
+  if (n << (width >> 2) != bytes) return cut_short();
+  HEADER_OF(chars) = HEADER(T_RAW, flags & ~(uint32_t)H_WIDTH_MASK, bytes);
+  Value s = heap_object(T_STRING, width, 3);
   STR(s)->length = FIX(n);
-  STR(s)->chars = vm.long_text;
+  STR(s)->chars = chars;
   STR(s)->lineage = V_FALSE;
   vm.long_text = V_FALSE;
   d->text_apart = false;
