@@ -12,7 +12,7 @@ from functools import partial
 
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
-from rlm_wasm.sandbox.protocol import Part
+from rlm_wasm.sandbox.protocol import Part, own_bytes
 from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import in_turns
@@ -22,6 +22,8 @@ _PACKED_FROM = 32 << 20
 session does not take twice its memory."""
 _MAX_BYTES = 8 << 20
 """Of messages: as much is in the guest's memory, and in an image of that."""
+_MAX_TEXTS = 32 << 20
+"""Characters of long texts that are no copies: those of contexts, which mostly are there anyway."""
 _MAX_FUEL = 1_000_000_000
 """An image takes about as long as 10,000,000: a hundredth of what it saves a rollback from. It is taken when
 the session rests,"""
@@ -40,6 +42,7 @@ class ReplayLog:
         """The image was taken in the middle of an execution: there is no state before that one."""
         self._entries: list[tuple[bytes | tuple[Part, ...] | None, int]] = []
         self._bytes = 0
+        self._texts = 0
         self._fuel = 0
         self._mark = 0
         self._rebuilt = False
@@ -48,13 +51,17 @@ class ReplayLog:
     def due(self) -> bool:
         """Whether a new image is worth its time once the session rests: replaying takes long."""
         most = _MAX_FUEL_TWICE if self._rebuilt else _MAX_FUEL
-        return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > most
+        return self.in_execution or self._is_long or self._fuel > most
+
+    @property
+    def _is_long(self) -> bool:
+        return self._bytes > _MAX_BYTES or self._texts > _MAX_TEXTS
 
     @property
     def overdue(self) -> bool:
         """Whether the next execution needs an image: there is no way back without, or that takes too long."""
         most = _MAX_FUEL_TWICE if self._rebuilt else _MOST_FUEL
-        return self.in_execution or self._bytes > _MAX_BYTES or self._fuel > most
+        return self.in_execution or self._is_long or self._fuel > most
 
     async def renew(self, sandbox: Sandbox) -> None:
         """Take a new image, in turns. Until that is done there is none, and one stays overdue."""
@@ -81,7 +88,7 @@ class ReplayLog:
         self.base = image
         self.in_execution = False
         self._entries.clear()
-        self._bytes = self._fuel = 0
+        self._bytes = self._texts = self._fuel = 0
         self._rebuilt = False
 
     def begin(self) -> None:
@@ -97,9 +104,16 @@ class ReplayLog:
         if type(message) is bytes:
             self._bytes += len(message)
         else:
-            self._bytes += _length(message)
-        if self._bytes <= _MAX_BYTES and self._fuel <= _MOST_FUEL:
+            self._count(message)
+        if not self._is_long and self._fuel <= _MOST_FUEL:
             self._entries.append((message, steps))
+
+    def _count(self, message: bytes | tuple[Part, ...] | None) -> None:
+        if message is not None:
+            parts = (message,) if isinstance(message, bytes) else message
+            own = own_bytes(parts)
+            self._bytes += own
+            self._texts += sum(map(len, parts)) - own
 
     def rebuild(self, engine: Engine, memory_limit: int) -> Generator[None, None, Sandbox]:
         """A sandbox as it was when the running execution began. Raises InstanceLost where that fails.
@@ -109,7 +123,7 @@ class ReplayLog:
         """
         del self._entries[self._mark :]
         sandbox = Sandbox(engine, memory_limit, self.base)
-        self._bytes = self._fuel = 0
+        self._bytes = self._texts = self._fuel = 0
         if self._entries:
             yield from sandbox.wake_in_turns()
         for message, steps in self._entries:
@@ -120,16 +134,10 @@ class ReplayLog:
                 given = message
             sandbox.run(given, steps, _HARD_FUEL)
             self._fuel += sandbox.fuel_used
-            self._bytes += _length(message)
+            self._count(message)
             yield
         self._rebuilt = True
         return sandbox
 
 
 _HARD_FUEL = 1 << 50
-
-
-def _length(message: bytes | tuple[Part, ...] | None) -> int:
-    if isinstance(message, tuple):
-        return sum(map(len, message))
-    return 0 if message is None else len(message)

@@ -569,3 +569,20 @@ async def test_long_replies_come_alone_and_in_their_order() -> None:
         )
     expected = [f"({n} {1 + (LONG_TEXT if n % 2 else 3)})" for n in range(6)]
     assert result.value == f"({' '.join(expected)})"
+
+
+async def test_texts_that_are_no_copies_call_for_an_image_later_than_others() -> None:
+    """A context's are there anyway; so many of them that were replaced are not kept for a rollback for ever."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        runtime.host_function("text")(lambda: "b" * (3 << 20))
+        session = await session_of(runtime, "a" * (3 << 20))
+        for operation, most in (("(string-length (text))", 3), ("(string-length (get-context))", 11)):
+            await session.reset()
+            log = session._scheduler.guest.log
+            await session.load_context("a" * (3 << 20))
+            counted = 0
+            while not log.overdue:
+                assert (await session.execute(operation)).value == str(3 << 20)
+                counted += 1
+            assert counted == most
+        await session.aclose()
