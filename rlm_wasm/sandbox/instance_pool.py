@@ -21,6 +21,9 @@ class InstancePool:
 
     Pages that are there already are what a session with much to do wants, and what one with little would
     have to copy. So there are two kinds of spare ones, and the next session gets one like the last one's.
+
+    Event loops of several threads share it: an instance is put where others find it when it has its first
+    memory again, and taken in one step. There is no lock, which a process that forks might copy while held.
     """
 
     max_kept: ClassVar[int] = 32
@@ -33,22 +36,25 @@ class InstancePool:
     def __init__(self) -> None:
         self._small: defaultdict[int, list[Instance]] = defaultdict(list)
         self._large: defaultdict[int, list[tuple[Instance, int]]] = defaultdict(list)
-        self._large_pages = 0
         self._did_much = False
         """The last session that ended."""
 
     def acquire(self, engine: Engine, memory_limit: int) -> Instance:
         """A spare one, or a new one."""
-        small, large = self._small[id(engine)], self._large[id(engine)]
-        if large and (self._did_much or not small):
-            instance, pages = large.pop()
-            self._large_pages -= pages
-        elif small:
-            instance = small.pop()
-        else:
+        instance = self._taken(engine)
+        if instance is None:
             return Instance(engine, memory_limit)
         wasm.store_limiter(instance.store, memory_limit, -1, 1, -1, 1)
         return instance
+
+    def _taken(self, engine: Engine) -> Instance | None:
+        small, large = self._small[id(engine)], self._large[id(engine)]
+        try:
+            if large and (self._did_much or not small):
+                return large.pop()[0]
+            return small.pop() if small else None
+        except IndexError:  # another thread was quicker
+            return None
 
     def release(self, engine: Engine, instance: Instance) -> None:
         """Keep it for the next session, or delete it."""
@@ -70,27 +76,25 @@ class InstancePool:
                 instance.delete()
                 return
             runs = own
-        if not self._keep(engine, instance, _pages(runs)):
+        pages = _pages(runs)
+        if not self._has_room(engine, pages):
             instance.delete()
             return
         pristine, _ = pristine_memory(engine)
-        for start, count in runs:
+        for start, count in runs:  # other threads run meanwhile: nobody finds it before that is done
             at = start * PAGE
             memmove(instance.base + at, pristine + at, count * PAGE)
-
-    def _keep(self, engine: Engine, instance: Instance, pages: int) -> bool:
-        """Put it where it is found again, where there is room for one of so many written pages."""
-        small, large = self._small[id(engine)], self._large[id(engine)]
         if pages <= self.small_pages:
-            if len(small) == self.max_kept:
-                return False
-            small.append(instance)
-            return True
-        if len(large) == self.max_kept or self._large_pages + pages > self.max_large_pages:
-            return False
-        self._large_pages += pages
-        large.append((instance, pages))
-        return True
+            self._small[id(engine)].append(instance)
+        else:
+            self._large[id(engine)].append((instance, pages))
+
+    def _has_room(self, engine: Engine, pages: int) -> bool:
+        """Whether there is room for one of so many written pages."""
+        if pages <= self.small_pages:
+            return len(self._small[id(engine)]) < self.max_kept
+        kept = sum(count for large in list(self._large.values()) for _, count in list(large))
+        return len(self._large[id(engine)]) < self.max_kept and kept + pages <= self.max_large_pages
 
 
 def _pages(runs: list[tuple[int, int]]) -> int:

@@ -7,7 +7,7 @@ from ctypes import string_at
 
 import pytest
 
-from rlm_wasm.sandbox import protocol, sandbox
+from rlm_wasm.sandbox import instance_pool, protocol, sandbox
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.instance_pool import InstancePool
@@ -138,3 +138,39 @@ def test_where_pages_cannot_be_dropped_the_instance_goes(
     monkeypatch.setattr(instance_pool, "drop", lambda base, start, count: False)
     ran(LITTLE)
     assert spare(pool) == []
+
+
+def test_nobody_finds_an_instance_before_its_memory_is_a_new_ones(
+    pool: InstancePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other threads run while it is copied: one that found it then would read what the last session left."""
+    found: list[int] = []
+    copy = instance_pool.memmove
+
+    def watched(into: int, start: int, count: int) -> None:
+        found.append(len(spare(pool)))
+        copy(into, start, count)
+        found.append(len(spare(pool)))
+
+    monkeypatch.setattr(instance_pool, "memmove", watched)
+    for program in (LITTLE, MUCH):
+        base = ran(program)
+        assert is_new(base)
+        assert set(found) == {0}
+        assert [each.base for each in spare(pool)] == [base]
+        pool.acquire(Engine.shared(), 0)
+        found.clear()
+
+
+def test_a_spare_instance_that_another_thread_was_quicker_to_take_is_not_missed(pool: InstancePool) -> None:
+    """Between the look and the grip it may be gone: then a new one is made."""
+
+    class Emptied(list[Instance]):
+        """It has one when it is looked at, and none when it is taken."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    engine = Engine.shared()
+    pool._small[id(engine)] = Emptied()
+    assert is_new(pool.acquire(engine, engine.image_size).base)
