@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from ctypes import string_at
+from ctypes import memmove, string_at
 
 import pytest
 
@@ -145,11 +145,10 @@ def test_nobody_finds_an_instance_before_its_memory_is_a_new_ones(
 ) -> None:
     """Other threads run while it is copied: one that found it then would read what the last session left."""
     found: list[int] = []
-    copy = instance_pool.memmove
 
     def watched(into: int, start: int, count: int) -> None:
         found.append(len(spare(pool)))
-        copy(into, start, count)
+        memmove(into, start, count)
         found.append(len(spare(pool)))
 
     monkeypatch.setattr(instance_pool, "memmove", watched)

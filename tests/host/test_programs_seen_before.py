@@ -212,3 +212,21 @@ async def test_a_session_that_has_seen_programs_gives_what_one_gives_that_has_no
         async with runtime.session() as knowing, runtime.session() as forgetting:
             for n, program in enumerate(["(define a 1) (define (f x) x)", *order]):
                 assert await value(knowing, program) == await value(forgetting, f"{program} ;{n}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "(begin (define begin 5) (list begin))",
+        "(begin (define begin (lambda x x)) (begin 1 2))",
+        "(begin (define-syntax begin (syntax-rules () ((_ a b) 'mine))) (begin 1 2))",
+        "(begin (begin (define begin 5)) (list begin))",
+    ],
+)
+async def test_a_program_that_gives_begin_another_meaning_means_what_it_means_to_the_driver(
+    session: Session, source: str
+) -> None:
+    """What is not ASCII is read by the driver."""
+    await session.execute("")
+    async with await session.fork() as other:
+        assert await value(session, source) == await value(other, source + " ; é")

@@ -507,10 +507,12 @@ static Value see_program(Value forms, Value name) {
   slot[SEEN_VERSION] = FIX(-1);
   Value parts = forms, env = VARIABLE(TOP_LEVEL);
   if (forms != V_NIL && CDR(forms) == V_NIL && is_begin(CAR(forms), env)) {
-    parts = CDR(CAR(forms));
     env_note_form(env, CAR(forms));
-    slot[SEEN_VERSION] = FIX(env_version);
-    slot[SEEN_SPLICED] = V_TRUE;
+    if (is_begin(CAR(forms), env)) {     /* it does not define `begin` itself */
+      parts = CDR(CAR(forms));
+      slot[SEEN_VERSION] = FIX(env_version);
+      slot[SEEN_SPLICED] = V_TRUE;
+    }
   }
   for (Value rest = parts; rest != V_NIL; rest = CDR(rest)) {
     if (CDR(rest) != V_NIL && is_literal(CAR(rest))) continue;
