@@ -9,7 +9,57 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from types import ModuleType
+from typing import Any
+
+
+class NotLoaded(ModuleType):
+    """A module until something of it is used.
+
+    Python's own ``LazyLoader`` lets a second thread see what the first has loaded so far (before 3.11.9 and
+    3.12.3): here it waits. Whoever loads it sees, as ever, what there is already.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        """Load it first."""
+        _load(self)
+        return ModuleType.__getattribute__(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Load it first, which would undo that."""
+        _load(self)
+        ModuleType.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Load it first, which would undo that."""
+        _load(self)
+        ModuleType.__delattr__(self, name)
+
+
+class _Loading:
+    """Whether somebody loads a module, and what the others wait for."""
+
+    __slots__ = ("begun", "lock")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.lock = threading.RLock()
+
+
+def _load(module: ModuleType) -> None:
+    spec = ModuleType.__getattribute__(module, "__spec__")
+    loading: _Loading = spec.loader_state
+    with loading.lock:
+        if loading.begun:  # by this very thread, or it is done
+            return
+        loading.begun = True
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            loading.begun = False
+            raise
+        object.__setattr__(module, "__class__", ModuleType)
 
 
 def lazily(name: str) -> ModuleType:
@@ -19,8 +69,7 @@ def lazily(name: str) -> ModuleType:
         return loaded
     spec = importlib.util.find_spec(name)
     assert spec is not None
-    assert spec.loader is not None
-    spec.loader = importlib.util.LazyLoader(spec.loader)
+    spec.loader_state = _Loading()
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module.__class__ = NotLoaded
     return module

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from rlm_wasm.lazy import NotLoaded, lazily
 
 PROGRAM = """
 import asyncio, sys, rlm_wasm
 assert asyncio.run(rlm_wasm.Runtime("echo", python="off").run({source!r})).ok
-print(*(name for name, module in sys.modules.items() if type(module).__name__ == "_LazyModule"))
+print(*(name for name, module in sys.modules.items() if type(module).__name__ == "NotLoaded"))
 """
 
 
@@ -58,3 +62,79 @@ def test_a_command_loads_no_library_that_it_does_not_need(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
     )
     assert done.stdout.splitlines() == ["3", loaded]
+
+
+LATER = """
+import threading
+
+first = 1
+ran = []
+
+def others():
+    import later
+    ran.append(later.last)
+
+def failed(what):
+    ran.append(what.exc_type.__name__)
+
+threading.excepthook = failed
+other = threading.Thread(target=others)
+other.start()
+other.join(0.05)
+last = 2
+"""
+
+
+def test_a_thread_that_uses_a_module_which_another_loads_waits_for_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions of several threads begin side by side: one found a module without what it was to give."""
+    (tmp_path / "later.py").write_text(LATER)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("threading.excepthook", threading.excepthook)
+    later = lazily("later")
+    try:
+        assert isinstance(later, NotLoaded)
+        assert later.first == 1
+        later.other.join(60)
+        assert later.ran == [2]
+        assert type(later) is ModuleType
+    finally:
+        del sys.modules["later"]
+
+
+def test_a_module_that_could_not_be_loaded_is_loaded_when_it_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says is the error of each use, and not that something is missing in it."""
+    (tmp_path / "broken.py").write_text("begun = True\nfrom math import nothing_of_that_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = lazily("broken")
+    try:
+        for _ in range(2):
+            with pytest.raises(ImportError, match="nothing_of_that_name"):
+                _ = broken.begun
+        (tmp_path / "broken.py").write_text("begun = 'whole'\n")
+        assert broken.begun == "whole"
+    finally:
+        del sys.modules["broken"]
+
+
+def test_what_is_set_or_deleted_in_a_module_is_not_undone_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that replaces something of it finds it replaced."""
+    (tmp_path / "changed.py").write_text("kept = replaced = deleted = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for change in ("set", "delete"):
+        changed = lazily("changed")
+        try:
+            if change == "set":
+                changed.replaced = 2  # type: ignore[attr-defined]
+                assert (changed.kept, changed.replaced) == (1, 2)
+            else:
+                del changed.deleted
+                assert changed.kept == 1
+                assert not hasattr(changed, "deleted")
+        finally:
+            del sys.modules["changed"]
