@@ -222,3 +222,28 @@ async def test_a_kept_frame_holds_no_values() -> None:
         (stream-first (go (numbers 0)))"""
     async with Runtime(provider=InlineProvider(), limits=Limits(memory_bytes=12 << 20)) as runtime:
         assert (await runtime.run(program)).value == "200000"
+
+
+@pytest.mark.parametrize(
+    ("program", "who", "place"),
+    [
+        ("(if (zero? 'a) 1 2)", "zero?", (1, 5)),
+        ("(define (f n)\n  (if (zero? n) 1 (f (- n 1))))\n(f 'a)", "zero?", (2, 7)),
+        ("(let loop ([n 'a])\n  (if (zero? n) 1 (loop (- n 1))))", "zero?", (2, 7)),
+        ("(let ([n 'a])\n  (or (zero? n) (list n)))", "zero?", (2, 7)),
+        ("(let ([n 'a])\n  (and (not (zero? n)) (list n)))", "zero?", (2, 13)),
+        ("(zero? 'a)", "zero?", (1, 1)),
+        ("(let ([n 'a])\n  (if (= n 0) 1 2))", "=", (2, 7)),
+        ("(let ([n 'a])\n  (if (or (= n 0) (zero? n)) 1 2))", "=", (2, 11)),
+        ("(let ([n 'a] [m 0])\n  (if (and (zero? m) (= n 0)) 1 2))", "=", (2, 22)),
+    ],
+)
+async def test_a_test_by_zero_is_called_by_its_name_in_the_error(
+    program: str, who: str, place: tuple[int, int]
+) -> None:
+    """The machine compares with 0; whoever reads the error looks for what the program says."""
+    async with Runtime(provider=InlineProvider()) as runtime:
+        error = (await runtime.run(program)).error
+    assert error is not None
+    assert error.message == f"{who}: contract violation\n  expected: number?\n  given: 'a"
+    assert (error.line, error.column) == place

@@ -12,6 +12,7 @@
 #include "core/check.h"
 #include "compiler/work.h"
 #include "core/prims.h"
+#include "core/template.h"
 #include "core/worklist.h"
 #include "text/string.h"
 #include "vm/inline_prims.h"
@@ -117,18 +118,19 @@ static void adjust_depth(int32_t by) {
 }
 static void set_label(void) { SET(label, GET(code_count)); }
 
-static void emit_place(uint32_t place) {
+static void put_place(uint32_t place, uint32_t mark) {
   uint32_t n = GET(place_count);
   uint32_t *places = (uint32_t *)RAW_BYTES(FN->places);
-  if (!place || (n && places[2 * n - 1] == place)) return;
+  if (!place || (!mark && n && places[2 * n - 1] == place)) return;
   if ((n + 1) * 8 > OBJ_LENGTH(FN->places)) {
     FN->places = grown_raw(FN->places, OBJ_LENGTH(FN->places) * 2);
     places = (uint32_t *)RAW_BYTES(FN->places);
   }
-  places[2 * n] = GET(code_count);
+  places[2 * n] = GET(code_count) | mark;
   places[2 * n + 1] = place;
   SET(place_count, n + 1);
 }
+static void emit_place(uint32_t place) { put_place(place, 0); }
 
 static uint32_t constant(Value v) {
   uint32_t n = GET(const_count), from = n > 64 ? n - 64 : 0;
@@ -633,9 +635,9 @@ static void generate_test(Value node, uint32_t holder, bool negated) {
     /* these jump where they do not hold alone: the opposite of < is not >=, with a number that is none */
     if (negated) holder = DO(G_TEST_NEGATED, FIX(holder), V_FALSE, FIX(0), V_FALSE, V_FALSE);
     if (op == OP_ZEROP && plain_local(x, &slot)) {
-      DO(G_BRANCH, FIX(OP_JN_EQN_LI), FIX(holder), FIX(slot), FIX(NODE_PLACE(node)), FIX(2));
+      DO(G_BRANCH, FIX(OP_JN_EQN_LI), FIX(holder), FIX(slot), FIX(NODE_PLACE(node)), V_TRUE);
     } else if (op == OP_ZEROP) {
-      DO(G_BRANCH, FIX(OP_JN_EQN_SI), FIX(holder), FIX(0), FIX(NODE_PLACE(node)), FIX(1));
+      DO(G_BRANCH, FIX(OP_JN_EQN_SI), FIX(holder), FIX(0), FIX(NODE_PLACE(node)), V_TRUE);
       EXPR(x, PUSH_VALUE);
     } else {
       binary((enum opcode)(OP_JN_LT_SS + 4 * (op - OP_LT_SS)), x, CADR(NODE(node, 1)), NODE_PLACE(node), G_BRANCH, (int32_t)holder);
@@ -652,8 +654,8 @@ static int branch_pops(uint32_t op) {
   return op >= OP_JN_NULL_L ? 0 : 1;
 }
 
-static void branch(uint32_t op, uint32_t holder, int32_t a, Value place) {
-  if (IS_FIX(place)) emit_place((uint32_t)FIX_VALUE(place));
+static void branch(uint32_t op, uint32_t holder, int32_t a, Value place, bool zerop) {
+  if (IS_FIX(place)) put_place((uint32_t)FIX_VALUE(place), zerop ? PLACE_OF_ZEROP : 0);
   uint32_t at = emit((enum opcode)op, a);
   if (distance_in_next_word(op)) emit_word(0);
   adjust_depth(-branch_pops(op));
@@ -921,7 +923,7 @@ static void do_generate(Value *item) {
       if (N(b)) { set_jump((uint32_t)N(b) - 1, 0); patch_chain((uint32_t)N(b)); }
       SET(depth, N(c) + (N(a) == PUSH_VALUE ? 1 : 0));
       break;
-    case G_BRANCH: branch((uint32_t)N(a), (uint32_t)N(b), N(c), d); break;
+    case G_BRANCH: branch((uint32_t)N(a), (uint32_t)N(b), N(c), d, e == V_TRUE); break;
     case G_SET:
       if (IS(a, T_ENVVAR)) generate_set(a, N(b), TRUTH(c)); else generate_global_set(a, N(b));
       break;

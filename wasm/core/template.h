@@ -10,11 +10,12 @@ struct Template {
                          -(1 + required + optional * 0x1000 + (rest ? 0x1000000 : 0)) */
   Value name;         /* symbol or #f */
   Value source;       /* string: a program's source name; symbol: a prelude file (not shown in backtraces) */
-  Value places;       /* T_RAW of uint32_t pairs (code offset, place), ascending */
+  Value places;       /* T_RAW of uint32_t pairs (code offset, place), ascending; an offset with PLACE_OF_ZEROP: what a test by zero? became */
   Value params;       /* list of symbols, for signatures */
   Value place;        /* fixnum: of the lambda */
 };
 #define TEMPLATE_FIXED 7
+#define PLACE_OF_ZEROP 0x80000000u
 #define TEMPLATE(v) ((struct Template *)PTR(v))
 #define OF_PROGRAM(t) IS((t)->source, T_STRING)      /* not of the prelude or the machine */
 #define TEMPLATE_CONSTS(t) ((Value *)(t) + 1 + TEMPLATE_FIXED)

@@ -384,14 +384,22 @@ Value err_unbound(Value cell) {
 }
 
 /* ---- where ---- */
-uint32_t template_place(Value template, uint32_t pc) {
+static uint32_t places_up_to(Value template, uint32_t pc) {
   Value raw = TEMPLATE(template)->places;
   uint32_t *pairs = (uint32_t *)RAW_BYTES(raw), low = 0, high = OBJ_LENGTH(raw) / 8;
-  while (low < high) {          /* the last pair with offset <= pc */
+  while (low < high) {          /* behind the last pair with offset <= pc */
     uint32_t middle = (low + high) / 2;
-    if (pairs[2 * middle] <= pc) low = middle + 1; else high = middle;
+    if ((pairs[2 * middle] & ~PLACE_OF_ZEROP) <= pc) low = middle + 1; else high = middle;
   }
-  return low ? pairs[2 * low - 1] : 0;
+  return low;
+}
+uint32_t template_place(Value template, uint32_t pc) {
+  uint32_t n = places_up_to(template, pc);
+  return n ? ((uint32_t *)RAW_BYTES(TEMPLATE(template)->places))[2 * n - 1] : 0;
+}
+bool template_tests_zero(Value template, uint32_t pc) {
+  uint32_t n = places_up_to(template, pc);
+  return n && ((uint32_t *)RAW_BYTES(TEMPLATE(template)->places))[2 * n - 2] == (pc | PLACE_OF_ZEROP);
 }
 
 struct walk { Value source; uint32_t place; Value trace, last; int count; bool place_only; };

@@ -6,6 +6,7 @@
 void error_locate(Value condition);     /* fill in place and backtrace from the machine's state */
 void error_blame(const char *who, int argc, const Value *args);   /* names the primitive in a message that does not */
 uint32_t template_place(Value template, uint32_t pc);
+bool template_tests_zero(Value template, uint32_t pc);
 Value err_arity(Value proc, int argc, const Value *args);
 Value err_apply(Value object, int argc);
 Value err_unbound(Value cell);

@@ -209,6 +209,8 @@ static __attribute__((noinline)) Value compare(enum opcode op, Value x, Value y)
     double a = FLO_VALUE(x), b = FLO_VALUE(y);
     order = a < b ? -1 : a > b ? 1 : a == b ? 0 : 2;
   } else {
+    if (kind == 4 && y == FIX(0) && !is_number(x) && template_tests_zero(CLOSURE_TEMPLATE(now.self), (uint32_t)(now.ip - CODE_OF(now.self))))
+      return err_type("zero?", 0, "number", x);
     Value signal = num_compare_pausing(names[kind], x, y, &order);
     if (IS_SIGNAL(signal)) return signal;
   }
