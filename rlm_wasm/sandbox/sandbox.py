@@ -446,8 +446,8 @@ class Sandbox:
     def touched_bytes(self) -> int:
         """Bytes of an instance's memory that were used beyond the image's own; 0 where it sleeps.
 
-        The image has room that takes no memory until it is used, and then as much as any other. What the guest
-        says of that is believed within what there is; an older guest does not say it.
+        The image has room that takes no memory until it is used, and then as much as any other. What the
+        guest says of that is believed within what there is; an older guest does not say it.
         """
         instance = self._i
         if instance is None:
