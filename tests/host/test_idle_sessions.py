@@ -68,7 +68,10 @@ async def test_sessions_that_hold_too_much_together_sleep_the_longest_unused_fir
 
 async def test_what_is_used_of_the_image_s_own_room_counts() -> None:
     """It takes as much memory as any other, though the guest never asked for more."""
-    async with Runtime("echo", python="off", idle_bytes=0, idle_s=1e6) as runtime, runtime.session() as session:
+    async with (
+        Runtime("echo", python="off", idle_bytes=0, idle_s=1e6) as runtime,
+        runtime.session() as session,
+    ):
         await session.execute("(define v (make-vector 700000 1))")
         guest = session._scheduler.guest
         assert guest.sandbox.memory_bytes() == runtime.engine.image_size
