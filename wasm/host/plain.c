@@ -9,18 +9,6 @@
 enum { UNSIGNED, NEGATIVE, BYTE_STRING, TEXT, ARRAY, MAP, TAGGED, SIMPLE };
 enum { NESTING = 5, TAG_OF_SYMBOL = 39, IS_FALSE = 0xf4, IS_TRUE, IS_NULL, IS_VOID, IS_DOUBLE = 0xfb };
 
-bool ascii_bytes(const uint8_t *data, uint32_t n) {
-  uint32_t i = 0;
-  uint64_t all = 0, eight;
-  for (; i + 8 <= n; i += 8) {
-    memcpy(&eight, data + i, 8);
-    all |= eight;
-  }
-  for (; i < n; i++) all |= data[i];
-  return !(all & 0x8080808080808080);
-}
-bool is_ascii(Value text) { return STR_WIDTH(text) == 1 && ascii_bytes(STR_DATA(text), STR_LENGTH(text)); }
-
 /* ---- writing ---- */
 uint32_t head_size(uint64_t n) { return n < 24 ? 1 : n < 0x100 ? 2 : n < 0x10000 ? 3 : n < 0x100000000 ? 5 : 9; }
 

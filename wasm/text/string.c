@@ -128,6 +128,18 @@ WIDE_STEPS static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const 
   return i;
 }
 
+WIDE_STEPS bool ascii_bytes(const uint8_t *data, size_t count) {
+  size_t i = 0;
+  uint64_t all = 0, word;
+  for (; i + 8 <= count; i += 8) {
+    memcpy(&word, data + i, 8);
+    all |= word;
+  }
+  for (; i < count; i++) all |= data[i];
+  return !(all & 0x8080808080808080u);
+}
+bool is_ascii(Value s) { return STR_WIDTH(s) == 1 && ascii_bytes(STR_DATA(s), STR_LENGTH(s)); }
+
 bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t count) {
   uint64_t x, y;
   if (count < 8) {                      /* few by two words that overlap, or one by one */
