@@ -16,6 +16,7 @@
 #include "host/driver.h"
 #include "host/mailbox.h"
 #include "host/plain.h"
+#include "io/cbor.h"
 #include "io/port.h"
 #include "io/reader.h"
 #include "numbers/numprint.h"
@@ -32,15 +33,13 @@ static const char EVAL_SOURCE[] = "\x82\x64" "eval" "\xa2\x66" "source", NAME[] 
 
 /* A text of definite length in front of `end`; NULL: none. */
 static const uint8_t *take_text(const uint8_t *at, const uint8_t *end, const uint8_t **text, uint32_t *length) {
-  if (at == end || *at >> 5 != 3) return NULL;
-  uint32_t info = *at++ & 31, width = info < 24 ? 0 : 1u << (info - 24), n = info;
-  if (width > 4 || (uint32_t)(end - at) < width) return NULL;
-  if (width) for (n = 0; width; width--) n = n << 8 | *at++;
-  if ((uint32_t)(end - at) < n) return NULL;
-  if (!ascii_bytes(at, n)) return NULL;
-  *text = at;
-  *length = n;
-  return at + n;
+  PlainReader r = {at, end, 0};
+  int major;
+  uint64_t n;
+  if (!take_head(&r, &major, &n) || major != TEXT_STRING || (uint64_t)(end - r.at) < n || !ascii_bytes(r.at, (size_t)n)) return NULL;
+  *text = r.at;
+  *length = (uint32_t)n;
+  return r.at + n;
 }
 static const uint8_t *take_literal(const uint8_t *at, const uint8_t *end, const char *literal, uint32_t length) {
   return at && (uint32_t)(end - at) >= length && memcmp(at, literal, length) == 0 ? at + length : NULL;
@@ -372,14 +371,13 @@ static uint8_t *put_field(uint8_t *at, const char *literal, Value text) {
   memcpy(at, literal, n);
   at += n;
   uint32_t length = STR_LENGTH(text);
-  if (length < 24) *at++ = (uint8_t)(0x60 | length);
-  else { *at++ = 0x79; *at++ = (uint8_t)(length >> 8); *at++ = (uint8_t)length; }
+  at = put_head(at, TEXT_STRING, length);
   memcpy(at, STR_DATA(text), length);
   return at + length;
 }
-static uint8_t *put_fixnum(uint8_t *at, int64_t n) {     /* in a byte string */
+static uint8_t *put_fixnum(uint8_t *at, Value n) {      /* in a byte string */
   uint8_t *start = at++;
-  at = n < 0 ? put_head(at, 1, (uint64_t)(-1 - n)) : put_head(at, 0, (uint64_t)n);
+  at = put_plain(at, n);
   *start = (uint8_t)(0x40 + (at - start - 1));
   return at;
 }
@@ -407,9 +405,9 @@ static Value plain_outcome(Value status, Value v, Value most, bool with_data) {
   if (data) {
     memcpy(at, "\x64" "data", 5);
     at += 5;
-    if (IS_FIX(v)) at = put_fixnum(at, FIX_VALUE(v));
-    else if (IS(v, T_STRING)) *at++ = 0xf5;              /* the text is the value */
-    else { *at++ = 0x41; *at++ = v == V_TRUE ? 0xf5 : 0xf4; }
+    if (IS_FIX(v)) at = put_fixnum(at, v);
+    else if (IS(v, T_STRING)) *at++ = BYTE_TRUE;         /* the text is the value */
+    else { *at++ = 0x41; *at++ = v == V_TRUE ? BYTE_TRUE : BYTE_FALSE; }
   }
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
   return bytes;
