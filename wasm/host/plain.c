@@ -135,16 +135,14 @@ static Value take_item(PlainReader *r, int nesting) {
     case NEGATIVE: return n <= (uint64_t)FIX_MAX ? FIX(-1 - (int64_t)n) : V_UNBOUND;
     case TEXT_STRING: return take_text(r, n);
     case ARRAY: {
-      Value first = V_NIL, last = V_NIL;
+      List list = EMPTY_LIST;
       if (!nesting) return V_UNBOUND;
       for (; n; n--) {
         Value v = take_item(r, nesting - 1);
         if (v == V_UNBOUND) return v;
-        Value pair = cons(v, V_NIL);
-        if (last == V_NIL) first = pair; else CDR(last) = pair;
-        last = pair;
+        list_add(&list, v);
       }
-      return first;
+      return list.head;
     }
     case SIMPLE:
       switch (initial) {

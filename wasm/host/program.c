@@ -441,15 +441,14 @@ static bool is_module(Value text) {
 
 /* The forms of a text, or a signal; #f where they are a module's. */
 static Value forms_at_once(Value text, Value name) {
-  Value reader = reader_of_program(text, name), first = V_NIL, last = V_NIL;
+  Value reader = reader_of_program(text, name);
+  List forms = EMPTY_LIST;
   for (;;) {
     Value form = reader_next(reader);
-    if (form == V_EOF) return first;
+    if (form == V_EOF) return forms.head;
     if (IS_SIGNAL(form)) return form;
     if (begins_with(form, MODULES, MODULE_FORMS)) return V_FALSE;
-    Value pair = cons(placed(form, reader), V_NIL);
-    if (first == V_NIL) first = pair; else CDR(last) = pair;
-    last = pair;
+    list_add(&forms, placed(form, reader));
   }
 }
 
@@ -496,7 +495,8 @@ static bool is_begin(Value form, Value env) {
 static bool is_literal(Value v) { return IS_FIX(v) || IS(v, T_STRING) || IS(v, T_CHAR) || IS(v, T_FLONUM) || v == V_TRUE || v == V_FALSE; }
 
 static Value see_program(Value forms, Value name) {
-  Value program = make_vector(SEEN_SLOTS, V_FALSE), *slot = VEC(program), list = V_NIL, last = V_NIL;
+  Value program = make_vector(SEEN_SLOTS, V_FALSE), *slot = VEC(program);
+  List list = EMPTY_LIST;
   if (seen == V_FALSE || seen_epoch != heap_epoch()) {
     seen = make_vector(SEEN_PROGRAMS, V_FALSE);
     seen_epoch = heap_epoch();
@@ -513,26 +513,21 @@ static Value see_program(Value forms, Value name) {
   for (Value rest = parts; rest != V_NIL; rest = CDR(rest)) {
     if (CDR(rest) != V_NIL && is_literal(CAR(rest))) continue;
     bool bare = IS(CAR(rest), T_SYMBOL) && pair_place(rest);     /* of a begin: it gets its place, as in placed() */
-    Value form = bare ? form_at(CAR(rest), pair_place(rest)) : CAR(rest), pair = cons(make_expanded(form, V_FALSE, V_FALSE, V_TRUE), V_NIL);
-    if (last == V_NIL) list = pair; else CDR(last) = pair;
-    last = pair;
+    Value form = bare ? form_at(CAR(rest), pair_place(rest)) : CAR(rest);
+    list_add(&list, make_expanded(form, V_FALSE, V_FALSE, V_TRUE));
     if (begins_with(CAR(rest), STRUCTS, STRUCT_FORMS)) slot[SEEN_STRUCTS] = V_TRUE;
   }
   slot[SEEN_MESSAGE] = m.inbox;
   slot[SEEN_FORMS] = forms;
   slot[SEEN_NAME] = name;
-  slot[SEEN_LIST] = list;
+  slot[SEEN_LIST] = list.head;
   VEC(seen)[seen_next++ % SEEN_PROGRAMS] = program;
   return program;
 }
 static Value copied(Value list) {
-  Value first = V_NIL, last = V_NIL;
-  for (; list != V_NIL; list = CDR(list)) {
-    Value pair = cons(CAR(list), V_NIL);
-    if (last == V_NIL) first = pair; else CDR(last) = pair;
-    last = pair;
-  }
-  return first;
+  List copy = EMPTY_LIST;
+  for (; list != V_NIL; list = CDR(list)) list_add(&copy, CAR(list));
+  return copy.head;
 }
 
 /* (%begin-program): takes a message that is a plain program, and begins an execution with it: a thunk where it is one
