@@ -340,7 +340,7 @@ class Session:
         finally:
             self._busy = False
             if idle is not None and not parts.closed:
-                held = scheduler.guest.sandbox.memory_bytes() - parts.grants.engine.image_size
+                held = scheduler.guest.sandbox.touched_bytes()
                 if held >= SMALL:
                     idle.rested(self, held, self._sleep)
             try:

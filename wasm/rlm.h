@@ -80,8 +80,9 @@ RLM_EXPORT(rlm_outbox) uint32_t rlm_outbox(void);
 RLM_EXPORT(rlm_outbox_length) uint32_t rlm_outbox_length(void);
 /* The same as rlm_outbox, rlm_outbox_length and rlm_heap_used, written at the end of every rlm_run to a
    place that never moves; and where a message of at most `inbox_bytes` may be put between two runs without
-   a call of rlm_inbox: rlm_run takes it from there. No object was ever in a page from touched_end on. */
-struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; uint32_t inbox, inbox_bytes, touched_end; };
+   a call of rlm_inbox: rlm_run takes it from there. The image's own objects lie in pages before image_end; no object
+   was ever in a page from touched_end on. */
+struct rlm_report { uint32_t outbox, outbox_length; uint64_t heap_used; uint32_t inbox, inbox_bytes, touched_end, image_end; };
 RLM_EXPORT(rlm_report) uint32_t rlm_report(void);           /* where it lies */
 RLM_EXPORT(rlm_steps) uint64_t rlm_steps(void);             /* used since the instance was born */
 RLM_EXPORT(rlm_heap_used) uint64_t rlm_heap_used(void);     /* bytes of objects beyond the image */

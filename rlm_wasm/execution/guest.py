@@ -434,8 +434,8 @@ class Guest:
 
     @property
     def beyond_image(self) -> int:
-        """Bytes of an instance's memory beyond the boot image; 0 where it sleeps."""
-        return self.sandbox.memory_bytes() - self._engine.image_size if self.sandbox.is_awake else 0
+        """Bytes of an instance's memory beyond what the boot image holds; 0 where it sleeps."""
+        return self.sandbox.touched_bytes()
 
     async def sleep_while(self, waits: Callable[[], bool]) -> None:
         """Fall asleep in the middle of an execution, in turns; as soon as it waits no more, give that up."""

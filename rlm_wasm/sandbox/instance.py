@@ -23,6 +23,7 @@ class Report(ctypes.LittleEndianStructure):
         ("inbox", c_uint32),
         ("inbox_bytes", c_uint32),
         ("touched_end", c_uint32),
+        ("image_end", c_uint32),
     )
 
     outbox: int
@@ -31,6 +32,7 @@ class Report(ctypes.LittleEndianStructure):
     inbox: int
     inbox_bytes: int
     touched_end: int
+    image_end: int
 
 
 class CallBuffers:

@@ -443,6 +443,21 @@ class Sandbox:
             return self._frozen.size if self._frozen else 0
         return self._measured(instance)
 
+    def touched_bytes(self) -> int:
+        """Bytes of an instance's memory that were used beyond the image's own; 0 where it sleeps.
+
+        The image has room that takes no memory until it is used, and then as much as any other. What the
+        guest says of that is believed within what there is; an older guest does not say it.
+        """
+        instance = self._i
+        if instance is None:
+            return 0
+        size = instance.measure()
+        grown, report = size - self._engine.image_size, instance.report
+        if report is None:
+            return grown
+        return max(grown, min((report.touched_end - report.image_end) * PAGE, size))
+
     def may_give_back(self, *, worked: bool) -> bool:
         """The guest rests: whether it may hold memory that it has no use for, and that ``give_back`` gives.
 

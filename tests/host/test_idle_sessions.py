@@ -55,15 +55,29 @@ async def test_a_large_session_that_rests_too_long_sleeps_and_wakes_as_it_was() 
 
 async def test_sessions_that_hold_too_much_together_sleep_the_longest_unused_first() -> None:
     """The last one used keeps its memory, as far as the bound allows."""
-    async with Runtime("echo", python="off", idle_bytes=8 << 20, idle_s=1e6) as runtime:
+    async with Runtime("echo", python="off", idle_bytes=18 << 20, idle_s=1e6) as runtime:
         sessions = [runtime.session() for _ in range(4)]
         for session in sessions:
             await session.execute(LARGE)
-        await until(lambda: runtime.stats()["idle_bytes"] <= 8 << 20)
+        await until(lambda: runtime.stats()["idle_bytes"] <= 18 << 20)
         await until(lambda: not awake(sessions[2]))
         assert [awake(session) for session in sessions] == [False, False, False, True]
         for session in sessions:
             assert (await session.execute(CHECK)).value == "(1500000 7 1499999)"
+
+
+async def test_what_is_used_of_the_image_s_own_room_counts() -> None:
+    """It takes as much memory as any other, though the guest never asked for more."""
+    async with (
+        Runtime("echo", python="off", idle_bytes=0, idle_s=1e6) as runtime,
+        runtime.session() as session,
+    ):
+        await session.execute("(define v (make-vector 700000 1))")
+        guest = session._scheduler.guest
+        assert guest.sandbox.memory_bytes() == runtime.engine.image_size
+        assert 5_600_000 < guest.beyond_image < 8 << 20
+        await until(lambda: not awake(session))
+        assert guest.beyond_image == 0
 
 
 async def test_a_small_session_never_sleeps_for_its_bytes_or_age() -> None:

@@ -991,6 +991,7 @@ uint64_t heap_used(void) {
   if (from_pages > small_pages) return ((uint64_t)from_pages + large_pages) * PAGE;   /* what is not yet known to be dead */
   return heap_bump ? used - (uint64_t)(heap_bump_end - heap_bump) : used;
 }
+uint32_t heap_image_end(void) { return image_end >> PAGE_SHIFT; }
 uint32_t heap_touched_end(void) { return touched_end; }
 uint64_t heap_collected(void) { return collecting ? collected + copied + scanned : collected; }
 uint32_t heap_epoch(void) { return epoch; }

@@ -112,6 +112,7 @@ bool heap_collect(void);          /* at a safe point only. False: the slice's st
 bool heap_collecting(void);       /* in the middle of one: nothing may run but heap_collect, only raw objects be allocated */
 void heap_seal(void);             /* everything live becomes part of the image: never moved, never freed */
 uint64_t heap_used(void);         /* bytes in use by objects beyond the image */
+uint32_t heap_image_end(void);     /* the page behind the image's own objects */
 uint32_t heap_touched_end(void);  /* no object was ever in a page from this one on, since the instance was born */
 uint64_t heap_collected(void);    /* bytes that collections copied or looked through since the instance was born */
 const uint8_t *heap_page_map(void);  /* one byte a 4 KiB page of linear memory: 0 = free, its content means nothing */

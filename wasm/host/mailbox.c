@@ -156,6 +156,7 @@ void write_report(void) {
   report.inbox = (uint32_t)(uintptr_t)short_message;
   report.inbox_bytes = sizeof short_message;
   report.touched_end = heap_touched_end();
+  report.image_end = heap_image_end();
 }
 /* Where rlm_inbox was not called for it. One that nobody took yet is overwritten. */
 static void take_short_message(uint32_t length) {
