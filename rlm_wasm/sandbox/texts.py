@@ -170,7 +170,7 @@ class SharedText:
         return long if 0 < long.size <= MOST_BYTES else self.text[start:end]
 
     def is_worth_mapping(self) -> bool:
-        """Whether it is long, or was wanted before."""
+        """Whether it is long, or was wanted before; that it is wanted now is noted."""
         before, self._wanted = self._wanted, True
         return before or len(self.text) * self.width >= MAPPED_AT_FIRST
 
