@@ -18,7 +18,6 @@ T = TypeVar("T")
 TURN_S = 0.005
 """Seconds that one session may keep the event loop before the others have a turn."""
 
-
 PART_S = 0.001
 """The same for what nobody waits for."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from ctypes import memmove
 from typing import ClassVar
 
@@ -10,6 +9,9 @@ from rlm_wasm.sandbox import c_api as wasm
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.pages import PAGE, drop, pristine_memory, written_runs
+
+_Spare = list[tuple[Instance, int]]
+"""Each with its written pages."""
 
 
 class InstancePool:
@@ -22,8 +24,7 @@ class InstancePool:
     Pages that are there already are what a session with much to do wants, and what one with little would
     have to copy. So there are two kinds of spare ones, and the next session gets one like the last one's.
 
-    Event loops of several threads share it: an instance is put where others find it when it has its first
-    memory again, and taken in one step. There is no lock, which a process that forks might copy while held.
+    For any thread: what two of them do at once is to append to a list, or to take from it.
     """
 
     max_kept: ClassVar[int] = 32
@@ -34,27 +35,22 @@ class InstancePool:
     """Written pages of all spare instances with many: 64 MiB."""
 
     def __init__(self) -> None:
-        self._small: defaultdict[int, list[Instance]] = defaultdict(list)
-        self._large: defaultdict[int, list[tuple[Instance, int]]] = defaultdict(list)
+        self._kept: dict[int, tuple[_Spare, _Spare]] = {}
+        """By engine: those with few written pages, those with many."""
         self._did_much = False
         """The last session that ended."""
 
     def acquire(self, engine: Engine, memory_limit: int) -> Instance:
-        """A spare one, or a new one."""
-        instance = self._taken(engine)
-        if instance is None:
-            return Instance(engine, memory_limit)
-        wasm.store_limiter(instance.store, memory_limit, -1, 1, -1, 1)
-        return instance
-
-    def _taken(self, engine: Engine) -> Instance | None:
-        small, large = self._small[id(engine)], self._large[id(engine)]
-        try:
-            if large and (self._did_much or not small):
-                return large.pop()[0]
-            return small.pop() if small else None
-        except IndexError:  # another thread was quicker
-            return None
+        """A spare one, or a new one. Raises InternalError where there is no room for a new one."""
+        small, large = self._of(engine)
+        for spare in (large, small) if self._did_much else (small, large):
+            try:
+                instance, _ = spare.pop()
+            except IndexError:  # asked first, another thread could take the last one
+                continue
+            wasm.store_limiter(instance.store, memory_limit, -1, 1, -1, 1)
+            return instance
+        return Instance(engine, memory_limit)
 
     def release(self, engine: Engine, instance: Instance) -> None:
         """Keep it for the next session, or delete it."""
@@ -77,24 +73,30 @@ class InstancePool:
                 return
             runs = own
         pages = _pages(runs)
-        if not self._has_room(engine, pages):
+        kept = self._room_for(engine, pages)
+        if kept is None:
             instance.delete()
             return
         pristine, _ = pristine_memory(engine)
-        for start, count in runs:  # other threads run meanwhile: nobody finds it before that is done
+        for start, count in runs:
             at = start * PAGE
             memmove(instance.base + at, pristine + at, count * PAGE)
-        if pages <= self.small_pages:
-            self._small[id(engine)].append(instance)
-        else:
-            self._large[id(engine)].append((instance, pages))
+        kept.append((instance, pages))  # not before: another thread may take it from there at once
 
-    def _has_room(self, engine: Engine, pages: int) -> bool:
-        """Whether there is room for one of so many written pages."""
-        if pages <= self.small_pages:
-            return len(self._small[id(engine)]) < self.max_kept
-        kept = sum(count for large in list(self._large.values()) for _, count in list(large))
-        return len(self._large[id(engine)]) < self.max_kept and kept + pages <= self.max_large_pages
+    def _of(self, engine: Engine) -> tuple[_Spare, _Spare]:
+        return self._kept.setdefault(id(engine), ([], []))
+
+    def _room_for(self, engine: Engine, pages: int) -> _Spare | None:
+        """Where one of so many written pages is kept; None where there is no room for it."""
+        small, large = self._of(engine)
+        kept = small if pages <= self.small_pages else large
+        if len(kept) >= self.max_kept:
+            return None
+        if kept is large:
+            held = sum(each for _, spare in list(self._kept.values()) for _, each in spare)
+            if held + pages > self.max_large_pages:
+                return None
+        return kept
 
 
 def _pages(runs: list[tuple[int, int]]) -> int:

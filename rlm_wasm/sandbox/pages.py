@@ -57,10 +57,11 @@ def at_once(work: Generator[None, None, T]) -> T:
 COPIED_AT_ONCE = 1 << 20
 """Bytes that are copied without a turn in between: half a millisecond, most of it for new pages."""
 
-_new_bytes = ctypes.pythonapi.PyBytes_FromStringAndSize
+# By subscript: functions of our own, whose prototypes nobody else in the process sees or changes.
+_new_bytes = ctypes.pythonapi["PyBytes_FromStringAndSize"]
 _new_bytes.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t)
 _new_bytes.restype = ctypes.py_object
-_bytes_at = ctypes.pythonapi.PyBytes_AsString
+_bytes_at = ctypes.pythonapi["PyBytes_AsString"]
 _bytes_at.argtypes = (ctypes.py_object,)
 _bytes_at.restype = ctypes.c_void_p
 

@@ -416,6 +416,9 @@ def _done_without_data(outbox: bytes) -> Done | None:
     if outbox[at - 1] == 0x79:  # a text of up to 65,535 bytes
         length = outbox[at] << 8 | outbox[at + 1]
         at += 2
+    elif outbox[at - 1] == 0x78:  # of up to 255
+        length = outbox[at]
+        at += 1
     else:
         length = outbox[at - 1] - 0x60
         if not 0 <= length < 24:

@@ -32,7 +32,7 @@ _PIECES_A_TURN = 8
 _FORMS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
 """What a text is encoded as to be what the guest has, by its bytes a character."""
 
-_characters_of = ctypes.pythonapi.PyUnicode_AsUTF8AndSize
+_characters_of = ctypes.pythonapi["PyUnicode_AsUTF8AndSize"]  # one of our own, as in pages.py
 _characters_of.argtypes = (ctypes.py_object, ctypes.c_void_p)
 _characters_of.restype = ctypes.c_void_p
 
@@ -170,7 +170,7 @@ class SharedText:
         return long if 0 < long.size <= MOST_BYTES else self.text[start:end]
 
     def is_worth_mapping(self) -> bool:
-        """Whether it is long, or was wanted before."""
+        """Whether it is long, or was wanted before; that it is wanted now is noted."""
         before, self._wanted = self._wanted, True
         return before or len(self.text) * self.width >= MAPPED_AT_FIRST
 

@@ -32,7 +32,7 @@ _AT_ONCE: Final = 2_000
 
 def _collector(name: str) -> Callable[[Any], Any]:
     """A function of CPython's documented C interface, which Python itself has no name for."""
-    function: Any = getattr(ctypes.pythonapi, name)
+    function: Any = ctypes.pythonapi[name]  # one of our own, as in pages.py
     function.argtypes, function.restype = (ctypes.py_object,), None
     result: Callable[[Any], Any] = function
     return result

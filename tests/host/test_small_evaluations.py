@@ -45,6 +45,21 @@ def test_a_plain_outcome_is_read_as_any_other(outcome: dict[str, object]) -> Non
     assert [dataclasses.asdict(message) for message in short] == [dataclasses.asdict(m) for m in long]
 
 
+@pytest.mark.parametrize("length", [2, 23, 24, 255, 256, 4000])
+def test_a_text_without_data_takes_the_short_way_whatever_its_length(length: int) -> None:
+    """An answer of a model, mostly: its head has one byte, two or three."""
+    text = "a" * length
+    for head in (
+        b"",
+        b"\x79" + length.to_bytes(2, "big"),
+    ):  # as short as it may be, and as older guests have it
+        packed = head + text.encode() if head else cbor2.dumps(text)
+        outbox = b"\x9f\x82" + cbor2.dumps("done") + b"\xa2" + cbor2.dumps("status") + cbor2.dumps("ok")
+        done = protocol.plain_done(outbox + cbor2.dumps("value") + packed + b"\xff")
+        assert done is not None
+        assert (done.status, done.value) == ("ok", text)
+
+
 @given(OUTCOMES, st.data())
 def test_a_plain_outcome_that_was_damaged_is_read_as_any_other(
     outcome: dict[str, object], data: st.DataObject

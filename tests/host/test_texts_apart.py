@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
 import os
@@ -586,3 +587,15 @@ async def test_texts_that_are_no_copies_call_for_an_image_later_than_others() ->
                 counted += 1
             assert counted == most
         await session.aclose()
+
+
+def test_what_others_declare_of_pythons_c_interface_changes_nothing_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``ctypes.pythonapi`` is everybody's: a library that declares the same function in its own way is no harm."""
+    others = ctypes.pythonapi.PyUnicode_AsUTF8AndSize
+    monkeypatch.setattr(others, "argtypes", (ctypes.py_object, ctypes.c_void_p))
+    monkeypatch.setattr(others, "restype", ctypes.c_char_p)
+    text = text_of(LONG_TEXT)
+    address = LongText(text, 8, len(text)).address()
+    assert ctypes.string_at(address, 8) == text[8:16].encode()

@@ -26,6 +26,19 @@ Value heap_string(uint32_t flags, uint32_t length, uint32_t bytes);
 bool heap_reserve(uint64_t bytes);
 
 Value cons(Value car, Value cdr);
+/* A list under construction. */
+typedef struct { Value head, last; } List;
+#define EMPTY_LIST ((List){V_NIL, V_NIL})
+static inline void list_start(List *l) { *l = EMPTY_LIST; }
+static inline void list_add_pair(List *l, Value pair) {         /* a new one, whose cdr is the empty list */
+  if (l->last == V_NIL) l->head = pair; else CDR(l->last) = pair;
+  l->last = pair;
+}
+static inline Value list_add(List *l, Value v) {
+  Value pair = cons(v, V_NIL);
+  list_add_pair(l, pair);
+  return pair;
+}
 Value cons_at(Value car, Value cdr, uint32_t place);            /* an LPAIR, where place != 0 */
 Value list_n(int count, ...);                                   /* list of count Values */
 int64_t list_length(Value v);                                   /* -1: not a proper list, or a circular one */
@@ -58,21 +71,22 @@ static inline Value pair_in_room(Value car, Value cdr) {
   return FROM_PTR(T_PAIR, p);
 }
 static inline Value cons_in_place(Value car, Value cdr) { return room_in_place() ? pair_in_room(car, cdr) : cons(car, cdr); }
-/* A string of so many narrow characters, which are not initialised. */
+/* A string of so many narrow characters, which are not initialised, and lie behind it. */
+static inline uint32_t narrow_bytes(uint32_t count) { return (uint32_t)sizeof(struct String) + 8 + ((count + 7) & ~7u); }
+static inline Value narrow_in_room(uint32_t count) {
+  struct String *s = (struct String *)heap_bump;
+  uint64_t *raw = (uint64_t *)(s + 1);
+  heap_bump += narrow_bytes(count);
+  s->header = HEADER(T_STRING, H_WIDTH1, 3);
+  s->length = FIX(count);
+  s->chars = FROM_PTR(T_RAW, raw);
+  s->lineage = V_FALSE;
+  *raw = HEADER(T_RAW, 0, count);
+  return FROM_PTR(T_STRING, s);
+}
 static inline Value make_narrow_in_place(uint32_t count) {
 #ifndef RLM_DEBUG
-  uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((count + 7) & ~7u);
-  if (count <= 1024 && (uint32_t)(heap_bump_end - heap_bump) >= bytes) {
-    struct String *s = (struct String *)heap_bump;
-    uint64_t *raw = (uint64_t *)(s + 1);
-    heap_bump += bytes;
-    s->header = HEADER(T_STRING, H_WIDTH1, 3);
-    s->length = FIX(count);
-    s->chars = FROM_PTR(T_RAW, raw);
-    s->lineage = V_FALSE;
-    *raw = HEADER(T_RAW, 0, count);
-    return FROM_PTR(T_STRING, s);
-  }
+  if (count <= 1024 && (uint32_t)(heap_bump_end - heap_bump) >= narrow_bytes(count)) return narrow_in_room(count);
 #endif
   return heap_string(H_WIDTH1, count, count);
 }

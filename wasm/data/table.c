@@ -545,7 +545,8 @@ static int64_t find(Value table, Value key, uint32_t hash, int effort) {
 
 /* The same for usual keys, in a store that is valid: those that are told by their word, and short strings. Where so many
    others are in the way, as where they were made to collide, the general way is charged for them. */
-enum { NOT_QUICK = -4, QUICK_CHARS = 64, QUICK_TRIES = 16, FEW_ENTRIES = 6 };      /* few: looked at one by one, without a hash, which is for keys that are absent */
+enum { NOT_QUICK = -4, QUICK_CHARS = 64, QUICK_TRIES = 16 };
+enum { FEW_ENTRIES = 6 };               /* are compared one by one first: only a key that is none of them is hashed */
 static inline int64_t find_plain(Value store, Value key, uint32_t hash) {
   Index x = index_of(store);
   for (uint32_t place = hash & x.mask, tried = 1; tried <= QUICK_TRIES; place = (place + 1) & x.mask, tried++) {

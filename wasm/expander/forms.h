@@ -56,13 +56,4 @@ static inline Value fill_const(Job j, Value v) {
   return V_TRUE;
 }
 
-/* A list under construction. */
-typedef struct { Value head, last; } List;
-static inline void list_start(List *l) { l->head = l->last = V_NIL; }
-static inline Value list_add(List *l, Value v) {
-  Value pair = cons(v, V_NIL);
-  if (l->last == V_NIL) l->head = pair; else CDR(l->last) = pair;
-  l->last = pair;
-  return pair;
-}
 #endif

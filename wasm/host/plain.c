@@ -1,25 +1,13 @@
 /* plain.c — small plain data to CBOR and back. Neither way goes deeper than a few lists: so both are recursive. */
 #include "host/plain.h"
 #include "core/heap.h"
+#include "io/cbor.h"
 #include "text/string.h"
 #include "text/symbol.h"
 #include "text/utf8.h"
 #include <string.h>
 
-enum { UNSIGNED, NEGATIVE, BYTE_STRING, TEXT, ARRAY, MAP, TAGGED, SIMPLE };
-enum { NESTING = 5, TAG_OF_SYMBOL = 39, IS_FALSE = 0xf4, IS_TRUE, IS_NULL, IS_VOID, IS_DOUBLE = 0xfb };
-
-bool ascii_bytes(const uint8_t *data, uint32_t n) {
-  uint32_t i = 0;
-  uint64_t all = 0, eight;
-  for (; i + 8 <= n; i += 8) {
-    memcpy(&eight, data + i, 8);
-    all |= eight;
-  }
-  for (; i < n; i++) all |= data[i];
-  return !(all & 0x8080808080808080);
-}
-bool is_ascii(Value text) { return STR_WIDTH(text) == 1 && ascii_bytes(STR_DATA(text), STR_LENGTH(text)); }
+enum { NESTING = 5 };
 
 /* ---- writing ---- */
 uint32_t head_size(uint64_t n) { return n < 24 ? 1 : n < 0x100 ? 2 : n < 0x10000 ? 3 : n < 0x100000000 ? 5 : 9; }
@@ -76,11 +64,11 @@ bool plain_size(PlainSize *size, Value v) { return size_of(size, v, NESTING) && 
 static uint8_t *put_text(uint8_t *at, Value text) {
   uint32_t n = STR_LENGTH(text);
   if (is_ascii(text)) {
-    at = put_head(at, TEXT, n);
+    at = put_head(at, TEXT_STRING, n);
     memcpy(at, STR_DATA(text), n);
     return at + n;
   }
-  at = put_head(at, TEXT, string_utf8_length(text));
+  at = put_head(at, TEXT_STRING, string_utf8_length(text));
   return at + string_to_utf8(text, at);
 }
 
@@ -90,14 +78,14 @@ uint8_t *put_plain(uint8_t *at, Value v) {
     case T_FLONUM: {
       uint64_t bits;
       memcpy(&bits, RAW_BYTES(v), 8);
-      *at++ = IS_DOUBLE;
+      *at++ = BYTE_DOUBLE;
       for (int shift = 56; shift >= 0; shift -= 8) *at++ = (uint8_t)(bits >> shift);
       return at;
     }
     case T_STRING: return put_text(at, v);
     case T_SYMBOL:
-      if (v != intern("null")) return put_text(put_head(at, TAGGED, TAG_OF_SYMBOL), SYM(v)->name);
-      *at = IS_NULL;
+      if (v != intern("null")) return put_text(put_head(at, TAGGED, TAG_SYMBOL), SYM(v)->name);
+      *at = BYTE_NULL;
       return at + 1;
     case T_PAIR: case T_LPAIR: {
       uint32_t n = 0;
@@ -107,7 +95,7 @@ uint8_t *put_plain(uint8_t *at, Value v) {
       return at;
     }
     default:
-      *at = v == V_NIL ? ARRAY << 5 : v == V_FALSE ? IS_FALSE : v == V_TRUE ? IS_TRUE : v == V_NULL ? IS_NULL : IS_VOID;
+      *at = v == V_NIL ? ARRAY << 5 : v == V_FALSE ? BYTE_FALSE : v == V_TRUE ? BYTE_TRUE : v == V_NULL ? BYTE_NULL : BYTE_UNDEFINED;
       return at + 1;
   }
 }
@@ -145,26 +133,24 @@ static Value take_item(PlainReader *r, int nesting) {
   switch (major) {
     case UNSIGNED: return n <= (uint64_t)FIX_MAX ? FIX(n) : V_UNBOUND;
     case NEGATIVE: return n <= (uint64_t)FIX_MAX ? FIX(-1 - (int64_t)n) : V_UNBOUND;
-    case TEXT: return take_text(r, n);
+    case TEXT_STRING: return take_text(r, n);
     case ARRAY: {
-      Value first = V_NIL, last = V_NIL;
+      List list = EMPTY_LIST;
       if (!nesting) return V_UNBOUND;
       for (; n; n--) {
         Value v = take_item(r, nesting - 1);
         if (v == V_UNBOUND) return v;
-        Value pair = cons(v, V_NIL);
-        if (last == V_NIL) first = pair; else CDR(last) = pair;
-        last = pair;
+        list_add(&list, v);
       }
-      return first;
+      return list.head;
     }
     case SIMPLE:
       switch (initial) {
-        case IS_FALSE: return V_FALSE;
-        case IS_TRUE: return V_TRUE;
-        case IS_NULL: return intern("null");
-        case IS_VOID: return V_VOID;
-        case IS_DOUBLE: {
+        case BYTE_FALSE: return V_FALSE;
+        case BYTE_TRUE: return V_TRUE;
+        case BYTE_NULL: return intern("null");
+        case BYTE_UNDEFINED: return V_VOID;
+        case BYTE_DOUBLE: {
           double d;
           memcpy(&d, &n, 8);
           return make_flonum(d);

@@ -6,8 +6,6 @@
 
 enum { PLAIN_BYTES_MOST = 16384 };      /* of what is written or read so */
 
-bool ascii_bytes(const uint8_t *data, uint32_t n);
-bool is_ascii(Value text);
 uint8_t *put_head(uint8_t *at, int major, uint64_t n);
 uint32_t head_size(uint64_t n);
 

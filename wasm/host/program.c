@@ -16,6 +16,7 @@
 #include "host/driver.h"
 #include "host/mailbox.h"
 #include "host/plain.h"
+#include "io/cbor.h"
 #include "io/port.h"
 #include "io/reader.h"
 #include "numbers/numprint.h"
@@ -32,15 +33,13 @@ static const char EVAL_SOURCE[] = "\x82\x64" "eval" "\xa2\x66" "source", NAME[] 
 
 /* A text of definite length in front of `end`; NULL: none. */
 static const uint8_t *take_text(const uint8_t *at, const uint8_t *end, const uint8_t **text, uint32_t *length) {
-  if (at == end || *at >> 5 != 3) return NULL;
-  uint32_t info = *at++ & 31, width = info < 24 ? 0 : 1u << (info - 24), n = info;
-  if (width > 4 || (uint32_t)(end - at) < width) return NULL;
-  if (width) for (n = 0; width; width--) n = n << 8 | *at++;
-  if ((uint32_t)(end - at) < n) return NULL;
-  if (!ascii_bytes(at, n)) return NULL;
-  *text = at;
-  *length = n;
-  return at + n;
+  PlainReader r = {at, end, 0};
+  int major;
+  uint64_t n;
+  if (!take_head(&r, &major, &n) || major != TEXT_STRING || (uint64_t)(end - r.at) < n || !ascii_bytes(r.at, (size_t)n)) return NULL;
+  *text = r.at;
+  *length = (uint32_t)n;
+  return r.at + n;
 }
 static const uint8_t *take_literal(const uint8_t *at, const uint8_t *end, const char *literal, uint32_t length) {
   return at && (uint32_t)(end - at) >= length && memcmp(at, literal, length) == 0 ? at + length : NULL;
@@ -372,14 +371,13 @@ static uint8_t *put_field(uint8_t *at, const char *literal, Value text) {
   memcpy(at, literal, n);
   at += n;
   uint32_t length = STR_LENGTH(text);
-  if (length < 24) *at++ = (uint8_t)(0x60 | length);
-  else { *at++ = 0x79; *at++ = (uint8_t)(length >> 8); *at++ = (uint8_t)length; }
+  at = put_head(at, TEXT_STRING, length);
   memcpy(at, STR_DATA(text), length);
   return at + length;
 }
-static uint8_t *put_fixnum(uint8_t *at, int64_t n) {     /* in a byte string */
+static uint8_t *put_fixnum(uint8_t *at, Value n) {      /* in a byte string */
   uint8_t *start = at++;
-  at = n < 0 ? put_head(at, 1, (uint64_t)(-1 - n)) : put_head(at, 0, (uint64_t)n);
+  at = put_plain(at, n);
   *start = (uint8_t)(0x40 + (at - start - 1));
   return at;
 }
@@ -407,9 +405,9 @@ static Value plain_outcome(Value status, Value v, Value most, bool with_data) {
   if (data) {
     memcpy(at, "\x64" "data", 5);
     at += 5;
-    if (IS_FIX(v)) at = put_fixnum(at, FIX_VALUE(v));
-    else if (IS(v, T_STRING)) *at++ = 0xf5;              /* the text is the value */
-    else { *at++ = 0x41; *at++ = v == V_TRUE ? 0xf5 : 0xf4; }
+    if (IS_FIX(v)) at = put_fixnum(at, v);
+    else if (IS(v, T_STRING)) *at++ = BYTE_TRUE;         /* the text is the value */
+    else { *at++ = 0x41; *at++ = v == V_TRUE ? BYTE_TRUE : BYTE_FALSE; }
   }
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
   return bytes;
@@ -443,15 +441,14 @@ static bool is_module(Value text) {
 
 /* The forms of a text, or a signal; #f where they are a module's. */
 static Value forms_at_once(Value text, Value name) {
-  Value reader = reader_of_program(text, name), first = V_NIL, last = V_NIL;
+  Value reader = reader_of_program(text, name);
+  List forms = EMPTY_LIST;
   for (;;) {
     Value form = reader_next(reader);
-    if (form == V_EOF) return first;
+    if (form == V_EOF) return forms.head;
     if (IS_SIGNAL(form)) return form;
     if (begins_with(form, MODULES, MODULE_FORMS)) return V_FALSE;
-    Value pair = cons(placed(form, reader), V_NIL);
-    if (first == V_NIL) first = pair; else CDR(last) = pair;
-    last = pair;
+    list_add(&forms, placed(form, reader));
   }
 }
 
@@ -498,7 +495,8 @@ static bool is_begin(Value form, Value env) {
 static bool is_literal(Value v) { return IS_FIX(v) || IS(v, T_STRING) || IS(v, T_CHAR) || IS(v, T_FLONUM) || v == V_TRUE || v == V_FALSE; }
 
 static Value see_program(Value forms, Value name) {
-  Value program = make_vector(SEEN_SLOTS, V_FALSE), *slot = VEC(program), list = V_NIL, last = V_NIL;
+  Value program = make_vector(SEEN_SLOTS, V_FALSE), *slot = VEC(program);
+  List list = EMPTY_LIST;
   if (seen == V_FALSE || seen_epoch != heap_epoch()) {
     seen = make_vector(SEEN_PROGRAMS, V_FALSE);
     seen_epoch = heap_epoch();
@@ -517,26 +515,21 @@ static Value see_program(Value forms, Value name) {
   for (Value rest = parts; rest != V_NIL; rest = CDR(rest)) {
     if (CDR(rest) != V_NIL && is_literal(CAR(rest))) continue;
     bool bare = IS(CAR(rest), T_SYMBOL) && pair_place(rest);     /* of a begin: it gets its place, as in placed() */
-    Value form = bare ? form_at(CAR(rest), pair_place(rest)) : CAR(rest), pair = cons(make_expanded(form, V_FALSE, V_FALSE, V_TRUE), V_NIL);
-    if (last == V_NIL) list = pair; else CDR(last) = pair;
-    last = pair;
+    Value form = bare ? form_at(CAR(rest), pair_place(rest)) : CAR(rest);
+    list_add(&list, make_expanded(form, V_FALSE, V_FALSE, V_TRUE));
     if (begins_with(CAR(rest), STRUCTS, STRUCT_FORMS)) slot[SEEN_STRUCTS] = V_TRUE;
   }
   slot[SEEN_MESSAGE] = m.inbox;
   slot[SEEN_FORMS] = forms;
   slot[SEEN_NAME] = name;
-  slot[SEEN_LIST] = list;
+  slot[SEEN_LIST] = list.head;
   VEC(seen)[seen_next++ % SEEN_PROGRAMS] = program;
   return program;
 }
 static Value copied(Value list) {
-  Value first = V_NIL, last = V_NIL;
-  for (; list != V_NIL; list = CDR(list)) {
-    Value pair = cons(CAR(list), V_NIL);
-    if (last == V_NIL) first = pair; else CDR(last) = pair;
-    last = pair;
-  }
-  return first;
+  List copy = EMPTY_LIST;
+  for (; list != V_NIL; list = CDR(list)) list_add(&copy, CAR(list));
+  return copy.head;
 }
 
 /* (%begin-program): takes a message that is a plain program, and begins an execution with it: a thunk where it is one

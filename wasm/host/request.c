@@ -36,7 +36,7 @@ static Value prim_call_message(int argc, Value *args) {
   uint8_t *at = BYTES(bytes);
   memcpy(at, "\x84\x64" "call", 6);
   at = put_plain(put_plain(at + 6, args[0]), args[1]);
-  at = put_head(at, 2, n);
+  at = put_head(at, BYTE_STRING, n);
   FOR_PARTS(i, part, kept ? (uint32_t)FIX_VALUE(kept[1]) : 0, n, 64, pause_keeping(2, bytes, FIX(i))) memcpy(at + i, BYTES(args[2]) + i, part);
   at += n;
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
@@ -74,9 +74,9 @@ static Value send_and_wait(const char *operation, uint32_t count, const Value *f
   if (!start) return V_FALSE;
   Value id = VARIABLE(NEXT_ID);
   memcpy(at, "\x84\x64" "call", 6);
-  at = put_head(put_plain(at + 6, id), 3, name);
+  at = put_head(put_plain(at + 6, id), TEXT_STRING, name);
   memcpy(at, operation, name);
-  at = put_head(put_head(at + name, 2, packed), 4, n);
+  at = put_head(put_head(at + name, BYTE_STRING, packed), ARRAY, n);
   for (uint32_t i = 0; i < count; i++) at = put_plain(at, first[i]);
   for (Value r = rest; r != V_NIL; r = CDR(r)) at = put_plain(at, CAR(r));
   if (items_to_tell()) at = put_items(at);
@@ -183,8 +183,8 @@ static bool take_reply_head(PlainReader *r, Value message) {
   r->items = PLAIN_ITEMS;
   if (BYTES_LENGTH(message) < sizeof begin - 1 || memcmp(r->at, begin, sizeof begin - 1) != 0) return false;
   r->at += sizeof begin - 1;
-  if (!take_head(r, &major, &id) || major != 0 || FIX(id) + 2 != VARIABLE(NEXT_ID)) return false;
-  return r->at < r->end && *r->at++ == 0xf5;
+  if (!take_head(r, &major, &id) || major != UNSIGNED || FIX(id) + 2 != VARIABLE(NEXT_ID)) return false;
+  return r->at < r->end && *r->at++ == BYTE_TRUE;
 }
 
 /* (%reply message): its value, where the message is the reply to the request that was sent last; else what %none is. */
@@ -214,7 +214,7 @@ static Value prim_answer(int argc, Value *args) {
   Value part[PARTS], a = V_FALSE, b = V_FALSE;
   int major;
   uint64_t n;
-  if (BYTES_LENGTH(args[0]) > PLAIN_BYTES_MOST / 2 || !take_reply_head(&r, args[0]) || !take_head(&r, &major, &n) || major != 4 || n != PARTS)
+  if (BYTES_LENGTH(args[0]) > PLAIN_BYTES_MOST / 2 || !take_reply_head(&r, args[0]) || !take_head(&r, &major, &n) || major != ARRAY || n != PARTS)
     return VARIABLE(NONE);
   for (int i = 0; i < PARTS; i++) if ((part[i] = take_plain(&r)) == V_UNBOUND) return VARIABLE(NONE);
   if (r.at != r.end || !IS(part[TEXT], T_STRING)) return VARIABLE(NONE);

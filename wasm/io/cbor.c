@@ -28,13 +28,11 @@
 #include "text/symbol.h"
 #include "text/utf8.h"
 
-enum { UNSIGNED, NEGATIVE, BYTE_STRING, TEXT_STRING, ARRAY, MAP, TAGGED, SIMPLE };
 enum {
-  TAG_POSITIVE = 2, TAG_NEGATIVE = 3, TAG_RATIO = 30, TAG_SYMBOL = 39, TAG_KEYWORD = 40001, TAG_CHAR = 40002,
+  TAG_POSITIVE = 2, TAG_NEGATIVE = 3, TAG_RATIO = 30, TAG_KEYWORD = 40001, TAG_CHAR = 40002,
   TAG_VECTOR = 40003, TAG_IMPROPER = 40004, TAG_TABLE = 40005, TAG_COMPLEX = 40006, TAG_BOX = 40007, TAG_SET = 40008, TAG_STRUCT = 40009,
   TAG_UVECTOR = 40010,
 };
-enum { BYTE_FALSE = 0xf4, BYTE_TRUE, BYTE_NULL, BYTE_UNDEFINED, BYTE_HALF = 0xf9, BYTE_SINGLE, BYTE_DOUBLE, BYTE_BREAK = 0xff };
 enum { TABLE_MUTABLE = 8 };
 
 /* ---- encoding ---- */
@@ -524,7 +522,7 @@ static Value take_text_apart(Decoder *d, uint64_t n) {
   if (!d->text_apart || left(d) || !IS(vm.long_text, T_RAW)) return cut_short();
   Value chars = vm.long_text;
   uint32_t bytes = OBJ_LENGTH(chars), flags = OBJ_FLAGS(chars), width = flags & H_WIDTH_MASK;
-  if (n << (width >> 2) != bytes) return cut_short();
+  if (n > bytes || n << (width >> 2) != bytes) return cut_short();
   HEADER_OF(chars) = HEADER(T_RAW, flags & ~(uint32_t)H_WIDTH_MASK, bytes);
   Value s = heap_object(T_STRING, width, 3);
   STR(s)->length = FIX(n);

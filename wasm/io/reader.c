@@ -337,23 +337,8 @@ static Value read_label(Reader *r, uint32_t place) {
 
 /* ---- numbers, symbols, keywords ---- */
 
-/* A few decimal digits, as most numbers of a program are; V_FALSE: another number, or none. */
-static Value short_integer(Reader *r, uint32_t from, uint32_t end) {
-  enum { DIGITS_MOST = 17 };
-  const uint8_t *at = r->data + from, *stop = r->data + end;
-  if (r->width != 1 || end - from > DIGITS_MOST) return V_FALSE;
-  bool negative = *at == '-';
-  int64_t n = 0;
-  if (negative && ++at == stop) return V_FALSE;
-  for (; at < stop; at++) {
-    if (*at < '0' || *at > '9') return V_FALSE;
-    n = n * 10 + (*at - '0');
-  }
-  return FIX(negative ? -n : n);
-}
-
 static Value parse_number(Reader *r, uint32_t from, uint32_t end) {
-  Value integer = short_integer(r, from, end);
+  Value integer = r->width == 1 ? num_parse_short(r->data + from, end - from) : V_FALSE;
   if (integer != V_FALSE) return integer;
   return num_parse_pausing(r->data + (size_t)from * r->width, r->width, end - from, 10, &VEC(r->state)[R_NUMBER]);
 }

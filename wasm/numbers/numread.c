@@ -471,26 +471,26 @@ Value num_parse_pausing(const void *chars, uint32_t width, uint32_t count, int r
   return number;
 }
 
-/* The usual number: up to nine decimal digits, perhaps with a minus before them. V_FALSE where it is another text. */
-static Value usual_integer(Value s) {
-  uint32_t length = STR_LENGTH(s), n = 0;
-  const uint8_t *at = STR_DATA(s), *end = at + length;
-  if (OBJ_FLAGS(s) & H_WIDTH_MASK || length > 10 || !length) return V_FALSE;
+Value num_parse_short(const uint8_t *chars, uint32_t count) {
+  enum { CHARS_MOST = 17 };             /* so that it is a fixnum */
+  const uint8_t *at = chars, *end = at + count;
+  if (!count || count > CHARS_MOST) return V_FALSE;
   bool negative = *at == '-';
   at += negative;
-  if (at == end || end - at > 9) return V_FALSE;
+  if (at == end) return V_FALSE;
+  int64_t n = 0;
   for (; at < end; at++) {
     uint32_t digit = *at - (uint32_t)'0';
     if (digit > 9) return V_FALSE;
     n = n * 10 + digit;
   }
-  return FIX(negative ? -(int64_t)n : (int64_t)n);
+  return FIX(negative ? -n : n);
 }
 
 static Value p_string_to_number(int argc, Value *args) {
   CHECK_STRING("string->number", 0);
-  if (argc == 1) {
-    Value n = usual_integer(args[0]);
+  if (argc == 1 && STR_WIDTH(args[0]) == 1) {
+    Value n = num_parse_short(STR_DATA(args[0]), STR_LENGTH(args[0]));
     if (n != V_FALSE) return n;
   }
   Value radix = ARG_OR(1, FIX(10)), s = args[0];

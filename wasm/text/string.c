@@ -128,6 +128,18 @@ WIDE_STEPS static uint32_t same_chars(const uint8_t *a, uint32_t a_width, const 
   return i;
 }
 
+WIDE_STEPS bool ascii_bytes(const uint8_t *data, size_t count) {
+  size_t i = 0;
+  uint64_t all = 0, word;
+  for (; i + 8 <= count; i += 8) {
+    memcpy(&word, data + i, 8);
+    all |= word;
+  }
+  for (; i < count; i++) all |= data[i];
+  return !(all & 0x8080808080808080u);
+}
+bool is_ascii(Value s) { return STR_WIDTH(s) == 1 && ascii_bytes(STR_DATA(s), STR_LENGTH(s)); }
+
 bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t count) {
   uint64_t x, y;
   if (count < 8) {                      /* few by two words that overlap, or one by one */
@@ -808,7 +820,7 @@ enum { PLAIN_PIECES = 256, PLAIN_CHARS = 8192 };
 static inline bool is_plain(Value s) {
   return IS(s, T_STRING) && !(OBJ_FLAGS(s) & H_WIDTH_MASK) && STR(s)->lineage == V_FALSE;
 }
-static inline uint8_t *put_plain(uint8_t *to, Value piece, const uint8_t *last_few) {
+static inline uint8_t *put_narrow_piece(uint8_t *to, Value piece, const uint8_t *last_few) {
   uint32_t length = STR_LENGTH(piece);
   const uint8_t *from = STR_DATA(piece);
   if (length <= FEW && to <= last_few && may_read_few(from)) memcpy(to, from, FEW);
@@ -834,7 +846,7 @@ static Value append_plain(int argc, Value *args) {
   Value s = make_narrow_in_place((uint32_t)length);
   uint8_t *to = STR_DATA(s);
   const uint8_t *last_few = last_few_of(s);
-  for (int i = 0; i < argc; i++) to = put_plain(to, args[i], last_few);
+  for (int i = 0; i < argc; i++) to = put_narrow_piece(to, args[i], last_few);
   return s;
 }
 static Value join_plain(Value list, Value separator) {
@@ -855,8 +867,8 @@ static Value join_plain(Value list, Value separator) {
   uint8_t *to = STR_DATA(s);
   const uint8_t *last_few = last_few_of(s);
   for (Value rest = list; rest != V_NIL; rest = CDR(rest)) {
-    if (between && rest != list) to = put_plain(to, separator, last_few);
-    to = put_plain(to, CAR(rest), last_few);
+    if (between && rest != list) to = put_narrow_piece(to, separator, last_few);
+    to = put_narrow_piece(to, CAR(rest), last_few);
   }
   return s;
 }
@@ -1030,8 +1042,8 @@ static bool join_short(Joiner *j, Value separator) {
   while (j->rest != V_NIL && !paused) {
     Value piece = CAR(j->rest);
     if (STR_LENGTH(piece) > SHORT_PIECE) break;
-    if (separator != V_FALSE && j->count) to = put_plain(to, separator, last_few);
-    to = put_plain(to, piece, last_few);
+    if (separator != V_FALSE && j->count) to = put_narrow_piece(to, separator, last_few);
+    to = put_narrow_piece(to, piece, last_few);
     j->rest = CDR(j->rest);
     paused = join_round(j);
   }

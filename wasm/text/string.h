@@ -34,6 +34,7 @@ void chars_copy(uint8_t *to, uint32_t to_width, const uint8_t *from, uint32_t fr
 void chars_fill(uint8_t *to, uint32_t width, uint32_t c, uint32_t count);
 size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t count);   /* how many from the start on: eight at a time */
 bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t count);
+bool ascii_bytes(const uint8_t *data, size_t count);
 bool chars_equal(const uint8_t *a, uint32_t a_width, const uint8_t *b, uint32_t b_width, uint32_t count);
 
 /* Short texts are copied as sixteen bytes, whatever their length: where what lies behind both may be read and written.
@@ -49,6 +50,7 @@ static inline bool may_read_few(const uint8_t *from) {
 }
 
 /* ---- strings ---- */
+bool is_ascii(Value s);
 Value string_make(uint32_t length, uint32_t width);      /* width 1, 2 or 4; characters not initialised */
 Value string_substring(Value s, uint32_t start, uint32_t end); /* narrowest width is not required; keeps lineage */
 void string_put(Value s, uint32_t i, uint32_t c);        /* c must fit the width */

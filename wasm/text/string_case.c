@@ -60,17 +60,7 @@ static int map_char(Value s, uint32_t i, enum case_kind kind, bool *in_word, uin
 }
 
 /* Characters [from, to). */
-WIDE_STEPS static bool is_ascii(Value s, uint32_t from, uint32_t to) {
-  if (STR_WIDTH(s) != 1) return false;
-  const uint8_t *at = STR_DATA(s) + from, *end = STR_DATA(s) + to;
-  uint64_t all = 0, word;
-  for (; end - at >= 8; at += 8) {
-    memcpy(&word, at, 8);
-    all |= word;
-  }
-  for (; at < end; at++) all |= *at;
-  return !(all & 0x8080808080808080u);
-}
+static bool is_ascii_part(Value s, uint32_t from, uint32_t to) { return STR_WIDTH(s) == 1 && ascii_bytes(STR_DATA(s) + from, to - from); }
 
 /* The end of the round that begins at `from`. */
 static uint32_t round_end(Value s, uint32_t from) {
@@ -124,7 +114,7 @@ static Value map_string(Value *args, enum case_kind kind) {
 #define PAUSE() pause_keeping(6, FIX(total), FIX(all), FIX(next), BOOL(in_word), result, FIX(at))
   while (result == V_FALSE && next < length) {
     uint32_t end = round_end(s, next);
-    if (kind != TITLECASE && is_ascii(s, next, end)) {
+    if (kind != TITLECASE && is_ascii_part(s, next, end)) {
       total += end - next;
       charge((end - next) / 256);
       next = end;
@@ -150,7 +140,7 @@ static Value map_string(Value *args, enum case_kind kind) {
   }
   while (next < length) {
     uint32_t end = round_end(s, next);
-    if (kind != TITLECASE && is_ascii(s, next, end)) {
+    if (kind != TITLECASE && is_ascii_part(s, next, end)) {
       map_ascii(s, next, end, kind, result, at);
       at += end - next;
       charge((end - next) / 32);
@@ -384,7 +374,7 @@ static Value normalize(Value *args, bool compatibility, bool compositions) {
   for (;;) {
     while (n.next < n.count) {
       uint32_t end = n.count - n.next > NORMALIZE_ROUND ? n.next + NORMALIZE_ROUND : n.count;
-      if (phase == COUNT && is_ascii(s, n.next, end)) {
+      if (phase == COUNT && is_ascii_part(s, n.next, end)) {
         n.total += end - n.next;
         charge((end - n.next) / 64 + 1);
         n.next = end;
@@ -405,7 +395,7 @@ static Value normalize(Value *args, bool compatibility, bool compositions) {
     uint64_t room = 0;
     switch (phase) {
       case COUNT:
-        if (STR_WIDTH(s) == 1 && n.total == length && is_ascii(s, 0, length)) return s;
+        if (n.total == length && is_ascii(s)) return s;
         room = n.total * 4ull + 64;
         break;
       case DECOMPOSE: break;

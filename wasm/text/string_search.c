@@ -676,15 +676,6 @@ static Value prim_trim(int argc, Value *args) {
 
 /* ---- splitting ---- */
 
-/* A list that grows at its end. */
-typedef struct { Value first, last; } List;
-static void list_add(List *list, Value item) {
-  Value pair = cons(item, V_NIL);
-  if (list->first == V_NIL) list->first = pair;
-  else CDR(list->last) = pair;
-  list->last = pair;
-}
-
 /* How a text is cut: at white space, at a string, at the ends of lines, or into its characters. */
 enum cut { AT_SPACE, AT_STRING, AT_LINE_ENDS, AT_CHARACTERS };
 typedef struct {
@@ -768,7 +759,7 @@ static bool next_separator(Splitter *p, bool *paused) {
 
 enum { SPLIT_PIECE, SPLIT_AT, SPLIT_START, SPLIT_END, SPLIT_FIRST, SPLIT_LAST, SPLIT_STOP, SPLIT_AFTER, SPLIT_HUNT, SPLIT_CUTTING, SPLIT_SIZE };
 static Value splitter_pause(Splitter *p) {
-  return pause_keeping(SPLIT_SIZE, FIX(p->piece), FIX(p->at), FIX(p->start), FIX(p->end), p->list.first, p->list.last,
+  return pause_keeping(SPLIT_SIZE, FIX(p->piece), FIX(p->at), FIX(p->start), FIX(p->end), p->list.head, p->list.last,
                        FIX(p->stop), FIX(p->after), hunt_save(&p->hunt), p->cutting);
 }
 static void splitter_load(Splitter *p, Value *kept) {
@@ -791,7 +782,7 @@ static void splitter_init(Splitter *p, Value s, Value sep, bool repeat) {
   p->start = p->piece = p->at = p->after = 0;
   p->end = STR_LENGTH(s);
   p->stop = NO_STOP;
-  p->list = (List){V_NIL, V_NIL};
+  list_start(&p->list);
   p->cutting = V_FALSE;
   hunt_from(&p->hunt, 0);
 }
@@ -807,24 +798,10 @@ static bool is_plain_split(const Splitter *p) {
    is room that nobody reads. */
 static inline void add_plain(List *list, const uint8_t *from, uint32_t count) {
 #ifndef RLM_DEBUG                       /* which counts allocations */
-  uint32_t bytes = (uint32_t)sizeof(struct String) + 8 + ((count + 7) & ~7u);
-  if (count <= FEW && may_read_few(from) && (uint32_t)(heap_bump_end - heap_bump) >= sizeof(struct String) + 8 + FEW + 16) {
-    struct String *s = (struct String *)heap_bump;
-    uint64_t *raw = (uint64_t *)(s + 1);
-    Value *pair = (Value *)(heap_bump + bytes);
-    heap_bump += bytes + 16;
-    s->header = HEADER(T_STRING, H_WIDTH1, 3);
-    s->length = FIX(count);
-    s->chars = FROM_PTR(T_RAW, raw);
-    s->lineage = V_FALSE;
-    raw[0] = HEADER(T_RAW, 0, count);
-    memcpy(raw + 1, from, FEW);
-    pair[0] = FROM_PTR(T_STRING, s);
-    pair[1] = V_NIL;
-    Value next = FROM_PTR(T_PAIR, pair);
-    if (list->first == V_NIL) list->first = next;
-    else CDR(list->last) = next;
-    list->last = next;
+  if (count <= FEW && may_read_few(from) && (uint32_t)(heap_bump_end - heap_bump) >= narrow_bytes(FEW) + 16) {
+    Value s = narrow_in_room(count);
+    memcpy(STR_DATA(s), from, FEW);
+    list_add_pair(list, pair_in_room(s, V_NIL));
     return;
   }
 #endif
@@ -909,7 +886,7 @@ static bool split_plain(Splitter *p) {
 static Value split(Splitter *p) {
   bool plain = is_plain_split(p);
   for (bool more = true; more;) {
-    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE && split_plain(p)) return p->list.first;
+    if (plain && p->stop == NO_STOP && p->cutting == V_FALSE && split_plain(p)) return p->list.head;
     uint32_t stop = p->end, after = p->end;
     if (p->cut == AT_CHARACTERS) {
       stop = after = p->piece + 1;
@@ -941,7 +918,7 @@ static Value split(Splitter *p) {
     hunt_from(&p->hunt, after);
     if (more && should_pause()) return splitter_pause(p);
   }
-  return p->list.first;
+  return p->list.head;
 }
 
 /* (%string-split s separator-or-#f trim? repeat?) */
