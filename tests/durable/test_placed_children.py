@@ -319,14 +319,21 @@ async def _crashed(url: str, who: str, program: str, dies_at: int) -> int:
 
 async def test_a_call_that_waits_for_its_place_when_its_process_dies_is_counted_once(url: str) -> None:
     """It stood in the account, and nothing said that it did: whoever went on counted it a second time."""
-    dead = asyncio.Event()
+    dead, asked = asyncio.Event(), asyncio.Event()
 
     async def wait(request: CompletionRequest) -> None:
         if request.purpose == "query":
             await dead.wait()
+        asked.set()
+        while session.calls_made < 2:  # the other call stands behind the first one, before the third
+            await asyncio.sleep(0)
+
+    async def until_asked() -> None:
+        await asked.wait()
 
     program = """
         (define below (llm-query-async #:instruction "Work" #:recursive #t)) ; asks a second time behind the next one
+        (until-asked)
         (define other (llm-query-async #:instruction "other"))
         (finish (map syntax-e (await-all-syntax (list below other))))"""
     model, again = Writing("(define x 1)", wait=wait), Writing("(finish 7)")
@@ -335,6 +342,7 @@ async def test_a_call_that_waits_for_its_place_when_its_process_dies_is_counted_
         "durable": True,
         "python": "off",
         "limits": Limits(concurrency=1),
+        "host_functions": {"until-asked": until_asked},
     }
     async with Runtime(model, **options) as one, Runtime(again, **options) as two:
         session = one.session(name="work")
