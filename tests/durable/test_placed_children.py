@@ -367,16 +367,16 @@ async def test_a_reply_that_was_lost_with_the_parent_is_given_again(url: str) ->
     """What came of a child stays in the store until its parent's journal has the answer; it is counted once."""
     model, again, key = Writing('(finish (string-append context "!"))'), Model(), b"a key of runtimes"
     async with spread(model, url, snapshot_key=key) as (runtime, elsewhere):
-        reached = asyncio.Event()
+        answered = {1: asyncio.Event(), 2: asyncio.Event()}
 
         def lose(work: Work) -> bool:
-            if work.number == 2:
-                reached.set()
+            answered[work.number].set()
             return work.number == 2
 
         elsewhere.lose = lose
         running = asyncio.create_task(runtime.session(name="work").execute(f"(finish {TWO})"))
-        await reached.wait()
+        for each in answered.values():
+            await each.wait()
         await dies(runtime, url)
         with contextlib.suppress(LeaseLost):
             await running
