@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from rlm_wasm import Limits, Runtime
-from rlm_wasm.execution.outcome import ActiveExecution
 from rlm_wasm.sandbox.sandbox import Sandbox
 from rlm_wasm.testing import InlineProvider
 
@@ -50,12 +49,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for name, module in list(sys.modules.items()):
         if name.startswith("rlm_wasm.") and getattr(module, "time", None) is time:
             monkeypatch.setattr(module, "time", made)
-    begin = ActiveExecution.__init__
-
-    def begun(self: ActiveExecution, *arguments: Any, **fields: Any) -> None:
-        begin(self, *arguments, **{"started": made.monotonic(), **fields})
-
-    monkeypatch.setattr(ActiveExecution, "__init__", begun)
     run = Sandbox.run
 
     def timed(self: Sandbox, *arguments: Any, **options: Any) -> int:
