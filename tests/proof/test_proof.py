@@ -38,7 +38,7 @@ async def test_a_sweep_finds_what_is_wrong() -> None:
 
 async def test_a_sweep_of_memory_ends_in_the_result() -> None:
     """Some cap is enough, and a smaller one is not."""
-    deeper = PROGRAMS["deep recursion"].replace("100000", "1000000")  # more than the image has room for
+    deeper = PROGRAMS["deep recursion"].replace("100000", "200000")  # more than the image has room for
     runs = [run async for run in sweep.memory(deeper, runs=12)]
     assert {runs[0].result.status, runs[-1].result.status} == {"limit", "ok"}
 

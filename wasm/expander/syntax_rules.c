@@ -547,7 +547,7 @@ static Value too_large(Job j) {
                      CAR(j.form), (int)USE_MOST);
 }
 
-enum { PAUSE_WORK = 15000 };
+enum { PAUSE_WORK = 1 << 14 };
 /* One rule after the other: the state's walk is what is left of them, where this pauses. */
 Value apply_rules(State *s, Value macro, Job j, Value *out) {
   Use u = {.env = j.env, .macro_env = MACRO(macro)->env};
