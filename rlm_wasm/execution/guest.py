@@ -432,11 +432,6 @@ class Guest:
                 if image is not None:
                     self.log.rest(image)
 
-    @property
-    def beyond_image(self) -> int:
-        """Bytes of an instance's memory beyond what the boot image holds; 0 where it sleeps."""
-        return self.sandbox.touched_bytes()
-
     async def sleep_while(self, waits: Callable[[], bool]) -> None:
         """Fall asleep in the middle of an execution, in turns; as soon as it waits no more, give that up."""
         if not self._holders and not self._on_their_way:

@@ -395,7 +395,7 @@ class Scheduler:
         execution.start_clock(self._too_late)
         idle = self._idle
         if idle is not None:
-            idle.waits(self, self.guest.beyond_image, partial(self._sleep_while, waiter))
+            idle.waits(self, self.guest.sandbox.touched_bytes(), partial(self._sleep_while, waiter))
         try:
             await waiter
         finally:

@@ -452,7 +452,7 @@ class Sandbox:
         instance = self._i
         if instance is None:
             return 0
-        size = instance.measure()
+        size = self._measured(instance)
         grown, report = size - self._engine.image_size, instance.report
         if report is None:
             return grown

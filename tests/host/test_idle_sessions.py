@@ -73,11 +73,11 @@ async def test_what_is_used_of_the_image_s_own_room_counts() -> None:
         runtime.session() as session,
     ):
         await session.execute("(define v (make-vector 700000 1))")
-        guest = session._scheduler.guest
-        assert guest.sandbox.memory_bytes() == runtime.engine.image_size
-        assert 5_600_000 < guest.beyond_image < 8 << 20
+        sandbox = session._scheduler.guest.sandbox
+        assert sandbox.memory_bytes() == runtime.engine.image_size
+        assert 5_600_000 < sandbox.touched_bytes() < 8 << 20
         await until(lambda: not awake(session))
-        assert guest.beyond_image == 0
+        assert sandbox.touched_bytes() == 0
 
 
 async def test_a_small_session_never_sleeps_for_its_bytes_or_age() -> None:
