@@ -441,7 +441,8 @@ class LlmCalls:
         else:
             work.close()
             raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
-        return self._settle(call, self._checked(call, completion))
+        completion = self._checked(call, completion)
+        return self._settle(call, _with_text(completion, whole_characters(completion.text)))
 
     def _checked(self, call: LlmCall, completion: object) -> Completion:
         try:
@@ -462,10 +463,7 @@ class LlmCalls:
             self._end(call, cancelled=True)
             tracing.call_failed(call.span, "cancelled")
             raise
-        completion = self._checked(call, completion)
-        if len(completion.text) > _AT_ONCE:
-            completion = replace(completion, text=await in_turns(whole_in_turns(completion.text)))
-        return self._settle(call, completion)
+        return self._settle(call, await _whole(self._checked(call, completion)))
 
     # ---- for the run log
 
@@ -554,7 +552,7 @@ class LlmCalls:
         if self.recorder.on:
             self._log_answered(call.number, completion, model, cost)
         self._end(call)
-        text = completion.text if len(completion.text) > _AT_ONCE else whole_characters(completion.text)
+        text = completion.text
         truncated = completion.finish_reason == "length"
         if truncated:
             call.entry.update(truncated=True)
@@ -620,10 +618,7 @@ class LlmCalls:
             if journal is not None:
                 journal.add(Kind.ASKING, key)
                 await journal.flush()
-            completion = checked(await self._provider()[0].complete(request), request)
-            whole = await in_turns(whole_in_turns(completion.text))
-            if whole is not completion.text:  # half a character, as an answer that was cut may end with
-                completion = replace(completion, text=whole)
+            completion = await _whole(checked(await self._provider()[0].complete(request), request))
         except Exception as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
@@ -1006,6 +1001,21 @@ async def _in_thread(provider: Provider, request: CompletionRequest) -> Completi
         raise ProviderError("the provider says that it never waits, but it does")
 
     return await asyncio.to_thread(run)
+
+
+async def _whole(completion: Completion) -> Completion:
+    """It without half a character, as an answer that was cut may end with.
+
+    At once where that can be: what is waited for here was paid for, and a snapshot taken meanwhile lacks it.
+    """
+    text = completion.text
+    if len(text) <= _AT_ONCE:
+        return _with_text(completion, whole_characters(text))
+    return _with_text(completion, await in_turns(whole_in_turns(text)))
+
+
+def _with_text(completion: Completion, text: str) -> Completion:
+    return completion if text is completion.text else replace(completion, text=text)
 
 
 def whole_in_turns(text: str) -> Generator[None, None, str]:

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, Session, Snapshot, SnapshotCorrupt
+from rlm_wasm import (
+    Completion,
+    CompletionRequest,
+    Limits,
+    Runtime,
+    Session,
+    Snapshot,
+    SnapshotCorrupt,
+    turns,
+)
 from rlm_wasm.session_parts.state import ChildState, state_of
 
 PROGRAMS = {
@@ -130,6 +139,15 @@ async def test_what_a_child_was_answered_is_not_paid_again(program: str) -> None
         assert len(before) + len(model.answered) == len(answered)
         assert calls == len(answered)
         assert tokens == 2 * len(answered)
+
+
+async def test_an_answer_is_taken_up_however_little_of_a_turn_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Work that others do in turns does not stand between an answer and the snapshots that it belongs in."""
+    monkeypatch.setattr(turns, "TURN_S", 0.0)
+    for program in (SEVERAL, FORKS_WITH_CHILDREN):
+        await test_what_a_child_was_answered_is_not_paid_again(program)
 
 
 async def test_a_restored_session_keeps_its_children_until_they_are_taken_up() -> None:
