@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
@@ -20,11 +18,10 @@ from rlm_wasm.capabilities.host_functions import (
     check_host_function,
 )
 from rlm_wasm.capabilities.libraries import LibraryFolders
-from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
-from rlm_wasm.executor import Document, Executor, checked_document, document_name, executor_of, run_document
 from rlm_wasm.grants import ChildGrants, Grants
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
 from rlm_wasm.llm.budget import new_id
 from rlm_wasm.providers.aliases import checked_aliases
@@ -48,7 +45,11 @@ from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.context_files import ContextSource
+    from rlm_wasm.executor import Document, Executor
     from rlm_wasm.providers.wrappers.cache import CacheStore
     from rlm_wasm.runtime_parts.upgrading import Upgrade
     from rlm_wasm.session_parts.durable import Durable
@@ -168,6 +169,8 @@ class Runtime:
         self._engine = engine
         self._logs = RunLogs(log)
         if executor is not None:
+            from rlm_wasm.executor import executor_of
+
             self._executor = self._served_by(executor_of(executor))
 
     # ---- sessions
@@ -526,6 +529,8 @@ class Runtime:
         answer_types.AnswerType.of(answer_type)
         if name is not None and not self._is_durable:
             raise UsageError("a question with a name is kept in a store: Runtime(store=…, durable=True)")
+        from rlm_wasm.context_files import contexts_of
+
         try:
             loaded = await asyncio.to_thread(contexts_of, context)
         except UsageError as error:
@@ -591,6 +596,8 @@ class Runtime:
             raise UsageError("a map with a name keeps sessions in a store: Runtime(store=…, durable=True)")
         if not isinstance(program, str):
             raise UsageError(f"map: the program must be a str, got {type(program).__name__}")
+        from rlm_wasm.executor import checked_document, document_name, run_document
+
         results: dict[int, Result] = {}
         numbered = enumerate(documents)
 
@@ -912,6 +919,8 @@ def _given(*, notify: Trouble | None, **asked: Any) -> dict[str, Any]:
 def _folder(workspace: str | Path | None) -> Path | None:
     if workspace is None:
         return None
+    from pathlib import Path
+
     folder = Path(workspace).resolve()
     if not folder.is_dir():
         raise UsageError(f"the workspace {folder} is no folder")

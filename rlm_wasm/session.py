@@ -9,7 +9,6 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
-from dataclasses import asdict, field, replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -27,7 +26,7 @@ from rlm_wasm.execution.history import History, asked_of
 from rlm_wasm.execution.outcome import Outcome, data_in_turns, data_of, is_large, result_of
 from rlm_wasm.execution.progress import StreamedEvents, StreamEvent
 from rlm_wasm.grants import Grants
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import asdict, dataclass, field, replace
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.results import Execution, OnProgress, Problem, Result

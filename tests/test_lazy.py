@@ -42,6 +42,49 @@ def test_what_is_used_is_loaded_then() -> None:
     assert "rlm_wasm.runlog.events" in left
 
 
+EXPRESSION = """
+import asyncio, sys
+began = set(sys.modules)
+import rlm_wasm
+async def main():
+    async with rlm_wasm.Runtime("echo") as runtime:
+        assert (await runtime.run("(+ 1 2)")).value == "3"
+        print(*(set({dear!r}) & (set(sys.modules) - began)))
+        third = (await runtime.run("(/ 1 3)")).data
+        from fractions import Fraction
+        assert type(third) is Fraction and third == Fraction(1, 3)
+    async with rlm_wasm.Runtime("echo", args={{"third": third}}) as runtime:
+        assert (await runtime.run('(/ (hash-ref (args) "third") 2)')).data == Fraction(1, 6)
+asyncio.run(main())
+"""
+
+
+def test_an_expression_imports_nothing_that_takes_milliseconds() -> None:
+    """It begins in a process that imports what it runs; numbers of other kinds are there when they are used."""
+    dear = [
+        "dataclasses",
+        "decimal",
+        "fractions",
+        "glob",
+        "hashlib",
+        "json",
+        "mmap",
+        "pathlib",
+        "wasmtime",
+        "zlib",
+    ]
+    # The first process may compile the guest, which takes other modules.
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", EXPRESSION.format(dear=dear)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.stdout.split() == []
+
+
 COMMAND = """
 import sys
 from rlm_wasm.cli.main import main

@@ -17,11 +17,10 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
 from typing import Protocol
 
 from rlm_wasm.errors import LimitExceeded, RlmError, SnapshotCorrupt
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field, replace
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative

@@ -7,11 +7,9 @@ that people see. Nothing here knows about wasm.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -33,7 +31,7 @@ from rlm_wasm.errors import (
 from rlm_wasm.execution.journal import Journal, Kind
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.foreign import described, message_of
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, replace
 from rlm_wasm.llm import literal_calls
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import strict_json, tries, vendor_rules
@@ -423,6 +421,8 @@ class LlmCalls:
             call.host_request.hold(len(url))
             read.append(url)
         if self.recorder.on:
+            import hashlib
+
             hashes = tuple(hashlib.sha256(url.encode()).hexdigest() for url in read)
             self.recorder.tell(events.CallSent, call=call.number, image_sha256=hashes)
         request = replace(call.request, images=tuple(read))

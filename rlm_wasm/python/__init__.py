@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from rlm_wasm.capabilities.python import PythonBackend
@@ -18,6 +17,8 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.python.place import FamilyPlace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rlm_wasm.python import session_python as session_python
 else:
     session_python = lazily("rlm_wasm.python.session_python")

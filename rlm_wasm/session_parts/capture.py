@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.execution.guest import Guest, captured_together
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot

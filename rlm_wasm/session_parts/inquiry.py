@@ -9,13 +9,13 @@ under way.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from rlm_wasm.asking import answer as answers
 from rlm_wasm.asking import progress as progresses
 from rlm_wasm.errors import SnapshotCorrupt
 from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.results import ErrorInfo, Result

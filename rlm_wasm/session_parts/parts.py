@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from rlm_wasm.execution.meter import FuelAccount, Meter
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.execution.scheduler import Idle, Scheduler
 from rlm_wasm.grants import Grants
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, replace
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm import programs
 from rlm_wasm.llm.budget import Budget
