@@ -229,12 +229,6 @@ _ONES = re.compile(rb"\x01+")
 
 
 # Linux 6.7 has a system call that looks for such pages itself: PAGEMAP_SCAN, of linux/fs.h.
-class _Region(ctypes.Structure):
-    _fields_ = [("start", ctypes.c_uint64), ("end", ctypes.c_uint64), ("categories", ctypes.c_uint64)]
-    start: int
-    end: int
-
-
 class _Scan(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_uint64)
@@ -262,13 +256,15 @@ _SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
 _FILE, _PRESENT, _SWAPPED = 1 << 2, 1 << 3, 1 << 4
 _MAX_REGIONS = 256
 """More of them are looked up by the table."""
+_REGION = 3
+"""Words of a region: its start, its end, and what its pages are."""
 
 
 class _Scanner(threading.local):
     """A question of PAGEMAP_SCAN, and room for its answer: made once a thread."""
 
     def __init__(self) -> None:
-        self.regions = (_Region * _MAX_REGIONS)()
+        self.regions = (ctypes.c_uint64 * (_MAX_REGIONS * _REGION))()
         self.question = _Scan(
             size=ctypes.sizeof(_Scan),
             regions=ctypes.addressof(self.regions),
@@ -277,6 +273,7 @@ class _Scanner(threading.local):
             all_of=_FILE,
             any_of=_PRESENT | _SWAPPED,
         )
+        self.question_at = ctypes.addressof(self.question)
 
 
 def _io_control() -> Any:
@@ -298,20 +295,19 @@ def _scanned(handle: int, base: int, count: int) -> list[tuple[int, int]] | None
     global _scans
     if not _scans or _ioctl is None:
         return None
-    question, regions = _scanner.question, _scanner.regions
+    scanner = _scanner
+    question = scanner.question
     end = base + count * PAGE
     question.start, question.end = base, end
-    result = _ioctl(handle, _SCAN, ctypes.addressof(question))
+    result = _ioctl(handle, _SCAN, scanner.question_at)
     if result < 0:
         _scans = False
         return None
     if question.walk_end != end:
         return None
-    runs = []
-    for region in regions[:result]:
-        first = region.start
-        runs.append(((first - base) // PAGE, (region.end - first) // PAGE))
-    return runs
+    words = scanner.regions[: result * _REGION]
+    starts, ends = words[::_REGION], words[1::_REGION]
+    return [((start - base) // PAGE, (end - start) // PAGE) for start, end in zip(starts, ends, strict=True)]
 
 
 _opened: tuple[int, int | None] = (0, None)
