@@ -94,7 +94,7 @@ class VoidType:
 
 VOID = VoidType()
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATES = "[\ud800-\udfff]"  # compiled when there are any
 _ENCODED_AT_ONCE = 1 << 16
 
 
@@ -110,7 +110,7 @@ def whole_characters(text: str) -> str:
         for at in range(0, len(text), _ENCODED_AT_ONCE):
             text[at : at + _ENCODED_AT_ONCE].encode("utf-16-le")
     except UnicodeEncodeError:
-        return _SURROGATES.sub("\ufffd", text)
+        return re.sub(_SURROGATES, "\ufffd", text)
     return text
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rlm_wasm.capabilities.checkpoints import CheckpointStore
 from rlm_wasm.capabilities.host_functions import HostFunction
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.lazy_dataclass import dataclass, field, replace
@@ -20,6 +19,8 @@ from rlm_wasm.sandbox.engine import Engine
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rlm_wasm.capabilities.checkpoints import CheckpointStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -291,6 +291,7 @@ def _initializer(
             written.append((name, fresh))
     store = [f"  self.{name} = {value}" for name, value in written]
     if frozen:  # written while it is of a class that is not frozen: a call a field takes ten times as long
+        known["_dc_write"] = _writer([name for name, _ in written])
         known["_dc_open"] = type(made)(made.__name__, (made,), dict(_OPEN))
         body = [
             " if self.__class__ is _dc_made:",
@@ -298,8 +299,7 @@ def _initializer(
             *store,
             "  self.__class__ = _dc_made",
             " else:",
-            *(f"  _dc_set(self, {name!r}, {value})" for name, value in written),
-            "  pass",
+            f"  _dc_write(self, ({''.join(f'{value}, ' for _, value in written)}))",
         ]
     else:
         body = [" if True:", *store, "  pass"]
@@ -312,6 +312,16 @@ def _initializer(
     function.__module__ = made.__module__
     function.__annotations__ = {**types, "return": None}
     return function
+
+
+def _writer(names: list[str]) -> Callable[[Any, tuple[Any, ...]], None]:
+    """Writes these fields of a frozen record, one call each: for those of a class below its own."""
+
+    def write(record: Any, values: tuple[Any, ...]) -> None:
+        for name, value in zip(names, values, strict=True):
+            object.__setattr__(record, name, value)
+
+    return write
 
 
 _OPEN = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}

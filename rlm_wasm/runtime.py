@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from rlm_wasm.asking import answer as answers
 from rlm_wasm.asking import answer_type as answer_types
-from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import (
     ARGUMENTS,
     Arguments,
@@ -19,7 +18,6 @@ from rlm_wasm.capabilities.host_functions import (
 )
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.errors import SessionClosed, UsageError
-from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import ChildGrants, Grants
 from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
@@ -32,12 +30,12 @@ from rlm_wasm.runtime_parts import named_asks, opening
 from rlm_wasm.runtime_parts.logs import RunLogs
 from rlm_wasm.runtime_parts.placed_children import ChildRunner
 from rlm_wasm.runtime_parts.providing import Providers
+from rlm_wasm.sandbox import snapshot as snapshots
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
-from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Registry, Session
+from rlm_wasm.session_parts import capture
 from rlm_wasm.session_parts import state as states
-from rlm_wasm.session_parts.capture import check_guest
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.recent import RecentSnapshots
@@ -48,10 +46,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.capabilities.checkpoints import CheckpointStore
     from rlm_wasm.context_files import ContextSource
+    from rlm_wasm.execution.journal import Trouble
     from rlm_wasm.executor import Document, Executor
     from rlm_wasm.providers.wrappers.cache import CacheStore
     from rlm_wasm.runtime_parts.upgrading import Upgrade
+    from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.session_parts.placed import Elsewhere, Told, Work
     from rlm_wasm.store.database import DatabaseStore
@@ -661,15 +662,15 @@ class Runtime:
                 "restore: a snapshot is restored in this process: use a Runtime without an executor"
             )
         key = self._registry.snapshot_key
-        recent = None if isinstance(snapshot, Snapshot) else self._recent.get(snapshot, self.engine)
+        recent = None if isinstance(snapshot, snapshots.Snapshot) else self._recent.get(snapshot, self.engine)
         if recent is not None:
             loaded = recent
-        elif isinstance(snapshot, Snapshot):
+        elif isinstance(snapshot, snapshots.Snapshot):
             loaded = snapshot
         elif len(snapshot) <= _AT_ONCE:
-            loaded = Snapshot.load(snapshot, key=key)
+            loaded = snapshots.Snapshot.load(snapshot, key=key)
         else:
-            loaded = await asyncio.to_thread(Snapshot.load, snapshot, key=key)
+            loaded = await asyncio.to_thread(snapshots.Snapshot.load, snapshot, key=key)
         if key is not None:
             loaded.check_signature(key)
         if namespace is None:
@@ -684,12 +685,12 @@ class Runtime:
             small = loaded.trusted and isinstance(snapshot, bytes) and len(snapshot) <= _READ_AT_ONCE
             state = states.state_of(loaded) if small else await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
-        check_guest(loaded, self.engine)
+        capture.check_guest(loaded, self.engine)
         most = self.engine.image_size + allowed.memory_bytes
         memory = await in_turns(loaded.at_rest(most, self.engine))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
-        if recent is None and not isinstance(snapshot, Snapshot):
+        if recent is None and not isinstance(snapshot, snapshots.Snapshot):
             self._recent.keep(snapshot, loaded)
         return Session(
             self._grants_with(host_functions, None, None, None, None),
@@ -856,6 +857,8 @@ class Runtime:
             opened: CheckpointStore = open_store(self._store)
             self._store = opened
         elif self._store is None:
+            from rlm_wasm.capabilities.checkpoints import MemoryStore
+
             self._store = MemoryStore()
         return self._store
 

@@ -22,8 +22,8 @@ from typing import Any
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, PackedHandler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, SnapshotCorrupt, Unencodable
+from rlm_wasm.execution import journal as journals
 from rlm_wasm.execution import state as states
-from rlm_wasm.execution.journal import Journal, Kind, diverged
 from rlm_wasm.execution.meter import (
     BYTES_A_PART,
     FUEL_A_BYTE,
@@ -127,7 +127,7 @@ class HostRequest:
         self.on_cancel = on_cancel
         journal = self._queue.journal
         if journal is not None and not self.again:
-            journal.add(Kind.CALL, self.id, call_number)
+            journal.add(journals.Kind.CALL, self.id, call_number)
 
     @property
     def durable(self) -> bool:
@@ -142,7 +142,7 @@ class HostRequest:
         """A sending whose end nobody knows was counted."""
         self.unsettled = False
         if self._queue.journal is not None:
-            self._queue.journal.add(Kind.SETTLED, self.id)
+            self._queue.journal.add(journals.Kind.SETTLED, self.id)
 
     def hold(self, size: int) -> None:
         """So many bytes are held for it until it is over. Raises LimitExceeded."""
@@ -223,7 +223,7 @@ class HostRequests:
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
         recorder: Recorder,
-        journal: Journal | None = None,
+        journal: journals.Journal | None = None,
         effects: Collection[str] = (),
     ) -> None:
         self.journal = journal
@@ -449,7 +449,7 @@ class HostRequests:
         """Write that a request is sent, before it is."""
         if self.journal is not None:
             request.sent = True
-            self.journal.add(Kind.SENT, request.id)
+            self.journal.add(journals.Kind.SENT, request.id)
             await self.journal.flush()
 
     def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
@@ -602,7 +602,7 @@ class HostRequests:
         self._reply_bytes += size
         self._replies.append((request.id, encoded))
         if self.journal is not None:
-            self.journal.add(Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
+            self.journal.add(journals.Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
         self._changed()
 
     def next_ids(self) -> list[int]:
@@ -779,7 +779,7 @@ class HostRequests:
         """A request that a journal speaks of. Raises JournalDiverged for one that nobody made."""
         request = self.live.get(id_)
         if request is None:
-            raise diverged(None, f"there is no request {id_!r:.20}, which was made then")
+            raise journals.diverged(None, f"there is no request {id_!r:.20}, which was made then")
         return request
 
     def answered_before(self, id_: int, encoded: bytes) -> None:
@@ -797,7 +797,7 @@ class HostRequests:
     def take_again(self, ids: Sequence[int]) -> list[tuple[int, protocol.Part]]:
         """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""
         if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
-            raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
+            raise journals.diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
         taken = [self._replies.popleft() for _ in ids]
         self._taken(taken)
         return taken

@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import (
@@ -38,7 +38,6 @@ from rlm_wasm.execution.guest import (
     Guest,
     ToGuest,
 )
-from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.requests import HostRequest, HostRequests
@@ -48,8 +47,11 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, LongOutput, Output, Traced
-from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.journal import Journal
+    from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rlm_wasm.errors import LimitExceeded, RlmError, SnapshotCorrupt
 from rlm_wasm.lazy_dataclass import dataclass, field, replace
@@ -25,7 +25,9 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
 from rlm_wasm.records import Natural, NonNegative
 from rlm_wasm.results import Execution, ModelUse, execution_without_calls
-from rlm_wasm.store.records import Amount
+
+if TYPE_CHECKING:
+    from rlm_wasm.store.records import Amount
 
 _ID = r"[0-9a-f]{16}"
 
@@ -756,6 +758,8 @@ class Budget:
 
     def _whole(self, tokens: int, usd: float, calls: int) -> Amount:
         """With so much more than is used and in flight."""
+        from rlm_wasm.store.records import Amount
+
         pool = self._pool
         return Amount(
             calls=pool.session.done - pool.elsewhere_calls + pool.in_flight + calls,
@@ -766,6 +770,8 @@ class Budget:
 
     def need(self) -> Need:
         """What of a shared budget is used here, and what the calls that wait would need."""
+        from rlm_wasm.store.records import Amount
+
         pool, waiting = self._pool, self.waiting
         used = Amount(
             calls=pool.session.done - pool.elsewhere_calls,

@@ -28,18 +28,16 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     UsageError,
 )
-from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.execution import journal as journals
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.foreign import described, message_of
 from rlm_wasm.lazy_dataclass import dataclass, replace
 from rlm_wasm.llm import literal_calls
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
-from rlm_wasm.providers import strict_json, tries, vendor_rules
+from rlm_wasm.providers import completions, prices, strict_json, tries, vendor_rules
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-from rlm_wasm.providers.completions import checked
 from rlm_wasm.providers.info import ProviderInfo, info_of
-from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.records import Natural, structure, unstructure
 from rlm_wasm.results import money
@@ -125,7 +123,7 @@ class LlmCalls:
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
         warn: Callable[[str], None] = lambda _text: None,
-        journal: Journal | None = None,
+        journal: journals.Journal | None = None,
         child_over: Callable[[int], None] = lambda _number: None,
         recorder: Recorder | None = None,
         parent: int | None = None,
@@ -376,7 +374,7 @@ class LlmCalls:
         if info.free:
             return WorstCase(prompt, completion, 0.0)
         model = request.model or ""
-        cost = price_of(provider, model, prompt, completion)
+        cost = prices.price_of(provider, model, prompt, completion)
         if cost is None:
             raise UsageError(
                 f"the price of model {request.model!r} is unknown, and a cost limit is set: "
@@ -446,7 +444,7 @@ class LlmCalls:
 
     def _checked(self, call: LlmCall, completion: object) -> Completion:
         try:
-            return checked(completion, call.request)
+            return completions.checked(completion, call.request)
         except ProviderError as error:
             raise self._failed(call, error) from error
 
@@ -581,7 +579,9 @@ class LlmCalls:
     def _price(provider: Provider, model: str, used: Completion) -> float | None:
         """What an answer cost; None where nobody knows, or where the provider fails to say."""
         try:
-            return price_of(provider, model, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+            return prices.price_of(
+                provider, model, used.prompt_tokens, used.completion_tokens, used.cached_tokens
+            )
         except ProviderError:
             return None
 
@@ -602,7 +602,7 @@ class LlmCalls:
             self._settle_unknown(request, worst)
             self.asking.discard(key)
             if journal is not None:
-                journal.add(Kind.ASK_SETTLED, key)
+                journal.add(journals.Kind.ASK_SETTLED, key)
         if op is not None and self.recorder.on:
             self._tell_queued(request, op, worst)
         try:
@@ -616,9 +616,11 @@ class LlmCalls:
             self.recorder.tell(events.CallSent, call=request.id)
         try:
             if journal is not None:
-                journal.add(Kind.ASKING, key)
+                journal.add(journals.Kind.ASKING, key)
                 await journal.flush()
-            completion = await _whole(checked(await self._provider()[0].complete(request), request))
+            completion = await _whole(
+                completions.checked(await self._provider()[0].complete(request), request)
+            )
         except Exception as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
@@ -653,7 +655,7 @@ class LlmCalls:
             self.asked[key] = completion
             self._counted.discard(key)
         if journal is not None:
-            journal.add(Kind.ASKED, key, unstructure(completion))
+            journal.add(journals.Kind.ASKED, key, unstructure(completion))
             await journal.flush()
         return completion
 
@@ -666,7 +668,7 @@ class LlmCalls:
             self.budget.count()
             self._counted.add(key)
             if self._journal is not None:  # with the account: it may be long until the call has its place
-                self._journal.add(Kind.COUNTED, key)
+                self._journal.add(journals.Kind.COUNTED, key)
 
     @property
     def counted(self) -> Collection[str]:
@@ -686,24 +688,24 @@ class LlmCalls:
         self._counted = set(counted)
         self.placed = {call.number: call for call in placed}
 
-    def asked_before(self, kind: Kind, fields: list[Any]) -> None:
+    def asked_before(self, kind: journals.Kind, fields: list[Any]) -> None:
         """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
-        if kind is Kind.PLACED:
+        if kind is journals.Kind.PLACED:
             self.place(PlacedCall(*fields))
             return
-        if kind is Kind.PLACED_OVER:
+        if kind is journals.Kind.PLACED_OVER:
             self.place_over(fields[0])
             return
         key = fields[0]
-        if kind is Kind.COUNTED:
+        if kind is journals.Kind.COUNTED:
             self._counted.add(key)
             return
-        if kind is Kind.ASKING:
+        if kind is journals.Kind.ASKING:
             self.asking.add(key)
             self._counted.add(key)
         else:
             self.asking.discard(key)
-        if kind is Kind.ASKED:
+        if kind is journals.Kind.ASKED:
             self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
 
     def place(self, call: PlacedCall) -> None:

@@ -222,10 +222,12 @@ def _looked_up(handle: int, base: int, count: int) -> list[tuple[int, int]] | No
         return None
     if len(raw) != count * 8:
         return None
-    return [(run.start(), run.end() - run.start()) for run in _ONES.finditer(raw[7::8].translate(_WRITTEN))]
+    return [
+        (run.start(), run.end() - run.start()) for run in re.finditer(_ONES, raw[7::8].translate(_WRITTEN))
+    ]
 
 
-_ONES = re.compile(rb"\x01+")
+_ONES = rb"\x01+"  # compiled where a kernel has no other way
 
 
 # Linux 6.7 has a system call that looks for such pages itself: PAGEMAP_SCAN, of linux/fs.h.
@@ -328,7 +330,7 @@ def _pagemap() -> int | None:
     return _opened[1]
 
 
-_FREE = re.compile(rb"\x00{16,}")
+_FREE = rb"\x00{16,}"
 """Runs of free pages that are worth a system call."""
 _MADV_DONTNEED = 4
 _GIVEN_AT_ONCE = 2048
@@ -344,7 +346,7 @@ def give_back(base: int, used: bytes) -> Generator[None, None, int]:
     if _madvise is None:
         return 0
     given = 0
-    for run in _FREE.finditer(used):
+    for run in re.finditer(_FREE, used):
         for start in range(run.start(), run.end(), _GIVEN_AT_ONCE):
             count = min(_GIVEN_AT_ONCE, run.end() - start)
             if _madvise(base + start * PAGE, count * PAGE, _MADV_DONTNEED) == 0:

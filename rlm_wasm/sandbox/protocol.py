@@ -1084,14 +1084,14 @@ def text_reply(encoded: bytes, start: int = 0) -> Generator[None, None, TextRepl
     """What stands there from ``start`` on, where it is an item that brings a long text."""
     if len(encoded) - start < LONG_TEXT:
         return None
-    head = _TEXT_REPLY.match(encoded, start)
+    head = re.compile(_TEXT_REPLY).match(encoded, start)
     if head is None or len(encoded) - head.end() != int.from_bytes(head[2], "big"):
         return None
     text = yield from text_in(encoded, head.end())
     return None if text is None else TextReply(cbor2.loads(head[1]), text)
 
 
-_TEXT_REPLY = re.compile(rb"\x83([\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})", re.DOTALL)
+_TEXT_REPLY = rb"(?s)\x83([\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})"
 
 
 def part_of(encoded: bytes) -> Part:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rlm_wasm.capabilities.checkpoints import Checkpoints
 from rlm_wasm.capabilities.contexts import Contexts
 from rlm_wasm.capabilities.host_functions import HostFunctions
 from rlm_wasm.capabilities.table import Handler, now
@@ -22,7 +21,6 @@ from rlm_wasm.llm import programs
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls, Recurse
 from rlm_wasm.python import python_backend, session_python
-from rlm_wasm.python.place import FamilyPlace
 from rlm_wasm.results import Execution
 from rlm_wasm.runlog.stream import EventStream, Recorder
 from rlm_wasm.scope_log import ScopeLog
@@ -34,7 +32,9 @@ from rlm_wasm.session_parts.resending import EFFECTS
 from rlm_wasm.session_parts.steps import Steps
 
 if TYPE_CHECKING:
+    from rlm_wasm.capabilities.checkpoints import Checkpoints
     from rlm_wasm.execution.journal import Journal
+    from rlm_wasm.python.place import FamilyPlace
     from rlm_wasm.python.session_python import SessionPython
     from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
@@ -146,6 +146,8 @@ class Parts:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """The session's part of the store."""
+        from rlm_wasm.capabilities.checkpoints import Checkpoints
+
         return Checkpoints(
             self.grants.store,
             self.namespace,
@@ -157,6 +159,8 @@ class Parts:
     @cached_property
     def python_place(self) -> FamilyPlace:
         """Which place of the Python workers the session has, together with its children."""
+        from rlm_wasm.python.place import FamilyPlace
+
         return FamilyPlace() if self.parent is None else self.parent.python_place
 
     @cached_property
