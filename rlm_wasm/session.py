@@ -1055,6 +1055,7 @@ class Session:
                 await self._children.placed.settled()
             if self._parts.python_made is not None:
                 await self._parts.python_made.aclose()
+            self._parts.let_go()
         finally:  # also where whoever closes it is cancelled
             if self._stay is not None:
                 await self._stay.aclose()

@@ -207,9 +207,9 @@ def test_a_module_that_is_loaded_later_says_of_itself_what_an_imported_one_says(
         del sys.modules["told"]
 
 
-def test_a_module_that_is_not_there_is_missed_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_is_not_there_is_missed_when_it_is_used() -> None:
     """As ``import`` says it."""
     missing = lazily("missing_for_a_test")
-    monkeypatch.delitem(sys.modules, "missing_for_a_test")
+    del sys.modules["missing_for_a_test"]
     with pytest.raises(ModuleNotFoundError, match="No module named 'missing_for_a_test'"):
         _ = missing.something

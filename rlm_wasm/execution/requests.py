@@ -54,6 +54,11 @@ _LOGGED = frozenset(
 _LOGGED_ARGUMENTS = 2_000
 """Characters of their arguments that it shows."""
 
+
+def _nobody(*_: Any) -> None:
+    """Is told of what comes when all is over."""
+
+
 PENDING = object()
 """A handler's answer when the reply comes by another way."""
 
@@ -253,6 +258,12 @@ class HostRequests:
         self._seen_id = 0
         """The last one that this guest itself gave, where a snapshot may say anything of those before."""
         self._earlier_id = 0
+
+    def let_go(self) -> None:
+        """The guest is gone, and so is what was in flight: whom this knew goes at once, as it does itself."""
+        self._charge = self._limit = _nobody
+        self._changed = self.time_left = _nobody
+        self._make_table, self._table, self._services = dict, None, {}
 
     # ---- in
 

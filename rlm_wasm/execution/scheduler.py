@@ -556,6 +556,10 @@ class Scheduler:
         self.requests.cancel_all()
         self.guest.close()
 
+    def let_go(self) -> None:
+        """It is closed, and nothing is under way any more."""
+        self.requests.let_go()
+
     # ---- what the guest said
 
     def read_outbox(self, execution: ActiveExecution, outbox: bytes) -> None:

@@ -160,6 +160,11 @@ class LlmCalls:
         """The execution's program has calls that would be refused, so it is about to end."""
         self._span: tracing.Span = None
 
+    def let_go(self) -> None:
+        """The session is closed, and no call is under way: whom this knew goes at once, as it does itself."""
+        self._warn, self.child_over = lambda _text: None, lambda _number: None
+        self._recurse = None
+
     @property
     def deepest(self) -> int:
         """How deep recursive calls may go."""
