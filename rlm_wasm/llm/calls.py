@@ -23,7 +23,6 @@ from rlm_wasm.errors import (
     LimitExceeded,
     ProgramRefused,
     ProviderError,
-    ProviderTimeout,
     RlmError,
     SnapshotCorrupt,
     UsageError,
@@ -37,6 +36,7 @@ from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
 from rlm_wasm.providers import completions, prices, strict_json, tries, vendor_rules
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
+from rlm_wasm.providers.billing import may_have_cost
 from rlm_wasm.providers.info import ProviderInfo, info_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.records import Natural, structure, unstructure
@@ -626,17 +626,13 @@ class LlmCalls:
             completion = await _whole(
                 completions.checked(await self._provider()[0].complete(request), request)
             )
-        except Exception as error:
+        except BaseException as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
                 self._settle_lost(request, worst)
             else:
                 self.budget.count_failed(sent=True)
                 self.budget.settle(worst)
-            raise
-        except BaseException as error:
-            self._log_own_failed(request, op, error)
-            self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
         cost = self._count(request, completion, model, worst)
@@ -969,14 +965,6 @@ class LlmCalls:
             return (yield from tokens_in_turns(instruction, data)) + beside
 
         return at_once_or_in_turns(work())
-
-
-def may_have_cost(error: Exception) -> bool:
-    """Whether a call that failed was perhaps answered, and is billed: the answer came too late or was none.
-
-    What a server refused (by a status of 400 or more), and what never reached one, costs nothing.
-    """
-    return isinstance(error, ProviderTimeout) or bool(getattr(error, "answered", False))
 
 
 def _model_of(request: CompletionRequest, completion: Completion) -> str:
