@@ -59,8 +59,9 @@ def _load(module: ModuleType) -> None:
             return
         loading.begun = True
         try:
-            spec = _found(name)
-            assert spec.loader is not None
+            spec = spec_of(name)
+            if spec is None or spec.loader is None:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
             about = {"spec": spec, "loader": spec.loader, "package": spec.parent, "file": spec.origin}
             for key, value in {**about, "cached": spec.cached}.items():
                 ModuleType.__setattr__(module, f"__{key}__", value)
@@ -71,15 +72,18 @@ def _load(module: ModuleType) -> None:
         object.__setattr__(module, "__class__", ModuleType)
 
 
-def _found(name: str) -> ModuleSpec:
-    """Where it is: looked for as ``import`` does it, which would find what stands for it."""
+def spec_of(name: str) -> ModuleSpec | None:
+    """Where a module is, looked for as ``import`` does it; None where it is nowhere.
+
+    ``importlib.util`` has such a function: it finds what stands for a module here, and is slow to import.
+    """
     package, _, _ = name.rpartition(".")
     path = sys.modules[package].__path__ if package else None
     for finder in sys.meta_path:
         spec = finder.find_spec(name, path)
         if spec is not None:
             return spec
-    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return None
 
 
 def lazily(name: str) -> ModuleType:
