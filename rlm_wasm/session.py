@@ -331,7 +331,12 @@ class Session:
                 outcome = work if isinstance(work, Outcome) else await work
             if "_children" in self.__dict__:
                 await self._children.placed.settled()
-            data = await data_in_turns(outcome) if is_large(outcome) else data_of(outcome)
+            if is_large(outcome):
+                # A snapshot of this time would have neither the execution nor what came of it.
+                with scheduler.guest.in_transit():
+                    data = await data_in_turns(outcome)
+            else:
+                data = data_of(outcome)
             result = result_of(outcome, self._used(outcome), data)
             if stay is not None:
                 parts.inquiry.ran(result)

@@ -16,6 +16,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -70,6 +71,7 @@ class HostRequest:
         "id",
         "lent",
         "on_cancel",
+        "on_over",
         "operation",
         "packed",
         "queued",
@@ -78,6 +80,7 @@ class HostRequest:
         "started",
         "task",
         "timer",
+        "transit",
         "unsettled",
     )
 
@@ -105,14 +108,40 @@ class HostRequest:
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.on_cancel: Callable[[], None] | None = None
+        self.on_over: Callable[[], None] | None = None
+        self.transit: ExitStack | None = None
+        """While what answers it is here, and the reply is not due yet: see ``arrives``."""
 
     @property
     def wanted(self) -> bool:
         """Whether anybody waits for the reply still."""
         return self._queue.live.get(self.id) is self
 
+    def arrives(self) -> None:
+        """What answers it is here. Until that is a reply, or nobody wants it, no snapshot is taken.
+
+        For what takes turns of the event loop until then: a snapshot of that time would have neither the
+        answer nor anybody who is asked for it.
+        """
+        if self.transit is None and self.wanted:
+            self.transit = ExitStack()
+            self.transit.enter_context(self._queue.in_transit())
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Call this in the step in which the reply is due, and stands in the journal, or nobody wants it."""
+        if self.wanted:
+            self.on_over = then
+        else:
+            then()
+
     def over(self) -> None:
         """Nothing is done for it any longer: what its arguments were made of is freed."""
+        transit, self.transit = self.transit, None
+        if transit is not None:
+            transit.close()
+        then, self.on_over = self.on_over, None
+        if then is not None:
+            then()
         lent, self.lent = self.lent, None
         if lent is not None:
             self.arguments = []
@@ -209,6 +238,7 @@ class HostRequests:
 
     ``table`` makes the table of what it may ask for, when it first asks; ``services`` take the request
     itself. ``changed`` is called when a reply has come outside of ``serve``, ``limit`` when a limit fired.
+    In the body of ``in_transit`` no snapshot is taken.
     """
 
     def __init__(
@@ -223,10 +253,12 @@ class HostRequests:
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
         recorder: Recorder,
+        in_transit: Callable[[], AbstractContextManager[None]],
         journal: Journal | None = None,
         effects: Collection[str] = (),
     ) -> None:
         self.journal = journal
+        self.in_transit = in_transit
         self._effects = frozenset(effects)
         """Operations that are noted in the journal before they are done."""
         self._limits = limits
@@ -535,6 +567,10 @@ class HostRequests:
             encoding = protocol.encode_in_turns(value, protocol.reply_head(request.id))
             work = self._put_together(request, encoding)
         if work is not None:
+            request.arrives()
+            if self.journal is not None and request.sent:  # what it took is in the account
+                request.sent = False
+                request.settled()
             if self._working in (None, request):
                 self._block_on(request, work)
             else:
