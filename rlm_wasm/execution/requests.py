@@ -761,6 +761,12 @@ class HostRequests:
         """The guest went back to where it was restored, or a little later: how far it counted is unknown."""
         self._seen_id = 0
 
+    async def arrived(self) -> None:
+        """Until what is here of answers now is due as replies, or is wanted no more."""
+        arriving = [request for request in self.live.values() if request.transit is not None]
+        while any(request.transit is not None for request in arriving):
+            await asyncio.sleep(0)
+
     # ---- snapshots
 
     def to_state(self) -> states.RequestsState:

@@ -358,6 +358,8 @@ class Children:
                 result = await fork.session.resume(timeout_s=self._parts.scheduler.time_left())
                 with fork.parts.scheduler.guest.in_transit():
                     value, self._forks_over[name] = await _given(result, number)
+                    if fork.stay is not None:
+                        fork.stay.fork_ended()
             finally:
                 del self._open[name]
                 await fork.session.aclose()
