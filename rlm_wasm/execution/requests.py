@@ -16,6 +16,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -75,6 +76,7 @@ class HostRequest:
         "id",
         "lent",
         "on_cancel",
+        "on_over",
         "operation",
         "packed",
         "queued",
@@ -83,6 +85,7 @@ class HostRequest:
         "started",
         "task",
         "timer",
+        "transit",
         "unsettled",
     )
 
@@ -110,14 +113,40 @@ class HostRequest:
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.on_cancel: Callable[[], None] | None = None
+        self.on_over: Callable[[], None] | None = None
+        self.transit: ExitStack | None = None
+        """While what answers it is here, and the reply is not due yet: see ``arrives``."""
 
     @property
     def wanted(self) -> bool:
         """Whether anybody waits for the reply still."""
         return self._queue.live.get(self.id) is self
 
+    def arrives(self) -> None:
+        """What answers it is here. Until that is a reply, or nobody wants it, no snapshot is taken.
+
+        For what takes turns of the event loop until then: a snapshot of that time would have neither the
+        answer nor anybody who is asked for it.
+        """
+        if self.transit is None and self.wanted:
+            self.transit = ExitStack()
+            self.transit.enter_context(self._queue.in_transit())
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Call this in the step in which the reply is due, and stands in the journal, or nobody wants it."""
+        if self.wanted:
+            self.on_over = then
+        else:
+            then()
+
     def over(self) -> None:
         """Nothing is done for it any longer: what its arguments were made of is freed."""
+        transit, self.transit = self.transit, None
+        if transit is not None:
+            transit.close()
+        then, self.on_over = self.on_over, None
+        if then is not None:
+            then()
         lent, self.lent = self.lent, None
         if lent is not None:
             self.arguments = []
@@ -214,6 +243,7 @@ class HostRequests:
 
     ``table`` makes the table of what it may ask for, when it first asks; ``services`` take the request
     itself. ``changed`` is called when a reply has come outside of ``serve``, ``limit`` when a limit fired.
+    In the body of ``in_transit`` no snapshot is taken.
     """
 
     def __init__(
@@ -228,10 +258,12 @@ class HostRequests:
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
         recorder: Recorder,
+        in_transit: Callable[[], AbstractContextManager[None]],
         journal: journals.Journal | None = None,
         effects: Collection[str] = (),
     ) -> None:
         self.journal = journal
+        self.in_transit = in_transit
         self._effects = frozenset(effects)
         """Operations that are noted in the journal before they are done."""
         self._limits = limits
@@ -546,6 +578,10 @@ class HostRequests:
             encoding = protocol.encode_in_turns(value, protocol.reply_head(request.id))
             work = self._put_together(request, encoding)
         if work is not None:
+            request.arrives()
+            if self.journal is not None and request.sent:  # what it took is in the account
+                request.sent = False
+                request.settled()
             if self._working in (None, request):
                 self._block_on(request, work)
             else:
@@ -735,6 +771,12 @@ class HostRequests:
     def back_to_snapshot(self) -> None:
         """The guest went back to where it was restored, or a little later: how far it counted is unknown."""
         self._seen_id = 0
+
+    async def arrived(self) -> None:
+        """Until what is here of answers now is due as replies, or is wanted no more."""
+        arriving = [request for request in self.live.values() if request.transit is not None]
+        while any(request.transit is not None for request in arriving):
+            await asyncio.sleep(0)
 
     # ---- snapshots
 

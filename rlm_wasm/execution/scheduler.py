@@ -118,6 +118,7 @@ class Scheduler:
             journal=journal,
             effects=effects,
             recorder=recorder,
+            in_transit=self.guest.in_transit,
         )
 
     # ---- executions
@@ -330,7 +331,8 @@ class Scheduler:
                     execution.end_by(limit)
                 if guest.status is GuestStatus.DONE:
                     if requests.backlog:
-                        await self._serve_the_rest(execution)
+                        with guest.in_transit():
+                            await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if guest.status is GuestStatus.FAILED:
                     return await self._lost(execution, gave_up(execution))

@@ -27,6 +27,7 @@ from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import Family, captured, waiting_for
 from rlm_wasm.session_parts.parts import Parent, Parts
 from rlm_wasm.session_parts.placed import PlacedChildren
+from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.meter import FuelAccount
@@ -270,8 +271,10 @@ class Children:
                 await child.children.placed.taken_up()
                 yield _Child(child, told)
             finally:
-                del self._open[own_name]
-                await child.session.aclose()
+                # A snapshot of this time would have neither the child nor the answer that it came to.
+                with self._parts.scheduler.guest.in_transit():
+                    del self._open[own_name]
+                    await child.session.aclose()
 
     def _child(self, parent: Parent, name: str) -> Below:
         """A new one, or the one that the journal or a snapshot has under that name."""
@@ -320,6 +323,7 @@ class Children:
         ]
         try:
             given = await asyncio.gather(*tasks)
+            request.arrives()
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -327,14 +331,18 @@ class Children:
             raise
         finally:
             del self._starts[name]
-            over = self._stay is not None and not self._stay.journal.stale and request.wanted
-            for number in range(count):
-                fork = _fork_name(request, number)
-                self._forget(fork)
-                self._forks_over.pop(fork, None)
-                if over and self._stay is not None:
-                    self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
+            request.when_over(partial(self._forget_forks, request, count, wanted=request.wanted))
         return given
+
+    def _forget_forks(self, request: HostRequest, count: int, *, wanted: bool) -> None:
+        """The reply to their request is due, or nobody wants it: then ``wanted`` is False."""
+        drops = self._stay is not None and not self._stay.journal.stale and wanted
+        for number in range(count):
+            fork = _fork_name(request, number)
+            self._forget(fork)
+            self._forks_over.pop(fork, None)
+            if drops and self._stay is not None:
+                self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
 
     async def _in_fork(self, request: HostRequest, start: Snapshot, number: int, nested: int) -> Any:
         calls, name = self._parts.calls, _fork_name(request, number)
@@ -348,23 +356,13 @@ class Children:
             try:
                 await fork.children.placed.taken_up()
                 result = await fork.session.resume(timeout_s=self._parts.scheduler.time_left())
+                with fork.parts.scheduler.guest.in_transit():
+                    value, self._forks_over[name] = await _given(result, number)
+                    if fork.stay is not None:
+                        fork.stay.fork_ended()
             finally:
                 del self._open[name]
                 await fork.session.aclose()
-        error = result.error
-        if result.status == "limit" and error is not None:
-            raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
-        if not result.ok:
-            if error is None:
-                raise ForkFailed(f"fork-map: item {number}: {result.status}")
-            raise ForkFailed(
-                f"fork-map: item {number}: {error.message}",
-                type=error.type,
-                line=error.line,
-                column=error.column,
-            )
-        value = result.value if result.data is None else result.data
-        self._forks_over[name] = protocol.encode(value)
         return value
 
     async def _opened_fork(self, parent: Parent, request: HostRequest, start: Snapshot, number: int) -> Below:
@@ -436,6 +434,24 @@ class _Child:
             if stay is not None:
                 stay.step_refused(step)
         return problems
+
+
+async def _given(result: Result, number: int) -> tuple[Any, bytes]:
+    """What a fork gave, and the same encoded. Raises what the fork-map fails by where it gave nothing."""
+    error = result.error
+    if result.status == "limit" and error is not None:
+        raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
+    if not result.ok:
+        if error is None:
+            raise ForkFailed(f"fork-map: item {number}: {result.status}")
+        raise ForkFailed(
+            f"fork-map: item {number}: {error.message}",
+            type=error.type,
+            line=error.line,
+            column=error.column,
+        )
+    value = result.value if result.data is None else result.data
+    return value, await in_turns(protocol.encode_in_turns(value))
 
 
 def _fork_name(request: HostRequest, number: int) -> str:
