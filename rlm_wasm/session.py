@@ -329,7 +329,12 @@ class Session:
                 outcome = work if isinstance(work, Outcome) else await work
             if "_children" in self.__dict__:
                 await self._children.placed.settled()
-            data = await data_in_turns(outcome) if is_large(outcome) else data_of(outcome)
+            if is_large(outcome):
+                # A snapshot of this time would have neither the execution nor what came of it.
+                with scheduler.guest.in_transit():
+                    data = await data_in_turns(outcome)
+            else:
+                data = data_of(outcome)
             result = result_of(outcome, self._used(outcome), data)
             if stay is not None:
                 parts.inquiry.ran(result)
@@ -962,10 +967,17 @@ class Session:
                 "suspend: this session is not durable: Runtime(store=…, durable=True).session(name=…)"
             )
         try:
+            await self._answers_here()
             await self._stay.suspend()
         finally:
             self.cancel()
         return self._stay.durable.kept
+
+    async def _answers_here(self) -> None:
+        """What of answers is here already is to be kept: wait until it stands in the journal."""
+        below = self._children.open() if "_children" in self.__dict__ else []
+        for parts in (self._parts, *(parts for _, parts, _ in below)):
+            await parts.scheduler.requests.arrived()
 
     async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:
         """Let the store have this snapshot in place of the session; see ``runtime_parts.upgrading``.
@@ -1036,6 +1048,8 @@ class Session:
             return
         self._parts.close()
         if self._stay is not None:
+            if self._stay.owns_lease and self.running:
+                await self._answers_here()
             self._stay.closes(executing=self.running)
         if self._question is not None:
             self._question.cancel()

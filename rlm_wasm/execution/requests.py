@@ -16,6 +16,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,9 @@ _LOGGED = frozenset(
 _LOGGED_ARGUMENTS = 2_000
 """Characters of their arguments that it shows."""
 
+_CANCELLED_AT_ONCE = 200
+"""Tasks that are cancelled in one turn: each takes some microseconds then, and in the next."""
+
 
 def _nobody(*_: Any) -> None:
     """Is told of what comes when all is over."""
@@ -75,6 +79,7 @@ class HostRequest:
         "id",
         "lent",
         "on_cancel",
+        "on_over",
         "operation",
         "packed",
         "queued",
@@ -83,6 +88,7 @@ class HostRequest:
         "started",
         "task",
         "timer",
+        "transit",
         "unsettled",
     )
 
@@ -110,14 +116,40 @@ class HostRequest:
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.on_cancel: Callable[[], None] | None = None
+        self.on_over: Callable[[], None] | None = None
+        self.transit: ExitStack | None = None
+        """While what answers it is here, and the reply is not due yet: see ``arrives``."""
 
     @property
     def wanted(self) -> bool:
         """Whether anybody waits for the reply still."""
         return self._queue.live.get(self.id) is self
 
+    def arrives(self) -> None:
+        """What answers it is here. Until that is a reply, or nobody wants it, no snapshot is taken.
+
+        For what takes turns of the event loop until then: a snapshot of that time would have neither the
+        answer nor anybody who is asked for it.
+        """
+        if self.transit is None and self.wanted:
+            self.transit = ExitStack()
+            self.transit.enter_context(self._queue.in_transit())
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Call this in the step in which the reply is due, and stands in the journal, or nobody wants it."""
+        if self.wanted:
+            self.on_over = then
+        else:
+            then()
+
     def over(self) -> None:
         """Nothing is done for it any longer: what its arguments were made of is freed."""
+        transit, self.transit = self.transit, None
+        if transit is not None:
+            transit.close()
+        then, self.on_over = self.on_over, None
+        if then is not None:
+            then()
         lent, self.lent = self.lent, None
         if lent is not None:
             self.arguments = []
@@ -214,6 +246,7 @@ class HostRequests:
 
     ``table`` makes the table of what it may ask for, when it first asks; ``services`` take the request
     itself. ``changed`` is called when a reply has come outside of ``serve``, ``limit`` when a limit fired.
+    In the body of ``in_transit`` no snapshot is taken.
     """
 
     def __init__(
@@ -228,10 +261,12 @@ class HostRequests:
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
         recorder: Recorder,
+        in_transit: Callable[[], AbstractContextManager[None]],
         journal: journals.Journal | None = None,
         effects: Collection[str] = (),
     ) -> None:
         self.journal = journal
+        self.in_transit = in_transit
         self._effects = frozenset(effects)
         """Operations that are noted in the journal before they are done."""
         self._limits = limits
@@ -546,6 +581,10 @@ class HostRequests:
             encoding = protocol.encode_in_turns(value, protocol.reply_head(request.id))
             work = self._put_together(request, encoding)
         if work is not None:
+            request.arrives()
+            if self.journal is not None and request.sent:  # what it took is in the account
+                request.sent = False
+                request.settled()
             if self._working in (None, request):
                 self._block_on(request, work)
             else:
@@ -694,8 +733,11 @@ class HostRequests:
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]
+        tasks: list[asyncio.Task[Any]] = []
         for request in reversed(dropped):  # those that wait before those whose places they wait for
-            self._drop(request)
+            self._drop(request, tasks)
+        if tasks:
+            _cancelled(tasks)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]
         forgotten = _held_for(self._replies) - _held_for(kept)
@@ -709,7 +751,8 @@ class HostRequests:
             self._drop(request)
             self.fail(request, error)
 
-    def _drop(self, request: HostRequest) -> None:
+    def _drop(self, request: HostRequest, tasks: list[asyncio.Task[Any]] | None = None) -> None:
+        """``tasks`` gets the one that serves it, for who cancels many; else it is cancelled here."""
         self._release(request)
         if self.recorder.on and request.started:
             self._log_end(request, "cancelled")
@@ -720,7 +763,10 @@ class HostRequests:
         if request.timer is not None:
             request.timer.cancel()
         if request.task is not None:
-            request.task.cancel()
+            if tasks is None:
+                request.task.cancel()
+            else:
+                tasks.append(request.task)
         request.over()
 
     def forget_ids(self) -> None:
@@ -735,6 +781,12 @@ class HostRequests:
     def back_to_snapshot(self) -> None:
         """The guest went back to where it was restored, or a little later: how far it counted is unknown."""
         self._seen_id = 0
+
+    async def arrived(self) -> None:
+        """Until what is here of answers now is due as replies, or is wanted no more."""
+        arriving = [request for request in self.live.values() if request.transit is not None]
+        while any(request.transit is not None for request in arriving):
+            await asyncio.sleep(0)
 
     # ---- snapshots
 
@@ -851,6 +903,15 @@ def _served(request: HostRequest, handler: Handler) -> Any:
 
 
 _SMALL = frozenset({int, bool, float, type(None)})
+
+
+def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel them, in their order. Each has a step to make of it, and thousands would make it in one turn."""
+    for task in tasks[:_CANCELLED_AT_ONCE]:
+        task.cancel()
+    rest = tasks[_CANCELLED_AT_ONCE:]
+    if rest:
+        tasks[0].get_loop().call_soon(_cancelled, rest)
 
 
 def _held_for(replies: Iterable[tuple[int, protocol.Part]]) -> int:

@@ -99,6 +99,8 @@ class LlmCall:
     waiting: Waiting | None = None
     """While it waits for its place."""
     placed: bool = False
+    answer: Completion | None = None
+    """While what came is looked through."""
 
     @property
     def number(self) -> int:
@@ -458,7 +460,13 @@ class LlmCalls:
             with tracing.inside(call.span), self._listening(call):
                 if call.host_request.durable and not call.recursive:
                     await call.host_request.to_be_sent()
-                completion = await work()
+                completion = completions.checked(await work(), call.request)
+            if len(completion.text) > _AT_ONCE:
+                call.answer = completion
+                call.host_request.arrives()
+                completion = _with_text(completion, await in_turns(whole_in_turns(completion.text)))
+            else:
+                completion = _with_text(completion, whole_characters(completion.text))
         except Exception as error:
             raise self._failed(call, error) from error
         except BaseException:
@@ -466,7 +474,7 @@ class LlmCalls:
             self._end(call, cancelled=True)
             tracing.call_failed(call.span, "cancelled")
             raise
-        return self._settle(call, await _whole(self._checked(call, completion)))
+        return self._settle(call, completion)
 
     # ---- for the run log
 
@@ -623,9 +631,9 @@ class LlmCalls:
             if journal is not None:
                 journal.add(journals.Kind.ASKING, key)
                 await journal.flush()
-            completion = await _whole(
-                completions.checked(await self._provider()[0].complete(request), request)
-            )
+            completion = completions.checked(await self._provider()[0].complete(request), request)
+            # At once, however long it is: from here on it stands in every snapshot, and is not paid again.
+            completion = _with_text(completion, whole_characters(completion.text))
         except BaseException as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
@@ -783,10 +791,14 @@ class LlmCalls:
             return
         call.host_request.past_cancelling()
         if call.recursive:
-            self._forget_asked(call)
+            call.host_request.when_over(partial(self._forget_asked, call))
         if call.placed:
             call.placed = False
-            if cancelled:
+            if cancelled and call.answer is not None:  # nobody wants it any more, and it is paid
+                answer = call.answer
+                self._count(call.request, answer, _model_of(call.request, answer), call.worst)
+                self.budget.settle(call.worst)
+            elif cancelled:
                 self._settle_lost(call.request, call.worst)
             else:
                 self.budget.settle(call.worst)
@@ -998,18 +1010,8 @@ async def _in_thread(provider: Provider, request: CompletionRequest) -> Completi
     return await asyncio.to_thread(run)
 
 
-async def _whole(completion: Completion) -> Completion:
-    """It without half a character, as an answer that was cut may end with.
-
-    At once where that can be: what is waited for here was paid for, and a snapshot taken meanwhile lacks it.
-    """
-    text = completion.text
-    if len(text) <= _AT_ONCE:
-        return _with_text(completion, whole_characters(text))
-    return _with_text(completion, await in_turns(whole_in_turns(text)))
-
-
 def _with_text(completion: Completion, text: str) -> Completion:
+    """It with its text looked through: half a character may stand at the end of an answer that was cut."""
     return completion if text is completion.text else replace(completion, text=text)
 
 
