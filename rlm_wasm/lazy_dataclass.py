@@ -113,8 +113,9 @@ def _described(given: Any) -> _Field:
     """What a class says of a field: by ``field``, by the standard one, by a default, or nothing."""
     if isinstance(given, _Field):
         return given
-    dataclasses = sys.modules.get("dataclasses")
-    if dataclasses is not None and isinstance(given, dataclasses.Field):
+    dataclasses: Any = sys.modules.get("dataclasses")
+    kind = getattr(dataclasses, "Field", None)  # another thread may be about to import it
+    if kind is not None and isinstance(given, kind):
         options = {name: getattr(given, name) for name in _STANDARD}
         return _Field({name: value for name, value in options.items() if value is not dataclasses.MISSING})
     return _Field({} if given is MISSING else {"default": given})
