@@ -56,13 +56,15 @@ class Model:
     def __init__(self, whenever: Callable[[], Any] | None = None) -> None:
         self.whenever = whenever
         self.answered: list[str] = []
+        self._one = asyncio.Lock()
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """See Provider."""
-        if self.whenever is not None:
-            await self.whenever()
-        assert request.idempotency_key is not None
-        self.answered.append(request.idempotency_key)
+        async with self._one:  # no other is answered in the meantime
+            if self.whenever is not None:
+                await self.whenever()
+            assert request.idempotency_key is not None
+            self.answered.append(request.idempotency_key)
         if request.purpose != "program":
             return Completion(text=f"<{request.instruction}>", prompt_tokens=1, completion_tokens=1)
         return Completion(
@@ -91,9 +93,7 @@ async def at_every_suspension(program: str, **options: Any) -> list[tuple[bytes,
 
     async def take() -> None:
         answered = list(model.answered)
-        snapshot = await session.snapshot()
-        if answered == model.answered:  # others were answered meanwhile, else
-            taken.append((snapshot.dump(), answered))
+        taken.append(((await session.snapshot()).dump(), answered))
 
     model = Model(take)
     async with Runtime(model, python="off", **options) as runtime:
