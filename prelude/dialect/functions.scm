@@ -98,8 +98,6 @@
 (define (primitive? f) #f)
 
 ;; ---- small things ----
-(define (void . ignored) (if #f #f))
-(define (void? x) (eq? x (void)))
 (define (nonempty-list? x) (and (pair? x) (list? x)))
 (define true #t)
 (define false #f)

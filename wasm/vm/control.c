@@ -122,6 +122,13 @@ static Value renamed(Value closure, Value name) {
   CLOSURE_TEMPLATE(c) = t;
   return c;
 }
+/* (%case-for p n): the procedure that takes n arguments, of those that a case-lambda is made of; of another p that one */
+static Value prim_case_for(int argc, Value *args) {
+  (void)argc;
+  uint32_t n;
+  CHECK_INDEX(NULL, 1, 0, MAX_ARGUMENTS, V_FALSE, n);
+  return IS(args[0], T_CASE) ? select_case(args[0], n) : args[0];
+}
 /* (%procedure-named name p): p under another name, for messages and printing */
 static Value prim_procedure_named(int argc, Value *args) {
   (void)argc;
@@ -248,6 +255,7 @@ const PrimDef machine_prims[] = {
   {"procedure?", prim_is_procedure, 1, 1, "(procedure? v)"},
   {"%make-merge", prim_make_merge, 2, 2, NULL},
   {"%make-case", prim_make_case, 0, -1, NULL},
+  {"%case-for", prim_case_for, 2, 2, NULL},
   {"%procedure-named", prim_procedure_named, 2, 2, NULL},
   {"%procedure-name", prim_procedure_name, 1, 1, NULL},
   {"%procedure-arities", prim_procedure_arities, 1, 1, NULL},
