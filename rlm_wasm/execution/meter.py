@@ -15,6 +15,7 @@ from rlm_wasm.errors import LimitExceeded
 from rlm_wasm.limits import Limits
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.uncollected import PARTS_OF
+from rlm_wasm.turns import Share
 
 FUEL_A_BYTE = 1
 """Fuel for each byte that the host decodes, searches, copies or encodes for a guest. A guest's fuel and
@@ -159,6 +160,8 @@ class Meter:
         self._limit = limits.host_bytes
         self._root: Meter = self if parent is None else parent._root
         self.memory: MemoryPool = MemoryPool(limits.memory_bytes) if parent is None else parent.memory
+        self.turns: Share = Share() if parent is None else parent.turns
+        """What the guests of a family may take of the event loop's turns: together as much as one."""
         self._held = 0
         self.peak = 0
 

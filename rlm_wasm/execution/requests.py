@@ -23,8 +23,8 @@ from typing import Any
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, PackedHandler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, SnapshotCorrupt, Unencodable
+from rlm_wasm.execution import journal as journals
 from rlm_wasm.execution import state as states
-from rlm_wasm.execution.journal import Journal, Kind, diverged
 from rlm_wasm.execution.meter import (
     BYTES_A_PART,
     FUEL_A_BYTE,
@@ -54,6 +54,14 @@ _LOGGED = frozenset(
 """Operations that a run log has records of; an LLM call has richer ones of its own."""
 _LOGGED_ARGUMENTS = 2_000
 """Characters of their arguments that it shows."""
+
+_CANCELLED_AT_ONCE = 200
+"""Tasks that are cancelled in one turn: each takes some microseconds then, and in the next."""
+
+
+def _nobody(*_: Any) -> None:
+    """Is told of what comes when all is over."""
+
 
 PENDING = object()
 """A handler's answer when the reply comes by another way."""
@@ -156,7 +164,7 @@ class HostRequest:
         self.on_cancel = on_cancel
         journal = self._queue.journal
         if journal is not None and not self.again:
-            journal.add(Kind.CALL, self.id, call_number)
+            journal.add(journals.Kind.CALL, self.id, call_number)
 
     @property
     def durable(self) -> bool:
@@ -171,7 +179,7 @@ class HostRequest:
         """A sending whose end nobody knows was counted."""
         self.unsettled = False
         if self._queue.journal is not None:
-            self._queue.journal.add(Kind.SETTLED, self.id)
+            self._queue.journal.add(journals.Kind.SETTLED, self.id)
 
     def hold(self, size: int) -> None:
         """So many bytes are held for it until it is over. Raises LimitExceeded."""
@@ -202,7 +210,8 @@ class HostRequest:
         """For a snapshot."""
         packed = self.packed if self.packed is not None else protocol.encode(self.arguments)
         sent = self._queue.journal is not None and (self.unsettled or self.sent)
-        return states.RequestState(self.id, self.operation, packed, self.call_number, self.started, sent)
+        served = self.started or self.again  # in an earlier process, where it waits to be served again
+        return states.RequestState(self.id, self.operation, packed, self.call_number, served, sent)
 
     def take_over(self, state: states.RequestState) -> None:
         """It is the one of a snapshot."""
@@ -254,7 +263,7 @@ class HostRequests:
         time_left: Callable[[], float | None],
         recorder: Recorder,
         in_transit: Callable[[], AbstractContextManager[None]],
-        journal: Journal | None = None,
+        journal: journals.Journal | None = None,
         effects: Collection[str] = (),
     ) -> None:
         self.journal = journal
@@ -285,6 +294,12 @@ class HostRequests:
         self._seen_id = 0
         """The last one that this guest itself gave, where a snapshot may say anything of those before."""
         self._earlier_id = 0
+
+    def let_go(self) -> None:
+        """The guest is gone, and so is what was in flight: whom this knew goes at once, as it does itself."""
+        self._charge = self._limit = _nobody
+        self._changed = self.time_left = _nobody
+        self._make_table, self._table, self._services = dict, None, {}
 
     # ---- in
 
@@ -481,7 +496,7 @@ class HostRequests:
         """Write that a request is sent, before it is."""
         if self.journal is not None:
             request.sent = True
-            self.journal.add(Kind.SENT, request.id)
+            self.journal.add(journals.Kind.SENT, request.id)
             await self.journal.flush()
 
     def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
@@ -638,7 +653,7 @@ class HostRequests:
         self._reply_bytes += size
         self._replies.append((request.id, encoded))
         if self.journal is not None:
-            self.journal.add(Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
+            self.journal.add(journals.Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
         self._changed()
 
     def next_ids(self) -> list[int]:
@@ -719,8 +734,11 @@ class HostRequests:
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]
+        tasks: list[asyncio.Task[Any]] = []
         for request in reversed(dropped):  # those that wait before those whose places they wait for
-            self._drop(request)
+            self._drop(request, tasks)
+        if tasks:
+            _cancelled(tasks)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]
         forgotten = _held_for(self._replies) - _held_for(kept)
@@ -734,7 +752,8 @@ class HostRequests:
             self._drop(request)
             self.fail(request, error)
 
-    def _drop(self, request: HostRequest) -> None:
+    def _drop(self, request: HostRequest, tasks: list[asyncio.Task[Any]] | None = None) -> None:
+        """``tasks`` gets the one that serves it, for who cancels many; else it is cancelled here."""
         self._release(request)
         if self.recorder.on and request.started:
             self._log_end(request, "cancelled")
@@ -745,7 +764,10 @@ class HostRequests:
         if request.timer is not None:
             request.timer.cancel()
         if request.task is not None:
-            request.task.cancel()
+            if tasks is None:
+                request.task.cancel()
+            else:
+                tasks.append(request.task)
         request.over()
 
     def forget_ids(self) -> None:
@@ -821,7 +843,7 @@ class HostRequests:
         """A request that a journal speaks of. Raises JournalDiverged for one that nobody made."""
         request = self.live.get(id_)
         if request is None:
-            raise diverged(None, f"there is no request {id_!r:.20}, which was made then")
+            raise journals.diverged(None, f"there is no request {id_!r:.20}, which was made then")
         return request
 
     def answered_before(self, id_: int, encoded: bytes) -> None:
@@ -839,7 +861,7 @@ class HostRequests:
     def take_again(self, ids: Sequence[int]) -> list[tuple[int, protocol.Part]]:
         """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""
         if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
-            raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
+            raise journals.diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
         taken = [self._replies.popleft() for _ in ids]
         self._taken(taken)
         return taken
@@ -882,6 +904,15 @@ def _served(request: HostRequest, handler: Handler) -> Any:
 
 
 _SMALL = frozenset({int, bool, float, type(None)})
+
+
+def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel them, in their order. Each has a step to make of it, and thousands would make it in one turn."""
+    for task in tasks[:_CANCELLED_AT_ONCE]:
+        task.cancel()
+    rest = tasks[_CANCELLED_AT_ONCE:]
+    if rest:
+        tasks[0].get_loop().call_soon(_cancelled, rest)
 
 
 def _held_for(replies: Iterable[tuple[int, protocol.Part]]) -> int:

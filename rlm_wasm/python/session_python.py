@@ -44,7 +44,7 @@ class SessionPython:
         self._backend: PythonBackend | None = None
         self._saved: bytes | None = None
         """Captured variables of a snapshot that no back end was made for yet."""
-        self.answered = 0
+        self.operations_over = 0
         """Operations that are over. Variables that were captured before that are of an earlier moment."""
         self._holders = 0
 
@@ -87,11 +87,11 @@ class SessionPython:
                 operation, arguments, fuel=self._fuel_left(), timeout_s=self._time_left() or 1.0
             )
         except Exception as error:
-            self.answered += 1
+            self.operations_over += 1
             self._charge(getattr(error, "fuel", 0))
             raise
         if isinstance(reply, PythonReply):
-            self.answered += 1
+            self.operations_over += 1
             self._charge(reply.fuel)
         return reply
 
@@ -104,7 +104,7 @@ class SessionPython:
             self._charge(getattr(error, "fuel", 0))
             raise
         finally:
-            self.answered += 1
+            self.operations_over += 1
         self._charge(reply.fuel)
         return _encoded(reply)
 
@@ -148,7 +148,7 @@ class SessionPython:
         if self._backend is not None:
             await self._backend.reset()
         self._saved = None
-        self.answered += 1
+        self.operations_over += 1
 
     async def capture(self) -> bytes | None:
         """The variables, for a snapshot."""

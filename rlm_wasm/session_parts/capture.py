@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.execution.guest import Guest, captured_together
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
@@ -142,7 +142,7 @@ class _Pythons:
                 python = each.python_made
                 if python is not None and not self._is_that_of(each):
                     variables = await python.capture()
-                    self._captured[each] = python.answered, variables
+                    self._captured[each] = python.operations_over, variables
 
     def are_those_of(self, family: Sequence[Parts]) -> bool:
         """Whether no Python has done anything since."""
@@ -153,7 +153,7 @@ class _Pythons:
         if python is None:
             return True
         known = self._captured.get(each)
-        return known is not None and known[0] == python.answered
+        return known is not None and known[0] == python.operations_over
 
     def of(self, each: Parts) -> bytes | None:
         """The variables of one of them."""

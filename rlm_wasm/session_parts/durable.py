@@ -103,6 +103,8 @@ class Durable:
         self._shared = shared
         self.family = family
         """The budget of the session for which this one works elsewhere, and of all that do."""
+        self._works_elsewhere = family is not None
+        """It serves a call of another session: what is below it is for no request of its own guest."""
         self._lenders: list[Lender] = []
         self.members: set[str] = set()
         """The sessions that work elsewhere for this one, and for those below it."""
@@ -239,7 +241,9 @@ class Durable:
         return self._child(stream) is not None or any(of == stream for _, of, _ in rows)
 
     def below(self, stream: str) -> set[str]:
-        """The names of the sessions just below this one that the store had something of."""
+        """Names of the sessions just below one that the store had something of, and that serve its requests."""
+        if self._works_elsewhere and not stream:
+            return set()
         known = [*self._children, *(() if self.opened is None else (of for _, of, _ in self.opened.rows))]
         start = f"{stream}/"
         names = {of.removeprefix(start).partition("/")[0] for of in known if of.startswith(start)}
@@ -524,7 +528,7 @@ class Durable:
             provider=self._provider,
             release=__version__,
             keeps=self._began,
-            below=tuple(filter(None, below)),
+            below=None if self._works_elsewhere and not stream else tuple(filter(None, below)),
         )
 
         async def transaction(batch: Batch) -> None:

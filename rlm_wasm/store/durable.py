@@ -302,6 +302,8 @@ class DurableSessions:
                 journal.c.session == name, journal.c.stream == snapshot.stream, journal.c.seq < first
             )
         )
+        if snapshot.below is None:
+            return
         for table, since in ((journal, journal.c.seq), (snapshots, snapshots.c.base)):
             start = f"{snapshot.stream}/"
             before = (table.c.session == name, since < snapshot.base)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import Final
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field
 
 MAX_NAME_CHARACTERS: Final = 255
 """What the tables' columns hold."""
@@ -100,8 +99,9 @@ class SavedSnapshot:
     release: str
     keeps: int | None = None
     """Keep the newest snapshot up to this row, and what came after it, to look back at; None: nothing."""
-    below: tuple[str, ...] = ()
-    """How the names of the sessions begin that are below it. What there was of others is forgotten."""
+    below: tuple[str, ...] | None = None
+    """How the names of the sessions begin that are below it: what there was of others is forgotten. None:
+    nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

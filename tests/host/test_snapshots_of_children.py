@@ -56,13 +56,15 @@ class Model:
     def __init__(self, whenever: Callable[[], Any] | None = None) -> None:
         self.whenever = whenever
         self.answered: list[str] = []
+        self._one = asyncio.Lock()
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """See Provider."""
-        if self.whenever is not None:
-            await self.whenever()
-        assert request.idempotency_key is not None
-        self.answered.append(request.idempotency_key)
+        async with self._one:  # no other is answered in the meantime
+            if self.whenever is not None:
+                await self.whenever()
+            assert request.idempotency_key is not None
+            self.answered.append(request.idempotency_key)
         if request.purpose != "program":
             return Completion(text=f"<{request.instruction}>", prompt_tokens=1, completion_tokens=1)
         return Completion(
@@ -91,9 +93,7 @@ async def at_every_suspension(program: str, **options: Any) -> list[tuple[bytes,
 
     async def take() -> None:
         answered = list(model.answered)
-        snapshot = await session.snapshot()
-        if answered == model.answered:  # others were answered meanwhile, else
-            taken.append((snapshot.dump(), answered))
+        taken.append(((await session.snapshot()).dump(), answered))
 
     model = Model(take)
     async with Runtime(model, python="off", **options) as runtime:
@@ -310,3 +310,31 @@ async def test_children_of_an_execution_that_is_over_are_nobody_s(
             assert not again.suspended
             for each in (session, again):
                 assert (await each.execute(OTHER_FORKS)).value == "<new 0> <new 1> <new 2> <new 3>"
+
+
+@pytest.mark.parametrize("program", [FORKS, SEVERAL, FORKS_WITH_CHILDREN], ids=["forks", "children", "both"])
+async def test_children_stand_in_a_snapshot_while_they_are_taken_up(
+    program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, each in a turn of its own."""
+    *taken, (value, answered) = await at_every_suspension(program)
+    data, before = taken[-1]
+    monkeypatch.setattr(turns, "TURN_S", 0.0)
+    again: list[tuple[Snapshot, list[str]]] = []
+    first = Model()
+    async with Runtime(first, python="off") as runtime:
+        session = await runtime.restore(Snapshot.load(data))
+        running = asyncio.create_task(session.resume())
+        while not running.done():
+            known = list(first.answered)
+            snapshot = await session.snapshot()
+            if snapshot.suspended:
+                again.append((snapshot, known))
+    assert again
+    for snapshot, known in again:
+        model = Model()
+        async with Runtime(model, python="off") as runtime:
+            result = await (await runtime.restore(snapshot)).resume()
+        assert result.value == value.decode()
+        assert not set(model.answered) & {*before, *known}
+        assert result.execution.calls == len(answered)
