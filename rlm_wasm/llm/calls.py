@@ -41,7 +41,7 @@ from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.completions import checked
 from rlm_wasm.providers.info import ProviderInfo, info_of
-from rlm_wasm.providers.prices import price_of
+from rlm_wasm.providers.prices import load_table, misses_table, price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.records import Natural, structure, unstructure
 from rlm_wasm.results import money
@@ -210,6 +210,9 @@ class LlmCalls:
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
+        provider, info = self._made or self._provider()
+        if not info.free and misses_table(provider):
+            return self._begin_later(host_request, request, pictures, recursive, op)
         if not self.budget.bounded:
             return self._begin(host_request, request, pictures, recursive, op, 0)
         if _size(request) <= _AT_ONCE:
@@ -225,8 +228,12 @@ class LlmCalls:
         recursive: int,
         op: str,
     ) -> Any:
-        """A large prompt is looked at in turns."""
-        texts = await in_turns(tokens_in_turns(request.instruction, request.data))
+        """A large prompt is looked at in turns, and what calls cost is loaded beside the event loop."""
+        if misses_table(self._provider()[0]):
+            await load_table()
+        texts = 0
+        if self.budget.bounded:
+            texts = await in_turns(tokens_in_turns(request.instruction, request.data))
         if not host_request.call_number:  # others may have been numbered meanwhile
             request = replace(request, id=self.budget.next_number, idempotency_key=None)
             request = replace(request, idempotency_key=f"{self.budget.id}-{request.id}")
@@ -594,6 +601,8 @@ class LlmCalls:
         journal, key = self._journal, request.idempotency_key or ""
         if key in self.asked:
             return self.asked[key]
+        if misses_table(self._provider()[0]):
+            await load_table()
         texts = (
             await in_turns(tokens_in_turns(request.instruction, request.data)) if self.budget.bounded else 0
         )

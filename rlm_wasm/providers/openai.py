@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
+from rlm_wasm.lazy import loaded_beside
 from rlm_wasm.providers import data_urls, tries
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
@@ -151,6 +152,7 @@ class OpenAIProvider:
         assert self._starting is not None
         async with self._starting:
             if self._client is None:
+                await loaded_beside("openai")
                 self._client = await asyncio.to_thread(self._make_client)
         return self._client
 
