@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -24,6 +25,7 @@ from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import SessionClosed, UsageError
 from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.executor import Document, Executor, checked_document, document_name, executor_of, run_document
+from rlm_wasm.forking import undivided
 from rlm_wasm.grants import ChildGrants, Grants
 from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
 from rlm_wasm.llm.budget import new_id
@@ -134,6 +136,7 @@ class Runtime:
         self._aliases = checked_aliases(aliases)
         self._providers = Providers(provider, model=model, base_url=base_url, retries=retries, cache=cache)
         self._store = store
+        self._opening_store = threading.Lock()
         if durable and store is None:
             raise UsageError('durable=True needs a store: Runtime(store="sqlite:///state.db", durable=True)')
         self._is_durable = durable
@@ -843,14 +846,15 @@ class Runtime:
         return self._opened_store()
 
     def _opened_store(self) -> CheckpointStore:
-        if isinstance(self._store, str):
-            from rlm_wasm.store import open_store
+        with undivided(), self._opening_store:  # sessions open it from threads
+            if isinstance(self._store, str):
+                from rlm_wasm.store import open_store
 
-            opened: CheckpointStore = open_store(self._store)
-            self._store = opened
-        elif self._store is None:
-            self._store = MemoryStore()
-        return self._store
+                opened: CheckpointStore = open_store(self._store)
+                self._store = opened
+            elif self._store is None:
+                self._store = MemoryStore()
+            return self._store
 
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""

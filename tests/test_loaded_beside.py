@@ -34,11 +34,14 @@ class Watch:
         return None
 
 async def run():
-    async with Runtime(Model(), limits=Limits(cost_usd=1.0)) as runtime, runtime.session() as session:
+    runtime = Runtime(Model(), limits=Limits(cost_usd=1.0), store={store!r})
+    async with runtime, runtime.session() as session:
         assert (await session.execute("(+ 1 2)")).ok
         sys.meta_path.insert(0, Watch())
         result = await session.execute({source!r})
         assert result.ok, result.error
+        if {snapshot}:
+            await session.snapshot()
 
 asyncio.run(run())
 print(*(name for name in {modules!r} if name in sys.modules))
@@ -58,13 +61,17 @@ print(*(name for name in {modules!r} if name in on_the_loop))
         ),
         ('(llm-query #:instruction "q")', True, ["genai_prices", "genai_prices.data_snapshot"]),
         ('(llm-query #:instruction "q" #:recursive #t)', True, ["genai_prices", "cattrs"]),
+        ('(checkpoint "k" 1)', False, ["sqlalchemy", "rlm_wasm.store.connection"]),
+        ("'a-snapshot", False, ["cattrs", "zstandard"]),
     ],
 )
 def test_the_first_use_of_something_imports_it_on_a_thread(
     source: str, paid: bool, modules: list[str]
 ) -> None:
     """The first recursive call of a process held everybody for 60 ms, the first paid one for 110."""
-    code = PROGRAM.format(source=source, paid=paid, modules=modules)
+    store = "sqlite:///:memory:" if "checkpoint" in source else None
+    snapshot = "snapshot" in source
+    code = PROGRAM.format(source=source, paid=paid, modules=modules, store=store, snapshot=snapshot)
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.execution.guest import Guest, captured_together
+from rlm_wasm.lazy import loaded_beside
 from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
@@ -38,6 +39,10 @@ class Family(Protocol):
         ...
 
 
+_FOR_SNAPSHOTS = ("cattrs", "zstandard", "rlm_wasm.execution.state", "rlm_wasm.session_parts.state")
+"""What the first snapshot of a process loads."""
+
+
 async def captured(
     parts: Parts,
     key: bytes | None,
@@ -60,6 +65,7 @@ async def captured(
     """
     if parts.closed and not closing:
         raise SessionClosed("the session is closed")
+    await loaded_beside(*_FOR_SNAPSHOTS)
     pythons: dict[Parts, bytes | None] = {}
     for each in (parts, *(below for _, below, _ in _open(family))):
         if each.python_made is not None:
