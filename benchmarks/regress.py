@@ -74,7 +74,10 @@ JOBS = {
 AGAIN = ", again"
 JOBS |= {
     name + AGAIN: JOBS[name]
-    for name in ("nothing", "a literal", "a call", "a definition", "an LLM call", "a host function")
+    for name in (
+        *("nothing", "a literal", "a call", "a definition", "an LLM call", "a host function"),
+        *("match", "for/sum", "a caught error"),
+    )
 }
 
 

@@ -159,3 +159,5 @@
                  (,(rename 'lambda) (,(rename 'e)) (,(rename 'handler) (,(rename 'condition/report-string) ,(rename 'e)))))
                 (,(rename 'lambda) () ,@(reverse body))))
              (else (loop (cdr rest) (cons (car rest) body))))))))
+
+(%repeatable! 'with-handlers 'try)

@@ -282,3 +282,10 @@
         (rest)
         (let ((step (car steps)))
           (loop (cdr steps) (lambda () (step rest)))))))
+
+;; What a loop becomes rests on its form alone, and on whether its body makes calls: what %asks? looks at for that, it counts.
+(%repeatable! 'for 'for* 'for/list 'for*/list 'for/append 'for*/append 'for/vector 'for*/vector 'for/fold 'for*/fold
+              'for/lists 'for*/lists 'for/sum 'for*/sum 'for/product 'for*/product 'for/and 'for*/and 'for/or 'for*/or
+              'for/first 'for*/first 'for/last 'for*/last 'for/string 'for*/string 'for/stream 'for*/stream 'for/hash
+              'for*/hash 'for/hasheq 'for*/hasheq 'for/hasheqv 'for*/hasheqv 'for/set 'for*/set 'for/seteq 'for/seteqv
+              'for*/seteq 'for*/seteqv 'for/mutable-set 'for*/mutable-set 'for/foldr 'for*/foldr)

@@ -23,7 +23,9 @@
 ;; The structs that programs have defined: a pattern (name p ...) with such a name is a struct
 ;; pattern; with another head it is none, and an error when the program is expanded.
 (define %struct-names (make-hasheq))
-(define (%register-struct! name kind) (hash-set! %struct-names name kind))
+(define (%register-struct! name kind)
+  (if (not (%hash-ref %struct-names name #f)) (%meanings-changed!))
+  (hash-set! %struct-names name kind))
 (for-each (lambda (name) (%register-struct! name 'struct))
           '(exn exn:fail exn:fail:contract exn:fail:contract:arity exn:fail:contract:divide-by-zero
             exn:fail:contract:variable exn:fail:read exn:fail:read:eof exn:fail:syntax exn:fail:user exn:break
@@ -129,9 +131,11 @@
          (or (%hash-ref %match-expansions p #f)
              (let ((expansion (list (%call-syntax-transformer expander p (interaction-environment) (interaction-environment)))))
                (hash-set! %match-expansions p expansion)
+               (%meanings-changed!) ; the program's own procedure: who knows what that rests on
                expansion)))))
 (define (%register-match-expander! name expander as-expression)
   (hash-set! %match-expanders name expander)
+  (%meanings-changed!)
   (lambda (form)
     (if as-expression
         (as-expression form)
@@ -773,3 +777,7 @@
             (ids (map (lambda (p) (if (pair? p) (car p) p)) parameters)))
        `(,(rename 'define) ,header
          ,(%match-expand (%id-symbol (car header)) rename ids (cddr form)))))))
+
+;; What they give rests on the names of structs and of expanders alone, and these say when they change.
+(%repeatable! 'match 'match* 'match/values 'match-lambda 'match-lambda* 'match-lambda** 'match-let 'match-let* 'match-letrec
+              'match-define 'match-define-values 'match-let-values 'define/match)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import (
@@ -38,7 +38,6 @@ from rlm_wasm.execution.guest import (
     Guest,
     ToGuest,
 )
-from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.requests import HostRequest, HostRequests
@@ -48,8 +47,11 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, LongOutput, Output, Traced
-from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import TURN_S, Share, in_turns
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.journal import Journal
+    from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 T = TypeVar("T")
 
@@ -116,6 +118,7 @@ class Scheduler:
             journal=journal,
             effects=effects,
             recorder=recorder,
+            in_transit=self.guest.in_transit,
         )
 
     # ---- executions
@@ -333,7 +336,8 @@ class Scheduler:
                     execution.end_by(limit)
                 if guest.status is GuestStatus.DONE:
                     if requests.backlog:
-                        await self._serve_the_rest(execution)
+                        with guest.in_transit():
+                            await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if guest.status is GuestStatus.FAILED:
                     return await self._lost(execution, gave_up(execution))
@@ -586,6 +590,10 @@ class Scheduler:
         self.execution = None
         self.requests.cancel_all()
         self.guest.close()
+
+    def let_go(self) -> None:
+        """It is closed, and nothing is under way any more."""
+        self.requests.let_go()
 
     # ---- what the guest said
 

@@ -276,8 +276,10 @@ class Children:
                 await child.children.placed.taken_up()
                 yield _Child(child, told)
             finally:
-                del self._open[own_name]
-                await child.session.aclose()
+                # A snapshot of this time would have neither the child nor the answer that it came to.
+                with self._parts.scheduler.guest.in_transit():
+                    del self._open[own_name]
+                    await child.session.aclose()
 
     def _child(self, parent: Parent, name: str) -> Below:
         """A new one, or the one that the journal or a snapshot has under that name."""
@@ -344,6 +346,7 @@ class Children:
         ]
         try:
             await asyncio.gather(*tasks)
+            request.arrives()
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -351,14 +354,18 @@ class Children:
             raise
         finally:
             del self._starts[name]
-            over = self._stay is not None and not self._stay.journal.stale and request.wanted
-            for number in range(count):
-                fork = _fork_name(request, number)
-                self._forget(fork)
-                self._forks_over.pop(fork, None)
-                if over and self._stay is not None:
-                    self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
+            request.when_over(partial(self._forget_forks, request, count, wanted=request.wanted))
         return protocol.Encoded(protocol.head_of(4, count), *given)
+
+    def _forget_forks(self, request: HostRequest, count: int, *, wanted: bool) -> None:
+        """The reply to their request is due, or nobody wants it: then ``wanted`` is False."""
+        drops = self._stay is not None and not self._stay.journal.stale and wanted
+        for number in range(count):
+            fork = _fork_name(request, number)
+            self._forget(fork)
+            self._forks_over.pop(fork, None)
+            if drops and self._stay is not None:
+                self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
 
     async def _in_fork(self, request: HostRequest, start: Snapshot, number: int, nested: int) -> bytes:
         """What a fork gave, encoded."""
@@ -373,24 +380,13 @@ class Children:
             try:
                 await fork.children.placed.taken_up()
                 result = await fork.session.resume(timeout_s=self._parts.scheduler.time_left())
+                with fork.parts.scheduler.guest.in_transit():
+                    self._forks_over[name] = given = await _given(result, number)
+                    if fork.stay is not None:
+                        fork.stay.fork_ended()
             finally:
                 del self._open[name]
                 await fork.session.aclose()
-        error = result.error
-        if result.status == "limit" and error is not None:
-            raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
-        if not result.ok:
-            if error is None:
-                raise ForkFailed(f"fork-map: item {number}: {result.status}")
-            raise ForkFailed(
-                f"fork-map: item {number}: {error.message}",
-                type=error.type,
-                line=error.line,
-                column=error.column,
-            )
-        value = result.value if result.data is None else result.data
-        given: bytes = await in_turns(protocol.encode_in_turns(value))
-        self._forks_over[name] = given
         return given
 
     async def _opened_fork(self, parent: Parent, request: HostRequest, start: Snapshot, number: int) -> Below:
@@ -463,6 +459,25 @@ class _Child:
             if stay is not None:
                 stay.step_refused(step)
         return problems
+
+
+async def _given(result: Result, number: int) -> bytes:
+    """What a fork gave, encoded. Raises what the fork-map fails by where it gave nothing."""
+    error = result.error
+    if result.status == "limit" and error is not None:
+        raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
+    if not result.ok:
+        if error is None:
+            raise ForkFailed(f"fork-map: item {number}: {result.status}")
+        raise ForkFailed(
+            f"fork-map: item {number}: {error.message}",
+            type=error.type,
+            line=error.line,
+            column=error.column,
+        )
+    value = result.value if result.data is None else result.data
+    given: bytes = await in_turns(protocol.encode_in_turns(value))
+    return given
 
 
 def _fork_name(request: HostRequest, number: int) -> str:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_wasm import Limits, Runtime
+from rlm_wasm.runlog.events import ItemsCounted, Record
 from rlm_wasm.session import Session
 from rlm_wasm.testing import InlineProvider
 
@@ -93,6 +94,68 @@ async def test_a_quoted_list_that_was_changed_is_whole_again(session: Session) -
     assert len(set(given)) == 1
     source = "(define l '(1 2 3)) (set-car! l (+ 1 (car l))) (car l)"
     assert len({await value(session, source) for _ in range(4)}) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "(match (list 1 (list 2 3)) [(list a (list b c)) (+ a b c)])",
+        "(match '(1 2) [(list a b) a])",
+        "(for/sum ([i 3] #:when (odd? i)) i)",
+        "(for*/list ([i 2] [j '(a b)]) (list i j))",
+        '(with-handlers ([exn:fail? exn-message]) (error "no"))',
+        "(define (f x) (* x x)) (for/list ([i 3]) (f i))",
+    ],
+)
+async def test_what_macros_of_the_library_make_of_a_form_is_kept(session: Session, source: str) -> None:
+    await session.execute("")
+    results = [await session.execute(source) for _ in range(4)]
+    assert len({result.value for result in results}) == 1
+    assert 4 * results[3].execution.fuel < results[0].execution.fuel
+
+
+async def test_a_struct_that_was_defined_since_is_known_to_patterns(session: Session) -> None:
+    source = "(match (list 1 2) [(pair2 a b) 'struct] [_ 'none])"
+    before, after = await again(session, source, "(struct pair2 (a b))")
+    assert "pair2" in before
+    assert after == "none"
+
+
+async def test_a_match_expander_runs_each_time(session: Session) -> None:
+    await session.execute("(define n 0)")
+    expander = "(define-match-expander twice (lambda (stx) (set! n (+ n 1)) #'(list a b)))"
+    await session.execute(expander)
+    for _ in range(4):
+        assert await value(session, "(match (list 1 2) [(twice) (+ a b)] [_ n])") == await value(
+            session, "(match (list 1 2) [(twice) (+ a b)] [_ n]) ;"
+        )
+    assert int(await value(session, "n")) >= 8
+
+
+async def test_a_loop_announces_its_turns_once_its_procedure_makes_calls() -> None:
+    """What a loop becomes rests on what the procedures do that its body calls."""
+    records: list[Record] = []
+    loop = "(length (for/list ([i 2]) (f i)))"
+    async with (
+        Runtime(provider=InlineProvider(), log=records.append) as runtime,
+        runtime.session() as session,
+    ):
+        for body, announced in (("x", 0), ('(llm-query #:instruction "q")', 2), ("x", 0)):
+            await session.execute(f"(define (f x) {body})")
+            for _ in range(4):
+                records.clear()
+                assert (await session.execute(loop)).value == "2"
+                counts = [record.announced for record in records if isinstance(record, ItemsCounted)]
+                assert max(counts, default=0) == announced
+
+
+async def test_a_quoted_list_is_each_runs_own_and_keeps_its_places(session: Session) -> None:
+    source = "(define old l) (define l '(a (b) c)) (set-car! (cadr l) 'x) (list old l (eq? old l))"
+    await session.execute("(define l #f)")
+    given = [await value(session, source) for _ in range(4)]
+    assert given[1:] == ["((a (x) c) (a (x) c) #f)"] * 3
+    told = [(await session.execute("(eval\n  '(begin (car\n    5)))")).error for _ in range(4)]
+    assert all(error == told[0] for error in told)
 
 
 async def test_an_error_names_its_place_and_its_form_each_time(session: Session) -> None:
@@ -194,6 +257,15 @@ FORMS = st.sampled_from(
         "(define-syntax-rule (f x) (quote macro))",
         "(define (+ x y) (- x y))",
         '(list a \'b "c")',
+        "(list 'x (f a) '(1 (2) . 3))",
+        "(let ((l '(1 2 3))) (set-car! (cdr l) a) l)",
+        "(for/sum ([i 3]) (f i))",
+        "(for/list ([x '(1 2)]) (list x a))",
+        "(match (f a) [(list x) (* 2 x)] [(point x y) x] [_ 'none])",
+        "(match '(1 2) [(list x y) (- y x a)])",
+        "(struct point (x y))",
+        "(define a (with-handlers ([exn:fail? (lambda (e) 7)]) (car (f a))))",
+        "(define-syntax-rule (match x y ...) (quote mine))",
         "(let loop ((i 0)) (if (< i 3) (loop (add1 i)) i))",
         "(add a 1)",
     ]

@@ -160,6 +160,34 @@ async def test_a_program_of_any_length_is_taken_whole(length: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "'()",
+        '\'(a "b" #t #f () (1 . 2))',
+        "(list 1.5 -0.0 +inf.0 +nan.0 1e21 -7 4611686018427387903)",
+        "(list 'null (string->symbol \"\") '|a b|)",
+        "''a",
+        "'(quote a b)",
+        "(list (list (list (list (list 1)))))",
+        "(cons 1 2)",
+        "(list 1/2 (expt 10 30) #\\a)",
+        "(build-list 300 values)",
+        '(list "a\\nb" "\\"")',
+        "(list (void))",
+        "(list '#:key)",
+    ],
+)
+async def test_a_list_is_told_in_one_step_as_a_printer_shows_it(value: str) -> None:
+    """With a wide character in it, it takes the printer's way."""
+    async with Runtime(provider="echo") as runtime, runtime.session() as session:
+        alone = await session.execute(value)
+        beside = await session.execute(f'(list {value} "\u0416")')
+    assert (alone.status, beside.status) == ("ok", "ok")
+    assert beside.value == f"({alone.value} \u0416)"
+    assert repr(beside.data) == repr(None if alone.data is None else [alone.data, "\u0416"])
+
+
+@pytest.mark.parametrize(
     "literal",
     [
         "0",

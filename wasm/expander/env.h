@@ -62,6 +62,8 @@ void survey_forget(void);
 Value survey_quickly(Value trees, Value keywords);       /* V_NIL: nothing is found; V_AGAIN: it takes longer, and was given up */
 extern uint64_t env_changes;    /* of what names mean at the top level of programs */
 extern uint64_t env_version;    /* the same, and of what code may rest on: that a name is the library's, and not assigned */
+extern Value asked;             /* what an expansion rests on beside that: survey.c */
+bool answers_still_hold(Value list);
 Value survey_judged(Value finding, bool *guarded);       /* what the host is to judge of an LLM call; V_FALSE: the finding is another one */
 Value env_define_cell(Value top, Value id, Value *cell);
 Value env_define_macro(Value top, Value id, Value macro);

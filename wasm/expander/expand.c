@@ -258,6 +258,7 @@ Value ask(State *s, Value *answer, int count, ...) {
     s->given = V_UNBOUND;
     return V_TRUE;
   }
+  s->stamp = V_FALSE;
   Value request = heap_object(T_VECTOR, 0, (uint32_t)count);
   va_list parts;
   va_start(parts, count);
@@ -371,7 +372,9 @@ Value expand_macro(State *s, Value macro, Job j, Value *out) {
   struct Macro *m = MACRO(macro);
   Value answer, arguments = s->given == V_UNBOUND ? transformer_arguments(m, j) : V_NIL;
   Value procedure = stands_alone(macro) ? CELL(global_cell(intern("%call-syntax-transformer")))->value : m->data;
-  TRY_STEP(ask(s, &answer, 3, intern("%call"), procedure, arguments));
+  Value stamp = OBJ_FLAGS(macro) & H_REPEATABLE ? s->stamp : V_FALSE, asked = ask(s, &answer, 3, intern("%call"), procedure, arguments);
+  s->stamp = asked == V_TRUE ? s->stamp : stamp;
+  TRY_STEP(asked);
   *out = FIX_VALUE(m->kind) == MACRO_SC ? make_syntax(m->env, V_NIL, answer) : answer;
   return V_TRUE;
 }
@@ -470,16 +473,42 @@ static Value step(State *s) {
   return outcome;
 }
 
+/* ---- expansions that may be kept ---- */
+static uint64_t begun;                 /* expansions: what another one asks of is not told apart */
+static Value stamp_now(void) { return FIX(env_version + begun); }
+bool expansion_repeatable(Value state) { return ((State *)PTR(state))->stamp == stamp_now(); }
+
+/* (%meanings-changed!): what a macro of the prelude makes of a form may be something else from now on */
+static Value prim_meanings_changed(int argc, Value *args) {
+  (void)argc, (void)args;
+  env_version++;
+  return V_VOID;
+}
+
+/* (%repeatable! symbol ...): these macros of the core give the same for the same form, as far as the counts tell */
+static Value prim_repeatable(int argc, Value *args) {
+  for (int i = 0; i < argc; i++) {
+    CHECK_SYMBOL(NULL, i);
+    Value macro = env_lookup(core_environment(), args[i]);
+    if (!IS(macro, T_MACRO)) return err_type(NULL, i, "macro's name", args[i]);
+    SET_FLAG(macro, H_REPEATABLE);
+  }
+  return V_VOID;
+}
+
 /* ---- primitives ---- */
+bool is_expansion(Value v) { return IS(v, T_VECTOR) && VEC_LENGTH(v) == STATE_SLOTS; }
 static State *check_state(Value v) {
-  return IS(v, T_VECTOR) && VEC_LENGTH(v) == STATE_SLOTS ? PTR(v) : NULL;
+  return is_expansion(v) ? PTR(v) : NULL;
 }
 
 Value expansion_begin(Value form, Value env) {
+  begun++;
+  asked = V_NIL;
   Value state = heap_object(T_VECTOR, 0, STATE_SLOTS);
   State *s = PTR(state);
   *s = (State){.header = s->header, .stack = V_NIL, .result = V_FALSE, .given = V_UNBOUND,
-               .done = V_FALSE, .expansions = FIX(0), .walk = V_FALSE};
+               .done = V_FALSE, .expansions = FIX(0), .walk = V_FALSE, .stamp = stamp_now()};
   fresh_first = fresh_last = V_NIL;
   Job j = {.form = form, .env = env, .hole = {state, 1}, .place = pair_place(form), .name = V_FALSE};
   push_item(s, DO_TOP, j, V_FALSE, V_FALSE, V_FALSE);
@@ -572,6 +601,8 @@ const PrimDef expand_prims[] = {
   {"%expand-start", prim_expand_start, 2, 2, NULL},
   {"%expand-run", prim_expand_run, 1, 1, NULL},
   {"%expand-give!", prim_expand_give, 2, 2, NULL},
+  {"%meanings-changed!", prim_meanings_changed, 0, 0, NULL},
+  {"%repeatable!", prim_repeatable, 0, -1, NULL},
   {"%make-transformer", prim_make_transformer, 2, 2, NULL},
   {"%macro-kind", prim_macro_kind, 1, 1, NULL},
   {"%macro-data", prim_macro_data, 1, 1, NULL},

@@ -35,8 +35,9 @@ enum macro_kind { MACRO_CORE, MACRO_RULES, MACRO_ER, MACRO_SC, MACRO_RSC, MACRO_
 #define MACRO_KIND(v) ((enum macro_kind)FIX_VALUE(MACRO(v)->kind))
 Value make_macro(enum macro_kind kind, Value env, Value data, Value name);
 
-/* A flag of macros: some syntax-parameterize gives it another meaning. Frames bind that under the macro itself. */
-enum { H_PARAMETERIZED = 1 };
+/* Flags of macros. The first: some syntax-parameterize gives it another meaning. Frames bind that under the macro itself. */
+enum { H_PARAMETERIZED = 1,
+       H_REPEATABLE = 2 };   /* its procedure gives the same for the same form, as long as env_version, and what %asks? answers, do */
 Value adjusted(Value env, Value binding);      /* what a macro means in env; other bindings as they are */
 
 /* ---- the machine (expand.c) ---- */
@@ -51,9 +52,10 @@ typedef struct State {   /* a T_VECTOR */
   Value done;          /* a request that ends the expansion (%splice) */
   Value expansions;    /* fixnum: macro uses since an item was done */
   Value walk;          /* where the step that goes on next is in a long datum (syntax.c, quasi.c); V_FALSE: nowhere */
+  Value stamp;         /* what tells whether its outcome may be kept, as it was when it began; V_FALSE: the driver was asked for something that may differ the next time */
 } State;
 
-enum { STATE_SLOTS = 6 };
+enum { STATE_SLOTS = 7 };
 
 /* Where a node goes when it is ready: a slot of a node or item, or the car of a pair. */
 typedef struct { Value obj; uint32_t index; } Hole;
@@ -88,6 +90,8 @@ enum item_kind { DO_EXPR, DO_BODY, DO_TOP, DO_MACRO, DO_QUASI, DO_LIBRARY, DO_IM
 /* The expansion of one form: what it gives is a tree (compiler/ast.h), a request (a vector whose first slot is
    a symbol) that is answered with %expand-give!, or a signal; V_AGAIN: go on later. */
 Value expansion_begin(Value form, Value env);
+bool expansion_repeatable(Value state);       /* it would come out the same again, as long as env_version and the answers in `asked` are the same */
+bool is_expansion(Value v);
 Value expansion_run(Value state);
 
 /* The tree of a form that has nothing to expand and binds nothing; V_FALSE: it is none such. */

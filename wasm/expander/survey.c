@@ -309,6 +309,8 @@ enum { EARLIER_STEPS = 4000, EARLIER_DEEP = 200 };   /* constants looked at, and
 static Value looked_through;                         /* a table, by template */
 
 void survey_init(void) {
+  heap_root(&asked);
+  asked = V_NIL;
   heap_root(&looked_through);
   looked_through = V_FALSE;
 }
@@ -626,18 +628,36 @@ static bool template_asks(Asks *a, Value template, uint32_t *steps) {
   return false;
 }
 
+static bool asks_somewhere(Value form, Value top, bool *known) {
+  Asks a;
+  a.deep = a.known = a.looked = 0;
+  uint32_t steps = 0;
+  bool found = form_asks(&a, form, top, &steps);
+  while (!found && a.looked < a.known) found = template_asks(&a, a.seen[a.looked++], &steps);
+  *known = a.known != 0;
+  charge(steps / 8);
+  return found;
+}
+
+/* What the expansion that goes on has asked of, and got an answer that rests on the code of the program's procedures, which no count tells:
+   ((form . environment) . answer) each. */
+Value asked;
+bool answers_still_hold(Value list) {
+  bool known;
+  for (; is_pair(list); list = CDR(list))
+    if (asks_somewhere(CAR(CAR(CAR(list))), CDR(CAR(CAR(list))), &known) != TRUTH(CDR(CAR(list)))) return false;
+  return true;
+}
+
 /* (%asks? form environment) */
 static Value prim_asks(int argc, Value *args) {
   (void)argc;
   if (!IS(args[1], T_ENV)) return err_type(NULL, 1, "environment", args[1]);
   if (!is_pair(args[0])) return V_FALSE;
-  Asks a;
-  a.deep = a.known = a.looked = 0;
-  uint32_t steps = 0;
-  bool found = form_asks(&a, args[0], args[1], &steps);
-  while (!found && a.looked < a.known) found = template_asks(&a, a.seen[a.looked++], &steps);
-  charge(steps / 8);
-  return BOOL(found);
+  bool known;
+  Value answer = BOOL(asks_somewhere(args[0], args[1], &known));
+  if (known) asked = cons(cons(cons(args[0], args[1]), answer), asked);
+  return answer;
 }
 
 const PrimDef survey_prims[] = {

@@ -18,6 +18,7 @@
 #include "host/plain.h"
 #include "io/cbor.h"
 #include "io/port.h"
+#include "io/printer.h"
 #include "io/reader.h"
 #include "numbers/numprint.h"
 #include "text/string.h"
@@ -125,9 +126,11 @@ static void keep_tree(Value record, Value tree) {
   if (record != V_FALSE) VEC(record)[0] = cons(tree, VEC(record)[0]);
 }
 /* A form that was expanded ahead, or one of a program that may be run again, stands in its list as #(tag tree form plain? thunk
-   version again?): plain? says that the tree needs no analysis; the thunk is its code as long as env_version is this one, a tree without one
-   is that of the execution of this number. #f: not yet. again?: whether it is of a program that is kept. Nobody else has the tag. */
-enum { EXPANDED_TAG, EXPANDED_TREE, EXPANDED_FORM, EXPANDED_PLAIN, EXPANDED_THUNK, EXPANDED_VERSION, EXPANDED_AGAIN, EXPANDED_SLOTS };
+   version again? asked quotes?): plain? says that the tree needs no analysis; the thunk is its code as long as env_version is this one, a tree without one
+   is that of the execution of this number. #f: not yet. again?: whether it is of a program that is kept; IN_DOUBT: as long as the driver is asked
+   for something. Nobody else has the tag. */
+#define IN_DOUBT FIX(0)
+enum { EXPANDED_TAG, EXPANDED_TREE, EXPANDED_FORM, EXPANDED_PLAIN, EXPANDED_THUNK, EXPANDED_VERSION, EXPANDED_AGAIN, EXPANDED_ASKED, EXPANDED_QUOTES, EXPANDED_SLOTS };
 static Value expanded_tag, splice_symbol;
 static Value compiled_form, compiled_tree;      /* what %compile-form is at, where its code is to be kept in it */
 static uint64_t changes_before;        /* env_changes before its expansion */
@@ -154,10 +157,15 @@ static Value make_expanded(Value form, Value tree, Value plain, Value again) {
   slot[EXPANDED_THUNK] = V_FALSE;
   slot[EXPANDED_VERSION] = FIX(executions);
   slot[EXPANDED_AGAIN] = again;
+  slot[EXPANDED_ASKED] = V_NIL;
+  slot[EXPANDED_QUOTES] = V_FALSE;
   return expanded;
 }
 static Value own_form(Value form) { return is_expanded(form) ? VEC(form)[EXPANDED_FORM] : form; }
-static bool has_code(Value form) { return VEC(form)[EXPANDED_THUNK] != V_FALSE && VEC(form)[EXPANDED_VERSION] == FIX(env_version); }
+static bool has_code(Value form) {
+  return VEC(form)[EXPANDED_THUNK] != V_FALSE && VEC(form)[EXPANDED_VERSION] == FIX(env_version) &&
+         (VEC(form)[EXPANDED_ASKED] == V_NIL || answers_still_hold(VEC(form)[EXPANDED_ASKED]));
+}
 /* Its tree, where that means today what it meant then: eval, it may be, has defined a macro. */
 static Value tree_of(Value form) {
   bool ahead = VEC(form)[EXPANDED_THUNK] == V_FALSE && VEC(form)[EXPANDED_VERSION] == FIX(executions) && changes_then == env_changes;
@@ -170,8 +178,29 @@ static void put_tree(Value form, Value tree, Value plain) {
   VEC(form)[EXPANDED_VERSION] = FIX(executions);
 }
 
-/* Code may be run again where nothing that it holds can be changed: a quoted list can. Looks at so many constants at the most. */
-static bool is_pure(Value template, int *looked) {
+/* A quoted list of atoms and such lists, in which no pair is met twice, and that is small. `met` and `count`: the pairs so far. */
+enum { QUOTED_PAIRS = 40, QUOTED_DEEP = 8 };
+static bool is_quotable(Value v, Value *met, int *count, int deep) {
+  for (; is_pair(v); v = CDR(v)) {
+    for (int i = 0; i < *count; i++) if (met[i] == v) return false;
+    if (*count == QUOTED_PAIRS || !deep) return false;
+    met[(*count)++] = v;
+    if (!is_quotable(CAR(v), met, count, deep - 1)) return false;
+  }
+  return IS_FIX(v) || IS(v, T_SPECIAL) || IS(v, T_CHAR) || IS(v, T_SYMBOL) || IS(v, T_KEYWORD) || IS(v, T_FLONUM) ||
+         (IS(v, T_STRING) && OBJ_FLAGS(v) & H_IMMUTABLE);
+}
+static Value copy_of_quoted(Value v) {
+  List list = EMPTY_LIST;
+  for (; is_pair(v); v = CDR(v)) list_add_pair(&list, cons_at(copy_of_quoted(CAR(v)), V_NIL, pair_place(v)));
+  if (list.head == V_NIL) return v;
+  CDR(list.last) = v;
+  return list.head;
+}
+
+/* Code may be run again where nothing that it holds can be changed. A quoted list can: so each run has its own, where it is the code of a form itself,
+   and not of a procedure in it, which may live on. Looks at so many constants at the most. */
+static bool is_pure(Value template, int *looked, bool *quotes) {
   struct Template *t = TEMPLATE(template);
   for (uint32_t i = 0; i < OBJ_LENGTH(template) - TEMPLATE_FIXED; i++) {
     Value v = TEMPLATE_CONSTS(t)[i];
@@ -181,12 +210,30 @@ static bool is_pure(Value template, int *looked) {
       case T_SPECIAL: case T_CHAR: case T_PRIM: case T_FLONUM: case T_BIGNUM: case T_RATIO: case T_COMPLEX: case T_SYMBOL: case T_KEYWORD:
       case T_CELL: case T_REGEXP: case T_RTD: case T_CASE: break;
       case T_STRING: case T_BYTES: if (!(OBJ_FLAGS(v) & H_IMMUTABLE)) return false; break;
-      case T_TEMPLATE: if (!is_pure(v, looked)) return false; break;
-      case T_CLOSURE: if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(v))) && !is_pure(CLOSURE_TEMPLATE(v), looked)) return false; break;
+      case T_TEMPLATE: if (!is_pure(v, looked, NULL)) return false; break;
+      case T_CLOSURE: if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(v))) && !is_pure(CLOSURE_TEMPLATE(v), looked, NULL)) return false; break;
+      case T_PAIR: case T_LPAIR: {
+        Value met[QUOTED_PAIRS];
+        int count = 0;
+        if (!quotes || !is_quotable(v, met, &count, QUOTED_DEEP)) return false;
+        *quotes = true;
+        break;
+      }
       default: return false;
     }
   }
   return true;
+}
+/* The code of a form for one run. What is kept (and the form and its tree, which have the same lists) is never seen by a program. */
+static Value code_to_run(Value form) {
+  Value code = VEC(form)[EXPANDED_THUNK];
+  if (VEC(form)[EXPANDED_QUOTES] == V_FALSE) return code;
+  Value kept = CLOSURE_TEMPLATE(code), own = heap_object(T_TEMPLATE, 0, OBJ_LENGTH(kept)), closure = heap_object(T_CLOSURE, 0, 1);
+  memcpy(SLOTS(own), SLOTS(kept), OBJ_LENGTH(kept) * sizeof(Value));
+  for (uint32_t i = 0; i < OBJ_LENGTH(own) - TEMPLATE_FIXED; i++)
+    if (is_pair(TEMPLATE_CONSTS(TEMPLATE(own))[i])) TEMPLATE_CONSTS(TEMPLATE(own))[i] = copy_of_quoted(TEMPLATE_CONSTS(TEMPLATE(own))[i]);
+  CLOSURE_TEMPLATE(closure) = own;
+  return closure;
 }
 /* The program is read anew, should it come again: what it quotes is the program's own then, and so are its macros. */
 static void do_not_keep(Value form) { if (is_expanded(form)) VEC(form)[EXPANDED_AGAIN] = V_FALSE; }
@@ -195,10 +242,13 @@ static Value compile_on(void) {
   Value code = compile_run();
   if (IS_SIGNAL(code) || compiled_form == V_FALSE) return code;
   int looked = CONSTANTS_LOOKED_AT;
-  if (changes_before == env_changes && is_pure(CLOSURE_TEMPLATE(code), &looked)) {
+  bool quotes = false;
+  if (changes_before == env_changes && is_pure(CLOSURE_TEMPLATE(code), &looked, &quotes)) {
     VEC(compiled_form)[EXPANDED_TREE] = compiled_tree;
     VEC(compiled_form)[EXPANDED_THUNK] = code;
     VEC(compiled_form)[EXPANDED_VERSION] = FIX(env_version);
+    VEC(compiled_form)[EXPANDED_QUOTES] = BOOL(quotes);
+    code = code_to_run(compiled_form);
   } else {
     do_not_keep(compiled_form);
   }
@@ -207,7 +257,7 @@ static Value compile_on(void) {
 }
 /* Its code is to be kept in the form, where that is one of those. */
 static Value begin_compiling(Value form, Value tree, Value name, bool plain) {
-  compiled_form = is_expanded(form) && VEC(form)[EXPANDED_AGAIN] != V_FALSE ? form : V_FALSE;
+  compiled_form = is_expanded(form) && VEC(form)[EXPANDED_AGAIN] == V_TRUE ? form : V_FALSE;
   compiled_tree = tree;
   if (compiled_form != V_FALSE) VEC(form)[EXPANDED_TREE] = VEC(form)[EXPANDED_THUNK] = V_FALSE;   /* a tree is compiled once */
   if (plain) compile_begin_plain(tree, name);
@@ -341,7 +391,7 @@ static Value prim_compile_form(int argc, Value *args) {
     if (tree != V_FALSE && !IS_FIX(VEC(tree)[0])) return cons(V_FALSE, tree);
     if (tree != V_FALSE && has_code(args[0])) {
       keep_tree(args[3], tree);
-      return VEC(args[0])[EXPANDED_THUNK];
+      return code_to_run(args[0]);
     }
     if (tree != V_FALSE) return begin_compiling(args[0], tree, args[2], VEC(args[0])[EXPANDED_PLAIN] != V_FALSE);
   }
@@ -358,11 +408,26 @@ static Value prim_compile_form(int argc, Value *args) {
   if (tree == V_AGAIN) vm.resume = state;
   if (IS_SIGNAL(tree)) return tree;
   if (!IS_FIX(VEC(tree)[0])) {
-    do_not_keep(args[0]);
+    if (is_expanded(args[0]) && VEC(args[0])[EXPANDED_AGAIN] == V_TRUE) VEC(args[0])[EXPANDED_AGAIN] = IN_DOUBT;
     return cons(state, tree);
   }
   keep_tree(args[3], tree);
   return begin_compiling(args[0], tree, args[2], false);
+}
+
+/* (%compile-answered form state tree name): a thunk, once the driver has given the form's expansion all that it asked for. Its code is kept where
+   that would be the same again. */
+static Value prim_compile_answered(int argc, Value *args) {
+  (void)argc;
+  if (vm.resume == V_TRUE) return compile_on();
+  if (!is_expansion(args[1])) return err_type(NULL, 1, "expansion", args[1]);
+  if (!IS(args[2], T_VECTOR)) return err_type(NULL, 2, "syntax tree", args[2]);
+  if (is_expanded(args[0]) && VEC(args[0])[EXPANDED_AGAIN] == IN_DOUBT) {
+    VEC(args[0])[EXPANDED_AGAIN] = BOOL(expansion_repeatable(args[1]));
+    VEC(args[0])[EXPANDED_ASKED] = asked;
+  }
+  changes_before = env_changes;
+  return begin_compiling(args[0], args[2], args[3], false);
 }
 
 /* ---- the outcome ---- */
@@ -388,18 +453,20 @@ static uint8_t *put_fixnum(uint8_t *at, Value n) {      /* in a byte string */
 enum { PLAIN_TEXT = 4096 };
 static Value plain_outcome(Value status, Value v, Value most, bool with_data) {
   Value text;
+  PlainSize size = {0, PLAIN_TEXT / 2};
   if (IS_FIX(v)) text = num_to_string(v, 10);
   else if (IS(v, T_STRING)) text = v;
   else if (v == V_TRUE || v == V_FALSE) text = string_from_c(v == V_TRUE ? "#t" : "#f");
   else if (v == V_VOID || v == V_DEFAULT) text = string_make(0, 1);
+  else if (plain_size(&size, v)) text = printed_briefly(v);
   else return V_FALSE;
-  if (IS_SIGNAL(text)) return text;
+  if (text == V_FALSE || IS_SIGNAL(text)) return text;
   uint32_t length = STR_LENGTH(text);
   if (length > PLAIN_TEXT || !IS_FIX(most) || length > (uint64_t)FIX_VALUE(most) || STR(text)->lineage != V_FALSE || !is_ascii(text))
     return V_FALSE;
   charge(length / 16);
   bool data = v != V_VOID && v != V_DEFAULT && with_data;
-  Value bytes = heap_raw(T_BYTES, 0, length + STR_LENGTH(status) + 64);
+  Value bytes = heap_raw(T_BYTES, 0, length + STR_LENGTH(status) + size.bytes + 64);
   uint8_t *at = put_field(BYTES(bytes), data ? "\x82\x64" "done" "\xa3\x66" "status" : "\x82\x64" "done" "\xa2\x66" "status", status);
   at = put_field(at, "\x65" "value", text);
   if (data) {
@@ -407,7 +474,8 @@ static Value plain_outcome(Value status, Value v, Value most, bool with_data) {
     at += 5;
     if (IS_FIX(v)) at = put_fixnum(at, v);
     else if (IS(v, T_STRING)) *at++ = BYTE_TRUE;         /* the text is the value */
-    else { *at++ = 0x41; *at++ = v == V_TRUE ? BYTE_TRUE : BYTE_FALSE; }
+    else if (v == V_TRUE || v == V_FALSE) { *at++ = 0x41; *at++ = v == V_TRUE ? BYTE_TRUE : BYTE_FALSE; }
+    else at = put_plain(put_head(at, BYTE_STRING, size.bytes), v);
   }
   HEADER_OF(bytes) = HEADER(T_BYTES, OBJ_FLAGS(bytes), (uint32_t)(at - BYTES(bytes)));
   return bytes;
@@ -479,7 +547,7 @@ static Value seen_program(void) {
     Value program = VEC(seen)[i];
     if (program == V_FALSE || !same_message(VEC(program)[SEEN_MESSAGE], m.inbox)) continue;
     for (Value list = VEC(program)[SEEN_LIST]; list != V_NIL; list = CDR(list))
-      if (VEC(CAR(list))[EXPANDED_AGAIN] == V_FALSE) return VEC(seen)[i] = V_FALSE;
+      if (VEC(CAR(list))[EXPANDED_AGAIN] != V_TRUE) return VEC(seen)[i] = V_FALSE;
     if (VEC(program)[SEEN_SPLICED] != V_FALSE && VEC(program)[SEEN_VERSION] != FIX(env_version)) return VEC(seen)[i] = V_FALSE;
     return program;
   }
@@ -562,7 +630,7 @@ static Value prim_begin_program(int argc, Value *args) {
   if (list == V_NIL) return VARIABLE(VOID);
   if (CDR(list) == V_NIL && has_code(CAR(list))) {
     keep_tree(VARIABLE(PROGRAM), VEC(CAR(list))[EXPANDED_TREE]);
-    return VEC(CAR(list))[EXPANDED_THUNK];
+    return code_to_run(CAR(list));
   }
   if (CDR(list) == V_NIL) {              /* what has a tree at once defines nothing */
     changes_before = env_changes;
@@ -611,6 +679,7 @@ const PrimDef program_prims[] = {
   {"%read-all", prim_read_all, 2, 2, NULL},
   {"%note-program!", prim_note_program, 2, 2, NULL},
   {"%compile-form", prim_compile_form, 4, 4, NULL},
+  {"%compile-answered", prim_compile_answered, 4, 4, NULL},
   {"%expand-list!", prim_expand_list, 4, 4, NULL},
   {"%expanded", prim_expanded, 2, 2, NULL},
   {"%begin-program", prim_begin_program, 0, 0, NULL},

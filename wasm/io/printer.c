@@ -990,7 +990,7 @@ static bool narrow_value(Narrow *out, Value v, enum mode mode, uint32_t depth) {
       return STR_LENGTH(name) <= NARROW_MOST && (mode == DISPLAY || quoting_of(name, false) == PLAIN) && narrow_string(out, name, false);
     }
     case T_FLONUM: return narrow_string(out, num_to_string(v, 10), false);
-    case T_SPECIAL: return (v == V_TRUE || v == V_FALSE) && narrow_put(out, v == V_TRUE ? "#t" : "#f", 2);
+    case T_SPECIAL: return (v == V_TRUE || v == V_FALSE || v == V_NIL) && narrow_put(out, v == V_TRUE ? "#t" : v == V_NIL ? "()" : "#f", 2);
     case T_PAIR: case T_LPAIR: break;
     default: return false;
   }
@@ -1002,6 +1002,15 @@ static bool narrow_value(Narrow *out, Value v, enum mode mode, uint32_t depth) {
     if (v == V_NIL) return narrow_char(out, ')');
     if (!is_pair(v)) return false;
   }
+}
+
+enum { BRIEF_MOST = 4096 };
+Value printed_briefly(Value v) {
+  uint8_t made[BRIEF_MOST + FEW];
+  Narrow out = {made, made + BRIEF_MOST};
+  if (!narrow_value(&out, v, DISPLAY, 0)) return V_FALSE;
+  charge((int64_t)(out.at - made) / 16);
+  return string_from_chars(made, 1, (uint32_t)(out.at - made));
 }
 
 /* What format_plain gives, or #f where the general way has to be gone. */
