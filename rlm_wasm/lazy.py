@@ -7,11 +7,14 @@ that runs one expression: until then not even its file is looked for, which take
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from rlm_wasm.forking import undivided
 
 
 class NotLoaded(ModuleType):
@@ -65,7 +68,8 @@ def _load(module: ModuleType) -> None:
             about = {"spec": spec, "loader": spec.loader, "package": spec.parent, "file": spec.origin}
             for key, value in {**about, "cached": spec.cached}.items():
                 ModuleType.__setattr__(module, f"__{key}__", value)
-            spec.loader.exec_module(module)
+            with undivided():
+                spec.loader.exec_module(module)
         except BaseException:
             loading.begun = False
             raise
@@ -96,3 +100,48 @@ def lazily(name: str) -> ModuleType:
     module.__class__ = NotLoaded
     sys.modules[name] = module
     return module
+
+
+def is_loaded(name: str) -> bool:
+    """Whether the module of that name can be used without loading anything."""
+    module = sys.modules.get(name)
+    if module is None or type(module) is NotLoaded:
+        return False
+    return not getattr(module.__spec__, "_initializing", False)
+
+
+async def loaded_beside(*names: str) -> None:
+    """Load these modules on a thread: an import takes up to half a second, which is the event loop's.
+
+    For what a program makes a process load that has been running for long.
+    """
+    wanted = [name for name in names if not is_loaded(name)]
+    if wanted:
+        import asyncio
+
+        await asyncio.to_thread(_load_all, wanted)
+
+
+def _load_all(names: list[str]) -> None:
+    """Load them without Python's collector.
+
+    It stops all threads, and the objects of a large library make it look through everything, again and again,
+    a tenth of a second each time, for nothing. They are old then.
+    """
+    import importlib
+
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with undivided():
+            for name in names:
+                module = importlib.import_module(name)
+                if type(module) is NotLoaded:
+                    _load(module)
+    finally:
+        if collects:
+            frozen = gc.get_freeze_count() > 0  # by whoever does not want them to be looked at at all
+            gc.freeze()
+            if not frozen:
+                gc.unfreeze()  # to the oldest generation
+            gc.enable()

@@ -302,8 +302,14 @@ static Value applicable(Value *type, const char *name, const char *primitive, Va
 static Value prim_rename(int argc, Value *args) {
   (void)argc;
   if (!is_identifier(args[1])) return err_type("rename", 0, "identifier", args[1]);
-  for (Value a = RECORD_FIELD(args[0], 1); a != V_NIL; a = CDR(a))
-    if (CAR(CAR(a)) == args[1]) return CDR(CAR(a));
+  uint64_t passed = 0;
+  Value known = V_FALSE;
+  for (Value a = RECORD_FIELD(args[0], 1); a != V_NIL; a = CDR(a), passed++)
+    if (CAR(CAR(a)) == args[1]) { known = CDR(CAR(a)); break; }
+  charge(passed / 8);
+  if (known != V_FALSE) return known;
+  Value failed = closed_too_often(args[1]);
+  if (failed != V_FALSE) return failed;
   Value alias = make_syntax(RECORD_FIELD(args[0], 0), args[0], args[1]);
   RECORD_FIELD(args[0], 1) = cons(cons(args[1], alias), RECORD_FIELD(args[0], 1));
   return alias;

@@ -12,6 +12,14 @@ static bool stack_room(uint64_t n) {
   return false;
 }
 
+/* Room for the list that a rest parameter makes of so many arguments: V_FALSE, or what the primitive returns. Calls that
+   stand in code have no more of them than the margin has room for. */
+static Value rest_room(uint64_t n) {
+  enum { WITHIN_MARGIN = 4096 };
+  uint64_t bytes = 2 * 16 * n;        /* pairs are copied when they are collected */
+  return n <= WITHIN_MARGIN || heap_reserve(bytes) ? V_FALSE : need_memory(bytes);
+}
+
 /* (apply f a ... list) */
 static Value prim_apply(int argc, Value *args) {
   Value list = args[argc - 1];
@@ -21,6 +29,8 @@ static Value prim_apply(int argc, Value *args) {
     if (++n > MAX_ARGUMENTS) return err_failf("exn:fail:contract", "apply: too many arguments (the limit is %d); fold over the list instead", (int)MAX_ARGUMENTS);
   if (end != V_NIL) return err_type("apply", argc - 1, "proper list", list);
   if (!stack_room(n + (uint64_t)argc)) return V_AGAIN;
+  Value failed = rest_room(n + (uint64_t)argc);
+  if (failed != V_FALSE) return failed;
   if (argc == 2) return tail_apply(args[0], list);
   for (int i = argc - 2; i > 0; i--) list = cons(args[i], list);
   return tail_apply(args[0], list);
@@ -29,7 +39,11 @@ static Value prim_apply(int argc, Value *args) {
 /* (%apply-values f v): v as made by `values` */
 static Value prim_apply_values(int argc, Value *args) {
   (void)argc;
-  if (IS(args[1], T_VALUES) && !stack_room(OBJ_LENGTH(args[1]))) return V_AGAIN;
+  if (IS(args[1], T_VALUES)) {
+    if (!stack_room(OBJ_LENGTH(args[1]))) return V_AGAIN;
+    Value failed = rest_room(OBJ_LENGTH(args[1]));
+    if (failed != V_FALSE) return failed;
+  }
   vm.tail_proc = args[0];
   vm.tail_args[0] = args[1];
   vm.tail_argc = TAIL_VALUES;
